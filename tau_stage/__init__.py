@@ -1,0 +1,1 @@
+"""tau-stage performs scenes with ensembles of realtime voice models."""
