@@ -1,0 +1,218 @@
+"""Every exception of tau-stage. Each carries facts and builds its sentence in ``__str__``.
+
+```
+StageError
+├── SceneError            the scene file is wrong: where, what, what to do
+├── ProtocolError         somebody broke the Realtime protocol (``side`` says who)
+├── SessionError          one player's conversation with one model failed
+│   ├── ConnectFailed     it never opened
+│   ├── SessionClosed     it was open and is not any more
+│   ├── ModelRefused      the server answered a request with an error
+│   └── Timeout           nobody answered in time
+├── BudgetExceeded        the scene would cost more than its author allows
+└── TakeError             the take's folder cannot be written or read
+```
+"""
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Literal, Self
+
+
+class StageError(Exception):
+    """The root: ``except StageError`` catches everything tau-stage raises on purpose."""
+
+
+@dataclass(eq=False)
+class SceneError(StageError):
+    """A scene file that cannot be performed.
+
+    Attributes:
+        path: The file, as the user named it.
+        line: Line in the file, from 1.
+        column: Column in the line, from 1, in characters.
+        problem: What is wrong, one sentence without a full stop.
+        hint: What to do about it, or empty.
+        source: The source line itself, or empty where there is none to show.
+        also: Further errors of the same file, in the order of their lines.
+    """
+
+    path: str
+    line: int
+    column: int
+    problem: str
+    hint: str = ""
+    source: str = ""
+    also: "tuple[SceneError, ...]" = ()
+
+    def __str__(self) -> str:
+        where = f"{self.path}:{self.line}:{self.column}: {self.problem}"
+        shown = [where]
+        if self.source:
+            shown += [f"  {self.source}", "  " + " " * (self.column - 1) + "^"]
+        if self.hint:
+            shown.append(f"  hint: {self.hint}")
+        return "\n".join(shown)
+
+
+@dataclass(eq=False)
+class ProtocolError(StageError):
+    """The Realtime protocol was broken: by us (``ours``) or by the server (``theirs``)."""
+
+    side: Literal["ours", "theirs"]
+    problem: str
+
+    def __str__(self) -> str:
+        who = "tau-stage broke" if self.side == "ours" else "the server broke"
+        return f"{who} the realtime protocol: {self.problem}"
+
+
+@dataclass(eq=False, kw_only=True)
+class SessionError(StageError):
+    """One session failed; ``player``, ``endpoint`` and ``line`` say whose and where, as far as known."""
+
+    player: str = ""
+    endpoint: str = ""
+    line: str = ""
+
+    def about(self, *, player: str = "", endpoint: str = "", line: str = "") -> Self:
+        """The same failure with what the caller knows about its place filled in.
+
+        >>> str(Timeout(what="session.updated", waited_s=5.0).about(player="clerk"))
+        'player clerk: no session.updated within 5 s'
+        """
+        known = replace(
+            self,
+            player=self.player or player,
+            endpoint=self.endpoint or endpoint,
+            line=self.line or line,
+        )
+        return known.with_traceback(self.__traceback__)
+
+    def what_happened(self) -> str:
+        """The failure itself, without its place."""
+        return "the session failed"
+
+    def __str__(self) -> str:
+        place = [
+            *([f"line {self.line}"] if self.line else []),
+            *([f"player {self.player}"] if self.player else []),
+            *([f"at {self.endpoint}"] if self.endpoint else []),
+        ]
+        return f"{', '.join(place)}: {self.what_happened()}" if place else self.what_happened()
+
+
+@dataclass(eq=False, kw_only=True)
+class ConnectFailed(SessionError):
+    """A session did not open.
+
+    Attributes:
+        reason: What the server or the network said.
+        status: HTTP status of the refused upgrade, if it was one.
+        code: The server's error code, if it refused in-band (``invalid_api_key``, ``insufficient_quota``...).
+        close_code: WebSocket close code that followed, if any.
+        retry_after_s: The server's ``Retry-After``, in seconds.
+    """
+
+    reason: str
+    status: int | None = None
+    code: str | None = None
+    close_code: int | None = None
+    retry_after_s: float | None = None
+
+    def what_happened(self) -> str:
+        """The refusal, with every number the server gave."""
+        facts = [
+            *([f"HTTP {self.status}"] if self.status is not None else []),
+            *([self.code] if self.code else []),
+            *([f"close {self.close_code}"] if self.close_code is not None else []),
+        ]
+        return (
+            f"could not open the session ({', '.join(facts)}): {self.reason}"
+            if facts
+            else (f"could not open the session: {self.reason}")
+        )
+
+
+@dataclass(eq=False, kw_only=True)
+class SessionClosed(SessionError):
+    """The session is closed: by the server, by the network, or by us."""
+
+    code: int
+    reason: str = ""
+
+    def what_happened(self) -> str:
+        """The close code and the server's own words."""
+        return f"the session was closed ({self.code}{': ' + self.reason if self.reason else ''})"
+
+
+@dataclass(eq=False, kw_only=True)
+class ModelRefused(SessionError):
+    """The server answered a request with an error.
+
+    Attributes:
+        code: The server's error code, e.g. ``cannot_update_voice``.
+        message: The server's own sentence.
+        param: The field it complains of, if it names one.
+        event_id: Our id of the event that was refused.
+    """
+
+    code: str
+    message: str
+    param: str | None = None
+    event_id: str | None = None
+
+    def what_happened(self) -> str:
+        """The server's own error."""
+        return f"the model refused ({self.code}): {self.message}"
+
+
+@dataclass(eq=False, kw_only=True)
+class Timeout(SessionError):
+    """Something that was waited for did not come."""
+
+    what: str
+    waited_s: float
+
+    def what_happened(self) -> str:
+        """What was missed and how long it was waited for."""
+        return f"no {self.what} within {self.waited_s:g} s"
+
+
+@dataclass(eq=False)
+class BudgetExceeded(StageError):
+    """The scene stopped between two lines because its budget was used up."""
+
+    budget: Decimal
+    spent: Decimal
+    before_line: str
+
+    def __str__(self) -> str:
+        return (
+            f"stopped before line {self.before_line}: ${self.spent:.4f} of the budget of ${self.budget:.4f} is used; "
+            "raise limits.budget or --budget to go on"
+        )
+
+
+@dataclass(eq=False)
+class TakeError(StageError):
+    """The take's folder cannot be written or read."""
+
+    path: str
+    problem: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}" + (f"\n  hint: {self.hint}" if self.hint else "")
+
+
+def lone(failures: BaseExceptionGroup) -> BaseException:
+    """The only failure of a group of one, however deep; a group of several stays a group.
+
+    >>> lone(ExceptionGroup("outer", [ExceptionGroup("inner", [ValueError("x")])]))
+    ValueError('x')
+    """
+    failure: BaseException = failures
+    while isinstance(failure, BaseExceptionGroup) and len(failure.exceptions) == 1:
+        failure = failure.exceptions[0]
+    return failure
