@@ -1,0 +1,1 @@
+"""Sound: samples, files, levels. Knows nothing of scenes or sockets."""
