@@ -1,0 +1,5 @@
+"""The Realtime API as data: events, items, sessions, the conversation they make. Sans-I/O.
+
+Inside tau-stage there is only the GA dialect. Both sides of a socket use these types: the session sends
+client events and reads server events, the understudy the other way round.
+"""

@@ -1,0 +1,236 @@
+"""What a session and a response are asked to be (OpenAI API reference, "Realtime session", GA).
+
+One shape serves both sides: a client sends what it sets (``exclude_unset``), a strict server refuses what is not here.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field
+
+from tau_stage.protocol.items import ClientItem, Strict
+
+VOICES = ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar")
+"""The ten built-in voices of OpenAI's realtime models."""
+
+
+class PcmFormat(Strict):
+    """Signed 16-bit little-endian mono; 24 kHz is the only rate OpenAI takes."""
+
+    type: Literal["audio/pcm"] = "audio/pcm"
+    rate: Literal[24000] = 24000
+
+
+class PcmuFormat(Strict):
+    """G.711 u-law, 8 kHz."""
+
+    type: Literal["audio/pcmu"] = "audio/pcmu"
+
+
+class PcmaFormat(Strict):
+    """G.711 A-law, 8 kHz."""
+
+    type: Literal["audio/pcma"] = "audio/pcma"
+
+
+AudioFormat = Annotated[PcmFormat | PcmuFormat | PcmaFormat, Field(discriminator="type")]
+
+
+class ServerVad(Strict):
+    """Turns end after silence."""
+
+    type: Literal["server_vad"] = "server_vad"
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    prefix_padding_ms: Annotated[int, Field(ge=0)] | None = None
+    silence_duration_ms: Annotated[int, Field(ge=0)] | None = None
+    idle_timeout_ms: Annotated[int, Field(ge=0)] | None = None
+    create_response: bool | None = None
+    interrupt_response: bool | None = None
+
+
+class SemanticVad(Strict):
+    """Turns end when the sentence seems finished."""
+
+    type: Literal["semantic_vad"] = "semantic_vad"
+    eagerness: Literal["low", "medium", "high", "auto"] | None = None
+    create_response: bool | None = None
+    interrupt_response: bool | None = None
+
+
+TurnDetection = Annotated[ServerVad | SemanticVad, Field(discriminator="type")]
+
+
+class NoiseReduction(Strict):
+    """Clean-up of the input."""
+
+    type: Literal["near_field", "far_field"]
+    strength: float | None = None
+
+
+class Transcription(Strict):
+    """Speech recognition of the input; billed apart."""
+
+    model: str | None = None
+    language: str | None = None
+    languages: tuple[str, ...] | None = None
+    prompt: str | None = None
+    keywords: tuple[str, ...] | None = None
+    delay: Any = None
+
+
+class AudioInput(Strict):
+    """How the player hears."""
+
+    format: AudioFormat | None = None
+    noise_reduction: NoiseReduction | None = None
+    transcription: Transcription | None = None
+    turn_detection: TurnDetection | None = None
+
+
+class CustomVoice(Strict):
+    """A voice made for one organisation."""
+
+    id: str
+
+
+class AudioOutput(Strict):
+    """How the player sounds."""
+
+    format: AudioFormat | None = None
+    voice: str | CustomVoice | None = None
+    speed: Annotated[float, Field(ge=0.25, le=1.5)] | None = None
+
+
+class Audio(Strict):
+    """Both directions of sound."""
+
+    input: AudioInput | None = None
+    output: AudioOutput | None = None
+
+
+class FunctionTool(Strict):
+    """A function the model may call."""
+
+    type: Literal["function"] = "function"
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class McpTool(Strict):
+    """A remote tool server; its fields are passed through."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    type: Literal["mcp"] = "mcp"
+    server_label: str
+
+
+Tool = Annotated[FunctionTool | McpTool, Field(discriminator="type")]
+
+
+class ToolChoice(Strict):
+    """One tool that must be called."""
+
+    type: Literal["function", "mcp"]
+    name: str | None = None
+    server_label: str | None = None
+
+
+class Reasoning(Strict):
+    """How long the model thinks; models 2 and later."""
+
+    effort: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
+
+
+Modalities = Annotated[tuple[Literal["audio", "text"], ...], Field(min_length=1, max_length=1)]
+MaxTokens = Annotated[int, Field(ge=1, le=4096)] | Literal["inf"]
+
+
+class SessionConfig(Strict):
+    """What ``session.update`` carries. Only the fields that are set are sent, and only those change."""
+
+    type: Literal["realtime"]
+    model: str | None = None
+    instructions: str | None = None
+    output_modalities: Modalities | None = None
+    audio: Audio | None = None
+    tools: tuple[Tool, ...] | None = None
+    tool_choice: Literal["auto", "none", "required"] | ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning: Reasoning | None = None
+    max_output_tokens: MaxTokens | None = None
+    truncation: Any = None
+    tracing: Any = None
+    include: tuple[str, ...] | None = None
+
+
+def conducted(
+    *,
+    voice: str,
+    instructions: str = "",
+    speed: float | None = None,
+    output: Literal["audio", "text"] = "audio",
+    max_output_tokens: int | None = None,
+) -> SessionConfig:
+    """A session whose turns are asked for one by one: turn detection is off.
+
+    >>> conducted(voice="ash").model_dump(exclude_unset=True)["audio"]["output"]["voice"]
+    'ash'
+    """
+    sound = {"format": PcmFormat(rate=24000), "voice": voice} | ({"speed": speed} if speed is not None else {})
+    rest = {"max_output_tokens": max_output_tokens} if max_output_tokens is not None else {}
+    return SessionConfig(
+        type="realtime",
+        instructions=instructions,
+        output_modalities=(output,),
+        audio=Audio(
+            input=AudioInput(format=PcmFormat(rate=24000), turn_detection=None),
+            output=AudioOutput.model_validate(sound),
+        ),
+        **rest,
+    )
+
+
+def _few_and_short(metadata: dict[str, str]) -> dict[str, str]:
+    if len(metadata) > 16 or any(len(key) > 64 or len(value) > 512 for key, value in metadata.items()):
+        raise ValueError("metadata takes at most 16 pairs of at most 64 and 512 characters")
+    return metadata
+
+
+Metadata = Annotated[dict[str, str], AfterValidator(_few_and_short)]
+
+
+class ItemReference(Strict):
+    """An item of the conversation, used again as input of an out-of-band response."""
+
+    type: Literal["item_reference"] = "item_reference"
+    id: str
+
+
+class ResponseAudioOutput(Strict):
+    """How one response sounds; a response has no speed of its own."""
+
+    format: AudioFormat | None = None
+    voice: str | CustomVoice | None = None
+
+
+class ResponseAudio(Strict):
+    """The sound of one response."""
+
+    output: ResponseAudioOutput | None = None
+
+
+class ResponseConfig(Strict):
+    """What ``response.create`` carries; what is not set comes from the session."""
+
+    conversation: Literal["auto", "none"] | None = None
+    input: tuple[ClientItem | ItemReference, ...] | None = None
+    instructions: str | None = None
+    output_modalities: Modalities | None = None
+    audio: ResponseAudio | None = None
+    tools: tuple[Tool, ...] | None = None
+    tool_choice: Literal["auto", "none", "required"] | ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning: Reasoning | None = None
+    max_output_tokens: MaxTokens | None = None
+    metadata: Metadata | None = None

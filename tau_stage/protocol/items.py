@@ -1,0 +1,144 @@
+"""Conversation items, as the Realtime API has them (OpenAI API reference, "Realtime", GA 2025-08-28)."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ItemStatus = Literal["completed", "incomplete", "in_progress"]
+
+MAX_ID = 32
+"""Longest item id and call id the API takes, in characters."""
+
+ItemId = Annotated[str, Field(max_length=MAX_ID)]
+
+
+class Strict(BaseModel):
+    """What a client sends: unknown fields are refused, values never change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def model_post_init(self, _context: object, /) -> None:
+        """Count the discriminators as set, so that ``exclude_unset`` still sends them."""
+        self.__pydantic_fields_set__.update({"type", "role"} & type(self).model_fields.keys())
+
+
+class Lenient(BaseModel):
+    """What a server sends: fields we do not know are ignored, values never change."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class InputText(Strict):
+    """Words in a user's or system's message."""
+
+    type: Literal["input_text"] = "input_text"
+    text: str
+
+
+class InputAudio(Strict):
+    """Sound in a user's message: base64 of the session's input format. The model does not read ``transcript``."""
+
+    type: Literal["input_audio"] = "input_audio"
+    audio: str
+    transcript: str | None = None
+
+
+class InputImage(Strict):
+    """A picture in a user's message: a data URI of a PNG or JPEG."""
+
+    type: Literal["input_image"] = "input_image"
+    image_url: str
+    detail: Literal["auto", "low", "high"] | None = None
+
+
+class OutputText(Strict):
+    """Words in an assistant's message; a client cannot create assistant audio."""
+
+    type: Literal["output_text"] = "output_text"
+    text: str
+
+
+class UserMessage(Strict):
+    """What a player is told or hears."""
+
+    id: ItemId | None = None
+    object: Literal["realtime.item"] | None = None
+    type: Literal["message"] = "message"
+    role: Literal["user"] = "user"
+    status: ItemStatus | None = None
+    content: tuple[Annotated[InputText | InputAudio | InputImage, Field(discriminator="type")], ...]
+
+
+class SystemMessage(Strict):
+    """What the prompter whispers."""
+
+    id: ItemId | None = None
+    object: Literal["realtime.item"] | None = None
+    type: Literal["message"] = "message"
+    role: Literal["system"] = "system"
+    status: ItemStatus | None = None
+    content: tuple[InputText, ...]
+
+
+class AssistantMessage(Strict):
+    """What a player is made to believe it said."""
+
+    id: ItemId | None = None
+    object: Literal["realtime.item"] | None = None
+    type: Literal["message"] = "message"
+    role: Literal["assistant"] = "assistant"
+    status: ItemStatus | None = None
+    content: tuple[OutputText, ...]
+
+
+class FunctionCall(Strict):
+    """A tool call, replayed into a conversation."""
+
+    id: ItemId | None = None
+    object: Literal["realtime.item"] | None = None
+    type: Literal["function_call"] = "function_call"
+    status: ItemStatus | None = None
+    name: str
+    arguments: str
+    call_id: ItemId | None = None
+
+
+class FunctionCallOutput(Strict):
+    """A tool's result; send ``response.create`` after it."""
+
+    id: ItemId | None = None
+    object: Literal["realtime.item"] | None = None
+    type: Literal["function_call_output"] = "function_call_output"
+    status: ItemStatus | None = None
+    call_id: ItemId
+    output: str
+
+
+Message = Annotated[UserMessage | SystemMessage | AssistantMessage, Field(discriminator="role")]
+ClientItem = Annotated[Message | FunctionCall | FunctionCallOutput, Field(discriminator="type")]
+
+
+class ContentPart(Lenient):
+    """One part of an item as a server tells it: every kind in one shape."""
+
+    type: str
+    text: str | None = None
+    transcript: str | None = None
+    audio: str | None = None
+    image_url: str | None = None
+    detail: str | None = None
+
+
+class Item(Lenient):
+    """One item as a server tells it: messages, tool calls and their outputs in one shape."""
+
+    id: str
+    object: str | None = "realtime.item"
+    type: str
+    status: str | None = None
+    role: str | None = None
+    content: tuple[ContentPart, ...] | None = None
+    name: str | None = None
+    call_id: str | None = None
+    arguments: str | None = None
+    output: str | None = None

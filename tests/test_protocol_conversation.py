@@ -1,0 +1,193 @@
+"""The conversation is a plain object fed with server events."""
+
+import pybase64
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tau_stage.errors import ProtocolError
+from tau_stage.protocol import server_events as told
+from tau_stage.protocol.conversation import Began, Change, Conversation, Ended, Response, Sounded, Worded
+from tau_stage.protocol.items import ContentPart, Item
+from tau_stage.protocol.usage import CachedDetails, InputDetails, OutputDetails, Usage, WireUsage
+
+
+def begin(conversation: Conversation, response_id: str = "resp_1") -> Change | None:
+    created = told.WireResponse(id=response_id, status="in_progress")
+    return conversation.apply(told.ResponseCreated(response=created))
+
+
+def done(response_id: str = "resp_1", status: str = "completed", **facts: object) -> told.ResponseDone:
+    response = told.WireResponse.model_validate({"id": response_id, "status": status, **facts})
+    return told.ResponseDone(response=response)
+
+
+def sound(data: bytes, response_id: str = "resp_1") -> told.AudioDelta:
+    delta = pybase64.b64encode(data).decode()
+    return told.AudioDelta(response_id=response_id, item_id="item_1", delta=delta)
+
+
+def end(conversation: Conversation, event: told.ResponseDone) -> Response:
+    change = conversation.apply(event)
+    assert isinstance(change, Ended)
+    return change.response
+
+
+def test_a_spoken_response_gathers_its_sound_and_its_words() -> None:
+    conversation = Conversation()
+    assert begin(conversation) == Began("resp_1")
+    assert conversation.active == ("resp_1",)
+    sounded = conversation.apply(sound(b"\x01\x02\x03\x04"))
+    assert isinstance(sounded, Sounded)
+    assert len(sounded.audio) == 2
+    worded = conversation.apply(told.TranscriptDelta(response_id="resp_1", item_id="item_1", delta="Hello"))
+    assert worded == Worded("resp_1", "item_1", "Hello", spoken=True)
+    response = end(conversation, done(metadata={"line": "7"}))
+    assert (response.audio.data, response.transcript, response.metadata) == (
+        b"\x01\x02\x03\x04",
+        "Hello",
+        {"line": "7"},
+    )
+    assert not conversation.active
+
+
+@given(st.binary(max_size=200), st.lists(st.integers(1, 7), max_size=60))
+def test_sound_survives_any_cutting_and_only_whole_samples_are_given(data: bytes, cuts: list[int]) -> None:
+    conversation = Conversation()
+    given_out = b""
+    at = 0
+    for cut in [*cuts, len(data)]:
+        change = conversation.apply(sound(data[at : at + cut]))
+        at += cut
+        if isinstance(change, Sounded):
+            given_out += change.audio.data
+    assert given_out == data[: len(data) // 2 * 2]
+    assert end(conversation, done()).audio.data == given_out
+
+
+def test_two_responses_at_once_do_not_mix() -> None:
+    conversation = Conversation()
+    conversation.apply(sound(b"\x01\x01", "a"))
+    conversation.apply(sound(b"\x02\x02", "b"))
+    conversation.apply(sound(b"\x03\x03", "a"))
+    assert end(conversation, done("a")).audio.data == b"\x01\x01\x03\x03"
+    assert end(conversation, done("b")).audio.data == b"\x02\x02"
+
+
+def test_a_delta_that_is_not_base64_is_the_servers_fault() -> None:
+    with pytest.raises(ProtocolError, match="not base64"):
+        Conversation().apply(told.AudioDelta(response_id="r", item_id="i", delta="A!"))
+
+
+def test_written_text_is_not_a_transcript() -> None:
+    conversation = Conversation()
+    change = conversation.apply(told.TextDelta(response_id="resp_1", item_id="item_1", delta="Hi"))
+    assert change == Worded("resp_1", "item_1", "Hi", spoken=False)
+    response = end(conversation, done())
+    assert (response.text, response.transcript) == ("Hi", "")
+
+
+def test_words_that_came_in_no_delta_are_read_from_the_end() -> None:
+    item = {"id": "i", "type": "message", "content": [{"type": "output_audio", "transcript": "Late"}]}
+    text = {"id": "j", "type": "message", "content": [{"type": "output_text", "text": "Words"}]}
+    response = end(Conversation(), done(output=[item, text, {"id": "k", "type": "message"}]))
+    assert (response.transcript, response.text, response.item_ids) == ("Late", "Words", ("i", "j", "k"))
+
+
+def test_every_tool_call_is_kept() -> None:
+    calls = [
+        {"id": f"i{n}", "type": "function_call", "call_id": f"c{n}", "name": "light", "arguments": "{}"}
+        for n in range(2)
+    ]
+    assert [call.call_id for call in end(Conversation(), done(output=calls)).calls] == ["c0", "c1"]
+
+
+@pytest.mark.parametrize(
+    ("status", "details", "reason", "message"),
+    [
+        (
+            "failed",
+            {"type": "failed", "error": {"code": "rate_limit_exceeded", "message": "wait"}},
+            "rate_limit_exceeded",
+            "wait",
+        ),
+        ("failed", {"type": "failed", "error": {"type": "server_error", "message": "oh"}}, "server_error", "oh"),
+        ("cancelled", {"type": "cancelled", "reason": "client_cancelled"}, "client_cancelled", ""),
+        ("incomplete", {"type": "incomplete", "reason": "max_output_tokens"}, "max_output_tokens", ""),
+        ("completed", None, None, ""),
+    ],
+)
+def test_how_a_response_ended_is_told(
+    status: str, details: dict[str, object] | None, reason: str | None, message: str
+) -> None:
+    response = end(Conversation(), done(status=status, status_details=details))
+    assert (response.status, response.reason, response.message) == (status, reason, message)
+
+
+def test_an_unknown_status_is_the_servers_fault() -> None:
+    with pytest.raises(ProtocolError, match="unknown status 'odd'"):
+        Conversation().apply(done(status="odd"))
+
+
+def test_usage_counts_once_per_response_and_fresh_and_cached_are_apart() -> None:
+    conversation = Conversation()
+    usage = WireUsage(
+        input_token_details=InputDetails(
+            text_tokens=119,
+            audio_tokens=13,
+            cached_tokens=64,
+            cached_tokens_details=CachedDetails(text_tokens=60, audio_tokens=4),
+        ),
+        output_token_details=OutputDetails(text_tokens=30, audio_tokens=91),
+    )
+    response = end(conversation, done(usage=usage))
+    assert conversation.apply(done(usage=usage)) is None
+    assert response.usage == conversation.usage
+    assert conversation.usage == Usage(
+        text_in=59, audio_in=9, cached_text_in=60, cached_audio_in=4, text_out=30, audio_out=91
+    )
+
+
+def test_a_cache_told_without_kinds_is_text_first() -> None:
+    read = InputDetails(text_tokens=10, audio_tokens=20, cached_tokens=15)
+    usage = Usage.from_wire(WireUsage(input_token_details=read))
+    assert (usage.cached_text_in, usage.cached_audio_in, usage.audio_in) == (10, 5, 15)
+
+
+def test_deltas_that_come_after_the_end_change_nothing() -> None:
+    conversation = Conversation()
+    end(conversation, done())
+    assert conversation.apply(sound(b"\x01\x02")) is None
+    assert not conversation.active
+
+
+def item(item_id: str) -> Item:
+    return Item(id=item_id, type="message", content=(ContentPart(type="output_audio", transcript="words"),))
+
+
+def test_items_stand_in_the_order_of_the_conversation() -> None:
+    conversation = Conversation()
+    conversation.apply(told.ConversationItemAdded(item=item("a")))
+    conversation.apply(told.ConversationItemAdded(item=item("c"), previous_item_id="a"))
+    conversation.apply(told.ConversationItemCreated(item=item("b"), previous_item_id="a"))
+    conversation.apply(told.ConversationItemDone(item=item("c"), previous_item_id="b"))
+    assert list(conversation.items) == ["a", "b", "c"]
+    conversation.apply(told.ConversationItemDeleted(item_id="b"))
+    conversation.apply(told.ConversationItemDeleted(item_id="unheard of"))
+    assert list(conversation.items) == ["a", "c"]
+
+
+def test_a_truncated_item_loses_its_transcript() -> None:
+    conversation = Conversation()
+    conversation.apply(told.ConversationItemAdded(item=item("a")))
+    conversation.apply(told.ConversationItemTruncated(item_id="a", audio_end_ms=5))
+    conversation.apply(told.ConversationItemTruncated(item_id="unheard of"))
+    assert conversation.items["a"].content == (ContentPart(type="output_audio", transcript=None),)
+
+
+def test_events_that_are_not_known_are_counted_and_those_that_do_not_matter_pass() -> None:
+    conversation = Conversation()
+    conversation.apply(told.decode('{"type": "new.event"}'))
+    conversation.apply(told.decode('{"type": "new.event"}'))
+    conversation.apply(told.RateLimitsUpdated())
+    assert conversation.unknown == {"new.event": 2}

@@ -1,0 +1,33 @@
+"""Endpoints are data: where to dial and how a key travels."""
+
+import pytest
+
+from tau_stage.protocol.endpoints import ENDPOINTS, endpoint
+
+
+@pytest.mark.parametrize("resource", ["https://stage.openai.azure.com/", "stage.openai.azure.com"])
+def test_azure_dials_the_users_own_resource_with_the_deployment_as_model(resource: str) -> None:
+    address = ENDPOINTS["azure"].address("my deployment", resource)
+    assert address == "wss://stage.openai.azure.com/openai/v1/realtime?model=my%20deployment"
+
+
+def test_a_url_without_a_path_gets_the_usual_one() -> None:
+    assert endpoint("ws://localhost:8000").address("m") == "ws://localhost:8000/v1/realtime?model=m"
+
+
+def test_openai_takes_a_bearer_key_and_no_beta_header() -> None:
+    assert ENDPOINTS["openai"].headers("k") == {"Authorization": "Bearer k"}
+
+
+def test_without_a_key_or_where_none_is_wanted_nothing_is_sent() -> None:
+    assert ENDPOINTS["openai"].headers(None) == {}
+    assert ENDPOINTS["understudy"].headers("k") == {}
+
+
+def test_a_name_that_is_no_endpoint_is_unknown() -> None:
+    with pytest.raises(KeyError):
+        endpoint("opensesame")
+
+
+def test_every_endpoint_says_where_its_facts_come_from() -> None:
+    assert all(place.source for place in ENDPOINTS.values())
