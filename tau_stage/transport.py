@@ -1,0 +1,329 @@
+"""Sockets: text frames in order, between a session and a server. The only module that knows websockets.
+
+Everything above speaks to a ``Transport``; a memory pair stands for a socket where no network is wanted.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+from urllib.parse import parse_qsl, urlsplit
+
+import anyio
+import anyio.lowlevel
+from websockets.asyncio.client import connect
+from websockets.asyncio.connection import Connection
+from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import serve as websockets_serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from tau_stage.errors import ConnectFailed, SessionClosed, Timeout
+
+ABNORMAL = 1006
+"""Close code of a connection that ended without a close frame (RFC 6455, section 7.4.1)."""
+
+PING_INTERVAL_S = 20.0
+PING_TIMEOUT_S = 60.0
+CLOSE_TIMEOUT_S = 2.0
+QUEUED_FRAMES = 16
+
+
+class Transport(Protocol):
+    """One open connection: whole text frames, in order, both ways."""
+
+    async def send(self, frame: bytes) -> None:
+        """Send one frame; waits while the peer does not read.
+
+        Raises:
+            SessionClosed: The connection is closed.
+        """
+
+    async def receive(self) -> bytes:
+        """The next frame.
+
+        Raises:
+            SessionClosed: The connection is closed and everything before that was read.
+        """
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        """Close in order; closing twice is harmless."""
+
+    def drop(self) -> None:
+        """Cut the connection without a word, as a failing network does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What a client asked for when it connected.
+
+    Attributes:
+        path: Path of the URL.
+        query: Its parameters.
+        headers: Names in lower case.
+        subprotocols: As offered, in order.
+    """
+
+    path: str = "/v1/realtime"
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    subprotocols: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A server's answer to a handshake that it does not take: plain HTTP."""
+
+    status: int
+    body: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Listener = Callable[[Transport, Handshake], Awaitable[None]]
+"""Serves one connection until it is closed."""
+
+Doorman = Callable[[Handshake], Refusal | None]
+"""Refuses a handshake, or lets it in with None."""
+
+
+class WebSocketTransport:
+    """A websocket as a ``Transport``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def send(self, frame: bytes) -> None:
+        """Send one text frame."""
+        try:
+            await self._connection.send(frame, text=True)
+        except ConnectionClosed as error:
+            raise _closed(error) from None
+
+    async def receive(self) -> bytes:
+        """The next frame, undecoded."""
+        try:
+            return await self._connection.recv(decode=False)
+        except ConnectionClosed as error:
+            raise _closed(error) from None
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        """Close with a close frame; its reason is cut to the 123 bytes that fit (RFC 6455, section 5.5)."""
+        await self._connection.close(code, reason.encode()[:123].decode(errors="ignore"))
+
+    def drop(self) -> None:
+        """Abort the TCP connection."""
+        self._connection.transport.abort()
+
+
+def _closed(error: ConnectionClosed) -> SessionClosed:
+    if error.rcvd is None:
+        code = error.sent.code if error.sent and not error.rcvd_then_sent else ABNORMAL
+        return SessionClosed(code=code, reason="the connection was lost" if code == ABNORMAL else "")
+    return SessionClosed(code=error.rcvd.code, reason=error.rcvd.reason)
+
+
+@asynccontextmanager
+async def dial(
+    url: str, headers: Mapping[str, str] | None = None, *, open_timeout_s: float = 10.0
+) -> AsyncIterator[Transport]:
+    """Open a websocket, and close it in the end.
+
+    Args:
+        url: ``ws://`` or ``wss://``.
+        headers: Sent with the upgrade; they hold the key and appear in no error.
+        open_timeout_s: Seconds until the upgrade must be done.
+
+    Raises:
+        ConnectFailed: The server refused the upgrade, or cannot be reached.
+        Timeout: The upgrade took too long.
+    """
+    place = _without_query(url)
+    try:
+        connection = await connect(
+            url,
+            additional_headers=headers,
+            compression=None,
+            max_size=None,
+            open_timeout=open_timeout_s,
+            ping_interval=PING_INTERVAL_S,
+            ping_timeout=PING_TIMEOUT_S,
+            close_timeout=CLOSE_TIMEOUT_S,
+            proxy=None if _is_loopback(url) else True,
+        )
+    except InvalidStatus as error:
+        raise _refused(place, error.response) from None
+    except TimeoutError:
+        raise Timeout(what="answer to the websocket upgrade", waited_s=open_timeout_s, endpoint=place) from None
+    except (InvalidURI, InvalidHandshake, OSError, EOFError) as error:
+        raise ConnectFailed(reason=str(error) or type(error).__name__, endpoint=place) from None
+    try:
+        yield WebSocketTransport(connection)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await connection.close()
+
+
+def _without_query(url: str) -> str:
+    return url.partition("?")[0]
+
+
+def _is_loopback(url: str) -> bool:
+    return urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}
+
+
+def _refused(place: str, response: Response) -> ConnectFailed:
+    said = response.body.decode(errors="replace").strip() if response.body else ""
+    retry_after = response.headers.get("Retry-After", "")
+    return ConnectFailed(
+        reason=" ".join(said.split())[:300] or response.reason_phrase,
+        status=response.status_code,
+        retry_after_s=float(retry_after) if retry_after.replace(".", "", 1).isdigit() else None,
+        endpoint=place,
+    )
+
+
+@asynccontextmanager
+async def serve(
+    listen: Listener, admit: Doorman = lambda _handshake: None, *, host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[str]:
+    """Serve websockets while the block runs.
+
+    Args:
+        listen: Called for each connection; the connection closes when it returns.
+        admit: Asked about each handshake first.
+        host: Address to bind.
+        port: Port to bind; 0 takes a free one.
+
+    Yields:
+        The server's URL, ``ws://host:port``.
+
+    Raises:
+        OSError: The port is taken.
+    """
+
+    def answer(connection: ServerConnection, request: Request) -> Response | None:
+        refusal = admit(handshake_of(request))
+        if refusal is None:
+            return None
+        response = connection.respond(refusal.status, refusal.body)
+        for name, value in refusal.headers.items():
+            response.headers[name] = value
+        return response
+
+    async def converse(connection: ServerConnection) -> None:
+        assert connection.request is not None  # noqa: S101 - websockets sets it before it calls
+        transport = WebSocketTransport(connection)
+        try:
+            await listen(transport, handshake_of(connection.request))
+        except SessionClosed:
+            return
+
+    async with websockets_serve(
+        converse,
+        host,
+        port,
+        process_request=answer,
+        select_subprotocol=_realtime,
+        compression=None,
+        max_size=None,
+        ping_interval=None,
+        close_timeout=CLOSE_TIMEOUT_S,
+        server_header="tau-stage",
+    ) as server:
+        bound = next(iter(server.sockets)).getsockname()[1]
+        yield f"ws://{host}:{bound}"
+
+
+def handshake_of(request: Request) -> Handshake:
+    """What the client asked for."""
+    parts = urlsplit(request.path)
+    return Handshake(
+        path=parts.path,
+        query=dict(parse_qsl(parts.query, keep_blank_values=True)),
+        headers={name.lower(): value for name, value in request.headers.raw_items()},
+        subprotocols=_offered(request.headers),
+    )
+
+
+def _offered(headers: Headers) -> tuple[str, ...]:
+    lists = headers.get_all("Sec-WebSocket-Protocol")
+    return tuple(name.strip() for offered in lists for name in offered.split(",") if name.strip())
+
+
+def _realtime(_connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    return Subprotocol("realtime") if "realtime" in offered else None
+
+
+class MemoryTransport:
+    """One end of a connection inside this process, on any event loop and on a virtual clock."""
+
+    def __init__(self, outgoing: _Pipe, incoming: _Pipe) -> None:
+        self._outgoing = outgoing
+        self._incoming = incoming
+
+    async def send(self, frame: bytes) -> None:
+        """Send one frame; waits while the peer has 16 unread."""
+        await self._outgoing.put(frame)
+
+    async def receive(self) -> bytes:
+        """The next frame."""
+        return await self._incoming.get()
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        """Close both ends; what was sent before can still be read."""
+        self._shut(SessionClosed(code=code, reason=reason))
+        await anyio.lowlevel.checkpoint()
+
+    def drop(self) -> None:
+        """Cut the connection."""
+        self._shut(SessionClosed(code=ABNORMAL, reason="the connection was lost"))
+
+    def _shut(self, closed: SessionClosed) -> None:
+        self._outgoing.shut(closed)
+        self._incoming.shut(closed)
+
+    @classmethod
+    def pair(cls) -> tuple[MemoryTransport, MemoryTransport]:
+        """Two ends of one connection."""
+        there, back = _Pipe(), _Pipe()
+        return cls(there, back), cls(back, there)
+
+
+class _Pipe:
+    """Frames one way, at most ``QUEUED_FRAMES`` of them unread."""
+
+    def __init__(self) -> None:
+        self._frames: deque[bytes] = deque()
+        self._closed: SessionClosed | None = None
+        self._changed = anyio.Event()
+
+    async def put(self, frame: bytes) -> None:
+        while len(self._frames) >= QUEUED_FRAMES and not self._closed:
+            await self._changed.wait()
+        if self._closed:
+            raise self._closed.about()
+        self._frames.append(frame)
+        self._wake()
+        await anyio.lowlevel.checkpoint()
+
+    async def get(self) -> bytes:
+        await anyio.lowlevel.checkpoint()
+        while not self._frames:
+            if self._closed:
+                raise self._closed.about()
+            await self._changed.wait()
+        self._wake()
+        return self._frames.popleft()
+
+    def shut(self, closed: SessionClosed) -> None:
+        self._closed = self._closed or closed
+        self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
