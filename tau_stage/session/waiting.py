@@ -1,0 +1,126 @@
+"""What a session waits for: answers to requests, and responses while they come in."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+import anyio
+
+from tau_stage.errors import ModelRefused, SessionClosed, SessionError, Timeout
+from tau_stage.protocol import server_events as told
+from tau_stage.protocol.conversation import Change, Ended, Response, Sounded
+from tau_stage.protocol.requests import Request
+from tau_stage.transport import ABNORMAL
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long a session waits, in seconds; nothing waits for ever.
+
+    Attributes:
+        opening_s: For the connection, ``session.created`` and ``session.updated``, each.
+        request_s: For the answer to a request.
+        response_s: For the next sign of a response that is under way.
+        closing_s: For the close handshake.
+    """
+
+    opening_s: float = 10.0
+    request_s: float = 30.0
+    response_s: float = 60.0
+    closing_s: float = 2.0
+
+
+class Receipt:
+    """A request that is on its way, and its answer when it comes."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self._settled = anyio.Event()
+        self._outcome: told.ServerEvent | SessionError = SessionClosed(code=ABNORMAL)
+
+    def settle(self, outcome: told.ServerEvent | SessionError) -> None:
+        """Give the answer, or the reason why there will be none."""
+        self._outcome = outcome
+        self._settled.set()
+
+    async def answer(self) -> told.ServerEvent:
+        """The server's answer.
+
+        Raises:
+            ModelRefused: The server answered with an error.
+            SessionClosed: The session closed first.
+        """
+        await self._settled.wait()
+        if isinstance(self._outcome, SessionError):
+            raise self._outcome.about()
+        if isinstance(self._outcome, told.ErrorEvent):
+            raise refusal(self._outcome.error)
+        return self._outcome
+
+
+def refusal(error: told.ServerError) -> ModelRefused:
+    """A server's error as our exception."""
+    return ModelRefused(
+        code=error.code or error.type, message=error.message, param=error.param, event_id=error.event_id
+    )
+
+
+class Speaking:
+    """A response that was asked for: its sound and words while they come, then the whole.
+
+    Iterate for ``Sounded`` and ``Worded`` changes; ``finished`` gives the ``Response``.
+    """
+
+    def __init__(self, idle_s: float) -> None:
+        self._idle_s = idle_s
+        self._began_at = anyio.current_time()
+        self._first_audio_s: float | None = None
+        self._changes: deque[Change] = deque()
+        self._news = anyio.Event()
+        self._failure: SessionError | None = None
+        self._response: Response | None = None
+
+    def tell(self, change: Change) -> None:
+        """Take in what the reader found."""
+        if isinstance(change, Sounded) and self._first_audio_s is None:
+            self._first_audio_s = anyio.current_time() - self._began_at
+        self._changes.append(change)
+        self._news.set()
+
+    def fail(self, why: SessionError) -> None:
+        """Nothing more will come."""
+        self._failure = why
+        self._news.set()
+
+    async def __aiter__(self) -> AsyncIterator[Change]:
+        while self._response is None:
+            change = await self._next()
+            if isinstance(change, Ended):
+                self._response = replace(change.response, first_audio_s=self._first_audio_s)
+            else:
+                yield change
+
+    async def _next(self) -> Change:
+        with anyio.move_on_after(self._idle_s):
+            while not self._changes:
+                if self._failure:
+                    raise self._failure.about()
+                self._news = anyio.Event()
+                await self._news.wait()
+            return self._changes.popleft()
+        raise Timeout(what="sign of the response", waited_s=self._idle_s)
+
+    async def finished(self) -> Response:
+        """The whole response, however it ended: look at its ``status``.
+
+        Raises:
+            ModelRefused: The server refused to begin.
+            SessionClosed: The session closed first.
+            Timeout: The server fell silent.
+        """
+        while self._response is None:
+            async for _ in self:
+                pass
+        return self._response
