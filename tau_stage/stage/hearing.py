@@ -1,0 +1,192 @@
+"""Who hears what: a speaker's audio goes to the other players, each in order, the next speaker first."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import anyio
+
+from tau_stage.audio.pcm import Pcm
+from tau_stage.errors import SessionError, Timeout
+from tau_stage.protocol.client_events import ConversationItemCreate
+from tau_stage.protocol.items import InputAudio, InputText, UserMessage
+from tau_stage.protocol.requests import Request
+from tau_stage.session import Session
+
+LONGEST_APPEND = 15 * 1024 * 1024
+"""Most base64 the API takes in one event, in bytes (OpenAI API reference, ``input_audio_buffer.append``)."""
+
+LONGEST_CLIP = LONGEST_APPEND // 4 * 3 // 2
+"""Most samples that fit into one event."""
+
+QUEUED_CLIPS = 32
+"""Clips that may wait for one player; one who falls further behind is lost."""
+
+HEAD_START_S = 2.0
+"""How long the next speaker may delay the others while it takes its copy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One line as others hear it: frames built once, the same bytes for every hearer.
+
+    Attributes:
+        line: The line's id.
+        sha256: Hash of the samples.
+        frames: One frame per item, and the request each makes.
+        taken: Set when the first hearer's socket has taken it.
+    """
+
+    line: str
+    sha256: str
+    frames: tuple[tuple[bytes, Request], ...]
+    taken: anyio.Event = field(default_factory=anyio.Event, compare=False)
+
+
+def clip_of(line: str, number: int, audio: Pcm, words: str) -> Clip:
+    """A line's sound as a clip; a line without sound is heard as its words.
+
+    Args:
+        line: The line's id.
+        number: Its place in the scene; makes the ids of events and items.
+        audio: What was spoken; split on a sample boundary where one event cannot hold it.
+        words: What was said; a model does not read the words beside a sound.
+    """
+    if not audio:
+        content = InputText(text=words)
+        event = ConversationItemCreate(
+            event_id=f"hear_{number}", item=UserMessage(id=f"heard_{number}", content=(content,))
+        )
+        return Clip(line, audio.sha256, ((event.encode(), _request(event)),))
+    pieces = [audio[start : start + LONGEST_CLIP] for start in range(0, len(audio), LONGEST_CLIP)]
+    return Clip(
+        line, audio.sha256, tuple(_frame(f"{number}_{part}", piece, words) for part, piece in enumerate(pieces, 1))
+    )
+
+
+def _frame(name: str, audio: Pcm, words: str) -> tuple[bytes, Request]:
+    """The event is written once without its sound, and the base64 spliced in: no JSON writer ever sees it."""
+    event = ConversationItemCreate(
+        event_id=f"hear_{name}",
+        item=UserMessage(id=f"heard_{name}", content=(InputAudio(audio="", transcript=words),)),
+    )
+    before, slot, after = event.encode().partition(b'"audio":"')
+    return b"".join((before, slot, audio.base64, after)), _request(event)
+
+
+def _request(event: ConversationItemCreate) -> Request:
+    return Request(event.event_id or "", "conversation.item.added", event.item.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One player has heard one line."""
+
+    hearer: str
+    clip: Clip
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Deaf:
+    """One player did not hear one line. A player that is ``lost`` hears nothing any more."""
+
+    hearer: str
+    clip: Clip
+    why: SessionError
+    lost: bool
+
+
+class Ear:
+    """One player's hearing: clips in order, each acknowledged before the next."""
+
+    def __init__(self, session: Session, report: Callable[[Heard | Deaf], None]) -> None:
+        self._session = session
+        self._report = report
+        self._send, self._receive = anyio.create_memory_object_stream[Clip](QUEUED_CLIPS)
+        self._lost = False
+
+    def give(self, clip: Clip) -> None:
+        """Line a clip up for this player; never waits."""
+        if self._lost:
+            return
+        try:
+            self._send.send_nowait(clip)
+        except anyio.WouldBlock:
+            self._fail(clip, Timeout(what="room for another clip", waited_s=0, player=self._session.name))
+
+    async def attend(self) -> None:
+        """Deliver clips until ``close``."""
+        with self._receive:
+            async for clip in self._receive:
+                if not self._lost:
+                    await self._deliver(clip)
+
+    def close(self) -> None:
+        """No more clips will come."""
+        self._send.close()
+
+    async def _deliver(self, clip: Clip) -> None:
+        began = anyio.current_time()
+        try:
+            receipts = [await self._session.send_frame(frame, request) for frame, request in clip.frames]
+            clip.taken.set()
+            for receipt in receipts:
+                await self._session.answer(receipt)
+        except SessionError as error:
+            clip.taken.set()
+            self._fail(clip, error)
+        else:
+            self._report(Heard(self._session.name, clip, anyio.current_time() - began))
+
+    def _fail(self, clip: Clip, why: SessionError) -> None:
+        self._lost = self._lost or isinstance(why, Timeout) or not self._session.is_open
+        self._report(Deaf(self._session.name, clip, why.about(player=self._session.name, line=clip.line), self._lost))
+
+
+class House:
+    """All ears of a performance."""
+
+    def __init__(self, ears: dict[str, Ear], group: anyio.abc.TaskGroup) -> None:
+        self._ears = ears
+        self._group = group
+
+    def hear(self, clip: Clip, hearers: Sequence[str], first: str | None) -> None:
+        """Send a clip to its hearers: at once to the one who speaks next, then to all others in parallel."""
+        others = [name for name in hearers if name != first]
+        if first is not None and first in hearers:
+            self._ears[first].give(clip)
+            self._group.start_soon(self._after_the_first, clip, others)
+        else:
+            self._give(clip, others)
+
+    async def _after_the_first(self, clip: Clip, others: Sequence[str]) -> None:
+        with anyio.move_on_after(HEAD_START_S):
+            await clip.taken.wait()
+        self._give(clip, others)
+
+    def _give(self, clip: Clip, hearers: Sequence[str]) -> None:
+        for name in hearers:
+            self._ears[name].give(clip)
+
+
+@asynccontextmanager
+async def open_house(sessions: dict[str, Session], report: Callable[[Heard | Deaf], None]) -> AsyncIterator[House]:
+    """Ears for all players; when the block ends, whatever was said is still delivered.
+
+    Args:
+        sessions: By player.
+        report: Told of every clip heard or missed.
+    """
+    ears = {name: Ear(session, report) for name, session in sessions.items()}
+    async with anyio.create_task_group() as listening:
+        for ear in ears.values():
+            listening.start_soon(ear.attend)
+        try:
+            async with anyio.create_task_group() as giving:
+                yield House(ears, giving)
+        finally:
+            for ear in ears.values():
+                ear.close()

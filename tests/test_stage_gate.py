@@ -1,0 +1,86 @@
+"""The gate opens sessions one at a time and knows what may pass and what never will."""
+
+import random
+from functools import partial
+from itertools import pairwise
+
+import anyio
+import pytest
+
+from tau_stage.errors import ConnectFailed
+from tau_stage.stage.gate import Gate, Patience
+
+
+class Door:
+    """An opening that is refused a few times, and remembers when it was tried."""
+
+    def __init__(self, *refusals: ConnectFailed, takes_s: float = 0.0) -> None:
+        self.refusals = list(refusals)
+        self.takes_s = takes_s
+        self.tried_at: list[float] = []
+        self.span = (0.0, 0.0)
+
+    async def __call__(self) -> str:
+        self.tried_at.append(anyio.current_time())
+        await anyio.sleep(self.takes_s)
+        if self.refusals:
+            raise self.refusals.pop(0)
+        self.span = (self.tried_at[-1], anyio.current_time())
+        return "open"
+
+
+def busy(retry_after_s: float | None = None, status: int = 429) -> ConnectFailed:
+    return ConnectFailed(reason="slow down", status=status, retry_after_s=retry_after_s)
+
+
+async def test_openings_never_overlap_and_keep_their_gap() -> None:
+    gate, doors = Gate(), [Door(takes_s=3) for _ in range(4)]
+    async with anyio.create_task_group() as group:
+        for door in doors:
+            group.start_soon(partial(gate.through, door, gap_s=10))
+    spans = sorted(door.span for door in doors)
+    assert [round(later[0] - earlier[1], 6) for earlier, later in pairwise(spans)] == [10, 10, 10]
+
+
+async def test_the_servers_own_wish_to_wait_is_kept_with_a_little_jitter() -> None:
+    door, waits = Door(busy(8.0), busy(8.0)), list[float]()
+    await Gate(dice=random.Random(1)).through(door, gap_s=0, refused=lambda _error, wait_s: waits.append(wait_s))
+    assert len(door.tried_at) == 3
+    assert all(8 <= wait_s <= 10 for wait_s in waits)
+    assert waits[0] != waits[1]
+
+
+async def test_without_a_wish_the_wait_doubles_up_to_a_limit() -> None:
+    door, waits = Door(*[busy() for _ in range(5)]), list[float]()
+    gate = Gate(Patience(first_wait_s=1, longest_wait_s=4), random.Random(1))
+    await gate.through(door, gap_s=0, refused=lambda _error, wait_s: waits.append(wait_s))
+    assert [int(wait_s / 1.25 + 0.999) for wait_s in waits] == [1, 2, 4, 4, 4]
+
+
+async def test_patience_ends() -> None:
+    door = Door(*[busy() for _ in range(9)])
+    with pytest.raises(ConnectFailed):
+        await Gate(Patience(attempts=3)).through(door, gap_s=0)
+    assert len(door.tried_at) == 3
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectFailed(reason="spent", code="insufficient_quota", close_code=1013),
+        ConnectFailed(reason="bad key", code="invalid_api_key", close_code=3000),
+        ConnectFailed(reason="forbidden", status=403),
+    ],
+)
+async def test_what_never_passes_is_tried_once(error: ConnectFailed) -> None:
+    door = Door(error)
+    with pytest.raises(ConnectFailed):
+        await Gate().through(door, gap_s=0)
+    assert len(door.tried_at) == 1
+
+
+async def test_who_failed_does_not_keep_the_others_out() -> None:
+    gate = Gate()
+    with pytest.raises(ConnectFailed):
+        await gate.through(Door(busy(status=403)), gap_s=0)
+    assert await gate.through(Door(), gap_s=0) == "open"
