@@ -10,6 +10,7 @@ StageError
 │   ├── ModelRefused      the server answered a request with an error
 │   └── Timeout           nobody answered in time
 ├── BudgetExceeded        the scene would cost more than its author allows
+├── UsageError            the command line or the environment asks for what cannot be
 └── TakeError             the take's folder cannot be written or read
 ```
 """
@@ -34,7 +35,9 @@ class SceneError(StageError):
         problem: What is wrong, one sentence without a full stop.
         hint: What to do about it, or empty.
         source: The source line itself, or empty where there is none to show.
-        also: Further errors of the same file, in the order of their lines.
+        also: Further errors, in the order of their lines.
+        caret: Where the caret stands under ``source``, from 1; 0 is at ``column``. They differ where a long line is
+            cut, or its characters are wide.
     """
 
     path: str
@@ -44,12 +47,13 @@ class SceneError(StageError):
     hint: str = ""
     source: str = ""
     also: "tuple[SceneError, ...]" = ()
+    caret: int = 0
 
     def __str__(self) -> str:
         where = f"{self.path}:{self.line}:{self.column}: {self.problem}"
         shown = [where]
         if self.source:
-            shown += [f"  {self.source}", "  " + " " * (self.column - 1) + "^"]
+            shown += [f"  {self.source}", "  " + " " * ((self.caret or self.column) - 1) + "^"]
         if self.hint:
             shown.append(f"  hint: {self.hint}")
         return "\n".join(shown)
@@ -192,6 +196,17 @@ class BudgetExceeded(StageError):
             f"stopped before line {self.before_line}: ${self.spent:.4f} of the budget of ${self.budget:.4f} is used; "
             "raise limits.budget or --budget to go on"
         )
+
+
+@dataclass(eq=False)
+class UsageError(StageError):
+    """The command line or the environment asks for what cannot be."""
+
+    problem: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return self.problem + (f"\n  hint: {self.hint}" if self.hint else "")
 
 
 @dataclass(eq=False)
