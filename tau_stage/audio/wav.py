@@ -1,0 +1,92 @@
+"""WAV files: 16-bit mono, valid for every reader at every moment of their writing."""
+
+from __future__ import annotations
+
+import os
+import struct
+import wave
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tau_stage.audio.pcm import RATE, Pcm
+
+HEADER_BYTES = 44
+
+
+def header(samples: int, rate: int) -> bytes:
+    """The canonical 44 bytes before ``samples`` of mono 16-bit audio (Microsoft RIFF specification, 1991).
+
+    >>> len(header(0, 24_000))
+    44
+    """
+    size = 2 * samples
+    fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16)
+    return struct.pack("<4sI4s", b"RIFF", 36 + size, b"WAVE") + fmt + struct.pack("<4sI", b"data", size)
+
+
+class WavWriter:
+    """Appends audio to a WAV file whose header is current after every append, so that a killed process leaves it whole.
+
+    Args:
+        path: Created, or emptied.
+        rate: Samples per second; audio of another rate is refused.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+
+    def __init__(self, path: Path, rate: int = RATE) -> None:
+        self.path = path
+        self.rate = rate
+        self.samples = 0
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        os.write(self._file, header(0, rate))
+
+    def append(self, audio: Pcm) -> None:
+        """Add audio at the end.
+
+        Raises:
+            ValueError: It has another rate.
+            OSError: The disk is full; what was written before stays valid.
+        """
+        if audio.rate != self.rate:
+            raise ValueError(f"{self.path} is at {self.rate} Hz, the audio at {audio.rate} Hz")
+        rest = memoryview(audio.data)
+        while rest:
+            rest = rest[os.write(self._file, rest) :]
+        self.samples += len(audio)
+        os.pwrite(self._file, header(self.samples, self.rate), 0)
+
+    def close(self) -> None:
+        """Bring everything to the disk and close; closing twice is harmless."""
+        if self._file >= 0:
+            os.fsync(self._file)
+            os.close(self._file)
+            self._file = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read_wav(path: Path) -> Pcm:
+    """The audio of a mono 16-bit WAV file.
+
+    Raises:
+        ValueError: It is another kind of file.
+        OSError: It cannot be read.
+    """
+    try:
+        with wave.open(str(path), "rb") as file:
+            if (file.getnchannels(), file.getsampwidth()) != (1, 2):
+                raise ValueError(
+                    f"{path}: {file.getnchannels()} channels of {8 * file.getsampwidth()} bit, not mono 16 bit"
+                )
+            return Pcm(file.readframes(file.getnframes()), file.getframerate())
+    except (wave.Error, EOFError) as error:
+        raise ValueError(f"{path}: not a WAV file ({error})") from None

@@ -1,0 +1,79 @@
+"""WAV files are whole at every moment of their writing."""
+
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import pytest
+import soundfile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tau_stage.audio.level import peak_dbfs, rms_dbfs
+from tau_stage.audio.pcm import Pcm
+from tau_stage.audio.wav import WavWriter, read_wav
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tau_stage.audio.pcm import Pcm
+from tau_stage.audio.wav import WavWriter
+writer = WavWriter(Path(sys.argv[1]))
+for _ in range(50):
+    writer.append(Pcm(b"\\x01\\x02" * 2400))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@given(st.lists(st.binary(max_size=64).map(lambda data: Pcm(data[: len(data) // 2 * 2])), max_size=8))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+def test_what_is_written_is_read_back(tmp_path: Path, parts: list[Pcm]) -> None:
+    path = tmp_path / "a.wav"
+    with WavWriter(path) as writer:
+        for part in parts:
+            writer.append(part)
+    assert read_wav(path) == Pcm.join(parts)
+
+
+def test_every_reader_sees_a_whole_file_after_every_append(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    writer = WavWriter(path)
+    for count in range(1, 4):
+        writer.append(Pcm(b"\x10\x20" * 100))
+        with wave.open(str(path)) as file:
+            assert file.getnframes() == 100 * count
+        assert soundfile.info(path).frames == 100 * count
+    writer.close()
+    writer.close()
+
+
+def test_a_killed_process_leaves_a_whole_file(tmp_path: Path) -> None:
+    """Not slow but a process of its own: nothing else can be killed."""
+    path = tmp_path / "a.wav"
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    assert done.returncode < 0
+    assert len(read_wav(path)) == 120_000
+    assert soundfile.info(path).frames == 120_000
+
+
+def test_rates_do_not_mix(tmp_path: Path) -> None:
+    with WavWriter(tmp_path / "a.wav") as writer, pytest.raises(ValueError, match="24000 Hz, the audio at 8000 Hz"):
+        writer.append(Pcm(b"", 8000))
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    stereo, text = tmp_path / "stereo.wav", tmp_path / "text.wav"
+    soundfile.write(stereo, [[0.0, 0.0]], 24_000)
+    text.write_text("hello")
+    with pytest.raises(ValueError, match="2 channels"):
+        read_wav(stereo)
+    with pytest.raises(ValueError, match="not a WAV file"):
+        read_wav(text)
+
+
+def test_levels_are_relative_to_full_scale() -> None:
+    half = Pcm((16384).to_bytes(2, "little", signed=True) * 100)
+    assert round(rms_dbfs(half), 2) == -6.02
+    assert round(peak_dbfs(half), 2) == -6.02
+    assert peak_dbfs(Pcm()) == rms_dbfs(Pcm()) == peak_dbfs(Pcm.silence(4)) == -120
