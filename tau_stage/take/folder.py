@@ -1,0 +1,101 @@
+"""The take's folder: where its files go, and how they become whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from tau_stage.errors import TakeError
+from tau_stage.scene.names import slug
+from tau_stage.take.journal import NAME
+
+
+class TakeFolder:
+    """One take's folder. Files stand under their final names only when they are whole.
+
+    Args:
+        path: Exists, with ``lines/`` and ``stems/`` in it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, out: Path, scene: str, started: datetime, short_id: str) -> TakeFolder:
+        """Make ``out/<scene>/<UTC time>-<short id>/``.
+
+        Args:
+            out: Made if it is not there.
+            scene: The scene's slug.
+            started: UTC.
+            short_id: Keeps two takes of one second apart.
+
+        Raises:
+            TakeError: It cannot be made.
+        """
+        path = out / scene / f"{started:%Y%m%dT%H%M%SZ}-{short_id}"
+        with guarded(path, "choose another folder with --out"):
+            for name in ("lines", "stems"):
+                (path / name).mkdir(parents=True)
+        return cls(path)
+
+    @property
+    def journal(self) -> Path:
+        """The journal's file."""
+        return self.path / NAME
+
+    @property
+    def stems(self) -> Path:
+        """The folder of the stems."""
+        return self.path / "stems"
+
+    def line(self, number: int, player: str, line_id: str, attempt: int | None = None) -> Path:
+        """The file of a line; of an attempt that failed, if one is given.
+
+        >>> TakeFolder(Path("t")).line(7, "Stranger", "stranger-1").name
+        '007-stranger-1.wav'
+        >>> TakeFolder(Path("t")).line(7, "Stranger", "door", attempt=2).name
+        '007-stranger-door.attempt-2.wav'
+        """
+        who = slug(player)
+        name = line_id if line_id.startswith(f"{who}-") else f"{who}-{line_id}"
+        failed = "" if attempt is None else f".attempt-{attempt}"
+        return self.path / "lines" / f"{number:03d}-{name}{failed}.wav"
+
+    def write(self, name: str, text: str) -> None:
+        """Write a whole file: under another name first, then renamed.
+
+        Raises:
+            TakeError: It cannot be written.
+        """
+        final = self.path / name
+        draft = final.with_name(f".{final.name}.part")
+        with guarded(final, "make room and run `tau-stage run` again"):
+            draft.write_text(text, encoding="utf-8")
+            draft.replace(final)
+
+    def make_latest(self) -> None:
+        """Point ``latest`` beside this folder here.
+
+        Raises:
+            TakeError: The link cannot be made, or something that is no link has its name.
+        """
+        link = self.path.parent / "latest"
+        draft = self.path.parent / f".latest-{self.path.name}"
+        with guarded(link, "remove what is there"):
+            if link.exists() and not link.is_symlink():
+                raise TakeError(str(link), "is in the way of the link to the newest take", "remove it")
+            draft.symlink_to(self.path.name, target_is_directory=True)
+            os.replace(draft, link)  # noqa: PTH105 - Path.replace would follow nothing, but says so less clearly
+
+
+@contextmanager
+def guarded(path: Path, hint: str) -> Iterator[None]:
+    """Turn a failing disk into a ``TakeError`` that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise TakeError(error.filename or str(path), (error.strerror or str(error)).lower(), hint) from error

@@ -1,0 +1,115 @@
+"""The take: one performance of a scene, as ``take.json`` tells it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tau_stage.take.records import Ending, Tokens
+
+
+class Part(BaseModel):
+    """What all parts of a take share: they never change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Costs(Part):
+    """Dollars, as an estimate from the provider's usage and a price list; null where a price is not known."""
+
+    spoken: Decimal | None = Field(description="For what was said.")
+    listened: Decimal | None = Field(description="For fresh input: what was heard and read.")
+    cached: Decimal | None = Field(description="For input that came from the cache.")
+    total: Decimal | None = Field(description="All of it.")
+
+
+class Hearing(Part):
+    """One player's hearing of one line."""
+
+    player: str
+    heard_at_s: float | None = Field(
+        description="Seconds since curtain up when the server acknowledged it; null: never."
+    )
+    took_s: float | None = Field(description="Seconds from sending to the acknowledgement.")
+    sha256: str | None = Field(description="Hash of the samples that were heard.")
+
+
+class Performed(Part):
+    """One line as it was performed."""
+
+    id: str
+    number: int = Field(description="Place in the scene, from 1.")
+    player: str
+    asked: str = Field(description="The words of the scene.")
+    direction: str
+    said: str = Field(description="The words that were spoken, as the provider transcribes them.")
+    offset_s: float = Field(description="Where it begins in the stems, in seconds.")
+    offset_samples: int
+    duration_s: float
+    samples: int
+    first_audio_s: float | None = Field(description="Seconds from the request to the first sound.")
+    took_s: float = Field(description="Seconds from the request to the end of the response.")
+    hearers: tuple[Hearing, ...]
+    usage: Tokens
+    cost: Costs
+    file: str | None = Field(description="Relative to the take's folder.")
+    sha256: str = Field(description="Hash of the samples.")
+    response: str = Field(description="The provider's id of the response.")
+    attempts: int
+    ended: str = Field(description="completed, incomplete or cancelled.")
+    reason: str | None
+
+
+class Playing(Part):
+    """One player of the take."""
+
+    name: str
+    voice: str
+    model: str
+    endpoint: str
+    sessions: tuple[str, ...] = Field(description="The provider's ids of its sessions.")
+    opened_s: float | None = Field(description="Seconds the opening took, waits included.")
+    opening_attempts: int
+    status: Literal["played", "lost", "never opened"]
+    stem: str | None = Field(description="Relative to the take's folder.")
+    lines: int
+    seconds: float = Field(description="Seconds spoken.")
+    usage: Tokens
+    cost: Costs
+
+
+class Staged(Part):
+    """The scene that was performed."""
+
+    title: str
+    slug: str
+    path: str
+    sha256: str = Field(description="Hash of the scene file's bytes.")
+
+
+class Take(Part):
+    """One performance of a scene: the only result."""
+
+    version: Literal[1] = 1
+    tau_stage: str = Field(description="Version that performed it.")
+    scene: Staged
+    started: str = Field(description="UTC, ISO 8601.")
+    provider: str = Field(description="Endpoints that played, joined by a comma.")
+    spent: bool = Field(description="Whether money was spent; on the understudy it never is.")
+    ended: Ending
+    problem: str = Field(description="What stopped it, or empty.")
+    rate: int = Field(description="Samples per second of all files.")
+    duration_s: float
+    samples: int
+    players: tuple[Playing, ...]
+    lines: tuple[Performed, ...]
+    usage: Tokens
+    cost: Costs
+    warnings: tuple[str, ...]
+
+
+def take_schema() -> dict[str, Any]:
+    """JSON Schema of ``take.json``."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Take.model_json_schema(mode="serialization")}

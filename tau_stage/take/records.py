@@ -1,0 +1,186 @@
+"""What can happen in a performance: one record per fact, as the journal keeps it. No audio, no secrets."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Ending = Literal["complete", "failed", "budget", "interrupted"]
+
+
+class Fact(BaseModel):
+    """What all records share.
+
+    Attributes:
+        at_s: Seconds since curtain up.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    at_s: float = 0.0
+
+
+class Tokens(BaseModel):
+    """Tokens by kind; fresh and cached input are apart."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text_in: int = 0
+    audio_in: int = 0
+    image_in: int = 0
+    cached_text_in: int = 0
+    cached_audio_in: int = 0
+    cached_image_in: int = 0
+    text_out: int = 0
+    audio_out: int = 0
+
+
+class Role(BaseModel):
+    """One player and what plays it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    voice: str
+    model: str
+    endpoint: str
+    prices: str
+
+
+class TakeBegan(Fact):
+    """Curtain up."""
+
+    type: Literal["take_began"] = "take_began"
+    version: Literal[1] = 1
+    tau_stage: str
+    started: str
+    title: str
+    slug: str
+    path: str
+    sha256: str
+    spent: bool
+    roles: tuple[Role, ...]
+
+
+class OpeningRefused(Fact):
+    """A provider asked to wait before it opens a session."""
+
+    type: Literal["opening_refused"] = "opening_refused"
+    player: str
+    problem: str
+    wait_s: float
+
+
+class PlayerOpened(Fact):
+    """A session is open; ``took_s`` counts its waits too."""
+
+    type: Literal["player_opened"] = "player_opened"
+    player: str
+    session: str
+    attempts: int
+    took_s: float
+
+
+class PromptGiven(Fact):
+    """The prompter has whispered."""
+
+    type: Literal["prompt_given"] = "prompt_given"
+    player: str
+    words: str
+
+
+class LineBegan(Fact):
+    """A player was asked for its line."""
+
+    type: Literal["line_began"] = "line_began"
+    line: str
+    player: str
+
+
+class LineAgain(Fact):
+    """A line is asked for once more; sound that came with the failed attempt is kept in ``file``."""
+
+    type: Literal["line_again"] = "line_again"
+    line: str
+    player: str
+    problem: str
+    wait_s: float
+    file: str | None = None
+    usage: Tokens
+
+
+class LineSpoken(Fact):
+    """A line is spoken and its sound is on the disk."""
+
+    type: Literal["line_spoken"] = "line_spoken"
+    line: str
+    number: int
+    player: str
+    asked: str
+    direction: str
+    said: str
+    status: str
+    reason: str | None
+    file: str | None
+    sha256: str
+    samples: int
+    rate: int
+    pause_samples: int
+    first_audio_s: float | None
+    took_s: float
+    hearers: tuple[str, ...]
+    response: str
+    attempts: int
+    usage: Tokens
+
+
+class LineHeard(Fact):
+    """A player has heard a line: the server acknowledged it."""
+
+    type: Literal["line_heard"] = "line_heard"
+    line: str
+    hearer: str
+    sha256: str
+    took_s: float
+
+
+class LineMissed(Fact):
+    """A player did not hear a line; one that is ``lost`` hears nothing any more."""
+
+    type: Literal["line_missed"] = "line_missed"
+    line: str
+    hearer: str
+    problem: str
+    lost: bool
+
+
+class Warned(Fact):
+    """Something an author should know."""
+
+    type: Literal["warned"] = "warned"
+    player: str = ""
+    line: str = ""
+    text: str
+
+
+class TakeEnded(Fact):
+    """Curtain down."""
+
+    type: Literal["take_ended"] = "take_ended"
+    ended: Ending
+    problem: str = ""
+
+
+Record = Annotated[
+    TakeBegan
+    | OpeningRefused
+    | PlayerOpened
+    | PromptGiven
+    | LineBegan
+    | LineAgain
+    | LineSpoken
+    | LineHeard
+    | LineMissed
+    | Warned
+    | TakeEnded,
+    Field(discriminator="type"),
+]

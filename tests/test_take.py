@@ -1,0 +1,259 @@
+"""What a performance leaves: records that survive, stems that line up, a take that is a fold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.audio.wav import read_wav
+from tau_stage.errors import TakeError
+from tau_stage.scene.names import slug
+from tau_stage.take import records as record
+from tau_stage.take.costs import cost_json
+from tau_stage.take.fold import fold
+from tau_stage.take.folder import TakeFolder
+from tau_stage.take.journal import Journal, read_journal
+from tau_stage.take.stems import Stems
+
+ROLES = tuple(
+    record.Role(name=name, voice="ash", model="gpt-realtime-2.1", endpoint="openai", prices="openai")
+    for name in ("clerk", "tourist")
+)
+BEGAN = record.TakeBegan(
+    tau_stage="0",
+    started="2026-11-21T00:00:00+00:00",
+    title="T",
+    slug="t",
+    path="t.yaml",
+    sha256="0",
+    spent=True,
+    roles=ROLES,
+)
+
+
+def spoken(line: str, player: str, samples: int, usage: record.Tokens, **facts: object) -> record.LineSpoken:
+    told = {
+        "line": line,
+        "number": 1,
+        "player": player,
+        "asked": "words",
+        "direction": "",
+        "said": "words",
+        "status": "completed",
+        "reason": None,
+        "file": f"lines/{line}.wav",
+        "sha256": "0",
+        "samples": samples,
+        "rate": RATE,
+        "pause_samples": 100,
+        "first_audio_s": 0.2,
+        "took_s": 1.0,
+        "hearers": (),
+        "response": "resp_1",
+        "attempts": 1,
+        "usage": usage,
+    }
+    return record.LineSpoken.model_validate(told | facts)
+
+
+def journal_of(*facts: record.Record) -> list[record.Record]:
+    opened = [record.PlayerOpened(player=role.name, session="sess", attempts=1, took_s=0.5) for role in ROLES]
+    return [BEGAN, *opened, *facts, record.TakeEnded(ended="complete")]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> TakeFolder:
+    return TakeFolder.create(tmp_path / "takes", "t", datetime(2026, 11, 21, 4, 5, 6, tzinfo=UTC), "abc123")
+
+
+def test_lines_are_laid_end_to_end_with_their_pauses_and_none_after_the_last() -> None:
+    take = fold(journal_of(spoken("a", "clerk", 1000, record.Tokens()), spoken("b", "tourist", 500, record.Tokens())))
+    assert [line.offset_samples for line in take.lines] == [0, 1100]
+    assert take.samples == 1600
+    assert take.duration_s == 1600 / RATE
+
+
+def test_costs_are_told_per_line_and_per_player_each_response_once() -> None:
+    heard = record.Tokens(audio_in=1000, cached_text_in=1000, text_in=1000)
+    failed = record.LineAgain(
+        line="b", player="tourist", problem="failed", wait_s=1, usage=record.Tokens(audio_out=1000)
+    )
+    take = fold(
+        journal_of(
+            spoken("a", "clerk", 10, record.Tokens(audio_out=1000, text_out=1000)),
+            failed,
+            spoken("b", "tourist", 10, heard),
+        )
+    )
+    clerk, tourist = take.players
+    assert clerk.cost.spoken == Decimal("0.088")
+    assert clerk.cost.total == Decimal("0.088")
+    assert (tourist.cost.spoken, tourist.cost.listened, tourist.cost.cached) == (
+        Decimal("0.064"),
+        Decimal("0.036"),
+        Decimal("0.0004"),
+    )
+    assert take.lines[1].cost.total == Decimal("0.1004")
+    assert take.cost.total == Decimal("0.1884")
+    assert take.lines[1].attempts == 1
+    assert take.usage.audio_out == 2000
+
+
+def test_who_heard_what_and_who_was_lost_is_told() -> None:
+    take = fold(
+        journal_of(
+            spoken("a", "clerk", 10, record.Tokens(), hearers=("tourist",)),
+            record.LineHeard(at_s=2.5, line="a", hearer="tourist", sha256="0", took_s=0.1),
+            spoken("b", "clerk", 10, record.Tokens(), hearers=("tourist",)),
+            record.LineMissed(line="b", hearer="tourist", problem="tourist did not hear", lost=True),
+        )
+    )
+    first, second = take.lines
+    assert (first.hearers[0].heard_at_s, first.hearers[0].sha256) == (2.5, "0")
+    assert second.hearers[0].heard_at_s is None
+    assert [player.status for player in take.players] == ["played", "lost"]
+    assert take.warnings == ("tourist did not hear",)
+
+
+def test_everything_an_author_should_know_is_a_warning() -> None:
+    take = fold(
+        journal_of(
+            record.OpeningRefused(player="clerk", problem="clerk: slow down", wait_s=1.04),
+            record.Warned(text="odd"),
+            record.LineAgain(line="a", player="clerk", problem="it failed", wait_s=0.5, usage=record.Tokens()),
+            spoken("a", "clerk", 10, record.Tokens(), status="incomplete", reason="max_output_tokens"),
+        )
+    )
+    assert take.warnings == (
+        "clerk: slow down; waited 1.0 s",
+        "odd",
+        "line a, player clerk: it failed; asked again after 0.5 s",
+        "line a, player clerk: the response is incomplete (max_output_tokens)",
+    )
+
+
+def test_a_journal_that_was_cut_short_is_an_interrupted_take() -> None:
+    take = fold([BEGAN])
+    assert (take.ended, take.samples, [player.status for player in take.players]) == (
+        "interrupted",
+        0,
+        ["never opened", "never opened"],
+    )
+    with pytest.raises(TakeError, match="no beginning"):
+        fold([])
+
+
+def test_cost_json_says_estimate_and_never_zero_for_unknown() -> None:
+    facts = journal_of(spoken("a", "clerk", 10, record.Tokens(audio_out=1000)))
+    told = json.loads(cost_json(facts))
+    assert told["estimate"] is True
+    assert told["players"]["clerk"]["kinds"] == {"audio_out": {"tokens": 1000, "dollars": "0.064"}}
+    assert told["lines"]["a"]["total"] == "0.064"
+    nameless = BEGAN.model_copy(
+        update={"spent": False, "roles": tuple(role.model_copy(update={"model": "own"}) for role in ROLES)}
+    )
+    told = json.loads(cost_json([nameless, *facts[1:]]))
+    assert told["total"]["total"] is None
+    assert told["total"]["kinds"]["audio_out"]["dollars"] is None
+    assert "nothing was spent" in told["note"]
+
+
+RECORDS: Sequence[record.Record] = journal_of(spoken("ä", "clerk", 10, record.Tokens(text_in=3)))
+
+
+@given(cut=st.integers(0, 400))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_a_journal_is_read_back_and_a_torn_last_line_is_dropped(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.unlink(missing_ok=True)
+    journal = Journal(path)
+    for fact in RECORDS:
+        journal.append(fact)
+    journal.close()
+    journal.close()
+    assert read_journal(path) == list(RECORDS)
+    data = path.read_bytes()
+    kept = data[: len(data) - cut]
+    path.write_bytes(kept)
+    assert read_journal(path) == list(RECORDS)[: kept.count(b"\n")]
+
+
+def test_a_journal_that_is_broken_in_the_middle_or_not_there_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_text('{"type": "unheard of"}\n')
+    with pytest.raises(TakeError, match="broken"):
+        read_journal(path)
+    with pytest.raises(TakeError, match="No such file"):
+        read_journal(tmp_path / "nowhere")
+    with pytest.raises(TakeError, match="File exists"):
+        Journal(path)
+
+
+lines = st.lists(
+    st.tuples(st.sampled_from(["clerk", "tourist", "Geist 2"]), st.integers(0, 60_000), st.integers(0, 50)), max_size=6
+)
+
+
+@given(lines=lines)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+def test_the_sum_of_the_stems_is_the_lines_end_to_end(tmp_path: Path, lines: list[tuple[str, int, int]]) -> None:
+    players = ["clerk", "tourist", "Geist 2"]
+    stems = Stems(tmp_path, players)
+    laid: list[Pcm] = []
+    for number, (player, samples, gap) in enumerate(lines, 1):
+        audio = Pcm.from_array(np.full(samples, number, dtype=np.int16))
+        stems.line(player, audio, gap=gap)
+        laid += [Pcm.silence(gap), audio]
+    stems.close()
+    read = [read_wav(tmp_path / name).array for name in ("clerk.wav", "tourist.wav", "geist-2.wav")]
+    assert len({len(stem) for stem in read}) == 1
+    assert np.array_equal(sum(read), Pcm.join(laid).array)
+
+
+def test_a_folder_is_named_by_scene_time_and_id(folder: TakeFolder, tmp_path: Path) -> None:
+    assert folder.path == tmp_path / "takes" / "t" / "20261121T040506Z-abc123"
+    assert folder.journal.parent == folder.path
+
+
+def test_latest_points_at_the_newest_take(folder: TakeFolder) -> None:
+    folder.make_latest()
+    folder.make_latest()
+    assert (folder.path.parent / "latest").resolve() == folder.path.resolve()
+
+
+def test_something_in_the_way_of_latest_is_kept(folder: TakeFolder) -> None:
+    (folder.path.parent / "latest").write_text("mine")
+    with pytest.raises(TakeError, match="in the way"):
+        folder.make_latest()
+    assert (folder.path.parent / "latest").read_text() == "mine"
+
+
+def test_files_are_whole_or_not_there(folder: TakeFolder) -> None:
+    folder.write("a.txt", "one")
+    folder.write("a.txt", "two")
+    assert [path.name for path in folder.path.iterdir() if path.is_file()] == ["a.txt"]
+    with pytest.raises(TakeError, match="no such file"):
+        folder.write("gone/a.txt", "three")
+
+
+def test_a_place_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TakeError, match="not a directory"):
+        TakeFolder.create(tmp_path / "file", "t", datetime.now(UTC), "a")
+
+
+@given(st.text(max_size=80))
+def test_no_name_leaves_the_folder(player: str) -> None:
+    name = slug(player)
+    assert name
+    assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+    assert len(name) <= 61
