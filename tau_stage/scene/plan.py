@@ -1,8 +1,21 @@
 """The plan: a scene with every default resolved, frozen. The stage performs plans, never scenes."""
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
+
+from tau_stage.scene.model import Line, Player, Prompt, Scene
+from tau_stage.scene.names import slug
+from tau_stage.scene.words import automatic_id
+
+DEFAULT_MODEL = "gpt-realtime-2.1-mini"
+DEFAULT_VOICE = "marin"
+DEFAULT_PAUSE_S = 0.35
+DEFAULT_OPENING_GAP_S = 0.2
+
+_DIRECTION = re.compile(r",?\s*\{direction\}")
+_FILLED = re.compile(r"\{(?:words|direction)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +130,89 @@ class Plan:
             KeyError: Nobody has it.
         """
         return next(player for player in self.players if player.name == name)
+
+
+def make_plan(scene: Scene) -> Plan:
+    r"""Resolve every default of a scene: pure, and the same each time.
+
+    >>> from tau_stage.scene.load import parse_scene
+    >>> plan = make_plan(parse_scene("players: {ann: , ben: }\nlines: [ann: (softly) Hello., ben: Hm?]"))
+    >>> [(line.id, line.prompt, line.hearers) for line in plan.lines]
+    [('ann-1', 'Perform this line, softly: "Hello."', ('ben',)), ('ben-1', 'Perform this line: "Hm?"', ('ann',))]
+    """
+    rate = scene.limits.start_rate
+    return Plan(
+        title=scene.title,
+        slug=slug(scene.title),
+        path=scene.path,
+        sha256=scene.sha256,
+        players=tuple(_player(scene, name, player) for name, player in scene.players.items()),
+        steps=_steps(scene),
+        budget=scene.limits.budget,
+        opening_gap_s=DEFAULT_OPENING_GAP_S if rate is None else 60 / rate,
+    )
+
+
+def _player(scene: Scene, name: str, player: Player) -> PlayerPlan:
+    speed = scene.speed if player.speed is None else player.speed
+    return PlayerPlan(
+        name=name,
+        voice=player.voice or scene.voice or DEFAULT_VOICE,
+        model=player.model or scene.model or DEFAULT_MODEL,
+        endpoint=player.endpoint or scene.endpoint,
+        instructions=_instructions(scene, player),
+        speed=speed,
+        output=player.output or scene.output or "audio",
+        max_output_tokens=player.max_output_tokens or scene.max_output_tokens,
+    )
+
+
+def _instructions(scene: Scene, player: Player) -> str:
+    accent = player.accent or scene.accent
+    told = (
+        player.direction or scene.direction,
+        player.persona or scene.persona,
+        f"Speak in {accent.rstrip('.')}." if accent else None,
+    )
+    return "\n".join(text.strip() for text in told if text)
+
+
+def _steps(scene: Scene) -> tuple[Step, ...]:
+    steps: list[Step] = []
+    ordinals: dict[str, int] = {}
+    for step in scene.lines:
+        if isinstance(step, Prompt):
+            steps.append(PromptPlan(prompts=tuple(step.prompt.items()), source_line=step.source_line))
+        else:
+            ordinals[step.speaker] = ordinals.get(step.speaker, 0) + 1
+            steps.append(_line(scene, step, number=sum(ordinals.values()), ordinal=ordinals[step.speaker]))
+    return tuple(steps)
+
+
+def _line(scene: Scene, line: Line, *, number: int, ordinal: int) -> LinePlan:
+    pauses = (line.pause, scene.pause, DEFAULT_PAUSE_S)
+    return LinePlan(
+        number=number,
+        id=line.id or automatic_id(line.speaker, ordinal),
+        player=line.speaker,
+        words=line.words,
+        direction=line.direction or "",
+        prompt=_prompt(scene.prompt_template, line.words, line.direction or ""),
+        hearers=tuple(name for name, player in scene.players.items() if _is_heard_by(line, name, player)),
+        pause_s=next(pause for pause in pauses if pause is not None),
+        source_line=line.source_line,
+        max_output_tokens=line.max_output_tokens,
+    )
+
+
+def _is_heard_by(line: Line, name: str, player: Player) -> bool:
+    asked = line.to in (None, "everyone") or (line.to != "nobody" and name in (line.to or ()))
+    return name != line.speaker and asked and player.listens_to(line.speaker)
+
+
+def _prompt(template: str, words: str, direction: str) -> str:
+    """The template filled in; without a direction its place goes, with the comma before it."""
+    if not direction:
+        template = _DIRECTION.sub("", template).lstrip(" ,:;")
+    filling = {"{words}": words, "{direction}": direction}
+    return _FILLED.sub(lambda place: filling[place[0]], template)

@@ -1,0 +1,136 @@
+"""The scene file as text: read with care, and every error points into it."""
+
+import hashlib
+import re
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from stat import S_ISDIR, S_ISREG
+from typing import NamedTuple
+
+from tau_stage.errors import SceneError
+from tau_stage.scene.words import did_you_mean
+
+LARGEST_BYTES = 2 * 1024 * 1024
+"""A scene of a thousand pages; whatever is larger is no scene."""
+
+WIDEST = 100
+"""Characters of a source line that an error shows."""
+
+# YAML 1.1 breaks lines at these (section 5.4); our line numbers must be its line numbers.
+_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+# YAML's printable set (section 5.1), without a byte order mark in mid-text.
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+
+
+class Place(NamedTuple):
+    """A place in the file: line and column, both from 1, in characters."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The text of a scene file.
+
+    Attributes:
+        path: The file, as the user named it.
+        text: Its text, without a byte order mark.
+        sha256: Hash of its bytes.
+        lines: The text cut where YAML cuts it.
+    """
+
+    path: str
+    text: str
+    sha256: str
+    lines: tuple[str, ...]
+
+    @classmethod
+    def of(cls, text: str, path: str) -> "Source":
+        """A source from text in memory.
+
+        Raises:
+            SceneError: The text holds a character no YAML may hold.
+        """
+        data = text.encode("utf-8", "surrogatepass")
+        text = text.removeprefix("\ufeff")
+        source = cls(path, text, hashlib.sha256(data).hexdigest(), tuple(_BREAK.split(text)))
+        if bad := _FORBIDDEN.search(text):
+            problem = f"a scene is text, and U+{ord(bad[0]):04X} is a control character"
+            raise source.error(source.place(bad.start()), problem, "remove the character, or save the file as text")
+        return source
+
+    def line(self, number: int) -> str:
+        """One line of the file, from 1; past the end an empty one."""
+        return self.lines[number - 1] if number <= len(self.lines) else ""
+
+    def place(self, offset: int) -> Place:
+        """Line and column of a character."""
+        before = _BREAK.split(self.text[:offset])
+        return Place(len(before), len(before[-1]) + 1)
+
+    def error(self, place: Place, problem: str, hint: str = "") -> SceneError:
+        """An error at a place of this file, with the source line under it."""
+        shown, caret = _excerpt(self.line(place.line), place.column)
+        return SceneError(self.path, place.line, place.column, problem, hint, shown, caret=caret)
+
+
+def read_source(path: str | Path) -> Source:
+    """Read a scene file; what is too large is never read.
+
+    Raises:
+        SceneError: There is no such file, it cannot be read, is too large, or is not text.
+    """
+    file, name = Path(path), str(path)
+    try:
+        status = file.stat()
+        if not S_ISREG(status.st_mode):
+            raise _unreadable(
+                name, "is a directory" if S_ISDIR(status.st_mode) else "is not a file", "name a scene file"
+            )
+        if status.st_size > LARGEST_BYTES:
+            problem = f"is {status.st_size / 1e6:,.1f} MB large, and a scene has at most {LARGEST_BYTES / 1e6:.1f} MB"
+            raise _unreadable(name, problem, "is this the right file? Split a long play into scenes")
+        data = file.read_bytes()
+    except FileNotFoundError:
+        neighbours = [str(other) for other in sorted(file.parent.glob("*.y*ml"))]
+        raise _unreadable(name, "does not exist", did_you_mean(name, neighbours)) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise _unreadable(name, f"cannot be read: {reason}", "name a scene file that you may read") from None
+    return _decode(data, name)
+
+
+def _decode(data: bytes, name: str) -> Source:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise _unreadable(name, "is UTF-16 text", "save it as UTF-8")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = Source.of(_FORBIDDEN.sub("\ufffd", data[: error.start].decode("utf-8")), name)
+        problem = f"byte 0x{data[error.start]:02x} is not UTF-8 text"
+        raise before.error(before.place(len(before.text)), problem, "save the file as UTF-8") from None
+    return Source.of(text, name)
+
+
+def _unreadable(name: str, fact: str, hint: str) -> SceneError:
+    return SceneError(name, 1, 1, f"the scene file {fact}", hint)
+
+
+def _excerpt(line: str, column: int) -> tuple[str, int]:
+    """What to show of a line, and where the caret stands under it."""
+    start = max(0, column - WIDEST // 2) if column > WIDEST - 20 else 0
+    shown = line[start : start + WIDEST]
+    if start:
+        shown = "…" + shown[1:]
+    if start + WIDEST < len(line):
+        shown = shown[:-1] + "…"
+    shown = _FORBIDDEN.sub("\ufffd", shown).replace("\t", " ")
+    return shown, _width(shown[: column - 1 - start]) + 1
+
+
+def _width(text: str) -> int:
+    """Cells of a terminal that a text takes."""
+    marks = sum(unicodedata.combining(character) > 0 for character in text)
+    return len(text) - marks + sum(unicodedata.east_asian_width(character) in "WF" for character in text)

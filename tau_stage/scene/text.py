@@ -1,0 +1,199 @@
+"""YAML with positions: every scalar stays the text its author wrote, and everything knows where it stands.
+
+The parser's *events* are consumed, never its tree: composing recurses in C, so that a file of a hundred thousand
+brackets would end the interpreter, and resolving would turn ``Yes``, ``1:30`` and ``null`` into something else.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from tau_stage.errors import SceneError
+from tau_stage.scene.source import Place, Source
+from tau_stage.scene.traps import corrected, cut, explained, place_of, trapped
+
+Node = dict[str, "Node"] | list["Node"] | str
+Path = tuple[str | int, ...]
+
+DEEPEST = 50
+MOST_VALUES = 100_000
+MOST_EXPANDED = 10_000
+
+PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The C parser where PyYAML has it, else the same in Python."""
+
+_LINE_OF_THE_SCENE = re.compile(r"\s*- +[^\s:]+:(\s|$)")
+_UNSPEAKABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A YAML document as plain data, and where each part of it stands.
+
+    Attributes:
+        source: The file.
+        data: Mappings, lists and texts; no other type.
+        keys: Where each key stands, by its path.
+        values: Where each value starts, by its path.
+    """
+
+    source: Source
+    data: dict[str, Node]
+    keys: Mapping[Path, Place]
+    values: Mapping[Path, Place]
+
+    def place(self, path: Path, *, key: bool = False) -> Place:
+        """Where a value (or its key) stands; what came through an alias stands where the alias does."""
+        places = self.keys if key else self.values
+        while path not in places:
+            path = path[:-1]
+            places = self.values
+        return places[path]
+
+
+def read_yaml(source: Source, parser: Any = PARSER) -> Document:
+    r"""The one mapping a scene file holds, as plain data with positions.
+
+    Raises:
+        SceneError: It is not YAML, not one mapping, repeats a key, nests or expands without measure,
+            or falls into one of YAML's traps.
+
+    >>> read_yaml(Source.of("lines:\n  - clerk: Yes", "x.yaml")).data
+    {'lines': [{'clerk': 'Yes'}]}
+    """
+    return _Reader(source, parser).document()
+
+
+class _Reader:
+    """One pass over the parser's events."""
+
+    def __init__(self, source: Source, parser: Any) -> None:
+        self.source = source
+        self.events = iter(yaml.parse(source.text, Loader=parser))
+        self.before: tuple[Place, Place] | None = None
+        self.keys: dict[Path, Place] = {}
+        self.values: dict[Path, Place] = {}
+        self.anchors: dict[str, tuple[Node, int] | None] = {}
+        self.unused: dict[str, Place] = {}
+        self.count = 0
+        self.expanded = 0
+
+    def document(self) -> Document:
+        self.next()
+        if isinstance(self.next(), yaml.StreamEndEvent):
+            raise self.source.error(Place(1, 1), "the scene file is empty", "a scene needs 'players:' and 'lines:'")
+        data = self.node(self.next(), ())
+        self.next()
+        if not isinstance(event := self.next(), yaml.StreamEndEvent):
+            raise self.error(event, "a second document starts here", "one file holds one scene: remove the '---'")
+        for place in self.unused.values():
+            raise trapped(self.source, place)
+        if not isinstance(data, dict):
+            fact = "a list" if isinstance(data, list) else "a text"
+            hint = "a scene is a mapping: 'players:' first, then 'lines:' with the list under it"
+            raise self.source.error(self.values[()], f"the scene file holds {fact} at its top", hint)
+        return Document(self.source, data, self.keys, self.values)
+
+    def next(self) -> Any:
+        try:
+            return next(self.events)
+        except yaml.MarkedYAMLError as error:
+            raise explained(self.source, error, self.before) from None
+
+    def node(self, event: Any, path: Path) -> Node:
+        self.values[path] = place_of(event.start_mark)
+        if isinstance(event, yaml.AliasEvent):
+            return self.alias(event)
+        self.count += 1
+        if self.count > MOST_VALUES:
+            raise self.error(event, f"the scene has more than {MOST_VALUES:,} values", "split it into scenes")
+        if event.tag is not None:
+            raise trapped(self.source, place_of(event.start_mark))
+        first = self.count + self.expanded
+        if event.anchor:
+            self.open_anchor(event)
+        node = self.scalar(event) if isinstance(event, yaml.ScalarEvent) else self.collection(event, path)
+        if event.anchor:
+            self.anchors[event.anchor] = (node, self.count + self.expanded - first + 1)
+        return node
+
+    def open_anchor(self, event: Any) -> None:
+        if event.anchor in self.unused:
+            raise trapped(self.source, self.unused[event.anchor])
+        self.unused[event.anchor] = place_of(event.start_mark)
+        self.anchors[event.anchor] = None
+
+    def alias(self, event: Any) -> Node:
+        if event.anchor not in self.anchors:
+            raise trapped(self.source, place_of(event.start_mark))
+        if (known := self.anchors[event.anchor]) is None:
+            raise self.error(event, f"*{event.anchor} stands inside itself", "write the text out")
+        node, size = known
+        self.unused.pop(event.anchor, None)
+        self.expanded += size
+        if self.expanded > MOST_EXPANDED:
+            raise self.error(event, f"aliases expand to more than {MOST_EXPANDED:,} values", "write them out")
+        return node
+
+    def scalar(self, event: Any) -> str:
+        start, end = place_of(event.start_mark), place_of(event.end_mark)
+        self.before = (start, end)
+        text: str = event.value
+        if not event.style and (error := cut(self.source, start, end)):
+            raise error
+        if event.style in ("'", '"'):
+            self.refuse_swallowed(start, end)
+        if bad := _UNSPEAKABLE.search(text):
+            raise self.error(event, f"the text holds U+{ord(bad[0]):04X}, which nobody can say", "remove the escape")
+        return text
+
+    def refuse_swallowed(self, start: Place, end: Place) -> None:
+        for number in range(start.line + 1, end.line + 1):
+            if _LINE_OF_THE_SCENE.match(self.source.line(number)):
+                problem = f"this quote runs on to line {end.line} and swallows what stands between"
+                hint = f"close it on its own line, or {corrected(self.source.line(start.line), start.column)}"
+                raise self.source.error(start, problem, hint)
+
+    def collection(self, event: Any, path: Path) -> Node:
+        if len(path) >= DEEPEST:
+            raise self.error(event, f"nested more than {DEEPEST} deep", "a scene needs four levels")
+        read = self.mapping if isinstance(event, yaml.MappingStartEvent) else self.sequence
+        node, last = read(path)
+        self.before = (place_of(event.start_mark), place_of(last.end_mark)) if event.flow_style else None
+        return node
+
+    def sequence(self, path: Path) -> tuple[Node, Any]:
+        items: list[Node] = []
+        while not isinstance(event := self.next(), yaml.SequenceEndEvent):
+            items.append(self.node(event, (*path, len(items))))
+        return items, event
+
+    def mapping(self, path: Path) -> tuple[Node, Any]:
+        entries: dict[str, Node] = {}
+        while not isinstance(event := self.next(), yaml.MappingEndEvent):
+            key = self.key(event)
+            here = (*path, key)
+            if key in entries:
+                hint = f"the first is at line {self.keys[here].line}; keep one"
+                raise self.error(event, f"'{key}' stands here a second time", hint)
+            self.keys[here] = place_of(event.start_mark)
+            entries[key] = self.node(self.next(), here)
+        return entries, event
+
+    def key(self, event: Any) -> str:
+        if not isinstance(event, yaml.ScalarEvent) or event.anchor:
+            raise self.error(event, "a key must be plain text", "put it in quotes, if it is one")
+        if event.tag is not None:
+            raise trapped(self.source, place_of(event.start_mark))
+        if event.value == "<<":
+            hint = "what players share stands once, at the top of the scene"
+            raise self.error(event, "merge keys are not part of the scene language", hint)
+        if not event.value.strip():
+            raise self.error(event, "a key is missing before the colon", "a line is '- player: words'")
+        return self.scalar(event)
+
+    def error(self, event: Any, problem: str, hint: str) -> SceneError:
+        return self.source.error(place_of(event.start_mark), problem, hint)

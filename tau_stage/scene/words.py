@@ -1,0 +1,73 @@
+"""The words of the scene language: what is reserved, what a name is called in files, what a wrong word meant."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from tau_stage.scene.names import slug
+
+LINE_OPTIONS = frozenset(
+    [
+        "id",
+        "direction",
+        "to",
+        "hears",
+        "takes",
+        "pick",
+        "pause",
+        "cut_in",
+        "expect",
+        "timeout",
+        "when",
+        "note",
+        "conversation",
+        "max_output_tokens",
+        "metadata",
+    ]
+)
+"""Words that stand beside a speaker (scene-language.md, rule 3), built already or not."""
+
+STEP_WORDS = frozenset(
+    ["prompt", "user", "assistant", "pause", "sfx", "bed", "gain", "until", "heard", "together", "improvise", "listen"],
+)
+"""Words that start a step which is no player's line, or stand beside one."""
+
+HEARING_WORDS = frozenset(("everyone", "nobody"))
+
+RESERVED = LINE_OPTIONS | STEP_WORDS | HEARING_WORDS
+"""Words that cannot be players' names."""
+
+
+def automatic_id(player: str, ordinal: int) -> str:
+    """The id of a line whose author gave it none.
+
+    >>> automatic_id("The Clerk", 2)
+    'the-clerk-2'
+    """
+    return f"{slug(player)}-{ordinal}"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word that a wrong one most likely meant, or an empty string.
+
+    >>> nearest("voise", ["voice", "persona"]), nearest("cut_in", ["voice", "persona"])
+    ('voice', '')
+    """
+    names = {name.casefold(): name for name in known}
+    close = get_close_matches(word.casefold(), names, n=1, cutoff=0.6)
+    return names[close[0]] if close else ""
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """A hint with the nearest word, or another hint where none is near."""
+    near = nearest(word, known)
+    return f"did you mean '{near}'?" if near else otherwise
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names for a hint, cut before they become a list nobody reads.
+
+    >>> listed(f"player{n}" for n in range(20))
+    'player0, player1, player2, player3, player4, player5, player6, player7, player8, player9, player10, player11...'
+    """
+    shown = list(names)
+    return ", ".join(shown[:12]) + ("..." if len(shown) > 12 else "")

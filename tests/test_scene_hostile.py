@@ -1,0 +1,143 @@
+"""Scene files nobody can perform: each gives exit code 2 and the very text that tests/hostile holds."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tau_stage.cli.main import main
+
+HOSTILE = Path(__file__).parent / "hostile"
+HEAD = "players: {ann: {voice: ash}, ben: , deaf: {hears: nobody}}\nlines:\n"
+
+
+class Block(NamedTuple):
+    """One scene of a file in tests/hostile, and what ``validate`` says of it."""
+
+    rule: str
+    name: str
+    scene: str
+    said: str
+
+
+def blocks(file: Path) -> list[Block]:
+    found = []
+    for kind, name, body in re.findall(r"^(==|--) (.*)\n((?:(?!==|-- ).*\n)*)", file.read_text(), re.MULTILINE):
+        written = body.rstrip("\n").split("\n")
+        scene = "".join(f"{line}\n" for line in written if not line.startswith("!"))
+        said = "".join(f"{line[2:]}\n" for line in written if line.startswith("!"))
+        found.append(Block(file.stem[:6], name, (HEAD if kind == "--" else "") + scene, said))
+    return found
+
+
+BLOCKS = [block for file in sorted(HOSTILE.glob("*.txt")) for block in blocks(file)]
+
+
+def validated(scene: str | bytes, folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """What ``validate`` prints about a scene it refuses."""
+    file = folder / "scene.yaml"
+    file.write_bytes(scene if isinstance(scene, bytes) else scene.encode())
+    with pytest.raises(SystemExit) as left:
+        main(["validate", "scene.yaml"])
+    said = capsys.readouterr()
+    assert (left.value.code, said.out) == (2, "")
+    return said.err
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_there_are_sixty_blocks_and_two_of_each_rule() -> None:
+    assert len(BLOCKS) >= 60
+    rules = [block.rule for block in BLOCKS]
+    assert all(rules.count(f"rule-{number}") >= 2 for number in range(1, 9))
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"{block.rule}-{block.name}".replace(" ", "-"))
+def test_an_author_is_told_the_place_the_fact_and_the_way_out(
+    block: Block, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = validated(block.scene, folder, capsys)
+    assert "\n".join(line.rstrip() for line in said.split("\n")) == block.said
+    assert re.match(r"scene\.yaml:\d+:\d+: ", said)
+
+
+LAUGHS = "x-a: &a [l,l,l,l,l,l,l,l,l,l]\n" + "".join(
+    f"x-{new}: &{new} [{','.join([f'*{old}'] * 10)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+MADE: dict[str, tuple[str | bytes, str]] = {
+    "empty": ("", "1:1: the scene file is empty"),
+    "deep lists": ("x-a: " + "[" * 100_000, "1:55: nested more than 50 deep"),
+    "deep mappings": ("x-a: " + "{a: " * 100_000, "1:202: nested more than 50 deep"),
+    "deep dashes": ("- " * 100_000, "1:101: nested more than 50 deep"),
+    "deep indents": ("\n".join(" " * depth + "a:" for depth in range(1500)), "51:51: nested more than 50 deep"),
+    "billion laughs": (LAUGHS, "4:31: aliases expand to more than 10,000 values"),
+    "NUL": ("scene: a\0b\n", "1:9: a scene is text, and U+0000 is a control character"),
+    "not UTF-8": (b"scene: caf\xe9\n", "1:11: byte 0xe9 is not UTF-8 text"),
+    "an image": (b"\x89PNG\r\n\x1a\n\0\0", "1:1: byte 0x89 is not UTF-8 text"),
+    "a program": (b"\x7fELF\x02\x01\x01\0", "1:1: a scene is text, and U+007F is a control character"),
+    "UTF-16": ("scene: hi".encode("utf-16"), "1:1: the scene file is UTF-16 text"),
+    "a mark in mid-text": ("scene: a\ufeffb\n", "1:9: a scene is text, and U+FEFF is a control character"),
+    "a long line": (HEAD + "- ben: " + "la " * 100 + ": " + "lu " * 100, "3:308: YAML takes the text before"),
+}
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_what_no_text_file_can_hold(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scene, problem = MADE[name]
+    said = validated(scene, folder, capsys)
+    assert said.startswith(f"scene.yaml:{problem}")
+    assert all(len(line) <= 160 for line in said.split("\n"))
+
+
+def test_a_long_line_is_cut_around_its_caret(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = validated(MADE["a long line"][0], folder, capsys).split("\n")
+    assert said[1][said[2].index("^")] == ":"
+    assert said[1].startswith("  …")
+    assert said[1].endswith("…")
+
+
+@pytest.mark.slow
+def test_more_values_than_a_play_has(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Slow: a hundred thousand values are read before the reader gives up."""
+    assert validated("x-a:\n" + "- a\n" * 100_001, folder, capsys).startswith("scene.yaml:100000:3: the scene has more")
+
+
+def test_fifty_megabytes_are_never_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with (folder / "big.yaml").open("wb") as file:
+        file.truncate(50_000_000)
+    with pytest.raises(SystemExit, match="2"):
+        main(["validate", "big.yaml"])
+    assert capsys.readouterr().err.startswith("big.yaml:1:1: the scene file is 50.0 MB large")
+
+
+def as_a_process(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from tau_stage.cli.main import main; main()", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["not UTF-8", "deep lists", "billion laughs", "deep indents"])
+def test_a_whole_process_ends_with_a_message(name: str, tmp_path: Path) -> None:
+    """Slow: starts an interpreter, as the ones that could crash one must not."""
+    scene, problem = MADE[name]
+    file = tmp_path / "scene.yaml"
+    file.write_bytes(scene if isinstance(scene, bytes) else scene.encode())
+    done = as_a_process("validate", str(file))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"{file}:{problem}")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_whole_process_refuses_a_directory(tmp_path: Path) -> None:
+    """Slow: starts an interpreter."""
+    done = as_a_process("validate", str(tmp_path))
+    assert (done.returncode, done.stderr.split("\n")[0]) == (2, f"{tmp_path}:1:1: the scene file is a directory")

@@ -1,0 +1,247 @@
+"""From text to a scene: what is legal, what an author wrote stays what was written, and nothing else ever happens."""
+
+import re
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tau_stage.errors import SceneError
+from tau_stage.scene.load import load_scene, parse_scene
+from tau_stage.scene.model import Limits, Line, Player, Prompt, Scene
+from tau_stage.scene.plan import Plan, make_plan
+
+SCENES = Path(__file__).parent.parent / "scenes"
+UMBRELLA = (SCENES / "umbrella.yaml").read_text(encoding="utf-8")
+
+
+def words(*steps: str) -> list[str]:
+    """The words of the lines of a scene between Ann and Ben."""
+    scene = parse_scene("players: {ann: , ben: }\nlines:\n" + "\n".join(steps))
+    return [step.words for step in scene.lines if isinstance(step, Line)]
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["Yes", "No", "on", "1:30", "007", "null", "~", "1e3", "0x1F", "2026-11-21", "3.10", "-", ".inf", "=", "9" * 5000],
+)
+def test_a_line_is_text_whatever_yaml_thinks(written: str) -> None:
+    expected = [] if written == "-" else [written]
+    if expected:
+        assert words(f"- ann: {written}") == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "spoken"),
+    [
+        ('- ann: "*Today*: [sighs] #3"', "*Today*: [sighs] #3"),
+        ("- ann: 'It''s so'", "It's so"),
+        ("- ann: |\n    First.\n    Second.", "First.\nSecond."),
+        ("- ann: >-\n    First\n    second.", "First second."),
+        ("- ann: First\n    second.", "First second."),
+        ("- ann: Hello  #note", "Hello"),
+        ("- ann: Hello # note", "Hello"),
+        ("- ann: Hello # 3 now", "Hello"),
+        ('- ann: "Hello" #note', "Hello"),
+        ("- ann: C#, D# and 50% of it: *ten*".replace(": *", ":*"), "C#, D# and 50% of it:*ten*"),
+        ("- ann: **SHOUTED** once".replace("**SHOUTED** once", "once **SHOUTED**"), "once **SHOUTED**"),
+        (r"- ann: \(Aside\) he said", "(Aside) he said"),
+        ("- ann: ... and so", "... and so"),
+        ("- ann: wait [a beat] there, {so} & *so*", "wait [a beat] there, {so} & *so*"),
+        ("- ann: Ünïcode 你好 🎭", "Ünïcode 你好 🎭"),
+        ('- ann: "so it is\n    and was"', "so it is and was"),
+    ],
+)
+def test_what_yaml_is_good_at_stays_legal(written: str, spoken: str) -> None:
+    assert words(written) == [spoken]
+
+
+def test_anchors_that_are_used_are_legal() -> None:
+    scene = parse_scene(
+        "x-calm: &calm {voice: sage, speed: 0.9}\n"
+        "players: {ann: *calm, ben: *calm}\n"
+        "lines:\n- ann: &vow I do.\n- ben: *vow\n"
+    )
+    assert [player.voice for player in scene.players.values()] == ["sage", "sage"]
+    assert [step.words for step in scene.lines if isinstance(step, Line)] == ["I do.", "I do."]
+
+
+def test_what_came_through_an_alias_is_wrong_where_the_alias_stands() -> None:
+    with pytest.raises(SceneError) as raised:
+        parse_scene("x-a: &a {voise: ash}\nplayers:\n  ann: *a\nlines: [ann: hi]")
+    assert (raised.value.line, raised.value.column) == (3, 8)
+
+
+def test_x_keys_are_ignored_in_every_mapping() -> None:
+    scene = parse_scene(
+        "x-a: 1\nplayers: {x-b: [2], ann: {x-c: 3}}\nlimits: {x-d: 4}\n"
+        "lines:\n- ann: Hello\n  x-e: {f: 5}\n- prompt: {ann: be sad, x-g: 6}\n  x-h: 7\n"
+    )
+    assert list(scene.players) == ["ann"]
+    assert [type(step) for step in scene.lines] == [Line, Prompt]
+    assert isinstance(scene.lines[1], Prompt)
+    assert dict(scene.lines[1].prompt) == {"ann": "be sad"}
+
+
+def test_every_option_of_the_language() -> None:
+    scene = parse_scene(
+        """\
+scene: 1984
+direction: Act.
+persona: Somebody
+accent: Welsh
+voice: sage
+model: my-deployment
+endpoint: azure
+speed: 1
+output: text
+max_output_tokens: 100
+pause: 800ms
+prompt_template: 'Say: {words}'
+limits: {budget: $0.50, start_rate: 6/min}
+players:
+  ann:
+    voice: voice_abc
+    hears: nobody
+  ben:
+    endpoint: ws://127.0.0.1:8000/v1/realtime
+    voice: Robot 7
+    hears: ann
+  cid:
+lines:
+  - ann: (low) Hello
+    direction: and slow
+    id: first
+    to: [ben, cid]
+    pause: 2m
+    max_output_tokens: 50
+    note: the door is open
+  - cid: Hm
+    direction: gruff
+    to: nobody
+"""
+    )
+    line = scene.lines[0]
+    assert isinstance(line, Line)
+    assert (line.direction, line.id, line.to, line.pause) == ("low, and slow", "first", ("ben", "cid"), 120)
+    assert (scene.title, scene.pause, scene.speed) == ("1984", 0.8, 1)
+    assert (scene.limits.budget, scene.limits.start_rate) == (Decimal("0.50"), 6)
+    assert (scene.players["ann"].hears, scene.players["ben"].hears) == ("nobody", ("ann",))
+
+
+def test_without_a_title_the_file_names_the_scene(tmp_path: Path) -> None:
+    file = tmp_path / "duel.yaml"
+    file.write_bytes(b"\xef\xbb\xbfplayers: {ann: }\r\nlines: [ann: hi]\r\n")
+    scene = load_scene(file)
+    assert (scene.title, scene.path) == ("duel", str(file))
+    assert isinstance(scene.lines[0], Line)
+    assert scene.lines[0].source_line == 2
+
+
+def test_all_errors_come_at_once_in_the_order_of_the_file() -> None:
+    with pytest.raises(SceneError) as raised:
+        parse_scene(
+            "voize: ash\npause: 3\nplayers: {ann: {voise: ash}, ben: 1}\nlines:\n- bob: hi\n- ann: hi\n  to: bob\n"
+        )
+    errors = (raised.value, *raised.value.also)
+    assert [(error.line, error.column) for error in errors] == [(1, 1), (2, 8), (3, 17), (3, 35), (5, 3), (7, 7)]
+
+
+def test_a_scene_is_frozen() -> None:
+    scene = parse_scene(UMBRELLA)
+    with pytest.raises(ValueError, match="frozen"):
+        scene.title = "x"  # type: ignore[misc]
+
+
+def outcome(text: str) -> Scene | SceneError:
+    """The only two things a text may become."""
+    try:
+        scene = parse_scene(text)
+    except SceneError as caught:
+        error = caught
+    else:
+        assert isinstance(make_plan(scene), Plan)
+        return scene
+    lines = re.split("\r\n|[\n\r\x85\u2028\u2029]", text)
+    assert 1 <= error.line <= len(lines)
+    assert 1 <= error.column <= len(lines[error.line - 1]) + 1
+    assert str(error).startswith(f"scene.yaml:{error.line}:{error.column}: ")
+    return error
+
+
+@given(st.text())
+def test_any_text_is_a_scene_or_a_scene_error(text: str) -> None:
+    outcome(text)
+
+
+SIGNS = st.sampled_from(
+    [*"*&!|>%@`\"'[]{},?:-#()\\\n\t ~=", ": ", " #", "\n- ", "*a", "&a ", "\x00", "\ud800", "\u2028", "é", "''"]
+)
+
+
+@pytest.mark.slow
+@settings(max_examples=300)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, len(UMBRELLA)), st.integers(0, 12), SIGNS | st.text(max_size=3)),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_a_damaged_scene_is_a_scene_or_a_scene_error(damages: list[tuple[int, int, str]]) -> None:
+    """Slow: three hundred scenes."""
+    text = UMBRELLA
+    for at, length, instead in damages:
+        text = text[:at] + instead + text[at + length :]
+    outcome(text)
+
+
+WORDS = ["ann", "ben", "everyone", "nobody", "prompt", "cut_in", "x-a"]
+KEYS = st.sampled_from([*Scene.options(), *Player.options(), *Line.options(), *Limits.options(), *WORDS])
+VALUES = st.sampled_from(
+    [
+        *WORDS,
+        "ash",
+        "openai",
+        "ws://h",
+        "1",
+        "0.5",
+        "800ms",
+        "$1",
+        "6/min",
+        "audio",
+        "(a)",
+        "(a)b",
+        "{words}",
+        "Yes",
+        "-",
+    ]
+)
+
+
+def trees() -> st.SearchStrategy[object]:
+    return st.recursive(
+        VALUES | st.just(""),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5),
+        max_leaves=12,
+    )
+
+
+def flow(node: object) -> str:
+    """A tree as YAML on one line."""
+    if isinstance(node, dict):
+        return "{" + ", ".join(f"{key}: {flow(value)}" for key, value in node.items()) + "}"
+    if isinstance(node, list):
+        return "[" + ", ".join(map(flow, node)) + "]"
+    return f'"{node}"'
+
+
+@pytest.mark.slow
+@settings(max_examples=300)
+@given(st.dictionaries(KEYS, trees(), max_size=6), trees(), st.lists(trees(), max_size=3))
+def test_any_shape_is_a_scene_or_a_scene_error(top: dict[str, object], player: object, steps: list[object]) -> None:
+    """Slow: three hundred scenes."""
+    scene = {"players": {"ann": player, "ben": ""}, "lines": [{"ann": "hi"}, *steps], **top}
+    outcome("\n".join(f"{key}: {flow(value)}" for key, value in scene.items()))

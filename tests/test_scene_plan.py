@@ -1,0 +1,161 @@
+"""The plan: every default resolved, once."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tau_stage.scene.load import load_scene, parse_scene
+from tau_stage.scene.plan import LinePlan, Plan, PlayerPlan, PromptPlan, make_plan
+
+SCENES = Path(__file__).parent.parent / "scenes"
+
+
+def plan_of(text: str) -> Plan:
+    return make_plan(parse_scene(text))
+
+
+def test_defaults() -> None:
+    plan = plan_of("scene: A Duel!\nplayers: {ann: , ben: }\nlines:\n- ann: Hello\n")
+    assert (plan.title, plan.slug, plan.path, plan.budget, plan.opening_gap_s) == (
+        "A Duel!", "a-duel", "scene.yaml", None, 0.2,
+    )  # fmt: skip
+    assert plan.players[0] == PlayerPlan(name="ann", voice="marin", model="gpt-realtime-2.1-mini")
+    assert plan.lines == (
+        LinePlan(
+            number=1,
+            id="ann-1",
+            player="ann",
+            words="Hello",
+            direction="",
+            prompt='Perform this line: "Hello"',
+            hearers=("ben",),
+            pause_s=0.35,
+            source_line=4,
+        ),
+    )
+
+
+CASCADE = """\
+direction: Act.
+persona: Anybody
+accent: plain.
+voice: sage
+model: big
+endpoint: azure
+speed: 0.8
+output: text
+max_output_tokens: 100
+pause: 1s
+limits: {budget: $2, start_rate: 6/min}
+players:
+  ann:
+  ben: {direction: Shout., persona: Ben, accent: Welsh, voice: echo, model: small, endpoint: openai, speed: 1.2,
+        output: audio, max_output_tokens: 7}
+lines:
+- ann: Hello
+- ben: Hm
+  pause: 0s
+  max_output_tokens: 9
+"""
+
+
+def test_what_stands_at_the_top_holds_for_every_player() -> None:
+    assert plan_of(CASCADE).player("ann") == PlayerPlan(
+        name="ann",
+        voice="sage",
+        model="big",
+        endpoint="azure",
+        instructions="Act.\nAnybody\nSpeak in plain.",
+        speed=0.8,
+        output="text",
+        max_output_tokens=100,
+    )
+
+
+def test_a_player_overrides_the_top() -> None:
+    assert plan_of(CASCADE).player("ben") == PlayerPlan(
+        name="ben",
+        voice="echo",
+        model="small",
+        endpoint="openai",
+        instructions="Shout.\nBen\nSpeak in Welsh.",
+        speed=1.2,
+        output="audio",
+        max_output_tokens=7,
+    )
+
+
+def test_a_line_overrides_the_scene() -> None:
+    plan = plan_of(CASCADE)
+    assert [(line.pause_s, line.max_output_tokens) for line in plan.lines] == [(1.0, None), (0.0, 9)]
+    assert (plan.budget, plan.opening_gap_s) == (Decimal(2), 10.0)
+
+
+def test_lines_are_counted_by_scene_and_by_player() -> None:
+    plan = plan_of("players: {The Clerk: , ben: }\nlines:\n- ben: A\n- The Clerk: B\n- ben: C\n  id: x\n- ben: D\n")
+    assert [(line.number, line.id) for line in plan.lines] == [(1, "ben-1"), (2, "the-clerk-1"), (3, "x"), (4, "ben-3")]
+
+
+def test_prompts_keep_their_place_and_do_not_count_as_lines() -> None:
+    plan = plan_of("players: {ann: , ben: }\nlines:\n- prompt: {ben: sad, ann: ' glad '}\n- ann: Hello\n")
+    assert plan.steps[0] == PromptPlan(prompts=(("ben", "sad"), ("ann", "glad")), source_line=3)
+    assert plan.lines[0].number == 1
+
+
+@pytest.mark.parametrize(
+    ("hears", "to", "hearers"),
+    [
+        ("everyone", "everyone", ("ben", "cid")),
+        ("everyone", "nobody", ()),
+        ("everyone", "[cid, ben]", ("ben", "cid")),
+        ("everyone", "cid", ("cid",)),
+        ("nobody", "everyone", ("ben",)),
+        ("[ann]", "everyone", ("ben", "cid")),
+        ("[ben]", "everyone", ("ben",)),
+    ],
+)
+def test_hears_and_to_decide_the_hearing(hears: str, to: str, hearers: tuple[str, ...]) -> None:
+    scene = f"players: {{ann: , ben: , cid: {{hears: {hears}}}}}\nlines:\n- ann: Hello\n  to: {to}\n"
+    assert plan_of(scene).lines[0].hearers == hearers
+
+
+@pytest.mark.parametrize(
+    ("template", "words", "prompt"),
+    [
+        ("'{direction}: {words}'", "(low) Hm", "low: Hm"),
+        ("'{direction}: {words}'", "Hm", "Hm"),
+        ("'Say {words} ({words})'", "Hm", "Say Hm (Hm)"),
+        ("'Say, {direction}: {words}'", "'(a {words} b) {direction} \\1'", "Say, a {words} b: {direction} \\1"),
+    ],
+)
+def test_the_template_is_filled_once(template: str, words: str, prompt: str) -> None:
+    scene = f"prompt_template: {template}\nplayers: {{ann: }}\nlines:\n- ann: {words}\n"
+    assert plan_of(scene).lines[0].prompt == prompt
+
+
+def test_sessions_open_in_the_order_of_first_lines() -> None:
+    plan = plan_of("players: {mute: , ann: , ben: }\nlines:\n- ben: A\n- ann: B\n- ben: C\n")
+    assert [player.name for player in plan.opening_order] == ["ben", "ann", "mute"]
+
+
+def test_the_umbrella() -> None:
+    plan = make_plan(load_scene(SCENES / "umbrella.yaml"))
+    assert [line.id for line in plan.lines] == [
+        "clerk-1", "tourist-1", "clerk-2", "tourist-2", "clerk-3", "tourist-3", "clerk-4", "stranger-1",
+    ]  # fmt: skip
+    assert plan.lines[4].words == "Yes"
+    assert plan.lines[7].direction == "conspiratorially, tipsily"
+    assert plan.player("clerk").instructions.endswith("\nSpeak in nervous, over-polite Liverpool.")
+
+
+def test_the_monologue_tells_its_accent_in_two_prompts() -> None:
+    plan = make_plan(load_scene(SCENES / "monologue.yaml"))
+    assert (len(plan.players), len(plan.lines), len(plan.steps)) == (1, 5, 7)
+    assert plan.players[0].instructions.count("Speak in") == 0
+    assert all("[" in line.words for line in plan.lines)
+
+
+def test_hello_is_five_lines_of_yaml() -> None:
+    assert (SCENES / "hello.yaml").read_text(encoding="utf-8").count("\n") == 5
+    assert len(make_plan(load_scene(SCENES / "hello.yaml")).lines) == 2

@@ -1,0 +1,92 @@
+"""YAML as plain data with positions, the same from the C parser and from the Python one."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tau_stage.errors import SceneError
+from tau_stage.scene.source import Place, Source
+from tau_stage.scene.text import MOST_EXPANDED, Document, read_yaml
+from tests.test_scene_hostile import BLOCKS
+
+PARSERS = pytest.mark.parametrize("parser", [yaml.CSafeLoader, yaml.SafeLoader])
+SCENES = Path(__file__).parent.parent / "scenes"
+
+
+def document(text: str, parser: Any = yaml.CSafeLoader) -> Document:
+    return read_yaml(Source.of(text, "scene.yaml"), parser)
+
+
+def refusal(text: str, parser: Any = yaml.CSafeLoader) -> SceneError:
+    with pytest.raises(SceneError) as raised:
+        document(text, parser)
+    return raised.value
+
+
+@PARSERS
+def test_every_key_and_value_knows_its_place(parser: Any) -> None:
+    read = document("a: Yes\nb:\n  - c: 'd'\n  - [e]\n", parser)
+    assert read.data == {"a": "Yes", "b": [{"c": "d"}, ["e"]]}
+    assert read.place(("a",)) == Place(1, 4)
+    assert read.place(("b",), key=True) == Place(2, 1)
+    assert read.place(("b", 0, "c")) == Place(3, 8)
+    assert read.place(("b", 0, "c"), key=True) == Place(3, 5)
+    assert read.place(("b", 1, 0)) == Place(4, 6)
+
+
+def test_what_has_no_place_stands_where_its_parent_does() -> None:
+    read = document("x: &x {a: {b: c}}\ny: *x\n")
+    assert read.place(("y", "a", "b")) == Place(2, 4)
+    assert read.place(("y", "a"), key=True) == Place(2, 4)
+    assert read.place(("z",)) == Place(1, 1)
+
+
+@PARSERS
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ta: b", "a: |\n  b\n c", "a: 'b", 'a: "b" c', "a: [b", "a: {b: [c}", "a: &a", "a: !x", "a: *b", "? a\n: b\nc", "a: @b",
+        "'': a", "!x a: b", "*a : b", "&a b: c", "{: b}", "a: b\n...\nc: d", "%FOO\na: b", "%YAML 9.9\n---\na: b", "- a\nb", "a b",
+        "a:b\nc: d", "--- # nothing\n", "a: &x b\nc: &x d\ne: *x", "a: 'b\n  - c: d'", 'a: "\\ud800"', 'a: "\\x1b[31m"', "a: >9\n b",
+        "a: b: c", "a: [b: c: d]", "}", "a: ]", "a: `b", "a #b: c", "a: b #c", "a: #b", "a:\n  b\n  c #d\n",
+    ],
+)  # fmt: skip
+def test_every_mistake_is_a_scene_error(text: str, parser: Any) -> None:
+    try:
+        document(text, parser)
+    except SceneError as error:
+        assert str(error).startswith(f"scene.yaml:{error.line}:{error.column}: ")  # noqa: PT017 - some are legal
+
+
+@pytest.mark.parametrize(
+    "block", [block for block in BLOCKS if block.rule in ("rule-7", "rule-8")], ids=lambda b: b.name
+)
+def test_the_python_parser_says_what_the_c_parser_says(block: Any) -> None:
+    try:
+        expected: object = document(block.scene).data
+    except SceneError as error:
+        expected = error.problem
+    try:
+        said: object = document(block.scene, yaml.SafeLoader).data
+    except SceneError as error:
+        said = error.problem
+    assert said == expected
+
+
+def test_aliases_may_expand_a_little() -> None:
+    small = "a: &a [" + "x, " * 99 + "]\n"
+    times = MOST_EXPANDED // 100
+    assert len(document(small + "b: [" + "*a, " * times + "]").data["b"]) == times
+    assert refusal(small + "b: [" + "*a, " * (times + 1) + "]").problem.startswith("aliases expand")
+
+
+def test_an_anchor_written_twice_is_used_or_a_trap() -> None:
+    assert refusal("a: &x b\nc: &x d\ne: *x\n").line == 1
+
+
+def test_a_key_says_no_more_than_its_text() -> None:
+    assert refusal("&a b: c").problem == "a key must be plain text"
+    assert refusal("!x b: c").problem.endswith("for a tag")
+    assert refusal("'': c").problem == "a key is missing before the colon"
