@@ -1,0 +1,78 @@
+"""Usage by the published rules (OpenAI, "Managing costs", Realtime API).
+
+A second of the user's sound is 10 tokens, of the assistant's 20. Every response reads the whole context again, and the
+unchanged beginning of what the response before it read comes from the cache. Text is counted as one token per four
+bytes of UTF-8, rounded up: near enough, and the same every time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tau_stage.audio.pcm import Pcm
+from tau_stage.protocol.usage import CachedDetails, InputDetails, OutputDetails, WireUsage
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One thing in the context and what reading it costs.
+
+    Attributes:
+        key: What it is; the same key is the same thing, unchanged.
+        text: Tokens of text.
+        audio: Tokens of audio.
+    """
+
+    key: str
+    text: int = 0
+    audio: int = 0
+
+
+def text_tokens(text: str) -> int:
+    """Tokens of a text.
+
+    >>> text_tokens(""), text_tokens("four"), text_tokens("fives")
+    (0, 1, 2)
+    """
+    return math.ceil(len(text.encode()) / 4)
+
+
+def user_tokens(audio: Pcm) -> int:
+    """Tokens of sound that a user made: one per 100 ms."""
+    return math.ceil(len(audio) * 10 / audio.rate)
+
+
+def assistant_tokens(audio: Pcm) -> int:
+    """Tokens of sound that the model made: one per 50 ms, also when it is read again."""
+    return math.ceil(len(audio) * 20 / audio.rate)
+
+
+def usage(context: Sequence[Read], before: Sequence[Read], transcript: str, audio: Pcm) -> WireUsage:
+    """What a response used.
+
+    Args:
+        context: What it read.
+        before: What the session's response before it read; the longest common beginning comes from the cache.
+        transcript: The words it said or wrote.
+        audio: The sound it made.
+    """
+    kept = next((n for n, (now, then) in enumerate(zip(context, before, strict=False)) if now != then), None)
+    cached = context[: min(len(context), len(before)) if kept is None else kept]
+    text_in, audio_in = sum(read.text for read in context), sum(read.audio for read in context)
+    cached_text, cached_audio = sum(read.text for read in cached), sum(read.audio for read in cached)
+    text_out, audio_out = text_tokens(transcript), assistant_tokens(audio)
+    return WireUsage(
+        total_tokens=text_in + audio_in + text_out + audio_out,
+        input_tokens=text_in + audio_in,
+        output_tokens=text_out + audio_out,
+        input_token_details=InputDetails(
+            text_tokens=text_in,
+            audio_tokens=audio_in,
+            image_tokens=0,
+            cached_tokens=cached_text + cached_audio,
+            cached_tokens_details=CachedDetails(text_tokens=cached_text, audio_tokens=cached_audio, image_tokens=0),
+        ),
+        output_token_details=OutputDetails(text_tokens=text_out, audio_tokens=audio_out),
+    )

@@ -1,0 +1,273 @@
+"""One connection's conversation, from the server's side: client events in, server events out. It never awaits.
+
+It opens the session, keeps the items, and decides which response may begin; ``response.py`` says how one goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tau_stage.audio.pcm import Pcm
+from tau_stage.protocol import client_events as ask
+from tau_stage.protocol import server_events as told
+from tau_stage.protocol.config import ItemReference, ResponseConfig
+from tau_stage.protocol.items import ContentPart, Item
+from tau_stage.understudy.billing import Read, text_tokens
+from tau_stage.understudy.memory import BadAudio, Remembered, remember, sound
+from tau_stage.understudy.response import Run
+from tau_stage.understudy.settings import Settings, updated
+from tau_stage.understudy.strict import parse
+
+SHORTEST_COMMIT_MS = 100
+
+
+class Refused(Exception):
+    """The event is answered with an error."""
+
+    def __init__(self, code: str, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.error = told.ServerError(code=code, message=message, param=param)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What an event led to: what to send, and perhaps a response to perform or to stop."""
+
+    events: tuple[told.ServerMessage, ...] = ()
+    begin: Run | None = None
+    cancel: Run | None = None
+
+
+@dataclass(slots=True)
+class Dialogue:
+    """The state of one session.
+
+    Attributes:
+        number: Which connection of the server this is; makes its ids.
+        session: The effective session.
+        items: By id, in the order of the conversation.
+        running: Responses under way, by id.
+        read_before: What the last response of the conversation read; its unchanged beginning is cached.
+        has_spoken: Whether sound was made: from then on the voice is fixed.
+    """
+
+    number: int
+    session: Settings
+    items: dict[str, Remembered] = field(default_factory=dict)
+    running: dict[str, Run] = field(default_factory=dict)
+    read_before: tuple[Read, ...] = ()
+    has_spoken: bool = False
+    buffer: Pcm = field(default_factory=Pcm)
+    _count: int = 0
+
+    def fresh(self, kind: str) -> str:
+        """A new id: unique on this server, and the same in every run."""
+        self._count += 1
+        return f"{kind}_{self.number:04d}{self._count:08d}"
+
+    def opening(self) -> told.ServerMessage:
+        """The first event of a connection."""
+        return told.SessionCreated(event_id=self.fresh("event"), session=self.session)
+
+    def take(self, frame: bytes) -> Reply:
+        """Answer one frame; whatever is wrong with it, the session goes on."""
+        event = parse(frame)
+        if isinstance(event, told.ServerError):
+            return Reply((self.error(event),))
+        try:
+            return self._answer(event)
+        except Refused as refused:
+            return Reply((self.error(refused.error.model_copy(update={"event_id": event.event_id})),))
+        except BadAudio as bad:
+            message = f"Invalid '{bad}'. Expected base64-encoded audio bytes, but got invalid data."
+            error = told.ServerError(code="invalid_value", message=message, param=str(bad), event_id=event.event_id)
+            return Reply((self.error(error),))
+
+    def error(self, error: told.ServerError) -> told.ErrorEvent:
+        """An error as an event, with every field there."""
+        return told.ErrorEvent(
+            event_id=self.fresh("event"),
+            error=told.ServerError(
+                type=error.type, code=error.code, message=error.message, param=error.param, event_id=error.event_id
+            ),
+        )
+
+    def _answer(self, event: ask.ClientEvent) -> Reply:
+        match event:
+            case ask.SessionUpdate():
+                return self._update(event)
+            case ask.ConversationItemCreate():
+                return self._create(event)
+            case ask.ConversationItemRetrieve():
+                kept = self._known(event.item_id, "retrieve")
+                return self._say(told.ConversationItemRetrieved(event_id=self.fresh("event"), item=kept.with_sound()))
+            case ask.ConversationItemDelete():
+                self._known(event.item_id, "delete")
+                del self.items[event.item_id]
+                return self._say(told.ConversationItemDeleted(event_id=self.fresh("event"), item_id=event.item_id))
+            case ask.ConversationItemTruncate():
+                return self._truncate(event)
+            case ask.InputAudioBufferAppend():
+                self.buffer = Pcm.join([self.buffer, sound(event.audio, "audio")])
+                return Reply()
+            case ask.InputAudioBufferClear():
+                self.buffer = Pcm()
+                return self._say(told.InputAudioBufferCleared(event_id=self.fresh("event")))
+            case ask.InputAudioBufferCommit():
+                return self._commit()
+            case ask.ResponseCreate():
+                return self._begin(event.response or ResponseConfig())
+            case ask.ResponseCancel():
+                return self._cancel(event.response_id)
+
+    def _say(self, *events: told.ServerMessage) -> Reply:
+        return Reply(events)
+
+    def _known(self, item_id: str, verb: str) -> Remembered:
+        if item_id not in self.items:
+            message = f"Error {verb[:-1]}ing item: the item with id '{item_id}' does not exist."
+            raise Refused(f"item_{verb}_invalid_item_id", message, "item_id")
+        return self.items[item_id]
+
+    def _update(self, event: ask.SessionUpdate) -> Reply:
+        wanted = updated(self.session, event.session)
+        if wanted["model"] != self.session["model"]:
+            raise Refused("invalid_value", "The session's model cannot be changed.", "session.model")
+        if self.has_spoken and wanted["audio"]["output"]["voice"] != self.session["audio"]["output"]["voice"]:
+            message = "Cannot update a conversation's voice if assistant audio is present."
+            raise Refused("cannot_update_voice", message, "session.audio.output.voice")
+        self.session = wanted
+        return self._say(told.SessionUpdated(event_id=self.fresh("event"), session=self.session))
+
+    def _create(self, event: ask.ConversationItemCreate) -> Reply:
+        item_id = event.item.id or self.fresh("item")
+        if item_id in self.items:
+            raise Refused("invalid_value", f"An item with id '{item_id}' already exists.", "item.id")
+        kept = remember(item_id, event.item)
+        return self._say(*self.place(kept, event.previous_item_id), self.item_done(kept.item))
+
+    def place(self, kept: Remembered, previous: str | None = None) -> list[told.ServerMessage]:
+        """Put an item into the conversation, and tell of it.
+
+        Raises:
+            Refused: The item before it is not there.
+        """
+        order = list(self.items)
+        if previous in {None, ""}:
+            at = len(order)
+        elif previous == "root":
+            at = 0
+        elif previous in self.items:
+            at = order.index(str(previous)) + 1
+        else:
+            message = f"Error creating item: the previous item with id '{previous}' does not exist."
+            raise Refused("item_not_found", message, "previous_item_id")
+        before = list(self.items.items())
+        self.items = dict([*before[:at], (kept.item.id, kept), *before[at:]])
+        return [
+            told.ConversationItemAdded(
+                event_id=self.fresh("event"), previous_item_id=self.before(kept.item.id), item=kept.item
+            )
+        ]
+
+    def item_done(self, item: Item) -> told.ServerMessage:
+        """An item is whole."""
+        return told.ConversationItemDone(event_id=self.fresh("event"), previous_item_id=self.before(item.id), item=item)
+
+    def before(self, item_id: str) -> str | None:
+        """The id of the item before another."""
+        order = list(self.items)
+        at = order.index(item_id) if item_id in self.items else 0
+        return order[at - 1] if at else None
+
+    def _truncate(self, event: ask.ConversationItemTruncate) -> Reply:
+        kept = self._known(event.item_id, "truncate")
+        if kept.audio is None or kept.item.role != "assistant":
+            raise Refused("unsupported_content_type", "Only model output audio messages can be truncated.", "item_id")
+        length_ms = len(kept.audio) * 1000 // kept.audio.rate
+        if event.audio_end_ms > length_ms:
+            message = f"Audio content of {length_ms}ms is already shorter than {event.audio_end_ms}ms"
+            raise Refused("invalid_value", message, "audio_end_ms")
+        self.items[event.item_id] = kept.cut(event.audio_end_ms * kept.audio.rate // 1000)
+        return self._say(
+            told.ConversationItemTruncated(
+                event_id=self.fresh("event"),
+                item_id=event.item_id,
+                content_index=event.content_index,
+                audio_end_ms=event.audio_end_ms,
+            )
+        )
+
+    def _commit(self) -> Reply:
+        length_ms = self.buffer.duration_s * 1000
+        if length_ms < SHORTEST_COMMIT_MS:
+            message = (
+                f"Error committing input audio buffer: buffer too small. Expected at least {SHORTEST_COMMIT_MS}ms of "
+                f"audio, but buffer only has {length_ms:.2f}ms of audio."
+            )
+            raise Refused("input_audio_buffer_commit_empty", message)
+        item_id = self.fresh("item")
+        part = ContentPart(type="input_audio", transcript=None)
+        item = Item(
+            id=item_id, object="realtime.item", type="message", status="completed", role="user", content=(part,)
+        )
+        kept, self.buffer = Remembered(item, self.buffer), Pcm()
+        added = self.place(kept)
+        committed = told.InputAudioBufferCommitted(
+            event_id=self.fresh("event"), previous_item_id=self.before(item_id), item_id=item_id
+        )
+        return self._say(committed, *added, self.item_done(item))
+
+    def _begin(self, wanted: ResponseConfig) -> Reply:
+        conversational = wanted.conversation != "none"
+        active = next((run for run in self.running.values() if run.conversational), None)
+        if conversational and active:
+            message = (
+                f"Conversation already has an active response in progress: {active.id}. "
+                "Wait until the response is finished before creating a new one."
+            )
+            raise Refused("conversation_already_has_active_response", message)
+        voice = (wanted.audio and wanted.audio.output and wanted.audio.output.voice) or None
+        own = self.session["audio"]["output"]["voice"]
+        if voice is not None and self.has_spoken and voice != own:
+            message = "Cannot update a conversation's voice if assistant audio is present."
+            raise Refused("cannot_update_voice", message, "response.audio.output.voice")
+        run = Run(
+            id=self.fresh("resp"),
+            item_id=self.fresh("item"),
+            wanted=wanted,
+            session=self.session,
+            voice=str(voice or own),
+            conversational=conversational,
+            read=tuple(self._input(wanted.input)) if wanted.input is not None else tuple(self.items.values()),
+        )
+        self.running[run.id] = run
+        created = told.ResponseCreated(event_id=self.fresh("event"), response=run.told("in_progress"))
+        return Reply((created,), begin=run)
+
+    def _input(self, wanted: Iterable[object]) -> Iterable[Remembered]:
+        for number, item in enumerate(wanted):
+            if isinstance(item, ItemReference):
+                if item.id not in self.items:
+                    message = f"Item with id '{item.id}' not found."
+                    raise Refused("item_not_found", message, f"response.input[{number}].id")
+                yield self.items[item.id]
+            else:
+                yield remember(self.fresh("item"), item)  # type: ignore[arg-type]
+
+    def context(self, run: Run) -> tuple[Read, ...]:
+        """What a response reads: instructions and tools first, then the items."""
+        instructions = run.instructions
+        tools = str(self.session["tools"] or "")
+        first = Read(f"instructions/{instructions}{tools}", text=text_tokens(instructions) + text_tokens(tools))
+        return (first, *(kept.cost for kept in run.read))
+
+    def _cancel(self, response_id: str | None) -> Reply:
+        if response_id:
+            run = self.running.get(response_id)
+        else:
+            run = next((run for run in self.running.values() if run.conversational), None)
+        if run is None:
+            raise Refused("response_cancel_not_active", "Cancellation failed: no active response found.")
+        return Reply(cancel=run)

@@ -1,0 +1,124 @@
+"""What a session remembers: its items in order, with their sound, and what reading them costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import pybase64
+
+from tau_stage.audio.pcm import Pcm
+from tau_stage.protocol.items import (
+    AssistantMessage,
+    ClientItem,
+    ContentPart,
+    FunctionCall,
+    FunctionCallOutput,
+    InputAudio,
+    InputImage,
+    InputText,
+    Item,
+    SystemMessage,
+    UserMessage,
+)
+from tau_stage.understudy.billing import Read, assistant_tokens, text_tokens, user_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """One item of a conversation.
+
+    Attributes:
+        item: As the wire tells it, without sound.
+        audio: Its sound, if it has any.
+        version: Counts its changes: a truncated item is read anew.
+    """
+
+    item: Item
+    audio: Pcm | None = None
+    version: int = 0
+
+    @property
+    def words(self) -> str:
+        """Its words: text, transcript, arguments or output."""
+        parts = self.item.content or ()
+        written = [part.text or part.transcript or "" for part in parts]
+        return " ".join(filter(None, [*written, self.item.arguments, self.item.output]))
+
+    @property
+    def cost(self) -> Read:
+        """What reading it costs; the words beside a sound are not read."""
+        key = f"{self.item.id}/{self.version}"
+        if self.audio is None:
+            return Read(key, text=text_tokens(self.words))
+        tokens = assistant_tokens if self.item.role == "assistant" else user_tokens
+        written = sum(text_tokens(part.text or "") for part in self.item.content or ())
+        return Read(key, text=written, audio=tokens(self.audio))
+
+    def with_sound(self) -> Item:
+        """The item as ``retrieved`` tells it: with its audio."""
+        if self.audio is None:
+            return self.item
+        sound = self.audio.base64.decode()
+        parts = tuple(
+            part.model_copy(update={"audio": sound}) if part.type in {"input_audio", "output_audio"} else part
+            for part in self.item.content or ()
+        )
+        return self.item.model_copy(update={"content": parts})
+
+    def cut(self, samples: int) -> Remembered:
+        """The item after a truncation: less sound, and no transcript."""
+        parts = tuple(part.model_copy(update={"transcript": None}) for part in self.item.content or ())
+        item = self.item.model_copy(update={"content": parts})
+        return replace(self, item=item, audio=self.audio[:samples] if self.audio else None, version=self.version + 1)
+
+
+class BadAudio(ValueError):
+    """A client's audio is no base64 of whole samples; the message is the field's path."""
+
+
+def remember(item_id: str, told: ClientItem) -> Remembered:
+    """A client's item, remembered.
+
+    Raises:
+        BadAudio: Its sound cannot be read.
+    """
+    facts = {"id": item_id, "object": "realtime.item", "type": told.type, "status": "completed"}
+    match told:
+        case FunctionCall():
+            call = {"name": told.name, "arguments": told.arguments, "call_id": told.call_id or f"call_{item_id}"[:32]}
+            return Remembered(Item.model_validate(facts | call))
+        case FunctionCallOutput():
+            return Remembered(Item.model_validate(facts | {"call_id": told.call_id, "output": told.output}))
+        case UserMessage() | SystemMessage() | AssistantMessage():
+            sounds = [
+                sound(part.audio, f"item.content[{number}].audio")
+                for number, part in enumerate(told.content)
+                if isinstance(part, InputAudio)
+            ]
+            content = tuple(_part(part) for part in told.content)
+            item = Item.model_validate(facts | {"role": told.role, "content": content})
+            return Remembered(item, Pcm.join(sounds) if sounds else None)
+
+
+def _part(part: object) -> ContentPart:
+    match part:
+        case InputText():
+            return ContentPart(type="input_text", text=part.text)
+        case InputAudio():
+            return ContentPart(type="input_audio", transcript=part.transcript)
+        case InputImage():
+            return ContentPart(type="input_image", image_url=part.image_url)
+        case _:
+            return ContentPart(type="output_text", text=getattr(part, "text", ""))
+
+
+def sound(base64: str, param: str) -> Pcm:
+    """A client's base64 as sound.
+
+    Raises:
+        BadAudio: It is not base64 of whole samples.
+    """
+    try:
+        return Pcm(pybase64.b64decode(base64, validate=True))
+    except ValueError:
+        raise BadAudio(param) from None

@@ -1,0 +1,233 @@
+"""What to say: a line that is asked for is performed as written; else something short and sensible, always the same.
+
+Pure: a cue in, a performance out. How it sounds is the voices' business.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import dataclass
+from typing import Literal
+
+from tau_stage.understudy.actor import Cue
+
+Kind = Literal["breath", "sigh", "cough", "laugh", "pause"]
+
+LINE = re.compile(r'^(?P<how>[^"]*?):\s*"(?P<words>.*)"\s*$', re.DOTALL)
+PIECE = re.compile(r"\[(?P<moment>[^\]]*)\]|\*\*(?P<shout>[^*]+)\*\*|\*(?P<stress>[^*]+)\*|(?P<rest>\.{3,}|…)")
+
+MOMENTS: tuple[tuple[str, Kind], ...] = (
+    ("cough", "cough"),
+    ("throat", "cough"),
+    ("sneez", "cough"),
+    ("hiccup", "cough"),
+    ("laugh", "laugh"),
+    ("chuckl", "laugh"),
+    ("giggl", "laugh"),
+    ("snort", "laugh"),
+    ("sigh", "sigh"),
+    ("groan", "sigh"),
+    ("yawn", "sigh"),
+    ("exhal", "sigh"),
+    ("pause", "pause"),
+    ("beat", "pause"),
+    ("silen", "pause"),
+    ("long", "pause"),
+)
+"""What a moment in brackets becomes, by a part of its words; anything else is a breath."""
+
+COLOURS: tuple[tuple[str, float, float, float], ...] = (
+    ("nervous", 1.10, 1.05, 0.0),
+    ("anxious", 1.10, 1.05, 0.0),
+    ("stalling", 0.95, 1.0, 0.0),
+    ("quick", 1.18, 1.02, 0.0),
+    ("fast", 1.18, 1.02, 0.0),
+    ("hurr", 1.18, 1.02, 0.0),
+    ("slow", 0.82, 0.98, 0.0),
+    ("tips", 0.88, 0.97, 0.0),
+    ("drunk", 0.85, 0.96, 0.0),
+    ("sleep", 0.85, 0.95, -3.0),
+    ("tired", 0.88, 0.96, -2.0),
+    ("sad", 0.90, 0.95, -2.0),
+    ("solemn", 0.90, 0.95, 0.0),
+    ("giddy", 1.12, 1.10, 0.5),
+    ("giddi", 1.12, 1.10, 0.5),
+    ("delight", 1.08, 1.08, 0.5),
+    ("excited", 1.12, 1.08, 1.0),
+    ("hopeful", 1.0, 1.05, 0.0),
+    ("disbeliev", 1.0, 1.08, 0.5),
+    ("cheerful", 1.05, 1.05, 0.0),
+    ("happy", 1.05, 1.06, 0.0),
+    ("angr", 1.08, 1.02, 2.0),
+    ("shout", 1.05, 1.10, 3.0),
+    ("loud", 1.0, 1.04, 3.0),
+    ("quiet", 0.96, 0.98, -4.0),
+    ("soft", 0.95, 0.98, -3.0),
+    ("gentl", 0.95, 0.99, -2.0),
+    ("grave", 0.92, 0.93, 0.0),
+    ("deep", 0.97, 0.90, 0.0),
+    ("maniac", 1.08, 1.08, 0.0),
+    ("scot", 0.97, 1.02, 0.0),
+    ("liverpool", 1.04, 1.05, 0.0),
+    ("cockney", 1.05, 1.02, 0.0),
+    ("texas", 0.90, 0.97, 0.0),
+    ("southern", 0.92, 0.98, 0.0),
+    ("shakespear", 0.92, 0.97, 0.0),
+)
+"""What a word of direction or accent does: to the rate, the pitch (both factors) and the loudness (dB)."""
+
+WHISPER = ("whisper", "conspirator", "under his breath", "under her breath", "under their breath")
+
+ANSWERS = {
+    "question": (
+        "That is a fair question. I would have to think about it.",
+        "I wish I knew. Ask me again tomorrow.",
+        "Perhaps. It depends on whom you ask.",
+        "I believe so, though I could not swear to it.",
+    ),
+    "statement": (
+        "I see. Do go on.",
+        "Is that so? Tell me more.",
+        "I hear you.",
+        "Well, there we are, then.",
+    ),
+    "heard": ("I heard that.", "Quite so.", "Well said.", "And then?"),
+    "nothing": ("I am here, and ready.",),
+}
+"""What the understudy says when nobody gives it a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """Words in one breath.
+
+    Attributes:
+        text: What is spoken.
+        gain_db: Loudness against the rest of the line.
+        rate: Rate against the rest of the line.
+    """
+
+    text: str
+    gain_db: float = 0.0
+    rate: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Something that is heard and is no word."""
+
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How a whole line is said.
+
+    Attributes:
+        rate: Factor on the voice's rate.
+        pitch: Factor on the voice's pitch.
+        gain_db: Loudness against the usual, -4 to 2.
+        whispered: Without voice.
+    """
+
+    rate: float = 1.0
+    pitch: float = 1.0
+    gain_db: float = 0.0
+    whispered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """A line, ready to be voiced.
+
+    Attributes:
+        parts: In order.
+        transcript: The words, as a provider would transcribe them: no brackets, no stars.
+        delivery: How the whole is said.
+    """
+
+    parts: tuple[Phrase | Moment, ...]
+    transcript: str
+    delivery: Delivery
+
+
+def decide(cue: Cue) -> Performance:
+    """What to say, and how.
+
+    >>> from tau_stage.understudy.actor import Cue
+    >>> asked = 'Perform this line, slowly: "Well, not in *here*. [coughs] Give it a minute."'
+    >>> performance = decide(Cue(instructions="", system=(), user=asked, heard=0, voice="ash"))
+    >>> performance.transcript
+    'Well, not in here. Give it a minute.'
+    >>> performance.delivery.rate
+    0.82
+    """
+    asked = LINE.match(cue.user.strip())
+    words = asked["words"] if asked else answer(cue)
+    parts = tuple(_parts(words))
+    how = asked["how"] if asked else ""
+    return Performance(parts, _transcript(words), _delivery(how, " ".join((cue.instructions, *cue.system)), cue.speed))
+
+
+def answer(cue: Cue) -> str:
+    """Something short and sensible to whatever was said or heard last."""
+    text = cue.user.strip()
+    kind = "nothing" if not text else "question" if text.endswith("?") else "statement"
+    if not text and cue.heard:
+        kind = "heard"
+    choices = ANSWERS[kind]
+    return choices[zlib.crc32(f"{text}{cue.heard}".encode()) % len(choices)]
+
+
+def _parts(words: str) -> list[Phrase | Moment]:
+    parts: list[Phrase | Moment] = []
+    at = 0
+    for piece in PIECE.finditer(words):
+        _add(parts, words[at : piece.start()])
+        at = piece.end()
+        if piece["moment"] is not None:
+            parts.append(Moment(_moment(piece["moment"])))
+        elif piece["rest"]:
+            parts.append(Moment("pause"))
+        elif piece["shout"]:
+            _add(parts, piece["shout"], gain_db=4.0, rate=0.95)
+        else:
+            _add(parts, piece["stress"], gain_db=2.0, rate=0.88)
+    _add(parts, words[at:])
+    return parts or [Moment("breath")]
+
+
+def _add(parts: list[Phrase | Moment], text: str, gain_db: float = 0.0, rate: float = 1.0) -> None:
+    """Words, if there are any; a lone mark belongs to the words before it."""
+    text = " ".join(text.split())
+    if re.search(r"\w", text):
+        parts.append(Phrase(text, gain_db, rate))
+    elif text and parts and isinstance(parts[-1], Phrase):
+        last = parts[-1]
+        parts[-1] = Phrase(last.text + text, last.gain_db, last.rate)
+
+
+def _moment(words: str) -> Kind:
+    return next((kind for part, kind in MOMENTS if part in words.lower()), "breath")
+
+
+def _transcript(words: str) -> str:
+    plain = PIECE.sub(lambda piece: piece["shout"] or piece["stress"] or piece["rest"] or " ", words)
+    return re.sub(r"\s+([,.;:!?])", r"\1", " ".join(plain.split()))
+
+
+def _delivery(how: str, always: str, speed: float) -> Delivery:
+    """The line's own direction counts whole, what is always so counts half."""
+    rate, pitch, gain = speed, 1.0, 0.0
+    for text, weight in ((how.lower(), 1.0), (always.lower(), 0.5)):
+        for part, faster, higher, louder in COLOURS:
+            if part in text:
+                rate, pitch, gain = rate * faster**weight, pitch * higher**weight, gain + louder * weight
+    whispered = any(word in how.lower() or word in always.lower() for word in WHISPER)
+    return Delivery(
+        rate=round(min(max(rate, 0.6), 1.7), 4),
+        pitch=round(min(max(pitch, 0.8), 1.25), 4),
+        gain_db=min(max(gain, -4.0), 2.0),
+        whispered=whispered,
+    )

@@ -1,0 +1,244 @@
+"""One response: the events of its life, in the order a provider sends them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pybase64
+
+from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.protocol import server_events as told
+from tau_stage.protocol.config import ResponseConfig
+from tau_stage.protocol.items import ContentPart, Item
+from tau_stage.protocol.usage import WireUsage
+from tau_stage.understudy.billing import text_tokens, usage
+from tau_stage.understudy.memory import Remembered
+from tau_stage.understudy.settings import PCM, Settings
+
+if TYPE_CHECKING:
+    from tau_stage.understudy.dialogue import Dialogue
+
+DELTA_SAMPLES = 4800
+TOKENS_PER_SECOND = 20
+
+
+@dataclass(slots=True)
+class Run:
+    """A response under way.
+
+    Attributes:
+        id: Its id.
+        item_id: Id of the message it makes.
+        wanted: What was asked.
+        session: The session when it was asked.
+        voice: Who speaks.
+        conversational: Whether it is part of the conversation.
+        read: What it reads.
+        stopped: Why it must end early, once it must.
+    """
+
+    id: str
+    item_id: str
+    wanted: ResponseConfig
+    session: Settings
+    voice: str
+    conversational: bool
+    read: tuple[Remembered, ...]
+    stopped: str | None = None
+
+    @property
+    def instructions(self) -> str:
+        """The response's own, else the session's."""
+        own = self.wanted.instructions
+        return str(self.session["instructions"]) if own is None else own
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The response's own, else the session's."""
+        return self.wanted.output_modalities or tuple(self.session["output_modalities"])
+
+    @property
+    def max_tokens(self) -> int | str:
+        """The response's own cap, else the session's."""
+        return self.wanted.max_output_tokens or self.session["max_output_tokens"]
+
+    def told(
+        self,
+        status: str,
+        *,
+        details: told.StatusDetails | None = None,
+        output: tuple[Item, ...] = (),
+        spent: WireUsage | None = None,
+    ) -> told.WireResponse:
+        """The response as the wire tells it."""
+        return told.WireResponse(
+            object="realtime.response",
+            id=self.id,
+            status=status,
+            status_details=details,
+            output=output,
+            conversation_id="conv_1" if self.conversational else None,
+            output_modalities=self.modalities,
+            max_output_tokens=self.max_tokens,
+            audio={"output": {"format": PCM, "voice": self.voice}},
+            usage=spent,
+            metadata=self.wanted.metadata,
+        )
+
+
+@dataclass(slots=True)
+class Delivery:
+    """Sends one response: iterate ``sounding`` as long as nobody cancels, then ``ending``.
+
+    Attributes:
+        dialogue: Whose response it is.
+        run: The response.
+        words: All the words.
+        audio: All the sound; None where text was asked for.
+        odd: Whether deltas end in the middle of samples.
+    """
+
+    dialogue: Dialogue
+    run: Run
+    words: str
+    audio: Pcm | None
+    odd: bool = False
+    sent_words: str = ""
+    sent_bytes: int = 0
+    cut: bool = False
+
+    def sounding(self) -> Iterator[told.ServerMessage]:
+        """Everything up to the last delta."""
+        self._cut_to_the_cap()
+        run, fresh = self.run, self.dialogue.fresh
+        item = self._item("in_progress", ())
+        yield told.OutputItemAdded(event_id=fresh("event"), response_id=run.id, output_index=0, item=item)
+        if run.conversational:
+            yield from self.dialogue.place(Remembered(item))
+        empty = ContentPart(type="text", text="") if self.audio is None else ContentPart(type="audio", transcript="")
+        yield told.ContentPartAdded(**self._place(), part=empty)
+        if self.audio is None:
+            yield from self._written()
+        else:
+            yield from self._spoken(self.audio)
+
+    def _cut_to_the_cap(self) -> None:
+        cap = self.run.max_tokens
+        if cap == "inf":
+            return
+        left = int(cap) - text_tokens(self.words)
+        if self.audio is None:
+            self.cut = left < 0
+            self.words = self.words.encode()[: int(cap) * 4].decode(errors="ignore")
+        elif len(self.audio) > max(left, 0) * RATE // TOKENS_PER_SECOND:
+            self.cut = True
+            whole = len(self.audio)
+            self.audio = self.audio[: max(left, 0) * RATE // TOKENS_PER_SECOND]
+            self.words = self.words[: len(self.words) * len(self.audio) // whole]
+
+    def _place(self) -> dict[str, object]:
+        return {
+            "event_id": self.dialogue.fresh("event"),
+            "response_id": self.run.id,
+            "item_id": self.run.item_id,
+            "output_index": 0,
+            "content_index": 0,
+        }
+
+    def _written(self) -> Iterator[told.ServerMessage]:
+        for piece in _pieces(self.words, max(1, len(self.words) // 12)):
+            self.sent_words += piece
+            yield told.TextDelta.model_validate(self._place() | {"delta": piece})
+
+    def _spoken(self, audio: Pcm) -> Iterator[told.ServerMessage]:
+        self.dialogue.has_spoken = True
+        size = 2 * DELTA_SAMPLES - (1 if self.odd else 0)
+        sounds = [audio.data[at : at + size] for at in range(0, len(audio.data), size)]
+        words = _shared(self.words, len(sounds))
+        for sound, piece in zip(sounds, words, strict=True):
+            if piece:
+                self.sent_words += piece
+                yield told.TranscriptDelta.model_validate(self._place() | {"delta": piece})
+            self.sent_bytes += len(sound)
+            yield told.AudioDelta.model_validate(self._place() | {"delta": _base64(sound)})
+
+    def ending(self) -> Iterator[told.ServerMessage]:
+        """Everything after the last delta, however it came to that."""
+        run, fresh = self.run, self.dialogue.fresh
+        whole = run.stopped is None and not self.cut
+        if self.audio is None:
+            part = ContentPart(type="text", text=self.sent_words)
+            content = ContentPart(type="output_text", text=self.sent_words)
+            yield told.TextDone.model_validate(self._place() | {"text": self.sent_words})
+        else:
+            part = ContentPart(type="audio", transcript=self.sent_words)
+            content = ContentPart(type="output_audio", transcript=self.sent_words)
+            yield told.AudioDone.model_validate(self._place())
+            yield told.TranscriptDone.model_validate(self._place() | {"transcript": self.sent_words})
+        yield told.ContentPartDone.model_validate(self._place() | {"part": part})
+        item = self._item("completed" if whole else "incomplete", (content,))
+        sound = self._sent()
+        if run.conversational:
+            self.dialogue.items[item.id] = Remembered(item, sound)
+            yield self.dialogue.item_done(item)
+        yield told.OutputItemDone(event_id=fresh("event"), response_id=run.id, output_index=0, item=item)
+        context = self.dialogue.context(run)
+        spent = usage(context, self.dialogue.read_before, self.sent_words, sound or Pcm())
+        if run.conversational:
+            self.dialogue.read_before = context
+        yield from closing(self.dialogue, run, self._status(), output=(item,), spent=spent)
+
+    def _sent(self) -> Pcm | None:
+        return None if self.audio is None else Pcm(self.audio.data[: self.sent_bytes // 2 * 2], RATE)
+
+    def _item(self, status: str, content: tuple[ContentPart, ...]) -> Item:
+        return Item(
+            id=self.run.item_id,
+            object="realtime.item",
+            type="message",
+            status=status,
+            role="assistant",
+            content=content,
+        )
+
+    def _status(self) -> told.StatusDetails | None:
+        if self.run.stopped:
+            return told.StatusDetails(type="cancelled", reason=self.run.stopped)
+        return told.StatusDetails(type="incomplete", reason="max_output_tokens") if self.cut else None
+
+
+def closing(
+    dialogue: Dialogue,
+    run: Run,
+    details: told.StatusDetails | None,
+    *,
+    output: tuple[Item, ...] = (),
+    spent: WireUsage | None = None,
+) -> Iterator[told.ServerMessage]:
+    """The end of a response: ``response.done``, then what is left of the limits."""
+    dialogue.running.pop(run.id, None)
+    status = details.type if details and details.type else "completed"
+    used = spent or usage((), (), "", Pcm())
+    response = run.told(status, details=details, output=output, spent=used)
+    yield told.ResponseDone(event_id=dialogue.fresh("event"), response=response)
+    limit = told.RateLimit(name="tokens", limit=200_000, remaining=200_000 - used.total_tokens, reset_seconds=0.06)
+    yield told.RateLimitsUpdated(event_id=dialogue.fresh("event"), rate_limits=(limit,))
+
+
+def _base64(sound: bytes) -> str:
+    return pybase64.b64encode(sound).decode("ascii")
+
+
+def _pieces(text: str, size: int) -> list[str]:
+    return [text[at : at + size] for at in range(0, len(text), size)]
+
+
+def _shared(text: str, parts: int) -> list[str]:
+    """A text cut between words into so many pieces, some of them perhaps empty."""
+    words = re.findall(r"\S+\s*", text)
+    bounds = [round(len(words) * part / parts) for part in range(parts + 1)] if parts else []
+    return ["".join(words[start:stop]) for start, stop in pairwise(bounds)]

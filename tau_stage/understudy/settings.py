@@ -1,0 +1,84 @@
+"""The effective session: what a new one is, and how an update changes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tau_stage.protocol.config import SessionConfig
+
+Settings = dict[str, Any]
+
+PCM = {"type": "audio/pcm", "rate": 24000}
+SERVER_VAD: Settings = {
+    "type": "server_vad",
+    "threshold": 0.5,
+    "prefix_padding_ms": 300,
+    "silence_duration_ms": 200,
+    "idle_timeout_ms": None,
+    "create_response": True,
+    "interrupt_response": True,
+}
+SEMANTIC_VAD: Settings = {
+    "type": "semantic_vad",
+    "eagerness": "auto",
+    "create_response": True,
+    "interrupt_response": True,
+}
+
+
+def new_session(session_id: str, model: str, expires_at: int) -> Settings:
+    """A session as OpenAI makes one: turn detection is on, the voice is alloy.
+
+    Args:
+        session_id: Its id.
+        model: From the URL.
+        expires_at: Unix time.
+    """
+    return {
+        "type": "realtime",
+        "object": "realtime.session",
+        "id": session_id,
+        "model": model,
+        "output_modalities": ["audio"],
+        "instructions": "",
+        "tools": [],
+        "tool_choice": "auto",
+        "max_output_tokens": "inf",
+        "tracing": None,
+        "prompt": None,
+        "truncation": "auto",
+        "expires_at": expires_at,
+        "include": None,
+        "audio": {
+            "input": {
+                "format": PCM,
+                "transcription": None,
+                "noise_reduction": None,
+                "turn_detection": SERVER_VAD,
+            },
+            "output": {"format": PCM, "voice": "alloy", "speed": 1.0},
+        },
+    }
+
+
+def updated(session: Settings, wanted: SessionConfig) -> Settings:
+    """The session after an update: only what is present changes, null clears, ``audio`` is merged.
+
+    >>> session = new_session("sess_1", "gpt-realtime", 0)
+    >>> wanted = SessionConfig.model_validate({"type": "realtime", "audio": {"output": {"voice": "ash"}}})
+    >>> updated(session, wanted)["audio"]["output"]
+    {'format': {'type': 'audio/pcm', 'rate': 24000}, 'voice': 'ash', 'speed': 1.0}
+    """
+    told = wanted.model_dump(mode="json", exclude_unset=True)
+    turns = told.get("audio", {}).get("input", {}).get("turn_detection")
+    if turns:
+        defaults = SERVER_VAD if turns["type"] == "server_vad" else SEMANTIC_VAD
+        told["audio"]["input"]["turn_detection"] = defaults | turns
+    return _merged(session, told, within=("audio", "input", "output"))
+
+
+def _merged(old: Settings, new: Settings, within: tuple[str, ...]) -> Settings:
+    return old | {
+        key: _merged(old[key], value, within) if key in within and isinstance(value, dict) else value
+        for key, value in new.items()
+    }

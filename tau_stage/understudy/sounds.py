@@ -1,0 +1,105 @@
+"""Sounds that are no words, and the last touch: joins without clicks, one level for all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tau_stage.audio.pcm import RATE
+from tau_stage.understudy.performer import Kind
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Sound = NDArray[np.float32]
+
+LEVEL_DBFS = -23.0
+CEILING_DBFS = -1.5
+GATE_DBFS = -45.0
+EDGE_S = 0.06
+FADE_S = 0.01
+
+LENGTHS_S: dict[Kind, float] = {"breath": 0.35, "sigh": 0.6, "cough": 0.45, "laugh": 0.7, "pause": 0.4}
+BANDS_HZ: dict[Kind, tuple[float, float]] = {
+    "breath": (800, 5000),
+    "sigh": (400, 2500),
+    "cough": (250, 3500),
+    "laugh": (300, 3000),
+    "pause": (0, 0),
+}
+
+
+def moment(kind: Kind, dice: np.random.Generator) -> Sound:
+    """A breath, a sigh, a cough, a laugh or a pause, made of shaped noise."""
+    import numpy as np
+
+    samples = round(LENGTHS_S[kind] * RATE)
+    if kind == "pause":
+        return np.zeros(samples, np.float32)
+    time = np.arange(samples) / samples
+    shapes = {
+        "breath": np.sin(np.pi * time) ** 1.5 * 0.05,
+        "sigh": np.sin(np.pi * time**0.5) * 0.08,
+        "cough": (np.exp(-12 * time) + 0.7 * np.exp(-14 * np.abs(time - 0.5))) * 0.25,
+        "laugh": np.maximum(0, np.sin(2 * np.pi * 4 * time)) ** 2 * (1 - time) * 0.15,
+    }
+    low, high = BANDS_HZ[kind]
+    spectrum = np.fft.rfft(dice.standard_normal(samples))
+    hertz = np.fft.rfftfreq(samples, 1 / RATE)
+    noise = np.fft.irfft(spectrum * ((hertz > low) & (hertz < high)), samples)
+    sound: Sound = (noise / np.abs(noise).max() * shapes[kind] * 3).astype(np.float32)
+    return sound
+
+
+def joined(parts: list[Sound]) -> Sound:
+    """The parts end to end: each without its long silent edges, and faded in and out so that no join clicks."""
+    import numpy as np
+
+    return np.concatenate([_faded(_trimmed(part)) for part in parts])
+
+
+def finished(sound: Sound, gain_db: float = 0.0) -> Sound:
+    """The sound at its level: -23 dBFS RMS over all of it, and no sample above -1.5 dBFS.
+
+    Louder peaks are bent, not cut: above half the ceiling a hyperbolic tangent brings them under it.
+
+    Args:
+        sound: Samples, full scale being 1.
+        gain_db: What the direction adds to the level.
+    """
+    import numpy as np
+
+    ceiling = 10 ** (CEILING_DBFS / 20)
+    for _ in range(3):
+        level = float(np.sqrt(np.mean(sound.astype(np.float64) ** 2))) if len(sound) else 0.0
+        if level == 0.0:
+            return sound
+        sound = sound * np.float32(10 ** ((LEVEL_DBFS + gain_db) / 20) / level)
+        over = np.abs(sound) > ceiling / 2
+        bent = np.sign(sound) * ceiling / 2 * (1 + np.tanh(2 * np.abs(sound) / ceiling - 1))
+        sound = np.where(over, bent, sound).astype(np.float32)
+    return sound
+
+
+def _trimmed(sound: Sound) -> Sound:
+    """Without silence at its edges but for 60 ms."""
+    import numpy as np
+
+    loud = np.flatnonzero(np.abs(sound) > 10 ** (GATE_DBFS / 20) * 0.3)
+    if not len(loud):
+        return sound
+    edge = round(EDGE_S * RATE)
+    return sound[max(0, loud[0] - edge) : loud[-1] + edge]
+
+
+def _faded(sound: Sound) -> Sound:
+    import numpy as np
+
+    length = min(round(FADE_S * RATE), len(sound) // 2)
+    if not length:
+        return sound
+    ramp = np.linspace(0, 1, length, dtype=np.float32)
+    faded = sound.copy()
+    faded[:length] *= ramp
+    faded[-length:] *= ramp[::-1]
+    return faded

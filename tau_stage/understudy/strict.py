@@ -1,0 +1,92 @@
+"""Strictness: a frame is a valid client event, or an error in the words of the API. The whole event is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails, from_json
+
+from tau_stage.protocol.client_events import CLIENT_EVENTS, ClientEvent
+from tau_stage.protocol.server_events import ServerError
+
+Step = str | int
+
+EVENT_TYPES = sorted(
+    model.model_fields["type"].default
+    for model in ClientEvent.__origin__.__args__  # type: ignore[attr-defined]
+)
+
+
+def parse(frame: bytes) -> ClientEvent | ServerError:
+    """A client's frame as an event, or what the API would answer.
+
+    >>> parse(b'{"type": "input_audio_buffer.clear", "event_id": "evt_1"}').type
+    'input_audio_buffer.clear'
+    >>> error = parse(b'{"type": "response.create", "event_id": "evt_2", "response": {"temperature": 1}}')
+    >>> error.code, error.param, error.event_id
+    ('unknown_parameter', 'response.temperature', 'evt_2')
+    """
+    try:
+        told = from_json(frame)
+    except ValueError:
+        return ServerError(code="invalid_json", message="We could not parse the JSON body of your event.")
+    if not isinstance(told, dict):
+        return ServerError(code="invalid_event", message="An event must be a JSON object.")
+    event_id = told.get("event_id")
+    known_id = event_id if isinstance(event_id, str) else None
+    try:
+        return CLIENT_EVENTS.validate_python(told)
+    except ValidationError as error:
+        return _answer(_worst(error), told).model_copy(update={"event_id": known_id})
+
+
+def _worst(error: ValidationError) -> ErrorDetails:
+    """A missing field tells more than the values around it, and those more than fields that should not be there."""
+    rank = {"missing": 0, "extra_forbidden": 2}
+    return min(error.errors(include_url=False, include_context=True), key=lambda found: rank.get(found["type"], 1))
+
+
+def _answer(error: ErrorDetails, told: dict[str, Any]) -> ServerError:
+    param = _param(error, told)
+    kind = error["type"]
+    if kind == "union_tag_not_found" and not param:
+        return ServerError(
+            code="missing_required_parameter", message="Missing required parameter: 'type'.", param="type"
+        )
+    if kind == "union_tag_invalid" and not param:
+        values = ", ".join(f"'{name}'" for name in EVENT_TYPES)
+        message = f"Invalid value: '{told.get('type')}'. Supported values are: {values}."
+        return ServerError(code="invalid_value", message=message, param="type")
+    if kind in {"missing", "union_tag_not_found"}:
+        name = f"{param}.type" if kind == "union_tag_not_found" else param
+        return ServerError(
+            code="missing_required_parameter", message=f"Missing required parameter: '{name}'.", param=name
+        )
+    if kind == "extra_forbidden":
+        return ServerError(code="unknown_parameter", message=f"Unknown parameter: '{param}'.", param=param)
+    if kind == "string_too_long":
+        limit = error["ctx"]["max_length"]
+        message = f"Invalid '{param}': string too long. Expected a string with maximum length {limit}."
+        return ServerError(code="string_above_max_length", message=message, param=param)
+    if kind.endswith(("_type", "_parsing")):
+        message = f"Invalid type for '{param}': {error['msg'].lower()}."
+        return ServerError(code="invalid_type", message=message, param=param)
+    return ServerError(code="invalid_value", message=f"Invalid value for '{param}': {error['msg']}.", param=param)
+
+
+def _param(error: ErrorDetails, told: Any) -> str:
+    """The field's path as the API writes it; the names of union members in pydantic's path are not part of it."""
+    found: list[Step] = []
+    at = told
+    steps = error["loc"]
+    for number, step in enumerate(steps, 1):
+        is_last = number == len(steps)
+        if isinstance(at, dict) and step in at:
+            at = at[step]
+        elif isinstance(at, list) and isinstance(step, int):
+            at = at[int(step)]
+        elif not (is_last and error["type"] == "missing"):
+            continue
+        found.append(step)
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in found).lstrip(".")

@@ -1,0 +1,43 @@
+"""The `openai` package's own types as a judge of every event, in both directions."""
+
+import functools
+import json
+from typing import Any
+
+from openai.types.realtime import RealtimeClientEvent, RealtimeServerEvent
+from pydantic import BaseModel, TypeAdapter
+
+ON_THE_WIRE_ONLY = {"session.id", "session.object", "session.expires_at"}
+"""Fields that OpenAI sends and its types do not list."""
+
+
+@functools.cache
+def _judge(side: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(side)
+
+
+def check_server_event(frame: bytes) -> None:
+    """A server's event is what the package expects, and nothing more."""
+    event = _judge(RealtimeServerEvent).validate_python(json.loads(frame))
+    assert event.type == json.loads(frame)["type"]
+    assert set(_extras(event)) <= ON_THE_WIRE_ONLY
+
+
+def check_client_event(frame: bytes) -> None:
+    """A client's event is what the package would send, and nothing more; it knows references only elsewhere."""
+    told = json.loads(frame)
+    for item in told.get("response", {}).get("input", []):
+        if item["type"] == "item_reference":
+            told["response"]["input"].remove(item)
+    event = _judge(RealtimeClientEvent).validate_python(told)
+    assert event.type == told["type"]
+    assert not list(_extras(event))
+
+
+def _extras(model: BaseModel, place: str = "") -> list[str]:
+    found = [f"{place}{name}" for name in model.model_extra or {}]
+    for name, value in model:
+        for inner in value if isinstance(value, list) else [value]:
+            if isinstance(inner, BaseModel):
+                found += _extras(inner, f"{place}{name}.")
+    return found
