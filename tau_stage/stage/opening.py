@@ -1,0 +1,129 @@
+"""The stage itself: which provider plays each player, and how to reach it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+
+from pydantic import SecretStr
+
+from tau_stage.errors import UsageError
+from tau_stage.protocol.endpoints import UNDERSTUDY, Endpoint, endpoint
+from tau_stage.scene.plan import Plan, PlayerPlan
+from tau_stage.session import Deadlines
+from tau_stage.stage.gate import Gate
+from tau_stage.transport import Transport, dial
+
+Connect = Callable[[PlayerPlan], AbstractAsyncContextManager[Transport]]
+"""Opens the connection of one player."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Who plays a player, with the key; the key shows in no ``repr``.
+
+    Attributes:
+        endpoint: Where it lives.
+        key: Its key, if it wants one.
+        resource: The user's own host there, if it has such.
+    """
+
+    endpoint: Endpoint
+    key: SecretStr | None = None
+    resource: str = ""
+
+    def connect(self, model: str, open_timeout_s: float) -> AbstractAsyncContextManager[Transport]:
+        """Dial it."""
+        key = self.key.get_secret_value() if self.key else None
+        url = self.endpoint.address(model, self.resource)
+        return dial(url, self.endpoint.headers(key), open_timeout_s=open_timeout_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a performance needs of the world.
+
+    Attributes:
+        connect: Opens the connection of one player.
+        provider_of: The endpoint that plays a player.
+        gate: Shared by all scenes of the process.
+        deadlines: How long a session waits for what.
+    """
+
+    connect: Connect
+    provider_of: Callable[[PlayerPlan], Endpoint] = lambda _player: endpoint(UNDERSTUDY)
+    gate: Gate = field(default_factory=Gate)
+    deadlines: Deadlines = field(default_factory=Deadlines)
+
+
+def provider_for(
+    player: PlayerPlan, environment: Mapping[str, str], *, wished: str | None = None, live: bool = False
+) -> Provider:
+    """Who plays a player: the wish, else the scene's endpoint, ``TAU_STAGE_ENDPOINT``, OpenAI if there is a key,
+    and else the understudy.
+
+    Args:
+        player: From the plan.
+        environment: Holds the keys.
+        wished: An endpoint's name or URL that overrules the scene.
+        live: Whether the understudy is refused.
+
+    Raises:
+        UsageError: The endpoint is unknown or wants a key or a resource that is not there, or ``live`` leaves nobody.
+    """  # noqa: D205 - the order is the summary
+    ambient = environment.get("TAU_STAGE_ENDPOINT") or ("openai" if environment.get("OPENAI_API_KEY") else UNDERSTUDY)
+    name = wished or player.endpoint or ambient
+    try:
+        place = endpoint(name)
+    except KeyError:
+        raise UsageError(f"there is no endpoint {name!r}", "use openai, azure, understudy, or a ws:// URL") from None
+    if place.name == UNDERSTUDY:
+        if live:
+            raise UsageError("--live needs a provider, and only the understudy is there", "set OPENAI_API_KEY")
+        return Provider(place)
+    key = next((environment[name] for name in place.key_env if environment.get(name)), None)
+    if key is None and not place.name.startswith(("ws://", "wss://")):
+        raise UsageError(f"player {player.name} plays at {place.name}, and {place.key_env[0]} is not set")
+    resource = environment.get(place.resource_env, "")
+    if place.resource_env and not resource:
+        raise UsageError(f"player {player.name} plays at {place.name}, and {place.resource_env} is not set")
+    return Provider(place, SecretStr(key) if key else None, resource)
+
+
+@asynccontextmanager
+async def open_stage(
+    plans: list[Plan],
+    environment: Mapping[str, str],
+    *,
+    wished: str | None = None,
+    live: bool = False,
+    deadlines: Deadlines | None = None,
+) -> AsyncIterator[Stage]:
+    """A stage for these plans, with an understudy in this process where one is needed.
+
+    Raises:
+        UsageError: A player has nobody to play it.
+    """
+    waits = deadlines or Deadlines()
+    providers = {
+        player: provider_for(player, environment, wished=wished, live=live) for plan in plans for player in plan.players
+    }
+
+    def provider_of(player: PlayerPlan) -> Endpoint:
+        return providers[player].endpoint
+
+    if all(provider.endpoint.name != UNDERSTUDY for provider in providers.values()):
+        yield Stage(lambda player: providers[player].connect(player.model, waits.opening_s), provider_of, Gate(), waits)
+        return
+    from tau_stage.understudy.server import open_understudy
+
+    async with open_understudy() as url:
+
+        def connect(player: PlayerPlan) -> AbstractAsyncContextManager[Transport]:
+            provider = providers[player]
+            if provider.endpoint.name == UNDERSTUDY:
+                provider = Provider(provider.endpoint, resource=url)
+            return provider.connect(player.model, waits.opening_s)
+
+        yield Stage(connect, provider_of, Gate(), waits)

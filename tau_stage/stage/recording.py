@@ -1,0 +1,68 @@
+"""A line on its way to the disk: its file while it sounds, and what becomes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tau_stage.audio.level import rms_dbfs
+from tau_stage.audio.pcm import Pcm
+from tau_stage.audio.wav import WavWriter
+from tau_stage.scene.plan import LinePlan
+from tau_stage.stage.notes import PromptBook, Sounding
+from tau_stage.take.folder import TakeFolder, guarded
+
+FULL_DISK = "make room and run the scene again; what was spoken before is kept"
+
+
+class Recording:
+    """Takes a line's sound as it arrives. The file has its final name only when the line is whole.
+
+    Args:
+        folder: The take's.
+        line: From the plan.
+        book: Shows levels to the onlooker.
+    """
+
+    def __init__(self, folder: TakeFolder, line: LinePlan, book: PromptBook) -> None:
+        self._folder = folder
+        self._line = line
+        self._book = book
+        self._writer: WavWriter | None = None
+        self._attempt = 1
+
+    @property
+    def path(self) -> Path:
+        """The file's final name."""
+        return self._folder.line(self._line.number, self._line.player, self._line.id)
+
+    def sounded(self, audio: Pcm) -> None:
+        """Write a piece of sound.
+
+        Raises:
+            TakeError: The disk is full or gone.
+        """
+        with guarded(self.path, FULL_DISK):
+            if self._writer is None:
+                self._writer = WavWriter(self.path.with_suffix(".part.wav"))
+            self._writer.append(audio)
+        seconds = self._writer.samples / self._writer.rate
+        self._book.show(Sounding(self._line.player, self._line.id, rms_dbfs(audio), seconds))
+
+    def again(self) -> str | None:
+        """The attempt failed: keep what it gave under a name of its own, and say which."""
+        failed = self._folder.line(self._line.number, self._line.player, self._line.id, self._attempt)
+        self._attempt += 1
+        return self._keep(failed)
+
+    def finish(self) -> str | None:
+        """The line is whole: bring it to the disk under its final name, and say which; None if nothing sounded."""
+        return self._keep(self.path)
+
+    def _keep(self, final: Path) -> str | None:
+        if self._writer is None:
+            return None
+        with guarded(final, FULL_DISK):
+            self._writer.close()
+            self._writer.path.replace(final)
+        self._writer = None
+        return final.relative_to(self._folder.path).as_posix()
