@@ -1,0 +1,115 @@
+"""The board: how far a performance has come, as the news tell it. A plain object fed with events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from tau_stage.audio.level import SILENCE_DBFS
+from tau_stage.cost import price
+from tau_stage.protocol.usage import Usage
+from tau_stage.scene.plan import Plan
+from tau_stage.stage.notes import Listening, News, Sounding
+from tau_stage.take import records as record
+
+
+@dataclass(slots=True)
+class Seat:
+    """One player on the board.
+
+    Attributes:
+        state: opening, idle, listening, thinking, speaking, lost, or what it waits for.
+        level_dbfs: Of what is heard now.
+        seconds: Spoken so far.
+    """
+
+    state: str = "waiting"
+    level_dbfs: float = SILENCE_DBFS
+    seconds: float = 0.0
+    unheard: int = 0
+
+
+@dataclass(slots=True)
+class Board:
+    """One performance.
+
+    Attributes:
+        plan: What is performed.
+        seats: By player.
+        line: Number of the line being performed, from 1; 0 before the first.
+        done: Lines that are finished.
+        dollars: So far; an estimate.
+        spent: Whether money is spent.
+    """
+
+    plan: Plan
+    seats: dict[str, Seat] = field(default_factory=dict)
+    line: int = 0
+    done: int = 0
+    dollars: Decimal = Decimal(0)
+    spent: bool = True
+    _tariffs: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.seats = {player.name: Seat() for player in self.plan.players}
+
+    def apply(self, news: News) -> None:
+        """Take in one piece of news."""
+        match news:
+            case record.TakeBegan():
+                self.spent = news.spent
+                self._tariffs = {role.name: (role.model, role.prices) for role in news.roles}
+                self._opening_next()
+            case record.PlayerOpened():
+                self.seats[news.player].state = "idle"
+                self._opening_next()
+            case record.OpeningRefused():
+                self.seats[news.player].state = f"asked to wait {news.wait_s:.0f} s"
+            case record.LineBegan():
+                self.line = self._number(news.line)
+                self.seats[news.player].state = "thinking"
+            case Sounding():
+                seat = self.seats[news.player]
+                seat.state, seat.level_dbfs = "speaking", news.dbfs
+            case record.LineAgain():
+                self._pay(news.player, news.usage)
+                self.seats[news.player].state = "thinking"
+            case record.LineSpoken():
+                self._spoken(news)
+            case Listening():
+                seat = self.seats[news.player]
+                seat.unheard, seat.state = seat.unheard + 1, "listening"
+            case record.LineHeard():
+                self._heard(self.seats[news.hearer], lost=False)
+            case record.LineMissed():
+                self._heard(self.seats[news.hearer], lost=news.lost)
+            case _:
+                pass
+
+    def _number(self, line: str) -> int:
+        return next(step.number for step in self.plan.lines if step.id == line)
+
+    def _opening_next(self) -> None:
+        player = next(
+            (player for player in self.plan.opening_order if self.seats[player.name].state == "waiting"), None
+        )
+        if player:
+            self.seats[player.name].state = "opening"
+
+    def _spoken(self, news: record.LineSpoken) -> None:
+        self.done += 1
+        self._pay(news.player, news.usage)
+        seat = self.seats[news.player]
+        seat.state, seat.level_dbfs = "idle", SILENCE_DBFS
+        seat.seconds += news.samples / news.rate
+
+    def _pay(self, player: str, tokens: record.Tokens) -> None:
+        self.dollars += price(Usage(**tokens.model_dump()), *self._tariffs[player]).total or Decimal(0)
+
+    @staticmethod
+    def _heard(seat: Seat, *, lost: bool) -> None:
+        seat.unheard = max(0, seat.unheard - 1)
+        if lost:
+            seat.state = "lost"
+        elif seat.state == "listening" and not seat.unheard:
+            seat.state = "idle"

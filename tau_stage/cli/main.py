@@ -1,0 +1,128 @@
+"""The command line's way in: the parser, the exit codes, the one place that turns any exception into a message.
+
+A verb imports what it needs when it runs, so that ``--help`` and ``validate`` load no voice, no socket and no numpy.
+"""
+
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator, Sequence
+from io import TextIOWrapper
+from typing import Annotated
+
+import typer
+
+from tau_stage import __version__, errors
+from tau_stage.cli.run import run
+from tau_stage.cli.schema import schema
+from tau_stage.cli.show import show
+from tau_stage.cli.understudy import understudy
+from tau_stage.cli.validate import validate
+from tau_stage.cli.voices import voices
+
+FINE, SCENE_WRONG, PROVIDER_FAILED, OVER_BUDGET, OUR_BUG, INTERRUPTED = 0, 2, 3, 4, 70, 130
+
+MOST_ERRORS_SHOWN = 20
+
+app = typer.Typer(
+    name="tau-stage",
+    help="Performs scenes with ensembles of realtime voice models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+for verb in (run, validate, show, schema, voices, understudy):
+    app.command()(verb)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"tau-stage {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run ``tau-stage`` and leave with its exit code; no traceback ever reaches the user.
+
+    Args:
+        arguments: The command line without the program's name; None takes the process's own.
+
+    Raises:
+        SystemExit: Always, with an exit code of architecture.md.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a title may hold what this terminal cannot show
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app(args=arguments, prog_name="tau-stage")
+    except (KeyboardInterrupt, Exception, BaseExceptionGroup) as failure:
+        sys.exit(_told(failure))
+
+
+def _told(failure: BaseException) -> int:
+    """Print what an exception means, and choose the exit code."""
+    ours = [cause for cause in _leaves(failure) if isinstance(cause, errors.StageError)]
+    if any(isinstance(cause, KeyboardInterrupt) for cause in _leaves(failure)):
+        _say("interrupted")
+        return INTERRUPTED
+    if not ours:
+        _say(f"tau-stage made a mistake of its own: {type(failure).__name__}\n  {_logged(failure)}")
+        return OUR_BUG
+    if isinstance(ours[0], errors.SceneError):
+        _list(ours[0])
+    else:
+        _say(str(ours[0]))
+    return _exit_code(ours[0])
+
+
+def _exit_code(failure: errors.StageError) -> int:
+    match failure:
+        case errors.BudgetExceeded():
+            return OVER_BUDGET
+        case errors.SessionError() | errors.ProtocolError():
+            return PROVIDER_FAILED
+        case _:
+            return SCENE_WRONG
+
+
+def _list(first: errors.SceneError) -> None:
+    found = (first, *first.also)
+    _say("\n\n".join(str(error) for error in found[:MOST_ERRORS_SHOWN]))
+    if len(found) > MOST_ERRORS_SHOWN:
+        _say(f"\n... and {len(found) - MOST_ERRORS_SHOWN} more errors")
+
+
+def _leaves(failure: BaseException) -> Iterator[BaseException]:
+    if isinstance(failure, BaseExceptionGroup):
+        for part in failure.exceptions:
+            yield from _leaves(part)
+    else:
+        yield failure
+
+
+def _logged(failure: BaseException) -> str:
+    """Write the traceback where a bug report can take it from, and say where that is."""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="tau-stage-", suffix=".log", delete=False, encoding="utf-8", errors="replace"
+        ) as log:
+            log.write(f"tau-stage {__version__}, Python {sys.version}\n")
+            log.writelines(traceback.format_exception(failure))
+    except OSError as error:
+        return f"its log could not be written: {error.strerror}"
+    return f"please report it with this log: {log.name}"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

@@ -1,0 +1,49 @@
+"""``tau-stage voices``: whom an author can cast."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+SAMPLE = "Good evening. I would like to read for the part, if it is still free."
+
+
+def voices(
+    endpoint: Annotated[str, typer.Option(help="Whose voices.")] = "openai",
+    sample: Annotated[Path | None, typer.Option(help="Write each voice's WAV here, spoken by the understudy.")] = None,
+    text: Annotated[str, typer.Option(help="What the samples say.")] = SAMPLE,
+) -> None:
+    """List the voices of an endpoint; let the understudy speak in them."""
+    from tau_stage.errors import UsageError
+    from tau_stage.scene.voices import VOICES
+    from tau_stage.scene.words import did_you_mean, listed
+
+    if endpoint not in VOICES:
+        raise UsageError(
+            f"there is no endpoint '{endpoint}'", did_you_mean(endpoint, VOICES, f"known: {listed(VOICES)}")
+        )
+    names = VOICES[endpoint]
+    if names is None:
+        print(f"the voices of {endpoint} are not known here; a scene may name any")
+        return
+    if sample is not None:
+        _sample(list(names), sample, text)
+    print("\n".join(names))
+
+
+def _sample(names: list[str], folder: Path, text: str) -> None:
+    from tau_stage.audio.wav import WavWriter
+    from tau_stage.take.folder import guarded
+    from tau_stage.understudy.actor import Cue
+    from tau_stage.understudy.performer import decide
+    from tau_stage.understudy.voices import Voices
+
+    speaker = Voices()
+    with guarded(folder, "choose another folder"):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            cue = Cue(instructions="", system=(), user=f'Perform this line: "{text}"', heard=0, voice=name)
+            with WavWriter(folder / f"{name}.wav") as file:
+                file.append(speaker.speak(decide(cue), name))

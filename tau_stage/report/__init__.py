@@ -1,0 +1,1 @@
+"""A take as something to look at. Pure: a take in, text out."""

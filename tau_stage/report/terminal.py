@@ -1,0 +1,98 @@
+"""A take as a table for the terminal: who spoke, what it cost to speak and to listen, how fast they were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from statistics import median
+from typing import TYPE_CHECKING
+
+from tau_stage.take.model import Take
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+COLUMNS = ("player", "lines", "seconds", "spoke", "listened", "cached", "total", "first audio")
+UNKNOWN = "unknown"
+
+
+def rows(take: Take) -> Iterator[tuple[str, ...]]:
+    """One row per player, then the totals."""
+    for player in take.players:
+        waits = [
+            line.first_audio_s for line in take.lines if line.player == player.name and line.first_audio_s is not None
+        ]
+        cost = player.cost
+        yield (
+            player.name + (f" ({player.status})" if player.status != "played" else ""),
+            str(player.lines),
+            f"{player.seconds:.1f}",
+            *(dollars(amount) for amount in (cost.spoken, cost.listened, cost.cached, cost.total)),
+            f"{1000 * median(waits):.0f} ms" if waits else "-",
+        )
+    cost = take.cost
+    yield (
+        "estimate",
+        str(len(take.lines)),
+        f"{sum(player.seconds for player in take.players):.1f}",
+        *(dollars(amount) for amount in (cost.spoken, cost.listened, cost.cached, cost.total)),
+        "",
+    )
+
+
+def dollars(amount: Decimal | None) -> str:
+    """An amount, or that it is not known; never a zero for the unknown.
+
+    >>> dollars(Decimal("0.00563422")), dollars(None)
+    ('$0.0056', 'unknown')
+    """
+    return UNKNOWN if amount is None else f"${amount:.4f}"
+
+
+def notes(take: Take) -> Iterator[str]:
+    """What stands under the table: warnings, what stopped it, and whose money it was."""
+    for warning in take.warnings:
+        yield f"warning: {warning}"
+    if take.cost.total is None:
+        yield "price unknown: a model is not in the price list, and what it cost is not in the total"
+    if not take.spent:
+        models = ", ".join(dict.fromkeys(player.model for player in take.players))
+        yield f"Nothing was spent: the understudy played. The dollars are an estimate of what {models} would charge."
+    if take.problem:
+        yield f"{take.ended}: {take.problem}"
+
+
+def plain(take: Take) -> str:
+    """The table without colours, for pipes and logs.
+
+    Args:
+        take: From ``perform``.
+    """
+    table = [COLUMNS, *rows(take)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(COLUMNS))]
+    lines = ["  ".join(_aligned(row, widths)).rstrip() for row in table]
+    return "\n".join([take.scene.title, *lines, *notes(take)])
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
+    for column, (cell, width) in enumerate(zip(row, widths, strict=True)):
+        yield cell.rjust(width) if column else cell.ljust(width)
+
+
+def table(take: Take) -> RenderableType:
+    """The table for a terminal that shows colours."""
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(title=Text(take.scene.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, name in enumerate(COLUMNS):
+        grid.add_column(name, justify="right" if number else "left", no_wrap=True)
+    *players, total = rows(take)
+    for row in players:
+        grid.add_row(*(Text(cell) for cell in row))
+    grid.add_section()
+    grid.add_row(*(Text(cell, style="bold") for cell in total))
+    styles = {"warning": "yellow", "failed": "red", "budget": "red"}
+    return Group(grid, *(Text(note, style=styles.get(note.split(":")[0], "dim")) for note in notes(take)))
