@@ -1,0 +1,50 @@
+"""The house rules that a tool can check: format, lint, types, layers, sizes."""
+
+import ast
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parent.parent
+MODULES = sorted((TOP / "tau_stage").rglob("*.py"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ruff", "format", "--check", "."],
+        ["ruff", "check", "."],
+        ["mypy"],
+        ["lint-imports"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_the_tools_are_content(command: list[str]) -> None:
+    """Slow: each tool reads the whole tree."""
+    if command[0] == "lint-imports":
+        run = [str(Path(sys.executable).with_name("lint-imports"))]
+    else:
+        run = [sys.executable, "-m", *command]
+    done = subprocess.run(run, cwd=TOP, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_median_module_is_small_and_none_is_large() -> None:
+    sizes = {path: path.read_text().count("\n") for path in MODULES if path.name != "__init__.py"}
+    assert statistics.median(sizes.values()) <= 150
+    assert [str(path) for path, lines in sizes.items() if lines > 400] == []
+
+
+def test_no_function_is_longer_than_sixty_lines() -> None:
+    functions = (
+        (path, node)
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    assert [f"{path}:{node.name}" for path, node in functions if (node.end_lineno or 0) - node.lineno >= 60] == []
