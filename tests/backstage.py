@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 
@@ -86,3 +88,62 @@ async def in_session(
         open_session(transport, wanted or conducted(voice="ash"), name="clerk", deadlines=deadlines) as session,
     ):
         yield session
+
+
+class Client:
+    """A bare client: plain dictionaries in and out, for what our own session would never send."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+
+    async def send(self, kind: str, **fields: Any) -> None:
+        await self.transport.send(json.dumps({"type": kind, **fields}).encode())
+
+    async def next(self) -> dict[str, Any]:
+        with anyio.fail_after(5):
+            event = json.loads(await self.transport.receive())
+        assert isinstance(event, dict)
+        return event
+
+    async def until(self, kind: str) -> list[dict[str, Any]]:
+        """Every event up to and including the first of a kind."""
+        events = [await self.next()]
+        while events[-1]["type"] != kind:
+            events.append(await self.next())
+        return events
+
+    async def ask(self, kind: str, **fields: Any) -> dict[str, Any]:
+        """The first event after sending one."""
+        await self.send(kind, **fields)
+        return await self.next()
+
+    async def refused(self, kind: str, **fields: Any) -> dict[str, Any]:
+        """The error that an event is answered with."""
+        event = await self.ask(kind, event_id="evt_mine", **fields)
+        assert event["type"] == "error", event
+        assert event["error"]["event_id"] == "evt_mine"
+        error = event["error"]
+        assert isinstance(error, dict)
+        return error
+
+
+@asynccontextmanager
+async def bare_client(
+    understudy: Understudy | None = None, handshake: Handshake | None = None, *, judged: bool = True
+) -> AsyncIterator[Client]:
+    """A bare client that has read ``session.created``; what the server says is judged."""
+    async with connected(understudy, handshake, judged=judged) as transport:
+        client = Client(Receiving(transport) if judged else transport.inner)
+        created = await client.next()
+        assert created["type"] == "session.created", created
+        yield client
+
+
+class Receiving(Judged):
+    """Judges only the server: the client may send anything."""
+
+    def __init__(self, judged: Judged) -> None:
+        super().__init__(judged.inner)
+
+    async def send(self, frame: bytes) -> None:
+        await self.inner.send(frame)

@@ -16,7 +16,7 @@ from tau_stage.protocol.items import ContentPart, Item
 from tau_stage.understudy.billing import Read, text_tokens
 from tau_stage.understudy.memory import BadAudio, Remembered, remember, sound
 from tau_stage.understudy.response import Run
-from tau_stage.understudy.settings import Settings, updated
+from tau_stage.understudy.settings import Settings, forbidden_null, updated
 from tau_stage.understudy.strict import parse
 
 SHORTEST_COMMIT_MS = 100
@@ -131,6 +131,8 @@ class Dialogue:
         return self.items[item_id]
 
     def _update(self, event: ask.SessionUpdate) -> Reply:
+        if null := forbidden_null(event.session.model_dump(exclude_unset=True)):
+            raise Refused("invalid_type", f"Invalid type for '{null}': expected a value, but got null instead.", null)
         wanted = updated(self.session, event.session)
         if wanted["model"] != self.session["model"]:
             raise Refused("invalid_value", "The session's model cannot be changed.", "session.model")

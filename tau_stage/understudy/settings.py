@@ -8,6 +8,9 @@ from tau_stage.protocol.config import SessionConfig
 
 Settings = dict[str, Any]
 
+WITHIN = ("audio", "input", "output")
+"""Parts of a session that are merged, not replaced."""
+
 PCM = {"type": "audio/pcm", "rate": 24000}
 SERVER_VAD: Settings = {
     "type": "server_vad",
@@ -74,7 +77,24 @@ def updated(session: Settings, wanted: SessionConfig) -> Settings:
     if turns:
         defaults = SERVER_VAD if turns["type"] == "server_vad" else SEMANTIC_VAD
         told["audio"]["input"]["turn_detection"] = defaults | turns
-    return _merged(session, told, within=("audio", "input", "output"))
+    return _merged(session, told, within=WITHIN)
+
+
+CLEARED_BY_NULL = frozenset({"turn_detection", "noise_reduction", "transcription", "tracing", "include"})
+
+
+def forbidden_null(told: Settings, place: str = "session") -> str | None:
+    """The path of the first null in an update where null means nothing; turned off are only a few fields.
+
+    >>> forbidden_null({"audio": {"input": {"turn_detection": None, "format": None}}})
+    'session.audio.input.format'
+    """
+    for key, value in told.items():
+        if value is None and key not in CLEARED_BY_NULL:
+            return f"{place}.{key}"
+        if isinstance(value, dict) and key in WITHIN and (found := forbidden_null(value, f"{place}.{key}")):
+            return found
+    return None
 
 
 def _merged(old: Settings, new: Settings, within: tuple[str, ...]) -> Settings:
