@@ -215,7 +215,7 @@ class Session:
             self._end(closed.about(player=self.name))
         except ProtocolError as broken:
             self._end(SessionClosed(code=1002, reason=str(broken), player=self.name))
-            await self._transport.aclose(1002, broken.problem)
+            await self._transport.aclose(1002, str(broken))
 
     def _take_in(self, event: told.ServerEvent) -> None:
         match event:
