@@ -1,0 +1,164 @@
+"""What others hear: built once, the next speaker first, one player's trouble nobody else's."""
+
+from __future__ import annotations
+
+import json
+
+import anyio
+import pytest
+
+from tau_stage.audio.pcm import Pcm
+from tau_stage.errors import SessionError
+from tau_stage.session import Deadlines, Session
+from tau_stage.stage.hearing import LONGEST_APPEND, LONGEST_CLIP, QUEUED_CLIPS, Clip, Deaf, Heard, clip_of, open_house
+from tau_stage.transport import MemoryTransport
+from tests.openai_types import check_client_event
+from tests.tones import tone
+
+
+def test_a_clip_is_one_valid_event_with_the_very_samples() -> None:
+    audio = tone("ash", 'A "line", said')
+    clip = clip_of("ann-1", 7, audio, 'A "line", said')
+    ((frame, request),) = clip.frames
+    check_client_event(frame)
+    told = json.loads(frame)
+    assert told["item"]["content"] == [
+        {"type": "input_audio", "audio": audio.base64.decode(), "transcript": 'A "line", said'}
+    ]
+    assert (request.event_id, request.item_id) == (told["event_id"], told["item"]["id"])
+    assert clip.sha256 == audio.sha256
+
+
+def test_a_clip_that_is_too_long_for_one_event_is_split_on_a_sample() -> None:
+    audio = Pcm.silence(LONGEST_CLIP + 10)
+    clip = clip_of("ann-1", 7, audio, "")
+    sounds = [json.loads(frame)["item"]["content"][0]["audio"] for frame, _ in clip.frames]
+    assert [len(sound) <= LONGEST_APPEND for sound in sounds] == [True, True]
+    assert len({request.item_id for _, request in clip.frames}) == 2
+    assert sum(len(sound) // 4 * 3 - sound.count("=") for sound in sounds) == len(audio.data)
+
+
+def test_a_line_without_sound_is_heard_as_its_words() -> None:
+    ((frame, _),) = clip_of("ann-1", 7, Pcm(), "One.").frames
+    check_client_event(frame)
+    assert json.loads(frame)["item"]["content"] == [{"type": "input_text", "text": "One."}]
+
+
+class Hearers:
+    """Sessions whose servers acknowledge by hand, and what was taken in which order."""
+
+    def __init__(self, *names: str) -> None:
+        self.order: list[str] = []
+        self.servers: dict[str, MemoryTransport] = {}
+        self.sessions: dict[str, Session] = {}
+        self.news: list[Heard | Deaf] = []
+        for name in names:
+            ours, self.servers[name] = MemoryTransport.pair()
+            self.sessions[name] = Session(ours, name=name, deadlines=Deadlines(request_s=5))
+
+    async def attend(self, name: str) -> None:
+        """Take and acknowledge everything."""
+        while True:
+            told = json.loads(await self.servers[name].receive())
+            self.order.append(name)
+            item = {"id": told["item"]["id"], "type": "message"}
+            await self.servers[name].send(json.dumps({"type": "conversation.item.added", "item": item}).encode())
+
+    async def hear(self, clips: list[Clip], *, first: str | None, deaf: frozenset[str] = frozenset()) -> None:
+        async with anyio.create_task_group() as group:
+            for name, session in self.sessions.items():
+                group.start_soon(session.listen)
+                if name not in deaf:
+                    group.start_soon(self.attend, name)
+            async with open_house(self.sessions, self.news.append) as house:
+                for clip in clips:
+                    house.hear(clip, list(self.sessions), first)
+                    await anyio.wait_all_tasks_blocked()
+            group.cancel_scope.cancel()
+
+
+CLIP = clip_of("ann-1", 1, tone("ash", "One."), "One.")
+
+
+async def test_who_speaks_next_hears_first_and_then_all_others() -> None:
+    hearers = Hearers("bob", "cid", "dan")
+    await hearers.hear([CLIP], first="dan")
+    assert hearers.order[0] == "dan"
+    assert sorted(hearers.order) == ["bob", "cid", "dan"]
+    assert all(isinstance(news, Heard) for news in hearers.news)
+
+
+async def test_without_a_next_speaker_all_hear_at_once() -> None:
+    hearers = Hearers("bob", "cid")
+    await hearers.hear([CLIP], first=None)
+    assert len(hearers.news) == 2
+
+
+async def test_a_next_speaker_that_is_stuck_holds_the_others_up_for_two_seconds_only() -> None:
+    hearers = Hearers("bob", "cid")
+    for _ in range(16):
+        await hearers.sessions["bob"]._transport.send(b"stuck")
+    began = anyio.current_time()
+    times: list[float] = []
+    hearers.news = Noted(times)
+    clip = clip_of("ann-1", 1, tone("ash", "One."), "One.")
+    await hearers.hear([clip], first="bob", deaf=frozenset({"bob"}))
+    heard, deaf = sorted(zip(times, hearers.news, strict=True), key=lambda pair: pair[0])
+    assert isinstance(heard[1], Heard)
+    assert round(heard[0] - began) == 2
+    assert isinstance(deaf[1], Deaf)
+    assert deaf[1].lost
+
+
+class Noted(list[Heard | Deaf]):
+    """A list that notes when it grew."""
+
+    def __init__(self, times: list[float]) -> None:
+        super().__init__()
+        self._times = times
+
+    def append(self, news: Heard | Deaf) -> None:
+        self._times.append(anyio.current_time())
+        super().append(news)
+
+
+async def test_who_falls_too_far_behind_is_lost_and_told_once() -> None:
+    hearers = Hearers("bob")
+    clips = [clip_of("ann-1", number, tone("ash", "One."), "One.") for number in range(QUEUED_CLIPS + 5)]
+    await hearers.hear(clips, first=None, deaf=frozenset({"bob"}))
+    lost = [news for news in hearers.news if isinstance(news, Deaf)]
+    assert lost
+    assert all(news.lost for news in lost)
+    assert "room for another clip" in str(lost[0].why)
+
+
+async def test_a_clip_that_is_refused_is_missed_and_the_player_goes_on() -> None:
+    hearers = Hearers("bob")
+    news = hearers.news
+
+    async def refuse() -> None:
+        told = json.loads(await hearers.servers["bob"].receive())
+        error = {"type": "invalid_request_error", "message": "no", "event_id": told["event_id"]}
+        await hearers.servers["bob"].send(json.dumps({"type": "error", "error": error}).encode())
+        await hearers.attend("bob")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(hearers.sessions["bob"].listen)
+        group.start_soon(refuse)
+        async with open_house(hearers.sessions, news.append) as house:
+            house.hear(CLIP, ["bob"], None)
+            house.hear(clip_of("ann-2", 2, tone("ash", "Two."), "Two."), ["bob"], None)
+        group.cancel_scope.cancel()
+    missed, heard = news
+    assert isinstance(missed, Deaf)
+    assert not missed.lost
+    assert "line ann-1, player bob: the model refused" in str(missed.why)
+    assert isinstance(heard, Heard)
+
+
+async def test_a_failure_of_the_performance_still_closes_the_house() -> None:
+    hearers = Hearers("bob")
+    with pytest.raises(BaseExceptionGroup) as caught:
+        async with open_house(hearers.sessions, hearers.news.append):
+            raise SessionError(player="ann")
+    assert caught.group_contains(SessionError)
