@@ -36,6 +36,10 @@ def test_defaults() -> None:
     )
 
 
+def test_every_title_has_a_slug() -> None:
+    assert plan_of("scene: '?!'\nplayers: {ann: }\nlines:\n- ann: Hello\n").slug.startswith("x-")
+
+
 CASCADE = """\
 direction: Act.
 persona: Anybody

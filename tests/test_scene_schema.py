@@ -16,7 +16,7 @@ SCHEMA: dict[str, Any] = json.loads(scene_schema())
 
 def valid(text: str) -> bool:
     """Whether an editor, which reads YAML the usual way, would be content."""
-    return jsonschema.Draft202012Validator(SCHEMA).is_valid(yaml.safe_load(text))
+    return bool(jsonschema.Draft202012Validator(SCHEMA).is_valid(yaml.safe_load(text)))
 
 
 def test_the_committed_schema_is_current() -> None:

@@ -81,8 +81,10 @@ def test_control_characters_are_refused_and_never_printed(character: str) -> Non
     assert character not in str(raised.value)
 
 
-def test_a_line_that_is_not_there_is_empty() -> None:
-    assert str(Source.of("a", "x").error(Place(9, 1), "p")) == "x:9:1: p"
+def test_a_place_past_the_end_is_the_end() -> None:
+    source = Source.of("ab\ncde", "x")
+    assert source.line(9) == ""
+    assert str(source.error(Place(9, 1), "p")) == "x:2:4: p\n  cde\n     ^"
 
 
 @pytest.mark.parametrize(

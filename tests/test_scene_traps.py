@@ -2,26 +2,28 @@
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.source import Place, Source
 from tau_stage.scene.text import read_yaml
-from tau_stage.scene.traps import corrected, explained, quoted
+from tau_stage.scene.traps import Progress, corrected, explained, quoted
 
 WORDS = st.text("abc *&!|>%@`\"'[]{},?:-#()\\~=", min_size=1, max_size=12).map(str.strip).filter(bool)
 
 
+@settings(deadline=None)
 @given(WORDS)
 def test_quoted_text_is_read_as_it_was_written(words: str) -> None:
     assert yaml.safe_load(quoted(words)) == words
 
 
+@settings(deadline=None)
 @given(WORDS)
 def test_whatever_yaml_refuses_is_mended_by_its_own_hint(words: str) -> None:
     try:
-        read_yaml(Source.of(f"- ann: {words}", "x"))
+        read_yaml(Source.of(f"lines:\n- ann: {words}\n", "x"))
     except SceneError as error:
         mended = error.hint.split("\n")[1].removeprefix("  ") if "in quotes:\n" in error.hint else ""
     else:
@@ -40,7 +42,7 @@ def test_a_very_long_correction_is_not_shown() -> None:
 
 
 def test_an_error_without_a_place_is_at_the_beginning() -> None:
-    error = explained(Source.of("a", "x"), yaml.MarkedYAMLError(problem="oh"), None)
+    error = explained(Source.of("a", "x"), yaml.MarkedYAMLError(problem="oh"), Progress())
     assert str(error).startswith("x:1:1: this is not YAML: oh")
 
 
@@ -56,4 +58,47 @@ def test_what_is_neither_key_nor_text(text: str, place: Place, hint: str) -> Non
     with pytest.raises(SceneError) as raised:
         read_yaml(Source.of(text, "x"))
     assert (raised.value.line, raised.value.column) == place
+    assert raised.value.hint.startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem", "hint"),
+    [
+        (
+            "players: {ann: {voice: *x*}}\n",
+            "x:1:24: YAML takes a value that starts with * for an alias",
+            "put the text in quotes",
+        ),
+        ("players: {ann: ] }\n", "x:1:16: YAML expected a comma or the end of what { began", "put the text in quotes"),
+        ("players: {ann: {\nlines: [\n", "x:2:8: this [ is never closed", "close it on the same line"),
+        ("lines:\n- ann: {*x", "x:2:8: YAML takes a value that starts with { for a mapping", "put the text in quotes:"),
+        (
+            "lines:\n- prompt: {ann: [x, *}\n",
+            "x:2:17: YAML takes a value that starts with [ for a list",
+            "put the text in",
+        ),
+        (
+            "lines:\n- x-a: [x, *}\n",
+            "x:2:12: YAML takes a value that starts with * for an alias",
+            "put the text in quotes",
+        ),
+        (
+            "players: {ann: {voice: &a ash}}\n",
+            "x:1:24: YAML takes a value that starts with & for an anchor",
+            "put the text in quotes",
+        ),
+        (
+            "lines:\n- ann: [!a b]\n",
+            "x:2:8: YAML takes a value that starts with [ for a list",
+            "put the text in quotes:",
+        ),
+        ("direction: [loud", "x:1:12: YAML takes a value that starts with [ for a list", "put the text in quotes:"),
+        ("[", "x:1:1: this [ is never closed", "close it on the same line"),
+        ("lines:\n- ann: hi\n  to: [ben\n- ann: x", "x:3:7: this [ is never closed", "close it on the same line"),
+    ],
+)
+def test_brackets(text: str, problem: str, hint: str) -> None:
+    with pytest.raises(SceneError) as raised:
+        read_yaml(Source.of(text, "x"))
+    assert str(raised.value).split("\n")[0] == problem
     assert raised.value.hint.startswith(hint)

@@ -67,11 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(args=arguments, prog_name="tau-stage")
     except (KeyboardInterrupt, Exception, BaseExceptionGroup) as failure:
-        sys.exit(_told(failure))
+        sys.exit(told(failure))
 
 
-def _told(failure: BaseException) -> int:
-    """Print what an exception means, and choose the exit code."""
+def told(failure: BaseException) -> int:
+    """Print what an exception means, and choose the exit code; of a group, our own first error speaks."""
     ours = [cause for cause in _leaves(failure) if isinstance(cause, errors.StageError)]
     if any(isinstance(cause, KeyboardInterrupt) for cause in _leaves(failure)):
         _say("interrupted")

@@ -122,7 +122,8 @@ def hearing(value: object) -> object:
     return value
 
 
-Text = Annotated[str, WithJsonSchema(SCALAR)]
+Text = Annotated[str, AfterValidator(str.strip), WithJsonSchema(SCALAR)]
+Title = Annotated[str, AfterValidator(lambda title: " ".join(title.split())), WithJsonSchema(SCALAR)]
 Seconds = Annotated[
     float,
     BeforeValidator(units.duration),

@@ -20,6 +20,7 @@ from tau_stage.scene.fields import (
     Speed,
     Template,
     Text,
+    Title,
     Tokens,
     Voice,
 )
@@ -117,7 +118,7 @@ class Scene(Cascade):
 
     model_config = ConfigDict(json_schema_extra=_players_may_be_bare)
 
-    title: Text = Field("", alias="scene", description="The scene's title. Default: the file's name.")
+    title: Title = Field("", alias="scene", description="The scene's title. Default: the file's name.")
     pause: Seconds | None = Field(None, description="Silence after every line, like 800ms. Default: 350ms.")
     prompt_template: Template = Field(
         DEFAULT_TEMPLATE, description="How a line is put to the model; {words}, {direction}."

@@ -62,7 +62,7 @@ class Source:
         return source
 
     def line(self, number: int) -> str:
-        """One line of the file, from 1; past the end an empty one."""
+        """One line of the file, from 1; past the end, where YAML may point, an empty one."""
         return self.lines[number - 1] if number <= len(self.lines) else ""
 
     def place(self, offset: int) -> Place:
@@ -71,7 +71,9 @@ class Source:
         return Place(len(before), len(before[-1]) + 1)
 
     def error(self, place: Place, problem: str, hint: str = "") -> SceneError:
-        """An error at a place of this file, with the source line under it."""
+        """An error at a place of this file, with the source line under it; past the end is at the end."""
+        if place.line > len(self.lines):
+            place = Place(len(self.lines), len(self.lines[-1]) + 1)
         shown, caret = _excerpt(self.line(place.line), place.column)
         return SceneError(self.path, place.line, place.column, problem, hint, shown, caret=caret)
 

@@ -13,7 +13,8 @@ import yaml
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.source import Place, Source
-from tau_stage.scene.traps import corrected, cut, explained, place_of, trapped
+from tau_stage.scene.traps import Progress, corrected, cut, explained, place_of, trapped
+from tau_stage.scene.words import RESERVED
 
 Node = dict[str, "Node"] | list["Node"] | str
 Path = tuple[str | int, ...]
@@ -24,6 +25,9 @@ MOST_EXPANDED = 10_000
 
 PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The C parser where PyYAML has it, else the same in Python."""
+
+TEXTS = frozenset(("scene", "direction", "persona", "accent", "note", "prompt_template"))
+"""Keys whose values are texts, wherever they stand."""
 
 _LINE_OF_THE_SCENE = re.compile(r"\s*- +[^\s:]+:(\s|$)")
 _UNSPEAKABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -67,17 +71,25 @@ def read_yaml(source: Source, parser: Any = PARSER) -> Document:
     return _Reader(source, parser).document()
 
 
+def _is_for_words(path: Path) -> bool:
+    """Whether a value holds words, as far as its path tells: a text of the scene's, a line's, a whisper's."""
+    *above, key = map(str, path or ("",))
+    if key in TEXTS or above[:1] != ["lines"] or key.startswith("x-"):
+        return key in TEXTS
+    return (len(above) == 2 and key not in RESERVED) or above[2:] == ["prompt"]
+
+
 class _Reader:
     """One pass over the parser's events."""
 
     def __init__(self, source: Source, parser: Any) -> None:
         self.source = source
         self.events = iter(yaml.parse(source.text, Loader=parser))
-        self.before: tuple[Place, Place] | None = None
+        self.progress = Progress()
         self.keys: dict[Path, Place] = {}
         self.values: dict[Path, Place] = {}
         self.anchors: dict[str, tuple[Node, int] | None] = {}
-        self.unused: dict[str, Place] = {}
+        self.unused: dict[str, SceneError] = {}
         self.count = 0
         self.expanded = 0
 
@@ -89,8 +101,8 @@ class _Reader:
         self.next()
         if not isinstance(event := self.next(), yaml.StreamEndEvent):
             raise self.error(event, "a second document starts here", "one file holds one scene: remove the '---'")
-        for place in self.unused.values():
-            raise trapped(self.source, place)
+        for error in self.unused.values():
+            raise error
         if not isinstance(data, dict):
             fact = "a list" if isinstance(data, list) else "a text"
             hint = "a scene is a mapping: 'players:' first, then 'lines:' with the list under it"
@@ -101,7 +113,7 @@ class _Reader:
         try:
             return next(self.events)
         except yaml.MarkedYAMLError as error:
-            raise explained(self.source, error, self.before) from None
+            raise explained(self.source, error, self.progress) from None
 
     def node(self, event: Any, path: Path) -> Node:
         self.values[path] = place_of(event.start_mark)
@@ -111,7 +123,7 @@ class _Reader:
         if self.count > MOST_VALUES:
             raise self.error(event, f"the scene has more than {MOST_VALUES:,} values", "split it into scenes")
         if event.tag is not None:
-            raise trapped(self.source, place_of(event.start_mark))
+            raise self.trapped(event)
         first = self.count + self.expanded
         if event.anchor:
             self.open_anchor(event)
@@ -122,13 +134,13 @@ class _Reader:
 
     def open_anchor(self, event: Any) -> None:
         if event.anchor in self.unused:
-            raise trapped(self.source, self.unused[event.anchor])
-        self.unused[event.anchor] = place_of(event.start_mark)
+            raise self.unused[event.anchor]
+        self.unused[event.anchor] = self.trapped(event)
         self.anchors[event.anchor] = None
 
     def alias(self, event: Any) -> Node:
         if event.anchor not in self.anchors:
-            raise trapped(self.source, place_of(event.start_mark))
+            raise self.trapped(event)
         if (known := self.anchors[event.anchor]) is None:
             raise self.error(event, f"*{event.anchor} stands inside itself", "write the text out")
         node, size = known
@@ -140,7 +152,7 @@ class _Reader:
 
     def scalar(self, event: Any) -> str:
         start, end = place_of(event.start_mark), place_of(event.end_mark)
-        self.before = (start, end)
+        self.progress.before = (start, end)
         text: str = event.value
         if not event.style and (error := cut(self.source, start, end)):
             raise error
@@ -161,8 +173,19 @@ class _Reader:
         if len(path) >= DEEPEST:
             raise self.error(event, f"nested more than {DEEPEST} deep", "a scene needs four levels")
         read = self.mapping if isinstance(event, yaml.MappingStartEvent) else self.sequence
+        if not event.flow_style:
+            node, _ = read(path)
+            self.progress.before = None
+            return node
+        start = place_of(event.start_mark)
+        self.progress.brackets.append(start)
+        if self.progress.words is None and _is_for_words(path):
+            self.progress.words = start
         node, last = read(path)
-        self.before = (place_of(event.start_mark), place_of(last.end_mark)) if event.flow_style else None
+        self.progress.brackets.pop()
+        if self.progress.words == start:
+            self.progress.words = None
+        self.progress.before = (start, place_of(last.end_mark))
         return node
 
     def sequence(self, path: Path) -> tuple[Node, Any]:
@@ -187,7 +210,7 @@ class _Reader:
         if not isinstance(event, yaml.ScalarEvent) or event.anchor:
             raise self.error(event, "a key must be plain text", "put it in quotes, if it is one")
         if event.tag is not None:
-            raise trapped(self.source, place_of(event.start_mark))
+            raise self.trapped(event)
         if event.value == "<<":
             hint = "what players share stands once, at the top of the scene"
             raise self.error(event, "merge keys are not part of the scene language", hint)
@@ -195,5 +218,10 @@ class _Reader:
             raise self.error(event, "a key is missing before the colon", "a line is '- player: words'")
         return self.scalar(event)
 
+    def trapped(self, event: Any) -> SceneError:
+        return trapped(self.source, place_of(event.start_mark), self.progress)
+
     def error(self, event: Any, problem: str, hint: str) -> SceneError:
+        if self.progress.words:
+            return self.trapped(event)
         return self.source.error(place_of(event.start_mark), problem, hint)

@@ -4,6 +4,7 @@ A trap that YAML itself trips over comes here as its error; one it accepts in si
 """
 
 import re
+from dataclasses import dataclass, field
 from typing import Any
 
 from yaml import MarkedYAMLError
@@ -37,8 +38,22 @@ LONGEST_CORRECTION = 400
 _SCANNED = re.compile(r"while scanning an? (alias|anchor|tag|block scalar|quoted scalar)")
 _COMMENT = re.compile(r"\s{2,}#|\s#\s")
 _CUT = re.compile(r" #\w")
-_FLOW_EXPECTED = re.compile(r"(hears|to|limits|prompt|players)\s*:\s*$|[\[{]")
 _GLUED_COLON = re.compile(r"\s*(?:- +)?[\w.-]+:[^\s:/]")
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far the parser had come.
+
+    Attributes:
+        before: Where the text, list or mapping begins and ends that it had just read.
+        brackets: Where the lists and mappings in brackets begin that are still open.
+        words: Where the outermost of these begins, if it stands where words belong.
+    """
+
+    before: tuple[Place, Place] | None = None
+    brackets: list[Place] = field(default_factory=list)
+    words: Place | None = None
 
 
 def place_of(mark: Any) -> Place:
@@ -70,13 +85,22 @@ def corrected(line: str, column: int) -> str:
     return f"put the text in quotes:\n  {fixed}" if len(fixed) <= LONGEST_CORRECTION else "put the text in quotes"
 
 
-def trapped(source: Source, place: Place) -> SceneError:
-    """The error for a value at a place that starts with a sign of YAML's."""
-    line = source.line(place.line)
-    sign = line[place.column - 1 : place.column]
+def trapped(source: Source, place: Place, progress: Progress) -> SceneError:
+    """The error for a value at a place that starts with a sign of YAML's.
+
+    Within brackets where words belong it is the bracket that should not be one; within others, the end of the value is
+    not known, so that no corrected line is shown.
+    """
+    place = progress.words or place
+    alone = not progress.brackets or progress.brackets[0] == progress.words
+    hint = corrected(source.line(place.line), place.column) if alone else "put the text in quotes"
+    sign = _sign(source, place)
     meaning = MEANINGS.get(sign, "something other than text")
-    problem = f"YAML takes a value that starts with {sign} for {meaning}"
-    return source.error(place, problem, corrected(line, place.column))
+    return source.error(place, f"YAML takes a value that starts with {sign} for {meaning}", hint)
+
+
+def _sign(source: Source, place: Place) -> str:
+    return source.line(place.line)[place.column - 1 : place.column]
 
 
 def cut(source: Source, start: Place, end: Place) -> SceneError | None:
@@ -91,33 +115,36 @@ def cut(source: Source, start: Place, end: Place) -> SceneError | None:
     return source.error(Place(end.line, end.column + 1), "YAML cuts this text at ' #'", hint)
 
 
-def explained(source: Source, error: MarkedYAMLError, before: tuple[Place, Place] | None) -> SceneError:
+def explained(source: Source, error: MarkedYAMLError, progress: Progress) -> SceneError:
     """What an error of YAML's means to somebody who writes dialogue.
 
     Args:
         source: The file.
         error: What the parser said.
-        before: Where the text, list or mapping begins and ends that the parser had just read.
+        progress: How far it had come.
     """
     mark = error.problem_mark or error.context_mark
     at = place_of(mark) if mark else Place(1, 1)
     begun = place_of(error.context_mark) if error.context_mark else at
     problem, context, line = error.problem or "", error.context or "", source.line(at.line)
-    if "\t" in line[: len(line) - len(line.lstrip())] or line[at.column - 1 : at.column] == "\t":
+    before = progress.before
+    if progress.words:
+        return trapped(source, at, progress)
+    if "\t" in line[: len(line) - len(line.lstrip())] or _sign(source, at) == "\t":
         return source.error(at, "a tab stands where YAML wants spaces", "replace the tab with spaces")
     if "escape" in problem:
         hint = "inside double quotes a backslash is written twice; inside single quotes it is an ordinary sign"
         return source.error(at, "this backslash means nothing to YAML", hint)
     if _SCANNED.match(context):
-        return trapped(source, begun)
+        return trapped(source, begun, progress)
+    if progress.brackets:
+        return _in_brackets(source, at, progress.brackets[-1])
     if "mapping values" in problem:
         return _second_colon(source, at, before)
-    if "flow" in context:
-        return _open_bracket(source, begun)
-    if line[at.column - 1 : at.column] in MEANINGS and line[: at.column - 1].rstrip().endswith((":", "-")):
-        return trapped(source, at)
+    if _sign(source, at) in MEANINGS and line[: at.column - 1].rstrip().endswith((":", "-")):
+        return trapped(source, at, progress)
     if before and before[1].line == at.line and not line[before[1].column - 1 : at.column - 1].strip():
-        return trapped(source, before[0])
+        return trapped(source, before[0], progress)
     return _broken(source, at, begun, context, problem)
 
 
@@ -131,11 +158,11 @@ def _second_colon(source: Source, at: Place, before: tuple[Place, Place] | None)
     return source.error(first, "YAML takes this for more of the text above, as it is indented deeper", hint)
 
 
-def _open_bracket(source: Source, begun: Place) -> SceneError:
-    line = source.line(begun.line)
-    if not _FLOW_EXPECTED.search(line[: begun.column - 1]):
-        return trapped(source, begun)
-    return source.error(begun, f"this {line[begun.column - 1]} is never closed", "close it on the same line")
+def _in_brackets(source: Source, at: Place, bracket: Place) -> SceneError:
+    sign = _sign(source, bracket)
+    if at.line > bracket.line:
+        return source.error(bracket, f"this {sign} is never closed", "close it on the same line")
+    return source.error(at, f"YAML expected a comma or the end of what {sign} began", "put the text in quotes")
 
 
 def _broken(source: Source, at: Place, begun: Place, context: str, problem: str) -> SceneError:

@@ -10,11 +10,6 @@ VOICES: dict[str, tuple[str, ...] | None] = {
     "openai": OPENAI_VOICES,
     "azure": OPENAI_VOICES,
     "understudy": OPENAI_VOICES,
-    "azure-voice-live": None,
-    "inworld": None,
-    "qwen": None,
-    "stepfun": None,
-    "xai": None,
 }
 """Voices by endpoint; None where the list is not known, so that any name passes."""
 

@@ -1,0 +1,78 @@
+"""``tau-stage validate`` on good scenes and bad ones, and what it does not load."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tau_stage.cli.main import main
+
+SCENES = Path(__file__).parent.parent / "scenes"
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert isinstance(left.value.code, int)
+    return left.value.code
+
+
+def test_good_scenes_are_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    paths = [str(SCENES / name) for name in ("umbrella.yaml", "monologue.yaml")]
+    assert run("validate", *paths) == 0
+    assert capsys.readouterr().out == (
+        f"ok {paths[0]}: The last umbrella, 3 players, 8 lines\nok {paths[1]}: The night ferry, 1 player, 5 lines\n"
+    )
+
+
+def test_every_error_of_every_file_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.yaml").write_text("voize: x\npauze: y\nplayers: {ann: }\nlines: [ann: hi]\n")
+    (tmp_path / "b.yaml").write_text("")
+    code = run("validate", str(tmp_path / "a.yaml"), str(SCENES / "hello.yaml"), str(tmp_path / "b.yaml"))
+    said = capsys.readouterr()
+    assert code == 2
+    assert said.out.startswith(f"ok {SCENES / 'hello.yaml'}: ")
+    places = [line.split(": ")[0] for line in said.err.split("\n") if line.startswith(str(tmp_path))]
+    assert places == [f"{tmp_path}/{place}" for place in ("a.yaml:1:1", "a.yaml:2:1", "b.yaml:1:1")]
+
+
+def test_more_errors_than_anybody_reads_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("players: {ann: }\nlines:\n" + "- bob: hi\n" * 30)
+    assert run("validate", str(file)) == 2
+    said = capsys.readouterr().err
+    assert said.count("there is no player 'bob'") == 20
+    assert said.endswith("\n... and 10 more errors\n")
+
+
+def test_a_path_is_named_as_the_user_named_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("validate", "./none.yaml") == 2
+    assert capsys.readouterr().err.startswith("./none.yaml:1:1: the scene file does not exist")
+
+
+def test_a_key_in_an_address_is_not_repeated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("endpoint: wss://host/?api-key=MARKER\nplayers: {ann: }\nlines: [ann: hi]\n")
+    assert run("validate", str(file)) == 2
+    assert "MARKER" not in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["validate", str(SCENES / "umbrella.yaml")]], ids=["help", "validate"]
+)
+def test_nothing_heavy_is_loaded(arguments: list[str]) -> None:
+    """Slow: starts an interpreter."""
+    heavy = "numpy websockets onnxruntime rich anyio asyncio soundfile tau_stage.audio"
+    code = f"""
+import atexit, sys
+from tau_stage.cli.main import main
+atexit.register(lambda: print(sorted(sys.modules.keys() & {heavy.split()!r}), file=sys.stderr))
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    assert done.stderr == "[]\n"

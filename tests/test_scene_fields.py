@@ -1,0 +1,52 @@
+"""Fields of a scene made in Python, and what each refuses."""
+
+import pytest
+from pydantic import ValidationError
+
+from tau_stage.protocol.endpoints import ENDPOINTS
+from tau_stage.scene.model import Line, Player, Scene
+from tau_stage.scene.voices import VOICES
+
+
+def test_a_scene_can_be_made_in_python() -> None:
+    scene = Scene(
+        title="Duet",
+        pause=0.5,
+        players={"ann": Player(voice="ash", speed=0.9, hears=("ben",)), "ben": Player()},
+        lines=(Line(speaker="ann", words="Hello", to=("ben",)),),
+    )
+    assert (scene.pause, scene.players["ann"].hears) == (0.5, ("ben",))
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"endpoint": "wss://me:secret@host"},
+        {"endpoint": "wss://host/?token=x"},
+        {"endpoint": "ws://host:99999"},
+        {"endpoint": "ws://ho st/"},
+        {"endpoint": "nowhere"},
+        {"model": ""},
+        {"output": "smell"},
+        {"hears": 7},
+        {"voize": "ash"},
+    ],
+)
+def test_a_player_refuses(field: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Player.model_validate(field)
+
+
+@pytest.mark.parametrize("value", ["a", "A-1", "x.y_z", "7", "a" * 64])
+def test_ids_that_may_name_files(value: str) -> None:
+    assert Line(speaker="ann", words="hi", id=value).id == value
+
+
+@pytest.mark.parametrize("value", ["", "-a", ".a", "a/b", "a b", "ä", "a" * 65, "a."])
+def test_ids_that_may_not(value: str) -> None:
+    with pytest.raises(ValidationError):
+        Line(speaker="ann", words="hi", id=value)
+
+
+def test_every_endpoint_we_can_reach_can_be_named() -> None:
+    assert ENDPOINTS.keys() <= VOICES.keys()

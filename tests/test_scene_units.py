@@ -1,0 +1,61 @@
+"""Values with units: what is understood, and that a missing unit is shown."""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+from pydantic_core import PydanticCustomError
+
+from tau_stage.scene import units
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [("800ms", 0.8), ("1.5s", 1.5), ("2m", 120.0), ("0s", 0.0), (" 1.5 s ", 1.5), ("10m", 600.0), ("0.1ms", 0.0001)],
+)
+def test_durations(written: str, seconds: float) -> None:
+    assert units.duration(written) == seconds
+
+
+@pytest.mark.parametrize(
+    ("parse", "written", "hint"),
+    [
+        (units.duration, "800", "did you mean 800ms?"),
+        (units.duration, "20", "did you mean 20ms?"),
+        (units.duration, "19.5", "did you mean 19.5s?"),
+        (units.duration, "-1s", "write it like"),
+        (units.duration, "", "write it like"),
+        (units.duration, "1h", "write ms, s or m"),
+        (units.duration, "٣s", "write it like"),
+        (units.duration, "601s", "write a shorter one"),
+        (units.duration, "9" * 400 + "s", "write ms, s or m"),
+        (units.money, "0.50", "did you mean $0.50?"),
+        (units.money, "$", "write it like $0.50"),
+        (units.money, "$-1", "write it like $0.50"),
+        (units.money, "$1e9", "write it like $0.50"),
+        (units.money, "$0.00", "leave it out"),
+        (units.rate, "6", "did you mean 6/min?"),
+        (units.rate, "6 min", "write /s, /min or /h"),
+        (units.rate, "6/fortnight", "write /s, /min or /h"),
+        (units.rate, "0/s", "write a faster rate"),
+        (units.speed, "2", "1 is the voice's own speed"),
+        (units.speed, "nan", "1 is the voice's own speed"),
+        (units.tokens, "0", "20 tokens are a second"),
+        (units.tokens, "4097", "20 tokens are a second"),
+        (units.tokens, "1.5", "20 tokens are a second"),
+    ],
+)
+def test_a_wrong_value_is_answered_with_a_right_one(parse: Callable[[object], object], written: str, hint: str) -> None:
+    with pytest.raises(PydanticCustomError) as raised:
+        parse(written)
+    assert raised.value.context is not None
+    assert raised.value.context["hint"].startswith(hint)
+
+
+@pytest.mark.parametrize("parse", [units.duration, units.money, units.rate, units.speed, units.tokens])
+def test_what_comes_from_python_is_in_our_units_already(parse: Callable[[object], object]) -> None:
+    assert parse(1) == 1
+
+
+def test_money_is_exact() -> None:
+    assert units.money("$0.10") == Decimal("0.10")
