@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tau_stage.audio.pcm import Pcm
+from tau_stage.protocol import bodies
 from tau_stage.protocol import client_events as ask
 from tau_stage.protocol import server_events as told
 from tau_stage.protocol.config import ItemReference, ResponseConfig
@@ -27,7 +28,7 @@ class Refused(Exception):
 
     def __init__(self, code: str, message: str, param: str | None = None) -> None:
         super().__init__(message)
-        self.error = told.ServerError(code=code, message=message, param=param)
+        self.error = bodies.ServerError(code=code, message=message, param=param)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class Dialogue:
     def take(self, frame: bytes) -> Reply:
         """Answer one frame; whatever is wrong with it, the session goes on."""
         event = parse(frame)
-        if isinstance(event, told.ServerError):
+        if isinstance(event, bodies.ServerError):
             return Reply((self.error(event),))
         try:
             return self._answer(event)
@@ -81,14 +82,14 @@ class Dialogue:
             return Reply((self.error(refused.error.model_copy(update={"event_id": event.event_id})),))
         except BadAudio as bad:
             message = f"Invalid '{bad}'. Expected base64-encoded audio bytes, but got invalid data."
-            error = told.ServerError(code="invalid_value", message=message, param=str(bad), event_id=event.event_id)
+            error = bodies.ServerError(code="invalid_value", message=message, param=str(bad), event_id=event.event_id)
             return Reply((self.error(error),))
 
-    def error(self, error: told.ServerError) -> told.ErrorEvent:
+    def error(self, error: bodies.ServerError) -> told.ErrorEvent:
         """An error as an event, with every field there."""
         return told.ErrorEvent(
             event_id=self.fresh("event"),
-            error=told.ServerError(
+            error=bodies.ServerError(
                 type=error.type, code=error.code, message=error.message, param=error.param, event_id=error.event_id
             ),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tau_stage.protocol.server_events import ServerError
+from tau_stage.protocol.bodies import ServerError
 from tau_stage.transport import Handshake
 
 PATHS = frozenset({"/v1/realtime", "/openai/v1/realtime"})

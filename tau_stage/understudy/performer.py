@@ -199,13 +199,14 @@ def _parts(words: str) -> list[Phrase | Moment]:
 
 
 def _add(parts: list[Phrase | Moment], text: str, gain_db: float = 0.0, rate: float = 1.0) -> None:
-    """Words, if there are any; a lone mark belongs to the words before it."""
-    text = " ".join(text.split())
-    if re.search(r"\w", text):
-        parts.append(Phrase(text, gain_db, rate))
-    elif text and parts and isinstance(parts[-1], Phrase):
+    """Words, if there are any; a mark at their beginning belongs to the words before it."""
+    mark = re.match(r"[.,;:!?]*", text)
+    if mark and parts and isinstance(parts[-1], Phrase):
         last = parts[-1]
-        parts[-1] = Phrase(last.text + text, last.gain_db, last.rate)
+        parts[-1] = Phrase(last.text + mark[0], last.gain_db, last.rate)
+        text = text[mark.end() :]
+    if re.search(r"\w", text):
+        parts.append(Phrase(" ".join(text.split()), gain_db, rate))
 
 
 def _moment(words: str) -> Kind:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pybase64
 
 from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.protocol import bodies
 from tau_stage.protocol import server_events as told
 from tau_stage.protocol.config import ResponseConfig
 from tau_stage.protocol.items import ContentPart, Item
@@ -70,12 +71,12 @@ class Run:
         self,
         status: str,
         *,
-        details: told.StatusDetails | None = None,
+        details: bodies.StatusDetails | None = None,
         output: tuple[Item, ...] = (),
         spent: WireUsage | None = None,
-    ) -> told.WireResponse:
+    ) -> bodies.WireResponse:
         """The response as the wire tells it."""
-        return told.WireResponse(
+        return bodies.WireResponse(
             object="realtime.response",
             id=self.id,
             status=status,
@@ -205,16 +206,16 @@ class Delivery:
             content=content,
         )
 
-    def _status(self) -> told.StatusDetails | None:
+    def _status(self) -> bodies.StatusDetails | None:
         if self.run.stopped:
-            return told.StatusDetails(type="cancelled", reason=self.run.stopped)
-        return told.StatusDetails(type="incomplete", reason="max_output_tokens") if self.cut else None
+            return bodies.StatusDetails(type="cancelled", reason=self.run.stopped)
+        return bodies.StatusDetails(type="incomplete", reason="max_output_tokens") if self.cut else None
 
 
 def closing(
     dialogue: Dialogue,
     run: Run,
-    details: told.StatusDetails | None,
+    details: bodies.StatusDetails | None,
     *,
     output: tuple[Item, ...] = (),
     spent: WireUsage | None = None,
@@ -225,7 +226,7 @@ def closing(
     used = spent or usage((), (), "", Pcm())
     response = run.told(status, details=details, output=output, spent=used)
     yield told.ResponseDone(event_id=dialogue.fresh("event"), response=response)
-    limit = told.RateLimit(name="tokens", limit=200_000, remaining=200_000 - used.total_tokens, reset_seconds=0.06)
+    limit = bodies.RateLimit(name="tokens", limit=200_000, remaining=200_000 - used.total_tokens, reset_seconds=0.06)
     yield told.RateLimitsUpdated(event_id=dialogue.fresh("event"), rate_limits=(limit,))
 
 

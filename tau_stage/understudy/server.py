@@ -12,8 +12,9 @@ import anyio
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import SessionClosed, UsageError
+from tau_stage.protocol import bodies
 from tau_stage.protocol import server_events as told
-from tau_stage.protocol.server_events import ServerError
+from tau_stage.protocol.bodies import ServerError
 from tau_stage.protocol.usage import WireUsage
 from tau_stage.transport import Handshake, Refusal, Transport, serve
 from tau_stage.understudy import faults as fault
@@ -184,7 +185,7 @@ class Connection:
     async def _perform(self, run: Run) -> None:
         if order := self._house.fails_now():
             error = ServerError(type="invalid_request_error", code=order.code, message=order.message)
-            await self._send(closing(self._dialogue, run, told.StatusDetails(type="failed", error=error)))
+            await self._send(closing(self._dialogue, run, bodies.StatusDetails(type="failed", error=error)))
             return
         spoken = await self._house.actor.speak(self._cue(run))
         odd = self._house.ordered(fault.OddDeltas) is not None

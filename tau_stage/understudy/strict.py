@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
 
+from tau_stage.protocol.bodies import ServerError
 from tau_stage.protocol.client_events import CLIENT_EVENTS, ClientEvent
-from tau_stage.protocol.server_events import ServerError
 
 Step = str | int
 

@@ -1,0 +1,139 @@
+"""The voices are real, different, level and the same every time. The engine is loaded once: 0.5 s."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tau_stage.audio.level import peak_dbfs, rms_dbfs
+from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.errors import UsageError
+from tau_stage.understudy.actor import Cue
+from tau_stage.understudy.ensemble import Ensemble
+from tau_stage.understudy.performer import Performance, decide
+from tau_stage.understudy.voices import TIMBRES, Voices
+
+WORDS = "The last one today. There may be another by spring."
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="session")
+def voices() -> Voices:
+    """Slow: the engine takes half a second to load, once for all tests."""
+    return Voices()
+
+
+def line(words: str = WORDS, direction: str = "plainly", *, speed: float = 1.0) -> Performance:
+    return decide(Cue("", (), f'Perform this line, {direction}: "{words}"', 0, "ash", speed))
+
+
+def pitch_hz(audio: Pcm) -> float:
+    """Median f0 of the voiced frames, by autocorrelation; 0 where nothing is voiced."""
+    found = []
+    sound = audio.array / 32768
+    for start in range(0, len(sound) - 1200, 600):
+        frame = sound[start : start + 1200]
+        if np.sqrt(np.mean(frame**2)) > 0.02:
+            same = np.correlate(frame, frame, "full")[1199:]
+            lag = int(np.argmax(same[60:400])) + 60
+            if same[lag] > 0.5 * same[0]:
+                found.append(RATE / lag)
+    return float(np.median(found)) if found else 0.0
+
+
+def voiced_share(audio: Pcm) -> float:
+    """How much of what is loud repeats itself, as a voice does."""
+    sound = audio.array / 32768
+    loud = voiced = 0
+    for start in range(0, len(sound) - 1200, 600):
+        frame = sound[start : start + 1200]
+        if np.sqrt(np.mean(frame**2)) > 0.02:
+            loud += 1
+            same = np.correlate(frame, frame, "full")[1199:]
+            voiced += bool(same[60:400].max() > 0.5 * same[0])
+    return voiced / max(loud, 1)
+
+
+def centroid_hz(audio: Pcm) -> float:
+    """Centre of gravity of the spectrum."""
+    power = np.abs(np.fft.rfft(audio.array.astype(float))) ** 2
+    return float((np.fft.rfftfreq(len(audio), 1 / RATE) * power).sum() / power.sum())
+
+
+def test_ten_voices_differ_in_pitch_and_colour(voices: Voices) -> None:
+    said = {name: voices.speak(line(), name) for name in TIMBRES}
+    assert len({audio.sha256 for audio in said.values()}) == 10
+    pitches = {name: pitch_hz(audio) for name, audio in said.items()}
+    assert pitches["cedar"] < pitches["verse"] < pitches["coral"] < pitches["shimmer"]
+    assert pitches["ash"] < 0.7 * pitches["coral"]
+    assert len({round(centroid_hz(audio)) for audio in said.values()}) == 10
+
+
+@pytest.mark.parametrize("voice", ["ash", "shimmer", "voice_of_mine"])
+@pytest.mark.parametrize("direction", ["plainly", "whispering", "shouting", "sadly"])
+def test_every_line_is_level_and_never_near_full_scale(voices: Voices, voice: str, direction: str) -> None:
+    audio = voices.speak(line(direction=direction), voice)
+    assert abs(rms_dbfs(audio) + 23) < 4.5
+    assert peak_dbfs(audio) < -1
+    if direction == "plainly":
+        assert abs(rms_dbfs(audio) + 23) < 0.5
+
+
+def test_a_whisper_is_whispered(voices: Voices) -> None:
+    spoken = voiced_share(voices.speak(line(), "ballad"))
+    whispered = voiced_share(voices.speak(line(direction="whispering"), "ballad"))
+    assert whispered < 0.4 * spoken
+
+
+def test_direction_and_speed_change_the_length(voices: Voices) -> None:
+    usual = len(voices.speak(line(), "sage"))
+    assert len(voices.speak(line(direction="slowly"), "sage")) > 1.1 * usual
+    assert len(voices.speak(line(speed=1.5), "sage")) < 0.8 * usual
+
+
+def test_the_same_line_voice_and_seed_give_the_same_bytes_in_any_process(voices: Voices) -> None:
+    here = voices.speak(line(), "ash").sha256
+    assert voices.speak(line(), "ash").sha256 == here
+    assert Voices(seed=1).speak(line(), "ash").sha256 != here
+    program = (
+        "from tau_stage.understudy.voices import Voices\n"
+        "from tau_stage.understudy.performer import decide\n"
+        "from tau_stage.understudy.actor import Cue\n"
+        f"""cue = Cue("", (), 'Perform this line, plainly: "{WORDS}"', 0, "ash")\n"""
+        "print(Voices().speak(decide(cue), 'ash').sha256)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == here
+
+
+@pytest.mark.parametrize(
+    "words", ["!?", "🎭", "[coughs] [laughs] [sighs] [pause]", "Ünïcödé, 幽霊!", "x" * 300, "a\u0301"]
+)
+def test_odd_words_are_something_and_nothing_breaks(voices: Voices, words: str) -> None:
+    assert voices.speak(line(words), "ash")
+
+
+def test_moments_are_heard(voices: Voices) -> None:
+    plain = voices.speak(line("Hello there."), "ash")
+    coughed = voices.speak(line("[coughs] Hello there."), "ash")
+    assert len(coughed) > len(plain) + 0.3 * RATE
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_the_ensemble_speaks_off_the_loop_or_writes() -> None:
+    cue = Cue("", (), 'Perform this line: "Hello."', 0, "ash")
+    spoken = await Ensemble().speak(cue)
+    assert spoken.words == "Hello."
+    assert spoken.audio
+    written = await Ensemble().speak(Cue("", (), 'Perform this line: "Hello."', 0, "ash", aloud=False))
+    assert (written.words, written.audio) == ("Hello.", None)
+
+
+def test_without_the_engine_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hibari", None)
+    with pytest.raises(UsageError, match=r"pip install 'tau-stage\[understudy\]'"):
+        Voices().speak(line(), "ash")
