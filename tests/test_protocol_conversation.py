@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tau_stage.errors import ProtocolError
+from tau_stage.protocol import bodies
 from tau_stage.protocol import server_events as told
 from tau_stage.protocol.conversation import Began, Change, Conversation, Ended, Response, Sounded, Worded
 from tau_stage.protocol.items import ContentPart, Item
@@ -13,12 +14,12 @@ from tau_stage.protocol.usage import CachedDetails, InputDetails, OutputDetails,
 
 
 def begin(conversation: Conversation, response_id: str = "resp_1") -> Change | None:
-    created = told.WireResponse(id=response_id, status="in_progress")
+    created = bodies.WireResponse(id=response_id, status="in_progress")
     return conversation.apply(told.ResponseCreated(response=created))
 
 
 def done(response_id: str = "resp_1", status: str = "completed", **facts: object) -> told.ResponseDone:
-    response = told.WireResponse.model_validate({"id": response_id, "status": status, **facts})
+    response = bodies.WireResponse.model_validate({"id": response_id, "status": status, **facts})
     return told.ResponseDone(response=response)
 
 

@@ -2,7 +2,10 @@
 
 import pytest
 
+from tau_stage.protocol.config import VOICES as API_VOICES
 from tau_stage.protocol.endpoints import ENDPOINTS, endpoint
+from tau_stage.scene.voices import OPENAI_VOICES, VOICES
+from tau_stage.understudy.voices import TIMBRES
 
 
 @pytest.mark.parametrize("resource", ["https://stage.openai.azure.com/", "stage.openai.azure.com"])
@@ -31,3 +34,8 @@ def test_a_name_that_is_no_endpoint_is_unknown() -> None:
 
 def test_every_endpoint_says_where_its_facts_come_from() -> None:
     assert all(place.source for place in ENDPOINTS.values())
+
+
+def test_every_endpoint_that_a_scene_can_name_can_be_dialled_and_its_voices_are_told() -> None:
+    assert VOICES.keys() == ENDPOINTS.keys()
+    assert set(OPENAI_VOICES) == set(API_VOICES) == set(TIMBRES)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tau_stage.protocol import bodies
 from tau_stage.protocol import client_events as ask
 from tau_stage.protocol import server_events as told
 from tau_stage.protocol.config import SessionConfig
@@ -10,11 +11,11 @@ from tau_stage.protocol.requests import EVENT_KEY, Request, Requests, request_of
 
 
 def created(metadata: dict[str, str] | None = None) -> told.ResponseCreated:
-    return told.ResponseCreated(response=told.WireResponse(id="resp_1", status="in_progress", metadata=metadata))
+    return told.ResponseCreated(response=bodies.WireResponse(id="resp_1", status="in_progress", metadata=metadata))
 
 
 def refused(event_id: str | None) -> told.ErrorEvent:
-    return told.ErrorEvent(error=told.ServerError(code="invalid_value", event_id=event_id))
+    return told.ErrorEvent(error=bodies.ServerError(code="invalid_value", event_id=event_id))
 
 
 ITEM = Item(id="item_1", type="message")

@@ -11,6 +11,7 @@ import pybase64
 
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.errors import ProtocolError
+from tau_stage.protocol import bodies
 from tau_stage.protocol import server_events as told
 from tau_stage.protocol.items import Item
 from tau_stage.protocol.usage import Usage
@@ -192,7 +193,7 @@ class Conversation:
             parts = tuple(part.model_copy(update={"transcript": None}) for part in item.content or ())
             self.items[item_id] = item.model_copy(update={"content": parts})
 
-    def _end(self, response: told.WireResponse) -> Ended | None:
+    def _end(self, response: bodies.WireResponse) -> Ended | None:
         if response.id in self._finished:
             return None
         self._finished.add(response.id)

@@ -77,7 +77,9 @@ ENDPOINTS = {
             price_provider="azure",
             source="Azure OpenAI GA: no api-version; the deployment's name as model",
         ),
-        Endpoint(name=UNDERSTUDY, url="ws://{resource}/v1/realtime?model={model}", auth="none", source="tau_stage.understudy"),
+        Endpoint(
+            name=UNDERSTUDY, url="ws://{resource}/v1/realtime?model={model}", auth="none", source="tau_stage.understudy"
+        ),
     )
 }
 """Every endpoint a scene can name."""

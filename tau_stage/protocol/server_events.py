@@ -9,8 +9,9 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from tau_stage.errors import ProtocolError
+from tau_stage.protocol.bodies import RateLimit, ServerError, WireResponse
 from tau_stage.protocol.items import ContentPart, Item, Lenient
-from tau_stage.protocol.usage import WireTranscriptionUsage, WireUsage
+from tau_stage.protocol.usage import WireTranscriptionUsage
 
 
 class ServerMessage(Lenient):
@@ -33,20 +34,6 @@ class UnknownEvent(ServerMessage):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     type: str
-
-
-class ServerError(Lenient):
-    """The body of an error.
-
-    Attributes:
-        event_id: Id of the client event that was refused, if the server knows it.
-    """
-
-    type: str = "invalid_request_error"
-    code: str | None = None
-    message: str = ""
-    param: str | None = None
-    event_id: str | None = None
 
 
 class ErrorEvent(ServerMessage):
@@ -181,30 +168,6 @@ class TranscriptionFailed(ServerMessage):
     error: ServerError
 
 
-class StatusDetails(Lenient):
-    """Why a response ended as it did."""
-
-    type: str | None = None
-    reason: str | None = None
-    error: ServerError | None = None
-
-
-class WireResponse(Lenient):
-    """A response as the server tells it; audio bytes are never in it."""
-
-    object: Literal["realtime.response"] = "realtime.response"
-    id: str
-    status: str
-    status_details: StatusDetails | None = None
-    output: tuple[Item, ...] = ()
-    conversation_id: str | None = None
-    output_modalities: tuple[str, ...] = ()
-    max_output_tokens: int | str | None = None
-    audio: dict[str, Any] | None = None
-    usage: WireUsage | None = None
-    metadata: dict[str, str] | None = None
-
-
 class ResponseCreated(ServerMessage):
     """The model begins."""
 
@@ -322,15 +285,6 @@ class FunctionArgumentsDone(ServerMessage):
     call_id: str
     name: str = ""
     arguments: str
-
-
-class RateLimit(Lenient):
-    """What is left of one limit."""
-
-    name: str
-    limit: int = 0
-    remaining: int = 0
-    reset_seconds: float = 0.0
 
 
 class RateLimitsUpdated(ServerMessage):

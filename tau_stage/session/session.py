@@ -10,8 +10,8 @@ import anyio
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import ConnectFailed, ProtocolError, SessionClosed, SessionError, Timeout
+from tau_stage.protocol import bodies, config
 from tau_stage.protocol import client_events as ask
-from tau_stage.protocol import config
 from tau_stage.protocol import server_events as told
 from tau_stage.protocol.conversation import Conversation, Ended, Response
 from tau_stage.protocol.items import (
@@ -53,7 +53,7 @@ class Session:
         self._numbers = count(1)
         self._sending = anyio.Lock()
         self._created = Receipt(Request("", "session.created"))
-        self._last_error: told.ServerError | None = None
+        self._last_error: bodies.ServerError | None = None
         self._closed: SessionError | None = None
 
     @property
@@ -202,7 +202,7 @@ class Session:
             self.warnings += _differences(asked, answer.session)
 
     def _refused(self, closed: SessionClosed) -> ConnectFailed:
-        error = self._last_error or told.ServerError(code=None, message=closed.reason)
+        error = self._last_error or bodies.ServerError(code=None, message=closed.reason)
         code, said = error.code, error.message or closed.reason
         return ConnectFailed(reason=said, code=code, close_code=closed.code, player=self.name)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import anyio
 
 from tau_stage.errors import ModelRefused, SessionClosed, SessionError, Timeout
+from tau_stage.protocol import bodies
 from tau_stage.protocol import server_events as told
 from tau_stage.protocol.conversation import Change, Ended, Response, Sounded
 from tau_stage.protocol.requests import Request
@@ -60,7 +61,7 @@ class Receipt:
         return self._outcome
 
 
-def refusal(error: told.ServerError) -> ModelRefused:
+def refusal(error: bodies.ServerError) -> ModelRefused:
     """A server's error as our exception."""
     return ModelRefused(
         code=error.code or error.type, message=error.message, param=error.param, event_id=error.event_id
