@@ -35,7 +35,10 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the takes' paths only.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print each take as one line of JSON.")] = False,
 ) -> None:
-    """Perform scenes; each leaves a take: lines, stems, transcript and cost."""
+    """Perform scenes; each leaves a take.
+
+    A take is a folder with lines, stems, take.json, cost.json and a journal; its path is printed last.
+    """
     import anyio
 
     from tau_stage.cli.loading import load_plans

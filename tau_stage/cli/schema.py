@@ -1,21 +1,47 @@
-"""``tau-stage schema``: the scene language as a JSON schema, for editors."""
+"""``tau-stage schema``: the scene language, or a take, as a JSON schema."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
+class Subject(StrEnum):
+    """What has a schema."""
+
+    scene = "scene"
+    take = "take"
+
+
 def schema(
+    of: Annotated[Subject, typer.Argument(help="What is described.")] = Subject.scene,
     write: Annotated[Path | None, typer.Option(help="Write it to this file instead of printing it.")] = None,
 ) -> None:
-    """Print the JSON schema of scenes, for editors.
+    """Print the JSON schema of scenes or takes.
 
-    Name it in a scene's first line, as scenes/umbrella.yaml does: the editor then completes, describes and checks.
+    Name that of scenes in a scene's first line, as scenes/umbrella.yaml does: the editor then completes and
+    describes what you write.
     """
+    text = _scene() if of is Subject.scene else _take()
+    if write is None:
+        print(text, end="")
+        return
+    from tau_stage.take.folder import guarded
+
+    with guarded(write, "choose another file"):
+        write.write_text(text, encoding="utf-8")
+
+
+def _scene() -> str:
     from tau_stage.scene.schema import scene_schema
 
-    if write is None:
-        print(scene_schema(), end="")
-    else:
-        write.write_text(scene_schema(), encoding="utf-8")
+    return scene_schema()
+
+
+def _take() -> str:
+    import json
+
+    from tau_stage.take.model import take_schema
+
+    return json.dumps(take_schema(), indent=2, ensure_ascii=False) + "\n"

@@ -14,7 +14,10 @@ def understudy(
         str | None, typer.Option(help="The key clients must bring.", envvar="TAU_STAGE_UNDERSTUDY_KEY")
     ] = None,
 ) -> None:
-    """Serve the understudy: a Realtime server with real speech, without a key and without cost."""
+    """Serve a Realtime API without a key.
+
+    The understudy speaks with real voices, answers as strictly as a provider, and costs nothing.
+    """
     import anyio
 
     anyio.run(_serve, host, port, key)

@@ -15,7 +15,10 @@ def voices(
     sample: Annotated[Path | None, typer.Option(help="Write each voice's WAV here, spoken by the understudy.")] = None,
     text: Annotated[str, typer.Option(help="What the samples say.")] = SAMPLE,
 ) -> None:
-    """List the voices of an endpoint; let the understudy speak in them."""
+    """List the voices of an endpoint.
+
+    With --sample the understudy speaks in each of them.
+    """
     from tau_stage.errors import UsageError
     from tau_stage.scene.voices import VOICES
     from tau_stage.scene.words import did_you_mean, listed

@@ -86,7 +86,13 @@ def table(take: Take) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(title=Text(take.scene.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    grid = Table(
+        title=Text(take.scene.title, style="bold"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
     for number, name in enumerate(COLUMNS):
         grid.add_column(name, justify="right" if number else "left", no_wrap=True)
     *players, total = rows(take)

@@ -1,0 +1,137 @@
+"""What a person sees while a scene is performed."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from tau_stage.cli.board import Board
+from tau_stage.cli.screen import Lines, Live, Nothing, open_screen
+from tau_stage.scene.load import parse_scene
+from tau_stage.scene.plan import make_plan
+from tau_stage.stage.notes import Listening, News, Sounding
+from tau_stage.take import records as record
+from tests.test_take import spoken
+
+PLAN = make_plan(parse_scene("players: {ann: {voice: ash}, bob: {voice: sage}}\nlines: [ann: One., bob: '[Two].']"))
+ROLES = tuple(
+    record.Role(name=name, voice="ash", model="gpt-realtime-2.1", endpoint="understudy", prices="openai")
+    for name in ("ann", "bob")
+)
+BEGAN = record.TakeBegan(tau_stage="0", started="", title="T", slug="t", path="t", sha256="0", spent=False, roles=ROLES)
+
+
+def opened(player: str) -> record.PlayerOpened:
+    return record.PlayerOpened(player=player, session="s", attempts=1, took_s=0.5)
+
+
+def said(line: str, player: str) -> record.LineSpoken:
+    return spoken(line, player, 24_000, record.Tokens(audio_out=1000), number=1)
+
+
+def states(*news: News) -> list[str]:
+    board = Board(PLAN)
+    for item in news:
+        board.apply(item)
+    return [seat.state for seat in board.seats.values()]
+
+
+SPEAKING = (BEGAN, opened("ann"), opened("bob"), record.LineBegan(line="ann-1", player="ann"))
+SOUNDING = Sounding("ann", "ann-1", -24.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("news", "shown"),
+    [
+        ((), ["waiting", "waiting"]),
+        ((BEGAN,), ["opening", "waiting"]),
+        ((BEGAN, opened("ann")), ["idle", "opening"]),
+        (
+            (BEGAN, record.OpeningRefused(player="ann", problem="429", wait_s=2.0)),
+            ["asked to wait 2 s", "waiting"],
+        ),
+        (SPEAKING, ["thinking", "idle"]),
+        ((*SPEAKING, SOUNDING), ["speaking", "idle"]),
+        ((*SPEAKING, SOUNDING, said("ann-1", "ann"), Listening("bob", "ann-1")), ["idle", "listening"]),
+        (
+            (
+                *SPEAKING,
+                Listening("bob", "ann-1"),
+                record.LineHeard(line="ann-1", hearer="bob", sha256="0", took_s=0.1),
+            ),
+            ["thinking", "idle"],
+        ),
+        (
+            (
+                *SPEAKING,
+                Listening("bob", "ann-1"),
+                record.LineMissed(line="ann-1", hearer="bob", problem="deaf", lost=True),
+            ),
+            ["thinking", "lost"],
+        ),
+        (
+            (
+                *SPEAKING,
+                SOUNDING,
+                record.LineAgain(line="ann-1", player="ann", problem="x", wait_s=1, usage=record.Tokens()),
+            ),
+            ["thinking", "idle"],
+        ),
+        ((*SPEAKING, record.TakeEnded(ended="complete")), ["thinking", "idle"]),
+    ],
+)
+def test_who_is_idle_listening_thinking_or_speaking(news: tuple[News, ...], shown: list[str]) -> None:
+    assert states(*news) == shown
+
+
+def test_the_live_view_shows_the_line_the_level_the_progress_and_the_dollars() -> None:
+    live = Live([PLAN])
+    for news in (*SPEAKING, SOUNDING, said("ann-1", "ann"), record.LineBegan(line="bob-1", player="bob")):
+        live.show(PLAN, news)
+    live.show(PLAN, Sounding("bob", "bob-1", -12.0, 0.1))
+    drawn = io.StringIO()
+    Console(file=drawn, width=80).print(live)
+    text = drawn.getvalue()
+    assert "1/2  $0.0640 estimate, nothing is spent" in text
+    assert "bob: [Two]." in text
+    assert "############...." in text
+    assert "1.0 s" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_in_a_pipe_each_thing_worth_it_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    news: list[News] = [
+        BEGAN,
+        opened("ann"),
+        record.OpeningRefused(player="bob", problem="bob: slow down", wait_s=1),
+        record.LineAgain(line="ann-1", player="ann", problem="it failed", wait_s=1, usage=record.Tokens()),
+        said("ann-1", "ann"),
+        record.LineMissed(line="ann-1", hearer="bob", problem="bob is deaf", lost=True),
+        record.Warned(text="odd"),
+        SOUNDING,
+    ]
+    for item in news:
+        Lines([PLAN]).show(PLAN, item)
+        Nothing().show(PLAN, item)
+    assert capsys.readouterr().err.splitlines() == [
+        "opened ann in 0.50 s",
+        "bob: slow down; waiting 1.0 s",
+        "line ann-1: it failed; asking again in 1.0 s",
+        "1/2 ann: words (1.0 s)",
+        "bob is deaf",
+        "odd",
+    ]
+    Lines([PLAN, PLAN]).show(PLAN, opened("ann"))
+    assert capsys.readouterr().err == f"{PLAN.slug}: opened ann in 0.50 s\n"
+
+
+def test_the_screen_suits_where_the_output_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_screen([PLAN], quiet=True) as screen:
+        assert isinstance(screen, Nothing)
+    with open_screen([PLAN], quiet=False) as screen:
+        assert isinstance(screen, Lines)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with open_screen([PLAN], quiet=False) as screen:
+        assert isinstance(screen, Live)
