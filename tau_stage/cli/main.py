@@ -126,3 +126,7 @@ def _logged(failure: BaseException) -> str:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

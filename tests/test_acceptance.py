@@ -1,0 +1,87 @@
+"""The umbrella with the real voices, as a user runs it: a process of its own, a real socket, no key."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tau_stage.audio.level import rms_dbfs
+from tau_stage.audio.pcm import Pcm
+from tau_stage.audio.wav import read_wav
+from tau_stage.take.model import Take
+from tests.test_understudy_voices import centroid_hz, pitch_hz
+
+pytestmark = pytest.mark.slow
+
+TOP = Path(__file__).parent.parent
+
+
+def perform(scene: str, out: Path) -> tuple[Path, Take]:
+    """Slow: two processes that load the voice and perform a scene."""
+    keyless = {name: value for name, value in os.environ.items() if not name.endswith(("_API_KEY", "_ENDPOINT"))}
+    command = [sys.executable, "-m", "tau_stage.cli.main", "run", f"scenes/{scene}.yaml", "--out", str(out)]
+    began = time.perf_counter()
+    done = subprocess.run(command, cwd=TOP, env=keyless, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert time.perf_counter() - began < 20
+    assert "nothing is spent" in done.stderr
+    assert "Nothing was spent" in done.stdout
+    folder = Path(done.stdout.split("\n")[-2])
+    return folder, Take.model_validate_json((folder / "take.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def umbrella(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Take]:
+    return perform("umbrella", tmp_path_factory.mktemp("a"))
+
+
+def test_the_stems_are_three_and_at_any_moment_one_player_sounds(umbrella: tuple[Path, Take]) -> None:
+    folder, take = umbrella
+    stems = {player.name: folder / str(player.stem) for player in take.players}
+    assert len(stems) == 3
+    for path in stems.values():
+        info = soundfile.info(path)
+        assert (info.samplerate, info.channels, info.subtype, info.frames) == (24_000, 1, "PCM_16", take.samples)
+    sound = {name: read_wav(path) for name, path in stems.items()}
+    for line in take.lines:
+        for name, stem in sound.items():
+            span = stem[line.offset_samples : line.offset_samples + line.samples]
+            assert rms_dbfs(span) > -40 if name == line.player else not span.array.any()
+    laid = np.zeros(take.samples, dtype=np.int16)
+    for line in take.lines:
+        laid[line.offset_samples : line.offset_samples + line.samples] = read_wav(folder / str(line.file)).array
+    assert np.array_equal(sum(stem.array for stem in sound.values()), laid)
+
+
+def test_the_three_voices_differ(umbrella: tuple[Path, Take]) -> None:
+    folder, take = umbrella
+    spoken = {
+        player.name: Pcm.join(read_wav(folder / str(line.file)) for line in take.lines if line.player == player.name)
+        for player in take.players
+    }
+    clerk, tourist = pitch_hz(spoken["clerk"]), pitch_hz(spoken["tourist"])
+    assert tourist > 1.15 * clerk
+    centroids = sorted(centroid_hz(audio) for audio in spoken.values())
+    assert centroids[1] > 1.03 * centroids[0]
+    assert centroids[2] > 1.03 * centroids[1]
+
+
+def test_two_runs_give_identical_files(umbrella: tuple[Path, Take], tmp_path: Path) -> None:
+    folder, _ = umbrella
+    again, _ = perform("umbrella", tmp_path)
+    first = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.wav")}
+    assert len(first) == 11
+    assert first == {path.relative_to(again): path.read_bytes() for path in again.rglob("*.wav")}
+
+
+def test_the_monologue_has_five_lines_and_two_whispers(tmp_path: Path) -> None:
+    folder, take = perform("monologue", tmp_path)
+    assert len(take.lines) == 5
+    assert (folder / "journal.jsonl").read_text().count('"prompt_given"') == 2

@@ -1,0 +1,93 @@
+"""Every block of the README does what it says."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tau_stage
+from tau_stage.scene.load import parse_scene
+from tests.test_cli_validate import run
+
+TOP = Path(__file__).parent.parent
+README = (TOP / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+COMMANDS = [line.split("#")[0] for kind, block in BLOCKS if kind == "sh" for line in block.splitlines()]
+FIRST, SECOND, *VERBS = COMMANDS
+SERVED = "tau-stage understudy --port 8765"
+
+
+def test_every_block_is_of_a_kind_that_is_tested() -> None:
+    assert [kind for kind, _ in BLOCKS] == ["sh", "sh", "yaml", "sh", "python", "sh"]
+
+
+def test_the_first_two_commands_are_what_ci_runs() -> None:
+    ci = (TOP / ".ci" / "run").read_text(encoding="utf-8")
+    assert 'block "Perform a scene"' in ci
+    assert 'block "Run the tests"' in ci
+    assert FIRST.endswith(".venv/bin/tau-stage run scenes/umbrella.yaml")
+    assert SECOND.endswith(".venv/bin/pytest")
+
+
+def test_the_scene_is_a_scene() -> None:
+    (scene,) = (block for kind, block in BLOCKS if kind == "yaml")
+    assert parse_scene(scene).title == "Hello"
+    assert scene == (TOP / "scenes" / "hello.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", [command for command in VERBS if command.strip() != SERVED])
+def test_each_verb_works_as_printed(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(TOP)
+    program, *words = shlex.split(command)
+    assert program == "tau-stage"
+    paths = [path for word in words for path in (sorted(map(str, Path().glob(word))) if "*" in word else [word])]
+    assert run(*paths) == 0
+    assert capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_program_converses() -> None:
+    """Slow: a process of its own, with the real voice."""
+    (program,) = (block for kind, block in BLOCKS if kind == "python")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r".+\. \d\.\d s \d+ tokens\n", done.stdout)
+
+
+@pytest.mark.slow
+def test_the_understudy_serves_as_printed() -> None:
+    """Slow: a process of its own. Its port may be taken here, so a free one is asked for."""
+    served = [sys.executable, "-m", "tau_stage.cli.main", *shlex.split(SERVED)[1:-1], "0"]
+    with subprocess.Popen(served, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            assert re.match(r"The understudy listens at ws://127\.0\.0\.1:\d+/v1/realtime", server.stdout.readline())
+        finally:
+            server.terminate()
+
+
+def test_the_public_names_are_these_and_all_can_be_had() -> None:
+    assert sorted(tau_stage.__all__) == [
+        "Deadlines",
+        "Pcm",
+        "Response",
+        "Session",
+        "Take",
+        "TakeFolder",
+        "create_session",
+        "load_scene",
+        "make_plan",
+        "open_stage",
+        "open_understudy",
+        "perform",
+    ]
+    assert all(getattr(tau_stage, name) for name in tau_stage.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'curtain'"):
+        tau_stage.curtain  # noqa: B018 - the access is the test
