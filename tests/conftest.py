@@ -1,7 +1,14 @@
 """Fixtures for every test: async tests run on a virtual clock unless they ask for a real loop."""
 
+import os
+
 import pytest
+from hypothesis import settings
 from trio.testing import MockClock
+
+settings.register_profile("ci", derandomize=True, deadline=None)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ MODULES = sorted((TOP / "tau_stage").rglob("*.py"))
         ["mypy"],
         ["lint-imports"],
     ],
-    ids=lambda command: command[0],
+    ids=" ".join,
 )
 def test_the_tools_are_content(command: list[str]) -> None:
     """Slow: each tool reads the whole tree."""
@@ -48,3 +48,23 @@ def test_no_function_is_longer_than_sixty_lines() -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     )
     assert [f"{path}:{node.name}" for path, node in functions if (node.end_lineno or 0) - node.lineno >= 60] == []
+
+
+PURE = {
+    "tau_stage.scene": ["tests/test_scene_*.py", "tau_stage/scene"],
+    "tau_stage.protocol": ["tests/test_protocol_*.py", "tau_stage/protocol"],
+    "tau_stage.cost": ["tests/test_cost.py", "tau_stage/cost.py"],
+    "tau_stage.stage.cues": ["tests/test_stage_cues.py"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_pure_rooms_are_tested_to_the_last_branch() -> None:
+    """Slow: runs the pure rooms' own tests once more, counting branches."""
+    paths = [path for patterns in PURE.values() for pattern in patterns for path in sorted(TOP.glob(pattern))]
+    rooms = [f"--cov={room}" for room in PURE]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *map(str, paths), *rooms]
+    limits = ["--cov-branch", "--cov-fail-under=100", "--cov-report=term-missing:skip-covered"]
+    done = subprocess.run([*command, *limits], cwd=TOP, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

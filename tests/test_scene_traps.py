@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tau_stage.errors import SceneError
@@ -21,6 +21,7 @@ def test_quoted_text_is_read_as_it_was_written(words: str) -> None:
 
 @settings(deadline=None)
 @given(WORDS)
+@example("[]*")
 def test_whatever_yaml_refuses_is_mended_by_its_own_hint(words: str) -> None:
     try:
         read_yaml(Source.of(f"lines:\n- ann: {words}\n", "x"))

@@ -5,7 +5,7 @@ A trap that YAML itself trips over comes here as its error; one it accepts in si
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from yaml import MarkedYAMLError
 
@@ -136,16 +136,23 @@ def explained(source: Source, error: MarkedYAMLError, progress: Progress) -> Sce
         hint = "inside double quotes a backslash is written twice; inside single quotes it is an ordinary sign"
         return source.error(at, "this backslash means nothing to YAML", hint)
     if _SCANNED.match(context):
-        return trapped(source, begun, progress)
+        return trapped(source, before[0] if _adjoins(before, source, begun) else begun, progress)
     if progress.brackets:
         return _in_brackets(source, at, progress.brackets[-1])
     if "mapping values" in problem:
         return _second_colon(source, at, before)
     if _sign(source, at) in MEANINGS and line[: at.column - 1].rstrip().endswith((":", "-")):
         return trapped(source, at, progress)
-    if before and before[1].line == at.line and not line[before[1].column - 1 : at.column - 1].strip():
+    if _adjoins(before, source, at):
         return trapped(source, before[0], progress)
     return _broken(source, at, begun, context, problem)
+
+
+def _adjoins(before: tuple[Place, Place] | None, source: Source, at: Place) -> TypeGuard[tuple[Place, Place]]:
+    """Whether what was read before ends at a place, or with nothing but spaces before it."""
+    if before is None or before[1].line != at.line:
+        return False
+    return not source.line(at.line)[before[1].column - 1 : at.column - 1].strip()
 
 
 def _second_colon(source: Source, at: Place, before: tuple[Place, Place] | None) -> SceneError:
