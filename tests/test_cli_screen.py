@@ -9,6 +9,7 @@ from rich.console import Console
 
 from tau_stage.cli.board import Board
 from tau_stage.cli.screen import Lines, Live, Nothing, open_screen
+from tau_stage.protocol.usage import Usage
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import make_plan
 from tau_stage.stage.notes import Listening, News, Sounding
@@ -28,7 +29,7 @@ def opened(player: str) -> record.PlayerOpened:
 
 
 def said(line: str, player: str) -> record.LineSpoken:
-    return spoken(line, player, 24_000, record.Tokens(audio_out=1000), number=1)
+    return spoken(line, player, 24_000, Usage(audio_out=1000), number=1)
 
 
 def states(*news: News) -> list[str]:
@@ -75,7 +76,7 @@ SOUNDING = Sounding("ann", "ann-1", -24.0, 0.5)
             (
                 *SPEAKING,
                 SOUNDING,
-                record.LineAgain(line="ann-1", player="ann", problem="x", wait_s=1, usage=record.Tokens()),
+                record.LineAgain(line="ann-1", player="ann", problem="x", wait_s=1, usage=Usage()),
             ),
             ["thinking", "idle"],
         ),
@@ -106,7 +107,7 @@ def test_in_a_pipe_each_thing_worth_it_is_a_line(capsys: pytest.CaptureFixture[s
         BEGAN,
         opened("ann"),
         record.OpeningRefused(player="bob", problem="bob: slow down", wait_s=1),
-        record.LineAgain(line="ann-1", player="ann", problem="it failed", wait_s=1, usage=record.Tokens()),
+        record.LineAgain(line="ann-1", player="ann", problem="it failed", wait_s=1, usage=Usage()),
         said("ann-1", "ann"),
         record.LineMissed(line="ann-1", hearer="bob", problem="bob is deaf", lost=True),
         record.Warned(text="odd"),

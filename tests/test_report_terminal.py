@@ -6,6 +6,7 @@ import io
 
 from rich.console import Console
 
+from tau_stage.protocol.usage import Usage
 from tau_stage.report.terminal import plain, table
 from tau_stage.take import records as record
 from tau_stage.take.fold import fold
@@ -16,8 +17,8 @@ from tests.test_take import BEGAN, journal_of, spoken
 def take(*, spent: bool = True, model: str = "gpt-realtime-2.1", **ending: object) -> Take:
     roles = tuple(role.model_copy(update={"model": model}) for role in BEGAN.roles)
     facts = journal_of(
-        spoken("clerk-1", "clerk", 48_000, record.Tokens(audio_out=1000), first_audio_s=0.25),
-        spoken("tourist-1", "tourist", 24_000, record.Tokens(audio_out=500, audio_in=1000, cached_text_in=1000)),
+        spoken("clerk-1", "clerk", 48_000, Usage(audio_out=1000), first_audio_s=0.25),
+        spoken("tourist-1", "tourist", 24_000, Usage(audio_out=500, audio_in=1000, cached_text_in=1000)),
         record.LineMissed(line="tourist-1", hearer="clerk", problem="clerk is deaf", lost=True),
     )
     end = record.TakeEnded.model_validate({"ended": "complete"} | ending)

@@ -161,7 +161,7 @@ async def test_costs_of_a_three_line_scene_by_hand(house: Understudy, folder: Ta
     one = Usage(text_in=7, text_out=1, audio_out=2)
     two = Usage(audio_in=1, text_in=7, text_out=1, audio_out=2)  # bob heard one, then was asked
     three = Usage(cached_text_in=7, audio_in=2 + 1, text_in=7, text_out=2, audio_out=3)  # ann: her own line, bob's
-    assert [Usage(**line.usage.model_dump()) for line in take.lines] == [one, two, three]
+    assert [line.usage for line in take.lines] == [one, two, three]
     ann, bob = take.players
     assert ann.cost.spoken == (Decimal(24) * 3 + Decimal(64) * 5) / 1_000_000
     assert ann.cost.listened == (Decimal(4) * 14 + Decimal(32) * 3) / 1_000_000

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.wav import read_wav
 from tau_stage.errors import TakeError
+from tau_stage.protocol.usage import Usage
 from tau_stage.scene.names import slug
 from tau_stage.take import records as record
 from tau_stage.take.costs import cost_json
@@ -40,7 +41,7 @@ BEGAN = record.TakeBegan(
 )
 
 
-def spoken(line: str, player: str, samples: int, usage: record.Tokens, **facts: object) -> record.LineSpoken:
+def spoken(line: str, player: str, samples: int, usage: Usage, **facts: object) -> record.LineSpoken:
     told = {
         "line": line,
         "number": 1,
@@ -76,20 +77,18 @@ def folder(tmp_path: Path) -> TakeFolder:
 
 
 def test_lines_are_laid_end_to_end_with_their_pauses_and_none_after_the_last() -> None:
-    take = fold(journal_of(spoken("a", "clerk", 1000, record.Tokens()), spoken("b", "tourist", 500, record.Tokens())))
+    take = fold(journal_of(spoken("a", "clerk", 1000, Usage()), spoken("b", "tourist", 500, Usage())))
     assert [line.offset_samples for line in take.lines] == [0, 1100]
     assert take.samples == 1600
     assert take.duration_s == 1600 / RATE
 
 
 def test_costs_are_told_per_line_and_per_player_each_response_once() -> None:
-    heard = record.Tokens(audio_in=1000, cached_text_in=1000, text_in=1000)
-    failed = record.LineAgain(
-        line="b", player="tourist", problem="failed", wait_s=1, usage=record.Tokens(audio_out=1000)
-    )
+    heard = Usage(audio_in=1000, cached_text_in=1000, text_in=1000)
+    failed = record.LineAgain(line="b", player="tourist", problem="failed", wait_s=1, usage=Usage(audio_out=1000))
     take = fold(
         journal_of(
-            spoken("a", "clerk", 10, record.Tokens(audio_out=1000, text_out=1000)),
+            spoken("a", "clerk", 10, Usage(audio_out=1000, text_out=1000)),
             failed,
             spoken("b", "tourist", 10, heard),
         )
@@ -111,9 +110,9 @@ def test_costs_are_told_per_line_and_per_player_each_response_once() -> None:
 def test_who_heard_what_and_who_was_lost_is_told() -> None:
     take = fold(
         journal_of(
-            spoken("a", "clerk", 10, record.Tokens(), hearers=("tourist",)),
+            spoken("a", "clerk", 10, Usage(), hearers=("tourist",)),
             record.LineHeard(at_s=2.5, line="a", hearer="tourist", sha256="0", took_s=0.1),
-            spoken("b", "clerk", 10, record.Tokens(), hearers=("tourist",)),
+            spoken("b", "clerk", 10, Usage(), hearers=("tourist",)),
             record.LineMissed(line="b", hearer="tourist", problem="tourist did not hear", lost=True),
         )
     )
@@ -129,8 +128,8 @@ def test_everything_an_author_should_know_is_a_warning() -> None:
         journal_of(
             record.OpeningRefused(player="clerk", problem="clerk: slow down", wait_s=1.04),
             record.Warned(text="odd"),
-            record.LineAgain(line="a", player="clerk", problem="it failed", wait_s=0.5, usage=record.Tokens()),
-            spoken("a", "clerk", 10, record.Tokens(), status="incomplete", reason="max_output_tokens"),
+            record.LineAgain(line="a", player="clerk", problem="it failed", wait_s=0.5, usage=Usage()),
+            spoken("a", "clerk", 10, Usage(), status="incomplete", reason="max_output_tokens"),
         )
     )
     assert take.warnings == (
@@ -153,7 +152,7 @@ def test_a_journal_that_was_cut_short_is_an_interrupted_take() -> None:
 
 
 def test_cost_json_says_estimate_and_never_zero_for_unknown() -> None:
-    facts = journal_of(spoken("a", "clerk", 10, record.Tokens(audio_out=1000)))
+    facts = journal_of(spoken("a", "clerk", 10, Usage(audio_out=1000)))
     told = json.loads(cost_json(facts))
     assert told["estimate"] is True
     assert told["players"]["clerk"]["kinds"] == {"audio_out": {"tokens": 1000, "dollars": "0.064"}}
@@ -167,7 +166,7 @@ def test_cost_json_says_estimate_and_never_zero_for_unknown() -> None:
     assert "nothing was spent" in told["note"]
 
 
-RECORDS: Sequence[record.Record] = journal_of(spoken("ä", "clerk", 10, record.Tokens(text_in=3)))
+RECORDS: Sequence[record.Record] = journal_of(spoken("ä", "clerk", 10, Usage(text_in=3)))
 
 
 @given(cut=st.integers(0, 400))

@@ -103,8 +103,8 @@ class Board:
         seat.state, seat.level_dbfs = "idle", SILENCE_DBFS
         seat.seconds += news.samples / news.rate
 
-    def _pay(self, player: str, tokens: record.Tokens) -> None:
-        self.dollars += price(Usage(**tokens.model_dump()), *self._tariffs[player]).total or Decimal(0)
+    def _pay(self, player: str, usage: Usage) -> None:
+        self.dollars += price(usage, *self._tariffs[player]).total or Decimal(0)
 
     @staticmethod
     def _heard(seat: Seat, *, lost: bool) -> None:

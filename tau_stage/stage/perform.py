@@ -26,7 +26,7 @@ from tau_stage.stage.purse import Purse
 from tau_stage.stage.recording import Recording
 from tau_stage.take import records as record
 from tau_stage.take.costs import cost_json
-from tau_stage.take.fold import fold, kinds
+from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import Journal
 from tau_stage.take.model import Take
@@ -243,7 +243,7 @@ class Performance:
                     problem=problem,
                     wait_s=wait_s,
                     file=recording.again(),
-                    usage=record.Tokens(**kinds(response.usage)),
+                    usage=response.usage,
                 )
             )
 
@@ -276,7 +276,7 @@ class Performance:
                 hearers=line.hearers,
                 response=response.id,
                 attempts=attempts,
-                usage=record.Tokens(**kinds(response.usage)),
+                usage=response.usage,
             )
         )
         self._let_hear(line, response, house)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from tau_stage.audio.pcm import RATE
 from tau_stage.cost import Cost, price
 from tau_stage.errors import TakeError
-from tau_stage.protocol.usage import Usage
 from tau_stage.scene.names import slug
 from tau_stage.take import records as record
 from tau_stage.take.model import Costs, Hearing, Performed, Playing, Staged, Take
@@ -51,7 +49,7 @@ def fold(journal: Sequence[record.Record]) -> Take:
         samples=samples,
         players=tuple(_player(role, journal, lines, billed) for role in began.roles),
         lines=lines,
-        usage=_tokens(whole),
+        usage=whole.tokens,
         cost=_costs(whole),
         warnings=tuple(_warnings(journal)),
     )
@@ -65,7 +63,7 @@ def bills(journal: Sequence[record.Record]) -> tuple[Bill, ...]:
         Bill(
             fact.player,
             fact.line,
-            price(Usage(**fact.usage.model_dump()), roles[fact.player].model, roles[fact.player].prices),
+            price(fact.usage, roles[fact.player].model, roles[fact.player].prices),
         )
         for fact in journal
         if isinstance(fact, record.LineSpoken | record.LineAgain)
@@ -100,7 +98,7 @@ def _line(fact: record.LineSpoken, at: int, hearers: tuple[Hearing, ...], cost: 
         first_audio_s=fact.first_audio_s,
         took_s=fact.took_s,
         hearers=hearers,
-        usage=_tokens(cost),
+        usage=cost.tokens,
         cost=_costs(cost),
         file=fact.file,
         sha256=fact.sha256,
@@ -136,7 +134,7 @@ def _player(
         stem=f"stems/{slug(role.name)}.wav" if openings else None,
         lines=len(own),
         seconds=sum(line.samples for line in own) / RATE,
-        usage=_tokens(cost),
+        usage=cost.tokens,
         cost=_costs(cost),
     )
 
@@ -160,15 +158,6 @@ def _warnings(journal: Sequence[record.Record]) -> Iterable[str]:
 
 def _sum(costs: Iterable[Cost]) -> Cost:
     return sum(costs, Cost())
-
-
-def _tokens(cost: Cost) -> record.Tokens:
-    return record.Tokens(**kinds(cost.tokens))
-
-
-def kinds(usage: Usage) -> dict[str, Any]:
-    """Tokens by kind, as the journal and the take keep them."""
-    return {kind: getattr(usage, kind) for kind in record.Tokens.model_fields}
 
 
 def _costs(cost: Cost) -> Costs:

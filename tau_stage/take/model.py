@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tau_stage.take.records import Ending, Tokens
+from tau_stage.protocol.usage import Usage
+from tau_stage.take.records import Ending
 
 
 class Part(BaseModel):
@@ -52,7 +53,7 @@ class Performed(Part):
     first_audio_s: float | None = Field(description="Seconds from the request to the first sound.")
     took_s: float = Field(description="Seconds from the request to the end of the response.")
     hearers: tuple[Hearing, ...]
-    usage: Tokens
+    usage: Usage
     cost: Costs
     file: str | None = Field(description="Relative to the take's folder.")
     sha256: str = Field(description="Hash of the samples.")
@@ -76,7 +77,7 @@ class Playing(Part):
     stem: str | None = Field(description="Relative to the take's folder.")
     lines: int
     seconds: float = Field(description="Seconds spoken.")
-    usage: Tokens
+    usage: Usage
     cost: Costs
 
 
@@ -105,7 +106,7 @@ class Take(Part):
     samples: int
     players: tuple[Playing, ...]
     lines: tuple[Performed, ...]
-    usage: Tokens
+    usage: Usage
     cost: Costs
     warnings: tuple[str, ...]
 

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tau_stage.protocol.usage import Usage
+
 Ending = Literal["complete", "failed", "budget", "interrupted"]
 
 
@@ -17,21 +19,6 @@ class Fact(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     at_s: float = 0.0
-
-
-class Tokens(BaseModel):
-    """Tokens by kind; fresh and cached input are apart."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    text_in: int = 0
-    audio_in: int = 0
-    image_in: int = 0
-    cached_text_in: int = 0
-    cached_audio_in: int = 0
-    cached_image_in: int = 0
-    text_out: int = 0
-    audio_out: int = 0
 
 
 class Role(BaseModel):
@@ -105,7 +92,7 @@ class LineAgain(Fact):
     problem: str
     wait_s: float
     file: str | None = None
-    usage: Tokens
+    usage: Usage
 
 
 class LineSpoken(Fact):
@@ -130,7 +117,7 @@ class LineSpoken(Fact):
     hearers: tuple[str, ...]
     response: str
     attempts: int
-    usage: Tokens
+    usage: Usage
 
 
 class LineHeard(Fact):

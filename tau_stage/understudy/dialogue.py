@@ -16,7 +16,7 @@ from tau_stage.protocol.config import ItemReference, ResponseConfig
 from tau_stage.protocol.items import ContentPart, Item
 from tau_stage.understudy.billing import Read, text_tokens
 from tau_stage.understudy.memory import BadAudio, Remembered, remember, sound
-from tau_stage.understudy.response import Run
+from tau_stage.understudy.run import Run
 from tau_stage.understudy.settings import Settings, forbidden_null, updated
 from tau_stage.understudy.strict import parse
 

@@ -21,7 +21,8 @@ from tau_stage.understudy import faults as fault
 from tau_stage.understudy.actor import Actor, Cue
 from tau_stage.understudy.dialogue import Dialogue
 from tau_stage.understudy.door import PATHS, No, objection
-from tau_stage.understudy.response import Delivery, Run, closing
+from tau_stage.understudy.response import Delivery, closing
+from tau_stage.understudy.run import Run
 from tau_stage.understudy.settings import new_session
 
 SESSION_S = 3600
