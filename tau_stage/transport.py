@@ -191,7 +191,7 @@ def _refused(place: str, response: Response) -> ConnectFailed:
 async def serve(
     listen: Listener, admit: Doorman = lambda _handshake: None, *, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[str]:
-    """Serve websockets while the block runs.
+    """Serve websockets while the block runs; connections that are still open then are cut short.
 
     Args:
         listen: Called for each connection; the connection closes when it returns.
@@ -215,13 +215,19 @@ async def serve(
             response.headers[name] = value
         return response
 
+    visits: set[anyio.CancelScope] = set()
+
     async def converse(connection: ServerConnection) -> None:
         assert connection.request is not None  # noqa: S101 - websockets sets it before it calls
         transport = WebSocketTransport(connection)
-        try:
-            await listen(transport, handshake_of(connection.request))
-        except SessionClosed:
-            return
+        with anyio.CancelScope() as visit:
+            visits.add(visit)
+            try:
+                await listen(transport, handshake_of(connection.request))
+            except SessionClosed:
+                return
+            finally:
+                visits.discard(visit)
 
     async with websockets_serve(
         converse,
@@ -236,7 +242,11 @@ async def serve(
         server_header="tau-stage",
     ) as server:
         bound = next(iter(server.sockets)).getsockname()[1]
-        yield f"ws://{host}:{bound}"
+        try:
+            yield f"ws://{host}:{bound}"
+        finally:
+            for visit in visits:
+                visit.cancel()
 
 
 def handshake_of(request: Request) -> Handshake:

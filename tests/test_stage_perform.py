@@ -17,13 +17,14 @@ import pytest
 from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.wav import read_wav
 from tau_stage.cost import price
+from tau_stage.protocol.endpoints import endpoint
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.load import load_scene, parse_scene
 from tau_stage.scene.plan import Plan, PlayerPlan, make_plan
 from tau_stage.session import Deadlines
 from tau_stage.stage.gate import Gate
 from tau_stage.stage.notes import Listening, News, Sounding
-from tau_stage.stage.opening import Stage
+from tau_stage.stage.opening import Provider, Stage
 from tau_stage.stage.perform import perform
 from tau_stage.take import records as record
 from tau_stage.take.fold import fold
@@ -33,7 +34,7 @@ from tau_stage.take.model import Take
 from tau_stage.transport import Handshake, Transport
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.actor import Cue, Spoken
-from tau_stage.understudy.server import Understudy
+from tau_stage.understudy.server import Understudy, open_understudy
 from tests.backstage import Judged, connected
 from tests.tones import Tones, tone
 
@@ -373,3 +374,25 @@ async def test_an_hour_of_stage_time_is_over_in_a_moment(house: Understudy, fold
     take = await perform(plan, stage_for(house), folder)
     assert (take.ended, len(take.lines)) == ("complete", 30)
     assert anyio.current_time() - began >= 1200
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_over_a_real_socket_a_stalled_hearer_delays_nobody_either(folder: TakeFolder) -> None:
+    """Slow: a real deadline passes, and a close handshake that nobody answers."""
+    house = Understudy(Tones(), faults=[fault.StopReading(visit=3)], keeps_visits=True)
+    async with open_understudy(house) as url:
+        place = Provider(endpoint(url))
+        deadlines = Deadlines(request_s=0.3)
+        stage = Stage(lambda player: place.connect(player.model, 1), lambda _: place.endpoint, Gate(), deadlines)
+        take = await perform(plan_of(TRIO), stage, folder)
+    assert take.ended == "complete"
+    assert [player.status for player in take.players] == ["played", "played", "lost"]
+    for line in take.lines:
+        spoken = read_wav(folder.path / str(line.file))
+        for hearing in line.hearers:
+            if hearing.player != "cid":
+                visit = house.visits[("ann", "bob").index(hearing.player)]
+                assert visit.heard[f"heard_{line.number}_1"] == spoken
+                assert hearing.took_s is not None
+                assert hearing.took_s < 0.3
