@@ -1,0 +1,121 @@
+"""Formats of sound on the wire, and the way from and to ``Pcm`` at 24 kHz. Resampling happens here and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from tau_stage.audio.pcm import RATE, Pcm
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tau_stage.audio.g711 import Law
+
+Kind = Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
+LAWS: dict[str, Law] = {"audio/pcmu": "ulaw", "audio/pcma": "alaw"}
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How sound travels: 16-bit samples or G.711, at some rate.
+
+    Attributes:
+        kind: The Realtime API's name.
+        rate: Samples per second on the wire; 8,000 for G.711.
+    """
+
+    kind: Kind = "audio/pcm"
+    rate: int = RATE
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """As a session is told of it.
+
+        >>> Format("audio/pcmu", 8000).told
+        {'type': 'audio/pcmu'}
+        """
+        return {"type": self.kind, "rate": self.rate} if self.kind == "audio/pcm" else {"type": self.kind}
+
+    def encode(self, audio: Pcm) -> bytes:
+        """Sound as bytes for the wire, resampled where it must be."""
+        audio = resampled(audio, self.rate)
+        if self.kind == "audio/pcm":
+            return audio.data
+        from tau_stage.audio.g711 import encode
+
+        return encode(audio.array, LAWS[self.kind])
+
+    def decoder(self) -> Decoder:
+        """A reader of one stream in this format."""
+        return Decoder(self)
+
+    def decode(self, data: bytes) -> Pcm:
+        """Whole sound from bytes of the wire, at 24 kHz.
+
+        >>> len(Format("audio/pcmu", 8000).decode(bytes(800)))
+        2400
+        """
+        decoder = self.decoder()
+        return Pcm.join([decoder.feed(data), decoder.finish()])
+
+
+PCM16 = Format()
+ULAW = Format("audio/pcmu", 8_000)
+ALAW = Format("audio/pcma", 8_000)
+
+
+class Decoder:
+    """Turns the bytes of one stream into sound at 24 kHz, piece by piece; half samples wait for their other half."""
+
+    def __init__(self, form: Format) -> None:
+        self._form = form
+        self._half = b""
+        self._stream: Any = None
+        if form.rate != RATE:
+            import soxr
+
+            self._stream = soxr.ResampleStream(form.rate, RATE, 1, dtype="float32")
+
+    def feed(self, data: bytes) -> Pcm:
+        """The sound that some bytes complete."""
+        if self._form.kind != "audio/pcm":
+            from tau_stage.audio.g711 import decode
+
+            return self._resampled(Pcm.from_array(decode(data, LAWS[self._form.kind]), self._form.rate))
+        data = self._half + data
+        whole = len(data) // 2 * 2
+        self._half = data[whole:]
+        return self._resampled(Pcm(data[:whole], self._form.rate))
+
+    def finish(self) -> Pcm:
+        """What is left when the stream has ended."""
+        return self._resampled(Pcm(b"", self._form.rate), last=True)
+
+    def _resampled(self, audio: Pcm, *, last: bool = False) -> Pcm:
+        if self._stream is None:
+            return audio
+        return _whole(self._stream.resample_chunk(_floats(audio), last=last), RATE)
+
+
+def resampled(audio: Pcm, rate: int) -> Pcm:
+    """Sound at another rate.
+
+    >>> len(resampled(Pcm.silence(24_000), 8_000))
+    8000
+    """
+    if audio.rate == rate:
+        return audio
+    import soxr
+
+    return _whole(soxr.resample(_floats(audio), audio.rate, rate), rate)
+
+
+def _floats(audio: Pcm) -> NDArray[np.float32]:
+    """Samples as floats: soxr would dither integers, and no two runs would agree."""
+    return audio.array.astype("float32")
+
+
+def _whole(samples: NDArray[np.float32], rate: int) -> Pcm:
+    return Pcm.from_array(samples.round().clip(-32_768, 32_767).astype("int16"), rate)
