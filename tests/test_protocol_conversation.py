@@ -1,10 +1,13 @@
 """The conversation is a plain object fed with server events."""
 
+import numpy as np
 import pybase64
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tau_stage.audio.formats import ULAW
+from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import ProtocolError
 from tau_stage.protocol import bodies
 from tau_stage.protocol import server_events as told
@@ -183,7 +186,7 @@ def test_a_truncated_item_loses_its_transcript() -> None:
     conversation.apply(told.ConversationItemAdded(item=item("a")))
     conversation.apply(told.ConversationItemTruncated(item_id="a", audio_end_ms=5))
     conversation.apply(told.ConversationItemTruncated(item_id="unheard of"))
-    assert conversation.items["a"].content == (ContentPart(type="output_audio", transcript=None),)
+    assert conversation.items["a"].transcript == ""
 
 
 def test_events_that_are_not_known_are_counted_and_those_that_do_not_matter_pass() -> None:
@@ -192,3 +195,103 @@ def test_events_that_are_not_known_are_counted_and_those_that_do_not_matter_pass
     conversation.apply(told.decode('{"type": "new.event"}'))
     conversation.apply(told.RateLimitsUpdated())
     assert conversation.unknown == {"new.event": 2}
+
+
+def test_an_item_keeps_its_sound_and_a_truncated_one_what_was_heard_of_it() -> None:
+    conversation = Conversation()
+    conversation.apply(told.ConversationItemAdded(item=item("item_1")))
+    conversation.apply(sound(bytes(4800)))
+    end(conversation, done())
+    assert conversation.items["item_1"].audio == Pcm(bytes(4800))
+    conversation.apply(told.ConversationItemTruncated(item_id="item_1", audio_end_ms=50))
+    assert conversation.items["item_1"].audio == Pcm(bytes(2400))
+    conversation.apply(told.ConversationItemDone(item=item("item_1")))
+    assert conversation.items["item_1"].audio == Pcm(bytes(2400))
+
+
+def test_a_conversation_that_keeps_no_audio_does_not_grow_with_it() -> None:
+    conversation = Conversation(keeps_audio=False)
+    conversation.apply(told.ConversationItemAdded(item=item("item_1")))
+    conversation.apply(sound(bytes(4800)))
+    assert len(end(conversation, done()).audio) == 2400
+    assert conversation.items["item_1"].audio is None
+    conversation.remember("item_1", Pcm(bytes(2)))
+    assert conversation.items["item_1"].audio is None
+
+
+def heard(conversation: Conversation, ms: int) -> None:
+    conversation.input.append(Pcm.from_array(np.full(ms * 24, ms % 100 + 1, dtype=np.int16)))
+
+
+def test_what_was_said_into_a_detected_turn_is_cut_from_the_input() -> None:
+    conversation = Conversation()
+    for ms in (1000, 2000, 3000):
+        heard(conversation, ms)
+    conversation.apply(told.SpeechStarted(item_id="u", audio_start_ms=500))
+    conversation.apply(told.SpeechStopped(item_id="u", audio_end_ms=2500))
+    conversation.apply(told.InputAudioBufferCommitted(item_id="u"))
+    entry = conversation.items["u"]
+    assert entry.audio is not None
+    assert (entry.audio.duration_s, entry.heard_ms) == (2.0, (500, 2500))
+    conversation.apply(told.SpeechStarted(item_id="v", audio_start_ms=5500))
+    conversation.apply(told.InputAudioBufferCommitted(item_id="v"))
+    rest = conversation.items["v"].audio
+    assert rest is not None
+    assert rest.duration_s == 0.5
+    conversation.apply(told.InputAudioBufferCommitted(item_id="w"))
+    assert conversation.items["w"].audio is None
+
+
+def test_a_manual_commit_takes_the_whole_buffer_and_a_cleared_one_is_gone() -> None:
+    conversation = Conversation()
+    heard(conversation, 1000)
+    conversation.apply(told.InputAudioBufferCleared())
+    heard(conversation, 200)
+    conversation.apply(told.InputAudioBufferCommitted(item_id="u"))
+    audio = conversation.items["u"].audio
+    assert audio is not None
+    assert audio.duration_s == 0.2
+    assert conversation.input.begins == 1200 * 24
+
+
+def test_silence_is_let_go_while_nobody_speaks() -> None:
+    conversation = Conversation()
+    for _ in range(60):
+        heard(conversation, 1000)
+        conversation.input.forget_silence()
+    assert conversation.input.begins == 55_000 * 24
+    conversation.apply(told.SpeechStarted(item_id="u", audio_start_ms=59_000))
+    heard(conversation, 60_000)
+    conversation.input.forget_silence()
+    conversation.apply(told.SpeechStopped(item_id="u", audio_end_ms=61_000))
+    conversation.apply(told.InputAudioBufferCommitted(item_id="u"))
+    audio = conversation.items["u"].audio
+    assert audio is not None
+    assert audio.duration_s == 2.0
+    conversation.apply(told.SpeechStopped(item_id="never started", audio_end_ms=1))
+
+
+def transcribed(item_id: str, **usage: object) -> told.TranscriptionCompleted:
+    facts = {"item_id": item_id, "transcript": "Hello.", "usage": usage or None}
+    return told.TranscriptionCompleted.model_validate(facts)
+
+
+def test_a_transcript_finds_its_item_even_if_it_comes_first_and_is_billed_once() -> None:
+    conversation = Conversation()
+    details = {"text_tokens": 1, "audio_tokens": 17}
+    conversation.apply(transcribed("u", type="tokens", input_tokens=18, output_tokens=9, input_token_details=details))
+    conversation.apply(transcribed("u", type="tokens", input_tokens=18, output_tokens=9, input_token_details=details))
+    conversation.apply(told.InputAudioBufferCommitted(item_id="u"))
+    assert conversation.items["u"].transcript == "Hello."
+    conversation.apply(told.InputAudioBufferCommitted(item_id="v"))
+    conversation.apply(transcribed("v", type="duration", seconds=2.5))
+    conversation.apply(transcribed("v"))
+    assert conversation.items["v"].transcript == "Hello."
+    assert conversation.transcription == Usage(text_in=1, audio_in=17, text_out=9)
+    assert conversation.transcribed_s == 2.5
+
+
+def test_telephone_sound_is_heard_at_the_stages_rate() -> None:
+    conversation = Conversation(ULAW)
+    conversation.apply(sound(bytes(8000)))
+    assert abs(len(end(conversation, done()).audio) - 24_000) < 5

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-import pybase64
-
-from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.audio.formats import PCM16, Format
+from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import ProtocolError
 from tau_stage.protocol import bodies
 from tau_stage.protocol import server_events as told
-from tau_stage.protocol.items import Item
-from tau_stage.protocol.usage import Usage
+from tau_stage.protocol.entries import Entry, Growing, ToolCall, call_of
+from tau_stage.protocol.input import InputBuffer
+from tau_stage.protocol.usage import InputDetails, Usage
 
 Status = Literal["completed", "cancelled", "incomplete", "failed"]
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    """A tool the model wants run; ``arguments`` is its JSON, as the model wrote it."""
-
-    call_id: str
-    name: str
-    arguments: str
+STATUSES: tuple[Status, ...] = ("completed", "cancelled", "incomplete", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,49 +90,45 @@ class Ended:
 Change = Began | Sounded | Worded | Ended
 
 
-@dataclass(slots=True)
-class Growing:
-    """A response that is still coming in. Sound is a bytearray, so that it grows in linear time."""
-
-    sound: bytearray = field(default_factory=bytearray)
-    given: int = 0
-    spoken: list[str] = field(default_factory=list)
-    written: list[str] = field(default_factory=list)
-
-    def grow(self, delta: str) -> bytes:
-        """Add one delta, decoded on its own, and give back the whole samples not given before.
-
-        Raises:
-            ProtocolError: The delta is not base64.
-        """
-        try:
-            self.sound += pybase64.b64decode(delta, validate=True)
-        except ValueError as error:
-            raise ProtocolError("theirs", f"an audio delta of {len(delta)} characters is not base64") from error
-        start, self.given = self.given, len(self.sound) // 2 * 2
-        return bytes(memoryview(self.sound)[start : self.given])
-
-
 class Conversation:
     """Items, responses and usage of one session, as the server told them.
 
+    Args:
+        form: How the server's sound travels.
+        keeps_audio: Whether items keep their sound; without, memory does not grow with what is said.
+
     Attributes:
         items: By id, in the order of the conversation.
+        input: What was appended and is no item yet.
         usage: Sum over all responses, each counted once.
+        transcription: Sum over all transcripts of the input, each counted once.
+        transcribed_s: Seconds of input whose transcription is billed by time.
         unknown: How often each event type came that this version does not know.
     """
 
-    def __init__(self) -> None:
-        self.items: dict[str, Item] = {}
+    def __init__(self, form: Format = PCM16, *, keeps_audio: bool = True) -> None:
+        self.form = form
+        self.items: dict[str, Entry] = {}
+        self.input = InputBuffer()
         self.usage = Usage()
+        self.transcription = Usage()
+        self.transcribed_s = 0.0
         self.unknown: Counter[str] = Counter()
-        self._growing: dict[str, Growing] = {}
+        self._keeps_audio = keeps_audio
+        self._growing: dict[str, dict[str, Growing]] = {}
         self._finished: set[str] = set()
+        self._early: dict[str, str] = {}
+        self._transcribed: set[tuple[str, int]] = set()
 
     @property
     def active(self) -> tuple[str, ...]:
         """Ids of the responses that are still coming in."""
         return tuple(self._growing)
+
+    def remember(self, item_id: str, audio: Pcm) -> None:
+        """Keep the sound of an item that we made."""
+        if self._keeps_audio and item_id in self.items:
+            self.items[item_id] = replace(self.items[item_id], audio=audio)
 
     def apply(self, event: told.ServerEvent) -> Change | None:
         """Take in one event and say what changed for a listener, if anything.
@@ -152,56 +140,105 @@ class Conversation:
             return None
         match event:
             case told.AudioDelta():
-                samples = self._response(event.response_id).grow(event.delta)
-                return Sounded(event.response_id, event.item_id, Pcm(samples, RATE)) if samples else None
+                audio = self._part(event.response_id, event.item_id).grow(event.delta)
+                return Sounded(event.response_id, event.item_id, audio) if audio else None
             case told.TranscriptDelta():
-                self._response(event.response_id).spoken.append(event.delta)
+                self._part(event.response_id, event.item_id).spoken.append(event.delta)
                 return Worded(event.response_id, event.item_id, event.delta, spoken=True)
             case told.TextDelta():
-                self._response(event.response_id).written.append(event.delta)
+                self._part(event.response_id, event.item_id).written.append(event.delta)
                 return Worded(event.response_id, event.item_id, event.delta, spoken=False)
             case told.ResponseCreated():
-                self._response(event.response.id)
+                self._growing.setdefault(event.response.id, {})
                 return Began(event.response.id)
             case told.ResponseDone():
                 return self._end(event.response)
+            case _:
+                self._note(event)
+        return None
+
+    def _note(self, event: told.ServerEvent) -> None:
+        match event:
             case told.UnknownEvent():
                 self.unknown[event.type] += 1
             case told.ConversationItemAdded() | told.ConversationItemDone() | told.ConversationItemCreated():
-                self._place(event.item, event.previous_item_id)
+                self._place(Entry.of(event.item), event.previous_item_id)
             case told.ConversationItemTruncated():
-                self._truncate(event.item_id)
+                self._change(event.item_id, lambda entry: entry.cut(event.audio_end_ms))
             case told.ConversationItemDeleted():
                 self.items.pop(event.item_id, None)
+            case told.InputAudioBufferCommitted():
+                self._commit(event.item_id)
+            case told.InputAudioBufferCleared():
+                self.input.clear()
+            case told.SpeechStarted():
+                self.input.started(event.item_id, event.audio_start_ms)
+            case told.SpeechStopped():
+                self.input.stopped(event.item_id, event.audio_end_ms)
+            case told.TranscriptionCompleted():
+                self._transcript(event)
             case _:
                 pass
-        return None
 
-    def _response(self, response_id: str) -> Growing:
-        return self._growing.setdefault(response_id, Growing())
+    def _part(self, response_id: str, item_id: str) -> Growing:
+        parts = self._growing.setdefault(response_id, {})
+        if item_id not in parts:
+            parts[item_id] = Growing.in_format(self.form)
+        return parts[item_id]
 
-    def _place(self, item: Item, previous_item_id: str | None) -> None:
-        if item.id in self.items or previous_item_id not in self.items:
-            self.items[item.id] = item
+    def _change(self, item_id: str, how: Callable[[Entry], Entry]) -> None:
+        if item_id in self.items:
+            self.items[item_id] = how(self.items[item_id])
+
+    def _place(self, entry: Entry, previous_item_id: str | None) -> None:
+        if early := self._early.pop(entry.id, None):
+            entry = replace(entry, transcript=early)
+        if entry.id in self.items:
+            self.items[entry.id] = self.items[entry.id].after(entry)
+        elif previous_item_id not in self.items:
+            self.items[entry.id] = entry
+        else:
+            before = list(self.items.items())
+            at = next(number for number, (key, _) in enumerate(before, 1) if key == previous_item_id)
+            self.items = dict([*before[:at], (entry.id, entry), *before[at:]])
+
+    def _commit(self, item_id: str) -> None:
+        heard_ms = self.input.heard_ms(item_id)
+        audio = self.input.committed(item_id)
+        kept = audio if self._keeps_audio else None
+        self._place(Entry(item_id, "message", "user", "completed", audio=kept, heard_ms=heard_ms), None)
+
+    def _transcript(self, event: told.TranscriptionCompleted) -> None:
+        if event.item_id in self.items:
+            self._change(event.item_id, lambda entry: replace(entry, transcript=event.transcript))
+        else:
+            self._early[event.item_id] = event.transcript
+        key = (event.item_id, event.content_index)
+        if event.usage is None or key in self._transcribed:
             return
-        before = list(self.items.items())
-        at = next(number for number, (key, _) in enumerate(before, 1) if key == previous_item_id)
-        self.items = dict([*before[:at], (item.id, item), *before[at:]])
-
-    def _truncate(self, item_id: str) -> None:
-        if item := self.items.get(item_id):
-            parts = tuple(part.model_copy(update={"transcript": None}) for part in item.content or ())
-            self.items[item_id] = item.model_copy(update={"content": parts})
+        self._transcribed.add(key)
+        self.transcribed_s += event.usage.seconds
+        read = event.usage.input_token_details or InputDetails(text_tokens=event.usage.input_tokens)
+        self.transcription += Usage(
+            text_in=read.text_tokens, audio_in=read.audio_tokens, text_out=event.usage.output_tokens
+        )
 
     def _end(self, response: bodies.WireResponse) -> Ended | None:
         if response.id in self._finished:
             return None
         self._finished.add(response.id)
-        growing = self._growing.pop(response.id, None) or Growing()
+        parts = self._growing.pop(response.id, {})
+        sounds = {item_id: part.finish() for item_id, part in parts.items()}
+        for item_id, audio in sounds.items():
+            if audio:
+                self.remember(item_id, audio)
         usage = Usage.from_wire(response.usage) if response.usage else Usage()
         self.usage += usage
         details = response.status_details
         error = details.error if details else None
+        spoken = "".join(word for part in parts.values() for word in part.spoken)
+        written = "".join(word for part in parts.values() for word in part.written)
+        calls = (call_of(item) for item in response.output)
         return Ended(
             response.id,
             Response(
@@ -209,14 +246,10 @@ class Conversation:
                 status=_status(response.status),
                 reason=(error.code or error.type) if error else details.reason if details else None,
                 message=error.message if error else "",
-                transcript="".join(growing.spoken) or _said(response.output),
-                text="".join(growing.written) or _written(response.output),
-                audio=Pcm(bytes(memoryview(growing.sound)[: growing.given]), RATE),
-                calls=tuple(
-                    ToolCall(item.call_id or "", item.name or "", item.arguments or "")
-                    for item in response.output
-                    if item.type == "function_call"
-                ),
+                transcript=spoken or "".join(Entry.of(item).transcript for item in response.output),
+                text=written or "".join(Entry.of(item).text for item in response.output),
+                audio=Pcm.join(sounds.values()),
+                calls=tuple(call for call in calls if call),
                 item_ids=tuple(item.id for item in response.output),
                 usage=usage,
                 metadata=response.metadata or {},
@@ -225,15 +258,7 @@ class Conversation:
 
 
 def _status(told_status: str) -> Status:
-    for known in ("completed", "cancelled", "incomplete", "failed"):
+    for known in STATUSES:
         if told_status == known:
             return known
     raise ProtocolError("theirs", f"a response ended with the unknown status {told_status!r}")
-
-
-def _said(output: tuple[Item, ...]) -> str:
-    return "".join(part.transcript or "" for item in output for part in item.content or ())
-
-
-def _written(output: tuple[Item, ...]) -> str:
-    return "".join(part.text or "" for item in output for part in item.content or ())

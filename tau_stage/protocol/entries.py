@@ -1,0 +1,130 @@
+"""What a conversation is made of, as a client keeps it: entries whole, and what is still growing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import pybase64
+
+from tau_stage.audio.formats import Decoder, Format
+from tau_stage.audio.pcm import Pcm
+from tau_stage.errors import ProtocolError
+from tau_stage.protocol.items import Item
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A tool the model wants run; ``arguments`` is its JSON, as the model wrote it."""
+
+    call_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One item of a conversation.
+
+    Attributes:
+        id: Its id.
+        type: ``message``, ``function_call``, ``function_call_output``, or what the server calls it.
+        role: Of a message.
+        status: ``in_progress``, ``completed`` or ``incomplete``.
+        text: Written words.
+        transcript: Spoken words.
+        audio: Its sound, where it is known and kept.
+        call: The tool call it is.
+        output: The tool's output it is.
+        heard_ms: Where in the input it was heard, in milliseconds: begin and end.
+    """
+
+    id: str
+    type: str
+    role: str | None = None
+    status: str | None = None
+    text: str = ""
+    transcript: str = ""
+    audio: Pcm | None = None
+    call: ToolCall | None = None
+    output: str | None = None
+    heard_ms: tuple[int, int | None] | None = None
+
+    @classmethod
+    def of(cls, item: Item) -> Entry:
+        """An item as the wire tells it.
+
+        >>> Entry.of(Item(id="i", type="function_call", name="light", call_id="c", arguments="{}")).call
+        ToolCall(call_id='c', name='light', arguments='{}')
+        """
+        parts = item.content or ()
+        return cls(
+            id=item.id,
+            type=item.type,
+            role=item.role,
+            status=item.status,
+            text="".join(part.text or "" for part in parts),
+            transcript="".join(part.transcript or "" for part in parts),
+            call=call_of(item),
+            output=item.output,
+        )
+
+    def after(self, later: Entry) -> Entry:
+        """This entry with what the server has told since; what it leaves out is kept."""
+        return replace(
+            later,
+            text=later.text or self.text,
+            transcript=later.transcript or self.transcript,
+            audio=later.audio or self.audio,
+            heard_ms=later.heard_ms or self.heard_ms,
+        )
+
+    def cut(self, audio_end_ms: int) -> Entry:
+        """The entry after a truncation: its sound ends there, and the server has dropped the transcript."""
+        audio = self.audio[: audio_end_ms * self.audio.rate // 1000] if self.audio else None
+        return replace(self, audio=audio, transcript="")
+
+
+def call_of(item: Item) -> ToolCall | None:
+    """The tool call that an item is, if it is one."""
+    if item.type != "function_call":
+        return None
+    return ToolCall(item.call_id or "", item.name or "", item.arguments or "")
+
+
+Part = Literal["spoken", "written"]
+
+
+@dataclass(slots=True)
+class Growing:
+    """An item of a response that is still coming in. Sound is kept in pieces, so that it grows in linear time."""
+
+    decoder: Decoder
+    sounds: list[Pcm] = field(default_factory=list)
+    spoken: list[str] = field(default_factory=list)
+    written: list[str] = field(default_factory=list)
+
+    @classmethod
+    def in_format(cls, form: Format) -> Growing:
+        """Nothing yet."""
+        return cls(form.decoder())
+
+    def grow(self, delta: str) -> Pcm:
+        """Add one delta, decoded on its own, and give back the whole samples it completes.
+
+        Raises:
+            ProtocolError: The delta is not base64.
+        """
+        try:
+            data = pybase64.b64decode(delta, validate=True)
+        except ValueError as error:
+            raise ProtocolError("theirs", f"an audio delta of {len(delta)} characters is not base64") from error
+        sound = self.decoder.feed(data)
+        if sound:
+            self.sounds.append(sound)
+        return sound
+
+    def finish(self) -> Pcm:
+        """All of its sound."""
+        self.sounds.append(self.decoder.finish())
+        return Pcm.join(self.sounds)
