@@ -33,7 +33,7 @@ class Cost:
 
     Attributes:
         tokens: By kind.
-        dollars: By kind, for the kinds whose price is known.
+        by_kind: Dollars by kind, for the kinds whose price is known.
         unpriced: Kinds with tokens whose price is not known.
 
     >>> price(Usage(audio_out=91, text_out=30), "gpt-realtime-2.1").total
@@ -43,14 +43,14 @@ class Cost:
     """
 
     tokens: Usage = field(default_factory=Usage)
-    dollars: dict[str, Decimal] = field(default_factory=dict)
+    by_kind: dict[str, Decimal] = field(default_factory=dict)
     unpriced: frozenset[str] = frozenset()
 
     def __add__(self, other: Cost) -> Cost:
-        kinds = self.dollars.keys() | other.dollars.keys()
+        kinds = self.by_kind.keys() | other.by_kind.keys()
         return Cost(
             self.tokens + other.tokens,
-            {kind: self.dollars.get(kind, Decimal(0)) + other.dollars.get(kind, Decimal(0)) for kind in kinds},
+            {kind: self.by_kind.get(kind, Decimal(0)) + other.by_kind.get(kind, Decimal(0)) for kind in kinds},
             self.unpriced | other.unpriced,
         )
 
@@ -74,10 +74,15 @@ class Cost:
         """All dollars."""
         return self._sum(KINDS)
 
+    @property
+    def dollars(self) -> Decimal | None:
+        """All dollars, by another name: ``session.usage.dollars``."""
+        return self.total
+
     def _sum(self, kinds: tuple[str, ...]) -> Decimal | None:
         if self.unpriced.intersection(kinds):
             return None
-        return sum((self.dollars.get(kind, Decimal(0)) for kind in kinds), Decimal(0))
+        return sum((self.by_kind.get(kind, Decimal(0)) for kind in kinds), Decimal(0))
 
 
 def price(usage: Usage, model: str, provider: str = "openai") -> Cost:

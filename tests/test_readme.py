@@ -58,7 +58,7 @@ def test_the_program_converses() -> None:
     (program,) = (block for kind, block in BLOCKS if kind == "python")
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert re.fullmatch(r".+\. \d\.\d s \d+ tokens\n", done.stdout)
+    assert re.fullmatch(r".+\. \d\.\d s 0\.\d+ dollars\n", done.stdout)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from typing import Any
 
 import anyio
@@ -67,7 +68,8 @@ async def test_a_turn_gives_words_sound_usage_and_the_time_to_the_first_sound() 
         assert response.status == "completed"
         assert response.transcript == "Hello there."
         assert response.audio == tone("ash", "Hello there.")
-        assert response.usage == session.usage
+        assert response.usage == session.usage.tokens
+        assert session.usage.dollars == Decimal("0.0001126")
         assert response.first_audio_s is not None
         assert session.id.startswith("sess_")
         assert session.warnings == []
@@ -224,9 +226,9 @@ async def test_a_server_that_stops_reading_is_given_up() -> None:
     async with scripted() as (session, _):
         append = InputAudioBufferAppend(event_id="e", audio="AAAA")
         for _ in range(QUEUED_FRAMES):
-            await session.send(append)
+            await session.wire.send(append)
         with pytest.raises(Timeout, match="reading by the server within 3 s"):
-            await session.send(append)
+            await session.wire.send(append)
 
 
 async def test_a_server_that_breaks_the_protocol_is_left() -> None:
@@ -281,7 +283,7 @@ async def test_a_failure_in_the_block_comes_out_as_itself() -> None:
 
 async def test_what_the_protocol_never_answers_is_sent_and_forgotten() -> None:
     async with in_session() as session:
-        await session.send(ResponseCancel(event_id="evt_x"))
+        await session.wire.send(ResponseCancel(event_id="evt_x"))
         assert (await speak(session)).status == "completed"
 
 

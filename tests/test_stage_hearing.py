@@ -97,7 +97,7 @@ async def test_without_a_next_speaker_all_hear_at_once() -> None:
 async def test_a_next_speaker_that_is_stuck_holds_the_others_up_for_two_seconds_only() -> None:
     hearers = Hearers("bob", "cid")
     for _ in range(16):
-        await hearers.sessions["bob"]._transport.send(b"stuck")
+        await hearers.sessions["bob"].raw.send(b"stuck")
     began = anyio.current_time()
     times: list[float] = []
     hearers.news = Noted(times)

@@ -164,6 +164,43 @@ class SessionConfig(Strict):
     include: tuple[str, ...] | None = None
 
 
+AUDIO_WISHES = {
+    "voice": ("output", "voice"),
+    "speed": ("output", "speed"),
+    "output_format": ("output", "format"),
+    "input_format": ("input", "format"),
+    "turn_detection": ("input", "turn_detection"),
+    "transcription": ("input", "transcription"),
+    "noise_reduction": ("input", "noise_reduction"),
+}
+"""Short names of what stands deep in a session."""
+
+
+def session_config(**wishes: Any) -> SessionConfig:
+    """A session of what is wished for; what is not named is left to the server, and None turns a thing off.
+
+    Args:
+        **wishes: Fields of ``SessionConfig``, and ``voice``, ``speed``, ``turn_detection`` (a name or its fields),
+            ``transcription`` (a model or its fields), ``noise_reduction``, ``input_format``, ``output_format``.
+
+    Raises:
+        ValidationError: A wish has no such field or value.
+
+    >>> told = session_config(voice="ash", turn_detection="server_vad").model_dump(exclude_unset=True)
+    >>> told["audio"]["input"]["turn_detection"]
+    {'type': 'server_vad'}
+    """
+    named = {"turn_detection": "type", "transcription": "model", "noise_reduction": "type"}
+    audio: dict[str, dict[str, Any]] = {}
+    for wish, (side, key) in AUDIO_WISHES.items():
+        if wish in wishes:
+            value = wishes.pop(wish)
+            audio.setdefault(side, {})[key] = (
+                {named[wish]: value} if isinstance(value, str) and wish in named else value
+            )
+    return SessionConfig.model_validate({"type": "realtime", **wishes} | ({"audio": audio} if audio else {}))
+
+
 def conducted(
     *,
     voice: str,
@@ -177,17 +214,16 @@ def conducted(
     >>> conducted(voice="ash").model_dump(exclude_unset=True)["audio"]["output"]["voice"]
     'ash'
     """
-    sound = {"format": PcmFormat(rate=24000), "voice": voice} | ({"speed": speed} if speed is not None else {})
-    rest = {"max_output_tokens": max_output_tokens} if max_output_tokens is not None else {}
-    return SessionConfig(
-        type="realtime",
+    form = {"type": "audio/pcm", "rate": 24000}
+    given = {"speed": speed, "max_output_tokens": max_output_tokens}
+    return session_config(
+        voice=voice,
         instructions=instructions,
         output_modalities=(output,),
-        audio=Audio(
-            input=AudioInput(format=PcmFormat(rate=24000), turn_detection=None),
-            output=AudioOutput.model_validate(sound),
-        ),
-        **rest,
+        input_format=form,
+        output_format=form,
+        turn_detection=None,
+        **{wish: value for wish, value in given.items() if value is not None},
     )
 
 

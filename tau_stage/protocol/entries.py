@@ -69,6 +69,12 @@ class Entry:
             output=item.output,
         )
 
+    @classmethod
+    def with_sound(cls, item: Item, form: Format) -> Entry:
+        """An item as ``retrieved`` tells it: with its sound, in the format it travels in."""
+        data = b"".join(pybase64.b64decode(part.audio) for part in item.content or () if part.audio)
+        return replace(cls.of(item), audio=form.decode(data) or None)
+
     def after(self, later: Entry) -> Entry:
         """This entry with what the server has told since; what it leaves out is kept."""
         return replace(

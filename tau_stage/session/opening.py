@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 from pydantic import SecretStr
 
+from tau_stage.audio.formats import PCM16, Format
 from tau_stage.errors import lone
 from tau_stage.protocol import config, endpoints
+from tau_stage.protocol.dialects import GA, Dialect
 from tau_stage.session.session import Session
+from tau_stage.session.tools import Tool
 from tau_stage.session.waiting import Deadlines
 from tau_stage.transport import Transport, dial
 
@@ -21,7 +24,15 @@ DEFAULT_MODEL = "gpt-realtime-2.1-mini"
 
 @asynccontextmanager
 async def open_session(
-    transport: Transport, wanted: config.SessionConfig, *, name: str = "session", deadlines: Deadlines | None = None
+    transport: Transport,
+    wanted: config.SessionConfig,
+    *,
+    name: str = "session",
+    deadlines: Deadlines | None = None,
+    dialect: Dialect = GA,
+    prices: str = "openai",
+    tools: Sequence[Tool] = (),
+    keeps_audio: bool = True,
 ) -> AsyncIterator[Session]:
     """A session over a transport that is already open, for as long as the block runs.
 
@@ -30,12 +41,27 @@ async def open_session(
         wanted: The session to ask for.
         name: For messages.
         deadlines: How long to wait for what.
+        dialect: How the server spells events.
+        prices: Whose price list counts.
+        tools: What the model may call.
+        keeps_audio: Whether the conversation keeps its sound.
 
     Raises:
         ConnectFailed: The server refused in-band.
         SessionError: The server did not answer as it must.
     """
-    session = Session(transport, name=name, deadlines=deadlines)
+    forms = [format_of(wanted, side) for side in ("input", "output")]
+    session = Session(
+        transport,
+        name=name,
+        deadlines=deadlines,
+        dialect=dialect,
+        heard_as=forms[0],
+        spoken_as=forms[1],
+        tools=tools,
+        prices=prices,
+        keeps_audio=keeps_audio,
+    )
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(session.listen)
@@ -88,6 +114,12 @@ async def create_session(
         open_session(transport, wanted, name=name, deadlines=deadlines) as session,
     ):
         yield session
+
+
+def format_of(wanted: config.SessionConfig, side: str) -> Format:
+    """How sound is to travel, as a session is asked for; 24 kHz PCM where it is not said."""
+    form = getattr(getattr(wanted.audio, side, None), "format", None)
+    return PCM16 if form is None else Format(form.type, getattr(form, "rate", 8_000))
 
 
 def key_for(place: endpoints.Endpoint) -> str | None:

@@ -1,60 +1,103 @@
-"""One open conversation with one realtime model: requests out, answers in, one reader."""
+"""One open conversation with one realtime model. The Python tau."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from itertools import count
 from typing import Any, Literal
 
 import anyio
+import pybase64
 
-from tau_stage.audio.pcm import Pcm
-from tau_stage.errors import ConnectFailed, ProtocolError, SessionClosed, SessionError, Timeout
-from tau_stage.protocol import bodies, config
+from tau_stage.audio.formats import PCM16, Format
+from tau_stage.cost import Cost, price
+from tau_stage.errors import ProtocolError, SessionClosed, SessionError
 from tau_stage.protocol import client_events as ask
+from tau_stage.protocol import config
 from tau_stage.protocol import server_events as told
-from tau_stage.protocol.conversation import Conversation, Ended, Response
+from tau_stage.protocol.conversation import Change, Conversation, Ended, Response, Sounded
+from tau_stage.protocol.dialects import GA, Dialect
+from tau_stage.protocol.entries import Entry
 from tau_stage.protocol.items import (
     AssistantMessage,
     ClientItem,
+    FunctionCallOutput,
     InputAudio,
-    InputText,
     Item,
     OutputText,
     SystemMessage,
     UserMessage,
 )
-from tau_stage.protocol.requests import EVENT_KEY, Request, Requests, request_of
-from tau_stage.protocol.usage import Usage
-from tau_stage.session.waiting import Deadlines, Receipt, Speaking, refusal
+from tau_stage.protocol.requests import EVENT_KEY
+from tau_stage.session import interruption
+from tau_stage.session.arguments import Sound, differences, sound_of, words_of
+from tau_stage.session.errands import Errands
+from tau_stage.session.playback import Playback
+from tau_stage.session.tools import Tool, follow_up
+from tau_stage.session.waiting import Deadlines, Speaking
+from tau_stage.session.watching import Gallery, Lookout, Watch
+from tau_stage.session.wire import Wire
 from tau_stage.transport import Transport
+
+Status = Literal["idle", "listening", "thinking", "speaking", "closed"]
 
 
 class Session:
-    """One open conversation. Made by ``create_session`` or ``open_session``; read by one task.
+    """One conversation. Made by ``create_session`` or ``open_session``; read by one task.
+
+    Args:
+        transport: Open.
+        name: For messages; in a scene, the player's name.
+        deadlines: How long to wait for what.
+        dialect: How the server spells events.
+        heard_as: How sound travels to the server.
+        spoken_as: How sound travels from it.
+        tools: What the model may call, by name.
+        prices: Whose price list counts.
+        keeps_audio: Whether the conversation keeps its sound.
 
     Attributes:
-        name: For messages; in a scene, the player's name.
+        name: As given.
         conversation: What the server has told so far.
         session: The server's effective session.
         warnings: What the server understood otherwise than asked.
+        deadlines: How long it waits for what.
+        wire: Its end of the socket: events without a method of their own, answers awaited later.
     """
 
-    def __init__(self, transport: Transport, *, name: str = "session", deadlines: Deadlines | None = None) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        name: str = "session",
+        deadlines: Deadlines | None = None,
+        dialect: Dialect = GA,
+        heard_as: Format = PCM16,
+        spoken_as: Format = PCM16,
+        tools: Sequence[Tool] = (),
+        prices: str = "openai",
+        keeps_audio: bool = True,
+    ) -> None:
         self.name = name
-        self.conversation = Conversation()
+        self.conversation = Conversation(spoken_as, keeps_audio=keeps_audio)
         self.session: Mapping[str, Any] = {}
         self.warnings: list[str] = []
-        self._transport = transport
-        self._deadlines = deadlines or Deadlines()
-        self._requests = Requests()
-        self._receipts: dict[str, Receipt] = {}
-        self._speaking: dict[str, Speaking] = {}
+        self.deadlines = deadlines or Deadlines()
+        self._heard_as = heard_as
+        self._prices = prices
+        self._tools = {tool.name: tool for tool in tools}
         self._numbers = count(1)
-        self._sending = anyio.Lock()
-        self._created = Receipt(Request("", "session.created"))
-        self._last_error: bodies.ServerError | None = None
-        self._closed: SessionError | None = None
+        self._events: Gallery[told.ServerEvent] = Gallery()
+        self._responses: Gallery[Response] = Gallery()
+        self._lookout = Lookout()
+        self._playback: Playback | None = None
+        self._listening = False
+        self._errands = Errands()
+        self.wire = Wire(transport, self._take_in, name=name, deadlines=self.deadlines, dialect=dialect)
+
+    # ---- what it is
 
     @property
     def id(self) -> str:
@@ -62,14 +105,32 @@ class Session:
         return str(self.session.get("id", ""))
 
     @property
-    def usage(self) -> Usage:
-        """Tokens of all responses so far, each counted once."""
-        return self.conversation.usage
-
-    @property
     def is_open(self) -> bool:
         """Whether requests can still be made."""
-        return self._closed is None
+        return self.wire.closed is None
+
+    @property
+    def usage(self) -> Cost:
+        """Tokens and dollars so far: each response once, and the transcription of the input."""
+        spent = price(self.conversation.usage, str(self.session.get("model") or ""), self._prices)
+        heard = ((self.session.get("audio") or {}).get("input") or {}).get("transcription") or {}
+        return spent + price(self.conversation.transcription, str(heard.get("model") or ""), self._prices)
+
+    @property
+    def status(self) -> Status:
+        """What the model is doing: ``speaking`` from its first sound until a listener has heard it all."""
+        if not self.is_open:
+            return "closed"
+        if self._listening:
+            return "listening"
+        if self._playback and self._playback.is_playing(anyio.current_time()):
+            return "speaking"
+        return "thinking" if self.conversation.active else "idle"
+
+    @property
+    def raw(self) -> Transport:
+        """The socket's own ``send`` and ``receive``; what is received there, the session does not see."""
+        return self.wire.transport
 
     # ---- the conversation
 
@@ -80,55 +141,193 @@ class Session:
             ValueError: The text is empty.
             SessionError: Refused, closed or not answered in time.
         """
-        return await self._create(SystemMessage(id=self._fresh("item"), content=(_words(text),)))
+        return await self.create(SystemMessage(id=self.fresh("item"), content=(words_of(text),)))
 
     async def user(self, text: str) -> Item:
         """Say something to the model: a user message of words."""
-        return await self._create(UserMessage(id=self._fresh("item"), content=(_words(text),)))
+        return await self.create(UserMessage(id=self.fresh("item"), content=(words_of(text),)))
 
     async def assistant(self, text: str) -> Item:
         """Make the model believe that it said something."""
-        words = OutputText(text=_words(text).text)
-        return await self._create(AssistantMessage(id=self._fresh("item"), content=(words,)))
+        words = OutputText(text=words_of(text).text)
+        return await self.create(AssistantMessage(id=self.fresh("item"), content=(words,)))
 
-    async def create_audio(self, audio: Pcm, transcript: str | None = None) -> Item:
+    async def create_audio(self, audio: Sound, transcript: str | None = None) -> Item:
         """Let the model hear something: a user message of sound.
 
         Args:
-            audio: Not empty, at the session's input rate.
+            audio: Not empty.
             transcript: Kept with the item; the model does not read it.
         """
-        if not audio:
+        sound = sound_of(audio)
+        if not sound:
             raise ValueError("there is no audio to hear")
-        heard = InputAudio(audio=audio.base64.decode("ascii"), **({"transcript": transcript} if transcript else {}))
-        return await self._create(UserMessage(id=self._fresh("item"), content=(heard,)))
+        coded = pybase64.b64encode(self._heard_as.encode(sound)).decode("ascii")
+        heard = InputAudio(audio=coded, **({"transcript": transcript} if transcript else {}))
+        item = await self.create(UserMessage(id=self.fresh("item"), content=(heard,)))
+        self.conversation.remember(item.id, sound)
+        return item
 
-    async def _create(self, item: ClientItem) -> Item:
-        event = ask.ConversationItemCreate(event_id=self._fresh("evt"), item=item)
-        answer = await self.request(event)
+    async def create(self, item: ClientItem, previous_item_id: str | None = None) -> Item:
+        """Put any item into the conversation."""
+        where = {} if previous_item_id is None else {"previous_item_id": previous_item_id}
+        answer = await self.request(ask.ConversationItemCreate(event_id=self.fresh("evt"), item=item, **where))
         if isinstance(answer, told.ConversationItemAdded | told.ConversationItemDone | told.ConversationItemCreated):
             return answer.item
         raise ProtocolError("theirs", f"an item was answered with {answer.type}")
 
-    async def response(self, **options: Any) -> Response:
-        """Let the model speak and wait until it has.
+    async def retrieve(self, item_id: str) -> Entry:
+        """An item as the server has it, with its sound."""
+        answer = await self.request(ask.ConversationItemRetrieve(event_id=self.fresh("evt"), item_id=item_id))
+        if not isinstance(answer, told.ConversationItemRetrieved):
+            raise ProtocolError("theirs", f"a retrieval was answered with {answer.type}")
+        form = self.conversation.form if answer.item.role == "assistant" else self._heard_as
+        return Entry.with_sound(answer.item, form)
+
+    async def delete_conversation_item(self, item_id: str) -> None:
+        """Take an item out of the conversation."""
+        await self.request(ask.ConversationItemDelete(event_id=self.fresh("evt"), item_id=item_id))
+
+    async def truncate(self, item_id: str, audio_end_ms: int, content_index: int = 0) -> None:
+        """Cut what the model said where the listener stopped listening.
 
         Args:
-            **options: Fields of ``ResponseConfig`` (OpenAI API reference, ``response.create``).
+            item_id: The model's message.
+            audio_end_ms: Milliseconds that were heard.
+            content_index: Which part of it.
+        """
+        await self.request(
+            ask.ConversationItemTruncate(
+                event_id=self.fresh("evt"), item_id=item_id, content_index=content_index, audio_end_ms=audio_end_ms
+            )
+        )
+
+    async def update(self, **wishes: Any) -> Mapping[str, Any]:
+        """Change the session; takes what ``create_session`` takes. Only what is named changes.
+
+        Returns:
+            The session as it is now.
+        """
+        if "tools" in wishes:
+            tools = [Tool.of(tool) for tool in wishes.pop("tools")]
+            self._tools = {tool.name: tool for tool in tools}
+            wishes["tools"] = tuple(tool.told for tool in tools)
+        wanted = config.session_config(**wishes)
+        await self.request(ask.SessionUpdate(event_id=self.fresh("evt"), session=wanted))
+        return self.session
+
+    # ---- live input
+
+    async def append_input_audio_buffer(self, audio: Sound) -> None:
+        """Send sound while it is being made. Nothing is answered; turn detection may start a turn."""
+        sound = sound_of(audio)
+        if not sound:
+            return
+        coded = pybase64.b64encode(self._heard_as.encode(sound)).decode("ascii")
+        await self.wire.write(ask.InputAudioBufferAppend(event_id=self.fresh("evt"), audio=coded).encode())
+        self.conversation.input.append(sound)
+        if self.turn_detection:
+            self.conversation.input.forget_silence()
+
+    async def commit_input_audio_buffer(self) -> str:
+        """Make a user message of what was sent; push to talk ends with this.
+
+        Returns:
+            The message's id.
+
+        Raises:
+            ModelRefused: There is less than 100 ms.
+        """
+        answer = await self.request(ask.InputAudioBufferCommit(event_id=self.fresh("evt")))
+        return answer.item_id if isinstance(answer, told.InputAudioBufferCommitted) else ""
+
+    async def clear_input_audio_buffer(self) -> None:
+        """Forget what was sent."""
+        await self.request(ask.InputAudioBufferClear(event_id=self.fresh("evt")))
+
+    @property
+    def turn_detection(self) -> str | None:
+        """How the server finds turns: ``server_vad``, ``semantic_vad``, or None where the caller does."""
+        heard = (self.session.get("audio") or {}).get("input") or {}
+        return (heard.get("turn_detection") or {}).get("type")
+
+    # ---- responses
+
+    async def response(self, **options: Any) -> Response:
+        """Let the model speak and wait until it has; tools it calls are run, and it speaks on with their outputs.
+
+        Args:
+            **options: Fields of ``ResponseConfig`` (OpenAI API reference, ``response.create``): ``conversation``,
+                ``input`` (items and references), ``instructions``, ``output_modalities``, ``tools``, ``tool_choice``,
+                ``metadata``, ``max_output_tokens``.
 
         Raises:
             SessionError: Refused, closed, or silent for too long.
         """
-        return await (await self.speak(**options)).finished()
+        response = await (await self.speak(**options)).finished()
+        return await follow_up(self, self._tools, response)
+
+    async def stream_response(self, **options: Any) -> AsyncIterator[Change]:
+        """Let the model speak: its sound (``Sounded``) and words (``Worded``) while they come, then ``Ended``."""
+        speaking = await self.speak(**options)
+        async for change in speaking:
+            yield change
+        response = await speaking.finished()
+        yield Ended(response.id, response)
 
     async def speak(self, **options: Any) -> Speaking:
-        """Let the model speak and follow it while it does; options as for ``response``."""
-        event_id = self._fresh("evt")
+        """Let the model speak and follow it while it does; options as for ``response``. Tools are the caller's."""
+        event_id = self.fresh("evt")
         metadata = {**options.pop("metadata", {}), EVENT_KEY: event_id}
         wanted = config.ResponseConfig(**options, metadata=metadata)
-        speaking = self._speaking[event_id] = Speaking(self._deadlines.response_s)
-        await self.send(ask.ResponseCreate(event_id=event_id, response=wanted))
-        return speaking
+        return await self.wire.speak(ask.ResponseCreate(event_id=event_id, response=wanted))
+
+    async def tool_output(self, call_id: str, output: str) -> Item:
+        """Answer a tool call by hand; let the model speak when all calls of its turn are answered."""
+        return await self.create(FunctionCallOutput(id=self.fresh("item"), call_id=call_id, output=output))
+
+    async def cancel_response(self, response_id: str | None = None) -> Response | None:
+        """Stop the model; None if it was not speaking.
+
+        Returns:
+            The response, as far as it came.
+        """
+        return await interruption.cancel(self, response_id)
+
+    async def interrupt(self, samples_heard: int | None = None) -> Response | None:
+        """Cut the model short: cancel what it is saying, and let it know how much of it was heard.
+
+        Args:
+            samples_heard: Samples a listener has heard of its last message, at 24 kHz; by default what would have been
+                played since its first sound came.
+
+        Returns:
+            The cancelled response; None if it was not speaking any more.
+        """
+        return await interruption.interrupt(self, self._playback, samples_heard)
+
+    # ---- watching
+
+    def events(self) -> AbstractAsyncContextManager[Watch[told.ServerEvent]]:
+        """Every server event from now on: ``async with session.events() as events: async for event in events``."""
+        return self._events.seat()
+
+    def responses(self) -> AbstractAsyncContextManager[Watch[Response]]:
+        """Every finished response from now on, turn-detected ones included."""
+        return self._responses.seat()
+
+    async def wait_for(self, kind: str, timeout_s: float | None = None) -> told.ServerEvent:
+        """The next event of a type, also if it came just before this was called.
+
+        Raises:
+            Timeout: It did not come in time.
+            SessionClosed: The session closed first.
+        """
+        limit = self.deadlines.request_s if timeout_s is None else timeout_s
+        try:
+            return await self._lookout.wait_for(kind, limit)
+        except SessionError as error:
+            raise error.about(player=self.name) from None
 
     # ---- requests
 
@@ -138,138 +337,72 @@ class Session:
         Raises:
             SessionError: Refused, closed or not answered in time.
         """
-        return await self.answer(await self.send(event))
+        return await self.wire.answer(await self.wire.send(event))
 
-    async def send(self, event: ask.ClientEvent) -> Receipt:
-        """Send an event without waiting for its answer; the socket keeps the order."""
-        request = request_of(event)
-        if request is None:
-            await self._write(event.encode())
-            return Receipt(Request(event.event_id or "", ""))
-        return await self.send_frame(event.encode(), request)
-
-    async def send_frame(self, frame: bytes, request: Request) -> Receipt:
-        """Send a frame that was built elsewhere, once for many sessions."""
-        receipt = Receipt(request)
-        self._requests.add(request)
-        self._receipts[request.event_id] = receipt
-        await self._write(frame)
-        return receipt
-
-    async def answer(self, receipt: Receipt) -> told.ServerEvent:
-        """Wait for a request's answer, until the deadline of requests."""
-        with anyio.move_on_after(self._deadlines.request_s):
-            try:
-                return await receipt.answer()
-            except SessionError as error:
-                raise error.about(player=self.name) from None
-        self._requests.forget(receipt.request)
-        self._receipts.pop(receipt.request.event_id, None)
-        raise Timeout(what=receipt.request.answer, waited_s=self._deadlines.request_s, player=self.name)
-
-    async def _write(self, frame: bytes) -> None:
-        if self._closed:
-            raise self._closed.about()
-        with anyio.move_on_after(self._deadlines.request_s):
-            async with self._sending:
-                await self._transport.send(frame)
-                return
-        raise Timeout(what="reading by the server", waited_s=self._deadlines.request_s, player=self.name)
-
-    def _fresh(self, kind: Literal["evt", "item"]) -> str:
+    def fresh(self, kind: Literal["evt", "item"]) -> str:
+        """An id that this session has not used."""
         return f"tau_{kind}_{next(self._numbers)}"
 
-    # ---- opening, listening, closing
+    # ---- its life
 
     async def begin(self, wanted: config.SessionConfig) -> None:
-        """Wait for ``session.created``, ask for the session that is wanted, and compare what the server made of it.
+        """Ask for the session that is wanted, and compare what the server made of it.
 
         Raises:
             ConnectFailed: The server refused in-band.
             SessionError: Anything else that can happen to a request.
         """
-        limit = self._deadlines.opening_s
-        try:
-            with anyio.fail_after(limit):
-                await self._created.answer()
-                answer = await self.request(ask.SessionUpdate(event_id=self._fresh("evt"), session=wanted))
-        except TimeoutError:
-            raise Timeout(what="session.created and session.updated", waited_s=limit, player=self.name) from None
-        except SessionClosed as closed:
-            raise self._refused(closed) from None
+        answer = await self.wire.begin(ask.SessionUpdate(event_id=self.fresh("evt"), session=wanted))
         if isinstance(answer, told.SessionUpdated):
             asked = wanted.model_dump(mode="json", exclude_unset=True)
-            self.warnings += _differences(asked, answer.session)
-
-    def _refused(self, closed: SessionClosed) -> ConnectFailed:
-        error = self._last_error or bodies.ServerError(code=None, message=closed.reason)
-        code, said = error.code, error.message or closed.reason
-        return ConnectFailed(reason=said, code=code, close_code=closed.code, player=self.name)
+            self.warnings += differences(asked, answer.session)
 
     async def listen(self) -> None:
-        """Read the server's events until the session closes; the session's one reader."""
-        try:
-            while True:
-                self._take_in(told.decode(await self._transport.receive()))
-        except SessionClosed as closed:
-            self._end(closed.about(player=self.name))
-        except ProtocolError as broken:
-            self._end(SessionClosed(code=1002, reason=str(broken), player=self.name))
-            await self._transport.aclose(1002, str(broken))
+        """Read until the session closes; answer what nobody asked for: tools in detected turns, barge-in."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._errands.run, self.warnings)
+            await self.wire.listen()
+            self._end(self.wire.closed or SessionClosed(code=1000, player=self.name))
+            group.cancel_scope.cancel()
 
-    def _take_in(self, event: told.ServerEvent) -> None:
-        match event:
-            case told.SessionCreated() | told.SessionUpdated():
-                self.session = event.session
-                self._created.settle(event)
-            case told.ErrorEvent():
-                self._last_error = event.error
+    def _take_in(self, event: told.ServerEvent) -> Change | None:
+        if isinstance(event, told.SessionCreated | told.SessionUpdated):
+            self.session = event.session
+        elif isinstance(event, told.SpeechStarted):
+            self._listening = True
+            self._barge_in()
+        elif isinstance(event, told.SpeechStopped):
+            self._listening = False
         change = self.conversation.apply(event)
-        if answer := self._requests.answered_by(event):
-            self._settle(answer.request, event)
-        if change and (speaking := self._speaking.get(change.response_id)):
-            speaking.tell(change)
-            if isinstance(change, Ended):
-                del self._speaking[change.response_id]
+        if isinstance(change, Sounded):
+            self._play(change)
+        elif isinstance(change, Ended):
+            self._responses.show(change.response)
+            if change.response.calls and not self.wire.follows(change.response_id):
+                self._errands.add(partial(follow_up, self, self._tools, change.response))
+        self._events.show(event)
+        self._lookout.show(event)
+        return change
 
-    def _settle(self, request: Request, event: told.ServerEvent) -> None:
-        if receipt := self._receipts.pop(request.event_id, None):
-            receipt.settle(event)
-        if speaking := self._speaking.pop(request.event_id, None):
-            if isinstance(event, told.ResponseCreated):
-                self._speaking[event.response.id] = speaking
-            elif isinstance(event, told.ErrorEvent):
-                speaking.fail(refusal(event.error))
+    def _play(self, change: Sounded) -> None:
+        if self._playback is None or self._playback.item_id != change.item_id:
+            self._playback = Playback(change.item_id, change.response_id, anyio.current_time())
+        self._playback.more(change)
+
+    def _barge_in(self) -> None:
+        """On a websocket the server cancels, and leaves it to us to say how much was heard."""
+        now = anyio.current_time()
+        if self._playback and self._playback.is_playing(now):
+            heard = self._playback.heard_samples(now)
+            self._playback.stopped_at = heard
+            self._errands.add(partial(interruption.cut, self, self._playback, heard))
 
     def _end(self, why: SessionClosed) -> None:
-        self._closed = self._closed or why
-        self._created.settle(why)
-        for receipt in self._receipts.values():
-            receipt.settle(why)
-        for speaking in self._speaking.values():
-            speaking.fail(why)
-        self._receipts.clear()
-        self._speaking.clear()
+        self._events.end()
+        self._responses.end()
+        self._lookout.end(why)
 
     async def close(self) -> None:
         """Close in order; closing twice is harmless."""
-        self._end(SessionClosed(code=1000, reason="closed by us", player=self.name))
-        with anyio.CancelScope(shield=True), anyio.move_on_after(self._deadlines.closing_s):
-            await self._transport.aclose()
-
-
-def _words(text: str) -> InputText:
-    if not text.strip():
-        raise ValueError("there are no words to say")
-    return InputText(text=text)
-
-
-def _differences(asked: Mapping[str, Any], made: Mapping[str, Any], place: str = "session") -> list[str]:
-    found = []
-    for key, wanted in asked.items():
-        got = made.get(key)
-        if isinstance(wanted, dict) and isinstance(got, dict):
-            found += _differences(wanted, got, f"{place}.{key}")
-        elif key in made and got != wanted:
-            found.append(f"the server made {place}.{key} {got!r}, asked was {wanted!r}")
-    return found
+        await self.wire.close()
+        self._end(self.wire.closed or SessionClosed(code=1000, player=self.name))

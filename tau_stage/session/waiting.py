@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
 import anyio
@@ -95,13 +94,17 @@ class Speaking:
         self._failure = why
         self._news.set()
 
-    async def __aiter__(self) -> AsyncIterator[Change]:
-        while self._response is None:
-            change = await self._next()
-            if isinstance(change, Ended):
-                self._response = replace(change.response, first_audio_s=self._first_audio_s)
-            else:
-                yield change
+    def __aiter__(self) -> Speaking:
+        return self
+
+    async def __anext__(self) -> Change:
+        if self._response is not None:
+            raise StopAsyncIteration
+        change = await self._next()
+        if isinstance(change, Ended):
+            self._response = replace(change.response, first_audio_s=self._first_audio_s)
+            raise StopAsyncIteration
+        return change
 
     async def _next(self) -> Change:
         with anyio.move_on_after(self._idle_s):

@@ -131,10 +131,10 @@ class Ear:
     async def _deliver(self, clip: Clip) -> None:
         began = anyio.current_time()
         try:
-            receipts = [await self._session.send_frame(frame, request) for frame, request in clip.frames]
+            receipts = [await self._session.wire.send_frame(frame, request) for frame, request in clip.frames]
             clip.taken.set()
             for receipt in receipts:
-                await self._session.answer(receipt)
+                await self._session.wire.answer(receipt)
         except SessionError as error:
             clip.taken.set()
             self._fail(clip, error)

@@ -46,12 +46,12 @@ async def say(
         SessionError: The line cannot be had.
     """
     words = UserMessage(id=f"line_{line.number}", content=(InputText(text=line.prompt),))
-    asked = await session.send(ConversationItemCreate(event_id=f"say_{line.number}", item=words))
+    asked = await session.wire.send(ConversationItemCreate(event_id=f"say_{line.number}", item=words))
     attempt = 1
     while True:
         response = await _attempt(session, line, sounded)
         if attempt == 1:
-            await session.answer(asked)
+            await session.wire.answer(asked)
         wait_s = _wait(response, attempt)
         if wait_s is None:
             return response, attempt

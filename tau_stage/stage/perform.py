@@ -150,7 +150,7 @@ async def _open(player: PlayerPlan, stage: Stage, opened: AsyncExitStack) -> Ses
         try:
             transport = await own.enter_async_context(stage.connect(player))
             session = await own.enter_async_context(
-                open_session(transport, wanted, name=player.name, deadlines=stage.deadlines)
+                open_session(transport, wanted, name=player.name, deadlines=stage.deadlines, keeps_audio=False)
             )
         except ModelRefused as error:
             raise ConnectFailed(reason=error.message, code=error.code).about(

@@ -47,7 +47,7 @@ def _told(billed: Iterable[Bill]) -> dict[str, Any]:
         "kinds": {
             kind: {
                 "tokens": tokens,
-                "dollars": None if kind in cost.unpriced else str(cost.dollars[kind]),
+                "dollars": None if kind in cost.unpriced else str(cost.by_kind[kind]),
             }
             for kind in KINDS
             if (tokens := getattr(cost.tokens, kind))

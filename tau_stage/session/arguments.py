@@ -1,0 +1,53 @@
+"""What a session is given by its caller, in the shapes the protocol wants, and how the server's answer differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pybase64
+
+from tau_stage.audio.pcm import Pcm
+from tau_stage.protocol.items import InputText
+
+Sound = Pcm | bytes | str | Path
+"""Sound from a user: ``Pcm``, raw 24 kHz 16-bit bytes, base64 of them, or a WAV file."""
+
+
+def words_of(text: str) -> InputText:
+    """Words as a message's content.
+
+    Raises:
+        ValueError: There are none.
+    """
+    if not text.strip():
+        raise ValueError("there are no words to say")
+    return InputText(text=text)
+
+
+def sound_of(audio: Sound) -> Pcm:
+    """Sound as ``Pcm``.
+
+    Raises:
+        ValueError: It is no 16-bit audio.
+    """
+    if isinstance(audio, Pcm):
+        return audio
+    if isinstance(audio, Path):
+        from tau_stage.audio.wav import read_wav
+
+        return read_wav(audio)
+    return Pcm(pybase64.b64decode(audio, validate=True) if isinstance(audio, str) else audio)
+
+
+def differences(asked: Mapping[str, Any], made: Mapping[str, Any], place: str = "session") -> list[str]:
+    """Where a session is not as it was asked for; what the server does not tell is taken as granted."""
+    found = []
+    for key, wanted in asked.items():
+        got = made.get(key)
+        if isinstance(wanted, dict) and isinstance(got, dict):
+            found += differences(wanted, got, f"{place}.{key}")
+        elif key in made and got != wanted and key != "tools":
+            found.append(f"the server made {place}.{key} {got!r}, asked was {wanted!r}")
+    return found

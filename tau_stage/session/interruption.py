@@ -1,0 +1,55 @@
+"""Cutting a model short: cancel what it says, and tell it how much of it was heard."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+
+from tau_stage.audio.pcm import RATE
+from tau_stage.errors import ModelRefused
+from tau_stage.protocol.client_events import ResponseCancel
+from tau_stage.protocol.conversation import Response
+from tau_stage.session.playback import Playback
+
+if TYPE_CHECKING:
+    from tau_stage.session.session import Session
+
+TOO_LATE = "response_cancel_not_active"
+
+
+async def cancel(session: Session, response_id: str | None = None) -> Response | None:
+    """Stop a response, by default the one under way, and wait for its end; None if there is none any more."""
+    target = response_id or next(iter(session.conversation.active), None)
+    if target not in session.conversation.active:
+        return None
+    async with session.responses() as watch:
+        await session.wire.send(ResponseCancel(event_id=session.fresh("evt"), response_id=target))
+        with anyio.move_on_after(session.deadlines.request_s):
+            async for response in watch:
+                if isinstance(response, Response) and response.id == target:
+                    return response
+    return None
+
+
+async def interrupt(session: Session, playing: Playback | None, samples_heard: int | None) -> Response | None:
+    """Cancel, then truncate to what was heard."""
+    if playing and samples_heard is None:
+        samples_heard = playing.heard_samples(anyio.current_time())
+    response = await cancel(session)
+    if playing and samples_heard is not None and samples_heard < playing.samples:
+        playing.stopped_at = samples_heard
+        await cut(session, playing, samples_heard)
+    return response
+
+
+async def cut(session: Session, playing: Playback, heard: int) -> None:
+    """Truncate an item to what was heard; what was not heard at all is deleted, as nothing can be truncated to 0 ms."""
+    end_ms = heard * 1000 // RATE
+    try:
+        if end_ms:
+            await session.truncate(playing.item_id, end_ms)
+        else:
+            await session.delete_conversation_item(playing.item_id)
+    except ModelRefused as error:
+        session.warnings.append(f"what was not heard could not be cut: {error}")

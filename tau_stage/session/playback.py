@@ -1,0 +1,45 @@
+"""How far a listener has heard: sound comes faster than it is played, and a status must not run ahead of the ear."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tau_stage.audio.pcm import RATE
+from tau_stage.protocol.conversation import Sounded
+
+
+@dataclass(slots=True)
+class Playback:
+    """One item being played from the moment its first sound came.
+
+    Attributes:
+        item_id: Which item.
+        response_id: Of which response.
+        began_at: When its first sound came, on the clock of the loop, in seconds.
+        samples: How much of it has come.
+        stopped_at: Sample at which it was cut short, once it was.
+    """
+
+    item_id: str
+    response_id: str
+    began_at: float
+    samples: int = 0
+    stopped_at: int | None = None
+
+    def more(self, change: Sounded) -> None:
+        """More of it came."""
+        self.samples += len(change.audio)
+
+    def heard_samples(self, now: float) -> int:
+        """How much a listener has heard who plays it as it comes.
+
+        >>> Playback("item", "resp", began_at=10.0, samples=24_000).heard_samples(10.25)
+        6000
+        """
+        if self.stopped_at is not None:
+            return self.stopped_at
+        return min(self.samples, max(0, round((now - self.began_at) * RATE)))
+
+    def is_playing(self, now: float) -> bool:
+        """Whether a listener still hears it."""
+        return self.stopped_at is None and self.heard_samples(now) < self.samples

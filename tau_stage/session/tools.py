@@ -1,0 +1,135 @@
+"""Tools: plain Python functions that a model may call; their schema is made from their signature."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import anyio
+import anyio.to_thread
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ArgsKwargs, from_json, to_json
+
+from tau_stage.protocol.config import FunctionTool
+from tau_stage.protocol.conversation import Response
+from tau_stage.protocol.entries import ToolCall
+
+if TYPE_CHECKING:
+    from tau_stage.session.session import Session
+
+MOST_ROUNDS = 8
+"""Responses in a row that only call tools; after that the model is left as it is."""
+
+EMPTY: dict[str, Any] = {"type": "object", "properties": {}}
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool a model may call.
+
+    Attributes:
+        name: As the model calls it.
+        description: When to call it.
+        parameters: JSON Schema of its arguments.
+        run: The function; None leaves the answer to the caller of the session (manual mode).
+        timeout_s: Seconds it may take.
+    """
+
+    name: str
+    description: str = ""
+    parameters: dict[str, Any] | None = None
+    run: Callable[..., Any] | None = None
+    timeout_s: float = 30.0
+
+    @classmethod
+    def of(cls, tool: Callable[..., Any] | Tool) -> Tool:
+        """A function as a tool: its name, its docstring, the schema of its signature.
+
+        >>> def lights(on: bool, room: str = "hall") -> str:
+        ...     "The listener wants the lights on or off."
+        >>> Tool.of(lights).parameters["required"]
+        ['on']
+        """
+        if isinstance(tool, Tool):
+            return tool
+        schema = _validated(tool).json_schema()
+        return cls(tool.__name__, inspect.getdoc(tool) or "", schema, tool)
+
+    @property
+    def told(self) -> FunctionTool:
+        """As the session is told of it; a tool without parameters has an empty object of them."""
+        return FunctionTool(name=self.name, description=self.description, parameters=self.parameters or EMPTY)
+
+    async def call(self, arguments: str) -> str:
+        """Run it; whatever goes wrong is what the model is told, as ``{"error": ...}``.
+
+        Args:
+            arguments: JSON, as the model wrote it.
+        """
+        try:
+            with anyio.fail_after(self.timeout_s):
+                return _written(await self._run(from_json(arguments or "{}")))
+        except TimeoutError:
+            return _error(f"the tool took longer than {self.timeout_s:g} s")
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            return _error(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+        except Exception as error:
+            return _error(f"{type(error).__name__}: {error}")
+
+    async def _run(self, arguments: Any) -> Any:
+        if not isinstance(arguments, dict):
+            raise TypeError("the arguments are no object")
+        assert self.run is not None  # noqa: S101 - a manual tool is never run
+        call = partial(_validated(self.run).validate_python, ArgsKwargs((), arguments))
+        if inspect.iscoroutinefunction(self.run):
+            return await call()
+        return await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
+
+
+def _validated(function: Callable[..., Any]) -> TypeAdapter[Any]:
+    adapter: TypeAdapter[Any] = TypeAdapter(cast("Any", function))  # pydantic takes functions as it takes types
+    return adapter
+
+
+def _written(result: Any) -> str:
+    return result if isinstance(result, str) else to_json(result, serialize_unknown=True).decode()
+
+
+def _error(message: str) -> str:
+    return to_json({"error": message}).decode()
+
+
+async def outputs(tools: dict[str, Tool], calls: tuple[ToolCall, ...]) -> list[tuple[ToolCall, str]]:
+    """What all calls of a turn give, run side by side, in the order of the calls."""
+    given: dict[int, str] = {}
+
+    async def run(number: int, call: ToolCall) -> None:
+        tool = tools.get(call.name)
+        known = ", ".join(tools)
+        given[number] = (
+            await tool.call(call.arguments) if tool else _error(f"there is no tool {call.name!r}, only {known}")
+        )
+
+    async with anyio.create_task_group() as running:
+        for number, call in enumerate(calls):
+            running.start_soon(run, number, call)
+    return [(call, given[number]) for number, call in enumerate(calls)]
+
+
+async def follow_up(session: Session, tools: dict[str, Tool], response: Response) -> Response:
+    """Run the tools that a response calls, and let the model speak once for all their outputs; again, if need be.
+
+    Where a call is for a tool that the caller answers by hand, the response is left as it is.
+    """
+    for _ in range(MOST_ROUNDS):
+        by_hand = any(call.name in tools and tools[call.name].run is None for call in response.calls)
+        if not response.calls or not tools or by_hand:
+            break
+        for call, output in await outputs(tools, response.calls):
+            await session.tool_output(call.call_id, output)
+        response = await (await session.speak()).finished()
+    return response
