@@ -54,7 +54,8 @@ class Hearers:
         self.news: list[Heard | Deaf] = []
         for name in names:
             ours, self.servers[name] = MemoryTransport.pair()
-            self.sessions[name] = Session(ours, name=name, deadlines=Deadlines(request_s=5))
+            session = self.sessions[name] = Session(name=name, deadlines=Deadlines(request_s=5))
+            session.swap(session.new_wire(ours))
 
     async def attend(self, name: str) -> None:
         """Take and acknowledge everything."""
@@ -67,7 +68,7 @@ class Hearers:
     async def hear(self, clips: list[Clip], *, first: str | None, deaf: frozenset[str] = frozenset()) -> None:
         async with anyio.create_task_group() as group:
             for name, session in self.sessions.items():
-                group.start_soon(session.listen)
+                group.start_soon(session.wire.listen)
                 if name not in deaf:
                     group.start_soon(self.attend, name)
             async with open_house(self.sessions, self.news.append) as house:
@@ -143,7 +144,7 @@ async def test_a_clip_that_is_refused_is_missed_and_the_player_goes_on() -> None
         await hearers.attend("bob")
 
     async with anyio.create_task_group() as group:
-        group.start_soon(hearers.sessions["bob"].listen)
+        group.start_soon(hearers.sessions["bob"].wire.listen)
         group.start_soon(refuse)
         async with open_house(hearers.sessions, news.append) as house:
             house.hear(CLIP, ["bob"], None)

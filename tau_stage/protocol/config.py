@@ -208,21 +208,24 @@ def conducted(
     speed: float | None = None,
     output: Literal["audio", "text"] = "audio",
     max_output_tokens: int | None = None,
+    heard_rate: int = 24_000,
 ) -> SessionConfig:
     """A session whose turns are asked for one by one: turn detection is off.
+
+    Where a server hears at a rate of its own, formats are not asked for: it knows.
 
     >>> conducted(voice="ash").model_dump(exclude_unset=True)["audio"]["output"]["voice"]
     'ash'
     """
     form = {"type": "audio/pcm", "rate": 24000}
+    forms = {"input_format": form, "output_format": form} if heard_rate == form["rate"] else {}
     given = {"speed": speed, "max_output_tokens": max_output_tokens}
     return session_config(
         voice=voice,
         instructions=instructions,
         output_modalities=(output,),
-        input_format=form,
-        output_format=form,
         turn_detection=None,
+        **forms,
         **{wish: value for wish, value in given.items() if value is not None},
     )
 

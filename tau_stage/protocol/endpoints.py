@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
+from tau_stage.protocol.dialects import BETA, DIALECTS, GA, XAI, Dialect
+
 Auth = Literal["bearer", "api-key", "none"]
+
+BETA_HEADER = {"OpenAI-Beta": "realtime=v1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,19 +19,31 @@ class Endpoint:
 
     Attributes:
         name: As a scene names it; a URL stands for itself.
-        url: Template of its URL: ``{model}``, and ``{resource}`` from ``resource_env``.
+        url: Template of its URL: ``{model}``, and ``{resource}``, the user's own host.
+        dialect: How it spells events.
         auth: How the key travels.
         key_env: Environment variables that may hold the key, the first that is set counts.
+        wants_key: Whether it can do nothing without one.
         resource_env: Environment variable with the host of the user's own resource.
+        resource: The host where that is not set; empty where there is none to guess.
+        heard_rate: Samples per second it hears at; what we say is resampled to it.
+        cap_s: Seconds a session lasts.
+        extra_headers: Sent with every upgrade.
         price_provider: Whose price list applies (``genai-prices``).
         source: Where these facts come from.
     """
 
     name: str
     url: str
+    dialect: Dialect = GA
     auth: Auth = "bearer"
     key_env: tuple[str, ...] = ()
+    wants_key: bool = True
     resource_env: str = ""
+    resource: str = ""
+    heard_rate: int = 24_000
+    cap_s: float = 3600.0
+    extra_headers: dict[str, str] = field(default_factory=dict, hash=False)
     price_provider: str = "openai"
     source: str = ""
 
@@ -40,21 +56,22 @@ class Endpoint:
         'ws://127.0.0.1:8000/v1/realtime?tenant=x&model=gpt-realtime-2.1'
         """
         if "{model}" in self.url:
-            host = urlsplit(resource).netloc or resource
+            host = urlsplit(resource).netloc or resource or self.resource
             return self.url.format(model=quote(model, safe=""), resource=host)
         parts = urlsplit(self.url)
         query = dict(parse_qsl(parts.query, keep_blank_values=True)) | {"model": model}
         return urlunsplit(parts._replace(query=urlencode(query), path=parts.path.rstrip("/") or "/v1/realtime"))
 
     def headers(self, key: str | None) -> dict[str, str]:
-        """What the upgrade carries; without a key, nothing.
+        """What the upgrade carries.
 
         >>> ENDPOINTS["azure"].headers("secret")
         {'api-key': 'secret'}
         """
         if not key or self.auth == "none":
-            return {}
-        return {"Authorization": f"Bearer {key}"} if self.auth == "bearer" else {"api-key": key}
+            return dict(self.extra_headers)
+        how = {"Authorization": f"Bearer {key}"} if self.auth == "bearer" else {"api-key": key}
+        return self.extra_headers | how
 
 
 UNDERSTUDY = "understudy"
@@ -74,23 +91,131 @@ ENDPOINTS = {
             auth="api-key",
             key_env=("AZURE_OPENAI_API_KEY",),
             resource_env="AZURE_OPENAI_ENDPOINT",
+            cap_s=1800.0,
             price_provider="azure",
-            source="Azure OpenAI GA: no api-version; the deployment's name as model",
+            source="Azure OpenAI GA: no api-version; the deployment's name as model; cap as Microsoft Q&A 2026-01",
         ),
         Endpoint(
-            name=UNDERSTUDY, url="ws://{resource}/v1/realtime?model={model}", auth="none", source="tau_stage.understudy"
+            name="azure-preview",
+            url="wss://{resource}/openai/realtime?api-version=2025-04-01-preview&deployment={model}",
+            dialect=BETA,
+            auth="api-key",
+            key_env=("AZURE_OPENAI_API_KEY",),
+            resource_env="AZURE_OPENAI_ENDPOINT",
+            cap_s=1800.0,
+            price_provider="azure",
+            source="Azure OpenAI preview 2025-04-01; deprecated since 2026-04-30",
+        ),
+        Endpoint(
+            name="azure-voice-live",
+            url="wss://{resource}/voice-live/realtime?api-version=2026-04-10&model={model}",
+            dialect=BETA,
+            auth="api-key",
+            key_env=("AZURE_VOICELIVE_API_KEY", "AZURE_OPENAI_API_KEY"),
+            resource_env="AZURE_VOICELIVE_ENDPOINT",
+            price_provider="azure",
+            source="azure-ai-voicelive 1.3.1",
+        ),
+        Endpoint(
+            name="xai",
+            url="wss://api.x.ai/v1/realtime?model={model}",
+            dialect=XAI,
+            key_env=("XAI_API_KEY",),
+            cap_s=1800.0,
+            price_provider="x-ai",
+            source="docs.x.ai, voice; pipecat 1.14.0 services/xai/realtime",
+        ),
+        Endpoint(
+            name="qwen",
+            url="wss://dashscope-intl.aliyuncs.com/api-ws/v1/realtime?model={model}",
+            dialect=BETA,
+            key_env=("DASHSCOPE_API_KEY",),
+            heard_rate=16_000,
+            cap_s=7200.0,
+            price_provider="alibaba",
+            source="Alibaba Cloud Model Studio, Qwen-Omni-Realtime: 16 kHz in, 24 kHz out",
+        ),
+        Endpoint(
+            name="stepfun",
+            url="wss://api.stepfun.com/v1/realtime?model={model}",
+            dialect=BETA,
+            key_env=("STEPFUN_API_KEY",),
+            price_provider="stepfun",
+            source="StepFun open platform, realtime API",
+        ),
+        Endpoint(
+            name="vllm",
+            url="ws://{resource}/v1/realtime?model={model}",
+            key_env=("VLLM_API_KEY",),
+            wants_key=False,
+            resource_env="VLLM_HOST",
+            resource="127.0.0.1:8000",
+            price_provider="vllm",
+            source="vLLM-Omni 0.30, GA subset",
+        ),
+        Endpoint(
+            name="speaches",
+            url="ws://{resource}/v1/realtime?model={model}",
+            key_env=("SPEACHES_API_KEY",),
+            wants_key=False,
+            resource_env="SPEACHES_HOST",
+            resource="127.0.0.1:8000",
+            price_provider="speaches",
+            source="speaches.ai, realtime API",
+        ),
+        Endpoint(
+            name="localai",
+            url="ws://{resource}/v1/realtime?model={model}",
+            key_env=("LOCALAI_API_KEY",),
+            wants_key=False,
+            resource_env="LOCALAI_HOST",
+            resource="127.0.0.1:8080",
+            price_provider="localai",
+            source="LocalAI, realtime pipelines",
+        ),
+        Endpoint(
+            name="litellm",
+            url="ws://{resource}/v1/realtime?model={model}",
+            key_env=("LITELLM_API_KEY",),
+            wants_key=False,
+            resource_env="LITELLM_HOST",
+            resource="127.0.0.1:4000",
+            source="LiteLLM proxy, /v1/realtime",
+        ),
+        Endpoint(
+            name=UNDERSTUDY,
+            url="ws://{resource}/v1/realtime?model={model}",
+            auth="none",
+            wants_key=False,
+            resource_env="TAU_STAGE_UNDERSTUDY",
+            resource="127.0.0.1:8765",
+            source="tau_stage.understudy; `tau-stage understudy` listens there",
         ),
     )
 }
 """Every endpoint a scene can name."""
 
 
-def endpoint(name: str) -> Endpoint:
+def endpoint(name: str, dialect: str | None = None) -> Endpoint:
     """The endpoint of that name, or one made for a ``ws://`` or ``wss://`` URL.
 
+    Args:
+        name: A name or a URL.
+        dialect: How the URL's server spells events: ``ga``, ``beta`` or ``xai``.
+
     Raises:
-        KeyError: It is neither.
+        KeyError: There is no such endpoint or dialect.
     """
     if name.startswith(("ws://", "wss://")):
-        return Endpoint(name=name, url=name, key_env=("TAU_STAGE_API_KEY",), source="the user's URL")
+        spelt = DIALECTS[dialect or "ga"]
+        headers = BETA_HEADER if spelt is BETA else {}
+        return Endpoint(
+            name=name,
+            url=name,
+            dialect=spelt,
+            key_env=("TAU_STAGE_API_KEY",),
+            wants_key=False,
+            extra_headers=headers,
+            source="the user's URL",
+        )
     return ENDPOINTS[name]

@@ -36,6 +36,7 @@ class Entry:
         audio: Its sound, where it is known and kept.
         call: The tool call it is.
         output: The tool's output it is.
+        answers: Id of the call that output answers.
         heard_ms: Where in the input it was heard, in milliseconds: begin and end.
     """
 
@@ -48,6 +49,7 @@ class Entry:
     audio: Pcm | None = None
     call: ToolCall | None = None
     output: str | None = None
+    answers: str | None = None
     heard_ms: tuple[int, int | None] | None = None
 
     @classmethod
@@ -67,6 +69,7 @@ class Entry:
             transcript="".join(part.transcript or "" for part in parts),
             call=call_of(item),
             output=item.output,
+            answers=item.call_id if item.output is not None else None,
         )
 
     @classmethod

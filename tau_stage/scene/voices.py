@@ -9,6 +9,15 @@ CUSTOM_PREFIX = "voice_"
 VOICES: dict[str, tuple[str, ...] | None] = {
     "openai": OPENAI_VOICES,
     "azure": OPENAI_VOICES,
+    "azure-preview": OPENAI_VOICES,
+    "azure-voice-live": None,
+    "xai": None,
+    "qwen": None,
+    "stepfun": None,
+    "vllm": None,
+    "speaches": None,
+    "localai": None,
+    "litellm": None,
     "understudy": OPENAI_VOICES,
 }
 """Voices by endpoint; None where the list is not known, so that any name passes."""

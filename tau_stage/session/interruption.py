@@ -39,13 +39,13 @@ async def interrupt(session: Session, playing: Playback | None, samples_heard: i
     response = await cancel(session)
     if playing and samples_heard is not None and samples_heard < playing.samples:
         playing.stopped_at = samples_heard
-        await cut(session, playing, samples_heard)
+        await cut(session, playing)
     return response
 
 
-async def cut(session: Session, playing: Playback, heard: int) -> None:
-    """Truncate an item to what was heard; what was not heard at all is deleted, as nothing can be truncated to 0 ms."""
-    end_ms = heard * 1000 // RATE
+async def cut(session: Session, playing: Playback) -> None:
+    """Truncate an item to where it was stopped; one that was not heard at all is deleted: 0 ms is refused."""
+    end_ms = (playing.stopped_at or 0) * 1000 // RATE
     try:
         if end_ms:
             await session.truncate(playing.item_id, end_ms)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, nullcontext
+from inspect import isawaitable
 from typing import Any
 
 import anyio
 from pydantic import SecretStr
 
 from tau_stage.audio.formats import PCM16, Format
-from tau_stage.errors import lone
+from tau_stage.audio.pcm import RATE
+from tau_stage.errors import UsageError, lone
 from tau_stage.protocol import config, endpoints
-from tau_stage.protocol.dialects import GA, Dialect
+from tau_stage.session.life import Connect, Life, Survival
 from tau_stage.session.session import Session
 from tau_stage.session.tools import Tool
 from tau_stage.session.waiting import Deadlines
@@ -21,18 +23,12 @@ from tau_stage.transport import Transport, dial
 
 DEFAULT_MODEL = "gpt-realtime-2.1-mini"
 
+Key = str | SecretStr | Callable[[], str | Awaitable[str]] | None
+
 
 @asynccontextmanager
 async def open_session(
-    transport: Transport,
-    wanted: config.SessionConfig,
-    *,
-    name: str = "session",
-    deadlines: Deadlines | None = None,
-    dialect: Dialect = GA,
-    prices: str = "openai",
-    tools: Sequence[Tool] = (),
-    keeps_audio: bool = True,
+    transport: Transport, wanted: config.SessionConfig, *, name: str = "session", **options: Any
 ) -> AsyncIterator[Session]:
     """A session over a transport that is already open, for as long as the block runs.
 
@@ -40,33 +36,27 @@ async def open_session(
         transport: Not closed here but for the session's own closing.
         wanted: The session to ask for.
         name: For messages.
-        deadlines: How long to wait for what.
-        dialect: How the server spells events.
-        prices: Whose price list counts.
-        tools: What the model may call.
-        keeps_audio: Whether the conversation keeps its sound.
+        **options: As ``Session`` takes them: ``deadlines``, ``dialect``, ``tools``, ``prices``, ``keeps_audio``.
 
     Raises:
         ConnectFailed: The server refused in-band.
         SessionError: The server did not answer as it must.
     """
-    forms = [format_of(wanted, side) for side in ("input", "output")]
-    session = Session(
-        transport,
-        name=name,
-        deadlines=deadlines,
-        dialect=dialect,
-        heard_as=forms[0],
-        spoken_as=forms[1],
-        tools=tools,
-        prices=prices,
-        keeps_audio=keeps_audio,
-    )
+    async with _living(lambda: nullcontext(transport), wanted, Survival(), name=name, **options) as session:
+        yield session
+
+
+@asynccontextmanager
+async def _living(
+    connect: Connect, wanted: config.SessionConfig, survival: Survival, **options: Any
+) -> AsyncIterator[Session]:
+    forms = {"heard_as": format_of(wanted, "input"), "spoken_as": format_of(wanted, "output")}
+    session = Session(**(forms | options))
     try:
         async with anyio.create_task_group() as group:
-            group.start_soon(session.listen)
             try:
-                await session.begin(wanted)
+                await group.start(Life(session, connect, wanted, survival).live)
+                group.start_soon(session.errands.run, session.warnings)
                 yield session
             finally:
                 await session.close()
@@ -80,40 +70,91 @@ async def create_session(
     *,
     endpoint: str = "openai",
     model: str = DEFAULT_MODEL,
-    voice: str = "marin",
-    instructions: str = "",
-    api_key: str | SecretStr | None = None,
+    dialect: str | None = None,
+    api_key: Key = None,
+    resource: str = "",
     name: str = "session",
     deadlines: Deadlines | None = None,
-    **options: Any,
+    tools: Sequence[Callable[..., Any] | Tool] = (),
+    recover: bool = False,
+    renew_after_s: float | None = None,
+    **wishes: Any,
 ) -> AsyncIterator[Session]:
     """Open a conversation with a realtime model, and close it in the end.
 
     Args:
         endpoint: Name of an endpoint, or a ``ws://`` or ``wss://`` URL.
-        model: The model's name.
-        voice: The model's voice.
-        instructions: What the model is told to be.
-        api_key: The key; else the endpoint's environment variable is read.
+        model: The model's name; on Azure, the deployment's.
+        dialect: How a URL's server spells events: ``ga``, ``beta`` or ``xai``.
+        api_key: The key, or a function that gives one for each opening (as Entra ID wants it: then it travels as a
+            bearer token); else the endpoint's environment variable is read.
+        resource: The user's own host there; else its environment variable is read.
         name: For messages.
         deadlines: How long to wait for what.
-        **options: Further fields of ``SessionConfig``.
+        tools: Functions the model may call.
+        recover: Come back after a drop: open again, and tell the model what was said before.
+        renew_after_s: Move to a new socket at this age, between two turns; by default a minute before the
+            endpoint's cap, where ``recover`` is on.
+        **wishes: What the session is to be: ``voice``, ``instructions``, ``turn_detection``, ``transcription``,
+            ``input_format``, ``output_format``, and every field of ``SessionConfig``.
 
     Raises:
+        UsageError: There is no such endpoint, or it wants a key or a resource that is not there.
         ConnectFailed: The server cannot be reached, or refused.
         SessionError: The server did not answer as it must.
     """
-    place = endpoints.endpoint(endpoint)
-    key = api_key.get_secret_value() if isinstance(api_key, SecretStr) else api_key
-    headers = place.headers(key or key_for(place))
-    wanted = config.conducted(voice=voice, instructions=instructions, **options)
-    url = place.address(model, os.environ.get(place.resource_env, ""))
-    seconds = (deadlines or Deadlines()).opening_s
-    async with (
-        dial(url, headers, open_timeout_s=seconds) as transport,
-        open_session(transport, wanted, name=name, deadlines=deadlines) as session,
-    ):
+    place = place_of(endpoint, dialect)
+    host = resource or os.environ.get(place.resource_env, "")
+    if not (host or place.resource) and "{resource}" in place.url:
+        raise UsageError(f"{place.name} wants your own host, and {place.resource_env} is not set")
+    waits = deadlines or Deadlines()
+    equipment = [Tool.of(tool) for tool in tools]
+    given = {"tools": tuple(tool.told for tool in equipment)} if equipment else {}
+    wanted = config.session_config(**({"turn_detection": None} | wishes | given))
+
+    @asynccontextmanager
+    async def connect() -> AsyncIterator[Transport]:
+        headers = await headers_for(place, api_key)
+        async with dial(place.address(model, host), headers, open_timeout_s=waits.opening_s) as transport:
+            yield transport
+
+    age = place.cap_s - 60 if renew_after_s is None and recover else renew_after_s
+    survival = Survival(recover, renew_after_s=float("inf") if age is None else age)
+    options: dict[str, Any] = {"tools": equipment, "dialect": place.dialect, "prices": place.price_provider}
+    if place.heard_rate != RATE:
+        options["heard_as"] = Format("audio/pcm", place.heard_rate)
+    async with _living(connect, wanted, survival, name=name, deadlines=waits, **options) as session:
         yield session
+
+
+def place_of(name: str, dialect: str | None = None) -> endpoints.Endpoint:
+    """The endpoint of that name.
+
+    Raises:
+        UsageError: There is none, or no such dialect.
+    """
+    try:
+        return endpoints.endpoint(name, dialect)
+    except KeyError as error:
+        known = ", ".join(endpoints.ENDPOINTS)
+        raise UsageError(f"there is no endpoint or dialect {error.args[0]!r}", f"use {known}, or a ws:// URL") from None
+
+
+async def headers_for(place: endpoints.Endpoint, key: Key = None) -> dict[str, str]:
+    """What the upgrade carries, with the key that was given or that the environment holds.
+
+    Raises:
+        UsageError: The endpoint wants a key, and there is none.
+    """
+    if callable(key):
+        token = key()
+        bearer = await token if isawaitable(token) else token
+        return place.extra_headers | {"Authorization": f"Bearer {bearer}"}
+    secret = key.get_secret_value() if isinstance(key, SecretStr) else key
+    found = secret or key_for(place)
+    if found is None and place.wants_key:
+        raise UsageError(f"{place.name} wants a key, and {place.key_env[0]} is not set")
+    return place.headers(found)
 
 
 def format_of(wanted: config.SessionConfig, side: str) -> Format:

@@ -14,14 +14,12 @@ class Playback:
 
     Attributes:
         item_id: Which item.
-        response_id: Of which response.
         began_at: When its first sound came, on the clock of the loop, in seconds.
         samples: How much of it has come.
         stopped_at: Sample at which it was cut short, once it was.
     """
 
     item_id: str
-    response_id: str
     began_at: float
     samples: int = 0
     stopped_at: int | None = None
@@ -33,7 +31,7 @@ class Playback:
     def heard_samples(self, now: float) -> int:
         """How much a listener has heard who plays it as it comes.
 
-        >>> Playback("item", "resp", began_at=10.0, samples=24_000).heard_samples(10.25)
+        >>> Playback("item", began_at=10.0, samples=24_000).heard_samples(10.25)
         6000
         """
         if self.stopped_at is not None:

@@ -17,7 +17,7 @@ from tau_stage.errors import ProtocolError, SessionClosed, SessionError
 from tau_stage.protocol import client_events as ask
 from tau_stage.protocol import config
 from tau_stage.protocol import server_events as told
-from tau_stage.protocol.conversation import Change, Conversation, Ended, Response, Sounded
+from tau_stage.protocol.conversation import Change, Conversation, Ended, Response
 from tau_stage.protocol.dialects import GA, Dialect
 from tau_stage.protocol.entries import Entry
 from tau_stage.protocol.items import (
@@ -33,11 +33,11 @@ from tau_stage.protocol.items import (
 from tau_stage.protocol.requests import EVENT_KEY
 from tau_stage.session import interruption
 from tau_stage.session.arguments import Sound, differences, sound_of, words_of
+from tau_stage.session.attention import Attention
 from tau_stage.session.errands import Errands
-from tau_stage.session.playback import Playback
 from tau_stage.session.tools import Tool, follow_up
 from tau_stage.session.waiting import Deadlines, Speaking
-from tau_stage.session.watching import Gallery, Lookout, Watch
+from tau_stage.session.watching import Watch
 from tau_stage.session.wire import Wire
 from tau_stage.transport import Transport
 
@@ -48,7 +48,6 @@ class Session:
     """One conversation. Made by ``create_session`` or ``open_session``; read by one task.
 
     Args:
-        transport: Open.
         name: For messages; in a scene, the player's name.
         deadlines: How long to wait for what.
         dialect: How the server spells events.
@@ -64,12 +63,14 @@ class Session:
         session: The server's effective session.
         warnings: What the server understood otherwise than asked.
         deadlines: How long it waits for what.
-        wire: Its end of the socket: events without a method of their own, answers awaited later.
+        attention: What it notices, and who watches.
+        errands: What it does unasked.
+        is_closing: Whether its end was asked for.
+        heard_as: How sound travels to the server.
     """
 
     def __init__(
         self,
-        transport: Transport,
         *,
         name: str = "session",
         deadlines: Deadlines | None = None,
@@ -85,17 +86,15 @@ class Session:
         self.session: Mapping[str, Any] = {}
         self.warnings: list[str] = []
         self.deadlines = deadlines or Deadlines()
-        self._heard_as = heard_as
+        self.heard_as = heard_as
         self._prices = prices
         self._tools = {tool.name: tool for tool in tools}
         self._numbers = count(1)
-        self._events: Gallery[told.ServerEvent] = Gallery()
-        self._responses: Gallery[Response] = Gallery()
-        self._lookout = Lookout()
-        self._playback: Playback | None = None
-        self._listening = False
-        self._errands = Errands()
-        self.wire = Wire(transport, self._take_in, name=name, deadlines=self.deadlines, dialect=dialect)
+        self.attention = Attention()
+        self.errands = Errands()
+        self.is_closing = False
+        self._dialect = dialect
+        self._wire: Wire | None = None
 
     # ---- what it is
 
@@ -105,9 +104,20 @@ class Session:
         return str(self.session.get("id", ""))
 
     @property
+    def wire(self) -> Wire:
+        """Its end of the socket: for events without a method of their own, and answers awaited later.
+
+        Raises:
+            SessionClosed: It was never opened.
+        """
+        if self._wire is None:
+            raise SessionClosed(code=1000, reason="never opened", player=self.name)
+        return self._wire
+
+    @property
     def is_open(self) -> bool:
         """Whether requests can still be made."""
-        return self.wire.closed is None
+        return self._wire is not None and self._wire.closed is None
 
     @property
     def usage(self) -> Cost:
@@ -121,11 +131,7 @@ class Session:
         """What the model is doing: ``speaking`` from its first sound until a listener has heard it all."""
         if not self.is_open:
             return "closed"
-        if self._listening:
-            return "listening"
-        if self._playback and self._playback.is_playing(anyio.current_time()):
-            return "speaking"
-        return "thinking" if self.conversation.active else "idle"
+        return self.attention.status(anyio.current_time()) or ("thinking" if self.conversation.active else "idle")
 
     @property
     def raw(self) -> Transport:
@@ -152,19 +158,20 @@ class Session:
         words = OutputText(text=words_of(text).text)
         return await self.create(AssistantMessage(id=self.fresh("item"), content=(words,)))
 
-    async def create_audio(self, audio: Sound, transcript: str | None = None) -> Item:
+    async def create_audio(self, audio: Sound, transcript: str | None = None, *, item_id: str | None = None) -> Item:
         """Let the model hear something: a user message of sound.
 
         Args:
             audio: Not empty.
             transcript: Kept with the item; the model does not read it.
+            item_id: The item's id, if it must be a certain one.
         """
         sound = sound_of(audio)
         if not sound:
             raise ValueError("there is no audio to hear")
-        coded = pybase64.b64encode(self._heard_as.encode(sound)).decode("ascii")
+        coded = pybase64.b64encode(self.heard_as.encode(sound)).decode("ascii")
         heard = InputAudio(audio=coded, **({"transcript": transcript} if transcript else {}))
-        item = await self.create(UserMessage(id=self.fresh("item"), content=(heard,)))
+        item = await self.create(UserMessage(id=item_id or self.fresh("item"), content=(heard,)))
         self.conversation.remember(item.id, sound)
         return item
 
@@ -181,7 +188,7 @@ class Session:
         answer = await self.request(ask.ConversationItemRetrieve(event_id=self.fresh("evt"), item_id=item_id))
         if not isinstance(answer, told.ConversationItemRetrieved):
             raise ProtocolError("theirs", f"a retrieval was answered with {answer.type}")
-        form = self.conversation.form if answer.item.role == "assistant" else self._heard_as
+        form = self.conversation.form if answer.item.role == "assistant" else self.heard_as
         return Entry.with_sound(answer.item, form)
 
     async def delete_conversation_item(self, item_id: str) -> None:
@@ -223,7 +230,7 @@ class Session:
         sound = sound_of(audio)
         if not sound:
             return
-        coded = pybase64.b64encode(self._heard_as.encode(sound)).decode("ascii")
+        coded = pybase64.b64encode(self.heard_as.encode(sound)).decode("ascii")
         await self.wire.write(ask.InputAudioBufferAppend(event_id=self.fresh("evt"), audio=coded).encode())
         self.conversation.input.append(sound)
         if self.turn_detection:
@@ -304,17 +311,17 @@ class Session:
         Returns:
             The cancelled response; None if it was not speaking any more.
         """
-        return await interruption.interrupt(self, self._playback, samples_heard)
+        return await interruption.interrupt(self, self.attention.playback, samples_heard)
 
     # ---- watching
 
     def events(self) -> AbstractAsyncContextManager[Watch[told.ServerEvent]]:
         """Every server event from now on: ``async with session.events() as events: async for event in events``."""
-        return self._events.seat()
+        return self.attention.events.seat()
 
     def responses(self) -> AbstractAsyncContextManager[Watch[Response]]:
         """Every finished response from now on, turn-detected ones included."""
-        return self._responses.seat()
+        return self.attention.responses.seat()
 
     async def wait_for(self, kind: str, timeout_s: float | None = None) -> told.ServerEvent:
         """The next event of a type, also if it came just before this was called.
@@ -325,7 +332,7 @@ class Session:
         """
         limit = self.deadlines.request_s if timeout_s is None else timeout_s
         try:
-            return await self._lookout.wait_for(kind, limit)
+            return await self.attention.lookout.wait_for(kind, limit)
         except SessionError as error:
             raise error.about(player=self.name) from None
 
@@ -345,64 +352,48 @@ class Session:
 
     # ---- its life
 
-    async def begin(self, wanted: config.SessionConfig) -> None:
+    def new_wire(self, transport: Transport) -> Wire:
+        """An end for a new socket; the session speaks through it once it is swapped in."""
+        return Wire(transport, self._take_in, name=self.name, deadlines=self.deadlines, dialect=self._dialect)
+
+    async def begin(self, wanted: config.SessionConfig, wire: Wire) -> None:
         """Ask for the session that is wanted, and compare what the server made of it.
 
         Raises:
             ConnectFailed: The server refused in-band.
             SessionError: Anything else that can happen to a request.
         """
-        answer = await self.wire.begin(ask.SessionUpdate(event_id=self.fresh("evt"), session=wanted))
+        answer = await wire.begin(ask.SessionUpdate(event_id=self.fresh("evt"), session=wanted))
         if isinstance(answer, told.SessionUpdated):
             asked = wanted.model_dump(mode="json", exclude_unset=True)
-            self.warnings += differences(asked, answer.session)
+            self.warnings += [new for new in differences(asked, answer.session) if new not in self.warnings]
 
-    async def listen(self) -> None:
-        """Read until the session closes; answer what nobody asked for: tools in detected turns, barge-in."""
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._errands.run, self.warnings)
-            await self.wire.listen()
-            self._end(self.wire.closed or SessionClosed(code=1000, player=self.name))
-            group.cancel_scope.cancel()
+    def swap(self, wire: Wire) -> Wire | None:
+        """Speak through another socket from now on, to a server that knows nothing yet; gives back the former."""
+        former, self._wire = self._wire, wire
+        self.conversation.items.clear()
+        return former
 
     def _take_in(self, event: told.ServerEvent) -> Change | None:
+        now = anyio.current_time()
         if isinstance(event, told.SessionCreated | told.SessionUpdated):
             self.session = event.session
-        elif isinstance(event, told.SpeechStarted):
-            self._listening = True
-            self._barge_in()
-        elif isinstance(event, told.SpeechStopped):
-            self._listening = False
+        elif isinstance(event, told.SpeechStarted) and (playing := self.attention.stop_playing(now)):
+            # on a websocket the server cancels, and leaves it to us to say how much was heard
+            self.errands.add(partial(interruption.cut, self, playing))
         change = self.conversation.apply(event)
-        if isinstance(change, Sounded):
-            self._play(change)
-        elif isinstance(change, Ended):
-            self._responses.show(change.response)
-            if change.response.calls and not self.wire.follows(change.response_id):
-                self._errands.add(partial(follow_up, self, self._tools, change.response))
-        self._events.show(event)
-        self._lookout.show(event)
+        if isinstance(change, Ended) and change.response.calls and not self.wire.follows(change.response_id):
+            self.errands.add(partial(follow_up, self, self._tools, change.response))
+        self.attention.notice(event, change, now)
         return change
 
-    def _play(self, change: Sounded) -> None:
-        if self._playback is None or self._playback.item_id != change.item_id:
-            self._playback = Playback(change.item_id, change.response_id, anyio.current_time())
-        self._playback.more(change)
-
-    def _barge_in(self) -> None:
-        """On a websocket the server cancels, and leaves it to us to say how much was heard."""
-        now = anyio.current_time()
-        if self._playback and self._playback.is_playing(now):
-            heard = self._playback.heard_samples(now)
-            self._playback.stopped_at = heard
-            self._errands.add(partial(interruption.cut, self, self._playback, heard))
-
-    def _end(self, why: SessionClosed) -> None:
-        self._events.end()
-        self._responses.end()
-        self._lookout.end(why)
+    def over(self) -> None:
+        """Nothing more will come: whoever watches is told."""
+        self.attention.end((self._wire and self._wire.closed) or SessionClosed(code=1000, player=self.name))
 
     async def close(self) -> None:
         """Close in order; closing twice is harmless."""
-        await self.wire.close()
-        self._end(self.wire.closed or SessionClosed(code=1000, player=self.name))
+        self.is_closing = True
+        if self._wire:
+            await self._wire.close()
+        self.over()

@@ -36,6 +36,7 @@ class Wire:
     ) -> None:
         self.transport = transport
         self.closed: SessionClosed | None = None
+        self.over = anyio.Event()
         self._take_in = take_in
         self._name = name
         self._deadlines = deadlines
@@ -167,6 +168,7 @@ class Wire:
     def end(self, why: SessionClosed) -> None:
         """Nothing more goes out or comes in: everyone who waits is told."""
         self.closed = self.closed or why
+        self.over.set()
         self._created.settle(why)
         for receipt in self._receipts.values():
             receipt.settle(why)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
+from tau_stage.audio.formats import PCM16
 from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import SessionError, Timeout
 from tau_stage.protocol.client_events import ConversationItemCreate
@@ -34,15 +35,22 @@ class Clip:
 
     Attributes:
         line: The line's id.
-        sha256: Hash of the samples.
+        audio: The sound.
+        words: What was said.
         frames: One frame per item, and the request each makes.
         taken: Set when the first hearer's socket has taken it.
     """
 
     line: str
-    sha256: str
+    audio: Pcm
+    words: str
     frames: tuple[tuple[bytes, Request], ...]
     taken: anyio.Event = field(default_factory=anyio.Event, compare=False)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the samples."""
+        return self.audio.sha256
 
 
 def clip_of(line: str, number: int, audio: Pcm, words: str) -> Clip:
@@ -59,10 +67,10 @@ def clip_of(line: str, number: int, audio: Pcm, words: str) -> Clip:
         event = ConversationItemCreate(
             event_id=f"hear_{number}", item=UserMessage(id=f"heard_{number}", content=(content,))
         )
-        return Clip(line, audio.sha256, ((event.encode(), _request(event)),))
+        return Clip(line, audio, words, ((event.encode(), _request(event)),))
     pieces = [audio[start : start + LONGEST_CLIP] for start in range(0, len(audio), LONGEST_CLIP)]
     return Clip(
-        line, audio.sha256, tuple(_frame(f"{number}_{part}", piece, words) for part, piece in enumerate(pieces, 1))
+        line, audio, words, tuple(_frame(f"{number}_{part}", piece, words) for part, piece in enumerate(pieces, 1))
     )
 
 
@@ -131,15 +139,22 @@ class Ear:
     async def _deliver(self, clip: Clip) -> None:
         began = anyio.current_time()
         try:
-            receipts = [await self._session.wire.send_frame(frame, request) for frame, request in clip.frames]
-            clip.taken.set()
-            for receipt in receipts:
-                await self._session.wire.answer(receipt)
+            await self._send_clip(clip)
         except SessionError as error:
             clip.taken.set()
             self._fail(clip, error)
         else:
+            clip.taken.set()
             self._report(Heard(self._session.name, clip, anyio.current_time() - began))
+
+    async def _send_clip(self, clip: Clip) -> None:
+        if clip.audio and self._session.heard_as != PCM16:
+            await self._session.create_audio(clip.audio, clip.words)
+            return
+        receipts = [await self._session.wire.send_frame(frame, request) for frame, request in clip.frames]
+        clip.taken.set()
+        for receipt in receipts:
+            await self._session.wire.answer(receipt)
 
     def _fail(self, clip: Clip, why: SessionError) -> None:
         self._lost = self._lost or isinstance(why, Timeout) or not self._session.is_open

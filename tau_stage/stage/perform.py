@@ -10,6 +10,7 @@ from functools import partial
 import anyio
 
 from tau_stage import __version__
+from tau_stage.audio.formats import Format
 from tau_stage.audio.pcm import RATE
 from tau_stage.errors import BudgetExceeded, ConnectFailed, ModelRefused, SessionError, StageError, lone
 from tau_stage.protocol.config import conducted
@@ -139,25 +140,32 @@ async def _open_all(plan: Plan, stage: Stage, opened: AsyncExitStack, book: Prom
 
 
 async def _open(player: PlayerPlan, stage: Stage, opened: AsyncExitStack) -> Session:
+    place = stage.provider_of(player)
     wanted = conducted(
         voice=player.voice,
         instructions=player.instructions,
         speed=player.speed,
         output=player.output,
         max_output_tokens=player.max_output_tokens,
+        heard_rate=place.heard_rate,
+    )
+    opening = partial(
+        open_session,
+        name=player.name,
+        deadlines=stage.deadlines,
+        dialect=place.dialect,
+        heard_as=Format("audio/pcm", place.heard_rate),
+        keeps_audio=False,
     )
     async with AsyncExitStack() as own:
         try:
             transport = await own.enter_async_context(stage.connect(player))
-            session = await own.enter_async_context(
-                open_session(transport, wanted, name=player.name, deadlines=stage.deadlines, keeps_audio=False)
-            )
+            session = await own.enter_async_context(opening(transport, wanted))
         except ModelRefused as error:
-            raise ConnectFailed(reason=error.message, code=error.code).about(
-                player=player.name, endpoint=stage.provider_of(player).name
-            ) from None
+            refused = ConnectFailed(reason=error.message, code=error.code)
+            raise refused.about(player=player.name, endpoint=place.name) from None
         except SessionError as error:
-            raise error.about(player=player.name, endpoint=stage.provider_of(player).name) from None
+            raise error.about(player=player.name, endpoint=place.name) from None
         opened.push_async_exit(own.pop_all())
         return session
 

@@ -1,0 +1,70 @@
+"""What a session notices while events come in: who speaks, who listens, how far it was heard; and who watches."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from tau_stage.errors import SessionError
+from tau_stage.protocol import server_events as told
+from tau_stage.protocol.conversation import Change, Ended, Response, Sounded
+from tau_stage.session.playback import Playback
+from tau_stage.session.watching import Gallery, Lookout
+
+
+class Attention:
+    """Fed with every event and what it changed.
+
+    Attributes:
+        events: Whoever watches all events.
+        responses: Whoever watches finished responses.
+        lookout: Whoever waits for one event.
+        playback: What is being heard, or was last.
+        is_listening: Whether the user is speaking, as turn detection tells it.
+    """
+
+    def __init__(self) -> None:
+        self.events: Gallery[told.ServerEvent] = Gallery()
+        self.responses: Gallery[Response] = Gallery()
+        self.lookout = Lookout()
+        self.playback: Playback | None = None
+        self.is_listening = False
+
+    def notice(self, event: told.ServerEvent, change: Change | None, now: float) -> None:
+        """Take in an event.
+
+        Args:
+            event: As it came.
+            change: What it changed in the conversation.
+            now: On the clock of the loop, in seconds.
+        """
+        if isinstance(event, told.SpeechStarted):
+            self.is_listening = True
+        elif isinstance(event, told.SpeechStopped):
+            self.is_listening = False
+        if isinstance(change, Sounded):
+            if self.playback is None or self.playback.item_id != change.item_id:
+                self.playback = Playback(change.item_id, began_at=now)
+            self.playback.more(change)
+        elif isinstance(change, Ended):
+            self.responses.show(change.response)
+        self.events.show(event)
+        self.lookout.show(event)
+
+    def status(self, now: float) -> Literal["listening", "speaking"] | None:
+        """Who is heard: the user, the model until a listener has heard it all, or nobody."""
+        if self.is_listening:
+            return "listening"
+        return "speaking" if self.playback and self.playback.is_playing(now) else None
+
+    def stop_playing(self, now: float) -> Playback | None:
+        """What was being heard, stopped where a listener is by now; None if nothing was."""
+        if self.playback is None or not self.playback.is_playing(now):
+            return None
+        self.playback.stopped_at = self.playback.heard_samples(now)
+        return self.playback
+
+    def end(self, why: SessionError) -> None:
+        """Nothing more will come."""
+        self.events.end()
+        self.responses.end()
+        self.lookout.end(why)

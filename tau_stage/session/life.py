@@ -1,0 +1,160 @@
+"""How a session stays alive: it may come back after a drop, and moves to a new socket before its time is up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+
+from tau_stage.errors import SessionError, lone
+from tau_stage.protocol.config import SessionConfig
+from tau_stage.protocol.entries import Entry
+from tau_stage.protocol.items import (
+    AssistantMessage,
+    ClientItem,
+    FunctionCall,
+    FunctionCallOutput,
+    InputText,
+    OutputText,
+    SystemMessage,
+    UserMessage,
+)
+from tau_stage.session.session import Session
+from tau_stage.session.wire import Wire
+from tau_stage.transport import Transport
+
+Connect = Callable[[], AbstractAsyncContextManager[Transport]]
+
+
+@dataclass(frozen=True, slots=True)
+class Survival:
+    """What a session does to live on.
+
+    Attributes:
+        recover: Whether it comes back after a drop.
+        attempts: How often it tries, in a row.
+        first_wait_s: Wait before the second attempt; it doubles.
+        renew_after_s: Age at which it moves to a new socket, between two turns.
+    """
+
+    recover: bool = False
+    attempts: int = 5
+    first_wait_s: float = 0.5
+    renew_after_s: float = float("inf")
+
+
+class Life:
+    """One session over as many sockets as it needs, one at a time.
+
+    Args:
+        session: Not open yet.
+        connect: Opens a socket.
+        wanted: The session to ask for, each time.
+        survival: What to do when a socket ends.
+    """
+
+    def __init__(self, session: Session, connect: Connect, wanted: SessionConfig, survival: Survival) -> None:
+        self._session = session
+        self._connect = connect
+        self._wanted = wanted
+        self._survival = survival
+
+    async def live(self, *, task_status: TaskStatus[None]) -> None:
+        """Open the session, and keep it open until it is closed by us or for good.
+
+        Raises:
+            SessionError: It did not open in the first place.
+        """
+        async with anyio.create_task_group() as group:
+            over: anyio.Event = await group.start(self._socket)
+            task_status.started()
+            while True:
+                with anyio.move_on_after(self._survival.renew_after_s):
+                    await over.wait()
+                if self._session.is_closing or (over.is_set() and not self._survival.recover):
+                    break
+                again = await (self._come_back(group) if over.is_set() else self._renew(group))
+                if again is None:
+                    break
+                over = again
+            self._session.over()
+
+    async def _socket(self, *, task_status: TaskStatus[anyio.Event]) -> None:
+        """One socket, from its opening to its end."""
+        over = anyio.Event()
+        try:
+            async with self._connect() as transport, anyio.create_task_group() as group:
+                wire = self._session.new_wire(transport)
+                group.start_soon(wire.listen)
+                await self._settle_in(wire)
+                task_status.started(over)
+                await wire.over.wait()
+                group.cancel_scope.cancel()
+        except BaseExceptionGroup as failures:
+            raise lone(failures) from None
+        finally:
+            over.set()
+
+    async def _settle_in(self, wire: Wire) -> None:
+        try:
+            await self._session.begin(self._wanted, wire)
+        except BaseException:
+            await wire.close()
+            raise
+        kept = list(self._session.conversation.items.values())
+        former = self._session.swap(wire)
+        for entry in kept:
+            await _again(self._session, entry)
+        if former:
+            await former.close()
+
+    async def _come_back(self, group: TaskGroup) -> anyio.Event | None:
+        why = self._session.wire.closed
+        for attempt in range(self._survival.attempts):
+            try:
+                over: anyio.Event = await group.start(self._socket)
+            except SessionError:
+                await anyio.sleep(self._survival.first_wait_s * 2**attempt)
+            else:
+                self._session.warnings.append(f"{why}; the session was opened again and told what was said before")
+                return over
+            if self._session.is_closing:
+                break
+        return None
+
+    async def _renew(self, group: TaskGroup) -> anyio.Event | None:
+        while self._session.conversation.active:
+            await self._session.wait_for("response.done", float("inf"))
+        over: anyio.Event = await group.start(self._socket)
+        self._session.warnings.append("the session was renewed before its time was up")
+        return over
+
+
+async def _again(session: Session, entry: Entry) -> None:
+    """Put an entry into a new conversation as it was: sound as sound, what the model said as its words."""
+    item = _item(entry)
+    if entry.role == "user" and entry.audio:
+        await session.create_audio(entry.audio, entry.transcript or None, item_id=entry.id)
+    elif item is not None:
+        await session.create(item)
+
+
+def _item(entry: Entry) -> ClientItem | None:
+    words = entry.text or entry.transcript
+    if entry.call:
+        call = entry.call
+        return FunctionCall(id=entry.id, name=call.name, arguments=call.arguments, call_id=call.call_id)
+    if entry.output is not None:
+        return FunctionCallOutput(id=entry.id, call_id=entry.answers or "", output=entry.output)
+    if not words:
+        return None
+    match entry.role:
+        case "system":
+            return SystemMessage(id=entry.id, content=(InputText(text=words),))
+        case "assistant":
+            return AssistantMessage(id=entry.id, content=(OutputText(text=words),))
+        case _:
+            return UserMessage(id=entry.id, content=(InputText(text=words),))
