@@ -191,7 +191,7 @@ def test_all_scenes_are_read_before_one_is_performed(trio: str, capsys: pytest.C
         ("another", (), 3),
         (MARKER, (fault.BusyDoor(times=9, retry_after_s=0.001),), 3),
         (MARKER, (fault.FailResponses(times=1, code="no", message="No."),), 3),
-        (MARKER, (fault.DropInResponse(visit=1, after_deltas=0),), 3),
+        (MARKER, (fault.Strike("drop", "in_response", visit=1),), 3),
     ],
 )
 def test_no_secret_is_anywhere(

@@ -134,7 +134,9 @@ async def test_odd_deltas_and_unknown_events_change_nothing() -> None:
 
 
 async def test_a_drop_in_a_response_is_told_at_once_to_everyone_who_waits() -> None:
-    async with in_session(Understudy(Tones(), faults=[fault.DropInResponse(1)]), deadlines=SHORT) as session:
+    async with in_session(
+        Understudy(Tones(), faults=[fault.Strike("drop", "in_response", visit=1)]), deadlines=SHORT
+    ) as session:
         began = anyio.current_time()
         with pytest.raises(SessionClosed) as caught:
             await speak(session)

@@ -220,7 +220,7 @@ async def test_what_never_passes_fails_at_once_and_names_player_and_endpoint(
 
 
 async def test_a_hearer_that_stops_reading_delays_nobody_and_is_named(folder: TakeFolder) -> None:
-    house = Understudy(Tones(), faults=[fault.StopReading(visit=3)], keeps_visits=True)
+    house = Understudy(Tones(), faults=[fault.Strike("stall", "hearing", visit=3)], keeps_visits=True)
     take = await perform(plan_of(TRIO), stage_for(house, deadlines=Deadlines(request_s=8)), folder)
     assert take.ended == "complete"
     assert [player.status for player in take.players] == ["played", "played", "lost"]
@@ -231,7 +231,7 @@ async def test_a_hearer_that_stops_reading_delays_nobody_and_is_named(folder: Ta
 
 
 async def test_a_player_that_is_lost_before_its_line_ends_the_scene(folder: TakeFolder) -> None:
-    house = Understudy(Tones(), faults=[fault.StopReading(visit=2)])
+    house = Understudy(Tones(), faults=[fault.Strike("stall", "hearing", visit=2)])
     take = await perform(plan_of(TRIO), stage_for(house, deadlines=Deadlines(request_s=8)), folder)
     assert take.ended == "failed"
     assert "line bob-1, player bob" in take.problem or "player bob" in take.problem
@@ -262,7 +262,7 @@ async def test_a_response_that_fails_for_good_ends_the_scene_with_the_providers_
 
 
 async def test_sound_that_came_before_a_drop_is_kept(folder: TakeFolder) -> None:
-    house = Understudy(Tones(), faults=[fault.DropInResponse(visit=1, after_deltas=1)])
+    house = Understudy(Tones(), faults=[fault.Strike("drop", "in_response", visit=1)])
     plan = plan_of("players: {ann: {voice: ash}}\nlines: [ann: A line that is long enough to be cut in two.]")
     take = await perform(plan, stage_for(house), folder)
     assert (take.ended, "line ann-1, player ann" in take.problem) == ("failed", True)
@@ -380,7 +380,7 @@ async def test_an_hour_of_stage_time_is_over_in_a_moment(house: Understudy, fold
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_over_a_real_socket_a_stalled_hearer_delays_nobody_either(folder: TakeFolder) -> None:
     """Slow: a real deadline passes, and a close handshake that nobody answers."""
-    house = Understudy(Tones(), faults=[fault.StopReading(visit=3)], keeps_visits=True)
+    house = Understudy(Tones(), faults=[fault.Strike("stall", "hearing", visit=3)], keeps_visits=True)
     async with open_understudy(house) as url:
         place = Provider(endpoint(url))
         deadlines = Deadlines(request_s=0.3)

@@ -416,7 +416,7 @@ async def test_a_response_that_is_too_long_is_cut_and_says_so(modality: str) -> 
 async def test_who_cannot_stay_is_told_why_and_the_connection_closes(
     handshake: Handshake, key: str | None, code: str, close: int
 ) -> None:
-    async with connected(Understudy(Tones(), key=key), handshake) as transport:
+    async with connected(Understudy(Tones(), key=key, refuses_beta=True), handshake) as transport:
         assert json.loads(await transport.receive())["error"]["code"] == code
         with pytest.raises(SessionClosed) as caught:
             await transport.receive()
@@ -478,7 +478,7 @@ async def test_odd_deltas_can_be_ordered() -> None:
 
 
 async def test_a_drop_in_a_response_can_be_ordered() -> None:
-    async with bare_client(Understudy(Tones(), faults=[fault.DropInResponse(visit=1)])) as client:
+    async with bare_client(Understudy(Tones(), faults=[fault.Strike("drop", "in_response", visit=1)])) as client:
         with pytest.raises(SessionClosed) as caught:
             await say(client)
     assert caught.value.code == 1006

@@ -23,6 +23,11 @@ class InputBuffer:
     _samples: int = 0
     _spoken: dict[str, tuple[int, int | None]] = field(default_factory=dict)
 
+    @property
+    def duration_s(self) -> float:
+        """Seconds that it holds."""
+        return self._samples / RATE
+
     def append(self, audio: Pcm) -> None:
         """Sound was sent."""
         self._sounds.append(audio)

@@ -134,6 +134,15 @@ class SpeechStopped(ServerMessage):
     audio_end_ms: int = 0
 
 
+class TimeoutTriggered(ServerMessage):
+    """Nobody spoke for as long as ``idle_timeout_ms``; the model is asked to say something."""
+
+    type: Literal["input_audio_buffer.timeout_triggered"] = "input_audio_buffer.timeout_triggered"
+    item_id: str
+    audio_start_ms: int = 0
+    audio_end_ms: int = 0
+
+
 class TranscriptionDelta(ServerMessage):
     """A piece of what the user said."""
 
@@ -308,6 +317,7 @@ KnownEvent = (
     | InputAudioBufferCleared
     | SpeechStarted
     | SpeechStopped
+    | TimeoutTriggered
     | TranscriptionDelta
     | TranscriptionCompleted
     | TranscriptionFailed

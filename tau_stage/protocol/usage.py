@@ -49,6 +49,7 @@ class WireTranscriptionUsage(Lenient):
     """Usage of the input's speech recognition: tokens, or seconds."""
 
     type: Literal["tokens", "duration"] = "tokens"
+    total_tokens: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     input_token_details: InputDetails | None = None

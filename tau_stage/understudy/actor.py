@@ -20,6 +20,7 @@ class Cue:
         voice: The voice's name.
         speed: Rate of speech; 1 is normal.
         aloud: Whether sound is wanted.
+        output: A tool's result that is to be answered, if there is one.
     """
 
     instructions: str
@@ -29,6 +30,7 @@ class Cue:
     voice: str
     speed: float = 1.0
     aloud: bool = True
+    output: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tau_stage.audio.pcm import Pcm
-from tau_stage.protocol.usage import CachedDetails, InputDetails, OutputDetails, WireUsage
+from tau_stage.protocol.usage import CachedDetails, InputDetails, OutputDetails, WireTranscriptionUsage, WireUsage
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,4 +75,16 @@ def usage(context: Sequence[Read], before: Sequence[Read], transcript: str, audi
             cached_tokens_details=CachedDetails(text_tokens=cached_text, audio_tokens=cached_audio, image_tokens=0),
         ),
         output_token_details=OutputDetails(text_tokens=text_out, audio_tokens=audio_out),
+    )
+
+
+def transcription_usage(audio: Pcm, words: str) -> WireTranscriptionUsage:
+    """What writing a user's words down used."""
+    heard, written = user_tokens(audio), text_tokens(words)
+    return WireTranscriptionUsage(
+        type="tokens",
+        total_tokens=heard + written,
+        input_tokens=heard,
+        input_token_details=InputDetails(text_tokens=0, audio_tokens=heard),
+        output_tokens=written,
     )

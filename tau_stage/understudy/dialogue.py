@@ -8,17 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from tau_stage.audio.formats import Decoder
 from tau_stage.audio.pcm import Pcm
 from tau_stage.protocol import bodies
 from tau_stage.protocol import client_events as ask
 from tau_stage.protocol import server_events as told
 from tau_stage.protocol.config import ItemReference, ResponseConfig
+from tau_stage.protocol.input import InputBuffer
 from tau_stage.protocol.items import ContentPart, Item
-from tau_stage.understudy.billing import Read, text_tokens
-from tau_stage.understudy.memory import BadAudio, Remembered, remember, sound
+from tau_stage.understudy.billing import Read, text_tokens, transcription_usage
+from tau_stage.understudy.library import Library
+from tau_stage.understudy.memory import BadAudio, Remembered, raw, remember
 from tau_stage.understudy.run import Run
-from tau_stage.understudy.settings import Settings, forbidden_null, updated
+from tau_stage.understudy.settings import Settings, forbidden_null, format_of, updated
 from tau_stage.understudy.strict import parse
+from tau_stage.understudy.vad import Ears, Started, Stopped, TimedOut
 
 SHORTEST_COMMIT_MS = 100
 
@@ -38,6 +42,7 @@ class Reply:
     events: tuple[told.ServerMessage, ...] = ()
     begin: Run | None = None
     cancel: Run | None = None
+    why: str = "client_cancelled"
 
 
 @dataclass(slots=True)
@@ -51,6 +56,9 @@ class Dialogue:
         running: Responses under way, by id.
         read_before: What the last response of the conversation read; its unchanged beginning is cached.
         has_spoken: Whether sound was made: from then on the voice is fixed.
+        library: What was said lately in this house, for transcripts.
+        input: What was appended and is no item yet.
+        ears: Turn detection, while it is on and something was heard.
     """
 
     number: int
@@ -59,7 +67,11 @@ class Dialogue:
     running: dict[str, Run] = field(default_factory=dict)
     read_before: tuple[Read, ...] = ()
     has_spoken: bool = False
-    buffer: Pcm = field(default_factory=Pcm)
+    library: Library = field(default_factory=Library)
+    input: InputBuffer = field(default_factory=InputBuffer)
+    ears: Ears | None = None
+    _decoder: Decoder | None = None
+    _speech: str = ""
     _count: int = 0
 
     def fresh(self, kind: str) -> str:
@@ -102,7 +114,10 @@ class Dialogue:
                 return self._create(event)
             case ask.ConversationItemRetrieve():
                 kept = self._known(event.item_id, "retrieve")
-                return self._say(told.ConversationItemRetrieved(event_id=self.fresh("event"), item=kept.with_sound()))
+                form = format_of(self.session, "output" if kept.item.role == "assistant" else "input")
+                return self._say(
+                    told.ConversationItemRetrieved(event_id=self.fresh("event"), item=kept.with_sound(form))
+                )
             case ask.ConversationItemDelete():
                 self._known(event.item_id, "delete")
                 del self.items[event.item_id]
@@ -110,10 +125,9 @@ class Dialogue:
             case ask.ConversationItemTruncate():
                 return self._truncate(event)
             case ask.InputAudioBufferAppend():
-                self.buffer = Pcm.join([self.buffer, sound(event.audio, "audio")])
-                return Reply()
+                return self._append(event.audio)
             case ask.InputAudioBufferClear():
-                self.buffer = Pcm()
+                self.input.clear()
                 return self._say(told.InputAudioBufferCleared(event_id=self.fresh("event")))
             case ask.InputAudioBufferCommit():
                 return self._commit()
@@ -140,6 +154,8 @@ class Dialogue:
         if self.has_spoken and wanted["audio"]["output"]["voice"] != self.session["audio"]["output"]["voice"]:
             message = "Cannot update a conversation's voice if assistant audio is present."
             raise Refused("cannot_update_voice", message, "session.audio.output.voice")
+        if wanted["audio"]["input"]["format"] != self.session["audio"]["input"]["format"]:
+            self._decoder = None
         self.session = wanted
         return self._say(told.SessionUpdated(event_id=self.fresh("event"), session=self.session))
 
@@ -147,7 +163,7 @@ class Dialogue:
         item_id = event.item.id or self.fresh("item")
         if item_id in self.items:
             raise Refused("invalid_value", f"An item with id '{item_id}' already exists.", "item.id")
-        kept = remember(item_id, event.item)
+        kept = remember(item_id, event.item, format_of(self.session, "input"))
         return self._say(*self.place(kept, event.previous_item_id), self.item_done(kept.item))
 
     def place(self, kept: Remembered, previous: str | None = None) -> list[told.ServerMessage]:
@@ -202,30 +218,102 @@ class Dialogue:
             )
         )
 
+    def _append(self, base64: str) -> Reply:
+        if self._decoder is None:
+            self._decoder = format_of(self.session, "input").decoder()
+        audio = self._decoder.feed(raw(base64, "audio"))
+        self.input.append(audio)
+        detection = self.session["audio"]["input"]["turn_detection"]
+        if not detection:
+            self.ears = None
+            return Reply()
+        if self.ears is None or self.ears.settings != detection:
+            self.ears = Ears(detection, heard_ms=self.ears.heard_ms if self.ears else 0)
+        reply = Reply()
+        for news in self.ears.hear(audio):
+            reply = self._turn(news, detection, reply)
+        self.input.forget_silence()
+        return reply
+
+    def _turn(self, news: Started | Stopped | TimedOut, detection: Settings, so_far: Reply) -> Reply:
+        """What turn detection makes of the input, added to a reply."""
+        events, begin, cancel = list(so_far.events), so_far.begin, so_far.cancel
+        match news:
+            case Started(at_ms):
+                self._speech = self.fresh("item")
+                self.input.started(self._speech, at_ms)
+                events.append(
+                    told.SpeechStarted(event_id=self.fresh("event"), item_id=self._speech, audio_start_ms=at_ms)
+                )
+                if detection["interrupt_response"]:
+                    cancel = self.active
+            case Stopped(_, at_ms):
+                self.input.stopped(self._speech, at_ms)
+                events.append(
+                    told.SpeechStopped(event_id=self.fresh("event"), item_id=self._speech, audio_end_ms=at_ms)
+                )
+                events += self._committed(self._speech)
+            case TimedOut(from_ms, at_ms):
+                item_id = self.fresh("item")
+                self.input.started(item_id, from_ms)
+                self.input.stopped(item_id, at_ms)
+                events.append(
+                    told.TimeoutTriggered(
+                        event_id=self.fresh("event"), item_id=item_id, audio_start_ms=from_ms, audio_end_ms=at_ms
+                    )
+                )
+                events += self._committed(item_id)
+        if not isinstance(news, Started) and detection["create_response"] and not self.active:
+            started = self._begin(ResponseConfig(), detected=True)
+            events, begin = events + list(started.events), started.begin
+        return Reply(tuple(events), begin, cancel, "turn_detected")
+
+    @property
+    def active(self) -> Run | None:
+        """The response of the conversation that is under way, if one is."""
+        return next((run for run in self.running.values() if run.conversational and not run.stopped), None)
+
     def _commit(self) -> Reply:
-        length_ms = self.buffer.duration_s * 1000
+        length_ms = self.input.duration_s * 1000
         if length_ms < SHORTEST_COMMIT_MS:
             message = (
                 f"Error committing input audio buffer: buffer too small. Expected at least {SHORTEST_COMMIT_MS}ms of "
                 f"audio, but buffer only has {length_ms:.2f}ms of audio."
             )
             raise Refused("input_audio_buffer_commit_empty", message)
-        item_id = self.fresh("item")
+        return self._say(*self._committed(self.fresh("item")))
+
+    def _committed(self, item_id: str) -> list[told.ServerMessage]:
+        """The input buffer becomes an item; if transcripts are wanted, its words are told."""
+        audio = self.input.committed(item_id) or Pcm()
         part = ContentPart(type="input_audio", transcript=None)
         item = Item(
             id=item_id, object="realtime.item", type="message", status="completed", role="user", content=(part,)
         )
-        kept, self.buffer = Remembered(item, self.buffer), Pcm()
-        added = self.place(kept)
+        added = self.place(Remembered(item, audio))
         committed = told.InputAudioBufferCommitted(
             event_id=self.fresh("event"), previous_item_id=self.before(item_id), item_id=item_id
         )
-        return self._say(committed, *added, self.item_done(item))
+        return [committed, *added, self.item_done(item), *self._transcribed(item_id, audio)]
 
-    def _begin(self, wanted: ResponseConfig) -> Reply:
+    def _transcribed(self, item_id: str, audio: Pcm) -> list[told.ServerMessage]:
+        if not self.session["audio"]["input"]["transcription"]:
+            return []
+        words = self.library.words(audio)
+        place = {"item_id": item_id, "content_index": 0}
+        spent = transcription_usage(audio, words)
+        return [
+            told.TranscriptionDelta.model_validate(place | {"event_id": self.fresh("event"), "delta": words}),
+            told.TranscriptionCompleted.model_validate(
+                place | {"event_id": self.fresh("event"), "transcript": words, "usage": spent}
+            ),
+        ]
+
+    def _begin(self, wanted: ResponseConfig, *, detected: bool = False) -> Reply:
+        """Begin a response; one that a detected turn asks for waits for the end of the one it interrupted."""
         conversational = wanted.conversation != "none"
         active = next((run for run in self.running.values() if run.conversational), None)
-        if conversational and active:
+        if conversational and active and not detected:
             message = (
                 f"Conversation already has an active response in progress: {active.id}. "
                 "Wait until the response is finished before creating a new one."
@@ -257,7 +345,7 @@ class Dialogue:
                     raise Refused("item_not_found", message, f"response.input[{number}].id")
                 yield self.items[item.id]
             else:
-                yield remember(self.fresh("item"), item)  # type: ignore[arg-type]
+                yield remember(self.fresh("item"), item, format_of(self.session, "input"))  # type: ignore[arg-type]
 
     def context(self, run: Run) -> tuple[Read, ...]:
         """What a response reads: instructions and tools first, then the items."""
@@ -267,10 +355,7 @@ class Dialogue:
         return (first, *(kept.cost for kept in run.read))
 
     def _cancel(self, response_id: str | None) -> Reply:
-        if response_id:
-            run = self.running.get(response_id)
-        else:
-            run = next((run for run in self.running.values() if run.conversational), None)
+        run = self.running.get(response_id) if response_id else self.active
         if run is None:
             raise Refused("response_cancel_not_active", "Cancellation failed: no active response found.")
         return Reply(cancel=run)

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from tau_stage.protocol.bodies import ServerError
 from tau_stage.transport import Handshake
+from tau_stage.understudy.beta import is_asked_for
 
-PATHS = frozenset({"/v1/realtime", "/openai/v1/realtime"})
+AZURE_PATHS = frozenset({"/openai/v1/realtime", "/openai/realtime", "/voice-live/realtime"})
+PATHS = AZURE_PATHS | {"/v1/realtime"}
 MODELS = (
     "gpt-realtime",
     "gpt-realtime-mini",
@@ -15,6 +17,8 @@ MODELS = (
     "gpt-realtime-2",
     "gpt-realtime-2.1",
     "gpt-realtime-2.1-mini",
+    "gpt-4o-realtime-preview",
+    "gpt-4o-mini-realtime-preview",
 )
 """Models the understudy stands in for, with any date behind them."""
 
@@ -34,21 +38,24 @@ class No:
         return f"{self.error.type}.{self.error.code}"
 
 
-def objection(handshake: Handshake, key: str | None) -> No | None:
+def objection(handshake: Handshake, key: str | None, *, refuses_beta: bool = False) -> No | None:
     """Why a client that got through the upgrade cannot stay, if it cannot.
 
     Args:
         handshake: What it asked for.
         key: The key it must bring; None takes any, or none.
+        refuses_beta: Whether clients of the beta must go.
     """
     if key is not None and _brought(handshake) != key:
         return _no("invalid_api_key", 3000, "Incorrect API key provided.")
-    if "openai-beta" in handshake.headers:
+    if refuses_beta and is_asked_for(handshake):
         message = "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API."
         return _no("beta_api_shape_disabled", 4000, message)
-    model = handshake.query.get("model")
+    model = handshake.query.get("model") or handshake.query.get("deployment")
     if not model:
         return _no("missing_model", 4000, "You must provide a model parameter.", "model")
+    if handshake.path in AZURE_PATHS:
+        return None  # a deployment has any name
     if not any(model == known or model.startswith(f"{known}-20") for known in MODELS):
         return _no("invalid_model", 4000, f"Model '{model}' is not supported in realtime mode.", "model")
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,30 +51,39 @@ class FailResponses:
     message: str = "Rate limit reached. Please try again in 0.2s."
 
 
-@dataclass(frozen=True, slots=True)
-class StopReading:
-    """A connection is not read any more once it has created this many items.
-
-    Attributes:
-        visit: Which connection, from 1, in the order of opening.
-        after_items: How many it may create.
-    """
-
-    visit: int
-    after_items: int = 0
+What = Literal["drop", "close", "stall", "malformed", "stray", "refuse", "silence"]
+Where = Literal["opening", "update", "item", "hearing", "response", "in_response", "after_response"]
 
 
 @dataclass(frozen=True, slots=True)
-class DropInResponse:
-    """A connection is cut in the middle of a response.
+class Strike:
+    """Something goes wrong at one place of a connection.
 
     Attributes:
-        visit: Which connection, from 1.
-        after_deltas: Audio deltas sent before the cut.
+        what: The connection is cut (``drop``), closed after an error (``close``), neither read nor answered any more
+            (``stall``); a frame that is no JSON comes (``malformed``), or an error that belongs to no request
+            (``stray``); the event is refused (``refuse``) or never answered (``silence``).
+        where: Before ``session.created``; at ``session.update``; at an item of words or of sound; before, within
+            (after the first sound) or after a response.
+        visit: Which connection, from 1, in the order of opening; None is any.
+        times: How often.
     """
 
-    visit: int
-    after_deltas: int = 1
+    what: What
+    where: Where
+    visit: int | None = None
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SlowOpening:
+    """``session.created`` comes late.
+
+    Attributes:
+        seconds: How late.
+    """
+
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,4 +96,9 @@ class Obfuscation:
     """Events carry fields and types that no client knows."""
 
 
-Fault = BusyDoor | RefuseInBand | FailResponses | StopReading | DropInResponse | OddDeltas | Obfuscation
+@dataclass(frozen=True, slots=True)
+class RepeatedEvents:
+    """Every event comes twice, with the same id."""
+
+
+Fault = BusyDoor | RefuseInBand | FailResponses | Strike | SlowOpening | OddDeltas | Obfuscation | RepeatedEvents

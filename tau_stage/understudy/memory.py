@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import pybase64
 
+from tau_stage.audio.formats import PCM16, Format
 from tau_stage.audio.pcm import Pcm
 from tau_stage.protocol.items import (
     AssistantMessage,
@@ -54,11 +55,11 @@ class Remembered:
         written = sum(text_tokens(part.text or "") for part in self.item.content or ())
         return Read(key, text=written, audio=tokens(self.audio))
 
-    def with_sound(self) -> Item:
-        """The item as ``retrieved`` tells it: with its audio."""
+    def with_sound(self, form: Format = PCM16) -> Item:
+        """The item as ``retrieved`` tells it: with its audio, in the format it travels in."""
         if self.audio is None:
             return self.item
-        sound = self.audio.base64.decode()
+        sound = pybase64.b64encode(form.encode(self.audio)).decode("ascii")
         parts = tuple(
             part.model_copy(update={"audio": sound}) if part.type in {"input_audio", "output_audio"} else part
             for part in self.item.content or ()
@@ -76,8 +77,13 @@ class BadAudio(ValueError):
     """A client's audio is no base64 of whole samples; the message is the field's path."""
 
 
-def remember(item_id: str, told: ClientItem) -> Remembered:
+def remember(item_id: str, told: ClientItem, form: Format = PCM16) -> Remembered:
     """A client's item, remembered.
+
+    Args:
+        item_id: Its id.
+        told: As the client sent it.
+        form: How the client's sound travels.
 
     Raises:
         BadAudio: Its sound cannot be read.
@@ -91,7 +97,7 @@ def remember(item_id: str, told: ClientItem) -> Remembered:
             return Remembered(Item.model_validate(facts | {"call_id": told.call_id, "output": told.output}))
         case UserMessage() | SystemMessage() | AssistantMessage():
             sounds = [
-                sound(part.audio, f"item.content[{number}].audio")
+                sound(part.audio, f"item.content[{number}].audio", form)
                 for number, part in enumerate(told.content)
                 if isinstance(part, InputAudio)
             ]
@@ -112,13 +118,25 @@ def _part(part: object) -> ContentPart:
             return ContentPart(type="output_text", text=getattr(part, "text", ""))
 
 
-def sound(base64: str, param: str) -> Pcm:
+def sound(base64: str, param: str, form: Format = PCM16) -> Pcm:
     """A client's base64 as sound.
 
     Raises:
         BadAudio: It is not base64 of whole samples.
     """
+    data = raw(base64, param)
+    if form.kind == "audio/pcm" and len(data) % 2:
+        raise BadAudio(param)
+    return form.decode(data)
+
+
+def raw(base64: str, param: str) -> bytes:
+    """A client's base64 as bytes.
+
+    Raises:
+        BadAudio: It is not base64.
+    """
     try:
-        return Pcm(pybase64.b64decode(base64, validate=True))
+        return pybase64.b64decode(base64, validate=True)
     except ValueError:
         raise BadAudio(param) from None

@@ -10,6 +10,8 @@ import zlib
 from dataclasses import dataclass
 from typing import Literal
 
+from pydantic_core import from_json
+
 from tau_stage.understudy.actor import Cue
 
 Kind = Literal["breath", "sigh", "cough", "laugh", "pause"]
@@ -163,7 +165,7 @@ def decide(cue: Cue) -> Performance:
     >>> performance.delivery.rate
     0.82
     """
-    asked = LINE.match(cue.user.strip())
+    asked = LINE.match(cue.user.strip()) if cue.output is None else None
     words = asked["words"] if asked else answer(cue)
     parts = tuple(_parts(words))
     how = asked["how"] if asked else ""
@@ -172,12 +174,34 @@ def decide(cue: Cue) -> Performance:
 
 def answer(cue: Cue) -> str:
     """Something short and sensible to whatever was said or heard last."""
+    if cue.output is not None:
+        return reading(cue.output)
     text = cue.user.strip()
     kind = "nothing" if not text else "question" if text.endswith("?") else "statement"
     if not text and cue.heard:
         kind = "heard"
     choices = ANSWERS[kind]
     return choices[zlib.crc32(f"{text}{cue.heard}".encode()) % len(choices)]
+
+
+def reading(output: str) -> str:
+    """A tool's result in words.
+
+    >>> reading('{"ok": true}'), reading('{"weather": "sunny", "degrees": 21}'), reading('{"error": "no"}')
+    ('Done.', 'Weather: sunny, degrees: 21.', 'That did not work: no.')
+    """
+    try:
+        found = from_json(output)
+    except ValueError:
+        found = output
+    if isinstance(found, dict) and "error" in found:
+        return f"That did not work: {found['error']}."
+    if found in (None, "", {}, [], True, {"ok": True}):
+        return "Done."
+    if isinstance(found, dict):
+        told = ", ".join(f"{key}: {value}" for key, value in found.items())
+        return f"{told[:1].upper()}{told[1:]}."
+    return f"It says: {found}."
 
 
 def _parts(words: str) -> list[Phrase | Moment]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -42,6 +42,7 @@ class Delivery:
     odd: bool = False
     sent_words: str = ""
     sent_bytes: int = 0
+    bytes_per_sample: float = 2.0
     cut: bool = False
 
     def sounding(self) -> Iterator[told.ServerMessage]:
@@ -89,8 +90,11 @@ class Delivery:
 
     def _spoken(self, audio: Pcm) -> Iterator[told.ServerMessage]:
         self.dialogue.has_spoken = True
-        size = 2 * DELTA_SAMPLES - (1 if self.odd else 0)
-        sounds = [audio.data[at : at + size] for at in range(0, len(audio.data), size)]
+        data = self.run.form.encode(audio)
+        size = max(2, len(data) * DELTA_SAMPLES // max(1, len(audio)) // 2 * 2) - (1 if self.odd else 0)
+        sounds = [data[at : at + size] for at in range(0, len(data), size)]
+        if audio:
+            self.bytes_per_sample = len(data) / len(audio)
         words = _shared(self.words, len(sounds))
         for sound, piece in zip(sounds, words, strict=True):
             if piece:
@@ -126,7 +130,8 @@ class Delivery:
         yield from closing(self.dialogue, run, self._status(), output=(item,), spent=spent)
 
     def _sent(self) -> Pcm | None:
-        return None if self.audio is None else Pcm(self.audio.data[: self.sent_bytes // 2 * 2], RATE)
+        """The sound that went out, at the stage's rate whatever its format."""
+        return None if self.audio is None else self.audio[: int(self.sent_bytes / self.bytes_per_sample + 1e-6)]
 
     def _item(self, status: str, content: tuple[ContentPart, ...]) -> Item:
         return Item(
@@ -160,6 +165,49 @@ def closing(
     yield told.ResponseDone(event_id=dialogue.fresh("event"), response=response)
     limit = bodies.RateLimit(name="tokens", limit=200_000, remaining=200_000 - used.total_tokens, reset_seconds=0.06)
     yield told.RateLimitsUpdated(event_id=dialogue.fresh("event"), rate_limits=(limit,))
+
+
+def calling(dialogue: Dialogue, run: Run, calls: Sequence[tuple[str, str]]) -> Iterator[told.ServerMessage]:
+    """A response that calls tools instead of speaking.
+
+    Args:
+        dialogue: Whose response it is.
+        run: The response.
+        calls: Names and arguments.
+    """
+    items = []
+    for index, (name, arguments) in enumerate(calls):
+        item_id, call_id = (run.item_id if index == 0 else dialogue.fresh("item")), dialogue.fresh("call")
+        item = Item(
+            id=item_id,
+            object="realtime.item",
+            type="function_call",
+            status="in_progress",
+            name=name,
+            call_id=call_id,
+            arguments="",
+        )
+        place = {"response_id": run.id, "item_id": item_id, "output_index": index, "call_id": call_id}
+        yield told.OutputItemAdded(event_id=dialogue.fresh("event"), response_id=run.id, output_index=index, item=item)
+        if run.conversational:
+            yield from dialogue.place(Remembered(item))
+        yield told.FunctionArgumentsDelta.model_validate(
+            place | {"event_id": dialogue.fresh("event"), "delta": arguments}
+        )
+        yield told.FunctionArgumentsDone.model_validate(
+            place | {"event_id": dialogue.fresh("event"), "arguments": arguments, "name": name}
+        )
+        item = item.model_copy(update={"status": "completed", "arguments": arguments})
+        if run.conversational:
+            dialogue.items[item_id] = Remembered(item)
+            yield dialogue.item_done(item)
+        yield told.OutputItemDone(event_id=dialogue.fresh("event"), response_id=run.id, output_index=index, item=item)
+        items.append(item)
+    context = dialogue.context(run)
+    spent = usage(context, dialogue.read_before, "".join(name + arguments for name, arguments in calls), Pcm())
+    if run.conversational:
+        dialogue.read_before = context
+    yield from closing(dialogue, run, None, output=tuple(items), spent=spent)
 
 
 def _base64(sound: bytes) -> str:

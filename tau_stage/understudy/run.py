@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
+import anyio
+
+from tau_stage.audio.formats import Format
 from tau_stage.protocol import bodies
 from tau_stage.protocol.config import ResponseConfig
 from tau_stage.protocol.items import Item
 from tau_stage.protocol.usage import WireUsage
 from tau_stage.understudy.memory import Remembered
-from tau_stage.understudy.settings import PCM, Settings
+from tau_stage.understudy.settings import Settings, format_of
 
 
 @dataclass(slots=True)
@@ -25,6 +29,7 @@ class Run:
         conversational: Whether it is part of the conversation.
         read: What it reads.
         stopped: Why it must end early, once it must.
+        over: Set when it has ended.
     """
 
     id: str
@@ -35,6 +40,7 @@ class Run:
     conversational: bool
     read: tuple[Remembered, ...]
     stopped: str | None = None
+    over: anyio.Event = field(default_factory=anyio.Event)
 
     @property
     def instructions(self) -> str:
@@ -51,6 +57,24 @@ class Run:
     def max_tokens(self) -> int | str:
         """The response's own cap, else the session's."""
         return self.wanted.max_output_tokens or self.session["max_output_tokens"]
+
+    @property
+    def form(self) -> Format:
+        """How its sound travels: the response's own format, else the session's."""
+        own = self.wanted.audio and self.wanted.audio.output and self.wanted.audio.output.format
+        return Format(own.type, getattr(own, "rate", 8_000)) if own else format_of(self.session, "output")
+
+    @property
+    def tools(self) -> list[dict[str, Any]]:
+        """The response's own, else the session's."""
+        own = self.wanted.tools
+        return self.session["tools"] if own is None else [tool.model_dump(exclude_unset=True) for tool in own]
+
+    @property
+    def tool_choice(self) -> Any:
+        """The response's own, else the session's."""
+        own = self.wanted.tool_choice
+        return self.session["tool_choice"] if own is None else own if isinstance(own, str) else own.model_dump()
 
     def told(
         self,
@@ -70,7 +94,7 @@ class Run:
             conversation_id="conv_1" if self.conversational else None,
             output_modalities=self.modalities,
             max_output_tokens=self.max_tokens,
-            audio={"output": {"format": PCM, "voice": self.voice}},
+            audio={"output": {"format": self.form.told, "voice": self.voice}},
             usage=spent,
             metadata=self.wanted.metadata,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tau_stage.audio.formats import Format
 from tau_stage.protocol.config import SessionConfig
 
 Settings = dict[str, Any]
@@ -78,6 +79,12 @@ def updated(session: Settings, wanted: SessionConfig) -> Settings:
         defaults = SERVER_VAD if turns["type"] == "server_vad" else SEMANTIC_VAD
         told["audio"]["input"]["turn_detection"] = defaults | turns
     return _merged(session, told, within=WITHIN)
+
+
+def format_of(session: Settings, side: str) -> Format:
+    """How sound travels: ``input`` from the client, ``output`` to it."""
+    form = session["audio"][side]["format"]
+    return Format(form["type"], form.get("rate") or 8_000)
 
 
 CLEARED_BY_NULL = frozenset({"turn_detection", "noise_reduction", "transcription", "tracing", "include"})

@@ -1,0 +1,284 @@
+"""One connection of the understudy: one task group, reading on while a response goes out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+import anyio
+from pydantic_core import from_json, to_json
+
+from tau_stage.audio.pcm import Pcm
+from tau_stage.errors import SessionClosed
+from tau_stage.protocol import bodies
+from tau_stage.protocol import server_events as told
+from tau_stage.protocol.usage import WireUsage
+from tau_stage.transport import Handshake, Transport
+from tau_stage.understudy import beta
+from tau_stage.understudy import faults as fault
+from tau_stage.understudy.actor import Actor, Cue
+from tau_stage.understudy.dialogue import Dialogue, Reply
+from tau_stage.understudy.door import No
+from tau_stage.understudy.helping import calls
+from tau_stage.understudy.library import Library
+from tau_stage.understudy.response import Delivery, calling, closing
+from tau_stage.understudy.run import Run
+
+F = TypeVar("F", bound=fault.Fault)
+
+EXPIRED = "Your session hit the maximum duration of 60 minutes."
+TYPE = re.compile(rb'"type":\s*"([^"]+)"')
+
+
+@dataclass(slots=True)
+class Visit:
+    """One connection, as the server saw it.
+
+    Attributes:
+        number: In the order of opening, from 1.
+        handshake: What the client asked for.
+        opened_at: On the server's clock, in seconds.
+        ready_at: When the session was as the client wanted it.
+        closed_at: When it ended.
+        heard: Sounds the client put into the conversation, by item id, in order.
+        bill: Usage of each response, by its id.
+        received: Types of the events that were read, in order.
+    """
+
+    number: int
+    handshake: Handshake
+    opened_at: float
+    ready_at: float | None = None
+    closed_at: float | None = None
+    heard: dict[str, Pcm] = field(default_factory=dict)
+    bill: dict[str, WireUsage] = field(default_factory=dict)
+    received: list[str] = field(default_factory=list)
+
+
+class House(Protocol):
+    """What a connection needs of its server."""
+
+    actor: Actor
+    keeps_visits: bool
+    expires_s: float
+    library: Library
+
+    def ordered(self, kind: type[F]) -> F | None:
+        """The fault of a kind that was ordered."""
+
+    def strikes_now(self, where: fault.Where, visit: int) -> fault.What | None:
+        """What goes wrong here and now."""
+
+    def fails_now(self) -> fault.FailResponses | None:
+        """The order to fail the response that begins now."""
+
+
+class Connection:
+    """One connection of a server.
+
+    Args:
+        house: The server.
+        transport: Open.
+        visit: What is remembered of it.
+        dialogue: Its conversation.
+        speaks_beta: Whether the client wants the old dialect.
+    """
+
+    def __init__(
+        self, house: House, transport: Transport, visit: Visit, dialogue: Dialogue, *, speaks_beta: bool
+    ) -> None:
+        self._house = house
+        self._transport = transport
+        self._visit = visit
+        self._dialogue = dialogue
+        self._speaks_beta = speaks_beta
+        self._sending = anyio.Lock()
+
+    async def refuse(self, no: No) -> None:
+        """Tell the error, then close."""
+        await self._send([self._dialogue.error(no.error)])
+        await self._transport.aclose(no.close_code, no.reason)
+
+    async def serve(self) -> None:
+        """Answer events until the client goes or its time is up."""
+        if late := self._house.ordered(fault.SlowOpening):
+            await anyio.sleep(late.seconds)
+        await self._strike("opening")
+        await self._send([self._dialogue.opening()])
+        async with anyio.create_task_group() as performing:
+            performing.start_soon(self._expire)
+            try:
+                while True:
+                    await self._answer(await self._transport.receive(), performing)
+            except SessionClosed:
+                performing.cancel_scope.cancel()
+
+    async def _expire(self) -> None:
+        await anyio.sleep(self._house.expires_s)
+        error = bodies.ServerError(code="session_expired", message=EXPIRED)
+        try:
+            await self._send([self._dialogue.error(error)])
+            await self._transport.aclose(1001, EXPIRED)
+        except SessionClosed:
+            return
+
+    async def _answer(self, frame: bytes, performing: anyio.abc.TaskGroup) -> None:
+        if self._speaks_beta:
+            frame = _as_ga(frame)
+        if await self._strike(_place(frame), frame):
+            return
+        known = set(self._dialogue.items)
+        reply = self._dialogue.take(frame)
+        if self._house.keeps_visits:
+            self._remember(frame, known)
+        await self._obey(reply, performing)
+
+    async def _obey(self, reply: Reply, performing: anyio.abc.TaskGroup) -> None:
+        if reply.cancel:
+            reply.cancel.stopped = reply.why
+        await self._send(reply.events)
+        if reply.events and isinstance(reply.events[0], told.SessionUpdated) and self._visit.ready_at is None:
+            self._visit.ready_at = anyio.current_time()
+        if reply.begin:
+            performing.start_soon(self._perform, reply.begin)
+
+    def _remember(self, frame: bytes, known: set[str]) -> None:
+        kind = TYPE.search(frame)
+        self._visit.received.append(kind[1].decode(errors="replace") if kind else "")
+        for item_id, kept in self._dialogue.items.items():
+            if item_id not in known and kept.audio is not None and kept.item.role == "user":
+                self._visit.heard[item_id] = kept.audio
+
+    async def _perform(self, run: Run) -> None:
+        interrupted = [other for other in self._dialogue.running.values() if other.stopped and other is not run]
+        try:
+            for other in interrupted:
+                await other.over.wait()
+            await self._respond(run)
+        except SessionClosed:
+            return
+        finally:
+            run.over.set()
+
+    async def _respond(self, run: Run) -> None:
+        if order := self._house.fails_now():
+            error = bodies.ServerError(type="invalid_request_error", code=order.code, message=order.message)
+            await self._send(closing(self._dialogue, run, bodies.StatusDetails(type="failed", error=error)))
+            return
+        cue = self._cue(run)
+        if asked := self._calls(run, cue):
+            await self._send(calling(self._dialogue, run, asked))
+            return
+        spoken = await self._house.actor.speak(cue)
+        if spoken.audio:
+            self._house.library.add(spoken.audio, spoken.words)
+        odd = self._house.ordered(fault.OddDeltas) is not None
+        delivery = Delivery(self._dialogue, run, spoken.words, spoken.audio, odd)
+        for event in delivery.sounding():
+            if run.stopped:
+                break
+            await self._send([event])
+            if isinstance(event, told.AudioDelta):
+                await self._strike("in_response")
+        await self._send(delivery.ending())
+        if self._dialogue.ears:
+            self._dialogue.ears.idle_from_now()
+        await self._strike("after_response")
+
+    def _calls(self, run: Run, cue: Cue) -> list[tuple[str, str]]:
+        """The tools that the user's last words ask for; outputs that have come are answered in speech."""
+        last = run.read[-1].item if run.read else None
+        if last is not None and last.type == "function_call_output":
+            return []
+        return calls(run.tools, run.tool_choice, cue.user)
+
+    def _cue(self, run: Run) -> Cue:
+        said = [kept for kept in run.read if kept.item.role == "user"]
+        last = said[-1] if said else None
+        words = "" if last is None else last.words if last.audio is None else self._known_words(last.audio)
+        outputs = [kept.item.output for kept in run.read if kept.item.output]
+        is_answer = bool(run.read) and run.read[-1].item.type == "function_call_output"
+        return Cue(
+            instructions=run.instructions,
+            system=tuple(kept.words for kept in run.read if kept.item.role == "system"),
+            user=words,
+            heard=sum(kept.audio is not None for kept in said),
+            voice=run.voice,
+            speed=float(run.session["audio"]["output"]["speed"]),
+            aloud=run.modalities == ("audio",),
+            output=outputs[-1] if is_answer and outputs else None,
+        )
+
+    def _known_words(self, audio: Pcm) -> str:
+        """What a sound says, where turns are detected; a conducted player is asked in writing."""
+        if not self._dialogue.session["audio"]["input"]["turn_detection"]:
+            return ""
+        words = self._house.library.words(audio)
+        return "" if words.startswith("[") else words
+
+    async def _strike(self, where: fault.Where | None, frame: bytes = b"") -> bool:
+        """Let go wrong what was ordered to; True if the event is swallowed by it."""
+        what = self._house.strikes_now(where, self._visit.number) if where else None
+        match what:
+            case "drop":
+                self._transport.drop()
+                raise SessionClosed(code=1006)
+            case "close":
+                await self._send([self._dialogue.error(bodies.ServerError(type="server_error", message="Sorry."))])
+                await self._transport.aclose(1011, "server_error")
+                raise SessionClosed(code=1011)
+            case "stall":
+                await anyio.sleep_forever()
+            case "malformed":
+                await self._transport.send(b'{"type": "response.')
+            case "stray":
+                await self._send([self._dialogue.error(bodies.ServerError(type="server_error", message="Hiccup."))])
+            case "refuse":
+                named = re.search(rb'"event_id":\s*"([^"]+)"', frame)
+                event_id = named[1].decode() if named else None
+                error = bodies.ServerError(type="server_error", code="server_error", message="No.", event_id=event_id)
+                await self._send([self._dialogue.error(error)])
+        return what in {"refuse", "silence"}
+
+    async def _send(self, events: Iterable[told.ServerMessage]) -> None:
+        twice = self._house.ordered(fault.RepeatedEvents) is not None
+        async with self._sending:
+            for event in events:
+                if isinstance(event, told.ResponseDone) and event.response.usage:
+                    self._visit.bill[event.response.id] = event.response.usage
+                for frame in self._frames(event):
+                    for _ in range(1 + twice):
+                        await self._transport.send(frame)
+
+    def _frames(self, event: told.ServerMessage) -> Iterable[bytes]:
+        if self._speaks_beta:
+            yield from (to_json(old) for old in beta.told(from_json(event.encode())))
+        elif self._house.ordered(fault.Obfuscation):
+            yield b'{"type":"response.aside.delta","event_id":"event_x","delta":"x"}'
+            yield event.encode()[:-1] + b',"obfuscation":"aXq9"}'
+        else:
+            yield event.encode()
+
+
+def _place(frame: bytes) -> fault.Where | None:
+    """Where in a conversation an event strikes."""
+    kind = TYPE.search(frame)
+    match kind[1] if kind else b"":
+        case b"session.update":
+            return "update"
+        case b"conversation.item.create":
+            return "hearing" if b'"input_audio"' in frame else "item"
+        case b"response.create":
+            return "response"
+        case _:
+            return None
+
+
+def _as_ga(frame: bytes) -> bytes:
+    try:
+        event = from_json(frame)
+    except ValueError:
+        return frame
+    return to_json(beta.heard(event)) if isinstance(event, dict) else frame
