@@ -26,9 +26,9 @@ def check_server_event(frame: bytes) -> None:
 def check_client_event(frame: bytes) -> None:
     """A client's event is what the package would send, and nothing more; it knows references only elsewhere."""
     told = json.loads(frame)
-    for item in told.get("response", {}).get("input", []):
-        if item["type"] == "item_reference":
-            told["response"]["input"].remove(item)
+    response = told.get("response") or {}
+    if response.get("input"):
+        response["input"] = [item for item in response["input"] if item["type"] != "item_reference"]
     event = _judge(RealtimeClientEvent).validate_python(told)
     assert event.type == told["type"]
     assert not list(_extras(event))

@@ -7,9 +7,11 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 import anyio
+import pybase64
 from anyio.abc import TaskGroup, TaskStatus
 
 from tau_stage.errors import SessionError, lone
+from tau_stage.protocol.client_events import ConversationItemCreate
 from tau_stage.protocol.config import SessionConfig
 from tau_stage.protocol.entries import Entry
 from tau_stage.protocol.items import (
@@ -17,6 +19,7 @@ from tau_stage.protocol.items import (
     ClientItem,
     FunctionCall,
     FunctionCallOutput,
+    InputAudio,
     InputText,
     OutputText,
     SystemMessage,
@@ -104,12 +107,19 @@ class Life:
         except BaseException:
             await wire.close()
             raise
-        kept = list(self._session.conversation.items.values())
-        former = self._session.swap(wire)
-        for entry in kept:
-            await _again(self._session, entry)
-        if former:
+        for entry in list(self._session.conversation.items.values()):
+            if item := self._item(entry):
+                event = ConversationItemCreate(event_id=self._session.fresh("evt"), item=item)
+                await wire.answer(await wire.send(event))
+        if former := self._session.swap(wire):
             await former.close()
+
+    def _item(self, entry: Entry) -> ClientItem | None:
+        """An entry for a new conversation: a user's sound as sound, what the model said as its words."""
+        if entry.role != "user" or entry.audio is None:
+            return _in_words(entry)
+        sound = pybase64.b64encode(self._session.heard_as.encode(entry.audio)).decode("ascii")
+        return UserMessage(id=entry.id, content=(InputAudio(audio=sound, transcript=entry.transcript),))
 
     async def _come_back(self, group: TaskGroup) -> anyio.Event | None:
         why = self._session.wire.closed
@@ -133,16 +143,7 @@ class Life:
         return over
 
 
-async def _again(session: Session, entry: Entry) -> None:
-    """Put an entry into a new conversation as it was: sound as sound, what the model said as its words."""
-    item = _item(entry)
-    if entry.role == "user" and entry.audio:
-        await session.create_audio(entry.audio, entry.transcript or None, item_id=entry.id)
-    elif item is not None:
-        await session.create(item)
-
-
-def _item(entry: Entry) -> ClientItem | None:
+def _in_words(entry: Entry) -> ClientItem | None:
     words = entry.text or entry.transcript
     if entry.call:
         call = entry.call

@@ -65,6 +65,7 @@ class Session:
         deadlines: How long it waits for what.
         attention: What it notices, and who watches.
         errands: What it does unasked.
+        opened: Set when it is next opened again: after a drop, or on a new socket.
         is_closing: Whether its end was asked for.
         heard_as: How sound travels to the server.
     """
@@ -93,6 +94,7 @@ class Session:
         self.attention = Attention()
         self.errands = Errands()
         self.is_closing = False
+        self.opened = anyio.Event()
         self._dialect = dialect
         self._wire: Wire | None = None
 
@@ -155,23 +157,23 @@ class Session:
 
     async def assistant(self, text: str) -> Item:
         """Make the model believe that it said something."""
-        words = OutputText(text=words_of(text).text)
-        return await self.create(AssistantMessage(id=self.fresh("item"), content=(words,)))
+        return await self.create(
+            AssistantMessage(id=self.fresh("item"), content=(OutputText(text=words_of(text).text),))
+        )
 
-    async def create_audio(self, audio: Sound, transcript: str | None = None, *, item_id: str | None = None) -> Item:
+    async def create_audio(self, audio: Sound, transcript: str | None = None) -> Item:
         """Let the model hear something: a user message of sound.
 
         Args:
             audio: Not empty.
             transcript: Kept with the item; the model does not read it.
-            item_id: The item's id, if it must be a certain one.
         """
         sound = sound_of(audio)
         if not sound:
             raise ValueError("there is no audio to hear")
         coded = pybase64.b64encode(self.heard_as.encode(sound)).decode("ascii")
         heard = InputAudio(audio=coded, **({"transcript": transcript} if transcript else {}))
-        item = await self.create(UserMessage(id=item_id or self.fresh("item"), content=(heard,)))
+        item = await self.create(UserMessage(id=self.fresh("item"), content=(heard,)))
         self.conversation.remember(item.id, sound)
         return item
 
@@ -369,9 +371,10 @@ class Session:
             self.warnings += [new for new in differences(asked, answer.session) if new not in self.warnings]
 
     def swap(self, wire: Wire) -> Wire | None:
-        """Speak through another socket from now on, to a server that knows nothing yet; gives back the former."""
+        """Speak through another socket from now on; gives back the former."""
         former, self._wire = self._wire, wire
-        self.conversation.items.clear()
+        self.opened.set()
+        self.opened = anyio.Event()
         return former
 
     def _take_in(self, event: told.ServerEvent) -> Change | None:

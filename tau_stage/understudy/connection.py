@@ -176,9 +176,8 @@ class Connection:
             self._house.library.add(spoken.audio, spoken.words)
         odd = self._house.ordered(fault.OddDeltas) is not None
         delivery = Delivery(self._dialogue, run, spoken.words, spoken.audio, odd)
-        for event in delivery.sounding():
-            if run.stopped:
-                break
+        sounding = delivery.sounding()
+        while not run.stopped and (event := next(sounding, None)):
             await self._send([event])
             if isinstance(event, told.AudioDelta):
                 await self._strike("in_response")
@@ -197,7 +196,9 @@ class Connection:
     def _cue(self, run: Run) -> Cue:
         said = [kept for kept in run.read if kept.item.role == "user"]
         last = said[-1] if said else None
-        words = "" if last is None else last.words if last.audio is None else self._known_words(last.audio)
+        words = last.written if last else ""
+        if last and last.audio and not words:
+            words = self._known_words(last.audio)
         outputs = [kept.item.output for kept in run.read if kept.item.output]
         is_answer = bool(run.read) and run.read[-1].item.type == "function_call_output"
         return Cue(

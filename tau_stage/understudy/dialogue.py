@@ -13,18 +13,20 @@ from tau_stage.audio.pcm import Pcm
 from tau_stage.protocol import bodies
 from tau_stage.protocol import client_events as ask
 from tau_stage.protocol import server_events as told
-from tau_stage.protocol.config import ItemReference, ResponseConfig
+from tau_stage.protocol.config import CustomVoice, ItemReference, ResponseConfig
 from tau_stage.protocol.input import InputBuffer
-from tau_stage.protocol.items import ContentPart, Item
+from tau_stage.protocol.items import ClientItem, ContentPart, Item
 from tau_stage.understudy.billing import Read, text_tokens, transcription_usage
 from tau_stage.understudy.library import Library
 from tau_stage.understudy.memory import BadAudio, Remembered, raw, remember
 from tau_stage.understudy.run import Run
-from tau_stage.understudy.settings import Settings, forbidden_null, format_of, updated
+from tau_stage.understudy.settings import Settings, forbidden_null, format_of, updated, voice_name
 from tau_stage.understudy.strict import parse
 from tau_stage.understudy.vad import Ears, Started, Stopped, TimedOut
 
 SHORTEST_COMMIT_MS = 100
+LONGEST_APPEND = 15 * 1024 * 1024
+"""Of one append, in characters of base64."""
 
 
 class Refused(Exception):
@@ -204,6 +206,9 @@ class Dialogue:
         kept = self._known(event.item_id, "truncate")
         if kept.audio is None or kept.item.role != "assistant":
             raise Refused("unsupported_content_type", "Only model output audio messages can be truncated.", "item_id")
+        if event.content_index >= len(kept.item.content or ()):
+            message = f"The item has no content at index {event.content_index}."
+            raise Refused("invalid_value", message, "content_index")
         length_ms = len(kept.audio) * 1000 // kept.audio.rate
         if event.audio_end_ms > length_ms:
             message = f"Audio content of {length_ms}ms is already shorter than {event.audio_end_ms}ms"
@@ -219,6 +224,9 @@ class Dialogue:
         )
 
     def _append(self, base64: str) -> Reply:
+        if len(base64) > LONGEST_APPEND:
+            message = f"Invalid 'audio': string too long. Expected a string with maximum length {LONGEST_APPEND}."
+            raise Refused("string_above_max_length", message, "audio")
         if self._decoder is None:
             self._decoder = format_of(self.session, "input").decoder()
         audio = self._decoder.feed(raw(base64, "audio"))
@@ -319,9 +327,10 @@ class Dialogue:
                 "Wait until the response is finished before creating a new one."
             )
             raise Refused("conversation_already_has_active_response", message)
-        voice = (wanted.audio and wanted.audio.output and wanted.audio.output.voice) or None
-        own = self.session["audio"]["output"]["voice"]
-        if voice is not None and self.has_spoken and voice != own:
+        own = voice_name(self.session["audio"]["output"]["voice"])
+        asked = wanted.audio and wanted.audio.output and wanted.audio.output.voice
+        voice = asked.id if isinstance(asked, CustomVoice) else asked or own
+        if self.has_spoken and voice != own:
             message = "Cannot update a conversation's voice if assistant audio is present."
             raise Refused("cannot_update_voice", message, "response.audio.output.voice")
         run = Run(
@@ -329,7 +338,7 @@ class Dialogue:
             item_id=self.fresh("item"),
             wanted=wanted,
             session=self.session,
-            voice=str(voice or own),
+            voice=voice,
             conversational=conversational,
             read=tuple(self._input(wanted.input)) if wanted.input is not None else tuple(self.items.values()),
         )
@@ -337,7 +346,7 @@ class Dialogue:
         created = told.ResponseCreated(event_id=self.fresh("event"), response=run.told("in_progress"))
         return Reply((created,), begin=run)
 
-    def _input(self, wanted: Iterable[object]) -> Iterable[Remembered]:
+    def _input(self, wanted: Iterable[ClientItem | ItemReference]) -> Iterable[Remembered]:
         for number, item in enumerate(wanted):
             if isinstance(item, ItemReference):
                 if item.id not in self.items:
@@ -345,12 +354,13 @@ class Dialogue:
                     raise Refused("item_not_found", message, f"response.input[{number}].id")
                 yield self.items[item.id]
             else:
-                yield remember(self.fresh("item"), item, format_of(self.session, "input"))  # type: ignore[arg-type]
+                place = f"response.input[{number}]"
+                yield remember(self.fresh("item"), item, format_of(self.session, "input"), place)
 
     def context(self, run: Run) -> tuple[Read, ...]:
         """What a response reads: instructions and tools first, then the items."""
         instructions = run.instructions
-        tools = str(self.session["tools"] or "")
+        tools = str(run.tools or "")
         first = Read(f"instructions/{instructions}{tools}", text=text_tokens(instructions) + text_tokens(tools))
         return (first, *(kept.cost for kept in run.read))
 

@@ -46,6 +46,11 @@ class Remembered:
         return " ".join(filter(None, [*written, self.item.arguments, self.item.output]))
 
     @property
+    def written(self) -> str:
+        """Its words that are no transcript of a sound."""
+        return " ".join(part.text for part in self.item.content or () if part.text)
+
+    @property
     def cost(self) -> Read:
         """What reading it costs; the words beside a sound are not read."""
         key = f"{self.item.id}/{self.version}"
@@ -77,13 +82,14 @@ class BadAudio(ValueError):
     """A client's audio is no base64 of whole samples; the message is the field's path."""
 
 
-def remember(item_id: str, told: ClientItem, form: Format = PCM16) -> Remembered:
+def remember(item_id: str, told: ClientItem, form: Format = PCM16, place: str = "item") -> Remembered:
     """A client's item, remembered.
 
     Args:
         item_id: Its id.
         told: As the client sent it.
         form: How the client's sound travels.
+        place: Where in the event the item stands.
 
     Raises:
         BadAudio: Its sound cannot be read.
@@ -97,7 +103,7 @@ def remember(item_id: str, told: ClientItem, form: Format = PCM16) -> Remembered
             return Remembered(Item.model_validate(facts | {"call_id": told.call_id, "output": told.output}))
         case UserMessage() | SystemMessage() | AssistantMessage():
             sounds = [
-                sound(part.audio, f"item.content[{number}].audio", form)
+                sound(part.audio, f"{place}.content[{number}].audio", form)
                 for number, part in enumerate(told.content)
                 if isinstance(part, InputAudio)
             ]

@@ -44,16 +44,20 @@ class Delivery:
     sent_bytes: int = 0
     bytes_per_sample: float = 2.0
     cut: bool = False
+    has_item: bool = False
+    has_part: bool = False
 
     def sounding(self) -> Iterator[told.ServerMessage]:
-        """Everything up to the last delta."""
+        """Everything up to the last delta. What is taken from here counts as sent, so take no more than you send."""
         self._cut_to_the_cap()
         run, fresh = self.run, self.dialogue.fresh
         item = self._item("in_progress", ())
+        self.has_item = True
         yield told.OutputItemAdded(event_id=fresh("event"), response_id=run.id, output_index=0, item=item)
         if run.conversational:
             yield from self.dialogue.place(Remembered(item))
         empty = ContentPart(type="text", text="") if self.audio is None else ContentPart(type="audio", transcript="")
+        self.has_part = True
         yield told.ContentPartAdded(**self._place(), part=empty)
         if self.audio is None:
             yield from self._written()
@@ -104,30 +108,40 @@ class Delivery:
             yield told.AudioDelta.model_validate(self._place() | {"delta": _base64(sound)})
 
     def ending(self) -> Iterator[told.ServerMessage]:
-        """Everything after the last delta, however it came to that."""
-        run, fresh = self.run, self.dialogue.fresh
-        whole = run.stopped is None and not self.cut
-        if self.audio is None:
-            part = ContentPart(type="text", text=self.sent_words)
-            content = ContentPart(type="output_text", text=self.sent_words)
-            yield told.TextDone.model_validate(self._place() | {"text": self.sent_words})
-        else:
-            part = ContentPart(type="audio", transcript=self.sent_words)
-            content = ContentPart(type="output_audio", transcript=self.sent_words)
-            yield told.AudioDone.model_validate(self._place())
-            yield told.TranscriptDone.model_validate(self._place() | {"transcript": self.sent_words})
-        yield told.ContentPartDone.model_validate(self._place() | {"part": part})
-        item = self._item("completed" if whole else "incomplete", (content,))
-        sound = self._sent()
-        if run.conversational:
-            self.dialogue.items[item.id] = Remembered(item, sound)
-            yield self.dialogue.item_done(item)
-        yield told.OutputItemDone(event_id=fresh("event"), response_id=run.id, output_index=0, item=item)
+        """Everything after the last delta, however it came to that: what was opened is closed, and nothing else."""
+        run, sound = self.run, self._sent()
+        if self.has_part:
+            yield from self._part_done()
+        item = self._item("incomplete" if run.stopped or self.cut else "completed", self._content())
+        if self.has_item:
+            if item.id in self.dialogue.items:  # it may have been deleted meanwhile
+                self.dialogue.items[item.id] = Remembered(item, sound)
+                yield self.dialogue.item_done(item)
+            event_id = self.dialogue.fresh("event")
+            yield told.OutputItemDone(event_id=event_id, response_id=run.id, output_index=0, item=item)
         context = self.dialogue.context(run)
         spent = usage(context, self.dialogue.read_before, self.sent_words, sound or Pcm())
         if run.conversational:
             self.dialogue.read_before = context
-        yield from closing(self.dialogue, run, self._status(), output=(item,), spent=spent)
+        output = (item,) if self.has_item else ()
+        yield from closing(self.dialogue, run, self._status(), output=output, spent=spent)
+
+    def _part_done(self) -> Iterator[told.ServerMessage]:
+        if self.audio is None:
+            part = ContentPart(type="text", text=self.sent_words)
+            yield told.TextDone.model_validate(self._place() | {"text": self.sent_words})
+        else:
+            part = ContentPart(type="audio", transcript=self.sent_words)
+            yield told.AudioDone.model_validate(self._place())
+            yield told.TranscriptDone.model_validate(self._place() | {"transcript": self.sent_words})
+        yield told.ContentPartDone.model_validate(self._place() | {"part": part})
+
+    def _content(self) -> tuple[ContentPart, ...]:
+        if not self.has_part:
+            return ()
+        if self.audio is None:
+            return (ContentPart(type="output_text", text=self.sent_words),)
+        return (ContentPart(type="output_audio", transcript=self.sent_words),)
 
     def _sent(self) -> Pcm | None:
         """The sound that went out, at the stage's rate whatever its format."""

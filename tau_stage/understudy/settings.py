@@ -87,6 +87,15 @@ def format_of(session: Settings, side: str) -> Format:
     return Format(form["type"], form.get("rate") or 8_000)
 
 
+def voice_name(voice: str | dict[str, str]) -> str:
+    """A voice in one word; a custom voice is told as an object.
+
+    >>> voice_name("ash"), voice_name({"id": "voice_1"})
+    ('ash', 'voice_1')
+    """
+    return voice if isinstance(voice, str) else voice["id"]
+
+
 CLEARED_BY_NULL = frozenset({"turn_detection", "noise_reduction", "transcription", "tracing", "include"})
 
 

@@ -12,10 +12,19 @@ from tau_stage.protocol.client_events import CLIENT_EVENTS, ClientEvent
 
 Step = str | int
 
-EVENT_TYPES = sorted(
-    model.model_fields["type"].default
-    for model in ClientEvent.__origin__.__args__  # type: ignore[attr-defined]
-)
+EXPECTED = {
+    "string_type": "a string",
+    "int_type": "an integer",
+    "float_type": "a decimal",
+    "bool_type": "a boolean",
+    "tuple_type": "an array",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+}
+"""What was wanted, by pydantic's kind of error, in the words of the API."""
+
+GOT = {str: "a string", int: "an integer", float: "a decimal", bool: "a boolean", list: "an array", dict: "an object"}
 
 
 def parse(frame: bytes) -> ClientEvent | ServerError:
@@ -28,17 +37,17 @@ def parse(frame: bytes) -> ClientEvent | ServerError:
     ('unknown_parameter', 'response.temperature', 'evt_2')
     """
     try:
-        told = from_json(frame)
-    except ValueError:
+        return CLIENT_EVENTS.validate_json(frame, strict=True)
+    except ValidationError as error:
+        found = _worst(error)
+    if found["type"] == "json_invalid":
         return ServerError(code="invalid_json", message="We could not parse the JSON body of your event.")
+    told = from_json(frame)
     if not isinstance(told, dict):
         return ServerError(code="invalid_event", message="An event must be a JSON object.")
     event_id = told.get("event_id")
     known_id = event_id if isinstance(event_id, str) else None
-    try:
-        return CLIENT_EVENTS.validate_python(told)
-    except ValidationError as error:
-        return _answer(_worst(error), told).model_copy(update={"event_id": known_id})
+    return _answer(found, told).model_copy(update={"event_id": known_id})
 
 
 def _worst(error: ValidationError) -> ErrorDetails:
@@ -50,27 +59,24 @@ def _worst(error: ValidationError) -> ErrorDetails:
 def _answer(error: ErrorDetails, told: dict[str, Any]) -> ServerError:
     param = _param(error, told)
     kind = error["type"]
-    if kind == "union_tag_not_found" and not param:
-        return ServerError(
-            code="missing_required_parameter", message="Missing required parameter: 'type'.", param="type"
-        )
-    if kind == "union_tag_invalid" and not param:
-        values = ", ".join(f"'{name}'" for name in EVENT_TYPES)
-        message = f"Invalid value: '{told.get('type')}'. Supported values are: {values}."
-        return ServerError(code="invalid_value", message=message, param="type")
+    if kind in {"union_tag_not_found", "union_tag_invalid"}:
+        tag = error["ctx"]["discriminator"].strip("'")
+        param = f"{param}.{tag}" if param else tag
+    if kind == "union_tag_invalid":
+        message = f"Invalid value: '{error['ctx']['tag']}'. Supported values are: {error['ctx']['expected_tags']}."
+        return ServerError(code="invalid_value", message=message, param=param)
     if kind in {"missing", "union_tag_not_found"}:
-        name = f"{param}.type" if kind == "union_tag_not_found" else param
-        return ServerError(
-            code="missing_required_parameter", message=f"Missing required parameter: '{name}'.", param=name
-        )
+        message = f"Missing required parameter: '{param}'."
+        return ServerError(code="missing_required_parameter", message=message, param=param)
     if kind == "extra_forbidden":
         return ServerError(code="unknown_parameter", message=f"Unknown parameter: '{param}'.", param=param)
     if kind == "string_too_long":
         limit = error["ctx"]["max_length"]
         message = f"Invalid '{param}': string too long. Expected a string with maximum length {limit}."
         return ServerError(code="string_above_max_length", message=message, param=param)
-    if kind.endswith(("_type", "_parsing")):
-        message = f"Invalid type for '{param}': {error['msg'].lower()}."
+    if kind in EXPECTED:
+        got = GOT.get(type(error["input"]), "null")
+        message = f"Invalid type for '{param}': expected {EXPECTED[kind]}, but got {got} instead."
         return ServerError(code="invalid_type", message=message, param=param)
     return ServerError(code="invalid_value", message=f"Invalid value for '{param}': {error['msg']}.", param=param)
 

@@ -1,0 +1,46 @@
+"""Two hundred sessions at once in one process: opened, one turn each, closed; nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+
+import anyio
+import pytest
+
+from tau_stage.session import create_session
+from tau_stage.understudy.server import Understudy, open_understudy
+from tests.test_session import speak
+from tests.tones import Tones
+
+MANY = 200
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The real loop and real sockets."""
+    return "asyncio"
+
+
+@pytest.mark.slow
+async def test_two_hundred_sessions_leave_nothing_behind() -> None:
+    """Slow: four hundred sockets, twice."""
+    async with open_understudy(Understudy(Tones())) as url:
+
+        async def one() -> None:
+            async with create_session(endpoint=url, voice="ash") as session:
+                assert (await speak(session)).status == "completed"
+
+        async def all_at_once() -> tuple[int, int]:
+            async with anyio.create_task_group() as group:
+                for _ in range(MANY):
+                    group.start_soon(one)
+            await asyncio.sleep(0)
+            gc.collect()
+            return len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+
+        tasks, files = await all_at_once()
+        tasks_later, files_later = await all_at_once()
+    assert tasks_later <= tasks
+    assert files_later <= files

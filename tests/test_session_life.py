@@ -1,0 +1,167 @@
+"""A session lives on: it comes back after a drop, and moves to a new socket before its time is up."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+
+from tau_stage.errors import ConnectFailed, SessionClosed, UsageError
+from tau_stage.protocol.config import session_config
+from tau_stage.protocol.endpoints import ENDPOINTS
+from tau_stage.session import Session, create_session
+from tau_stage.session.life import Survival
+from tau_stage.session.opening import _living, headers_for, place_of
+from tau_stage.transport import Transport
+from tau_stage.understudy import faults as fault
+from tau_stage.understudy.server import Understudy, open_understudy
+from tests.backstage import connected
+from tests.test_session import LINE, speak
+from tests.tones import Tones, tone
+
+
+@asynccontextmanager
+async def living(house: Understudy, survival: Survival) -> AsyncIterator[Session]:
+    @asynccontextmanager
+    async def connect() -> AsyncIterator[Transport]:
+        async with connected(house) as transport:
+            yield transport
+
+    wanted = session_config(voice="ash", instructions="Softly.", turn_detection=None)
+    async with _living(connect, wanted, survival, name="clerk") as session:
+        yield session
+
+
+async def lookup(key: str) -> str:
+    """Look it up."""
+    return key
+
+
+async def test_after_a_drop_it_is_opened_again_and_told_what_was_said() -> None:
+    house = Understudy(Tones(), faults=[fault.Strike("drop", "in_response", visit=1)], keeps_visits=True)
+    async with living(house, Survival(recover=True)) as session:
+        await session.system("Whisper.")
+        await session.user("A question.")
+        await session.assistant("An answer.")
+        await session.create_audio(tone("sage", "Heard."), "Heard.")
+        await session.update(tools=[lookup])
+        await session.user(LINE)
+        opened = session.opened
+        with pytest.raises(SessionClosed):
+            await session.response()
+        await opened.wait()
+        assert session.is_open
+        response = await session.response()
+        assert response.transcript == "Hello there."
+        assert "the session was opened again and told what was said before" in session.warnings[0]
+        kept = [(entry.role, entry.text) for entry in session.conversation.items.values()][:3]
+    assert kept == [("system", "Whisper."), ("user", "A question."), ("assistant", "An answer.")]
+    assert list(house.visits[1].heard.values()) == [tone("sage", "Heard.")]
+
+
+async def test_without_recovery_a_drop_is_the_end() -> None:
+    house = Understudy(Tones(), faults=[fault.Strike("drop", "item", visit=1)])
+    async with living(house, Survival()) as session:
+        with pytest.raises(SessionClosed):
+            await session.user("Hello.")
+        assert not session.is_open
+        with pytest.raises(SessionClosed):
+            await session.wait_for("response.done")
+
+
+async def test_a_provider_that_stays_away_is_given_up_after_some_attempts() -> None:
+    house = Understudy(Tones(), faults=[fault.Strike("drop", "item", visit=1)])
+    async with living(house, Survival(recover=True, attempts=3)) as session:
+        house.faults = [*house.faults, fault.BusyDoor(times=99)]
+        with pytest.raises(SessionClosed):
+            await session.user("Hello.")
+        began = anyio.current_time()
+        with pytest.raises(SessionClosed):
+            await session.wait_for("response.done", timeout_s=60)
+        assert anyio.current_time() - began < 10
+        assert len(house.refused) == 3
+
+
+async def test_it_comes_back_when_the_provider_does() -> None:
+    house = Understudy(Tones(), faults=[fault.Strike("drop", "item", visit=1)])
+    async with living(house, Survival(recover=True)) as session:
+        house.faults = [*house.faults, fault.BusyDoor(times=2)]
+        opened = session.opened
+        with pytest.raises(SessionClosed):
+            await session.user("Hello.")
+        await opened.wait()
+        assert (await speak(session)).status == "completed"
+
+
+async def test_it_moves_to_a_new_socket_before_its_time_is_up_and_between_turns() -> None:
+    house = Understudy(Tones(), expires_s=100, keeps_visits=True)
+    async with living(house, Survival(renew_after_s=80)) as session:
+        first = await speak(session)
+        await anyio.sleep(95)
+        assert session.is_open
+        await anyio.sleep(20)
+        second = await speak(session)
+        assert second.status == "completed"
+        assert "renewed" in session.warnings[0]
+        assert session.id == "sess_0002"
+        assert len(session.conversation.items) == 4
+        assert session.usage.tokens == first.usage + second.usage
+    assert len(house.visits) == 2
+
+
+async def test_an_opening_that_fails_is_told_at_once_even_with_recovery() -> None:
+    house = Understudy(Tones(), faults=[fault.BusyDoor(times=1)])
+    with pytest.raises(ConnectFailed):
+        async with living(house, Survival(recover=True)):
+            pass
+
+
+async def test_calls_and_outputs_are_told_again_too() -> None:
+    house = Understudy(Tones())
+    async with living(house, Survival(recover=True)) as session:
+        await session.update(tools=[lookup])
+        await session.user('Please lookup "the tide".')
+        assert (await session.response()).transcript == "It says: the tide."
+        opened = session.opened
+        session.raw.drop()
+        await opened.wait()
+        kinds = [entry.type for entry in session.conversation.items.values()]
+        assert kinds == ["message", "function_call", "function_call_output", "message"]
+
+
+# ---- keys and places
+
+
+async def test_a_key_may_be_a_function_and_then_travels_as_a_bearer_token() -> None:
+    async def token() -> str:
+        return "entra"
+
+    assert await headers_for(ENDPOINTS["azure"], token) == {"Authorization": "Bearer entra"}
+    assert await headers_for(ENDPOINTS["azure"], lambda: "entra") == {"Authorization": "Bearer entra"}
+    assert await headers_for(ENDPOINTS["azure"], "key") == {"api-key": "key"}
+
+
+async def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("XAI_API_KEY", "AZURE_OPENAI_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UsageError, match="XAI_API_KEY is not set"):
+        await headers_for(ENDPOINTS["xai"])
+    with pytest.raises(UsageError, match="AZURE_OPENAI_ENDPOINT is not set"):
+        async with create_session(endpoint="azure", api_key="k"):
+            pass
+    for name, dialect in (("opensesame", None), ("ws://x", "klingon")):
+        with pytest.raises(UsageError, match="there is no endpoint or dialect"):
+            place_of(name, dialect)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_the_understudy_has_a_name_too_and_speaks_any_dialect(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_understudy(Understudy(Tones())) as url:
+        monkeypatch.setenv("TAU_STAGE_UNDERSTUDY", url)
+        async with create_session(endpoint="understudy", voice="ash", tools=[lookup]) as session:
+            assert (await speak(session)).audio == tone("ash", "Hello there.")
+            assert [tool["name"] for tool in session.session["tools"]] == ["lookup"]
+        async with create_session(endpoint=url, dialect="beta", voice="ash") as session:
+            assert (await speak(session)).audio == tone("ash", "Hello there.")
