@@ -243,7 +243,7 @@ async def serve(
     ) as server:
         bound = next(iter(server.sockets)).getsockname()[1]
         try:
-            yield f"ws://{host}:{bound}"
+            yield f"ws://[{host}]:{bound}" if ":" in host else f"ws://{host}:{bound}"
         finally:
             for visit in visits:
                 visit.cancel()

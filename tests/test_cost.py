@@ -71,4 +71,4 @@ def test_a_model_priced_by_the_minute_has_no_price_per_token() -> None:
 
 def test_nothing_used_costs_nothing_whatever_the_model() -> None:
     assert price(Usage(), "my-own-model").total == 0
-    assert Cost().total == 0
+    assert Cost().total == Cost().dollars == 0

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tau_stage.audio.formats import ULAW
+from tau_stage.audio.formats import PCM16, ULAW
 from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import ProtocolError
 from tau_stage.protocol import bodies
 from tau_stage.protocol import server_events as told
 from tau_stage.protocol.conversation import Began, Change, Conversation, Ended, Response, Sounded, Worded
+from tau_stage.protocol.entries import Entry
 from tau_stage.protocol.items import ContentPart, Item
 from tau_stage.protocol.usage import CachedDetails, InputDetails, OutputDetails, Usage, WireUsage
 
@@ -295,3 +296,16 @@ def test_telephone_sound_is_heard_at_the_stages_rate() -> None:
     conversation = Conversation(ULAW)
     conversation.apply(sound(bytes(8000)))
     assert abs(len(end(conversation, done()).audio) - 24_000) < 5
+
+
+def test_a_retrieved_item_has_its_sound() -> None:
+    part = ContentPart(type="input_audio", audio=pybase64.b64encode(bytes(480)).decode())
+    entry = Entry.with_sound(Item(id="i", type="message", content=(part,)), PCM16)
+    assert entry.audio == Pcm(bytes(480))
+    assert Entry.with_sound(Item(id="i", type="message"), PCM16).audio is None
+
+
+def test_the_input_buffer_knows_its_length() -> None:
+    conversation = Conversation()
+    heard(conversation, 500)
+    assert conversation.input.duration_s == 0.5

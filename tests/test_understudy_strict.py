@@ -86,6 +86,15 @@ def test_a_value_of_another_type_is_not_converted(event: dict[str, Any], param: 
             "missing_required_parameter",
             "item.content[0].type",
         ),
+        (session(tool_choice={"type": "function"}), "missing_required_parameter", "session.tool_choice.name"),
+        (session(truncation="sometimes"), "invalid_value", "session.truncation"),
+        (session(tracing=["x"]), "invalid_value", "session.tracing"),
+        (session(include=["everything"]), "invalid_value", "session.include[0]"),
+        (
+            session(audio={"input": {"transcription": {"delay": "long"}}}),
+            "invalid_value",
+            "session.audio.input.transcription.delay",
+        ),
     ],
 )
 def test_the_error_points_at_the_very_field(event: dict[str, Any], code: str, param: str) -> None:

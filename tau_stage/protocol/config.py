@@ -74,7 +74,7 @@ class Transcription(Strict):
     languages: tuple[str, ...] | None = None
     prompt: str | None = None
     keywords: tuple[str, ...] | None = None
-    delay: Any = None
+    delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
 
 
 class AudioInput(Strict):
@@ -128,18 +128,50 @@ class McpTool(Strict):
 Tool = Annotated[FunctionTool | McpTool, Field(discriminator="type")]
 
 
-class ToolChoice(Strict):
-    """One tool that must be called."""
+class FunctionChoice(Strict):
+    """One function that must be called."""
 
-    type: Literal["function", "mcp"]
+    type: Literal["function"] = "function"
+    name: str
+
+
+class McpChoice(Strict):
+    """One remote server whose tools, or one of them, must be called."""
+
+    type: Literal["mcp"] = "mcp"
+    server_label: str
     name: str | None = None
-    server_label: str | None = None
+
+
+ToolChoice = Annotated[FunctionChoice | McpChoice, Field(discriminator="type")]
 
 
 class Reasoning(Strict):
     """How long the model thinks; models 2 and later."""
 
     effort: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
+
+
+class TokenLimits(Strict):
+    """How long a conversation may become before it is cut."""
+
+    post_instructions: Annotated[int, Field(ge=0)] | None = None
+
+
+class RetentionRatio(Strict):
+    """How much of a conversation is kept when it becomes too long."""
+
+    type: Literal["retention_ratio"] = "retention_ratio"
+    retention_ratio: Annotated[float, Field(ge=0, le=1)]
+    token_limits: TokenLimits | None = None
+
+
+class Tracing(Strict):
+    """Where the traces of a session go."""
+
+    workflow_name: str | None = None
+    group_id: str | None = None
+    metadata: dict[str, Any] | None = None
 
 
 Modalities = Annotated[tuple[Literal["audio", "text"], ...], Field(min_length=1, max_length=1)]
@@ -159,9 +191,9 @@ class SessionConfig(Strict):
     parallel_tool_calls: bool | None = None
     reasoning: Reasoning | None = None
     max_output_tokens: MaxTokens | None = None
-    truncation: Any = None
-    tracing: Any = None
-    include: tuple[str, ...] | None = None
+    truncation: Literal["auto", "disabled"] | RetentionRatio | None = None
+    tracing: Literal["auto"] | Tracing | None = None
+    include: tuple[Literal["item.input_audio_transcription.logprobs"], ...] | None = None
 
 
 AUDIO_WISHES = {
