@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from tau_stage.understudy.server import Understudy
 
 
 def understudy(
@@ -13,6 +16,9 @@ def understudy(
     key: Annotated[
         str | None, typer.Option(help="The key clients must bring.", envvar="TAU_STAGE_UNDERSTUDY_KEY")
     ] = None,
+    fault: Annotated[list[str] | None, typer.Option(help="What goes wrong, like busy or drop@in_response#2.")] = None,
+    expires: Annotated[float, typer.Option(min=1, help="Seconds a session lasts.")] = 3600,
+    refuse_beta: Annotated[bool, typer.Option("--refuse-beta", help="Refuse old clients, as OpenAI does.")] = False,
 ) -> None:
     """Serve a Realtime API without a key.
 
@@ -20,15 +26,20 @@ def understudy(
     """
     import anyio
 
-    anyio.run(_serve, host, port, key)
+    from tau_stage.understudy.ensemble import Ensemble
+    from tau_stage.understudy.faults import parse
+    from tau_stage.understudy.server import Understudy
+
+    orders = [parse(order) for order in fault or ()]
+    server = Understudy(Ensemble(), key=key, faults=orders, expires_s=expires, refuses_beta=refuse_beta)
+    anyio.run(_serve, server, host, port)
 
 
-async def _serve(host: str, port: int, key: str | None) -> None:
+async def _serve(server: Understudy, host: str, port: int) -> None:
     import anyio
 
-    from tau_stage.understudy.ensemble import Ensemble
-    from tau_stage.understudy.server import Understudy, open_understudy
+    from tau_stage.understudy.server import open_understudy
 
-    async with open_understudy(Understudy(Ensemble(), key=key), host=host, port=port) as url:
+    async with open_understudy(server, host=host, port=port) as url:
         print(f"The understudy listens at {url}/v1/realtime?model=gpt-realtime-2.1-mini  (Ctrl-C ends it)", flush=True)
         await anyio.sleep_forever()

@@ -9,9 +9,22 @@ async with create_session(voice="marin", endpoint="wss://...", api_key=key) as s
 ```
 """
 
+from tau_stage.protocol.conversation import Ended, Sounded, Worded
 from tau_stage.session.opening import create_session, key_for, open_session
 from tau_stage.session.session import Session
 from tau_stage.session.tools import Tool
 from tau_stage.session.waiting import Deadlines, Receipt, Speaking
 
-__all__ = ["Deadlines", "Receipt", "Session", "Speaking", "Tool", "create_session", "key_for", "open_session"]
+__all__ = [
+    "Deadlines",
+    "Ended",
+    "Receipt",
+    "Session",
+    "Sounded",
+    "Speaking",
+    "Tool",
+    "Worded",
+    "create_session",
+    "key_for",
+    "open_session",
+]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast, get_args
+
+from tau_stage.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +104,33 @@ class RepeatedEvents:
 
 
 Fault = BusyDoor | RefuseInBand | FailResponses | Strike | SlowOpening | OddDeltas | Obfuscation | RepeatedEvents
+
+PLAIN: dict[str, Fault] = {
+    "busy": BusyDoor(),
+    "quota": RefuseInBand("insufficient_quota", 1013, type="insufficient_quota", message="You exceeded your quota."),
+    "fail": FailResponses(),
+    "slow": SlowOpening(5.0),
+    "odd": OddDeltas(),
+    "obfuscate": Obfuscation(),
+    "repeat": RepeatedEvents(),
+}
+"""Faults that a word orders."""
+
+
+def parse(order: str) -> Fault:
+    """A fault from a command line: a word of ``PLAIN``, or what strikes where, perhaps on one connection only.
+
+    Raises:
+        UsageError: There is no such fault.
+
+    >>> parse("busy"), parse("drop@in_response#2")
+    (BusyDoor(times=1, retry_after_s=1.0), Strike(what='drop', where='in_response', visit=2, times=1))
+    """
+    if order in PLAIN:
+        return PLAIN[order]
+    what, _, place = order.partition("@")
+    where, _, visit = place.partition("#")
+    if what not in get_args(What) or where not in get_args(Where) or not (visit == "" or visit.isdigit()):
+        known = f"{', '.join(PLAIN)}, or one of {', '.join(get_args(What))} @ one of {', '.join(get_args(Where))}"
+        raise UsageError(f"there is no fault {order!r}", f"write {known}, like drop@in_response or stall@hearing#2")
+    return Strike(cast("What", what), cast("Where", where), int(visit) if visit else None)

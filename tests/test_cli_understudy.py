@@ -1,0 +1,53 @@
+"""`tau-stage understudy` and `tau-stage voices`: what they take, and what they say of mistakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tau_stage.audio.wav import read_wav
+from tau_stage.understudy import faults as fault
+from tests.test_cli_validate import run
+
+
+@pytest.mark.parametrize(
+    ("order", "meant"),
+    [
+        ("busy", fault.BusyDoor()),
+        ("stall@hearing", fault.Strike("stall", "hearing")),
+        ("drop@in_response#2", fault.Strike("drop", "in_response", visit=2)),
+    ],
+)
+def test_faults_are_ordered_by_a_word(order: str, meant: fault.Fault) -> None:
+    assert fault.parse(order) == meant
+
+
+@pytest.mark.parametrize("order", ["nonsense", "drop", "drop@nowhere", "fly@hearing", "drop@hearing#x"])
+def test_an_unknown_fault_is_a_clear_error(order: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("understudy", "--fault", order) == 2
+    said = capsys.readouterr().err
+    assert f"there is no fault '{order}'" in said
+    assert "like drop@in_response" in said
+
+
+def test_only_loopback_is_served(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("understudy", "--host", "0.0.0.0") == 2  # noqa: S104 - it is refused
+    assert "loopback only" in capsys.readouterr().err
+
+
+def test_voices_are_listed_by_endpoint(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("voices") == 0
+    assert "cedar" in capsys.readouterr().out.splitlines()
+    assert run("voices", "--endpoint", "xai") == 0
+    assert "are not known here" in capsys.readouterr().out
+    assert run("voices", "--endpoint", "opensesame") == 2
+    assert "there is no endpoint 'opensesame'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_voices_can_be_heard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Slow: ten voices are loaded and speak."""
+    assert run("voices", "--sample", str(tmp_path / "voices"), "--text", "Hello.") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 10
+    assert len({read_wav(path).sha256 for path in (tmp_path / "voices").glob("*.wav")}) == 10

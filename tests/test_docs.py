@@ -1,0 +1,62 @@
+"""Every block of the documents runs as it stands."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from anyio.from_thread import start_blocking_portal
+
+from tau_stage.audio.pcm import Pcm
+from tau_stage.audio.wav import WavWriter
+from tau_stage.understudy.server import Understudy, open_understudy
+from tests.tones import Tones, tone
+
+DOCS = Path(__file__).parent.parent / "docs"
+BLOCKS = re.findall(
+    r"^```python\n(.*?)^```$", (DOCS / "session.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+)
+NAMES = ["first", "translator", "chat", "tools", "microphone"]
+EXPECTED = {
+    "first": r".+\. \d\.\d+ 0\.\d+\n",
+    "translator": r".+\n",
+    "chat": r".+\n.+\n",
+    "tools": r"Lights: on\.\nThank you, that is much better\.\n",
+    "microphone": r"speaking .+\n",
+}
+
+
+@pytest.fixture
+def place() -> Iterator[str]:
+    with ExitStack() as ends, start_blocking_portal("asyncio") as portal, ends:
+        yield ends.enter_context(portal.wrap_async_context_manager(open_understudy(Understudy(Tones()))))
+
+
+def test_every_block_has_a_name() -> None:
+    assert len(BLOCKS) == len(NAMES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "block"), list(zip(NAMES, BLOCKS, strict=False)), ids=NAMES)
+def test_each_block_runs(name: str, block: str, place: str, tmp_path: Path) -> None:
+    """Slow: a process of its own for each."""
+    with WavWriter(tmp_path / "microphone.wav") as file:
+        file.append(Pcm.join([Pcm.silence(12_000), tone("ash", "Is anybody there?"), Pcm.silence(24_000)]))
+    done = subprocess.run(
+        [sys.executable, "-c", block],
+        cwd=tmp_path,
+        env=os.environ | {"TAU_STAGE_UNDERSTUDY": place},
+        input="Hello.\nWho are you?\n",
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(EXPECTED[name], done.stdout), done.stdout
