@@ -60,3 +60,19 @@ def test_each_block_runs(name: str, block: str, place: str, tmp_path: Path) -> N
     )
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(EXPECTED[name], done.stdout), done.stdout
+
+
+ROWS = re.findall(
+    r"^\| ([TBNZ]\d+) \| (.+) \| (.+) \|$", (DOCS / "parity.md").read_text(encoding="utf-8"), re.MULTILINE
+)
+
+
+def test_the_parity_table_has_every_row_and_names_tests_that_exist() -> None:
+    counts = {"T": 28, "B": 18, "N": 9, "Z": 7}
+    assert [row for row, _, _ in ROWS] == [f"{kind}{n}" for kind, last in counts.items() for n in range(1, last + 1)]
+    for _, said, shown in ROWS:
+        if shown == "nothing yet":
+            assert said.startswith("left ")
+            continue
+        file, name = shown.strip("`").split("::")
+        assert f"def {name}(" in (Path(__file__).parent / file).read_text(encoding="utf-8")
