@@ -72,3 +72,12 @@ def test_a_model_priced_by_the_minute_has_no_price_per_token() -> None:
 def test_nothing_used_costs_nothing_whatever_the_model() -> None:
     assert price(Usage(), "my-own-model").total == 0
     assert Cost().total == Cost().dollars == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "text", "audio", "out"),
+    [("gpt-4o-mini-transcribe", "1.25", "3", "5"), ("gpt-4o-transcribe", "2.5", "6", "10")],
+)
+def test_transcripts_of_the_input_by_hand(model: str, text: str, audio: str, out: str) -> None:
+    cost = price(Usage(text_in=2, audio_in=17, text_out=9), model)
+    assert cost.total == (2 * Decimal(text) + 17 * Decimal(audio) + 9 * Decimal(out)) / 1_000_000

@@ -42,10 +42,8 @@ OTHERS: list[fault.Fault] = [
     fault.OddDeltas(),
     fault.Obfuscation(),
     fault.RepeatedEvents(),
+    fault.MissingIds(),
 ]
-HARMLESS = {"stray"}
-"""What a client that knows its own requests does not even notice."""
-
 TELLING = [
     fault.Strike("drop", "opening"),
     fault.Strike("close", "update"),
@@ -96,7 +94,13 @@ def in_memory(order: fault.Fault) -> AbstractAsyncContextManager[Session]:
 def expected(order: fault.Fault) -> set[str]:
     """Outcomes that a fault may have."""
     match order:
-        case fault.Strike(what="stray") | fault.OddDeltas() | fault.Obfuscation() | fault.RepeatedEvents():
+        case (
+            fault.Strike(what="stray")
+            | fault.OddDeltas()
+            | fault.Obfuscation()
+            | fault.RepeatedEvents()
+            | fault.MissingIds()
+        ):
             return {"completed completed"}
         case fault.SlowOpening(seconds):
             return {"completed completed"} if seconds < PATIENT.opening_s else {"Timeout"}

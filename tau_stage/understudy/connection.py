@@ -256,6 +256,12 @@ class Connection:
     def _frames(self, event: told.ServerMessage) -> Iterable[bytes]:
         if self._speaks_beta:
             yield from (to_json(old) for old in beta.told(from_json(event.encode())))
+        elif self._house.ordered(fault.MissingIds):
+            told_of = from_json(event.encode())
+            del told_of["event_id"]
+            if "response" in told_of:
+                told_of["response"] |= {"metadata": None}
+            yield to_json(told_of)
         elif self._house.ordered(fault.Obfuscation):
             yield b'{"type":"response.aside.delta","event_id":"event_x","delta":"x"}'
             yield event.encode()[:-1] + b',"obfuscation":"aXq9"}'

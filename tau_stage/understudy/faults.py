@@ -103,7 +103,22 @@ class RepeatedEvents:
     """Every event comes twice, with the same id."""
 
 
-Fault = BusyDoor | RefuseInBand | FailResponses | Strike | SlowOpening | OddDeltas | Obfuscation | RepeatedEvents
+@dataclass(frozen=True, slots=True)
+class MissingIds:
+    """Events have no ids, and responses echo no metadata, as with sparse servers."""
+
+
+Fault = (
+    BusyDoor
+    | RefuseInBand
+    | FailResponses
+    | Strike
+    | SlowOpening
+    | OddDeltas
+    | Obfuscation
+    | RepeatedEvents
+    | MissingIds
+)
 
 PLAIN: dict[str, Fault] = {
     "busy": BusyDoor(),
@@ -113,6 +128,7 @@ PLAIN: dict[str, Fault] = {
     "odd": OddDeltas(),
     "obfuscate": Obfuscation(),
     "repeat": RepeatedEvents(),
+    "no-ids": MissingIds(),
 }
 """Faults that a word orders."""
 
