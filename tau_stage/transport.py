@@ -87,8 +87,13 @@ class Refusal:
 Listener = Callable[[Transport, Handshake], Awaitable[None]]
 """Serves one connection until it is closed."""
 
-Doorman = Callable[[Handshake], Refusal | None]
+Doorman = Callable[[Handshake], Awaitable[Refusal | None]]
 """Refuses a handshake, or lets it in with None."""
+
+
+async def anybody(_handshake: Handshake) -> Refusal | None:
+    """Lets everybody in."""
+    return None
 
 
 class WebSocketTransport:
@@ -189,7 +194,7 @@ def _refused(place: str, response: Response) -> ConnectFailed:
 
 @asynccontextmanager
 async def serve(
-    listen: Listener, admit: Doorman = lambda _handshake: None, *, host: str = "127.0.0.1", port: int = 0
+    listen: Listener, admit: Doorman = anybody, *, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[str]:
     """Serve websockets while the block runs; connections that are still open then are cut short.
 
@@ -206,8 +211,8 @@ async def serve(
         OSError: The port is taken.
     """
 
-    def answer(connection: ServerConnection, request: Request) -> Response | None:
-        refusal = admit(handshake_of(request))
+    async def answer(connection: ServerConnection, request: Request) -> Response | None:
+        refusal = await admit(handshake_of(request))
         if refusal is None:
             return None
         response = connection.respond(refusal.status, refusal.body)

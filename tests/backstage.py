@@ -59,7 +59,7 @@ async def connected(
     """
     understudy = understudy or Understudy(Tones(), keeps_visits=True)
     asked = handshake or Handshake(query={"model": MODEL})
-    if refusal := understudy.admit(asked):
+    if refusal := await understudy.admit(asked):
         wait = refusal.headers.get("Retry-After")
         raise ConnectFailed(
             reason=refusal.body.strip(), status=refusal.status, retry_after_s=float(wait) if wait else None

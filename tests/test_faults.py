@@ -45,6 +45,7 @@ OTHERS: list[fault.Fault] = [
     fault.MissingIds(),
 ]
 TELLING = [
+    fault.SlowHandshake(1),
     fault.Strike("drop", "opening"),
     fault.Strike("close", "update"),
     fault.Strike("malformed", "item"),
@@ -108,6 +109,8 @@ def expected(order: fault.Fault) -> set[str]:
             return {"failed failed"} if times > 1 else {"failed completed"}
         case fault.BusyDoor() | fault.RefuseInBand():
             return {"ConnectFailed"}
+        case fault.SlowHandshake():
+            return {"Timeout"}
         case fault.Strike(what="drop" | "close" | "malformed", where="opening" | "update"):
             return {"ConnectFailed"}
         case fault.Strike(what="drop" | "close" | "malformed"):

@@ -111,6 +111,18 @@ async def test_it_moves_to_a_new_socket_before_its_time_is_up_and_between_turns(
     assert len(house.visits) == 2
 
 
+async def test_where_no_new_socket_can_be_had_it_stays_on_the_old_one() -> None:
+    house = Understudy(Tones())
+    async with living(house, Survival(renew_after_s=80)) as session:
+        house.faults = [fault.BusyDoor(times=1)]
+        await anyio.sleep(90)
+        assert "could not be renewed" in session.warnings[0]
+        assert (await speak(session)).status == "completed"
+        await anyio.sleep(90)
+        assert "was renewed" in session.warnings[1]
+        assert (await speak(session)).status == "completed"
+
+
 async def test_an_opening_that_fails_is_told_at_once_even_with_recovery() -> None:
     house = Understudy(Tones(), faults=[fault.BusyDoor(times=1)])
     with pytest.raises(ConnectFailed):

@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from tau_stage.errors import ConnectFailed, SessionClosed, Timeout
-from tau_stage.transport import Handshake, MemoryTransport, Refusal, Transport, dial, serve
+from tau_stage.transport import Doorman, Handshake, MemoryTransport, Refusal, Transport, dial, serve
 
 
 async def echo(transport: Transport, _handshake: Handshake) -> None:
@@ -91,11 +91,26 @@ async def test_a_transport_that_we_closed_stays_closed(connected: Connected) -> 
         assert caught.value.code == 1000
 
 
+def noting(seen: list[Handshake]) -> Doorman:
+    async def admit(handshake: Handshake) -> Refusal | None:
+        seen.append(handshake)
+        return None
+
+    return admit
+
+
+def refusing(refusal: Refusal) -> Doorman:
+    async def admit(_handshake: Handshake) -> Refusal | None:
+        return refusal
+
+    return admit
+
+
 async def test_the_server_is_told_what_the_client_asked_for() -> None:
     seen: list[Handshake] = []
 
     async with (
-        serve(echo, seen.append) as url,
+        serve(echo, noting(seen)) as url,
         dial(f"{url}/v1/realtime?model=gpt-realtime&x=", {"Authorization": "Bearer k"}),
     ):
         pass
@@ -106,7 +121,7 @@ async def test_the_server_is_told_what_the_client_asked_for() -> None:
 
 async def test_a_refused_upgrade_tells_status_wait_and_words_but_never_the_query() -> None:
     refusal = Refusal(429, "slow\ndown", {"Retry-After": "1.5"})
-    async with serve(echo, lambda _handshake: refusal) as url:
+    async with serve(echo, refusing(refusal)) as url:
         with pytest.raises(ConnectFailed) as caught:
             async with dial(f"{url}/v1/realtime?api-key=secret"):
                 pass
@@ -117,7 +132,7 @@ async def test_a_refused_upgrade_tells_status_wait_and_words_but_never_the_query
 
 async def test_a_wish_to_retry_that_is_no_number_is_ignored() -> None:
     refusal = Refusal(503, "", {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"})
-    async with serve(echo, lambda _handshake: refusal) as url:
+    async with serve(echo, refusing(refusal)) as url:
         with pytest.raises(ConnectFailed) as caught:
             async with dial(url):
                 pass
@@ -155,7 +170,7 @@ async def test_the_realtime_subprotocol_is_taken_when_it_is_offered() -> None:
     seen: list[Handshake] = []
     offered = [Subprotocol("realtime"), Subprotocol("openai-insecure-api-key.ek_1")]
     async with (
-        serve(echo, seen.append) as url,
+        serve(echo, noting(seen)) as url,
         connect(url, subprotocols=offered) as socket,
     ):
         assert socket.subprotocol == "realtime"

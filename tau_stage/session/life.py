@@ -79,7 +79,7 @@ class Life:
                     await over.wait()
                 if self._session.is_closing or (over.is_set() and not self._survival.recover):
                     break
-                again = await (self._come_back(group) if over.is_set() else self._renew(group))
+                again = await (self._come_back(group) if over.is_set() else self._renew(group, over))
                 if again is None:
                     break
                 over = again
@@ -135,10 +135,15 @@ class Life:
                 break
         return None
 
-    async def _renew(self, group: TaskGroup) -> anyio.Event | None:
-        while self._session.conversation.active:
-            await self._session.wait_for("response.done", float("inf"))
-        over: anyio.Event = await group.start(self._socket)
+    async def _renew(self, group: TaskGroup, old: anyio.Event) -> anyio.Event:
+        """Move to a new socket when no response is under way; where none can be had, stay on the old one."""
+        try:
+            while self._session.conversation.active:
+                await self._session.wait_for("response.done", float("inf"))
+            over: anyio.Event = await group.start(self._socket)
+        except SessionError as error:
+            self._session.warnings.append(f"the session could not be renewed: {error}")
+            return old
         self._session.warnings.append("the session was renewed before its time was up")
         return over
 

@@ -78,6 +78,17 @@ class Strike:
 
 
 @dataclass(frozen=True, slots=True)
+class SlowHandshake:
+    """The websocket upgrade is answered late.
+
+    Attributes:
+        seconds: How late.
+    """
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class SlowOpening:
     """``session.created`` comes late.
 
@@ -108,23 +119,15 @@ class MissingIds:
     """Events have no ids, and responses echo no metadata, as with sparse servers."""
 
 
-Fault = (
-    BusyDoor
-    | RefuseInBand
-    | FailResponses
-    | Strike
-    | SlowOpening
-    | OddDeltas
-    | Obfuscation
-    | RepeatedEvents
-    | MissingIds
-)
+Odd = OddDeltas | Obfuscation | RepeatedEvents | MissingIds
+Fault = BusyDoor | RefuseInBand | FailResponses | Strike | SlowHandshake | SlowOpening | Odd
 
 PLAIN: dict[str, Fault] = {
     "busy": BusyDoor(),
     "quota": RefuseInBand("insufficient_quota", 1013, type="insufficient_quota", message="You exceeded your quota."),
     "fail": FailResponses(),
     "slow": SlowOpening(5.0),
+    "slow-handshake": SlowHandshake(5.0),
     "odd": OddDeltas(),
     "obfuscate": Obfuscation(),
     "repeat": RepeatedEvents(),

@@ -60,8 +60,10 @@ class Understudy:
     _failed: int = 0
     _struck: Counter[fault.Strike] = field(default_factory=Counter)
 
-    def admit(self, handshake: Handshake) -> Refusal | None:
+    async def admit(self, handshake: Handshake) -> Refusal | None:
         """Refuse at the upgrade, or let in."""
+        if late := self.ordered(fault.SlowHandshake):
+            await anyio.sleep(late.seconds)
         if handshake.path not in PATHS:
             return Refusal(404, f"There is nothing at {handshake.path}; the realtime API is at /v1/realtime.\n")
         for order in self.faults:
