@@ -15,6 +15,8 @@ StageError
 ```
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal, Self
@@ -219,6 +221,21 @@ class TakeError(StageError):
 
     def __str__(self) -> str:
         return f"{self.path}: {self.problem}" + (f"\n  hint: {self.hint}" if self.hint else "")
+
+
+@contextmanager
+def unwrapped() -> Iterator[None]:
+    """Let a lone failure out of its exception groups, however deep: callers catch what they know by name.
+
+    >>> with unwrapped():
+    ...     raise ExceptionGroup("outer", [ExceptionGroup("inner", [SessionError(player="clerk")])])
+    Traceback (most recent call last):
+    tau_stage.errors.SessionError: player clerk: the session failed
+    """
+    try:
+        yield
+    except BaseExceptionGroup as failures:
+        raise lone(failures) from None
 
 
 def lone(failures: BaseExceptionGroup) -> BaseException:

@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 
-from tau_stage.errors import ConnectFailed, lone
+from tau_stage.errors import ConnectFailed, unwrapped
 from tau_stage.protocol.config import SessionConfig, conducted
 from tau_stage.session import Deadlines, Session, open_session
 from tau_stage.transport import Handshake, MemoryTransport, Transport
@@ -65,7 +65,7 @@ async def connected(
             reason=refusal.body.strip(), status=refusal.status, retry_after_s=float(wait) if wait else None
         )
     ours, theirs = MemoryTransport.pair()
-    try:
+    with unwrapped():
         async with anyio.create_task_group() as group:
             group.start_soon(understudy.listen, theirs, asked)
             try:
@@ -73,8 +73,6 @@ async def connected(
             finally:
                 ours.drop()
                 group.cancel_scope.cancel()
-    except BaseExceptionGroup as failures:
-        raise lone(failures) from None
 
 
 @asynccontextmanager

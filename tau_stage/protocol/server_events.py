@@ -81,6 +81,10 @@ class ConversationItemCreated(ServerMessage):
     item: Item
 
 
+ItemTold = ConversationItemAdded | ConversationItemDone | ConversationItemCreated
+"""What answers an item's creation: servers differ in which they send first."""
+
+
 class ConversationItemRetrieved(ServerMessage):
     """An item with its audio."""
 

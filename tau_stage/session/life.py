@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 
 import anyio
 import pybase64
 from anyio.abc import TaskGroup, TaskStatus
 
-from tau_stage.errors import SessionError, lone
+from tau_stage.errors import SessionError, unwrapped
 from tau_stage.protocol.client_events import ConversationItemCreate
 from tau_stage.protocol.config import SessionConfig
 from tau_stage.protocol.entries import Entry
@@ -89,28 +89,27 @@ class Life:
         """One socket, from its opening to its end."""
         over = anyio.Event()
         try:
-            async with self._connect() as transport, anyio.create_task_group() as group:
-                wire = self._session.new_wire(transport)
-                group.start_soon(wire.listen)
-                await self._settle_in(wire)
-                task_status.started(over)
-                await wire.over.wait()
-                group.cancel_scope.cancel()
-        except BaseExceptionGroup as failures:
-            raise lone(failures) from None
+            with unwrapped():
+                async with self._connect() as transport, anyio.create_task_group() as group:
+                    wire = self._session.new_wire(transport)
+                    group.start_soon(wire.listen)
+                    await self._settle_in(wire)
+                    task_status.started(over)
+                    await wire.over.wait()
+                    group.cancel_scope.cancel()
         finally:
             over.set()
 
     async def _settle_in(self, wire: Wire) -> None:
-        try:
+        """Make a new socket's server what the old one's was, then speak through it."""
+        async with AsyncExitStack() as failing:
+            failing.push_async_callback(wire.close)
             await self._session.begin(self._wanted, wire)
-        except BaseException:
-            await wire.close()
-            raise
-        for entry in list(self._session.conversation.items.values()):
-            if item := self._item(entry):
-                event = ConversationItemCreate(event_id=self._session.fresh("evt"), item=item)
-                await wire.answer(await wire.send(event))
+            for entry in list(self._session.conversation.items.values()):
+                if item := self._item(entry):
+                    event = ConversationItemCreate(event_id=self._session.fresh("evt"), item=item)
+                    await wire.answer(await wire.send(event))
+            failing.pop_all()
         if former := self._session.swap(wire):
             await former.close()
 

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from tau_stage.audio.formats import PCM16, Format
 from tau_stage.audio.pcm import RATE
-from tau_stage.errors import UsageError, lone
+from tau_stage.errors import UsageError, unwrapped
 from tau_stage.protocol import config, endpoints
 from tau_stage.session.life import Connect, Life, Survival
 from tau_stage.session.session import Session
@@ -52,7 +52,7 @@ async def _living(
 ) -> AsyncIterator[Session]:
     forms = {"heard_as": format_of(wanted, "input"), "spoken_as": format_of(wanted, "output")}
     session = Session(**(forms | options))
-    try:
+    with unwrapped():
         async with anyio.create_task_group() as group:
             try:
                 await group.start(Life(session, connect, wanted, survival).live)
@@ -61,8 +61,6 @@ async def _living(
             finally:
                 await session.close()
                 group.cancel_scope.cancel()
-    except BaseExceptionGroup as failures:
-        raise lone(failures) from None
 
 
 @asynccontextmanager

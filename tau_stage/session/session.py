@@ -181,8 +181,7 @@ class Session:
         """Put any item into the conversation."""
         where = {} if previous_item_id is None else {"previous_item_id": previous_item_id}
         answer = await self.request(ask.ConversationItemCreate(event_id=self.fresh("evt"), item=item, **where))
-        kinds = told.ConversationItemAdded | told.ConversationItemDone | told.ConversationItemCreated
-        assert isinstance(answer, kinds)  # noqa: S101 - requests match by type
+        assert isinstance(answer, told.ItemTold)  # noqa: S101 - requests match by type
         return answer.item
 
     async def retrieve(self, item_id: str) -> Entry:

@@ -12,7 +12,7 @@ import anyio
 from tau_stage import __version__
 from tau_stage.audio.formats import Format
 from tau_stage.audio.pcm import RATE
-from tau_stage.errors import BudgetExceeded, ConnectFailed, ModelRefused, SessionError, StageError, lone
+from tau_stage.errors import BudgetExceeded, ConnectFailed, ModelRefused, SessionError, StageError, unwrapped
 from tau_stage.protocol.config import conducted
 from tau_stage.protocol.conversation import Response
 from tau_stage.protocol.endpoints import UNDERSTUDY
@@ -205,18 +205,20 @@ class Performance:
             TakeError: The folder cannot be written.
         """
         try:
-            async with open_house(self._sessions, self._reported) as house:
-                while not cues.over(self._plan, self._so_far):
-                    for step in cues.due(self._plan, self._so_far):
-                        await self._perform(step, house)
-                        self._done += 1
-                        break
-                    else:
-                        await self._changed.wait()
-        except BaseExceptionGroup as failures:
-            raise lone(failures) from None
+            with unwrapped():
+                async with open_house(self._sessions, self._reported) as house:
+                    await self._perform_all(house)
         finally:
             self._stems.close()
+
+    async def _perform_all(self, house: House) -> None:
+        while not cues.over(self._plan, self._so_far):
+            for step in cues.due(self._plan, self._so_far):
+                await self._perform(step, house)
+                self._done += 1
+                break
+            else:
+                await self._changed.wait()
 
     @property
     def _so_far(self) -> cues.SoFar:
