@@ -85,3 +85,19 @@ def test_the_monologue_has_five_lines_and_two_whispers(tmp_path: Path) -> None:
     folder, take = perform("monologue", tmp_path)
     assert len(take.lines) == 5
     assert (folder / "journal.jsonl").read_text().count('"prompt_given"') == 2
+
+
+def test_a_full_disk_is_a_clear_message_and_what_was_written_before_is_whole(tmp_path: Path) -> None:
+    """Slow: a process whose files may not grow beyond 100 kB."""
+    program = f"ulimit -f 100; exec {sys.executable} -m tau_stage.cli.main run scenes/umbrella.yaml --out {tmp_path}"
+    done = subprocess.run(["bash", "-c", program], cwd=TOP, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "file too large" in done.stderr
+    assert "what was spoken before is kept" in done.stderr
+    assert "Traceback" not in done.stderr
+    (told,) = tmp_path.rglob("take.json")
+    take = Take.model_validate_json(told.read_text())
+    assert take.ended == "failed"
+    assert "file too large" in take.problem
+    for path in tmp_path.rglob("*.wav"):
+        assert soundfile.info(path).samplerate == 24_000

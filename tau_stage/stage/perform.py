@@ -12,7 +12,7 @@ import anyio
 from tau_stage import __version__
 from tau_stage.audio.formats import Format
 from tau_stage.audio.pcm import RATE
-from tau_stage.errors import BudgetExceeded, ConnectFailed, ModelRefused, SessionError, StageError, unwrapped
+from tau_stage.errors import BudgetExceeded, ConnectFailed, ModelRefused, SessionError, StageError, TakeError, unwrapped
 from tau_stage.protocol.config import conducted
 from tau_stage.protocol.conversation import Response
 from tau_stage.protocol.endpoints import UNDERSTUDY
@@ -76,6 +76,9 @@ async def perform(
         ended, problem = "budget", str(error)
     except SessionError as error:
         ended, problem = "failed", str(error)
+    except TakeError as error:
+        ended, problem = "failed", str(error)
+        raise
     finally:
         book.write(record.TakeEnded(ended=ended, problem=problem))
         take = _leave(folder, book.journal)

@@ -10,8 +10,7 @@ from tau_stage.audio.wav import WavWriter
 from tau_stage.scene.plan import LinePlan
 from tau_stage.stage.notes import PromptBook, Sounding
 from tau_stage.take.folder import TakeFolder, guarded
-
-FULL_DISK = "make room and run the scene again; what was spoken before is kept"
+from tau_stage.take.journal import FULL_DISK
 
 
 class Recording:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tau_stage.errors import TakeError
 from tau_stage.scene.names import slug
-from tau_stage.take.journal import NAME
+from tau_stage.take.journal import FULL_DISK, NAME
 
 
 class TakeFolder:
@@ -73,7 +73,7 @@ class TakeFolder:
         """
         final = self.path / name
         draft = final.with_name(f".{final.name}.part")
-        with guarded(final, "make room and run `tau-stage run` again"):
+        with guarded(final, FULL_DISK):
             draft.write_text(text, encoding="utf-8")
             draft.replace(final)
 

@@ -11,6 +11,7 @@ from tau_stage.errors import TakeError
 from tau_stage.take.records import LineSpoken, Record, TakeEnded
 
 NAME = "journal.jsonl"
+FULL_DISK = "make room and run the scene again; what was spoken before is kept"
 
 _RECORD: TypeAdapter[Record] = TypeAdapter(Record)
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.wav import WavWriter
 from tau_stage.scene.names import slug
+from tau_stage.take.folder import guarded
+from tau_stage.take.journal import FULL_DISK
 
 ONE_SECOND = Pcm.silence(RATE)
 
@@ -18,24 +20,35 @@ class Stems:
     Args:
         folder: Where they go; must exist.
         players: Their names.
+
+    Raises:
+        TakeError: They cannot be written.
     """
 
     def __init__(self, folder: Path, players: Iterable[str]) -> None:
-        self._writers = {name: WavWriter(folder / f"{slug(name)}.wav") for name in players}
+        self._folder = folder
+        with guarded(folder, FULL_DISK):
+            self._writers = {name: WavWriter(folder / f"{slug(name)}.wav") for name in players}
 
     def line(self, player: str, audio: Pcm, *, gap: int) -> None:
-        """Put a line on its player's stem, after ``gap`` samples of silence on all of them."""
-        for name, writer in self._writers.items():
-            _silence(writer, gap)
-            if name == player:
-                writer.append(audio)
-            else:
-                _silence(writer, len(audio))
+        """Put a line on its player's stem, after ``gap`` samples of silence on all of them.
+
+        Raises:
+            TakeError: The disk is full or gone.
+        """
+        with guarded(self._folder, FULL_DISK):
+            for name, writer in self._writers.items():
+                _silence(writer, gap)
+                if name == player:
+                    writer.append(audio)
+                else:
+                    _silence(writer, len(audio))
 
     def close(self) -> None:
         """Bring all stems to the disk."""
-        for writer in self._writers.values():
-            writer.close()
+        with guarded(self._folder, FULL_DISK):
+            for writer in self._writers.values():
+                writer.close()
 
 
 def _silence(writer: WavWriter, samples: int) -> None:
