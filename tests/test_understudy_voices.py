@@ -54,7 +54,7 @@ def voiced_share(audio: Pcm) -> float:
         if np.sqrt(np.mean(frame**2)) > 0.02:
             loud += 1
             same = np.correlate(frame, frame, "full")[1199:]
-            voiced += bool(same[60:400].max() > 0.5 * same[0])
+            voiced += bool(np.max(same[60:400]) > 0.5 * same[0])
     return voiced / max(loud, 1)
 
 

@@ -20,7 +20,9 @@ def rms_dbfs(audio: Pcm) -> float:
 
 def peak_dbfs(audio: Pcm) -> float:
     """Highest sample in dB relative to full scale; nothing at all is -120."""
-    return _dbfs(float(abs(audio.array.astype("int32")).max())) if audio else SILENCE_DBFS
+    import numpy as np
+
+    return _dbfs(float(np.max(np.abs(audio.array.astype("int32"))))) if audio else SILENCE_DBFS
 
 
 def _dbfs(amplitude: float) -> float:
