@@ -48,7 +48,9 @@ def test_a_path_below_a_file_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_a_name_with_a_nul_cannot_be_read() -> None:
-    assert "cannot be read: embedded null" in refusal(Path("a\0b")).problem
+    problem = refusal(Path("a\0b")).problem
+    assert "cannot be read: " in problem
+    assert "embedded null" in problem
 
 
 def test_a_file_of_the_largest_size_is_read_and_no_larger_one(tmp_path: Path) -> None:
