@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -110,6 +111,23 @@ def resampled(audio: Pcm, rate: int) -> Pcm:
     import soxr
 
     return _whole(soxr.resample(_floats(audio), audio.rate, rate), rate)
+
+
+def joined(blocks: Iterable[NDArray[np.float32]], rate: int) -> Pcm:
+    """Sound at 24 kHz from blocks of mono floats, full scale at 32,768, that follow each other at some rate.
+
+    Args:
+        blocks: One dimension each; what is beyond full scale is clipped.
+        rate: Samples per second of the blocks.
+    """
+    if rate == RATE:
+        return Pcm.join(_whole(block, RATE) for block in blocks)
+    import numpy as np
+    import soxr
+
+    stream = soxr.ResampleStream(rate, RATE, 1, dtype="float32", quality="HQ")
+    parts = [_whole(stream.resample_chunk(block), RATE) for block in blocks]
+    return Pcm.join([*parts, _whole(stream.resample_chunk(np.zeros(0, np.float32), last=True), RATE)])
 
 
 def _floats(audio: Pcm) -> NDArray[np.float32]:
