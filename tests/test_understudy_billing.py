@@ -23,7 +23,7 @@ def cached(used: WireUsage) -> tuple[int, int]:
 @pytest.mark.parametrize(("samples", "heard", "spoken"), [(0, 0, 0), (1, 1, 1), (RATE, 10, 20), (RATE + 1, 11, 21)])
 def test_sound_is_ten_tokens_a_second_heard_and_twenty_spoken(samples: int, heard: int, spoken: int) -> None:
     sound = Pcm.silence(samples)
-    assert (user_tokens(sound), assistant_tokens(sound)) == (heard, spoken)
+    assert (user_tokens(len(sound), RATE), assistant_tokens(len(sound), RATE)) == (heard, spoken)
 
 
 def test_letters_outside_ascii_count_by_their_bytes() -> None:

@@ -16,7 +16,7 @@ from tau_stage.errors import SessionClosed
 from tau_stage.protocol.config import session_config
 from tau_stage.protocol.conversation import Response
 from tau_stage.protocol.dialects import BETA
-from tau_stage.session import open_session
+from tau_stage.session import Session, open_session
 from tau_stage.transport import Handshake
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.helping import calls
@@ -228,6 +228,75 @@ def test_arguments_are_made_of_the_words() -> None:
         "more": [],
         "rest": {},
     }
+
+
+THANKED: dict[str, Any] = {
+    "type": "function",
+    "name": "you_are_welcome",
+    "description": "The listener says thank you.",
+}
+LIGHTED = LIGHTS | {"description": "The listener wants the lights on."}
+
+
+def looking(kind: str = "string", name: str = "get_order_status", parameter: str = "order_number") -> dict[str, Any]:
+    parameters = {"type": "object", "properties": {parameter: {"type": kind}}, "required": [parameter]}
+    return {"type": "function", "name": name, "description": "Look up an order.", "parameters": parameters}
+
+
+CANCEL = looking(name="cancel_order") | {"description": "Cancel an order."}
+
+
+@pytest.mark.parametrize(
+    ("words", "called"),
+    [
+        ("Oh, thank you very much.", ["you_are_welcome"]),
+        ("Thanks!", ["you_are_welcome"]),
+        ("And who are you?", []),
+        ("Could you put the lights on, please?", ["lights_on"]),
+        ("Could you put the lights off, please?", []),
+        ("Where is my order number 4711?", ["get_order_status"]),
+        ("Where is my order?", []),
+        ("Please cancel my order number 4711.", ["cancel_order"]),
+        ("Lights on, please, and thank you.", ["you_are_welcome", "lights_on"]),
+        ("Are you on or off?", []),
+    ],
+)
+def test_a_tool_is_found_by_its_description_too(words: str, called: list[str]) -> None:
+    described = {"type": "function", "name": "x", "description": "You, on and off."}
+    tools = [THANKED, LIGHTED, looking(), CANCEL, described]
+    assert [name for name, _ in calls(tools, "auto", words)] == called
+
+
+@pytest.mark.parametrize(
+    ("tool", "words", "number"),
+    [
+        (looking(), "Where is my order number 4711?", "4711"),
+        (looking("integer"), "Where is my order number 4711?", 4711),
+        (looking(parameter="orderId"), "My order? It is A-17, as I said.", "A-17"),
+        (looking(name="orderLookup"), "The order lookup of 'Ann', please.", "Ann"),
+    ],
+)
+def test_a_number_is_taken_from_the_words_as_its_schema_wants_it(tool: Any, words: str, number: Any) -> None:
+    ((_, arguments),) = calls([tool], "auto", words)
+    assert list(json.loads(arguments).values()) == [number]
+
+
+async def answered(session: Session) -> Response:
+    """A response whose calls nobody answers."""
+    return await (await session.speak()).finished()
+
+
+async def test_a_tool_is_called_on_words_that_were_heard_and_only_once() -> None:
+    wanted = session_config(voice="ash", turn_detection=None, tools=[THANKED, LIGHTED])
+    async with in_session(wanted=wanted) as session:
+        await session.user("Lights on, please.")
+        assert [call.name for call in (await answered(session)).calls] == ["lights_on"]
+        await session.create_audio(SPOKEN, "Oh, thank you very much.")
+        assert [call.name for call in (await answered(session)).calls] == ["you_are_welcome"]
+        await session.create_audio(SPOKEN, "Oh, thank you very much.")
+        await session.user('Perform this line: "Not at all."')
+        response = await answered(session)
+        assert (response.calls, response.transcript) == ((), "Not at all.")
 
 
 async def weather(town: str) -> dict[str, str]:

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tau_stage.understudy.actor import Cue
+from tau_stage.understudy.actor import Cue, Remark
 from tau_stage.understudy.performer import Delivery, Moment, Performance, Phrase, decide
 
 
-def perform(user: str, instructions: str = "", *, speed: float = 1.0, heard: int = 0) -> Performance:
+def perform(user: str, instructions: str = "", *, speed: float = 1.0, heard: tuple[Remark, ...] = ()) -> Performance:
     return decide(Cue(instructions, (), user, heard, "ash", speed))
 
 
@@ -80,7 +80,7 @@ def test_without_a_line_the_answer_suits_and_is_always_the_same() -> None:
     assert perform("Where does the wind come from?") == perform("Where does the wind come from?")
     said = {perform(text).transcript for text in ("Who are you?", "It rains.", "")}
     assert len(said) == 3
-    assert perform("", heard=1).transcript != perform("").transcript
+    assert perform("", heard=(Remark(""),)).transcript != perform("").transcript
 
 
 @given(st.text(max_size=80), st.text(max_size=30), st.text(max_size=30))

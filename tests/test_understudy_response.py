@@ -69,8 +69,8 @@ def test_what_was_sent_is_what_is_kept_and_billed(steps: int) -> None:
     assert done.response.usage.output_token_details.audio_tokens == len(sound) // 2 // 1200
     kept = dialogue.items.get(delivery.run.item_id)
     if kept:
-        assert kept.audio is not None
-        assert (kept.audio.data, kept.words) == (sound, words)
+        assert kept.sound is not None
+        assert (kept.sound.data, kept.words) == (sound, words)
         assert kept.item.status == "incomplete"
 
 

@@ -28,7 +28,7 @@ def voices() -> Voices:
 
 
 def line(words: str = WORDS, direction: str = "plainly", *, speed: float = 1.0) -> Performance:
-    return decide(Cue("", (), f'Perform this line, {direction}: "{words}"', 0, "ash", speed))
+    return decide(Cue("", (), f'Perform this line, {direction}: "{words}"', (), "ash", speed))
 
 
 def pitch_hz(audio: Pcm) -> float:
@@ -103,7 +103,7 @@ def test_the_same_line_voice_and_seed_give_the_same_bytes_in_any_process(voices:
         "from tau_stage.understudy.voices import Voices\n"
         "from tau_stage.understudy.performer import decide\n"
         "from tau_stage.understudy.actor import Cue\n"
-        f"""cue = Cue("", (), 'Perform this line, plainly: "{WORDS}"', 0, "ash")\n"""
+        f"""cue = Cue("", (), 'Perform this line, plainly: "{WORDS}"', (), "ash")\n"""
         "print(Voices().speak(decide(cue), 'ash').sha256)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -125,11 +125,11 @@ def test_moments_are_heard(voices: Voices) -> None:
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_the_ensemble_speaks_off_the_loop_or_writes() -> None:
-    cue = Cue("", (), 'Perform this line: "Hello."', 0, "ash")
+    cue = Cue("", (), 'Perform this line: "Hello."', (), "ash")
     spoken = await Ensemble().speak(cue)
     assert spoken.words == "Hello."
     assert spoken.audio
-    written = await Ensemble().speak(Cue("", (), 'Perform this line: "Hello."', 0, "ash", aloud=False))
+    written = await Ensemble().speak(Cue("", (), 'Perform this line: "Hello."', (), "ash", aloud=False))
     assert (written.words, written.audio) == ("Hello.", None)
 
 

@@ -47,6 +47,6 @@ def _sample(names: list[str], folder: Path, text: str) -> None:
     with guarded(folder, "choose another folder"):
         folder.mkdir(parents=True, exist_ok=True)
         for name in names:
-            cue = Cue(instructions="", system=(), user=f'Perform this line: "{text}"', heard=0, voice=name)
+            cue = Cue(instructions="", system=(), user=f'Perform this line: "{text}"', heard=(), voice=name)
             with WavWriter(folder / f"{name}.wav") as file:
                 file.append(speaker.speak(decide(cue), name))

@@ -9,28 +9,47 @@ from tau_stage.audio.pcm import Pcm
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """Something that somebody said to the actor, by sound or in writing.
+
+    Attributes:
+        words: The words; empty for a sound whose words nobody knows.
+        who: Who said it, if a label told so.
+    """
+
+    words: str
+    who: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Cue:
     """What an actor is told before it speaks.
 
     Attributes:
         instructions: The session's, or the response's own.
         system: What the prompter whispered, in order.
-        user: The last words of the user, or empty.
-        heard: How many sounds of others are in the conversation.
+        user: What the user wrote last, or empty if the last message is a sound or was answered already.
+        heard: What was said to the actor since its own last answer, in order; lines asked for are no remarks.
         voice: The voice's name.
         speed: Rate of speech; 1 is normal.
         aloud: Whether sound is wanted.
         output: A tool's result that is to be answered, if there is one.
+        own: Instructions of this one response, or empty.
+        whisper: The whisper that came last of all; empty if anything followed it.
+        said: The actor's own answers so far.
     """
 
     instructions: str
     system: tuple[str, ...]
     user: str
-    heard: int
+    heard: tuple[Remark, ...]
     voice: str
     speed: float = 1.0
     aloud: bool = True
     output: str | None = None
+    own: str = ""
+    whisper: str = ""
+    said: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

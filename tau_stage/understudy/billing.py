@@ -39,14 +39,14 @@ def text_tokens(text: str) -> int:
     return math.ceil(len(text.encode()) / 4)
 
 
-def user_tokens(audio: Pcm) -> int:
+def user_tokens(samples: int, rate: int) -> int:
     """Tokens of sound that a user made: one per 100 ms."""
-    return math.ceil(len(audio) * 10 / audio.rate)
+    return math.ceil(samples * 10 / rate)
 
 
-def assistant_tokens(audio: Pcm) -> int:
+def assistant_tokens(samples: int, rate: int) -> int:
     """Tokens of sound that the model made: one per 50 ms, also when it is read again."""
-    return math.ceil(len(audio) * 20 / audio.rate)
+    return math.ceil(samples * 20 / rate)
 
 
 def usage(context: Sequence[Read], before: Sequence[Read], transcript: str, audio: Pcm) -> WireUsage:
@@ -62,7 +62,7 @@ def usage(context: Sequence[Read], before: Sequence[Read], transcript: str, audi
     cached = context[: min(len(context), len(before)) if kept is None else kept]
     text_in, audio_in = sum(read.text for read in context), sum(read.audio for read in context)
     cached_text, cached_audio = sum(read.text for read in cached), sum(read.audio for read in cached)
-    text_out, audio_out = text_tokens(transcript), assistant_tokens(audio)
+    text_out, audio_out = text_tokens(transcript), assistant_tokens(len(audio), audio.rate)
     return WireUsage(
         total_tokens=text_in + audio_in + text_out + audio_out,
         input_tokens=text_in + audio_in,
@@ -80,7 +80,7 @@ def usage(context: Sequence[Read], before: Sequence[Read], transcript: str, audi
 
 def transcription_usage(audio: Pcm, words: str) -> WireTranscriptionUsage:
     """What writing a user's words down used."""
-    heard, written = user_tokens(audio), text_tokens(words)
+    heard, written = user_tokens(len(audio), audio.rate), text_tokens(words)
     return WireTranscriptionUsage(
         type="tokens",
         total_tokens=heard + written,

@@ -19,11 +19,12 @@ from tau_stage.transport import Handshake, Transport
 from tau_stage.understudy import beta
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.actor import Actor, Cue
+from tau_stage.understudy.asking import passes
 from tau_stage.understudy.dialogue import Dialogue, Reply
 from tau_stage.understudy.door import No
-from tau_stage.understudy.helping import calls
 from tau_stage.understudy.library import Library
-from tau_stage.understudy.response import Delivery, calling, closing
+from tau_stage.understudy.listening import cue_for, wanted
+from tau_stage.understudy.response import Delivery, calling, closing, passing
 from tau_stage.understudy.run import Run
 
 F = TypeVar("F", bound=fault.Fault)
@@ -129,7 +130,7 @@ class Connection:
             frame = _as_ga(frame)
         if await self._strike(_place(frame), frame):
             return
-        known = set(self._dialogue.items)
+        known = set(self._dialogue.items) if self._house.keeps_visits else set()
         reply = self._dialogue.take(frame)
         if self._house.keeps_visits:
             self._remember(frame, known)
@@ -149,7 +150,7 @@ class Connection:
         self._visit.received.append(kind[1].decode(errors="replace") if kind else "")
         for item_id, kept in self._dialogue.items.items():
             if item_id not in known and kept.audio is not None and kept.item.role == "user":
-                self._visit.heard[item_id] = kept.audio
+                self._visit.heard[item_id] = kept.sound or Pcm()
 
     async def _perform(self, run: Run) -> None:
         interrupted = [other for other in self._dialogue.running.values() if other.stopped and other is not run]
@@ -167,10 +168,15 @@ class Connection:
             error = bodies.ServerError(type="invalid_request_error", code=order.code, message=order.message)
             await self._send(closing(self._dialogue, run, bodies.StatusDetails(type="failed", error=error)))
             return
-        cue = self._cue(run)
-        if asked := self._calls(run, cue):
+        cue = cue_for(run, self._house.library)
+        if passes(cue):
+            await self._send(passing(self._dialogue, run))
+        elif asked := wanted(run, cue):
             await self._send(calling(self._dialogue, run, asked))
-            return
+        else:
+            await self._speak(run, cue)
+
+    async def _speak(self, run: Run, cue: Cue) -> None:
         spoken = await self._house.actor.speak(cue)
         if spoken.audio:
             self._house.library.add(spoken.audio, spoken.words)
@@ -185,39 +191,6 @@ class Connection:
         if self._dialogue.ears:
             self._dialogue.ears.idle_from_now()
         await self._strike("after_response")
-
-    def _calls(self, run: Run, cue: Cue) -> list[tuple[str, str]]:
-        """The tools that the user's last words ask for; outputs that have come are answered in speech."""
-        last = run.read[-1].item if run.read else None
-        if last is not None and last.type == "function_call_output":
-            return []
-        return calls(run.tools, run.tool_choice, cue.user)
-
-    def _cue(self, run: Run) -> Cue:
-        said = [kept for kept in run.read if kept.item.role == "user"]
-        last = said[-1] if said else None
-        words = last.written if last else ""
-        if last and last.audio and not words:
-            words = self._known_words(last.audio)
-        outputs = [kept.item.output for kept in run.read if kept.item.output]
-        is_answer = bool(run.read) and run.read[-1].item.type == "function_call_output"
-        return Cue(
-            instructions=run.instructions,
-            system=tuple(kept.words for kept in run.read if kept.item.role == "system"),
-            user=words,
-            heard=sum(kept.audio is not None for kept in said),
-            voice=run.voice,
-            speed=float(run.session["audio"]["output"]["speed"]),
-            aloud=run.modalities == ("audio",),
-            output=outputs[-1] if is_answer and outputs else None,
-        )
-
-    def _known_words(self, audio: Pcm) -> str:
-        """What a sound says, where turns are detected; a conducted player is asked in writing."""
-        if not self._dialogue.session["audio"]["input"]["turn_detection"]:
-            return ""
-        words = self._house.library.words(audio)
-        return "" if words.startswith("[") else words
 
     async def _strike(self, where: fault.Where | None, frame: bytes = b"") -> bool:
         """Let go wrong what was ordered to; True if the event is swallowed by it."""

@@ -6,7 +6,7 @@ It opens the session, keeps the items, and decides which response may begin; ``r
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tau_stage.audio.formats import Decoder
 from tau_stage.audio.pcm import Pcm
@@ -21,6 +21,7 @@ from tau_stage.understudy.library import Library
 from tau_stage.understudy.memory import BadAudio, Remembered, raw, remember
 from tau_stage.understudy.run import Run
 from tau_stage.understudy.settings import Settings, forbidden_null, format_of, updated, voice_name
+from tau_stage.understudy.shelf import Shelf
 from tau_stage.understudy.strict import parse
 from tau_stage.understudy.vad import Ears, Started, Stopped, TimedOut
 
@@ -59,6 +60,7 @@ class Dialogue:
         read_before: What the last response of the conversation read; its unchanged beginning is cached.
         has_spoken: Whether sound was made: from then on the voice is fixed.
         library: What was said lately in this house, for transcripts.
+        shelf: Keeps the sounds of this house.
         input: What was appended and is no item yet.
         ears: Turn detection, while it is on and something was heard.
     """
@@ -70,6 +72,7 @@ class Dialogue:
     read_before: tuple[Read, ...] = ()
     has_spoken: bool = False
     library: Library = field(default_factory=Library)
+    shelf: Shelf = field(default_factory=Shelf)
     input: InputBuffer = field(default_factory=InputBuffer)
     ears: Ears | None = None
     _decoder: Decoder | None = None
@@ -174,23 +177,29 @@ class Dialogue:
         Raises:
             Refused: The item before it is not there.
         """
-        order = list(self.items)
-        if previous in {None, ""}:
-            at = len(order)
-        elif previous == "root":
-            at = 0
-        elif previous in self.items:
-            at = order.index(str(previous)) + 1
+        last = next(reversed(self.items), None)
+        if previous in {None, "", last}:
+            self.keep(kept)
+        elif previous == "root" or previous in self.items:
+            before = list(self.items.items())
+            at = 0 if previous == "root" else list(self.items).index(str(previous)) + 1
+            self.items = dict(before[:at])
+            self.keep(kept)
+            self.items |= dict(before[at:])
         else:
             message = f"Error creating item: the previous item with id '{previous}' does not exist."
             raise Refused("item_not_found", message, "previous_item_id")
-        before = list(self.items.items())
-        self.items = dict([*before[:at], (kept.item.id, kept), *before[at:]])
         return [
             told.ConversationItemAdded(
                 event_id=self.fresh("event"), previous_item_id=self.before(kept.item.id), item=kept.item
             )
         ]
+
+    def keep(self, kept: Remembered) -> None:
+        """Keep an item, in its old place if it is known; its sound goes to the shelf."""
+        if isinstance(kept.audio, Pcm):
+            kept = replace(kept, audio=self.shelf.put(kept.audio))
+        self.items[kept.item.id] = kept
 
     def item_done(self, item: Item) -> told.ServerMessage:
         """An item is whole."""
@@ -198,9 +207,10 @@ class Dialogue:
 
     def before(self, item_id: str) -> str | None:
         """The id of the item before another."""
-        order = list(self.items)
-        at = order.index(item_id) if item_id in self.items else 0
-        return order[at - 1] if at else None
+        backwards = iter(reversed(self.items))
+        if any(key == item_id for key in backwards):
+            return next(backwards, None)
+        return None
 
     def _truncate(self, event: ask.ConversationItemTruncate) -> Reply:
         kept = self._known(event.item_id, "truncate")
@@ -213,7 +223,7 @@ class Dialogue:
         if event.audio_end_ms > length_ms:
             message = f"Audio content of {length_ms}ms is already shorter than {event.audio_end_ms}ms"
             raise Refused("invalid_value", message, "audio_end_ms")
-        self.items[event.item_id] = kept.cut(event.audio_end_ms * kept.audio.rate // 1000)
+        self.keep(kept.cut(event.audio_end_ms * kept.audio.rate // 1000))
         return self._say(
             told.ConversationItemTruncated(
                 event_id=self.fresh("event"),

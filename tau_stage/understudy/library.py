@@ -20,6 +20,11 @@ class Library:
     """Lines spoken lately, and the words of each."""
 
     _lines: OrderedDict[bytes, str] = field(default_factory=OrderedDict)
+    _taught: dict[bytes, str] = field(default_factory=dict)
+
+    def teach(self, audio: Pcm, words: str) -> None:
+        """A sound from outside, and its words: it is never forgotten."""
+        self._taught[audio.data] = words
 
     def add(self, audio: Pcm, words: str) -> None:
         """A line was spoken."""
@@ -33,10 +38,12 @@ class Library:
 
         An eighth of a second of its loudest stretch is looked for, sample by sample.
         """
-        if audio.data in self._lines:
-            return self._lines[audio.data]
+        for known in (self._taught, self._lines):
+            if audio.data in known:
+                return known[audio.data]
         spans = [audio[at : at + PROBE] for at in range(0, max(1, len(audio) - PROBE), PROBE)]
         probe = max(spans, key=rms_dbfs)
         if len(probe) < PROBE or rms_dbfs(probe) < -60:
             return INAUDIBLE
-        return next((words for line, words in reversed(self._lines.items()) if probe.data in line), INAUDIBLE)
+        lines = (*self._taught.items(), *reversed(self._lines.items()))
+        return next((words for line, words in lines if probe.data in line), INAUDIBLE)

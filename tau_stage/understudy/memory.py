@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import pybase64
 
@@ -22,9 +23,10 @@ from tau_stage.protocol.items import (
     UserMessage,
 )
 from tau_stage.understudy.billing import Read, assistant_tokens, text_tokens, user_tokens
+from tau_stage.understudy.shelf import Shelved
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Remembered:
     """One item of a conversation.
 
@@ -35,8 +37,13 @@ class Remembered:
     """
 
     item: Item
-    audio: Pcm | None = None
+    audio: Pcm | Shelved | None = None
     version: int = 0
+
+    @property
+    def sound(self) -> Pcm | None:
+        """Its sound, from wherever it is kept."""
+        return self.audio.pcm if isinstance(self.audio, Shelved) else self.audio
 
     @property
     def words(self) -> str:
@@ -50,7 +57,7 @@ class Remembered:
         """Its words that are no transcript of a sound."""
         return " ".join(part.text for part in self.item.content or () if part.text)
 
-    @property
+    @cached_property
     def cost(self) -> Read:
         """What reading it costs; the words beside a sound are not read."""
         key = f"{self.item.id}/{self.version}"
@@ -58,13 +65,13 @@ class Remembered:
             return Read(key, text=text_tokens(self.words))
         tokens = assistant_tokens if self.item.role == "assistant" else user_tokens
         written = sum(text_tokens(part.text or "") for part in self.item.content or ())
-        return Read(key, text=written, audio=tokens(self.audio))
+        return Read(key, text=written, audio=tokens(len(self.audio), self.audio.rate))
 
     def with_sound(self, form: Format = PCM16) -> Item:
         """The item as ``retrieved`` tells it: with its audio, in the format it travels in."""
-        if self.audio is None:
+        if (kept := self.sound) is None:
             return self.item
-        sound = pybase64.b64encode(form.encode(self.audio)).decode("ascii")
+        sound = pybase64.b64encode(form.encode(kept)).decode("ascii")
         parts = tuple(
             part.model_copy(update={"audio": sound}) if part.type in {"input_audio", "output_audio"} else part
             for part in self.item.content or ()

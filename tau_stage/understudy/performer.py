@@ -1,22 +1,21 @@
-"""What to say: a line that is asked for is performed as written; else something short and sensible, always the same.
+"""How a line is performed: its sounds, its stress, its colour.
 
+A line that is asked for is performed as written; else the actor improvises.
 Pure: a cue in, a performance out. How it sounds is the voices' business.
 """
 
 from __future__ import annotations
 
 import re
-import zlib
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic_core import from_json
-
 from tau_stage.understudy.actor import Cue
+from tau_stage.understudy.asking import asked_line, direction_of
+from tau_stage.understudy.improvisation import answer
 
 Kind = Literal["breath", "sigh", "cough", "laugh", "pause"]
 
-LINE = re.compile(r'^(?P<how>[^"]*?):\s*"(?P<words>.*)"\s*$', re.DOTALL)
 PIECE = re.compile(r"\[(?P<moment>[^\]]*)\]|\*\*(?P<shout>[^*]+)\*\*|\*(?P<stress>[^*]+)\*|(?P<rest>\.{3,}|…)")
 
 MOMENTS: tuple[tuple[str, Kind], ...] = (
@@ -81,24 +80,6 @@ COLOURS: tuple[tuple[str, float, float, float], ...] = (
 
 WHISPER = ("whisper", "conspirator", "under his breath", "under her breath", "under their breath")
 
-ANSWERS = {
-    "question": (
-        "That is a fair question. I would have to think about it.",
-        "I wish I knew. Ask me again tomorrow.",
-        "Perhaps. It depends on whom you ask.",
-        "I believe so, though I could not swear to it.",
-    ),
-    "statement": (
-        "I see. Do go on.",
-        "Is that so? Tell me more.",
-        "I hear you.",
-        "Well, there we are, then.",
-    ),
-    "heard": ("I heard that.", "Quite so.", "Well said.", "And then?"),
-    "nothing": ("I am here, and ready.",),
-}
-"""What the understudy says when nobody gives it a line."""
-
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
@@ -159,49 +140,17 @@ def decide(cue: Cue) -> Performance:
 
     >>> from tau_stage.understudy.actor import Cue
     >>> asked = 'Perform this line, slowly: "Well, not in *here*. [coughs] Give it a minute."'
-    >>> performance = decide(Cue(instructions="", system=(), user=asked, heard=0, voice="ash"))
+    >>> performance = decide(Cue(instructions="", system=(), user=asked, heard=(), voice="ash"))
     >>> performance.transcript
     'Well, not in here. Give it a minute.'
     >>> performance.delivery.rate
     0.82
     """
-    asked = LINE.match(cue.user.strip()) if cue.output is None else None
-    words = asked["words"] if asked else answer(cue)
-    parts = tuple(_parts(words))
-    how = asked["how"] if asked else ""
-    return Performance(parts, _transcript(words), _delivery(how, " ".join((cue.instructions, *cue.system)), cue.speed))
-
-
-def answer(cue: Cue) -> str:
-    """Something short and sensible to whatever was said or heard last."""
-    if cue.output is not None:
-        return reading(cue.output)
-    text = cue.user.strip()
-    kind = "nothing" if not text else "question" if text.endswith("?") else "statement"
-    if not text and cue.heard:
-        kind = "heard"
-    choices = ANSWERS[kind]
-    return choices[zlib.crc32(f"{text}{cue.heard}".encode()) % len(choices)]
-
-
-def reading(output: str) -> str:
-    """A tool's result in words.
-
-    >>> reading('{"ok": true}'), reading('{"weather": "sunny", "degrees": 21}'), reading('{"error": "no"}')
-    ('Done.', 'Weather: sunny, degrees: 21.', 'That did not work: no.')
-    """
-    try:
-        found = from_json(output)
-    except ValueError:
-        found = output
-    if isinstance(found, dict) and "error" in found:
-        return f"That did not work: {found['error']}."
-    if found in (None, "", {}, [], True, {"ok": True}):
-        return "Done."
-    if isinstance(found, dict):
-        told = ", ".join(f"{key}: {value}" for key, value in found.items())
-        return f"{told[:1].upper()}{told[1:]}."
-    return f"It says: {found}."
+    line = asked_line(cue)
+    words = line.words if line else answer(cue)
+    always = " ".join(map(direction_of, (cue.instructions, *cue.system)))
+    delivery = _delivery(line.how if line else "", always, cue.speed)
+    return Performance(tuple(_parts(words)), _transcript(words), delivery)
 
 
 def _parts(words: str) -> list[Phrase | Moment]:

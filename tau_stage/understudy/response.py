@@ -115,14 +115,11 @@ class Delivery:
         item = self._item("incomplete" if run.stopped or self.cut else "completed", self._content())
         if self.has_item:
             if item.id in self.dialogue.items:  # it may have been deleted meanwhile
-                self.dialogue.items[item.id] = Remembered(item, sound)
+                self.dialogue.keep(Remembered(item, sound))
                 yield self.dialogue.item_done(item)
             event_id = self.dialogue.fresh("event")
             yield told.OutputItemDone(event_id=event_id, response_id=run.id, output_index=0, item=item)
-        context = self.dialogue.context(run)
-        spent = usage(context, self.dialogue.read_before, self.sent_words, sound or Pcm())
-        if run.conversational:
-            self.dialogue.read_before = context
+        spent = _spent(self.dialogue, run, self.sent_words, sound)
         output = (item,) if self.has_item else ()
         yield from closing(self.dialogue, run, self._status(), output=output, spent=spent)
 
@@ -213,15 +210,26 @@ def calling(dialogue: Dialogue, run: Run, calls: Sequence[tuple[str, str]]) -> I
         )
         item = item.model_copy(update={"status": "completed", "arguments": arguments})
         if run.conversational:
-            dialogue.items[item_id] = Remembered(item)
+            dialogue.keep(Remembered(item))
             yield dialogue.item_done(item)
         yield told.OutputItemDone(event_id=dialogue.fresh("event"), response_id=run.id, output_index=index, item=item)
         items.append(item)
+    spent = _spent(dialogue, run, "".join(name + arguments for name, arguments in calls))
+    yield from closing(dialogue, run, None, output=tuple(items), spent=spent)
+
+
+def passing(dialogue: Dialogue, run: Run) -> Iterator[told.ServerMessage]:
+    """A response without any output: the player read everything, and says nothing."""
+    yield from closing(dialogue, run, None, spent=_spent(dialogue, run))
+
+
+def _spent(dialogue: Dialogue, run: Run, words: str = "", sound: Pcm | None = None) -> WireUsage:
+    """What a response used; what it read is cached for the next."""
     context = dialogue.context(run)
-    spent = usage(context, dialogue.read_before, "".join(name + arguments for name, arguments in calls), Pcm())
+    spent = usage(context, dialogue.read_before, words, sound or Pcm())
     if run.conversational:
         dialogue.read_before = context
-    yield from closing(dialogue, run, None, output=tuple(items), spent=spent)
+    return spent
 
 
 def _base64(sound: bytes) -> str:

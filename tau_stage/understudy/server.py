@@ -22,6 +22,7 @@ from tau_stage.understudy.dialogue import Dialogue
 from tau_stage.understudy.door import PATHS, No, objection
 from tau_stage.understudy.library import Library
 from tau_stage.understudy.settings import new_session
+from tau_stage.understudy.shelf import Shelf
 
 SESSION_S = 3600
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -42,6 +43,7 @@ class Understudy:
         expires_s: Seconds a session lasts.
         refuses_beta: Whether clients of the beta are refused, as OpenAI does.
         library: What was said lately, for transcripts.
+        shelf: Keeps the sounds that its sessions hold.
         visits: What it was sent, by connection.
         refused: Openings refused at the upgrade, by time.
     """
@@ -54,6 +56,7 @@ class Understudy:
     expires_s: float = SESSION_S
     refuses_beta: bool = False
     library: Library = field(default_factory=Library)
+    shelf: Shelf = field(default_factory=Shelf)
     visits: list[Visit] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
     _opened: int = 0
@@ -82,7 +85,7 @@ class Understudy:
         no = self._ordered_refusal() or objection(handshake, self.key, refuses_beta=self.refuses_beta)
         model = handshake.query.get("model") or handshake.query.get("deployment", "")
         session = new_session(f"sess_{visit.number:04d}", model, int(self.clock() + self.expires_s))
-        dialogue = Dialogue(visit.number, session, library=self.library)
+        dialogue = Dialogue(visit.number, session, library=self.library, shelf=self.shelf)
         connection = Connection(self, transport, visit, dialogue, speaks_beta=is_asked_for(handshake))
         try:
             await (connection.refuse(no) if no else connection.serve())
