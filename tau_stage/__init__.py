@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from tau_stage.audio.pcm import Pcm as Pcm
     from tau_stage.protocol.conversation import Response as Response
     from tau_stage.scene.load import load_scene as load_scene
-    from tau_stage.scene.plan import make_plan as make_plan
+    from tau_stage.scene.planning import make_plan as make_plan
     from tau_stage.session import Deadlines as Deadlines
     from tau_stage.session import Session as Session
     from tau_stage.session import create_session as create_session
@@ -30,7 +30,7 @@ _HOMES = {
     "TakeFolder": "take.folder",
     "create_session": "session",
     "load_scene": "scene.load",
-    "make_plan": "scene.plan",
+    "make_plan": "scene.planning",
     "open_stage": "stage.opening",
     "open_understudy": "understudy.server",
     "perform": "stage.perform",

@@ -9,6 +9,7 @@ StageError
 │   ├── SessionClosed     it was open and is not any more
 │   ├── ModelRefused      the server answered a request with an error
 │   └── Timeout           nobody answered in time
+├── LimitReached          the scene goes on and on: a limit of its own has ended it
 ├── BudgetExceeded        the scene would cost more than its author allows
 ├── UsageError            the command line or the environment asks for what cannot be
 └── TakeError             the take's folder cannot be written or read
@@ -198,6 +199,22 @@ class BudgetExceeded(StageError):
             f"stopped before line {self.before_line}: ${self.spent:.4f} of the budget of ${self.budget:.4f} is used; "
             "raise limits.budget or --budget to go on"
         )
+
+
+@dataclass(eq=False)
+class LimitReached(StageError):
+    """The scene was ended by a limit of its own.
+
+    Attributes:
+        what: What went beyond it, with its place in the scene.
+        limit: The limit's name, and what it is.
+    """
+
+    what: str
+    limit: str
+
+    def __str__(self) -> str:
+        return f"{self.what}, and {self.limit}; a cycle of cues ends so: give the cue 'times', or raise the limit"
 
 
 @dataclass(eq=False)

@@ -84,7 +84,7 @@ def test_two_runs_give_identical_files(umbrella: tuple[Path, Take], tmp_path: Pa
 def test_the_monologue_has_five_lines_and_two_whispers(tmp_path: Path) -> None:
     folder, take = perform("monologue", tmp_path)
     assert len(take.lines) == 5
-    assert (folder / "journal.jsonl").read_text().count('"prompt_given"') == 2
+    assert (folder / "journal.jsonl").read_text().count('"item_given"') == 2
 
 
 def test_a_full_disk_is_a_clear_message_and_what_was_written_before_is_whole(tmp_path: Path) -> None:

@@ -156,6 +156,8 @@ def test_nobody_there_is_exit_3(trio: str, capsys: pytest.CaptureFixture[str]) -
         (["--budget", "0.5"], "did you mean $0.5?"),
         (["--budget", "much"], "--budget: 'much' is no amount of dollars"),
         (["--jobs", "0"], "'--jobs'"),
+        (["--aloud", "--jobs", "2"], "--aloud plays one scene at a time, and --jobs is 2\n  hint: leave --jobs away"),
+        (["--aloud", "trio.yaml"], "--aloud plays one scene, and there are 2\n  hint: name one scene"),
         (["--out", "trio.yaml"], "not a directory"),
     ],
 )

@@ -11,8 +11,8 @@ from tau_stage.cli.board import Board
 from tau_stage.cli.screen import Lines, Live, Nothing, open_screen
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.load import parse_scene
-from tau_stage.scene.plan import make_plan
-from tau_stage.stage.notes import Listening, News, Sounding
+from tau_stage.scene.planning import make_plan
+from tau_stage.stage.notes import Listening, News, Prompting, Sounding, State, Wording
 from tau_stage.take import records as record
 from tests.test_take import spoken
 
@@ -136,3 +136,59 @@ def test_the_screen_suits_where_the_output_goes(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     with open_screen([PLAN], quiet=False) as screen:
         assert isinstance(screen, Live)
+    with open_screen([FREE], quiet=False) as screen:
+        assert isinstance(screen, Lines)
+
+
+FREE = make_plan(
+    parse_scene(
+        "players: {ann: {voice: ash}, bob: {voice: sage}, guest: {human: tty}}\n"
+        "lines: [ann: One., {improvise: {players: [ann, bob], turns: 2}}]"
+    )
+)
+
+
+def test_people_are_told_what_to_say_and_when() -> None:
+    board = Board(FREE)
+    board.apply(Prompting("guest", "guest-1", "Good evening.", "tired", in_s=2))
+    assert board.prompt == "guest, in 2: (tired) Good evening."
+    live = Live([FREE])
+    live.show(FREE, Prompting("guest", "guest-1", ""))
+    drawn = io.StringIO()
+    Console(file=drawn, width=80).print(live)
+    assert "guest, speak now: ..." in drawn.getvalue()
+    board.apply(record.LineBegan(line="ann-1", player="ann"))
+    assert (board.prompt, board.said) == ("", "ann: One.")
+
+
+def test_words_of_nobodys_script_are_shown_as_they_arrive_and_states_as_they_are() -> None:
+    board = Board(FREE)
+    for words in ("Well, ", "well."):
+        board.apply(Wording("bob", "improvise-1-1", words, spoken=True))
+    assert board.said == "bob: Well, well."
+    board.apply(Wording("ann", "ann-1", "One.", spoken=True))
+    assert board.said == "bob: Well, well."
+    board.apply(State("ann", "listening"))
+    assert board.seats["ann"].state == "listening"
+
+
+def test_lines_that_nobody_can_count_are_not_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    call = record.ToolCalled(
+        player="ann", line="ann-1", tool="lamp", arguments="{}", output="ok", failed=False, took_s=0.1
+    )
+    sound = record.SoundPlayed(
+        sound="sfx-1", kind="sfx", source="door.wav", stem="sfx-door", gain_db=0,
+        offset_samples=0, samples=1, sha256="", hearers=(),
+    )  # fmt: skip
+    lost = record.LineLost(line="guest-1", player="guest", problem="nobody spoke")
+    for item in (said("ann-1", "ann"), call, sound, lost, Prompting("guest", "g", "Hi.", typed=True)):
+        Lines([FREE]).show(FREE, item)
+    assert capsys.readouterr().err.splitlines() == [
+        "1 ann: words (1.0 s)", "ann calls lamp({}): ok", "[door.wav]", "nobody spoke", "guest, type: Hi.",
+    ]  # fmt: skip
+    live = Live([FREE])
+    live.show(FREE, BEGAN)
+    live.show(FREE, said("ann-1", "ann"))
+    drawn = io.StringIO()
+    Console(file=drawn, width=80).print(live)
+    assert "1  $0.0640 estimate" in drawn.getvalue()

@@ -11,7 +11,7 @@ from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import ProtocolError
 from tau_stage.protocol import bodies
 from tau_stage.protocol import server_events as told
-from tau_stage.protocol.conversation import Began, Change, Conversation, Ended, Response, Sounded, Worded
+from tau_stage.protocol.conversation import Began, Change, Conversation, Ended, Response, Sounded, Worded, usage_of
 from tau_stage.protocol.entries import Entry
 from tau_stage.protocol.items import ContentPart, Item
 from tau_stage.protocol.usage import CachedDetails, InputDetails, OutputDetails, Usage, WireUsage
@@ -309,3 +309,8 @@ def test_the_input_buffer_knows_its_length() -> None:
     conversation = Conversation()
     heard(conversation, 500)
     assert conversation.input.duration_s == 0.5
+
+
+def test_a_transcript_that_is_billed_by_time_has_no_tokens() -> None:
+    event = told.TranscriptionCompleted(event_id="e", item_id="i", transcript="Hm.")
+    assert usage_of(event) == Usage()

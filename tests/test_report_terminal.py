@@ -28,9 +28,9 @@ def take(*, spent: bool = True, model: str = "gpt-realtime-2.1", **ending: objec
 def test_each_player_has_a_row_and_the_totals_are_an_estimate() -> None:
     assert plain(take()).splitlines() == [
         "T",
-        "player        lines  seconds    spoke  listened   cached    total  first audio",
-        "clerk (lost)      1      2.0  $0.0640   $0.0000  $0.0000  $0.0640       250 ms",
-        "tourist           1      1.0  $0.0320   $0.0320  $0.0004  $0.0644       200 ms",
+        "player        lines  seconds    spoke  listened   cached    total  latency",
+        "clerk (lost)      1      2.0  $0.0640   $0.0000  $0.0000  $0.0640   250 ms",
+        "tourist           1      1.0  $0.0320   $0.0320  $0.0004  $0.0644   200 ms",
         "estimate          2      3.0  $0.0960   $0.0320  $0.0004  $0.1284",
         "warning: clerk is deaf",
     ]

@@ -4,7 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from tau_stage.protocol.endpoints import ENDPOINTS
-from tau_stage.scene.model import Line, Player, Scene
+from tau_stage.scene.conditions import Said
+from tau_stage.scene.model import Player, Scene
+from tau_stage.scene.steps import Line
 from tau_stage.scene.voices import VOICES
 
 
@@ -30,6 +32,8 @@ def test_a_scene_can_be_made_in_python() -> None:
         {"output": "smell"},
         {"hears": 7},
         {"voize": "ash"},
+        {"turn_detection": 7},
+        {"tools": 7},
     ],
 )
 def test_a_player_refuses(field: dict[str, object]) -> None:
@@ -50,3 +54,13 @@ def test_ids_that_may_not(value: str) -> None:
 
 def test_every_endpoint_we_can_reach_can_be_named() -> None:
     assert ENDPOINTS.keys() <= VOICES.keys()
+
+
+@pytest.mark.parametrize("words", [7, "(", "(" * 5000 + ")" * 5000, ""])
+def test_what_is_said_is_a_pattern(words: object) -> None:
+    with pytest.raises(ValidationError):
+        Said.model_validate({"words": words})
+
+
+def test_an_odd_pattern_is_taken_without_a_warning() -> None:
+    assert Said(words="[[a]").words == "[[a]"

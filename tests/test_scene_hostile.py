@@ -15,11 +15,12 @@ HEAD = "players: {ann: {voice: ash}, ben: , deaf: {hears: nobody}}\nlines:\n"
 
 
 class Block(NamedTuple):
-    """One scene of a file in tests/hostile, and what ``validate`` says of it."""
+    """One scene of a file in tests/hostile, the files beside it, and what ``validate`` says of it."""
 
     rule: str
     name: str
     scene: str
+    beside: dict[str, str]
     said: str
 
 
@@ -29,7 +30,10 @@ def blocks(file: Path) -> list[Block]:
         written = body.rstrip("\n").split("\n")
         scene = "".join(f"{line}\n" for line in written if not line.startswith("!"))
         said = "".join(f"{line[2:]}\n" for line in written if line.startswith("!"))
-        found.append(Block(file.stem[:6], name, (HEAD if kind == "--" else "") + scene, said))
+        scene, *others = re.split(r"^>> (.*)\n", scene, flags=re.MULTILINE)
+        beside = dict(zip(others[::2], others[1::2], strict=True))
+        rule = "-".join(file.stem.split("-")[:2])
+        found.append(Block(rule, name, (HEAD if kind == "--" else "") + scene, beside, said))
     return found
 
 
@@ -53,19 +57,21 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_there_are_sixty_blocks_and_two_of_each_rule() -> None:
-    assert len(BLOCKS) >= 60
+def test_there_are_two_hundred_blocks_and_two_of_each_rule() -> None:
+    assert len(BLOCKS) >= 200
     rules = [block.rule for block in BLOCKS]
-    assert all(rules.count(f"rule-{number}") >= 2 for number in range(1, 9))
+    assert all(rules.count(f"rule-{number}") >= 2 for number in range(1, 11))
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"{block.rule}-{block.name}".replace(" ", "-"))
 def test_an_author_is_told_the_place_the_fact_and_the_way_out(
     block: Block, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    for name, text in block.beside.items():
+        (folder / name).write_text(text)
     said = validated(block.scene, folder, capsys)
     assert "\n".join(line.rstrip() for line in said.split("\n")) == block.said
-    assert re.match(r"scene\.yaml:\d+:\d+: ", said)
+    assert re.match(rf"({'|'.join(map(re.escape, ('scene.yaml', *block.beside)))}):\d+:\d+: ", said)
 
 
 LAUGHS = "x-a: &a [l,l,l,l,l,l,l,l,l,l]\n" + "".join(

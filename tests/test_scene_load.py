@@ -1,6 +1,9 @@
 """From text to a scene: what is legal, what an author wrote stays what was written, and nothing else ever happens."""
 
 import re
+import subprocess
+import sys
+import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,9 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tau_stage.errors import SceneError
+from tau_stage.scene.conditions import EVENTS, Call, Failed, Said, Silence
 from tau_stage.scene.load import load_scene, parse_scene
-from tau_stage.scene.model import Limits, Line, Player, Prompt, Scene
-from tau_stage.scene.plan import Plan, make_plan
+from tau_stage.scene.load_steps import WORDS as WORDS_OF_STEPS
+from tau_stage.scene.model import Cue, Limits, Player, Scene, ToolDefinition
+from tau_stage.scene.plan import Plan
+from tau_stage.scene.planning import make_plan
+from tau_stage.scene.steps import ROLES, CutIn, Improvise, Line, Listen, Sound, Together, Told
 
 SCENES = Path(__file__).parent.parent / "scenes"
 UMBRELLA = (SCENES / "umbrella.yaml").read_text(encoding="utf-8")
@@ -78,9 +85,9 @@ def test_x_keys_are_ignored_in_every_mapping() -> None:
         "lines:\n- ann: Hello\n  x-e: {f: 5}\n- prompt: {ann: be sad, x-g: 6}\n  x-h: 7\n"
     )
     assert list(scene.players) == ["ann"]
-    assert [type(step) for step in scene.lines] == [Line, Prompt]
-    assert isinstance(scene.lines[1], Prompt)
-    assert dict(scene.lines[1].prompt) == {"ann": "be sad"}
+    assert [type(step) for step in scene.lines] == [Line, Told]
+    assert isinstance(scene.lines[1], Told)
+    assert dict(scene.lines[1].told) == {"ann": "be sad"}
 
 
 def test_every_option_of_the_language() -> None:
@@ -249,3 +256,143 @@ def test_any_shape_is_a_scene_or_a_scene_error(top: dict[str, object], player: o
     """Slow: three hundred scenes."""
     scene = {"players": {"ann": player, "ben": ""}, "lines": [{"ann": "hi"}, *steps], **top}
     outcome("\n".join(f"{key}: {flow(value)}" for key, value in scene.items()))
+
+
+WHOLE = """\
+scene: All of it
+vars: {city: Oslo}
+matrix: {mood: [calm, cross]}
+tools: {lights_on: {returns: {ok: true}, parameters: {room: string}}}
+players:
+  ann: {tools: lights_on, setup: [system: Hi], turn_detection: {silence: 800ms}}
+  ben: {hears: ann}
+  guest: {human: tty}
+on:
+- call: {player: ann, tool: lights_on}
+  do: [{ann: So, when: {not: {said: no}}}]
+lines:
+- prompt: {ann: 'In ${city}'}
+- ann: (low) One
+- ben: Two
+  cut_in: {on: ann, after: 1s}
+- together: [ann: A, ben: B]
+- improvise: {players: [ann, ben], turns: 2}
+- listen: {player: ann, until: bye}
+- ann: Three
+  when: ${mood} == calm
+"""
+NAMES = ["ann", "ben", "guest", "everyone", "lights_on", "x-a", "any", "none", "${mood}", "ann-1", "server_vad"]
+PARTS = (Call, Said, Silence, Failed, CutIn, Improvise, Listen, Sound, Together, ToolDefinition, Cue, Player)
+STEP_KEYS = st.sampled_from(
+    sorted(
+        {*NAMES, "wav", "type", "not", "silence", "system", *EVENTS, *ROLES, *WORDS_OF_STEPS}
+        | {key for part in PARTS for key in part.options()}
+    )
+)
+STEP_VALUES = st.sampled_from(
+    [*NAMES, "", "1", "6", "800ms", "2m", "$1", "-3 dB", "(", "a == a", "yes", "(a) b", "string"]
+)
+
+
+def branches() -> st.SearchStrategy[object]:
+    return st.recursive(
+        STEP_VALUES,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(STEP_KEYS, inner, max_size=4),
+        max_leaves=14,
+    )
+
+
+def test_the_whole_language_is_a_scene() -> None:
+    assert isinstance(outcome(WHOLE), Scene)
+
+
+@pytest.mark.slow
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(["lines", "on", "tools", "vars", "matrix", "include", "script"]), branches())
+def test_any_shape_of_a_part_is_a_scene_or_a_scene_error(key: str, node: object) -> None:
+    """Slow: four hundred scenes."""
+    scene = {"players": {"ann": "", "ben": "", "guest": {"human": "tty"}}, "lines": [{"ann": "hi"}]}
+    if key == "script":
+        del scene["lines"]
+    outcome("\n".join(f"{name}: {flow(value)}" for name, value in {**scene, key: node}.items()))
+
+
+@pytest.mark.slow
+@settings(max_examples=400, deadline=None)
+@given(st.dictionaries(STEP_KEYS, branches(), min_size=1, max_size=4), st.dictionaries(STEP_KEYS, branches()))
+def test_any_step_is_a_scene_or_a_scene_error(step: dict[str, object], cue: dict[str, object]) -> None:
+    """Slow: four hundred scenes."""
+    scene = {"players": {"ann": "", "ben": "", "guest": {"human": "mic"}}, "tools": {"lights_on": {"returns": "1"}}}
+    steps = [{"ann": "hi"}, step, {"ben": "hi"}]
+    outcome("\n".join(f"{name}: {flow(value)}" for name, value in {**scene, "lines": steps, "on": [cue]}.items()))
+
+
+@pytest.mark.slow
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, len(WHOLE)), st.integers(0, 12), SIGNS | STEP_KEYS | st.text(max_size=3)),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_the_whole_language_damaged_is_a_scene_or_a_scene_error(damages: list[tuple[int, int, str]]) -> None:
+    """Slow: three hundred scenes."""
+    text = WHOLE
+    for at, length, instead in damages:
+        text = text[:at] + instead + text[at + length :]
+    outcome(text)
+
+
+SCRIPT_LINES = st.lists(
+    st.sampled_from(
+        ["  ANN: hi", "  ben: (low) ho", "  BOB: hm", "  - pause: 1s", "  - pause: 3", "  - ann: *x", "    more", "",
+         "  # so", "- ann: hi", "   - ben: hi", "  - ann: [a", "\t- ann: x", "  -", "      id: x", "  ANN:", "lines:",
+         "  - listen: ann", "  - together:", "    - ann: a", "    - ben: b"]
+    ),
+    max_size=12,
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@settings(max_examples=300, deadline=None)
+@given(SCRIPT_LINES)
+def test_any_script_is_a_scene_or_a_scene_error(lines: list[str]) -> None:
+    """Slow: three hundred scenes."""
+    outcome("\n".join(["players: {ann: , ben: }", "script: |", *lines]))
+
+
+def long_scene(steps: int) -> str:
+    """A scene of twelve players with all kinds of steps."""
+    players = [f"player {number}" for number in range(12)]
+    lines = []
+    for number in range(steps):
+        ann, ben = players[number % 12], players[(number + 1) % 12]
+        lines += [
+            f"- {ann}: (softly) That is number {number} of ${{many}}.\n  pause: 500ms\n  to: [{ben}]",
+            f"- {ann}: Hm.\n- {ben}: So.\n  cut_in: {{on: {ann}, after: 1s}}",
+            f"- {ann}: Hm.\n  when: {{said: umbrella}}",
+            f"- together:\n  - {ann}: One\n  - {ben}: Two",
+            f"- prompt: {{{ann}: be quick}}",
+            "- improvise: {turns: 3}",
+            "- pause: 1s",
+        ][number % 7].split("\n")
+    head = ["vars: {many: '1000'}", "players:", *(f"  {name}: {{persona: Somebody}}" for name in players), "lines:"]
+    return "\n".join([*head, *lines])
+
+
+def test_a_long_scene_has_all_its_steps() -> None:
+    plan = make_plan(parse_scene(long_scene(140)))
+    assert len(plan.steps) == 160
+    assert [line.number for line in plan.lines] == list(range(1, 121))
+
+
+@pytest.mark.slow
+def test_a_thousand_steps_are_validated_within_a_second(tmp_path: Path) -> None:
+    """Slow: starts an interpreter."""
+    file = tmp_path / "scene.yaml"
+    file.write_text(long_scene(1000))
+    command = [sys.executable, "-c", "from tau_stage.cli.main import main; main()", "validate", str(file)]
+    begun = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True, timeout=20)
+    assert time.perf_counter() - begun < 1

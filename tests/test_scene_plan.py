@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tau_stage.scene.load import load_scene, parse_scene
-from tau_stage.scene.plan import LinePlan, Plan, PlayerPlan, PromptPlan, make_plan
+from tau_stage.scene.plan import ItemPlan, LinePlan, Plan, PlayerPlan
+from tau_stage.scene.planning import make_plan
 
 SCENES = Path(__file__).parent.parent / "scenes"
 
@@ -103,7 +104,7 @@ def test_lines_are_counted_by_scene_and_by_player() -> None:
 
 def test_prompts_keep_their_place_and_do_not_count_as_lines() -> None:
     plan = plan_of("players: {ann: , ben: }\nlines:\n- prompt: {ben: sad, ann: ' glad '}\n- ann: Hello\n")
-    assert plan.steps[0] == PromptPlan(prompts=(("ben", "sad"), ("ann", "glad")), source_line=3)
+    assert plan.steps[0] == ItemPlan(role="system", words=(("ben", "sad"), ("ann", "glad")), source_line=3)
     assert plan.lines[0].number == 1
 
 

@@ -43,6 +43,16 @@ def test_durations(written: str, seconds: float) -> None:
         (units.tokens, "0", "20 tokens are a second"),
         (units.tokens, "4097", "20 tokens are a second"),
         (units.tokens, "1.5", "20 tokens are a second"),
+        (units.span, "45", "did you mean 45s?"),
+        (units.span, "61m", "write a shorter one"),
+        (units.gain, "-18", "did you mean -18 dB?"),
+        (units.gain, "-18 db", "did you mean -18 dB?"),
+        (units.gain, "-61 dB", "write it like -18 dB"),
+        (units.gain, "soft", "write it like -18 dB"),
+        (units.count, "0", "write it like 6"),
+        (units.count, "100001", "write it like 6"),
+        (units.count, "six", "write it like 6"),
+        (units.truth, "maybe", "write true or false"),
     ],
 )
 def test_a_wrong_value_is_answered_with_a_right_one(parse: Callable[[object], object], written: str, hint: str) -> None:
@@ -52,10 +62,39 @@ def test_a_wrong_value_is_answered_with_a_right_one(parse: Callable[[object], ob
     assert raised.value.context["hint"].startswith(hint)
 
 
-@pytest.mark.parametrize("parse", [units.duration, units.money, units.rate, units.speed, units.tokens])
+@pytest.mark.parametrize(
+    "parse",
+    [
+        units.duration,
+        units.money,
+        units.rate,
+        units.speed,
+        units.tokens,
+        units.span,
+        units.gain,
+        units.count,
+        units.truth,
+    ],
+)
 def test_what_comes_from_python_is_in_our_units_already(parse: Callable[[object], object]) -> None:
     assert parse(1) == 1
 
 
 def test_money_is_exact() -> None:
     assert units.money("$0.10") == Decimal("0.10")
+
+
+@pytest.mark.parametrize(
+    ("parse", "written", "value"),
+    [
+        (units.span, "60m", 3600.0),
+        (units.gain, "-18 dB", -18.0),
+        (units.gain, "+3.5dB", 3.5),
+        (units.gain, "0 dB", 0.0),
+        (units.count, "100000", 100_000),
+        (units.truth, "Yes", True),
+        (units.truth, "off", False),
+    ],
+)
+def test_what_is_within_limits_is_taken(parse: Callable[[object], object], written: str, value: object) -> None:
+    assert parse(written) == value

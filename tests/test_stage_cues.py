@@ -1,73 +1,387 @@
 """What may start now: plain data in, steps out."""
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tau_stage.scene.plan import LinePlan, Plan, PlayerPlan, PromptPlan, Step
-from tau_stage.stage.cues import SoFar, due, next_speaker, over
+from tau_stage.errors import LimitReached
+from tau_stage.scene.load import parse_scene
+from tau_stage.scene.plan import ItemPlan, LinePlan, ListenPlan, PausePlan, Plan, SoundPlan, Step, TogetherPlan
+from tau_stage.scene.planning import make_plan
+from tau_stage.stage import cues
+from tau_stage.stage.cues import Happening, SoFar, Start
+from tau_stage.stage.turns import Turn, called
+
+HEAD = """
+players: {ada: {voice: ash}, bob: {voice: sage}, cid: {voice: coral}, guest: {human: tty}}
+tools: {lamp: {returns: ok}}
+"""
 
 
-def line(number: int, player: str) -> LinePlan:
-    return LinePlan(
-        number=number,
-        id=f"{player}-{number}",
-        player=player,
-        words="words",
-        direction="",
-        prompt="words",
-        hearers=(),
-        pause_s=0.35,
-        source_line=number,
-    )
+def plan_of(text: str, **head: str) -> Plan:
+    return make_plan(parse_scene(HEAD + "".join(f"{key}: {value}\n" for key, value in head.items()) + text))
 
 
-def plan(*steps: Step) -> Plan:
-    players = (PlayerPlan("ada", "ash", "m"), PlayerPlan("bob", "sage", "m"))
-    return Plan(title="t", slug="t", path="t.yaml", sha256="0", players=players, steps=steps)
+def named(start: Start | None) -> str:
+    """What starts, in a word."""
+    step: Step | None = start.step if start else None
+    match step:
+        case LinePlan() | SoundPlan() | ListenPlan():
+            return step.id
+        case TogetherPlan():
+            return "+".join(part.id for part in step.parts)
+        case None:
+            return ""
+        case _:
+            return type(step).__name__
 
 
-SCENE = plan(line(1, "ada"), PromptPlan((("bob", "softly"),), 2), line(2, "bob"), line(3, "ada"))
+def performed(plan: Plan, said: dict[str, str] | None = None, most: int = 50) -> Iterator[str]:
+    """The steps in the order in which they start, each done at once; lines say what is given for their player."""
+    so_far = cues.curtain_up(plan)
+    for _ in range(most):
+        start = cues.due(plan, so_far)
+        if start is None:
+            assert cues.over(plan, so_far)
+            return
+        yield named(start)
+        so_far = cues.began(so_far, start)
+        turn = None
+        if isinstance(start.step, LinePlan):
+            words = (said or {}).get(start.step.player, start.step.words)
+            turn = Turn(start.step.player, words, seconds=1.0)
+            so_far = cues.happened(plan, so_far, Happening("said", start.step.player, words=words))
+        so_far = cues.ended(so_far, start, turn)
 
 
-def test_the_first_step_may_start_at_once() -> None:
-    assert due(SCENE, SoFar()) == (SCENE.steps[0],)
+ORDER = plan_of("lines: [ada: One., {prompt: {bob: softly}}, bob: Two., {pause: 1s}, ada: Three.]")
+
+
+def test_the_steps_follow_each_other() -> None:
+    assert list(performed(ORDER)) == ["ada-1", "ItemPlan", "bob-1", "PausePlan", "ada-2"]
 
 
 def test_nothing_starts_while_a_step_is_under_way() -> None:
-    assert due(SCENE, SoFar(begun=1)) == ()
+    so_far = cues.curtain_up(ORDER)
+    start = cues.due(ORDER, so_far)
+    assert start
+    so_far = cues.began(so_far, start)
+    assert cues.due(ORDER, so_far) is None
+    assert not cues.over(ORDER, so_far)
+
+
+def at(plan: Plan, position: int, **unheard: int) -> SoFar:
+    strand = cues.Strand(plan.steps, at=position)
+    return SoFar({cues.MAIN: strand}, unheard=unheard)
 
 
 def test_a_line_waits_until_its_player_has_heard_everything() -> None:
-    assert due(SCENE, SoFar(2, 2, {"bob": 1})) == ()
-    assert due(SCENE, SoFar(2, 2, {"bob": 0, "ada": 3})) == (SCENE.steps[2],)
+    assert cues.due(ORDER, at(ORDER, 2, bob=1)) is None
+    assert named(cues.due(ORDER, at(ORDER, 2, bob=0, ada=3))) == "bob-1"
 
 
-def test_a_whisper_waits_for_no_hearing() -> None:
-    assert due(SCENE, SoFar(1, 1, {"bob": 1})) == (SCENE.steps[1],)
+def test_what_is_no_line_waits_for_no_hearing() -> None:
+    assert isinstance(cues.due(ORDER, at(ORDER, 1, bob=1)).step, ItemPlan)  # type: ignore[union-attr]
+    assert isinstance(cues.due(ORDER, at(ORDER, 3, ada=1)).step, PausePlan)  # type: ignore[union-attr]
+
+
+def test_a_group_waits_until_all_of_it_can_begin() -> None:
+    plan = plan_of("lines: [{together: [ada: A., bob: B.]}, ada: C.]")
+    assert cues.due(plan, at(plan, 0, bob=1)) is None
+    assert list(performed(plan)) == ["ada-1+bob-1", "ada-2"]
 
 
 def test_when_the_last_step_is_done_it_is_over() -> None:
-    assert not over(SCENE, SoFar(4, 3))
-    assert due(SCENE, SoFar(4, 4)) == ()
-    assert over(SCENE, SoFar(4, 4))
+    assert cues.due(ORDER, at(ORDER, 5)) is None
+    assert cues.over(ORDER, at(ORDER, 5))
+    assert not cues.over(ORDER, at(ORDER, 4))
 
 
-def test_the_next_speaker_is_found_across_whispers() -> None:
-    first, _, second, third = SCENE.steps
-    assert isinstance(first, LinePlan)
-    assert isinstance(second, LinePlan)
-    assert isinstance(third, LinePlan)
-    assert next_speaker(SCENE, first) == "bob"
-    assert next_speaker(SCENE, second) == "ada"
-    assert next_speaker(SCENE, third) is None
+# ---- when
 
 
-@given(st.lists(st.sampled_from(["ada", "bob"]), max_size=12))
-def test_any_scene_is_performed_whole_and_in_order(speakers: list[str]) -> None:
-    scene = plan(*[line(number, name) for number, name in enumerate(speakers, 1)])
-    so_far, performed = SoFar(), list[Step]()
-    while not over(scene, so_far):
-        (step,) = due(scene, so_far)
-        performed.append(step)
-        so_far = SoFar(so_far.begun + 1, so_far.done + 1)
-    assert tuple(performed) == scene.steps
+def test_a_step_depends_on_what_was_said_called_or_failed() -> None:
+    plan = plan_of("""
+lines:
+- ada: Fire!
+- bob: I heard it.
+  when: {said: {player: ada, words: fire}}
+- bob: What?
+  when: {not: {said: fire}}
+- bob: Light.
+  when: {call: lamp}
+- bob: Oh no.
+  when: {error: ada}
+- together: [ada: All., cid: Together.]
+  when: {said: heard it}
+""")
+    assert list(performed(plan)) == ["ada-1", "bob-1", "ada-2+cid-1"]
+    so_far = cues.happened(plan, cues.curtain_up(plan), Happening("call", "ada", tool="lamp"))
+    so_far = cues.happened(plan, so_far, Happening("error", "ada"))
+    so_far = SoFar({0: cues.Strand(plan.steps, at=3)}, met=so_far.met)
+    assert named(cues.due(plan, so_far)) == "bob-3"
+
+
+def test_part_of_a_group_may_depend_on_something_too() -> None:
+    plan = plan_of("""
+lines:
+- together:
+  - ada: A.
+  - bob: B.
+    when: {said: never}
+  - cid: C.
+    when: calm == cross
+- together:
+  - ada: A.
+    when: {said: never}
+  - bob: B.
+    when: {said: never}
+- cid: Z.
+""")
+    assert list(performed(plan)) == ["ada-1", "cid-2"]
+
+
+def test_what_is_left_out_is_told() -> None:
+    plan = plan_of("lines: [{ada: A., when: {said: never}}, bob: B.]")
+    start = cues.due(plan, cues.curtain_up(plan))
+    assert start
+    assert [named(Start(0, 0, step)) for step in start.skipped] == ["ada-1"]
+
+
+# ---- cues
+
+CUED = """
+on:
+- said: {player: ada, words: umbrella}
+  do: [cid: Mine!, bob: No.]
+lines: [ada: An UMBRELLA., bob: So?, ada: An umbrella!]
+"""
+
+
+def test_a_cue_goes_before_the_next_step_and_its_lines_have_ids_of_their_own() -> None:
+    assert list(performed(plan_of(CUED))) == [
+        "ada-1", "cue-1-cid-1", "cue-1-bob-1", "bob-1", "ada-2", "cue-1-cid-1.2", "cue-1-bob-1.2",
+    ]  # fmt: skip
+
+
+def test_a_cue_starts_as_often_as_its_times() -> None:
+    once = CUED.replace("  do:", "  times: 1\n  do:")
+    assert list(performed(plan_of(once))) == ["ada-1", "cue-1-cid-1", "cue-1-bob-1", "bob-1", "ada-2"]
+
+
+def test_all_kinds_of_steps_of_a_second_start_have_ids_of_their_own() -> None:
+    plan = plan_of("""
+on:
+- said: again
+  do:
+  - together: [bob: B., cid: C.]
+  - sfx: scenes/sounds/mug.wav
+  - listen: {player: bob}
+  - pause: 1s
+lines: [ada: again, ada: again]
+""")
+    assert list(performed(plan))[6:] == ["cue-1-bob-1.2+cue-1-cid-1.2", "sfx-1.2", "listen-1.2", "PausePlan"]
+
+
+def test_a_cycle_ends_with_the_limit_and_its_place() -> None:
+    plan = plan_of("on: [{said: ping, do: [bob: ping]}]\nlines: [ada: ping]", limits="{cues: 3}")
+    with pytest.raises(LimitReached, match=r"scene\.yaml:5: the cue would start once more, and limits\.cues is 3"):
+        list(performed(plan))
+
+
+def test_a_cue_waits_for_a_call_a_failure_or_anything_of_a_kind() -> None:
+    plan = plan_of("""
+on:
+- call: {player: ada, tool: lamp}
+  do: [bob: lamp]
+- error: any
+  do: [bob: error]
+lines: [ada: A.]
+""")
+
+    def started(news: Happening) -> int:
+        assert cues.is_awaited(plan, news) == bool(cues.happened(plan, cues.curtain_up(plan), news).started)
+        return len(cues.happened(plan, cues.curtain_up(plan), news).started)
+
+    assert started(Happening("call", "ada", tool="lamp")) == 1
+    assert started(Happening("call", "bob", tool="lamp")) == 0
+    assert started(Happening("call", "ada", tool="other")) == 0
+    assert started(Happening("error", "cid")) == 1
+    assert started(Happening("said", "ada", words="lamp")) == 0
+
+
+# ---- silence, and the open microphone
+
+QUIET = plan_of("""
+on:
+- silence: 5s
+  do: [bob: Hello?]
+- silence: 8s
+  times: 1
+  do: [bob: Anybody?]
+lines: [{listen: {player: ada, from: guest}}, ada: So.]
+""")
+
+
+def listening(plan: Plan) -> SoFar:
+    start = cues.due(plan, cues.curtain_up(plan))
+    assert start
+    return cues.began(cues.curtain_up(plan), start)
+
+
+def test_a_silence_starts_a_cue_beside_the_open_microphone_once_until_there_is_sound() -> None:
+    so_far = cues.hush(listening(QUIET), 100.0)
+    assert cues.wakes_at(QUIET, so_far) == 105.0
+    assert cues.due(QUIET, cues.quiet(QUIET, so_far, 104.9)) is None
+    so_far = cues.quiet(QUIET, so_far, 105.0)
+    start = cues.due(QUIET, so_far)
+    assert start
+    assert named(start) == "cue-1-bob-1"
+    assert cues.wakes_at(QUIET, so_far) == 108.0
+    assert cues.quiet(QUIET, so_far, 106.0) == so_far
+    so_far = cues.ended(cues.began(so_far, start), start)
+    assert cues.due(QUIET, so_far) is None
+    so_far = cues.quiet(QUIET, so_far, 109.0)
+    assert named(cues.due(QUIET, so_far)) == "cue-2-bob-1"
+    assert cues.hush(so_far, 100.0) == so_far
+    again = cues.hush(cues.hush(so_far, None), 200.0)
+    assert cues.wakes_at(QUIET, again) == 205.0
+
+
+def test_without_a_microphone_there_is_no_silence() -> None:
+    assert cues.wakes_at(QUIET, cues.curtain_up(QUIET)) is None
+    assert cues.quiet(QUIET, cues.curtain_up(QUIET), 1e9) == cues.curtain_up(QUIET)
+
+
+def test_two_microphones_are_not_open_at_once_and_a_listener_hears_first() -> None:
+    plan = plan_of("on: [{said: x, do: [{listen: {player: bob}}]}]\nlines: [{listen: {player: ada}}]")
+    so_far = cues.happened(plan, listening(plan), Happening("said", "ada", words="x"))
+    assert cues.due(plan, so_far) is None
+    assert cues.due(plan, at(plan, 0, ada=1)) is None
+
+
+# ---- free play
+
+PLAY = "lines: [ada: Begin., {improvise: {players: [ada, bob, cid], turns: 4, %s}}, ada: End.]"
+
+
+def test_free_play_goes_round_beginning_with_somebody_who_has_not_just_spoken() -> None:
+    assert list(performed(plan_of(PLAY % "order: round"), {"ada": "a", "bob": "b", "cid": "c"})) == [
+        "ada-1", "improvise-1-1", "improvise-1-2", "improvise-1-3", "improvise-1-4", "ada-2",
+    ]  # fmt: skip
+
+
+def speakers(plan: Plan, said: dict[str, str]) -> list[str]:
+    """Who takes the turns of free play."""
+    so_far, took = cues.curtain_up(plan), []
+    for _ in range(30):
+        if (start := cues.due(plan, so_far)) is None:
+            break
+        assert isinstance(start.step, LinePlan)
+        turn = Turn(start.step.player, said.get(start.step.player, ""), seconds=2.0)
+        so_far = cues.ended(cues.began(so_far, start), start, turn)
+        so_far = SoFar(so_far.strands, last=turn)
+        if start.step.improvised:
+            took.append(start.step.player)
+    return took
+
+
+def test_free_play_in_each_order() -> None:
+    said = {"ada": "What do you say, Cid?", "bob": "Hm.", "cid": "Ask Ada."}
+    assert speakers(plan_of(PLAY % "order: round"), said) == ["bob", "cid", "ada", "bob"]
+    assert speakers(plan_of(PLAY % "order: called"), said) == ["cid", "ada", "cid", "ada"]
+    assert speakers(plan_of(PLAY % "order: called"), {**said, "cid": "Well."}) == ["cid", "ada", "cid", "ada"]
+    assert speakers(plan_of(PLAY % "order: [bob, ada, ada]"), said) == ["bob", "ada", "bob", "ada"]
+
+
+def test_the_name_that_is_said_last_is_called_also_a_part_of_it() -> None:
+    turn = Turn("ada", "Tom, and you, keeper; not you, Ada! Old friends.")
+    assert called(("ada", "keeper", "Old Tom"), turn) == "Old Tom"
+    assert called(("ada", "keeper", "Tom"), turn) == "keeper"
+    assert called(("ada", "maid"), turn) is None
+
+
+def test_who_says_nothing_passes_and_when_all_pass_it_is_over() -> None:
+    said = {"ada": "x", "cid": "y"}
+    assert speakers(plan_of(PLAY % "order: round"), said) == ["bob", "cid", "ada", "bob", "cid", "ada"]
+    assert speakers(plan_of(PLAY % "order: round"), {}) == ["bob", "cid", "ada"]
+
+
+@pytest.mark.parametrize(
+    ("ends", "turns"),
+    [("for: 5s", 3), ("words: 5", 3), ("until: stop, turns: 9", 1), ("budget: $5, turns: 2", 2)],
+)
+def test_free_play_ends_by_time_words_and_what_is_said(ends: str, turns: int) -> None:
+    plan = plan_of(f"lines: [ada: Begin., {{improvise: {{players: [ada, bob], {ends}}}}}]")
+    assert len(speakers(plan, {"ada": "we two", "bob": "please stop" if "stop" in ends else "we two"})) == turns
+
+
+def test_a_cue_goes_between_two_turns() -> None:
+    plan = plan_of(f"on: [{{said: b, times: 1, do: [cid: Ha!]}}]\n{PLAY % 'order: round'}".replace("ada: Begin., ", ""))
+    assert list(performed(plan, {"ada": "a", "bob": "b", "cid": "c"})) == [
+        "improvise-1-1", "improvise-1-2", "cue-1-cid-1", "improvise-1-3", "improvise-1-4", "ada-1",
+    ]  # fmt: skip
+
+
+def test_free_play_of_a_cue_has_ids_of_its_own_each_time() -> None:
+    plan = plan_of("on: [{said: go, do: [{improvise: {players: [bob, cid], turns: 1}}]}]\nlines: [ada: go, ada: go]")
+    assert list(performed(plan, {"bob": "b", "cid": "c"})) == ["ada-1", "improvise-1-1", "ada-2", "improvise-1-1.2"]
+
+
+# ---- who hears first
+
+
+def test_who_speaks_next_hears_first_as_far_as_it_is_known() -> None:
+    plan = plan_of(
+        "lines: [ada: A., {prompt: {ada: x}}, bob: B., {improvise: {players: [cid, ada], turns: 2}},"
+        " {listen: {player: bob}}]"
+    )
+    so_far = cues.curtain_up(plan)
+    first, line, play = (Start(0, at, plan.steps[at]) for at in (0, 2, 3))
+    assert cues.next_speaker(so_far, first) == "bob"
+    assert cues.next_speaker(so_far, line) == "cid"
+    turn = plan_of("lines: [cid: x]").lines[0]
+    assert cues.next_speaker(so_far, Start(0, 3, turn)) == "ada"
+    assert cues.next_speaker(so_far, play) == "cid"
+    assert cues.next_speaker(so_far, Start(0, 4, plan.steps[4])) is None
+    assert cues.next_speaker(so_far, Start(7, 0, plan.steps[0])) is None
+    fixed = plan_of(
+        "lines: [{improvise: {players: [cid, ada], order: [cid, cid, ada], turns: 2}}, {listen: {player: bob}}]"
+    )
+    assert cues.next_speaker(cues.curtain_up(fixed), Start(0, 0, turn)) == "ada"
+    assert cues.next_speaker(cues.curtain_up(plan), Start(0, 1, plan.steps[1])) == "bob"
+    listens = plan_of("lines: [ada: A., {listen: {player: bob}}]")
+    assert cues.next_speaker(cues.curtain_up(listens), Start(0, 0, listens.steps[0])) == "bob"
+
+
+# ---- whatever the scene
+
+steps = st.lists(
+    st.sampled_from(
+        [
+            "ada: A.",
+            "bob: B.",
+            "{pause: 1s}",
+            "{together: [ada: x, bob: y]}",
+            "{prompt: {cid: w}}",
+            "{ada: a, when: {said: B}}",
+        ]
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(steps=steps)
+def test_every_step_starts_once_in_order_or_is_left_out(steps: list[str]) -> None:
+    plan = plan_of(f"lines: [{', '.join(steps)}]")
+    so_far, seen = cues.curtain_up(plan), []
+    while start := cues.due(plan, so_far):
+        seen += [*start.skipped, start.step]
+        so_far = cues.ended(cues.began(so_far, start), start)
+    rest = [step for step in plan.steps[len(seen) :] if step.when is None]
+    assert rest == []
+    assert seen == list(plan.steps[: len(seen)])
+    assert cues.over(plan, so_far)

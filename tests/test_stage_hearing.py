@@ -10,7 +10,7 @@ import pytest
 from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import SessionError
 from tau_stage.session import Deadlines, Session
-from tau_stage.stage.hearing import LONGEST_APPEND, LONGEST_CLIP, QUEUED_CLIPS, Clip, Deaf, Heard, clip_of, open_house
+from tau_stage.stage.hearing import LONGEST_APPEND, LONGEST_CLIP, QUEUED_CLIPS, Clip, Deaf, Form, Heard, open_house
 from tau_stage.transport import MemoryTransport
 from tests.openai_types import check_client_event
 from tests.tones import tone
@@ -18,8 +18,8 @@ from tests.tones import tone
 
 def test_a_clip_is_one_valid_event_with_the_very_samples() -> None:
     audio = tone("ash", 'A "line", said')
-    clip = clip_of("ann-1", 7, audio, 'A "line", said')
-    ((frame, request),) = clip.frames
+    clip = Clip("ann-1", "7", "ann", audio, 'A "line", said')
+    ((frame, request),) = clip.frames(Form())
     check_client_event(frame)
     told = json.loads(frame)
     assert told["item"]["content"] == [
@@ -31,17 +31,43 @@ def test_a_clip_is_one_valid_event_with_the_very_samples() -> None:
 
 def test_a_clip_that_is_too_long_for_one_event_is_split_on_a_sample() -> None:
     audio = Pcm.silence(LONGEST_CLIP + 10)
-    clip = clip_of("ann-1", 7, audio, "")
-    sounds = [json.loads(frame)["item"]["content"][0]["audio"] for frame, _ in clip.frames]
+    clip = Clip("ann-1", "7", "ann", audio, "")
+    sounds = [json.loads(frame)["item"]["content"][0]["audio"] for frame, _ in clip.frames(Form())]
     assert [len(sound) <= LONGEST_APPEND for sound in sounds] == [True, True]
-    assert len({request.item_id for _, request in clip.frames}) == 2
+    assert len({request.item_id for _, request in clip.frames(Form())}) == 2
     assert sum(len(sound) // 4 * 3 - sound.count("=") for sound in sounds) == len(audio.data)
 
 
 def test_a_line_without_sound_is_heard_as_its_words() -> None:
-    ((frame, _),) = clip_of("ann-1", 7, Pcm(), "One.").frames
+    ((frame, _),) = Clip("ann-1", "7", "ann", Pcm(), "One.").frames(Form())
     check_client_event(frame)
     assert json.loads(frame)["item"]["content"] == [{"type": "input_text", "text": "One."}]
+
+
+def test_who_hears_as_text_is_sent_the_words_and_perhaps_who_says_them() -> None:
+    clip = Clip("ann-1", "7", "ann", tone("ash", "One."), "One.")
+    for form, text in ((Form(as_text=True), "One."), (Form(as_text=True, labelled=True), "ann: One.")):
+        ((frame, _),) = clip.frames(form)
+        check_client_event(frame)
+        assert json.loads(frame)["item"]["content"] == [{"type": "input_text", "text": text}]
+
+
+def test_a_label_stands_before_the_sound_once_and_an_effect_has_none() -> None:
+    audio = Pcm.silence(LONGEST_CLIP + 10)
+    first, second = (json.loads(frame) for frame, _ in Clip("a", "7", "ann", audio, "").frames(Form(labelled=True)))
+    assert first["item"]["content"][0] == {"type": "input_text", "text": "ann says:"}
+    assert [part["type"] for part in second["item"]["content"]] == ["input_audio"]
+    ((frame, _),) = Clip("sfx-1", "sfx-1", "", tone("ash", "One."), "").frames(Form(labelled=True))
+    check_client_event(frame)
+    assert [part["type"] for part in json.loads(frame)["item"]["content"]] == ["input_audio"]
+
+
+def test_a_form_is_built_once_for_all_who_hear_so() -> None:
+    clip = Clip("ann-1", "7", "ann", tone("ash", "One."), "One.")
+    assert clip.frames(Form()) is clip.frames(Form())
+
+
+FORMS = dict.fromkeys(("bob", "cid", "dan"), Form())
 
 
 class Hearers:
@@ -71,14 +97,14 @@ class Hearers:
                 group.start_soon(session.wire.listen)
                 if name not in deaf:
                     group.start_soon(self.attend, name)
-            async with open_house(self.sessions, self.news.append) as house:
+            async with open_house(self.sessions, self.news.append, FORMS) as house:
                 for clip in clips:
                     house.hear(clip, list(self.sessions), first)
                     await anyio.wait_all_tasks_blocked()
             group.cancel_scope.cancel()
 
 
-CLIP = clip_of("ann-1", 1, tone("ash", "One."), "One.")
+CLIP = Clip("ann-1", "1", "ann", tone("ash", "One."), "One.")
 
 
 async def test_who_speaks_next_hears_first_and_then_all_others() -> None:
@@ -102,7 +128,7 @@ async def test_a_next_speaker_that_is_stuck_holds_the_others_up_for_two_seconds_
     began = anyio.current_time()
     times: list[float] = []
     hearers.news = Noted(times)
-    clip = clip_of("ann-1", 1, tone("ash", "One."), "One.")
+    clip = Clip("ann-1", "1", "ann", tone("ash", "One."), "One.")
     await hearers.hear([clip], first="bob", deaf=frozenset({"bob"}))
     heard, deaf = sorted(zip(times, hearers.news, strict=True), key=lambda pair: pair[0])
     assert isinstance(heard[1], Heard)
@@ -125,7 +151,7 @@ class Noted(list[Heard | Deaf]):
 
 async def test_who_falls_too_far_behind_is_lost_and_told_once() -> None:
     hearers = Hearers("bob")
-    clips = [clip_of("ann-1", number, tone("ash", "One."), "One.") for number in range(QUEUED_CLIPS + 5)]
+    clips = [Clip("ann-1", str(number), "ann", tone("ash", "One."), "One.") for number in range(QUEUED_CLIPS + 5)]
     await hearers.hear(clips, first=None, deaf=frozenset({"bob"}))
     lost = [news for news in hearers.news if isinstance(news, Deaf)]
     assert lost
@@ -146,9 +172,9 @@ async def test_a_clip_that_is_refused_is_missed_and_the_player_goes_on() -> None
     async with anyio.create_task_group() as group:
         group.start_soon(hearers.sessions["bob"].wire.listen)
         group.start_soon(refuse)
-        async with open_house(hearers.sessions, news.append) as house:
+        async with open_house(hearers.sessions, news.append, FORMS) as house:
             house.hear(CLIP, ["bob"], None)
-            house.hear(clip_of("ann-2", 2, tone("ash", "Two."), "Two."), ["bob"], None)
+            house.hear(Clip("ann-2", "2", "ann", tone("ash", "Two."), "Two."), ["bob"], None)
         group.cancel_scope.cancel()
     missed, heard = news
     assert isinstance(missed, Deaf)
@@ -160,6 +186,6 @@ async def test_a_clip_that_is_refused_is_missed_and_the_player_goes_on() -> None
 async def test_a_failure_of_the_performance_still_closes_the_house() -> None:
     hearers = Hearers("bob")
     with pytest.raises(BaseExceptionGroup) as caught:
-        async with open_house(hearers.sessions, hearers.news.append):
+        async with open_house(hearers.sessions, hearers.news.append, FORMS):
             raise SessionError(player="ann")
     assert caught.group_contains(SessionError)

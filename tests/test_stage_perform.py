@@ -20,7 +20,8 @@ from tau_stage.cost import price
 from tau_stage.protocol.endpoints import endpoint
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.load import load_scene, parse_scene
-from tau_stage.scene.plan import Plan, PlayerPlan, make_plan
+from tau_stage.scene.plan import Plan, PlayerPlan
+from tau_stage.scene.planning import make_plan
 from tau_stage.session import Deadlines
 from tau_stage.stage.gate import Gate
 from tau_stage.stage.notes import Listening, News, Sounding
@@ -324,7 +325,7 @@ async def test_the_prompter_whispers_to_one_player_only(house: Understudy, folde
     plan = plan_of(TRIO.replace("lines:\n", "lines:\n  - prompt: {bob: Speak slowly from now on.}\n"))
     take = await perform(plan, stage_for(house), folder)
     assert take.ended == "complete"
-    prompts = [fact for fact in read_journal(folder.journal) if isinstance(fact, record.PromptGiven)]
+    prompts = [fact for fact in read_journal(folder.journal) if isinstance(fact, record.ItemGiven)]
     assert [(fact.player, fact.words) for fact in prompts] == [("bob", "Speak slowly from now on.")]
     assert take.lines[1].usage.text_in > take.lines[0].usage.text_in
 

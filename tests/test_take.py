@@ -55,7 +55,7 @@ def spoken(line: str, player: str, samples: int, usage: Usage, **facts: object) 
         "sha256": "0",
         "samples": samples,
         "rate": RATE,
-        "pause_samples": 100,
+        "offset_samples": 0,
         "first_audio_s": 0.2,
         "took_s": 1.0,
         "hearers": (),
@@ -76,8 +76,10 @@ def folder(tmp_path: Path) -> TakeFolder:
     return TakeFolder.create(tmp_path / "takes", "t", datetime(2026, 11, 21, 4, 5, 6, tzinfo=UTC), "abc123")
 
 
-def test_lines_are_laid_end_to_end_with_their_pauses_and_none_after_the_last() -> None:
-    take = fold(journal_of(spoken("a", "clerk", 1000, Usage()), spoken("b", "tourist", 500, Usage())))
+def test_a_take_is_as_long_as_what_is_heard_last() -> None:
+    take = fold(
+        journal_of(spoken("a", "clerk", 1000, Usage()), spoken("b", "tourist", 500, Usage(), offset_samples=1100))
+    )
     assert [line.offset_samples for line in take.lines] == [0, 1100]
     assert take.samples == 1600
     assert take.duration_s == 1600 / RATE
@@ -205,12 +207,14 @@ lines = st.lists(
 @given(lines=lines)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
 def test_the_sum_of_the_stems_is_the_lines_end_to_end(tmp_path: Path, lines: list[tuple[str, int, int]]) -> None:
-    players = ["clerk", "tourist", "Geist 2"]
-    stems = Stems(tmp_path, players)
+    stems = Stems(tmp_path, ["clerk", "tourist", "geist-2"])
     laid: list[Pcm] = []
+    at = 0
     for number, (player, samples, gap) in enumerate(lines, 1):
         audio = Pcm.from_array(np.full(samples, number, dtype=np.int16))
-        stems.line(player, audio, gap=gap)
+        stems.put(slug(player), audio, at + gap)
+        at += gap + samples
+        stems.reach(at)
         laid += [Pcm.silence(gap), audio]
     stems.close()
     read = [read_wav(tmp_path / name).array for name in ("clerk.wav", "tourist.wav", "geist-2.wav")]

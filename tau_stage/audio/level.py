@@ -27,3 +27,16 @@ def peak_dbfs(audio: Pcm) -> float:
 
 def _dbfs(amplitude: float) -> float:
     return max(SILENCE_DBFS, 20 * math.log10(amplitude / 32768)) if amplitude > 0 else SILENCE_DBFS
+
+
+def faded(audio: Pcm, start: float, end: float) -> Pcm:
+    """A sound whose loudness goes from one factor to another, each from 0 to 1.
+
+    >>> import numpy as np
+    >>> faded(Pcm.from_array(np.full(4, 1000, np.int16)), 1.0, 0.0).array.tolist()
+    [1000, 750, 500, 250]
+    """
+    import numpy as np
+
+    ramp = np.clip(np.linspace(start, end, len(audio), endpoint=False), 0.0, 1.0)
+    return Pcm.from_array(np.round(audio.array * ramp).astype(np.int16), audio.rate)

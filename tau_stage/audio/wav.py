@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tau_stage.audio.level import faded
 from tau_stage.audio.pcm import RATE, Pcm
 
 HEADER_BYTES = 44
@@ -40,7 +41,7 @@ class WavWriter:
         self.path = path
         self.rate = rate
         self.samples = 0
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
         os.write(self._file, header(0, rate))
 
     def append(self, audio: Pcm) -> None:
@@ -57,6 +58,51 @@ class WavWriter:
             rest = rest[os.write(self._file, rest) :]
         self.samples += len(audio)
         os.pwrite(self._file, header(self.samples, self.rate), 0)
+
+    def silence(self, samples: int) -> None:
+        """Add silence at the end; it costs no writing.
+
+        Raises:
+            OSError: The disk is full.
+        """
+        self.samples += samples
+        os.ftruncate(self._file, HEADER_BYTES + 2 * self.samples)
+        os.lseek(self._file, 0, os.SEEK_END)
+        os.pwrite(self._file, header(self.samples, self.rate), 0)
+
+    def overlay(self, at: int, audio: Pcm) -> None:
+        """Add audio to what is there from a sample on; what reaches further is appended.
+
+        Sums that do not fit into 16 bit are clipped.
+
+        Raises:
+            ValueError: It would begin after the end.
+            OSError: The disk is full.
+        """
+        import numpy as np
+
+        if at > self.samples:
+            raise ValueError(f"{self.path} has {self.samples} samples, none at {at}")
+        over = audio[: self.samples - at]
+        if over:
+            place = HEADER_BYTES + 2 * at
+            there = np.frombuffer(os.pread(self._file, 2 * len(over), place), dtype="<i2").astype(np.int32)
+            both = np.clip(there + over.array, -32768, 32767).astype("<i2")
+            os.pwrite(self._file, both.tobytes(), place)
+        if rest := audio[len(over) :]:
+            os.lseek(self._file, 0, os.SEEK_END)
+            self.append(rest)
+
+    def fade_out(self, samples: int) -> None:
+        """Let the last samples become silent.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        samples = min(samples, self.samples)
+        place = HEADER_BYTES + 2 * (self.samples - samples)
+        last = Pcm(os.pread(self._file, 2 * samples, place), self.rate)
+        os.pwrite(self._file, faded(last, 1.0, 0.0).data, place)
 
     def close(self) -> None:
         """Bring everything to the disk and close; closing twice is harmless."""

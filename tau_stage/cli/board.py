@@ -9,7 +9,7 @@ from tau_stage.audio.level import SILENCE_DBFS
 from tau_stage.cost import price
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import Plan
-from tau_stage.stage.notes import Listening, News, Sounding
+from tau_stage.stage.notes import Listening, News, Prompting, Sounding, State, Wording
 from tau_stage.take import records as record
 
 
@@ -36,7 +36,8 @@ class Board:
     Attributes:
         plan: What is performed.
         seats: By player.
-        line: Number of the line being performed, from 1; 0 before the first.
+        said: Who says what now, as far as it is known.
+        prompt: What a person is asked to say, or empty.
         done: Lines that are finished.
         dollars: So far; an estimate.
         spent: Whether money is spent.
@@ -44,21 +45,25 @@ class Board:
 
     plan: Plan
     seats: dict[str, Seat] = field(default_factory=dict)
-    line: int = 0
+    said: str = ""
+    prompt: str = ""
     done: int = 0
     dollars: Decimal = Decimal(0)
     spent: bool = True
     _tariffs: dict[str, tuple[str, str]] = field(default_factory=dict)
+    _words: dict[str, str] = field(default_factory=dict)
+    _heard: str = ""
 
     def __post_init__(self) -> None:
         self.seats = {player.name: Seat() for player in self.plan.players}
+        self._words = {line.id: line.words for line in self.plan.lines if not line.improvised}
 
     def apply(self, news: News) -> None:
         """Take in one piece of news."""
         match news:
             case record.TakeBegan():
                 self.spent = news.spent
-                self._tariffs = {role.name: (role.model, role.prices) for role in news.roles}
+                self._tariffs = {role.name: (role.model, role.prices) for role in news.roles if not role.human}
                 self._opening_next()
             case record.PlayerOpened():
                 self.seats[news.player].state = "idle"
@@ -66,8 +71,14 @@ class Board:
             case record.OpeningRefused():
                 self.seats[news.player].state = f"asked to wait {news.wait_s:.0f} s"
             case record.LineBegan():
-                self.line = self._number(news.line)
+                self.said, self.prompt = f"{news.player}: {self._words.get(news.line, '')}", ""
                 self.seats[news.player].state = "thinking"
+            case Wording():
+                self._worded(news)
+            case Prompting():
+                self.prompt = prompt(news)
+            case State():
+                self.seats[news.player].state = news.state
             case Sounding():
                 seat = self.seats[news.player]
                 seat.state, seat.level_dbfs = "speaking", news.dbfs
@@ -80,14 +91,18 @@ class Board:
                 seat = self.seats[news.player]
                 seat.unheard, seat.state = seat.unheard + 1, "listening"
             case record.LineHeard():
-                self._heard(self.seats[news.hearer], lost=False)
+                self._has_heard(self.seats[news.hearer], lost=False)
             case record.LineMissed():
-                self._heard(self.seats[news.hearer], lost=news.lost)
+                self._has_heard(self.seats[news.hearer], lost=news.lost)
             case _:
                 pass
 
-    def _number(self, line: str) -> int:
-        return next(step.number for step in self.plan.lines if step.id == line)
+    def _worded(self, news: Wording) -> None:
+        """Words of nobody's script are shown as they arrive."""
+        if news.line not in self._words:
+            if news.line != self._heard:
+                self._heard, self.said = news.line, f"{news.player}: "
+            self.said += news.words
 
     def _opening_next(self) -> None:
         player = next(
@@ -104,12 +119,24 @@ class Board:
         seat.seconds += news.samples / news.rate
 
     def _pay(self, player: str, usage: Usage) -> None:
-        self.dollars += price(usage, *self._tariffs[player]).total or Decimal(0)
+        if tariff := self._tariffs.get(player):
+            self.dollars += price(usage, *tariff).total or Decimal(0)
 
     @staticmethod
-    def _heard(seat: Seat, *, lost: bool) -> None:
+    def _has_heard(seat: Seat, *, lost: bool) -> None:
         seat.unheard = max(0, seat.unheard - 1)
         if lost:
             seat.state = "lost"
         elif seat.state == "listening" and not seat.unheard:
             seat.state = "idle"
+
+
+def prompt(news: Prompting) -> str:
+    """What a person is told on the terminal.
+
+    >>> prompt(Prompting("guest", "guest-1", "Good evening.", "tired", in_s=2))
+    'guest, in 2: (tired) Good evening.'
+    """
+    when = f", in {news.in_s}" if news.in_s else ", type" if news.typed else ", speak now"
+    how = f"({news.direction}) " if news.direction else ""
+    return f"{news.player}{when}: {how}{news.words or '...'}"

@@ -5,31 +5,53 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from tau_stage.errors import SceneError
-from tau_stage.scene.load import load_scene
-from tau_stage.scene.plan import Plan, make_plan
+from tau_stage.errors import SceneError, UsageError
+from tau_stage.scene.load import load_variants
+from tau_stage.scene.plan import Plan
+from tau_stage.scene.planning import make_plan
 
 
-def load_plans(paths: Sequence[str], loaded: Callable[[Plan], None] = lambda _plan: None) -> list[Plan]:
-    """The plans of scene files.
+def load_plans(
+    paths: Sequence[str],
+    loaded: Callable[[Plan], None] = lambda _plan: None,
+    *,
+    variables: Sequence[str] = (),
+    only: str | None = None,
+) -> list[Plan]:
+    """The plans of scene files: of one with a matrix, all its variants.
 
     Args:
         paths: As the user named them.
         loaded: Told of each plan, before the next file is read.
+        variables: As ``name=value``.
+        only: The one variant that is wanted.
 
     Raises:
         SceneError: At least one cannot be performed; the errors of all are in it.
+        UsageError: A variable has no name.
     """
+    given = _named(variables)
     plans: list[Plan] = []
     errors: list[SceneError] = []
     for path in paths:
         try:
-            plan = make_plan(load_scene(path))
+            made = [make_plan(scene) for scene in load_variants(path, given, only)]
         except SceneError as error:
             errors += [error, *error.also]
         else:
-            loaded(plan)
-            plans.append(plan)
+            for plan in made:
+                loaded(plan)
+            plans += made
     if errors:
         raise replace(errors[0], also=tuple(errors[1:]))
     return plans
+
+
+def _named(variables: Sequence[str]) -> dict[str, str]:
+    given: dict[str, str] = {}
+    for text in variables:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise UsageError(f"--var wants a name and a value, not '{text}'", "write it like --var city=Oslo")
+        given[name] = value
+    return given

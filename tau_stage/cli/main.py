@@ -13,9 +13,12 @@ from typing import Annotated
 import typer
 
 from tau_stage import __version__, errors
+from tau_stage.cli.fmt import fmt
+from tau_stage.cli.plan import plan
 from tau_stage.cli.run import run
 from tau_stage.cli.schema import schema
 from tau_stage.cli.show import show
+from tau_stage.cli.tag import tag
 from tau_stage.cli.understudy import understudy
 from tau_stage.cli.validate import validate
 from tau_stage.cli.voices import voices
@@ -33,7 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for verb in (run, validate, show, schema, voices, understudy):
+for verb in (run, validate, plan, show, fmt, tag, schema, voices, understudy):
     app.command()(verb)
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
-from tau_stage.cli.board import Board, Seat
-from tau_stage.scene.plan import Plan
-from tau_stage.stage.notes import News
+from tau_stage.cli.board import Board, Seat, prompt
+from tau_stage.scene.plan import ImprovisePlan, ListenPlan, Plan
+from tau_stage.stage.notes import News, Prompting
 from tau_stage.take import records as record
 
 if TYPE_CHECKING:
@@ -55,7 +55,16 @@ def _line(plan: Plan, news: News) -> str:
             return f"{news.problem}; waiting {news.wait_s:.1f} s"
         case record.LineSpoken():
             seconds = news.samples / news.rate
-            return f"{news.number}/{len(plan.lines)} {news.player}: {news.said} ({seconds:.1f} s)"
+            of = f"/{len(plan.lines)}" if is_written(plan) else ""
+            return f"{news.number}{of} {news.player}: {news.said} ({seconds:.1f} s)"
+        case Prompting():
+            return prompt(news)
+        case record.ToolCalled():
+            return f"{news.player} calls {news.tool}({news.arguments}): {news.output}"
+        case record.SoundPlayed():
+            return f"[{news.source}]"
+        case record.LineLost():
+            return news.problem
         case record.LineAgain():
             return f"line {news.line}: {news.problem}; asking again in {news.wait_s:.1f} s"
         case record.LineMissed():
@@ -88,24 +97,26 @@ def _drawn(board: Board) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    total = len(board.plan.lines)
+    total = len(board.plan.lines) if is_written(board.plan) else None
     money = f"${board.dollars:.4f} estimate" + ("" if board.spent else ", nothing is spent")
     head = Table.grid(padding=(0, 1))
     head.add_row(
         Text(board.plan.title, style="bold"),
         ProgressBar(total=total, completed=board.done, width=20),
-        Text(f"{board.done}/{total}  {money}"),
+        Text(f"{board.done}{'' if total is None else f'/{total}'}  {money}"),
     )
     seats = Table.grid(padding=(0, 2))
     for name, seat in board.seats.items():
         state = Text(seat.state, style=COLOURS.get(seat.state, "magenta"))
         seats.add_row(Text(f"  {name}"), state, meter(seat), Text(f"{seat.seconds:.1f} s", style="dim"))
-    said = ""
-    if board.line:
-        line = board.plan.lines[board.line - 1]
-        said = f"{line.player}: {line.words}"
-    words = Text(f"  {said}", style="italic", no_wrap=True, overflow="ellipsis")
-    return Group(head, seats, words)
+    words = Text(f"  {board.said}", style="italic", no_wrap=True, overflow="ellipsis")
+    asked = [Text(f"  {board.prompt}", style="bold yellow")] if board.prompt else []
+    return Group(head, seats, words, *asked)
+
+
+def is_written(plan: Plan) -> bool:
+    """Whether all that will be said stands in the scene, so that its lines can be counted beforehand."""
+    return not plan.cues and not any(isinstance(step, ImprovisePlan | ListenPlan) for step in plan.steps)
 
 
 def meter(seat: Seat) -> str:
@@ -121,10 +132,11 @@ def meter(seat: Seat) -> str:
 
 @contextmanager
 def open_screen(plans: Sequence[Plan], *, quiet: bool) -> Iterator[Screen]:
-    """The screen that suits where the output goes."""
+    """The screen that suits where the output goes; one that is drawn anew would be in the way of somebody's typing."""
+    types = any(person.human == "tty" for plan in plans for person in plan.people)
     if quiet:
         yield Nothing()
-    elif not sys.stderr.isatty():
+    elif types or not sys.stderr.isatty():
         yield Lines(plans)
     else:
         from rich.console import Console

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tau_stage.scene.plan import ListenPlan
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tau_stage.scene.plan import LinePlan, Plan, PlayerPlan, PromptPlan
+    from tau_stage.scene.plan import ImprovisePlan, LinePlan, Plan, PlayerPlan, Step
 
 PLAYER_COLUMNS = ("player", "voice", "model", "endpoint", "speed", "output", "told before the first line")
 STEP_COLUMNS = ("at", "id", "player", "direction", "words", "heard by", "then")
@@ -21,21 +23,36 @@ STEP_COLUMNS = ("at", "id", "player", "direction", "words", "heard by", "then")
 def show(
     scene: Annotated[str, typer.Argument(metavar="SCENE", help="A scene file.", show_default=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole plan as JSON.")] = False,
+    var: Annotated[list[str] | None, typer.Option(help="A variable, like city=Oslo.")] = None,
+    only: Annotated[str | None, typer.Option(help="One variant of the scene's matrix, by name.")] = None,
 ) -> None:
     """Show what every line resolves to."""
-    from tau_stage.scene.load import load_scene
-    from tau_stage.scene.plan import make_plan
+    from tau_stage.cli.loading import load_plans
 
-    plan = make_plan(load_scene(scene))
-    if as_json:
-        print(json.dumps(asdict(plan), default=str, indent=2, ensure_ascii=False))
-    elif sys.stdout.isatty():
-        _print_tables(plan)
-    else:
-        print("\n".join(_plain(plan)))
+    for plan in load_plans([scene], variables=var or (), only=only):
+        if as_json:
+            print(json.dumps(asdict(plan), default=_as_json, indent=2, ensure_ascii=False))
+        elif sys.stdout.isatty():
+            _print_tables(plan)
+        else:
+            print("\n".join(_plain(plan)))
+
+
+def _as_json(value: object) -> object:
+    """Parts of a plan that are models of the scene language, or numbers JSON has not."""
+    from pydantic import BaseModel
+
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)
 
 
 def _player(player: PlayerPlan) -> tuple[str, ...]:
+    if player.human:
+        told = f"recordings in {player.stand_in}, where nobody is there" if player.stand_in else ""
+        return (player.name, "-", "-", f"human: {player.human}", "-", "-", told)
+    setup = [f"{role}: {words}" for role, words in player.setup]
+    tools = [f"may call {', '.join(player.tools)}"] if player.tools else []
+    hears = [f"hears {player.hears_as}{' with names' if player.label_speakers else ''}"]
+    heard = hears if player.label_speakers or player.hears_as == "text" else []
     return (
         player.name,
         player.voice,
@@ -43,21 +60,66 @@ def _player(player: PlayerPlan) -> tuple[str, ...]:
         player.endpoint or "any",
         "-" if player.speed is None else f"{player.speed:g}",
         player.output + (f", {player.max_output_tokens} tokens" if player.max_output_tokens else ""),
-        player.instructions,
+        "\n".join([*([player.instructions] if player.instructions else []), *setup, *tools, *heard]),
     )
 
 
-def _step(step: LinePlan | PromptPlan) -> Iterator[tuple[str, ...]]:
-    from tau_stage.scene.plan import LinePlan
+Row = tuple[str, ...]
+
+
+def _step(step: Step) -> Iterator[Row]:
+    from tau_stage.scene import plan
 
     at = str(step.source_line)
-    if isinstance(step, LinePlan):
-        cap = f", {step.max_output_tokens} tokens" if step.max_output_tokens else ""
-        hearers = ", ".join(step.hearers) or "nobody"
-        yield (at, step.id, step.player, step.direction or "-", step.words, hearers, f"{step.pause_s:g}s{cap}")
+    match step:
+        case plan.LinePlan():
+            yield _line(step)
+        case plan.ItemPlan():
+            for name, words in (*step.words, *((name, f"[{file}]") for name, file in step.sounds)):
+                yield (at, "prompt" if step.role == "system" else step.role, name, "-", words, "-", "-")
+        case plan.PausePlan():
+            yield (at, "pause", "-", "-", "-", "-", f"{step.seconds:g}s")
+        case plan.SoundPlan():
+            until = f"until {step.until or 'end'}" if step.kind == "bed" else f"{step.pause_s:g}s"
+            yield (at, step.id, "-", f"{step.gain_db:+g} dB", f"[{step.file}]", _names(step.hearers), until)
+        case plan.TogetherPlan():
+            for part in step.parts:
+                for row in _step(part):
+                    yield (*row[:-1], "together")
+        case plan.ImprovisePlan():
+            order = step.order if isinstance(step.order, str) else ", ".join(step.order)
+            yield (at, step.id, ", ".join(step.players), order, "free play", "everyone who hears them", _ends(step))
+        case plan.ListenPlan():
+            yield (at, step.id, step.player, "-", f"an open microphone for {step.person}", "-", _ends(step))
+
+
+def _line(step: LinePlan) -> Row:
+    at, further = str(step.source_line), [f"{step.pause_s:g}s"]
+    further += [f"{step.max_output_tokens} tokens"] if step.max_output_tokens else []
+    further += [f"cut after {step.cut.heard_s:g}s"] if step.cut else []
+    further += [f"cuts into {step.cuts}"] if step.cuts else []
+    further += [f"{step.timeout_s:g}s at most"] if step.timeout_s else []
+    further += ["not remembered"] if step.apart else []
+    further += ["if it is time for it"] if step.when else []
+    words = f"(improvises) {step.prompt}".strip() if step.improvised else step.words
+    return (at, step.id, step.player, step.direction or "-", words, _names(step.hearers), ", ".join(further))
+
+
+def _names(hearers: tuple[str, ...]) -> str:
+    return ", ".join(hearers) or "nobody"
+
+
+def _ends(step: ImprovisePlan | ListenPlan) -> str:
+    """What ends a step that has no fixed length."""
+    ends = [f"{step.turns} turns"] if step.turns else []
+    ends += [f"{step.for_s:g}s"] if step.for_s else []
+    ends += [f"'{step.until}' is said"] if step.until else []
+    if isinstance(step, ListenPlan):
+        ends += [f"key {step.key}"] if step.key else []
     else:
-        for name, words in step.prompts:
-            yield (at, "prompt", name, "-", words, "-", "-")
+        ends += [f"{step.words} words"] if step.words else []
+        ends += [f"${step.budget}"] if step.budget else []
+    return "until " + " or ".join(ends) if ends else "until it ends"
 
 
 def _summary(plan: Plan) -> str:
@@ -71,10 +133,22 @@ def _plain(plan: Plan) -> Iterator[str]:
     for player in plan.players:
         yield f"\nplayer {player.name}"
         yield from _facts(PLAYER_COLUMNS[1:], _player(player)[1:])
-    for step in plan.steps:
-        for at, name, *rest in _step(step):
-            yield f"\nline {at}: {name}"
-            yield from _facts(STEP_COLUMNS[2:], tuple(rest))
+    for steps, about in _strands(plan):
+        if about:
+            yield f"\n{about}"
+        for step in steps:
+            for at, name, *rest in _step(step):
+                yield f"\nline {at}: {name}"
+                yield from _facts(STEP_COLUMNS[2:], tuple(rest))
+
+
+def _strands(plan: Plan) -> Iterator[tuple[tuple[Step, ...], str]]:
+    """The scene's own steps, then those of each cue, with what it waits for."""
+    yield plan.steps, ""
+    for cue in plan.cues:
+        facts = ", ".join(f"{name} {value}" for name, value in cue.event.model_dump(exclude_none=True).items())
+        times = f", {cue.times} times at most" if cue.times else ""
+        yield cue.steps, f"{cue.id}: on {type(cue.event).__name__.lower()} {facts or 'of any kind'}{times}"
 
 
 def _facts(names: tuple[str, ...], values: tuple[str, ...]) -> Iterator[str]:
@@ -92,8 +166,12 @@ def _print_tables(plan: Plan) -> None:
     console = Console()
     console.print(Text(_summary(plan), style="bold"))
     players = [_player(player) for player in plan.players]
-    steps = [row for step in plan.steps for row in _step(step)]
-    for columns, rows in ((PLAYER_COLUMNS, players), (STEP_COLUMNS, steps)):
+    lists = [(PLAYER_COLUMNS, players, "")]
+    for steps, about in _strands(plan):
+        lists.append((STEP_COLUMNS, [row for step in steps for row in _step(step)], about))
+    for columns, rows, about in lists:
+        if about:
+            console.print(Text(about, style="bold"))
         table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))

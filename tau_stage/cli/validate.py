@@ -2,26 +2,88 @@
 
 from __future__ import annotations
 
+import sys
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tau_stage.report.findings import Finding
     from tau_stage.scene.plan import Plan
+
+SHORT_STEPS = 50
+"""A scene with fewer steps, all of them written down, cannot fill a model's window."""
+
+
+class Form(StrEnum):
+    """How findings are told."""
+
+    text = "text"
+    json = "json"
+    github = "github"
 
 
 def validate(
     scenes: Annotated[list[str], typer.Argument(metavar="SCENE...", help="Scene files.", show_default=False)],
+    form: Annotated[Form, typer.Option("--format", help="For people, programs, or GitHub's annotations.")] = Form.text,
+    var: Annotated[list[str] | None, typer.Option(help="A variable of the scene, like city=Oslo.")] = None,
 ) -> None:
     """Check scene files: every error, with a way out."""
-    from tau_stage.cli.loading import load_plans
+    if form is Form.text:
+        from tau_stage.cli.loading import load_plans
 
-    load_plans(scenes, loaded=_praise)
+        load_plans(scenes, loaded=_praise, variables=var or ())
+        return
+    from tau_stage.report.findings import as_github, as_json
+
+    found = _found(scenes, var or ())
+    if told := as_json(found) if form is Form.json else as_github(found):
+        print(told)
+    raise typer.Exit(2 if any(finding.severity == "error" for finding in found) else 0)
+
+
+def _found(scenes: Sequence[str], variables: Sequence[str]) -> list[Finding]:
+    """Everything that is wrong, or may be, in the order of the files."""
+    from tau_stage.cli.loading import load_plans
+    from tau_stage.errors import SceneError
+    from tau_stage.report.findings import Finding
+
+    found: list[Finding] = []
+    for scene in scenes:
+        try:
+            plans = load_plans([scene], variables=variables)
+        except SceneError as error:
+            found += [Finding.of(each) for each in (error, *error.also)]
+        else:
+            found += [Finding(scene, 1, 1, "warning", text) for plan in plans for text in _warnings(plan)]
+    return found
 
 
 def _praise(plan: Plan) -> None:
     players, lines = _counted(len(plan.players), "player"), _counted(len(plan.lines), "line")
-    print(f"ok {plan.path}: {plan.title}, {players}, {lines}")
+    variant = f" ({plan.variant})" if plan.variant else ""
+    print(f"ok {plan.path}: {plan.title}{variant}, {players}, {lines}")
+    for warning in _warnings(plan):
+        print(f"warning: {plan.path}: {warning}", file=sys.stderr)
+
+
+def _warnings(plan: Plan) -> tuple[str, ...]:
+    """What the scene's author should think of, where the scene is long enough for it."""
+    if not _may_be_long(plan):
+        return ()
+    from tau_stage.cost.forecast import forecast
+
+    return forecast(plan).warnings
+
+
+def _may_be_long(plan: Plan) -> bool:
+    from tau_stage.scene.plan import ImprovisePlan, ListenPlan
+
+    steps = [step for strand in plan.strands for step in strand]
+    return len(steps) >= SHORT_STEPS or any(isinstance(step, ImprovisePlan | ListenPlan) for step in steps)
 
 
 def _counted(number: int, what: str) -> str:

@@ -241,6 +241,7 @@ def conducted(
     output: Literal["audio", "text"] = "audio",
     max_output_tokens: int | None = None,
     heard_rate: int = 24_000,
+    **further: Any,
 ) -> SessionConfig:
     """A session whose turns are asked for one by one: turn detection is off.
 
@@ -258,6 +259,7 @@ def conducted(
         output_modalities=(output,),
         turn_detection=None,
         **forms,
+        **further,
         **{wish: value for wish, value in given.items() if value is not None},
     )
 

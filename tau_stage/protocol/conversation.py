@@ -195,7 +195,7 @@ class Conversation:
             entry = replace(entry, transcript=early)
         if entry.id in self.items:
             self.items[entry.id] = self.items[entry.id].after(entry)
-        elif previous_item_id not in self.items:
+        elif previous_item_id not in self.items or previous_item_id == next(reversed(self.items)):
             self.items[entry.id] = entry
         else:
             before = list(self.items.items())
@@ -218,10 +218,7 @@ class Conversation:
             return
         self._transcribed.add(key)
         self.transcribed_s += event.usage.seconds
-        read = event.usage.input_token_details or InputDetails(text_tokens=event.usage.input_tokens)
-        self.transcription += Usage(
-            text_in=read.text_tokens, audio_in=read.audio_tokens, text_out=event.usage.output_tokens
-        )
+        self.transcription += usage_of(event)
 
     def _end(self, response: bodies.WireResponse) -> Ended | None:
         if response.id in self._finished:
@@ -255,6 +252,14 @@ class Conversation:
                 metadata=response.metadata or {},
             ),
         )
+
+
+def usage_of(event: told.TranscriptionCompleted) -> Usage:
+    """The tokens of one transcript; none, where it is billed by time."""
+    if event.usage is None:
+        return Usage()
+    read = event.usage.input_token_details or InputDetails(text_tokens=event.usage.input_tokens)
+    return Usage(text_in=read.text_tokens, audio_in=read.audio_tokens, text_out=event.usage.output_tokens)
 
 
 def _status(told_status: str) -> Status:

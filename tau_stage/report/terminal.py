@@ -12,16 +12,16 @@ from tau_stage.take.model import Take
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-COLUMNS = ("player", "lines", "seconds", "spoke", "listened", "cached", "total", "first audio")
+COLUMNS = ("player", "lines", "seconds", "spoke", "listened", "cached", "total", "latency")
 UNKNOWN = "unknown"
 
 
 def rows(take: Take) -> Iterator[tuple[str, ...]]:
     """One row per player, then the totals."""
     for player in take.players:
-        waits = [
-            line.first_audio_s for line in take.lines if line.player == player.name and line.first_audio_s is not None
-        ]
+        own = [line for line in take.lines if line.player == player.name]
+        firsts = (line.first_words_s if line.first_audio_s is None else line.first_audio_s for line in own)
+        waits = [first for first in firsts if first is not None]
         cost = player.cost
         yield (
             player.name + (f" ({player.status})" if player.status != "played" else ""),
@@ -56,7 +56,7 @@ def notes(take: Take) -> Iterator[str]:
     if take.cost.total is None:
         yield "price unknown: a model is not in the price list, and what it cost is not in the total"
     if not take.spent:
-        models = ", ".join(dict.fromkeys(player.model for player in take.players))
+        models = ", ".join(dict.fromkeys(player.model for player in take.players if not player.human))
         yield f"Nothing was spent: the understudy played. The dollars are an estimate of what {models} would charge."
     if take.problem:
         yield f"{take.ended}: {take.problem}"

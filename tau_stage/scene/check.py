@@ -1,16 +1,27 @@
-"""What no single field can know: whether names, ids, voices and hearers fit together."""
+"""What no single field can know: whether names, ids, voices, hearers, tools and files fit together."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
+from tau_stage.scene.check_steps import MADE, Checks
 from tau_stage.scene.findings import Findings
-from tau_stage.scene.model import Line, Player, Prompt, Scene
+from tau_stage.scene.model import Player, Scene
 from tau_stage.scene.names import slug
 from tau_stage.scene.text import Path
 from tau_stage.scene.voices import CUSTOM_PREFIX, voices_of
-from tau_stage.scene.words import RESERVED, automatic_id, did_you_mean, listed
+from tau_stage.scene.words import RESERVED, did_you_mean
 
 LONGEST_NAME = 64
+SOUND_STEMS = ("sfx-", "bed-")
+"""How the stems of sounds begin; a player's must not."""
+
+OF_MODELS = frozenset(
+    (
+        *("voice", "model", "endpoint", "speed", "reasoning", "output", "max_output_tokens", "tools", "tool_choice"),
+        *("turn_detection", "hears", "hears_as", "label_speakers", "setup"),
+    )
+)
+"""Options of a player that mean nothing where a person plays."""
 
 _UNFIT = re.compile(r'[\x00-\x1f\x7f/\\<>:"|?*]')
 
@@ -22,47 +33,52 @@ def check_names(names: Iterable[str], found: Findings) -> None:
         path = ("players", name)
         short = slug(name)
         if name in RESERVED:
-            found.add(
-                path,
-                f"'{name}' is a word of the scene language and cannot be a player",
-                "choose another name",
-                key=True,
-            )
+            problem = f"'{name}' is a word of the scene language and cannot be a player"
+            found.add(path, problem, "choose another name", key=True)
         elif not re.search(r"[^\W_]", name) or len(name) > LONGEST_NAME or _UNFIT.search(name) or name != name.strip():
             hint = f"write letters, digits, spaces, '-' and the like, at most {LONGEST_NAME}, without / \\ : ? *"
             found.add(path, f"'{name[:LONGEST_NAME]}' cannot be a player's name, as names name files", hint, key=True)
+        elif short.startswith(SOUND_STEMS):
+            found.add(path, f"'{name}' would share its stem's name with a sound", "choose another name", key=True)
+        elif MADE.fullmatch(short):
+            problem = f"'{name}' would share the ids of its lines with those that the stage gives"
+            found.add(path, problem, "choose another name", key=True)
         elif short in taken:
             problem = f"players '{taken[short]}' and '{name}' would share the file name '{short}'"
             found.add(path, problem, "rename one of them", key=True)
         taken.setdefault(short, name)
 
 
-def check_scene(scene: Scene, steps: Mapping[int, Line | Prompt], found: Findings) -> None:
+def check_scene(scene: Scene, found: Findings) -> None:
     """Everything that reaches from one part of a scene to another.
 
     Args:
         scene: The scene as far as it is sound.
-        steps: Its steps by their place in the file's list, where unsound ones stand too.
         found: Where errors are noted.
     """
-    players = scene.players
+    checks = Checks(scene, found)
     _check_voices(scene, found)
     for name, player in scene.players.items():
-        _check_hearing(player.hears, ("players", name, "hears"), name, players, found)
-    for number, step in steps.items():
-        if isinstance(step, Line):
-            _check_to(step, ("lines", number, "to"), players, found)
-        else:
-            for name in step.prompt:
-                _check_known(name, ("lines", number, "prompt", name), players, found, key=True)
-    _check_ids(steps, found)
+        path: Path = ("players", name)
+        checks.hearing(player.hears, (*path, "hears"), name)
+        _check_person(name, player, path, checks)
+        checks.tools(player.tools, (*path, "tools"))
+        checks.tool_choice(player.tool_choice, (*path, "tool_choice"), player.tools)
+    checks.tool_choice(scene.tool_choice, ("tool_choice",), None)
+    for tool in scene.tools.values():
+        if not (tool.has_result or tool.is_code or found.is_wrong(tool.path)):
+            hint = "write 'returns: {ok: true}', 'run: module:function', or 'command: [program]'"
+            found.add(tool.path, f"tool '{tool.path[-1]}' gives no result", hint, key=True)
+    checks.steps()
+    checks.cues()
+    checks.ids()
 
 
 def _check_voices(scene: Scene, found: Findings) -> None:
     for name, player in scene.players.items():
         voice, endpoint = player.voice or scene.voice, player.endpoint or scene.endpoint
         voices = voices_of(endpoint)
-        if voice is None or voices is None or voice in voices or voice.startswith(CUSTOM_PREFIX):
+        if player.human or voice is None or voices is None or voice in voices or voice.startswith(CUSTOM_PREFIX):
             continue
         path: Path = ("players", name, "voice") if player.voice else ("voice",)
         hint = f"{did_you_mean(voice, voices)} voices: {', '.join(voices)}, or your own: voice_..."
@@ -71,57 +87,18 @@ def _check_voices(scene: Scene, found: Findings) -> None:
             return
 
 
-def _check_known(name: str, path: Path, players: Mapping[str, Player], found: Findings, *, key: bool = False) -> bool:
-    if name not in players:
-        hint = did_you_mean(name, players, f"players: {listed(players)}")
-        found.add(path, f"there is no player '{name}'", hint, key=key)
-    return name in players
-
-
-def _check_hearing(
-    heard: str | tuple[str, ...], path: Path, owner: str, players: Mapping[str, Player], found: Findings
-) -> list[str]:
-    """Names of others that stand in ``hears`` or ``to``; the wrong ones are noted."""
-    names = () if isinstance(heard, str) else heard
-    good = []
-    for number, name in enumerate(names):
-        here = (*path, number)
-        if name == owner:
-            found.add(here, f"'{name}' always knows its own lines", "name the others only")
-        elif _check_known(name, here, players, found):
-            good.append(name)
-    return good
-
-
-def _check_to(line: Line, path: Path, players: Mapping[str, Player], found: Findings) -> None:
-    if line.to is None:
+def _check_person(name: str, player: Player, path: Path, checks: Checks) -> None:
+    """A person has no voice of a model's, and a model has no stand-in."""
+    found = checks.found
+    if player.human is None:
+        if player.stand_in is not None:
+            hint = "write 'human: mic' beside it, or remove it"
+            found.add((*path, "stand_in"), f"player '{name}' is no human, and needs no stand-in", hint, key=True)
         return
-    for name in _check_hearing(line.to, path, line.speaker, players, found):
-        if not players[name].listens_to(line.speaker):
-            found.add(
-                (*path, line.to.index(name)),
-                f"'{name}' does not hear '{line.speaker}'",
-                f"look at 'hears:' of player '{name}'",
-            )
-
-
-def _check_ids(steps: Mapping[int, Line | Prompt], found: Findings) -> None:
-    ordinals: dict[str, int] = {}
-    automatic: dict[str, Line] = {}
-    written: dict[str, tuple[int, Line]] = {}
-    for number, step in steps.items():
-        if isinstance(step, Prompt):
-            continue
-        ordinals[step.speaker] = ordinals.get(step.speaker, 0) + 1
-        if step.id is None:
-            automatic[automatic_id(step.speaker, ordinals[step.speaker])] = step
-        elif step.id.casefold() in written:
-            first = written[step.id.casefold()][1].source_line
-            found.add(("lines", number, "id"), f"the id '{step.id}' is taken by line {first}", "choose another")
-        else:
-            written[step.id.casefold()] = (number, step)
-    for short in written.keys() & automatic.keys():
-        number, line = written[short]
-        other = automatic[short].source_line
-        problem = f"the id '{line.id}' is what the line at {other} is called, as it has no id of its own"
-        found.add(("lines", number, "id"), problem, "choose another, or give that line an id")
+    for key in sorted(player.model_fields_set & OF_MODELS):
+        hint = "remove it, or remove 'human:'"
+        found.add((*path, key), f"player '{name}' is a human, and has no '{key}'", hint, key=True)
+    if player.human not in ("mic", "tty"):
+        checks.file(player.human, (*path, "human"))
+    if player.stand_in is not None:
+        checks.file(player.stand_in, (*path, "stand_in"), folder=True)

@@ -1,6 +1,8 @@
 """The kinds of values a scene's fields hold: how each is read from text, and how an editor is told of it."""
 
 import re
+import warnings
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -8,7 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from tau_stage.scene import units
-from tau_stage.scene.units import wrong
+from tau_stage.scene.detection import DETECTION_SCHEMA, DETECTIONS, turn_detection
+from tau_stage.scene.units import one_of, wrong
 from tau_stage.scene.voices import CUSTOM_PREFIX, OPENAI_VOICES, VOICES, is_url
 from tau_stage.scene.words import did_you_mean, listed
 
@@ -16,6 +19,9 @@ DEFAULT_TEMPLATE = 'Perform this line, {direction}: "{words}"'
 
 SCALAR: dict[str, Any] = {"type": ["string", "number", "boolean", "null"]}
 """What an editor's YAML may make of text without quotes: ``scene: 1984``, ``clerk: Yes``."""
+
+MOST_METADATA = 14
+"""The API takes 16 pairs; two are the stage's own."""
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _SECRET = re.compile(r"(api[-_]?key|token|secret|password)=", re.IGNORECASE)
@@ -45,19 +51,6 @@ def template(value: str) -> str:
             raise wrong(f"a prompt_template knows no {{{name}}}", hint)
     if "{words}" not in value:
         raise wrong("a prompt_template must hold {words}", f"the default is: {DEFAULT_TEMPLATE}")
-    return value
-
-
-def output(value: object) -> object:
-    """``audio`` or ``text``.
-
-    Raises:
-        PydanticCustomError: It is neither.
-    """
-    if isinstance(value, str) and value not in ("audio", "text"):
-        raise wrong(
-            f"output is audio or text, not '{value}'", did_you_mean(value, ("audio", "text"), "audio is the default")
-        )
     return value
 
 
@@ -122,12 +115,88 @@ def hearing(value: object) -> object:
     return value
 
 
+def regex(value: object) -> object:
+    """A regular expression, looked for in what is said, whatever its case.
+
+    Raises:
+        PydanticCustomError: It is none.
+    """
+    if isinstance(value, str):
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                re.compile(value)
+        except (re.error, OverflowError, RecursionError) as error:
+            hint = "write plain words, or a regular expression as Python's re module knows it"
+            raise wrong(f"'{value}' is no regular expression: {error}", hint) from None
+        if not value:
+            raise wrong("an empty pattern is found everywhere", "write the words to listen for")
+    return value
+
+
+def names(value: object) -> object:
+    """Names: one, or a list of them.
+
+    Raises:
+        PydanticCustomError: It is something else.
+    """
+    if isinstance(value, str):
+        return () if value in ("none", "") else (value,)
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise wrong("names belong here, one or a list", "write it like [first, second], or none")
+    return tuple(value)
+
+
+def human(value: str) -> str:
+    """``mic``, ``tty``, or a sound file.
+
+    Raises:
+        PydanticCustomError: It is neither.
+    """
+    if value not in ("mic", "tty") and "." not in value:
+        hint = did_you_mean(value, ("mic", "tty"), "write mic, tty, or a sound file like guest.wav")
+        raise wrong(f"a human plays by mic, tty, or a sound file, not '{value}'", hint)
+    return value
+
+
+def order(value: object) -> object:
+    """``round``, ``called``, or names in their order.
+
+    Raises:
+        PydanticCustomError: It is something else.
+    """
+    if isinstance(value, str) and value not in ("round", "called"):
+        hint = did_you_mean(value, ("round", "called"), "write round, called, or a list of names")
+        raise wrong(f"an order is round, called, or a list of names, not '{value}'", hint)
+    if isinstance(value, list) and not value:
+        raise wrong("an order needs names", "write round, called, or a list of names")
+    return value if isinstance(value, str) else names(value)
+
+
+def metadata(value: object) -> object:
+    """A few short texts by name.
+
+    Raises:
+        PydanticCustomError: They are too many, too long, or no texts.
+    """
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        raise wrong("metadata is a mapping of names to texts", "write it like {shot: 12a}")
+    if len(value) > MOST_METADATA or any(len(name) > 64 or len(text) > 512 for name, text in value.items()):
+        hint = "that is what the realtime API takes"
+        raise wrong(f"metadata has at most {MOST_METADATA} names of at most 64 characters, and texts of 512", hint)
+    return value
+
+
 Text = Annotated[str, AfterValidator(str.strip), WithJsonSchema(SCALAR)]
 Title = Annotated[str, AfterValidator(lambda title: " ".join(title.split())), WithJsonSchema(SCALAR)]
 Seconds = Annotated[
     float,
     BeforeValidator(units.duration),
     WithJsonSchema({"type": "string", "pattern": units.DURATION, "examples": ["800ms", "1.5s", "2m"]}),
+]
+Span = Annotated[
+    float,
+    BeforeValidator(units.span),
+    WithJsonSchema({"type": "string", "pattern": units.DURATION, "examples": ["45s", "2m"]}),
 ]
 Dollars = Annotated[
     Decimal,
@@ -149,8 +218,74 @@ Tokens = Annotated[
     BeforeValidator(units.tokens),
     WithJsonSchema({"type": "integer", "minimum": 1, "maximum": units.MOST_TOKENS}),
 ]
-Output = Annotated[
-    Literal["audio", "text"], BeforeValidator(output), WithJsonSchema({"type": "string", "enum": ["audio", "text"]})
+Gain = Annotated[
+    float,
+    BeforeValidator(units.gain),
+    WithJsonSchema({"type": "string", "pattern": units.GAIN, "examples": ["-18 dB"]}),
+]
+Count = Annotated[
+    int, BeforeValidator(units.count), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": units.MOST})
+]
+Truth = Annotated[bool, BeforeValidator(units.truth), WithJsonSchema({"type": "boolean"})]
+Regex = Annotated[str, BeforeValidator(regex), WithJsonSchema({"type": ["string", "number"], "format": "regex"})]
+Names = Annotated[
+    tuple[str, ...],
+    BeforeValidator(names),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+Metadata = Annotated[
+    Mapping[str, str],
+    BeforeValidator(metadata),
+    WithJsonSchema({"type": "object", "additionalProperties": SCALAR, "maxProperties": 14}),
+]
+Name = Annotated[str, AfterValidator(str.strip), WithJsonSchema({"type": ["string", "number"]})]
+SoundFile = Annotated[str, AfterValidator(str.strip), WithJsonSchema({"type": "string"})]
+Human = Annotated[
+    str,
+    AfterValidator(str.strip),
+    AfterValidator(human),
+    WithJsonSchema({"type": "string", "examples": ["mic", "tty"]}),
+]
+ToolChoice = Annotated[
+    str,
+    WithJsonSchema({"type": "string", "examples": ["auto", "none", "required"]}),
+]
+Order = Annotated[
+    Literal["round", "called"] | tuple[str, ...],
+    BeforeValidator(order),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "enum": ["round", "called"]},
+                {"type": "array", "items": {"type": "string"}},
+            ]
+        }
+    ),
+]
+TurnDetection = Annotated[
+    tuple[tuple[str, str | int | float], ...],
+    BeforeValidator(turn_detection),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "enum": list(DETECTIONS)},
+                {
+                    "type": "object",
+                    "properties": DETECTION_SCHEMA,
+                    "patternProperties": {"^x-": {"description": "Ignored: yours to use."}},
+                    "additionalProperties": False,
+                },
+            ]
+        }
+    ),
+]
+Output = Annotated[Literal["audio", "text"], BeforeValidator(one_of("output", "audio", "text"))]
+HearsAs = Annotated[Literal["audio", "text"], BeforeValidator(one_of("hears_as", "audio", "text"))]
+Pace = Annotated[Literal["fast", "realtime"], BeforeValidator(one_of("pace", "fast", "realtime"))]
+Apart = Annotated[Literal["auto", "none"], BeforeValidator(one_of("conversation", "none", "auto"))]
+Effort = Annotated[
+    Literal["minimal", "low", "medium", "high", "xhigh"],
+    BeforeValidator(one_of("reasoning", "minimal", "low", "medium", "high", "xhigh")),
 ]
 Voice = Annotated[
     str,

@@ -3,8 +3,9 @@
 What is wrong is left out and reading goes on, so that checks further on see the rest.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -23,19 +24,26 @@ class Findings:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.errors: list[SceneError] = []
+        self._wrong: set[Path] = set()
 
     def add(self, path: Path, problem: str, hint: str = "", *, key: bool = False) -> None:
         """Note an error at a value, or at its key."""
-        self.errors.append(self.document.source.error(self.document.place(path, key=key), problem, hint))
+        self.errors.append(self.document.error(path, problem, hint, key=key))
+        self._wrong.update(path[:length] for length in range(len(path) + 1))
+
+    def is_wrong(self, path: Path) -> bool:
+        """Whether an error was noted at a part or within it: what follows from it is not worth telling."""
+        return path in self._wrong
 
     def raise_any(self) -> None:
-        """Raise the first error, in the order of the file, with all others in its ``also``.
+        """Raise the first error, in the order of the file, with all others in its ``also``; other files come after it.
 
         Raises:
             SceneError: There is one.
         """
         if self.errors:
-            first, *others = sorted(self.errors, key=lambda error: (error.line, error.column))
+            main = self.document.source.path
+            first, *others = sorted(self.errors, key=lambda error: (error.path != main, error.line, error.column))
             raise replace(first, also=tuple(others))
 
     def mapping(self, node: Node, path: Path, owner: str, hint: str = "") -> dict[str, Node] | None:
@@ -49,19 +57,34 @@ class Findings:
 
     def known(self, entries: dict[str, Node], options: tuple[str, ...], path: Path, owner: str) -> dict[str, Node]:
         """The entries whose keys are options; the others are noted."""
-        for key in entries.keys() - set(options):
+        for key in (key for key in entries if key not in options):
             hint = did_you_mean(key, options, f"it knows: {listed(options)}")
             self.add((*path, key), f"{owner} has unknown key '{key}'", hint, key=True)
         return {key: entries[key] for key in entries if key in options}
 
-    def build(self, model: type[ModelT], values: dict[str, object], path: Path, owner: str) -> ModelT:
-        """A model from values of the document, without the wrong ones, which are noted."""
+    def build(
+        self,
+        model: type[ModelT],
+        values: dict[str, Any],
+        path: Path,
+        owner: str,
+        elsewhere: Mapping[str, Path] | None = None,
+    ) -> ModelT:
+        """A model from values of the document, without the wrong ones, which are noted.
+
+        Args:
+            model: What to make.
+            values: As the document has them.
+            path: Where they stand.
+            owner: What an error calls them.
+            elsewhere: Where values stand that are not under ``path``.
+        """
         try:
             return model.model_validate(values)
         except ValidationError as error:
             details = error.errors(include_url=False)
             for detail in details:
-                self._invalid(detail, path, owner)
+                self._invalid(detail, path, owner, elsewhere or {})
             wrong = {detail["loc"][0] for detail in details}
             return model.model_validate({key: value for key, value in values.items() if key not in wrong})
 
@@ -70,18 +93,28 @@ class Findings:
         if isinstance(node, str):
             return node
         place = self.document.place(path)
-        line = self.document.source.line(place.line)
+        line = self.document.source_of(path).line(place.line)
         flow = line[place.column - 1 : place.column] in ("[", "{")
         fact = "a list" if isinstance(node, list) else "a mapping"
-        hint = corrected(line, place.column) if flow else "write the text right after the colon"
+        hint = "put the text in quotes" if flow else "write the text right after the colon"
+        if flow and not self._in_brackets(path[:-1]):
+            hint = corrected(line, place.column)
         self.add(path, f"{what} must be text, and YAML takes this for {fact}", hint)
         return None
 
-    def _invalid(self, detail: ErrorDetails, path: Path, owner: str) -> None:
+    def _in_brackets(self, path: Path) -> bool:
+        """Whether a part stands in brackets, so that a value in it may end before its line does."""
+        line, column = self.document.place(path)
+        sign = self.document.source_of(path).line(line)[column - 1 : column]
+        return sign in ("[", "{") or (bool(path) and self._in_brackets(path[:-1]))
+
+    def _invalid(self, detail: ErrorDetails, path: Path, owner: str, elsewhere: Mapping[str, Path]) -> None:
         told = detail.get("ctx", {})
-        where = (*path, *(part for part in detail["loc"][:1]))
+        field = detail["loc"][0]
+        where = elsewhere.get(str(field), (*path, field))
         if detail["type"] == "scene":
-            self.add(where, told["problem"], told["hint"])
+            place = (*where, told["inside"]) if told["inside"] else where
+            self.add(place, told["problem"], told["hint"], key=told["key"])
             if told["secret"]:
                 self.errors[-1] = replace(self.errors[-1], source="")
         elif detail["type"] != "string_type":

@@ -1,22 +1,29 @@
 """From a scene file to a scene: everything that can be wrong is found here, once."""
 
+from collections.abc import Mapping
 from pathlib import Path as FilePath
+from typing import Any
 
-from pydantic_core import PydanticCustomError
-
+from tau_stage.errors import SceneError
 from tau_stage.scene.check import check_names, check_scene
+from tau_stage.scene.compose import Variant, fill_in, include, variables, variants
 from tau_stage.scene.findings import Findings
-from tau_stage.scene.model import Limits, Line, Player, Prompt, Scene
+from tau_stage.scene.load_parts import load_cues, load_player, load_tool
+from tau_stage.scene.load_steps import Steps
+from tau_stage.scene.model import Limits, Scene
+from tau_stage.scene.script_lines import script_into_lines
 from tau_stage.scene.source import Source, read_source
-from tau_stage.scene.speech import parse_speech
-from tau_stage.scene.text import Node, Path, read_yaml
-from tau_stage.scene.words import LINE_OPTIONS, STEP_WORDS, did_you_mean, listed
+from tau_stage.scene.text import Node, read_yaml
 
-_LIST_HINT = "write each as '- player: words'"
+NO_VARIABLES: Mapping[str, str] = {}
 
 
-def load_scene(path: str | FilePath) -> Scene:
-    """Read and validate a scene file.
+def load_scene(path: str | FilePath, given: Mapping[str, str] = NO_VARIABLES) -> Scene:
+    """Read and validate a scene file; of one with a matrix, the first variant.
+
+    Args:
+        path: The file.
+        given: Variables by name; they overrule the file's.
 
     Raises:
         SceneError: The file cannot be read or performed; further errors are in its ``also``.
@@ -24,11 +31,27 @@ def load_scene(path: str | FilePath) -> Scene:
     >>> load_scene("scenes/umbrella.yaml").title
     'The last umbrella'
     """
-    return _scene(read_source(path))
+    return load_variants(path, given)[0]
 
 
-def parse_scene(text: str, path: str = "scene.yaml") -> Scene:
-    r"""Validate a scene that is in memory; ``path`` is what errors call it.
+def load_variants(
+    path: str | FilePath, given: Mapping[str, str] = NO_VARIABLES, only: str | None = None
+) -> tuple[Scene, ...]:
+    """All variants of a scene file, in the order of its matrix; one scene, where there is no matrix.
+
+    Args:
+        path: The file.
+        given: Variables by name; they overrule the file's.
+        only: The one variant that is wanted, by name.
+
+    Raises:
+        SceneError: The file cannot be read or performed, or has no such variant.
+    """
+    return _variants(read_source(path), given, only)
+
+
+def parse_scene(text: str, path: str = "scene.yaml", given: Mapping[str, str] = NO_VARIABLES) -> Scene:
+    r"""Validate a scene that is in memory; ``path`` is what errors call it, and what its files are relative to.
 
     Raises:
         SceneError: It cannot be performed; further errors are in its ``also``.
@@ -37,20 +60,54 @@ def parse_scene(text: str, path: str = "scene.yaml") -> Scene:
     >>> scene.lines[0].words, scene.lines[0].direction
     ('Yes', 'loudly')
     """
-    return _scene(Source.of(text, path))
+    return _variants(Source.of(text, path), given, None)[0]
 
 
-def _scene(source: Source) -> Scene:
+def _variants(source: Source, given: Mapping[str, str], only: str | None) -> tuple[Scene, ...]:
     found = Findings(read_yaml(source))
     entries = found.mapping(found.document.data, (), "the scene") or {}
-    values: dict[str, object] = dict(found.known(entries, Scene.options(), (), "the scene"))
-    players = _players(entries.get("players", ""), found)
-    steps = _steps(entries.get("lines", ""), tuple(players), found)
-    values |= {"players": players, "lines": tuple(steps.values()), "limits": _limits(entries.get("limits", ""), found)}
-    values |= {"path": source.path, "sha256": source.sha256}
-    values["scene"] = values.get("scene") or FilePath(source.path).stem
+    include(entries, found)
+    script_into_lines(entries, found)
+    named = variables(entries, given, found)
+    wanted = variants(entries, only, found)
+    found.raise_any()
+    scenes, errors = [], []
+    for variant in wanted:
+        try:
+            scenes.append(_scene(Findings(found.document), entries, named, variant))
+        except SceneError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return tuple(scenes)
+
+
+def _scene(found: Findings, entries: dict[str, Node], named: Mapping[str, str], variant: Variant) -> Scene:
+    identity = entries.get("scene")
+    filled = fill_in(entries, {**named, **variant.values}, found)
+    values: dict[str, Any] = dict(found.known(filled, Scene.options(), (), "the scene"))
+    values = {key: value for key, value in values.items() if key not in ("vars", "matrix", "include", "script")}
+    players = _players(filled.get("players", ""), found)
+    tools = (
+        found.mapping(filled.get("tools", ""), ("tools",), "tools", "write each tool's name, then what it does") or {}
+    )
+    steps = Steps(tuple(players), found)
+    source = found.document.source
+    stem = FilePath(source.path).stem
+    values |= {
+        "players": players,
+        "tools": {name: load_tool(name, node, found) for name, node in tools.items()},
+        "on": load_cues(filled.get("on", ""), steps, found),
+        "lines": _lines(filled.get("lines", ""), steps, found),
+        "limits": _limits(filled.get("limits", ""), found),
+        "path": source.path,
+        "sha256": source.sha256,
+        "variant": variant.name,
+        "identity": identity if isinstance(identity, str) and identity else stem,
+        "scene": values.get("scene") or stem,
+    }
     scene = found.build(Scene, values, (), "the scene")
-    check_scene(scene, steps, found)
+    check_scene(scene, found)
     found.raise_any()
     return scene
 
@@ -61,118 +118,18 @@ def _limits(node: Node, found: Findings) -> Limits:
     return found.build(Limits, dict(known), ("limits",), "limits")
 
 
-def _players(node: Node, found: Findings) -> dict[str, Player]:
+def _players(node: Node, found: Findings) -> dict[str, Any]:
     hint = "write each player's name, then what is special: 'clerk: {voice: ash}'"
     entries = found.mapping(node, ("players",), "players", hint)
     if entries == {}:
         found.add(("players",), "the scene has no players", "name them under 'players:', like 'clerk: {voice: ash}'")
-    players = {name: _player(name, value, found) for name, value in (entries or {}).items()}
+    players = {name: load_player(name, value, found) for name, value in (entries or {}).items()}
     check_names(players, found)
     return players
 
 
-def _player(name: str, node: Node, found: Findings) -> Player:
-    path, owner = ("players", name), f"player '{name}'"
-    entries = found.mapping(node, path, owner, f"write it like '{name}: {{voice: ash}}'")
-    return found.build(Player, dict(found.known(entries or {}, Player.options(), path, owner)), path, owner)
-
-
-def _steps(node: Node, players: tuple[str, ...], found: Findings) -> dict[int, Line | Prompt]:
-    """The steps that are sound, by their place in the list."""
+def _lines(node: Node, steps: Steps, found: Findings) -> tuple[Any, ...]:
     if not node:
         found.add(("lines",), "the scene has no lines", "write them under 'lines:', each as '- player: words'")
-        return {}
-    if not isinstance(node, list):
-        found.add(("lines",), "lines must be a list", _LIST_HINT)
-        return {}
-    steps = {number: _step(item, ("lines", number), players, found) for number, item in enumerate(node)}
-    return {number: step for number, step in steps.items() if step}
-
-
-def _step(node: Node, path: Path, players: tuple[str, ...], found: Findings) -> Line | Prompt | None:
-    if not isinstance(node, dict):
-        _no_mapping(node, path, players, found)
-        return None
-    entries = found.mapping(node, path, "a line") or {}
-    if "prompt" in entries:
-        return _prompt(entries, path, players, found)
-    speaker = _speaker(entries, path, players, found)
-    return _line(entries, speaker, path, found) if speaker is not None else None
-
-
-def _no_mapping(node: Node, path: Path, players: tuple[str, ...], found: Findings) -> None:
-    hint = "a line is '- player: words'"
-    if isinstance(node, str) and ":" in node and node.split(":")[0].strip() in players:
-        hint = "put a space after the colon"
-    found.add(path, "this line has no speaker", hint)
-
-
-def _speaker(entries: dict[str, Node], path: Path, players: tuple[str, ...], found: Findings) -> str | None:
-    """The key of a step that says who speaks; what hinders is noted."""
-    strangers = [key for key in entries if key not in Line.options()]
-    speakers = [key for key in strangers if key in players]
-    if len(speakers) > 1:
-        found.add((*path, speakers[1]), "two players speak in one line", "start every line with '- '", key=True)
-        return None
-    if speakers:
-        return speakers[0]
-    if not strangers:
-        found.add(path, "this line has no speaker", "a line is '- player: words'")
-        return None
-    _stranger(strangers[0], path, players, found)
-    return None
-
-
-def _stranger(key: str, path: Path, players: tuple[str, ...], found: Findings) -> None:
-    here = (*path, key)
-    if key in STEP_WORDS | LINE_OPTIONS:
-        hint = "it knows lines ('- player: words') and 'prompt'"
-        found.add(here, f"this version performs no '{key}' step", hint, key=True)
-    elif players:
-        hint = did_you_mean(key, players, f"players: {listed(players)}")
-        found.add(here, f"there is no player '{key}'", hint, key=True)
-
-
-def _line(entries: dict[str, Node], speaker: str, path: Path, found: Findings) -> Line | None:
-    here = (*path, speaker)
-    rest = {key: value for key, value in entries.items() if key != speaker}
-    values: dict[str, object] = dict(found.known(rest, Line.options(), path, "the line"))
-    text = found.text(entries[speaker], here, "a line")
-    if text is None:
-        return None
-    try:
-        speech = parse_speech(text)
-    except PydanticCustomError as error:
-        told = error.context or {}
-        found.add(here, told["problem"], told["hint"])
-        return None
-    if speech.direction:
-        also = values.get("direction")
-        values["direction"] = f"{speech.direction}, {also}" if isinstance(also, str) and also else speech.direction
-    values |= {"speaker": speaker, "words": speech.words}
-    values["source_line"] = found.document.place(here, key=True).line
-    return found.build(Line, values, path, "the line")
-
-
-def _prompt(entries: dict[str, Node], path: Path, players: tuple[str, ...], found: Findings) -> Prompt | None:
-    here = (*path, "prompt")
-    hint = "write it like '- prompt: {player: what to whisper}'"
-    speakers = [key for key in entries if key in players and key != "prompt"]
-    for name in speakers:
-        found.add((*path, name), "a prompt and a line stand in one step", "start every step with '- '", key=True)
-    rest = {key: value for key, value in entries.items() if key not in speakers}
-    known = found.known(rest, Prompt.options(), path, "the prompt")
-    told = entries["prompt"]
-    if not isinstance(told, dict) or not told:
-        found.add(here, "a prompt needs a player and a text", hint)
-        return None
-    whispers = found.mapping(told, here, "a prompt") or {}
-    texts = {name: found.text(text, (*here, name), "a prompt") for name, text in whispers.items()}
-    for name, text in texts.items():
-        if text is not None and not text.strip():
-            found.add((*here, name), "a prompt needs a text", hint)
-    if not all(texts.values()):
-        return None
-    line = found.document.place(here, key=True).line
-    values: dict[str, object] = {**known, "prompt": {name: text.strip() for name, text in texts.items() if text}}
-    return found.build(Prompt, {**values, "source_line": line}, path, "the prompt")
+        return ()
+    return steps.load(node, ("lines",))

@@ -3,43 +3,41 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
+from tau_stage.scene.conditions import EVENT_SCHEMA, Event
 from tau_stage.scene.fields import (
     DEFAULT_TEMPLATE,
-    SCALAR,
+    Count,
     Dollars,
+    Effort,
     Endpoint,
     Hearing,
-    Id,
+    HearsAs,
+    Human,
     Model,
+    Names,
     Output,
+    Pace,
     PerMinute,
     Seconds,
+    SoundFile,
     Speed,
     Template,
     Text,
     Title,
     Tokens,
+    ToolChoice,
+    Truth,
+    TurnDetection,
     Voice,
 )
-
-_IGNORED: dict[str, Any] = {"patternProperties": {"^x-": {"description": "Ignored: yours to use."}}}
-
-
-class _Part(BaseModel):
-    """One mapping of a scene file. Fields that YAML cannot set are excluded from the language."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, json_schema_extra=_IGNORED)
-
-    @classmethod
-    def options(cls) -> tuple[str, ...]:
-        """The keys an author may write."""
-        return tuple(field.alias or name for name, field in cls.model_fields.items() if not field.exclude)
+from tau_stage.scene.part import Part, Placed
+from tau_stage.scene.steps import AnyStep
 
 
-class Cascade(_Part):
+class Cascade(Part):
     """What may stand on a player, or once for all players at the top of the scene."""
 
     direction: Text | None = Field(None, description="How to act, told to the model before the first line.")
@@ -51,82 +49,111 @@ class Cascade(_Part):
         None, description="Where the model lives: a provider's name or a ws(s):// address."
     )
     speed: Speed | None = Field(None, description="Rate of speech; 1 is the voice's own.")
+    reasoning: Effort | None = Field(None, description="How long the model thinks. Default: the model's own.")
     output: Output | None = Field(None, description="What the model answers with. Default: audio.")
     max_output_tokens: Tokens | None = Field(None, description="Cap of output tokens for one line.")
+    tool_choice: ToolChoice | None = Field(None, description="auto, none, required, or a tool's name.")
+    turn_detection: TurnDetection | None = Field(
+        None, description="How turns are found where a microphone is open. Default: server_vad."
+    )
+    hears_as: HearsAs | None = Field(None, description="Hears the others as audio, or as text. Default: audio.")
+    label_speakers: Truth | None = Field(None, description="Whether it is told who speaks. Default: false.")
+    pace: Pace | None = Field(
+        None,
+        description="realtime: a sound file is fed, and the scene goes on, as fast as it is heard. Default: fast.",
+    )
 
 
 class Player(Cascade):
     """One role of the scene; everything left out comes from the top of the scene."""
 
     hears: Hearing = Field("everyone", description="Whose lines this player hears: everyone, nobody, or names.")
+    tools: Names | None = Field(
+        None, description="Which of the scene's tools it may call. Default: all; none for none."
+    )
+    setup: SkipJsonSchema[tuple[tuple[str, str], ...]] = Field((), exclude=True)
+    human: Human | None = Field(None, description="A person plays: mic, tty (typing), or a sound file.")
+    stand_in: SoundFile | None = Field(
+        None, description="A folder with recorded takes of a person's lines, played where nobody is there."
+    )
+
+    @classmethod
+    def options(cls) -> tuple[str, ...]:
+        """The keys an author may write."""
+        return (*super().options(), "setup")
 
     def listens_to(self, speaker: str) -> bool:
         """Whether this player hears a speaker's lines, as far as this player decides it."""
         return self.hears == "everyone" or (self.hears != "nobody" and speaker in self.hears)
 
 
-class Line(_Part):
-    """One line: the speaker is the key, the words are the value, everything else is optional."""
+class ToolDefinition(Placed):
+    """Something a model may call."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            **_IGNORED,
-            "minProperties": 1,
-            "additionalProperties": {
-                **SCALAR,
-                "description": "The speaker's name, and the words: (how to say it) what to say [a moment] *stressed*.",
-            },
-        }
+    description: Text = Field("", description="When to call it: the model reads this.")
+    parameters: SkipJsonSchema[Mapping[str, Any] | None] = Field(None, exclude=True)
+    returns: SkipJsonSchema[Any] = Field(None, exclude=True)
+    has_result: SkipJsonSchema[bool] = Field(False, exclude=True)
+    run: Text | None = Field(None, description="A Python function: module:function. Needs --allow-tools.")
+    command: tuple[str, ...] | None = Field(
+        None, description="A program and its arguments; what it prints is the result. Needs --allow-tools."
     )
+    timeout: Seconds = Field(10.0, description="How long it may take. Default: 10s.")
 
-    speaker: SkipJsonSchema[str] = Field(exclude=True, description="Who speaks: the key.")
-    words: SkipJsonSchema[str] = Field(exclude=True, description="What to say: the value, without its direction.")
-    source_line: SkipJsonSchema[int] = Field(0, exclude=True, description="Line in the scene file, from 1.")
-    direction: Text | None = Field(None, description="How to say the whole line; never spoken.")
-    id: Id | None = Field(None, description="A name for this line, used in files. Default: player and ordinal.")
-    to: Hearing | None = Field(None, description="Who hears this line: everyone, nobody, or names.")
-    pause: Seconds | None = Field(None, description="Silence after this line, like 800ms. Default: the scene's.")
-    max_output_tokens: Tokens | None = Field(None, description="Cap of output tokens for this line.")
-    note: Text | None = Field(None, description="For whoever reads the scene; nobody hears it.")
+    @classmethod
+    def options(cls) -> tuple[str, ...]:
+        """The keys an author may write."""
+        return (*super().options(), "parameters", "returns")
 
-
-class Prompt(_Part):
-    """The prompter whispers to players: they know it from now on, and say nothing."""
-
-    prompt: Mapping[str, Text] = Field(description="Each player's name, and what is whispered to that player.")
-    note: Text | None = Field(None, description="For whoever reads the scene; nobody hears it.")
-    source_line: SkipJsonSchema[int] = Field(0, exclude=True, description="Line in the scene file, from 1.")
+    @property
+    def is_code(self) -> bool:
+        """Whether calling it runs something of the author's."""
+        return self.run is not None or self.command is not None
 
 
-class Limits(_Part):
+class Cue(Placed):
+    """Steps that are performed when something happens."""
+
+    event: SkipJsonSchema[Event] = Field(exclude=True)
+    do: tuple[AnyStep, ...] = Field((), description="What is done then: steps, in order.")
+    times: Count | None = Field(None, description="How often at most. Default: as often as it happens.")
+
+    @classmethod
+    def options(cls) -> tuple[str, ...]:
+        """The keys an author may write."""
+        return (*super().options(), *EVENT_SCHEMA)
+
+
+class Limits(Part):
     """What the scene may not exceed."""
 
     budget: Dollars | None = Field(None, description="What a performance may cost, like $0.50. Default: no limit.")
     start_rate: PerMinute | None = Field(None, description="How fast sessions open, like 6/min.")
-
-
-def _players_may_be_bare(schema: dict[str, Any]) -> None:
-    players = schema["properties"]["players"]
-    players["additionalProperties"] = {"anyOf": [players["additionalProperties"], {"type": "null"}]}
-    players["minProperties"] = 1
-    schema["properties"]["lines"]["minItems"] = 1
-    schema.update(_IGNORED)
+    cues: Count = Field(100, description="How often cues may start in all. Default: 100.")
 
 
 class Scene(Cascade):
     """A scene: players and their lines."""
-
-    model_config = ConfigDict(json_schema_extra=_players_may_be_bare)
 
     title: Title = Field("", alias="scene", description="The scene's title. Default: the file's name.")
     pause: Seconds | None = Field(None, description="Silence after every line, like 800ms. Default: 350ms.")
     prompt_template: Template = Field(
         DEFAULT_TEMPLATE, description="How a line is put to the model; {words}, {direction}."
     )
+    vars: Mapping[str, Text] = Field(default_factory=dict, description="Texts by name; ${name} stands for them.")
+    matrix: Mapping[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="Variables with several values each: every combination is a variant."
+    )
+    include: Names = Field((), description="Files that hold players, tools or defaults; what stands here wins.")
     players: Mapping[str, Player] = Field(description="Every player's name, and who that is.")
-    lines: tuple[Line | Prompt, ...] = Field(description="What happens, in order.")
+    tools: Mapping[str, ToolDefinition] = Field(default_factory=dict, description="What models may call, by name.")
+    on: tuple[Cue, ...] = Field((), description="What is done when something happens.")
+    lines: tuple[AnyStep, ...] = Field(description="What happens, in order.")
+    script: Text | None = Field(None, description="Instead of lines: 'NAME: words' a line, or a .fountain file.")
     limits: Limits = Field(
         default_factory=Limits, description="What a performance may cost, and how fast it may start."
     )
     path: SkipJsonSchema[str] = Field("", exclude=True, description="The file, as the user named it.")
     sha256: SkipJsonSchema[str] = Field("", exclude=True, description="Hash of the file's bytes.")
+    variant: SkipJsonSchema[str] = Field("", exclude=True, description="Which variant of a matrix it is.")
+    identity: SkipJsonSchema[str] = Field("", exclude=True, description="The title before variables were filled in.")

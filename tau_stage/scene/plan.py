@@ -1,21 +1,16 @@
 """The plan: a scene with every default resolved, frozen. The stage performs plans, never scenes."""
 
-import re
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
-from tau_stage.scene.model import Line, Player, Prompt, Scene
-from tau_stage.scene.names import slug
-from tau_stage.scene.words import automatic_id
+from tau_stage.scene.conditions import Condition, Event
+from tau_stage.scene.model import ToolDefinition
 
-DEFAULT_MODEL = "gpt-realtime-2.1-mini"
-DEFAULT_VOICE = "marin"
-DEFAULT_PAUSE_S = 0.35
-DEFAULT_OPENING_GAP_S = 0.2
-
-_DIRECTION = re.compile(r",?\s*\{direction\}")
-_FILLED = re.compile(r"\{(?:words|direction)\}")
+Detection = tuple[tuple[str, str | int | float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +26,16 @@ class PlayerPlan:
         speed: Rate of speech, 0.25 to 1.5; None is the model's own.
         output: What the model answers with.
         max_output_tokens: Cap per response; None is the model's own.
+        reasoning: How long the model thinks; None is its own.
+        tools: Names of the tools it may call.
+        tool_choice: For whatever it says unscripted; None is the model's own, ``auto``.
+        turn_detection: How turns are found where it listens to a person, as the API has it.
+        hears_as: How it hears the others.
+        label_speakers: Whether it is told who speaks.
+        setup: What is in its conversation before the first line: role and words.
+        human: ``mic``, ``tty``, a sound file beside the scene, or None for a model.
+        stand_in: Folder with recorded takes of a human's lines, or None.
+        pace: Whether a sound file is fed as fast as it is heard.
     """
 
     name: str
@@ -41,6 +46,36 @@ class PlayerPlan:
     speed: float | None = None
     output: Literal["audio", "text"] = "audio"
     max_output_tokens: int | None = None
+    reasoning: str | None = None
+    tools: tuple[str, ...] = ()
+    tool_choice: str | None = None
+    turn_detection: Detection = (("type", "server_vad"),)
+    hears_as: Literal["audio", "text"] = "audio"
+    label_speakers: bool = False
+    setup: tuple[tuple[str, str], ...] = ()
+    human: str | None = None
+    stand_in: str | None = None
+    pace: Literal["fast", "realtime"] = "fast"
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Where another line cuts into this one.
+
+    Attributes:
+        by: That line's id.
+        after_s: How much of this one is heard when it begins.
+        overlap_s: How long both are heard.
+    """
+
+    by: str
+    after_s: float
+    overlap_s: float
+
+    @property
+    def heard_s(self) -> float:
+        """How much is heard in all."""
+        return self.after_s + self.overlap_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +83,27 @@ class LinePlan:
     """One line, ready to be performed.
 
     Attributes:
-        number: Place among the scene's lines, from 1.
+        number: Place among the scene's lines, from 1; while it is performed, among what was spoken.
         id: Unique in the scene; the author's, or player and ordinal (``clerk-2``).
         player: Who speaks.
-        words: What to say, without the direction, moments and stars as written.
+        words: What to say, without the direction, moments and stars as written; empty where it is improvised.
         direction: How to say it, or empty.
-        prompt: The user item's text: the scene's template filled in.
-        hearers: Who hears it, in the order of the scene's players; never the speaker.
+        prompt: What the player is told: the scene's template filled in; empty: nothing, it answers what it hears.
+        hearers: Who hears it, in the order of the scene's players; never the speaker, never a human.
         pause_s: Silence after the line, before the next one.
         source_line: Line in the scene file, from 1.
+        improvised: Whether the player finds its own words; ``prompt`` is whispered then.
         max_output_tokens: Cap for this line; None is the player's.
+        cut: Where another line cuts into it.
+        cuts: Id of the line it cuts into.
+        timeout_s: How long it may take; None is the stage's own patience.
+        apart: Whether the player will not remember it (``conversation: none``).
+        output: What this line is answered with; None is the player's.
+        tools: Tools for this line; None is the player's.
+        tool_choice: For this line; None is the player's.
+        reasoning: For this line; None is the player's.
+        metadata: Kept with the response.
+        when: Performed only then.
     """
 
     number: int
@@ -69,23 +115,173 @@ class LinePlan:
     hearers: tuple[str, ...]
     pause_s: float
     source_line: int
+    improvised: bool = False
     max_output_tokens: int | None = None
+    cut: Cut | None = None
+    cuts: str | None = None
+    timeout_s: float | None = None
+    apart: bool = False
+    output: Literal["audio", "text"] | None = None
+    tools: tuple[str, ...] | None = None
+    tool_choice: str | None = None
+    reasoning: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    when: Condition | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class PromptPlan:
-    """The prompter whispers: system items for players, no response.
+class ItemPlan:
+    """Items are put into players' conversations; nobody answers.
 
     Attributes:
-        prompts: Player's name and the words whispered, in the order written.
+        role: Whose they are: the prompter's (``system``), the user's, or the player's own (``assistant``).
+        words: Player's name and the words, in the order written.
+        sounds: Player's name and a sound file, as the user's words.
+        source_line: Line in the scene file, from 1.
+        when: Performed only then.
+    """
+
+    role: Literal["system", "user", "assistant"]
+    words: tuple[tuple[str, str], ...]
+    source_line: int
+    sounds: tuple[tuple[str, str], ...] = ()
+    when: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PausePlan:
+    """Silence on the timeline, in seconds."""
+
+    seconds: float
+    source_line: int
+    when: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SoundPlan:
+    """A sound effect or a bed.
+
+    Attributes:
+        id: Unique in the scene (``sfx-1``).
+        kind: Which of the two.
+        file: Beside the scene.
+        stem: Name of its stem's file, without ending.
+        gain_db: How much louder.
+        hearers: Players who hear it.
+        until: Id of the line a bed ends with; None is the end of the scene.
+        pause_s: Silence after an effect.
+        source_line: Line in the scene file, from 1.
+        when: Performed only then.
+    """
+
+    id: str
+    kind: Literal["sfx", "bed"]
+    file: str
+    stem: str
+    gain_db: float
+    hearers: tuple[str, ...]
+    until: str | None
+    pause_s: float
+    source_line: int
+    when: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TogetherPlan:
+    """Lines and effects that begin at once."""
+
+    parts: tuple[LinePlan | SoundPlan, ...]
+    pause_s: float
+    source_line: int
+    when: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImprovisePlan:
+    """Free play.
+
+    Attributes:
+        id: Unique in the scene (``improvise-1``); begins the ids of its turns.
+        players: Who plays, in order.
+        order: Round robin through ``players``, whoever is ``called``, or a list of names, again and again.
+        whispers: What each player is told before it begins.
+        hearers: Who hears each player's turns.
+        pause_s: Silence after each turn.
+        source_line: Line in the scene file, from 1.
+        turns: Ends after so many.
+        for_s: Ends when so much was spoken.
+        words: Ends when so many words were spoken.
+        budget: Ends when it cost so many dollars.
+        until: Ends when this is said.
+        when: Performed only then.
+    """
+
+    id: str
+    players: tuple[str, ...]
+    order: Literal["round", "called"] | tuple[str, ...]
+    whispers: Mapping[str, str]
+    hearers: Mapping[str, tuple[str, ...]]
+    pause_s: float
+    source_line: int
+    turns: int | None = None
+    for_s: float | None = None
+    words: int | None = None
+    budget: Decimal | None = None
+    until: str | None = None
+    when: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListenPlan:
+    """An open microphone.
+
+    Attributes:
+        id: Unique in the scene (``listen-1``); begins the ids of its turns.
+        player: Who listens and answers.
+        person: Whose voice it is.
+        hearers: Who else hears the person, and the player.
+        pause_s: Silence after it.
+        source_line: Line in the scene file, from 1.
+        for_s: Ends after so long.
+        turns: Ends after so many answers.
+        until: Ends when this is said by either.
+        key: Ends when this key is pressed.
+        when: Performed only then.
+    """
+
+    id: str
+    player: str
+    person: str
+    hearers: Mapping[str, tuple[str, ...]]
+    pause_s: float
+    source_line: int
+    for_s: float | None = None
+    turns: int | None = None
+    until: str | None = None
+    key: str | None = None
+    when: Condition | None = None
+
+
+Step = LinePlan | ItemPlan | PausePlan | SoundPlan | TogetherPlan | ImprovisePlan | ListenPlan
+
+
+@dataclass(frozen=True, slots=True)
+class CuePlan:
+    """What is done when something happens.
+
+    Attributes:
+        id: Unique in the scene (``cue-1``).
+        event: What it waits for.
+        steps: What is done then.
+        times: How often at most; None is as often as it happens.
         source_line: Line in the scene file, from 1.
     """
 
-    prompts: tuple[tuple[str, str], ...]
+    id: str
+    event: Event
+    steps: tuple[Step, ...]
+    times: int | None
     source_line: int
-
-
-Step = LinePlan | PromptPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +290,18 @@ class Plan:
 
     Attributes:
         title: The scene's name.
-        slug: The title as a folder name: lower case, digits and hyphens.
-        path: The scene file, as the user named it.
+        slug: The title as a folder name: lower case, digits and hyphens; a variant's name follows it.
+        path: The scene file, as the user named it; other files are looked for beside it.
         sha256: Hash of the scene file's bytes.
         players: In the order of the file.
         steps: In the order of the file.
+        cues: In the order of the file.
+        tools: What models may call, by name.
         budget: Dollars the scene may cost; None is no limit.
         opening_gap_s: Pause between two openings of sessions.
+        most_cues: How often cues may start in all.
+        pace: Whether the scene goes on only when what was said would have been heard.
+        variant: Name of the variant of a matrix, or empty.
     """
 
     title: str
@@ -109,19 +310,34 @@ class Plan:
     sha256: str
     players: tuple[PlayerPlan, ...]
     steps: tuple[Step, ...]
+    cues: tuple[CuePlan, ...] = ()
+    tools: Mapping[str, ToolDefinition] = field(default_factory=dict)
     budget: Decimal | None = None
     opening_gap_s: float = 0.2
+    most_cues: int = 100
+    pace: Literal["fast", "realtime"] = "fast"
+    variant: str = ""
 
     @property
     def lines(self) -> tuple[LinePlan, ...]:
-        """The spoken lines only."""
-        return tuple(step for step in self.steps if isinstance(step, LinePlan))
+        """The lines that are written down, without those of cues."""
+        return spoken(self.steps)
+
+    @property
+    def models(self) -> tuple[PlayerPlan, ...]:
+        """Players that are played by a model."""
+        return tuple(player for player in self.players if player.human is None)
+
+    @property
+    def people(self) -> tuple[PlayerPlan, ...]:
+        """Players that are played by a human."""
+        return tuple(player for player in self.players if player.human is not None)
 
     @property
     def opening_order(self) -> tuple[PlayerPlan, ...]:
-        """Players in the order of their first line; the silent ones last."""
+        """Models in the order of their first line; the silent ones last."""
         first = {line.player: line.number for line in reversed(self.lines)}
-        return tuple(sorted(self.players, key=lambda player: first.get(player.name, len(self.steps) + 1)))
+        return tuple(sorted(self.models, key=lambda player: first.get(player.name, len(self.lines) + 1)))
 
     def player(self, name: str) -> PlayerPlan:
         """The player of that name.
@@ -129,90 +345,40 @@ class Plan:
         Raises:
             KeyError: Nobody has it.
         """
-        return next(player for player in self.players if player.name == name)
+        for player in self.players:
+            if player.name == name:
+                return player
+        raise KeyError(name)
+
+    @property
+    def strands(self) -> tuple[tuple[Step, ...], ...]:
+        """The scene's own steps, and those of each cue."""
+        return (self.steps, *(cue.steps for cue in self.cues))
+
+    @property
+    def sounds(self) -> tuple[SoundPlan, ...]:
+        """Every effect and bed, those of cues too."""
+        found: list[SoundPlan] = []
+        for steps in self.strands:
+            for step in steps:
+                parts: tuple[Any, ...] = step.parts if isinstance(step, TogetherPlan) else (step,)
+                found += [part for part in parts if isinstance(part, SoundPlan)]
+        return tuple(found)
+
+    @property
+    def runs_code(self) -> tuple[str, ...]:
+        """Names of the tools that run something of the author's."""
+        return tuple(name for name, tool in self.tools.items() if tool.is_code)
 
 
-def make_plan(scene: Scene) -> Plan:
-    r"""Resolve every default of a scene: pure, and the same each time.
+def spoken(steps: tuple[Step, ...]) -> tuple[LinePlan, ...]:
+    """The lines among steps, in order, those of groups too.
 
-    >>> from tau_stage.scene.load import parse_scene
-    >>> plan = make_plan(parse_scene("players: {ann: , ben: }\nlines: [ann: (softly) Hello., ben: Hm?]"))
-    >>> [(line.id, line.prompt, line.hearers) for line in plan.lines]
-    [('ann-1', 'Perform this line, softly: "Hello."', ('ben',)), ('ben-1', 'Perform this line: "Hm?"', ('ann',))]
+    >>> spoken((PausePlan(1.0, 1),))
+    ()
     """
-    rate = scene.limits.start_rate
-    return Plan(
-        title=scene.title,
-        slug=slug(scene.title),
-        path=scene.path,
-        sha256=scene.sha256,
-        players=tuple(_player(scene, name, player) for name, player in scene.players.items()),
-        steps=_steps(scene),
-        budget=scene.limits.budget,
-        opening_gap_s=DEFAULT_OPENING_GAP_S if rate is None else 60 / rate,
-    )
-
-
-def _player(scene: Scene, name: str, player: Player) -> PlayerPlan:
-    speed = scene.speed if player.speed is None else player.speed
-    return PlayerPlan(
-        name=name,
-        voice=player.voice or scene.voice or DEFAULT_VOICE,
-        model=player.model or scene.model or DEFAULT_MODEL,
-        endpoint=player.endpoint or scene.endpoint,
-        instructions=_instructions(scene, player),
-        speed=speed,
-        output=player.output or scene.output or "audio",
-        max_output_tokens=player.max_output_tokens or scene.max_output_tokens,
-    )
-
-
-def _instructions(scene: Scene, player: Player) -> str:
-    accent = player.accent or scene.accent
-    told = (
-        player.direction or scene.direction,
-        player.persona or scene.persona,
-        f"Speak in {accent.rstrip('.')}." if accent else None,
-    )
-    return "\n".join(text.strip() for text in told if text)
-
-
-def _steps(scene: Scene) -> tuple[Step, ...]:
-    steps: list[Step] = []
-    ordinals: dict[str, int] = {}
-    for step in scene.lines:
-        if isinstance(step, Prompt):
-            steps.append(PromptPlan(prompts=tuple(step.prompt.items()), source_line=step.source_line))
-        else:
-            ordinals[step.speaker] = ordinals.get(step.speaker, 0) + 1
-            steps.append(_line(scene, step, number=sum(ordinals.values()), ordinal=ordinals[step.speaker]))
-    return tuple(steps)
-
-
-def _line(scene: Scene, line: Line, *, number: int, ordinal: int) -> LinePlan:
-    pauses = (line.pause, scene.pause, DEFAULT_PAUSE_S)
-    return LinePlan(
-        number=number,
-        id=line.id or automatic_id(line.speaker, ordinal),
-        player=line.speaker,
-        words=line.words,
-        direction=line.direction or "",
-        prompt=_prompt(scene.prompt_template, line.words, line.direction or ""),
-        hearers=tuple(name for name, player in scene.players.items() if _is_heard_by(line, name, player)),
-        pause_s=next(pause for pause in pauses if pause is not None),
-        source_line=line.source_line,
-        max_output_tokens=line.max_output_tokens,
-    )
-
-
-def _is_heard_by(line: Line, name: str, player: Player) -> bool:
-    asked = line.to in (None, "everyone") or (line.to != "nobody" and name in (line.to or ()))
-    return name != line.speaker and asked and player.listens_to(line.speaker)
-
-
-def _prompt(template: str, words: str, direction: str) -> str:
-    """The template filled in; without a direction its place goes, with the comma before it."""
-    if not direction:
-        template = _DIRECTION.sub("", template).lstrip(" ,:;")
-    filling = {"{words}": words, "{direction}": direction}
-    return _FILLED.sub(lambda place: filling[place[0]], template)
+    lines: list[LinePlan] = []
+    for step in steps:
+        parts = step.parts if isinstance(step, TogetherPlan) else (step,)
+        lines += [part for part in parts if isinstance(part, LinePlan)]
+    return tuple(lines)

@@ -3,27 +3,101 @@
 import json
 from typing import Any
 
-from pydantic.json_schema import GenerateJsonSchema
-
+from tau_stage.scene.conditions import EVENT_SCHEMA, WHEN_SCHEMA
+from tau_stage.scene.fields import SCALAR
+from tau_stage.scene.load_parts import KINDS, SETUP_ROLES
 from tau_stage.scene.model import Scene
+from tau_stage.scene.part import IGNORED, Untitled
+from tau_stage.scene.steps import TOLD_SCHEMAS, Line
+from tau_stage.scene.words import RESERVED
 
 ID = "https://json-schema.org/draft/2020-12/schema"
 
-
-class _Untitled(GenerateJsonSchema):
-    """Without the titles that only repeat the keys, and the nulls nobody writes."""
-
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - pydantic's signature
-        return False
-
-    def nullable_schema(self, schema: Any) -> dict[str, Any]:
-        return self.generate_inner(schema["schema"])
+_SOUND_FILE = {"type": "string", "description": "A sound file, relative to the scene."}
+_BODIES = {
+    "Improvise": "Free play: players answer what they hear, until turns, for, words or a budget end it.",
+    "Listen": "An open microphone: a person speaks, and the player answers.",
+}
 
 
 def scene_schema() -> str:
     """The schema as the text of ``schemas/scene.schema.json``."""
-    schema = Scene.model_json_schema(schema_generator=_Untitled)
+    schema = Scene.model_json_schema(schema_generator=Untitled)
+    parts = schema["$defs"]
+    _top(schema["properties"])
+    schema["required"] = []
+    schema["allOf"] = [
+        {"anyOf": [{"required": [key]} for key in keys]} for keys in (("players", "include"), ("lines", "script"))
+    ]
+    _player(parts["Player"]["properties"])
+    _tool(parts["ToolDefinition"]["properties"])
+    parts["Cue"]["properties"] |= EVENT_SCHEMA
+    parts["Cue"]["required"] = ["do"]
+    _steps(parts)
+    parts["When"] = WHEN_SCHEMA
+    for part in parts.values():
+        if "when" in part.get("properties", {}):
+            description = part["properties"]["when"]["description"]
+            part["properties"]["when"] = {"description": description, "$ref": "#/$defs/When"}
+    schema.update(IGNORED)
     return json.dumps({"$schema": ID, **_plain(schema)}, indent=2, ensure_ascii=False) + "\n"
+
+
+def _top(properties: dict[str, Any]) -> None:
+    players = properties["players"]
+    players["additionalProperties"] = {"anyOf": [players["additionalProperties"], {"type": "null"}]}
+    players["minProperties"] = 1
+    properties["lines"]["minItems"] = 1
+    values = {"type": "array", "minItems": 1, "items": {"type": ["string", "number", "boolean"]}}
+    properties["matrix"]["additionalProperties"] = values
+    for named in ("players", "tools", "vars", "matrix"):
+        properties[named].update(IGNORED)
+
+
+def _player(properties: dict[str, Any]) -> None:
+    properties["setup"] = {
+        "type": "array",
+        "description": "What is in its conversation before the first line: items like {system: text}.",
+        "items": {
+            **IGNORED,
+            "type": "object",
+            "properties": {role: {**SCALAR, "description": f"The words of the {role}."} for role in SETUP_ROLES},
+            "additionalProperties": False,
+        },
+    }
+
+
+def _tool(properties: dict[str, Any]) -> None:
+    kinds = {"anyOf": [{"type": "string", "enum": list(KINDS)}, {"type": "object"}]}
+    whole = {"type": {"const": "object", "description": "object: then it is a whole JSON schema."}}
+    properties["parameters"] = {
+        "type": "object",
+        "description": "Its arguments: {city: string, days: integer}, or a whole JSON schema.",
+        "if": {"properties": whole, "required": ["type"]},
+        "else": {**IGNORED, "additionalProperties": kinds},
+    }
+    properties["returns"] = {"description": "What it always answers: any text, list or mapping."}
+
+
+def _steps(parts: dict[str, Any]) -> None:
+    """The steps as they are written: each begins with a word of its own."""
+    parts["Line"]["propertyNames"] = {"not": {"enum": sorted(RESERVED - set(Line.options()))}}
+    cut = parts["Line"]["properties"]["cut_in"]
+    cut["anyOf"] = [{"type": "string"}, {"$ref": cut.pop("$ref")}]
+    parts["Told"]["properties"] |= TOLD_SCHEMAS
+    parts["Sound"]["properties"] |= {"sfx": _SOUND_FILE, "bed": _SOUND_FILE}
+    for word, keys in {"Told": tuple(TOLD_SCHEMAS), "Sound": ("sfx", "bed")}.items():
+        parts[word]["anyOf"] = [{"required": [key]} for key in keys]
+        parts[word]["required"] = []
+    for word, description in _BODIES.items():
+        properties = dict(parts[word]["properties"])
+        outer = {key: properties.pop(key) for key in ("when", "note", "pause")}
+        body = {**IGNORED, "type": "object", "properties": properties, "additionalProperties": False}
+        short = {"type": ["string", "null"]}
+        parts[word]["properties"] = {**outer, word.lower(): {"description": description, "anyOf": [body, short]}}
+    for word in ("Pause", "Together", *_BODIES):
+        parts[word]["required"] = [word.lower()]
+    parts["Together"]["properties"]["together"]["minItems"] = 2
 
 
 def _plain(node: Any) -> Any:

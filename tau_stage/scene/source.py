@@ -9,7 +9,7 @@ from stat import S_ISDIR, S_ISREG
 from typing import NamedTuple
 
 from tau_stage.errors import SceneError
-from tau_stage.scene.words import did_you_mean
+from tau_stage.scene.words import nearest
 
 LARGEST_BYTES = 2 * 1024 * 1024
 """A scene of a thousand pages; whatever is larger is no scene."""
@@ -78,8 +78,12 @@ class Source:
         return SceneError(self.path, place.line, place.column, problem, hint, shown, caret=caret)
 
 
-def read_source(path: str | Path) -> Source:
-    """Read a scene file; what is too large is never read.
+def read_source(path: str | Path, what: str = "the scene file") -> Source:
+    """Read a scene file, or another that it names; what is too large is never read.
+
+    Args:
+        path: The file.
+        what: What errors call it.
 
     Raises:
         SceneError: There is no such file, it cannot be read, is too large, or is not text.
@@ -88,25 +92,27 @@ def read_source(path: str | Path) -> Source:
     try:
         status = file.stat()
         if not S_ISREG(status.st_mode):
-            raise _unreadable(
-                name, "is a directory" if S_ISDIR(status.st_mode) else "is not a file", "name a scene file"
-            )
+            fact = "is a directory" if S_ISDIR(status.st_mode) else "is not a file"
+            raise SceneError(name, 1, 1, f"{what} {fact}", "name a scene file")
         if status.st_size > LARGEST_BYTES:
-            problem = f"is {status.st_size / 1e6:,.1f} MB large, and a scene has at most {LARGEST_BYTES / 1e6:.1f} MB"
-            raise _unreadable(name, problem, "is this the right file? Split a long play into scenes")
+            size, most = f"{status.st_size / 1e6:,.1f} MB", f"{LARGEST_BYTES / 1e6:.1f} MB"
+            problem = f"{what} is {size} large, and a scene has at most {most}"
+            raise SceneError(name, 1, 1, problem, "is this the right file? Split a long play into scenes")
         data = file.read_bytes()
     except FileNotFoundError:
-        neighbours = [str(other) for other in sorted(file.parent.glob("*.y*ml"))]
-        raise _unreadable(name, "does not exist", did_you_mean(name, neighbours)) from None
+        pattern = "*.fountain" if file.suffix == ".fountain" else "*.y*ml"
+        near = nearest(file.name, sorted(other.name for other in file.parent.glob(pattern)))
+        hint = f"did you mean '{file.with_name(near)}'?" if near else ""
+        raise SceneError(name, 1, 1, f"{what} does not exist", hint) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise _unreadable(name, f"cannot be read: {reason}", "name a scene file that you may read") from None
-    return _decode(data, name)
+        raise SceneError(name, 1, 1, f"{what} cannot be read: {reason}", "name a file that you may read") from None
+    return _decode(data, name, what)
 
 
-def _decode(data: bytes, name: str) -> Source:
+def _decode(data: bytes, name: str, what: str) -> Source:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise _unreadable(name, "is UTF-16 text", "save it as UTF-8")
+        raise SceneError(name, 1, 1, f"{what} is UTF-16 text", "save it as UTF-8")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -114,10 +120,6 @@ def _decode(data: bytes, name: str) -> Source:
         problem = f"byte 0x{data[error.start]:02x} is not UTF-8 text"
         raise before.error(before.place(len(before.text)), problem, "save the file as UTF-8") from None
     return Source.of(text, name)
-
-
-def _unreadable(name: str, fact: str, hint: str) -> SceneError:
-    return SceneError(name, 1, 1, f"the scene file {fact}", hint)
 
 
 def _excerpt(line: str, column: int) -> tuple[str, int]:

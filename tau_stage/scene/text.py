@@ -5,8 +5,7 @@ brackets would end the interpreter, and resolving would turn ``Yes``, ``1:30`` a
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -42,12 +41,16 @@ class Document:
         data: Mappings, lists and texts; no other type.
         keys: Where each key stands, by its path.
         values: Where each value starts, by its path.
+        quoted: Paths of texts that stand in quotes.
+        sources: Other files, by the path of what comes from them.
     """
 
     source: Source
     data: dict[str, Node]
-    keys: Mapping[Path, Place]
-    values: Mapping[Path, Place]
+    keys: dict[Path, Place]
+    values: dict[Path, Place]
+    quoted: set[Path] = field(default_factory=set)
+    sources: dict[Path, Source] = field(default_factory=dict)
 
     def place(self, path: Path, *, key: bool = False) -> Place:
         """Where a value (or its key) stands; what came through an alias stands where the alias does."""
@@ -56,6 +59,24 @@ class Document:
             path = path[:-1]
             places = self.values
         return places[path]
+
+    def source_of(self, path: Path) -> Source:
+        """The file that a part comes from."""
+        while path and path not in self.sources:
+            path = path[:-1]
+        return self.sources.get(path, self.source)
+
+    def error(self, path: Path, problem: str, hint: str = "", *, key: bool = False) -> SceneError:
+        """An error at a value, or at its key."""
+        return self.source_of(path).error(self.place(path, key=key), problem, hint)
+
+    def graft(self, here: Path, other: "Document", there: Path) -> None:
+        """Take over where things stand below a part of another document; the data is the caller's."""
+        depth = len(there)
+        for mine, theirs in ((self.keys, other.keys), (self.values, other.values)):
+            mine.update({(*here, *path[depth:]): place for path, place in theirs.items() if path[:depth] == there})
+        self.quoted.update((*here, *path[depth:]) for path in other.quoted if path[:depth] == there)
+        self.sources[here] = other.source
 
 
 def read_yaml(source: Source, parser: Any = PARSER) -> Document:
@@ -88,6 +109,7 @@ class _Reader:
         self.progress = Progress()
         self.keys: dict[Path, Place] = {}
         self.values: dict[Path, Place] = {}
+        self.quoted: set[Path] = set()
         self.anchors: dict[str, tuple[Node, int] | None] = {}
         self.unused: dict[str, SceneError] = {}
         self.count = 0
@@ -107,7 +129,7 @@ class _Reader:
             fact = "a list" if isinstance(data, list) else "a text"
             hint = "a scene is a mapping: 'players:' first, then 'lines:' with the list under it"
             raise self.source.error(self.values[()], f"the scene file holds {fact} at its top", hint)
-        return Document(self.source, data, self.keys, self.values)
+        return Document(self.source, data, self.keys, self.values, self.quoted)
 
     def next(self) -> Any:
         try:
@@ -127,6 +149,8 @@ class _Reader:
         first = self.count + self.expanded
         if event.anchor:
             self.open_anchor(event)
+        if getattr(event, "style", None) in ("'", '"'):
+            self.quoted.add(path)
         node = self.scalar(event) if isinstance(event, yaml.ScalarEvent) else self.collection(event, path)
         if event.anchor:
             self.anchors[event.anchor] = (node, self.count + self.expanded - first + 1)

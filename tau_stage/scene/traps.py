@@ -38,6 +38,9 @@ LONGEST_CORRECTION = 400
 _SCANNED = re.compile(r"while scanning an? (alias|anchor|tag|block scalar|quoted scalar)")
 _COMMENT = re.compile(r"\s{2,}#|\s#\s")
 _CUT = re.compile(r" #\w")
+# Text that stands for itself as a key or a value: no sign of YAML's first, no ': ' and no ' #' within.
+_PLAIN = re.compile(r"""[^\s\-?:,\[\]{}#&*!|>'"%@`](?:[^:#]|:(?![ \t]|$)|(?<![ \t])#)*""")
+_BEFORE_VALUE = re.compile(r"(?:(?:^|\s)-|:)\s*$")
 _GLUED_COLON = re.compile(r"\s*(?:- +)?[\w.-]+:[^\s:/]")
 
 
@@ -73,6 +76,15 @@ def quoted(text: str) -> str:
         return f"'{text}'"
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def written(text: str) -> str:
+    """A text of one line as a key or a value in block style: in quotes only where YAML needs them.
+
+    >>> print(written("Well: no"), written("No #3"), written("C# it is"))
+    "Well: no" "No #3" C# it is
+    """
+    return text if _PLAIN.fullmatch(text) and text == text.strip() else quoted(text)
 
 
 def corrected(line: str, column: int) -> str:
@@ -141,9 +153,12 @@ def explained(source: Source, error: MarkedYAMLError, progress: Progress) -> Sce
         return _in_brackets(source, at, progress.brackets[-1])
     if "mapping values" in problem:
         return _second_colon(source, at, before)
-    if _sign(source, at) in MEANINGS and line[: at.column - 1].rstrip().endswith((":", "-")):
+    if _sign(source, at) in MEANINGS and _BEFORE_VALUE.search(line[: at.column - 1]):
         return trapped(source, at, progress)
     if _adjoins(before, source, at):
+        if _sign(source, before[0]) in ("|", ">") and before[0].line < at.line:
+            hint = "give every line of a block of text the indentation of its first one, or more"
+            return source.error(at, "YAML takes this for the end of the block of text above", hint)
         return trapped(source, before[0], progress)
     return _broken(source, at, begun, context, problem)
 

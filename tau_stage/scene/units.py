@@ -4,17 +4,24 @@ A value that is no text comes from Python, is in our own units already, and pass
 """
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
 
 from pydantic_core import PydanticCustomError
 
+from tau_stage.scene.words import did_you_mean
+
 LONGEST_PAUSE_S = 600.0
+LONGEST_SPAN_S = 3600.0
 SPEEDS = (0.25, 1.5)
 MOST_TOKENS = 4096
+MOST = 100_000
 
 DURATION = r"^\d+(\.\d+)?(ms|s|m)$"
 MONEY = r"^\$\d+(\.\d+)?$"
 RATE = r"^\d+(\.\d+)?/(s|min|h)$"
+GAIN = r"^[+-]?\d+(\.\d+)? ?dB$"
+GAINS_DB = (-60.0, 24.0)
 
 _NUMBER = re.compile(r"\d{1,12}(?:\.\d{1,12})?", re.ASCII)
 _MEASURE = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s*(.*)", re.ASCII | re.DOTALL)
@@ -22,12 +29,28 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 _PER_MINUTE = {"s": 60.0, "min": 1.0, "h": 1 / 60}
 
 
-def wrong(problem: str, hint: str = "", *, secret: bool = False) -> PydanticCustomError:
-    """An error of a field: what is wrong with its value, what to do, and whether nobody may see the value."""
-    return PydanticCustomError("scene", "{problem}", {"problem": problem, "hint": hint, "secret": secret})
+def wrong(
+    problem: str, hint: str = "", *, secret: bool = False, inside: str = "", key: bool = False
+) -> PydanticCustomError:
+    """An error of a field.
+
+    Args:
+        problem: What is wrong with its value.
+        hint: What to do.
+        secret: Whether nobody may see the value.
+        inside: Under which key of the value, if it is a mapping.
+        key: Whether that key itself is wrong.
+    """
+    told = {"problem": problem, "hint": hint, "secret": secret, "inside": inside, "key": key}
+    return PydanticCustomError("scene", "{problem}", told)
 
 
-def duration(value: object) -> object:
+def span(value: object) -> object:
+    """Seconds that something goes on, up to an hour."""
+    return duration(value, LONGEST_SPAN_S, "span")
+
+
+def duration(value: object, longest_s: float = LONGEST_PAUSE_S, what: str = "pause") -> object:
     """Seconds from ``800ms``, ``1.5s`` or ``2m``.
 
     Raises:
@@ -40,13 +63,14 @@ def duration(value: object) -> object:
         return value
     number, unit = _measure(value, "a duration", "write it like 800ms, 1.5s or 2m")
     if not unit:
-        meant = f"{number}ms" if Decimal(number) >= 20 else f"{number}s"
+        is_short = Decimal(number) >= 20 and longest_s <= LONGEST_PAUSE_S
+        meant = f"{number}{'ms' if is_short else 's'}"
         raise wrong(f"a duration needs a unit, and '{number}' has none", f"did you mean {meant}?")
     if unit not in _SECONDS:
         raise wrong(f"'{unit}' is no unit of time", "write ms, s or m, like 800ms, 1.5s or 2m")
     seconds = round(float(number) * _SECONDS[unit], 6)
-    if seconds > LONGEST_PAUSE_S:
-        raise wrong(f"{value} is longer than the longest pause, {LONGEST_PAUSE_S / 60:g}m", "write a shorter one")
+    if seconds > longest_s:
+        raise wrong(f"{value} is longer than the longest {what}, {longest_s / 60:g}m", "write a shorter one")
     return seconds
 
 
@@ -108,6 +132,57 @@ def speed(value: object) -> object:
     return float(value)
 
 
+def gain(value: object) -> object:
+    """Decibels from ``-18 dB``.
+
+    Raises:
+        PydanticCustomError: It has no unit, another one, or would be silence or noise.
+
+    >>> gain("-18 dB"), gain("+3dB")
+    (-18.0, 3.0)
+    """
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"([+-]?\d{1,4}(?:\.\d{1,6})?)\s*(.*)", value.strip(), re.ASCII | re.DOTALL)
+    if not found:
+        raise wrong(f"'{value}' is not a gain", "write it like -18 dB")
+    if found[2] != "dB":
+        fact = f"'{found[2]}' is no unit of gain" if found[2] else f"a gain needs its unit, and '{found[1]}' has none"
+        raise wrong(fact, f"did you mean {found[1]} dB?")
+    low, high = GAINS_DB
+    if not low <= float(found[1]) <= high:
+        raise wrong(f"a gain is from {low:g} to {high:g} dB, not {value}", "write it like -18 dB")
+    return float(found[1])
+
+
+def count(value: object) -> object:
+    """A whole number from 1.
+
+    Raises:
+        PydanticCustomError: It is none, or too large.
+    """
+    if not isinstance(value, str):
+        return value
+    if not re.fullmatch(r"\d{1,6}", value, re.ASCII) or not 1 <= int(value) <= MOST:
+        raise wrong(f"'{value}' is no whole number from 1 to {MOST:,}", "write it like 6")
+    return int(value)
+
+
+def truth(value: object) -> object:
+    """``true`` or ``false``, or what YAML's older half calls so.
+
+    Raises:
+        PydanticCustomError: It is neither.
+    """
+    if not isinstance(value, str):
+        return value
+    if value.lower() in ("true", "yes", "on"):
+        return True
+    if value.lower() in ("false", "no", "off"):
+        return False
+    raise wrong(f"'{value}' is neither true nor false", "write true or false")
+
+
 def tokens(value: object) -> object:
     """A cap of output tokens.
 
@@ -120,6 +195,18 @@ def tokens(value: object) -> object:
         hint = "20 tokens are a second of speech; leave it out for the model's own limit"
         raise wrong(f"max_output_tokens is a whole number from 1 to {MOST_TOKENS}, not '{value}'", hint)
     return int(value)
+
+
+def one_of(what: str, *words: str) -> Callable[[object], object]:
+    """A validator for one of a few words."""
+
+    def check(value: object) -> object:
+        if isinstance(value, str) and value not in words:
+            known = ", ".join(words[:-1]) + f" or {words[-1]}"
+            raise wrong(f"{what} is {known}, not '{value}'", did_you_mean(value, words, f"write {words[0]}"))
+        return value
+
+    return check
 
 
 def _measure(value: str, what: str, hint: str) -> tuple[str, str]:

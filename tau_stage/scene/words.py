@@ -22,6 +22,10 @@ LINE_OPTIONS = frozenset(
         "conversation",
         "max_output_tokens",
         "metadata",
+        "tools",
+        "tool_choice",
+        "output",
+        "reasoning",
     ]
 )
 """Words that stand beside a speaker (scene-language.md, rule 3), built already or not."""
@@ -44,6 +48,11 @@ def automatic_id(player: str, ordinal: int) -> str:
     'the-clerk-2'
     """
     return f"{slug(player)}-{ordinal}"
+
+
+def cue_id(number: int) -> str:
+    """The id of a cue, from 1, in the order of the scene."""
+    return f"cue-{number}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -63,6 +63,11 @@ class Attention:
         self.playback.stopped_at = self.playback.heard_samples(now)
         return self.playback
 
+    def finish_playing(self) -> None:
+        """What is being heard was heard to its end."""
+        if self.playback and self.playback.stopped_at is None:
+            self.playback.stopped_at = self.playback.samples
+
     def end(self, why: SessionError) -> None:
         """Nothing more will come."""
         self.events.end()

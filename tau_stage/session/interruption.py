@@ -33,11 +33,14 @@ async def cancel(session: Session, response_id: str | None = None) -> Response |
 
 
 async def interrupt(session: Session, playing: Playback | None, samples_heard: int | None) -> Response | None:
-    """Cancel, then truncate to what was heard."""
+    """Cancel, then truncate to what was heard; words may have run ahead of the sound, though all of it was heard."""
     if playing and samples_heard is None:
         samples_heard = playing.heard_samples(anyio.current_time())
     response = await cancel(session)
-    if playing and samples_heard is not None and samples_heard < playing.samples:
+    if not playing or samples_heard is None:
+        return response
+    broken_off = response is not None and response.status == "cancelled" and playing.item_id in response.item_ids
+    if samples_heard < playing.samples or (broken_off and samples_heard == playing.samples):
         playing.stopped_at = samples_heard
         await cut(session, playing)
     return response

@@ -35,7 +35,7 @@ from tau_stage.session import interruption
 from tau_stage.session.arguments import Sound, differences, sound_of, words_of
 from tau_stage.session.attention import Attention
 from tau_stage.session.errands import Errands
-from tau_stage.session.tools import Tool, follow_up
+from tau_stage.session.tools import Tool, follow_up, serve
 from tau_stage.session.waiting import Deadlines, Speaking
 from tau_stage.session.watching import Watch
 from tau_stage.session.wire import Wire
@@ -157,9 +157,8 @@ class Session:
 
     async def assistant(self, text: str) -> Item:
         """Make the model believe that it said something."""
-        return await self.create(
-            AssistantMessage(id=self.fresh("item"), content=(OutputText(text=words_of(text).text),))
-        )
+        said = OutputText(text=words_of(text).text)
+        return await self.create(AssistantMessage(id=self.fresh("item"), content=(said,)))
 
     async def create_audio(self, audio: Sound, transcript: str | None = None) -> Item:
         """Let the model hear something: a user message of sound.
@@ -292,12 +291,12 @@ class Session:
         """Answer a tool call by hand; let the model speak when all calls of its turn are answered."""
         return await self.create(FunctionCallOutput(id=self.fresh("item"), call_id=call_id, output=output))
 
-    async def cancel_response(self, response_id: str | None = None) -> Response | None:
-        """Stop the model; None if it was not speaking.
+    async def serve(self, response: Response) -> bool:
+        """Run the tools that a response calls, and answer the calls; whether the model is to speak on."""
+        return await serve(self, self._tools, response)
 
-        Returns:
-            The response, as far as it came.
-        """
+    async def cancel_response(self, response_id: str | None = None) -> Response | None:
+        """Stop the model. The response, as far as it came; None if it was not speaking."""
         return await interruption.cancel(self, response_id)
 
     async def interrupt(self, samples_heard: int | None = None) -> Response | None:

@@ -120,16 +120,24 @@ async def outputs(tools: dict[str, Tool], calls: tuple[ToolCall, ...]) -> list[t
     return [(call, given[number]) for number, call in enumerate(calls)]
 
 
-async def follow_up(session: Session, tools: dict[str, Tool], response: Response) -> Response:
-    """Run the tools that a response calls, and let the model speak once for all their outputs; again, if need be.
+async def serve(session: Session, tools: dict[str, Tool], response: Response) -> bool:
+    """Run the tools that a response calls, and tell the model what came of them.
 
-    Where a call is for a tool that the caller answers by hand, the response is left as it is.
+    Returns:
+        Whether the model is to speak on; not, where a call is for a tool that the caller answers by hand.
     """
+    by_hand = any(call.name in tools and tools[call.name].run is None for call in response.calls)
+    if not response.calls or not tools or by_hand:
+        return False
+    for call, output in await outputs(tools, response.calls):
+        await session.tool_output(call.call_id, output)
+    return True
+
+
+async def follow_up(session: Session, tools: dict[str, Tool], response: Response) -> Response:
+    """Run the tools that a response calls, and let the model speak once for all their outputs; again, if need be."""
     for _ in range(MOST_ROUNDS):
-        by_hand = any(call.name in tools and tools[call.name].run is None for call in response.calls)
-        if not response.calls or not tools or by_hand:
+        if not await serve(session, tools, response):
             break
-        for call, output in await outputs(tools, response.calls):
-            await session.tool_output(call.call_id, output)
         response = await (await session.speak()).finished()
     return response

@@ -29,6 +29,12 @@ class Wire:
         name: For messages.
         deadlines: How long to wait for what.
         dialect: How the server spells events.
+
+    Attributes:
+        transport: As given.
+        closed: Why it is closed, once it is.
+        over: Set when it is.
+        floor: Held by whoever sends events that nothing may come between.
     """
 
     def __init__(
@@ -37,6 +43,7 @@ class Wire:
         self.transport = transport
         self.closed: SessionClosed | None = None
         self.over = anyio.Event()
+        self.floor = anyio.Lock()
         self._take_in = take_in
         self._name = name
         self._deadlines = deadlines

@@ -1,11 +1,64 @@
-"""What may start now. Pure: it neither sleeps nor sends, so it is tested with plain data."""
+"""What may start now. Pure: it neither sleeps nor sends, so it is tested with plain data.
+
+A performance is a few strands of steps: the scene's own, and one for every cue that has started. One step is on stage
+at a time; beside an open microphone, though, the strands of cues go on.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
-from tau_stage.scene.plan import LinePlan, Plan, Step
+from tau_stage.errors import LimitReached
+from tau_stage.scene.conditions import Call, Condition, Failed, Not, Said, Silence
+from tau_stage.scene.plan import CuePlan, ImprovisePlan, LinePlan, ListenPlan, Plan, SoundPlan, Step, TogetherPlan
+from tau_stage.stage.turns import Play, Turn, next_turn
+
+MAIN = 0
+"""The strand of the scene's own steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something that cues may wait for.
+
+    Attributes:
+        kind: A tool was called, something was said, or something failed.
+        player: Who.
+        tool: The tool's name.
+        words: What was said.
+    """
+
+    kind: Literal["call", "said", "error"]
+    player: str
+    tool: str = ""
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Strand:
+    """A list of steps on its way.
+
+    Attributes:
+        steps: In order.
+        at: Which is next, or under way.
+        running: Whether one is under way.
+        suffix: Ends the ids of its lines: a cue may start more than once.
+        play: How far free play has come, where it is under way.
+    """
+
+    steps: tuple[Step, ...]
+    at: int = 0
+    running: bool = False
+    suffix: str = ""
+    play: Play | None = None
+
+    @property
+    def listens(self) -> bool:
+        """Whether a microphone is open."""
+        return self.running and isinstance(self.steps[self.at], ListenPlan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,36 +66,243 @@ class SoFar:
     """How far a performance has come.
 
     Attributes:
-        begun: Steps that were started.
-        done: Steps that are finished.
+        strands: By number; ``MAIN`` is the scene's own.
         unheard: How many clips each player was sent and has not acknowledged.
+        last: What was said last.
+        met: Conditions of steps that have come true.
+        started: How often each cue has started.
+        quiet_since: When the last sound ended at an open microphone; None while there is sound, or no microphone.
+        hushed: Cues that this silence has started.
     """
 
-    begun: int = 0
-    done: int = 0
+    strands: Mapping[int, Strand]
     unheard: Mapping[str, int] = field(default_factory=dict)
+    last: Turn | None = None
+    met: frozenset[Condition] = frozenset()
+    started: Mapping[str, int] = field(default_factory=dict)
+    quiet_since: float | None = None
+    hushed: frozenset[str] = frozenset()
 
 
-def due(plan: Plan, so_far: SoFar) -> tuple[Step, ...]:
-    """The steps that may start now.
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A step that may start now.
+
+    Attributes:
+        strand: Whose it is.
+        at: Its place there.
+        step: What to perform; a turn of free play is a line.
+        skipped: Steps before it that are left out, as what they depend on has not come true.
+    """
+
+    strand: int
+    at: int
+    step: Step
+    skipped: tuple[Step, ...] = ()
+
+
+def curtain_up(plan: Plan) -> SoFar:
+    """Where a performance begins."""
+    return SoFar({MAIN: Strand(plan.steps)})
+
+
+def due(plan: Plan, so_far: SoFar) -> Start | None:
+    """The step that may start now; None while one must wait, or at the end.
 
     A step starts when the one before it is done; a line, moreover, when its player has heard everything said before.
-    The other players may still be catching up.
+    The other players may still be catching up. Cues go first.
     """
-    if so_far.begun > so_far.done or so_far.begun == len(plan.steps):
-        return ()
-    step = plan.steps[so_far.begun]
-    if isinstance(step, LinePlan) and so_far.unheard.get(step.player, 0):
-        return ()
-    return (step,)
+    del plan  # the strands hold its steps; cues are told of it when something happens
+    strands = so_far.strands
+    if any(strand.running and not strand.listens for strand in strands.values()):
+        return None
+    for number in sorted(strands, key=lambda number: (number == MAIN, number)):
+        strand = strands[number]
+        if not strand.running and (start := _next(number, strand, so_far)):
+            return start if _is_ready(start.step, so_far) else None
+    return None
 
 
 def over(plan: Plan, so_far: SoFar) -> bool:
-    """Whether the last step is done."""
-    return so_far.done == len(plan.steps)
+    """Whether nothing is under way and nothing is left."""
+    del plan
+    idle = not any(strand.running for strand in so_far.strands.values())
+    return idle and not any(_next(number, strand, so_far) for number, strand in so_far.strands.items())
 
 
-def next_speaker(plan: Plan, line: LinePlan) -> str | None:
-    """Who speaks after a line: the one who must hear it first."""
-    later = (step for step in plan.steps if isinstance(step, LinePlan) and step.number > line.number)
-    return next((step.player for step in later), None)
+def _next(number: int, strand: Strand, so_far: SoFar) -> Start | None:
+    """The next step of a strand that is not left out; None at its end."""
+    skipped: list[Step] = []
+    play = strand.play
+    for at in range(strand.at, len(strand.steps)):
+        step = strand.steps[at]
+        if isinstance(step, TogetherPlan):
+            step = replace(step, parts=tuple(part for part in step.parts if _holds(part.when, so_far)))
+        if play is None and not (_holds(step.when, so_far) and getattr(step, "parts", True)):
+            skipped.append(step)
+            continue
+        if not isinstance(step, ImprovisePlan):
+            return Start(number, at, _suffixed(step, strand.suffix), tuple(skipped))
+        turn = next_turn(step, play or Play(), so_far.last)
+        play = None
+        if turn is not None:
+            return Start(number, at, _suffixed(turn, strand.suffix), tuple(skipped))
+    return None
+
+
+def _suffixed(step: Step, suffix: str) -> Step:
+    """A step whose lines have ids of their own, where a cue has started before."""
+    if not suffix:
+        return step
+    if isinstance(step, TogetherPlan):
+        return replace(step, parts=tuple(replace(part, id=part.id + suffix) for part in step.parts))
+    if isinstance(step, LinePlan | ListenPlan | SoundPlan):
+        return replace(step, id=step.id + suffix)
+    return step
+
+
+def _holds(condition: Condition | None, so_far: SoFar) -> bool:
+    if condition is None:
+        return True
+    if isinstance(condition, Not):
+        return condition.condition not in so_far.met
+    return condition in so_far.met
+
+
+def _is_ready(step: Step, so_far: SoFar) -> bool:
+    match step:
+        case LinePlan():
+            return not so_far.unheard.get(step.player, 0)
+        case TogetherPlan():
+            return all(_is_ready(part, so_far) for part in step.parts)
+        case ListenPlan():
+            busy = any(strand.listens for strand in so_far.strands.values())
+            return not busy and not so_far.unheard.get(step.player, 0)
+        case _:
+            return True
+
+
+# ---- what changes it
+
+
+def began(so_far: SoFar, start: Start) -> SoFar:
+    """A step has begun."""
+    strand = so_far.strands[start.strand]
+    play = strand.play if strand.at == start.at else None
+    if isinstance(strand.steps[start.at], ImprovisePlan) and play is None:
+        play = Play()
+    return _with(so_far, start.strand, replace(strand, at=start.at, running=True, play=play))
+
+
+def ended(so_far: SoFar, start: Start, turn: Turn | None = None) -> SoFar:
+    """A step has ended; a turn of free play, with what it came to."""
+    strand = so_far.strands[start.strand]
+    if strand.play is not None and turn is not None:
+        return _with(so_far, start.strand, replace(strand, running=False, play=strand.play.after(turn)))
+    return _with(so_far, start.strand, replace(strand, at=start.at + 1, running=False, play=None))
+
+
+def _with(so_far: SoFar, number: int, strand: Strand) -> SoFar:
+    strands = {**so_far.strands, number: strand}
+    if number != MAIN and not strand.running and strand.at >= len(strand.steps):
+        del strands[number]
+    return replace(so_far, strands=strands)
+
+
+def happened(plan: Plan, so_far: SoFar, news: Happening) -> SoFar:
+    """Something has happened: conditions come true, and cues that waited for it start.
+
+    Raises:
+        LimitReached: Cues have started too often.
+    """
+    met = {condition for condition in _conditions(plan) if _matches(condition, news)}
+    so_far = replace(so_far, met=so_far.met | met)
+    for cue in plan.cues:
+        if not isinstance(cue.event, Silence) and _matches(cue.event, news):
+            so_far = _started(plan, so_far, cue)
+    return so_far
+
+
+def is_awaited(plan: Plan, news: Happening) -> bool:
+    """Whether a cue waits for something like this."""
+    return any(not isinstance(cue.event, Silence) and _matches(cue.event, news) for cue in plan.cues)
+
+
+def quiet(plan: Plan, so_far: SoFar, now: float) -> SoFar:
+    """Start the cues that have waited long enough for a silence."""
+    for cue in plan.cues:
+        wake = _wakes(cue, so_far)
+        if wake is not None and wake <= now:
+            so_far = replace(_started(plan, so_far, cue), hushed=so_far.hushed | {cue.id})
+    return so_far
+
+
+def hush(so_far: SoFar, since: float | None) -> SoFar:
+    """A silence has begun at the open microphone, or has ended."""
+    return so_far if since == so_far.quiet_since else replace(so_far, quiet_since=since, hushed=frozenset())
+
+
+def wakes_at(plan: Plan, so_far: SoFar) -> float | None:
+    """When to look again though nothing happens; None where there is no need."""
+    return min((wake for cue in plan.cues if (wake := _wakes(cue, so_far)) is not None), default=None)
+
+
+def _wakes(cue: CuePlan, so_far: SoFar) -> float | None:
+    if so_far.quiet_since is None or not isinstance(cue.event, Silence) or cue.id in so_far.hushed:
+        return None
+    if cue.times is not None and so_far.started.get(cue.id, 0) >= cue.times:
+        return None
+    return so_far.quiet_since + cue.event.for_s
+
+
+def _started(plan: Plan, so_far: SoFar, cue: CuePlan) -> SoFar:
+    times = so_far.started.get(cue.id, 0) + 1
+    if cue.times is not None and times > cue.times:
+        return so_far
+    if sum(so_far.started.values()) >= plan.most_cues:
+        what = f"{plan.path}:{cue.source_line}: the cue would start once more"
+        raise LimitReached(what, f"limits.cues is {plan.most_cues}")
+    strand = Strand(cue.steps, suffix=f".{times}" if times > 1 else "")
+    number = max(so_far.strands) + 1
+    return replace(so_far, strands={**so_far.strands, number: strand}, started={**so_far.started, cue.id: times})
+
+
+def _matches(condition: Condition | Silence, news: Happening) -> bool:
+    if not isinstance(condition, Call | Said | Failed) or condition.player not in (None, news.player):
+        return False
+    if isinstance(condition, Call):
+        return news.kind == "call" and condition.tool in (None, news.tool)
+    if isinstance(condition, Said):
+        return news.kind == "said" and bool(re.search(condition.words, news.words, re.IGNORECASE))
+    return news.kind == "error"
+
+
+def _conditions(plan: Plan) -> set[Condition]:
+    """What steps depend on; a negation is looked at from the other side."""
+    found: set[Condition] = set()
+    for steps in plan.strands:
+        for step in steps:
+            parts = (step, *step.parts) if isinstance(step, TogetherPlan) else (step,)
+            for part in parts:
+                if part.when is not None:
+                    found.add(part.when.condition if isinstance(part.when, Not) else part.when)
+    return found
+
+
+def next_speaker(so_far: SoFar, start: Start) -> str | None:
+    """Who speaks after a step, as far as that is known: the one who must hear it first."""
+    strand = so_far.strands.get(start.strand)
+    if strand is None:
+        return None
+    here = strand.steps[start.at]
+    if isinstance(here, ImprovisePlan):
+        order = here.players if isinstance(here.order, str) else here.order
+        speaker = start.step.player if isinstance(start.step, LinePlan) else ""
+        after = order[order.index(speaker) + 1 :] + order if speaker in order else order
+        return next((name for name in after if name != speaker), None)
+    for step in strand.steps[start.at + 1 :]:
+        if isinstance(step, LinePlan | ListenPlan):
+            return step.player
+        if isinstance(step, ImprovisePlan):
+            return step.players[0]
+    return None

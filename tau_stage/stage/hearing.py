@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -30,62 +30,73 @@ HEAD_START_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
-    """One line as others hear it: frames built once, the same bytes for every hearer.
+class Form:
+    """How a player hears.
 
     Attributes:
-        line: The line's id.
-        audio: The sound.
-        words: What was said.
-        frames: One frame per item, and the request each makes.
+        as_text: The words instead of the sound.
+        labelled: Whether it is told who speaks.
+    """
+
+    as_text: bool = False
+    labelled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One line as others hear it: frames built once for each form, the same bytes for every hearer.
+
+    Attributes:
+        line: The line's id, or the effect's.
+        name: Makes the ids of events and items: the line's number, or the effect's id.
+        speaker: Who spoke; empty for an effect.
+        audio: The sound; a line without sound is heard as its words.
+        words: What was said; a model does not read the words beside a sound.
         taken: Set when the first hearer's socket has taken it.
     """
 
     line: str
+    name: str
+    speaker: str
     audio: Pcm
     words: str
-    frames: tuple[tuple[bytes, Request], ...]
     taken: anyio.Event = field(default_factory=anyio.Event, compare=False)
+    _frames: dict[Form, tuple[tuple[bytes, Request], ...]] = field(default_factory=dict, compare=False)
 
     @property
     def sha256(self) -> str:
         """Hash of the samples."""
         return self.audio.sha256
 
+    def frames(self, form: Form) -> tuple[tuple[bytes, Request], ...]:
+        """One frame per item, and the request each makes; split on a sample boundary where one event is too small."""
+        if form not in self._frames:
+            self._frames[form] = tuple(self._built(form))
+        return self._frames[form]
 
-def clip_of(line: str, number: int, audio: Pcm, words: str) -> Clip:
-    """A line's sound as a clip; a line without sound is heard as its words.
+    def label(self, form: Form) -> str:
+        """Who speaks, for those who are told; empty for the others, and where nobody speaks."""
+        return self.speaker if form.labelled else ""
 
-    Args:
-        line: The line's id.
-        number: Its place in the scene; makes the ids of events and items.
-        audio: What was spoken; split on a sample boundary where one event cannot hold it.
-        words: What was said; a model does not read the words beside a sound.
-    """
-    if not audio:
-        content = InputText(text=words)
-        event = ConversationItemCreate(
-            event_id=f"hear_{number}", item=UserMessage(id=f"heard_{number}", content=(content,))
-        )
-        return Clip(line, audio, words, ((event.encode(), _request(event)),))
-    pieces = [audio[start : start + LONGEST_CLIP] for start in range(0, len(audio), LONGEST_CLIP)]
-    return Clip(
-        line, audio, words, tuple(_frame(f"{number}_{part}", piece, words) for part, piece in enumerate(pieces, 1))
-    )
-
-
-def _frame(name: str, audio: Pcm, words: str) -> tuple[bytes, Request]:
-    """The event is written once without its sound, and the base64 spliced in: no JSON writer ever sees it."""
-    event = ConversationItemCreate(
-        event_id=f"hear_{name}",
-        item=UserMessage(id=f"heard_{name}", content=(InputAudio(audio="", transcript=words),)),
-    )
-    before, slot, after = event.encode().partition(b'"audio":"')
-    return b"".join((before, slot, audio.base64, after)), _request(event)
+    def _built(self, form: Form) -> Iterator[tuple[bytes, Request]]:
+        label = self.label(form)
+        if form.as_text or not self.audio:
+            text = f"{label}: {self.words}" if label else self.words
+            yield _framed(self.name, (InputText(text=text),))
+            return
+        for part, start in enumerate(range(0, len(self.audio), LONGEST_CLIP), 1):
+            said = (InputText(text=f"{label} says:"),) if label and part == 1 else ()
+            sound = InputAudio(audio="", transcript=self.words)
+            frame, request = _framed(f"{self.name}_{part}", (*said, sound))
+            before, slot, after = frame.partition(b'"audio":"')
+            yield b"".join((before, slot, self.audio[start : start + LONGEST_CLIP].base64, after)), request
 
 
-def _request(event: ConversationItemCreate) -> Request:
-    return Request(event.event_id or "", "conversation.item.added", event.item.id)
+def _framed(name: str, content: tuple[InputText | InputAudio, ...]) -> tuple[bytes, Request]:
+    """A user's message; its sound is spliced in afterwards, so that no JSON writer ever sees it."""
+    item = UserMessage(id=f"heard_{name}", content=content)
+    event = ConversationItemCreate(event_id=f"hear_{name}", item=item)
+    return event.encode(), Request(event.event_id or "", "conversation.item.added", item.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +121,9 @@ class Deaf:
 class Ear:
     """One player's hearing: clips in order, each acknowledged before the next."""
 
-    def __init__(self, session: Session, report: Callable[[Heard | Deaf], None]) -> None:
+    def __init__(self, session: Session, report: Callable[[Heard | Deaf], None], form: Form = Form()) -> None:
         self._session = session
+        self._form = form
         self._report = report
         self._send, self._receive = anyio.create_memory_object_stream[Clip](QUEUED_CLIPS)
         self._lost = False
@@ -148,13 +160,21 @@ class Ear:
             self._report(Heard(self._session.name, clip, anyio.current_time() - began))
 
     async def _send_clip(self, clip: Clip) -> None:
-        if clip.audio and self._session.heard_as != PCM16:
-            await self._session.create_audio(clip.audio, clip.words)
+        if clip.audio and not self._form.as_text and self._session.heard_as != PCM16:
+            await self._send_resampled(clip)
             return
-        receipts = [await self._session.wire.send_frame(frame, request) for frame, request in clip.frames]
+        async with self._session.wire.floor:
+            receipts = [await self._session.wire.send_frame(*framed) for framed in clip.frames(self._form)]
         clip.taken.set()
         for receipt in receipts:
             await self._session.wire.answer(receipt)
+
+    async def _send_resampled(self, clip: Clip) -> None:
+        """A server that hears at a rate of its own gets a copy of its own."""
+        async with self._session.wire.floor:
+            if label := clip.label(self._form):
+                await self._session.user(f"{label} says:")
+            await self._session.create_audio(clip.audio, clip.words)
 
     def _fail(self, clip: Clip, why: SessionError) -> None:
         self._lost = self._lost or isinstance(why, Timeout) or not self._session.is_open
@@ -188,14 +208,17 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(sessions: dict[str, Session], report: Callable[[Heard | Deaf], None]) -> AsyncIterator[House]:
+async def open_house(
+    sessions: Mapping[str, Session], report: Callable[[Heard | Deaf], None], forms: Mapping[str, Form]
+) -> AsyncIterator[House]:
     """Ears for all players; when the block ends, whatever was said is still delivered.
 
     Args:
         sessions: By player.
         report: Told of every clip heard or missed.
+        forms: How each player hears.
     """
-    ears = {name: Ear(session, report) for name, session in sessions.items()}
+    ears = {name: Ear(session, report, forms[name]) for name, session in sessions.items()}
     async with anyio.create_task_group() as listening:
         for ear in ears.values():
             listening.start_soon(ear.attend)

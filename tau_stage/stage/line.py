@@ -1,75 +1,229 @@
-"""One line: the words go in, the sound comes out, and what may pass is tried again."""
+"""One line of a model's: the words go in, the sound comes out, and what may pass is tried again."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import anyio
 
-from tau_stage.audio.pcm import Pcm
+from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.errors import ModelRefused
 from tau_stage.protocol.client_events import ConversationItemCreate
-from tau_stage.protocol.conversation import Response, Sounded
-from tau_stage.protocol.items import InputText, UserMessage
+from tau_stage.protocol.config import FunctionTool
+from tau_stage.protocol.conversation import Response, Sounded, Worded
+from tau_stage.protocol.items import InputText, SystemMessage, UserMessage
 from tau_stage.scene.plan import LinePlan
-from tau_stage.session import Session
+from tau_stage.session import Receipt, Session, Speaking
 
 ATTEMPTS = {"rate_limit_exceeded": 6, "server_error": 3}
 """How often a response that failed for a passing reason is asked for, in all."""
 
 EMPTY_ATTEMPTS = 2
-"""How often a line is asked for when the model answers with nothing."""
+"""How often a written line is asked for when the model answers with nothing; in free play, nothing is an answer."""
+
+MOST_TOOL_TURNS = 8
+"""Responses in a row that only call tools; after that the line is what it is."""
+
+STOPPING_S = 2.0
+"""How long a response may take to end when it was cancelled."""
 
 TRY_AGAIN = re.compile(r"try again in ([\d.]+)\s*(ms|s)\b", re.IGNORECASE)
 
 
-async def say(
-    session: Session,
-    line: LinePlan,
-    *,
-    sounded: Callable[[Pcm], None],
-    again: Callable[[Response, float], None],
-) -> tuple[Response, int]:
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A line as it was delivered.
+
+    Attributes:
+        response: The last one, with the sound and the words of all.
+        attempts: How often it was asked for.
+        reason: Why it ended early, if it did: ``cut_in``, ``timeout``, or the provider's own.
+        first_words_s: Seconds from the request to the first words.
+    """
+
+    response: Response
+    attempts: int
+    reason: str | None
+    first_words_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prompter:
+    """Listens in while a line is delivered.
+
+    Attributes:
+        sounded: Told of the sound as it arrives.
+        worded: Told of the words as they arrive.
+        again: Told of a response that is asked for once more, and after how many seconds.
+        called: Told of a response that called tools.
+    """
+
+    sounded: Callable[[Pcm], None]
+    worded: Callable[[Worded], None]
+    again: Callable[[Response, float], None]
+    called: Callable[[Response], None]
+
+
+async def say(session: Session, line: LinePlan, prompter: Prompter, tools: tuple[FunctionTool, ...] = ()) -> Delivery:
     """Let a player say its line. The words and the request for a response leave together: one round trip.
 
     Args:
         session: The player's.
         line: From the plan.
-        sounded: Told of the sound as it arrives.
-        again: Told of a response that is asked for once more, and after how many seconds.
-
-    Returns:
-        The response, and how many attempts it took.
+        prompter: Listens in.
+        tools: The line's own tools, where it has some.
 
     Raises:
         SessionError: The line cannot be had.
     """
-    words = UserMessage(id=f"line_{line.number}", content=(InputText(text=line.prompt),))
-    asked = await session.wire.send(ConversationItemCreate(event_id=f"say_{line.number}", item=words))
-    attempt = 1
-    while True:
-        response = await _attempt(session, line, sounded)
-        if attempt == 1:
-            await session.wire.answer(asked)
-        wait_s = _wait(response, attempt)
-        if wait_s is None:
-            return response, attempt
-        again(response, wait_s)
-        await anyio.sleep(wait_s)
-        attempt += 1
+    return await _Saying(session, line, prompter, tools).done()
 
 
-async def _attempt(session: Session, line: LinePlan, sounded: Callable[[Pcm], None]) -> Response:
-    options = {} if line.max_output_tokens is None else {"max_output_tokens": line.max_output_tokens}
-    speaking = await session.speak(metadata={"line": line.id}, **options)
-    async for change in speaking:
-        if isinstance(change, Sounded):
-            sounded(change.audio)
-    return await speaking.finished()
+class _Saying:
+    """One line on its way."""
+
+    def __init__(self, session: Session, line: LinePlan, prompter: Prompter, tools: tuple[FunctionTool, ...]) -> None:
+        self._session = session
+        self._line = line
+        self._prompter = prompter
+        self._options = _options(line, tools, str(session.session.get("instructions") or ""))
+        self._heard: list[Pcm] = []
+        self._words: list[str] = []
+        self._sent = 0
+        self._left: int | None = None
+        self._reason: str | None = None
+        self._first_audio_s: float | None = None
+        self._first_words_s: float | None = None
+        self._start_over()
+
+    async def done(self) -> Delivery:
+        asked, speaking = await self._ask()
+        response = await self._follow(speaking)
+        if asked:
+            await self._session.wire.answer(asked)
+        words: list[str] = []
+        attempt, turns = 1, 0
+        while True:
+            if (wait_s := self._wait(response, attempt)) is not None:
+                self._prompter.again(response, wait_s)
+                self._start_over()
+                await anyio.sleep(wait_s)
+                attempt += 1
+            else:
+                words.append(response.transcript or response.text)
+                if self._reason or turns == MOST_TOOL_TURNS or not await self._session.serve(response):
+                    break
+                self._prompter.called(response)
+                turns += 1
+            response = await self._follow(await self._session.speak(**self._options))
+        spoken = " ".join(word.strip() for word in words if word.strip())
+        audio = Pcm.join(self._heard)
+        whole = replace(response, audio=audio, transcript=spoken, text="", first_audio_s=self._first_audio_s)
+        if self._reason == "cut_in":
+            whole = replace(whole, status="cancelled", transcript=self._words_heard())
+        return Delivery(whole, attempt, self._reason or response.reason, self._first_words_s)
+
+    async def _ask(self) -> tuple[Receipt | None, Speaking]:
+        """Put the line into the conversation, if it is to stand there, and ask for it; nothing comes in between."""
+        wire, asked = self._session.wire, None
+        async with wire.floor:
+            if self._line.prompt and not self._line.apart:
+                item = ConversationItemCreate(event_id=f"say_{self._line.number}", item=_item(self._line))
+                asked = await wire.send(item)
+            return asked, await self._session.speak(**self._options)
+
+    def _wait(self, response: Response, attempt: int) -> float | None:
+        return None if self._reason else _wait(response, attempt, may_be_empty=self._line.improvised)
+
+    def _words_heard(self) -> str:
+        """The words of what was heard of a line that was cut: the provider does not tell, so it is their share."""
+        parts = "".join(self._words).split()
+        share = sum(map(len, self._heard)) / max(1, self._sent)
+        return " ".join(parts[: max(1, round(len(parts) * share))]) + "-" if parts else ""
+
+    def _start_over(self) -> None:
+        self._heard.clear()
+        self._words.clear()
+        self._sent = 0
+        self._left = None if self._line.cut is None else round(self._line.cut.heard_s * RATE)
+
+    async def _follow(self, speaking: Speaking) -> Response:
+        began = anyio.current_time()
+        with anyio.move_on_after(self._line.timeout_s) as patience:
+            async for change in speaking:
+                if isinstance(change, Sounded) and self._take(change.audio):
+                    await self._cut()
+                    break
+                if isinstance(change, Worded):
+                    self._words.append(change.words)
+                    self._first_words_s = self._first_words_s or anyio.current_time() - began
+                    self._prompter.worded(change)
+        response = await (self._stopped(speaking) if patience.cancelled_caught else speaking.finished())
+        if self._first_audio_s is None:
+            self._first_audio_s = response.first_audio_s
+        return response
+
+    async def _stopped(self, speaking: Speaking) -> Response:
+        """The line took too long: what there is of it is the line. A model that does not even stop said nothing."""
+        self._reason = "timeout"
+        await self._session.cancel_response()
+        with anyio.move_on_after(STOPPING_S):
+            return await speaking.finished()
+        return Response(id="", status="cancelled", reason="timeout")
+
+    def _take(self, audio: Pcm) -> bool:
+        """Let a piece of sound be heard; whether it is the last that is."""
+        self._sent += len(audio)
+        if self._left is not None:
+            audio = audio[: self._left]
+            self._left -= len(audio)
+        if audio:
+            self._heard.append(audio)
+            self._prompter.sounded(audio)
+        return self._left == 0
+
+    async def _cut(self) -> None:
+        """Another line cuts in: the player stops, and knows how much of it was heard."""
+        self._reason = "cut_in"
+        await self._session.interrupt(sum(map(len, self._heard)))
 
 
-def _wait(response: Response, attempt: int) -> float | None:
+def _item(line: LinePlan) -> SystemMessage | UserMessage:
+    content = (InputText(text=line.prompt),)
+    if line.improvised:
+        return SystemMessage(id=f"line_{line.number}", content=content)
+    return UserMessage(id=f"line_{line.number}", content=content)
+
+
+def _options(line: LinePlan, tools: tuple[FunctionTool, ...], instructions: str) -> dict[str, Any]:
+    """What the response is asked to be, other than the session.
+
+    A line that is not remembered is no item of the conversation: it stands in the response's own instructions, which
+    replace the session's.
+    """
+    options: dict[str, Any] = {"metadata": {**line.metadata, "line": line.id}}
+    if line.max_output_tokens is not None:
+        options["max_output_tokens"] = line.max_output_tokens
+    if line.output is not None:
+        options["output_modalities"] = (line.output,)
+    if line.reasoning is not None:
+        options["reasoning"] = {"effort": line.reasoning}
+    if line.tools is not None:
+        options["tools"] = tools
+    if line.tool_choice in ("auto", "none", "required"):
+        options["tool_choice"] = line.tool_choice
+    elif line.tool_choice is not None:
+        options["tool_choice"] = {"type": "function", "name": line.tool_choice}
+    if line.apart:
+        told = "\n".join(text for text in (instructions, line.prompt) if text)
+        options |= {"conversation": "none", "instructions": told, "tool_choice": "none"}
+    return options
+
+
+def _wait(response: Response, attempt: int, *, may_be_empty: bool) -> float | None:
     """Seconds until the line is asked for again; None where the response stands.
 
     Raises:
@@ -81,7 +235,7 @@ def _wait(response: Response, attempt: int) -> float | None:
             raise ModelRefused(code=code, message=response.message or "the response failed without a word")
         return _asked_wait(response.message) or 0.5 * 2 ** (attempt - 1)
     silent = not (response.audio or response.text or response.calls)
-    return 0.0 if silent and attempt < EMPTY_ATTEMPTS else None
+    return 0.0 if silent and not may_be_empty and attempt < EMPTY_ATTEMPTS else None
 
 
 def _asked_wait(message: str) -> float | None:

@@ -36,7 +36,53 @@ class Listening:
     line: str
 
 
-News = Record | Sounding | Listening
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """Words arrive while they are said, or as a person's words are written down; only watchers learn of it.
+
+    Attributes:
+        player: Whose words.
+        line: The line's id.
+        words: A few more of them.
+        spoken: Whether they are spoken; else they are written.
+    """
+
+    player: str
+    line: str
+    words: str
+    spoken: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Prompting:
+    """A person is to speak or to type; only watchers learn of it.
+
+    Attributes:
+        player: Whose turn it is.
+        line: The line's id.
+        words: What to say; empty: whatever comes to mind.
+        direction: How to say it.
+        in_s: Seconds until the microphone opens.
+        typed: Whether the words are typed.
+    """
+
+    player: str
+    line: str
+    words: str
+    direction: str = ""
+    in_s: int = 0
+    typed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a player does at an open microphone: idle, listening, thinking, or speaking until it is heard."""
+
+    player: str
+    state: str
+
+
+News = Record | Sounding | Listening | Wording | Prompting | State
 Watch = MemoryObjectSendStream[News]
 """A bounded, one-way stream to an onlooker; news that finds it full is lost, and never in the way."""
 

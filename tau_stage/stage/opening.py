@@ -107,7 +107,7 @@ async def open_stage(
     """
     waits = deadlines or Deadlines()
     providers = {
-        player: provider_for(player, environment, wished=wished, live=live) for plan in plans for player in plan.players
+        player: provider_for(player, environment, wished=wished, live=live) for plan in plans for player in plan.models
     }
 
     def provider_of(player: PlayerPlan) -> Endpoint:
@@ -116,9 +116,15 @@ async def open_stage(
     if all(provider.endpoint.name != UNDERSTUDY for provider in providers.values()):
         yield Stage(lambda player: providers[player].connect(player.model, waits.opening_s), provider_of, Gate(), waits)
         return
-    from tau_stage.understudy.server import open_understudy
+    from tau_stage.stage.people import known_words
+    from tau_stage.understudy.ensemble import Ensemble
+    from tau_stage.understudy.server import Understudy, open_understudy
 
-    async with open_understudy() as url:
+    understudy = Understudy(Ensemble())
+    for plan in plans:
+        for audio, words in known_words(plan):
+            understudy.library.teach(audio, words)
+    async with open_understudy(understudy) as url:
 
         def connect(player: PlayerPlan) -> AbstractAsyncContextManager[Transport]:
             provider = providers[player]

@@ -18,19 +18,27 @@ class Purse:
     Args:
         budget: Dollars; None is no limit.
         tariffs: Model and price list, by player.
+
+    Attributes:
+        spent: Dollars so far.
     """
 
     def __init__(self, budget: Decimal | None, tariffs: Mapping[str, tuple[str, str]]) -> None:
         self._budget = budget
         self._tariffs = tariffs
-        self._spent = Decimal(0)
+        self.spent = Decimal(0)
         self._dearest = Decimal(0)
 
-    def pay(self, player: str, usage: Usage) -> None:
-        """Count a response; one whose price is not known counts as nothing, which the take's cost says."""
+    def pay(self, player: str, usage: Usage) -> Decimal:
+        """Count a response; one whose price is not known counts as nothing, which the take's cost says.
+
+        Returns:
+            Dollars.
+        """
         total = price(usage, *self._tariffs[player]).total or Decimal(0)
-        self._spent += total
+        self.spent += total
         self._dearest = max(self._dearest, total)
+        return total
 
     def open_for(self, line: str) -> None:
         """Let a line begin.
@@ -38,5 +46,5 @@ class Purse:
         Raises:
             BudgetExceeded: It would probably cost more than is left.
         """
-        if self._budget is not None and self._spent + self._dearest > self._budget:
-            raise BudgetExceeded(self._budget, self._spent, line)
+        if self._budget is not None and self.spent + self._dearest > self._budget:
+            raise BudgetExceeded(self._budget, self.spent, line)

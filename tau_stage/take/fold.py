@@ -10,7 +10,7 @@ from tau_stage.cost import Cost, price
 from tau_stage.errors import TakeError
 from tau_stage.scene.names import slug
 from tau_stage.take import records as record
-from tau_stage.take.model import Costs, Hearing, Performed, Playing, Staged, Take
+from tau_stage.take.model import Called, Costs, Hearing, Performed, Playing, Sounded, Staged, Take
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,15 @@ def fold(journal: Sequence[record.Record]) -> Take:
     end = next((fact for fact in reversed(journal) if isinstance(fact, record.TakeEnded)), None)
     billed = bills(journal)
     lines = _lines(journal, billed)
-    samples = max((line.offset_samples + line.samples for line in lines), default=0)
+    sounds = _sounds(journal, max((line.offset_samples + line.samples for line in lines), default=0))
+    ends = [*(line.offset_samples + line.samples for line in lines), *(s.offset_samples + s.samples for s in sounds)]
+    samples = max(ends, default=0)
     whole = _sum(bill.cost for bill in billed)
     return Take(
         tau_stage=began.tau_stage,
-        scene=Staged(title=began.title, slug=began.slug, path=began.path, sha256=began.sha256),
+        scene=Staged(title=began.title, slug=began.slug, path=began.path, sha256=began.sha256, variant=began.variant),
         started=began.started,
-        provider=", ".join(dict.fromkeys(role.endpoint for role in began.roles)),
+        provider=", ".join(dict.fromkeys(role.endpoint for role in began.roles if not role.human)),
         spent=began.spent,
         ended=end.ended if end else "interrupted",
         problem=end.problem if end else "the journal has no end",
@@ -49,6 +51,7 @@ def fold(journal: Sequence[record.Record]) -> Take:
         samples=samples,
         players=tuple(_player(role, journal, lines, billed) for role in began.roles),
         lines=lines,
+        sounds=sounds,
         usage=whole.tokens,
         cost=_costs(whole),
         warnings=tuple(_warnings(journal)),
@@ -63,41 +66,84 @@ def bills(journal: Sequence[record.Record]) -> tuple[Bill, ...]:
         Bill(
             fact.player,
             fact.line,
-            price(fact.usage, roles[fact.player].model, roles[fact.player].prices),
+            price(fact.usage, _model(fact, roles[fact.player]), roles[fact.player].prices),
         )
         for fact in journal
-        if isinstance(fact, record.LineSpoken | record.LineAgain)
+        if isinstance(fact, record.LineSpoken | record.LineAgain | record.ToolTurn | record.Transcribed)
+        and not (isinstance(fact, record.LineSpoken) and fact.human)
     )
 
 
+def _model(fact: record.Record, role: record.Role) -> str:
+    return fact.model if isinstance(fact, record.Transcribed) else role.model
+
+
 def _lines(journal: Sequence[record.Record], billed: Iterable[Bill]) -> tuple[Performed, ...]:
-    heard = {(fact.line, fact.hearer): fact for fact in journal if isinstance(fact, record.LineHeard)}
-    lines: list[Performed] = []
-    at = 0
+    heard = _heard(journal)
+    called: dict[str, list[Called]] = {}
     for fact in journal:
-        if isinstance(fact, record.LineSpoken):
-            cost = _sum(bill.cost for bill in billed if bill.line == fact.line)
-            hearers = tuple(_hearing(name, heard.get((fact.line, name))) for name in fact.hearers)
-            lines.append(_line(fact, at, hearers, cost))
-            at += fact.samples + fact.pause_samples
-    return tuple(lines)
+        if isinstance(fact, record.ToolCalled):
+            given = fact.model_dump(include={"tool", "arguments", "output", "failed", "at_s", "took_s"})
+            called.setdefault(fact.line, []).append(Called(**given))
+    costs: dict[str, list[Cost]] = {}
+    for bill in billed:
+        costs.setdefault(bill.line, []).append(bill.cost)
+    return tuple(
+        _line(
+            fact,
+            tuple(_hearing(name, heard.get((fact.line, name))) for name in fact.hearers),
+            tuple(called.get(fact.line, ())),
+            _sum(costs.get(fact.line, ())),
+        )
+        for fact in journal
+        if isinstance(fact, record.LineSpoken)
+    )
 
 
-def _line(fact: record.LineSpoken, at: int, hearers: tuple[Hearing, ...], cost: Cost) -> Performed:
+def _heard(journal: Sequence[record.Record]) -> dict[tuple[str, str], record.LineHeard]:
+    return {(fact.line, fact.hearer): fact for fact in journal if isinstance(fact, record.LineHeard)}
+
+
+def _sounds(journal: Sequence[record.Record], end: int) -> tuple[Sounded, ...]:
+    heard = _heard(journal)
+    ends = {fact.sound: fact.at_samples for fact in journal if isinstance(fact, record.BedEnded)}
+    return tuple(
+        Sounded(
+            id=fact.sound,
+            kind=fact.kind,
+            source=fact.source,
+            stem=f"stems/{fact.stem}.wav",
+            gain_db=fact.gain_db,
+            offset_s=fact.offset_samples / RATE,
+            offset_samples=fact.offset_samples,
+            samples=ends.get(fact.sound, end) - fact.offset_samples if fact.kind == "bed" else fact.samples,
+            sha256=fact.sha256,
+            hearers=tuple(_hearing(name, heard.get((fact.sound, name))) for name in fact.hearers),
+        )
+        for fact in journal
+        if isinstance(fact, record.SoundPlayed)
+    )
+
+
+def _line(fact: record.LineSpoken, hearers: tuple[Hearing, ...], calls: tuple[Called, ...], cost: Cost) -> Performed:
     return Performed(
         id=fact.line,
         number=fact.number,
         player=fact.player,
         asked=fact.asked,
         direction=fact.direction,
+        scripted=fact.scripted,
+        human=fact.human,
         said=fact.said,
-        offset_s=at / fact.rate,
-        offset_samples=at,
+        offset_s=fact.offset_samples / fact.rate,
+        offset_samples=fact.offset_samples,
         duration_s=fact.samples / fact.rate,
         samples=fact.samples,
         first_audio_s=fact.first_audio_s,
+        first_words_s=fact.first_words_s,
         took_s=fact.took_s,
         hearers=hearers,
+        calls=calls,
         usage=cost.tokens,
         cost=_costs(cost),
         file=fact.file,
@@ -124,10 +170,11 @@ def _player(
     cost = _sum(bill.cost for bill in billed if bill.player == role.name)
     return Playing(
         name=role.name,
+        human=role.human,
         voice=role.voice,
         model=role.model,
         endpoint=role.endpoint,
-        sessions=tuple(fact.session for fact in openings),
+        sessions=tuple(fact.session for fact in openings if fact.session),
         opened_s=openings[0].took_s if openings else None,
         opening_attempts=sum(fact.attempts for fact in openings),
         status="lost" if lost else "played" if openings else "never opened",
@@ -150,7 +197,11 @@ def _warnings(journal: Sequence[record.Record]) -> Iterable[str]:
                 yield f"{fact.problem}; waited {fact.wait_s:.1f} s"
             case record.LineAgain():
                 yield f"line {fact.line}, player {fact.player}: {fact.problem}; asked again after {fact.wait_s:.1f} s"
-            case record.LineSpoken() if fact.status != "completed":
+            case record.LineLost():
+                yield f"{fact.problem}; the scene went on without the line"
+            case record.ToolCalled() if fact.failed:
+                yield f"line {fact.line}, player {fact.player}: tool {fact.tool} failed: {fact.output}"
+            case record.LineSpoken() if fact.status != "completed" and fact.reason not in ("cut_in", "turn_detected"):
                 yield f"line {fact.line}, player {fact.player}: the response is {fact.status} ({fact.reason})"
             case _:
                 pass

@@ -37,6 +37,32 @@ class Hearing(Part):
     sha256: str | None = Field(description="Hash of the samples that were heard.")
 
 
+class Called(Part):
+    """One call of a tool."""
+
+    tool: str
+    arguments: str = Field(description="JSON, as the model wrote it.")
+    output: str = Field(description="What the model was told.")
+    failed: bool
+    at_s: float = Field(description="Seconds since curtain up when its result was there.")
+    took_s: float = Field(description="Seconds the tool took.")
+
+
+class Sounded(Part):
+    """One effect, or one bed."""
+
+    id: str
+    kind: Literal["sfx", "bed"]
+    source: str = Field(description="The sound file, as the scene names it.")
+    stem: str = Field(description="Relative to the take's folder.")
+    gain_db: float
+    offset_s: float
+    offset_samples: int
+    samples: int = Field(description="How long it is heard.")
+    sha256: str = Field(description="Hash of its samples, once, at 24 kHz and its gain.")
+    hearers: tuple[Hearing, ...]
+
+
 class Performed(Part):
     """One line as it was performed."""
 
@@ -45,14 +71,18 @@ class Performed(Part):
     player: str
     asked: str = Field(description="The words of the scene.")
     direction: str
+    scripted: bool = Field(description="Whether its words stood in the scene.")
+    human: bool = Field(description="Whether a person said it.")
     said: str = Field(description="The words that were spoken, as the provider transcribes them.")
     offset_s: float = Field(description="Where it begins in the stems, in seconds.")
     offset_samples: int
     duration_s: float
     samples: int
     first_audio_s: float | None = Field(description="Seconds from the request to the first sound.")
+    first_words_s: float | None = Field(description="Seconds from the request to the first words.")
     took_s: float = Field(description="Seconds from the request to the end of the response.")
     hearers: tuple[Hearing, ...]
+    calls: tuple[Called, ...]
     usage: Usage
     cost: Costs
     file: str | None = Field(description="Relative to the take's folder.")
@@ -67,6 +97,7 @@ class Playing(Part):
     """One player of the take."""
 
     name: str
+    human: str | None = Field(description="mic, tty or a sound file, where a person plays.")
     voice: str
     model: str
     endpoint: str
@@ -88,6 +119,7 @@ class Staged(Part):
     slug: str
     path: str
     sha256: str = Field(description="Hash of the scene file's bytes.")
+    variant: str = Field(description="Which variant of its matrix, or empty.")
 
 
 class Take(Part):
@@ -106,6 +138,7 @@ class Take(Part):
     samples: int
     players: tuple[Playing, ...]
     lines: tuple[Performed, ...]
+    sounds: tuple[Sounded, ...]
     usage: Usage
     cost: Costs
     warnings: tuple[str, ...]

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tau_stage.protocol.usage import Usage
 
-Ending = Literal["complete", "failed", "budget", "interrupted"]
+Ending = Literal["complete", "failed", "budget", "limit", "interrupted"]
 
 
 class Fact(BaseModel):
@@ -31,6 +31,7 @@ class Role(BaseModel):
     model: str
     endpoint: str
     prices: str
+    human: str | None = None
 
 
 class TakeBegan(Fact):
@@ -44,6 +45,7 @@ class TakeBegan(Fact):
     slug: str
     path: str
     sha256: str
+    variant: str = ""
     spent: bool
     roles: tuple[Role, ...]
 
@@ -67,12 +69,28 @@ class PlayerOpened(Fact):
     took_s: float
 
 
-class PromptGiven(Fact):
-    """The prompter has whispered."""
+class ItemGiven(Fact):
+    """An item was put into a player's conversation: the prompter's whisper, or what somebody is taken to have said."""
 
-    type: Literal["prompt_given"] = "prompt_given"
+    type: Literal["item_given"] = "item_given"
     player: str
+    role: Literal["system", "user", "assistant"]
     words: str
+
+
+class StepSkipped(Fact):
+    """A step was left out, as what it depends on has not happened."""
+
+    type: Literal["step_skipped"] = "step_skipped"
+    source_line: int
+
+
+class CueStarted(Fact):
+    """Something happened that a cue waited for."""
+
+    type: Literal["cue_started"] = "cue_started"
+    cue: str
+    source_line: int
 
 
 class LineBegan(Fact):
@@ -95,6 +113,71 @@ class LineAgain(Fact):
     usage: Usage
 
 
+class ToolCalled(Fact):
+    """A model called a tool, and was told what came of it."""
+
+    type: Literal["tool_called"] = "tool_called"
+    player: str
+    line: str
+    tool: str
+    arguments: str
+    output: str
+    failed: bool
+    took_s: float
+
+
+class ToolTurn(Fact):
+    """A response called tools; what else it held belongs to the line."""
+
+    type: Literal["tool_turn"] = "tool_turn"
+    line: str
+    player: str
+    response: str
+    usage: Usage
+
+
+class Transcribed(Fact):
+    """What a person said was written down by the provider; that is billed apart."""
+
+    type: Literal["transcribed"] = "transcribed"
+    line: str
+    player: str
+    model: str
+    usage: Usage
+
+
+class LineLost(Fact):
+    """A line could not be had, and the scene goes on without it."""
+
+    type: Literal["line_lost"] = "line_lost"
+    line: str
+    player: str
+    problem: str
+
+
+class SoundPlayed(Fact):
+    """An effect or a bed was laid; ``samples`` is its length, once."""
+
+    type: Literal["sound_played"] = "sound_played"
+    sound: str
+    kind: Literal["sfx", "bed"]
+    source: str
+    stem: str
+    gain_db: float
+    offset_samples: int
+    samples: int
+    sha256: str
+    hearers: tuple[str, ...]
+
+
+class BedEnded(Fact):
+    """A bed has ended."""
+
+    type: Literal["bed_ended"] = "bed_ended"
+    sound: str
+    at_samples: int
+
+
 class LineSpoken(Fact):
     """A line is spoken and its sound is on the disk."""
 
@@ -111,8 +194,11 @@ class LineSpoken(Fact):
     sha256: str
     samples: int
     rate: int
-    pause_samples: int
+    offset_samples: int
+    scripted: bool = True
+    human: bool = False
     first_audio_s: float | None
+    first_words_s: float | None = None
     took_s: float
     hearers: tuple[str, ...]
     response: str
@@ -161,7 +247,15 @@ Record = Annotated[
     TakeBegan
     | OpeningRefused
     | PlayerOpened
-    | PromptGiven
+    | ItemGiven
+    | StepSkipped
+    | CueStarted
+    | ToolCalled
+    | ToolTurn
+    | Transcribed
+    | LineLost
+    | SoundPlayed
+    | BedEnded
     | LineBegan
     | LineAgain
     | LineSpoken

@@ -1,57 +1,110 @@
-"""Stems: one WAV per player, all of the same length, silence where others speak."""
+"""Stems: one WAV per player and per sound, all of the same length, silence where nothing of theirs is heard."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
+from tau_stage.audio.level import faded
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.wav import WavWriter
-from tau_stage.scene.names import slug
 from tau_stage.take.folder import guarded
 from tau_stage.take.journal import FULL_DISK
 
-ONE_SECOND = Pcm.silence(RATE)
+FADE = RATE // 10
+"""Samples over which a bed comes and goes."""
+
+
+@dataclass(slots=True)
+class Bed:
+    """A sound that is repeated until it ends.
+
+    Attributes:
+        audio: Once.
+        played: Samples so far.
+    """
+
+    audio: Pcm
+    played: int = 0
+
+    def next(self, samples: int) -> Pcm:
+        """The next samples; it comes in softly."""
+        at = self.played % len(self.audio)
+        piece = self.audio[at : at + samples]
+        if self.played < FADE:
+            piece = faded(piece, self.played / FADE, (self.played + len(piece)) / FADE)
+        self.played += len(piece)
+        return piece
 
 
 class Stems:
-    """Writes all stems side by side; after every line they are equally long, and valid files at every moment.
+    """Writes all stems side by side, valid files at every moment.
 
     Args:
         folder: Where they go; must exist.
-        players: Their names.
+        names: Of the files, without ending.
+
+    Attributes:
+        length: Samples that all stems have reached.
 
     Raises:
         TakeError: They cannot be written.
     """
 
-    def __init__(self, folder: Path, players: Iterable[str]) -> None:
+    def __init__(self, folder: Path, names: Iterable[str]) -> None:
+        self.length = 0
         self._folder = folder
+        self._beds: dict[str, Bed] = {}
         with guarded(folder, FULL_DISK):
-            self._writers = {name: WavWriter(folder / f"{slug(name)}.wav") for name in players}
+            self._writers = {name: WavWriter(folder / f"{name}.wav") for name in names}
 
-    def line(self, player: str, audio: Pcm, *, gap: int) -> None:
-        """Put a line on its player's stem, after ``gap`` samples of silence on all of them.
+    def put(self, name: str, audio: Pcm, at: int) -> None:
+        """Put a sound on a stem from a sample on; what is there already is kept under it.
 
         Raises:
             TakeError: The disk is full or gone.
         """
         with guarded(self._folder, FULL_DISK):
-            for name, writer in self._writers.items():
-                _silence(writer, gap)
-                if name == player:
-                    writer.append(audio)
-                else:
-                    _silence(writer, len(audio))
+            self._fill(name, at)
+            self._writers[name].overlay(at, audio)
+
+    def reach(self, samples: int) -> None:
+        """Make all stems so long, at least: beds go on, the others are silent.
+
+        Raises:
+            TakeError: The disk is full or gone.
+        """
+        self.length = max(self.length, samples)
+        with guarded(self._folder, FULL_DISK):
+            for name in self._writers:
+                self._fill(name, self.length)
+
+    def begin_bed(self, name: str, audio: Pcm, at: int) -> None:
+        """Lay a bed from a sample on."""
+        with guarded(self._folder, FULL_DISK):
+            self._fill(name, at)
+        self._beds[name] = Bed(audio)
+
+    def end_bed(self, name: str) -> None:
+        """Let a bed end, softly, where its stem has come to."""
+        bed = self._beds.pop(name, None)
+        if bed:
+            with guarded(self._folder, FULL_DISK):
+                self._writers[name].fade_out(min(FADE, bed.played))
 
     def close(self) -> None:
-        """Bring all stems to the disk."""
+        """Make all equally long, and bring them to the disk."""
+        self.reach(max((writer.samples for writer in self._writers.values()), default=0))
+        for name in list(self._beds):
+            self.end_bed(name)
         with guarded(self._folder, FULL_DISK):
             for writer in self._writers.values():
                 writer.close()
 
-
-def _silence(writer: WavWriter, samples: int) -> None:
-    while samples > 0:
-        writer.append(ONE_SECOND[:samples])
-        samples -= len(ONE_SECOND)
+    def _fill(self, name: str, to: int) -> None:
+        writer, bed = self._writers[name], self._beds.get(name)
+        while bed and (missing := to - writer.samples) > 0:
+            writer.append(bed.next(missing))
+        if (missing := to - writer.samples) > 0:
+            writer.silence(missing)

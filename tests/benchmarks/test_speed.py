@@ -15,8 +15,8 @@ from tau_stage.audio.pcm import Pcm
 from tau_stage.protocol import server_events as told
 from tau_stage.protocol.conversation import Conversation, Ended
 from tau_stage.scene.load import parse_scene
-from tau_stage.scene.plan import make_plan
-from tau_stage.stage.hearing import clip_of
+from tau_stage.scene.planning import make_plan
+from tau_stage.stage.hearing import Clip, Form
 
 Benchmark = Callable[..., Any]
 DELTA = Pcm.silence(2400).base64.decode()
@@ -49,8 +49,8 @@ def test_building_what_hearers_are_sent(benchmark: Benchmark, hearers: int) -> N
     audio = Pcm.silence(240_000)
 
     def build() -> list[bytes]:
-        clip = clip_of("ann-1", 1, audio, "words")
-        return [frame for _ in range(hearers) for frame, _ in clip.frames]
+        clip = Clip("ann-1", "1", "ann", audio, "words")
+        return [frame for _ in range(hearers) for frame, _ in clip.frames(Form())]
 
     assert len(benchmark(build)) == hearers
 

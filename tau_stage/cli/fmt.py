@@ -1,0 +1,38 @@
+"""``tau-stage fmt``: a scene in the other notation."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class Notation(StrEnum):
+    """How a scene's lines may be written."""
+
+    lines = "lines"
+    script = "script"
+
+
+def fmt(
+    scenes: Annotated[list[str], typer.Argument(metavar="SCENE...", help="Scene files.", show_default=False)],
+    notation: Annotated[
+        Notation, typer.Option("--as", help="'lines:' in YAML, or 'script:' as plays are written.", show_default=False)
+    ],
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit with 1 if something would.")] = False,
+) -> None:
+    """Write the lines of scene files as a list or as a script; comments and everything else stay."""
+    from tau_stage.cli.rewriting import changes, rewrite
+    from tau_stage.scene.rewrite import as_lines, as_script
+
+    write = as_script if notation is Notation.script else as_lines
+    changed = False
+    for path, old, new in changes(scenes, lambda document, scene: write(document, tuple(scene.players))):
+        if old == new:
+            print(f"unchanged {path}")
+            continue
+        changed = True
+        if not check:
+            rewrite(path, new)
+        print(f"{'would change' if check else 'changed'} {path}: to {notation.value}")
+    if check and changed:
+        raise typer.Exit(1)

@@ -1,0 +1,34 @@
+"""``tau-stage plan``: what a scene is likely to take, before anything is spent."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+
+def plan(
+    scene: Annotated[str, typer.Argument(metavar="SCENE", help="A scene file.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the forecast as JSON.")] = False,
+    var: Annotated[list[str] | None, typer.Option(help="A variable, like city=Oslo.")] = None,
+    only: Annotated[str | None, typer.Option(help="One variant of the scene's matrix, by name.")] = None,
+) -> None:
+    """Estimate a scene's time and cost: who opens when, what is spoken, what listening costs, what would save."""
+    from tau_stage.cli.loading import load_plans
+    from tau_stage.cost.forecast import forecast
+    from tau_stage.report.forecast import as_data
+    from tau_stage.report.plan import plain, tables
+
+    for number, found in enumerate(load_plans([scene], variables=var or (), only=only)):
+        told = forecast(found)
+        if as_json:
+            import json
+
+            print(json.dumps(as_data(told), indent=2, ensure_ascii=False))
+        elif sys.stdout.isatty():
+            from rich.console import Console
+
+            Console().print(tables(told))
+        else:
+            print(("\n" if number else "") + plain(told))

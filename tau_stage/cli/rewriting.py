@@ -1,0 +1,66 @@
+"""Scene files that are rewritten in place: only sound ones, only where something changes, and never halfway."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tau_stage.errors import SceneError
+from tau_stage.scene.load import load_scene
+from tau_stage.scene.model import Scene
+from tau_stage.scene.source import read_source
+from tau_stage.scene.text import Document, read_yaml
+from tau_stage.take.folder import guarded
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+Change = tuple[str, str, str]
+"""What a file is called, what it holds, and what it is to hold."""
+
+
+def changes(paths: Sequence[str], change: Callable[[Document, Scene], str]) -> list[Change]:
+    """What scene files are to hold; nothing is written yet.
+
+    Args:
+        paths: As the user named them.
+        change: Makes the new text of a scene from its document and the scene it is.
+
+    Raises:
+        SceneError: At least one is no sound scene; the errors of all are in it.
+    """
+    made: list[Change] = []
+    errors: list[SceneError] = []
+    for path in paths:
+        try:
+            scene = load_scene(path)
+            document = read_yaml(read_source(path))
+            made.append((path, document.source.text, change(document, scene)))
+        except SceneError as error:
+            errors += [error, *error.also]
+    if errors:
+        raise replace(errors[0], also=tuple(errors[1:]))
+    return made
+
+
+def rewrite(path: str, text: str) -> None:
+    """Replace a scene file's text: beside it first, then renamed; its mode stays, and so does a byte order mark.
+
+    Raises:
+        TakeError: It cannot be written; then it is as it was.
+    """
+    file = Path(path).resolve()
+    with guarded(file, "make room, or make it a file that you may write"):
+        mark = _BYTE_ORDER_MARK if file.read_bytes().startswith(_BYTE_ORDER_MARK) else b""
+        number, name = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".part", dir=file.parent)
+        try:
+            with os.fdopen(number, "wb") as draft:
+                draft.write(mark + text.encode("utf-8"))
+            shutil.copymode(file, name)
+            Path(name).replace(file)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise

@@ -1,0 +1,43 @@
+"""``tau-stage tag``: every line gets its id in the file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from tau_stage.scene.model import Scene
+    from tau_stage.scene.text import Document
+
+
+def tag(
+    scenes: Annotated[list[str], typer.Argument(metavar="SCENE...", help="Scene files.", show_default=False)],
+) -> None:
+    """Write each line's id into scene files, so that it keeps it when others come and go; nothing else changes."""
+    from tau_stage.cli.rewriting import changes, rewrite
+
+    ids: list[int] = []
+
+    def change(document: Document, scene: Scene) -> str:
+        text, number = _tagged(document, scene)
+        ids.append(number)
+        return text
+
+    for (path, _, text), number in zip(changes(scenes, change), ids, strict=True):
+        if number:
+            rewrite(path, text)
+        print(f"tagged {path}: {number} id{'' if number == 1 else 's'}" if number else f"unchanged {path}")
+
+
+def _tagged(document: Document, scene: Scene) -> tuple[str, int]:
+    """A scene's text with its ids, and how many are new."""
+    from tau_stage.scene.check_steps import written_lines
+    from tau_stage.scene.tagging import tagged
+
+    if "script" in document.data:
+        place = document.place(("script",), key=True)
+        hint = "write it as lines first: tau-stage fmt --as lines"
+        raise document.source.error(place, "the speeches of a script have no ids", hint)
+    lines = [(line.path, made) for made, line in written_lines(scene) if line.id is None]
+    return tagged(document, lines), len(lines)

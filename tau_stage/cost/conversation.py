@@ -1,0 +1,184 @@
+"""One player's conversation as sums: what it holds, what each response reads again, and what that uses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tau_stage.cost.speech import text_tokens
+from tau_stage.protocol.usage import Usage
+from tau_stage.scene.model import ToolDefinition
+
+USER_PER_S = 10
+ASSISTANT_PER_S = 20
+"""Tokens of a second of sound: the user's, and the model's own (OpenAI, "Managing costs")."""
+
+NO_PARAMETERS = {"type": "object", "properties": {}}
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How a player hears the others.
+
+    Attributes:
+        as_text: The words instead of the sound.
+        labelled: Whether it is told who speaks.
+        deaf: Whether it hears nobody.
+    """
+
+    as_text: bool = False
+    labelled: bool = False
+    deaf: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """What others hear of a line or an effect, in tokens.
+
+    Attributes:
+        audio: Its sound; 0 where there is none: then its words are heard.
+        words: Its words.
+        labelled: Its words with the speaker's name.
+        label: The speaker's name before the sound.
+    """
+
+    audio: int
+    words: int = 0
+    labelled: int = 0
+    label: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One response, in tokens.
+
+    Attributes:
+        prompt: What the player is told for it.
+        text_out: The words it says or writes.
+        audio_out: The sound it makes.
+        kept_s: Seconds of that sound which stay in the conversation.
+        apart: Whether it is not remembered: its prompt stands in instructions of its own, so that nothing is cached.
+        tools: The tools it is given instead of the session's, or None.
+    """
+
+    prompt: int
+    text_out: int
+    audio_out: int
+    kept_s: float
+    apart: bool = False
+    tools: int | None = None
+
+
+@dataclass(slots=True)
+class Conversation:
+    """What one model's session holds and uses. Everything is a sum: a response costs the same however long it is.
+
+    Args:
+        instructions: Tokens of the instructions.
+        tools: Tokens of the tools.
+        ways: How the player hears.
+        caches: Whether the unchanged beginning of what was read before comes from the cache.
+
+    Attributes:
+        most: Most tokens it held when a response ended.
+
+    >>> ann = Conversation(instructions=10)
+    >>> ann.answer(Answer(prompt=5, text_out=4, audio_out=20, kept_s=1.0))
+    >>> ann.hear(Clip(audio=30))
+    >>> ann.answer(Answer(prompt=5, text_out=4, audio_out=20, kept_s=1.0))
+    >>> ann.usage.text_in, ann.usage.audio_in, ann.usage.cached_text_in, ann.usage.audio_out, ann.most
+    (20, 50, 15, 40, 90)
+    """
+
+    instructions: int
+    tools: int = 0
+    ways: Ways = field(default_factory=Ways)
+    caches: bool = True
+    most: int = 0
+    _text: int = 0
+    _audio: int = 0
+    _read_text: int = 0
+    _read_audio: int = 0
+    _read_tools: int | None = -1
+    _fresh: list[int] = field(default_factory=lambda: [0, 0])
+    _cached: list[int] = field(default_factory=lambda: [0, 0])
+    _out: list[int] = field(default_factory=lambda: [0, 0])
+
+    def told(self, text: int = 0, audio: int = 0) -> None:
+        """An item is put into it."""
+        self._text += text
+        self._audio += audio
+
+    def hear(self, clip: Clip) -> None:
+        """Somebody else is heard, in this player's way."""
+        ways = self.ways
+        if ways.deaf:
+            return
+        if ways.as_text or not clip.audio:
+            self._text += clip.labelled if ways.labelled else clip.words
+            return
+        self._audio += clip.audio
+        if ways.labelled:
+            self._text += clip.label
+
+    def answer(self, answer: Answer) -> None:
+        """A response reads everything again, and what it says stays."""
+        if not answer.apart:
+            self._text += answer.prompt
+        first = self.instructions + (self.tools if answer.tools is None else answer.tools)
+        cached_text, cached_audio = self._begun(answer, first)
+        text = first + self._text + (answer.prompt if answer.apart else 0)
+        _count(self._fresh, text - cached_text, self._audio - cached_audio)
+        _count(self._cached, cached_text, cached_audio)
+        _count(self._out, answer.text_out, answer.audio_out)
+        if answer.apart:
+            self.most = max(self.most, text + self._audio + (answer.audio_out or answer.text_out))
+            return
+        self._read_text, self._read_audio, self._read_tools = self._text, self._audio, answer.tools
+        if answer.audio_out:
+            self._audio += math.ceil(answer.kept_s * ASSISTANT_PER_S)
+        else:
+            self._text += answer.text_out
+        self.most = max(self.most, first + self._text + self._audio)
+
+    def _begun(self, answer: Answer, first: int) -> tuple[int, int]:
+        """Text and audio that the response before it has read, and that are unchanged."""
+        if not self.caches or answer.apart or self._read_tools != answer.tools:
+            return 0, 0
+        return first + self._read_text, self._read_audio
+
+    @property
+    def usage(self) -> Usage:
+        """All it used."""
+        return Usage(
+            text_in=self._fresh[0],
+            audio_in=self._fresh[1],
+            cached_text_in=self._cached[0],
+            cached_audio_in=self._cached[1],
+            text_out=self._out[0],
+            audio_out=self._out[1],
+        )
+
+
+def _count(sums: list[int], text: int, audio: int) -> None:
+    sums[0] += text
+    sums[1] += audio
+
+
+def tools_tokens(known: Mapping[str, ToolDefinition], names: Sequence[str]) -> int:
+    """Tokens of the tools a player is told of.
+
+    >>> tools_tokens({}, ())
+    0
+    """
+    told = [
+        {
+            "type": "function",
+            "name": name,
+            "description": known[name].description,
+            "parameters": known[name].parameters or NO_PARAMETERS,
+        }
+        for name in names
+    ]
+    return text_tokens(str(told)) if told else 0

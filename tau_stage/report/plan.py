@@ -1,0 +1,156 @@
+"""A forecast as tables: in which order sessions open, what is spoken, what it is likely to cost, what would save."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tau_stage.cost import KINDS, Cost
+from tau_stage.cost.figures import Estimate, Forecast, LineForecast, PlayerForecast, Savings
+from tau_stage.report.terminal import UNKNOWN, dollars
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+Row = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One table.
+
+    Attributes:
+        title: What it shows.
+        columns: Their names.
+        rows: As long as ``columns`` each.
+        left: Places of the columns that hold words.
+        has_total: Whether the last row sums up the others.
+    """
+
+    title: str
+    columns: Row
+    rows: tuple[Row, ...]
+    left: frozenset[int]
+    has_total: bool = False
+
+
+def sections(told: Forecast) -> Iterator[Section]:
+    """The tables of a forecast, in the order they are read.
+
+    Args:
+        told: From ``forecast``.
+    """
+    openings = tuple((opening.player, f"{opening.at_s:.1f} s") for opening in told.openings)
+    yield Section("sessions open, at the earliest", ("player", "from"), openings, frozenset({0}))
+    spoken = ("line", "id", "player", "at", "seconds", "heard by")
+    yield Section("lines", spoken, tuple(map(_line, told.lines)), frozenset({1, 2, 5}))
+    columns = ("player", "lines", "seconds", "tokens", "context / window")
+    yield Section("players", columns, (*map(_player, told.players), _total(told)), frozenset({0}), has_total=True)
+    sums = ("player", "spoke", "listened", "cached", "total", "low..high")
+    paid = tuple((player.name, *_money(player.cost)) for player in told.players if player.model)
+    yield Section("dollars", sums, (*paid, ("estimate", *_money(told.cost))), frozenset({0}), has_total=True)
+    saved = [(player.name, player.savings) for player in told.players if player.model]
+    rows = tuple((name, *_saved(savings)) for name, savings in [*saved, ("estimate", told.savings)])
+    yield Section("what would be saved", ("player", "hears_as: text", "hears: nobody"), rows, frozenset({0}), True)
+
+
+def _line(line: LineForecast) -> Row:
+    hearers = ", ".join(line.hearers) or "nobody"
+    return (str(line.number), line.id, line.player, f"{line.at_s:.1f}", f"{line.seconds.likely:.1f}", hearers)
+
+
+def _player(player: PlayerForecast) -> Row:
+    spoken = (str(player.lines), f"{player.seconds.likely:.1f}")
+    if not player.model:
+        return (f"{player.name} (human)", *spoken, "-", "-")
+    window = f"{player.window.tokens:,}" if player.window else UNKNOWN
+    return (player.name, *spoken, f"{tokens(player.cost.likely):,}", f"{player.context.likely:,} / {window}")
+
+
+def _total(told: Forecast) -> Row:
+    spoken = sum(player.seconds.likely for player in told.players)
+    return ("estimate", str(len(told.lines)), f"{spoken:.1f}", f"{tokens(told.cost.likely):,}", "")
+
+
+def _money(cost: Estimate[Cost]) -> Row:
+    likely = cost.likely
+    amounts = (likely.spoken, likely.listened, likely.cached, likely.total)
+    span = f"{dollars(cost.low.total)}..{dollars(cost.high.total)}"
+    return (*map(dollars, amounts), UNKNOWN if likely.total is None else span)
+
+
+def _saved(savings: Savings) -> Row:
+    return (dollars(savings.as_text), dollars(savings.hearing_nobody))
+
+
+def tokens(cost: Cost) -> int:
+    """All tokens, fresh, cached and spoken."""
+    return sum(getattr(cost.tokens, kind) for kind in KINDS)
+
+
+def head(told: Forecast) -> str:
+    """The first line: what it is, and how long it takes."""
+    low, likely, high = told.seconds.low, told.seconds.likely, told.seconds.high
+    return f"{told.title} ({told.path}): about {likely:.0f} s ({low:.0f}..{high:.0f}), an estimate"
+
+
+def notes(told: Forecast) -> Iterator[str]:
+    """What stands under the tables: warnings, and what the figures leave out."""
+    for warning in told.warnings:
+        yield f"warning: {warning}"
+    if told.cost.likely.total is None:
+        yield "price unknown: a model is not in the price list, and what it costs is not in the total"
+    yield ("The dollars are an estimate, without calls of tools. low..high: brisk and cached, to slow and uncached.")
+
+
+def plain(told: Forecast) -> str:
+    """The tables without colours, for pipes and logs.
+
+    Args:
+        told: From ``forecast``.
+    """
+    text = [head(told)]
+    for section in sections(told):
+        table = [section.columns, *section.rows]
+        widths = [max(len(row[column]) for row in table) for column in range(len(section.columns))]
+        text += ["", section.title, *(_aligned(row, widths, section.left) for row in table)]
+    return "\n".join([*text, "", *notes(told)])
+
+
+def _aligned(row: Row, widths: Sequence[int], left: frozenset[int]) -> str:
+    cells = [
+        cell.ljust(width) if column in left else cell.rjust(width)
+        for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    return "  ".join(cells).rstrip()
+
+
+def tables(told: Forecast) -> RenderableType:
+    """The tables for a terminal that shows colours.
+
+    Args:
+        told: From ``forecast``.
+    """
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn: list[RenderableType] = [Text(head(told), style="bold")]
+    for section in sections(told):
+        grid = Table(
+            box=box.SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+            pad_edge=False,
+        )
+        for column, name in enumerate(section.columns):
+            grid.add_column(name, justify="left" if column in section.left else "right")
+        for number, row in enumerate(section.rows, 1):
+            is_total = section.has_total and number == len(section.rows)
+            if is_total:
+                grid.add_section()
+            grid.add_row(*(Text(cell, style="bold" if is_total else "") for cell in row))
+        drawn += [Text(f"\n{section.title}", style="bold"), grid]
+    drawn += [Text(note, style="yellow" if note.startswith("warning") else "dim") for note in notes(told)]
+    return Group(*drawn)

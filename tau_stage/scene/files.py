@@ -1,0 +1,19 @@
+"""Files that a scene names: they are looked for beside it."""
+
+from pathlib import Path
+
+BESIDE = "it is looked for beside the scene"
+"""A hint about a file that is not there."""
+
+
+def beside(scene: str, name: str) -> Path:
+    """Where a file lies that a scene names.
+
+    Args:
+        scene: The scene file, as the user named it.
+        name: As the scene has it: relative to the scene, or absolute.
+
+    >>> beside("scenes/tavern.yaml", "sounds/door.wav").as_posix()
+    'scenes/sounds/door.wav'
+    """
+    return Path(scene).parent / name

@@ -1,0 +1,41 @@
+"""What all parts of a scene file share."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import GenerateJsonSchema, SkipJsonSchema
+
+from tau_stage.scene.fields import Text
+
+IGNORED: dict[str, Any] = {"patternProperties": {"^x-": {"description": "Ignored: yours to use."}}}
+
+
+class Untitled(GenerateJsonSchema):
+    """Without the titles that only repeat the keys, and the nulls nobody writes."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - pydantic's signature
+        """No."""
+        return False
+
+    def nullable_schema(self, schema: Any) -> dict[str, Any]:
+        """The same without null."""
+        return self.generate_inner(schema["schema"])
+
+
+class Part(BaseModel):
+    """One mapping of a scene file. Fields that YAML cannot set are excluded from the language."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, json_schema_extra=IGNORED)
+
+    @classmethod
+    def options(cls) -> tuple[str, ...]:
+        """The keys an author may write."""
+        return tuple(field.alias or name for name, field in cls.model_fields.items() if not field.exclude)
+
+
+class Placed(Part):
+    """A part that knows where it stands."""
+
+    note: Text | None = Field(None, description="For whoever reads the scene; nobody hears it.")
+    path: SkipJsonSchema[tuple[str | int, ...]] = Field((), exclude=True, description="Where it stands in the scene.")
+    source_line: SkipJsonSchema[int] = Field(0, exclude=True, description="Line in the scene file, from 1.")

@@ -1,0 +1,306 @@
+"""From a scene to its plan: every default is resolved here, and nowhere else."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import PurePath
+
+from tau_stage.scene.conditions import Condition
+from tau_stage.scene.model import Player, Scene
+from tau_stage.scene.names import slug
+from tau_stage.scene.plan import (
+    CuePlan,
+    Cut,
+    ImprovisePlan,
+    ItemPlan,
+    LinePlan,
+    ListenPlan,
+    PausePlan,
+    Plan,
+    PlayerPlan,
+    SoundPlan,
+    Step,
+    TogetherPlan,
+)
+from tau_stage.scene.steps import AnyStep, Improvise, Line, Listen, Pause, Sound, Together, Told
+from tau_stage.scene.words import automatic_id, cue_id
+
+DEFAULT_MODEL = "gpt-realtime-2.1-mini"
+DEFAULT_VOICE = "marin"
+DEFAULT_PAUSE_S = 0.35
+DEFAULT_OPENING_GAP_S = 0.2
+DEFAULT_DETECTION = (("type", "server_vad"),)
+
+_DIRECTION = re.compile(r",?\s*\{direction\}")
+_FILLED = re.compile(r"\{(?:words|direction)\}")
+
+
+def make_plan(scene: Scene) -> Plan:
+    r"""Resolve every default of a scene: pure, and the same each time.
+
+    >>> from tau_stage.scene.load import parse_scene
+    >>> plan = make_plan(parse_scene("players: {ann: , ben: }\nlines: [ann: (softly) Hello., ben: Hm?]"))
+    >>> [(line.id, line.prompt, line.hearers) for line in plan.lines]
+    [('ann-1', 'Perform this line, softly: "Hello."', ('ben',)), ('ben-1', 'Perform this line: "Hm?"', ('ann',))]
+    """
+    rate = scene.limits.start_rate
+    numbers: Counter[str] = Counter()
+    steps = tuple(_Strand(scene, numbers).steps(scene.lines))
+    cues = tuple(
+        CuePlan(
+            id=cue_id(number),
+            event=cue.event,
+            steps=tuple(_Strand(scene, numbers, f"{cue_id(number)}-").steps(cue.do)),
+            times=cue.times,
+            source_line=cue.source_line,
+        )
+        for number, cue in enumerate(scene.on, 1)
+    )
+    name = slug(scene.identity or scene.title)
+    return Plan(
+        title=scene.title,
+        slug=f"{name}-{scene.variant}" if scene.variant else name,
+        path=scene.path,
+        sha256=scene.sha256,
+        players=tuple(_player(scene, name, player) for name, player in scene.players.items()),
+        steps=steps,
+        cues=cues,
+        tools=scene.tools,
+        budget=scene.limits.budget,
+        opening_gap_s=DEFAULT_OPENING_GAP_S if rate is None else 60 / rate,
+        most_cues=scene.limits.cues,
+        pace=scene.pace or "fast",
+        variant=scene.variant,
+    )
+
+
+def _player(scene: Scene, name: str, player: Player) -> PlayerPlan:
+    if player.human:
+        pace = player.pace or scene.pace or "fast"
+        return PlayerPlan(name, voice="", model="", human=player.human, stand_in=player.stand_in, pace=pace)
+    speed = scene.speed if player.speed is None else player.speed
+    label = scene.label_speakers if player.label_speakers is None else player.label_speakers
+    tools = tuple(scene.tools) if player.tools is None else player.tools
+    return PlayerPlan(
+        name=name,
+        voice=player.voice or scene.voice or DEFAULT_VOICE,
+        model=player.model or scene.model or DEFAULT_MODEL,
+        endpoint=player.endpoint or scene.endpoint,
+        instructions=_instructions(scene, player),
+        speed=speed,
+        output=player.output or scene.output or "audio",
+        max_output_tokens=player.max_output_tokens or scene.max_output_tokens,
+        reasoning=player.reasoning or scene.reasoning,
+        tools=tools,
+        tool_choice=(player.tool_choice or scene.tool_choice) if tools else None,
+        turn_detection=player.turn_detection or scene.turn_detection or DEFAULT_DETECTION,
+        hears_as=player.hears_as or scene.hears_as or "audio",
+        label_speakers=bool(label),
+        setup=player.setup,
+        pace=scene.pace or "fast",
+    )
+
+
+def _instructions(scene: Scene, player: Player) -> str:
+    accent = player.accent or scene.accent
+    told = (
+        player.direction or scene.direction,
+        player.persona or scene.persona,
+        f"Speak in {accent.rstrip('.')}." if accent else None,
+    )
+    return "\n".join(text.strip() for text in told if text)
+
+
+class _Strand:
+    """Plans one list of steps: the scene's own, or a cue's.
+
+    Args:
+        scene: Whose steps they are.
+        numbers: Counts what is numbered through the whole scene.
+        prefix: Begins the ids of lines that have none of their own.
+    """
+
+    def __init__(self, scene: Scene, numbers: Counter[str], prefix: str = "") -> None:
+        self.scene = scene
+        self.numbers = numbers
+        self.prefix = prefix
+        self.ordinals: Counter[str] = Counter()
+
+    def steps(self, steps: Sequence[AnyStep]) -> Iterator[Step]:
+        planned = [(step, self.step(step)) for step in steps]
+        kept = [(step, plan) for step, plan in planned if _is_performed(step, plan)]
+        return iter(_with_cuts([plan for _, plan in kept], [step for step, _ in kept]))
+
+    def step(self, step: AnyStep) -> Step:
+        match step:
+            case Line():
+                return self.line(step)
+            case Told():
+                return ItemPlan(
+                    role=step.role,
+                    words=tuple(step.told.items()),
+                    sounds=tuple(step.wav.items()),
+                    source_line=step.source_line,
+                    when=_condition(step),
+                )
+            case Pause():
+                return PausePlan(step.pause, step.source_line, _condition(step))
+            case Sound():
+                return self.sound(step)
+            case Together():
+                planned = [self.line(part) if isinstance(part, Line) else self.sound(part) for part in step.together]
+                pairs = zip(step.together, planned, strict=True)
+                parts = tuple(plan for part, plan in pairs if _is_performed(part, plan))
+                return TogetherPlan(parts, self.pause(step.pause), step.source_line, _condition(step))
+            case Improvise():
+                return self.improvise(step)
+            case _:
+                return self.listen(step)
+
+    def pause(self, own: float | None) -> float:
+        pauses = (own, self.scene.pause, DEFAULT_PAUSE_S)
+        return next(pause for pause in pauses if pause is not None)
+
+    def made(self, kind: str) -> str:
+        self.numbers[kind] += 1
+        return f"{kind}-{self.numbers[kind]}"
+
+    def heard(self, speaker: str, to: str | tuple[str, ...] | None) -> tuple[str, ...]:
+        players = self.scene.players.items()
+        return tuple(name for name, player in players if _is_heard_by(to, speaker, name, player))
+
+    def line(self, line: Line) -> LinePlan:
+        self.ordinals[line.speaker] += 1
+        self.numbers["line"] += 1
+        improvised, direction = line.improvise is not None, line.direction or ""
+        prompt = line.improvise or "" if improvised else _prompt(self.scene.prompt_template, line.words, direction)
+        if improvised and direction:
+            prompt = f"{prompt} ({direction})".strip()
+        return LinePlan(
+            number=self.numbers["line"],
+            id=line.id or self.prefix + automatic_id(line.speaker, self.ordinals[line.speaker]),
+            player=line.speaker,
+            words=line.words,
+            direction=direction,
+            prompt=prompt,
+            improvised=improvised,
+            hearers=self.heard(line.speaker, line.to),
+            pause_s=self.pause(line.pause),
+            source_line=line.source_line,
+            max_output_tokens=line.max_output_tokens,
+            timeout_s=line.timeout,
+            apart=line.conversation == "none",
+            output=line.output,
+            tools=line.tools,
+            tool_choice=line.tool_choice or (None if improvised or not self.scene.tools else "none"),
+            reasoning=line.reasoning,
+            metadata=dict(line.metadata or {}),
+            when=_condition(line),
+        )
+
+    def sound(self, step: Sound) -> SoundPlan:
+        return SoundPlan(
+            id=self.made(step.kind),
+            kind=step.kind,
+            file=step.file,
+            stem=f"{step.kind}-{slug(PurePath(step.file).stem)}",
+            gain_db=step.gain,
+            hearers=tuple(n for n, player in self.scene.players.items() if not player.human) if step.heard else (),
+            until=None if step.until == "end" else step.until,
+            pause_s=self.pause(step.pause),
+            source_line=step.source_line,
+            when=_condition(step),
+        )
+
+    def improvise(self, step: Improvise) -> ImprovisePlan:
+        players = step.players or tuple(name for name, player in self.scene.players.items() if not player.human)
+        return ImprovisePlan(
+            id=self.made("improvise"),
+            players=players,
+            order=step.order,
+            whispers={name: _whisper(name, players, step.about) for name in players},
+            hearers={name: self.heard(name, step.to) for name in players},
+            pause_s=self.pause(step.pause),
+            source_line=step.source_line,
+            turns=step.turns,
+            for_s=step.for_s,
+            words=step.words,
+            budget=step.budget,
+            until=step.until,
+            when=_condition(step),
+        )
+
+    def listen(self, step: Listen) -> ListenPlan:
+        players = self.scene.players.items()
+        listener = step.player or next(name for name, player in players if not player.human)
+        person = step.from_ or next(name for name, player in players if player.human)
+        hearers = {name: self.heard(name, step.to) for name in (listener, person)}
+        hearers[person] = tuple(name for name in hearers[person] if name != listener)
+        return ListenPlan(
+            id=self.made("listen"),
+            player=listener,
+            person=person,
+            hearers=hearers,
+            pause_s=self.pause(step.pause),
+            source_line=step.source_line,
+            for_s=step.for_s,
+            turns=step.turns,
+            until=step.until,
+            key=step.key,
+            when=_condition(step),
+        )
+
+
+def _with_cuts(steps: Sequence[Step], asked: Sequence[AnyStep]) -> list[Step]:
+    """The steps, where every line that is cut knows it."""
+    planned = list(steps)
+    for at, step in enumerate(asked):
+        line = planned[at]
+        if not (isinstance(step, Line) and step.cut_in and isinstance(line, LinePlan)):
+            continue
+        before = next((n for n in range(at - 1, -1, -1) if not isinstance(planned[n], ItemPlan)), None)
+        victim = None if before is None else planned[before]
+        if isinstance(victim, LinePlan) and before is not None and _cuts(line, step.cut_in.on, victim):
+            planned[before] = replace(victim, cut=Cut(line.id, step.cut_in.after, step.cut_in.overlap))
+            planned[at] = replace(line, cuts=victim.id)
+    return planned
+
+
+def _cuts(line: LinePlan, wanted: str | None, victim: LinePlan) -> bool:
+    """Whether a line cuts into the one before it: another may stand there, where the wanted one is left out."""
+    return victim.player != line.player and wanted in (None, victim.player, victim.id)
+
+
+def _is_performed(step: AnyStep, plan: Step) -> bool:
+    """Whether a step is not left out for good, nor all of its parts."""
+    return step.when is not False and not (isinstance(plan, TogetherPlan) and not plan.parts)
+
+
+def _condition(step: AnyStep) -> Condition | None:
+    """What a step waits for; one that holds already waits for nothing."""
+    return None if isinstance(step.when, bool) else step.when
+
+
+def _whisper(name: str, players: Sequence[str], about: str | None) -> str:
+    """What a player is told before free play."""
+    others = ", ".join(other for other in players if other != name)
+    told = [f"You are {name}. With you play: {others}.", "Answer what you hear, briefly and in character."]
+    if about:
+        told.insert(1, f"It is about: {about.rstrip('.')}.")
+    return " ".join(told)
+
+
+def _is_heard_by(to: str | tuple[str, ...] | None, speaker: str, name: str, player: Player) -> bool:
+    asked = to in (None, "everyone") or (to != "nobody" and name in (to or ()))
+    return name != speaker and asked and player.human is None and player.listens_to(speaker)
+
+
+def _prompt(template: str, words: str, direction: str) -> str:
+    """The template filled in; without a direction its place goes, with the comma before it."""
+    if not direction:
+        template = _DIRECTION.sub("", template).lstrip(" ,:;")
+    filling = {"{words}": words, "{direction}": direction}
+    return _FILLED.sub(lambda place: filling[place[0]], template)

@@ -1,0 +1,104 @@
+"""Whether what a scene names is there: its players, its tools, its files, and what it waits for."""
+
+from tau_stage.scene.conditions import EVENTS, Call, Failed, Not, Said, Silence
+from tau_stage.scene.files import beside
+from tau_stage.scene.findings import Findings
+from tau_stage.scene.model import Scene
+from tau_stage.scene.text import Path
+from tau_stage.scene.words import did_you_mean, listed
+
+CHOICES = ("auto", "none", "required")
+EVENT_WORDS: dict[type, str] = {model: word for word, model in EVENTS.items()}
+
+
+class References:
+    """Looks up what one scene names; what is not there is noted."""
+
+    def __init__(self, scene: Scene, found: Findings) -> None:
+        self.scene = scene
+        self.found = found
+
+    def known(self, name: str, path: Path, *, key: bool = False) -> bool:
+        """Whether there is a player of that name."""
+        if name not in self.scene.players:
+            hint = did_you_mean(name, self.scene.players, f"players: {listed(self.scene.players)}")
+            self.found.add(path, f"there is no player '{name}'", hint, key=key)
+        return name in self.scene.players
+
+    def model(self, name: str, path: Path, what: str, *, key: bool = False) -> bool:
+        """Whether a player is played by a model, as it must be for what it does."""
+        if not self.known(name, path, key=key):
+            return False
+        if self.scene.players[name].human:
+            self.found.add(path, f"'{name}' is a human, and {what}", "name a player with a model", key=key)
+            return False
+        return True
+
+    def hearing(self, heard: str | tuple[str, ...], path: Path, owner: str) -> list[str]:
+        """Names of others that stand in ``hears`` or ``to``; the wrong ones are noted."""
+        names = () if isinstance(heard, str) else heard
+        good = []
+        for number, name in enumerate(names):
+            here = (*path, number)
+            if name == owner:
+                self.found.add(here, f"'{name}' always knows its own lines", "name the others only")
+            elif self.known(name, here):
+                good.append(name)
+        return good
+
+    def tools(self, names: tuple[str, ...] | None, path: Path) -> None:
+        """Whether all these tools are defined."""
+        for number, name in enumerate(names or ()):
+            self.tool(name, (*path, number))
+
+    def tool(self, name: str, path: Path) -> bool:
+        """Whether a tool is defined."""
+        if name not in self.scene.tools:
+            otherwise = f"define it under 'tools:'; there is {listed(self.scene.tools) or 'none'}"
+            hint = did_you_mean(name, self.scene.tools, otherwise)
+            self.found.add(path, f"there is no tool '{name}'", hint)
+        return name in self.scene.tools
+
+    def tool_choice(self, choice: str | None, path: Path, may: tuple[str, ...] | None) -> None:
+        """Whether a choice of tools can be made by whom may call some of them; None is all."""
+        if choice is None or choice in CHOICES:
+            return
+        if choice not in self.scene.tools:
+            hint = did_you_mean(choice, (*CHOICES, *self.scene.tools), "write auto, none, required, or a tool's name")
+            self.found.add(path, f"tool_choice is auto, none, required, or a tool, not '{choice}'", hint)
+        elif may is not None and choice not in may:
+            self.found.add(path, f"the player may not call '{choice}'", "look at its 'tools:', or the line's")
+
+    def file(self, name: str, path: Path, *, folder: bool = False) -> None:
+        """Whether a file that the scene names is there."""
+        file = beside(self.scene.path, name)
+        what = "folder" if folder else "file"
+        try:
+            there = file.is_dir() if folder else file.is_file()
+            neighbours = (
+                [] if there else [other.name for other in sorted(file.parent.iterdir()) if other.is_dir() is folder]
+            )
+        except (OSError, ValueError):
+            there, neighbours = False, []
+        if not there:
+            hint = did_you_mean(file.name, neighbours, f"it is looked for at {file.as_posix()}")
+            self.found.add(path, f"there is no {what} '{name}'", hint)
+
+    def condition(self, condition: Call | Said | Silence | Failed | Not, path: Path) -> None:
+        """Whether what is waited for, below a path, can happen."""
+        if isinstance(condition, Not):
+            self.condition(condition.condition, (*path, "not"))
+        elif not isinstance(condition, Silence):
+            here = (*path, EVENT_WORDS[type(condition)])
+            known = condition.player is None or self.known(condition.player, (*here, "player"))
+            tool = condition.tool if isinstance(condition, Call) else None
+            if tool is not None and self.tool(tool, (*here, "tool")) and known:
+                self.may_call(condition.player or "", tool, (*here, "tool"))
+
+    def may_call(self, name: str, tool: str, path: Path) -> None:
+        """Whether the player that is to call a tool has it; no name is anybody."""
+        player = self.scene.players.get(name)
+        if player and player.human:
+            self.found.add(path, f"'{name}' is a human, and calls no tool", "name a player with a model")
+        elif player and player.tools is not None and tool not in player.tools:
+            self.found.add(path, f"'{name}' has no tool '{tool}'", f"look at 'tools:' of player '{name}'")

@@ -1,0 +1,255 @@
+"""A scene file's text in the other notation, ``lines:`` or ``script:``; all the rest of it stays as it was."""
+
+import re
+from collections.abc import Sequence
+
+from tau_stage.errors import SceneError
+from tau_stage.scene.script import Cast, Item, Spoken, depth, is_item, read_script
+from tau_stage.scene.source import Place, Source
+from tau_stage.scene.spans import Lines, Span, Spans
+from tau_stage.scene.text import Document, Path
+from tau_stage.scene.traps import written
+
+_COMMENT = re.compile("#[^\r\n\x85\u2028\u2029]*")
+_LINES_KEY = re.compile(r"""(?:lines|"lines"|'lines')[ \t]*:""")
+_SCRIPT_KEY = re.compile(r"""(?:script|"script"|'script')[ \t]*:[ \t]+[|>][0-9+-]*""")
+
+
+def as_script(document: Document, players: Sequence[str]) -> str:
+    r"""The text with ``lines:`` written as ``script:``; what a script cannot say stays an item of YAML.
+
+    Args:
+        document: The scene file.
+        players: The scene's players.
+
+    Raises:
+        SceneError: The lines stand in a way that no script can follow, such as behind an alias.
+
+    >>> from tau_stage.scene.text import read_yaml
+    >>> print(as_script(read_yaml(Source.of("lines:\n- ann: '*Hi*'\n- pause: 1s", "x")), ["ann"]))
+    script: |
+      ANN: *Hi*
+      - pause: 1s
+    """
+    return _AsScript(document, players).text() if "lines" in document.data else document.source.text
+
+
+def as_lines(document: Document, players: Sequence[str]) -> str:
+    r"""The text with ``script:`` written as ``lines:``.
+
+    Args:
+        document: The scene file.
+        players: The scene's players.
+
+    Raises:
+        SceneError: The script cannot be read, or stands in another file.
+
+    >>> from tau_stage.scene.text import read_yaml
+    >>> print(as_lines(read_yaml(Source.of("script: |\n  ANN: *Hi*\n  - pause: 1s", "x")), ["ann"]))
+    lines:
+      - ann: "*Hi*"
+      - pause: 1s
+    """
+    return _AsLines(document).text(players) if "script" in document.data else document.source.text
+
+
+class _Rewriter:
+    """What both ways have in common: new lines, each with what ends it, in place of old ones."""
+
+    def __init__(self, document: Document, key: str) -> None:
+        self.document = document
+        self.source = document.source
+        self.lines = Lines(self.source)
+        self.spans = Spans(document)
+        self.key = self.spans.keys[key,].start
+        self.value = self.spans.values[key,]
+        self.new: list[str] = []
+        self.endings: list[str] = []
+
+    def add(self, line: str, ending: str = "") -> None:
+        self.new.append(line)
+        self.endings.append(ending or self.lines.newline)
+
+    def moved(self, first: int, last: int, begin: str, least: int, shift: int) -> None:
+        """Some lines elsewhere: the first begins otherwise, others are shifted, and stand at least so deep."""
+        self.add(begin, self.lines.ending(first))
+        for number in range(first + 1, last + 1):
+            self.add(_shifted(self.source.line(number), shift, least), self.lines.ending(number))
+
+    def written(self, header: str, last: int) -> str:
+        """The whole text, with all from the key to the end of a line replaced."""
+        begin, end = self.lines.offset(self.key), self.lines.end(last)
+        *endings, _ = [self.lines.newline, *self.endings]
+        new = "".join(line + ending for line, ending in zip([header, *self.new], [*endings, ""], strict=True))
+        return self.source.text[:begin] + new + self.source.text[end:]
+
+    def error(self, place: Place, problem: str, hint: str) -> SceneError:
+        return self.source.error(place, problem, hint)
+
+
+class _AsScript(_Rewriter):
+    """From ``lines:`` to ``script:``."""
+
+    def __init__(self, document: Document, players: Sequence[str]) -> None:
+        super().__init__(document, "lines")
+        node = document.data["lines"]
+        self.items = node if isinstance(node, list) else []
+        self.players = players
+        self.cast = Cast(self.source, players)
+        self.indent = " " * (self.key.column + 1)
+
+    def text(self) -> str:
+        header = self.header()
+        if header is None or self.spans.values[()].style == "flow":
+            raise self.error(self.key, "no script can stand here", "write 'lines:' at the beginning of a line")
+        self.refuse_unfit()
+        last = self.of_flow() if self.value.style == "flow" else self.of_block()
+        return self.written(header, last)
+
+    def refuse_unfit(self) -> None:
+        if not self.items:
+            raise self.error(self.value.start, "there is no list of lines here", "write each as '- player: words'")
+        for path, span in self.spans.values.items():
+            if path[:1] == ("lines",) and (span.anchored or span.style == "*"):
+                problem = "a script knows neither anchors nor aliases"
+                raise self.error(span.start, problem, "write the text out, or keep 'lines:'")
+
+    def header(self) -> str | None:
+        """The script's first line; a comment stays there, if the lines begin further down. None without a plain key."""
+        line = self.source.line(self.key.line)
+        if not (match := _LINES_KEY.match(line, self.key.column - 1)):
+            return None
+        rest = line[match.end() :].rstrip()
+        return f"script: |{rest if rest.lstrip().startswith('#') else ''}"
+
+    def of_block(self) -> int:
+        """Write the items of a block list; the last line that was read."""
+        number = self.key.line + 1
+        for place in range(len(self.items)):
+            while not is_item(self.source.line(number).strip()):
+                self.between(number)
+                number += 1
+            last = self.spans.values["lines", place].end.line
+            self.of_item(place, number, last)
+            number = last + 1
+        return number - 1
+
+    def between(self, number: int) -> None:
+        """A blank line or a comment between items."""
+        line = self.source.line(number).strip()
+        self.add(f"{self.indent}{line}" if line else "", self.lines.ending(number))
+
+    def of_item(self, place: int, first: int, last: int) -> None:
+        line = self.source.line(first)
+        dash = depth(line)
+        if (speech := self.speech(place)) is None:
+            begin = self.indent + line[dash:]
+            self.moved(first, last, begin, len(self.indent) + 1, len(self.indent) - dash)
+            return
+        self.spoken(*speech, Place(first, dash + 2), Place(last, len(self.source.line(last)) + 1))
+
+    def spoken(self, path: Path, speech: str, start: Place, end: Place) -> None:
+        """A speech under the comments that stand around its words."""
+        key, value = self.spans.keys[path], self.spans.values[path]
+        for first, last in ((start, key.start), (key.end, value.start), (value.end, end)):
+            self.comments(first, last)
+        self.add(self.indent + speech, self.lines.ending(end.line))
+
+    def comments(self, start: Place, end: Place) -> None:
+        """The comments between two places, where nothing else is but signs."""
+        for comment in _COMMENT.findall(self.source.text, self.lines.offset(start), self.lines.offset(end)):
+            self.add(self.indent + comment.rstrip())
+
+    def of_flow(self) -> int:
+        """Write the items of a list in brackets; the last line that was read."""
+        done = Place(self.key.line, self.key.column)
+        if self.value.start.line > self.key.line:
+            done = Place(self.key.line, len(self.source.line(self.key.line)) + 1)
+        for place in range(len(self.items)):
+            span = self.spans.values["lines", place]
+            self.comments(done, span.start)
+            self.of_flow_item(place, span)
+            done = span.end
+        last = self.value.end.line
+        self.comments(done, Place(last, len(self.source.line(last)) + 1))
+        return last
+
+    def of_flow_item(self, place: int, span: Span) -> None:
+        if speech := self.speech(place):
+            self.spoken(*speech, span.start, span.end)
+            return
+        first = self.source.line(span.start.line)[span.start.column - 1 :]
+        if span.start.line == span.end.line:
+            first = first[: span.end.column - span.start.column]
+        self.moved(span.start.line, span.end.line, f"{self.indent}- {first}", len(self.indent) + 1, 0)
+        if span.start.line < span.end.line:
+            self.new[-1] = self.new[-1].removesuffix(self.source.line(span.end.line)[span.end.column - 1 :])
+
+    def speech(self, place: int) -> tuple[Path, str] | None:
+        """Where the words of an item stand, and the speech it is; None where a script would not say the same."""
+        item = self.items[place]
+        if not isinstance(item, dict) or len(item) != 1:
+            return None
+        ((name, words),) = item.items()
+        if name not in self.players or not isinstance(words, str) or not words.strip():
+            return None
+        path: Path = ("lines", place, name)
+        span = self.spans.values[path]
+        if span.style in ("|", ">") and "#" in self.source.line(span.start.line)[span.start.column :]:
+            return None
+        called = name.upper() if self.cast.find(name.upper()) == name else name
+        speech = f"{called}: {words.strip()}"
+        try:
+            read = read_script(Source.of(speech, self.source.path), 1, 1, self.players)
+        except SceneError:
+            return None
+        same = [(part.speaker, part.text) for part in read if isinstance(part, Spoken)] == [(name, words.strip())]
+        return (path, speech) if same else None
+
+
+class _AsLines(_Rewriter):
+    """From ``script:`` to ``lines:``."""
+
+    def __init__(self, document: Document) -> None:
+        super().__init__(document, "script")
+
+    def text(self, players: Sequence[str]) -> str:
+        line = self.source.line(self.key.line)
+        header = _SCRIPT_KEY.match(line, self.key.column - 1)
+        if header is None:
+            raise self.error(self.value.start, "no script stands here", "write 'script: |', and the speeches under it")
+        first, last = self.key.line + 1, self.value.end.line
+        found = read_script(self.source, first, last, players)
+        words = (line for line in self.source.lines[first - 1 : last] if line.strip())
+        self.indent = min((depth(line) for line in words), default=0)
+        speeches = {part.line: part for part in found if isinstance(part, Spoken)}
+        items = {part.first_line: part for part in found if isinstance(part, Item)}
+        while first <= last:
+            first = self.part(first, speeches.get(first), items.get(first)) + 1
+        return self.written("lines:" + line[header.end() :].rstrip(), last)
+
+    def part(self, number: int, speech: Spoken | None, item: Item | None) -> int:
+        """Write what begins at a line; its last line."""
+        line, indent = self.source.line(number), " " * self.indent
+        ending = self.lines.ending(number)
+        if item:
+            shift = self.indent - depth(line)
+            self.moved(number, item.last_line, indent + line.lstrip(), self.indent + 1, shift)
+            return item.last_line
+        if speech:
+            words = f" {written(speech.text)}" if speech.text else ""
+            self.add(f"{indent}- {written(speech.speaker)}:{words}", ending)
+        elif not line.strip():
+            self.add("", ending)
+        elif line.lstrip().startswith("#"):
+            self.add(indent + line.strip(), ending)
+        return number
+
+
+def _shifted(line: str, shift: int, least: int) -> str:
+    """A line of an item that is moved to the side; what is still not deep enough means the same where it is."""
+    blanks = depth(line)
+    if blanks == len(line):
+        return " " * max(0, blanks + shift) if blanks else ""
+    moved = " " * shift + line if shift >= 0 else line[min(-shift, blanks) :]
+    return " " * (least - depth(moved)) + moved

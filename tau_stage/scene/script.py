@@ -1,0 +1,223 @@
+"""Play scripts: who speaks which words, and where they stand in the file; in our own notation.
+
+``CLERK: (nervously) I'm afraid that is the last one.`` No quoting rule exists: whatever follows the colon is words.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from tau_stage.errors import SceneError
+from tau_stage.scene.source import Place, Source
+from tau_stage.scene.words import did_you_mean, listed, nearest
+
+MOST_NAME_WORDS = 4
+"""Words in capitals before a colon that are still taken for a name."""
+
+_LONGEST_NAME = 64
+_NOBODY = "a speech is 'PLAYER: words', and a blank line ends it"
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """One speech.
+
+    Attributes:
+        speaker: The player, as the scene spells the name.
+        text: The words, with a leading ``(direction)`` if there is one.
+        line: Where the text starts: line in the file, from 1.
+        column: Column in that line, from 1.
+        dual: Whether it is spoken together with the speech before.
+    """
+
+    speaker: str
+    text: str
+    line: int
+    column: int
+    dual: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item of the scene language between the speeches, in YAML.
+
+    Attributes:
+        first_line: The line of its ``- ``, from 1.
+        last_line: Its last line.
+    """
+
+    first_line: int
+    last_line: int
+
+
+def read_script(source: Source, first: int, last: int, players: Sequence[str]) -> list[Spoken | Item]:
+    """Read some lines of a file as a script.
+
+    Args:
+        source: The file.
+        first: The first line of the script, from 1.
+        last: Its last line.
+        players: The scene's players.
+
+    Raises:
+        SceneError: Somebody speaks who is no player, or words stand where nobody speaks; others are in its ``also``.
+
+    >>> read_script(Source.of("ANN: (low) Hi.", "x"), 1, 1, ["ann"])
+    [Spoken(speaker='ann', text='(low) Hi.', line=1, column=6, dual=False)]
+    """
+    return _Reader(source, Cast(source, players)).read(first, last)
+
+
+class Cast:
+    """The players by name, however it is spelt, and the errors about those who are none."""
+
+    def __init__(self, source: Source, players: Sequence[str]) -> None:
+        self.source = source
+        self.players = tuple(players)
+        self.errors: list[SceneError] = []
+        self._folded: dict[str, str | None] = {}
+        for name in self.players:
+            short = name.casefold()
+            self._folded[short] = None if short in self._folded else name
+
+    def find(self, name: str) -> str | None:
+        """The player whom a name means: spelt so, or alone in being spelt so but for capitals."""
+        return name if name in self.players else self._folded.get(name.casefold())
+
+    def is_near(self, name: str) -> bool:
+        """Whether a name is almost a player's."""
+        return bool(nearest(name, self.players))
+
+    def refuse(self, place: Place, name: str, advice: str = "") -> None:
+        """Note that somebody is no player; ``advice`` stands under the nearest name."""
+        near = did_you_mean(name, self.players, f"players: {listed(self.players)}")
+        self.add(place, f"there is no player '{name}'", "\n  ".join(filter(None, (near, advice))))
+
+    def add(self, place: Place, problem: str, hint: str) -> None:
+        """Note an error."""
+        self.errors.append(self.source.error(place, problem, hint))
+
+    def raise_any(self) -> None:
+        """Raise the first error, with the others in its ``also``.
+
+        Raises:
+            SceneError: There is one.
+        """
+        if self.errors:
+            first, *others = self.errors
+            raise replace(first, also=tuple(others))
+
+
+@dataclass(slots=True)
+class _Speech:
+    """A speech that is being read; without a speaker it is one whom nobody may speak."""
+
+    speaker: str | None
+    place: Place
+    indent: int
+    words: list[str] = field(default_factory=list)
+
+    def add(self, number: int, column: int, words: str) -> None:
+        if not self.words:
+            self.place = Place(number, column)
+        self.words.append(words)
+
+
+class _Reader:
+    """One pass over the lines of a script."""
+
+    def __init__(self, source: Source, cast: Cast) -> None:
+        self.source = source
+        self.cast = cast
+        self.found: list[Spoken | Item] = []
+        self.speech: _Speech | None = None
+
+    def read(self, first: int, last: int) -> list[Spoken | Item]:
+        number, last = first, min(last, len(self.source.lines))
+        while number <= last:
+            number = self.part(number, last) + 1
+        self.close()
+        self.cast.raise_any()
+        return self.found
+
+    def part(self, number: int, last: int) -> int:
+        """Read what begins at a line; its last line."""
+        words = self.source.line(number).strip()
+        if not words:
+            self.close()
+        elif is_item(words):
+            self.close()
+            end = self.end_of_item(number, last)
+            self.found.append(Item(number, end))
+            return end
+        elif not words.startswith("#"):
+            self.words(number, self.source.line(number))
+        return number
+
+    def end_of_item(self, first: int, last: int) -> int:
+        """An item goes on as long as lines are deeper; blanks and comments count only if it goes on after them."""
+        end, indent = first, depth(self.source.line(first))
+        for number in range(first + 1, last + 1):
+            line = self.source.line(number)
+            if line.strip() and depth(line) > indent:
+                end = number
+            elif not line.lstrip().startswith("#") and line.strip():
+                break
+        return end
+
+    def words(self, number: int, line: str) -> None:
+        head, colon, tail = line.partition(":")
+        speaker = self.cast.find(head.strip()) if colon else None
+        if speaker is not None:
+            self.close()
+            self.speech = _Speech(speaker, Place(number, len(head) + 2), depth(line))
+            if tail.strip():
+                self.speech.add(number, len(head) + 1 + _start(tail), tail.strip())
+        elif self.speech is None:
+            self.refuse(number, line)
+        elif depth(line) <= self.speech.indent and (not tail or tail[0].isspace()) and self.is_name(line):
+            place, name = Place(number, _start(line)), head.strip()
+            self.cast.refuse(place, name, "words that go on in a new line stand deeper than the speech")
+            self.speech = _Speech(None, place, depth(line))
+        else:
+            self.speech.add(number, _start(line), line.strip())
+
+    def refuse(self, number: int, line: str) -> None:
+        """Note that words stand where no speech goes on."""
+        place, head = Place(number, _start(line)), line.partition(":")[0].strip()
+        if self.is_name(line) or (":" in line and 0 < len(head) <= _LONGEST_NAME and len(head.split()) == 1):
+            self.cast.refuse(place, head)
+        else:
+            self.cast.add(place, "nobody speaks these words", _NOBODY)
+        self.speech = _Speech(None, place, depth(line))
+
+    def is_name(self, line: str) -> bool:
+        """Whether a line seems to name a speaker: in capitals, or almost as a player is called."""
+        head, colon, _ = line.partition(":")
+        name = head.strip()
+        if not colon or len(name) > _LONGEST_NAME:
+            return False
+        return (name.isupper() and len(name.split()) <= MOST_NAME_WORDS) or self.cast.is_near(name)
+
+    def close(self) -> None:
+        speech, self.speech = self.speech, None
+        if speech and speech.speaker is not None:
+            self.found.append(Spoken(speech.speaker, " ".join(speech.words), *speech.place))
+
+
+def is_item(line: str) -> bool:
+    """Whether a line, without its indentation, begins an item of the scene language.
+
+    >>> is_item("- pause: 1s"), is_item("-well, no")
+    (True, False)
+    """
+    return line == "-" or line.startswith(("- ", "-\t"))
+
+
+def depth(line: str) -> int:
+    """How many blanks a line begins with, as YAML counts them."""
+    return len(line) - len(line.lstrip(" \t"))
+
+
+def _start(line: str) -> int:
+    """The column of a line's first word, from 1."""
+    return len(line) - len(line.lstrip()) + 1

@@ -1,0 +1,153 @@
+"""The company: every player's session, opened one after another, and the people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+
+from tau_stage.audio.files import read_audio
+from tau_stage.audio.formats import Format
+from tau_stage.audio.pcm import Pcm
+from tau_stage.errors import ConnectFailed, ModelRefused, SessionError
+from tau_stage.protocol.config import conducted
+from tau_stage.scene.files import beside
+from tau_stage.scene.plan import ItemPlan, Plan, PlayerPlan
+from tau_stage.session import Session, Tool, open_session
+from tau_stage.stage.hearing import Form
+from tau_stage.stage.notes import PromptBook
+from tau_stage.stage.opening import Stage
+from tau_stage.stage.people import Person
+from tau_stage.take import records as record
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """Everybody on stage.
+
+    Attributes:
+        sessions: Of the models, by player.
+        people: By player.
+        forms: How each model hears.
+        tools: What each model may call, by player and name.
+        sounds: The scene's sound files, by the name it gives them.
+    """
+
+    sessions: Mapping[str, Session]
+    people: Mapping[str, Person]
+    forms: Mapping[str, Form]
+    tools: Mapping[str, Mapping[str, Tool]]
+    sounds: Mapping[str, Pcm]
+
+
+def read_sounds(plan: Plan) -> dict[str, Pcm]:
+    """Every sound file of a scene, read before anybody is paid.
+
+    Raises:
+        UsageError: One cannot be read.
+    """
+    given = (step for steps in plan.strands for step in steps if isinstance(step, ItemPlan))
+    names = [sound.file for sound in plan.sounds] + [file for item in given for _, file in item.sounds]
+    return {name: read_audio(beside(plan.path, name)) for name in dict.fromkeys(names)}
+
+
+async def open_company(
+    plan: Plan,
+    stage: Stage,
+    opened: AsyncExitStack,
+    book: PromptBook,
+    people: Mapping[str, Person],
+    tools: Mapping[str, list[Tool]],
+    sounds: Mapping[str, Pcm],
+) -> Company:
+    """Open every model's session, one after another, in the order of their first lines.
+
+    Raises:
+        SessionError: One will not open.
+    """
+    sessions: dict[str, Session] = {}
+    for player in plan.opening_order:
+        session = await _open_through_the_gate(plan, player, stage, opened, book, tools[player.name])
+        sessions[player.name] = session
+        put = {"system": session.system, "user": session.user, "assistant": session.assistant}
+        for role, words in player.setup:
+            await put[role](words)
+    for player in plan.people:
+        book.write(record.PlayerOpened(player=player.name, session="", attempts=1, took_s=0.0))
+    return Company(
+        sessions={player.name: sessions[player.name] for player in plan.models},
+        people=people,
+        forms={player.name: Form(player.hears_as == "text", player.label_speakers) for player in plan.models},
+        tools={name: {tool.name: tool for tool in own} for name, own in tools.items()},
+        sounds=sounds,
+    )
+
+
+async def _open_through_the_gate(
+    plan: Plan, player: PlayerPlan, stage: Stage, opened: AsyncExitStack, book: PromptBook, tools: list[Tool]
+) -> Session:
+    began = book.now_s
+    refusals = 0
+
+    def refused(error: ConnectFailed, wait_s: float) -> None:
+        nonlocal refusals
+        refusals += 1
+        problem = str(error.about(player=player.name))
+        book.write(record.OpeningRefused(player=player.name, problem=problem, wait_s=wait_s))
+
+    session = await stage.gate.through(
+        partial(_open, player, stage, opened, tools), gap_s=plan.opening_gap_s, refused=refused
+    )
+    took_s = round(book.now_s - began, 6)
+    book.write(record.PlayerOpened(player=player.name, session=session.id, attempts=refusals + 1, took_s=took_s))
+    for warning in session.warnings:
+        book.write(record.Warned(player=player.name, text=f"player {player.name}: {warning}"))
+    return session
+
+
+async def _open(player: PlayerPlan, stage: Stage, opened: AsyncExitStack, tools: list[Tool]) -> Session:
+    place = stage.provider_of(player)
+    wanted = conducted(
+        voice=player.voice,
+        instructions=player.instructions,
+        speed=player.speed,
+        output=player.output,
+        max_output_tokens=player.max_output_tokens,
+        heard_rate=place.heard_rate,
+        **_further(player, tools),
+    )
+    opening = partial(
+        open_session,
+        name=player.name,
+        deadlines=stage.deadlines,
+        dialect=place.dialect,
+        heard_as=Format("audio/pcm", place.heard_rate),
+        tools=tools,
+        keeps_audio=False,
+    )
+    async with AsyncExitStack() as own:
+        try:
+            transport = await own.enter_async_context(stage.connect(player))
+            session = await own.enter_async_context(opening(transport, wanted))
+        except ModelRefused as error:
+            refused = ConnectFailed(reason=error.message, code=error.code)
+            raise refused.about(player=player.name, endpoint=place.name) from None
+        except SessionError as error:
+            raise error.about(player=player.name, endpoint=place.name) from None
+        opened.push_async_exit(own.pop_all())
+        return session
+
+
+def _further(player: PlayerPlan, tools: list[Tool]) -> dict[str, object]:
+    """What only some sessions ask for."""
+    wishes: dict[str, object] = {}
+    if tools:
+        wishes["tools"] = tuple(tool.told for tool in tools)
+    if player.reasoning:
+        wishes["reasoning"] = {"effort": player.reasoning}
+    if player.tool_choice in ("auto", "none", "required"):
+        wishes["tool_choice"] = player.tool_choice
+    elif player.tool_choice:
+        wishes["tool_choice"] = {"type": "function", "name": player.tool_choice}
+    return wishes

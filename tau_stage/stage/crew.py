@@ -1,0 +1,272 @@
+"""The crew: writes down what happens, lays it on the timeline, lets it be heard, counts money, and tells the cues."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import anyio
+
+from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.errors import SessionError
+from tau_stage.protocol.conversation import Response
+from tau_stage.protocol.usage import Usage
+from tau_stage.scene.plan import LinePlan, Plan, SoundPlan
+from tau_stage.stage import cues
+from tau_stage.stage.aloud import Aloud
+from tau_stage.stage.cues import Happening
+from tau_stage.stage.hearing import Clip, Deaf, Heard, House
+from tau_stage.stage.line import Delivery
+from tau_stage.stage.listening import TRANSCRIPTION
+from tau_stage.stage.notes import Listening, PromptBook
+from tau_stage.stage.purse import Purse
+from tau_stage.stage.timeline import Timeline
+from tau_stage.stage.tooling import has_failed
+from tau_stage.stage.turns import Turn
+from tau_stage.take import records as record
+from tau_stage.take.folder import TakeFolder
+
+
+class Crew:
+    """Everything around the players.
+
+    Args:
+        plan: The scene, resolved.
+        folder: The take's.
+        book: Where everything is written down.
+        purse: Knows what may still be spent.
+        aloud: Plays it on a loudspeaker, if there is one.
+
+    Attributes:
+        house: Lets players hear each other, while the scene is performed.
+        so_far: How far the performance has come.
+        changed: Set when something has changed, and made anew.
+        next_speaker: Who speaks after the step under way, as far as it is known.
+    """
+
+    house: House
+
+    def __init__(
+        self, plan: Plan, folder: TakeFolder, book: PromptBook, purse: Purse, aloud: Aloud | None = None
+    ) -> None:
+        self.plan = plan
+        self.folder = folder
+        self.book = book
+        self.purse = purse
+        self.aloud = aloud or Aloud()
+        self.timeline = Timeline(plan, folder)
+        self.so_far = replace(cues.curtain_up(plan), unheard=dict.fromkeys((p.name for p in plan.models), 0))
+        self.changed = anyio.Event()
+        self.next_speaker: str | None = None
+        self._number = 0
+        self._speaking: dict[str, str] = {}
+        self._lost: dict[str, SessionError] = {}
+        self._beds: dict[str, list[SoundPlan]] = {}
+
+    def ring(self) -> None:
+        """Something has changed."""
+        self.changed.set()
+        self.changed = anyio.Event()
+
+    def happened(self, news: Happening) -> None:
+        """Something that cues may wait for."""
+        before = self.so_far.started
+        self.so_far = cues.happened(self.plan, self.so_far, news)
+        for cue in self.plan.cues:
+            if self.so_far.started.get(cue.id, 0) > before.get(cue.id, 0):
+                self.book.write(record.CueStarted(cue=cue.id, source_line=cue.source_line))
+        self.ring()
+
+    # ---- lines
+
+    def refuse_lost(self, line: LinePlan) -> None:
+        """A player that is lost says nothing any more.
+
+        Raises:
+            SessionError: It is; why.
+        """
+        if line.player in self._lost:
+            raise self._lost[line.player].about(line=line.id)
+
+    def begin(self, line: LinePlan) -> LinePlan:
+        """A line begins: it gets its number in the take."""
+        self._number += 1
+        self._speaking[line.player] = line.id
+        self.book.write(record.LineBegan(line=line.id, player=line.player))
+        return replace(line, number=self._number)
+
+    def again(self, line: LinePlan, response: Response, wait_s: float, file: str | None) -> None:
+        """A line is asked for once more."""
+        self.purse.pay(line.player, response.usage)
+        problem = f"the response is {response.status} ({response.reason or 'it is empty'})"
+        self.book.write(
+            record.LineAgain(
+                line=line.id, player=line.player, problem=problem, wait_s=wait_s, file=file, usage=response.usage
+            )
+        )
+
+    def tool_turn(self, line: LinePlan, response: Response) -> None:
+        """A response called tools: it is paid for, and the line goes on."""
+        self.purse.pay(line.player, response.usage)
+        self.book.write(record.ToolTurn(line=line.id, player=line.player, response=response.id, usage=response.usage))
+
+    def transcribed(self, line: LinePlan, usage: Usage, listener: str) -> None:
+        """A person's words were written down, which is billed to whoever listens."""
+        self.book.write(record.Transcribed(line=line.id, player=listener, model=TRANSCRIPTION, usage=usage))
+
+    def lost_line(self, line: str, player: str, problem: str) -> None:
+        """A line could not be had, and the scene goes on."""
+        self.book.write(record.LineLost(line=line, player=player, problem=problem))
+        self.happened(Happening("error", player))
+
+    def leave(
+        self,
+        line: LinePlan,
+        audio: Pcm,
+        said: str,
+        at: int,
+        file: str | None,
+        *,
+        delivery: Delivery | None = None,
+        took_s: float = 0.0,
+    ) -> None:
+        """A line is whole: lay it, write it down, let it be heard, tell the cues.
+
+        Args:
+            line: As it was performed.
+            audio: What is heard of it.
+            said: Its words.
+            at: The sample of the timeline it begins at.
+            file: Its file in the take.
+            delivery: How a model delivered it; None for a person.
+            took_s: Seconds from the request to its end.
+        """
+        response = delivery.response if delivery else None
+        if response:
+            self.purse.pay(line.player, response.usage)
+        self.timeline.lay_line(line, audio, at)
+        hearers = line.hearers if audio or said else ()
+        self.book.write(
+            record.LineSpoken(
+                line=line.id,
+                number=line.number,
+                player=line.player,
+                asked=line.words,
+                direction=line.direction,
+                said=said,
+                status=response.status if response else "completed",
+                reason=delivery.reason if delivery else None,
+                file=file,
+                sha256=audio.sha256,
+                samples=len(audio),
+                rate=RATE,
+                offset_samples=at,
+                scripted=not line.improvised,
+                human=delivery is None,
+                first_audio_s=response.first_audio_s if response else None,
+                first_words_s=delivery.first_words_s if delivery else None,
+                took_s=round(took_s, 6),
+                hearers=hearers,
+                response=response.id if response else "",
+                attempts=delivery.attempts if delivery else 1,
+                usage=response.usage if response else Usage(),
+            )
+        )
+        self._let_hear(Clip(line.id, str(line.number), line.player, audio, said), hearers)
+        self._end_beds(line.id)
+        self.so_far = replace(self.so_far, last=Turn(line.player, said))
+        if said:
+            self.happened(Happening("said", line.player, words=said))
+
+    # ---- effects
+
+    def _end_beds(self, line: str) -> None:
+        """End the beds that lie until a line."""
+        for sound in self._beds.pop(line, ()):
+            at_samples = self.timeline.end_bed(sound.stem)
+            self.aloud.end_bed(sound.stem)
+            self.book.write(record.BedEnded(sound=sound.id, at_samples=at_samples))
+
+    def played(self, sound: SoundPlan, audio: Pcm, at: int) -> None:
+        """An effect or a bed was laid."""
+        if sound.kind == "bed" and sound.until:
+            self._beds.setdefault(sound.until, []).append(sound)
+        self.book.write(
+            record.SoundPlayed(
+                sound=sound.id,
+                kind=sound.kind,
+                source=sound.file,
+                stem=sound.stem,
+                gain_db=sound.gain_db,
+                offset_samples=at,
+                samples=len(audio),
+                sha256=audio.sha256,
+                hearers=sound.hearers,
+            )
+        )
+        self._let_hear(Clip(sound.id, sound.id, "", audio, ""), sound.hearers)
+
+    # ---- hearing
+
+    def _let_hear(self, clip: Clip, hearers: tuple[str, ...]) -> None:
+        present = [name for name in hearers if name not in self._lost]
+        self._unheard(dict.fromkeys(present, 1))
+        for name in present:
+            self.book.show(Listening(name, clip.line))
+        self.house.hear(clip, present, self.next_speaker)
+
+    def _unheard(self, more: Mapping[str, int]) -> None:
+        """Count clips under way, by player."""
+        now = self.so_far.unheard
+        self.so_far = replace(self.so_far, unheard={**now, **{name: now[name] + n for name, n in more.items()}})
+
+    def reported(self, news: Heard | Deaf) -> None:
+        """A player has heard a clip, or has not."""
+        clip = news.clip
+        self._unheard({news.hearer: -1})
+        if isinstance(news, Heard):
+            took_s = round(news.took_s, 6)
+            self.book.write(record.LineHeard(line=clip.line, hearer=news.hearer, sha256=clip.sha256, took_s=took_s))
+            self.ring()
+            return
+        if news.lost:
+            self._lost[news.hearer] = news.why
+            self._unheard({news.hearer: -self.so_far.unheard[news.hearer]})
+        problem = f"{news.why}; the line was not heard" + (", and the player is lost" if news.lost else "")
+        self.book.write(record.LineMissed(line=clip.line, hearer=news.hearer, problem=problem, lost=news.lost))
+        self.happened(Happening("error", news.hearer))
+
+    # ---- tools
+
+    def tool_called(self, player: str, tool: str, arguments: str, output: str | None, took_s: float) -> None:
+        """A model calls a tool; with its output, it has."""
+        if output is None:
+            self.happened(Happening("call", player, tool=tool))
+            return
+        failed = has_failed(output)
+        self.book.write(
+            record.ToolCalled(
+                player=player,
+                line=self._speaking.get(player, ""),
+                tool=tool,
+                arguments=arguments,
+                output=output,
+                failed=failed,
+                took_s=round(took_s, 6),
+            )
+        )
+        if failed:
+            self.happened(Happening("error", player))
+
+
+def levelled(audio: Pcm, gain_db: float) -> Pcm:
+    """A sound louder or softer by so many decibels; what does not fit is clipped.
+
+    >>> levelled(Pcm.silence(3), -6.0) == Pcm.silence(3)
+    True
+    """
+    import numpy as np
+
+    if not gain_db:
+        return audio
+    return Pcm.from_array(np.clip(np.round(audio.array * 10 ** (gain_db / 20)), -32768, 32767).astype(np.int16))

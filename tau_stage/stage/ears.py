@@ -1,0 +1,140 @@
+"""What an open microphone needs of a performance: its turns become lines, and are heard."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pybase64
+
+from tau_stage.audio.formats import Decoder
+from tau_stage.audio.pcm import Pcm
+from tau_stage.protocol.conversation import Response
+from tau_stage.protocol.usage import Usage
+from tau_stage.scene.plan import LinePlan
+from tau_stage.stage import cues
+from tau_stage.stage.aloud import Voice
+from tau_stage.stage.company import Company
+from tau_stage.stage.crew import Crew
+from tau_stage.stage.exchange import Spoken
+from tau_stage.stage.line import Delivery
+from tau_stage.stage.notes import News
+from tau_stage.stage.recording import Recording
+from tau_stage.stage.turns import Turn
+
+
+class Ears:
+    """What an open microphone needs of a performance.
+
+    Args:
+        crew: Writes down, lays and tells.
+        company: The sessions and the people.
+        answer: Lets a player speak a line.
+    """
+
+    def __init__(self, crew: Crew, company: Company, answer: Callable[[LinePlan], Awaitable[Turn]]) -> None:
+        self._crew = crew
+        self._company = company
+        self._answer = answer
+        self._lines: dict[str, LinePlan] = {}
+        self._voices: dict[str, tuple[Voice, Decoder]] = {}
+
+    @property
+    def next_sample(self) -> int:
+        """The sample of the timeline at which what comes next begins."""
+        return self._crew.timeline.next
+
+    def leave(self, spoken: Spoken) -> None:
+        """A turn is whole: write it down and let it be heard."""
+        crew = self._crew
+        line = self._known(spoken.line)
+        self._finish(line)
+        recording = Recording(crew.folder, line, crew.book)
+        if spoken.audio:
+            recording.sounded(spoken.audio)
+        at = crew.timeline.next if spoken.at is None else spoken.at
+        delivery = None
+        if spoken.response:
+            status = "cancelled" if spoken.reason == "turn_detected" else spoken.response.status
+            response = replace(spoken.response, status=status, first_audio_s=spoken.first_audio_s)
+            delivery = Delivery(response, 1, spoken.reason, spoken.first_words_s)
+        crew.leave(line, spoken.audio, spoken.words, at, recording.finish(), delivery=delivery, took_s=spoken.took_s)
+
+    def speaks(self, line: LinePlan) -> None:
+        """A player begins a line."""
+        self._known(line)
+
+    def _known(self, line: LinePlan) -> LinePlan:
+        """A line with its number; it begins when it is first heard of."""
+        if line.id not in self._lines:
+            self._lines[line.id] = self._crew.begin(line)
+        return self._lines[line.id]
+
+    def sounds(self, line: LinePlan, coded: str) -> None:
+        """A piece of an answer's sound has come: play it."""
+        crew = self._crew
+        if not crew.aloud.is_on:
+            return
+        if line.id not in self._voices:
+            form = self._company.sessions[line.player].conversation.form
+            self._voices[line.id] = crew.aloud.voice(), form.decoder()
+        voice, decoder = self._voices[line.id]
+        if audio := decoder.feed(pybase64.b64decode(coded)):
+            voice.sounded(audio)
+
+    def interrupted(self) -> None:
+        """The person speaks: what was not heard yet is not to be heard."""
+        self._crew.aloud.hush()
+
+    async def let_hear(self, take: Pcm) -> None:
+        """Play what the person has recorded."""
+        await self._crew.aloud.heard()
+        self._crew.aloud.play(take)
+        await self._crew.aloud.heard()
+
+    def close(self) -> None:
+        """The microphone is closed."""
+        for voice, _ in self._voices.values():
+            voice.done()
+
+    def _finish(self, line: LinePlan) -> None:
+        """The line's sound has come to its end."""
+        voice, decoder = self._voices.get(line.id, (None, None))
+        if voice and decoder:
+            if rest := decoder.finish():
+                voice.sounded(rest)
+            voice.done()
+
+    def tool_turn(self, line: LinePlan, response: Response) -> None:
+        """A response called tools."""
+        self._crew.tool_turn(self._known(line), response)
+
+    def transcribed(self, line: LinePlan, usage: Usage, listener: str) -> None:
+        """A person's words were written down, which is billed."""
+        self._crew.transcribed(line, usage, listener)
+
+    def failed(self, line: LinePlan, problem: str) -> None:
+        """An answer could not be had."""
+        self._finish(line)
+        self._crew.lost_line(line.id, line.player, f"line {line.id}, player {line.player}: {problem}")
+
+    async def typed(self, line: LinePlan) -> str:
+        """Let a person type a line; what was typed, or nothing at the end."""
+        person = self._company.people[line.player]
+        given = await person.deliver(line, self._crew.book.show)
+        if given.words:
+            self.leave(Spoken(line, given.audio, given.words, None))
+        return given.words
+
+    async def answer(self, line: LinePlan) -> str:
+        """Let a player answer; what it says."""
+        return (await self._answer(line)).words
+
+    def hush(self, since: float | None) -> None:
+        """A silence has begun, or has ended."""
+        self._crew.so_far = cues.hush(self._crew.so_far, since)
+        self._crew.ring()
+
+    def show(self, news: News) -> None:
+        """Show something to whoever watches."""
+        self._crew.book.show(news)

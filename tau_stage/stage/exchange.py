@@ -1,0 +1,123 @@
+"""What is said at an open microphone, and who takes care of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import anyio
+
+from tau_stage.audio.pcm import Pcm
+from tau_stage.protocol.conversation import Response
+from tau_stage.protocol.usage import Usage
+from tau_stage.scene.plan import LinePlan
+from tau_stage.stage.notes import News
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A turn at an open microphone.
+
+    Attributes:
+        line: Its line, made up on the spot.
+        audio: What was heard of it.
+        words: What was said.
+        at: The sample of the timeline it begins at; None is after what was before.
+        response: The model's, if it is one.
+        reason: Why it ended early.
+        first_audio_s: Seconds from the end of the person's speech to the first sound.
+        first_words_s: And to the first words.
+        took_s: Seconds from then to the end of the response.
+    """
+
+    line: LinePlan
+    audio: Pcm
+    words: str
+    at: int | None
+    response: Response | None = None
+    reason: str | None = None
+    first_audio_s: float | None = None
+    first_words_s: float | None = None
+    took_s: float = 0.0
+
+
+class Crew(Protocol):
+    """Who takes care of what is said."""
+
+    def leave(self, spoken: Spoken) -> None:
+        """A turn is whole: write it down and let it be heard."""
+
+    def speaks(self, line: LinePlan) -> None:
+        """A player begins a line."""
+
+    def sounds(self, line: LinePlan, coded: str) -> None:
+        """A piece of an answer's sound has come, as the wire brings it."""
+
+    def interrupted(self) -> None:
+        """The person speaks: what was not heard yet is not to be heard."""
+
+    async def let_hear(self, take: Pcm) -> None:
+        """Something that the person has recorded is about to be fed."""
+
+    def tool_turn(self, line: LinePlan, response: Response) -> None:
+        """A response called tools."""
+
+    def transcribed(self, line: LinePlan, usage: Usage, listener: str) -> None:
+        """A person's words were written down, which is billed."""
+
+    def failed(self, line: LinePlan, problem: str) -> None:
+        """An answer could not be had."""
+
+    async def typed(self, line: LinePlan) -> str:
+        """Let a person type a line; what was typed, or nothing at the end."""
+
+    async def answer(self, line: LinePlan) -> str:
+        """Let a player answer; what it says."""
+
+    def hush(self, since: float | None) -> None:
+        """A silence has begun, or has ended."""
+
+    def show(self, news: News) -> None:
+        """Show something to whoever watches."""
+
+    @property
+    def next_sample(self) -> int:
+        """The sample of the timeline at which what comes next begins."""
+
+
+@dataclass(slots=True)
+class Heard:
+    """What the person is saying.
+
+    Attributes:
+        line: Its line.
+        start: The sample of the feed it begins at.
+        end: And ends at.
+        words: As they were written down.
+        is_written: Set when they were, or cannot be.
+    """
+
+    line: LinePlan
+    start: int
+    end: int | None = None
+    words: str = ""
+    is_written: anyio.Event = field(default_factory=anyio.Event)
+
+
+@dataclass(slots=True)
+class Answer:
+    """What the model is answering.
+
+    Attributes:
+        line: Its line.
+        asked_at: When the person stopped speaking.
+        at: The sample of the timeline its sound begins at.
+        first_audio_s: Seconds from then to its first sound.
+        first_words_s: And to its first words.
+    """
+
+    line: LinePlan
+    asked_at: float
+    at: int | None = None
+    first_audio_s: float | None = None
+    first_words_s: float | None = None

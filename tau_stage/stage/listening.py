@@ -1,0 +1,365 @@
+"""An open microphone: a person speaks, turn detection drives the turns, the player answers, and may be interrupted."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.protocol import server_events as told
+from tau_stage.protocol.conversation import Response, usage_of
+from tau_stage.protocol.usage import Usage
+from tau_stage.scene.plan import LinePlan, ListenPlan, PlayerPlan
+from tau_stage.session import Session
+from tau_stage.session.watching import Watch
+from tau_stage.stage.exchange import Answer, Crew, Heard, Spoken
+from tau_stage.stage.feed import Feed
+from tau_stage.stage.keyboard import key_pressed
+from tau_stage.stage.notes import State, Wording
+from tau_stage.stage.people import Person
+
+TRANSCRIPTION = "gpt-4o-mini-transcribe"
+"""Writes down what a person says."""
+
+FED = RATE // 10
+SILENCE_S = 2.0
+"""What follows an utterance that is fed faster than it is heard: any turn detection takes it for the end."""
+
+ANSWERS = 64
+"""Answers that may wait until the one before was heard."""
+
+WORDS_WAIT_S = 3.0
+"""How long a person's words may be waited for when the answer is whole."""
+
+
+class Listening:
+    """One open microphone, from its opening to its end.
+
+    Args:
+        step: From the plan.
+        player: Who listens and answers.
+        session: The player's.
+        person: Who speaks.
+        crew: Takes care of what is said.
+    """
+
+    def __init__(self, step: ListenPlan, player: PlayerPlan, session: Session, person: Person, crew: Crew) -> None:
+        self._step = step
+        self._player = player
+        self._session = session
+        self._person = person
+        self._crew = crew
+        self._origin = crew.next_sample
+        self._feed = Feed(session)
+        self._turns = 0
+        self._answers = 0
+        self._lost = 0
+        self._open = 0
+        self._made = 0
+        self._carried: LinePlan | None = None
+        self._spoken_s = 0.0
+        self._heard: dict[str, Heard] = {}
+        self._unsaid: list[Heard] = []
+        self._answer: dict[str, Answer] = {}
+        self._stopped_at = 0.0
+        self._over = anyio.Event()
+        self._news = anyio.Event()
+
+    async def run(self) -> None:
+        """Listen until the step's end.
+
+        Raises:
+            SessionError: The session failed.
+        """
+        if self._person.types:
+            await self._typing()
+            return
+        session = self._session
+        done, finished = anyio.create_memory_object_stream[Response](ANSWERS)
+        async with (
+            done,
+            finished,
+            self._ears_open(),
+            session.events() as events,
+            session.responses() as responses,
+            anyio.create_task_group() as group,
+        ):
+            group.start_soon(self._watch, events, responses, done)
+            group.start_soon(self._collect, finished)
+            group.start_soon(self._wait_for_the_key)
+            self._crew.hush(anyio.current_time())
+            await (self._live() if self._person.is_live else self._hurried())
+            await self._settle()
+            group.cancel_scope.cancel()
+        self._leave_unsaid()
+        self._crew.hush(None)
+
+    @asynccontextmanager
+    async def _ears_open(self) -> AsyncIterator[None]:
+        """Turn detection is on inside, and off again behind."""
+        detection = dict(self._player.turn_detection)
+        await self._session.update(turn_detection=detection, transcription=TRANSCRIPTION)
+        try:
+            yield
+        finally:
+            if self._session.is_open:
+                await self._session.update(turn_detection=None)
+                await self._session.clear_input_audio_buffer()
+
+    # ---- what the person says
+
+    async def _typing(self) -> None:
+        """A conversation in writing."""
+        while not self._over.is_set():
+            typed = ""
+            with anyio.move_on_after(self._step.for_s):
+                typed = await self._crew.typed(self._line(self._person.name))
+            if not typed:
+                return
+            await self._session.user(typed)
+            self._look_for_the_end(typed, answered=False)
+            words = await self._crew.answer(self._line(self._player.name))
+            self._answers += 1
+            self._look_for_the_end(words)
+
+    async def _live(self) -> None:
+        """Feed what is said while it is said; silence follows the end of a file."""
+        with anyio.move_on_after(self._step.for_s):
+            async with self._person.blocks() as blocks:
+                async for block in blocks:
+                    await self._give(block)
+                    if self._over.is_set():
+                        return
+            for _ in range(round(SILENCE_S * RATE / FED)):
+                await anyio.sleep(FED / RATE)
+                await self._give(Pcm.silence(FED))
+
+    async def _hurried(self) -> None:
+        """Feed utterance by utterance, each when the one before was answered."""
+        for take in self._person.takes():
+            if self._over.is_set() or (self._step.for_s is not None and self._spoken_s >= self._step.for_s):
+                return
+            turns, answers, self._lost = self._turns, self._answers, 0
+            await self._crew.let_hear(take)
+            sound = Pcm.join([take, Pcm.silence(round(SILENCE_S * RATE))])
+            for at in range(0, len(sound), FED):
+                await self._give(sound[at : at + FED])
+            await self._session.update()  # its answer comes after everything the sound has led to
+            with anyio.move_on_after(self._session.deadlines.response_s):
+                while self._is_busy or (self._turns > turns and self._answers == answers and not self._lost):
+                    await self._changed()
+            self._leave_unsaid()
+
+    async def _give(self, block: Pcm) -> None:
+        if not self._heard:
+            self._feed.forget_silence()
+        await self._feed.give(block)
+
+    # ---- what the server says
+
+    async def _watch(
+        self,
+        events: Watch[told.ServerEvent],
+        responses: Watch[Response],
+        done: MemoryObjectSendStream[Response],
+    ) -> None:
+        async for event in events:
+            match event:
+                case told.SpeechStarted():
+                    if self._person.is_live:
+                        self._crew.interrupted()
+                    start = max(0, self._feed.sample(event.audio_start_ms))
+                    self._heard[event.item_id] = Heard(self._line(self._person.name), start)
+                    self._crew.speaks(self._heard[event.item_id].line)
+                    self._crew.hush(None)
+                    self._state("listening")
+                case told.SpeechStopped() if event.item_id in self._heard:
+                    self._stopped_at = anyio.current_time()
+                    self._heard[event.item_id].end = self._feed.sample(event.audio_end_ms)
+                case told.InputAudioBufferCommitted() if event.item_id in self._heard:
+                    self._turns += 1
+                    self._unsaid.append(self._heard[event.item_id])
+                case told.TranscriptionDelta() if event.item_id in self._heard:
+                    self._word(self._heard[event.item_id].line, event.delta)
+                case told.TranscriptionCompleted() | told.TranscriptionFailed() if event.item_id in self._heard:
+                    self._written(self._heard.pop(event.item_id), event)
+                case told.ResponseCreated():
+                    self._begin_answer(event.response.id)
+                case told.AudioDelta() if event.response_id in self._answer:
+                    self._first_sound(self._answer[event.response_id])
+                    self._crew.sounds(self._answer[event.response_id].line, event.delta)
+                case told.TranscriptDelta() | told.TextDelta() if event.response_id in self._answer:
+                    self._first_words(self._answer[event.response_id])
+                    self._word(self._answer[event.response_id].line, event.delta)
+                case told.ResponseDone():
+                    response = await anext(responses)
+                    if isinstance(response, Response):
+                        await done.send(response)
+                case _:
+                    continue
+            self._ring()
+
+    def _begin_answer(self, response_id: str) -> None:
+        """An answer begins; after a tool's result, it is still the same line."""
+        line, self._carried = self._carried or self._line(self._player.name), None
+        self._open += 1
+        self._answer[response_id] = Answer(line, self._stopped_at)
+        self._crew.speaks(line)
+        self._state("thinking")
+
+    def _first_sound(self, answer: Answer) -> None:
+        if answer.at is None:
+            answer.at = self._origin + self._feed.samples
+            answer.first_audio_s = max(0.0, anyio.current_time() - answer.asked_at)
+            self._state("speaking")
+
+    def _first_words(self, answer: Answer) -> None:
+        if answer.first_words_s is None:
+            answer.first_words_s = max(0.0, anyio.current_time() - answer.asked_at)
+
+    def _written(self, heard: Heard, event: told.TranscriptionCompleted | told.TranscriptionFailed) -> None:
+        if isinstance(event, told.TranscriptionCompleted):
+            heard.words = event.transcript.strip()
+            self._crew.transcribed(heard.line, usage_of(event), self._player.name)
+        heard.is_written.set()
+
+    # ---- what is left of it
+
+    async def _collect(self, finished: MemoryObjectReceiveStream[Response]) -> None:
+        """Leave each answer when it was heard, or interrupted."""
+        async for response in finished:
+            answer = self._answer.pop(response.id, None)
+            if answer:
+                await self._words_of_the_person()
+                await self._leave_answer(answer, response)
+            self._open -= 1
+            self._ring()
+
+    async def _words_of_the_person(self) -> None:
+        with anyio.move_on_after(WORDS_WAIT_S):
+            for heard in self._unsaid:
+                await heard.is_written.wait()
+        self._leave_unsaid()
+
+    def _leave_unsaid(self) -> None:
+        """Leave what the person said, before what was answered to it."""
+        for heard in self._unsaid:
+            end = self._feed.samples if heard.end is None else heard.end
+            audio = self._feed.sound(heard.start, end)
+            self._spoken_s += audio.duration_s
+            at = self._origin + heard.start if self._person.is_live else None
+            self._crew.leave(Spoken(heard.line, audio, heard.words, at))
+            self._look_for_the_end(heard.words, answered=False)
+        self._heard = {name: heard for name, heard in self._heard.items() if heard not in self._unsaid}
+        self._unsaid.clear()
+
+    async def _leave_answer(self, answer: Answer, response: Response) -> None:
+        if response.status == "failed":
+            self._lost += 1
+            self._crew.failed(answer.line, response.message or response.reason or "the response failed")
+            return
+        if response.calls:
+            self._crew.tool_turn(answer.line, response)
+            self._carried = None if response.audio or response.text else answer.line
+            if not (response.audio or response.text):
+                return
+            response = _without_usage(response)
+        audio, reason = response.audio, response.reason
+        if self._person.is_live:
+            heard = await self._heard_of(response)
+            if heard < len(audio):
+                audio, reason = audio[:heard], "turn_detected"
+        else:
+            self._session.attention.finish_playing()
+        self._answers += 1
+        self._spoken_s += audio.duration_s
+        took_s = max(0.0, anyio.current_time() - answer.asked_at)
+        at = answer.at if self._person.is_live else None
+        words = response.transcript or response.text
+        first = (answer.first_audio_s, answer.first_words_s)
+        self._crew.leave(Spoken(answer.line, audio, words, at, response, reason, *first, took_s))
+        self._look_for_the_end(words)
+        self._state("idle")
+        self._crew.hush(anyio.current_time())
+
+    async def _heard_of(self, response: Response) -> int:
+        """Samples of an answer that were heard, when it was heard to its end or somebody spoke into it."""
+        playback = self._session.attention.playback
+        if playback is None or playback.item_id not in response.item_ids:
+            return len(response.audio)
+        while playback.is_playing(now := anyio.current_time()):
+            with anyio.move_on_after((len(response.audio) - playback.heard_samples(now)) / RATE):
+                await self._changed()
+        return len(response.audio) if playback.stopped_at is None else playback.stopped_at
+
+    # ---- its end
+
+    async def _wait_for_the_key(self) -> None:
+        if self._step.key is not None and sys.stdin is not None and sys.stdin.isatty():
+            await key_pressed(self._step.key)
+            self._over.set()
+            self._ring()
+
+    def _look_for_the_end(self, words: str, *, answered: bool = True) -> None:
+        said = self._step.until and re.search(self._step.until, words, re.IGNORECASE)
+        if said or (answered and self._step.turns is not None and self._answers >= self._step.turns):
+            self._over.set()
+
+    async def _settle(self) -> None:
+        """Wait for the answers under way; what the person was saying is kept as far as it came."""
+        with anyio.move_on_after(self._session.deadlines.response_s):
+            while self._is_answering:
+                await self._changed()
+        await self._words_of_the_person()
+        self._unsaid += [heard for heard in self._heard.values() if heard.end is None]
+
+    # ---- small things
+
+    @property
+    def _is_busy(self) -> bool:
+        """Whether somebody speaks, or is answered."""
+        return self._is_answering or any(heard.end is None for heard in self._heard.values())
+
+    @property
+    def _is_answering(self) -> bool:
+        """Whether an answer is under way, perhaps after a tool's result."""
+        return bool(self._open or self._carried or self._session.conversation.active)
+
+    async def _changed(self) -> None:
+        await self._news.wait()
+
+    def _ring(self) -> None:
+        self._news.set()
+        self._news = anyio.Event()
+
+    def _word(self, line: LinePlan, words: str) -> None:
+        self._crew.show(Wording(line.player, line.id, words, spoken=True))
+
+    def _state(self, state: str) -> None:
+        self._crew.show(State(self._player.name, state))
+
+    def _line(self, player: str) -> LinePlan:
+        """A line that is made up on the spot."""
+        self._made += 1
+        return LinePlan(
+            number=0,
+            id=f"{self._step.id}-{self._made}",
+            player=player,
+            words="",
+            direction="",
+            prompt="",
+            hearers=self._step.hearers[player],
+            pause_s=self._step.pause_s,
+            source_line=self._step.source_line,
+            improvised=True,
+        )
+
+
+def _without_usage(response: Response) -> Response:
+    return replace(response, usage=Usage())

@@ -1,0 +1,313 @@
+"""People on stage: whoever speaks into a microphone, types, or has left recordings."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import anyio
+
+from tau_stage.audio.files import read_audio
+from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.audio.utterances import utterances
+from tau_stage.errors import UsageError
+from tau_stage.scene.files import beside
+from tau_stage.scene.plan import LinePlan, ListenPlan, Plan, PlayerPlan
+from tau_stage.stage.keyboard import typed_line
+from tau_stage.stage.notes import Prompting
+
+COUNT_DOWN = 3
+LONGEST_WAIT_S = 30.0
+"""How long a person may stay silent, where the line says nothing else."""
+
+ENOUGH_SILENCE_S = 1.2
+BLOCK = RATE // 25
+SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a person gave: sound or words; neither, where nothing came."""
+
+    audio: Pcm
+    words: str
+
+
+Show = Callable[[Prompting], None]
+Blocks = AbstractAsyncContextManager[AsyncIterator[Pcm]]
+
+
+class Person(Protocol):
+    """Somebody who is no model.
+
+    Attributes:
+        name: The player's.
+        is_live: Whether sound comes as fast as time goes, and cannot be hurried.
+        types: Whether words come instead of sound.
+    """
+
+    name: str
+    is_live: bool
+    types: bool
+
+    async def deliver(self, line: LinePlan, show: Show) -> Given:
+        """Say one line of the scene."""
+
+    def blocks(self) -> Blocks:
+        """Whatever the person says, in blocks, while it is said; for those who are live."""
+
+    def takes(self) -> list[Pcm]:
+        """What the person says, utterance by utterance; for those who are not."""
+
+
+class Recorded:
+    """A person's sound file: each line takes the next utterance, the last line all the rest.
+
+    Args:
+        player: From the plan.
+        audio: The file's sound.
+        lines: How often the person is asked in the scene: its lines, and one more for an open microphone.
+        words: Of each utterance, as far as they are known.
+    """
+
+    types = False
+
+    def __init__(self, player: PlayerPlan, audio: Pcm, lines: int, words: Sequence[str] = ()) -> None:
+        self.name = player.name
+        self.is_live = player.pace == "realtime"
+        self._audio = audio
+        self._words = words
+        self._spans = utterances(audio)
+        self._left = lines
+        self._next = 0
+
+    async def deliver(self, line: LinePlan, show: Show) -> Given:
+        """The next utterance."""
+        del show
+        self._left -= 1
+        spans = self._spans[self._next :]
+        if not spans:
+            return Given(Pcm(), "")
+        taken = len(spans) if self._left <= 0 else 1
+        audio = self._audio[spans[0][0] : spans[taken - 1][1]]
+        words = " ".join(self._words[self._next : self._next + taken])
+        self._next += taken
+        if self.is_live:
+            await anyio.sleep(audio.duration_s)
+        return Given(audio, words or line.words)
+
+    @asynccontextmanager
+    async def blocks(self) -> AsyncIterator[AsyncIterator[Pcm]]:
+        """The rest of the file as fast as it is heard, with its silences."""
+        yield self._played()
+
+    async def _played(self) -> AsyncIterator[Pcm]:
+        start = self._spans[self._next - 1][1] if self._next else 0
+        began = anyio.current_time()
+        for at in range(start, len(self._audio), BLOCK):
+            await anyio.sleep_until(began + (at + BLOCK - start) / RATE)
+            yield self._audio[at : at + BLOCK]
+
+    def takes(self) -> list[Pcm]:
+        """The utterances that are left."""
+        left = [self._audio[start:end] for start, end in self._spans[self._next :]]
+        self._next = len(self._spans)
+        return left
+
+
+class StandIn:
+    """Recorded takes for somebody who is not there: a file per line, named by the line's id.
+
+    Args:
+        player: From the plan.
+        folder: Where the recordings lie; a ``.txt`` beside one says its words.
+    """
+
+    types = False
+    is_live = False
+
+    def __init__(self, player: PlayerPlan, folder: Path) -> None:
+        self.name = player.name
+        self._folder = folder
+
+    async def deliver(self, line: LinePlan, show: Show) -> Given:
+        """The recording of a line; nothing, where there is none."""
+        del show
+        file = next((file for end in SOUNDS if (file := self._folder / f"{line.id}{end}").is_file()), None)
+        if file is None:
+            return Given(Pcm(), "")
+        return Given(read_audio(file), " ".join(written_words(file)) or line.words)
+
+    @asynccontextmanager
+    async def blocks(self) -> AsyncIterator[AsyncIterator[Pcm]]:
+        """Never asked for: recordings are not live."""
+        raise AssertionError("a stand-in is not live")
+        yield  # pragma: no cover
+
+    def takes(self) -> list[Pcm]:
+        """All recordings, by name: what the person says at an open microphone."""
+        return [read_audio(file) for file in _sounds_in(self._folder)]
+
+
+class Typist:
+    """A person at a keyboard, or a pipe.
+
+    Args:
+        player: From the plan.
+        fd: Where the words come from; standard input, if it is not given.
+    """
+
+    types = True
+    is_live = True
+
+    def __init__(self, player: PlayerPlan, fd: int | None = None) -> None:
+        self.name = player.name
+        self._fd = fd
+
+    async def deliver(self, line: LinePlan, show: Show) -> Given:
+        """What is typed; an empty line says the words of the scene."""
+        show(Prompting(self.name, line.id, line.words, line.direction, typed=True))
+        typed = await typed_line(line.timeout_s, fd=self._fd)
+        if typed is None:
+            return Given(Pcm(), "")
+        return Given(Pcm(), typed.strip() or line.words)
+
+    @asynccontextmanager
+    async def blocks(self) -> AsyncIterator[AsyncIterator[Pcm]]:
+        """Never asked for: a typist makes no sound."""
+        raise AssertionError("a typist makes no sound")
+        yield  # pragma: no cover
+
+    def takes(self) -> list[Pcm]:
+        """None: a typist makes no sound."""
+        return []
+
+
+class Speaker:
+    """A person at a microphone.
+
+    Args:
+        player: From the plan.
+        microphone: Opens it.
+    """
+
+    types = False
+    is_live = True
+
+    def __init__(self, player: PlayerPlan, microphone: Callable[[], Blocks]) -> None:
+        self.name = player.name
+        self._microphone = microphone
+
+    async def deliver(self, line: LinePlan, show: Show) -> Given:
+        """Count down, open the microphone, and close it when the person has spoken."""
+        for left in range(COUNT_DOWN, -1, -1):
+            show(Prompting(self.name, line.id, line.words, line.direction, in_s=left))
+            if left:
+                await anyio.sleep(1)
+        heard: list[Pcm] = []
+        with anyio.move_on_after(line.timeout_s or LONGEST_WAIT_S):
+            async with self._microphone() as blocks:
+                async for block in blocks:
+                    heard.append(block)
+                    if len(heard) % 10 == 0 and _has_spoken(heard):
+                        break
+        audio = Pcm.join(heard)
+        spans = utterances(audio, silence_s=ENOUGH_SILENCE_S)
+        return Given(audio[spans[0][0] : spans[-1][1]], line.words) if spans else Given(Pcm(), "")
+
+    def blocks(self) -> Blocks:
+        """What the microphone hears."""
+        return self._microphone()
+
+    def takes(self) -> list[Pcm]:
+        """None: a microphone is live."""
+        return []
+
+
+def _has_spoken(heard: list[Pcm]) -> bool:
+    """Whether somebody has spoken, and has stopped."""
+    audio = Pcm.join(heard)
+    spans = utterances(audio, silence_s=ENOUGH_SILENCE_S)
+    return bool(spans) and len(audio) - spans[-1][1] > (ENOUGH_SILENCE_S - 0.25) * RATE
+
+
+def written_words(sound: Path) -> list[str]:
+    """What is said in a sound file, utterance by utterance: the lines of the ``.txt`` beside it, if there is one.
+
+    Raises:
+        UsageError: It is no text.
+    """
+    file = sound.with_suffix(".txt")
+    try:
+        lines = file.read_text("utf-8").splitlines() if file.is_file() else []
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file}: the words of {sound.name} cannot be read: {error}", "save it as UTF-8") from None
+    return [line.strip() for line in lines if line.strip()]
+
+
+def known_words(plan: Plan) -> Iterator[tuple[Pcm, str]]:
+    """Each utterance of the scene's people that somebody has written down: the understudy knows no other.
+
+    Raises:
+        UsageError: A sound cannot be read.
+    """
+    for player in plan.people:
+        files = [] if player.human in ("mic", "tty", None) else [beside(plan.path, str(player.human))]
+        if player.stand_in is not None:
+            files += _sounds_in(beside(plan.path, player.stand_in))
+        for file in files:
+            if words := written_words(file):
+                audio = read_audio(file)
+                for (start, end), text in zip(utterances(audio), words, strict=False):
+                    yield audio[start:end], text
+
+
+def _sounds_in(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.suffix in SOUNDS)
+
+
+def people_of(plan: Plan, *, stand_in: bool = False) -> dict[str, Person]:
+    """The people of a scene, by player.
+
+    Args:
+        plan: Who they are.
+        stand_in: Whether recordings play where there are some, though somebody may be there.
+
+    Raises:
+        UsageError: There is no microphone, or a sound cannot be read.
+    """
+    return {player.name: _person(plan, player, stand_in=stand_in) for player in plan.people}
+
+
+def _person(plan: Plan, player: PlayerPlan, *, stand_in: bool) -> Person:
+    assert player.human is not None  # noqa: S101 - people are
+    recordings = None if player.stand_in is None else beside(plan.path, player.stand_in)
+    if player.human not in ("mic", "tty"):
+        lines = sum(line.player == player.name for line in plan.lines)
+        lines += any(isinstance(step, ListenPlan) and step.person == player.name for step in plan.steps)
+        file = beside(plan.path, player.human)
+        return Recorded(player, read_audio(file), lines, written_words(file))
+    if recordings is not None and (stand_in or not _is_there(player.human)):
+        return StandIn(player, recordings)
+    if player.human == "tty":
+        return Typist(player)
+    from tau_stage.stage import sound_cards
+    from tau_stage.stage.microphone import open_microphone
+
+    try:
+        sound_cards.found(sound_cards.portaudio(), None)
+    except UsageError as error:
+        raise UsageError(f"player {player.name} speaks into a microphone: {error.problem}", error.hint) from None
+    return Speaker(player, open_microphone)
+
+
+def _is_there(human: str) -> bool:
+    if human == "tty":
+        return sys.stdin is not None and sys.stdin.isatty()
+    from tau_stage.stage.microphone import has_microphone
+
+    return has_microphone()

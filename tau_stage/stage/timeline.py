@@ -1,0 +1,86 @@
+"""The timeline: where each sound begins in the stems, counted in samples, never by a clock."""
+
+from __future__ import annotations
+
+from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.scene.names import slug
+from tau_stage.scene.plan import LinePlan, Plan
+from tau_stage.take.folder import TakeFolder
+from tau_stage.take.stems import Stems
+
+
+class Timeline:
+    """Lays what is heard one after another, or over each other, and writes the stems as it goes.
+
+    Args:
+        plan: Knows whose stems there are.
+        folder: The take's.
+
+    Attributes:
+        end: Samples until now; nothing reaches further but effects.
+    """
+
+    def __init__(self, plan: Plan, folder: TakeFolder) -> None:
+        self.end = 0
+        self._gap = 0
+        self._began: dict[str, tuple[int, int]] = {}
+        names = [slug(player.name) for player in plan.players]
+        self._stems = Stems(folder.stems, dict.fromkeys([*names, *(sound.stem for sound in plan.sounds)]))
+
+    @property
+    def next(self) -> int:
+        """The sample at which the next step begins."""
+        return self.end + self._gap
+
+    def pause(self, seconds: float) -> None:
+        """Silence before the next step, added to what there is."""
+        self._gap += round(seconds * RATE)
+
+    def start_of(self, line: LinePlan) -> int:
+        """Where a line begins: after what was, or over the line that it cuts into."""
+        if line.cuts not in self._began:
+            return self.next
+        start, heard = self._began[line.cuts]
+        return start + heard
+
+    def lay(self, name: str, audio: Pcm, at: int, pause_s: float) -> None:
+        """Lay a sound on a stem, and go on after it.
+
+        Args:
+            name: The stem's.
+            audio: What is heard.
+            at: The sample it begins at.
+            pause_s: Silence after it.
+        """
+        self._stems.put(name, audio, at)
+        self._go_on(at + len(audio), pause_s)
+
+    def lay_line(self, line: LinePlan, audio: Pcm, at: int) -> None:
+        """Lay a line on its player's stem; whoever cuts into it is told where."""
+        self.lay(slug(line.player), audio, at, line.pause_s)
+        if line.cut:
+            self._began[line.id] = at, min(round(line.cut.after_s * RATE), len(audio))
+
+    def go_on(self, pause_s: float) -> None:
+        """What was laid is followed by another silence than its own."""
+        self._gap = round(pause_s * RATE)
+
+    def _go_on(self, end: int, pause_s: float) -> None:
+        if end >= self.end:
+            self.end, self._gap = end, round(pause_s * RATE)
+        self._stems.reach(self.end)
+
+    def begin_bed(self, name: str, audio: Pcm) -> int:
+        """Lay a bed from the next step on; the sample it begins at."""
+        self._stems.begin_bed(name, audio, self.next)
+        return self.next
+
+    def end_bed(self, name: str) -> int:
+        """Let a bed end with what was heard last; the sample it ends at."""
+        self._stems.reach(self.end)
+        self._stems.end_bed(name)
+        return self.end
+
+    def close(self) -> None:
+        """Bring all stems to the disk."""
+        self._stems.close()

@@ -1,0 +1,221 @@
+"""Tools on stage: what a scene defines, as what a session can call; each call is written down."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+import anyio
+from anyio.abc import Process
+from pydantic_core import to_json
+
+from tau_stage.errors import UsageError
+from tau_stage.scene.model import ToolDefinition
+from tau_stage.scene.plan import Plan
+from tau_stage.session import Tool
+
+LONGEST_OUTPUT = 64 * 1024
+"""Bytes that a tool may answer; more would fill the model's context."""
+
+LONGEST_COMPLAINT = 500
+
+
+class Report(Protocol):
+    """Told of each call: before it (``output`` is None) and after."""
+
+    def __call__(self, tool: str, arguments: str, output: str | None, took_s: float) -> None:
+        """A tool is called, or has answered."""
+
+
+def equip(plan: Plan, names: tuple[str, ...], report: Report) -> list[Tool]:
+    """The tools of one player.
+
+    Args:
+        plan: Defines them.
+        names: Which of them the player has.
+        report: Told of each call.
+
+    Raises:
+        UsageError: A function cannot be found.
+    """
+    folder = Path(plan.path).parent
+    return [_reported(_tool(name, plan.tools[name], folder), report) for name in names]
+
+
+def refuse_code(plan: Plan, *, allowed: bool) -> None:
+    """Nothing of the author's runs without permission.
+
+    Raises:
+        UsageError: A tool of the scene runs something, and it is not allowed.
+    """
+    if plan.runs_code and not allowed:
+        names = ", ".join(plan.runs_code)
+        raise UsageError(
+            f"{plan.path}: the scene's tools run programs of its author ({names})",
+            "if you trust the scene, allow it with --allow-tools, or with allow_tools = true in your settings",
+        )
+
+
+def _tool(name: str, definition: ToolDefinition, folder: Path) -> Tool:
+    tool = Tool(name, definition.description, dict(definition.parameters or {}) or None, timeout_s=definition.timeout)
+    if definition.run:
+        function = Tool.of(_found(definition.run, folder))
+        parameters = tool.parameters or function.parameters
+        return replace(
+            tool, description=tool.description or function.description, parameters=parameters, run=function.run
+        )
+    if definition.command:
+        return replace(tool, run=_program(definition.command, folder, definition.timeout))
+    return replace(tool, run=_answering(definition.returns))
+
+
+def _answering(result: Any) -> Callable[..., Any]:
+    async def answer(**_arguments: Any) -> Any:
+        return result
+
+    return answer
+
+
+def _found(name: str, folder: Path) -> Callable[..., Any]:
+    """A function by its name, looked for beside the scene first."""
+    module, _, function = name.partition(":")
+    try:
+        with _importable(folder):
+            found = getattr(import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(
+            f"the tool's function {name} cannot be found: {error}", f"it is looked for in {folder}"
+        ) from None
+    if not callable(found):
+        raise UsageError(f"{name} is no function", "write run: module:function")
+    return found  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    place = str(folder.resolve())
+    sys.path.insert(0, place)
+    try:
+        yield
+    finally:
+        sys.path.remove(place)
+
+
+def _program(command: tuple[str, ...], folder: Path, timeout_s: float) -> Callable[..., Any]:
+    """A program: arguments as JSON on its input; what it prints is the result. No shell reads its words."""
+
+    async def run(**arguments: Any) -> str:
+        try:
+            process = await anyio.open_process(
+                command,
+                cwd=folder,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise ToolFailed(f"{command[0]} cannot be started: {reason}") from None
+        try:
+            with anyio.fail_after(timeout_s):
+                return await _talk(process, to_json(arguments))
+        finally:
+            await _end(process)
+
+    return run
+
+
+class ToolFailed(Exception):
+    """A tool could not do its work; its text is what the model is told."""
+
+
+async def _talk(process: Process, given: bytes) -> str:
+    printed: dict[str, bytes] = {}
+
+    async def read(name: str, limit: int) -> None:
+        printed[name] = await _read(process, name, limit)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(read, "stderr", LONGEST_COMPLAINT)
+        group.start_soon(_give, process, given)
+        await read("stdout", LONGEST_OUTPUT)
+        if len(printed["stdout"]) > LONGEST_OUTPUT:
+            group.cancel_scope.cancel()
+        else:
+            code = await process.wait()
+    if len(printed["stdout"]) > LONGEST_OUTPUT:
+        raise ToolFailed(f"it printed more than {LONGEST_OUTPUT // 1024} KB, and was ended")
+    if code:
+        complaint = printed.get("stderr", b"").decode(errors="replace").strip().split("\n")[-1]
+        raise ToolFailed(f"it ended with code {code}" + (f": {complaint}" if complaint else ""))
+    return printed["stdout"].decode(errors="replace").strip()
+
+
+async def _read(process: Process, name: str, limit: int) -> bytes:
+    """What a program prints, up to a limit and a little more; of its complaints, the end."""
+    stream = process.stdout if name == "stdout" else process.stderr
+    assert stream is not None  # noqa: S101 - it was asked for
+    found = b""
+    while True:
+        try:
+            found += await stream.receive(16_384)
+        except (anyio.EndOfStream, anyio.ClosedResourceError):
+            return found
+        if len(found) > limit and name == "stdout":
+            return found
+        found = found[-max(limit, LONGEST_OUTPUT) :] if name == "stderr" else found
+
+
+async def _give(process: Process, given: bytes) -> None:
+    assert process.stdin is not None  # noqa: S101 - it was asked for
+    try:
+        await process.stdin.send(given)
+        await process.stdin.aclose()
+    except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+        return  # it did not want its arguments
+
+
+async def _end(process: Process) -> None:
+    """End a program and whatever it has started."""
+    with anyio.CancelScope(shield=True):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.aclose()
+
+
+def _reported(tool: Tool, report: Report) -> Tool:
+    """A tool whose calls are told of; what it tells the model stays the same."""
+
+    async def run(**arguments: Any) -> str:
+        given = to_json(arguments).decode()
+        report(tool.name, given, None, 0.0)
+        began = anyio.current_time()
+        output = _short(await tool.call(given))
+        report(tool.name, given, output, anyio.current_time() - began)
+        return output
+
+    return replace(tool, run=run, timeout_s=tool.timeout_s + 5.0)
+
+
+def _short(output: str) -> str:
+    if len(output.encode()) <= LONGEST_OUTPUT:
+        return output
+    return to_json({"error": f"the tool answered more than {LONGEST_OUTPUT // 1024} KB"}).decode()
+
+
+def has_failed(output: str) -> bool:
+    """Whether a model was told that its tool failed.
+
+    >>> has_failed('{"error":"no"}'), has_failed('{"ok":true}')
+    (True, False)
+    """
+    return output.startswith('{"error":')

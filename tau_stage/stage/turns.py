@@ -1,0 +1,132 @@
+"""Free play: whose turn it is, and when it is over. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from tau_stage.scene.plan import ImprovisePlan, LinePlan
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What somebody said.
+
+    Attributes:
+        player: Who.
+        words: What; empty: the player passed.
+        seconds: How long it sounded.
+        dollars: What it cost.
+    """
+
+    player: str
+    words: str
+    seconds: float = 0.0
+    dollars: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """How far free play has come.
+
+    Attributes:
+        asked: Turns that were offered.
+        turns: Turns that were taken.
+        words: Words spoken.
+        seconds: Spoken.
+        dollars: Spent.
+        passes: Offers in a row that were passed.
+        last: The last turn that was offered.
+    """
+
+    asked: int = 0
+    turns: int = 0
+    words: int = 0
+    seconds: float = 0.0
+    dollars: Decimal = Decimal(0)
+    passes: int = 0
+    last: Turn | None = None
+
+    def after(self, turn: Turn) -> Play:
+        """The play after one more turn."""
+        spoke = bool(turn.words.strip())
+        return replace(
+            self,
+            asked=self.asked + 1,
+            turns=self.turns + spoke,
+            words=self.words + len(turn.words.split()),
+            seconds=self.seconds + turn.seconds,
+            dollars=self.dollars + turn.dollars,
+            passes=0 if spoke else self.passes + 1,
+            last=turn,
+        )
+
+
+def next_turn(step: ImprovisePlan, play: Play, said_before: Turn | None = None) -> LinePlan | None:
+    """The next turn of free play as a line; None when it is over.
+
+    Args:
+        step: The play.
+        play: How far it has come.
+        said_before: What was said last before it began.
+    """
+    if _is_over(step, play):
+        return None
+    player = _player(step, play, said_before)
+    return LinePlan(
+        number=0,
+        id=f"{step.id}-{play.asked + 1}",
+        player=player,
+        words="",
+        direction="",
+        prompt="",
+        improvised=True,
+        hearers=step.hearers[player],
+        pause_s=step.pause_s,
+        source_line=step.source_line,
+    )
+
+
+def _is_over(step: ImprovisePlan, play: Play) -> bool:
+    reached = (
+        step.turns is not None and play.turns >= step.turns,
+        step.for_s is not None and play.seconds >= step.for_s,
+        step.words is not None and play.words >= step.words,
+        step.budget is not None and play.dollars >= step.budget,
+        play.passes >= len(step.players),
+    )
+    said = play.last.words if play.last else ""
+    return any(reached) or bool(step.until and re.search(step.until, said, re.IGNORECASE))
+
+
+def _player(step: ImprovisePlan, play: Play, said_before: Turn | None) -> str:
+    """Whose turn it is; nobody answers itself."""
+    last = play.last or said_before
+    silent = last.player if last else None
+    if step.order == "called" and last and (name := called(step.players, last)):
+        return name
+    order = step.players if isinstance(step.order, str) else step.order
+    if isinstance(step.order, str) and play.last:
+        at = order.index(play.last.player) + 1
+        return order[at % len(order)]
+    at = play.asked
+    around = [order[(at + further) % len(order)] for further in range(len(order))]
+    return next((name for name in around if name != silent), around[0])
+
+
+def called(players: tuple[str, ...], turn: Turn) -> str | None:
+    """Who is addressed by what was said: the player named last in it, other than the one who speaks.
+
+    >>> called(("keeper", "Old Tom", "maid"), Turn("maid", "Keeper, another one! What do you say, Tom?"))
+    'Old Tom'
+    """
+    best: tuple[int, str] | None = None
+    for name in players:
+        if name == turn.player:
+            continue
+        for part in {name, *(word for word in re.findall(r"\w+", name) if len(word) > 2)}:
+            for place in re.finditer(rf"\b{re.escape(part)}\b", turn.words, re.IGNORECASE):
+                if best is None or place.start() > best[0]:
+                    best = (place.start(), name)
+    return best[1] if best else None

@@ -1,0 +1,98 @@
+"""``tau-stage plan``, and the forecast's warnings in ``validate``."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tau_stage.cli.validate import SHORT_STEPS
+from tau_stage.cost.forecast import forecast
+from tau_stage.report.forecast import as_data
+from tau_stage.report.plan import plain
+from tau_stage.scene.load import load_scene
+from tau_stage.scene.planning import make_plan
+from tests.test_cli_validate import run
+from tests.test_cost_forecast import LONG, plan_of
+
+UMBRELLA = Path(__file__).parent.parent / "scenes" / "umbrella.yaml"
+
+
+def test_piped_it_is_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("plan", str(UMBRELLA)) == 0
+    assert capsys.readouterr().out == plain(forecast(make_plan(load_scene(UMBRELLA)))) + "\n"
+
+
+def test_as_json_it_is_the_same_forecast(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("plan", str(UMBRELLA), "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == as_data(forecast(make_plan(load_scene(UMBRELLA))))
+    assert Decimal(told["total"]["likely"]["total"]) > 0
+
+
+def test_on_a_terminal_it_is_tables(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert run("plan", str(UMBRELLA)) == 0
+    assert "───" in capsys.readouterr().out
+
+
+def test_variables_and_variants(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scene = tmp_path / "a.yaml"
+    scene.write_text("vars: {n: one}\nmatrix: {mood: [sad, glad]}\nplayers: {ann: }\nlines: [ann: '${n} ${mood}']\n")
+    assert run("plan", str(scene)) == 0
+    assert capsys.readouterr().out.count("an estimate\n") == 2
+    assert run("plan", str(scene), "--json", "--var", "n=two", "--only", "sad") == 0
+    assert json.loads(capsys.readouterr().out)["lines"][0]["words"] == "two sad"
+
+
+def test_a_wrong_scene_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.yaml").write_text("players: {ann: }\nlines: [bob: Hm]\n")
+    assert run("plan", str(tmp_path / "a.yaml")) == 2
+    assert "bob" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_it_loads_no_numpy_no_sockets_and_no_voice() -> None:
+    """Slow: a process of its own."""
+    code = (
+        "import sys; from tau_stage.cli.main import app; app(['plan', sys.argv[1]], standalone_mode=False); "
+        "print({'numpy', 'websockets', 'anyio', 'hibari'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(UMBRELLA)], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+@pytest.mark.parametrize(
+    ("lines", "warned"),
+    [("[{improvise: {turns: 9}}]", True), ("[ann: Hm]", False), (f"[{'ann: Hm, ' * SHORT_STEPS}]", True)],
+    ids=["free play", "short", "long"],
+)
+def test_validate_warns_of_scenes_that_may_be_long(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], lines: str, *, warned: bool
+) -> None:
+    (tmp_path / "a.yaml").write_text(f"limits: {{budget: $0.0001}}\nplayers: {{ann: , ben: }}\nlines: {lines}\n")
+    assert run("validate", str(tmp_path / "a.yaml")) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("ok ")
+    assert said.err.startswith("warning: ") == warned
+
+
+def test_a_thousand_lines_of_twelve_players_are_quick() -> None:
+    names = [f"p{number}" for number in range(12)]
+    plan = plan_of(f"players: {{{', '.join(f'{name}: ' for name in names)}}}\nlines: [p0: {LONG!r}]\n")
+    line = plan.lines[0]
+    hearers = {name: tuple(other for other in names if other != name) for name in names}
+    many = tuple(
+        replace(line, number=number, id=f"x-{number}", player=names[number % 12], hearers=hearers[names[number % 12]])
+        for number in range(1, 1001)
+    )
+    began = time.perf_counter()
+    found = forecast(replace(plan, steps=many))
+    assert time.perf_counter() - began < 0.25
+    assert len(found.lines) == 1000

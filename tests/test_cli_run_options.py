@@ -1,0 +1,189 @@
+"""What the command line of ``run`` can ask for: variables, variants, permission, stand-ins, a stream of words."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tau_stage.understudy.server import Understudy
+from tests.test_cli_run import Serve, no_key, serve
+from tests.test_cli_validate import SCENES, run
+from tests.tones import Tones
+
+__all__ = ["no_key", "serve"]
+
+MOODS = """
+scene: A ${mood} talk
+vars: {what: umbrella}
+matrix: {mood: [calm, cross]}
+players: {ann: {voice: ash}, bob: {voice: sage}}
+lines:
+  - ann: (${mood}) Where is my ${what}?
+  - bob: I am calm.
+    when: ${mood} == calm
+limits: {start_rate: 100/s}
+"""
+
+
+@pytest.fixture
+def moods(tmp_path: Path) -> str:
+    (tmp_path / "moods.yaml").write_text(MOODS)
+    return "moods.yaml"
+
+
+def performed(out: str) -> list[dict[str, object]]:
+    return [json.loads(line)["take"] for line in out.splitlines()]
+
+
+def test_every_variant_of_a_matrix_is_performed_in_a_folder_of_its_own(
+    serve: Serve, moods: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = serve(Understudy(Tones()))
+    assert run("run", moods, "--endpoint", url, "--json", "--jobs", "2") == 0
+    takes = performed(capsys.readouterr().out)
+    assert [take["scene"]["variant"] for take in takes] == ["calm", "cross"]  # type: ignore[index]
+    assert [take["scene"]["title"] for take in takes] == ["A calm talk", "A cross talk"]  # type: ignore[index]
+    assert [[line["said"] for line in take["lines"]] for take in takes] == [  # type: ignore[attr-defined]
+        ["Where is my umbrella?", "I am calm."], ["Where is my umbrella?"],
+    ]  # fmt: skip
+    assert {path.name for path in Path("takes").iterdir()} == {"a-mood-talk-calm", "a-mood-talk-cross"}
+
+
+def test_one_variant_and_another_variable(serve: Serve, moods: str, capsys: pytest.CaptureFixture[str]) -> None:
+    url = serve(Understudy(Tones()))
+    assert run("run", moods, "--endpoint", url, "--json", "--only", "cross", "--var", "what=hat") == 0
+    (take,) = performed(capsys.readouterr().out)
+    assert take["lines"][0]["said"] == "Where is my hat?"  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (("--only", "crass"), "there is no variant 'crass'\n"),
+        (("--var", "hat"), "--var wants a name and a value, not 'hat'"),
+        (("--var", "waht=x"), "the scene has no variable 'waht', which was given"),
+        (("--var", "mood=x"), "'mood' is varied here, and was given too"),
+    ],
+)
+def test_what_is_asked_for_and_is_not_there(
+    moods: str, options: tuple[str, ...], problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("run", moods, *options) == 2
+    assert problem in capsys.readouterr().err
+    assert not Path("takes").exists()
+
+
+TOOLS = """
+players: {ann: }
+tools: {lamp: {description: The listener wants the lamp., command: [/bin/echo, bright]}}
+lines: [{user: {ann: I want the lamp.}}, {ann: , improvise: }]
+"""
+
+
+def test_programs_run_with_permission_only(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tools.yaml").write_text(TOOLS)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    url = serve(Understudy(Tones()))
+    assert run("run", "tools.yaml", "--endpoint", url) == 2
+    refused = capsys.readouterr().err
+    assert "tools.yaml: the scene's tools run programs of its author (lamp)" in refused
+    assert "--allow-tools" in refused
+    assert not Path("takes").exists()
+    assert run("run", "tools.yaml", "--endpoint", url, "--json", "--allow-tools") == 0
+    (take,) = performed(capsys.readouterr().out)
+    assert take["lines"][0]["calls"][0]["output"] == "bright"  # type: ignore[index]
+    (tmp_path / "config" / "tau-stage").mkdir(parents=True)
+    (tmp_path / "config" / "tau-stage" / "settings.toml").write_text("allow_tools = true\n")
+    assert run("run", "tools.yaml", "--endpoint", url, "--json") == 0
+
+
+PEOPLE = f"""
+players:
+  ann:
+  guest: {{human: mic, stand_in: {SCENES}/sounds/traveller}}
+  traveller: {{human: {SCENES}/sounds/guest.wav}}
+lines: [traveller: Hello., {{listen: {{player: ann, from: guest, for: 1m}}}}]
+"""
+
+
+def test_words_stream_to_a_file_and_recordings_stand_in(
+    serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "people.yaml").write_text(PEOPLE)
+    url = serve(Understudy(Tones()))
+    assert run("run", "people.yaml", "--endpoint", url, "--stand-in", "--stream", "words.jsonl", "--quiet") == 0
+    told = [json.loads(line) for line in Path("words.jsonl").read_text().splitlines()]
+    kinds = {event["type"] for event in told}
+    assert kinds == {"words", "state", "line"}
+    lines = [(event["player"], event["line"]) for event in told if event["type"] == "line"]
+    assert lines[0] == ("traveller", "traveller-1")
+    assert ("ann", "listen-1-2") in lines
+    assert run("run", "people.yaml", "--endpoint", url, "--stand-in", "--stream", "none/words.jsonl") == 2
+    assert "--stream none/words.jsonl: no such file" in capsys.readouterr().err
+
+
+def test_a_stream_on_the_output_leaves_it_to_programs(
+    serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "people.yaml").write_text(PEOPLE)
+    assert run("run", "people.yaml", "--endpoint", serve(Understudy(Tones())), "--stand-in", "--stream", "-") == 0
+    said = capsys.readouterr()
+    assert all(json.loads(line) for line in said.out.splitlines())
+    assert "estimate" in said.err
+    assert said.err.strip().split("\n")[-1].startswith("takes/people/")
+
+
+def test_a_microphone_that_is_not_there_is_told_before_anybody_opens(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tau_stage.stage.microphone import has_microphone
+
+    if has_microphone():
+        pytest.skip("this machine has a microphone")
+    (tmp_path / "mic.yaml").write_text("players: {ann: , guest: {human: mic}}\nlines: [guest: Hello.]\n")
+    assert run("run", "mic.yaml") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("player guest speaks into a microphone: ")
+    for way in ("stand_in", "human: file.wav", "human: tty"):
+        assert way in said
+
+
+def test_a_scene_that_cues_keep_going_ends_with_two(
+    serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene = "players: {ann: , bob: }\non: [{said: ping, do: [bob: ping]}]\nlines: [ann: ping]\nlimits: {cues: 2}\n"
+    (tmp_path / "ping.yaml").write_text(scene)
+    assert run("run", "ping.yaml", "--endpoint", serve(Understudy(Tones())), "--quiet") == 2
+    assert "ping.yaml:2: the cue would start once more, and limits.cues is 2" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_key_ends_the_open_microphone(tmp_path: Path) -> None:
+    """Slow: a whole process at a terminal of its own, and sound in real time."""
+    scene = f"""
+players: {{ann: {{output: text}}, guest: {{human: {SCENES}/sounds/speaker.wav, pace: realtime}}}}
+lines: [{{listen: {{player: ann, from: guest, key: q}}}}]
+"""
+    (tmp_path / "key.yaml").write_text(scene)
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "tau_stage.cli.main", "run", "key.yaml", "--json", "--endpoint", "understudy"]
+    with subprocess.Popen(command, cwd=tmp_path, stdin=theirs, stdout=subprocess.PIPE) as run:
+        while not list(tmp_path.glob("takes/key/*/stems/*.wav")):
+            time.sleep(0.05)
+        time.sleep(1)
+        os.write(ours, b"xq")
+        out, _ = run.communicate(timeout=10)
+    os.close(ours)
+    os.close(theirs)
+    take = json.loads(out)["take"]
+    assert take["ended"] == "complete"
+    assert take["duration_s"] < 4  # the whole speech is longer

@@ -1,0 +1,41 @@
+"""The user's own settings."""
+
+from pathlib import Path
+
+import pytest
+
+from tau_stage.cli.settings import Settings, read_settings, settings_file
+from tau_stage.errors import UsageError
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "tau-stage").mkdir()
+    return {"XDG_CONFIG_HOME": str(tmp_path)}
+
+
+def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
+    assert read_settings({"XDG_CONFIG_HOME": str(tmp_path)}) == Settings(allow_tools=False)
+    assert settings_file({"HOME": "/home/ann"}) == Path("/home/ann/.config/tau-stage/settings.toml")
+
+
+def test_what_the_file_says_holds(home: dict[str, str]) -> None:
+    settings_file(home).write_text("allow_tools = true\n")
+    assert read_settings(home) == Settings(allow_tools=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("allow_tols = true", "there is no setting 'allow_tols'\n  hint: did you mean 'allow_tools'?"),
+        ("allow_tools = 'yes'", "allow_tools is true or false"),
+        ("allow_tools =", "the settings cannot be read"),
+        (b"\xff", "the settings cannot be read"),
+    ],
+)
+def test_what_is_wrong_with_the_file_is_told(home: dict[str, str], text: str | bytes, problem: str) -> None:
+    settings_file(home).write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UsageError) as caught:
+        read_settings(home)
+    assert problem in str(caught.value)
+    assert str(settings_file(home)) in str(caught.value)

@@ -1,0 +1,94 @@
+"""The tables of a forecast, and the forecast as data."""
+
+from __future__ import annotations
+
+import io
+import json
+from decimal import Decimal
+
+from rich.console import Console
+
+from tau_stage.report.forecast import as_data
+from tau_stage.report.plan import plain, tables
+from tests.test_cost_forecast import DUET, told
+
+OWN = DUET.replace("ann: {model: gpt-realtime-2.1}", "ann: {model: own}")
+
+
+def test_piped_it_is_plain_text() -> None:
+    assert (
+        plain(told("scene: Duet\n" + DUET))
+        == """\
+Duet (x.yaml): about 3 s (2..3), an estimate
+
+sessions open, at the earliest
+player   from
+ann     0.0 s
+ben     0.2 s
+
+lines
+line  id     player   at  seconds  heard by
+   1  ann-1  ann     0.0      0.7  ben
+   2  ben-1  ben     1.0      0.6  ann
+   3  ann-2  ann     2.0      0.6  ben
+
+players
+player    lines  seconds  tokens  context / window
+ann           2      1.3      75      49 / 128,000
+ben           1      0.6      29      27 / 128,000
+estimate      3      1.9     104
+
+dollars
+player      spoke  listened   cached    total         low..high
+ann       $0.0018   $0.0007  $0.0000  $0.0026  $0.0020..$0.0031
+ben       $0.0009   $0.0003  $0.0000  $0.0011  $0.0009..$0.0014
+estimate  $0.0027   $0.0010  $0.0000  $0.0037  $0.0029..$0.0045
+
+what would be saved
+player    hears_as: text  hears: nobody
+ann              $0.0002        $0.0002
+ben              $0.0002        $0.0002
+estimate         $0.0004        $0.0004
+
+The dollars are an estimate, without calls of tools. low..high: brisk and cached, to slow and uncached."""
+    )
+
+
+def test_an_unknown_price_is_never_zero() -> None:
+    said = plain(told(OWN))
+    assert "49 / unknown" in said
+    assert "estimate  unknown" in said
+    assert "price unknown: a model is not in the price list" in said
+
+
+def test_people_cost_nothing_and_are_in_no_table_of_dollars() -> None:
+    said = plain(told("players: {ann: , you: {human: tty}}\nlines: [you: Well?, {ann: No., to: nobody}]"))
+    assert "you (human)      1      0.0       -" in said
+    assert said.count("\nyou") == 1
+    assert "ann     0.3      0.4  nobody" in said
+
+
+def test_warnings_stand_below() -> None:
+    assert "\nwarning: the scene is likely to cost" in plain(told(DUET + "limits: {budget: $0.001}\n"))
+
+
+def test_on_a_terminal_it_fits_eighty_columns() -> None:
+    drawn = io.StringIO()
+    Console(file=drawn, width=80).print(tables(told(DUET + "limits: {budget: $0.001}\n")))
+    text = drawn.getvalue()
+    assert all(word in text for word in ("49 / 128,000", "$0.0029..$0.0045", "hears_as: text", "warning: the scene"))
+    assert "…" not in text
+
+
+def test_as_data_it_survives_json() -> None:
+    found = told(DUET)
+    data = as_data(found)
+    assert json.loads(json.dumps(data)) == data
+    assert Decimal(data["total"]["likely"]["total"]) == found.cost.likely.total
+    assert data["players"]["ann"]["window"] == {"tokens": 128_000, "most_in": 128_000}
+    assert data["lines"][0]["hearers"] == ["ben"]
+
+
+def test_as_data_an_unknown_price_is_null() -> None:
+    ann = as_data(told(OWN))["players"]["ann"]
+    assert (ann["cost"]["likely"]["total"], ann["savings"]["hears_as_text"], ann["window"]) == (None, None, None)

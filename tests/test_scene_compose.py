@@ -1,0 +1,241 @@
+"""Scenes made of parts: included files, variables, variants, and scripts in place of lines."""
+
+from pathlib import Path
+
+import pytest
+
+from tau_stage.errors import SceneError
+from tau_stage.scene.load import load_scene, load_variants, parse_scene
+from tau_stage.scene.plan import Plan, TogetherPlan
+from tau_stage.scene.planning import make_plan
+
+HEAD = "players: {ann: , ben: }\nlines:\n"
+
+
+def written(folder: Path, **files: str) -> Path:
+    """A scene, and files beside it."""
+    for name, text in files.items():
+        (folder / f"{name}.{'fountain' if name == 'play' else 'yaml'}").write_text(text)
+    return folder / "scene.yaml"
+
+
+def plan_of(path: Path) -> Plan:
+    return make_plan(load_scene(path))
+
+
+def refused(path: Path | str, given: dict[str, str] | None = None, only: str | None = None) -> list[str]:
+    """What is said of a scene that cannot be performed, without places."""
+    with pytest.raises(SceneError) as raised:
+        load_variants(path, given or {}, only)
+    return [f"{error.problem} | {error.hint}" for error in (raised.value, *raised.value.also)]
+
+
+# ---- include
+
+
+def test_included_files_hold_players_tools_and_defaults(tmp_path: Path) -> None:
+    scene = written(
+        tmp_path,
+        scene="include: [house.yaml, '', cast.yaml]\n"
+        "vars: {city: Oslo}\nplayers: {ben: {voice: sage}}\nlines:\n- ann: Hello\n- ben: ${city}, ${street}\n",
+        house="x-a: 1\naccent: Welsh\npersona: A neighbour\nvars: {city: Rome, street: Main}\n",
+        cast="accent: plain\nplayers:\n  ann: {voice: echo}\n  ben: {voice: ash}\ntools: {lights_on: {returns: '1'}}\n",
+    )
+    plan = plan_of(scene)
+    assert {player.name: player.voice for player in plan.players} == {"ann": "echo", "ben": "sage"}
+    assert plan.player("ann").instructions == "A neighbour\nSpeak in plain."
+    assert plan.lines[1].words == "Oslo, Main"
+    assert plan.tools["lights_on"].returns == "1"
+
+
+def test_what_the_scene_says_wins(tmp_path: Path) -> None:
+    scene = written(
+        tmp_path, scene=f"include: cast.yaml\nvoice: sage\n{HEAD}- ann: Hi\n", cast="voice: ash\npause: 2s\n"
+    )
+    plan = plan_of(scene)
+    assert (plan.players[0].voice, plan.lines[0].pause_s) == ("sage", 2)
+
+
+def test_what_is_included_from_a_folder_lies_beside_the_scene(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "guest.wav").write_bytes(b"RIFF")
+    scene = written(tmp_path, scene="include: parts/cast.yaml\nlines:\n- guest: Hi\n")
+    (tmp_path / "parts" / "cast.yaml").write_text("players: {guest: {human: guest.wav}}\n")
+    assert plan_of(scene).people[0].human == "guest.wav"
+
+
+def test_errors_point_into_the_included_file(tmp_path: Path) -> None:
+    scene = written(tmp_path, scene="include: cast.yaml\nlines:\n- bob: Hi\n", cast="players:\n  ann: {voise: ash}\n")
+    with pytest.raises(SceneError) as raised:
+        load_scene(scene)
+    errors = (raised.value, *raised.value.also)
+    assert [(Path(error.path).name, error.line, error.column) for error in errors] == [
+        ("scene.yaml", 3, 3), ("cast.yaml", 2, 9),
+    ]  # fmt: skip
+
+
+# ---- variables
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("${city}", "Oslo"),
+        ("In ${city}, ${city}!", "In Oslo, Oslo!"),
+        ("$${city} costs $5", "${city} costs $5"),
+        ("$city ${}", None),
+        ("${my-name_2}", "x"),
+    ],
+)
+def test_variables_stand_in_texts(text: str, words: str | None) -> None:
+    scene = f"vars: {{city: Oslo, my-name_2: x}}\n{HEAD}- ann: '{text}'\n"
+    if words is None:
+        with pytest.raises(SceneError, match="there is no variable ''"):
+            parse_scene(scene)
+    else:
+        assert make_plan(parse_scene(scene)).lines[0].words == words
+
+
+def test_variables_fill_whatever_is_text_but_no_name() -> None:
+    scene = parse_scene(
+        "scene: The ${city} case\nvars: {city: Oslo, who: ben, s: 2s}\nplayers: {ann: {accent: '${city}'}, ben: }\n"
+        "lines:\n- ann: (as in ${city}) Hi\n  to: ['${who}']\n  pause: ${s}\n  metadata: {id: '${city}'}\n",
+        given={"city": "Rome"},
+    )
+    plan = make_plan(scene)
+    line = plan.lines[0]
+    assert (plan.title, plan.slug) == ("The Rome case", "the-city-case")
+    assert (line.direction, line.hearers, line.pause_s, line.metadata) == ("as in Rome", ("ben",), 2, {"id": "Rome"})
+    assert plan.player("ann").instructions == "Speak in Rome."
+
+
+def test_a_variable_from_outside_must_be_the_scenes(tmp_path: Path) -> None:
+    scene = written(tmp_path, scene=f"vars: {{city: Oslo}}\n{HEAD}- ann: Hi\n")
+    assert refused(scene, {"citty": "Rome", "zoo": "Rome"}) == [
+        "the scene has no variable 'citty', which was given | did you mean 'city'?",
+        "the scene has no variable 'zoo', which was given | it has: city",
+    ]
+    bare = written(tmp_path, scene=f"{HEAD}- ann: Hi\n")
+    assert refused(bare, {"city": "Rome"}) == ["the scene has no variable 'city', which was given | it has: none"]
+
+
+# ---- matrix
+
+MATRIX = "scene: Moods\nvars: {who: you}\nmatrix: {mood: [calm, Very cross], n: ['1', '2']}\n" + HEAD
+
+
+def test_a_matrix_makes_every_combination(tmp_path: Path) -> None:
+    scene = written(tmp_path, scene=MATRIX + "- ann: ${mood} ${n} ${who}\n")
+    plans = [make_plan(variant) for variant in load_variants(scene, {"who": "me"})]
+    assert [plan.variant for plan in plans] == ["calm-1", "calm-2", "very-cross-1", "very-cross-2"]
+    assert [plan.lines[0].words for plan in plans][1:3] == ["calm 2 me", "Very cross 1 me"]
+    assert plans[3].slug == "moods-very-cross-2"
+    assert make_plan(load_scene(scene)).variant == "calm-1"
+
+
+def test_one_variant_is_chosen_by_its_name(tmp_path: Path) -> None:
+    scene = written(tmp_path, scene=MATRIX + "- ann: ${mood} ${n}\n")
+    (variant,) = load_variants(scene, only="very-cross-1")
+    assert make_plan(variant).lines[0].words == "Very cross 1"
+    assert refused(scene, only="calm-3") == ["there is no variant 'calm-3' | did you mean 'calm-2'?"]
+    assert refused(scene, only="zzz") == [
+        "there is no variant 'zzz' | variants: calm-1, calm-2, very-cross-1, very-cross-2"
+    ]
+    bare = written(tmp_path, scene=f"{HEAD}- ann: Hi\n")
+    assert refused(bare, only="calm") == ["there is no variant 'calm' | the scene has no matrix"]
+
+
+def test_what_is_varied_is_not_given(tmp_path: Path) -> None:
+    scene = written(tmp_path, scene=MATRIX + "- ann: ${mood} ${n}\n")
+    assert refused(scene, {"mood": "calm"}) == ["'mood' is varied here, and was given too | use --only for one variant"]
+
+
+# ---- scripts
+
+
+def test_a_script_stands_for_lines() -> None:
+    plan = make_plan(
+        parse_scene(
+            "players: {clerk: , tourist: }\nscript: |\n"
+            "  CLERK: (nervously) I'm afraid: that's [sighs] *it* #3\n  and so on.\n\n  # a comment\n"
+            "  - pause: 2s\n  - tourist: Oh?\n    to: 'nobody'\n  TOURIST: Can I have it?\n"
+        )
+    )
+    assert [line.words for line in plan.lines] == [
+        "I'm afraid: that's [sighs] *it* #3 and so on.",
+        "Oh?",
+        "Can I have it?",
+    ]
+    assert [step.source_line for step in plan.steps] == [3, 7, 8, 10]
+    assert plan.lines[1].hearers == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "  players: {ann: }\n  script: |\n    ANN: Hi\n    - pause: 1s\n",
+        "players: {ann: }\n? script\n: |\n  ANN: Hi\n  - pause: 1s\n",
+        "players: {ann: }\n'script': |\n  ANN: Hi\n  - pause: 1s\n",
+    ],
+)
+def test_a_script_may_stand_wherever_yaml_lets_it(text: str) -> None:
+    assert len(make_plan(parse_scene(text)).steps) == 2
+
+
+def test_numbers_in_items_of_a_script_are_read_as_ever() -> None:
+    scene = "players: {ann: }\nscript: |\n  ANN: Hi\n  - pause: 3\n  ANN: Ho\n  - ann: Hm\n    id: a/b\n"
+    with pytest.raises(SceneError) as raised:
+        parse_scene(scene)
+    errors = (raised.value, *raised.value.also)
+    assert [(error.line, error.column) for error in errors] == [(4, 12), (7, 9)]
+
+
+FOUNTAIN = """\
+Title: The last umbrella
+
+INT. SHOP - DAY
+
+CLERK
+(nervously)
+The last one.
+
+TOURIST ^
+The last one?!
+
+GHOST ^
+Boo.
+
+CLERK
+So.
+"""
+
+
+def test_a_screenplay_stands_for_lines(tmp_path: Path) -> None:
+    scene = written(tmp_path, scene="players: {clerk: , tourist: , ghost: }\nscript: play.fountain\n", play=FOUNTAIN)
+    plan = plan_of(scene)
+    assert isinstance(plan.steps[0], TogetherPlan)
+    assert [(line.id, line.direction, line.source_line) for line in plan.lines] == [
+        ("clerk-1", "nervously", 6), ("tourist-1", "", 10), ("ghost-1", "", 13), ("clerk-2", "", 16),
+    ]  # fmt: skip
+
+
+def test_a_first_speech_is_together_with_nobody(tmp_path: Path) -> None:
+    scene = written(tmp_path, scene="players: {ann: }\nscript: play.fountain\n", play="ANN ^\nHi.\n")
+    assert [line.words for line in plan_of(scene).lines] == ["Hi."]
+
+
+def test_errors_point_into_the_screenplay(tmp_path: Path) -> None:
+    play = FOUNTAIN.replace("So.", "(low)").replace("Boo.", "(boo")
+    scene = written(tmp_path, scene="players: {clerk: , tourist: , ghost: }\nscript: play.fountain\n", play=play)
+    with pytest.raises(SceneError) as raised:
+        load_scene(scene)
+    errors = (raised.value, *raised.value.also)
+    assert [(Path(error.path).name, error.line, error.column) for error in errors] == [
+        ("play.fountain", 13, 1), ("play.fountain", 16, 1),
+    ]  # fmt: skip
+
+
+def test_a_screenplay_that_is_no_text(tmp_path: Path) -> None:
+    scene = written(tmp_path, scene="players: {ann: }\nscript: play.fountain\n", play="ANN\nHi \x07.\n")
+    with pytest.raises(SceneError, match=r"play\.fountain:2:4: a scene is text"):
+        load_scene(scene)

@@ -1,0 +1,144 @@
+"""What players and tools resolve to: what cascades, how one hears, what one may call."""
+
+from typing import Any
+
+import pytest
+
+from tau_stage.scene.load import parse_scene
+from tau_stage.scene.plan import Plan
+from tau_stage.scene.planning import make_plan
+
+
+def plan_of(text: str) -> Plan:
+    return make_plan(parse_scene(text))
+
+
+CASCADE = """\
+reasoning: low
+hears_as: text
+label_speakers: true
+pace: realtime
+tool_choice: required
+turn_detection: semantic_vad
+tools:
+  lights_on: {description: The listener wants light., returns: {ok: true}}
+  lights_off: {returns: done}
+players:
+  ann:
+  ben:
+    reasoning: high
+    hears_as: audio
+    label_speakers: no
+    tool_choice: lights_on
+    tools: lights_on
+    turn_detection: {type: server_vad, silence: 800ms, padding: 0.3s, idle: 6s, threshold: 0.5}
+    setup:
+    - system: You have never seen the sea.
+    - user: ' Hello? '
+    - assistant: Hm.
+  cid: {tools: none}
+lines:
+- ann: Hello
+"""
+
+
+def test_what_stands_at_the_top_holds_for_every_player() -> None:
+    ann = plan_of(CASCADE).player("ann")
+    assert (ann.reasoning, ann.hears_as, ann.label_speakers, ann.pace) == ("low", "text", True, "realtime")
+    assert (ann.tools, ann.tool_choice) == (("lights_on", "lights_off"), "required")
+    assert (ann.turn_detection, ann.setup) == ((("type", "semantic_vad"),), ())
+    assert plan_of(CASCADE).pace == "realtime"
+
+
+def test_a_player_overrides_the_top() -> None:
+    ben = plan_of(CASCADE).player("ben")
+    assert (ben.reasoning, ben.hears_as, ben.label_speakers) == ("high", "audio", False)
+    assert (ben.tools, ben.tool_choice) == (("lights_on",), "lights_on")
+    assert dict(ben.turn_detection) == {
+        "type": "server_vad",
+        "silence_duration_ms": 800,
+        "prefix_padding_ms": 300,
+        "idle_timeout_ms": 6000,
+        "threshold": 0.5,
+    }
+    assert ben.setup == (("system", "You have never seen the sea."), ("user", "Hello?"), ("assistant", "Hm."))
+
+
+def test_who_has_no_tools_has_no_choice() -> None:
+    cid = plan_of(CASCADE).player("cid")
+    assert (cid.tools, cid.tool_choice) == ((), None)
+
+
+def test_written_words_call_no_tools_unless_they_say_so() -> None:
+    plan = plan_of(
+        CASCADE + "- ann: Light!\n  tool_choice: lights_on\n- ben: Dark!\n  tools: [lights_off]\n"
+        "  tool_choice: lights_off\n- ann:\n  improvise: ask for light\n"
+    )
+    assert [line.tool_choice for line in plan.lines] == ["none", "lights_on", "lights_off", None]
+    assert [line.tools for line in plan.lines] == [None, None, ("lights_off",), None]
+
+
+@pytest.mark.parametrize(
+    ("written", "planned"),
+    [
+        ("server_vad", {"type": "server_vad"}),
+        ("semantic_vad", {"type": "semantic_vad"}),
+        ("{silence: 1s}", {"type": "server_vad", "silence_duration_ms": 1000}),
+        ("{type: semantic_vad, eagerness: high}", {"type": "semantic_vad", "eagerness": "high"}),
+        ("{threshold: 1}", {"type": "server_vad", "threshold": 1.0}),
+    ],
+)
+def test_turn_detection(written: str, planned: dict[str, object]) -> None:
+    plan = plan_of(f"turn_detection: {written}\nplayers: {{ann: }}\nlines: [ann: hi]\n")
+    assert dict(plan.players[0].turn_detection) == planned
+
+
+def tool(text: str) -> Any:
+    return plan_of(f"tools: {{t: {text}}}\nplayers: {{ann: }}\nlines: [ann: hi]\n").tools["t"]
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("7", 7), ("-7", -7), ("0", 0), ("1.5", 1.5), ("1e3", 1000.0), ("true", True), ("false", False), ("null", None),
+        ("'7'", "7"), ('"true"', "true"), ("'null'", "null"), ("yes", "yes"), ("007", "007"), ("1:30", "1:30"),
+        ("+7", "+7"), ("0x1F", "0x1F"), ("", ""), ("a text", "a text"), ("1e999", "1e999"), ("9" * 5000, "9" * 5000),
+        ("{ok: true, n: [1, '1', {deep: 2.0}]}", {"ok": True, "n": [1, "1", {"deep": 2.0}]}),
+    ],
+)  # fmt: skip
+def test_a_tool_returns_what_a_program_would_read(written: str, value: object) -> None:
+    found = tool(f"{{returns: {written}}}")
+    assert (found.returns, type(found.returns)) == (value, type(value))
+    assert (found.has_result, found.is_code, found.timeout) == (True, False, 10)
+
+
+def test_arguments_in_short_and_in_full() -> None:
+    short = tool("{returns: 1, parameters: {city: string, days: integer, where: {type: array, items: {type: number}}}}")
+    assert short.parameters == {
+        "type": "object",
+        "properties": {
+            "city": {"type": "string"},
+            "days": {"type": "integer"},
+            "where": {"type": "array", "items": {"type": "number"}},
+        },
+        "required": ["city", "days", "where"],
+    }
+    full = "{type: object, properties: {days: {type: integer, maximum: 7}}, required: []}"
+    assert tool(f"{{returns: 1, parameters: {full}}}").parameters == {
+        "type": "object",
+        "properties": {"days": {"type": "integer", "maximum": 7}},
+        "required": [],
+    }
+    assert tool("{returns: 1}").parameters is None
+    assert tool("{returns: 1, parameters: }").parameters == {"type": "object", "properties": {}, "required": []}
+
+
+def test_tools_that_run_code_are_known() -> None:
+    plan = plan_of(
+        "tools:\n  a: {returns: 1}\n  b: {run: 'lights.house:on', timeout: 2s}\n  c: {command: [./lights, 'on']}\n"
+        "players: {ann: }\nlines: [ann: hi]\n"
+    )
+    assert plan.runs_code == ("b", "c")
+    assert (plan.tools["b"].run, plan.tools["b"].timeout) == ("lights.house:on", 2)
+    assert plan.tools["c"].command == ("./lights", "on")
+    assert plan.tools["c"].source_line == 4

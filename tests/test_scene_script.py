@@ -1,0 +1,296 @@
+"""Play scripts, in our notation and in Fountain: who says what, where it stands, and what is refused."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tau_stage.errors import SceneError
+from tau_stage.scene.fountain import read_fountain
+from tau_stage.scene.script import Item, Spoken, read_script
+from tau_stage.scene.source import Source
+
+PLAYERS = ["clerk", "tourist", "Old Man"]
+
+
+def script(text: str, players: list[str] | None = None) -> list[Spoken | Item]:
+    source = Source.of(text, "x.yaml")
+    return read_script(source, 1, len(source.lines), PLAYERS if players is None else players)
+
+
+def said(text: str, players: list[str] | None = None) -> list[tuple[str, str]]:
+    return [(part.speaker, part.text) for part in script(text, players) if isinstance(part, Spoken)]
+
+
+def refused(text: str, players: list[str] | None = None) -> SceneError:
+    with pytest.raises(SceneError) as raised:
+        script(text, players)
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "(nervously) I'm afraid that is the last one.",
+        '"No," she said: *never* [sighs] # not now #3',
+        "- a dash",
+        "'tis: so",
+        "@you & {me} | > ! % ` \\",
+        "CLERK: no, you",
+        "Ünïcode 你好 🎭",
+        "http://example.org",
+        "a  wide   gap\tand a tab",
+    ],
+)
+def test_whatever_follows_the_colon_is_words(words: str) -> None:
+    assert said(f"CLERK: {words}") == [("clerk", words)]
+
+
+@given(st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp", "Cn"), exclude_characters="\ufeff")))
+def test_any_text_of_one_line_is_words(words: str) -> None:
+    assert said(f"CLERK: {words}") == [("clerk", words.strip())]
+
+
+@pytest.mark.parametrize("cue", ["CLERK:", "clerk :", "  Clerk:", "clerk:"])
+def test_the_speaker_is_known_however_spelt(cue: str) -> None:
+    assert said(f"{cue} Yes") == [("clerk", "Yes")]
+
+
+def test_names_of_several_words_and_foreign_ones() -> None:
+    assert said("OLD MAN: Hm\nSTRASSE: Ja\nÉLISE: Oui", ["Old Man", "straße", "élise"]) == [
+        ("Old Man", "Hm"),
+        ("straße", "Ja"),
+        ("élise", "Oui"),
+    ]
+
+
+def test_players_who_differ_in_capitals_only_are_called_exactly() -> None:
+    assert said("Ж: Да", ["ж", "Ж"]) == [("Ж", "Да")]
+    assert refused("CLERK: Yes", ["clerk", "Clerk"]).problem == "there is no player 'CLERK'"
+
+
+def test_a_speech_goes_on_until_a_blank_line_or_the_next_speech() -> None:
+    text = "CLERK: One\n  two: three\n# not heard\nfour\n   # nor this\nTOURIST:\n    Five\n\nCLERK: Six\n"
+    assert said(text) == [("clerk", "One two: three four"), ("tourist", "Five"), ("clerk", "Six")]
+
+
+def test_places_are_where_the_text_starts() -> None:
+    text = "x:\n  CLERK: One\n  TOURIST:\n\n  # hm\n  OLD MAN:\n     (low)\n     so\n  CLERK:   \ttwo"
+    source = Source.of(text, "x.yaml")
+    parts = read_script(source, 2, 99, PLAYERS)
+    assert [(part.text, part.line, part.column) for part in parts if isinstance(part, Spoken)] == [
+        ("One", 2, 10),
+        ("", 3, 11),
+        ("(low) so", 7, 6),
+        ("two", 9, 13),
+    ]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\u2028"])
+def test_every_end_of_a_line_is_one(end: str) -> None:
+    assert said(f"CLERK: One{end}two{end}{end}TOURIST: Three") == [("clerk", "One two"), ("tourist", "Three")]
+
+
+def test_items_of_the_scene_language_stand_between_speeches() -> None:
+    text = (
+        "CLERK: One\n- pause: 1s\n- clerk: Yes\n  id: yes-1\n\n# hm\n  note: so\n# after\n\nTOURIST: Two\n"
+        "-\n  sfx: door.wav\n-\tbed: rain.wav\n    # its own\n# not its own"
+    )
+    assert [part for part in script(text) if isinstance(part, Item)] == [
+        Item(2, 2),
+        Item(3, 7),
+        Item(11, 12),
+        Item(13, 14),
+    ]
+    assert said(text) == [("clerk", "One"), ("tourist", "Two")]
+
+
+def test_dashes_that_are_no_items_are_words() -> None:
+    assert said("CLERK: One\n-- two\n—three\n-four") == [("clerk", "One -- two —three -four")]
+
+
+def test_an_empty_script_says_nothing() -> None:
+    assert script("") == script("\n \n\t\n# only this\n") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "name", "hint"),
+    [
+        ("CLARK: hello", (1, 1), "CLARK", "did you mean 'clerk'?"),
+        ("BARISTA: hello", (1, 1), "BARISTA", "players: clerk, tourist, Old Man"),
+        ("CLERK: One\n\n  Barista: hello", (3, 3), "Barista", "players: clerk, tourist, Old Man"),
+        ("- pause: 1s\nTWO MEN: hello", (2, 1), "TWO MEN", "players: clerk, tourist, Old Man"),
+    ],
+)
+def test_who_is_no_player_does_not_speak(text: str, place: tuple[int, int], name: str, hint: str) -> None:
+    error = refused(text)
+    assert (error.line, error.column) == place
+    assert (error.problem, error.hint) == (f"there is no player '{name}'", hint)
+
+
+@pytest.mark.parametrize("cue", ["TOURISTS: Two", "tuorist: Two", "BARISTA:\nTwo"])
+def test_a_misspelt_cue_is_not_swallowed_by_the_speech_above(cue: str) -> None:
+    error = refused(f"CLERK: One\n{cue}")
+    assert (error.line, error.column) == (2, 1)
+    assert error.problem.startswith("there is no player")
+    assert error.hint.endswith("\n  words that go on in a new line stand deeper than the speech")
+    deeper = cue.replace("\n", "\n  ")
+    assert said(f"CLERK: One\n  {deeper}") == [("clerk", f"One {cue}".replace("\n", " "))]
+
+
+@pytest.mark.parametrize(
+    "words", ["I said: no", "A VERY LONG SHOUT INDEED: no", "X" * 70 + ": no", "NO:no", "so be it"]
+)
+def test_words_with_a_colon_may_go_on_anywhere(words: str) -> None:
+    assert said(f"CLERK: One\n{words}") == [("clerk", f"One {words}")]
+
+
+@pytest.mark.parametrize("words", ["and so on", ": hm", "I said so: no", "-1"])
+def test_words_without_a_speaker_are_refused(words: str) -> None:
+    error = refused(f"# so\n  {words}")
+    assert (error.line, error.column, error.problem) == (2, 3, "nobody speaks these words")
+    assert error.hint == "a speech is 'PLAYER: words', and a blank line ends it"
+
+
+def test_all_errors_are_told_at_once_and_each_speech_once() -> None:
+    error = refused("ONE: a\nmore of it\n\nTWO: b\nmore: of it\n\nCLERK: Yes\n\nlost")
+    assert [(each.line, each.problem) for each in (error, *error.also)] == [
+        (1, "there is no player 'ONE'"),
+        (4, "there is no player 'TWO'"),
+        (9, "nobody speaks these words"),
+    ]
+
+
+def test_ten_thousand_lines_are_read_at_once() -> None:
+    text = "CLERK: One\n  two: three\n- pause: 1s\n\n" * 2_500
+    begun = time.perf_counter()
+    assert len(script(text)) == 5_000
+    assert time.perf_counter() - begun < 0.25
+
+
+def fountain(text: str, players: list[str] | None = None) -> list[tuple[str, str]]:
+    read = read_fountain(Source.of(text, "x.fountain"), PLAYERS if players is None else players)
+    return [(part.speaker, part.text) for part in read]
+
+
+SCREENPLAY = """\
+Title:
+    _**THE LAST UMBRELLA**_
+Author: CLERK
+
+INT. SHOP - DAY
+
+It rains.  CLERK waits.
+
+CLERK
+(nervously)
+I'm afraid we're down to the...
+(clears throat)
+the last umbrella.
+
+TOURIST (O.S.)
+The *last* one?!
+
+# Act
+
+= They haggle.
+
+!CLERK
+The sign over the desk.
+
+OLD MAN (V.O.) (CONT'D) ^
+~That's my umbrella[[or is it?]]
+[[nobody knows]]
+ [[at all]] of old
+{blank}
+(beat)
+
+> CUT TO:
+
+/*
+CLERK
+Struck out.
+
+TOURIST
+So is this.
+*/
+
+.THE STREET
+
+@old man
+Hm.
+
+CLERK
+
+TOURIST /* runs */
+
+CUT TO:
+Nothing.
+
+BANG:
+""".replace("{blank}", "  ")
+
+
+def test_a_screenplay_is_what_is_spoken_in_it() -> None:
+    assert fountain(SCREENPLAY) == [
+        ("clerk", "(nervously) I'm afraid we're down to the... [clears throat] the last umbrella."),
+        ("tourist", "The *last* one?!"),
+        ("Old Man", "That's my umbrella of old [beat]"),
+        ("Old Man", "Hm."),
+    ]
+
+
+def test_places_of_a_screenplay_are_those_of_the_file() -> None:
+    text = "FADE IN:\n\n  [[x]] CLERK ^\r\n\t(low)\r\n(and slow)\n[[a\nb]] Yes\n\n@TOURIST\n [[c]]\n  No"
+    assert read_fountain(Source.of(text, "x"), PLAYERS) == [
+        Spoken("clerk", "(low, and slow) Yes", 4, 2, dual=True),
+        Spoken("tourist", "No", 11, 3),
+    ]
+
+
+def test_a_note_within_words_leaves_one_blank() -> None:
+    assert fountain("CLERK\nOne [[note]] two[[note]], three/*\n\nout*/\n[[not a note\n\nCLERK\nFour") == [
+        ("clerk", "One two, three [[not a note"),
+        ("clerk", "Four"),
+    ]
+
+
+@pytest.mark.parametrize("text", ["/*" * 50_000, "[[" * 50_000, "[[\n\n]]" * 5_000 + "]]/*", "CLERK\n" * 20_000])
+def test_signs_without_end_take_no_time(text: str) -> None:
+    begun = time.perf_counter()
+    fountain(text)
+    assert time.perf_counter() - begun < 0.25
+
+
+def test_a_name_may_have_no_capitals_or_end_in_a_parenthesis() -> None:
+    assert fountain("幽霊\nうらめしや\n\n雨\n降る。\n\nMAN (OLD)\nHm", ["幽霊", "Man (old)"]) == [
+        ("幽霊", "うらめしや"),
+        ("Man (old)", "Hm"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n\n", "Title: X", "Title: X\nCLERK\nYes", "INT. SHOP\nYes", "clerk\nYes", "1\n2"]
+)
+def test_a_screenplay_without_dialogue_says_nothing(text: str) -> None:
+    assert fountain(text) == []
+
+
+def test_directions_without_words_are_left_to_whoever_performs() -> None:
+    assert fountain("CLERK\n(low)") == [("clerk", "(low)")]
+
+
+def test_strangers_in_a_screenplay_are_all_told() -> None:
+    with pytest.raises(SceneError) as raised:
+        fountain("CLARK (V.O.)\nYes\n\n BANG!\nThe door.\n\n@Hal\nYes")
+    assert [(e.line, e.column, e.problem, e.hint) for e in (raised.value, *raised.value.also)] == [
+        (1, 1, "there is no player 'CLARK'", "did you mean 'clerk'?\n  an action in capitals begins with '!'"),
+        (
+            4,
+            2,
+            "there is no player 'BANG!'",
+            "players: clerk, tourist, Old Man\n  an action in capitals begins with '!'",
+        ),
+        (7, 1, "there is no player 'Hal'", "players: clerk, tourist, Old Man"),
+    ]

@@ -1,0 +1,272 @@
+"""People: recordings, stand-ins, typing, and whoever speaks into a microphone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+import numpy as np
+import pytest
+
+from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.audio.wav import WavWriter
+from tau_stage.errors import UsageError
+from tau_stage.scene.plan import LinePlan, PlayerPlan
+from tau_stage.stage.notes import News, Prompting
+from tau_stage.stage.people import Recorded, Speaker, StandIn, Typist, known_words, people_of
+from tau_stage.take import records as record
+from tests.playhouse import SCENES, Playhouse, plan_of
+from tests.tones import tone
+
+GUEST = PlayerPlan("guest", voice="", model="", human="guest.wav")
+WORDS = ("Good evening to all.", "Is there a room?", "Good night, then.")
+
+
+def speech(*words: str) -> Pcm:
+    """A recording: utterances with a second of silence around each."""
+    parts = [Pcm.silence(RATE)]
+    for text in words:
+        parts += [tone("guest", text * 3), Pcm.silence(RATE)]
+    return Pcm.join(parts)
+
+
+def line(name: str = "guest-1", words: str = "Words.") -> LinePlan:
+    return LinePlan(1, name, "guest", words, "", "", (), 0.3, 1)
+
+
+def is_in(part: Pcm, whole: Pcm) -> bool:
+    return part.data in whole.data
+
+
+async def test_each_line_takes_the_next_utterance_and_the_last_all_the_rest() -> None:
+    shown: list[Prompting] = []
+    person = Recorded(GUEST, speech(*WORDS), lines=2, words=["one", "two", "three"])
+    first = await person.deliver(line(), shown.append)
+    rest = await person.deliver(line("guest-2"), shown.append)
+    assert is_in(tone("guest", WORDS[0] * 3), first.audio)
+    assert not is_in(tone("guest", WORDS[1] * 3), first.audio)
+    assert is_in(tone("guest", WORDS[1] * 3), rest.audio)
+    assert is_in(tone("guest", WORDS[2] * 3), rest.audio)
+    assert (first.words, rest.words) == ("one", "two three")
+    assert not (await person.deliver(line("guest-3"), shown.append)).audio
+    assert shown == []
+
+
+async def test_what_the_lines_leave_of_a_recording_is_heard_at_the_open_microphone(house: Playhouse) -> None:
+    take = await house.perform("""
+players:
+  ann: {turn_detection: {silence: 800ms}}
+  guest: {human: sounds/guest.wav}
+lines: [guest: Good evening., {listen: ann}]
+""")
+    assert [line.said for line in take.lines if line.human] == [
+        "Good evening, where is the station?", "Thank you, is it far from here?",
+    ]  # fmt: skip
+
+
+async def test_without_written_words_the_scene_says_what_was_said() -> None:
+    assert (await Recorded(GUEST, speech("Hm hm hm."), lines=1).deliver(line(), print)).words == "Words."
+
+
+async def test_in_real_time_a_recording_takes_as_long_as_it_sounds() -> None:
+    person = Recorded(replace(GUEST, pace="realtime"), speech(*WORDS), lines=3)
+    began = anyio.current_time()
+    given = await person.deliver(line(), print)
+    assert anyio.current_time() - began == pytest.approx(given.audio.duration_s)
+    async with person.blocks() as blocks:
+        heard = [block async for block in blocks]
+    assert is_in(tone("guest", WORDS[2] * 3), Pcm.join(heard))
+    assert not is_in(tone("guest", WORDS[0] * 3), Pcm.join(heard))
+    assert anyio.current_time() - began == pytest.approx(given.audio.duration_s + Pcm.join(heard).duration_s, abs=0.05)
+
+
+async def test_a_stand_in_plays_the_take_of_a_line_with_its_words(tmp_path: Path) -> None:
+    for name, words in (("guest-2", WORDS[0]), ("guest-1", WORDS[1])):
+        with WavWriter(tmp_path / f"{name}.wav") as file:
+            file.append(tone("guest", words * 3))
+    (tmp_path / "guest-2.txt").write_text("Good evening.\n")
+    person = StandIn(GUEST, tmp_path)
+    given = await person.deliver(line("guest-2"), print)
+    assert (given.audio, given.words) == (tone("guest", WORDS[0] * 3), "Good evening.")
+    assert (await person.deliver(line(), print)).words == "Words."
+    missing = await person.deliver(line("guest-3"), print)
+    assert (missing.audio, missing.words) == (Pcm(), "")
+    assert person.takes() == [tone("guest", WORDS[1] * 3), tone("guest", WORDS[0] * 3)]
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        os.close(end)
+
+
+async def test_a_typist_is_shown_the_words_and_may_type_others(pipe: tuple[int, int]) -> None:
+    shown: list[Prompting] = []
+    person = Typist(replace(GUEST, human="tty"), fd=pipe[0])
+    os.write(pipe[1], b"\nSomething else\n")
+    assert (await person.deliver(line(), shown.append)).words == "Words."
+    assert (await person.deliver(line(), shown.append)).words == "Something else"
+    assert shown[0] == Prompting("guest", "guest-1", "Words.", typed=True)
+    waits = replace(line(), timeout_s=2.0)
+    assert (await person.deliver(waits, shown.append)).words == ""
+    assert person.takes() == []
+
+
+def microphone(audio: Pcm, opened: list[float]) -> Callable[[], object]:
+    """A device that hears a sound, in real time, again and again."""
+
+    @asynccontextmanager
+    async def listen() -> AsyncIterator[AsyncIterator[Pcm]]:
+        async def blocks() -> AsyncGenerator[Pcm, None]:
+            at = 0
+            while True:
+                await anyio.sleep(0.04)
+                yield audio[at : at + 960] if at < len(audio) else Pcm.silence(960)
+                at += 960
+
+        opened.append(anyio.current_time())
+        heard = blocks()
+        yield heard
+        await heard.aclose()
+
+    return listen
+
+
+async def test_a_speaker_is_counted_down_and_heard_until_it_has_spoken() -> None:
+    shown: list[Prompting] = []
+    opened: list[float] = []
+    began = anyio.current_time()
+    words = tone("guest", WORDS[0] * 3)
+    person = Speaker(GUEST, microphone(Pcm.join([Pcm.silence(RATE), words]), opened))  # type: ignore[arg-type]
+    given = await person.deliver(line(), shown.append)
+    assert [prompt.in_s for prompt in shown] == [3, 2, 1, 0]
+    assert opened == [began + 3]
+    assert is_in(words, given.audio)
+    assert given.audio.duration_s < words.duration_s + 0.5
+    assert anyio.current_time() - began < 3 + 1 + words.duration_s + 2
+    assert given.words == "Words."
+    assert person.takes() == []
+
+
+async def test_a_speaker_who_says_nothing_is_not_waited_for_for_ever() -> None:
+    person = Speaker(GUEST, microphone(Pcm(), []))  # type: ignore[arg-type]
+    began = anyio.current_time()
+    assert not (await person.deliver(line(), print)).audio
+    assert 30 <= anyio.current_time() - began <= 34
+
+
+# ---- on stage
+
+PEOPLE = """
+players: {ann: , guest: {human: %s}}
+lines:
+  - ann: Who is there?
+  - guest: (shy) Good evening, where is the station?
+  - ann:
+    improvise:
+"""
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Playhouse:
+    return Playhouse(tmp_path)
+
+
+async def test_a_person_is_a_player_like_any_other(house: Playhouse) -> None:
+    take = await house.perform(PEOPLE % "sounds/guest.wav")
+    asks, guest, answer = take.lines
+    assert (guest.human, guest.said, guest.direction) == (
+        True,
+        "Good evening, where is the station? Thank you, is it far from here?",
+        "shy",
+    )
+    assert house.heard("ann") == ["guest-1"]
+    assert [hearing.player for hearing in guest.hearers] == ["ann"]
+    assert asks.hearers == ()
+    assert answer.said
+    assert guest.cost.total == 0
+    stem = house.stem("guest")
+    assert stem[guest.offset_samples : guest.offset_samples + guest.samples] == house.file(guest)
+    ann, person = take.players
+    assert (person.human, person.sessions, person.endpoint, person.status) == ("sounds/guest.wav", (), "", "played")
+    assert take.provider == "understudy"
+    assert list(house.sockets) == ["ann"]
+    assert ann.human is None
+
+
+async def test_who_says_nothing_is_passed_over_and_told(house: Playhouse) -> None:
+    scene = (PEOPLE % "sounds/guest.wav") + "  - guest: Again.\n  - guest: And again.\n"
+    plan = plan_of(scene)
+    person = people_of(plan_of(PEOPLE % "sounds/guest.wav"))
+    take = await house.perform(plan, people=person)
+    assert (take.ended, len(take.lines)) == ("complete", 3)
+    assert take.warnings == (
+        "line guest-2, player guest: nobody spoke; the scene went on without the line",
+        "line guest-3, player guest: nobody spoke; the scene went on without the line",
+    )
+
+
+async def test_what_is_typed_is_heard_as_words(house: Playhouse, pipe: tuple[int, int]) -> None:
+    os.write(pipe[1], b"Nobody.\n")
+    plan = plan_of(PEOPLE % "tty")
+    send, receive = anyio.create_memory_object_stream[News](1000)
+    take = await house.perform(plan, people={"guest": Typist(plan.player("guest"), fd=pipe[0])}, watch=send)
+    send.close()
+    async with receive:
+        news = [item async for item in receive]
+    assert Prompting("guest", "guest-1", "Good evening, where is the station?", "shy", typed=True) in news
+    assert (take.lines[1].said, take.lines[1].file) == ("Nobody.", None)
+    assert "user: Nobody." in house.items("ann")
+
+
+def test_the_words_beside_a_recording_are_known_to_the_understudy() -> None:
+    known = {words: audio for audio, words in known_words(plan_of(PEOPLE % "sounds/guest.wav"))}
+    assert list(known) == ["Good evening, where is the station?", "Thank you, is it far from here?"]
+    assert all(1 < audio.duration_s < 3 for audio in known.values())
+
+
+def test_words_that_are_no_text_are_an_error(tmp_path: Path) -> None:
+    with WavWriter(tmp_path / "guest.wav") as file:
+        file.append(speech("Hm."))
+    (tmp_path / "guest.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match=r"the words of guest\.wav cannot be read"):
+        people_of(plan_of(PEOPLE % str(tmp_path / "guest.wav")))
+
+
+def test_recordings_stand_in_where_nobody_is_there_or_where_it_is_wished() -> None:
+    scene = (PEOPLE % "tty").replace("human: tty", "human: tty, stand_in: sounds/traveller")
+    assert isinstance(people_of(plan_of(scene), stand_in=True)["guest"], StandIn)
+    assert isinstance(people_of(plan_of(PEOPLE % "tty"), stand_in=True)["guest"], Typist)
+    assert isinstance(people_of(plan_of(scene))["guest"], StandIn)  # under pytest nobody sits at a terminal
+
+
+def test_a_sound_of_the_scene_that_is_none_is_told_before_anybody_opens(tmp_path: Path, house: Playhouse) -> None:
+    (tmp_path / "door.wav").write_text("this is no sound")
+    scene = f"players: {{ann: }}\nlines: [{{sfx: {tmp_path}/door.wav}}, ann: One.]"
+    with pytest.raises(UsageError, match="cannot be read as sound"):
+        anyio.run(house.perform, scene)
+    assert house.sockets == {}
+
+
+def test_the_sounds_of_the_repository_are_what_their_words_say() -> None:
+    for words in sorted((SCENES / "sounds").rglob("*.txt")):
+        assert words.with_suffix(".wav").is_file()
+        assert words.read_text().strip()
+
+
+async def test_a_line_that_nobody_spoke_is_a_failure_that_cues_hear_of(house: Playhouse) -> None:
+    plan = plan_of(PEOPLE % "sounds/guest.wav" + "  - guest: Again.\non: [{error: guest, do: [ann: Gone.]}]\n")
+    people = people_of(plan_of(PEOPLE % "sounds/guest.wav"))
+    take = await house.perform(plan, people=people)
+    assert [entry.id for entry in take.lines][-1] == "cue-1-ann-1"
+    assert len(house.facts(record.LineLost)) == 1
+
+
+def test_silence_is_no_utterance() -> None:
+    assert Recorded(GUEST, Pcm.from_array(np.zeros(RATE, np.int16)), lines=1).takes() == []
