@@ -15,6 +15,7 @@ import typer
 from tau_stage import __version__, errors
 from tau_stage.cli.fmt import fmt
 from tau_stage.cli.plan import plan
+from tau_stage.cli.retake import retake
 from tau_stage.cli.run import run
 from tau_stage.cli.schema import schema
 from tau_stage.cli.show import show
@@ -36,7 +37,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for verb in (run, validate, plan, show, fmt, tag, schema, voices, understudy):
+for verb in (run, retake, validate, plan, show, fmt, tag, schema, voices, understudy):
     app.command()(verb)
 
 

@@ -69,6 +69,9 @@ class Checks(References):
                     self.found.add(
                         here, f"'{name}' does not hear '{line.speaker}'", f"look at 'hears:' of player '{name}'"
                     )
+        if line.pick and line.takes == 1:
+            hint = "write 'takes: 3' beside it, or remove it"
+            self.found.add((*line.path, "pick"), "there is nothing to pick from", hint, key=True)
         self.tools(line.tools, (*line.path, "tools"))
         may = player.tools if line.tools is None else line.tools
         self.tool_choice(line.tool_choice, (*line.path, "tool_choice"), may)

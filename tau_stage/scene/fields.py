@@ -279,6 +279,13 @@ TurnDetection = Annotated[
         }
     ),
 ]
+Takes = Annotated[
+    int, BeforeValidator(units.takes), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": units.MOST_TAKES})
+]
+Pick = Annotated[
+    Literal["closest", "first", "shortest", "ask"],
+    BeforeValidator(one_of("pick", "closest", "first", "shortest", "ask")),
+]
 Output = Annotated[Literal["audio", "text"], BeforeValidator(one_of("output", "audio", "text"))]
 HearsAs = Annotated[Literal["audio", "text"], BeforeValidator(one_of("hears_as", "audio", "text"))]
 Pace = Annotated[Literal["fast", "realtime"], BeforeValidator(one_of("pace", "fast", "realtime"))]

@@ -74,7 +74,8 @@ def _variants(source: Source, given: Mapping[str, str], only: str | None) -> tup
     scenes, errors = [], []
     for variant in wanted:
         try:
-            scenes.append(_scene(Findings(found.document), entries, named, variant))
+            scene = _scene(Findings(found.document), entries, named, variant)
+            scenes.append(scene.model_copy(update={"given": dict(given)}))
         except SceneError as error:
             errors.append(error)
     if errors:

@@ -155,5 +155,8 @@ class Scene(Cascade):
     )
     path: SkipJsonSchema[str] = Field("", exclude=True, description="The file, as the user named it.")
     sha256: SkipJsonSchema[str] = Field("", exclude=True, description="Hash of the file's bytes.")
+    given: SkipJsonSchema[Mapping[str, str]] = Field(
+        default_factory=dict, exclude=True, description="Variables that were given from outside."
+    )
     variant: SkipJsonSchema[str] = Field("", exclude=True, description="Which variant of a matrix it is.")
     identity: SkipJsonSchema[str] = Field("", exclude=True, description="The title before variables were filled in.")

@@ -97,6 +97,8 @@ class LinePlan:
         cut: Where another line cuts into it.
         cuts: Id of the line it cuts into.
         timeout_s: How long it may take; None is the stage's own patience.
+        takes: How often it is performed.
+        pick: Which of its takes is the line.
         apart: Whether the player will not remember it (``conversation: none``).
         output: What this line is answered with; None is the player's.
         tools: Tools for this line; None is the player's.
@@ -120,6 +122,8 @@ class LinePlan:
     cut: Cut | None = None
     cuts: str | None = None
     timeout_s: float | None = None
+    takes: int = 1
+    pick: Literal["closest", "first", "shortest", "ask"] = "closest"
     apart: bool = False
     output: Literal["audio", "text"] | None = None
     tools: tuple[str, ...] | None = None
@@ -261,6 +265,21 @@ class ListenPlan:
     key: str | None = None
     when: Condition | None = None
 
+    def line(self, player: str) -> LinePlan:
+        """A line that is made up on the spot."""
+        return LinePlan(
+            number=0,
+            id=self.id,
+            player=player,
+            words="",
+            direction="",
+            prompt="",
+            hearers=self.hearers[player],
+            pause_s=self.pause_s,
+            source_line=self.source_line,
+            improvised=True,
+        )
+
 
 Step = LinePlan | ItemPlan | PausePlan | SoundPlan | TogetherPlan | ImprovisePlan | ListenPlan
 
@@ -302,6 +321,7 @@ class Plan:
         most_cues: How often cues may start in all.
         pace: Whether the scene goes on only when what was said would have been heard.
         variant: Name of the variant of a matrix, or empty.
+        given: Variables that were given from outside.
     """
 
     title: str
@@ -317,6 +337,7 @@ class Plan:
     most_cues: int = 100
     pace: Literal["fast", "realtime"] = "fast"
     variant: str = ""
+    given: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def lines(self) -> tuple[LinePlan, ...]:

@@ -74,6 +74,7 @@ def make_plan(scene: Scene) -> Plan:
         most_cues=scene.limits.cues,
         pace=scene.pace or "fast",
         variant=scene.variant,
+        given=scene.given,
     )
 
 
@@ -192,6 +193,8 @@ class _Strand:
             source_line=line.source_line,
             max_output_tokens=line.max_output_tokens,
             timeout_s=line.timeout,
+            takes=line.takes,
+            pick=line.pick or "closest",
             apart=line.conversation == "none",
             output=line.output,
             tools=line.tools,

@@ -21,9 +21,11 @@ from tau_stage.scene.fields import (
     Names,
     Order,
     Output,
+    Pick,
     Regex,
     Seconds,
     Span,
+    Takes,
     Text,
     Tokens,
     ToolChoice,
@@ -70,6 +72,10 @@ class Line(Step):
     to: Hearing | None = Field(None, description="Who hears this line: everyone, nobody, or names.")
     pause: Seconds | None = Field(None, description="Silence after this line, like 800ms. Default: the scene's.")
     cut_in: CutIn | None = Field(None, description="Starts over the line before, which is cut: {on: clerk, after: 1s}.")
+    takes: Takes = Field(1, description="How often the line is performed; one of them is picked. Default: 1.")
+    pick: Pick | None = Field(
+        None, description="closest (to the words, the default), first, shortest, or ask. The others are kept beside it."
+    )
     timeout: Seconds | None = Field(None, description="How long the line may take; then it is cut off, and we go on.")
     conversation: Apart | None = Field(
         None, description="none: the player looks back at what was said, but will not remember this line."

@@ -16,6 +16,7 @@ LONGEST_SPAN_S = 3600.0
 SPEEDS = (0.25, 1.5)
 MOST_TOKENS = 4096
 MOST = 100_000
+MOST_TAKES = 9
 
 DURATION = r"^\d+(\.\d+)?(ms|s|m)$"
 MONEY = r"^\$\d+(\.\d+)?$"
@@ -165,6 +166,21 @@ def count(value: object) -> object:
         return value
     if not re.fullmatch(r"\d{1,6}", value, re.ASCII) or not 1 <= int(value) <= MOST:
         raise wrong(f"'{value}' is no whole number from 1 to {MOST:,}", "write it like 6")
+    return int(value)
+
+
+def takes(value: object) -> object:
+    """How often a line is performed.
+
+    Raises:
+        PydanticCustomError: It is no whole number from 1 to 9.
+    """
+    if not isinstance(value, str):
+        return value
+    if not re.fullmatch(r"[1-9]", value, re.ASCII):
+        raise wrong(
+            f"takes is a whole number from 1 to {MOST_TAKES}, not '{value}'", "each take is paid for; write it like 3"
+        )
     return int(value)
 
 

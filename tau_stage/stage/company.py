@@ -15,6 +15,7 @@ from tau_stage.protocol.config import conducted
 from tau_stage.scene.files import beside
 from tau_stage.scene.plan import ItemPlan, Plan, PlayerPlan
 from tau_stage.session import Session, Tool, open_session
+from tau_stage.stage.former import NOTHING, Former
 from tau_stage.stage.hearing import Form
 from tau_stage.stage.notes import PromptBook
 from tau_stage.stage.opening import Stage
@@ -60,14 +61,18 @@ async def open_company(
     people: Mapping[str, Person],
     tools: Mapping[str, list[Tool]],
     sounds: Mapping[str, Pcm],
+    former: Former = NOTHING,
 ) -> Company:
-    """Open every model's session, one after another, in the order of their first lines.
+    """Open the session of every model that performs something, one after another, in the order of their first lines.
 
     Raises:
         SessionError: One will not open.
     """
     sessions: dict[str, Session] = {}
     for player in plan.opening_order:
+        if not former.needs(player.name):
+            book.write(record.PlayerOpened(player=player.name, session="", attempts=0, took_s=0.0))
+            continue
         session = await _open_through_the_gate(plan, player, stage, opened, book, tools[player.name])
         sessions[player.name] = session
         put = {"system": session.system, "user": session.user, "assistant": session.assistant}
@@ -76,7 +81,7 @@ async def open_company(
     for player in plan.people:
         book.write(record.PlayerOpened(player=player.name, session="", attempts=1, took_s=0.0))
     return Company(
-        sessions={player.name: sessions[player.name] for player in plan.models},
+        sessions={player.name: sessions[player.name] for player in plan.models if player.name in sessions},
         people=people,
         forms={player.name: Form(player.hears_as == "text", player.label_speakers) for player in plan.models},
         tools={name: {tool.name: tool for tool in own} for name, own in tools.items()},

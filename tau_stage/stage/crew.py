@@ -15,6 +15,7 @@ from tau_stage.scene.plan import LinePlan, Plan, SoundPlan
 from tau_stage.stage import cues
 from tau_stage.stage.aloud import Aloud
 from tau_stage.stage.cues import Happening
+from tau_stage.stage.former import Former
 from tau_stage.stage.hearing import Clip, Deaf, Heard, House
 from tau_stage.stage.line import Delivery
 from tau_stage.stage.listening import TRANSCRIPTION
@@ -25,6 +26,7 @@ from tau_stage.stage.tooling import has_failed
 from tau_stage.stage.turns import Turn
 from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
+from tau_stage.take.model import Performed
 
 
 class Crew:
@@ -42,6 +44,7 @@ class Crew:
         so_far: How far the performance has come.
         changed: Set when something has changed, and made anew.
         next_speaker: Who speaks after the step under way, as far as it is known.
+        present: Players with a session.
     """
 
     house: House
@@ -58,7 +61,9 @@ class Crew:
         self.so_far = replace(cues.curtain_up(plan), unheard=dict.fromkeys((p.name for p in plan.models), 0))
         self.changed = anyio.Event()
         self.next_speaker: str | None = None
+        self.present = frozenset(player.name for player in plan.models)
         self._number = 0
+        self._done: set[str] = set()
         self._speaking: dict[str, str] = {}
         self._lost: dict[str, SessionError] = {}
         self._beds: dict[str, list[SoundPlan]] = {}
@@ -129,6 +134,7 @@ class Crew:
         *,
         delivery: Delivery | None = None,
         took_s: float = 0.0,
+        take: int = 1,
     ) -> None:
         """A line is whole: lay it, write it down, let it be heard, tell the cues.
 
@@ -140,12 +146,13 @@ class Crew:
             file: Its file in the take.
             delivery: How a model delivered it; None for a person.
             took_s: Seconds from the request to its end.
+            take: Which of its takes it is.
         """
         response = delivery.response if delivery else None
         if response:
             self.purse.pay(line.player, response.usage)
         self.timeline.lay_line(line, audio, at)
-        hearers = line.hearers if audio or said else ()
+        hearers = tuple(name for name in line.hearers if name in self.present) if audio or said else ()
         self.book.write(
             record.LineSpoken(
                 line=line.id,
@@ -163,6 +170,7 @@ class Crew:
                 offset_samples=at,
                 scripted=not line.improvised,
                 human=delivery is None,
+                take=take,
                 first_audio_s=response.first_audio_s if response else None,
                 first_words_s=delivery.first_words_s if delivery else None,
                 took_s=round(took_s, 6),
@@ -172,11 +180,64 @@ class Crew:
                 usage=response.usage if response else Usage(),
             )
         )
+        self._said(line, audio, said, hearers)
+
+    def _said(self, line: LinePlan, audio: Pcm, said: str, hearers: tuple[str, ...]) -> None:
+        """A line is written down: it is heard, beds end with it, and cues are told."""
         self._let_hear(Clip(line.id, str(line.number), line.player, audio, said), hearers)
         self._end_beds(line.id)
+        self._done.add(line.id)
         self.so_far = replace(self.so_far, last=Turn(line.player, said))
         if said:
             self.happened(Happening("said", line.player, words=said))
+
+    def keep_aside(self, line: LinePlan, take: int, delivery: Delivery, file: str | None) -> None:
+        """A take that was not picked is paid for, and kept."""
+        response = delivery.response
+        self.purse.pay(line.player, response.usage)
+        self.book.write(
+            record.TakeKept(
+                line=line.id,
+                player=line.player,
+                take=take,
+                said=response.transcript,
+                file=file,
+                sha256=response.audio.sha256,
+                samples=len(response.audio),
+                response=response.id,
+                usage=response.usage,
+            )
+        )
+
+    def take_over(self, line: LinePlan, audio: Pcm, at: int, file: str | None, former: Performed, take: Former) -> None:
+        """A line is as it was in a former take: nobody is paid, and who was there then has heard it."""
+        self.timeline.lay_line(line, audio, at)
+        facts = former.model_dump(
+            include={"player", "asked", "direction", "said", "scripted", "human", "take", "reason", "sha256", "samples",
+                     "first_audio_s", "first_words_s", "took_s", "response", "attempts"}
+        )  # fmt: skip
+        self.book.write(
+            record.LineSpoken(
+                **facts,
+                line=line.id,
+                number=line.number,
+                status=former.ended,
+                file=file,
+                rate=RATE,
+                offset_samples=at,
+                former=True,
+                outdated=take.outdated(former, frozenset(self._done)),
+                hearers=tuple(hearing.player for hearing in former.hearers),
+                usage=Usage(),
+            )
+        )
+        for call in former.calls:
+            self.happened(Happening("call", line.player, tool=call.tool))
+        for hearing in former.hearers:
+            if hearing.player not in self.present and hearing.took_s is not None:
+                sha256, took_s = hearing.sha256 or "", hearing.took_s
+                self.book.write(record.LineHeard(line=line.id, hearer=hearing.player, sha256=sha256, took_s=took_s))
+        self._said(line, audio, former.said, tuple(hearing.player for hearing in former.hearers))
 
     # ---- effects
 
@@ -209,7 +270,7 @@ class Crew:
     # ---- hearing
 
     def _let_hear(self, clip: Clip, hearers: tuple[str, ...]) -> None:
-        present = [name for name in hearers if name not in self._lost]
+        present = [name for name in hearers if name in self.present and name not in self._lost]
         self._unheard(dict.fromkeys(present, 1))
         for name in present:
             self.book.show(Listening(name, clip.line))

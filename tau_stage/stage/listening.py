@@ -347,18 +347,7 @@ class Listening:
     def _line(self, player: str) -> LinePlan:
         """A line that is made up on the spot."""
         self._made += 1
-        return LinePlan(
-            number=0,
-            id=f"{self._step.id}-{self._made}",
-            player=player,
-            words="",
-            direction="",
-            prompt="",
-            hearers=self._step.hearers[player],
-            pause_s=self._step.pause_s,
-            source_line=self._step.source_line,
-            improvised=True,
-        )
+        return replace(self._step.line(player), id=f"{self._step.id}-{self._made}")
 
 
 def _without_usage(response: Response) -> Response:

@@ -15,11 +15,13 @@ from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.stage.aloud import Aloud
 from tau_stage.stage.company import open_company, read_sounds
 from tau_stage.stage.crew import Crew
+from tau_stage.stage.former import NOTHING, Former
 from tau_stage.stage.loudspeaker import Loudspeaker
 from tau_stage.stage.notes import PromptBook, Watch
 from tau_stage.stage.opening import Stage
 from tau_stage.stage.people import Person, people_of
 from tau_stage.stage.performance import Performance
+from tau_stage.stage.picking import Ask
 from tau_stage.stage.purse import Purse
 from tau_stage.stage.tooling import equip, refuse_code
 from tau_stage.take import records as record
@@ -43,6 +45,8 @@ async def perform(
     people: Mapping[str, Person] | None = None,
     watch: Watch | None = None,
     loudspeaker: Loudspeaker | None = None,
+    former: Former = NOTHING,
+    ask: Ask | None = None,
 ) -> Take:
     """Perform a scene once.
 
@@ -58,6 +62,8 @@ async def perform(
         people: The people of the scene by player; as the plan says, if they are not given.
         watch: An onlooker; it is never waited for.
         loudspeaker: Plays all that sounds, but for people who are there; the scene goes on at its pace.
+        former: A former take, from which lines are taken over.
+        ask: Lets somebody choose among the takes of a line; where nobody is asked, the closest is picked.
 
     Returns:
         The take, as ``take.json`` tells it.
@@ -76,8 +82,9 @@ async def perform(
     ended, problem = _STOPPED
     try:
         async with AsyncExitStack() as opened:
-            company = await open_company(plan, stage, opened, book, present, tools, sounds)
-            await Performance(plan, company, crew).play()
+            company = await open_company(plan, stage, opened, book, present, tools, sounds, former)
+            crew.present = frozenset(company.sessions)
+            await Performance(plan, company, crew, former, ask).play()
         ended, problem = "complete", ""
     except BudgetExceeded as error:
         ended, problem = "budget", str(error)
@@ -108,6 +115,7 @@ def _began(plan: Plan, stage: Stage, started: datetime) -> record.TakeBegan:
         path=plan.path,
         sha256=plan.sha256,
         variant=plan.variant,
+        given=dict(plan.given),
         spent=any(stage.provider_of(player).name != UNDERSTUDY for player in plan.models),
         roles=tuple(_role(player, stage) for player in plan.players),
     )

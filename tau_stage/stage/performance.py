@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
+
 import anyio
 from anyio.abc import TaskGroup
 
@@ -26,13 +29,17 @@ from tau_stage.stage.company import Company
 from tau_stage.stage.crew import Crew, levelled
 from tau_stage.stage.cues import Happening, Start
 from tau_stage.stage.ears import Ears
+from tau_stage.stage.former import Former
 from tau_stage.stage.hearing import House, open_house
 from tau_stage.stage.line import Delivery, Prompter, say
 from tau_stage.stage.listening import Listening
 from tau_stage.stage.notes import Wording
+from tau_stage.stage.picking import Ask, picked
 from tau_stage.stage.recording import Recording
+from tau_stage.stage.tries import Try, forget, remember, retell
 from tau_stage.stage.turns import Turn
 from tau_stage.take import records as record
+from tau_stage.take.model import Performed
 
 
 class Performance:
@@ -42,12 +49,16 @@ class Performance:
         plan: The scene, resolved.
         company: The sessions and the people.
         crew: Writes down, lays and tells.
+        former: What is taken over from a former take.
+        ask: Lets somebody choose among takes, if anybody is there.
     """
 
-    def __init__(self, plan: Plan, company: Company, crew: Crew) -> None:
+    def __init__(self, plan: Plan, company: Company, crew: Crew, former: Former, ask: Ask | None) -> None:
         self._plan = plan
         self._company = company
         self._crew = crew
+        self._former = former
+        self._ask = ask
 
     async def play(self) -> None:
         """Perform every step, then wait until everything said was heard.
@@ -134,11 +145,14 @@ class Performance:
 
     async def _items(self, step: ItemPlan) -> None:
         for player, words in step.words:
-            session = self._company.sessions[player]
+            if (session := self._company.sessions.get(player)) is None:
+                continue
             put = {"system": session.system, "user": session.user, "assistant": session.assistant}[step.role]
             await put(words)
             self._crew.book.write(record.ItemGiven(player=player, role=step.role, words=words))
         for player, file in step.sounds:
+            if player not in self._company.sessions:
+                continue
             await self._company.sessions[player].create_audio(self._company.sounds[file])
             self._crew.book.write(record.ItemGiven(player=player, role="user", words=f"[{file}]"))
 
@@ -166,6 +180,9 @@ class Performance:
         await crew.aloud.heard(crew.timeline.next)
 
     async def _listen(self, step: ListenPlan) -> None:
+        if former := self._former.of(step.id):
+            await self._former_talk(step, former)
+            return
         session, person = self._company.sessions[step.player], self._company.people[step.person]
         player, crew = self._plan.player(step.player), self._crew
         await crew.aloud.quiet(crew.timeline.next)
@@ -179,11 +196,23 @@ class Performance:
             ears.close()
         await crew.aloud.heard(crew.timeline.next)
 
+    async def _former_talk(self, step: ListenPlan, lines: list[Performed]) -> None:
+        """What was said at an open microphone, where it was said."""
+        crew, session = self._crew, self._company.sessions.get(step.player)
+        origin = crew.timeline.next - lines[0].offset_samples
+        for former in lines:
+            line = replace(step.line(former.player), id=former.id)
+            if session and former.player == step.person:
+                await session.create_audio(self._former.sound(former), former.said)
+            await self._former_line(line, origin + former.offset_samples)
+
     # ---- lines
 
     async def _line(self, line: LinePlan, at: int | None = None) -> Turn:
         """Let a line be spoken, by whomever; what it came to."""
         try:
+            if line.id in self._former.lines:
+                return await self._former_line(line, at)
             if line.player in self._company.people:
                 return await self._human_line(line, at)
             return await self._model_line(self._company.sessions[line.player], line, at)
@@ -218,13 +247,41 @@ class Performance:
         crew.refuse_lost(line)
         crew.purse.open_for(line.id)
         line = crew.begin(line)
-        began = anyio.current_time()
-        recording = Recording(crew.folder, line, crew.book)
         spent = crew.purse.spent
-        voice = crew.aloud.voice(lambda: crew.timeline.start_of(line)) if at is None else None
-        prompter = self._prompter(line, recording, voice)
+        tries = [await self._try(session, line, 1, at)]
+        while len(tries) < line.takes and not tries[-1].delivery.response.calls:
+            await forget(session, tries[-1].delivery.response)
+            tries.append(await self._try(session, line, len(tries) + 1, at))
+        chosen = await self._pick(line, tries)
+        for each in tries:
+            if each is not chosen:
+                crew.keep_aside(line, each.number, each.delivery, each.recording.aside())
+        if chosen is not tries[-1]:
+            await remember(session, tries[-1].delivery.response, chosen.delivery.response.transcript)
+        delivery, audio = chosen.delivery, chosen.delivery.response.audio
+        start = crew.timeline.start_of(line) if at is None else at
+        if at is not None or len(tries) > 1:
+            crew.aloud.play(audio, start)
+        said = delivery.response.transcript
+        file = chosen.recording.finish()
+        crew.leave(line, audio, said, start, file, delivery=delivery, took_s=chosen.took_s, take=chosen.number)
+        if crew.aloud.is_on:
+            if at is None:
+                await self._let_be_heard(line)
+        else:
+            await self._let_sound(delivery, chosen.took_s)
+        return Turn(line.player, said, audio.duration_s, crew.purse.spent - spent)
+
+    async def _try(self, session: Session, line: LinePlan, number: int, at: int | None) -> Try:
+        """One take of a line."""
+        crew = self._crew
+        began = anyio.current_time()
+        recording = Recording(crew.folder, line, crew.book, number)
+        aloud = at is None and line.takes == 1
+        voice = crew.aloud.voice(lambda: crew.timeline.start_of(line)) if aloud else None
+        asked = line if number == 1 or line.apart else replace(line, prompt="")
         try:
-            delivery = await say(session, line, prompter, self._tools(line))
+            delivery = await say(session, asked, self._prompter(line, recording, voice), self._tools(line))
         except StageError:
             recording.again()
             if voice:
@@ -233,18 +290,30 @@ class Performance:
         finally:
             if voice:
                 voice.done()
-        audio, said = delivery.response.audio, delivery.response.transcript
-        if at is not None:
-            crew.aloud.play(audio, at)
+        return Try(number, delivery, recording, anyio.current_time() - began)
+
+    async def _pick(self, line: LinePlan, tries: list[Try]) -> Try:
+        if len(tries) == 1:
+            return tries[0]
+        options = [each.option for each in tries]
+        if line.pick == "ask" and self._ask:
+            return tries[await self._ask(line, options)]
+        return tries[picked(line.words, options, line.pick)]
+
+    async def _former_line(self, line: LinePlan, at: int | None) -> Turn:
+        """A line as it was in a former take: whoever performs anew is told of it."""
+        crew, former = self._crew, self._former.lines[line.id]
+        line = crew.begin(line)
+        audio = self._former.sound(former)
+        if (session := self._company.sessions.get(line.player)) and not line.apart:
+            await retell(session, line, former.said)
         start = crew.timeline.start_of(line) if at is None else at
-        took_s = anyio.current_time() - began
-        crew.leave(line, audio, said, start, recording.finish(), delivery=delivery, took_s=took_s)
-        if crew.aloud.is_on:
-            if at is None:
-                await self._let_be_heard(line)
-        else:
-            await self._let_sound(delivery, took_s)
-        return Turn(line.player, said, audio.duration_s, crew.purse.spent - spent)
+        crew.aloud.play(audio, start)
+        file = self._former.copy(former, line, crew.folder)
+        crew.take_over(line, audio, start, file, former, self._former)
+        if crew.aloud.is_on and at is None:
+            await self._let_be_heard(line)
+        return Turn(line.player, former.said, audio.duration_s, former.cost.total or Decimal(0))
 
     def _prompter(self, line: LinePlan, recording: Recording, voice: Voice | None) -> Prompter:
         crew = self._crew

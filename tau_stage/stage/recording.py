@@ -20,19 +20,21 @@ class Recording:
         folder: The take's.
         line: From the plan.
         book: Shows levels to the onlooker.
+        take: Which take of the line it is.
     """
 
-    def __init__(self, folder: TakeFolder, line: LinePlan, book: PromptBook) -> None:
+    def __init__(self, folder: TakeFolder, line: LinePlan, book: PromptBook, take: int = 1) -> None:
         self._folder = folder
         self._line = line
         self._book = book
         self._writer: WavWriter | None = None
         self._attempt = 1
+        self._take = take
 
     @property
     def path(self) -> Path:
         """The file's final name."""
-        return self._folder.line(self._line.number, self._line.player, self._line.id)
+        return final_name(self._folder, self._line)
 
     def sounded(self, audio: Pcm) -> None:
         """Write a piece of sound.
@@ -42,7 +44,7 @@ class Recording:
         """
         with guarded(self.path, FULL_DISK):
             if self._writer is None:
-                self._writer = WavWriter(self.path.with_suffix(".part.wav"))
+                self._writer = WavWriter(self.path.with_suffix(f".take-{self._take}.part.wav"))
             self._writer.append(audio)
         seconds = self._writer.samples / self._writer.rate
         self._book.show(Sounding(self._line.player, self._line.id, rms_dbfs(audio), seconds))
@@ -52,6 +54,10 @@ class Recording:
         failed = self._folder.line(self._line.number, self._line.player, self._line.id, self._attempt)
         self._attempt += 1
         return self._keep(failed)
+
+    def aside(self) -> str | None:
+        """The take was not picked: keep it under a name of its own, and say which."""
+        return self._keep(self.path.with_suffix(f".take-{self._take}.wav"))
 
     def finish(self) -> str | None:
         """The line is whole: bring it to the disk under its final name, and say which; None if nothing sounded."""
@@ -65,3 +71,8 @@ class Recording:
             self._writer.path.replace(final)
         self._writer = None
         return final.relative_to(self._folder.path).as_posix()
+
+
+def final_name(folder: TakeFolder, line: LinePlan) -> Path:
+    """The name of a line's file when it is whole."""
+    return folder.line(line.number, line.player, line.id)

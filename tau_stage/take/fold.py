@@ -10,7 +10,7 @@ from tau_stage.cost import Cost, price
 from tau_stage.errors import TakeError
 from tau_stage.scene.names import slug
 from tau_stage.take import records as record
-from tau_stage.take.model import Called, Costs, Hearing, Performed, Playing, Sounded, Staged, Take
+from tau_stage.take.model import Alternative, Called, Costs, Hearing, Performed, Playing, Sounded, Staged, Take
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,14 @@ def fold(journal: Sequence[record.Record]) -> Take:
     whole = _sum(bill.cost for bill in billed)
     return Take(
         tau_stage=began.tau_stage,
-        scene=Staged(title=began.title, slug=began.slug, path=began.path, sha256=began.sha256, variant=began.variant),
+        scene=Staged(
+            title=began.title,
+            slug=began.slug,
+            path=began.path,
+            sha256=began.sha256,
+            variant=began.variant,
+            given=began.given,
+        ),
         started=began.started,
         provider=", ".join(dict.fromkeys(role.endpoint for role in began.roles if not role.human)),
         spent=began.spent,
@@ -69,7 +76,9 @@ def bills(journal: Sequence[record.Record]) -> tuple[Bill, ...]:
             price(fact.usage, _model(fact, roles[fact.player]), roles[fact.player].prices),
         )
         for fact in journal
-        if isinstance(fact, record.LineSpoken | record.LineAgain | record.ToolTurn | record.Transcribed)
+        if isinstance(
+            fact, record.LineSpoken | record.LineAgain | record.ToolTurn | record.Transcribed | record.TakeKept
+        )
         and not (isinstance(fact, record.LineSpoken) and fact.human)
     )
 
@@ -85,6 +94,11 @@ def _lines(journal: Sequence[record.Record], billed: Iterable[Bill]) -> tuple[Pe
         if isinstance(fact, record.ToolCalled):
             given = fact.model_dump(include={"tool", "arguments", "output", "failed", "at_s", "took_s"})
             called.setdefault(fact.line, []).append(Called(**given))
+    others: dict[str, list[Alternative]] = {}
+    for fact in journal:
+        if isinstance(fact, record.TakeKept):
+            facts = fact.model_dump(include={"take", "said", "file", "sha256", "samples", "usage"})
+            others.setdefault(fact.line, []).append(Alternative(**facts))
     costs: dict[str, list[Cost]] = {}
     for bill in billed:
         costs.setdefault(bill.line, []).append(bill.cost)
@@ -93,6 +107,7 @@ def _lines(journal: Sequence[record.Record], billed: Iterable[Bill]) -> tuple[Pe
             fact,
             tuple(_hearing(name, heard.get((fact.line, name))) for name in fact.hearers),
             tuple(called.get(fact.line, ())),
+            tuple(others.get(fact.line, ())),
             _sum(costs.get(fact.line, ())),
         )
         for fact in journal
@@ -125,7 +140,13 @@ def _sounds(journal: Sequence[record.Record], end: int) -> tuple[Sounded, ...]:
     )
 
 
-def _line(fact: record.LineSpoken, hearers: tuple[Hearing, ...], calls: tuple[Called, ...], cost: Cost) -> Performed:
+def _line(
+    fact: record.LineSpoken,
+    hearers: tuple[Hearing, ...],
+    calls: tuple[Called, ...],
+    others: tuple[Alternative, ...],
+    cost: Cost,
+) -> Performed:
     return Performed(
         id=fact.line,
         number=fact.number,
@@ -144,6 +165,10 @@ def _line(fact: record.LineSpoken, hearers: tuple[Hearing, ...], calls: tuple[Ca
         took_s=fact.took_s,
         hearers=hearers,
         calls=calls,
+        take=fact.take,
+        alternatives=others,
+        former=fact.former,
+        outdated=fact.outdated,
         usage=cost.tokens,
         cost=_costs(cost),
         file=fact.file,

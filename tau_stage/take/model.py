@@ -63,6 +63,17 @@ class Sounded(Part):
     hearers: tuple[Hearing, ...]
 
 
+class Alternative(Part):
+    """A take of a line that was not picked."""
+
+    take: int = Field(description="Which, from 1.")
+    said: str
+    file: str | None = Field(description="Relative to the take's folder.")
+    sha256: str
+    samples: int
+    usage: Usage
+
+
 class Performed(Part):
     """One line as it was performed."""
 
@@ -74,6 +85,10 @@ class Performed(Part):
     scripted: bool = Field(description="Whether its words stood in the scene.")
     human: bool = Field(description="Whether a person said it.")
     said: str = Field(description="The words that were spoken, as the provider transcribes them.")
+    take: int = Field(description="Which of its takes was picked, from 1.")
+    alternatives: tuple[Alternative, ...] = Field(description="The takes that were not.")
+    former: bool = Field(description="Whether it was taken over from a former take.")
+    outdated: tuple[str, ...] = Field(description="Lines that it heard as they were before they were retaken.")
     offset_s: float = Field(description="Where it begins in the stems, in seconds.")
     offset_samples: int
     duration_s: float
@@ -120,6 +135,7 @@ class Staged(Part):
     path: str
     sha256: str = Field(description="Hash of the scene file's bytes.")
     variant: str = Field(description="Which variant of its matrix, or empty.")
+    given: dict[str, str] = Field(description="Variables that were given from outside.")
 
 
 class Take(Part):

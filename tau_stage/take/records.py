@@ -46,6 +46,7 @@ class TakeBegan(Fact):
     path: str
     sha256: str
     variant: str = ""
+    given: dict[str, str] = {}
     spent: bool
     roles: tuple[Role, ...]
 
@@ -178,6 +179,21 @@ class BedEnded(Fact):
     at_samples: int
 
 
+class TakeKept(Fact):
+    """A take of a line that was not picked is kept beside it."""
+
+    type: Literal["take_kept"] = "take_kept"
+    line: str
+    player: str
+    take: int
+    said: str
+    file: str | None
+    sha256: str
+    samples: int
+    response: str
+    usage: Usage
+
+
 class LineSpoken(Fact):
     """A line is spoken and its sound is on the disk."""
 
@@ -197,6 +213,9 @@ class LineSpoken(Fact):
     offset_samples: int
     scripted: bool = True
     human: bool = False
+    take: int = 1
+    former: bool = False
+    outdated: tuple[str, ...] = ()
     first_audio_s: float | None
     first_words_s: float | None = None
     took_s: float
@@ -254,6 +273,7 @@ Record = Annotated[
     | ToolTurn
     | Transcribed
     | LineLost
+    | TakeKept
     | SoundPlayed
     | BedEnded
     | LineBegan

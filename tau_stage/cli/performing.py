@@ -1,0 +1,151 @@
+"""Performing from the command line: what ``run`` and ``retake`` share, from the stage to what is printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, TextIO
+
+import anyio
+import typer
+
+from tau_stage.cli.asking import asking
+from tau_stage.cli.hearing import open_ears
+from tau_stage.cli.screen import Screen, open_screen
+from tau_stage.cli.stream import open_stream
+from tau_stage.protocol.endpoints import UNDERSTUDY
+from tau_stage.scene.plan import Plan
+from tau_stage.stage.former import NOTHING, Former
+from tau_stage.stage.notes import News
+from tau_stage.stage.opening import Stage, open_stage
+from tau_stage.stage.people import Person, people_of
+from tau_stage.stage.perform import perform
+from tau_stage.stage.tooling import refuse_code
+from tau_stage.take.folder import TakeFolder
+from tau_stage.take.model import Take
+
+if TYPE_CHECKING:
+    from tau_stage.stage.loudspeaker import Loudspeaker
+
+EXITS = {"complete": 0, "failed": 3, "budget": 4, "limit": 2, "interrupted": 130}
+WATCHED_NEWS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the command line asks for."""
+
+    out: Path
+    jobs: int = 1
+    endpoint: str | None = None
+    live: bool = False
+    budget: Decimal | None = None
+    allow_tools: bool = False
+    stand_in: bool = False
+    aloud: bool | None = False
+    former: Former = NOTHING
+
+
+def perform_plans(
+    plans: Sequence[Plan], wish: Wish, *, quiet: bool, as_json: bool, stream: str | None = None
+) -> NoReturn:
+    """Perform plans, print what came of them, and leave with the exit code.
+
+    Raises:
+        Exit: Always.
+    """
+    with open_screen(plans, quiet=quiet or as_json) as shown, open_stream(stream, shown) as screen:
+        performed = anyio.run(_perform_all, plans, wish, screen)
+    for folder, take in performed:
+        _print(folder, take, quiet=quiet, as_json=as_json, to=sys.stderr if stream == "-" else sys.stdout)
+    raise typer.Exit(max(EXITS[take.ended] for _, take in performed))
+
+
+async def _perform_all(plans: Sequence[Plan], wish: Wish, screen: Screen) -> list[tuple[TakeFolder, Take]]:
+
+    for plan in plans:
+        refuse_code(plan, allowed=wish.allow_tools)
+    people = [people_of(plan, stand_in=wish.stand_in) for plan in plans]
+    performed: dict[int, tuple[TakeFolder, Take]] = {}
+    places = anyio.CapacityLimiter(wish.jobs)
+
+    async def perform_one(number: int, plan: Plan, stage: Stage) -> None:
+        async with places:
+            performed[number] = await _perform(plan, people[number], stage, wish, screen, loudspeaker)
+
+    async with (
+        open_ears(people[0].values(), aloud=wish.aloud) as loudspeaker,
+        open_stage(list(plans), os.environ, wished=wish.endpoint, live=wish.live) as stage,
+    ):
+        if wish.endpoint is None and any(
+            stage.provider_of(p).name == UNDERSTUDY for plan in plans for p in plan.models
+        ):
+            print("No key is set: the understudy plays, and nothing is spent.", file=sys.stderr)
+        async with anyio.create_task_group() as group:
+            for number, plan in enumerate(plans):
+                group.start_soon(perform_one, number, plan, stage)
+    return [performed[number] for number in sorted(performed)]
+
+
+async def _perform(
+    plan: Plan,
+    people: dict[str, Person],
+    stage: Stage,
+    wish: Wish,
+    screen: Screen,
+    loudspeaker: Loudspeaker | None,
+) -> tuple[TakeFolder, Take]:
+
+    started = datetime.now(UTC)
+    folder = TakeFolder.create(wish.out, plan.slug, started, secrets.token_hex(3))
+    news, watch = anyio.create_memory_object_stream[News](WATCHED_NEWS)
+
+    async def show() -> None:
+        async with watch:
+            async for item in watch:
+                screen.show(plan, item)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(show)
+        async with news:
+            take = await perform(
+                plan,
+                stage,
+                folder,
+                started=started,
+                budget=wish.budget,
+                allow_tools=wish.allow_tools,
+                people=people,
+                watch=news,
+                loudspeaker=loudspeaker,
+                former=wish.former,
+                ask=asking if sys.stdin is not None and sys.stdin.isatty() else None,
+            )
+    return folder, take
+
+
+def _print(folder: TakeFolder, take: Take, *, quiet: bool, as_json: bool, to: TextIO) -> None:
+    if as_json:
+        print(f'{{"path": {json.dumps(str(folder.path))}, "take": {take.model_dump_json()}}}', file=to)
+        return
+    if quiet:
+        if take.problem:
+            print(f"{take.scene.path}: {take.problem}", file=sys.stderr)
+    elif to.isatty():
+        from rich.console import Console
+
+        from tau_stage.report.terminal import table
+
+        Console(file=to).print(table(take))
+    else:
+        from tau_stage.report.terminal import plain
+
+        print(plain(take), file=to)
+    print(folder.path, file=to)

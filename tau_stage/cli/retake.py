@@ -1,0 +1,72 @@
+"""``tau-stage retake``: one line of a take again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from tau_stage.scene.model import Scene
+    from tau_stage.take.model import Take
+
+
+def retake(
+    take: Annotated[Path, typer.Argument(metavar="TAKE", help="A take's folder.", show_default=False)],
+    line: Annotated[str, typer.Argument(metavar="LINE", help="The line's id, like clerk-2.", show_default=False)],
+    direction: Annotated[str | None, typer.Option(help="How to say it this time.")] = None,
+    takes: Annotated[int, typer.Option(min=1, max=9, help="How often to say it; the closest is picked.")] = 1,
+    through: Annotated[bool, typer.Option("--through", help="Perform the lines after it again, too.")] = False,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Though the scene has changed since.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Where the new take goes. Default: beside the old one.")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="Play here, whatever the scene says: a name or a URL.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="Never fall back to the understudy.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print the take's path only.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the take as one line of JSON.")] = False,
+    allow_tools: Annotated[
+        bool, typer.Option("--allow-tools", help="Let the scene's tools run the programs they name.")
+    ] = False,
+) -> None:
+    """Perform one line of a take again, in the same context, into a new take.
+
+    All other lines are taken over as they are; those after it, which heard the old line, are marked.
+    """
+    from tau_stage.cli.performing import Wish, perform_plans
+    from tau_stage.errors import UsageError
+    from tau_stage.scene.planning import make_plan
+    from tau_stage.scene.redirect import redirected
+    from tau_stage.stage.retake import retaken
+    from tau_stage.take.reading import read_take
+
+    folder, former = read_take(take)
+    scene = _scene(former, anyway=anyway)
+    changes = {"direction": direction} if direction is not None else {}
+    try:
+        if changes or takes > 1:
+            scene = redirected(scene, line, takes=takes, **changes)
+        plan = make_plan(scene)
+        kept = retaken(plan, folder, former, line, through=through)
+    except KeyError:
+        known = ", ".join(performed.id for performed in former.lines[:12])
+        raise UsageError(f"{take}: the take has no line '{line}' that can be retaken so", f"it has {known}") from None
+    wish = Wish(
+        out=out or folder.path.resolve().parent.parent,
+        endpoint=endpoint,
+        live=live,
+        allow_tools=allow_tools,
+        former=kept,
+    )
+    perform_plans([plan], wish, quiet=quiet, as_json=as_json)
+
+
+def _scene(former: Take, *, anyway: bool) -> Scene:
+    from tau_stage.errors import UsageError
+    from tau_stage.scene.load import load_variants
+
+    staged = former.scene
+    (scene,) = load_variants(staged.path, staged.given, staged.variant or None)
+    if scene.sha256 != staged.sha256 and not anyway:
+        hint = "perform the scene, or retake the line with --anyway"
+        raise UsageError(f"{staged.path}: the scene has changed since the take was performed", hint)
+    return scene

@@ -1,0 +1,86 @@
+"""A former take of the same scene: lines that are taken over from it instead of being performed again."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tau_stage.audio.pcm import Pcm
+from tau_stage.audio.wav import read_wav
+from tau_stage.errors import TakeError
+from tau_stage.scene.plan import LinePlan
+from tau_stage.stage.recording import final_name
+from tau_stage.take.folder import TakeFolder, guarded
+from tau_stage.take.journal import FULL_DISK
+from tau_stage.take.model import Performed
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """What is taken over.
+
+    Attributes:
+        folder: Where it lies; None is nothing.
+        lines: By id.
+        players: Who performs something anew, and so must know what was said before.
+        retaken: Lines that are performed anew, though later ones are not.
+    """
+
+    folder: TakeFolder | None = None
+    lines: Mapping[str, Performed] = field(default_factory=dict)
+    players: frozenset[str] | None = None
+    retaken: tuple[str, ...] = ()
+
+    def needs(self, player: str) -> bool:
+        """Whether a player's session must be opened."""
+        return self.players is None or player in self.players
+
+    def of(self, step: str) -> list[Performed]:
+        """The lines that a step without lines of its own has led to, in order."""
+        return [line for name, line in self.lines.items() if name.startswith(f"{step}-")]
+
+    def sound(self, line: Performed) -> Pcm:
+        """A line's sound, as it was.
+
+        Raises:
+            TakeError: It is not there, or is another.
+        """
+        if line.file is None or self.folder is None:
+            return Pcm()
+        path = self.folder.path / line.file
+        hint = "perform the scene again"
+        try:
+            audio = read_wav(path)
+        except (OSError, ValueError) as error:
+            raise TakeError(str(path), f"the line cannot be taken over: {error}", hint) from None
+        if audio.sha256 != line.sha256:
+            raise TakeError(str(path), "the line's sound is not the one that was performed", hint)
+        return audio
+
+    def copy(self, line: Performed, plan: LinePlan, to: TakeFolder) -> str | None:
+        """Copy a line's file, byte for byte; its name in the new take.
+
+        Raises:
+            TakeError: It cannot be copied.
+        """
+        if line.file is None or self.folder is None:
+            return None
+        final = final_name(to, plan)
+        draft = final.with_suffix(".part.wav")
+        with guarded(final, FULL_DISK):
+            shutil.copyfile(self.folder.path / line.file, draft)
+            draft.replace(final)
+        return final.relative_to(to.path).as_posix()
+
+    def outdated(self, line: Performed, done: frozenset[str]) -> tuple[str, ...]:
+        """Which of the lines that are retaken this one had heard, or said itself, as they were.
+
+        Args:
+            line: From the former take.
+            done: Lines that were performed before it.
+        """
+        return tuple(name for name in self.retaken if name in done and name != line.id)
+
+
+NOTHING = Former()
