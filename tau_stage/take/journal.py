@@ -64,8 +64,11 @@ def read_journal(path: Path) -> list[Record]:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
         raise TakeError(str(path), error.strerror or str(error)) from error
-    whole = [line for line in lines[:-1] if line]
+    return [_read(path, number, line) for number, line in enumerate(lines[:-1], 1) if line]
+
+
+def _read(path: Path, number: int, line: bytes) -> Record:
     try:
-        return [_RECORD.validate_json(line) for line in whole]
+        return _RECORD.validate_json(line)
     except ValidationError as error:
-        raise TakeError(str(path), f"a record is broken: {error.errors()[0]['msg']}") from error
+        raise TakeError(str(path), f"line {number}: a record is broken: {error.errors()[0]['msg']}") from error

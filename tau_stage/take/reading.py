@@ -1,0 +1,137 @@
+"""A take read back from its folder, as a user names it: whole, or as far as a stopped run came."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tau_stage.audio.pcm import Pcm
+from tau_stage.audio.wav import HEADER_BYTES, read_wav
+from tau_stage.errors import TakeError
+from tau_stage.take.fold import fold
+from tau_stage.take.folder import TakeFolder
+from tau_stage.take.journal import NAME, read_journal
+from tau_stage.take.model import Performed, Take
+
+MANIFEST = "take.json"
+VERSION: int = Take.model_fields["version"].default
+"""The version of takes that is read here."""
+
+AGAIN = "run the scene again, or name another take"
+
+
+def read_take(path: Path) -> tuple[TakeFolder, Take]:
+    """A take and its folder; without ``take.json`` it is folded from the journal, as far as that goes.
+
+    Args:
+        path: Its folder, a link to it such as ``latest``, or its ``take.json`` or ``journal.jsonl``.
+
+    Raises:
+        TakeError: There is none, it is broken, or a newer tau-stage left it.
+    """
+    folder = TakeFolder(path.parent if path.name in (MANIFEST, NAME) and not path.is_dir() else path)
+    if not folder.path.is_dir():
+        there = folder.path.exists()
+        problem = "is no folder" if there else "there is no such folder"
+        raise TakeError(str(folder.path), problem, "name the folder that tau-stage run printed")
+    if (manifest := folder.path / MANIFEST).exists():
+        return folder, _from_manifest(manifest)
+    if folder.journal.exists():
+        return folder, _from_journal(folder.journal)
+    raise TakeError(str(folder.path), f"holds no take: neither {MANIFEST} nor {NAME} is in it", _inside(folder.path))
+
+
+def _inside(path: Path) -> str:
+    """What may have been meant: takes stand one folder deeper than their scene, and two deeper than all."""
+    for pattern in ("latest", "*", "*/latest", "*/*"):
+        for found in sorted(path.glob(pattern), reverse=True):
+            if (found / MANIFEST).exists() or (found / NAME).exists():
+                return f"name one of its takes, such as {found}"
+    return "name the folder that tau-stage run printed"
+
+
+def _from_manifest(path: Path) -> Take:
+    text = _read(path)
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise TakeError(str(path), f"is broken JSON ({error})", _without(path)) from None
+    _check_version(path, told)
+    try:
+        return Take.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the whole"
+        raise TakeError(str(path), f"is no take: {where}: {first['msg']}", _without(path)) from None
+
+
+def _without(manifest: Path) -> str:
+    return f"remove it, and the take is read from {NAME}" if (manifest.parent / NAME).exists() else AGAIN
+
+
+def _from_journal(path: Path) -> Take:
+    first = _read(path).partition(b"\n")[0]
+    with suppress(ValueError, RecursionError):  # the reader of journals says what is wrong
+        _check_version(path, json.loads(first))
+    try:
+        return fold(read_journal(path))
+    except TakeError as error:
+        raise TakeError(str(path), error.problem, error.hint or AGAIN) from None
+    except KeyError as error:
+        raise TakeError(str(path), f"tells of {error}, who is no player of it", AGAIN) from None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        problem = f"cannot be read: {(error.strerror or str(error)).lower()}"
+        raise TakeError(str(path), problem, "look at its permissions") from None
+
+
+def _check_version(path: Path, told: Any) -> None:
+    version = told.get("version", VERSION) if isinstance(told, dict) else VERSION
+    if isinstance(version, int) and version > VERSION:
+        problem = f"is of version {version}, and this tau-stage knows version {VERSION}"
+        raise TakeError(str(path), problem, "install a newer tau-stage")
+
+
+def audio_of(folder: TakeFolder, line: Performed) -> Pcm:
+    """The sound of a line, sample for sample what the take tells of.
+
+    Raises:
+        TakeError: It has none, or its file is missing, cut short, broken or another.
+    """
+    if line.file is None:
+        raise TakeError(str(folder.path), f"line {line.id} has no sound: it was not spoken aloud", "name another line")
+    path = sound_file(folder, line.file)
+    try:
+        held = (path.stat().st_size - HEADER_BYTES) // 2
+        if 0 <= held < line.samples:
+            problem = f"is cut short: {held} of the {line.samples} samples of line {line.id} are there"
+            raise TakeError(str(path), problem, AGAIN)
+        audio = read_wav(path)
+    except FileNotFoundError:
+        raise TakeError(str(path), f"the sound of line {line.id} is missing", AGAIN) from None
+    except (OSError, ValueError) as error:
+        problem = error.strerror if isinstance(error, OSError) else str(error).removeprefix(f"{path}: ")
+        raise TakeError(str(path), f"the sound of line {line.id} cannot be read: {problem}", AGAIN) from None
+    if audio.sha256 != line.sha256:
+        raise TakeError(str(path), f"is not the sound of line {line.id}: its sha256 is another than the take's", AGAIN)
+    return audio
+
+
+def sound_file(folder: TakeFolder, name: str) -> Path:
+    """Where a file of a take lies.
+
+    Raises:
+        TakeError: The take names a file outside its folder.
+    """
+    path = folder.path / name
+    if not path.resolve().is_relative_to(folder.path.resolve()):
+        raise TakeError(str(folder.path), f"names a file outside itself: {name}", "do not trust this take")
+    return path
