@@ -118,7 +118,7 @@ def audio_of(folder: TakeFolder, line: Performed) -> Pcm:
     except FileNotFoundError:
         raise TakeError(str(path), f"the sound of line {line.id} is missing", AGAIN) from None
     except (OSError, ValueError) as error:
-        problem = error.strerror if isinstance(error, OSError) else str(error).removeprefix(f"{path}: ")
+        problem = getattr(error, "strerror", None) or str(error).removeprefix(f"{path}: ")
         raise TakeError(str(path), f"the sound of line {line.id} cannot be read: {problem}", AGAIN) from None
     if audio.sha256 != line.sha256:
         raise TakeError(str(path), f"is not the sound of line {line.id}: its sha256 is another than the take's", AGAIN)
