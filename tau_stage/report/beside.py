@@ -13,7 +13,7 @@ from tau_stage.report.terminal import UNKNOWN, dollars
 from tau_stage.report.wording import Piece
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import JustifyMethod, RenderableType
 
 WIDTH = 100
 MOST_SHOWN = 5
@@ -32,7 +32,7 @@ class Grid:
         title: What it shows.
         columns: Their names.
         rows: As long as ``columns`` each.
-        widths: How wide each column may be.
+        widths: How wide each column may be; the last has what is left.
         left: Places of the columns that hold words.
     """
 
@@ -46,17 +46,17 @@ class Grid:
 def grids(told: Comparison) -> Iterator[Grid]:
     """The tables of a comparison, in the order they are read; none is empty."""
     totals = tuple((total.name, *figures(total)) for total in told.totals)
-    yield Grid("in all", ("", "A", "B", "B - A"), totals, (30, 16, 16, 16), frozenset({0}))
+    yield Grid("in all", ("", "A", "B", "B - A"), totals, (30, 16, 16), frozenset({0}))
     if told.changes:
         changes = tuple((change.of, change.what, _short(change.a), _short(change.b)) for change in told.changes)
-        yield Grid("changed", ("of", "what", "A", "B"), changes, (20, 12, 31, 31), frozenset(range(4)))
+        yield Grid("changed", ("of", "what", "A", "B"), changes, (20, 12, 31), frozenset(range(4)))
     looks = tuple((pair.id, _told(pair)) for pair in told.worth_a_look[:MOST_SHOWN])
     if looks:
-        yield Grid("worth a look first", ("line", "what differs"), looks, (26, 72), frozenset({0, 1}))
+        yield Grid("worth a look first", ("line", "what differs"), looks, (26,), frozenset({0, 1}))
     columns = ("line", "seconds A", "seconds B", "dB", "first audio", "cost", "differs in")
     if told.pairs:
         rows = tuple(map(_line, told.pairs))
-        yield Grid("lines", columns, rows, (26, 9, 9, 6, 11, 9, 18), frozenset({0, 6}))
+        yield Grid("lines", columns, rows, (26, 9, 9, 6, 11, 9), frozenset({0, 6}))
 
 
 def figures(total: Total) -> tuple[str, str, str]:
@@ -65,8 +65,8 @@ def figures(total: Total) -> tuple[str, str, str]:
     if total.a is None or total.b is None:
         return a, b, "-"
     change = Decimal(total.b) - Decimal(total.a)
-    sign = "+" if change > 0 else "-" if change < 0 else ""
-    return a, b, sign + _figure(total.unit, abs(change))
+    size = _figure(total.unit, abs(change))
+    return a, b, size if size == _figure(total.unit, 0) else f"{'+' if change > 0 else '-'}{size}"
 
 
 def _figure(unit: str, value: float | Decimal | None) -> str:
@@ -82,12 +82,12 @@ def _line(pair: Pair) -> Row:
     spoken = tuple(f"{line.duration_s:.1f}" if line else "-" for line in (a, b))
     loud, first, cost = "-", "-", "-"
     if pair.loudness_a is not None and pair.loudness_b is not None:
-        loud = f"{pair.loudness_b - pair.loudness_a:+.1f}"
+        loud = f"{pair.loudness_b - pair.loudness_a:+z.1f}"
     if a and b:
         if a.first_audio_s is not None and b.first_audio_s is not None:
-            first = f"{1000 * (b.first_audio_s - a.first_audio_s):+.0f} ms"
+            first = f"{1000 * (b.first_audio_s - a.first_audio_s):+z.0f} ms"
         paid = None if a.cost.total is None or b.cost.total is None else b.cost.total - a.cost.total
-        cost = UNKNOWN if paid is None else f"{paid:+.4f}"
+        cost = UNKNOWN if paid is None else f"{paid:+z.4f}"
     differs = ", ".join(dict.fromkeys(difference.what for difference in pair.differences))
     if a is None or b is None:
         differs = _told(pair)
@@ -148,11 +148,10 @@ def plain(told: Comparison) -> str:
 
 def _drawn(grid: Grid) -> Iterator[str]:
     """The lines of a table; a cell that is too long goes on below."""
-    cells = [
-        [wrap(visible(cell), width) or [""] for cell, width in zip(row, grid.widths, strict=True)]
-        for row in (grid.columns, *grid.rows)
-    ]
-    widths = [max(len(part) for row in cells for part in row[column]) for column in range(len(grid.columns))]
+    texts = [[visible(cell) for cell in row] for row in (grid.columns, *grid.rows)]
+    widths = [min(most, max(len(row[column]) for row in texts)) for column, most in enumerate(grid.widths)]
+    widths.append(min(WIDTH - sum(widths) - 2 * len(widths), max(len(row[-1]) for row in texts)))
+    cells = [[wrap(cell, width) or [""] for cell, width in zip(row, widths, strict=True)] for row in texts]
     for row in cells:
         for number in range(max(map(len, row))):
             parts = [cell[number] if number < len(cell) else "" for cell in row]
@@ -178,8 +177,9 @@ def tables(told: Comparison) -> RenderableType:
     drawn: list[RenderableType] = [Text(line, style="bold") for line in head(told)]
     for grid in grids(told):
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-        for column, (name, width) in enumerate(zip(grid.columns, grid.widths, strict=True)):
-            table.add_column(name, justify="left" if column in grid.left else "right", max_width=width, overflow="fold")
+        for column, (name, width) in enumerate(zip(grid.columns, (*grid.widths, None), strict=True)):
+            justify: JustifyMethod = "left" if column in grid.left else "right"
+            table.add_column(name, justify=justify, max_width=width, overflow="fold")
         for row in grid.rows:
             table.add_row(*(Text(visible(cell)) for cell in row))
         drawn += [Text(f"\n{grid.title}", style="bold"), table]

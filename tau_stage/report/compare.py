@@ -156,8 +156,8 @@ def _differing(of: str, a: Mapping[str, object], b: Mapping[str, object]) -> Ite
 
 def _totals(a: Take, b: Take) -> Iterator[Total]:
     yield Total("lines", "", len(a.lines), len(b.lines))
-    yield Total("seconds", "s", a.duration_s, b.duration_s)
-    yield Total("seconds spoken", "s", *(sum(line.duration_s for line in take.lines) for take in (a, b)))
+    yield Total("length", "s", a.duration_s, b.duration_s)
+    yield Total("spoken", "s", *(sum(line.duration_s for line in take.lines) for take in (a, b)))
     yield Total("first audio, median", "ms", _first_audio(a), _first_audio(b))
     yield Total("cost, an estimate", "$", a.cost.total, b.cost.total)
     yield Total("warnings", "", len(a.warnings), len(b.warnings))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 
 from tau_stage.report.wording import likeness
 from tau_stage.take.model import Performed
 
-SECONDS, DECIBEL, FIRST_AUDIO_S, SHARE_OF_COST = 0.1, 1.0, 0.1, 0.1
+SECONDS, DECIBEL, FIRST_AUDIO_S, SHARE_OF_COST, DOLLARS = 0.1, 1.0, 0.1, 0.1, Decimal("0.0001")
 """What is less than this nobody notices."""
 
 
@@ -96,7 +97,7 @@ def _cost(a: Performed, b: Performed) -> Iterator[Difference]:
             yield Difference("cost", f"cost unknown in {'A' if paid_a is None else 'B'}", 5.0)
         return
     share = float(abs(paid_b - paid_a) / max(paid_a, paid_b)) if max(paid_a, paid_b) else 0.0
-    if share >= SHARE_OF_COST:
+    if share >= SHARE_OF_COST and abs(paid_b - paid_a) >= DOLLARS:
         told = f"${abs(paid_b - paid_a):.4f} {'dearer' if paid_b > paid_a else 'cheaper'}"
         yield Difference("cost", told, 10.0 * share)
 
