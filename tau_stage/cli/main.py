@@ -13,8 +13,10 @@ from typing import Annotated
 import typer
 
 from tau_stage import __version__, errors
+from tau_stage.cli.compare import compare
 from tau_stage.cli.fmt import fmt
 from tau_stage.cli.plan import plan
+from tau_stage.cli.play import play
 from tau_stage.cli.retake import retake
 from tau_stage.cli.run import run
 from tau_stage.cli.schema import schema
@@ -37,7 +39,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for verb in (run, retake, validate, plan, show, fmt, tag, schema, voices, understudy):
+for verb in (run, retake, validate, plan, show, fmt, tag, schema, voices, understudy, compare, play):
     app.command()(verb)
 
 

@@ -1,0 +1,112 @@
+"""``tau-stage play``: hear a take, or one line of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from tau_stage.audio.pcm import Pcm
+    from tau_stage.take.folder import TakeFolder
+    from tau_stage.take.model import Performed, Take
+
+MIX = "mix.wav"
+
+
+def play(
+    take: Annotated[Path, typer.Argument(metavar="TAKE", help="A take's folder, or a link to it.", show_default=False)],
+    line: Annotated[str | None, typer.Argument(metavar="LINE", help="One line's id.", show_default=False)] = None,
+) -> None:
+    """Play a take: its mix, or its lines one after another, or one line."""
+    from tau_stage.take.reading import audio_of, read_take
+
+    folder, told = read_take(take)
+    if line is None and (mix := folder.path / MIX).exists():
+        _play(_mix(mix), mix)
+        return
+    lines = _chosen(folder, told, line)
+    for each in lines:
+        audio = audio_of(folder, each)
+        print(f"{each.id}: {each.said}".encode(errors="backslashreplace").decode(), flush=True)
+        _play(audio, folder.path / str(each.file))
+
+
+def _chosen(folder: TakeFolder, told: Take, line: str | None) -> list[Performed]:
+    """The lines that are wanted; without a name, all that sound.
+
+    Raises:
+        UsageError: There is no such line, or none sounds.
+    """
+    from tau_stage.errors import UsageError
+
+    if line is not None:
+        if found := [each for each in told.lines if each.id == line]:
+            return found
+        known = ", ".join(each.id for each in told.lines) or "none at all"
+        raise UsageError(f"{folder.path}: there is no line {line!r}", f"its lines are {known}")
+    if found := [each for each in told.lines if each.file is not None]:
+        return found
+    raise UsageError(f"{folder.path}: no line of this take sounds", f"it ended as {told.ended}: {told.problem}")
+
+
+def _mix(path: Path) -> Pcm:
+    from tau_stage.audio.wav import read_wav
+    from tau_stage.errors import TakeError
+
+    try:
+        return read_wav(path)
+    except (OSError, ValueError) as error:
+        problem = str(error).removeprefix(f"{path}: ")
+        raise TakeError(str(path), f"cannot be read: {problem}", "name a line, and it is played alone") from None
+
+
+def _play(audio: Pcm, file: Path) -> None:
+    """Play a sound to its end.
+
+    Raises:
+        UsageError: This machine cannot.
+    """
+    from tau_stage.audio.formats import resampled
+    from tau_stage.errors import UsageError
+
+    sd = _portaudio(file)
+    try:
+        card = sd.query_devices(kind="output")
+    except (ValueError, sd.PortAudioError):
+        raise UsageError("this machine has no loudspeaker", f"connect one, or listen to {file} elsewhere") from None
+    channels = min(2, card["max_output_channels"])  # one channel alone would be heard on the left only
+    try:
+        sounding = resampled(audio, _rate(sd, card, audio.rate, channels))
+        sd.play(sounding.array.repeat(channels).reshape(-1, channels), sounding.rate, blocking=True)
+    except sd.PortAudioError as error:
+        problem = f"the loudspeaker {card['name']!r} cannot be opened: {error.args[0]}"
+        raise UsageError(problem, f"listen to {file} elsewhere") from None
+
+
+def _rate(sd: ModuleType, card: dict[str, Any], wanted: int, channels: int) -> int:
+    """The sound's own rate where the loudspeaker does that, else the loudspeaker's."""
+    try:
+        sd.check_output_settings(card["index"], channels=channels, dtype="int16", samplerate=wanted)
+    except sd.PortAudioError:
+        return int(card["default_samplerate"])
+    return wanted
+
+
+def _portaudio(file: Path) -> ModuleType:
+    from tau_stage.errors import UsageError
+
+    elsewhere = f"or listen to {file} elsewhere"
+    try:
+        import sounddevice
+    except ImportError:
+        remedy = f"pip install 'tau-stage[mic]', {elsewhere}"
+        raise UsageError("playing needs sounddevice, which is not installed", remedy) from None
+    except OSError:
+        remedy = f"install PortAudio, on Debian and Ubuntu with apt-get install libportaudio2, {elsewhere}"
+        raise UsageError("playing needs the PortAudio library, which is not found", remedy) from None
+    module: ModuleType = sounddevice
+    return module

@@ -1,0 +1,68 @@
+"""A comparison as one page that needs nothing else: both lines face each other, to read, to look at and to hear."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tau_stage.audio.pcm import Pcm
+from tau_stage.report.beside import figures
+from tau_stage.report.compare import Comparison
+from tau_stage.report.terminal import dollars
+
+COLUMNS = 160
+"""How many steps a waveform has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """A line's sound, for a page.
+
+    Attributes:
+        outline: From ``outline``; empty draws nothing.
+        href: Where it can be played from, quoted for a link; None where there is no file.
+    """
+
+    outline: str
+    href: str | None
+
+
+def outline(audio: Pcm, columns: int = COLUMNS) -> str:
+    r"""A sound's shape as the path of an SVG, ``columns`` wide, from -1 (loudest) to 1.
+
+    >>> outline(Pcm(b"\0\x40" * 4), 2)
+    'M0 -0.50L1 -0.50L1 0.50L0 0.50Z'
+    """
+    import numpy as np
+
+    if not audio:
+        return ""
+    edges = np.linspace(0, len(audio), columns, endpoint=False).astype(int)
+    samples = np.abs(audio.array.astype(np.int32))
+    heights = [
+        max(0.01, float(peak) / 32768) for peak in np.maximum.reduceat(samples, np.minimum(edges, len(audio) - 1))
+    ]
+    upper = [f"{column} {-height:.2f}" for column, height in enumerate(heights)]
+    lower = [f"{column} {height:.2f}" for column, height in enumerate(heights)]
+    return "M" + "L".join([*upper, *reversed(lower)]) + "Z"
+
+
+def page(
+    told: Comparison,
+    sounds: tuple[Mapping[str, Sound], Mapping[str, Sound]] = ({}, {}),
+    notes: Sequence[str] = (),
+) -> str:
+    """The page. Every text of the takes is escaped.
+
+    Args:
+        told: From ``compare``.
+        sounds: Of the lines of each take, by id.
+        notes: What else a reader should know, such as a sound that is missing.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    room = Environment(loader=PackageLoader("tau_stage", "report"), autoescape=True, undefined=StrictUndefined)
+    places = {pair.id: number for number, pair in enumerate(told.pairs, 1)}
+    return room.get_template("compare.html").render(
+        told=told, sounds=sounds, notes=notes, places=places, figures=figures, dollars=dollars, columns=COLUMNS - 1
+    )
