@@ -48,7 +48,7 @@ def grids(told: Comparison) -> Iterator[Grid]:
     totals = tuple((total.name, *figures(total)) for total in told.totals)
     yield Grid("in all", ("", "A", "B", "B - A"), totals, (30, 16, 16), frozenset({0}))
     if told.changes:
-        changes = tuple((change.of, change.what, _short(change.a), _short(change.b)) for change in told.changes)
+        changes = tuple((change.of, change.what, short(change.a), short(change.b)) for change in told.changes)
         yield Grid("changed", ("of", "what", "A", "B"), changes, (20, 12, 31), frozenset(range(4)))
     looks = tuple((pair.id, _told(pair)) for pair in told.worth_a_look[:MOST_SHOWN])
     if looks:
@@ -98,7 +98,12 @@ def _told(pair: Pair) -> str:
     return "; ".join(difference.told for difference in pair.differences)
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """A fact of a take; of a hash, enough to tell it from another.
+
+    >>> short("0123456789abcdef" * 4), short("marin"), short("")
+    ('0123456789ab', 'marin', '-')
+    """
     is_hash = len(text) == 64 and all(digit in "0123456789abcdef" for digit in text)
     return text[:12] if is_hash else text or "-"
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from tau_stage.report.wording import likeness
 from tau_stage.take.model import Performed
 
-SECONDS, DECIBEL, FIRST_AUDIO_S, SHARE_OF_COST, DOLLARS = 0.1, 1.0, 0.1, 0.1, Decimal("0.0001")
+SECONDS, DECIBEL, FIRST_AUDIO_S, SHARE_OF_COST, DOLLARS = 0.1, 1.0, 0.2, 0.1, Decimal("0.0001")
 """What is less than this nobody notices."""
 
 

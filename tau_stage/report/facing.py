@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tau_stage.audio.pcm import Pcm
-from tau_stage.report.beside import figures
+from tau_stage.report.beside import figures, short
 from tau_stage.report.compare import Comparison
 from tau_stage.report.terminal import dollars
 
@@ -63,6 +63,6 @@ def page(
 
     room = Environment(loader=PackageLoader("tau_stage", "report"), autoescape=True, undefined=StrictUndefined)
     places = {pair.id: number for number, pair in enumerate(told.pairs, 1)}
-    return room.get_template("compare.html").render(
-        told=told, sounds=sounds, notes=notes, places=places, figures=figures, dollars=dollars, columns=COLUMNS - 1
-    )
+    words = {"figures": figures, "short": short, "dollars": dollars, "columns": COLUMNS - 1}
+    template = room.get_template("compare.html", globals=words)
+    return template.render(told=told, sounds=sounds, notes=notes, places=places)
