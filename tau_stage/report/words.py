@@ -1,0 +1,166 @@
+"""What was said in a take, as files for people and their programs: to read, to show, to edit, to record again."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import unicodedata
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from tau_stage.report.subtitles import srt, vtt
+from tau_stage.report.timing import one_line, word_times
+from tau_stage.take.model import Performed, Playing, Sounded, Take
+
+COLUMNS = (
+    "number", "id", "player", "voice", "direction", "words asked", "words said", "file", "start", "seconds", "attempts",
+    "note",
+)  # fmt: skip
+"""Of the recording sheet."""
+
+_MOMENTS = re.compile(r"\[[^\]]*\]|\*")
+_ENDINGS = "-–— "
+
+
+def files(take: Take) -> dict[str, str]:
+    """Every file of the take's words, by its name.
+
+    Args:
+        take: One in which nothing was said has files too.
+    """
+    return {
+        "subtitles.vtt": vtt(take),
+        "subtitles.srt": srt(take),
+        "transcript.txt": transcript(take),
+        "labels.txt": labels(take),
+        "sheet.csv": sheet(take),
+    }
+
+
+# ---- to read
+
+
+def transcript(take: Take) -> str:
+    """The take as plain text: who plays, then what is said and heard, in order.
+
+    A line that was cut ends with a dash; what was asked for stands below a line that says something else.
+
+    Args:
+        take: Lines that are not in it were skipped, and are left out.
+    """
+    players = [f"{one_line(player.name)}: {_voice(player)}" for player in take.players]
+    told = [(line.offset_samples, _paragraph(line)) for line in take.lines if line.said or line.asked]
+    told += [(sound.offset_samples, _sound(sound, take.rate)) for sound in take.sounds]
+    told.sort(key=lambda paragraph: paragraph[0])
+    ending = [] if take.ended == "complete" else [f"[{_stamp(take.duration_s)}] [{take.ended}]"]
+    return "\n\n".join([one_line(take.scene.title), "\n".join(players), *(text for _, text in told), *ending]) + "\n"
+
+
+def _voice(player: Playing) -> str:
+    return one_line(player.voice if player.human is None else player.human)
+
+
+def _paragraph(line: Performed) -> str:
+    direction = f" ({one_line(line.direction)})" if line.direction else ""
+    said = one_line(line.said)
+    if line.ended != "completed":
+        said = f"{said.rstrip(_ENDINGS)}—"
+    head = f"[{_stamp(line.offset_s)}] {one_line(line.player).upper()}{direction}: {said}".rstrip()
+    if not line.asked or _bare(line.asked) == _bare(line.said):
+        return head
+    return f"{head}\n    asked: {one_line(line.asked)}"
+
+
+def _bare(text: str) -> list[str]:
+    """What is compared: neither moments and stress, nor case and punctuation, are words."""
+    return re.findall(r"\w+", unicodedata.normalize("NFKC", _MOMENTS.sub("", text)).casefold())
+
+
+def _sound(sound: Sounded, rate: int) -> str:
+    end = f", until {_stamp(sound.offset_s + sound.samples / rate)}" if sound.kind == "bed" else ""
+    return f"[{_stamp(sound.offset_s)}] [{one_line(PurePosixPath(sound.source).stem)}{end}]"
+
+
+def _stamp(seconds: float) -> str:
+    """Minutes and tenths of seconds, never later than it is.
+
+    >>> _stamp(3.26), _stamp(3600.5)
+    ('00:03.2', '60:00.5')
+    """
+    tenths = int(seconds * 10 + 1e-6)
+    return f"{tenths // 600:02}:{tenths // 10 % 60:02}.{tenths % 10}"
+
+
+# ---- to edit
+
+
+def labels(take: Take) -> str:
+    """A label track with one label a line, for the stems in a sound editor.
+
+    Source: Audacity Manual, "Importing and Exporting Labels": start and end in seconds, a tab between all three.
+
+    Args:
+        take: Its stems begin where its labels count from.
+    """
+    said = [(line.offset_s, line.offset_s + line.duration_s, f"{line.player}: {line.said}") for line in _said(take)]
+    return _labelled(said)
+
+
+def word_labels(take: Take) -> str:
+    """A label track with one label a word; where words are is estimated.
+
+    Args:
+        take: A label of a line without sound is a point.
+    """
+    return _labelled((word.start_s, word.end_s, word.text) for line in _said(take) for word in word_times(line))
+
+
+def _said(take: Take) -> Iterable[Performed]:
+    return (line for line in take.lines if line.said)
+
+
+def _labelled(told: Iterable[tuple[float, float, str]]) -> str:
+    rows = sorted(told, key=lambda label: label[0])
+    return "".join(f"{start:.6f}\t{end:.6f}\t{one_line(text)}\n" for start, end, text in rows)
+
+
+# ---- to record again
+
+
+def sheet(take: Take) -> str:
+    """A recording sheet, one row a line, as CSV; a cell that a spreadsheet would calculate is made a text.
+
+    Source: RFC 4180; OWASP, "CSV Injection".
+
+    Args:
+        take: Lines in which nothing was said have rows too.
+    """
+    voices = {player.name: _voice(player) for player in take.players}
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\r\n")
+    rows.writerow(COLUMNS)
+    for line in sorted(take.lines, key=lambda line: line.number):
+        times = (f"{line.offset_s:.3f}", f"{line.duration_s:.3f}")
+        spoken = (line.direction, line.asked, line.said, line.file or "")
+        cells = (str(line.number), line.id, line.player, voices.get(line.player, ""), *spoken, *times)
+        rows.writerow(_harmless(one_line(cell)) for cell in (*cells, str(line.attempts), _note(line)))
+    return text.getvalue()
+
+
+def _note(line: Performed) -> str:
+    """How a line ended, in the words of ``take.json``, and what else sets it apart."""
+    notes = []
+    if line.ended != "completed":
+        notes.append(f"{line.ended}: {line.reason}" if line.reason else line.ended)
+    if line.human:
+        notes.append("human")
+    if not line.scripted:
+        notes.append("not scripted")
+    if not line.samples:
+        notes.append("no sound")
+    return ", ".join(notes)
+
+
+def _harmless(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(tuple("=+-@＝＋－＠")) else cell
