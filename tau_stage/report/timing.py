@@ -47,12 +47,12 @@ def one_line(text: str) -> str:
 
 
 def columns(text: str) -> int:
-    """How wide a text is: Chinese, Japanese and Korean signs take two columns, accents that combine take none.
+    r"""How wide a text is: Chinese, Japanese and Korean signs take two columns, accents that combine take none.
 
     Source: Unicode Standard Annex #11, East Asian Width.
 
-    >>> columns("umbrella"), columns("傘")
-    (8, 2)
+    >>> columns("umbrella"), columns("傘"), columns("e\N{COMBINING ACUTE ACCENT}")
+    (8, 2, 1)
     """
     if text.isascii():
         return len(text)

@@ -50,7 +50,7 @@ def transcript(take: Take) -> str:
         take: Lines that are not in it were skipped, and are left out.
     """
     players = [f"{one_line(player.name)}: {_voice(player)}" for player in take.players]
-    told = [(line.offset_samples, _paragraph(line)) for line in take.lines if line.said or line.asked]
+    told = [(line.offset_samples, _paragraph(line)) for line in take.lines if one_line(line.said + line.asked)]
     told += [(sound.offset_samples, _sound(sound, take.rate)) for sound in take.sounds]
     told.sort(key=lambda paragraph: paragraph[0])
     ending = [] if take.ended == "complete" else [f"[{_stamp(take.duration_s)}] [{take.ended}]"]
@@ -117,7 +117,7 @@ def word_labels(take: Take) -> str:
 
 
 def _said(take: Take) -> Iterable[Performed]:
-    return (line for line in take.lines if line.said)
+    return (line for line in take.lines if one_line(line.said))
 
 
 def _labelled(told: Iterable[tuple[float, float, str]]) -> str:
