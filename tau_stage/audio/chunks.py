@@ -1,0 +1,213 @@
+"""What a WAV file tells beside its sound: marks, where it comes from, and what it belongs to. Bytes only, no files.
+
+Sources: Microsoft and IBM, *Multimedia Programming Interface and Data Specifications 1.0*, 1991 (RIFF, ``cue ``,
+``adtl``); EBU Tech 3285 (``bext``) and EBU R 98 (its coding history); the iXML specification 3.0.
+A chunk is named by its four characters; a ``LIST`` by these and its type: ``LISTadtl``.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from xml.etree import ElementTree as ET
+
+CUE, ADTL, BEXT, IXML = b"cue ", b"LISTadtl", b"bext", b"iXML"
+ORIGINATOR = "tau-stage"
+BEXT_VERSION = 1
+
+_MOST = 0xFFFFFFFF
+_PLAIN = str.maketrans(
+    {"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "þ": "th", "Þ": "Th", "ı": "i", "⁄": "/"}
+    | dict(zip("øØłŁđĐðÐ·•", "oOlLdDdD--", strict=True))
+    | dict.fromkeys("‘’‚‛′", "'")
+    | dict.fromkeys("“”„‟″«»", '"')
+    | dict.fromkeys("‐‑‒–—―−", "-")
+)
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A named stretch of a file.
+
+    Attributes:
+        sample: Where it begins.
+        samples: How long it is.
+        label: Its name.
+
+    Raises:
+        ValueError: A number does not fit into 32 bit.
+    """
+
+    sample: int
+    samples: int
+    label: str
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.sample <= _MOST and 0 <= self.samples <= _MOST):
+            raise ValueError(f"mark {self.label!r} at {self.sample}, {self.samples} samples long: not in a WAV file")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a file comes from.
+
+    Attributes:
+        description: In words.
+        reference: Unlike that of any other file.
+        at: When it was made.
+        sample: Where its first sample lies on the common timeline.
+        history: How it was made, as ``coding_history`` writes it.
+    """
+
+    description: str
+    reference: str
+    at: datetime
+    sample: int = 0
+    history: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Slate:
+    """What a file belongs to.
+
+    Attributes:
+        project: What is produced.
+        scene: Which scene of it.
+        take: Which take of the scene.
+        tape: Which roll or day.
+        note: Anything else, in words.
+        rate: Samples per second.
+        tracks: Names of its channels.
+        own: What only we know, by element.
+    """
+
+    project: str
+    scene: str
+    take: str
+    tape: str
+    note: str
+    rate: int
+    tracks: Sequence[str]
+    own: Mapping[str, str] = field(default_factory=dict)
+
+
+def cue_chunks(marks: Iterable[Mark]) -> dict[bytes, bytes]:
+    """The chunks of marks: ``cue `` with the places, ``LISTadtl`` with labels (UTF-8) and lengths; none for no marks.
+
+    Marks are numbered from 1 in the order of their places. All labels stand before all lengths: libsndfile 1.2 and
+    FFmpeg 5 read no further than the first ``ltxt``.
+    """
+    placed = sorted(marks, key=lambda mark: mark.sample)
+    if not placed:
+        return {}
+    points, labels, lengths = [struct.pack("<I", len(placed))], [], []
+    for number, mark in enumerate(placed, start=1):
+        points.append(struct.pack("<II4sIII", number, mark.sample, b"data", 0, 0, mark.sample))
+        label = mark.label.replace("\0", " ").encode(errors="replace") + b"\0"
+        labels.append(chunk(b"labl", struct.pack("<I", number) + label))
+        lengths.append(chunk(b"ltxt", struct.pack("<II4sHHHH", number, mark.samples, b"rgn ", 0, 0, 0, 0)))
+    return {CUE: b"".join(points), ADTL: b"".join(labels + lengths)}
+
+
+def bext_chunk(origin: Origin) -> bytes:
+    """The ``bext`` chunk of EBU Tech 3285, version 1: ASCII of fixed lengths; what is longer is cut.
+
+    Raises:
+        ValueError: The first sample lies before 0 or does not fit into 64 bit.
+    """
+    if not 0 <= origin.sample < 1 << 64:
+        raise ValueError(f"time reference {origin.sample} does not fit into 64 bit")
+    texts = (plain(origin.description), ORIGINATOR, plain(origin.reference), _date(origin), _time(origin))
+    fixed = struct.pack(
+        "<256s32s32s10s8sQH64x190x", *(text.encode("ascii") for text in texts), origin.sample, BEXT_VERSION
+    )
+    return fixed + origin.history.encode("ascii", "replace") + b"\0"
+
+
+def coding_history(rate: int, told: str) -> str:
+    r"""One line of a coding history as EBU R 98 has it; its free text holds no comma and no line break.
+
+    >>> coding_history(24_000, "synthetic speech, voice ash")
+    'A=PCM,F=24000,W=16,M=mono,T=synthetic speech; voice ash\r\n'
+    """
+    return f"A=PCM,F={rate},W=16,M=mono,T={plain(told).replace(',', ';')}\r\n"
+
+
+def ixml_chunk(slate: Slate, origin: Origin) -> bytes:
+    """The ``iXML`` chunk, version 3.0; characters that XML cannot hold become U+FFFD."""
+    root = ET.Element("BWFXML")
+    top = {"PROJECT": slate.project, "SCENE": slate.scene, "TAKE": slate.take, "TAPE": slate.tape, "NOTE": slate.note}
+    _told(root, {"IXML_VERSION": "3.0", **top, "FILE_UID": origin.reference})
+    low, high = str(origin.sample & _MOST), str(origin.sample >> 32)
+    rate = str(slate.rate)
+    speed = {"FILE_SAMPLE_RATE": rate, "AUDIO_BIT_DEPTH": "16", "DIGITIZER_SAMPLE_RATE": rate}
+    since = "TIMESTAMP_SAMPLES_SINCE_MIDNIGHT"
+    stamp = {f"{since}_HI": high, f"{since}_LO": low, "TIMESTAMP_SAMPLE_RATE": rate}
+    _told(ET.SubElement(root, "SPEED"), speed | stamp)
+    tracks = ET.SubElement(root, "TRACK_LIST")
+    _told(tracks, {"TRACK_COUNT": str(len(slate.tracks))})
+    for number, name in enumerate(map(str, slate.tracks), start=1):
+        place = {"CHANNEL_INDEX": str(number), "INTERLEAVE_INDEX": str(number), "NAME": name}
+        _told(ET.SubElement(tracks, "TRACK"), place)
+    _told(ET.SubElement(root, "BEXT"), _bext_copies(origin, low, high))
+    if slate.own:
+        _told(ET.SubElement(root, "TAU_STAGE"), slate.own)
+    text: bytes = ET.tostring(root, encoding="UTF-8", xml_declaration=True)
+    return text
+
+
+def plain(text: str) -> str:
+    r"""A text in one line of printable 7-bit ASCII: accents go, quotes and dashes become simple, the rest is ``?``.
+
+    >>> plain("“Zoë”, said Æneas – in\nWrocław, 幽霊")
+    '"Zoe", said AEneas - in Wroclaw, ??'
+    """
+    known = unicodedata.normalize("NFKD", text.translate(_PLAIN)).translate(_PLAIN)
+    letters = "".join(letter for letter in known if not unicodedata.combining(letter))
+    return re.sub(r"[\x00-\x1f\x7f]+", " ", letters.encode("ascii", "replace").decode("ascii"))
+
+
+def chunk(name: bytes, payload: bytes) -> bytes:
+    """A whole chunk: name, size, payload, and a byte more where the payload's length is odd.
+
+    Raises:
+        ValueError: It has no such name, or its payload does not fit into 4 GiB.
+    """
+    if len(name) != (8 if name.startswith(b"LIST") else 4):
+        raise ValueError(f"{name!r} is not the name of a chunk")
+    name, payload = name[:4], name[4:] + payload
+    if len(payload) > _MOST:
+        raise ValueError(f"chunk {name!r} would be longer than 4 GiB")
+    return struct.pack("<4sI", name, len(payload)) + payload + b"\0" * (len(payload) % 2)
+
+
+def _bext_copies(origin: Origin, low: str, high: str) -> dict[str, str]:
+    return {
+        "BWF_DESCRIPTION": origin.description,
+        "BWF_ORIGINATOR": ORIGINATOR,
+        "BWF_ORIGINATOR_REFERENCE": origin.reference,
+        "BWF_ORIGINATION_DATE": _date(origin),
+        "BWF_ORIGINATION_TIME": _time(origin),
+        "BWF_TIME_REFERENCE_LOW": low,
+        "BWF_TIME_REFERENCE_HIGH": high,
+        "BWF_VERSION": str(BEXT_VERSION),
+        "BWF_CODING_HISTORY": origin.history,
+    }
+
+
+def _date(origin: Origin) -> str:
+    return origin.at.strftime("%Y-%m-%d")
+
+
+def _time(origin: Origin) -> str:
+    return origin.at.strftime("%H:%M:%S")
+
+
+def _told(parent: ET.Element, texts: Mapping[str, str]) -> None:
+    for tag, text in texts.items():
+        ET.SubElement(parent, tag).text = _NOT_XML.sub("\ufffd", text)

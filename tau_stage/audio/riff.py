@@ -1,0 +1,135 @@
+"""The chunks of a WAV file on the disk: reading them, and putting some behind the sound of a file that is finished.
+
+Source: Microsoft and IBM, *Multimedia Programming Interface and Data Specifications 1.0*, 1991.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tau_stage.audio.chunks import chunk
+
+LARGEST = 0xFFFFFFFF
+"""Bytes that a RIFF file can hold after its first eight: 4 GiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a chunk lies.
+
+    Attributes:
+        name: Four characters; eight for a ``LIST``, with its type.
+        begin: First byte of its payload, after a list's type.
+        end: First byte after its payload.
+    """
+
+    name: bytes
+    begin: int
+    end: int
+
+    @property
+    def after(self) -> int:
+        """First byte of what follows."""
+        return self.end + self.end % 2
+
+
+def read_chunks(path: Path) -> dict[bytes, bytes]:
+    """The payloads of a WAV file's chunks, all but the sound's; of several with one name, the first.
+
+    Raises:
+        ValueError: It is another kind of file, or a damaged one.
+        OSError: It cannot be read.
+    """
+    file = os.open(path, os.O_RDONLY)
+    try:
+        return dict(
+            reversed([(place.name, _payload(file, place)) for place in _places(file, path) if not _sound(place)])
+        )
+    finally:
+        os.close(file)
+
+
+def append_chunks(path: Path, chunks: Mapping[bytes, bytes]) -> None:
+    """Put chunks behind the sound of a finished WAV file, in place of those of the same names that are there.
+
+    The sound is never touched, nor anything before it. The file is whole at every moment: new bytes lie outside of it
+    until its size is told anew, which is one write of four bytes. What is there already is not written again.
+
+    Args:
+        path: Nobody may be writing it.
+        chunks: Payloads by name.
+
+    Raises:
+        ValueError: It is another kind of file or a damaged one, a chunk of that name stands before the sound, or the
+            file would be larger than 4 GiB. It is as it was.
+        OSError: It cannot be written. Its sound is whole; chunks that were behind it may be gone.
+    """
+    file = os.open(path, os.O_RDWR)
+    try:
+        places = list(_places(file, path))
+        sound = next((number for number, place in enumerate(places) if _sound(place)), None)
+        if sound is None:
+            raise ValueError(f"{path}: a WAV file without sound")
+        if fixed := {place.name for place in places[: sound + 1]} & set(chunks):
+            raise ValueError(f"{path}: {b', '.join(sorted(fixed)).decode('latin-1')} stands before the sound")
+        kept = [chunk(place.name, _payload(file, place)) for place in places[sound + 1 :] if place.name not in chunks]
+        _put(file, path, places[sound], b"".join([*kept, *(chunk(*named) for named in chunks.items())]))
+    finally:
+        os.close(file)
+
+
+def _put(file: int, path: Path, sound: Place, tail: bytes) -> None:
+    begin = sound.after
+    if begin + len(tail) - 8 > LARGEST:
+        raise ValueError(
+            f"{path}: with {len(tail)} bytes of marks it would be larger than 4 GiB, which no WAV file can be"
+        )
+    size, there = _size(file), os.fstat(file).st_size
+    if size == begin + len(tail) == there and os.pread(file, len(tail), begin) == tail:
+        return
+    if size > begin:
+        _set_size(file, begin)
+        os.fsync(file)
+    os.ftruncate(file, begin)
+    rest, at = memoryview(tail), begin
+    while rest:
+        done = os.pwrite(file, rest, at)
+        rest, at = rest[done:], at + done
+    os.fsync(file)
+    _set_size(file, begin + len(tail))
+
+
+def _places(file: int, path: Path) -> Iterator[Place]:
+    begins = os.pread(file, 12, 0)
+    if len(begins) < 12 or (begins[:4], begins[8:]) != (b"RIFF", b"WAVE"):
+        raise ValueError(f"{path}: not a WAV file")
+    at, end = 12, _size(file)
+    if os.fstat(file).st_size < end:
+        raise ValueError(f"{path}: cut off; it tells of {end} bytes")
+    while at + 8 <= end:
+        name, size = struct.unpack("<4sI", os.pread(file, 8, at))
+        place = Place(name, at + 8, at + 8 + size)
+        if place.end > end:
+            raise ValueError(f"{path}: chunk {name.decode('latin-1')!r} is longer than the file")
+        yield Place(name + os.pread(file, 4, at + 8), at + 12, place.end) if name == b"LIST" and size >= 4 else place
+        at = place.after
+
+
+def _sound(place: Place) -> bool:
+    return place.name == b"data"
+
+
+def _payload(file: int, place: Place) -> bytes:
+    return os.pread(file, place.end - place.begin, place.begin)
+
+
+def _size(file: int) -> int:
+    return int(struct.unpack("<I", os.pread(file, 4, 4))[0]) + 8
+
+
+def _set_size(file: int, size: int) -> None:
+    os.pwrite(file, struct.pack("<I", size - 8), 4)
