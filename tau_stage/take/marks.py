@@ -1,0 +1,180 @@
+"""Marks in a take's WAV files: where each line is, who speaks, and what is synthetic, for sound editors to read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from tau_stage.audio.chunks import BEXT, IXML, Mark, Origin, Slate, bext_chunk, coding_history, cue_chunks, ixml_chunk
+from tau_stage.audio.riff import append_chunks
+from tau_stage.errors import TakeError
+from tau_stage.take.folder import TakeFolder, guarded
+from tau_stage.take.model import Performed, Playing, Sounded, Take
+
+MIX = "mix.wav"
+SYNTHETIC = "synthetic speech"
+
+_AGAIN = "make room and mark the take again; its sound is whole"
+
+Chunks = dict[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is told of one file.
+
+    Attributes:
+        description: What is heard in it.
+        made: How that came to be; begins with ``SYNTHETIC`` where a model spoke.
+        track: Name of its only channel.
+        sample: Where it begins in the stems.
+        marks: Its lines.
+        own: What only we know.
+    """
+
+    description: str
+    made: str
+    track: str
+    sample: int = 0
+    marks: tuple[Mark, ...] = ()
+    own: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_marks(folder: TakeFolder, take: Take) -> list[str]:
+    """Put marks, origin and slate behind the sound of a take's lines, stems and mix; the sound is not touched.
+
+    It may be done again: files that have their marks are not written.
+
+    Returns:
+        What could not be marked, a sentence each; all other files are.
+
+    Raises:
+        TakeError: The disk is full or cannot be written, or the take tells no time at which it began.
+    """
+    missed = []
+    for name, chunks in marks_of(take, folder.path.resolve().name):
+        path = folder.path / name
+        if not path.resolve().is_relative_to(folder.path.resolve()):
+            missed.append(f"{name}: lies outside of the take's folder; it is left alone")
+        elif path.is_file():
+            missed += _marked(path, name, chunks)
+        elif name != MIX:
+            missed.append(f"{name}: is not there, so it has no marks")
+    return missed
+
+
+def marks_of(take: Take, name: str) -> Iterator[tuple[str, Chunks]]:
+    """The chunks of each WAV file that a take may have, by the file's name in its folder.
+
+    Lines begin where they lie in the stems. Stems and mix begin at 0 and have a mark for each line or sound in them.
+
+    Args:
+        take: As ``take.json`` tells it.
+        name: The take's name.
+
+    Raises:
+        TakeError: The take tells no time at which it began.
+    """
+    try:
+        began = datetime.fromisoformat(take.started)
+    except ValueError:
+        hint = "write 'started' as 2026-11-21T09:00:00+00:00"
+        raise TakeError("take.json", f"the take began at no known time: {take.started!r}", hint) from None
+    for file, told in _told(take):
+        yield file, _chunks(take, name, began, file, told)
+
+
+def _told(take: Take) -> Iterator[tuple[str, Told]]:
+    players = {player.name: player for player in take.players}
+    for line in take.lines:
+        if line.file:
+            yield line.file, _line(line, players.get(line.player))
+    for player in take.players:
+        if player.stem:
+            own = [line for line in take.lines if line.player == player.name]
+            yield (
+                player.stem,
+                Told(
+                    f"Stem of {player.name}",
+                    _made(own, {player.name: player}),
+                    player.name,
+                    marks=_line_marks(own),
+                    own={"PLAYER": player.name, **_voice(player)},
+                ),
+            )
+    for stem in dict.fromkeys(sound.stem for sound in take.sounds):
+        yield stem, _sounds(stem, [sound for sound in take.sounds if sound.stem == stem])
+    yield MIX, Told(f"Mix of {take.scene.title}", _made(take.lines, players), "mix", marks=_line_marks(take.lines))
+
+
+def _line(line: Performed, player: Playing | None) -> Told:
+    own = {"PLAYER": line.player, "LINE": line.id, "WORDS": line.said, "DIRECTION": line.direction}
+    return Told(
+        f"{line.number:03d} {line.id} ({line.player}): {line.said}",
+        _made([line], {player.name: player} if player else {}),
+        line.player,
+        line.offset_samples,
+        own=own | (_voice(player) if player and not line.human else {}),
+    )
+
+
+def _sounds(stem: str, sounds: Sequence[Sounded]) -> Told:
+    name = Path(stem).stem
+    sources = ", ".join(dict.fromkeys(sound.source for sound in sounds))
+    marks = tuple(Mark(sound.offset_samples, sound.samples, sound.id) for sound in sounds)
+    return Told(f"Stem of {name}", f"sounds from {sources}", name, marks=marks)
+
+
+def _made(lines: Iterable[Performed], players: Mapping[str, Playing]) -> str:
+    """How speech came to be. Where nobody spoke, it is told of who might have."""
+    spoken = dict.fromkeys((line.player, line.human) for line in lines)
+    spoken = spoken or dict.fromkeys((player.name, bool(player.human)) for player in players.values())
+    models = ", ".join(_who(name, players.get(name)) for name, human in spoken if not human)
+    people = ", ".join(name for name, human in spoken if human)
+    return "; ".join([*([f"{SYNTHETIC}: {models}"] if models else []), *([f"people: {people}"] if people else [])])
+
+
+def _who(name: str, player: Playing | None) -> str:
+    voice = _voice(player) if player else {}
+    model = " at ".join(filter(None, (voice.get("MODEL"), voice.get("ENDPOINT"))))
+    facts = ", ".join(filter(None, (model, f"voice {voice['VOICE']}" if voice.get("VOICE") else "")))
+    return f"{name} ({facts})" if facts else name
+
+
+def _voice(player: Playing) -> dict[str, str]:
+    if player.human:
+        return {}
+    return {"MODEL": player.model, "ENDPOINT": player.endpoint, "VOICE": player.voice}
+
+
+def _line_marks(lines: Iterable[Performed]) -> tuple[Mark, ...]:
+    return tuple(Mark(line.offset_samples, line.samples, line.id) for line in lines)
+
+
+def _chunks(take: Take, name: str, began: datetime, file: str, told: Told) -> Chunks:
+    reference = hashlib.sha256(f"{name}/{take.started}/{take.scene.sha256}/{file}".encode(errors="replace"))
+    history = coding_history(take.rate, told.made)
+    origin = Origin(told.description, reference.hexdigest()[:32], began, told.sample, history)
+    slate = Slate(
+        project=take.scene.title,
+        scene=f"{take.scene.slug} ({take.scene.variant})" if take.scene.variant else take.scene.slug,
+        take=name,
+        tape=f"{began:%Y%m%d}",
+        note=told.made,
+        rate=take.rate,
+        tracks=(told.track,),
+        own={"SYNTHETIC": "yes" if told.made.startswith(SYNTHETIC) else "no", **told.own},
+    )
+    return {**cue_chunks(told.marks), BEXT: bext_chunk(origin), IXML: ixml_chunk(slate, origin)}
+
+
+def _marked(path: Path, name: str, chunks: Chunks) -> list[str]:
+    try:
+        with guarded(path, _AGAIN):
+            append_chunks(path, chunks)
+    except ValueError as error:
+        return [f"{name}: has no marks: {str(error).removeprefix(f'{path}: ')}"]
+    return []
