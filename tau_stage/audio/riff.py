@@ -56,8 +56,9 @@ def read_chunks(path: Path) -> dict[bytes, bytes]:
 def append_chunks(path: Path, chunks: Mapping[bytes, bytes]) -> None:
     """Put chunks behind the sound of a finished WAV file, in place of those of the same names that are there.
 
-    The sound is never touched, nor anything before it. The file is whole at every moment: new bytes lie outside of it
-    until its size is told anew, which is one write of four bytes. What is there already is not written again.
+    The sound is never touched, nor the format before it. The file is whole at every moment: new bytes lie outside of it
+    until its size is told anew, which is one write of four bytes. As FFmpeg reads beyond that size, they pass for junk
+    until all are there. What is there already is not written again.
 
     Args:
         path: Nobody may be writing it.
@@ -95,12 +96,23 @@ def _put(file: int, path: Path, sound: Place, tail: bytes) -> None:
         _set_size(file, begin)
         os.fsync(file)
     os.ftruncate(file, begin)
-    rest, at = memoryview(tail), begin
+    if not tail:
+        return
+    try:
+        _write(file, struct.pack("<4sI", b"JUNK", len(tail) - 8) + tail[8:], begin)
+        os.fsync(file)
+    except OSError:
+        os.ftruncate(file, begin)
+        raise
+    os.pwrite(file, tail[:8], begin)
+    _set_size(file, begin + len(tail))
+
+
+def _write(file: int, data: bytes, at: int) -> None:
+    rest = memoryview(data)
     while rest:
         done = os.pwrite(file, rest, at)
         rest, at = rest[done:], at + done
-    os.fsync(file)
-    _set_size(file, begin + len(tail))
 
 
 def _places(file: int, path: Path) -> Iterator[Place]:
