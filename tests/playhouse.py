@@ -15,11 +15,13 @@ from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.scene.planning import make_plan
 from tau_stage.session import Deadlines
+from tau_stage.stage.former import NOTHING, Former
 from tau_stage.stage.loudspeaker import Loudspeaker
 from tau_stage.stage.notes import Watch
 from tau_stage.stage.opening import Stage
 from tau_stage.stage.people import Person, known_words
 from tau_stage.stage.perform import perform
+from tau_stage.stage.picking import Ask
 from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import read_journal
@@ -62,6 +64,8 @@ class Playhouse:
         deadlines: Deadlines | None = None,
         watch: Watch | None = None,
         loudspeaker: Loudspeaker | None = None,
+        former: Former = NOTHING,
+        ask: Ask | None = None,
     ) -> Take:
         """Perform a scene, which stands beside those of the repository as far as its files go."""
         plan = plan_of(scene) if isinstance(scene, str) else scene
@@ -78,6 +82,8 @@ class Playhouse:
             people=people,
             watch=watch,
             loudspeaker=loudspeaker,
+            former=former,
+            ask=ask,
         )
 
     @asynccontextmanager

@@ -135,7 +135,7 @@ class Staged(Part):
     path: str
     sha256: str = Field(description="Hash of the scene file's bytes.")
     variant: str = Field(description="Which variant of its matrix, or empty.")
-    given: dict[str, str] = Field(description="Variables that were given from outside.")
+    given: dict[str, str] = Field({}, description="Variables that were given from outside.")
 
 
 class Take(Part):

@@ -1,0 +1,227 @@
+"""Several takes of one line, and one line of a take again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tau_stage.audio.wav import read_wav
+from tau_stage.scene.plan import LinePlan, Plan
+from tau_stage.stage.former import Former
+from tau_stage.stage.picking import Option, closeness, picked
+from tau_stage.stage.retake import retaken
+from tau_stage.take.folder import TakeFolder
+from tau_stage.take.model import Take
+from tau_stage.understudy.actor import Cue, Spoken
+from tests.playhouse import Playhouse, plan_of
+from tests.tones import Tones, tone
+
+TRIO = """
+pause: 300ms
+players: {ann: {voice: ash}, bob: {voice: sage}, cid: {voice: coral}}
+lines:
+  - ann: Good evening to you all.
+  - bob: Is it?
+  - cid: It was.
+  - ann: Now then.%s
+  - bob: Now what?
+"""
+
+
+class Fickle(Tones):
+    """Says a line otherwise each time it is asked."""
+
+    def __init__(self, *said: str) -> None:
+        self.said = list(said)
+
+    async def speak(self, cue: Cue) -> Spoken:
+        if "Now then." in cue.user and self.said:
+            words = self.said.pop(0)
+            return Spoken(words, tone(cue.voice, words))
+        return await super().speak(cue)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Playhouse:
+    return Playhouse(tmp_path)
+
+
+# ---- picking
+
+
+@pytest.mark.parametrize(
+    ("pick", "chosen"),
+    [("closest", 2), ("first", 0), ("shortest", 1), ("ask", 2)],
+)
+def test_which_take_is_the_line(pick: str, chosen: int) -> None:
+    options = [Option("Now, man!", 2.0), Option("Now.", 0.5), Option("now then", 1.0), Option("Now then.", 1.0)]
+    assert picked("*Now* then. [sighs]", options, pick) == chosen  # type: ignore[arg-type]
+
+
+def test_a_take_that_broke_off_is_picked_only_where_all_did() -> None:
+    broken = Option("Now then.", 0.1, is_whole=False)
+    assert picked("Now then.", [broken, Option("Then now.", 2.0)], "closest") == 1
+    assert picked("Now then.", [Option("", 0.0), broken], "shortest") == 0
+    assert closeness("", "") == 1.0
+
+
+# ---- takes
+
+
+async def test_one_of_several_takes_is_the_line_and_the_others_are_kept(house: Playhouse) -> None:
+    house.understudy.actor = Fickle("Now, man.", "Now then.", "Then, now.")
+    take = await house.perform(TRIO % "\n    takes: 3")
+    line = take.lines[3]
+    assert (line.said, line.take, line.attempts) == ("Now then.", 2, 1)
+    assert [(other.take, other.said) for other in line.alternatives] == [(1, "Now, man."), (3, "Then, now.")]
+    for other in line.alternatives:
+        kept = read_wav(house.folder.path / str(other.file))
+        assert (kept.sha256, len(kept)) == (other.sha256, other.samples)
+    assert house.file(line) == tone("ash", "Now then.")
+    assert house.heard("bob") == ["ann-1", "cid-1", "ann-2"]
+    bill = house.understudy.visits[0].bill
+    assert len(bill) == 4
+    told = [usage.output_token_details.audio_tokens for usage in bill.values() if usage.output_token_details]
+    assert take.players[0].usage.audio_out == sum(filter(None, told))
+    assert not list(house.folder.path.rglob("*.part.wav"))
+
+
+async def test_every_take_is_asked_for_in_the_same_conversation(house: Playhouse) -> None:
+    house.understudy.actor = Fickle("Now then.", "Then, now.")
+    await house.perform(TRIO % "\n    takes: 2\n    pick: first")
+    asked = [event for event in house.sent("ann") if event["type"].startswith(("conversation.item", "response.create"))]
+    kinds = [event["type"].removeprefix("conversation.item.") for event in asked[-9:]]
+    # the line is put once; what was said first is taken back; what was picked is told again, as words
+    assert kinds.count("delete") == 2
+    said = [event["item"] for event in asked if event["type"] == "conversation.item.create"]
+    assert sum(item["content"][0].get("text") == 'Perform this line: "Now then."' for item in said) == 1
+    (told,) = [item for item in said if item["role"] == "assistant"]
+    assert told["content"] == [{"type": "output_text", "text": "Now then."}]
+    assert house.received("ann", "error") == []
+
+
+async def test_somebody_may_choose(house: Playhouse) -> None:
+    house.understudy.actor = Fickle("One.", "Two.", "Three.")
+    shown: list[Sequence[Option]] = []
+
+    async def ask(line: LinePlan, options: Sequence[Option]) -> int:
+        assert line.id == "ann-2"
+        shown.append(options)
+        return 1
+
+    take = await house.perform(TRIO % "\n    takes: 3\n    pick: ask", ask=ask)
+    assert take.lines[3].said == "Two."
+    assert [option.said for option in shown[0]] == ["One.", "Two.", "Three."]
+
+
+# ---- retakes
+
+
+async def performed(house: Playhouse, plan: Plan) -> tuple[TakeFolder, Take]:
+    take = await house.perform(plan)
+    return house.folder, take
+
+
+async def again(house: Playhouse, plan: Plan, line: str, **options: bool) -> tuple[TakeFolder, Take, TakeFolder, Take]:
+    """A scene performed, and one line of it again, in another way."""
+    first, take = await performed(house, plan)
+    house.understudy.visits.clear()
+    house.sockets.clear()
+    house.understudy.actor = Fickle("Now, then.")
+    former = retaken(plan, first, take, line, **options)
+    other = await house.perform(plan, former=former)
+    return first, take, house.folder, other
+
+
+async def test_a_retake_performs_one_line_and_takes_over_all_others(house: Playhouse) -> None:
+    plan = plan_of(TRIO % "")
+    first, take, second, other = await again(house, plan, "ann-2")
+    assert other.ended == "complete"
+    assert [line.former for line in other.lines] == [True, True, True, False, True]
+    assert [line.outdated for line in other.lines] == [(), (), (), (), ("ann-2",)]
+    assert other.lines[3].said == "Now, then."
+    for old, new in zip(take.lines, other.lines, strict=True):
+        if new.former:
+            assert (first.path / str(old.file)).read_bytes() == (second.path / str(new.file)).read_bytes()
+            assert {hearing.player for hearing in new.hearers} == {hearing.player for hearing in old.hearers}
+    assert list(house.sockets) == ["ann"]
+    assert sum(line.usage.audio_out for line in other.lines) == other.lines[3].usage.audio_out
+    assert (len(house.understudy.visits[0].bill), other.cost.total) == (1, other.lines[3].cost.total)
+
+
+async def test_who_retakes_a_line_has_heard_the_same_before(house: Playhouse) -> None:
+    plan = plan_of(TRIO % "")
+    first, take, _, _ = await again(house, plan, "ann-2")
+    before = [read_wav(first.path / str(line.file)) for line in take.lines[1:3]]
+    heard = list(house.understudy.visits[0].heard.values())
+    assert heard[:2] == before
+    assert house.items("ann")[:5] == [
+        'user: Perform this line: "Good evening to you all."', "assistant: Good evening to you all.",
+        "user: <bob-1>", "user: <cid-1>", 'user: Perform this line: "Now then."',
+    ]  # fmt: skip
+
+
+async def test_a_retake_through_performs_what_follows_again(house: Playhouse) -> None:
+    plan = plan_of(TRIO % "")
+    _, _, _, other = await again(house, plan, "ann-2", through=True)
+    assert [line.former for line in other.lines] == [True, True, True, False, False]
+    assert [line.outdated for line in other.lines] == [()] * 5
+    assert sorted(house.sockets) == ["ann", "bob"]
+    assert house.heard("bob")[-1] == "ann-2"
+
+
+async def test_the_timeline_is_laid_anew(house: Playhouse) -> None:
+    plan = plan_of(TRIO % "")
+    _, take, second, other = await again(house, plan, "ann-2")
+    longer = other.lines[3].samples - take.lines[3].samples
+    assert longer
+    assert other.lines[4].offset_samples == take.lines[4].offset_samples + longer
+    assert read_wav(second.stems / "bob.wav")[other.lines[4].offset_samples :] == read_wav(
+        second.path / str(other.lines[4].file)
+    )
+
+
+async def test_free_play_cues_people_and_effects_are_taken_over_too(house: Playhouse) -> None:
+    plan = plan_of(
+        """
+players: {ann: {voice: ash}, bob: {voice: sage}, guest: {human: sounds/guest.wav}}
+on: [{said: {player: ann, words: umbrella}, times: 1, do: [bob: Mine!]}]
+lines:
+  - bed: sounds/rain.wav
+  - guest: Good evening.
+  - ann: An umbrella.
+  - sfx: sounds/mug.wav
+  - improvise: {turns: 3}
+  - listen: {player: ann, from: guest}
+  - ann: Now then.
+"""
+    )
+    _, take, _, other = await again(house, plan, "ann-2")
+    assert [line.id for line in other.lines] == [line.id for line in take.lines]
+    assert [line.id for line in other.lines if not line.former] == ["ann-2"]
+    assert [line.offset_samples for line in other.lines] == [line.offset_samples for line in take.lines]
+    assert [sound.id for sound in other.sounds] == [sound.id for sound in take.sounds]
+
+
+async def test_a_line_that_is_not_there_cannot_be_retaken(house: Playhouse) -> None:
+    plan = plan_of(TRIO % "")
+    folder, take = await performed(house, plan)
+    with pytest.raises(KeyError):
+        retaken(plan, folder, take, "ann-9")
+
+
+async def test_a_former_line_whose_sound_is_damaged_ends_the_retake_and_leaves_the_old_take(house: Playhouse) -> None:
+    from tau_stage.errors import TakeError
+
+    plan = plan_of(TRIO % "")
+    folder, take = await performed(house, plan)
+    (folder.path / str(take.lines[0].file)).write_bytes(b"RIFF")
+    with pytest.raises(TakeError, match="the line cannot be taken over"):
+        await house.perform(plan, former=retaken(plan, folder, take, "ann-2"))
+    other = replace(Former(folder, {"ann-1": take.lines[1]}))
+    assert other.sound(take.lines[1])
+    with pytest.raises(TakeError, match="is not the one that was performed"):
+        other.sound(take.lines[1].model_copy(update={"sha256": "0"}))
