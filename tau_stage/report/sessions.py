@@ -1,0 +1,20 @@
+"""A take as files that editors open, each at its place beside the sounds it names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tau_stage.report.reaper import rpp
+from tau_stage.report.timeline import otio, writable
+from tau_stage.take.model import Take
+
+
+def files(take: Take, attempts: Iterable[str] = ()) -> dict[str, str]:
+    """The files by name: ``session.rpp``, and ``session.otio`` where its package is installed.
+
+    Args:
+        take: From ``take.json``.
+        attempts: Sound of attempts that failed, relative to the take's folder.
+    """
+    made = {"session.rpp": rpp(take, attempts)}
+    return made | {"session.otio": otio(take)} if writable() else made

@@ -1,0 +1,154 @@
+"""A take as a timeline in OpenTimelineIO's JSON, which editors for picture and sound read.
+
+Source: the OpenTimelineIO schema (Timeline.1, Track.1, Clip.2, Gap.1, ExternalReference.1, Marker.2). The package
+``opentimelineio`` writes it; the extra ``timeline`` installs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+from urllib.parse import quote
+
+from tau_stage.errors import UsageError
+from tau_stage.report.tracks import Piece, Track, lines_in_order, tracks
+from tau_stage.take.model import Performed, Take
+
+ROOM = "tau_stage"
+"""The key of all our metadata."""
+
+
+def writable() -> bool:
+    """Whether the package that writes timelines is installed."""
+    return find_spec("opentimelineio") is not None
+
+
+def otio(take: Take) -> str:
+    """The timeline, to be saved in the take's folder: URLs are relative to it.
+
+    Args:
+        take: From ``take.json``.
+
+    Raises:
+        UsageError: The package is not installed.
+    """
+    written: str = _Writer(_package(), take.rate).timeline(take).to_json_string(indent=2)
+    return written + "\n"
+
+
+def _package() -> ModuleType:
+    try:
+        import opentimelineio
+    except ImportError:
+        problem = "timelines need opentimelineio, which is not installed"
+        raise UsageError(problem, "pip install 'tau-stage[timeline]'") from None
+    package: ModuleType = opentimelineio
+    return package
+
+
+class _Writer:
+    """Makes the objects of the package; the package has no types.
+
+    Args:
+        package: ``opentimelineio``.
+        rate: Samples per second.
+    """
+
+    def __init__(self, package: ModuleType, rate: int) -> None:
+        self._schema = package.schema
+        self._time = package.opentime
+        self._rate = rate
+
+    def timeline(self, take: Take) -> Any:
+        """The whole take."""
+        timeline = self._schema.Timeline(
+            take.scene.title,
+            global_start_time=self.time(0),
+            metadata={ROOM: {"version": take.tau_stage, "scene": take.scene.model_dump(), "rate": take.rate}},
+        )
+        timeline.tracks.extend(made for track in tracks(take) for made in self.tracks(track))
+        timeline.tracks.markers.extend(self.marker(line) for line in lines_in_order(take))
+        return timeline
+
+    def tracks(self, track: Track) -> Iterator[Any]:
+        """A track; where its pieces overlap there are further ones."""
+        for number, lane in enumerate(lanes(track.pieces), 1):
+            made = self._schema.Track(
+                track.name if number == 1 else f"{track.name} {number}",
+                kind=self._schema.TrackKind.Audio,
+                metadata={ROOM: {"kind": track.kind}},
+            )
+            made.extend(self.items(lane))
+            yield made
+
+    def items(self, lane: Iterable[Piece]) -> Iterator[Any]:
+        """Clips, with gaps between them."""
+        end = 0
+        for piece in lane:
+            if piece.at > end:
+                yield self._schema.Gap(source_range=self.range(0, piece.at - end))
+            yield self.clip(piece)
+            end = piece.end
+
+    def clip(self, piece: Piece) -> Any:
+        """A stretch of a file."""
+        reference = self._schema.ExternalReference(
+            target_url=quote(piece.file), available_range=self.range(0, piece.available)
+        )
+        return self._schema.Clip(
+            piece.name,
+            media_reference=reference,
+            source_range=self.range(piece.skipped, piece.samples),
+            metadata={ROOM: told(piece.line) if piece.line else laid(piece)},
+        )
+
+    def marker(self, line: Performed) -> Any:
+        """A line's mark on the timeline, also where it has no sound."""
+        return self._schema.Marker(
+            line.id,
+            marked_range=self.range(line.offset_samples, line.samples),
+            color=self._schema.MarkerColor.GREEN,
+            comment=line.said,
+            metadata={ROOM: told(line)},
+        )
+
+    def time(self, samples: int) -> Any:
+        """A time in samples."""
+        return self._time.RationalTime(samples, self._rate)
+
+    def range(self, start: int, samples: int) -> Any:
+        """A stretch of time in samples."""
+        return self._time.TimeRange(self.time(start), self.time(samples))
+
+
+def lanes(pieces: Iterable[Piece]) -> list[list[Piece]]:
+    """Pieces side by side, so that none overlaps another of its lane; at least one lane."""
+    found: list[list[Piece]] = [[]]
+    for piece in pieces:
+        free = next((lane for lane in found if not lane or lane[-1].end <= piece.at), None)
+        if free is None:
+            found.append(free := [])
+        free.append(piece)
+    return found
+
+
+def told(line: Performed) -> dict[str, object]:
+    """What a timeline keeps of a line."""
+    return {
+        "line": line.id,
+        "number": line.number,
+        "player": line.player,
+        "asked": line.asked,
+        "said": line.said,
+        "direction": line.direction,
+        "synthetic": not line.human,
+        "sha256": line.sha256,
+    }
+
+
+def laid(piece: Piece) -> dict[str, object]:
+    """What a timeline keeps of effects and beds."""
+    kept = {"id", "kind", "source", "gain_db", "offset_samples", "samples", "sha256"}
+    return {"sounds": [sound.model_dump(include=kept) for sound in piece.sounds]}

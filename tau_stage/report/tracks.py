@@ -1,0 +1,97 @@
+"""A take as tracks, as editors have them: whose they are, and which stretch of which file stands where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from tau_stage.take.model import Performed, Sounded, Take
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of a file, at its place in the take.
+
+    Attributes:
+        name: What it is called.
+        file: Relative to the take's folder.
+        at: The sample of the take it begins at.
+        samples: How long it is.
+        skipped: Samples of the file before it.
+        available: Samples of the file.
+        line: The line it is, if it is one.
+        sounds: The effects or beds it is, if it is any.
+    """
+
+    name: str
+    file: str
+    at: int
+    samples: int
+    skipped: int
+    available: int
+    line: Performed | None = None
+    sounds: tuple[Sounded, ...] = ()
+
+    @property
+    def end(self) -> int:
+        """The sample after its last."""
+        return self.at + self.samples
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """What stands side by side under one name; the pieces are in the order in which they begin."""
+
+    name: str
+    kind: Literal["player", "sound"]
+    pieces: tuple[Piece, ...]
+
+
+def tracks(take: Take) -> tuple[Track, ...]:
+    """One track per player, silent ones too, then one per stem of an effect or a bed."""
+    players = (Track(player.name, "player", tuple(_spoken(take, player.name))) for player in take.players)
+    stems = dict.fromkeys(sound.stem for sound in take.sounds)
+    sounds = (Track(_stem_name(stem), "sound", tuple(_laid(take, stem))) for stem in stems)
+    return (*players, *sounds)
+
+
+def lines_in_order(take: Take) -> list[Performed]:
+    """The lines in the order in which they begin; ``take.json`` has them as they ended."""
+    return sorted(take.lines, key=lambda line: (line.offset_samples, line.number))
+
+
+def _spoken(take: Take, player: str) -> Iterator[Piece]:
+    for line in lines_in_order(take):
+        if line.player == player and line.file and line.samples:
+            yield Piece(line.id, line.file, line.offset_samples, line.samples, 0, line.samples, line=line)
+
+
+def _laid(take: Take, stem: str) -> Iterator[Piece]:
+    """The sounds of a stem. Where it overlaps itself the stem holds the sum, so that is one piece."""
+    for sounds in _clusters(sound for sound in take.sounds if sound.stem == stem and sound.samples > 0):
+        at = sounds[0].offset_samples
+        end = max(sound.offset_samples + sound.samples for sound in sounds)
+        name = " + ".join(sound.id for sound in sounds)
+        yield Piece(name, stem, at, end - at, at, take.samples, sounds=tuple(sounds))
+
+
+def _clusters(sounds: Iterable[Sounded]) -> list[list[Sounded]]:
+    """Sounds that overlap, together."""
+    found: list[list[Sounded]] = []
+    end = 0
+    for sound in sorted(sounds, key=lambda sound: sound.offset_samples):
+        if not found or sound.offset_samples >= end:
+            found.append([])
+        found[-1].append(sound)
+        end = max(end, sound.offset_samples + sound.samples)
+    return found
+
+
+def _stem_name(stem: str) -> str:
+    """The name of a stem's file.
+
+    >>> _stem_name("stems/bed-rain.wav")
+    'bed-rain'
+    """
+    return stem.removeprefix("stems/").removesuffix(".wav")
