@@ -15,7 +15,7 @@ from hashlib import sha256
 from tau_stage.report.tracks import Piece, Track, lines_in_order, tracks
 from tau_stage.take.model import Take
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _ATTEMPT = re.compile(r"(?P<line>.+)\.attempt-(?P<number>[0-9]+)\.wav")
 _GOLDEN = 0.618033988749895
 _CUSTOM = 0x1000000
@@ -72,12 +72,12 @@ class _Sheet:
     Attributes:
         take: Whose.
         space: Of its ids.
-        attempts: Files of failed attempts, by the file of their line.
+        attempts: Numbers and files of failed attempts, by the file of their line.
     """
 
     take: Take
     space: uuid.UUID
-    attempts: Mapping[str, Sequence[str]]
+    attempts: Mapping[str, Sequence[tuple[int, str]]]
 
     def guid(self, *what: object) -> str:
         """An id that is the same in every project of the same take."""
@@ -121,11 +121,12 @@ class _Sheet:
             "MUTE 0 0",
             "SEL 0",
             f"IGUID {self.guid('item', piece.file, piece.at)}",
+            "VOLPAN 1 0 1 -1",
         )
         if piece.line and piece.line.said:
             yield from _block("NOTES", [f"|{_CONTROL.sub(' ', text)}" for text in piece.line.said.splitlines()])
         yield from self.source(piece.name, piece.file, piece.skipped)
-        for number, file in enumerate(self.attempts.get(piece.file, ()), 1):
+        for number, file in self.attempts.get(piece.file, ()):
             yield "TAKE"
             yield from self.source(f"{piece.name}, failed attempt {number}", file, 0)
 
@@ -148,13 +149,13 @@ def _space(take: Take) -> uuid.UUID:
     return uuid.uuid5(uuid.NAMESPACE_OID, sha256(key.encode()).hexdigest())
 
 
-def _by_line(attempts: Iterable[str]) -> dict[str, list[str]]:
-    """Files of attempts by the file of their line, in the order in which they were made."""
-    found = [match for file in set(attempts) if (match := _ATTEMPT.fullmatch(file))]
-    by_line: dict[str, list[str]] = {}
-    for match in sorted(found, key=lambda match: int(match["number"])):
-        by_line.setdefault(f"{match['line']}.wav", []).append(match.string)
-    return by_line
+def _by_line(attempts: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
+    """Numbers and files of attempts by the file of their line, in the order in which they were made."""
+    by_line: dict[str, list[tuple[int, str]]] = {}
+    for file in set(attempts):
+        if match := _ATTEMPT.fullmatch(file):
+            by_line.setdefault(f"{match['line']}.wav", []).append((int(match["number"]), file))
+    return {line: sorted(files) for line, files in by_line.items()}
 
 
 def _block(head: str, body: Iterable[str]) -> Iterator[str]:

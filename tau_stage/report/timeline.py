@@ -66,7 +66,13 @@ class _Writer:
         timeline = self._schema.Timeline(
             take.scene.title,
             global_start_time=self.time(0),
-            metadata={ROOM: {"version": take.tau_stage, "scene": take.scene.model_dump(), "rate": take.rate}},
+            metadata={
+                ROOM: {
+                    "version": take.tau_stage,
+                    "scene": take.scene.model_dump(exclude={"path"}),
+                    "rate": take.rate,
+                }
+            },
         )
         timeline.tracks.extend(made for track in tracks(take) for made in self.tracks(track))
         timeline.tracks.markers.extend(self.marker(line) for line in lines_in_order(take))
