@@ -34,7 +34,9 @@ def fold(journal: Sequence[record.Record]) -> Take:
     end = next((fact for fact in reversed(journal) if isinstance(fact, record.TakeEnded)), None)
     billed = bills(journal)
     lines = _lines(journal, billed)
-    sounds = _sounds(journal, max((line.offset_samples + line.samples for line in lines), default=0))
+    effects = [fact for fact in journal if isinstance(fact, record.SoundPlayed) and fact.kind == "sfx"]
+    last = [*(line.offset_samples + line.samples for line in lines), *(s.offset_samples + s.samples for s in effects)]
+    sounds = _sounds(journal, max(last, default=0))
     ends = [*(line.offset_samples + line.samples for line in lines), *(s.offset_samples + s.samples for s in sounds)]
     samples = max(ends, default=0)
     whole = _sum(bill.cost for bill in billed)
