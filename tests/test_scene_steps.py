@@ -19,8 +19,11 @@ from tau_stage.scene.plan import (
     SoundPlan,
     Step,
     TogetherPlan,
+    spoken,
 )
 from tau_stage.scene.planning import make_plan
+from tau_stage.scene.redirect import redirected
+from tau_stage.scene.units import takes
 
 HEAD = "players: {ann: , ben: , cid: {hears: nobody}}\nlines:\n"
 PEOPLE = "players: {ann: , guest: {human: mic}}\nlines:\n"
@@ -397,3 +400,30 @@ def test_the_same_scene_gives_the_same_plan() -> None:
     text = HEAD + "- ann: One\n- improvise: {turns: 2}\n"
     assert plan_of(text) == plan_of(text)
     assert re.fullmatch(r"[0-9a-f]{64}", plan_of(text).sha256)
+
+
+# ---- takes
+
+
+def test_a_line_may_be_performed_several_times() -> None:
+    line = line_of("- ann: Hello\n  takes: 3\n  pick: shortest\n")
+    assert (line.takes, line.pick) == (3, "shortest")
+    assert (line_of("- ann: Hello\n").takes, line_of("- ann: Hello\n  takes: 2\n").pick) == (1, "closest")
+
+
+def test_takes_from_python_are_numbers() -> None:
+    assert takes(3) == 3
+
+
+def test_one_line_is_redirected_wherever_it_stands() -> None:
+    scene = parse_scene(
+        "players: {ann: , ben: }\non: [{said: x, do: [ann: Cue.]}]\n"
+        "lines: [ann: One., {together: [ann: Two., ben: Three.]}, {pause: 1s}]"
+    )
+    for name, words in (("ann-1", "One."), ("ben-1", "Three."), ("cue-1-ann-1", "Cue.")):
+        plan = make_plan(redirected(scene, name, direction="softly", takes=2))
+        lines = {line.id: line for steps in plan.strands for line in spoken(steps)}
+        assert lines[name].prompt == f'Perform this line, softly: "{words}"'
+        assert [line.id for line in lines.values() if line.takes == 2] == [name]
+    with pytest.raises(KeyError):
+        redirected(scene, "ann-9", direction="x")

@@ -136,6 +136,11 @@ async def test_a_bed_without_end_lasts_as_long_as_the_lines(house: Playhouse) ->
     assert house.stem("bed-rain").array[4 * RATE : 5 * RATE].any()
 
 
+async def test_a_bed_without_end_lasts_as_long_as_what_is_heard_last(house: Playhouse) -> None:
+    take = await house.perform(HEAD + "lines: [bed: sounds/rain.wav, ann: One., sfx: sounds/door.wav]")
+    assert take.sounds[0].samples == take.samples == len(house.stem("bed-rain"))
+
+
 # ---- together, and cut in
 
 

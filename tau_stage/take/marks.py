@@ -90,6 +90,8 @@ def marks_of(take: Take, name: str) -> Iterator[tuple[str, Chunks]]:
 def _told(take: Take) -> Iterator[tuple[str, Told]]:
     players = {player.name: player for player in take.players}
     for line in take.lines:
+        if line.former:
+            continue  # it is the former take's file, byte for byte
         if line.file:
             yield line.file, _line(line, players.get(line.player))
     for player in take.players:

@@ -85,10 +85,10 @@ class Performed(Part):
     scripted: bool = Field(description="Whether its words stood in the scene.")
     human: bool = Field(description="Whether a person said it.")
     said: str = Field(description="The words that were spoken, as the provider transcribes them.")
-    take: int = Field(description="Which of its takes was picked, from 1.")
-    alternatives: tuple[Alternative, ...] = Field(description="The takes that were not.")
-    former: bool = Field(description="Whether it was taken over from a former take.")
-    outdated: tuple[str, ...] = Field(description="Lines that it heard as they were before they were retaken.")
+    take: int = Field(1, description="Which of its takes was picked, from 1.")
+    alternatives: tuple[Alternative, ...] = Field((), description="The takes that were not.")
+    former: bool = Field(False, description="Whether it was taken over from a former take.")
+    outdated: tuple[str, ...] = Field((), description="Lines that it heard as they were before they were retaken.")
     offset_s: float = Field(description="Where it begins in the stems, in seconds.")
     offset_samples: int
     duration_s: float

@@ -1,0 +1,75 @@
+"""`tau-stage retake`: one line of a take again, from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tau_stage.understudy.server import Understudy
+from tests.test_cli_run import Serve, no_key, serve
+from tests.test_cli_validate import run
+from tests.tones import Tones
+
+__all__ = ["no_key", "serve"]
+
+SCENE = """
+scene: A talk
+vars: {what: hat}
+players: {ann: {voice: ash}, bob: {voice: sage}}
+lines: [ann: Where is my ${what}?, bob: (gruffly) Here., ann: Thank you.]
+limits: {start_rate: 100/s}
+"""
+
+
+@pytest.fixture
+def performed(serve: Serve, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
+    """A take's folder, and where it was performed."""
+    Path("talk.yaml").write_text(SCENE)
+    url = serve(Understudy(Tones()))
+    assert run("run", "talk.yaml", "--endpoint", url, "--json", "--var", "what=umbrella") == 0
+    return str(json.loads(capsys.readouterr().out)["path"]), url
+
+
+def test_a_line_is_retaken_in_another_way_into_a_take_beside_the_old(
+    performed: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, url = performed
+    before = {path: path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+    options = ("--direction", "shouting", "--takes", "2", "--endpoint", url, "--json")
+    assert run("retake", folder, "bob-1", *options) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert Path(told["path"]).resolve().parent == Path(folder).resolve().parent
+    first, second, third = told["take"]["lines"]
+    assert (first["former"], second["former"], third["former"]) == (True, False, True)
+    assert first["said"] == "Where is my umbrella?"
+    assert (second["direction"], len(second["alternatives"])) == ("shouting", 1)
+    assert third["outdated"] == ["bob-1"]
+    assert {path: path.read_bytes() for path in before} == before
+    assert run("retake", "takes/a-talk/latest", "ann-2", "--through", "--endpoint", url, "--quiet") == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("takes/none", "bob-1"), "takes/none"),
+        (("takes/a-talk/latest", "bob-9"), "the take has no line 'bob-9' that can be retaken so\n  hint: it has ann-1"),
+    ],
+)
+def test_what_is_not_there_is_told(
+    performed: tuple[str, str], arguments: tuple[str, str], problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("retake", *arguments, "--endpoint", performed[1]) == 2
+    assert problem in capsys.readouterr().err
+
+
+def test_a_scene_that_has_changed_is_not_retaken_but_anyway(
+    performed: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, url = performed
+    Path("talk.yaml").write_text(SCENE.replace("Here.", "There."))
+    assert run("retake", folder, "bob-1", "--endpoint", url) == 2
+    assert "talk.yaml: the scene has changed since the take was performed" in capsys.readouterr().err
+    assert run("retake", folder, "bob-1", "--endpoint", url, "--anyway", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["take"]["lines"][1]["said"] == "There."
