@@ -18,7 +18,10 @@ SCENE = """
 scene: A talk
 vars: {what: hat}
 players: {ann: {voice: ash}, bob: {voice: sage}}
-lines: [ann: Where is my ${what}?, bob: (gruffly) Here., ann: Thank you.]
+lines:
+  - ann: Where is my ${what}?
+  - bob: (gruffly) Here.
+  - ann: Thank you.
 limits: {start_rate: 100/s}
 """
 
