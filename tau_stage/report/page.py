@@ -1,0 +1,187 @@
+"""A take as one self-contained page: to play, to look at, to read. It asks the network for nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from tau_stage.report.bill import KINDS, bars, curve, longest_bar
+from tau_stage.report.differ import differ, differs
+from tau_stage.report.peaks import HEIGHT
+from tau_stage.report.score import make_score, silences
+from tau_stage.report.sources import Sources, link
+from tau_stage.report.terminal import dollars
+from tau_stage.take.folder import TakeFolder
+from tau_stage.take.model import Performed, Take
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+NAME = "report.html"
+
+ENDINGS = {
+    "cut_in": "cut in on: it was heard to here",
+    "turn_detected": "interrupted by a person",
+    "timeout": "stopped: its time was up",
+    "max_output_tokens": "stopped: it reached its limit of tokens",
+    "content_filter": "stopped by the provider's content filter",
+}
+
+
+def page(take: Take, folder: Path, *, resolved: str | None = None, embed: bool = False) -> str:
+    """The report of a take as HTML.
+
+    Sounds that are missing or broken do not stop it: the page says what is wrong with them.
+
+    Args:
+        take: What was performed.
+        folder: Where its sounds are.
+        resolved: The scene as it was resolved, to be folded away at the end.
+        embed: Put the sounds into the page, so that it needs no other file.
+    """
+    sources = Sources(folder, embed=embed)
+    score = make_score(take, sources)
+    mix = sources.mix()
+    places, style, script = score.places(), _part("style.css"), _part("script.js")
+    hues = {lane.name: lane.hue for lane in score.lanes if lane.kind == "player"}
+    html = (
+        _environment()
+        .get_template("page.html")
+        .render(
+            take=take,
+            policy=_policy((style, places), script),
+            style=style,
+            places=places,
+            script=script,
+            score=score,
+            hues=hues,
+            mix=mix,
+            embed=embed,
+            lines=[*zip(take.lines, silences(take.lines), score_keys(take), strict=True)],
+            longest=longest_bar(take),
+            curve=curve(take),
+            first=_median_first(take.lines),
+            problems=sources.problems,
+            resolved=resolved,
+        )
+    )
+    return html.encode("utf-8", "replace").decode("utf-8")
+
+
+def write_page(folder: TakeFolder, take: Take, *, resolved: str | None = None, embed: bool = False) -> Path:
+    """Write ``report.html`` into a take's folder.
+
+    Args:
+        folder: The take's.
+        take: What was performed.
+        resolved: The scene as it was resolved.
+        embed: Put the sounds into the page.
+
+    Raises:
+        TakeError: It cannot be written.
+    """
+    folder.write(NAME, page(take, folder.path, resolved=resolved, embed=embed))
+    return folder.path / NAME
+
+
+def score_keys(take: Take) -> list[str]:
+    """The names of the lines' blocks within the page."""
+    return [f"b{number}" for number in range(1, len(take.lines) + 1)]
+
+
+def clock(seconds: float) -> str:
+    """A place in the recording.
+
+    >>> clock(65.26), clock(3601)
+    ('1:05.3', '1:00:01.0')
+    """
+    tenths = round(10 * seconds)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    return (f"{hours}:{minutes:02d}" if hours else f"{minutes}") + f":{rest // 10:02d}.{rest % 10}"
+
+
+def span(seconds: float | None) -> str:
+    """A duration, in the unit that suits it.
+
+    >>> span(0.2514), span(3.25), span(605), span(None)
+    ('251 ms', '3.2 s', '10 min 5 s', 'unknown')
+    """
+    if seconds is None:
+        return "unknown"
+    if abs(seconds) < 1:
+        return f"{1000 * seconds:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+
+
+def day(started: str) -> str:
+    """When a take was performed, to be read; as it stands where it is no time.
+
+    >>> day("2026-11-21T04:05:06+00:00"), day("once")
+    ('Saturday 21 November 2026, 04:05 UTC', 'once')
+    """
+    try:
+        moment = datetime.fromisoformat(started)
+    except ValueError:
+        return started
+    return f"{moment:%A} {moment.day} {moment:%B %Y, %H:%M} UTC"
+
+
+def ending(line: Performed) -> str:
+    """How a line ended, where it did not simply end."""
+    if line.ended == "completed" and not line.reason:
+        return ""
+    return ENDINGS.get(line.reason or "", f"{line.ended}: {line.reason}" if line.reason else line.ended)
+
+
+def _median_first(lines: tuple[Performed, ...]) -> float | None:
+    firsts = [line.first_audio_s for line in lines if line.first_audio_s is not None and not line.human]
+    return median(firsts) if firsts else None
+
+
+def _policy(styles: tuple[str, ...], script: str) -> str:
+    """A content security policy: these styles, this script, sounds from beside the page or from within; nothing else."""
+    allowed = " ".join(map(_hash, styles))
+    return (
+        f"default-src 'none'; style-src {allowed}; script-src {_hash(script)}; media-src 'self' file: data:; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+@cache
+def _part(name: str) -> str:
+    return (Path(__file__).parent / "sheet" / name).read_text(encoding="utf-8")
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "sheet"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"clock": clock, "span": span, "day": day, "dollars": dollars, "ending": ending}
+    environment.globals |= {
+        "KINDS": KINDS,
+        "HEIGHT": HEIGHT,
+        "bars": bars,
+        "differ": differ,
+        "differs": differs,
+        "link": link,
+    }
+    return environment

@@ -1,0 +1,163 @@
+"""A take as a score: one staff per player, effect and bed, and what sounds on it, where it does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from tau_stage.audio.pcm import RATE
+from tau_stage.report.sources import Sound, Sources
+from tau_stage.take.model import Performed, Sounded, Take
+
+HUES = 8
+STEPS = ((120, 5), (600, 10), (3_600, 30), (14_400, 120))
+"""Seconds between two marks of the ruler, by how long a take is at most."""
+
+LONGEST_STEP = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Something that sounds, as the score draws it.
+
+    Attributes:
+        key: Names it within the page.
+        number: Of the line; 0 for an effect or a bed.
+        who: The player, or the sound.
+        above: What stands above the staff.
+        below: What stands below it: the words.
+        url: Where its sound is; empty where there is none.
+        skip_s: Where in that file it begins.
+        mark: How it ended, where not as it should.
+    """
+
+    key: str
+    number: int
+    who: str
+    above: str
+    below: str
+    start_s: float
+    seconds: float
+    url: str
+    skip_s: float
+    width: int
+    path: str
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One staff."""
+
+    name: str
+    kind: str
+    hue: int
+    human: bool
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """All staves, and the seconds that are marked above them."""
+
+    lanes: tuple[Lane, ...]
+    ticks: tuple[int, ...]
+    seconds: float
+
+    @property
+    def blocks(self) -> dict[str, Block]:
+        """All that sounds, by key."""
+        return {block.key: block for lane in self.lanes for block in lane.blocks}
+
+    def places(self) -> str:
+        """A style sheet with the place of every block and tick: a strict page has no style attributes."""
+        whole = max(self.seconds, 0.001)
+        rules = [f":root{{--seconds:{whole:.3f}}}"]
+        rules += [
+            f"#{key}{{left:{100 * block.start_s / whole:.4f}%;width:{100 * block.seconds / whole:.4f}%}}"
+            for key, block in self.blocks.items()
+        ]
+        rules += [f"#t{tick}{{left:{100 * tick / whole:.4f}%}}" for tick in self.ticks]
+        return "\n".join(rules)
+
+
+def make_score(take: Take, sources: Sources) -> Score:
+    """The score of a take.
+
+    Args:
+        take: What was performed.
+        sources: Where its sounds are.
+    """
+    lines = [(line, sources.sound(line.file, line.samples)) for line in take.lines]
+    loudest = max((sound.peaks.loudest for _, sound in lines), default=0)
+    players = [
+        Lane(
+            player.name,
+            "player",
+            number % HUES,
+            bool(player.human),
+            tuple(
+                _line_block(number, line, sound, loudest)
+                for number, (line, sound) in enumerate(lines, 1)
+                if line.player == player.name
+            ),
+        )
+        for number, player in enumerate(take.players)
+    ]
+    seconds = take.duration_s
+    step = next((step for longest, step in STEPS if seconds <= longest), LONGEST_STEP)
+    return Score((*players, *_sound_lanes(take.sounds, sources)), tuple(range(0, int(seconds) + 1, step)), seconds)
+
+
+def silences(lines: Sequence[Performed]) -> tuple[float | None, ...]:
+    """Seconds of silence before each line in the recording; below zero where it begins while another is spoken."""
+    ends = accumulate((line.offset_samples + line.samples for line in lines), max)
+    return (None, *((line.offset_samples - end) / RATE for end, line in zip(ends, lines[1:], strict=False)))[
+        : len(lines)
+    ]
+
+
+def _line_block(number: int, line: Performed, sound: Sound, loudest: int) -> Block:
+    return Block(
+        key=f"b{number}",
+        number=line.number,
+        who=line.player,
+        above=line.direction,
+        below=line.said or line.asked,
+        start_s=line.offset_s,
+        seconds=line.duration_s,
+        url=sound.url,
+        skip_s=sound.skip_s,
+        width=len(sound.peaks.highs),
+        path=sound.peaks.path(loudest),
+        mark=line.reason or "" if line.ended != "completed" or line.reason else "",
+    )
+
+
+def _sound_lanes(sounds: Sequence[Sounded], sources: Sources) -> Iterator[Lane]:
+    stems: dict[str, list[Block]] = {}
+    kinds: dict[str, str] = {}
+    for number, sounded in enumerate(sounds, 1):
+        sound = sources.sound(sounded.stem, sounded.samples, sounded.offset_samples)
+        kinds[sounded.stem] = sounded.kind
+        stems.setdefault(sounded.stem, []).append(
+            Block(
+                key=f"s{number}",
+                number=0,
+                who=sounded.id,
+                above="",
+                below=f"{sounded.source}, {sounded.gain_db:+g} dB",
+                start_s=sounded.offset_s,
+                seconds=sounded.samples / RATE,
+                url=sound.url,
+                skip_s=sound.skip_s,
+                width=len(sound.peaks.highs),
+                path=sound.peaks.path(),
+            )
+        )
+    for stem, blocks in stems.items():
+        name = stem.removeprefix("stems/").removesuffix(".wav").removeprefix(f"{kinds[stem]}-")
+        yield Lane(name, kinds[stem], 0, False, tuple(blocks))
+
+

@@ -1,0 +1,108 @@
+"""Where the page's sounds come from: files beside it, or the page itself."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from tau_stage.audio.pcm import RATE
+from tau_stage.audio.wav import read_wav
+from tau_stage.report.peaks import Peaks, peaks
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """A sound of the page.
+
+    Attributes:
+        peaks: Its shape.
+        url: Where the browser finds it; empty where there is none.
+        skip_s: Where in it to begin, in seconds.
+    """
+
+    peaks: Peaks = Peaks()
+    url: str = ""
+    skip_s: float = 0.0
+
+
+@dataclass(slots=True)
+class Sources:
+    """The sounds of a take's folder.
+
+    Args:
+        folder: The take's.
+        embed: Whether they are put into the page, as FLAC.
+
+    Attributes:
+        problems: What is missing or broken, one sentence each.
+    """
+
+    folder: Path
+    embed: bool = False
+    problems: list[str] = field(default_factory=list)
+
+    def sound(self, name: str | None, samples: int, start: int = 0) -> Sound:
+        """A span of one of the take's files.
+
+        Args:
+            name: Relative to the folder.
+            samples: How long the span should be.
+            start: Where it begins.
+        """
+        if not name or not samples:
+            return Sound()
+        path = self.folder / name
+        if not self._is_inside(path):
+            self._tell(name, "is not in the take's folder")
+            return Sound()
+        shape = peaks(path, samples, start)
+        if shape.problem:
+            self._tell(name, shape.problem)
+        if not shape.highs:
+            return Sound(shape)
+        if self.embed:
+            return Sound(shape, self._embedded(path, start, samples))
+        return Sound(shape, link(name), start / RATE)
+
+    def mix(self) -> str:
+        """The URL of the whole mix, or empty where there is none."""
+        path = self.folder / "mix.wav"
+        if not path.is_file():
+            return ""
+        return self._embedded(path, 0, None) if self.embed else link("mix.wav")
+
+    def _tell(self, name: str, problem: str) -> None:
+        told = f"{name} {problem}"
+        if told not in self.problems:
+            self.problems.append(told)
+
+    def _is_inside(self, path: Path) -> bool:
+        try:
+            return path.resolve().is_relative_to(self.folder.resolve())
+        except (OSError, ValueError):  # a loop of links, a null in the name
+            return False
+
+    def _embedded(self, path: Path, start: int, samples: int | None) -> str:
+        import pybase64
+        import soundfile
+
+        try:
+            audio = read_wav(path)
+        except (OSError, ValueError) as error:
+            self._tell(path.name, f"cannot be embedded ({error})")
+            return ""
+        packed = io.BytesIO()
+        span = audio[start : len(audio) if samples is None else start + samples]
+        soundfile.write(packed, span.array, audio.rate, format="FLAC", subtype="PCM_16")
+        return "data:audio/flac;base64," + pybase64.b64encode(packed.getvalue()).decode("ascii")
+
+
+def link(name: str) -> str:
+    """A relative URL, whatever the name holds.
+
+    >>> link("lines/001-a b?.wav"), link("//evil.example/x.wav")
+    ('./lines/001-a%20b%3F.wav', './//evil.example/x.wav')
+    """
+    return "./" + quote(name, safe="/")
