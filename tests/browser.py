@@ -1,0 +1,166 @@
+"""A browser without a screen, driven over the DevTools protocol: just enough of it to use a page."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import pybase64
+from websockets.sync.client import ClientConnection, connect
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-extensions",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--no-proxy-server",
+    "--mute-audio",
+    "--autoplay-policy=no-user-gesture-required",
+    "--remote-debugging-port=0",
+    "--window-size=1400,1000",
+)
+PATIENCE_S = 20.0
+
+
+class Browser:
+    """One tab.
+
+    Args:
+        socket: To the browser's DevTools.
+
+    Attributes:
+        complaints: What went to the console as a warning or an error, and what was thrown.
+        requests: The URLs that were asked for.
+    """
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self._socket = socket
+        self._number = 0
+        self._session = ""
+        self._loaded = False
+        target = self.send("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.send(f"{domain}.enable")
+
+    def send(self, method: str, **params: Any) -> dict[str, Any]:
+        """Send a command and return its result; what happens meanwhile is noted."""
+        self._number += 1
+        number = self._number
+        command = {"id": number, "method": method, "params": params}
+        self._socket.send(json.dumps(command | ({"sessionId": self._session} if self._session else {})))
+        while (told := self._next()).get("id") != number:
+            pass
+        assert "error" not in told, f"{method}: {told['error']}"
+        result: dict[str, Any] = told["result"]
+        return result
+
+    def open(self, path: Path, fragment: str = "") -> float:
+        """Open a file; returns the seconds until it was loaded and painted."""
+        self._loaded = False
+        began = time.perf_counter()
+        self.send("Page.navigate", url=path.resolve().as_uri() + fragment)
+        while not self._loaded:
+            self._next()
+        self.run("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+        return time.perf_counter() - began
+
+    def run(self, script: str) -> Any:
+        """The value of an expression; a promise is waited for."""
+        told = self.send("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in told, told["exceptionDetails"]
+        return told["result"].get("value")
+
+    def until(self, script: str) -> Self:
+        """Wait until an expression holds."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not self.run(script):
+            assert time.monotonic() < deadline, f"never: {script}"
+            time.sleep(0.02)
+        return self
+
+    def click(self, selector: str) -> None:
+        """Click the middle of the part of an element that can be seen."""
+        x, y = self.run(
+            f"(() => {{ const e = document.querySelector({json.dumps(selector)}); "
+            "e.scrollIntoView({block: 'center', inline: 'nearest', behavior: 'instant'}); "
+            "const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2] })()"
+        )
+        for kind in ("mousePressed", "mouseReleased"):
+            self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def press(self, key: str) -> None:
+        """Press and release a key, as ``KeyboardEvent.key`` names it."""
+        code = {" ": 32, "Enter": 13, "Tab": 9, "ArrowLeft": 37, "ArrowRight": 39}[key]
+        facts = {"key": key, "code": "Space" if key == " " else key, "windowsVirtualKeyCode": code}
+        text = {" ": " ", "Enter": "\r"}.get(key, "")
+        self.send("Input.dispatchKeyEvent", type="keyDown", **facts, **({"text": text} if text else {}))
+        self.send("Input.dispatchKeyEvent", type="keyUp", **facts)
+
+    def emulate(self, **features: str) -> None:
+        """Pretend a medium and its features, like ``prefers_color_scheme="dark"``."""
+        media = features.pop("media", "")
+        told = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
+        self.send("Emulation.setEmulatedMedia", media=media, features=told)
+
+    def resize(self, width: int, height: int) -> None:
+        """Make the window so large."""
+        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def picture(self, path: Path, *, whole: bool = False) -> None:
+        """Save what is seen, or the whole page, as PNG."""
+        shot = self.send("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+        path.write_bytes(pybase64.b64decode(shot["data"]))
+
+    def _next(self) -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(self._socket.recv(timeout=PATIENCE_S))
+        facts = told.get("params", {})
+        match told.get("method"):
+            case "Page.loadEventFired":
+                self._loaded = True
+            case "Runtime.exceptionThrown":
+                self.complaints.append(str(facts["exceptionDetails"]))
+            case "Runtime.consoleAPICalled" if facts["type"] in ("error", "warning", "assert"):
+                self.complaints.append(str(facts["args"]))
+            case "Log.entryAdded" if facts["entry"]["level"] in ("error", "warning"):
+                self.complaints.append(str(facts["entry"]))
+            case "Network.requestWillBeSent":
+                self.requests.append(facts["request"]["url"])
+        return told
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """A browser with a profile of its own, gone afterwards."""
+    assert CHROMIUM
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "about:blank"]
+        environment = os.environ | {"HOME": profile}
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+            try:
+                assert process.stderr
+                told = ""
+                while not (found := re.search(r"DevTools listening on (ws://\S+)", told)):
+                    line = process.stderr.readline()
+                    assert line, f"the browser did not start: {told}"
+                    told += line
+                with connect(found[1], max_size=None, proxy=None, compression=None) as socket:
+                    yield Browser(socket)
+            finally:
+                process.kill()
