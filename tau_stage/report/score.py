@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from tau_stage.audio.pcm import RATE
@@ -30,6 +30,7 @@ class Block:
         url: Where its sound is; empty where there is none.
         skip_s: Where in that file it begins.
         mark: How it ended, where not as it should.
+        room_s: Seconds until the next begins on the same staff: so much room have the words.
     """
 
     key: str
@@ -44,6 +45,7 @@ class Block:
     width: int
     path: str
     mark: str = ""
+    room_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ class Score:
         whole = max(self.seconds, 0.001)
         rules = [f":root{{--seconds:{whole:.3f}}}"]
         rules += [
-            f"#{key}{{left:{100 * block.start_s / whole:.4f}%;width:{100 * block.seconds / whole:.4f}%}}"
+            f"#{key}{{left:{100 * block.start_s / whole:.4f}%;width:{100 * block.seconds / whole:.4f}%;"
+            f"--room:{100 * block.room_s / max(0.001, block.seconds):.0f}%}}"
             for key, block in self.blocks.items()
         ]
         rules += [f"#t{tick}{{left:{100 * tick / whole:.4f}%}}" for tick in self.ticks]
@@ -97,17 +100,21 @@ def make_score(take: Take, sources: Sources) -> Score:
             "player",
             number % HUES,
             bool(player.human),
-            tuple(
-                _line_block(number, line, sound, loudest)
-                for number, (line, sound) in enumerate(lines, 1)
-                if line.player == player.name
+            _roomy(
+                [
+                    _line_block(number, line, sound, loudest)
+                    for number, (line, sound) in enumerate(lines, 1)
+                    if line.player == player.name
+                ],
+                take.duration_s,
             ),
         )
         for number, player in enumerate(take.players)
     ]
     seconds = take.duration_s
     step = next((step for longest, step in STEPS if seconds <= longest), LONGEST_STEP)
-    return Score((*players, *_sound_lanes(take.sounds, sources)), tuple(range(0, int(seconds) + 1, step)), seconds)
+    lanes = (*players, *_sound_lanes(take.sounds, sources, seconds))
+    return Score(lanes, tuple(range(0, int(seconds) + 1, step)), seconds)
 
 
 def silences(lines: Sequence[Performed]) -> tuple[float | None, ...]:
@@ -131,11 +138,11 @@ def _line_block(number: int, line: Performed, sound: Sound, loudest: int) -> Blo
         skip_s=sound.skip_s,
         width=len(sound.peaks.highs),
         path=sound.peaks.path(loudest),
-        mark=line.reason or "" if line.ended != "completed" or line.reason else "",
+        mark=line.reason or ("" if line.ended == "completed" else line.ended),
     )
 
 
-def _sound_lanes(sounds: Sequence[Sounded], sources: Sources) -> Iterator[Lane]:
+def _sound_lanes(sounds: Sequence[Sounded], sources: Sources, seconds: float) -> Iterator[Lane]:
     stems: dict[str, list[Block]] = {}
     kinds: dict[str, str] = {}
     for number, sounded in enumerate(sounds, 1):
@@ -158,6 +165,15 @@ def _sound_lanes(sounds: Sequence[Sounded], sources: Sources) -> Iterator[Lane]:
         )
     for stem, blocks in stems.items():
         name = stem.removeprefix("stems/").removesuffix(".wav").removeprefix(f"{kinds[stem]}-")
-        yield Lane(name, kinds[stem], 0, False, tuple(blocks))
+        yield Lane(name, kinds[stem], 0, False, _roomy(blocks, seconds))
+
+
+def _roomy(blocks: Sequence[Block], end_s: float) -> tuple[Block, ...]:
+    """Each with the room that it has until the next."""
+    starts = [block.start_s for block in blocks[1:]] + [end_s]
+    return tuple(
+        replace(block, room_s=max(block.seconds, start - block.start_s))
+        for block, start in zip(blocks, starts, strict=True)
+    )
 
 
