@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import pybase64
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -47,7 +48,7 @@ class Browser:
         requests: The URLs that were asked for.
     """
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: Connection) -> None:
         self.complaints: list[str] = []
         self.requests: list[str] = []
         self._socket = socket

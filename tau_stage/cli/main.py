@@ -17,6 +17,7 @@ from tau_stage.cli.compare import compare
 from tau_stage.cli.fmt import fmt
 from tau_stage.cli.plan import plan
 from tau_stage.cli.play import play
+from tau_stage.cli.report import report
 from tau_stage.cli.retake import retake
 from tau_stage.cli.run import run
 from tau_stage.cli.schema import schema
@@ -39,7 +40,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for verb in (run, retake, validate, plan, show, fmt, tag, schema, voices, understudy, compare, play):
+for verb in (run, retake, validate, plan, show, fmt, tag, schema, voices, understudy, compare, play, report):
     app.command()(verb)
 
 

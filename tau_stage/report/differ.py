@@ -87,6 +87,8 @@ def _spaced(pieces: list[Piece]) -> list[Piece]:
     """No empty piece, and none that runs into the next: a text's last word has no space behind it."""
     kept = [piece for piece in pieces if piece.words]
     return [
-        piece if piece is kept[-1] or re.search(rf"[\s{_ALONE}]$", piece.words) else Piece(piece.kind, piece.words + " ")
+        piece
+        if piece is kept[-1] or re.search(rf"[\s{_ALONE}]$", piece.words)
+        else Piece(piece.kind, piece.words + " ")
         for piece in kept
     ]

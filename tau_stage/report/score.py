@@ -175,5 +175,3 @@ def _roomy(blocks: Sequence[Block], end_s: float) -> tuple[Block, ...]:
         replace(block, room_s=max(block.seconds, start - block.start_s))
         for block, start in zip(blocks, starts, strict=True)
     )
-
-

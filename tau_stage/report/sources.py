@@ -12,6 +12,9 @@ from tau_stage.audio.wav import read_wav
 from tau_stage.report.peaks import Peaks, peaks
 
 
+NOTHING = Peaks()
+
+
 @dataclass(frozen=True, slots=True)
 class Sound:
     """A sound of the page.
@@ -22,7 +25,7 @@ class Sound:
         skip_s: Where in it to begin, in seconds.
     """
 
-    peaks: Peaks = Peaks()
+    peaks: Peaks = NOTHING
     url: str = ""
     skip_s: float = 0.0
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -71,11 +72,29 @@ class TakeFolder:
         Raises:
             TakeError: It cannot be written.
         """
-        final = self.path / name
-        draft = final.with_name(f".{final.name}.part")
-        with guarded(final, FULL_DISK):
-            draft.write_text(text, encoding="utf-8")
-            draft.replace(final)
+        self.write_all({name: text})
+
+    def write_all(self, texts: Mapping[str, str]) -> None:
+        """Write whole files: all under other names first, then renamed; where one has no room, none is changed.
+
+        Raises:
+            TakeError: They cannot be written.
+        """
+        finals = [self.path / name for name in texts]
+        drafts = [final.with_name(f".{final.name}.part") for final in finals]
+        try:
+            for final, draft, text in zip(finals, drafts, texts.values(), strict=True):
+                with guarded(final, FULL_DISK):
+                    if final.is_dir():
+                        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(final))
+                    draft.write_text(text, encoding="utf-8")
+            for final, draft in zip(finals, drafts, strict=True):
+                with guarded(final, FULL_DISK):
+                    draft.replace(final)
+        finally:
+            for draft in drafts:
+                with suppress(OSError):
+                    draft.unlink()
 
     def make_latest(self) -> None:
         """Point ``latest`` beside this folder here.

@@ -1,0 +1,35 @@
+"""``tau-stage report``: a take as a page, and its other files, once more from its journal."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    take: Annotated[Path, typer.Argument(metavar="TAKE", help="The folder of a take.", show_default=False)],
+    embed: Annotated[bool, typer.Option("--embed", help="Put the sounds into the page: one file to send.")] = False,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+) -> None:
+    """Write take.json, cost.json and report.html of a take once more, from its journal.
+
+    The page's path is printed last.
+    """
+    from tau_stage.report.page import NAME
+    from tau_stage.report.rebuild import rebuild
+    from tau_stage.take.folder import TakeFolder
+
+    folder = TakeFolder(take)
+    performed = rebuild(folder, embed=embed)
+    if performed.problem:
+        print(f"{performed.ended}: {performed.problem}", file=sys.stderr)
+    path = folder.path / NAME
+    print(path)
+    if show:
+        import webbrowser
+
+        if not webbrowser.open(path.resolve().as_uri()):
+            print("no browser was found", file=sys.stderr)

@@ -1,0 +1,85 @@
+"""A take's files once more, from its journal: what was performed with an older version, or stopped half-way."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tau_stage.errors import TakeError
+from tau_stage.report.page import NAME as PAGE
+from tau_stage.report.page import page
+from tau_stage.take.costs import cost_json
+from tau_stage.take.fold import fold
+from tau_stage.take.folder import TakeFolder
+from tau_stage.take.journal import read_journal
+from tau_stage.take.model import Take
+
+NEWER = "install a newer tau-stage"
+NO_TAKE = "name the folder of a take, like takes/umbrella/latest"
+DAMAGED = "it is damaged, or a newer tau-stage wrote it; nothing was changed"
+KNOWN = 1
+"""Version of journals and of ``take.json``."""
+
+
+def rebuild(folder: TakeFolder, *, resolved: str | None = None, embed: bool = False) -> Take:
+    """Write ``take.json``, ``cost.json`` and ``report.html`` from the journal. Either all are written, or none.
+
+    Args:
+        folder: The take's.
+        resolved: The scene as it was resolved, for the page.
+        embed: Put the sounds into the page.
+
+    Raises:
+        TakeError: There is no journal, it is broken or a newer version's, or the folder cannot be written.
+    """
+    if not folder.path.is_dir():
+        raise TakeError(str(folder.path), "is no folder", NO_TAKE)
+    if not folder.journal.is_file():
+        raise TakeError(str(folder.journal), "is missing", NO_TAKE)
+    _refuse_newer(folder)
+    try:
+        journal = read_journal(folder.journal)
+        take = fold(journal)
+        cost = cost_json(journal)
+    except TakeError as error:
+        raise TakeError(str(folder.journal), error.problem, error.hint or DAMAGED) from None
+    except (LookupError, ValueError, ArithmeticError) as error:
+        problem = f"the journal contradicts itself ({type(error).__name__}: {error})"
+        raise TakeError(str(folder.journal), problem) from error
+    told = page(take, folder.path, resolved=resolved, embed=embed)
+    folder.write_all({"cost.json": cost, PAGE: told, "take.json": take.model_dump_json(indent=2) + "\n"})
+    return take
+
+
+def _refuse_newer(folder: TakeFolder) -> None:
+    """What a newer version wrote is not overwritten with what this one understands of it."""
+    for path, facts in ((folder.journal, _first(folder.journal)), (folder.path / "take.json", _manifest(folder))):
+        version = facts.get("version", KNOWN)
+        if isinstance(version, int) and version > KNOWN:
+            by = facts.get("tau_stage")
+            problem = f"is of version {version}" + (f", by tau-stage {by}" if isinstance(by, str) else "")
+            raise TakeError(str(path), f"{problem}; version {KNOWN} can be read", NEWER)
+
+
+def _first(journal: Path) -> dict[str, Any]:
+    try:
+        with journal.open("rb") as file:
+            return _facts(file.readline())
+    except OSError as error:
+        raise TakeError(str(journal), (error.strerror or str(error)).lower()) from error
+
+
+def _manifest(folder: TakeFolder) -> dict[str, Any]:
+    try:
+        return _facts((folder.path / "take.json").read_bytes())
+    except OSError:  # it is about to be written
+        return {}
+
+
+def _facts(text: bytes) -> dict[str, Any]:
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
