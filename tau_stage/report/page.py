@@ -147,7 +147,7 @@ def _median_first(lines: tuple[Performed, ...]) -> float | None:
 
 
 def _policy(styles: tuple[str, ...], script: str) -> str:
-    """A content security policy: these styles and this script, sounds from beside the page or within it, else nothing."""
+    """A content security policy: these styles and this script, sounds from beside the page or within, else nothing."""
     allowed = " ".join(map(_hash, styles))
     return (
         f"default-src 'none'; style-src {allowed}; script-src {_hash(script)}; media-src 'self' file: data:; "

@@ -11,7 +11,6 @@ from tau_stage.audio.pcm import RATE
 from tau_stage.audio.wav import read_wav
 from tau_stage.report.peaks import Peaks, peaks
 
-
 NOTHING = Peaks()
 
 

@@ -1,0 +1,145 @@
+"""``tau-stage report``: a take's files once more, from its journal."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tau_stage.take import records as record
+from tests.pages import tavern, written
+from tests.test_cli_validate import run
+from tests.test_take import BEGAN, RECORDS
+
+TOP = Path(__file__).parent.parent
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_the_files_come_back_as_they_were(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tavern(tmp_path)[0].path
+    before = files(folder)
+    for name in ("take.json", "cost.json"):
+        (folder / name).unlink()
+    assert run("report", str(folder)) == 0
+    assert capsys.readouterr().out == f"{folder / 'report.html'}\n"
+    after = files(folder)
+    assert {name: after[name] for name in before} == before
+    assert "report.html" in after
+    assert not [name for name in after if name.startswith(".")]
+
+
+def test_an_interrupted_take_is_reported_and_said_to_be_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = written(tmp_path / "take", [BEGAN])
+    assert run("report", str(folder.path), "--embed") == 0
+    assert capsys.readouterr().err == "interrupted: the journal has no end\n"
+
+
+def refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """What is said where nothing can be done; nothing has changed."""
+    before = files(folder) if folder.is_dir() else {}
+    assert run("report", str(folder)) == 2
+    assert (files(folder) if folder.is_dir() else {}) == before
+    said = capsys.readouterr()
+    assert said.out == ""
+    return said.err.replace(str(folder), "TAKE")
+
+
+def test_what_is_no_take_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hint = "\n  hint: name the folder of a take, like takes/umbrella/latest\n"
+    assert refused(tmp_path / "nowhere", capsys) == f"TAKE: is no folder{hint}"
+    assert refused(tmp_path, capsys) == f"TAKE/journal.jsonl: is missing{hint}"
+
+
+BROKEN = "TAKE/journal.jsonl: a record is broken"
+
+
+@pytest.mark.parametrize(
+    ("journal", "told"),
+    [
+        ("", "TAKE/journal.jsonl: the journal has no beginning\n"),
+        ("what\nnext\n", BROKEN),
+        ('{"type": "unheard of"}\n', BROKEN),
+        (BEGAN.model_dump_json() + '\n{"type": "line_spoken"}\n', BROKEN),
+        ("\udce4\n", BROKEN),
+        (
+            "\n".join(fact.model_dump_json() for fact in [BEGAN, *RECORDS[3:]]).replace('"clerk"', '"ghost"', 0)
+            + '\n{"type":"tool_turn","line":"a","player":"ghost","response":"r","usage":{}}\n',
+            "TAKE/journal.jsonl: the journal contradicts itself (KeyError: 'ghost')\n",
+        ),
+    ],
+    ids=["empty", "no JSON", "unknown", "incomplete", "no text", "contradictory"],
+)
+def test_a_broken_journal_is_one_message(
+    journal: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "journal.jsonl").write_bytes(journal.encode("utf-8", "surrogateescape"))
+    (tmp_path / "take.json").write_text("kept")
+    said = refused(tmp_path, capsys)
+    assert said.startswith(told)
+    assert said.count("\n") <= 2
+
+
+def test_what_a_newer_version_left_is_not_touched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = written(tmp_path / "take", [BEGAN])
+    (folder.path / "take.json").write_text('{"version": 2, "tau_stage": "9.0"}')
+    told = "is of version 2, by tau-stage 9.0; version 1 can be read\n  hint: install a newer tau-stage\n"
+    assert refused(folder.path, capsys) == f"TAKE/take.json: {told}"
+    (folder.path / "take.json").unlink()
+    newer = (
+        folder.journal.read_text().replace('"version":1', '"version":2').replace('"tau_stage":"0"', '"tau_stage":"9.0"')
+    )
+    folder.journal.write_text(newer)
+    assert refused(folder.path, capsys) == f"TAKE/journal.jsonl: {told}"
+
+
+@pytest.mark.parametrize("name", [".take.json.part", ".report.html.part", "report.html"])
+def test_where_one_file_cannot_be_written_none_is(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = written(tmp_path / "take", [BEGAN])
+    (folder.path / name).mkdir()
+    (folder.path / "take.json").write_text('{"version": 1}')
+    assert f"{name}: is a directory" in refused(folder.path, capsys)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_is_read_only_is_one_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = written(tmp_path / "take", [BEGAN])
+    folder.path.chmod(0o500)
+    assert "permission denied" in refused(folder.path, capsys)
+    folder.path.chmod(0o700)
+
+
+@pytest.mark.slow
+def test_the_page_is_opened_where_it_is_wished(tmp_path: Path) -> None:
+    """Slow: a process of its own, with a browser of its own."""
+    folder = written(tmp_path / "take", [BEGAN, record.TakeEnded(ended="complete")])
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {tmp_path}/opened\n')
+    browser.chmod(0o700)
+    command = [sys.executable, "-m", "tau_stage.cli.main", "report", str(folder.path), "--open"]
+    subprocess.run(command, env=os.environ | {"BROWSER": f"{browser} %s"}, check=True, cwd=TOP)
+    assert (tmp_path / "opened").read_text() == (folder.path / "report.html").as_uri()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_the_wheel_has_the_sheets(tmp_path: Path) -> None:
+    """Slow: builds a wheel, in an environment of its own."""
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "--wheel-dir", str(tmp_path), str(TOP)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "hatchling" in done.stderr:
+        pytest.skip("hatchling cannot be had here")
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    sheets = {path.name for path in (TOP / "tau_stage" / "report" / "sheet").iterdir()}
+    packed = zipfile.ZipFile(wheel).namelist()
+    assert sheets == {name.removeprefix("tau_stage/report/sheet/") for name in packed if "/sheet/" in name}
+    assert {"page.html", "style.css", "script.js"} <= sheets

@@ -1,0 +1,73 @@
+"""What was asked against what was said."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tau_stage.report.differ import MOST_WORDS, differ, differs
+
+
+def told(asked: str, said: str) -> list[tuple[str, str]]:
+    return [(piece.kind, piece.words) for piece in differ(asked, said)]
+
+
+def test_a_word_left_out_and_a_word_put_in_are_apart() -> None:
+    assert told("We are quite full.", "We are full tonight.") == [
+        ("same", "We are "),
+        ("del", "quite "),
+        ("same", "full "),
+        ("ins", "tonight."),
+    ]
+    assert told("Bar the door.", "Bar the gate.") == [("same", "Bar the "), ("del", "door. "), ("ins", "gate.")]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("Well, then: welcome!", "well then welcome"),
+        ("STRASSE", "Straße"),
+        ("“Who’s there?”", '"Whos there?"'),
+        ("two  spaces\nand a line", "two spaces and a line"),
+        ("", ""),
+        ("شكرا جزيلا", "شكرا جزيلا."),
+    ],
+)
+def test_case_punctuation_and_space_are_the_transcribers(asked: str, said: str) -> None:
+    assert not differs(differ(asked, said))
+
+
+def test_a_script_without_spaces_is_compared_sign_by_sign() -> None:
+    assert told("你好世界", "你好吗世界") == [("same", "你好"), ("ins", "吗"), ("same", "世界")]
+
+
+def test_nothing_said_is_all_left_out() -> None:
+    assert told("Good evening.", "") == [("del", "Good evening.")]
+    assert told("", "Good evening.") == [("ins", "Good evening.")]
+
+
+def test_signs_alone_are_words_too() -> None:
+    assert told("yes - no", "yes ? no") == [("same", "yes "), ("del", "- "), ("ins", "? "), ("same", "no")]
+
+
+def test_very_long_texts_do_not_take_long() -> None:
+    many = "a b " * (2 * MOST_WORDS)
+    began = time.perf_counter()
+    pieces = differ(f"begin {many} end", f"begin {many} so {many} end")
+    assert time.perf_counter() - began < 1
+    assert differs(pieces)
+    assert (pieces[0].kind, pieces[-1].kind) == ("same", "same")
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+@settings(max_examples=30, deadline=None)
+def test_no_word_is_lost(asked: str, said: str) -> None:
+    pieces = differ(asked, said)
+    kept = "".join("".join(piece.words for piece in pieces if piece.kind != "del").split())
+    assert kept == "".join(said.split())
+    assert all(piece.words for piece in pieces)
+    left_out = [piece for piece in pieces if piece.kind == "del"]
+    assert all("".join(piece.words.split()) in "".join(asked.split()) for piece in left_out)
