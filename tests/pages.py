@@ -97,7 +97,8 @@ def tavern(out: Path) -> tuple[TakeFolder, Take]:
     async def perform() -> Take:
         return await house.perform(plan, people=people_of(plan, stand_in=True))
 
-    return house.folder, trio.run(perform, clock=MockClock(autojump_threshold=0))
+    take = trio.run(perform, clock=MockClock(autojump_threshold=0))
+    return house.folder, take
 
 
 def written(folder: Path, facts: Sequence[record.Record]) -> TakeFolder:

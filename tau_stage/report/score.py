@@ -170,8 +170,8 @@ def _sound_lanes(sounds: Sequence[Sounded], sources: Sources, seconds: float) ->
 
 def _roomy(blocks: Sequence[Block], end_s: float) -> tuple[Block, ...]:
     """Each with the room that it has until the next."""
-    starts = [block.start_s for block in blocks[1:]] + [end_s]
+    starts = [*(block.start_s for block in blocks), end_s][1:]
     return tuple(
         replace(block, room_s=max(block.seconds, start - block.start_s))
-        for block, start in zip(blocks, starts, strict=True)
+        for block, start in zip(blocks, starts, strict=False)
     )

@@ -1,0 +1,246 @@
+"""The page in a browser: it plays, it is read, it is quick. Slow all of them: a browser is a large program."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tau_stage.audio.wav import WavWriter, read_wav
+from tau_stage.report.page import page, write_page
+from tau_stage.take.folder import TakeFolder
+from tau_stage.take.model import Take
+from tests.browser import CHROMIUM, Browser, open_browser
+from tests.pages import long_take, tavern
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here: apt-get install chromium"),
+]
+
+CLOCK = "document.getElementById('solo').currentTime"
+OPENS_WITHIN_S = 2.0
+AXE = "AXE_CORE"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with open_browser() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[TakeFolder, Take]:
+    folder, take = tavern(tmp_path_factory.mktemp("tavern"))
+    write_page(folder, take, resolved='{"scene": "The tavern at the ford"}')
+    return folder, take
+
+
+@pytest.fixture
+def tab(browser: Browser, played: tuple[TakeFolder, Take]) -> Iterator[Browser]:
+    """The tavern's page, freshly opened; whatever it complains of fails the test."""
+    browser.complaints.clear()
+    browser.requests.clear()
+    browser.emulate()
+    browser.resize(1400, 1000)
+    browser.open(played[0].path / "report.html")
+    yield browser
+    assert browser.complaints == []
+    assert all(url.startswith(("file://", "data:")) for url in browser.requests)
+
+
+def count(tab: Browser, selector: str) -> int:
+    found: int = tab.run(f"document.querySelectorAll({json.dumps(selector)}).length")
+    return found
+
+
+def test_every_player_has_a_lane_and_every_line_a_shape(tab: Browser, played: tuple[TakeFolder, Take]) -> None:
+    take = played[1]
+    assert count(tab, ".lane.player") == len(take.players)
+    assert count(tab, ".lane.sfx, .lane.bed") == 3
+    assert count(tab, ".block svg path") == len(take.lines) + len(take.sounds)
+    assert tab.run("[...document.querySelectorAll('.block')].every(b => b.getBoundingClientRect().width >= 3)")
+    assert not tab.run("document.documentElement.scrollWidth > innerWidth")
+
+
+def test_a_click_plays_a_line_to_its_end(tab: Browser, played: tuple[TakeFolder, Take]) -> None:
+    tab.click("#b3")
+    tab.until(f"{CLOCK} > 0.1")
+    assert tab.run("document.getElementById('solo').src").endswith("lines/003-maid-1.wav")
+    assert tab.run("document.querySelector('#b3').classList.contains('now')")
+    assert tab.run("document.querySelector('#lb3').classList.contains('now')")
+    assert tab.run("document.getElementById('words').textContent") == played[1].lines[2].said
+    tab.until("!document.documentElement.classList.contains('playing')")
+
+
+def test_the_playhead_moves(tab: Browser) -> None:
+    place = "document.getElementById('head').getBoundingClientRect().x"
+    before = tab.run(place)
+    tab.click("[data-hear=b1]")
+    tab.until(f"{place} > {before} + 5")
+
+
+def test_an_effect_is_heard_from_its_stem(tab: Browser, played: tuple[TakeFolder, Take]) -> None:
+    tab.click("#s3")
+    start = played[1].sounds[2].offset_s
+    tab.until(f"{CLOCK} >= {start}")
+    assert tab.run("document.getElementById('solo').src").endswith("stems/sfx-mug.wav")
+
+
+def test_without_a_mix_everything_sounds_where_it_stands(tab: Browser) -> None:
+    tab.press(" ")
+    tab.until("document.querySelector('.block.now')?.id === 'b1'")
+    assert tab.run("parseFloat(document.getElementById('now').textContent.split(':')[1]) > 0")
+    names = {url.rsplit("/", 1)[-1] for url in tab.requests}
+    assert {"bed-rain.wav", "sfx-door.wav", "001-traveller-1.wav"} <= names
+    tab.press(" ")
+    tab.until("!document.documentElement.classList.contains('playing')")
+
+
+def test_the_mix_is_played_where_there_is_one(
+    browser: Browser, played: tuple[TakeFolder, Take], tmp_path: Path
+) -> None:
+    folder = TakeFolder(shutil.copytree(played[0].path, tmp_path / "take"))
+    with WavWriter(folder.path / "mix.wav") as mix:
+        mix.append(read_wav(folder.stems / "keeper.wav"))
+    browser.complaints.clear()
+    browser.open(write_page(folder, played[1]))
+    browser.press(" ")
+    browser.until("document.getElementById('mix').currentTime > 0.2")
+    browser.press("ArrowRight")
+    browser.press("ArrowRight")
+    browser.until(f"document.getElementById('mix').currentTime > {played[1].lines[1].offset_s}")
+    assert browser.complaints == []
+
+
+def test_the_keys_go_line_by_line(tab: Browser) -> None:
+    now = "document.querySelector('.block.now')?.id"
+    for key, expected in (("ArrowRight", "b1"), ("ArrowRight", "b2"), ("ArrowRight", "b3"), ("ArrowLeft", "b2")):
+        tab.press(key)
+        assert tab.run(now) == expected
+    tab.press(" ")
+    tab.until("document.documentElement.classList.contains('playing')")
+    tab.press(" ")
+    assert not tab.run("document.documentElement.classList.contains('playing')")
+
+
+def test_a_line_that_has_the_focus_is_played_with_enter(tab: Browser) -> None:
+    tab.run("document.getElementById('b1').focus()")
+    tab.press("Enter")
+    tab.until(f"{CLOCK} > 0.05")
+    tab.press("ArrowRight")
+    assert tab.run("document.activeElement.id") == "b2"
+
+
+def test_every_part_can_be_reached_with_tab(tab: Browser) -> None:
+    reached = set()
+    for _ in range(12):
+        tab.press("Tab")
+        reached.add(tab.run("document.activeElement.id || document.activeElement.className"))
+    assert {"skip", "theme", "scale", "fit", "stage", "b1", "hear"} <= reached
+
+
+def test_a_changed_line_shows_what_changed(tab: Browser) -> None:
+    assert tab.run("document.querySelector('#lb2 del').innerText").find("until it stands again.") > 0
+    assert tab.run("getComputedStyle(document.querySelector('#lb2 del')).textDecorationLine") == "line-through"
+
+
+LUMINANCE = "getComputedStyle(document.documentElement).backgroundColor.match(/\\d+/g).reduce((a, b) => a + +b, 0)"
+
+
+def test_the_lights_follow_the_system_and_the_switch(tab: Browser) -> None:
+    tab.emulate(prefers_color_scheme="dark")
+    assert tab.run(LUMINANCE) < 150
+    tab.click("#theme")
+    assert tab.run(LUMINANCE) > 600
+    tab.emulate(prefers_color_scheme="light")
+    tab.click("#theme")
+    assert tab.run(LUMINANCE) < 150
+    tab.click("#theme")
+    assert tab.run(LUMINANCE) > 600
+
+
+def test_on_paper_nothing_is_cut_off(tab: Browser) -> None:
+    tab.emulate(media="print", prefers_color_scheme="dark")
+    tab.resize(720, 1000)
+    assert tab.run(LUMINANCE) == 3 * 255
+    assert tab.run("getComputedStyle(document.querySelector('.desk')).display") == "none"
+    assert tab.run("document.getElementById('stage').scrollWidth <= document.getElementById('stage').clientWidth + 1")
+    assert len(tab.send("Page.printToPDF")["data"]) > 10_000
+
+
+def test_on_a_telephone_only_the_score_scrolls_sideways(tab: Browser) -> None:
+    tab.resize(360, 700)
+    assert not tab.run("document.documentElement.scrollWidth > innerWidth")
+    tab.click("#b2")
+    tab.until(f"{CLOCK} > 0.05")
+
+
+def test_an_embedded_page_needs_no_other_file(
+    browser: Browser, played: tuple[TakeFolder, Take], tmp_path: Path
+) -> None:
+    folder, take = played
+    alone = tmp_path / "alone.html"
+    alone.write_text(page(take, folder.path, embed=True), encoding="utf-8")
+    browser.complaints.clear()
+    browser.requests.clear()
+    browser.open(alone)
+    browser.click("#b3")
+    browser.until(f"{CLOCK} > 0.1")
+    assert browser.complaints == []
+    assert [url for url in browser.requests if not url.startswith("data:")] == [alone.as_uri()]
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The script of axe-core, from where ``AXE_CORE`` says, or from npm."""
+    if given := os.environ.get(AXE):
+        return Path(given).read_text(encoding="utf-8")
+    place = tmp_path_factory.mktemp("axe")
+    if shutil.which("npm") is None:
+        pytest.skip(f"there is neither npm nor {AXE}")
+    try:
+        packed = subprocess.run(["npm", "pack", "axe-core@4"], cwd=place, capture_output=True, check=False, timeout=60)
+    except subprocess.TimeoutExpired:
+        pytest.skip("npm cannot be reached")
+    if packed.returncode:
+        pytest.skip("npm cannot be reached")
+    shutil.unpack_archive(next(place.glob("*.tgz")), place)
+    return (place / "package" / "axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious(tab: Browser, axe: str, theme: str) -> None:
+    tab.emulate(prefers_color_scheme=theme)
+    tab.press("ArrowRight")
+    tab.run(f"{axe}; 0")
+    found = tab.run(
+        "axe.run().then(told => told.violations.map(v => [v.impact, v.id, v.nodes.map(n => n.html).slice(0, 3)]))"
+    )
+    assert [violation for violation in found if violation[0] in ("serious", "critical")] == []
+
+
+def test_a_thousand_lines_open_at_once_and_scroll(browser: Browser, tmp_path: Path) -> None:
+    folder, take = long_take(tmp_path / "take", 1000)
+    path = write_page(folder, take)
+    browser.complaints.clear()
+    browser.resize(1400, 1000)
+    assert np.median([browser.open(path) for _ in range(3)]) < OPENS_WITHIN_S
+    assert count(browser, ".block") == 1000
+    frames = browser.run(
+        "new Promise(done => { let n = 0, began = performance.now(); const step = () => { scrollBy(0, 2000); "
+        "document.getElementById('stage').scrollLeft += 500; "
+        "n++ < 30 ? requestAnimationFrame(step) : done((performance.now() - began) / n) }; step() })"
+    )
+    assert frames < 150
+    assert browser.run("scrollY") > 20_000
+    browser.click("#lb1000 .hear")
+    browser.until(f"{CLOCK} > 0.1")
+    assert browser.complaints == []
