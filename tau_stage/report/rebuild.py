@@ -18,6 +18,7 @@ from tau_stage.take.model import Take
 NEWER = "install a newer tau-stage"
 NO_TAKE = "name the folder of a take, like takes/umbrella/latest"
 DAMAGED = "it is damaged, or a newer tau-stage wrote it; nothing was changed"
+CLOSED = "make room there, or let it be written to; nothing was changed"
 KNOWN = 1
 """Version of journals and of ``take.json``."""
 
@@ -48,7 +49,8 @@ def rebuild(folder: TakeFolder, *, resolved: str | None = None, embed: bool = Fa
         problem = f"the journal contradicts itself ({type(error).__name__}: {error})"
         raise TakeError(str(folder.journal), problem) from error
     told = page(take, folder.path, resolved=resolved, embed=embed)
-    folder.write_all({"cost.json": cost, PAGE: told, "take.json": take.model_dump_json(indent=2) + "\n"})
+    texts = {"cost.json": cost, PAGE: told, "take.json": take.model_dump_json(indent=2) + "\n"}
+    folder.write_all(texts, CLOSED)
     return take
 
 

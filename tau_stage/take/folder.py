@@ -74,8 +74,12 @@ class TakeFolder:
         """
         self.write_all({name: text})
 
-    def write_all(self, texts: Mapping[str, str]) -> None:
+    def write_all(self, texts: Mapping[str, str], hint: str = FULL_DISK) -> None:
         """Write whole files: all under other names first, then renamed; where one has no room, none is changed.
+
+        Args:
+            texts: By file name.
+            hint: What to do where they cannot be written.
 
         Raises:
             TakeError: They cannot be written.
@@ -84,12 +88,12 @@ class TakeFolder:
         drafts = [final.with_name(f".{final.name}.part") for final in finals]
         try:
             for final, draft, text in zip(finals, drafts, texts.values(), strict=True):
-                with guarded(final, FULL_DISK):
+                with guarded(final, hint):
                     if final.is_dir():
                         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(final))
                     draft.write_text(text, encoding="utf-8")
             for final, draft in zip(finals, drafts, strict=True):
-                with guarded(final, FULL_DISK):
+                with guarded(final, hint):
                     draft.replace(final)
         finally:
             for draft in drafts:
