@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from tau_stage.report.wording import likeness
+from tau_stage.stage.picking import closeness
 from tau_stage.take.model import Performed
 
 SECONDS, DECIBEL, FIRST_AUDIO_S, SHARE_OF_COST, DOLLARS = 0.1, 1.0, 0.2, 0.1, Decimal("0.0001")
@@ -66,11 +66,11 @@ def _course(a: Performed, b: Performed, *, moved: bool) -> Iterator[Difference]:
 
 def _words(a: Performed, b: Performed) -> Iterator[Difference]:
     if a.said != b.said:
-        alike = likeness(a.said, b.said)
+        alike = closeness(a.said, b.said)
         told = "said the same, written otherwise" if alike == 1.0 else f"said {100 * alike:.0f}% alike"
         yield Difference("said", told, 1.0 + 50.0 * (1.0 - alike))
     if a.asked != b.asked:
-        yield Difference("asked", "other words asked", 1.0 + 25.0 * (1.0 - likeness(a.asked, b.asked)))
+        yield Difference("asked", "other words asked", 1.0 + 25.0 * (1.0 - closeness(a.asked, b.asked)))
     if a.direction != b.direction:
         yield Difference("direction", f"direction {b.direction or 'none'}, was {a.direction or 'none'}", 10.0)
 

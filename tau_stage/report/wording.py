@@ -41,22 +41,6 @@ def word_diff(a: str, b: str) -> tuple[Piece, ...]:
     return tuple(pieces)
 
 
-def likeness(a: str, b: str) -> float:
-    """How alike two wordings are, from 0 to 1; case and punctuation do not count.
-
-    >>> likeness("Well, come in!", "well come in"), likeness("", ""), likeness("a b", "a c")
-    (1.0, 1.0, 0.5)
-    """
-    before, after = _bare(a), _bare(b)
-    same = sum(a_to - a_from for kind, a_from, a_to, _, _ in _steps(before, after) if kind == "equal")
-    return 2 * same / (len(before) + len(after)) if before or after else 1.0
-
-
-def _bare(text: str) -> list[str]:
-    words = ("".join(filter(str.isalnum, word)) for word in text.casefold().split())
-    return [word for word in words if word]
-
-
 def _steps(before: Sequence[str], after: Sequence[str]) -> Sequence[tuple[str, int, int, int, int]]:
     if before == after:
         return [("equal", 0, len(before), 0, len(after))] if before else []
