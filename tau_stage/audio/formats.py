@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -120,14 +120,31 @@ def joined(blocks: Iterable[NDArray[np.float32]], rate: int) -> Pcm:
         blocks: One dimension each; what is beyond full scale is clipped.
         rate: Samples per second of the blocks.
     """
-    if rate == RATE:
-        return Pcm.join(_whole(block, RATE) for block in blocks)
+    return Pcm.join(_whole(block, RATE) for block in at_rate(blocks, rate, RATE))
+
+
+def at_rate(blocks: Iterable[NDArray[np.float32]], rate: int, wanted: int) -> Iterator[NDArray[np.float32]]:
+    """Blocks of mono floats at another rate, as they come.
+
+    Args:
+        blocks: One dimension each, following each other.
+        rate: Samples per second of the blocks.
+        wanted: Samples per second of what comes out.
+
+    >>> import numpy as np
+    >>> sum(len(block) for block in at_rate([np.zeros(2400, np.float32)] * 3, 24_000, 48_000))
+    14400
+    """
+    if rate == wanted:
+        yield from blocks
+        return
     import numpy as np
     import soxr
 
-    stream = soxr.ResampleStream(rate, RATE, 1, dtype="float32", quality="HQ")
-    parts = [_whole(stream.resample_chunk(block), RATE) for block in blocks]
-    return Pcm.join([*parts, _whole(stream.resample_chunk(np.zeros(0, np.float32), last=True), RATE)])
+    stream = soxr.ResampleStream(rate, wanted, 1, dtype="float32", quality="HQ")
+    for block in blocks:
+        yield stream.resample_chunk(block)
+    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
 def _floats(audio: Pcm) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ from tau_stage.errors import SceneError
 from tau_stage.scene.check import check_names, check_scene
 from tau_stage.scene.compose import Variant, fill_in, include, variables, variants
 from tau_stage.scene.findings import Findings
+from tau_stage.scene.load_deliver import load_deliver
 from tau_stage.scene.load_parts import load_cues, load_player, load_tool
 from tau_stage.scene.load_steps import Steps
 from tau_stage.scene.model import Limits, Scene
@@ -101,6 +102,7 @@ def _scene(found: Findings, entries: dict[str, Node], named: Mapping[str, str], 
         "on": load_cues(filled.get("on", ""), steps, found),
         "lines": _lines(filled.get("lines", ""), steps, found),
         "limits": _limits(filled.get("limits", ""), found),
+        "deliver": load_deliver(filled.get("deliver", ""), found),
         "path": source.path,
         "sha256": source.sha256,
         "variant": variant.name,

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from tau_stage.scene.conditions import Condition, Event
+from tau_stage.scene.deliver import Deliver
 from tau_stage.scene.model import ToolDefinition
 
 Detection = tuple[tuple[str, str | int | float], ...]
@@ -322,6 +323,7 @@ class Plan:
         pace: Whether the scene goes on only when what was said would have been heard.
         variant: Name of the variant of a matrix, or empty.
         given: Variables that were given from outside.
+        deliver: What is made of the take.
     """
 
     title: str
@@ -338,6 +340,7 @@ class Plan:
     pace: Literal["fast", "realtime"] = "fast"
     variant: str = ""
     given: Mapping[str, str] = field(default_factory=dict)
+    deliver: Deliver = field(default_factory=Deliver)
 
     @property
     def lines(self) -> tuple[LinePlan, ...]:

@@ -75,6 +75,7 @@ def make_plan(scene: Scene) -> Plan:
         pace=scene.pace or "fast",
         variant=scene.variant,
         given=scene.given,
+        deliver=scene.deliver,
     )
 
 

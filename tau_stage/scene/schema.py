@@ -33,6 +33,7 @@ def scene_schema() -> str:
     _tool(parts["ToolDefinition"]["properties"])
     parts["Cue"]["properties"] |= EVENT_SCHEMA
     parts["Cue"]["required"] = ["do"]
+    _deliver(parts["Deliver"]["properties"])
     _steps(parts)
     parts["When"] = WHEN_SCHEMA
     for part in parts.values():
@@ -77,6 +78,12 @@ def _tool(properties: dict[str, Any]) -> None:
         "else": {**IGNORED, "additionalProperties": kinds},
     }
     properties["returns"] = {"description": "What it always answers: any text, list or mapping."}
+
+
+def _deliver(properties: dict[str, Any]) -> None:
+    for key in ("mix", "lines"):
+        of_its_own = {"$ref": properties[key].pop("$ref")}
+        properties[key]["anyOf"] = [of_its_own, {"type": ["string", "null"], "enum": ["none", None]}]
 
 
 def _steps(parts: dict[str, Any]) -> None:

@@ -22,7 +22,12 @@ DURATION = r"^\d+(\.\d+)?(ms|s|m)$"
 MONEY = r"^\$\d+(\.\d+)?$"
 RATE = r"^\d+(\.\d+)?/(s|min|h)$"
 GAIN = r"^[+-]?\d+(\.\d+)? ?dB$"
+LUFS = r"^-\d+(\.\d+)? ?LUFS$"
+TRUE_PEAK = r"^-?\d+(\.\d+)? ?dBTP$"
 GAINS_DB = (-60.0, 24.0)
+LOUDNESSES = (-40.0, -8.0)
+PEAKS_DB = (-20.0, 0.0)
+SAMPLE_RATES = {24_000: "24 kHz", 48_000: "48 kHz"}
 
 _NUMBER = re.compile(r"\d{1,12}(?:\.\d{1,12})?", re.ASCII)
 _MEASURE = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s*(.*)", re.ASCII | re.DOTALL)
@@ -142,18 +147,73 @@ def gain(value: object) -> object:
     >>> gain("-18 dB"), gain("+3dB")
     (-18.0, 3.0)
     """
+    return _level(value, "gain", "dB", GAINS_DB, "-18 dB")
+
+
+def loudness(value: object) -> object:
+    """Integrated loudness from ``-16 LUFS``.
+
+    Raises:
+        PydanticCustomError: It has no unit, another one, or is noise or next to nothing.
+
+    >>> loudness("-16 LUFS")
+    -16.0
+    """
+    return _level(value, "loudness", "LUFS", LOUDNESSES, "-16 LUFS")
+
+
+def peak(value: object) -> object:
+    """A true peak from ``-1 dBTP``.
+
+    Raises:
+        PydanticCustomError: It has no unit, another one, or is above full scale.
+
+    >>> peak("-1 dBTP")
+    -1.0
+    """
+    return _level(value, "peak", "dBTP", PEAKS_DB, "-1 dBTP")
+
+
+def _level(value: object, what: str, unit: str, limits: tuple[float, float], example: str) -> object:
     if not isinstance(value, str):
         return value
     found = re.fullmatch(r"([+-]?\d{1,4}(?:\.\d{1,6})?)\s*(.*)", value.strip(), re.ASCII | re.DOTALL)
     if not found:
-        raise wrong(f"'{value}' is not a gain", "write it like -18 dB")
-    if found[2] != "dB":
-        fact = f"'{found[2]}' is no unit of gain" if found[2] else f"a gain needs its unit, and '{found[1]}' has none"
-        raise wrong(fact, f"did you mean {found[1]} dB?")
-    low, high = GAINS_DB
-    if not low <= float(found[1]) <= high:
-        raise wrong(f"a gain is from {low:g} to {high:g} dB, not {value}", "write it like -18 dB")
-    return float(found[1])
+        raise wrong(f"'{value}' is not a {what}", f"write it like {example}")
+    number, written = found.groups()
+    low, high = limits
+    meant = f"-{number}" if high <= 0 < float(number) else number
+    if written != unit:
+        fact = f"'{written}' is no unit of {what}" if written else f"a {what} needs its unit, and '{number}' has none"
+        raise wrong(fact, f"did you mean {meant} {unit}?")
+    if not low <= float(number) <= high:
+        hint = f"did you mean {meant} {unit}?" if low <= float(meant) <= high else f"write it like {example}"
+        raise wrong(f"a {what} is from {low:g} to {high:g} {unit}, not {value}", hint)
+    return float(number)
+
+
+def sample_rate(value: object) -> object:
+    """Samples per second from ``24 kHz`` or ``48 kHz``.
+
+    Raises:
+        PydanticCustomError: It has no unit, or is another rate.
+
+    >>> sample_rate("48 kHz"), sample_rate("24000 Hz")
+    (48000, 24000)
+    """
+    if not isinstance(value, str):
+        return value
+    number, unit = _measure(value, "a sample rate", "write 24 kHz or 48 kHz")
+    hertz = float(number) * (1 if unit == "Hz" or (not unit and float(number) >= 1000) else 1000)
+    nearest = min(SAMPLE_RATES, key=lambda rate: abs(rate - hertz))
+    meant = f"did you mean {SAMPLE_RATES[nearest]}?"
+    if not unit:
+        raise wrong(f"a sample rate needs its unit, and '{number}' has none", meant)
+    if unit not in ("Hz", "kHz"):
+        raise wrong(f"'{unit}' is no unit of a sample rate", meant)
+    if hertz not in SAMPLE_RATES:
+        raise wrong(f"a take is delivered at 24 kHz or 48 kHz, not {value}", meant)
+    return int(hertz)
 
 
 def count(value: object) -> object:

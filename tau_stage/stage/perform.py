@@ -116,6 +116,7 @@ def _began(plan: Plan, stage: Stage, started: datetime) -> record.TakeBegan:
         sha256=plan.sha256,
         variant=plan.variant,
         given=dict(plan.given),
+        deliver=plan.deliver,
         spent=any(stage.provider_of(player).name != UNDERSTUDY for player in plan.models),
         roles=tuple(_role(player, stage) for player in plan.players),
     )

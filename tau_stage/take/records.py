@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from tau_stage.protocol.usage import Usage
+from tau_stage.scene.deliver import Deliver
 
 Ending = Literal["complete", "failed", "budget", "limit", "interrupted"]
 
@@ -48,6 +49,7 @@ class TakeBegan(Fact):
     variant: str = ""
     given: dict[str, str] = {}
     spent: bool
+    deliver: Deliver = Deliver()
     roles: tuple[Role, ...]
 
 

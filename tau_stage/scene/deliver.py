@@ -1,0 +1,139 @@
+"""``deliver:``: what is made of a take, besides what every take leaves."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from tau_stage.scene import units
+from tau_stage.scene.fields import Truth
+from tau_stage.scene.part import Part
+from tau_stage.scene.units import one_of, wrong
+from tau_stage.scene.words import did_you_mean
+
+DEFAULT_NAMES = "{scene}_{player}_{number:03}_{line}"
+SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+PLACES = ("scene", "player", "number", "line")
+
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_PLACE = re.compile(r"\{(\w*)(?::0?([1-9]))?\}", re.ASCII)
+
+
+def mix_file(value: str) -> str:
+    """A file's name, with an ending that says what it is.
+
+    Raises:
+        PydanticCustomError: It leaves the take's folder, or is another kind of file.
+    """
+    if not _FILE.fullmatch(value):
+        hint = "write a name like mix.wav, without a folder"
+        raise wrong(f"'{value}' cannot be the mix's name, as it lies in the take's folder", hint)
+    if not value.lower().endswith(SUFFIXES):
+        raise wrong(f"a mix is WAV, FLAC, OGG or MP3, and '{value}' is none of them", "write it like mix.wav")
+    return value
+
+
+def names(value: str) -> str:
+    """A template for names of lines' files.
+
+    Raises:
+        PydanticCustomError: It has an unknown place, a folder, or nothing that differs from line to line.
+    """
+    for name, _ in _PLACE.findall(value):
+        if name not in PLACES:
+            hint = did_you_mean(name, PLACES, "it may hold {scene}, {player}, {number:03} and {line}")
+            raise wrong(f"names know no {{{name}}}", hint)
+    rest = _PLACE.sub("", value)
+    if "{" in rest or "}" in rest:
+        raise wrong(f"'{value}' has a brace that stands for nothing", f"the default is: {DEFAULT_NAMES}")
+    if "/" in rest or "\\" in rest:
+        raise wrong("names are names of files, and hold no folder", "leave out the slash")
+    if not {"number", "line"} & {name for name, _ in _PLACE.findall(value)}:
+        raise wrong("names must hold {line} or {number}", f"the default is: {DEFAULT_NAMES}")
+    return value
+
+
+def filled(template: str, values: Mapping[str, str | int]) -> str:
+    """A template with its places filled.
+
+    Args:
+        template: Valid.
+        values: By place.
+
+    >>> filled("{line}-{number:03}", {"line": "door", "number": 7})
+    'door-007'
+    """
+    return _PLACE.sub(lambda place: str(values[place[1]]).zfill(int(place[2] or 0)), template)
+
+
+Lufs = Annotated[
+    float,
+    BeforeValidator(units.loudness),
+    WithJsonSchema({"type": "string", "pattern": units.LUFS, "examples": ["-16 LUFS"]}),
+]
+TruePeak = Annotated[
+    float,
+    BeforeValidator(units.peak),
+    WithJsonSchema({"type": "string", "pattern": units.TRUE_PEAK, "examples": ["-1 dBTP"]}),
+]
+SampleRate = Annotated[
+    Literal[24_000, 48_000],
+    BeforeValidator(units.sample_rate),
+    WithJsonSchema({"type": "string", "enum": ["24 kHz", "48 kHz"]}),
+]
+MixFile = Annotated[
+    str,
+    AfterValidator(str.strip),
+    AfterValidator(mix_file),
+    WithJsonSchema({"type": "string", "pattern": r"\.([wW][aA][vV]|[fF][lL][aA][cC]|[oO][gG][gG]|[mM][pP]3)$"}),
+]
+NameTemplate = Annotated[
+    str,
+    AfterValidator(str.strip),
+    AfterValidator(names),
+    WithJsonSchema({"type": "string", "pattern": r"\{(line|number)", "examples": [DEFAULT_NAMES]}),
+]
+Alignment = Annotated[Literal["aligned", "packed"], BeforeValidator(one_of("stems", "aligned", "packed"))]
+
+
+class Mix(Part):
+    """All stems in one file, brought to one loudness."""
+
+    loudness: Lufs = Field(
+        -16.0,
+        description="Integrated loudness, like -16 LUFS. Default: -16 LUFS.",
+        json_schema_extra={"default": "-16 LUFS"},
+    )
+    peak: TruePeak = Field(
+        -1.0,
+        description="True peak that is not exceeded, like -1 dBTP. Default: -1 dBTP.",
+        json_schema_extra={"default": "-1 dBTP"},
+    )
+    file: MixFile = Field("mix.wav", description="Its name: .wav, .flac, .ogg or .mp3. Default: mix.wav.")
+
+
+class LineFiles(Part):
+    """The lines as files for a game engine or an editor, in ``export/``."""
+
+    trim: Truth = Field(True, description="Whether silence at the head and the tail goes. Default: true.")
+    names: NameTemplate = Field(
+        DEFAULT_NAMES, description="Names of the files: {scene}, {player}, {number}, {number:03}, {line}."
+    )
+
+
+class Deliver(Part):
+    """What is made of a take."""
+
+    mix: Mix | None = Field(default_factory=Mix, description="All stems in one file; none for none.")
+    rate: SampleRate = Field(
+        24_000,
+        description="Rate of the mix, packed stems and exported lines: 24 kHz or 48 kHz. Default: 24 kHz.",
+        json_schema_extra={"default": "24 kHz"},
+    )
+    stems: Alignment = Field(
+        "aligned", description="packed: also each player's lines without the silence between, in stems-packed/."
+    )
+    lines: LineFiles | None = Field(
+        None, description="Also a file for each line, in export/, named and trimmed. Default: none."
+    )

@@ -1,0 +1,229 @@
+"""The mix: all stems of a take in one file, at one loudness, never louder than its ceiling.
+
+What is told of a mix is measured in the file itself. WAV and FLAC are 24 bit: a take's sounds have 16, and a sum of them
+at another gain would need dither to keep that; at 24 bit it needs none, silence stays silence, and two mixes of one take
+are the same file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tau_stage.audio.formats import at_rate
+from tau_stage.audio.limiter import Limiter
+from tau_stage.audio.loudness import Loudness, Meter, gain_for
+from tau_stage.audio.pcm import RATE
+from tau_stage.errors import TakeError
+from tau_stage.scene.deliver import Mix
+from tau_stage.take.folder import TakeFolder
+from tau_stage.take.model import Take
+from tau_stage.take.sound_files import inside, open_sound, sound_errors
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Samples = NDArray[np.floating]
+
+KINDS = {".wav": ("WAV", "PCM_24"), ".flac": ("FLAC", "PCM_24"), ".ogg": ("OGG", "VORBIS"), ".mp3": ("MP3", None)}
+BLOCK = 1 << 16
+CLOSE_ENOUGH_LU = 0.1
+MARGIN_DB = 0.1
+"""Peaks are kept so much below the ceiling: no two meters read between samples alike."""
+
+ATTEMPTS = 5
+LOUDEST_GAIN_DB = 90.0
+"""More would make a single step of 16 bit a voice."""
+
+MIX_AGAIN = "the take is whole without it; make room, and mix again"
+
+
+class SilentTake(TakeError):
+    """There is nothing to mix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """A mix that was made.
+
+    Attributes:
+        file: Relative to the take's folder.
+        lufs: Integrated loudness, as it is in the file; None where all of it is below the gate.
+        peak_dbtp: True peak, as it is in the file.
+        gain_db: How much louder it is than the sum of the stems.
+        limited: Whether peaks were kept down.
+        target_lufs: What it should be.
+        seconds: How long it is.
+    """
+
+    file: str
+    lufs: float | None
+    peak_dbtp: float
+    gain_db: float
+    limited: bool
+    target_lufs: float
+    seconds: float
+
+    def __str__(self) -> str:
+        """Its line in a summary."""
+        lufs = "below the gate" if self.lufs is None else f"{self.lufs:.1f} LUFS"
+        missed = self.lufs is None or abs(self.lufs - self.target_lufs) > 0.5
+        note = f" (its peaks allow no more; asked for {self.target_lufs:g} LUFS)" if missed else ""
+        return f"{self.file} {lufs}, {self.peak_dbtp:.1f} dBTP{note}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """How a sum is made a mix."""
+
+    gain_db: float
+    ceiling_db: float
+    limited: bool
+
+
+def mix(folder: TakeFolder, take: Take, wanted: Mix, rate: int = RATE) -> Mixed:
+    """Sum all stems of a take into one file.
+
+    The stems are read block by block: once to measure, once to write; again, where limiting or gating has changed what was
+    measured. A file of that name is replaced when the new one is whole.
+
+    Args:
+        folder: The take's.
+        take: Names its stems.
+        wanted: How loud, and the file's name.
+        rate: Samples per second of the file.
+
+    Raises:
+        SilentTake: Its stems hold nothing but silence, or it has none.
+        TakeError: A stem is missing, shorter than the take, or no sound; or the file cannot be written.
+    """
+    paths = stems_of(folder, take)
+    if not paths:
+        raise SilentTake(str(folder.path), "the take has no stems", "nobody was on stage: perform the scene again")
+    setting = _first_setting(paths, take, wanted, rate)
+    final = folder.path / wanted.file
+    draft = final.with_name(f".{final.name}.part")
+    try:
+        for attempt in range(1, ATTEMPTS + 1):
+            length = _write(draft, final, _mixed(paths, take, setting, rate), rate)
+            found = _measured(draft, final, length)
+            better = _better(setting, found, wanted)
+            if better is None or attempt == ATTEMPTS:
+                break
+            setting = better
+        with sound_errors(final, MIX_AGAIN):
+            draft.replace(final)
+    finally:
+        draft.unlink(missing_ok=True)
+    peak = found.peak_dbtp if found.peak_dbtp is not None else -120.0
+    return Mixed(wanted.file, found.lufs, peak, setting.gain_db, setting.limited, wanted.loudness, length / rate)
+
+
+def stems_of(folder: TakeFolder, take: Take) -> tuple[Path, ...]:
+    """The files of a take's stems, of players and of sounds, each once."""
+    named = [*(player.stem for player in take.players if player.stem), *(sound.stem for sound in take.sounds)]
+    return tuple(inside(folder, name) for name in dict.fromkeys(named))
+
+
+def _first_setting(paths: tuple[Path, ...], take: Take, wanted: Mix, rate: int) -> _Setting:
+    """From the sum as it is; one that is below the gate is measured louder."""
+    plain = _Setting(0.0, 0.0, limited=False)
+    found = _metered(_mixed(paths, take, plain, rate), rate)
+    if found.peak_dbtp is None:
+        raise SilentTake(str(paths[0].parent), "the take's stems are silent", "there is nothing to mix")
+    if found.lufs is None:
+        found = _metered(_mixed(paths, take, plain, rate), rate, gain_db=-found.peak_dbtp)
+    gain = gain_for(found, wanted.loudness) if found.lufs is not None else wanted.peak - (found.peak_dbtp or 0.0)
+    gain = min(gain, LOUDEST_GAIN_DB)
+    ceiling = wanted.peak - MARGIN_DB
+    return _Setting(gain, ceiling, limited=(found.peak_dbtp or 0.0) + gain > ceiling)
+
+
+def _better(setting: _Setting, found: Loudness, wanted: Mix) -> _Setting | None:
+    """A setting that comes nearer to what is wanted; None if this one is near enough."""
+    over = max(0.0, (found.peak_dbtp or -120.0) - wanted.peak)
+    missing = 0.0 if found.lufs is None else gain_for(found, wanted.loudness)
+    if not over and abs(missing) <= CLOSE_ENOUGH_LU:
+        return None
+    gain = min(setting.gain_db + missing, LOUDEST_GAIN_DB)
+    if gain == setting.gain_db and not over:
+        return None
+    ceiling = setting.ceiling_db - (over + MARGIN_DB if over else 0.0)
+    limited = setting.limited or over > 0 or (found.peak_dbtp or -120.0) + missing > ceiling
+    return _Setting(gain, ceiling, limited)
+
+
+def _mixed(paths: tuple[Path, ...], take: Take, setting: _Setting, rate: int) -> Iterator[Samples]:
+    """The sum of the stems at the wanted rate, gained, and limited if it must be."""
+    factor = 10 ** (setting.gain_db / 20)
+    blocks = (block * factor for block in at_rate(_sums(paths, take.samples), RATE, rate))
+    if not setting.limited:
+        yield from blocks
+        return
+    limiter = Limiter(rate, setting.ceiling_db)
+    for block in blocks:
+        yield limiter.feed(block)
+    yield limiter.finish()
+
+
+def _sums(paths: tuple[Path, ...], samples: int) -> Iterator[NDArray[np.float32]]:
+    """The stems sample by sample, full scale at 1; as long as the longest of them.
+
+    Args:
+        paths: The stems.
+        samples: How long each is at least.
+    """
+    import numpy as np
+
+    with ExitStack() as opened:
+        files = [opened.enter_context(open_sound(path, samples)) for path in paths]
+        for start in range(0, max(file.frames for file in files), BLOCK):
+            total = np.zeros(BLOCK, np.float32)
+            longest = 0
+            for path, file in zip(paths, files, strict=True):
+                with sound_errors(path):
+                    block = file.read(min(BLOCK, max(0, file.frames - start)), dtype="float32")
+                total[: len(block)] += block
+                longest = max(longest, len(block))
+            yield total[:longest]
+
+
+def _metered(blocks: Iterator[Samples], rate: int, gain_db: float = 0.0) -> Loudness:
+    meter = Meter(rate, gain_db)
+    for block in blocks:
+        meter.feed(block)
+    return meter.result()
+
+
+def _write(draft: Path, final: Path, blocks: Iterator[Samples], rate: int) -> int:
+    """Write all blocks; how many samples they are."""
+    length = 0
+    kind, subtype = KINDS[final.suffix.lower()]
+    with _created(draft, final, rate, kind, subtype) as file:
+        for block in blocks:
+            with sound_errors(final, MIX_AGAIN):
+                file.write(block)
+            length += len(block)
+    return length
+
+
+@contextmanager
+def _created(draft: Path, final: Path, rate: int, kind: str, subtype: str | None) -> Iterator[object]:
+    import soundfile
+
+    with sound_errors(final, MIX_AGAIN):
+        file = soundfile.SoundFile(draft, "w", rate, 1, subtype=subtype, format=kind)
+    with file:
+        yield file
+
+
+def _measured(draft: Path, final: Path, length: int) -> Loudness:
+    """What is in a file that was just written."""
+    with sound_errors(final, MIX_AGAIN), open_sound(draft, name=final) as file:
+        if KINDS[final.suffix.lower()][1] == "PCM_24" and file.frames != length:
+            raise TakeError(str(final), f"has {file.frames} samples, and should have {length}", MIX_AGAIN)
+        return _metered(file.blocks(BLOCK, dtype="float32"), file.samplerate)

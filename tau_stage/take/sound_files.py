@@ -1,0 +1,84 @@
+"""A take's own sound files, opened with care: what is missing, cut short or no sound is one clear error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.errors import TakeError
+from tau_stage.take.folder import TakeFolder
+
+BROKEN = "the take is damaged: perform the scene again"
+
+
+def inside(folder: TakeFolder, name: str) -> Path:
+    """A file of the take.
+
+    Args:
+        folder: The take's.
+        name: Relative to it, as the take tells it.
+
+    Raises:
+        TakeError: It would be outside the folder.
+    """
+    parts = PurePosixPath(name).parts
+    if not parts or name.startswith("/") or ".." in parts or "\\" in name or ":" in name:
+        raise TakeError(str(folder.path), f"names a file outside of the take: {name}", BROKEN)
+    return folder.path.joinpath(*parts)
+
+
+@contextmanager
+def sound_errors(path: Path, hint: str = BROKEN) -> Iterator[None]:
+    """Turn a failing disk, or a file that is no sound, into a ``TakeError``.
+
+    Args:
+        path: What the error calls the file.
+        hint: What to do.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, AssertionError) as error:  # libsndfile has its own, and asserts that all was written
+        reason = getattr(error, "strerror", None) or getattr(error, "error_string", None) or str(error)
+        problem = str(reason or "could not be written whole").strip().rstrip(".").lower()
+        raise TakeError(str(path), problem, hint) from error
+
+
+@contextmanager
+def open_sound(path: Path, samples: int = 0, name: Path | None = None) -> Iterator[Any]:
+    """A mono sound file, open for reading; its rate is the take's, if a length is asked for.
+
+    Args:
+        path: The file.
+        samples: How many it has at least.
+        name: What an error calls it.
+
+    Raises:
+        TakeError: It is missing, no such sound, or too short.
+    """
+    import soundfile
+
+    shown = name or path
+    with sound_errors(shown):
+        if not path.is_file():
+            raise TakeError(str(shown), "is not there", BROKEN)
+        file = soundfile.SoundFile(path)
+    with file:
+        if file.channels != 1 or (samples and file.samplerate != RATE):
+            told = f"{file.channels} channels at {file.samplerate} Hz, not one at {RATE} Hz"
+            raise TakeError(str(shown), f"has {told}", BROKEN)
+        if file.frames < samples:
+            raise TakeError(str(shown), f"has {file.frames} samples, and the take {samples}", BROKEN)
+        yield file
+
+
+def read_sound(path: Path, samples: int) -> Pcm:
+    """The first samples of a file of the take.
+
+    Raises:
+        TakeError: It is missing, no such sound, or too short.
+    """
+    with open_sound(path, samples) as file, sound_errors(path):
+        return Pcm.from_array(file.read(samples, dtype="int16"))
