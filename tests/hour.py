@@ -33,7 +33,7 @@ def main(path: Path, loud: float) -> None:
     take = fold([BEGAN.model_copy(update={"roles": roles}), *opened, last])
     (path / "stems").mkdir(parents=True)
     random = np.random.default_rng(7)
-    audio = Pcm.from_array(random.normal(0, loud, LINE).clip(-1, 1))
+    audio = Pcm.from_array((loud * random.normal(0, 1, LINE) ** 5).clip(-1, 1))
     for number, name in enumerate(PLAYERS):
         with WavWriter(path / "stems" / f"{name}.wav") as stem:
             for at in range(number * 5 * RATE, HOUR - LINE, EVERY):
@@ -45,7 +45,7 @@ def main(path: Path, loud: float) -> None:
     took_s = time.perf_counter() - before
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     told = {"mb": peak_mb, "took_s": took_s, "lufs": mixed.lufs, "dbtp": mixed.peak_dbtp, "limited": mixed.limited}
-    print(json.dumps(told))
+    sys.stdout.write(json.dumps(told))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,11 @@ OVERSAMPLING = 4
 REACH = 24
 """Samples on either side from which a value between two samples is made."""
 
+REACH_GAIN = 4.0
+"""No value between samples is higher than so many times the highest sample near it."""
+
+KAISER_BETA = 5.0
+
 LEAST_DB = 1e-4
 """A reduction that is smaller is none, so that sound is itself again after a peak."""
 
@@ -27,8 +32,8 @@ LEAST_DB = 1e-4
 class Limiter:
     """Keeps true peaks below a ceiling; sound that is below it anyway comes out sample for sample.
 
-    It turns down 5 ms before a peak, holds, and comes back with a time constant of 50 ms. The sound is not delayed: what
-    comes out in all is as long as what went in.
+    It turns down 5 ms before a peak, holds, and comes back with a time constant of 50 ms. The sound is not delayed:
+    what comes out in all is as long as what went in.
 
     Args:
         rate: Samples per second.
@@ -88,11 +93,12 @@ class Limiter:
         self._near = near[-2 * REACH :]
         if len(near) <= 2 * REACH:
             return np.zeros(0)
-        peaks = np.abs(near[REACH:-REACH])
+        peaks: Samples = np.abs(near[REACH:-REACH])
         if np.abs(near).max() * REACH_GAIN > self._ceiling:
             for taps in _between():
                 peaks = np.maximum(peaks, np.abs(np.convolve(near, taps, mode="valid")))
-        return 20 * np.log10(np.maximum(peaks / self._ceiling, 1.0))
+        wanted: Samples = 20 * np.log10(np.maximum(peaks / self._ceiling, 1.0))
+        return wanted
 
     def _held(self, wanted: Samples) -> Samples:
         """The highest within the look-ahead, and one sample before: a peak between two is both's."""
@@ -120,7 +126,7 @@ class Limiter:
         with np.errstate(divide="ignore"):
             risen = np.log(held) + fall
         before = math.log(self._last_db) - self._slope if self._last_db else -math.inf
-        out = np.exp(np.maximum(np.maximum.accumulate(risen), before) - fall)
+        out: Samples = np.exp(np.maximum(np.maximum.accumulate(risen), before) - fall)
         out[out < LEAST_DB] = 0.0
         self._last_db = float(out[-1])
         return out
@@ -134,7 +140,7 @@ class Limiter:
         if not len(released) or not recent.any():
             return np.zeros(len(released))
         sums = np.concatenate([[0.0], np.cumsum(recent)])
-        means = (sums[self._ahead :] - sums[: -self._ahead]) / self._ahead
+        means: Samples = (sums[self._ahead :] - sums[: -self._ahead]) / self._ahead
         means[means < LEAST_DB / self._ahead] = 0.0
         return means
 
@@ -144,15 +150,10 @@ def _between() -> tuple[Samples, ...]:
     """Filters for the values at 1/4, 2/4 and 3/4 between two samples: a sinc under a Kaiser window."""
     import numpy as np
 
-    window_beta = 5.0
     filters = []
     for part in range(1, OVERSAMPLING):
         at = np.arange(-REACH, REACH + 1) - part / OVERSAMPLING
         inside = np.clip(1 - (at / (REACH + 1)) ** 2, 0, None)
-        taps = np.sinc(at) * np.i0(window_beta * np.sqrt(inside)) / np.i0(window_beta)
+        taps = np.sinc(at) * np.i0(KAISER_BETA * np.sqrt(inside)) / np.i0(KAISER_BETA)
         filters.append((taps / taps.sum())[::-1].copy())
     return tuple(filters)
-
-
-REACH_GAIN = 4.0
-"""No value between samples is higher than so many times the highest sample near it."""

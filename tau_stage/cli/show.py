@@ -127,9 +127,21 @@ def _summary(plan: Plan) -> str:
     return f"{plan.title} ({plan.path}): {budget}, sessions open {plan.opening_gap_s:g}s apart"
 
 
+def _delivered(plan: Plan) -> str:
+    """What is made of the take."""
+    wanted = plan.deliver
+    mix = wanted.mix
+    made = [f"{mix.file} at {mix.loudness:g} LUFS, {mix.peak:g} dBTP at most" if mix else "no mix"]
+    made += ["packed stems"] if wanted.stems == "packed" else []
+    if wanted.lines:
+        made.append(f"{'trimmed ' if wanted.lines.trim else ''}lines as {wanted.lines.names}")
+    return f"delivers {', '.join(made)}; {wanted.rate // 1000} kHz"
+
+
 def _plain(plan: Plan) -> Iterator[str]:
     """Each fact on its own line, after the name of what it belongs to: for people, grep and diff."""
     yield _summary(plan)
+    yield _delivered(plan)
     for player in plan.players:
         yield f"\nplayer {player.name}"
         yield from _facts(PLAYER_COLUMNS[1:], _player(player)[1:])
@@ -165,6 +177,7 @@ def _print_tables(plan: Plan) -> None:
 
     console = Console()
     console.print(Text(_summary(plan), style="bold"))
+    console.print(Text(_delivered(plan), style="dim"))
     players = [_player(player) for player in plan.players]
     lists = [(PLAYER_COLUMNS, players, "")]
     for steps, about in _strands(plan):

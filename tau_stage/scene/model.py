@@ -154,7 +154,9 @@ class Scene(Cascade):
     limits: Limits = Field(
         default_factory=Limits, description="What a performance may cost, and how fast it may start."
     )
-    deliver: Deliver = Field(default_factory=Deliver, description="What is made of the take: a mix, its loudness, names.")
+    deliver: Deliver = Field(
+        default_factory=Deliver, description="What is made of the take: a mix, its loudness, names."
+    )
     path: SkipJsonSchema[str] = Field("", exclude=True, description="The file, as the user named it.")
     sha256: SkipJsonSchema[str] = Field("", exclude=True, description="Hash of the file's bytes.")
     given: SkipJsonSchema[Mapping[str, str]] = Field(

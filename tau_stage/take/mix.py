@@ -1,8 +1,8 @@
 """The mix: all stems of a take in one file, at one loudness, never louder than its ceiling.
 
-What is told of a mix is measured in the file itself. WAV and FLAC are 24 bit: a take's sounds have 16, and a sum of them
-at another gain would need dither to keep that; at 24 bit it needs none, silence stays silence, and two mixes of one take
-are the same file.
+What is told of a mix is measured in the file itself. WAV and FLAC are 24 bit: a take's sounds have 16, and a sum of
+them at another gain would need dither to keep that; at 24 bit it needs none, silence stays silence, and two mixes of one
+take are the same file.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tau_stage.audio.formats import at_rate
 from tau_stage.audio.limiter import Limiter
@@ -88,8 +88,8 @@ class _Setting:
 def mix(folder: TakeFolder, take: Take, wanted: Mix, rate: int = RATE) -> Mixed:
     """Sum all stems of a take into one file.
 
-    The stems are read block by block: once to measure, once to write; again, where limiting or gating has changed what was
-    measured. A file of that name is replaced when the new one is whole.
+    The stems are read block by block: once to measure, once to write; again, where limiting or gating has changed what
+    was measured. A file of that name is replaced when the new one is whole.
 
     Args:
         folder: The take's.
@@ -212,7 +212,7 @@ def _write(draft: Path, final: Path, blocks: Iterator[Samples], rate: int) -> in
 
 
 @contextmanager
-def _created(draft: Path, final: Path, rate: int, kind: str, subtype: str | None) -> Iterator[object]:
+def _created(draft: Path, final: Path, rate: int, kind: str, subtype: str | None) -> Iterator[Any]:
     import soundfile
 
     with sound_errors(final, MIX_AGAIN):

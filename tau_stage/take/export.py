@@ -1,0 +1,175 @@
+"""Lines and stems delivered otherwise than aligned: a trimmed file per line, and each player's lines end to end."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from tau_stage.audio.formats import resampled
+from tau_stage.audio.level import faded
+from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.audio.wav import WavWriter
+from tau_stage.scene.deliver import LineFiles, filled
+from tau_stage.take.folder import TakeFolder, guarded
+from tau_stage.take.mix import MIX_AGAIN
+from tau_stage.take.model import Performed, Take
+from tau_stage.take.sound_files import inside, read_sound
+
+PACKED = "stems-packed"
+EXPORT = "export"
+
+QUIET_DBFS = -60.0
+KEPT_S = 0.02
+FADE_S = 0.005
+LONGEST_NAME = 120
+
+
+def pack(folder: TakeFolder, take: Take, rate: int = RATE) -> tuple[str, ...]:
+    """Write each player's lines, in the order they are heard, without the silence between them.
+
+    Args:
+        folder: The take's; the files go to ``stems-packed/``.
+        take: Names its lines.
+        rate: Samples per second of the files.
+
+    Returns:
+        The files, relative to the folder.
+
+    Raises:
+        TakeError: A line's file is missing, too short or no sound, or a file cannot be written.
+    """
+    written = []
+    for player in take.players:
+        own = [line for line in heard(take) if line.player == player.name]
+        if not player.stem or not own:
+            continue
+        name = f"{PACKED}/{inside(folder, player.stem).name}"
+        _write(folder, name, (_sound(folder, line, rate) for line in own), rate)
+        written.append(name)
+    return tuple(written)
+
+
+def export(folder: TakeFolder, take: Take, wanted: LineFiles, rate: int = RATE) -> tuple[str, ...]:
+    """Write a file for each line that is heard.
+
+    Args:
+        folder: The take's; the files go to ``export/``.
+        take: Names its lines.
+        wanted: Their names, and whether they are trimmed.
+        rate: Samples per second of the files.
+
+    Returns:
+        The files, relative to the folder, in the order of the lines.
+
+    Raises:
+        TakeError: A line's file is missing, too short or no sound, or a file cannot be written.
+    """
+    lines = heard(take)
+    named = names(wanted.names, take.scene.slug, lines)
+    files = tuple(f"{EXPORT}/{name}.wav" for name in named)
+    for line, file in zip(lines, files, strict=True):
+        audio = _sound(folder, line, RATE)
+        _write(folder, file, [resampled(trimmed(audio) if wanted.trim else audio, rate)], rate)
+    return files
+
+
+def heard(take: Take) -> list[Performed]:
+    """The lines of a take that have sound, in the order they are heard."""
+    lines = (line for line in take.lines if line.file and line.samples)
+    return sorted(lines, key=lambda line: line.offset_samples)
+
+
+def names(template: str, scene: str, lines: Iterable[Performed]) -> Iterator[str]:
+    """A file's name for each line, without ending: none leaves its folder, and no two are the same.
+
+    Names that differ in case only would be one file on many disks, so they are told apart too.
+
+    Args:
+        template: With ``{scene}``, ``{player}``, ``{number}`` and ``{line}``.
+        scene: The scene's slug.
+        lines: Whose names are wanted.
+    """
+    taken: set[str] = set()
+    for line in lines:
+        values: dict[str, str | int] = {"scene": scene, "player": line.player, "number": line.number, "line": line.id}
+        name = plain = safe(filled(template, {key: safe(str(value)) for key, value in values.items()}))
+        again = 1
+        while name.lower() in taken:
+            again += 1
+            name = f"{plain}-{again}"
+        taken.add(name.lower())
+        yield name
+
+
+def safe(text: str) -> str:
+    """A text as a part of a file's name: ASCII letters, digits, ``-``, ``_`` and ``.``, none of them alone.
+
+    A text that has none of its own gets a name made from its hash.
+
+    >>> safe("Zoë"), safe("../../etc/passwd"), safe("a b"), safe("CON")
+    ('Zoe', 'etc-passwd', 'a-b', 'CON-')
+    """
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    plain = re.sub(r"[^A-Za-z0-9._-]+|\.{2,}", "-", plain)[:LONGEST_NAME].strip(".-")
+    if not plain:
+        return f"x-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}"
+    return f"{plain}-" if _DEVICE.fullmatch(plain.split(".")[0]) else plain
+
+
+_DEVICE = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)
+"""Names that Windows keeps for itself, whatever follows a dot."""
+
+
+def trimmed(audio: Pcm) -> Pcm:
+    """A sound without the silence at its head and its tail.
+
+    Silence is what is below -60 dBFS. 20 ms of it are kept at either end, as far as they are there, and the outermost
+    5 ms of them are faded, so that no sound is lost. What is silent throughout stays as it is.
+
+    >>> import numpy as np
+    >>> sound = Pcm.from_array(np.full(2400, 9000, np.int16))
+    >>> len(trimmed(Pcm.join([Pcm.silence(24_000), sound, Pcm.silence(24_000)])))
+    3360
+    """
+    import numpy as np
+
+    loud = np.flatnonzero(np.abs(audio.array.astype(np.int32)) >= 32_768 * 10 ** (QUIET_DBFS / 20))
+    if not len(loud):
+        return audio
+    kept, fade = round(KEPT_S * audio.rate), round(FADE_S * audio.rate)
+    first, after = int(loud[0]), int(loud[-1]) + 1
+    start, end = max(0, first - kept), min(len(audio), after + kept)
+    head, tail = min(first - start, fade), min(end - after, fade)
+    parts = (
+        faded(audio[start : start + head], 0.0, 1.0),
+        audio[start + head : end - tail],
+        faded(audio[end - tail : end], 1.0, 0.0),
+    )
+    return Pcm.join(parts, audio.rate)
+
+
+def _sound(folder: TakeFolder, line: Performed, rate: int) -> Pcm:
+    return resampled(read_sound(inside(folder, str(line.file)), line.samples), rate)
+
+
+def _write(folder: TakeFolder, name: str, parts: Iterable[Pcm], rate: int) -> None:
+    """Write a whole WAV file: under another name first, then renamed."""
+    final = folder.path / name
+    draft = final.with_name(f".{final.name}.part")
+    try:
+        with guarded(final, MIX_AGAIN):
+            final.parent.mkdir(exist_ok=True)
+            with WavWriter(draft, rate) as file:
+                for part in parts:
+                    file.append(part)
+            draft.replace(final)
+    finally:
+        _forget(draft)
+
+
+def _forget(draft: Path) -> None:
+    if draft.parent.is_dir():
+        draft.unlink(missing_ok=True)
