@@ -25,7 +25,7 @@ REACH_GAIN = 4.0
 
 KAISER_BETA = 5.0
 
-LEAST_DB = 1e-4
+LEAST_DB = 1e-3
 """A reduction that is smaller is none, so that sound is itself again after a peak."""
 
 

@@ -182,7 +182,7 @@ def _level(value: object, what: str, unit: str, limits: tuple[float, float], exa
         raise wrong(f"'{value}' is not a {what}", f"write it like {example}")
     number, written = found.groups()
     low, high = limits
-    meant = f"-{number}" if high <= 0 < float(number) else number
+    meant = f"-{number.lstrip('+')}" if high <= 0 < float(number) else number
     if written != unit:
         fact = f"'{written}' is no unit of {what}" if written else f"a {what} needs its unit, and '{number}' has none"
         raise wrong(fact, f"did you mean {meant} {unit}?")

@@ -1,8 +1,8 @@
 """The mix: all stems of a take in one file, at one loudness, never louder than its ceiling.
 
 What is told of a mix is measured in the file itself. WAV and FLAC are 24 bit: a take's sounds have 16, and a sum of
-them at another gain would need dither to keep that; at 24 bit it needs none, silence stays silence, and two mixes of one
-take are the same file.
+them at another gain would need dither to keep that; at 24 bit it needs none, silence stays silence, and two mixes of
+one take are the same file.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tau_stage.audio.formats import at_rate
+from tau_stage.audio.level import SILENCE_DBFS
 from tau_stage.audio.limiter import Limiter
 from tau_stage.audio.loudness import Loudness, Meter, gain_for
 from tau_stage.audio.pcm import RATE
@@ -35,7 +36,9 @@ CLOSE_ENOUGH_LU = 0.1
 MARGIN_DB = 0.1
 """Peaks are kept so much below the ceiling: no two meters read between samples alike."""
 
-ATTEMPTS = 5
+ATTEMPTS = 8
+LOUDNESS_ATTEMPTS = 5
+LEAST_YIELD = 0.25
 LOUDEST_GAIN_DB = 90.0
 """More would make a single step of 16 bit a voice."""
 
@@ -78,11 +81,19 @@ class Mixed:
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
-    """How a sum is made a mix."""
+    """How a sum is made a mix.
+
+    Attributes:
+        gain_db: How much louder it is made.
+        ceiling_db: What is kept below it, if it is limited.
+        limited: Whether it is.
+        before: Another gain, and the loudness that came of it.
+    """
 
     gain_db: float
     ceiling_db: float
     limited: bool
+    before: tuple[float, float] | None = None
 
 
 def mix(folder: TakeFolder, take: Take, wanted: Mix, rate: int = RATE) -> Mixed:
@@ -111,7 +122,7 @@ def mix(folder: TakeFolder, take: Take, wanted: Mix, rate: int = RATE) -> Mixed:
         for attempt in range(1, ATTEMPTS + 1):
             length = _write(draft, final, _mixed(paths, take, setting, rate), rate)
             found = _measured(draft, final, length)
-            better = _better(setting, found, wanted)
+            better = _better(setting, found, wanted, only_peaks=attempt >= LOUDNESS_ATTEMPTS)
             if better is None or attempt == ATTEMPTS:
                 break
             setting = better
@@ -119,8 +130,9 @@ def mix(folder: TakeFolder, take: Take, wanted: Mix, rate: int = RATE) -> Mixed:
             draft.replace(final)
     finally:
         draft.unlink(missing_ok=True)
-    peak = found.peak_dbtp if found.peak_dbtp is not None else -120.0
-    return Mixed(wanted.file, found.lufs, peak, setting.gain_db, setting.limited, wanted.loudness, length / rate)
+    return Mixed(
+        wanted.file, found.lufs, _peak(found), setting.gain_db, setting.limited, wanted.loudness, length / rate
+    )
 
 
 def stems_of(folder: TakeFolder, take: Take) -> tuple[Path, ...]:
@@ -137,24 +149,50 @@ def _first_setting(paths: tuple[Path, ...], take: Take, wanted: Mix, rate: int) 
         raise SilentTake(str(paths[0].parent), "the take's stems are silent", "there is nothing to mix")
     if found.lufs is None:
         found = _metered(_mixed(paths, take, plain, rate), rate, gain_db=-found.peak_dbtp)
-    gain = gain_for(found, wanted.loudness) if found.lufs is not None else wanted.peak - (found.peak_dbtp or 0.0)
-    gain = min(gain, LOUDEST_GAIN_DB)
+    peak = _peak(found)
     ceiling = wanted.peak - MARGIN_DB
-    return _Setting(gain, ceiling, limited=(found.peak_dbtp or 0.0) + gain > ceiling)
+    if found.lufs is None:  # a click, and nothing else
+        return _Setting(min(ceiling - peak, LOUDEST_GAIN_DB), ceiling, limited=False)
+    gain = min(gain_for(found, wanted.loudness), LOUDEST_GAIN_DB)
+    if peak + gain <= ceiling:
+        return _Setting(gain, ceiling, limited=False)
+    return _Setting(gain, ceiling, limited=True, before=(ceiling - peak, found.lufs + ceiling - peak))
 
 
-def _better(setting: _Setting, found: Loudness, wanted: Mix) -> _Setting | None:
-    """A setting that comes nearer to what is wanted; None if this one is near enough."""
-    over = max(0.0, (found.peak_dbtp or -120.0) - wanted.peak)
+def _peak(found: Loudness) -> float:
+    return SILENCE_DBFS if found.peak_dbtp is None else found.peak_dbtp
+
+
+def _better(setting: _Setting, found: Loudness, wanted: Mix, *, only_peaks: bool) -> _Setting | None:
+    """A setting that comes nearer to what is wanted; None if this one is near enough.
+
+    Args:
+        setting: What was tried.
+        found: What came of it.
+        wanted: What should have.
+        only_peaks: Whether loudness is near enough by now: a lossy file's peaks are not where they were.
+    """
+    over = max(0.0, _peak(found) - wanted.peak)
     missing = 0.0 if found.lufs is None else gain_for(found, wanted.loudness)
+    if only_peaks:
+        missing = -over - MARGIN_DB if over else 0.0
     if not over and abs(missing) <= CLOSE_ENOUGH_LU:
         return None
-    gain = min(setting.gain_db + missing, LOUDEST_GAIN_DB)
+    gain = min(setting.gain_db + missing / _yield(setting, found), LOUDEST_GAIN_DB)
     if gain == setting.gain_db and not over:
         return None
     ceiling = setting.ceiling_db - (over + MARGIN_DB if over else 0.0)
-    limited = setting.limited or over > 0 or (found.peak_dbtp or -120.0) + missing > ceiling
-    return _Setting(gain, ceiling, limited)
+    limited = setting.limited or over > 0 or _peak(found) + missing > ceiling
+    return _Setting(gain, ceiling, limited, None if found.lufs is None else (setting.gain_db, found.lufs))
+
+
+def _yield(setting: _Setting, found: Loudness) -> float:
+    """How much louder it gets for each decibel more; less than one where peaks are kept down."""
+    if setting.before is None or found.lufs is None:
+        return 1.0
+    gain, lufs = setting.before
+    more = setting.gain_db - gain
+    return 1.0 if abs(more) < CLOSE_ENOUGH_LU else min(1.0, max(LEAST_YIELD, (found.lufs - lufs) / more))
 
 
 def _mixed(paths: tuple[Path, ...], take: Take, setting: _Setting, rate: int) -> Iterator[Samples]:
@@ -224,6 +262,6 @@ def _created(draft: Path, final: Path, rate: int, kind: str, subtype: str | None
 def _measured(draft: Path, final: Path, length: int) -> Loudness:
     """What is in a file that was just written."""
     with sound_errors(final, MIX_AGAIN), open_sound(draft, name=final) as file:
-        if KINDS[final.suffix.lower()][1] == "PCM_24" and file.frames != length:
+        if file.frames < length:  # libsndfile does not always say that a disk was full
             raise TakeError(str(final), f"has {file.frames} samples, and should have {length}", MIX_AGAIN)
         return _metered(file.blocks(BLOCK, dtype="float32"), file.samplerate)

@@ -1,0 +1,143 @@
+"""Loudness and true peak, against the recommendation, a second meter, and blocks of any length."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyloudnorm
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from tau_stage.audio.limiter import Limiter
+from tau_stage.audio.loudness import Loudness, Meter, gain_for
+from tau_stage.audio.pcm import RATE
+
+Samples = NDArray[np.float64]
+
+
+def second_meter(samples: Samples, rate: int = RATE) -> float:
+    """The oracle: another program's meter, with filters that are right at any rate."""
+    return float(pyloudnorm.Meter(rate, filter_class="DeMan").integrated_loudness(samples))
+
+
+def second_peak_db(samples: Samples) -> float:
+    """The oracle: the highest value of the sound at eight times its rate, by Fourier transform."""
+    padded = np.concatenate([np.zeros(200), samples, np.zeros(200)])
+    bins = np.fft.rfft(padded)
+    fine = np.fft.irfft(bins, 8 * len(padded)) * 8
+    return float(20 * np.log10(np.abs(fine).max()))
+
+
+def voice(seconds: float, seed: int = 0, rate: int = RATE) -> Samples:
+    """Noise like a voice: more of it low, in syllables, with pauses."""
+    random = np.random.default_rng(seed)
+    time = np.arange(round(seconds * rate)) / rate
+    noise = np.convolve(random.normal(0, 1, len(time)), np.hanning(13) / 6.5, mode="same")
+    syllables = np.clip(np.sin(2 * np.pi * 3.1 * time), 0, None) * (np.sin(2 * np.pi * 0.31 * time) > -0.5)
+    return np.asarray(0.2 * noise * syllables, np.float64)
+
+
+def measured(samples: Samples, rate: int = RATE, gain_db: float = 0.0) -> Loudness:
+    meter = Meter(rate, gain_db)
+    meter.feed(samples)
+    return meter.result()
+
+
+@pytest.mark.parametrize("rate", [24_000, 48_000])
+def test_a_tone_at_full_scale_is_as_loud_as_the_recommendation_says(rate: int) -> None:
+    tone = np.sin(2 * np.pi * 997 * np.arange(2 * rate) / rate)
+    found = measured(tone, rate)
+    assert found.lufs == pytest.approx(-3.01, abs=0.05)
+    assert found.peak_dbtp == pytest.approx(0, abs=0.1)
+
+
+@pytest.mark.parametrize("rate", [24_000, 48_000])
+def test_two_meters_agree_on_a_voice(rate: int) -> None:
+    sound = voice(6, rate=rate)
+    assert measured(sound, rate).lufs == pytest.approx(second_meter(sound, rate), abs=0.15)
+
+
+def test_a_peak_between_the_samples_is_seen() -> None:
+    tone = 0.5 * np.sin(2 * np.pi * np.arange(RATE) / 4 + np.pi / 4)
+    assert np.abs(tone).max() < 0.36
+    assert measured(tone).peak_dbtp == pytest.approx(-6.02, abs=0.15)  # it begins at once
+
+
+@given(cuts=st.lists(st.integers(0, 12_000), max_size=8))
+@settings(deadline=None, max_examples=20)
+def test_blocks_of_any_length_measure_the_same(cuts: list[int]) -> None:
+    sound = voice(0.5)
+    meter = Meter(RATE)
+    for block in np.split(sound, sorted(cuts)):
+        meter.feed(block)
+    assert meter.result() == measured(sound)
+
+
+def test_less_than_a_gating_block_is_measured_with_silence_after_it() -> None:
+    sound = voice(0.3)
+    padded = np.concatenate([sound, np.zeros(round(0.1 * RATE))])
+    assert measured(sound).lufs == pytest.approx(second_meter(padded), abs=0.2)
+
+
+def test_below_the_gate_there_is_no_loudness_until_it_is_measured_louder() -> None:
+    faint = voice(2) * 1e-4
+    assert measured(faint).lufs is None
+    with pytest.raises(ValueError, match="below the gate"):
+        gain_for(measured(faint), -16)
+    found = measured(faint, gain_db=80)
+    gain = gain_for(found, -16)
+    assert second_meter(faint * 10 ** (gain / 20)) == pytest.approx(-16, abs=0.2)
+
+
+@pytest.mark.parametrize("samples", [0, 1, 100, 24_000])
+def test_silence_has_neither_loudness_nor_peak(samples: int) -> None:
+    assert measured(np.zeros(samples)) == Loudness(None, None, samples)
+
+
+# ---- the limiter
+
+blocks = st.lists(st.integers(1, 4000), min_size=1, max_size=6)
+
+
+def limited(sound: Samples, ceiling_db: float, lengths: list[int] | None = None, rate: int = RATE) -> Samples:
+    limiter = Limiter(rate, ceiling_db)
+    pieces = np.split(sound, np.cumsum(lengths or []))
+    return np.concatenate([*(limiter.feed(piece) for piece in pieces), limiter.finish()])
+
+
+@given(lengths=blocks, seed=st.integers(0, 9))
+@settings(deadline=None, max_examples=25)
+def test_blocks_of_any_length_are_limited_the_same(lengths: list[int], seed: int) -> None:
+    sound = 4 * voice(0.3, seed)
+    assert np.allclose(limited(sound, -3, lengths), limited(sound, -3), atol=1e-9)
+
+
+@given(lengths=blocks, samples=st.integers(0, 9000))
+@settings(deadline=None, max_examples=25)
+def test_what_is_below_the_ceiling_comes_out_as_it_went_in(lengths: list[int], samples: int) -> None:
+    sound = np.random.default_rng(samples).uniform(-0.3, 0.3, samples)
+    assert np.array_equal(limited(sound, -0.5, lengths), sound)
+
+
+@pytest.mark.parametrize("rate", [24_000, 48_000])
+@pytest.mark.parametrize("gain", [1, 4, 16, 100])
+def test_no_true_peak_is_above_the_ceiling(gain: int, rate: int) -> None:
+    out = limited(gain * voice(1, gain, rate), -1, rate=rate)
+    assert second_peak_db(out) < -0.8
+    assert np.abs(out).max() <= 10 ** (-1 / 20) + 1e-9
+
+
+def test_a_click_is_turned_down_before_it_comes_and_the_sound_comes_back() -> None:
+    sound = np.full(RATE, 0.1)
+    sound[12_000] = 2.0
+    out = limited(sound, -6)
+    assert abs(out[12_000]) <= 0.502
+    assert np.array_equal(out[:11_850], sound[:11_850])
+    assert out[11_990] < 0.05
+    assert np.array_equal(out[-200:], sound[-200:])
+
+
+def test_nothing_is_limited_to_nothing() -> None:
+    assert len(limited(np.zeros(0), -1)) == 0
+    assert limited(np.array([3.0]), -6)[0] == pytest.approx(0.5, abs=0.01)

@@ -1,0 +1,79 @@
+"""What is made of a take, in one place: after a performance, and again from the journal alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tau_stage.audio.wav import read_wav
+from tau_stage.errors import TakeError
+from tau_stage.report.deliver import deliver
+from tau_stage.scene.deliver import Deliver
+from tau_stage.take import records as record
+from tau_stage.take.fold import fold
+from tau_stage.take.journal import read_journal
+from tests.playhouse import Playhouse, plan_of
+
+SCENE = """
+players: {ann: {voice: ash}, bob: {voice: coral}}
+lines:
+  - ann: Good evening.
+  - sfx: sounds/door.wav
+  - bob: Is it?
+  - ann: It was.
+deliver: {mix: {loudness: -20 LUFS}, stems: packed, lines: {names: "{line}"}}
+"""
+EVERYTHING = ["stems-packed/ 2 players", "export/ 3 lines"]
+
+
+async def test_everything_a_scene_asks_for_is_made(tmp_path: Path) -> None:
+    house = Playhouse(tmp_path)
+    take = await house.perform(SCENE)
+    told = deliver(house.folder, take, plan_of(SCENE).deliver)
+    assert told[0].startswith("mix.wav -20.")
+    assert told[1:] == EVERYTHING
+    assert sorted(path.name for path in (house.folder.path / "export").iterdir()) == [
+        "ann-1.wav",
+        "ann-2.wav",
+        "bob-1.wav",
+    ]
+    packed = read_wav(house.folder.path / "stems-packed" / "ann.wav")
+    assert len(packed) == sum(line.samples for line in take.lines if line.player == "ann")
+
+
+async def test_the_journal_alone_makes_it_again(tmp_path: Path) -> None:
+    house = Playhouse(tmp_path)
+    await house.perform(SCENE)
+    journal = read_journal(house.folder.journal)
+    began = next(fact for fact in journal if isinstance(fact, record.TakeBegan))
+    assert began.deliver == plan_of(SCENE).deliver
+    told = deliver(house.folder, fold(journal), began.deliver)
+    first = (house.folder.path / "mix.wav").read_bytes()
+    assert deliver(house.folder, fold(journal), began.deliver) == told
+    assert (house.folder.path / "mix.wav").read_bytes() == first
+
+
+async def test_nothing_is_made_where_nothing_is_wanted_or_nobody_spoke(tmp_path: Path) -> None:
+    house = Playhouse(tmp_path)
+    take = await house.perform(SCENE)
+    assert deliver(house.folder, take, Deliver(mix=None)) == []
+    mute = take.model_copy(update={"lines": ()})
+    assert deliver(house.folder, mute, plan_of(SCENE).deliver) == []
+    assert not (house.folder.path / "mix.wav").exists()
+
+
+async def test_a_scene_in_writing_has_no_mix(tmp_path: Path) -> None:
+    house = Playhouse(tmp_path)
+    take = await house.perform("players: {ann: {output: text}}\nlines: [ann: Good evening.]")
+    assert deliver(house.folder, take, Deliver()) == []
+
+
+async def test_silence_is_told_and_what_is_broken_is_an_error(tmp_path: Path) -> None:
+    house = Playhouse(tmp_path)
+    take = await house.perform(SCENE)
+    bare = take.model_copy(update={"players": (), "sounds": ()})
+    assert deliver(house.folder, bare, Deliver()) == ["no mix: the take has no stems"]
+    (house.folder.stems / "ann.wav").unlink()
+    with pytest.raises(TakeError, match="is not there"):
+        deliver(house.folder, take, Deliver())
