@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -66,6 +67,8 @@ def test_a_scene_is_performed_and_the_path_is_printed_last(
     assert (take.ended, len(take.lines), take.spent) == ("complete", 3, True)
     assert "player" in said.out
     assert "estimate" in said.out
+    assert re.fullmatch(r"mix\.wav -16\.0 LUFS, -\d+\.\d dBTP", said.out.split("\n")[-3])
+    assert (folder / "mix.wav").is_file()
     assert "1/3 ann: One. (0.1 s)" in said.err
 
 
@@ -80,6 +83,18 @@ def test_quiet_prints_the_path_only_and_json_one_line_per_take(
     takes = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [told["take"]["scene"]["slug"] for told in takes] == ["trio", "hello"]
     assert all(Path(told["path"]).is_dir() for told in takes)
+
+
+def test_a_scene_that_breaks_off_is_mixed_as_far_as_it_was_spoken(
+    serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "poor.yaml").write_text(TRIO.replace("limits: {", "limits: {budget: $0.00001, "))
+    (tmp_path / "deaf.yaml").write_text(TRIO + "deliver: {mix: none}\n")
+    url = serve(Understudy(Tones()))
+    assert run("run", "poor.yaml", "--endpoint", url) == 4
+    assert "mix.wav -16.0 LUFS" in capsys.readouterr().out
+    assert run("run", "deaf.yaml", "--endpoint", url) == 0
+    assert "mix.wav" not in capsys.readouterr().out
 
 
 def test_twenty_scenes_at_once_still_open_one_session_after_another(serve: Serve, trio: str) -> None:

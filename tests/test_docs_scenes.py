@@ -14,6 +14,7 @@ from tau_stage.audio.pcm import RATE
 from tau_stage.cost.forecast import forecast
 from tau_stage.errors import SceneError
 from tau_stage.scene.conditions import EVENTS
+from tau_stage.scene.deliver import Deliver, LineFiles, Mix
 from tau_stage.scene.load import load_scene
 from tau_stage.scene.model import Cascade, Cue, Limits, Player, Scene, ToolDefinition
 from tau_stage.scene.planning import make_plan
@@ -315,6 +316,7 @@ BESIDE = {*Step.options(), "pause"}
         ("Listen", {*Listen.options()} - BESIDE),
         ("Tools", {*ToolDefinition.options()}),
         ("Composition", {"include", "vars", "matrix"}),
+        ("Delivery", {*Deliver.options(), *Mix.options(), *LineFiles.options()}),
         ("Before you spend", {*Limits.options()}),
     ],
 )
@@ -329,7 +331,7 @@ def test_the_table_of_players_says_what_cascades() -> None:
 
 
 def test_every_word_of_the_language_stands_there() -> None:
-    models = (Scene, Cue, Sound, Together, CutIn, *EVENTS.values())
+    models = (Scene, Deliver, Mix, LineFiles, Cue, Sound, Together, CutIn, *EVENTS.values())
     known = {key for model in models for key in model.options()} | STEP_WORDS | EVENTS.keys() | {"not"}
     spans = set(re.findall(r"`([^`\n]+)`", TEXT))
     words = {word for span in spans for word in re.findall(r"(?:^|[{ ,])([\w-]+)(?=:|$)", span)}

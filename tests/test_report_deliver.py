@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tau_stage.audio.wav import read_wav
+from tau_stage.cli.run import delivered
 from tau_stage.errors import TakeError
 from tau_stage.report.deliver import deliver
 from tau_stage.scene.deliver import Deliver
@@ -77,3 +78,11 @@ async def test_silence_is_told_and_what_is_broken_is_an_error(tmp_path: Path) ->
     (house.folder.stems / "ann.wav").unlink()
     with pytest.raises(TakeError, match="is not there"):
         deliver(house.folder, take, Deliver())
+
+
+async def test_a_run_tells_what_cannot_be_made_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    house = Playhouse(tmp_path)
+    take = await house.perform(SCENE)
+    (house.folder.stems / "ann.wav").unlink()
+    assert delivered(plan_of(SCENE), house.folder, take) == ([], 2)
+    assert "ann.wav: is not there\n  hint:" in capsys.readouterr().err

@@ -116,7 +116,8 @@ def safe(text: str) -> str:
     plain = re.sub(r"[^A-Za-z0-9._-]+|\.{2,}", "-", plain)[:LONGEST_NAME].strip(".-")
     if not plain:
         return f"x-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}"
-    return f"{plain}-" if _DEVICE.fullmatch(plain.split(".")[0]) else plain
+    stem, dot, rest = plain.partition(".")
+    return f"{stem}-{dot}{rest}" if _DEVICE.fullmatch(stem) else plain
 
 
 _DEVICE = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)
