@@ -19,7 +19,9 @@ import typer
 from tau_stage.cli.asking import asking
 from tau_stage.cli.hearing import open_ears
 from tau_stage.cli.screen import Screen, open_screen
+from tau_stage.cli.show import resolved
 from tau_stage.cli.stream import open_stream
+from tau_stage.errors import TakeError
 from tau_stage.protocol.endpoints import UNDERSTUDY
 from tau_stage.scene.plan import Plan
 from tau_stage.stage.former import NOTHING, Former
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 EXITS = {"complete": 0, "failed": 3, "budget": 4, "limit": 2, "interrupted": 130}
 WATCHED_NEWS = 4096
+TAKE_SPOILED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +66,26 @@ def perform_plans(
     """
     with open_screen(plans, quiet=quiet or as_json) as shown, open_stream(stream, shown) as screen:
         performed = anyio.run(_perform_all, plans, wish, screen)
-    for folder, take in performed:
-        _print(folder, take, quiet=quiet, as_json=as_json, to=sys.stderr if stream == "-" else sys.stdout)
-    raise typer.Exit(max(EXITS[take.ended] for _, take in performed))
+    codes = [EXITS[take.ended] for _, take in performed]
+    for plan, (folder, take) in zip(plans, performed, strict=True):
+        made, code = _delivered(plan, folder, take)
+        codes.append(code)
+        _print(folder, take, made, quiet=quiet, as_json=as_json, to=sys.stderr if stream == "-" else sys.stdout)
+    raise typer.Exit(max(codes))
+
+
+def _delivered(plan: Plan, folder: TakeFolder, take: Take) -> tuple[list[str], int]:
+    """Make what a scene asks for of its take: what was made, and an exit code.
+
+    What cannot be made is told, and the next take goes on.
+    """
+    from tau_stage.report.deliver import deliver
+
+    try:
+        return deliver(folder, take, plan.deliver, resolved=resolved(plan)), 0
+    except TakeError as error:
+        print(error, file=sys.stderr)
+        return [], TAKE_SPOILED
 
 
 async def _perform_all(plans: Sequence[Plan], wish: Wish, screen: Screen) -> list[tuple[TakeFolder, Take]]:
@@ -131,7 +151,7 @@ async def _perform(
     return folder, take
 
 
-def _print(folder: TakeFolder, take: Take, *, quiet: bool, as_json: bool, to: TextIO) -> None:
+def _print(folder: TakeFolder, take: Take, made: Sequence[str], *, quiet: bool, as_json: bool, to: TextIO) -> None:
     if as_json:
         print(f'{{"path": {json.dumps(str(folder.path))}, "take": {take.model_dump_json()}}}', file=to)
         return
@@ -148,4 +168,6 @@ def _print(folder: TakeFolder, take: Take, *, quiet: bool, as_json: bool, to: Te
         from tau_stage.report.terminal import plain
 
         print(plain(take), file=to)
+    if not quiet:
+        print(*made, sep="\n", end="\n" if made else "", file=to)
     print(folder.path, file=to)

@@ -31,11 +31,16 @@ def show(
 
     for plan in load_plans([scene], variables=var or (), only=only):
         if as_json:
-            print(json.dumps(asdict(plan), default=_as_json, indent=2, ensure_ascii=False))
+            print(resolved(plan))
         elif sys.stdout.isatty():
             _print_tables(plan)
         else:
             print("\n".join(_plain(plan)))
+
+
+def resolved(plan: Plan) -> str:
+    """A whole plan as JSON."""
+    return json.dumps(asdict(plan), default=_as_json, indent=2, ensure_ascii=False)
 
 
 def _as_json(value: object) -> object:

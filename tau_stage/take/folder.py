@@ -91,7 +91,7 @@ class TakeFolder:
                 with guarded(final, hint):
                     if final.is_dir():
                         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(final))
-                    draft.write_text(text, encoding="utf-8")
+                    draft.write_text(text, encoding="utf-8", newline="")
             for final, draft in zip(finals, drafts, strict=True):
                 with guarded(final, hint):
                     draft.replace(final)
