@@ -209,6 +209,93 @@ async def test_a_session_that_drops_ends_the_scene_with_its_place(tmp_path: Path
     assert "player ann: the session was closed" in take.problem
 
 
+# ---- what was found wanting
+
+
+@pytest.mark.parametrize("pace", ["fast", "realtime"])
+async def test_a_long_speech_is_kept_whole(house: Playhouse, tmp_path: Path, pace: str) -> None:
+    long = "So I said to him that no umbrella in the world was worth a walk of seven miles in such a rain. " * 8
+    file = recording(tmp_path, long, ASKED[1])
+    take = await house.perform(scene(file).replace(f"human: {file}", f"human: {file}, pace: {pace}"))
+    first = take.lines[0]
+    assert first.duration_s > tone("guest", long).duration_s > 10
+    assert tone("guest", long).data in house.file(first).data
+
+
+async def test_a_cue_of_the_listening_player_is_one_line_and_paid_once(house: Playhouse, tmp_path: Path) -> None:
+    text = scene(recording(tmp_path, *ASKED), further="on: [{said: {player: guest, words: ferry}, do: [ann: Ahem.]}]")
+    take = await house.perform(text)
+    assert [(line.id, line.player) for line in take.lines if line.player == "ann"] == [
+        ("listen-1-2", "ann"), ("cue-1-ann-1", "ann"), ("listen-1-4", "ann"), ("listen-1-6", "ann"),
+    ]  # fmt: skip
+    assert len({line.response for line in take.lines if line.player == "ann"}) == 4
+    billed = house.understudy.visits[0].bill.values()
+    spoken = [line.usage for line in take.lines if line.player == "ann"]
+    assert sum(usage.output_tokens or 0 for usage in billed) == sum(u.audio_out + u.text_out for u in spoken)
+    assert house.received("ann", "error") == []
+
+
+async def test_a_cue_of_the_listening_player_waits_for_its_answer_in_writing(house: Playhouse) -> None:
+    plan = plan_of(
+        "players: {friend: {output: text}, you: {human: tty}}\n"
+        "on: [{said: {player: you, words: hi}, do: [friend: Hm.]}]\nlines: [listen: friend]"
+    )
+    read, write = os.pipe()
+    os.write(write, b"Hi there\n\nHow are you?\n")
+    os.close(write)
+    take = await house.perform(plan, people={"you": Typist(plan.player("you"), fd=read)})
+    os.close(read)
+    assert take.ended == "complete"
+    assert [line.said for line in take.lines if line.human] == ["Hi there", "How are you?"]
+    assert "cue-1-friend-1" in [line.id for line in take.lines]
+
+
+async def test_a_conversation_in_writing_has_its_time(house: Playhouse) -> None:
+    plan = plan_of("players: {friend: {output: text}, you: {human: tty}}\nlines: [{listen: {for: 3s}}]")
+    read, write = os.pipe()
+    os.write(write, b"Hello\n")
+    began = anyio.current_time()
+    take = await house.perform(plan, people={"you": Typist(plan.player("you"), fd=read)})
+    os.close(write)
+    os.close(read)
+    assert len(take.lines) == 2
+    assert anyio.current_time() - began < 4
+
+
+async def test_the_budget_holds_at_an_open_microphone(house: Playhouse, tmp_path: Path) -> None:
+    text = scene(recording(tmp_path, *ASKED), further="limits: {budget: $0.0006}")
+    take = await house.perform(text)
+    assert take.ended == "budget"
+    assert len([line for line in take.lines if line.player == "ann"]) < 3
+    assert take.cost.total is not None
+    assert "of the budget of $0.0006" in take.problem
+
+
+async def test_a_session_that_is_lost_is_noticed_at_once(tmp_path: Path) -> None:
+    house = Playhouse(tmp_path, faults=[fault.Strike("drop", "in_response", visit=1)])
+    began = anyio.current_time()
+    take = await house.perform(scene(recording(tmp_path, ASKED[0])))
+    assert take.ended == "failed"
+    assert anyio.current_time() - began < 5
+
+
+async def test_after_a_barge_in_the_silence_begins_when_the_person_has_stopped(
+    house: Playhouse, tmp_path: Path
+) -> None:
+    file = recording(tmp_path, ASKED[0], ASKED[0] * 4, silence_s=0.7)
+    text = scene(file, REAL, further="on: [{silence: 2s, times: 1, do: [bob: Still there?]}]")
+    take = await house.perform(text.replace(f"human: {file}", f"human: {file}, pace: realtime"))
+    assert [line.player for line in take.lines][:4] == ["guest", "ann", "guest", "ann"]
+
+
+async def test_beside_a_cues_microphone_the_scene_waits(house: Playhouse, tmp_path: Path) -> None:
+    take = await house.perform(
+        f"players: {{ann: , bob: , guest: {{human: {recording(tmp_path, ASKED[0])}}}}}\n"
+        "on: [{said: begin, do: [{listen: {player: bob}}]}]\nlines: [ann: Begin., ann: The end.]"
+    )
+    assert [line.id for line in take.lines] == ["ann-1", "listen-1-1", "listen-1-2", "ann-2"]
+
+
 # ---- words and states, while they come
 
 

@@ -367,6 +367,58 @@ async def test_a_failure_in_free_play_is_a_pass_where_a_cue_waits_for_it(tmp_pat
     assert [line.player for line in take.lines] == ["cid", "bob", "ann"]
 
 
+async def test_a_cue_that_starts_again_refers_to_its_own_lines(house: Playhouse) -> None:
+    take = await house.perform(
+        HEAD
+        + f"on: [{{said: again, do: [ann: '{LONG}', {{bob: Stop it at once!, cut_in: {{after: 500ms}}}},"
+        + " {bed: sounds/rain.wav, until: cue-1-cid-1}, cid: So.]}]\n"
+        + "lines: [bob: again, cid: Well., bob: again]"
+    )
+    at = starts(take)
+    assert at["cue-1-bob-1"] == at["cue-1-ann-1"] + RATE // 2
+    assert at["cue-1-bob-1.2"] == at["cue-1-ann-1.2"] + RATE // 2
+    assert len(house.facts(record.BedEnded)) == 2
+
+
+async def test_a_line_is_not_cut_by_one_that_is_left_out(house: Playhouse) -> None:
+    take = await house.perform(
+        HEAD + f"lines: [ann: '{LONG}', {{bob: Stop!, cut_in: {{after: 500ms}}, when: {{said: never}}}}, cid: So.]"
+    )
+    assert [(line.id, line.ended) for line in take.lines] == [("ann-1", "completed"), ("cid-1", "completed")]
+    assert house.file(take.lines[0]) == tone("ash", LONG)
+
+
+async def test_who_cuts_in_comes_before_the_cues_of_the_line_that_is_cut(house: Playhouse) -> None:
+    take = await house.perform(
+        HEAD
+        + "on: [{said: {player: ann, words: story}, do: [cid: A story!]}]\n"
+        + f"lines: [ann: '{LONG}', {{bob: Stop it at once!, cut_in: {{after: 1s}}}}]"
+    )
+    assert [line.id for line in take.lines] == ["ann-1", "bob-1", "cue-1-cid-1"]
+    ends = [line.offset_samples + line.samples for line in take.lines]
+    assert take.lines[1].offset_samples == RATE
+    assert take.lines[2].offset_samples == ends[1] + round(0.3 * RATE)
+
+
+async def test_one_who_fails_does_not_silence_who_speaks_together_with_it(tmp_path: Path) -> None:
+    house = Playhouse(tmp_path, faults=[fault.Strike("drop", "in_response", visit=2)])
+    take = await house.perform(
+        HEAD + f"on: [{{error: bob, times: 1, do: [cid: Oh.]}}]\nlines: [{{together: [ann: '{LONG}', bob: Two.]}}, cid: Three.]"
+    )
+    assert take.ended == "complete"
+    assert [line.id for line in take.lines] == ["ann-1", "cue-1-cid-1", "cid-1"]
+    assert house.file(take.lines[0]) == tone("ash", LONG)
+    assert [fact.line for fact in house.facts(record.LineLost)] == ["bob-1"]
+
+
+async def test_a_cue_for_failures_does_not_start_itself(tmp_path: Path) -> None:
+    house = Playhouse(tmp_path, faults=[fault.Strike("drop", "in_response", visit=2)])
+    take = await house.perform(HEAD + "on: [{error: any, do: [bob: Sorry.]}]\nlines: [ann: One., bob: Two., cid: 3.]")
+    assert take.ended == "failed"
+    assert "player bob: the session was closed" in take.problem
+    assert len(house.facts(record.CueStarted)) == 1
+
+
 # ---- pace
 
 

@@ -32,7 +32,7 @@ DEFAULT_MODEL = "gpt-realtime-2.1-mini"
 DEFAULT_VOICE = "marin"
 DEFAULT_PAUSE_S = 0.35
 DEFAULT_OPENING_GAP_S = 0.2
-DEFAULT_DETECTION = (("type", "server_vad"),)
+DEFAULT_DETECTION = (("type", "server_vad"), ("silence_duration_ms", 600))
 
 _DIRECTION = re.compile(r",?\s*\{direction\}")
 _FILLED = re.compile(r"\{(?:words|direction)\}")

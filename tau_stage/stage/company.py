@@ -7,6 +7,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
+import anyio
+
 from tau_stage.audio.files import read_audio
 from tau_stage.audio.formats import Format
 from tau_stage.audio.pcm import Pcm
@@ -33,6 +35,7 @@ class Company:
         forms: How each model hears.
         tools: What each model may call, by player and name.
         sounds: The scene's sound files, by the name it gives them.
+        floors: Held by whoever makes a model speak, by player: it says one thing at a time.
     """
 
     sessions: Mapping[str, Session]
@@ -40,6 +43,7 @@ class Company:
     forms: Mapping[str, Form]
     tools: Mapping[str, Mapping[str, Tool]]
     sounds: Mapping[str, Pcm]
+    floors: Mapping[str, anyio.Lock]
 
 
 def read_sounds(plan: Plan) -> dict[str, Pcm]:
@@ -86,6 +90,7 @@ async def open_company(
         forms={player.name: Form(player.hears_as == "text", player.label_speakers) for player in plan.models},
         tools={name: {tool.name: tool for tool in own} for name, own in tools.items()},
         sounds=sounds,
+        floors={player.name: anyio.Lock() for player in plan.models},
     )
 
 

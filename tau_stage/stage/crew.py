@@ -117,11 +117,14 @@ class Crew:
 
     def transcribed(self, line: LinePlan, usage: Usage, listener: str) -> None:
         """A person's words were written down, which is billed to whoever listens."""
+        self.purse.pay(listener, usage, TRANSCRIPTION)
         self.book.write(record.Transcribed(line=line.id, player=listener, model=TRANSCRIPTION, usage=usage))
 
-    def lost_line(self, line: str, player: str, problem: str) -> None:
-        """A line could not be had, and the scene goes on."""
-        self.book.write(record.LineLost(line=line, player=player, problem=problem))
+    def lost_line(self, line: str, player: str, problem: str, usage: Usage | None = None) -> None:
+        """A line could not be had, and the scene goes on; what it has cost is paid."""
+        if usage:
+            self.purse.pay(player, usage)
+        self.book.write(record.LineLost(line=line, player=player, problem=problem, usage=usage or Usage()))
         self.happened(Happening("error", player))
 
     def leave(

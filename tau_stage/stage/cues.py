@@ -12,8 +12,18 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from tau_stage.errors import LimitReached
-from tau_stage.scene.conditions import Call, Condition, Failed, Not, Said, Silence
-from tau_stage.scene.plan import CuePlan, ImprovisePlan, LinePlan, ListenPlan, Plan, SoundPlan, Step, TogetherPlan
+from tau_stage.scene.conditions import Call, Condition, Event, Failed, Not, Said, Silence
+from tau_stage.scene.plan import (
+    CuePlan,
+    ImprovisePlan,
+    LinePlan,
+    ListenPlan,
+    Plan,
+    SoundPlan,
+    Step,
+    TogetherPlan,
+    spoken,
+)
 from tau_stage.stage.turns import Play, Turn, next_turn
 
 MAIN = 0
@@ -47,6 +57,8 @@ class Strand:
         running: Whether one is under way.
         suffix: Ends the ids of its lines: a cue may start more than once.
         play: How far free play has come, where it is under way.
+        event: What has started it, where a cue has.
+        is_cut: Whether the line that was performed last is cut by the next one, which comes before anything else.
     """
 
     steps: tuple[Step, ...]
@@ -54,6 +66,8 @@ class Strand:
     running: bool = False
     suffix: str = ""
     play: Play | None = None
+    event: Event | None = None
+    is_cut: bool = False
 
     @property
     def listens(self) -> bool:
@@ -116,11 +130,19 @@ def due(plan: Plan, so_far: SoFar) -> Start | None:
     strands = so_far.strands
     if any(strand.running and not strand.listens for strand in strands.values()):
         return None
-    for number in sorted(strands, key=lambda number: (number == MAIN, number)):
+    for number in sorted(strands, key=lambda number: (not strands[number].is_cut, number == MAIN, number)):
         strand = strands[number]
+        if number == MAIN and any(other.listens for other in strands.values()):
+            continue  # a cue's microphone is open
         if not strand.running and (start := _next(number, strand, so_far)):
             return start if _is_ready(start.step, so_far) else None
     return None
+
+
+def others_play(so_far: SoFar) -> bool:
+    """Whether something goes on, or is left to do, beside an open microphone."""
+    cued = [strand for number, strand in so_far.strands.items() if number != MAIN and not strand.listens]
+    return any(strand.running or strand.at < len(strand.steps) for strand in cued)
 
 
 def over(plan: Plan, so_far: SoFar) -> bool:
@@ -142,21 +164,38 @@ def _next(number: int, strand: Strand, so_far: SoFar) -> Start | None:
             skipped.append(step)
             continue
         if not isinstance(step, ImprovisePlan):
-            return Start(number, at, _suffixed(step, strand.suffix), tuple(skipped))
+            return Start(number, at, _suffixed(_whole(step, strand, at, so_far), strand), tuple(skipped))
         turn = next_turn(step, play or Play(), so_far.last)
         play = None
         if turn is not None:
-            return Start(number, at, _suffixed(turn, strand.suffix), tuple(skipped))
+            return Start(number, at, _suffixed(turn, strand), tuple(skipped))
     return None
 
 
-def _suffixed(step: Step, suffix: str) -> Step:
-    """A step whose lines have ids of their own, where a cue has started before."""
+def _whole(step: Step, strand: Strand, at: int, so_far: SoFar) -> Step:
+    """A line that nobody cuts after all, as the one who would is left out."""
+    if not isinstance(step, LinePlan) or step.cut is None:
+        return step
+    cutter = next((other for other in strand.steps[at + 1 :] if isinstance(other, LinePlan)), None)
+    return step if cutter is not None and _holds(cutter.when, so_far) else replace(step, cut=None)
+
+
+def _suffixed(step: Step, strand: Strand) -> Step:
+    """A step whose lines have ids of their own, where a cue has started before; and what refers to them."""
+    suffix = strand.suffix
     if not suffix:
         return step
+    own = {line.id for line in spoken(strand.steps)}
     if isinstance(step, TogetherPlan):
-        return replace(step, parts=tuple(replace(part, id=part.id + suffix) for part in step.parts))
-    if isinstance(step, LinePlan | ListenPlan | SoundPlan):
+        parts = tuple(_suffixed(part, strand) for part in step.parts)
+        return replace(step, parts=tuple(part for part in parts if isinstance(part, LinePlan | SoundPlan)))
+    if isinstance(step, LinePlan):
+        cut = replace(step.cut, by=step.cut.by + suffix) if step.cut else None
+        return replace(step, id=step.id + suffix, cut=cut, cuts=step.cuts + suffix if step.cuts else None)
+    if isinstance(step, SoundPlan):
+        until = f"{step.until}{suffix}" if step.until in own else step.until
+        return replace(step, id=step.id + suffix, until=until)
+    if isinstance(step, ListenPlan):
         return replace(step, id=step.id + suffix)
     return step
 
@@ -199,7 +238,8 @@ def ended(so_far: SoFar, start: Start, turn: Turn | None = None) -> SoFar:
     strand = so_far.strands[start.strand]
     if strand.play is not None and turn is not None:
         return _with(so_far, start.strand, replace(strand, running=False, play=strand.play.after(turn)))
-    return _with(so_far, start.strand, replace(strand, at=start.at + 1, running=False, play=None))
+    is_cut = isinstance(start.step, LinePlan) and start.step.cut is not None
+    return _with(so_far, start.strand, replace(strand, at=start.at + 1, running=False, play=None, is_cut=is_cut))
 
 
 def _with(so_far: SoFar, number: int, strand: Strand) -> SoFar:
@@ -262,7 +302,7 @@ def _started(plan: Plan, so_far: SoFar, cue: CuePlan) -> SoFar:
     if sum(so_far.started.values()) >= plan.most_cues:
         what = f"{plan.path}:{cue.source_line}: the cue would start once more"
         raise LimitReached(what, f"limits.cues is {plan.most_cues}")
-    strand = Strand(cue.steps, suffix=f".{times}" if times > 1 else "")
+    strand = Strand(cue.steps, suffix=f".{times}" if times > 1 else "", event=cue.event)
     number = max(so_far.strands) + 1
     return replace(so_far, strands={**so_far.strands, number: strand}, started={**so_far.started, cue.id: times})
 

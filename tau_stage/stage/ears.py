@@ -113,15 +113,28 @@ class Ears:
         """A person's words were written down, which is billed."""
         self._crew.transcribed(line, usage, listener)
 
-    def failed(self, line: LinePlan, problem: str) -> None:
+    def failed(self, line: LinePlan, response: Response) -> None:
         """An answer could not be had."""
         self._finish(line)
-        self._crew.lost_line(line.id, line.player, f"line {line.id}, player {line.player}: {problem}")
+        problem = response.message or response.reason or "the response failed"
+        told = f"line {line.id}, player {line.player}: {problem}"
+        self._crew.lost_line(line.id, line.player, told, usage=response.usage)
+
+    def afford(self, step: str) -> None:
+        """Whether the scene may cost more."""
+        self._crew.purse.open_for(step)
+
+    async def others_are_done(self) -> None:
+        """Wait until the cues that have started are through."""
+        while cues.others_play(self._crew.so_far):
+            await self._crew.changed.wait()
 
     async def typed(self, line: LinePlan) -> str:
         """Let a person type a line; what was typed, or nothing at the end."""
         person = self._company.people[line.player]
         given = await person.deliver(line, self._crew.book.show)
+        while not (given.words or given.is_over):
+            given = await person.deliver(line, self._crew.book.show)
         if given.words:
             self.leave(Spoken(line, given.audio, given.words, None))
         return given.words

@@ -65,8 +65,18 @@ class Crew(Protocol):
     def transcribed(self, line: LinePlan, usage: Usage, listener: str) -> None:
         """A person's words were written down, which is billed."""
 
-    def failed(self, line: LinePlan, problem: str) -> None:
+    def failed(self, line: LinePlan, response: Response) -> None:
         """An answer could not be had."""
+
+    def afford(self, step: str) -> None:
+        """Whether the scene may cost more.
+
+        Raises:
+            BudgetExceeded: It may not.
+        """
+
+    async def others_are_done(self) -> None:
+        """Wait until the cues that have started are through."""
 
     async def typed(self, line: LinePlan) -> str:
         """Let a person type a line; what was typed, or nothing at the end."""

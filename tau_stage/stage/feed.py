@@ -33,12 +33,16 @@ class Feed:
         self._kept += block.data
         await self._session.append_input_audio_buffer(block)
 
-    def forget_silence(self) -> None:
-        """Nobody speaks: what lies far back is let go."""
-        spare = len(self._kept) - 2 * KEPT
+    def forget(self, before: int) -> None:
+        """Let go of what lies far back, but not of what somebody has said and that is not left yet.
+
+        Args:
+            before: The first sample that is still needed.
+        """
+        spare = min(self.samples - KEPT, before) - self._forgotten
         if spare > 0:
-            del self._kept[:spare]
-            self._forgotten += spare // 2
+            del self._kept[: 2 * spare]
+            self._forgotten += spare
 
     def sample(self, session_ms: int) -> int:
         """The sample at a time of the session's input, which counts on from one microphone to the next."""

@@ -234,7 +234,7 @@ def _wait(response: Response, attempt: int, *, may_be_empty: bool) -> float | No
         if attempt >= ATTEMPTS.get(code, 1):
             raise ModelRefused(code=code, message=response.message or "the response failed without a word")
         return _asked_wait(response.message) or 0.5 * 2 ** (attempt - 1)
-    silent = not (response.audio or response.text or response.calls)
+    silent = response.status != "cancelled" and not (response.audio or response.text or response.calls)
     return 0.0 if silent and not may_be_empty and attempt < EMPTY_ATTEMPTS else None
 
 

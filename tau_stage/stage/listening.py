@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -12,6 +12,7 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.errors import SessionClosed
 from tau_stage.protocol import server_events as told
 from tau_stage.protocol.conversation import Response, usage_of
 from tau_stage.protocol.usage import Usage
@@ -116,9 +117,10 @@ class Listening:
 
     async def _typing(self) -> None:
         """A conversation in writing."""
+        until = float("inf") if self._step.for_s is None else anyio.current_time() + self._step.for_s
         while not self._over.is_set():
             typed = ""
-            with anyio.move_on_after(self._step.for_s):
+            with anyio.CancelScope(deadline=until):
                 typed = await self._crew.typed(self._line(self._person.name))
             if not typed:
                 return
@@ -145,6 +147,7 @@ class Listening:
         for take in self._person.takes():
             if self._over.is_set() or (self._step.for_s is not None and self._spoken_s >= self._step.for_s):
                 return
+            await self._crew.others_are_done()
             turns, answers, self._lost = self._turns, self._answers, 0
             await self._crew.let_hear(take)
             sound = Pcm.join([take, Pcm.silence(round(SILENCE_S * RATE))])
@@ -157,8 +160,8 @@ class Listening:
             self._leave_unsaid()
 
     async def _give(self, block: Pcm) -> None:
-        if not self._heard:
-            self._feed.forget_silence()
+        said = (heard.start for heard in (*self._heard.values(), *self._unsaid))
+        self._feed.forget(before=min(said, default=self._feed.samples))
         await self._feed.give(block)
 
     # ---- what the server says
@@ -189,7 +192,7 @@ class Listening:
                     self._word(self._heard[event.item_id].line, event.delta)
                 case told.TranscriptionCompleted() | told.TranscriptionFailed() if event.item_id in self._heard:
                     self._written(self._heard.pop(event.item_id), event)
-                case told.ResponseCreated():
+                case told.ResponseCreated() if not _is_asked_for(event.response.metadata):
                     self._begin_answer(event.response.id)
                 case told.AudioDelta() if event.response_id in self._answer:
                     self._first_sound(self._answer[event.response_id])
@@ -199,11 +202,12 @@ class Listening:
                     self._word(self._answer[event.response_id].line, event.delta)
                 case told.ResponseDone():
                     response = await anext(responses)
-                    if isinstance(response, Response):
+                    if isinstance(response, Response) and not _is_asked_for(response.metadata):
                         await done.send(response)
                 case _:
                     continue
             self._ring()
+        raise (self._session.wire.closed or SessionClosed(code=1006)).about(player=self._player.name)
 
     def _begin_answer(self, response_id: str) -> None:
         """An answer begins; after a tool's result, it is still the same line."""
@@ -262,7 +266,8 @@ class Listening:
     async def _leave_answer(self, answer: Answer, response: Response) -> None:
         if response.status == "failed":
             self._lost += 1
-            self._crew.failed(answer.line, response.message or response.reason or "the response failed")
+            self._crew.failed(answer.line, response)
+            self._fall_silent()
             return
         if response.calls:
             self._crew.tool_turn(answer.line, response)
@@ -277,6 +282,10 @@ class Listening:
                 audio, reason = audio[:heard], "turn_detected"
         else:
             self._session.attention.finish_playing()
+        if not audio and response.audio:  # nobody has heard of it
+            self._lost += 1
+            self._crew.tool_turn(answer.line, response)
+            return
         self._answers += 1
         self._spoken_s += audio.duration_s
         took_s = max(0.0, anyio.current_time() - answer.asked_at)
@@ -285,8 +294,14 @@ class Listening:
         first = (answer.first_audio_s, answer.first_words_s)
         self._crew.leave(Spoken(answer.line, audio, words, at, response, reason, *first, took_s))
         self._look_for_the_end(words)
-        self._state("idle")
-        self._crew.hush(anyio.current_time())
+        self._fall_silent()
+        self._crew.afford(self._step.id)
+
+    def _fall_silent(self) -> None:
+        """The player has stopped; it is silent, unless the person speaks."""
+        if not any(heard.end is None for heard in self._heard.values()):
+            self._state("idle")
+            self._crew.hush(anyio.current_time())
 
     async def _heard_of(self, response: Response) -> int:
         """Samples of an answer that were heard, when it was heard to its end or somebody spoke into it."""
@@ -348,6 +363,11 @@ class Listening:
         """A line that is made up on the spot."""
         self._made += 1
         return replace(self._step.line(player), id=f"{self._step.id}-{self._made}")
+
+
+def _is_asked_for(metadata: Mapping[str, str] | None) -> bool:
+    """Whether a response is a line that the scene has asked for, and no answer to the person."""
+    return "line" in (metadata or {})
 
 
 def _without_usage(response: Response) -> Response:

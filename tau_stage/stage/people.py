@@ -31,10 +31,17 @@ SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a person gave: sound or words; neither, where nothing came."""
+    """What a person gave: sound or words; neither, where nothing came.
+
+    Attributes:
+        audio: The sound.
+        words: The words.
+        is_over: Whether nothing more will ever come.
+    """
 
     audio: Pcm
     words: str
+    is_over: bool = False
 
 
 Show = Callable[[Prompting], None]
@@ -173,7 +180,7 @@ class Typist:
         show(Prompting(self.name, line.id, line.words, line.direction, typed=True))
         typed = await typed_line(line.timeout_s, fd=self._fd)
         if typed is None:
-            return Given(Pcm(), "")
+            return Given(Pcm(), "", is_over=line.timeout_s is None)
         return Given(Pcm(), typed.strip() or line.words)
 
     @asynccontextmanager

@@ -12,6 +12,7 @@ from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import SessionError, StageError, unwrapped
 from tau_stage.protocol.config import FunctionTool
 from tau_stage.protocol.conversation import Response
+from tau_stage.scene.conditions import Failed
 from tau_stage.scene.plan import (
     ImprovisePlan,
     ItemPlan,
@@ -36,7 +37,7 @@ from tau_stage.stage.listening import Listening
 from tau_stage.stage.notes import Wording
 from tau_stage.stage.picking import Ask, picked
 from tau_stage.stage.recording import Recording
-from tau_stage.stage.tries import Try, forget, remember, retell
+from tau_stage.stage.tries import Try, forget, let_finish, remember, retell
 from tau_stage.stage.turns import Turn
 from tau_stage.take import records as record
 from tau_stage.take.model import Performed
@@ -104,13 +105,22 @@ class Performance:
         try:
             turn = await self._perform(start)
         except SessionError as error:
-            player = error.player or getattr(start.step, "player", "")
-            if not cues.is_awaited(self._plan, Happening("error", player)):
-                raise
-            crew.lost_line(getattr(start.step, "id", ""), player, str(error))
-            turn = Turn(player, "")
+            turn = self._gone_on(start, error)
         crew.so_far = cues.ended(crew.so_far, start, turn)
         crew.ring()
+
+    def _gone_on(self, start: Start, error: SessionError) -> Turn:
+        """A line cannot be had: a cue that waits for such a thing lets the scene go on, unless it is its own line.
+
+        Raises:
+            SessionError: No cue does.
+        """
+        player = error.player or getattr(start.step, "player", "")
+        strand = self._crew.so_far.strands[start.strand]
+        if isinstance(strand.event, Failed) or not cues.is_awaited(self._plan, Happening("error", player)):
+            raise error
+        self._crew.lost_line(error.line or getattr(start.step, "id", ""), player, str(error))
+        return Turn(player, "")
 
     async def _perform(self, start: Start) -> Turn | None:
         step, crew = start.step, self._crew
@@ -127,7 +137,7 @@ class Performance:
                 self._sound(step, crew.timeline.next)
                 await crew.aloud.heard(crew.timeline.next)
             case TogetherPlan():
-                await self._together(step)
+                await self._together(start, step)
             case ListenPlan():
                 await self._listen(step)
             case ImprovisePlan():  # its turns are lines
@@ -166,17 +176,27 @@ class Performance:
             self._crew.aloud.play(audio, at)
         self._crew.played(step, audio, at)
 
-    async def _together(self, step: TogetherPlan) -> None:
+    async def _together(self, start: Start, step: TogetherPlan) -> None:
         crew = self._crew
         at = crew.timeline.next
+        failed: list[SessionError] = []
+
+        async def speak(part: LinePlan) -> None:
+            try:
+                await self._line(part, at)
+            except SessionError as error:  # the others are not to suffer for it
+                failed.append(error)
+
         with unwrapped(), crew.aloud.together():
             async with anyio.create_task_group() as group:
                 for part in step.parts:
                     if isinstance(part, LinePlan):
-                        group.start_soon(self._line, part, at)
+                        group.start_soon(speak, part)
                     else:
                         self._sound(part, at)
         crew.timeline.go_on(step.pause_s)
+        for error in failed:
+            self._gone_on(start, error)
         await crew.aloud.heard(crew.timeline.next)
 
     async def _listen(self, step: ListenPlan) -> None:
@@ -215,7 +235,8 @@ class Performance:
                 return await self._former_line(line, at)
             if line.player in self._company.people:
                 return await self._human_line(line, at)
-            return await self._model_line(self._company.sessions[line.player], line, at)
+            async with self._company.floors[line.player]:
+                return await self._model_line(self._company.sessions[line.player], line, at)
         except SessionError as error:
             raise error.about(player=line.player, line=line.id) from None
 
@@ -246,6 +267,7 @@ class Performance:
         crew = self._crew
         crew.refuse_lost(line)
         crew.purse.open_for(line.id)
+        await let_finish(session)
         line = crew.begin(line)
         spent = crew.purse.spent
         tries = [await self._try(session, line, 1, at)]

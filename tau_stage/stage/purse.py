@@ -29,13 +29,14 @@ class Purse:
         self.spent = Decimal(0)
         self._dearest = Decimal(0)
 
-    def pay(self, player: str, usage: Usage) -> Decimal:
+    def pay(self, player: str, usage: Usage, model: str | None = None) -> Decimal:
         """Count a response; one whose price is not known counts as nothing, which the take's cost says.
 
         Returns:
             Dollars.
         """
-        total = price(usage, *self._tariffs[player]).total or Decimal(0)
+        own, prices = self._tariffs[player]
+        total = price(usage, model or own, prices).total or Decimal(0)
         self.spent += total
         self._dearest = max(self._dearest, total)
         return total

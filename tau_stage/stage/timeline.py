@@ -38,9 +38,7 @@ class Timeline:
 
     def start_of(self, line: LinePlan) -> int:
         """Where a line begins: after what was, or over the line that it cuts into."""
-        if line.cuts not in self._began:
-            return self.next
-        start, heard = self._began[line.cuts]
+        start, heard = self._began.get(line.cuts or "", (self.next, 0))
         return start + heard
 
     def lay(self, name: str, audio: Pcm, at: int, pause_s: float) -> None:
@@ -58,6 +56,7 @@ class Timeline:
     def lay_line(self, line: LinePlan, audio: Pcm, at: int) -> None:
         """Lay a line on its player's stem; whoever cuts into it is told where."""
         self.lay(slug(line.player), audio, at, line.pause_s)
+        self._began.pop(line.cuts or "", None)
         if line.cut:
             self._began[line.id] = at, min(round(line.cut.after_s * RATE), len(audio))
 

@@ -36,6 +36,13 @@ class Try:
         return Option(response.transcript, response.audio.duration_s, response.status == "completed")
 
 
+async def let_finish(session: Session) -> None:
+    """Wait until a player has answered whoever it listens to."""
+    async with session.responses() as watch:
+        while session.conversation.active and session.is_open:
+            await anext(watch)
+
+
 async def forget(session: Session, response: Response) -> None:
     """Take what a player has said out of its conversation, so that it says it as if for the first time."""
     for item_id in response.item_ids:

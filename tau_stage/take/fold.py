@@ -12,6 +12,16 @@ from tau_stage.scene.names import slug
 from tau_stage.take import records as record
 from tau_stage.take.model import Alternative, Called, Costs, Hearing, Performed, Playing, Sounded, Staged, Take
 
+PAID = (
+    record.LineSpoken,
+    record.LineAgain,
+    record.LineLost,
+    record.TakeKept,
+    record.ToolTurn,
+    record.Transcribed,
+)
+"""Facts that carry a usage; each response stands in one of them only."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bill:
@@ -78,10 +88,7 @@ def bills(journal: Sequence[record.Record]) -> tuple[Bill, ...]:
             price(fact.usage, _model(fact, roles[fact.player]), roles[fact.player].prices),
         )
         for fact in journal
-        if isinstance(
-            fact, record.LineSpoken | record.LineAgain | record.ToolTurn | record.Transcribed | record.TakeKept
-        )
-        and not (isinstance(fact, record.LineSpoken) and fact.human)
+        if isinstance(fact, PAID) and roles[fact.player].human is None
     )
 
 

@@ -156,6 +156,7 @@ class LineLost(Fact):
     line: str
     player: str
     problem: str
+    usage: Usage = Usage()
 
 
 class SoundPlayed(Fact):
