@@ -250,6 +250,21 @@ async def test_a_cue_of_the_listening_player_waits_for_its_answer_in_writing(hou
     assert "cue-1-friend-1" in [line.id for line in take.lines]
 
 
+async def test_in_real_time_nobody_speaks_over_itself_and_lines_lie_where_they_were_heard(
+    house: Playhouse, tmp_path: Path
+) -> None:
+    file = recording(tmp_path, ASKED[0], ASKED[1], silence_s=12.0)
+    cue = "on: [{said: {player: guest, words: ferry}, do: [ann: Ahem.]}, {silence: 4s, times: 1, do: [bob: Well?]}]"
+    take = await house.perform(
+        scene(file, REAL, further=cue).replace(f"human: {file}", f"human: {file}, pace: realtime")
+    )
+    own = [(line.offset_samples, line.offset_samples + line.samples) for line in take.lines if line.player == "ann"]
+    assert all(after[0] >= before[1] for before, after in pairwise(sorted(own)))
+    bob = next(line for line in take.lines if line.player == "bob")
+    before = max(line.offset_samples + line.samples for line in take.lines if line.number < bob.number)
+    assert bob.offset_samples - before > 3.5 * RATE
+
+
 async def test_a_conversation_in_writing_has_its_time(house: Playhouse) -> None:
     plan = plan_of("players: {friend: {output: text}, you: {human: tty}}\nlines: [{listen: {for: 3s}}]")
     read, write = os.pipe()

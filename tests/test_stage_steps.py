@@ -403,7 +403,9 @@ async def test_who_cuts_in_comes_before_the_cues_of_the_line_that_is_cut(house: 
 async def test_one_who_fails_does_not_silence_who_speaks_together_with_it(tmp_path: Path) -> None:
     house = Playhouse(tmp_path, faults=[fault.Strike("drop", "in_response", visit=2)])
     take = await house.perform(
-        HEAD + f"on: [{{error: bob, times: 1, do: [cid: Oh.]}}]\nlines: [{{together: [ann: '{LONG}', bob: Two.]}}, cid: Three.]"
+        HEAD
+        + "on: [{error: bob, times: 1, do: [cid: Oh.]}]\n"
+        + f"lines: [{{together: [ann: '{LONG}', bob: Two.]}}, cid: Three.]"
     )
     assert take.ended == "complete"
     assert [line.id for line in take.lines] == ["ann-1", "cue-1-cid-1", "cid-1"]

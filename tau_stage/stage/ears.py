@@ -92,8 +92,13 @@ class Ears:
         self._crew.aloud.play(take)
         await self._crew.aloud.heard()
 
+    def keep_time(self, now: Callable[[], int]) -> None:
+        """Nothing begins before the sample that is heard now."""
+        self._crew.timeline.now = now
+
     def close(self) -> None:
         """The microphone is closed."""
+        self._crew.timeline.now = lambda: 0
         for voice, _ in self._voices.values():
             voice.done()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -67,6 +68,9 @@ class Crew(Protocol):
 
     def failed(self, line: LinePlan, response: Response) -> None:
         """An answer could not be had."""
+
+    def keep_time(self, now: Callable[[], int]) -> None:
+        """Nothing begins before the sample that is heard now."""
 
     def afford(self, step: str) -> None:
         """Whether the scene may cost more.

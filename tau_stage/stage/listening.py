@@ -95,6 +95,8 @@ class Listening:
             group.start_soon(self._collect, finished)
             group.start_soon(self._wait_for_the_key)
             self._crew.hush(anyio.current_time())
+            if self._person.is_live:
+                self._crew.keep_time(lambda: self._origin + self._feed.samples)
             await (self._live() if self._person.is_live else self._hurried())
             await self._settle()
             group.cancel_scope.cancel()
@@ -282,7 +284,7 @@ class Listening:
                 audio, reason = audio[:heard], "turn_detected"
         else:
             self._session.attention.finish_playing()
-        if not audio and response.audio:  # nobody has heard of it
+        if not audio and (response.audio or response.status == "cancelled"):  # nobody has heard of it
             self._lost += 1
             self._crew.tool_turn(answer.line, response)
             return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.scene.names import slug
 from tau_stage.scene.plan import LinePlan, Plan
@@ -18,10 +20,12 @@ class Timeline:
 
     Attributes:
         end: Samples until now; nothing reaches further but effects.
+        now: The sample that is heard now, where time cannot be hurried.
     """
 
     def __init__(self, plan: Plan, folder: TakeFolder) -> None:
         self.end = 0
+        self.now: Callable[[], int] = lambda: 0
         self._gap = 0
         self._began: dict[str, tuple[int, int]] = {}
         names = [slug(player.name) for player in plan.players]
@@ -30,7 +34,7 @@ class Timeline:
     @property
     def next(self) -> int:
         """The sample at which the next step begins."""
-        return self.end + self._gap
+        return max(self.end + self._gap, self.now())
 
     def pause(self, seconds: float) -> None:
         """Silence before the next step, added to what there is."""

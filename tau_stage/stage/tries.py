@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import anyio
+
+from tau_stage.audio.pcm import RATE
 from tau_stage.errors import ModelRefused
 from tau_stage.protocol.conversation import Response
 from tau_stage.scene.plan import LinePlan
@@ -37,10 +40,13 @@ class Try:
 
 
 async def let_finish(session: Session) -> None:
-    """Wait until a player has answered whoever it listens to."""
+    """Wait until a player has answered whoever it listens to, and its answer was heard."""
     async with session.responses() as watch:
         while session.conversation.active and session.is_open:
             await anext(watch)
+    playing = session.attention.playback
+    if session.turn_detection and playing and playing.is_playing(now := anyio.current_time()):
+        await anyio.sleep((playing.samples - playing.heard_samples(now)) / RATE)
 
 
 async def forget(session: Session, response: Response) -> None:
