@@ -12,10 +12,12 @@ from typing import Any
 import anyio
 import pytest
 
-from tau_stage.errors import UsageError
+from tau_stage.errors import TakeError, UsageError
+from tau_stage.protocol.entries import ToolCall
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planning import make_plan
+from tau_stage.session.tools import outputs
 from tau_stage.stage.tooling import LONGEST_OUTPUT, equip, has_failed, refuse_code
 from tau_stage.take import records as record
 from tests.playhouse import Playhouse
@@ -70,6 +72,41 @@ async def test_a_scripted_line_calls_nothing_and_a_player_without_tools_has_none
 async def test_a_cue_on_a_call_is_performed_by_another_voice(house: Playhouse) -> None:
     take = await house.perform(CALLER + "on: [{call: {player: ann, tool: lights_on}, do: [bob: There was light.]}]\n")
     assert [line.id for line in take.lines] == ["ann-1", "cue-1-bob-1", "bob-1"]
+
+
+LAMPS = """
+players: {ann: , bob: {tools: none}}
+limits: {cues: 2}
+tools:
+  lights_on: {description: The listener wants the lights on., returns: {ok: true}}
+  play_music: {description: The listener wants music., returns: playing}
+on:
+  - call: lights_on
+    do: [{user: {ann: "Turn the lights on, and play music."}}, {ann: , improvise: }]
+  - call: play_music
+    do: [bob: Nice.]
+lines:
+  - user: {ann: "Turn the lights on, and play music."}
+  - ann:
+    improvise:
+"""
+
+
+async def test_a_limit_that_a_call_reaches_ends_the_performance_and_is_not_told_to_the_model(house: Playhouse) -> None:
+    take = await house.perform(LAMPS)
+    assert take.ended == "limit"
+    assert "limits.cues" in str(take.problem)
+    assert "LimitReached" not in json.dumps(house.sent("ann"))
+
+
+async def test_what_is_raised_by_the_report_of_a_call_is_not_told_to_the_model(tmp_path: Path) -> None:
+    def report(_tool: str, _arguments: str, _output: str | None, _took_s: float) -> None:
+        raise TakeError("take", "the disk is full")
+
+    (made,) = equip(plan_with(tmp_path, returns="x"), ("tool",), report)
+    calls = (ToolCall("c1", "tool", "{}"), ToolCall("c2", "tool", "{}"))
+    with pytest.raises(TakeError, match="the disk is full"):
+        await outputs({"tool": made}, calls)
 
 
 # ---- tools on their own

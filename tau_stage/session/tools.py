@@ -13,6 +13,7 @@ import anyio.to_thread
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ArgsKwargs, from_json, to_json
 
+from tau_stage.errors import StageError
 from tau_stage.protocol.config import FunctionTool
 from tau_stage.protocol.conversation import Response
 from tau_stage.protocol.entries import ToolCall
@@ -104,19 +105,30 @@ def _error(message: str) -> str:
 
 
 async def outputs(tools: dict[str, Tool], calls: tuple[ToolCall, ...]) -> list[tuple[ToolCall, str]]:
-    """What all calls of a turn give, run side by side, in the order of the calls."""
+    """What all calls of a turn give, run side by side, in the order of the calls.
+
+    Raises:
+        StageError: Whoever watches a tool's calls ends it all; the first, where several do.
+    """
     given: dict[int, str] = {}
+    ended: list[StageError] = []
 
     async def run(number: int, call: ToolCall) -> None:
         tool = tools.get(call.name)
         known = ", ".join(tools)
-        given[number] = (
-            await tool.call(call.arguments) if tool else _error(f"there is no tool {call.name!r}, only {known}")
-        )
+        try:
+            given[number] = (
+                await tool.call(call.arguments) if tool else _error(f"there is no tool {call.name!r}, only {known}")
+            )
+        except StageError as error:
+            ended.append(error)
+            running.cancel_scope.cancel()
 
     async with anyio.create_task_group() as running:
         for number, call in enumerate(calls):
             running.start_soon(run, number, call)
+    if ended:
+        raise ended[0]
     return [(call, given[number]) for number, call in enumerate(calls)]
 
 

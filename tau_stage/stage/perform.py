@@ -9,7 +9,7 @@ from decimal import Decimal
 from functools import partial
 
 from tau_stage import __version__
-from tau_stage.errors import BudgetExceeded, LimitReached, SessionError, TakeError
+from tau_stage.errors import BudgetExceeded, LimitReached, SessionError, TakeError, unwrapped
 from tau_stage.protocol.endpoints import UNDERSTUDY
 from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.stage.aloud import Aloud
@@ -81,10 +81,11 @@ async def perform(
     book.write(_began(plan, stage, started or datetime.now(UTC)))
     ended, problem = _STOPPED
     try:
-        async with AsyncExitStack() as opened:
-            company = await open_company(plan, stage, opened, book, present, tools, sounds, former)
-            crew.present = frozenset(company.sessions)
-            await Performance(plan, company, crew, former, ask).play()
+        with unwrapped():
+            async with AsyncExitStack() as opened:
+                company = await open_company(plan, stage, opened, book, present, tools, sounds, former)
+                crew.present = frozenset(company.sessions)
+                await Performance(plan, company, crew, former, ask).play()
         ended, problem = "complete", ""
     except BudgetExceeded as error:
         ended, problem = "budget", str(error)

@@ -8,14 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
 import anyio
 from anyio.abc import Process
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from tau_stage.errors import UsageError
 from tau_stage.scene.model import ToolDefinition
@@ -192,18 +192,32 @@ async def _end(process: Process) -> None:
         await process.aclose()
 
 
-def _reported(tool: Tool, report: Report) -> Tool:
-    """A tool whose calls are told of; what it tells the model stays the same."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reported(Tool):
+    """A tool whose calls are told of; what it tells the model stays the same, and what the stage says is no failure."""
 
-    async def run(**arguments: Any) -> str:
-        given = to_json(arguments).decode()
-        report(tool.name, given, None, 0.0)
+    report: Report
+
+    async def call(self, arguments: str) -> str:
+        given = _compact(arguments)
+        self.report(self.name, given, None, 0.0)
         began = anyio.current_time()
-        output = _short(await tool.call(given))
-        report(tool.name, given, output, anyio.current_time() - began)
+        output = _short(await Tool.call(self, arguments))
+        self.report(self.name, given, output, anyio.current_time() - began)
         return output
 
-    return replace(tool, run=run, timeout_s=tool.timeout_s + 5.0)
+
+def _reported(tool: Tool, report: Report) -> Tool:
+    own = {field.name: getattr(tool, field.name) for field in fields(tool)}
+    return _Reported(**own, report=report)
+
+
+def _compact(arguments: str) -> str:
+    """JSON without its spaces; what is no JSON, as the model wrote it."""
+    try:
+        return to_json(from_json(arguments or "{}")).decode()
+    except ValueError:
+        return arguments
 
 
 def _short(output: str) -> str:
