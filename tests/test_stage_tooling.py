@@ -17,7 +17,7 @@ from tau_stage.protocol.entries import ToolCall
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planning import make_plan
-from tau_stage.session.tools import outputs
+from tau_stage.session.tools import MOST_ROUNDS, choice_after, outputs
 from tau_stage.stage.tooling import LONGEST_OUTPUT, equip, has_failed, refuse_code
 from tau_stage.take import records as record
 from tests.playhouse import Playhouse
@@ -100,13 +100,29 @@ async def test_a_limit_that_a_call_reaches_ends_the_performance_and_is_not_told_
 
 
 async def test_what_is_raised_by_the_report_of_a_call_is_not_told_to_the_model(tmp_path: Path) -> None:
-    def report(_tool: str, _arguments: str, _output: str | None, _took_s: float) -> None:
-        raise TakeError("take", "the disk is full")
+    def report(tool: str, arguments: str, output: str | None, took_s: float) -> None:
+        raise TakeError(tool, f"the disk is full: {arguments}, {output}, {took_s}")
 
     (made,) = equip(plan_with(tmp_path, returns="x"), ("tool",), report)
     calls = (ToolCall("c1", "tool", "{}"), ToolCall("c2", "tool", "{}"))
     with pytest.raises(TakeError, match="the disk is full"):
         await outputs({"tool": made}, calls)
+
+
+@pytest.mark.parametrize("choice", ["required", "lights_on"])
+@pytest.mark.parametrize("place", ["player", "line"])
+async def test_a_call_is_required_once_and_then_the_model_speaks(house: Playhouse, choice: str, place: str) -> None:
+    told = f"tool_choice: {choice}"
+    scene = CALLER.replace("improvise:", f"improvise:\n    {told}") if place == "line" else f"{told}\n{CALLER}"
+    line = (await house.perform(scene)).lines[0]
+    choices = [event["response"].get("tool_choice") for event in house.sent("ann", "response.create")]
+    assert choices[1:] == ["auto"]
+    assert (len(house.facts(record.ToolTurn)), bool(line.said)) == (1, True)
+
+
+def test_a_model_that_calls_and_calls_must_speak_in_the_end() -> None:
+    chosen = [choice_after(turns) for turns in range(1, MOST_ROUNDS + 1)]
+    assert chosen == ["auto"] * (MOST_ROUNDS - 1) + ["none"]
 
 
 # ---- tools on their own

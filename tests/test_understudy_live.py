@@ -304,6 +304,16 @@ async def weather(town: str) -> dict[str, str]:
     return {"weather": f"rain in {town}"}
 
 
+async def test_a_call_that_is_required_is_made_even_after_an_output() -> None:
+    wanted = session_config(voice="ash", turn_detection=None, tools=[LIGHTED], tool_choice="required")
+    async with in_session(wanted=wanted) as session:
+        await session.user("Lights on, please.")
+        for _ in range(2):
+            (call,) = (await answered(session)).calls
+            await session.tool_output(call.call_id, "done")
+        assert (await (await session.speak(tool_choice="auto")).finished()).transcript
+
+
 async def test_a_tool_is_called_and_its_output_is_spoken() -> None:
     async with in_session() as session:
         await session.update(tools=[weather])

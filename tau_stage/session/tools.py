@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import anyio
 import anyio.to_thread
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tau_stage.session.session import Session
 
 MOST_ROUNDS = 8
-"""Responses in a row that only call tools; after that the model is left as it is."""
+"""Rounds of calls after which the model must speak."""
 
 EMPTY: dict[str, Any] = {"type": "object", "properties": {}}
 
@@ -148,8 +148,17 @@ async def serve(session: Session, tools: dict[str, Tool], response: Response) ->
 
 async def follow_up(session: Session, tools: dict[str, Tool], response: Response) -> Response:
     """Run the tools that a response calls, and let the model speak once for all their outputs; again, if need be."""
-    for _ in range(MOST_ROUNDS):
+    for turns in range(1, MOST_ROUNDS + 1):
         if not await serve(session, tools, response):
             break
-        response = await (await session.speak()).finished()
+        response = await (await session.speak(tool_choice=choice_after(turns))).finished()
     return response
+
+
+def choice_after(turns: int) -> Literal["auto", "none"]:
+    """What the response to the outputs of tools may call: what it likes, never what it must, and in the end nothing.
+
+    Args:
+        turns: Rounds of calls so far.
+    """
+    return "auto" if turns < MOST_ROUNDS else "none"

@@ -17,15 +17,13 @@ from tau_stage.protocol.conversation import Response, Sounded, Worded
 from tau_stage.protocol.items import InputText, SystemMessage, UserMessage
 from tau_stage.scene.plan import LinePlan
 from tau_stage.session import Receipt, Session, Speaking
+from tau_stage.session.tools import MOST_ROUNDS, choice_after
 
 ATTEMPTS = {"rate_limit_exceeded": 6, "server_error": 3}
 """How often a response that failed for a passing reason is asked for, in all."""
 
 EMPTY_ATTEMPTS = 2
 """How often a written line is asked for when the model answers with nothing; in free play, nothing is an answer."""
-
-MOST_TOOL_TURNS = 8
-"""Responses in a row that only call tools; after that the line is what it is."""
 
 STOPPING_S = 2.0
 """How long a response may take to end when it was cancelled."""
@@ -114,10 +112,11 @@ class _Saying:
                 attempt += 1
             else:
                 words.append(response.transcript or response.text)
-                if self._reason or turns == MOST_TOOL_TURNS or not await self._session.serve(response):
+                if self._reason or turns == MOST_ROUNDS or not await self._session.serve(response):
                     break
                 self._prompter.called(response)
                 turns += 1
+                self._options = {**self._options, "tool_choice": choice_after(turns)}
             response = await self._follow(await self._session.speak(**self._options))
         spoken = " ".join(word.strip() for word in words if word.strip())
         audio = Pcm.join(self._heard)

@@ -50,11 +50,11 @@ def cue_for(run: Run, library: Library) -> Cue:
 def wanted(run: Run, cue: Cue) -> list[tuple[str, str]]:
     """The tools that a response calls, each with its arguments as JSON.
 
-    Outputs that have come are answered in speech, and a line that is asked for is spoken, not acted upon.
+    Outputs that have come are answered in speech, and a line that is asked for is spoken, not acted upon; but a call
+    that is required is made, then too.
     """
-    if run.read and run.read[-1].item.type == "function_call_output":
-        return []
-    if run.tool_choice == "auto" and asked_line(cue):
+    is_answered = bool(run.read) and run.read[-1].item.type == "function_call_output"
+    if run.tool_choice == "auto" and (is_answered or asked_line(cue)):
         return []
     return calls(run.tools, run.tool_choice, " ".join(remark.words for remark in cue.heard if remark.words))
 
