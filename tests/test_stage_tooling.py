@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -180,6 +181,35 @@ async def test_a_function_that_crashes_or_gets_the_wrong_arguments_is_told_to_th
     assert has_failed(output)
     output, _ = await call("[]", run="bad_of_tests:f")
     assert has_failed(output)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("kind", ["def", "async def"])
+async def test_a_function_that_would_end_the_program_is_a_tool_that_failed(
+    tmp_path: Path, call: Callable[..., Any], kind: str
+) -> None:
+    (tmp_path / "exits.py").write_text(f"import sys\n{kind} f() -> None:\n    sys.exit(3)\n")
+    output, reports = await call(run="exits:f")
+    assert json.loads(output) == {"error": "SystemExit: 3"}
+    assert reports[-1][2] == output
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_what_is_no_exception_is_a_tool_that_failed_too(tmp_path: Path, call: Callable[..., Any]) -> None:
+    (tmp_path / "interrupts.py").write_text("def f() -> None:\n    raise KeyboardInterrupt\n")
+    output, _ = await call(run="interrupts:f")
+    assert json.loads(output) == {"error": "RuntimeError: KeyboardInterrupt()"}
+
+
+@pytest.mark.slow
+def test_a_function_that_never_comes_back_does_not_hold_the_process() -> None:
+    """Slow: a whole process, which must end by itself."""
+    script = (
+        "import anyio, time\nfrom tau_stage.session import Tool\n"
+        "print(anyio.run(Tool('t', run=lambda: time.sleep(60), timeout_s=0.1).call, ''))"
+    )
+    done = subprocess.run([PYTHON, "-c", script], capture_output=True, text=True, timeout=20, check=True)
+    assert json.loads(done.stdout) == {"error": "the tool took longer than 0.1 s"}
 
 
 PYTHON = sys.executable

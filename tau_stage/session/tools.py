@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import anyio
-import anyio.to_thread
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ArgsKwargs, from_json, to_json
 
@@ -17,6 +16,7 @@ from tau_stage.errors import StageError
 from tau_stage.protocol.config import FunctionTool
 from tau_stage.protocol.conversation import Response
 from tau_stage.protocol.entries import ToolCall
+from tau_stage.session.threads import in_thread
 
 if TYPE_CHECKING:
     from tau_stage.session.session import Session
@@ -78,7 +78,7 @@ class Tool:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             return _error(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return _error(f"{type(error).__name__}: {error}")
 
     async def _run(self, arguments: Any) -> Any:
@@ -88,7 +88,7 @@ class Tool:
         call = partial(_validated(self.run).validate_python, ArgsKwargs((), arguments))
         if inspect.iscoroutinefunction(self.run):
             return await call()
-        return await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
+        return await in_thread(call)
 
 
 def _validated(function: Callable[..., Any]) -> TypeAdapter[Any]:
