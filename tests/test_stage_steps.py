@@ -13,9 +13,8 @@ from tau_stage.audio.pcm import RATE
 from tau_stage.stage.crew import levelled
 from tau_stage.take import records as record
 from tau_stage.understudy import faults as fault
-from tau_stage.understudy.actor import Cue, Spoken
 from tests.playhouse import SCENES, Playhouse
-from tests.tones import Tones, tone
+from tests.tones import tone
 
 HEAD = """
 pause: 300ms
@@ -301,30 +300,6 @@ async def test_options_of_a_line_go_with_its_response(house: Playhouse) -> None:
     assert [tool["name"] for tool in asked["tools"]] == ["lamp"]
     assert asked["tool_choice"] == {"type": "function", "name": "lamp"}
     assert house.sent("bob", "response.create")[0]["response"]["tool_choice"] == "none"
-
-
-async def test_a_line_that_takes_too_long_is_cut_off_and_the_scene_goes_on(tmp_path: Path) -> None:
-    house = Playhouse(tmp_path, faults=[fault.Strike("silence", "response", visit=1)])
-    began = anyio.current_time()
-    take = await house.perform(HEAD + "lines: [{ann: One., timeout: 2s}, bob: Two.]")
-    assert anyio.current_time() - began < 10
-    assert take.ended == "complete"
-    assert [(line.said, line.ended, line.reason) for line in take.lines] == [
-        ("", "cancelled", "timeout"), ("Two.", "completed", None),
-    ]  # fmt: skip
-    assert take.warnings == ("line ann-1, player ann: the response is cancelled (timeout)",)
-
-
-async def test_what_was_said_until_the_timeout_is_kept(house: Playhouse) -> None:
-    class Slow(Tones):
-        async def speak(self, cue: Cue) -> Spoken:
-            await anyio.sleep(3)
-            return await super().speak(cue)
-
-    house.understudy.actor = Slow()
-    take = await house.perform(HEAD + "lines: [{ann: One., timeout: 2s}, {bob: Two., timeout: 4s}]")
-    assert [(line.said, line.reason) for line in take.lines] == [("", "timeout"), ("Two.", None)]
-    assert len(house.sent("ann", "response.cancel")) == 1
 
 
 # ---- cues

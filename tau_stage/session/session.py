@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from itertools import count
+from math import inf
 from typing import Any, Literal
 
 import anyio
@@ -291,9 +292,9 @@ class Session:
         """Answer a tool call by hand; let the model speak when all calls of its turn are answered."""
         return await self.create(FunctionCallOutput(id=self.fresh("item"), call_id=call_id, output=output))
 
-    async def serve(self, response: Response) -> bool:
+    async def serve(self, response: Response, within_s: float = inf) -> bool:
         """Run the tools that a response calls, and answer the calls; whether the model is to speak on."""
-        return await serve(self, self._tools, response)
+        return await serve(self, self._tools, response, within_s)
 
     async def cancel_response(self, response_id: str | None = None) -> Response | None:
         """Stop the model. The response, as far as it came; None if it was not speaking."""

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import anyio
@@ -64,17 +65,19 @@ class Tool:
         """As the session is told of it; a tool without parameters has an empty object of them."""
         return FunctionTool(name=self.name, description=self.description, parameters=self.parameters or EMPTY)
 
-    async def call(self, arguments: str) -> str:
+    async def call(self, arguments: str, within_s: float = inf) -> str:
         """Run it; whatever goes wrong is what the model is told, as ``{"error": ...}``.
 
         Args:
             arguments: JSON, as the model wrote it.
+            within_s: Seconds that its caller has left, where they are fewer than its own.
         """
+        patience_s = min(self.timeout_s, within_s)
         try:
-            with anyio.fail_after(self.timeout_s):
+            with anyio.fail_after(patience_s):
                 return _written(await self._run(from_json(arguments or "{}")))
         except TimeoutError:
-            return _error(f"the tool took longer than {self.timeout_s:g} s")
+            return _error(f"the tool took longer than {patience_s:.3g} s")
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             return _error(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
@@ -104,7 +107,9 @@ def _error(message: str) -> str:
     return to_json({"error": message}).decode()
 
 
-async def outputs(tools: dict[str, Tool], calls: tuple[ToolCall, ...]) -> list[tuple[ToolCall, str]]:
+async def outputs(
+    tools: dict[str, Tool], calls: tuple[ToolCall, ...], within_s: float = inf
+) -> list[tuple[ToolCall, str]]:
     """What all calls of a turn give, run side by side, in the order of the calls.
 
     Raises:
@@ -115,11 +120,9 @@ async def outputs(tools: dict[str, Tool], calls: tuple[ToolCall, ...]) -> list[t
 
     async def run(number: int, call: ToolCall) -> None:
         tool = tools.get(call.name)
-        known = ", ".join(tools)
+        unknown = _error(f"there is no tool {call.name!r}, only {', '.join(tools)}")
         try:
-            given[number] = (
-                await tool.call(call.arguments) if tool else _error(f"there is no tool {call.name!r}, only {known}")
-            )
+            given[number] = await tool.call(call.arguments, within_s) if tool else unknown
         except StageError as error:
             ended.append(error)
             running.cancel_scope.cancel()
@@ -132,7 +135,7 @@ async def outputs(tools: dict[str, Tool], calls: tuple[ToolCall, ...]) -> list[t
     return [(call, given[number]) for number, call in enumerate(calls)]
 
 
-async def serve(session: Session, tools: dict[str, Tool], response: Response) -> bool:
+async def serve(session: Session, tools: dict[str, Tool], response: Response, within_s: float = inf) -> bool:
     """Run the tools that a response calls, and tell the model what came of them.
 
     Returns:
@@ -141,7 +144,7 @@ async def serve(session: Session, tools: dict[str, Tool], response: Response) ->
     by_hand = any(call.name in tools and tools[call.name].run is None for call in response.calls)
     if not response.calls or not tools or by_hand:
         return False
-    for call, output in await outputs(tools, response.calls):
+    for call, output in await outputs(tools, response.calls, within_s):
         await session.tool_output(call.call_id, output)
     return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -93,12 +94,14 @@ class _Saying:
         self._sent = 0
         self._left: int | None = None
         self._reason: str | None = None
+        self._deadline = math.inf
         self._first_audio_s: float | None = None
         self._first_words_s: float | None = None
         self._start_over()
 
     async def done(self) -> Delivery:
         asked, speaking = await self._ask()
+        self._deadline = math.inf if self._line.timeout_s is None else anyio.current_time() + self._line.timeout_s
         response = await self._follow(speaking)
         if asked:
             await self._session.wire.answer(asked)
@@ -112,10 +115,13 @@ class _Saying:
                 attempt += 1
             else:
                 words.append(response.transcript or response.text)
-                if self._reason or turns == MOST_ROUNDS or not await self._session.serve(response):
+                if self._reason or turns == MOST_ROUNDS or not await self._session.serve(response, self._left_s):
                     break
                 self._prompter.called(response)
                 turns += 1
+                if self._left_s <= 0:
+                    response = self._too_late()
+                    break
                 self._options = {**self._options, "tool_choice": choice_after(turns)}
             response = await self._follow(await self._session.speak(**self._options))
         spoken = " ".join(word.strip() for word in words if word.strip())
@@ -123,6 +129,8 @@ class _Saying:
         whole = replace(response, audio=audio, transcript=spoken, text="", first_audio_s=self._first_audio_s)
         if self._reason == "cut_in":
             whole = replace(whole, status="cancelled", transcript=self._words_heard())
+        elif self._reason == "timeout" and whole.status == "failed":
+            whole = replace(whole, status="cancelled")
         return Delivery(whole, attempt, self._reason or response.reason, self._first_words_s)
 
     async def _ask(self) -> tuple[Receipt | None, Speaking]:
@@ -134,8 +142,22 @@ class _Saying:
                 asked = await wire.send(item)
             return asked, await self._session.speak(**self._options)
 
+    @property
+    def _left_s(self) -> float:
+        """Seconds that are left of the line's time: for all its responses, its tools, and what is tried again."""
+        return max(0.0, self._deadline - anyio.current_time())
+
     def _wait(self, response: Response, attempt: int) -> float | None:
-        return None if self._reason else _wait(response, attempt, may_be_empty=self._line.improvised)
+        """Seconds until the line is asked for again; None where it stands, as where its time would be up by then."""
+        wait_s = None if self._reason else _wait(response, attempt, may_be_empty=self._line.improvised)
+        if wait_s is not None and wait_s >= self._left_s:
+            self._reason = "timeout"
+            return None
+        return wait_s
+
+    def _too_late(self) -> Response:
+        self._reason = "timeout"
+        return Response(id="", status="cancelled", reason="timeout")
 
     def _words_heard(self) -> str:
         """The words of what was heard of a line that was cut: the provider does not tell, so it is their share."""
@@ -151,7 +173,7 @@ class _Saying:
 
     async def _follow(self, speaking: Speaking) -> Response:
         began = anyio.current_time()
-        with anyio.move_on_after(self._line.timeout_s) as patience:
+        with anyio.move_on_after(self._left_s) as patience:
             async for change in speaking:
                 if isinstance(change, Sounded) and self._take(change.audio):
                     await self._cut()
@@ -167,11 +189,11 @@ class _Saying:
 
     async def _stopped(self, speaking: Speaking) -> Response:
         """The line took too long: what there is of it is the line. A model that does not even stop said nothing."""
-        self._reason = "timeout"
+        late = self._too_late()
         await self._session.cancel_response()
         with anyio.move_on_after(STOPPING_S):
             return await speaking.finished()
-        return Response(id="", status="cancelled", reason="timeout")
+        return late
 
     def _take(self, audio: Pcm) -> bool:
         """Let a piece of sound be heard; whether it is the last that is."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from importlib import import_module
+from math import inf
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -198,11 +199,11 @@ class _Reported(Tool):
 
     report: Report
 
-    async def call(self, arguments: str) -> str:
+    async def call(self, arguments: str, within_s: float = inf) -> str:
         given = _compact(arguments)
         self.report(self.name, given, None, 0.0)
         began = anyio.current_time()
-        output = _short(await Tool.call(self, arguments))
+        output = _short(await Tool.call(self, arguments, within_s))
         self.report(self.name, given, output, anyio.current_time() - began)
         return output
 

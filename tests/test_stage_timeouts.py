@@ -1,0 +1,94 @@
+"""A line's timeout: all that a line does counts, and what was said until then is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+import pytest
+
+from tau_stage.scene.load import parse_scene
+from tau_stage.scene.plan import Plan
+from tau_stage.scene.planning import make_plan
+from tau_stage.understudy import faults as fault
+from tau_stage.understudy.actor import Cue, Spoken
+from tests.playhouse import Playhouse
+from tests.tones import Tones
+
+HEAD = """
+players:
+  ann: {voice: ash}
+  bob: {voice: sage}
+"""
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Playhouse:
+    return Playhouse(tmp_path)
+
+
+async def test_a_line_that_takes_too_long_is_cut_off_and_the_scene_goes_on(tmp_path: Path) -> None:
+    house = Playhouse(tmp_path, faults=[fault.Strike("silence", "response", visit=1)])
+    began = anyio.current_time()
+    take = await house.perform(HEAD + "lines: [{ann: One., timeout: 2s}, bob: Two.]")
+    assert anyio.current_time() - began < 10
+    assert take.ended == "complete"
+    assert [(line.said, line.ended, line.reason) for line in take.lines] == [
+        ("", "cancelled", "timeout"), ("Two.", "completed", None),
+    ]  # fmt: skip
+    assert take.warnings == ("line ann-1, player ann: the response is cancelled (timeout)",)
+
+
+async def test_what_was_said_until_the_timeout_is_kept(house: Playhouse) -> None:
+    class Slow(Tones):
+        async def speak(self, cue: Cue) -> Spoken:
+            await anyio.sleep(3)
+            return await super().speak(cue)
+
+    house.understudy.actor = Slow()
+    take = await house.perform(HEAD + "lines: [{ann: One., timeout: 2s}, {bob: Two., timeout: 4s}]")
+    assert [(line.said, line.reason) for line in take.lines] == [("", "timeout"), ("Two.", None)]
+    assert len(house.sent("ann", "response.cancel")) == 1
+
+
+def lamp_that_takes(seconds: int, folder: Path) -> Plan:
+    """Ann calls a tool that takes a while, and her line may take 4 s."""
+    (folder / "lamps.py").write_text(f"import anyio\nasync def lamp() -> None:\n    await anyio.sleep({seconds})\n")
+    scene = f"""{HEAD}
+tools: {{lamp: {{description: The listener wants the lamp on., run: "lamps:lamp"}}}}
+lines: [{{user: {{ann: The lamp on please.}}}}, {{ann: , improvise: Go on., timeout: 4s}}, bob: Two.]
+"""
+    return make_plan(parse_scene(scene, str(folder / "test.yaml")))
+
+
+async def test_a_timeout_covers_all_the_responses_of_a_line(tmp_path: Path, house: Playhouse) -> None:
+    class Slow(Tones):
+        async def speak(self, cue: Cue) -> Spoken:
+            await anyio.sleep(3)
+            return await super().speak(cue)
+
+    house.understudy.actor = Slow()
+    take = await house.perform(lamp_that_takes(3, tmp_path), allow_tools=True)
+    assert [(line.player, line.reason) for line in take.lines] == [("ann", "timeout"), ("bob", None)]
+    assert [call.failed for call in take.lines[0].calls] == [False]
+    assert len(house.sent("ann", "response.create")) == 2
+
+
+async def test_a_timeout_covers_the_tools_of_a_line(tmp_path: Path, house: Playhouse) -> None:
+    began = anyio.current_time()
+    take = await house.perform(lamp_that_takes(20, tmp_path), allow_tools=True)
+    line = take.lines[0]
+    assert (line.said, line.ended, line.reason, take.lines[1].said) == ("", "cancelled", "timeout", "Two.")
+    assert [(call.tool, call.failed, "longer than 4 s" in call.output) for call in line.calls] == [("lamp", True, True)]
+    assert len(house.sent("ann", "response.create")) == 1
+    (told,) = house.understudy.visits[0].bill.values()
+    assert line.usage.text_out == told.output_token_details.text_tokens
+    assert anyio.current_time() - began < 15
+
+
+async def test_a_timeout_covers_the_waits_for_another_attempt(tmp_path: Path) -> None:
+    house = Playhouse(tmp_path, faults=[fault.FailResponses(times=1, message="Please try again in 30s.")])
+    began = anyio.current_time()
+    take = await house.perform(HEAD + "lines: [{ann: One., timeout: 4s}, bob: Two.]")
+    assert [(line.ended, line.reason) for line in take.lines] == [("cancelled", "timeout"), ("completed", None)]
+    assert anyio.current_time() - began < 10
