@@ -44,7 +44,7 @@ def is_in(part: Pcm, whole: Pcm) -> bool:
 
 async def test_each_line_takes_the_next_utterance_and_the_last_all_the_rest() -> None:
     shown: list[Prompting] = []
-    person = Recorded(GUEST, speech(*WORDS), lines=2, words=["one", "two", "three"])
+    person = Recorded(GUEST, speech(*WORDS), last="guest-2", words=["one", "two", "three"])
     first = await person.deliver(line(), shown.append)
     rest = await person.deliver(line("guest-2"), shown.append)
     assert is_in(tone("guest", WORDS[0] * 3), first.audio)
@@ -69,11 +69,11 @@ lines: [guest: Good evening., {listen: ann}]
 
 
 async def test_without_written_words_the_scene_says_what_was_said() -> None:
-    assert (await Recorded(GUEST, speech("Hm hm hm."), lines=1).deliver(line(), print)).words == "Words."
+    assert (await Recorded(GUEST, speech("Hm hm hm."), last="").deliver(line(), print)).words == "Words."
 
 
 async def test_in_real_time_a_recording_takes_as_long_as_it_sounds() -> None:
-    person = Recorded(replace(GUEST, pace="realtime"), speech(*WORDS), lines=3)
+    person = Recorded(replace(GUEST, pace="realtime"), speech(*WORDS), last="")
     began = anyio.current_time()
     given = await person.deliver(line(), print)
     assert anyio.current_time() - began == pytest.approx(given.audio.duration_s)
@@ -82,6 +82,60 @@ async def test_in_real_time_a_recording_takes_as_long_as_it_sounds() -> None:
     assert is_in(tone("guest", WORDS[2] * 3), Pcm.join(heard))
     assert not is_in(tone("guest", WORDS[0] * 3), Pcm.join(heard))
     assert anyio.current_time() - began == pytest.approx(given.audio.duration_s + Pcm.join(heard).duration_s, abs=0.05)
+
+
+async def heard_at_the_microphone(person: Recorded, seconds: float = 60.0) -> Pcm:
+    """What a recording plays in so much time."""
+    heard: list[Pcm] = []
+    with anyio.move_on_after(seconds):
+        async with person.blocks() as blocks:
+            heard = [Pcm()]
+            async for block in blocks:
+                heard.append(block)
+    return Pcm.join(heard)
+
+
+async def test_in_real_time_a_recording_is_used_up_too() -> None:
+    one, two, three = (tone("guest", text * 3) for text in WORDS)
+    person = Recorded(replace(GUEST, pace="realtime"), speech(*WORDS), last="")
+    cut_off = await heard_at_the_microphone(person, 1 + one.duration_s + 1 + two.duration_s / 2)
+    assert is_in(one, cut_off)
+    assert not is_in(two, cut_off)
+    given = await person.deliver(line(), print)  # after the utterance that had begun
+    assert is_in(three, given.audio)
+    assert not is_in(two, given.audio)
+    person = Recorded(replace(GUEST, pace="realtime"), speech(*WORDS), last="")
+    first = await heard_at_the_microphone(person, 1 + one.duration_s + 0.5)
+    second = await heard_at_the_microphone(person)
+    assert [is_in(sound, first) for sound in (one, two, three)] == [True, False, False]
+    assert [is_in(sound, second) for sound in (one, two, three)] == [False, True, True]
+    assert not (await person.deliver(line(), print)).audio
+
+
+LAST = """
+players: {ann: , bob: , guest: {human: sounds/guest.wav}}
+%s
+"""
+
+
+@pytest.mark.parametrize(
+    ("steps", "second"),
+    [
+        ("lines: [{guest: One., when: {said: never}}, guest: Two., ann: So.]", True),
+        ("lines: [ann: So., {together: [ann: And?, guest: Two.]}]\non: [{said: So, do: [guest: One.]}]", False),
+        ("lines: [guest: One., guest: Two.]\non: [{said: never, do: [guest: Ha!]}]", False),
+        ("lines: [guest: One., {listen: {player: ann, from: guest}}]", False),
+        ("lines: [{listen: {player: ann, from: guest}, when: {said: never}}, guest: One.]", True),
+        ("lines: [guest: One.]\non: [{said: never, do: [{listen: {player: ann, from: guest}}]}]", False),
+    ],
+)
+async def test_only_the_last_line_that_nothing_can_follow_takes_the_rest(
+    steps: str, *, second: bool, house: Playhouse
+) -> None:
+    take = await house.perform(LAST % steps)
+    said = next(entry.said for entry in take.lines if entry.human)
+    assert said.startswith("Good evening")
+    assert ("Thank you" in said) == second
 
 
 async def test_a_stand_in_plays_the_take_of_a_line_with_its_words(tmp_path: Path) -> None:
@@ -269,4 +323,4 @@ async def test_a_line_that_nobody_spoke_is_a_failure_that_cues_hear_of(house: Pl
 
 
 def test_silence_is_no_utterance() -> None:
-    assert Recorded(GUEST, Pcm.from_array(np.zeros(RATE, np.int16)), lines=1).takes() == []
+    assert Recorded(GUEST, Pcm.from_array(np.zeros(RATE, np.int16)), last="").takes() == []

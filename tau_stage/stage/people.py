@@ -16,7 +16,7 @@ from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.utterances import utterances
 from tau_stage.errors import UsageError
 from tau_stage.scene.files import beside
-from tau_stage.scene.plan import LinePlan, ListenPlan, Plan, PlayerPlan
+from tau_stage.scene.plan import LinePlan, ListenPlan, Plan, PlayerPlan, spoken
 from tau_stage.stage.keyboard import typed_line
 from tau_stage.stage.notes import Prompting
 
@@ -77,29 +77,28 @@ class Recorded:
     Args:
         player: From the plan.
         audio: The file's sound.
-        lines: How often the person is asked in the scene: its lines, and one more for an open microphone.
+        last: Id of the line that takes the rest; empty: none does.
         words: Of each utterance, as far as they are known.
     """
 
     types = False
 
-    def __init__(self, player: PlayerPlan, audio: Pcm, lines: int, words: Sequence[str] = ()) -> None:
+    def __init__(self, player: PlayerPlan, audio: Pcm, last: str, words: Sequence[str] = ()) -> None:
         self.name = player.name
         self.is_live = player.pace == "realtime"
         self._audio = audio
         self._words = words
         self._spans = utterances(audio)
-        self._left = lines
+        self._last = last
         self._next = 0
 
     async def deliver(self, line: LinePlan, show: Show) -> Given:
         """The next utterance."""
         del show
-        self._left -= 1
         spans = self._spans[self._next :]
         if not spans:
             return Given(Pcm(), "")
-        taken = len(spans) if self._left <= 0 else 1
+        taken = len(spans) if line.id == self._last else 1
         audio = self._audio[spans[0][0] : spans[taken - 1][1]]
         words = " ".join(self._words[self._next : self._next + taken])
         self._next += taken
@@ -113,10 +112,12 @@ class Recorded:
         yield self._played()
 
     async def _played(self) -> AsyncIterator[Pcm]:
+        """Blocks, each in its time; an utterance that has begun is used up."""
         start = self._spans[self._next - 1][1] if self._next else 0
         began = anyio.current_time()
         for at in range(start, len(self._audio), BLOCK):
             await anyio.sleep_until(began + (at + BLOCK - start) / RATE)
+            self._next = sum(first < at + BLOCK for first, _ in self._spans)
             yield self._audio[at : at + BLOCK]
 
     def takes(self) -> list[Pcm]:
@@ -294,10 +295,8 @@ def _person(plan: Plan, player: PlayerPlan, *, stand_in: bool) -> Person:
     assert player.human is not None  # noqa: S101 - people are
     recordings = None if player.stand_in is None else beside(plan.path, player.stand_in)
     if player.human not in ("mic", "tty"):
-        lines = sum(line.player == player.name for line in plan.lines)
-        lines += any(isinstance(step, ListenPlan) and step.person == player.name for step in plan.steps)
         file = beside(plan.path, player.human)
-        return Recorded(player, read_audio(file), lines, written_words(file))
+        return Recorded(player, read_audio(file), _last_line(plan, player.name), written_words(file))
     if recordings is not None and (stand_in or not _is_there(player.human)):
         return StandIn(player, recordings)
     if player.human == "tty":
@@ -310,6 +309,18 @@ def _person(plan: Plan, player: PlayerPlan, *, stand_in: bool) -> Person:
     except UsageError as error:
         raise UsageError(f"player {player.name} speaks into a microphone: {error.problem}", error.hint) from None
     return Speaker(player, open_microphone)
+
+
+def _last_line(plan: Plan, name: str) -> str:
+    """Id of the last line that the scene's own steps give to a person; empty where the person may be listened to yet."""
+    if any(isinstance(step, ListenPlan) and step.person == name for cue in plan.cues for step in cue.steps):
+        return ""
+    last = ""
+    for step in plan.steps:
+        if isinstance(step, ListenPlan) and step.person == name:
+            last = ""
+        last = next((line.id for line in spoken((step,)) if line.player == name), last)
+    return last
 
 
 def _is_there(human: str) -> bool:
