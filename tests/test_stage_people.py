@@ -138,6 +138,25 @@ async def test_only_the_last_line_that_nothing_can_follow_takes_the_rest(
     assert ("Thank you" in said) == second
 
 
+@pytest.mark.parametrize("pace", ["fast", "realtime"])
+async def test_a_recording_that_is_used_up_is_a_warning_at_the_open_microphone(pace: str, house: Playhouse) -> None:
+    take = await house.perform(f"""
+players: {{ann: {{turn_detection: {{silence: 800ms}}}}, guest: {{human: sounds/guest.wav, pace: {pace}}}}}
+lines: [{{listen: ann}}, {{listen: ann}}, ann: So.]
+""")
+    assert take.ended == "complete"
+    assert take.warnings == ("listen-2, player guest: there is nothing left of the recording to listen to",)
+    (warned,) = house.facts(record.Warned)
+    assert (warned.player, warned.line) == ("guest", "listen-2")
+
+
+async def test_an_open_microphone_at_which_nobody_speaks_is_a_warning(house: Playhouse, pipe: tuple[int, int]) -> None:
+    os.write(pipe[1], b"\n")
+    plan = plan_of("players: {ann: , guest: {human: tty}}\nlines: [{listen: ann}, ann: So.]")
+    take = await house.perform(plan, people={"guest": Typist(plan.player("guest"), fd=pipe[0])})
+    assert take.warnings == ("listen-1, player guest: nobody spoke at the open microphone",)
+
+
 async def test_a_stand_in_plays_the_take_of_a_line_with_its_words(tmp_path: Path) -> None:
     for name, words in (("guest-2", WORDS[0]), ("guest-1", WORDS[1])):
         with WavWriter(tmp_path / f"{name}.wav") as file:

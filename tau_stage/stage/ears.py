@@ -11,7 +11,7 @@ from tau_stage.audio.formats import Decoder
 from tau_stage.audio.pcm import Pcm
 from tau_stage.protocol.conversation import Response
 from tau_stage.protocol.usage import Usage
-from tau_stage.scene.plan import LinePlan
+from tau_stage.scene.plan import LinePlan, ListenPlan
 from tau_stage.stage import cues
 from tau_stage.stage.aloud import Voice
 from tau_stage.stage.company import Company
@@ -21,6 +21,7 @@ from tau_stage.stage.line import Delivery
 from tau_stage.stage.notes import News
 from tau_stage.stage.recording import Recording
 from tau_stage.stage.turns import Turn
+from tau_stage.take import records as record
 
 
 class Ears:
@@ -38,6 +39,7 @@ class Ears:
         self._answer = answer
         self._lines: dict[str, LinePlan] = {}
         self._voices: dict[str, tuple[Voice, Decoder]] = {}
+        self._spoke: set[str] = set()
 
     @property
     def next_sample(self) -> int:
@@ -47,6 +49,7 @@ class Ears:
     def leave(self, spoken: Spoken) -> None:
         """A turn is whole: write it down and let it be heard."""
         crew = self._crew
+        self._spoke.add(spoken.line.player)
         line = self._known(spoken.line)
         self._finish(line)
         recording = Recording(crew.folder, line, crew.book)
@@ -101,6 +104,15 @@ class Ears:
         self._crew.timeline.now = lambda: 0
         for voice, _ in self._voices.values():
             voice.done()
+
+    def miss(self, step: ListenPlan) -> None:
+        """Warn, where the person has said nothing."""
+        if step.person in self._spoke:
+            return
+        text = f"{step.id}, player {step.person}: nobody spoke at the open microphone"
+        if self._company.people[step.person].is_used_up:
+            text = f"{step.id}, player {step.person}: there is nothing left of the recording to listen to"
+        self._crew.book.write(record.Warned(player=step.person, line=step.id, text=text))
 
     def _finish(self, line: LinePlan) -> None:
         """The line's sound has come to its end."""

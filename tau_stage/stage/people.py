@@ -55,11 +55,13 @@ class Person(Protocol):
         name: The player's.
         is_live: Whether sound comes as fast as time goes, and cannot be hurried.
         types: Whether words come instead of sound.
+        is_used_up: Whether there was nothing left to say when the person was last listened to.
     """
 
     name: str
     is_live: bool
     types: bool
+    is_used_up: bool
 
     async def deliver(self, line: LinePlan, show: Show) -> Given:
         """Say one line of the scene."""
@@ -91,6 +93,7 @@ class Recorded:
         self._spans = utterances(audio)
         self._last = last
         self._next = 0
+        self.is_used_up = False
 
     async def deliver(self, line: LinePlan, show: Show) -> Given:
         """The next utterance."""
@@ -113,6 +116,7 @@ class Recorded:
 
     async def _played(self) -> AsyncIterator[Pcm]:
         """Blocks, each in its time; an utterance that has begun is used up."""
+        self.is_used_up = self._next >= len(self._spans)
         start = self._spans[self._next - 1][1] if self._next else 0
         began = anyio.current_time()
         for at in range(start, len(self._audio), BLOCK):
@@ -122,6 +126,7 @@ class Recorded:
 
     def takes(self) -> list[Pcm]:
         """The utterances that are left."""
+        self.is_used_up = self._next >= len(self._spans)
         left = [self._audio[start:end] for start, end in self._spans[self._next :]]
         self._next = len(self._spans)
         return left
@@ -137,6 +142,7 @@ class StandIn:
 
     types = False
     is_live = False
+    is_used_up = False
 
     def __init__(self, player: PlayerPlan, folder: Path) -> None:
         self.name = player.name
@@ -171,6 +177,7 @@ class Typist:
 
     types = True
     is_live = True
+    is_used_up = False
 
     def __init__(self, player: PlayerPlan, fd: int | None = None) -> None:
         self.name = player.name
@@ -205,6 +212,7 @@ class Speaker:
 
     types = False
     is_live = True
+    is_used_up = False
 
     def __init__(self, player: PlayerPlan, microphone: Callable[[], Blocks]) -> None:
         self.name = player.name
@@ -312,7 +320,7 @@ def _person(plan: Plan, player: PlayerPlan, *, stand_in: bool) -> Person:
 
 
 def _last_line(plan: Plan, name: str) -> str:
-    """Id of the last line that the scene's own steps give to a person; empty where the person may be listened to yet."""
+    """Id of the last line that the scene's own steps give to a person; empty if a ``listen`` may follow."""
     if any(isinstance(step, ListenPlan) and step.person == name for cue in plan.cues for step in cue.steps):
         return ""
     last = ""

@@ -214,6 +214,7 @@ class Performance:
             raise error.about(player=step.player, line=step.id) from None
         finally:
             ears.close()
+        ears.miss(step)
         await crew.aloud.heard(crew.timeline.next)
 
     async def _former_talk(self, step: ListenPlan, lines: list[Performed]) -> None:
