@@ -1,6 +1,7 @@
 """What may start now: plain data in, steps out."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -8,11 +9,21 @@ from hypothesis import strategies as st
 
 from tau_stage.errors import LimitReached
 from tau_stage.scene.load import parse_scene
-from tau_stage.scene.plan import ItemPlan, LinePlan, ListenPlan, PausePlan, Plan, SoundPlan, Step, TogetherPlan
+from tau_stage.scene.plan import (
+    ImprovisePlan,
+    ItemPlan,
+    LinePlan,
+    ListenPlan,
+    PausePlan,
+    Plan,
+    SoundPlan,
+    Step,
+    TogetherPlan,
+)
 from tau_stage.scene.planning import make_plan
 from tau_stage.stage import cues
 from tau_stage.stage.cues import Happening, SoFar, Start
-from tau_stage.stage.turns import Turn, called
+from tau_stage.stage.turns import Play, Turn, called, next_turn
 
 HEAD = """
 players: {ada: {voice: ash}, bob: {voice: sage}, cid: {voice: coral}, guest: {human: tty}}
@@ -301,6 +312,32 @@ def test_the_name_that_is_said_last_is_called_also_a_part_of_it() -> None:
     assert called(("ada", "keeper", "Old Tom"), turn) == "Old Tom"
     assert called(("ada", "keeper", "Tom"), turn) == "keeper"
     assert called(("ada", "maid"), turn) is None
+
+
+def test_a_word_that_many_names_share_calls_nobody() -> None:
+    players = ("ann", "The Stranger", "Lord of the Isles", "Old Tom")
+    assert called(players, Turn("ann", "Who has paid for the umbrella, and with what?")) is None
+    assert called(players, Turn("ann", "Of the two, the stranger's.")) == "The Stranger"
+    assert called(players, Turn("ann", "My lord! Of the Isles?")) == "Lord of the Isles"
+
+
+def test_a_whole_name_wins_over_a_part_of_another() -> None:
+    for players in (("Tom", "Old Tom", "ann"), ("Old Tom", "Tom", "ann")):
+        assert called(players, Turn("ann", "Well, Tom?")) == "Tom"
+        assert called(players, Turn("ann", "Well, old Tom?")) == "Old Tom"
+        assert called(players, Turn("Tom", "Well, Tom?")) == "Old Tom"
+
+
+def test_nobody_answers_itself_whatever_the_order() -> None:
+    step = plan_of(PLAY % "order: [ada, bob]").steps[1]
+    assert isinstance(step, ImprovisePlan)
+    alone = replace(step, order=("bob",))
+    turns, play = [], Play()
+    while line := next_turn(alone, play, Turn("bob", "Begin.")):
+        turns.append(line.player)
+        play = play.after(Turn(line.player, "Hm."))
+    assert turns == ["cid", "bob", "cid", "bob"]
+    assert next_turn(alone, Play(), Turn("guest", "Hm.")).player == "bob"  # type: ignore[union-attr]
 
 
 def test_who_says_nothing_passes_and_when_all_pass_it_is_over() -> None:

@@ -121,6 +121,9 @@ class Checks(References):
             for number, name in enumerate(step.order):
                 if self.known(name, (*here, "order", number)) and name not in playing:
                     self.found.add((*here, "order", number), f"'{name}' does not play here", "look at 'players:'")
+            if len(set(step.order)) < 2 and not self.found.is_wrong((*here, "order")):
+                hint = "nobody answers itself; name another, or write 'order: round'"
+                self.found.add((*here, "order"), "an order names two different players or more", hint)
         if len(playing) < 2:
             self.found.add(here, "free play needs two players or more", "for one, write '- player:' with 'improvise:'")
         if not (step.turns or step.for_s or step.words or step.budget or self.found.is_wrong(here)):

@@ -8,6 +8,9 @@ from decimal import Decimal
 
 from tau_stage.scene.plan import ImprovisePlan, LinePlan
 
+NO_NAMES = frozenset(("and", "for", "from", "the", "with", "das", "der", "die", "und", "von", "les"))
+"""Words that stand in many names and call nobody; those of one or two letters never do."""
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -110,23 +113,31 @@ def _player(step: ImprovisePlan, play: Play, said_before: Turn | None) -> str:
     if isinstance(step.order, str) and play.last:
         at = order.index(play.last.player) + 1
         return order[at % len(order)]
-    at = play.asked
-    around = [order[(at + further) % len(order)] for further in range(len(order))]
-    return next((name for name in around if name != silent), around[0])
+    at = play.asked % len(order)
+    after = step.players.index(silent) + 1 if silent in step.players else 0
+    around = (*order[at:], *order[:at], *step.players[after:], *step.players)
+    return next(name for name in around if name != silent)
 
 
 def called(players: tuple[str, ...], turn: Turn) -> str | None:
     """Who is addressed by what was said: the player named last in it, other than the one who speaks.
 
+    A part of a name will do, but no "the" or "of"; where two players are meant by the same word, it is the one whose
+    whole name it is.
+
     >>> called(("keeper", "Old Tom", "maid"), Turn("maid", "Keeper, another one! What do you say, Tom?"))
     'Old Tom'
     """
-    best: tuple[int, str] | None = None
+    found: list[tuple[int, bool, int, str]] = []
     for name in players:
         if name == turn.player:
             continue
-        for part in {name, *(word for word in re.findall(r"\w+", name) if len(word) > 2)}:
-            for place in re.finditer(rf"\b{re.escape(part)}\b", turn.words, re.IGNORECASE):
-                if best is None or place.start() > best[0]:
-                    best = (place.start(), name)
-    return best[1] if best else None
+        for part in {name, *_calling(name)}:
+            places = re.finditer(rf"(?<!\w){re.escape(part)}(?!\w)", turn.words, re.IGNORECASE)
+            found += [(place.end(), part == name, len(part), name) for place in places]
+    return max(found, key=lambda each: each[:3])[-1] if found else None
+
+
+def _calling(name: str) -> list[str]:
+    """The parts of a name by which its player may be called."""
+    return [word for word in re.findall(r"\w+", name) if len(word) > 2 and word.casefold() not in NO_NAMES]
