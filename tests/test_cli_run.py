@@ -183,6 +183,20 @@ def test_a_wrong_command_line_is_exit_2_and_says_what_to_do(
     assert problem in capsys.readouterr().err
 
 
+TYPED = "players: {ann: , typ: {human: tty}}\nlines: [typ: One.]\n"
+
+
+def test_scenes_at_once_do_not_share_a_keyboard(trio: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("one.yaml").write_text(TYPED)
+    Path("two.yaml").write_text(TYPED + "matrix: {mood: [calm, cross]}\n")
+    assert run("run", trio, "one.yaml", "one.yaml", "--jobs", "2") == 2
+    said = capsys.readouterr().err
+    assert "2 scenes at once would use the standard input: one.yaml, one.yaml\n  hint: leave --jobs away" in said
+    assert run("run", "two.yaml", "--jobs", "2") == 2
+    assert "would use the standard input: two.yaml (calm), two.yaml (cross)" in capsys.readouterr().err
+    assert not Path("takes").exists()
+
+
 def test_azure_wants_its_resource(
     trio: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

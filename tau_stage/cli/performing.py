@@ -29,6 +29,7 @@ from tau_stage.stage.notes import News
 from tau_stage.stage.opening import Stage, open_stage
 from tau_stage.stage.people import Person, people_of
 from tau_stage.stage.perform import perform
+from tau_stage.stage.sharing import refuse_crowd
 from tau_stage.stage.tooling import refuse_code
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.model import Take
@@ -93,6 +94,7 @@ async def _perform_all(plans: Sequence[Plan], wish: Wish, screen: Screen) -> lis
     for plan in plans:
         refuse_code(plan, allowed=wish.allow_tools)
     people = [people_of(plan, stand_in=wish.stand_in) for plan in plans]
+    refuse_crowd(plans, people, jobs=wish.jobs)
     performed: dict[int, tuple[TakeFolder, Take]] = {}
     places = anyio.CapacityLimiter(wish.jobs)
 

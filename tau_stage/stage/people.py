@@ -19,6 +19,7 @@ from tau_stage.scene.files import beside
 from tau_stage.scene.plan import LinePlan, ListenPlan, Plan, PlayerPlan, spoken
 from tau_stage.stage.keyboard import typed_line
 from tau_stage.stage.notes import Prompting
+from tau_stage.stage.sharing import refuse_endless, refuse_together
 
 COUNT_DOWN = 3
 LONGEST_WAIT_S = 30.0
@@ -294,9 +295,12 @@ def people_of(plan: Plan, *, stand_in: bool = False) -> dict[str, Person]:
         stand_in: Whether recordings play where there are some, though somebody may be there.
 
     Raises:
-        UsageError: There is no microphone, or a sound cannot be read.
+        UsageError: There is no microphone, nothing would close it, two would share it, or a sound cannot be read.
     """
-    return {player.name: _person(plan, player, stand_in=stand_in) for player in plan.people}
+    people = {player.name: _person(plan, player, stand_in=stand_in) for player in plan.people}
+    refuse_together(plan, people)
+    refuse_endless(plan, people, is_terminal=_is_there("tty"))
+    return people
 
 
 def _person(plan: Plan, player: PlayerPlan, *, stand_in: bool) -> Person:
