@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tau_stage.report.deliver import deliver
 from tau_stage.take import records as record
+from tau_stage.take.journal import read_beginning
 from tests.pages import tavern, written
 from tests.test_cli_validate import run
 from tests.test_take import BEGAN, RECORDS
@@ -22,7 +24,9 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
+@pytest.mark.slow
 def test_the_files_come_back_as_they_were(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Slow: the tavern is performed, and its mix made."""
     folder = tavern(tmp_path)[0].path
     before = files(folder)
     for name in ("take.json", "cost.json"):
@@ -33,6 +37,25 @@ def test_the_files_come_back_as_they_were(tmp_path: Path, capsys: pytest.Capture
     assert {name: after[name] for name in before} == before
     assert "report.html" in after
     assert not [name for name in after if name.startswith(".")]
+
+
+@pytest.mark.slow
+def test_all_that_is_made_of_a_take_comes_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Slow: the tavern's mix is made twice."""
+    folder, take = tavern(tmp_path)
+    told = deliver(folder, take, read_beginning(folder.journal).deliver)
+    before = files(folder.path)
+    assert {"mix.wav", "report.html", "session.rpp", "transcript.txt"} < set(before)
+    assert "opening_gap_s" in before["report.html"].decode()
+    for name in set(before) - {"journal.jsonl"}:
+        (folder.path / name).unlink()
+    assert run("report", str(folder.path)) == 0
+    assert capsys.readouterr().err.splitlines() == told
+    assert files(folder.path) == before
+    assert run("report", str(folder.path), "--embed") == 0
+    page = (folder.path / "report.html").read_text()
+    assert page.count("data:audio/flac") > len(take.lines)
+    assert "cannot be embedded" not in page
 
 
 def test_an_interrupted_take_is_reported_and_said_to_be_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,17 +80,17 @@ def test_what_is_no_take_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert refused(tmp_path, capsys) == f"TAKE/journal.jsonl: is missing{hint}"
 
 
-BROKEN = "TAKE/journal.jsonl: a record is broken"
+BROKEN = "TAKE/journal.jsonl: line {}: a record is broken"
 
 
 @pytest.mark.parametrize(
     ("journal", "told"),
     [
         ("", "TAKE/journal.jsonl: the journal has no beginning\n"),
-        ("what\nnext\n", BROKEN),
-        ('{"type": "unheard of"}\n', BROKEN),
-        (BEGAN.model_dump_json() + '\n{"type": "line_spoken"}\n', BROKEN),
-        ("\udce4\n", BROKEN),
+        ("what\nnext\n", BROKEN.format(1)),
+        ('{"type": "unheard of"}\n', BROKEN.format(1)),
+        (BEGAN.model_dump_json() + '\n{"type": "line_spoken"}\n', BROKEN.format(2)),
+        ("\udce4\n", BROKEN.format(1)),
         (
             "\n".join(fact.model_dump_json() for fact in [BEGAN, *RECORDS[3:]]).replace('"clerk"', '"ghost"', 0)
             + '\n{"type":"tool_turn","line":"a","player":"ghost","response":"r","usage":{}}\n',

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import pty
@@ -12,6 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from tau_stage.cli.screen import open_screen
+from tau_stage.cli.stream import Stream
+from tau_stage.scene.load import parse_scene
+from tau_stage.scene.planning import make_plan
+from tau_stage.stage.notes import Wording
 from tau_stage.understudy.server import Understudy
 from tests.test_cli_run import Serve, no_key, serve
 from tests.test_cli_validate import SCENES, run
@@ -19,6 +26,7 @@ from tests.tones import Tones
 
 __all__ = ["no_key", "serve"]
 
+TOP = Path(__file__).parent.parent
 MOODS = """
 scene: A ${mood} talk
 vars: {what: umbrella}
@@ -187,3 +195,64 @@ lines: [{{listen: {{player: ann, from: guest, key: q}}}}]
     take = json.loads(out)["take"]
     assert take["ended"] == "complete"
     assert take["duration_s"] < 4  # the whole speech is longer
+
+
+class Narrow(io.StringIO):
+    """Takes a number of lines; then it fails as a device or a pipe does."""
+
+    def __init__(self, lines: int, failure: OSError) -> None:
+        super().__init__()
+        self.left = lines
+        self.failure = failure
+
+    def flush(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise self.failure
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EPIPE])
+def test_a_stream_that_breaks_is_told_once(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    with open_screen([], quiet=True) as screen:
+        failure = OSError(number, os.strerror(number))
+        out = Narrow(1, failure)
+        stream = Stream(out, screen, "words")
+        for words in ("one", "two", "three"):
+            stream.show(
+                make_plan(parse_scene("players: {ann: {}}\nlines: [ann: Hi.]")),
+                Wording("ann", "ann-1", words, spoken=True),
+            )
+        assert (stream.ended, stream.lost) == (True, number == errno.ENOSPC)
+    told = f"--stream words: {os.strerror(number).lower()}; the performance goes on without it\n"
+    assert capsys.readouterr().err == told
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+@pytest.mark.parametrize(
+    ("command", "code", "told"),
+    [
+        ("--stream /dev/full", 2, "--stream /dev/full: no space left on device"),
+        ("--stream - > /dev/full", 2, "--stream -: no space left on device"),
+        ("--stream - | head -1", 0, "--stream -: broken pipe"),
+    ],
+)
+def test_a_full_device_or_a_closed_pipe_does_not_stop_the_performance(
+    command: str, code: int, told: str, serve: Serve, tmp_path: Path
+) -> None:
+    """Slow: a process of its own, with a pipe or a device of its own."""
+    scene = tmp_path / "talk.yaml"
+    scene.write_text(
+        "players: {ann: {}, bob: {}}\nlines: [ann: One., bob: Two., ann: Three.]\nlimits: {start_rate: 100/s}\n"
+    )
+    verb = f"run {scene} --out {tmp_path / 'takes'} --endpoint {serve(Understudy(Tones()))}"
+    line = f"{sys.executable} -m tau_stage.cli.main {verb} --quiet"
+    line = f"{sys.executable} -m tau_stage.cli.main run talk.yaml --quiet --endpoint {serve(Understudy(Tones()))}"
+    shell = ["bash", "-o", "pipefail", "-c", f"{line} {command}"]
+    done = subprocess.run(shell, cwd=TOP, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert done.stderr.count("--stream") == 1
+    assert f"{told}; the performance goes on without it" in done.stderr
+    (folder,) = (tmp_path / "takes" / "talk").glob("2*")
+    assert '"ended": "complete"' in (folder / "take.json").read_text()
+    assert (folder / "report.html").exists()

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from tau_stage.audio.wav import read_wav
-from tau_stage.cli.run import delivered
+from tau_stage.cli.performing import delivered
 from tau_stage.errors import TakeError
 from tau_stage.report.deliver import deliver
 from tau_stage.scene.deliver import Deliver
 from tau_stage.take import records as record
 from tau_stage.take.fold import fold
-from tau_stage.take.journal import read_journal
+from tau_stage.take.journal import read_beginning, read_journal
 from tests.playhouse import Playhouse, plan_of
 
 SCENE = """
@@ -73,7 +73,8 @@ async def test_a_scene_in_writing_has_no_mix(tmp_path: Path) -> None:
 async def test_silence_is_told_and_what_is_broken_is_an_error(tmp_path: Path) -> None:
     house = Playhouse(tmp_path)
     take = await house.perform(SCENE)
-    bare = take.model_copy(update={"players": (), "sounds": ()})
+    players = tuple(player.model_copy(update={"stem": None}) for player in take.players)
+    bare = take.model_copy(update={"players": players, "sounds": ()})
     assert deliver(house.folder, bare, Deliver()) == ["no mix: the take has no stems"]
     (house.folder.stems / "ann.wav").unlink()
     with pytest.raises(TakeError, match="is not there"):
@@ -86,3 +87,22 @@ async def test_a_run_tells_what_cannot_be_made_and_goes_on(tmp_path: Path, capsy
     (house.folder.stems / "ann.wav").unlink()
     assert delivered(plan_of(SCENE), house.folder, take) == ([], 2)
     assert "ann.wav: is not there\n  hint:" in capsys.readouterr().err
+
+
+async def test_a_take_that_was_stopped_is_delivered_without_its_mix(tmp_path: Path) -> None:
+    house = Playhouse(tmp_path)
+    take = await house.perform(SCENE)
+    stem = house.folder.stems / "ann.wav"
+    stem.write_bytes(stem.read_bytes()[:4000])
+    stopped = take.model_copy(update={"ended": "interrupted"})
+    (told, *_) = deliver(house.folder, stopped, Deliver())
+    assert told.startswith("no mix: ")
+    assert (house.folder.path / "session.rpp").exists()
+
+
+async def test_a_beginning_that_is_none_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").write_text('{"type": "take_ended", "ended": "complete"}\n')
+    with pytest.raises(TakeError, match="no beginning"):
+        read_beginning(tmp_path / "journal.jsonl")
+    with pytest.raises(TakeError, match="No such file"):
+        read_beginning(tmp_path / "none.jsonl")

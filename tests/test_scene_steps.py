@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tau_stage.scene.conditions import Call, Failed, Not, Said, Silence
+from tau_stage.scene.cut import Cut
 from tau_stage.scene.load import load_scene, parse_scene
 from tau_stage.scene.plan import (
-    Cut,
     ImprovisePlan,
     ItemPlan,
     LinePlan,

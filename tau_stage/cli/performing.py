@@ -19,8 +19,7 @@ import typer
 from tau_stage.cli.asking import asking
 from tau_stage.cli.hearing import open_ears
 from tau_stage.cli.screen import Screen, open_screen
-from tau_stage.cli.show import resolved
-from tau_stage.cli.stream import open_stream
+from tau_stage.cli.stream import Stream, open_stream
 from tau_stage.errors import TakeError
 from tau_stage.protocol.endpoints import UNDERSTUDY
 from tau_stage.scene.plan import Plan
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 
 EXITS = {"complete": 0, "failed": 3, "budget": 4, "limit": 2, "interrupted": 130}
 WATCHED_NEWS = 4096
-TAKE_SPOILED = 2
+TAKE_SPOILED = STREAM_LOST = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +67,16 @@ def perform_plans(
     with open_screen(plans, quiet=quiet or as_json) as shown, open_stream(stream, shown) as screen:
         performed = anyio.run(_perform_all, plans, wish, screen)
     codes = [EXITS[take.ended] for _, take in performed]
+    if isinstance(screen, Stream) and screen.lost:
+        codes.append(STREAM_LOST)
     for plan, (folder, take) in zip(plans, performed, strict=True):
-        made, code = _delivered(plan, folder, take)
+        made, code = delivered(plan, folder, take)
         codes.append(code)
         _print(folder, take, made, quiet=quiet, as_json=as_json, to=sys.stderr if stream == "-" else sys.stdout)
     raise typer.Exit(max(codes))
 
 
-def _delivered(plan: Plan, folder: TakeFolder, take: Take) -> tuple[list[str], int]:
+def delivered(plan: Plan, folder: TakeFolder, take: Take) -> tuple[list[str], int]:
     """Make what a scene asks for of its take: what was made, and an exit code.
 
     What cannot be made is told, and the next take goes on.
@@ -83,7 +84,7 @@ def _delivered(plan: Plan, folder: TakeFolder, take: Take) -> tuple[list[str], i
     from tau_stage.report.deliver import deliver
 
     try:
-        return deliver(folder, take, plan.deliver, resolved=resolved(plan)), 0
+        return deliver(folder, take, plan.deliver), 0
     except TakeError as error:
         print(error, file=sys.stderr)
         return [], TAKE_SPOILED

@@ -14,16 +14,18 @@ def report(
     embed: Annotated[bool, typer.Option("--embed", help="Put the sounds into the page: one file to send.")] = False,
     show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
-    """Write take.json, cost.json and report.html of a take once more, from its journal.
+    """Write all that is made of a take once more, from its journal and its sounds.
 
-    The page's path is printed last.
+    These are take.json, cost.json, the mix, subtitles, transcript, labels, sheet, sessions, marks and the page, whose
+    path is printed last.
     """
     from tau_stage.report.page import NAME
     from tau_stage.report.rebuild import rebuild
     from tau_stage.take.folder import TakeFolder
 
     folder = TakeFolder(take)
-    performed = rebuild(folder, embed=embed)
+    performed, made = rebuild(folder, embed=embed)
+    print(*made, sep="\n", end="\n" if made else "", file=sys.stderr)
     if performed.problem:
         print(f"{performed.ended}: {performed.problem}", file=sys.stderr)
     path = folder.path / NAME

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,6 +26,7 @@ def show(
 ) -> None:
     """Show what every line resolves to."""
     from tau_stage.cli.loading import load_plans
+    from tau_stage.scene.resolved import resolved
 
     for plan in load_plans([scene], variables=var or (), only=only):
         if as_json:
@@ -36,18 +35,6 @@ def show(
             _print_tables(plan)
         else:
             print("\n".join(_plain(plan)))
-
-
-def resolved(plan: Plan) -> str:
-    """A whole plan as JSON."""
-    return json.dumps(asdict(plan), default=_as_json, indent=2, ensure_ascii=False)
-
-
-def _as_json(value: object) -> object:
-    """Parts of a plan that are models of the scene language, or numbers JSON has not."""
-    from pydantic import BaseModel
-
-    return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)
 
 
 def _player(player: PlayerPlan) -> tuple[str, ...]:

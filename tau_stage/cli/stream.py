@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from tau_stage.cli.screen import Screen
@@ -20,21 +21,42 @@ if TYPE_CHECKING:
 class Stream:
     """Writes a JSON object a line, as soon as there is something to tell, and shows everything on a screen too.
 
+    Where it cannot be written any more, that is said once, and the performance goes on without it.
+
     Args:
         out: Where the lines go.
         screen: What a person sees.
+        name: What a message calls it.
+
+    Attributes:
+        ended: Whether nothing more is written, as it cannot be.
+        lost: Whether somebody misses something: a reader who left does not.
     """
 
-    def __init__(self, out: TextIO, screen: Screen) -> None:
+    def __init__(self, out: TextIO, screen: Screen, name: str) -> None:
+        self.ended = self.lost = False
         self._out = out
         self._screen = screen
+        self._name = name
 
     def show(self, plan: Plan, news: News) -> None:
         """Write it, if it has words or is a state."""
         self._screen.show(plan, news)
-        if told := _told(news):
-            self._out.write(json.dumps({"scene": plan.slug, **told}, ensure_ascii=False) + "\n")
-            self._out.flush()
+        if not self.ended and (told := _told(news)):
+            try:
+                self._out.write(json.dumps({"scene": plan.slug, **told}, ensure_ascii=False) + "\n")
+                self._out.flush()
+            except OSError as error:
+                self._end(error)
+
+    def _end(self, error: OSError) -> None:
+        self.ended, self.lost = True, not isinstance(error, BrokenPipeError)
+        if self._out is sys.stdout:  # what it still holds would fail once more as Python ends
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._out.fileno())
+            os.close(nowhere)
+        reason = (error.strerror or str(error)).lower()
+        print(f"--stream {self._name}: {reason}; the performance goes on without it", file=sys.stderr)
 
 
 def _told(news: News) -> dict[str, Any] | None:
@@ -65,11 +87,15 @@ def open_stream(wanted: str | None, screen: Screen) -> Iterator[Screen]:
     if wanted is None:
         yield screen
     elif wanted == "-":
-        yield Stream(sys.stdout, screen)
+        yield Stream(sys.stdout, screen, wanted)
     else:
         try:
             file = open(wanted, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - a pipe or a device is as good as a file
         except OSError as error:
             raise UsageError(f"--stream {wanted}: {(error.strerror or str(error)).lower()}") from None
-        with file:
-            yield Stream(file, screen)
+        stream = Stream(file, screen, wanted)
+        try:
+            yield stream
+        finally:
+            with suppress(OSError) if stream.ended else nullcontext():  # what it still holds fails once more
+                file.close()

@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from tau_stage.errors import TakeError
 from tau_stage.report import sessions, words
-from tau_stage.report.page import write_page
+from tau_stage.report.page import NAME as PAGE
+from tau_stage.report.page import page
 from tau_stage.scene.deliver import Deliver
 from tau_stage.take.export import EXPORT, PACKED, export, heard, pack
 from tau_stage.take.folder import TakeFolder
+from tau_stage.take.journal import FULL_DISK, read_beginning
 from tau_stage.take.marks import write_marks
 from tau_stage.take.mix import SilentTake, mix
 from tau_stage.take.model import Take
+from tau_stage.take.sound_files import inside, open_sound
+
+NOTHING: Mapping[str, str] = {}
 
 
 def deliver(
-    folder: TakeFolder, take: Take, wanted: Deliver, *, resolved: str | None = None, embed: bool = False
+    folder: TakeFolder,
+    take: Take,
+    wanted: Deliver,
+    *,
+    embed: bool = False,
+    also: Mapping[str, str] = NOTHING,
+    hint: str = FULL_DISK,
 ) -> list[str]:
-    """Make what a scene asks for of a take; of one in which nobody spoke, nothing is made.
+    """Make what a scene asks for of a take; of one in which nobody spoke aloud, its words and its page.
 
-    The take itself is not touched, and its journal keeps what was wanted: this can be done again at any time.
+    The take's sound is not touched, and its journal keeps what was wanted: this can be done again at any time. Sounds
+    are looked at and made first, each whole; then all texts are written, or none.
 
     Args:
         folder: The take's.
         take: Complete, or not.
         wanted: As the plan has it, or the journal's beginning.
-        resolved: The plan as JSON, for the page.
         embed: Whether the page holds the sounds.
+        also: Further texts by file name, written with the others.
+        hint: What to do where the texts cannot be written.
 
     Returns:
         What was made, a line for each.
@@ -32,25 +48,48 @@ def deliver(
     Raises:
         TakeError: A file of the take is missing or broken, or one cannot be written.
     """
-    if not heard(take):
-        return []
-    told: list[str] = []
-    if wanted.mix:
-        try:
-            told.append(str(mix(folder, take, wanted.mix, wanted.rate)))
-        except SilentTake as silent:
-            told.append(f"no mix: {silent.problem}")
+    told = _sounding(folder, take, wanted) if heard(take) else []
+    texts = {**also}
+    if take.lines:
+        texts |= words.files(take)
+    if heard(take):
+        texts |= sessions.files(take, _spare(folder))
+    resolved = read_beginning(folder.journal).resolved if folder.journal.is_file() else ""
+    texts[PAGE] = page(take, folder.path, resolved=resolved or None, embed=embed)
+    folder.write_all(texts, hint)
+    return told
+
+
+def _sounding(folder: TakeFolder, take: Take, wanted: Deliver) -> list[str]:
+    for line in heard(take):
+        with open_sound(inside(folder, str(line.file)), line.samples):
+            pass  # what is missing is told before anything is made
+    told = _mixed(folder, take, wanted)
     if wanted.stems == "packed":
         told.append(f"{PACKED}/ {_counted(len(pack(folder, take, wanted.rate)), 'player')}")
     if wanted.lines:
         told.append(f"{EXPORT}/ {_counted(len(export(folder, take, wanted.lines, wanted.rate)), 'line')}")
+    return told + write_marks(folder, take)
+
+
+def _mixed(folder: TakeFolder, take: Take, wanted: Deliver) -> list[str]:
+    """The mix; where the performance was stopped from outside, its stems may not reach to the end."""
+    if not wanted.mix:
+        return []
+    try:
+        return [str(mix(folder, take, wanted.mix, wanted.rate))]
+    except SilentTake as silent:
+        return [f"no mix: {silent.problem}"]
+    except TakeError as error:
+        if take.ended != "interrupted":
+            raise
+        return [f"no mix: {error.path}: {error.problem}"]
+
+
+def _spare(folder: TakeFolder) -> list[str]:
+    """Files of attempts and takes that are not the line."""
     attempts = [path.relative_to(folder.path).as_posix() for path in sorted(folder.path.glob("lines/*-*.wav"))]
-    spare = [name for name in attempts if ".attempt-" in name or ".take-" in name]
-    for name, text in (words.files(take) | sessions.files(take, spare)).items():
-        folder.write(name, text)
-    told += write_marks(folder, take)
-    write_page(folder, take, resolved=resolved, embed=embed)
-    return told
+    return [name for name in attempts if ".attempt-" in name or ".take-" in name]
 
 
 def _counted(number: int, what: str) -> str:

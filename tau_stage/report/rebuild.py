@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from tau_stage.errors import TakeError
-from tau_stage.report.page import NAME as PAGE
-from tau_stage.report.page import page
+from tau_stage.report.deliver import deliver
 from tau_stage.take.costs import cost_json
 from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.journal import read_journal
+from tau_stage.take.journal import read_beginning, read_journal
 from tau_stage.take.model import Take
 
 NEWER = "install a newer tau-stage"
@@ -23,16 +22,21 @@ KNOWN = 1
 """Version of journals and of ``take.json``."""
 
 
-def rebuild(folder: TakeFolder, *, resolved: str | None = None, embed: bool = False) -> Take:
-    """Write ``take.json``, ``cost.json`` and ``report.html`` from the journal. Either all are written, or none.
+def rebuild(folder: TakeFolder, *, embed: bool = False) -> tuple[Take, list[str]]:
+    """Write ``take.json``, ``cost.json`` and all that is made of a take, from its journal and its sounds.
+
+    Where something is missing or broken, nothing is written; the texts are written all, or none is.
 
     Args:
         folder: The take's.
-        resolved: The scene as it was resolved, for the page.
         embed: Put the sounds into the page.
 
+    Returns:
+        The take, and what was made, a line for each.
+
     Raises:
-        TakeError: There is no journal, it is broken or a newer version's, or the folder cannot be written.
+        TakeError: There is no journal, it is broken or a newer version's, a sound is missing or broken, or the folder
+            cannot be written.
     """
     if not folder.path.is_dir():
         raise TakeError(str(folder.path), "is no folder", NO_TAKE)
@@ -48,10 +52,9 @@ def rebuild(folder: TakeFolder, *, resolved: str | None = None, embed: bool = Fa
     except (LookupError, ValueError, ArithmeticError) as error:
         problem = f"the journal contradicts itself ({type(error).__name__}: {error})"
         raise TakeError(str(folder.journal), problem) from error
-    told = page(take, folder.path, resolved=resolved, embed=embed)
-    texts = {"cost.json": cost, PAGE: told, "take.json": take.model_dump_json(indent=2) + "\n"}
-    folder.write_all(texts, CLOSED)
-    return take
+    texts = {"cost.json": cost, "take.json": take.model_dump_json(indent=2) + "\n"}
+    wanted = read_beginning(folder.journal).deliver
+    return take, deliver(folder, take, wanted, embed=embed, also=texts, hint=CLOSED)
 
 
 def _refuse_newer(folder: TakeFolder) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tau_stage.audio.pcm import RATE
-from tau_stage.audio.wav import read_wav
 from tau_stage.report.peaks import Peaks, peaks
 
 NOTHING = Peaks()
@@ -90,14 +89,14 @@ class Sources:
         import pybase64
         import soundfile
 
-        try:
-            audio = read_wav(path)
-        except (OSError, ValueError) as error:
+        frames = -1 if samples is None else samples
+        try:  # the mix has 24 bit, all else 16
+            span, rate = soundfile.read(path, frames, start, dtype="int16")
+        except (OSError, RuntimeError) as error:
             self._tell(path.name, f"cannot be embedded ({error})")
             return ""
         packed = io.BytesIO()
-        span = audio[start : len(audio) if samples is None else start + samples]
-        soundfile.write(packed, span.array, audio.rate, format="FLAC", subtype="PCM_16")
+        soundfile.write(packed, span, rate, format="FLAC", subtype="PCM_16")
         return "data:audio/flac;base64," + pybase64.b64encode(packed.getvalue()).decode("ascii")
 
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from tau_stage.scene.conditions import Condition, Event
+from tau_stage.scene.cut import Cut
 from tau_stage.scene.deliver import Deliver
 from tau_stage.scene.model import ToolDefinition
 
@@ -57,26 +58,6 @@ class PlayerPlan:
     human: str | None = None
     stand_in: str | None = None
     pace: Literal["fast", "realtime"] = "fast"
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """Where another line cuts into this one.
-
-    Attributes:
-        by: That line's id.
-        after_s: How much of this one is heard when it begins.
-        overlap_s: How long both are heard.
-    """
-
-    by: str
-    after_s: float
-    overlap_s: float
-
-    @property
-    def heard_s(self) -> float:
-        """How much is heard in all."""
-        return self.after_s + self.overlap_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import PurePath
 
 from tau_stage.scene.conditions import Condition
+from tau_stage.scene.cut import Cut
 from tau_stage.scene.model import Player, Scene
 from tau_stage.scene.names import slug
 from tau_stage.scene.plan import (
     CuePlan,
-    Cut,
     ImprovisePlan,
     ItemPlan,
     LinePlan,

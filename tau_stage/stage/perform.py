@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -12,6 +12,7 @@ from tau_stage import __version__
 from tau_stage.errors import BudgetExceeded, LimitReached, SessionError, TakeError, unwrapped
 from tau_stage.protocol.endpoints import UNDERSTUDY
 from tau_stage.scene.plan import Plan, PlayerPlan
+from tau_stage.scene.resolved import resolved
 from tau_stage.stage.aloud import Aloud
 from tau_stage.stage.company import open_company, read_sounds
 from tau_stage.stage.crew import Crew
@@ -79,13 +80,22 @@ async def perform(
     crew = Crew(plan, folder, book, _purse(plan, stage, budget), Aloud(loudspeaker))
     tools = {player.name: equip(plan, player.tools, partial(crew.tool_called, player.name)) for player in plan.models}
     book.write(_began(plan, stage, started or datetime.now(UTC)))
+
+    async def play() -> None:
+        async with AsyncExitStack() as opened:
+            company = await open_company(plan, stage, opened, book, present, tools, sounds, former)
+            crew.present = frozenset(company.sessions)
+            await Performance(plan, company, crew, former, ask).play()
+
+    return await _to_the_end(play, folder, book)
+
+
+async def _to_the_end(playing: Callable[[], Awaitable[None]], folder: TakeFolder, book: PromptBook) -> Take:
+    """Play, and leave the take however it ends."""
     ended, problem = _STOPPED
     try:
         with unwrapped():
-            async with AsyncExitStack() as opened:
-                company = await open_company(plan, stage, opened, book, present, tools, sounds, former)
-                crew.present = frozenset(company.sessions)
-                await Performance(plan, company, crew, former, ask).play()
+            await playing()
         ended, problem = "complete", ""
     except BudgetExceeded as error:
         ended, problem = "budget", str(error)
@@ -118,6 +128,7 @@ def _began(plan: Plan, stage: Stage, started: datetime) -> record.TakeBegan:
         variant=plan.variant,
         given=dict(plan.given),
         deliver=plan.deliver,
+        resolved=resolved(plan),
         spent=any(stage.provider_of(player).name != UNDERSTUDY for player in plan.models),
         roles=tuple(_role(player, stage) for player in plan.players),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from tau_stage.errors import TakeError
-from tau_stage.take.records import LineSpoken, Record, TakeEnded
+from tau_stage.take.records import LineSpoken, Record, TakeBegan, TakeEnded
 
 NAME = "journal.jsonl"
 FULL_DISK = "make room and run the scene again; what was spoken before is kept"
@@ -65,6 +65,23 @@ def read_journal(path: Path) -> list[Record]:
     except OSError as error:
         raise TakeError(str(path), error.strerror or str(error)) from error
     return [_read(path, number, line) for number, line in enumerate(lines[:-1], 1) if line]
+
+
+def read_beginning(path: Path) -> TakeBegan:
+    """The first record of a journal: what was performed, and how.
+
+    Raises:
+        TakeError: The file cannot be read, or begins with something else.
+    """
+    try:
+        with path.open("rb") as file:
+            first = file.readline()
+    except OSError as error:
+        raise TakeError(str(path), error.strerror or str(error)) from error
+    began = _read(path, 1, first) if first.endswith(b"\n") else None
+    if isinstance(began, TakeBegan):
+        return began
+    raise TakeError(str(path), "the journal has no beginning", "the take was stopped before it began")
 
 
 def _read(path: Path, number: int, line: bytes) -> Record:

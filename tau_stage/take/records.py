@@ -36,7 +36,7 @@ class Role(BaseModel):
 
 
 class TakeBegan(Fact):
-    """Curtain up."""
+    """Curtain up; ``resolved`` is the plan as JSON."""
 
     type: Literal["take_began"] = "take_began"
     version: Literal[1] = 1
@@ -50,6 +50,7 @@ class TakeBegan(Fact):
     given: dict[str, str] = {}
     spent: bool
     deliver: Deliver = Deliver()
+    resolved: str = ""
     roles: tuple[Role, ...]
 
 

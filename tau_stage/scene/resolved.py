@@ -1,0 +1,20 @@
+"""A plan as JSON: what a scene resolves to, to be shown and kept."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from pydantic import BaseModel
+
+from tau_stage.scene.plan import Plan
+
+
+def resolved(plan: Plan) -> str:
+    """A whole plan as JSON."""
+    return json.dumps(asdict(plan), default=_as_json, indent=2, ensure_ascii=False)
+
+
+def _as_json(value: object) -> object:
+    """Parts of a plan that are models of the scene language, or numbers JSON has not."""
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)
