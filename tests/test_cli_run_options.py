@@ -247,7 +247,6 @@ def test_a_full_device_or_a_closed_pipe_does_not_stop_the_performance(
     )
     verb = f"run {scene} --out {tmp_path / 'takes'} --endpoint {serve(Understudy(Tones()))}"
     line = f"{sys.executable} -m tau_stage.cli.main {verb} --quiet"
-    line = f"{sys.executable} -m tau_stage.cli.main run talk.yaml --quiet --endpoint {serve(Understudy(Tones()))}"
     shell = ["bash", "-o", "pipefail", "-c", f"{line} {command}"]
     done = subprocess.run(shell, cwd=TOP, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr

@@ -260,6 +260,11 @@ def test_who_is_alone_need_not_be_named(lines: str) -> None:
 def test_what_ends_by_itself_needs_no_end(human: str, folder: Path) -> None:
     plan = performed(folder, PEOPLE.replace("mic", human) + "- listen: ann\n- listen:\n")
     assert [type(step) for step in plan.steps] == [ListenPlan, ListenPlan]
+    step = plan.steps[0]
+    assert isinstance(step, ListenPlan)
+    made_up = step.line(step.player)
+    assert (made_up.id, made_up.player, made_up.improvised) == (step.id, step.player, True)
+    assert made_up.hearers == step.hearers[step.player]
 
 
 def test_a_human_is_a_player_with_other_options(folder: Path) -> None:

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 KINDS = {".wav": ("WAV", "PCM_24"), ".flac": ("FLAC", "PCM_24"), ".ogg": ("OGG", "VORBIS"), ".mp3": ("MP3", None)}
 BLOCK = 1 << 16
 CLOSE_ENOUGH_LU = 0.1
-MARGIN_DB = 0.1
-"""Peaks are kept so much below the ceiling: no two meters read between samples alike."""
+MARGIN_DB = 0.4
+"""Peaks are kept so much below the ceiling: one that lies between what a meter looks at is higher than it says. Ours
+looks at four times the rate and misses 0.3 dB of some consonants (0.7 dB at most: BS.1770-4, Annex 2, attachment 1)."""
 
 ATTEMPTS = 8
 LOUDNESS_ATTEMPTS = 5
