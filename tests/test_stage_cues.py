@@ -225,6 +225,23 @@ lines: [ada: A.]
 
 # ---- silence, and the open microphone
 
+
+def test_a_microphone_that_a_cue_has_opened_holds_up_the_scene_but_no_other_cue() -> None:
+    plan = plan_of(
+        "on: [{said: x, do: [{listen: {player: bob}}]}, {said: y, do: [cid: Hm.]}]\nlines: [ada: A., ada: B.]"
+    )
+    so_far = cues.happened(plan, cues.curtain_up(plan), Happening("said", "ada", words="x"))
+    start = cues.due(plan, so_far)
+    assert named(start) == "listen-1"
+    assert start
+    so_far = cues.began(so_far, start)
+    assert cues.due(plan, so_far) is None
+    assert not cues.others_play(so_far)
+    so_far = cues.happened(plan, so_far, Happening("said", "ada", words="y"))
+    assert cues.others_play(so_far)
+    assert named(cues.due(plan, so_far)) == "cue-2-cid-1"
+
+
 QUIET = plan_of("""
 on:
 - silence: 5s

@@ -150,10 +150,11 @@ lines: [{{listen: ann}}, {{listen: ann}}, ann: So.]
     assert (warned.player, warned.line) == ("guest", "listen-2")
 
 
-async def test_an_open_microphone_at_which_nobody_speaks_is_a_warning(house: Playhouse, pipe: tuple[int, int]) -> None:
-    os.write(pipe[1], b"\n")
+async def test_an_open_microphone_at_which_nobody_speaks_is_a_warning(house: Playhouse, tmp_path: Path) -> None:
+    (tmp_path / "typed").write_text("\n")
     plan = plan_of("players: {ann: , guest: {human: tty}}\nlines: [{listen: ann}, ann: So.]")
-    take = await house.perform(plan, people={"guest": Typist(plan.player("guest"), fd=pipe[0])})
+    with (tmp_path / "typed").open() as typed:
+        take = await house.perform(plan, people={"guest": Typist(plan.player("guest"), fd=typed.fileno())})
     assert take.warnings == ("listen-1, player guest: nobody spoke at the open microphone",)
 
 

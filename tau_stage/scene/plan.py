@@ -13,6 +13,7 @@ from tau_stage.scene.deliver import Deliver
 from tau_stage.scene.model import ToolDefinition
 
 Detection = tuple[tuple[str, str | int | float], ...]
+DEFAULT_DETECTION: Detection = (("type", "server_vad"), ("silence_duration_ms", 600))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class PlayerPlan:
     reasoning: str | None = None
     tools: tuple[str, ...] = ()
     tool_choice: str | None = None
-    turn_detection: Detection = (("type", "server_vad"),)
+    turn_detection: Detection = DEFAULT_DETECTION
     hears_as: Literal["audio", "text"] = "audio"
     label_speakers: bool = False
     setup: tuple[tuple[str, str], ...] = ()

@@ -13,6 +13,7 @@ from tau_stage.scene.cut import Cut
 from tau_stage.scene.model import Player, Scene
 from tau_stage.scene.names import slug
 from tau_stage.scene.plan import (
+    DEFAULT_DETECTION,
     CuePlan,
     ImprovisePlan,
     ItemPlan,
@@ -32,7 +33,6 @@ DEFAULT_MODEL = "gpt-realtime-2.1-mini"
 DEFAULT_VOICE = "marin"
 DEFAULT_PAUSE_S = 0.35
 DEFAULT_OPENING_GAP_S = 0.2
-DEFAULT_DETECTION = (("type", "server_vad"), ("silence_duration_ms", 600))
 
 _DIRECTION = re.compile(r",?\s*\{direction\}")
 _FILLED = re.compile(r"\{(?:words|direction)\}")
