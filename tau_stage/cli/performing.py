@@ -29,7 +29,7 @@ from tau_stage.stage.opening import Stage, open_stage
 from tau_stage.stage.people import Person, people_of
 from tau_stage.stage.perform import perform
 from tau_stage.stage.sharing import refuse_crowd
-from tau_stage.stage.tooling import refuse_code
+from tau_stage.stage.tooling import find_tools, refuse_code
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.model import Take
 
@@ -94,6 +94,7 @@ async def _perform_all(plans: Sequence[Plan], wish: Wish, screen: Screen) -> lis
 
     for plan in plans:
         refuse_code(plan, allowed=wish.allow_tools)
+        find_tools(plan)
     people = [people_of(plan, stand_in=wish.stand_in) for plan in plans]
     refuse_crowd(plans, people, jobs=wish.jobs)
     performed: dict[int, tuple[TakeFolder, Take]] = {}

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
-from importlib import import_module
 from math import inf
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +20,7 @@ from tau_stage.errors import UsageError
 from tau_stage.scene.model import ToolDefinition
 from tau_stage.scene.plan import Plan
 from tau_stage.session import Tool
+from tau_stage.stage.authored import author
 
 LONGEST_OUTPUT = 64 * 1024
 """Bytes that a tool may answer; more would fill the model's context."""
@@ -45,10 +44,20 @@ def equip(plan: Plan, names: tuple[str, ...], report: Report) -> list[Tool]:
         report: Told of each call.
 
     Raises:
-        UsageError: A function cannot be found.
+        UsageError: A function cannot be found, or its module cannot be loaded.
     """
     folder = Path(plan.path).parent
     return [_reported(_tool(name, plan.tools[name], folder), report) for name in names]
+
+
+def find_tools(plan: Plan) -> None:
+    """Find every tool that a player has, before anything is made or paid.
+
+    Raises:
+        UsageError: A function cannot be found.
+    """
+    for name in dict.fromkeys(name for player in plan.models for name in player.tools):
+        _tool(name, plan.tools[name], Path(plan.path).parent)
 
 
 def refuse_code(plan: Plan, *, allowed: bool) -> None:
@@ -68,7 +77,8 @@ def refuse_code(plan: Plan, *, allowed: bool) -> None:
 def _tool(name: str, definition: ToolDefinition, folder: Path) -> Tool:
     tool = Tool(name, definition.description, dict(definition.parameters or {}) or None, timeout_s=definition.timeout)
     if definition.run:
-        function = Tool.of(_found(definition.run, folder))
+        with author(folder) as find:
+            function = Tool.of(find(definition.run))
         parameters = tool.parameters or function.parameters
         return replace(
             tool, description=tool.description or function.description, parameters=parameters, run=function.run
@@ -83,31 +93,6 @@ def _answering(result: Any) -> Callable[..., Any]:
         return result
 
     return answer
-
-
-def _found(name: str, folder: Path) -> Callable[..., Any]:
-    """A function by its name, looked for beside the scene first."""
-    module, _, function = name.partition(":")
-    try:
-        with _importable(folder):
-            found = getattr(import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(
-            f"the tool's function {name} cannot be found: {error}", f"it is looked for in {folder}"
-        ) from None
-    if not callable(found):
-        raise UsageError(f"{name} is no function", "write run: module:function")
-    return found  # type: ignore[no-any-return]
-
-
-@contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    place = str(folder.resolve())
-    sys.path.insert(0, place)
-    try:
-        yield
-    finally:
-        sys.path.remove(place)
 
 
 def _program(command: tuple[str, ...], folder: Path, timeout_s: float) -> Callable[..., Any]:
