@@ -1,5 +1,6 @@
 """``tau-stage validate`` on good scenes and bad ones, and what it does not load."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,41 @@ def test_a_key_in_an_address_is_not_repeated(tmp_path: Path, capsys: pytest.Capt
     file.write_text("endpoint: wss://host/?api-key=MARKER\nplayers: {ann: }\nlines: [ann: hi]\n")
     assert run("validate", str(file)) == 2
     assert "MARKER" not in capsys.readouterr().err
+
+
+MOODS = """
+vars: {city: Oslo}
+matrix: {mood: [calm, cross]}
+players: {ann: {persona: "{{mood}}"}}
+lines: [ann: "{{city}}."]
+"""
+
+
+@pytest.fixture
+def moods(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    Path("moods.yaml").write_text(MOODS.replace("{{", "${").replace("}}", "}"))
+    return "moods.yaml"
+
+
+def test_one_variant_may_be_checked(moods: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("validate", moods) == 0
+    assert capsys.readouterr().out.count("ok moods.yaml") == 2
+    assert run("validate", moods, "--only", "cross") == 0
+    assert capsys.readouterr().out == "ok moods.yaml: moods (cross), 1 player, 1 line\n"
+    assert run("validate", moods, "--only", "glad") == 2
+    assert "glad" in capsys.readouterr().err
+    assert run("validate", moods, "--only", "glad", "--format", "json") == 2
+    (told,) = json.loads(capsys.readouterr().out)
+    assert "glad" in told["message"]
+
+
+@pytest.mark.parametrize("form", ["text", "json", "github"])
+def test_a_variable_may_be_given(form: str, moods: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("validate", moods, "--format", form, "--var", "city=Bergen") == 0
+    assert run("validate", moods, "--format", form, "--var", "town=Bergen") == 2
+    said = capsys.readouterr()
+    assert "town" in said.out + said.err
 
 
 @pytest.mark.slow

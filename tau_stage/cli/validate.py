@@ -30,22 +30,23 @@ def validate(
     scenes: Annotated[list[str], typer.Argument(metavar="SCENE...", help="Scene files.", show_default=False)],
     form: Annotated[Form, typer.Option("--format", help="For people, programs, or GitHub's annotations.")] = Form.text,
     var: Annotated[list[str] | None, typer.Option(help="A variable of the scene, like city=Oslo.")] = None,
+    only: Annotated[str | None, typer.Option(help="One variant of the scene's matrix, by name.")] = None,
 ) -> None:
     """Check scene files: every error, with a way out."""
     if form is Form.text:
         from tau_stage.cli.loading import load_plans
 
-        load_plans(scenes, loaded=_praise, variables=var or ())
+        load_plans(scenes, loaded=_praise, variables=var or (), only=only)
         return
     from tau_stage.report.findings import as_github, as_json
 
-    found = _found(scenes, var or ())
+    found = _found(scenes, var or (), only)
     if told := as_json(found) if form is Form.json else as_github(found):
         print(told)
     raise typer.Exit(2 if any(finding.severity == "error" for finding in found) else 0)
 
 
-def _found(scenes: Sequence[str], variables: Sequence[str]) -> list[Finding]:
+def _found(scenes: Sequence[str], variables: Sequence[str], only: str | None) -> list[Finding]:
     """Everything that is wrong, or may be, in the order of the files."""
     from tau_stage.cli.loading import load_plans
     from tau_stage.errors import SceneError
@@ -54,7 +55,7 @@ def _found(scenes: Sequence[str], variables: Sequence[str]) -> list[Finding]:
     found: list[Finding] = []
     for scene in scenes:
         try:
-            plans = load_plans([scene], variables=variables)
+            plans = load_plans([scene], variables=variables, only=only)
         except SceneError as error:
             found += [Finding.of(each) for each in (error, *error.also)]
         else:
