@@ -92,7 +92,7 @@ def test_one_broken_file_and_none_is_written(
         ("players: {ann: }\nscript: |\n  BOB: hi\n", "3:3: there is no player 'BOB'"),
         ("players: ann\nscript: |\n  - pause: 1s\n", "1:10: players must be a mapping"),
         ("players: {ann: }\nscript: x.fountain\n", "2:9: the screenplay 'x.fountain' does not exist"),
-        ("players: {ann: }\nscript: play.fountain\n", "2:9: no script stands here"),
+        ("{players: {ann: }, script: play.fountain}\n", "1:28: no script stands here"),
     ],
 )
 def test_a_broken_script_is_told_in_its_place(
@@ -110,6 +110,21 @@ def test_a_script_is_not_tagged(scene: Path, capsys: pytest.CaptureFixture[str])
     assert run("tag", str(scene)) == 2
     assert f"{scene}:3:1: the speeches of a script have no ids" in capsys.readouterr().err
     assert scene.read_bytes() == SCRIPT
+
+
+def test_a_screenplay_goes_into_the_scene(scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written = b"players: {ann: , ben: }\nscript: play.fountain\n"
+    scene.with_name("play.fountain").write_text("ANN\nYes?\n\nBEN ^\n(low)\nNo.\n")
+    scene.write_bytes(written)
+    assert run("tag", str(scene)) == 2
+    assert "the speeches of a script have no ids" in capsys.readouterr().err
+    assert run("fmt", str(scene), "--as", "script") == 0
+    spoken = b"  - together:\n      - ann: Yes?\n      - ben: (low) No.\n"
+    assert scene.read_bytes() == b"players: {ann: , ben: }\nscript: |\n" + spoken
+    scene.write_bytes(written)
+    assert run("fmt", str(scene), "--as", "lines") == 0
+    assert scene.read_bytes() == b"players: {ann: , ben: }\nlines:\n" + spoken
+    assert run("tag", str(scene)) == 0
 
 
 def test_our_own_scenes_say_the_same_in_each_notation(tmp_path: Path) -> None:

@@ -65,15 +65,15 @@ def test_a_key_in_an_address_is_not_repeated(tmp_path: Path, capsys: pytest.Capt
 MOODS = """
 vars: {city: Oslo}
 matrix: {mood: [calm, cross]}
-players: {ann: {persona: "{{mood}}"}}
-lines: [ann: "{{city}}."]
+players: {ann: {persona: "${mood}"}}
+lines: [ann: "${city}."]
 """
 
 
 @pytest.fixture
 def moods(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(tmp_path)
-    Path("moods.yaml").write_text(MOODS.replace("{{", "${").replace("}}", "}"))
+    Path("moods.yaml").write_text(MOODS)
     return "moods.yaml"
 
 
@@ -86,7 +86,7 @@ def test_one_variant_may_be_checked(moods: str, capsys: pytest.CaptureFixture[st
     assert "glad" in capsys.readouterr().err
     assert run("validate", moods, "--only", "glad", "--format", "json") == 2
     (told,) = json.loads(capsys.readouterr().out)
-    assert "glad" in told["message"]
+    assert "glad" in told["problem"]
 
 
 @pytest.mark.parametrize("form", ["text", "json", "github"])

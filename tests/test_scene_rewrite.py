@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from pathlib import Path as FilePath
 
 import pytest
 import yaml
@@ -294,10 +295,54 @@ def test_lines_that_no_script_can_stand_for_are_refused(text: str) -> None:
     assert raised.value.hint
 
 
-@pytest.mark.parametrize("text", ["script: x.fountain", "script:\n  |\n  ANN: hi", "script: 'ANN: hi'", "{script: x}"])
+@pytest.mark.parametrize("text", ["script:\n  |\n  ANN: hi", "script: 'ANN: hi'", "{script: x}"])
 def test_a_script_that_stands_elsewhere_is_refused(text: str) -> None:
     with pytest.raises(SceneError, match="no script stands here"):
         lines_of(text)
+
+
+SCREENPLAY = "INT. SHOP\n\nANN\n(low)\nWell: yes #1.\n\nBEN\nNo.\n\nANN ^\nNo!\n\nIT'S ME ^\nYes.\n\nBEN\n- Hm?\n"
+PLAYED = """
+  - ann: "(low) Well: yes #1."
+  - together:
+      - Ben: No.
+      - ann: No!
+      - It's me: Yes.
+  - Ben: "- Hm?\""""
+
+
+@pytest.fixture
+def play(tmp_path: FilePath) -> str:
+    """Where a scene lies beside a screenplay."""
+    (tmp_path / "x.fountain").write_text(SCREENPLAY)
+    return str(tmp_path / "x.yaml")
+
+
+@pytest.mark.parametrize(
+    ("script", "lines"),
+    [
+        ("script: x.fountain\nlimits: {cues: 3}", f"lines:{PLAYED}\nlimits: {{cues: 3}}"),
+        ("'script': 'x.fountain'  # a play", f"lines:  # a play{PLAYED}"),
+        ("script:  # a\n  # b\n  x.fountain # c\n# d\n", f"lines:  # a\n  # b\n  # c{PLAYED}\n# d\n"),
+    ],
+)
+def test_a_screenplay_is_written_into_the_scene(script: str, lines: str, play: str) -> None:
+    read = read_yaml(Source.of(HEAD + script, play))
+    assert as_lines(read, PLAYERS) == HEAD + lines
+    before, after = (make_plan(parse_scene(HEAD + text, play)) for text in (script, lines))
+    assert [(line.id, line.prompt) for line in after.lines] == [(line.id, line.prompt) for line in before.lines]
+
+
+def test_a_screenplay_becomes_a_script(play: str) -> None:
+    text = as_script(read_yaml(Source.of(HEAD + "script: x.fountain", play)), PLAYERS)
+    assert text.startswith(HEAD + "script: |\n  ANN: (low) Well: yes #1.\n  - together:\n      - Ben: No.\n")
+    before, after = (make_plan(parse_scene(each, play)) for each in (HEAD + "script: x.fountain", text))
+    assert [(line.id, line.prompt) for line in after.lines] == [(line.id, line.prompt) for line in before.lines]
+
+
+def test_a_screenplay_of_a_scene_in_brackets_is_refused(play: str) -> None:
+    with pytest.raises(SceneError, match="no script stands here"):
+        as_lines(read_yaml(Source.of("{players: {ann: }, script: x.fountain}", play)), PLAYERS)
 
 
 def test_an_error_of_the_script_keeps_its_place() -> None:

@@ -4,10 +4,12 @@ import re
 from collections.abc import Sequence
 
 from tau_stage.errors import SceneError
+from tau_stage.scene.files import beside
+from tau_stage.scene.fountain import is_screenplay, read_fountain
 from tau_stage.scene.script import Cast, Item, Spoken, depth, is_item, read_script
-from tau_stage.scene.source import Place, Source
+from tau_stage.scene.source import Place, Source, read_source
 from tau_stage.scene.spans import Lines, Span, Spans
-from tau_stage.scene.text import Document, Path
+from tau_stage.scene.text import Document, Path, read_yaml
 from tau_stage.scene.traps import written
 
 _COMMENT = re.compile("#[^\r\n\x85\u2028\u2029]*")
@@ -16,7 +18,7 @@ _SCRIPT_KEY = re.compile(r"""(?:script|"script"|'script')[ \t]*:[ \t]+[|>][0-9+-
 
 
 def as_script(document: Document, players: Sequence[str]) -> str:
-    r"""The text with ``lines:`` written as ``script:``; what a script cannot say stays an item of YAML.
+    r"""The text with ``lines:``, or a screenplay, written as ``script:``; what a script cannot say is an item of YAML.
 
     Args:
         document: The scene file.
@@ -31,18 +33,21 @@ def as_script(document: Document, players: Sequence[str]) -> str:
       ANN: *Hi*
       - pause: 1s
     """
+    if _names_screenplay(document):
+        text = _OfScreenplay(document).text(players)
+        document = read_yaml(Source.of(text, document.source.path))
     return _AsScript(document, players).text() if "lines" in document.data else document.source.text
 
 
 def as_lines(document: Document, players: Sequence[str]) -> str:
-    r"""The text with ``script:`` written as ``lines:``.
+    r"""The text with ``script:`` written as ``lines:``, also where it names a screenplay.
 
     Args:
         document: The scene file.
         players: The scene's players.
 
     Raises:
-        SceneError: The script cannot be read, or stands in another file.
+        SceneError: The script cannot be read.
 
     >>> from tau_stage.scene.text import read_yaml
     >>> print(as_lines(read_yaml(Source.of("script: |\n  ANN: *Hi*\n  - pause: 1s", "x")), ["ann"]))
@@ -50,7 +55,17 @@ def as_lines(document: Document, players: Sequence[str]) -> str:
       - ann: "*Hi*"
       - pause: 1s
     """
+    if _names_screenplay(document):
+        return _OfScreenplay(document).text(players)
     return _AsLines(document).text(players) if "script" in document.data else document.source.text
+
+
+def _names_screenplay(document: Document) -> bool:
+    """Whether a scene's script is a screenplay, which stands in a file of its own."""
+    script, spans = document.data.get("script"), Spans(document)
+    if not isinstance(script, str) or spans.values[()].style == "flow":
+        return False
+    return spans.values["script",].style != "|" and is_screenplay(script.strip())
 
 
 class _Rewriter:
@@ -237,13 +252,58 @@ class _AsLines(_Rewriter):
             self.moved(number, item.last_line, indent + line.lstrip(), self.indent + 1, shift)
             return item.last_line
         if speech:
-            words = f" {written(speech.text)}" if speech.text else ""
-            self.add(f"{indent}- {written(speech.speaker)}:{words}", ending)
+            self.add(indent + _item(speech), ending)
         elif not line.strip():
             self.add("", ending)
         elif line.lstrip().startswith("#"):
             self.add(indent + line.strip(), ending)
         return number
+
+
+class _OfScreenplay(_Rewriter):
+    """From ``script:`` that names a screenplay to ``lines:``."""
+
+    def __init__(self, document: Document) -> None:
+        super().__init__(document, "script")
+        self.name = str(document.data["script"]).strip()
+
+    def text(self, players: Sequence[str]) -> str:
+        source = read_source(beside(self.source.path, self.name), f"the screenplay '{self.name}'")
+        groups: list[list[Spoken]] = []
+        for speech in read_fountain(source, players):
+            if speech.dual and groups:
+                groups[-1].append(speech)
+            else:
+                groups.append([speech])
+        header, *others = ["  ".join(("lines:", *self.comments()[:1])), *self.comments()[1:]]
+        indent = " " * (self.key.column + 1)
+        for comment in others:
+            self.add(indent + comment)
+        for first, *further in groups:
+            if not further:
+                self.add(indent + _item(first))
+                continue
+            self.add(f"{indent}- together:")
+            for speech in (first, *further):
+                self.add(f"{indent}    {_item(speech)}")
+        return self.written(header, self.value.end.line)
+
+    def comments(self) -> list[str]:
+        """The comments that stand around the screenplay's name."""
+        end = self.value.end.line
+        parts = (
+            (self.lines.offset(self.spans.keys["script",].end), self.lines.offset(self.value.start)),
+            (self.lines.offset(self.value.end), self.lines.end(end)),
+        )
+        return [
+            comment.rstrip() for first, last in parts for comment in _COMMENT.findall(self.source.text, first, last)
+        ]
+
+
+def _item(speech: Spoken) -> str:
+    """A speech as an item of a list."""
+    words = f" {written(speech.text)}" if speech.text else ""
+    return f"- {written(speech.speaker)}:{words}"
 
 
 def _shifted(line: str, shift: int, least: int) -> str:

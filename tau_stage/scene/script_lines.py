@@ -1,11 +1,9 @@
 """A script in place of the lines: its speeches and items become what would stand under ``lines:``, where they are."""
 
-from pathlib import PurePath
-
 from tau_stage.errors import SceneError
 from tau_stage.scene.files import BESIDE, beside
 from tau_stage.scene.findings import Findings
-from tau_stage.scene.fountain import read_fountain
+from tau_stage.scene.fountain import is_screenplay, read_fountain
 from tau_stage.scene.script import Item, Spoken, depth, read_script
 from tau_stage.scene.source import Place, Source, read_source
 from tau_stage.scene.spans import Spans
@@ -52,7 +50,7 @@ def _lines(script: str, players: tuple[str, ...], found: Findings) -> list[Node]
 
 def _of_file(name: str, players: tuple[str, ...], found: Findings) -> list[Node]:
     """The speeches of a screenplay."""
-    if PurePath(name).suffix != ".fountain" or "\n" in name:
+    if not is_screenplay(name):
         hint = "write 'script: |' and the script under it, or 'script: play.fountain'"
         found.add(("script",), "this is neither a script nor a screenplay", hint)
         return []
