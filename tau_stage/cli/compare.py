@@ -72,10 +72,9 @@ def _link(sound: Path, page: Path) -> str:
 
 def _write(path: Path, told: Comparison, sounds: tuple[dict[str, Sound], dict[str, Sound]], notes: list[str]) -> None:
     from tau_stage.report.facing import page
-    from tau_stage.take.folder import guarded
+    from tau_stage.take.folder import write_whole
 
-    with guarded(path, "choose another file with --html"):
-        path.write_text(page(told, sounds, notes), encoding="utf-8", errors="backslashreplace")
+    write_whole({path: page(told, sounds, notes)}, "choose another file with --html")
 
 
 def _print(told: Comparison, *, as_json: bool) -> None:

@@ -27,10 +27,9 @@ def schema(
     if write is None:
         print(text, end="")
         return
-    from tau_stage.take.folder import guarded
+    from tau_stage.take.folder import write_whole
 
-    with guarded(write, "choose another file"):
-        write.write_text(text, encoding="utf-8")
+    write_whole({write: text}, "choose another file")
 
 
 def _scene() -> str:

@@ -53,7 +53,8 @@ class Former:
         try:
             audio = read_wav(path)
         except (OSError, ValueError) as error:
-            raise TakeError(str(path), f"the line cannot be taken over: {error}", hint) from None
+            problem = getattr(error, "strerror", None) or str(error)
+            raise TakeError(str(path), f"the line cannot be taken over: {problem.lower()}", hint) from None
         if audio.sha256 != line.sha256:
             raise TakeError(str(path), "the line's sound is not the one that was performed", hint)
         return audio

@@ -84,21 +84,7 @@ class TakeFolder:
         Raises:
             TakeError: They cannot be written.
         """
-        finals = [self.path / name for name in texts]
-        drafts = [final.with_name(f".{final.name}.part") for final in finals]
-        try:
-            for final, draft, text in zip(finals, drafts, texts.values(), strict=True):
-                with guarded(final, hint):
-                    if final.is_dir():
-                        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(final))
-                    draft.write_text(text, encoding="utf-8", newline="")
-            for final, draft in zip(finals, drafts, strict=True):
-                with guarded(final, hint):
-                    draft.replace(final)
-        finally:
-            for draft in drafts:
-                with suppress(OSError):
-                    draft.unlink()
+        write_whole({self.path / name: text for name, text in texts.items()}, hint)
 
     def make_latest(self) -> None:
         """Point ``latest`` beside this folder here.
@@ -113,6 +99,32 @@ class TakeFolder:
                 raise TakeError(str(link), "is in the way of the link to the newest take", "remove it")
             draft.symlink_to(self.path.name, target_is_directory=True)
             os.replace(draft, link)  # noqa: PTH105 - Path.replace would follow nothing, but says so less clearly
+
+
+def write_whole(texts: Mapping[Path, str], hint: str) -> None:
+    """Write whole files: all under other names first, then renamed; where one has no room, none is changed.
+
+    Args:
+        texts: By file.
+        hint: What to do where they cannot be written.
+
+    Raises:
+        TakeError: They cannot be written.
+    """
+    drafts = {final: final.with_name(f".{final.name}.part") for final in texts}
+    try:
+        for final, draft in drafts.items():
+            with guarded(final, hint):
+                if final.is_dir():
+                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(final))
+                draft.write_text(texts[final], encoding="utf-8", errors="backslashreplace", newline="")
+        for final, draft in drafts.items():
+            with guarded(final, hint):
+                draft.replace(final)
+    finally:
+        for draft in drafts.values():
+            with suppress(OSError):
+                draft.unlink()
 
 
 @contextmanager

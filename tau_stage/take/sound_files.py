@@ -42,7 +42,9 @@ def sound_errors(path: Path, hint: str = BROKEN) -> Iterator[None]:
         yield
     except (OSError, RuntimeError, AssertionError) as error:  # libsndfile has its own, and asserts that all was written
         reason = getattr(error, "strerror", None) or getattr(error, "error_string", None) or str(error)
-        problem = str(reason or "could not be written whole").strip().rstrip(".").lower()
+        problem = str(reason).strip().rstrip(".").lower()
+        if problem in ("", "system error"):
+            problem = "the disk is full, or cannot be used"
         raise TakeError(str(path), problem, hint) from error
 
 
