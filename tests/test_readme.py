@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,18 +13,22 @@ import pytest
 
 import tau_stage
 from tau_stage.scene.load import parse_scene
+from tests.test_cli_run import no_key
 from tests.test_cli_validate import run
+
+__all__ = ["no_key"]
 
 TOP = Path(__file__).parent.parent
 README = (TOP / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-COMMANDS = [line.split("#")[0] for kind, block in BLOCKS if kind == "sh" for line in block.splitlines()]
-FIRST, SECOND, *VERBS = COMMANDS
+SHELL = [[line.split("#")[0] for line in block.splitlines()] for kind, block in BLOCKS if kind == "sh"]
+(TAKES,) = (block for block in SHELL if any(" takes/" in line for line in block))
+FIRST, SECOND, *VERBS = (line for block in SHELL if block is not TAKES for line in block)
 SERVED = "tau-stage understudy --port 8765"
 
 
 def test_every_block_is_of_a_kind_that_is_tested() -> None:
-    assert [kind for kind, _ in BLOCKS] == ["sh", "sh", "yaml", "sh", "sh", "python", "sh"]
+    assert [kind for kind, _ in BLOCKS] == ["sh", "sh", "yaml", "sh", "sh", "sh", "python", "sh"]
 
 
 def test_the_first_two_commands_are_what_ci_runs() -> None:
@@ -48,11 +53,28 @@ def test_each_verb_works_as_printed(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(TOP)
+    words = typed(command)
+    assert run(*words) == (1 if "--check" in words else 0)
+    assert capsys.readouterr().out
+
+
+def typed(command: str) -> list[str]:
+    """The words of a command, as a shell gives them to the program."""
     program, *words = shlex.split(command)
     assert program == "tau-stage"
-    paths = [path for word in words for path in (sorted(map(str, Path().glob(word))) if "*" in word else [word])]
-    assert run(*paths) == (1 if "--check" in words else 0)
-    assert capsys.readouterr().out
+    return [path for word in words for path in (sorted(map(str, Path().glob(word))) if "*" in word else [word])]
+
+
+@pytest.mark.slow
+def test_what_is_done_with_takes_works_as_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Slow: the embedded understudy, with its neural voices."""
+    shutil.copytree(TOP / "scenes", tmp_path / "scenes")
+    monkeypatch.chdir(tmp_path)
+    for command in TAKES:
+        assert run(*typed(command)) == 0, capsys.readouterr().err
+        assert capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -61,12 +83,8 @@ def test_each_performance_works_as_printed(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Slow: the embedded understudy, with its neural voices."""
-    for name in ("OPENAI_API_KEY", "TAU_STAGE_ENDPOINT", "TAU_STAGE_API_KEY", "TAU_STAGE_UNDERSTUDY"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(TOP)
-    program, *words = shlex.split(command)
-    assert program == "tau-stage"
-    assert run(*words, "--out", str(tmp_path)) == 0
+    assert run(*typed(command), "--out", str(tmp_path)) == 0
     assert capsys.readouterr().out
     assert len(list(tmp_path.glob("*/latest/take.json"))) == 1
 
