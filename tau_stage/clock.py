@@ -1,0 +1,95 @@
+"""Clocks for a whole event loop: one that counts in milliseconds, and one that nobody waits for.
+
+A room of its own because it alone knows asyncio beside ``transport``. What is recorded is timed by the first, so that a
+replay on the second computes the same: both stand still while the loop's callbacks run. No dependency is needed for it:
+a loop's time is what its selector says it is.
+
+```python
+anyio.run(perform, plan, stage, folder, backend_options=VIRTUAL)
+```
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import selectors
+import threading
+import time
+from typing import Any
+
+SELF_PIPE = 1
+"""What a loop's selector watches when the loop waits for nothing in the world: other threads wake it there."""
+
+LOOK_AGAIN_S = 0.05
+
+
+class Moments(selectors.DefaultSelector):
+    """Waits as every selector does; what time it is changes only here, and in whole milliseconds.
+
+    Attributes:
+        now: Seconds on the loop's clock.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = _milliseconds()
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Wait for the world, or for so many seconds."""
+        ready = super().select(timeout)
+        self.now = _milliseconds()
+        return ready
+
+
+class Jumps(selectors.DefaultSelector):
+    """Jumps over time instead of waiting, unless something of the world is under way: a thread, a program, a terminal.
+
+    Attributes:
+        now: Seconds on the loop's clock.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self._bystanders = set(threading.enumerate())
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Whatever is ready; if nothing is, and nothing real can come, it is later at once."""
+        is_real = timeout is None or self._is_awaited()  # asked first: who ends now has rung before
+        ready = super().select(0)
+        if ready or (timeout is not None and timeout <= 0):
+            return ready
+        if not is_real:
+            self.now += timeout or 0.0
+            return ready
+        began = time.monotonic()
+        ready = super().select(None if timeout is None else min(timeout, LOOK_AGAIN_S))
+        self.now += 0.0 if timeout is None else min(timeout, time.monotonic() - began)
+        return ready
+
+    def _is_awaited(self) -> bool:
+        return len(self.get_map()) > SELF_PIPE or not self._bystanders.issuperset(threading.enumerate())
+
+
+class ClockedLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time is its selector's."""
+
+    def __init__(self, clock: Moments | Jumps) -> None:
+        self._clock = clock
+        super().__init__(clock)
+
+    def time(self) -> float:
+        """Seconds on the loop's clock."""
+        return self._clock.now
+
+
+def _milliseconds() -> float:
+    return math.floor(time.monotonic() * 1000) / 1000
+
+
+STEADY: dict[str, Any] = {"loop_factory": lambda: ClockedLoop(Moments())}
+"""``backend_options`` of ``anyio.run``: real time, in milliseconds."""
+
+VIRTUAL: dict[str, Any] = {"loop_factory": lambda: ClockedLoop(Jumps())}
+"""``backend_options`` of ``anyio.run``: time that jumps whenever everybody waits."""
