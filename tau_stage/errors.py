@@ -12,6 +12,8 @@ StageError
 ├── LimitReached          the scene goes on and on: a limit of its own has ended it
 ├── BudgetExceeded        the scene would cost more than its author allows
 ├── UsageError            the command line or the environment asks for what cannot be
+├── CassetteError         a cassette is missing, damaged or of another version
+├── CassetteDiffers       the scene says something else than its cassette has heard
 └── TakeError             the take's folder cannot be written or read
 ```
 """
@@ -238,6 +240,49 @@ class TakeError(StageError):
 
     def __str__(self) -> str:
         return f"{self.path}: {self.problem}" + (f"\n  hint: {self.hint}" if self.hint else "")
+
+
+@dataclass(eq=False)
+class CassetteError(StageError):
+    """A cassette is missing, damaged, or of another version."""
+
+    path: str
+    problem: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}" + (f"\n  hint: {self.hint}" if self.hint else "")
+
+
+@dataclass(eq=False)
+class CassetteDiffers(StageError):
+    """The scene says something else than its cassette has heard.
+
+    Attributes:
+        path: The cassette's folder.
+        player: Whose conversation it is.
+        line: The line's id as it was recorded, where it is about one.
+        field: What differs, in the scene's words.
+        recorded: As the cassette has it.
+        now: As the scene has it.
+
+    >>> print(CassetteDiffers("tapes/duel", "clerk", "clerk-2", "words", "'No.'", "'Yes.'"))
+    line clerk-2, player clerk: words differ: recorded 'No.', now 'Yes.'
+      hint: if the scene is right, record the cassette tapes/duel again with --record
+    """
+
+    path: str
+    player: str
+    line: str
+    field: str
+    recorded: str
+    now: str
+
+    def __str__(self) -> str:
+        place = (f"line {self.line}, " if self.line else "") + f"player {self.player}"
+        verb = "differ" if self.field.endswith("s") else "differs"
+        said = f"{self.field} {verb}: recorded {self.recorded}, now {self.now}"
+        return f"{place}: {said}\n  hint: if the scene is right, record the cassette {self.path} again with --record"
 
 
 @contextmanager

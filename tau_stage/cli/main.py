@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from tau_stage import __version__, errors
+from tau_stage.cli.cassette import cassette
 from tau_stage.cli.compare import compare
 from tau_stage.cli.fmt import fmt
 from tau_stage.cli.plan import plan
@@ -27,7 +28,7 @@ from tau_stage.cli.understudy import understudy
 from tau_stage.cli.validate import validate
 from tau_stage.cli.voices import voices
 
-FINE, SCENE_WRONG, PROVIDER_FAILED, OVER_BUDGET, OUR_BUG, INTERRUPTED = 0, 2, 3, 4, 70, 130
+FINE, FAILED, SCENE_WRONG, PROVIDER_FAILED, OVER_BUDGET, OUR_BUG, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
 
 MOST_ERRORS_SHOWN = 20
 
@@ -42,6 +43,8 @@ app = typer.Typer(
 
 for verb in (run, retake, validate, plan, show, fmt, tag, schema, voices, understudy, compare, play, report):
     app.command()(verb)
+
+app.add_typer(cassette)
 
 
 def _print_version(wanted: bool) -> None:
@@ -97,6 +100,8 @@ def _exit_code(failure: errors.StageError) -> int:
     match failure:
         case errors.BudgetExceeded():
             return OVER_BUDGET
+        case errors.CassetteDiffers():
+            return FAILED
         case errors.SessionError() | errors.ProtocolError():
             return PROVIDER_FAILED
         case _:

@@ -7,6 +7,7 @@ import os
 import secrets
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -20,6 +21,7 @@ from tau_stage.cli.asking import asking
 from tau_stage.cli.hearing import open_ears
 from tau_stage.cli.screen import Screen, open_screen
 from tau_stage.cli.stream import Stream, open_stream
+from tau_stage.cli.taping import clock_of, taped
 from tau_stage.errors import TakeError
 from tau_stage.protocol.endpoints import UNDERSTUDY
 from tau_stage.scene.plan import Plan
@@ -54,6 +56,8 @@ class Wish:
     stand_in: bool = False
     aloud: bool | None = False
     former: Former = NOTHING
+    record: Path | None = None
+    replay: Path | None = None
 
 
 def perform_plans(
@@ -65,7 +69,7 @@ def perform_plans(
         Exit: Always.
     """
     with open_screen(plans, quiet=quiet or as_json) as shown, open_stream(stream, shown) as screen:
-        performed = anyio.run(_perform_all, plans, wish, screen)
+        performed = anyio.run(_perform_all, plans, wish, screen, backend_options=clock_of(wish.record, wish.replay))
     codes = [EXITS[take.ended] for _, take in performed]
     if isinstance(screen, Stream) and screen.lost:
         codes.append(STREAM_LOST)
@@ -100,22 +104,33 @@ async def _perform_all(plans: Sequence[Plan], wish: Wish, screen: Screen) -> lis
     performed: dict[int, tuple[TakeFolder, Take]] = {}
     places = anyio.CapacityLimiter(wish.jobs)
 
-    async def perform_one(number: int, plan: Plan, stage: Stage) -> None:
+    async def perform_one(number: int, plan: Plan, stage: Stage | None) -> None:
         async with places:
-            performed[number] = await _perform(plan, people[number], stage, wish, screen, loudspeaker)
+            with taped(plan, stage, record=wish.record, replay=wish.replay) as tape:
+                performed[number] = await _perform(plan, people[number], tape.stage, wish, screen, loudspeaker)
+                tape.finish(performed[number][1])
 
     async with (
         open_ears(people[0].values(), aloud=wish.aloud) as loudspeaker,
-        open_stage(list(plans), os.environ, wished=wish.endpoint, live=wish.live) as stage,
+        _stage_for(plans, wish) as stage,
     ):
-        if wish.endpoint is None and any(
-            stage.provider_of(p).name == UNDERSTUDY for plan in plans for p in plan.models
+        if (
+            wish.endpoint is None
+            and stage
+            and any(stage.provider_of(p).name == UNDERSTUDY for plan in plans for p in plan.models)
         ):
             print("No key is set: the understudy plays, and nothing is spent.", file=sys.stderr)
         async with anyio.create_task_group() as group:
             for number, plan in enumerate(plans):
                 group.start_soon(perform_one, number, plan, stage)
     return [performed[number] for number in sorted(performed)]
+
+
+def _stage_for(plans: Sequence[Plan], wish: Wish) -> AbstractAsyncContextManager[Stage | None]:
+    """The stage of all scenes; none where each has its own cassette."""
+    if wish.replay:
+        return nullcontext()
+    return open_stage(list(plans), os.environ, wished=wish.endpoint, live=wish.live)
 
 
 async def _perform(

@@ -8,6 +8,13 @@ from typing import Annotated
 
 import typer
 
+Record = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Record what players and providers say on a cassette in DIR.")
+]
+Replay = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Perform from the scenes' cassettes in DIR, without a provider.")
+]
+
 
 def run(
     scenes: Annotated[list[str], typer.Argument(metavar="SCENE...", help="Scene files.", show_default=False)],
@@ -38,6 +45,8 @@ def run(
         str | None,
         typer.Option(metavar="FILE", help="Write words while they arrive, as JSON lines; - is standard output."),
     ] = None,
+    record: Record = None,
+    replay: Replay = None,
 ) -> None:
     """Perform scenes; each leaves a take.
 
@@ -47,8 +56,10 @@ def run(
     from tau_stage.cli.loading import load_plans
     from tau_stage.cli.performing import Wish, perform_plans
     from tau_stage.cli.settings import read_settings
+    from tau_stage.cli.taping import refuse_tapes
 
     plans = load_plans(scenes, variables=var or (), only=only)
+    refuse_tapes(plans, record=record, replay=replay, aloud=aloud, elsewhere=live or endpoint is not None)
     refuse_choir(aloud=aloud, scenes=len(plans), jobs=jobs)
     wish = Wish(
         out=out,
@@ -57,8 +68,10 @@ def run(
         live=live,
         budget=_dollars(budget),
         allow_tools=allow_tools or read_settings().allow_tools,
-        stand_in=stand_in,
-        aloud=False if aloud is None and (stand_in or len(plans) > 1 or jobs > 1) else aloud,
+        stand_in=stand_in or replay is not None,
+        record=record,
+        replay=replay,
+        aloud=False if aloud is None and (stand_in or replay or len(plans) > 1 or jobs > 1) else aloud,
     )
     perform_plans(plans, wish, quiet=quiet, as_json=as_json, stream=stream)
 

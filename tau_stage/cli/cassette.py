@@ -1,0 +1,78 @@
+"""``tau-stage cassette``: what is on cassettes, whether they are whole, and what nobody needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from tau_stage.regression.cassette import Cassette
+
+cassette = typer.Typer(name="cassette", help="Look after recorded conversations.", no_args_is_help=True)
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A cassette, or a folder of them.", show_default=False)]
+
+
+@cassette.command()
+def show(folder: Folder) -> None:
+    """Tell what is on each cassette: players, events, lines, sounds."""
+    from tau_stage.regression.cassette import cassettes_in, load_cassette
+
+    for path in cassettes_in(folder):
+        _tell(load_cassette(path))
+
+
+@cassette.command()
+def verify(folder: Folder) -> None:
+    """Read all of each cassette, to the last sample; exit 2 if one is not whole."""
+    import sys
+
+    from tau_stage.errors import CassetteError
+    from tau_stage.regression.cassette import cassettes_in
+    from tau_stage.regression.cassette import verify as read_all
+
+    broken = 0
+    for path in cassettes_in(folder):
+        try:
+            tape = read_all(path)
+        except CassetteError as error:
+            print(error, file=sys.stderr)
+            broken += 1
+        else:
+            print(f"{path}: whole, {len(tape.entries)} events, {len(tape.wanted_clips)} clips")
+    raise typer.Exit(2 if broken else 0)
+
+
+@cassette.command()
+def prune(folder: Folder) -> None:
+    """Delete clips that no event speaks of, and what interrupted recordings have left."""
+    import shutil
+
+    from tau_stage.regression.cassette import cassettes_in, load_cassette, refuse_links, spare_clips
+    from tau_stage.regression.recording import unfinished_in
+
+    for path in cassettes_in(folder):
+        refuse_links(path)
+        for file in spare_clips(load_cassette(path)):
+            file.unlink()
+            print(f"deleted {file}")
+    for path in unfinished_in(folder):
+        shutil.rmtree(path)
+        print(f"deleted {path}")
+
+
+def _tell(tape: Cassette) -> None:
+    from collections import Counter
+
+    names = tape.wanted_clips
+    seconds, stored = 0.0, 0
+    for name in names:
+        length, size = tape.clips.measure(name)
+        seconds, stored = seconds + length, stored + size
+    print(f"{tape.path}: {tape.manifest.title} ({len(tape.manifest.lines)} lines)")
+    for player, reel in tape.manifest.players.items():
+        kinds = Counter(entry.kind for entry in tape.entries if entry.player == player)
+        print(f"  {player} at {reel.endpoint}: {kinds['ask']} events sent, {kinds['told']} received")
+    print(f"  {len(names)} clips, {seconds:.1f} s of sound in {stored / 1024:.0f} KB")

@@ -1,0 +1,215 @@
+"""The sounds of a cassette: FLAC files named by the hash of their samples, each stored once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pybase64
+
+from tau_stage.errors import CassetteError
+
+FOLDER = "audio"
+NAME = re.compile(r"[0-9a-f]{64}")
+DELTAS = frozenset({"response.output_audio.delta", "response.audio.delta"})
+"""Events whose ``delta`` is sound, in either dialect."""
+
+DECODED = 8
+"""Clips kept decoded while they are replayed."""
+
+Event = dict[str, Any]
+
+
+class Ref(dict[str, Any]):
+    """Where a sound is: its ``clip``, and its bytes ``from`` and ``to``, where it is a part."""
+
+
+def swapped(event: Event, swap: Callable[[Any], Any], wanted: type) -> Event:
+    """An event whose sounds are something else: references for base64, or the other way round.
+
+    Args:
+        event: As the wire has it, or as a cassette has it.
+        swap: What stands for a sound.
+        wanted: What a sound is before: ``str`` or ``dict``.
+
+    >>> swapped({"type": "input_audio_buffer.append", "audio": "AAA="}, len, str)
+    {'type': 'input_audio_buffer.append', 'audio': 4}
+    """
+    key = "delta" if event.get("type") in DELTAS else "audio"
+    if key == "delta":
+        return event | {"delta": swap(event["delta"])} if isinstance(event.get("delta"), wanted) else event
+    return {name: _swapped(inner, name, swap, wanted) for name, inner in event.items()}
+
+
+def _swapped(value: Any, key: str, swap: Callable[[Any], Any], wanted: type) -> Any:
+    if key == "audio" and isinstance(value, wanted) and (not isinstance(value, dict) or "clip" in value):
+        return swap(value)
+    if isinstance(value, dict):
+        return {name: _swapped(inner, name, swap, wanted) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_swapped(inner, key, swap, wanted) for inner in value]
+    return value
+
+
+def refs_in(event: Event) -> list[Mapping[str, Any]]:
+    """The sounds that a cassette's event speaks of."""
+    found: list[Mapping[str, Any]] = []
+    swapped(event, found.append, dict)
+    return found
+
+
+@dataclass(slots=True)
+class Strip:
+    """Sound that comes in pieces, each of which keeps its bounds: one clip in the end."""
+
+    data: bytearray = field(default_factory=bytearray)
+    refs: list[Ref] = field(default_factory=list)
+
+    def add(self, piece: bytes) -> Ref:
+        """One more piece; it learns its clip when the strip is kept."""
+        start = len(self.data)
+        self.data += piece
+        ref = Ref({"clip": "", "from": start, "to": len(self.data)})
+        self.refs.append(ref)
+        return ref
+
+
+class Scratch:
+    """Where the sounds of a recording wait until it is whole.
+
+    Args:
+        folder: Exists.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._rates: dict[str, int] = {}
+
+    def keep(self, data: bytes, rate: int) -> str:
+        """A sound's name; half a sample at its end is filled up."""
+        data += bytes(len(data) % 2)
+        name = sha256(data).hexdigest()
+        if name not in self._rates:
+            self._rates[name] = rate
+            (self._folder / name).write_bytes(data)
+        return name
+
+    def keep_whole(self, coded: str, rate: int) -> Ref:
+        """Where a sound in base64 is."""
+        data = pybase64.b64decode(coded)
+        name = self.keep(data, rate)
+        return Ref({"clip": name} | ({"from": 0, "to": len(data)} if len(data) % 2 else {}))
+
+    def keep_strip(self, strip: Strip, rate: int) -> None:
+        """Tell the pieces of a strip where they are."""
+        name = self.keep(bytes(strip.data), rate)
+        for ref in strip.refs:
+            ref["clip"] = name
+        if len(strip.refs) == 1 and not len(strip.data) % 2:
+            del strip.refs[0]["from"], strip.refs[0]["to"]
+
+    def deliver(self, folder: Path) -> None:
+        """Write every sound as FLAC."""
+        import numpy as np
+        import soundfile
+
+        for name, rate in sorted(self._rates.items()):
+            raw = self._folder / name
+            samples = np.frombuffer(raw.read_bytes(), dtype="<i2")
+            soundfile.write(folder / f"{name}.flac", samples, rate, subtype="PCM_16", compression_level=1.0)
+            raw.unlink()
+
+
+class Clips:
+    """The sounds of a cassette that is replayed.
+
+    Args:
+        folder: The cassette's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / FOLDER
+        self._decoded: dict[str, bytes] = {}
+
+    def bytes_of(self, ref: Mapping[str, Any]) -> bytes:
+        """A sound's bytes.
+
+        Raises:
+            CassetteError: The clip is missing or damaged, or has no such part.
+        """
+        name, start, end = str(ref.get("clip")), ref.get("from", 0), ref.get("to")
+        data = self._whole(name)
+        end = len(data) if end is None else end
+        if not (isinstance(start, int) and isinstance(end, int) and 0 <= start <= end <= len(data)):
+            raise CassetteError(str(self.file(name)), f"has {len(data)} bytes, not {start} to {end}", AGAIN)
+        return data[start:end]
+
+    def is_same(self, ref: Mapping[str, Any], data: bytes) -> bool:
+        """Whether a sound is the one that a reference means."""
+        if "from" not in ref:
+            return ref.get("clip") == sha256(data).hexdigest()
+        return self.bytes_of(ref) == data
+
+    def file(self, name: str) -> Path:
+        """Where a clip lies."""
+        return self._folder / f"{name}.flac"
+
+    def _whole(self, name: str) -> bytes:
+        if name not in self._decoded:
+            self._decoded[name] = self._decode(name)
+            while len(self._decoded) > DECODED:
+                del self._decoded[next(iter(self._decoded))]
+        return self._decoded[name]
+
+    def _decode(self, name: str) -> bytes:
+        import soundfile
+
+        file = self._checked(name)
+        try:
+            samples, _ = soundfile.read(file, dtype="int16")
+            data: bytes = samples.astype("<i2").tobytes()
+        except (OSError, RuntimeError) as error:
+            raise _damaged(file, error) from None
+        if sha256(data).hexdigest() != name:
+            raise CassetteError(str(file), "the clip is damaged: its samples are not those of its name", AGAIN)
+        return data
+
+    def measure(self, name: str) -> tuple[float, int]:
+        """How long a clip is, in seconds, and how many bytes its file has.
+
+        Raises:
+            CassetteError: It is missing or damaged.
+        """
+        import soundfile
+
+        file = self._checked(name)
+        try:
+            return soundfile.info(file).duration, file.stat().st_size
+        except (OSError, RuntimeError) as error:
+            raise _damaged(file, error) from None
+
+    def _checked(self, name: str) -> Path:
+        if not NAME.fullmatch(name):
+            raise CassetteError(str(self._folder), f"{name!r} is no name of a clip", AGAIN)
+        file = self.file(name)
+        if not file.is_file():
+            raise CassetteError(str(file), "the clip is missing", AGAIN)
+        return file
+
+    def names(self) -> Iterator[str]:
+        """Every clip that is there."""
+        for file in sorted(self._folder.glob("*.flac")):
+            if NAME.fullmatch(file.stem):
+                yield file.stem
+
+
+def _damaged(file: Path, error: Exception) -> CassetteError:
+    reason = str(getattr(error, "error_string", error)).rstrip(".")
+    return CassetteError(str(file), f"the clip is damaged ({reason})", AGAIN)
+
+
+AGAIN = "take it from version control again, or record the scene again with --record"

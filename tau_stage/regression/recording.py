@@ -1,0 +1,322 @@
+"""Recording: what players and providers say goes onto a cassette, which is there only when it is whole."""
+
+from __future__ import annotations
+
+import os
+import secrets as dice
+import shutil
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import anyio
+import pybase64
+from pydantic_core import from_json
+
+from tau_stage import __version__
+from tau_stage.audio.pcm import RATE
+from tau_stage.errors import CassetteError, ConnectFailed, SessionClosed, SessionError, Timeout
+from tau_stage.regression.cassette import (
+    MANIFEST,
+    Entry,
+    Kind,
+    Manifest,
+    Reel,
+    write_events,
+    write_manifest,
+)
+from tau_stage.regression.clips import DELTAS, FOLDER, Ref, Scratch, Strip, swapped
+from tau_stage.regression.redaction import Redactor
+from tau_stage.scene.names import slug
+from tau_stage.scene.plan import Plan, PlayerPlan
+from tau_stage.stage.opening import Stage
+from tau_stage.take.model import Take
+from tau_stage.transport import Transport
+
+LONGEST_STRIP = 120 * RATE * 2
+UNFINISHED = ".recording-"
+"""Stands in the names of folders whose recording is under way, or was cut short."""
+
+Event = dict[str, Any]
+
+
+class Recorder:
+    """Writes down what passes between players and providers.
+
+    Args:
+        plan: What is performed.
+        inner: Connects to the real providers.
+        folder: Of this cassette, until it is whole.
+        secrets: Hidden wherever they stand.
+    """
+
+    def __init__(self, plan: Plan, inner: Stage, folder: Path, secrets: Collection[str]) -> None:
+        self._plan = plan
+        self._inner = inner
+        self._folder = folder
+        self._redactors = {player.name: Redactor(slug(player.name), secrets) for player in plan.models}
+        self._entries: list[Entry] = []
+        self._began: float | None = None
+        self._sockets: dict[str, int] = {}
+        self.scratch = Scratch(folder)
+
+    @property
+    def stage(self) -> Stage:
+        """The same stage, listened to."""
+        return replace(self._inner, connect=self._connect)
+
+    @asynccontextmanager
+    async def _connect(self, player: PlayerPlan) -> AsyncIterator[Transport]:
+        socket = self._sockets[player.name] = self._sockets.get(player.name, 0) + 1
+        self.note(player.name, socket, "dial", {"model": player.model})
+        async with AsyncExitStack() as opened:
+            try:
+                transport = await opened.enter_async_context(self._inner.connect(player))
+            except SessionError as error:
+                self.note(player.name, socket, "refused", self._refusal(player.name, error))
+                raise
+            self.note(player.name, socket, "opened", {})
+            rate = self._inner.provider_of(player).heard_rate
+            recorded = RecordedTransport(transport, self, player.name, socket, rate)
+            try:
+                yield recorded
+            finally:
+                recorded.end()
+
+    def _refusal(self, player: str, error: SessionError) -> Event:
+        match error:
+            case ConnectFailed():
+                facts = {
+                    "reason": self.redactor(player).text(error.reason),
+                    "status": error.status,
+                    "code": error.code,
+                    "close_code": error.close_code,
+                    "retry_after_s": error.retry_after_s,
+                }
+                return {key: value for key, value in facts.items() if value is not None}
+            case Timeout():
+                return {"what": error.what, "waited_s": error.waited_s}
+            case _:
+                return {"reason": self.redactor(player).text(error.what_happened())}
+
+    def redactor(self, player: str) -> Redactor:
+        """Knows what a cassette must not hold of a player's conversation."""
+        return self._redactors[player]
+
+    def note(self, player: str, socket: int, kind: Kind, body: Event) -> Entry:
+        """Something happened."""
+        now = anyio.current_time()
+        self._began = now if self._began is None else self._began
+        entry = Entry(len(self._entries) + 1, round((now - self._began) * 1000), player, socket, kind, body)
+        self._entries.append(entry)
+        return entry
+
+    def forget(self, entry: Entry) -> None:
+        """It did not happen after all: nothing was sent."""
+        self._entries.remove(entry)
+
+    def write(self, take: Take) -> None:
+        """Write the cassette."""
+        for number, entry in enumerate(self._entries, 1):
+            entry.number = number
+        (self._folder / FOLDER).mkdir()
+        self.scratch.deliver(self._folder / FOLDER)
+        reels = {}
+        for player in self._plan.models:
+            place, file = self._inner.provider_of(player), f"{slug(player.name)}.jsonl"
+            events, hashed = write_events(
+                self._folder, file, (entry for entry in self._entries if entry.player == player.name)
+            )
+            reels[player.name] = Reel(
+                file=file, endpoint=_public(place.name), dialect=place.dialect.name, events=events, sha256=hashed
+            )
+        lines = {str(line.number): line.id for line in take.lines}
+        manifest = Manifest(
+            tau_stage=__version__, title=self._plan.title, slug=self._plan.slug, players=reels, lines=lines
+        )
+        write_manifest(self._folder, manifest)
+
+
+class RecordedTransport:
+    """A transport that is listened to.
+
+    Args:
+        inner: Open.
+        recorder: Told of every frame.
+        player: Whose it is.
+        socket: Which of the player's.
+        heard_rate: Samples per second of what it is sent.
+    """
+
+    def __init__(self, inner: Transport, recorder: Recorder, player: str, socket: int, heard_rate: int) -> None:
+        self._inner = inner
+        self._recorder = recorder
+        self._player = player
+        self._socket = socket
+        self._heard_rate = heard_rate
+        self._redactor = recorder.redactor(player)
+        self._hung_up = False
+        self._fed = Strip()
+        self._spoken: dict[tuple[str, ...], Strip] = {}
+
+    async def send(self, frame: bytes) -> None:
+        """Send one frame."""
+        event: Event = from_json(frame)
+        entry = self._recorder.note(self._player, self._socket, "ask", self._redactor.ask(self._asked(event)))
+        try:
+            await self._inner.send(frame)
+        except SessionClosed:
+            self._recorder.forget(entry)
+            raise
+
+    async def receive(self) -> bytes:
+        """The next frame."""
+        try:
+            frame = await self._inner.receive()
+        except SessionClosed as closed:
+            if self._hung_up:
+                raise
+            reason = self._redactor.text(closed.reason)
+            self._recorder.note(self._player, self._socket, "closed", {"code": closed.code, "reason": reason})
+            raise
+        try:
+            event = from_json(frame)
+        except ValueError:
+            event = None
+        if isinstance(event, dict):
+            self._recorder.note(self._player, self._socket, "told", self._redactor.told(self._told(event)))
+        else:
+            text = self._redactor.text(bytes(frame).decode(errors="replace"))
+            self._recorder.note(self._player, self._socket, "raw", {"frame": text})
+        return frame
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        """Close in order."""
+        self._hung_up = True
+        await self._inner.aclose(code, reason)
+
+    def drop(self) -> None:
+        """Cut the connection."""
+        self._hung_up = True
+        self._inner.drop()
+
+    def end(self) -> None:
+        """Nothing more will come: what was begun is kept."""
+        self._end_fed()
+        for place in list(self._spoken):
+            self._recorder.scratch.keep_strip(self._spoken.pop(place), RATE)
+
+    def _asked(self, event: Event) -> Event:
+        if event.get("type") != "input_audio_buffer.append":
+            self._end_fed()
+            return swapped(event, lambda coded: self._recorder.scratch.keep_whole(coded, self._heard_rate), str)
+        if len(self._fed.data) > LONGEST_STRIP:
+            self._end_fed()
+        return swapped(event, lambda coded: self._fed.add(pybase64.b64decode(coded)), str)
+
+    def _end_fed(self) -> None:
+        if self._fed.refs:
+            self._recorder.scratch.keep_strip(self._fed, self._heard_rate)
+            self._fed = Strip()
+
+    def _told(self, event: Event) -> Event:
+        kind = str(event.get("type"))
+        place = tuple(str(event.get(key, "")) for key in ("response_id", "item_id", "content_index"))
+        if kind in DELTAS:
+            return swapped(event, lambda coded: self._piece(place, coded), str)
+        if kind.endswith("audio.done") and place in self._spoken:
+            self._recorder.scratch.keep_strip(self._spoken.pop(place), RATE)
+        return swapped(event, lambda coded: self._recorder.scratch.keep_whole(coded, RATE), str)
+
+    def _piece(self, place: tuple[str, ...], coded: str) -> Ref:
+        return self._spoken.setdefault(place, Strip()).add(pybase64.b64decode(coded))
+
+
+class Recording:
+    """A recording under way.
+
+    Args:
+        recorder: Writes down.
+        final: The cassette's folder, once it is whole.
+        folder: Its folder until then.
+
+    Attributes:
+        stage: Connects to the providers, and listens.
+        is_kept: Whether the cassette stands under its name.
+    """
+
+    def __init__(self, recorder: Recorder, final: Path, folder: Path) -> None:
+        self.stage = recorder.stage
+        self._recorder = recorder
+        self._final = final
+        self._folder = folder
+        self.is_kept = False
+
+    def finish(self, take: Take) -> Path | None:
+        """Leave the cassette under its name; None where the take did not come to its end, and nothing is left.
+
+        Raises:
+            CassetteError: It cannot be written.
+        """
+        if take.ended != "complete":
+            return None
+        aside = self._folder.with_name(self._folder.name + "-former")
+        try:
+            self._recorder.write(take)
+            if self._final.exists():
+                self._final.rename(aside)
+            self._folder.rename(self._final)
+        except OSError as error:
+            raise CassetteError(
+                str(self._final), f"cannot be written: {(error.strerror or str(error)).lower()}"
+            ) from None
+        shutil.rmtree(aside, ignore_errors=True)
+        self.is_kept = True
+        return self._final
+
+
+@contextmanager
+def recording(plan: Plan, stage: Stage, folder: Path, secrets: Collection[str]) -> Iterator[Recording]:
+    """Record a performance into ``folder/<slug>``, when it has come to its end.
+
+    Args:
+        plan: What is performed.
+        stage: Connects to the real providers.
+        folder: Of cassettes.
+        secrets: What must not be in it; ids and what looks like a key are hidden anyway.
+
+    Raises:
+        CassetteError: The folder cannot be written, or something else lies there.
+    """
+    final = folder / plan.slug
+    if final.is_symlink() or (final.exists() and not (final / MANIFEST).is_file()):
+        raise CassetteError(str(final), "something else lies where the cassette would go", "choose another --record")
+    scratch = folder / f".{plan.slug}{UNFINISHED}{os.getpid()}-{dice.token_hex(3)}"
+    try:
+        scratch.mkdir(parents=True)
+    except OSError as error:
+        raise CassetteError(str(folder), f"cannot be written: {(error.strerror or str(error)).lower()}") from None
+    try:
+        yield Recording(Recorder(plan, stage, scratch, secrets), final, scratch)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def unfinished_in(folder: Path) -> list[Path]:
+    """What recordings have left that were cut short by force."""
+    return sorted(path for path in folder.glob(f".*{UNFINISHED}*") if path.is_dir() and not path.is_symlink())
+
+
+def _public(name: str) -> str:
+    """An endpoint's name; of a URL without the parts that may hold a key.
+
+    >>> _public("wss://me:secret@example.com:1/v1/realtime?key=secret"), _public("openai")
+    ('wss://example.com:1/v1/realtime', 'openai')
+    """
+    if "://" not in name:
+        return name
+    parts = urlsplit(name)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

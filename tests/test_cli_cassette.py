@@ -1,0 +1,198 @@
+"""`run --record`, `run --replay` and `cassette`, as a user types them, and against sockets."""
+
+# ruff: noqa: F401, F811 - fixtures of another module
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from tau_stage.audio.wav import read_wav
+from tau_stage.regression.cassette import load_cassette
+from tau_stage.take.model import Take
+from tau_stage.understudy import faults as fault
+from tau_stage.understudy.server import Understudy
+from tests.tapes import timeless
+from tests.test_cli_run import Serve, no_key, serve, trio
+from tests.test_cli_validate import SCENES, run
+from tests.tones import Tones
+
+KEY = "sk-MARKER-0123456789"
+TRIO = ("ann", "bob", "cid")
+PRIVATE = "organization org-MARKER99 with key sk-MARKER88 in session sess_MARKER77. Please try again in 0.01s."
+
+
+@pytest.fixture
+def recorded(serve: Serve, trio: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cassette of three players, recorded over sockets with a key, where something went wrong."""
+    monkeypatch.setenv("TAU_STAGE_API_KEY", KEY)
+    busy = Understudy(Tones(), key=KEY, faults=[fault.FailResponses(1, message=f"Rate limit reached in {PRIVATE}")])
+    assert run("run", trio, "--endpoint", f"{serve(busy)}/v1/realtime?key={KEY}&model=m", "--record", "tapes") == 0
+    monkeypatch.delenv("TAU_STAGE_API_KEY")
+    return Path("tapes/trio")
+
+
+def take_of(out: str, scene: str = "trio") -> Take:
+    return Take.model_validate_json(Path(out, scene, "latest", "take.json").read_text())
+
+
+@pytest.mark.usefixtures("recorded")
+def test_a_cassette_is_replayed_without_a_provider(
+    trio: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    capsys.readouterr()
+    assert run("run", trio, "--replay", "tapes", "--out", "again") == 0
+    assert "understudy plays" not in capsys.readouterr().err
+    before, after = take_of("takes"), take_of("again")
+    same = {"provider", "endpoint"}  # a URL's query is left out of a cassette: it may hold a key
+    facts = [
+        {k: v for k, v in timeless(take.model_dump(mode="json")).items() if k not in {*same, "players"}}
+        for take in (before, after)
+    ]
+    assert facts[0] == facts[1]
+    for name in TRIO:
+        assert read_wav(Path(f"again/trio/latest/stems/{name}.wav")) == read_wav(
+            Path(f"takes/trio/latest/stems/{name}.wav")
+        )
+
+
+def test_no_key_organisation_or_session_is_in_a_cassette(recorded: Path) -> None:
+    written = b"".join(file.read_bytes() for file in recorded.rglob("*") if file.is_file())
+    assert b"Rate limit reached in organization <redacted>" in written
+    assert b"MARKER" not in written
+    assert b"sess_0" not in written  # as the understudy names its sessions
+    assert b"expires_at" not in written
+
+
+def test_recording_again_changes_no_clip_and_no_word(serve: Serve, trio: str) -> None:
+    written = []
+    for _ in range(2):
+        assert run("run", trio, "--endpoint", serve(Understudy(Tones())), "--record", "tapes") == 0
+        tape = load_cassette(Path("tapes/trio"))
+        asked = [[entry.body for entry in tape.entries if (entry.player, entry.kind) == (name, "ask")] for name in TRIO]
+        written.append((sorted(tape.clips.names()), asked))
+        assert [path.name for path in Path("tapes").iterdir()] == ["trio"]
+    assert written[0] == written[1]
+
+
+def test_a_run_that_fails_leaves_the_former_cassette(
+    serve: Serve,
+    trio: str,
+    recorded: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = (recorded / "cassette.json").read_text()
+    broken = Understudy(Tones(), faults=[fault.FailResponses(99, "model_broken", "No.")])
+    assert run("run", trio, "--endpoint", serve(broken), "--record", "tapes") == 3
+    assert "no cassette was left" in capsys.readouterr().err
+    assert (recorded / "cassette.json").read_text() == before
+    assert [path.name for path in Path("tapes").iterdir()] == ["trio"]
+    assert run("run", trio, "--endpoint", serve(broken), "--record", "others") == 3
+    assert list(Path("others").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--record", "t", "--replay", "t"), "--record and --replay cannot be together"),
+        (("--replay", "t", "--live"), "--replay needs no provider"),
+        (("--replay", "t", "--aloud"), "--replay takes no time"),
+        (("--replay", "nowhere"), "there is no cassette of this scene"),
+        (("--record", "trio.yaml"), "cannot be written"),
+    ],
+)
+def test_what_cannot_be_is_one_message(
+    options: tuple[str, ...],
+    told: str,
+    trio: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("run", trio, *options) == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("recorded")
+def test_a_changed_scene_is_a_failure(trio: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path(trio).write_text(Path(trio).read_text().replace("bob: Two.", "bob: Too."))
+    assert run("run", trio, "--replay", "tapes") == 1
+    assert "line bob-1, player bob: words differ" in capsys.readouterr().err
+
+
+def test_show_verify_and_prune(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("cassette", "show", "tapes") == 0
+    assert "tapes/trio: trio (3 lines)" in capsys.readouterr().out
+    assert run("cassette", "verify", "tapes") == 0
+    assert "tapes/trio: whole" in capsys.readouterr().out
+    kept = sorted((recorded / "audio").iterdir())
+    spare = recorded / "audio" / f"{'0' * 64}.flac"
+    spare.write_bytes(kept[0].read_bytes())
+    left = Path("tapes/.trio.recording-1-abc")
+    left.mkdir()
+    assert run("cassette", "prune", "tapes") == 0
+    assert sorted((recorded / "audio").iterdir()) == kept
+    assert not left.exists()
+    kept[0].write_bytes(b"")
+    assert run("cassette", "verify", "tapes") == 2
+    assert "the clip is damaged" in capsys.readouterr().err
+    assert run("cassette", "verify", "nowhere") == 2
+
+
+def test_a_cassette_writes_and_reads_nothing_outside(
+    recorded: Path, trio: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("outside").mkdir()
+    victim = Path("outside") / f"{'1' * 64}.flac"
+    victim.write_bytes(b"mine")
+    manifest = json.loads((recorded / "cassette.json").read_text())
+    events = (recorded / "ann.jsonl").read_text()
+    clip = json.loads(next(line for line in events.splitlines() if '"clip"' in line))["told"]["delta"]["clip"]
+    evil = events.replace(clip, f"../../outside/{'1' * 64}")
+    (recorded / "ann.jsonl").write_text(evil)
+    manifest["players"]["ann"]["sha256"] = sha256(evil.encode()).hexdigest()
+    (recorded / "cassette.json").write_text(json.dumps(manifest))
+    assert run("run", trio, "--replay", "tapes") == 2
+    assert "is no name of a clip" in capsys.readouterr().err
+    for verb in ("verify", "show"):
+        assert run("cassette", verb, "tapes") == 2
+    audio = recorded / "audio"
+    audio.rename(recorded / "aside")
+    audio.symlink_to(Path("outside").resolve())
+    assert run("cassette", "prune", "tapes") == 2
+    assert victim.read_bytes() == b"mine"
+    assert [path.name for path in Path("outside").iterdir()] == [victim.name]
+
+
+def test_nothing_is_recorded_over_what_is_no_cassette(trio: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("tapes/trio").mkdir(parents=True)
+    Path("tapes/trio/poem.txt").write_text("mine")
+    assert run("run", trio, "--record", "tapes") == 2
+    assert "something else lies where the cassette would go" in capsys.readouterr().err
+    assert Path("tapes/trio/poem.txt").read_text() == "mine"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_with_real_voices_a_cassette_is_small_and_a_replay_quick() -> None:
+    """Slow: the neural voice speaks, and processes start. Time is the processor's: the machine may be busy."""
+    names = ("umbrella", "harbour", "household")
+    assert (
+        run("run", *(str(SCENES / f"{name}.yaml") for name in names), "--stand-in", "--quiet", "--record", "tapes") == 0
+    )
+    for path in Path("tapes").iterdir():
+        tape = load_cassette(path)
+        raw = sum(round(tape.clips.measure(name)[0] * 48_000) for name in tape.wanted_clips)
+        stored = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        assert stored <= 0.6 * raw, path
+    before = os.times()
+    command = [sys.executable, "-m", "tau_stage.cli.main", "run", str(SCENES / "umbrella.yaml"), "--replay", "tapes"]
+    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    after = os.times()
+    took_s = after.children_user + after.children_system - before.children_user - before.children_system
+    assert took_s < 1.5
