@@ -14,6 +14,9 @@ from tau_stage.audio.pcm import RATE, Pcm
 
 HEADER_BYTES = 44
 
+NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+"""Where a link stands, nothing is written through it."""
+
 
 def header(samples: int, rate: int) -> bytes:
     """The canonical 44 bytes before ``samples`` of mono 16-bit audio (Microsoft RIFF specification, 1991).
@@ -41,7 +44,7 @@ class WavWriter:
         self.path = path
         self.rate = rate
         self.samples = 0
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | NO_LINK, 0o644)
         os.write(self._file, header(0, rate))
 
     def append(self, audio: Pcm) -> None:

@@ -86,9 +86,11 @@ def delivered(plan: Plan, folder: TakeFolder, take: Take) -> tuple[list[str], in
     What cannot be made is told, and the next take goes on.
     """
     from tau_stage.report.deliver import deliver
+    from tau_stage.take.lock import claimed
 
     try:
-        return deliver(folder, take, plan.deliver), 0
+        with claimed(folder.path):
+            return deliver(folder, take, plan.deliver), 0
     except TakeError as error:
         print(error, file=sys.stderr)
         return [], TAKE_SPOILED

@@ -12,6 +12,7 @@ from tau_stage.take.costs import cost_json
 from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import read_beginning, read_journal
+from tau_stage.take.lock import claimed
 from tau_stage.take.model import Take
 
 NEWER = "install a newer tau-stage"
@@ -42,6 +43,11 @@ def rebuild(folder: TakeFolder, *, embed: bool = False) -> tuple[Take, list[str]
         raise TakeError(str(folder.path), "is no folder", NO_TAKE)
     if not folder.journal.is_file():
         raise TakeError(str(folder.journal), "is missing", NO_TAKE)
+    with claimed(folder.path):
+        return _rebuilt(folder, embed=embed)
+
+
+def _rebuilt(folder: TakeFolder, *, embed: bool) -> tuple[Take, list[str]]:
     _refuse_newer(folder)
     try:
         journal = read_journal(folder.journal)

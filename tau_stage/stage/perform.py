@@ -30,6 +30,7 @@ from tau_stage.take.costs import cost_json
 from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import Journal
+from tau_stage.take.lock import claimed
 from tau_stage.take.model import Take
 
 _STOPPED: tuple[record.Ending, str] = "interrupted", "stopped from outside"
@@ -76,18 +77,19 @@ async def perform(
     refuse_code(plan, allowed=allow_tools)
     present = people_of(plan) if people is None else people
     sounds = read_sounds(plan)
-    book = PromptBook(Journal(folder.journal), watch)
-    crew = Crew(plan, folder, book, _purse(plan, stage, budget), Aloud(loudspeaker))
-    tools = {player.name: equip(plan, player.tools, partial(crew.tool_called, player.name)) for player in plan.models}
-    book.write(_began(plan, stage, started or datetime.now(UTC)))
+    with claimed(folder.path):
+        book = PromptBook(Journal(folder.journal), watch)
+        crew = Crew(plan, folder, book, _purse(plan, stage, budget), Aloud(loudspeaker))
+        tools = {one.name: equip(plan, one.tools, partial(crew.tool_called, one.name)) for one in plan.models}
+        book.write(_began(plan, stage, started or datetime.now(UTC)))
 
-    async def play() -> None:
-        async with AsyncExitStack() as opened:
-            company = await open_company(plan, stage, opened, book, present, tools, sounds, former)
-            crew.present = frozenset(company.sessions)
-            await Performance(plan, company, crew, former, ask).play()
+        async def play() -> None:
+            async with AsyncExitStack() as opened:
+                company = await open_company(plan, stage, opened, book, present, tools, sounds, former)
+                crew.present = frozenset(company.sessions)
+                await Performance(plan, company, crew, former, ask).play()
 
-    return await _to_the_end(play, folder, book)
+        return await _to_the_end(play, folder, book)
 
 
 async def _to_the_end(playing: Callable[[], Awaitable[None]], folder: TakeFolder, book: PromptBook) -> Take:

@@ -1,0 +1,96 @@
+"""Who writes into a take's folder: one process at a time, and nothing of it lies outside."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tau_stage.errors import TakeError
+from tau_stage.take.folder import guarded
+
+NAME = ".lock"
+WRITABLE = "let it be written to, or copy the take"
+UNLOCKABLE = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+"""What a file system says that knows no locks."""
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Hold a take's folder while something is written into it; whoever else wants it is told who has it.
+
+    The operating system holds the lock (``flock``), so that it ends with the process, however that ends. Where a file
+    system knows no locks, nobody is kept out.
+
+    Args:
+        folder: Must exist.
+
+    Raises:
+        TakeError: Another process, or another part of this one, holds it; a link in it leads out of it; or it cannot be
+            written.
+    """
+    refuse_links(folder)
+    with guarded(folder, WRITABLE):
+        lock = _locked(folder)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # the folder may be gone
+            (folder / NAME).unlink()
+        os.close(lock)
+
+
+def refuse_links(folder: Path) -> None:
+    """Nothing is written through a link that leads out of a take.
+
+    Raises:
+        TakeError: There is one, or the folder cannot be read.
+    """
+    home = folder.resolve()
+    with guarded(folder, "look at its permissions"):
+        inner = [path for path in sorted(folder.iterdir()) if path.is_dir()]
+        for path in (*folder.iterdir(), *(file for place in inner for file in place.iterdir())):
+            if path.is_symlink() and not _leads_inside(path, home):
+                raise TakeError(str(path), "is a link out of the take's folder", "put the file itself there")
+
+
+def _leads_inside(link: Path, home: Path) -> bool:
+    try:
+        return link.resolve().is_relative_to(home)
+    except (OSError, RuntimeError):  # a loop of links leads nowhere
+        return True
+
+
+def _locked(folder: Path) -> int:
+    """The lock's file, open; the one that has the name now, as the last holder has removed its own."""
+    path = folder / NAME
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_there(file, path):
+                os.ftruncate(file, 0)
+                os.pwrite(file, f"process {os.getpid()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC".encode(), 0)
+                return file
+        except BlockingIOError:
+            told = os.pread(file, 200, 0).decode("ascii", "replace")
+            holder = "".join(filter(str.isprintable, told)) or "another process"
+            os.close(file)
+            raise TakeError(str(folder), f"is being written by {holder}", "wait for it, or end it") from None
+        except OSError as error:
+            if error.errno in UNLOCKABLE:
+                return file
+            os.close(file)
+            raise
+        os.close(file)
+
+
+def _is_there(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), path.lstat())
+    except FileNotFoundError:
+        return False
