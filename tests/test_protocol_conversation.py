@@ -314,3 +314,8 @@ def test_the_input_buffer_knows_its_length() -> None:
 def test_a_transcript_that_is_billed_by_time_has_no_tokens() -> None:
     event = told.TranscriptionCompleted(event_id="e", item_id="i", transcript="Hm.")
     assert usage_of(event) == Usage()
+
+
+def test_an_event_nobody_knows_may_hold_anything() -> None:
+    event = told.decode(b'{"type":"something.new","response_id":{"a":[]},"event_id":"event_1"}')
+    assert Conversation().apply(event) is None

@@ -137,5 +137,5 @@ def read_wav(path: Path) -> Pcm:
                     f"{path}: {file.getnchannels()} channels of {8 * file.getsampwidth()} bit, not mono 16 bit"
                 )
             return Pcm(file.readframes(file.getnframes()), file.getframerate())
-    except (wave.Error, EOFError) as error:
-        raise ValueError(f"{path}: not a WAV file ({error})") from None
+    except (wave.Error, EOFError, RuntimeError) as error:  # of a chunk that is longer than the file, without words
+        raise ValueError(f"{path}: not a WAV file ({str(error) or 'damaged'})") from None

@@ -136,7 +136,7 @@ class Conversation:
         Raises:
             ProtocolError: The event cannot be what a server means.
         """
-        if getattr(event, "response_id", None) in self._finished:
+        if not isinstance(event, told.UnknownEvent) and getattr(event, "response_id", None) in self._finished:
             return None
         match event:
             case told.AudioDelta():

@@ -68,8 +68,9 @@ def peaks(path: Path, samples: int, start: int = 0) -> Peaks:
         with path.open("rb") as raw, wave.open(raw) as file:
             if (file.getnchannels(), file.getsampwidth()) != (1, 2):
                 return Peaks(problem="is not mono 16 bit")
-            rate = file.getframerate()
-            size = max(1, -(-samples // min(MOST, max(FEWEST, PER_SECOND * samples // max(1, rate)))))
+            if not (rate := file.getframerate()):
+                return Peaks(problem="is no WAV file")
+            size = max(1, -(-samples // min(MOST, max(FEWEST, PER_SECOND * samples // rate))))
             file.setpos(min(start, file.getnframes()))
             while read < samples:
                 data = file.readframes(min(size * max(1, _BLOCK // size), samples - read))
@@ -82,7 +83,7 @@ def peaks(path: Path, samples: int, start: int = 0) -> Peaks:
                 read += len(block)
     except OSError as error:
         return Peaks(problem="is missing" if isinstance(error, FileNotFoundError) else _reason(error))
-    except (wave.Error, EOFError):
+    except (wave.Error, EOFError, RuntimeError):  # the last of a chunk that is longer than the file
         return Peaks(problem="is no WAV file")
     short = f"is cut short: {read / rate:.2f} s of {samples / rate:.2f} s are there" if read < samples else ""
     return Peaks(tuple(lows), tuple(highs), short)
