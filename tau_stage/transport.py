@@ -24,6 +24,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from tau_stage.errors import ConnectFailed, SessionClosed, Timeout
+from tau_stage.protocol.secrets import Secrets, shown
 
 ABNORMAL = 1006
 """Close code of a connection that ended without a close frame (RFC 6455, section 7.4.1)."""
@@ -32,6 +33,16 @@ PING_INTERVAL_S = 20.0
 PING_TIMEOUT_S = 60.0
 CLOSE_TIMEOUT_S = 2.0
 QUEUED_FRAMES = 16
+
+LARGEST_EVENT = 32 * 1024 * 1024
+"""Bytes of an event, either way; the largest a client may send has 15 MiB of sound in base64."""
+
+TOO_LARGE = 1009
+REASONS = {
+    ABNORMAL: "the connection was lost",
+    TOO_LARGE: f"an event of more than {LARGEST_EVENT // 1024**2} MiB came in, which is not taken",
+}
+NO_SECRETS = Secrets(())
 
 
 class Transport(Protocol):
@@ -97,24 +108,30 @@ async def anybody(_handshake: Handshake) -> Refusal | None:
 
 
 class WebSocketTransport:
-    """A websocket as a ``Transport``."""
+    """A websocket as a ``Transport``.
 
-    def __init__(self, connection: Connection) -> None:
+    Args:
+        connection: Open.
+        secrets: Struck out of all that comes in.
+    """
+
+    def __init__(self, connection: Connection, secrets: Secrets = NO_SECRETS) -> None:
         self._connection = connection
+        self._secrets = secrets
 
     async def send(self, frame: bytes) -> None:
         """Send one text frame."""
         try:
             await self._connection.send(frame, text=True)
         except ConnectionClosed as error:
-            raise _closed(error) from None
+            raise self._closed(error) from None
 
     async def receive(self) -> bytes:
         """The next frame, undecoded."""
         try:
-            return await self._connection.recv(decode=False)
+            return self._secrets.strike_bytes(await self._connection.recv(decode=False))
         except ConnectionClosed as error:
-            raise _closed(error) from None
+            raise self._closed(error) from None
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         """Close with a close frame; its reason is cut to the 123 bytes that fit (RFC 6455, section 5.5)."""
@@ -124,12 +141,11 @@ class WebSocketTransport:
         """Abort the TCP connection."""
         self._connection.transport.abort()
 
-
-def _closed(error: ConnectionClosed) -> SessionClosed:
-    if error.rcvd is None:
-        code = error.sent.code if error.sent and not error.rcvd_then_sent else ABNORMAL
-        return SessionClosed(code=code, reason="the connection was lost" if code == ABNORMAL else "")
-    return SessionClosed(code=error.rcvd.code, reason=error.rcvd.reason)
+    def _closed(self, error: ConnectionClosed) -> SessionClosed:
+        if error.rcvd is None:
+            code = error.sent.code if error.sent and not error.rcvd_then_sent else ABNORMAL
+            return SessionClosed(code=code, reason=REASONS.get(code, ""))
+        return SessionClosed(code=error.rcvd.code, reason=self._secrets.strike(error.rcvd.reason))
 
 
 @asynccontextmanager
@@ -140,20 +156,21 @@ async def dial(
 
     Args:
         url: ``ws://`` or ``wss://``.
-        headers: Sent with the upgrade; they hold the key and appear in no error.
+        headers: Sent with the upgrade; they hold the key, which is struck out of errors and of all that comes in.
         open_timeout_s: Seconds until the upgrade must be done.
 
     Raises:
         ConnectFailed: The server refused the upgrade, or cannot be reached.
         Timeout: The upgrade took too long.
     """
-    place = _without_query(url)
+    place = shown(url.partition("?")[0])
+    secrets = Secrets.of(url, headers or {})
     try:
         connection = await connect(
             url,
             additional_headers=headers,
             compression=None,
-            max_size=None,
+            max_size=LARGEST_EVENT,
             open_timeout=open_timeout_s,
             ping_interval=PING_INTERVAL_S,
             ping_timeout=PING_TIMEOUT_S,
@@ -161,31 +178,27 @@ async def dial(
             proxy=None if _is_loopback(url) else True,
         )
     except InvalidStatus as error:
-        raise _refused(place, error.response) from None
+        raise _refused(place, error.response, secrets) from None
     except TimeoutError:
         raise Timeout(what="answer to the websocket upgrade", waited_s=open_timeout_s, endpoint=place) from None
     except (InvalidURI, InvalidHandshake, OSError, EOFError) as error:
-        raise ConnectFailed(reason=str(error) or type(error).__name__, endpoint=place) from None
+        raise ConnectFailed(reason=secrets.strike(str(error)) or type(error).__name__, endpoint=place) from None
     try:
-        yield WebSocketTransport(connection)
+        yield WebSocketTransport(connection, secrets)
     finally:
         with anyio.CancelScope(shield=True):
             await connection.close()
-
-
-def _without_query(url: str) -> str:
-    return url.partition("?")[0]
 
 
 def _is_loopback(url: str) -> bool:
     return urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}
 
 
-def _refused(place: str, response: Response) -> ConnectFailed:
-    said = response.body.decode(errors="replace").strip() if response.body else ""
+def _refused(place: str, response: Response, secrets: Secrets) -> ConnectFailed:
+    said = secrets.strike(response.body.decode(errors="replace")).strip() if response.body else ""
     retry_after = response.headers.get("Retry-After", "")
     return ConnectFailed(
-        reason=" ".join(said.split())[:300] or response.reason_phrase,
+        reason=" ".join(said.split())[:300] or secrets.strike(response.reason_phrase),
         status=response.status_code,
         retry_after_s=float(retry_after) if retry_after.replace(".", "", 1).isdigit() else None,
         endpoint=place,
@@ -241,7 +254,7 @@ async def serve(
         process_request=answer,
         select_subprotocol=_realtime,
         compression=None,
-        max_size=None,
+        max_size=LARGEST_EVENT,
         ping_interval=None,
         close_timeout=CLOSE_TIMEOUT_S,
         server_header="tau-stage",

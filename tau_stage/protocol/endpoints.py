@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from tau_stage.protocol.dialects import BETA, DIALECTS, GA, XAI, Dialect
+from tau_stage.protocol.secrets import shown, sound_key
 
 Auth = Literal["bearer", "api-key", "none"]
 
@@ -18,7 +20,7 @@ class Endpoint:
     """One place that speaks the Realtime protocol.
 
     Attributes:
-        name: As a scene names it; a URL stands for itself.
+        name: As a scene names it; a URL stands for itself, without what it holds of a key.
         url: Template of its URL: ``{model}``, and ``{resource}``, the user's own host.
         dialect: How it spells events.
         auth: How the key travels.
@@ -61,6 +63,22 @@ class Endpoint:
         parts = urlsplit(self.url)
         query = dict(parse_qsl(parts.query, keep_blank_values=True)) | {"model": model}
         return urlunsplit(parts._replace(query=urlencode(query), path=parts.path.rstrip("/") or "/v1/realtime"))
+
+    def key_in(self, environment: Mapping[str, str]) -> str | None:
+        r"""Its key, where there is one.
+
+        Raises:
+            UsageError: What is there cannot be a key.
+
+        >>> ENDPOINTS["openai"].key_in({"OPENAI_API_KEY": "secret\n"})
+        'secret'
+        """
+        name = self.key_name(environment)
+        return sound_key(environment[name], name) if name else None
+
+    def key_name(self, environment: Mapping[str, str]) -> str | None:
+        """The variable that holds its key; None where none does."""
+        return next((name for name in self.key_env if environment.get(name)), None)
 
     def headers(self, key: str | None) -> dict[str, str]:
         """What the upgrade carries.
@@ -210,7 +228,7 @@ def endpoint(name: str, dialect: str | None = None) -> Endpoint:
         spelt = DIALECTS[dialect or "ga"]
         headers = BETA_HEADER if spelt is BETA else {}
         return Endpoint(
-            name=name,
+            name=shown(name),
             url=name,
             dialect=spelt,
             key_env=("TAU_STAGE_API_KEY",),

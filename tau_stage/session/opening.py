@@ -15,6 +15,7 @@ from tau_stage.audio.formats import PCM16, Format
 from tau_stage.audio.pcm import RATE
 from tau_stage.errors import UsageError, unwrapped
 from tau_stage.protocol import config, endpoints
+from tau_stage.protocol.secrets import sound_key
 from tau_stage.session.life import Connect, Life, Survival
 from tau_stage.session.session import Session
 from tau_stage.session.tools import Tool
@@ -146,10 +147,10 @@ async def headers_for(place: endpoints.Endpoint, key: Key = None) -> dict[str, s
     """
     if callable(key):
         token = key()
-        bearer = await token if isawaitable(token) else token
+        bearer = sound_key(await token if isawaitable(token) else token, "what api_key gives")
         return place.extra_headers | {"Authorization": f"Bearer {bearer}"}
     secret = key.get_secret_value() if isinstance(key, SecretStr) else key
-    found = secret or key_for(place)
+    found = sound_key(secret, "api_key") if secret else key_for(place)
     if found is None and place.wants_key:
         raise UsageError(f"{place.name} wants a key, and {place.key_env[0]} is not set")
     return place.headers(found)
@@ -162,5 +163,9 @@ def format_of(wanted: config.SessionConfig, side: str) -> Format:
 
 
 def key_for(place: endpoints.Endpoint) -> str | None:
-    """The endpoint's key in the environment, if there is one."""
-    return next((os.environ[name] for name in place.key_env if os.environ.get(name)), None)
+    """The endpoint's key in the environment, if there is one.
+
+    Raises:
+        UsageError: What is there cannot be a key.
+    """
+    return place.key_in(os.environ)

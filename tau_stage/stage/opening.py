@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from tau_stage.errors import UsageError
 from tau_stage.protocol.endpoints import ENDPOINTS, UNDERSTUDY, Endpoint, endpoint
+from tau_stage.protocol.secrets import shown
 from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.session import Deadlines
 from tau_stage.stage.gate import Gate
@@ -77,12 +78,14 @@ def provider_for(
     try:
         place = endpoint(name)
     except KeyError:
-        raise UsageError(f"there is no endpoint {name!r}", f"use {', '.join(ENDPOINTS)}, or a ws:// URL") from None
+        raise UsageError(
+            f"there is no endpoint {shown(name)!r}", f"use {', '.join(ENDPOINTS)}, or a ws:// URL"
+        ) from None
     if place.name == UNDERSTUDY:
         if live:
             raise UsageError("--live needs a provider, and only the understudy is there", "set OPENAI_API_KEY")
         return Provider(place)
-    key = next((environment[name] for name in place.key_env if environment.get(name)), None)
+    key = place.key_in(environment)
     if key is None and place.wants_key:
         raise UsageError(f"player {player.name} plays at {place.name}, and {place.key_env[0]} is not set")
     resource = environment.get(place.resource_env, "")
