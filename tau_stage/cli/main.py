@@ -3,18 +3,20 @@
 A verb imports what it needs when it runs, so that ``--help`` and ``validate`` load no voice, no socket and no numpy.
 """
 
+import os
 import sys
 import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
 from io import TextIOWrapper
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tau_stage import __version__, errors
 from tau_stage.cli.cassette import cassette
 from tau_stage.cli.compare import compare
+from tau_stage.cli.doctor import doctor
 from tau_stage.cli.fmt import fmt
 from tau_stage.cli.plan import plan
 from tau_stage.cli.play import play
@@ -27,6 +29,9 @@ from tau_stage.cli.tag import tag
 from tau_stage.cli.understudy import understudy
 from tau_stage.cli.validate import validate
 from tau_stage.cli.voices import voices
+
+if TYPE_CHECKING:
+    from tau_stage.protocol.secrets import Secrets
 
 FINE, FAILED, SCENE_WRONG, PROVIDER_FAILED, OVER_BUDGET, OUR_BUG, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
 
@@ -41,7 +46,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for verb in (run, retake, validate, plan, show, fmt, tag, schema, voices, understudy, compare, play, report):
+for verb in (run, retake, validate, plan, show, fmt, tag, schema, voices, understudy, compare, play, report, doctor):
     app.command()(verb)
 
 app.add_typer(cassette)
@@ -130,10 +135,19 @@ def _logged(failure: BaseException) -> str:
             "w", prefix="tau-stage-", suffix=".log", delete=False, encoding="utf-8", errors="replace"
         ) as log:
             log.write(f"tau-stage {__version__}, Python {sys.version}\n")
-            log.writelines(traceback.format_exception(failure))
+            log.write(_secrets().strike("".join(traceback.format_exception(failure))))
     except OSError as error:
         return f"its log could not be written: {error.strerror}"
     return f"please report it with this log: {log.name}"
+
+
+def _secrets() -> "Secrets":
+    """Every key of this environment."""
+    from tau_stage.protocol.endpoints import ENDPOINTS
+    from tau_stage.protocol.secrets import Secrets
+
+    names = {name for place in ENDPOINTS.values() for name in place.key_env} | {"TAU_STAGE_API_KEY"}
+    return Secrets(os.environ.get(name, "") for name in names)
 
 
 def _say(text: str) -> None:

@@ -25,6 +25,7 @@ from tau_stage.cli.taping import clock_of, taped
 from tau_stage.errors import TakeError
 from tau_stage.protocol.endpoints import UNDERSTUDY
 from tau_stage.scene.plan import Plan
+from tau_stage.stage.descriptors import make_room
 from tau_stage.stage.former import NOTHING, Former
 from tau_stage.stage.notes import News
 from tau_stage.stage.opening import Stage, open_stage
@@ -103,6 +104,7 @@ async def _perform_all(plans: Sequence[Plan], wish: Wish, screen: Screen) -> lis
         find_tools(plan)
     people = [people_of(plan, stand_in=wish.stand_in) for plan in plans]
     refuse_crowd(plans, people, jobs=wish.jobs)
+    make_room(plans, wish.jobs)
     performed: dict[int, tuple[TakeFolder, Take]] = {}
     places = anyio.CapacityLimiter(wish.jobs)
 

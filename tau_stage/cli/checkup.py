@@ -1,0 +1,230 @@
+"""What ``tau-stage doctor`` looks at: the environment a performance would find. No key's value enters here."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from tau_stage import __version__
+from tau_stage.cli.settings import read_settings, settings_file
+from tau_stage.errors import UsageError
+from tau_stage.protocol.endpoints import ENDPOINTS, UNDERSTUDY, Endpoint, endpoint
+from tau_stage.protocol.secrets import shown
+
+if TYPE_CHECKING:
+    from tau_stage.stage.sound_cards import Side
+
+State = Literal["ok", "absent", "wrong"]
+"""There; not there, and not needed; or in the way of every performance."""
+
+LEAST_BYTES = 100 * 1024**2
+"""Of room on the disk: half an hour of a scene with three players."""
+
+FEWEST_DESCRIPTORS = 64
+LIBRARIES = ("anyio", "websockets", "pydantic", "numpy", "soundfile", "soxr")
+VOICE = "hibari-tts"
+DISTRIBUTION = "tau-stage"
+_REQUIREMENT = re.compile(r"([\w.-]+)[^;]*;.*extra == ['\"]([\w-]+)['\"]")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        section: What it belongs to.
+        name: What it is.
+        told: What was found.
+        state: Whether it is there.
+        remedy: What to do, where there is something to do.
+    """
+
+    section: str
+    name: str
+    told: str
+    state: State = "ok"
+    remedy: str = ""
+
+
+def examine(environment: Mapping[str, str], out: Path) -> list[Finding]:
+    """Everything, in the order it is shown.
+
+    Args:
+        environment: Holds keys and addresses.
+        out: Where takes would go.
+    """
+    return [
+        *_versions(),
+        *(_place(place, environment) for place in ENDPOINTS.values()),
+        _ambient(environment),
+        *_devices(),
+        *_extras(),
+        *_limits(out),
+        _settings(environment),
+    ]
+
+
+def _versions() -> Iterator[Finding]:
+    yield Finding("versions", DISTRIBUTION, __version__)
+    yield Finding("versions", "Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    for name in LIBRARIES:
+        yield Finding("versions", name, metadata.version(name))
+
+
+# ---- who plays
+
+
+def _place(place: Endpoint, environment: Mapping[str, str]) -> Finding:
+    """One endpoint: whether its key and its address are there, and where from."""
+    if place.name == UNDERSTUDY:
+        return _understudy()
+    told, missing = _address_of(place, environment)
+    name = place.key_name(environment)
+    try:
+        place.key_in(environment)
+    except UsageError as error:
+        return Finding("endpoints", place.name, error.problem, "absent", error.hint)
+    if name:
+        told.append(f"{name} is set")
+    elif place.wants_key:
+        missing.append(place.key_env[0])
+    else:
+        told.append(f"{place.key_env[0]} is not set, and need not be")
+    if missing:
+        told.append(" and ".join(missing) + (" are not set" if len(missing) > 1 else " is not set"))
+    return Finding("endpoints", place.name, "; ".join(told), "absent" if missing else "ok")
+
+
+def _address_of(place: Endpoint, environment: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """What is told of the host, and which variable for it is missing."""
+    if "{resource}" not in place.url:
+        return [], []
+    if host := environment.get(place.resource_env):
+        return [f"at {shown(host)}, from {place.resource_env}"], []
+    return ([f"at {place.resource}, by default"], []) if place.resource else ([], [place.resource_env])
+
+
+def _understudy() -> Finding:
+    if _version(VOICE):
+        return Finding("endpoints", UNDERSTUDY, "plays in this process, without a key")
+    return Finding("endpoints", UNDERSTUDY, "has no voice", "absent", f"pip install '{DISTRIBUTION}[understudy]'")
+
+
+def _ambient(environment: Mapping[str, str]) -> Finding:
+    """Who plays a scene that names no endpoint."""
+    title, wished = "a scene that names none", environment.get("TAU_STAGE_ENDPOINT")
+    name = wished or ("openai" if environment.get("OPENAI_API_KEY") else UNDERSTUDY)
+    why = "TAU_STAGE_ENDPOINT says so" if wished else ("its key is set" if name == "openai" else "no key is set")
+    try:
+        place = endpoint(name)
+    except KeyError:
+        problem, hint = f"TAU_STAGE_ENDPOINT names no endpoint: {shown(name)}", f"use {', '.join(ENDPOINTS)}, or a URL"
+        return Finding("endpoints", title, problem, "wrong", hint)
+    found = _place(place, environment)
+    if found.state == "ok":
+        return Finding("endpoints", title, f"is played by {place.name}: {why}")
+    remedy = found.remedy or f"set what it wants, or TAU_STAGE_ENDPOINT={UNDERSTUDY}"
+    return Finding("endpoints", title, f"goes to {place.name} ({why}), where {found.told}", "wrong", remedy)
+
+
+# ---- what is there
+
+
+def _devices() -> Iterator[Finding]:
+    from tau_stage.stage.sound_cards import LOUDSPEAKER, MICROPHONE
+
+    yield _device(MICROPHONE)
+    yield _device(LOUDSPEAKER)
+
+
+def _device(side: Side) -> Finding:
+    from tau_stage.stage.sound_cards import found, portaudio
+
+    try:
+        card = found(portaudio(side), None, side)
+    except UsageError as error:
+        return Finding("devices", side.name, error.problem, "absent", error.hint)
+    return Finding("devices", side.name, str(card["name"]))
+
+
+def _extras() -> Iterator[Finding]:
+    """What pyproject calls extras, and whether all of each is installed; those of developers are left out."""
+    wanted: dict[str, list[str]] = {}
+    for requirement in metadata.requires(DISTRIBUTION) or ():
+        if found := _REQUIREMENT.match(requirement):
+            wanted.setdefault(found[2], []).append(found[1])
+    for extra, names in wanted.items():
+        if extra == "test":
+            continue
+        told = ", ".join(f"{name} {_version(name) or 'is not installed'}" for name in names)
+        there = all(_version(name) for name in names)
+        remedy = "" if there else f"pip install '{DISTRIBUTION}[{extra}]'"
+        yield Finding("extras", f"[{extra}]", told, "ok" if there else "absent", remedy)
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+# ---- how much
+
+
+def _limits(out: Path) -> Iterator[Finding]:
+    yield _descriptors()
+    near = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    yield _writable(out, near)
+    free = shutil.disk_usage(near).free
+    scarce = free < LEAST_BYTES
+    remedy = "make room, or choose another disk with --out" if scarce else ""
+    yield Finding("limits", "room on the disk", f"{free / 1e9:,.1f} GB free", "wrong" if scarce else "ok", remedy)
+
+
+def _descriptors() -> Finding:
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, hard = (sys.maxsize if limit == resource.RLIM_INFINITY else limit for limit in limits)
+    told = " of at most ".join(f"{limit:,}" if limit < sys.maxsize else "any number" for limit in (soft, hard))
+    few = hard < FEWEST_DESCRIPTORS
+    remedy = "raise the limit: ulimit -n 1024" if few else ""
+    return Finding("limits", "file descriptors", told, "wrong" if few else "ok", remedy)
+
+
+def _writable(out: Path, near: Path) -> Finding:
+    """Whether takes can be made; a folder that is not there yet would be made."""
+    try:
+        if not near.is_dir():
+            raise NotADirectoryError(20, "is no folder", str(near))
+        with tempfile.TemporaryFile(dir=near):
+            told = "can be written" if near == out.absolute() else "will be made"
+    except OSError as error:
+        problem = (error.strerror or str(error)).lower()
+        return Finding("limits", f"takes in {out}", f"{near}: {problem}", "wrong", "choose another folder with --out")
+    return Finding("limits", f"takes in {out}", told)
+
+
+def _settings(environment: Mapping[str, str]) -> Finding:
+    try:
+        allowed = read_settings(environment).allow_tools
+    except UsageError as error:
+        return Finding("settings", "settings.toml", error.problem, "wrong", error.hint)
+    file = settings_file(environment)
+    told = f"{file}: allow_tools = {str(allowed).lower()}" if file.exists() else f"there is no {file}: all by default"
+    return Finding("settings", "settings.toml", told)
+
+
+def of_this_process(out: Path) -> list[Finding]:
+    """Everything, as this process finds it."""
+    return examine(os.environ, out)

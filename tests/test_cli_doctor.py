@@ -1,0 +1,144 @@
+"""``tau-stage doctor``: what is there and what is not, and never a key."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tau_stage.cli import doctor
+from tau_stage.cli.checkup import Finding, examine
+from tau_stage.protocol.endpoints import ENDPOINTS
+from tests.test_cli_validate import run
+
+KEY = "sk-HUSHHUSH-0123456789"
+
+
+def found(environment: dict[str, str], out: Path) -> dict[str, Finding]:
+    return {finding.name: finding for finding in examine(environment, out)}
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in {*(name for place in ENDPOINTS.values() for name in place.key_env), "TAU_STAGE_ENDPOINT"}:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.chdir(tmp_path)
+
+
+def test_without_a_key_the_understudy_plays(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("doctor") == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert said.out.endswith("\nA scene can be performed.\n")
+    for told in (
+        "  absent  openai: OPENAI_API_KEY is not set\n",
+        "  ok      understudy: plays in this process, without a key\n",
+        "  ok      a scene that names none: is played by understudy: no key is set\n",
+        "  ok      takes in takes: will be made\n",
+        "  ok      [timeline]: opentimelineio ",
+        "  ok      vllm: at 127.0.0.1:8000, by default; VLLM_API_KEY is not set, and need not be\n",
+    ):
+        assert told in said.out
+    assert not Path("takes").exists()
+
+
+def test_json_holds_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("doctor", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["can_perform"], told["verdict"]) == (True, "A scene can be performed.")
+    sections = list(dict.fromkeys(finding["section"] for finding in told["found"]))
+    assert sections == ["versions", "endpoints", "devices", "extras", "limits", "settings"]
+    assert {finding["state"] for finding in told["found"]} <= {"ok", "absent"}
+
+
+def test_keys_and_hosts_are_told_by_where_they_come_from(tmp_path: Path) -> None:
+    told = found(
+        {"OPENAI_API_KEY": KEY, "AZURE_OPENAI_API_KEY": KEY, "AZURE_OPENAI_ENDPOINT": f"https://u:{KEY}@me.example"},
+        tmp_path,
+    )
+    assert told["openai"].told == "OPENAI_API_KEY is set"
+    assert told["azure"].told == "at https://me.example, from AZURE_OPENAI_ENDPOINT; AZURE_OPENAI_API_KEY is set"
+    assert told["a scene that names none"].told == "is played by openai: its key is set"
+    assert KEY not in str(told)
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"TAU_STAGE_ENDPOINT": "xai"}, "goes to xai (TAU_STAGE_ENDPOINT says so), where XAI_API_KEY is not set"),
+        ({"TAU_STAGE_ENDPOINT": "moon"}, "TAU_STAGE_ENDPOINT names no endpoint: moon"),
+        ({"OPENAI_API_KEY": f"{KEY} {KEY}"}, "goes to openai (its key is set), where OPENAI_API_KEY is no key: it "),
+    ],
+)
+def test_who_cannot_play_is_in_the_way(
+    environment: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert run("doctor") == 2
+    out = capsys.readouterr().out
+    assert f"  wrong   a scene that names none: {said}" in out
+    assert "No scene can be performed. What to do: a scene that names none: " in out
+    assert KEY not in out
+
+
+def test_a_url_is_an_endpoint(tmp_path: Path) -> None:
+    told = found({"TAU_STAGE_ENDPOINT": f"ws://127.0.0.1:9?token={KEY}"}, tmp_path)["a scene that names none"]
+    assert (told.state, told.told) == (
+        "ok",
+        "is played by ws://127.0.0.1:9?token=[key]: TAU_STAGE_ENDPOINT says so",
+    )
+
+
+def test_takes_must_have_a_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert run("doctor", "--out", "file/takes") == 2
+    told = f"  wrong   takes in file/takes: {tmp_path / 'file'}: is no folder\n"
+    assert told in capsys.readouterr().out
+    (tmp_path / "there").mkdir()
+    assert found({}, tmp_path / "there")[f"takes in {tmp_path / 'there'}"].told == "can be written"
+
+
+def test_settings_are_read(tmp_path: Path) -> None:
+    environment = {"XDG_CONFIG_HOME": str(tmp_path)}
+    file = tmp_path / "tau-stage" / "settings.toml"
+    file.parent.mkdir()
+    file.write_text("allow_tools = true\n")
+    assert found(environment, tmp_path)["settings.toml"].told == f"{file}: allow_tools = true"
+    file.write_text("allow_tools = 3\n")
+    assert found(environment, tmp_path)["settings.toml"].state == "wrong"
+
+
+def test_a_terminal_shows_marks(tmp_path: Path) -> None:
+    file = io.StringIO()
+    sheet = doctor._sheet(examine({"TAU_STAGE_ENDPOINT": "moon"}, tmp_path))
+    Console(file=file, width=100, force_terminal=True, color_system="standard").print(sheet)
+    shown = file.getvalue()
+    assert all(mark in shown for mark in "✓–✗")
+    assert "No scene can be performed." in shown
+
+
+@pytest.mark.slow
+def test_too_few_descriptors_are_in_the_way(tmp_path: Path) -> None:
+    """Slow: a process of its own, with a limit of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tau_stage.cli.main", "doctor"],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)),
+        cwd=tmp_path,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert (
+        "  wrong   file descriptors: 40 of at most 40\n          hint: raise the limit: ulimit -n 1024" in done.stdout
+    )
