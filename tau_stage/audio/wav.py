@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import wave
@@ -13,6 +14,9 @@ from tau_stage.audio.level import faded
 from tau_stage.audio.pcm import RATE, Pcm
 
 HEADER_BYTES = 44
+
+LONGEST_SAMPLES = (0xFFFFFFFF - 36) // 2
+"""Samples of the longest WAV file: its sizes have 32 bits."""
 
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 """Where a link stands, nothing is written through it."""
@@ -52,10 +56,11 @@ class WavWriter:
 
         Raises:
             ValueError: It has another rate.
-            OSError: The disk is full; what was written before stays valid.
+            OSError: The disk is full, or the file would be larger than 4 GiB; what was written before stays valid.
         """
         if audio.rate != self.rate:
             raise ValueError(f"{self.path} is at {self.rate} Hz, the audio at {audio.rate} Hz")
+        self._refuse_more_than_fits(len(audio))
         rest = memoryview(audio.data)
         while rest:
             rest = rest[os.write(self._file, rest) :]
@@ -66,12 +71,17 @@ class WavWriter:
         """Add silence at the end; it costs no writing.
 
         Raises:
-            OSError: The disk is full.
+            OSError: The disk is full, or the file would be larger than 4 GiB.
         """
+        self._refuse_more_than_fits(samples)
         self.samples += samples
         os.ftruncate(self._file, HEADER_BYTES + 2 * self.samples)
         os.lseek(self._file, 0, os.SEEK_END)
         os.pwrite(self._file, header(self.samples, self.rate), 0)
+
+    def _refuse_more_than_fits(self, samples: int) -> None:
+        if self.samples + samples > LONGEST_SAMPLES:
+            raise OSError(errno.EFBIG, "a WAV file holds at most 4 GiB, a day at 24 kHz", str(self.path))
 
     def overlay(self, at: int, audio: Pcm) -> None:
         """Add audio to what is there from a sample on; what reaches further is appended.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from heapq import nlargest
 
 from tau_stage.errors import UsageError
-from tau_stage.scene.plan import Plan
+from tau_stage.scene.plan import Plan, TogetherPlan
 
 SPARE = 24
 """What Python, the terminal, the journal, a page and a program of a tool have open."""
@@ -15,14 +15,13 @@ SPARE = 24
 PER_MODEL = 2
 """A socket; and its other end, where the understudy plays in this process."""
 
-PER_STEM = 1
-PER_LINE = 1
-
 
 def needed(plan: Plan) -> int:
     """How many descriptors a performance has open at once, at most."""
     stems = len(plan.players) + len({sound.stem for sound in plan.sounds})
-    return PER_MODEL * len(plan.models) + PER_STEM * stems + PER_LINE * len(plan.players)
+    steps = (step for strand in plan.strands for step in strand)
+    at_once = max((len(step.parts) for step in steps if isinstance(step, TogetherPlan)), default=1)
+    return PER_MODEL * len(plan.models) + stems + at_once
 
 
 def make_room(plans: Sequence[Plan], jobs: int) -> None:

@@ -13,6 +13,14 @@ from tau_stage.errors import TakeError
 from tau_stage.scene.names import slug
 from tau_stage.take.journal import FULL_DISK, NAME
 
+REMEDIES = {
+    errno.ENOENT: "its folder was removed or renamed meanwhile: run the scene again",
+    errno.EMFILE: "too much is open at once: raise the limit with ulimit -n 1024, and run the scene again",
+    errno.EFBIG: "a file may not grow so large here: look at ulimit -f, or split the scene; what was spoken is kept",
+    errno.EROFS: "let it be written to, and run the scene again; what was spoken before is kept",
+}
+"""What to do where a disk fails while a scene is performed, and it is not full."""
+
 
 class TakeFolder:
     """One take's folder. Files stand under their final names only when they are whole.
@@ -133,4 +141,6 @@ def guarded(path: Path, hint: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if hint == FULL_DISK and error.errno is not None:
+            hint = REMEDIES.get(error.errno, hint)
         raise TakeError(error.filename or str(path), (error.strerror or str(error)).lower(), hint) from error
