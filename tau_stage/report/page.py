@@ -14,7 +14,7 @@ from tau_stage.report.bill import KINDS, bars, curve, longest_bar
 from tau_stage.report.differ import differ, differs
 from tau_stage.report.peaks import HEIGHT
 from tau_stage.report.score import make_score, silences
-from tau_stage.report.sources import Sources, link
+from tau_stage.report.sources import LARGEST_PAGE, Sources, link
 from tau_stage.report.terminal import dollars
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.model import Performed, Take
@@ -33,7 +33,9 @@ ENDINGS = {
 }
 
 
-def page(take: Take, folder: Path, *, resolved: str | None = None, embed: bool = False) -> str:
+def page(
+    take: Take, folder: Path, *, resolved: str | None = None, embed: bool = False, most: int = LARGEST_PAGE
+) -> str:
     """The report of a take as HTML.
 
     Sounds that are missing or broken do not stop it: the page says what is wrong with them.
@@ -43,8 +45,12 @@ def page(take: Take, folder: Path, *, resolved: str | None = None, embed: bool =
         folder: Where its sounds are.
         resolved: The scene as it was resolved, to be folded away at the end.
         embed: Put the sounds into the page, so that it needs no other file.
+        most: Bytes that it may have.
+
+    Raises:
+        TakeError: It would be larger.
     """
-    sources = Sources(folder, embed=embed)
+    sources = Sources(folder, embed=embed, most=most)
     score = make_score(take, sources)
     mix = sources.mix()
     places, style, script = score.places(), _part("style.css"), _part("script.js")
@@ -70,7 +76,9 @@ def page(take: Take, folder: Path, *, resolved: str | None = None, embed: bool =
             resolved=resolved,
         )
     )
-    return html.encode("utf-8", "replace").decode("utf-8")
+    written = html.encode("utf-8", "replace")
+    sources.refuse_larger(len(written))
+    return written.decode("utf-8")
 
 
 def write_page(folder: TakeFolder, take: Take, *, resolved: str | None = None, embed: bool = False) -> Path:

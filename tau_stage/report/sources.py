@@ -8,9 +8,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tau_stage.audio.pcm import RATE
+from tau_stage.errors import TakeError
 from tau_stage.report.peaks import Peaks, peaks
 
 NOTHING = Peaks()
+
+LARGEST_PAGE = 200 * 1024 * 1024
+"""Bytes of a page; browsers give up on larger ones, and so do mailboxes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class Sources:
     Args:
         folder: The take's.
         embed: Whether they are put into the page, as FLAC.
+        most: Bytes that a page may have.
 
     Attributes:
         problems: What is missing or broken, one sentence each.
@@ -42,7 +47,9 @@ class Sources:
 
     folder: Path
     embed: bool = False
+    most: int = LARGEST_PAGE
     problems: list[str] = field(default_factory=list)
+    _held: int = 0
 
     def sound(self, name: str | None, samples: int, start: int = 0) -> Sound:
         """A span of one of the take's files.
@@ -97,7 +104,20 @@ class Sources:
             return ""
         packed = io.BytesIO()
         soundfile.write(packed, span, rate, format="FLAC", subtype="PCM_16")
-        return "data:audio/flac;base64," + pybase64.b64encode(packed.getvalue()).decode("ascii")
+        url = "data:audio/flac;base64," + pybase64.b64encode(packed.getvalue()).decode("ascii")
+        self._held += len(url)
+        self.refuse_larger(self._held)
+        return url
+
+    def refuse_larger(self, size: int) -> None:
+        """Nobody could open a page without end.
+
+        Raises:
+            TakeError: It would be larger than a page may be.
+        """
+        if size > self.most:
+            hint = "leave --embed out" if self.embed else "read take.json, which holds the same"
+            raise TakeError(str(self.folder), f"its page would be larger than {self.most / 1024**2:,.0f} MiB", hint)
 
 
 def link(name: str) -> str:

@@ -8,7 +8,7 @@ from itertools import product
 from tau_stage.errors import SceneError
 from tau_stage.scene.files import BESIDE, beside
 from tau_stage.scene.findings import Findings
-from tau_stage.scene.names import slug
+from tau_stage.scene.names import shortened, slug
 from tau_stage.scene.source import read_source
 from tau_stage.scene.text import Node, Path, read_yaml
 from tau_stage.scene.words import did_you_mean, listed
@@ -20,6 +20,9 @@ NOT_INCLUDED = ("scene", "lines", "script", "on", "matrix", "include")
 """What belongs to the scene itself."""
 
 MOST_VARIANTS = 100
+MOST_INCLUDED = 50
+MOST_FILLED = 2_000_000
+"""Characters that all variables of a scene come to, where they stand: as many as a scene has."""
 
 _PLACE = re.compile(r"\$\$\{|\$\{([^}\n]*)\}")
 _NAME = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
@@ -36,6 +39,10 @@ def include(entries: Entries, found: Findings) -> None:
     names = [wanted] if isinstance(wanted, str) else wanted
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         found.add(("include",), "include names files", "write it like [cast.yaml]")
+        return
+    if len(names) > MOST_INCLUDED:
+        problem = f"the scene includes {len(names):,} files, and {MOST_INCLUDED} is the limit"
+        found.add(("include",), problem, "put what belongs together into one file", key=True)
         return
     own: set[Path] = {(key,) for key in entries}
     own |= {(key, name) for key in MERGED for name in _mapping(entries.get(key))}
@@ -111,34 +118,50 @@ def _check_variable(path: Path, values: list[str], found: Findings) -> None:
 def fill_in(entries: Entries, values: Mapping[str, str], found: Findings) -> Entries:
     """The scene with its variables filled in: in texts only, never in keys and ids."""
     kept = {key for key in entries if key.startswith("x-") or key in ("vars", "matrix", "include")}
-    return {key: node if key in kept else _filled(node, (key,), values, found) for key, node in entries.items()}
+    filling = _Filling(values, found)
+    return {key: node if key in kept else filling.filled(node, (key,)) for key, node in entries.items()}
 
 
-def _filled(node: Node, path: Path, values: Mapping[str, str], found: Findings) -> Node:
-    if isinstance(node, dict):
-        return {
-            key: value if key.startswith("x-") else _filled(value, (*path, key), values, found)
-            for key, value in node.items()
-        }
-    if isinstance(node, list):
-        return [_filled(value, (*path, number), values, found) for number, value in enumerate(node)]
-    if "${" not in node:
-        return node
-    if path[-1] == "id" and len(path) > 1 and isinstance(path[-2], int):
-        found.add(path, "an id holds no variable, as ids name files", "write it out")
-        return "x"
+class _Filling:
+    """Fills variables in, as long as they do not come to too much.
 
-    def value(place: re.Match[str]) -> str:
+    Args:
+        values: By name.
+        found: Where errors are noted.
+    """
+
+    def __init__(self, values: Mapping[str, str], found: Findings) -> None:
+        self._values = values
+        self._found = found
+        self._left = MOST_FILLED
+
+    def filled(self, node: Node, path: Path) -> Node:
+        if isinstance(node, dict):
+            return {
+                key: value if key.startswith("x-") else self.filled(value, (*path, key)) for key, value in node.items()
+            }
+        if isinstance(node, list):
+            return [self.filled(value, (*path, number)) for number, value in enumerate(node)]
+        if "${" not in node:
+            return node
+        if path[-1] == "id" and len(path) > 1 and isinstance(path[-2], int):
+            self._found.add(path, "an id holds no variable, as ids name files", "write it out")
+            return "x"
+        return _PLACE.sub(lambda place: self._value(place, path), node)
+
+    def _value(self, place: re.Match[str], path: Path) -> str:
         name = place[1]
         if name is None:
             return "${"
-        if name in values:
-            return values[name]
-        hint = did_you_mean(name, values, f"variables: {listed(values) or 'none'}; $${{ is a plain ${{")
-        found.add(path, f"there is no variable '{name}'", hint)
-        return ""
-
-    return _PLACE.sub(value, node)
+        if (value := self._values.get(name)) is None:
+            hint = did_you_mean(name, self._values, f"variables: {listed(self._values) or 'none'}; $${{ is a plain ${{")
+            self._found.add(path, f"there is no variable '{name}'", hint)
+            return ""
+        if 0 <= self._left < len(value):
+            problem = f"with variables filled in, the scene has more than {MOST_FILLED:,} characters of theirs"
+            self._found.add(path, problem, "use shorter texts, or fewer places")
+        self._left -= len(value)
+        return value if self._left >= 0 else ""
 
 
 # ---- matrix
@@ -179,7 +202,7 @@ def variants(entries: Entries, only: str | None, found: Findings) -> list[Varian
         )
         return []
     made = [
-        Variant("-".join(slug(value) for value in chosen), dict(zip(axes, chosen, strict=True)))
+        Variant(shortened("-".join(slug(value) for value in chosen)), dict(zip(axes, chosen, strict=True)))
         for chosen in product(*axes.values())
     ]
     names = [variant.name for variant in made]

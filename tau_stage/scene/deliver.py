@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from tau_stage.scene import units
 from tau_stage.scene.fields import Truth
+from tau_stage.scene.names import is_device
 from tau_stage.scene.part import Part
 from tau_stage.scene.units import one_of, wrong
 from tau_stage.scene.words import did_you_mean
@@ -29,6 +30,8 @@ def mix_file(value: str) -> str:
     if not _FILE.fullmatch(value):
         hint = "write a name like mix.wav, without a folder"
         raise wrong(f"'{value}' cannot be the mix's name, as it lies in the take's folder", hint)
+    if is_device(value):
+        raise wrong(f"'{value}' cannot be the mix's name, as Windows keeps it for itself", "write a name like mix.wav")
     if not value.lower().endswith(SUFFIXES):
         raise wrong(f"a mix is WAV, FLAC, OGG or MP3, and '{value}' is none of them", "write it like mix.wav")
     return value

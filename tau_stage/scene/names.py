@@ -6,9 +6,7 @@ import unicodedata
 
 LONGEST = 60
 
-_RESERVED = frozenset(
-    {"con", "prn", "aux", "nul", "latest", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
-)
+_DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))})
 
 
 def slug(name: str) -> str:
@@ -25,4 +23,25 @@ def slug(name: str) -> str:
     joined = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:LONGEST].strip("-")
     if not joined:
         return f"x-{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:8]}"
-    return f"{joined}-" if joined in _RESERVED else joined
+    return f"{joined}-" if joined == "latest" or is_device(joined) else joined
+
+
+def is_device(name: str) -> bool:
+    """Whether Windows keeps a file's name for itself, whatever follows a dot.
+
+    >>> is_device("NUL.wav"), is_device("null.wav")
+    (True, False)
+    """
+    return name.partition(".")[0].rstrip().lower() in _DEVICES
+
+
+def shortened(name: str) -> str:
+    """A name that is made of slugs, at most 60 characters long; what is cut off is told by a hash.
+
+    >>> shortened("calm-oslo"), len(shortened("a-" * 200))
+    ('calm-oslo', 60)
+    """
+    if len(name) <= LONGEST:
+        return name
+    mark = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: LONGEST - 9].rstrip('-'):-<{LONGEST - 9}}-{mark}"

@@ -13,6 +13,7 @@ from tau_stage.audio.level import faded
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.wav import WavWriter
 from tau_stage.scene.deliver import LineFiles, filled
+from tau_stage.scene.names import is_device
 from tau_stage.take.folder import TakeFolder, guarded
 from tau_stage.take.mix import MIX_AGAIN
 from tau_stage.take.model import Performed, Take
@@ -117,11 +118,7 @@ def safe(text: str) -> str:
     if not plain:
         return f"x-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}"
     stem, dot, rest = plain.partition(".")
-    return f"{stem}-{dot}{rest}" if _DEVICE.fullmatch(stem) else plain
-
-
-_DEVICE = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)
-"""Names that Windows keeps for itself, whatever follows a dot."""
+    return f"{stem}-{dot}{rest}" if is_device(plain) else plain
 
 
 def trimmed(audio: Pcm) -> Pcm:

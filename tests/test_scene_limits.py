@@ -1,0 +1,144 @@
+"""A scene has its measure: what just fits is taken, one more is a clear error; and names never leave their folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tau_stage.errors import SceneError
+from tau_stage.scene.check import LONGEST_NAME
+from tau_stage.scene.compose import MOST_FILLED, MOST_INCLUDED, MOST_VARIANTS
+from tau_stage.scene.load import load_variants, parse_scene
+from tau_stage.scene.names import LONGEST, is_device, shortened, slug
+from tau_stage.scene.source import LARGEST_BYTES
+from tau_stage.scene.text import DEEPEST, MOST_EXPANDED, MOST_VALUES
+from tests.test_stage_tooling import call  # noqa: F401 - a fixture
+
+SCENE = "players: {ann: {voice: ash}}\nlines: [ann: Hello.]\n"
+
+
+def read(text: str, folder: Path) -> int:
+    (folder / "scene.yaml").write_text(text)
+    return len(load_variants(folder / "scene.yaml"))
+
+
+def sized(extra: int) -> str:
+    return SCENE + "#" + "-" * (LARGEST_BYTES + extra - len(SCENE) - 1)
+
+
+def deep(extra: int) -> str:
+    return f"x-a: {'[' * (DEEPEST - 1 + extra)}{']' * (DEEPEST - 1 + extra)}\n{SCENE}"
+
+
+def aliased(extra: int) -> str:
+    return f"x-a: &a [{'l,' * 9}]\nx-b: [{'*a,' * (MOST_EXPANDED // 10 + extra)}]\n{SCENE}"
+
+
+def included(extra: int) -> str:
+    return f"include: [{'more.yaml,' * (MOST_INCLUDED + extra)}]\n{SCENE}"
+
+
+def varied(extra: int) -> str:
+    return f"matrix: {{a: [{','.join(map(str, range(MOST_VARIANTS + extra)))}]}}\n{SCENE}"
+
+
+def filled(extra: int) -> str:
+    value = "a" * 1000
+    direction = "${v}" * (MOST_FILLED // 1000) + ("${w}" if extra else "")
+    return f"vars: {{v: {value}, w: b}}\nplayers: {{ann: {{persona: '{direction}'}}}}\nlines: [ann: Hello.]\n"
+
+
+def named(extra: int) -> str:
+    name = "a" * (LONGEST_NAME + extra)
+    return f"players: {{{name}: {{voice: ash}}}}\nlines: [{name}: Hello.]\n"
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (sized, "the scene file is 2.1 MB large, and a scene has at most 2.1 MB\n"),
+        (deep, "nested more than 50 deep"),
+        (aliased, "aliases expand to more than 10,000 values"),
+        (included, "the scene includes 51 files, and 50 is the limit"),
+        (varied, "the matrix makes 101 variants, and 100 is the limit"),
+        (filled, "with variables filled in, the scene has more than 2,000,000 characters of theirs"),
+        (named, "cannot be a player's name, as names name files"),
+    ],
+    ids=lambda one: getattr(one, "__name__", ""),
+)
+def test_a_scene_has_its_measure(made: Callable[[int], str], told: str, tmp_path: Path) -> None:
+    (tmp_path / "more.yaml").write_text("pause: 0.5s\n")
+    assert read(made(0), tmp_path) >= 1
+    with pytest.raises(SceneError, match=re.escape(told)) as raised:
+        read(made(1), tmp_path)
+    assert raised.value.hint
+    assert raised.value.also == ()
+
+
+@pytest.mark.slow
+def test_a_scene_has_a_hundred_thousand_values(tmp_path: Path) -> None:
+    """Slow: they are all read."""
+    assert read("x-a:\n" + "- a\n" * (MOST_VALUES - 8) + SCENE, tmp_path) == 1
+    with pytest.raises(SceneError, match="more than 100,000 values"):
+        read("x-a:\n" + "- a\n" * (MOST_VALUES - 7) + SCENE, tmp_path)
+
+
+def test_a_bomb_of_variables_is_told_once() -> None:
+    value, places = "a" * 100_000, "${v}" * 5_000
+    text = f"vars: {{v: {value}}}\nplayers: {{ann: {{persona: '{places}', accent: '{places}'}}}}\nlines: [ann: Hi]\n"
+    with pytest.raises(SceneError, match="more than 2,000,000 characters of theirs") as raised:
+        parse_scene(text)
+    assert raised.value.also == ()
+
+
+# ---- names
+
+HOSTILE = ("../..", "/etc/passwd", "a\0b", "A" * 300, "CON", "nul.wav", "com1 ", "x. ", "ﬁle", "аnn", "..\\x", "latest")
+
+
+ANY_NAME = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=300))
+
+
+@given(ANY_NAME)
+def test_a_slug_is_a_file_of_its_folder_everywhere(name: str) -> None:
+    made = slug(name)
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*-?", made)
+    assert len(made) <= LONGEST + 1
+    assert not is_device(f"{made}.wav")
+    assert slug(made) in (made, made.rstrip("-"), f"{made.rstrip('-')}-")
+
+
+@given(st.lists(st.text(min_size=1, max_size=80), min_size=1, max_size=8))
+def test_a_variant_has_a_short_name_of_its_own(values: list[str]) -> None:
+    whole = "-".join(map(slug, values))
+    made = shortened(whole)
+    assert len(made) <= LONGEST
+    assert shortened(f"{whole}-b") != made or whole == ""
+
+
+@pytest.mark.parametrize(
+    ("players", "told"),
+    [
+        ("Ann: , ann: ", "players 'Ann' and 'ann' would share the file name 'ann'"),
+        ("Zoë: , Zoe: ", "players 'Zoë' and 'Zoe' would share the file name 'zoe'"),
+        ("'\uff21nn': , ann: ", "would share the file name 'ann'"),
+        ("'Ж1': , 'Ш1': ", "players 'Ж1' and 'Ш1' would share the file name '1'"),
+        ("'../ann': ", "'../ann' cannot be a player's name"),
+        ("'ann ': ", "'ann ' cannot be a player's name"),
+        ("'C:ann': ", "'C:ann' cannot be a player's name"),
+    ],
+)
+def test_two_players_never_share_a_file(players: str, told: str) -> None:
+    with pytest.raises(SceneError, match=re.escape(told)):
+        parse_scene(f"players: {{{players}}}\nlines: [ann: Hello.]\n")
+
+
+@pytest.mark.parametrize("name", ["con.wav", "NUL.mp3", "com1.x.wav", "../x.wav", "a\\b.wav"])
+def test_the_mix_has_a_name_that_every_disk_takes(name: str) -> None:
+    with pytest.raises(SceneError, match="cannot be the mix's name"):
+        parse_scene(f"{SCENE}deliver: {{mix: {{file: '{name}'}}}}\n")
