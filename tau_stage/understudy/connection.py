@@ -28,6 +28,7 @@ from tau_stage.understudy.response import Delivery, calling, closing, passing
 from tau_stage.understudy.run import Run
 
 F = TypeVar("F", bound=fault.Fault)
+P = TypeVar("P", bound=fault.Passing)
 
 EXPIRED = "Your session hit the maximum duration of 60 minutes."
 TYPE = re.compile(rb'"type":\s*"([^"]+)"')
@@ -72,8 +73,8 @@ class House(Protocol):
     def strikes_now(self, where: fault.Where, visit: int) -> fault.What | None:
         """What goes wrong here and now."""
 
-    def fails_now(self) -> fault.FailResponses | None:
-        """The order to fail the response that begins now."""
+    def orders_now(self, kind: type[P]) -> P | None:
+        """The order of a kind that the response which begins now falls under."""
 
 
 class Connection:
@@ -164,12 +165,12 @@ class Connection:
             run.over.set()
 
     async def _respond(self, run: Run) -> None:
-        if order := self._house.fails_now():
+        if order := self._house.orders_now(fault.FailResponses):
             error = bodies.ServerError(type="invalid_request_error", code=order.code, message=order.message)
             await self._send(closing(self._dialogue, run, bodies.StatusDetails(type="failed", error=error)))
             return
         cue = cue_for(run, self._house.library)
-        if passes(cue):
+        if passes(cue) or self._house.orders_now(fault.EmptyResponses):
             await self._send(passing(self._dialogue, run))
         elif asked := wanted(run, cue):
             await self._send(calling(self._dialogue, run, asked))
@@ -181,7 +182,8 @@ class Connection:
         if spoken.audio:
             self._house.library.add(spoken.audio, spoken.words)
         odd = self._house.ordered(fault.OddDeltas) is not None
-        delivery = Delivery(self._dialogue, run, spoken.words, spoken.audio, odd)
+        broken = self._house.orders_now(fault.BreakOff)
+        delivery = Delivery(self._dialogue, run, spoken.words, spoken.audio, odd, broken.reason if broken else None)
         sounding = delivery.sounding()
         while not run.stopped and (event := next(sounding, None)):
             await self._send([event])

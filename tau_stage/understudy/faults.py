@@ -53,6 +53,30 @@ class FailResponses:
     message: str = "Rate limit reached. Please try again in 0.2s."
 
 
+@dataclass(frozen=True, slots=True)
+class BreakOff:
+    """The next responses end ``incomplete``, when half of their sound was sent.
+
+    Attributes:
+        times: How many, over all connections.
+        reason: Why: ``content_filter``, or whatever else a provider may think of.
+    """
+
+    times: int = 1
+    reason: str = "content_filter"
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyResponses:
+    """The next responses are completed, and hold nothing.
+
+    Attributes:
+        times: How many, over all connections.
+    """
+
+    times: int = 1
+
+
 What = Literal["drop", "close", "stall", "malformed", "stray", "refuse", "silence"]
 Where = Literal["opening", "update", "item", "hearing", "response", "in_response", "after_response"]
 
@@ -120,12 +144,15 @@ class MissingIds:
 
 
 Odd = OddDeltas | Obfuscation | RepeatedEvents | MissingIds
-Fault = BusyDoor | RefuseInBand | FailResponses | Strike | SlowHandshake | SlowOpening | Odd
+Passing = FailResponses | BreakOff | EmptyResponses
+Fault = BusyDoor | RefuseInBand | Passing | Strike | SlowHandshake | SlowOpening | Odd
 
 PLAIN: dict[str, Fault] = {
     "busy": BusyDoor(),
     "quota": RefuseInBand("insufficient_quota", 1013, type="insufficient_quota", message="You exceeded your quota."),
     "fail": FailResponses(),
+    "filter": BreakOff(),
+    "empty": EmptyResponses(),
     "slow": SlowOpening(5.0),
     "slow-handshake": SlowHandshake(5.0),
     "odd": OddDeltas(),

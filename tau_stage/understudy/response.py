@@ -33,6 +33,7 @@ class Delivery:
         words: All the words.
         audio: All the sound; None where text was asked for.
         odd: Whether deltas end in the middle of samples.
+        broken_off: Why it ends in its middle; None if it does not.
     """
 
     dialogue: Dialogue
@@ -40,6 +41,7 @@ class Delivery:
     words: str
     audio: Pcm | None
     odd: bool = False
+    broken_off: str | None = None
     sent_words: str = ""
     sent_bytes: int = 0
     bytes_per_sample: float = 2.0
@@ -50,6 +52,9 @@ class Delivery:
     def sounding(self) -> Iterator[told.ServerMessage]:
         """Everything up to the last delta. What is taken from here counts as sent, so take no more than you send."""
         self._cut_to_the_cap()
+        if self.broken_off:
+            self.words = self.words[: len(self.words) // 2]
+            self.audio = self.audio and self.audio[: len(self.audio) // 2]
         run, fresh = self.run, self.dialogue.fresh
         item = self._item("in_progress", ())
         self.has_item = True
@@ -112,7 +117,7 @@ class Delivery:
         run, sound = self.run, self._sent()
         if self.has_part:
             yield from self._part_done()
-        item = self._item("incomplete" if run.stopped or self.cut else "completed", self._content())
+        item = self._item("incomplete" if run.stopped or self.cut or self.broken_off else "completed", self._content())
         if self.has_item:
             if item.id in self.dialogue.items:  # it may have been deleted meanwhile
                 self.dialogue.keep(Remembered(item, sound))
@@ -157,7 +162,8 @@ class Delivery:
     def _status(self) -> bodies.StatusDetails | None:
         if self.run.stopped:
             return bodies.StatusDetails(type="cancelled", reason=self.run.stopped)
-        return bodies.StatusDetails(type="incomplete", reason="max_output_tokens") if self.cut else None
+        why = self.broken_off or ("max_output_tokens" if self.cut else None)
+        return bodies.StatusDetails(type="incomplete", reason=why) if why else None
 
 
 def closing(

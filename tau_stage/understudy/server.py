@@ -28,6 +28,7 @@ SESSION_S = 3600
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 F = TypeVar("F", bound=fault.Fault)
+P = TypeVar("P", bound=fault.Passing)
 
 
 @dataclass(slots=True)
@@ -60,7 +61,7 @@ class Understudy:
     visits: list[Visit] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
     _opened: int = 0
-    _failed: int = 0
+    _used: Counter[fault.Passing] = field(default_factory=Counter)
     _struck: Counter[fault.Strike] = field(default_factory=Counter)
 
     async def admit(self, handshake: Handshake) -> Refusal | None:
@@ -108,12 +109,12 @@ class Understudy:
                 return order.what
         return None
 
-    def fails_now(self) -> fault.FailResponses | None:
-        """The order to fail the response that begins now, if there is one left."""
-        order = self.ordered(fault.FailResponses)
-        if order is None or self._failed >= order.times:
+    def orders_now(self, kind: type[P]) -> P | None:
+        """The order of a kind that the response which begins now falls under, if there is one left."""
+        order = self.ordered(kind)
+        if order is None or self._used[order] >= order.times:
             return None
-        self._failed += 1
+        self._used[order] += 1
         return order
 
     def _ordered_refusal(self) -> No | None:
