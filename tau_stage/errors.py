@@ -135,6 +135,7 @@ class ConnectFailed(SessionError):
             *([f"HTTP {self.status}"] if self.status is not None else []),
             *([self.code] if self.code else []),
             *([f"close {self.close_code}"] if self.close_code is not None else []),
+            *([f"retry after {self.retry_after_s:g} s"] if self.retry_after_s is not None else []),
         ]
         return (
             f"could not open the session ({', '.join(facts)}): {self.reason}"
@@ -190,17 +191,24 @@ class Timeout(SessionError):
 
 @dataclass(eq=False)
 class BudgetExceeded(StageError):
-    """The scene stopped between two lines because its budget was used up."""
+    """The scene stopped between two lines because its budget was used up, or would be by the next one.
+
+    Attributes:
+        budget: Dollars.
+        spent: Dollars so far.
+        before_line: The line that was not begun.
+        expected: What it was likely to cost, in dollars.
+    """
 
     budget: Decimal
     spent: Decimal
     before_line: str
+    expected: Decimal | None = None
 
     def __str__(self) -> str:
-        return (
-            f"stopped before line {self.before_line}: ${self.spent:.4f} of the budget of ${self.budget:.4f} is used; "
-            "raise limits.budget or --budget to go on"
-        )
+        used = f"${self.spent:.4f} of the budget of ${self.budget:.4f} is used"
+        used += "" if self.expected is None else f", and it is likely to cost ${self.expected:.4f}"
+        return f"stopped before line {self.before_line}: {used}; raise limits.budget or --budget to go on"
 
 
 @dataclass(eq=False)

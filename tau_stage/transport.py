@@ -186,8 +186,10 @@ async def dial(
     try:
         yield WebSocketTransport(connection, secrets)
     finally:
-        with anyio.CancelScope(shield=True):
+        with anyio.move_on_after(2 * CLOSE_TIMEOUT_S, shield=True) as patience:
             await connection.close()
+        if patience.cancelled_caught:
+            connection.transport.abort()
 
 
 def _is_loopback(url: str) -> bool:

@@ -26,6 +26,9 @@ lines: [ann: One., bob: Two., ann: Three.]
 limits: {start_rate: 100/s}
 """
 
+DEAR = TRIO.replace("Two.", "And now something long " * 40)
+"""Its second line is not to be had for a fifth of a cent."""
+
 Serve = Callable[[Understudy], str]
 
 
@@ -88,7 +91,7 @@ def test_quiet_prints_the_path_only_and_json_one_line_per_take(
 def test_a_scene_that_breaks_off_is_mixed_as_far_as_it_was_spoken(
     serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "poor.yaml").write_text(TRIO.replace("limits: {", "limits: {budget: $0.00001, "))
+    (tmp_path / "poor.yaml").write_text(DEAR.replace("limits: {", "limits: {budget: $0.002, "))
     (tmp_path / "deaf.yaml").write_text(TRIO + "deliver: {mix: none}\n")
     url = serve(Understudy(Tones()))
     assert run("run", "poor.yaml", "--endpoint", url) == 4
@@ -148,9 +151,10 @@ def test_what_never_passes_is_exit_3_at_once_and_is_tried_once(
 
 
 def test_the_budget_is_exit_4_and_what_was_spoken_is_kept(
-    serve: Serve, trio: str, capsys: pytest.CaptureFixture[str]
+    serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("run", trio, "--endpoint", serve(Understudy(Tones())), "--budget", "$0.0000001") == 4
+    (tmp_path / "dear.yaml").write_text(DEAR)
+    assert run("run", "dear.yaml", "--endpoint", serve(Understudy(Tones())), "--budget", "$0.002") == 4
     said = capsys.readouterr().out
     assert "budget: stopped before line bob-1" in said
     assert (Path(said.split("\n")[-2]) / "lines" / "001-ann-1.wav").is_file()
@@ -222,7 +226,7 @@ def test_all_scenes_are_read_before_one_is_performed(trio: str, capsys: pytest.C
         ("another", (), 3),
         (MARKER, (fault.BusyDoor(times=9, retry_after_s=0.001),), 3),
         (MARKER, (fault.FailResponses(times=1, code="no", message="No."),), 3),
-        (MARKER, (fault.Strike("drop", "in_response", visit=1),), 3),
+        (MARKER, (fault.Strike("drop", "in_response", times=3),), 3),
     ],
 )
 def test_no_secret_is_anywhere(

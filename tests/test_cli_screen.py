@@ -72,6 +72,8 @@ SOUNDING = Sounding("ann", "ann-1", -24.0, 0.5)
             ),
             ["thinking", "lost"],
         ),
+        ((*SPEAKING, record.PlayerLost(player="ann", problem="ann is gone")), ["lost", "idle"]),
+        ((*SPEAKING, record.PlayerLost(player="ann", problem="ann is gone"), opened("ann")), ["idle", "idle"]),
         (
             (
                 *SPEAKING,
@@ -89,7 +91,8 @@ def test_who_is_idle_listening_thinking_or_speaking(news: tuple[News, ...], show
 
 def test_the_live_view_shows_the_line_the_level_the_progress_and_the_dollars() -> None:
     live = Live([PLAN])
-    for news in (*SPEAKING, SOUNDING, said("ann-1", "ann"), record.LineBegan(line="bob-1", player="bob")):
+    free = record.LineFailed(line="x", player="ann", problem="no", usage=Usage())
+    for news in (*SPEAKING, SOUNDING, free, said("ann-1", "ann"), record.LineBegan(line="bob-1", player="bob")):
         live.show(PLAN, news)
     live.show(PLAN, Sounding("bob", "bob-1", -12.0, 0.1))
     drawn = io.StringIO()
@@ -110,6 +113,8 @@ def test_in_a_pipe_each_thing_worth_it_is_a_line(capsys: pytest.CaptureFixture[s
         record.LineAgain(line="ann-1", player="ann", problem="it failed", wait_s=1, usage=Usage()),
         said("ann-1", "ann"),
         record.LineMissed(line="ann-1", hearer="bob", problem="bob is deaf", lost=True),
+        record.PlayerLost(player="ann", problem="player ann: no sign"),
+        record.LineFailed(line="ann-1", player="ann", problem="no sign"),
         record.Warned(text="odd"),
         SOUNDING,
     ]
@@ -122,6 +127,7 @@ def test_in_a_pipe_each_thing_worth_it_is_a_line(capsys: pytest.CaptureFixture[s
         "line ann-1: it failed; asking again in 1.0 s",
         "1/2 ann: words (1.0 s)",
         "bob is deaf",
+        "player ann: no sign; the player is lost",
         "odd",
     ]
     Lines([PLAN, PLAN]).show(PLAN, opened("ann"))

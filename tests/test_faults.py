@@ -37,6 +37,8 @@ OTHERS: list[fault.Fault] = [
     fault.FailResponses(times=9),
     fault.FailResponses(times=1, code="server_error", message=""),
     fault.FailResponses(times=9, code="insufficient_quota", message="No credit."),
+    fault.BreakOff(),
+    fault.EmptyResponses(),
     fault.SlowOpening(1),
     fault.SlowOpening(60),
     fault.OddDeltas(),
@@ -105,6 +107,10 @@ def expected(order: fault.Fault) -> set[str]:
             return {"completed completed"}
         case fault.SlowOpening(seconds):
             return {"completed completed"} if seconds < PATIENT.opening_s else {"Timeout"}
+        case fault.BreakOff():
+            return {"incomplete completed"}
+        case fault.EmptyResponses():
+            return {"completed completed"}
         case fault.FailResponses(times):
             return {"failed failed"} if times > 1 else {"failed completed"}
         case fault.BusyDoor() | fault.RefuseInBand():

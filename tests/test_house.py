@@ -56,6 +56,7 @@ PURE = {
     "tau_stage.cost": ["tests/test_cost*.py", "tau_stage/cost"],
     "tau_stage.stage.cues": ["tests/test_stage_cues.py"],
     "tau_stage.stage.turns": ["tests/test_stage_cues.py"],
+    "tau_stage.session.retrying": ["tests/test_session_retrying.py"],
 }
 
 

@@ -127,11 +127,20 @@ async def test_a_player_who_is_lost_is_lost_again(tmp_path: Path, tapes: Path) -
 on:
   - error: bob
     do: [ann: He is gone.]
+limits: {on_lost_player: continue}
 """
     )
     take, again = await both(house, plan, tapes)
     assert "He is gone." in [line.said for line in again.lines]
     assert len(take.lines) == len(again.lines)
+
+
+async def test_a_player_who_is_opened_again_is_so_again(tmp_path: Path, tapes: Path) -> None:
+    house = Playhouse(tmp_path / "house", [fault.Strike("drop", "in_response", visit=2)], keeps=False)
+    take, again = await both(house, plan_of(DUEL), tapes)
+    assert [line.attempts for line in take.lines] == [line.attempts for line in again.lines]
+    assert [line.said for line in take.lines] == [line.said for line in again.lines]
+    assert len(take.players[1].sessions) == len(again.players[1].sessions) == 2
 
 
 # ---- the scene has changed

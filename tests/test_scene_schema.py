@@ -148,6 +148,7 @@ def test_an_editor_marks_a_wrong_step(step: str) -> None:
         "tools: {t: {returns: yes, parameters: {type: object, properties: {}, required: []}}}",
         "vars: {city: Oslo, n: 3}\nmatrix: {mood: [calm, 2, true]}\ninclude: [cast.yaml]",
         "include: cast.yaml\nlimits: {cues: 7, budget: $1, start_rate: 6/min}",
+        "limits: {opening: 15s, silence: 20s, hearing: 500ms, closing: 1s, on_lost_player: continue}",
         "deliver: {mix: {loudness: -16 LUFS, peak: -1.5 dBTP, file: mix.ogg}, rate: 48 kHz, stems: packed, x-a: 1}",
         "deliver: {mix: none, lines: {trim: true, names: '{line}'}}",
         "deliver: {mix: , lines: }",

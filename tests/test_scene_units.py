@@ -20,6 +20,9 @@ def test_durations(written: str, seconds: float) -> None:
 @pytest.mark.parametrize(
     ("parse", "written", "hint"),
     [
+        (units.patience, "20", "did you mean 20ms?"),
+        (units.patience, "99ms", "write at least 100ms"),
+        (units.patience, "601s", "write a shorter one"),
         (units.duration, "800", "did you mean 800ms?"),
         (units.duration, "20", "did you mean 20ms?"),
         (units.duration, "19.5", "did you mean 19.5s?"),
@@ -66,6 +69,7 @@ def test_a_wrong_value_is_answered_with_a_right_one(parse: Callable[[object], ob
     "parse",
     [
         units.duration,
+        units.patience,
         units.money,
         units.rate,
         units.speed,

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from tau_stage.errors import ConnectFailed, SessionClosed, UsageError
+from tau_stage.errors import ConnectFailed, SessionClosed, Timeout, UsageError
 from tau_stage.protocol.config import session_config
 from tau_stage.protocol.endpoints import ENDPOINTS
-from tau_stage.session import Session, create_session
+from tau_stage.session import Deadlines, Session, create_session
 from tau_stage.session.life import Survival
 from tau_stage.session.opening import _living, headers_for, place_of
 from tau_stage.transport import Transport
@@ -177,3 +177,25 @@ async def test_the_understudy_has_a_name_too_and_speaks_any_dialect(monkeypatch:
             assert [tool["name"] for tool in session.session["tools"]] == ["lookup"]
         async with create_session(endpoint=url, dialect="beta", voice="ash") as session:
             assert (await speak(session)).audio == tone("ash", "Hello there.")
+
+
+async def test_a_key_that_does_not_come_is_not_waited_for_for_ever() -> None:
+    async def key() -> str:
+        await anyio.sleep_forever()
+        return ""
+
+    with pytest.raises(Timeout, match="no key for openai within 3 s"):
+        async with create_session(api_key=key, deadlines=Deadlines(opening_s=3)):
+            pass
+
+
+async def test_a_response_that_does_not_end_keeps_a_session_where_it_is() -> None:
+    house = Understudy(Tones(), faults=[fault.Strike("stall", "in_response")], keeps_visits=True)
+    async with living(house, Survival(renew_after_s=5)) as session:
+        speaking = await session.speak(instructions="Hello.")
+        await anyio.sleep(200)
+        assert len(house.visits) == 1
+        assert any(
+            "could not be renewed: player clerk: no response.done within 60 s" in text for text in session.warnings
+        )
+        del speaking

@@ -8,7 +8,8 @@ import anyio
 import pytest
 
 from tau_stage.errors import ConnectFailed
-from tau_stage.stage.gate import Gate, Patience
+from tau_stage.session.retrying import RULES, Rule
+from tau_stage.stage.gate import Gate
 
 
 class Door:
@@ -52,7 +53,7 @@ async def test_the_servers_own_wish_to_wait_is_kept_with_a_little_jitter() -> No
 
 async def test_without_a_wish_the_wait_doubles_up_to_a_limit() -> None:
     door, waits = Door(*[busy() for _ in range(5)]), list[float]()
-    gate = Gate(Patience(first_wait_s=1, longest_wait_s=4), random.Random(1))
+    gate = Gate({**RULES, "busy": Rule(6, first_wait_s=1, longest_wait_s=4)}, random.Random(1))
     await gate.through(door, gap_s=0, refused=lambda _error, wait_s: waits.append(wait_s))
     assert [int(wait_s / 1.25 + 0.999) for wait_s in waits] == [1, 2, 4, 4, 4]
 
@@ -60,7 +61,7 @@ async def test_without_a_wish_the_wait_doubles_up_to_a_limit() -> None:
 async def test_patience_ends() -> None:
     door = Door(*[busy() for _ in range(9)])
     with pytest.raises(ConnectFailed):
-        await Gate(Patience(attempts=3)).through(door, gap_s=0)
+        await Gate({**RULES, "busy": Rule(3)}).through(door, gap_s=0)
     assert len(door.tried_at) == 3
 
 

@@ -286,12 +286,35 @@ async def test_the_budget_holds_at_an_open_microphone(house: Playhouse, tmp_path
     assert "of the budget of $0.0006" in take.problem
 
 
+async def test_answers_are_capped_by_what_is_left_and_free_again_behind(house: Playhouse, tmp_path: Path) -> None:
+    text = scene(recording(tmp_path, *ASKED[:2]), further="limits: {budget: $0.02}", after="  - ann: So.\n")
+    take = await house.perform(text)
+    assert take.ended == "complete"
+    sessions = [event["session"] for event in house.sent("ann", "session.update")]
+    caps = [session["max_output_tokens"] for session in sessions if "max_output_tokens" in session]
+    assert 4096 > caps[0] > caps[1] > caps[2] > 0
+    assert caps[3:] == ["inf"]
+
+
+async def test_who_is_lost_behind_an_open_microphone_is_told_what_the_person_said(tmp_path: Path) -> None:
+    house = Playhouse(tmp_path, faults=[fault.Strike("drop", "response", visit=1)])
+    take = await house.perform(scene(recording(tmp_path, *ASKED[:1]), after="  - ann: So.\n"))
+    assert (take.ended, [line.player for line in take.lines]) == ("complete", ["guest", "ann", "ann"])
+    assert house.items("ann") == ["user: <listen-1-1>", f"assistant: {take.lines[1].said}",
+                                  'user: Perform this line: "So."']  # fmt: skip
+
+
 async def test_a_session_that_is_lost_is_noticed_at_once(tmp_path: Path) -> None:
     house = Playhouse(tmp_path, faults=[fault.Strike("drop", "in_response", visit=1)])
     began = anyio.current_time()
     take = await house.perform(scene(recording(tmp_path, ASKED[0])))
     assert take.ended == "failed"
     assert anyio.current_time() - began < 5
+    assert take.players[0].status == "lost"
+    house = Playhouse(tmp_path / "on", faults=[fault.Strike("drop", "in_response", visit=2)])
+    text = scene(recording(tmp_path, ASKED[0]), further="limits: {on_lost_player: continue}", after="  - bob: Ah.\n")
+    take = await house.perform(text)
+    assert (take.ended, take.lines[-1].said) == ("complete", "Ah.")
 
 
 async def test_after_a_barge_in_the_silence_begins_when_the_person_has_stopped(

@@ -10,7 +10,7 @@ import pytest
 
 from tau_stage.audio.files import read_audio
 from tau_stage.audio.pcm import RATE
-from tau_stage.stage.crew import levelled
+from tau_stage.stage.mixing import levelled
 from tau_stage.take import records as record
 from tau_stage.understudy import faults as fault
 from tests.playhouse import SCENES, Playhouse
@@ -376,7 +376,7 @@ async def test_who_cuts_in_comes_before_the_cues_of_the_line_that_is_cut(house: 
 
 
 async def test_one_who_fails_does_not_silence_who_speaks_together_with_it(tmp_path: Path) -> None:
-    house = Playhouse(tmp_path, faults=[fault.Strike("drop", "in_response", visit=2)])
+    house = Playhouse(tmp_path, faults=[fault.Strike("drop", "in_response", visit=visit) for visit in (2, 4, 5)])
     take = await house.perform(
         HEAD
         + "on: [{error: bob, times: 1, do: [cid: Oh.]}]\n"
@@ -389,7 +389,7 @@ async def test_one_who_fails_does_not_silence_who_speaks_together_with_it(tmp_pa
 
 
 async def test_a_cue_for_failures_does_not_start_itself(tmp_path: Path) -> None:
-    house = Playhouse(tmp_path, faults=[fault.Strike("drop", "in_response", visit=2)])
+    house = Playhouse(tmp_path, faults=[fault.Strike("drop", "in_response", visit=visit) for visit in (2, 4, 5, 6)])
     take = await house.perform(HEAD + "on: [{error: any, do: [bob: Sorry.]}]\nlines: [ann: One., bob: Two., cid: 3.]")
     assert take.ended == "failed"
     assert "player bob: the session was closed" in take.problem

@@ -85,6 +85,11 @@ class Board:
             case record.LineAgain():
                 self._pay(news.player, news.usage)
                 self.seats[news.player].state = "thinking"
+            case record.LineFailed():
+                self._pay(news.player, news.usage)
+            case record.PlayerLost():
+                seat = self.seats[news.player]
+                seat.state, seat.unheard = "lost", 0
             case record.LineSpoken():
                 self._spoken(news)
             case Listening():

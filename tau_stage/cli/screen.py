@@ -69,6 +69,8 @@ def _line(plan: Plan, news: News) -> str:
             return f"line {news.line}: {news.problem}; asking again in {news.wait_s:.1f} s"
         case record.LineMissed():
             return news.problem
+        case record.PlayerLost():
+            return f"{news.problem}; the player is lost"
         case record.Warned():
             return news.text
         case _:

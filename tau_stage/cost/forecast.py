@@ -58,6 +58,18 @@ def forecast(plan: Plan) -> Forecast:
     )
 
 
+def foreseen(plan: Plan) -> dict[str, Usage]:
+    r"""The tokens that each response of a plan is likely to use, by the line's id.
+
+    >>> from tau_stage.scene.load import parse_scene
+    >>> from tau_stage.scene.planning import make_plan
+    >>> told = foreseen(make_plan(parse_scene("players: {ann: , ben: }\nlines: [ann: Hello., ben: Who is it?]")))
+    >>> list(told), told["ben-1"].audio_in > 0
+    (['ann-1', 'ben-1'], True)
+    """
+    return {line.id: line.usage for line in _act(plan, LIKELY).rehearsal.lines}
+
+
 @dataclass(frozen=True, slots=True)
 class _Act:
     """A rehearsal that is over.

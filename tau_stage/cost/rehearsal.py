@@ -35,6 +35,7 @@ class Rehearsed:
         at_s: Where in the take it begins.
         seconds: How long it is heard.
         hearers: Who hears it.
+        usage: Tokens of its response; none for a person.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Rehearsed:
     at_s: float
     seconds: float
     hearers: tuple[str, ...]
+    usage: Usage = field(default_factory=Usage)
 
 
 @dataclass(slots=True)
@@ -128,6 +130,10 @@ class Rehearsal:
             for conversation in self.conversations[name]:
                 conversation.hear(clip)
 
+    def _used(self, name: str) -> Usage:
+        """What a player has used so far, as it hears; a person uses nothing."""
+        return self.conversations[name][0].usage if name in self.conversations else Usage()
+
     # ---- the steps
 
     def _line(self, line: LinePlan, suffix: str = "", at_s: float | None = None) -> Clip:
@@ -149,6 +155,7 @@ class Rehearsal:
             words = min(words, cap)
             whole_s = min(whole_s, (cap - words) / ASSISTANT_PER_S)
         heard_s = min(whole_s, line.cut.heard_s) if line.cut else whole_s
+        before = self._used(line.player)
         for conversation in self.conversations.get(line.player, ()):
             conversation.answer(
                 Answer(
@@ -164,7 +171,8 @@ class Rehearsal:
         if line.cut:
             self._cut_at_s[line.id] = at_s + min(line.cut.after_s, heard_s)
         self._lay(at_s, heard_s, line.pause_s)
-        self.lines.append(Rehearsed(line.id + suffix, line.player, line.words, at_s, heard_s, line.hearers))
+        used = self._used(line.player) - before
+        self.lines.append(Rehearsed(line.id + suffix, line.player, line.words, at_s, heard_s, line.hearers, used))
         return _clip(line.player, heard_s, math.ceil(words * heard_s / whole_s) if heard_s < whole_s else words)
 
     def _sound(self, step: SoundPlan, at_s: float) -> Clip:

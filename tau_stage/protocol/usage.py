@@ -87,6 +87,9 @@ text_out=0, audio_out=42)
     def __add__(self, other: Usage) -> Usage:
         return Usage(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(*(mine - theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+
     @classmethod
     def from_wire(cls, wire: WireUsage) -> Usage:
         """Usage of one response; where the cached kinds are not told apart, the cache is taken as text first.

@@ -198,6 +198,11 @@ Span = Annotated[
     BeforeValidator(units.span),
     WithJsonSchema({"type": "string", "pattern": units.DURATION, "examples": ["45s", "2m"]}),
 ]
+Patience = Annotated[
+    float,
+    BeforeValidator(units.patience),
+    WithJsonSchema({"type": "string", "pattern": units.DURATION, "examples": ["15s", "1m"]}),
+]
 Dollars = Annotated[
     Decimal,
     BeforeValidator(units.money),
@@ -289,6 +294,9 @@ Pick = Annotated[
 Output = Annotated[Literal["audio", "text"], BeforeValidator(one_of("output", "audio", "text"))]
 HearsAs = Annotated[Literal["audio", "text"], BeforeValidator(one_of("hears_as", "audio", "text"))]
 Pace = Annotated[Literal["fast", "realtime"], BeforeValidator(one_of("pace", "fast", "realtime"))]
+OnLostPlayer = Annotated[
+    Literal["reopen", "continue", "stop"], BeforeValidator(one_of("on_lost_player", "reopen", "continue", "stop"))
+]
 Apart = Annotated[Literal["auto", "none"], BeforeValidator(one_of("conversation", "none", "auto"))]
 Effort = Annotated[
     Literal["minimal", "low", "medium", "high", "xhigh"],

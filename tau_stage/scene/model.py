@@ -19,8 +19,10 @@ from tau_stage.scene.fields import (
     Human,
     Model,
     Names,
+    OnLostPlayer,
     Output,
     Pace,
+    Patience,
     PerMinute,
     Seconds,
     SoundFile,
@@ -131,6 +133,19 @@ class Limits(Part):
     budget: Dollars | None = Field(None, description="What a performance may cost, like $0.50. Default: no limit.")
     start_rate: PerMinute | None = Field(None, description="How fast sessions open, like 6/min.")
     cues: Count = Field(100, description="How often cues may start in all. Default: 100.")
+    opening: Patience | None = Field(None, description="How long a session may take to open. Default: 10s.")
+    silence: Patience | None = Field(
+        None, description="How long a model may give no sign while it is to answer. Default: 60s."
+    )
+    hearing: Patience | None = Field(
+        None, description="How long a player may take to confirm what it hears or is told. Default: 30s."
+    )
+    closing: Patience | None = Field(None, description="How long a session may take to close. Default: 2s.")
+    on_lost_player: OnLostPlayer = Field(
+        "reopen",
+        description="When a player's connection is cut or stalls: reopen it and tell it what was said, "
+        "continue without it, or stop. Default: reopen.",
+    )
 
 
 class Scene(Cascade):

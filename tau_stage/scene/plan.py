@@ -11,6 +11,7 @@ from tau_stage.scene.conditions import Condition, Event
 from tau_stage.scene.cut import Cut
 from tau_stage.scene.deliver import Deliver
 from tau_stage.scene.model import ToolDefinition
+from tau_stage.scene.waits import Waits
 
 Detection = tuple[tuple[str, str | int | float], ...]
 DEFAULT_DETECTION: Detection = (("type", "server_vad"), ("silence_duration_ms", 600))
@@ -302,6 +303,8 @@ class Plan:
         budget: Dollars the scene may cost; None is no limit.
         opening_gap_s: Pause between two openings of sessions.
         most_cues: How often cues may start in all.
+        waits: How long it waits for its players.
+        on_lost_player: What is done about a player whose connection is cut or stalls.
         pace: Whether the scene goes on only when what was said would have been heard.
         variant: Name of the variant of a matrix, or empty.
         given: Variables that were given from outside.
@@ -319,6 +322,8 @@ class Plan:
     budget: Decimal | None = None
     opening_gap_s: float = 0.2
     most_cues: int = 100
+    waits: Waits = field(default_factory=Waits)
+    on_lost_player: Literal["reopen", "continue", "stop"] = "reopen"
     pace: Literal["fast", "realtime"] = "fast"
     variant: str = ""
     given: Mapping[str, str] = field(default_factory=dict)

@@ -27,6 +27,7 @@ from tau_stage.scene.plan import (
     TogetherPlan,
 )
 from tau_stage.scene.steps import AnyStep, Improvise, Line, Listen, Pause, Sound, Together, Told
+from tau_stage.scene.waits import Waits
 from tau_stage.scene.words import automatic_id, cue_id
 
 DEFAULT_MODEL = "gpt-realtime-2.1-mini"
@@ -72,6 +73,13 @@ def make_plan(scene: Scene) -> Plan:
         budget=scene.limits.budget,
         opening_gap_s=DEFAULT_OPENING_GAP_S if rate is None else 60 / rate,
         most_cues=scene.limits.cues,
+        waits=Waits(
+            opening_s=scene.limits.opening,
+            silence_s=scene.limits.silence,
+            hearing_s=scene.limits.hearing,
+            closing_s=scene.limits.closing,
+        ),
+        on_lost_player=scene.limits.on_lost_player,
         pace=scene.pace or "fast",
         variant=scene.variant,
         given=scene.given,

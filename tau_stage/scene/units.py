@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from tau_stage.scene.words import did_you_mean
 
+SHORTEST_PATIENCE_S = 0.1
 LONGEST_PAUSE_S = 600.0
 LONGEST_SPAN_S = 3600.0
 SPEEDS = (0.25, 1.5)
@@ -77,6 +78,21 @@ def duration(value: object, longest_s: float = LONGEST_PAUSE_S, what: str = "pau
     seconds = round(float(number) * _SECONDS[unit], 6)
     if seconds > longest_s:
         raise wrong(f"{value} is longer than the longest {what}, {longest_s / 60:g}m", "write a shorter one")
+    return seconds
+
+
+def patience(value: object) -> object:
+    """Seconds that something may be waited for.
+
+    Raises:
+        PydanticCustomError: It is no duration, or so short that nothing could be in time.
+
+    >>> patience("15s")
+    15.0
+    """
+    seconds = duration(value, what="wait")
+    if isinstance(seconds, float) and seconds < SHORTEST_PATIENCE_S:
+        raise wrong(f"{value} is too short to wait for anything", "write at least 100ms, like 15s")
     return seconds
 
 

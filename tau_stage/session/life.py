@@ -25,6 +25,7 @@ from tau_stage.protocol.items import (
     SystemMessage,
     UserMessage,
 )
+from tau_stage.session.retrying import RULES
 from tau_stage.session.session import Session
 from tau_stage.session.wire import Wire
 from tau_stage.transport import Transport
@@ -44,8 +45,8 @@ class Survival:
     """
 
     recover: bool = False
-    attempts: int = 5
-    first_wait_s: float = 0.5
+    attempts: int = RULES["lost"].attempts
+    first_wait_s: float = RULES["lost"].first_wait_s
     renew_after_s: float = float("inf")
 
 
@@ -138,7 +139,7 @@ class Life:
         """Move to a new socket when no response is under way; where none can be had, stay on the old one."""
         try:
             while self._session.conversation.active:
-                await self._session.wait_for("response.done", float("inf"))
+                await self._session.wait_for("response.done", self._session.deadlines.response_s)
             over: anyio.Event = await group.start(self._socket)
         except SessionError as error:
             self._session.warnings.append(f"the session could not be renewed: {error}")

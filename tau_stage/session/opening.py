@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from tau_stage.audio.formats import PCM16, Format
 from tau_stage.audio.pcm import RATE
-from tau_stage.errors import UsageError, unwrapped
+from tau_stage.errors import Timeout, UsageError, unwrapped
 from tau_stage.protocol import config, endpoints
 from tau_stage.protocol.secrets import sound_key
 from tau_stage.session.life import Connect, Life, Survival
@@ -113,7 +113,7 @@ async def create_session(
 
     @asynccontextmanager
     async def connect() -> AsyncIterator[Transport]:
-        headers = await headers_for(place, api_key)
+        headers = await _headers_in_time(place, api_key, waits.opening_s)
         async with dial(place.address(model, host), headers, open_timeout_s=waits.opening_s) as transport:
             yield transport
 
@@ -137,6 +137,14 @@ def place_of(name: str, dialect: str | None = None) -> endpoints.Endpoint:
     except KeyError as error:
         known = ", ".join(endpoints.ENDPOINTS)
         raise UsageError(f"there is no endpoint or dialect {error.args[0]!r}", f"use {known}, or a ws:// URL") from None
+
+
+async def _headers_in_time(place: endpoints.Endpoint, key: Key, limit_s: float) -> dict[str, str]:
+    try:
+        with anyio.fail_after(limit_s):
+            return await headers_for(place, key)
+    except TimeoutError:
+        raise Timeout(what=f"key for {place.name}", waited_s=limit_s) from None
 
 
 async def headers_for(place: endpoints.Endpoint, key: Key = None) -> dict[str, str]:

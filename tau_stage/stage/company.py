@@ -16,7 +16,7 @@ from tau_stage.errors import ConnectFailed, ModelRefused, SessionError
 from tau_stage.protocol.config import conducted
 from tau_stage.scene.files import beside
 from tau_stage.scene.plan import ItemPlan, Plan, PlayerPlan
-from tau_stage.session import Session, Tool, open_session
+from tau_stage.session import Deadlines, Session, Tool, open_session
 from tau_stage.stage.former import NOTHING, Former
 from tau_stage.stage.hearing import Form
 from tau_stage.stage.notes import PromptBook
@@ -30,7 +30,7 @@ class Company:
     """Everybody on stage.
 
     Attributes:
-        sessions: Of the models, by player.
+        sessions: Of the models, by player; one that is lost and opened again is replaced.
         people: By player.
         forms: How each model hears.
         tools: What each model may call, by player and name.
@@ -38,7 +38,7 @@ class Company:
         floors: Held by whoever makes a model speak, by player: it says one thing at a time.
     """
 
-    sessions: Mapping[str, Session]
+    sessions: dict[str, Session]
     people: Mapping[str, Person]
     forms: Mapping[str, Form]
     tools: Mapping[str, Mapping[str, Tool]]
@@ -77,11 +77,7 @@ async def open_company(
         if not former.needs(player.name):
             book.write(record.PlayerOpened(player=player.name, session="", attempts=0, took_s=0.0))
             continue
-        session = await _open_through_the_gate(plan, player, stage, opened, book, tools[player.name])
-        sessions[player.name] = session
-        put = {"system": session.system, "user": session.user, "assistant": session.assistant}
-        for role, words in player.setup:
-            await put[role](words)
+        sessions[player.name] = await open_player(plan, player, stage, opened, book, tools[player.name])
     for player in plan.people:
         book.write(record.PlayerOpened(player=player.name, session="", attempts=1, took_s=0.0))
     return Company(
@@ -94,29 +90,48 @@ async def open_company(
     )
 
 
-async def _open_through_the_gate(
+async def open_player(
     plan: Plan, player: PlayerPlan, stage: Stage, opened: AsyncExitStack, book: PromptBook, tools: list[Tool]
 ) -> Session:
+    """Open one player's session when it is its turn, and put into it what is there before the first line.
+
+    Raises:
+        SessionError: It will not open.
+    """
     began = book.now_s
     refusals = 0
 
-    def refused(error: ConnectFailed, wait_s: float) -> None:
+    def refused(error: SessionError, wait_s: float) -> None:
         nonlocal refusals
         refusals += 1
         problem = str(error.about(player=player.name))
         book.write(record.OpeningRefused(player=player.name, problem=problem, wait_s=wait_s))
 
     session = await stage.gate.through(
-        partial(_open, player, stage, opened, tools), gap_s=plan.opening_gap_s, refused=refused
+        partial(_open, plan, player, stage, opened, tools), gap_s=plan.opening_gap_s, refused=refused
     )
     took_s = round(book.now_s - began, 6)
     book.write(record.PlayerOpened(player=player.name, session=session.id, attempts=refusals + 1, took_s=took_s))
     for warning in session.warnings:
         book.write(record.Warned(player=player.name, text=f"player {player.name}: {warning}"))
+    put = {"system": session.system, "user": session.user, "assistant": session.assistant}
+    for role, words in player.setup:
+        await put[role](words)
     return session
 
 
-async def _open(player: PlayerPlan, stage: Stage, opened: AsyncExitStack, tools: list[Tool]) -> Session:
+def patience(plan: Plan, deadlines: Deadlines) -> Deadlines:
+    """How long a scene's sessions wait for what: as the scene says, or else the stage."""
+    waits = plan.waits
+    return Deadlines(
+        opening_s=waits.opening_s or deadlines.opening_s,
+        request_s=waits.hearing_s or deadlines.request_s,
+        response_s=waits.silence_s or deadlines.response_s,
+        closing_s=waits.closing_s or deadlines.closing_s,
+    )
+
+
+async def _open(plan: Plan, player: PlayerPlan, stage: Stage, opened: AsyncExitStack, tools: list[Tool]) -> Session:
     place = stage.provider_of(player)
     wanted = conducted(
         voice=player.voice,
@@ -130,7 +145,7 @@ async def _open(player: PlayerPlan, stage: Stage, opened: AsyncExitStack, tools:
     opening = partial(
         open_session,
         name=player.name,
-        deadlines=stage.deadlines,
+        deadlines=patience(plan, stage.deadlines),
         dialect=place.dialect,
         heard_as=Format("audio/pcm", place.heard_rate),
         tools=tools,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from decimal import Decimal
 
 import anyio
 
@@ -21,6 +22,7 @@ from tau_stage.stage.line import Delivery
 from tau_stage.stage.listening import TRANSCRIPTION
 from tau_stage.stage.notes import Listening, PromptBook
 from tau_stage.stage.purse import Purse
+from tau_stage.stage.telling import Past, Said, Sound
 from tau_stage.stage.timeline import Timeline
 from tau_stage.stage.tooling import has_failed
 from tau_stage.stage.turns import Turn
@@ -45,6 +47,9 @@ class Crew:
         changed: Set when something has changed, and made anew.
         next_speaker: Who speaks after the step under way, as far as it is known.
         present: Players with a session.
+        past: What was said, played and given, so that a player that is opened again can be told.
+        lost: Players whose connection was cut, or who fell silent, and why.
+        listening: Who listens at an open microphone, by the person it hears without being told.
     """
 
     house: House
@@ -62,10 +67,13 @@ class Crew:
         self.changed = anyio.Event()
         self.next_speaker: str | None = None
         self.present = frozenset(player.name for player in plan.models)
+        self.past: list[Past] = []
+        self.lost: dict[str, SessionError] = {}
+        self.listening: dict[str, str] = {}
         self._number = 0
         self._done: set[str] = set()
         self._speaking: dict[str, str] = {}
-        self._lost: dict[str, SessionError] = {}
+        self._tools_cost: dict[str, Decimal] = {}
         self._beds: dict[str, list[SoundPlan]] = {}
 
     def ring(self) -> None:
@@ -84,14 +92,35 @@ class Crew:
 
     # ---- lines
 
-    def refuse_lost(self, line: LinePlan) -> None:
-        """A player that is lost says nothing any more.
+    def lose(self, player: str, why: SessionError) -> None:
+        """A player's connection was cut, or it fell silent."""
+        if player not in self.lost:
+            self.lost[player] = why
+            self._unheard({player: -self.so_far.unheard[player]})
+            self.book.write(record.PlayerLost(player=player, line=why.line, problem=str(why)))
 
-        Raises:
-            SessionError: It is; why.
+    def is_back(self, player: str, heard: Mapping[str, float]) -> None:
+        """A player that was lost is there again, and was told what it missed.
+
+        Args:
+            player: Who.
+            heard: The lines and effects that it has heard anew, and how many seconds each took.
         """
-        if line.player in self._lost:
-            raise self._lost[line.player].about(line=line.id)
+        del self.lost[player]
+        self._unheard({player: -self.so_far.unheard[player]})
+        facts = self.book.journal.records
+        known = {fact.line for fact in facts if isinstance(fact, record.LineHeard) and fact.hearer == player}
+        sha256 = {fact.line: fact.sha256 for fact in facts if isinstance(fact, record.LineSpoken)}
+        sha256 |= {fact.sound: fact.sha256 for fact in facts if isinstance(fact, record.SoundPlayed)}
+        for name, took_s in heard.items():
+            if name not in known:
+                fact = record.LineHeard(line=name, hearer=player, sha256=sha256[name], took_s=round(took_s, 6))
+                self.book.write(fact)
+        self.ring()
+
+    def has_called(self, line: str) -> bool:
+        """Whether a line that is being spoken has called tools."""
+        return line in self._tools_cost
 
     def begin(self, line: LinePlan) -> LinePlan:
         """A line begins: it gets its number in the take."""
@@ -100,30 +129,70 @@ class Crew:
         self.book.write(record.LineBegan(line=line.id, player=line.player))
         return replace(line, number=self._number)
 
-    def again(self, line: LinePlan, response: Response, wait_s: float, file: str | None) -> None:
+    def pay(self, line: str, player: str, usage: Usage, model: str | None = None) -> Decimal:
+        """Count what something has cost; a budget that is nearly used is worth a warning, once."""
+        cost = self.purse.pay(player, usage, model)
+        self._warn_of_budget(line)
+        return cost
+
+    def _warn_of_budget(self, line: str) -> None:
+        if self.purse.is_nearly_empty and self.purse.budget is not None:
+            share = self.purse.spent / self.purse.budget
+            text = f"line {line}: {share:.0%} of the budget of ${self.purse.budget} is used"
+            self.book.write(record.Warned(line=line, text=text))
+
+    def again(self, line: LinePlan, response: Response, trouble: str, wait_s: float, file: str | None) -> None:
         """A line is asked for once more."""
-        self.purse.pay(line.player, response.usage)
+        self.pay(line.id, line.player, response.usage)
         problem = f"the response is {response.status} ({response.reason or 'it is empty'})"
+        self._asked_again(line, trouble, problem, wait_s, file, response.usage)
+
+    def dropped(self, line: LinePlan, trouble: str, why: SessionError, wait_s: float, file: str | None) -> None:
+        """A line is asked for once more, as its player was lost in it: nobody knows what that has cost."""
+        self.purse.pay_blindly(line.id, line.player)
+        self._warn_of_budget(line.id)
+        self._asked_again(line, trouble, why.what_happened(), wait_s, file, None)
+
+    def _asked_again(
+        self, line: LinePlan, trouble: str, problem: str, wait_s: float, file: str | None, usage: Usage | None
+    ) -> None:
         self.book.write(
             record.LineAgain(
-                line=line.id, player=line.player, problem=problem, wait_s=wait_s, file=file, usage=response.usage
+                line=line.id,
+                player=line.player,
+                problem=problem,
+                wait_s=wait_s,
+                file=file,
+                usage=usage or Usage(),
+                reason=trouble,
+                billed=usage is not None,
             )
+        )
+
+    def failed(self, line: LinePlan, problem: str, file: str | None, usage: Usage | None = None) -> None:
+        """A line will not be had; what it has cost is paid, what sounded is kept."""
+        self.purse.give_up(line.id)
+        self.pay(line.id, line.player, usage or Usage())
+        self.book.write(
+            record.LineFailed(line=line.id, player=line.player, problem=problem, file=file, usage=usage or Usage())
         )
 
     def tool_turn(self, line: LinePlan, response: Response) -> None:
         """A response called tools: it is paid for, and the line goes on."""
-        self.purse.pay(line.player, response.usage)
+        cost = self.pay(line.id, line.player, response.usage)
+        self._tools_cost[line.id] = self._tools_cost.get(line.id, Decimal(0)) + cost
         self.book.write(record.ToolTurn(line=line.id, player=line.player, response=response.id, usage=response.usage))
 
     def transcribed(self, line: LinePlan, usage: Usage, listener: str) -> None:
         """A person's words were written down, which is billed to whoever listens."""
-        self.purse.pay(listener, usage, TRANSCRIPTION)
+        self.pay(line.id, listener, usage, TRANSCRIPTION)
         self.book.write(record.Transcribed(line=line.id, player=listener, model=TRANSCRIPTION, usage=usage))
 
     def lost_line(self, line: str, player: str, problem: str, usage: Usage | None = None) -> None:
         """A line could not be had, and the scene goes on; what it has cost is paid."""
+        self.purse.give_up(line)
         if usage:
-            self.purse.pay(player, usage)
+            self.pay(line, player, usage)
         self.book.write(record.LineLost(line=line, player=player, problem=problem, usage=usage or Usage()))
         self.happened(Happening("error", player))
 
@@ -153,7 +222,8 @@ class Crew:
         """
         response = delivery.response if delivery else None
         if response:
-            self.purse.pay(line.player, response.usage)
+            cost = self.pay(line.id, line.player, response.usage)
+            self.purse.settle(line.id, line.player, cost + self._tools_cost.pop(line.id, Decimal(0)))
         self.timeline.lay_line(line, audio, at)
         hearers = tuple(name for name in line.hearers if name in self.present) if audio or said else ()
         self.book.write(
@@ -183,10 +253,13 @@ class Crew:
                 usage=response.usage if response else Usage(),
             )
         )
-        self._said(line, audio, said, hearers)
+        self._said(line, audio, said, hearers, file)
 
-    def _said(self, line: LinePlan, audio: Pcm, said: str, hearers: tuple[str, ...]) -> None:
+    def _said(self, line: LinePlan, audio: Pcm, said: str, hearers: tuple[str, ...], file: str | None) -> None:
         """A line is written down: it is heard, beds end with it, and cues are told."""
+        path = None if file is None else self.folder.path / file
+        listening = self.listening.get(line.player)
+        self.past.append(Said(line, said, path, frozenset((*hearers, listening) if listening else hearers)))
         self._let_hear(Clip(line.id, str(line.number), line.player, audio, said), hearers)
         self._end_beds(line.id)
         self._done.add(line.id)
@@ -197,7 +270,7 @@ class Crew:
     def keep_aside(self, line: LinePlan, take: int, delivery: Delivery, file: str | None) -> None:
         """A take that was not picked is paid for, and kept."""
         response = delivery.response
-        self.purse.pay(line.player, response.usage)
+        self.pay(line.id, line.player, response.usage)
         self.book.write(
             record.TakeKept(
                 line=line.id,
@@ -240,7 +313,7 @@ class Crew:
             if hearing.player not in self.present and hearing.took_s is not None:
                 sha256, took_s = hearing.sha256 or "", hearing.took_s
                 self.book.write(record.LineHeard(line=line.id, hearer=hearing.player, sha256=sha256, took_s=took_s))
-        self._said(line, audio, former.said, tuple(hearing.player for hearing in former.hearers))
+        self._said(line, audio, former.said, tuple(hearing.player for hearing in former.hearers), file)
 
     # ---- effects
 
@@ -268,12 +341,13 @@ class Crew:
                 hearers=sound.hearers,
             )
         )
+        self.past.append(Sound(sound))
         self._let_hear(Clip(sound.id, sound.id, "", audio, ""), sound.hearers)
 
     # ---- hearing
 
     def _let_hear(self, clip: Clip, hearers: tuple[str, ...]) -> None:
-        present = [name for name in hearers if name in self.present and name not in self._lost]
+        present = [name for name in hearers if name in self.present and name not in self.lost]
         self._unheard(dict.fromkeys(present, 1))
         for name in present:
             self.book.show(Listening(name, clip.line))
@@ -294,7 +368,7 @@ class Crew:
             self.ring()
             return
         if news.lost:
-            self._lost[news.hearer] = news.why
+            self.lost[news.hearer] = news.why
             self._unheard({news.hearer: -self.so_far.unheard[news.hearer]})
         problem = f"{news.why}; the line was not heard" + (", and the player is lost" if news.lost else "")
         self.book.write(record.LineMissed(line=clip.line, hearer=news.hearer, problem=problem, lost=news.lost))
@@ -321,16 +395,3 @@ class Crew:
         )
         if failed:
             self.happened(Happening("error", player))
-
-
-def levelled(audio: Pcm, gain_db: float) -> Pcm:
-    """A sound louder or softer by so many decibels; what does not fit is clipped.
-
-    >>> levelled(Pcm.silence(3), -6.0) == Pcm.silence(3)
-    True
-    """
-    import numpy as np
-
-    if not gain_db:
-        return audio
-    return Pcm.from_array(np.clip(np.round(audio.array * 10 ** (gain_db / 20)), -32768, 32767).astype(np.int16))

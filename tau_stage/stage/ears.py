@@ -137,9 +137,10 @@ class Ears:
         told = f"line {line.id}, player {line.player}: {problem}"
         self._crew.lost_line(line.id, line.player, told, usage=response.usage)
 
-    def afford(self, step: str) -> None:
-        """Whether the scene may cost more."""
-        self._crew.purse.open_for(step)
+    def afford(self, line: LinePlan) -> int | None:
+        """Whether the scene may cost more, and how many tokens the next answer may have."""
+        self._crew.purse.check(line.id, line.player)
+        return self._crew.purse.most_tokens(line.id, line.player, self._crew.plan.player(line.player).output)
 
     async def others_are_done(self) -> None:
         """Wait until the cues that have started are through."""

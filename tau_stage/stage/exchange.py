@@ -72,8 +72,14 @@ class Crew(Protocol):
     def keep_time(self, now: Callable[[], int]) -> None:
         """Nothing begins before the sample that is heard now."""
 
-    def afford(self, step: str) -> None:
+    def afford(self, line: LinePlan) -> int | None:
         """Whether the scene may cost more.
+
+        Args:
+            line: The next answer.
+
+        Returns:
+            How many tokens it may have; None is as many as it likes.
 
         Raises:
             BudgetExceeded: It may not.

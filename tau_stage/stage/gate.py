@@ -3,40 +3,27 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 import anyio
 
-from tau_stage.errors import ConnectFailed
+from tau_stage.errors import ConnectFailed, SessionError
+from tau_stage.session.retrying import RULES, Rule, Tally, Trouble, opening_trouble
 
 Opened = TypeVar("Opened")
 
-RETRIED = frozenset({429, 500, 502, 503, 504})
-"""HTTP statuses that may pass; a spent quota (close 1013), a bad key and an unknown model never do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How often and how long the gate tries.
-
-    Attributes:
-        attempts: Openings tried per player.
-        first_wait_s: Wait after the first refusal; it doubles each time.
-        longest_wait_s: Longest wait between two attempts.
-    """
-
-    attempts: int = 6
-    first_wait_s: float = 0.5
-    longest_wait_s: float = 60.0
-
 
 class Gate:
-    """Lets one opening through at a time. Share one gate among all scenes of a process."""
+    """Lets one opening through at a time. Share one gate among all scenes of a process.
 
-    def __init__(self, patience: Patience | None = None, dice: random.Random | None = None) -> None:
-        self._patience = patience or Patience()
+    Args:
+        rules: What is tried again.
+        dice: For the jitter of waits.
+    """
+
+    def __init__(self, rules: Mapping[Trouble, Rule] = RULES, dice: random.Random | None = None) -> None:
+        self._rules = rules
         self._dice = dice or random.Random()  # noqa: S311 - jitter, not secrecy
         self._turn = anyio.Lock()
         self._last_opening = float("-inf")
@@ -46,7 +33,7 @@ class Gate:
         opening: Callable[[], Awaitable[Opened]],
         *,
         gap_s: float,
-        refused: Callable[[ConnectFailed, float], None] = lambda _error, _wait_s: None,
+        refused: Callable[[SessionError, float], None] = lambda _error, _wait_s: None,
     ) -> Opened:
         """Open one session when it is its turn; refusals that may pass are waited out, in the turn.
 
@@ -56,7 +43,7 @@ class Gate:
             refused: Told of each refusal that is waited out, and for how long.
 
         Raises:
-            ConnectFailed: It will not open.
+            SessionError: It will not open.
         """
         async with self._turn:
             await anyio.sleep_until(self._last_opening + gap_s)
@@ -66,20 +53,18 @@ class Gate:
                 self._last_opening = anyio.current_time()
 
     async def _insist(
-        self, opening: Callable[[], Awaitable[Opened]], refused: Callable[[ConnectFailed, float], None]
+        self, opening: Callable[[], Awaitable[Opened]], refused: Callable[[SessionError, float], None]
     ) -> Opened:
-        for attempt in range(1, self._patience.attempts):
+        tally = Tally(self._rules)
+        while True:
             try:
                 return await opening()
-            except ConnectFailed as error:
-                if error.status not in RETRIED:
+            except SessionError as error:
+                wished_s = error.retry_after_s if isinstance(error, ConnectFailed) else None
+                trouble = opening_trouble(error)
+                wait_s = tally.wait_s(trouble, wished_s) if trouble else None
+                if wait_s is None:
                     raise
-                wait_s = self._wait(attempt, error.retry_after_s)
+                wait_s *= 1 + self._dice.random() / 4  # so that clients part
                 refused(error, wait_s)
-                await anyio.sleep(wait_s)
-        return await opening()
-
-    def _wait(self, attempt: int, retry_after_s: float | None) -> float:
-        """The server's own wish if it has one, else doubling; up to a quarter more, so that clients part."""
-        doubled = min(self._patience.first_wait_s * 2 ** (attempt - 1), self._patience.longest_wait_s)
-        return max(retry_after_s or 0.0, doubled if retry_after_s is None else 0.0) * (1 + self._dice.random() / 4)
+            await anyio.sleep(wait_s)

@@ -148,37 +148,52 @@ class Ear:
         """No more clips will come."""
         self._send.close()
 
+    def open_again(self, session: Session) -> None:
+        """Hear through another session; whatever waited was told to it already."""
+        while self._receive.statistics().current_buffer_used:
+            self._receive.receive_nowait().taken.set()
+        self._session, self._lost = session, False
+
     async def _deliver(self, clip: Clip) -> None:
-        began = anyio.current_time()
+        began, session = anyio.current_time(), self._session
         try:
-            await self._send_clip(clip)
+            await deliver(session, clip, self._form)
         except SessionError as error:
             clip.taken.set()
-            self._fail(clip, error)
+            if session is self._session:
+                self._fail(clip, error)
         else:
             clip.taken.set()
-            self._report(Heard(self._session.name, clip, anyio.current_time() - began))
-
-    async def _send_clip(self, clip: Clip) -> None:
-        if clip.audio and not self._form.as_text and self._session.heard_as != PCM16:
-            await self._send_resampled(clip)
-            return
-        async with self._session.wire.floor:
-            receipts = [await self._session.wire.send_frame(*framed) for framed in clip.frames(self._form)]
-        clip.taken.set()
-        for receipt in receipts:
-            await self._session.wire.answer(receipt)
-
-    async def _send_resampled(self, clip: Clip) -> None:
-        """A server that hears at a rate of its own gets a copy of its own."""
-        async with self._session.wire.floor:
-            if label := clip.label(self._form):
-                await self._session.user(f"{label} says:")
-            await self._session.create_audio(clip.audio, clip.words)
+            if session is self._session:
+                self._report(Heard(self._session.name, clip, anyio.current_time() - began))
 
     def _fail(self, clip: Clip, why: SessionError) -> None:
         self._lost = self._lost or isinstance(why, Timeout) or not self._session.is_open
         self._report(Deaf(self._session.name, clip, why.about(player=self._session.name, line=clip.line), self._lost))
+
+
+async def deliver(session: Session, clip: Clip, form: Form) -> None:
+    """Let a player hear a clip, and wait until its server has confirmed it.
+
+    Raises:
+        SessionError: It was refused, or not confirmed in time.
+    """
+    if clip.audio and not form.as_text and session.heard_as != PCM16:
+        await _deliver_resampled(session, clip, form)
+        return
+    async with session.wire.floor:
+        receipts = [await session.wire.send_frame(*framed) for framed in clip.frames(form)]
+    clip.taken.set()
+    for receipt in receipts:
+        await session.wire.answer(receipt)
+
+
+async def _deliver_resampled(session: Session, clip: Clip, form: Form) -> None:
+    """A server that hears at a rate of its own gets a copy of its own."""
+    async with session.wire.floor:
+        if label := clip.label(form):
+            await session.user(f"{label} says:")
+        await session.create_audio(clip.audio, clip.words)
 
 
 class House:
@@ -196,6 +211,10 @@ class House:
             self._group.start_soon(self._after_the_first, clip, others)
         else:
             self._give(clip, others)
+
+    def open_again(self, name: str, session: Session) -> None:
+        """A player is back, in another session that was told of everything so far."""
+        self._ears[name].open_again(session)
 
     async def _after_the_first(self, clip: Clip, others: Sequence[str]) -> None:
         with anyio.move_on_after(HEAD_START_S):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,25 +10,20 @@ from typing import Any
 import anyio
 
 from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.errors import ModelRefused
+from tau_stage.errors import BudgetExceeded, ModelRefused
 from tau_stage.protocol.client_events import ConversationItemCreate
 from tau_stage.protocol.config import FunctionTool
 from tau_stage.protocol.conversation import Response, Sounded, Worded
 from tau_stage.protocol.items import InputText, SystemMessage, UserMessage
 from tau_stage.scene.plan import LinePlan
 from tau_stage.session import Receipt, Session, Speaking
+from tau_stage.session.retrying import RULES, Tally, Trouble, trouble_with, wished_wait_s
 from tau_stage.session.tools import MOST_ROUNDS, choice_after
+from tau_stage.stage.telling import forget
 
-ATTEMPTS = {"rate_limit_exceeded": 6, "server_error": 3}
-"""How often a response that failed for a passing reason is asked for, in all."""
-
-EMPTY_ATTEMPTS = 2
-"""How often a written line is asked for when the model answers with nothing; in free play, nothing is an answer."""
-
+SILENT_FAILURE = "the response failed without a word"
 STOPPING_S = 2.0
 """How long a response may take to end when it was cancelled."""
-
-TRY_AGAIN = re.compile(r"try again in ([\d.]+)\s*(ms|s)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +50,29 @@ class Prompter:
     Attributes:
         sounded: Told of the sound as it arrives.
         worded: Told of the words as they arrive.
-        again: Told of a response that is asked for once more, and after how many seconds.
+        afford: Asked before a response is asked for once more; raises ``BudgetExceeded`` where that may not be.
+        again: Told of a response that is asked for once more, of what is wrong with it, and after how many seconds.
+        failed: Told of a response that is not.
         called: Told of a response that called tools.
+        most_tokens: Tells how many tokens the next response may have; None is as many as it likes.
     """
 
     sounded: Callable[[Pcm], None]
     worded: Callable[[Worded], None]
-    again: Callable[[Response, float], None]
+    afford: Callable[[Response], None]
+    again: Callable[[Response, Trouble, float], None]
+    failed: Callable[[Response], None]
     called: Callable[[Response], None]
+    most_tokens: Callable[[], int | None]
 
 
-async def say(session: Session, line: LinePlan, prompter: Prompter, tools: tuple[FunctionTool, ...] = ()) -> Delivery:
+async def say(
+    session: Session,
+    line: LinePlan,
+    prompter: Prompter,
+    tools: tuple[FunctionTool, ...] = (),
+    tally: Tally | None = None,
+) -> Delivery:
     """Let a player say its line. The words and the request for a response leave together: one round trip.
 
     Args:
@@ -74,20 +80,26 @@ async def say(session: Session, line: LinePlan, prompter: Prompter, tools: tuple
         line: From the plan.
         prompter: Listens in.
         tools: The line's own tools, where it has some.
+        tally: What has gone wrong with this line before.
 
     Raises:
         SessionError: The line cannot be had.
+        BudgetExceeded: It could only be had at a further attempt, and there is no money for that.
     """
-    return await _Saying(session, line, prompter, tools).done()
+    return await _Saying(session, line, prompter, tools, tally or Tally()).done()
 
 
 class _Saying:
     """One line on its way."""
 
-    def __init__(self, session: Session, line: LinePlan, prompter: Prompter, tools: tuple[FunctionTool, ...]) -> None:
+    def __init__(
+        self, session: Session, line: LinePlan, prompter: Prompter, tools: tuple[FunctionTool, ...], tally: Tally
+    ) -> None:
         self._session = session
         self._line = line
         self._prompter = prompter
+        self._tally = tally
+        self._is_put = not line.prompt or line.apart
         self._options = _options(line, tools, str(session.session.get("instructions") or ""))
         self._heard: list[Pcm] = []
         self._words: list[str] = []
@@ -100,19 +112,19 @@ class _Saying:
         self._start_over()
 
     async def done(self) -> Delivery:
-        asked, speaking = await self._ask()
-        self._deadline = math.inf if self._line.timeout_s is None else anyio.current_time() + self._line.timeout_s
-        response = await self._follow(speaking)
-        if asked:
-            await self._session.wire.answer(asked)
+        timeout_s = self._line.timeout_s
+        self._deadline = math.inf if timeout_s is None else anyio.current_time() + timeout_s
+        response = await self._attempt()
         words: list[str] = []
-        attempt, turns = 1, 0
+        turns = 0
         while True:
-            if (wait_s := self._wait(response, attempt)) is not None:
-                self._prompter.again(response, wait_s)
+            if again := self._again(response):
+                trouble, wait_s = again
+                self._tally.attempts += 1
+                self._prompter.again(response, trouble, wait_s)
+                await forget(self._session, response)
                 self._start_over()
                 await anyio.sleep(wait_s)
-                attempt += 1
             else:
                 words.append(response.transcript or response.text)
                 if self._reason or turns == MOST_ROUNDS or not await self._session.serve(response, self._left_s):
@@ -123,7 +135,7 @@ class _Saying:
                     response = self._too_late()
                     break
                 self._options = {**self._options, "tool_choice": choice_after(turns)}
-            response = await self._follow(await self._session.speak(**self._options))
+            response = await self._attempt()
         spoken = " ".join(word.strip() for word in words if word.strip())
         audio = Pcm.join(self._heard)
         whole = replace(response, audio=audio, transcript=spoken, text="", first_audio_s=self._first_audio_s)
@@ -131,29 +143,70 @@ class _Saying:
             whole = replace(whole, status="cancelled", transcript=self._words_heard())
         elif self._reason == "timeout" and whole.status == "failed":
             whole = replace(whole, status="cancelled")
-        return Delivery(whole, attempt, self._reason or response.reason, self._first_words_s)
+        return Delivery(whole, self._tally.attempts, self._reason or response.reason, self._first_words_s)
+
+    async def _attempt(self) -> Response:
+        """Ask once; what is refused is a response that has failed."""
+        refused: ModelRefused | None = None
+        response = Response(id="", status="failed")
+        try:
+            asked, speaking = await self._ask()
+            try:
+                response = await self._follow(speaking)
+            except ModelRefused as error:
+                refused = error
+            if asked:
+                await self._session.wire.answer(asked)
+            self._is_put = True
+        except ModelRefused as error:
+            refused = error
+        if refused:
+            return replace(response, status="failed", reason=refused.code, message=refused.message)
+        return response
 
     async def _ask(self) -> tuple[Receipt | None, Speaking]:
         """Put the line into the conversation, if it is to stand there, and ask for it; nothing comes in between."""
         wire, asked = self._session.wire, None
+        options = self._options
+        if (most := self._prompter.most_tokens()) is not None:
+            options = {**options, "max_output_tokens": min(most, options.get("max_output_tokens") or most)}
         async with wire.floor:
-            if self._line.prompt and not self._line.apart:
+            if not self._is_put:
                 item = ConversationItemCreate(event_id=f"say_{self._line.number}", item=_item(self._line))
                 asked = await wire.send(item)
-            return asked, await self._session.speak(**self._options)
+            return asked, await self._session.speak(**options)
 
     @property
     def _left_s(self) -> float:
         """Seconds that are left of the line's time: for all its responses, its tools, and what is tried again."""
         return max(0.0, self._deadline - anyio.current_time())
 
-    def _wait(self, response: Response, attempt: int) -> float | None:
-        """Seconds until the line is asked for again; None where it stands, as where its time would be up by then."""
-        wait_s = None if self._reason else _wait(response, attempt, may_be_empty=self._line.improvised)
+    def _again(self, response: Response) -> tuple[Trouble, float] | None:
+        """What is wrong with a response, and the seconds until the line is asked for again; None where it stands.
+
+        Raises:
+            ModelRefused: It failed, and for good.
+            BudgetExceeded: It failed, and there is no money for another attempt.
+        """
+        trouble = None if self._reason else trouble_with(response, may_be_empty=self._line.improvised)
+        if trouble is None:
+            return None
+        wait_s = self._tally.wait_s(trouble, wished_wait_s(response.message))
         if wait_s is not None and wait_s >= self._left_s:
             self._reason = "timeout"
             return None
-        return wait_s
+        try:
+            if wait_s is not None:
+                self._prompter.afford(response)
+                return trouble, wait_s
+        except BudgetExceeded:
+            if not RULES[trouble].stands:
+                self._prompter.failed(response)
+                raise
+        if RULES[trouble].stands:
+            return None
+        self._prompter.failed(response)
+        raise ModelRefused(code=response.reason or "failed", message=response.message or SILENT_FAILURE)
 
     def _too_late(self) -> Response:
         self._reason = "timeout"
@@ -242,24 +295,3 @@ def _options(line: LinePlan, tools: tuple[FunctionTool, ...], instructions: str)
         told = "\n".join(text for text in (instructions, line.prompt) if text)
         options |= {"conversation": "none", "instructions": told, "tool_choice": "none"}
     return options
-
-
-def _wait(response: Response, attempt: int, *, may_be_empty: bool) -> float | None:
-    """Seconds until the line is asked for again; None where the response stands.
-
-    Raises:
-        ModelRefused: It failed, and for good.
-    """
-    if response.status == "failed":
-        code = response.reason or "failed"
-        if attempt >= ATTEMPTS.get(code, 1):
-            raise ModelRefused(code=code, message=response.message or "the response failed without a word")
-        return _asked_wait(response.message) or 0.5 * 2 ** (attempt - 1)
-    silent = response.status != "cancelled" and not (response.audio or response.text or response.calls)
-    return 0.0 if silent and not may_be_empty and attempt < EMPTY_ATTEMPTS else None
-
-
-def _asked_wait(message: str) -> float | None:
-    """The wait a provider asks for in its sentence; on a socket there is no header for it."""
-    found = TRY_AGAIN.search(message)
-    return float(found[1]) / (1000 if found[2] == "ms" else 1) if found else None

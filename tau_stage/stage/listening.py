@@ -57,6 +57,7 @@ class Listening:
         self._person = person
         self._crew = crew
         self._origin = crew.next_sample
+        self._is_capped = False
         self._feed = Feed(session)
         self._turns = 0
         self._answers = 0
@@ -107,13 +108,27 @@ class Listening:
     async def _ears_open(self) -> AsyncIterator[None]:
         """Turn detection is on inside, and off again behind."""
         detection = dict(self._player.turn_detection)
+        await self._cap()
         await self._session.update(turn_detection=detection, transcription=TRANSCRIPTION)
         try:
             yield
         finally:
             if self._session.is_open:
-                await self._session.update(turn_detection=None)
+                uncapped = {"max_output_tokens": self._player.max_output_tokens or "inf"} if self._is_capped else {}
+                await self._session.update(turn_detection=None, **uncapped)
                 await self._session.clear_input_audio_buffer()
+
+    async def _cap(self) -> None:
+        """Before the next answer: it must not cost more than is left.
+
+        Raises:
+            BudgetExceeded: There is not enough left for one.
+        """
+        line = replace(self._step.line(self._player.name), id=f"{self._step.id}-{self._made + 2}")
+        most = self._crew.afford(line)
+        if most is not None:
+            self._is_capped = True
+            await self._session.update(max_output_tokens=min(most, self._player.max_output_tokens or most))
 
     # ---- what the person says
 
@@ -297,7 +312,7 @@ class Listening:
         self._crew.leave(Spoken(answer.line, audio, words, at, response, reason, *first, took_s))
         self._look_for_the_end(words)
         self._fall_silent()
-        self._crew.afford(self._step.id)
+        await self._cap()
 
     def _fall_silent(self) -> None:
         """The player has stopped; it is silent, unless the person speaks."""

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
@@ -159,7 +160,7 @@ async def open_loudspeaker(device: str | None = None) -> AsyncIterator[SoundCard
     Raises:
         UsageError: There is none, or it cannot be opened; the hint names what to do instead.
     """
-    loudspeaker, stream = await anyio.to_thread.run_sync(_open, device)
+    loudspeaker, stream = await sound_cards.open_in_time(partial(_open, device), sound_cards.LOUDSPEAKER)
     try:
         yield loudspeaker
     finally:

@@ -6,6 +6,7 @@ import socket
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Self
 
 import anyio
@@ -113,7 +114,7 @@ async def open_microphone(device: str | None = None, block_s: float = 0.04) -> A
     Raises:
         UsageError: There is none, or it cannot be opened; the hint names what to do instead.
     """
-    microphone, stream = await anyio.to_thread.run_sync(_open, device, block_s)
+    microphone, stream = await sound_cards.open_in_time(partial(_open, device, block_s), sound_cards.MICROPHONE)
     try:
         yield microphone
     finally:

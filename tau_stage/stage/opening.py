@@ -113,11 +113,16 @@ async def open_stage(
         player: provider_for(player, environment, wished=wished, live=live) for plan in plans for player in plan.models
     }
 
+    def opening_s(player: PlayerPlan) -> float:
+        """The longest that any scene with this player waits."""
+        wished = (plan.waits.opening_s or waits.opening_s for plan in plans if player in plan.models)
+        return max(wished, default=waits.opening_s)
+
     def provider_of(player: PlayerPlan) -> Endpoint:
         return providers[player].endpoint
 
     if all(provider.endpoint.name != UNDERSTUDY for provider in providers.values()):
-        yield Stage(lambda player: providers[player].connect(player.model, waits.opening_s), provider_of, Gate(), waits)
+        yield Stage(lambda p: providers[p].connect(p.model, opening_s(p)), provider_of, Gate(), waits)
         return
     from tau_stage.stage.people import known_words
     from tau_stage.understudy.ensemble import Ensemble
@@ -133,6 +138,6 @@ async def open_stage(
             provider = providers[player]
             if provider.endpoint.name == UNDERSTUDY:
                 provider = Provider(provider.endpoint, resource=url)
-            return provider.connect(player.model, waits.opening_s)
+            return provider.connect(player.model, opening_s(player))
 
         yield Stage(connect, provider_of, Gate(), waits)

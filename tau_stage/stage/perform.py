@@ -9,12 +9,14 @@ from decimal import Decimal
 from functools import partial
 
 from tau_stage import __version__
+from tau_stage.cost.forecast import foreseen
 from tau_stage.errors import BudgetExceeded, LimitReached, SessionError, TakeError, unwrapped
 from tau_stage.protocol.endpoints import UNDERSTUDY
 from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.scene.resolved import resolved
+from tau_stage.session import Session
 from tau_stage.stage.aloud import Aloud
-from tau_stage.stage.company import open_company, read_sounds
+from tau_stage.stage.company import open_company, open_player, read_sounds
 from tau_stage.stage.crew import Crew
 from tau_stage.stage.former import NOTHING, Former
 from tau_stage.stage.loudspeaker import Loudspeaker
@@ -82,12 +84,17 @@ async def perform(
         crew = Crew(plan, folder, book, _purse(plan, stage, budget), Aloud(loudspeaker))
         tools = {one.name: equip(plan, one.tools, partial(crew.tool_called, one.name)) for one in plan.models}
         book.write(_began(plan, stage, started or datetime.now(UTC)))
+        for text in crew.purse.blind_spots:
+            book.write(record.Warned(text=text))
+
+        async def open_again(player: str, opened: AsyncExitStack) -> Session:
+            return await open_player(plan, plan.player(player), stage, opened, book, tools[player])
 
         async def play() -> None:
             async with AsyncExitStack() as opened:
                 company = await open_company(plan, stage, opened, book, present, tools, sounds, former)
                 crew.present = frozenset(company.sessions)
-                await Performance(plan, company, crew, former, ask).play()
+                await Performance(plan, company, crew, open_again, former, ask).play()
 
         return await _to_the_end(play, folder, book)
 
@@ -116,7 +123,8 @@ async def _to_the_end(playing: Callable[[], Awaitable[None]], folder: TakeFolder
 
 def _purse(plan: Plan, stage: Stage, budget: Decimal | None) -> Purse:
     tariffs = {player.name: (player.model, stage.provider_of(player).price_provider) for player in plan.models}
-    return Purse(plan.budget if budget is None else budget, tariffs)
+    allowed = plan.budget if budget is None else budget
+    return Purse(allowed, tariffs, None if allowed is None else foreseen(plan))
 
 
 def _began(plan: Plan, stage: Stage, started: datetime) -> record.TakeBegan:

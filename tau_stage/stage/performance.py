@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 
 import anyio
 from anyio.abc import TaskGroup
 
-from tau_stage.audio.pcm import Pcm
-from tau_stage.errors import SessionError, StageError, unwrapped
-from tau_stage.protocol.config import FunctionTool
-from tau_stage.protocol.conversation import Response
+from tau_stage.errors import SessionClosed, SessionError, Timeout, unwrapped
 from tau_stage.scene.conditions import Failed
 from tau_stage.scene.plan import (
     ImprovisePlan,
@@ -23,21 +21,22 @@ from tau_stage.scene.plan import (
     SoundPlan,
     TogetherPlan,
 )
-from tau_stage.session import Session
 from tau_stage.stage import cues
-from tau_stage.stage.aloud import Voice
+from tau_stage.stage.attempts import Attempts
 from tau_stage.stage.company import Company
-from tau_stage.stage.crew import Crew, levelled
+from tau_stage.stage.crew import Crew
 from tau_stage.stage.cues import Happening, Start
 from tau_stage.stage.ears import Ears
 from tau_stage.stage.former import Former
 from tau_stage.stage.hearing import House, open_house
-from tau_stage.stage.line import Delivery, Prompter, say
+from tau_stage.stage.line import Delivery
 from tau_stage.stage.listening import Listening
-from tau_stage.stage.notes import Wording
+from tau_stage.stage.mixing import levelled
 from tau_stage.stage.picking import Ask, picked
+from tau_stage.stage.recall import OpenAgain, Recall
 from tau_stage.stage.recording import Recording
-from tau_stage.stage.tries import Try, forget, let_finish, remember, retell
+from tau_stage.stage.telling import Given, remember, retell, tell
+from tau_stage.stage.tries import Try, let_finish
 from tau_stage.stage.turns import Turn
 from tau_stage.take import records as record
 from tau_stage.take.model import Performed
@@ -50,11 +49,15 @@ class Performance:
         plan: The scene, resolved.
         company: The sessions and the people.
         crew: Writes down, lays and tells.
+        open_again: Opens the session of a player that is lost.
         former: What is taken over from a former take.
         ask: Lets somebody choose among takes, if anybody is there.
     """
 
-    def __init__(self, plan: Plan, company: Company, crew: Crew, former: Former, ask: Ask | None) -> None:
+    def __init__(
+        self, plan: Plan, company: Company, crew: Crew, open_again: OpenAgain, former: Former, ask: Ask | None
+    ) -> None:
+        self._open_again = open_again
         self._plan = plan
         self._company = company
         self._crew = crew
@@ -73,8 +76,12 @@ class Performance:
         crew, sessions = self._crew, self._company.sessions
         try:
             with unwrapped():
-                async with open_house(sessions, crew.reported, self._company.forms) as house:
-                    await self._perform_all(house)
+                async with anyio.create_task_group() as keeping:
+                    self._recall = Recall(self._plan, self._company, crew, self._open_again, keeping)
+                    self._attempts = Attempts(self._plan, self._company, crew, self._recall)
+                    async with open_house(sessions, crew.reported, self._company.forms) as house:
+                        await self._perform_all(house)
+                    keeping.cancel_scope.cancel()
         finally:
             crew.timeline.close()
 
@@ -84,6 +91,7 @@ class Performance:
         async with anyio.create_task_group() as group:
             while not cues.over(self._plan, crew.so_far):
                 if start := cues.due(self._plan, crew.so_far):
+                    self._stop_without(crew.lost)
                     self._begin(start, group)
                     continue
                 news, wake = crew.changed, cues.wakes_at(self._plan, crew.so_far)
@@ -91,6 +99,15 @@ class Performance:
                     await news.wait()
                 crew.so_far = cues.quiet(self._plan, crew.so_far, anyio.current_time())
         await crew.aloud.heard()
+
+    def _stop_without(self, lost: Mapping[str, SessionError]) -> None:
+        """Where the scene wants nobody missing, it goes no further.
+
+        Raises:
+            SessionError: Somebody is lost.
+        """
+        if self._plan.on_lost_player == "stop" and lost:
+            raise next(iter(lost.values()))
 
     def _begin(self, start: Start, group: TaskGroup) -> None:
         crew = self._crew
@@ -110,12 +127,15 @@ class Performance:
         crew.ring()
 
     def _gone_on(self, start: Start, error: SessionError) -> Turn:
-        """A line cannot be had: a cue that waits for such a thing lets the scene go on, unless it is its own line.
+        """A line cannot be had: the scene goes on if it may without a lost player, or if a cue waits for such a thing.
 
         Raises:
-            SessionError: No cue does.
+            SessionError: Neither is so, or it is the cue's own line.
         """
         player = error.player or getattr(start.step, "player", "")
+        if self._plan.on_lost_player == "continue" and player in self._crew.lost:
+            self._crew.lost_line(error.line or getattr(start.step, "id", ""), player, str(error))
+            return Turn(player, "")
         strand = self._crew.so_far.strands[start.strand]
         if isinstance(strand.event, Failed) or not cues.is_awaited(self._plan, Happening("error", player)):
             raise error
@@ -154,17 +174,25 @@ class Performance:
             await self._items(ItemPlan("system", tuple(step.whispers.items()), step.source_line))
 
     async def _items(self, step: ItemPlan) -> None:
-        for player, words in step.words:
-            if (session := self._company.sessions.get(player)) is None:
+        given = [Given(player, step.role, words) for player, words in step.words]
+        given += [Given(player, "user", sound=file) for player, file in step.sounds]
+        for item in given:
+            if item.player not in self._company.sessions:
                 continue
-            put = {"system": session.system, "user": session.user, "assistant": session.assistant}[step.role]
-            await put(words)
-            self._crew.book.write(record.ItemGiven(player=player, role=step.role, words=words))
-        for player, file in step.sounds:
-            if player not in self._company.sessions:
-                continue
-            await self._company.sessions[player].create_audio(self._company.sounds[file])
-            self._crew.book.write(record.ItemGiven(player=player, role="user", words=f"[{file}]"))
+            await self._give(item)
+            words = item.words or f"[{item.sound}]"
+            self._crew.book.write(record.ItemGiven(player=item.player, role=item.role, words=words))
+            self._crew.past.append(item)
+
+    async def _give(self, item: Given) -> None:
+        """Put something into a player's conversation; one that is lost is told when it is opened again."""
+        player = item.player
+        if player in self._crew.lost:
+            return
+        try:
+            await tell(self._company.sessions[player], item, self._company.forms[player], self._company.sounds)
+        except (SessionClosed, Timeout) as error:
+            self._recall.lose(player, error)
 
     def _sound(self, step: SoundPlan, at: int) -> None:
         audio = levelled(self._company.sounds[step.file], step.gain_db)
@@ -180,6 +208,8 @@ class Performance:
         crew = self._crew
         at = crew.timeline.next
         failed: list[SessionError] = []
+        lines = [part for part in step.parts if isinstance(part, LinePlan) and part.player in self._company.sessions]
+        crew.purse.open_for(*((line.id, line.player) for line in lines if line.id not in self._former.lines))
 
         async def speak(part: LinePlan) -> None:
             try:
@@ -203,16 +233,24 @@ class Performance:
         if former := self._former.of(step.id):
             await self._former_talk(step, former)
             return
-        session, person = self._company.sessions[step.player], self._company.people[step.person]
-        player, crew = self._plan.player(step.player), self._crew
+        person, player, crew = self._company.people[step.person], self._plan.player(step.player), self._crew
+        try:
+            session = await self._recall.session(step.player)
+        except SessionError as error:
+            raise error.about(player=step.player, line=step.id) from None
+        crew.listening = {step.person: step.player}
         await crew.aloud.quiet(crew.timeline.next)
         ears = Ears(crew, self._company, self._line)
         try:
             with unwrapped(), crew.aloud.freely(lambda: crew.timeline.end):
                 await Listening(step, player, session, person, ears).run()
+        except (SessionClosed, Timeout) as error:
+            self._recall.lose(step.player, error)
+            raise error.about(player=step.player, line=step.id) from None
         except SessionError as error:
             raise error.about(player=step.player, line=step.id) from None
         finally:
+            crew.listening = {}
             ears.close()
         ears.miss(step)
         await crew.aloud.heard(crew.timeline.next)
@@ -237,7 +275,7 @@ class Performance:
             if line.player in self._company.people:
                 return await self._human_line(line, at)
             async with self._company.floors[line.player]:
-                return await self._model_line(self._company.sessions[line.player], line, at)
+                return await self._model_line(line, at)
         except SessionError as error:
             raise error.about(player=line.player, line=line.id) from None
 
@@ -264,23 +302,24 @@ class Performance:
             await self._let_be_heard(line)
         return Turn(line.player, given.words, given.audio.duration_s)
 
-    async def _model_line(self, session: Session, line: LinePlan, at: int | None) -> Turn:
+    async def _model_line(self, line: LinePlan, at: int | None) -> Turn:
         crew = self._crew
-        crew.refuse_lost(line)
-        crew.purse.open_for(line.id)
-        await let_finish(session)
+        crew.purse.open_for((line.id, line.player))
+        try:
+            await let_finish(await self._recall.session(line.player))
+        except Timeout as error:
+            self._recall.lose(line.player, error)
         line = crew.begin(line)
         spent = crew.purse.spent
-        tries = [await self._try(session, line, 1, at)]
-        while len(tries) < line.takes and not tries[-1].delivery.response.calls:
-            await forget(session, tries[-1].delivery.response)
-            tries.append(await self._try(session, line, len(tries) + 1, at))
+        tries = await self._attempts.takes(line, at)
         chosen = await self._pick(line, tries)
         for each in tries:
             if each is not chosen:
                 crew.keep_aside(line, each.number, each.delivery, each.recording.aside())
         if chosen is not tries[-1]:
-            await remember(session, tries[-1].delivery.response, chosen.delivery.response.transcript)
+            await remember(
+                self._company.sessions[line.player], tries[-1].delivery.response, chosen.delivery.response.transcript
+            )
         delivery, audio = chosen.delivery, chosen.delivery.response.audio
         start = crew.timeline.start_of(line) if at is None else at
         if at is not None or len(tries) > 1:
@@ -294,26 +333,6 @@ class Performance:
         else:
             await self._let_sound(delivery, chosen.took_s)
         return Turn(line.player, said, audio.duration_s, crew.purse.spent - spent)
-
-    async def _try(self, session: Session, line: LinePlan, number: int, at: int | None) -> Try:
-        """One take of a line."""
-        crew = self._crew
-        began = anyio.current_time()
-        recording = Recording(crew.folder, line, crew.book, number)
-        aloud = at is None and line.takes == 1
-        voice = crew.aloud.voice(lambda: crew.timeline.start_of(line)) if aloud else None
-        asked = line if number == 1 or line.apart else replace(line, prompt="")
-        try:
-            delivery = await say(session, asked, self._prompter(line, recording, voice), self._tools(line))
-        except StageError:
-            recording.again()
-            if voice:
-                voice.again()
-            raise
-        finally:
-            if voice:
-                voice.done()
-        return Try(number, delivery, recording, anyio.current_time() - began)
 
     async def _pick(self, line: LinePlan, tries: list[Try]) -> Try:
         if len(tries) == 1:
@@ -337,29 +356,6 @@ class Performance:
         if crew.aloud.is_on and at is None:
             await self._let_be_heard(line)
         return Turn(line.player, former.said, audio.duration_s, former.cost.total or Decimal(0))
-
-    def _prompter(self, line: LinePlan, recording: Recording, voice: Voice | None) -> Prompter:
-        crew = self._crew
-
-        def sounded(audio: Pcm) -> None:
-            recording.sounded(audio)
-            if voice:
-                voice.sounded(audio)
-
-        def again(response: Response, wait_s: float) -> None:
-            crew.again(line, response, wait_s, recording.again())
-            if voice:
-                voice.again()
-
-        return Prompter(
-            sounded=sounded,
-            worded=lambda word: crew.book.show(Wording(line.player, line.id, word.words, word.spoken)),
-            again=again,
-            called=lambda response: crew.tool_turn(line, response),
-        )
-
-    def _tools(self, line: LinePlan) -> tuple[FunctionTool, ...]:
-        return tuple(self._company.tools[line.player][name].told for name in line.tools or ())
 
     async def _let_be_heard(self, line: LinePlan) -> None:
         """Wait until the line was heard; not where another cuts into it, which must be there in time."""

@@ -2,32 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
-from tau_stage.cost import price
+from tau_stage.cost import CACHED, LISTENED, MILLION, SPOKEN, Cost, price, prices
 from tau_stage.errors import BudgetExceeded
 from tau_stage.protocol.usage import Usage
+from tau_stage.scene.units import MOST_TOKENS
+
+NEARLY_ALL = Decimal("0.8")
+"""The share of the budget that, once it is used, is worth a warning."""
+
+NOTHING = Decimal(0)
 
 
 class Purse:
     """Counts what was spent and holds a line back that would probably cost too much.
 
-    The next line is taken to cost as much as the dearest so far. On the understudy the same sums are rehearsed.
+    What a line is likely to cost is foreseen from the scene, and corrected by what this player's lines, or if there
+    were none yet anybody's, have really cost; a line that nobody has foreseen is taken to cost what its player's last
+    one did. On the understudy the same sums are rehearsed.
 
     Args:
         budget: Dollars; None is no limit.
         tariffs: Model and price list, by player.
+        foreseen: Tokens that each line is likely to use, by its id.
 
     Attributes:
+        budget: As given.
         spent: Dollars so far.
     """
 
-    def __init__(self, budget: Decimal | None, tariffs: Mapping[str, tuple[str, str]]) -> None:
-        self._budget = budget
+    def __init__(
+        self,
+        budget: Decimal | None,
+        tariffs: Mapping[str, tuple[str, str]],
+        foreseen: Mapping[str, Usage] | None = None,
+    ) -> None:
+        self.budget = budget
+        self.spent = NOTHING
         self._tariffs = tariffs
-        self.spent = Decimal(0)
-        self._dearest = Decimal(0)
+        self._foreseen = foreseen or {}
+        self._last: dict[str, Decimal] = {}
+        self._paid: dict[str, Decimal] = {}
+        self._planned: dict[str, Decimal] = {}
+        self._read: dict[str, Decimal] = {}
+        self._promised: dict[str, Decimal] = {}
+        self._has_warned = False
+
+    # ---- what was spent
 
     def pay(self, player: str, usage: Usage, model: str | None = None) -> Decimal:
         """Count a response; one whose price is not known counts as nothing, which the take's cost says.
@@ -35,17 +58,151 @@ class Purse:
         Returns:
             Dollars.
         """
-        own, prices = self._tariffs[player]
-        total = price(usage, model or own, prices).total or Decimal(0)
-        self.spent += total
-        self._dearest = max(self._dearest, total)
-        return total
+        cost = self._price(player, usage, model)
+        self._read[player] = _read(cost)
+        self.spent += cost.total or NOTHING
+        return cost.total or NOTHING
 
-    def open_for(self, line: str) -> None:
-        """Let a line begin.
+    def pay_blindly(self, line: str, player: str) -> None:
+        """Count a response whose usage was never told: as much as it was likely to cost."""
+        self.spent += self.expected(line, player)
+
+    def settle(self, line: str, player: str, cost: Decimal) -> None:
+        """A line is whole: what it has cost corrects what the next ones are likely to.
+
+        Args:
+            line: Its id.
+            player: Who spoke it.
+            cost: Dollars, without attempts that failed and takes that were not picked.
+        """
+        self._promised.pop(line, None)
+        self._last[player] = cost
+        planned = self._price(player, self._foreseen.get(line, Usage())).total
+        if planned:
+            self._paid[player] = self._paid.get(player, NOTHING) + cost
+            self._planned[player] = self._planned.get(player, NOTHING) + planned
+
+    def give_up(self, line: str) -> None:
+        """A line will not be had: nothing is kept for it any more."""
+        self._promised.pop(line, None)
+
+    @property
+    def blind_spots(self) -> Iterator[str]:
+        """Models whose price nobody knows, where there is a budget that should hold them."""
+        if self.budget is None:
+            return
+        for model, provider in dict.fromkeys(self._tariffs.values()):
+            if not prices(model, provider).per_million:
+                blind = ", ".join(player for player, tariff in self._tariffs.items() if tariff == (model, provider))
+                yield f"the price of model {model} is not known: the budget cannot hold {blind}"
+
+    @property
+    def is_nearly_empty(self) -> bool:
+        """Whether it is time to warn; true once."""
+        nearly = not self._has_warned and self.budget is not None and self.spent >= self.budget * NEARLY_ALL
+        self._has_warned |= nearly
+        return nearly
+
+    # ---- what may be spent
+
+    def expected(self, line: str, player: str) -> Decimal:
+        """Dollars that a line is likely to cost, if all it says is of the dearest kind: so that its cap leaves room."""
+        usage = self._foreseen.get(line)
+        if usage is None:
+            return self._last.get(player) or max(self._last.values(), default=NOTHING)
+        spoken = (usage.text_out + usage.audio_out) * self._per_token(player, "audio" if usage.audio_out else "text")
+        return (_read(self._price(player, usage)) + spoken) * self._correction(player)
+
+    def open_for(self, *lines: tuple[str, str]) -> None:
+        """Let lines begin, all or none: what they are likely to cost is kept for them.
+
+        Args:
+            lines: Their ids and players.
+
+        Raises:
+            BudgetExceeded: They would probably cost more than is left.
+        """
+        new = {line: self.expected(line, player) for line, player in lines if line not in self._promised}
+        if new and not self._covers(sum(new.values(), NOTHING)):
+            assert self.budget is not None  # noqa: S101 - without one, everything is covered
+            raise BudgetExceeded(self.budget, self.spent, next(iter(new)), sum(new.values(), NOTHING))
+        self._promised |= new
+
+    def check(self, line: str, player: str) -> None:
+        """Whether a line may begin that nothing is kept for.
 
         Raises:
             BudgetExceeded: It would probably cost more than is left.
         """
-        if self._budget is not None and self.spent + self._dearest > self._budget:
-            raise BudgetExceeded(self._budget, self.spent, line)
+        if self.budget is not None and not self._covers(expected := self.expected(line, player)):
+            raise BudgetExceeded(self.budget, self.spent, line, expected)
+
+    def affords(self, line: str, player: str, besides: Usage | None = None, like: Usage | None = None) -> bool:
+        """Whether a line may be asked for once more.
+
+        Args:
+            line: Its id; it has begun.
+            player: Who speaks it.
+            besides: What is to be paid first.
+            like: What it has used before, when it went well.
+        """
+        owed = (self._price(player, besides).total or NOTHING) if besides else NOTHING
+        again = (self._price(player, like).total or NOTHING) if like else self.expected(line, player)
+        return self._covers(owed + again - self._promised.get(line, NOTHING))
+
+    def most_tokens(self, line: str, player: str, output: str, besides: Usage | None = None) -> int | None:
+        """How many tokens the next response of a line may have, so that it stays within the budget.
+
+        Args:
+            line: Its id.
+            player: Who speaks it.
+            output: What it is answered with, ``audio`` or ``text``.
+            besides: What is to be paid first.
+
+        Returns:
+            None where what is left is enough for the longest response.
+        """
+        per_token = self._per_token(player, output)
+        if self.budget is None or not per_token:
+            return None
+        others = sum((promise for name, promise in self._promised.items() if name != line), NOTHING)
+        owed = (self._price(player, besides).total or NOTHING) if besides else NOTHING
+        left = self.budget - self.spent - others - owed - self._input(line, player)
+        tokens = max(1, int(left / per_token))
+        return tokens if tokens < MOST_TOKENS else None
+
+    # ---- inside
+
+    def _covers(self, more: Decimal) -> bool:
+        """Whether the budget has room for so many dollars, on top of what was spent and what is kept for lines."""
+        kept = sum(self._promised.values(), NOTHING)
+        return self.budget is None or self.spent + kept + more <= self.budget
+
+    def _price(self, player: str, usage: Usage, model: str | None = None) -> Cost:
+        own, provider = self._tariffs[player]
+        return price(usage, model or own, provider)
+
+    def _correction(self, player: str) -> Decimal:
+        """How much more, or less, lines have cost than was foreseen."""
+        if planned := self._planned.get(player):
+            return self._paid[player] / planned
+        planned = sum(self._planned.values(), NOTHING)
+        return sum(self._paid.values(), NOTHING) / planned if planned else Decimal(1)
+
+    def _input(self, line: str, player: str) -> Decimal:
+        """What a line is likely to read, in dollars; if nobody has foreseen it, what its player's last response did."""
+        if usage := self._foreseen.get(line):
+            return _read(self._price(player, usage)) * self._correction(player)
+        return self._read.get(player, NOTHING)
+
+    def _per_token(self, player: str, output: str) -> Decimal:
+        """Dollars of the dearest token that an answer is made of; nothing, where no price is known."""
+        model, provider = self._tariffs[player]
+        known = prices(model, provider).per_million
+        kinds = SPOKEN if output == "audio" else ("text_out",)
+        return max((known[kind] / MILLION for kind in kinds if kind in known), default=NOTHING)
+
+
+def _read(cost: Cost) -> Decimal:
+    """Dollars for what was read, as far as prices are known."""
+    return sum((cost.by_kind.get(kind, NOTHING) for kind in (*LISTENED, *CACHED)), NOTHING)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+
+import anyio
+import anyio.to_thread
 
 from tau_stage.audio.pcm import RATE
 from tau_stage.errors import UsageError
+
+Opened = TypeVar("Opened")
+
+OPENING_S = 10.0
+"""How long a device may take to open: one that hangs, as wireless ones do, must not hold up the scene."""
 
 INVALID_RATE, UNAVAILABLE = -9997, -9985
 """PortAudio's numbers for a rate that a device does not do, and for a device in use."""
@@ -137,3 +145,16 @@ def complaints(sd: ModuleType, name: str, side: Side = MICROPHONE) -> Iterator[N
 
 def _silent(side: Side, problem: str, remedy: str = "") -> UsageError:
     return UsageError(problem, "; or ".join([*([remedy] if remedy else []), side.otherwise]))
+
+
+async def open_in_time(opening: Callable[[], Opened], side: Side) -> Opened:
+    """Open a device in a thread of its own.
+
+    Raises:
+        UsageError: It cannot be opened, or not in time.
+    """
+    try:
+        with anyio.fail_after(OPENING_S):
+            return await anyio.to_thread.run_sync(opening, abandon_on_cancel=True)
+    except TimeoutError:
+        raise UsageError(f"the {side.name} did not open within {OPENING_S:g} s", side.otherwise) from None

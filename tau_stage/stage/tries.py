@@ -1,4 +1,4 @@
-"""Takes of one line within one conversation, and lines of a former take told to a new one."""
+"""Takes of one line within one conversation."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import anyio
 
 from tau_stage.audio.pcm import RATE
-from tau_stage.errors import ModelRefused
-from tau_stage.protocol.conversation import Response
-from tau_stage.scene.plan import LinePlan
+from tau_stage.errors import Timeout
 from tau_stage.session import Session
 from tau_stage.stage.line import Delivery
 from tau_stage.stage.picking import Option
@@ -40,34 +38,18 @@ class Try:
 
 
 async def let_finish(session: Session) -> None:
-    """Wait until a player has answered whoever it listens to, and its answer was heard."""
-    async with session.responses() as watch:
-        while session.conversation.active and session.is_open:
-            await anext(watch)
+    """Wait until a player has answered whoever it listens to, and its answer was heard.
+
+    Raises:
+        Timeout: It does not come to an end.
+    """
+    limit = session.deadlines.response_s
+    with anyio.move_on_after(limit) as patience:
+        async with session.responses() as watch:
+            while session.conversation.active and session.is_open:
+                await anext(watch, None)
+    if patience.cancelled_caught:
+        raise Timeout(what="end of the answer before", waited_s=limit, player=session.name)
     playing = session.attention.playback
     if session.turn_detection and playing and playing.is_playing(now := anyio.current_time()):
         await anyio.sleep((playing.samples - playing.heard_samples(now)) / RATE)
-
-
-async def forget(session: Session, response: Response) -> None:
-    """Take what a player has said out of its conversation, so that it says it as if for the first time."""
-    for item_id in response.item_ids:
-        try:
-            await session.delete_conversation_item(item_id)
-        except ModelRefused as refused:  # one beside the conversation was never in it
-            session.warnings.append(str(refused))
-
-
-async def remember(session: Session, said: Response, words: str) -> None:
-    """Make a player believe that it said other words than those it said last: sound cannot be put back."""
-    await forget(session, said)
-    if words:
-        await session.assistant(words)
-
-
-async def retell(session: Session, line: LinePlan, said: str) -> None:
-    """Tell a new conversation of a line that its player said in a former one."""
-    if line.prompt:
-        await (session.system(line.prompt) if line.improvised else session.user(line.prompt))
-    if said:
-        await session.assistant(said)

@@ -10,11 +10,12 @@ from tau_stage.cost import Cost, price
 from tau_stage.errors import TakeError
 from tau_stage.scene.names import slug
 from tau_stage.take import records as record
-from tau_stage.take.model import Alternative, Called, Costs, Hearing, Performed, Playing, Sounded, Staged, Take
+from tau_stage.take.model import Alternative, Attempt, Called, Costs, Hearing, Performed, Playing, Sounded, Staged, Take
 
 PAID = (
     record.LineSpoken,
     record.LineAgain,
+    record.LineFailed,
     record.LineLost,
     record.TakeKept,
     record.ToolTurn,
@@ -108,6 +109,7 @@ def _lines(journal: Sequence[record.Record], billed: Iterable[Bill]) -> tuple[Pe
         if isinstance(fact, record.TakeKept):
             facts = fact.model_dump(include={"take", "said", "file", "sha256", "samples", "usage"})
             others.setdefault(fact.line, []).append(Alternative(**facts))
+    failed = _attempts(journal)
     costs: dict[str, list[Cost]] = {}
     for bill in billed:
         costs.setdefault(bill.line, []).append(bill.cost)
@@ -117,11 +119,32 @@ def _lines(journal: Sequence[record.Record], billed: Iterable[Bill]) -> tuple[Pe
             tuple(_hearing(name, heard.get((fact.line, name))) for name in fact.hearers),
             tuple(called.get(fact.line, ())),
             tuple(others.get(fact.line, ())),
+            tuple(failed.get(fact.line, ())),
             _sum(costs.get(fact.line, ())),
         )
         for fact in journal
         if isinstance(fact, record.LineSpoken)
     )
+
+
+def _attempts(journal: Sequence[record.Record]) -> dict[str, list[Attempt]]:
+    """Attempts that failed, by line."""
+    began = next(fact for fact in journal if isinstance(fact, record.TakeBegan))
+    roles = {role.name: role for role in began.roles}
+    failed: dict[str, list[Attempt]] = {}
+    for fact in journal:
+        if isinstance(fact, record.LineAgain):
+            role = roles[fact.player]
+            attempt = Attempt(
+                reason=fact.reason,
+                problem=fact.problem,
+                waited_s=fact.wait_s,
+                file=fact.file,
+                usage=fact.usage,
+                cost=_costs(price(fact.usage, role.model, role.prices)) if fact.billed else None,
+            )
+            failed.setdefault(fact.line, []).append(attempt)
+    return failed
 
 
 def _heard(journal: Sequence[record.Record]) -> dict[tuple[str, str], record.LineHeard]:
@@ -154,6 +177,7 @@ def _line(
     hearers: tuple[Hearing, ...],
     calls: tuple[Called, ...],
     others: tuple[Alternative, ...],
+    failed: tuple[Attempt, ...],
     cost: Cost,
 ) -> Performed:
     return Performed(
@@ -184,6 +208,7 @@ def _line(
         sha256=fact.sha256,
         response=fact.response,
         attempts=fact.attempts,
+        failed_attempts=failed,
         ended=fact.status,
         reason=fact.reason,
     )
@@ -199,7 +224,7 @@ def _player(
     role: record.Role, journal: Sequence[record.Record], lines: Sequence[Performed], billed: Iterable[Bill]
 ) -> Playing:
     openings = [fact for fact in journal if isinstance(fact, record.PlayerOpened) and fact.player == role.name]
-    lost = any(isinstance(fact, record.LineMissed) and fact.lost and fact.hearer == role.name for fact in journal)
+    lost = _is_lost(role.name, journal)
     own = [line for line in lines if line.player == role.name]
     cost = _sum(bill.cost for bill in billed if bill.player == role.name)
     return Playing(
@@ -220,6 +245,22 @@ def _player(
     )
 
 
+def _is_lost(player: str, journal: Sequence[record.Record]) -> bool:
+    """Whether a player was lost, and not opened again."""
+    lost = False
+    for fact in journal:
+        match fact:
+            case record.PlayerOpened() if fact.player == player:
+                lost = False
+            case record.PlayerLost() if fact.player == player:
+                lost = True
+            case record.LineMissed() if fact.hearer == player:
+                lost |= fact.lost
+            case _:
+                pass
+    return lost
+
+
 def _warnings(journal: Sequence[record.Record]) -> Iterable[str]:
     for fact in journal:
         match fact:
@@ -231,6 +272,8 @@ def _warnings(journal: Sequence[record.Record]) -> Iterable[str]:
                 yield f"{fact.problem}; waited {fact.wait_s:.1f} s"
             case record.LineAgain():
                 yield f"line {fact.line}, player {fact.player}: {fact.problem}; asked again after {fact.wait_s:.1f} s"
+            case record.PlayerLost():
+                yield f"{fact.problem}; the player is lost"
             case record.LineLost():
                 yield f"{fact.problem}; the scene went on without the line"
             case record.ToolCalled() if fact.failed:

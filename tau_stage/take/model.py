@@ -74,6 +74,17 @@ class Alternative(Part):
     usage: Usage
 
 
+class Attempt(Part):
+    """An attempt at a line that failed; the next one followed."""
+
+    reason: str = Field(description="What went wrong, in a word or two, as docs/failures.md lists it.")
+    problem: str = Field(description="What the provider, or the network, said.")
+    waited_s: float = Field(description="Seconds until the next attempt.")
+    file: str | None = Field(description="Sound that came with it, relative to the take's folder.")
+    usage: Usage
+    cost: Costs | None = Field(description="Null where it was cut off before the provider told.")
+
+
 class Performed(Part):
     """One line as it was performed."""
 
@@ -103,7 +114,8 @@ class Performed(Part):
     file: str | None = Field(description="Relative to the take's folder.")
     sha256: str = Field(description="Hash of the samples.")
     response: str = Field(description="The provider's id of the response.")
-    attempts: int
+    attempts: int = Field(description="How often it was asked for.")
+    failed_attempts: tuple[Attempt, ...] = Field((), description="All but the last of them.")
     ended: str = Field(description="completed, incomplete or cancelled.")
     reason: str | None
 

@@ -106,7 +106,10 @@ class LineBegan(Fact):
 
 
 class LineAgain(Fact):
-    """A line is asked for once more; sound that came with the failed attempt is kept in ``file``."""
+    """A line is asked for once more; sound that came with the failed attempt is kept in ``file``.
+
+    ``reason`` names the trouble; an attempt that is not ``billed`` was cut off before its usage was told.
+    """
 
     type: Literal["line_again"] = "line_again"
     line: str
@@ -115,6 +118,28 @@ class LineAgain(Fact):
     wait_s: float
     file: str | None = None
     usage: Usage
+    reason: str = ""
+    billed: bool = True
+
+
+class LineFailed(Fact):
+    """A line could not be had, and is not asked for any more; what it has cost, and what sounded, is kept."""
+
+    type: Literal["line_failed"] = "line_failed"
+    line: str
+    player: str
+    problem: str
+    file: str | None = None
+    usage: Usage = Usage()
+
+
+class PlayerLost(Fact):
+    """A player's connection was cut, or it fell silent."""
+
+    type: Literal["player_lost"] = "player_lost"
+    player: str
+    line: str = ""
+    problem: str
 
 
 class ToolCalled(Fact):
@@ -282,6 +307,8 @@ Record = Annotated[
     | BedEnded
     | LineBegan
     | LineAgain
+    | LineFailed
+    | PlayerLost
     | LineSpoken
     | LineHeard
     | LineMissed

@@ -1,0 +1,187 @@
+"""What is tried again, how often, after how long, and at what cost: one table. Pure: it neither waits nor asks.
+
+A line's further attempts must fit into what is left of its budget, whatever stands here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from tau_stage.errors import ConnectFailed, SessionClosed, SessionError, Timeout
+from tau_stage.protocol.conversation import Response
+
+Trouble = Literal[
+    "busy",
+    "unwell",
+    "cut short",
+    "unanswered",
+    "rate limit",
+    "server error",
+    "still speaking",
+    "content filter",
+    "incomplete",
+    "truncated",
+    "empty",
+    "dropped",
+    "silent",
+    "lost",
+    "refused",
+]
+"""What goes wrong: with an opening (the first four), with a response, or with a whole player (``lost``)."""
+
+Cost = Literal["nothing", "as told", "as foreseen"]
+"""What an attempt that failed has cost: nothing, what its usage says, or, where none was told, what was forecast."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What is done about one trouble.
+
+    Attributes:
+        attempts: How often it is tried in all, the first time included.
+        first_wait_s: Wait before the second attempt; it doubles.
+        longest_wait_s: Longest wait between two attempts; a provider that asks for more is not waited for.
+        costs: What an attempt that failed so has cost.
+        stands: Whether what there is of the response is the line when no attempt is left; else the line has failed.
+    """
+
+    attempts: int
+    first_wait_s: float = 0.5
+    longest_wait_s: float = 60.0
+    costs: Cost = "nothing"
+    stands: bool = False
+
+
+RULES: Mapping[Trouble, Rule] = {
+    "busy": Rule(6),
+    "unwell": Rule(6),
+    "cut short": Rule(3),
+    "unanswered": Rule(2),
+    "rate limit": Rule(6, costs="as told"),
+    "server error": Rule(3, costs="as told"),
+    "still speaking": Rule(3),
+    "content filter": Rule(2, first_wait_s=0.0, costs="as told", stands=True),
+    "incomplete": Rule(2, first_wait_s=0.0, costs="as told", stands=True),
+    "truncated": Rule(1, costs="as told", stands=True),
+    "empty": Rule(2, first_wait_s=0.0, costs="as told", stands=True),
+    "dropped": Rule(3, first_wait_s=0.0, costs="as foreseen"),
+    "silent": Rule(2, first_wait_s=0.0, costs="as foreseen"),
+    "lost": Rule(4),
+    "refused": Rule(1, costs="as told"),
+}
+"""The policy. A truncated response has met the cap that the scene gave it, and would again. ``lost`` is how often one
+player's session is opened in a performance; what was dropped waits for that, and for nothing else."""
+
+CODES: Mapping[str, Trouble] = {
+    "rate_limit_exceeded": "rate limit",
+    "server_error": "server error",
+    "conversation_already_has_active_response": "still speaking",
+}
+PASSING_STATUS: Mapping[int, Trouble] = {429: "busy", 500: "unwell", 502: "unwell", 503: "unwell", 504: "unwell"}
+PASSING_CLOSE = frozenset({1001, 1006, 1011, 1012})
+"""Close codes at an opening that may pass: going away, lost, internal error, restart. A spent quota (1013), a bad key
+and an unknown model never do."""
+
+TRY_AGAIN = re.compile(r"try again in ((?:[\d.]+\s*(?:ms|h|m|s)\s*)+)", re.IGNORECASE)
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class Tally:
+    """Counts what went wrong with one thing: an opening, a line, or a player.
+
+    Args:
+        rules: The policy.
+
+    Attributes:
+        attempts: How often it was tried, the one under way included; whoever tries again counts.
+
+    >>> tally = Tally()
+    >>> [tally.wait_s("server error") for _ in range(3)]
+    [0.5, 1.0, None]
+    """
+
+    def __init__(self, rules: Mapping[Trouble, Rule] = RULES) -> None:
+        self._rules = rules
+        self._seen: Counter[Trouble] = Counter()
+        self.attempts = 1
+
+    def wait_s(self, trouble: Trouble, wished_s: float | None = None) -> float | None:
+        """Seconds until it is tried once more; None where it is not.
+
+        Args:
+            trouble: What went wrong now.
+            wished_s: How long the provider asks to wait.
+        """
+        rule = self._rules[trouble]
+        self._seen[trouble] += 1
+        if self._seen[trouble] >= rule.attempts or (wished_s or 0.0) > rule.longest_wait_s:
+            return None
+        doubled = rule.first_wait_s * 2 ** (self._seen[trouble] - 1)
+        return min(doubled, rule.longest_wait_s) if wished_s is None else wished_s
+
+
+def opening_trouble(error: SessionError) -> Trouble | None:
+    """What is wrong with a session that would not open; None where it never will.
+
+    >>> opening_trouble(ConnectFailed(reason="slow down", status=429))
+    'busy'
+    >>> opening_trouble(ConnectFailed(reason="wrong key", code="invalid_api_key", close_code=3000))
+    """
+    match error:
+        case Timeout():
+            return "unanswered"
+        case ConnectFailed(status=int(status)):
+            return PASSING_STATUS.get(status)
+        case ConnectFailed(code=None, close_code=int(code)) if code in PASSING_CLOSE:
+            return "cut short"
+        case ConnectFailed(code="server_error"):
+            return "cut short"
+        case _:
+            return None
+
+
+def trouble_with(response: Response, *, may_be_empty: bool = False) -> Trouble | None:
+    """What is wrong with a response; None if nothing is.
+
+    Args:
+        response: Finished.
+        may_be_empty: Whether nothing is an answer, as in free play.
+
+    >>> trouble_with(Response("r", "incomplete", "content_filter"))
+    'content filter'
+    """
+    if response.status == "failed":
+        return CODES.get(response.reason or "", "refused")
+    if response.status == "incomplete":
+        known: Mapping[str, Trouble] = {"content_filter": "content filter", "max_output_tokens": "truncated"}
+        return known.get(response.reason or "", "incomplete")
+    silent = response.status == "completed" and not (response.audio or response.text or response.calls)
+    return "empty" if silent and not may_be_empty else None
+
+
+def loss_trouble(error: SessionError) -> Trouble | None:
+    """How a player was lost: its connection was cut, or it fell silent; None where it is still there."""
+    match error:
+        case SessionClosed():
+            return "dropped"
+        case Timeout():
+            return "silent"
+        case _:
+            return None
+
+
+def wished_wait_s(message: str) -> float | None:
+    """The wait a provider asks for in its sentence; on a socket there is no header for it.
+
+    >>> wished_wait_s("Please try again in 200ms."), wished_wait_s("Please try again in 1m2.5s."), wished_wait_s("No.")
+    (0.2, 62.5, None)
+    """
+    found = TRY_AGAIN.search(message)
+    if found is None:
+        return None
+    parts = re.findall(r"(\d+(?:\.\d+)?)\s*(ms|h|m|s)", found[1].lower())
+    return sum(float(number) * UNITS[unit] for number, unit in parts)

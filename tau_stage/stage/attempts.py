@@ -1,0 +1,153 @@
+"""A model's line until it can be had: its takes, and the attempts at each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf
+
+import anyio
+
+from tau_stage.audio.pcm import Pcm
+from tau_stage.errors import BudgetExceeded, ModelRefused, SessionClosed, SessionError, StageError, Timeout
+from tau_stage.protocol.config import FunctionTool
+from tau_stage.protocol.conversation import Response
+from tau_stage.protocol.usage import Usage
+from tau_stage.scene.plan import LinePlan, Plan
+from tau_stage.session.retrying import Tally
+from tau_stage.stage.aloud import Voice
+from tau_stage.stage.company import Company
+from tau_stage.stage.crew import Crew
+from tau_stage.stage.line import Delivery, Prompter, say
+from tau_stage.stage.notes import Wording
+from tau_stage.stage.recall import Recall
+from tau_stage.stage.recording import Recording
+from tau_stage.stage.telling import forget
+from tau_stage.stage.tries import Try
+from tau_stage.take import records as record
+
+
+class Attempts:
+    """Lets models speak.
+
+    Args:
+        plan: The scene, resolved.
+        company: The sessions.
+        crew: Writes down and counts money.
+        recall: Brings back who is lost.
+    """
+
+    def __init__(self, plan: Plan, company: Company, crew: Crew, recall: Recall) -> None:
+        self._plan = plan
+        self._company = company
+        self._crew = crew
+        self._recall = recall
+
+    async def takes(self, line: LinePlan, at: int | None) -> list[Try]:
+        """All takes of a line, as many as the scene wants and the budget has room for.
+
+        Args:
+            line: With its number in the take.
+            at: The sample of the timeline it begins at, where that is known.
+
+        Raises:
+            SessionError: The line cannot be had.
+            BudgetExceeded: It could only be had at a further attempt, and there is no money for that.
+        """
+        tries = [await self._try(line, [], at)]
+        while len(tries) < line.takes and not tries[-1].delivery.response.calls and self._affords_another(line, tries):
+            await forget(self._company.sessions[line.player], tries[-1].delivery.response)
+            tries.append(await self._try(line, tries, at))
+        return tries
+
+    def _affords_another(self, line: LinePlan, tries: list[Try]) -> bool:
+        """Whether there is money for one more take; where there is none, those that are there must do."""
+        if self._crew.purse.affords(line.id, line.player, _owed(tries), tries[-1].delivery.response.usage):
+            return True
+        text = f"line {line.id}: {len(tries)} of {line.takes} takes, as the budget has no room for more"
+        self._crew.book.write(record.Warned(player=line.player, line=line.id, text=text))
+        return False
+
+    async def _try(self, line: LinePlan, before: list[Try], at: int | None) -> Try:
+        """One take of a line, after others."""
+        crew, number = self._crew, len(before) + 1
+        began = anyio.current_time()
+        recording = Recording(crew.folder, line, crew.book, number)
+        aloud = at is None and line.takes == 1
+        voice = crew.aloud.voice(lambda: crew.timeline.start_of(line)) if aloud else None
+        try:
+            delivery = await self._insist(line, recording, voice, _owed(before), number)
+        except StageError as error:
+            file = recording.again()
+            if voice:
+                voice.again()
+            if isinstance(error, SessionError) and not isinstance(error, ModelRefused):
+                crew.failed(line, error.what_happened(), file)
+            raise
+        finally:
+            if voice:
+                voice.done()
+        return Try(number, delivery, recording, anyio.current_time() - began)
+
+    async def _insist(
+        self, line: LinePlan, recording: Recording, voice: Voice | None, owed: Usage, number: int
+    ) -> Delivery:
+        """Let a player speak, and once more where it is lost meanwhile; the line's time goes on."""
+        deadline = inf if line.timeout_s is None else anyio.current_time() + line.timeout_s
+        asked = line if number == 1 or line.apart else replace(line, prompt="")
+        prompter = self._prompter(line, recording, voice, owed)
+        tally = Tally()
+        session = await self._recall.session(line.player)
+        while True:
+            try:
+                return await say(session, asked, prompter, self._tools(line), tally)
+            except (SessionClosed, Timeout) as error:
+                if voice:
+                    voice.again()
+                session = await self._recall.again(line, error, tally, recording)
+            left_s = max(0.0, deadline - anyio.current_time())
+            asked = replace(line, timeout_s=None if line.timeout_s is None else left_s)
+
+    def _prompter(self, line: LinePlan, recording: Recording, voice: Voice | None, owed: Usage) -> Prompter:
+        crew, purse = self._crew, self._crew.purse
+        player = self._plan.player(line.player)
+        cap = line.max_output_tokens or player.max_output_tokens
+
+        def sounded(audio: Pcm) -> None:
+            recording.sounded(audio)
+            if voice:
+                voice.sounded(audio)
+
+        def again(response: Response, trouble: str, wait_s: float) -> None:
+            crew.again(line, response, trouble, wait_s, recording.again())
+            if voice:
+                voice.again()
+
+        def afford(response: Response) -> None:
+            if purse.budget is not None and not purse.affords(line.id, line.player, owed + response.usage):
+                raise BudgetExceeded(purse.budget, purse.spent, line.id)
+
+        def most_tokens() -> int | None:
+            most = purse.most_tokens(line.id, line.player, line.output or player.output, owed)
+            return most if most is None or cap is None else min(most, cap)
+
+        return Prompter(
+            sounded=sounded,
+            worded=lambda word: crew.book.show(Wording(line.player, line.id, word.words, word.spoken)),
+            afford=afford,
+            again=again,
+            failed=lambda response: crew.failed(line, _problem(response), recording.again(), response.usage),
+            most_tokens=most_tokens,
+            called=lambda response: crew.tool_turn(line, response),
+        )
+
+    def _tools(self, line: LinePlan) -> tuple[FunctionTool, ...]:
+        return tuple(self._company.tools[line.player][name].told for name in line.tools or ())
+
+
+def _owed(tries: list[Try]) -> Usage:
+    """What takes have used that are not paid yet."""
+    return sum((each.delivery.response.usage for each in tries), Usage())
+
+
+def _problem(response: Response) -> str:
+    return response.message or response.reason or "the response failed"

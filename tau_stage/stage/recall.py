@@ -1,0 +1,134 @@
+"""Players that are lost: each is opened again and told what was said, or the scene goes on without it, or stops."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+
+from tau_stage.errors import BudgetExceeded, SessionClosed, SessionError, Timeout
+from tau_stage.scene.plan import LinePlan, Plan
+from tau_stage.session import Session
+from tau_stage.session.retrying import Tally, loss_trouble
+from tau_stage.stage.company import Company
+from tau_stage.stage.crew import Crew
+from tau_stage.stage.recording import Recording
+from tau_stage.stage.telling import tell
+from tau_stage.take import records as record
+
+OpenAgain = Callable[[str, AsyncExitStack], Awaitable[Session]]
+"""Opens a player's session once more, for as long as the stack is."""
+
+
+class Recall:
+    """Knows who is there, and brings back who is not when it is needed: at its next line.
+
+    Args:
+        plan: The scene, resolved.
+        company: Whose sessions are replaced.
+        crew: Knows what was said.
+        open_again: Opens a player's session.
+        group: Sessions that are opened again live in it.
+    """
+
+    def __init__(self, plan: Plan, company: Company, crew: Crew, open_again: OpenAgain, group: TaskGroup) -> None:
+        self._plan = plan
+        self._company = company
+        self._crew = crew
+        self._open_again = open_again
+        self._group = group
+        self._tallies: dict[str, Tally] = {}
+
+    async def session(self, player: str) -> Session:
+        """A player's session, open; one that was lost is opened again, if the scene has it so.
+
+        Raises:
+            SessionError: The player is lost.
+            TakeError: What was said is not on the disk any more.
+        """
+        session = self._company.sessions[player]
+        why = self._crew.lost.get(player) or session.wire.closed
+        if why is None:
+            return session
+        self.lose(player, why)
+        if self._plan.on_lost_player != "reopen":
+            raise why.about(player=player)
+        return await self._bring_back(player, why)
+
+    def lose(self, player: str, why: SessionError) -> None:
+        """A player does not answer any more."""
+        self._crew.lose(player, why.about(player=player))
+
+    async def again(self, line: LinePlan, why: SessionError, tally: Tally, recording: Recording) -> Session:
+        """A player was lost within its line: the session in which it can be asked once more.
+
+        Args:
+            line: Which.
+            why: How it was lost.
+            tally: What has gone wrong with the line so far.
+            recording: Keeps what sounded.
+
+        Raises:
+            SessionError: It cannot; a line that has called tools is not begun anew, as they would be called twice.
+            BudgetExceeded: There is no money for it.
+        """
+        crew, trouble = self._crew, loss_trouble(why)
+        self.lose(line.player, why)
+        may_reopen = self._plan.on_lost_player == "reopen" and not crew.has_called(line.id)
+        wait_s = tally.wait_s(trouble) if may_reopen and trouble else None
+        if wait_s is None or trouble is None:
+            crew.purse.pay_blindly(line.id, line.player)
+            raise why
+        crew.dropped(line, trouble, why, wait_s, recording.again())
+        if crew.purse.budget is not None and not crew.purse.affords(line.id, line.player):
+            raise BudgetExceeded(crew.purse.budget, crew.purse.spent, line.id)
+        tally.attempts += 1
+        await anyio.sleep(wait_s)
+        return await self.session(line.player)
+
+    async def _bring_back(self, player: str, why: SessionError) -> Session:
+        tally = self._tallies.setdefault(player, Tally())
+        while (wait_s := tally.wait_s("lost")) is not None:
+            await self._company.sessions[player].close()
+            await anyio.sleep(wait_s)
+            try:
+                return await self._one_more(player)
+            except (SessionClosed, Timeout) as error:
+                why = error
+        raise why.about(player=player)
+
+    async def _one_more(self, player: str) -> Session:
+        session: Session = await self._group.start(self._keep, player)
+        try:
+            await self._catch_up(session)
+        except SessionError:
+            await session.close()
+            raise
+        return session
+
+    async def _keep(self, player: str, *, task_status: TaskStatus[Session]) -> None:
+        """One session that was opened again, until it ends or the performance does."""
+        async with AsyncExitStack() as opened:
+            session = await self._open_again(player, opened)
+            task_status.started(session)
+            await session.wire.over.wait()
+
+    async def _catch_up(self, session: Session) -> None:
+        """Tell a player everything so far, what is said meanwhile too; then it takes its place."""
+        crew, company, player = self._crew, self._company, session.name
+        heard: dict[str, float] = {}
+        told = at = 0
+        while at < len(crew.past):
+            began = anyio.current_time()
+            name = await tell(session, crew.past[at], company.forms[player], company.sounds)
+            at += 1
+            told += name is not None
+            if name:
+                heard[name] = anyio.current_time() - began
+        company.sessions[player] = session
+        crew.house.open_again(player, session)
+        text = f"player {player} was opened again, and told what it knew and missed: {told} in all"
+        crew.book.write(record.Warned(player=player, text=text))
+        crew.is_back(player, heard)

@@ -1,0 +1,98 @@
+"""The policy for what is tried again, with plain data."""
+
+from __future__ import annotations
+
+import pytest
+
+from tau_stage.audio.pcm import Pcm
+from tau_stage.errors import ConnectFailed, ModelRefused, SessionClosed, SessionError, Timeout
+from tau_stage.protocol.conversation import Response
+from tau_stage.session.retrying import (
+    RULES,
+    Rule,
+    Tally,
+    Trouble,
+    loss_trouble,
+    opening_trouble,
+    trouble_with,
+    wished_wait_s,
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "trouble"),
+    [
+        (ConnectFailed(reason="", status=429), "busy"),
+        (ConnectFailed(reason="", status=503), "unwell"),
+        (ConnectFailed(reason="", status=401), None),
+        (ConnectFailed(reason="", close_code=1006), "cut short"),
+        (ConnectFailed(reason="", close_code=1011, code="server_error"), "cut short"),
+        (ConnectFailed(reason="", close_code=1013), None),
+        (ConnectFailed(reason="", close_code=1001, code="session_expired"), None),
+        (ConnectFailed(reason="nobody is there"), None),
+        (Timeout(what="session.created", waited_s=1), "unanswered"),
+        (ModelRefused(code="x", message="y"), None),
+    ],
+)
+def test_an_opening_that_may_pass_is_told_from_one_that_never_will(
+    error: SessionError, trouble: Trouble | None
+) -> None:
+    assert opening_trouble(error) == trouble
+
+
+@pytest.mark.parametrize(
+    ("response", "trouble"),
+    [
+        (Response("r", "completed", audio=Pcm.silence(9)), None),
+        (Response("r", "completed", text="Yes."), None),
+        (Response("r", "completed"), "empty"),
+        (Response("r", "cancelled"), None),
+        (Response("r", "failed", "rate_limit_exceeded"), "rate limit"),
+        (Response("r", "failed", "server_error"), "server error"),
+        (Response("r", "failed", "conversation_already_has_active_response"), "still speaking"),
+        (Response("r", "failed", "insufficient_quota"), "refused"),
+        (Response("r", "failed"), "refused"),
+        (Response("r", "incomplete", "content_filter"), "content filter"),
+        (Response("r", "incomplete", "max_output_tokens"), "truncated"),
+        (Response("r", "incomplete"), "incomplete"),
+    ],
+)
+def test_what_is_wrong_with_a_response(response: Response, trouble: Trouble | None) -> None:
+    assert trouble_with(response) == trouble
+
+
+def test_in_free_play_nothing_is_an_answer() -> None:
+    assert trouble_with(Response("r", "completed"), may_be_empty=True) is None
+
+
+def test_a_player_is_lost_where_it_is_cut_off_or_silent() -> None:
+    assert loss_trouble(SessionClosed(code=1006)) == "dropped"
+    assert loss_trouble(Timeout(what="sign", waited_s=1)) == "silent"
+    assert loss_trouble(ModelRefused(code="x", message="y")) is None
+
+
+def test_waits_double_up_to_the_longest_and_troubles_are_counted_apart() -> None:
+    tally = Tally({**RULES, "busy": Rule(5, first_wait_s=1, longest_wait_s=3)})
+    assert [tally.wait_s("busy") for _ in range(5)] == [1, 2, 3, 3, None]
+    assert tally.wait_s("server error") == 0.5
+    assert tally.attempts == 1
+
+
+def test_a_wish_is_kept_to_within_bounds() -> None:
+    tally = Tally()
+    assert [tally.wait_s("rate limit", wished) for wished in (0.0, 20.0, 60.0, 61.0)] == [0.0, 20.0, 60.0, None]
+
+
+@pytest.mark.parametrize(
+    ("message", "seconds"),
+    [
+        ("Please try again in 300ms.", 0.3),
+        ("Please try again in 20s. Visit ...", 20),
+        ("try again in 6m0s", 360),
+        ("Try again in 1h2m3.5s", 3723.5),
+        ("Try again in a while.", None),
+        ("", None),
+    ],
+)
+def test_a_wish_in_words_is_understood(message: str, seconds: float | None) -> None:
+    assert wished_wait_s(message) == seconds

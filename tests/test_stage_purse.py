@@ -1,0 +1,109 @@
+"""The purse foresees what a line costs, learns from what lines have cost, and holds back what does not fit."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from tau_stage.cost import price
+from tau_stage.errors import BudgetExceeded
+from tau_stage.protocol.usage import Usage
+from tau_stage.stage.purse import Purse
+
+MODEL = "gpt-realtime-2.1"
+TARIFFS = {"ann": (MODEL, "openai"), "bob": (MODEL, "openai"), "own": ("my-own", "openai")}
+LINE = Usage(text_in=20, cached_audio_in=40, text_out=20, audio_out=80)
+PLAIN = price(LINE, MODEL).total or Decimal(0)
+COST = price(Usage(text_in=20, cached_audio_in=40, audio_out=100), MODEL).total or Decimal(0)
+"""Of a line, as if all of it were sound."""
+
+
+def purse(lines: float | None) -> Purse:
+    """With room for so many lines as they are foreseen."""
+    foreseen = dict.fromkeys(("a1", "a2", "a3", "b1", "b2"), LINE)
+    return Purse(None if lines is None else COST * Decimal(str(lines)), TARIFFS, foreseen)
+
+
+def test_before_anything_was_measured_a_line_costs_what_was_foreseen() -> None:
+    assert purse(1).expected("a1", "ann") == COST
+    purse(1).open_for(("a1", "ann"))
+    with pytest.raises(BudgetExceeded, match=r"before line a1: \$0\.0000 of .* likely to cost \$"):
+        purse(0.99).open_for(("a1", "ann"))
+
+
+def test_what_lines_have_cost_corrects_what_the_next_ones_will() -> None:
+    held = purse(9)
+    held.settle("a1", "ann", PLAIN * 2)
+    assert held.expected("a2", "ann") == COST * 2
+    assert held.expected("b1", "bob") == COST * 2  # nothing of bob's was measured
+    held.settle("b1", "bob", PLAIN / 2)
+    assert held.expected("b2", "bob") == COST / 2
+    assert held.expected("a2", "ann") == COST * 2
+
+
+def test_a_line_that_nobody_has_foreseen_costs_what_its_players_last_one_did() -> None:
+    held = purse(9)
+    assert held.expected("x", "ann") == 0
+    held.settle("b1", "bob", COST * 3)
+    assert held.expected("x", "ann") == COST * 3
+    held.settle("y", "ann", COST)
+    assert held.expected("x", "ann") == COST
+
+
+def test_what_is_kept_for_one_line_is_not_there_for_another() -> None:
+    held = purse(1.5)
+    held.open_for(("a1", "ann"))
+    held.open_for(("a1", "ann"))
+    with pytest.raises(BudgetExceeded):
+        held.open_for(("b1", "bob"))
+    held.give_up("a1")
+    held.open_for(("b1", "bob"))
+    with pytest.raises(BudgetExceeded):
+        purse(1.5).open_for(("a1", "ann"), ("b1", "bob"))
+    with pytest.raises(BudgetExceeded):
+        held.check("a2", "ann")
+
+
+def test_what_was_never_told_is_paid_as_foreseen() -> None:
+    held = purse(2.5)
+    held.open_for(("a1", "ann"))
+    held.pay_blindly("a1", "ann")
+    assert held.spent == COST
+    assert held.affords("a1", "ann")
+    assert not held.affords("a1", "ann", besides=LINE)
+    assert held.affords("a1", "ann", besides=LINE, like=Usage(text_out=1))
+
+
+def test_a_response_may_have_what_is_left_and_no_more() -> None:
+    held = purse(2)
+    most = held.most_tokens("a1", "ann", "audio")
+    assert most is not None
+    assert 200 <= most <= 210  # a line has a hundred
+    held.open_for(("b1", "bob"))
+    least = held.most_tokens("a1", "ann", "audio")
+    assert least is not None
+    assert 99 <= least <= 101
+    assert held.most_tokens("a1", "ann", "audio", besides=LINE + LINE) == 1
+    assert purse(None).most_tokens("a1", "ann", "audio") is None
+    assert purse(10_000).most_tokens("a1", "ann", "audio") is None
+    spoken, written = purse(1).most_tokens("x", "ann", "audio"), purse(1).most_tokens("x", "ann", "text")
+    assert spoken is not None
+    assert written is not None
+    assert spoken < written
+
+
+def test_a_budget_that_is_nearly_used_is_told_once() -> None:
+    held = purse(1)
+    assert not held.is_nearly_empty
+    held.pay("ann", LINE)
+    assert held.is_nearly_empty
+    assert not held.is_nearly_empty
+    assert not purse(None).is_nearly_empty
+
+
+def test_a_price_that_nobody_knows_costs_nothing_and_is_told_where_there_is_a_budget() -> None:
+    assert list(purse(1).blind_spots) == ["the price of model my-own is not known: the budget cannot hold own"]
+    assert list(purse(None).blind_spots) == []
+    assert purse(1).pay("own", LINE) == 0
+    assert purse(1).most_tokens("x", "own", "audio") is None
