@@ -10,7 +10,19 @@ from tau_stage.cost import Cost, price
 from tau_stage.errors import TakeError
 from tau_stage.scene.names import slug
 from tau_stage.take import records as record
-from tau_stage.take.model import Alternative, Attempt, Called, Costs, Hearing, Performed, Playing, Sounded, Staged, Take
+from tau_stage.take.model import (
+    Alternative,
+    Attempt,
+    Called,
+    Costs,
+    Cued,
+    Hearing,
+    Performed,
+    Playing,
+    Sounded,
+    Staged,
+    Take,
+)
 
 PAID = (
     record.LineSpoken,
@@ -72,6 +84,7 @@ def fold(journal: Sequence[record.Record]) -> Take:
         players=tuple(_player(role, journal, lines, billed) for role in began.roles),
         lines=lines,
         sounds=sounds,
+        cues=tuple(Cued(cue=fact.cue, at_s=fact.at_s) for fact in journal if isinstance(fact, record.CueStarted)),
         usage=whole.tokens,
         cost=_costs(whole),
         warnings=tuple(_warnings(journal)),

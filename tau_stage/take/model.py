@@ -63,6 +63,13 @@ class Sounded(Part):
     hearers: tuple[Hearing, ...]
 
 
+class Cued(Part):
+    """One start of a cue."""
+
+    cue: str = Field(description="Which: cue-1 is the first of the scene.")
+    at_s: float = Field(description="Seconds since curtain up.")
+
+
 class Alternative(Part):
     """A take of a line that was not picked."""
 
@@ -167,6 +174,7 @@ class Take(Part):
     players: tuple[Playing, ...]
     lines: tuple[Performed, ...]
     sounds: tuple[Sounded, ...]
+    cues: tuple[Cued, ...] = Field((), description="Cues that started, in order.")
     usage: Usage
     cost: Costs
     warnings: tuple[str, ...]
