@@ -13,8 +13,11 @@ import pytest
 from tau_stage.audio.pcm import RATE
 from tau_stage.cost.forecast import forecast
 from tau_stage.errors import SceneError
+from tau_stage.regression.units import LIMITS
+from tau_stage.regression.verdict import summary
 from tau_stage.scene.conditions import EVENTS
 from tau_stage.scene.deliver import Deliver, LineFiles, Mix
+from tau_stage.scene.expect import CallWanted, Expect, Says, Tolerances
 from tau_stage.scene.load import load_scene
 from tau_stage.scene.model import Cascade, Cue, Limits, Player, Scene, ToolDefinition
 from tau_stage.scene.planning import make_plan
@@ -23,6 +26,7 @@ from tau_stage.scene.words import STEP_WORDS
 from tau_stage.stage.people import people_of
 from tau_stage.take.model import Take
 from tests.playhouse import SCENES, Playhouse
+from tests.rehearsal import rehearse
 from tests.test_cli_validate import run
 
 TEXT = (Path(__file__).parent.parent / "docs" / "scenes.md").read_text(encoding="utf-8")
@@ -293,6 +297,22 @@ def test_what_the_scene_says_itself_wins(folder: Path) -> None:
     assert (plan.slug, plan.lines[0].words) == ("a-tour-calm", "Welcome to Bergen. This is the old harbour.")
 
 
+async def test_what_the_page_expects_is_met(tmp_path: Path) -> None:
+    block = next(block for block in FRAGMENTS if block.section == "expectations")
+    verdicts = (await rehearse(block.scene, tmp_path)).check()
+    assert [str(verdict) for verdict in verdicts if not verdict.passed] == []
+    assert f"`{summary(verdicts)}`" in TEXT
+
+
+def test_the_page_has_the_table_of_tolerances() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| [^|]*\|$", TEXT.split("## Snapshots")[1], re.MULTILINE)
+    told = {}
+    for name, limit in rows[: len(LIMITS)]:
+        wish = getattr(Tolerances.model_validate({name: limit.strip()}), name)
+        told[name] = (wish.absolute or 0.0, wish.relative or 0.0)
+    assert told == {name: (limit.absolute, limit.relative) for name, limit in LIMITS.items()}
+
+
 # ---- that nothing is missing
 
 
@@ -317,6 +337,7 @@ BESIDE = {*Step.options(), "pause"}
         ("Tools", {*ToolDefinition.options()}),
         ("Composition", {"include", "vars", "matrix"}),
         ("Delivery", {*Deliver.options(), *Mix.options(), *LineFiles.options()}),
+        ("Expectations", {*Expect.options(), *Says.options(), *CallWanted.options()}),
         ("Before you spend", {*Limits.options()}),
     ],
 )
@@ -331,7 +352,7 @@ def test_the_table_of_players_says_what_cascades() -> None:
 
 
 def test_every_word_of_the_language_stands_there() -> None:
-    models = (Scene, Deliver, Mix, LineFiles, Cue, Sound, Together, CutIn, *EVENTS.values())
+    models = (Scene, Deliver, Mix, LineFiles, Cue, Sound, Together, CutIn, Expect, Says, CallWanted, *EVENTS.values())
     known = {key for model in models for key in model.options()} | STEP_WORDS | EVENTS.keys() | {"not"}
     spans = set(re.findall(r"`([^`\n]+)`", TEXT))
     words = {word for span in spans for word in re.findall(r"(?:^|[{ ,])([\w-]+)(?=:|$)", span)}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tau_stage import __version__, errors
+from tau_stage.cli.bless import bless
 from tau_stage.cli.cassette import cassette
 from tau_stage.cli.compare import compare
 from tau_stage.cli.doctor import doctor
@@ -46,7 +47,25 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for verb in (run, retake, validate, plan, show, fmt, tag, schema, voices, understudy, compare, play, report, doctor):
+VERBS = (
+    run,
+    retake,
+    validate,
+    plan,
+    show,
+    fmt,
+    tag,
+    schema,
+    voices,
+    understudy,
+    compare,
+    play,
+    report,
+    doctor,
+    bless,
+)
+
+for verb in VERBS:
     app.command()(verb)
 
 app.add_typer(cassette)

@@ -18,6 +18,7 @@ import anyio
 import typer
 
 from tau_stage.cli.asking import asking
+from tau_stage.cli.checking import checked
 from tau_stage.cli.hearing import open_ears
 from tau_stage.cli.screen import Screen, open_screen
 from tau_stage.cli.stream import Stream, open_stream
@@ -82,16 +83,21 @@ def perform_plans(
 
 
 def delivered(plan: Plan, folder: TakeFolder, take: Take) -> tuple[list[str], int]:
-    """Make what a scene asks for of its take: what was made, and an exit code.
+    """Make what a scene asks for of its take, and hold it against what is expected: what was made, and an exit code.
 
     What cannot be made is told, and the next take goes on.
     """
+    from tau_stage.report.checks import NAME as CHECKS
     from tau_stage.report.deliver import deliver
     from tau_stage.take.lock import claimed
 
     try:
         with claimed(folder.path):
-            return deliver(folder, take, plan.deliver), 0
+            found = checked(plan, folder, take)
+            if not found:
+                return deliver(folder, take, plan.deliver), 0
+            made = deliver(folder, take, plan.deliver, also={CHECKS: found.text})
+            return [*made, found.summary], found.code
     except TakeError as error:
         print(error, file=sys.stderr)
         return [], TAKE_SPOILED

@@ -1,1 +1,1 @@
-"""Whether a performance still is what it was: cassettes of conversations, and what a scene is expected to be."""
+"""Whether a performance still is what it was: expectations, snapshots, and cassettes of conversations."""

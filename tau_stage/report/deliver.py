@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tau_stage.errors import TakeError
 from tau_stage.report import sessions, words
+from tau_stage.report.checks import NAME as CHECKS
+from tau_stage.report.checks import Check, read_checks
 from tau_stage.report.page import NAME as PAGE
 from tau_stage.report.page import page
 from tau_stage.scene.deliver import Deliver
 from tau_stage.take.export import EXPORT, PACKED, export, heard, pack
-from tau_stage.take.folder import TakeFolder
+from tau_stage.take.folder import TakeFolder, guarded
 from tau_stage.take.journal import FULL_DISK, read_beginning
 from tau_stage.take.marks import write_marks
 from tau_stage.take.mix import SilentTake, mix
@@ -55,9 +57,20 @@ def deliver(
     if heard(take):
         texts |= sessions.files(take, _spare(folder))
     resolved = read_beginning(folder.journal).resolved if folder.journal.is_file() else ""
-    texts[PAGE] = page(take, folder.path, resolved=resolved or None, embed=embed)
+    texts[PAGE] = page(take, folder.path, resolved=resolved or None, embed=embed, checks=_checks(folder, also))
     folder.write_all(texts, hint)
     return told
+
+
+def _checks(folder: TakeFolder, also: Mapping[str, str]) -> Sequence[Check]:
+    """What was expected of the take: as it is told now, or as its folder tells."""
+    path = folder.path / CHECKS
+    if CHECKS in also:
+        return read_checks(also[CHECKS])
+    if not path.is_file():
+        return ()
+    with guarded(path, "look at its permissions"):
+        return read_checks(path.read_bytes(), str(path))
 
 
 def _sounding(folder: TakeFolder, take: Take, wanted: Deliver) -> list[str]:

@@ -58,6 +58,15 @@ def differs(pieces: tuple[Piece, ...]) -> bool:
     return any(piece.kind != "same" for piece in pieces)
 
 
+def spoken_words(text: str) -> list[str]:
+    """The words of a text as they are compared.
+
+    >>> spoken_words("We -- are full, Sir!")
+    ['we', 'are', 'full', 'sir']
+    """
+    return [bare for word in _words(text) if any(map(str.isalnum, bare := _bare(word)))]
+
+
 def _words(text: str) -> list[str]:
     """Words with the space behind them."""
     return _WORD.findall(text.strip())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from tau_stage.report.bill import KINDS, bars, curve, longest_bar
+from tau_stage.report.checks import Check
 from tau_stage.report.differ import differ, differs
 from tau_stage.report.peaks import HEIGHT
 from tau_stage.report.score import make_score, silences
@@ -34,7 +36,13 @@ ENDINGS = {
 
 
 def page(
-    take: Take, folder: Path, *, resolved: str | None = None, embed: bool = False, most: int = LARGEST_PAGE
+    take: Take,
+    folder: Path,
+    *,
+    resolved: str | None = None,
+    embed: bool = False,
+    checks: Sequence[Check] = (),
+    most: int = LARGEST_PAGE,
 ) -> str:
     """The report of a take as HTML.
 
@@ -45,6 +53,7 @@ def page(
         folder: Where its sounds are.
         resolved: The scene as it was resolved, to be folded away at the end.
         embed: Put the sounds into the page, so that it needs no other file.
+        checks: What was expected, and what came of it.
         most: Bytes that it may have.
 
     Raises:
@@ -74,6 +83,7 @@ def page(
             first=_median_first(take.lines),
             problems=sources.problems,
             resolved=resolved,
+            checks=checks,
         )
     )
     written = html.encode("utf-8", "replace")

@@ -69,6 +69,8 @@ def check_scene(scene: Scene, found: Findings) -> None:
         if not (tool.has_result or tool.is_code or found.is_wrong(tool.path)):
             hint = "write 'returns: {ok: true}', 'run: module:function', or 'command: [program]'"
             found.add(tool.path, f"tool '{tool.path[-1]}' gives no result", hint, key=True)
+    if scene.expect:
+        checks.expect(scene.expect, ("expect",), "")
     checks.steps()
     checks.cues()
     checks.ids()

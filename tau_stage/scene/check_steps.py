@@ -72,6 +72,8 @@ class Checks(References):
         if line.pick and line.takes == 1:
             hint = "write 'takes: 3' beside it, or remove it"
             self.found.add((*line.path, "pick"), "there is nothing to pick from", hint, key=True)
+        if line.expect:
+            self.expect(line.expect, (*line.path, "expect"), line.speaker)
         self.tools(line.tools, (*line.path, "tools"))
         may = player.tools if line.tools is None else line.tools
         self.tool_choice(line.tool_choice, (*line.path, "tool_choice"), may)

@@ -9,8 +9,10 @@ from tau_stage.scene.check import check_names, check_scene
 from tau_stage.scene.compose import Variant, fill_in, include, variables, variants
 from tau_stage.scene.findings import Findings
 from tau_stage.scene.load_deliver import load_deliver
+from tau_stage.scene.load_expect import load_expect
 from tau_stage.scene.load_parts import load_cues, load_player, load_tool
 from tau_stage.scene.load_steps import Steps
+from tau_stage.scene.locate import spots_of
 from tau_stage.scene.model import Limits, Scene
 from tau_stage.scene.script_lines import script_into_lines
 from tau_stage.scene.source import Source, read_source
@@ -103,6 +105,7 @@ def _scene(found: Findings, entries: dict[str, Node], named: Mapping[str, str], 
         "lines": _lines(filled.get("lines", ""), steps, found),
         "limits": _limits(filled.get("limits", ""), found),
         "deliver": load_deliver(filled.get("deliver", ""), found),
+        "expect": load_expect(filled["expect"], ("expect",), found) if "expect" in filled else None,
         "path": source.path,
         "sha256": source.sha256,
         "variant": variant.name,
@@ -112,7 +115,7 @@ def _scene(found: Findings, entries: dict[str, Node], named: Mapping[str, str], 
     scene = found.build(Scene, values, (), "the scene")
     check_scene(scene, found)
     found.raise_any()
-    return scene
+    return scene.model_copy(update={"spots": spots_of(scene, found.document)})
 
 
 def _limits(node: Node, found: Findings) -> Limits:

@@ -7,6 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from tau_stage.scene.findings import Findings
 from tau_stage.scene.load_conditions import load_when
+from tau_stage.scene.load_expect import load_expect
 from tau_stage.scene.speech import parse_speech
 from tau_stage.scene.steps import (
     ROLES,
@@ -150,6 +151,8 @@ class Steps:
             return None
         if "cut_in" in values:
             values["cut_in"] = self.cut_in(entries["cut_in"], (*path, "cut_in"))
+        if "expect" in values:
+            values["expect"] = load_expect(entries["expect"], (*path, "expect"), self.found)
         return self.build(Line, values, path, "the line", here)
 
     def speech(self, text: str, values: dict[str, Any], path: Path) -> bool:

@@ -8,6 +8,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from tau_stage.scene.conditions import EVENT_SCHEMA, Event
 from tau_stage.scene.deliver import Deliver
+from tau_stage.scene.expect import Expect
 from tau_stage.scene.fields import (
     DEFAULT_TEMPLATE,
     Count,
@@ -37,6 +38,7 @@ from tau_stage.scene.fields import (
     Voice,
 )
 from tau_stage.scene.part import Part, Placed
+from tau_stage.scene.spot import Spots
 from tau_stage.scene.steps import AnyStep
 
 
@@ -172,6 +174,7 @@ class Scene(Cascade):
     deliver: Deliver = Field(
         default_factory=Deliver, description="What is made of the take: a mix, its loudness, names."
     )
+    expect: Expect | None = Field(None, description="What the performance as a whole is to be like.")
     path: SkipJsonSchema[str] = Field("", exclude=True, description="The file, as the user named it.")
     sha256: SkipJsonSchema[str] = Field("", exclude=True, description="Hash of the file's bytes.")
     given: SkipJsonSchema[Mapping[str, str]] = Field(
@@ -179,3 +182,6 @@ class Scene(Cascade):
     )
     variant: SkipJsonSchema[str] = Field("", exclude=True, description="Which variant of a matrix it is.")
     identity: SkipJsonSchema[str] = Field("", exclude=True, description="The title before variables were filled in.")
+    spots: SkipJsonSchema[Spots] = Field(
+        default_factory=dict, exclude=True, description="Where its parts stand in the file."
+    )

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal
 
 from tau_stage.scene.conditions import Condition, Event
 from tau_stage.scene.cut import Cut
 from tau_stage.scene.deliver import Deliver
+from tau_stage.scene.expect import Expect
 from tau_stage.scene.model import ToolDefinition
+from tau_stage.scene.spot import Spots
 from tau_stage.scene.waits import Waits
 
 Detection = tuple[tuple[str, str | int | float], ...]
@@ -90,6 +92,7 @@ class LinePlan:
         reasoning: For this line; None is the player's.
         metadata: Kept with the response.
         when: Performed only then.
+        expect: What it is to be like.
     """
 
     number: int
@@ -115,6 +118,7 @@ class LinePlan:
     reasoning: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     when: Condition | None = None
+    expect: Expect | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +313,8 @@ class Plan:
         variant: Name of the variant of a matrix, or empty.
         given: Variables that were given from outside.
         deliver: What is made of the take.
+        expect: What the performance as a whole is to be like.
+        spots: Where its parts stand in the file; plans that differ in nothing else are equal.
     """
 
     title: str
@@ -328,6 +334,8 @@ class Plan:
     variant: str = ""
     given: Mapping[str, str] = field(default_factory=dict)
     deliver: Deliver = field(default_factory=Deliver)
+    expect: Expect | None = None
+    spots: Spots = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def lines(self) -> tuple[LinePlan, ...]:
@@ -369,12 +377,7 @@ class Plan:
     @property
     def sounds(self) -> tuple[SoundPlan, ...]:
         """Every effect and bed, those of cues too."""
-        found: list[SoundPlan] = []
-        for steps in self.strands:
-            for step in steps:
-                parts: tuple[Any, ...] = step.parts if isinstance(step, TogetherPlan) else (step,)
-                found += [part for part in parts if isinstance(part, SoundPlan)]
-        return tuple(found)
+        return tuple(part for steps in self.strands for part in _parts(steps) if isinstance(part, SoundPlan))
 
     @property
     def runs_code(self) -> tuple[str, ...]:
@@ -388,8 +391,8 @@ def spoken(steps: tuple[Step, ...]) -> tuple[LinePlan, ...]:
     >>> spoken((PausePlan(1.0, 1),))
     ()
     """
-    lines: list[LinePlan] = []
-    for step in steps:
-        parts = step.parts if isinstance(step, TogetherPlan) else (step,)
-        lines += [part for part in parts if isinstance(part, LinePlan)]
-    return tuple(lines)
+    return tuple(part for part in _parts(steps) if isinstance(part, LinePlan))
+
+
+def _parts(steps: tuple[Step, ...]) -> list[Step]:
+    return [part for step in steps for part in (step.parts if isinstance(step, TogetherPlan) else (step,))]

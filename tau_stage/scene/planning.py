@@ -84,6 +84,8 @@ def make_plan(scene: Scene) -> Plan:
         variant=scene.variant,
         given=scene.given,
         deliver=scene.deliver,
+        expect=scene.expect,
+        spots=scene.spots,
     )
 
 
@@ -211,6 +213,7 @@ class _Strand:
             reasoning=line.reasoning,
             metadata=dict(line.metadata or {}),
             when=_condition(line),
+            expect=line.expect,
         )
 
     def sound(self, step: Sound) -> SoundPlan:

@@ -1,6 +1,7 @@
 """Whether what a scene names is there: its players, its tools, its files, and what it waits for."""
 
 from tau_stage.scene.conditions import EVENTS, Call, Failed, Not, Said, Silence
+from tau_stage.scene.expect import Expect
 from tau_stage.scene.files import beside
 from tau_stage.scene.findings import Findings
 from tau_stage.scene.model import Scene
@@ -68,6 +69,13 @@ class References:
             self.found.add(path, f"tool_choice is auto, none, required, or a tool, not '{choice}'", hint)
         elif may is not None and choice not in may:
             self.found.add(path, f"the player may not call '{choice}'", "look at its 'tools:', or the line's")
+
+    def expect(self, expect: Expect, path: Path, speaker: str) -> None:
+        """Whether the tools and the players that are expected are there."""
+        for number, call in enumerate(expect.calls or ()):
+            self.tool(call.tool, (*path, "calls", number, "tool"))
+        if expect.heard_by is not None:
+            self.hearing(expect.heard_by, (*path, "heard_by"), speaker)
 
     def file(self, name: str, path: Path, *, folder: bool = False) -> None:
         """Whether a file that the scene names is there."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from pydantic import BaseModel
 
@@ -12,7 +12,9 @@ from tau_stage.scene.plan import Plan
 
 def resolved(plan: Plan) -> str:
     """A whole plan as JSON."""
-    return json.dumps(asdict(plan), default=_as_json, indent=2, ensure_ascii=False)
+    facts = asdict(replace(plan, spots={}))
+    del facts["spots"]
+    return json.dumps(facts, default=_as_json, indent=2, ensure_ascii=False)
 
 
 def _as_json(value: object) -> object:

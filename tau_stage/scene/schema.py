@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from tau_stage.scene.conditions import EVENT_SCHEMA, WHEN_SCHEMA
+from tau_stage.scene.expect import CALLS_SCHEMA
 from tau_stage.scene.fields import SCALAR
 from tau_stage.scene.load_parts import KINDS, SETUP_ROLES
 from tau_stage.scene.model import Scene
@@ -34,6 +35,7 @@ def scene_schema() -> str:
     parts["Cue"]["properties"] |= EVENT_SCHEMA
     parts["Cue"]["required"] = ["do"]
     _deliver(parts["Deliver"]["properties"])
+    _expect(parts["Expect"]["properties"])
     _steps(parts)
     parts["When"] = WHEN_SCHEMA
     for part in parts.values():
@@ -84,6 +86,13 @@ def _deliver(properties: dict[str, Any]) -> None:
     for key in ("mix", "lines"):
         of_its_own = {"$ref": properties[key].pop("$ref")}
         properties[key]["anyOf"] = [of_its_own, {"type": ["string", "null"], "enum": ["none", None]}]
+
+
+def _expect(properties: dict[str, Any]) -> None:
+    says = properties["says"]
+    words: dict[str, Any] = {"type": ["string", "number", "boolean", "null"]}
+    says["anyOf"] = [words, {"type": "array", "items": words}, {"$ref": says.pop("$ref")}]
+    properties["calls"] = CALLS_SCHEMA
 
 
 def _steps(parts: dict[str, Any]) -> None:

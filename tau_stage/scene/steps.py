@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from tau_stage.scene.conditions import When
+from tau_stage.scene.expect import Expect
 from tau_stage.scene.fields import (
     SCALAR,
     Apart,
@@ -87,6 +88,7 @@ class Line(Step):
     )
     reasoning: Effort | None = Field(None, description="How long the model thinks about this line.")
     max_output_tokens: Tokens | None = Field(None, description="Cap of output tokens for this line.")
+    expect: Expect | None = Field(None, description="What it is to be like: words, length, loudness, cost...")
     metadata: Metadata | None = Field(None, description="Kept with the response at the provider: names and texts.")
 
 

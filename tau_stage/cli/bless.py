@@ -1,0 +1,40 @@
+"""``tau-stage bless``: a take becomes what its scene is held against."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def bless(
+    take: Annotated[Path, typer.Argument(metavar="TAKE", help="A take's folder, or a link to it.", show_default=False)],
+    lines: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[LINE]...", help="Ids of lines; the others stay as they are.", show_default=False),
+    ] = None,
+) -> None:
+    """Keep a take's words and figures beside its scene, as the snapshot that later takes are held against.
+
+    It is written to snapshots/SCENE.json, of a variant to snapshots/SCENE.VARIANT.json, and belongs under version
+    control. Nothing else ever changes it.
+    """
+    from tau_stage.errors import TakeError
+    from tau_stage.regression.snapshot import blessed
+    from tau_stage.regression.store import frozen, read_snapshot, snapshot_path, write_snapshot
+    from tau_stage.take.reading import read_take
+
+    folder, performed = read_take(take)
+    scene = performed.scene
+    if not Path(scene.path).is_file():
+        problem = f"is of the scene {scene.path}, which is not there"
+        raise TakeError(str(folder.path), problem, "go to the folder that it was performed from")
+    path = snapshot_path(scene.path, scene.variant)
+    old = read_snapshot(path)
+    new = blessed(frozen(folder, performed), old, tuple(lines or ()))
+    changed = write_snapshot(path, new)
+    before = old.lines if old else {}
+    differing = [name for name in {**before, **new.lines} if before.get(name) != new.lines.get(name)]
+    count = f"{len(differing)} of {len(new.lines)} line{'' if len(new.lines) == 1 else 's'}"
+    print(f"blessed {path}: {count} changed" if changed else f"unchanged {path}")

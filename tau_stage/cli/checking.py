@@ -1,0 +1,64 @@
+"""Holding takes against what their scenes expect, for ``run`` and ``retake``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tau_stage.scene.plan import Plan, spoken
+from tau_stage.take.folder import TakeFolder
+from tau_stage.take.model import Take
+
+if TYPE_CHECKING:
+    from tau_stage.regression.verdict import Verdict
+
+EXPECTATION_FAILED, NOT_MEASURED = 1, 3
+MOST_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a take's expectations came to.
+
+    Attributes:
+        text: Of ``checks.json``.
+        summary: All of it in a few words.
+        code: Exit code.
+    """
+
+    text: str
+    summary: str
+    code: int
+
+
+def checked(plan: Plan, folder: TakeFolder, take: Take) -> Checked | None:
+    """Hold a take against what its scene expects; what is not as expected is told. None where nothing is expected.
+
+    A snapshot is not compared here; it only tells how the players' voices sound.
+
+    Raises:
+        TakeError: The scene's snapshot is broken.
+    """
+    if not (plan.expect or any(line.expect for strand in plan.strands for line in spoken(strand))):
+        return None
+    from tau_stage.regression.check import as_json, check
+    from tau_stage.regression.store import measured, read_snapshot, snapshot_path
+    from tau_stage.regression.verdict import summary
+
+    snapshot = read_snapshot(snapshot_path(plan.path, plan.variant))
+    measures = measured(folder, take)
+    verdicts = check(plan, take, measures, snapshot, compares=False)
+    _tell(verdicts)
+    outcomes = {verdict.outcome for verdict in verdicts}
+    code = NOT_MEASURED if "error" in outcomes else EXPECTATION_FAILED if "failed" in outcomes else 0
+    return Checked(as_json(verdicts, measures), summary(verdicts), code)
+
+
+def _tell(verdicts: Sequence[Verdict]) -> None:
+    bad = [verdict for verdict in verdicts if not verdict.passed]
+    for verdict in bad[:MOST_SHOWN]:
+        print(f"{verdict.outcome}: {verdict}", file=sys.stderr)
+    if len(bad) > MOST_SHOWN:
+        print(f"... and {len(bad) - MOST_SHOWN} more", file=sys.stderr)

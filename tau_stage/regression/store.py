@@ -1,0 +1,79 @@
+"""Where snapshots lie, and how a take in its folder is measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tau_stage.errors import TakeError
+from tau_stage.regression.measures import Measures, measure
+from tau_stage.regression.snapshot import Snapshot, freeze, parsed, written
+from tau_stage.take.folder import TakeFolder, guarded
+from tau_stage.take.journal import read_beginning
+from tau_stage.take.model import Take
+from tau_stage.take.reading import audio_of
+
+
+def snapshot_path(scene: str, variant: str = "") -> Path:
+    """The file of a scene's snapshot, or of a variant's.
+
+    Args:
+        scene: The scene file.
+        variant: Of its matrix, or empty.
+
+    >>> snapshot_path("scenes/umbrella.yaml", "calm").as_posix()
+    'scenes/snapshots/umbrella.calm.json'
+    """
+    file = Path(scene)
+    return file.parent / "snapshots" / f"{file.stem}{f'.{variant}' if variant else ''}.json"
+
+
+def read_snapshot(path: Path) -> Snapshot | None:
+    """A snapshot; None where there is none.
+
+    Raises:
+        TakeError: It cannot be read, or is none.
+    """
+    try:
+        return parsed(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise TakeError(str(path), f"cannot be read: {(error.strerror or str(error)).lower()}") from None
+    except UnicodeDecodeError:
+        raise TakeError(str(path), "is no text", "restore it from version control") from None
+
+
+def write_snapshot(path: Path, snapshot: Snapshot) -> bool:
+    """Write a snapshot, whole or not at all; whether it changed.
+
+    Raises:
+        TakeError: It cannot be written.
+    """
+    text = written(snapshot)
+    with guarded(path, "choose a scene in a folder that can be written to"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and path.read_bytes() == text.encode():
+            return False
+    TakeFolder(path.parent).write(path.name, text)
+    return True
+
+
+def measured(folder: TakeFolder, take: Take) -> Measures:
+    """Measure a take in its folder; a sound that is missing or broken is told with its line."""
+    return measure(take, lambda line: audio_of(folder, line))
+
+
+def frozen(folder: TakeFolder, take: Take) -> Snapshot:
+    """A take in its folder as a snapshot, of the plan that it was performed from.
+
+    Raises:
+        TakeError: It did not come to its end, a sound cannot be measured, or its journal is missing.
+    """
+    if take.ended != "complete":
+        raise TakeError(str(folder.path), f"ended {take.ended}", "bless a take that is complete")
+    measures = measured(folder, take)
+    if measures.whole.problem:
+        raise TakeError(str(folder.path), measures.whole.problem, "bless a take that is whole")
+    if not folder.journal.is_file():
+        raise TakeError(str(folder.journal), "is missing", "bless a take that has its journal")
+    return freeze(take, measures, read_beginning(folder.journal).resolved)

@@ -1,0 +1,110 @@
+"""A verdict: what was expected at one place of a scene, what was measured, and whether that is well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from tau_stage.scene.spot import Spot
+
+Kind = Literal["line", "player", "sound", "cue", "scene"]
+Outcome = Literal["passed", "failed", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one expectation, or one figure of a snapshot, came to.
+
+    Attributes:
+        path: The scene file, or the file it includes, where it stands.
+        line: Line in the file, from 1.
+        column: Column in the line, from 1.
+        kind: What it is about.
+        of: Its id or name; empty for the scene as a whole.
+        lines: Ids of the lines it is about: of a player, all that the player speaks.
+        what: Which figure, as in ``expect:``, or what else of it.
+        source: Who expects it: the scene, or the snapshot.
+        expected: In words.
+        measured: In words.
+        outcome: ``error``: it could not be measured.
+        message: One sentence, without the place.
+    """
+
+    path: str
+    line: int
+    column: int
+    kind: Kind
+    of: str
+    lines: tuple[str, ...]
+    what: str
+    source: Literal["expect", "snapshot"]
+    expected: str
+    measured: str
+    outcome: Outcome
+    message: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is well."""
+        return self.outcome == "passed"
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}: {self.message}"
+
+    def as_data(self) -> dict[str, Any]:
+        """For ``json.dumps``."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom verdicts are about, and where that stands.
+
+    Attributes:
+        kind: What it is.
+        of: Its id or name.
+        lines: Ids of its lines.
+        source: Who expects something of it.
+    """
+
+    kind: Kind
+    of: str
+    lines: tuple[str, ...]
+    source: Literal["expect", "snapshot"]
+
+    def verdict(self, spot: Spot, what: str, expected: str, measured: str, outcome: Outcome, told: str = "") -> Verdict:
+        """A verdict.
+
+        Args:
+            spot: Where it stands.
+            what: Which figure.
+            expected: In words.
+            measured: In words.
+            outcome: What it came to.
+            told: The sentence, where the usual one does not say it well.
+        """
+        was = "was" if self.source == "snapshot" else "expected"
+        told = told or f"{what.replace('_', ' ')} {measured}, {was} {expected}"
+        message = f"{self.of or 'the scene'}: {told}"
+        place = (spot.path, spot.line, spot.column)
+        return Verdict(*place, self.kind, self.of, self.lines, what, self.source, expected, measured, outcome, message)
+
+
+def outcome(*, holds: bool) -> Outcome:
+    """What an expectation came to that could be measured."""
+    return "passed" if holds else "failed"
+
+
+def summary(verdicts: Iterable[Verdict]) -> str:
+    """All verdicts in a few words.
+
+    >>> summary([])
+    'no expectations'
+    """
+    outcomes = [verdict.outcome for verdict in verdicts]
+    if not outcomes:
+        return "no expectations"
+    counted = f"{len(outcomes)} expectation{'s' if len(outcomes) > 1 else ''}, {outcomes.count('failed')} failed"
+    errors = outcomes.count("error")
+    return counted + (f", {errors} could not be measured" if errors else "")

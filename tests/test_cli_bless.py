@@ -1,0 +1,157 @@
+"""``tau-stage bless``, and what ``run`` tells of a scene's expectations."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tau_stage.cli.performing import delivered
+from tau_stage.report.deliver import deliver
+from tau_stage.scene.load import load_variants
+from tau_stage.scene.planning import make_plan
+from tau_stage.take.folder import TakeFolder
+from tau_stage.take.model import Take
+from tau_stage.take.reading import read_take
+from tests.playhouse import Playhouse
+from tests.test_cli_validate import run
+
+pytestmark = pytest.mark.anyio
+
+
+def put(path: str | Path, text: str) -> None:
+    Path(path).parent.mkdir(exist_ok=True)
+    Path(path).write_text(text, encoding="utf-8")
+
+
+def remove(path: str) -> None:
+    Path(path).unlink()
+
+
+def text_of(path: str | Path) -> str:
+    return Path(path).read_text(encoding="utf-8")
+
+
+SCENE = """scene: The lamp
+expect: {cost: ..$1}
+players: {ann: {voice: ash}, bob: {voice: coral}}
+matrix: {word: [out, on]}
+lines:
+- ann: Good evening.
+- bob: The lamp is ${word}.
+  expect: {says: out}
+"""
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    put("scenes/lamp.yaml", SCENE)
+
+
+async def performed(number: int = 0) -> tuple[Playhouse, TakeFolder, Take]:
+    house = Playhouse(Path(f"takes{number}"))
+    take = await house.perform(make_plan(load_variants("scenes/lamp.yaml")[number]))
+    house.folder.write("take.json", take.model_dump_json())
+    return house, house.folder, take
+
+
+async def test_a_take_is_blessed_whole_or_line_by_line(capsys: pytest.CaptureFixture[str]) -> None:
+    _, folder, _ = await performed()
+    assert run("bless", str(folder.path)) == 0
+    file = Path("scenes/snapshots/lamp.out.json")
+    assert capsys.readouterr().out == f"blessed {file}: 2 of 2 lines changed\n"
+    kept = text_of(file)
+    assert run("bless", str(folder.path)) == 0
+    assert capsys.readouterr().out == f"unchanged {file}\n"
+    put(file, kept.replace("Good evening", "Good night").replace("lamp is out", "moon is out"))
+    assert run("bless", str(folder.path), "ann-1") == 0
+    assert capsys.readouterr().out == f"blessed {file}: 1 of 2 lines changed\n"
+    assert text_of(file) == kept.replace("lamp is out", "moon is out")
+    assert run("bless", str(folder.path), "anne-1") == 2
+    assert "there is no line 'anne-1'\n  hint: did you mean 'ann-1'?" in capsys.readouterr().err
+
+
+async def test_what_cannot_be_blessed_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    _, folder, take = await performed()
+
+    def refused(problem: str) -> None:
+        assert run("bless", str(folder.path)) == 2
+        assert problem in capsys.readouterr().err
+        assert not Path("scenes/snapshots").exists()
+
+    folder.write("take.json", take.model_copy(update={"ended": "failed"}).model_dump_json())
+    refused("ended failed")
+    folder.write("take.json", take.model_dump_json())
+    sound = folder.path / str(take.lines[0].file)
+    kept = sound.read_bytes()
+    sound.unlink()
+    refused("the sound of line ann-1 is missing")
+    sound.write_bytes(kept)
+    journal = folder.journal.read_bytes()
+    folder.journal.unlink()
+    refused("journal.jsonl: is missing")
+    folder.journal.write_bytes(journal)
+    remove("scenes/lamp.yaml")
+    refused("is of the scene scenes/lamp.yaml, which is not there")
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "told"), [(0, 0, "2 expectations, 0 failed"), (1, 1, "2 expectations, 1 failed")]
+)
+async def test_a_run_tells_what_its_expectations_came_to(
+    number: int, code: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, folder, take = await performed(number)
+    plan = make_plan(load_variants("scenes/lamp.yaml")[number])
+    made, exit_code = delivered(plan, folder, take)
+    assert (made[-1], exit_code) == (told, code)
+    failed = "failed: scenes/lamp.yaml:8:12: bob-1: said “The lamp is on.”, expected “out”\n"
+    assert capsys.readouterr().err == (failed if code else "")
+    kept = json.loads((folder.path / "checks.json").read_text())
+    assert (kept["passed"], kept["failed"]) == (2 - code, code)
+    page = (folder.path / "report.html").read_text()
+    assert "What was expected" in page
+    again, _ = read_take(folder.path)
+    deliver(again, take, plan.deliver)
+    assert "What was expected" in (folder.path / "report.html").read_text()
+
+
+async def test_what_could_not_be_measured_is_another_code(capsys: pytest.CaptureFixture[str]) -> None:
+    text = SCENE.replace("{says: out}", "{voice: own}")
+    put("scenes/lamp.yaml", text)
+    _, folder, take = await performed()
+    made, code = delivered(make_plan(load_variants("scenes/lamp.yaml")[0]), folder, take)
+    assert (made[-1], code) == ("2 expectations, 0 failed, 1 could not be measured", 3)
+    assert "error: scenes/lamp.yaml:8:12: bob-1: voice could not be measured" in capsys.readouterr().err
+
+
+async def test_where_nothing_is_expected_nothing_is_told() -> None:
+    plain = SCENE.replace("expect: {cost: ..$1}\n", "").replace("  expect: {says: out}\n", "")
+    put("scenes/lamp.yaml", plain)
+    _, folder, take = await performed()
+    made, code = delivered(make_plan(load_variants("scenes/lamp.yaml")[0]), folder, take)
+    assert code == 0
+    assert not any("expectation" in line for line in made)
+    assert not (folder.path / "checks.json").exists()
+    assert "What was expected" not in (folder.path / "report.html").read_text()
+
+
+async def test_broken_files_are_told_and_the_take_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    _, folder, take = await performed()
+    plan = make_plan(load_variants("scenes/lamp.yaml")[0])
+    put("scenes/snapshots/lamp.out.json", "{")
+    assert delivered(plan, folder, take) == ([], 2)
+    assert "lamp.out.json: is broken JSON" in capsys.readouterr().err
+    put(folder.path / "checks.json", "{")
+    assert run("report", str(folder.path)) == 2
+    assert "checks.json: is broken" in capsys.readouterr().err
+
+
+async def test_of_many_failures_the_first_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ", ".join(f"word{number}" for number in range(25))
+    put("scenes/lamp.yaml", SCENE.replace("{says: out}", f"{{says: [{words}]}}"))
+    _, folder, take = await performed()
+    delivered(make_plan(load_variants("scenes/lamp.yaml")[0]), folder, take)
+    assert capsys.readouterr().err.endswith("... and 5 more\n")

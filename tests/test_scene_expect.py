@@ -1,0 +1,235 @@
+"""``expect:`` in a scene: what may stand there, what is wrong, and where it stands."""
+
+from pathlib import Path
+
+import pytest
+
+from tau_stage.errors import SceneError
+from tau_stage.scene.expect import CallWanted, Expect, Says
+from tau_stage.scene.load import load_variants, parse_scene
+from tau_stage.scene.model import Scene
+from tau_stage.scene.planning import make_plan
+from tau_stage.scene.ranges import DOLLARS, LUFS, OFF, SECONDS, SHARE, Range, Tolerance
+from tau_stage.scene.resolved import resolved
+from tau_stage.scene.rewrite import as_lines, as_script
+from tau_stage.scene.source import Source
+from tau_stage.scene.spot import Spot, spot
+from tau_stage.scene.steps import Line
+from tau_stage.scene.text import read_yaml
+
+HEAD = """players: {ann: {accent: Irish}, bob: , guest: {human: mic}}
+tools:
+  lamp: {description: The listener wants light., returns: {ok: true}}
+lines:
+- ann: Good evening.
+  expect:
+    """
+
+
+def scene(expect: str) -> Scene:
+    return parse_scene(f"{HEAD}{expect}\n")
+
+
+def expected(expect: str) -> Expect:
+    line = scene(expect).lines[0]
+    assert isinstance(line, Line)
+    assert line.expect
+    return line.expect
+
+
+@pytest.mark.parametrize(
+    ("written", "low", "high"),
+    [
+        ("length: 1s..4s", 1.0, 4.0),
+        ("length: 500..900ms", 0.5, 0.9),
+        ("length: ..4s", None, 4.0),
+        ("length: {min: 1s, x-why: so}", 1.0, None),
+        ("loudness: -20..-14 LUFS", -20.0, -14.0),
+        ("loudness: {min: -20 LUFS, max: -14 LUFS}", -20.0, -14.0),
+        ("silence: 0s..1s", 0.0, 1.0),
+        ("clipping: none", None, 0.0),
+        ("clipping: 0..3", 0.0, 3.0),
+        ("first_audio: {max: 800ms}", None, 0.8),
+        ("dead_air: 1s..", 1.0, None),
+        ("rate: 2..4/s", 2.0, 4.0),
+        ("voice: own", None, 1.0),
+        ("voice: 0..0.5", 0.0, 0.5),
+        ("cost: $0.001..$0.01", 0.001, 0.01),
+    ],
+)
+def test_a_range_is_written_with_its_unit(written: str, low: float | None, high: float | None) -> None:
+    figure = getattr(expected(written), written.partition(":")[0])
+    assert (figure.min, figure.max) == (low, high)
+
+
+def test_words_are_one_text_a_list_or_more_than_that() -> None:
+    assert expected("says: umbrella").says == Says(contains=("umbrella",))
+    assert expected("says: [umbrella, rain ]").says == Says(contains=("umbrella", "rain"))
+    whole = expected("says: {contains: rain, matches: 'r.*n', exact: Rain, wer: ..5%}").says
+    assert whole == Says(contains=("rain",), matches="r.*n", exact="Rain", wer=Range(None, 0.05))
+    assert expected("says_not: sorry").says_not == ("sorry",)
+
+
+def test_calls_are_names_or_tools_with_arguments() -> None:
+    assert expected("calls: none").calls == ()
+    assert expected("calls: lamp").calls == (CallWanted(tool="lamp"),)
+    told = expected("calls: [lamp, {tool: lamp, arguments: {room: hall, at: {hour: 3}}}]").calls
+    assert told is not None
+    assert told[1] == CallWanted(tool="lamp", arguments={"room": "hall", "at": {"hour": "3"}})
+
+
+def test_a_tolerance_has_an_absolute_part_a_relative_one_or_both() -> None:
+    told = expected("tolerances: {length: 300ms 15%, loudness: 2 LU, cost: off, words: 5%, rate: 0.5/s}").tolerances
+    assert told is not None
+    assert (told.length, told.loudness, told.cost) == (Tolerance(0.3, 0.15), Tolerance(2.0), OFF)
+    assert (told.words, told.rate, told.voice) == (Tolerance(0.05), Tolerance(0.5), None)
+
+
+def test_who_heard_it_is_written_as_who_hears_it() -> None:
+    assert expected("heard_by: everyone").heard_by == "everyone"
+    assert expected("heard_by: bob").heard_by == ("bob",)
+
+
+@pytest.mark.parametrize(
+    ("written", "problem", "hint"),
+    [
+        ("", "'expect' expects nothing", "expect: {says"),
+        ("lenght: 1s..2s", "'expect' has unknown key 'lenght'", "did you mean 'length'?"),
+        ("length: 5s", "'5s' is no range", "did you mean ..5s, or 5s..?"),
+        ("length: ..", "'..' is no range", "1s..4s"),
+        ("length: ..5", "a duration needs a unit", "did you mean 5s?"),
+        ("length: 5s..1s", "5s..1s ends before it begins", "smaller one first"),
+        ("length: {max: 1s, min: 2s}", "this range ends before it begins", "smaller one first"),
+        ("length: [1s, 2s]", "a range is no list", "1s..4s"),
+        ("length: {mix: 1s}", "a range has unknown key 'mix'", "did you mean 'min'?"),
+        ("length: {min: [1s]}", "'min' is one value", "1s..4s"),
+        ("length: {}", "a range needs an end", "1s..4s"),
+        ("loudness: -20..-14", "a loudness needs its unit, and '-20' has none", "-20..-14 LUFS"),
+        ("loudness: loud..", "'loud' is not a loudness", "-20..-14 LUFS"),
+        ("loudness: -20 dB..", "'dB' is no unit of a loudness", "-20..-14 LUFS"),
+        ("loudness: 0..14 LUFS", "a loudness is from -70 LUFS to 0 LUFS, not 14 LUFS", "-20..-14 LUFS"),
+        ("cost: ..0.5", "an amount of dollars needs its unit", "{max: $0.01}"),
+        ("cost: $0.1", "'$0.1' is no range", "did you mean ..$0.1"),
+        ("says:", "words to look for must hold a letter", "write the words"),
+        ("says: {contian: x}", "'says' of expect has unknown key 'contian'", "did you mean 'contains'?"),
+        ("says: {contains: [[x]]}", "words belong here", "[umbrella"),
+        ("says: {wer: {max: 5}}", "a share needs its unit, and '5' has none", "{max: 5%}"),
+        ("says_not: {a: b}", "words belong here", "[umbrella"),
+        ("calls: lmap", "there is no tool 'lmap'", "did you mean 'lamp'?"),
+        ("calls: [lamp, {tool: lmap}]", "there is no tool 'lmap'", "did you mean 'lamp'?"),
+        ("calls: [{arguments: {room: hall}}]", "which tool is called?", "calls: ["),
+        ("calls: [{tool: lamp, arguments: hall}]", "arguments must be a mapping", "calls: ["),
+        ("calls: [[lamp]]", "a call must be a mapping", "calls: ["),
+        ("calls: {tool: lamp}", "'calls' names tools", "calls: ["),
+        ("heard_by: [bbo]", "there is no player 'bbo'", "did you mean 'bob'?"),
+        ("heard_by: [ann]", "'ann' always knows its own lines", "others only"),
+        ("voice: other", "'other' is no range", "did you mean"),
+        ("tolerances: 5%", "'tolerances' of expect must be a mapping", "length: 300ms 15%"),
+        ("tolerances: {length: 3}", "a duration needs a unit", "did you mean 3s?"),
+        ("tolerances: {length: [3s]}", "a range is no list", "1s..4s"),
+        ("tolerances: {length: ''}", "'' is not a duration", "800ms"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_cure(written: str, problem: str, hint: str) -> None:
+    with pytest.raises(SceneError) as caught:
+        scene(written)
+    assert caught.value.problem.startswith(problem)
+    assert hint in caught.value.hint
+    assert caught.value.line in (6, 7)
+    assert not caught.value.also
+
+
+def test_expect_is_a_mapping() -> None:
+    with pytest.raises(SceneError, match="'expect' must be a mapping"):
+        parse_scene("expect: [x]\nplayers: {ann: }\nlines: [ann: Hi]")
+
+
+def test_values_from_python_are_taken_as_they_are() -> None:
+    line = Expect(length=Range(1.0, 2.0))
+    assert line.length == Range(1.0, 2.0)
+    assert (SECONDS.told(1.5), LUFS.told(-20.0)) == ("1.5s", "-20 LUFS")
+    assert (DOLLARS.told(0.01), SHARE.told(0.05)) == ("$0.01", "5%")
+    assert Range(None, 2.0).told("", "2s") == "at most 2s"
+    assert Range(1.0).told("1s", "") == "at least 1s"
+
+
+def test_the_whole_scene_may_expect_too() -> None:
+    plan = make_plan(parse_scene("expect: {cost: ..$0.50, heard_by: bob}\nplayers: {ann: , bob: }\nlines: [ann: Hi]"))
+    assert plan.expect is not None
+    assert plan.expect.cost == Range(None, 0.5)
+    with pytest.raises(SceneError, match="no player 'bbo'"):
+        parse_scene("expect: {heard_by: bbo}\nplayers: {ann: , bob: }\nlines: [ann: Hi]")
+
+
+def test_variables_of_a_matrix_work_inside(tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    text = "matrix: {city: [Oslo, Rome]}\nplayers: {ann: }\nlines:\n- ann: To ${city}.\n  expect: {says: '${city}'}\n"
+    file.write_text(text, encoding="utf-8")
+    wanted = [make_plan(variant).lines[0].expect for variant in load_variants(file)]
+    assert [expect and expect.says for expect in wanted] == [Says(contains=("Oslo",)), Says(contains=("Rome",))]
+
+
+def test_fmt_keeps_it_in_both_notations() -> None:
+    text = f"{HEAD}length: 1s..4s\n- bob: Hm?\n"
+    document = read_yaml(Source.of(text, "scene.yaml"))
+    script = as_script(document, ["ann", "bob", "guest"])
+    assert "length: 1s..4s" in script
+    plan, again = (make_plan(parse_scene(each)) for each in (text, script))
+    assert [line.expect for line in plan.lines] == [line.expect for line in again.lines]
+    back = as_lines(read_yaml(Source.of(script, "scene.yaml")), ["ann", "bob", "guest"])
+    assert [line.expect for line in make_plan(parse_scene(back)).lines] == [line.expect for line in plan.lines]
+
+
+SPOTS = """expect: {cost: ..$1}
+voice: ash
+players:
+  ann:
+    accent: Irish
+  bob:
+lines:
+  - ann: Hi
+    pause: 1s
+    expect: {length: ..4s}
+  - sfx: scenes/sounds/door.wav
+  - together:
+      - bob: Hm?
+      - sfx: scenes/sounds/door.wav
+  - id: last
+    bob: Bye
+on:
+  - said: hi
+    do:
+      - bob: What?
+"""
+
+
+def test_everything_has_its_place_in_the_file() -> None:
+    spots = make_plan(parse_scene(SPOTS, "a.yaml")).spots
+
+    def at(*key: str) -> tuple[int, int]:
+        return spot(spots, *key).line, spot(spots, *key).column
+
+    assert spot(spots) == Spot("a.yaml", 7, 1)
+    assert at("expect", "cost") == (1, 10)
+    assert (at("line", "ann-1"), at("line", "ann-1", "pause")) == ((8, 5), (9, 5))
+    assert at("line", "ann-1", "expect", "length") == (10, 14)
+    assert at("line", "ann-1", "expect", "cost") == (10, 5)
+    assert (at("line", "bob-1"), at("line", "last")) == ((13, 9), (16, 5))
+    assert (at("player", "ann", "accent"), at("player", "bob", "accent")) == ((5, 5), (6, 3))
+    assert at("player", "ann", "voice") == (2, 1)
+    assert (at("sound", "sfx-1"), at("sound", "sfx-2")) == ((11, 5), (14, 9))
+    assert (at("cue", "cue-1"), at("line", "cue-1-bob-1")) == ((18, 5), (20, 9))
+    assert at("line", "nobody-7") == (7, 1)
+
+
+def test_a_script_has_places_too() -> None:
+    text = "players: {ann: }\nscript: |\n  ANN: Hi\n"
+    spots = make_plan(parse_scene(text)).spots
+    assert (spot(spots).line, spot(spots, "line", "ann-1").line) == (2, 3)
+
+
+def test_places_are_no_part_of_what_a_plan_is() -> None:
+    one, other = (make_plan(parse_scene(f"{blank}players: {{ann: }}\nlines: [ann: Hi]")) for blank in ("", "\n"))
+    assert one.lines[0].source_line != other.lines[0].source_line
+    assert '"spots"' not in resolved(one)
+    assert one.spots != other.spots
