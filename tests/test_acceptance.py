@@ -98,7 +98,7 @@ def test_a_full_disk_is_a_clear_message_and_what_was_written_before_is_whole(tmp
     done = subprocess.run(["bash", "-c", program], cwd=TOP, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
     assert "file too large" in done.stderr
-    assert "what was spoken before is kept" in done.stderr
+    assert "what was spoken is kept" in done.stderr
     assert "Traceback" not in done.stderr
     (told,) = tmp_path.rglob("take.json")
     take = Take.model_validate_json(told.read_text())
