@@ -10,7 +10,7 @@ from tau_stage.audio.wav import WavWriter
 from tau_stage.scene.plan import LinePlan
 from tau_stage.stage.notes import PromptBook, Sounding
 from tau_stage.take.folder import TakeFolder, guarded
-from tau_stage.take.journal import FULL_DISK
+from tau_stage.take.journal import FULL_DISK, sync_folder
 
 
 class Recording:
@@ -51,9 +51,13 @@ class Recording:
 
     def again(self) -> str | None:
         """The attempt failed: keep what it gave under a name of its own, and say which."""
-        failed = self._folder.line(self._line.number, self._line.player, self._line.id, self._attempt)
+        while (failed := self._failed()).exists():
+            self._attempt += 1
         self._attempt += 1
         return self._keep(failed)
+
+    def _failed(self) -> Path:
+        return self._folder.line(self._line.number, self._line.player, self._line.id, self._attempt)
 
     def aside(self) -> str | None:
         """The take was not picked: keep it under a name of its own, and say which."""
@@ -69,6 +73,7 @@ class Recording:
         with guarded(final, FULL_DISK):
             self._writer.close()
             self._writer.path.replace(final)
+            sync_folder(final.parent)
         self._writer = None
         return final.relative_to(self._folder.path).as_posix()
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tau_stage.cost import KINDS, Cost, prices
+from tau_stage.take.beginning import beginning
 from tau_stage.take.fold import Bill, bills
-from tau_stage.take.records import Record, TakeBegan
+from tau_stage.take.records import Record
 
 SPENT = "An estimate: the provider's usage times a price list. The provider's invoice counts."
 NOT_SPENT = (
@@ -18,7 +19,7 @@ NOT_SPENT = (
 
 def cost_json(journal: Sequence[Record]) -> str:
     """The costs of a take as JSON; a price that is not known is null, never zero."""
-    began = next(fact for fact in journal if isinstance(fact, TakeBegan))
+    began = beginning(journal)
     billed = bills(journal)
     told = {
         "version": 1,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from tau_stage.audio.pcm import RATE
 from tau_stage.cost import Cost, price
-from tau_stage.errors import TakeError
 from tau_stage.scene.names import slug
 from tau_stage.take import records as record
+from tau_stage.take.beginning import beginning
 from tau_stage.take.model import (
     Alternative,
     Attempt,
@@ -51,17 +51,16 @@ def fold(journal: Sequence[record.Record]) -> Take:
     Raises:
         TakeError: The journal has no beginning.
     """
-    began = next((fact for fact in journal if isinstance(fact, record.TakeBegan)), None)
-    if began is None:
-        raise TakeError("journal", "the journal has no beginning", "the take was stopped before it began")
-    end = next((fact for fact in reversed(journal) if isinstance(fact, record.TakeEnded)), None)
+    began = beginning(journal)
+    ends = (fact for fact in reversed(journal) if isinstance(fact, record.TakeEnded | record.TakeResumed))
+    end = fact if isinstance(fact := next(ends, None), record.TakeEnded) else None
     billed = bills(journal)
     lines = _lines(journal, billed)
-    effects = [fact for fact in journal if isinstance(fact, record.SoundPlayed) and fact.kind == "sfx"]
+    effects = [fact for fact in kept(journal) if isinstance(fact, record.SoundPlayed) and fact.kind == "sfx"]
     last = [*(line.offset_samples + line.samples for line in lines), *(s.offset_samples + s.samples for s in effects)]
     sounds = _sounds(journal, max(last, default=0))
-    ends = [*(line.offset_samples + line.samples for line in lines), *(s.offset_samples + s.samples for s in sounds)]
-    samples = max(ends, default=0)
+    reach = [*(line.offset_samples + line.samples for line in lines), *(s.offset_samples + s.samples for s in sounds)]
+    samples = max(reach, default=0)
     whole = _sum(bill.cost for bill in billed)
     return Take(
         tau_stage=began.tau_stage,
@@ -91,19 +90,30 @@ def fold(journal: Sequence[record.Record]) -> Take:
     )
 
 
+def kept(journal: Sequence[record.Record]) -> list[record.LineSpoken | record.SoundPlayed]:
+    """The lines and effects that are part of the take: none that was dropped since."""
+    dropped: set[str] = set()
+    found: list[record.LineSpoken | record.SoundPlayed] = []
+    for fact in reversed(journal):
+        if isinstance(fact, record.LineDropped):
+            dropped.add(fact.line)
+        elif isinstance(fact, record.LineSpoken):
+            found += [fact] * (fact.line not in dropped)
+        elif isinstance(fact, record.SoundPlayed):
+            found += [fact] * (fact.sound not in dropped)
+    return found[::-1]
+
+
 def bills(journal: Sequence[record.Record]) -> tuple[Bill, ...]:
     """What each response cost, each counted once, in the order of the journal."""
-    began = next(fact for fact in journal if isinstance(fact, record.TakeBegan))
-    roles = {role.name: role for role in began.roles}
-    return tuple(
-        Bill(
-            fact.player,
-            fact.line,
-            price(fact.usage, _model(fact, roles[fact.player]), roles[fact.player].prices),
-        )
-        for fact in journal
-        if isinstance(fact, PAID) and roles[fact.player].human is None
-    )
+    roles: dict[str, record.Role] = {}
+    found: list[Bill] = []
+    for fact in journal:
+        if isinstance(fact, record.TakeBegan | record.TakeResumed):
+            roles |= {role.name: role for role in fact.roles}
+        elif isinstance(fact, PAID) and (role := roles[fact.player]).human is None:
+            found.append(Bill(fact.player, fact.line, price(fact.usage, _model(fact, role), role.prices)))
+    return tuple(found)
 
 
 def _model(fact: record.Record, role: record.Role) -> str:
@@ -113,15 +123,19 @@ def _model(fact: record.Record, role: record.Role) -> str:
 def _lines(journal: Sequence[record.Record], billed: Iterable[Bill]) -> tuple[Performed, ...]:
     heard = _heard(journal)
     called: dict[str, list[Called]] = {}
+    others: dict[str, list[Alternative]] = {}
+    broken: dict[str, int] = {}
     for fact in journal:
         if isinstance(fact, record.ToolCalled):
             given = fact.model_dump(include={"tool", "arguments", "output", "failed", "at_s", "took_s"})
             called.setdefault(fact.line, []).append(Called(**given))
-    others: dict[str, list[Alternative]] = {}
-    for fact in journal:
-        if isinstance(fact, record.TakeKept):
+        elif isinstance(fact, record.TakeKept):
             facts = fact.model_dump(include={"take", "said", "file", "sha256", "samples", "usage"})
             others.setdefault(fact.line, []).append(Alternative(**facts))
+        elif isinstance(fact, record.LineAgain) and fact.interrupted:
+            broken[fact.line] = broken.get(fact.line, 0) + 1
+            called.pop(fact.line, None)
+            others.pop(fact.line, None)
     failed = _attempts(journal)
     costs: dict[str, list[Cost]] = {}
     for bill in billed:
@@ -133,17 +147,17 @@ def _lines(journal: Sequence[record.Record], billed: Iterable[Bill]) -> tuple[Pe
             tuple(called.get(fact.line, ())),
             tuple(others.get(fact.line, ())),
             tuple(failed.get(fact.line, ())),
+            broken.get(fact.line, 0),
             _sum(costs.get(fact.line, ())),
         )
-        for fact in journal
+        for fact in kept(journal)
         if isinstance(fact, record.LineSpoken)
     )
 
 
 def _attempts(journal: Sequence[record.Record]) -> dict[str, list[Attempt]]:
     """Attempts that failed, by line."""
-    began = next(fact for fact in journal if isinstance(fact, record.TakeBegan))
-    roles = {role.name: role for role in began.roles}
+    roles = {role.name: role for role in beginning(journal).roles}
     failed: dict[str, list[Attempt]] = {}
     for fact in journal:
         if isinstance(fact, record.LineAgain):
@@ -180,7 +194,7 @@ def _sounds(journal: Sequence[record.Record], end: int) -> tuple[Sounded, ...]:
             sha256=fact.sha256,
             hearers=tuple(_hearing(name, heard.get((fact.sound, name))) for name in fact.hearers),
         )
-        for fact in journal
+        for fact in kept(journal)
         if isinstance(fact, record.SoundPlayed)
     )
 
@@ -191,6 +205,7 @@ def _line(
     calls: tuple[Called, ...],
     others: tuple[Alternative, ...],
     failed: tuple[Attempt, ...],
+    broken: int,
     cost: Cost,
 ) -> Performed:
     return Performed(
@@ -220,7 +235,7 @@ def _line(
         file=fact.file,
         sha256=fact.sha256,
         response=fact.response,
-        attempts=fact.attempts,
+        attempts=fact.attempts + broken,
         failed_attempts=failed,
         ended=fact.status,
         reason=fact.reason,
@@ -283,6 +298,13 @@ def _warnings(journal: Sequence[record.Record]) -> Iterable[str]:
                 yield fact.problem
             case record.OpeningRefused():
                 yield f"{fact.problem}; waited {fact.wait_s:.1f} s"
+            case record.TakeResumed():
+                yield f"the take was stopped, and resumed at {fact.started}"
+            case record.LineDropped():
+                yield f"{fact.line} was dropped: {fact.problem}"
+            case record.LineAgain() if fact.interrupted:
+                kept_in = f"; the first attempt is kept in {fact.file}" if fact.file else ""
+                yield f"line {fact.line}, player {fact.player}: {fact.problem}, and it was performed again{kept_in}"
             case record.LineAgain():
                 yield f"line {fact.line}, player {fact.player}: {fact.problem}; asked again after {fact.wait_s:.1f} s"
             case record.PlayerLost():

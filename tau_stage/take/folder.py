@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from tau_stage.errors import TakeError
 from tau_stage.scene.names import slug
-from tau_stage.take.journal import FULL_DISK, NAME
+from tau_stage.take.journal import FULL_DISK, NAME, sync_folder
 
 REMEDIES = {
     errno.ENOENT: "its folder was removed or renamed meanwhile: run the scene again",
@@ -60,6 +61,29 @@ class TakeFolder:
     def stems(self) -> Path:
         """The folder of the stems."""
         return self.path / "stems"
+
+    def forget(self, *names: str) -> None:
+        """Remove files that are no longer true.
+
+        Raises:
+            TakeError: One cannot be removed.
+        """
+        for name in names:
+            with guarded(self.path / name, "make the folder writable"):
+                (self.path / name).unlink(missing_ok=True)
+
+    def drafts(self, name: str) -> Path:
+        """An empty folder for files that are to take the place of those in another.
+
+        Raises:
+            TakeError: It cannot be made.
+        """
+        path = self.path / f".{name}.part"
+        with guarded(path, FULL_DISK):
+            shutil.rmtree(path, ignore_errors=True)
+            path.mkdir()
+            (self.path / name).mkdir(exist_ok=True)
+        return path
 
     def line(self, number: int, player: str, line_id: str, attempt: int | None = None) -> Path:
         """The file of a line; of an attempt that failed, if one is given.
@@ -125,10 +149,14 @@ def write_whole(texts: Mapping[Path, str], hint: str) -> None:
             with guarded(final, hint):
                 if final.is_dir():
                     raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(final))
-                draft.write_text(texts[final], encoding="utf-8", errors="backslashreplace", newline="")
+                with draft.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+                    file.write(texts[final])
+                    file.flush()
+                    os.fsync(file.fileno())
         for final, draft in drafts.items():
             with guarded(final, hint):
                 draft.replace(final)
+                sync_folder(final.parent)
     finally:
         for draft in drafts.values():
             with suppress(OSError):

@@ -1,4 +1,8 @@
-"""The journal: everything that happened, one JSON object a line, appended before it counts."""
+"""The journal: everything that happened, one JSON object a line, appended before it counts.
+
+What is guaranteed: after a killed process, everything up to the last whole record; after a power failure, everything up
+to the last record that ends a line, for which the disk was waited for. The sound of a line is on the disk before.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,14 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from tau_stage.errors import TakeError
-from tau_stage.take.records import LineSpoken, Record, TakeBegan, TakeEnded
+from tau_stage.take.beginning import beginning
+from tau_stage.take.records import LineLost, LineSpoken, Record, TakeBegan, TakeEnded, TakeResumed
 
 NAME = "journal.jsonl"
-FULL_DISK = "make room and run the scene again; what was spoken before is kept"
+FULL_DISK = "make room, and go on with tau-stage resume; what was spoken before is kept"
+
+DURABLE = LineSpoken | LineLost | TakeBegan | TakeResumed | TakeEnded
+"""Records that are brought to the disk at once."""
 
 _RECORD: TypeAdapter[Record] = TypeAdapter(Record)
 
@@ -19,32 +27,59 @@ _RECORD: TypeAdapter[Record] = TypeAdapter(Record)
 class Journal:
     """Appends records to a file; those that end a line or the take are brought to the disk at once.
 
+    Args:
+        path: A new file, or where ``goes_on``, one that is there.
+        goes_on: Whether records follow those of a take that was stopped; a torn last one is cut off first.
+
+    Attributes:
+        records: All of them.
+        torn_bytes: How much was cut off.
+
     Raises:
-        TakeError: The file cannot be written.
+        TakeError: The file cannot be written or read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, goes_on: bool = False) -> None:
         self.path = path
         self.records: list[Record] = []
+        self.torn_bytes = self._size = 0
         try:
-            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+            self._file = os.open(path, os.O_RDWR | os.O_APPEND | (0 if goes_on else os.O_CREAT | os.O_EXCL), 0o644)
         except OSError as error:
             raise TakeError(str(path), error.strerror or str(error)) from error
+        try:
+            if goes_on:
+                self._go_on()
+            sync_folder(path.parent)
+        except BaseException:
+            self.close()
+            raise
+
+    def _go_on(self) -> None:
+        lines = _whole_lines(self.path)
+        self.records = [_read(self.path, number, line) for number, line in enumerate(lines, 1) if line]
+        self._size = sum(len(line) + 1 for line in lines)
+        self.torn_bytes = os.fstat(self._file).st_size - self._size
+        if self.torn_bytes:
+            os.ftruncate(self._file, self._size)
+            os.fsync(self._file)
 
     def append(self, record: Record) -> None:
-        """Write one record as one line.
+        """Write one record as one line, or none of it.
 
         Raises:
             TakeError: The disk is full or gone.
         """
+        line = _RECORD.dump_json(record) + b"\n"
         try:
-            os.write(self._file, _RECORD.dump_json(record) + b"\n")
-            if isinstance(record, LineSpoken | TakeEnded):
+            if os.write(self._file, line) < len(line):
+                os.ftruncate(self._file, self._size)
+                raise TakeError(str(self.path), "there is no room for another record", FULL_DISK)
+            self._size += len(line)
+            if isinstance(record, DURABLE):
                 os.fsync(self._file)
         except OSError as error:
-            raise TakeError(
-                str(self.path), error.strerror or str(error), "make room and run the scene again"
-            ) from error
+            raise TakeError(str(self.path), error.strerror or str(error), FULL_DISK) from error
         self.records.append(record)
 
     def close(self) -> None:
@@ -54,34 +89,50 @@ class Journal:
             self._file = -1
 
 
+def sync_folder(path: Path) -> None:
+    """Bring the names of a folder's files to the disk.
+
+    Raises:
+        OSError: The folder is gone, or its disk.
+    """
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 def read_journal(path: Path) -> list[Record]:
     """The records of a journal; a torn last line, as a killed process leaves it, is dropped.
 
     Raises:
         TakeError: The file cannot be read, or a line that is not the last is broken.
     """
+    return [_read(path, number, line) for number, line in enumerate(_whole_lines(path), 1) if line]
+
+
+def _whole_lines(path: Path) -> list[bytes]:
+    """The lines up to a torn one: it has no end, or holds zeros where a disk has lost what it was given."""
     try:
-        lines = path.read_bytes().split(b"\n")
+        lines = path.read_bytes().split(b"\n")[:-1]
     except OSError as error:
         raise TakeError(str(path), error.strerror or str(error)) from error
-    return [_read(path, number, line) for number, line in enumerate(lines[:-1], 1) if line]
+    torn = next((number for number, line in enumerate(lines) if b"\0" in line), len(lines))
+    return lines[:torn]
 
 
 def read_beginning(path: Path) -> TakeBegan:
-    """The first record of a journal: what was performed, and how.
+    """What is performed, and how: the first record of a journal, with what has changed when it was resumed.
 
     Raises:
         TakeError: The file cannot be read, or begins with something else.
     """
-    try:
-        with path.open("rb") as file:
-            first = file.readline()
-    except OSError as error:
-        raise TakeError(str(path), error.strerror or str(error)) from error
-    began = _read(path, 1, first) if first.endswith(b"\n") else None
-    if isinstance(began, TakeBegan):
-        return began
-    raise TakeError(str(path), "the journal has no beginning", "the take was stopped before it began")
+    lines = _whole_lines(path)
+    first = _read(path, 1, lines[0]) if lines else None
+    if not isinstance(first, TakeBegan):
+        raise TakeError(str(path), "the journal has no beginning", "the take was stopped before it began")
+    resumed = [_read(path, number, line) for number, line in enumerate(lines, 1) if b'"take_resumed"' in line]
+    return beginning([first, *resumed])
 
 
 def _read(path: Path, number: int, line: bytes) -> Record:

@@ -44,6 +44,23 @@ def claimed(folder: Path) -> Iterator[None]:
         os.close(lock)
 
 
+def is_claimed(folder: Path) -> bool:
+    """Whether somebody writes into a take's folder now."""
+    try:
+        lock = os.open(folder / NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:  # nobody does
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return False
+    finally:
+        os.close(lock)
+    return False
+
+
 def refuse_links(folder: Path) -> None:
     """Nothing is written through a link that leads out of a take.
 

@@ -1,5 +1,6 @@
 """What can happen in a performance: one record per fact, as the journal keeps it. No audio, no secrets."""
 
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -36,7 +37,7 @@ class Role(BaseModel):
 
 
 class TakeBegan(Fact):
-    """Curtain up; ``resolved`` is the plan as JSON."""
+    """Curtain up; ``resolved`` is the plan as JSON, ``former`` the take that a retake takes lines from."""
 
     type: Literal["take_began"] = "take_began"
     version: Literal[1] = 1
@@ -51,6 +52,29 @@ class TakeBegan(Fact):
     spent: bool
     deliver: Deliver = Deliver()
     resolved: str = ""
+    budget: Decimal | None = None
+    former: str = ""
+    roles: tuple[Role, ...]
+
+
+class TakeResumed(Fact):
+    """A take that was stopped goes on; what is told here holds from now on.
+
+    Attributes:
+        started: UTC.
+        resolved: The plan as JSON; empty: it is the one from before.
+        torn_bytes: Length of a last record that was not whole, and was cut off.
+    """
+
+    type: Literal["take_resumed"] = "take_resumed"
+    tau_stage: str
+    started: str
+    sha256: str
+    spent: bool
+    deliver: Deliver = Deliver()
+    resolved: str = ""
+    budget: Decimal | None = None
+    torn_bytes: int = 0
     roles: tuple[Role, ...]
 
 
@@ -108,7 +132,8 @@ class LineBegan(Fact):
 class LineAgain(Fact):
     """A line is asked for once more; sound that came with the failed attempt is kept in ``file``.
 
-    ``reason`` names the trouble; an attempt that is not ``billed`` was cut off before its usage was told.
+    ``reason`` names the trouble; an attempt that is not ``billed`` was cut off before its usage was told. Where it was
+    ``interrupted`` as the performance stopped, all that the attempt led to is void, but for its cost.
     """
 
     type: Literal["line_again"] = "line_again"
@@ -117,6 +142,7 @@ class LineAgain(Fact):
     problem: str
     wait_s: float
     file: str | None = None
+    interrupted: bool = False
     usage: Usage
     reason: str = ""
     billed: bool = True
@@ -183,6 +209,28 @@ class LineLost(Fact):
     player: str
     problem: str
     usage: Usage = Usage()
+
+
+class LineDropped(Fact):
+    """A line or an effect of the take is no part of it any more: its sound is gone, or the scene has changed."""
+
+    type: Literal["line_dropped"] = "line_dropped"
+    line: str
+    problem: str
+
+
+class ListenBegan(Fact):
+    """A microphone is open."""
+
+    type: Literal["listen_began"] = "listen_began"
+    step: str
+
+
+class ListenEnded(Fact):
+    """A microphone is closed, as its step is over."""
+
+    type: Literal["listen_ended"] = "listen_ended"
+    step: str
 
 
 class SoundPlayed(Fact):
@@ -293,6 +341,7 @@ class TakeEnded(Fact):
 
 Record = Annotated[
     TakeBegan
+    | TakeResumed
     | OpeningRefused
     | PlayerOpened
     | ItemGiven
@@ -302,6 +351,9 @@ Record = Annotated[
     | ToolTurn
     | Transcribed
     | LineLost
+    | LineDropped
+    | ListenBegan
+    | ListenEnded
     | TakeKept
     | SoundPlayed
     | BedEnded

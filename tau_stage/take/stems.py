@@ -102,6 +102,18 @@ class Stems:
             for writer in self._writers.values():
                 writer.close()
 
+    def move(self, folder: Path) -> None:
+        """Go on in another folder, where these stems take the place of those that are there.
+
+        Raises:
+            TakeError: They cannot be moved.
+        """
+        with guarded(folder, FULL_DISK):
+            for writer in self._writers.values():
+                writer.path = writer.path.replace(folder / writer.path.name)
+            self._folder.rmdir()
+        self._folder = folder
+
     def _fill(self, name: str, to: int) -> None:
         writer, bed = self._writers[name], self._beds.get(name)
         while bed and (missing := to - writer.samples) > 0:

@@ -1,0 +1,25 @@
+"""What a take is a take of: how it began, and what has changed each time it was resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tau_stage.errors import TakeError
+from tau_stage.take.records import Record, TakeBegan, TakeResumed
+
+
+def beginning(journal: Sequence[Record]) -> TakeBegan:
+    """The beginning of a take, with what holds since it was resumed last.
+
+    Raises:
+        TakeError: The journal has no beginning.
+    """
+    began = next((fact for fact in journal if isinstance(fact, TakeBegan)), None)
+    if began is None:
+        raise TakeError("journal", "the journal has no beginning", "the take was stopped before it began")
+    for fact in journal:
+        if isinstance(fact, TakeResumed):
+            now = {name: getattr(fact, name) for name in ("sha256", "deliver", "budget", "roles")}
+            spent, plan = began.spent or fact.spent, fact.resolved or began.resolved
+            began = began.model_copy(update={**now, "spent": spent, "resolved": plan})
+    return began
