@@ -11,6 +11,7 @@ StageError
 │   └── Timeout           nobody answered in time
 ├── LimitReached          the scene goes on and on: a limit of its own has ended it
 ├── BudgetExceeded        the scene would cost more than its author allows
+├── Stopped               somebody has asked to stop
 ├── UsageError            the command line or the environment asks for what cannot be
 ├── CassetteError         a cassette is missing, damaged or of another version
 ├── CassetteDiffers       the scene says something else than its cassette has heard
@@ -225,6 +226,13 @@ class LimitReached(StageError):
 
     def __str__(self) -> str:
         return f"{self.what}, and {self.limit}; a cycle of cues ends so: give the cue 'times', or raise the limit"
+
+
+class Stopped(StageError):
+    """Somebody has asked to stop, and what was under way has come to its end."""
+
+    def __str__(self) -> str:
+        return "stopped by whoever ran it"
 
 
 @dataclass(eq=False)

@@ -6,8 +6,11 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+
+import anyio
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.wav import read_wav
@@ -66,13 +69,17 @@ class Playhouse:
         loudspeaker: Loudspeaker | None = None,
         former: Former = NOTHING,
         ask: Ask | None = None,
+        again: TakeFolder | None = None,
+        stop: anyio.Event | None = None,
+        budget: Decimal | None = None,
     ) -> Take:
-        """Perform a scene, which stands beside those of the repository as far as its files go."""
+        """Perform a scene, or go on with a take of it; its files stand beside those of the repository's scenes."""
         plan = plan_of(scene) if isinstance(scene, str) else scene
         for audio, words in known_words(plan):
             self.understudy.library.teach(audio, words)
         self._takes += 1
-        self.folder = TakeFolder.create(self._out, "scene", datetime(2026, 11, 21, tzinfo=UTC), str(self._takes))
+        curtain_up = datetime(2026, 11, 21, tzinfo=UTC)
+        self.folder = again or TakeFolder.create(self._out, "scene", curtain_up, str(self._takes))
         stage = Stage(self._connect, deadlines=deadlines or Deadlines())
         return await perform(
             plan,
@@ -84,6 +91,9 @@ class Playhouse:
             loudspeaker=loudspeaker,
             former=former,
             ask=ask,
+            again=again is not None,
+            stop=stop,
+            budget=budget,
         )
 
     @asynccontextmanager

@@ -439,3 +439,25 @@ def test_every_step_starts_once_in_order_or_is_left_out(steps: list[str]) -> Non
     assert rest == []
     assert seen == list(plan.steps[: len(seen)])
     assert cues.over(plan, so_far)
+
+
+def test_a_step_that_was_broken_off_begins_anew() -> None:
+    plan = plan_of("lines: [ada: One., listen: {player: ada, from: guest}, ada: Two.]")
+    first = cues.due(plan, cues.curtain_up(plan))
+    assert first
+    so_far = cues.ended(cues.began(cues.curtain_up(plan), first), first)
+    start = cues.due(plan, so_far)
+    assert start
+    assert named(start) == "listen-1"
+    so_far = cues.began(so_far, start)
+    assert cues.due(plan, so_far) is None
+    assert cues.due(plan, cues.broken_off(so_far, start)) == start
+
+
+def test_a_cue_may_be_known_to_have_started() -> None:
+    plan = plan_of("on: [{said: {words: x}, do: [bob: X.]}, {silence: 3s, do: [bob: Well?]}]\nlines: [ada: One.]")
+    so_far = cues.resumed(plan, cues.curtain_up(plan), "cue-2")
+    assert dict(so_far.started) == {"cue-2": 1}
+    assert named(cues.due(plan, so_far)) == "cue-2-bob-1"
+    with pytest.raises(KeyError):
+        cues.resumed(plan, so_far, "cue-9")

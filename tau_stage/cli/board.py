@@ -9,7 +9,7 @@ from tau_stage.audio.level import SILENCE_DBFS
 from tau_stage.cost import price
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import Plan
-from tau_stage.stage.notes import Listening, News, Prompting, Sounding, State, Wording
+from tau_stage.stage.notes import Listening, News, Prompting, Resuming, Sounding, State, Wording
 from tau_stage.take import records as record
 
 
@@ -61,7 +61,11 @@ class Board:
     def apply(self, news: News) -> None:
         """Take in one piece of news."""
         match news:
-            case record.TakeBegan():
+            case Resuming():
+                self.done, self.dollars = len(news.seconds), news.dollars
+                for _, player, seconds in news.seconds:
+                    self.seats[player].seconds += seconds
+            case record.TakeBegan() | record.TakeResumed():
                 self.spent = news.spent
                 self._tariffs = {role.name: (role.model, role.prices) for role in news.roles if not role.human}
                 self._opening_next()

@@ -22,6 +22,7 @@ from tau_stage.cli.fmt import fmt
 from tau_stage.cli.plan import plan
 from tau_stage.cli.play import play
 from tau_stage.cli.report import report
+from tau_stage.cli.resume import resume
 from tau_stage.cli.retake import retake
 from tau_stage.cli.run import run
 from tau_stage.cli.schema import schema
@@ -49,6 +50,7 @@ app = typer.Typer(
 
 VERBS = (
     run,
+    resume,
     retake,
     validate,
     plan,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
@@ -21,6 +23,7 @@ from tau_stage.cli.asking import asking
 from tau_stage.cli.checking import checked
 from tau_stage.cli.hearing import open_ears
 from tau_stage.cli.screen import Screen, open_screen
+from tau_stage.cli.stopping import stoppable
 from tau_stage.cli.stream import Stream, open_stream
 from tau_stage.cli.taping import clock_of, taped
 from tau_stage.errors import TakeError
@@ -30,12 +33,13 @@ from tau_stage.stage.descriptors import make_room
 from tau_stage.stage.former import NOTHING, Former
 from tau_stage.stage.notes import News
 from tau_stage.stage.opening import Stage, open_stage
-from tau_stage.stage.people import Person, people_of
+from tau_stage.stage.people import people_of
 from tau_stage.stage.perform import perform
 from tau_stage.stage.sharing import refuse_crowd
 from tau_stage.stage.tooling import find_tools, refuse_code
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.model import Take
+from tau_stage.take.reading import read_take
 
 if TYPE_CHECKING:
     from tau_stage.stage.loudspeaker import Loudspeaker
@@ -47,7 +51,10 @@ TAKE_SPOILED = STREAM_LOST = 2
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the command line asks for."""
+    """What the command line asks for.
+
+    ``resumed`` tells which of the plans go on with a take, by their place, and where it lies.
+    """
 
     out: Path
     jobs: int = 1
@@ -60,6 +67,7 @@ class Wish:
     former: Former = NOTHING
     record: Path | None = None
     replay: Path | None = None
+    resumed: Mapping[int, TakeFolder] = field(default_factory=dict)
 
 
 def perform_plans(
@@ -71,15 +79,25 @@ def perform_plans(
         Exit: Always.
     """
     with open_screen(plans, quiet=quiet or as_json) as shown, open_stream(stream, shown) as screen:
-        performed = anyio.run(_perform_all, plans, wish, screen, backend_options=clock_of(wish.record, wish.replay))
-    codes = [EXITS[take.ended] for _, take in performed]
+        clock = clock_of(wish.record, wish.replay)
+        performed, is_stopped = anyio.run(_perform_all, plans, wish, screen, backend_options=clock)
+    codes = [EXITS[take.ended] for _, _, take in performed]
+    if is_stopped and len(performed) < len(plans):
+        codes.append(EXITS["interrupted"])
     if isinstance(screen, Stream) and screen.lost:
         codes.append(STREAM_LOST)
-    for plan, (folder, take) in zip(plans, performed, strict=True):
+    for plan, folder, take in performed:
         made, code = delivered(plan, folder, take)
         codes.append(code)
-        _print(folder, take, made, quiet=quiet, as_json=as_json, to=sys.stderr if stream == "-" else sys.stdout)
+        tell(folder, take, made, quiet=quiet, as_json=as_json, to=sys.stderr if stream == "-" else sys.stdout)
+        _tell_how_to_go_on(folder, take)
     raise typer.Exit(max(codes))
+
+
+def _tell_how_to_go_on(folder: TakeFolder, take: Take) -> None:
+    if take.ended in ("interrupted", "budget", "failed"):
+        more = " --budget '$...'" if take.ended == "budget" else ""
+        print(f"go on with: tau-stage resume {shlex.quote(str(folder.path))}{more}", file=sys.stderr)
 
 
 def delivered(plan: Plan, folder: TakeFolder, take: Take) -> tuple[list[str], int]:
@@ -103,24 +121,33 @@ def delivered(plan: Plan, folder: TakeFolder, take: Take) -> tuple[list[str], in
         return [], TAKE_SPOILED
 
 
-async def _perform_all(plans: Sequence[Plan], wish: Wish, screen: Screen) -> list[tuple[TakeFolder, Take]]:
+Performed = tuple[Plan, TakeFolder, Take]
 
+
+async def _perform_all(plans: Sequence[Plan], wish: Wish, screen: Screen) -> tuple[list[Performed], bool]:
+    """Perform plans: what came of those that began, and whether somebody has stopped them."""
     for plan in plans:
         refuse_code(plan, allowed=wish.allow_tools)
         find_tools(plan)
     people = [people_of(plan, stand_in=wish.stand_in) for plan in plans]
     refuse_crowd(plans, people, jobs=wish.jobs)
     make_room(plans, wish.jobs)
-    performed: dict[int, tuple[TakeFolder, Take]] = {}
+    begun: dict[int, TakeFolder] = {}
     places = anyio.CapacityLimiter(wish.jobs)
 
     async def perform_one(number: int, plan: Plan, stage: Stage | None) -> None:
         async with places:
+            if stop.is_set():
+                return
+            started = datetime.now(UTC)
+            fresh = partial(TakeFolder.create, wish.out, plan.slug, started, secrets.token_hex(3))
+            begun[number] = wish.resumed.get(number) or fresh()
+            go_on = partial(perform, again=number in wish.resumed, stop=stop, people=people[number], started=started)
             with taped(plan, stage, record=wish.record, replay=wish.replay) as tape:
-                performed[number] = await _perform(plan, people[number], tape.stage, wish, screen, loudspeaker)
-                tape.finish(performed[number][1])
+                tape.finish(await _perform(go_on, plan, tape.stage, begun[number], wish, screen, loudspeaker))
 
     async with (
+        stoppable() as stop,
         open_ears(people[0].values(), aloud=wish.aloud) as loudspeaker,
         _stage_for(plans, wish) as stage,
     ):
@@ -133,7 +160,10 @@ async def _perform_all(plans: Sequence[Plan], wish: Wish, screen: Screen) -> lis
         async with anyio.create_task_group() as group:
             for number, plan in enumerate(plans):
                 group.start_soon(perform_one, number, plan, stage)
-    return [performed[number] for number in sorted(performed)]
+    done = [
+        (plans[number], *read_take(folder.path)) for number, folder in sorted(begun.items()) if folder.journal.exists()
+    ]
+    return done, stop.is_set()
 
 
 def _stage_for(plans: Sequence[Plan], wish: Wish) -> AbstractAsyncContextManager[Stage | None]:
@@ -144,16 +174,15 @@ def _stage_for(plans: Sequence[Plan], wish: Wish) -> AbstractAsyncContextManager
 
 
 async def _perform(
+    go_on: Callable[..., Awaitable[Take]],
     plan: Plan,
-    people: dict[str, Person],
     stage: Stage,
+    folder: TakeFolder,
     wish: Wish,
     screen: Screen,
     loudspeaker: Loudspeaker | None,
-) -> tuple[TakeFolder, Take]:
-
-    started = datetime.now(UTC)
-    folder = TakeFolder.create(wish.out, plan.slug, started, secrets.token_hex(3))
+) -> Take:
+    """Perform one plan, with a screen that is told of it."""
     news, watch = anyio.create_memory_object_stream[News](WATCHED_NEWS)
 
     async def show() -> None:
@@ -164,23 +193,31 @@ async def _perform(
     async with anyio.create_task_group() as group:
         group.start_soon(show)
         async with news:
-            take = await perform(
+            take = await go_on(
                 plan,
                 stage,
                 folder,
-                started=started,
                 budget=wish.budget,
                 allow_tools=wish.allow_tools,
-                people=people,
                 watch=news,
                 loudspeaker=loudspeaker,
                 former=wish.former,
                 ask=asking if sys.stdin is not None and sys.stdin.isatty() else None,
             )
-    return folder, take
+    return take
 
 
-def _print(folder: TakeFolder, take: Take, made: Sequence[str], *, quiet: bool, as_json: bool, to: TextIO) -> None:
+def tell(
+    folder: TakeFolder,
+    take: Take,
+    made: Sequence[str] = (),
+    *,
+    quiet: bool,
+    as_json: bool,
+    to: TextIO | None = None,
+) -> None:
+    """Print what came of a performance."""
+    to = to or sys.stdout
     if as_json:
         print(f'{{"path": {json.dumps(str(folder.path))}, "take": {take.model_dump_json()}}}', file=to)
         return

@@ -47,6 +47,10 @@ def run(
     ] = None,
     record: Record = None,
     replay: Replay = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with the newest take of each scene that was stopped, if there is one."),
+    ] = False,
 ) -> None:
     """Perform scenes; each leaves a take.
 
@@ -55,18 +59,23 @@ def run(
     from tau_stage.cli.hearing import refuse_choir
     from tau_stage.cli.loading import load_plans
     from tau_stage.cli.performing import Wish, perform_plans
+    from tau_stage.cli.resume import newest_unfinished
     from tau_stage.cli.settings import read_settings
     from tau_stage.cli.taping import refuse_tapes
 
     plans = load_plans(scenes, variables=var or (), only=only)
-    refuse_tapes(plans, record=record, replay=replay, aloud=aloud, elsewhere=live or endpoint is not None)
+    refuse_tapes(
+        plans, record=record, replay=replay, aloud=aloud, elsewhere=live or endpoint is not None, resume=resume
+    )
+    resumed = newest_unfinished(out, plans) if resume else {}
     refuse_choir(aloud=aloud, scenes=len(plans), jobs=jobs)
     wish = Wish(
         out=out,
         jobs=jobs,
         endpoint=endpoint,
         live=live,
-        budget=_dollars(budget),
+        budget=dollars(budget),
+        resumed=resumed,
         allow_tools=allow_tools or read_settings().allow_tools,
         stand_in=stand_in or replay is not None,
         record=record,
@@ -76,7 +85,12 @@ def run(
     perform_plans(plans, wish, quiet=quiet, as_json=as_json, stream=stream)
 
 
-def _dollars(budget: str | None) -> Decimal | None:
+def dollars(budget: str | None) -> Decimal | None:
+    """What the command line says that something may cost.
+
+    Raises:
+        UsageError: It is no sum of money.
+    """
     from pydantic_core import PydanticCustomError
 
     from tau_stage.errors import UsageError

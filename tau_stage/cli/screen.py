@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tau_stage.cli.board import Board, Seat, prompt
 from tau_stage.scene.plan import ImprovisePlan, ListenPlan, Plan
-from tau_stage.stage.notes import News, Prompting
+from tau_stage.stage.notes import News, Prompting, Resuming
 from tau_stage.take import records as record
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class Lines:
 
 def _line(plan: Plan, news: News) -> str:
     match news:
+        case Resuming():
+            return f"goes on after {len(news.seconds)} {'line' if len(news.seconds) == 1 else 'lines'}"
         case record.PlayerOpened():
             return f"opened {news.player} in {news.took_s:.2f} s"
         case record.OpeningRefused():
@@ -65,6 +67,10 @@ def _line(plan: Plan, news: News) -> str:
             return f"[{news.source}]"
         case record.LineLost():
             return news.problem
+        case record.LineDropped():
+            return f"{news.line} is dropped: {news.problem}"
+        case record.LineAgain() if news.interrupted:
+            return f"line {news.line}: {news.problem}; it is performed again"
         case record.LineAgain():
             return f"line {news.line}: {news.problem}; asking again in {news.wait_s:.1f} s"
         case record.LineMissed():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from tau_stage.cli.screen import Screen
 from tau_stage.errors import UsageError
-from tau_stage.stage.notes import News, State, Wording
+from tau_stage.stage.notes import News, Resuming, State, Wording
 from tau_stage.take import records as record
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ def _told(news: News) -> dict[str, Any] | None:
     match news:
         case Wording():
             return {"type": "words", "player": news.player, "line": news.line, "words": news.words}
+        case Resuming():
+            return {"type": "resumed", "lines": [line for line, _, _ in news.seconds]}
         case State():
             return {"type": "state", "player": news.player, "state": news.state}
         case record.ToolCalled():

@@ -39,7 +39,13 @@ class NoTape:
 
 
 def refuse_tapes(
-    plans: Sequence[Plan], *, record: Path | None, replay: Path | None, aloud: bool | None, elsewhere: bool
+    plans: Sequence[Plan],
+    *,
+    record: Path | None,
+    replay: Path | None,
+    aloud: bool | None,
+    elsewhere: bool,
+    resume: bool = False,
 ) -> None:
     """Refuse what cannot be together.
 
@@ -48,6 +54,8 @@ def refuse_tapes(
     """
     if record and replay:
         raise UsageError("--record and --replay cannot be together", "record first, then replay")
+    if resume and (record or replay):
+        raise UsageError("a cassette holds a whole performance: --resume cannot be together with --record or --replay")
     if replay and elsewhere:
         raise UsageError("--replay needs no provider", "leave out --endpoint and --live")
     if replay and aloud:

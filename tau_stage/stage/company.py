@@ -60,6 +60,7 @@ def read_sounds(plan: Plan) -> dict[str, Pcm]:
 async def open_company(
     plan: Plan,
     stage: Stage,
+    *,
     opened: AsyncExitStack,
     book: PromptBook,
     people: Mapping[str, Person],

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
 import anyio
 
-from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import SessionError
 from tau_stage.protocol.conversation import Response
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import LinePlan, Plan, SoundPlan
-from tau_stage.stage import cues
+from tau_stage.stage import cues, facts
 from tau_stage.stage.aloud import Aloud
 from tau_stage.stage.cues import Happening
 from tau_stage.stage.former import Former
-from tau_stage.stage.hearing import Clip, Deaf, Heard, House
+from tau_stage.stage.hearing import Clip, Deaf, Heard, Hearers
 from tau_stage.stage.line import Delivery
 from tau_stage.stage.listening import TRANSCRIPTION
+from tau_stage.stage.mixing import levelled
 from tau_stage.stage.notes import Listening, PromptBook
 from tau_stage.stage.purse import Purse
-from tau_stage.stage.telling import Past, Said, Sound
+from tau_stage.stage.telling import Call, Past, Said, Sound
 from tau_stage.stage.timeline import Timeline
 from tau_stage.stage.tooling import has_failed
 from tau_stage.stage.turns import Turn
@@ -40,6 +41,8 @@ class Crew:
         book: Where everything is written down.
         purse: Knows what may still be spent.
         aloud: Plays it on a loudspeaker, if there is one.
+        stop: Set when somebody wants the performance to stop after the line under way.
+        again: Whether a take goes on.
 
     Attributes:
         house: Lets players hear each other, while the scene is performed.
@@ -50,19 +53,29 @@ class Crew:
         past: What was said, played and given, so that a player that is opened again can be told.
         lost: Players whose connection was cut, or who fell silent, and why.
         listening: Who listens at an open microphone, by the person it hears without being told.
+        stop: Set when somebody wants the performance to stop after the line under way.
+        answers: What tools have answered in lines that were broken off, by player, line, tool and arguments.
     """
 
-    house: House
+    house: Hearers
 
     def __init__(
-        self, plan: Plan, folder: TakeFolder, book: PromptBook, purse: Purse, aloud: Aloud | None = None
+        self,
+        plan: Plan,
+        folder: TakeFolder,
+        book: PromptBook,
+        purse: Purse,
+        aloud: Aloud | None = None,
+        stop: anyio.Event | None = None,
+        *,
+        again: bool = False,
     ) -> None:
         self.plan = plan
         self.folder = folder
         self.book = book
         self.purse = purse
         self.aloud = aloud or Aloud()
-        self.timeline = Timeline(plan, folder)
+        self.timeline = Timeline(plan, folder, again=again)
         self.so_far = replace(cues.curtain_up(plan), unheard=dict.fromkeys((p.name for p in plan.models), 0))
         self.changed = anyio.Event()
         self.next_speaker: str | None = None
@@ -70,9 +83,13 @@ class Crew:
         self.past: list[Past] = []
         self.lost: dict[str, SessionError] = {}
         self.listening: dict[str, str] = {}
+        self.stop = stop or anyio.Event()
+        self.answers: dict[tuple[str, str, str, str], list[str]] = {}
         self._number = 0
+        self._numbers: dict[str, int] = {}
         self._done: set[str] = set()
         self._speaking: dict[str, str] = {}
+        self._calls: dict[str, list[Call]] = {}
         self._tools_cost: dict[str, Decimal] = {}
         self._beds: dict[str, list[SoundPlan]] = {}
 
@@ -85,10 +102,19 @@ class Crew:
         """Something that cues may wait for."""
         before = self.so_far.started
         self.so_far = cues.happened(self.plan, self.so_far, news)
+        self._write_cues(before)
+        self.ring()
+
+    def keep_quiet(self, now: float) -> None:
+        """Time has passed at an open microphone: cues may have waited long enough for a silence."""
+        before = self.so_far.started
+        self.so_far = cues.quiet(self.plan, self.so_far, now)
+        self._write_cues(before)
+
+    def _write_cues(self, before: Mapping[str, int]) -> None:
         for cue in self.plan.cues:
             if self.so_far.started.get(cue.id, 0) > before.get(cue.id, 0):
                 self.book.write(record.CueStarted(cue=cue.id, source_line=cue.source_line))
-        self.ring()
 
     # ---- lines
 
@@ -108,26 +134,40 @@ class Crew:
         """
         del self.lost[player]
         self._unheard({player: -self.so_far.unheard[player]})
-        facts = self.book.journal.records
-        known = {fact.line for fact in facts if isinstance(fact, record.LineHeard) and fact.hearer == player}
-        sha256 = {fact.line: fact.sha256 for fact in facts if isinstance(fact, record.LineSpoken)}
-        sha256 |= {fact.sound: fact.sha256 for fact in facts if isinstance(fact, record.SoundPlayed)}
+        self.has_heard(player, heard)
+        self.ring()
+
+    def has_heard(self, player: str, heard: Mapping[str, float]) -> None:
+        """A player was told what it had not heard before.
+
+        Args:
+            player: Who.
+            heard: The lines and effects, and how many seconds each took.
+        """
+        journal = self.book.journal.records
+        known = {fact.line for fact in journal if isinstance(fact, record.LineHeard) and fact.hearer == player}
+        sha256 = {fact.line: fact.sha256 for fact in journal if isinstance(fact, record.LineSpoken)}
+        sha256 |= {fact.sound: fact.sha256 for fact in journal if isinstance(fact, record.SoundPlayed)}
         for name, took_s in heard.items():
             if name not in known:
                 fact = record.LineHeard(line=name, hearer=player, sha256=sha256[name], took_s=round(took_s, 6))
                 self.book.write(fact)
-        self.ring()
 
     def has_called(self, line: str) -> bool:
         """Whether a line that is being spoken has called tools."""
         return line in self._tools_cost
 
-    def begin(self, line: LinePlan) -> LinePlan:
-        """A line begins: it gets its number in the take."""
-        self._number += 1
+    def begin(self, line: LinePlan, number: int = 0) -> LinePlan:
+        """A line begins: it gets its number in the take, or has one."""
+        number = number or self._numbers.pop(line.id, 0) or self._number + 1
+        self._number = max(number, self._number)
         self._speaking[line.player] = line.id
         self.book.write(record.LineBegan(line=line.id, player=line.player))
-        return replace(line, number=self._number)
+        return replace(line, number=number)
+
+    def number(self, lines: Sequence[LinePlan]) -> None:
+        """Lines that begin at once get their numbers in the order of the scene, not in that of chance."""
+        self._numbers = {line.id: self._number + ordinal for ordinal, line in enumerate(lines, 1)}
 
     def pay(self, line: str, player: str, usage: Usage, model: str | None = None) -> Decimal:
         """Count what something has cost; a budget that is nearly used is worth a warning, once."""
@@ -226,40 +266,24 @@ class Crew:
             self.purse.settle(line.id, line.player, cost + self._tools_cost.pop(line.id, Decimal(0)))
         self.timeline.lay_line(line, audio, at)
         hearers = tuple(name for name in line.hearers if name in self.present) if audio or said else ()
-        self.book.write(
-            record.LineSpoken(
-                line=line.id,
-                number=line.number,
-                player=line.player,
-                asked=line.words,
-                direction=line.direction,
-                said=said,
-                status=response.status if response else "completed",
-                reason=delivery.reason if delivery else None,
-                file=file,
-                sha256=audio.sha256,
-                samples=len(audio),
-                rate=RATE,
-                offset_samples=at,
-                scripted=not line.improvised,
-                human=delivery is None,
-                take=take,
-                first_audio_s=response.first_audio_s if response else None,
-                first_words_s=delivery.first_words_s if delivery else None,
-                took_s=round(took_s, 6),
-                hearers=hearers,
-                response=response.id if response else "",
-                attempts=delivery.attempts if delivery else 1,
-                usage=response.usage if response else Usage(),
-            )
-        )
-        self._said(line, audio, said, hearers, file)
+        fact = facts.spoken(line, audio, said, at, file, hearers)
+        self.book.write(facts.delivered(fact, delivery, took_s, take) if delivery else fact)
+        self._said(line, audio, said, hearers, file, self._calls.pop(line.id, ()))
 
-    def _said(self, line: LinePlan, audio: Pcm, said: str, hearers: tuple[str, ...], file: str | None) -> None:
+    def _said(
+        self,
+        line: LinePlan,
+        audio: Pcm,
+        said: str,
+        hearers: tuple[str, ...],
+        file: str | None,
+        calls: Iterable[Call],
+    ) -> None:
         """A line is written down: it is heard, beds end with it, and cues are told."""
         path = None if file is None else self.folder.path / file
         listening = self.listening.get(line.player)
-        self.past.append(Said(line, said, path, frozenset((*hearers, listening) if listening else hearers)))
+        told = frozenset((*hearers, listening) if listening else hearers)
+        self.past.append(Said(line, said, path, told, tuple(calls)))
         self._let_hear(Clip(line.id, str(line.number), line.player, audio, said), hearers)
         self._end_beds(line.id)
         self._done.add(line.id)
@@ -269,51 +293,24 @@ class Crew:
 
     def keep_aside(self, line: LinePlan, take: int, delivery: Delivery, file: str | None) -> None:
         """A take that was not picked is paid for, and kept."""
-        response = delivery.response
-        self.pay(line.id, line.player, response.usage)
-        self.book.write(
-            record.TakeKept(
-                line=line.id,
-                player=line.player,
-                take=take,
-                said=response.transcript,
-                file=file,
-                sha256=response.audio.sha256,
-                samples=len(response.audio),
-                response=response.id,
-                usage=response.usage,
-            )
-        )
+        self.pay(line.id, line.player, delivery.response.usage)
+        self.book.write(facts.kept_aside(line, take, delivery, file))
 
     def take_over(self, line: LinePlan, audio: Pcm, at: int, file: str | None, former: Performed, take: Former) -> None:
         """A line is as it was in a former take: nobody is paid, and who was there then has heard it."""
         self.timeline.lay_line(line, audio, at)
-        facts = former.model_dump(
-            include={"player", "asked", "direction", "said", "scripted", "human", "take", "reason", "sha256", "samples",
-                     "first_audio_s", "first_words_s", "took_s", "response", "attempts"}
-        )  # fmt: skip
-        self.book.write(
-            record.LineSpoken(
-                **facts,
-                line=line.id,
-                number=line.number,
-                status=former.ended,
-                file=file,
-                rate=RATE,
-                offset_samples=at,
-                former=True,
-                outdated=take.outdated(former, frozenset(self._done)),
-                hearers=tuple(hearing.player for hearing in former.hearers),
-                usage=Usage(),
-            )
-        )
+        outdated = take.outdated(former, frozenset(self._done))
+        self.book.write(facts.taken_over(line, audio, at, file, former, outdated))
         for call in former.calls:
             self.happened(Happening("call", line.player, tool=call.tool))
+            if call.failed:
+                self.happened(Happening("error", line.player))
         for hearing in former.hearers:
             if hearing.player not in self.present and hearing.took_s is not None:
                 sha256, took_s = hearing.sha256 or "", hearing.took_s
                 self.book.write(record.LineHeard(line=line.id, hearer=hearing.player, sha256=sha256, took_s=took_s))
-        self._said(line, audio, former.said, tuple(hearing.player for hearing in former.hearers), file)
+        calls = (Call(call.tool, call.arguments, call.output) for call in former.calls)
+        self._said(line, audio, former.said, tuple(hearing.player for hearing in former.hearers), file, calls)
 
     # ---- effects
 
@@ -324,23 +321,18 @@ class Crew:
             self.aloud.end_bed(sound.stem)
             self.book.write(record.BedEnded(sound=sound.id, at_samples=at_samples))
 
-    def played(self, sound: SoundPlan, audio: Pcm, at: int) -> None:
-        """An effect or a bed was laid."""
+    def play(self, sound: SoundPlan, file: Pcm, at: int) -> None:
+        """Lay an effect or a bed: a bed, where the next step begins."""
+        audio = levelled(file, sound.gain_db)
+        if sound.kind == "bed":
+            at = self.timeline.begin_bed(sound.stem, audio)
+            self.aloud.begin_bed(sound.stem, audio, at)
+        else:
+            self.timeline.lay(sound.stem, audio, at, sound.pause_s)
+            self.aloud.play(audio, at)
         if sound.kind == "bed" and sound.until:
             self._beds.setdefault(sound.until, []).append(sound)
-        self.book.write(
-            record.SoundPlayed(
-                sound=sound.id,
-                kind=sound.kind,
-                source=sound.file,
-                stem=sound.stem,
-                gain_db=sound.gain_db,
-                offset_samples=at,
-                samples=len(audio),
-                sha256=audio.sha256,
-                hearers=sound.hearers,
-            )
-        )
+        self.book.write(facts.played(sound, audio, at))
         self.past.append(Sound(sound))
         self._let_hear(Clip(sound.id, sound.id, "", audio, ""), sound.hearers)
 
@@ -363,8 +355,8 @@ class Crew:
         clip = news.clip
         self._unheard({news.hearer: -1})
         if isinstance(news, Heard):
-            took_s = round(news.took_s, 6)
-            self.book.write(record.LineHeard(line=clip.line, hearer=news.hearer, sha256=clip.sha256, took_s=took_s))
+            heard = {"line": clip.line, "hearer": news.hearer, "sha256": clip.sha256, "took_s": round(news.took_s, 6)}
+            self.book.write(record.LineHeard.model_validate(heard))
             self.ring()
             return
         if news.lost:
@@ -376,16 +368,18 @@ class Crew:
 
     # ---- tools
 
-    def tool_called(self, player: str, tool: str, arguments: str, output: str | None, took_s: float) -> None:
-        """A model calls a tool; with its output, it has."""
+    def tool_called(self, player: str, tool: str, arguments: str, output: str | None, took_s: float) -> str | None:
+        """A model calls a tool; with its output, it has. What came of the same call before the line was broken off."""
         if output is None:
             self.happened(Happening("call", player, tool=tool))
-            return
-        failed = has_failed(output)
+            before = self.answers.get((player, self._speaking.get(player, ""), tool, arguments))
+            return before.pop(0) if before else None
+        failed, line = has_failed(output), self._speaking.get(player, "")
+        self._calls.setdefault(line, []).append(Call(tool, arguments, output))
         self.book.write(
             record.ToolCalled(
                 player=player,
-                line=self._speaking.get(player, ""),
+                line=line,
                 tool=tool,
                 arguments=arguments,
                 output=output,
@@ -395,3 +389,4 @@ class Crew:
         )
         if failed:
             self.happened(Happening("error", player))
+        return None

@@ -263,6 +263,24 @@ def happened(plan: Plan, so_far: SoFar, news: Happening) -> SoFar:
     return so_far
 
 
+def resumed(plan: Plan, so_far: SoFar, cue: str) -> SoFar:
+    """A cue has started, as is known from elsewhere: a silence is over when it is told of.
+
+    Raises:
+        KeyError: There is no such cue.
+    """
+    for known in plan.cues:
+        if known.id == cue:
+            return _started(plan, so_far, known)
+    raise KeyError(cue)
+
+
+def broken_off(so_far: SoFar, start: Start) -> SoFar:
+    """A step that has begun is not under way any more, and begins anew."""
+    strand = so_far.strands[start.strand]
+    return _with(so_far, start.strand, replace(strand, running=False))
+
+
 def is_awaited(plan: Plan, news: Happening) -> bool:
     """Whether a cue waits for something like this."""
     return any(not isinstance(cue.event, Silence) and _matches(cue.event, news) for cue in plan.cues)

@@ -20,6 +20,7 @@ from tau_stage.stage.exchange import Spoken
 from tau_stage.stage.line import Delivery
 from tau_stage.stage.notes import News
 from tau_stage.stage.recording import Recording
+from tau_stage.stage.stopping import unless
 from tau_stage.stage.turns import Turn
 from tau_stage.take import records as record
 
@@ -144,15 +145,20 @@ class Ears:
 
     async def others_are_done(self) -> None:
         """Wait until the cues that have started are through."""
-        while cues.others_play(self._crew.so_far):
+        while cues.others_play(self._crew.so_far) and not self._crew.stop.is_set():
             await self._crew.changed.wait()
+
+    async def stopped(self) -> None:
+        """Wait until somebody wants to stop."""
+        await self._crew.stop.wait()
 
     async def typed(self, line: LinePlan) -> str:
         """Let a person type a line; what was typed, or nothing at the end."""
         person = self._company.people[line.player]
-        given = await person.deliver(line, self._crew.book.show)
-        while not (given.words or given.is_over):
+        async with unless(self._crew.stop):
             given = await person.deliver(line, self._crew.book.show)
+            while not (given.words or given.is_over):
+                given = await person.deliver(line, self._crew.book.show)
         if given.words:
             self.leave(Spoken(line, given.audio, given.words, None))
         return given.words

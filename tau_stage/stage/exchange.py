@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import anyio
@@ -11,8 +11,9 @@ import anyio
 from tau_stage.audio.pcm import Pcm
 from tau_stage.protocol.conversation import Response
 from tau_stage.protocol.usage import Usage
-from tau_stage.scene.plan import LinePlan
-from tau_stage.stage.notes import News
+from tau_stage.scene.plan import LinePlan, ListenPlan
+from tau_stage.stage.notes import News, Wording
+from tau_stage.take.model import Performed
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,9 @@ class Crew(Protocol):
     async def others_are_done(self) -> None:
         """Wait until the cues that have started are through."""
 
+    async def stopped(self) -> None:
+        """Wait until somebody wants to stop."""
+
     async def typed(self, line: LinePlan) -> str:
         """Let a person type a line; what was typed, or nothing at the end."""
 
@@ -141,3 +145,73 @@ class Answer:
     at: int | None = None
     first_audio_s: float | None = None
     first_words_s: float | None = None
+
+
+@dataclass(slots=True)
+class SoFar:
+    """What was said at an open microphone.
+
+    Attributes:
+        made: Lines that were made up on the spot.
+        said: The person's turns, in a performance that was stopped.
+        answers: The model's.
+        lost: Answers that could not be had.
+        spoken_s: Seconds of both.
+        passed_s: Seconds it was open in a performance that was stopped.
+        is_unanswered: Whether the person was not answered when it was stopped.
+    """
+
+    made: int = 0
+    said: int = 0
+    answers: int = 0
+    lost: int = 0
+    spoken_s: float = 0.0
+    passed_s: float = 0.0
+    is_unanswered: bool = False
+
+    @classmethod
+    def of(cls, step: ListenPlan, before: Sequence[Performed]) -> SoFar:
+        """What was said before the performance was stopped."""
+        if not before:
+            return cls()
+        first, last = before[0], before[-1]
+        return cls(
+            made=max(int(line.id.removeprefix(f"{step.id}-")) for line in before),
+            said=sum(line.player == step.person for line in before),
+            answers=sum(line.player == step.player for line in before),
+            spoken_s=sum(line.duration_s for line in before),
+            passed_s=last.offset_s + last.duration_s - first.offset_s,
+            is_unanswered=last.player == step.person,
+        )
+
+    def line(self, step: ListenPlan, player: str) -> LinePlan:
+        """One more line that is made up on the spot."""
+        self.made += 1
+        return replace(step.line(player), id=f"{step.id}-{self.made}")
+
+    def answer(self, step: ListenPlan) -> LinePlan:
+        """The next answer, if the person speaks before."""
+        return replace(step.line(step.player), id=f"{step.id}-{self.made + 2}")
+
+    def left_s(self, for_s: float | None) -> float | None:
+        """Seconds that are left of so many; None is no end.
+
+        >>> SoFar(passed_s=4.0).left_s(10.0)
+        6.0
+        """
+        return None if for_s is None else max(0.0, for_s - self.passed_s)
+
+
+def is_asked_for(metadata: Mapping[str, str] | None) -> bool:
+    """Whether a response is a line that the scene has asked for, and no answer to the person."""
+    return "line" in (metadata or {})
+
+
+def without_usage(response: Response) -> Response:
+    """A response that is paid for already."""
+    return replace(response, usage=Usage())
+
+
+def worded(line: LinePlan, words: str) -> Wording:
+    """Words of a line as they arrive."""
+    return Wording(line.player, line.id, words, spoken=True)

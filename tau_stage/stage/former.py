@@ -25,12 +25,14 @@ class Former:
         lines: By id.
         players: Who performs something anew, and so must know what was said before.
         retaken: Lines that are performed anew, though later ones are not.
+        broken_off: Steps without lines of their own that were under way, and go on after these lines.
     """
 
     folder: TakeFolder | None = None
     lines: Mapping[str, Performed] = field(default_factory=dict)
     players: frozenset[str] | None = None
     retaken: tuple[str, ...] = ()
+    broken_off: frozenset[str] = frozenset()
 
     def needs(self, player: str) -> bool:
         """Whether a player's session must be opened."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import anyio
 
@@ -194,6 +195,16 @@ async def _deliver_resampled(session: Session, clip: Clip, form: Form) -> None:
         if label := clip.label(form):
             await session.user(f"{label} says:")
         await session.create_audio(clip.audio, clip.words)
+
+
+class Hearers(Protocol):
+    """Who lets players hear each other."""
+
+    def hear(self, clip: Clip, hearers: Sequence[str], first: str | None) -> None:
+        """Let players hear a clip, the next speaker first."""
+
+    def open_again(self, player: str, session: Session) -> None:
+        """A player hears through another session."""
 
 
 class House:

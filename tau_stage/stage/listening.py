@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from functools import partial
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -14,23 +14,25 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.errors import SessionClosed
 from tau_stage.protocol import server_events as told
+from tau_stage.protocol.client_events import ResponseCreate
 from tau_stage.protocol.conversation import Response, usage_of
-from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import LinePlan, ListenPlan, PlayerPlan
 from tau_stage.session import Session
 from tau_stage.session.watching import Watch
-from tau_stage.stage.exchange import Answer, Crew, Heard, Spoken
+from tau_stage.stage.capping import Cap
+from tau_stage.stage.exchange import Answer, Crew, Heard, SoFar, Spoken, is_asked_for, without_usage, worded
 from tau_stage.stage.feed import Feed
 from tau_stage.stage.keyboard import key_pressed
-from tau_stage.stage.notes import State, Wording
+from tau_stage.stage.notes import State
 from tau_stage.stage.people import Person
+from tau_stage.take.model import Performed
 
 TRANSCRIPTION = "gpt-4o-mini-transcribe"
 """Writes down what a person says."""
 
 FED = RATE // 10
-SILENCE_S = 2.0
-"""What follows an utterance that is fed faster than it is heard: any turn detection takes it for the end."""
+PAUSE = 2 * RATE
+"""Silence after an utterance that is fed faster than it is heard: any turn detection takes it for the end."""
 
 ANSWERS = 64
 """Answers that may wait until the one before was heard."""
@@ -48,30 +50,38 @@ class Listening:
         session: The player's.
         person: Who speaks.
         crew: Takes care of what is said.
+        before: What was said there before the performance was stopped.
     """
 
-    def __init__(self, step: ListenPlan, player: PlayerPlan, session: Session, person: Person, crew: Crew) -> None:
+    def __init__(
+        self,
+        step: ListenPlan,
+        player: PlayerPlan,
+        session: Session,
+        person: Person,
+        crew: Crew,
+        before: Sequence[Performed] = (),
+    ) -> None:
         self._step = step
         self._player = player
         self._session = session
         self._person = person
         self._crew = crew
         self._origin = crew.next_sample
-        self._is_capped = False
+        self._cap = Cap(player, session, crew)
         self._feed = Feed(session)
         self._turns = 0
-        self._answers = 0
-        self._lost = 0
+        self._so_far = SoFar.of(step, before)
         self._open = 0
-        self._made = 0
         self._carried: LinePlan | None = None
-        self._spoken_s = 0.0
         self._heard: dict[str, Heard] = {}
         self._unsaid: list[Heard] = []
         self._answer: dict[str, Answer] = {}
         self._stopped_at = 0.0
         self._over = anyio.Event()
         self._news = anyio.Event()
+        for line in before:
+            self._look_for_the_end(line.said, answered=line.player == player.name)
 
     async def run(self) -> None:
         """Listen until the step's end.
@@ -95,6 +105,8 @@ class Listening:
             group.start_soon(self._watch, events, responses, done)
             group.start_soon(self._collect, finished)
             group.start_soon(self._wait_for_the_key)
+            group.start_soon(self._end_after, self._crew.stopped)
+            await self._answer_what_was_said()
             self._crew.hush(anyio.current_time())
             if self._person.is_live:
                 self._crew.keep_time(lambda: self._origin + self._feed.samples)
@@ -108,33 +120,22 @@ class Listening:
     async def _ears_open(self) -> AsyncIterator[None]:
         """Turn detection is on inside, and off again behind."""
         detection = dict(self._player.turn_detection)
-        await self._cap()
+        await self._cap.put_on(self._so_far.answer(self._step))
         await self._session.update(turn_detection=detection, transcription=TRANSCRIPTION)
         try:
             yield
         finally:
             if self._session.is_open:
-                uncapped = {"max_output_tokens": self._player.max_output_tokens or "inf"} if self._is_capped else {}
-                await self._session.update(turn_detection=None, **uncapped)
+                await self._session.update(turn_detection=None, **self._cap.off)
                 await self._session.clear_input_audio_buffer()
-
-    async def _cap(self) -> None:
-        """Before the next answer: it must not cost more than is left.
-
-        Raises:
-            BudgetExceeded: There is not enough left for one.
-        """
-        line = replace(self._step.line(self._player.name), id=f"{self._step.id}-{self._made + 2}")
-        most = self._crew.afford(line)
-        if most is not None:
-            self._is_capped = True
-            await self._session.update(max_output_tokens=min(most, self._player.max_output_tokens or most))
 
     # ---- what the person says
 
     async def _typing(self) -> None:
         """A conversation in writing."""
         until = float("inf") if self._step.for_s is None else anyio.current_time() + self._step.for_s
+        if self._so_far.is_unanswered and not self._over.is_set():
+            await self._reply()
         while not self._over.is_set():
             typed = ""
             with anyio.CancelScope(deadline=until):
@@ -143,38 +144,58 @@ class Listening:
                 return
             await self._session.user(typed)
             self._look_for_the_end(typed, answered=False)
-            words = await self._crew.answer(self._line(self._player.name))
-            self._answers += 1
-            self._look_for_the_end(words)
+            await self._reply()
+
+    async def _reply(self) -> None:
+        words = await self._crew.answer(self._line(self._player.name))
+        self._so_far.answers += 1
+        self._look_for_the_end(words)
+
+    async def _answer_what_was_said(self) -> None:
+        """What was said before the performance was stopped is answered first."""
+        if not self._so_far.is_unanswered or self._over.is_set():
+            return
+        answers, self._stopped_at = self._so_far.answers, anyio.current_time()
+        await self._session.wire.send(ResponseCreate(event_id=self._session.fresh("evt")))
+        with anyio.move_on_after(self._session.deadlines.response_s):
+            while self._is_busy or (self._so_far.answers == answers and not self._so_far.lost):
+                await self._news.wait()
 
     async def _live(self) -> None:
         """Feed what is said while it is said; silence follows the end of a file."""
-        with anyio.move_on_after(self._step.for_s):
+        with anyio.move_on_after(self._so_far.left_s(self._step.for_s)):
             async with self._person.blocks() as blocks:
                 async for block in blocks:
                     await self._give(block)
                     if self._over.is_set():
                         return
-            for _ in range(round(SILENCE_S * RATE / FED)):
+            for _ in range(PAUSE // FED):
                 await anyio.sleep(FED / RATE)
                 await self._give(Pcm.silence(FED))
 
     async def _hurried(self) -> None:
-        """Feed utterance by utterance, each when the one before was answered."""
-        for take in self._person.takes():
-            if self._over.is_set() or (self._step.for_s is not None and self._spoken_s >= self._step.for_s):
+        """Feed utterance by utterance, each when the one before was answered; nobody speaks into anything."""
+        self._session.attention.finish_playing()
+        if self._so_far.said:
+            await self._feed_all(Pcm.silence(PAUSE))
+        for take in self._person.takes()[self._so_far.said :]:
+            if self._over.is_set() or (self._step.for_s is not None and self._so_far.spoken_s >= self._step.for_s):
                 return
             await self._crew.others_are_done()
-            turns, answers, self._lost = self._turns, self._answers, 0
+            turns, answers, self._so_far.lost = self._turns, self._so_far.answers, 0
             await self._crew.let_hear(take)
-            sound = Pcm.join([take, Pcm.silence(round(SILENCE_S * RATE))])
-            for at in range(0, len(sound), FED):
-                await self._give(sound[at : at + FED])
+            await self._feed_all(Pcm.join([take, Pcm.silence(PAUSE)]))
             await self._session.update()  # its answer comes after everything the sound has led to
             with anyio.move_on_after(self._session.deadlines.response_s):
-                while self._is_busy or (self._turns > turns and self._answers == answers and not self._lost):
-                    await self._changed()
+                while self._is_busy or (
+                    self._turns > turns and self._so_far.answers == answers and not self._so_far.lost
+                ):
+                    await self._news.wait()
             self._leave_unsaid()
+
+    async def _feed_all(self, sound: Pcm) -> None:
+        for at in range(0, len(sound), FED):
+            await self._give(sound[at : at + FED])
 
     async def _give(self, block: Pcm) -> None:
         said = (heard.start for heard in (*self._heard.values(), *self._unsaid))
@@ -206,20 +227,20 @@ class Listening:
                     self._turns += 1
                     self._unsaid.append(self._heard[event.item_id])
                 case told.TranscriptionDelta() if event.item_id in self._heard:
-                    self._word(self._heard[event.item_id].line, event.delta)
+                    self._crew.show(worded(self._heard[event.item_id].line, event.delta))
                 case told.TranscriptionCompleted() | told.TranscriptionFailed() if event.item_id in self._heard:
                     self._written(self._heard.pop(event.item_id), event)
-                case told.ResponseCreated() if not _is_asked_for(event.response.metadata):
+                case told.ResponseCreated() if not is_asked_for(event.response.metadata):
                     self._begin_answer(event.response.id)
                 case told.AudioDelta() if event.response_id in self._answer:
                     self._first_sound(self._answer[event.response_id])
                     self._crew.sounds(self._answer[event.response_id].line, event.delta)
                 case told.TranscriptDelta() | told.TextDelta() if event.response_id in self._answer:
                     self._first_words(self._answer[event.response_id])
-                    self._word(self._answer[event.response_id].line, event.delta)
+                    self._crew.show(worded(self._answer[event.response_id].line, event.delta))
                 case told.ResponseDone():
                     response = await anext(responses)
-                    if isinstance(response, Response) and not _is_asked_for(response.metadata):
+                    if isinstance(response, Response) and not is_asked_for(response.metadata):
                         await done.send(response)
                 case _:
                     continue
@@ -273,7 +294,7 @@ class Listening:
         for heard in self._unsaid:
             end = self._feed.samples if heard.end is None else heard.end
             audio = self._feed.sound(heard.start, end)
-            self._spoken_s += audio.duration_s
+            self._so_far.spoken_s += audio.duration_s
             at = self._origin + heard.start if self._person.is_live else None
             self._crew.leave(Spoken(heard.line, audio, heard.words, at))
             self._look_for_the_end(heard.words, answered=False)
@@ -282,7 +303,7 @@ class Listening:
 
     async def _leave_answer(self, answer: Answer, response: Response) -> None:
         if response.status == "failed":
-            self._lost += 1
+            self._so_far.lost += 1
             self._crew.failed(answer.line, response)
             self._fall_silent()
             return
@@ -291,7 +312,7 @@ class Listening:
             self._carried = None if response.audio or response.text else answer.line
             if not (response.audio or response.text):
                 return
-            response = _without_usage(response)
+            response = without_usage(response)
         audio, reason = response.audio, response.reason
         if self._person.is_live:
             heard = await self._heard_of(response)
@@ -300,11 +321,11 @@ class Listening:
         else:
             self._session.attention.finish_playing()
         if not audio and (response.audio or response.status == "cancelled"):  # nobody has heard of it
-            self._lost += 1
+            self._so_far.lost += 1
             self._crew.tool_turn(answer.line, response)
             return
-        self._answers += 1
-        self._spoken_s += audio.duration_s
+        self._so_far.answers += 1
+        self._so_far.spoken_s += audio.duration_s
         took_s = max(0.0, anyio.current_time() - answer.asked_at)
         at = answer.at if self._person.is_live else None
         words = response.transcript or response.text
@@ -312,7 +333,7 @@ class Listening:
         self._crew.leave(Spoken(answer.line, audio, words, at, response, reason, *first, took_s))
         self._look_for_the_end(words)
         self._fall_silent()
-        await self._cap()
+        await self._cap.put_on(self._so_far.answer(self._step))
 
     def _fall_silent(self) -> None:
         """The player has stopped; it is silent, unless the person speaks."""
@@ -327,27 +348,30 @@ class Listening:
             return len(response.audio)
         while playback.is_playing(now := anyio.current_time()):
             with anyio.move_on_after((len(response.audio) - playback.heard_samples(now)) / RATE):
-                await self._changed()
+                await self._news.wait()
         return len(response.audio) if playback.stopped_at is None else playback.stopped_at
 
     # ---- its end
 
     async def _wait_for_the_key(self) -> None:
         if self._step.key is not None and sys.stdin is not None and sys.stdin.isatty():
-            await key_pressed(self._step.key)
-            self._over.set()
-            self._ring()
+            await self._end_after(partial(key_pressed, self._step.key))
+
+    async def _end_after(self, happened: Callable[[], Awaitable[None]]) -> None:
+        await happened()
+        self._over.set()
+        self._ring()
 
     def _look_for_the_end(self, words: str, *, answered: bool = True) -> None:
         said = self._step.until and re.search(self._step.until, words, re.IGNORECASE)
-        if said or (answered and self._step.turns is not None and self._answers >= self._step.turns):
+        if said or (answered and self._step.turns is not None and self._so_far.answers >= self._step.turns):
             self._over.set()
 
     async def _settle(self) -> None:
         """Wait for the answers under way; what the person was saying is kept as far as it came."""
         with anyio.move_on_after(self._session.deadlines.response_s):
             while self._is_answering:
-                await self._changed()
+                await self._news.wait()
         await self._words_of_the_person()
         self._unsaid += [heard for heard in self._heard.values() if heard.end is None]
 
@@ -363,29 +387,13 @@ class Listening:
         """Whether an answer is under way, perhaps after a tool's result."""
         return bool(self._open or self._carried or self._session.conversation.active)
 
-    async def _changed(self) -> None:
-        await self._news.wait()
-
     def _ring(self) -> None:
         self._news.set()
         self._news = anyio.Event()
-
-    def _word(self, line: LinePlan, words: str) -> None:
-        self._crew.show(Wording(line.player, line.id, words, spoken=True))
 
     def _state(self, state: str) -> None:
         self._crew.show(State(self._player.name, state))
 
     def _line(self, player: str) -> LinePlan:
         """A line that is made up on the spot."""
-        self._made += 1
-        return replace(self._step.line(player), id=f"{self._step.id}-{self._made}")
-
-
-def _is_asked_for(metadata: Mapping[str, str] | None) -> bool:
-    """Whether a response is a line that the scene has asked for, and no answer to the person."""
-    return "line" in (metadata or {})
-
-
-def _without_usage(response: Response) -> Response:
-    return replace(response, usage=Usage())
+        return self._so_far.line(self._step, player)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from decimal import Decimal
 
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 
+from tau_stage.take import records
 from tau_stage.take.journal import Journal
 from tau_stage.take.records import Record
 
@@ -82,23 +85,62 @@ class State:
     state: str
 
 
-News = Record | Sounding | Listening | Wording | Prompting | State
+@dataclass(frozen=True, slots=True)
+class Resuming:
+    """A take goes on that was stopped; only watchers learn of it.
+
+    Attributes:
+        seconds: Spoken so far, by line and player.
+        dollars: Spent so far.
+    """
+
+    seconds: tuple[tuple[str, str, float], ...]
+    dollars: Decimal
+
+
+News = Record | Resuming | Sounding | Listening | Wording | Prompting | State
 Watch = MemoryObjectSendStream[News]
 """A bounded, one-way stream to an onlooker; news that finds it full is lost, and never in the way."""
 
 
+_SAME: dict[type[Record], tuple[str, ...]] = {
+    records.PlayerOpened: ("player", "session"),
+    records.ItemGiven: ("player", "role", "words"),
+    records.StepSkipped: ("source_line",),
+    records.CueStarted: ("cue",),
+    records.LineBegan: ("line",),
+    records.LineSpoken: ("line",),
+    records.LineLost: ("line",),
+    records.LineHeard: ("line", "hearer"),
+    records.ListenBegan: ("step",),
+    records.ListenEnded: ("step",),
+    records.SoundPlayed: ("sound",),
+    records.BedEnded: ("sound",),
+    records.Warned: ("text",),
+}
+"""Facts that a resumed performance comes by once more, and what makes them the same."""
+
+
 class PromptBook:
-    """Writes down what happens, on the clock of the performance.
+    """Writes down what happens, on the clock of the performance; a fact that the journal tells already, only once.
 
     Args:
         journal: The truth.
         watch: An onlooker, if there is one.
+
+    Attributes:
+        is_quiet: Whether the onlooker is told of nothing.
     """
 
     def __init__(self, journal: Journal, watch: Watch | None = None) -> None:
         self.journal = journal
+        self.is_quiet = False
         self._watch = watch
-        self._curtain_up = anyio.current_time()
+        before = journal.records
+        self._curtain_up = anyio.current_time() - (before[-1].at_s if before else 0.0)
+        self._told: Counter[tuple[str, ...]] = Counter()
+        for fact in before:
+            self._remember(fact)
 
     @property
     def now_s(self) -> float:
@@ -112,14 +154,36 @@ class PromptBook:
             TakeError: The disk is full or gone.
         """
         record = record.model_copy(update={"at_s": self.now_s})
-        self.journal.append(record)
+        if self._told[_key(record)]:
+            self._told[_key(record)] -= 1
+        else:
+            self._void(record)
+            self.journal.append(record)
         self.show(record)
+
+    def _remember(self, fact: Record) -> None:
+        self._void(fact)
+        if type(fact) in _SAME:
+            self._told[_key(fact)] += 1
+
+    def _void(self, fact: Record) -> None:
+        """Forget what has to be told again."""
+        if isinstance(fact, records.LineDropped):
+            for kind in ("line_began", "line_spoken", "sound_played"):
+                self._told.pop((kind, fact.line), None)
+        elif isinstance(fact, records.LineAgain) and fact.interrupted:
+            self._told.pop(("line_began", fact.line), None)
 
     def show(self, news: News) -> None:
         """Show something to the onlooker only."""
-        if self._watch is None:
+        if self._watch is None or self.is_quiet:
             return
         try:
             self._watch.send_nowait(news)
         except (anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
             return
+
+
+def _key(fact: Record) -> tuple[str, ...]:
+    """What makes a fact the same as another; nothing is the same as a fact of the other kinds."""
+    return (fact.type, *(str(getattr(fact, name)) for name in _SAME.get(type(fact), ())))

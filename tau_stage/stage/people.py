@@ -73,6 +73,9 @@ class Person(Protocol):
     def takes(self) -> list[Pcm]:
         """What the person says, utterance by utterance; for those who are not."""
 
+    def skip(self, line: str) -> None:
+        """A line that was said before the performance was resumed is not said again."""
+
 
 class Recorded:
     """A person's sound file: each line takes the next utterance, the last line all the rest.
@@ -132,6 +135,10 @@ class Recorded:
         self._next = len(self._spans)
         return left
 
+    def skip(self, line: str) -> None:
+        """Its utterance is used up; the last line's is all the rest."""
+        self._next = len(self._spans) if line == self._last else min(self._next + 1, len(self._spans))
+
 
 class StandIn:
     """Recorded takes for somebody who is not there: a file per line, named by the line's id.
@@ -167,6 +174,9 @@ class StandIn:
         """All recordings, by name: what the person says at an open microphone."""
         return [read_audio(file) for file in _sounds_in(self._folder)]
 
+    def skip(self, line: str) -> None:
+        """Nothing is used up: each line has a file of its own."""
+
 
 class Typist:
     """A person at a keyboard, or a pipe.
@@ -201,6 +211,9 @@ class Typist:
     def takes(self) -> list[Pcm]:
         """None: a typist makes no sound."""
         return []
+
+    def skip(self, line: str) -> None:
+        """Nothing is used up: a typist types."""
 
 
 class Speaker:
@@ -243,6 +256,9 @@ class Speaker:
     def takes(self) -> list[Pcm]:
         """None: a microphone is live."""
         return []
+
+    def skip(self, line: str) -> None:
+        """Nothing is used up: a person speaks."""
 
 
 def _has_spoken(heard: list[Pcm]) -> bool:

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 
+import anyio
+
 from tau_stage import __version__
+from tau_stage.audio.pcm import Pcm
 from tau_stage.cost.forecast import foreseen
-from tau_stage.errors import BudgetExceeded, LimitReached, SessionError, TakeError, unwrapped
+from tau_stage.errors import (
+    BudgetExceeded,
+    LimitReached,
+    SessionClosed,
+    SessionError,
+    Stopped,
+    TakeError,
+    Timeout,
+    unwrapped,
+)
 from tau_stage.protocol.endpoints import UNDERSTUDY
 from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.scene.resolved import resolved
-from tau_stage.session import Session
+from tau_stage.session import Session, Tool
 from tau_stage.stage.aloud import Aloud
-from tau_stage.stage.company import open_company, open_player, read_sounds
+from tau_stage.stage.company import Company, open_company, open_player, read_sounds
 from tau_stage.stage.crew import Crew
 from tau_stage.stage.former import NOTHING, Former
 from tau_stage.stage.loudspeaker import Loudspeaker
@@ -26,8 +39,12 @@ from tau_stage.stage.people import Person, people_of
 from tau_stage.stage.performance import Performance
 from tau_stage.stage.picking import Ask
 from tau_stage.stage.purse import Purse
+from tau_stage.stage.recalling import Recalling
+from tau_stage.stage.resuming import pay_again, pick_up, resumed
+from tau_stage.stage.telling import remind
 from tau_stage.stage.tooling import equip, refuse_code
 from tau_stage.take import records as record
+from tau_stage.take.beginning import beginning
 from tau_stage.take.costs import cost_json
 from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder
@@ -51,15 +68,17 @@ async def perform(
     loudspeaker: Loudspeaker | None = None,
     former: Former = NOTHING,
     ask: Ask | None = None,
+    again: bool = False,
+    stop: anyio.Event | None = None,
 ) -> Take:
-    """Perform a scene once.
+    """Perform a scene once, or go on with a take that was stopped.
 
     A provider that fails is a fact of the take, not an exception: look at ``take.ended`` and ``take.problem``.
 
     Args:
         plan: The scene, resolved.
         stage: Connects players.
-        folder: Empty; everything is left here.
+        folder: Empty, or where the take is that goes on; everything is left here.
         started: UTC; now, if it is not given.
         budget: Dollars this performance may cost; the plan's, if it is not given.
         allow_tools: Whether tools may run what the scene's author wrote.
@@ -68,6 +87,8 @@ async def perform(
         loudspeaker: Plays all that sounds, but for people who are there; the scene goes on at its pace.
         former: A former take, from which lines are taken over.
         ask: Lets somebody choose among the takes of a line; where nobody is asked, the closest is picked.
+        again: Whether a take goes on that was stopped: what is finished is neither performed nor paid again.
+        stop: Once it is set, the line under way comes to its end, everything is closed, and the take is left.
 
     Returns:
         The take, as ``take.json`` tells it.
@@ -80,27 +101,100 @@ async def perform(
     present = people_of(plan) if people is None else people
     sounds = read_sounds(plan)
     with claimed(folder.path):
-        book = PromptBook(Journal(folder.journal), watch)
-        crew = Crew(plan, folder, book, _purse(plan, stage, budget), Aloud(loudspeaker))
+        book = PromptBook(Journal(folder.journal, goes_on=again), watch)
+        budget = _budget(plan, book.journal, budget)
+        crew = Crew(plan, folder, book, _purse(plan, stage, budget), Aloud(loudspeaker), stop, again=again)
         tools = {one.name: equip(plan, one.tools, partial(crew.tool_called, one.name)) for one in plan.models}
-        book.write(_began(plan, stage, started or datetime.now(UTC)))
-        for text in crew.purse.blind_spots:
-            book.write(record.Warned(text=text))
-
-        async def open_again(player: str, opened: AsyncExitStack) -> Session:
-            return await open_player(plan, plan.player(player), stage, opened, book, tools[player])
-
-        async def play() -> None:
-            async with AsyncExitStack() as opened:
-                company = await open_company(plan, stage, opened, book, present, tools, sounds, former)
-                crew.present = frozenset(company.sessions)
-                await Performance(plan, company, crew, open_again, former, ask).play()
-
-        return await _to_the_end(play, folder, book)
+        _tell_the_beginning(crew, _began(plan, stage, started or datetime.now(UTC), budget, former))
+        doors = _Doors(plan, stage, book, present, tools, sounds)
+        recalling = Recalling(plan, crew, present, sounds) if again else None
+        return await _to_the_end(partial(_play, crew, doors, former, ask, recalling), folder, crew)
 
 
-async def _to_the_end(playing: Callable[[], Awaitable[None]], folder: TakeFolder, book: PromptBook) -> Take:
+@dataclass(frozen=True, slots=True)
+class _Doors:
+    """What it takes to open sessions, at the beginning and again."""
+
+    plan: Plan
+    stage: Stage
+    book: PromptBook
+    people: Mapping[str, Person]
+    tools: Mapping[str, list[Tool]]
+    sounds: Mapping[str, Pcm]
+
+    async def open_all(self, opened: AsyncExitStack, former: Former) -> Company:
+        """The sessions of everybody who has something to do."""
+        return await open_company(
+            self.plan,
+            self.stage,
+            opened=opened,
+            book=self.book,
+            people=self.people,
+            tools=self.tools,
+            sounds=self.sounds,
+            former=former,
+        )
+
+    async def open_again(self, player: str, opened: AsyncExitStack) -> Session:
+        """One player's session once more."""
+        tools = self.tools[player]
+        return await open_player(self.plan, self.plan.player(player), self.stage, opened, self.book, tools)
+
+
+def _tell_the_beginning(crew: Crew, began: record.TakeBegan) -> None:
+    journal = crew.book.journal
+    if journal.records:
+        pay_again(crew.purse, journal.records)
+        crew.book.write(resumed(crew.plan, began, journal))
+        return
+    crew.book.write(began)
+    for text in crew.purse.blind_spots:
+        crew.book.write(record.Warned(text=text))
+
+
+async def _play(crew: Crew, doors: _Doors, former: Former, ask: Ask | None, recalling: Recalling | None) -> None:
+    """Recall a take that goes on, open all sessions, tell them what their players know, and perform the steps."""
+    is_up = False
+    if recalling:
+        crew.folder.forget("take.json", "cost.json")
+        former = recalling.go_through(pick_up(crew))
+
+    async def leave_at_the_stop() -> None:
+        await crew.stop.wait()
+        if not is_up:
+            group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(leave_at_the_stop)
+        async with AsyncExitStack() as opened:
+            company = await doors.open_all(opened, former)
+            crew.present = frozenset(company.sessions)
+            if recalling:
+                await _remind(company, crew)
+            is_up = True
+            await Performance(crew.plan, company, crew, doors.open_again, former, ask).play()
+        group.cancel_scope.cancel()
+    if not is_up:
+        raise Stopped
+
+
+async def _remind(company: Company, crew: Crew) -> None:
+    """Tell the new sessions what their players had said and heard, all at once; who falls silent is lost."""
+
+    async def one(player: str, session: Session) -> None:
+        try:
+            crew.has_heard(player, await remind(session, crew.past, company.forms[player], company.sounds))
+        except (SessionClosed, Timeout) as error:
+            crew.lose(player, error.about(player=player))
+
+    async with anyio.create_task_group() as group:
+        for player, session in company.sessions.items():
+            group.start_soon(one, player, session)
+
+
+async def _to_the_end(playing: Callable[[], Awaitable[None]], folder: TakeFolder, crew: Crew) -> Take:
     """Play, and leave the take however it ends."""
+    book = crew.book
     ended, problem = _STOPPED
     try:
         with unwrapped():
@@ -112,22 +206,33 @@ async def _to_the_end(playing: Callable[[], Awaitable[None]], folder: TakeFolder
         ended, problem = "limit", str(error)
     except SessionError as error:
         ended, problem = "failed", str(error)
+    except Stopped as error:
+        ended, problem = "interrupted", str(error)
     except TakeError as error:
         ended, problem = "failed", str(error)
         raise
     finally:
-        book.write(record.TakeEnded(ended=ended, problem=problem))
-        take = _leave(folder, book.journal)
+        try:
+            crew.timeline.close()
+        finally:
+            book.write(record.TakeEnded(ended=ended, problem=problem))
+            take = _leave(folder, book.journal)
     return take
+
+
+def _budget(plan: Plan, journal: Journal, wished: Decimal | None) -> Decimal | None:
+    """What the take may cost: as wished, or as it was before it was stopped, or as the scene says."""
+    if wished is None and journal.records:
+        return beginning(journal.records).budget
+    return plan.budget if wished is None else wished
 
 
 def _purse(plan: Plan, stage: Stage, budget: Decimal | None) -> Purse:
     tariffs = {player.name: (player.model, stage.provider_of(player).price_provider) for player in plan.models}
-    allowed = plan.budget if budget is None else budget
-    return Purse(allowed, tariffs, None if allowed is None else foreseen(plan))
+    return Purse(budget, tariffs, None if budget is None else foreseen(plan))
 
 
-def _began(plan: Plan, stage: Stage, started: datetime) -> record.TakeBegan:
+def _began(plan: Plan, stage: Stage, started: datetime, budget: Decimal | None, former: Former) -> record.TakeBegan:
     return record.TakeBegan(
         tau_stage=__version__,
         started=started.isoformat(timespec="seconds"),
@@ -139,6 +244,8 @@ def _began(plan: Plan, stage: Stage, started: datetime) -> record.TakeBegan:
         given=dict(plan.given),
         deliver=plan.deliver,
         resolved=resolved(plan),
+        budget=budget,
+        former=str(former.folder.path) if former.folder else "",
         spent=any(stage.provider_of(player).name != UNDERSTUDY for player in plan.models),
         roles=tuple(_role(player, stage) for player in plan.players),
     )

@@ -9,7 +9,7 @@ from decimal import Decimal
 import anyio
 from anyio.abc import TaskGroup
 
-from tau_stage.errors import SessionClosed, SessionError, Timeout, unwrapped
+from tau_stage.errors import SessionClosed, SessionError, Stopped, Timeout, unwrapped
 from tau_stage.scene.conditions import Failed
 from tau_stage.scene.plan import (
     ImprovisePlan,
@@ -20,6 +20,7 @@ from tau_stage.scene.plan import (
     Plan,
     SoundPlan,
     TogetherPlan,
+    spoken,
 )
 from tau_stage.stage import cues
 from tau_stage.stage.attempts import Attempts
@@ -31,10 +32,10 @@ from tau_stage.stage.former import Former
 from tau_stage.stage.hearing import House, open_house
 from tau_stage.stage.line import Delivery
 from tau_stage.stage.listening import Listening
-from tau_stage.stage.mixing import levelled
 from tau_stage.stage.picking import Ask, picked
 from tau_stage.stage.recall import OpenAgain, Recall
 from tau_stage.stage.recording import Recording
+from tau_stage.stage.stopping import unless
 from tau_stage.stage.telling import Given, remember, retell, tell
 from tau_stage.stage.tries import Try, let_finish
 from tau_stage.stage.turns import Turn
@@ -71,34 +72,41 @@ class Performance:
             SessionError: A line cannot be had.
             BudgetExceeded: The next line would cost too much.
             LimitReached: Cues went on and on.
+            Stopped: Somebody wanted to stop.
             TakeError: The folder cannot be written.
         """
         crew, sessions = self._crew, self._company.sessions
-        try:
-            with unwrapped():
-                async with anyio.create_task_group() as keeping:
-                    self._recall = Recall(self._plan, self._company, crew, self._open_again, keeping)
-                    self._attempts = Attempts(self._plan, self._company, crew, self._recall)
-                    async with open_house(sessions, crew.reported, self._company.forms) as house:
-                        await self._perform_all(house)
-                    keeping.cancel_scope.cancel()
-        finally:
-            crew.timeline.close()
+        with unwrapped():
+            async with anyio.create_task_group() as keeping:
+                self._recall = Recall(self._plan, self._company, crew, self._open_again, keeping)
+                self._attempts = Attempts(self._plan, self._company, crew, self._recall)
+                async with open_house(sessions, crew.reported, self._company.forms) as house:
+                    await self._perform_all(house)
+                keeping.cancel_scope.cancel()
+        if not cues.over(self._plan, crew.so_far):
+            raise Stopped
 
     async def _perform_all(self, house: House) -> None:
         crew = self._crew
         crew.house = house
-        async with anyio.create_task_group() as group:
-            while not cues.over(self._plan, crew.so_far):
-                if start := cues.due(self._plan, crew.so_far):
-                    self._stop_without(crew.lost)
-                    self._begin(start, group)
-                    continue
-                news, wake = crew.changed, cues.wakes_at(self._plan, crew.so_far)
-                with anyio.move_on_after(None if wake is None else max(0.0, wake - anyio.current_time())):
-                    await news.wait()
-                crew.so_far = cues.quiet(self._plan, crew.so_far, anyio.current_time())
+        async with anyio.create_task_group() as watching:
+            watching.start_soon(self._ring_at_the_stop)
+            async with anyio.create_task_group() as group:
+                while not (crew.stop.is_set() or cues.over(self._plan, crew.so_far)):
+                    if start := cues.due(self._plan, crew.so_far):
+                        self._stop_without(crew.lost)
+                        self._begin(start, group)
+                        continue
+                    news, wake = crew.changed, cues.wakes_at(self._plan, crew.so_far)
+                    with anyio.move_on_after(None if wake is None else max(0.0, wake - anyio.current_time())):
+                        await news.wait()
+                    crew.keep_quiet(anyio.current_time())
+            watching.cancel_scope.cancel()
         await crew.aloud.heard()
+
+    async def _ring_at_the_stop(self) -> None:
+        await self._crew.stop.wait()
+        self._crew.ring()
 
     def _stop_without(self, lost: Mapping[str, SessionError]) -> None:
         """Where the scene wants nobody missing, it goes no further.
@@ -123,6 +131,8 @@ class Performance:
             turn = await self._perform(start)
         except SessionError as error:
             turn = self._gone_on(start, error)
+        except Stopped:  # it is not over, and begins anew when the take is resumed
+            return
         crew.so_far = cues.ended(crew.so_far, start, turn)
         crew.ring()
 
@@ -154,7 +164,7 @@ class Performance:
             case PausePlan():
                 crew.timeline.pause(step.seconds)
             case SoundPlan():
-                self._sound(step, crew.timeline.next)
+                crew.play(step, self._company.sounds[step.file], crew.timeline.next)
                 await crew.aloud.heard(crew.timeline.next)
             case TogetherPlan():
                 await self._together(start, step)
@@ -194,22 +204,13 @@ class Performance:
         except (SessionClosed, Timeout) as error:
             self._recall.lose(player, error)
 
-    def _sound(self, step: SoundPlan, at: int) -> None:
-        audio = levelled(self._company.sounds[step.file], step.gain_db)
-        if step.kind == "bed":
-            at = self._crew.timeline.begin_bed(step.stem, audio)
-            self._crew.aloud.begin_bed(step.stem, audio, at)
-        else:
-            self._crew.timeline.lay(step.stem, audio, at, step.pause_s)
-            self._crew.aloud.play(audio, at)
-        self._crew.played(step, audio, at)
-
     async def _together(self, start: Start, step: TogetherPlan) -> None:
         crew = self._crew
         at = crew.timeline.next
         failed: list[SessionError] = []
         lines = [part for part in step.parts if isinstance(part, LinePlan) and part.player in self._company.sessions]
         crew.purse.open_for(*((line.id, line.player) for line in lines if line.id not in self._former.lines))
+        crew.number(spoken((step,)))
 
         async def speak(part: LinePlan) -> None:
             try:
@@ -223,14 +224,14 @@ class Performance:
                     if isinstance(part, LinePlan):
                         group.start_soon(speak, part)
                     else:
-                        self._sound(part, at)
+                        crew.play(part, self._company.sounds[part.file], at)
         crew.timeline.go_on(step.pause_s)
         for error in failed:
             self._gone_on(start, error)
         await crew.aloud.heard(crew.timeline.next)
 
     async def _listen(self, step: ListenPlan) -> None:
-        if former := self._former.of(step.id):
+        if (former := self._former.of(step.id)) and step.id not in self._former.broken_off:
             await self._former_talk(step, former)
             return
         person, player, crew = self._company.people[step.person], self._plan.player(step.player), self._crew
@@ -240,10 +241,11 @@ class Performance:
             raise error.about(player=step.player, line=step.id) from None
         crew.listening = {step.person: step.player}
         await crew.aloud.quiet(crew.timeline.next)
+        crew.book.write(record.ListenBegan(step=step.id))
         ears = Ears(crew, self._company, self._line)
         try:
             with unwrapped(), crew.aloud.freely(lambda: crew.timeline.end):
-                await Listening(step, player, session, person, ears).run()
+                await Listening(step, player, session, person, ears, former).run()
         except (SessionClosed, Timeout) as error:
             self._recall.lose(step.player, error)
             raise error.about(player=step.player, line=step.id) from None
@@ -252,7 +254,10 @@ class Performance:
         finally:
             crew.listening = {}
             ears.close()
+        if crew.stop.is_set():
+            raise Stopped
         ears.miss(step)
+        crew.book.write(record.ListenEnded(step=step.id))
         await crew.aloud.heard(crew.timeline.next)
 
     async def _former_talk(self, step: ListenPlan, lines: list[Performed]) -> None:
@@ -285,7 +290,8 @@ class Performance:
         person = self._company.people[line.player]
         if alone:
             await crew.aloud.quiet(crew.timeline.start_of(line))
-        given = await person.deliver(line, crew.book.show)
+        async with unless(crew.stop):
+            given = await person.deliver(line, crew.book.show)
         if not (given.audio or given.words):
             crew.lost_line(line.id, line.player, f"line {line.id}, player {line.player}: nobody spoke")
             return Turn(line.player, "")
@@ -338,7 +344,7 @@ class Performance:
         if len(tries) == 1:
             return tries[0]
         options = [each.option for each in tries]
-        if line.pick == "ask" and self._ask:
+        if line.pick == "ask" and self._ask and not self._crew.stop.is_set():
             return tries[await self._ask(line, options)]
         return tries[picked(line.words, options, line.pick)]
 
@@ -366,4 +372,5 @@ class Performance:
         """Where the scene goes on in real time, wait until the line would have been heard."""
         response = delivery.response
         if self._plan.pace == "realtime" and response.audio:
-            await anyio.sleep(max(0.0, (response.first_audio_s or 0.0) + response.audio.duration_s - took_s))
+            with anyio.move_on_after(max(0.0, (response.first_audio_s or 0.0) + response.audio.duration_s - took_s)):
+                await self._crew.stop.wait()

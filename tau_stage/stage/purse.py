@@ -52,6 +52,10 @@ class Purse:
 
     # ---- what was spent
 
+    def knows(self, player: str) -> bool:
+        """Whether it is known what a player costs."""
+        return player in self._tariffs
+
     def pay(self, player: str, usage: Usage, model: str | None = None) -> Decimal:
         """Count a response; one whose price is not known counts as nothing, which the take's cost says.
 

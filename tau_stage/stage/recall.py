@@ -15,7 +15,7 @@ from tau_stage.session.retrying import Tally, loss_trouble
 from tau_stage.stage.company import Company
 from tau_stage.stage.crew import Crew
 from tau_stage.stage.recording import Recording
-from tau_stage.stage.telling import tell
+from tau_stage.stage.telling import remind
 from tau_stage.take import records as record
 
 OpenAgain = Callable[[str, AsyncExitStack], Awaitable[Session]]
@@ -118,17 +118,9 @@ class Recall:
     async def _catch_up(self, session: Session) -> None:
         """Tell a player everything so far, what is said meanwhile too; then it takes its place."""
         crew, company, player = self._crew, self._company, session.name
-        heard: dict[str, float] = {}
-        told = at = 0
-        while at < len(crew.past):
-            began = anyio.current_time()
-            name = await tell(session, crew.past[at], company.forms[player], company.sounds)
-            at += 1
-            told += name is not None
-            if name:
-                heard[name] = anyio.current_time() - began
+        heard = await remind(session, crew.past, company.forms[player], company.sounds)
         company.sessions[player] = session
         crew.house.open_again(player, session)
-        text = f"player {player} was opened again, and told what it knew and missed: {told} in all"
+        text = f"player {player} was opened again, and told what it knew and missed"
         crew.book.write(record.Warned(player=player, text=text))
         crew.is_back(player, heard)

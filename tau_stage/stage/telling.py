@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+import anyio
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.wav import read_wav
 from tau_stage.errors import ModelRefused, TakeError
 from tau_stage.protocol.conversation import Response
+from tau_stage.protocol.items import FunctionCall
 from tau_stage.scene.plan import LinePlan, SoundPlan
 from tau_stage.session import Session
 from tau_stage.stage.hearing import Clip, Form, deliver
 from tau_stage.stage.mixing import levelled
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a model called in a line, and what it was answered."""
+
+    tool: str
+    arguments: str
+    output: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +38,14 @@ class Said:
         words: What was said.
         file: Where its sound lies.
         hearers: Who heard it, whoever listened at an open microphone too.
+        calls: What its player called in it.
     """
 
     line: LinePlan
     words: str
     file: Path | None
     hearers: frozenset[str]
+    calls: tuple[Call, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +66,33 @@ class Sound:
 
 
 Past = Said | Given | Sound
+
+
+async def remind(session: Session, past: Sequence[Past], form: Form, sounds: Mapping[str, Pcm]) -> dict[str, float]:
+    """Tell a new conversation everything that its player said, heard and was given, what comes on meanwhile too.
+
+    Args:
+        session: The player's.
+        past: What happened, in order; it may grow.
+        form: How the player hears.
+        sounds: The scene's sound files, by name.
+
+    Returns:
+        The lines and effects that were heard, and how many seconds each took.
+
+    Raises:
+        SessionError: It cannot be told.
+        TakeError: A line's sound is not there any more.
+    """
+    heard: dict[str, float] = {}
+    at = 0
+    while at < len(past):
+        began = anyio.current_time()
+        name = await tell(session, past[at], form, sounds)
+        at += 1
+        if name:
+            heard[name] = anyio.current_time() - began
+    return heard
 
 
 async def tell(session: Session, past: Past, form: Form, sounds: Mapping[str, Pcm]) -> str | None:
@@ -75,7 +116,7 @@ async def tell(session: Session, past: Past, form: Form, sounds: Mapping[str, Pc
         case Given(player=player) if player == me:
             await _give(session, past, sounds)
         case Said() if past.line.player == me and not past.line.apart:
-            await retell(session, past.line, past.words)
+            await retell(session, past.line, past.words, past.calls)
         case Said() if me in past.hearers:
             line = past.line
             await deliver(session, Clip(line.id, str(line.number), line.player, _read(past.file), past.words), form)
@@ -106,10 +147,15 @@ def _read(file: Path | None) -> Pcm:
         raise TakeError(str(file), f"a player must hear the line again: {error}", "perform the scene again") from None
 
 
-async def retell(session: Session, line: LinePlan, said: str) -> None:
-    """Tell a new conversation of a line that its player said in a former one."""
+async def retell(session: Session, line: LinePlan, said: str, calls: Sequence[Call] = ()) -> None:
+    """Tell a new conversation of a line that its player said in a former one, and of what it called."""
     if line.prompt:
         await (session.system(line.prompt) if line.improvised else session.user(line.prompt))
+    for call in calls:
+        call_id = session.fresh("item")
+        made = FunctionCall(id=session.fresh("item"), name=call.tool, arguments=call.arguments, call_id=call_id)
+        await session.create(made)
+        await session.tool_output(call_id, call.output)
     if said:
         await session.assistant(said)
 

@@ -17,19 +17,26 @@ class Timeline:
     Args:
         plan: Knows whose stems there are.
         folder: The take's.
+        again: Whether there are stems already, to be kept until those made anew are as long.
 
     Attributes:
         end: Samples until now; nothing reaches further but effects.
         now: The sample that is heard now, where time cannot be hurried.
     """
 
-    def __init__(self, plan: Plan, folder: TakeFolder) -> None:
+    def __init__(self, plan: Plan, folder: TakeFolder, *, again: bool = False) -> None:
         self.end = 0
         self.now: Callable[[], int] = lambda: 0
         self._gap = 0
         self._began: dict[str, tuple[int, int]] = {}
         names = [slug(player.name) for player in plan.players]
-        self._stems = Stems(folder.stems, dict.fromkeys([*names, *(sound.stem for sound in plan.sounds)]))
+        self._place = folder.stems
+        place = folder.drafts("stems") if again else folder.stems
+        self._stems = Stems(place, dict.fromkeys([*names, *(sound.stem for sound in plan.sounds)]))
+
+    def settle(self) -> None:
+        """The stems made anew have come as far as those before them: they take their place."""
+        self._stems.move(self._place)
 
     @property
     def next(self) -> int:

@@ -1,0 +1,40 @@
+"""Stopping from outside: the first Ctrl-C lets the line under way come to its end, the second stops at once."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+
+ENDING = "stopping after the line under way; once more stops at once"
+AT_ONCE = "stopping at once"
+
+
+@asynccontextmanager
+async def stoppable() -> AsyncIterator[anyio.Event]:
+    """An event that is set by the first Ctrl-C, or the first SIGTERM; with the second, what is inside is left.
+
+    A third is Python's own again.
+    """
+    stop = anyio.Event()
+    async with anyio.create_task_group() as watching:
+        with anyio.CancelScope() as inside:
+            if threading.current_thread() is threading.main_thread():
+                watching.start_soon(_watch, stop, inside)
+            yield stop
+        watching.cancel_scope.cancel()
+
+
+async def _watch(stop: anyio.Event, inside: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            if stop.is_set():
+                break
+            print(ENDING, file=sys.stderr, flush=True)
+            stop.set()
+    print(AT_ONCE, file=sys.stderr, flush=True)
+    inside.cancel()

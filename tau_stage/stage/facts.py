@@ -1,0 +1,124 @@
+"""What is performed, as the journal tells it. Pure."""
+
+from __future__ import annotations
+
+from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.protocol.usage import Usage
+from tau_stage.scene.plan import LinePlan, SoundPlan
+from tau_stage.stage.line import Delivery
+from tau_stage.take.model import Performed
+from tau_stage.take.records import LineSpoken, SoundPlayed, TakeKept
+
+
+def spoken(line: LinePlan, audio: Pcm, said: str, at: int, file: str | None, hearers: tuple[str, ...]) -> LineSpoken:
+    """A line of a person.
+
+    Args:
+        line: As it was performed.
+        audio: What is heard of it.
+        said: Its words.
+        at: The sample of the timeline it begins at.
+        file: Its file in the take.
+        hearers: Who hears it.
+    """
+    return LineSpoken(
+        line=line.id,
+        number=line.number,
+        player=line.player,
+        asked=line.words,
+        direction=line.direction,
+        said=said,
+        status="completed",
+        reason=None,
+        file=file,
+        sha256=audio.sha256,
+        samples=len(audio),
+        rate=RATE,
+        offset_samples=at,
+        scripted=not line.improvised,
+        human=True,
+        take=1,
+        first_audio_s=None,
+        first_words_s=None,
+        took_s=0.0,
+        hearers=hearers,
+        response="",
+        attempts=1,
+        usage=Usage(),
+    )
+
+
+def delivered(fact: LineSpoken, delivery: Delivery, took_s: float, take: int) -> LineSpoken:
+    """The same of a model.
+
+    Args:
+        fact: Who spoke what.
+        delivery: How.
+        took_s: Seconds from the request to its end.
+        take: Which of its takes it is.
+    """
+    response = delivery.response
+    facts = {
+        "status": response.status,
+        "reason": delivery.reason,
+        "human": False,
+        "take": take,
+        "first_audio_s": response.first_audio_s,
+        "first_words_s": delivery.first_words_s,
+        "took_s": round(took_s, 6),
+        "response": response.id,
+        "attempts": delivery.attempts,
+        "usage": response.usage,
+    }
+    return fact.model_copy(update=facts)
+
+
+def taken_over(
+    line: LinePlan, audio: Pcm, at: int, file: str | None, former: Performed, outdated: tuple[str, ...]
+) -> LineSpoken:
+    """A line as it was in a former take: nobody is paid.
+
+    Args:
+        line: With its number now.
+        audio: Its sound.
+        at: The sample of the timeline it begins at.
+        file: Its file in this take.
+        former: As it was.
+        outdated: Lines that were heard in it otherwise than they are now.
+    """
+    hearers = tuple(hearing.player for hearing in former.hearers)
+    told = {"asked", "direction", "scripted", "human", "take", "reason", "first_audio_s", "first_words_s", "took_s",
+            "response", "attempts"}  # fmt: skip
+    facts = {**former.model_dump(include=told), "status": former.ended, "former": True, "outdated": outdated}
+    return spoken(line, audio, former.said, at, file, hearers).model_copy(update=facts)
+
+
+def kept_aside(line: LinePlan, take: int, delivery: Delivery, file: str | None) -> TakeKept:
+    """A take that was not picked."""
+    response = delivery.response
+    return TakeKept(
+        line=line.id,
+        player=line.player,
+        take=take,
+        said=response.transcript,
+        file=file,
+        sha256=response.audio.sha256,
+        samples=len(response.audio),
+        response=response.id,
+        usage=response.usage,
+    )
+
+
+def played(sound: SoundPlan, audio: Pcm, at: int) -> SoundPlayed:
+    """An effect or a bed, as loud as it is, from a sample of the timeline on."""
+    return SoundPlayed(
+        sound=sound.id,
+        kind=sound.kind,
+        source=sound.file,
+        stem=sound.stem,
+        gain_db=sound.gain_db,
+        offset_samples=at,
+        samples=len(audio),
+        sha256=audio.sha256,
+        hearers=sound.hearers,
+    )

@@ -1,0 +1,329 @@
+"""How far a take had come: its journal is gone through once more, as if it were performed, without anybody on stage.
+
+The steps start as the cues say, and what they led to is taken from the journal: nothing about it is kept elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from tau_stage.audio.pcm import Pcm
+from tau_stage.errors import LimitReached
+from tau_stage.scene.conditions import Silence
+from tau_stage.scene.plan import ImprovisePlan, ItemPlan, LinePlan, ListenPlan, PausePlan, Plan, SoundPlan, TogetherPlan
+from tau_stage.session import Session
+from tau_stage.stage import cues
+from tau_stage.stage.aloud import Aloud
+from tau_stage.stage.crew import Crew
+from tau_stage.stage.cues import Happening, Start
+from tau_stage.stage.former import NOTHING, Former
+from tau_stage.stage.hearing import Clip
+from tau_stage.stage.mixing import levelled
+from tau_stage.stage.people import Person
+from tau_stage.stage.telling import Given
+from tau_stage.stage.turns import Turn
+from tau_stage.take import records as record
+
+Finished = record.LineSpoken | record.LineLost | record.SoundPlayed
+
+
+@dataclass(slots=True)
+class _Open:
+    """A step that has begun and is not over.
+
+    Attributes:
+        start: It.
+        at: The sample of the timeline it begins at.
+        finished: What has come of its parts.
+        missing: Items that are still to be put.
+    """
+
+    start: Start
+    at: int
+    finished: list[Finished] = field(default_factory=list)
+    missing: list[tuple[str, str]] = field(default_factory=list)
+
+
+class _Nobody:
+    """Who hears while a take is only recalled."""
+
+    def hear(self, clip: Clip, hearers: Sequence[str], first: str | None) -> None:
+        """Nobody does."""
+
+    def open_again(self, player: str, session: Session) -> None:
+        """Nobody is there."""
+
+
+class Recalling:
+    """One take, gone through once more.
+
+    Args:
+        plan: The scene.
+        crew: Lays and tells as it did then.
+        people: By player.
+        sounds: The scene's sound files.
+    """
+
+    def __init__(self, plan: Plan, crew: Crew, people: Mapping[str, Person], sounds: Mapping[str, Pcm]) -> None:
+        self._plan = plan
+        self._crew = crew
+        self._former = NOTHING
+        self._people = people
+        self._sounds = sounds
+        self._models = {player.name for player in plan.models}
+        self._open: dict[int, _Open] = {}
+        self._taken: set[str] = set()
+        self._over: set[str] = set()
+
+    def go_through(self, former: Former) -> Former:
+        """Recall it, in silence; afterwards the crew stands where the performance has to go on.
+
+        Args:
+            former: The lines that are finished, and where they lie.
+
+        Returns:
+            Those that are left for later, as their steps are not over.
+
+        Raises:
+            LimitReached: The scene was ended by a limit of its own.
+            TakeError: A sound is gone, or the folder cannot be written.
+        """
+        crew, aloud = self._crew, self._crew.aloud
+        journal = list(crew.book.journal.records)
+        self._former = former
+        crew.aloud, crew.book.is_quiet = Aloud(), True
+        try:
+            rest = self._recall_all(journal)
+        except LimitReached:
+            crew.timeline.settle()
+            raise
+        finally:
+            crew.aloud, crew.book.is_quiet = aloud, False
+        crew.timeline.settle()
+        aloud.skip_to(crew.timeline.end)
+        ended = {fact.sound for fact in journal if isinstance(fact, record.BedEnded)}
+        sounds = (fact for fact in journal if isinstance(fact, record.SoundPlayed) and fact.sound in self._taken)
+        for sound in (sound for sound in sounds if sound.kind == "bed" and sound.sound not in ended):
+            aloud.begin_bed(sound.stem, levelled(self._sounds[sound.source], sound.gain_db), crew.timeline.end)
+        return rest
+
+    def _recall_all(self, journal: Sequence[record.Record]) -> Former:
+        crew = self._crew
+        crew.house = _Nobody()
+        self._over = {fact.line for fact in journal if isinstance(fact, record.LineLost)} | set(self._former.lines)
+        dropped = {fact.line for fact in journal if isinstance(fact, record.LineDropped)}
+        played = {fact.sound for fact in journal if isinstance(fact, record.SoundPlayed)} - dropped
+        for fact in journal:
+            self._recall(fact)
+        for each in self._open.values():
+            crew.so_far = cues.broken_off(crew.so_far, each.start)
+        steps = [each.start.step for each in self._open.values()]
+        lines = {name: line for name, line in self._former.lines.items() if name not in self._taken}
+        listening = frozenset(step.id for step in steps if isinstance(step, ListenPlan))
+        heard = {line.id: line for name in listening for line in self._former.of(name)}
+        parts = {part.id for step in steps if isinstance(step, TogetherPlan) for part in step.parts}
+        for name in (*lines, *sorted(played - self._taken)):
+            if name not in parts:
+                crew.book.write(record.LineDropped(line=name, problem="the scene does not have it here any more"))
+        crew.so_far = replace(crew.so_far, unheard=dict.fromkeys(self._models, 0))
+        return replace(self._former, lines=lines | heard, broken_off=listening)
+
+    def _recall(self, fact: record.Record) -> None:
+        crew = self._crew
+        match fact:
+            case record.LineBegan() if fact.line in self._over:
+                self._found(lambda step: _has_line(step, fact.line))
+            case record.LineSpoken() if self._is_the_one(fact):
+                if each := self._found(lambda step: _has_line(step, fact.line)):
+                    self._finished(each, fact)
+            case record.LineLost():
+                if each := self._found(lambda step: _has_line(step, fact.line) or _fails_as(step, fact)):
+                    self._finished(each, fact)
+            case record.SoundPlayed() if fact.sound not in self._taken:
+                if each := self._found(lambda step: _has_sound(step, fact.sound)):
+                    self._finished(each, fact)
+            case record.ItemGiven():
+                self._given(fact)
+            case record.ListenBegan():
+                self._found(lambda step: isinstance(step, ListenPlan) and step.id == fact.step)
+            case record.ListenEnded():
+                if each := self._found(lambda step: isinstance(step, ListenPlan) and step.id == fact.step):
+                    self._closed(each)
+            case record.LineMissed():
+                crew.happened(Happening("error", fact.hearer))
+            case record.CueStarted():
+                if any(cue.id == fact.cue and isinstance(cue.event, Silence) for cue in self._plan.cues):
+                    crew.book.write(fact)
+                    crew.so_far = cues.resumed(self._plan, crew.so_far, fact.cue)
+            case _:
+                pass
+
+    def _is_the_one(self, fact: record.LineSpoken) -> bool:
+        """Whether the line is part of the take as it was said then: it may have been said again since."""
+        line = self._former.lines.get(fact.line)
+        return line is not None and fact.line not in self._taken and line.sha256 == fact.sha256
+
+    # ---- which step it was
+
+    def _found(self, is_it: Callable[[object], bool]) -> _Open | None:
+        """The step that something belongs to: one that is open, or the one that starts now."""
+        crew = self._crew
+        for each in self._open.values():
+            if is_it(each.start.step):
+                return each
+        while start := cues.due(self._plan, replace(crew.so_far, unheard={})):
+            if is_it(start.step):
+                return self._begin(start)
+            if isinstance(start.step, PausePlan):
+                self._begin(start)
+                crew.timeline.pause(start.step.seconds)
+            elif isinstance(start.step, ItemPlan) and not self._items(start.step):
+                self._begin(start)
+            else:
+                return None
+            self._end(start)
+        return None
+
+    def _begin(self, start: Start) -> _Open:
+        crew = self._crew
+        for step in start.skipped:
+            crew.book.write(record.StepSkipped(source_line=step.source_line))
+        crew.so_far = cues.began(crew.so_far, start)
+        missing = self._items(start.step) if isinstance(start.step, ItemPlan) else []
+        each = self._open[start.strand] = _Open(start, crew.timeline.next, missing=missing)
+        return each
+
+    def _end(self, start: Start, turn: Turn | None = None) -> None:
+        del self._open[start.strand]
+        self._crew.so_far = cues.ended(self._crew.so_far, start, turn)
+
+    # ---- what it led to
+
+    def _finished(self, each: _Open, fact: Finished) -> None:
+        step = each.start.step
+        if isinstance(step, TogetherPlan):
+            each.finished.append(fact)
+            named = {_name(finished) for finished in each.finished}
+            if named >= {part.id for part in step.parts}:
+                self._together(each, step)
+        elif isinstance(step, ListenPlan):
+            self._talked(each, step, fact)
+        else:
+            self._whisper(each.start)
+            self._end(each.start, self._apply(step, fact, each.at))
+
+    def _together(self, each: _Open, step: TogetherPlan) -> None:
+        parts = {part.id: part for part in step.parts}
+        for finished in each.finished:
+            self._apply(parts[_name(finished)], finished, each.at)
+        self._crew.timeline.go_on(step.pause_s)
+        self._end(each.start)
+
+    def _talked(self, each: _Open, step: ListenPlan, fact: Finished) -> None:
+        """A turn at an open microphone; or its failure."""
+        if isinstance(fact, record.LineLost) and fact.line == step.id:
+            self._lost(fact)
+            self._end(each.start)
+            return
+        assert not isinstance(fact, record.SoundPlayed)  # noqa: S101 - a listen has none
+        line = replace(step.line(fact.player), id=fact.line)
+        if fact.player == step.person and fact.line in self._former.lines and self._people[step.person].is_live:
+            self._people[step.person].skip(fact.line)
+        self._crew.listening = {step.person: step.player}
+        self._apply(line, fact, each.at)
+        self._crew.listening = {}
+
+    def _closed(self, each: _Open) -> None:
+        step = each.start.step
+        assert isinstance(step, ListenPlan)  # noqa: S101 - only those are closed
+        if not self._people[step.person].is_live:
+            self._people[step.person].takes()
+        self._end(each.start)
+
+    def _apply(self, step: object, fact: Finished, at: int) -> Turn | None:
+        crew = self._crew
+        if isinstance(fact, record.LineLost):
+            return self._lost(fact)
+        if isinstance(fact, record.SoundPlayed):
+            assert isinstance(step, SoundPlan)  # noqa: S101 - it is its
+            self._taken.add(fact.sound)
+            crew.play(step, self._sounds[step.file], at)
+            return None
+        assert isinstance(step, LinePlan)  # noqa: S101 - whatever is said is
+        said = self._former.lines[fact.line]
+        self._taken.add(fact.line)
+        line = crew.begin(step, fact.number)
+        audio = self._former.sound(said)
+        if line.player in self._people and not line.improvised:
+            self._people[line.player].skip(line.id)
+        crew.take_over(line, audio, fact.offset_samples, said.file, said, self._former)
+        return Turn(line.player, said.said, audio.duration_s, said.cost.total or Decimal(0))
+
+    def _lost(self, fact: record.LineLost) -> Turn:
+        self._crew.lost_line(fact.line, fact.player, fact.problem)
+        return Turn(fact.player, "")
+
+    # ---- items
+
+    def _items(self, step: ItemPlan) -> list[tuple[str, str]]:
+        """What a step gives to whom."""
+        given = [*step.words, *((player, f"[{file}]") for player, file in step.sounds)]
+        return [(player, words) for player, words in given if player in self._models]
+
+    def _given(self, fact: record.ItemGiven) -> None:
+        item = (fact.player, fact.words)
+        each = next((each for each in self._open.values() if item in each.missing), None) or self._found(
+            lambda step: isinstance(step, ItemPlan) and step.role == fact.role and item in self._items(step)
+        )
+        if each is None or item not in each.missing:
+            return  # whispered before free play
+        each.missing.remove(item)
+        step = each.start.step
+        if each.missing or not isinstance(step, ItemPlan):
+            return
+        self._tell(step)
+        self._end(each.start)
+
+    def _tell(self, step: ItemPlan) -> None:
+        for player, words in step.words:
+            if player in self._models:
+                self._crew.book.write(record.ItemGiven(player=player, role=step.role, words=words))
+                self._crew.past.append(Given(player, step.role, words))
+        for player, file in step.sounds:
+            if player in self._models:
+                self._crew.book.write(record.ItemGiven(player=player, role="user", words=f"[{file}]"))
+                self._crew.past.append(Given(player, "user", sound=file))
+
+    def _whisper(self, start: Start) -> None:
+        strand = self._crew.so_far.strands[start.strand]
+        step = strand.steps[start.at]
+        if isinstance(step, ImprovisePlan) and strand.play is not None and not strand.play.asked:
+            self._tell(ItemPlan("system", tuple(step.whispers.items()), step.source_line))
+
+
+def _name(fact: Finished) -> str:
+    return fact.sound if isinstance(fact, record.SoundPlayed) else fact.line
+
+
+def _has_line(step: object, line: str) -> bool:
+    match step:
+        case LinePlan():
+            return step.id == line
+        case TogetherPlan():
+            return any(isinstance(part, LinePlan) and part.id == line for part in step.parts)
+        case ListenPlan():
+            return line == step.id or line.startswith(f"{step.id}-")
+        case _:
+            return False
+
+
+def _has_sound(step: object, sound: str) -> bool:
+    parts = step.parts if isinstance(step, TogetherPlan) else (step,)
+    return any(isinstance(part, SoundPlan) and part.id == sound for part in parts)
+
+
+def _fails_as(step: object, fact: record.LineLost) -> bool:
+    """Whether it is a step without a name that has failed."""
+    return not fact.line and isinstance(step, ItemPlan)

@@ -1,0 +1,180 @@
+"""A take that was stopped goes on in its own folder: what is left of the line that was cut, and what has changed."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, TypeGuard
+
+from tau_stage import __version__
+from tau_stage.audio.wav import read_wav
+from tau_stage.errors import TakeError
+from tau_stage.protocol.usage import Usage
+from tau_stage.scene.plan import Plan
+from tau_stage.scene.resolved import resolved
+from tau_stage.stage.crew import Crew
+from tau_stage.stage.former import Former
+from tau_stage.stage.notes import Resuming
+from tau_stage.stage.purse import Purse
+from tau_stage.take import records as record
+from tau_stage.take.beginning import beginning
+from tau_stage.take.fold import PAID, fold
+from tau_stage.take.folder import TakeFolder, guarded
+from tau_stage.take.journal import FULL_DISK, Journal
+
+CUT = "the performance was stopped in the middle of it"
+MOST_CHANGES = 24
+"""Lines of a difference that are shown."""
+
+_NOT_TOLD = {"sha256", "source_line", "path", "endpoint"}
+"""What may differ though the scene is the same; it is played where it was played before."""
+
+
+def changes(journal: Sequence[record.Record], plan: Plan) -> list[str]:
+    """What has changed in a scene since its take was performed, as lines of a difference; none: nothing has."""
+    began = beginning(journal)
+    if not began.resolved:
+        return [] if began.sha256 == plan.sha256 else ["the file is another"]
+    before, now = (_facts(text) for text in (began.resolved, resolved(plan)))
+    lines = list(difflib.unified_diff(before, now, "as performed", "as it is", n=2, lineterm=""))
+    more = len(lines) - MOST_CHANGES
+    return lines if more <= 0 else [*lines[:MOST_CHANGES], f"... and {more} lines more"]
+
+
+def _facts(plan: str) -> list[str]:
+    return json.dumps(_told(json.loads(plan)), indent=1, ensure_ascii=False).splitlines()
+
+
+def _told(part: Any) -> Any:
+    if isinstance(part, dict):
+        return {name: _told(value) for name, value in part.items() if name not in _NOT_TOLD}
+    return [_told(value) for value in part] if isinstance(part, list) else part
+
+
+def resumed(plan: Plan, began: record.TakeBegan, journal: Journal) -> record.TakeResumed:
+    """The record that says so.
+
+    Args:
+        plan: The scene as it is now.
+        began: How the take would begin now.
+        journal: As far as it goes.
+    """
+    now = {name: getattr(began, name) for name in ("sha256", "spent", "deliver", "budget", "roles")}
+    is_same = not changes(journal.records, plan)
+    return record.TakeResumed(
+        tau_stage=__version__,
+        started=began.started,
+        resolved="" if is_same else began.resolved,
+        torn_bytes=journal.torn_bytes,
+        **now,
+    )
+
+
+def pick_up(crew: Crew) -> Former:
+    """What is finished of a take; what was cut is written down, kept, and will be performed again.
+
+    Raises:
+        TakeError: The folder cannot be read or written.
+    """
+    folder, book = crew.folder, crew.book
+    take = fold(book.journal.records)
+    lines = {line.id: line for line in take.lines}
+    found = Former(folder, lines)
+    for line in take.lines:
+        try:
+            found.sound(line)
+        except TakeError as error:
+            book.write(record.LineDropped(line=line.id, problem=error.problem))
+            del lines[line.id]
+    journal = book.journal.records
+    for began in _cut(journal):
+        for call in _calls(journal, began.line):
+            key = (call.player, call.line, call.tool, call.arguments)
+            crew.answers.setdefault(key, []).append(call.output)
+        for file in _attempts(folder, journal, began) or [None]:
+            book.write(
+                record.LineAgain(
+                    line=began.line,
+                    player=began.player,
+                    problem=CUT,
+                    wait_s=0.0,
+                    file=file,
+                    interrupted=True,
+                    usage=Usage(),
+                    reason="interrupted",
+                    billed=False,
+                )
+            )
+    seconds = tuple((line.id, line.player, line.duration_s) for line in lines.values())
+    book.show(Resuming(seconds, crew.purse.spent))
+    return found
+
+
+def pay_again(purse: Purse, journal: Sequence[record.Record]) -> None:
+    """Count what was spent before a take was stopped, and learn from it what lines cost."""
+    tools: dict[str, Decimal] = {}
+    for fact in journal:
+        if not isinstance(fact, PAID) or not purse.knows(fact.player):
+            continue
+        if isinstance(fact, record.LineAgain) and not fact.billed:
+            purse.pay_blindly(fact.line, fact.player)
+            continue
+        cost = purse.pay(fact.player, fact.usage, fact.model if isinstance(fact, record.Transcribed) else None)
+        if isinstance(fact, record.ToolTurn):
+            tools[fact.line] = tools.get(fact.line, Decimal(0)) + cost
+        elif isinstance(fact, record.LineSpoken):
+            purse.settle(fact.line, fact.player, cost + tools.pop(fact.line, Decimal(0)))
+
+
+def _cut(journal: Sequence[record.Record]) -> list[record.LineBegan]:
+    """The lines that had begun and were not finished."""
+    found: dict[str, record.LineBegan] = {}
+    for fact in journal:
+        if isinstance(fact, record.LineBegan):
+            found[fact.line] = fact
+        elif _is_over(fact):
+            found.pop(fact.line, None)
+    return list(found.values())
+
+
+def _is_over(
+    fact: record.Record,
+) -> TypeGuard[record.LineSpoken | record.LineLost | record.LineDropped | record.LineAgain]:
+    """Whether an attempt at a line is over, well or not."""
+    if isinstance(fact, record.LineAgain):
+        return fact.interrupted
+    return isinstance(fact, record.LineSpoken | record.LineLost | record.LineDropped)
+
+
+def _calls(journal: Sequence[record.Record], line: str) -> list[record.ToolCalled]:
+    """What a line that was cut had called; what an earlier attempt had, unless this one has said so itself."""
+    return [fact for fact in journal if isinstance(fact, record.ToolCalled) and fact.line == line]
+
+
+def _attempts(folder: TakeFolder, journal: Sequence[record.Record], began: record.LineBegan) -> list[str | None]:
+    """Keep whatever sound there is of a line that was cut, under names of their own."""
+    known = {fact.file for fact in journal if isinstance(fact, record.LineAgain)}
+    name = re.escape(folder.line(0, began.player, began.line).stem.partition("-")[2])
+    shape = re.compile(rf"(\d+)-{name}(\.take-\d+)?(\.part)?\.wav")
+    found: list[str | None] = []
+    with guarded(folder.path / "lines", FULL_DISK):
+        for path in sorted((folder.path / "lines").iterdir()):
+            match = shape.fullmatch(path.name)
+            if match is None or path.relative_to(folder.path).as_posix() in known:
+                continue
+            try:
+                is_heard = bool(read_wav(path))
+            except ValueError:
+                is_heard = False
+            if not is_heard:
+                path.unlink()
+                continue
+            number = 1
+            while (kept := folder.line(int(match[1]), began.player, began.line, number)).exists():
+                number += 1
+            path.rename(kept)
+            found.append(kept.relative_to(folder.path).as_posix())
+    return found

@@ -1,0 +1,170 @@
+"""`tau-stage resume` and `run --resume`: a take that was stopped goes on, from the command line."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from tau_stage.take import records as record
+from tau_stage.take.journal import read_journal
+from tau_stage.take.model import Take
+from tau_stage.understudy import faults as fault
+from tau_stage.understudy.server import Understudy
+from tests.killed import begin, campaign
+from tests.test_cli_run import Serve, no_key, serve
+from tests.test_cli_validate import run
+from tests.tones import Tones
+
+__all__ = ["no_key", "serve"]
+
+SCENE = """
+scene: A talk
+players: {ann: {voice: ash}, bob: {voice: sage}}
+lines:
+  - ann: Where is my hat?
+  - bob: Here.
+  - ann: Thank you.
+limits: {start_rate: 100/s}
+"""
+
+
+@pytest.fixture
+def stopped(serve: Serve, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
+    """A take's folder in which the second line has failed, and where it was performed."""
+    Path("talk.yaml").write_text(SCENE)
+    url = serve(Understudy(Tones(), faults=[fault.Strike("drop", "in_response", visit=2)]))
+    assert run("run", "talk.yaml", "--endpoint", url, "--quiet") == 3
+    said = capsys.readouterr()
+    folder = said.out.strip()
+    assert said.err.endswith(f"go on with: tau-stage resume {folder}\n")
+    return folder, url
+
+
+def test_a_take_goes_on_in_its_own_folder_where_it_was_played(
+    stopped: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, url = stopped
+    assert run("resume", folder) == 0
+    said = capsys.readouterr()
+    assert "goes on after 1 line\n" in said.err
+    assert "2/3 bob: Here." in said.err
+    assert "1/3" not in said.err
+    assert said.out.endswith(f"\n{folder}\n")
+    take = Take.model_validate_json((Path(folder) / "take.json").read_text())
+    assert (take.ended, take.provider, len(take.lines)) == ("complete", url, 3)
+    assert (Path(folder) / "mix.wav").is_file()
+    assert Path("takes/a-talk/latest").resolve() == Path(folder).resolve()
+
+
+def test_a_take_that_is_complete_is_left_as_it_is(stopped: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    folder, _ = stopped
+    assert run("resume", folder, "--json", "--stream", "words.jsonl") == 0
+    assert json.loads(capsys.readouterr().out)["take"]["ended"] == "complete"
+    assert {"scene": "a-talk", "type": "resumed", "lines": ["ann-1"]} in map(
+        json.loads, Path("words.jsonl").read_text().splitlines()
+    )
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in Path(folder).rglob("*") if path.is_file()}
+    assert run("resume", folder) == 0
+    assert "the take is complete\n" in capsys.readouterr().out
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in before} == before
+    for name in ("take.json", "mix.wav"):  # it was killed when the last line was finished
+        (Path(folder) / name).unlink()
+        assert run("resume", folder, "--quiet") == 0
+        assert (Path(folder) / name).is_file()
+
+
+def test_a_scene_that_has_changed_is_told_and_gone_on_with_anyway(
+    stopped: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, _ = stopped
+    Path("talk.yaml").write_text(SCENE.replace("Thank you.", "Thanks."))
+    before = (Path(folder) / "journal.jsonl").read_bytes()
+    assert run("resume", folder) == 2
+    told = capsys.readouterr().err
+    assert "talk.yaml: the scene has changed since the take was performed" in told
+    assert '-   "words": "Thank you.",' in told
+    assert '+   "words": "Thanks.",' in told
+    assert "--anyway" in told
+    assert (Path(folder) / "journal.jsonl").read_bytes() == before
+    assert run("resume", folder, "--anyway", "--json") == 0
+    assert [line["said"] for line in json.loads(capsys.readouterr().out)["take"]["lines"]][1:] == ["Here.", "Thanks."]
+
+
+def test_run_goes_on_with_the_newest_take_that_was_stopped_or_begins(
+    stopped: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, url = stopped
+    assert run("run", "talk.yaml", "--resume", "--quiet", "--endpoint", url) == 0
+    assert Path(capsys.readouterr().out.strip()).resolve() == Path(folder).resolve()
+    assert run("run", "talk.yaml", "--resume", "--quiet", "--endpoint", url) == 0
+    assert Path(capsys.readouterr().out.strip()).resolve() != Path(folder).resolve()
+
+
+def test_a_budget_may_be_raised(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("talk.yaml").write_text(SCENE)
+    url = serve(Understudy(Tones()))
+    assert run("run", "talk.yaml", "--endpoint", url, "--budget", "$0.0002", "--quiet") == 4
+    said = capsys.readouterr()
+    assert "--budget '$...'" in said.err
+    assert run("resume", said.out.strip(), "--quiet") == 4
+    assert run("resume", said.out.strip(), "--quiet", "--budget", "$2") == 0
+
+
+def test_what_cannot_go_on_is_told(stopped: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    folder, url = stopped
+    assert run("resume", "takes/none") == 2
+    assert run("resume", folder, "--quiet") == 0
+    assert run("retake", folder, "bob-1", "--quiet", "--endpoint", url) == 0
+    again = capsys.readouterr().out.split()[-1]
+    assert run("resume", again) == 2
+    assert "the take is a retake, and those do not go on" in capsys.readouterr().err
+    (Path(folder) / "journal.jsonl").unlink()
+    assert run("resume", folder) == 2
+    assert "has no journal.jsonl" in capsys.readouterr().err
+
+
+# ---- processes
+
+LONG = SCENE.replace("Where is my hat?", "Where is my hat, the one with the very long feather?") + "pace: realtime\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "times"), [(signal.SIGINT, 1), (signal.SIGTERM, 1), (signal.SIGINT, 2)])
+def test_a_signal_ends_a_performance_in_order_and_a_second_at_once(
+    serve: Serve, tmp_path: Path, number: signal.Signals, times: int
+) -> None:
+    """Slow: signals are for processes."""
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.yaml").write_text(LONG.replace("A talk", name))
+    url = serve(Understudy(Tones()))
+    with begin("run", "one.yaml", "two.yaml", "--jobs", "2", "--endpoint", url, cwd=tmp_path) as process:
+        assert process.stderr is not None
+        told = ""
+        while told.count("1/3 ann") < 2:
+            told += process.stderr.readline().decode()
+        for _ in range(times):
+            process.send_signal(number)
+            told += process.stderr.readline().decode()
+        out, err = process.communicate(timeout=20)
+    told += err.decode()
+    assert process.returncode == 130, told
+    assert "stopping after the line under way; once more stops at once\n" in told
+    folders = [tmp_path / line for line in out.decode().splitlines() if line.startswith("takes/")]
+    assert len(folders) == 2
+    for folder in folders:
+        take = Take.model_validate_json((folder / "take.json").read_text())
+        assert (take.ended, len(take.lines)) == ("interrupted", 1)
+        assert (folder / "cost.json").is_file()
+        assert isinstance(read_journal(folder / "journal.jsonl")[-1], record.TakeEnded)
+        assert f"go on with: tau-stage resume {folder.relative_to(tmp_path)}" in told
+
+
+@pytest.mark.slow
+def test_what_was_finished_when_it_was_killed_is_there_and_is_not_paid_again() -> None:
+    """Slow: kills processes. ``python -m tests.killed 25`` does so at 25 instants."""
+    found = list(campaign(2))
+    assert [each for each in found if not each.is_fine] == []
+    assert found[-1].finished > 0

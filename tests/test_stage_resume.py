@@ -1,0 +1,350 @@
+"""A take that was stopped goes on as if it had never been stopped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from tau_stage.errors import TakeError
+from tau_stage.scene.plan import Plan
+from tau_stage.stage.people import Typist
+from tau_stage.stage.resuming import changes
+from tau_stage.take import records as record
+from tau_stage.take.fold import bills
+from tau_stage.take.folder import TakeFolder
+from tau_stage.take.journal import read_journal
+from tau_stage.take.lock import claimed, is_claimed
+from tau_stage.take.model import Take
+from tests.playhouse import Playhouse, plan_of
+
+PLAIN = """
+pause: 300ms
+players: {ann: {voice: ash}, bob: {voice: sage, hears_as: text}, cid: {voice: coral}}
+lines:
+  - ann: Good evening to you all.
+  - bob: (gruffly) Is it?
+  - pause: 2s
+  - cid: It was.
+  - ann: Now then.
+  - bob: Now what?
+"""
+
+SOUNDS = """
+players: {ann: {voice: ash}, bob: {voice: sage}, cid: {voice: coral}}
+lines:
+  - bed: sounds/rain.wav
+    until: ann-2
+  - ann: Good evening.
+  - prompt: {bob: You are cross., cid: You are tired.}
+  - sfx: sounds/door.wav
+  - together: [{bob: Is it?}, {cid: It was.}, {sfx: sounds/door.wav}]
+  - ann: Now then.
+  - bob: One moment, let me tell you something long and dull about it.
+  - cid: No.
+    cut_in: {on: bob, after: 500ms}
+"""
+
+CUES = """
+players: {ann: {voice: ash}, bob: {voice: sage, tools: [bell]}, cid: {voice: coral, tools: none}}
+tools:
+  bell: {description: Rings the bell at the door., returns: {rung: true}}
+on:
+  - said: {player: ann, words: bell}
+    times: 2
+    do:
+      - sfx: sounds/door.wav
+      - cid: Who is there?
+  - call: {player: bob, tool: bell}
+    do:
+      - prompt: {cid: You hear the bell.}
+      - cid: I heard it.
+lines:
+  - ann: Ring the bell, please.
+  - bob:
+    improvise: Ring the bell at the door.
+    tool_choice: required
+  - ann: Thank you for the bell.
+    when: {call: {player: bob, tool: bell}}
+  - ann: You did not.
+    when: {not: {call: {player: bob, tool: bell}}}
+  - pause: 1s
+  - improvise: {players: [ann, bob, cid], about: the bell at the door, turns: 4}
+  - cid: Farewell.
+    takes: 2
+"""
+
+TALK = """
+players:
+  ann: {voice: ash}
+  bob: {voice: sage}
+  you: {human: sounds/student.wav}
+lines:
+  - ann: Ask me anything.
+  - listen: {player: ann, from: you, turns: 2}
+  - bob: That was interesting.
+"""
+
+
+def told(take: Take) -> list[dict[str, Any]]:
+    """What is the same however often a take was stopped."""
+    same = {"id", "number", "player", "said", "take", "former", "offset_samples", "samples", "file", "sha256", "ended"}
+    more: dict[str, Any] = {
+        "hearers": {"__all__": {"player", "sha256"}},
+        "calls": {"__all__": {"tool", "arguments", "output"}},
+    }
+    lines = sorted(take.lines, key=lambda line: line.number)
+    return [line.model_dump(include={**dict.fromkeys(same, True), **more}) for line in lines]
+
+
+def files(folder: TakeFolder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.stems.iterdir())}
+
+
+def stopped_at(whole: TakeFolder, records: int, to: Path, *, torn: int = 0) -> TakeFolder:
+    """A take as a killed process leaves it after so many records, and perhaps a piece of another."""
+    shutil.copytree(whole.path, to)
+    folder = TakeFolder(to)
+    lines = folder.journal.read_bytes().splitlines(keepends=True)
+    folder.journal.write_bytes(b"".join(lines[:records]) + b"".join(lines[records : records + 1])[:torn])
+    left = read_journal(folder.journal)
+    for name in ("take.json", "cost.json"):
+        (to / name).unlink()
+    kept = {getattr(fact, "file", None) for fact in left}
+    for path in sorted((to / "lines").iterdir()):
+        if path.relative_to(to).as_posix() not in kept:
+            path.unlink()
+    for path in folder.stems.iterdir():
+        path.write_bytes(path.read_bytes()[:1044])
+    return folder
+
+
+async def every_stop(house: Playhouse, plan: Plan, tmp_path: Path, each: int = 1) -> None:
+    """A scene performed, then stopped at each of its records or some of them, and resumed."""
+    whole = await house.perform(plan)
+    folder, records = house.folder, len(house.journal)
+    stems = files(folder)
+    for count in range(1, records, each):
+        part = stopped_at(folder, count, tmp_path / f"part-{count}", torn=count % 3 * 20)
+        spoken = {fact.line for fact in read_journal(part.journal) if isinstance(fact, record.LineSpoken)}
+        house.understudy.visits.clear()
+        take = await house.perform(plan, again=part)
+        where = f"stopped after {count}: {house.journal[count - 1].model_dump(exclude={'resolved'})}"
+        assert take.ended == "complete", (where, take.problem)
+        assert told(take) == told(whole), where
+        assert files(part) == stems, where
+        asked = {
+            event["response"]["metadata"]["line"]
+            for player in house.sockets
+            for event in house.sent(player, "response.create")
+            if "line" in (event.get("response") or {}).get("metadata", {})
+        }
+        assert not asked & spoken, where
+        house.sockets.clear()
+        shutil.rmtree(part.path)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Playhouse:
+    return Playhouse(tmp_path)
+
+
+def place_of(house: Playhouse, kind: type[record.Fact], **facts: str) -> int:
+    """How many records come before a fact."""
+    found = (n for n, fact in enumerate(house.journal) if isinstance(fact, kind))
+    return next(n for n in found if all(getattr(house.journal[n], name) == value for name, value in facts.items()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("scene", "each"),
+    [(PLAIN, 1), (SOUNDS, 2), (CUES, 6), (TALK, 2)],
+    ids=["lines", "sounds, items, together and cuts", "cues", "listen"],
+)
+async def test_a_take_ends_the_same_wherever_it_was_stopped(
+    house: Playhouse, tmp_path: Path, scene: str, each: int
+) -> None:
+    """Slow: resumes a scene after each of its records; a longer one, after each second or sixth."""
+    await every_stop(house, plan_of(scene), tmp_path, each)
+
+
+async def test_a_line_that_was_cut_is_performed_again_and_the_first_attempt_is_kept(
+    house: Playhouse, tmp_path: Path
+) -> None:
+    whole = await house.perform(PLAIN)
+    at = place_of(house, record.LineBegan, line="cid-1")
+    part = stopped_at(house.folder, at + 1, tmp_path / "part", torn=9)
+    began = house.folder.path / "lines" / "001-ann-1.wav"
+    shutil.copy(began, part.path / "lines" / "003-cid-1.take-1.part.wav")
+    spent = sum(bill.cost.total or 0 for bill in bills(read_journal(part.journal)))
+    take = await house.perform(PLAIN, again=part)
+    assert told(take) == told(whole)
+    assert [line.attempts for line in take.lines] == [1, 1, 2, 1, 1]
+    assert (part.path / "lines" / "003-cid-1.attempt-1.wav").read_bytes() == began.read_bytes()
+    resumed, again, *_ = take.warnings
+    assert resumed.startswith("the take was stopped, and resumed at ")
+    assert again == (
+        "line cid-1, player cid: the performance was stopped in the middle of it, and it was performed again; "
+        "the first attempt is kept in lines/003-cid-1.attempt-1.wav"
+    )
+    (fact,) = house.facts(record.TakeResumed)
+    assert (fact.torn_bytes, fact.resolved) == (9, "")
+    assert take.cost.total == spent + sum(line.cost.total or 0 for line in take.lines[2:])
+    assert [len(player.sessions) for player in take.players] == [2, 2, 2]
+
+
+async def test_players_remember_what_they_had_said_and_heard(house: Playhouse, tmp_path: Path) -> None:
+    await house.perform(SOUNDS)
+    before = house.items("cid")
+    part = stopped_at(house.folder, place_of(house, record.LineBegan, line="bob-2"), tmp_path / "part")
+    await house.perform(SOUNDS, again=part)
+    assert sorted(house.items("cid")) == sorted([*before, "assistant: It was."])
+
+
+async def test_a_line_whose_sound_is_gone_is_performed_again(house: Playhouse, tmp_path: Path) -> None:
+    whole = await house.perform(PLAIN)
+    part = stopped_at(house.folder, len(house.journal) - 1, tmp_path / "part")
+    (part.path / "lines" / "002-bob-1.wav").unlink()
+    take = await house.perform(PLAIN, again=part)
+    assert [line.said for line in take.lines] != []
+    assert {line.id: line.said for line in take.lines} == {line.id: line.said for line in whole.lines}
+    assert any(warning.startswith("bob-1 was dropped: the line cannot be taken over") for warning in take.warnings)
+
+
+async def test_what_has_changed_in_a_scene_is_told_and_may_be_gone_on_with(house: Playhouse, tmp_path: Path) -> None:
+    await house.perform(PLAIN)
+    journal = house.journal
+    part = stopped_at(house.folder, place_of(house, record.LineBegan, line="ann-2"), tmp_path / "part")
+    assert changes(journal, plan_of("# a comment\n" + PLAIN)) == []
+    other = plan_of(PLAIN.replace("Now then.", "Well then.").replace("  - bob: Now what?\n", ""))
+    assert any("Well then." in line and line.startswith("+") for line in changes(journal, other))
+    take = await house.perform(other, again=part)
+    assert [line.said for line in take.lines] == ["Good evening to you all.", "Is it?", "It was.", "Well then."]
+    assert changes(house.journal, other) == []
+
+
+async def test_a_line_that_was_put_in_before_others_comes_first(house: Playhouse, tmp_path: Path) -> None:
+    await house.perform(PLAIN)
+    part = stopped_at(house.folder, len(house.journal) - 1, tmp_path / "part")
+    other = PLAIN.replace("  - cid: It was.\n", "  - cid: Oh.\n    id: oh\n  - cid: It was.\n    id: cid-1\n")
+    take = await house.perform(other, again=part)
+    lines = sorted(take.lines, key=lambda line: line.offset_samples)
+    assert [line.id for line in lines] == ["ann-1", "bob-1", "oh", "cid-1", "ann-2", "bob-2"]
+    for line, after in pairwise(lines):
+        assert line.offset_samples + line.samples <= after.offset_samples
+    assert [line.former for line in lines] == [False, False, False, True, True, True]
+
+
+async def test_a_take_that_was_stopped_at_its_budget_goes_on_with_more(house: Playhouse) -> None:
+    take = await house.perform(PLAIN, budget=Decimal("0.0004"))
+    assert take.ended == "budget"
+    done, folder = len(take.lines), house.folder
+    take = await house.perform(PLAIN, again=folder)
+    assert (take.ended, len(take.lines)) == ("budget", done)
+    take = await house.perform(PLAIN, again=folder, budget=Decimal(1))
+    assert (take.ended, len(take.lines)) == ("complete", 5)
+
+
+async def test_a_tool_that_has_answered_in_a_line_that_was_cut_is_not_asked_again(
+    house: Playhouse, tmp_path: Path
+) -> None:
+    whole = await house.perform(CUES)
+    part = stopped_at(house.folder, place_of(house, record.ToolCalled) + 1, tmp_path / "part")
+    text = part.journal.read_text()
+    part.journal.write_text(text.replace('{\\"rung\\":true}', '{\\"rung\\":\\"once\\"}'))
+    take = await house.perform(CUES, again=part)
+    calls = [[call.output for line in each.lines for call in line.calls] for each in (whole, take)]
+    assert [outputs[0] for outputs in calls] == ['{"rung":true}', '{"rung":"once"}']
+    assert [len(outputs) for outputs in calls] == [3, 3]
+
+
+async def test_two_do_not_perform_into_one_folder(house: Playhouse) -> None:
+    await house.perform(PLAIN)
+    with claimed(house.folder.path):
+        assert is_claimed(house.folder.path)
+        with pytest.raises(TakeError, match="is being written by process"):
+            await house.perform(PLAIN, again=house.folder)
+    assert not is_claimed(house.folder.path)
+
+
+# ---- stopping
+
+
+async def stop_after(house: Playhouse, scene: str, kind: type[record.Fact], **facts: str) -> Take:
+    """Somebody wants to stop as soon as something has happened."""
+    stop = anyio.Event()
+    news, watch = anyio.create_memory_object_stream[Any](1000)
+
+    async def look() -> None:
+        async for fact in watch:
+            if isinstance(fact, kind) and all(getattr(fact, name) == value for name, value in facts.items()):
+                stop.set()
+
+    async with watch, anyio.create_task_group() as group:
+        group.start_soon(look)
+        async with news:
+            return await house.perform(scene, stop=stop, watch=news)
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("scene", "kind", "facts", "done"),
+    [
+        (PLAIN, record.LineBegan, {"line": "bob-1"}, 2),
+        (PLAIN, record.PlayerOpened, {"player": "ann"}, 0),
+        (SOUNDS, record.LineBegan, {"line": "bob-1"}, 3),
+        (TALK, record.LineBegan, {"line": "listen-1-1"}, 3),
+    ],
+    ids=["a line", "opening", "together", "listen"],
+)
+async def test_what_is_under_way_comes_to_its_end_and_the_rest_when_resumed(
+    house: Playhouse, scene: str, kind: type[record.Fact], facts: dict[str, str], done: int
+) -> None:
+    whole = await house.perform(scene)
+    stems = files(house.folder)
+    take = await stop_after(house, scene, kind, **facts)
+    assert (take.ended, take.problem, len(take.lines)) == ("interrupted", "stopped by whoever ran it", done)
+    assert all(hearing.sha256 for line in take.lines for hearing in line.hearers)
+    assert told(take) == told(whole)[:done]
+    assert told(await house.perform(scene, again=house.folder)) == told(whole)
+    assert files(house.folder) == stems
+
+
+async def test_nobody_waits_for_a_person_when_it_is_to_stop(house: Playhouse) -> None:
+    scene = "{players: {ann: {voice: ash}, you: {human: tty}}, lines: [you: Hello., ann: Yes.]}"
+    plan = plan_of(scene)
+    stop = anyio.Event()
+    stop.set()
+    read, write = os.pipe()
+    you = Typist(plan.player("you"), read)
+    take = await house.perform(plan, people={"you": you}, stop=stop)
+    assert (take.ended, len(take.lines)) == ("interrupted", 0)
+    os.write(write, b"Hello there.\n")
+    take = await house.perform(plan, people={"you": you}, again=house.folder)
+    assert [line.said for line in take.lines] == ["Hello there.", "Yes."]
+    os.close(write)
+    os.close(read)
+
+
+async def test_a_performance_that_is_left_at_once_leaves_a_take_that_goes_on(house: Playhouse) -> None:
+    whole = await house.perform(PLAIN)
+    news, watch = anyio.create_memory_object_stream[Any](1000)
+    async with watch, news, anyio.create_task_group() as group:
+
+        async def look() -> None:
+            async for fact in watch:
+                if isinstance(fact, record.LineBegan) and fact.line == "cid-1":
+                    group.cancel_scope.cancel()
+
+        group.start_soon(look)
+        await house.perform(PLAIN, watch=news)
+    take = Take.model_validate_json((house.folder.path / "take.json").read_text())
+    assert (take.ended, len(take.lines)) == ("interrupted", 2)
+    assert len({len(sound) for sound in files(house.folder).values()}) == 1
+    assert told(await house.perform(PLAIN, again=house.folder)) == told(whole)
