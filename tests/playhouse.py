@@ -44,17 +44,21 @@ class Playhouse:
     Args:
         tmp_path: Where takes go.
         faults: What goes wrong.
-        keeps: Whether what was sent is kept, and judged.
+        keeps: Whether what was sent is kept.
+        judges: Whether it is judged, too.
 
     Attributes:
         sockets: By player, as they were opened last.
         folder: The last take's.
     """
 
-    def __init__(self, tmp_path: Path, faults: Sequence[fault.Fault] = (), *, keeps: bool = True) -> None:
+    def __init__(
+        self, tmp_path: Path, faults: Sequence[fault.Fault] = (), *, keeps: bool = True, judges: bool = True
+    ) -> None:
         self.understudy = Understudy(Tones(), faults=faults, keeps_visits=keeps)
         self.sockets: dict[str, Judged] = {}
         self._out = tmp_path
+        self._judges = judges
         self._takes = 0
         self.folder = TakeFolder(tmp_path)
 
@@ -99,7 +103,7 @@ class Playhouse:
     @asynccontextmanager
     async def _connect(self, player: PlayerPlan) -> AsyncIterator[Transport]:
         async with connected(self.understudy, Handshake(query={"model": player.model})) as socket:
-            if self.understudy.keeps_visits:
+            if self.understudy.keeps_visits and self._judges:
                 self.sockets[player.name] = socket
                 yield socket
             else:

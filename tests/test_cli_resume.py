@@ -27,7 +27,7 @@ lines:
   - ann: Where is my hat?
   - bob: Here.
   - ann: Thank you.
-limits: {start_rate: 100/s}
+limits: {start_rate: 100/s, on_lost_player: stop}
 """
 
 

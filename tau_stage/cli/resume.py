@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tau_stage.cli.options import AllowTools, Aloud, AsJson, Live, Quiet, StandIn, StreamTo
+
 if TYPE_CHECKING:
     from tau_stage.scene.plan import Plan
     from tau_stage.take.folder import TakeFolder
@@ -24,25 +26,13 @@ def resume(
     endpoint: Annotated[
         str | None, typer.Option(help="Play here: a name or a URL. Default: where it was played before.")
     ] = None,
-    live: Annotated[bool, typer.Option("--live", help="Never fall back to the understudy.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print the take's path only.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the take as one line of JSON.")] = False,
-    allow_tools: Annotated[
-        bool, typer.Option("--allow-tools", help="Let the scene's tools run the programs they name.")
-    ] = False,
-    stand_in: Annotated[
-        bool, typer.Option("--stand-in", help="Play the recordings of people, though they may be there.")
-    ] = False,
-    aloud: Annotated[
-        bool | None,
-        typer.Option(
-            "--aloud/--no-aloud", help="Play what follows on the loudspeaker, at its pace.", show_default=False
-        ),
-    ] = None,
-    stream: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Write words while they arrive, as JSON lines; - is standard output."),
-    ] = None,
+    live: Live = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+    allow_tools: AllowTools = False,
+    stand_in: StandIn = False,
+    aloud: Aloud = None,
+    stream: StreamTo = None,
 ) -> None:
     """Go on with a take that was stopped, in its own folder.
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tau_stage.cli.options import AllowTools, AsJson, Live, Quiet
+
 if TYPE_CHECKING:
     from tau_stage.scene.model import Scene
     from tau_stage.take.model import Take
@@ -21,12 +23,10 @@ def retake(
     anyway: Annotated[bool, typer.Option("--anyway", help="Though the scene has changed since.")] = False,
     out: Annotated[Path | None, typer.Option(help="Where the new take goes. Default: beside the old one.")] = None,
     endpoint: Annotated[str | None, typer.Option(help="Play here, whatever the scene says: a name or a URL.")] = None,
-    live: Annotated[bool, typer.Option("--live", help="Never fall back to the understudy.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print the take's path only.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the take as one line of JSON.")] = False,
-    allow_tools: Annotated[
-        bool, typer.Option("--allow-tools", help="Let the scene's tools run the programs they name.")
-    ] = False,
+    live: Live = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+    allow_tools: AllowTools = False,
 ) -> None:
     """Perform one line of a take again, in the same context, into a new take.
 

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from tau_stage.cli.options import AllowTools, Aloud, AsJson, Live, Quiet, StandIn, StreamTo
+
 Record = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Record what players and providers say on a cassette in DIR.")
 ]
@@ -21,30 +23,16 @@ def run(
     out: Annotated[Path, typer.Option(help="Where the takes go.")] = Path("takes"),
     jobs: Annotated[int, typer.Option(min=1, help="Scenes performed at once.")] = 1,
     endpoint: Annotated[str | None, typer.Option(help="Play here, whatever the scene says: a name or a URL.")] = None,
-    live: Annotated[bool, typer.Option("--live", help="Never fall back to the understudy.")] = False,
+    live: Live = False,
     budget: Annotated[str | None, typer.Option(help="What each scene may cost, like '$0.50'.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print the takes' paths only.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print each take as one line of JSON.")] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
     var: Annotated[list[str] | None, typer.Option(help="A variable of the scene, like city=Oslo.")] = None,
     only: Annotated[str | None, typer.Option(help="One variant of the scene's matrix, by name.")] = None,
-    allow_tools: Annotated[
-        bool, typer.Option("--allow-tools", help="Let the scene's tools run the programs they name.")
-    ] = False,
-    stand_in: Annotated[
-        bool, typer.Option("--stand-in", help="Play the recordings of people, though they may be there.")
-    ] = False,
-    aloud: Annotated[
-        bool | None,
-        typer.Option(
-            "--aloud/--no-aloud",
-            help="Play it on the loudspeaker, at its pace; by itself where somebody speaks into a microphone.",
-            show_default=False,
-        ),
-    ] = None,
-    stream: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Write words while they arrive, as JSON lines; - is standard output."),
-    ] = None,
+    allow_tools: AllowTools = False,
+    stand_in: StandIn = False,
+    aloud: Aloud = None,
+    stream: StreamTo = None,
     record: Record = None,
     replay: Replay = None,
     resume: Annotated[

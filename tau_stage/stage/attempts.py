@@ -96,7 +96,7 @@ class Attempts:
         asked = line if number == 1 or line.apart else replace(line, prompt="")
         prompter = self._prompter(line, recording, voice, owed)
         tally = Tally()
-        session = await self._recall.session(line.player)
+        session = await self._recall.session(line.player, line.id)
         while True:
             try:
                 return await say(session, asked, prompter, self._tools(line), tally)

@@ -236,7 +236,7 @@ class Performance:
             return
         person, player, crew = self._company.people[step.person], self._plan.player(step.player), self._crew
         try:
-            session = await self._recall.session(step.player)
+            session = await self._recall.session(step.player, step.id)
         except SessionError as error:
             raise error.about(player=step.player, line=step.id) from None
         crew.listening = {step.person: step.player}
@@ -312,7 +312,7 @@ class Performance:
         crew = self._crew
         crew.purse.open_for((line.id, line.player))
         try:
-            await let_finish(await self._recall.session(line.player))
+            await let_finish(await self._recall.session(line.player, line.id))
         except Timeout as error:
             self._recall.lose(line.player, error)
         line = crew.begin(line)

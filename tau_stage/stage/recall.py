@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
@@ -41,8 +42,12 @@ class Recall:
         self._group = group
         self._tallies: dict[str, Tally] = {}
 
-    async def session(self, player: str) -> Session:
+    async def session(self, player: str, line: str) -> Session:
         """A player's session, open; one that was lost is opened again, if the scene has it so.
+
+        Args:
+            player: Who.
+            line: What it is wanted for.
 
         Raises:
             SessionError: The player is lost.
@@ -54,8 +59,8 @@ class Recall:
             return session
         self.lose(player, why)
         if self._plan.on_lost_player != "reopen":
-            raise why.about(player=player)
-        return await self._bring_back(player, why)
+            raise replace(why, player=player, line=line)
+        return await self._bring_back(player, line, why)
 
     def lose(self, player: str, why: SessionError) -> None:
         """A player does not answer any more."""
@@ -86,9 +91,9 @@ class Recall:
             raise BudgetExceeded(crew.purse.budget, crew.purse.spent, line.id)
         tally.attempts += 1
         await anyio.sleep(wait_s)
-        return await self.session(line.player)
+        return await self.session(line.player, line.id)
 
-    async def _bring_back(self, player: str, why: SessionError) -> Session:
+    async def _bring_back(self, player: str, line: str, why: SessionError) -> Session:
         tally = self._tallies.setdefault(player, Tally())
         while (wait_s := tally.wait_s("lost")) is not None:
             await self._company.sessions[player].close()
@@ -97,7 +102,7 @@ class Recall:
                 return await self._one_more(player)
             except (SessionClosed, Timeout) as error:
                 why = error
-        raise why.about(player=player)
+        raise replace(why, player=player, line=line)
 
     async def _one_more(self, player: str) -> Session:
         session: Session = await self._group.start(self._keep, player)
