@@ -166,3 +166,6 @@ def test_the_wheel_has_the_sheets(tmp_path: Path) -> None:
     packed = zipfile.ZipFile(wheel).namelist()
     assert sheets == {name.removeprefix("tau_stage/report/sheet/") for name in packed if "/sheet/" in name}
     assert {"page.html", "style.css", "script.js"} <= sheets
+    template = TOP / "tau_stage" / "cli" / "template"
+    files = {path.relative_to(TOP).as_posix() for path in template.rglob("*") if path.is_file()}
+    assert files == {name for name in packed if "/template/" in name}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tau_stage.errors import SceneError
-from tau_stage.scene.expect import CallWanted, Expect, Says
+from tau_stage.scene.expect import CallWanted, Expect, PassRate, Says
 from tau_stage.scene.load import load_variants, parse_scene
 from tau_stage.scene.model import Scene
 from tau_stage.scene.planning import make_plan
@@ -90,10 +90,17 @@ def test_who_heard_it_is_written_as_who_hears_it() -> None:
     assert expected("heard_by: bob").heard_by == ("bob",)
 
 
+def test_a_share_of_performances_is_written_as_it_is_said() -> None:
+    assert expected("pass: 4 of 5").passes == PassRate(4, 5)
+
+
 @pytest.mark.parametrize(
     ("written", "problem", "hint"),
     [
         ("", "'expect' expects nothing", "expect: {says"),
+        ("pass: 6 of 5", "this says in how many of several", "write it like 4 of 5"),
+        ("pass: 0 of 5", "this says in how many of several", "write it like 4 of 5"),
+        ("pass: [4]", "this says in how many of several", "write it like 4 of 5"),
         ("lenght: 1s..2s", "'expect' has unknown key 'lenght'", "did you mean 'length'?"),
         ("length: 5s", "'5s' is no range", "did you mean ..5s, or 5s..?"),
         ("length: ..", "'..' is no range", "1s..4s"),

@@ -19,6 +19,7 @@ from tau_stage.cli.cassette import cassette
 from tau_stage.cli.compare import compare
 from tau_stage.cli.doctor import doctor
 from tau_stage.cli.fmt import fmt
+from tau_stage.cli.init import init
 from tau_stage.cli.plan import plan
 from tau_stage.cli.play import play
 from tau_stage.cli.report import report
@@ -28,6 +29,7 @@ from tau_stage.cli.run import run
 from tau_stage.cli.schema import schema
 from tau_stage.cli.show import show
 from tau_stage.cli.tag import tag
+from tau_stage.cli.testing import check_scenes
 from tau_stage.cli.understudy import understudy
 from tau_stage.cli.validate import validate
 from tau_stage.cli.voices import voices
@@ -65,10 +67,12 @@ VERBS = (
     report,
     doctor,
     bless,
+    init,
 )
 
 for verb in VERBS:
     app.command()(verb)
+app.command("test")(check_scenes)
 
 app.add_typer(cassette)
 

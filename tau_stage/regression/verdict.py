@@ -10,6 +10,7 @@ from tau_stage.scene.spot import Spot
 
 Kind = Literal["line", "player", "sound", "cue", "scene"]
 Outcome = Literal["passed", "failed", "error"]
+Expecter = Literal["expect", "snapshot", "cassette"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Verdict:
         of: Its id or name; empty for the scene as a whole.
         lines: Ids of the lines it is about: of a player, all that the player speaks.
         what: Which figure, as in ``expect:``, or what else of it.
-        source: Who expects it: the scene, or the snapshot.
+        source: Who expects it: the scene, the snapshot, or the cassette.
         expected: In words.
         measured: In words.
         outcome: ``error``: it could not be measured.
@@ -38,7 +39,7 @@ class Verdict:
     of: str
     lines: tuple[str, ...]
     what: str
-    source: Literal["expect", "snapshot"]
+    source: Expecter
     expected: str
     measured: str
     outcome: Outcome
@@ -71,7 +72,7 @@ class Subject:
     kind: Kind
     of: str
     lines: tuple[str, ...]
-    source: Literal["expect", "snapshot"]
+    source: Expecter
 
     def verdict(self, spot: Spot, what: str, expected: str, measured: str, outcome: Outcome, told: str = "") -> Verdict:
         """A verdict.
@@ -84,7 +85,7 @@ class Subject:
             outcome: What it came to.
             told: The sentence, where the usual one does not say it well.
         """
-        was = "was" if self.source == "snapshot" else "expected"
+        was = "expected" if self.source == "expect" else "was"
         told = told or f"{what.replace('_', ' ')} {measured}, {was} {expected}"
         message = f"{self.of or 'the scene'}: {told}"
         place = (spot.path, spot.line, spot.column)

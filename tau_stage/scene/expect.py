@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -54,7 +55,7 @@ Length = Annotated[Range, BeforeValidator(ranged(ranges.SECONDS)), _range(ranges
 Loudness = Annotated[Range, BeforeValidator(ranged(ranges.LUFS)), _range(ranges.LUFS)]
 NONE, OWN = Range(None, 0.0), Range(None, 1.0)
 Clipping = Annotated[Range, BeforeValidator(ranged(ranges.SAMPLES, none=NONE)), _range(ranges.SAMPLES, "none")]
-Rate = Annotated[Range, BeforeValidator(ranged(ranges.PER_SECOND)), _range(ranges.PER_SECOND)]
+PerSecond = Annotated[Range, BeforeValidator(ranged(ranges.PER_SECOND)), _range(ranges.PER_SECOND)]
 Voice = Annotated[Range, BeforeValidator(ranged(ranges.DISTANCE, own=OWN)), _range(ranges.DISTANCE, "own")]
 Cost = Annotated[Range, BeforeValidator(ranged(ranges.DOLLARS)), _range(ranges.DOLLARS)]
 Share = Annotated[Range, BeforeValidator(ranged(ranges.SHARE)), _range(ranges.SHARE)]
@@ -71,6 +72,33 @@ Phrases = Annotated[
     tuple[str, ...],
     BeforeValidator(phrases),
     WithJsonSchema({"anyOf": [SCALAR, {"type": "array", "items": SCALAR, "minItems": 1}]}),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class PassRate:
+    """In how many of so many performances all must be well."""
+
+    passed: int
+    of: int
+
+
+def passes(value: object) -> object:
+    """``4 of 5``.
+
+    Raises:
+        PydanticCustomError: It is something else.
+    """
+    found = re.fullmatch(r"\s*(\d{1,4}) of (\d{1,4})\s*", value, re.ASCII) if isinstance(value, str) else None
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise wrong("this says in how many of several performances all must be well", "write it like 4 of 5")
+    return PassRate(int(found[1]), int(found[2]))
+
+
+Passes = Annotated[
+    PassRate,
+    BeforeValidator(passes),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+ of \d+$", "examples": ["4 of 5"]}),
 ]
 
 
@@ -124,12 +152,17 @@ class Expect(Part):
     )
     first_audio: Length | None = Field(None, description="From the request to the first sound, like {max: 800ms}.")
     dead_air: Length | None = Field(None, description="Silence in the recording before a line, like {max: 1s}.")
-    rate: Rate | None = Field(None, description="Words per second, like 2..4/s.")
+    rate: PerSecond | None = Field(None, description="Words per second, like 2..4/s.")
     voice: Voice | None = Field(
         None, description="Distance from the player's own voice: own, which is {max: 1}, or a range."
     )
     cost: Cost | None = Field(None, description="Estimated cost, like {max: $0.01}.")
     heard_by: Hearing | None = Field(None, description="Who heard it, nobody else: everyone, nobody, or names.")
+    passes: Passes | None = Field(
+        None,
+        alias="pass",
+        description="In how many of several performances all must be well, like 4 of 5. Default: all.",
+    )
     tolerances: Tolerances | None = Field(
         None, description="How much figures may differ from the snapshot's, by figure."
     )

@@ -1,0 +1,52 @@
+"""``tau-stage init``: a new project with a scene, whose test passes at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+TEMPLATE = Path(__file__).parent / "template"
+NAMED = {
+    "gitignore": ".gitignore",
+    "gitattributes": ".gitattributes",
+    "github.yml": ".github/workflows/scenes.yml",
+    "vscode.json": ".vscode/settings.json",
+}
+"""Files whose own names would mean something where the template lies."""
+
+SCHEMA = "scene.schema.json"
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.", show_default=False)],
+) -> None:
+    """Make a project: a scene with its cassette and snapshot, settings for the editor, a workflow for GitHub Actions.
+
+    In it, tau-stage test passes at once, without a key. A file that is there already is never changed.
+    """
+    from tau_stage.errors import UsageError
+    from tau_stage.scene.schema import scene_schema
+    from tau_stage.take.folder import guarded
+
+    files = {folder / name: file.read_bytes() for name, file in _files().items()}
+    files[folder / SCHEMA] = scene_schema().encode()
+    there = [path for path in files if path.exists() or path.is_symlink()]
+    if there:
+        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
+        raise UsageError(f"{there[0]}{more} would be overwritten", "choose a new folder: tau-stage init DIR")
+    for path, data in files.items():
+        with guarded(path, "choose a folder that can be written to"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("xb") as file:
+                file.write(data)
+    print(f"made {folder}: {len(files)} files")
+    print(f"next: {'' if folder == Path() else f'cd {folder} && '}tau-stage test")
+
+
+def _files() -> dict[str, Path]:
+    """The template's files, by their paths in a project."""
+    found = sorted(path for path in TEMPLATE.rglob("*") if path.is_file())
+    names = {path.relative_to(TEMPLATE).as_posix(): path for path in found}
+    return {NAMED.get(name, name): path for name, path in names.items()}

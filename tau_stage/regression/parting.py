@@ -1,0 +1,102 @@
+"""Where a scene has parted from its cassette, told exactly: a cassette knows what is sent, not what it means."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+
+from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.clock import VIRTUAL
+from tau_stage.errors import CassetteDiffers, StageError
+from tau_stage.regression.check import check
+from tau_stage.regression.house import house
+from tau_stage.regression.snapshot import Snapshot
+from tau_stage.regression.store import measured
+from tau_stage.regression.verdict import Subject, Verdict
+from tau_stage.scene.plan import ImprovisePlan, ListenPlan, Plan, spoken
+from tau_stage.scene.spot import spot
+from tau_stage.stage.people import people_of
+from tau_stage.stage.perform import perform
+from tau_stage.take.folder import TakeFolder
+from tau_stage.take.model import Take
+from tau_stage.understudy.actor import Cue, Spoken
+from tau_stage.understudy.performer import decide
+from tau_stage.understudy.server import Understudy
+
+OWN = frozenset({"asked", "direction", "player", "place", "line", "pause", "heard_by"})
+"""What of a line is the scene's own, whoever performs it."""
+
+
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class Mute:
+    """Says what the understudy would say, without a sound, at twelve signs a second: nothing needs to be installed."""
+
+    async def speak(self, cue: Cue) -> Spoken:
+        """Say something; the words alone where no sound is wanted."""
+        await anyio.lowlevel.checkpoint()
+        words = decide(cue).transcript
+        return Spoken(words, Pcm.silence(max(1, len(words)) * RATE // 12) if cue.aloud else None)
+
+
+def parted(plan: Plan, differs: CassetteDiffers, snapshot: Snapshot | None) -> Sequence[Verdict]:
+    """What has changed since the cassette was recorded.
+
+    The first event that differs may be that of another line than the one that is new, gone, or elsewhere. So where
+    there is a snapshot, a mute understudy walks through the scene, and everything of its own is compared with that.
+
+    Args:
+        plan: The scene as it is now.
+        differs: The first event that differs.
+        snapshot: What the recorded take was like, if it was blessed.
+    """
+    found = _walked_through(plan, snapshot) if snapshot and _is_written(plan) else []
+    return found or [_first(plan, differs)]
+
+
+def _first(plan: Plan, differs: CassetteDiffers) -> Verdict:
+    subject = Subject("line", differs.line, (differs.line,), "cassette")
+    key = ("line", differs.line, differs.field)
+    if not differs.line:
+        subject = Subject("player", differs.player, (), "cassette")
+        key = ("player", differs.player, differs.field)
+    told = str(differs).partition(": ")[2].partition("\n")[0]
+    return subject.verdict(spot(plan.spots, *key), differs.field, differs.recorded, differs.now, "failed", told)
+
+
+def _is_written(plan: Plan) -> bool:
+    """Whether all its lines are, and no tool runs a program: else who performs it makes a difference."""
+    steps = [step for strand in plan.strands for step in strand]
+    talks = any(isinstance(step, ImprovisePlan | ListenPlan) for step in steps)
+    lines = [line for strand in plan.strands for line in spoken(strand)]
+    return (
+        not talks
+        and not any(line.improvised for line in lines)
+        and not any(tool.is_code for tool in plan.tools.values())
+    )
+
+
+def _walked_through(plan: Plan, snapshot: Snapshot) -> list[Verdict]:
+    with tempfile.TemporaryDirectory(prefix="tau-stage-") as place:
+        folder = TakeFolder.create(Path(place), plan.slug, LONG_AGO, "walk")
+        try:
+            take = anyio.run(_perform, plan, folder, backend_options=VIRTUAL)
+        except (StageError, BaseExceptionGroup):
+            return []
+        verdicts = check(plan, take, measured(folder, take), snapshot) if take.ended == "complete" else []
+    return [each for each in verdicts if each.outcome == "failed" and each.source == "snapshot" and _is_own(each)]
+
+
+def _is_own(verdict: Verdict) -> bool:
+    return verdict.kind != "line" or verdict.what in OWN
+
+
+async def _perform(plan: Plan, folder: TakeFolder) -> Take:
+    stage = house(plan, Understudy(Mute()))
+    return await perform(plan, stage, folder, people=people_of(plan, stand_in=True))

@@ -1,0 +1,249 @@
+"""One scene, tested: performed as the wish says, and held against everything that is expected of it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+
+from tau_stage.clock import VIRTUAL
+from tau_stage.errors import CassetteDiffers, SceneError, StageError, TakeError, lone
+from tau_stage.regression.cases import PLACE, Case
+from tau_stage.regression.check import as_json, check
+from tau_stage.regression.house import house
+from tau_stage.regression.measures import Measures
+from tau_stage.regression.parting import parted
+from tau_stage.regression.recogniser import recognised
+from tau_stage.regression.replaying import Replay
+from tau_stage.regression.snapshot import blessed
+from tau_stage.regression.store import frozen, measured, read_snapshot, snapshot_path, write_snapshot
+from tau_stage.regression.suite import Broken, Result, Source, rows
+from tau_stage.regression.verdict import Subject, Verdict
+from tau_stage.report.checks import NAME as CHECKS
+from tau_stage.report.deliver import deliver
+from tau_stage.scene.plan import Plan, spoken
+from tau_stage.scene.spot import spot
+from tau_stage.stage.opening import Stage, open_stage
+from tau_stage.stage.people import people_of
+from tau_stage.stage.perform import perform
+from tau_stage.stage.tooling import find_tools, refuse_code
+from tau_stage.take.folder import TakeFolder
+from tau_stage.take.model import Take
+from tau_stage.take.reading import audio_of
+
+CASSETTES = "cassettes"
+TAKES = PLACE / "takes"
+NONE_LEFT = "nobody spoke, so nothing can be said of it"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How scenes are tested.
+
+    Attributes:
+        out: Where takes go.
+        cassettes: A folder of cassettes, of which each scene must have one; else they lie beside the scenes.
+        live: Whether the scenes' own endpoints play, cassette or not.
+        repeat: How often each scene is performed.
+        update: Whether snapshots become what is performed now.
+        recognise: Whether a recogniser listens.
+        allow_tools: Whether the scene's tools may run programs.
+        keep: Whether the takes of scenes that are well are kept.
+    """
+
+    out: Path = TAKES
+    cassettes: Path | None = None
+    live: bool = False
+    repeat: int = 1
+    update: bool = False
+    recognise: bool = False
+    allow_tools: bool = False
+    keep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One performance of a scene.
+
+    Attributes:
+        folder: Of its take.
+        verdicts: All of them.
+        take: What was performed; None where the scene has parted from its cassette.
+        measures: Of the take.
+    """
+
+    folder: TakeFolder
+    verdicts: Sequence[Verdict]
+    take: Take | None = None
+    measures: Measures | None = None
+
+
+def tested(case: Case, wish: Wish) -> Result:
+    """What a scene comes to. Whatever is wrong with it is part of the result.
+
+    Takes of performances that are not well are kept, with their page; the others are not.
+    """
+    began = time.monotonic()
+    result = Result(case.path, case.variant)
+    try:
+        result = _tested(case.plan(), wish, result)
+    except (StageError, BaseExceptionGroup) as error:
+        failure = lone(error) if isinstance(error, BaseExceptionGroup) else error
+        if not isinstance(failure, StageError):
+            raise
+        result = replace(result, broken=broken(failure, case.path))
+    return replace(result, took_s=time.monotonic() - began)
+
+
+def broken(failure: StageError, path: str) -> Broken:
+    """What keeps a scene from being tested, at its place."""
+    if isinstance(failure, SceneError):
+        told = "\n".join(str(error) for error in (failure, *failure.also))
+        return Broken(told.removeprefix(f"{failure.path}:{failure.line}:{failure.column}: "), *_place(failure))
+    return Broken(str(failure), path)
+
+
+def _place(error: SceneError) -> tuple[str, int, int]:
+    return error.path, error.line, error.column
+
+
+def _tested(plan: Plan, wish: Wish, result: Result) -> Result:
+    source = source_of(plan, wish)
+    result = replace(result, title=plan.title, source=source)
+    if source == "nothing":
+        return result
+    refuse_code(plan, allowed=wish.allow_tools)
+    find_tools(plan)
+    runs: list[Run] = []
+    try:
+        for _ in range(wish.repeat):
+            runs.append(_run(plan, wish, source))  # noqa: PERF401 - those before one that breaks are kept
+    except BaseException:
+        _forget(run.folder for run in runs)
+        raise
+    last = runs[-1]
+    lengths = {line.id: line.duration_s for run in runs for line in (run.take.lines if run.take else ())}
+    result = replace(
+        result,
+        lines=len(last.take.lines) if last.take else 0,
+        rows=rows(plan, [run.verdicts for run in runs], lengths),
+    )
+    if last.take and not any(line.said or line.samples for line in last.take.lines):
+        result = replace(result, broken=Broken(last.take.problem or NONE_LEFT, plan.path))
+    if wish.update and last.take and not result.broken:
+        result = replace(result, blessed=_bless(plan, last))
+    kept = [run for run in runs if wish.keep or not all(verdict.passed for verdict in run.verdicts)]
+    _forget(run.folder for run in runs if run not in kept)
+    for run in kept:
+        if run.take and run.measures:
+            deliver(run.folder, run.take, plan.deliver, also={CHECKS: as_json(run.verdicts, run.measures)})
+    return replace(result, takes=tuple(str(run.folder.path) for run in kept if run.take))
+
+
+def _forget(folders: Iterable[TakeFolder]) -> None:
+    """Delete takes, and what is left of them: the link to the newest, and a folder that is empty."""
+    for folder in folders:
+        shutil.rmtree(folder.path, ignore_errors=True)
+        latest = folder.path.parent / "latest"
+        with suppress(OSError):
+            if latest.is_symlink() and not latest.exists():
+                latest.unlink()
+            folder.path.parent.rmdir()
+
+
+def source_of(plan: Plan, wish: Wish) -> Source:
+    """Who plays a scene; nobody, where there is nothing to hold a performance against.
+
+    Raises:
+        CassetteError: It has a cassette that is broken.
+    """
+    if wish.live:
+        return "live"
+    if wish.cassettes or (cassettes_of(plan) / plan.slug).exists():
+        return "cassette"
+    expects = plan.expect or any(line.expect for strand in plan.strands for line in spoken(strand))
+    is_known = snapshot_path(plan.path, plan.variant).exists()
+    return "understudy" if expects or is_known or wish.update or wish.recognise else "nothing"
+
+
+def cassettes_of(plan: Plan) -> Path:
+    """Where a scene's cassette is looked for: beside the scene."""
+    return Path(plan.path).parent / CASSETTES
+
+
+# ---- performing
+
+
+def _run(plan: Plan, wish: Wish, source: Source) -> Run:
+    started = datetime.now(UTC)
+    folder = TakeFolder.create(wish.out, plan.slug, started, secrets.token_hex(3))
+    try:
+        if source == "cassette":
+            return _replayed(plan, wish, folder, started)
+        clock = {} if source == "live" else VIRTUAL
+        take = anyio.run(_performed, plan, wish, folder, started, backend_options=clock)
+        return _checked(plan, wish, folder, take)
+    except BaseException:
+        _forget([folder])
+        raise
+
+
+def _replayed(plan: Plan, wish: Wish, folder: TakeFolder, started: datetime) -> Run:
+    tape = Replay.of(plan, wish.cassettes or cassettes_of(plan))
+    try:
+        take = anyio.run(_perform, plan, tape.stage, wish, folder, started, backend_options=VIRTUAL)
+        tape.finish(take)
+    except (CassetteDiffers, BaseExceptionGroup) as error:
+        failure = lone(error) if isinstance(error, BaseExceptionGroup) else error
+        if not isinstance(failure, CassetteDiffers):
+            raise
+        _forget([folder])  # it is a piece of a take, and of the cassette at that
+        return Run(folder, parted(plan, failure, read_snapshot(snapshot_path(plan.path, plan.variant))))
+    run = _checked(plan, wish, folder, take)
+    if take.ended != "complete":
+        return run
+    whole = Subject("scene", "", tuple(line.id for line in take.lines), "cassette")
+    as_it_was = whole.verdict(spot(plan.spots), "conversation", "as recorded", "as recorded", "passed")
+    return replace(run, verdicts=[*run.verdicts, as_it_was])
+
+
+async def _performed(plan: Plan, wish: Wish, folder: TakeFolder, started: datetime) -> Take:
+    async with AsyncExitStack() as opened:
+        stage = house(plan)
+        if wish.live:
+            stage = await opened.enter_async_context(open_stage([plan], os.environ, live=True))
+        return await _perform(plan, stage, wish, folder, started)
+
+
+async def _perform(plan: Plan, stage: Stage, wish: Wish, folder: TakeFolder, started: datetime) -> Take:
+    people = people_of(plan, stand_in=True)
+    return await perform(plan, stage, folder, started=started, allow_tools=wish.allow_tools, people=people)
+
+
+# ---- holding it against what is expected
+
+
+def _checked(plan: Plan, wish: Wish, folder: TakeFolder, take: Take) -> Run:
+    measures = measured(folder, take)
+    heard = recognised(take, lambda line: audio_of(folder, line)) if wish.recognise else {}
+    snapshot = read_snapshot(snapshot_path(plan.path, plan.variant))
+    verdicts = check(plan, take, measures, snapshot, compares=not wish.update, heard=heard)
+    if take.ended != "complete" and not verdicts:
+        raise TakeError(str(folder.path), f"the take ended {take.ended}: {take.problem}")
+    return Run(folder, verdicts, take, measures)
+
+
+def _bless(plan: Plan, run: Run) -> str:
+    """What has become of the snapshot."""
+    assert run.take  # noqa: S101 - only what was performed is blessed
+    path = snapshot_path(plan.path, plan.variant)
+    new = blessed(frozen(run.folder, run.take), read_snapshot(path))
+    return f"{'blessed' if write_snapshot(path, new) else 'unchanged'} {path}"
