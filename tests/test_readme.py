@@ -23,12 +23,13 @@ README = (TOP / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 SHELL = [[line.split("#")[0] for line in block.splitlines()] for kind, block in BLOCKS if kind == "sh"]
 (TAKES,) = (block for block in SHELL if any(" takes/" in line for line in block))
-FIRST, SECOND, *VERBS = (line for block in SHELL if block is not TAKES for line in block)
+(SUITE,) = (block for block in SHELL if any("tau-stage test" in line for line in block))
+FIRST, SECOND, *VERBS = (line for block in SHELL if block not in (TAKES, SUITE) for line in block)
 SERVED = "tau-stage understudy --port 8765"
 
 
 def test_every_block_is_of_a_kind_that_is_tested() -> None:
-    assert [kind for kind, _ in BLOCKS] == ["sh", "sh", "yaml", "sh", "sh", "sh", "python", "sh"]
+    assert [kind for kind, _ in BLOCKS] == ["sh", "sh", "yaml", "sh", "sh", "sh", "python", "sh", "sh"]
 
 
 def test_the_first_two_commands_are_what_ci_runs() -> None:
@@ -73,6 +74,18 @@ def test_what_is_done_with_takes_works_as_printed(
     shutil.copytree(TOP / "scenes", tmp_path / "scenes")
     monkeypatch.chdir(tmp_path)
     for command in TAKES:
+        assert run(*typed(command)) == 0, capsys.readouterr().err
+        assert capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_suite_works_as_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Slow: the embedded understudy, with its neural voices."""
+    shutil.copytree(TOP / "scenes", tmp_path / "scenes")
+    monkeypatch.chdir(tmp_path)
+    for command in SUITE:
         assert run(*typed(command)) == 0, capsys.readouterr().err
         assert capsys.readouterr().out
 
