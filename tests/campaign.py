@@ -9,6 +9,7 @@ whatever is wrong, the seed.
 from __future__ import annotations
 
 import argparse
+import logging
 import random
 import shutil
 import signal
@@ -279,14 +280,15 @@ class Kills:
         self._scene.write_text(KILLED)
         soundfile.write(top / "door.wav", np.zeros(12_000, np.int16) + 900, 24_000)
         self._whole = self._performed(top / "whole", kill_at=None)
-        self._size = (self._whole / "journal.jsonl").stat().st_size
+        journal = (self._whole / "journal.jsonl").read_bytes()
+        self._beginning, self._size = journal.index(b"\n") + 1, len(journal)
         self._takes = {line.id: line.takes for line in plan_of(KILLED.replace("door.wav", "sounds/door.wav")).lines}
 
     def kill(self, seed: int) -> list[str]:
         """One run that is killed, perhaps once more while it goes on, and resumed; what is wrong afterwards."""
         draw = random.Random(seed)
         out = self._top / f"kill-{seed}"
-        folder = self._performed(out, kill_at=draw.randrange(100, self._size))
+        folder = self._performed(out, kill_at=draw.randrange(self._beginning, self._size))
         problems: list[str] = []
         for kill_at in (draw.choice([None, draw.randrange(self._size)]), None):
             journal = read_journal(folder / "journal.jsonl")
@@ -340,6 +342,7 @@ class Kills:
 
 def main() -> int:
     """Run it; 1, where anything is wrong."""
+    logging.getLogger("websockets").setLevel(logging.CRITICAL)  # who is killed says no goodbye
     reader = argparse.ArgumentParser(prog="python -m tests.campaign", description=__doc__)
     reader.add_argument("--seeds", type=int, default=500, help="how many scenes with faults")
     reader.add_argument("--kills", type=int, default=100, help="how many runs are killed")

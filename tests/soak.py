@@ -1,7 +1,8 @@
 """A long evening: twelve players for an hour on a virtual clock, or for minutes in real time over sockets.
 
-``python -m tests.soak --minutes 60 --virtual`` and ``python -m tests.soak --minutes 10`` print what the process holds
-after a fifth of the scene and at its end: memory, tasks and descriptors. They must not grow.
+``python -m tests.soak --minutes 10`` and ``python -m tests.soak --minutes 55 --haste 60`` print what the process holds
+from a fifth of the scene to its end: memory, tasks and descriptors. They must not grow. With ``--virtual`` the
+understudy is in the same process, and what it holds of twelve conversations counts, too.
 """
 
 from __future__ import annotations
@@ -48,19 +49,24 @@ WORDS = (
 
 
 class Hall:
-    """A loudspeaker in an empty hall: sound takes as long as it takes, and nobody hears it."""
+    """A loudspeaker in an empty hall: sound takes as long as it takes, and nobody hears it.
 
-    def __init__(self) -> None:
+    Args:
+        haste: How many times faster everything sounds.
+    """
+
+    def __init__(self, haste: float = 1.0) -> None:
+        self._haste = haste
         self._over_at = 0.0
 
     def play(self, audio: Pcm) -> None:
         """Let it sound after all that waits."""
-        self._over_at = max(self._over_at, anyio.current_time()) + len(audio) / RATE
+        self._over_at = max(self._over_at, anyio.current_time()) + len(audio) / RATE / self._haste
 
     def flush(self) -> int:
         """Throw away what waits."""
         lost, self._over_at = self.waiting_s, 0.0
-        return round(lost * RATE)
+        return round(lost * RATE * self._haste)
 
     @property
     def waiting_s(self) -> float:
@@ -96,15 +102,15 @@ def long_scene(minutes: float) -> Plan:
     return make_plan(parse_scene(f"players:\n{players}limits: {{start_rate: 100/s}}\nlines:\n{said}"))
 
 
-async def evening(plan: Plan, url: str, out: Path) -> list[Held]:
+async def evening(plan: Plan, url: str, out: Path, haste: float) -> list[Held]:
     """Perform it at its pace, over sockets; what was held early and late."""
     async with open_stage([plan], {}, wished=url) as stage:
-        return await watched(plan, partial(perform, plan, stage, TakeFolder(out)))
+        return await watched(plan, partial(perform, plan, stage, TakeFolder(out), loudspeaker=Hall(haste)))
 
 
 async def quick_evening(plan: Plan, out: Path) -> list[Held]:
     """The same in memory, with the understudy in this process."""
-    return await watched(plan, partial(Playhouse(out, keeps=False).perform, plan))
+    return await watched(plan, partial(Playhouse(out, keeps=False).perform, plan, loudspeaker=Hall()))
 
 
 async def watched(plan: Plan, performing: Callable[..., Awaitable[Take]]) -> list[Held]:
@@ -121,7 +127,7 @@ async def watched(plan: Plan, performing: Callable[..., Awaitable[Take]]) -> lis
     async with anyio.create_task_group() as group:
         group.start_soon(look)
         async with send:
-            take = await performing(watch=send, loudspeaker=Hall())
+            take = await performing(watch=send)
     if (take.ended, len(take.lines)) != ("complete", len(plan.steps)):
         raise SystemExit(f"the evening ended {take.ended}: {take.problem} {take.warnings}")
     if any(line.duration_s == 0 or len(line.hearers) < PLAYERS - 1 for line in take.lines):
@@ -167,6 +173,7 @@ def main() -> None:
     """Spend the evening, and tell."""
     reader = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     reader.add_argument("--minutes", type=float, default=10)
+    reader.add_argument("--haste", type=float, default=1, help="how many times faster than real time")
     reader.add_argument("--virtual", action="store_true", help="on a virtual clock, in no time")
     reader.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     wish = reader.parse_args()
@@ -181,7 +188,7 @@ def main() -> None:
     with a_house() as url, tempfile.TemporaryDirectory() as out:
         (Path(out) / "lines").mkdir()
         (Path(out) / "stems").mkdir()
-        tell(anyio.run(evening, plan, url, Path(out)))
+        tell(anyio.run(evening, plan, url, Path(out), wish.haste))
 
 
 def tell(evening: list[Held]) -> None:

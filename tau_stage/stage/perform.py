@@ -143,8 +143,8 @@ class _Doors:
 
 def _tell_the_beginning(crew: Crew, began: record.TakeBegan) -> None:
     journal = crew.book.journal
-    if journal.records:
-        pay_again(crew.purse, journal.records)
+    if before := journal.records:
+        pay_again(crew.purse, before)
         crew.book.write(resumed(crew.plan, began, journal))
         return
     crew.book.write(began)
@@ -222,8 +222,8 @@ async def _to_the_end(playing: Callable[[], Awaitable[None]], folder: TakeFolder
 
 def _budget(plan: Plan, journal: Journal, wished: Decimal | None) -> Decimal | None:
     """What the take may cost: as wished, or as it was before it was stopped, or as the scene says."""
-    if wished is None and journal.records:
-        return beginning(journal.records).budget
+    if wished is None and (before := journal.records):
+        return beginning(before).budget
     return plan.budget if wished is None else wished
 
 
@@ -261,9 +261,10 @@ def _role(player: PlayerPlan, stage: Stage) -> record.Role:
 
 
 def _leave(folder: TakeFolder, journal: Journal) -> Take:
+    records = journal.records
     journal.close()
-    take = fold(journal.records)
-    folder.write("cost.json", cost_json(journal.records))
+    take = fold(records)
+    folder.write("cost.json", cost_json(records))
     folder.write("take.json", take.model_dump_json(indent=2) + "\n")
     if take.ended == "complete":
         folder.make_latest()

@@ -32,7 +32,6 @@ class Journal:
         goes_on: Whether records follow those of a take that was stopped; a torn last one is cut off first.
 
     Attributes:
-        records: All of them.
         torn_bytes: How much was cut off.
 
     Raises:
@@ -41,7 +40,6 @@ class Journal:
 
     def __init__(self, path: Path, *, goes_on: bool = False) -> None:
         self.path = path
-        self.records: list[Record] = []
         self.torn_bytes = self._size = 0
         try:
             self._file = os.open(path, os.O_RDWR | os.O_APPEND | (0 if goes_on else os.O_CREAT | os.O_EXCL), 0o644)
@@ -56,9 +54,7 @@ class Journal:
             raise
 
     def _go_on(self) -> None:
-        lines = _whole_lines(self.path)
-        self.records = [_read(self.path, number, line) for number, line in enumerate(lines, 1) if line]
-        self._size = sum(len(line) + 1 for line in lines)
+        self._size = sum(len(line) + 1 for line in _whole_lines(self.path))
         self.torn_bytes = os.fstat(self._file).st_size - self._size
         if self.torn_bytes:
             os.ftruncate(self._file, self._size)
@@ -80,7 +76,15 @@ class Journal:
                 os.fsync(self._file)
         except OSError as error:
             raise TakeError(str(self.path), error.strerror or str(error), FULL_DISK) from error
-        self.records.append(record)
+
+    @property
+    def records(self) -> list[Record]:
+        """All of them, read back: they are not kept in memory, so that it does not grow with the scene.
+
+        Raises:
+            TakeError: One is broken.
+        """
+        return _read_all(self.path, os.pread(self._file, self._size, 0).split(b"\n")[:-1])
 
     def close(self) -> None:
         """Close the file; closing twice is harmless."""
@@ -108,7 +112,7 @@ def read_journal(path: Path) -> list[Record]:
     Raises:
         TakeError: The file cannot be read, or a line that is not the last is broken.
     """
-    return [_read(path, number, line) for number, line in enumerate(_whole_lines(path), 1) if line]
+    return _read_all(path, _whole_lines(path))
 
 
 def _whole_lines(path: Path) -> list[bytes]:
@@ -133,6 +137,10 @@ def read_beginning(path: Path) -> TakeBegan:
         raise TakeError(str(path), "the journal has no beginning", "the take was stopped before it began")
     resumed = [_read(path, number, line) for number, line in enumerate(lines, 1) if b'"take_resumed"' in line]
     return beginning([first, *resumed])
+
+
+def _read_all(path: Path, lines: list[bytes]) -> list[Record]:
+    return [_read(path, number, line) for number, line in enumerate(lines, 1) if line]
 
 
 def _read(path: Path, number: int, line: bytes) -> Record:
