@@ -22,6 +22,7 @@ def test_quoted_text_is_read_as_it_was_written(words: str) -> None:
 @settings(deadline=None)
 @given(WORDS)
 @example("[]*")
+@example("!: >:")
 def test_whatever_yaml_refuses_is_mended_by_its_own_hint(words: str) -> None:
     try:
         read_yaml(Source.of(f"lines:\n- ann: {words}\n", "x"))

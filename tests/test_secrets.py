@@ -39,7 +39,7 @@ def refuse_markers(folder: Path, *texts: str) -> None:
         ((), 0),
         ((fault.FailResponses(times=9, code="no", message=ALL),), 3),
         ((fault.RefuseInBand("invalid_api_key", 3000, message=ALL),), 3),
-        ((fault.Strike("drop", "in_response", visit=1),), 3),
+        ((fault.Strike("drop", "in_response", visit=1),), 0),
     ],
     ids=["complete", "failed", "refused", "dropped"],
 )

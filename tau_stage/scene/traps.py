@@ -41,6 +41,7 @@ _CUT = re.compile(r" #\w")
 # Text that stands for itself as a key or a value: no sign of YAML's first, no ': ' and no ' #' within.
 _PLAIN = re.compile(r"""[^\s\-?:,\[\]{}#&*!|>'"%@`](?:[^:#]|:(?![ \t]|$)|(?<![ \t])#)*""")
 _BEFORE_VALUE = re.compile(r"(?:(?:^|\s)-|:)\s*$")
+_PROPERTIES = re.compile(r"(?<=\s)(?:[!&]\S*\s+)+$")
 _GLUED_COLON = re.compile(r"\s*(?:- +)?[\w.-]+:[^\s:/]")
 
 
@@ -104,6 +105,8 @@ def trapped(source: Source, place: Place, progress: Progress) -> SceneError:
     not known, so that no corrected line is shown.
     """
     place = progress.words or place
+    if properties := _PROPERTIES.search(source.line(place.line)[: place.column - 1]):
+        place = Place(place.line, properties.start() + 1)
     alone = not progress.brackets or progress.brackets[0] == progress.words
     hint = corrected(source.line(place.line), place.column) if alone else "put the text in quotes"
     sign = _sign(source, place)
