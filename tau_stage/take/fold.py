@@ -140,6 +140,7 @@ def _lines(journal: Sequence[record.Record], billed: Iterable[Bill]) -> tuple[Pe
     costs: dict[str, list[Cost]] = {}
     for bill in billed:
         costs.setdefault(bill.line, []).append(bill.cost)
+    spoken = [fact for fact in kept(journal) if isinstance(fact, record.LineSpoken)]
     return tuple(
         _line(
             fact,
@@ -150,8 +151,7 @@ def _lines(journal: Sequence[record.Record], billed: Iterable[Bill]) -> tuple[Pe
             broken.get(fact.line, 0),
             _sum(costs.get(fact.line, ())),
         )
-        for fact in kept(journal)
-        if isinstance(fact, record.LineSpoken)
+        for fact in sorted(spoken, key=lambda fact: fact.number)
     )
 
 

@@ -16,9 +16,9 @@ from tau_stage.take.journal import FULL_DISK, NAME, sync_folder
 
 REMEDIES = {
     errno.ENOENT: "its folder was removed or renamed meanwhile: run the scene again",
-    errno.EMFILE: "too much is open at once: raise the limit with ulimit -n 1024, and run the scene again",
+    errno.EMFILE: "too much is open at once: raise the limit with ulimit -n 1024, and go on with tau-stage resume",
     errno.EFBIG: "a file may not grow so large here: look at ulimit -f, or split the scene; what was spoken is kept",
-    errno.EROFS: "let it be written to, and run the scene again; what was spoken before is kept",
+    errno.EROFS: "let it be written to, and go on with tau-stage resume; what was spoken before is kept",
 }
 """What to do where a disk fails while a scene is performed, and it is not full."""
 
