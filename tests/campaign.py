@@ -28,12 +28,14 @@ import anyio.from_thread
 import numpy as np
 import soundfile
 import trio
+from anyio.streams.memory import MemoryObjectReceiveStream
 from trio.testing import MockClock
 
 from tau_stage.errors import StageError, unwrapped
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import Plan
 from tau_stage.session import Deadlines
+from tau_stage.stage.notes import News
 from tau_stage.take import records as record
 from tau_stage.take.fold import PAID
 from tau_stage.take.folder import TakeFolder
@@ -48,10 +50,7 @@ HUNG_S = 60
 """Real seconds after which a performance counts as one that hangs."""
 
 MOST_RUNS = 6
-"""A scene that is not complete after so many runs, the last ones without faults, never will be."""
-
-FIGURES: Counter[str] = Counter()
-"""What has happened on all bad days."""
+"""A scene that is not complete after so many runs, without faults and a stop in the end, never will be."""
 
 IMPATIENT = Deadlines(opening_s=3, request_s=3, response_s=4, closing_s=1)
 SAYINGS = ["Good evening.", "Is it?", "It was.", "Now then, where were we?", "I had an umbrella, once.", "No."]
@@ -163,7 +162,7 @@ def wrong_money(journal: Sequence[record.Record], understudy: Understudy) -> Ite
 # ---- bad days, on a clock of their own
 
 
-async def bad_day(seed: int, out: Path) -> list[str]:
+async def bad_day(seed: int, out: Path, done: Counter[str]) -> list[str]:
     """One scene, its faults and its interruptions; what is wrong afterwards."""
     draw = random.Random(seed)
     plan = plan_of(drawn_scene(draw))
@@ -172,52 +171,71 @@ async def bad_day(seed: int, out: Path) -> list[str]:
     for run in range(MOST_RUNS):
         if run >= MOST_RUNS - 2:
             house.understudy.faults = ()
-        take = await one_run(house, plan, again, stop_at=draw.choice([None, None, draw.expovariate(0.3)]), draw=draw)
+        stop_at = draw.choice([None, draw.randint(2, 40)]) if run < MOST_RUNS - 1 else None
+        take = await one_run(house, plan, again, stop_at=stop_at, draw=draw)
         again = house.folder
-        FIGURES["performances"] += 1
-        FIGURES["that were stopped or failed"] += take is None or take.ended != "complete"
         if take and take.ended == "complete":
-            count(take)
+            done.update(told_of(house.journal))
             return list(violations(again, plan, take, house.understudy))
+        done["runs stopped" if take is None or take.ended == "interrupted" else "runs failed"] += 1
+        done["lines kept from them"] += len(lines_in(house.journal))
     return [f"is not complete after {MOST_RUNS} runs: {take and (take.ended, take.problem)}"]
 
 
-def count(take: Take) -> None:
-    """Add what a take tells to the figures."""
-    FIGURES["lines"] += len(take.lines)
-    FIGURES["lines asked for more than once"] += sum(line.attempts > 1 for line in take.lines)
-    FIGURES["players lost at the end"] += sum(player.status == "lost" for player in take.players)
-    FIGURES["warnings"] += len(take.warnings)
+def lines_in(journal: Sequence[record.Record]) -> set[str]:
+    """The lines that are finished."""
+    return {fact.line for fact in journal if isinstance(fact, record.LineSpoken)}
+
+
+def told_of(journal: Sequence[record.Record]) -> Iterator[str]:
+    """What happened in a take that is complete, each by its name."""
+    for fact in journal:
+        match fact:
+            case record.LineSpoken():
+                yield "lines performed"
+            case record.LineAgain(interrupted=True):
+                yield "lines cut and performed again"
+            case record.LineAgain() | record.LineFailed() | record.OpeningRefused() | record.PlayerLost():
+                yield "faults that struck"
+            case record.LineMissed():
+                yield "faults that struck"
+            case _:
+                pass
 
 
 async def one_run(
-    house: Playhouse, plan: Plan, again: TakeFolder | None, *, stop_at: float | None, draw: random.Random
+    house: Playhouse, plan: Plan, again: TakeFolder | None, *, stop_at: int | None, draw: random.Random
 ) -> Take | None:
-    """One performance until it ends, or is stopped: in order, or at once."""
+    """One performance until it ends, or is stopped after so many news: in order, or at once."""
     gently, stop = draw.random() < 0.5, anyio.Event()
     take: Take | None = None
-    async with anyio.create_task_group() as group:
+    news, watch = anyio.create_memory_object_stream[News](10_000)
+    async with anyio.create_task_group() as group, news:
         if stop_at is not None:
-            group.start_soon(_stop, stop_at, stop if gently else None, group.cancel_scope)
-        take = await house.perform(plan, deadlines=IMPATIENT, again=again, stop=stop)
+            group.start_soon(_stop, stop_at, watch, stop if gently else None, group.cancel_scope)
+        take = await house.perform(plan, deadlines=IMPATIENT, again=again, stop=stop, watch=news)
         group.cancel_scope.cancel()
+    watch.close()
     return take
 
 
-async def _stop(after_s: float, event: anyio.Event | None, scope: anyio.CancelScope) -> None:
-    await anyio.sleep(after_s)
+async def _stop(
+    after: int, watch: MemoryObjectReceiveStream[News], event: anyio.Event | None, scope: anyio.CancelScope
+) -> None:
+    for _ in range(after):
+        await watch.receive()
     if event:
         event.set()
     else:
         scope.cancel()
 
 
-def judged(seed: int) -> list[str]:
+def judged(seed: int, done: Counter[str]) -> list[str]:
     """One seed, from its scene to its violations; what never ends is one, too."""
     with tempfile.TemporaryDirectory() as out, alarm(HUNG_S):
         try:
             with unwrapped():
-                return trio.run(bad_day, seed, Path(out), clock=MockClock(autojump_threshold=0))
+                return trio.run(bad_day, seed, Path(out), done, clock=MockClock(autojump_threshold=0))
         except TimeoutError:
             return [f"hangs: {HUNG_S} s are over"]
         except StageError as error:
@@ -284,7 +302,7 @@ class Kills:
         self._beginning, self._size = journal.index(b"\n") + 1, len(journal)
         self._takes = {line.id: line.takes for line in plan_of(KILLED.replace("door.wav", "sounds/door.wav")).lines}
 
-    def kill(self, seed: int) -> list[str]:
+    def kill(self, seed: int, done: Counter[str]) -> list[str]:
         """One run that is killed, perhaps once more while it goes on, and resumed; what is wrong afterwards."""
         draw = random.Random(seed)
         out = self._top / f"kill-{seed}"
@@ -292,13 +310,16 @@ class Kills:
         problems: list[str] = []
         for kill_at in (draw.choice([None, draw.randrange(self._size)]), None):
             journal = read_journal(folder / "journal.jsonl")
-            spoken = {fact.line for fact in journal if isinstance(fact, record.LineSpoken)}
+            spoken = lines_in(journal)
+            done["runs killed"] += not any(isinstance(fact, record.TakeEnded) for fact in journal)
+            done["lines kept from them"] += len(spoken)
             left = sum(takes for name, takes in self._takes.items() if name not in spoken)
             self._understudy.visits.clear()
             self._run("resume", str(folder), grows=folder, kill_at=kill_at)
             asked = sum(len(visit.bill) for visit in self._understudy.visits)
             if asked > left:
                 problems.append(f"{asked} responses were paid where {left} were left: {sorted(spoken)} were finished")
+        done.update(told_of(read_journal(folder / "journal.jsonl")))
         problems += self._differences(folder)
         shutil.rmtree(out)
         return problems
@@ -350,22 +371,22 @@ def main() -> int:
     wish = reader.parse_args()
     seeds = range(wish.first, wish.first + wish.seeds)
     failed = fought("scenes with faults", seeds, judged)
-    sys.stdout.write(", ".join(f"{name}: {number:,}" for name, number in FIGURES.items()) + "\n")
     with served(Understudy(Tones(), keeps_visits=True)) as (url, understudy), tempfile.TemporaryDirectory() as top:
         kills = Kills(Path(top), url, understudy)
         failed += fought("runs killed", range(wish.first, wish.first + wish.kills), kills.kill)
     return 1 if failed else 0
 
 
-def fought(what: str, seeds: range, fight: Callable[[int], list[str]]) -> int:
+def fought(what: str, seeds: range, fight: Callable[[int, Counter[str]], list[str]]) -> int:
     """Go through seeds, and tell; how many are wrong."""
-    began, failed = time.monotonic(), 0
+    began, failed, done = time.monotonic(), 0, Counter[str]()
     for seed in seeds:
-        if problems := fight(seed):
+        if problems := fight(seed, done):
             failed += 1
             sys.stdout.write("".join(f"seed {seed}: {problem}\n" for problem in problems))
     took_s = time.monotonic() - began
     sys.stdout.write(f"{len(seeds)} {what} in {took_s:.1f} s, {failed} with violations\n")
+    sys.stdout.write("".join(f"  {count} {name}\n" for name, count in sorted(done.items())))
     sys.stdout.flush()
     return failed
 

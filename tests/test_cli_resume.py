@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,6 @@ from tau_stage.take.journal import read_journal
 from tau_stage.take.model import Take
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.server import Understudy
-from tests.killed import begin, campaign
 from tests.test_cli_run import Serve, no_key, serve
 from tests.test_cli_validate import run
 from tests.tones import Tones
@@ -128,6 +130,14 @@ def test_what_cannot_go_on_is_told(stopped: tuple[str, str], capsys: pytest.Capt
 
 # ---- processes
 
+
+def begin(*arguments: str, cwd: Path) -> subprocess.Popen[bytes]:
+    """The program, in a process of its own."""
+    left = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
+    command = [sys.executable, "-m", "tau_stage.cli.main", *arguments]
+    return subprocess.Popen(command, cwd=cwd, env=left, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
 LONG = SCENE.replace("Where is my hat?", "Where is my hat, the one with the very long feather?") + "pace: realtime\n"
 
 
@@ -160,11 +170,3 @@ def test_a_signal_ends_a_performance_in_order_and_a_second_at_once(
         assert (folder / "cost.json").is_file()
         assert isinstance(read_journal(folder / "journal.jsonl")[-1], record.TakeEnded)
         assert f"go on with: tau-stage resume {folder.relative_to(tmp_path)}" in told
-
-
-@pytest.mark.slow
-def test_what_was_finished_when_it_was_killed_is_there_and_is_not_paid_again() -> None:
-    """Slow: kills processes. ``python -m tests.killed 25`` does so at 25 instants."""
-    found = list(campaign(2))
-    assert [each for each in found if not each.is_fine] == []
-    assert found[-1].finished > 0

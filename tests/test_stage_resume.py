@@ -12,16 +12,19 @@ from typing import Any
 import anyio
 import pytest
 
+from tau_stage.cost.forecast import foreseen
 from tau_stage.errors import TakeError
 from tau_stage.scene.plan import Plan
 from tau_stage.stage.people import Typist
-from tau_stage.stage.resuming import changes
+from tau_stage.stage.purse import Purse
+from tau_stage.stage.resuming import changes, pay_again
 from tau_stage.take import records as record
 from tau_stage.take.fold import bills
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import read_journal
 from tau_stage.take.lock import claimed, is_claimed
 from tau_stage.take.model import Take
+from tau_stage.understudy import faults as fault
 from tests.playhouse import Playhouse, plan_of
 
 PLAIN = """
@@ -199,12 +202,86 @@ async def test_a_line_that_was_cut_is_performed_again_and_the_first_attempt_is_k
     assert [len(player.sessions) for player in take.players] == [2, 2, 2]
 
 
+async def test_a_journal_that_lost_its_end_goes_on_after_the_last_whole_record(
+    house: Playhouse, tmp_path: Path
+) -> None:
+    whole = await house.perform(PLAIN)
+    part = stopped_at(house.folder, place_of(house, record.LineBegan, line="cid-1"), tmp_path / "part")
+    with part.journal.open("ab") as file:
+        file.write(b"\0" * 300 + b"\n" + b"\0" * 100)
+    take = await house.perform(PLAIN, again=part)
+    assert told(take) == told(whole)
+    assert [fact.torn_bytes for fact in house.facts(record.TakeResumed)] == [401]
+
+
 async def test_players_remember_what_they_had_said_and_heard(house: Playhouse, tmp_path: Path) -> None:
     await house.perform(SOUNDS)
     before = house.items("cid")
     part = stopped_at(house.folder, place_of(house, record.LineBegan, line="bob-2"), tmp_path / "part")
     await house.perform(SOUNDS, again=part)
     assert sorted(house.items("cid")) == sorted([*before, "assistant: It was."])
+
+
+LOST = """
+players: {ann: {voice: ash, label_speakers: true}, bob: {voice: sage, tools: [bell]}}
+limits: {on_lost_player: reopen}
+tools:
+  bell: {description: Rings the bell at the door., returns: {rung: true}}
+lines:
+  - prompt: {bob: Be brief.}
+  - sfx: sounds/door.wav
+    heard: true
+  - ann: Ring the bell, please.
+  - bob:
+    improvise: Ring the bell at the door.
+    tool_choice: required
+  - ann: Thank you.
+  - bob: One.
+  - ann: Two.
+  - bob: Three.
+"""
+
+
+async def memory(house: Playhouse, again: TakeFolder | None, *, loses: bool) -> list[str]:
+    """What bob was told before it was asked for its second line, perhaps in a session that was opened again for it."""
+    news, watch = anyio.create_memory_object_stream[Any](1000)
+
+    async def lose() -> None:
+        async for fact in watch:
+            if loses and isinstance(fact, record.LineBegan) and fact.line == "ann-2":
+                house.understudy.faults = (fault.Strike("drop", "hearing"),)
+
+    async with watch, anyio.create_task_group() as group:
+        group.start_soon(lose)
+        async with news:
+            take = await house.perform(LOST, again=again, watch=news)
+    assert take.ended == "complete"
+    assert any("bob was opened again" in warning for warning in take.warnings) == loses
+    told = []
+    for event in house.sent("bob"):
+        if event["type"] == "response.create":
+            break
+        if event["type"] == "conversation.item.create":
+            item = event["item"]
+            parts = item.get("content", [{"text": item["type"]}])
+            told += [part.get("text") or f"<{house.sound_of(part['audio'])}>" for part in parts]
+    return told
+
+
+async def test_a_new_session_is_told_the_same_whatever_it_is_for(tmp_path: Path) -> None:
+    house = Playhouse(tmp_path)
+    await house.perform(LOST)
+    at = place_of(house, record.LineBegan, line="ann-2")
+    parts = [stopped_at(house.folder, at, tmp_path / f"part-{n}") for n in range(2)]
+    told = [
+        await memory(Playhouse(tmp_path / "lost"), None, loses=True),
+        await memory(Playhouse(tmp_path / "resumed"), parts[0], loses=False),
+        await memory(Playhouse(tmp_path / "both"), parts[1], loses=True),
+    ]
+    assert told[0] == told[1] == told[2]
+    assert told[0][:3] == ["Be brief.", "<sfx-1>", "<ann-1>"]
+    assert told[0][4:6] == ["function_call", "function_call_output"]
+    assert told[0][-2:] == ["<ann-2>", 'Perform this line: "One."']
 
 
 async def test_a_line_whose_sound_is_gone_is_performed_again(house: Playhouse, tmp_path: Path) -> None:
@@ -249,6 +326,21 @@ async def test_a_take_that_was_stopped_at_its_budget_goes_on_with_more(house: Pl
     assert (take.ended, len(take.lines)) == ("budget", done)
     take = await house.perform(PLAIN, again=folder, budget=Decimal(1))
     assert (take.ended, len(take.lines)) == ("complete", 5)
+
+
+async def test_what_was_spent_and_measured_before_counts_and_nobody_is_warned_twice(house: Playhouse) -> None:
+    budget, plan = Decimal("0.0008"), plan_of(PLAIN)
+    take = await house.perform(plan, budget=budget)
+    assert (take.ended, [("of the budget" in text) for text in take.warnings]) == ("budget", [True])
+    tariffs = {player.name: (player.model, "openai") for player in plan.models}
+    purse = Purse(budget, tariffs, foreseen(plan))
+    before = purse.expected("bob-2", "bob")
+    pay_again(purse, house.journal)
+    assert purse.spent == take.cost.total
+    assert purse.expected("bob-2", "bob") < before
+    assert not purse.is_nearly_empty
+    take = await house.perform(plan, again=house.folder)
+    assert [text for text in take.warnings if "of the budget" in text] == list(take.warnings[:1])
 
 
 async def test_a_tool_that_has_answered_in_a_line_that_was_cut_is_not_asked_again(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+import signal
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -186,6 +188,31 @@ def test_a_journal_is_read_back_and_a_torn_last_line_is_dropped(tmp_path: Path, 
     kept = data[: len(data) - cut]
     path.write_bytes(kept)
     assert read_journal(path) == list(RECORDS)[: kept.count(b"\n")]
+
+
+def test_a_record_that_has_no_room_is_cut_off_again(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    for fact in RECORDS[:-1]:
+        journal.append(fact)
+    limit, before = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 9, limit[1]))
+        with pytest.raises(TakeError, match="no room"):
+            journal.append(RECORDS[-1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, before)
+    assert path.read_bytes().endswith(b"\n")
+    journal.append(RECORDS[-1])
+    journal.close()
+    assert read_journal(path) == list(RECORDS)
+
+
+def test_lines_stand_in_the_order_of_their_numbers() -> None:
+    first, second = spoken("a", "clerk", 10, Usage()), spoken("b", "tourist", 10, Usage())
+    journal = journal_of(second.model_copy(update={"number": 2}), first)
+    assert [line.id for line in fold(journal).lines] == ["a", "b"]
 
 
 def test_a_journal_that_is_broken_in_the_middle_or_not_there_is_an_error(tmp_path: Path) -> None:

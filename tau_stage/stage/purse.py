@@ -107,6 +107,10 @@ class Purse:
         self._has_warned |= nearly
         return nearly
 
+    def has_warned(self) -> None:
+        """The warning was given before the take was stopped, unless the budget is larger now."""
+        self._has_warned = self.budget is not None and self.spent >= self.budget * NEARLY_ALL
+
     # ---- what may be spent
 
     def expected(self, line: str, player: str) -> Decimal:

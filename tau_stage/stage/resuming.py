@@ -25,6 +25,7 @@ from tau_stage.take.fold import PAID, fold
 from tau_stage.take.folder import TakeFolder, guarded
 from tau_stage.take.journal import FULL_DISK, Journal
 
+OF_THE_BUDGET = "of the budget"
 CUT = "the performance was stopped in the middle of it"
 MOST_CHANGES = 24
 """Lines of a difference that are shown."""
@@ -127,6 +128,8 @@ def pay_again(purse: Purse, journal: Sequence[record.Record]) -> None:
             tools[fact.line] = tools.get(fact.line, Decimal(0)) + cost
         elif isinstance(fact, record.LineSpoken):
             purse.settle(fact.line, fact.player, cost + tools.pop(fact.line, Decimal(0)))
+    if any(isinstance(fact, record.Warned) and OF_THE_BUDGET in fact.text for fact in journal):
+        purse.has_warned()
 
 
 def _cut(journal: Sequence[record.Record]) -> list[record.LineBegan]:
