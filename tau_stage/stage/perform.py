@@ -22,6 +22,7 @@ from tau_stage.errors import (
     Stopped,
     TakeError,
     Timeout,
+    lone,
     unwrapped,
 )
 from tau_stage.protocol.endpoints import UNDERSTUDY
@@ -211,6 +212,11 @@ async def _to_the_end(playing: Callable[[], Awaitable[None]], folder: TakeFolder
     except TakeError as error:
         ended, problem = "failed", str(error)
         raise
+    except BaseExceptionGroup as several:
+        failed, others = several.split(SessionError)
+        if others:  # stopped from outside while something failed
+            raise lone(others) from None
+        ended, problem = "failed", "; ".join(map(str, failed.exceptions if failed else ()))
     finally:
         try:
             crew.timeline.close()
