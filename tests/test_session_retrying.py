@@ -30,6 +30,12 @@ from tau_stage.session.retrying import (
         (ConnectFailed(reason="", close_code=1013), None),
         (ConnectFailed(reason="", close_code=1001, code="session_expired"), None),
         (ConnectFailed(reason="nobody is there"), None),
+        (ConnectFailed(reason="", code="RateLimitReached", close_code=1008), "busy"),
+        (ConnectFailed(reason="", code="too_many_requests"), "busy"),
+        (ConnectFailed(reason="", code="rate_limit_exceeded", close_code=1013), None),
+        (ConnectFailed(reason="You exceeded your current quota, please check your plan.", status=429), None),
+        (ConnectFailed(reason="You have insufficient_quota.", code="429"), None),
+        (ConnectFailed(reason="", code="invalid_api_key"), None),
         (Timeout(what="session.created", waited_s=1), "unanswered"),
         (ModelRefused(code="x", message="y"), None),
     ],
@@ -59,6 +65,32 @@ def test_an_opening_that_may_pass_is_told_from_one_that_never_will(
 )
 def test_what_is_wrong_with_a_response(response: Response, trouble: Trouble | None) -> None:
     assert trouble_with(response) == trouble
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "inference_rate_limit_exceeded",
+        "RATE_LIMIT_EXCEEDED",
+        "RateLimitReached",
+        "rateLimitExceeded",
+        "rate-limit-exceeded",
+        "too_many_requests",
+        "TooManyRequests",
+        "Too Many Requests",
+        "Throttling.RateQuota",
+        "RATE_LIMITED",
+        "429",
+    ],
+)
+def test_a_rate_limit_is_known_by_every_providers_name_for_it(code: str) -> None:
+    assert trouble_with(Response("r", "failed", code)) == "rate limit"
+
+
+@pytest.mark.parametrize("code", ["insufficient_quota", "InsufficientQuota", "429", "rate_limit_exceeded"])
+def test_a_spent_quota_is_not_waited_for_whatever_its_code_is(code: str) -> None:
+    said = "You exceeded your current quota, please check your plan and billing details."
+    assert trouble_with(Response("r", "failed", code, message=said)) == "refused"
 
 
 def test_in_free_play_nothing_is_an_answer() -> None:
@@ -91,6 +123,15 @@ def test_a_wish_is_kept_to_within_bounds() -> None:
         ("try again in 6m0s", 360),
         ("Try again in 1h2m3.5s", 3723.5),
         ("Try again in a while.", None),
+        ("Rate limit is exceeded. Try again in 2 seconds.", 2),
+        ("Please retry after 86400 seconds. Please contact Azure support service", 86400),
+        ("Please retry after 1 second.", 1),
+        ("Retry after 250 milliseconds", 0.25),
+        ("please wait 1 minute and 5 seconds before you ask again", 65),
+        ("Try again in 1 hour, 2 mins", 3720),
+        ("Retry in 20 sec.", 20),
+        ("try again in 3 sessions", None),
+        ("retry after 9.5s", 9.5),
         ("", None),
     ],
 )

@@ -77,17 +77,52 @@ RULES: Mapping[Trouble, Rule] = {
 player's session is opened in a performance; what was dropped waits for that, and for nothing else."""
 
 CODES: Mapping[str, Trouble] = {
+    "rate_limit": "rate limit",
+    "rate_limited": "rate limit",
+    "rate_limit_error": "rate limit",
     "rate_limit_exceeded": "rate limit",
+    "rate_limit_reached": "rate limit",
+    "inference_rate_limit_exceeded": "rate limit",  # Azure OpenAI, in response.done
+    "call_rate_limit_exceeded": "rate limit",
+    "token_rate_limit_exceeded": "rate limit",
+    "too_many_requests": "rate limit",
+    "429": "rate limit",
+    "throttled": "rate limit",
+    "throttling": "rate limit",  # Alibaba Cloud, this one and the next three
+    "throttling_rate_quota": "rate limit",
+    "throttling_burst_rate": "rate limit",
+    "throttling_allocation_quota": "rate limit",
+    "throttling_error": "rate limit",
+    "slow_down": "rate limit",
     "server_error": "server error",
+    "internal_server_error": "server error",
+    "internal_error": "server error",
+    "service_unavailable": "server error",
+    "server_overloaded": "server error",
+    "model_overloaded": "server error",
+    "overloaded_error": "server error",
+    "500": "server error",
+    "502": "server error",
+    "503": "server error",
+    "504": "server error",
     "conversation_already_has_active_response": "still speaking",
 }
+"""Error codes that may pass, in snake case; ``code_name`` brings other spellings to it."""
+
 PASSING_STATUS: Mapping[int, Trouble] = {429: "busy", 500: "unwell", 502: "unwell", 503: "unwell", 504: "unwell"}
+QUOTA_SPENT = 1013
 PASSING_CLOSE = frozenset({1001, 1006, 1011, 1012})
 """Close codes at an opening that may pass: going away, lost, internal error, restart. A spent quota (1013), a bad key
 and an unknown model never do."""
 
-TRY_AGAIN = re.compile(r"try again in ((?:[\d.]+\s*(?:ms|h|m|s)\s*)+)", re.IGNORECASE)
-UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+SPENT_QUOTA = re.compile(
+    r"insufficient[ _-]?quota|exceeded your current quota|check your plan and billing", re.IGNORECASE
+)
+"""What providers say of a quota that is spent; some say it with the code of a rate limit."""
+
+_PART = r"(\d+(?:\.\d+)?)\s*(ms|milliseconds?|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s)(?![a-z])"
+TRY_AGAIN = re.compile(rf"(?:try again|retry|wait)(?: in| after| for)?:? ((?:{_PART}[\s,]*(?:and )?)+)", re.IGNORECASE)
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class Tally:
@@ -134,12 +169,15 @@ def opening_trouble(error: SessionError) -> Trouble | None:
     match error:
         case Timeout():
             return "unanswered"
+        case ConnectFailed(reason=reason) if SPENT_QUOTA.search(reason):
+            return None
         case ConnectFailed(status=int(status)):
             return PASSING_STATUS.get(status)
         case ConnectFailed(code=None, close_code=int(code)) if code in PASSING_CLOSE:
             return "cut short"
-        case ConnectFailed(code="server_error"):
-            return "cut short"
+        case ConnectFailed(code=str(code), close_code=closed) if closed != QUOTA_SPENT:
+            at_opening: Mapping[Trouble, Trouble] = {"rate limit": "busy", "server error": "cut short"}
+            return at_opening.get(CODES.get(code_name(code), "refused"))
         case _:
             return None
 
@@ -155,7 +193,8 @@ def trouble_with(response: Response, *, may_be_empty: bool = False) -> Trouble |
     'content filter'
     """
     if response.status == "failed":
-        return CODES.get(response.reason or "", "refused")
+        spent = SPENT_QUOTA.search(response.message)
+        return "refused" if spent else CODES.get(code_name(response.reason or ""), "refused")
     if response.status == "incomplete":
         known: Mapping[str, Trouble] = {"content_filter": "content filter", "max_output_tokens": "truncated"}
         return known.get(response.reason or "", "incomplete")
@@ -174,14 +213,29 @@ def loss_trouble(error: SessionError) -> Trouble | None:
             return None
 
 
+def code_name(code: str | int) -> str:
+    """An error code in the one spelling of ``CODES``.
+
+    >>> [code_name(code) for code in ("RateLimitReached", "TOO_MANY_REQUESTS", "Throttling.RateQuota", "429", 429)]
+    ['rate_limit_reached', 'too_many_requests', 'throttling_rate_quota', '429', '429']
+    """
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", str(code).strip())
+    return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
+
+
 def wished_wait_s(message: str) -> float | None:
     """The wait a provider asks for in its sentence; on a socket there is no header for it.
 
     >>> wished_wait_s("Please try again in 200ms."), wished_wait_s("Please try again in 1m2.5s."), wished_wait_s("No.")
     (0.2, 62.5, None)
+    >>> wished_wait_s("... of your current S0 pricing tier. Please retry after 9 seconds. Please go here: ...")
+    9.0
     """
     found = TRY_AGAIN.search(message)
     if found is None:
         return None
-    parts = re.findall(r"(\d+(?:\.\d+)?)\s*(ms|h|m|s)", found[1].lower())
-    return sum(float(number) * UNITS[unit] for number, unit in parts)
+    return sum(float(number) * _seconds(unit.lower()) for number, unit in re.findall(_PART, found[1], re.IGNORECASE))
+
+
+def _seconds(unit: str) -> float:
+    return 0.001 if unit.startswith(("ms", "milli")) else UNITS[unit[0]]
