@@ -75,6 +75,11 @@ def test_keys_and_hosts_are_told_by_where_they_come_from(tmp_path: Path) -> None
     [
         ({"TAU_STAGE_ENDPOINT": "xai"}, "goes to xai (TAU_STAGE_ENDPOINT says so), where XAI_API_KEY is not set"),
         ({"TAU_STAGE_ENDPOINT": "moon"}, "TAU_STAGE_ENDPOINT names no endpoint: moon"),
+        ({"TAU_STAGE_ENDPOINT": "ws://h:x"}, "TAU_STAGE_ENDPOINT: ws://h:x cannot be dialled: its port is no number"),
+        (
+            {"TAU_STAGE_ENDPOINT": "vllm", "VLLM_HOST": "https://[::1"},
+            "goes to vllm (TAU_STAGE_ENDPOINT says so), where VLLM_HOST: ws://[::1/v1/realtime cannot ",
+        ),
         ({"OPENAI_API_KEY": f"{KEY} {KEY}"}, "goes to openai (its key is set), where OPENAI_API_KEY is no key: it "),
     ],
 )

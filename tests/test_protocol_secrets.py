@@ -57,4 +57,6 @@ def test_what_cannot_travel_is_no_key_and_is_not_told(key: str) -> None:
 
 def test_blanks_around_a_key_are_no_part_of_it() -> None:
     assert sound_key(f" {KEY}\n", "api_key") == KEY
+    with pytest.raises(UsageError, match="api_key is no key: it is empty"):
+        sound_key(" \n", "api_key")
     assert ENDPOINTS["openai"].key_in({}) is None

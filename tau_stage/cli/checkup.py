@@ -90,6 +90,8 @@ def _place(place: Endpoint, environment: Mapping[str, str]) -> Finding:
     told, missing = _address_of(place, environment)
     name = place.key_name(environment)
     try:
+        if not missing:
+            place.address("model", environment.get(place.resource_env, ""))
         place.key_in(environment)
     except UsageError as error:
         return Finding("endpoints", place.name, error.problem, "absent", error.hint)
@@ -126,6 +128,8 @@ def _ambient(environment: Mapping[str, str]) -> Finding:
     why = "TAU_STAGE_ENDPOINT says so" if wished else ("its key is set" if name == "openai" else "no key is set")
     try:
         place = endpoint(name)
+    except UsageError as error:
+        return Finding("endpoints", title, f"TAU_STAGE_ENDPOINT: {error.problem}", "wrong", error.hint)
     except KeyError:
         problem, hint = f"TAU_STAGE_ENDPOINT names no endpoint: {shown(name)}", f"use {', '.join(ENDPOINTS)}, or a URL"
         return Finding("endpoints", title, problem, "wrong", hint)

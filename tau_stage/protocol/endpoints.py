@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
+from tau_stage.protocol.addresses import sound_address
 from tau_stage.protocol.dialects import BETA, DIALECTS, GA, XAI, Dialect
 from tau_stage.protocol.secrets import shown, sound_key
 
@@ -50,19 +51,27 @@ class Endpoint:
     source: str = ""
 
     def address(self, model: str, resource: str = "") -> str:
-        """The URL to dial for a model.
+        """The URL to dial for a model; a model that the URL names itself stands.
+
+        Raises:
+            UsageError: It cannot be dialled.
 
         >>> ENDPOINTS["openai"].address("gpt-realtime-2.1")
         'wss://api.openai.com/v1/realtime?model=gpt-realtime-2.1'
         >>> endpoint("ws://127.0.0.1:8000/v1/realtime?tenant=x").address("gpt-realtime-2.1")
         'ws://127.0.0.1:8000/v1/realtime?tenant=x&model=gpt-realtime-2.1'
         """
+        named = quote(model, safe="", errors="replace")
         if "{model}" in self.url:
-            host = urlsplit(resource).netloc or resource or self.resource
-            return self.url.format(model=quote(model, safe=""), resource=host)
-        parts = urlsplit(self.url)
-        query = dict(parse_qsl(parts.query, keep_blank_values=True)) | {"model": model}
-        return urlunsplit(parts._replace(query=urlencode(query), path=parts.path.rstrip("/") or "/v1/realtime"))
+            host = _host_of(resource) or self.resource
+            url = self.url.replace("{model}", named).replace("{resource}", host)
+            return sound_address(url, self.resource_env if resource else "")
+        parts = urlsplit(sound_address(self.url))
+        query = parts.query
+        if not any(name == "model" for name, _ in parse_qsl(query)):
+            others = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name != "model"]
+            query = "&".join([*([urlencode(others)] if others else []), f"model={named}"])
+        return urlunsplit(parts._replace(query=query, path=parts.path.rstrip("/") or "/v1/realtime"))
 
     def key_in(self, environment: Mapping[str, str]) -> str | None:
         r"""Its key, where there is one.
@@ -223,8 +232,10 @@ def endpoint(name: str, dialect: str | None = None) -> Endpoint:
 
     Raises:
         KeyError: There is no such endpoint or dialect.
+        UsageError: It is an address that cannot be dialled.
     """
-    if name.startswith(("ws://", "wss://")):
+    if "://" in name:
+        sound_address(name)
         spelt = DIALECTS[dialect or "ga"]
         headers = BETA_HEADER if spelt is BETA else {}
         return Endpoint(
@@ -237,3 +248,8 @@ def endpoint(name: str, dialect: str | None = None) -> Endpoint:
             source="the user's URL",
         )
     return ENDPOINTS[name]
+
+
+def _host_of(resource: str) -> str:
+    """The host of a user's own resource, which may be given with a scheme and a path."""
+    return resource.partition("://")[2 if "://" in resource else 0].partition("/")[0]

@@ -66,7 +66,12 @@ def shown(url: str) -> str:
     >>> shown("wss://me:pass@host/v1/realtime?tenant=x&api_key=0123")
     'wss://host/v1/realtime?tenant=x&api_key=[key]'
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # no address; who reads on says so
+        scheme, mark, rest = url.partition("://")
+        place, *_ = re.split(r"[?#]", rest if mark else scheme)
+        return (scheme + mark if mark else "") + place.rpartition("@")[2]
     told = [(name, STRUCK if _SECRET.search(name) else value) for name, value in _query(parts.query)]
     changed = any(value == STRUCK for _, value in told)
     query = urlencode(told, safe="[]") if changed else parts.query
@@ -84,6 +89,8 @@ def sound_key(key: str, name: str) -> str:
         UsageError: It holds what no key does; its value is not told.
     """
     key = key.strip()
+    if not key:
+        raise UsageError(f"{name} is no key: it is empty", "copy the key once more")
     if not key.isascii() or not key.isprintable() or " " in key:
         raise UsageError(f"{name} is no key: it holds a blank or a special character", "copy the key once more")
     return key

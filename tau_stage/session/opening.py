@@ -109,6 +109,7 @@ async def create_session(
     waits = deadlines or Deadlines()
     equipment = [Tool.of(tool) for tool in tools]
     given = {"tools": tuple(tool.told for tool in equipment)} if equipment else {}
+    place.address(model, host)
     wanted = config.session_config(**({"turn_detection": None} | wishes | given))
 
     @asynccontextmanager
@@ -155,13 +156,22 @@ async def headers_for(place: endpoints.Endpoint, key: Key = None) -> dict[str, s
     """
     if callable(key):
         token = key()
-        bearer = sound_key(await token if isawaitable(token) else token, "what api_key gives")
+        bearer = sound_key(_plain(await token if isawaitable(token) else token), "what api_key gives")
         return place.extra_headers | {"Authorization": f"Bearer {bearer}"}
-    secret = key.get_secret_value() if isinstance(key, SecretStr) else key
+    secret = _plain(key)
     found = sound_key(secret, "api_key") if secret else key_for(place)
     if found is None and place.wants_key:
         raise UsageError(f"{place.name} wants a key, and {place.key_env[0]} is not set")
     return place.headers(found)
+
+
+def _plain(key: object) -> str:
+    """A key as text; none is empty."""
+    if isinstance(key, SecretStr):
+        return key.get_secret_value()
+    if key is None or isinstance(key, str):
+        return key or ""
+    raise UsageError(f"a key is a text, not {type(key).__name__}", "give api_key a str, a SecretStr, or a function")
 
 
 def format_of(wanted: config.SessionConfig, side: str) -> Format:

@@ -91,6 +91,7 @@ def provider_for(
     resource = environment.get(place.resource_env, "")
     if "{resource}" in place.url and not (resource or place.resource):
         raise UsageError(f"player {player.name} plays at {place.name}, and {place.resource_env} is not set")
+    place.address(player.model, resource)
     return Provider(place, SecretStr(key) if key else None, resource)
 
 
