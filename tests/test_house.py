@@ -51,6 +51,7 @@ def test_no_function_is_longer_than_sixty_lines() -> None:
 PURE = {
     "tau_stage.scene": ["tests/test_scene_*.py", "tau_stage/scene"],
     "tau_stage.protocol": ["tests/test_protocol_*.py", "tau_stage/protocol"],
+    "tau_stage.text": ["tests/test_text_*.py", "tau_stage/text"],
     "tau_stage.cost": ["tests/test_cost*.py", "tau_stage/cost"],
     "tau_stage.stage.cues": ["tests/test_stage_cues.py"],
     "tau_stage.stage.turns": ["tests/test_stage_cues.py"],
