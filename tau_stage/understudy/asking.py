@@ -8,6 +8,20 @@ from dataclasses import dataclass
 from tau_stage.understudy.actor import Cue
 
 LINE = re.compile(r'^(?P<how>[^"]*?):\s*"(?P<words>.*)"\s*$', re.DOTALL)
+REPEAT = re.compile(
+    r"^\W*(?:please\s+|(?:can|could|will|would) you\s+(?:please\s+)?|now\s+)?"
+    r"(?:repeat after me\s*[:,]|(?:say|repeat|read|speak)\b[^\n:\".?!]{0,60}:)\s*(?P<words>[^\s\"“].*)$",
+    re.DOTALL | re.IGNORECASE,
+)
+"""A line without quotes: ``Repeat after me: ...``."""
+
+SAY = re.compile(
+    r"^\W*(?:please\s+|(?:can|could|will|would) you\s+(?:please\s+)?)?(?:just\s+)?(?:say|repeat)\b"
+    r"[^\n:\"“”.?!]{0,30}[\"“](?P<words>[^\"“”]+)[\"”][^\"“”:]{0,40}$",
+    re.IGNORECASE,
+)
+"""A line in quotes, without a colon: ``Say "yes" and nothing else``."""
+
 SILENCE = re.compile(r"\bSay nothing\b(?!\s+(?:else|more|but|about|of|to|until|unless)\b)")
 
 
@@ -46,10 +60,26 @@ def line_after(text: str) -> Line | None:
 
 
 def asked_line(cue: Cue) -> Line | None:
-    """The line to perform: of the last whisper, else of the user, else of the response's own instructions."""
+    """The line to perform: of the last whisper, else of the user, else of the response's own instructions.
+
+    What is to be repeated counts too, and then also if it was heard last.
+    """
     if cue.output is not None:
         return None
-    return line_after(cue.whisper) or line_in(cue.user) or line_after(cue.own)
+    heard = cue.heard[-1].words if cue.heard else ""
+    lines = line_after(cue.whisper), line_in(cue.user), line_after(cue.own)
+    asked = (repeated_in(text) for text in (cue.whisper, cue.user, cue.own, heard))
+    return next(filter(None, (*lines, *asked)), None)
+
+
+def repeated_in(text: str) -> Line | None:
+    """What a text wants to be repeated, without a direction.
+
+    >>> repeated_in("Please repeat after me: No, never.")
+    Line(words='No, never.', how='')
+    """
+    found = REPEAT.match(text) or SAY.match(text)
+    return Line(found["words"].strip()) if found else None
 
 
 def direction_of(text: str) -> str:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+from tau_stage.understudy.call_arguments import NUMBERED, arguments, kinds, wanted
+from tau_stage.understudy.naming import identifies, spelt, stems
 
 Tool = dict[str, Any]
-
-ASIDES = {"get", "the", "a"}
-"""Words of a tool's name that nobody needs to say."""
 
 LOOKING = {"get", "look", "lookup", "find", "fetch", "show", "check", "read", "track", "query", "search", "retrieve"}
 """What the names of tools begin with that only look something up: what is looked up need not be said in full."""
 
-IDENTIFIERS = {"number", "id", "code"}
+LOOKED = {"status", "info", "information", "detail", "data", "forecast", "report", "tracking", "tracker"}
+"""What the names of such tools end with."""
+
+ASIDES = {"get", "the", "a", "an", "my", "is", "where", "what", "current", "currently", "latest", "by", "for", "of"}
+"""Words of a tool's name that nobody needs to say."""
 
 GENERIC = frozenset(
     re.findall(
@@ -25,35 +29,57 @@ GENERIC = frozenset(
         look get find tool function""",
     )
 )
-"""Words of a description, as ``_stem`` leaves them, that tell nothing of what the tool is for."""
+"""Words of a description, as ``stems`` leaves them, that tell nothing of what the tool is for."""
 
-WEAK = {
-    "on",
-    "off",
-    "up",
-    "down",
-    "out",
-    "about",
-    "at",
-    "not",
-    "you",
-    "your",
-    "i",
-    "me",
-    "my",
-    "we",
-    "they",
-    "do",
-    "can",
-}
+WEAK = set(
+    re.findall(
+        r"\w+",
+        """on off up down out about at not you your i me my we they do can is are was in of the a an to for please
+        and or it""",
+    )
+)
 """Words that count, but never alone."""
 
-NUMBERED = re.compile(r"\b(?=[\w-]*\d)\w[\w-]*\b")
-"""A token with a digit: 4711, A-12."""
+MEANT = {
+    "weather": {"forecast", "temperature", "rain", "raining", "snow", "snowing", "sunny", "cloudy", "windy", "degree"},
+    "order": {"package", "parcel", "delivery", "shipment"},
+}
+"""Words that ask for a thing without its name."""
+
+SENTENCE = re.compile(r"[^.!?…;\n]+[.!?…;\n]*(?:\s|$)?")
+REQUEST = re.compile(
+    r"\?|^\W*(?:(?:and|so|but|ok|okay|well|hi|hello|hey|oh)\W+)*"
+    r"(?:what|where|when|which|who|whom|whose|why|how|is|are|was|were|do|does|did|can|could|will|would|shall|should"
+    r"|may|has|have|any)\b"
+    r"|\b(?:please|tell me|show me|give me|let me know|look up|find out|check|i want|i need|we need|i'd like|wants?"
+    r"|i would like|wondering|(?:can|could|would|will) you)\b",
+    re.IGNORECASE,
+)
+STATEMENT = re.compile(
+    r"\b(?:is|are|was|were|has|had|have|am|isn't|wasn't|will|would|said|says|made|went|came|got|kept"
+    r"|love[sd]?|like[sd]?|hate[sd]?|enjoy\w*|remember\w*|think|thought|know|knew|hope[sd]?)\b"
+    r"|\b(?:i|we|he|she|they|it)\s+(?:\w+ly\s+)?\w+ed\b|\b(?:it|that|he|she)'s\b|\b(?:i|we|they|you)'(?:ve|d|re|m)\b",
+    re.IGNORECASE,
+)
+REFUSAL = re.compile(r"^\W*(?:please\W+)?(?:don't|do not|never|no need|stop talking)\b", re.IGNORECASE)
+
+
+class Asked(NamedTuple):
+    """How much the words ask for a tool.
+
+    Attributes:
+        rank: 3 if its name was said, 2 if what it is for, 1 if what it looks up; 0 is not at all.
+        told: Words that say so.
+    """
+
+    rank: int
+    told: frozenset[str]
 
 
 def calls(tools: Sequence[Tool], choice: Any, words: str) -> list[tuple[str, str]]:
     """The tools that a user's words ask for, each with its arguments as JSON.
+
+    Two tools are called only if different words ask for them.
 
     Args:
         tools: As the session is told of them.
@@ -72,94 +98,60 @@ def calls(tools: Sequence[Tool], choice: Any, words: str) -> list[tuple[str, str
     if isinstance(choice, dict):
         known = [tool for tool in known if tool["name"] == choice.get("name")]
         return [_call(tool, words) for tool in known[:1]]
-    asked = [tool for tool in known if _asks_for(tool, words)]
-    is_number_taken = any(_needs_number(tool) for tool in asked)
-    ranked = [tool for tool in known if tool in asked or (not is_number_taken and _looks_up(tool, words))]
-    if not ranked and choice == "required":
-        ranked = known[:1]
-    return [_call(tool, words) for tool in ranked]
+    chosen = _chosen(known, words)
+    if not chosen and choice == "required":
+        chosen = known[:1]
+    return [_call(tool, words) for tool in chosen]
 
 
-def _asks_for(tool: Tool, words: str) -> bool:
-    """Its name was said, or enough of its description."""
-    said = _stems(words)
-    name = _stems(_spelt(tool["name"])) - ASIDES
-    about = _stems(tool.get("description") or "") - GENERIC
-    told = about & said
-    is_described = len(told) >= 2 and len(told) * 2 >= len(about) and bool(told - WEAK)
-    return (bool(name) and name <= said) or is_described
+def _chosen(known: Sequence[Tool], words: str) -> list[Tool]:
+    """The tools that are asked for, the surest first where the same words ask for several; in the order of the list."""
+    requests = " ".join(part for part in SENTENCE.findall(words) if _is_request(part))
+    asked = [(tool, _asked(tool, words, requests)) for tool in known]
+    ranked = sorted(asked, key=lambda pair: (-pair[1].rank, -len(pair[1].told - WEAK)))
+    taken: set[str] = set()
+    chosen = []
+    for tool, found in ranked:
+        told = found.told - WEAK or found.told
+        if found.rank and not told & taken:
+            chosen.append(tool)
+            taken |= found.told
+    return [tool for tool in known if any(tool is one for one in chosen)]
 
 
-def _looks_up(tool: Tool, words: str) -> bool:
-    """A tool that looks something up by number: half of what it looks up was said, and a number."""
-    first, *_ = _spelt(tool["name"]).lower().split() or [""]
-    subject = _stems(_spelt(tool["name"])) - LOOKING
-    is_told = len(subject & _stems(words)) * 2 >= len(subject) > 0
-    return first in LOOKING and is_told and _needs_number(tool) and bool(NUMBERED.search(words))
+def _is_request(sentence: str) -> bool:
+    """Whether a sentence can ask for something: what only states something does not, unless it gives a number."""
+    if REFUSAL.search(sentence):
+        return False
+    return bool(REQUEST.search(sentence) or NUMBERED.search(sentence) or not STATEMENT.search(sentence))
+
+
+def _asked(tool: Tool, words: str, requests: str) -> Asked:
+    """How its name, its description or its subject was said."""
+    named = spelt(tool["name"]).lower().split()
+    looks_up = bool(named) and (named[0] in LOOKING or named[-1] in LOOKED | LOOKING)
+    said = stems(requests)
+    name = stems(" ".join(named)) - ASIDES
+    if name and name <= said:
+        return Asked(3, frozenset(name))
+    about = stems(tool.get("description") or "") - GENERIC
+    described = about & (said if looks_up else stems(words))
+    subject = name - LOOKING - LOOKED
+    meant = {word for thing in subject for word in {thing, *MEANT.get(thing, ())} & said}
+    is_numbered = bool(NUMBERED.search(requests))
+    if looks_up and meant and len(meant) * 2 >= len(subject) and (is_numbered or not _needs_number(tool)):
+        return Asked(1, frozenset(meant))
+    if len(described) >= 2 and len(described) * 2 >= len(about) and described - WEAK:
+        return Asked(2, frozenset(described))
+    return Asked(0, frozenset())
 
 
 def _needs_number(tool: Tool) -> bool:
     return any(
-        schema.get("type") in {"integer", "number"} or _identifies(name, schema) for name, schema in _wanted(tool)
+        set(kinds(schema)) & {"integer", "number"} or identifies(name, schema)
+        for name, schema in wanted(tool.get("parameters"))
     )
 
 
-def _wanted(tool: Tool) -> list[tuple[str, Any]]:
-    """The arguments that a call needs, by name, each with its schema."""
-    schema = tool.get("parameters") or {}
-    names = schema.get("properties") or {}
-    return [(name, names[name]) for name in names if name in schema.get("required", names)]
-
-
-def _identifies(name: str, schema: Any) -> bool:
-    """Whether an argument is a text that stands for a thing: an order's number, an id, a code."""
-    is_text = schema.get("type", "string") == "string" and not schema.get("enum")
-    return is_text and bool(_stems(_spelt(name)) & IDENTIFIERS)
-
-
-def _spelt(name: str) -> str:
-    """A name of code in words.
-
-    >>> _spelt("get_order_status"), _spelt("orderNumber")
-    ('get order status', 'order Number')
-    """
-    return re.sub(r"(?<=[a-z])(?=[A-Z])|_|-", " ", name)
-
-
-def _stems(words: str) -> set[str]:
-    found = re.findall(r"[^\W\d_]+", re.sub(r"\bthanks\b", "thank you", words.lower()))
-    return {_stem(word) for word in found}
-
-
-def _stem(word: str) -> str:
-    return word[:-1] if len(word) > 3 and word.endswith("s") else word
-
-
 def _call(tool: Tool, words: str) -> tuple[str, str]:
-    tokens = iter(NUMBERED.findall(words))
-    numbers = iter(re.findall(r"-?\d+(?:\.\d+)?", words))
-    quoted = iter(re.findall(r"[\"“']([^\"”']+)[\"”']", words))
-    after = iter(re.findall(r"\b(?:in|for|of|to|at|called|named)\s+([A-Z]\w*)", words))
-    found = {
-        name: (_identifies(name, schema) and next(tokens, None)) or _value(schema, words, numbers, quoted, after)
-        for name, schema in _wanted(tool)
-    }
-    return tool["name"], json.dumps(found, ensure_ascii=False)
-
-
-def _value(schema: Any, words: str, numbers: Any, quoted: Any, after: Any) -> Any:
-    if schema.get("enum"):
-        return next((one for one in schema["enum"] if str(one).lower() in words.lower()), schema["enum"][0])
-    match schema.get("type"):
-        case "integer":
-            return int(float(next(numbers, "1")))
-        case "number":
-            return float(next(numbers, "1"))
-        case "boolean":
-            return not re.search(r"\b(no|not|off|never|stop)\b", words.lower())
-        case "array":
-            return []
-        case "object":
-            return {}
-        case _:
-            return next(quoted, None) or next(after, None) or words.strip()
+    return tool["name"], json.dumps(arguments(tool.get("parameters"), words), ensure_ascii=False)
