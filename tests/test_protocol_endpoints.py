@@ -1,9 +1,11 @@
 """Endpoints are data: where to dial and how a key travels."""
 
+import re
+
 import pytest
 
 from tau_stage.protocol.config import VOICES as API_VOICES
-from tau_stage.protocol.endpoints import ENDPOINTS, endpoint
+from tau_stage.protocol.endpoints import ENDPOINTS, Opening, endpoint
 from tau_stage.scene.voices import OPENAI_VOICES, VOICES
 from tau_stage.understudy.voices import TIMBRES
 
@@ -39,3 +41,19 @@ def test_every_endpoint_says_where_its_facts_come_from() -> None:
 def test_every_endpoint_that_a_scene_can_name_can_be_dialled_and_its_voices_are_told() -> None:
     assert VOICES.keys() == ENDPOINTS.keys()
     assert set(OPENAI_VOICES) == set(API_VOICES) == set(TIMBRES)
+
+
+def test_inworld_is_dialled_with_an_id_of_our_own_and_its_key_is_no_bearers() -> None:
+    place = ENDPOINTS["inworld"]
+    first, second = place.address("openai/gpt-4.1-mini"), place.address("openai/gpt-4.1-mini")
+    assert re.fullmatch(r"wss://api\.inworld\.ai/api/v1/realtime/session\?key=\w{32}&protocol=realtime", first)
+    assert first != second
+    assert place.headers("k") == {"Authorization": "Basic k"}
+    assert place.names_model_in_session
+
+
+def test_an_endpoint_says_what_it_sends_when_it_opens_and_of_an_address_that_is_not_known() -> None:
+    assert ENDPOINTS["openai"].opening == Opening("session.created", confirms=True, is_known=True)
+    assert ENDPOINTS["xai"].opening.greeting == "conversation.created"
+    assert not ENDPOINTS["vllm"].opening.confirms
+    assert not endpoint("ws://localhost:8000").opening.is_known

@@ -1,20 +1,21 @@
 """How servers spell the protocol: names and shapes are mapped at the edge, inside there is only GA.
 
-A dialect is a pair of pure functions per side, on one event. Sources: openai-python 3.52.0 (``types/beta/realtime`` and
-``types/realtime``) for the beta; docs.x.ai for xAI.
+What comes in is read alike from every server: the beta's names are unambiguous, so a server may mix them with GA's.
+What goes out is spelt as the endpoint wants it. Sources: openai-python 3.52.0 (``types/beta/realtime`` and
+``types/realtime``) for the beta; those of the others stand with their endpoints.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic_core import from_json, to_json
 
 Event = dict[str, Any]
-Turn = Callable[[Event], list[Event]]
-"""One event into none, one or several."""
 
 NEW_NAMES = {
     "response.text.delta": "response.output_text.delta",
@@ -40,6 +41,22 @@ FLAT = (
 )
 """Where the beta's flat fields stand in GA."""
 
+ONLY_FLAT = {old for old, _ in FLAT} | {"modalities", "temperature", "input_audio_format", "output_audio_format"}
+"""Fields that only a flat session has."""
+
+SPEAKS_BETA = "the server speaks the beta's dialect"
+"""Told of a server that is asked in GA and answers in the beta's names."""
+
+CUMULATIVE = "conversation.item.input_audio_transcription.updated"
+"""xAI's input transcript: whole each time, not in pieces."""
+
+AZURE_VOICE = re.compile(r"[a-z]{2,3}-[\w:-]+")
+"""How Azure names its own voices: ``en-US-AvaNeural``, ``en-US-Ava:DragonHDLatestNeural``."""
+
+
+def _unnoted(_oddity: str) -> None:
+    """Note nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
@@ -47,46 +64,64 @@ class Dialect:
 
     Attributes:
         name: As an endpoint names it.
-        outward: A client's GA event, as the server wants it.
-        inward: A server's event, as GA has it.
+        outward: A client's GA event, as the server wants it; None where it wants GA.
     """
 
     name: str
-    outward: Turn | None = None
-    inward: Turn | None = None
+    outward: Callable[[Event], Event] | None = None
 
     def to_server(self, frame: bytes) -> bytes:
         """A client's GA frame in this dialect."""
-        if self.outward is None:
-            return frame
-        (event,) = self.outward(from_json(frame))
-        return to_json(event)
+        return frame if self.outward is None else to_json(self.outward(from_json(frame)))
+
+    def read(self, event: Event, note: Callable[[str], None] = _unnoted) -> Event:
+        """A server's event as GA.
+
+        Args:
+            event: Not changed.
+            note: Told of a server that answers in another dialect than it is asked in.
+
+        >>> GA.read({"type": "response.audio.delta", "delta": "AAAA"}, print)["type"]
+        the server speaks the beta's dialect
+        'response.output_audio.delta'
+        """
+        kind = event.get("type")
+        if new := NEW_NAMES.get(kind) if isinstance(kind, str) else None:
+            if self.outward is None:
+                note(SPEAKS_BETA)
+            event = event | {"type": new}
+        elif kind == CUMULATIVE:
+            event = event | {
+                "type": "conversation.item.input_audio_transcription.completed",
+                "status": "in_progress",
+            }
+        session = event.get("session")
+        if isinstance(session, dict) and not ONLY_FLAT.isdisjoint(session):
+            event = event | {"session": nested_session(session)}
+        return parts_renamed(event, NEW_PARTS) if "item" in event or "response" in event else event
 
     def from_server(self, frame: bytes) -> bytes:
         """A server's frame as GA; what is no JSON object is left for the decoder to refuse."""
-        if self.inward is None:
+        if self.outward is None:
             return frame
         try:
             event = from_json(frame)
         except ValueError:
             return frame
-        if not isinstance(event, dict):
-            return frame
-        (turned,) = self.inward(event)
-        return to_json(turned)
+        return to_json(self.read(event)) if isinstance(event, dict) else frame
 
 
 def flat_session(session: Event) -> Event:
     """A GA session as the beta's flat one; what the beta lacks is left out.
 
     >>> flat_session({"type": "realtime", "output_modalities": ["audio"], "audio": {"output": {"voice": "ash"}}})
-    {'modalities': ['audio', 'text'], 'voice': 'ash'}
+    {'modalities': ['text', 'audio'], 'voice': 'ash'}
     """
     dropped = {"type", "audio", "output_modalities", "max_output_tokens", "truncation", "prompt", "include"}
     dropped |= {"reasoning", "parallel_tool_calls"}
     flat = {key: value for key, value in session.items() if key not in dropped}
     if modalities := session.get("output_modalities"):
-        flat["modalities"] = ["audio", "text"] if "audio" in modalities else ["text"]
+        flat["modalities"] = ["text", "audio"] if "audio" in modalities else ["text"]
     for old, path in FLAT:
         found, value = _dig(session, path)
         if found:
@@ -99,24 +134,46 @@ def flat_session(session: Event) -> Event:
 
 
 def nested_session(flat: Event) -> Event:
-    """The beta's flat session as a GA one.
+    """A flat session, or one that is flat in part, as GA has it; what it tells twice counts as nested.
 
     >>> nested_session({"voice": "ash", "turn_detection": None, "temperature": 0.8})["audio"]
     {'output': {'voice': 'ash'}, 'input': {'turn_detection': None}}
     """
-    moved = {old for old, _ in FLAT} | {"modalities", "temperature", "input_audio_format", "output_audio_format"}
-    session: Event = {"type": "realtime"} | {key: value for key, value in flat.items() if key not in moved}
-    if "modalities" in flat:
-        session["output_modalities"] = ["audio"] if "audio" in flat["modalities"] else ["text"]
+    session: Event = {"type": "realtime"} | {key: value for key, value in flat.items() if key not in ONLY_FLAT}
+    if isinstance(audio := flat.get("audio"), dict):
+        session["audio"] = {side: dict(told) if isinstance(told, dict) else told for side, told in audio.items()}
+    modalities = flat.get("modalities")
+    if isinstance(modalities, list | tuple) and "output_modalities" not in flat:
+        session["output_modalities"] = ["audio"] if "audio" in modalities else ["text"]
     for old, path in FLAT:
         if old in flat:
-            _bury(session, path, flat[old])
+            _bury(session, path, _plain(old, flat[old]))
     for side in ("input", "output"):
         form = flat.get(f"{side}_audio_format")
-        if form:
-            kind = FORMATS.get(form, form)
+        if isinstance(form, str) and form in FORMATS:
+            kind = FORMATS[form]
             _bury(session, ("audio", side, "format"), {"type": kind} | ({"rate": 24000} if kind == "audio/pcm" else {}))
+    if isinstance(tools := flat.get("tools"), list):
+        session["tools"] = [_tool(told) for told in tools]
     return session
+
+
+def _plain(field: str, value: Any) -> Any:
+    """A flat field's value without what only some servers wrap it in."""
+    if not isinstance(value, dict):
+        return value
+    if field == "voice" and isinstance(value.get("name"), str):
+        return value["name"]
+    if field == "turn_detection" and value.get("type") in (None, "none"):
+        return None
+    return value
+
+
+def _tool(told: Any) -> Any:
+    """A tool as GA has it, also where a server tells it as the chat API does."""
+    if isinstance(told, dict) and isinstance(inner := told.get("function"), dict):
+        return {"type": "function"} | inner
+    return told
 
 
 def _dig(tree: Event, path: tuple[str, ...]) -> tuple[bool, Any]:
@@ -129,9 +186,12 @@ def _dig(tree: Event, path: tuple[str, ...]) -> tuple[bool, Any]:
 
 
 def _bury(tree: Event, path: tuple[str, ...], value: Any) -> None:
+    """Put a value deep into a session, where there is none yet."""
     for step in path[:-1]:
-        tree = tree.setdefault(step, {})
-    tree[path[-1]] = value
+        if not isinstance(tree.get(step), dict):
+            tree[step] = {}
+        tree = tree[step]
+    tree.setdefault(path[-1], value)
 
 
 def parts_renamed(event: Event, names: dict[str, str]) -> Event:
@@ -157,62 +217,123 @@ def parts_renamed(event: Event, names: dict[str, str]) -> Event:
     return event
 
 
-def _beta_outward(event: Event) -> list[Event]:
-    if isinstance(event.get("session"), dict):
-        event = event | {"session": flat_session(event["session"])}
-    response = event.get("response")
-    if isinstance(response, dict):
+# ---- the beta, and what some of its servers want otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class Flat:
+    """How a server wants its flat session.
+
+    Attributes:
+        lacks: Fields it refuses or does not know.
+        lacks_null: Fields it does not take as null: they are off where they are not told.
+        has_chat_tools: Whether tools are told as in the chat API: under ``function``.
+        has_chat_choice: Whether the choice of one tool is.
+        has_azure_voices: Whether Azure's own voices are told as objects.
+        wants_transcript: Whether a sound must have the words beside it, if only as null.
+    """
+
+    lacks: frozenset[str] = frozenset()
+    lacks_null: frozenset[str] = frozenset()
+    has_chat_tools: bool = False
+    has_chat_choice: bool = False
+    has_azure_voices: bool = False
+    wants_transcript: bool = False
+
+    def session(self, session: Event) -> Event:
+        """A GA session as the server wants it."""
+        flat = {
+            key: value
+            for key, value in flat_session(session).items()
+            if key not in self.lacks and (value is not None or key not in self.lacks_null)
+        }
+        if self.has_chat_tools and "tools" in flat:
+            flat["tools"] = [_chat_tool(told) for told in flat["tools"]]
+        if self.has_chat_choice and isinstance(choice := flat.get("tool_choice"), dict) and "name" in choice:
+            flat["tool_choice"] = {"type": "function", "function": {"name": choice["name"]}}
+        if self.has_azure_voices and isinstance(voice := flat.get("voice"), str) and AZURE_VOICE.fullmatch(voice):
+            flat["voice"] = {"type": "azure-standard", "name": voice}
+        return flat
+
+    def response(self, response: Event) -> Event:
+        """What ``response.create`` carries, as the server wants it."""
         keep = {key: response[key] for key in ("metadata", "conversation", "input", "instructions") if key in response}
-        event = event | {"response": _old_response(response) | keep}
-    return [parts_renamed(event, OLD_PARTS)]
+        flat = self.session(response)
+        if "max_response_output_tokens" in flat:
+            flat["max_output_tokens"] = flat.pop("max_response_output_tokens")
+        return flat | keep
 
 
-def _old_response(response: Event) -> Event:
-    """What a beta ``response.create`` calls its fields."""
-    flat = flat_session(response)
-    if "max_response_output_tokens" in flat:
-        flat["max_output_tokens"] = flat.pop("max_response_output_tokens")
-    return flat
+def _chat_tool(told: Event) -> Event:
+    if told.get("type") != "function":
+        return told
+    return {"type": "function", "function": {key: value for key, value in told.items() if key != "type"}}
 
 
-def _beta_inward(event: Event) -> list[Event]:
-    event = event | {"type": NEW_NAMES.get(event.get("type", ""), event.get("type"))}
-    if isinstance(event.get("session"), dict) and event["session"].get("type") != "realtime":
-        event = event | {"session": nested_session(event["session"])}
-    return [parts_renamed(event, NEW_PARTS)]
+def _flat_outward(event: Event, shape: Flat) -> Event:
+    if isinstance(event.get("session"), dict):
+        event = event | {"session": shape.session(event["session"])}
+    if isinstance(event.get("response"), dict):
+        event = event | {"response": shape.response(event["response"])}
+    if shape.wants_transcript and isinstance(item := event.get("item"), dict) and "content" in item:
+        content = [{"transcript": None} | part if part["type"] == "input_audio" else part for part in item["content"]]
+        event = event | {"item": item | {"content": content}}
+    return parts_renamed(event, OLD_PARTS)
 
 
-def _xai_outward(event: Event) -> list[Event]:
-    """Voice, turn detection and the like at the session's top, formats nested."""
-    session = event.get("session")
-    if not isinstance(session, dict):
-        return [event]
-    found: Event = {key: value for key, value in session.items() if key not in {"type", "output_modalities"}}
-    audio = {side: dict(value) for side, value in (session.get("audio") or {}).items()}
-    for side, key in (("output", "voice"), ("input", "turn_detection"), ("output", "speed")):
-        if side in audio and key in audio[side]:
-            found[key] = audio[side].pop(key)
-    return [event | {"session": found | ({"audio": audio} if audio else {})}]
+# ---- xAI
 
 
-def _xai_inward(event: Event) -> list[Event]:
-    """The input transcript comes whole each time, not in pieces."""
-    if event.get("type") == "conversation.item.input_audio_transcription.updated":
-        event = event | {"type": "conversation.item.input_audio_transcription.delta", "delta": ""}
+def _xai_outward(event: Event) -> Event:
+    """Voice and turn detection at the session's top, formats, transcription and speed nested; a beta ``response``."""
     session = event.get("session")
     if isinstance(session, dict):
-        nested = {"type": "realtime"} | session
-        for side, key in (("output", "voice"), ("input", "turn_detection"), ("output", "speed")):
-            if key in session:
-                del nested[key]
-                _bury(nested, ("audio", side, key), session[key])
-        event = event | {"session": nested}
-    return [event]
+        event = event | {"session": _xai_session(session)}
+    response = event.get("response")
+    if isinstance(response, dict) and "output_modalities" in response:
+        named = {key: value for key, value in response.items() if key != "output_modalities"}
+        spoken = ["text", "audio"] if "audio" in response["output_modalities"] else ["text"]
+        event = event | {"response": named | {"modalities": spoken}}
+    return event
+
+
+def _xai_session(session: Event) -> Event:
+    dropped = {"type", "audio", "output_modalities", "max_output_tokens"}
+    told: Event = {key: value for key, value in session.items() if key not in dropped}
+    audio = {side: dict(value) for side, value in (session.get("audio") or {}).items() if value}
+    for side, key in (("output", "voice"), ("input", "turn_detection")):
+        if key in audio.get(side, {}):
+            told[key] = audio[side].pop(key)
+    if hints := audio.get("input", {}).get("transcription"):
+        names = {"language": "language_hint", "keywords": "keyterms"}
+        audio["input"]["transcription"] = {names.get(key, key): value for key, value in hints.items()}
+    if session.get("output_modalities") == ["text"]:
+        told["modalities"] = ["text"]
+    if "max_output_tokens" in session:
+        told["max_response_output_tokens"] = session["max_output_tokens"]
+    audio = {side: value for side, value in audio.items() if value}
+    return told | ({"audio": audio} if audio else {})
 
 
 GA = Dialect("ga")
-BETA = Dialect("beta", _beta_outward, _beta_inward)
-XAI = Dialect("xai", _xai_outward, _xai_inward)
+BETA = Dialect("beta", partial(_flat_outward, shape=Flat()))
+XAI = Dialect("xai", _xai_outward)
+VOICE_LIVE = Dialect("azure-voice-live", partial(_flat_outward, shape=Flat(has_azure_voices=True)))
+STEPFUN = Dialect(
+    "stepfun", partial(_flat_outward, shape=Flat(has_chat_tools=True, lacks_null=frozenset({"turn_detection"})))
+)
+QWEN = Dialect("qwen", partial(_flat_outward, shape=Flat(has_chat_tools=True)))
+SPEACHES = Dialect(
+    "speaches",
+    partial(
+        _flat_outward,
+        shape=Flat(
+            lacks=frozenset({"input_audio_format", "output_audio_format", "speed", "input_audio_noise_reduction"}),
+            has_chat_choice=True,
+            wants_transcript=True,
+        ),
+    ),
+)
 
-DIALECTS = {dialect.name: dialect for dialect in (GA, BETA, XAI)}
+DIALECTS = {dialect.name: dialect for dialect in (GA, BETA, XAI, VOICE_LIVE, STEPFUN, QWEN, SPEACHES)}
 """Every dialect an endpoint can have."""

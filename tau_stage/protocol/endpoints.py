@@ -6,14 +6,36 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from uuid import uuid4
 
 from tau_stage.protocol.addresses import sound_address
-from tau_stage.protocol.dialects import BETA, DIALECTS, GA, XAI, Dialect
+from tau_stage.protocol.dialects import BETA, DIALECTS, GA, QWEN, SPEACHES, STEPFUN, VOICE_LIVE, XAI, Dialect
 from tau_stage.protocol.secrets import shown, sound_key
 
-Auth = Literal["bearer", "api-key", "none"]
+Auth = Literal["bearer", "basic", "api-key", "none"]
+
+SCHEMES = {"bearer": ("Authorization", "Bearer "), "basic": ("Authorization", "Basic "), "api-key": ("api-key", "")}
+"""The header that carries a key, and what stands before the key in it."""
 
 BETA_HEADER = {"OpenAI-Beta": "realtime=v1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a server sends when a session opens.
+
+    Attributes:
+        greeting: Type of the event it begins with.
+        confirms: Whether it answers ``session.update`` with ``session.updated``.
+        is_known: Whether that is so for sure; at an address of the user's own it is only likely.
+    """
+
+    greeting: Literal["session.created", "conversation.created"] = "session.created"
+    confirms: bool = True
+    is_known: bool = True
+
+
+UNKNOWN_OPENING = Opening(is_known=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +44,7 @@ class Endpoint:
 
     Attributes:
         name: As a scene names it; a URL stands for itself, without what it holds of a key.
-        url: Template of its URL: ``{model}``, and ``{resource}``, the user's own host.
+        url: Template of its URL: ``{model}``, ``{resource}``, the user's own host, and ``{session}``, an id of our own.
         dialect: How it spells events.
         auth: How the key travels.
         key_env: Environment variables that may hold the key, the first that is set counts.
@@ -31,6 +53,8 @@ class Endpoint:
         resource: The host where that is not set; empty where there is none to guess.
         heard_rate: Samples per second it hears at; what we say is resampled to it.
         cap_s: Seconds a session lasts.
+        opening: What it sends when a session opens.
+        names_model_in_session: Whether the model is named in ``session.update``, not in the URL.
         extra_headers: Sent with every upgrade.
         price_provider: Whose price list applies (``genai-prices``).
         source: Where these facts come from.
@@ -46,6 +70,8 @@ class Endpoint:
     resource: str = ""
     heard_rate: int = 24_000
     cap_s: float = 3600.0
+    opening: Opening = Opening()
+    names_model_in_session: bool = False
     extra_headers: dict[str, str] = field(default_factory=dict, hash=False)
     price_provider: str = "openai"
     source: str = ""
@@ -62,9 +88,9 @@ class Endpoint:
         'ws://127.0.0.1:8000/v1/realtime?tenant=x&model=gpt-realtime-2.1'
         """
         named = quote(model, safe="", errors="replace")
-        if "{model}" in self.url:
+        if "{model}" in self.url or self.names_model_in_session:
             host = _host_of(resource) or self.resource
-            url = self.url.replace("{model}", named).replace("{resource}", host)
+            url = self.url.replace("{model}", named).replace("{resource}", host).replace("{session}", uuid4().hex)
             return sound_address(url, self.resource_env if resource else "")
         parts = urlsplit(sound_address(self.url))
         query = parts.query
@@ -72,6 +98,14 @@ class Endpoint:
             others = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name != "model"]
             query = "&".join([*([urlencode(others)] if others else []), f"model={named}"])
         return urlunsplit(parts._replace(query=query, path=parts.path.rstrip("/") or "/v1/realtime"))
+
+    def named(self, model: str) -> dict[str, str]:
+        """The model as a wish for the session, where it is not named in the URL.
+
+        >>> ENDPOINTS["inworld"].named("openai/gpt-4.1-mini"), ENDPOINTS["openai"].named("gpt-realtime-2.1")
+        ({'model': 'openai/gpt-4.1-mini'}, {})
+        """
+        return {"model": model} if self.names_model_in_session else {}
 
     def key_in(self, environment: Mapping[str, str]) -> str | None:
         r"""Its key, where there is one.
@@ -94,11 +128,13 @@ class Endpoint:
 
         >>> ENDPOINTS["azure"].headers("secret")
         {'api-key': 'secret'}
+        >>> ENDPOINTS["inworld"].headers("secret")
+        {'Authorization': 'Basic secret'}
         """
         if not key or self.auth == "none":
             return dict(self.extra_headers)
-        how = {"Authorization": f"Bearer {key}"} if self.auth == "bearer" else {"api-key": key}
-        return self.extra_headers | how
+        header, scheme = SCHEMES[self.auth]
+        return self.extra_headers | {header: scheme + key}
 
 
 UNDERSTUDY = "understudy"
@@ -136,12 +172,12 @@ ENDPOINTS = {
         Endpoint(
             name="azure-voice-live",
             url="wss://{resource}/voice-live/realtime?api-version=2026-04-10&model={model}",
-            dialect=BETA,
+            dialect=VOICE_LIVE,
             auth="api-key",
             key_env=("AZURE_VOICELIVE_API_KEY", "AZURE_OPENAI_API_KEY"),
             resource_env="AZURE_VOICELIVE_ENDPOINT",
             price_provider="azure",
-            source="azure-ai-voicelive 1.3.1",
+            source="azure-ai-voicelive 1.3.1; sessions recorded by pydantic-ai, 2026-08",
         ),
         Endpoint(
             name="xai",
@@ -149,13 +185,14 @@ ENDPOINTS = {
             dialect=XAI,
             key_env=("XAI_API_KEY",),
             cap_s=1800.0,
+            opening=Opening(greeting="conversation.created"),
             price_provider="x-ai",
-            source="docs.x.ai, voice; pipecat 1.14.0 services/xai/realtime",
+            source="docs.x.ai, voice; pipecat, services/xai/realtime; sessions recorded by pydantic-ai, 2026-08",
         ),
         Endpoint(
             name="qwen",
             url="wss://dashscope-intl.aliyuncs.com/api-ws/v1/realtime?model={model}",
-            dialect=BETA,
+            dialect=QWEN,
             key_env=("DASHSCOPE_API_KEY",),
             heard_rate=16_000,
             cap_s=7200.0,
@@ -164,11 +201,22 @@ ENDPOINTS = {
         ),
         Endpoint(
             name="stepfun",
-            url="wss://api.stepfun.com/v1/realtime?model={model}",
-            dialect=BETA,
-            key_env=("STEPFUN_API_KEY",),
+            url="wss://{resource}/v1/realtime?model={model}",
+            dialect=STEPFUN,
+            key_env=("STEPFUN_API_KEY", "STEP_API_KEY"),
+            resource_env="STEPFUN_HOST",
+            resource="api.stepfun.com",
             price_provider="stepfun",
-            source="StepFun open platform, realtime API",
+            source="StepFun open platform, realtime API; outside China its host is api.stepfun.ai",
+        ),
+        Endpoint(
+            name="inworld",
+            url="wss://api.inworld.ai/api/v1/realtime/session?key={session}&protocol=realtime",
+            auth="basic",
+            key_env=("INWORLD_API_KEY",),
+            names_model_in_session=True,
+            price_provider="inworld",
+            source="docs.inworld.ai, realtime; pipecat, services/inworld/realtime",
         ),
         Endpoint(
             name="vllm",
@@ -177,18 +225,21 @@ ENDPOINTS = {
             wants_key=False,
             resource_env="VLLM_HOST",
             resource="127.0.0.1:8000",
+            opening=Opening(confirms=False),
             price_provider="vllm",
-            source="vLLM-Omni 0.30, GA subset",
+            source="vLLM, entrypoints/openai/realtime/protocol.py; vLLM-Omni issue 5558, GA names since pull 7339",
         ),
         Endpoint(
             name="speaches",
             url="ws://{resource}/v1/realtime?model={model}",
+            dialect=SPEACHES,
             key_env=("SPEACHES_API_KEY",),
             wants_key=False,
             resource_env="SPEACHES_HOST",
             resource="127.0.0.1:8000",
+            cap_s=1800.0,
             price_provider="speaches",
-            source="speaches.ai, realtime API",
+            source="speaches, types/realtime.py and realtime/session_event_router.py",
         ),
         Endpoint(
             name="localai",
@@ -198,7 +249,7 @@ ENDPOINTS = {
             resource_env="LOCALAI_HOST",
             resource="127.0.0.1:8080",
             price_provider="localai",
-            source="LocalAI, realtime pipelines",
+            source="LocalAI, core/http/endpoints/openai/realtime.go",
         ),
         Endpoint(
             name="litellm",
@@ -207,6 +258,7 @@ ENDPOINTS = {
             wants_key=False,
             resource_env="LITELLM_HOST",
             resource="127.0.0.1:4000",
+            opening=UNKNOWN_OPENING,
             source="LiteLLM proxy, /v1/realtime",
         ),
         Endpoint(
@@ -228,7 +280,7 @@ def endpoint(name: str, dialect: str | None = None) -> Endpoint:
 
     Args:
         name: A name or a URL.
-        dialect: How the URL's server spells events: ``ga``, ``beta`` or ``xai``.
+        dialect: How the URL's server spells events: a name of ``DIALECTS``.
 
     Raises:
         KeyError: There is no such endpoint or dialect.
@@ -244,6 +296,7 @@ def endpoint(name: str, dialect: str | None = None) -> Endpoint:
             dialect=spelt,
             key_env=("TAU_STAGE_API_KEY",),
             wants_key=False,
+            opening=UNKNOWN_OPENING,
             extra_headers=headers,
             source="the user's URL",
         )

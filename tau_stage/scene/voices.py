@@ -14,6 +14,7 @@ VOICES: dict[str, tuple[str, ...] | None] = {
     "xai": None,
     "qwen": None,
     "stepfun": None,
+    "inworld": None,
     "vllm": None,
     "speaches": None,
     "localai": None,

@@ -84,7 +84,7 @@ async def create_session(
     Args:
         endpoint: Name of an endpoint, or a ``ws://`` or ``wss://`` URL.
         model: The model's name; on Azure, the deployment's.
-        dialect: How a URL's server spells events: ``ga``, ``beta`` or ``xai``.
+        dialect: How a URL's server spells events: ``ga``, ``beta``, or as an endpoint that has its own way (``xai``).
         api_key: The key, or a function that gives one for each opening (as Entra ID wants it: then it travels as a
             bearer token); else the endpoint's environment variable is read.
         resource: The user's own host there; else its environment variable is read.
@@ -107,10 +107,10 @@ async def create_session(
     if not (host or place.resource) and "{resource}" in place.url:
         raise UsageError(f"{place.name} wants your own host, and {place.resource_env} is not set")
     waits = deadlines or Deadlines()
+    place.address(model, host)
     equipment = [Tool.of(tool) for tool in tools]
     given = {"tools": tuple(tool.told for tool in equipment)} if equipment else {}
-    place.address(model, host)
-    wanted = config.session_config(**({"turn_detection": None} | wishes | given))
+    wanted = config.session_config(**({"turn_detection": None} | place.named(model) | wishes | given))
 
     @asynccontextmanager
     async def connect() -> AsyncIterator[Transport]:

@@ -142,6 +142,7 @@ async def _open(plan: Plan, player: PlayerPlan, stage: Stage, opened: AsyncExitS
         max_output_tokens=player.max_output_tokens,
         heard_rate=place.heard_rate,
         **_further(player, tools),
+        **place.named(player.model),
     )
     opening = partial(
         open_session,
