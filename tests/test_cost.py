@@ -6,7 +6,8 @@ import pytest
 from genai_prices import calc_price, extract_usage
 
 from tau_stage.cost import Cost, price, prices
-from tau_stage.protocol.usage import Usage, WireUsage
+from tau_stage.protocol.endpoints import ENDPOINTS
+from tau_stage.protocol.usage import Usage
 
 MIXED = Usage(
     text_in=55,
@@ -54,7 +55,7 @@ def test_the_price_list_itself_gives_the_same_total() -> None:
     event = {"type": "response.done", "response": {"usage": usage}}
     theirs = extract_usage(event, provider_id="openai", api_flavor="realtime").usage
     whole = calc_price(theirs, "gpt-realtime-2.1", provider_id="openai").total_price
-    assert price(Usage.from_wire(WireUsage.model_validate(usage)), "gpt-realtime-2.1").total == whole
+    assert price(Usage.from_wire(usage), "gpt-realtime-2.1").total == whole
 
 
 def test_an_unknown_price_is_never_zero() -> None:
@@ -65,8 +66,47 @@ def test_an_unknown_price_is_never_zero() -> None:
     assert cost.tokens.audio_out == 10
 
 
-def test_a_model_priced_by_the_minute_has_no_price_per_token() -> None:
-    assert prices("grok-voice-latest", "x-ai").per_million == {}
+def test_a_model_that_is_billed_by_time() -> None:
+    listed = prices("grok-voice-latest", "x-ai")
+    assert (listed.per_million, listed.per_minute, listed.per_message) == ({}, Decimal("0.08"), Decimal("0.004"))
+    used = Usage(text_in=10, audio_in=146, text_out=15, audio_out=170, seconds=45.0, text_messages=2)
+    cost = price(used, "grok-voice-latest", "x-ai")
+    assert (cost.spoken, cost.listened, cost.cached) == (Decimal("0.06"), Decimal("0.008"), Decimal(0))
+    assert cost.total == cost.known == Decimal("0.068")
+    assert cost.by_kind["audio_out"] == 0  # its tokens cost nothing of their own
+
+
+def test_without_the_time_nobody_knows_what_such_a_model_costs() -> None:
+    assert price(Usage(audio_out=170), "grok-voice-latest", "x-ai").total is None
+    assert price(Usage(seconds=0.0, text_out=4), "grok-voice-latest", "x-ai").total == 0
+    assert price(Usage(), "grok-voice-latest", "x-ai").total == 0
+
+
+def test_transcripts_by_time() -> None:
+    assert price(Usage(seconds=3.0), "whisper-1").total == Decimal("0.0003")
+    assert price(Usage(seconds=0.0), "whisper-1").total == 0
+    assert price(Usage(seconds=3.0), "gpt-4o-mini-transcribe").total is None  # its price is by token
+    assert price(Usage(seconds=3.0, audio_in=30), "gpt-4o-mini-transcribe").total == Decimal("0.00009")
+
+
+@pytest.mark.parametrize("model", ["gpt-realtime-2.1", "grok-voice-latest", "my-own-model"])
+def test_usage_that_was_not_told_is_no_price_of_nothing(model: str) -> None:
+    provider = "x-ai" if model.startswith("grok") else "openai"
+    cost = price(Usage(untold=1), model, provider)
+    assert (cost.total, cost.spoken, cost.listened, cost.cached) == (None, None, None, None)
+    assert (cost + price(Usage(text_out=1), "gpt-realtime-2.1")).known == Decimal("0.000024")
+
+
+def test_estimates_are_marked_through_every_sum() -> None:
+    guessed = price(Usage(audio_out=5, estimated=True), "gpt-realtime-2.1")
+    assert guessed.estimated
+    assert (guessed + price(Usage(text_out=1), "gpt-realtime-2.1")).estimated
+    assert not price(Usage(text_out=1), "gpt-realtime-2.1").estimated
+
+
+def test_voice_live_has_prices_of_its_own_which_nobody_lists() -> None:
+    assert price(Usage(audio_out=5), "gpt-realtime", ENDPOINTS["azure-voice-live"].price_provider).total is None
+    assert price(Usage(audio_out=5), "gpt-realtime", ENDPOINTS["azure"].price_provider).total
 
 
 def test_nothing_used_costs_nothing_whatever_the_model() -> None:

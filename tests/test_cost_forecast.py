@@ -274,3 +274,12 @@ def test_a_budget_that_will_not_do_is_warned_of() -> None:
     (warning,) = told(DUET + "limits: {budget: $0.001}\n").warnings
     assert "more than its budget of $0.001" in warning
     assert told(DUET + "limits: {budget: $1}\n").warnings == ()
+
+
+def test_a_model_that_is_billed_by_time_is_foreseen_in_seconds_and_messages() -> None:
+    found = told(DUET.replace("ann: {model: gpt-realtime-2.1}", "ann: {endpoint: xai, model: grok-voice-latest}"))
+    used, cost = read(found, "ann"), player(found, "ann").cost.likely
+    assert used.seconds == used.audio_out / 20 + 0.7  # she hears ben's 7 tokens
+    assert used.text_messages == 2
+    assert cost.total == Decimal(str(used.seconds)) * Decimal("0.08") / 60 + Decimal("0.008")
+    assert read(found, "ben").seconds is None

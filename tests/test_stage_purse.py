@@ -96,7 +96,7 @@ def test_a_response_may_have_what_is_left_and_no_more() -> None:
 def test_a_budget_that_is_nearly_used_is_told_once() -> None:
     held = purse(1)
     assert not held.is_nearly_empty
-    held.pay("ann", LINE)
+    held.pay("a1", "ann", LINE)
     assert held.is_nearly_empty
     assert not held.is_nearly_empty
     assert not purse(None).is_nearly_empty
@@ -105,5 +105,61 @@ def test_a_budget_that_is_nearly_used_is_told_once() -> None:
 def test_a_price_that_nobody_knows_costs_nothing_and_is_told_where_there_is_a_budget() -> None:
     assert list(purse(1).blind_spots) == ["the price of model my-own is not known: the budget cannot hold own"]
     assert list(purse(None).blind_spots) == []
-    assert purse(1).pay("own", LINE) == 0
+    assert purse(1).pay("x", "own", LINE) == 0
     assert purse(1).most_tokens("x", "own", "audio") is None
+
+
+UNTOLD = Usage(untold=1)
+
+
+def test_a_cost_that_is_not_known_counts_as_foreseen_and_is_told_of_once() -> None:
+    held = purse(9)
+    assert held.first_guess("ann", UNTOLD)
+    assert not held.first_guess("ann", UNTOLD)
+    assert not held.first_guess("bob", LINE)
+    assert not held.first_guess("own", LINE)  # told of at the beginning: nothing can be foreseen either
+    assert not purse(None).first_guess("ann", UNTOLD)
+    assert held.pay("a1", "ann", UNTOLD) == PLAIN
+    assert held.spent == PLAIN
+    assert held.pay("x", "ann", UNTOLD) == 0  # nobody has foreseen it, and nothing was ever paid
+    held.settle("a1", "ann", PLAIN * 2)
+    assert held.pay("x", "ann", UNTOLD) == PLAIN * 2
+    assert held.pay("a2", "ann", UNTOLD) == PLAIN * 2  # corrected by what lines have cost
+    assert held.affords("a3", "ann", besides=UNTOLD)
+    assert not purse(1).affords("a3", "ann", besides=UNTOLD + UNTOLD)
+
+
+def test_guesses_do_not_grow_by_themselves() -> None:
+    held = purse(9)
+    for line in ("a1", "a2", "a3"):
+        paid = held.pay(line, "ann", UNTOLD)
+        held.settle(line, "ann", paid)
+        assert paid == PLAIN
+
+
+def test_what_is_known_of_a_cost_counts_at_least() -> None:
+    held = purse(9)
+    assert held.pay("a1", "ann", LINE + LINE + LINE + UNTOLD) == PLAIN * 3
+    assert held.pay("a1", "ann", LINE + UNTOLD, MODEL) == PLAIN
+
+
+def test_another_model_answers_and_its_price_counts() -> None:
+    held = purse(9)
+    held.priced_as("ann", "gpt-realtime-2.1-mini")
+    mini = price(LINE, "gpt-realtime-2.1-mini").total
+    assert held.pay("a1", "ann", LINE) == mini
+    assert held.expected("a1", "ann") < COST
+    held.priced_as("bob", "nobody-knows-it")
+    assert held.first_guess("bob", LINE)
+    assert held.pay("b1", "bob", LINE) == PLAIN  # by the forecast, for the model that was asked for
+
+
+def test_a_budget_holds_a_model_that_is_billed_by_time() -> None:
+    line = Usage(text_out=20, audio_out=80, seconds=60.0, text_messages=1)
+    held = Purse(Decimal("0.2"), {"eve": ("grok-voice-latest", "x-ai")}, {"e1": line, "e2": line, "e3": line})
+    assert list(held.blind_spots) == []
+    assert held.expected("e1", "eve") == Decimal("0.084")
+    held.open_for(("e1", "eve"), ("e2", "eve"))
+    assert held.pay("e1", "eve", line) == Decimal("0.084")
+    with pytest.raises(BudgetExceeded):
+        held.open_for(("e3", "eve"))

@@ -79,6 +79,7 @@ class Conversation:
         tools: Tokens of the tools.
         ways: How the player hears.
         caches: Whether the unchanged beginning of what was read before comes from the cache.
+        by_time: Whether the model is billed by the time of its audio.
 
     Attributes:
         most: Most tokens it held when a response ended.
@@ -95,6 +96,7 @@ class Conversation:
     tools: int = 0
     ways: Ways = field(default_factory=Ways)
     caches: bool = True
+    by_time: bool = False
     most: int = 0
     _text: int = 0
     _audio: int = 0
@@ -104,11 +106,15 @@ class Conversation:
     _fresh: list[int] = field(default_factory=lambda: [0, 0])
     _cached: list[int] = field(default_factory=lambda: [0, 0])
     _out: list[int] = field(default_factory=lambda: [0, 0])
+    _seconds: float = 0.0
+    _messages: int = 0
 
     def told(self, text: int = 0, audio: int = 0) -> None:
         """An item is put into it."""
         self._text += text
         self._audio += audio
+        self._seconds += audio / USER_PER_S
+        self._messages += bool(text)
 
     def hear(self, clip: Clip) -> None:
         """Somebody else is heard, in this player's way."""
@@ -116,11 +122,9 @@ class Conversation:
         if ways.deaf:
             return
         if ways.as_text or not clip.audio:
-            self._text += clip.labelled if ways.labelled else clip.words
+            self.told(text=clip.labelled if ways.labelled else clip.words)
             return
-        self._audio += clip.audio
-        if ways.labelled:
-            self._text += clip.label
+        self.told(text=clip.label if ways.labelled else 0, audio=clip.audio)
 
     def answer(self, answer: Answer) -> None:
         """A response reads everything again, and what it says stays."""
@@ -132,6 +136,8 @@ class Conversation:
         _count(self._fresh, text - cached_text, self._audio - cached_audio)
         _count(self._cached, cached_text, cached_audio)
         _count(self._out, answer.text_out, answer.audio_out)
+        self._seconds += answer.audio_out / ASSISTANT_PER_S
+        self._messages += bool(answer.prompt)
         if answer.apart:
             self.most = max(self.most, text + self._audio + (answer.audio_out or answer.text_out))
             return
@@ -158,6 +164,8 @@ class Conversation:
             cached_audio_in=self._cached[1],
             text_out=self._out[0],
             audio_out=self._out[1],
+            seconds=self._seconds if self.by_time else None,
+            text_messages=self._messages if self.by_time else 0,
         )
 
 

@@ -13,7 +13,7 @@ from decimal import Decimal
 from tau_stage.cost.conversation import Conversation, Ways, tools_tokens
 from tau_stage.cost.figures import Estimate, Forecast, LineForecast, Opening, PlayerForecast, Savings
 from tau_stage.cost.lengths import HIGH, LIKELY, LOW, Case
-from tau_stage.cost.price import Cost, price
+from tau_stage.cost.price import Cost, price, prices
 from tau_stage.cost.rehearsal import Rehearsal
 from tau_stage.cost.speech import text_tokens
 from tau_stage.cost.windows import overflow, window_of
@@ -108,7 +108,8 @@ def _act(plan: Plan, case: Case) -> _Act:
             ways += [Ways(as_text=True, labelled=player.label_speakers), Ways(deaf=True)]
         told = text_tokens(player.instructions)
         tools = tools_tokens(plan.tools, player.tools)
-        conversations[player.name] = tuple(Conversation(told, tools, way, case.caches) for way in ways)
+        by_time = prices(player.model, _price_list(player)).per_minute is not None
+        conversations[player.name] = tuple(Conversation(told, tools, way, case.caches, by_time) for way in ways)
     rehearsal = Rehearsal(plan, case, conversations)
     rehearsal.play()
     act = _Act(rehearsal)

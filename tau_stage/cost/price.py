@@ -1,40 +1,67 @@
-"""Usage times price: what each response cost, by kind of token. Prices are those of ``genai-prices``, offline."""
+"""Usage times price: what each response cost, by kind. Prices are those of ``genai-prices``, offline.
+
+A model is billed by tokens, or by the time of its audio; then its tokens cost nothing of their own.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from tau_stage.protocol.usage import Usage
+from tau_stage.protocol.usage import TOKENS, Usage
 
-KINDS = tuple(kind.name for kind in fields(Usage))
-"""Kinds of token, as ``Usage`` names them."""
+__all__ = [
+    "CACHED", "KINDS", "LISTENED", "MILLION", "SPOKEN", "TOKENS", "UNITS", "Cost", "PriceList", "price", "prices",
+]  # fmt: skip
 
-SPOKEN = ("text_out", "audio_out")
-LISTENED = ("text_in", "audio_in", "image_in")
+BY_TIME = ("seconds", "text_messages")
+KINDS = (*TOKENS, *BY_TIME)
+"""What is billed, as ``Usage`` names it."""
+
+UNITS = {"seconds": "seconds", "text_messages": "messages"}
+"""What is counted of a kind, where it is not tokens."""
+
+SPOKEN = ("text_out", "audio_out", "seconds")
+LISTENED = ("text_in", "audio_in", "image_in", "text_messages")
 CACHED = ("cached_text_in", "cached_audio_in", "cached_image_in")
 
 MILLION = Decimal(1_000_000)
+MINUTE_S = 60
 
 
 @dataclass(frozen=True, slots=True)
 class PriceList:
-    """Dollars per million tokens of one model, by kind; a kind that is missing has no known price."""
+    """The prices of one model; one that is missing is not known.
+
+    Attributes:
+        model: Its name.
+        per_million: Dollars per million tokens, by kind.
+        per_minute: Dollars per minute of audio, where the model is billed by time.
+        per_message: Dollars per text message that such a model reads.
+    """
 
     model: str
     per_million: dict[str, Decimal]
+    per_minute: Decimal | None = None
+    per_message: Decimal | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it has any price."""
+        return bool(self.per_million) or self.per_minute is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What some tokens cost. An unknown price is never zero: it is None wherever it matters.
+    """What some usage cost. An unknown price is never zero: it is None wherever it matters.
 
     Attributes:
-        tokens: By kind.
+        tokens: What was used: tokens by kind, or seconds.
         by_kind: Dollars by kind, for the kinds whose price is known.
-        unpriced: Kinds with tokens whose price is not known.
+        unpriced: Kinds that were used and have no known price.
 
     >>> price(Usage(audio_out=91, text_out=30), "gpt-realtime-2.1").total
     Decimal('0.006544')
@@ -53,6 +80,16 @@ class Cost:
             {kind: self.by_kind.get(kind, Decimal(0)) + other.by_kind.get(kind, Decimal(0)) for kind in kinds},
             self.unpriced | other.unpriced,
         )
+
+    @property
+    def estimated(self) -> bool:
+        """Whether the usage was told in part, or in sums only: what is dearest counts."""
+        return self.tokens.estimated
+
+    @property
+    def known(self) -> Decimal:
+        """Dollars that are known, whatever else is not: the least it cost."""
+        return sum(self.by_kind.values(), Decimal(0))
 
     @property
     def spoken(self) -> Decimal | None:
@@ -80,7 +117,7 @@ class Cost:
         return self.total
 
     def _sum(self, kinds: tuple[str, ...]) -> Decimal | None:
-        if self.unpriced.intersection(kinds):
+        if self.tokens.untold or self.unpriced.intersection(kinds):
             return None
         return sum((self.by_kind.get(kind, Decimal(0)) for kind in kinds), Decimal(0))
 
@@ -89,17 +126,31 @@ def price(usage: Usage, model: str, provider: str = "openai") -> Cost:
     """What a usage costs.
 
     Args:
-        usage: Tokens by kind.
+        usage: What was used.
         model: The model's name; a dated or unknown one is looked up as ``genai-prices`` does.
         provider: Whose price list.
+
+    >>> price(Usage(audio_out=39, seconds=60.0), "grok-voice-latest", "x-ai").total
+    Decimal('0.080')
     """
-    listed = prices(model, provider).per_million
-    used = {kind: getattr(usage, kind) for kind in KINDS if getattr(usage, kind)}
-    return Cost(
-        usage,
-        {kind: listed[kind] * tokens / MILLION for kind, tokens in used.items() if kind in listed},
-        frozenset(used.keys() - listed.keys()),
-    )
+    listed = prices(model, provider)
+    used = {kind: count for kind in KINDS if (count := getattr(usage, kind))}
+    if listed.per_minute is not None:
+        return _by_time(usage, used, listed.per_minute, listed.per_message or Decimal(0))
+    known = listed.per_million
+    tokens = {kind: count for kind, count in used.items() if kind in TOKENS}
+    by_kind = {kind: count * known[kind] / MILLION for kind, count in tokens.items() if kind in known}
+    return Cost(usage, by_kind, frozenset((tokens or used).keys() - by_kind.keys()))
+
+
+def _by_time(usage: Usage, used: Iterable[str], per_minute: Decimal, per_message: Decimal) -> Cost:
+    """Seconds and messages cost, tokens do not; without seconds, nobody knows the cost."""
+    own = {
+        "seconds": Decimal(str(usage.seconds or 0)) * per_minute / MINUTE_S,
+        "text_messages": usage.text_messages * per_message,
+    }
+    by_kind = {kind: own.get(kind, Decimal(0)) for kind in used}
+    return Cost(usage, by_kind, frozenset({"seconds"} if by_kind and usage.seconds is None else ()))
 
 
 @cache
@@ -109,20 +160,26 @@ def prices(model: str, provider: str = "openai") -> PriceList:
     >>> prices("gpt-realtime-2.1").per_million["cached_audio_in"]
     Decimal('0.4')
     """
+    found = {kind: _listed(sample, model, provider) for kind, sample in _SAMPLES.items()}
+    known = {kind: dollars for kind, dollars in found.items() if dollars is not None}
     return PriceList(
-        model, {kind: found for kind in KINDS if (found := _per_million(kind, model, provider)) is not None}
+        model,
+        {kind: dollars for kind, dollars in known.items() if kind in TOKENS},
+        known.get("seconds"),
+        known.get("text_messages"),
     )
 
 
-def _per_million(kind: str, model: str, provider: str) -> Decimal | None:
+def _listed(sample: dict[str, Any], model: str, provider: str) -> Decimal | None:
+    """What a sample costs; None where it has no price."""
     from genai_prices import Usage as Tokens
     from genai_prices import calc_price
 
     try:
-        found = calc_price(Tokens(**_SAMPLES[kind]), model, provider_id=provider).total_price
+        found = calc_price(Tokens(**sample), model, provider_id=provider).total_price
     except LookupError:
         return None
-    return found or None  # models that are priced by the minute list their tokens at nothing
+    return found or None  # what a model is not billed by is listed at nothing
 
 
 def _sample(direction: str, kind: str, *, cached: bool = False) -> dict[str, Any]:
@@ -140,4 +197,6 @@ _SAMPLES = {
     "cached_image_in": _sample("input", "image", cached=True),
     "text_out": _sample("output", "text"),
     "audio_out": _sample("output", "audio"),
+    "seconds": {"audio_seconds": MINUTE_S},
+    "text_messages": {"input_text_messages": 1},
 }

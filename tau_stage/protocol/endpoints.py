@@ -176,7 +176,7 @@ ENDPOINTS = {
             auth="api-key",
             key_env=("AZURE_VOICELIVE_API_KEY", "AZURE_OPENAI_API_KEY"),
             resource_env="AZURE_VOICELIVE_ENDPOINT",
-            price_provider="azure",
+            price_provider="azure-voice-live",
             source="azure-ai-voicelive 1.3.1; sessions recorded by pydantic-ai, 2026-08",
         ),
         Endpoint(

@@ -1,8 +1,14 @@
-"""Tokens: what a response used, by kind and direction (OpenAI API reference, ``response.usage``)."""
+"""What a response used, by kind and direction (OpenAI API reference, ``response.usage``).
+
+What we send has the shape of the reference; what comes is read by ``Usage.from_wire``, which takes any.
+"""
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field
@@ -58,7 +64,7 @@ class WireTranscriptionUsage(Lenient):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one or more responses. Fresh and cached input are apart: nothing is counted twice.
+    """What one or more responses used. Fresh and cached input are apart: nothing is counted twice.
 
     Attributes:
         text_in: Fresh text read, in tokens.
@@ -69,10 +75,14 @@ class Usage:
         cached_image_in: Pictures read from the cache, in tokens.
         text_out: Text written, in tokens.
         audio_out: Audio spoken, in tokens.
+        reasoning_out: The part of ``text_out`` that is reasoning, in tokens.
+        seconds: Seconds of audio that a provider bills by time; None where none were told.
+        text_messages: Text messages read since the last response, where a provider bills by time.
+        untold: Responses whose usage the server did not tell: what they cost is unknown.
+        estimated: Whether a kind was not told, or the server's figures disagree: what is dearest counts.
 
-    >>> Usage(audio_out=20) + Usage(audio_out=22, text_in=4)
-    Usage(text_in=4, audio_in=0, image_in=0, cached_text_in=0, cached_audio_in=0, cached_image_in=0, \
-text_out=0, audio_out=42)
+    >>> (Usage(audio_out=20) + Usage(audio_out=22, text_in=4)).audio_out
+    42
     """
 
     text_in: int = 0
@@ -83,38 +93,236 @@ text_out=0, audio_out=42)
     cached_image_in: int = 0
     text_out: int = 0
     audio_out: int = 0
+    reasoning_out: int = 0
+    seconds: float | None = None
+    text_messages: int = 0
+    untold: int = 0
+    estimated: bool = False
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+        counts = {name: getattr(self, name) + getattr(other, name) for name in COUNTS}
+        told = [seconds for seconds in (self.seconds, other.seconds) if seconds is not None]
+        return Usage(**counts, seconds=sum(told) if told else None, estimated=self.estimated or other.estimated)
 
     def __sub__(self, other: Usage) -> Usage:
-        return Usage(*(mine - theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+        """What came since; ``other`` is a part of this one."""
+        counts = {name: getattr(self, name) - getattr(other, name) for name in COUNTS}
+        seconds = None if self.seconds is None else self.seconds - (other.seconds or 0.0)
+        return Usage(**counts, seconds=seconds, estimated=self.estimated)
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing was used, or nothing of what was used is known."""
+        return not (any(getattr(self, name) for name in TOKENS) or self.seconds)
 
     @classmethod
-    def from_wire(cls, wire: WireUsage) -> Usage:
-        """Usage of one response; where the cached kinds are not told apart, the cache is taken as text first.
+    def from_wire(cls, raw: object, *, written: bool = False) -> Usage:
+        """Usage of one response or transcript, whatever JSON the server sent for it.
 
-        >>> Usage.from_wire(WireUsage.model_validate({
+        Counts are numbers from 0 to a thousand million; a text of digits is one (JSON made from protocol buffers has
+        them), a fraction is rounded up. Everything else is absent. What is told in sums only counts as audio, the
+        dearest kind it can be; a cache that is not told by kind is taken as text first, which saves least. Where sums
+        and details disagree, the larger counts.
+
+        Args:
+            raw: The value of ``usage``.
+            written: Whether what was made is text for certain.
+
+        >>> Usage.from_wire({
         ...     "input_token_details": {"text_tokens": 119, "audio_tokens": 13, "cached_tokens": 64},
         ...     "output_token_details": {"text_tokens": 30, "audio_tokens": 91},
-        ... })).text_in
+        ... }).text_in
         55
+        >>> told = Usage.from_wire({"total_tokens": 253, "input_tokens": 132})
+        >>> told.audio_in, told.audio_out, told.estimated
+        (132, 121, True)
+        >>> Usage.from_wire(None).untold
+        1
         """
-        read = wire.input_token_details
-        cached = read.cached_tokens_details or _spread(read)
+        raw = raw.model_dump(exclude_unset=True) if isinstance(raw, WireUsage) else raw
+        told = raw if isinstance(raw, Mapping) else {}
+        seconds, is_part = _seconds(told)
+        read, made = _Side.of(told, "input", "prompt"), _Side.of(told, "output", "completion")
+        _share_out(_count(told.get("total_tokens")), read, made)
+        if not (read.is_told or made.is_told):
+            return cls(untold=1) if seconds is None else cls(seconds=seconds, estimated=is_part)
+        read.settle("audio")
+        made.settle("text" if written else "audio")
+        cached = read.take_cached()
         return cls(
-            text_in=read.text_tokens - cached.text_tokens,
-            audio_in=read.audio_tokens - cached.audio_tokens,
-            image_in=read.image_tokens - cached.image_tokens,
-            cached_text_in=cached.text_tokens,
-            cached_audio_in=cached.audio_tokens,
-            cached_image_in=cached.image_tokens,
-            text_out=wire.output_token_details.text_tokens,
-            audio_out=wire.output_token_details.audio_tokens,
+            text_in=read.text - cached["text"],
+            audio_in=read.audio - cached["audio"],
+            image_in=read.image - cached["image"],
+            cached_text_in=cached["text"],
+            cached_audio_in=cached["audio"],
+            cached_image_in=cached["image"],
+            text_out=made.text,
+            audio_out=made.audio,
+            reasoning_out=made.reasoning,
+            seconds=seconds,
+            estimated=read.estimated or made.estimated or is_part or not (read.is_told and made.is_told),
         )
 
 
-def _spread(read: InputDetails) -> CachedDetails:
-    text = min(read.cached_tokens, read.text_tokens)
-    audio = min(read.cached_tokens - text, read.audio_tokens)
-    return CachedDetails(text_tokens=text, audio_tokens=audio, image_tokens=read.cached_tokens - text - audio)
+TOKENS = (
+    "text_in", "audio_in", "image_in", "cached_text_in", "cached_audio_in", "cached_image_in", "text_out", "audio_out",
+)  # fmt: skip
+"""Kinds of token; each token is of one kind."""
+
+COUNTS = (*TOKENS, "reasoning_out", "text_messages", "untold")
+
+KINDS = ("text", "image", "audio")
+"""Kinds of input, the cheapest first."""
+
+MOST = 10**9
+"""No response holds so much: a larger number is no count."""
+
+
+@dataclass(slots=True)
+class _Side:
+    """What was read, or what was made, while it is put together.
+
+    Attributes:
+        total: Tokens of all kinds; None where they were not told.
+        kinds: Tokens by kind, where they were told.
+        cached: Tokens from the cache, of all kinds.
+        cached_kinds: The same by kind.
+        reasoning: Tokens of reasoning.
+        estimated: Whether something had to be guessed.
+    """
+
+    total: int | None
+    kinds: dict[str, int]
+    cached: int
+    cached_kinds: dict[str, int]
+    reasoning: int
+    estimated: bool = False
+
+    @classmethod
+    def of(cls, told: Mapping[str, object], *names: str) -> _Side:
+        """One side of a usage, under the first of these names that tells something."""
+        sums = [_count(told.get(f"{name}_tokens")) for name in names]
+        details = _object(told, *(f"{name}_{token}_details" for name in names for token in ("token", "tokens")))
+        cached_kinds = _by_kind(_object(details, "cached_tokens_details", "cached_token_details"))
+        return cls(
+            total=next((number for number in sums if number is not None), None),
+            kinds=_by_kind(details),
+            cached=_count(details.get("cached_tokens")) or sum(cached_kinds.values()),
+            cached_kinds=cached_kinds,
+            reasoning=_count(details.get("reasoning_tokens")) or 0,
+        )
+
+    @property
+    def is_told(self) -> bool:
+        """Whether anything is known of it."""
+        return self.total is not None or bool(self.kinds or self.cached or self.reasoning)
+
+    @property
+    def known(self) -> int:
+        """Tokens it has at least."""
+        return max(self.total or 0, sum(self.kinds.values()))
+
+    @property
+    def text(self) -> int:
+        """Tokens of text."""
+        return self.kinds.get("text", 0)
+
+    @property
+    def audio(self) -> int:
+        """Tokens of audio."""
+        return self.kinds.get("audio", 0)
+
+    @property
+    def image(self) -> int:
+        """Tokens of pictures."""
+        return self.kinds.get("image", 0)
+
+    def settle(self, dearest: str) -> None:
+        """Give every token a kind.
+
+        Args:
+            dearest: Where nothing else is known, it is of this kind.
+        """
+        if not self.known and self.cached:  # no more is told than what came from the cache
+            self.kinds, self.total, self.estimated = dict(self.cached_kinds), self.cached, True
+        rest = (self.total or 0) - sum(self.kinds.values())
+        if rest == self.reasoning > 0 and "text" in self.kinds:  # reasoning beside the text, not in it
+            self._add("text", rest)
+        elif rest > 0:
+            open_kinds = [kind for kind in ("audio", "text") if kind not in self.kinds]
+            kind = open_kinds[0] if len(open_kinds) == 1 else dearest
+            self.estimated |= len(open_kinds) != 1 and (dearest != "text" or not open_kinds)
+            self._add(kind, rest)
+        elif rest < 0 and self.total:
+            self.estimated = True
+        self._settle_reasoning()
+
+    def _settle_reasoning(self) -> None:
+        if self.reasoning > self.text:
+            self.estimated = True
+            if self.total is None:
+                self._add("text", self.reasoning - self.text)
+        self.reasoning = min(self.reasoning, self.text)
+
+    def _add(self, kind: str, tokens: int) -> None:
+        self.kinds[kind] = self.kinds.get(kind, 0) + tokens
+
+    def take_cached(self) -> dict[str, int]:
+        """Tokens from the cache by kind; never more than there are of the kind."""
+        told = {kind: self.cached_kinds.get(kind, 0) for kind in KINDS}
+        cached = {kind: min(told[kind], self.kinds.get(kind, 0)) for kind in KINDS}
+        left = self.cached - sum(told.values())
+        self.estimated |= cached != told or left < 0
+        room = {kind: self.kinds.get(kind, 0) - cached[kind] for kind in KINDS}
+        if left > 0:
+            self.estimated |= sum(map(bool, room.values())) > 1 or left > sum(room.values())
+            for kind in KINDS:
+                more = min(left, room[kind])
+                cached[kind] += more
+                left -= more
+        return cached
+
+
+def _share_out(total: int | None, read: _Side, made: _Side) -> None:
+    """Give what only the sum of both sides tells to the side that told nothing, or else to what was made."""
+    surplus = (total or 0) - read.known - made.known
+    if surplus > 0:
+        side = read if made.is_told and not read.is_told else made
+        side.estimated |= side.is_told
+        side.total = side.known + surplus
+    elif surplus < 0 and total:
+        made.estimated = True
+
+
+def _seconds(told: Mapping[str, object]) -> tuple[float | None, bool]:
+    """Seconds that are billed, and whether they are a part only: what was spoken, without what was heard."""
+    by_time = () if told.get("type") == "tokens" else ("seconds",)
+    for name in ("billable_audio_seconds", *by_time, "output_audio_seconds"):
+        if (number := _number(told.get(name))) is not None:
+            return float(number), name == "output_audio_seconds"
+    return None, False
+
+
+def _by_kind(details: Mapping[str, object]) -> dict[str, int]:
+    counts = {kind: _count(details.get(f"{kind}_tokens")) for kind in KINDS}
+    return {kind: count for kind, count in counts.items() if count is not None}
+
+
+def _object(told: Mapping[str, object], *names: str) -> Mapping[str, object]:
+    """The first of these fields that holds an object."""
+    found = (told.get(name) for name in names)
+    return next((value for value in found if isinstance(value, Mapping) and value), {})
+
+
+def _count(value: object) -> int | None:
+    number = _number(value)
+    return None if number is None else math.ceil(number)
+
+
+def _number(value: object) -> float | None:
+    """A number that can be an amount; None where it is anything else."""
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,10}(\.[0-9]{1,9})?", value):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if 0 <= value <= MOST else None

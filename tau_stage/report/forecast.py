@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from tau_stage.cost import KINDS, Cost
+from tau_stage.cost import TOKENS, UNITS, Cost
 from tau_stage.cost.figures import Estimate, Forecast, LineForecast, PlayerForecast, Savings
 
 
@@ -66,8 +66,9 @@ def _player_data(player: PlayerForecast) -> dict[str, Any]:
 
 def _cost_data(cost: Cost) -> dict[str, Any]:
     amounts = {"spoken": cost.spoken, "listened": cost.listened, "cached": cost.cached, "total": cost.total}
-    kinds = {kind: count for kind in KINDS if (count := getattr(cost.tokens, kind))}
-    return {**{name: _exact(amount) for name, amount in amounts.items()}, "tokens": kinds}
+    kinds = {kind: count for kind in TOKENS if (count := getattr(cost.tokens, kind))}
+    timed = {kind: count for kind in UNITS if (count := getattr(cost.tokens, kind))}
+    return {**{name: _exact(amount) for name, amount in amounts.items()}, "tokens": kinds, **timed}
 
 
 def _savings_data(savings: Savings) -> dict[str, str | None]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tau_stage.cost import KINDS, Cost
+from tau_stage.cost import TOKENS, Cost
 from tau_stage.cost.figures import Estimate, Forecast, LineForecast, PlayerForecast, Savings
 from tau_stage.report.terminal import UNKNOWN, dollars
 
@@ -86,7 +86,7 @@ def _saved(savings: Savings) -> Row:
 
 def tokens(cost: Cost) -> int:
     """All tokens, fresh, cached and spoken."""
-    return sum(getattr(cost.tokens, kind) for kind in KINDS)
+    return sum(getattr(cost.tokens, kind) for kind in TOKENS)
 
 
 def head(told: Forecast) -> str:

@@ -31,6 +31,8 @@ from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.model import Performed
 
+BY_FORECAST = "player {player}: what it costs is not known; the budget counts what the forecast says"
+
 
 class Crew:
     """Everything around the players.
@@ -170,8 +172,10 @@ class Crew:
         self._numbers = {line.id: self._number + ordinal for ordinal, line in enumerate(lines, 1)}
 
     def pay(self, line: str, player: str, usage: Usage, model: str | None = None) -> Decimal:
-        """Count what something has cost; a budget that is nearly used is worth a warning, once."""
-        cost = self.purse.pay(player, usage, model)
+        """Count what something has cost; a budget that goes by the forecast, or is nearly used, is told of once."""
+        if model is None and self.purse.first_guess(player, usage):
+            self.book.write(record.Warned(player=player, line=line, text=BY_FORECAST.format(player=player)))
+        cost = self.purse.pay(line, player, usage, model)
         self._warn_of_budget(line)
         return cost
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
-from tau_stage.cost import CACHED, LISTENED, MILLION, SPOKEN, Cost, price, prices
+from tau_stage.cost import CACHED, LISTENED, MILLION, SPOKEN, Cost, PriceList, price, prices
 from tau_stage.errors import BudgetExceeded
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.units import MOST_TOKENS
@@ -20,8 +20,8 @@ class Purse:
     """Counts what was spent and holds a line back that would probably cost too much.
 
     What a line is likely to cost is foreseen from the scene, and corrected by what this player's lines, or if there
-    were none yet anybody's, have really cost; a line that nobody has foreseen is taken to cost what its player's last
-    one did. On the understudy the same sums are rehearsed.
+    were none yet anybody's, have really cost; what nobody told the cost of counts as foreseen; a line that nobody has
+    foreseen is taken to cost what its player's last one did. On the understudy the same sums are rehearsed.
 
     Args:
         budget: Dollars; None is no limit.
@@ -41,7 +41,8 @@ class Purse:
     ) -> None:
         self.budget = budget
         self.spent = NOTHING
-        self._tariffs = tariffs
+        self._asked = dict(tariffs)
+        self._answering: dict[str, str] = {}
         self._foreseen = foreseen or {}
         self._last: dict[str, Decimal] = {}
         self._paid: dict[str, Decimal] = {}
@@ -49,23 +50,45 @@ class Purse:
         self._read: dict[str, Decimal] = {}
         self._promised: dict[str, Decimal] = {}
         self._has_warned = False
+        self._guesses: set[str] = set()
 
     # ---- what was spent
 
     def knows(self, player: str) -> bool:
         """Whether it is known what a player costs."""
-        return player in self._tariffs
+        return player in self._asked
 
-    def pay(self, player: str, usage: Usage, model: str | None = None) -> Decimal:
-        """Count a response; one whose price is not known counts as nothing, which the take's cost says.
+    def priced_as(self, player: str, model: str) -> None:
+        """A player's server says that another model answers: its price counts from now on."""
+        self._answering[player] = model
+
+    def pay(self, line: str, player: str, usage: Usage, model: str | None = None) -> Decimal:
+        """Count a response; one whose cost is not known counts as much as it was likely to cost, but what is known.
+
+        Args:
+            line: Its line's id.
+            player: Who is billed.
+            usage: What was used.
+            model: Whose price counts, if not the player's own.
 
         Returns:
             Dollars.
         """
         cost = self._price(player, usage, model)
-        self._read[player] = _read(cost)
-        self.spent += cost.total or NOTHING
-        return cost.total or NOTHING
+        if cost.total is not None:
+            self._read[player] = _read(cost)
+            self.spent += cost.total
+            return cost.total
+        paid = cost.known if model else max(cost.known, self._likely(line, player))
+        self.spent += paid
+        return paid
+
+    def first_guess(self, player: str, usage: Usage) -> bool:
+        """Whether a budget has to go by the forecast, as a cost is not known; true once for each player."""
+        is_guess = self.budget is not None and self._price(player, usage).total is None
+        is_first = is_guess and player not in self._guesses and self._listed(player).is_known
+        self._guesses |= {player} if is_first else set()
+        return is_first
 
     def pay_blindly(self, line: str, player: str) -> None:
         """Count a response whose usage was never told: as much as it was likely to cost."""
@@ -81,7 +104,7 @@ class Purse:
         """
         self._promised.pop(line, None)
         self._last[player] = cost
-        planned = self._price(player, self._foreseen.get(line, Usage())).total
+        planned = self._planned_price(player, self._foreseen.get(line, Usage())).total
         if planned:
             self._paid[player] = self._paid.get(player, NOTHING) + cost
             self._planned[player] = self._planned.get(player, NOTHING) + planned
@@ -95,9 +118,9 @@ class Purse:
         """Models whose price nobody knows, where there is a budget that should hold them."""
         if self.budget is None:
             return
-        for model, provider in dict.fromkeys(self._tariffs.values()):
-            if not prices(model, provider).per_million:
-                blind = ", ".join(player for player, tariff in self._tariffs.items() if tariff == (model, provider))
+        for model, provider in dict.fromkeys(self._asked.values()):
+            if not prices(model, provider).is_known:
+                blind = ", ".join(player for player, tariff in self._asked.items() if tariff == (model, provider))
                 yield f"the price of model {model} is not known: the budget cannot hold {blind}"
 
     @property
@@ -117,9 +140,10 @@ class Purse:
         """Dollars that a line is likely to cost, if all it says is of the dearest kind: so that its cap leaves room."""
         usage = self._foreseen.get(line)
         if usage is None:
-            return self._last.get(player) or max(self._last.values(), default=NOTHING)
+            return self._likely(line, player)
+        cost = self._planned_price(player, usage)
         spoken = (usage.text_out + usage.audio_out) * self._per_token(player, "audio" if usage.audio_out else "text")
-        return (_read(self._price(player, usage)) + spoken) * self._correction(player)
+        return (_read(cost) + spoken + cost.by_kind.get("seconds", NOTHING)) * self._correction(player)
 
     def open_for(self, *lines: tuple[str, str]) -> None:
         """Let lines begin, all or none: what they are likely to cost is kept for them.
@@ -154,8 +178,8 @@ class Purse:
             besides: What is to be paid first.
             like: What it has used before, when it went well.
         """
-        owed = (self._price(player, besides).total or NOTHING) if besides else NOTHING
-        again = (self._price(player, like).total or NOTHING) if like else self.expected(line, player)
+        owed = self._owed(line, player, besides)
+        again = self._owed(line, player, like) if like else self.expected(line, player)
         return self._covers(owed + again - self._promised.get(line, NOTHING))
 
     def most_tokens(self, line: str, player: str, output: str, besides: Usage | None = None) -> int | None:
@@ -174,7 +198,7 @@ class Purse:
         if self.budget is None or not per_token:
             return None
         others = sum((promise for name, promise in self._promised.items() if name != line), NOTHING)
-        owed = (self._price(player, besides).total or NOTHING) if besides else NOTHING
+        owed = self._owed(line, player, besides)
         left = self.budget - self.spent - others - owed - self._input(line, player)
         tokens = max(1, int(left / per_token))
         return tokens if tokens < MOST_TOKENS else None
@@ -187,8 +211,30 @@ class Purse:
         return self.budget is None or self.spent + kept + more <= self.budget
 
     def _price(self, player: str, usage: Usage, model: str | None = None) -> Cost:
-        own, provider = self._tariffs[player]
-        return price(usage, model or own, provider)
+        asked, provider = self._asked[player]
+        return price(usage, model or self._answering.get(player, asked), provider)
+
+    def _planned_price(self, player: str, usage: Usage) -> Cost:
+        """What is foreseen is priced as the model that was asked for, where the one that answers has no known price."""
+        return price(usage, self._listed(player).model, self._asked[player][1])
+
+    def _listed(self, player: str) -> PriceList:
+        asked, provider = self._asked[player]
+        listed = prices(self._answering.get(player, asked), provider)
+        return listed if listed.is_known else prices(asked, provider)
+
+    def _owed(self, line: str, player: str, usage: Usage | None) -> Decimal:
+        """What is to be paid for a usage; as much as it was likely to cost for each response that was not told."""
+        if usage is None or (cost := self._price(player, usage)).total is not None:
+            return NOTHING if usage is None else cost.total or NOTHING
+        return cost.known + self._likely(line, player) * max(1, usage.untold)
+
+    def _likely(self, line: str, player: str) -> Decimal:
+        """What a line is likely to cost, or, if nobody has foreseen it, what its player's last one did."""
+        usage = self._foreseen.get(line)
+        if usage is None:
+            return self._last.get(player) or max(self._last.values(), default=NOTHING)
+        return self._planned_price(player, usage).known * self._correction(player)
 
     def _correction(self, player: str) -> Decimal:
         """How much more, or less, lines have cost than was foreseen."""
@@ -200,13 +246,12 @@ class Purse:
     def _input(self, line: str, player: str) -> Decimal:
         """What a line is likely to read, in dollars; if nobody has foreseen it, what its player's last response did."""
         if usage := self._foreseen.get(line):
-            return _read(self._price(player, usage)) * self._correction(player)
+            return _read(self._planned_price(player, usage)) * self._correction(player)
         return self._read.get(player, NOTHING)
 
     def _per_token(self, player: str, output: str) -> Decimal:
         """Dollars of the dearest token that an answer is made of; nothing, where no price is known."""
-        model, provider = self._tariffs[player]
-        known = prices(model, provider).per_million
+        known = self._listed(player).per_million
         kinds = SPOKEN if output == "audio" else ("text_out",)
         return max((known[kind] / MILLION for kind in kinds if kind in known), default=NOTHING)
 

@@ -123,7 +123,10 @@ def pay_again(purse: Purse, journal: Sequence[record.Record]) -> None:
         if isinstance(fact, record.LineAgain) and not fact.billed:
             purse.pay_blindly(fact.line, fact.player)
             continue
-        cost = purse.pay(fact.player, fact.usage, fact.model if isinstance(fact, record.Transcribed) else None)
+        model = fact.model if isinstance(fact, record.Transcribed) else None
+        if model is None:
+            purse.first_guess(fact.player, fact.usage)  # it was told of before
+        cost = purse.pay(fact.line, fact.player, fact.usage, model)
         if isinstance(fact, record.ToolTurn):
             tools[fact.line] = tools.get(fact.line, Decimal(0)) + cost
         elif isinstance(fact, record.LineSpoken):
