@@ -5,6 +5,8 @@ Everything above speaks to a ``Transport``; a memory pair stands for a socket wh
 
 from __future__ import annotations
 
+import logging
+import re
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -43,6 +45,14 @@ REASONS = {
     TOO_LARGE: f"an event of more than {LARGEST_EVENT // 1024**2} MiB came in, which is not taken",
 }
 NO_SECRETS = Secrets(())
+
+WEBSOCKETS_ONLY = (
+    "This server speaks WebSocket only: connect with a Realtime client, to ws:// and not to http:// or wss://."
+)
+
+SERVER_LOG = logging.getLogger("tau_stage.server")
+SERVER_LOG.addFilter(lambda record: record.msg != "opening handshake failed")
+"""Of servers; who knocks and is no client is answered, which is nobody's error."""
 
 
 class Transport(Protocol):
@@ -225,16 +235,6 @@ async def serve(
     Raises:
         OSError: The port is taken.
     """
-
-    async def answer(connection: ServerConnection, request: Request) -> Response | None:
-        refusal = await admit(handshake_of(request))
-        if refusal is None:
-            return None
-        response = connection.respond(refusal.status, refusal.body)
-        for name, value in refusal.headers.items():
-            response.headers[name] = value
-        return response
-
     visits: set[anyio.CancelScope] = set()
 
     async def converse(connection: ServerConnection) -> None:
@@ -253,13 +253,15 @@ async def serve(
         converse,
         host,
         port,
-        process_request=answer,
+        process_request=_answering(admit),
         select_subprotocol=_realtime,
         compression=None,
         max_size=LARGEST_EVENT,
         ping_interval=None,
         close_timeout=CLOSE_TIMEOUT_S,
         server_header="tau-stage",
+        create_connection=_HttpAware,
+        logger=SERVER_LOG,
     ) as server:
         bound = next(iter(server.sockets)).getsockname()[1]
         try:
@@ -267,6 +269,63 @@ async def serve(
         finally:
             for visit in visits:
                 visit.cancel()
+
+
+def _answering(admit: Doorman) -> Callable[[ServerConnection, Request], Awaitable[Response | None]]:
+    """Answers requests: with an upgrade, or in plain HTTP where there is none."""
+
+    async def answer(connection: ServerConnection, request: Request) -> Response | None:
+        try:
+            asked = handshake_of(request)
+        except ValueError as error:
+            return connection.respond(400, f"{shown(request.path)} is no path: {error}.\n")
+        refusal = await admit(asked) or _needs_upgrade(request)
+        if refusal is None:
+            return None
+        response = connection.respond(refusal.status, refusal.body)
+        for name, value in refusal.headers.items():
+            response.headers[name] = value
+        return response
+
+    return answer
+
+
+class _HttpAware(ServerConnection):
+    """Answers what is no GET request at all, like a POST, the hello of TLS or a port scan, which websockets drops."""
+
+    _is_answered = False
+    _so_far = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Look at the first bytes; later ones are none of our business."""
+        if self.request is None and not self._is_answered and not _may_be_get(data, self._so_far):
+            self._is_answered = True
+            self.transport.write(_not_understood(data))
+            self.transport.close()
+        elif not self._is_answered:
+            self._so_far += len(data)
+            super().data_received(data)
+
+
+def _may_be_get(data: bytes, so_far: int) -> bool:
+    expected = b"GET "[so_far:]
+    return data[: len(expected)] == expected[: len(data)]
+
+
+def _not_understood(data: bytes) -> bytes:
+    """A plain answer of one sentence."""
+    is_http = re.match(rb"[A-Z]+ \S+ HTTP/1", data) is not None
+    status = "405 Method Not Allowed" if is_http else "400 Bad Request"
+    body = f"{WEBSOCKETS_ONLY}\n"
+    allow = "Allow: GET\r\n" if is_http else ""
+    length = f"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}\r\nConnection: close\r\n"
+    return f"HTTP/1.1 {status}\r\n{allow}{length}\r\n{'' if data.startswith(b'HEAD ') else body}".encode()
+
+
+def _needs_upgrade(request: Request) -> Refusal | None:
+    if "websocket" in ",".join(request.headers.get_all("Upgrade")).lower():
+        return None
+    return Refusal(426, f"{WEBSOCKETS_ONLY}\n", {"Upgrade": "websocket"})
 
 
 def handshake_of(request: Request) -> Handshake:

@@ -74,9 +74,13 @@ class Browser:
 
     def open(self, path: Path, fragment: str = "") -> float:
         """Open a file; returns the seconds until it was loaded and painted."""
+        return self.visit(path.resolve().as_uri() + fragment)
+
+    def visit(self, url: str) -> float:
+        """Open a page; returns the seconds until it was loaded and painted."""
         self._loaded = False
         began = time.perf_counter()
-        self.send("Page.navigate", url=path.resolve().as_uri() + fragment)
+        self.send("Page.navigate", url=url)
         while not self._loaded:
             self._next()
         self.run("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
@@ -147,11 +151,11 @@ class Browser:
 
 
 @contextmanager
-def open_browser() -> Iterator[Browser]:
-    """A browser with a profile of its own, gone afterwards."""
+def open_browser(*flags: str) -> Iterator[Browser]:
+    """A browser with a profile of its own, gone afterwards; flags are added to the usual ones."""
     assert CHROMIUM
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "about:blank"]
+        command = [CHROMIUM, *FLAGS, *flags, f"--user-data-dir={profile}", "about:blank"]
         environment = os.environ | {"HOME": profile}
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
             try:

@@ -18,6 +18,9 @@ def understudy(
     ] = None,
     fault: Annotated[list[str] | None, typer.Option(help="What goes wrong, like busy or drop@in_response#2.")] = None,
     expires: Annotated[float, typer.Option(min=1, help="Seconds a session lasts.")] = 3600,
+    allow_origin: Annotated[
+        list[str] | None, typer.Option(metavar="ORIGIN", help="A web page of another machine that may talk to it.")
+    ] = None,
     refuse_beta: Annotated[bool, typer.Option("--refuse-beta", help="Refuse old clients, as OpenAI does.")] = False,
 ) -> None:
     """Serve a Realtime API without a key.
@@ -26,12 +29,16 @@ def understudy(
     """
     import anyio
 
+    from tau_stage.understudy.door import allowed
     from tau_stage.understudy.ensemble import Ensemble
     from tau_stage.understudy.faults import parse
     from tau_stage.understudy.server import Understudy
 
     orders = [parse(order) for order in fault or ()]
-    server = Understudy(Ensemble(), key=key, faults=orders, expires_s=expires, refuses_beta=refuse_beta)
+    origins = {allowed(origin) for origin in allow_origin or ()}
+    server = Understudy(
+        Ensemble(), key=key, faults=orders, expires_s=expires, refuses_beta=refuse_beta, origins=origins
+    )
     anyio.run(_serve, server, host, port)
 
 

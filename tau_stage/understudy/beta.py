@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
+from tau_stage.protocol.bodies import ServerError
 from tau_stage.protocol.dialects import (
     NEW_PARTS,
     OLD_NAMES,
@@ -18,6 +20,9 @@ from tau_stage.transport import Handshake
 WITHOUT_TWIN = "conversation.item.done"
 """The beta tells an item once, when it is created."""
 
+COLDEST, HOTTEST = 0.6, 1.2
+"""Temperatures that the beta takes; GA has none."""
+
 
 def is_asked_for(handshake: Handshake) -> bool:
     """Whether a client wants the beta: by header, by subprotocol, or by an API version."""
@@ -28,38 +33,102 @@ def is_asked_for(handshake: Handshake) -> bool:
     )
 
 
-def heard(event: Event) -> Event:
-    """A beta client's event as GA.
+@dataclass(slots=True)
+class BetaDialect:
+    """One old client's connection: what the beta has and GA has not is kept here.
 
-    >>> heard({"type": "response.create", "response": {"modalities": ["text"], "temperature": 0.8}})["response"]
-    {'output_modalities': ['text']}
+    Attributes:
+        temperature: Of the session.
     """
-    if isinstance(event.get("session"), dict):
-        event = event | {"session": nested_session(event["session"])}
-    if isinstance(event.get("response"), dict):
-        event = event | {"response": _response(event["response"])}
-    return parts_renamed(event, NEW_PARTS)
 
+    temperature: float = 0.8
+    _asked: float | None = None
+    _responses: dict[str, float] = field(default_factory=dict)
 
-def _response(flat: Event) -> Event:
-    nested: dict[str, Any] = nested_session(flat)
-    del nested["type"]
-    return nested
+    def objection(self, event: Event) -> ServerError | None:
+        """What is wrong with a temperature, if one is told and something is.
 
+        >>> BetaDialect().objection({"type": "session.update", "session": {"temperature": 7}}).code
+        'decimal_above_max_value'
+        """
+        for part in ("session", "response"):
+            told = event.get(part)
+            heat = told.get("temperature") if isinstance(told, dict) else None
+            if heat is not None and (problem := _problem(f"{part}.temperature", heat)):
+                event_id = event.get("event_id")
+                return problem.model_copy(update={"event_id": event_id if isinstance(event_id, str) else None})
+        return None
 
-def told(event: Event) -> list[Event]:
-    """A GA event as a beta client knows it; some are not told at all."""
-    kind = event["type"]
-    if kind == WITHOUT_TWIN:
-        return []
-    if kind == "conversation.item.added":
-        event = event | {"type": "conversation.item.created"}
-    event = event | {"type": OLD_NAMES.get(kind, event["type"])}
-    if isinstance(event.get("session"), dict):
-        kept = {key: event["session"][key] for key in ("id", "object", "model", "expires_at")}
-        event = event | {"session": kept | flat_session(event["session"])}
-    response = event.get("response")
-    if isinstance(response, dict):
+    def heard(self, event: Event) -> Event:
+        """A client's event as GA.
+
+        >>> event = {"type": "response.create", "response": {"modalities": ["text"], "temperature": 0.8}}
+        >>> BetaDialect().heard(event)["response"]
+        {'output_modalities': ['text']}
+        """
+        self._asked = None
+        for part in ("session", "response"):
+            if isinstance(told := event.get(part), dict):
+                self._asked = told.get("temperature")
+                nested: dict[str, Any] = nested_session(_without_none(told))
+                if part == "response":
+                    del nested["type"]
+                event = event | {part: nested}
+        return parts_renamed(event, NEW_PARTS)
+
+    def told(self, event: Event) -> list[Event]:
+        """A GA event as an old client knows it; some are not told at all."""
+        kind = event["type"]
+        if kind == WITHOUT_TWIN:
+            return []
+        if kind == "conversation.item.added":
+            event = event | {"type": "conversation.item.created"}
+        if kind == "session.updated" and self._asked is not None:
+            self.temperature, self._asked = self._asked, None
+        event = event | {"type": OLD_NAMES.get(kind, event["type"])}
+        if isinstance(event.get("session"), dict):
+            kept = {key: event["session"][key] for key in ("id", "object", "model", "expires_at")}
+            heat = {"temperature": self.temperature}
+            event = event | {"session": kept | flat_session(event["session"]) | heat}
+        if isinstance(event.get("response"), dict):
+            event = event | {"response": self._response(kind, event["response"])}
+        return [parts_renamed(event, OLD_PARTS)]
+
+    def _response(self, kind: str, response: Event) -> Event:
+        if kind == "response.created":
+            self._responses[response["id"]] = self.temperature if self._asked is None else self._asked
+            self._asked = None
+        heat = self._responses.get(response["id"], self.temperature)
+        if kind == "response.done":
+            self._responses.pop(response["id"], None)
         flat = {key: value for key, value in response.items() if key not in {"output_modalities", "audio"}}
-        event = event | {"response": flat | {"modalities": flat_session(response).get("modalities", [])}}
-    return [parts_renamed(event, OLD_PARTS)]
+        beside = flat_session(response)
+        named = {key: beside[key] for key in ("voice", "output_audio_format") if key in beside}
+        return flat | named | {"modalities": beside.get("modalities", []), "temperature": heat}
+
+
+def _without_none(flat: Event) -> Event:
+    """The beta's other spellings: turn detection of the type none, and a tool that is chosen as a function."""
+    turns, choice = flat.get("turn_detection"), flat.get("tool_choice")
+    if isinstance(turns, dict) and turns.get("type") == "none":
+        flat = flat | {"turn_detection": None}
+    if isinstance(choice, dict) and isinstance(choice.get("function"), str) and "name" not in choice:
+        flat = flat | {"tool_choice": {"type": "function", "name": choice["function"]}}
+    return flat
+
+
+def _problem(param: str, heat: Any) -> ServerError | None:
+    if isinstance(heat, bool) or not isinstance(heat, int | float):
+        message = f"Invalid type for '{param}': expected a decimal, but got {type(heat).__name__} instead."
+        return ServerError(code="invalid_type", message=message, param=param)
+    if heat < COLDEST:
+        message = (
+            f"Invalid '{param}': decimal below minimum value. Expected a value >= {COLDEST}, but got {heat} instead."
+        )
+        return ServerError(code="decimal_below_min_value", message=message, param=param)
+    if heat > HOTTEST:
+        message = (
+            f"Invalid '{param}': decimal above maximum value. Expected a value <= {HOTTEST}, but got {heat} instead."
+        )
+        return ServerError(code="decimal_above_max_value", message=message, param=param)
+    return None

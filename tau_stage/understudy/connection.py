@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import anyio
 from pydantic_core import from_json, to_json
@@ -16,10 +16,10 @@ from tau_stage.protocol import bodies
 from tau_stage.protocol import server_events as told
 from tau_stage.protocol.usage import WireUsage
 from tau_stage.transport import Handshake, Transport
-from tau_stage.understudy import beta
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.actor import Actor, Cue
 from tau_stage.understudy.asking import passes
+from tau_stage.understudy.beta import BetaDialect
 from tau_stage.understudy.dialogue import Dialogue, Reply
 from tau_stage.understudy.door import No
 from tau_stage.understudy.library import Library
@@ -95,7 +95,7 @@ class Connection:
         self._transport = transport
         self._visit = visit
         self._dialogue = dialogue
-        self._speaks_beta = speaks_beta
+        self._beta = BetaDialect() if speaks_beta else None
         self._sending = anyio.Lock()
 
     async def refuse(self, no: No) -> None:
@@ -127,8 +127,12 @@ class Connection:
             return
 
     async def _answer(self, frame: bytes, performing: anyio.abc.TaskGroup) -> None:
-        if self._speaks_beta:
-            frame = _as_ga(frame)
+        if self._beta:
+            event = _table(frame)
+            if error := self._beta.objection(event):
+                await self._send([self._dialogue.error(error)])
+                return
+            frame = to_json(self._beta.heard(event)) if event else frame
         if await self._strike(_place(frame), frame):
             return
         known = set(self._dialogue.items) if self._house.keeps_visits else set()
@@ -229,8 +233,8 @@ class Connection:
                         await self._transport.send(frame)
 
     def _frames(self, event: told.ServerMessage) -> Iterable[bytes]:
-        if self._speaks_beta:
-            yield from (to_json(old) for old in beta.told(from_json(event.encode())))
+        if self._beta:
+            yield from (to_json(old) for old in self._beta.told(from_json(event.encode())))
         elif self._house.ordered(fault.MissingIds):
             told_of = from_json(event.encode())
             del told_of["event_id"]
@@ -258,9 +262,10 @@ def _place(frame: bytes) -> fault.Where | None:
             return None
 
 
-def _as_ga(frame: bytes) -> bytes:
+def _table(frame: bytes) -> dict[str, Any]:
+    """An event as it is written; empty for what is none."""
     try:
         event = from_json(frame)
     except ValueError:
-        return frame
-    return to_json(beta.heard(event)) if isinstance(event, dict) else frame
+        return {}
+    return event if isinstance(event, dict) else {}

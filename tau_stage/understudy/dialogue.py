@@ -61,6 +61,7 @@ class Dialogue:
         has_spoken: Whether sound was made: from then on the voice is fixed.
         library: What was said lately in this house, for transcripts.
         shelf: Keeps the sounds of this house.
+        is_deployment: Whether a deployment was dialled: which model it has is its own business.
         input: What was appended and is no item yet.
         ears: Turn detection, while it is on and something was heard.
     """
@@ -73,6 +74,7 @@ class Dialogue:
     has_spoken: bool = False
     library: Library = field(default_factory=Library)
     shelf: Shelf = field(default_factory=Shelf)
+    is_deployment: bool = False
     input: InputBuffer = field(default_factory=InputBuffer)
     ears: Ears | None = None
     _decoder: Decoder | None = None
@@ -154,6 +156,8 @@ class Dialogue:
         if null := forbidden_null(event.session.model_dump(exclude_unset=True)):
             raise Refused("invalid_type", f"Invalid type for '{null}': expected a value, but got null instead.", null)
         wanted = updated(self.session, event.session)
+        if self.is_deployment:
+            wanted["model"] = self.session["model"]
         if wanted["model"] != self.session["model"]:
             raise Refused("invalid_value", "The session's model cannot be changed.", "session.model")
         if self.has_spoken and wanted["audio"]["output"]["voice"] != self.session["audio"]["output"]["voice"]:

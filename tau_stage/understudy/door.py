@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
+from tau_stage.errors import UsageError
 from tau_stage.protocol.bodies import ServerError
-from tau_stage.transport import Handshake
+from tau_stage.transport import Handshake, Refusal
 from tau_stage.understudy.beta import is_asked_for
 
 AZURE_PATHS = frozenset({"/openai/v1/realtime", "/openai/realtime", "/voice-live/realtime"})
@@ -23,6 +28,10 @@ MODELS = (
 """Models the understudy stands in for, with any date behind them."""
 
 KEY_PROTOCOL = "openai-insecure-api-key."
+
+
+ANY_ORIGIN = "*"
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#@]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +70,68 @@ def objection(handshake: Handshake, key: str | None, *, refuses_beta: bool = Fal
     return None
 
 
+def intrusion(handshake: Handshake, origins: Collection[str] = ()) -> Refusal | None:
+    """Why a request may not come in at all: a web page that is not of this machine wants to talk, if one does.
+
+    A browser says which page asks (``Origin``), and which name was dialled (``Host``): a name of somebody else's that
+    leads here is a trick to get past the first.
+
+    Args:
+        handshake: What was asked for.
+        origins: Pages of other machines that may come in, as a browser tells them; ``*`` is all.
+
+    >>> intrusion(Handshake(headers={"origin": "https://example.com"})).status
+    403
+    >>> intrusion(Handshake(headers={"origin": "http://localhost:3000", "host": "127.0.0.1:8765"})) is None
+    True
+    """
+    host, origin = handshake.headers.get("host"), handshake.headers.get("origin")
+    if host is not None and not is_loopback(host):
+        said = _said(host)
+        return Refusal(403, f"The understudy is called by a name of this machine, like 127.0.0.1, not {said}.\n")
+    if origin is None or ANY_ORIGIN in origins or origin.lower() in origins or is_loopback(origin):
+        return None
+    said = _said(origin)
+    return Refusal(403, f"The understudy takes no page of {said}; start it with --allow-origin {said} to let it in.\n")
+
+
+def allowed(origin: str) -> str:
+    """An origin that may come in, as a browser writes it.
+
+    Raises:
+        UsageError: It is none.
+
+    >>> allowed("https://Example.com/"), allowed("null")
+    ('https://example.com', 'null')
+    """
+    told = origin.lower().removesuffix("/")
+    if told in {ANY_ORIGIN, "null"} or ORIGIN.fullmatch(told):
+        return told
+    raise UsageError(f"{origin!r} is no origin", "write scheme, name and port as in https://example.com:8443")
+
+
+def is_loopback(place: str) -> bool:
+    """Whether an origin, or a name with or without a port, is this machine's own.
+
+    >>> [is_loopback(place) for place in ("[::1]:8765", "http://localhost", "127.0.0.1.example.com", "null")]
+    [True, True, False, False]
+    """
+    try:
+        name = urlsplit(place if "://" in place else f"//{place}").hostname or ""
+    except ValueError:
+        return False
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _said(text: str) -> str:
+    return re.sub(r"[^\x21-\x7e]", "?", text)[:200]
+
+
 def _no(code: str, close_code: int, message: str, param: str | None = None) -> No:
     return No(ServerError(type="invalid_request_error", code=code, message=message, param=param), close_code)
 
@@ -69,5 +140,9 @@ def _brought(handshake: Handshake) -> str | None:
     offered = next((name for name in handshake.subprotocols if name.startswith(KEY_PROTOCOL)), "")
     bearer = handshake.headers.get("authorization", "")
     return (
-        bearer.removeprefix("Bearer ") or handshake.headers.get("api-key") or offered.removeprefix(KEY_PROTOCOL) or None
+        bearer.removeprefix("Bearer ")
+        or handshake.headers.get("api-key")
+        or offered.removeprefix(KEY_PROTOCOL)
+        or handshake.query.get("api-key")
+        or None
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -19,7 +19,7 @@ from tau_stage.understudy.actor import Actor
 from tau_stage.understudy.beta import is_asked_for
 from tau_stage.understudy.connection import Connection, Visit
 from tau_stage.understudy.dialogue import Dialogue
-from tau_stage.understudy.door import PATHS, No, objection
+from tau_stage.understudy.door import AZURE_PATHS, PATHS, No, intrusion, objection
 from tau_stage.understudy.library import Library
 from tau_stage.understudy.settings import new_session
 from tau_stage.understudy.shelf import Shelf
@@ -43,6 +43,7 @@ class Understudy:
         clock: Unix time, for the sessions' expiry.
         expires_s: Seconds a session lasts.
         refuses_beta: Whether clients of the beta are refused, as OpenAI does.
+        origins: Web pages of other machines that may talk to it.
         library: What was said lately, for transcripts.
         shelf: Keeps the sounds that its sessions hold.
         visits: What it was sent, by connection.
@@ -56,6 +57,7 @@ class Understudy:
     clock: Callable[[], float] = time.time
     expires_s: float = SESSION_S
     refuses_beta: bool = False
+    origins: Collection[str] = ()
     library: Library = field(default_factory=Library)
     shelf: Shelf = field(default_factory=Shelf)
     visits: list[Visit] = field(default_factory=list)
@@ -66,6 +68,8 @@ class Understudy:
 
     async def admit(self, handshake: Handshake) -> Refusal | None:
         """Refuse at the upgrade, or let in."""
+        if refusal := intrusion(handshake, self.origins):
+            return refusal
         if late := self.ordered(fault.SlowHandshake):
             await anyio.sleep(late.seconds)
         if handshake.path not in PATHS:
@@ -86,7 +90,8 @@ class Understudy:
         no = self._ordered_refusal() or objection(handshake, self.key, refuses_beta=self.refuses_beta)
         model = handshake.query.get("model") or handshake.query.get("deployment", "")
         session = new_session(f"sess_{visit.number:04d}", model, int(self.clock() + self.expires_s))
-        dialogue = Dialogue(visit.number, session, library=self.library, shelf=self.shelf)
+        is_deployment = handshake.path in AZURE_PATHS
+        dialogue = Dialogue(visit.number, session, library=self.library, shelf=self.shelf, is_deployment=is_deployment)
         connection = Connection(self, transport, visit, dialogue, speaks_beta=is_asked_for(handshake))
         try:
             await (connection.refuse(no) if no else connection.serve())
