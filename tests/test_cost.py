@@ -76,6 +76,12 @@ def test_a_model_that_is_billed_by_time() -> None:
     assert cost.by_kind["audio_out"] == 0  # its tokens cost nothing of their own
 
 
+@pytest.mark.parametrize(("model", "dollars"), [("gpt-transcribe", "0.0045"), ("whisper-1", "0.006")])
+def test_a_minute_that_is_written_down_has_its_price(model: str, dollars: str) -> None:
+    assert price(Usage(seconds=0.5) + Usage(seconds=59.5), model).total == Decimal(dollars)
+    assert price(Usage(seconds=60.0), "gpt-4o-mini-transcribe").total is None
+
+
 def test_without_the_time_nobody_knows_what_such_a_model_costs() -> None:
     assert price(Usage(audio_out=170), "grok-voice-latest", "x-ai").total is None
     assert price(Usage(seconds=0.0, text_out=4), "grok-voice-latest", "x-ai").total == 0

@@ -217,9 +217,29 @@ def test_an_open_microphone(ends: str, turns: int) -> None:
     assert read(found, "ben").audio_in == spoken * 80
     assert read(found, "ann").audio_out == spoken * 80
     assert player(found, "you").cost.likely.total == 0
-    written = price(Usage(audio_in=40, text_out=15), "gpt-4o-mini-transcribe").total
+    written = price(Usage(seconds=4), "gpt-transcribe").total
     assert written is not None
     assert dear(found) > spoken * written
+
+
+def test_what_is_written_down_costs_as_its_model_is_billed() -> None:
+    def cost(transcription: str) -> Decimal | None:
+        listen = f"listen: {{turns: 2, transcription: {transcription}}}"
+        return told(f"players: {{ann: , you: {{human: mic}}}}\nlines: [{listen}]").cost.likely.total
+
+    free = cost("off")
+    assert free is not None
+    costs = [
+        price(usage, model).total
+        for usage, model in (
+            (Usage(seconds=8), "gpt-transcribe"),
+            (Usage(audio_in=80, text_out=30), "gpt-4o-mini-transcribe"),
+        )
+    ]
+    assert [cost(model) for model in ("gpt-transcribe", "gpt-4o-mini-transcribe")] == [
+        free + (more or 0) for more in costs
+    ]
+    assert cost("my-deployment") is None
 
 
 def test_what_a_person_types_is_text() -> None:

@@ -288,7 +288,7 @@ def test_a_transcript_finds_its_item_even_if_it_comes_first_and_is_billed_once()
     conversation.apply(transcribed("v", type="duration", seconds=2.5))
     conversation.apply(transcribed("v"))
     assert conversation.items["v"].transcript == "Hello."
-    assert conversation.transcription == Usage(text_in=1, audio_in=17, text_out=9)
+    assert conversation.transcription == Usage(text_in=1, audio_in=17, text_out=9, seconds=2.5)
     assert conversation.transcribed_s == 2.5
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tau_stage.scene.load import parse_scene
-from tau_stage.scene.plan import Plan
+from tau_stage.scene.plan import ListenPlan, Plan
 from tau_stage.scene.planning import make_plan
 
 
@@ -91,6 +91,52 @@ def test_written_words_call_no_tools_unless_they_say_so() -> None:
 def test_turn_detection(written: str, planned: dict[str, object]) -> None:
     plan = plan_of(f"turn_detection: {written}\nplayers: {{ann: }}\nlines: [ann: hi]\n")
     assert dict(plan.players[0].turn_detection) == planned
+
+
+@pytest.mark.parametrize(
+    ("written", "planned"),
+    [
+        ("off", ()),
+        ("gpt-live-transcribe", (("model", "gpt-live-transcribe"),)),
+        ("{language: no}", (("model", "gpt-transcribe"), ("language", "no"))),
+        ("{model: own, language: pt-BR, x-why: a test}", (("model", "own"), ("language", "pt-BR"))),
+        ("{prompt: ' Whitby, Yorkshire '}", (("model", "gpt-transcribe"), ("prompt", "Whitby, Yorkshire"))),
+    ],
+)
+def test_transcription(written: str, planned: object) -> None:
+    plan = plan_of(f"transcription: {written}\nplayers: {{ann: }}\nlines: [ann: hi]\n")
+    assert plan.players[0].transcription == planned
+
+
+def test_the_transcription_of_the_step_counts_then_the_players_then_the_scenes() -> None:
+    head = "transcription: {language: de}\nplayers: {ann: {transcription: off}, ben: , guest: {human: mic}}\nlines:\n"
+    ways = ("ann", "ben", "ann, transcription: own")
+    plan = plan_of(head + "".join(f"- listen: {{player: {way}, turns: 1}}\n" for way in ways))
+    assert [step.transcription for step in plan.steps if isinstance(step, ListenPlan)] == [
+        (),
+        (("model", "gpt-transcribe"), ("language", "de")),
+        (("model", "own"),),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "planned"),
+    [
+        ("azure", (("model", "gpt-transcribe"),)),
+        ("azure-voice-live", (("model", "azure-speech"),)),
+        ("xai", (("model", "grok-transcribe"),)),
+        ("ws://127.0.0.1:8000", (("model", "gpt-transcribe"),)),
+        ("speaches", None),
+    ],
+)
+def test_who_writes_down_at_an_endpoint(endpoint: str, planned: object) -> None:
+    plan = plan_of(f"endpoint: {endpoint}\nplayers: {{ann: }}\nlines: [ann: hi]\n")
+    assert plan.players[0].transcription == planned
+
+
+def test_what_is_said_of_transcription_goes_to_a_server_that_chooses_the_model() -> None:
+    plan = plan_of("endpoint: vllm\ntranscription: {language: de}\nplayers: {ann: }\nlines: [ann: hi]\n")
+    assert plan.players[0].transcription == (("language", "de"),)
 
 
 def tool(text: str) -> Any:

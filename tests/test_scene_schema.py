@@ -154,6 +154,8 @@ def test_an_editor_marks_a_wrong_step(step: str) -> None:
         "deliver: {mix: , lines: }",
         "turn_detection: semantic_vad\nreasoning: low\nhears_as: text\nlabel_speakers: true\npace: realtime",
         "turn_detection: {type: server_vad, silence: 800ms, padding: 1s, idle: 6s, threshold: 0.5, x-a: 1}",
+        "transcription: off",
+        "transcription: {model: gpt-transcribe, language: de, prompt: Whitby, x-a: 1}",
     ],
 )
 def test_every_part_may_be_written(part: str) -> None:
@@ -178,6 +180,9 @@ def test_every_part_may_be_written(part: str) -> None:
         "deliver: {lines: {names: same}}",
         "turn_detection: {silnce: 800ms}",
         "turn_detection: server_vd",
+        "transcription: [gpt-transcribe]",
+        "transcription: {language: English}",
+        "transcription: {modle: gpt-transcribe}",
         "label_speakers: sometimes",
     ],
 )

@@ -232,7 +232,8 @@ PLAY = "players: {ann: , guest: {human: tty}, ben: }\nlines:\n"
 
 def test_each_option_of_an_open_microphone() -> None:
     head = "players: {ann: , guest: {human: mic}, ben: , host: {human: tty}}\nlines:\n"
-    lines = "- listen: {player: ben, from: guest, for: 2m, turns: 3, until: goodbye, key: q, to: ann}\n  pause: 1s\n"
+    options = "for: 2m, turns: 3, until: goodbye, key: q, to: ann, transcription: off"
+    lines = f"- listen: {{player: ben, from: guest, {options}}}\n  pause: 1s\n"
     assert steps_of(lines, head) == (
         ListenPlan(
             id="listen-1",
@@ -245,6 +246,7 @@ def test_each_option_of_an_open_microphone() -> None:
             turns=3,
             until="goodbye",
             key="q",
+            transcription=(),
         ),
     )
 

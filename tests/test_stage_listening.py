@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from itertools import pairwise
 from pathlib import Path
@@ -87,11 +88,44 @@ async def test_turn_detection_is_on_only_while_the_microphone_is_open(house: Pla
 async def test_what_was_written_down_is_billed_apart(house: Playhouse, tmp_path: Path) -> None:
     take = await house.perform(scene(recording(tmp_path, ASKED[0])))
     (fact,) = house.facts(record.Transcribed)
-    assert (fact.player, fact.model, fact.line) == ("ann", "gpt-4o-mini-transcribe", "listen-1-1")
-    assert fact.usage.audio_in > 0
+    assert (fact.player, fact.model, fact.line) == ("ann", "gpt-transcribe", "listen-1-1")
+    assert fact.usage.seconds > 0
     ann = take.players[0]
     spoken = next(line for line in take.lines if line.player == "ann")
-    assert ann.usage.audio_in == spoken.usage.audio_in + fact.usage.audio_in
+    assert (ann.usage.audio_in, ann.usage.seconds) == (spoken.usage.audio_in, fact.usage.seconds)
+    kinds = json.loads((house.folder.path / "cost.json").read_text())["players"]["ann"]["kinds"]
+    assert kinds["seconds"] == {"seconds": 2.0, "dollars": "0.00015"}
+
+
+@pytest.mark.parametrize(
+    ("listen", "asked"),
+    [
+        (", transcription: {language: en}", {"model": "gpt-transcribe", "language": "en"}),
+        (", transcription: gpt-4o-mini-transcribe", {"model": "gpt-4o-mini-transcribe"}),
+    ],
+)
+async def test_it_asks_for_the_transcription_of_the_scene(
+    house: Playhouse, tmp_path: Path, listen: str, asked: dict[str, str]
+) -> None:
+    await house.perform(scene(recording(tmp_path, ASKED[0]), listen))
+    inputs = [event["session"].get("audio", {}).get("input", {}) for event in house.sent("ann", "session.update")]
+    assert [heard["transcription"] for heard in inputs if "transcription" in heard] == [asked]
+    (fact,) = house.facts(record.Transcribed)
+    assert fact.model == asked["model"]
+    assert bool(fact.usage.audio_in) != bool(fact.usage.seconds)
+
+
+async def test_nothing_is_written_down_where_transcription_is_off(house: Playhouse, tmp_path: Path) -> None:
+    take = await house.perform(scene(recording(tmp_path, *ASKED), ", transcription: off"))
+    assert [line.player for line in take.lines] == ["guest", "ann"] * len(ASKED)
+    assert [line.said for line in take.lines if line.human] == [""] * len(ASKED)
+    assert house.facts(record.Transcribed) == []
+    (asked,) = [
+        event["session"]["audio"]["input"]["transcription"]
+        for event in house.sent("ann", "session.update")
+        if "transcription" in event["session"].get("audio", {}).get("input", {})
+    ]
+    assert asked is None
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,15 @@ def _step(step: Step) -> Iterator[Row]:
             order = step.order if isinstance(step.order, str) else ", ".join(step.order)
             yield (at, step.id, ", ".join(step.players), order, "free play", "everyone who hears them", _ends(step))
         case plan.ListenPlan():
-            yield (at, step.id, step.player, "-", f"an open microphone for {step.person}", "-", _ends(step))
+            yield (at, step.id, step.player, "-", _microphone(step), "-", _ends(step))
+
+
+def _microphone(step: ListenPlan) -> str:
+    """Whose voice it is, and who writes down what it says."""
+    asked = dict(step.transcription or ())
+    writer = "nobody" if step.transcription == () else asked.pop("model", "the server's own model")
+    further = f" ({', '.join(f'{key} {value}' for key, value in asked.items())})" if asked else ""
+    return f"an open microphone for {step.person}, written down by {writer}{further}"
 
 
 def _line(step: LinePlan) -> Row:

@@ -21,9 +21,6 @@ from tau_stage.protocol.endpoints import endpoint
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import Plan, PlayerPlan
 
-TRANSCRIPTION = "gpt-4o-mini-transcribe"
-"""Writes down what a person says at an open microphone."""
-
 
 def forecast(plan: Plan) -> Forecast:
     r"""What a plan is likely to take.
@@ -91,8 +88,13 @@ class _Act:
         if player.human:
             return Cost()
         used = self.rehearsal.conversations[player.name][way].usage
-        written = self.rehearsal.written_down.get(player.name, Usage())
-        return price(used, player.model, _price_list(player)) + price(written, TRANSCRIPTION)
+        provider = _price_list(player)
+        written = (
+            price(usage, model, provider)
+            for (listener, model), usage in self.rehearsal.written_down.items()
+            if listener == player.name
+        )
+        return sum(written, price(used, player.model, provider))
 
     def context(self, player: PlayerPlan) -> int:
         """Most tokens a player's conversation holds."""

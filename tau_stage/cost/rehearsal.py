@@ -22,6 +22,7 @@ from tau_stage.scene.plan import (
     Step,
     TogetherPlan,
 )
+from tau_stage.scene.transcription import OFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Rehearsal:
     Attributes:
         lines: In the order they are spoken.
         end_s: Where the last sound ends.
-        written_down: What writing down people's words uses, by the player who listens.
+        written_down: What writing down people's words uses, by the player who listens and the model that writes.
     """
 
     plan: Plan
@@ -67,7 +68,7 @@ class Rehearsal:
     conversations: Mapping[str, Sequence[Conversation]]
     lines: list[Rehearsed] = field(default_factory=list)
     end_s: float = 0.0
-    written_down: dict[str, Usage] = field(default_factory=dict)
+    written_down: dict[tuple[str, str], Usage] = field(default_factory=dict)
     _gap_s: float = 0.0
     _cut_at_s: dict[str, float] = field(default_factory=dict)
 
@@ -207,13 +208,15 @@ class Rehearsal:
             self._hear(clip, line.hearers)
             if line.player == step.person:
                 self._told(step.player, 0 if clip.audio else words, clip.audio)
-                self._write_down(step.player, clip)
+                self._write_down(step, clip, seconds)
         self._gap_s = step.pause_s
 
-    def _write_down(self, listener: str, clip: Clip) -> None:
-        if clip.audio:
-            used = Usage(audio_in=clip.audio, text_out=clip.words)
-            self.written_down[listener] = self.written_down.get(listener, Usage()) + used
+    def _write_down(self, step: ListenPlan, clip: Clip, seconds: float) -> None:
+        """Count what is said to be written down, both ways in which models are billed."""
+        if clip.audio and step.transcription != OFF:
+            writer = (step.player, dict(step.transcription or ()).get("model", ""))
+            used = Usage(audio_in=clip.audio, text_out=clip.words, seconds=seconds)
+            self.written_down[writer] = self.written_down.get(writer, Usage()) + used
 
 
 def _clip(speaker: str, seconds: float, words: int) -> Clip:

@@ -255,9 +255,11 @@ class Conversation:
 
 
 def usage_of(event: told.TranscriptionCompleted) -> Usage:
-    """The tokens of one transcript; none, where it is billed by time."""
+    """The tokens of one transcript, or the seconds where it is billed by time."""
     if event.usage is None:
         return Usage()
+    if event.usage.type == "duration":
+        return Usage(seconds=event.usage.seconds)
     read = event.usage.input_token_details or InputDetails(text_tokens=event.usage.input_tokens)
     return Usage(text_in=read.text_tokens, audio_in=read.audio_tokens, text_out=event.usage.output_tokens)
 

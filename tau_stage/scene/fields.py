@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from tau_stage.scene import units
 from tau_stage.scene.detection import DETECTION_SCHEMA, DETECTIONS, turn_detection
+from tau_stage.scene.transcription import TRANSCRIPTION_SCHEMA, transcription
 from tau_stage.scene.units import one_of, wrong
 from tau_stage.scene.voices import CUSTOM_PREFIX, OPENAI_VOICES, VOICES, is_url
 from tau_stage.scene.words import did_you_mean, listed
@@ -280,6 +281,25 @@ TurnDetection = Annotated[
                     "patternProperties": {"^x-": {"description": "Ignored: yours to use."}},
                     "additionalProperties": False,
                 },
+            ]
+        }
+    ),
+]
+Transcription = Annotated[
+    tuple[tuple[str, str], ...],
+    BeforeValidator(transcription),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": r"^\S+$", "examples": ["gpt-transcribe", "off"]},
+                {
+                    "type": "object",
+                    "properties": TRANSCRIPTION_SCHEMA,
+                    "minProperties": 1,
+                    "patternProperties": {"^x-": {"description": "Ignored: yours to use."}},
+                    "additionalProperties": False,
+                },
+                {"const": False, "description": "off: nothing is written down."},
             ]
         }
     ),

@@ -33,6 +33,7 @@ from tau_stage.scene.fields import (
     Title,
     Tokens,
     ToolChoice,
+    Transcription,
     Truth,
     TurnDetection,
     Voice,
@@ -60,6 +61,11 @@ class Cascade(Part):
     tool_choice: ToolChoice | None = Field(None, description="auto, none, required, or a tool's name.")
     turn_detection: TurnDetection | None = Field(
         None, description="How turns are found where a microphone is open. Default: server_vad."
+    )
+    transcription: Transcription | None = Field(
+        None,
+        description="Who writes down what a person says at an open microphone: a model, or off. "
+        "Default: gpt-transcribe.",
     )
     hears_as: HearsAs | None = Field(None, description="Hears the others as audio, or as text. Default: audio.")
     label_speakers: Truth | None = Field(None, description="Whether it is told who speaks. Default: false.")

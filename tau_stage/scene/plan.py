@@ -13,6 +13,7 @@ from tau_stage.scene.deliver import Deliver
 from tau_stage.scene.expect import Expect
 from tau_stage.scene.model import ToolDefinition
 from tau_stage.scene.spot import Spots
+from tau_stage.scene.transcription import DEFAULT_TRANSCRIPTION, Transcription
 from tau_stage.scene.waits import Waits
 
 Detection = tuple[tuple[str, str | int | float], ...]
@@ -36,6 +37,8 @@ class PlayerPlan:
         tools: Names of the tools it may call.
         tool_choice: For whatever it says unscripted; None is the model's own, ``auto``.
         turn_detection: How turns are found where it listens to a person, as the API has it.
+        transcription: How a person's words are written down where it listens, as the API has it; empty: they are not,
+            None: as the server likes.
         hears_as: How it hears the others.
         label_speakers: Whether it is told who speaks.
         setup: What is in its conversation before the first line: role and words.
@@ -56,6 +59,7 @@ class PlayerPlan:
     tools: tuple[str, ...] = ()
     tool_choice: str | None = None
     turn_detection: Detection = DEFAULT_DETECTION
+    transcription: Transcription | None = (("model", DEFAULT_TRANSCRIPTION),)
     hears_as: Literal["audio", "text"] = "audio"
     label_speakers: bool = False
     setup: tuple[tuple[str, str], ...] = ()
@@ -238,6 +242,7 @@ class ListenPlan:
         turns: Ends after so many answers.
         until: Ends when this is said by either.
         key: Ends when this key is pressed.
+        transcription: How the person's words are written down, as its player has it.
         when: Performed only then.
     """
 
@@ -251,6 +256,7 @@ class ListenPlan:
     turns: int | None = None
     until: str | None = None
     key: str | None = None
+    transcription: Transcription | None = (("model", DEFAULT_TRANSCRIPTION),)
     when: Condition | None = None
 
     def line(self, player: str) -> LinePlan:

@@ -27,6 +27,7 @@ from tau_stage.scene.plan import (
     TogetherPlan,
 )
 from tau_stage.scene.steps import AnyStep, Improvise, Line, Listen, Pause, Sound, Together, Told
+from tau_stage.scene.transcription import Transcription, default_transcription
 from tau_stage.scene.waits import Waits
 from tau_stage.scene.words import automatic_id, cue_id
 
@@ -109,11 +110,21 @@ def _player(scene: Scene, name: str, player: Player) -> PlayerPlan:
         tools=tools,
         tool_choice=(player.tool_choice or scene.tool_choice) if tools else None,
         turn_detection=player.turn_detection or scene.turn_detection or DEFAULT_DETECTION,
+        transcription=_transcription(scene, player),
         hears_as=player.hears_as or scene.hears_as or "audio",
         label_speakers=bool(label),
         setup=player.setup,
         pace=scene.pace or "fast",
     )
+
+
+def _transcription(scene: Scene, player: Player, own: Transcription | None = None) -> Transcription | None:
+    """How a person's words are written down where a player listens; who does it, where no model is named."""
+    asked = next((given for given in (own, player.transcription, scene.transcription) if given is not None), None)
+    if asked == () or (asked and "model" in dict(asked)):
+        return asked
+    model = default_transcription(player.endpoint or scene.endpoint)
+    return (*((("model", model),) if model else ()), *(asked or ())) or None
 
 
 def _instructions(scene: Scene, player: Player) -> str:
@@ -265,6 +276,7 @@ class _Strand:
             turns=step.turns,
             until=step.until,
             key=step.key,
+            transcription=_transcription(self.scene, self.scene.players[listener], step.transcription),
             when=_condition(step),
         )
 

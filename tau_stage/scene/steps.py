@@ -30,6 +30,7 @@ from tau_stage.scene.fields import (
     Text,
     Tokens,
     ToolChoice,
+    Transcription,
     Truth,
 )
 from tau_stage.scene.part import IGNORED, Part, Placed
@@ -152,6 +153,9 @@ class Listen(Step):
     key: Text | None = Field(None, description="Ends when this key is pressed, like q.")
     pause: Seconds | None = Field(None, description="Silence after it. Default: the scene's.")
     to: Hearing | None = Field(None, description="Who else hears it. Default: everyone.")
+    transcription: Transcription | None = Field(
+        None, description="Who writes down what the person says: a model, or off. Default: the player's."
+    )
 
 
 AnyStep = Line | Told | Pause | Sound | Together | Improvise | Listen

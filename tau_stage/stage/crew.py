@@ -19,7 +19,6 @@ from tau_stage.stage.cues import Happening
 from tau_stage.stage.former import Former
 from tau_stage.stage.hearing import Clip, Deaf, Heard, Hearers
 from tau_stage.stage.line import Delivery
-from tau_stage.stage.listening import TRANSCRIPTION
 from tau_stage.stage.mixing import levelled
 from tau_stage.stage.notes import Listening, PromptBook
 from tau_stage.stage.purse import Purse
@@ -227,10 +226,17 @@ class Crew:
         self._tools_cost[line.id] = self._tools_cost.get(line.id, Decimal(0)) + cost
         self.book.write(record.ToolTurn(line=line.id, player=line.player, response=response.id, usage=response.usage))
 
-    def transcribed(self, line: LinePlan, usage: Usage, listener: str) -> None:
+    def transcribed(self, line: LinePlan, usage: Usage, listener: str, model: str) -> None:
         """A person's words were written down, which is billed to whoever listens."""
-        self.pay(line.id, listener, usage, TRANSCRIPTION)
-        self.book.write(record.Transcribed(line=line.id, player=listener, model=TRANSCRIPTION, usage=usage))
+        self.pay(line.id, listener, usage, model)
+        self.book.write(record.Transcribed(line=line.id, player=listener, model=model, usage=usage))
+
+    def untranscribed(self, line: LinePlan, why: str) -> None:
+        """A person's words could not be written down."""
+        hint = "name a model with transcription:, on Azure your deployment's"
+        self.book.write(
+            record.Warned(line=line.id, text=f"line {line.id}: its words were not written down: {why}; {hint}")
+        )
 
     def lost_line(self, line: str, player: str, problem: str, usage: Usage | None = None) -> None:
         """A line could not be had, and the scene goes on; what it has cost is paid."""

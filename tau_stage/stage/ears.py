@@ -127,9 +127,13 @@ class Ears:
         """A response called tools."""
         self._crew.tool_turn(self._known(line), response)
 
-    def transcribed(self, line: LinePlan, usage: Usage, listener: str) -> None:
+    def transcribed(self, line: LinePlan, usage: Usage, listener: str, model: str) -> None:
         """A person's words were written down, which is billed."""
-        self._crew.transcribed(line, usage, listener)
+        self._crew.transcribed(line, usage, listener, model)
+
+    def untranscribed(self, line: LinePlan, why: str) -> None:
+        """A person's words could not be written down."""
+        self._crew.untranscribed(line, why)
 
     def failed(self, line: LinePlan, response: Response) -> None:
         """An answer could not be had."""

@@ -64,8 +64,11 @@ class Crew(Protocol):
     def tool_turn(self, line: LinePlan, response: Response) -> None:
         """A response called tools."""
 
-    def transcribed(self, line: LinePlan, usage: Usage, listener: str) -> None:
-        """A person's words were written down, which is billed."""
+    def transcribed(self, line: LinePlan, usage: Usage, listener: str, model: str) -> None:
+        """A person's words were written down by a model, which is billed."""
+
+    def untranscribed(self, line: LinePlan, why: str) -> None:
+        """A person's words could not be written down."""
 
     def failed(self, line: LinePlan, response: Response) -> None:
         """An answer could not be had."""

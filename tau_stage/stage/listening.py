@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -17,6 +18,7 @@ from tau_stage.protocol import server_events as told
 from tau_stage.protocol.client_events import ResponseCreate
 from tau_stage.protocol.conversation import Response, usage_of
 from tau_stage.scene.plan import LinePlan, ListenPlan, PlayerPlan
+from tau_stage.scene.transcription import OFF
 from tau_stage.session import Session
 from tau_stage.session.watching import Watch
 from tau_stage.stage.capping import Cap
@@ -26,9 +28,6 @@ from tau_stage.stage.keyboard import key_pressed
 from tau_stage.stage.notes import State
 from tau_stage.stage.people import Person
 from tau_stage.take.model import Performed
-
-TRANSCRIPTION = "gpt-4o-mini-transcribe"
-"""Writes down what a person says."""
 
 FED = RATE // 10
 PAUSE = 2 * RATE
@@ -119,9 +118,11 @@ class Listening:
     @asynccontextmanager
     async def _ears_open(self) -> AsyncIterator[None]:
         """Turn detection is on inside, and off again behind."""
-        detection = dict(self._player.turn_detection)
+        wishes: dict[str, Any] = {"turn_detection": dict(self._player.turn_detection)}
+        if self._step.transcription is not None:
+            wishes["transcription"] = dict(self._step.transcription) or None
         await self._cap.put_on(self._so_far.answer(self._step))
-        await self._session.update(turn_detection=detection, transcription=TRANSCRIPTION)
+        await self._session.update(**wishes)
         try:
             yield
         finally:
@@ -268,7 +269,9 @@ class Listening:
     def _written(self, heard: Heard, event: told.TranscriptionCompleted | told.TranscriptionFailed) -> None:
         if isinstance(event, told.TranscriptionCompleted):
             heard.words = event.transcript.strip()
-            self._crew.transcribed(heard.line, usage_of(event), self._player.name)
+            self._crew.transcribed(heard.line, usage_of(event), self._player.name, self._writer)
+        else:
+            self._crew.untranscribed(heard.line, event.error.message or event.error.code or "")
         heard.is_written.set()
 
     # ---- what is left of it
@@ -284,9 +287,10 @@ class Listening:
             self._ring()
 
     async def _words_of_the_person(self) -> None:
-        with anyio.move_on_after(WORDS_WAIT_S):
-            for heard in self._unsaid:
-                await heard.is_written.wait()
+        if self._step.transcription != OFF:
+            with anyio.move_on_after(WORDS_WAIT_S):
+                for heard in self._unsaid:
+                    await heard.is_written.wait()
         self._leave_unsaid()
 
     def _leave_unsaid(self) -> None:
@@ -386,6 +390,13 @@ class Listening:
     def _is_answering(self) -> bool:
         """Whether an answer is under way, perhaps after a tool's result."""
         return bool(self._open or self._carried or self._session.conversation.active)
+
+    @property
+    def _writer(self) -> str:
+        """The model that writes down words, as it was asked for or as the server has it."""
+        asked = dict(self._step.transcription or ()).get("model")
+        heard = ((self._session.session.get("audio") or {}).get("input") or {}).get("transcription") or {}
+        return asked or str(heard.get("model") or "")
 
     def _ring(self) -> None:
         self._news.set()

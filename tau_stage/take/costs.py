@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tau_stage.cost import KINDS, Cost, prices
+from tau_stage.cost import KINDS, UNITS, Cost, prices
 from tau_stage.take.beginning import beginning
 from tau_stage.take.fold import Bill, bills
 from tau_stage.take.records import Record
@@ -47,10 +47,10 @@ def _told(billed: Iterable[Bill]) -> dict[str, Any]:
         **{name: None if dollars is None else str(dollars) for name, dollars in sums.items()},
         "kinds": {
             kind: {
-                "tokens": tokens,
+                UNITS.get(kind, "tokens"): amount,
                 "dollars": None if kind in cost.unpriced else str(cost.by_kind[kind]),
             }
             for kind in KINDS
-            if (tokens := getattr(cost.tokens, kind))
+            if (amount := getattr(cost.tokens, kind))
         },
     }

@@ -78,8 +78,10 @@ def usage(context: Sequence[Read], before: Sequence[Read], transcript: str, audi
     )
 
 
-def transcription_usage(audio: Pcm, words: str) -> WireTranscriptionUsage:
-    """What writing a user's words down used."""
+def transcription_usage(audio: Pcm, words: str, model: str) -> WireTranscriptionUsage:
+    """What writing a user's words down used: tokens of the 4o models, whole seconds of all others."""
+    if not model.startswith("gpt-4o"):
+        return WireTranscriptionUsage(type="duration", seconds=math.ceil(audio.duration_s))
     heard, written = user_tokens(len(audio), audio.rate), text_tokens(words)
     return WireTranscriptionUsage(
         type="tokens",

@@ -319,11 +319,12 @@ class Dialogue:
         return [committed, *added, self.item_done(item), *self._transcribed(item_id, audio)]
 
     def _transcribed(self, item_id: str, audio: Pcm) -> list[told.ServerMessage]:
-        if not self.session["audio"]["input"]["transcription"]:
+        wanted = self.session["audio"]["input"]["transcription"]
+        if not wanted:
             return []
         words = self.library.words(audio)
         place = {"item_id": item_id, "content_index": 0}
-        spent = transcription_usage(audio, words)
+        spent = transcription_usage(audio, words, wanted.get("model") or "")
         return [
             told.TranscriptionDelta.model_validate(place | {"event_id": self.fresh("event"), "delta": words}),
             told.TranscriptionCompleted.model_validate(
