@@ -180,14 +180,21 @@ class ModelRefused(SessionError):
 
 @dataclass(eq=False, kw_only=True)
 class Timeout(SessionError):
-    """Something that was waited for did not come."""
+    """Something that was waited for did not come.
+
+    Attributes:
+        what: What was waited for.
+        waited_s: How long.
+        instead: What came in its place, as a sentence; empty where there is nothing to say.
+    """
 
     what: str
     waited_s: float
+    instead: str = ""
 
     def what_happened(self) -> str:
-        """What was missed and how long it was waited for."""
-        return f"no {self.what} within {self.waited_s:g} s"
+        """What was missed, how long it was waited for, and what came instead."""
+        return f"no {self.what} within {self.waited_s:g} s" + (f"; {self.instead}" if self.instead else "")
 
 
 @dataclass(eq=False)

@@ -314,7 +314,7 @@ async def test_a_provider_that_asks_for_more_patience_than_there_is_is_told_of(t
 @pytest.mark.parametrize(
     ("order", "limit", "what"),
     [
-        (fault.SlowOpening(9), "opening: 1s", "session.created and session.updated within 1 s"),
+        (fault.SlowOpening(9), "opening: 1s", "session.created within 1 s; the server sent nothing"),
         (fault.Strike("stall", "response", times=9), "silence: 7s", "sign of the response within 7 s"),
         (fault.Strike("silence", "item", times=99), "hearing: 5s", "conversation.item.added within 5 s"),
     ],

@@ -35,6 +35,7 @@ class Opening:
     is_known: bool = True
 
 
+USUAL_OPENING = Opening()
 UNKNOWN_OPENING = Opening(is_known=False)
 
 
@@ -70,7 +71,7 @@ class Endpoint:
     resource: str = ""
     heard_rate: int = 24_000
     cap_s: float = 3600.0
-    opening: Opening = Opening()
+    opening: Opening = USUAL_OPENING
     names_model_in_session: bool = False
     extra_headers: dict[str, str] = field(default_factory=dict, hash=False)
     price_provider: str = "openai"

@@ -37,7 +37,7 @@ async def open_session(
         transport: Not closed here but for the session's own closing.
         wanted: The session to ask for.
         name: For messages.
-        **options: As ``Session`` takes them: ``deadlines``, ``dialect``, ``tools``, ``prices``, ``keeps_audio``.
+        **options: As ``Session`` takes them: ``deadlines``, ``dialect``, ``opening``, ``tools``, ``prices`` and so on.
 
     Raises:
         ConnectFailed: The server refused in-band.
@@ -120,11 +120,15 @@ async def create_session(
 
     age = place.cap_s - 60 if renew_after_s is None and recover else renew_after_s
     survival = Survival(recover, renew_after_s=float("inf") if age is None else age)
-    options: dict[str, Any] = {"tools": equipment, "dialect": place.dialect, "prices": place.price_provider}
-    if place.heard_rate != RATE:
-        options["heard_as"] = Format("audio/pcm", place.heard_rate)
-    async with _living(connect, wanted, survival, name=name, deadlines=waits, **options) as session:
+    options = _customs(place) | {"tools": equipment, "name": name, "deadlines": waits}
+    async with _living(connect, wanted, survival, **options) as session:
         yield session
+
+
+def _customs(place: endpoints.Endpoint) -> dict[str, Any]:
+    """What a session has to know of its endpoint."""
+    heard = {"heard_as": Format("audio/pcm", place.heard_rate)} if place.heard_rate != RATE else {}
+    return {"prices": place.price_provider, "dialect": place.dialect, "opening": place.opening} | heard
 
 
 def place_of(name: str, dialect: str | None = None) -> endpoints.Endpoint:

@@ -20,6 +20,7 @@ from tau_stage.protocol import config
 from tau_stage.protocol import server_events as told
 from tau_stage.protocol.conversation import Change, Conversation, Ended, Response
 from tau_stage.protocol.dialects import GA, Dialect
+from tau_stage.protocol.endpoints import USUAL_OPENING, Opening
 from tau_stage.protocol.entries import Entry
 from tau_stage.protocol.items import (
     AssistantMessage,
@@ -52,6 +53,7 @@ class Session:
         name: For messages; in a scene, the player's name.
         deadlines: How long to wait for what.
         dialect: How the server spells events.
+        opening: What the server sends when a session opens.
         heard_as: How sound travels to the server.
         spoken_as: How sound travels from it.
         tools: What the model may call, by name.
@@ -77,6 +79,7 @@ class Session:
         name: str = "session",
         deadlines: Deadlines | None = None,
         dialect: Dialect = GA,
+        opening: Opening = USUAL_OPENING,
         heard_as: Format = PCM16,
         spoken_as: Format = PCM16,
         tools: Sequence[Tool] = (),
@@ -97,6 +100,7 @@ class Session:
         self.is_closing = False
         self.opened = anyio.Event()
         self._dialect = dialect
+        self._opening = opening
         self._wire: Wire | None = None
 
     # ---- what it is
@@ -362,7 +366,8 @@ class Session:
             ConnectFailed: The server refused in-band.
             SessionError: Anything else that can happen to a request.
         """
-        answer = await wire.begin(ask.SessionUpdate(event_id=self.fresh("evt"), session=wanted))
+        update = ask.SessionUpdate(event_id=self.fresh("evt"), session=wanted)
+        answer = await wire.begin(update, self._opening, self.warn)
         if isinstance(answer, told.SessionUpdated):
             asked = wanted.model_dump(mode="json", exclude_unset=True)
             self.warnings += [new for new in differences(asked, answer.session) if new not in self.warnings]
@@ -386,6 +391,11 @@ class Session:
             self.errands.add(partial(follow_up, self, self._tools, change.response))
         self.attention.notice(event, change, now)
         return change
+
+    def warn(self, problem: str) -> None:
+        """Note once what whoever reads the take should know."""
+        if problem not in self.warnings:
+            self.warnings.append(problem)
 
     def over(self) -> None:
         """Nothing more will come: whoever watches is told."""

@@ -6,13 +6,15 @@ from collections.abc import Callable
 
 import anyio
 
-from tau_stage.errors import ConnectFailed, ProtocolError, SessionClosed, SessionError, Timeout
+from tau_stage.errors import ConnectFailed, ModelRefused, ProtocolError, SessionClosed, SessionError, Timeout
 from tau_stage.protocol import bodies
 from tau_stage.protocol import client_events as ask
 from tau_stage.protocol import server_events as told
 from tau_stage.protocol.conversation import Change, Ended
 from tau_stage.protocol.dialects import GA, Dialect
+from tau_stage.protocol.endpoints import Opening
 from tau_stage.protocol.requests import Request, Requests, request_of
+from tau_stage.session.greeting import UNCONFIRMED_S, Greeting, Refused
 from tau_stage.session.waiting import Deadlines, Receipt, Speaking, refusal
 from tau_stage.transport import Transport
 
@@ -52,7 +54,7 @@ class Wire:
         self._receipts: dict[str, Receipt] = {}
         self._speaking: dict[str, Speaking] = {}
         self._sending = anyio.Lock()
-        self._created = Receipt(Request("", "session.created"))
+        self._greeting = Greeting()
         self._last_error: bodies.ServerError | None = None
 
     # ---- out
@@ -111,26 +113,54 @@ class Wire:
         self._receipts.pop(receipt.request.event_id, None)
         raise Timeout(what=receipt.request.answer, waited_s=limit, player=self._name)
 
-    async def begin(self, update: ask.SessionUpdate) -> told.ServerEvent:
-        """Wait for ``session.created`` and ask for the session that is wanted.
+    async def begin(
+        self, update: ask.SessionUpdate, opening: Opening, warn: Callable[[str], None]
+    ) -> told.ServerEvent | None:
+        """Wait until the server has greeted, and ask for the session that is wanted.
+
+        Args:
+            update: The session that is wanted.
+            opening: What the server sends when a session opens.
+            warn: Told of what did not come, where the session goes on without it.
+
+        Returns:
+            The answer; None where the server need not confirm the session, or did not.
 
         Raises:
             ConnectFailed: The server refused in-band.
-            SessionError: Anything else that can happen to a request.
+            ModelRefused: It refused the session that is wanted.
+            Timeout: It did not greet, or did not answer.
         """
         limit = self._deadlines.opening_s
         try:
             with anyio.fail_after(limit):
-                await self._created.answer()
-                return await self.answer(await self.send(update))
+                await self._greeting.wait(opening, limit)
+                receipt = await self.send(update)
+                with anyio.move_on_after(limit if opening.confirms else UNCONFIRMED_S):
+                    return await receipt.answer()
         except TimeoutError:
-            what = "session.created and session.updated"
-            raise Timeout(what=what, waited_s=limit, player=self._name) from None
+            missed = self._greeting.missed(opening, limit, self._name)
+            if opening.is_known or not self._greeting.has_come or self._greeting.has_failed:
+                raise missed from None
+            warn(f"{missed.what_happened()}; voice, instructions and turn detection may be others than asked for")
+        except Refused:
+            raise self._refused(self.closed) from None
+        except ModelRefused as refused:
+            raise refused.about(player=self._name) from None
         except SessionClosed as closed:
-            error = self._last_error or bodies.ServerError(code=None, message=closed.reason)
-            raise ConnectFailed(
-                reason=error.message or closed.reason, code=error.code, close_code=closed.code, player=self._name
-            ) from None
+            raise self._refused(closed) from None
+        return None
+
+    def _refused(self, closed: SessionClosed | None) -> ConnectFailed:
+        """Why the session did not open: the server's own words, and the close code where a close followed."""
+        reason = closed.reason if closed else ""
+        error = self._last_error or bodies.ServerError(message=reason)
+        return ConnectFailed(
+            reason=error.message or reason,
+            code=error.code,
+            close_code=closed.code if closed else None,
+            player=self._name,
+        )
 
     # ---- in
 
@@ -147,9 +177,8 @@ class Wire:
                 await self.transport.aclose(1002, str(broken))
 
     def _read(self, event: told.ServerEvent) -> None:
-        if isinstance(event, told.SessionCreated):
-            self._created.settle(event)
-        elif isinstance(event, told.ErrorEvent):
+        self._greeting.notice(event)
+        if isinstance(event, told.ErrorEvent):
             self._last_error = event.error
         change = self._take_in(event)
         if answer := self._requests.answered_by(event):
@@ -176,7 +205,7 @@ class Wire:
         """Nothing more goes out or comes in: everyone who waits is told."""
         self.closed = self.closed or why
         self.over.set()
-        self._created.settle(why)
+        self._greeting.end(why)
         for receipt in self._receipts.values():
             receipt.settle(why)
         for speaking in self._speaking.values():

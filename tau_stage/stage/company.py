@@ -149,6 +149,7 @@ async def _open(plan: Plan, player: PlayerPlan, stage: Stage, opened: AsyncExitS
         name=player.name,
         deadlines=patience(plan, stage.deadlines),
         dialect=place.dialect,
+        opening=place.opening,
         heard_as=Format("audio/pcm", place.heard_rate),
         tools=tools,
         keeps_audio=False,
