@@ -143,8 +143,8 @@ def test_unknown_prices_say_unknown(tmp_path: Path) -> None:
     _, sheet = made(tmp_path, spoken("a", "clerk", RATE, Usage(audio_out=10)), roles=roles)
     costs = next(part for part in sheet.all("section") if part.attributes.get("aria-labelledby") == "cost")
     row = texts(costs.all("tr")[1].all("td"))
-    assert row == ["price unknown", "unknown", "$0.0000", "$0.0000", "unknown"]
-    assert "The price of 1 line is unknown" in costs.text
+    assert row == ["unknown, at least $0.0000", "unknown", "$0.0000", "$0.0000", "unknown"]
+    assert "The cost of 1 line is unknown" in costs.text
     assert not costs.all(css="chart")
 
 

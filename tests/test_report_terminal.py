@@ -45,7 +45,31 @@ def test_on_the_understudy_it_says_that_nothing_was_spent() -> None:
 def test_an_unknown_price_is_never_zero() -> None:
     said = plain(take(model="my-own"))
     assert "unknown" in said
-    assert "price unknown: a model is not in the price list" in said
+    assert (
+        "cost unknown: clerk, tourist: no price in the list, or usage that was not told; it is at least $0.0000" in said
+    )
+
+
+def test_usage_that_was_not_told_is_unknown_and_what_is_known_is_told_too() -> None:
+    facts = journal_of(
+        spoken("clerk-1", "clerk", 48_000, Usage(untold=1)),
+        spoken("tourist-1", "tourist", 24_000, Usage(audio_out=500)),
+    )
+    said = plain(fold(facts))
+    assert "cost unknown: clerk: " in said
+    assert "it is at least $0.0320" in said
+
+
+def test_what_is_built_on_sums_is_marked() -> None:
+    facts = journal_of(
+        spoken("clerk-1", "clerk", 48_000, Usage(audio_out=1000, estimated=True)),
+        spoken("tourist-1", "tourist", 24_000, Usage(audio_out=500)),
+    )
+    _, _, clerk, tourist, total, note = plain(fold(facts)).splitlines()
+    assert "~$0.0640" in clerk
+    assert "~" not in tourist
+    assert "~$0.0960" in total
+    assert note == "estimated: clerk: the server told usage in part or in sums only; the dearest counts"
 
 
 def test_what_stopped_it_is_the_last_word() -> None:

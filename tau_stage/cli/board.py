@@ -11,6 +11,7 @@ from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import Plan
 from tau_stage.stage.notes import Listening, News, Prompting, Resuming, Sounding, State, Wording
 from tau_stage.take import records as record
+from tau_stage.take.fold import PAID
 
 
 @dataclass(slots=True)
@@ -39,7 +40,8 @@ class Board:
         said: Who says what now, as far as it is known.
         prompt: What a person is asked to say, or empty.
         done: Lines that are finished.
-        dollars: So far; an estimate.
+        dollars: So far, as far as it is known; an estimate.
+        is_known: Whether that is all of it.
         spent: Whether money is spent.
     """
 
@@ -49,6 +51,7 @@ class Board:
     prompt: str = ""
     done: int = 0
     dollars: Decimal = Decimal(0)
+    is_known: bool = True
     spent: bool = True
     _tariffs: dict[str, tuple[str, str]] = field(default_factory=dict)
     _words: dict[str, str] = field(default_factory=dict)
@@ -60,6 +63,8 @@ class Board:
 
     def apply(self, news: News) -> None:
         """Take in one piece of news."""
+        if isinstance(news, PAID):
+            self._pay(news.player, news.usage, news.model if isinstance(news, record.Transcribed) else None)
         match news:
             case Resuming():
                 self.done, self.dollars = len(news.seconds), news.dollars
@@ -69,6 +74,8 @@ class Board:
                 self.spent = news.spent
                 self._tariffs = {role.name: (role.model, role.prices) for role in news.roles if not role.human}
                 self._opening_next()
+            case record.ModelNamed():
+                self._tariffs[news.player] = (news.model, self._tariffs[news.player][1])
             case record.PlayerOpened():
                 self.seats[news.player].state = "idle"
                 self._opening_next()
@@ -87,10 +94,7 @@ class Board:
                 seat = self.seats[news.player]
                 seat.state, seat.level_dbfs = "speaking", news.dbfs
             case record.LineAgain():
-                self._pay(news.player, news.usage)
                 self.seats[news.player].state = "thinking"
-            case record.LineFailed():
-                self._pay(news.player, news.usage)
             case record.PlayerLost():
                 seat = self.seats[news.player]
                 seat.state, seat.unheard = "lost", 0
@@ -122,14 +126,16 @@ class Board:
 
     def _spoken(self, news: record.LineSpoken) -> None:
         self.done += 1
-        self._pay(news.player, news.usage)
         seat = self.seats[news.player]
         seat.state, seat.level_dbfs = "idle", SILENCE_DBFS
         seat.seconds += news.samples / news.rate
 
-    def _pay(self, player: str, usage: Usage) -> None:
+    def _pay(self, player: str, usage: Usage, model: str | None) -> None:
         if tariff := self._tariffs.get(player):
-            self.dollars += price(usage, *tariff).total or Decimal(0)
+            own, provider = tariff
+            cost = price(usage, model or own, provider)
+            self.dollars += cost.known
+            self.is_known &= cost.total is not None
 
     @staticmethod
     def _has_heard(seat: Seat, *, lost: bool) -> None:

@@ -106,7 +106,9 @@ def _drawn(board: Board) -> RenderableType:
     from rich.text import Text
 
     total = len(board.plan.lines) if is_written(board.plan) else None
-    money = f"${board.dollars:.4f} estimate" + ("" if board.spent else ", nothing is spent")
+    money = f"{'' if board.is_known else 'at least '}${board.dollars:.4f} estimate" + (
+        "" if board.spent else ", nothing is spent"
+    )
     head = Table.grid(padding=(0, 1))
     head.add_row(
         Text(board.plan.title, style="bold"),

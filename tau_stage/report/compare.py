@@ -159,7 +159,8 @@ def _totals(a: Take, b: Take) -> Iterator[Total]:
     yield Total("length", "s", a.duration_s, b.duration_s)
     yield Total("spoken", "s", *(sum(line.duration_s for line in take.lines) for take in (a, b)))
     yield Total("first audio, median", "ms", _first_audio(a), _first_audio(b))
-    yield Total("cost, an estimate", "$", a.cost.total, b.cost.total)
+    marks = "".join(f", ~ in {name}" for name, take in (("A", a), ("B", b)) if take.cost.estimated)
+    yield Total(f"cost, an estimate{marks}", "$", a.cost.total, b.cost.total)
     yield Total("warnings", "", len(a.warnings), len(b.warnings))
 
 

@@ -61,6 +61,7 @@ def _line(line: Performed | None, loudness: float | None) -> dict[str, Any] | No
         **line.model_dump(mode="json", include=facts),
         "loudness_dbfs": None if loudness is None else round(loudness, 2),
         "cost": _number(line.cost.total),
+        "cost_estimated": line.cost.estimated,
         "heard_by": [hearing.player for hearing in line.hearers if hearing.heard_at_s is not None],
     }
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tau_stage.audio.pcm import Pcm
 from tau_stage.report.beside import figures, short
 from tau_stage.report.compare import Comparison
-from tau_stage.report.terminal import dollars
+from tau_stage.report.terminal import money
 
 COLUMNS = 160
 """How many steps a waveform has."""
@@ -63,6 +63,6 @@ def page(
 
     room = Environment(loader=PackageLoader("tau_stage", "report"), autoescape=True, undefined=StrictUndefined)
     places = {pair.id: number for number, pair in enumerate(told.pairs, 1)}
-    words = {"figures": figures, "short": short, "dollars": dollars, "columns": COLUMNS - 1}
+    words = {"figures": figures, "short": short, "money": money, "columns": COLUMNS - 1}
     template = room.get_template("compare.html", globals=words)
     return template.render(told=told, sounds=sounds, notes=notes, places=places)

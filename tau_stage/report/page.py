@@ -17,7 +17,7 @@ from tau_stage.report.differ import differ, differs
 from tau_stage.report.peaks import HEIGHT
 from tau_stage.report.score import make_score, silences
 from tau_stage.report.sources import LARGEST_PAGE, Sources, link
-from tau_stage.report.terminal import dollars
+from tau_stage.report.terminal import dollars, money
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.model import Performed, Take
 
@@ -193,7 +193,14 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"clock": clock, "span": span, "day": day, "dollars": dollars, "ending": ending}
+    environment.filters |= {
+        "clock": clock,
+        "span": span,
+        "day": day,
+        "dollars": dollars,
+        "money": money,
+        "ending": ending,
+    }
     environment.globals |= {
         "KINDS": KINDS,
         "HEIGHT": HEIGHT,

@@ -7,12 +7,13 @@ from decimal import Decimal
 from statistics import median
 from typing import TYPE_CHECKING
 
-from tau_stage.take.model import Take
+from tau_stage.take.model import Costs, Take
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 COLUMNS = ("player", "lines", "seconds", "spoke", "listened", "cached", "total", "latency")
+AMOUNTS = ("spoken", "listened", "cached", "total")
 UNKNOWN = "unknown"
 
 
@@ -27,7 +28,7 @@ def rows(take: Take) -> Iterator[tuple[str, ...]]:
             player.name + (f" ({player.status})" if player.status != "played" else ""),
             str(player.lines),
             f"{player.seconds:.1f}",
-            *(dollars(amount) for amount in (cost.spoken, cost.listened, cost.cached, cost.total)),
+            *(money(cost, kind) for kind in AMOUNTS),
             f"{1000 * median(waits):.0f} ms" if waits else "-",
         )
     cost = take.cost
@@ -35,7 +36,7 @@ def rows(take: Take) -> Iterator[tuple[str, ...]]:
         "estimate",
         str(len(take.lines)),
         f"{sum(player.seconds for player in take.players):.1f}",
-        *(dollars(amount) for amount in (cost.spoken, cost.listened, cost.cached, cost.total)),
+        *(money(cost, kind) for kind in AMOUNTS),
         "",
     )
 
@@ -49,17 +50,40 @@ def dollars(amount: Decimal | None) -> str:
     return UNKNOWN if amount is None else f"${amount:.4f}"
 
 
+def money(cost: Costs, kind: str = "total") -> str:
+    """An amount of a cost; a ``~`` marks one that is built on usage told in part, or in sums only.
+
+    >>> money(Costs(spoken=None, listened=None, cached=None, total=Decimal("0.1"), estimated=True))
+    '~$0.1000'
+    """
+    amount = getattr(cost, kind)
+    return f"~{dollars(amount)}" if cost.estimated and amount else dollars(amount)
+
+
 def notes(take: Take) -> Iterator[str]:
     """What stands under the table: warnings, what stopped it, and whose money it was."""
     for warning in take.warnings:
         yield f"warning: {warning}"
+    if take.cost.estimated:
+        yield f"estimated: {_estimated(take)}: the server told usage in part or in sums only; the dearest counts"
     if take.cost.total is None:
-        yield "price unknown: a model is not in the price list, and what it cost is not in the total"
+        yield (
+            f"cost unknown: {_unknown(take)}: no price in the list, or usage that was not told; "
+            f"it is at least {dollars(take.cost.known)}"
+        )
     if not take.spent:
         models = ", ".join(dict.fromkeys(player.model for player in take.players if not player.human))
         yield f"Nothing was spent: the understudy played. The dollars are an estimate of what {models} would charge."
     if take.problem:
         yield f"{take.ended}: {take.problem}"
+
+
+def _unknown(take: Take) -> str:
+    return ", ".join(player.name for player in take.players if player.cost.total is None)
+
+
+def _estimated(take: Take) -> str:
+    return ", ".join(player.name for player in take.players if player.cost.estimated)
 
 
 def plain(take: Take) -> str:

@@ -206,9 +206,8 @@ class Crew:
                 problem=problem,
                 wait_s=wait_s,
                 file=file,
-                usage=usage or Usage(),
+                usage=Usage(untold=1) if usage is None else usage,
                 reason=trouble,
-                billed=usage is not None,
             )
         )
 

@@ -104,9 +104,8 @@ def pick_up(crew: Crew) -> Former:
                     wait_s=0.0,
                     file=file,
                     interrupted=True,
-                    usage=Usage(),
+                    usage=Usage(untold=1),
                     reason="interrupted",
-                    billed=False,
                 )
             )
     seconds = tuple((line.id, line.player, line.duration_s) for line in lines.values())
@@ -118,9 +117,11 @@ def pay_again(purse: Purse, journal: Sequence[record.Record]) -> None:
     """Count what was spent before a take was stopped, and learn from it what lines cost."""
     tools: dict[str, Decimal] = {}
     for fact in journal:
+        if isinstance(fact, record.ModelNamed):
+            purse.priced_as(fact.player, fact.model)
         if not isinstance(fact, PAID) or not purse.knows(fact.player):
             continue
-        if isinstance(fact, record.LineAgain) and not fact.billed:
+        if isinstance(fact, record.LineAgain) and fact.usage.untold:
             purse.pay_blindly(fact.line, fact.player)
             continue
         model = fact.model if isinstance(fact, record.Transcribed) else None

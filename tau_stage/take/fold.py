@@ -106,18 +106,21 @@ def kept(journal: Sequence[record.Record]) -> list[record.LineSpoken | record.So
 
 def bills(journal: Sequence[record.Record]) -> tuple[Bill, ...]:
     """What each response cost, each counted once, in the order of the journal."""
+    return tuple(bill for _, bill in _billed(journal))
+
+
+def _billed(journal: Sequence[record.Record]) -> Iterable[tuple[record.Record, Bill]]:
+    """Each fact that carries a usage, and what it cost at the price of the model that answered."""
     roles: dict[str, record.Role] = {}
-    found: list[Bill] = []
     for fact in journal:
-        if isinstance(fact, record.TakeBegan | record.TakeResumed):
-            roles |= {role.name: role for role in fact.roles}
-        elif isinstance(fact, PAID) and (role := roles[fact.player]).human is None:
-            found.append(Bill(fact.player, fact.line, price(fact.usage, _model(fact, role), role.prices)))
-    return tuple(found)
-
-
-def _model(fact: record.Record, role: record.Role) -> str:
-    return fact.model if isinstance(fact, record.Transcribed) else role.model
+        match fact:
+            case record.TakeBegan() | record.TakeResumed():
+                roles |= {role.name: role for role in fact.roles}
+            case record.ModelNamed() if role := roles.get(fact.player):
+                roles[fact.player] = role.model_copy(update={"model": fact.model})
+            case _ if isinstance(fact, PAID) and (role := roles[fact.player]).human is None:
+                model = fact.model if isinstance(fact, record.Transcribed) else role.model
+                yield fact, Bill(fact.player, fact.line, price(fact.usage, model, role.prices))
 
 
 def _lines(journal: Sequence[record.Record], billed: Iterable[Bill]) -> tuple[Performed, ...]:
@@ -157,18 +160,16 @@ def _lines(journal: Sequence[record.Record], billed: Iterable[Bill]) -> tuple[Pe
 
 def _attempts(journal: Sequence[record.Record]) -> dict[str, list[Attempt]]:
     """Attempts that failed, by line."""
-    roles = {role.name: role for role in beginning(journal).roles}
     failed: dict[str, list[Attempt]] = {}
-    for fact in journal:
+    for fact, bill in _billed(journal):
         if isinstance(fact, record.LineAgain):
-            role = roles[fact.player]
             attempt = Attempt(
                 reason=fact.reason,
                 problem=fact.problem,
                 waited_s=fact.wait_s,
                 file=fact.file,
                 usage=fact.usage,
-                cost=_costs(price(fact.usage, role.model, role.prices)) if fact.billed else None,
+                cost=_costs(bill.cost),
             )
             failed.setdefault(fact.line, []).append(attempt)
     return failed
@@ -260,6 +261,7 @@ def _player(
         human=role.human,
         voice=role.voice,
         model=role.model,
+        answered_by=_named(role.name, journal),
         endpoint=role.endpoint,
         sessions=tuple(fact.session for fact in openings if fact.session),
         opened_s=openings[0].took_s if openings else None,
@@ -271,6 +273,12 @@ def _player(
         usage=cost.tokens,
         cost=_costs(cost),
     )
+
+
+def _named(player: str, journal: Sequence[record.Record]) -> str:
+    """The model that a player's server says it is, where it is not the one asked for."""
+    named = [fact.model for fact in journal if isinstance(fact, record.ModelNamed) and fact.player == player]
+    return named[-1] if named else ""
 
 
 def _is_lost(player: str, journal: Sequence[record.Record]) -> bool:
@@ -298,6 +306,9 @@ def _warnings(journal: Sequence[record.Record]) -> Iterable[str]:
                 yield fact.problem
             case record.OpeningRefused():
                 yield f"{fact.problem}; waited {fact.wait_s:.1f} s"
+            case record.ModelNamed():
+                text = f"{fact.asked} was asked for, and the server says that {fact.model} answers: its price counts"
+                yield f"player {fact.player}: {text}"
             case record.TakeResumed():
                 yield f"the take was stopped, and resumed at {fact.started}"
             case record.LineDropped():
@@ -324,4 +335,11 @@ def _sum(costs: Iterable[Cost]) -> Cost:
 
 
 def _costs(cost: Cost) -> Costs:
-    return Costs(spoken=cost.spoken, listened=cost.listened, cached=cost.cached, total=cost.total)
+    return Costs(
+        spoken=cost.spoken,
+        listened=cost.listened,
+        cached=cost.cached,
+        total=cost.total,
+        known=cost.known,
+        estimated=cost.estimated,
+    )

@@ -24,6 +24,11 @@ class Costs(Part):
     listened: Decimal | None = Field(description="For fresh input: what was heard and read.")
     cached: Decimal | None = Field(description="For input that came from the cache.")
     total: Decimal | None = Field(description="All of it.")
+    known: Decimal = Field(Decimal(0), description="What is known of it: the least it was, where the total is null.")
+    estimated: bool = Field(
+        False,
+        description="Whether a server told its usage in part, or in sums only: what is dearest counts.",
+    )
 
 
 class Hearing(Part):
@@ -89,7 +94,7 @@ class Attempt(Part):
     waited_s: float = Field(description="Seconds until the next attempt.")
     file: str | None = Field(description="Sound that came with it, relative to the take's folder.")
     usage: Usage
-    cost: Costs | None = Field(description="Null where it was cut off before the provider told.")
+    cost: Costs = Field(description="Its total is null where it was cut off before the provider told.")
 
 
 class Performed(Part):
@@ -134,6 +139,7 @@ class Playing(Part):
     human: str | None = Field(description="mic, tty or a sound file, where a person plays.")
     voice: str
     model: str
+    answered_by: str = Field("", description="The model that answered, where the server named another; else empty.")
     endpoint: str
     sessions: tuple[str, ...] = Field(description="The provider's ids of its sessions.")
     opened_s: float | None = Field(description="Seconds the opening took, waits included.")

@@ -97,6 +97,15 @@ class PlayerOpened(Fact):
     took_s: float
 
 
+class ModelNamed(Fact):
+    """A player's server says that another model answers than was asked for; its price counts from now on."""
+
+    type: Literal["model_named"] = "model_named"
+    player: str
+    asked: str
+    model: str
+
+
 class ItemGiven(Fact):
     """An item was put into a player's conversation: the prompter's whisper, or what somebody is taken to have said."""
 
@@ -132,7 +141,7 @@ class LineBegan(Fact):
 class LineAgain(Fact):
     """A line is asked for once more; sound that came with the failed attempt is kept in ``file``.
 
-    ``reason`` names the trouble; an attempt that is not ``billed`` was cut off before its usage was told. Where it was
+    ``reason`` names the trouble; an attempt that was cut off before its usage was told has it ``untold``. Where it was
     ``interrupted`` as the performance stopped, all that the attempt led to is void, but for its cost.
     """
 
@@ -145,7 +154,6 @@ class LineAgain(Fact):
     interrupted: bool = False
     usage: Usage
     reason: str = ""
-    billed: bool = True
 
 
 class LineFailed(Fact):
@@ -344,6 +352,7 @@ Record = Annotated[
     | TakeResumed
     | OpeningRefused
     | PlayerOpened
+    | ModelNamed
     | ItemGiven
     | StepSkipped
     | CueStarted
