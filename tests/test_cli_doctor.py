@@ -50,12 +50,24 @@ def test_without_a_key_the_understudy_plays(capsys: pytest.CaptureFixture[str]) 
     assert not Path("takes").exists()
 
 
+def test_models_that_end_are_told_of(tmp_path: Path) -> None:
+    def told(environment: dict[str, str]) -> list[Finding]:
+        return [finding for finding in examine(environment, tmp_path) if finding.section == "models"]
+
+    default, words, *coming = told({})
+    assert default.told == "gpt-realtime-2.1-mini, whose end is not announced"
+    assert words.told == "gpt-transcribe, whose end is not announced"
+    assert {finding.state for finding in (default, words, *coming)} == {"ok"}
+    azure = told({"AZURE_OPENAI_ENDPOINT": "mine.openai.azure.com"})[2 + len(coming) :]
+    assert {finding.name for finding in azure} == {"at azure"}
+
+
 def test_json_holds_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("doctor", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["can_perform"], told["verdict"]) == (True, "A scene can be performed.")
     sections = list(dict.fromkeys(finding["section"] for finding in told["found"]))
-    assert sections == ["versions", "endpoints", "devices", "extras", "limits", "settings"]
+    assert sections == ["versions", "endpoints", "models", "devices", "extras", "limits", "settings"]
     assert {finding["state"] for finding in told["found"]} <= {"ok", "absent"}
 
 

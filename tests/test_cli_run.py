@@ -160,6 +160,17 @@ def test_the_budget_is_exit_4_and_what_was_spoken_is_kept(
     assert (Path(said.split("\n")[-2]) / "lines" / "001-ann-1.wav").is_file()
 
 
+def test_a_model_that_has_ended_is_a_warning_and_no_refusal(
+    serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "old.yaml").write_text("model: gpt-4o-realtime-preview\n" + TRIO)
+    told = "gpt-4o-realtime-preview ended on 2026-05-07; its successor is gpt-realtime-2.1\n"
+    assert run("run", "old.yaml", "--live", "--endpoint", serve(Understudy(Tones()))) == 0
+    assert capsys.readouterr().err.count(told) == 1
+    assert run("run", "old.yaml") == 0
+    assert told not in capsys.readouterr().err  # the understudy plays on
+
+
 def test_nobody_there_is_exit_3(trio: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("run", trio, "--endpoint", "ws://127.0.0.1:9") == 3
     assert "player ann, at ws://127.0.0.1:9" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """``tau-stage validate`` on good scenes and bad ones, and what it does not load."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -112,3 +113,20 @@ main()
 """
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
     assert done.stderr == "[]\n"
+
+
+def test_a_model_that_ends_is_a_warning_with_its_day_and_successor(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene = tmp_path / "scene.yaml"
+    scene.write_text("players: {ann: {model: gpt-realtime}, ben: }\nlines: [ann: hi]\n")
+    told = r"player ann: gpt-realtime (ends|ended) on 2027-01-20; its successor is gpt-realtime-2\.1"
+    assert run("validate", str(scene)) == 0
+    assert re.fullmatch(rf"warning: {re.escape(str(scene))}: {told}\n", capsys.readouterr().err)
+    assert run("validate", "--format", "json", str(scene)) == 0
+    assert re.search(told, capsys.readouterr().out)
+    assert run("plan", str(scene)) == 0
+    assert re.search(f"\nwarning: {told}\n", capsys.readouterr().out)
+    scene.write_text("players: {ann: , ben: , you: {human: mic}}\nlines: [ann: hi, listen: {player: ann, turns: 1}]\n")
+    assert run("validate", str(scene)) == 0
+    assert capsys.readouterr().err == ""

@@ -10,15 +10,19 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tau_stage import __version__
 from tau_stage.cli.settings import read_settings, settings_file
+from tau_stage.cost.retirements import coming_retirements, retirement_of
 from tau_stage.errors import UsageError
 from tau_stage.protocol.endpoints import ENDPOINTS, UNDERSTUDY, Endpoint, endpoint
 from tau_stage.protocol.secrets import shown
+from tau_stage.scene.planning import DEFAULT_MODEL
+from tau_stage.scene.transcription import DEFAULT_TRANSCRIPTION
 
 if TYPE_CHECKING:
     from tau_stage.stage.sound_cards import Side
@@ -66,6 +70,7 @@ def examine(environment: Mapping[str, str], out: Path) -> list[Finding]:
         *_versions(),
         *(_place(place, environment) for place in ENDPOINTS.values()),
         _ambient(environment),
+        *_models(environment, datetime.now(UTC).date()),
         *_devices(),
         *_extras(),
         *_limits(out),
@@ -138,6 +143,22 @@ def _ambient(environment: Mapping[str, str]) -> Finding:
         return Finding("endpoints", title, f"is played by {place.name}: {why}")
     remedy = found.remedy or f"set what it wants, or TAU_STAGE_ENDPOINT={UNDERSTUDY}"
     return Finding("endpoints", title, f"goes to {place.name} ({why}), where {found.told}", "wrong", remedy)
+
+
+# ---- which models
+
+
+def _models(environment: Mapping[str, str], today: date) -> Iterator[Finding]:
+    """Whether the models that play without being named last, and which others end."""
+    for name, model in (("a scene that names no model", DEFAULT_MODEL), ("a person's words", DEFAULT_TRANSCRIPTION)):
+        end = retirement_of(model)
+        told = f"{model} {end.told(today)}" if end else f"{model}, whose end is not announced"
+        remedy = f"name another: {end.successor}" if end else ""
+        yield Finding("models", name, told, "absent" if end else "ok", remedy)
+    providers = ["openai", *(["azure"] if environment.get("AZURE_OPENAI_ENDPOINT") else [])]
+    for provider in providers:
+        for models, told in coming_retirements(today, provider):
+            yield Finding("models", f"at {provider}", f"{models}: {told}")
 
 
 # ---- what is there

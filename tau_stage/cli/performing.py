@@ -26,6 +26,7 @@ from tau_stage.cli.screen import Screen, open_screen
 from tau_stage.cli.stopping import stoppable
 from tau_stage.cli.stream import Stream, open_stream
 from tau_stage.cli.taping import clock_of, taped
+from tau_stage.cost.retirements import retirement_warnings
 from tau_stage.errors import TakeError
 from tau_stage.protocol.endpoints import UNDERSTUDY
 from tau_stage.scene.plan import Plan
@@ -151,12 +152,8 @@ async def _perform_all(plans: Sequence[Plan], wish: Wish, screen: Screen) -> tup
         open_ears(people[0].values(), aloud=wish.aloud) as loudspeaker,
         _stage_for(plans, wish) as stage,
     ):
-        if (
-            wish.endpoint is None
-            and stage
-            and any(stage.provider_of(p).name == UNDERSTUDY for plan in plans for p in plan.models)
-        ):
-            print("No key is set: the understudy plays, and nothing is spent.", file=sys.stderr)
+        if stage:
+            _tell_of_providers(plans, wish, stage)
         async with anyio.create_task_group() as group:
             for number, plan in enumerate(plans):
                 group.start_soon(perform_one, number, plan, stage)
@@ -164,6 +161,15 @@ async def _perform_all(plans: Sequence[Plan], wish: Wish, screen: Screen) -> tup
         (plans[number], *read_take(folder.path)) for number, folder in sorted(begun.items()) if folder.journal.exists()
     ]
     return done, stop.is_set()
+
+
+def _tell_of_providers(plans: Sequence[Plan], wish: Wish, stage: Stage) -> None:
+    """Say who plays where nobody was named, and which models end."""
+    if wish.endpoint is None and any(stage.provider_of(p).name == UNDERSTUDY for plan in plans for p in plan.models):
+        print("No key is set: the understudy plays, and nothing is spent.", file=sys.stderr)
+    for plan in plans:
+        for warning in retirement_warnings(plan, datetime.now(UTC).date(), stage.provider_of):
+            print(f"warning: {plan.path}: {warning}", file=sys.stderr)
 
 
 def _stage_for(plans: Sequence[Plan], wish: Wish) -> AbstractAsyncContextManager[Stage | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -21,7 +22,7 @@ def plan(
     from tau_stage.report.plan import plain, tables
 
     for number, found in enumerate(load_plans([scene], variables=var or (), only=only)):
-        told = forecast(found)
+        told = forecast(found, datetime.now(UTC).date())
         if as_json:
             import json
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -72,12 +73,15 @@ def _praise(plan: Plan) -> None:
 
 
 def _warnings(plan: Plan) -> tuple[str, ...]:
-    """What the scene's author should think of, where the scene is long enough for it."""
+    """What the scene's author should think of: models that end, and windows, where the scene is long enough for it."""
+    from tau_stage.cost.retirements import retirement_warnings
+
+    today = datetime.now(UTC).date()
     if not _may_be_long(plan):
-        return ()
+        return retirement_warnings(plan, today)
     from tau_stage.cost.forecast import forecast
 
-    return forecast(plan).warnings
+    return forecast(plan, today).warnings
 
 
 def _may_be_long(plan: Plan) -> bool:

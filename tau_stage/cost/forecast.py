@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 
 from tau_stage.cost.conversation import Conversation, Ways, tools_tokens
@@ -15,6 +16,7 @@ from tau_stage.cost.figures import Estimate, Forecast, LineForecast, Opening, Pl
 from tau_stage.cost.lengths import HIGH, LIKELY, LOW, Case
 from tau_stage.cost.price import Cost, price, prices
 from tau_stage.cost.rehearsal import Rehearsal
+from tau_stage.cost.retirements import retirement_warnings
 from tau_stage.cost.speech import text_tokens
 from tau_stage.cost.windows import overflow, window_of
 from tau_stage.protocol.endpoints import endpoint
@@ -22,8 +24,12 @@ from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import Plan, PlayerPlan
 
 
-def forecast(plan: Plan) -> Forecast:
+def forecast(plan: Plan, today: date | None = None) -> Forecast:
     r"""What a plan is likely to take.
+
+    Args:
+        plan: From a scene.
+        today: The date, to warn of models that end; without it, there is no such warning.
 
     >>> from tau_stage.scene.load import parse_scene
     >>> from tau_stage.scene.planning import make_plan
@@ -51,7 +57,7 @@ def forecast(plan: Plan) -> Forecast:
             as_text=_sum(player.savings.as_text for player in players),
             hearing_nobody=_sum(player.savings.hearing_nobody for player in players),
         ),
-        warnings=tuple(_warnings(plan, players, cost.likely)),
+        warnings=(*(retirement_warnings(plan, today) if today else ()), *_warnings(plan, players, cost.likely)),
     )
 
 

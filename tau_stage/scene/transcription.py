@@ -26,6 +26,7 @@ ELSEWHERE: dict[str, str | None] = {
     "xai": "grok-transcribe",
     "qwen": None,
     "stepfun": None,
+    "inworld": None,
     "vllm": None,
     "speaches": None,
     "localai": None,

@@ -1,0 +1,188 @@
+"""When models end, and what succeeds them, as their providers have announced it. The date of today is given."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from urllib.parse import urlsplit
+
+from tau_stage.protocol.endpoints import UNDERSTUDY, Endpoint, endpoint
+from tau_stage.scene.plan import ListenPlan, Plan, PlayerPlan
+from tau_stage.scene.transcription import Transcription
+
+DEPRECATIONS = "developers.openai.com/api/docs/deprecations"
+OPENAI = f"OpenAI, {DEPRECATIONS}, read 2026-11-26"
+OPENAI_APRIL = f"OpenAI, {DEPRECATIONS}, announced 2026-04-22"
+OPENAI_2025 = f"OpenAI, {DEPRECATIONS}, announced 2025-06-10"
+AZURE = "Azure, as litellm 1.109.1 has it, read 2026-11-21"
+
+SPOKEN = "gpt-realtime-2.1-mini, through the Realtime API only"
+
+NOTICE = timedelta(days=90)
+"""A model without a successor is told of so long before its end: until then there is nothing to be done."""
+
+_DATED = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{4})$")
+
+
+@dataclass(frozen=True, slots=True)
+class Retirement:
+    """The end of a model.
+
+    Attributes:
+        model: Its name; dated forms without an end of their own share it.
+        ends: The day it is shut down.
+        successor: What to use instead; empty where nothing is named.
+        source: Who says so, and when.
+    """
+
+    model: str
+    ends: date
+    successor: str
+    source: str
+
+    def is_worth_telling(self, today: date) -> bool:
+        """Whether somebody who uses the model can do something about it."""
+        return bool(self.successor) or today + NOTICE >= self.ends
+
+    def told(self, today: date) -> str:
+        """The end and the successor, as the second half of a sentence about the model.
+
+        >>> RETIREMENTS["openai"]["gpt-realtime"].told(date(2026, 12, 1))
+        'ends on 2027-01-20; its successor is gpt-realtime-2.1'
+        >>> RETIREMENTS["openai"]["gpt-realtime"].told(date(2027, 1, 20))
+        'ended on 2027-01-20; its successor is gpt-realtime-2.1'
+        """
+        verb = "ended" if today >= self.ends else "ends"
+        then = f"its successor is {self.successor}" if self.successor else "no successor is named yet"
+        return f"{verb} on {self.ends}; {then}"
+
+
+def _table(*rows: tuple[str, date, str, str]) -> dict[str, Retirement]:
+    """One provider's models; a row may hold several names, as they end together."""
+    return {
+        model: Retirement(model, ends, successor, source)
+        for models, ends, successor, source in rows
+        for model in models.split()
+    }
+
+
+RETIREMENTS = {
+    "openai": _table(
+        ("gpt-realtime gpt-realtime-2025-08-28", date(2027, 1, 20), "gpt-realtime-2.1", OPENAI),
+        ("gpt-realtime-mini gpt-realtime-mini-2025-12-15", date(2027, 1, 20), "gpt-realtime-2.1-mini", OPENAI),
+        ("gpt-realtime-mini-2025-10-06", date(2026, 7, 23), "gpt-realtime-2.1-mini", OPENAI_APRIL),
+        ("gpt-4o-realtime-preview", date(2026, 5, 7), "gpt-realtime-2.1", OPENAI),
+        ("gpt-4o-realtime-preview-2024-12-17", date(2026, 5, 7), "gpt-realtime-2.1", OPENAI),
+        ("gpt-4o-realtime-preview-2025-06-03", date(2026, 5, 7), "gpt-realtime-2.1", OPENAI),
+        ("gpt-4o-realtime-preview-2024-10-01", date(2025, 10, 10), "gpt-realtime-2.1", OPENAI_2025),
+        ("gpt-4o-mini-realtime-preview", date(2026, 5, 7), "gpt-realtime-2.1-mini", OPENAI),
+        ("gpt-4o-mini-realtime-preview-2024-12-17", date(2026, 7, 23), "gpt-realtime-2.1-mini", OPENAI_APRIL),
+        ("whisper-1", date(2027, 2, 26), "gpt-transcribe", OPENAI),
+        ("gpt-4o-transcribe gpt-4o-transcribe-diarize", date(2027, 2, 26), "gpt-transcribe", OPENAI),
+        ("gpt-4o-mini-transcribe gpt-4o-mini-transcribe-2025-12-15", date(2027, 2, 26), "gpt-transcribe", OPENAI),
+        ("tts-1 tts-1-hd", date(2027, 1, 6), SPOKEN, OPENAI),
+        ("gpt-4o-mini-tts gpt-4o-mini-tts-2025-12-15", date(2027, 1, 6), SPOKEN, OPENAI),
+        ("gpt-4o-mini-tts-2025-03-20", date(2026, 7, 23), SPOKEN, OPENAI_APRIL),
+    ),
+    "azure": _table(
+        ("gpt-realtime", date(2027, 3, 2), "gpt-realtime-2.1", AZURE),
+        ("gpt-realtime-mini", date(2027, 6, 15), "gpt-realtime-2.1-mini", AZURE),
+        ("gpt-realtime-mini-2025-10-06", date(2027, 4, 6), "gpt-realtime-2.1-mini", AZURE),
+        ("gpt-realtime-1.5", date(2027, 8, 24), "gpt-realtime-2.1", AZURE),
+        ("gpt-realtime-2", date(2027, 1, 20), "gpt-realtime-2.1", AZURE),
+        ("gpt-realtime-2.1 gpt-realtime-2.1-mini", date(2027, 6, 25), "", AZURE),
+        ("gpt-realtime-whisper", date(2027, 5, 6), "", AZURE),
+        ("gpt-realtime-translate", date(2027, 11, 9), "", AZURE),
+        ("gpt-live-1", date(2027, 9, 10), "", AZURE),
+    ),
+}
+"""Models by provider (as price lists name it), and by name."""
+
+
+def retirement_of(model: str, provider: str = "openai") -> Retirement | None:
+    """The announced end of a model; None where none is known.
+
+    Args:
+        model: Its name, dated or not; on Azure, of a deployment that is called as its model.
+        provider: Whose model it is, as an endpoint's ``price_provider`` says.
+
+    >>> retirement_of("tts-1-1106").ends, retirement_of("gpt-realtime-2.1"), retirement_of("grok-voice-3.0", "x-ai")
+    (datetime.date(2027, 1, 6), None, None)
+    """
+    known = RETIREMENTS.get(provider, {})
+    return known.get(model) or known.get(_DATED.sub("", model))
+
+
+def retirement_warnings(
+    plan: Plan, today: date, provider_of: Callable[[PlayerPlan], Endpoint] | None = None
+) -> tuple[str, ...]:
+    r"""What a plan's author should know of the models it names, one sentence for each model.
+
+    Args:
+        plan: From a scene.
+        today: The date.
+        provider_of: Who plays a player; without it, whom the scene names, else OpenAI.
+
+    >>> from tau_stage.scene.load import parse_scene
+    >>> from tau_stage.scene.planning import make_plan
+    >>> plan = make_plan(parse_scene("model: gpt-realtime\nplayers: {ann: , ben: }\nlines: [ann: Hello.]"))
+    >>> retirement_warnings(plan, date(2026, 11, 27))
+    ('players ann and ben: gpt-realtime ends on 2027-01-20; its successor is gpt-realtime-2.1',)
+    """
+    using: dict[str, list[str]] = {}
+    for player, model in _used(plan):
+        place = provider_of(player) if provider_of else _named(player)
+        found = retirement_of(model, _provider(place))
+        if found and found.is_worth_telling(today):
+            names = using.setdefault(f"{model} {found.told(today)}", [])
+            names += [player.name] if player.name not in names else []
+    return tuple(f"{_players(names)}: {told}" for told, names in using.items())
+
+
+def _used(plan: Plan) -> Iterator[tuple[PlayerPlan, str]]:
+    """Each model that is played or listened with, and whose it is."""
+    for player in plan.models:
+        yield player, player.model
+        yield from ((player, model) for model in _writers(player.transcription))
+    for step in (step for strand in plan.strands for step in strand):
+        if isinstance(step, ListenPlan):
+            yield from ((plan.player(step.player), model) for model in _writers(step.transcription))
+
+
+def _writers(transcription: Transcription | None) -> list[str]:
+    """The model that writes down words, where one is named."""
+    return [value for key, value in transcription or () if key == "model"]
+
+
+def _named(player: PlayerPlan) -> Endpoint:
+    return endpoint(player.endpoint or "openai")
+
+
+def _provider(place: Endpoint) -> str:
+    """Whose models an endpoint has; at an address of the user's own, a name of OpenAI's is taken for OpenAI's model."""
+    if place.name == UNDERSTUDY:
+        return UNDERSTUDY
+    host = urlsplit(place.url).hostname or ""
+    return "azure" if place.name.startswith("azure") or host.endswith(".azure.com") else place.price_provider
+
+
+def coming_retirements(today: date, provider: str = "openai") -> tuple[tuple[str, str], ...]:
+    """The models that end after today: names, dated ones left out, and what is told of them.
+
+    >>> coming_retirements(date(2027, 2, 1))[0]
+    ('whisper-1, gpt-4o-transcribe, gpt-4o-transcribe-diarize, gpt-4o-mini-transcribe', \
+'ends on 2027-02-26; its successor is gpt-transcribe')
+    """
+    together: dict[tuple[date, str], list[str]] = {}
+    for row in sorted(RETIREMENTS[provider].values(), key=lambda row: row.ends):
+        if row.ends > today and not _DATED.search(row.model):
+            together.setdefault((row.ends, row.told(today)), []).append(row.model)
+    return tuple((", ".join(models), told) for (_, told), models in together.items())
+
+
+def _players(names: list[str]) -> str:
+    if len(names) == 1:
+        return f"player {names[0]}"
+    return f"players {', '.join(names[:-1])} and {names[-1]}"
