@@ -25,6 +25,6 @@ def test_findings_as_annotations() -> None:
     warning = Finding("b:c.yaml", 1, 1, "warning", "100 % of\r\nthe window")
     assert as_github([ERROR, warning]).split("\n") == [
         "::error file=scenes/a.yaml,line=3,col=7,title=tau-stage::there is no player 'bob'%0Ahint: did you mean 'bab'?",
-        "::warning file=b%3Ac.yaml,line=1,col=1,title=tau-stage::100 %25 of%0D%0Athe window",
+        "::warning file=b%3Ac.yaml,line=1,col=1,title=tau-stage::100 %25 of%0Athe window",
     ]
     assert as_github([]) == ""

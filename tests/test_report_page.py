@@ -21,6 +21,7 @@ from tau_stage.take import records as record
 from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.model import Take
+from tau_stage.text import one_line, printable
 from tests.pages import Element, long_take, read, tavern, written
 from tests.test_take import BEGAN, journal_of, spoken
 
@@ -173,8 +174,8 @@ def test_nothing_that_is_said_named_or_told_can_break_out(tmp_path: Path) -> Non
     assert {element.tag for element in sheet.walk()} <= known
     assert not [e for e in sheet.walk() for name in e.attributes if name.startswith("on") or name == "style"]
     assert len(sheet.all("script")) == 1
-    assert sheet.all("h1")[0].text == " ".join(HOSTILE.split())
-    assert sheet.all("pre")[0].text == " ".join(HOSTILE.split())
+    assert sheet.all("h1")[0].text == one_line(printable(HOSTILE))
+    assert sheet.all("pre")[0].text == one_line(printable(HOSTILE))
     assert "49" not in sheet.all("h1")[0].text
 
 

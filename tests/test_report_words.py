@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 from tau_stage.audio.pcm import RATE
 from tau_stage.protocol.usage import Usage
 from tau_stage.report.subtitles import LONGEST_S, SHORTEST_S, cues, srt, vtt
-from tau_stage.report.timing import LONGEST, columns, joined, one_line, word_times
+from tau_stage.report.timing import LONGEST, columns, joined, word_times
 from tau_stage.report.words import COLUMNS, files, labels, sheet, transcript, word_labels
 from tau_stage.stage.people import people_of
 from tau_stage.take.model import Costs, Performed, Playing, Sounded, Staged, Take
+from tau_stage.text import one_line
 from tests.playhouse import Playhouse
 from tests.test_scenes import plan_of
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
+from tau_stage.cli.printing import warn
 from tau_stage.scene.plan import LinePlan
 from tau_stage.stage.keyboard import typed_line
 from tau_stage.stage.picking import Option, picked
+from tau_stage.text import one_line
 
 
 async def asking(line: LinePlan, options: Sequence[Option]) -> int:
     """Show the takes of a line and let somebody choose; nothing typed is the closest."""
     best = picked(line.words, options, "closest")
-    print(f"{line.id}, asked: {line.words}", file=sys.stderr)
+    warn(f"{line.id}, asked: {one_line(line.words)}")
     for number, option in enumerate(options, 1):
-        print(f"  {number}: {option.said} ({option.seconds:.1f} s)", file=sys.stderr)
+        warn(f"  {number}: {one_line(option.said)} ({option.seconds:.1f} s)")
     while True:
-        print(f"which take, 1 to {len(options)}? [{best + 1}] ", end="", file=sys.stderr, flush=True)
+        warn(f"which take, 1 to {len(options)}? [{best + 1}] ", end="")
         typed = await typed_line(None)
         if not (typed or "").strip():
             return best

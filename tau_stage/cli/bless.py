@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tau_stage.cli.printing import say
+
 
 def bless(
     take: Annotated[Path, typer.Argument(metavar="TAKE", help="A take's folder, or a link to it.", show_default=False)],
@@ -37,4 +39,4 @@ def bless(
     before = old.lines if old else {}
     differing = [name for name in {**before, **new.lines} if before.get(name) != new.lines.get(name)]
     count = f"{len(differing)} of {len(new.lines)} line{'' if len(new.lines) == 1 else 's'}"
-    print(f"blessed {path}: {count} changed" if changed else f"unchanged {path}")
+    say(f"blessed {path}: {count} changed" if changed else f"unchanged {path}")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tau_stage.cli.printing import say, warn
+
 if TYPE_CHECKING:
     from tau_stage.regression.cassette import Cassette
 
@@ -27,8 +29,6 @@ def show(folder: Folder) -> None:
 @cassette.command()
 def verify(folder: Folder) -> None:
     """Read all of each cassette, to the last sample; exit 2 if one is not whole."""
-    import sys
-
     from tau_stage.errors import CassetteError
     from tau_stage.regression.cassette import cassettes_in
     from tau_stage.regression.cassette import verify as read_all
@@ -38,10 +38,10 @@ def verify(folder: Folder) -> None:
         try:
             tape = read_all(path)
         except CassetteError as error:
-            print(error, file=sys.stderr)
+            warn(error)
             broken += 1
         else:
-            print(f"{path}: whole, {len(tape.entries)} events, {len(tape.wanted_clips)} clips")
+            say(f"{path}: whole, {len(tape.entries)} events, {len(tape.wanted_clips)} clips")
     raise typer.Exit(2 if broken else 0)
 
 
@@ -57,10 +57,10 @@ def prune(folder: Folder) -> None:
         refuse_links(path)
         for file in spare_clips(load_cassette(path)):
             file.unlink()
-            print(f"deleted {file}")
+            say(f"deleted {file}")
     for path in unfinished_in(folder):
         shutil.rmtree(path)
-        print(f"deleted {path}")
+        say(f"deleted {path}")
 
 
 def _tell(tape: Cassette) -> None:
@@ -71,8 +71,8 @@ def _tell(tape: Cassette) -> None:
     for name in names:
         length, size = tape.clips.measure(name)
         seconds, stored = seconds + length, stored + size
-    print(f"{tape.path}: {tape.manifest.title} ({len(tape.manifest.lines)} lines)")
+    say(f"{tape.path}: {tape.manifest.title} ({len(tape.manifest.lines)} lines)")
     for player, reel in tape.manifest.players.items():
         kinds = Counter(entry.kind for entry in tape.entries if entry.player == player)
-        print(f"  {player} at {reel.endpoint}: {kinds['ask']} events sent, {kinds['told']} received")
-    print(f"  {len(names)} clips, {seconds:.1f} s of sound in {stored / 1024:.0f} KB")
+        say(f"  {player} at {reel.endpoint}: {kinds['ask']} events sent, {kinds['told']} received")
+    say(f"  {len(names)} clips, {seconds:.1f} s of sound in {stored / 1024:.0f} KB")

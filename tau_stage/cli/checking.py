@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tau_stage.cli.printing import warn
 from tau_stage.scene.plan import Plan, spoken
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.model import Take
@@ -59,6 +59,6 @@ def checked(plan: Plan, folder: TakeFolder, take: Take) -> Checked | None:
 def _tell(verdicts: Sequence[Verdict]) -> None:
     bad = [verdict for verdict in verdicts if not verdict.passed]
     for verdict in bad[:MOST_SHOWN]:
-        print(f"{verdict.outcome}: {verdict}", file=sys.stderr)
+        warn(f"{verdict.outcome}: {verdict}")
     if len(bad) > MOST_SHOWN:
-        print(f"... and {len(bad) - MOST_SHOWN} more", file=sys.stderr)
+        warn(f"... and {len(bad) - MOST_SHOWN} more")

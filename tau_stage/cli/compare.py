@@ -11,6 +11,8 @@ from urllib.parse import quote
 
 import typer
 
+from tau_stage.cli.printing import console, say, say_json, warn
+
 if TYPE_CHECKING:
     from tau_stage.audio.pcm import Pcm
     from tau_stage.report.compare import Comparison
@@ -47,9 +49,9 @@ def compare(
         _write(html, told, sounds, notes)
     _print(told, as_json=as_json)
     for note in notes:
-        print(f"warning: {note}", file=sys.stderr)
+        warn(f"warning: {note}")
     if html:
-        print(html, file=sys.stderr if as_json else sys.stdout)
+        say(html, to=sys.stderr if as_json else sys.stdout)
 
 
 def _sounds(folder: TakeFolder, take: Take, notes: list[str]) -> Iterator[tuple[Performed, Pcm]]:
@@ -81,13 +83,11 @@ def _print(told: Comparison, *, as_json: bool) -> None:
     if as_json:
         from tau_stage.report.comparison import as_json as written
 
-        print(written(told))
+        say_json(written(told))
         return
     from tau_stage.report import beside
 
     if sys.stdout.isatty():
-        from rich.console import Console
-
-        Console().print(beside.tables(told))
+        console().print(beside.tables(told))
     else:
-        print(beside.plain(told))
+        say(beside.plain(told))

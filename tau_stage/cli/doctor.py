@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tau_stage.cli.printing import console, say, say_json
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -32,13 +34,11 @@ def doctor(
     found = of_this_process(out)
     wrong = [finding for finding in found if finding.state == "wrong"]
     if as_json:
-        print(_json(found))
+        say_json(_json(found))
     elif sys.stdout.isatty():
-        from rich.console import Console
-
-        Console().print(_sheet(found))
+        console().print(_sheet(found))
     else:
-        print("\n".join(_plain(found)))
+        say("\n".join(_plain(found)))
     raise typer.Exit(CANNOT if wrong else 0)
 
 

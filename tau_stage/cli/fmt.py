@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from tau_stage.cli.printing import say
+
 
 class Notation(StrEnum):
     """How a scene's lines may be written."""
@@ -28,11 +30,11 @@ def fmt(
     changed = False
     for path, old, new in changes(scenes, lambda document, scene: write(document, tuple(scene.players))):
         if old == new:
-            print(f"unchanged {path}")
+            say(f"unchanged {path}")
             continue
         changed = True
         if not check:
             rewrite(path, new)
-        print(f"{'would change' if check else 'changed'} {path}: to {notation.value}")
+        say(f"{'would change' if check else 'changed'} {path}: to {notation.value}")
     if check and changed:
         raise typer.Exit(1)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from tau_stage.audio.pcm import RATE
+from tau_stage.cli.printing import warn
 from tau_stage.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ async def open_ears(people: Iterable[Person], *, aloud: bool | None) -> AsyncIte
         except UsageError as error:
             if aloud:
                 raise
-            print(f"The scene is not heard: {error.problem}.", file=sys.stderr)
+            warn(f"The scene is not heard: {error.problem}.")
         if loudspeaker and speaks:
-            print("The scene is heard: wear headphones, or the microphone hears it too.", file=sys.stderr)
+            warn("The scene is heard: wear headphones, or the microphone hears it too.")
         yield loudspeaker
         if loudspeaker and (lost := loudspeaker.lost_samples):
-            print(f"The loudspeaker is gone: {lost / RATE:.1f} s were not heard.", file=sys.stderr)
+            warn(f"The loudspeaker is gone: {lost / RATE:.1f} s were not heard.")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tau_stage.cli.printing import say
+
 TEMPLATE = Path(__file__).parent / "template"
 NAMED = {
     "gitignore": ".gitignore",
@@ -41,8 +43,8 @@ def init(
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("xb") as file:
                 file.write(data)
-    print(f"made {folder}: {len(files)} files")
-    print(f"next: {'' if folder == Path() else f'cd {folder} && '}tau-stage test")
+    say(f"made {folder}: {len(files)} files")
+    say(f"next: {'' if folder == Path() else f'cd {folder} && '}tau-stage test")
 
 
 def _files() -> dict[str, Path]:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,6 +22,7 @@ from tau_stage.cli.fmt import fmt
 from tau_stage.cli.init import init
 from tau_stage.cli.plan import plan
 from tau_stage.cli.play import play
+from tau_stage.cli.printing import say, warn
 from tau_stage.cli.report import report
 from tau_stage.cli.resume import resume
 from tau_stage.cli.retake import retake
@@ -33,6 +34,7 @@ from tau_stage.cli.testing import check_scenes
 from tau_stage.cli.understudy import understudy
 from tau_stage.cli.validate import validate
 from tau_stage.cli.voices import voices
+from tau_stage.text import printable
 
 if TYPE_CHECKING:
     from tau_stage.protocol.secrets import Secrets
@@ -40,6 +42,9 @@ if TYPE_CHECKING:
 FINE, FAILED, SCENE_WRONG, PROVIDER_FAILED, OVER_BUDGET, OUR_BUG, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
 
 MOST_ERRORS_SHOWN = 20
+
+MISUSED: type[typer.BadParameter] = typer.BadParameter.__bases__[0]
+"""Everything that may be wrong with a command line; typer has no public name for it."""
 
 app = typer.Typer(
     name="tau-stage",
@@ -79,7 +84,7 @@ app.add_typer(cassette)
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"tau-stage {__version__}")
+        say(f"tau-stage {__version__}")
         raise typer.Exit
 
 
@@ -105,24 +110,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stream, TextIOWrapper):  # a title may hold what this terminal cannot show
             stream.reconfigure(errors="backslashreplace")
     try:
-        app(args=arguments, prog_name="tau-stage")
+        sys.exit(app(args=arguments, prog_name="tau-stage", standalone_mode=False) or FINE)
+    except MISUSED as misuse:
+        sys.exit(_misused(misuse))
     except (KeyboardInterrupt, Exception, BaseExceptionGroup) as failure:
         sys.exit(told(failure))
+
+
+def _misused(misuse: typer.BadParameter) -> int:
+    """Print what is wrong with a command line; it may hold anything."""
+    told = StringIO()
+    misuse.show(told)
+    warn(told.getvalue(), end="")
+    return misuse.exit_code
 
 
 def told(failure: BaseException) -> int:
     """Print what an exception means, and choose the exit code; of a group, our own first error speaks."""
     ours = [cause for cause in _leaves(failure) if isinstance(cause, errors.StageError)]
-    if any(isinstance(cause, KeyboardInterrupt) for cause in _leaves(failure)):
-        _say("interrupted")
+    if any(isinstance(cause, KeyboardInterrupt | typer.Abort) for cause in _leaves(failure)):
+        warn("interrupted")
         return INTERRUPTED
     if not ours:
-        _say(f"tau-stage made a mistake of its own: {type(failure).__name__}\n  {_logged(failure)}")
+        warn(f"tau-stage made a mistake of its own: {type(failure).__name__}\n  {_logged(failure)}")
         return OUR_BUG
     if isinstance(ours[0], errors.SceneError):
         _list(ours[0])
     else:
-        _say(str(ours[0]))
+        warn(ours[0])
     return _exit_code(ours[0])
 
 
@@ -140,9 +155,9 @@ def _exit_code(failure: errors.StageError) -> int:
 
 def _list(first: errors.SceneError) -> None:
     found = (first, *first.also)
-    _say("\n\n".join(str(error) for error in found[:MOST_ERRORS_SHOWN]))
+    warn("\n\n".join(str(error) for error in found[:MOST_ERRORS_SHOWN]))
     if len(found) > MOST_ERRORS_SHOWN:
-        _say(f"\n... and {len(found) - MOST_ERRORS_SHOWN} more errors")
+        warn(f"\n... and {len(found) - MOST_ERRORS_SHOWN} more errors")
 
 
 def _leaves(failure: BaseException) -> Iterator[BaseException]:
@@ -160,7 +175,7 @@ def _logged(failure: BaseException) -> str:
             "w", prefix="tau-stage-", suffix=".log", delete=False, encoding="utf-8", errors="replace"
         ) as log:
             log.write(f"tau-stage {__version__}, Python {sys.version}\n")
-            log.write(_secrets().strike("".join(traceback.format_exception(failure))))
+            log.write(printable(_secrets().strike("".join(traceback.format_exception(failure)))))
     except OSError as error:
         return f"its log could not be written: {error.strerror}"
     return f"please report it with this log: {log.name}"
@@ -173,10 +188,6 @@ def _secrets() -> "Secrets":
 
     names = {name for place in ENDPOINTS.values() for name in place.key_env} | {"TAU_STAGE_API_KEY"}
     return Secrets(os.environ.get(name, "") for name in names)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
 
 
 if __name__ == "__main__":

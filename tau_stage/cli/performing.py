@@ -22,6 +22,7 @@ import typer
 from tau_stage.cli.asking import asking
 from tau_stage.cli.checking import checked
 from tau_stage.cli.hearing import open_ears
+from tau_stage.cli.printing import console, say, say_json, warn
 from tau_stage.cli.screen import Screen, open_screen
 from tau_stage.cli.stopping import stoppable
 from tau_stage.cli.stream import Stream, open_stream
@@ -98,7 +99,7 @@ def perform_plans(
 def _tell_how_to_go_on(folder: TakeFolder, take: Take) -> None:
     if take.ended in ("interrupted", "budget", "failed"):
         more = " --budget '$...'" if take.ended == "budget" else ""
-        print(f"go on with: tau-stage resume {shlex.quote(str(folder.path))}{more}", file=sys.stderr)
+        warn(f"go on with: tau-stage resume {shlex.quote(str(folder.path))}{more}")
 
 
 def delivered(plan: Plan, folder: TakeFolder, take: Take) -> tuple[list[str], int]:
@@ -118,7 +119,7 @@ def delivered(plan: Plan, folder: TakeFolder, take: Take) -> tuple[list[str], in
             made = deliver(folder, take, plan.deliver, also={CHECKS: found.text})
             return [*made, found.summary], found.code
     except TakeError as error:
-        print(error, file=sys.stderr)
+        warn(error)
         return [], TAKE_SPOILED
 
 
@@ -166,10 +167,10 @@ async def _perform_all(plans: Sequence[Plan], wish: Wish, screen: Screen) -> tup
 def _tell_of_providers(plans: Sequence[Plan], wish: Wish, stage: Stage) -> None:
     """Say who plays where nobody was named, and which models end."""
     if wish.endpoint is None and any(stage.provider_of(p).name == UNDERSTUDY for plan in plans for p in plan.models):
-        print("No key is set: the understudy plays, and nothing is spent.", file=sys.stderr)
+        warn("No key is set: the understudy plays, and nothing is spent.")
     for plan in plans:
         for warning in retirement_warnings(plan, datetime.now(UTC).date(), stage.provider_of):
-            print(f"warning: {plan.path}: {warning}", file=sys.stderr)
+            warn(f"warning: {plan.path}: {warning}")
 
 
 def _stage_for(plans: Sequence[Plan], wish: Wish) -> AbstractAsyncContextManager[Stage | None]:
@@ -225,21 +226,19 @@ def tell(
     """Print what came of a performance."""
     to = to or sys.stdout
     if as_json:
-        print(f'{{"path": {json.dumps(str(folder.path))}, "take": {take.model_dump_json()}}}', file=to)
+        say_json(f'{{"path": {json.dumps(str(folder.path))}, "take": {take.model_dump_json()}}}', to=to)
         return
     if quiet:
         if take.problem:
-            print(f"{take.scene.path}: {take.problem}", file=sys.stderr)
+            warn(f"{take.scene.path}: {take.problem}")
     elif to.isatty():
-        from rich.console import Console
-
         from tau_stage.report.terminal import table
 
-        Console(file=to).print(table(take))
+        console(to).print(table(take))
     else:
         from tau_stage.report.terminal import plain
 
-        print(plain(take), file=to)
+        say(plain(take), to=to)
     if not quiet:
-        print(*made, sep="\n", end="\n" if made else "", file=to)
-    print(folder.path, file=to)
+        say(*made, sep="\n", end="\n" if made else "", to=to)
+    say(folder.path, to=to)

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from tau_stage.cli.printing import console, say, say_json
+
 
 def plan(
     scene: Annotated[str, typer.Argument(metavar="SCENE", help="A scene file.", show_default=False)],
@@ -26,10 +28,8 @@ def plan(
         if as_json:
             import json
 
-            print(json.dumps(as_data(told), indent=2, ensure_ascii=False))
+            say_json(json.dumps(as_data(told), indent=2, ensure_ascii=False))
         elif sys.stdout.isatty():
-            from rich.console import Console
-
-            Console().print(tables(told))
+            console().print(tables(told))
         else:
-            print(("\n" if number else "") + plain(told))
+            say(("\n" if number else "") + plain(told))

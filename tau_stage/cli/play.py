@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tau_stage.cli.printing import say
+from tau_stage.text import one_line
+
 if TYPE_CHECKING:
     from types import ModuleType
 
@@ -31,7 +34,7 @@ def play(
     lines = _chosen(folder, told, line)
     for each in lines:
         audio = audio_of(folder, each)
-        print(f"{each.id}: {each.said}".encode(errors="backslashreplace").decode(), flush=True)
+        say(f"{each.id}: {one_line(each.said)}")
         _play(audio, folder.path / str(each.file))
 
 

@@ -58,12 +58,13 @@ class SceneFile(pytest.File):
         """A test for each variant."""
         from tau_stage.errors import SceneError
         from tau_stage.regression.cases import cases_of
+        from tau_stage.text import printable
 
         _tidy(self.config)
         try:
             cases = cases_of(_named(self.path))
         except SceneError as error:
-            raise self.CollectError("\n".join(map(str, (error, *error.also)))) from None
+            raise self.CollectError(printable("\n".join(map(str, (error, *error.also))))) from None
         for case in cases:
             yield SceneItem.from_parent(self, name=case.variant or self.path.stem, case=case)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from tau_stage.cli.printing import say, warn
 
 
 def report(
@@ -25,13 +26,13 @@ def report(
 
     folder = TakeFolder(take)
     performed, made = rebuild(folder, embed=embed)
-    print(*made, sep="\n", end="\n" if made else "", file=sys.stderr)
+    warn(*made, sep="\n", end="\n" if made else "")
     if performed.problem:
-        print(f"{performed.ended}: {performed.problem}", file=sys.stderr)
+        warn(f"{performed.ended}: {performed.problem}")
     path = folder.path / NAME
-    print(path)
+    say(path)
     if show:
         import webbrowser
 
         if not webbrowser.open(path.resolve().as_uri()):
-            print("no browser was found", file=sys.stderr)
+            warn("no browser was found")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tau_stage.cli.options import AllowTools, Aloud, AsJson, Live, Quiet, StandIn, StreamTo
+from tau_stage.cli.printing import say
 
 if TYPE_CHECKING:
     from tau_stage.scene.plan import Plan
@@ -77,7 +78,7 @@ def tell_if_complete(folder: TakeFolder, *, quiet: bool, as_json: bool) -> bool:
         take, made = rebuild(folder)
         folder.make_latest()
     if not (quiet or as_json):
-        print(*made, "the take is complete", sep="\n")
+        say(*made, "the take is complete", sep="\n")
     tell(folder, take, quiet=quiet, as_json=as_json)
     return True
 

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from tau_stage.cli.printing import say_json
+
 
 class Subject(StrEnum):
     """What has a schema."""
@@ -25,7 +27,7 @@ def schema(
     """
     text = _scene() if of is Subject.scene else _take()
     if write is None:
-        print(text, end="")
+        say_json(text, end="")
         return
     from tau_stage.take.folder import write_whole
 

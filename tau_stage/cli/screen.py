@@ -8,9 +8,11 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
 from tau_stage.cli.board import Board, Seat, prompt
+from tau_stage.cli.printing import console, warn
 from tau_stage.scene.plan import ImprovisePlan, ListenPlan, Plan
 from tau_stage.stage.notes import News, Prompting, Resuming
 from tau_stage.take import records as record
+from tau_stage.text import one_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -44,7 +46,7 @@ class Lines:
         """Print it, if it is worth a line."""
         text = _line(plan, news)
         if text:
-            print(f"{plan.slug}: {text}" if self._many else text, file=sys.stderr, flush=True)
+            warn(one_line(f"{plan.slug}: {text}" if self._many else text))
 
 
 def _line(plan: Plan, news: News) -> str:
@@ -111,16 +113,16 @@ def _drawn(board: Board) -> RenderableType:
     )
     head = Table.grid(padding=(0, 1))
     head.add_row(
-        Text(board.plan.title, style="bold"),
+        Text(one_line(board.plan.title), style="bold"),
         ProgressBar(total=total, completed=board.done, width=20),
         Text(f"{board.done}{'' if total is None else f'/{total}'}  {money}"),
     )
     seats = Table.grid(padding=(0, 2))
     for name, seat in board.seats.items():
-        state = Text(seat.state, style=COLOURS.get(seat.state, "magenta"))
-        seats.add_row(Text(f"  {name}"), state, meter(seat), Text(f"{seat.seconds:.1f} s", style="dim"))
-    words = Text(f"  {board.said}", style="italic", no_wrap=True, overflow="ellipsis")
-    asked = [Text(f"  {board.prompt}", style="bold yellow")] if board.prompt else []
+        state = Text(one_line(seat.state), style=COLOURS.get(seat.state, "magenta"))
+        seats.add_row(Text(f"  {one_line(name)}"), state, meter(seat), Text(f"{seat.seconds:.1f} s", style="dim"))
+    words = Text(f"  {one_line(board.said)}", style="italic", no_wrap=True, overflow="ellipsis")
+    asked = [Text(f"  {one_line(board.prompt)}", style="bold yellow")] if board.prompt else []
     return Group(head, seats, words, *asked)
 
 
@@ -149,12 +151,11 @@ def open_screen(plans: Sequence[Plan], *, quiet: bool) -> Iterator[Screen]:
     elif types or not sys.stderr.isatty():
         yield Lines(plans)
     else:
-        from rich.console import Console
         from rich.live import Live as Drawing
 
         live = Live(plans)
         drawing: AbstractContextManager[object] = Drawing(
-            live, console=Console(stderr=True), refresh_per_second=12, transient=True
+            live, console=console(sys.stderr), refresh_per_second=12, transient=True
         )
         with drawing or nullcontext():
             yield live

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tau_stage.cli.printing import console, say, say_json
 from tau_stage.scene.plan import ListenPlan
+from tau_stage.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,11 +32,11 @@ def show(
 
     for plan in load_plans([scene], variables=var or (), only=only):
         if as_json:
-            print(resolved(plan))
+            say_json(resolved(plan))
         elif sys.stdout.isatty():
             _print_tables(plan)
         else:
-            print("\n".join(_plain(plan)))
+            say("\n".join(_plain(plan)))
 
 
 def _player(player: PlayerPlan) -> tuple[str, ...]:
@@ -171,21 +173,20 @@ def _facts(names: tuple[str, ...], values: tuple[str, ...]) -> Iterator[str]:
 
 def _print_tables(plan: Plan) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
-    console.print(Text(_summary(plan), style="bold"))
-    console.print(Text(_delivered(plan), style="dim"))
+    out = console()
+    out.print(Text(_summary(plan), style="bold"))
+    out.print(Text(_delivered(plan), style="dim"))
     players = [_player(player) for player in plan.players]
     lists = [(PLAYER_COLUMNS, players, "")]
     for steps, about in _strands(plan):
         lists.append((STEP_COLUMNS, [row for step in steps for row in _step(step)], about))
     for columns, rows, about in lists:
         if about:
-            console.print(Text(about, style="bold"))
+            out.print(Text(about, style="bold"))
         table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
         for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
-        console.print(table)
+            table.add_row(*(Text(printable(cell)) for cell in row))
+        out.print(table)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
+
+from tau_stage.cli.printing import warn
 
 ENDING = "stopping after the line under way; once more stops at once"
 AT_ONCE = "stopping at once"
@@ -34,7 +35,7 @@ async def _watch(stop: anyio.Event, inside: anyio.CancelScope) -> None:
         async for _ in signals:
             if stop.is_set():
                 break
-            print(ENDING, file=sys.stderr, flush=True)
+            warn(ENDING)
             stop.set()
-    print(AT_ONCE, file=sys.stderr, flush=True)
+    warn(AT_ONCE)
     inside.cancel()

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
+from tau_stage.cli.printing import warn
 from tau_stage.cli.screen import Screen
 from tau_stage.errors import UsageError
 from tau_stage.stage.notes import News, Resuming, State, Wording
 from tau_stage.take import records as record
+from tau_stage.text import printable_json
 
 if TYPE_CHECKING:
     from tau_stage.scene.plan import Plan
@@ -44,7 +46,7 @@ class Stream:
         self._screen.show(plan, news)
         if not self.ended and (told := _told(news)):
             try:
-                self._out.write(json.dumps({"scene": plan.slug, **told}, ensure_ascii=False) + "\n")
+                self._out.write(printable_json(json.dumps({"scene": plan.slug, **told}, ensure_ascii=False)) + "\n")
                 self._out.flush()
             except OSError as error:
                 self._end(error)
@@ -56,7 +58,7 @@ class Stream:
             os.dup2(nowhere, self._out.fileno())
             os.close(nowhere)
         reason = (error.strerror or str(error)).lower()
-        print(f"--stream {self._name}: {reason}; the performance goes on without it", file=sys.stderr)
+        warn(f"--stream {self._name}: {reason}; the performance goes on without it")
 
 
 def _told(news: News) -> dict[str, Any] | None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tau_stage.cli.printing import say
+
 if TYPE_CHECKING:
     from tau_stage.scene.model import Scene
     from tau_stage.scene.text import Document
@@ -27,7 +29,7 @@ def tag(
     for (path, _, text), number in zip(changes(scenes, change), ids, strict=True):
         if number:
             rewrite(path, text)
-        print(f"tagged {path}: {number} id{'' if number == 1 else 's'}" if number else f"unchanged {path}")
+        say(f"tagged {path}: {number} id{'' if number == 1 else 's'}" if number else f"unchanged {path}")
 
 
 def _tagged(document: Document, scene: Scene) -> tuple[str, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from tau_stage.cli.printing import warn
 from tau_stage.errors import UsageError
 from tau_stage.scene.plan import Plan
 from tau_stage.stage.opening import Stage
@@ -100,4 +100,4 @@ def taped(plan: Plan, stage: Stage | None, *, record: Path | None, replay: Path 
     with recording(plan, stage, record, secrets_in(os.environ)) as tape:
         yield tape
         if not tape.is_kept:
-            print(f"{plan.path}: no cassette was left, as the take did not come to its end", file=sys.stderr)
+            warn(f"{plan.path}: no cassette was left, as the take did not come to its end")

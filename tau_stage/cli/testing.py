@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tau_stage.cli.printing import console, say, say_commands, say_json
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -102,7 +104,7 @@ def check_scenes(
     _write(results, junit, summary, form, as_json=as_json)
     code = exit_code(results)
     if not as_json:
-        print(total(results))
+        say(total(results))
     if code == NOTHING_CHECKED:
         hint = "write expect: into it, bless a take of it (--update), or record it: docs/ci.md"
         raise UsageError("nothing is expected of any scene, so nothing was tested", hint)
@@ -173,14 +175,13 @@ def _show(result: Result) -> None:
 
     rows = told(result, texts_of(result))
     if not sys.stdout.isatty():
-        print(plain(rows), flush=True)
+        say(plain(rows))
         return
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(file=sys.stdout, soft_wrap=True)
+    out = console(soft_wrap=True)
     for row in rows:
-        console.print(Text.assemble(*((text, STYLES[style]) for style, text in row)))
+        out.print(Text.assemble(*((text, STYLES[style]) for style, text in row)))
 
 
 def _write(results: Sequence[Result], junit: Path | None, summary: Path | None, form: Form, *, as_json: bool) -> None:
@@ -194,6 +195,6 @@ def _write(results: Sequence[Result], junit: Path | None, summary: Path | None, 
     if summary:
         write_whole({summary: as_markdown(results)}, "choose another file")
     if as_json:
-        print(told_as_json(results), end="")
+        say_json(told_as_json(results), end="")
     if form is Form.github and (lines := as_annotations(results)):
-        print(lines, file=sys.stderr if as_json else sys.stdout)
+        say_commands(lines, to=sys.stderr if as_json else sys.stdout)

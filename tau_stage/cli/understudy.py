@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tau_stage.cli.printing import say
+
 if TYPE_CHECKING:
     from tau_stage.understudy.server import Understudy
 
@@ -48,5 +50,5 @@ async def _serve(server: Understudy, host: str, port: int) -> None:
     from tau_stage.understudy.server import open_understudy
 
     async with open_understudy(server, host=host, port=port) as url:
-        print(f"The understudy listens at {url}/v1/realtime?model=gpt-realtime-2.1-mini  (Ctrl-C ends it)", flush=True)
+        say(f"The understudy listens at {url}/v1/realtime?model=gpt-realtime-2.1-mini  (Ctrl-C ends it)")
         await anyio.sleep_forever()

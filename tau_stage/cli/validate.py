@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from tau_stage.cli.printing import say, say_commands, say_json, warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +43,10 @@ def validate(
     from tau_stage.report.findings import as_github, as_json
 
     found = _found(scenes, var or (), only)
-    if told := as_json(found) if form is Form.json else as_github(found):
-        print(told)
+    if form is Form.json:
+        say_json(as_json(found))
+    elif found:
+        say_commands(as_github(found))
     raise typer.Exit(2 if any(finding.severity == "error" for finding in found) else 0)
 
 
@@ -67,9 +70,9 @@ def _found(scenes: Sequence[str], variables: Sequence[str], only: str | None) ->
 def _praise(plan: Plan) -> None:
     players, lines = _counted(len(plan.players), "player"), _counted(len(plan.lines), "line")
     variant = f" ({plan.variant})" if plan.variant else ""
-    print(f"ok {plan.path}: {plan.title}{variant}, {players}, {lines}")
+    say(f"ok {plan.path}: {plan.title}{variant}, {players}, {lines}")
     for warning in _warnings(plan):
-        print(f"warning: {plan.path}: {warning}", file=sys.stderr)
+        warn(f"warning: {plan.path}: {warning}")
 
 
 def _warnings(plan: Plan) -> tuple[str, ...]:

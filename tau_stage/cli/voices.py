@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tau_stage.cli.printing import say
+
 SAMPLE = "Good evening. I would like to read for the part, if it is still free."
 
 
@@ -29,11 +31,11 @@ def voices(
         )
     names = VOICES[endpoint]
     if names is None:
-        print(f"the voices of {endpoint} are not known here; a scene may name any")
+        say(f"the voices of {endpoint} are not known here; a scene may name any")
         return
     if sample is not None:
         _sample(list(names), sample, text)
-    print("\n".join(names))
+    say("\n".join(names))
 
 
 def _sample(names: list[str], folder: Path, text: str) -> None:

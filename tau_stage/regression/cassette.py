@@ -15,6 +15,7 @@ from pydantic_core import from_json, to_json
 from tau_stage.errors import CassetteError
 from tau_stage.regression.clips import AGAIN, FOLDER, Clips, refs_in
 from tau_stage.regression.shorthand import Shorthand
+from tau_stage.text import printable_json
 
 FORMAT = 1
 """The version of the format that this tau-stage writes and reads."""
@@ -54,7 +55,9 @@ class Entry:
         """
         socket = {} if self.socket == 1 else {"socket": self.socket}
         short = shorthand.short(self.socket, self.body) if self.kind == "told" else None
-        return to_json({"n": self.number, "ms": self.at_ms, **socket, **(short or {self.kind: self.body})})
+        event: dict[str, Any] = short or {str(self.kind): self.body}
+        told = {"n": self.number, "ms": self.at_ms, **socket, **event}
+        return printable_json(to_json(told).decode()).encode()
 
     @classmethod
     def read(cls, player: str, told: Mapping[str, Any], shorthand: Shorthand) -> Entry:
@@ -218,7 +221,7 @@ def write_events(folder: Path, file: str, entries: Iterable[Entry]) -> tuple[int
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write ``cassette.json``, which makes a folder a cassette."""
-    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", "utf-8")
+    (folder / MANIFEST).write_text(printable_json(manifest.model_dump_json(indent=2)) + "\n", "utf-8")
 
 
 def verify(path: Path) -> Cassette:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from tau_stage.regression.suite import SAID_OF, Result, exit_code, total
 from tau_stage.report.findings import Finding, as_github
+from tau_stage.text import one_line
 
 MOST_BAD, MOST_SCENES, WIDEST = 20, 30, 160
 SIGNS = {"passed": "✅", "failed": "❌", "error": "⚠️", "unchecked": "➖"}
@@ -53,7 +54,7 @@ def as_markdown(results: Sequence[Result]) -> str:
 
 def _cell(text: str) -> str:
     """Text that stays in its cell of a table."""
-    line = " ".join(text.split())
+    line = one_line(text)
     line = line if len(line) <= WIDEST else line[: WIDEST - 1] + "…"
     for sign in "\\`|<*_[":
         line = line.replace(sign, f"\\{sign}")

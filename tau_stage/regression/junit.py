@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from xml.etree import ElementTree as Xml
 
 from tau_stage.regression.suite import Result, Row
-
-_NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+from tau_stage.text import printable
 
 
 def as_junit(results: Sequence[Result]) -> str:
@@ -62,5 +60,5 @@ def _told(case: Xml.Element, kind: str, what: str, message: str, text: str) -> N
 
 
 def _text(text: str) -> str:
-    """Without signs that XML cannot hold."""
-    return _NO_XML.sub("�", text)
+    """With marks for what XML cannot hold, and for what is not meant to be seen."""
+    return printable(text)

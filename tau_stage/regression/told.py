@@ -8,6 +8,7 @@ from typing import Literal
 from tau_stage.regression.suite import SAID_OF, Result, State
 from tau_stage.regression.verdict import Verdict
 from tau_stage.report.differ import differ, differs
+from tau_stage.text import printable
 
 Style = Literal["good", "bad", "quiet", "plain", "strong"]
 Span = tuple[Style, str]
@@ -129,5 +130,5 @@ def _short(text: str, *, first: bool, last: bool) -> str:
 
 
 def plain(rows: Iterable[Row]) -> str:
-    """Without styles."""
-    return "\n".join("".join(text for _, text in row).rstrip() for row in rows)
+    """Without styles, and safe to show."""
+    return printable("\n".join("".join(text for _, text in row).rstrip() for row in rows))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tau_stage.report.compare import Comparison, Pair, Total
 from tau_stage.report.terminal import UNKNOWN, dollars
 from tau_stage.report.wording import Piece
+from tau_stage.text import one_line
 
 if TYPE_CHECKING:
     from rich.console import JustifyMethod, RenderableType
@@ -113,7 +114,7 @@ def head(told: Comparison) -> tuple[str, ...]:
     named = (f"{name}: {take.scene.title}, {take.started}, {take.ended}" for name, take in told.sides)
     count, lines = len(told.worth_a_look), len(told.pairs)
     summary = f"{count} of {lines} lines differ" if count else f"none of {lines} lines differs"
-    return (*map(visible, named), summary)
+    return (*map(one_line, named), summary)
 
 
 def wordings(told: Comparison) -> Iterator[tuple[str, tuple[Piece, ...]]]:
@@ -122,15 +123,6 @@ def wordings(told: Comparison) -> Iterator[tuple[str, tuple[Piece, ...]]]:
         for what, pieces in (("asked", pair.asked), ("said", pair.said)):
             if any(piece.kind != "same" for piece in pieces):
                 yield f"{pair.id} {what}", pieces
-
-
-def visible(text: str) -> str:
-    r"""A text on one line, without what would move a terminal's cursor or colour it.
-
-    >>> visible("red\x1b[31m\nnext")
-    'red [31m next'
-    """
-    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 def plain(told: Comparison) -> str:
@@ -147,13 +139,13 @@ def plain(told: Comparison) -> str:
         text += ["", "words: [-only in A-] {+only in B+}"]
     for name, pieces in words:
         marked = " ".join(piece.words.join(MARKS[piece.kind]) for piece in pieces)
-        text += wrap(visible(f"{name}: {marked}"), WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+        text += wrap(one_line(f"{name}: {marked}"), WIDTH, subsequent_indent="  ", break_on_hyphens=False)
     return "\n".join(text)
 
 
 def _drawn(grid: Grid) -> Iterator[str]:
     """The lines of a table; a cell that is too long goes on below."""
-    texts = [[visible(cell) for cell in row] for row in (grid.columns, *grid.rows)]
+    texts = [[one_line(cell) for cell in row] for row in (grid.columns, *grid.rows)]
     widths = [min(most, max(len(row[column]) for row in texts)) for column, most in enumerate(grid.widths)]
     widths.append(min(WIDTH - sum(widths) - 2 * len(widths), max(len(row[-1]) for row in texts)))
     cells = [[wrap(cell, width) or [""] for cell, width in zip(row, widths, strict=True)] for row in texts]
@@ -186,9 +178,9 @@ def tables(told: Comparison) -> RenderableType:
             justify: JustifyMethod = "left" if column in grid.left else "right"
             table.add_column(name, justify=justify, max_width=width, overflow="fold")
         for row in grid.rows:
-            table.add_row(*(Text(visible(cell)) for cell in row))
+            table.add_row(*(Text(one_line(cell)) for cell in row))
         drawn += [Text(f"\n{grid.title}", style="bold"), table]
     for name, pieces in wordings(told):
-        words = (part for piece in pieces for part in (" ", (visible(piece.words), STYLES[piece.kind])))
-        drawn.append(Text.assemble((f"{visible(name)}:", "bold"), *words))
+        words = (part for piece in pieces for part in (" ", (one_line(piece.words), STYLES[piece.kind])))
+        drawn.append(Text.assemble((f"{one_line(name)}:", "bold"), *words))
     return Group(*drawn)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tau_stage.audio.pcm import Pcm
 from tau_stage.report.beside import figures, short
 from tau_stage.report.compare import Comparison
+from tau_stage.report.page import shown
 from tau_stage.report.terminal import money
 
 COLUMNS = 160
@@ -61,7 +62,9 @@ def page(
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    room = Environment(loader=PackageLoader("tau_stage", "report"), autoescape=True, undefined=StrictUndefined)
+    room = Environment(
+        loader=PackageLoader("tau_stage", "report"), autoescape=True, undefined=StrictUndefined, finalize=shown
+    )
     places = {pair.id: number for number, pair in enumerate(told.pairs, 1)}
     words = {"figures": figures, "short": short, "money": money, "columns": COLUMNS - 1}
     template = room.get_template("compare.html", globals=words)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from tau_stage.errors import SceneError
+from tau_stage.text import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +63,4 @@ def as_github(found: Iterable[Finding]) -> str:
 
 def _escaped(text: str, *, property: bool = False) -> str:  # noqa: A002 - GitHub's word
     signs = {"%": "%25", "\r": "%0D", "\n": "%0A"} | ({":": "%3A", ",": "%2C"} if property else {})
-    return "".join(signs.get(sign, sign) for sign in text)
+    return "".join(signs.get(sign, sign) for sign in printable(text))

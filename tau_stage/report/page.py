@@ -20,6 +20,7 @@ from tau_stage.report.sources import LARGEST_PAGE, Sources, link
 from tau_stage.report.terminal import dollars, money
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.model import Performed, Take
+from tau_stage.text import printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -159,6 +160,11 @@ def ending(line: Performed) -> str:
     return ENDINGS.get(line.reason or "", f"{line.ended}: {line.reason}" if line.reason else line.ended)
 
 
+def shown(value: object) -> object:
+    """A value as a page shows it: words that others said are made printable, our own markup stays."""
+    return printable(value) if type(value) is str else value
+
+
 def _median_first(lines: tuple[Performed, ...]) -> float | None:
     firsts = [line.first_audio_s for line in lines if line.first_audio_s is not None and not line.human]
     return median(firsts) if firsts else None
@@ -192,6 +198,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=shown,
     )
     environment.filters |= {
         "clock": clock,

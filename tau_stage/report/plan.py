@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tau_stage.cost import TOKENS, Cost
 from tau_stage.cost.figures import Estimate, Forecast, LineForecast, PlayerForecast, Savings
 from tau_stage.report.terminal import UNKNOWN, dollars
+from tau_stage.text import one_line, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -110,12 +111,12 @@ def plain(told: Forecast) -> str:
     Args:
         told: From ``forecast``.
     """
-    text = [head(told)]
+    text = [one_line(head(told))]
     for section in sections(told):
-        table = [section.columns, *section.rows]
+        table = [section.columns, *(tuple(map(one_line, row)) for row in section.rows)]
         widths = [max(len(row[column]) for row in table) for column in range(len(section.columns))]
         text += ["", section.title, *(_aligned(row, widths, section.left) for row in table)]
-    return "\n".join([*text, "", *notes(told)])
+    return "\n".join([*text, "", *map(one_line, notes(told))])
 
 
 def _aligned(row: Row, widths: Sequence[int], left: frozenset[int]) -> str:
@@ -137,7 +138,7 @@ def tables(told: Forecast) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    drawn: list[RenderableType] = [Text(head(told), style="bold")]
+    drawn: list[RenderableType] = [Text(one_line(head(told)), style="bold")]
     for section in sections(told):
         grid = Table(
             box=box.SIMPLE_HEAD,
@@ -150,7 +151,7 @@ def tables(told: Forecast) -> RenderableType:
             is_total = section.has_total and number == len(section.rows)
             if is_total:
                 grid.add_section()
-            grid.add_row(*(Text(cell, style="bold" if is_total else "") for cell in row))
+            grid.add_row(*(Text(one_line(cell), style="bold" if is_total else "") for cell in row))
         drawn += [Text(f"\n{section.title}", style="bold"), grid]
-    drawn += [Text(note, style="yellow" if note.startswith("warning") else "dim") for note in notes(told)]
+    drawn += [Text(printable(note), style="yellow" if note.startswith("warning") else "dim") for note in notes(told)]
     return Group(*drawn)

@@ -14,8 +14,8 @@ from hashlib import sha256
 
 from tau_stage.report.tracks import Piece, Track, lines_in_order, tracks
 from tau_stage.take.model import Take
+from tau_stage.text import printable
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _ATTEMPT = re.compile(r"(?P<line>.+)\.attempt-(?P<number>[0-9]+)\.wav")
 _GOLDEN = 0.618033988749895
 _CUSTOM = 0x1000000
@@ -51,7 +51,7 @@ def quoted(text: str) -> str:
     >>> print(quoted('Zoë'), quoted('"Red" Bob'), quoted('''the "O'Hara"'''), quoted('''`"O'Hara"`'''))
     "Zoë" '"Red" Bob' `the "O'Hara"` `'"O'Hara"'`
     """
-    plain = _CONTROL.sub(" ", text)
+    plain = printable(text).replace("\n", " ")
     mark = next((mark for mark in "\"'`" if mark not in plain), None)
     return f"{mark}{plain}{mark}" if mark else "`" + plain.replace("`", "'") + "`"
 
@@ -124,7 +124,7 @@ class _Sheet:
             "VOLPAN 1 0 1 -1",
         )
         if piece.line and piece.line.said:
-            yield from _block("NOTES", [f"|{_CONTROL.sub(' ', text)}" for text in piece.line.said.splitlines()])
+            yield from _block("NOTES", [f"|{text}" for text in printable(piece.line.said).splitlines()])
         yield from self.source(piece.name, piece.file, piece.skipped)
         for number, file in self.attempts.get(piece.file, ()):
             yield "TAKE"

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 
-from tau_stage.report.timing import LONGEST, Word, border, columns, joined, one_line, spread
+from tau_stage.report.timing import LONGEST, Word, border, columns, joined, spread
 from tau_stage.take.model import Performed, Take
+from tau_stage.text import one_line
 
 LONGEST_S = 7.0
 SHORTEST_S = 1.0

@@ -8,6 +8,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from tau_stage.take.model import Costs, Take
+from tau_stage.text import one_line, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -92,10 +93,10 @@ def plain(take: Take) -> str:
     Args:
         take: From ``perform``.
     """
-    table = [COLUMNS, *rows(take)]
+    table = [COLUMNS, *(tuple(map(one_line, row)) for row in rows(take))]
     widths = [max(len(row[column]) for row in table) for column in range(len(COLUMNS))]
     lines = ["  ".join(_aligned(row, widths)).rstrip() for row in table]
-    return "\n".join([take.scene.title, *lines, *notes(take)])
+    return "\n".join([one_line(take.scene.title), *lines, *map(one_line, notes(take))])
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
@@ -111,7 +112,7 @@ def table(take: Take) -> RenderableType:
     from rich.text import Text
 
     grid = Table(
-        title=Text(take.scene.title, style="bold"),
+        title=Text(one_line(take.scene.title), style="bold"),
         title_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -121,8 +122,8 @@ def table(take: Take) -> RenderableType:
         grid.add_column(name, justify="right" if number else "left", no_wrap=True)
     *players, total = rows(take)
     for row in players:
-        grid.add_row(*(Text(cell) for cell in row))
+        grid.add_row(*(Text(one_line(cell)) for cell in row))
     grid.add_section()
-    grid.add_row(*(Text(cell, style="bold") for cell in total))
+    grid.add_row(*(Text(one_line(cell), style="bold") for cell in total))
     styles = {"warning": "yellow", "failed": "red", "budget": "red"}
-    return Group(grid, *(Text(note, style=styles.get(note.split(":")[0], "dim")) for note in notes(take)))
+    return Group(grid, *(Text(printable(note), style=styles.get(note.split(":")[0], "dim")) for note in notes(take)))

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from tau_stage.errors import UsageError
 from tau_stage.report.tracks import Piece, Track, lines_in_order, tracks
 from tau_stage.take.model import Performed, Take
+from tau_stage.text import one_line, printable, printable_json
 
 ROOM = "tau_stage"
 """The key of all our metadata."""
@@ -35,7 +36,7 @@ def otio(take: Take) -> str:
         UsageError: The package is not installed.
     """
     written: str = _Writer(_package(), take.rate).timeline(take).to_json_string(indent=2)
-    return written + "\n"
+    return printable_json(written) + "\n"
 
 
 def _package() -> ModuleType:
@@ -64,7 +65,7 @@ class _Writer:
     def timeline(self, take: Take) -> Any:
         """The whole take."""
         timeline = self._schema.Timeline(
-            take.scene.title,
+            one_line(take.scene.title),
             global_start_time=self.time(0),
             metadata={
                 ROOM: {
@@ -82,7 +83,7 @@ class _Writer:
         """A track; where its pieces overlap there are further ones."""
         for number, lane in enumerate(lanes(track.pieces), 1):
             made = self._schema.Track(
-                track.name if number == 1 else f"{track.name} {number}",
+                one_line(track.name if number == 1 else f"{track.name} {number}"),
                 kind=self._schema.TrackKind.Audio,
                 metadata={ROOM: {"kind": track.kind}},
             )
@@ -104,7 +105,7 @@ class _Writer:
             target_url=quote(piece.file), available_range=self.range(0, piece.available)
         )
         return self._schema.Clip(
-            piece.name,
+            one_line(piece.name),
             media_reference=reference,
             source_range=self.range(piece.skipped, piece.samples),
             metadata={ROOM: told(piece.line) if piece.line else laid(piece)},
@@ -113,10 +114,10 @@ class _Writer:
     def marker(self, line: Performed) -> Any:
         """A line's mark on the timeline, also where it has no sound."""
         return self._schema.Marker(
-            line.id,
+            one_line(line.id),
             marked_range=self.range(line.offset_samples, line.samples),
             color=self._schema.MarkerColor.GREEN,
-            comment=line.said,
+            comment=printable(line.said),
             metadata={ROOM: told(line)},
         )
 

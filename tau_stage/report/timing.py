@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tau_stage.take.model import Performed
+from tau_stage.text import one_line
 
 LONGEST = 42
 """Columns of a line of subtitles, and so of the longest word: longer ones are taken apart."""
@@ -34,16 +35,6 @@ class Word:
     end_s: float
     estimated: bool = True
     glued: bool = False
-
-
-def one_line(text: str) -> str:
-    r"""Any text on one line: blanks are single, and signs that cannot be written to a file are left out.
-
-    >>> one_line(" Then\t\u2028 welcome!\x00\n")
-    'Then welcome!'
-    """
-    kept = (sign for sign in text if sign.isspace() or unicodedata.category(sign) not in ("Cc", "Cs"))
-    return " ".join("".join(kept).split())
 
 
 def columns(text: str) -> int:

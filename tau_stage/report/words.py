@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from tau_stage.report.subtitles import srt, vtt
-from tau_stage.report.timing import one_line, word_times
+from tau_stage.report.timing import word_times
 from tau_stage.take.model import Performed, Playing, Sounded, Take
+from tau_stage.text import one_line
 
 COLUMNS = (
     "number", "id", "player", "voice", "direction", "words asked", "words said", "file", "start", "seconds", "attempts",

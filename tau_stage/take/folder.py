@@ -13,6 +13,7 @@ from pathlib import Path
 from tau_stage.errors import TakeError
 from tau_stage.scene.names import slug
 from tau_stage.take.journal import FULL_DISK, NAME, sync_folder
+from tau_stage.text import printable_json
 
 REMEDIES = {
     errno.ENOENT: "its folder was removed or renamed meanwhile: run the scene again",
@@ -137,7 +138,7 @@ def write_whole(texts: Mapping[Path, str], hint: str) -> None:
     """Write whole files: all under other names first, then renamed; where one has no room, none is changed.
 
     Args:
-        texts: By file.
+        texts: By file; those of JSON are written with escapes for what is not meant to be seen.
         hint: What to do where they cannot be written.
 
     Raises:
@@ -150,7 +151,7 @@ def write_whole(texts: Mapping[Path, str], hint: str) -> None:
                 if final.is_dir():
                     raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(final))
                 with draft.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-                    file.write(texts[final])
+                    file.write(printable_json(texts[final]) if final.suffix == ".json" else texts[final])
                     file.flush()
                     os.fsync(file.fileno())
         for final, draft in drafts.items():

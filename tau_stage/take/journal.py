@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from tau_stage.errors import TakeError
 from tau_stage.take.beginning import beginning
 from tau_stage.take.records import LineLost, LineSpoken, Record, TakeBegan, TakeEnded, TakeResumed
+from tau_stage.text import printable_json
 
 NAME = "journal.jsonl"
 FULL_DISK = "make room, and go on with tau-stage resume; what was spoken before is kept"
@@ -66,7 +67,7 @@ class Journal:
         Raises:
             TakeError: The disk is full or gone.
         """
-        line = _RECORD.dump_json(record) + b"\n"
+        line = printable_json(_RECORD.dump_json(record).decode()).encode() + b"\n"
         try:
             if os.write(self._file, line) < len(line):
                 os.ftruncate(self._file, self._size)

@@ -13,6 +13,7 @@ from tau_stage.audio.riff import append_chunks
 from tau_stage.errors import TakeError
 from tau_stage.take.folder import TakeFolder, guarded
 from tau_stage.take.model import Performed, Playing, Sounded, Take
+from tau_stage.text import one_line, printable
 
 MIX = "mix.wav"
 SYNTHETIC = "synthetic speech"
@@ -126,7 +127,7 @@ def _line(line: Performed, player: Playing | None) -> Told:
 def _sounds(stem: str, sounds: Sequence[Sounded]) -> Told:
     name = Path(stem).stem
     sources = ", ".join(dict.fromkeys(sound.source for sound in sounds))
-    marks = tuple(Mark(sound.offset_samples, sound.samples, sound.id) for sound in sounds)
+    marks = tuple(Mark(sound.offset_samples, sound.samples, one_line(sound.id)) for sound in sounds)
     return Told(f"Stem of {name}", f"sounds from {sources}", name, marks=marks)
 
 
@@ -153,22 +154,23 @@ def _voice(player: Playing) -> dict[str, str]:
 
 
 def _line_marks(lines: Iterable[Performed]) -> tuple[Mark, ...]:
-    return tuple(Mark(line.offset_samples, line.samples, line.id) for line in lines)
+    return tuple(Mark(line.offset_samples, line.samples, one_line(line.id)) for line in lines)
 
 
 def _chunks(take: Take, name: str, began: datetime, file: str, told: Told) -> Chunks:
     reference = hashlib.sha256(f"{name}/{take.started}/{take.scene.sha256}/{file}".encode(errors="replace"))
-    history = coding_history(take.rate, told.made)
-    origin = Origin(told.description, reference.hexdigest()[:32], began, told.sample, history)
+    history = coding_history(take.rate, one_line(told.made))
+    origin = Origin(one_line(told.description), reference.hexdigest()[:32], began, told.sample, history)
+    own = {name: printable(text) for name, text in told.own.items()}
     slate = Slate(
-        project=take.scene.title,
-        scene=f"{take.scene.slug} ({take.scene.variant})" if take.scene.variant else take.scene.slug,
+        project=one_line(take.scene.title),
+        scene=one_line(f"{take.scene.slug} ({take.scene.variant})" if take.scene.variant else take.scene.slug),
         take=name,
         tape=f"{began:%Y%m%d}",
-        note=told.made,
+        note=one_line(told.made),
         rate=take.rate,
-        tracks=(told.track,),
-        own={"SYNTHETIC": "yes" if told.made.startswith(SYNTHETIC) else "no", **told.own},
+        tracks=(one_line(told.track),),
+        own={"SYNTHETIC": "yes" if told.made.startswith(SYNTHETIC) else "no", **own},
     )
     return {**cue_chunks(told.marks), BEXT: bext_chunk(origin), IXML: ixml_chunk(slate, origin)}
 
