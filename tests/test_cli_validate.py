@@ -130,3 +130,10 @@ def test_a_model_that_ends_is_a_warning_with_its_day_and_successor(
     scene.write_text("players: {ann: , ben: , you: {human: mic}}\nlines: [ann: hi, listen: {player: ann, turns: 1}]\n")
     assert run("validate", str(scene)) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_a_voice_that_is_not_known_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scene = tmp_path / "scene.yaml"
+    scene.write_text("endpoint: xai\nplayers: {ann: {voice: quincy}, ben: }\nlines: [ann: hi]\n")
+    assert run("validate", str(scene)) == 0
+    assert "player ann: xai is not known to have a voice 'quincy'; known: altair, ara," in capsys.readouterr().err

@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from tau_stage.audio.pcm import Pcm
-from tau_stage.errors import ConnectFailed, ModelRefused, SessionClosed, SessionError, Timeout
+from tau_stage.errors import ConnectFailed, ModelRefused, SessionClosed, SessionError, Timeout, UsageError
 from tau_stage.protocol.client_events import InputAudioBufferAppend, ResponseCancel
 from tau_stage.protocol.config import SessionConfig, conducted
 from tau_stage.protocol.conversation import Response, Sounded, Worded
@@ -318,6 +318,30 @@ async def test_create_session_dials_by_url_with_a_key(monkeypatch: pytest.Monkey
         with pytest.raises(ConnectFailed, match="invalid_api_key"):
             async with create_session(endpoint=url, api_key="wrong"):
                 pass
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_default_voice_is_asked_for_and_transcription_as_it_is_said() -> None:
+    async with open_understudy(Understudy(Tones())) as url:
+        async with create_session(endpoint=url, transcription={"language": "de"}) as session:
+            audio = session.session["audio"]
+            assert audio["output"]["voice"] == "marin"
+            assert audio["input"]["transcription"]["model"] == "gpt-transcribe"
+            assert audio["input"]["transcription"]["language"] == "de"
+            await session.update(transcription="off")
+            assert session.session["audio"]["input"]["transcription"] is None
+            assert session.warnings == []
+        async with create_session(endpoint=url, voice="sage", transcription="gpt-live-transcribe") as session:
+            assert session.session["audio"]["output"]["voice"] == "sage"
+            assert session.session["audio"]["input"]["transcription"]["model"] == "gpt-live-transcribe"
+
+
+@pytest.mark.parametrize(("endpoint", "voice"), [("openai", "marinn"), ("azure", "Cedar"), ("xai", "araa")])
+async def test_a_misspelt_voice_is_told_before_anybody_is_dialled(endpoint: str, voice: str) -> None:
+    with pytest.raises(UsageError, match=f"there is no voice '{voice}' at {endpoint}") as error:
+        async with create_session(endpoint=endpoint, voice=voice, api_key="key", resource="127.0.0.1:9"):
+            pass
+    assert error.value.hint.startswith("did you mean '")
 
 
 def test_a_key_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

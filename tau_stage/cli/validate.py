@@ -11,7 +11,7 @@ import typer
 from tau_stage.cli.printing import say, say_commands, say_json, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from tau_stage.report.findings import Finding
     from tau_stage.scene.plan import Plan
@@ -79,12 +79,21 @@ def _warnings(plan: Plan) -> tuple[str, ...]:
     """What the scene's author should think of: models that end, and windows, where the scene is long enough for it."""
     from tau_stage.cost.retirements import retirement_warnings
 
+    voices = tuple(_unknown_voices(plan))
     today = datetime.now(UTC).date()
     if not _may_be_long(plan):
-        return retirement_warnings(plan, today)
+        return (*voices, *retirement_warnings(plan, today))
     from tau_stage.cost.forecast import forecast
 
-    return forecast(plan, today).warnings
+    return (*voices, *forecast(plan, today).warnings)
+
+
+def _unknown_voices(plan: Plan) -> Iterator[str]:
+    from tau_stage.scene.voices import voice_warning
+
+    for player in plan.models:
+        if warning := voice_warning(player.voice, player.endpoint):
+            yield f"player {player.name}: {warning}"
 
 
 def _may_be_long(plan: Plan) -> bool:

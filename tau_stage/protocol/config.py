@@ -213,7 +213,8 @@ def session_config(**wishes: Any) -> SessionConfig:
 
     Args:
         **wishes: Fields of ``SessionConfig``, and ``voice``, ``speed``, ``turn_detection`` (a name or its fields),
-            ``transcription`` (a model or its fields), ``noise_reduction``, ``input_format``, ``output_format``.
+            ``transcription`` (a model, its fields, or ``off``), ``noise_reduction``, ``input_format``,
+            ``output_format``.
 
     Raises:
         ValidationError: A wish has no such field or value.
@@ -227,6 +228,7 @@ def session_config(**wishes: Any) -> SessionConfig:
     for wish, (side, key) in AUDIO_WISHES.items():
         if wish in wishes:
             value = wishes.pop(wish)
+            value = None if (wish, value) == ("transcription", "off") else value
             audio.setdefault(side, {})[key] = (
                 {named[wish]: value} if isinstance(value, str) and wish in named else value
             )
@@ -235,7 +237,7 @@ def session_config(**wishes: Any) -> SessionConfig:
 
 def conducted(
     *,
-    voice: str,
+    voice: str = "",
     instructions: str = "",
     speed: float | None = None,
     output: Literal["audio", "text"] = "audio",
@@ -243,7 +245,7 @@ def conducted(
     heard_rate: int = 24_000,
     **further: Any,
 ) -> SessionConfig:
-    """A session whose turns are asked for one by one: turn detection is off.
+    """A session whose turns are asked for one by one: turn detection is off. Without a voice, the server chooses.
 
     Where a server hears at a rate of its own, formats are not asked for: it knows.
 
@@ -252,9 +254,8 @@ def conducted(
     """
     form = {"type": "audio/pcm", "rate": 24000}
     forms = {"input_format": form, "output_format": form} if heard_rate == form["rate"] else {}
-    given = {"speed": speed, "max_output_tokens": max_output_tokens}
+    given = {"voice": voice or None, "speed": speed, "max_output_tokens": max_output_tokens}
     return session_config(
-        voice=voice,
         instructions=instructions,
         output_modalities=(output,),
         turn_detection=None,

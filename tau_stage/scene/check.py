@@ -8,7 +8,7 @@ from tau_stage.scene.findings import Findings
 from tau_stage.scene.model import Player, Scene
 from tau_stage.scene.names import slug
 from tau_stage.scene.text import Path
-from tau_stage.scene.voices import CUSTOM_PREFIX, voices_of
+from tau_stage.scene.voices import OPENAI_VOICES, is_known, misspelt, voices_of
 from tau_stage.scene.words import RESERVED, did_you_mean
 
 LONGEST_NAME = 64
@@ -79,8 +79,10 @@ def check_scene(scene: Scene, found: Findings) -> None:
 def _check_voices(scene: Scene, found: Findings) -> None:
     for name, player in scene.players.items():
         voice, endpoint = player.voice or scene.voice, player.endpoint or scene.endpoint
-        voices = voices_of(endpoint)
-        if player.human or voice is None or voices is None or voice in voices or voice.startswith(CUSTOM_PREFIX):
+        if player.human or voice is None or is_known(voice, endpoint):
+            continue
+        voices = voices_of(endpoint) or ()
+        if voices != OPENAI_VOICES and not misspelt(voice, endpoint):
             continue
         path: Path = ("players", name, "voice") if player.voice else ("voice",)
         hint = f"{did_you_mean(voice, voices)} voices: {', '.join(voices)}, or your own: voice_..."

@@ -26,7 +26,7 @@ class PlayerPlan:
 
     Attributes:
         name: As the scene spells it.
-        voice: Voice of the model.
+        voice: Voice of the model; empty where the server chooses.
         model: Model name (a deployment on Azure).
         endpoint: Name or URL the scene asks for; None leaves the choice to whoever runs it.
         instructions: Direction, persona and accent as the session's instructions, one per line.

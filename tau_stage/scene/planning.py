@@ -28,11 +28,11 @@ from tau_stage.scene.plan import (
 )
 from tau_stage.scene.steps import AnyStep, Improvise, Line, Listen, Pause, Sound, Together, Told
 from tau_stage.scene.transcription import Transcription, default_transcription
+from tau_stage.scene.voices import default_voice
 from tau_stage.scene.waits import Waits
 from tau_stage.scene.words import automatic_id, cue_id
 
 DEFAULT_MODEL = "gpt-realtime-2.1-mini"
-DEFAULT_VOICE = "marin"
 DEFAULT_PAUSE_S = 0.35
 DEFAULT_OPENING_GAP_S = 0.2
 
@@ -99,7 +99,7 @@ def _player(scene: Scene, name: str, player: Player) -> PlayerPlan:
     tools = tuple(scene.tools) if player.tools is None else player.tools
     return PlayerPlan(
         name=name,
-        voice=player.voice or scene.voice or DEFAULT_VOICE,
+        voice=player.voice or scene.voice or default_voice(player.endpoint or scene.endpoint),
         model=player.model or scene.model or DEFAULT_MODEL,
         endpoint=player.endpoint or scene.endpoint,
         instructions=_instructions(scene, player),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from inspect import isawaitable
 from typing import Any
@@ -16,6 +16,8 @@ from tau_stage.audio.pcm import RATE
 from tau_stage.errors import Timeout, UsageError, unwrapped
 from tau_stage.protocol import config, endpoints
 from tau_stage.protocol.secrets import sound_key
+from tau_stage.scene.transcription import default_transcription
+from tau_stage.scene.voices import default_voice, misspelt, voice_warning, voices_of
 from tau_stage.session.life import Connect, Life, Survival
 from tau_stage.session.session import Session
 from tau_stage.session.tools import Tool
@@ -94,22 +96,22 @@ async def create_session(
         recover: Come back after a drop: open again, and tell the model what was said before.
         renew_after_s: Move to a new socket at this age, between two turns; by default a minute before the
             endpoint's cap, where ``recover`` is on.
-        **wishes: What the session is to be: ``voice``, ``instructions``, ``turn_detection``, ``transcription``,
-            ``input_format``, ``output_format``, and every field of ``SessionConfig``.
+        **wishes: What the session is to be: ``voice`` (by default ``marin``, at xAI ``ara``), ``instructions``,
+            ``turn_detection``, ``transcription`` (a model, its fields, or ``off``), ``input_format``,
+            ``output_format``, and every field of ``SessionConfig``.
 
     Raises:
-        UsageError: There is no such endpoint, or it wants a key or a resource that is not there.
+        UsageError: There is no such endpoint or voice, or it wants a key or a resource that is not there.
         ConnectFailed: The server cannot be reached, or refused.
         SessionError: The server did not answer as it must.
     """
     place = place_of(endpoint, dialect)
-    host = resource or os.environ.get(place.resource_env, "")
-    if not (host or place.resource) and "{resource}" in place.url:
-        raise UsageError(f"{place.name} wants your own host, and {place.resource_env} is not set")
+    host = _host_of(place, resource)
     waits = deadlines or Deadlines()
     place.address(model, host)
     equipment = [Tool.of(tool) for tool in tools]
     given = {"tools": tuple(tool.told for tool in equipment)} if equipment else {}
+    wishes, doubt = _wishes_at(place, wishes)
     wanted = config.session_config(**({"turn_detection": None} | place.named(model) | wishes | given))
 
     @asynccontextmanager
@@ -122,7 +124,41 @@ async def create_session(
     survival = Survival(recover, renew_after_s=float("inf") if age is None else age)
     options = _customs(place) | {"tools": equipment, "name": name, "deadlines": waits}
     async with _living(connect, wanted, survival, **options) as session:
+        session.warnings += [doubt] if doubt else []
         yield session
+
+
+def _host_of(place: endpoints.Endpoint, resource: str) -> str:
+    """The user's own host at an endpoint; empty where there is none, or the endpoint has a usual one."""
+    host = resource or os.environ.get(place.resource_env, "")
+    if not (host or place.resource) and "{resource}" in place.url:
+        raise UsageError(f"{place.name} wants your own host, and {place.resource_env} is not set")
+    return host
+
+
+def _wishes_at(place: endpoints.Endpoint, wishes: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """What is asked for at an endpoint, with the voice and the model that transcribes where none is named.
+
+    Returns:
+        The wishes, and a doubt about the voice, or an empty text.
+
+    Raises:
+        UsageError: The voice is misspelt.
+    """
+    asked = dict(wishes)
+    if asked.get("voice") is None:
+        asked["voice"] = default_voice(place.name)
+    if not asked["voice"]:
+        del asked["voice"]
+    voice = asked.get("voice", "")
+    name = voice if isinstance(voice, str) else ""
+    if meant := name and misspelt(name, place.name):
+        known = ", ".join(voices_of(place.name) or ())
+        raise UsageError(f"there is no voice '{name}' at {place.name}", f"did you mean '{meant}'? voices: {known}")
+    wanted = asked.get("transcription")
+    if isinstance(wanted, Mapping) and "model" not in wanted and (model := default_transcription(place.name)):
+        asked["transcription"] = {"model": model, **wanted}
+    return asked, name and voice_warning(name, place.name)
 
 
 def _customs(place: endpoints.Endpoint) -> dict[str, Any]:

@@ -1,0 +1,45 @@
+"""Which voice is asked for, which names are taken for misspelt ones, and what is said of unknown ones."""
+
+import pytest
+
+from tau_stage.errors import SceneError
+from tau_stage.scene.load import parse_scene
+from tau_stage.scene.planning import make_plan
+from tau_stage.scene.voices import VOICES, default_voice, is_known, misspelt, voice_warning
+
+
+def voice_at(endpoint: str, player: str = "") -> str:
+    scene = f"endpoint: {endpoint}\nplayers: {{ann: {{{player}}}}}\nlines: [ann: Hello.]\n"
+    return make_plan(parse_scene(scene)).players[0].voice
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "voice"),
+    [("openai", "marin"), ("azure", "marin"), ("xai", "ara"), ("vllm", ""), ("ws://127.0.0.1:8000", "marin")],
+)
+def test_the_voice_of_who_names_none(endpoint: str, voice: str) -> None:
+    assert voice_at(endpoint) == voice
+    assert voice_at(endpoint, "voice: voice_mine") == "voice_mine"
+
+
+def test_default_voices_are_known() -> None:
+    for endpoint in VOICES:
+        assert is_known(default_voice(endpoint), endpoint)
+
+
+@pytest.mark.parametrize(("endpoint", "voice"), [("openai", "marinn"), ("openai", "Marin"), ("xai", "zenit")])
+def test_a_misspelt_voice_is_an_error_that_says_what_was_meant(endpoint: str, voice: str) -> None:
+    with pytest.raises(SceneError, match=f"there is no voice '{voice}' at {endpoint}") as error:
+        voice_at(endpoint, f"voice: {voice}")
+    assert error.value.hint.startswith(f"did you mean '{misspelt(voice, endpoint)}'?")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "voice"), [("xai", "Rex"), ("xai", "quincy"), ("speaches", "af_heart"), ("openai", "voice_marinn")]
+)
+def test_other_voices_are_possible_where_not_all_are_known(endpoint: str, voice: str) -> None:
+    assert voice_at(endpoint, f"voice: {voice}") == voice
+    assert misspelt(voice, endpoint) == ""
+    warning = voice_warning(voice, endpoint)
+    assert bool(warning) == (voice == "quincy")
+    assert not warning or warning.startswith("xai is not known to have a voice 'quincy'; known: altair, ara,")
