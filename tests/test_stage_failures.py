@@ -14,6 +14,7 @@ from tau_stage.audio.wav import read_wav
 from tau_stage.cost import price
 from tau_stage.cost.forecast import foreseen
 from tau_stage.errors import Timeout, UsageError
+from tau_stage.protocol.usage import Usage
 from tau_stage.session import Deadlines
 from tau_stage.stage import sound_cards
 from tau_stage.stage.tries import let_finish
@@ -449,3 +450,17 @@ async def test_a_device_that_does_not_open_is_not_waited_for_for_ever() -> None:
             await sound_cards.open_in_time(hanging.wait, sound_cards.MICROPHONE)
     finally:
         hanging.set()
+
+
+async def test_what_was_told_before_the_player_was_lost_is_billed(tmp_path: Path) -> None:
+    """The response has come with its usage, and then the words that it answers are never acknowledged."""
+    house = Playhouse(tmp_path, faults=[fault.Strike("silence", "item", visit=ANN)])
+    take = await performed(house, "players: {ann: {voice: ash}}\nlines: [ann: One.]\n")
+    assert (take.ended, said(take)) == ("complete", ["One."])
+    (failed,) = take.lines[0].failed_attempts
+    (told,) = house.understudy.visits[0].bill.values()
+    assert failed.reason == "silent"
+    assert failed.usage == Usage.from_wire(told)
+    assert failed.usage.text_out > 0
+    assert take.cost.total is not None
+    assert take.cost.total > (failed.cost.total or 0) > 0

@@ -15,6 +15,7 @@ MODEL = "gpt-realtime-2.1"
 TARIFFS = {"ann": (MODEL, "openai"), "bob": (MODEL, "openai"), "own": ("my-own", "openai")}
 LINE = Usage(text_in=20, cached_audio_in=40, text_out=20, audio_out=80)
 PLAIN = price(LINE, MODEL).total or Decimal(0)
+UNTOLD = Usage(untold=1)
 COST = price(Usage(text_in=20, cached_audio_in=40, audio_out=100), MODEL).total or Decimal(0)
 """Of a line, as if all of it were sound."""
 
@@ -68,7 +69,7 @@ def test_what_is_kept_for_one_line_is_not_there_for_another() -> None:
 def test_what_was_never_told_is_paid_as_foreseen() -> None:
     held = purse(2.5)
     held.open_for(("a1", "ann"))
-    held.pay_blindly("a1", "ann")
+    held.pay_blindly("a1", "ann", UNTOLD)
     assert held.spent == COST
     assert held.affords("a1", "ann")
     assert not held.affords("a1", "ann", besides=LINE)
@@ -107,9 +108,6 @@ def test_a_price_that_nobody_knows_costs_nothing_and_is_told_where_there_is_a_bu
     assert list(purse(None).blind_spots) == []
     assert purse(1).pay("x", "own", LINE) == 0
     assert purse(1).most_tokens("x", "own", "audio") is None
-
-
-UNTOLD = Usage(untold=1)
 
 
 def test_a_cost_that_is_not_known_counts_as_foreseen_and_is_told_of_once() -> None:

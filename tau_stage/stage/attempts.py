@@ -22,7 +22,7 @@ from tau_stage.stage.notes import Wording
 from tau_stage.stage.recall import Recall
 from tau_stage.stage.recording import Recording
 from tau_stage.stage.telling import forget
-from tau_stage.stage.tries import Try
+from tau_stage.stage.tries import Owed, Try
 from tau_stage.take import records as record
 
 
@@ -69,19 +69,19 @@ class Attempts:
 
     async def _try(self, line: LinePlan, before: list[Try], at: int | None) -> Try:
         """One take of a line, after others."""
-        crew, number = self._crew, len(before) + 1
+        crew, number, owed = self._crew, len(before) + 1, Owed(_owed(before))
         began = anyio.current_time()
         recording = Recording(crew.folder, line, crew.book, number)
         aloud = at is None and line.takes == 1
         voice = crew.aloud.voice(lambda: crew.timeline.start_of(line)) if aloud else None
         try:
-            delivery = await self._insist(line, recording, voice, _owed(before), number)
+            delivery = await self._insist(line, recording, voice, owed, number)
         except StageError as error:
             file = recording.again()
             if voice:
                 voice.again()
             if isinstance(error, SessionError) and not isinstance(error, ModelRefused):
-                crew.failed(line, error.what_happened(), file)
+                crew.failed(line, error.what_happened(), file, owed.all())
             raise
         finally:
             if voice:
@@ -89,7 +89,7 @@ class Attempts:
         return Try(number, delivery, recording, anyio.current_time() - began)
 
     async def _insist(
-        self, line: LinePlan, recording: Recording, voice: Voice | None, owed: Usage, number: int
+        self, line: LinePlan, recording: Recording, voice: Voice | None, owed: Owed, number: int
     ) -> Delivery:
         """Let a player speak, and once more where it is lost meanwhile; the line's time goes on."""
         deadline = inf if line.timeout_s is None else anyio.current_time() + line.timeout_s
@@ -103,11 +103,11 @@ class Attempts:
             except (SessionClosed, Timeout) as error:
                 if voice:
                     voice.again()
-                session = await self._recall.again(line, error, tally, recording)
+                session = await self._recall.again(line, error, tally, recording, owed)
             left_s = max(0.0, deadline - anyio.current_time())
             asked = replace(line, timeout_s=None if line.timeout_s is None else left_s)
 
-    def _prompter(self, line: LinePlan, recording: Recording, voice: Voice | None, owed: Usage) -> Prompter:
+    def _prompter(self, line: LinePlan, recording: Recording, voice: Voice | None, owed: Owed) -> Prompter:
         crew, purse = self._crew, self._crew.purse
         player = self._plan.player(line.player)
         cap = line.max_output_tokens or player.max_output_tokens
@@ -118,16 +118,21 @@ class Attempts:
                 voice.sounded(audio)
 
         def again(response: Response, trouble: str, wait_s: float) -> None:
+            owed.take()
             crew.again(line, response, trouble, wait_s, recording.again())
             if voice:
                 voice.again()
 
+        def called(response: Response) -> None:
+            owed.take()
+            crew.tool_turn(line, response)
+
         def afford(response: Response) -> None:
-            if purse.budget is not None and not purse.affords(line.id, line.player, owed + response.usage):
+            if purse.budget is not None and not purse.affords(line.id, line.player, owed.before + response.usage):
                 raise BudgetExceeded(purse.budget, purse.spent, line.id)
 
         def most_tokens() -> int | None:
-            most = purse.most_tokens(line.id, line.player, line.output or player.output, owed)
+            most = purse.most_tokens(line.id, line.player, line.output or player.output, owed.before)
             return most if most is None or cap is None else min(most, cap)
 
         return Prompter(
@@ -135,9 +140,11 @@ class Attempts:
             worded=lambda word: crew.book.show(Wording(line.player, line.id, word.words, word.spoken)),
             afford=afford,
             again=again,
-            failed=lambda response: crew.failed(line, _problem(response), recording.again(), response.usage),
+            failed=lambda response: crew.failed(line, _problem(response), recording.again(), owed.all()),
             most_tokens=most_tokens,
-            called=lambda response: crew.tool_turn(line, response),
+            called=called,
+            asked=owed.asked,
+            ended=owed.ended,
         )
 
     def _tools(self, line: LinePlan) -> tuple[FunctionTool, ...]:

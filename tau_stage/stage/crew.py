@@ -190,14 +190,23 @@ class Crew:
         problem = f"the response is {response.status} ({response.reason or 'it is empty'})"
         self._asked_again(line, trouble, problem, wait_s, file, response.usage)
 
-    def dropped(self, line: LinePlan, trouble: str, why: SessionError, wait_s: float, file: str | None) -> None:
-        """A line is asked for once more, as its player was lost in it: nobody knows what that has cost."""
-        self.purse.pay_blindly(line.id, line.player)
+    def dropped(
+        self, line: LinePlan, trouble: str, why: SessionError, wait_s: float, file: str | None, usage: Usage
+    ) -> None:
+        """A line is asked for once more, as its player was lost in it: often nobody knows what that has cost."""
+        self._pay_broken(line, usage)
+        self._asked_again(line, trouble, why.what_happened(), wait_s, file, usage)
+
+    def _pay_broken(self, line: LinePlan, usage: Usage) -> None:
+        """Pay for what broke off; where nobody knows what it cost, as much as all of it was likely to."""
+        if not usage.untold:
+            self.pay(line.id, line.player, usage)
+            return
+        self.purse.pay_blindly(line.id, line.player, usage)
         self._warn_of_budget(line.id)
-        self._asked_again(line, trouble, why.what_happened(), wait_s, file, None)
 
     def _asked_again(
-        self, line: LinePlan, trouble: str, problem: str, wait_s: float, file: str | None, usage: Usage | None
+        self, line: LinePlan, trouble: str, problem: str, wait_s: float, file: str | None, usage: Usage
     ) -> None:
         self.book.write(
             record.LineAgain(
@@ -206,18 +215,16 @@ class Crew:
                 problem=problem,
                 wait_s=wait_s,
                 file=file,
-                usage=Usage(untold=1) if usage is None else usage,
+                usage=usage,
                 reason=trouble,
             )
         )
 
-    def failed(self, line: LinePlan, problem: str, file: str | None, usage: Usage | None = None) -> None:
+    def failed(self, line: LinePlan, problem: str, file: str | None, usage: Usage) -> None:
         """A line will not be had; what it has cost is paid, what sounded is kept."""
         self.purse.give_up(line.id)
-        self.pay(line.id, line.player, usage or Usage())
-        self.book.write(
-            record.LineFailed(line=line.id, player=line.player, problem=problem, file=file, usage=usage or Usage())
-        )
+        self._pay_broken(line, usage)
+        self.book.write(record.LineFailed(line=line.id, player=line.player, problem=problem, file=file, usage=usage))
 
     def tool_turn(self, line: LinePlan, response: Response) -> None:
         """A response called tools: it is paid for, and the line goes on."""

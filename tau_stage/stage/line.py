@@ -15,6 +15,7 @@ from tau_stage.protocol.client_events import ConversationItemCreate
 from tau_stage.protocol.config import FunctionTool
 from tau_stage.protocol.conversation import Response, Sounded, Worded
 from tau_stage.protocol.items import InputText, SystemMessage, UserMessage
+from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import LinePlan
 from tau_stage.session import Receipt, Session, Speaking
 from tau_stage.session.retrying import RULES, Tally, Trouble, trouble_with, wished_wait_s
@@ -55,6 +56,8 @@ class Prompter:
         failed: Told of a response that is not.
         called: Told of a response that called tools.
         most_tokens: Tells how many tokens the next response may have; None is as many as it likes.
+        asked: Told that a response is about to be asked for.
+        ended: Told of every response as it ends, before anything else is done about it.
     """
 
     sounded: Callable[[Pcm], None]
@@ -64,6 +67,8 @@ class Prompter:
     failed: Callable[[Response], None]
     called: Callable[[Response], None]
     most_tokens: Callable[[], int | None]
+    asked: Callable[[], None]
+    ended: Callable[[Response], None]
 
 
 async def say(
@@ -153,6 +158,7 @@ class _Saying:
             asked, speaking = await self._ask()
             try:
                 response = await self._follow(speaking)
+                self._prompter.ended(response)
             except ModelRefused as error:
                 refused = error
             if asked:
@@ -161,7 +167,8 @@ class _Saying:
         except ModelRefused as error:
             refused = error
         if refused:
-            return replace(response, status="failed", reason=refused.code, message=refused.message)
+            response = replace(response, status="failed", reason=refused.code, message=refused.message)
+            self._prompter.ended(response)
         return response
 
     async def _ask(self) -> tuple[Receipt | None, Speaking]:
@@ -170,6 +177,7 @@ class _Saying:
         options = self._options
         if (most := self._prompter.most_tokens()) is not None:
             options = {**options, "max_output_tokens": min(most, options.get("max_output_tokens") or most)}
+        self._prompter.asked()
         async with wire.floor:
             if not self._is_put:
                 item = ConversationItemCreate(event_id=f"say_{self._line.number}", item=_item(self._line))
@@ -246,7 +254,7 @@ class _Saying:
         await self._session.cancel_response()
         with anyio.move_on_after(STOPPING_S):
             return await speaking.finished()
-        return late
+        return replace(late, usage=Usage(untold=1))
 
     def _take(self, audio: Pcm) -> bool:
         """Let a piece of sound be heard; whether it is the last that is."""

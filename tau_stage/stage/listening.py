@@ -17,6 +17,7 @@ from tau_stage.errors import SessionClosed
 from tau_stage.protocol import server_events as told
 from tau_stage.protocol.client_events import ResponseCreate
 from tau_stage.protocol.conversation import Response, usage_of
+from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import LinePlan, ListenPlan, PlayerPlan
 from tau_stage.scene.transcription import OFF
 from tau_stage.session import Session
@@ -246,7 +247,11 @@ class Listening:
                 case _:
                     continue
             self._ring()
-        raise (self._session.wire.closed or SessionClosed(code=1006)).about(player=self._player.name)
+        why = (self._session.wire.closed or SessionClosed(code=1006)).about(player=self._player.name)
+        for answer in self._answer.values():  # nobody knows what they have cost
+            broken = Response(id="", status="failed", message=why.what_happened(), usage=Usage(untold=1))
+            self._crew.failed(answer.line, broken)
+        raise why
 
     def _begin_answer(self, response_id: str) -> None:
         """An answer begins; after a tool's result, it is still the same line."""

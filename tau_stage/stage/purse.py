@@ -90,9 +90,9 @@ class Purse:
         self._guesses |= {player} if is_first else set()
         return is_first
 
-    def pay_blindly(self, line: str, player: str) -> None:
-        """Count a response whose usage was never told: as much as it was likely to cost."""
-        self.spent += self.expected(line, player)
+    def pay_blindly(self, line: str, player: str, usage: Usage) -> None:
+        """Count what broke off before its usage was told: as much as it was likely to cost, and what is known."""
+        self.spent += self._price(player, usage).known + self.expected(line, player)
 
     def settle(self, line: str, player: str, cost: Decimal) -> None:
         """A line is whole: what it has cost corrects what the next ones are likely to.

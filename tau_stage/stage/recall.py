@@ -10,6 +10,7 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from tau_stage.errors import BudgetExceeded, SessionClosed, SessionError, Timeout
+from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import LinePlan, Plan
 from tau_stage.session import Session
 from tau_stage.session.retrying import Tally, loss_trouble
@@ -17,6 +18,7 @@ from tau_stage.stage.company import Company
 from tau_stage.stage.crew import Crew
 from tau_stage.stage.recording import Recording
 from tau_stage.stage.telling import remind
+from tau_stage.stage.tries import Owed
 from tau_stage.take import records as record
 
 OpenAgain = Callable[[str, AsyncExitStack], Awaitable[Session]]
@@ -66,7 +68,7 @@ class Recall:
         """A player does not answer any more."""
         self._crew.lose(player, why.about(player=player))
 
-    async def again(self, line: LinePlan, why: SessionError, tally: Tally, recording: Recording) -> Session:
+    async def again(self, line: LinePlan, why: SessionError, tally: Tally, recording: Recording, owed: Owed) -> Session:
         """A player was lost within its line: the session in which it can be asked once more.
 
         Args:
@@ -74,6 +76,7 @@ class Recall:
             why: How it was lost.
             tally: What has gone wrong with the line so far.
             recording: Keeps what sounded.
+            owed: Knows what was used.
 
         Raises:
             SessionError: It cannot; a line that has called tools is not begun anew, as they would be called twice.
@@ -84,9 +87,8 @@ class Recall:
         may_reopen = self._plan.on_lost_player == "reopen" and not crew.has_called(line.id)
         wait_s = tally.wait_s(trouble) if may_reopen and trouble else None
         if wait_s is None or trouble is None:
-            crew.purse.pay_blindly(line.id, line.player)
             raise why
-        crew.dropped(line, trouble, why, wait_s, recording.again())
+        crew.dropped(line, trouble, why, wait_s, recording.again(), owed.take() or Usage())
         if crew.purse.budget is not None and not crew.purse.affords(line.id, line.player):
             raise BudgetExceeded(crew.purse.budget, crew.purse.spent, line.id)
         tally.attempts += 1

@@ -121,8 +121,8 @@ def pay_again(purse: Purse, journal: Sequence[record.Record]) -> None:
             purse.priced_as(fact.player, fact.model)
         if not isinstance(fact, PAID) or not purse.knows(fact.player):
             continue
-        if isinstance(fact, record.LineAgain) and fact.usage.untold:
-            purse.pay_blindly(fact.line, fact.player)
+        if isinstance(fact, record.LineAgain | record.LineFailed) and fact.usage.untold:
+            purse.pay_blindly(fact.line, fact.player, fact.usage)
             continue
         model = fact.model if isinstance(fact, record.Transcribed) else None
         if model is None:

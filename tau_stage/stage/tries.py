@@ -1,4 +1,4 @@
-"""Takes of one line within one conversation."""
+"""Takes of one line within one conversation, and what they have used."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import anyio
 
 from tau_stage.audio.pcm import RATE
 from tau_stage.errors import Timeout
+from tau_stage.protocol.conversation import Response
+from tau_stage.protocol.usage import Usage
 from tau_stage.session import Session
 from tau_stage.stage.line import Delivery
 from tau_stage.stage.picking import Option
@@ -35,6 +37,37 @@ class Try:
         """It, to be chosen among others."""
         response = self.delivery.response
         return Option(response.transcript, response.audio.duration_s, response.status == "completed")
+
+
+@dataclass(slots=True)
+class Owed:
+    """What was used for a line and is written down nowhere yet.
+
+    Attributes:
+        before: By takes of it that are whole.
+        now: By the request under way; None where there is none.
+    """
+
+    before: Usage
+    now: Usage | None = None
+
+    def asked(self) -> None:
+        """A response is asked for: until its usage is told, nobody knows what it costs."""
+        self.now = Usage(untold=1)
+
+    def ended(self, response: Response) -> None:
+        """A response has ended."""
+        self.now = response.usage
+
+    def take(self) -> Usage | None:
+        """Give what the request under way has used to whoever writes it down."""
+        now, self.now = self.now, None
+        return now
+
+    def all(self) -> Usage:
+        """Give everything to whoever writes it down."""
+        owed, self.before = self.before + (self.take() or Usage()), Usage()
+        return owed
 
 
 async def let_finish(session: Session) -> None:
