@@ -204,7 +204,7 @@ def _read_fountain(data: bytes, place: Path) -> object:
 
 
 def _read_event(data: bytes, _place: Path) -> object:
-    told = [decode(dialect.from_server(data)) for dialect in DIALECTS.values()]
+    told = [decode(data, dialect) for dialect in DIALECTS.values()]
     conversation, requests = Conversation(), Requests()
     for number, event in enumerate(_sound_events()):
         requests.add(Request(f"evt_{number}", event.type))

@@ -117,9 +117,13 @@ def expected(order: fault.Fault) -> set[str]:
             return {"ConnectFailed"}
         case fault.SlowHandshake():
             return {"Timeout"}
-        case fault.Strike(what="drop" | "close" | "malformed", where="opening" | "update"):
+        case fault.Strike(what="malformed", where="in_response"):
+            return {"failed completed"}
+        case fault.Strike(what="malformed"):
+            return {"completed completed"}
+        case fault.Strike(what="drop" | "close", where="opening" | "update"):
             return {"ConnectFailed"}
-        case fault.Strike(what="drop" | "close" | "malformed"):
+        case fault.Strike(what="drop" | "close"):
             return {"SessionClosed"}
         case fault.Strike(what="refuse" | "silence", where="opening" | "in_response" | "after_response"):
             return {"completed completed"}

@@ -5,8 +5,18 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from tau_stage.protocol.client_events import CLIENT_EVENTS, ConversationItemCreate, SessionUpdate
-from tau_stage.protocol.config import conducted
+from tau_stage.protocol.client_events import (
+    CLIENT_EVENTS,
+    ConversationItemCreate,
+    ConversationItemDelete,
+    ConversationItemRetrieve,
+    ConversationItemTruncate,
+    ResponseCancel,
+    ResponseCreate,
+    SessionUpdate,
+    with_ids,
+)
+from tau_stage.protocol.config import ItemReference, ResponseConfig, conducted
 from tau_stage.protocol.items import InputText, UserMessage
 from tests.openai_types import check_client_event
 
@@ -42,3 +52,27 @@ def test_metadata_is_few_and_short(metadata: dict[str, str]) -> None:
     told = {"type": "response.create", "response": {"metadata": metadata}}
     with pytest.raises(ValidationError, match="at most 16 pairs"):
         CLIENT_EVENTS.validate_python(told)
+
+
+def test_events_name_items_as_the_server_does() -> None:
+    message = UserMessage(id="ours", content=(InputText(text="Hello."),))
+    given = (ItemReference(id="ours"), message)
+    for event, named in (
+        (ConversationItemDelete(item_id="ours"), ConversationItemDelete(item_id="OURS")),
+        (ConversationItemRetrieve(item_id="ours"), ConversationItemRetrieve(item_id="OURS")),
+        (
+            ConversationItemTruncate(item_id="ours", content_index=0, audio_end_ms=5),
+            ConversationItemTruncate(item_id="OURS", content_index=0, audio_end_ms=5),
+        ),
+        (
+            ConversationItemCreate(previous_item_id="ours", item=message),
+            ConversationItemCreate(previous_item_id="OURS", item=message),
+        ),
+        (
+            ResponseCreate(response=ResponseConfig(input=given)),
+            ResponseCreate(response=ResponseConfig(input=(ItemReference(id="OURS"), message))),
+        ),
+        (ResponseCreate(), ResponseCreate()),
+        (ResponseCancel(), ResponseCancel()),
+    ):
+        assert with_ids(event, str.upper) == named

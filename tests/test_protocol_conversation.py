@@ -8,11 +8,20 @@ from hypothesis import strategies as st
 
 from tau_stage.audio.formats import PCM16, ULAW
 from tau_stage.audio.pcm import Pcm
-from tau_stage.errors import ProtocolError
 from tau_stage.protocol import bodies
 from tau_stage.protocol import server_events as told
-from tau_stage.protocol.conversation import Began, Change, Conversation, Ended, Response, Sounded, Worded, usage_of
-from tau_stage.protocol.entries import Entry
+from tau_stage.protocol.conversation import (
+    Began,
+    Change,
+    Commentary,
+    Conversation,
+    Ended,
+    Response,
+    Sounded,
+    Worded,
+    usage_of,
+)
+from tau_stage.protocol.entries import Entry, ToolCall
 from tau_stage.protocol.items import ContentPart, Item
 from tau_stage.protocol.usage import CachedDetails, InputDetails, OutputDetails, Usage, WireUsage
 
@@ -33,7 +42,7 @@ def sound(data: bytes, response_id: str = "resp_1") -> told.AudioDelta:
 
 
 def end(conversation: Conversation, event: told.ResponseDone) -> Response:
-    change = conversation.apply(event)
+    change = conversation.apply(event) or conversation.settle()
     assert isinstance(change, Ended)
     return change.response
 
@@ -72,6 +81,8 @@ def test_sound_survives_any_cutting_and_only_whole_samples_are_given(data: bytes
 
 def test_two_responses_at_once_do_not_mix() -> None:
     conversation = Conversation()
+    begin(conversation, "a")
+    begin(conversation, "b")
     conversation.apply(sound(b"\x01\x01", "a"))
     conversation.apply(sound(b"\x02\x02", "b"))
     conversation.apply(sound(b"\x03\x03", "a"))
@@ -79,9 +90,18 @@ def test_two_responses_at_once_do_not_mix() -> None:
     assert end(conversation, done("b")).audio.data == b"\x02\x02"
 
 
-def test_a_delta_that_is_not_base64_is_the_servers_fault() -> None:
-    with pytest.raises(ProtocolError, match="not base64"):
-        Conversation().apply(told.AudioDelta(response_id="r", item_id="i", delta="A!"))
+def test_a_delta_that_is_not_base64_ends_its_response_as_failed_and_no_other() -> None:
+    conversation = Conversation()
+    begin(conversation, "r")
+    begin(conversation, "s")
+    conversation.apply(sound(b"\x01\x01", "r"))
+    conversation.apply(sound(b"\x02\x02", "s"))
+    conversation.apply(told.AudioDelta(response_id="r", item_id="i", delta="A!"))
+    response = end(conversation, done("r", usage={"output_token_details": {"audio_tokens": 20}}))
+    assert (response.status, response.reason) == ("failed", "unusable_event")
+    assert "is not base64" in response.message
+    assert (len(response.audio), response.usage.audio_out) == (1, 20)
+    assert end(conversation, done("s")).status == "completed"
 
 
 def test_written_text_is_not_a_transcript() -> None:
@@ -129,9 +149,22 @@ def test_how_a_response_ended_is_told(
     assert (response.status, response.reason, response.message) == (status, reason, message)
 
 
-def test_an_unknown_status_is_the_servers_fault() -> None:
-    with pytest.raises(ProtocolError, match="unknown status 'odd'"):
-        Conversation().apply(done(status="odd"))
+@pytest.mark.parametrize(
+    ("status", "details", "taken"),
+    [
+        ("", None, "completed"),
+        ("finished", None, "completed"),
+        ("Cancelled", None, "cancelled"),
+        ("", {"error": {"code": "server_error"}}, "failed"),
+        ("odd", {"error": "no voice left"}, "failed"),
+    ],
+)
+def test_a_status_that_says_nothing_known_is_read_from_what_else_is_told(
+    status: str, details: dict[str, object] | None, taken: str
+) -> None:
+    response = end(Conversation(), done(status=status, status_details=details))
+    assert response.status == taken
+    assert response.message == ("no voice left" if status == "odd" else "")
 
 
 def test_usage_counts_once_per_response_and_fresh_and_cached_are_apart() -> None:
@@ -319,3 +352,231 @@ def test_a_transcript_that_is_billed_by_time_has_no_tokens() -> None:
 def test_an_event_nobody_knows_may_hold_anything() -> None:
     event = told.decode(b'{"type":"something.new","response_id":{"a":[]},"event_id":"event_1"}')
     assert Conversation().apply(event) is None
+
+
+TRANSCRIPT = told.TranscriptDelta(response_id="resp_1", item_id="item_1", delta="Hello")
+
+
+def test_words_that_come_only_with_their_end_are_news_and_those_that_deltas_brought_are_not() -> None:
+    conversation = Conversation()
+    first = told.TranscriptDone(response_id="resp_1", item_id="item_1", transcript="Hello")
+    assert conversation.apply(first) == Worded("resp_1", "item_1", "Hello", spoken=True)
+    conversation.apply(told.TranscriptDelta(response_id="resp_1", item_id="item_1", content_index=1, delta=" the"))
+    last = told.TranscriptDone(response_id="resp_1", item_id="item_1", content_index=1, transcript=" there")
+    assert conversation.apply(last) is None
+    assert conversation.apply(told.TextDone(response_id="resp_1", item_id="item_1")) is None
+    assert end(conversation, done()).transcript == "Hello there"
+
+
+def test_words_may_come_with_the_end_of_their_part_or_item() -> None:
+    conversation = Conversation()
+    begin(conversation)
+    part = ContentPart(type="audio", transcript="Hello")
+    conversation.apply(told.ContentPartDone(response_id="resp_1", item_id="a", part=part))
+    text = ContentPart(type="text", text="Hi")
+    conversation.apply(told.ContentPartDone(response_id="resp_1", item_id="b", part=text))
+    conversation.apply(told.ContentPartDone(response_id="resp_1", item_id="b", part=text))
+    conversation.apply(told.OutputItemDone(response_id="resp_1", item=item("c")))
+    response = end(conversation, done())
+    assert (response.transcript, response.text, response.item_ids) == ("Hellowords", "Hi", ("a", "b", "c"))
+
+
+def test_a_tool_call_may_come_only_in_its_own_events() -> None:
+    conversation = Conversation()
+    begin(conversation)
+    call = {"response_id": "resp_1", "item_id": "a"}
+    conversation.apply(told.FunctionArgumentsDelta(**call, call_id="c1", delta='{"on":'))
+    conversation.apply(told.FunctionArgumentsDelta(**call, delta="true}"))
+    conversation.apply(told.FunctionArgumentsDone(**call, name="light"))
+    whole = told.FunctionArgumentsDone(response_id="resp_1", item_id="b", name="door", arguments="{}")
+    conversation.apply(whole)
+    response = end(conversation, done())
+    assert response.calls == (ToolCall("c1", "light", '{"on":true}'), ToolCall("b", "door", "{}"))
+    assert conversation.apply(whole) is None
+
+
+def test_commentary_is_kept_apart_from_the_answer_and_can_be_taken_with_it() -> None:
+    conversation = Conversation()
+    begin(conversation)
+    aside = Item(id="aside", role="assistant", phase="commentary")
+    conversation.apply(told.OutputItemAdded(response_id="resp_1", item=aside))
+    delta = pybase64.b64encode(b"\x01\x01").decode()
+    sounded = conversation.apply(told.AudioDelta(response_id="resp_1", item_id="aside", delta=delta))
+    assert sounded == Sounded("resp_1", "aside", Pcm(b"\x01\x01"), commentary=True)
+    worded = conversation.apply(told.TranscriptDelta(response_id="resp_1", item_id="aside", delta="Let me look. "))
+    assert worded == Worded("resp_1", "aside", "Let me look. ", spoken=True, commentary=True)
+    conversation.apply(told.OutputItemAdded(response_id="resp_1", item=Item(id="item_1")))
+    answer = Item(id="item_1", phase="final_answer")
+    conversation.apply(told.ConversationItemAdded(item=answer))
+    conversation.apply(sound(b"\x02\x02"))
+    conversation.apply(TRANSCRIPT)
+    response = end(conversation, done())
+    assert (response.transcript, response.audio.data) == ("Hello", b"\x02\x02")
+    assert response.commentary == (Commentary("Let me look. ", audio=Pcm(b"\x01\x01")),)
+    whole = response.with_commentary()
+    assert (whole.transcript, whole.audio.data) == ("Let me look. Hello", b"\x01\x01\x02\x02")
+
+
+def test_sound_may_come_before_its_response_begins_and_after_it_is_done() -> None:
+    conversation = Conversation()
+    conversation.apply(sound(b"\x01\x01"))
+    begin(conversation)
+    assert conversation.apply(done()) is None
+    assert conversation.is_ending
+    conversation.apply(sound(b"\x02\x02"))
+    ended = conversation.apply(told.AudioDone(response_id="resp_1", item_id="item_1"))
+    assert isinstance(ended, Ended)
+    assert ended.response.audio.data == b"\x01\x01\x02\x02"
+    assert conversation.settle() is None
+
+
+def test_a_server_that_never_tells_the_end_of_sound_is_waited_for_once() -> None:
+    conversation = Conversation()
+    begin(conversation)
+    audio = ContentPart(type="audio")
+    conversation.apply(told.ContentPartAdded(response_id="resp_1", item_id="item_1", part=audio))
+    assert conversation.apply(done()) is None
+    assert isinstance(conversation.settle(), Ended)
+    conversation.apply(sound(b"\x01\x01", "resp_2"))
+    assert isinstance(conversation.apply(done("resp_2")), Ended)
+
+
+def test_the_end_of_an_item_ends_its_sound() -> None:
+    conversation = Conversation()
+    conversation.apply(sound(b"\x01\x01"))
+    conversation.apply(done())
+    ended = conversation.apply(told.OutputItemDone(response_id="resp_1", item=item("item_1")))
+    assert isinstance(ended, Ended)
+    assert conversation.apply(told.OutputItemDone(response_id="resp_1", item=item("item_1"))) is None
+    assert conversation.apply(told.AudioDone(response_id="resp_1", item_id="item_1")) is None
+    assert conversation.apply(told.TranscriptDone(response_id="resp_1", item_id="item_1")) is None
+
+
+def test_an_error_that_nothing_explains_ends_the_response_under_way_unless_it_goes_on() -> None:
+    conversation = Conversation()
+    error = bodies.ServerError(code="inference_failed", message="out of memory")
+    conversation.blame(error)
+    assert not conversation.is_ending
+    begin(conversation)
+    conversation.blame(error)
+    conversation.blame(error)
+    assert conversation.is_ending
+    conversation.apply(sound(b"\x01\x01"))
+    assert not conversation.is_ending
+    conversation.blame(error)
+    conversation.apply(told.OutputItemAdded(response_id="resp_1", item=item("item_1")))
+    assert not conversation.is_ending
+    conversation.blame(error)
+    ended = conversation.settle()
+    assert ended is not None
+    assert (ended.response.status, ended.response.reason, ended.response.message, len(ended.response.audio)) == (
+        "failed",
+        "inference_failed",
+        "out of memory",
+        1,
+    )
+
+
+def test_events_without_ids_belong_to_the_response_under_way() -> None:
+    conversation = Conversation()
+    began = conversation.apply(told.ResponseCreated())
+    assert began == Began("unnamed_1")
+    conversation.apply(told.AudioDelta(delta="AAAA"))
+    conversation.apply(told.OutputItemDone(item=Item()))
+    conversation.apply(told.TranscriptDelta(delta="Hello"))
+    ended = conversation.apply(told.ResponseDone())
+    assert isinstance(ended, Ended)
+    assert (ended.response.transcript, ended.response_id) == ("Hello", "unnamed_1")
+    assert ended.response.item_ids == ()
+    lone = conversation.apply(told.TextDelta(delta="Hi"))
+    assert lone == Worded("unnamed_2", "", "Hi", spoken=False)
+
+
+def test_an_event_with_a_foreign_id_belongs_to_the_response_of_its_item_or_the_one_that_has_just_begun() -> None:
+    conversation = Conversation()
+    begin(conversation)
+    conversation.apply(told.OutputItemAdded(response_id="other", item=Item(id="item_1")))
+    conversation.apply(told.AudioDelta(response_id="third", item_id="item_1", delta="AAAA"))
+    conversation.apply(told.AudioDelta(response_id="other", item_id="stray", delta="AAAA"))
+    assert conversation.active == ("resp_1",)
+    ended = conversation.apply(done("fourth")) or conversation.settle()
+    assert ended is not None
+    assert isinstance(ended, Ended)
+    assert (ended.response_id, len(ended.response.audio)) == ("resp_1", 3)
+
+
+def test_what_is_unusable_is_noted_and_only_lost_sound_breaks_a_response() -> None:
+    conversation = Conversation()
+    lost = told.UnusableEvent(type="response.output_audio.delta", problem="delta is null", breaks_response=True)
+    conversation.apply(lost)
+    begin(conversation)
+    conversation.apply(told.UnusableEvent(type="", problem="a frame of 3 bytes is not JSON"))
+    conversation.apply(lost)
+    conversation.apply(told.UnusableEvent(type="", problem="a frame of 9 bytes is not JSON", breaks_response=True))
+    response = end(conversation, done(status_details={"error": {"message": "busy"}}))
+    assert (response.status, response.message) == (
+        "failed",
+        "the server sent what cannot be used: response.output_audio.delta: delta is null (busy)",
+    )
+    assert list(conversation.odd) == [
+        "response.output_audio.delta: delta is null; left out",
+        "a frame of 3 bytes is not JSON; left out",
+        "response.output_audio.delta: delta is null; its response is not whole",
+        "a frame of 9 bytes is not JSON; its response is not whole",
+    ]
+    assert begin(conversation) is None
+
+
+def test_usage_can_be_taken_apart_again() -> None:
+    assert Usage(text_in=3, audio_out=2) - Usage(text_in=1) == Usage(text_in=2, audio_out=2)
+
+
+def test_the_phase_of_an_item_may_come_with_the_conversation() -> None:
+    conversation = Conversation()
+    begin(conversation)
+    conversation.apply(sound(b"\x01\x01"))
+    conversation.apply(told.ConversationItemAdded(item=Item(id="item_1", phase="commentary")))
+    conversation.apply(told.ConversationItemAdded(item=Item(id="elsewhere", phase="commentary")))
+    assert len(end(conversation, done()).commentary) == 1
+
+
+def test_an_item_that_the_server_names_anew_is_followed() -> None:
+    conversation = Conversation()
+    conversation.apply(told.ConversationItemAdded(item=item("ours")))
+    conversation.apply(told.ConversationItemAdded(item=item("last")))
+    assert conversation.knows("ours")
+    conversation.rename("ours", "theirs")
+    conversation.rename("theirs", "theirs_2")
+    conversation.rename("never seen", "x")
+    assert list(conversation.items) == ["theirs_2", "last"]
+    assert conversation.items["theirs_2"].id == "theirs_2"
+    assert [conversation.id_of(name) for name in ("ours", "last", "never seen")] == ["theirs_2", "last", "x"]
+    conversation.apply(told.ConversationItemAdded(item=item("theirs_3")))
+    conversation.rename("theirs_2", "theirs_3")
+    assert list(conversation.items) == ["theirs_3", "last"]
+    begin(conversation)
+    conversation.apply(sound(b"\x01\x01"))
+    assert conversation.knows("item_1")
+    assert not conversation.knows("item_2")
+
+
+def test_an_item_without_an_id_cannot_be_placed_and_a_cut_without_a_place_keeps_the_sound() -> None:
+    conversation = Conversation()
+    conversation.apply(told.ConversationItemAdded(item=Item()))
+    assert not conversation.items
+    conversation.apply(told.ConversationItemAdded(item=item("item_1")))
+    conversation.remember("item_1", Pcm(bytes(4)))
+    conversation.apply(told.ConversationItemTruncated(item_id="item_1"))
+    assert (conversation.items["item_1"].audio, conversation.items["item_1"].transcript) == (Pcm(bytes(4)), "")
+
+
+def test_a_transcript_in_progress_is_not_billed_and_nonsense_is_no_usage() -> None:
+    conversation = Conversation()
+    tokens = {"type": "tokens", "input_tokens": 18}
+    early = told.TranscriptionCompleted(item_id="u", transcript="Hel", status="in_progress", usage=tokens)
+    conversation.apply(early)
+    assert conversation.transcription == Usage()
+    conversation.apply(told.TranscriptionCompleted(item_id="u", transcript="Hello", usage=tokens))
+    conversation.apply(told.TranscriptionCompleted(transcript="lost", usage="much"))
+    assert (conversation.transcription.audio_in, conversation.transcription.untold) == (18, 1)
+    assert conversation.transcribed_s == 0.0

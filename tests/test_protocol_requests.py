@@ -6,8 +6,8 @@ from tau_stage.protocol import bodies
 from tau_stage.protocol import client_events as ask
 from tau_stage.protocol import server_events as told
 from tau_stage.protocol.config import SessionConfig
-from tau_stage.protocol.items import InputText, Item, UserMessage
-from tau_stage.protocol.requests import EVENT_KEY, Request, Requests, request_of
+from tau_stage.protocol.items import FunctionCallOutput, InputText, Item, UserMessage
+from tau_stage.protocol.requests import EVENT_KEY, Request, Requests, may_break_response, request_of
 
 
 def created(metadata: dict[str, str] | None = None) -> told.ResponseCreated:
@@ -74,10 +74,74 @@ def test_an_item_answers_only_the_request_that_named_it() -> None:
     assert open_requests.answered_by(told.ConversationItemAdded(item=ITEM)) is None
 
 
-def test_an_error_without_an_id_answers_nothing() -> None:
+@pytest.mark.parametrize(
+    ("error", "refused"),
+    [
+        ({"code": "invalid_value", "message": "Audio content of 24ms is already shorter than 25ms"}, "truncate"),
+        ({"code": "unsupported_content_type", "message": "Only model output audio can be truncated"}, "truncate"),
+        ({"code": "item_delete_invalid_item_id"}, "delete"),
+        ({"code": "item_retrieve_invalid_item_id"}, "retrieve"),
+        ({"code": "input_audio_buffer_commit_empty"}, "commit"),
+        ({"message": "the buffer could not be handled", "param": "input_audio_buffer.clear"}, "clear"),
+        ({"code": "unknown_parameter", "param": "session.temperature"}, "update"),
+        ({"code": "cannot_update_voice"}, "update"),
+        ({"code": "missing_required_parameter", "param": "item.content[0].text"}, "item"),
+        ({"code": "conversation_already_has_active_response"}, "response"),
+        ({"code": "tokens", "message": "Rate limit reached"}, "response"),
+        ({"code": "inference_failed", "message": "backend error", "event_id": "of the server"}, "update"),
+        ({"code": "response_cancel_not_active", "message": "no active response"}, None),
+        ({"code": "inference_failed", "event_id": "tau_evt_9"}, None),
+        ({"code": "item_not_found"}, "item"),
+    ],
+)
+def test_an_error_without_an_id_is_about_the_oldest_request_that_it_can_be_about(
+    error: dict[str, str], refused: str | None
+) -> None:
+    open_requests = Requests()
+    for name, answer in (
+        ("update", "session.updated"),
+        ("item", "conversation.item.added"),
+        ("truncate", "conversation.item.truncated"),
+        ("delete", "conversation.item.deleted"),
+        ("retrieve", "conversation.item.retrieved"),
+        ("commit", "input_audio_buffer.committed"),
+        ("clear", "input_audio_buffer.cleared"),
+        ("response", "response.created"),
+        ("response 2", "response.created"),
+    ):
+        open_requests.add(Request(name, answer))
+    event = told.ErrorEvent.model_validate({"error": error})
+    assert open_requests.answered_by(event) is None
+    found = open_requests.refused_by(event.error)
+    assert (found and found.event_id) == refused
+    assert found is None or open_requests.get(found.event_id) is found
+
+
+def test_an_error_about_something_that_nobody_asked_for_refuses_nothing() -> None:
     open_requests = Requests()
     open_requests.add(Request("evt_1", "session.updated"))
-    assert open_requests.answered_by(refused(None)) is None
+    assert open_requests.refused_by(bodies.ServerError(code="item_truncate_invalid_item_id")) is None
+
+
+def test_an_item_under_an_id_of_the_servers_own_answers_the_oldest_request_of_its_shape() -> None:
+    open_requests = Requests()
+    for name, event in (
+        ("evt_1", ask.ConversationItemCreate(event_id="evt_1", item=FunctionCallOutput(call_id="c", output="x"))),
+        ("evt_2", ask.ConversationItemCreate(event_id="evt_2", item=UserMessage(content=(InputText(text="hello"),)))),
+    ):
+        request = request_of(event)
+        assert request is not None
+        assert request.event_id == name
+        open_requests.add(request)
+    theirs = told.ConversationItemCreated(item=Item(id="theirs", role="user"))
+    assert open_requests.answered_by(theirs) is None
+    found = open_requests.answered_by(theirs, is_new_item=True)
+    assert found is not None
+    assert found.request.event_id == "evt_2"
+    foreign = told.ConversationItemCreated(item=Item(id="model's", role="assistant"))
+    assert open_requests.answered_by(foreign, is_new_item=True) is None
+    output = told.ConversationItemCreated(item=Item(id="out", type="function_call_output", role="tool"))
+    assert open_requests.answered_by(output, is_new_item=True) is not None
 
 
 def test_responses_are_told_apart_by_metadata_whatever_their_order() -> None:
@@ -111,3 +175,9 @@ def test_a_forgotten_request_is_not_answered() -> None:
     open_requests.forget(request)
     open_requests.forget(request)
     assert open_requests.answered_by(told.SessionUpdated(session={})) is None
+
+
+def test_only_an_error_that_may_be_about_a_response_may_break_one() -> None:
+    assert may_break_response(bodies.ServerError(code="inference_failed", message="backend error"))
+    assert may_break_response(bodies.ServerError(code="rate_limit_exceeded"))
+    assert not may_break_response(bodies.ServerError(code="input_audio_buffer_commit_empty"))

@@ -233,13 +233,19 @@ async def test_a_server_that_stops_reading_is_given_up() -> None:
             await session.wire.send(append)
 
 
-async def test_a_server_that_breaks_the_protocol_is_left() -> None:
+async def test_frames_that_are_no_events_are_left_out_and_told_once() -> None:
     async with scripted() as (session, script):
-        await script.server.send(b"not json")
-        with pytest.raises(SessionClosed, match="1002: the server broke the realtime protocol"):
-            await session.user("Hello.")
-        with pytest.raises(SessionClosed):
+        for frame in (b"ping", b"[]", b"ping", b'{"type": 7}'):
+            await script.server.send(frame)
+        async with anyio.create_task_group() as group:
+            group.start_soon(session.delete_conversation_item, "item_1")
             await script.hear()
+            await script.tell("conversation.item.deleted", item_id="item_1")
+        assert session.warnings == [
+            "a frame of 4 bytes is not JSON; left out",
+            "a frame of 2 bytes is not an event with a type; left out",
+            "a frame of 11 bytes is not an event with a type; left out",
+        ]
 
 
 async def test_an_error_that_belongs_to_no_request_and_no_close_is_survived() -> None:

@@ -2,8 +2,9 @@
 
 from typing import Any, Literal
 
+from pydantic import model_validator
+
 from tau_stage.protocol.items import Item, Lenient
-from tau_stage.protocol.usage import WireUsage
 
 
 class ServerError(Lenient):
@@ -19,6 +20,12 @@ class ServerError(Lenient):
     param: str | None = None
     event_id: str | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, error: object) -> object:
+        """Take an error that is only a text as its message."""
+        return {"message": error} if isinstance(error, str) else error
+
 
 class StatusDetails(Lenient):
     """Why a response ended as it did."""
@@ -29,25 +36,31 @@ class StatusDetails(Lenient):
 
 
 class WireResponse(Lenient):
-    """A response as the server tells it; audio bytes are never in it."""
+    """A response as the server tells it; audio bytes are never in it.
+
+    Attributes:
+        id: Empty where the server tells none: the response is then known by the order of events.
+        status: Empty where the server tells none: how the response ended is then known by what it holds.
+        usage: As the server tells it, in whatever shape: ``Usage.from_wire`` reads it.
+    """
 
     object: Literal["realtime.response"] = "realtime.response"
-    id: str
-    status: str
+    id: str = ""
+    status: str = ""
     status_details: StatusDetails | None = None
     output: tuple[Item, ...] = ()
     conversation_id: str | None = None
     output_modalities: tuple[str, ...] = ()
     max_output_tokens: int | str | None = None
     audio: dict[str, Any] | None = None
-    usage: WireUsage | None = None
+    usage: Any = None
     metadata: dict[str, str] | None = None
 
 
 class RateLimit(Lenient):
     """What is left of one limit."""
 
-    name: str
+    name: str = ""
     limit: int = 0
     remaining: int = 0
     reset_seconds: float = 0.0

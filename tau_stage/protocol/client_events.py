@@ -1,10 +1,11 @@
 """Events a client sends: one class per wire event (OpenAI API reference, "Realtime client events", GA)."""
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from tau_stage.protocol.config import ResponseConfig, SessionConfig
+from tau_stage.protocol.config import ItemReference, ResponseConfig, SessionConfig
 from tau_stage.protocol.items import ClientItem, Strict
 
 
@@ -109,3 +110,25 @@ ClientEvent = Annotated[
 
 CLIENT_EVENTS: TypeAdapter[ClientEvent] = TypeAdapter(ClientEvent)
 """Validates a parsed client event, strictly."""
+
+
+def with_ids(event: ClientEvent, id_of: Callable[[str], str]) -> ClientEvent:
+    """Name items as the server does, where it has given them ids of its own.
+
+    Args:
+        event: As we would send it.
+        id_of: Gives the server's id for one of ours.
+    """
+    match event:
+        case ConversationItemRetrieve() | ConversationItemTruncate() | ConversationItemDelete():
+            return event.model_copy(update={"item_id": id_of(event.item_id)})
+        case ConversationItemCreate(previous_item_id=str(before)):
+            return event.model_copy(update={"previous_item_id": id_of(before)})
+        case ResponseCreate(response=ResponseConfig(input=tuple(items)) as response):
+            named = tuple(
+                item.model_copy(update={"id": id_of(item.id)}) if isinstance(item, ItemReference) else item
+                for item in items
+            )
+            return event.model_copy(update={"response": response.model_copy(update={"input": named})})
+        case _:
+            return event

@@ -12,12 +12,34 @@ from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import ProtocolError
 from tau_stage.protocol import bodies
 from tau_stage.protocol import server_events as told
-from tau_stage.protocol.entries import Entry, Growing, ToolCall, call_of
+from tau_stage.protocol.entries import Entry, Growing, ToolCall, Words
 from tau_stage.protocol.input import InputBuffer
-from tau_stage.protocol.usage import InputDetails, Usage
+from tau_stage.protocol.items import Item
+from tau_stage.protocol.usage import Usage
 
 Status = Literal["completed", "cancelled", "incomplete", "failed"]
 STATUSES: tuple[Status, ...] = ("completed", "cancelled", "incomplete", "failed")
+
+UNUSABLE = "unusable_event"
+"""Reason of a response that failed because something of it could not be used."""
+
+SOUNDING_PARTS = frozenset({"audio", "output_audio"})
+"""Types of content parts that sound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commentary:
+    """What a model says about its work, beside its answer (items whose ``phase`` is ``commentary``).
+
+    Attributes:
+        transcript: The words spoken.
+        text: The words written.
+        audio: The sound.
+    """
+
+    transcript: str = ""
+    text: str = ""
+    audio: Pcm = field(default_factory=Pcm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +59,7 @@ class Response:
         usage: Tokens; all zero where the server told none.
         metadata: As given with the request.
         first_audio_s: Seconds from the request to the first sound; None where there was none or nobody asked.
+        commentary: What the model said about its work, in order; billed with the answer and no part of it.
     """
 
     id: str
@@ -51,6 +74,22 @@ class Response:
     usage: Usage = field(default_factory=Usage)
     metadata: Mapping[str, str] = field(default_factory=dict)
     first_audio_s: float | None = None
+    commentary: tuple[Commentary, ...] = ()
+
+    def with_commentary(self) -> Response:
+        """Take the commentary as the beginning of the answer.
+
+        >>> said = Response("r", "completed", text="It is foggy.", commentary=(Commentary(text="I look. "),))
+        >>> said.with_commentary().text
+        'I look. It is foggy.'
+        """
+        return replace(
+            self,
+            transcript="".join(said.transcript for said in self.commentary) + self.transcript,
+            text="".join(said.text for said in self.commentary) + self.text,
+            audio=Pcm.join([*(said.audio for said in self.commentary), self.audio]),
+            commentary=(),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +101,38 @@ class Began:
 
 @dataclass(frozen=True, slots=True)
 class Sounded:
-    """A response grew by some sound: whole samples only."""
+    """A response grew by some sound: whole samples only.
+
+    Attributes:
+        response_id: Which response.
+        item_id: Which item of it.
+        audio: The sound.
+        commentary: Whether it is commentary, no part of the answer.
+    """
 
     response_id: str
     item_id: str
     audio: Pcm
+    commentary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Worded:
-    """A response grew by some words: of what is spoken, or of written text."""
+    """A response grew by some words: of what is spoken, or of written text.
+
+    Attributes:
+        response_id: Which response.
+        item_id: Which item of it.
+        words: The words.
+        spoken: Whether they are spoken.
+        commentary: Whether they are commentary, no part of the answer.
+    """
 
     response_id: str
     item_id: str
     words: str
     spoken: bool
+    commentary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +146,41 @@ class Ended:
 Change = Began | Sounded | Worded | Ended
 
 
+@dataclass(slots=True)
+class _Incoming:
+    """A response that is still coming in.
+
+    Attributes:
+        items: What it is made of, by item id.
+        problem: What of it could not be used, once something could not: it is then not whole.
+    """
+
+    items: dict[str, Growing] = field(default_factory=dict)
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """How a response ends when nothing more of it comes.
+
+    Attributes:
+        event: Its end as the server told it, or as it follows from an error.
+        is_told: Whether the server told it; an error that names no response may be about something else.
+    """
+
+    event: told.ResponseDone
+    is_told: bool
+
+
 class Conversation:
     """Items, responses and usage of one session, as the server told them.
+
+    Theory of operation. A response is *incoming* from ``response.created``, or from the first event that is about it,
+    until ``response.done``. An event that names no known response is about the one its item belongs to, else about the
+    youngest that is incoming. Events of one response may come in any order: where ``response.done`` comes while sound
+    is still announced, the response is *ending*, and ends with the end of its sound, or by ``settle`` when nothing more
+    comes. An error that no request explains makes the youngest incoming response end the same way, unless more of it
+    comes. What has ended is remembered by id, so that nothing counts twice.
 
     Args:
         form: How the server's sound travels.
@@ -104,6 +193,7 @@ class Conversation:
         transcription: Sum over all transcripts of the input, each counted once.
         transcribed_s: Seconds of input whose transcription is billed by time.
         unknown: How often each event type came that this version does not know.
+        odd: How often something came that is not as the protocol has it, by the sentence that says so.
     """
 
     def __init__(self, form: Format = PCM16, *, keeps_audio: bool = True) -> None:
@@ -114,55 +204,293 @@ class Conversation:
         self.transcription = Usage()
         self.transcribed_s = 0.0
         self.unknown: Counter[str] = Counter()
+        self.odd: Counter[str] = Counter()
         self._keeps_audio = keeps_audio
-        self._growing: dict[str, dict[str, Growing]] = {}
+        self._incoming: dict[str, _Incoming] = {}
+        self._ending: dict[str, _Ending] = {}
         self._finished: set[str] = set()
         self._early: dict[str, str] = {}
         self._transcribed: set[tuple[str, int]] = set()
+        self._renamed: dict[str, str] = {}
+        self._same: dict[str, str] = {}
+        self._tells_ends_of_sound = True
 
     @property
     def active(self) -> tuple[str, ...]:
         """Ids of the responses that are still coming in."""
-        return tuple(self._growing)
+        return tuple(self._incoming)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether a response ends unless more of it comes soon: call ``settle`` when nothing does."""
+        return bool(self._ending)
 
     def remember(self, item_id: str, audio: Pcm) -> None:
         """Keep the sound of an item that we made."""
         if self._keeps_audio and item_id in self.items:
             self.items[item_id] = replace(self.items[item_id], audio=audio)
 
-    def apply(self, event: told.ServerEvent) -> Change | None:
-        """Take in one event and say what changed for a listener, if anything.
+    def rename(self, ours: str, theirs: str) -> None:
+        """Follow a server that gives an item of ours an id of its own."""
+        self._renamed[ours] = theirs
+        if ours in self.items:
+            news = self.items.pop(theirs, None)
+            self.items = {
+                theirs if key == ours else key: replace(entry.after(news) if news else entry, id=theirs)
+                if key == ours
+                else entry
+                for key, entry in self.items.items()
+            }
 
-        Raises:
-            ProtocolError: The event cannot be what a server means.
-        """
-        if not isinstance(event, told.UnknownEvent) and getattr(event, "response_id", None) in self._finished:
-            return None
+    def id_of(self, item_id: str) -> str:
+        """The server's id of an item that we made, or that an earlier server named."""
+        while item_id in self._renamed:
+            item_id = self._renamed[item_id]
+        return item_id
+
+    def knows(self, item_id: str) -> bool:
+        """Whether an item is in the conversation, or is coming in."""
+        return item_id in self.items or any(item_id in incoming.items for incoming in self._incoming.values())
+
+    def apply(self, event: told.ServerEvent) -> Change | None:
+        """Take in one event and say what changed for a listener, if anything."""
         match event:
-            case told.AudioDelta():
-                audio = self._part(event.response_id, event.item_id).grow(event.delta)
-                return Sounded(event.response_id, event.item_id, audio) if audio else None
-            case told.TranscriptDelta():
-                self._part(event.response_id, event.item_id).spoken.append(event.delta)
-                return Worded(event.response_id, event.item_id, event.delta, spoken=True)
-            case told.TextDelta():
-                self._part(event.response_id, event.item_id).written.append(event.delta)
-                return Worded(event.response_id, event.item_id, event.delta, spoken=False)
+            case told.AudioDelta() | told.TranscriptDelta() | told.TextDelta():
+                return self._grow(event)
+            case told.TranscriptDone() | told.TextDone():
+                return self._complete(event)
+            case told.AudioDone() | told.ContentPartAdded() | told.ContentPartDone():
+                return self._sound_announced(event)
+            case told.OutputItemAdded() | told.OutputItemDone():
+                return self._learn(event)
+            case told.FunctionArgumentsDelta() | told.FunctionArgumentsDone():
+                self._call(event)
             case told.ResponseCreated():
-                self._growing.setdefault(event.response.id, {})
-                return Began(event.response.id)
+                return self._begin(event.response.id)
             case told.ResponseDone():
-                return self._end(event.response)
+                return self._done(event)
+            case told.UnusableEvent():
+                self._unusable(event)
             case _:
                 self._note(event)
         return None
+
+    def settle(self) -> Ended | None:
+        """End a response of which nothing more comes; None where there is none. Call it until it gives None."""
+        for response_id, ending in self._ending.items():
+            if ending.is_told:
+                self._tells_ends_of_sound = False
+            return self._end(response_id, ending.event)
+        return None
+
+    def blame(self, error: bodies.ServerError) -> None:
+        """Let the youngest incoming response end as failed, unless more of it comes: no request explains an error."""
+        response_id = next(reversed(self._incoming), None)
+        if response_id is not None and response_id not in self._ending:
+            details = bodies.StatusDetails(type="failed", error=error)
+            response = bodies.WireResponse(id=response_id, status="failed", status_details=details)
+            self._ending[response_id] = _Ending(told.ResponseDone(response=response), is_told=False)
+
+    # ---- a response while it comes in
+
+    def _owner(self, response_id: str, *item_ids: str) -> str:
+        """The response that an event is about: by its id, by its item, else by the order of events."""
+        response_id = self._same.get(response_id, response_id)
+        if response_id in self._incoming or response_id in self._finished:
+            return response_id
+        for owner, incoming in self._incoming.items():
+            if any(item_id in incoming.items for item_id in item_ids if item_id):
+                return owner
+        youngest = next(reversed(self._incoming), None)
+        if not response_id:
+            return youngest or self._unnamed()
+        if youngest is not None and not self._incoming[youngest].items:
+            self._same[response_id] = youngest
+            return youngest
+        return response_id
+
+    def _unnamed(self) -> str:
+        return f"unnamed_{len(self._finished) + 1}"
+
+    def _part(self, event: told.PartEvent | told.FunctionArgumentsEvent) -> tuple[str, str, Growing] | None:
+        """The item that an event is about; None where its response is over."""
+        owner = self._owner(event.response_id, event.item_id)
+        if owner in self._finished:
+            self.odd[f"{event.type}: it came after the end of its response; left out"] += 1
+            return None
+        self._goes_on(owner)
+        items = self._incoming.setdefault(owner, _Incoming()).items
+        item_id = event.item_id
+        if item_id not in items:
+            announced = next((key for key in reversed(items) if items[key].entry), None)
+            item_id = announced or item_id or next(reversed(items), "")
+        if item_id not in items:
+            items[item_id] = Growing.in_format(self.form)
+        return owner, item_id, items[item_id]
+
+    def _goes_on(self, response_id: str) -> None:
+        """Take back the end of a response that an error was taken for."""
+        if response_id in self._ending and not self._ending[response_id].is_told:
+            del self._ending[response_id]
+
+    def _grow(self, event: told.AudioDelta | told.TranscriptDelta | told.TextDelta) -> Change | None:
+        found = self._part(event)
+        if found is None:
+            return None
+        owner, item_id, growing = found
+        if isinstance(event, told.AudioDelta):
+            try:
+                audio = growing.grow(event.delta)
+            except ProtocolError as error:
+                self._break(owner, f"{event.type}: {error.problem}")
+                return None
+            return Sounded(owner, item_id, audio, growing.is_commentary) if audio else None
+        spoken = isinstance(event, told.TranscriptDelta)
+        words = growing.spoken if spoken else growing.written
+        words.setdefault(event.content_index, Words()).pieces.append(event.delta)
+        return Worded(owner, item_id, event.delta, spoken, growing.is_commentary) if event.delta else None
+
+    def _complete(self, event: told.TranscriptDone | told.TextDone) -> Change | None:
+        """Take the words of a part as its end tells them; they are news where no delta brought any."""
+        found = self._part(event)
+        if found is None:
+            return None
+        owner, item_id, growing = found
+        spoken = isinstance(event, told.TranscriptDone)
+        whole = event.transcript if isinstance(event, told.TranscriptDone) else event.text
+        words = (growing.spoken if spoken else growing.written).setdefault(event.content_index, Words())
+        is_news = bool(whole) and not str(words)
+        words.whole = whole
+        return Worded(owner, item_id, whole, spoken, growing.is_commentary) if is_news else None
+
+    def _sound_announced(self, event: told.AudioDone | told.ContentPartAdded | told.ContentPartDone) -> Change | None:
+        found = self._part(event)
+        if found is None:
+            return None
+        owner, _, growing = found
+        if isinstance(event, told.ContentPartAdded):
+            growing.awaits_sound = growing.awaits_sound or event.part.type in SOUNDING_PARTS
+            return None
+        if isinstance(event, told.ContentPartDone):
+            for words, whole in ((growing.spoken, event.part.transcript), (growing.written, event.part.text)):
+                if whole and not str(words.get(event.content_index, "")):
+                    words[event.content_index] = Words(whole=whole)
+        growing.awaits_sound = False
+        return self._ended_with_sound(owner)
+
+    def _learn(self, event: told.OutputItemAdded | told.OutputItemDone) -> Change | None:
+        item_id = event.item.id
+        owner = self._owner(event.response_id, item_id)
+        if owner in self._finished:
+            return None
+        self._goes_on(owner)
+        items = self._incoming.setdefault(owner, _Incoming()).items
+        growing = items.setdefault(item_id or next(reversed(items), ""), Growing.in_format(self.form))
+        growing.learn(event.item)
+        if isinstance(event, told.OutputItemDone):
+            growing.awaits_sound = False
+        return self._ended_with_sound(owner)
+
+    def _call(self, event: told.FunctionArgumentsDelta | told.FunctionArgumentsDone) -> None:
+        found = self._part(event)
+        if found is None:
+            return
+        _, _, growing = found
+        if isinstance(event, told.FunctionArgumentsDone):
+            growing.learn_call(ToolCall(event.call_id, event.name, event.arguments))
+        else:
+            growing.learn_call(ToolCall(event.call_id, "", ""))
+            growing.arguments.append(event.delta)
+
+    def _begin(self, response_id: str) -> Change | None:
+        response_id = response_id or self._unnamed()
+        if response_id in self._finished:
+            return None
+        self._incoming.setdefault(response_id, _Incoming())
+        return Began(response_id)
+
+    def _break(self, response_id: str, problem: str) -> None:
+        """Note that a response cannot be whole any more."""
+        self.odd[f"{problem}; its response is not whole"] += 1
+        incoming = self._incoming[response_id]
+        incoming.problem = incoming.problem or problem
+
+    def _unusable(self, event: told.UnusableEvent) -> None:
+        problem = f"{event.type}: {event.problem}" if event.type else event.problem
+        owner = self._owner(event.response_id, event.item_id)
+        if event.breaks_response and owner in self._incoming:
+            self._break(owner, problem)
+        else:
+            self.odd[f"{problem}; left out"] += 1
+
+    # ---- the end of a response
+
+    def _done(self, event: told.ResponseDone) -> Change | None:
+        items = (item.id for item in event.response.output)
+        response_id = self._owner(event.response.id or event.response_id, *items)
+        if response_id in self._finished:
+            return None
+        if response_id not in self._incoming and len(self._incoming) == 1:
+            response_id = next(iter(self._incoming))
+        if self._awaits_sound(response_id) and _status(event.response) == "completed" and self._tells_ends_of_sound:
+            self._ending[response_id] = _Ending(event, is_told=True)
+            return None
+        return self._end(response_id, event)
+
+    def _awaits_sound(self, response_id: str) -> bool:
+        incoming = self._incoming.get(response_id)
+        return incoming is not None and any(growing.awaits_sound for growing in incoming.items.values())
+
+    def _ended_with_sound(self, response_id: str) -> Change | None:
+        ending = self._ending.get(response_id)
+        if ending is None or not ending.is_told or self._awaits_sound(response_id):
+            return None
+        return self._end(response_id, ending.event)
+
+    def _end(self, response_id: str, event: told.ResponseDone) -> Ended:
+        self._finished.add(response_id)
+        self._ending.pop(response_id, None)
+        incoming = self._incoming.pop(response_id, None) or _Incoming()
+        items = incoming.items
+        for item in event.response.output:
+            items.setdefault(item.id, Growing.in_format(self.form)).learn(item)
+        said: list[Commentary] = []
+        comments: list[Commentary] = []
+        for item_id, growing in items.items():
+            audio = growing.finish()
+            if audio:
+                self.remember(item_id, audio)
+            (comments if growing.is_commentary else said).append(Commentary(growing.transcript, growing.text, audio))
+        usage = Usage.from_wire(event.response.usage or event.usage)
+        self.usage += usage
+        status, reason, message = _outcome(event.response, incoming.problem)
+        ids = [item.id for item in event.response.output] or [item_id for item_id in items if item_id]
+        return Ended(
+            response_id,
+            Response(
+                id=response_id,
+                status=status,
+                reason=reason,
+                message=message,
+                transcript="".join(part.transcript for part in said),
+                text="".join(part.text for part in said),
+                audio=Pcm.join(part.audio for part in said),
+                calls=tuple(call for item_id, growing in items.items() if (call := growing.tool_call(item_id))),
+                item_ids=tuple(ids),
+                usage=usage,
+                metadata=event.response.metadata or {},
+                commentary=tuple(comments),
+            ),
+        )
+
+    # ---- items and input
 
     def _note(self, event: told.ServerEvent) -> None:
         match event:
             case told.UnknownEvent():
                 self.unknown[event.type] += 1
             case told.ConversationItemAdded() | told.ConversationItemDone() | told.ConversationItemCreated():
-                self._place(Entry.of(event.item), event.previous_item_id)
+                self._place(event.item, event.previous_item_id)
             case told.ConversationItemTruncated():
                 self._change(event.item_id, lambda entry: entry.cut(event.audio_end_ms))
             case told.ConversationItemDeleted():
@@ -180,17 +508,19 @@ class Conversation:
             case _:
                 pass
 
-    def _part(self, response_id: str, item_id: str) -> Growing:
-        parts = self._growing.setdefault(response_id, {})
-        if item_id not in parts:
-            parts[item_id] = Growing.in_format(self.form)
-        return parts[item_id]
-
     def _change(self, item_id: str, how: Callable[[Entry], Entry]) -> None:
         if item_id in self.items:
             self.items[item_id] = how(self.items[item_id])
 
-    def _place(self, entry: Entry, previous_item_id: str | None) -> None:
+    def _place(self, item: Item, previous_item_id: str | None) -> None:
+        for incoming in self._incoming.values():
+            if item.phase and item.id in incoming.items:
+                incoming.items[item.id].phase = item.phase
+        self._insert(Entry.of(item), previous_item_id)
+
+    def _insert(self, entry: Entry, previous_item_id: str | None) -> None:
+        if not entry.id:
+            return
         if early := self._early.pop(entry.id, None):
             entry = replace(entry, transcript=early)
         if entry.id in self.items:
@@ -206,66 +536,51 @@ class Conversation:
         heard_ms = self.input.heard_ms(item_id)
         audio = self.input.committed(item_id)
         kept = audio if self._keeps_audio else None
-        self._place(Entry(item_id, "message", "user", "completed", audio=kept, heard_ms=heard_ms), None)
+        self._insert(Entry(item_id, "message", "user", "completed", audio=kept, heard_ms=heard_ms), None)
 
     def _transcript(self, event: told.TranscriptionCompleted) -> None:
+        """Take a transcript; one that is still in progress (xAI) is followed by others, and counts nothing."""
         if event.item_id in self.items:
             self._change(event.item_id, lambda entry: replace(entry, transcript=event.transcript))
-        else:
+        elif event.item_id:
             self._early[event.item_id] = event.transcript
         key = (event.item_id, event.content_index)
-        if event.usage is None or key in self._transcribed:
+        if event.usage is None or event.status == "in_progress" or key in self._transcribed:
             return
         self._transcribed.add(key)
-        self.transcribed_s += event.usage.seconds
-        self.transcription += usage_of(event)
-
-    def _end(self, response: bodies.WireResponse) -> Ended | None:
-        if response.id in self._finished:
-            return None
-        self._finished.add(response.id)
-        parts = self._growing.pop(response.id, {})
-        sounds = {item_id: part.finish() for item_id, part in parts.items()}
-        for item_id, audio in sounds.items():
-            if audio:
-                self.remember(item_id, audio)
-        usage = Usage.from_wire(response.usage) if response.usage else Usage()
-        self.usage += usage
-        details = response.status_details
-        error = details.error if details else None
-        spoken = "".join(word for part in parts.values() for word in part.spoken)
-        written = "".join(word for part in parts.values() for word in part.written)
-        calls = (call_of(item) for item in response.output)
-        return Ended(
-            response.id,
-            Response(
-                id=response.id,
-                status=_status(response.status),
-                reason=(error.code or error.type) if error else details.reason if details else None,
-                message=error.message if error else "",
-                transcript=spoken or "".join(Entry.of(item).transcript for item in response.output),
-                text=written or "".join(Entry.of(item).text for item in response.output),
-                audio=Pcm.join(sounds.values()),
-                calls=tuple(call for call in calls if call),
-                item_ids=tuple(item.id for item in response.output),
-                usage=usage,
-                metadata=response.metadata or {},
-            ),
-        )
+        usage = usage_of(event)
+        self.transcribed_s += usage.seconds or 0.0
+        self.transcription += usage
 
 
 def usage_of(event: told.TranscriptionCompleted) -> Usage:
-    """The tokens of one transcript, or the seconds where it is billed by time."""
-    if event.usage is None:
-        return Usage()
-    if event.usage.type == "duration":
-        return Usage(seconds=event.usage.seconds)
-    read = event.usage.input_token_details or InputDetails(text_tokens=event.usage.input_tokens)
-    return Usage(text_in=read.text_tokens, audio_in=read.audio_tokens, text_out=event.usage.output_tokens)
+    """The tokens or seconds of one transcript; nothing where the server told none."""
+    return Usage() if event.usage is None else Usage.from_wire(event.usage, written=True)
 
 
-def _status(told_status: str) -> Status:
+def _outcome(response: bodies.WireResponse, problem: str) -> tuple[Status, str | None, str]:
+    """How a response ended, why, and the server's words on it.
+
+    Args:
+        response: As the server told its end.
+        problem: What of it could not be used.
+    """
+    details = response.status_details
+    error = details.error if details else None
+    reason = (error.code or error.type) if error else details.reason if details else None
+    message = error.message if error else ""
+    if problem:
+        return (
+            "failed",
+            UNUSABLE,
+            f"the server sent what cannot be used: {problem}" + (f" ({message})" if message else ""),
+        )
+    return _status(response), reason, message
+
+
+def _status(response: bodies.WireResponse) -> Status:
+    """How a response ended; where its status says nothing that is known, it failed if an error is told."""
     for known in STATUSES:
-        if told_status == known:
+        if response.status.casefold() == known:
             return known
-    raise ProtocolError("theirs", f"a response ended with the unknown status {told_status!r}")
+    return "failed" if response.status_details and response.status_details.error else "completed"

@@ -100,16 +100,6 @@ class Dialect:
             event = event | {"session": nested_session(session)}
         return parts_renamed(event, NEW_PARTS) if "item" in event or "response" in event else event
 
-    def from_server(self, frame: bytes) -> bytes:
-        """A server's frame as GA; what is no JSON object is left for the decoder to refuse."""
-        if self.outward is None:
-            return frame
-        try:
-            event = from_json(frame)
-        except ValueError:
-            return frame
-        return to_json(self.read(event)) if isinstance(event, dict) else frame
-
 
 def flat_session(session: Event) -> Event:
     """A GA session as the beta's flat one; what the beta lacks is left out.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import pybase64
 
@@ -88,9 +87,11 @@ class Entry:
             heard_ms=later.heard_ms or self.heard_ms,
         )
 
-    def cut(self, audio_end_ms: int) -> Entry:
+    def cut(self, audio_end_ms: int | None) -> Entry:
         """The entry after a truncation: its sound ends there, and the server has dropped the transcript."""
-        audio = self.audio[: audio_end_ms * self.audio.rate // 1000] if self.audio else None
+        audio = self.audio
+        if audio is not None and audio_end_ms is not None:
+            audio = audio[: audio_end_ms * audio.rate // 1000]
         return replace(self, audio=audio, transcript="")
 
 
@@ -101,22 +102,71 @@ def call_of(item: Item) -> ToolCall | None:
     return ToolCall(item.call_id or "", item.name or "", item.arguments or "")
 
 
-Part = Literal["spoken", "written"]
+COMMENTARY = "commentary"
+"""The phase of an item in which a model speaks about its work: no part of its answer."""
+
+
+@dataclass(slots=True)
+class Words:
+    """The words of one content part, while they come in and as their end tells them.
+
+    Attributes:
+        pieces: What deltas brought, in order.
+        whole: What the part's end told; empty until then.
+    """
+
+    pieces: list[str] = field(default_factory=list)
+    whole: str = ""
+
+    def __str__(self) -> str:
+        return self.whole or "".join(self.pieces)
 
 
 @dataclass(slots=True)
 class Growing:
-    """An item of a response that is still coming in. Sound is kept in pieces, so that it grows in linear time."""
+    """An item of a response that is still coming in. Sound is kept in pieces, so that it grows in linear time.
+
+    Attributes:
+        decoder: How its sound travels.
+        sounds: Its sound so far.
+        spoken: The words spoken so far, by content part.
+        written: The words written so far, by content part.
+        entry: The item as the server last told it whole.
+        call: The tool call that it is, as far as it is known.
+        arguments: The arguments of the call, as deltas brought them.
+        phase: ``commentary`` or ``final_answer``, where the server tells it.
+        awaits_sound: Whether sound has begun and its end was not told.
+    """
 
     decoder: Decoder
     sounds: list[Pcm] = field(default_factory=list)
-    spoken: list[str] = field(default_factory=list)
-    written: list[str] = field(default_factory=list)
+    spoken: dict[int, Words] = field(default_factory=dict)
+    written: dict[int, Words] = field(default_factory=dict)
+    entry: Entry | None = None
+    call: ToolCall | None = None
+    arguments: list[str] = field(default_factory=list)
+    phase: str | None = None
+    awaits_sound: bool = False
 
     @classmethod
     def in_format(cls, form: Format) -> Growing:
-        """Nothing yet."""
+        """Begin with nothing."""
         return cls(form.decoder())
+
+    @property
+    def is_commentary(self) -> bool:
+        """Whether it is no part of the answer."""
+        return self.phase == COMMENTARY
+
+    @property
+    def transcript(self) -> str:
+        """The words spoken, as completely as they were told."""
+        return "".join(map(str, self.spoken.values())) or (self.entry.transcript if self.entry else "")
+
+    @property
+    def text(self) -> str:
+        """The words written, as completely as they were told."""
+        return "".join(map(str, self.written.values())) or (self.entry.text if self.entry else "")
 
     def grow(self, delta: str) -> Pcm:
         """Add one delta, decoded on its own, and give back the whole samples it completes.
@@ -128,12 +178,32 @@ class Growing:
             data = pybase64.b64decode(delta, validate=True)
         except ValueError as error:
             raise ProtocolError("theirs", f"an audio delta of {len(delta)} characters is not base64") from error
+        self.awaits_sound = True
         sound = self.decoder.feed(data)
         if sound:
             self.sounds.append(sound)
         return sound
 
     def finish(self) -> Pcm:
-        """All of its sound."""
+        """Give all of its sound."""
         self.sounds.append(self.decoder.finish())
         return Pcm.join(self.sounds)
+
+    def learn_call(self, call: ToolCall) -> None:
+        """Note what is known of the tool call that it is; what is empty says nothing."""
+        known = self.call or ToolCall("", "", "")
+        self.call = ToolCall(call.call_id or known.call_id, call.name or known.name, call.arguments or known.arguments)
+
+    def tool_call(self, item_id: str) -> ToolCall | None:
+        """The tool call that it is; where the server gives the call no id, the item's stands for it."""
+        if self.call is None:
+            return None
+        arguments = self.call.arguments or "".join(self.arguments)
+        return ToolCall(self.call.call_id or item_id, self.call.name, arguments)
+
+    def learn(self, item: Item) -> None:
+        """Note what the server tells of the item as a whole."""
+        self.phase = item.phase or self.phase
+        self.entry = Entry.of(item)
+        if self.entry.call:
+            self.learn_call(self.entry.call)

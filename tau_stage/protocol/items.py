@@ -7,9 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 ItemStatus = Literal["completed", "incomplete", "in_progress"]
 
 MAX_ID = 32
-"""Longest item id and call id the API takes, in characters."""
-
-ItemId = Annotated[str, Field(max_length=MAX_ID)]
+"""Longest item id that a client may choose, in characters. A server's own ids may be longer."""
 
 
 class Strict(BaseModel):
@@ -23,9 +21,13 @@ class Strict(BaseModel):
 
 
 class Lenient(BaseModel):
-    """What a server sends: fields we do not know are ignored, values never change."""
+    """What a server sends: unknown fields are ignored, numbers pass for text, values never change.
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    A field without a default must be whole. Any other is taken as absent where it is not what it should be
+    (``server_events.decode``).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True)
 
 
 class InputText(Strict):
@@ -61,7 +63,7 @@ class OutputText(Strict):
 class UserMessage(Strict):
     """What a player is told or hears."""
 
-    id: ItemId | None = None
+    id: str | None = None
     object: Literal["realtime.item"] | None = None
     type: Literal["message"] = "message"
     role: Literal["user"] = "user"
@@ -72,7 +74,7 @@ class UserMessage(Strict):
 class SystemMessage(Strict):
     """What the prompter whispers."""
 
-    id: ItemId | None = None
+    id: str | None = None
     object: Literal["realtime.item"] | None = None
     type: Literal["message"] = "message"
     role: Literal["system"] = "system"
@@ -83,7 +85,7 @@ class SystemMessage(Strict):
 class AssistantMessage(Strict):
     """What a player is made to believe it said."""
 
-    id: ItemId | None = None
+    id: str | None = None
     object: Literal["realtime.item"] | None = None
     type: Literal["message"] = "message"
     role: Literal["assistant"] = "assistant"
@@ -94,23 +96,23 @@ class AssistantMessage(Strict):
 class FunctionCall(Strict):
     """A tool call, replayed into a conversation."""
 
-    id: ItemId | None = None
+    id: str | None = None
     object: Literal["realtime.item"] | None = None
     type: Literal["function_call"] = "function_call"
     status: ItemStatus | None = None
     name: str
     arguments: str
-    call_id: ItemId | None = None
+    call_id: str | None = None
 
 
 class FunctionCallOutput(Strict):
     """A tool's result; send ``response.create`` after it."""
 
-    id: ItemId | None = None
+    id: str | None = None
     object: Literal["realtime.item"] | None = None
     type: Literal["function_call_output"] = "function_call_output"
     status: ItemStatus | None = None
-    call_id: ItemId
+    call_id: str
     output: str
 
 
@@ -121,7 +123,7 @@ ClientItem = Annotated[Message | FunctionCall | FunctionCallOutput, Field(discri
 class ContentPart(Lenient):
     """One part of an item as a server tells it: every kind in one shape."""
 
-    type: str
+    type: str = ""
     text: str | None = None
     transcript: str | None = None
     audio: str | None = None
@@ -130,13 +132,19 @@ class ContentPart(Lenient):
 
 
 class Item(Lenient):
-    """One item as a server tells it: messages, tool calls and their outputs in one shape."""
+    """One item as a server tells it: messages, tool calls and their outputs in one shape.
 
-    id: str
+    Attributes:
+        phase: ``commentary`` where the model speaks about its work, ``final_answer`` where it answers
+            (gpt-realtime-2.1 and later).
+    """
+
+    id: str = ""
     object: str | None = "realtime.item"
-    type: str
+    type: str = "message"
     status: str | None = None
     role: str | None = None
+    phase: str | None = None
     content: tuple[ContentPart, ...] | None = None
     name: str | None = None
     call_id: str | None = None

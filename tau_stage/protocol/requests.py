@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
 from tau_stage.protocol import client_events as ask
 from tau_stage.protocol import server_events as told
+from tau_stage.protocol.bodies import ServerError
+from tau_stage.protocol.items import ClientItem, FunctionCall, FunctionCallOutput, Item
 
 EVENT_KEY = "tau_event"
 """Metadata key that ties a response to the ``response.create`` that asked for it."""
+
+
+OURS = "tau_"
+"""How the ids begin that a session makes: an error that names one of them is about nothing else."""
+
+NOBODY = ""
+"""What an error is about that answers no request: a cancellation that came too late is no harm."""
+
+TOPICS = (
+    ("conversation.item.truncated", r"truncat|audio_end_ms|audio content of"),
+    ("conversation.item.deleted", r"item_delete|delet"),
+    ("conversation.item.retrieved", r"item_retrieve|retriev"),
+    ("input_audio_buffer.committed", r"commit|buffer[ _](is )?(too small|empty)"),
+    ("input_audio_buffer.cleared", r"buffer[ _.]clear"),
+    (NOBODY, r"cancel"),
+    ("session.updated", r"session|cannot_update_voice"),
+    ("conversation.item.added", r"\bitem(?!_id)|item_not_found|previous_item|\bcontent\b"),
+    ("response.created", r"response|rate.?limit|quota|too.?many.?requests"),
+)
+"""What an error is about, by words in its param, its code or its message (OpenAI API reference, "error" events)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +44,13 @@ class Request:
         event_id: Ours; an error names it.
         answer: Type of the event that answers it.
         item_id: Item the answer must name, if it is about one.
+        shape: Type and role of the item that is created, if one is.
     """
 
     event_id: str
     answer: str
     item_id: str | None = None
+    shape: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +73,7 @@ def request_of(event: ask.ClientEvent) -> Request | None:
         case ask.SessionUpdate():
             return Request(event.event_id, "session.updated")
         case ask.ConversationItemCreate():
-            return Request(event.event_id, "conversation.item.added", event.item.id)
+            return Request(event.event_id, "conversation.item.added", event.item.id, shape_of(event.item))
         case ask.ConversationItemRetrieve():
             return Request(event.event_id, "conversation.item.retrieved", event.item_id)
         case ask.ConversationItemTruncate():
@@ -90,36 +116,96 @@ class Requests:
         """Stop waiting: its deadline has passed."""
         self._open.pop(request.event_id, None)
 
-    def answered_by(self, event: told.ServerEvent) -> Answer | None:
-        """The request that an event answers, if any; it is then no longer open."""
-        request = self._match(event)
+    def answered_by(self, event: told.ServerEvent, *, is_new_item: bool = False) -> Answer | None:
+        """The request that an event answers, if any; it is then no longer open.
+
+        Args:
+            event: As it came.
+            is_new_item: Whether it tells of an item that was not known before: then it may be one that we made, under
+                an id of the server's own.
+        """
+        request = self._match(event, is_new_item=is_new_item)
         return None if request is None else Answer(self._open.pop(request.event_id), event)
 
-    def _match(self, event: told.ServerEvent) -> Request | None:
+    def asks_for_response(self, metadata: Mapping[str, str] | None) -> Request | None:
+        """The open request that a response with such metadata answers, if any; it stays open."""
+        key = (metadata or {}).get(EVENT_KEY)
+        return self._oldest("response.created") if key is None else self._open.get(key)
+
+    def _match(self, event: told.ServerEvent, *, is_new_item: bool) -> Request | None:
         match event:
             case told.ErrorEvent():
                 return self._open.get(event.error.event_id or "")
             case told.ConversationItemAdded() | told.ConversationItemDone() | told.ConversationItemCreated():
-                return self._oldest("conversation.item.added", event.item.id)
+                named = self._oldest("conversation.item.added", event.item.id)
+                return named or (self._of_shape(event.item) if is_new_item else None)
             case told.ConversationItemRetrieved():
                 return self._oldest(event.type, event.item.id)
             case told.ConversationItemTruncated() | told.ConversationItemDeleted():
                 return self._oldest(event.type, event.item_id)
             case told.ResponseCreated():
-                return self._creator(event)
+                return self.asks_for_response(event.response.metadata)
             case told.SessionUpdated() | told.InputAudioBufferCommitted() | told.InputAudioBufferCleared():
                 return self._oldest(event.type)
             case _:
                 return None
 
     def _oldest(self, answer: str, item_id: str | None = None) -> Request | None:
+        """The oldest open request of a kind; an answer that names no item answers it too."""
         return next(
-            (asked for asked in self._open.values() if asked.answer == answer and asked.item_id == item_id), None
+            (
+                asked
+                for asked in self._open.values()
+                if asked.answer == answer and (not item_id or asked.item_id == item_id)
+            ),
+            None,
         )
 
-    def _creator(self, event: told.ResponseCreated) -> Request | None:
-        """By metadata; a server that echoes none answers in order. Foreign metadata is nobody's."""
-        metadata = event.response.metadata
-        if metadata:
-            return self._open.get(metadata.get(EVENT_KEY, ""))
-        return self._oldest("response.created")
+    def _of_shape(self, item: Item) -> Request | None:
+        shape = shape_of(item)
+        return next((asked for asked in self._open.values() if asked.shape == shape), None)
+
+    def get(self, event_id: str) -> Request | None:
+        """The open request of an event; None where it is not open any more."""
+        return self._open.get(event_id)
+
+    def refused_by(self, error: ServerError) -> Request | None:
+        """The oldest open request that an error can be about which names none; it stays open."""
+        if error.event_id and error.event_id.startswith(OURS):
+            return None
+        topics = topics_of(error)
+        if NOBODY in topics:
+            return None
+        return next(
+            (asked for topic in topics if (asked := self._oldest(topic))),
+            None if topics else next(iter(self._open.values()), None),
+        )
+
+
+def shape_of(item: ClientItem | Item) -> tuple[str, str]:
+    """What an item is, where its id does not say: its type, and the role of a message."""
+    role = None if isinstance(item, FunctionCall | FunctionCallOutput) else item.role
+    return item.type, (role or "") if item.type == "message" else ""
+
+
+def topics_of(error: ServerError) -> list[str]:
+    """The types of answers that an error can stand for, the likeliest first; none where it may be any.
+
+    >>> topics_of(ServerError(code="invalid_value", message="Audio content of 2450ms is already shorter than 2535ms"))
+    ['conversation.item.truncated']
+    >>> topics_of(ServerError(code="unknown_parameter", param="session.temperature"))
+    ['session.updated']
+    >>> topics_of(ServerError(code="inference_failed", message="backend error"))
+    []
+    """
+    found = (
+        next((topic for topic, words in TOPICS if re.search(words, said, re.IGNORECASE)), None)
+        for said in (error.code, error.param, error.message)
+        if said
+    )
+    return list(dict.fromkeys(topic for topic in found if topic is not None))
+
+
+def may_break_response(error: ServerError) -> bool:
+    """Whether an error that answers no request may be the end of a response under way."""
+    return topics_of(error)[:1] in ([], ["response.created"])

@@ -1,17 +1,21 @@
 """Events a server sends: one class per wire event (OpenAI API reference, "Realtime server events", GA).
 
 What tau-stage never looks into (MCP, WebRTC and telephone events) decodes to ``UnknownEvent``, as does anything new.
+A field without a default is needed; ``decode`` takes any other as absent where it is not what it should be.
 """
 
-from typing import Annotated, Any, Literal
+from __future__ import annotations
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from collections.abc import Callable
+from typing import Any, Literal, cast, get_args
+
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import from_json
 
-from tau_stage.errors import ProtocolError
 from tau_stage.protocol.bodies import RateLimit, ServerError, WireResponse
+from tau_stage.protocol.dialects import GA, Dialect
 from tau_stage.protocol.items import ContentPart, Item, Lenient
-from tau_stage.protocol.usage import WireTranscriptionUsage
+from tau_stage.protocol.oddities import Oddity, remove
 
 
 class ServerMessage(Lenient):
@@ -36,25 +40,54 @@ class UnknownEvent(ServerMessage):
     type: str
 
 
+class UnusableEvent(ServerMessage):
+    """An event that lacks what it is for.
+
+    Attributes:
+        type: Empty where the frame is no event at all.
+        problem: What it lacks, as a sentence.
+        response_id: The response it is about, where it says so.
+        item_id: The item it is about, where it says so.
+        breaks_response: Whether a response cannot be whole without it.
+    """
+
+    type: str
+    problem: str
+    response_id: str = ""
+    item_id: str = ""
+    breaks_response: bool = False
+
+
 class ErrorEvent(ServerMessage):
     """A request was refused, or the connection is about to close."""
 
     type: Literal["error"] = "error"
-    error: ServerError
+    error: ServerError = Field(default_factory=ServerError)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, event: Any) -> Any:
+        """Take what stands beside an error, or in its place, as a part of it."""
+        if not isinstance(event, dict) or isinstance(event.get("error"), ServerError):
+            return event
+        inner = event.get("error")
+        body = inner if isinstance(inner, dict) else {"message": inner} if isinstance(inner, str) else {}
+        beside = {key: event[key] for key in ("message", "code", "param") if isinstance(event.get(key), str | int)}
+        return event | {"error": beside | {key: value for key, value in body.items() if value is not None}}
 
 
 class SessionCreated(ServerMessage):
     """The first event of a connection: the session as the server made it."""
 
     type: Literal["session.created"] = "session.created"
-    session: dict[str, Any]
+    session: dict[str, Any] = Field(default_factory=dict)
 
 
 class SessionUpdated(ServerMessage):
     """The effective session after an update."""
 
     type: Literal["session.updated"] = "session.updated"
-    session: dict[str, Any]
+    session: dict[str, Any] = Field(default_factory=dict)
 
 
 class ConversationItemAdded(ServerMessage):
@@ -96,16 +129,16 @@ class ConversationItemTruncated(ServerMessage):
     """Audio after ``audio_end_ms`` and the transcript are gone."""
 
     type: Literal["conversation.item.truncated"] = "conversation.item.truncated"
-    item_id: str
+    item_id: str = ""
     content_index: int = 0
-    audio_end_ms: int = 0
+    audio_end_ms: int | None = None
 
 
 class ConversationItemDeleted(ServerMessage):
     """An item left the conversation."""
 
     type: Literal["conversation.item.deleted"] = "conversation.item.deleted"
-    item_id: str
+    item_id: str = ""
 
 
 class InputAudioBufferCommitted(ServerMessage):
@@ -113,7 +146,7 @@ class InputAudioBufferCommitted(ServerMessage):
 
     type: Literal["input_audio_buffer.committed"] = "input_audio_buffer.committed"
     previous_item_id: str | None = None
-    item_id: str
+    item_id: str = ""
 
 
 class InputAudioBufferCleared(ServerMessage):
@@ -126,7 +159,7 @@ class SpeechStarted(ServerMessage):
     """Turn detection heard speech begin, ``audio_start_ms`` into the input."""
 
     type: Literal["input_audio_buffer.speech_started"] = "input_audio_buffer.speech_started"
-    item_id: str
+    item_id: str = ""
     audio_start_ms: int = 0
 
 
@@ -134,7 +167,7 @@ class SpeechStopped(ServerMessage):
     """Turn detection heard speech end, ``audio_end_ms`` into the input."""
 
     type: Literal["input_audio_buffer.speech_stopped"] = "input_audio_buffer.speech_stopped"
-    item_id: str
+    item_id: str = ""
     audio_end_ms: int = 0
 
 
@@ -142,7 +175,7 @@ class TimeoutTriggered(ServerMessage):
     """Nobody spoke for as long as ``idle_timeout_ms``; the model is asked to say something."""
 
     type: Literal["input_audio_buffer.timeout_triggered"] = "input_audio_buffer.timeout_triggered"
-    item_id: str
+    item_id: str = ""
     audio_start_ms: int = 0
     audio_end_ms: int = 0
 
@@ -153,7 +186,7 @@ class TranscriptionDelta(ServerMessage):
     type: Literal["conversation.item.input_audio_transcription.delta"] = (
         "conversation.item.input_audio_transcription.delta"
     )
-    item_id: str
+    item_id: str = ""
     content_index: int = 0
     delta: str = ""
 
@@ -164,10 +197,11 @@ class TranscriptionCompleted(ServerMessage):
     type: Literal["conversation.item.input_audio_transcription.completed"] = (
         "conversation.item.input_audio_transcription.completed"
     )
-    item_id: str
+    item_id: str = ""
     content_index: int = 0
-    transcript: str
-    usage: WireTranscriptionUsage | None = None
+    transcript: str = ""
+    status: str | None = None
+    usage: Any = None
 
 
 class TranscriptionFailed(ServerMessage):
@@ -176,30 +210,36 @@ class TranscriptionFailed(ServerMessage):
     type: Literal["conversation.item.input_audio_transcription.failed"] = (
         "conversation.item.input_audio_transcription.failed"
     )
-    item_id: str
+    item_id: str = ""
     content_index: int = 0
-    error: ServerError
+    error: ServerError = Field(default_factory=ServerError)
 
 
 class ResponseCreated(ServerMessage):
     """The model begins."""
 
     type: Literal["response.created"] = "response.created"
-    response: WireResponse
+    response: WireResponse = Field(default_factory=WireResponse)
 
 
 class ResponseDone(ServerMessage):
-    """The model has ended, well or not."""
+    """The model has ended, well or not.
+
+    Attributes:
+        usage: Where a server tells the usage beside the response (xAI).
+    """
 
     type: Literal["response.done"] = "response.done"
-    response: WireResponse
+    response: WireResponse = Field(default_factory=WireResponse)
+    response_id: str = ""
+    usage: Any = None
 
 
 class OutputItemAdded(ServerMessage):
     """The response gained an item."""
 
     type: Literal["response.output_item.added"] = "response.output_item.added"
-    response_id: str
+    response_id: str = ""
     output_index: int = 0
     item: Item
 
@@ -208,7 +248,7 @@ class OutputItemDone(ServerMessage):
     """An item of the response is whole."""
 
     type: Literal["response.output_item.done"] = "response.output_item.done"
-    response_id: str
+    response_id: str = ""
     output_index: int = 0
     item: Item
 
@@ -216,8 +256,8 @@ class OutputItemDone(ServerMessage):
 class PartMessage(ServerMessage):
     """What all events about one content part share."""
 
-    response_id: str
-    item_id: str
+    response_id: str = ""
+    item_id: str = ""
     output_index: int = 0
     content_index: int = 0
 
@@ -226,14 +266,14 @@ class ContentPartAdded(PartMessage):
     """An item gained a part."""
 
     type: Literal["response.content_part.added"] = "response.content_part.added"
-    part: ContentPart
+    part: ContentPart = Field(default_factory=ContentPart)
 
 
 class ContentPartDone(PartMessage):
     """A part is whole."""
 
     type: Literal["response.content_part.done"] = "response.content_part.done"
-    part: ContentPart
+    part: ContentPart = Field(default_factory=ContentPart)
 
 
 class AudioDelta(PartMessage):
@@ -253,7 +293,7 @@ class TranscriptDelta(PartMessage):
     """A piece of the words spoken."""
 
     type: Literal["response.output_audio_transcript.delta"] = "response.output_audio_transcript.delta"
-    delta: str
+    delta: str = ""
 
 
 class TranscriptDone(PartMessage):
@@ -267,7 +307,7 @@ class TextDelta(PartMessage):
     """A piece of written text."""
 
     type: Literal["response.output_text.delta"] = "response.output_text.delta"
-    delta: str
+    delta: str = ""
 
 
 class TextDone(PartMessage):
@@ -277,27 +317,44 @@ class TextDone(PartMessage):
     text: str = ""
 
 
-class FunctionArgumentsDelta(ServerMessage):
+class FunctionArguments(ServerMessage):
+    """What all events about a tool call's arguments share."""
+
+    response_id: str = ""
+    item_id: str = ""
+    output_index: int = 0
+    call_id: str = ""
+
+
+class FunctionArgumentsDelta(FunctionArguments):
     """A piece of a tool call's arguments."""
 
     type: Literal["response.function_call_arguments.delta"] = "response.function_call_arguments.delta"
-    response_id: str
-    item_id: str
-    output_index: int = 0
-    call_id: str
-    delta: str
+    delta: str = ""
 
 
-class FunctionArgumentsDone(ServerMessage):
+class FunctionArgumentsDone(FunctionArguments):
     """A tool call is whole."""
 
     type: Literal["response.function_call_arguments.done"] = "response.function_call_arguments.done"
-    response_id: str
-    item_id: str
-    output_index: int = 0
-    call_id: str
     name: str = ""
-    arguments: str
+    arguments: str = ""
+
+
+PartEvent = (
+    AudioDelta
+    | AudioDone
+    | TranscriptDelta
+    | TranscriptDone
+    | TextDelta
+    | TextDone
+    | ContentPartAdded
+    | ContentPartDone
+)
+"""Whatever tells of one content part."""
+
+FunctionArgumentsEvent = FunctionArgumentsDelta | FunctionArgumentsDone
+"""Whatever tells of a tool call's arguments."""
 
 
 class RateLimitsUpdated(ServerMessage):
@@ -341,33 +398,83 @@ KnownEvent = (
     | FunctionArgumentsDone
     | RateLimitsUpdated
 )
-ServerEvent = KnownEvent | UnknownEvent
+ServerEvent = KnownEvent | UnknownEvent | UnusableEvent
 
-_KNOWN: TypeAdapter[KnownEvent] = TypeAdapter(Annotated[KnownEvent, Field(discriminator="type")])
+_TYPES: dict[str, type[ServerMessage]] = {kind.model_fields["type"].default: kind for kind in get_args(KnownEvent)}
 
 
-def decode(frame: bytes | str) -> ServerEvent:
-    """The event in one text frame; one of a type we do not know is an ``UnknownEvent``, never an error.
+def _unnoted(_oddity: str) -> None:
+    """Note nothing."""
 
-    Raises:
-        ProtocolError: The frame is no JSON object, or a known event lacks what it must have.
+
+def decode(frame: bytes | str, dialect: Dialect = GA, note: Callable[[str], None] = _unnoted) -> ServerEvent:
+    """Read one text frame of a server, and take what comes.
+
+    Only what has no default in an event's class must be whole. Anything else that is not what it should be is taken
+    as absent and noted.
+
+    Args:
+        frame: One text frame.
+        dialect: How the server spells events.
+        note: Called once for each field that is taken as absent, with a sentence.
+
+    Returns:
+        The event; an ``UnknownEvent`` where its type is unknown, an ``UnusableEvent`` where it lacks what it is for,
+        or where the frame is no event at all.
 
     >>> decode(b'{"type":"input_audio_buffer.cleared","event_id":"event_1","obfuscation":"x"}')
     InputAudioBufferCleared(event_id='event_1', type='input_audio_buffer.cleared')
     >>> decode('{"type":"something.new","event_id":"event_2"}').type
     'something.new'
+    >>> decode('{"type":"response.done","response":{"id":"r","status_details":"unimplemented"}}', note=print).type
+    response.done: response.status_details is a text; taken as absent
+    'response.done'
     """
     try:
-        told = from_json(frame)
-    except ValueError as error:
-        raise ProtocolError("theirs", f"a frame of {len(frame)} bytes is not JSON ({error})") from error
-    if not isinstance(told, dict) or not isinstance(told.get("type"), str):
-        raise ProtocolError("theirs", f"a frame of {len(frame)} bytes is not an event with a type")
+        event = from_json(frame)
+    except ValueError:
+        broken_off = frame.lstrip()[:1] in (b"{", "{")
+        return UnusableEvent(type="", problem=f"a frame of {len(frame)} bytes is not JSON", breaks_response=broken_off)
+    if not isinstance(event, dict) or not isinstance(event.get("type"), str):
+        holds_data = isinstance(event, dict) and "delta" in event
+        problem = f"a frame of {len(frame)} bytes is not an event with a type"
+        return UnusableEvent(type="", problem=problem, breaks_response=holds_data)
+    event = dialect.read(event, note)
+    kind = _TYPES.get(event["type"])
+    if kind is None:
+        return UnknownEvent.model_validate({**event, "event_id": str(event.get("event_id", ""))})
     try:
-        return _KNOWN.validate_python(told)
+        return cast("KnownEvent", kind.model_validate(event))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        if first["type"] == "union_tag_invalid":
-            return UnknownEvent.model_validate({**told, "event_id": str(told.get("event_id", ""))})
-        where = ".".join(str(step) for step in first["loc"][1:])
-        raise ProtocolError("theirs", f"{told['type']}: {where}: {first['msg']}") from error
+        return _repaired(kind, event, error, note)
+
+
+def _repaired(
+    kind: type[ServerMessage], event: dict[str, Any], error: ValidationError, note: Callable[[str], None]
+) -> ServerEvent:
+    """Take out of an event what is not as it should be, until it is whole without it."""
+    first: Oddity | None = None
+    while True:
+        odd = [Oddity.of(event, found["loc"], is_missing=found["type"] == "missing") for found in error.errors()]
+        first = first or odd[0]
+        if not all(oddity.path for oddity in odd):
+            return _unusable(event, first)
+        for oddity in odd:
+            note(f"{event['type']}: {oddity}; taken as absent")
+        remove(event, [oddity.path for oddity in odd])
+        try:
+            return cast("KnownEvent", kind.model_validate(event))
+        except ValidationError as further:
+            error = further
+
+
+def _unusable(event: dict[str, Any], oddity: Oddity) -> UnusableEvent:
+    response_id, item_id = event.get("response_id"), event.get("item_id")
+    return UnusableEvent(
+        type=event["type"],
+        event_id=str(event.get("event_id", "")),
+        problem=str(oddity),
+        response_id=response_id if isinstance(response_id, str) else "",
+        item_id=item_id if isinstance(item_id, str) else "",
+        breaks_response=event["type"] == AudioDelta.model_fields["type"].default,
+    )

@@ -51,3 +51,15 @@ def differences(asked: Mapping[str, Any], made: Mapping[str, Any], place: str = 
         elif key in made and got != wanted and key != "tools":
             found.append(f"the server made {place}.{key} {got!r}, asked was {wanted!r}")
     return found
+
+
+def value_at(tree: object, *path: str) -> Any:
+    """A value deep in JSON; None where the way to it ends.
+
+    >>> value_at({"audio": {"input": None}}, "audio", "input", "transcription")
+    """
+    for step in path:
+        if not isinstance(tree, Mapping):
+            return None
+        tree = tree.get(step)
+    return tree

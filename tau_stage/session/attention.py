@@ -46,9 +46,13 @@ class Attention:
                 self.playback = Playback(change.item_id, began_at=now)
             self.playback.more(change)
         elif isinstance(change, Ended):
-            self.responses.show(change.response)
+            self.ended(change)
         self.events.show(event)
         self.lookout.show(event)
+
+    def ended(self, change: Ended) -> None:
+        """Take in the end of a response."""
+        self.responses.show(change.response)
 
     def status(self, now: float) -> Literal["listening", "speaking"] | None:
         """Who is heard: the user, the model until a listener has heard it all, or nobody."""

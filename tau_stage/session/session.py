@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from itertools import count
 from math import inf
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import anyio
 import pybase64
@@ -23,6 +23,7 @@ from tau_stage.protocol.dialects import GA, Dialect
 from tau_stage.protocol.endpoints import USUAL_OPENING, Opening
 from tau_stage.protocol.entries import Entry
 from tau_stage.protocol.items import (
+    MAX_ID,
     AssistantMessage,
     ClientItem,
     FunctionCallOutput,
@@ -34,7 +35,7 @@ from tau_stage.protocol.items import (
 )
 from tau_stage.protocol.requests import EVENT_KEY
 from tau_stage.session import interruption
-from tau_stage.session.arguments import Sound, differences, sound_of, words_of
+from tau_stage.session.arguments import Sound, differences, sound_of, value_at, words_of
 from tau_stage.session.attention import Attention
 from tau_stage.session.errands import Errands
 from tau_stage.session.tools import Tool, follow_up, serve
@@ -102,6 +103,7 @@ class Session:
         self._dialect = dialect
         self._opening = opening
         self._wire: Wire | None = None
+        self._odd_told = 0
 
     # ---- what it is
 
@@ -130,8 +132,8 @@ class Session:
     def usage(self) -> Cost:
         """Tokens and dollars so far: each response once, and the transcription of the input."""
         spent = price(self.conversation.usage, str(self.session.get("model") or ""), self._prices)
-        heard = ((self.session.get("audio") or {}).get("input") or {}).get("transcription") or {}
-        return spent + price(self.conversation.transcription, str(heard.get("model") or ""), self._prices)
+        heard = str(value_at(self.session, "audio", "input", "transcription", "model") or "")
+        return spent + price(self.conversation.transcription, heard, self._prices)
 
     @property
     def status(self) -> Status:
@@ -182,18 +184,33 @@ class Session:
         return item
 
     async def create(self, item: ClientItem, previous_item_id: str | None = None) -> Item:
-        """Put any item into the conversation."""
+        """Put any item into the conversation.
+
+        Args:
+            item: Gets an id of ours where it has none.
+            previous_item_id: The item it comes after; ``root`` puts it first, None puts it last.
+
+        Returns:
+            The item as the server has it, which may be under an id of the server's own.
+
+        Raises:
+            ValueError: Its id is longer than the API takes.
+            SessionError: Refused, closed or not answered in time.
+        """
+        if item.id is None:
+            item = item.model_copy(update={"id": self.fresh("item")})
+        elif len(item.id) > MAX_ID and not self.conversation.knows(item.id):
+            raise ValueError(f"the item id {item.id!r} has {len(item.id)} characters; the API takes {MAX_ID}")
         where = {} if previous_item_id is None else {"previous_item_id": previous_item_id}
         answer = await self.request(ask.ConversationItemCreate(event_id=self.fresh("evt"), item=item, **where))
-        assert isinstance(answer, told.ItemTold)  # noqa: S101 - requests match by type
-        return answer.item
+        made = cast("told.ItemTold", answer).item
+        return made if made.id else made.model_copy(update={"id": item.id})
 
     async def retrieve(self, item_id: str) -> Entry:
         """An item as the server has it, with its sound."""
         answer = await self.request(ask.ConversationItemRetrieve(event_id=self.fresh("evt"), item_id=item_id))
-        assert isinstance(answer, told.ConversationItemRetrieved)  # noqa: S101 - requests match by type
-        form = self.conversation.form if answer.item.role == "assistant" else self.heard_as
-        return Entry.with_sound(answer.item, form)
+        item = cast("told.ConversationItemRetrieved", answer).item
+        return Entry.with_sound(item, self.conversation.form if item.role == "assistant" else self.heard_as)
 
     async def delete_conversation_item(self, item_id: str) -> None:
         """Take an item out of the conversation."""
@@ -259,8 +276,8 @@ class Session:
     @property
     def turn_detection(self) -> str | None:
         """How the server finds turns: ``server_vad``, ``semantic_vad``, or None where the caller does."""
-        heard = (self.session.get("audio") or {}).get("input") or {}
-        return (heard.get("turn_detection") or {}).get("type")
+        kind = value_at(self.session, "audio", "input", "turn_detection", "type")
+        return kind if isinstance(kind, str) else None
 
     # ---- responses
 
@@ -357,7 +374,7 @@ class Session:
 
     def new_wire(self, transport: Transport) -> Wire:
         """An end for a new socket; the session speaks through it once it is swapped in."""
-        return Wire(transport, self._take_in, name=self.name, deadlines=self.deadlines, dialect=self._dialect)
+        return Wire(transport, self, name=self.name, deadlines=self.deadlines, dialect=self._dialect)
 
     async def begin(self, wanted: config.SessionConfig, wire: Wire) -> None:
         """Ask for the session that is wanted, and compare what the server made of it.
@@ -379,7 +396,8 @@ class Session:
         self.opened = anyio.Event()
         return former
 
-    def _take_in(self, event: told.ServerEvent) -> Change | None:
+    def take_in(self, event: told.ServerEvent) -> Change | None:
+        """Take in one event of the server and say what changed for whoever listens to a response."""
         now = anyio.current_time()
         if isinstance(event, told.SessionCreated | told.SessionUpdated):
             self.session = event.session
@@ -387,15 +405,31 @@ class Session:
             # on a websocket the server cancels, and leaves it to us to say how much was heard
             self.errands.add(partial(interruption.cut, self, playing))
         change = self.conversation.apply(event)
-        if isinstance(change, Ended) and change.response.calls and not self.wire.follows(change.response_id):
-            self.errands.add(partial(follow_up, self, self._tools, change.response))
+        self._call_tools(change)
         self.attention.notice(event, change, now)
+        self._warn_of_oddities()
         return change
+
+    def take_end(self, change: Ended) -> None:
+        """Take in the end of a response that no event told."""
+        self._call_tools(change)
+        self.attention.ended(change)
+        self._warn_of_oddities()
 
     def warn(self, problem: str) -> None:
         """Note once what whoever reads the take should know."""
         if problem not in self.warnings:
             self.warnings.append(problem)
+
+    def _call_tools(self, change: Change | None) -> None:
+        if isinstance(change, Ended) and change.response.calls and not self.wire.follows(change.response_id):
+            self.errands.add(partial(follow_up, self, self._tools, change.response))
+
+    def _warn_of_oddities(self) -> None:
+        odd = self.conversation.odd
+        if len(odd) > self._odd_told:
+            self.warnings += list(odd)[self._odd_told :]
+            self._odd_told = len(odd)
 
     def over(self) -> None:
         """Nothing more will come: whoever watches is told."""

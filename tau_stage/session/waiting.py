@@ -41,7 +41,9 @@ class Receipt:
         self._outcome: told.ServerEvent | SessionError = SessionClosed(code=ABNORMAL)
 
     def settle(self, outcome: told.ServerEvent | SessionError) -> None:
-        """Give the answer, or the reason why there will be none."""
+        """Give the answer, or the reason why there will be none; only the first counts."""
+        if self._settled.is_set():
+            return
         self._outcome = outcome
         self._settled.set()
 

@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
+from typing import Protocol
 
 import anyio
 
-from tau_stage.errors import ConnectFailed, ModelRefused, ProtocolError, SessionClosed, SessionError, Timeout
+from tau_stage.errors import ConnectFailed, ModelRefused, SessionClosed, SessionError, Timeout
 from tau_stage.protocol import bodies
 from tau_stage.protocol import client_events as ask
 from tau_stage.protocol import server_events as told
-from tau_stage.protocol.conversation import Change, Ended
+from tau_stage.protocol.conversation import Began, Change, Conversation, Ended
 from tau_stage.protocol.dialects import GA, Dialect
 from tau_stage.protocol.endpoints import Opening
-from tau_stage.protocol.requests import Request, Requests, request_of
+from tau_stage.protocol.requests import Request, Requests, may_break_response, request_of
 from tau_stage.session.greeting import UNCONFIRMED_S, Greeting, Refused
 from tau_stage.session.waiting import Deadlines, Receipt, Speaking, refusal
 from tau_stage.transport import Transport
 
-TakeIn = Callable[[told.ServerEvent], Change | None]
-"""Takes in an event and says what changed for whoever listens to a response."""
+SETTLE_S = 0.5
+"""Seconds until an error that names no request is taken for the answer of one that is open, unless another comes,
+and until a response whose end has come, or for which such an error stands, ends without the sound it had announced."""
+
+
+class Listener(Protocol):
+    """Whoever is told what comes in: the session."""
+
+    conversation: Conversation
+
+    def take_in(self, event: told.ServerEvent) -> Change | None:
+        """Take in an event and say what changed for whoever listens to a response."""
+
+    def take_end(self, change: Ended) -> None:
+        """Take in the end of a response that no event told."""
+
+    def warn(self, problem: str) -> None:
+        """Note what whoever reads the take should know."""
 
 
 class Wire:
@@ -27,7 +45,7 @@ class Wire:
 
     Args:
         transport: Open.
-        take_in: Told of every event, in order.
+        listener: Told of every event, in order.
         name: For messages.
         deadlines: How long to wait for what.
         dialect: How the server spells events.
@@ -40,19 +58,23 @@ class Wire:
     """
 
     def __init__(
-        self, transport: Transport, take_in: TakeIn, *, name: str, deadlines: Deadlines, dialect: Dialect = GA
+        self, transport: Transport, listener: Listener, *, name: str, deadlines: Deadlines, dialect: Dialect = GA
     ) -> None:
         self.transport = transport
         self.closed: SessionClosed | None = None
         self.over = anyio.Event()
         self.floor = anyio.Lock()
-        self._take_in = take_in
+        self._listener = listener
+        self._conversation = listener.conversation
         self._name = name
         self._deadlines = deadlines
         self._dialect = dialect
         self._requests = Requests()
         self._receipts: dict[str, Receipt] = {}
         self._speaking: dict[str, Speaking] = {}
+        self._unclaimed: dict[str, list[Change]] = {}
+        self._suspected: dict[str, tuple[told.ErrorEvent, float]] = {}
+        self._ends_at = inf
         self._sending = anyio.Lock()
         self._greeting = Greeting()
         self._last_error: bodies.ServerError | None = None
@@ -61,6 +83,7 @@ class Wire:
 
     async def send(self, event: ask.ClientEvent) -> Receipt:
         """Send an event without waiting for its answer; the socket keeps the order."""
+        event = ask.with_ids(event, self._conversation.id_of)
         request = request_of(event)
         if request is None:
             await self.write(event.encode())
@@ -111,6 +134,8 @@ class Wire:
                 raise error.about(player=self._name) from None
         self._requests.forget(receipt.request)
         self._receipts.pop(receipt.request.event_id, None)
+        if suspected := self._suspected.pop(receipt.request.event_id, None):
+            raise refusal(suspected[0].error).about(player=self._name)
         raise Timeout(what=receipt.request.answer, waited_s=limit, player=self._name)
 
     async def begin(
@@ -165,37 +190,104 @@ class Wire:
     # ---- in
 
     async def listen(self) -> None:
-        """Read the server's events until the connection closes; its one reader."""
+        """Read the server's events until the connection closes; its one reader.
+
+        Theory of operation. Every frame becomes one event; nothing that a server sends ends the session. An event is
+        first taken in by the conversation, then answers the request it belongs to. What changes in a response goes to
+        whoever asked for it, by the response's id; changes that come before a request has claimed that id wait until
+        one does, by ``response.created`` or, where none comes, by the response's end. What an event leaves open is
+        settled a moment later: an error that names no request is then the answer of the request it can be about, and a
+        response that is ending has ended.
+        """
         try:
             while True:
-                self._read(told.decode(self._dialect.from_server(await self.transport.receive())))
+                frame = await self._next_frame()
+                if frame is None:
+                    self._settle_what_is_open()
+                else:
+                    self._read(told.decode(frame, self._dialect, self._note))
         except SessionClosed as closed:
             self.end(closed.about(player=self._name))
-        except ProtocolError as broken:
-            self.end(SessionClosed(code=1002, reason=str(broken), player=self._name))
-            with anyio.move_on_after(self._deadlines.closing_s):
-                await self.transport.aclose(1002, str(broken))
+
+    async def _next_frame(self) -> bytes | None:
+        """The next frame; None where the moment has come to settle what is open."""
+        with anyio.CancelScope(deadline=min([self._ends_at, *(due for _, due in self._suspected.values())])):
+            return await self.transport.receive()
+        return None
+
+    def _settle_what_is_open(self) -> None:
+        now = anyio.current_time()
+        if self._ends_at <= now:
+            while ended := self._conversation.settle():
+                self._listener.take_end(ended)
+                self._tell(ended)
+            self._ends_at = inf
+        for event_id in [key for key, (_, due) in self._suspected.items() if due <= now]:
+            event, _ = self._suspected.pop(event_id)
+            if request := self._requests.get(event_id):
+                self._requests.forget(request)
+                self._settle(request, event, None)
+
+    def _note(self, oddity: str) -> None:
+        self._conversation.odd[oddity] += 1
 
     def _read(self, event: told.ServerEvent) -> None:
+        is_new_item = isinstance(event, told.ItemTold) and not self._conversation.knows(event.item.id)
         self._greeting.notice(event)
         if isinstance(event, told.ErrorEvent):
             self._last_error = event.error
-        change = self._take_in(event)
-        if answer := self._requests.answered_by(event):
-            self._settle(answer.request, event)
-        if change and (speaking := self._speaking.get(change.response_id)):
-            speaking.tell(change)
-            if isinstance(change, Ended):
-                del self._speaking[change.response_id]
+        change = self._listener.take_in(event)
+        if answer := self._requests.answered_by(event, is_new_item=is_new_item):
+            self._suspected.pop(answer.request.event_id, None)
+            self._settle(answer.request, event, change)
+        elif isinstance(event, told.ErrorEvent):
+            self._suspect(event)
+        if change:
+            self._tell(change)
+        if not self._conversation.is_ending:
+            self._ends_at = inf
+        elif change or self._ends_at == inf:
+            self._ends_at = anyio.current_time() + SETTLE_S
 
-    def _settle(self, request: Request, event: told.ServerEvent) -> None:
+    def _settle(self, request: Request, event: told.ServerEvent, change: Change | None) -> None:
+        if isinstance(event, told.ItemTold) and request.item_id and event.item.id not in {"", request.item_id}:
+            self._conversation.rename(request.item_id, event.item.id)
         if receipt := self._receipts.pop(request.event_id, None):
             receipt.settle(event)
+        if isinstance(event, told.ErrorEvent) and (speaking := self._speaking.pop(request.event_id, None)):
+            speaking.fail(refusal(event.error).about(player=self._name))
+        elif isinstance(change, Began):
+            self._claim(request, change.response_id)
+
+    def _claim(self, request: Request, response_id: str) -> None:
+        """Give a response to whoever asked for it, with what has come of it so far."""
         if speaking := self._speaking.pop(request.event_id, None):
-            if isinstance(event, told.ResponseCreated):
-                self._speaking[event.response.id] = speaking
-            elif isinstance(event, told.ErrorEvent):
-                speaking.fail(refusal(event.error).about(player=self._name))
+            self._speaking[response_id] = speaking
+            for change in self._unclaimed.pop(response_id, ()):
+                speaking.tell(change)
+
+    def _tell(self, change: Change) -> None:
+        response_id = change.response_id
+        if isinstance(change, Ended) and response_id not in self._speaking:
+            request = self._requests.asks_for_response(change.response.metadata)
+            if request and request.event_id in self._speaking:
+                self._requests.forget(request)
+                self._claim(request, response_id)
+        if speaking := self._speaking.get(response_id):
+            speaking.tell(change)
+        elif self._requests.asks_for_response(None):
+            self._unclaimed.setdefault(response_id, []).append(change)
+        if isinstance(change, Ended):
+            self._speaking.pop(response_id, None)
+            self._unclaimed.pop(response_id, None)
+
+    def _suspect(self, event: told.ErrorEvent) -> None:
+        """Find what an error can be about that names no request: a request, a response, or nothing."""
+        if request := self._requests.refused_by(event.error):
+            self._suspected.setdefault(request.event_id, (event, anyio.current_time() + SETTLE_S))
+        elif may_break_response(event.error):
+            self._conversation.blame(event.error)
+            self._listener.warn(f"the server reported an error: {refusal(event.error)}")
 
     def follows(self, response_id: str) -> bool:
         """Whether somebody asked for a response and is following it."""

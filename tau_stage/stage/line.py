@@ -236,6 +236,8 @@ class _Saying:
         began = anyio.current_time()
         with anyio.move_on_after(self._left_s) as patience:
             async for change in speaking:
+                if isinstance(change, Sounded | Worded) and change.commentary:
+                    continue
                 if isinstance(change, Sounded) and self._take(change.audio):
                     await self._cut()
                     break
