@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
 
 from tau_stage.protocol.bodies import ServerError
-from tau_stage.protocol.client_events import CLIENT_EVENTS, ClientEvent
+from tau_stage.protocol.client_events import CLIENT_EVENTS, ClientEvent, ConversationItemCreate
+from tau_stage.protocol.items import MAX_ID
 
 Step = str | int
 
@@ -37,9 +38,11 @@ def parse(frame: bytes) -> ClientEvent | ServerError:
     ('unknown_parameter', 'response.temperature', 'evt_2')
     """
     try:
-        return CLIENT_EVENTS.validate_json(frame, strict=True)
+        event = CLIENT_EVENTS.validate_json(frame, strict=True)
     except ValidationError as error:
         found = _worst(error)
+    else:
+        return _too_long(event) or event
     if found["type"] == "json_invalid":
         return ServerError(code="invalid_json", message="We could not parse the JSON body of your event.")
     told = from_json(frame)
@@ -48,6 +51,19 @@ def parse(frame: bytes) -> ClientEvent | ServerError:
     event_id = told.get("event_id")
     known_id = event_id if isinstance(event_id, str) else None
     return _answer(found, told).model_copy(update={"event_id": known_id})
+
+
+def _too_long(event: ClientEvent) -> ServerError | None:
+    """The refusal of an item whose ids are longer than the API takes."""
+    if not isinstance(event, ConversationItemCreate):
+        return None
+    for field in ("id", "call_id"):
+        if len(getattr(event.item, field, None) or "") > MAX_ID:
+            message = f"Invalid 'item.{field}': string too long. Expected a string with maximum length {MAX_ID}."
+            return ServerError(
+                code="string_above_max_length", message=message, param=f"item.{field}", event_id=event.event_id
+            )
+    return None
 
 
 def _worst(error: ValidationError) -> ErrorDetails:
@@ -70,10 +86,6 @@ def _answer(error: ErrorDetails, told: dict[str, Any]) -> ServerError:
         return ServerError(code="missing_required_parameter", message=message, param=param)
     if kind == "extra_forbidden":
         return ServerError(code="unknown_parameter", message=f"Unknown parameter: '{param}'.", param=param)
-    if kind == "string_too_long":
-        limit = error["ctx"]["max_length"]
-        message = f"Invalid '{param}': string too long. Expected a string with maximum length {limit}."
-        return ServerError(code="string_above_max_length", message=message, param=param)
     if kind in EXPECTED:
         got = GOT.get(type(error["input"]), "null")
         message = f"Invalid type for '{param}': expected {EXPECTED[kind]}, but got {got} instead."
