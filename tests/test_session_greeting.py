@@ -122,7 +122,7 @@ async def test_an_error_instead_of_a_greeting_is_the_refusal_with_the_servers_wo
 
 
 async def test_an_error_that_nothing_follows_is_in_the_sentence() -> None:
-    elsewhere = {"type": "error", "error": {"code": "busy", "message": "Not yet.", "event_id": "other"}}
+    elsewhere = {"type": "error", "error": {"code": "busy", "message": "Not yet.", "event_id": "tau_evt_99"}}
     error = await fails(CREATED, answer=(elsewhere,))
     assert str(error).endswith('no session.updated within 3 s; the server sent session.created and error ("Not yet.")')
     assert isinstance(await fails(CREATED, answer=(elsewhere,), opening=UNKNOWN_OPENING), Timeout)

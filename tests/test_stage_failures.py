@@ -72,12 +72,12 @@ WHOLE = ["One.", LONG, "Three.", "Four."]
 # ---- a player is lost
 
 
-@pytest.mark.parametrize("what", ["drop", "close", "stall", "malformed"])
+@pytest.mark.parametrize("what", ["drop", "close", "stall"])
 @pytest.mark.parametrize("where", ["response", "in_response", "after_response"])
 async def test_who_is_lost_around_a_response_is_opened_again_and_asked_once_more(
     what: fault.What, where: fault.Where, tmp_path: Path
 ) -> None:
-    house = Playhouse(tmp_path, faults=[fault.Strike(what, where, visit=BOB)], keeps=what != "malformed")
+    house = Playhouse(tmp_path, faults=[fault.Strike(what, where, visit=BOB)])
     take = await performed(house)
     assert (take.ended, take.problem, said(take)) == ("complete", "", WHOLE)
     line = take.lines[1]
@@ -89,10 +89,31 @@ async def test_who_is_lost_around_a_response_is_opened_again_and_asked_once_more
         assert (failed.cost.total, line.cost.total, take.cost.total) == (None, None, None)
         assert line.cost.known > 0
     if line.attempts == 1:
-        assert where == "after_response" or what in ("malformed", "stall", "close")
+        assert where == "after_response" or what in ("stall", "close")
     assert take.players[1].status == "played"
     is_noticed = (what, where) != ("stall", "after_response")  # nothing more was to come
     assert any("player bob was opened again" in warning for warning in take.warnings) == is_noticed
+
+
+@pytest.mark.parametrize("where", ["opening", "update", "item", "hearing", "response", "after_response"])
+async def test_a_frame_that_is_no_event_is_left_out_and_told_of(where: fault.Where, tmp_path: Path) -> None:
+    house = Playhouse(tmp_path, faults=[fault.Strike("malformed", where, visit=BOB)], keeps=False)
+    take = await performed(house)
+    assert (take.ended, said(take)) == ("complete", WHOLE)
+    assert take.lines[1].attempts == 1
+    assert any("is not JSON; left out" in warning for warning in take.warnings)
+
+
+async def test_a_response_that_lost_some_of_its_sound_is_asked_for_again_and_what_came_is_kept(tmp_path: Path) -> None:
+    house = Playhouse(tmp_path, faults=[fault.Strike("malformed", "in_response", visit=BOB)], keeps=False)
+    take = await performed(house)
+    assert (take.ended, said(take)) == ("complete", WHOLE)
+    line = take.lines[1]
+    assert (line.attempts, house.file(line)) == (2, tone("sage", LONG))
+    (failed,) = line.failed_attempts
+    assert failed.reason == "damaged"
+    assert failed.cost is not None
+    assert take.players[1].opening_attempts == 1
 
 
 async def test_sound_that_was_paid_for_is_a_file_of_the_take(tmp_path: Path) -> None:

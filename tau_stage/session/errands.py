@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
-from tau_stage.errors import ModelRefused, SessionError
+from tau_stage.errors import ModelRefused, SessionError, Timeout
 
 Errand = Callable[[], Awaitable[object]]
 
@@ -24,18 +24,18 @@ class Errands:
         self._waiting.append(errand)
         self._news.set()
 
-    async def run(self, warnings: list[str]) -> None:
-        """Do what is to be done, until the session closes.
+    async def run(self, warn: Callable[[str], None]) -> None:
+        """Do what is to be done, until the session closes; what fails is told of and ends nothing else.
 
         Args:
-            warnings: Told of what the server refused.
+            warn: Told of what the server refused, or did not answer in time.
         """
         while True:
             while self._waiting:
                 try:
                     await self._waiting.popleft()()
-                except ModelRefused as error:
-                    warnings.append(str(error))
+                except (ModelRefused, Timeout) as error:
+                    warn(str(error))
                 except SessionError:
                     return
             self._news = anyio.Event()

@@ -55,4 +55,4 @@ async def cut(session: Session, playing: Playback) -> None:
         else:
             await session.delete_conversation_item(playing.item_id)
     except ModelRefused as error:
-        session.warnings.append(f"what was not heard could not be cut: {error}")
+        session.warn(f"what was not heard could not be cut: {error}")

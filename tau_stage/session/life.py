@@ -129,7 +129,7 @@ class Life:
             except SessionError:
                 await anyio.sleep(self._survival.first_wait_s * 2**attempt)
             else:
-                self._session.warnings.append(f"{why}; the session was opened again and told what was said before")
+                self._session.warn(f"{why}; the session was opened again and told what was said before")
                 return over
             if self._session.is_closing:
                 break
@@ -142,9 +142,9 @@ class Life:
                 await self._session.wait_for("response.done", self._session.deadlines.response_s)
             over: anyio.Event = await group.start(self._socket)
         except SessionError as error:
-            self._session.warnings.append(f"the session could not be renewed: {error}")
+            self._session.warn(f"the session could not be renewed: {error}")
             return old
-        self._session.warnings.append("the session was renewed before its time was up")
+        self._session.warn("the session was renewed before its time was up")
         return over
 
 

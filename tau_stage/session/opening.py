@@ -59,7 +59,7 @@ async def _living(
         async with anyio.create_task_group() as group:
             try:
                 await group.start(Life(session, connect, wanted, survival).live)
-                group.start_soon(session.errands.run, session.warnings)
+                group.start_soon(session.errands.run, session.warn)
                 yield session
             finally:
                 await session.close()

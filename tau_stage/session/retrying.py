@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tau_stage.errors import ConnectFailed, SessionClosed, SessionError, Timeout
-from tau_stage.protocol.conversation import Response
+from tau_stage.protocol.conversation import UNUSABLE, Response
 
 Trouble = Literal[
     "busy",
@@ -22,6 +22,7 @@ Trouble = Literal[
     "rate limit",
     "server error",
     "still speaking",
+    "damaged",
     "content filter",
     "incomplete",
     "truncated",
@@ -64,6 +65,7 @@ RULES: Mapping[Trouble, Rule] = {
     "rate limit": Rule(6, costs="as told"),
     "server error": Rule(3, costs="as told"),
     "still speaking": Rule(3),
+    "damaged": Rule(3, first_wait_s=0.0, costs="as told"),
     "content filter": Rule(2, first_wait_s=0.0, costs="as told", stands=True),
     "incomplete": Rule(2, first_wait_s=0.0, costs="as told", stands=True),
     "truncated": Rule(1, costs="as told", stands=True),
@@ -77,6 +79,7 @@ RULES: Mapping[Trouble, Rule] = {
 player's session is opened in a performance; what was dropped waits for that, and for nothing else."""
 
 CODES: Mapping[str, Trouble] = {
+    UNUSABLE: "damaged",
     "rate_limit": "rate limit",
     "rate_limited": "rate limit",
     "rate_limit_error": "rate limit",

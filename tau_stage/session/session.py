@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from itertools import count
@@ -47,6 +47,10 @@ from tau_stage.transport import Transport
 Status = Literal["idle", "listening", "thinking", "speaking", "closed"]
 
 
+def _untold(_warning: str) -> None:
+    """Tell nobody of a warning."""
+
+
 class Session:
     """One conversation. Made by ``create_session`` or ``open_session``; read by one task.
 
@@ -60,6 +64,7 @@ class Session:
         tools: What the model may call, by name.
         prices: Whose price list counts.
         keeps_audio: Whether the conversation keeps its sound.
+        on_warning: Told of each warning, once, when it arises.
 
     Attributes:
         name: As given.
@@ -86,11 +91,13 @@ class Session:
         tools: Sequence[Tool] = (),
         prices: str = "openai",
         keeps_audio: bool = True,
+        on_warning: Callable[[str], None] = _untold,
     ) -> None:
         self.name = name
         self.conversation = Conversation(spoken_as, keeps_audio=keeps_audio)
         self.session: Mapping[str, Any] = {}
         self.warnings: list[str] = []
+        self._on_warning = on_warning
         self.deadlines = deadlines or Deadlines()
         self.heard_as = heard_as
         self._prices = prices
@@ -387,7 +394,8 @@ class Session:
         answer = await wire.begin(update, self._opening, self.warn)
         if isinstance(answer, told.SessionUpdated):
             asked = wanted.model_dump(mode="json", exclude_unset=True)
-            self.warnings += [new for new in differences(asked, answer.session) if new not in self.warnings]
+            for difference in differences(asked, answer.session):
+                self.warn(difference)
 
     def swap(self, wire: Wire) -> Wire | None:
         """Speak through another socket from now on; gives back the former."""
@@ -420,6 +428,7 @@ class Session:
         """Note once what whoever reads the take should know."""
         if problem not in self.warnings:
             self.warnings.append(problem)
+            self._on_warning(problem)
 
     def _call_tools(self, change: Change | None) -> None:
         if isinstance(change, Ended) and change.response.calls and not self.wire.follows(change.response_id):
@@ -428,7 +437,8 @@ class Session:
     def _warn_of_oddities(self) -> None:
         odd = self.conversation.odd
         if len(odd) > self._odd_told:
-            self.warnings += list(odd)[self._odd_told :]
+            for oddity in list(odd)[self._odd_told :]:
+                self.warn(oddity)
             self._odd_told = len(odd)
 
     def over(self) -> None:

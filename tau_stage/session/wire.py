@@ -285,7 +285,7 @@ class Wire:
         """Find what an error can be about that names no request: a request, a response, or nothing."""
         if request := self._requests.refused_by(event.error):
             self._suspected.setdefault(request.event_id, (event, anyio.current_time() + SETTLE_S))
-        elif may_break_response(event.error):
+        elif self._greeting.has_come and may_break_response(event.error):
             self._conversation.blame(event.error)
             self._listener.warn(f"the server reported an error: {refusal(event.error)}")
 

@@ -109,12 +109,10 @@ async def open_player(
         book.write(record.OpeningRefused(player=player.name, problem=problem, wait_s=wait_s))
 
     session = await stage.gate.through(
-        partial(_open, plan, player, stage, opened, tools), gap_s=plan.opening_gap_s, refused=refused
+        partial(_open, plan, player, stage, opened, book, tools), gap_s=plan.opening_gap_s, refused=refused
     )
     took_s = round(book.now_s - began, 6)
     book.write(record.PlayerOpened(player=player.name, session=session.id, attempts=refusals + 1, took_s=took_s))
-    for warning in session.warnings:
-        book.write(record.Warned(player=player.name, text=f"player {player.name}: {warning}"))
     put = {"system": session.system, "user": session.user, "assistant": session.assistant}
     for role, words in player.setup:
         await put[role](words)
@@ -132,7 +130,9 @@ def patience(plan: Plan, deadlines: Deadlines) -> Deadlines:
     )
 
 
-async def _open(plan: Plan, player: PlayerPlan, stage: Stage, opened: AsyncExitStack, tools: list[Tool]) -> Session:
+async def _open(
+    plan: Plan, player: PlayerPlan, stage: Stage, opened: AsyncExitStack, book: PromptBook, tools: list[Tool]
+) -> Session:
     place = stage.provider_of(player)
     wanted = conducted(
         voice=player.voice,
@@ -153,6 +153,7 @@ async def _open(plan: Plan, player: PlayerPlan, stage: Stage, opened: AsyncExitS
         heard_as=Format("audio/pcm", place.heard_rate),
         tools=tools,
         keeps_audio=False,
+        on_warning=partial(book.warn_once, player.name),
     )
     async with AsyncExitStack() as own:
         try:

@@ -139,6 +139,7 @@ class PromptBook:
         before = journal.records
         self._curtain_up = anyio.current_time() - (before[-1].at_s if before else 0.0)
         self._told: Counter[tuple[str, ...]] = Counter()
+        self._warned = {fact.text for fact in before if isinstance(fact, records.Warned)}
         for fact in before:
             self._remember(fact)
 
@@ -160,6 +161,13 @@ class PromptBook:
             self._void(record)
             self.journal.append(record)
         self.show(record)
+
+    def warn_once(self, player: str, problem: str) -> None:
+        """Write down what a player's session warns of, unless the take says so already."""
+        text = f"player {player}: {problem}"
+        if text not in self._warned:
+            self._warned.add(text)
+            self.write(records.Warned(player=player, text=text))
 
     def _remember(self, fact: Record) -> None:
         self._void(fact)

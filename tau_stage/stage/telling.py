@@ -166,7 +166,7 @@ async def forget(session: Session, response: Response) -> None:
         try:
             await session.delete_conversation_item(item_id)
         except ModelRefused as refused:  # one beside the conversation was never in it
-            session.warnings.append(str(refused))
+            session.warn(str(refused))
 
 
 async def remember(session: Session, said: Response, words: str) -> None:
