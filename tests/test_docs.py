@@ -15,6 +15,7 @@ from anyio.from_thread import start_blocking_portal
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.wav import WavWriter
+from tau_stage.protocol.endpoints import ENDPOINTS
 from tau_stage.understudy.server import Understudy, open_understudy
 from tests.tones import Tones, tone
 
@@ -75,3 +76,21 @@ def test_the_parity_table_has_every_row_and_names_tests_that_exist() -> None:
             continue
         file, name = shown.strip("`").split("::")
         assert f"def {name}(" in (Path(__file__).parent / file).read_text(encoding="utf-8")
+
+
+def test_the_table_of_endpoints_is_that_of_the_code() -> None:
+    told = (DOCS / "endpoints.md").read_text(encoding="utf-8")
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in told.splitlines()
+        if line.startswith("| `") and line.count("|") == 7
+    ]
+    assert [row[0] for row in rows] == [f"`{name}`" for name in ENDPOINTS]
+    for (_, key, host, dialect, rate, session), place in zip(rows, ENDPOINTS.values(), strict=True):
+        wants = "" if place.wants_key else ", if it wants one"
+        assert key == (f"`{place.key_env[0]}`{wants}" if place.key_env else "none")
+        default = f" (`{place.resource}`)" if place.resource else ""
+        assert host == (f"`{place.resource_env}`{default}" if place.resource_env else "")
+        assert dialect == f"`{place.dialect.name}`"
+        assert rate == f"{place.heard_rate // 1000} kHz"
+        assert session == f"{place.cap_s / 60:.0f} min"
