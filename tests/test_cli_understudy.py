@@ -39,7 +39,7 @@ def test_only_loopback_is_served(capsys: pytest.CaptureFixture[str]) -> None:
 def test_voices_are_listed_by_endpoint(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("voices") == 0
     assert "cedar" in capsys.readouterr().out.splitlines()
-    assert run("voices", "--endpoint", "xai") == 0
+    assert run("voices", "--endpoint", "localai") == 0
     assert "are not known here" in capsys.readouterr().out
     assert run("voices", "--endpoint", "opensesame") == 2
     assert "there is no endpoint 'opensesame'" in capsys.readouterr().err

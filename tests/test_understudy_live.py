@@ -397,7 +397,7 @@ async def test_an_old_client_gets_flat_sessions_old_names_and_items_created(hand
     assert {"response.audio.delta", "response.audio_transcript.done", "conversation.item.created"} <= kinds
     assert not any("output_audio" in kind or kind.endswith("item.added") is None for kind in kinds)
     assert events[-1]["response"]["output"][0]["content"][0]["type"] == "audio"
-    assert events[-1]["response"]["modalities"] == ["audio", "text"]
+    assert events[-1]["response"]["modalities"] == ["text", "audio"]
 
 
 async def test_our_session_speaks_beta_too() -> None:

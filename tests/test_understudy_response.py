@@ -13,6 +13,7 @@ from tau_stage.audio.pcm import Pcm
 from tau_stage.protocol.client_events import ResponseCreate
 from tau_stage.protocol.config import ResponseConfig
 from tau_stage.protocol.server_events import ResponseDone
+from tau_stage.understudy.actor import Cue, NoVoice, Spoken
 from tau_stage.understudy.dialogue import Dialogue
 from tau_stage.understudy.response import Delivery
 from tau_stage.understudy.server import Understudy
@@ -141,3 +142,23 @@ async def test_tools_are_billed_as_they_were_when_the_response_began() -> None:
         without = (await client.until("rate_limits.updated"))[-2]["response"]["usage"]
     assert with_tools["input_tokens"] > 100
     assert without["input_tokens"] == 0
+
+
+class Speechless:
+    """Has no voice for anything."""
+
+    async def speak(self, cue: Cue) -> Spoken:
+        raise NoVoice(cue.user, "Japanese")
+
+
+async def test_a_line_without_a_voice_fails_and_says_why_and_the_session_goes_on() -> None:
+    async with bare_client(Understudy(Speechless())) as client:
+        for _ in range(2):
+            content = [{"type": "input_text", "text": "こんにちは"}]
+            await client.send("conversation.item.create", item={"type": "message", "role": "user", "content": content})
+            await client.send("response.create")
+            done = (await client.until("response.done"))[-1]["response"]
+            assert (done["status"], done["output"]) == ("failed", [])
+            assert done["status_details"]["error"]["message"] == (
+                "the understudy has no voice for this script: こんにちは (Japanese)"
+            )

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
+import anyio
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tau_stage.audio.level import peak_dbfs, rms_dbfs
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.errors import UsageError
-from tau_stage.understudy.actor import Cue
+from tau_stage.understudy.actor import Cue, NoVoice
 from tau_stage.understudy.ensemble import Ensemble
 from tau_stage.understudy.performer import Performance, decide
-from tau_stage.understudy.voices import TIMBRES, Voices
+from tau_stage.understudy.sounds import REEL_BYTES
+from tau_stage.understudy.voices import LONGEST_PIECE, TIMBRES, Voices, pieces_of
 
 WORDS = "The last one today. There may be another by spring."
 
@@ -111,7 +116,7 @@ def test_the_same_line_voice_and_seed_give_the_same_bytes_in_any_process(voices:
 
 
 @pytest.mark.parametrize(
-    "words", ["!?", "🎭", "[coughs] [laughs] [sighs] [pause]", "Ünïcödé, 幽霊!", "x" * 300, "a\u0301"]
+    "words", ["!?", "...", "[coughs] [laughs] [sighs] [pause]", "Ünïcödé, 幽霊!", "x" * 300, "a\u0301"]
 )
 def test_odd_words_are_something_and_nothing_breaks(voices: Voices, words: str) -> None:
     assert voices.speak(line(words), "ash")
@@ -137,3 +142,84 @@ def test_without_the_engine_the_message_says_what_to_install(monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "hibari", None)
     with pytest.raises(UsageError, match=r"pip install 'tau-stage\[understudy\]'"):
         Voices().speak(line(), "ash")
+
+
+# ---- long lines
+
+
+class Counting:
+    """The network, and how much it was given at once."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.given: list[int] = []
+
+    def run(self, names: Any, given: Any) -> Any:
+        self.given.append(given["ids"].shape[1])
+        return self.inner.run(names, given)
+
+
+@pytest.mark.parametrize("words", ["word " * 120, "one, " * 120, "Yes. " * 60])
+def test_the_voice_is_never_given_more_than_a_piece(words: str) -> None:
+    voices = Voices()
+    usual = voices.speak(line("Hello."), "ash")
+    voices._engine.sess = counting = Counting(voices._engine.sess)
+    assert len(voices.speak(line(words), "ash")) > 5 * len(usual)
+    assert max(counting.given) <= LONGEST_PIECE + 2
+    assert sum(counting.given) >= len(words) // 2
+
+
+def test_a_line_that_is_made_on_disk_is_level_too(voices: Voices) -> None:
+    audio = voices.speak(line("It rained all day, and nobody came. " * 6), "ash")
+    assert 4 * len(audio) > 2 * REEL_BYTES
+    assert abs(rms_dbfs(audio) + 23) < 0.5
+    assert peak_dbfs(audio) < -1
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_short_line_does_not_wait_for_long_ones() -> None:
+    """Slow: six lines are spoken by the real voices."""
+    ensemble, over = Ensemble(), list[str]()
+
+    async def say(name: str, words: str) -> None:
+        await ensemble.speak(Cue("", (), f'Perform this line: "{words}"', (), "ash"))
+        over.append(name)
+
+    async with anyio.create_task_group() as group:
+        for number in range(5):
+            group.start_soon(say, f"long {number}", "Nobody came, and it rained all day long. " * 8)
+        await anyio.wait_all_tasks_blocked()
+        group.start_soon(say, "short", "Yes.")
+    assert over[0] == "short"
+
+
+@pytest.mark.parametrize(
+    ("words", "script"),
+    [
+        ("こんにちは、世界。", "Japanese"),
+        ("東京へ行きます！", "Japanese"),
+        ("你好", "Chinese"),
+        ("مرحبا بالعالم", "Arabic"),
+        ("안녕하세요", "Korean"),
+        ("नमस्ते", "Devanagari"),
+        ("שלום", "Hebrew"),
+        ("🎭 😂", "no letters"),
+        ("[sighs] こんにちは", "Japanese"),
+        ("こんにちは!?", "Japanese"),
+    ],
+)
+def test_a_script_without_a_voice_is_told_and_not_silence(voices: Voices, words: str, script: str) -> None:
+    with pytest.raises(NoVoice, match=rf"no voice for this script: .* \({script}\)"):
+        voices.speak(line(words), "ash")
+
+
+@pytest.mark.parametrize("words", ["東京2020", "Ünïcödé, 幽霊!", "😀 yes", "[laughs] 😂", "１２３", "+", "C'est ça."])
+def test_a_mixed_line_speaks_what_it_can(voices: Voices, words: str) -> None:
+    assert rms_dbfs(voices.speak(line(words), "ash")) > -30
+
+
+@given(st.text("abc ,;:—", max_size=700))
+def test_pieces_are_short_and_lose_nothing(phonemes: str) -> None:
+    pieces = pieces_of(phonemes)
+    assert max(map(len, pieces)) <= LONGEST_PIECE
+    assert "".join(pieces).replace(" ", "") == phonemes.replace(" ", "")

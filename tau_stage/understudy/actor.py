@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tau_stage.audio.pcm import Pcm
+from tau_stage.understudy.shelf import Shelved
+
+SHOWN = 60
+"""Characters of a line in a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +61,28 @@ class Spoken:
     """What an actor said, and how it sounds; no sound where none was wanted."""
 
     words: str
-    audio: Pcm | None
+    audio: Pcm | Shelved | None
+
+
+class NoVoice(Exception):
+    """An actor has no voice for a line.
+
+    Args:
+        words: The line.
+        script: What it is written in.
+    """
+
+    def __init__(self, words: str, script: str) -> None:
+        told = words if len(words) <= SHOWN else f"{words[:SHOWN]}..."
+        super().__init__(f"the understudy has no voice for this script: {told} ({script})")
 
 
 class Actor(Protocol):
     """Speaks for all voices of a server."""
 
     async def speak(self, cue: Cue) -> Spoken:
-        """Say something, off the event loop if it takes long."""
+        """Say something, off the event loop if it takes long.
+
+        Raises:
+            NoVoice: It cannot.
+        """

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.protocol.usage import CachedDetails, InputDetails, OutputDetails, WireTranscriptionUsage, WireUsage
+from tau_stage.understudy.shelf import Shelved
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def assistant_tokens(samples: int, rate: int) -> int:
     return math.ceil(samples * 20 / rate)
 
 
-def usage(context: Sequence[Read], before: Sequence[Read], transcript: str, audio: Pcm) -> WireUsage:
+def usage(context: Sequence[Read], before: Sequence[Read], transcript: str, audio: Pcm | Shelved) -> WireUsage:
     """What a response used.
 
     Args:

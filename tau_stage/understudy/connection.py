@@ -17,7 +17,7 @@ from tau_stage.protocol import server_events as told
 from tau_stage.protocol.usage import WireUsage
 from tau_stage.transport import Handshake, Transport
 from tau_stage.understudy import faults as fault
-from tau_stage.understudy.actor import Actor, Cue
+from tau_stage.understudy.actor import Actor, Cue, NoVoice
 from tau_stage.understudy.asking import passes
 from tau_stage.understudy.beta import BetaDialect
 from tau_stage.understudy.dialogue import Dialogue, Reply
@@ -170,8 +170,7 @@ class Connection:
 
     async def _respond(self, run: Run) -> None:
         if order := self._house.orders_now(fault.FailResponses):
-            error = bodies.ServerError(type="invalid_request_error", code=order.code, message=order.message)
-            await self._send(closing(self._dialogue, run, bodies.StatusDetails(type="failed", error=error)))
+            await self._fail(run, bodies.ServerError(code=order.code, message=order.message))
             return
         cue = cue_for(run, self._house.library)
         if passes(cue) or self._house.orders_now(fault.EmptyResponses):
@@ -181,8 +180,16 @@ class Connection:
         else:
             await self._speak(run, cue)
 
+    async def _fail(self, run: Run, error: bodies.ServerError) -> None:
+        error = error.model_copy(update={"type": "invalid_request_error"})
+        await self._send(closing(self._dialogue, run, bodies.StatusDetails(type="failed", error=error)))
+
     async def _speak(self, run: Run, cue: Cue) -> None:
-        spoken = await self._house.actor.speak(cue)
+        try:
+            spoken = await self._house.actor.speak(cue)
+        except NoVoice as problem:
+            await self._fail(run, bodies.ServerError(code="unsupported_script", message=str(problem)))
+            return
         if spoken.audio:
             self._house.library.add(spoken.audio, spoken.words)
         odd = self._house.ordered(fault.OddDeltas) is not None

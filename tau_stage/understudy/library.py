@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tau_stage.audio.level import rms_dbfs
 from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.understudy.shelf import Shelf, Shelved
 
 KEPT = 256
 """Lines remembered; the oldest go first."""
@@ -15,21 +18,32 @@ PROBE = RATE // 8
 INAUDIBLE = "[inaudible]"
 
 
+class Known(NamedTuple):
+    """A sound and its words."""
+
+    audio: Shelved
+    words: str
+
+
 @dataclass(slots=True)
 class Library:
-    """Lines spoken lately, and the words of each."""
+    """Lines spoken lately, and the words of each. The sounds are on disk."""
 
-    _lines: OrderedDict[bytes, str] = field(default_factory=OrderedDict)
-    _taught: dict[bytes, str] = field(default_factory=dict)
+    _lines: OrderedDict[bytes, Known] = field(default_factory=OrderedDict)
+    _taught: dict[bytes, Known] = field(default_factory=dict)
+    _shelf: Shelf = field(default_factory=Shelf)
 
     def teach(self, audio: Pcm, words: str) -> None:
         """A sound from outside, and its words: it is never forgotten."""
-        self._taught[audio.data] = words
+        kept = self._shelf.put(audio)
+        self._taught[kept.digest] = Known(kept, words)
 
-    def add(self, audio: Pcm, words: str) -> None:
+    def add(self, audio: Pcm | Shelved, words: str) -> None:
         """A line was spoken."""
-        self._lines[audio.data] = words
-        self._lines.move_to_end(audio.data)
+        kept = audio if isinstance(audio, Shelved) else self._shelf.put(audio)
+        key = kept.digest
+        self._lines[key] = Known(kept, words)
+        self._lines.move_to_end(key)
         while len(self._lines) > KEPT:
             self._lines.popitem(last=False)
 
@@ -38,12 +52,13 @@ class Library:
 
         An eighth of a second of its loudest stretch is looked for, sample by sample.
         """
+        key = hashlib.sha256(audio.data).digest()
         for known in (self._taught, self._lines):
-            if audio.data in known:
-                return known[audio.data]
+            if key in known:
+                return known[key].words
         spans = [audio[at : at + PROBE] for at in range(0, max(1, len(audio) - PROBE), PROBE)]
         probe = max(spans, key=rms_dbfs)
         if len(probe) < PROBE or rms_dbfs(probe) < -60:
             return INAUDIBLE
-        lines = (*self._taught.items(), *reversed(self._lines.items()))
-        return next((words for line, words in lines if probe.data in line), INAUDIBLE)
+        lines = (*self._taught.values(), *reversed(self._lines.values()))
+        return next((line.words for line in lines if line.audio.holds(probe.data)), INAUDIBLE)

@@ -7,6 +7,7 @@ Pure: a cue in, a performance out. How it sounds is the voices' business.
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
@@ -168,7 +169,8 @@ def _parts(words: str) -> list[Phrase | Moment]:
         else:
             _add(parts, piece["stress"], gain_db=2.0, rate=0.88)
     _add(parts, words[at:])
-    return parts or [Moment("breath")]
+    is_sign = any(unicodedata.category(sign).startswith("S") for sign in words)
+    return parts or [Phrase(words) if is_sign else Moment("breath")]
 
 
 def _add(parts: list[Phrase | Moment], text: str, gain_db: float = 0.0, rate: float = 1.0) -> None:

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import pybase64
 
+from tau_stage.audio.formats import PCM16
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.protocol import bodies
 from tau_stage.protocol import server_events as told
@@ -18,6 +19,7 @@ from tau_stage.understudy.billing import text_tokens, usage
 from tau_stage.understudy.dialogue import Dialogue
 from tau_stage.understudy.memory import Remembered
 from tau_stage.understudy.run import Run
+from tau_stage.understudy.shelf import Shelved, bytes_of, whole
 
 DELTA_SAMPLES = 4800
 TOKENS_PER_SECOND = 20
@@ -39,7 +41,7 @@ class Delivery:
     dialogue: Dialogue
     run: Run
     words: str
-    audio: Pcm | None
+    audio: Pcm | Shelved | None
     odd: bool = False
     broken_off: str | None = None
     sent_words: str = ""
@@ -97,15 +99,17 @@ class Delivery:
             self.sent_words += piece
             yield told.TextDelta.model_validate(self._place() | {"delta": piece})
 
-    def _spoken(self, audio: Pcm) -> Iterator[told.ServerMessage]:
+    def _spoken(self, audio: Pcm | Shelved) -> Iterator[told.ServerMessage]:
         self.dialogue.has_spoken = True
-        data = self.run.form.encode(audio)
-        size = max(2, len(data) * DELTA_SAMPLES // max(1, len(audio)) // 2 * 2) - (1 if self.odd else 0)
-        sounds = [data[at : at + size] for at in range(0, len(data), size)]
+        form = self.run.form
+        data = b"" if form == PCM16 else form.encode(whole(audio))
+        length = len(data) or 2 * len(audio)
+        size = max(2, length * DELTA_SAMPLES // max(1, len(audio)) // 2 * 2) - (1 if self.odd else 0)
+        starts = range(0, length, size)
         if audio:
-            self.bytes_per_sample = len(data) / len(audio)
-        words = _shared(self.words, len(sounds))
-        for sound, piece in zip(sounds, words, strict=True):
+            self.bytes_per_sample = length / len(audio)
+        for at, piece in zip(starts, _shared(self.words, len(starts)), strict=True):
+            sound = data[at : at + size] if data else bytes_of(audio, at, size)
             if piece:
                 self.sent_words += piece
                 yield told.TranscriptDelta.model_validate(self._place() | {"delta": piece})
@@ -145,7 +149,7 @@ class Delivery:
             return (ContentPart(type="output_text", text=self.sent_words),)
         return (ContentPart(type="output_audio", transcript=self.sent_words),)
 
-    def _sent(self) -> Pcm | None:
+    def _sent(self) -> Pcm | Shelved | None:
         """The sound that went out, at the stage's rate whatever its format."""
         return None if self.audio is None else self.audio[: int(self.sent_bytes / self.bytes_per_sample + 1e-6)]
 
@@ -229,7 +233,7 @@ def passing(dialogue: Dialogue, run: Run) -> Iterator[told.ServerMessage]:
     yield from closing(dialogue, run, None, spent=_spent(dialogue, run))
 
 
-def _spent(dialogue: Dialogue, run: Run, words: str = "", sound: Pcm | None = None) -> WireUsage:
+def _spent(dialogue: Dialogue, run: Run, words: str = "", sound: Pcm | Shelved | None = None) -> WireUsage:
     """What a response used; what it read is cached for the next."""
     context = dialogue.context(run)
     spent = usage(context, dialogue.read_before, words, sound or Pcm())

@@ -6,10 +6,14 @@ import hashlib
 import os
 import tempfile
 import weakref
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tau_stage.audio.pcm import Pcm
+from tau_stage.audio.pcm import RATE, Pcm
+
+BLOCK = 2**20
+"""Bytes read at once."""
 
 
 @dataclass(slots=True, weakref_slot=True)
@@ -27,23 +31,71 @@ class Shelf:
         >>> shelf.put(Pcm.silence(100))[:40].pcm == Pcm.silence(40)
         True
         """
-        key = hashlib.sha256(audio.data).digest()
-        if key not in self._places:
-            if self._file < 0:
-                self._open()
-            os.pwrite(self._file, audio.data, self._end)
-            self._places[key] = self._end
-            self._end += len(audio.data)
-        return Shelved(self, self._places[key], len(audio), audio.rate)
+        entry = self.entry(len(audio), audio.rate)
+        entry.append(audio)
+        return entry.finish()
+
+    def entry(self, samples: int, rate: int = RATE) -> ShelfEntry:
+        """Keep a sound that comes in parts.
+
+        Args:
+            samples: Length of all of it.
+            rate: Samples per second.
+        """
+        if self._file < 0:
+            self._open()
+        self._end += 2 * samples
+        return ShelfEntry(self, self._end - 2 * samples, samples, rate)
 
     def read(self, place: int, size: int) -> bytes:
         """Some bytes of what was kept."""
         return os.pread(self._file, size, place)
 
+    def write(self, place: int, data: bytes) -> None:
+        """Write some bytes of an entry."""
+        os.pwrite(self._file, data, place)
+
+    def settle(self, key: bytes, place: int, size: int) -> int:
+        """Where a sound stands that was written: if it was there already, its place is free again where it can be."""
+        known = self._places.setdefault(key, place)
+        if known != place and self._end == place + size:
+            self._end = place
+        return known
+
     def _open(self) -> None:
         self._file, name = tempfile.mkstemp(prefix="tau-stage-")
         Path(name).unlink()
         weakref.finalize(self, os.close, self._file)
+
+
+class ShelfEntry:
+    """A place on a shelf that is being filled.
+
+    Args:
+        shelf: Which.
+        place: Where it begins, in bytes.
+        samples: Its length.
+        rate: Samples per second.
+    """
+
+    def __init__(self, shelf: Shelf, place: int, samples: int, rate: int) -> None:
+        self._shelf = shelf
+        self._place = place
+        self._samples = samples
+        self._rate = rate
+        self._at = place
+        self._digest = hashlib.sha256()
+
+    def append(self, audio: Pcm) -> None:
+        """Write the next part."""
+        self._shelf.write(self._at, audio.data)
+        self._at += len(audio.data)
+        self._digest.update(audio.data)
+
+    def finish(self) -> Shelved:
+        """The sound, whole."""
+        place = self._shelf.settle(self._digest.digest(), self._place, 2 * self._samples)
+        return Shelved(self._shelf, place, self._samples, self._rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +127,36 @@ class Shelved:
     def pcm(self) -> Pcm:
         """The sound itself."""
         return Pcm(self.shelf.read(self.place, 2 * self.samples), self.rate)
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of its bytes."""
+        found = hashlib.sha256()
+        for block in self._blocks():
+            found.update(block)
+        return found.digest()
+
+    def holds(self, data: bytes) -> bool:
+        """Whether some bytes are in it."""
+        return any(data in block for block in self._blocks(len(data)))
+
+    def _blocks(self, overlap: int = 0) -> Iterator[bytes]:
+        """Its bytes, block by block, each with some bytes of the next one."""
+        for at in range(0, 2 * self.samples, BLOCK):
+            yield self.shelf.read(self.place + at, min(BLOCK + overlap, 2 * self.samples - at))
+
+
+def bytes_of(audio: Pcm | Shelved, at: int, size: int) -> bytes:
+    """Some bytes of a sound, wherever it is kept.
+
+    >>> len(bytes_of(Shelf().put(Pcm.silence(100)), 190, 40)), len(bytes_of(Pcm.silence(100), 0, 40))
+    (10, 40)
+    """
+    if isinstance(audio, Pcm):
+        return audio.data[at : at + size]
+    return audio.shelf.read(audio.place + at, max(0, min(size, 2 * audio.samples - at)))
+
+
+def whole(audio: Pcm | Shelved) -> Pcm:
+    """A sound in memory, wherever it is kept."""
+    return audio if isinstance(audio, Pcm) else audio.pcm

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tau_stage.audio.pcm import RATE
@@ -18,6 +21,12 @@ CEILING_DBFS = -1.5
 GATE_DBFS = -45.0
 EDGE_S = 0.06
 FADE_S = 0.01
+
+BLOCK = 2**17
+"""Samples that are brought to their level at once."""
+
+REEL_BYTES = 2**19
+"""Of a line that is made in memory; a longer one is made on disk."""
 
 LENGTHS_S: dict[Kind, float] = {"breath": 0.35, "sigh": 0.6, "cough": 0.45, "laugh": 0.7, "pause": 0.4}
 BANDS_HZ: dict[Kind, tuple[float, float]] = {
@@ -51,37 +60,74 @@ def moment(kind: Kind, dice: np.random.Generator) -> Sound:
     return sound
 
 
-def joined(parts: list[Sound]) -> Sound:
-    """The parts end to end: each without its long silent edges, and faded in and out so that no join clicks."""
-    import numpy as np
+def edged(sound: Sound, *, first: bool = True, last: bool = True) -> Sound:
+    """A piece without its long silent edges, and faded in and out so that no join clicks.
 
-    return np.concatenate([_faded(_trimmed(part)) for part in parts])
+    Args:
+        sound: A phrase, or a piece of one.
+        first: Whether the phrase begins with it.
+        last: Whether the phrase ends with it.
+    """
+    return _faded(_trimmed(sound, first=first, last=last), first=first, last=last)
 
 
-def finished(sound: Sound, gain_db: float = 0.0) -> Sound:
-    """The sound at its level: -23 dBFS RMS over all of it, and no sample above -1.5 dBFS.
+class Reel:
+    """A line that is being made: its samples are in memory while they are few, else on disk."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(REEL_BYTES)  # noqa: SIM115 - closed by ``close``
+        self.samples = 0
+
+    def append(self, sound: Sound) -> None:
+        """Add a piece."""
+        self._file.seek(0, os.SEEK_END)
+        self._file.write(sound.tobytes())
+        self.samples += len(sound)
+
+    def blocks(self) -> Iterator[Sound]:
+        """All samples, block by block."""
+        import numpy as np
+
+        for at in range(0, self.samples, BLOCK):
+            self._file.seek(4 * at)
+            yield np.frombuffer(self._file.read(4 * BLOCK), np.float32)
+
+    def replace(self, number: int, sound: Sound) -> None:
+        """Put something in the place of a block."""
+        self._file.seek(4 * BLOCK * number)
+        self._file.write(sound.tobytes())
+
+    def close(self) -> None:
+        """Forget it."""
+        self._file.close()
+
+
+def level(reel: Reel, gain_db: float = 0.0) -> Iterator[None]:
+    """Bring a line to its level: -23 dBFS RMS over all of it, and no sample above -1.5 dBFS; block by block.
 
     Louder peaks are bent, not cut: above half the ceiling a hyperbolic tangent brings them under it.
 
     Args:
-        sound: Samples, full scale being 1.
+        reel: Samples, full scale being 1.
         gain_db: What the direction adds to the level.
     """
     import numpy as np
 
     ceiling = 10 ** (CEILING_DBFS / 20)
     for _ in range(3):
-        level = float(np.sqrt(np.mean(sound.astype(np.float64) ** 2))) if len(sound) else 0.0
-        if level == 0.0:
-            return sound
-        sound = sound * np.float32(10 ** ((LEVEL_DBFS + gain_db) / 20) / level)
-        over = np.abs(sound) > ceiling / 2
-        bent = np.sign(sound) * ceiling / 2 * (1 + np.tanh(2 * np.abs(sound) / ceiling - 1))
-        sound = np.where(over, bent, sound).astype(np.float32)
-    return sound
+        power = sum(float(np.sum(block.astype(np.float64) ** 2)) for block in reel.blocks()) / max(reel.samples, 1)
+        if power == 0.0:
+            return
+        factor = np.float32(10 ** ((LEVEL_DBFS + gain_db) / 20) / power**0.5)
+        for number, block in enumerate(reel.blocks()):
+            sound = block * factor
+            over = np.abs(sound) > ceiling / 2
+            bent = np.sign(sound) * ceiling / 2 * (1 + np.tanh(2 * np.abs(sound) / ceiling - 1))
+            reel.replace(number, np.where(over, bent, sound).astype(np.float32))
+        yield
 
 
-def _trimmed(sound: Sound) -> Sound:
+def _trimmed(sound: Sound, *, first: bool, last: bool) -> Sound:
     """Without silence at its edges but for 60 ms."""
     import numpy as np
 
@@ -89,10 +135,10 @@ def _trimmed(sound: Sound) -> Sound:
     if not len(loud):
         return sound
     edge = round(EDGE_S * RATE)
-    return sound[max(0, loud[0] - edge) : loud[-1] + edge]
+    return sound[max(0, loud[0] - edge) if first else 0 : loud[-1] + edge if last else len(sound)]
 
 
-def _faded(sound: Sound) -> Sound:
+def _faded(sound: Sound, *, first: bool, last: bool) -> Sound:
     import numpy as np
 
     length = min(round(FADE_S * RATE), len(sound) // 2)
@@ -100,6 +146,8 @@ def _faded(sound: Sound) -> Sound:
         return sound
     ramp = np.linspace(0, 1, length, dtype=np.float32)
     faded = sound.copy()
-    faded[:length] *= ramp
-    faded[-length:] *= ramp[::-1]
+    if first:
+        faded[:length] *= ramp
+    if last:
+        faded[-length:] *= ramp[::-1]
     return faded

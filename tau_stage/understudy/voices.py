@@ -8,21 +8,41 @@ slowed down and resampled. The engine's version is pinned for this reason.
 
 from __future__ import annotations
 
+import ctypes
+import re
 import threading
+import unicodedata
 import zlib
+from collections import Counter
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.errors import UsageError
-from tau_stage.understudy.performer import Delivery, Performance, Phrase
-from tau_stage.understudy.sounds import finished, joined, moment
+from tau_stage.understudy.actor import NoVoice
+from tau_stage.understudy.performer import Delivery, Moment, Performance, Phrase
+from tau_stage.understudy.shelf import Shelf, Shelved
+from tau_stage.understudy.sounds import Reel, edged, level, moment
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     Sound = NDArray[np.float32]
+
+
+LONGEST_PIECE = 160
+"""Phonemes, blanks among them, that the engine is given at once: the memory that it takes grows with their number."""
+
+LONG_S = 10
+"""Seconds of a line from which on memory is given back after each piece; shorter ones use it again."""
+
+CLAUSE = re.compile(r"[,;:—] ")
+
+SCRIPTS = {"CJK": "Chinese", "HIRAGANA": "Japanese", "KATAKANA": "Japanese", "HANGUL": "Korean"}
+"""How scripts are called where that is not the first word of their letters' names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +82,38 @@ def timbre(voice: str) -> Timbre:
     return Timbre(0.5 + (dice % 71) / 100, 0.82 + (dice // 71 % 25) / 100)
 
 
+def pieces_of(phonemes: str) -> list[str]:
+    """A sentence in pieces of at most ``LONGEST_PIECE`` phonemes: cut after a clause, else between words.
+
+    >>> [len(piece) for piece in pieces_of("a, b " * 100)]
+    [157, 159, 159, 21]
+    """
+    if len(phonemes) <= LONGEST_PIECE:
+        return [phonemes]
+    pieces, rest = [], phonemes.strip()
+    while len(rest) > LONGEST_PIECE:
+        head = rest[: LONGEST_PIECE + 1]
+        clauses = [found.end() for found in CLAUSE.finditer(head) if found.end() > LONGEST_PIECE // 2]
+        cut = clauses[-1] if clauses else head.rfind(" ")
+        cut = cut if 0 < cut <= LONGEST_PIECE else LONGEST_PIECE
+        pieces.append(rest[:cut].strip())
+        rest = rest[cut:].strip()
+    return [piece for piece in (*pieces, rest) if piece]
+
+
+def script_of(words: str) -> str:
+    """What the letters of some words are called, by the script that most of them belong to.
+
+    >>> script_of("こんにちは、世界。"), script_of("مرحبا"), script_of("🎭")
+    ('Japanese', 'Arabic', 'no letters')
+    """
+    names = [unicodedata.name(letter, "").split()[:1] for letter in words if letter.isalpha()]
+    scripts = Counter(SCRIPTS.get(name[0], name[0].capitalize()) for name in names if name)
+    if not scripts:
+        return "no letters"
+    return "Japanese" if "Japanese" in scripts else scripts.most_common(1)[0][0]
+
+
 class Voices:
     """Speaks in any voice. The engine is loaded with the first word, once, and used by one thread at a time.
 
@@ -81,31 +133,76 @@ class Voices:
 
         Raises:
             UsageError: The engine is not installed.
+            NoVoice: There is no voice for its script.
+        """
+        pieces = self.pieces(performance, voice, Shelf())
+        while True:
+            try:
+                next(pieces)
+            except StopIteration as end:
+                line: Shelved = end.value
+                return line.pcm
+
+    def pieces(self, performance: Performance, voice: str, shelf: Shelf) -> Generator[None, None, Shelved]:
+        """Make a performance step by step: each makes a piece of bounded length, so memory is bounded too.
+
+        Args:
+            performance: The line.
+            voice: Who speaks.
+            shelf: Keeps the sound.
+
+        Returns:
+            The whole line.
+
+        Raises:
+            UsageError: The engine is not installed.
+            NoVoice: There is no voice for its script.
         """
         import numpy as np
 
         dice = np.random.default_rng(self._seed)
-        with self._turn:
-            parts = [
-                self._phrase(part, performance.delivery, timbre(voice), dice)
-                if isinstance(part, Phrase)
-                else moment(part.kind, dice)
-                for part in performance.parts
-            ]
-        return Pcm.from_array(finished(joined(parts), performance.delivery.gain_db), RATE)
+        with closing(Reel()) as reel:
+            is_voiced = not any(isinstance(part, Phrase) for part in performance.parts)
+            for part in performance.parts:
+                if isinstance(part, Moment):
+                    reel.append(edged(moment(part.kind, dice)))
+                    continue
+                phonemes = self._phonemes(part)
+                is_voiced = is_voiced or any(letter.isalpha() for letter in "".join(phonemes))
+                for number, piece in enumerate(phonemes, 1):
+                    with self._turn:
+                        sound = self._piece(piece, part, performance.delivery, timbre(voice), dice)
+                    reel.append(edged(sound, first=number == 1, last=number == len(phonemes)))
+                    if reel.samples > LONG_S * RATE:
+                        _give_back()
+                    yield
+            if not is_voiced:
+                raise NoVoice(performance.transcript, script_of(performance.transcript))
+            yield from level(reel, performance.delivery.gain_db)
+            entry = shelf.entry(reel.samples, RATE)
+            for block in reel.blocks():
+                entry.append(Pcm.from_array(block, RATE))
+            is_long = reel.samples > LONG_S * RATE
+        if is_long:
+            _give_back()
+        return entry.finish()
 
-    def _phrase(self, phrase: Phrase, delivery: Delivery, who: Timbre, dice: np.random.Generator) -> Sound:
+    def _phonemes(self, phrase: Phrase) -> list[str]:
+        """What a phrase is spoken as, in pieces that the engine can speak at once; silent ones are left out."""
+        with self._turn:
+            engine = self._load()
+            told = [piece for sentence in engine.phonemize(phrase.text) for piece in pieces_of(sentence)]
+            return [piece for piece in told if len(engine.ids(piece)) > 2]
+
+    def _piece(
+        self, phonemes: str, phrase: Phrase, delivery: Delivery, who: Timbre, dice: np.random.Generator
+    ) -> Sound:
         import numpy as np
 
-        engine = self._load()
-        sounds = [np.zeros(0, np.float32)]
-        for phonemes in engine.phonemize(phrase.text):
-            ids = engine.ids(phonemes)
-            if len(ids) > 2:
-                speed = min(max(delivery.rate * phrase.rate, 0.5), 2.0)
-                sounds.append(self._sound(ids, speed, delivery, who, dice))
-        loudness = np.float32(10 ** (phrase.gain_db / 20))
-        return np.concatenate(sounds) * loudness
+        speed = min(max(delivery.rate * phrase.rate, 0.5), 2.0)
+        return self._sound(self._engine.ids(phonemes), speed, delivery, who, dice) * np.float32(
+            10 ** (phrase.gain_db / 20)
+        )
 
     def _sound(self, ids: list[int], speed: float, delivery: Delivery, who: Timbre, dice: np.random.Generator) -> Sound:
         import numpy as np
@@ -129,7 +226,25 @@ class Voices:
                 hint = "pip install 'tau-stage[understudy]'"
                 raise UsageError("the understudy has no voice: hibari-tts is not installed", hint) from None
             self._engine = Hibari()
+            self._engine.sess = _without_arena(self._engine.model_path)
         return self._engine
+
+
+def _without_arena(model: str) -> Any:
+    """The network in a session that gives memory back after each run; the engine's own keeps the most it ever had."""
+    import onnxruntime  # type: ignore[import-untyped, unused-ignore]
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = False
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _give_back() -> None:
+    """Return what was freed to the system, where the C library knows how to."""
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
 
 
 def _stretched(envelope: Sound, tract: float) -> Sound:
