@@ -6,6 +6,7 @@ import json
 from itertools import islice
 from typing import Any
 
+import anyio
 import pybase64
 import pytest
 
@@ -162,3 +163,34 @@ async def test_a_line_without_a_voice_fails_and_says_why_and_the_session_goes_on
             assert done["status_details"]["error"]["message"] == (
                 "the understudy has no voice for this script: こんにちは (Japanese)"
             )
+
+
+@pytest.mark.parametrize("pace", [0.5, 1.0, 2.0])
+async def test_sound_goes_out_at_the_pace_that_was_asked_for(pace: float) -> None:
+    async with bare_client(Understudy(Tones(), pace=pace)) as client:
+        await client.send("response.create", response={"instructions": LONG})
+        began, heard_s = anyio.current_time(), 0.0
+        while (event := json.loads(await client.transport.receive()))["type"] != "response.done":
+            if event["type"] == "response.output_audio.delta":
+                assert abs(anyio.current_time() - began - heard_s / pace) < 0.01
+                heard_s += len(pybase64.b64decode(event["delta"])) / 48_000
+    assert heard_s > 5
+    assert abs(anyio.current_time() - began - heard_s / pace) < 0.01
+
+
+async def test_a_cancelled_response_ends_at_once_whatever_its_pace() -> None:
+    async with bare_client(Understudy(Tones(), pace=0.01)) as client:
+        await client.send("response.create", response={"instructions": LONG})
+        await client.until("response.output_audio.delta")
+        asked = anyio.current_time()
+        await client.send("response.cancel")
+        assert (await client.until("response.done"))[-1]["response"]["status"] == "cancelled"
+        assert anyio.current_time() - asked < 0.01
+
+
+async def test_written_answers_do_not_wait_for_a_pace() -> None:
+    async with bare_client(Understudy(Tones(), pace=0.01)) as client:
+        began = anyio.current_time()
+        await client.send("response.create", response={"instructions": LONG, "output_modalities": ["text"]})
+        await client.until("response.done")
+        assert anyio.current_time() - began < 0.01

@@ -23,6 +23,10 @@ def understudy(
     allow_origin: Annotated[
         list[str] | None, typer.Option(metavar="ORIGIN", help="A web page of another machine that may talk to it.")
     ] = None,
+    pace: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Sound is sent at so many times real time; else as fast as it can be."),
+    ] = None,
     refuse_beta: Annotated[bool, typer.Option("--refuse-beta", help="Refuse old clients, as OpenAI does.")] = False,
 ) -> None:
     """Serve a Realtime API without a key.
@@ -39,7 +43,13 @@ def understudy(
     orders = [parse(order) for order in fault or ()]
     origins = {allowed(origin) for origin in allow_origin or ()}
     server = Understudy(
-        Ensemble(), key=key, faults=orders, expires_s=expires, refuses_beta=refuse_beta, origins=origins
+        Ensemble(),
+        key=key,
+        faults=orders,
+        expires_s=expires,
+        refuses_beta=refuse_beta,
+        origins=origins,
+        pace=pace,
     )
     anyio.run(_serve, server, host, port)
 

@@ -65,6 +65,7 @@ class House(Protocol):
     actor: Actor
     keeps_visits: bool
     expires_s: float
+    pace: float | None
     library: Library
 
     def ordered(self, kind: type[F]) -> F | None:
@@ -143,7 +144,7 @@ class Connection:
 
     async def _obey(self, reply: Reply, performing: anyio.abc.TaskGroup) -> None:
         if reply.cancel:
-            reply.cancel.stopped = reply.why
+            reply.cancel.stop(reply.why)
         await self._send(reply.events)
         if reply.events and isinstance(reply.events[0], told.SessionUpdated) and self._visit.ready_at is None:
             self._visit.ready_at = anyio.current_time()
@@ -195,15 +196,22 @@ class Connection:
         odd = self._house.ordered(fault.OddDeltas) is not None
         broken = self._house.orders_now(fault.BreakOff)
         delivery = Delivery(self._dialogue, run, spoken.words, spoken.audio, odd, broken.reason if broken else None)
-        sounding = delivery.sounding()
+        sounding, began = delivery.sounding(), anyio.current_time()
         while not run.stopped and (event := next(sounding, None)):
             await self._send([event])
             if isinstance(event, told.AudioDelta):
                 await self._strike("in_response")
+                await self._keep_pace(run, began, delivery.sent_s)
         await self._send(delivery.ending())
         if self._dialogue.ears:
             self._dialogue.ears.idle_from_now()
         await self._strike("after_response")
+
+    async def _keep_pace(self, run: Run, began: float, sent_s: float) -> None:
+        """Wait until so much sound is due, unless the response must end early."""
+        if self._house.pace:
+            with anyio.move_on_at(began + sent_s / self._house.pace):
+                await run.halted.wait()
 
     async def _strike(self, where: fault.Where | None, frame: bytes = b"") -> bool:
         """Let go wrong what was ordered to; True if the event is swallowed by it."""

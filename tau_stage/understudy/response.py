@@ -153,6 +153,11 @@ class Delivery:
         """The sound that went out, at the stage's rate whatever its format."""
         return None if self.audio is None else self.audio[: int(self.sent_bytes / self.bytes_per_sample + 1e-6)]
 
+    @property
+    def sent_s(self) -> float:
+        """Seconds of sound that went out."""
+        return self.sent_bytes / self.bytes_per_sample / RATE
+
     def _item(self, status: str, content: tuple[ContentPart, ...]) -> Item:
         return Item(
             id=self.run.item_id,

@@ -30,6 +30,7 @@ class Run:
         read: What it reads.
         stopped: Why it must end early, once it must.
         over: Set when it has ended.
+        halted: Set when it must end early.
     """
 
     id: str
@@ -41,6 +42,12 @@ class Run:
     read: tuple[Remembered, ...]
     stopped: str | None = None
     over: anyio.Event = field(default_factory=anyio.Event)
+    halted: anyio.Event = field(default_factory=anyio.Event)
+
+    def stop(self, why: str) -> None:
+        """Let it end early."""
+        self.stopped = why
+        self.halted.set()
 
     @property
     def instructions(self) -> str:

@@ -43,6 +43,7 @@ class Understudy:
         clock: Unix time, for the sessions' expiry.
         expires_s: Seconds a session lasts.
         refuses_beta: Whether clients of the beta are refused, as OpenAI does.
+        pace: How many seconds of sound it sends in a second; None is as fast as it can.
         origins: Web pages of other machines that may talk to it.
         library: What was said lately, for transcripts.
         shelf: Keeps the sounds that its sessions hold.
@@ -57,6 +58,7 @@ class Understudy:
     clock: Callable[[], float] = time.time
     expires_s: float = SESSION_S
     refuses_beta: bool = False
+    pace: float | None = None
     origins: Collection[str] = ()
     library: Library = field(default_factory=Library)
     shelf: Shelf = field(default_factory=Shelf)
