@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
+from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import ConnectFailed
 from tau_stage.transport import Handshake, dial
 from tau_stage.understudy.door import intrusion, objection
@@ -318,3 +320,39 @@ async def test_turn_detection_of_the_type_none_is_off() -> None:
         choice = {"type": "function", "function": "lights_on"}
         updated = await client.ask("session.update", session={"tools": [tool], "tool_choice": choice})
     assert updated["session"]["tool_choice"] == {"type": "function", "name": "lights_on"}
+
+
+async def test_old_clients_find_the_fields_that_they_need_and_no_type_that_they_do_not_know() -> None:
+    """As Microsoft's rt-client reads them: a key may be null, and must be there; an unknown type ends its session."""
+    asked = Handshake("/openai/realtime", {"api-version": "2024-10-01-preview", "deployment": "my-own-name"})
+    async with bare_client(handshake=asked, judged=False) as client:
+        session = {"input_audio_transcription": {"model": "whisper-1"}, "turn_detection": {"type": "none"}}
+        updated = await client.ask("session.update", session=session)
+        audio = Pcm.silence(24_000).base64.decode()
+        await client.send("input_audio_buffer.append", audio=audio)
+        await client.send("input_audio_buffer.commit")
+        events = await client.until("conversation.item.input_audio_transcription.completed")
+        await client.send("response.create")
+        events += await client.until("response.done")
+    assert {*OLD_SESSION} <= {*updated["session"]}
+    assert {event["type"] for event in events} <= OLD_TYPES
+    created = [event for event in events if event["type"] == "conversation.item.created"]
+    assert all("previous_item_id" in event for event in created)
+    assert created[0]["item"]["content"] == [{"type": "input_audio", "transcript": None}]
+    responses = [event["response"] for event in events if event["type"] in {"response.created", "response.done"}]
+    assert all({"id", "status", "status_details", "output", "usage"} <= {*response} for response in responses)
+
+
+OLD_SESSION = re.findall(
+    r"\w+",
+    """id model modalities instructions voice input_audio_format output_audio_format input_audio_transcription
+    turn_detection tools tool_choice temperature max_response_output_tokens""",
+)
+OLD_TYPES = {
+    "conversation.item.created",
+    "conversation.item.input_audio_transcription.completed",
+    "input_audio_buffer.committed",
+    *(f"response.{name}" for name in ("created", "done", "output_item.added", "output_item.done")),
+    *(f"response.{part}.{step}" for part in ("audio", "audio_transcript") for step in ("delta", "done")),
+    *(f"response.content_part.{step}" for step in ("added", "done")),
+}

@@ -17,8 +17,8 @@ from tau_stage.protocol.dialects import (
 )
 from tau_stage.transport import Handshake
 
-WITHOUT_TWIN = "conversation.item.done"
-"""The beta tells an item once, when it is created."""
+UNTOLD = {"conversation.item.done", "conversation.item.input_audio_transcription.delta"}
+"""The beta tells an item once, when it is created, and a transcript when it is whole."""
 
 COLDEST, HOTTEST = 0.6, 1.2
 """Temperatures that the beta takes; GA has none."""
@@ -79,7 +79,7 @@ class BetaDialect:
     def told(self, event: Event) -> list[Event]:
         """A GA event as an old client knows it; some are not told at all."""
         kind = event["type"]
-        if kind == WITHOUT_TWIN:
+        if kind in UNTOLD:
             return []
         if kind == "conversation.item.added":
             event = event | {"type": "conversation.item.created"}
