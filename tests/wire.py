@@ -9,7 +9,9 @@ from typing import Any
 OTHERS: list[Any] = [None, "odd", 7, 1.5, True, [], ["odd"], {}, {"odd": 1}]
 """What may stand where something else should."""
 
-_MISSING = object()
+MISSING = object()
+"""What stands for a field that is not there."""
+
 _ITEM = {
     "id": "item_1",
     "object": "realtime.item",
@@ -96,13 +98,38 @@ SAMPLES: dict[str, dict[str, Any]] = {
 """An event of each known type, without ``type`` and ``event_id``."""
 
 
+Change = tuple[tuple[str | int, ...], Any]
+"""Where something changes, and what stands there then; ``MISSING`` is nothing."""
+
+
+def changes(event: dict[str, Any]) -> Iterator[Change]:
+    """Every way to spoil one field, at any depth: missing, or something else; ``type`` of the event itself stays."""
+    for path in _paths(event):
+        if path != ("type",):
+            yield from ((path, value) for value in [MISSING, *OTHERS])
+
+
+def spoilt(event: dict[str, Any], change: Change) -> dict[str, Any]:
+    """An event with one field changed; as it was, where it has no such field."""
+    path, value = change
+    changed = copy.deepcopy(event)
+    at: Any = changed
+    try:
+        for step in path[:-1]:
+            at = at[step]
+        at[path[-1]]
+    except (KeyError, IndexError, TypeError):
+        return changed
+    if value is MISSING:
+        del at[path[-1]]
+    else:
+        at[path[-1]] = copy.deepcopy(value)
+    return changed
+
+
 def mutations(event: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """An event with one field, at any depth, missing or something else; ``type`` of the event itself stays."""
-    for path in list(_paths(event)):
-        if path == ("type",):
-            continue
-        for value in [_MISSING, *OTHERS]:
-            yield _with(event, path, value)
+    """An event spoilt in every way."""
+    return (spoilt(event, change) for change in changes(event))
 
 
 def _paths(value: Any) -> Iterator[tuple[str | int, ...]]:
@@ -114,15 +141,3 @@ def _paths(value: Any) -> Iterator[tuple[str | int, ...]]:
     for key, inner in steps:
         yield (key,)
         yield from ((key, *rest) for rest in _paths(inner))
-
-
-def _with(event: dict[str, Any], path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
-    changed = copy.deepcopy(event)
-    at: Any = changed
-    for step in path[:-1]:
-        at = at[step]
-    if value is _MISSING:
-        del at[path[-1]]
-    else:
-        at[path[-1]] = copy.deepcopy(value)
-    return changed

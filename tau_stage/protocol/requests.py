@@ -140,9 +140,9 @@ class Requests:
                 named = self._oldest("conversation.item.added", event.item.id)
                 return named or (self._of_shape(event.item) if is_new_item else None)
             case told.ConversationItemRetrieved():
-                return self._oldest(event.type, event.item.id)
+                return self._oldest(event.type, event.item.id) or self._oldest(event.type)
             case told.ConversationItemTruncated() | told.ConversationItemDeleted():
-                return self._oldest(event.type, event.item_id)
+                return self._oldest(event.type, event.item_id) or self._oldest(event.type)
             case told.ResponseCreated():
                 return self.asks_for_response(event.response.metadata)
             case told.SessionUpdated() | told.InputAudioBufferCommitted() | told.InputAudioBufferCleared():

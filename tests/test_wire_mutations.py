@@ -1,0 +1,14 @@
+"""A field of an event that is not as it should be costs neither the session nor sound nor usage."""
+
+import pytest
+
+from tests.wire_mutations import Run, converse, judge, perform
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run", [converse, perform])
+async def test_no_spoilt_field_costs_a_session_sound_or_usage(run: Run) -> None:
+    """Slow: some sixty conversations; ``python -m tests.wire_mutations`` holds them all."""
+    found, cases = await judge(run, every=59)
+    assert found["runs"] > 40
+    assert cases == []
