@@ -101,8 +101,11 @@ class Client:
         await self.transport.send(json.dumps({"type": kind, **fields}).encode())
 
     async def next(self) -> dict[str, Any]:
+        """The next event but the limits: they come after some responses, and nobody may wait for them."""
         with anyio.fail_after(5):
             event = json.loads(await self.transport.receive())
+            while event["type"] == "rate_limits.updated":
+                event = json.loads(await self.transport.receive())
         assert isinstance(event, dict)
         return event
 

@@ -7,7 +7,15 @@ from typing import Any
 from openai.types.realtime import RealtimeClientEvent, RealtimeServerEvent
 from pydantic import BaseModel, TypeAdapter
 
-ON_THE_WIRE_ONLY = {"session.id", "session.object", "session.expires_at"}
+ON_THE_WIRE_ONLY = {
+    "session.id",
+    "session.object",
+    "session.expires_at",
+    "item.phase",
+    "response.output.phase",
+    "response.usage.output_token_details.reasoning_tokens",
+    "obfuscation",
+}
 """Fields that OpenAI sends and its types do not list."""
 
 

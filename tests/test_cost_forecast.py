@@ -25,6 +25,12 @@ lines:
   - ann: Seven.
 """
 
+THOUGHT = 23
+"""Tokens of reasoning before a line that is spoken, of the models of the second generation."""
+
+BRIEFED = f"direction: {'Be brief. ' * 26}\n{DUET}"
+"""The same with 65 tokens of instructions: from 64 on there is a cache."""
+
 
 def plan_of(text: str) -> Plan:
     return make_plan(parse_scene(text, "x.yaml"))
@@ -50,19 +56,37 @@ def dear(found: Forecast) -> Decimal:
 
 def test_a_duet_by_hand() -> None:
     found = told(DUET)
-    # ann reads her prompt (8); then both prompts (15), her 0.66 s (14) and ben's 0.605 s (7), of which 8 are cached
-    assert read(found, "ann") == Usage(text_in=15, audio_in=21, cached_text_in=8, text_out=4, audio_out=14 + 13)
-    assert read(found, "ben") == Usage(text_in=7, audio_in=7, text_out=2, audio_out=13)
+    # ann reads her prompt (8); then both prompts (15), her 0.66 s (14) and ben's 0.605 s (7); so little is not cached
+    assert read(found, "ann") == Usage(text_in=8 + 15, audio_in=21, text_out=4 + 2 * THOUGHT, audio_out=14 + 13)
+    assert read(found, "ben") == Usage(text_in=7, audio_in=7, text_out=2 + THOUGHT, audio_out=13)
     assert (player(found, "ann").context.likely, player(found, "ben").context.likely) == (15 + 21 + 13, 7 + 7 + 13)
     assert found.cost.likely.total == price(read(found, "ann") + read(found, "ben"), "gpt-realtime-2.1").total
     assert [round(line.at_s, 3) for line in found.lines] == [0, 0.66 + 0.35, 0.66 + 0.605 + 0.7]
     assert [line.hearers for line in found.lines] == [("ben",), ("ann",), ("ben",)]
 
 
+def test_what_was_read_and_said_before_is_cached_in_steps_of_64() -> None:
+    long = told(f"players: {{ann: {{model: gpt-realtime}}}}\nlines: [{', '.join(['ann: Seven.'] * 12)}]")
+    # each answer reads 7 tokens of its prompt, and adds 13 of its 0.605 s; 11 * 7 = 77 are read, 11 * 13 = 143 heard
+    found = read(long, "ann")
+    assert found.text_in + found.cached_text_in == 7 * sum(range(1, 13))
+    assert found.audio_in + found.cached_audio_in == 13 * sum(range(12))
+    assert found.cached_text_in == 2 * 64  # from the ninth answer's 63 tokens on, it is the last two
+    assert found.cached_audio_in == 64 * 5 + 128 * 2
+    assert found.text_out == 12 * 2
+
+
+def test_a_line_that_was_cut_is_read_anew() -> None:
+    words = "One two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen."
+    scene = f"players: {{ann: , ben: }}\nlines:\n  - ann: {words}\n  - ben: No.\n%s  - ann: Seven.\n"
+    cut = "    cut_in: {after: 3.8s}\n"
+    assert (read(told(scene % ""), "ann").cached_audio_in, read(told(scene % cut), "ann").cached_audio_in) == (64, 0)
+
+
 def test_high_is_slower_and_nothing_is_cached_and_low_is_faster() -> None:
-    found = told(DUET)
+    found = told(BRIEFED)
     low, likely, high = (getattr(found.cost, case).tokens for case in ("low", "likely", "high"))
-    assert (low.cached_text_in, likely.cached_text_in, high.cached_text_in) == (8, 8, 0)
+    assert (low.cached_text_in, likely.cached_text_in, high.cached_text_in) == (64, 64, 0)
     assert low.audio_out < likely.audio_out < high.audio_out
     assert found.seconds.low < found.seconds.likely < found.seconds.high
 
@@ -75,7 +99,7 @@ def test_sessions_open_in_the_order_of_their_first_lines() -> None:
 def test_hearing_text_is_cheaper_and_saves_what_was_told() -> None:
     sound = told(DUET)
     text = told(DUET.replace("ben: {", "ben: {hears_as: text, "))
-    assert read(text, "ben") == Usage(text_in=7 + 2, text_out=2, audio_out=13)
+    assert read(text, "ben") == Usage(text_in=7 + 2, text_out=2 + THOUGHT, audio_out=13)
     assert dear(sound) - dear(text) == player(sound, "ben").savings.as_text
     assert player(text, "ben").savings.as_text == 0
     nobody = told(DUET.replace("ben: {", "ben: {hears: nobody, "))
@@ -89,12 +113,14 @@ def test_who_is_told_who_speaks_reads_the_name() -> None:
 
 
 def test_a_line_apart_reads_everything_afresh_and_is_not_remembered() -> None:
-    apart = told(DUET + "    conversation: none\n  - ann: Seven.\n")
+    apart = told(BRIEFED + "    conversation: none\n  - ann: Seven.\n")
     # the second line reads all and finds nothing cached; the last one finds what the first has read
-    assert read(apart, "ann") == Usage(text_in=8 + 15 + 7, audio_in=42, cached_text_in=8, text_out=6, audio_out=40)
-    assert player(apart, "ann").context.likely == 15 + 21 + 13
+    assert read(apart, "ann") == Usage(
+        text_in=3 * 65 + 8 + 15 + 15 - 64, audio_in=42, cached_text_in=64, text_out=6 + 3 * THOUGHT, audio_out=40
+    )
+    assert player(apart, "ann").context.likely == 65 + 15 + 21 + 13
     only = told("players: {ann: }\ndirection: Be brief.\nlines: [{ann: Seven., conversation: none}]")
-    assert read(only, "ann") == Usage(text_in=3 + 7, text_out=2, audio_out=13)
+    assert read(only, "ann") == Usage(text_in=3 + 7, text_out=2 + THOUGHT, audio_out=13)
     assert player(only, "ann").context.likely == 3 + 7 + 13
 
 
@@ -128,7 +154,8 @@ def test_a_cap_cuts_an_answer() -> None:
 def test_written_answers_have_no_sound_and_are_heard_as_words() -> None:
     found = told(DUET.replace("ann: {", "ann: {output: text, "))
     assert read(found, "ann").audio_out == 0
-    assert read(found, "ben") == Usage(text_in=7 + 2, text_out=2, audio_out=13)
+    assert read(found, "ann").text_out == 2 + 2  # what is written is not thought over
+    assert read(found, "ben") == Usage(text_in=7 + 2, text_out=2 + THOUGHT, audio_out=13)
     assert player(found, "ann").seconds.likely == 0
 
 
@@ -147,7 +174,7 @@ lines:
     prompt, *rest = plan.steps
     user = ItemPlan("user", (), 1, sounds=(("ann", "a.wav"),))
     found = forecast(replace(plan, steps=(prompt, user, sound("sfx"), sound("bed"), *rest)))
-    assert read(found, "ann") == Usage(text_in=3 + 3 + 7, audio_in=60, text_out=2, audio_out=13)
+    assert read(found, "ann") == Usage(text_in=3 + 3 + 7, audio_in=60, text_out=2 + THOUGHT, audio_out=13)
     assert found.lines[0].at_s == 2 + 0.5 + 2
 
 
@@ -164,12 +191,14 @@ def test_what_is_together_is_heard_afterwards() -> None:
 def test_tools_are_read_with_the_instructions_and_other_tools_spoil_the_cache() -> None:
     scene = """
 players: {ann: }
+direction: %s
 tools: {bell: {description: Rings., returns: 1}, lamp: {description: Burns., returns: 1}}
 lines: [ann: Seven., {ann: Seven., tools: [bell]}, ann: Seven.]
 """
-    found, without = told(scene), told("players: {ann: }\nlines: [ann: Seven., ann: Seven., ann: Seven.]")
+    lines = "players: {ann: }\ndirection: %s\nlines: [ann: Seven., ann: Seven., ann: Seven.]"
+    found, without = (told(text % ("Be brief. " * 26)) for text in (scene, lines))
     assert read(found, "ann").text_in > read(without, "ann").text_in + 60
-    assert (read(found, "ann").cached_text_in, read(without, "ann").cached_text_in) == (0, 7 + 14)
+    assert (read(found, "ann").cached_text_in, read(without, "ann").cached_text_in) == (0, 64 + 64)
 
 
 PLAY = "players: {ann: , ben: }\nlines:\n  - improvise: {%s}\n"
@@ -244,7 +273,7 @@ def test_what_is_written_down_costs_as_its_model_is_billed() -> None:
 
 def test_what_a_person_types_is_text() -> None:
     found = told("players: {ann: , you: {human: tty}}\nlines: [{listen: {turns: 1}}, you: Seven., ann: Seven.]")
-    assert read(found, "ann").audio_in == 80  # its own answer
+    assert (read(found, "ann").audio_in, read(found, "ann").cached_audio_in) == (16, 64)  # its own answer
     assert player(found, "you").seconds.likely == 0
 
 
@@ -253,7 +282,7 @@ def test_cues_start_never_once_or_as_often_as_they_may() -> None:
     found = told(scene)
     assert [line.id for line in found.lines[3:]] == ["cue-1-ben-1", "cue-2-ben-1"]
     outs = [getattr(player(found, "ben").cost, case).tokens.text_out for case in ("low", "likely", "high")]
-    assert outs == [2, 6, 2 + 6 + 4]
+    assert outs == [2 + 15, 6 + 3 * 23, 2 + 6 + 4 + 6 * 30]
     assert found.lines[3].seconds.low == 0
     few = forecast(replace(plan_of(scene), most_cues=1))
     assert len(few.lines) == 4
@@ -261,7 +290,10 @@ def test_cues_start_never_once_or_as_often_as_they_may() -> None:
 
 def test_what_waits_for_a_condition_is_not_in_low() -> None:
     found = told(DUET + "    when: {said: three}\n")
-    assert [getattr(player(found, "ann").cost, case).tokens.text_out for case in ("low", "likely")] == [2, 4]
+    assert [getattr(player(found, "ann").cost, case).tokens.text_out for case in ("low", "likely")] == [
+        2 + 15,
+        4 + 2 * 23,
+    ]
 
 
 def test_an_unknown_model_has_no_price_and_no_window() -> None:

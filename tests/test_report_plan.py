@@ -34,15 +34,15 @@ line  id     player   at  seconds  heard by
 
 players
 player    lines  seconds  tokens  context / window
-ann           2      1.3      75      49 / 128,000
-ben           1      0.6      29      27 / 128,000
-estimate      3      1.9     104
+ann           2      1.3     121      49 / 128,000
+ben           1      0.6      52      27 / 128,000
+estimate      3      1.9     173
 
 dollars
 player      spoke  listened   cached    total         low..high
-ann       $0.0018   $0.0007  $0.0000  $0.0026  $0.0020..$0.0031
-ben       $0.0009   $0.0003  $0.0000  $0.0011  $0.0009..$0.0014
-estimate  $0.0027   $0.0010  $0.0000  $0.0037  $0.0029..$0.0045
+ann       $0.0029   $0.0008  $0.0000  $0.0037  $0.0028..$0.0045
+ben       $0.0014   $0.0003  $0.0000  $0.0017  $0.0013..$0.0021
+estimate  $0.0044   $0.0010  $0.0000  $0.0054  $0.0040..$0.0066
 
 what would be saved
 player    hears_as: text  hears: nobody
@@ -76,7 +76,7 @@ def test_on_a_terminal_it_fits_eighty_columns() -> None:
     drawn = io.StringIO()
     Console(file=drawn, width=80).print(tables(told(DUET + "limits: {budget: $0.001}\n")))
     text = drawn.getvalue()
-    assert all(word in text for word in ("49 / 128,000", "$0.0029..$0.0045", "hears_as: text", "warning: the scene"))
+    assert all(word in text for word in ("49 / 128,000", "$0.0040..$0.0066", "hears_as: text", "warning: the scene"))
     assert "…" not in text
 
 

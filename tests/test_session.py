@@ -69,7 +69,9 @@ async def test_a_turn_gives_words_sound_usage_and_the_time_to_the_first_sound() 
         assert response.transcript == "Hello there."
         assert response.audio == tone("ash", "Hello there.")
         assert response.usage == session.usage.tokens
-        assert session.usage.dollars == Decimal("0.0001126")
+        thought = response.usage.text_out - 3  # "Hello there." has 12 bytes
+        assert 15 <= thought <= 30
+        assert session.usage.dollars == Decimal("0.0001126") + thought * Decimal("0.0000024")
         assert response.first_audio_s is not None
         assert session.id.startswith("sess_")
         assert session.warnings == []

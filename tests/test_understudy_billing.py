@@ -6,11 +6,11 @@ import pytest
 
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.protocol.usage import WireUsage
-from tau_stage.understudy.billing import Read, assistant_tokens, text_tokens, usage, user_tokens
+from tau_stage.understudy.billing import Read, assistant_tokens, text_tokens, thinking, usage, user_tokens
 
-WORDS = Read("item_1/0", text=7)
-SOUND = Read("item_2/0", audio=50)
-MORE = Read("item_3/0", text=3)
+WORDS = Read("item_1/0", text=70)
+SOUND = Read("item_2/0", audio=150)
+MORE = Read("item_3/0", text=30)
 
 
 def cached(used: WireUsage) -> tuple[int, int]:
@@ -26,31 +26,38 @@ def test_sound_is_ten_tokens_a_second_heard_and_twenty_spoken(samples: int, hear
     assert (user_tokens(len(sound), RATE), assistant_tokens(len(sound), RATE)) == (heard, spoken)
 
 
+def test_reasoning_is_text_and_told_where_there_was_some() -> None:
+    used = usage([WORDS], [], "Twelve bytes", Pcm.silence(RATE), thought=20)
+    assert used.output_token_details.model_dump() == {"text_tokens": 23, "audio_tokens": 20, "reasoning_tokens": 20}
+    assert used.total_tokens == used.input_tokens + used.output_tokens == 70 + 43
+    assert {thinking(f"Line {number}.") for number in range(200)} == set(range(15, 31))
+
+
 def test_letters_outside_ascii_count_by_their_bytes() -> None:
     assert text_tokens("äöü") == 2
 
 
 def test_a_response_reads_everything_and_makes_sound_with_a_transcript() -> None:
     used = usage([WORDS, SOUND], [], "Twelve bytes", Pcm.silence(RATE))
-    assert used.input_tokens == 7 + 50
-    assert used.output_token_details.model_dump() == {"text_tokens": 3, "audio_tokens": 20}
+    assert used.input_tokens == 70 + 150
+    assert used.output_token_details.model_dump(exclude_unset=True) == {"text_tokens": 3, "audio_tokens": 20}
     assert used.output_tokens == 23
-    assert used.total_tokens == 57 + 23
+    assert used.total_tokens == 220 + 23
     assert cached(used) == (0, 0)
 
 
 @pytest.mark.parametrize(
     ("before", "now", "expected"),
     [
-        ([WORDS], [WORDS, SOUND, MORE], (7, 0)),
-        ([WORDS, SOUND], [WORDS, SOUND, MORE], (7, 50)),
-        ([WORDS, SOUND, MORE], [WORDS, SOUND], (7, 50)),  # the last item was deleted
-        ([WORDS, SOUND, MORE], [WORDS, MORE], (7, 0)),  # one in the middle was
+        ([WORDS], [WORDS, SOUND, MORE], (64, 0)),
+        ([WORDS, SOUND], [WORDS, SOUND, MORE], (64, 128)),
+        ([WORDS, SOUND, MORE], [WORDS, SOUND], (64, 128)),  # the last item was deleted
+        ([WORDS, SOUND, MORE], [WORDS, MORE], (64, 0)),  # one in the middle was
         ([WORDS, SOUND, MORE], [SOUND, MORE], (0, 0)),  # the first was
-        ([WORDS, SOUND], [WORDS, Read("item_2/1", audio=20), MORE], (7, 0)),  # one was truncated
+        ([WORDS, SOUND], [WORDS, Read("item_2/1", audio=20), MORE], (64, 0)),  # one was truncated
     ],
 )
-def test_the_unchanged_beginning_comes_from_the_cache(
+def test_the_unchanged_beginning_comes_from_the_cache_in_steps_of_64(
     before: list[Read], now: list[Read], expected: tuple[int, int]
 ) -> None:
     used = usage(now, before, "", Pcm())

@@ -55,7 +55,7 @@ def test_wherever_it_is_cancelled_only_what_was_opened_is_closed(steps: int, wan
     told = [json.loads(event.encode())["type"] for event in sent]
     assert all(CLOSES[kind] in told for kind in told if kind in CLOSES)
     assert {kind for kind in CLOSES.values() if kind in told} <= {CLOSES[kind] for kind in told if kind in CLOSES}
-    assert told[-2:] == ["response.done", "rate_limits.updated"]
+    assert told[-2:] == ["response.done", "rate_limits.updated"]  # the first of a session tells what is left
     assert not dialogue.running
 
 
@@ -84,7 +84,7 @@ async def test_a_response_cancelled_in_the_middle_says_no_more_than_it_said() ->
         await client.send("response.create")
         events = await client.until("response.output_audio.delta")
         await client.send("response.cancel")
-        events += await client.until("rate_limits.updated")
+        events += await client.until("response.done")
         said = "".join(event["delta"] for event in events if event["type"].endswith("transcript.delta"))
         done = next(event for event in events if event["type"] == "response.done")["response"]
         assert done["status"] == "cancelled"
@@ -104,7 +104,7 @@ async def test_an_item_deleted_while_it_is_spoken_stays_deleted() -> None:
         await client.send("response.create")
         item_id = (await client.until("response.output_audio.delta"))[-1]["item_id"]
         await client.send("conversation.item.delete", item_id=item_id)
-        events = await client.until("rate_limits.updated")
+        events = await client.until("response.done")
         assert "conversation.item.done" not in {event["type"] for event in events}
         error = await client.refused("conversation.item.retrieve", item_id=item_id)
         assert error["code"] == "item_retrieve_invalid_item_id"
@@ -116,7 +116,7 @@ async def test_a_custom_voice_is_told_by_its_id_and_may_be_repeated() -> None:
         await client.ask("session.update", session={"type": "realtime", "audio": voice})
         for _ in range(2):
             await client.send("response.create", response={"audio": voice})
-            done = (await client.until("rate_limits.updated"))[-2]["response"]
+            done = (await client.until("response.done"))[-1]["response"]
             assert done["audio"]["output"]["voice"] == "voice_1"
 
 
@@ -130,7 +130,7 @@ async def test_words_beside_a_sound_are_read() -> None:
         await client.send("conversation.item.create", item=item)
         await client.until("conversation.item.done")
         await client.send("response.create")
-        done = (await client.until("rate_limits.updated"))[-2]["response"]
+        done = (await client.until("response.done"))[-1]["response"]
     assert done["output"][0]["content"][0]["transcript"] == "Good evening."
 
 
@@ -138,9 +138,9 @@ async def test_tools_are_billed_as_they_were_when_the_response_began() -> None:
     tool = {"type": "function", "name": "light", "description": "d" * 400}
     async with bare_client() as client:
         await client.send("response.create", response={"tools": [tool], "conversation": "none"})
-        with_tools = (await client.until("rate_limits.updated"))[-2]["response"]["usage"]
+        with_tools = (await client.until("response.done"))[-1]["response"]["usage"]
         await client.send("response.create", response={"conversation": "none"})
-        without = (await client.until("rate_limits.updated"))[-2]["response"]["usage"]
+        without = (await client.until("response.done"))[-1]["response"]["usage"]
     assert with_tools["input_tokens"] > 100
     assert without["input_tokens"] == 0
 

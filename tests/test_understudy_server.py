@@ -41,7 +41,7 @@ async def say(client: Client, text: str = LINE, **response: Any) -> list[dict[st
     await client.send("conversation.item.create", item=message(text))
     await client.until("conversation.item.done")
     await client.send("response.create", response=response)
-    return await client.until("rate_limits.updated")
+    return await client.until("response.done")
 
 
 def kinds(events: list[dict[str, Any]]) -> list[str]:
@@ -55,8 +55,8 @@ async def test_a_connection_begins_with_the_session_as_openai_makes_it() -> None
         created = json.loads(await transport.receive())
     session = created["session"]
     assert session["model"] == MODEL
-    assert session["audio"]["output"]["voice"] == "alloy"
-    assert session["audio"]["input"]["turn_detection"]["silence_duration_ms"] == 200
+    assert session["audio"]["output"]["voice"] == "marin"
+    assert session["audio"]["input"]["turn_detection"]["silence_duration_ms"] == 500
     assert session["expires_at"] > 0
 
 
@@ -76,13 +76,12 @@ async def test_a_spoken_response_has_the_events_of_the_api_in_their_order() -> N
         "conversation.item.done",
         "output_item.done",
         "done",
-        "rate_limits.updated",
     ]
     done = next(event for event in events if event["type"] == "response.done")["response"]
     assert done["metadata"] == {"line": "7"}
     assert done["output"][0]["content"][0]["transcript"] == "Is anybody there? I have brought the umbrella back."
     data = b"".join(pybase64.b64decode(e["delta"]) for e in events if e["type"] == "response.output_audio.delta")
-    assert data == tone("alloy", "Is anybody there? I have brought the umbrella back.").data
+    assert data == tone("marin", "Is anybody there? I have brought the umbrella back.").data
     assert len({event["event_id"] for event in events}) == len(events)
 
 
@@ -102,7 +101,7 @@ async def test_an_out_of_band_response_leaves_the_conversation_alone() -> None:
             "response.create",
             response={"conversation": "none", "input": [{"type": "item_reference", "id": "item_1"}]},
         )
-        events = await client.until("rate_limits.updated")
+        events = await client.until("response.done")
         assert not any("conversation.item" in kind for kind in kinds(events))
         assert events[0]["response"]["conversation_id"] is None
         error = await client.refused(
@@ -114,7 +113,7 @@ async def test_an_out_of_band_response_leaves_the_conversation_alone() -> None:
 async def test_without_a_line_it_answers_the_same_every_time() -> None:
     async def answer(text: str) -> str:
         async with bare_client() as client:
-            return str((await say(client, text))[-2]["response"]["output"][0]["content"][0]["transcript"])
+            return str((await say(client, text))[-1]["response"]["output"][0]["content"][0]["transcript"])
 
     first = await answer("Where does the wind come from?")
     assert first == await answer("Where does the wind come from?")
@@ -124,42 +123,46 @@ async def test_without_a_line_it_answers_the_same_every_time() -> None:
 async def test_usage_follows_the_published_rules_and_the_cached_beginning_is_told() -> None:
     async with bare_client() as client:
         await client.send(
-            "session.update", session={"type": "realtime", "instructions": "Speak in Scots now."}
-        )  # 19 bytes: 5 tokens
+            "session.update", session={"type": "realtime", "instructions": "Speak in Scots now. " * 12}
+        )  # 240 bytes: 60 tokens
         await client.until("session.updated")
-        await client.send("conversation.item.create", item=sound(SECOND))  # one second: 10 tokens
+        await client.send("conversation.item.create", item=sound(SECOND * 6))  # six seconds: 60 tokens
         await client.until("conversation.item.done")
-        first = (await say(client, 'Say: "Twelve bytes"'))[-2]["response"]["usage"]  # 19 bytes: 5 tokens
+        first = (await say(client, 'Say: "Twelve bytes"'))[-1]["response"]["usage"]  # 19 bytes: 5 tokens
         await client.send("conversation.item.create", item=message("abcd"))  # 1 token
         await client.until("conversation.item.done")
-        second = (await say(client, "efgh"))[-2]["response"]["usage"]  # 1 token
-    spoken = tone("alloy", "Twelve bytes").duration_s  # 0.24 s: 5 tokens
+        second = (await say(client, "efgh"))[-1]["response"]["usage"]  # 1 token
+    spoken = tone("marin", "Twelve bytes").duration_s  # 0.24 s: 5 tokens
     assert first["input_token_details"] == {
-        "text_tokens": 10,
-        "audio_tokens": 10,
+        "text_tokens": 65,
+        "audio_tokens": 60,
         "image_tokens": 0,
         "cached_tokens": 0,
         "cached_tokens_details": {"text_tokens": 0, "audio_tokens": 0, "image_tokens": 0},
     }
     assert round(spoken * 20 + 0.49) == 5
-    assert first["output_token_details"] == {"text_tokens": 3, "audio_tokens": 5}
-    assert first["total_tokens"] == 28
-    assert second["input_token_details"]["audio_tokens"] == 15
-    assert second["input_token_details"]["text_tokens"] == 12
+    thought = first["output_token_details"]["reasoning_tokens"]
+    assert 15 <= thought <= 30
+    assert first["output_token_details"] == {"text_tokens": 3 + thought, "audio_tokens": 5, "reasoning_tokens": thought}
+    assert first["total_tokens"] == 65 + 60 + 3 + thought + 5
+    assert second["input_token_details"]["audio_tokens"] == 65
+    assert second["input_token_details"]["text_tokens"] == 67
     assert second["input_token_details"]["cached_tokens_details"] == {
-        "text_tokens": 10,
-        "audio_tokens": 10,
+        "text_tokens": 64,  # of the 65 that the first has read
+        "audio_tokens": 64,  # of the 60 that it has read and the 5 that it said
         "image_tokens": 0,
     }
 
 
 async def test_a_changed_instruction_empties_the_cache() -> None:
     async with bare_client() as client:
-        await say(client)
-        await client.send("session.update", session={"type": "realtime", "instructions": "Otherwise."})
-        await client.until("session.updated")
-        usage = (await say(client))[-2]["response"]["usage"]
-    assert usage["input_token_details"]["cached_tokens"] == 0
+        long = "Speak in Scots now. " * 13
+        cached = []
+        for instructions in (long, long, f"{long} Or in Welsh."):
+            await client.send("session.update", session={"type": "realtime", "instructions": instructions})
+            usage = (await say(client))[-1]["response"]["usage"]
+            cached.append(usage["input_token_details"]["cached_tokens_details"]["text_tokens"])
+    assert cached == [0, 64, 0]
 
 
 @pytest.mark.parametrize(
@@ -250,7 +253,7 @@ async def test_whatever_is_wrong_is_named_and_the_session_goes_on(
     async with bare_client() as client:
         error = await client.refused(kind, **fields)
         assert (error["code"], error["param"]) == (code, param)
-        assert (await say(client))[-1]["type"] == "rate_limits.updated"
+        assert (await say(client))[-1]["type"] == "response.done"
 
 
 async def test_frames_that_are_no_events_are_answered_too() -> None:
@@ -325,7 +328,7 @@ async def test_what_was_heard_is_retrieved_with_its_sound() -> None:
 
 async def test_a_truncated_item_keeps_the_sound_that_was_heard_and_no_transcript() -> None:
     async with bare_client() as client:
-        item_id = (await say(client))[-2]["response"]["output"][0]["id"]
+        item_id = (await say(client))[-1]["response"]["output"][0]["id"]
         cut = await client.ask("conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=100)
         assert cut["type"] == "conversation.item.truncated"
         part = (await client.ask("conversation.item.retrieve", item_id=item_id))["item"]["content"][0]
@@ -384,7 +387,6 @@ async def test_a_response_cancelled_before_its_first_word_ends_without_one() -> 
         assert kinds(events) == ["done"]
         assert done["output"] == []
         assert done["usage"]["output_tokens"] == 0
-        await client.until("rate_limits.updated")
         assert (await client.refused("response.cancel", response_id="gone"))["code"] == "response_cancel_not_active"
 
 
@@ -392,7 +394,7 @@ async def test_a_response_cancelled_before_its_first_word_ends_without_one() -> 
 async def test_a_response_that_is_too_long_is_cut_and_says_so(modality: str) -> None:
     async with bare_client() as client:
         events = await say(client, max_output_tokens=18 if modality == "audio" else 4, output_modalities=[modality])
-    done = events[-2]["response"]
+    done = events[-1]["response"]
     assert done["status_details"] == {"type": "incomplete", "reason": "max_output_tokens"}
     assert done["usage"]["output_tokens"] <= 18
 
@@ -462,8 +464,8 @@ async def test_quota_and_busy_doors_can_be_ordered() -> None:
 async def test_a_response_can_fail_on_order() -> None:
     async with bare_client(Understudy(Tones(), faults=[fault.FailResponses()])) as client:
         await client.send("response.create")
-        events = await client.until("rate_limits.updated")
-        assert kinds(events) == ["created", "done", "rate_limits.updated"]
+        events = await client.until("response.done")
+        assert kinds(events) == ["created", "done"]
         assert events[1]["response"]["status_details"]["error"]["code"] == "rate_limit_exceeded"
         assert events[1]["response"]["usage"]["total_tokens"] == 0
 
@@ -483,7 +485,7 @@ async def test_a_client_that_goes_while_it_is_told_of_a_failure_is_no_failure_of
 async def test_fields_and_events_nobody_knows_can_be_ordered() -> None:
     async with connected(Understudy(Tones(), faults=[fault.Obfuscation()]), judged=False) as transport:
         assert json.loads(await transport.receive())["type"] == "response.aside.delta"
-        assert json.loads(await transport.receive())["obfuscation"]
+        assert json.loads(await transport.receive())["aside"]
 
 
 async def test_odd_deltas_can_be_ordered() -> None:

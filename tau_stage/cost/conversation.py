@@ -14,6 +14,9 @@ USER_PER_S = 10
 ASSISTANT_PER_S = 20
 """Tokens of a second of sound: the user's, and the model's own (OpenAI, "Managing costs")."""
 
+CACHE_STEP = 64
+"""Tokens of one kind come from the cache in steps of so many."""
+
 NO_PARAMETERS = {"type": "object", "properties": {}}
 
 
@@ -60,6 +63,7 @@ class Answer:
         kept_s: Seconds of that sound which stay in the conversation.
         apart: Whether it is not remembered: its prompt stands in instructions of its own, so that nothing is cached.
         tools: The tools it is given instead of the session's, or None.
+        thought: Tokens of reasoning before it, which are billed as text.
     """
 
     prompt: int
@@ -68,6 +72,7 @@ class Answer:
     kept_s: float
     apart: bool = False
     tools: int | None = None
+    thought: int = 0
 
 
 @dataclass(slots=True)
@@ -89,7 +94,7 @@ class Conversation:
     >>> ann.hear(Clip(audio=30))
     >>> ann.answer(Answer(prompt=5, text_out=4, audio_out=20, kept_s=1.0))
     >>> ann.usage.text_in, ann.usage.audio_in, ann.usage.cached_text_in, ann.usage.audio_out, ann.most
-    (20, 50, 15, 40, 90)
+    (35, 50, 0, 40, 90)
     """
 
     instructions: int
@@ -135,7 +140,7 @@ class Conversation:
         text = first + self._text + (answer.prompt if answer.apart else 0)
         _count(self._fresh, text - cached_text, self._audio - cached_audio)
         _count(self._cached, cached_text, cached_audio)
-        _count(self._out, answer.text_out, answer.audio_out)
+        _count(self._out, answer.text_out + answer.thought, answer.audio_out)
         self._seconds += answer.audio_out / ASSISTANT_PER_S
         self._messages += bool(answer.prompt)
         if answer.apart:
@@ -143,16 +148,18 @@ class Conversation:
             return
         self._read_text, self._read_audio, self._read_tools = self._text, self._audio, answer.tools
         if answer.audio_out:
-            self._audio += math.ceil(answer.kept_s * ASSISTANT_PER_S)
+            self._audio += (kept := math.ceil(answer.kept_s * ASSISTANT_PER_S))
+            self._read_audio += kept if kept == answer.audio_out else 0
         else:
             self._text += answer.text_out
+            self._read_text += answer.text_out
         self.most = max(self.most, first + self._text + self._audio)
 
     def _begun(self, answer: Answer, first: int) -> tuple[int, int]:
-        """Text and audio that the response before it has read, and that are unchanged."""
+        """Text and audio that the response before it has read or made, and that are unchanged: a cut line is not."""
         if not self.caches or answer.apart or self._read_tools != answer.tools:
             return 0, 0
-        return first + self._read_text, self._read_audio
+        return cacheable(first + self._read_text), cacheable(self._read_audio)
 
     @property
     def usage(self) -> Usage:
@@ -167,6 +174,15 @@ class Conversation:
             seconds=self._seconds if self.by_time else None,
             text_messages=self._messages if self.by_time else 0,
         )
+
+
+def cacheable(tokens: int) -> int:
+    """How many tokens of one kind come from the cache, of so many that were read before.
+
+    >>> cacheable(63), cacheable(64), cacheable(139)
+    (0, 64, 128)
+    """
+    return tokens // CACHE_STEP * CACHE_STEP
 
 
 def _count(sums: list[int], text: int, audio: int) -> None:

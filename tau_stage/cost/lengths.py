@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -34,6 +35,7 @@ class Case:
     Attributes:
         slowness: Factor on the seconds of written lines.
         answer_s: Seconds of an improvised answer.
+        thought: Tokens of reasoning before a line, of a model that reasons.
         caches: Whether the unchanged beginning of a conversation comes from the cache.
         endless: Turns of free play, and exchanges at an open microphone, where only words or a key end them.
         cues: How often a cue starts that may start as often as it likes.
@@ -43,6 +45,7 @@ class Case:
 
     slowness: float
     answer_s: float
+    thought: int
     caches: bool
     endless: int
     cues: int
@@ -50,9 +53,18 @@ class Case:
     hopes: bool = True
 
 
-LOW = Case(slowness=0.8, answer_s=2.0, caches=True, endless=1, cues=0, hopes=False)
-LIKELY = Case(slowness=1.0, answer_s=ANSWER_S, caches=True, endless=3, cues=1)
-HIGH = Case(slowness=1.25, answer_s=8.0, caches=False, endless=6, cues=2, counts_times=True)
+LOW = Case(slowness=0.8, answer_s=2.0, thought=15, caches=True, endless=1, cues=0, hopes=False)
+LIKELY = Case(slowness=1.0, answer_s=ANSWER_S, thought=23, caches=True, endless=3, cues=1)
+HIGH = Case(slowness=1.25, answer_s=8.0, thought=30, caches=False, endless=6, cues=2, counts_times=True)
+
+
+def reasons(model: str) -> bool:
+    """Whether a model thinks before it speaks: those of OpenAI's second generation do.
+
+    >>> reasons("gpt-realtime-2.1-mini"), reasons("gpt-realtime-2025-08-28")
+    (True, False)
+    """
+    return bool(re.match(r"gpt-realtime-2(\.\d+)?(-|$)", model))
 
 
 def answer_tokens(seconds: float) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import cycle, islice
 
 from tau_stage.cost.conversation import ASSISTANT_PER_S, USER_PER_S, Answer, Clip, Conversation, tools_tokens
-from tau_stage.cost.lengths import EFFECT_S, Case, answer_tokens, exchanges, play_turns, starts
+from tau_stage.cost.lengths import EFFECT_S, Case, answer_tokens, exchanges, play_turns, reasons, starts
 from tau_stage.cost.speech import said, spoken_s, text_tokens
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import (
@@ -155,6 +155,10 @@ class Rehearsal:
         if cap is not None:
             words = min(words, cap)
             whole_s = min(whole_s, (cap - words) / ASSISTANT_PER_S)
+        spoken = math.ceil(whole_s * ASSISTANT_PER_S)
+        thought = self.case.thought if whole_s and reasons(player.model) else 0
+        if cap is not None:
+            thought = min(thought, max(0, cap - words - spoken))
         heard_s = min(whole_s, line.cut.heard_s) if line.cut else whole_s
         before = self._used(line.player)
         for conversation in self.conversations.get(line.player, ()):
@@ -162,9 +166,10 @@ class Rehearsal:
                 Answer(
                     prompt=text_tokens(line.prompt),
                     text_out=words,
-                    audio_out=math.ceil(whole_s * ASSISTANT_PER_S),
+                    audio_out=spoken,
                     kept_s=heard_s,
                     apart=line.apart,
+                    thought=thought,
                     tools=None if line.tools is None else tools_tokens(self.plan.tools, line.tools),
                 )
             )

@@ -16,6 +16,9 @@ WIDE_LETTERS = 3
 """A character of Chinese, Japanese or Korean is about a syllable."""
 
 MARK = re.compile(r"\[[^\]]*\]|\*\*([^*]+)\*\*|\*([^*]+)\*|(\.{3,}|…)")
+ENDS = " .!?,;:"
+"""Around a phrase they take no time: between phrases there is a gap in any case."""
+
 SPLIT = "\N{SYMBOL FOR RECORD SEPARATOR}"
 
 PACES = (
@@ -65,8 +68,8 @@ def spoken_s(words: str, direction: str = "", speed: float | None = None) -> flo
     rests = sum(mark.startswith((".", "…")) for mark in marks)
     moments = sum(mark.startswith("[") for mark in marks)
     phrases = MARK.sub(lambda mark: f"{SPLIT}{mark[1] or mark[2] or ''}{SPLIT}", words).split(SPLIT)
-    worded = [phrase for phrase in phrases if re.search(r"\w", phrase)]
-    inner = " ".join(worded).rstrip(" .!?,;:")
+    worded = [phrase.strip(ENDS) for phrase in phrases if re.search(r"\w", phrase)]
+    inner = " ".join(worded)
     seconds = LETTER_S * _letters(inner) + PHRASE_S * len(worded)
     seconds += SENTENCE_S * len(re.findall(r"[.!?]+\s", inner)) + COMMA_S * len(re.findall(r"[,;:]\s", inner))
     pace = min(max((speed or 1.0) * _pace(direction), SLOWEST), FASTEST)

@@ -35,10 +35,11 @@ class InputDetails(Lenient):
 
 
 class OutputDetails(Lenient):
-    """Output by kind; the text of a spoken response is its transcript."""
+    """Output by kind; the text of a spoken response is its transcript, and the reasoning before it."""
 
     text_tokens: int = 0
     audio_tokens: int = 0
+    reasoning_tokens: int = 0
 
 
 class WireUsage(Lenient):

@@ -86,6 +86,8 @@ class BetaDialect:
         if kind == "session.updated" and self._asked is not None:
             self.temperature, self._asked = self._asked, None
         event = event | {"type": OLD_NAMES.get(kind, event["type"])}
+        if isinstance(event.get("item"), dict):
+            event = event | {"item": _named(event["item"])}
         if isinstance(event.get("session"), dict):
             kept = {key: event["session"][key] for key in ("id", "object", "model", "expires_at")}
             heat = {"temperature": self.temperature}
@@ -101,10 +103,16 @@ class BetaDialect:
         heat = self._responses.get(response["id"], self.temperature)
         if kind == "response.done":
             self._responses.pop(response["id"], None)
+        response = response | {"output": [_named(item) for item in response["output"]]}
         flat = {key: value for key, value in response.items() if key not in {"output_modalities", "audio"}}
         beside = flat_session(response)
         named = {key: beside[key] for key in ("voice", "output_audio_format") if key in beside}
         return flat | named | {"modalities": beside.get("modalities", []), "temperature": heat}
+
+
+def _named(item: Event) -> Event:
+    """An item as the beta tells it: as an object with a name, and with no phase."""
+    return {"id": item["id"], "object": "realtime.item"} | {key: item[key] for key in item if key != "phase"}
 
 
 def _without_none(flat: Event) -> Event:

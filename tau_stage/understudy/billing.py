@@ -1,19 +1,24 @@
 """Usage by the published rules (OpenAI, "Managing costs", Realtime API).
 
-A second of the user's sound is 10 tokens, of the assistant's 20. Every response reads the whole context again, and the
-unchanged beginning of what the response before it read comes from the cache. Text is counted as one token per four
-bytes of UTF-8, rounded up: near enough, and the same every time.
+A second of the user's sound is 10 tokens, of the assistant's 20. Every response reads the whole context again. The
+unchanged beginning of what the response before it read and made comes from the cache, in steps of 64 tokens of a kind.
+Text is counted as one token per four bytes of UTF-8, rounded up: near enough, and the same every time.
 """
 
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tau_stage.audio.pcm import Pcm
+from tau_stage.cost.conversation import cacheable
 from tau_stage.protocol.usage import CachedDetails, InputDetails, OutputDetails, WireTranscriptionUsage, WireUsage
 from tau_stage.understudy.shelf import Shelved
+
+LEAST_REASONING, MOST_REASONING = 15, 30
+"""Tokens of the reasoning before a line, as recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +55,33 @@ def assistant_tokens(samples: int, rate: int) -> int:
     return math.ceil(samples * 20 / rate)
 
 
-def usage(context: Sequence[Read], before: Sequence[Read], transcript: str, audio: Pcm | Shelved) -> WireUsage:
+def thinking(words: str) -> int:
+    """Tokens of the reasoning before some words are spoken: 15 to 30, the same for the same words.
+
+    >>> 15 <= thinking("Hello.") <= 30
+    True
+    """
+    return LEAST_REASONING + zlib.crc32(words.encode()) % (MOST_REASONING - LEAST_REASONING + 1)
+
+
+def usage(
+    context: Sequence[Read], before: Sequence[Read], transcript: str, audio: Pcm | Shelved, thought: int = 0
+) -> WireUsage:
     """What a response used.
 
     Args:
         context: What it read.
-        before: What the session's response before it read; the longest common beginning comes from the cache.
+        before: What the session's response before it read and made; the longest common beginning comes from the cache.
         transcript: The words it said or wrote.
         audio: The sound it made.
+        thought: Tokens of reasoning; they are billed as text.
     """
     kept = next((n for n, (now, then) in enumerate(zip(context, before, strict=False)) if now != then), None)
     cached = context[: min(len(context), len(before)) if kept is None else kept]
     text_in, audio_in = sum(read.text for read in context), sum(read.audio for read in context)
-    cached_text, cached_audio = sum(read.text for read in cached), sum(read.audio for read in cached)
-    text_out, audio_out = text_tokens(transcript), assistant_tokens(len(audio), audio.rate)
+    cached_text, cached_audio = cacheable(sum(read.text for read in cached)), cacheable(sum(r.audio for r in cached))
+    text_out, audio_out = text_tokens(transcript) + thought, assistant_tokens(len(audio), audio.rate)
+    reasoning = {"reasoning_tokens": thought} if thought else {}
     return WireUsage(
         total_tokens=text_in + audio_in + text_out + audio_out,
         input_tokens=text_in + audio_in,
@@ -75,14 +93,14 @@ def usage(context: Sequence[Read], before: Sequence[Read], transcript: str, audi
             cached_tokens=cached_text + cached_audio,
             cached_tokens_details=CachedDetails(text_tokens=cached_text, audio_tokens=cached_audio, image_tokens=0),
         ),
-        output_token_details=OutputDetails(text_tokens=text_out, audio_tokens=audio_out),
+        output_token_details=OutputDetails(text_tokens=text_out, audio_tokens=audio_out, **reasoning),
     )
 
 
 def transcription_usage(audio: Pcm, words: str, model: str) -> WireTranscriptionUsage:
-    """What writing a user's words down used: tokens of the 4o models, whole seconds of all others."""
+    """What writing a user's words down used: tokens of the 4o models, whole seconds of speech of all others."""
     if not model.startswith("gpt-4o"):
-        return WireTranscriptionUsage(type="duration", seconds=math.ceil(audio.duration_s))
+        return WireTranscriptionUsage(type="duration", seconds=math.ceil(audio.duration_s) if words else 0)
     heard, written = user_tokens(len(audio), audio.rate), text_tokens(words)
     return WireTranscriptionUsage(
         type="tokens",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import anyio
 from pydantic_core import from_json, to_json
@@ -19,13 +19,13 @@ from tau_stage.transport import Handshake, Transport
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.actor import Actor, Cue, NoVoice
 from tau_stage.understudy.asking import passes
-from tau_stage.understudy.beta import BetaDialect
 from tau_stage.understudy.dialogue import Dialogue, Reply
 from tau_stage.understudy.door import No
 from tau_stage.understudy.library import Library
-from tau_stage.understudy.listening import cue_for, wanted
+from tau_stage.understudy.listening import comment_on, cue_for, wanted
 from tau_stage.understudy.response import Delivery, calling, closing, passing
 from tau_stage.understudy.run import Run
+from tau_stage.understudy.wire import Wire
 
 F = TypeVar("F", bound=fault.Fault)
 P = TypeVar("P", bound=fault.Passing)
@@ -86,17 +86,15 @@ class Connection:
         transport: Open.
         visit: What is remembered of it.
         dialogue: Its conversation.
-        speaks_beta: Whether the client wants the old dialect.
+        wire: How it is spelt.
     """
 
-    def __init__(
-        self, house: House, transport: Transport, visit: Visit, dialogue: Dialogue, *, speaks_beta: bool
-    ) -> None:
+    def __init__(self, house: House, transport: Transport, visit: Visit, dialogue: Dialogue, wire: Wire) -> None:
         self._house = house
         self._transport = transport
         self._visit = visit
         self._dialogue = dialogue
-        self._beta = BetaDialect() if speaks_beta else None
+        self._wire = wire
         self._sending = anyio.Lock()
 
     async def refuse(self, no: No) -> None:
@@ -128,12 +126,11 @@ class Connection:
             return
 
     async def _answer(self, frame: bytes, performing: anyio.abc.TaskGroup) -> None:
-        if self._beta:
-            event = _table(frame)
-            if error := self._beta.objection(event):
-                await self._send([self._dialogue.error(error)])
-                return
-            frame = to_json(self._beta.heard(event)) if event else frame
+        heard = self._wire.heard(frame)
+        if isinstance(heard, bodies.ServerError):
+            await self._send([self._dialogue.error(heard)])
+            return
+        frame = heard
         if await self._strike(_place(frame), frame):
             return
         known = set(self._dialogue.items) if self._house.keeps_visits else set()
@@ -177,7 +174,7 @@ class Connection:
         if passes(cue) or self._house.orders_now(fault.EmptyResponses):
             await self._send(passing(self._dialogue, run))
         elif asked := wanted(run, cue):
-            await self._send(calling(self._dialogue, run, asked))
+            await self._call(run, cue, asked)
         else:
             await self._speak(run, cue)
 
@@ -185,27 +182,45 @@ class Connection:
         error = error.model_copy(update={"type": "invalid_request_error"})
         await self._send(closing(self._dialogue, run, bodies.StatusDetails(type="failed", error=error)))
 
+    async def _call(self, run: Run, cue: Cue, asked: list[tuple[str, str]]) -> None:
+        comment = None
+        if self._dialogue.profile.comments:
+            comment = await self._sound(run, comment_on(cue), "commentary")
+        if comment and run.stopped:
+            await self._send(comment.ending())
+        else:
+            await self._send(calling(self._dialogue, run, asked, comment))
+
     async def _speak(self, run: Run, cue: Cue) -> None:
+        broken = self._house.orders_now(fault.BreakOff)
         try:
-            spoken = await self._house.actor.speak(cue)
+            delivery = await self._sound(run, cue, "final_answer", broken.reason if broken else None)
         except NoVoice as problem:
             await self._fail(run, bodies.ServerError(code="unsupported_script", message=str(problem)))
             return
+        await self._send(delivery.ending())
+        if self._dialogue.ears:
+            self._dialogue.ears.idle_from_now()
+        await self._strike("after_response")
+
+    async def _sound(self, run: Run, cue: Cue, phase: str, broken_off: str | None = None) -> Delivery:
+        """Send a message up to its last delta, or until the response is stopped.
+
+        Raises:
+            NoVoice: There is none for its words.
+        """
+        spoken = await self._house.actor.speak(cue)
         if spoken.audio:
             self._house.library.add(spoken.audio, spoken.words)
         odd = self._house.ordered(fault.OddDeltas) is not None
-        broken = self._house.orders_now(fault.BreakOff)
-        delivery = Delivery(self._dialogue, run, spoken.words, spoken.audio, odd, broken.reason if broken else None)
+        delivery = Delivery(self._dialogue, run, spoken.words, spoken.audio, phase, odd, broken_off)
         sounding, began = delivery.sounding(), anyio.current_time()
         while not run.stopped and (event := next(sounding, None)):
             await self._send([event])
             if isinstance(event, told.AudioDelta):
                 await self._strike("in_response")
                 await self._keep_pace(run, began, delivery.sent_s)
-        await self._send(delivery.ending())
-        if self._dialogue.ears:
-            self._dialogue.ears.idle_from_now()
-        await self._strike("after_response")
+        return delivery
 
     async def _keep_pace(self, run: Run, began: float, sent_s: float) -> None:
         """Wait until so much sound is due, unless the response must end early."""
@@ -248,19 +263,18 @@ class Connection:
                         await self._transport.send(frame)
 
     def _frames(self, event: told.ServerMessage) -> Iterable[bytes]:
-        if self._beta:
-            yield from (to_json(old) for old in self._beta.told(from_json(event.encode())))
-        elif self._house.ordered(fault.MissingIds):
-            told_of = from_json(event.encode())
-            del told_of["event_id"]
-            if "response" in told_of:
-                told_of["response"] |= {"metadata": None}
-            yield to_json(told_of)
-        elif self._house.ordered(fault.Obfuscation):
-            yield b'{"type":"response.aside.delta","event_id":"event_x","delta":"x"}'
-            yield event.encode()[:-1] + b',"obfuscation":"aXq9"}'
-        else:
-            yield event.encode()
+        for frame in self._wire.told(event):
+            if self._house.ordered(fault.MissingIds):
+                told_of = from_json(frame)
+                del told_of["event_id"]
+                if "response" in told_of:
+                    told_of["response"] |= {"metadata": None}
+                yield to_json(told_of)
+            elif self._house.ordered(fault.Obfuscation):
+                yield b'{"type":"response.aside.delta","event_id":"event_x","delta":"x"}'
+                yield frame[:-1] + b',"aside":"aXq9"}'
+            else:
+                yield frame
 
 
 def _place(frame: bytes) -> fault.Where | None:
@@ -275,12 +289,3 @@ def _place(frame: bytes) -> fault.Where | None:
             return "response"
         case _:
             return None
-
-
-def _table(frame: bytes) -> dict[str, Any]:
-    """An event as it is written; empty for what is none."""
-    try:
-        event = from_json(frame)
-    except ValueError:
-        return {}
-    return event if isinstance(event, dict) else {}

@@ -5,6 +5,7 @@ It opens the session, keeps the items, and decides which response may begin; ``r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -15,10 +16,11 @@ from tau_stage.protocol import client_events as ask
 from tau_stage.protocol import server_events as told
 from tau_stage.protocol.config import CustomVoice, ItemReference, ResponseConfig
 from tau_stage.protocol.input import InputBuffer
-from tau_stage.protocol.items import ClientItem, ContentPart, Item
+from tau_stage.protocol.items import ClientItem, ContentPart, InputText, Item, SystemMessage
 from tau_stage.understudy.billing import Read, text_tokens, transcription_usage
 from tau_stage.understudy.library import Library
 from tau_stage.understudy.memory import BadAudio, Remembered, raw, remember
+from tau_stage.understudy.profiles import CURRENT, Profile
 from tau_stage.understudy.run import Run
 from tau_stage.understudy.settings import Settings, forbidden_null, format_of, updated, voice_name
 from tau_stage.understudy.shelf import Shelf
@@ -26,6 +28,16 @@ from tau_stage.understudy.strict import parse
 from tau_stage.understudy.vad import Ears, Started, Stopped, TimedOut
 
 SHORTEST_COMMIT_MS = 100
+NOBODY_SPOKE = SystemMessage(
+    content=(
+        InputText(
+            text="Nobody has spoken for a while. Listen to what was recorded: if the user was speaking, answer. "
+            "If not, come back to what the user said last, or ask whether somebody is there."
+        ),
+    )
+)
+"""What the model is told when the idle time is over."""
+
 LONGEST_APPEND = 15 * 1024 * 1024
 """Of one append, in characters of base64."""
 
@@ -55,9 +67,11 @@ class Dialogue:
     Attributes:
         number: Which connection of the server this is; makes its ids.
         session: The effective session.
+        profile: The model it behaves as.
         items: By id, in the order of the conversation.
         running: Responses under way, by id.
         read_before: What the last response of the conversation read; its unchanged beginning is cached.
+        responses: How many have ended.
         has_spoken: Whether sound was made: from then on the voice is fixed.
         library: What was said lately in this house, for transcripts.
         shelf: Keeps the sounds of this house.
@@ -68,9 +82,11 @@ class Dialogue:
 
     number: int
     session: Settings
+    profile: Profile = CURRENT
     items: dict[str, Remembered] = field(default_factory=dict)
     running: dict[str, Run] = field(default_factory=dict)
     read_before: tuple[Read, ...] = ()
+    responses: int = 0
     has_spoken: bool = False
     library: Library = field(default_factory=Library)
     shelf: Shelf = field(default_factory=Shelf)
@@ -155,7 +171,7 @@ class Dialogue:
     def _update(self, event: ask.SessionUpdate) -> Reply:
         if null := forbidden_null(event.session.model_dump(exclude_unset=True)):
             raise Refused("invalid_type", f"Invalid type for '{null}': expected a value, but got null instead.", null)
-        wanted = updated(self.session, event.session)
+        wanted = updated(self.session, event.session, self.profile)
         if self.is_deployment:
             wanted["model"] = self.session["model"]
         if wanted["model"] != self.session["model"]:
@@ -206,8 +222,14 @@ class Dialogue:
         self.items[kept.item.id] = kept
 
     def item_done(self, item: Item) -> told.ServerMessage:
-        """An item is whole."""
+        """An item of the client's is whole."""
         return told.ConversationItemDone(event_id=self.fresh("event"), previous_item_id=self.before(item.id), item=item)
+
+    def output_done(self, item: Item) -> told.ServerMessage:
+        """An item of the model's is whole. OpenAI leaves out the item before it, where that is the very first."""
+        before = self.before(item.id)
+        previous = before if before and self.before(before) else None
+        return told.ConversationItemDone(event_id=self.fresh("event"), previous_item_id=previous, item=item)
 
     def before(self, item_id: str) -> str | None:
         """The id of the item before another."""
@@ -260,6 +282,7 @@ class Dialogue:
     def _turn(self, news: Started | Stopped | TimedOut, detection: Settings, so_far: Reply) -> Reply:
         """What turn detection makes of the input, added to a reply."""
         events, begin, cancel = list(so_far.events), so_far.begin, so_far.cancel
+        transcribed: list[told.ServerMessage] = []
         match news:
             case Started(at_ms):
                 self._speech = self.fresh("item")
@@ -275,6 +298,7 @@ class Dialogue:
                     told.SpeechStopped(event_id=self.fresh("event"), item_id=self._speech, audio_end_ms=at_ms)
                 )
                 events += self._committed(self._speech)
+                transcribed = self._transcribed(self._speech)
             case TimedOut(from_ms, at_ms):
                 item_id = self.fresh("item")
                 self.input.started(item_id, from_ms)
@@ -284,11 +308,13 @@ class Dialogue:
                         event_id=self.fresh("event"), item_id=item_id, audio_start_ms=from_ms, audio_end_ms=at_ms
                     )
                 )
-                events += self._committed(item_id)
+                reminder = remember(self.fresh("item"), NOBODY_SPOKE)
+                events += [*self.place(reminder), self.item_done(reminder.item), *self._committed(item_id)]
+                transcribed = self._transcribed(item_id, is_silent=True)
         if not isinstance(news, Started) and detection["create_response"] and not self.active:
             started = self._begin(ResponseConfig(), detected=True)
             events, begin = events + list(started.events), started.begin
-        return Reply(tuple(events), begin, cancel, "turn_detected")
+        return Reply((*events, *transcribed), begin, cancel, "turn_detected")
 
     @property
     def active(self) -> Run | None:
@@ -303,34 +329,35 @@ class Dialogue:
                 f"audio, but buffer only has {length_ms:.2f}ms of audio."
             )
             raise Refused("input_audio_buffer_commit_empty", message)
-        return self._say(*self._committed(self.fresh("item")))
+        item_id = self.fresh("item")
+        return self._say(*self._committed(item_id), *self._transcribed(item_id))
 
     def _committed(self, item_id: str) -> list[told.ServerMessage]:
-        """The input buffer becomes an item; if transcripts are wanted, its words are told."""
+        """The input buffer becomes an item."""
         audio = self.input.committed(item_id) or Pcm()
         part = ContentPart(type="input_audio", transcript=None)
-        item = Item(
-            id=item_id, object="realtime.item", type="message", status="completed", role="user", content=(part,)
-        )
+        item = Item(id=item_id, type="message", status="completed", role="user", content=(part,))
         added = self.place(Remembered(item, audio))
         committed = told.InputAudioBufferCommitted(
             event_id=self.fresh("event"), previous_item_id=self.before(item_id), item_id=item_id
         )
-        return [committed, *added, self.item_done(item), *self._transcribed(item_id, audio)]
+        return [committed, *added, self.item_done(item)]
 
-    def _transcribed(self, item_id: str, audio: Pcm) -> list[told.ServerMessage]:
+    def _transcribed(self, item_id: str, *, is_silent: bool = False) -> list[told.ServerMessage]:
+        """The words of an item that was heard, if they are wanted."""
         wanted = self.session["audio"]["input"]["transcription"]
         if not wanted:
             return []
-        words = self.library.words(audio)
+        audio = self.items[item_id].sound or Pcm()
+        words = "" if is_silent else self.library.words(audio)
         place = {"item_id": item_id, "content_index": 0}
+        deltas = (
+            told.TranscriptionDelta.model_validate(place | {"event_id": self.fresh("event"), "delta": piece})
+            for piece in re.findall(r"\s*\S+", words)
+        )
         spent = transcription_usage(audio, words, wanted.get("model") or "")
-        return [
-            told.TranscriptionDelta.model_validate(place | {"event_id": self.fresh("event"), "delta": words}),
-            told.TranscriptionCompleted.model_validate(
-                place | {"event_id": self.fresh("event"), "transcript": words, "usage": spent}
-            ),
-        ]
+        completed = place | {"event_id": self.fresh("event"), "transcript": words, "usage": spent}
+        return [*deltas, told.TranscriptionCompleted.model_validate(completed)]
 
     def _begin(self, wanted: ResponseConfig, *, detected: bool = False) -> Reply:
         """Begin a response; one that a detected turn asks for waits for the end of the one it interrupted."""

@@ -12,21 +12,10 @@ from tau_stage.errors import UsageError
 from tau_stage.protocol.bodies import ServerError
 from tau_stage.transport import Handshake, Refusal
 from tau_stage.understudy.beta import is_asked_for
+from tau_stage.understudy.profiles import profile_of
 
 AZURE_PATHS = frozenset({"/openai/v1/realtime", "/openai/realtime", "/voice-live/realtime"})
 PATHS = AZURE_PATHS | {"/v1/realtime"}
-MODELS = (
-    "gpt-realtime",
-    "gpt-realtime-mini",
-    "gpt-realtime-1.5",
-    "gpt-realtime-2",
-    "gpt-realtime-2.1",
-    "gpt-realtime-2.1-mini",
-    "gpt-4o-realtime-preview",
-    "gpt-4o-mini-realtime-preview",
-)
-"""Models the understudy stands in for, with any date behind them."""
-
 KEY_PROTOCOL = "openai-insecure-api-key."
 
 
@@ -47,13 +36,16 @@ class No:
         return f"{self.error.type}.{self.error.code}"
 
 
-def objection(handshake: Handshake, key: str | None, *, refuses_beta: bool = False) -> No | None:
+def objection(
+    handshake: Handshake, key: str | None, *, refuses_beta: bool = False, any_model: bool = False
+) -> No | None:
     """Why a client that got through the upgrade cannot stay, if it cannot.
 
     Args:
         handshake: What it asked for.
         key: The key it must bring; None takes any, or none.
         refuses_beta: Whether clients of the beta must go.
+        any_model: Whether the model's name does not matter.
     """
     if key is not None and _brought(handshake) != key:
         return _no("invalid_api_key", 3000, "Incorrect API key provided.")
@@ -65,7 +57,7 @@ def objection(handshake: Handshake, key: str | None, *, refuses_beta: bool = Fal
         return _no("missing_model", 4000, "You must provide a model parameter.", "model")
     if handshake.path in AZURE_PATHS:
         return None  # a deployment has any name
-    if not any(model == known or model.startswith(f"{known}-20") for known in MODELS):
+    if not any_model and profile_of(model) is None:
         return _no("invalid_model", 4000, f"Model '{model}' is not supported in realtime mode.", "model")
     return None
 

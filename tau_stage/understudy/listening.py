@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from tau_stage.understudy.actor import Cue, Remark
 from tau_stage.understudy.asking import asked_line, line_in
@@ -12,6 +13,7 @@ from tau_stage.understudy.library import INAUDIBLE, Library
 from tau_stage.understudy.memory import Remembered
 from tau_stage.understudy.run import Run
 
+COMMENT = "One moment, I will look into that."
 SAYS = r"(?:says|said|asks|asked|answers|replies|adds|shouts|whispers)"
 LABEL = re.compile(rf"^\s*(?P<who>[^\s:\"]+(?: [^\s:\"]+){{0,3}}?)(?:\s+{SAYS}[^\n:\"]*)?:\s*$")
 """A text that only tells who is heard next: a name of up to four words."""
@@ -45,6 +47,11 @@ def cue_for(run: Run, library: Library) -> Cue:
         whisper=read[-1].words if last and last.role == "system" else "",
         said=tuple(kept.words for kept in read if kept.item.role == "assistant" and kept.words),
     )
+
+
+def comment_on(cue: Cue) -> Cue:
+    """What the actor is told where it says what it is about to do, before it does so."""
+    return replace(cue, user=f'Say: "{COMMENT}"', system=(), own="", whisper="", heard=())
 
 
 def wanted(run: Run, cue: Cue) -> list[tuple[str, str]]:

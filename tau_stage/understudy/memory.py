@@ -101,12 +101,13 @@ def remember(item_id: str, told: ClientItem, form: Format = PCM16, place: str = 
     Raises:
         BadAudio: Its sound cannot be read.
     """
-    facts = {"id": item_id, "object": "realtime.item", "type": told.type, "status": "completed"}
+    facts = {"id": item_id, "type": told.type, "status": "completed"}
     match told:
         case FunctionCall():
             call = {"name": told.name, "arguments": told.arguments, "call_id": told.call_id or f"call_{item_id}"[:32]}
             return Remembered(Item.model_validate(facts | call))
         case FunctionCallOutput():
+            del facts["status"]
             return Remembered(Item.model_validate(facts | {"call_id": told.call_id, "output": told.output}))
         case UserMessage() | SystemMessage() | AssistantMessage():
             sounds = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from tau_stage.protocol import bodies
 from tau_stage.protocol import server_events as told
 from tau_stage.protocol.items import ContentPart, Item
 from tau_stage.protocol.usage import WireUsage
-from tau_stage.understudy.billing import text_tokens, usage
+from tau_stage.understudy.billing import assistant_tokens, text_tokens, thinking, usage
 from tau_stage.understudy.dialogue import Dialogue
 from tau_stage.understudy.memory import Remembered
 from tau_stage.understudy.run import Run
@@ -34,6 +35,7 @@ class Delivery:
         run: The response.
         words: All the words.
         audio: All the sound; None where text was asked for.
+        phase: Which part of an answer it is, for models that tell.
         odd: Whether deltas end in the middle of samples.
         broken_off: Why it ends in its middle; None if it does not.
     """
@@ -42,6 +44,7 @@ class Delivery:
     run: Run
     words: str
     audio: Pcm | Shelved | None
+    phase: str = "final_answer"
     odd: bool = False
     broken_off: str | None = None
     sent_words: str = ""
@@ -118,19 +121,22 @@ class Delivery:
 
     def ending(self) -> Iterator[told.ServerMessage]:
         """Everything after the last delta, however it came to that: what was opened is closed, and nothing else."""
-        run, sound = self.run, self._sent()
+        yield from self.finishing()
+        output = (self.item,) if self.has_item else ()
+        spent = _spent(self.dialogue, self.run, self.sent_words, self.sent, output)
+        yield from closing(self.dialogue, self.run, self._status(), output=output, spent=spent)
+
+    def finishing(self) -> Iterator[told.ServerMessage]:
+        """The end of the message, where the response goes on."""
         if self.has_part:
             yield from self._part_done()
-        item = self._item("incomplete" if run.stopped or self.cut or self.broken_off else "completed", self._content())
         if self.has_item:
+            item = self.item
             if item.id in self.dialogue.items:  # it may have been deleted meanwhile
-                self.dialogue.keep(Remembered(item, sound))
-                yield self.dialogue.item_done(item)
+                self.dialogue.keep(Remembered(item, self.sent))
+                yield self.dialogue.output_done(item)
             event_id = self.dialogue.fresh("event")
-            yield told.OutputItemDone(event_id=event_id, response_id=run.id, output_index=0, item=item)
-        spent = _spent(self.dialogue, run, self.sent_words, sound)
-        output = (item,) if self.has_item else ()
-        yield from closing(self.dialogue, run, self._status(), output=output, spent=spent)
+            yield told.OutputItemDone(event_id=event_id, response_id=self.run.id, output_index=0, item=item)
 
     def _part_done(self) -> Iterator[told.ServerMessage]:
         if self.audio is None:
@@ -149,7 +155,8 @@ class Delivery:
             return (ContentPart(type="output_text", text=self.sent_words),)
         return (ContentPart(type="output_audio", transcript=self.sent_words),)
 
-    def _sent(self) -> Pcm | Shelved | None:
+    @property
+    def sent(self) -> Pcm | Shelved | None:
         """The sound that went out, at the stage's rate whatever its format."""
         return None if self.audio is None else self.audio[: int(self.sent_bytes / self.bytes_per_sample + 1e-6)]
 
@@ -158,15 +165,15 @@ class Delivery:
         """Seconds of sound that went out."""
         return self.sent_bytes / self.bytes_per_sample / RATE
 
+    @property
+    def item(self) -> Item:
+        """The message, as far as it was sent."""
+        is_cut = self.run.stopped or self.cut or self.broken_off
+        return self._item("incomplete" if is_cut else "completed", self._content())
+
     def _item(self, status: str, content: tuple[ContentPart, ...]) -> Item:
-        return Item(
-            id=self.run.item_id,
-            object="realtime.item",
-            type="message",
-            status=status,
-            role="assistant",
-            content=content,
-        )
+        phase = {"phase": self.phase} if self.dialogue.profile.phases else {}
+        return Item(id=self.run.item_id, type="message", status=status, role="assistant", content=content, **phase)
 
     def _status(self) -> bodies.StatusDetails | None:
         if self.run.stopped:
@@ -183,54 +190,113 @@ def closing(
     output: tuple[Item, ...] = (),
     spent: WireUsage | None = None,
 ) -> Iterator[told.ServerMessage]:
-    """The end of a response: ``response.done``, then what is left of the limits."""
+    """The end of a response: ``response.done``, then at times what is left of the limits."""
     dialogue.running.pop(run.id, None)
     status = details.type if details and details.type else "completed"
     used = spent or usage((), (), "", Pcm())
     response = run.told(status, details=details, output=output, spent=used)
     yield told.ResponseDone(event_id=dialogue.fresh("event"), response=response)
+    dialogue.responses += 1
+    every = dialogue.profile.limits_every
+    if not every or (dialogue.responses - 1) % every:
+        return
     limit = bodies.RateLimit(name="tokens", limit=200_000, remaining=200_000 - used.total_tokens, reset_seconds=0.06)
     yield told.RateLimitsUpdated(event_id=dialogue.fresh("event"), rate_limits=(limit,))
 
 
-def calling(dialogue: Dialogue, run: Run, calls: Sequence[tuple[str, str]]) -> Iterator[told.ServerMessage]:
-    """A response that calls tools instead of speaking.
+@dataclass(slots=True)
+class Calling:
+    """Sends one call of a tool: ``begin`` it, then ``finish``.
+
+    Attributes:
+        dialogue: Whose response it is.
+        run: The response.
+        index: Which output of the response it is.
+        arguments: Of the call, as JSON.
+        item: The call, as far as it was sent.
+    """
+
+    dialogue: Dialogue
+    run: Run
+    index: int
+    arguments: str
+    item: Item
+
+    @classmethod
+    def of(cls, dialogue: Dialogue, run: Run, index: int, name: str, arguments: str) -> Calling:
+        """A call with ids of its own."""
+        item = Item(
+            id=dialogue.fresh("item") if index else run.item_id,
+            type="function_call",
+            status="in_progress",
+            name=name,
+            call_id=dialogue.fresh("call"),
+            arguments="",
+        )
+        return cls(dialogue, run, index, arguments, item)
+
+    def begin(self) -> Iterator[told.ServerMessage]:
+        """The call is announced, and its arguments are told."""
+        dialogue, run = self.dialogue, self.run
+        yield told.OutputItemAdded(
+            event_id=dialogue.fresh("event"), response_id=run.id, output_index=self.index, item=self.item
+        )
+        if run.conversational:
+            yield from dialogue.place(Remembered(self.item))
+        for piece in re.findall(r"\w+|\W+", self.arguments):
+            yield told.FunctionArgumentsDelta.model_validate(self._place() | {"delta": piece})
+
+    def finish(self) -> Iterator[told.ServerMessage]:
+        """The call is whole."""
+        dialogue, run = self.dialogue, self.run
+        yield told.FunctionArgumentsDone.model_validate(
+            self._place() | {"arguments": self.arguments, "name": self.item.name}
+        )
+        self.item = item = self.item.model_copy(update={"status": "completed", "arguments": self.arguments})
+        if item.id in dialogue.items:
+            dialogue.keep(Remembered(item))
+            yield dialogue.output_done(item)
+        yield told.OutputItemDone(
+            event_id=dialogue.fresh("event"), response_id=run.id, output_index=self.index, item=item
+        )
+
+    def _place(self) -> dict[str, object]:
+        return {
+            "event_id": self.dialogue.fresh("event"),
+            "response_id": self.run.id,
+            "item_id": self.item.id,
+            "output_index": self.index,
+            "call_id": self.item.call_id,
+        }
+
+
+def calling(
+    dialogue: Dialogue, run: Run, calls: Sequence[tuple[str, str]], comment: Delivery | None = None
+) -> Iterator[told.ServerMessage]:
+    """A response that calls tools.
 
     Args:
         dialogue: Whose response it is.
         run: The response.
         calls: Names and arguments.
+        comment: The message before them, as far as its last delta.
     """
-    items = []
-    for index, (name, arguments) in enumerate(calls):
-        item_id, call_id = (run.item_id if index == 0 else dialogue.fresh("item")), dialogue.fresh("call")
-        item = Item(
-            id=item_id,
-            object="realtime.item",
-            type="function_call",
-            status="in_progress",
-            name=name,
-            call_id=call_id,
-            arguments="",
-        )
-        place = {"response_id": run.id, "item_id": item_id, "output_index": index, "call_id": call_id}
-        yield told.OutputItemAdded(event_id=dialogue.fresh("event"), response_id=run.id, output_index=index, item=item)
-        if run.conversational:
-            yield from dialogue.place(Remembered(item))
-        yield told.FunctionArgumentsDelta.model_validate(
-            place | {"event_id": dialogue.fresh("event"), "delta": arguments}
-        )
-        yield told.FunctionArgumentsDone.model_validate(
-            place | {"event_id": dialogue.fresh("event"), "arguments": arguments, "name": name}
-        )
-        item = item.model_copy(update={"status": "completed", "arguments": arguments})
-        if run.conversational:
-            dialogue.keep(Remembered(item))
-            yield dialogue.item_done(item)
-        yield told.OutputItemDone(event_id=dialogue.fresh("event"), response_id=run.id, output_index=index, item=item)
-        items.append(item)
-    spent = _spent(dialogue, run, "".join(name + arguments for name, arguments in calls))
-    yield from closing(dialogue, run, None, output=tuple(items), spent=spent)
+    first = 1 if comment else 0
+    interleaves = dialogue.profile.interleaves
+    made = [Calling.of(dialogue, run, number, *call) for number, call in enumerate(calls, first)]
+    if comment and not interleaves:
+        yield from comment.finishing()
+    for call in made:
+        yield from call.begin()
+        if comment and interleaves and call is made[0]:
+            yield from comment.finishing()
+        yield from call.finish()
+    message = (comment.item,) if comment else ()
+    output = (*message, *(call.item for call in made))
+    said = comment.sent_words if comment else ""
+    words = "".join(name + arguments for name, arguments in calls)
+    spent = _spent(dialogue, run, said + words, comment.sent if comment else None, output)
+    yield from closing(dialogue, run, None, output=output, spent=spent)
 
 
 def passing(dialogue: Dialogue, run: Run) -> Iterator[told.ServerMessage]:
@@ -238,12 +304,23 @@ def passing(dialogue: Dialogue, run: Run) -> Iterator[told.ServerMessage]:
     yield from closing(dialogue, run, None, spent=_spent(dialogue, run))
 
 
-def _spent(dialogue: Dialogue, run: Run, words: str = "", sound: Pcm | Shelved | None = None) -> WireUsage:
-    """What a response used; what it read is cached for the next."""
+def _spent(
+    dialogue: Dialogue,
+    run: Run,
+    words: str = "",
+    sound: Pcm | Shelved | None = None,
+    output: Sequence[Item] = (),
+) -> WireUsage:
+    """What a response used; what it read and made is cached for the next."""
     context = dialogue.context(run)
-    spent = usage(context, dialogue.read_before, words, sound or Pcm())
+    thought = thinking(words) if sound and dialogue.profile.reasons else 0
+    if sound and run.max_tokens != "inf":
+        room = int(run.max_tokens) - text_tokens(words) - assistant_tokens(len(sound), sound.rate)
+        thought = min(thought, max(0, room))
+    spent = usage(context, dialogue.read_before, words, sound or Pcm(), thought)
     if run.conversational:
-        dialogue.read_before = context
+        made = (dialogue.items[item.id].cost for item in output if item.id in dialogue.items)
+        dialogue.read_before = (*context, *made)
     return spent
 
 
@@ -256,7 +333,7 @@ def _pieces(text: str, size: int) -> list[str]:
 
 
 def _shared(text: str, parts: int) -> list[str]:
-    """A text cut between words into so many pieces, some of them perhaps empty."""
+    """A text cut between words into so many pieces, some of them perhaps empty, but never the first."""
     words = re.findall(r"\S+\s*", text)
-    bounds = [round(len(words) * part / parts) for part in range(parts + 1)] if parts else []
+    bounds = [math.ceil(len(words) * part / parts) for part in range(parts + 1)] if parts else []
     return ["".join(words[start:stop]) for start, stop in pairwise(bounds)]

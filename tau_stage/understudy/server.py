@@ -16,13 +16,14 @@ from tau_stage.protocol.bodies import ServerError
 from tau_stage.transport import Handshake, Refusal, Transport, serve
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.actor import Actor
-from tau_stage.understudy.beta import is_asked_for
 from tau_stage.understudy.connection import Connection, Visit
 from tau_stage.understudy.dialogue import Dialogue
 from tau_stage.understudy.door import AZURE_PATHS, PATHS, No, intrusion, objection
 from tau_stage.understudy.library import Library
+from tau_stage.understudy.profiles import CURRENT, Profile, profile_of
 from tau_stage.understudy.settings import new_session
 from tau_stage.understudy.shelf import Shelf
+from tau_stage.understudy.wire import wire_for
 
 SESSION_S = 3600
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -45,6 +46,8 @@ class Understudy:
         refuses_beta: Whether clients of the beta are refused, as OpenAI does.
         pace: How many seconds of sound it sends in a second; None is as fast as it can.
         origins: Web pages of other machines that may talk to it.
+        profile: The model it behaves as, whichever a client asks for; None behaves as the model that is asked for, but
+            says nothing before it calls tools.
         library: What was said lately, for transcripts.
         shelf: Keeps the sounds that its sessions hold.
         visits: What it was sent, by connection.
@@ -60,6 +63,7 @@ class Understudy:
     refuses_beta: bool = False
     pace: float | None = None
     origins: Collection[str] = ()
+    profile: Profile | None = None
     library: Library = field(default_factory=Library)
     shelf: Shelf = field(default_factory=Shelf)
     visits: list[Visit] = field(default_factory=list)
@@ -89,12 +93,18 @@ class Understudy:
         visit = Visit(self._opened, handshake, anyio.current_time())
         if self.keeps_visits:
             self.visits.append(visit)
-        no = self._ordered_refusal() or objection(handshake, self.key, refuses_beta=self.refuses_beta)
-        model = handshake.query.get("model") or handshake.query.get("deployment", "")
-        session = new_session(f"sess_{visit.number:04d}", model, int(self.clock() + self.expires_s))
+        no = self._ordered_refusal() or objection(
+            handshake, self.key, refuses_beta=self.refuses_beta, any_model=self.profile is not None
+        )
+        asked = handshake.query.get("model") or handshake.query.get("deployment", "")
+        profile = self.profile or (profile_of(asked) or CURRENT).quiet
+        model = asked if self.profile is None or profile.is_meant_by(asked) else profile.model
+        session = new_session(f"sess_{visit.number:04d}", model, int(self.clock() + self.expires_s), profile)
         is_deployment = handshake.path in AZURE_PATHS
-        dialogue = Dialogue(visit.number, session, library=self.library, shelf=self.shelf, is_deployment=is_deployment)
-        connection = Connection(self, transport, visit, dialogue, speaks_beta=is_asked_for(handshake))
+        dialogue = Dialogue(
+            visit.number, session, profile, library=self.library, shelf=self.shelf, is_deployment=is_deployment
+        )
+        connection = Connection(self, transport, visit, dialogue, wire_for(handshake))
         try:
             await (connection.refuse(no) if no else connection.serve())
         except SessionClosed:

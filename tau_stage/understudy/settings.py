@@ -6,6 +6,7 @@ from typing import Any
 
 from tau_stage.audio.formats import Format
 from tau_stage.protocol.config import SessionConfig
+from tau_stage.understudy.profiles import CURRENT, Profile
 
 Settings = dict[str, Any]
 
@@ -17,7 +18,7 @@ SERVER_VAD: Settings = {
     "type": "server_vad",
     "threshold": 0.5,
     "prefix_padding_ms": 300,
-    "silence_duration_ms": 200,
+    "silence_duration_ms": 500,
     "idle_timeout_ms": None,
     "create_response": True,
     "interrupt_response": True,
@@ -28,15 +29,17 @@ SEMANTIC_VAD: Settings = {
     "create_response": True,
     "interrupt_response": True,
 }
+TRANSCRIPTION: Settings = {"language": None, "prompt": None}
 
 
-def new_session(session_id: str, model: str, expires_at: int) -> Settings:
-    """A session as OpenAI makes one: turn detection is on, the voice is alloy.
+def new_session(session_id: str, model: str, expires_at: int, profile: Profile = CURRENT) -> Settings:
+    """A session as OpenAI makes one: turn detection is on, the voice is the model's.
 
     Args:
         session_id: Its id.
         model: From the URL.
         expires_at: Unix time.
+        profile: How the model behaves.
     """
     return {
         "type": "realtime",
@@ -58,14 +61,14 @@ def new_session(session_id: str, model: str, expires_at: int) -> Settings:
                 "format": PCM,
                 "transcription": None,
                 "noise_reduction": None,
-                "turn_detection": SERVER_VAD,
+                "turn_detection": SERVER_VAD | {"silence_duration_ms": profile.silence_ms},
             },
-            "output": {"format": PCM, "voice": "alloy", "speed": 1.0},
+            "output": {"format": PCM, "voice": profile.voice, "speed": 1.0},
         },
     }
 
 
-def updated(session: Settings, wanted: SessionConfig) -> Settings:
+def updated(session: Settings, wanted: SessionConfig, profile: Profile = CURRENT) -> Settings:
     """The session after an update: only what is present changes, null clears, ``audio`` is merged.
 
     >>> session = new_session("sess_1", "gpt-realtime", 0)
@@ -74,10 +77,12 @@ def updated(session: Settings, wanted: SessionConfig) -> Settings:
     {'format': {'type': 'audio/pcm', 'rate': 24000}, 'voice': 'ash', 'speed': 1.0}
     """
     told = wanted.model_dump(mode="json", exclude_unset=True)
-    turns = told.get("audio", {}).get("input", {}).get("turn_detection")
-    if turns:
-        defaults = SERVER_VAD if turns["type"] == "server_vad" else SEMANTIC_VAD
-        told["audio"]["input"]["turn_detection"] = defaults | turns
+    heard = told.get("audio", {}).get("input", {})
+    if turns := heard.get("turn_detection"):
+        server_vad = SERVER_VAD | {"silence_duration_ms": profile.silence_ms}
+        heard["turn_detection"] = (server_vad if turns["type"] == "server_vad" else SEMANTIC_VAD) | turns
+    if transcription := heard.get("transcription"):
+        heard["transcription"] = TRANSCRIPTION | transcription
     return _merged(session, told, within=WITHIN)
 
 

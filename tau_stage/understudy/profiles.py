@@ -1,0 +1,92 @@
+"""What each model does on the wire, as its live sessions were recorded: one row per model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tau_stage.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How one model differs from the others. What it shares with them stands in no row.
+
+    Attributes:
+        model: Its name, as a session tells it.
+        provider: Whose spelling it answers in: ``openai`` or ``xai``.
+        voice: Of a session that asks for none.
+        silence_ms: Silence that ends a turn, where the client sets none.
+        phases: Whether a message says which phase of an answer it is.
+        comments: Whether a message comes before calls of tools: what it is about to do.
+        interleaves: Whether a call is begun before the message before it is whole.
+        reasons: Whether thinking is billed, as text that nobody sees.
+        limits_every: After every how many responses the limits are told; 0 is never.
+    """
+
+    model: str
+    provider: str = "openai"
+    voice: str = "marin"
+    silence_ms: int = 500
+    phases: bool = False
+    comments: bool = False
+    interleaves: bool = False
+    reasons: bool = False
+    limits_every: int = 0
+
+    def is_meant_by(self, model: str) -> bool:
+        """Whether a name means this model: its own, with any date behind it; at xAI any of Grok's.
+
+        >>> CURRENT.is_meant_by("gpt-realtime-2.1-2026-05-01"), CURRENT.is_meant_by("gpt-realtime-2.1-mini")
+        (True, False)
+        """
+        if self.provider == "xai":
+            return model.startswith("grok-")
+        return model == self.model or model.startswith(f"{self.model}-20")
+
+    @property
+    def quiet(self) -> Profile:
+        """The same model on a day when it calls tools without a word before."""
+        return replace(self, comments=False)
+
+
+CURRENT = Profile("gpt-realtime-2.1", phases=True, comments=True, interleaves=True, reasons=True, limits_every=2)
+PREVIOUS = Profile("gpt-realtime", voice="alloy", silence_ms=200)
+XAI = Profile("grok-voice-latest", provider="xai", voice="ara", comments=True)
+
+MODELS = {
+    "gpt-realtime": PREVIOUS,
+    "gpt-realtime-mini": replace(PREVIOUS, model="gpt-realtime-mini"),
+    "gpt-realtime-1.5": replace(PREVIOUS, model="gpt-realtime-1.5"),
+    "gpt-realtime-2": replace(CURRENT, model="gpt-realtime-2"),
+    "gpt-realtime-2.1": CURRENT,
+    "gpt-realtime-2.1-mini": replace(CURRENT, model="gpt-realtime-2.1-mini"),
+    "gpt-4o-realtime-preview": replace(PREVIOUS, model="gpt-4o-realtime-preview"),
+    "gpt-4o-mini-realtime-preview": replace(PREVIOUS, model="gpt-4o-mini-realtime-preview"),
+}
+"""Models of OpenAI's that the understudy stands in for, with any date behind them."""
+
+PROFILES = MODELS | {"xai": XAI}
+"""What ``--as`` takes."""
+
+
+def named(name: str) -> Profile:
+    """The profile of that name.
+
+    Raises:
+        UsageError: There is none.
+
+    >>> named("gpt-realtime").voice
+    'alloy'
+    """
+    if name not in PROFILES:
+        raise UsageError(f"the understudy does not know how {name!r} behaves", f"it knows {', '.join(PROFILES)}")
+    return PROFILES[name]
+
+
+def profile_of(model: str) -> Profile | None:
+    """The profile of a model, dated or not; None where nobody knows it.
+
+    >>> profile_of("gpt-realtime-2025-08-28").model, profile_of("my-deployment")
+    ('gpt-realtime', None)
+    """
+    return next((profile for profile in MODELS.values() if profile.is_meant_by(model)), None)
