@@ -28,6 +28,9 @@ def understudy(
         typer.Option(min=0.01, help="Sound is sent at so many times real time; else as fast as it can be."),
     ] = None,
     refuse_beta: Annotated[bool, typer.Option("--refuse-beta", help="Refuse old clients, as OpenAI does.")] = False,
+    as_: Annotated[
+        str | None, typer.Option("--as", help="The model it behaves as, like gpt-realtime-2.1 or xai.", metavar="MODEL")
+    ] = None,
 ) -> None:
     """Serve a Realtime API without a key.
 
@@ -38,12 +41,14 @@ def understudy(
     from tau_stage.understudy.door import allowed
     from tau_stage.understudy.ensemble import Ensemble
     from tau_stage.understudy.faults import parse
+    from tau_stage.understudy.profiles import named
     from tau_stage.understudy.server import Understudy
 
     orders = [parse(order) for order in fault or ()]
     origins = {allowed(origin) for origin in allow_origin or ()}
     server = Understudy(
         Ensemble(),
+        profile=named(as_) if as_ else None,
         key=key,
         faults=orders,
         expires_s=expires,
@@ -60,5 +65,6 @@ async def _serve(server: Understudy, host: str, port: int) -> None:
     from tau_stage.understudy.server import open_understudy
 
     async with open_understudy(server, host=host, port=port) as url:
-        say(f"The understudy listens at {url}/v1/realtime?model=gpt-realtime-2.1-mini  (Ctrl-C ends it)")
+        model = server.profile.model if server.profile else "gpt-realtime-2.1-mini"
+        say(f"The understudy listens at {url}/v1/realtime?model={model}  (Ctrl-C ends it)")
         await anyio.sleep_forever()
