@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tau_stage.report.differ import MOST_WORDS, differ, differs
+from tau_stage.report.differ import differ, differs
 
 
 def told(asked: str, said: str) -> list[tuple[str, str]]:
@@ -53,13 +51,10 @@ def test_signs_alone_are_words_too() -> None:
     assert told("yes - no", "yes ? no") == [("same", "yes "), ("del", "- "), ("ins", "? "), ("same", "no")]
 
 
-def test_very_long_texts_do_not_take_long() -> None:
-    many = "a b " * (2 * MOST_WORDS)
-    began = time.perf_counter()
-    pieces = differ(f"begin {many} end", f"begin {many} so {many} end")
-    assert time.perf_counter() - began < 10
-    assert differs(pieces)
-    assert (pieces[0].kind, pieces[-1].kind) == ("same", "same")
+def test_very_long_texts_are_one_change_between_what_they_share() -> None:
+    many = "a b " * 2_000
+    pieces = differ(f"begin {many} end", f"begin c {many} so d {many} e end")
+    assert [piece.kind for piece in pieces] == ["same", "del", "ins", "same"]
 
 
 @given(st.text(max_size=40), st.text(max_size=40))

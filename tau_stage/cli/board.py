@@ -13,6 +13,9 @@ from tau_stage.stage.notes import Listening, News, Prompting, Resuming, Sounding
 from tau_stage.take import records as record
 from tau_stage.take.fold import PAID
 
+MOST_SHOWN = 1_000
+"""Characters of what is said now: more than any terminal is wide."""
+
 
 @dataclass(slots=True)
 class Seat:
@@ -115,7 +118,7 @@ class Board:
         if news.line not in self._words:
             if news.line != self._heard:
                 self._heard, self.said = news.line, f"{news.player}: "
-            self.said += news.words
+            self.said += news.words[: MOST_SHOWN - len(self.said)] if len(self.said) < MOST_SHOWN else ""
 
     def _opening_next(self) -> None:
         player = next(

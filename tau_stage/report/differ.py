@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from typing import Literal
 
-MOST_WORDS = 2_000
-"""Longer texts are not compared word by word, as that takes too long: what differs is one change."""
+from tau_stage.text import aligned
 
 _ALONE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[{_ALONE}]\s*|[^\s{_ALONE}]+\s*|\s+")
@@ -40,7 +38,7 @@ def differ(asked: str, said: str) -> tuple[Piece, ...]:
     ours, theirs = _words(asked), _words(said)
     left, right = [_bare(word) for word in ours], [_bare(word) for word in theirs]
     pieces: list[Piece] = []
-    for kind, a, b, c, d in _changes(left, right):
+    for kind, a, b, c, d in aligned(left, right):
         if kind == "equal":
             pieces.append(Piece("same", "".join(theirs[c:d])))
             continue
@@ -76,20 +74,6 @@ def _bare(word: str) -> str:
     """A word as it sounds: without case, punctuation and marks that show nothing; as it is where nothing is left."""
     folded = unicodedata.normalize("NFKC", word).casefold().strip()
     return "".join(sign for sign in folded if unicodedata.category(sign)[0] in "LNMS") or folded
-
-
-def _changes(left: list[str], right: list[str]) -> list[tuple[str, int, int, int, int]]:
-    if max(len(left), len(right)) <= MOST_WORDS:
-        return list(SequenceMatcher(None, left, right, autojunk=False).get_opcodes())
-    shortest = min(len(left), len(right))
-    head = next((at for at in range(shortest) if left[at] != right[at]), shortest)
-    tail = next((at for at in range(shortest - head) if left[-1 - at] != right[-1 - at]), shortest - head)
-    ends = (len(left) - tail, len(right) - tail)
-    return [
-        ("equal", 0, head, 0, head),
-        ("replace", head, ends[0], head, ends[1]),
-        ("equal", ends[0], len(left), ends[1], len(right)),
-    ]
 
 
 def _spaced(pieces: list[Piece]) -> list[Piece]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from html import escape
+from itertools import accumulate
 
 from tau_stage.report.timing import LONGEST, Word, border, columns, joined, spread
 from tau_stage.take.model import Performed, Take
@@ -88,11 +90,11 @@ def cues(take: Take, *, named: bool = False) -> list[Cue]:
 
 def _with_room(found: Sequence[Cue], end_ms: int) -> list[Cue]:
     """Short cues stand a second, where nothing else begins before."""
+    starts = [cue.start_ms for cue in found]
     longer = []
     for place, cue in enumerate(found):
-        later = (found[number].start_ms for number in range(place + 1, len(found)))
-        after = (start for start in later if start >= cue.end_ms)
-        room = next(after, end_ms)
+        after = bisect_left(starts, cue.end_ms, lo=place + 1)
+        room = starts[after] if after < len(starts) else end_ms
         wished = min(cue.start_ms + round(SHORTEST_S * 1000), room)
         longer.append(replace(cue, end_ms=max(cue.end_ms, wished)))
     return longer
@@ -132,14 +134,16 @@ def _pieces(words: Sequence[Word], end_s: float, name: str) -> list[tuple[Sequen
     the best up to where the last piece begins, and that piece.
     """
     starts = [*(word.start_s for word in words), end_s]
+    reaches = _reaches(words, columns(name))
     best: list[tuple[float, int]] = [(0.0, 0)]
-    for end in range(1, len(words) + 1):
+    for end, last in enumerate(words, 1):
+        each = _CUE + (0.0 if end == len(words) else _BORDERS[border(last.text)])
         options = []
         for begin in range(end - 1, -1, -1):
             seconds = starts[end] - starts[begin]
-            if begin < end - 1 and (seconds > LONGEST_S or not _fits(words[begin:end], name)):
+            if begin < end - 1 and (seconds > LONGEST_S or reaches[begin] < end):
                 break
-            options.append((best[begin][0] + _cost(words[end - 1], seconds, is_last=end == len(words)), begin))
+            options.append((best[begin][0] + each + _CUE * max(0.0, SHORTEST_S - seconds), begin))
         best.append(min(options))
     pieces = []
     end = len(words)
@@ -150,13 +154,17 @@ def _pieces(words: Sequence[Word], end_s: float, name: str) -> list[tuple[Sequen
     return pieces[::-1]
 
 
-def _cost(last: Word, seconds: float, *, is_last: bool) -> float:
-    return _CUE + (0.0 if is_last else _BORDERS[border(last.text)]) + _CUE * max(0.0, SHORTEST_S - seconds)
+def _reaches(words: Sequence[Word], name: int) -> list[int]:
+    """Behind which word the two lines end that begin with each word, and with a name of so many columns."""
+    widths = [columns(word.text) for word in words]
+    ends = [*accumulate((width + (not word.glued) for width, word in zip(widths, words, strict=True)), initial=0)]
+    blank = [int(not word.glued) for word in words]  # in ``ends``, and not at the beginning of a line
 
+    def line_end(begin: int, room: int) -> int:
+        return bisect_right(ends, ends[begin] + blank[begin] + room, lo=begin) - 1 if begin < len(words) else begin
 
-def _fits(words: Sequence[Word], name: str) -> bool:
-    whole = columns(name + joined(words))
-    return whole <= LONGEST or (whole <= 2 * LONGEST + 1 and any(_breaks(words, name)))
+    firsts = (line_end(begin, LONGEST - name) for begin in range(len(words)))
+    return [line_end(first, LONGEST) for first in firsts]
 
 
 def _breaks(words: Sequence[Word], name: str) -> Iterator[tuple[float, str, str]]:

@@ -13,6 +13,9 @@ from tau_stage.text import one_line
 LONGEST = 42
 """Columns of a line of subtitles, and so of the longest word: longer ones are taken apart."""
 
+_MOST_SIGNS = 4 * LONGEST
+"""Of a word: accents that combine take no column, and there may be any number of them."""
+
 _SENTENCE = re.compile(r"[.!?…。！？｡][\"'”’»)\]]*$")
 _PHRASE = re.compile(r"[,;:–—、，；：-][\"'”’»)\]]*$")
 _PAUSES = {"sentence": 7.0, "phrase": 3.5, "": 0.0}
@@ -77,13 +80,14 @@ def words_of(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def _pieces(word: str) -> Iterator[str]:
-    if columns(word) <= LONGEST:
+    if columns(word) <= LONGEST and len(word) <= _MOST_SIGNS:
         yield word
         return
     piece, width = "", 0
     for sign in word:
         own = _width(sign)
-        if piece and (width + own > LONGEST or (border(piece) and not border(sign) and own == 2)):
+        is_full = width + own > LONGEST or len(piece) >= _MOST_SIGNS
+        if piece and (is_full or (own == 2 and border(piece) and not border(sign))):
             yield piece
             piece, width = "", 0
         piece, width = piece + sign, width + own

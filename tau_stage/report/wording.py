@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from typing import Literal
 
-MOST_COMPARED = 4_000_000
-"""Words of one times words of the other: above it, comparing them would take seconds."""
+from tau_stage.text import aligned
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +29,10 @@ def word_diff(a: str, b: str) -> tuple[Piece, ...]:
     """
     before, after = a.split(), b.split()
     pieces: list[Piece] = []
-    for kind, *(a_from, a_to, b_from, b_to) in _steps(before, after):
+    for kind, *(a_from, a_to, b_from, b_to) in aligned(before, after):
         if kind == "equal":
             pieces.append(Piece("same", " ".join(before[a_from:a_to])))
         else:
             changed = (Piece("gone", " ".join(before[a_from:a_to])), Piece("new", " ".join(after[b_from:b_to])))
             pieces += [piece for piece in changed if piece.words]
     return tuple(pieces)
-
-
-def _steps(before: Sequence[str], after: Sequence[str]) -> Sequence[tuple[str, int, int, int, int]]:
-    if before == after:
-        return [("equal", 0, len(before), 0, len(after))] if before else []
-    if len(before) * len(after) > MOST_COMPARED:
-        return [("replace", 0, len(before), 0, len(after))]
-    return SequenceMatcher(None, before, after, autojunk=False).get_opcodes()

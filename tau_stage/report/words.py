@@ -20,7 +20,7 @@ COLUMNS = (
 )  # fmt: skip
 """Of the recording sheet."""
 
-_MOMENTS = re.compile(r"\[[^\]]*\]|\*")
+_MOMENTS = re.compile(r"\[[^\[\]]*\]|\*")
 _ENDINGS = "-–— "
 
 

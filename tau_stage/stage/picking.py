@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from typing import Literal
 
 from tau_stage.scene.plan import LinePlan
+from tau_stage.text import alikeness
 
-_MOMENT = re.compile(r"\[[^\]]*\]")
+_MOMENT = re.compile(r"\[[^\[\]]*\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def closeness(asked: str, said: str) -> float:
     >>> closeness("I am *not* [sighs] late.", "i am not late"), closeness("Yes.", "No.")
     (1.0, 0.0)
     """
-    return SequenceMatcher(None, _words(_MOMENT.sub(" ", asked)), _words(said), autojunk=False).ratio()
+    return alikeness(_words(_MOMENT.sub(" ", asked)), _words(said))
 
 
 def _words(text: str) -> list[str]:
