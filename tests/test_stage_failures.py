@@ -238,8 +238,8 @@ async def test_a_lines_timeout_covers_its_reopenings(tmp_path: Path) -> None:
     house = Playhouse(tmp_path, faults=[fault.Strike("stall", "response", visit=BOB)])
     scene = TRIO.replace(f"  - bob: '{LONG}'", f"  - bob: '{LONG}'\n    timeout: 2s")
     take = await performed(house, scene)
-    assert (take.lines[1].ended, take.lines[1].reason) == ("cancelled", "timeout")
-    assert take.ended == "complete"
+    assert (take.lines[1].ended, take.lines[1].reason) == ("failed", "timeout")
+    assert take.ended == "incomplete"
 
 
 # ---- a response goes wrong

@@ -32,11 +32,11 @@ async def test_a_line_that_takes_too_long_is_cut_off_and_the_scene_goes_on(tmp_p
     began = anyio.current_time()
     take = await house.perform(HEAD + "lines: [{ann: One., timeout: 2s}, bob: Two.]")
     assert anyio.current_time() - began < 10
-    assert take.ended == "complete"
+    assert take.ended == "incomplete"
     assert [(line.said, line.ended, line.reason) for line in take.lines] == [
-        ("", "cancelled", "timeout"), ("Two.", "completed", None),
+        ("", "failed", "timeout"), ("Two.", "completed", None),
     ]  # fmt: skip
-    assert take.warnings == ("line ann-1, player ann: the response is cancelled (timeout)",)
+    assert take.problem == "1 of 2 lines failed: line ann-1, player ann: nothing came within its timeout"
 
 
 async def test_what_was_said_until_the_timeout_is_kept(house: Playhouse) -> None:
@@ -90,5 +90,5 @@ async def test_a_timeout_covers_the_waits_for_another_attempt(tmp_path: Path) ->
     house = Playhouse(tmp_path, faults=[fault.FailResponses(times=1, message="Please try again in 30s.")])
     began = anyio.current_time()
     take = await house.perform(HEAD + "lines: [{ann: One., timeout: 4s}, bob: Two.]")
-    assert [(line.ended, line.reason) for line in take.lines] == [("cancelled", "timeout"), ("completed", None)]
+    assert [(line.ended, line.reason) for line in take.lines] == [("failed", "timeout"), ("completed", None)]
     assert anyio.current_time() - began < 10

@@ -7,6 +7,10 @@ import math
 from tau_stage.audio.pcm import Pcm
 
 SILENCE_DBFS = -120.0
+AUDIBLE_DBFS = -70.0
+"""What never gets louder than this cannot be heard."""
+AUDIBLE_S = 0.01
+"""Nor can what is shorter than this."""
 
 
 def rms_dbfs(audio: Pcm) -> float:
@@ -23,6 +27,17 @@ def peak_dbfs(audio: Pcm) -> float:
     import numpy as np
 
     return _dbfs(float(np.max(np.abs(audio.array.astype("int32"))))) if audio else SILENCE_DBFS
+
+
+def is_audible(audio: Pcm) -> bool:
+    """Whether anything of a sound can be heard: it is neither too short nor too quiet throughout.
+
+    >>> import numpy as np
+    >>> loud = Pcm.from_array(np.full(24_000, 1000, np.int16))
+    >>> is_audible(loud), is_audible(loud[:48]), is_audible(Pcm.silence(24_000)), is_audible(Pcm())
+    (True, False, False, False)
+    """
+    return audio.duration_s >= AUDIBLE_S and peak_dbfs(audio) >= AUDIBLE_DBFS
 
 
 def _dbfs(amplitude: float) -> float:

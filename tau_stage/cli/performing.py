@@ -46,7 +46,7 @@ from tau_stage.take.reading import read_take
 if TYPE_CHECKING:
     from tau_stage.stage.loudspeaker import Loudspeaker
 
-EXITS = {"complete": 0, "failed": 3, "budget": 4, "limit": 2, "interrupted": 130}
+EXITS = {"complete": 0, "incomplete": 3, "failed": 3, "budget": 4, "limit": 2, "interrupted": 130}
 WATCHED_NEWS = 4096
 TAKE_SPOILED = STREAM_LOST = 2
 
@@ -92,11 +92,14 @@ def perform_plans(
         made, code = delivered(plan, folder, take)
         codes.append(code)
         tell(folder, take, made, quiet=quiet, as_json=as_json, to=sys.stderr if stream == "-" else sys.stdout)
-        _tell_how_to_go_on(folder, take)
+        tell_how_to_go_on(folder, take)
     raise typer.Exit(max(codes))
 
 
-def _tell_how_to_go_on(folder: TakeFolder, take: Take) -> None:
+def tell_how_to_go_on(folder: TakeFolder, take: Take) -> None:
+    """Name the command that makes a whole take of one that is not."""
+    if any(line.problem for line in take.lines) and take.ended == "incomplete":
+        print(f"perform what failed again: tau-stage retake {shlex.quote(str(folder.path))}", file=sys.stderr)
     if take.ended in ("interrupted", "budget", "failed"):
         more = " --budget '$...'" if take.ended == "budget" else ""
         warn(f"go on with: tau-stage resume {shlex.quote(str(folder.path))}{more}")

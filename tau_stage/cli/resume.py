@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from tau_stage.take.records import Record
 
 
+OVER = ("complete", "incomplete")
+"""How takes ended whose scene came to its end: there is nothing to go on with."""
+
+
 def resume(
     take: Annotated[Path, typer.Argument(metavar="TAKE", help="A take's folder.", show_default=False)],
     anyway: Annotated[bool, typer.Option("--anyway", help="Though the scene has changed since.")] = False,
@@ -44,8 +48,8 @@ def resume(
     from tau_stage.cli.settings import read_settings
 
     folder, journal = _opened(take)
-    if tell_if_complete(folder, quiet=quiet, as_json=as_json):
-        return
+    if (code := tell_if_over(folder, quiet=quiet, as_json=as_json)) is not None:
+        raise typer.Exit(code)
     wish = Wish(
         out=folder.path.parent,
         endpoint=endpoint,
@@ -60,9 +64,13 @@ def resume(
     perform_plans([plan], wish, quiet=quiet, as_json=as_json, stream=stream)
 
 
-def tell_if_complete(folder: TakeFolder, *, quiet: bool, as_json: bool) -> bool:
-    """Say that a take is complete, if it is; what was still to be made of it is made now."""
-    from tau_stage.cli.performing import tell
+def tell_if_over(folder: TakeFolder, *, quiet: bool, as_json: bool) -> int | None:
+    """Say that a take's scene came to its end, if it did; what was still to be made of it is made now.
+
+    Returns:
+        The exit code; None where there is something to go on with.
+    """
+    from tau_stage.cli.performing import EXITS, tell, tell_how_to_go_on
     from tau_stage.report.rebuild import rebuild
     from tau_stage.take.beginning import beginning
     from tau_stage.take.fold import fold
@@ -71,16 +79,18 @@ def tell_if_complete(folder: TakeFolder, *, quiet: bool, as_json: bool) -> bool:
 
     journal = read_journal(folder.journal)
     take, mix = fold(journal), beginning(journal).deliver.mix
-    if take.ended != "complete":
-        return False
+    if take.ended not in OVER:
+        return None
     made: list[str] = []
     if not all((folder.path / name).exists() for name in (MANIFEST, *([mix.file] if mix else []))):
         take, made = rebuild(folder)
-        folder.make_latest()
+        if take.ended == "complete":
+            folder.make_latest()
     if not (quiet or as_json):
-        say(*made, "the take is complete", sep="\n")
+        say(*made, f"the take is {take.ended}", sep="\n")
     tell(folder, take, quiet=quiet, as_json=as_json)
-    return True
+    tell_how_to_go_on(folder, take)
+    return EXITS[take.ended]
 
 
 def _opened(path: Path) -> tuple[TakeFolder, Sequence[Record]]:
@@ -158,7 +168,7 @@ def _newest_unfinished(out: Path, plan: Plan) -> tuple[TakeFolder, Plan] | None:
             journal = read_journal(path)
             began = beginning(journal)
             is_ours = dict(began.given) == dict(plan.given) and began.variant == plan.variant and not began.former
-            if path.parent.is_symlink() or not is_ours or fold(journal).ended == "complete" or is_claimed(path.parent):
+            if path.parent.is_symlink() or not is_ours or fold(journal).ended in OVER or is_claimed(path.parent):
                 continue
         except TakeError:  # nothing that could go on
             continue

@@ -1,4 +1,4 @@
-"""``tau-stage retake``: one line of a take again."""
+"""``tau-stage retake``: one line of a take again, or those that have failed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 def retake(
     take: Annotated[Path, typer.Argument(metavar="TAKE", help="A take's folder.", show_default=False)],
-    line: Annotated[str, typer.Argument(metavar="LINE", help="The line's id, like clerk-2.", show_default=False)],
+    line: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[LINE]", help="The line's id, like clerk-2. Default: all that failed.", show_default=False
+        ),
+    ] = None,
     direction: Annotated[str | None, typer.Option(help="How to say it this time.")] = None,
     takes: Annotated[int, typer.Option(min=1, max=9, help="How often to say it; the closest is picked.")] = 1,
     through: Annotated[bool, typer.Option("--through", help="Perform the lines after it again, too.")] = False,
@@ -28,7 +33,7 @@ def retake(
     as_json: AsJson = False,
     allow_tools: AllowTools = False,
 ) -> None:
-    """Perform one line of a take again, in the same context, into a new take.
+    """Perform one line of a take again, or all that have failed, in the same context, into a new take.
 
     All other lines are taken over as they are; those after it, which heard the old line, are marked.
     """
@@ -42,14 +47,20 @@ def retake(
     folder, former = read_take(take)
     scene = _scene(former, anyway=anyway)
     changes = {"direction": direction} if direction is not None else {}
+    lines = [line] if line else [performed.id for performed in former.lines if performed.problem]
+    if not lines:
+        raise UsageError(f"{take}: no line of the take has failed", "name the line that is to be performed again")
     try:
         if changes or takes > 1:
-            scene = redirected(scene, line, takes=takes, **changes)
+            for each in lines:
+                scene = redirected(scene, each, takes=takes, **changes)
         plan = make_plan(scene)
-        kept = retaken(plan, folder, former, line, through=through)
+        kept = retaken(plan, folder, former, *lines, through=through)
     except KeyError:
         known = ", ".join(performed.id for performed in former.lines[:12])
-        raise UsageError(f"{take}: the take has no line '{line}' that can be retaken so", f"it has {known}") from None
+        raise UsageError(
+            f"{take}: the take has no line '{', '.join(lines)}' that can be retaken so", f"it has {known}"
+        ) from None
     wish = Wish(
         out=out or folder.path.resolve().parent.parent,
         endpoint=endpoint,

@@ -57,6 +57,8 @@ def _line(plan: Plan, news: News) -> str:
             return f"opened {news.player} in {news.took_s:.2f} s"
         case record.OpeningRefused():
             return f"{news.problem}; waiting {news.wait_s:.1f} s"
+        case record.LineSpoken() if news.problem:
+            return f"line {news.line}, player {news.player}, failed: {news.problem}"
         case record.LineSpoken():
             seconds = news.samples / news.rate
             of = f"/{len(plan.lines)}" if is_written(plan) else ""

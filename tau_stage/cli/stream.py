@@ -76,7 +76,9 @@ def _told(news: News) -> dict[str, Any] | None:
             seconds = round(news.samples / news.rate, 3)
             place = round(news.offset_samples / news.rate, 3)
             said = {"player": news.player, "line": news.line, "said": news.said}
-            return {"type": "line", **said, "offset_s": place, "seconds": seconds, "first_audio_s": news.first_audio_s}
+            failed = {"problem": news.problem, "written": news.written} if news.problem else {}
+            sound = {"offset_s": place, "seconds": seconds, "first_audio_s": news.first_audio_s}
+            return {"type": "line", **said, **sound, **failed}
         case _:
             return None
 

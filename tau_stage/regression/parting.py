@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -35,21 +36,26 @@ OWN = frozenset({"asked", "direction", "player", "place", "line", "pause", "hear
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-class Mute:
-    """Says what the understudy would say, without a sound, at twelve signs a second: nothing needs to be installed."""
+class Hum:
+    """Says what the understudy would say as a hum, at twelve signs a second: nothing needs to be installed."""
 
     async def speak(self, cue: Cue) -> Spoken:
         """Say something; the words alone where no sound is wanted."""
         await anyio.lowlevel.checkpoint()
         words = decide(cue).transcript
-        return Spoken(words, Pcm.silence(max(1, len(words)) * RATE // 12) if cue.aloud else None)
+        return Spoken(words, _hum(max(1, len(words)) * RATE // 12) if cue.aloud else None)
+
+
+def _hum(samples: int) -> Pcm:
+    return Pcm(struct.pack("<2h", 1000, -1000) * (samples // 2))
 
 
 def parted(plan: Plan, differs: CassetteDiffers, snapshot: Snapshot | None) -> Sequence[Verdict]:
     """What has changed since the cassette was recorded.
 
     The first event that differs may be that of another line than the one that is new, gone, or elsewhere. So where
-    there is a snapshot, a mute understudy walks through the scene, and everything of its own is compared with that.
+    there is a snapshot, an understudy that hums walks through the scene, and everything of its own is compared with
+    that.
 
     Args:
         plan: The scene as it is now.
@@ -98,5 +104,5 @@ def _is_own(verdict: Verdict) -> bool:
 
 
 async def _perform(plan: Plan, folder: TakeFolder) -> Take:
-    stage = house(plan, Understudy(Mute()))
+    stage = house(plan, Understudy(Hum()))
     return await perform(plan, stage, folder, people=people_of(plan, stand_in=True))

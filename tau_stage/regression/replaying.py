@@ -99,7 +99,7 @@ class Replay:
             raise self.differs
         left = (entry for entry in self.cassette.entries if entry.number not in self._done)
         missed = next((entry for entry in left if entry.kind in ("ask", "dial")), None)
-        if take.ended == "complete" and missed:
+        if take.ended in ("complete", "incomplete") and missed:
             raise self._missing(missed)
 
     def _provider_of(self, player: PlayerPlan) -> Endpoint:

@@ -111,7 +111,10 @@ def short(text: str) -> str:
 
 def head(told: Comparison) -> tuple[str, ...]:
     """Which takes they are, and how much differs."""
-    named = (f"{name}: {take.scene.title}, {take.started}, {take.ended}" for name, take in told.sides)
+    named = (
+        f"{name}: {take.scene.title}, {take.started}, {take.ended}" + (f": {take.problem}" if take.problem else "")
+        for name, take in told.sides
+    )
     count, lines = len(told.worth_a_look), len(told.pairs)
     summary = f"{count} of {lines} lines differ" if count else f"none of {lines} lines differs"
     return (*map(one_line, named), summary)

@@ -103,7 +103,8 @@ def _cost(a: Performed, b: Performed) -> Iterator[Difference]:
 
 
 def _end(line: Performed) -> str:
-    return line.ended + (f" ({line.reason})" if line.reason else "")
+    why = line.problem or line.reason
+    return line.ended + (f" ({why})" if why else "")
 
 
 def _hearers(line: Performed) -> frozenset[str]:

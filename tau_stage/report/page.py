@@ -155,6 +155,8 @@ def day(started: str) -> str:
 
 def ending(line: Performed) -> str:
     """How a line ended, where it did not simply end."""
+    if line.problem:
+        return f"failed: {line.problem}"
     if line.ended == "completed" and not line.reason:
         return ""
     return ENDINGS.get(line.reason or "", f"{line.ended}: {line.reason}" if line.reason else line.ended)

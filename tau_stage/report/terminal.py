@@ -75,6 +75,10 @@ def notes(take: Take) -> Iterator[str]:
     if not take.spent:
         models = ", ".join(dict.fromkeys(player.model for player in take.players if not player.human))
         yield f"Nothing was spent: the understudy played. The dollars are an estimate of what {models} would charge."
+    if take.ended != "incomplete":
+        yield from (
+            f"line {line.id}, player {line.player}, failed: {line.problem}" for line in take.lines if line.problem
+        )
     if take.problem:
         yield f"{take.ended}: {take.problem}"
 
@@ -125,5 +129,5 @@ def table(take: Take) -> RenderableType:
         grid.add_row(*(Text(one_line(cell)) for cell in row))
     grid.add_section()
     grid.add_row(*(Text(one_line(cell), style="bold") for cell in total))
-    styles = {"warning": "yellow", "failed": "red", "budget": "red"}
+    styles = {"warning": "yellow", "incomplete": "red", "failed": "red", "budget": "red"}
     return Group(grid, *(Text(printable(note), style=styles.get(note.split(":")[0], "dim")) for note in notes(take)))

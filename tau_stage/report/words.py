@@ -64,8 +64,8 @@ def _voice(player: Playing) -> str:
 
 def _paragraph(line: Performed) -> str:
     direction = f" ({one_line(line.direction)})" if line.direction else ""
-    said = one_line(line.said)
-    if line.ended != "completed":
+    said = f"[{one_line(line.problem)}]" if line.problem else one_line(line.said)
+    if not line.problem and line.ended != "completed":
         said = f"{said.rstrip(_ENDINGS)}—"
     head = f"[{_stamp(line.offset_s)}] {one_line(line.player).upper()}{direction}: {said}".rstrip()
     if not line.asked or _bare(line.asked) == _bare(line.said):
@@ -153,7 +153,8 @@ def _note(line: Performed) -> str:
     """How a line ended, in the words of ``take.json``, and what else sets it apart."""
     notes = []
     if line.ended != "completed":
-        notes.append(f"{line.ended}: {line.reason}" if line.reason else line.ended)
+        why = line.problem or line.reason
+        notes.append(f"{line.ended}: {why}" if why else line.ended)
     if line.human:
         notes.append("human")
     if not line.scripted:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from tau_stage.audio.level import is_audible
 from tau_stage.errors import ConnectFailed, SessionClosed, SessionError, Timeout
 from tau_stage.protocol.conversation import UNUSABLE, Response
 
@@ -27,6 +28,8 @@ Trouble = Literal[
     "incomplete",
     "truncated",
     "empty",
+    "in writing",
+    "inaudible",
     "dropped",
     "silent",
     "lost",
@@ -47,7 +50,8 @@ class Rule:
         first_wait_s: Wait before the second attempt; it doubles.
         longest_wait_s: Longest wait between two attempts; a provider that asks for more is not waited for.
         costs: What an attempt that failed so has cost.
-        stands: Whether what there is of the response is the line when no attempt is left; else the line has failed.
+        stands: Whether what there is of the response is the line when no attempt is left, and the scene goes on; a line
+            that has no sound then has failed. Else the line cannot be had.
     """
 
     attempts: int
@@ -70,6 +74,8 @@ RULES: Mapping[Trouble, Rule] = {
     "incomplete": Rule(2, first_wait_s=0.0, costs="as told", stands=True),
     "truncated": Rule(1, costs="as told", stands=True),
     "empty": Rule(2, first_wait_s=0.0, costs="as told", stands=True),
+    "in writing": Rule(2, first_wait_s=0.0, costs="as told", stands=True),
+    "inaudible": Rule(2, first_wait_s=0.0, costs="as told", stands=True),
     "dropped": Rule(3, first_wait_s=0.0, costs="as foreseen"),
     "silent": Rule(2, first_wait_s=0.0, costs="as foreseen"),
     "lost": Rule(4),
@@ -185,15 +191,18 @@ def opening_trouble(error: SessionError) -> Trouble | None:
             return None
 
 
-def trouble_with(response: Response, *, may_be_empty: bool = False) -> Trouble | None:
+def trouble_with(response: Response, *, may_be_empty: bool = False, sounds: bool = False) -> Trouble | None:
     """What is wrong with a response; None if nothing is.
 
     Args:
         response: Finished.
         may_be_empty: Whether nothing is an answer, as in free play.
+        sounds: Whether it must have a sound.
 
     >>> trouble_with(Response("r", "incomplete", "content_filter"))
     'content filter'
+    >>> trouble_with(Response("r", "completed", text="Hello."), sounds=True)
+    'in writing'
     """
     if response.status == "failed":
         spent = SPENT_QUOTA.search(response.message)
@@ -201,8 +210,25 @@ def trouble_with(response: Response, *, may_be_empty: bool = False) -> Trouble |
     if response.status == "incomplete":
         known: Mapping[str, Trouble] = {"content_filter": "content filter", "max_output_tokens": "truncated"}
         return known.get(response.reason or "", "incomplete")
-    silent = response.status == "completed" and not (response.audio or response.text or response.calls)
-    return "empty" if silent and not may_be_empty else None
+    if may_be_empty or response.calls:
+        return None
+    if sounds:
+        return silence_of(response)
+    is_empty = response.status == "completed" and not (response.audio or response.text)
+    return "empty" if is_empty else None
+
+
+def silence_of(response: Response) -> Trouble | None:
+    """Why nothing of a response can be heard; None if something can.
+
+    >>> silence_of(Response("r", "completed", transcript="Hello."))
+    'inaudible'
+    """
+    if is_audible(response.audio):
+        return None
+    if response.text:
+        return "in writing"
+    return "inaudible" if response.audio or response.transcript else "empty"
 
 
 def loss_trouble(error: SessionError) -> Trouble | None:

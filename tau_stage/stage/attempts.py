@@ -95,11 +95,12 @@ class Attempts:
         deadline = inf if line.timeout_s is None else anyio.current_time() + line.timeout_s
         asked = line if number == 1 or line.apart else replace(line, prompt="")
         prompter = self._prompter(line, recording, voice, owed)
+        sounds = (line.output or self._plan.player(line.player).output) == "audio"
         tally = Tally()
         session = await self._recall.session(line.player, line.id)
         while True:
             try:
-                return await say(session, asked, prompter, self._tools(line), tally)
+                return await say(session, asked, prompter, self._tools(line), tally, sounds=sounds)
             except (SessionClosed, Timeout) as error:
                 if voice:
                     voice.again()

@@ -276,15 +276,18 @@ class Crew:
             took_s: Seconds from the request to its end.
             take: Which of its takes it is.
         """
-        response = delivery.response if delivery else None
-        if response:
-            cost = self.pay(line.id, line.player, response.usage)
-            self.purse.settle(line.id, line.player, cost + self._tools_cost.pop(line.id, Decimal(0)))
+        if delivery:
+            cost = self.pay(line.id, line.player, delivery.response.usage) + self._tools_cost.pop(line.id, Decimal(0))
+            if delivery.problem:
+                self.purse.give_up(line.id)
+            else:
+                self.purse.settle(line.id, line.player, cost)
         self.timeline.lay_line(line, audio, at)
         hearers = tuple(name for name in line.hearers if name in self.present) if audio or said else ()
         fact = facts.spoken(line, audio, said, at, file, hearers)
         self.book.write(facts.delivered(fact, delivery, took_s, take) if delivery else fact)
-        self._said(line, audio, said, hearers, file, self._calls.pop(line.id, ()))
+        failed = bool(delivery and delivery.problem)
+        self._said(line, audio, said, hearers, file, self._calls.pop(line.id, ()), failed=failed)
 
     def _said(
         self,
@@ -294,6 +297,8 @@ class Crew:
         hearers: tuple[str, ...],
         file: str | None,
         calls: Iterable[Call],
+        *,
+        failed: bool,
     ) -> None:
         """A line is written down: it is heard, beds end with it, and cues are told."""
         path = None if file is None else self.folder.path / file
@@ -306,6 +311,8 @@ class Crew:
         self.so_far = replace(self.so_far, last=Turn(line.player, said))
         if said:
             self.happened(Happening("said", line.player, words=said))
+        if failed:
+            self.happened(Happening("error", line.player))
 
     def keep_aside(self, line: LinePlan, take: int, delivery: Delivery, file: str | None) -> None:
         """A take that was not picked is paid for, and kept."""
@@ -326,7 +333,8 @@ class Crew:
                 sha256, took_s = hearing.sha256 or "", hearing.took_s
                 self.book.write(record.LineHeard(line=line.id, hearer=hearing.player, sha256=sha256, took_s=took_s))
         calls = (Call(call.tool, call.arguments, call.output) for call in former.calls)
-        self._said(line, audio, former.said, tuple(hearing.player for hearing in former.hearers), file, calls)
+        hearers = tuple(hearing.player for hearing in former.hearers)
+        self._said(line, audio, former.said, hearers, file, calls, failed=bool(former.problem))
 
     # ---- effects
 

@@ -69,6 +69,8 @@ def delivered(fact: LineSpoken, delivery: Delivery, took_s: float, take: int) ->
         "response": response.id,
         "attempts": delivery.attempts,
         "usage": response.usage,
+        "problem": delivery.problem,
+        "written": delivery.written,
     }
     return fact.model_copy(update=facts)
 
@@ -88,7 +90,7 @@ def taken_over(
     """
     hearers = tuple(hearing.player for hearing in former.hearers)
     told = {"asked", "direction", "scripted", "human", "take", "reason", "first_audio_s", "first_words_s", "took_s",
-            "response", "attempts"}  # fmt: skip
+            "response", "attempts", "problem", "written"}  # fmt: skip
     facts = {**former.model_dump(include=told), "status": former.ended, "former": True, "outdated": outdated}
     return spoken(line, audio, former.said, at, file, hearers).model_copy(update=facts)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 
+from tau_stage.audio.level import is_audible, peak_dbfs
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.errors import BudgetExceeded, ModelRefused
 from tau_stage.protocol.client_events import ConversationItemCreate
@@ -18,11 +19,13 @@ from tau_stage.protocol.items import InputText, SystemMessage, UserMessage
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import LinePlan
 from tau_stage.session import Receipt, Session, Speaking
-from tau_stage.session.retrying import RULES, Tally, Trouble, trouble_with, wished_wait_s
+from tau_stage.session.retrying import RULES, Tally, Trouble, silence_of, trouble_with, wished_wait_s
 from tau_stage.session.tools import MOST_ROUNDS, choice_after
 from tau_stage.stage.telling import forget
 
 SILENT_FAILURE = "the response failed without a word"
+MOST_QUOTED = 160
+"""Characters of a written answer that a problem quotes."""
 STOPPING_S = 2.0
 """How long a response may take to end when it was cancelled."""
 
@@ -36,12 +39,16 @@ class Delivery:
         attempts: How often it was asked for.
         reason: Why it ended early, if it did: ``cut_in``, ``timeout``, or the provider's own.
         first_words_s: Seconds from the request to the first words.
+        problem: Why the line has failed, though it was answered: it has no sound, or, in writing, no words.
+        written: The words that came without a sound.
     """
 
     response: Response
     attempts: int
     reason: str | None
     first_words_s: float | None = None
+    problem: str = ""
+    written: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,8 @@ async def say(
     prompter: Prompter,
     tools: tuple[FunctionTool, ...] = (),
     tally: Tally | None = None,
+    *,
+    sounds: bool = True,
 ) -> Delivery:
     """Let a player say its line. The words and the request for a response leave together: one round trip.
 
@@ -86,24 +95,33 @@ async def say(
         prompter: Listens in.
         tools: The line's own tools, where it has some.
         tally: What has gone wrong with this line before.
+        sounds: Whether it is to be spoken; else it is to be written.
 
     Raises:
         SessionError: The line cannot be had.
         BudgetExceeded: It could only be had at a further attempt, and there is no money for that.
     """
-    return await _Saying(session, line, prompter, tools, tally or Tally()).done()
+    return await _Saying(session, line, prompter, tools, tally or Tally(), sounds=sounds).done()
 
 
 class _Saying:
     """One line on its way."""
 
     def __init__(
-        self, session: Session, line: LinePlan, prompter: Prompter, tools: tuple[FunctionTool, ...], tally: Tally
+        self,
+        session: Session,
+        line: LinePlan,
+        prompter: Prompter,
+        tools: tuple[FunctionTool, ...],
+        tally: Tally,
+        *,
+        sounds: bool,
     ) -> None:
         self._session = session
         self._line = line
         self._prompter = prompter
         self._tally = tally
+        self._sounds = sounds
         self._is_put = not line.prompt or line.apart
         self._options = _options(line, tools, str(session.session.get("instructions") or ""))
         self._heard: list[Pcm] = []
@@ -121,6 +139,7 @@ class _Saying:
         self._deadline = math.inf if timeout_s is None else anyio.current_time() + timeout_s
         response = await self._attempt()
         words: list[str] = []
+        texts: list[str] = []
         turns = 0
         while True:
             if again := self._again(response):
@@ -132,6 +151,7 @@ class _Saying:
                 await anyio.sleep(wait_s)
             else:
                 words.append(response.transcript or response.text)
+                texts.append(response.text)
                 if self._reason or turns == MOST_ROUNDS or not await self._session.serve(response, self._left_s):
                     break
                 self._prompter.called(response)
@@ -141,14 +161,33 @@ class _Saying:
                     break
                 self._options = {**self._options, "tool_choice": choice_after(turns)}
             response = await self._attempt()
-        spoken = " ".join(word.strip() for word in words if word.strip())
+        return await self._delivered(response, _joined(words), _joined(texts))
+
+    async def _delivered(self, response: Response, spoken: str, text: str) -> Delivery:
+        """The line, after its last response.
+
+        Args:
+            response: It.
+            spoken: The words of all responses.
+            text: Those of them that the model wrote.
+        """
         audio = Pcm.join(self._heard)
         whole = replace(response, audio=audio, transcript=spoken, text="", first_audio_s=self._first_audio_s)
         if self._reason == "cut_in":
             whole = replace(whole, status="cancelled", transcript=self._words_heard())
         elif self._reason == "timeout" and whole.status == "failed":
             whole = replace(whole, status="cancelled")
-        return Delivery(whole, self._tally.attempts, self._reason or response.reason, self._first_words_s)
+        delivery = Delivery(whole, self._tally.attempts, self._reason or response.reason, self._first_words_s)
+        if not self._has_failed(whole):
+            return delivery
+        await forget(self._session, response)
+        return failed(delivery, text)
+
+    def _has_failed(self, whole: Response) -> bool:
+        """Whether the line as a whole is none: nothing of it can be heard or, if it is to be written, read."""
+        if self._line.improvised or whole.calls or self._reason == "cut_in":
+            return False
+        return not (is_audible(whole.audio) if self._sounds else whole.transcript)
 
     async def _attempt(self) -> Response:
         """Ask once; what is refused is a response that has failed."""
@@ -196,7 +235,8 @@ class _Saying:
             ModelRefused: It failed, and for good.
             BudgetExceeded: It failed, and there is no money for another attempt.
         """
-        trouble = None if self._reason else trouble_with(response, may_be_empty=self._line.improvised)
+        sounds = self._sounds and not is_audible(Pcm.join(self._heard))
+        trouble = None if self._reason else trouble_with(response, may_be_empty=self._line.improvised, sounds=sounds)
         if trouble is None:
             return None
         wait_s = self._tally.wait_s(trouble, wished_wait_s(response.message))
@@ -273,6 +313,37 @@ class _Saying:
         """Another line cuts in: the player stops, and knows how much of it was heard."""
         self._reason = "cut_in"
         await self._session.interrupt(sum(map(len, self._heard)))
+
+
+def _joined(words: list[str]) -> str:
+    return " ".join(word.strip() for word in words if word.strip())
+
+
+def failed(delivery: Delivery, text: str) -> Delivery:
+    """A line that was answered, but not with what was asked for: why, and its words for the record.
+
+    Args:
+        delivery: As it came.
+        text: What the model wrote.
+    """
+    response = delivery.response
+    words = text or response.transcript
+    silence = silence_of(replace(response, text=text)) or "empty"
+    reason = delivery.reason or silence
+    audio = response.audio
+    if silence == "in writing":
+        more = words if len(words) <= MOST_QUOTED else f"{words[:MOST_QUOTED]}..."
+        problem = f'the model answered in writing: "{more}"'
+    elif audio:
+        problem = f"its sound of {audio.duration_s:.3g} s cannot be heard: it peaks at {peak_dbfs(audio):.0f} dBFS"
+    elif reason == "timeout":
+        problem = "nothing came within its timeout"
+    elif response.status != "completed":
+        problem = f"the response is {response.status} ({reason}), and nothing came with it"
+    else:
+        problem = "the response is empty" + (", but for words that nobody spoke" if words else "")
+    response = replace(response, status="failed", item_ids=())
+    return replace(delivery, response=response, reason=reason, problem=problem, written=words)
 
 
 def _item(line: LinePlan) -> SystemMessage | UserMessage:

@@ -32,6 +32,7 @@ from tau_stage.session import Session, Tool
 from tau_stage.stage.aloud import Aloud
 from tau_stage.stage.company import Company, open_company, open_player, read_sounds
 from tau_stage.stage.crew import Crew
+from tau_stage.stage.ending import ending
 from tau_stage.stage.former import NOTHING, Former
 from tau_stage.stage.loudspeaker import Loudspeaker
 from tau_stage.stage.notes import PromptBook, Watch
@@ -74,7 +75,8 @@ async def perform(
 ) -> Take:
     """Perform a scene once, or go on with a take that was stopped.
 
-    A provider that fails is a fact of the take, not an exception: look at ``take.ended`` and ``take.problem``.
+    A provider that fails, or a line without a sound, is a fact of the take, not an exception: look at ``take.ended``
+    and ``take.problem``.
 
     Args:
         plan: The scene, resolved.
@@ -200,7 +202,7 @@ async def _to_the_end(playing: Callable[[], Awaitable[None]], folder: TakeFolder
     try:
         with unwrapped():
             await playing()
-        ended, problem = "complete", ""
+        ended, problem = ending(crew.plan, book.journal.records)
     except BudgetExceeded as error:
         ended, problem = "budget", str(error)
     except LimitReached as error:

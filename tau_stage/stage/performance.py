@@ -9,6 +9,7 @@ from decimal import Decimal
 import anyio
 from anyio.abc import TaskGroup
 
+from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import SessionClosed, SessionError, Stopped, Timeout, unwrapped
 from tau_stage.scene.conditions import Failed
 from tau_stage.scene.plan import (
@@ -322,6 +323,8 @@ class Performance:
         for each in tries:
             if each is not chosen:
                 crew.keep_aside(line, each.number, each.delivery, each.recording.aside())
+        if chosen.delivery.problem:
+            return self._failed_line(line, chosen, at)
         if chosen is not tries[-1]:
             await remember(
                 self._company.sessions[line.player], tries[-1].delivery.response, chosen.delivery.response.transcript
@@ -340,7 +343,17 @@ class Performance:
             await self._let_sound(delivery, chosen.took_s)
         return Turn(line.player, said, audio.duration_s, crew.purse.spent - spent)
 
+    def _failed_line(self, line: LinePlan, chosen: Try, at: int | None) -> Turn:
+        """A line that was answered without a sound: nobody hears it, what came is kept, and the scene goes on."""
+        crew, delivery = self._crew, chosen.delivery
+        if kept := chosen.recording.again():
+            delivery = replace(delivery, problem=f"{delivery.problem}; it is kept in {kept}")
+        start = crew.timeline.start_of(line) if at is None else at
+        crew.leave(line, Pcm(), "", start, None, delivery=delivery, took_s=chosen.took_s, take=chosen.number)
+        return Turn(line.player, "")
+
     async def _pick(self, line: LinePlan, tries: list[Try]) -> Try:
+        tries = [each for each in tries if not each.delivery.problem] or tries[-1:]
         if len(tries) == 1:
             return tries[0]
         options = [each.option for each in tries]

@@ -130,7 +130,7 @@ def pay_again(purse: Purse, journal: Sequence[record.Record]) -> None:
         cost = purse.pay(fact.line, fact.player, fact.usage, model)
         if isinstance(fact, record.ToolTurn):
             tools[fact.line] = tools.get(fact.line, Decimal(0)) + cost
-        elif isinstance(fact, record.LineSpoken):
+        elif isinstance(fact, record.LineSpoken) and not fact.problem:
             purse.settle(fact.line, fact.player, cost + tools.pop(fact.line, Decimal(0)))
     if any(isinstance(fact, record.Warned) and OF_THE_BUDGET in fact.text for fact in journal):
         purse.has_warned()

@@ -8,26 +8,27 @@ from tau_stage.take.folder import TakeFolder
 from tau_stage.take.model import Take
 
 
-def retaken(plan: Plan, folder: TakeFolder, take: Take, line: str, *, through: bool = False) -> Former:
-    """What is taken over when one line is performed again.
+def retaken(plan: Plan, folder: TakeFolder, take: Take, *lines: str, through: bool = False) -> Former:
+    """What is taken over when lines are performed again.
 
     Args:
         plan: Of the same scene.
         folder: The former take's.
         take: The former take.
-        line: The id of the line.
-        through: Whether the lines after it are performed again, too.
+        lines: The ids of the lines, at least one.
+        through: Whether the lines after the first of them are performed again, too.
 
     Raises:
         KeyError: The take has no such line.
     """
     ids = [performed.id for performed in take.lines]
-    if line not in ids:
-        raise KeyError(line)
-    at = ids.index(line)
-    anew = take.lines[at:] if through else take.lines[at : at + 1]
+    for line in lines:
+        if line not in ids:
+            raise KeyError(line)
+    at = min(map(ids.index, lines))
+    anew = take.lines[at:] if through else tuple(performed for performed in take.lines if performed.id in lines)
     kept = {performed.id: performed for performed in take.lines if performed not in anew}
     players = frozenset(performed.player for performed in anew)
     if through and any(name not in {planned.id for planned in plan.lines} for name in ids[at:]):
         players = frozenset(player.name for player in plan.models)  # nobody knows who will speak
-    return Former(folder, kept, players, () if through else (line,))
+    return Former(folder, kept, players, () if through else lines)

@@ -240,6 +240,8 @@ def _line(
         failed_attempts=failed,
         ended=fact.status,
         reason=fact.reason,
+        problem=fact.problem,
+        written=fact.written,
     )
 
 
@@ -324,7 +326,10 @@ def _warnings(journal: Sequence[record.Record]) -> Iterable[str]:
                 yield f"{fact.problem}; the scene went on without the line"
             case record.ToolCalled() if fact.failed:
                 yield f"line {fact.line}, player {fact.player}: tool {fact.tool} failed: {fact.output}"
-            case record.LineSpoken() if fact.status != "completed" and fact.reason not in ("cut_in", "turn_detected"):
+            case record.LineSpoken() if fact.status not in ("completed", "failed") and fact.reason not in (
+                "cut_in",
+                "turn_detected",
+            ):
                 yield f"line {fact.line}, player {fact.player}: the response is {fact.status} ({fact.reason})"
             case _:
                 pass

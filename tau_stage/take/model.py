@@ -128,8 +128,10 @@ class Performed(Part):
     response: str = Field(description="The provider's id of the response.")
     attempts: int = Field(description="How often it was asked for.")
     failed_attempts: tuple[Attempt, ...] = Field((), description="All but the last of them.")
-    ended: str = Field(description="completed, incomplete or cancelled.")
+    ended: str = Field(description="completed, incomplete, cancelled, or failed: it has no sound.")
     reason: str | None
+    problem: str = Field("", description="Why it has failed, or empty.")
+    written: str = Field("", description="Words that came without a sound, where there should be one.")
 
 
 class Playing(Part):
@@ -173,7 +175,7 @@ class Take(Part):
     provider: str = Field(description="Endpoints that played, joined by a comma.")
     spent: bool = Field(description="Whether money was spent; on the understudy it never is.")
     ended: Ending
-    problem: str = Field(description="What stopped it, or empty.")
+    problem: str = Field(description="What stopped it, or which lines have failed, or empty.")
     rate: int = Field(description="Samples per second of all files.")
     duration_s: float
     samples: int

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.deliver import Deliver
 
-Ending = Literal["complete", "failed", "budget", "limit", "interrupted"]
+Ending = Literal["complete", "incomplete", "failed", "budget", "limit", "interrupted"]
 
 
 class Fact(BaseModel):
@@ -280,7 +280,10 @@ class TakeKept(Fact):
 
 
 class LineSpoken(Fact):
-    """A line is spoken and its sound is on the disk."""
+    """A line is spoken and its sound is on the disk; or, where its status is ``failed``, it was answered without one.
+
+    ``problem`` says why it failed, ``written`` holds words that came without a sound.
+    """
 
     type: Literal["line_spoken"] = "line_spoken"
     line: str
@@ -308,6 +311,8 @@ class LineSpoken(Fact):
     response: str
     attempts: int
     usage: Usage
+    problem: str = ""
+    written: str = ""
 
 
 class LineHeard(Fact):
