@@ -99,7 +99,7 @@ def perform_plans(
 def tell_how_to_go_on(folder: TakeFolder, take: Take) -> None:
     """Name the command that makes a whole take of one that is not."""
     if any(line.problem for line in take.lines) and take.ended == "incomplete":
-        print(f"perform what failed again: tau-stage retake {shlex.quote(str(folder.path))}", file=sys.stderr)
+        warn(f"perform what failed again: tau-stage retake {shlex.quote(str(folder.path))}")
     if take.ended in ("interrupted", "budget", "failed"):
         more = " --budget '$...'" if take.ended == "budget" else ""
         warn(f"go on with: tau-stage resume {shlex.quote(str(folder.path))}{more}")
