@@ -18,6 +18,7 @@ from tau_stage.errors import UsageError
 from tau_stage.understudy.actor import Cue, NoVoice
 from tau_stage.understudy.ensemble import Ensemble
 from tau_stage.understudy.performer import Performance, decide
+from tau_stage.understudy.shelf import Shelf
 from tau_stage.understudy.sounds import REEL_BYTES
 from tau_stage.understudy.voices import LONGEST_PIECE, TIMBRES, Voices, pieces_of
 
@@ -191,6 +192,11 @@ async def test_a_short_line_does_not_wait_for_long_ones() -> None:
         await anyio.wait_all_tasks_blocked()
         group.start_soon(say, "short", "Yes.")
     assert over[0] == "short"
+
+
+@pytest.mark.parametrize(("words", "steps"), [("Yes.", 0), ("Yes. No. *Well*, perhaps.", 3), ("Yes. " * 20, 22)])
+def test_a_line_takes_as_many_turns_as_it_has_pieces(voices: Voices, words: str, steps: int) -> None:
+    assert len([*voices.pieces(line(words), "ash", Shelf())]) == steps
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ class Reel:
 
 
 def level(reel: Reel, gain_db: float = 0.0) -> Iterator[None]:
-    """Bring a line to its level: -23 dBFS RMS over all of it, and no sample above -1.5 dBFS; block by block.
+    """Bring a line to its level: -23 dBFS RMS over all of it, and no sample above -1.5 dBFS; a long one in steps.
 
     Louder peaks are bent, not cut: above half the ceiling a hyperbolic tangent brings them under it.
 
@@ -124,7 +124,8 @@ def level(reel: Reel, gain_db: float = 0.0) -> Iterator[None]:
             over = np.abs(sound) > ceiling / 2
             bent = np.sign(sound) * ceiling / 2 * (1 + np.tanh(2 * np.abs(sound) / ceiling - 1))
             reel.replace(number, np.where(over, bent, sound).astype(np.float32))
-        yield
+        if reel.samples > BLOCK:
+            yield
 
 
 def _trimmed(sound: Sound, *, first: bool, last: bool) -> Sound:

@@ -170,12 +170,13 @@ class Voices:
                 phonemes = self._phonemes(part)
                 is_voiced = is_voiced or any(letter.isalpha() for letter in "".join(phonemes))
                 for number, piece in enumerate(phonemes, 1):
+                    if reel.samples:
+                        yield
                     with self._turn:
                         sound = self._piece(piece, part, performance.delivery, timbre(voice), dice)
                     reel.append(edged(sound, first=number == 1, last=number == len(phonemes)))
                     if reel.samples > LONG_S * RATE:
                         _give_back()
-                    yield
             if not is_voiced:
                 raise NoVoice(performance.transcript, script_of(performance.transcript))
             yield from level(reel, performance.delivery.gain_db)
