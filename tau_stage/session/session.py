@@ -65,6 +65,7 @@ class Session:
         prices: Whose price list counts.
         keeps_audio: Whether the conversation keeps its sound.
         on_warning: Told of each warning, once, when it arises.
+        on_oddity: Told of each kind of thing that the server sends otherwise than the protocol has it, once.
 
     Attributes:
         name: As given.
@@ -92,12 +93,14 @@ class Session:
         prices: str = "openai",
         keeps_audio: bool = True,
         on_warning: Callable[[str], None] = _untold,
+        on_oddity: Callable[[str], None] = _untold,
     ) -> None:
         self.name = name
         self.conversation = Conversation(spoken_as, keeps_audio=keeps_audio)
         self.session: Mapping[str, Any] = {}
         self.warnings: list[str] = []
         self._on_warning = on_warning
+        self._on_oddity = on_oddity
         self.deadlines = deadlines or Deadlines()
         self.heard_as = heard_as
         self._prices = prices
@@ -438,7 +441,8 @@ class Session:
         odd = self.conversation.odd
         if len(odd) > self._odd_told:
             for oddity in list(odd)[self._odd_told :]:
-                self.warn(oddity)
+                self.warnings.append(oddity)
+                self._on_oddity(oddity)
             self._odd_told = len(odd)
 
     def over(self) -> None:

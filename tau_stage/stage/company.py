@@ -153,7 +153,8 @@ async def _open(
         heard_as=Format("audio/pcm", place.heard_rate),
         tools=tools,
         keeps_audio=False,
-        on_warning=partial(book.warn_once, player.name),
+        on_warning=lambda problem: book.warn_once(f"player {player.name}: {problem}", player.name),
+        on_oddity=lambda oddity: book.warn_once(f"{place.name}: {oddity}"),
     )
     async with AsyncExitStack() as own:
         try:

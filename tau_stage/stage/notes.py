@@ -162,9 +162,8 @@ class PromptBook:
             self.journal.append(record)
         self.show(record)
 
-    def warn_once(self, player: str, problem: str) -> None:
-        """Write down what a player's session warns of, unless the take says so already."""
-        text = f"player {player}: {problem}"
+    def warn_once(self, text: str, player: str = "") -> None:
+        """Write down a warning, unless the take says so already."""
         if text not in self._warned:
             self._warned.add(text)
             self.write(records.Warned(player=player, text=text))
