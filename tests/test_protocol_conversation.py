@@ -527,6 +527,13 @@ def test_what_is_unusable_is_noted_and_only_lost_sound_breaks_a_response() -> No
     assert begin(conversation) is None
 
 
+def test_a_failure_that_made_nothing_and_tells_no_usage_costs_nothing() -> None:
+    conversation = Conversation()
+    assert end(conversation, done(status="failed")).usage == Usage()
+    conversation.apply(sound(b"\x01\x01", "resp_2"))
+    assert end(conversation, done("resp_2", status="failed")).usage.untold == 1
+
+
 def test_usage_can_be_taken_apart_again() -> None:
     assert Usage(text_in=3, audio_out=2) - Usage(text_in=1) == Usage(text_in=2, audio_out=2)
 

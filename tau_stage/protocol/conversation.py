@@ -461,9 +461,11 @@ class Conversation:
             if audio:
                 self.remember(item_id, audio)
             (comments if growing.is_commentary else said).append(Commentary(growing.transcript, growing.text, audio))
-        usage = Usage.from_wire(event.response.usage or event.usage)
-        self.usage += usage
         status, reason, message = _outcome(event.response, incoming.problem)
+        told_usage = event.response.usage or event.usage
+        made_nothing = status == "failed" and not items
+        usage = Usage() if made_nothing and told_usage is None else Usage.from_wire(told_usage)
+        self.usage += usage
         ids = [item.id for item in event.response.output] or [item_id for item_id in items if item_id]
         return Ended(
             response_id,
