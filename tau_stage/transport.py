@@ -6,26 +6,39 @@ Everything above speaks to a ``Transport``; a memory pair stands for a socket wh
 from __future__ import annotations
 
 import logging
+import os
 import re
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Protocol
-from urllib.parse import parse_qsl, urlsplit
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any, Protocol
+from urllib.parse import parse_qsl, urljoin, urlsplit
 
 import anyio
 import anyio.lowlevel
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.connection import Connection
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as websockets_serve
 from websockets.datastructures import Headers
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.exceptions import (
+    ConcurrencyError,
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidProxyStatus,
+    InvalidStatus,
+    WebSocketException,
+)
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from tau_stage.errors import ConnectFailed, SessionClosed, Timeout
+from tau_stage.protocol.addresses import UNPRINTABLE, sound_address
+from tau_stage.protocol.proxies import Proxy, proxy_for, proxy_secrets
 from tau_stage.protocol.secrets import Secrets, shown
 
 ABNORMAL = 1006
@@ -34,6 +47,7 @@ ABNORMAL = 1006
 PING_INTERVAL_S = 20.0
 PING_TIMEOUT_S = 60.0
 CLOSE_TIMEOUT_S = 2.0
+LONGEST_RETRY_AFTER_S = 86_400.0
 QUEUED_FRAMES = 16
 
 LARGEST_EVENT = 32 * 1024 * 1024
@@ -53,6 +67,8 @@ WEBSOCKETS_ONLY = (
 SERVER_LOG = logging.getLogger("tau_stage.server")
 SERVER_LOG.addFilter(lambda record: record.msg != "opening handshake failed")
 """Of servers; who knocks and is no client is answered, which is nobody's error."""
+
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 class Transport(Protocol):
@@ -123,33 +139,54 @@ class WebSocketTransport:
     Args:
         connection: Open.
         secrets: Struck out of all that comes in.
+        closing_s: Seconds that closing in order may take; then the connection is cut.
     """
 
-    def __init__(self, connection: Connection, secrets: Secrets = NO_SECRETS) -> None:
+    def __init__(
+        self, connection: Connection, secrets: Secrets = NO_SECRETS, closing_s: float = CLOSE_TIMEOUT_S
+    ) -> None:
         self._connection = connection
         self._secrets = secrets
+        self._closing_s = closing_s
 
     async def send(self, frame: bytes) -> None:
         """Send one text frame."""
-        try:
+        with self._open():
             await self._connection.send(frame, text=True)
-        except ConnectionClosed as error:
-            raise self._closed(error) from None
 
     async def receive(self) -> bytes:
         """The next frame, undecoded."""
-        try:
+        with self._open():
             return self._secrets.strike_bytes(await self._connection.recv(decode=False))
-        except ConnectionClosed as error:
-            raise self._closed(error) from None
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
-        """Close with a close frame; its reason is cut to the 123 bytes that fit (RFC 6455, section 5.5)."""
-        await self._connection.close(code, reason.encode()[:123].decode(errors="ignore"))
+        """Close with a close frame; its reason is cut to the 123 bytes that fit (RFC 6455, section 5.5).
+
+        A connection that is dead already, whatever it died of, is closed without a word.
+        """
+        told = reason.encode(errors="replace")[:123].decode(errors="ignore")
+        try:
+            with suppress(WebSocketException, OSError, RuntimeError), anyio.move_on_after(self._closing_s):
+                await self._connection.close(code, told)
+        finally:
+            self.drop()
 
     def drop(self) -> None:
         """Abort the TCP connection."""
         self._connection.transport.abort()
+
+    @contextmanager
+    def _open(self) -> Iterator[None]:
+        """Tell whatever ends a connection as its end."""
+        try:
+            yield
+        except ConnectionClosed as error:
+            raise self._closed(error) from None
+        except ConcurrencyError:  # two readers: ours to mend
+            raise
+        except (WebSocketException, OSError, EOFError) as error:
+            reason = self._secrets.strike(str(error)) or REASONS[ABNORMAL]
+            raise SessionClosed(code=ABNORMAL, reason=reason) from None
 
     def _closed(self, error: ConnectionClosed) -> SessionClosed:
         if error.rcvd is None:
@@ -158,9 +195,36 @@ class WebSocketTransport:
         return SessionClosed(code=error.rcvd.code, reason=self._secrets.strike(error.rcvd.reason))
 
 
+class _Moved(InvalidHandshake):
+    """The server names another address; it is no ``InvalidStatus``, so that no version of websockets goes there."""
+
+    def __init__(self, response: Response) -> None:
+        self.response = response
+
+
+class _StayingConnection(ClientConnection):
+    """A connection that follows no redirect: the key goes to the host that the user named, and to no other.
+
+    websockets follows redirects to other hosts by itself, before 16.1 with all headers, and since without some.
+    """
+
+    async def handshake(self, *args: Any, **options: Any) -> None:
+        """Perform the opening handshake."""
+        try:
+            await super().handshake(*args, **options)
+        except InvalidStatus as error:
+            if 300 <= error.response.status_code < 400:
+                raise _Moved(error.response) from None
+            raise
+
+
 @asynccontextmanager
 async def dial(
-    url: str, headers: Mapping[str, str] | None = None, *, open_timeout_s: float = 10.0
+    url: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    open_timeout_s: float = 10.0,
+    closing_s: float = CLOSE_TIMEOUT_S,
 ) -> AsyncIterator[Transport]:
     """Open a websocket, and close it in the end.
 
@@ -168,15 +232,35 @@ async def dial(
         url: ``ws://`` or ``wss://``.
         headers: Sent with the upgrade; they hold the key, which is struck out of errors and of all that comes in.
         open_timeout_s: Seconds until the upgrade must be done.
+        closing_s: Seconds that closing in order may take; then the connection is cut.
 
     Raises:
-        ConnectFailed: The server refused the upgrade, or cannot be reached.
+        UsageError: The address cannot be dialled, or the proxy of the environment cannot be used.
+        ConnectFailed: The server refused the upgrade, has moved, or cannot be reached.
         Timeout: The upgrade took too long.
     """
-    place = shown(url.partition("?")[0])
-    secrets = Secrets.of(url, headers or {})
+    proxy = proxy_for(sound_address(url), os.environ)
+    secrets = Secrets.of(url, headers or {}, proxy_secrets(os.environ) if proxy else ())
+    connection = await _upgraded(url, headers, proxy, secrets, open_timeout_s, closing_s)
+    transport = WebSocketTransport(connection, secrets, closing_s)
     try:
-        connection = await connect(
+        yield transport
+    finally:
+        with anyio.CancelScope(shield=True):
+            await transport.aclose()
+
+
+async def _upgraded(
+    url: str,
+    headers: Mapping[str, str] | None,
+    proxy: Proxy | None,
+    secrets: Secrets,
+    open_timeout_s: float,
+    closing_s: float,
+) -> ClientConnection:
+    place = shown(url.partition("?")[0])
+    try:
+        return await connect(
             url,
             additional_headers=headers,
             compression=None,
@@ -184,37 +268,79 @@ async def dial(
             open_timeout=open_timeout_s,
             ping_interval=PING_INTERVAL_S,
             ping_timeout=PING_TIMEOUT_S,
-            close_timeout=CLOSE_TIMEOUT_S,
-            proxy=None if _is_loopback(url) else True,
+            close_timeout=closing_s,
+            create_connection=_StayingConnection,
+            proxy=proxy.plain_url if proxy else None,
         )
     except InvalidStatus as error:
         raise _refused(place, error.response, secrets) from None
+    except _Moved as moved:
+        raise _moved(url, place, moved.response, secrets) from None
     except TimeoutError:
-        raise Timeout(what="answer to the websocket upgrade", waited_s=open_timeout_s, endpoint=place) from None
-    except (InvalidURI, InvalidHandshake, OSError, EOFError) as error:
-        raise ConnectFailed(reason=secrets.strike(str(error)) or type(error).__name__, endpoint=place) from None
-    try:
-        yield WebSocketTransport(connection, secrets)
-    finally:
-        with anyio.move_on_after(2 * CLOSE_TIMEOUT_S, shield=True) as patience:
-            await connection.close()
-        if patience.cancelled_caught:
-            connection.transport.abort()
+        what = "answer to the websocket upgrade" + (f" through {proxy}" if proxy else "")
+        raise Timeout(what=what, waited_s=open_timeout_s, endpoint=place) from None
+    except (WebSocketException, OSError, EOFError, ValueError, RuntimeError) as error:
+        raise ConnectFailed(reason=secrets.strike(_why(error, proxy)), endpoint=place) from None
 
 
-def _is_loopback(url: str) -> bool:
-    return urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}
+def _why(error: Exception, proxy: Proxy | None) -> str:
+    """Why there is no connection, in one sentence, with the proxy that may be to blame."""
+    if isinstance(error, InvalidProxyStatus) and proxy:
+        said = f"{proxy} refused: HTTP {error.response.status_code}"
+    else:
+        said = str(error) or type(error).__name__
+        said += f", through {proxy}" if proxy else ""
+    return f"{said}; name the host in no_proxy, if it is reached without" if proxy else said
 
 
 def _refused(place: str, response: Response, secrets: Secrets) -> ConnectFailed:
     said = secrets.strike(response.body.decode(errors="replace")).strip() if response.body else ""
-    retry_after = response.headers.get("Retry-After", "")
     return ConnectFailed(
         reason=" ".join(said.split())[:300] or secrets.strike(response.reason_phrase),
         status=response.status_code,
-        retry_after_s=float(retry_after) if retry_after.replace(".", "", 1).isdigit() else None,
+        retry_after_s=_retry_after_s(response.headers),
         endpoint=place,
     )
+
+
+def _moved(url: str, place: str, response: Response, secrets: Secrets) -> ConnectFailed:
+    there = next(iter(response.headers.get_all("Location")), "")
+    with suppress(ValueError):  # it is no address, and shown as it is
+        there = urljoin(url, there) if there else ""
+    there = UNPRINTABLE.sub("", secrets.strike(shown(there)))[:300]
+    if there.lower().startswith("http"):
+        there = f"ws{there[4:]}"
+    told = (
+        f"it has moved to {there}; name it as the endpoint, if you trust it"
+        if there
+        else "it has moved, and does not say where"
+    )
+    return ConnectFailed(reason=told, status=response.status_code, endpoint=place)
+
+
+def _retry_after_s(headers: Headers) -> float | None:
+    """The wait a server asks for: in milliseconds (Azure), in seconds, or until a date; None where that is nonsense."""
+    for name, unit_s in (("Retry-After-Ms", 0.001), ("Retry-After", 1.0)):
+        for value in headers.get_all(name):
+            if (wait_s := _seconds_of(value.strip(), headers)) is not None:
+                return min(wait_s * unit_s, LONGEST_RETRY_AFTER_S)
+    return None
+
+
+def _seconds_of(value: str, headers: Headers) -> float | None:
+    if _NUMBER.fullmatch(value):
+        return float(value)
+    then, now = _date(value), _date(next(iter(headers.get_all("Date")), ""))
+    wait_s = (then or 0.0) - (time.time() if now is None else now)
+    return wait_s if wait_s > 0 else None
+
+
+def _date(value: str) -> float | None:
+    """An HTTP date, in seconds since 1970."""
+    try:
+        return parsedate_to_datetime(value).replace(tzinfo=UTC).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 @asynccontextmanager

@@ -115,6 +115,26 @@ def test_a_url_is_an_endpoint(tmp_path: Path) -> None:
     )
 
 
+def test_the_proxy_of_a_performance_is_told_without_its_password(tmp_path: Path) -> None:
+    proxies = {"https_proxy": f"http://me:{KEY}@proxy.example:3128", "no_proxy": "api.x.ai"}
+    told = found({"OPENAI_API_KEY": KEY, "XAI_API_KEY": KEY, "VLLM_HOST": "192.168.77.5:8000", **proxies}, tmp_path)
+    way = "through the proxy http://proxy.example:3128 of https_proxy"
+    assert told["openai"].told == f"{way}; OPENAI_API_KEY is set"
+    assert told["vllm"].told.startswith(f"at 192.168.77.5:8000, from VLLM_HOST; {way}; ")
+    assert told["xai"].told == "XAI_API_KEY is set"
+    assert told["localai"].told.startswith("at 127.0.0.1:8080, by default; LOCALAI_API_KEY")
+    assert told["a scene that names none"].told == f"is played by openai, {way}: its key is set"
+    assert KEY not in str(told)
+
+
+def test_a_proxy_that_cannot_be_used_is_in_the_way(tmp_path: Path) -> None:
+    told = found({"OPENAI_API_KEY": KEY, "HTTPS_PROXY": f"me:{KEY}@proxy.example:3128"}, tmp_path)
+    ambient = told["a scene that names none"]
+    assert (ambient.state, ambient.remedy) == ("wrong", "write http://proxy.example:3128")
+    assert "HTTPS_PROXY names no proxy that can be used: it has no scheme" in ambient.told
+    assert KEY not in str(told)
+
+
 def test_takes_must_have_a_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
     assert run("doctor", "--out", "file/takes") == 2

@@ -395,7 +395,7 @@ async def test_over_a_real_socket_a_stalled_hearer_delays_nobody_either(folder: 
     async with open_understudy(house) as url:
         place = Provider(endpoint(url))
         deadlines = Deadlines(request_s=0.8)
-        stage = Stage(lambda player: place.connect(player.model, 1), lambda _: place.endpoint, Gate(), deadlines)
+        stage = Stage(lambda player: place.connect(player.model, 1, 1), lambda _: place.endpoint, Gate(), deadlines)
         take = await perform(plan_of(TRIO), stage, folder)
     assert take.ended == "complete"
     assert [player.status for player in take.players] == ["played", "played", "lost"]

@@ -20,6 +20,7 @@ from tau_stage.cli.settings import read_settings, settings_file
 from tau_stage.cost.retirements import coming_retirements, retirement_of
 from tau_stage.errors import UsageError
 from tau_stage.protocol.endpoints import ENDPOINTS, UNDERSTUDY, Endpoint, endpoint
+from tau_stage.protocol.proxies import proxy_for
 from tau_stage.protocol.secrets import shown
 from tau_stage.scene.planning import DEFAULT_MODEL
 from tau_stage.scene.transcription import DEFAULT_TRANSCRIPTION
@@ -96,7 +97,7 @@ def _place(place: Endpoint, environment: Mapping[str, str]) -> Finding:
     name = place.key_name(environment)
     try:
         if not missing:
-            place.address("model", environment.get(place.resource_env, ""))
+            told += _way_to(place, environment)
         place.key_in(environment)
     except UsageError as error:
         return Finding("endpoints", place.name, error.problem, "absent", error.hint)
@@ -120,6 +121,16 @@ def _address_of(place: Endpoint, environment: Mapping[str, str]) -> tuple[list[s
     return ([f"at {place.resource}, by default"], []) if place.resource else ([], [place.resource_env])
 
 
+def _way_to(place: Endpoint, environment: Mapping[str, str]) -> list[str]:
+    """What is told of the proxy that a performance goes through.
+
+    Raises:
+        UsageError: The endpoint's address cannot be dialled, or its proxy cannot be used.
+    """
+    proxy = proxy_for(place.address("model", environment.get(place.resource_env, "")), environment)
+    return [f"through {proxy}"] if proxy else []
+
+
 def _understudy() -> Finding:
     if _version(VOICE):
         return Finding("endpoints", UNDERSTUDY, "plays in this process, without a key")
@@ -140,7 +151,8 @@ def _ambient(environment: Mapping[str, str]) -> Finding:
         return Finding("endpoints", title, problem, "wrong", hint)
     found = _place(place, environment)
     if found.state == "ok":
-        return Finding("endpoints", title, f"is played by {place.name}: {why}")
+        way = "" if place.name == UNDERSTUDY else ", ".join(["", *_way_to(place, environment)])
+        return Finding("endpoints", title, f"is played by {place.name}{way}: {why}")
     remedy = found.remedy or f"set what it wants, or TAU_STAGE_ENDPOINT={UNDERSTUDY}"
     return Finding("endpoints", title, f"goes to {place.name} ({why}), where {found.told}", "wrong", remedy)
 

@@ -182,12 +182,13 @@ def _logged(failure: BaseException) -> str:
 
 
 def _secrets() -> "Secrets":
-    """Every key of this environment."""
+    """Every key of this environment, and what its proxies hold of passwords."""
     from tau_stage.protocol.endpoints import ENDPOINTS
+    from tau_stage.protocol.proxies import proxy_secrets
     from tau_stage.protocol.secrets import Secrets
 
     names = {name for place in ENDPOINTS.values() for name in place.key_env} | {"TAU_STAGE_API_KEY"}
-    return Secrets(os.environ.get(name, "") for name in names)
+    return Secrets([*(os.environ.get(name, "") for name in names), *proxy_secrets(os.environ)])
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from tau_stage.protocol.secrets import shown
 SCHEMES = ("ws", "wss")
 DEFAULT_PORTS = {"ws": 80, "wss": 443, "http": 80, "https": 443}
 
-_UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f]")
+UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f]")
 
 
 def sound_address(url: str, source: str = "") -> str:
@@ -46,7 +46,7 @@ def origin(parts: SplitResult) -> tuple[str, str, int]:
 
 def _problem(url: str) -> str:
     """What is wrong with an address; empty where nothing is."""
-    if _UNPRINTABLE.search(url):
+    if UNPRINTABLE.search(url):
         return "it holds a blank or a special character"
     try:
         url.encode()
@@ -74,4 +74,4 @@ def _has_sound_port(parts: SplitResult) -> bool:
 
 
 def _clean(text: str) -> str:
-    return _UNPRINTABLE.sub("?", text.encode(errors="replace").decode())
+    return UNPRINTABLE.sub("?", text.encode(errors="replace").decode())

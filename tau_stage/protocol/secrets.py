@@ -41,10 +41,10 @@ class Secrets:
         self._bytes = [text.encode("utf-8", "replace") for text in self._texts]
 
     @classmethod
-    def of(cls, url: str, headers: Mapping[str, str]) -> Secrets:
-        """The keys that travel with an upgrade: in its headers, and in its address."""
+    def of(cls, url: str, headers: Mapping[str, str], others: Iterable[str] = ()) -> Secrets:
+        """The keys that travel with an upgrade: in its headers, in its address, and others on its way."""
         borne = [value.rpartition(" ")[2] for name, value in headers.items() if name.lower() in BEARERS]
-        return cls([*borne, *_borne_by(url)])
+        return cls([*borne, *_borne_by(url), *others])
 
     def strike(self, text: str) -> str:
         """A text without them."""

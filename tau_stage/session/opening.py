@@ -108,7 +108,7 @@ async def create_session(
     place = place_of(endpoint, dialect)
     host = _host_of(place, resource)
     waits = deadlines or Deadlines()
-    place.address(model, host)
+    url = place.address(model, host)
     equipment = [Tool.of(tool) for tool in tools]
     given = {"tools": tuple(tool.told for tool in equipment)} if equipment else {}
     wishes, doubt = _wishes_at(place, wishes)
@@ -117,7 +117,7 @@ async def create_session(
     @asynccontextmanager
     async def connect() -> AsyncIterator[Transport]:
         headers = await _headers_in_time(place, api_key, waits.opening_s)
-        async with dial(place.address(model, host), headers, open_timeout_s=waits.opening_s) as transport:
+        async with dial(url, headers, open_timeout_s=waits.opening_s, closing_s=waits.closing_s) as transport:
             yield transport
 
     age = place.cap_s - 60 if renew_after_s is None and recover else renew_after_s

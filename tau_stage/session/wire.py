@@ -78,6 +78,7 @@ class Wire:
         self._sending = anyio.Lock()
         self._greeting = Greeting()
         self._last_error: bodies.ServerError | None = None
+        self._is_closing = False
 
     # ---- out
 
@@ -306,7 +307,10 @@ class Wire:
         self._speaking.clear()
 
     async def close(self) -> None:
-        """Close in order; closing twice is harmless."""
+        """Close in order, once and within the deadline; closing twice is harmless."""
+        if self._is_closing:
+            return
+        self._is_closing = True
         self.end(SessionClosed(code=1000, reason="closed by us", player=self._name))
         with anyio.CancelScope(shield=True), anyio.move_on_after(self._deadlines.closing_s):
             await self.transport.aclose()

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from tau_stage.errors import UsageError
 from tau_stage.protocol.endpoints import ENDPOINTS, UNDERSTUDY, Endpoint, endpoint
+from tau_stage.protocol.proxies import proxy_for
 from tau_stage.protocol.secrets import shown
 from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.session import Deadlines
@@ -34,11 +35,11 @@ class Provider:
     key: SecretStr | None = None
     resource: str = ""
 
-    def connect(self, model: str, open_timeout_s: float) -> AbstractAsyncContextManager[Transport]:
+    def connect(self, model: str, opening_s: float, closing_s: float) -> AbstractAsyncContextManager[Transport]:
         """Dial it."""
         key = self.key.get_secret_value() if self.key else None
         url = self.endpoint.address(model, self.resource)
-        return dial(url, self.endpoint.headers(key), open_timeout_s=open_timeout_s)
+        return dial(url, self.endpoint.headers(key), open_timeout_s=opening_s, closing_s=closing_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,8 @@ def provider_for(
         live: Whether the understudy is refused.
 
     Raises:
-        UsageError: The endpoint is unknown or wants a key or a resource that is not there, or ``live`` leaves nobody.
+        UsageError: The endpoint is unknown, cannot be dialled, or wants a key or a resource that is not there; its
+            proxy cannot be used; or ``live`` leaves nobody.
     """  # noqa: D205 - the order is the summary
     ambient = environment.get("TAU_STAGE_ENDPOINT") or ("openai" if environment.get("OPENAI_API_KEY") else UNDERSTUDY)
     name = wished or player.endpoint or ambient
@@ -91,7 +93,7 @@ def provider_for(
     resource = environment.get(place.resource_env, "")
     if "{resource}" in place.url and not (resource or place.resource):
         raise UsageError(f"player {player.name} plays at {place.name}, and {place.resource_env} is not set")
-    place.address(player.model, resource)
+    proxy_for(place.address(player.model, resource), environment)
     return Provider(place, SecretStr(key) if key else None, resource)
 
 
@@ -114,16 +116,18 @@ async def open_stage(
         player: provider_for(player, environment, wished=wished, live=live) for plan in plans for player in plan.models
     }
 
-    def opening_s(player: PlayerPlan) -> float:
-        """The longest that any scene with this player waits."""
-        wished = (plan.waits.opening_s or waits.opening_s for plan in plans if player in plan.models)
-        return max(wished, default=waits.opening_s)
+    def dialled(player: PlayerPlan, provider: Provider) -> AbstractAsyncContextManager[Transport]:
+        """The connection of a player; it waits as long as the most patient scene with this player."""
+        wished = [plan.waits for plan in plans if player in plan.models]
+        opening_s = max((one.opening_s or waits.opening_s for one in wished), default=waits.opening_s)
+        closing_s = max((one.closing_s or waits.closing_s for one in wished), default=waits.closing_s)
+        return provider.connect(player.model, opening_s, closing_s)
 
     def provider_of(player: PlayerPlan) -> Endpoint:
         return providers[player].endpoint
 
     if all(provider.endpoint.name != UNDERSTUDY for provider in providers.values()):
-        yield Stage(lambda p: providers[p].connect(p.model, opening_s(p)), provider_of, Gate(), waits)
+        yield Stage(lambda player: dialled(player, providers[player]), provider_of, Gate(), waits)
         return
     from tau_stage.stage.people import known_words
     from tau_stage.understudy.ensemble import Ensemble
@@ -139,6 +143,6 @@ async def open_stage(
             provider = providers[player]
             if provider.endpoint.name == UNDERSTUDY:
                 provider = Provider(provider.endpoint, resource=url)
-            return provider.connect(player.model, opening_s(player))
+            return dialled(player, provider)
 
         yield Stage(connect, provider_of, Gate(), waits)

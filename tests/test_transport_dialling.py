@@ -1,0 +1,324 @@
+"""Dialling: redirects, proxies, and sockets that die, against servers that are scripted byte for byte."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+from anyio.abc import SocketAttribute, SocketStream
+
+from tau_stage.errors import ConnectFailed, SessionClosed, SessionError, UsageError
+from tau_stage.protocol.proxies import VARIABLES
+from tau_stage.session import create_session
+from tau_stage.transport import CLOSE_TIMEOUT_S, Handshake, Transport, dial, serve
+
+KEY = "sk-MARKER-0123456789"
+BEARER = {"Authorization": f"Bearer {KEY}"}
+KEYS = {**BEARER, "api-key": KEY}
+PASSWORD = "HUSH-HUSH-0123"
+
+Script = Callable[[SocketStream, bytes], Awaitable[None]]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The real loop: websockets is asyncio."""
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in {"no_proxy", *(name for names in VARIABLES.values() for name in names)}:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@asynccontextmanager
+async def listening(script: Script, heard: list[bytes] | None = None) -> AsyncIterator[int]:
+    """A server on this machine that reads one request and does as its script says; it notes what it was sent."""
+
+    async def one(stream: SocketStream) -> None:
+        async with stream:
+            request = b""
+            try:
+                while b"\r\n\r\n" not in request:
+                    request += await stream.receive()
+                if heard is not None:
+                    heard.append(request)
+                await script(stream, request)
+            except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+                return
+
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    async with listener, anyio.create_task_group() as group:
+        group.start_soon(listener.serve, one)
+        yield listener.extra(SocketAttribute.local_port)  # noqa: S610 - anyio, not Django
+        group.cancel_scope.cancel()
+
+
+def answering(*lines: str) -> Script:
+    async def answer(stream: SocketStream, _request: bytes) -> None:
+        await stream.send("\r\n".join([*lines, "Content-Length: 0", "", ""]).encode())
+
+    return answer
+
+
+async def upgrade(stream: SocketStream, request: bytes) -> None:
+    key = next(line for line in request.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key"))
+    accept = hashlib.sha1(key.partition(b": ")[2] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()  # noqa: S324
+    head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+    await stream.send(head + base64.b64encode(accept) + b"\r\n\r\n")
+
+
+async def echo(transport: Transport, _handshake: Handshake) -> None:
+    while True:
+        await transport.send(await transport.receive())
+
+
+async def failed(url: str) -> ConnectFailed:
+    with pytest.raises(ConnectFailed) as caught:
+        async with dial(url, KEYS):
+            pass
+    assert KEY not in str(caught.value)
+    return caught.value
+
+
+# ---- redirects
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("where", ["ws://localhost:{port}/v1?a=1", "//127.0.0.1:{port}/v1", "http://127.0.0.1:{port}"])
+async def test_a_redirect_is_not_followed_and_the_new_address_is_told(status: int, where: str) -> None:
+    heard: list[bytes] = []
+    async with listening(upgrade, heard) as other:
+        there = where.format(port=other)
+        async with listening(answering(f"HTTP/1.1 {status} Moved", f"Location: {there}")) as port:
+            error = await failed(f"ws://127.0.0.1:{port}/v1/realtime")
+            with pytest.raises(ConnectFailed):
+                async with create_session(endpoint=f"ws://127.0.0.1:{port}", api_key=KEY):
+                    pass
+    told = there.replace("http://", "ws://") if "://" in there else f"ws:{there}"
+    assert f"it has moved to {told}; name it as the endpoint, if you trust it" in str(error)
+    assert error.status == status
+    assert heard == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (("Location: /v2",), "it has moved to ws://127.0.0.1:{port}/v2;"),
+        (("Location: https://api.example/v1",), "it has moved to wss://api.example/v1;"),
+        (("Location: ws://[::1",), "it has moved to ws://[::1;"),
+        (("Location: ws://a", "Location: ws://b"), "it has moved to ws://a;"),
+        (("Location: ws://u:p@a/?api_key=" + KEY,), "it has moved to ws://a/?api_key=[key];"),
+        ((f"Location: ws://a/{KEY}",), "it has moved to ws://a/[key];"),
+        ((), "it has moved, and does not say where"),
+    ],
+)
+async def test_whatever_a_redirect_says_is_told_plainly(lines: tuple[str, ...], told: str) -> None:
+    async with listening(answering("HTTP/1.1 307 Moved", *lines)) as port:
+        assert told.format(port=port) in str(await failed(f"ws://127.0.0.1:{port}/v1"))
+
+
+# ---- waits
+
+
+@pytest.mark.parametrize(
+    ("lines", "seconds"),
+    [
+        (("Retry-After: 7",), 7.0),
+        (("Retry-After: 1.5",), 1.5),
+        (("Retry-After: 0",), 0.0),
+        (("Retry-After-Ms: 250", "Retry-After: 1"), 0.25),
+        (("Date: Wed, 21 Oct 2026 07:28:00 GMT", "Retry-After: Wed, 21 Oct 2026 07:28:30 GMT"), 30.0),
+        (("Retry-After: Fri, 31 Dec 9999 23:59:59 GMT",), 86_400.0),
+        (("Retry-After: 999999999",), 86_400.0),
+        (("Retry-After: 3", "Retry-After: 5"), 3.0),
+        (("Retry-After: soon", "Retry-After: 5"), 5.0),
+        *(
+            ((f"Retry-After: {nonsense}",), None)
+            for nonsense in (
+                "-5",
+                "1e3",
+                "nan",
+                "inf",
+                "1_0",
+                "9" * 400,
+                "",
+                "Wed, 99 Oct 2026",
+                "Wed, 21 Oct 2015 07:28:00 GMT",
+            )
+        ),
+    ],
+)
+async def test_a_wish_to_retry_is_understood_bounded_or_ignored(lines: tuple[str, ...], seconds: float | None) -> None:
+    async with listening(answering("HTTP/1.1 429 Too Many Requests", *lines)) as port:
+        assert (await failed(f"ws://127.0.0.1:{port}/v1")).retry_after_s == seconds
+
+
+# ---- proxies
+
+
+async def pass_on(stream: SocketStream, request: bytes) -> None:
+    """A proxy that connects as it is asked to."""
+    host, _, port = request.split()[1].decode().rpartition(":")
+    async with await anyio.connect_tcp("127.0.0.1" if host == "server.test" else host, int(port)) as there:
+        await stream.send(b"HTTP/1.1 200 OK\r\n\r\n")
+        async with anyio.create_task_group() as group:
+            group.start_soon(_pump, stream, there)
+            await _pump(there, stream)
+            group.cancel_scope.cancel()
+
+
+async def _pump(source: SocketStream, sink: SocketStream) -> None:
+    try:
+        async for chunk in source:
+            await sink.send(chunk)
+    except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+        return
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "HTTPS_PROXY", "all_proxy"])
+async def test_a_proxy_of_the_environment_is_gone_through(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[bytes] = []
+    async with listening(pass_on, heard) as port, serve(echo) as url:
+        monkeypatch.setenv(name, f"http://me:{PASSWORD}%40@127.0.0.1:{port}/")
+        async with dial(url.replace("127.0.0.1", "server.test"), KEYS) as transport:
+            await transport.send(b"hello")
+            assert await transport.receive() == b"hello"
+    (request,) = heard
+    basic = base64.b64encode(f"me:{PASSWORD}@".encode())
+    assert request.startswith(b"CONNECT server.test:")
+    assert b"Proxy-Authorization: Basic " + basic in request
+    assert KEY.encode() not in request
+
+
+async def test_a_proxy_that_refuses_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with listening(answering("HTTP/1.1 403 Forbidden")) as port:
+        monkeypatch.setenv("https_proxy", f"http://me:{PASSWORD}@127.0.0.1:{port}")
+        error = str(await failed("ws://192.168.77.5:8000/v1/realtime"))
+    assert f"the proxy http://127.0.0.1:{port} of https_proxy refused: HTTP 403" in error
+    assert "name the host in no_proxy, if it is reached without" in error
+    assert PASSWORD not in error
+
+
+@pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\nnonsense\r\n\r\n"])
+async def test_whatever_a_proxy_does_it_is_named(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def say(stream: SocketStream, _request: bytes) -> None:
+        await stream.send(answer)
+
+    async with listening(say) as port:
+        monkeypatch.setenv("ALL_PROXY", f"http://me:{PASSWORD}@127.0.0.1:{port}")
+        error = str(await failed("ws://192.168.77.5:8000/v1/realtime"))
+    assert f"through the proxy http://127.0.0.1:{port} of ALL_PROXY" in error
+    assert PASSWORD not in error
+
+
+async def test_a_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with listening(upgrade) as port:
+        pass
+    monkeypatch.setenv("wss_proxy", f"http://127.0.0.1:{port}")
+    assert f"through the proxy http://127.0.0.1:{port} of wss_proxy" in str(await failed("wss://api.example/v1"))
+
+
+@pytest.mark.parametrize(
+    "value", ["proxy.example:3128", "ftp://127.0.0.1:1", "http://[::1", f"http://me:#{PASSWORD}@h"]
+)
+async def test_a_session_tells_what_is_wrong_with_a_proxy(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", value)
+    with pytest.raises(UsageError, match="HTTPS_PROXY names no proxy that can be used") as caught:
+        async with create_session(endpoint="openai", api_key=KEY):
+            pass
+    assert PASSWORD not in str(caught.value)
+
+
+# ---- deaths
+
+RESET = struct.pack("ii", 1, 0)
+
+
+async def read_to_the_end(transport: Transport) -> None:
+    while True:
+        await transport.receive()
+
+
+async def write_to_the_end(transport: Transport) -> None:
+    while True:
+        await transport.send(b"x" * 100_000)
+
+
+async def reset(stream: SocketStream) -> None:
+    raw = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - anyio, not Django
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    await stream.aclose()
+
+
+DEATHS = {
+    "nothing": b"",
+    "half a frame": b"\x81\x7e\x10\x00{",
+    "a compressed frame": b"\xc1\x05hello",
+    "a masked frame": b"\x81\x85\x00\x00\x00\x00hello",
+    "an unknown opcode": b"\x83\x00",
+    "a continuation of nothing": b"\x80\x01x",
+    "a long ping": b"\x89\x7e\x00\x80" + b"x" * 128,
+    "a close with a code that is none": b"\x88\x02\x03\xed",
+    "a close with a broken reason": b"\x88\x04\x03\xe8\xff\xff",
+    "a close of one byte": b"\x88\x01x",
+    "a frame that is too large": b"\x81\x7f" + struct.pack(">Q", 2**40),
+    "plain text": b"HTTP/1.1 400 Bad Request\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("death", DEATHS)
+@pytest.mark.parametrize("by_reset", [False, True])
+async def test_a_socket_closes_without_an_exception_whatever_it_died_of(death: str, by_reset: bool) -> None:
+    async def die(stream: SocketStream, request: bytes) -> None:
+        await upgrade(stream, request)
+        await stream.send(DEATHS[death] or b"\x81\x02{}")
+        if by_reset:
+            await reset(stream)
+
+    async with (
+        listening(die) as port,
+        dial(f"ws://127.0.0.1:{port}/v1", closing_s=0.05) as transport,
+    ):
+        with pytest.raises(SessionClosed):
+            await read_to_the_end(transport)
+        with pytest.raises(SessionClosed):
+            await write_to_the_end(transport)
+        transport.drop()
+        await transport.aclose(1002, "\udc80 what the server said")
+        await transport.aclose(1006)
+
+
+@pytest.mark.parametrize(
+    "frame", [b"\x81\x02\xff\xfe", b"\x82\x02\xff\xfe", b"\x82\x02{}", b"\x81\x03\xed\xb2\x80", b"\x81\x00"]
+)
+async def test_frames_that_are_no_text_end_a_session_by_a_typed_error(frame: bytes) -> None:
+    async def say(stream: SocketStream, request: bytes) -> None:
+        await upgrade(stream, request)
+        await stream.send(frame)
+
+    async with listening(say) as port:
+        with pytest.raises(SessionError):
+            async with create_session(endpoint=f"ws://127.0.0.1:{port}/v1"):
+                pass
+
+
+async def test_a_server_that_never_closes_is_cut_after_the_deadline_that_was_set() -> None:
+    async def stall(stream: SocketStream, request: bytes) -> None:
+        await upgrade(stream, request)
+        await anyio.sleep_forever()
+
+    async with listening(stall) as port:
+        began = anyio.current_time()
+        with anyio.fail_after(CLOSE_TIMEOUT_S):
+            async with dial(f"ws://127.0.0.1:{port}/v1", closing_s=0.05):
+                pass
+        assert anyio.current_time() - began >= 0.05
