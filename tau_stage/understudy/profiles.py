@@ -15,6 +15,7 @@ class Profile:
         model: Its name, as a session tells it.
         provider: Whose spelling it answers in: ``openai`` or ``xai``.
         voice: Of a session that asks for none.
+        detects_turns: Whether it listens for turns, where the client does not say.
         silence_ms: Silence that ends a turn, where the client sets none.
         phases: Whether a message says which phase of an answer it is.
         comments: Whether a message comes before calls of tools: what it is about to do.
@@ -26,6 +27,7 @@ class Profile:
     model: str
     provider: str = "openai"
     voice: str = "marin"
+    detects_turns: bool = True
     silence_ms: int = 500
     phases: bool = False
     comments: bool = False
@@ -51,7 +53,7 @@ class Profile:
 
 CURRENT = Profile("gpt-realtime-2.1", phases=True, comments=True, interleaves=True, reasons=True, limits_every=2)
 PREVIOUS = Profile("gpt-realtime", voice="alloy", silence_ms=200)
-XAI = Profile("grok-voice-latest", provider="xai", voice="ara", comments=True)
+XAI = Profile("grok-voice-latest", provider="xai", voice="ara", detects_turns=False, comments=True)
 
 MODELS = {
     "gpt-realtime": PREVIOUS,

@@ -104,7 +104,7 @@ class Understudy:
         dialogue = Dialogue(
             visit.number, session, profile, library=self.library, shelf=self.shelf, is_deployment=is_deployment
         )
-        connection = Connection(self, transport, visit, dialogue, wire_for(handshake))
+        connection = Connection(self, transport, visit, dialogue, wire_for(handshake, profile, self.clock))
         try:
             await (connection.refuse(no) if no else connection.serve())
         except SessionClosed:

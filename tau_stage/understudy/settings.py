@@ -41,6 +41,7 @@ def new_session(session_id: str, model: str, expires_at: int, profile: Profile =
         expires_at: Unix time.
         profile: How the model behaves.
     """
+    detection = SERVER_VAD | {"silence_duration_ms": profile.silence_ms}
     return {
         "type": "realtime",
         "object": "realtime.session",
@@ -61,7 +62,7 @@ def new_session(session_id: str, model: str, expires_at: int, profile: Profile =
                 "format": PCM,
                 "transcription": None,
                 "noise_reduction": None,
-                "turn_detection": SERVER_VAD | {"silence_duration_ms": profile.silence_ms},
+                "turn_detection": detection if profile.detects_turns else None,
             },
             "output": {"format": PCM, "voice": profile.voice, "speed": 1.0},
         },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from pydantic_core import from_json, to_json
@@ -14,6 +14,8 @@ from tau_stage.protocol.bodies import ServerError
 from tau_stage.protocol.dialects import Event
 from tau_stage.transport import Handshake
 from tau_stage.understudy.beta import BetaDialect, is_asked_for
+from tau_stage.understudy.profiles import Profile
+from tau_stage.understudy.xai import XaiDialect
 
 AZURE_PATH = "/openai/v1/realtime"
 PADDED = (told.TranscriptDelta, told.TextDelta, told.FunctionArgumentsDelta, told.TranscriptionDelta)
@@ -78,12 +80,37 @@ class Beta:
         yield from map(to_json, self._dialect.told(from_json(event.encode())))
 
 
-def wire_for(handshake: Handshake) -> Wire:
+class Xai:
+    """xAI's spelling.
+
+    Args:
+        profile: The model that the client gets.
+        clock: Unix time.
+    """
+
+    def __init__(self, profile: Profile, clock: Callable[[], float]) -> None:
+        self._dialect = XaiDialect(profile, clock)
+
+    def heard(self, frame: bytes) -> bytes:
+        """Flat sessions become nested ones, and xAI's ids ours."""
+        event = _table(frame)
+        return frame if event is None else to_json(self._dialect.heard(event))
+
+    def told(self, event: told.ServerMessage) -> Iterator[bytes]:
+        """In its shapes; some are not told at all."""
+        yield from map(to_json, self._dialect.told(from_json(event.encode())))
+
+
+def wire_for(handshake: Handshake, profile: Profile, clock: Callable[[], float]) -> Wire:
     """How a client is answered.
 
     Args:
         handshake: What it asked for.
+        profile: The model it gets.
+        clock: Unix time.
     """
+    if profile.provider == "xai":
+        return Xai(profile, clock)
     if is_asked_for(handshake):
         return Beta()
     return Ga(is_azure=handshake.path == AZURE_PATH)
