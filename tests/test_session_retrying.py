@@ -17,6 +17,7 @@ from tau_stage.session.retrying import (
     trouble_with,
     wished_wait_s,
 )
+from tests.tones import tone
 
 
 @pytest.mark.parametrize(
@@ -91,6 +92,23 @@ def test_a_rate_limit_is_known_by_every_providers_name_for_it(code: str) -> None
 def test_a_spent_quota_is_not_waited_for_whatever_its_code_is(code: str) -> None:
     said = "You exceeded your current quota, please check your plan and billing details."
     assert trouble_with(Response("r", "failed", code, message=said)) == "refused"
+
+
+@pytest.mark.parametrize(
+    ("response", "trouble"),
+    [
+        (Response("r", "completed", audio=tone("ash", "One.")), None),
+        (Response("r", "completed", text="Yes.", audio=Pcm.silence(24_000)), "in writing"),
+        (Response("r", "completed", transcript="Yes.", audio=Pcm.silence(24_000)), "inaudible"),
+        (Response("r", "completed", audio=tone("ash", "One.")[:239]), "inaudible"),
+        (Response("r", "completed", transcript="Yes."), "inaudible"),
+        (Response("r", "cancelled"), "empty"),
+        (Response("r", "completed"), "empty"),
+    ],
+)
+def test_a_line_that_is_to_be_spoken_must_be_heard(response: Response, trouble: Trouble | None) -> None:
+    assert trouble_with(response, sounds=True) == trouble
+    assert trouble_with(response, sounds=True, may_be_empty=True) is None
 
 
 def test_in_free_play_nothing_is_an_answer() -> None:
