@@ -20,6 +20,7 @@ from tau_stage.take import records as record
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.actor import Cue, Spoken
 from tau_stage.understudy.performer import decide
+from tau_stage.understudy.profiles import CURRENT
 from tau_stage.understudy.server import Understudy
 from tests.playhouse import Playhouse, plan_of
 from tests.test_cli_run import Serve, no_key, serve
@@ -256,3 +257,35 @@ def test_run_resume_performs_an_incomplete_scene_anew(mute: str, capsys: pytest.
     first = capsys.readouterr().out.strip()
     assert run("run", "trio.yaml", "--endpoint", mute, "--quiet", "--resume") == 0
     assert capsys.readouterr().out.strip() != first
+
+
+# ---- commentary
+
+
+TOOLED = (
+    PLAYERS + "tools: {lamp: {description: Light the lamp., returns: {ok: true}}}\n"
+    "lines: [{user: {ann: Light the lamp!}}, {ann: , improvise: Answer., tool_choice: lamp, KEEP}]\n"
+)
+
+
+@pytest.mark.parametrize("where", ["line", "player", "scene"])
+async def test_commentary_is_told_apart_from_the_line_unless_it_is_kept(where: str, tmp_path: Path) -> None:
+    house = Playhouse(tmp_path)
+    house.understudy = Understudy(Tones(), profile=CURRENT, keeps_visits=True)
+    take = await house.perform(TOOLED.replace(", KEEP", ""))
+    line = take.lines[0]
+    assert line.commentary
+    assert line.commentary_s > 0
+    assert line.commentary not in line.said
+    assert len(house.file(line)) == line.samples
+    assert f"    commentary: {line.commentary}" in transcript(take)
+    assert f"commentary: {line.commentary}" in sheet(take)
+    assert "Commentary, not part of the line" in page(take, house.folder.path)
+    kept = {
+        "line": TOOLED.replace("KEEP", "commentary: keep"),
+        "player": TOOLED.replace(", KEEP", "").replace("voice: ash", "voice: ash, commentary: keep"),
+        "scene": "commentary: keep\n" + TOOLED.replace(", KEEP", ""),
+    }
+    whole = (await house.perform(kept[where])).lines[0]
+    assert (whole.commentary, whole.said) == ("", f"{line.commentary} {line.said}")
+    assert whole.samples > line.samples

@@ -68,6 +68,8 @@ def _paragraph(line: Performed) -> str:
     if not line.problem and line.ended != "completed":
         said = f"{said.rstrip(_ENDINGS)}—"
     head = f"[{_stamp(line.offset_s)}] {one_line(line.player).upper()}{direction}: {said}".rstrip()
+    if line.commentary:
+        head += f"\n    commentary: {one_line(line.commentary)}"
     if not line.asked or _bare(line.asked) == _bare(line.said):
         return head
     return f"{head}\n    asked: {one_line(line.asked)}"
@@ -155,6 +157,8 @@ def _note(line: Performed) -> str:
     if line.ended != "completed":
         why = line.problem or line.reason
         notes.append(f"{line.ended}: {why}" if why else line.ended)
+    if line.commentary:
+        notes.append(f"commentary: {line.commentary}")
     if line.human:
         notes.append("human")
     if not line.scripted:

@@ -18,7 +18,7 @@ SOUND_STEMS = ("sfx-", "bed-")
 OF_MODELS = frozenset(
     (
         *("voice", "model", "endpoint", "speed", "reasoning", "output", "max_output_tokens", "tools", "tool_choice"),
-        *("turn_detection", "transcription", "hears", "hears_as", "label_speakers", "setup"),
+        *("turn_detection", "transcription", "hears", "hears_as", "label_speakers", "setup", "commentary"),
     )
 )
 """Options of a player that mean nothing where a person plays."""

@@ -313,6 +313,7 @@ Pick = Annotated[
 ]
 Output = Annotated[Literal["audio", "text"], BeforeValidator(one_of("output", "audio", "text"))]
 HearsAs = Annotated[Literal["audio", "text"], BeforeValidator(one_of("hears_as", "audio", "text"))]
+Comments = Annotated[Literal["drop", "keep"], BeforeValidator(one_of("commentary", "drop", "keep"))]
 Pace = Annotated[Literal["fast", "realtime"], BeforeValidator(one_of("pace", "fast", "realtime"))]
 OnLostPlayer = Annotated[
     Literal["reopen", "continue", "stop"], BeforeValidator(one_of("on_lost_player", "reopen", "continue", "stop"))

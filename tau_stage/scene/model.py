@@ -11,6 +11,7 @@ from tau_stage.scene.deliver import Deliver
 from tau_stage.scene.expect import Expect
 from tau_stage.scene.fields import (
     DEFAULT_TEMPLATE,
+    Comments,
     Count,
     Dollars,
     Effort,
@@ -57,6 +58,9 @@ class Cascade(Part):
     speed: Speed | None = Field(None, description="Rate of speech; 1 is the voice's own.")
     reasoning: Effort | None = Field(None, description="How long the model thinks. Default: the model's own.")
     output: Output | None = Field(None, description="What the model answers with. Default: audio.")
+    commentary: Comments | None = Field(
+        None, description="What a model says about its work: drop keeps it out of its lines. Default: drop."
+    )
     max_output_tokens: Tokens | None = Field(None, description="Cap of output tokens for one line.")
     tool_choice: ToolChoice | None = Field(None, description="auto, none, required, or a tool's name.")
     turn_detection: TurnDetection | None = Field(

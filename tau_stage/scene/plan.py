@@ -34,6 +34,7 @@ class PlayerPlan:
         output: What the model answers with.
         max_output_tokens: Cap per response; None is the model's own.
         reasoning: How long the model thinks; None is its own.
+        commentary: Whether what the model says about its work is part of its lines.
         tools: Names of the tools it may call.
         tool_choice: For whatever it says unscripted; None is the model's own, ``auto``.
         turn_detection: How turns are found where it listens to a person, as the API has it.
@@ -56,6 +57,7 @@ class PlayerPlan:
     output: Literal["audio", "text"] = "audio"
     max_output_tokens: int | None = None
     reasoning: str | None = None
+    commentary: Literal["drop", "keep"] = "drop"
     tools: tuple[str, ...] = ()
     tool_choice: str | None = None
     turn_detection: Detection = DEFAULT_DETECTION
@@ -94,6 +96,7 @@ class LinePlan:
         tools: Tools for this line; None is the player's.
         tool_choice: For this line; None is the player's.
         reasoning: For this line; None is the player's.
+        commentary: For this line; None is the player's.
         metadata: Kept with the response.
         when: Performed only then.
         expect: What it is to be like.
@@ -120,6 +123,7 @@ class LinePlan:
     tools: tuple[str, ...] | None = None
     tool_choice: str | None = None
     reasoning: str | None = None
+    commentary: Literal["drop", "keep"] | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     when: Condition | None = None
     expect: Expect | None = None

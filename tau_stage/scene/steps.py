@@ -11,6 +11,7 @@ from tau_stage.scene.expect import Expect
 from tau_stage.scene.fields import (
     SCALAR,
     Apart,
+    Comments,
     Count,
     Dollars,
     Effort,
@@ -88,6 +89,9 @@ class Line(Step):
         None, description="auto, none, required, or a tool's name. Default: none for words, auto for improvise."
     )
     reasoning: Effort | None = Field(None, description="How long the model thinks about this line.")
+    commentary: Comments | None = Field(
+        None, description="Whether what the model says about its work is part of this line. Default: the player's."
+    )
     max_output_tokens: Tokens | None = Field(None, description="Cap of output tokens for this line.")
     expect: Expect | None = Field(None, description="What it is to be like: words, length, loudness, cost...")
     metadata: Metadata | None = Field(None, description="Kept with the response at the provider: names and texts.")

@@ -26,6 +26,7 @@ LINE_OPTIONS = frozenset(
         "tool_choice",
         "output",
         "reasoning",
+        "commentary",
     ]
 )
 """Words that stand beside a speaker (scene-language.md, rule 3), built already or not."""

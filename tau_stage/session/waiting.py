@@ -86,7 +86,7 @@ class Speaking:
 
     def tell(self, change: Change) -> None:
         """Take in what the reader found."""
-        if isinstance(change, Sounded) and self._first_audio_s is None:
+        if isinstance(change, Sounded) and not change.commentary and self._first_audio_s is None:
             self._first_audio_s = anyio.current_time() - self._began_at
         self._changes.append(change)
         self._news.set()

@@ -95,12 +95,16 @@ class Attempts:
         deadline = inf if line.timeout_s is None else anyio.current_time() + line.timeout_s
         asked = line if number == 1 or line.apart else replace(line, prompt="")
         prompter = self._prompter(line, recording, voice, owed)
-        sounds = (line.output or self._plan.player(line.player).output) == "audio"
+        player = self._plan.player(line.player)
+        sounds = (line.output or player.output) == "audio"
+        keeps = (line.commentary or player.commentary) == "keep"
         tally = Tally()
         session = await self._recall.session(line.player, line.id)
         while True:
             try:
-                return await say(session, asked, prompter, self._tools(line), tally, sounds=sounds)
+                return await say(
+                    session, asked, prompter, self._tools(line), tally, sounds=sounds, keeps_commentary=keeps
+                )
             except (SessionClosed, Timeout) as error:
                 if voice:
                     voice.again()

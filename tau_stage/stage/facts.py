@@ -71,6 +71,8 @@ def delivered(fact: LineSpoken, delivery: Delivery, took_s: float, take: int) ->
         "usage": response.usage,
         "problem": delivery.problem,
         "written": delivery.written,
+        "commentary": delivery.commentary,
+        "commentary_s": delivery.commentary_s,
     }
     return fact.model_copy(update=facts)
 
@@ -90,7 +92,7 @@ def taken_over(
     """
     hearers = tuple(hearing.player for hearing in former.hearers)
     told = {"asked", "direction", "scripted", "human", "take", "reason", "first_audio_s", "first_words_s", "took_s",
-            "response", "attempts", "problem", "written"}  # fmt: skip
+            "response", "attempts", "problem", "written", "commentary", "commentary_s"}  # fmt: skip
     facts = {**former.model_dump(include=told), "status": former.ended, "former": True, "outdated": outdated}
     return spoken(line, audio, former.said, at, file, hearers).model_copy(update=facts)
 

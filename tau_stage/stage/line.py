@@ -14,7 +14,7 @@ from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.errors import BudgetExceeded, ModelRefused
 from tau_stage.protocol.client_events import ConversationItemCreate
 from tau_stage.protocol.config import FunctionTool
-from tau_stage.protocol.conversation import Response, Sounded, Worded
+from tau_stage.protocol.conversation import Commentary, Response, Sounded, Worded
 from tau_stage.protocol.items import InputText, SystemMessage, UserMessage
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import LinePlan
@@ -41,6 +41,8 @@ class Delivery:
         first_words_s: Seconds from the request to the first words.
         problem: Why the line has failed, though it was answered: it has no sound, or, in writing, no words.
         written: The words that came without a sound.
+        commentary: What the model said about its work, if it is no part of the line.
+        commentary_s: Seconds that it sounds.
     """
 
     response: Response
@@ -49,6 +51,8 @@ class Delivery:
     first_words_s: float | None = None
     problem: str = ""
     written: str = ""
+    commentary: str = ""
+    commentary_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,7 @@ async def say(
     tally: Tally | None = None,
     *,
     sounds: bool = True,
+    keeps_commentary: bool = False,
 ) -> Delivery:
     """Let a player say its line. The words and the request for a response leave together: one round trip.
 
@@ -96,12 +101,13 @@ async def say(
         tools: The line's own tools, where it has some.
         tally: What has gone wrong with this line before.
         sounds: Whether it is to be spoken; else it is to be written.
+        keeps_commentary: Whether what the model says about its work is part of the line.
 
     Raises:
         SessionError: The line cannot be had.
         BudgetExceeded: It could only be had at a further attempt, and there is no money for that.
     """
-    return await _Saying(session, line, prompter, tools, tally or Tally(), sounds=sounds).done()
+    return await _Saying(session, line, prompter, tools, tally or Tally(), sounds=sounds, keeps=keeps_commentary).done()
 
 
 class _Saying:
@@ -116,12 +122,15 @@ class _Saying:
         tally: Tally,
         *,
         sounds: bool,
+        keeps: bool,
     ) -> None:
         self._session = session
         self._line = line
         self._prompter = prompter
         self._tally = tally
         self._sounds = sounds
+        self._keeps = keeps
+        self._commentary: list[Commentary] = []
         self._is_put = not line.prompt or line.apart
         self._options = _options(line, tools, str(session.session.get("instructions") or ""))
         self._heard: list[Pcm] = []
@@ -150,6 +159,7 @@ class _Saying:
                 self._start_over()
                 await anyio.sleep(wait_s)
             else:
+                self._commentary += response.commentary
                 words.append(response.transcript or response.text)
                 texts.append(response.text)
                 if self._reason or turns == MOST_ROUNDS or not await self._session.serve(response, self._left_s):
@@ -178,6 +188,10 @@ class _Saying:
         elif self._reason == "timeout" and whole.status == "failed":
             whole = replace(whole, status="cancelled")
         delivery = Delivery(whole, self._tally.attempts, self._reason or response.reason, self._first_words_s)
+        if self._commentary:
+            told = _joined([comment.transcript or comment.text for comment in self._commentary])
+            seconds = sum(comment.audio.duration_s for comment in self._commentary)
+            delivery = replace(delivery, commentary=told, commentary_s=round(seconds, 6))
         if not self._has_failed(whole):
             return delivery
         await forget(self._session, response)
@@ -276,7 +290,7 @@ class _Saying:
         began = anyio.current_time()
         with anyio.move_on_after(self._left_s) as patience:
             async for change in speaking:
-                if isinstance(change, Sounded | Worded) and change.commentary:
+                if isinstance(change, Sounded | Worded) and change.commentary and not self._keeps:
                     continue
                 if isinstance(change, Sounded) and self._take(change.audio):
                     await self._cut()
@@ -288,7 +302,7 @@ class _Saying:
         response = await (self._stopped(speaking) if patience.cancelled_caught else speaking.finished())
         if self._first_audio_s is None:
             self._first_audio_s = response.first_audio_s
-        return response
+        return response.with_commentary() if self._keeps else response
 
     async def _stopped(self, speaking: Speaking) -> Response:
         """The line took too long: what there is of it is the line. A model that does not even stop said nothing."""
@@ -342,6 +356,7 @@ def failed(delivery: Delivery, text: str) -> Delivery:
         problem = f"the response is {response.status} ({reason}), and nothing came with it"
     else:
         problem = "the response is empty" + (", but for words that nobody spoke" if words else "")
+        problem += ", but for commentary" if delivery.commentary and not words else ""
     response = replace(response, status="failed", item_ids=())
     return replace(delivery, response=response, reason=reason, problem=problem, written=words)
 

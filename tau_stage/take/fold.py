@@ -242,6 +242,8 @@ def _line(
         reason=fact.reason,
         problem=fact.problem,
         written=fact.written,
+        commentary=fact.commentary,
+        commentary_s=fact.commentary_s,
     )
 
 

@@ -132,6 +132,10 @@ class Performed(Part):
     reason: str | None
     problem: str = Field("", description="Why it has failed, or empty.")
     written: str = Field("", description="Words that came without a sound, where there should be one.")
+    commentary: str = Field(
+        "", description="What the model said about its work; it is billed, and no part of the line."
+    )
+    commentary_s: float = Field(0.0, description="Seconds that the commentary sounds.")
 
 
 class Playing(Part):

@@ -282,7 +282,8 @@ class TakeKept(Fact):
 class LineSpoken(Fact):
     """A line is spoken and its sound is on the disk; or, where its status is ``failed``, it was answered without one.
 
-    ``problem`` says why it failed, ``written`` holds words that came without a sound.
+    ``problem`` says why it failed, ``written`` holds words that came without a sound. ``commentary`` is what the model
+    said about its work, which is no part of the line.
     """
 
     type: Literal["line_spoken"] = "line_spoken"
@@ -313,6 +314,8 @@ class LineSpoken(Fact):
     usage: Usage
     problem: str = ""
     written: str = ""
+    commentary: str = ""
+    commentary_s: float = 0.0
 
 
 class LineHeard(Fact):
