@@ -39,7 +39,7 @@ from websockets.typing import Subprotocol
 from tau_stage.errors import ConnectFailed, SessionClosed, Timeout
 from tau_stage.protocol.addresses import UNPRINTABLE, sound_address
 from tau_stage.protocol.proxies import Proxy, proxy_for, proxy_secrets
-from tau_stage.protocol.secrets import Secrets, shown
+from tau_stage.protocol.secrets import Secrets, Striker, shown
 
 ABNORMAL = 1006
 """Close code of a connection that ended without a close frame (RFC 6455, section 7.4.1)."""
@@ -148,6 +148,8 @@ class WebSocketTransport:
         self._connection = connection
         self._secrets = secrets
         self._closing_s = closing_s
+        self._striker = Striker(secrets)
+        self._waiting: deque[bytes] = deque()
 
     async def send(self, frame: bytes) -> None:
         """Send one text frame."""
@@ -157,7 +159,9 @@ class WebSocketTransport:
     async def receive(self) -> bytes:
         """The next frame, undecoded."""
         with self._open():
-            return self._secrets.strike_bytes(await self._connection.recv(decode=False))
+            if not self._waiting:
+                self._waiting.extend(self._striker.strike(await self._connection.recv(decode=False)))
+            return self._waiting.popleft()
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         """Close with a close frame; its reason is cut to the 123 bytes that fit (RFC 6455, section 5.5).

@@ -1,10 +1,16 @@
 """Keys are struck out wherever they come back, in whatever spelling."""
 
+import itertools
+import json
+from collections.abc import Sequence
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tau_stage.errors import UsageError
 from tau_stage.protocol.endpoints import ENDPOINTS, endpoint
-from tau_stage.protocol.secrets import Secrets, shown, sound_key
+from tau_stage.protocol.secrets import Secrets, Striker, shown, sound_key
 
 KEY = "sk-MARKER-0123456789"
 
@@ -15,6 +21,75 @@ def test_a_key_is_struck_out_in_every_spelling() -> None:
     assert secrets.strike(told) == "plain [key], json [key], slashes [key], address [key]"
     assert secrets.strike_bytes(f'{{"message":"{KEY}"}}'.encode()) == b'{"message":"[key]"}'
     assert secrets.strike_bytes(frame := b"nothing") is frame
+
+
+def escaped(sign: str) -> str:
+    return f"\\u{ord(sign):04X}"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        KEY,
+        "".join(map(escaped, KEY)),
+        "sk-" + "".join(map(escaped, "MARKER")) + "-0123456789",
+        "sk\\\\u002dMARKER-0123456789",
+        "%73k%2dMARKER-0123456789",
+        "\\u0073k-MARKER-012345678%39",
+    ],
+)
+def test_a_key_is_struck_out_with_any_of_its_characters_escaped(told: str) -> None:
+    assert Secrets([KEY]).strike(f"a {told} b") == "a [key] b"
+    assert Secrets([KEY]).strike_bytes(f'{{"a": "{told}"}}'.encode()) == b'{"a": "[key]"}'
+
+
+PART = {"response_id": "resp_1", "item_id": "item_1", "output_index": 0, "content_index": 0}
+
+
+def frame(kind: str, **fields: object) -> bytes:
+    return json.dumps({"type": f"response.{kind}", **PART, **fields}).encode()
+
+
+def joined(frames: Sequence[bytes]) -> str:
+    return "".join(json.loads(each).get("delta", "") for each in frames)
+
+
+@pytest.mark.parametrize(
+    "kind", ["output_audio_transcript.delta", "output_text.delta", "function_call_arguments.delta"]
+)
+@given(told=st.sampled_from([KEY, "".join(map(escaped, KEY)), KEY.replace("-", "%2d")]), data=st.data())
+def test_a_key_is_struck_out_of_deltas_wherever_it_is_split(kind: str, told: str, data: st.DataObject) -> None:
+    whole = f"Well, {told} is 100% s"
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=6)))
+    pieces = [whole[a:b] for a, b in itertools.pairwise([0, *cuts, len(whole)])]
+    striker = Striker(Secrets([KEY, "another-key"]))
+    sent = [each for piece in pieces for each in striker.strike(frame(kind, delta=piece))]
+    sent += striker.strike(frame("done", response={"id": "resp_1"}))
+    assert joined(sent) == "Well, [key] is 100% s"
+
+
+def test_ordinary_deltas_and_other_frames_are_handed_on_as_they_came() -> None:
+    striker = Striker(Secrets([KEY]))
+    frames = [
+        frame("output_text.delta", delta="Good evening. "),
+        frame("output_audio.delta", delta="AAAA"),
+        b'{"delta": ',
+        b'["delta"]',
+        b'{"type": "other.delta", "delta": 5}',
+    ]
+    assert [striker.strike(each) for each in frames] == [[each] for each in frames]
+    assert Striker(Secrets([])).strike(frames[0]) == [frames[0]]
+
+
+def test_what_was_held_back_comes_with_the_end_of_what_it_belongs_to() -> None:
+    striker = Striker(Secrets([KEY]))
+    (held,) = striker.strike(frame("output_text.delta", delta="Yes"))
+    assert json.loads(held)["delta"] == "Ye"
+    for other in (b'{"type": "rate_limits.updated"}', b'{"type": "response.done", "response": {"id": "resp_2"}}'):
+        assert striker.strike(other) == [other]
+    rest, end = striker.strike(done := frame("output_text.done", text="Yes"))
+    assert (json.loads(rest)["delta"], end) == ("s", done)
+    assert striker.strike(done) == [done]
 
 
 def test_what_is_too_short_for_a_key_is_left() -> None:

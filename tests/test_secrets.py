@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,30 @@ async def test_an_error_in_a_program_holds_no_key(where: str) -> None:
                 pass
     assert "You sent [key], [key] and [key]." in str(raised.value)
     assert "HUSHHUSH" not in str(raised.value) + repr(raised.value)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_key_in_pieces_or_escaped_never_comes_out_of_a_socket() -> None:
+    hidden = "".join(f"\\u{ord(sign):04x}" for sign in HEADER)
+    deltas = [
+        f'{{"type":"response.output_text.delta","response_id":"r","item_id":"i","delta":"{piece}"}}'
+        for piece in ("You sent ", HEADER[:3], HEADER[3:9], f"{HEADER[9:]}. And {hidden}", ".")
+    ]
+
+    async def tell(transport: Transport, _handshake: Handshake) -> None:
+        for delta in deltas:
+            await transport.send(delta.encode())
+        await transport.send(b'{"type":"response.done","response":{"id":"r"}}')
+        await transport.aclose(1000, "")
+
+    async def anybody(_handshake: Handshake) -> None:
+        return None
+
+    heard = []
+    async with serve_(tell, anybody) as url, dial(url, {"Authorization": f"Bearer {HEADER}"}) as socket:
+        while "response.done" not in (frame := (await socket.receive()).decode()):
+            heard.append(json.loads(frame)["delta"])
+    assert "".join(heard) == "You sent [key]. And [key]."
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
