@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shlex
 import sys
@@ -28,6 +27,7 @@ from tau_stage.cli.stopping import stoppable
 from tau_stage.cli.stream import Stream, open_stream
 from tau_stage.cli.taping import clock_of, taped
 from tau_stage.cost.retirements import retirement_warnings
+from tau_stage.environment import environment
 from tau_stage.errors import TakeError
 from tau_stage.protocol.endpoints import UNDERSTUDY
 from tau_stage.scene.plan import Plan
@@ -180,7 +180,7 @@ def _stage_for(plans: Sequence[Plan], wish: Wish) -> AbstractAsyncContextManager
     """The stage of all scenes; none where each has its own cassette."""
     if wish.replay:
         return nullcontext()
-    return open_stage(list(plans), os.environ, wished=wish.endpoint, live=wish.live)
+    return open_stage(list(plans), environment(), wished=wish.endpoint, live=wish.live)
 
 
 async def _perform(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tau_stage.cli.printing import warn
+from tau_stage.environment import environment
 from tau_stage.errors import UsageError
 from tau_stage.scene.plan import Plan
 from tau_stage.stage.opening import Stage
@@ -97,7 +97,7 @@ def taped(plan: Plan, stage: Stage | None, *, record: Path | None, replay: Path 
     from tau_stage.regression.recording import recording
     from tau_stage.regression.redaction import secrets_in
 
-    with recording(plan, stage, record, secrets_in(os.environ)) as tape:
+    with recording(plan, stage, record, secrets_in(environment())) as tape:
         yield tape
         if not tape.is_kept:
             warn(f"{plan.path}: no cassette was left, as the take did not come to its end")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 import anyio
 
 from tau_stage.clock import VIRTUAL
+from tau_stage.environment import environment
 from tau_stage.errors import CassetteDiffers, SceneError, StageError, TakeError, lone
 from tau_stage.regression.cases import PLACE, Case
 from tau_stage.regression.check import as_json, check
@@ -219,7 +219,7 @@ async def _performed(plan: Plan, wish: Wish, folder: TakeFolder, started: dateti
     async with AsyncExitStack() as opened:
         stage = house(plan)
         if wish.live:
-            stage = await opened.enter_async_context(open_stage([plan], os.environ, live=True))
+            stage = await opened.enter_async_context(open_stage([plan], environment(), live=True))
         return await _perform(plan, stage, wish, folder, started)
 
 

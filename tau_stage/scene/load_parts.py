@@ -78,6 +78,8 @@ def load_tool(name: str, node: Node, found: Findings) -> ToolDefinition:
         values["parameters"] = _parameters(known["parameters"], (*path, "parameters"), found)
     if "command" in values:
         values["command"] = _command(values["command"], (*path, "command"), found)
+    if "env" in values and not ("run" in known or "command" in known):
+        found.add((*path, "env"), f"{owner} runs nothing that could see 'env'", "remove it", key=True)
     if isinstance(values.get("run"), str) and not re.fullmatch(r"[\w.]+:\w+", values["run"].strip()):
         found.add((*path, "run"), f"'{values['run']}' is no function", "write it like package.module:function")
     if path in found.document.sources and ("run" in known or "command" in known):

@@ -113,6 +113,10 @@ class ToolDefinition(Placed):
     command: tuple[str, ...] | None = Field(
         None, description="A program and its arguments; what it prints is the result. Needs --allow-tools."
     )
+    env: Names = Field(
+        (),
+        description="Variables of the environment that 'run' or 'command' may see though they look like keys.",
+    )
     timeout: Seconds = Field(10.0, description="How long it may take. Default: 10s.")
 
     @classmethod

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from inspect import isawaitable
@@ -13,6 +12,7 @@ from pydantic import SecretStr
 
 from tau_stage.audio.formats import PCM16, Format
 from tau_stage.audio.pcm import RATE
+from tau_stage.environment import environment
 from tau_stage.errors import Timeout, UsageError, unwrapped
 from tau_stage.protocol import config, endpoints
 from tau_stage.protocol.secrets import sound_key
@@ -130,7 +130,7 @@ async def create_session(
 
 def _host_of(place: endpoints.Endpoint, resource: str) -> str:
     """The user's own host at an endpoint; empty where there is none, or the endpoint has a usual one."""
-    host = resource or os.environ.get(place.resource_env, "")
+    host = resource or environment().get(place.resource_env, "")
     if not (host or place.resource) and "{resource}" in place.url:
         raise UsageError(f"{place.name} wants your own host, and {place.resource_env} is not set")
     return host
@@ -226,4 +226,4 @@ def key_for(place: endpoints.Endpoint) -> str | None:
     Raises:
         UsageError: What is there cannot be a key.
     """
-    return place.key_in(os.environ)
+    return place.key_in(environment())

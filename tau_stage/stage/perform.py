@@ -44,7 +44,7 @@ from tau_stage.stage.purse import Purse
 from tau_stage.stage.recalling import Recalling
 from tau_stage.stage.resuming import pay_again, pick_up, resumed
 from tau_stage.stage.telling import remind
-from tau_stage.stage.tooling import equip, refuse_code
+from tau_stage.stage.tooling import equip, refuse_code, withheld
 from tau_stage.take import records as record
 from tau_stage.take.beginning import beginning
 from tau_stage.take.costs import cost_json
@@ -103,7 +103,7 @@ async def perform(
     refuse_code(plan, allowed=allow_tools)
     present = people_of(plan) if people is None else people
     sounds = read_sounds(plan)
-    with claimed(folder.path):
+    with claimed(folder.path), withheld(plan):
         book = PromptBook(Journal(folder.journal, goes_on=again), watch)
         budget = _budget(plan, book.journal, budget)
         crew = Crew(plan, folder, book, _purse(plan, stage, budget), Aloud(loudspeaker), stop, again=again)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, fields, replace
 from math import inf
 from pathlib import Path
@@ -16,6 +16,7 @@ import anyio
 from anyio.abc import Process
 from pydantic_core import from_json, to_json
 
+from tau_stage.environment import environment, keys_withheld, visible
 from tau_stage.errors import UsageError
 from tau_stage.scene.model import ToolDefinition
 from tau_stage.scene.plan import Plan
@@ -60,6 +61,14 @@ def find_tools(plan: Plan) -> None:
         _tool(name, plan.tools[name], Path(plan.path).parent)
 
 
+@contextmanager
+def withheld(plan: Plan) -> Iterator[None]:
+    """Keep every key from the Python functions of a scene while it is performed, but for what the scene names."""
+    functions = [tool for tool in plan.tools.values() if tool.run]
+    with keys_withheld({name for tool in functions for name in tool.env}) if functions else nullcontext():
+        yield
+
+
 def refuse_code(plan: Plan, *, allowed: bool) -> None:
     """Nothing of the author's runs without permission.
 
@@ -77,14 +86,14 @@ def refuse_code(plan: Plan, *, allowed: bool) -> None:
 def _tool(name: str, definition: ToolDefinition, folder: Path) -> Tool:
     tool = Tool(name, definition.description, dict(definition.parameters or {}) or None, timeout_s=definition.timeout)
     if definition.run:
-        with author(folder) as find:
+        with keys_withheld(definition.env), author(folder) as find:
             function = Tool.of(find(definition.run))
         parameters = tool.parameters or function.parameters
         return replace(
             tool, description=tool.description or function.description, parameters=parameters, run=function.run
         )
     if definition.command:
-        return replace(tool, run=_program(definition.command, folder, definition.timeout))
+        return replace(tool, run=_program(definition.command, folder, definition.env, definition.timeout))
     return replace(tool, run=_answering(definition.returns))
 
 
@@ -95,14 +104,18 @@ def _answering(result: Any) -> Callable[..., Any]:
     return answer
 
 
-def _program(command: tuple[str, ...], folder: Path, timeout_s: float) -> Callable[..., Any]:
-    """A program: arguments as JSON on its input; what it prints is the result. No shell reads its words."""
+def _program(command: tuple[str, ...], folder: Path, named: tuple[str, ...], timeout_s: float) -> Callable[..., Any]:
+    """A program: arguments as JSON on its input; what it prints is the result. No shell reads its words.
+
+    It sees no key, but for the variables that the scene names.
+    """
 
     async def run(**arguments: Any) -> str:
         try:
             process = await anyio.open_process(
                 command,
                 cwd=folder,
+                env=visible(environment(), named),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -1,0 +1,115 @@
+"""What the tools of a scene see of the environment: no key of any endpoint, but for what the scene names."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tau_stage.environment import KEYS, environment, keys_withheld, visible
+from tau_stage.errors import SceneError
+from tau_stage.protocol.endpoints import ENDPOINTS
+from tau_stage.scene.load import parse_scene
+from tau_stage.scene.planning import make_plan
+from tests.playhouse import Playhouse
+
+MARKER = "sk-MARKER-0123456789"
+LOOKS = {
+    "OPENAI_API_KEY_2": "another",
+    "SHOP_TOKEN": "another",
+    "DB_PASSWORD": "another",
+    "COPY": f"{MARKER}-XAI_API_KEY",
+    "TAU_STAGE_ENDPOINT": "ws://host/v1?api_key=another",
+    "HOUSE": "https://me:another@host",
+}
+SCENE = """
+players: {ann: }
+tools:
+  lights_on: {description: The listener wants the lights on., run: "seen_by_tools:look"NAMED}
+  play_music: {description: The listener wants music., command: [env]NAMED}
+lines:
+  - user: {ann: "Please turn the lights on, and play music."}
+  - ann:
+    improvise:
+"""
+MODULE = """
+import json, os, subprocess
+AT_LOADING = dict(os.environ)
+def look() -> str:
+    run = subprocess.run(["env"], capture_output=True, text=True, check=True).stdout
+    return json.dumps({"loading": AT_LOADING, "calling": dict(os.environ), "run": run})
+"""
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The real loop: programs are run."""
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def keys_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in KEYS:
+        monkeypatch.setenv(name, f"{MARKER}-{name}")
+    for name, value in LOOKS.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("named", ["", "SHOP_TOKEN"])
+async def test_a_tools_program_and_function_see_no_key(tmp_path: Path, named: str) -> None:
+    """Slow: programs are run."""
+    (tmp_path / "seen_by_tools.py").write_text(MODULE)
+    text = SCENE.replace("NAMED", f", env: {named}" if named else "")
+    house = Playhouse(tmp_path)
+    take = await house.perform(make_plan(parse_scene(text, str(tmp_path / "scene.yaml"))), allow_tools=True)
+    told = {call.tool: call.output for call in take.lines[0].calls}
+    assert told.keys() == {"lights_on", "play_music"}
+    for output in told.values():
+        assert "PATH" in output
+        assert MARKER not in output
+        assert ("another" in output) is bool(named)
+    seen = json.loads(told["lights_on"])
+    for view in (seen["loading"], seen["calling"]):
+        assert (KEYS | LOOKS.keys()) & view.keys() == ({named} if named else set())
+    assert all(os.environ[name] == f"{MARKER}-{name}" for name in KEYS)
+    assert all(os.environ[name] == value for name, value in LOOKS.items())
+
+
+def test_every_key_of_every_endpoint_is_withheld_and_is_still_read_by_us() -> None:
+    with keys_withheld():
+        assert MARKER not in str(dict(os.environ))
+        assert "another" not in str(dict(os.environ))
+        for place in ENDPOINTS.values():
+            assert all(environment()[name] == f"{MARKER}-{name}" for name in place.key_env)
+
+
+def test_blocks_may_overlap() -> None:
+    first, second = keys_withheld(["XAI_API_KEY"]), keys_withheld()
+    first.__enter__()
+    assert "XAI_API_KEY" in os.environ
+    second.__enter__()
+    assert "XAI_API_KEY" not in os.environ
+    first.__exit__(None, None, None)
+    assert not KEYS & os.environ.keys()
+    second.__exit__(None, None, None)
+    assert os.environ.keys() >= KEYS
+
+
+def test_what_was_set_meanwhile_stays() -> None:
+    with keys_withheld():
+        os.environ["SHOP_TOKEN"] = "new"
+    assert os.environ["SHOP_TOKEN"] == "new"
+
+
+def test_what_is_no_key_is_seen() -> None:
+    plain = {"PATH": "/bin", "LANG": "C", "HOUSE": "https://host/?page=2", "EMPTY_KEYLESS": ""}
+    assert visible(plain) == {name: value for name, value in plain.items() if "KEY" not in name}
+
+
+@pytest.mark.parametrize("tool", ["{returns: 3, env: SHOP_TOKEN}", "{description: x, returns: 3, env: [A]}"])
+def test_a_tool_that_runs_nothing_sees_no_environment(tool: str) -> None:
+    with pytest.raises(SceneError, match="runs nothing that could see 'env'"):
+        parse_scene(f"players: {{ann: }}\ntools: {{t: {tool}}}\nlines: [{{ann: Hi.}}]\n", "scene.yaml")
