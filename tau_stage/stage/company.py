@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -74,11 +74,14 @@ async def open_company(
         SessionError: One will not open.
     """
     sessions: dict[str, Session] = {}
-    for player in plan.opening_order:
-        if not former.needs(player.name):
-            book.write(record.PlayerOpened(player=player.name, session="", attempts=0, took_s=0.0))
-            continue
-        sessions[player.name] = await open_player(plan, player, stage, opened, book, tools[player.name])
+    try:
+        for player in plan.opening_order:
+            if not former.needs(player.name):
+                book.write(record.PlayerOpened(player=player.name, session="", attempts=0, took_s=0.0))
+                continue
+            sessions[player.name] = await open_player(plan, player, stage, opened, book, tools[player.name])
+    finally:
+        opened.push_async_callback(close_together, tuple(sessions.values()))
     for player in plan.people:
         book.write(record.PlayerOpened(player=player.name, session="", attempts=1, took_s=0.0))
     return Company(
@@ -89,6 +92,14 @@ async def open_company(
         sounds=sounds,
         floors={player.name: anyio.Lock() for player in plan.models},
     )
+
+
+async def close_together(sessions: Sequence[Session]) -> None:
+    """Close sessions at the same time, so that many that stall take as long as one."""
+    with anyio.CancelScope(shield=True):
+        async with anyio.create_task_group() as group:
+            for session in sessions:
+                group.start_soon(session.close)
 
 
 async def open_player(
