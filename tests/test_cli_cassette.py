@@ -33,7 +33,10 @@ def recorded(serve: Serve, trio: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cassette of three players, recorded over sockets with a key, where something went wrong."""
     monkeypatch.setenv("TAU_STAGE_API_KEY", KEY)
     busy = Understudy(Tones(), key=KEY, faults=[fault.FailResponses(1, message=f"Rate limit reached in {PRIVATE}")])
-    assert run("run", trio, "--endpoint", f"{serve(busy)}/v1/realtime?key={KEY}&model=m", "--record", "tapes") == 0
+    assert (
+        run("run", trio, "--endpoint", f"{serve(busy)}/v1/realtime?key={KEY}&model=gpt-realtime", "--record", "tapes")
+        == 0
+    )
     monkeypatch.delenv("TAU_STAGE_API_KEY")
     return Path("tapes/trio")
 
