@@ -5,10 +5,13 @@ Everything above speaks to a ``Transport``; a memory pair stands for a socket wh
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import re
+import socket
 import time
+from base64 import b64encode
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -16,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
-from urllib.parse import parse_qsl, urljoin, urlsplit
+from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
 
 import anyio
 import anyio.lowlevel
@@ -37,7 +40,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from tau_stage.errors import ConnectFailed, SessionClosed, Timeout
-from tau_stage.protocol.addresses import UNPRINTABLE, sound_address
+from tau_stage.protocol.addresses import UNPRINTABLE, origin, sound_address
 from tau_stage.protocol.proxies import Proxy, proxy_for, proxy_secrets
 from tau_stage.protocol.secrets import Secrets, Striker, shown
 
@@ -47,6 +50,9 @@ ABNORMAL = 1006
 PING_INTERVAL_S = 20.0
 PING_TIMEOUT_S = 60.0
 CLOSE_TIMEOUT_S = 2.0
+LONGEST_ANSWER = 65_536
+"""Bytes of what a proxy says before it connects."""
+
 LONGEST_RETRY_AFTER_S = 86_400.0
 QUEUED_FRAMES = 16
 
@@ -68,6 +74,7 @@ SERVER_LOG = logging.getLogger("tau_stage.server")
 SERVER_LOG.addFilter(lambda record: record.msg != "opening handshake failed")
 """Of servers; who knocks and is no client is answered, which is nobody's error."""
 
+_STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
@@ -264,18 +271,22 @@ async def _upgraded(
 ) -> ClientConnection:
     place = shown(url.partition("?")[0])
     try:
-        return await connect(
-            url,
-            additional_headers=headers,
-            compression=None,
-            max_size=LARGEST_EVENT,
-            open_timeout=open_timeout_s,
-            ping_interval=PING_INTERVAL_S,
-            ping_timeout=PING_TIMEOUT_S,
-            close_timeout=closing_s,
-            create_connection=_StayingConnection,
-            proxy=proxy.plain_url if proxy else None,
-        )
+        with anyio.fail_after(open_timeout_s):
+            way: dict[str, Any] = {"proxy": proxy.plain_url if proxy else None}
+            if proxy and proxy.url.lower().startswith("http://"):
+                way = {"sock": await _tunnel(url, proxy)}
+            return await connect(
+                url,
+                additional_headers=headers,
+                compression=None,
+                max_size=LARGEST_EVENT,
+                open_timeout=None,
+                ping_interval=PING_INTERVAL_S,
+                ping_timeout=PING_TIMEOUT_S,
+                close_timeout=closing_s,
+                create_connection=_StayingConnection,
+                **way,
+            )
     except InvalidStatus as error:
         raise _refused(place, error.response, secrets) from None
     except _Moved as moved:
@@ -287,10 +298,77 @@ async def _upgraded(
         raise ConnectFailed(reason=secrets.strike(_why(error, proxy)), endpoint=place) from None
 
 
+class _ProxyRefused(OSError):
+    """What a proxy said instead of yes."""
+
+
+async def _tunnel(url: str, proxy: Proxy) -> socket.socket:
+    """A socket that leads through an HTTP proxy to the server.
+
+    websockets can do so too, but leaves an exception in the event loop where the proxy hangs up.
+
+    Raises:
+        OSError: The proxy is not there, or says no.
+    """
+    loop = asyncio.get_running_loop()
+    there, parts = urlsplit(proxy.url), urlsplit(url)
+    host = (parts.hostname or "").encode("idna").decode()
+    server = f"{f'[{host}]' if ':' in host else host}:{origin(parts)[2]}"
+    request = f"CONNECT {server} HTTP/1.1\r\nHost: {server}\r\n"
+    if there.username is not None:
+        user = f"{unquote(there.username)}:{unquote(there.password or '')}".encode()
+        request += f"Proxy-Authorization: Basic {b64encode(user).decode()}\r\n"
+    own = await _reached(there.hostname or "", there.port or 80)
+    try:
+        await loop.sock_sendall(own, f"{request}\r\n".encode())
+        await _agreed(own)
+    except BaseException:
+        own.close()
+        raise
+    return own
+
+
+async def _reached(host: str, port: int) -> socket.socket:
+    """A socket to a host, by the first of its addresses that answers."""
+    loop = asyncio.get_running_loop()
+    failure = OSError(f"{host} has no address")
+    for family, kind, protocol, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        own = socket.socket(family, kind, protocol)
+        own.setblocking(False)
+        try:
+            await loop.sock_connect(own, address)
+        except OSError as error:
+            failure = error
+            own.close()
+        except BaseException:
+            own.close()
+            raise
+        else:
+            return own
+    raise failure
+
+
+async def _agreed(own: socket.socket) -> None:
+    """Wait until a proxy says that it has connected."""
+    said = b""
+    while b"\r\n\r\n" not in said:
+        chunk = await asyncio.get_running_loop().sock_recv(own, 4096)
+        if not chunk or len(said) > LONGEST_ANSWER:
+            raise _ProxyRefused("it gives no answer")
+        said += chunk
+    status = _STATUS.match(said)
+    if not status:
+        raise _ProxyRefused("it does not answer as a proxy does")
+    if not status[1].startswith(b"2"):
+        raise _ProxyRefused(f"HTTP {status[1].decode()}")
+
+
 def _why(error: Exception, proxy: Proxy | None) -> str:
     """Why there is no connection, in one sentence, with the proxy that may be to blame."""
     if isinstance(error, InvalidProxyStatus) and proxy:
         said = f"{proxy} refused: HTTP {error.response.status_code}"
+    elif isinstance(error, _ProxyRefused):
+        said = f"{proxy} refused: {error}"
     else:
         said = str(error) or type(error).__name__
         said += f", through {proxy}" if proxy else ""

@@ -13,7 +13,7 @@ import anyio
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
-from tau_stage.errors import ConnectFailed, SessionClosed, SessionError, UsageError
+from tau_stage.errors import ConnectFailed, SessionClosed, SessionError, Timeout, UsageError
 from tau_stage.protocol.proxies import VARIABLES
 from tau_stage.session import create_session
 from tau_stage.transport import CLOSE_TIMEOUT_S, Handshake, Transport, dial, serve
@@ -208,16 +208,28 @@ async def test_a_proxy_that_refuses_is_named_without_its_password(monkeypatch: p
     assert PASSWORD not in error
 
 
-@pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\nnonsense\r\n\r\n"])
+@pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\nnonsense\r\n\r\n", b""])
 async def test_whatever_a_proxy_does_it_is_named(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     async def say(stream: SocketStream, _request: bytes) -> None:
-        await stream.send(answer)
+        if answer:
+            await stream.send(answer)
 
     async with listening(say) as port:
         monkeypatch.setenv("ALL_PROXY", f"http://me:{PASSWORD}@127.0.0.1:{port}")
         error = str(await failed("ws://192.168.77.5:8000/v1/realtime"))
-    assert f"through the proxy http://127.0.0.1:{port} of ALL_PROXY" in error
+    assert f"the proxy http://127.0.0.1:{port} of ALL_PROXY" in error
     assert PASSWORD not in error
+
+
+async def test_a_proxy_that_says_nothing_is_named_by_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def wait(_stream: SocketStream, _request: bytes) -> None:
+        await anyio.sleep_forever()
+
+    async with listening(wait) as port:
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
+        with pytest.raises(Timeout, match=r"upgrade through the proxy http://127\.0\.0\.1:.* of https_proxy within"):
+            async with dial("wss://api.example/v1", open_timeout_s=0.05):
+                pass
 
 
 async def test_a_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
