@@ -194,3 +194,18 @@ async def test_written_answers_do_not_wait_for_a_pace() -> None:
         await client.send("response.create", response={"instructions": LONG, "output_modalities": ["text"]})
         await client.until("response.done")
         assert anyio.current_time() - began < 0.01
+
+
+class Crowded:
+    """Has no room on its disk."""
+
+    async def speak(self, cue: Cue) -> Spoken:
+        raise OSError(28, "No space left on device", cue.voice)
+
+
+async def test_a_full_disk_fails_the_response_and_not_the_session() -> None:
+    async with bare_client(Understudy(Crowded())) as client:
+        for _ in range(2):
+            await client.send("response.create")
+            done = (await client.until("response.done"))[-1]["response"]
+            assert done["status_details"]["error"]["message"].endswith("cannot keep a sound: no space left on device")

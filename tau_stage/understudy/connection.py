@@ -198,6 +198,10 @@ class Connection:
         except NoVoice as problem:
             await self._fail(run, bodies.ServerError(code="unsupported_script", message=str(problem)))
             return
+        except OSError as problem:
+            message = f"the understudy cannot keep a sound: {(problem.strerror or str(problem)).lower()}"
+            await self._fail(run, bodies.ServerError(code="no_space_left", message=message))
+            return
         await self._send(delivery.ending())
         if self._dialogue.ears:
             self._dialogue.ears.idle_from_now()

@@ -39,8 +39,11 @@ class Library:
         self._taught[kept.digest] = Known(kept, words)
 
     def add(self, audio: Pcm | Shelved, words: str) -> None:
-        """A line was spoken."""
-        kept = audio if isinstance(audio, Shelved) else self._shelf.put(audio)
+        """A line was spoken; where the disk is full it is not remembered."""
+        try:
+            kept = audio if isinstance(audio, Shelved) else self._shelf.put(audio)
+        except OSError:
+            return
         key = kept.digest
         self._lines[key] = Known(kept, words)
         self._lines.move_to_end(key)
