@@ -336,8 +336,10 @@ async def test_a_truncated_item_keeps_the_sound_that_was_heard_and_no_transcript
         assert len(pybase64.b64decode(part["audio"])) == 4800
         error = await client.refused("conversation.item.truncate", item_id=item_id, content_index=1, audio_end_ms=50)
         assert (error["code"], error["param"]) == ("invalid_value", "content_index")
-        error = await client.refused("conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=900)
+        late = {"item_id": item_id, "content_index": 0, "audio_end_ms": 900}
+        error = (await client.ask("conversation.item.truncate", event_id="evt_mine", **late))["error"]
         assert error["message"] == "Audio content of 100ms is already shorter than 900ms"
+        assert (error["code"], error["param"], error["event_id"]) == ("invalid_value", None, None)
         await client.send("conversation.item.create", item=message("x", id="text"))
         await client.until("conversation.item.done")
         error = await client.refused("conversation.item.truncate", item_id="text", content_index=0, audio_end_ms=1)

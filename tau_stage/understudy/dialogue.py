@@ -45,8 +45,9 @@ LONGEST_APPEND = 15 * 1024 * 1024
 class Refused(Exception):
     """The event is answered with an error."""
 
-    def __init__(self, code: str, message: str, param: str | None = None) -> None:
+    def __init__(self, code: str, message: str, param: str | None = None, *, names_event: bool = True) -> None:
         super().__init__(message)
+        self.names_event = names_event
         self.error = bodies.ServerError(code=code, message=message, param=param)
 
 
@@ -114,7 +115,8 @@ class Dialogue:
         try:
             return self._answer(event)
         except Refused as refused:
-            return Reply((self.error(refused.error.model_copy(update={"event_id": event.event_id})),))
+            event_id = event.event_id if refused.names_event else None
+            return Reply((self.error(refused.error.model_copy(update={"event_id": event_id})),))
         except BadAudio as bad:
             message = f"Invalid '{bad}'. Expected base64-encoded audio bytes, but got invalid data."
             error = bodies.ServerError(code="invalid_value", message=message, param=str(bad), event_id=event.event_id)
@@ -248,7 +250,7 @@ class Dialogue:
         length_ms = len(kept.audio) * 1000 // kept.audio.rate
         if event.audio_end_ms > length_ms:
             message = f"Audio content of {length_ms}ms is already shorter than {event.audio_end_ms}ms"
-            raise Refused("invalid_value", message, "audio_end_ms")
+            raise Refused("invalid_value", message, names_event=False)
         self.keep(kept.cut(event.audio_end_ms * kept.audio.rate // 1000))
         return self._say(
             told.ConversationItemTruncated(
