@@ -218,13 +218,17 @@ async def test_a_clock_that_jumps_back_changes_no_length_and_hides_no_take(tmp_p
 
 
 NAMED_BY_THE_CLOCK = {
+    "cli/checkup.py",
+    "cli/plan.py",
+    "cli/validate.py",
+    "transport.py",
     "cli/performing.py",
     "regression/testing.py",
     "stage/perform.py",
     "take/lock.py",
     "understudy/server.py",
 }
-"""When a take began, since when a folder is held, and what the understudy calls today: names, never lengths."""
+"""When a take began, since when a folder is held, what is today for retirements and waits: names, never lengths."""
 
 
 def test_nobody_else_looks_at_the_wall_clock() -> None:

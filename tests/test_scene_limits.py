@@ -16,7 +16,8 @@ from tau_stage.scene.compose import MOST_FILLED, MOST_INCLUDED, MOST_VARIANTS
 from tau_stage.scene.load import load_variants, parse_scene
 from tau_stage.scene.names import LONGEST, is_device, shortened, slug
 from tau_stage.scene.source import LARGEST_BYTES
-from tau_stage.scene.text import DEEPEST, MOST_EXPANDED, MOST_VALUES
+from tau_stage.scene.text import MOST_EXPANDED, MOST_VALUES
+from tau_stage.scene.traps import DEEPEST
 from tests.test_stage_tooling import call  # noqa: F401 - a fixture
 
 SCENE = "players: {ann: {voice: ash}}\nlines: [ann: Hello.]\n"

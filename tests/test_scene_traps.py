@@ -104,3 +104,11 @@ def test_brackets(text: str, problem: str, hint: str) -> None:
         read_yaml(Source.of(text, "x"))
     assert str(raised.value).split("\n")[0] == problem
     assert raised.value.hint.startswith(hint)
+
+
+@pytest.mark.parametrize(("text", "place"), [("a: " + "[" * 60, "1:53"), ("a:\n" + "{b: " * 60, "2:197"), ("a", "1:1")])
+def test_nesting_beyond_what_yaml_reads_is_told_where_it_is_too_deep_for_a_scene(text: str, place: str) -> None:
+    error = yaml.MarkedYAMLError(problem="exceeded maximum nesting depth")
+    assert str(explained(Source.of(text, "s.yaml"), error, Progress())).startswith(
+        f"s.yaml:{place}: nested more than 50"
+    )

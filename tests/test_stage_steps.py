@@ -174,7 +174,7 @@ async def test_a_line_that_is_cut_is_truncated_to_the_sample_that_was_heard(hous
     assert (one.ended, one.reason, one.said) == (
         "cancelled",
         "cut_in",
-        "I have a very long story to tell you, and it-",
+        "I have a very long story to tell you, and it is-",
     )
     (cut,) = house.sent("ann", "conversation.item.truncate")
     assert cut["audio_end_ms"] == 1051

@@ -30,7 +30,7 @@ def test_what_overlaps_on_a_stem_is_summed_sample_by_sample(
     wanted = np.zeros(600, dtype=np.int64)
     for at, samples, value in placed:
         stems.put("a", flat(samples, value), at)
-        wanted[at : at + samples] += value
+        wanted[at : at + samples] = np.clip(wanted[at : at + samples] + value, -32_768, 32_767)
         stems.reach(reached)
     stems.close()
     one, other = read_wav(tmp_path / "a.wav").array, read_wav(tmp_path / "b.wav").array

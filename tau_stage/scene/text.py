@@ -12,13 +12,12 @@ import yaml
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.source import Place, Source
-from tau_stage.scene.traps import Progress, corrected, cut, explained, place_of, trapped
+from tau_stage.scene.traps import DEEPEST, Progress, corrected, cut, explained, place_of, trapped
 from tau_stage.scene.words import RESERVED
 
 Node = dict[str, "Node"] | list["Node"] | str
 Path = tuple[str | int, ...]
 
-DEEPEST = 50
 MOST_VALUES = 100_000
 MOST_EXPANDED = 10_000
 

@@ -35,6 +35,9 @@ MEANINGS = {
 
 LONGEST_CORRECTION = 400
 
+DEEPEST = 50
+"""How deep a scene may be nested."""
+
 _SCANNED = re.compile(r"while scanning an? (alias|anchor|tag|block scalar|quoted scalar)")
 _COMMENT = re.compile(r"\s{2,}#|\s#\s")
 _CUT = re.compile(r" #\w")
@@ -143,6 +146,8 @@ def explained(source: Source, error: MarkedYAMLError, progress: Progress) -> Sce
     begun = place_of(error.context_mark) if error.context_mark else at
     problem, context, line = error.problem or "", error.context or "", source.line(at.line)
     before = progress.before
+    if "nesting depth" in problem:
+        return source.error(_deepest(source), f"nested more than {DEEPEST} deep", "a scene needs four levels")
     if progress.words:
         return trapped(source, at, progress)
     if "\t" in line[: len(line) - len(line.lstrip())] or _sign(source, at) == "\t":
@@ -164,6 +169,17 @@ def explained(source: Source, error: MarkedYAMLError, progress: Progress) -> Sce
             return source.error(at, "YAML takes this for the end of the block of text above", hint)
         return trapped(source, before[0], progress)
     return _broken(source, at, begun, context, problem)
+
+
+def _deepest(source: Source) -> Place:
+    """Where brackets are first nested deeper than a scene may be; libyaml tells only where its own limit is."""
+    depth = 0
+    for number, line in enumerate(source.text.split("\n"), 1):
+        for column, sign in enumerate(line, 1):
+            depth += (sign in "[{") - (sign in "]}")
+            if depth == DEEPEST:
+                return Place(number, column)
+    return Place(1, 1)
 
 
 def _adjoins(before: tuple[Place, Place] | None, source: Source, at: Place) -> TypeGuard[tuple[Place, Place]]:

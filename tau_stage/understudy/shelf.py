@@ -18,9 +18,10 @@ BLOCK = 2**20
 
 @dataclass(slots=True, weakref_slot=True)
 class Shelf:
-    """Keeps sounds in a file that nobody else sees, and that is gone with the house."""
+    """Keeps sounds in a file that nobody else sees, gone with the house; in memory where the disk is full."""
 
     _file: int = -1
+    _memory: bytearray | None = None
     _places: dict[bytes, int] = field(default_factory=dict)
     _end: int = 0
 
@@ -49,11 +50,29 @@ class Shelf:
 
     def read(self, place: int, size: int) -> bytes:
         """Some bytes of what was kept."""
+        if self._memory is not None:
+            return bytes(self._memory[place : place + size])
         return os.pread(self._file, size, place)
 
     def write(self, place: int, data: bytes) -> None:
         """Write some bytes of an entry."""
-        os.pwrite(self._file, data, place)
+        if self._memory is None:
+            try:
+                self._write(place, data)
+            except OSError:
+                kept = os.pread(self._file, self._end, 0)
+                self._memory = bytearray(kept.ljust(self._end, b"\0"))
+            else:
+                return
+        self._memory.extend(bytes(max(0, place + len(data) - len(self._memory))))
+        self._memory[place : place + len(data)] = data
+
+    def _write(self, place: int, data: bytes) -> None:
+        """Write all bytes: a system may take fewer at once."""
+        rest = memoryview(data)
+        while rest:
+            written = os.pwrite(self._file, rest, place)
+            place, rest = place + written, rest[written:]
 
     def settle(self, key: bytes, place: int, size: int) -> int:
         """Where a sound stands that was written: if it was there already, its place is free again where it can be."""

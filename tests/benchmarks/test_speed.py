@@ -26,7 +26,8 @@ def frames(seconds: int) -> list[bytes]:
     place = {"response_id": "r", "item_id": "i"}
     delta = told.AudioDelta.model_validate(place | {"delta": DELTA}).encode()
     done = told.decode(json.dumps({"type": "response.done", "response": {"id": "r", "status": "completed"}}))
-    return [delta] * (10 * seconds) + [done.encode()]
+    sound = told.AudioDone.model_validate(place).encode()
+    return [delta] * (10 * seconds) + [sound, done.encode()]
 
 
 @pytest.mark.parametrize("seconds", [6, 60])
