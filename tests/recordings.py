@@ -113,8 +113,9 @@ class Player:
             group.start_soon(self._listen)
             answered: Counter[str] = Counter()
             total = Counter(event["type"] for event in self._recording.sent)
+            made = {item["id"] for end in self._recording.ends() for item in end["response"]["output"]}
             for event in self._recording.received:
-                if asked := _asked_by(event):
+                if asked := _asked_by(event, made):
                     answered[asked] += total[asked] if asked == "input_audio_buffer.append" else 1
                     while self._asked[asked] < min(answered[asked], total[asked]):
                         self._news = anyio.Event()
@@ -131,8 +132,13 @@ class Player:
             self._news.set()
 
 
-def _asked_by(event: dict[str, Any]) -> str | None:
-    """The type of the client's event that an event answers, where it answers one."""
+def _asked_by(event: dict[str, Any], made: set[str]) -> str | None:
+    """The type of the client's event that an event answers, where it answers one.
+
+    Args:
+        event: Of the server.
+        made: Ids of the items that the model made.
+    """
     match event:
         case {"type": "session.updated"}:
             return "session.update"
@@ -140,11 +146,8 @@ def _asked_by(event: dict[str, Any]) -> str | None:
             return "response.create"
         case {"type": "input_audio_buffer.speech_started"}:
             return "input_audio_buffer.append"
-        case {
-            "type": "conversation.item.added" | "conversation.item.created",
-            "item": {"role": "user" | "system"} | {"type": "function_call_output"},
-        }:
-            return "conversation.item.create"
+        case {"type": "conversation.item.added" | "conversation.item.created", "item": {"id": item_id}}:
+            return None if item_id in made else "conversation.item.create"
         case _:
             return None
 
