@@ -134,3 +134,15 @@ def test_an_event_of_a_known_type_survives_whatever_a_field_holds(kind: str) -> 
 def test_an_event_that_is_encoded_decodes_to_itself(response_id: str, delta: str) -> None:
     event = told.TranscriptDelta(event_id="event_1", response_id=response_id, item_id="i", delta=delta)
     assert told.decode(event.encode()) == event
+
+
+@pytest.mark.parametrize(
+    ("escaped", "words"),
+    [(r"\ud83d", "\ufffd"), (r"\ude00!", "\ufffd!"), (r"\ud83d\ude00", "😀"), (r"\uD83Dx\ud83d\ude00", "\ufffdx😀")],
+)
+def test_half_a_character_costs_no_event(escaped: str, words: str) -> None:
+    frame = '{"type": "response.output_audio_transcript.delta", "delta": "' + escaped + '"}'
+    for given_as in (frame, frame.encode()):
+        event = told.decode(given_as)
+        assert isinstance(event, told.TranscriptDelta)
+        assert event.delta == words

@@ -6,6 +6,7 @@ A field without a default is needed; ``decode`` takes any other as absent where 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Literal, cast, get_args
 
@@ -400,6 +401,12 @@ KnownEvent = (
 )
 ServerEvent = KnownEvent | UnknownEvent | UnusableEvent
 
+_HALF_PAIR = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
+"""An escape of half a surrogate pair whose other half does not stand beside it."""
+
 _TYPES: dict[str, type[ServerMessage]] = {kind.model_fields["type"].default: kind for kind in get_args(KnownEvent)}
 
 
@@ -431,7 +438,7 @@ def decode(frame: bytes | str, dialect: Dialect = GA, note: Callable[[str], None
     'response.done'
     """
     try:
-        event = from_json(frame)
+        event = _parsed(frame)
     except ValueError:
         broken_off = frame.lstrip()[:1] in (b"{", "{")
         return UnusableEvent(type="", problem=f"a frame of {len(frame)} bytes is not JSON", breaks_response=broken_off)
@@ -447,6 +454,19 @@ def decode(frame: bytes | str, dialect: Dialect = GA, note: Callable[[str], None
         return cast("KnownEvent", kind.model_validate(event))
     except ValidationError as error:
         return _repaired(kind, event, error, note)
+
+
+def _parsed(frame: bytes | str) -> Any:
+    """Parse JSON; half of a surrogate pair, as servers send that cut words anywhere, becomes U+FFFD.
+
+    Raises:
+        ValueError: It is no JSON.
+    """
+    try:
+        return from_json(frame)
+    except ValueError:
+        data = frame.encode() if isinstance(frame, str) else frame
+        return from_json(_HALF_PAIR.sub(rb"\\ufffd", data))
 
 
 def _repaired(
