@@ -273,6 +273,8 @@ def test_a_function_is_a_tool_with_the_schema_of_its_signature() -> None:
     ("tool", "arguments", "output"),
     [
         (Tool.of(fetch), '{"key": "x"}', '{"key":"x"}'),
+        (Tool("half", run=lambda: "a\ud800b"), "{}", "a\ufffdb"),
+        (Tool("half", run=lambda: {"name": "\udcff"}), "{}", '{"name": "\ufffd"}'),
         (Tool("hang", run=hang, timeout_s=2), "", '{"error":"the tool took longer than 2 s"}'),
         (Tool.of(crash), "{}", '{"error":"RuntimeError: out of paper"}'),
         (Tool.of(fetch), "{}", '{"error":"key: Missing required argument"}'),

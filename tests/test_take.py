@@ -190,6 +190,13 @@ def test_a_journal_is_read_back_and_a_torn_last_line_is_dropped(tmp_path: Path, 
     assert read_journal(path) == list(RECORDS)[: kept.count(b"\n")]
 
 
+def test_a_record_may_hold_a_file_name_that_is_not_utf_8(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.append(record.Warned(text="\udcff.yaml", at_s=1.5))
+    journal.close()
+    assert read_journal(journal.path) == [record.Warned(text="\ufffd.yaml", at_s=1.5)]
+
+
 def test_a_record_that_has_no_room_is_cut_off_again(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     journal = Journal(path)

@@ -10,6 +10,7 @@ import pybase64
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.protocol.items import InputText
+from tau_stage.text import well_formed
 
 Sound = Pcm | bytes | str | Path
 """Sound from a user: ``Pcm``, raw 24 kHz 16-bit bytes, base64 of them, or a WAV file."""
@@ -23,7 +24,7 @@ def words_of(text: str) -> InputText:
     """
     if not text.strip():
         raise ValueError("there are no words to say")
-    return InputText(text=text)
+    return InputText(text=well_formed(text))
 
 
 def sound_of(audio: Sound) -> Pcm:

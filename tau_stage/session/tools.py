@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -11,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import anyio
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import ArgsKwargs, from_json, to_json
+from pydantic_core import ArgsKwargs, PydanticSerializationError, from_json, to_json
 
 from tau_stage.errors import StageError
 from tau_stage.protocol.config import FunctionTool
 from tau_stage.protocol.conversation import Response
 from tau_stage.protocol.entries import ToolCall
 from tau_stage.session.threads import in_thread
+from tau_stage.text import well_formed
 
 if TYPE_CHECKING:
     from tau_stage.session.session import Session
@@ -100,7 +102,13 @@ def _validated(function: Callable[..., Any]) -> TypeAdapter[Any]:
 
 
 def _written(result: Any) -> str:
-    return result if isinstance(result, str) else to_json(result, serialize_unknown=True).decode()
+    """What a tool gave as text for the model."""
+    if isinstance(result, str):
+        return well_formed(result)
+    try:
+        return to_json(result, serialize_unknown=True).decode()
+    except PydanticSerializationError:
+        return well_formed(json.dumps(result, ensure_ascii=False, default=str))
 
 
 def _error(message: str) -> str:

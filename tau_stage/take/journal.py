@@ -6,15 +6,17 @@ to the last record that ends a line, for which the disk was waited for. The soun
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from tau_stage.errors import TakeError
 from tau_stage.take.beginning import beginning
 from tau_stage.take.records import LineLost, LineSpoken, Record, TakeBegan, TakeEnded, TakeResumed
-from tau_stage.text import printable_json
+from tau_stage.text import printable_json, well_formed
 
 NAME = "journal.jsonl"
 FULL_DISK = "make room, and go on with tau-stage resume; what was spoken before is kept"
@@ -67,7 +69,7 @@ class Journal:
         Raises:
             TakeError: The disk is full or gone.
         """
-        line = printable_json(_RECORD.dump_json(record).decode()).encode() + b"\n"
+        line = printable_json(_written(record)).encode() + b"\n"
         try:
             if os.write(self._file, line) < len(line):
                 os.ftruncate(self._file, self._size)
@@ -149,3 +151,11 @@ def _read(path: Path, number: int, line: bytes) -> Record:
         return _RECORD.validate_json(line)
     except ValidationError as error:
         raise TakeError(str(path), f"line {number}: a record is broken: {error.errors()[0]['msg']}") from error
+
+
+def _written(record: Record) -> str:
+    """A record as JSON; file names that are not UTF-8 and the like are written as well as they can be."""
+    try:
+        return _RECORD.dump_json(record).decode()
+    except PydanticSerializationError:
+        return well_formed(json.dumps(_RECORD.dump_python(record), ensure_ascii=False, default=str))

@@ -56,6 +56,17 @@ def printable(text: str) -> str:
     return _COMMAND.sub("# ", _LINE_COMMAND.sub(r"\1 :", text))
 
 
+def well_formed(text: str) -> str:
+    r"""Replace lone surrogates, which no encoding can write, by U+FFFD; pairs become the character they are.
+
+    They come from file names that are not UTF-8 (PEP 383), and from programs that cut words anywhere.
+
+    >>> well_formed("a\udcffb"), well_formed("\ud83d\ude00")
+    ('a\ufffdb', '😀')
+    """
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def one_line(text: str) -> str:
     r"""A printable text on one line: white space of any kind is one blank, and none stands at the ends.
 
