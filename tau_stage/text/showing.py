@@ -38,6 +38,8 @@ _SIGNS = re.compile(f"(?P<kept>{_KEPT})|{_UNSAFE}")
 _ASCII_SIGNS = re.compile("[\x00-\x09\x0b-\x1f\x7f]")
 _LINE_COMMAND = re.compile(r"^([^\S\n]*:):", re.MULTILINE)
 _COMMAND = re.compile(r"#(?=#(?:vso|teamcity)?\[)", re.IGNORECASE)
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+_LONE = re.compile("[\ud800-\udfff]")
 _DEL = 0x7F
 _PICTURES = 0x2400
 _PICTURE_OF_DEL = 0x2421
@@ -64,7 +66,8 @@ def well_formed(text: str) -> str:
     >>> well_formed("a\udcffb"), well_formed("\ud83d\ude00")
     ('a\ufffdb', '😀')
     """
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    joined = _PAIR.sub(lambda pair: pair[0].encode("utf-16", "surrogatepass").decode("utf-16"), text)
+    return _LONE.sub("\ufffd", joined)
 
 
 def one_line(text: str) -> str:
