@@ -122,7 +122,7 @@ async def create_session(
 
     age = place.cap_s - 60 if renew_after_s is None and recover else renew_after_s
     survival = Survival(recover, renew_after_s=float("inf") if age is None else age)
-    options = _customs(place) | {"tools": equipment, "name": name, "deadlines": waits}
+    options = _customs(place) | {"tools": equipment, "name": name, "model": model, "deadlines": waits}
     async with _living(connect, wanted, survival, **options) as session:
         session.warnings += [doubt] if doubt else []
         yield session

@@ -33,6 +33,7 @@ from tau_stage.protocol.items import (
     SystemMessage,
     UserMessage,
 )
+from tau_stage.protocol.naming import named_otherwise
 from tau_stage.protocol.requests import EVENT_KEY
 from tau_stage.session import interruption
 from tau_stage.session.arguments import Sound, differences, sound_of, value_at, words_of
@@ -62,6 +63,7 @@ class Session:
         heard_as: How sound travels to the server.
         spoken_as: How sound travels from it.
         tools: What the model may call, by name.
+        model: The model that is asked for.
         prices: Whose price list counts.
         keeps_audio: Whether the conversation keeps its sound.
         on_warning: Told of each warning, once, when it arises.
@@ -78,6 +80,7 @@ class Session:
         opened: Set when it is next opened again: after a drop, or on a new socket.
         is_closing: Whether its end was asked for.
         heard_as: How sound travels to the server.
+        answered_by: The model that the server names, where it is another than was asked for; else empty.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class Session:
         heard_as: Format = PCM16,
         spoken_as: Format = PCM16,
         tools: Sequence[Tool] = (),
+        model: str = "",
         prices: str = "openai",
         keeps_audio: bool = True,
         on_warning: Callable[[str], None] = _untold,
@@ -103,6 +107,8 @@ class Session:
         self._on_oddity = on_oddity
         self.deadlines = deadlines or Deadlines()
         self.heard_as = heard_as
+        self.answered_by = ""
+        self._model = model
         self._prices = prices
         self._tools = {tool.name: tool for tool in tools}
         self._numbers = count(1)
@@ -141,7 +147,8 @@ class Session:
     @property
     def usage(self) -> Cost:
         """Tokens and dollars so far: each response once, and the transcription of the input."""
-        spent = price(self.conversation.usage, str(self.session.get("model") or ""), self._prices)
+        model = self.answered_by or self._model or str(self.session.get("model") or "")
+        spent = price(self.conversation.usage, model, self._prices)
         heard = str(value_at(self.session, "audio", "input", "transcription", "model") or "")
         return spent + price(self.conversation.transcription, heard, self._prices)
 
@@ -412,6 +419,7 @@ class Session:
         now = anyio.current_time()
         if isinstance(event, told.SessionCreated | told.SessionUpdated):
             self.session = event.session
+            self._named(event.session.get("model"))
         elif isinstance(event, told.SpeechStarted) and (playing := self.attention.stop_playing(now)):
             # on a websocket the server cancels, and leaves it to us to say how much was heard
             self.errands.add(partial(interruption.cut, self, playing))
@@ -426,6 +434,12 @@ class Session:
         self._call_tools(change)
         self.attention.ended(change)
         self._warn_of_oddities()
+
+    def _named(self, model: object) -> None:
+        """The server says which model answers; its price counts from now on."""
+        if other := named_otherwise(self._model, model):
+            self.answered_by = other
+            self.warn(f"{self._model} was asked for, and the server says that {other} answers: its price counts")
 
     def warn(self, problem: str) -> None:
         """Note once what whoever reads the take should know."""

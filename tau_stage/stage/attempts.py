@@ -132,6 +132,10 @@ class Attempts:
             owed.take()
             crew.tool_turn(line, response)
 
+        def ended(response: Response) -> None:
+            owed.ended(response)
+            crew.answered_by(line.player, self._company.sessions[line.player].answered_by)
+
         def afford(response: Response) -> None:
             if purse.budget is not None and not purse.affords(line.id, line.player, owed.before + response.usage):
                 raise BudgetExceeded(purse.budget, purse.spent, line.id)
@@ -149,7 +153,7 @@ class Attempts:
             most_tokens=most_tokens,
             called=called,
             asked=owed.asked,
-            ended=owed.ended,
+            ended=ended,
         )
 
     def _tools(self, line: LinePlan) -> tuple[FunctionTool, ...]:

@@ -158,6 +158,7 @@ async def _open(
     opening = partial(
         open_session,
         name=player.name,
+        model=player.model,
         deadlines=patience(plan, stage.deadlines),
         dialect=place.dialect,
         opening=place.opening,

@@ -178,6 +178,11 @@ class Crew:
         self._warn_of_budget(line)
         return cost
 
+    def answered_by(self, player: str, model: str) -> None:
+        """A player's server names another model than was asked for, if it does: that one's price counts from now on."""
+        if model and self.purse.priced_as(player, model):
+            self.book.write(record.ModelNamed(player=player, asked=self.plan.player(player).model, model=model))
+
     def _warn_of_budget(self, line: str) -> None:
         if self.purse.is_nearly_empty and self.purse.budget is not None:
             share = self.purse.spent / self.purse.budget

@@ -70,6 +70,8 @@ class Ears:
 
     def _known(self, line: LinePlan) -> LinePlan:
         """A line with its number; it begins when it is first heard of."""
+        if session := self._company.sessions.get(line.player):
+            self._crew.answered_by(line.player, session.answered_by)
         if line.id not in self._lines:
             self._lines[line.id] = self._crew.begin(line)
         return self._lines[line.id]

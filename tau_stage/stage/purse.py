@@ -58,9 +58,11 @@ class Purse:
         """Whether it is known what a player costs."""
         return player in self._asked
 
-    def priced_as(self, player: str, model: str) -> None:
-        """A player's server says that another model answers: its price counts from now on."""
+    def priced_as(self, player: str, model: str) -> bool:
+        """A player's server says that another model answers: its price counts from now on; whether that is news."""
+        is_news = self._answering.get(player) != model
         self._answering[player] = model
+        return is_news
 
     def pay(self, line: str, player: str, usage: Usage, model: str | None = None) -> Decimal:
         """Count a response; one whose cost is not known counts as much as it was likely to cost, but what is known.

@@ -310,9 +310,6 @@ def _warnings(journal: Sequence[record.Record]) -> Iterable[str]:
                 yield fact.problem
             case record.OpeningRefused():
                 yield f"{fact.problem}; waited {fact.wait_s:.1f} s"
-            case record.ModelNamed():
-                text = f"{fact.asked} was asked for, and the server says that {fact.model} answers: its price counts"
-                yield f"player {fact.player}: {text}"
             case record.TakeResumed():
                 yield f"the take was stopped, and resumed at {fact.started}"
             case record.LineDropped():
