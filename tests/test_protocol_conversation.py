@@ -322,7 +322,6 @@ def test_a_transcript_finds_its_item_even_if_it_comes_first_and_is_billed_once()
     conversation.apply(transcribed("v"))
     assert conversation.items["v"].transcript == "Hello."
     assert conversation.transcription == Usage(text_in=1, audio_in=17, text_out=9, seconds=2.5)
-    assert conversation.transcribed_s == 2.5
 
 
 def test_telephone_sound_is_heard_at_the_stages_rate() -> None:
@@ -344,9 +343,60 @@ def test_the_input_buffer_knows_its_length() -> None:
     assert conversation.input.duration_s == 0.5
 
 
-def test_a_transcript_that_is_billed_by_time_has_no_tokens() -> None:
+def test_a_transcript_whose_usage_is_not_told_has_an_unknown_cost_unless_it_is_empty() -> None:
     event = told.TranscriptionCompleted(event_id="e", item_id="i", transcript="Hm.")
-    assert usage_of(event) == Usage()
+    assert usage_of(event) == Usage(untold=1)
+    assert usage_of(told.TranscriptionCompleted(item_id="i", transcript="")) == Usage()
+
+
+def test_usage_that_stands_beside_the_response_counts_with_the_messages_that_were_read() -> None:
+    conversation = Conversation()
+    message = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi."}]}
+    for name in ("a", "b", "a"):
+        conversation.apply(told.ConversationItemAdded(item=Item.model_validate({"id": name, **message})))
+    beside = {"output_tokens": 42, "output_token_details": {"text_tokens": 3, "audio_tokens": 39},
+              "input_tokens": 5, "input_token_details": {"text_tokens": 5}, "billable_audio_seconds": 1}  # fmt: skip
+    begin(conversation)
+    conversation.apply(sound(b"00"))
+    event = done(usage={}).model_copy(update={"usage": beside})
+    used = Usage(text_in=5, text_out=3, audio_out=39, seconds=1.0, text_messages=2)
+    assert end(conversation, event).usage == used
+    begin(conversation, "resp_2")
+    again = end(conversation, done("resp_2", usage={}).model_copy(update={"usage": beside}))
+    assert again.usage.text_messages == 0
+    assert conversation.usage.text_messages == 2
+
+
+ZERO = {"total_tokens": 0, "input_tokens": 0, "output_tokens": 0}
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "is_heard", "untold"),
+    [
+        (None, "completed", True, 1),
+        ({}, "cancelled", True, 1),
+        (None, "failed", True, 1),
+        (ZERO, "completed", True, 1),
+        (ZERO, "failed", True, 0),  # the provider forgoes it
+        (None, "failed", False, 0),
+        (None, "cancelled", False, 0),
+        (ZERO, "completed", False, 0),
+    ],
+)
+def test_a_response_that_was_heard_is_never_free(raw: object, status: str, is_heard: bool, untold: int) -> None:
+    conversation = Conversation()
+    begin(conversation)
+    if is_heard:
+        conversation.apply(sound(b"00"))
+    assert end(conversation, done(status=status, usage=raw)).usage == Usage(untold=untold)
+
+
+def test_sums_of_what_is_only_written_are_text() -> None:
+    conversation = Conversation()
+    begin(conversation)
+    conversation.apply(told.TextDelta(response_id="resp_1", item_id="item_1", delta="Hi."))
+    used = end(conversation, done(usage={"output_tokens": 4, "input_tokens": 5})).usage
+    assert (used.text_out, used.audio_out) == (4, 0)
 
 
 def test_an_event_nobody_knows_may_hold_anything() -> None:
@@ -586,4 +636,4 @@ def test_a_transcript_in_progress_is_not_billed_and_nonsense_is_no_usage() -> No
     conversation.apply(told.TranscriptionCompleted(item_id="u", transcript="Hello", usage=tokens))
     conversation.apply(told.TranscriptionCompleted(transcript="lost", usage="much"))
     assert (conversation.transcription.audio_in, conversation.transcription.untold) == (18, 1)
-    assert conversation.transcribed_s == 0.0
+    assert conversation.transcription.seconds is None

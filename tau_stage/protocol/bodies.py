@@ -42,6 +42,7 @@ class WireResponse(Lenient):
         id: Empty where the server tells none: the response is then known by the order of events.
         status: Empty where the server tells none: how the response ended is then known by what it holds.
         usage: As the server tells it, in whatever shape: ``Usage.from_wire`` reads it.
+        model: Which model answers, where a server names one.
     """
 
     object: Literal["realtime.response"] = "realtime.response"
@@ -54,6 +55,7 @@ class WireResponse(Lenient):
     max_output_tokens: int | str | None = None
     audio: dict[str, Any] | None = None
     usage: Any = None
+    model: str = ""
     metadata: dict[str, str] | None = None
 
 

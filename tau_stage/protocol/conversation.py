@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -191,7 +191,6 @@ class Conversation:
         input: What was appended and is no item yet.
         usage: Sum over all responses, each counted once.
         transcription: Sum over all transcripts of the input, each counted once.
-        transcribed_s: Seconds of input whose transcription is billed by time.
         unknown: How often each event type came that this version does not know.
         odd: How often something came that is not as the protocol has it, by the sentence that says so.
     """
@@ -202,7 +201,7 @@ class Conversation:
         self.input = InputBuffer()
         self.usage = Usage()
         self.transcription = Usage()
-        self.transcribed_s = 0.0
+        self._text_messages = 0
         self.unknown: Counter[str] = Counter()
         self.odd: Counter[str] = Counter()
         self._keeps_audio = keeps_audio
@@ -462,9 +461,10 @@ class Conversation:
                 self.remember(item_id, audio)
             (comments if growing.is_commentary else said).append(Commentary(growing.transcript, growing.text, audio))
         status, reason, message = _outcome(event.response, incoming.problem)
-        told_usage = event.response.usage or event.usage
-        made_nothing = status == "failed" and not items
-        usage = Usage() if made_nothing and told_usage is None else Usage.from_wire(told_usage)
+        calls = tuple(call for item_id, growing in items.items() if (call := growing.tool_call(item_id)))
+        usage = _used(event, [*said, *comments], has_calls=bool(calls), failed=status == "failed")
+        if usage.seconds is not None:
+            usage, self._text_messages = replace(usage, text_messages=self._text_messages), 0
         self.usage += usage
         ids = [item.id for item in event.response.output] or [item_id for item_id in items if item_id]
         return Ended(
@@ -477,7 +477,7 @@ class Conversation:
                 transcript="".join(part.transcript for part in said),
                 text="".join(part.text for part in said),
                 audio=Pcm.join(part.audio for part in said),
-                calls=tuple(call for item_id, growing in items.items() if (call := growing.tool_call(item_id))),
+                calls=calls,
                 item_ids=tuple(ids),
                 usage=usage,
                 metadata=event.response.metadata or {},
@@ -525,6 +525,8 @@ class Conversation:
             return
         if early := self._early.pop(entry.id, None):
             entry = replace(entry, transcript=early)
+        if entry.id not in self.items and entry.role in ("user", "system") and entry.text:
+            self._text_messages += 1
         if entry.id in self.items:
             self.items[entry.id] = self.items[entry.id].after(entry)
         elif previous_item_id not in self.items or previous_item_id == next(reversed(self.items)):
@@ -547,17 +549,39 @@ class Conversation:
         elif event.item_id:
             self._early[event.item_id] = event.transcript
         key = (event.item_id, event.content_index)
-        if event.usage is None or event.status == "in_progress" or key in self._transcribed:
+        if event.status == "in_progress" or key in self._transcribed:
             return
         self._transcribed.add(key)
-        usage = usage_of(event)
-        self.transcribed_s += usage.seconds or 0.0
-        self.transcription += usage
+        self.transcription += usage_of(event)
 
 
 def usage_of(event: told.TranscriptionCompleted) -> Usage:
-    """The tokens or seconds of one transcript; nothing where the server told none."""
-    return Usage() if event.usage is None else Usage.from_wire(event.usage, written=True)
+    """The tokens or seconds of one transcript; words whose usage the server did not tell have an unknown cost."""
+    usage = Usage.from_wire(event.usage, written=True)
+    return usage if event.transcript or not usage.untold else Usage()
+
+
+def _used(event: told.ResponseDone, made: Sequence[Commentary], *, has_calls: bool, failed: bool) -> Usage:
+    """The usage of a response, from wherever the server tells it.
+
+    What nobody has heard of, and whose usage was not told, has used nothing. What was heard and is told to have used
+    nothing has an unknown cost, but where it failed: then the provider forgoes it.
+
+    Args:
+        event: The end of the response.
+        made: What it said.
+        has_calls: Whether it called tools.
+        failed: Whether it failed.
+    """
+    sounds = any(part.audio for part in made)
+    is_spoken = sounds or any(part.transcript for part in made)
+    is_written = not is_spoken and (has_calls or any(part.text for part in made))
+    usage = Usage.from_wire(event.response.usage, written=is_written)
+    if usage.untold:
+        usage = Usage.from_wire(event.usage, written=is_written)
+    if not (is_spoken or is_written):
+        return Usage() if usage.untold else usage
+    return replace(usage, untold=1) if usage.is_nothing and not failed else usage
 
 
 def _outcome(response: bodies.WireResponse, problem: str) -> tuple[Status, str | None, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from math import inf
@@ -13,7 +14,7 @@ import anyio
 import pybase64
 
 from tau_stage.audio.formats import PCM16, Format
-from tau_stage.cost import Cost, price
+from tau_stage.cost import Cost, price, prices
 from tau_stage.errors import SessionClosed, SessionError
 from tau_stage.protocol import client_events as ask
 from tau_stage.protocol import config
@@ -149,8 +150,11 @@ class Session:
         """Tokens and dollars so far: each response once, and the transcription of the input."""
         model = self.answered_by or self._model or str(self.session.get("model") or "")
         spent = price(self.conversation.usage, model, self._prices)
+        written = self.conversation.transcription
+        if prices(model, self._prices).per_minute is not None:  # time is all that is paid for
+            written = replace(written, untold=0)
         heard = str(value_at(self.session, "audio", "input", "transcription", "model") or "")
-        return spent + price(self.conversation.transcription, heard, self._prices)
+        return spent + price(written, heard, self._prices)
 
     @property
     def status(self) -> Status:
@@ -420,6 +424,8 @@ class Session:
         if isinstance(event, told.SessionCreated | told.SessionUpdated):
             self.session = event.session
             self._named(event.session.get("model"))
+        elif isinstance(event, told.ResponseCreated | told.ResponseDone):
+            self._named(event.response.model)
         elif isinstance(event, told.SpeechStarted) and (playing := self.attention.stop_playing(now)):
             # on a websocket the server cancels, and leaves it to us to say how much was heard
             self.errands.add(partial(interruption.cut, self, playing))

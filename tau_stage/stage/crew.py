@@ -238,7 +238,9 @@ class Crew:
         self.book.write(record.ToolTurn(line=line.id, player=line.player, response=response.id, usage=response.usage))
 
     def transcribed(self, line: LinePlan, usage: Usage, listener: str, model: str) -> None:
-        """A person's words were written down, which is billed to whoever listens."""
+        """A person's words were written down, which is billed to whoever listens, unless time is what it pays for."""
+        if usage.untold and self.purse.pays_for_time(listener):
+            return
         self.pay(line.id, listener, usage, model)
         self.book.write(record.Transcribed(line=line.id, player=listener, model=model, usage=usage))
 

@@ -58,6 +58,10 @@ class Purse:
         """Whether it is known what a player costs."""
         return player in self._asked
 
+    def pays_for_time(self, player: str) -> bool:
+        """Whether a player is billed by the time of its audio: then that is all."""
+        return self._listed(player).per_minute is not None
+
     def priced_as(self, player: str, model: str) -> bool:
         """A player's server says that another model answers: its price counts from now on; whether that is news."""
         is_news = self._answering.get(player) != model
