@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 EXITS = {"complete": 0, "incomplete": 3, "failed": 3, "budget": 4, "limit": 2, "interrupted": 130}
 WATCHED_NEWS = 4096
+NAMED_LINES = 5
+"""Lines that one warning names."""
 TAKE_SPOILED = STREAM_LOST = 2
 
 
@@ -172,8 +174,24 @@ def _tell_of_providers(plans: Sequence[Plan], wish: Wish, stage: Stage) -> None:
     if wish.endpoint is None and any(stage.provider_of(p).name == UNDERSTUDY for plan in plans for p in plan.models):
         warn("No key is set: the understudy plays, and nothing is spent.")
     for plan in plans:
+        if told := _unspoken(plan, stage):
+            warn(f"warning: {plan.path}: {told}")
         for warning in retirement_warnings(plan, datetime.now(UTC).date(), stage.provider_of):
             warn(f"warning: {plan.path}: {warning}")
+
+
+def _unspoken(plan: Plan, stage: Stage) -> str | None:
+    """What of a scene the understudy has no voice for, where it plays."""
+    from tau_stage.understudy.voices import unspeakable
+
+    played = {player.name for player in plan.models if stage.provider_of(player).name == UNDERSTUDY}
+    lines = {line.id: script for line in plan.lines if line.player in played and (script := unspeakable(line.words))}
+    if not lines:
+        return None
+    shown = [*lines][:NAMED_LINES]
+    more = f" and {len(lines) - len(shown)} more" if len(lines) > len(shown) else ""
+    scripts = ", ".join(dict.fromkeys(lines.values()))
+    return f"the understudy has no voice for {scripts}: {', '.join(shown)}{more} will fail; a provider can say them"
 
 
 def _stage_for(plans: Sequence[Plan], wish: Wish) -> AbstractAsyncContextManager[Stage | None]:

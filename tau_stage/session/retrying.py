@@ -24,6 +24,7 @@ Trouble = Literal[
     "server error",
     "still speaking",
     "damaged",
+    "no voice",
     "content filter",
     "incomplete",
     "truncated",
@@ -70,6 +71,7 @@ RULES: Mapping[Trouble, Rule] = {
     "server error": Rule(3, costs="as told"),
     "still speaking": Rule(3),
     "damaged": Rule(3, first_wait_s=0.0, costs="as told"),
+    "no voice": Rule(1, first_wait_s=0.0, costs="as told", stands=True),
     "content filter": Rule(2, first_wait_s=0.0, costs="as told", stands=True),
     "incomplete": Rule(2, first_wait_s=0.0, costs="as told", stands=True),
     "truncated": Rule(1, costs="as told", stands=True),
@@ -86,6 +88,7 @@ player's session is opened in a performance; what was dropped waits for that, an
 
 CODES: Mapping[str, Trouble] = {
     UNUSABLE: "damaged",
+    "unsupported_script": "no voice",  # the understudy's
     "rate_limit": "rate limit",
     "rate_limited": "rate limit",
     "rate_limit_error": "rate limit",

@@ -352,6 +352,8 @@ def failed(delivery: Delivery, text: str) -> Delivery:
         problem = f"its sound of {audio.duration_s:.3g} s cannot be heard: it peaks at {peak_dbfs(audio):.0f} dBFS"
     elif reason == "timeout":
         problem = "nothing came within its timeout"
+    elif response.message:
+        problem = f"the model refused ({reason}): {response.message}"
     elif response.status != "completed":
         problem = f"the response is {response.status} ({reason}), and nothing came with it"
     else:

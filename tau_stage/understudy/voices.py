@@ -101,6 +101,10 @@ def pieces_of(phonemes: str) -> list[str]:
     return [piece for piece in (*pieces, rest) if piece]
 
 
+VOICED = ("LATIN", "GREEK", "CYRILLIC", "FULLWIDTH LATIN")
+"""Scripts that the engine makes sound of, by how Unicode's names of their letters begin."""
+
+
 def script_of(words: str) -> str:
     """What the letters of some words are called, by the script that most of them belong to.
 
@@ -112,6 +116,17 @@ def script_of(words: str) -> str:
     if not scripts:
         return "no letters"
     return "Japanese" if "Japanese" in scripts else scripts.most_common(1)[0][0]
+
+
+def unspeakable(words: str) -> str | None:
+    """The script of words that the understudy has no voice for; None where it can say some of them.
+
+    >>> unspeakable("こんにちは"), unspeakable("Wi-Fi は、どこ?"), unspeakable("...")
+    ('Japanese', None, None)
+    """
+    letters = [sign for sign in words if sign.isalpha() or sign.isdigit()]
+    spoken = any(sign.isdigit() or unicodedata.name(sign, "").startswith(VOICED) for sign in letters)
+    return None if spoken or not letters else script_of(words)
 
 
 class Voices:
