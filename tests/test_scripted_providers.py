@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
 
+from tau_stage.errors import ModelRefused
+from tau_stage.protocol.config import session_config
+from tau_stage.protocol.conversation import Response
+from tau_stage.protocol.dialects import SPEAKS_BETA
+from tau_stage.session import Session, Tool, open_session
 from tau_stage.stage.opening import Stage
 from tau_stage.stage.perform import perform
 from tau_stage.take.folder import TakeFolder
@@ -63,7 +72,9 @@ async def test_a_scene_of_three_runs_to_its_end(name: str, tmp_path: Path) -> No
     assert [len(line.hearers) for line in take.lines] == [2] * 5
     assert [(folder.stems / f"{player}.wav").exists() for player in ("ann", "bob", "cy")] == [True] * 3
     assert (take.usage.audio_out > 0) is (name in TELLS_USAGE)
+    assert (take.cost.total is not None) is (name == "xai")
     assert [warning for warning in take.warnings if "asked was" in warning] == []
+    assert any(SPEAKS_BETA in warning for warning in take.warnings) is (name == "vllm-before-rename")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -90,3 +101,47 @@ async def test_a_server_is_asked_for_its_session_in_its_own_form_and_told_what_i
         ]
         assert len(heard) == 3 if number != 1 else 4
         assert all(part["transcript"] for part in heard)
+
+
+@asynccontextmanager
+async def in_session(provider: ScriptedProvider, **wishes: Any) -> AsyncIterator[Session]:
+    place = provider.place
+    wanted = session_config(voice=provider.script["voices"][0], turn_detection=None, **place.named("m"), **wishes)
+    async with (
+        provider.connected() as transport,
+        open_session(
+            transport, wanted, dialect=place.dialect, opening=place.opening, prices=place.price_provider,
+            tools=[Tool.of(look)],
+        ) as session,
+    ):  # fmt: skip
+        yield session
+
+
+async def test_items_under_ids_of_the_servers_are_deleted_and_truncated_by_them() -> None:
+    provider = ScriptedProvider("stepfun")
+    async with in_session(provider) as session:
+        item = await session.user("Hello.")
+        assert item.id.startswith("item_")
+        await session.delete_conversation_item(item.id)
+        assert provider.sent("conversation.item.delete")[0]["item_id"] == item.id
+        heard = await session.create_audio(tone("a", "Hm."), "Hm.")
+        assert session.conversation.items[heard.id].audio == tone("a", "Hm.")
+        response = await session.response()
+        await session.truncate(response.item_ids[0], 100)
+
+
+async def test_an_error_that_is_a_text_reaches_whoever_asked_at_once() -> None:
+    async with in_session(ScriptedProvider("vllm")) as session:
+        began = anyio.current_time()
+        with pytest.raises(ModelRefused, match=r"refused \(bad_event\): This event is not supported"):
+            await session.retrieve("item_1")
+        assert anyio.current_time() - began <= 1
+        assert isinstance(await session.response(), Response)
+
+
+async def test_a_transcript_that_comes_whole_each_time_is_the_last_one() -> None:
+    async with in_session(ScriptedProvider("xai")) as session:
+        await session.append_input_audio_buffer(tone("a", "Hello, my name is"))
+        item_id = await session.commit_input_audio_buffer()
+        await session.user("And now?")
+        assert session.conversation.items[item_id].transcript == "Hello, my name is"

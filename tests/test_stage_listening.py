@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,9 +14,11 @@ import pytest
 
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.wav import WavWriter
+from tau_stage.scene.plan import PlayerPlan
 from tau_stage.stage.notes import News, State, Wording
 from tau_stage.stage.people import Typist
 from tau_stage.take import records as record
+from tau_stage.transport import Transport
 from tau_stage.understudy import faults as fault
 from tests.playhouse import Playhouse, plan_of
 from tests.tones import tone
@@ -234,6 +238,37 @@ async def test_an_answer_that_fails_is_told_and_the_microphone_stays_open(tmp_pa
     assert take.ended == "complete"
     assert [line.player for line in take.lines] == ["guest", "guest", "ann"]
     assert "Sorry." in take.warnings[0]
+
+
+class Interim:
+    """A transport whose server tells the words so far before it tells them all, as xAI's does."""
+
+    def __init__(self, inner: Transport) -> None:
+        self.inner = inner
+        self.waiting: list[bytes] = []
+        self.send, self.aclose, self.drop = inner.send, inner.aclose, inner.drop
+
+    async def receive(self) -> bytes:
+        if self.waiting:
+            return self.waiting.pop()
+        frame = await self.inner.receive()
+        event = json.loads(frame)
+        if event["type"] != "conversation.item.input_audio_transcription.completed":
+            return frame
+        self.waiting.append(frame)
+        del event["usage"]
+        return json.dumps(event | {"transcript": event["transcript"][:5], "status": "in_progress"}).encode()
+
+
+async def test_the_words_so_far_are_not_taken_for_all_of_them(tmp_path: Path) -> None:
+    class Telling(Playhouse):
+        @asynccontextmanager
+        async def _connect(self, player: PlayerPlan) -> AsyncIterator[Transport]:
+            async with super()._connect(player) as inner:
+                yield Interim(inner)
+
+    take = await Telling(tmp_path).perform(scene(recording(tmp_path, *ASKED)))
+    assert [line.said for line in take.lines if line.player == "guest"] == list(ASKED)
 
 
 async def test_a_session_that_drops_ends_the_scene_with_its_place(tmp_path: Path) -> None:

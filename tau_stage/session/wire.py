@@ -133,11 +133,15 @@ class Wire:
                 return await receipt.answer()
             except SessionError as error:
                 raise error.about(player=self._name) from None
-        self._requests.forget(receipt.request)
-        self._receipts.pop(receipt.request.event_id, None)
+        self._forget(receipt)
         if suspected := self._suspected.pop(receipt.request.event_id, None):
             raise refusal(suspected[0].error).about(player=self._name)
         raise Timeout(what=receipt.request.answer, waited_s=limit, player=self._name)
+
+    def _forget(self, receipt: Receipt) -> None:
+        """Wait for an answer no longer: what comes answers others."""
+        self._requests.forget(receipt.request)
+        self._receipts.pop(receipt.request.event_id, None)
 
     async def begin(
         self, update: ask.SessionUpdate, opening: Opening, warn: Callable[[str], None]
@@ -164,10 +168,12 @@ class Wire:
                 receipt = await self.send(update)
                 with anyio.move_on_after(limit if opening.confirms else UNCONFIRMED_S):
                     return await receipt.answer()
+                self._forget(receipt)
         except TimeoutError:
             missed = self._greeting.missed(opening, limit, self._name)
             if opening.is_known or not self._greeting.has_come or self._greeting.has_failed:
                 raise missed from None
+            self._forget(receipt)
             warn(f"{missed.what_happened()}; voice, instructions and turn detection may be others than asked for")
         except Refused:
             raise self._refused(self.closed) from None

@@ -14,7 +14,7 @@ from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import SessionError, Timeout
 from tau_stage.protocol.client_events import ConversationItemCreate
 from tau_stage.protocol.items import InputAudio, InputText, UserMessage
-from tau_stage.protocol.requests import Request
+from tau_stage.protocol.requests import Request, request_of
 from tau_stage.session import Session
 
 LONGEST_APPEND = 15 * 1024 * 1024
@@ -97,7 +97,9 @@ def _framed(name: str, content: tuple[InputText | InputAudio, ...]) -> tuple[byt
     """A user's message; its sound is spliced in afterwards, so that no JSON writer ever sees it."""
     item = UserMessage(id=f"heard_{name}", content=content)
     event = ConversationItemCreate(event_id=f"hear_{name}", item=item)
-    return event.encode(), Request(event.event_id or "", "conversation.item.added", item.id)
+    request = request_of(event)
+    assert request  # noqa: S101 - an item's creation is answered
+    return event.encode(), request
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,6 +230,8 @@ class Listening:
                     self._unsaid.append(self._heard[event.item_id])
                 case told.TranscriptionDelta() if event.item_id in self._heard:
                     self._crew.show(worded(self._heard[event.item_id].line, event.delta))
+                case told.TranscriptionCompleted(status="in_progress"):
+                    continue  # the words so far; the end of them is yet to come
                 case told.TranscriptionCompleted() | told.TranscriptionFailed() if event.item_id in self._heard:
                     self._written(self._heard.pop(event.item_id), event)
                 case told.ResponseCreated() if not is_asked_for(event.response.metadata):
