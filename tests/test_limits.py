@@ -66,12 +66,12 @@ async def test_an_event_has_32_mebibytes() -> None:
 async def test_a_page_can_be_opened(tmp_path: Path) -> None:
     stage = Playhouse(tmp_path)
     take = await stage.perform(SCENE)
-    size = len(page(take, stage.folder.path).encode())
-    assert page(take, stage.folder.path, most=size)
+    size = len(page(take, stage.folder).encode())
+    assert page(take, stage.folder, most=size)
     with pytest.raises(TakeError, match=r"its page would be larger than 0 MiB\n  hint: read take.json"):
-        page(take, stage.folder.path, most=size - 1)
+        page(take, stage.folder, most=size - 1)
     with pytest.raises(TakeError, match="hint: leave --embed out"):
-        page(take, stage.folder.path, most=100, embed=True)
+        page(take, stage.folder, most=100, embed=True)
 
 
 @given(st.one_of(st.sampled_from(HOSTILE), st.text(max_size=300)))

@@ -188,7 +188,7 @@ def test_an_embedded_page_needs_no_other_file(
 ) -> None:
     folder, take = played
     alone = tmp_path / "alone.html"
-    alone.write_text(page(take, folder.path, embed=True), encoding="utf-8")
+    alone.write_text(page(take, folder, embed=True), encoding="utf-8")
     browser.complaints.clear()
     browser.requests.clear()
     browser.open(alone)

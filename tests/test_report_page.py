@@ -39,14 +39,14 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[TakeFolder, Take]:
 @pytest.fixture(scope="module")
 def sheet(played: tuple[TakeFolder, Take]) -> Element:
     folder, take = played
-    return read(page(take, folder.path))
+    return read(page(take, folder))
 
 
 def made(tmp_path: Path, *facts: record.Record, **began: object) -> tuple[str, Element]:
     """The page of a small take, as text and as a tree."""
     whole = [BEGAN.model_copy(update=began), *journal_of(*facts)[1:]]
     folder = written(tmp_path / "take", whole)
-    html = page(fold(whole), folder.path)
+    html = page(fold(whole), folder)
     return html, read(html)
 
 
@@ -84,7 +84,7 @@ def test_each_player_effect_and_bed_has_a_lane(sheet: Element, played: tuple[Tak
 
 def test_blocks_stand_where_they_sound(played: tuple[TakeFolder, Take]) -> None:
     folder, take = played
-    html = page(take, folder.path)
+    html = page(take, folder)
     last = take.lines[-1]
     left, width = (100 * seconds / take.duration_s for seconds in (last.offset_s, last.duration_s))
     assert f"#b{len(take.lines)}{{left:{left:.4f}%;width:{width:.4f}%;" in html
@@ -134,7 +134,7 @@ def test_what_stopped_it_stands_out_and_warnings_are_listed(tmp_path: Path) -> N
     _, sheet = made(tmp_path)
     assert not sheet.all(css="problem")
     folder = written(tmp_path / "b", facts)
-    sheet = read(page(fold(facts), folder.path))
+    sheet = read(page(fold(facts), folder))
     assert sheet.all(css="problem")[0].text == "This take is not whole: failed the line broke"
     assert "1 warning odd" in texts(sheet.all(css="notice"))
 
@@ -167,8 +167,8 @@ def test_nothing_that_is_said_named_or_told_can_break_out(tmp_path: Path) -> Non
         record.TakeEnded(ended="failed", problem=HOSTILE),
     ]
     folder = written(tmp_path / "take", whole)
-    benign = read(page(tavern(tmp_path)[1], tmp_path, resolved=""))
-    html = page(fold(whole), folder.path, resolved=HOSTILE)
+    benign = read(page(tavern(tmp_path)[1], TakeFolder(tmp_path), resolved=""))
+    html = page(fold(whole), folder, resolved=HOSTILE)
     sheet = read(html)
     known = {element.tag for element in benign.walk()} | {"del", "ins", "code", "pre", "dt", "figure"}
     assert {element.tag for element in sheet.walk()} <= known
@@ -190,7 +190,7 @@ def test_the_policy_allows_this_style_and_this_script_only(sheet: Element) -> No
 
 def test_the_page_points_nowhere_but_beside_it(played: tuple[TakeFolder, Take]) -> None:
     folder, take = played
-    html = page(take, folder.path)
+    html = page(take, folder)
     assert not re.search(r"https?://|url\(|@import", html)
     urls = re.findall(r'(?:data-url|src)="([^"]*)"', html)
     assert urls
@@ -202,7 +202,7 @@ def test_embedded_sounds_are_the_same_samples(tmp_path: Path) -> None:
     folder = written(tmp_path / "take", facts)
     with WavWriter(folder.path / "mix.wav") as mix:
         mix.append(Pcm.from_array(np.arange(RATE, dtype=np.int16)))
-    html = page(fold(facts), folder.path, embed=True)
+    html = page(fold(facts), folder, embed=True)
     assert ".wav" not in "".join(re.findall(r'(?:data-url|src)="([^"]*)"', html))
     for pattern, path in (
         (r'data-url="data:audio/flac;base64,([^"]+)"', "lines/a.wav"),
@@ -222,7 +222,7 @@ def test_a_missing_or_truncated_sound_is_told_and_the_rest_stands(tmp_path: Path
     (folder.path / "lines" / "a.wav").unlink()
     whole = (folder.path / "lines" / "b.wav").read_bytes()
     (folder.path / "lines" / "b.wav").write_bytes(whole[: len(whole) // 2])
-    sheet = read(page(fold(facts), folder.path))
+    sheet = read(page(fold(facts), folder))
     assert "2 warnings lines/a.wav is missing lines/b.wav is cut short: 0.50 s of 1.00 s are there" in texts(
         sheet.all(css="notice")
     )
@@ -237,20 +237,20 @@ def test_the_mix_is_played_where_there_is_one(tmp_path: Path) -> None:
     folder = tmp_path / "take"
     with WavWriter(folder / "mix.wav"):
         pass
-    sheet = read(page(fold([BEGAN]), folder))
+    sheet = read(page(fold([BEGAN]), TakeFolder(folder)))
     assert next(a for a in sheet.all("audio") if a.attributes["id"] == "mix").attributes["src"] == "./mix.wav"
 
 
 def test_a_take_without_a_line_has_a_page(tmp_path: Path) -> None:
-    sheet = read(page(fold([BEGAN]), tmp_path))
+    sheet = read(page(fold([BEGAN]), TakeFolder(tmp_path)))
     assert "Nothing was said." in sheet.text
     assert "This take is not whole: interrupted" in sheet.text
 
 
 def test_the_resolved_scene_is_folded_away_where_it_is_given(played: tuple[TakeFolder, Take]) -> None:
     folder, take = played
-    assert not read(page(take, folder.path)).all("details")
-    assert read(page(take, folder.path, resolved='{"a": 1}')).all("details")[0].all("pre")[0].text == '{"a": 1}'
+    assert not read(page(take, folder)).all("details")
+    assert read(page(take, folder, resolved='{"a": 1}')).all("details")[0].all("pre")[0].text == '{"a": 1}'
 
 
 def test_headings_and_ids_make_an_outline(sheet: Element) -> None:
@@ -264,7 +264,7 @@ def test_headings_and_ids_make_an_outline(sheet: Element) -> None:
 
 def test_a_thousand_lines_are_a_few_kilobytes_each(tmp_path: Path) -> None:
     folder, take = long_take(tmp_path / "take", 40)
-    assert len(page(take, folder.path).encode()) < 40 * 6_000 + 60_000
+    assert len(page(take, folder).encode()) < 40 * 6_000 + 60_000
 
 
 def test_it_is_written_whole(tmp_path: Path) -> None:

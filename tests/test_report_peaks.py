@@ -11,6 +11,7 @@ from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.wav import WavWriter, header
 from tau_stage.report.peaks import FEWEST, MOST, PER_SECOND, peaks
 from tau_stage.report.sources import Sources
+from tau_stage.take.folder import TakeFolder
 
 
 def wav(path: Path, samples: np.typing.NDArray[np.int16]) -> Path:
@@ -61,7 +62,7 @@ def test_what_is_missing_or_broken_is_told(tmp_path: Path) -> None:
 def test_a_name_that_leaves_the_folder_is_not_followed(tmp_path: Path) -> None:
     wav(tmp_path / "secret.wav", np.ones(100, dtype=np.int16))
     (tmp_path / "take").mkdir()
-    sources = Sources(tmp_path / "take")
+    sources = Sources(TakeFolder(tmp_path / "take"))
     for name in ("../secret.wav", str(tmp_path / "secret.wav"), "a\0b"):
         assert sources.sound(name, 100).url == ""
     assert all("is not in the take's folder" in problem for problem in sources.problems)

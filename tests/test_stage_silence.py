@@ -206,7 +206,7 @@ async def test_everything_made_of_a_take_says_which_line_failed_and_why(tmp_path
     take = await house.perform(TRIO)
     why = 'the model answered in writing: "Two."'
     assert f"incomplete: 1 of 3 lines failed: line bob-1, player bob: {why}" in plain(take)
-    html = page(take, house.folder.path)
+    html = page(take, house.folder)
     assert "This take is not whole: incomplete" in html
     assert html.count("the model answered in writing") == 2
     assert "Nothing was heard. In writing:" in html
@@ -280,7 +280,7 @@ async def test_commentary_is_told_apart_from_the_line_unless_it_is_kept(where: s
     assert len(house.file(line)) == line.samples
     assert f"    commentary: {line.commentary}" in transcript(take)
     assert f"commentary: {line.commentary}" in sheet(take)
-    assert "Commentary, not part of the line" in page(take, house.folder.path)
+    assert "Commentary, not part of the line" in page(take, house.folder)
     kept = {
         "line": TOOLED.replace("KEEP", "commentary: keep"),
         "player": TOOLED.replace(", KEEP", "").replace("voice: ash", "voice: ash, commentary: keep"),

@@ -182,7 +182,7 @@ async def test_a_take_known_by_its_link_gets_the_same_marks(house: Playhouse) ->
     house.folder.make_latest()
     assert write_marks(TakeFolder(house.folder.path.parent / "latest"), take) == []
     assert {path: path.read_bytes() for path in once} == once
-    assert dict(marks_of(take, house.folder.path.name)).keys() >= {"mix.wav", "stems/zoe.wav"}
+    assert dict(marks_of(take, house.folder.path.name, Path("mix.wav"))).keys() >= {"mix.wav", "stems/zoe.wav"}
 
 
 @pytest.mark.skipif(not shutil.which("sox"), reason="sox is not installed")

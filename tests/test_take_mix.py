@@ -194,7 +194,7 @@ def test_a_stem_that_is_broken_is_one_clear_error(tmp_path: Path, how: str, prob
 def test_a_take_that_names_files_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
     folder, take = duo(tmp_path)
     strange = take.players[0].model_copy(update={"stem": name})
-    with pytest.raises(TakeError, match="outside of the take"):
+    with pytest.raises(TakeError, match="outside itself"):
         mix(folder, take.model_copy(update={"players": (take.players[1], strange)}), Mix())
 
 

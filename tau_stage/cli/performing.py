@@ -39,7 +39,7 @@ from tau_stage.stage.people import people_of
 from tau_stage.stage.perform import perform
 from tau_stage.stage.sharing import refuse_crowd
 from tau_stage.stage.tooling import find_tools, refuse_code
-from tau_stage.take.folder import TakeFolder
+from tau_stage.take.folder import CHECKS, TakeFolder
 from tau_stage.take.model import Take
 from tau_stage.take.reading import read_take
 
@@ -112,7 +112,6 @@ def delivered(plan: Plan, folder: TakeFolder, take: Take) -> tuple[list[str], in
 
     What cannot be made is told, and the next take goes on.
     """
-    from tau_stage.report.checks import NAME as CHECKS
     from tau_stage.report.deliver import deliver
     from tau_stage.take.lock import claimed
 

@@ -13,11 +13,12 @@ from tau_stage.text import one_line
 if TYPE_CHECKING:
     from types import ModuleType
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from tau_stage.audio.pcm import Pcm
     from tau_stage.take.folder import TakeFolder
     from tau_stage.take.model import Performed, Take
-
-MIX = "mix.wav"
 
 
 def play(
@@ -28,14 +29,14 @@ def play(
     from tau_stage.take.reading import audio_of, read_take
 
     folder, told = read_take(take)
-    if line is None and (mix := folder.path / MIX).exists():
-        _play(_mix(mix), mix)
+    if line is None and (mix := folder.mix):
+        _play(*_read_mix(mix), mix)
         return
     lines = _chosen(folder, told, line)
     for each in lines:
         audio = audio_of(folder, each)
         say(f"{each.id}: {one_line(each.said)}")
-        _play(audio, folder.path / str(each.file))
+        _play(_frames(audio), audio.rate, folder.sound(each))
 
 
 def _chosen(folder: TakeFolder, told: Take, line: str | None) -> list[Performed]:
@@ -56,24 +57,37 @@ def _chosen(folder: TakeFolder, told: Take, line: str | None) -> list[Performed]
     raise UsageError(f"{folder.path}: no line of this take sounds", f"it ended as {told.ended}: {told.problem}")
 
 
-def _mix(path: Path) -> Pcm:
-    from tau_stage.audio.wav import read_wav
-    from tau_stage.errors import TakeError
-
-    try:
-        return read_wav(path)
-    except (OSError, ValueError) as error:
-        problem = str(error).removeprefix(f"{path}: ")
-        raise TakeError(str(path), f"cannot be read: {problem}", "name a line, and it is played alone") from None
+def _frames(audio: Pcm) -> NDArray[np.float32]:
+    frames: NDArray[np.float32] = audio.array.reshape(-1, 1).astype("float32")
+    return frames * frames.dtype.type(1 / 32_768)
 
 
-def _play(audio: Pcm, file: Path) -> None:
+def _read_mix(path: Path) -> tuple[NDArray[np.float32], int]:
+    """The mix, whatever its format, width and number of channels, and its rate.
+
+    Raises:
+        TakeError: It cannot be read.
+    """
+    import soundfile
+
+    from tau_stage.take.sound_files import sound_errors
+
+    with sound_errors(path, "make it again with tau-stage report, or name a line, and it is played alone"):
+        frames, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    return frames, rate
+
+
+def _play(frames: NDArray[np.float32], rate: int, file: Path) -> None:
     """Play a sound to its end.
+
+    Args:
+        frames: Samples by channels, full scale at 1.
+        rate: Samples per second.
+        file: Where else it can be heard.
 
     Raises:
         UsageError: This machine cannot.
     """
-    from tau_stage.audio.formats import resampled
     from tau_stage.errors import UsageError
 
     sd = _portaudio(file)
@@ -83,11 +97,32 @@ def _play(audio: Pcm, file: Path) -> None:
         raise UsageError("this machine has no loudspeaker", f"connect one, or listen to {file} elsewhere") from None
     channels = min(2, card["max_output_channels"])  # one channel alone would be heard on the left only
     try:
-        sounding = resampled(audio, _rate(sd, card, audio.rate, channels))
-        sd.play(sounding.array.repeat(channels).reshape(-1, channels), sounding.rate, blocking=True)
+        wanted = _rate(sd, card, rate, channels)
+        sd.play(_as_int16(_at_rate(_spread(frames, channels), rate, wanted)), wanted, blocking=True)
     except sd.PortAudioError as error:
         problem = f"the loudspeaker {card['name']!r} cannot be opened: {error.args[0]}"
         raise UsageError(problem, f"listen to {file} elsewhere") from None
+
+
+def _spread(frames: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
+    """A sound on as many channels as there are loudspeakers: mono on all of them, and all on a single one."""
+    if frames.shape[1] == channels:
+        return frames
+    mono: NDArray[np.float32] = frames.mean(axis=1, keepdims=True)
+    return mono.repeat(channels, axis=1)
+
+
+def _at_rate(frames: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.float32]:
+    if rate == wanted:
+        return frames
+    import soxr
+
+    resampled: NDArray[np.float32] = soxr.resample(frames, rate, wanted)
+    return resampled
+
+
+def _as_int16(frames: NDArray[np.float32]) -> NDArray[np.int16]:
+    return (frames * 32_768).round().clip(-32_768, 32_767).astype("int16")
 
 
 def _rate(sd: ModuleType, card: dict[str, Any], wanted: int, channels: int) -> int:

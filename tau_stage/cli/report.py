@@ -20,7 +20,6 @@ def report(
     These are take.json, cost.json, the mix, subtitles, transcript, labels, sheet, sessions, marks and the page, whose
     path is printed last.
     """
-    from tau_stage.report.page import NAME
     from tau_stage.report.rebuild import rebuild
     from tau_stage.take.folder import TakeFolder
 
@@ -29,7 +28,7 @@ def report(
     warn(*made, sep="\n", end="\n" if made else "")
     if performed.problem:
         warn(f"{performed.ended}: {performed.problem}")
-    path = folder.path / NAME
+    path = folder.report
     say(path)
     if show:
         import webbrowser

@@ -74,8 +74,8 @@ def tell_if_over(folder: TakeFolder, *, quiet: bool, as_json: bool) -> int | Non
     from tau_stage.report.rebuild import rebuild
     from tau_stage.take.beginning import beginning
     from tau_stage.take.fold import fold
+    from tau_stage.take.folder import MANIFEST
     from tau_stage.take.journal import read_journal
-    from tau_stage.take.reading import MANIFEST
 
     journal = read_journal(folder.journal)
     take, mix = fold(journal), beginning(journal).deliver.mix

@@ -27,7 +27,6 @@ from tau_stage.regression.snapshot import blessed
 from tau_stage.regression.store import frozen, measured, read_snapshot, snapshot_path, write_snapshot
 from tau_stage.regression.suite import Broken, Result, Source, rows
 from tau_stage.regression.verdict import Subject, Verdict
-from tau_stage.report.checks import NAME as CHECKS
 from tau_stage.report.deliver import deliver
 from tau_stage.scene.plan import Plan, spoken
 from tau_stage.scene.spot import spot
@@ -35,7 +34,7 @@ from tau_stage.stage.opening import Stage, open_stage
 from tau_stage.stage.people import people_of
 from tau_stage.stage.perform import perform
 from tau_stage.stage.tooling import find_tools, refuse_code
-from tau_stage.take.folder import TakeFolder
+from tau_stage.take.folder import CHECKS, TakeFolder
 from tau_stage.take.model import Take
 from tau_stage.take.reading import audio_of
 

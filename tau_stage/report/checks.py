@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tau_stage.errors import TakeError
-
-NAME = "checks.json"
+from tau_stage.take.folder import CHECKS
 
 
 class Check(BaseModel):
@@ -30,7 +29,7 @@ class _Checks(BaseModel):
     verdicts: tuple[Check, ...]
 
 
-def read_checks(text: str | bytes, path: str = NAME) -> Sequence[Check]:
+def read_checks(text: str | bytes, path: str = CHECKS) -> Sequence[Check]:
     """The expectations of a take.
 
     Raises:

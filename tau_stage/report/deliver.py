@@ -6,18 +6,16 @@ from collections.abc import Mapping, Sequence
 
 from tau_stage.errors import TakeError
 from tau_stage.report import sessions, words
-from tau_stage.report.checks import NAME as CHECKS
 from tau_stage.report.checks import Check, read_checks
-from tau_stage.report.page import NAME as PAGE
 from tau_stage.report.page import page
 from tau_stage.scene.deliver import Deliver
 from tau_stage.take.export import EXPORT, PACKED, export, heard, pack
-from tau_stage.take.folder import TakeFolder, guarded
+from tau_stage.take.folder import CHECKS, REPORT, TakeFolder, guarded
 from tau_stage.take.journal import FULL_DISK, read_beginning
 from tau_stage.take.marks import write_marks
 from tau_stage.take.mix import SilentTake, mix
 from tau_stage.take.model import Take
-from tau_stage.take.sound_files import inside, open_sound
+from tau_stage.take.sound_files import open_sound
 
 NOTHING: Mapping[str, str] = {}
 
@@ -57,25 +55,24 @@ def deliver(
     if heard(take):
         texts |= sessions.files(take, _spare(folder))
     resolved = read_beginning(folder.journal).resolved if folder.journal.is_file() else ""
-    texts[PAGE] = page(take, folder.path, resolved=resolved or None, embed=embed, checks=_checks(folder, also))
+    texts[REPORT] = page(take, folder, resolved=resolved or None, embed=embed, checks=_checks(folder, also))
     folder.write_all(texts, hint)
     return told
 
 
 def _checks(folder: TakeFolder, also: Mapping[str, str]) -> Sequence[Check]:
     """What was expected of the take: as it is told now, or as its folder tells."""
-    path = folder.path / CHECKS
     if CHECKS in also:
         return read_checks(also[CHECKS])
-    if not path.is_file():
+    if not folder.checks.is_file():
         return ()
-    with guarded(path, "look at its permissions"):
-        return read_checks(path.read_bytes(), str(path))
+    with guarded(folder.checks, "look at its permissions"):
+        return read_checks(folder.checks.read_bytes(), str(folder.checks))
 
 
 def _sounding(folder: TakeFolder, take: Take, wanted: Deliver) -> list[str]:
     for line in heard(take):
-        with open_sound(inside(folder, str(line.file)), line.samples):
+        with open_sound(folder.sound(line), line.samples):
             pass  # what is missing is told before anything is made
     told = _mixed(folder, take, wanted)
     if wanted.stems == "packed":

@@ -25,8 +25,6 @@ from tau_stage.text import printable
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-NAME = "report.html"
-
 ENDINGS = {
     "cut_in": "cut in on: it was heard to here",
     "turn_detected": "interrupted by a person",
@@ -38,7 +36,7 @@ ENDINGS = {
 
 def page(
     take: Take,
-    folder: Path,
+    folder: TakeFolder,
     *,
     resolved: str | None = None,
     embed: bool = False,
@@ -104,8 +102,8 @@ def write_page(folder: TakeFolder, take: Take, *, resolved: str | None = None, e
     Raises:
         TakeError: It cannot be written.
     """
-    folder.write(NAME, page(take, folder.path, resolved=resolved, embed=embed))
-    return folder.path / NAME
+    folder.write(folder.report.name, page(take, folder, resolved=resolved, embed=embed))
+    return folder.report
 
 
 def score_keys(take: Take) -> list[str]:

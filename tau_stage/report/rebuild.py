@@ -10,7 +10,7 @@ from tau_stage.errors import TakeError
 from tau_stage.report.deliver import deliver
 from tau_stage.take.costs import cost_json
 from tau_stage.take.fold import fold
-from tau_stage.take.folder import TakeFolder
+from tau_stage.take.folder import COSTS, MANIFEST, TakeFolder
 from tau_stage.take.journal import read_beginning, read_journal
 from tau_stage.take.lock import claimed
 from tau_stage.take.model import Take
@@ -58,14 +58,14 @@ def _rebuilt(folder: TakeFolder, *, embed: bool) -> tuple[Take, list[str]]:
     except (LookupError, ValueError, ArithmeticError) as error:
         problem = f"the journal contradicts itself ({type(error).__name__}: {error})"
         raise TakeError(str(folder.journal), problem) from error
-    texts = {"cost.json": cost, "take.json": take.model_dump_json(indent=2) + "\n"}
+    texts = {COSTS: cost, MANIFEST: take.model_dump_json(indent=2) + "\n"}
     wanted = read_beginning(folder.journal).deliver
     return take, deliver(folder, take, wanted, embed=embed, also=texts, hint=CLOSED)
 
 
 def _refuse_newer(folder: TakeFolder) -> None:
     """What a newer version wrote is not overwritten with what this one understands of it."""
-    for path, facts in ((folder.journal, _first(folder.journal)), (folder.path / "take.json", _manifest(folder))):
+    for path, facts in ((folder.journal, _first(folder.journal)), (folder.manifest, _manifest(folder))):
         version = facts.get("version", KNOWN)
         if isinstance(version, int) and version > KNOWN:
             by = facts.get("tau_stage")
@@ -83,7 +83,7 @@ def _first(journal: Path) -> dict[str, Any]:
 
 def _manifest(folder: TakeFolder) -> dict[str, Any]:
     try:
-        return _facts((folder.path / "take.json").read_bytes())
+        return _facts(folder.manifest.read_bytes())
     except OSError:  # it is about to be written
         return {}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from pathlib import PurePosixPath
 
 from tau_stage.audio.pcm import RATE
 from tau_stage.report.sources import Sound, Sources
@@ -164,7 +165,7 @@ def _sound_lanes(sounds: Sequence[Sounded], sources: Sources, seconds: float) ->
             )
         )
     for stem, blocks in stems.items():
-        name = stem.removeprefix("stems/").removesuffix(".wav").removeprefix(f"{kinds[stem]}-")
+        name = PurePosixPath(stem).stem.removeprefix(f"{kinds[stem]}-")
         yield Lane(name, kinds[stem], 0, False, _roomy(blocks, seconds))
 
 

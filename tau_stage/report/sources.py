@@ -10,6 +10,7 @@ from urllib.parse import quote
 from tau_stage.audio.pcm import RATE
 from tau_stage.errors import TakeError
 from tau_stage.report.peaks import Peaks, peaks
+from tau_stage.take.folder import TakeFolder
 
 NOTHING = Peaks()
 
@@ -45,7 +46,7 @@ class Sources:
         problems: What is missing or broken, one sentence each.
     """
 
-    folder: Path
+    folder: TakeFolder
     embed: bool = False
     most: int = LARGEST_PAGE
     problems: list[str] = field(default_factory=list)
@@ -61,8 +62,9 @@ class Sources:
         """
         if not name or not samples:
             return Sound()
-        path = self.folder / name
-        if not self._is_inside(path):
+        try:
+            path = self.folder.inside(name)
+        except TakeError:
             self._tell(name, "is not in the take's folder")
             return Sound()
         shape = peaks(path, samples, start)
@@ -76,21 +78,15 @@ class Sources:
 
     def mix(self) -> str:
         """The URL of the whole mix, or empty where there is none."""
-        path = self.folder / "mix.wav"
-        if not path.is_file():
+        path = self.folder.mix
+        if path is None:
             return ""
-        return self._embedded(path, 0, None) if self.embed else link("mix.wav")
+        return self._embedded(path, 0, None) if self.embed else link(path.name)
 
     def _tell(self, name: str, problem: str) -> None:
         told = f"{name} {problem}"
         if told not in self.problems:
             self.problems.append(told)
-
-    def _is_inside(self, path: Path) -> bool:
-        try:
-            return path.resolve().is_relative_to(self.folder.resolve())
-        except (OSError, ValueError):  # a loop of links, a null in the name
-            return False
 
     def _embedded(self, path: Path, start: int, samples: int | None) -> str:
         import pybase64
@@ -117,7 +113,9 @@ class Sources:
         """
         if size > self.most:
             hint = "leave --embed out" if self.embed else "read take.json, which holds the same"
-            raise TakeError(str(self.folder), f"its page would be larger than {self.most / 1024**2:,.0f} MiB", hint)
+            raise TakeError(
+                str(self.folder.path), f"its page would be larger than {self.most / 1024**2:,.0f} MiB", hint
+            )
 
 
 def link(name: str) -> str:

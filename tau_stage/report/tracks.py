@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Literal
 
 from tau_stage.take.model import Performed, Sounded, Take
@@ -52,7 +53,7 @@ def tracks(take: Take) -> tuple[Track, ...]:
     """One track per player, silent ones too, then one per stem of an effect or a bed."""
     players = (Track(player.name, "player", tuple(_spoken(take, player.name))) for player in take.players)
     stems = dict.fromkeys(sound.stem for sound in take.sounds)
-    sounds = (Track(_stem_name(stem), "sound", tuple(_laid(take, stem))) for stem in stems)
+    sounds = (Track(PurePosixPath(stem).stem, "sound", tuple(_laid(take, stem))) for stem in stems)
     return (*players, *sounds)
 
 
@@ -86,12 +87,3 @@ def _clusters(sounds: Iterable[Sounded]) -> list[list[Sounded]]:
         found[-1].append(sound)
         end = max(end, sound.offset_samples + sound.samples)
     return found
-
-
-def _stem_name(stem: str) -> str:
-    """The name of a stem's file.
-
-    >>> _stem_name("stems/bed-rain.wav")
-    'bed-rain'
-    """
-    return stem.removeprefix("stems/").removesuffix(".wav")

@@ -50,7 +50,7 @@ class Former:
         """
         if line.file is None or self.folder is None:
             return Pcm()
-        path = self.folder.path / line.file
+        path = self.folder.sound(line)
         hint = "perform the scene again"
         try:
             audio = read_wav(path)
@@ -72,7 +72,7 @@ class Former:
         final = final_name(to, plan)
         draft = final.with_suffix(".part.wav")
         with guarded(final, FULL_DISK):
-            shutil.copyfile(self.folder.path / line.file, draft)
+            shutil.copyfile(self.folder.sound(line), draft)
             draft.replace(final)
         return final.relative_to(to.path).as_posix()
 

@@ -49,7 +49,7 @@ from tau_stage.take import records as record
 from tau_stage.take.beginning import beginning
 from tau_stage.take.costs import cost_json
 from tau_stage.take.fold import fold
-from tau_stage.take.folder import TakeFolder
+from tau_stage.take.folder import COSTS, MANIFEST, TakeFolder
 from tau_stage.take.journal import Journal
 from tau_stage.take.lock import claimed
 from tau_stage.take.model import Take
@@ -159,7 +159,7 @@ async def _play(crew: Crew, doors: _Doors, former: Former, ask: Ask | None, reca
     """Recall a take that goes on, open all sessions, tell them what their players know, and perform the steps."""
     is_up = False
     if recalling:
-        crew.folder.forget("take.json", "cost.json")
+        crew.folder.forget(MANIFEST, COSTS)
         former = recalling.go_through(pick_up(crew))
 
     async def leave_at_the_stop() -> None:
@@ -272,8 +272,8 @@ def _leave(folder: TakeFolder, journal: Journal) -> Take:
     records = journal.records
     journal.close()
     take = fold(records)
-    folder.write("cost.json", cost_json(records))
-    folder.write("take.json", take.model_dump_json(indent=2) + "\n")
+    folder.write(COSTS, cost_json(records))
+    folder.write(MANIFEST, take.model_dump_json(indent=2) + "\n")
     if take.ended == "complete":
         folder.make_latest()
     return take

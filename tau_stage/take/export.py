@@ -17,7 +17,7 @@ from tau_stage.scene.names import is_device
 from tau_stage.take.folder import TakeFolder, guarded
 from tau_stage.take.mix import MIX_AGAIN
 from tau_stage.take.model import Performed, Take
-from tau_stage.take.sound_files import inside, read_sound
+from tau_stage.take.sound_files import read_sound
 
 PACKED = "stems-packed"
 EXPORT = "export"
@@ -47,7 +47,7 @@ def pack(folder: TakeFolder, take: Take, rate: int = RATE) -> tuple[str, ...]:
         own = [line for line in heard(take) if line.player == player.name]
         if not player.stem or not own:
             continue
-        name = f"{PACKED}/{inside(folder, player.stem).name}"
+        name = f"{PACKED}/{folder.inside(player.stem).name}"
         _write(folder, name, (_sound(folder, line, rate) for line in own), rate)
         written.append(name)
     return tuple(written)
@@ -150,7 +150,7 @@ def trimmed(audio: Pcm) -> Pcm:
 
 
 def _sound(folder: TakeFolder, line: Performed, rate: int) -> Pcm:
-    return resampled(read_sound(inside(folder, str(line.file)), line.samples), rate)
+    return resampled(read_sound(folder.sound(line), line.samples), rate)
 
 
 def _write(folder: TakeFolder, name: str, parts: Iterable[Pcm], rate: int) -> None:

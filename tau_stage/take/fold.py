@@ -10,6 +10,7 @@ from tau_stage.cost import Cost, price
 from tau_stage.scene.names import slug
 from tau_stage.take import records as record
 from tau_stage.take.beginning import beginning
+from tau_stage.take.folder import stem_name
 from tau_stage.take.model import (
     Alternative,
     Attempt,
@@ -187,7 +188,7 @@ def _sounds(journal: Sequence[record.Record], end: int) -> tuple[Sounded, ...]:
             id=fact.sound,
             kind=fact.kind,
             source=fact.source,
-            stem=f"stems/{fact.stem}.wav",
+            stem=stem_name(fact.stem),
             gain_db=fact.gain_db,
             offset_s=fact.offset_samples / RATE,
             offset_samples=fact.offset_samples,
@@ -271,7 +272,7 @@ def _player(
         opened_s=openings[0].took_s if openings else None,
         opening_attempts=sum(fact.attempts for fact in openings),
         status="lost" if lost else "played" if openings else "never opened",
-        stem=f"stems/{slug(role.name)}.wav" if openings else None,
+        stem=stem_name(slug(role.name)) if openings else None,
         lines=len(own),
         seconds=sum(line.samples for line in own) / RATE,
         usage=cost.tokens,

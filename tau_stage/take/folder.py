@@ -8,11 +8,13 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tau_stage.errors import TakeError
+from tau_stage.scene.deliver import Mix
 from tau_stage.scene.names import slug
-from tau_stage.take.journal import FULL_DISK, NAME, sync_folder
+from tau_stage.take.journal import FULL_DISK, NAME, read_beginning, sync_folder
+from tau_stage.take.model import Alternative, Performed
 from tau_stage.text import printable_json
 
 REMEDIES = {
@@ -23,9 +25,13 @@ REMEDIES = {
 }
 """What to do where a disk fails while a scene is performed, and it is not full."""
 
+MIX: str = Mix.model_fields["file"].default
+MANIFEST, COSTS, CHECKS, REPORT = "take.json", "cost.json", "checks.json", "report.html"
+STEMS = "stems"
+
 
 class TakeFolder:
-    """One take's folder. Files stand under their final names only when they are whole.
+    """One take's folder: the one place that knows its files. They have their final names only when they are whole.
 
     Args:
         path: Exists, with ``lines/`` and ``stems/`` in it.
@@ -59,9 +65,74 @@ class TakeFolder:
         return self.path / NAME
 
     @property
+    def manifest(self) -> Path:
+        """The file that tells of the take, ``take.json``."""
+        return self.path / MANIFEST
+
+    @property
+    def checks(self) -> Path:
+        """The file that tells what was expected of the take and what came of it."""
+        return self.path / CHECKS
+
+    @property
+    def report(self) -> Path:
+        """The take's page."""
+        return self.path / REPORT
+
+    @property
+    def mix(self) -> Path | None:
+        """The mix, under the name that the scene gave it; None where there is none."""
+        try:
+            wanted = read_beginning(self.journal).deliver.mix
+            name = wanted.file if wanted else None
+        except TakeError:  # a take.json alone, as somebody handed it on
+            name = MIX
+        return path if name and (path := self.path / name).is_file() else None
+
+    @property
     def stems(self) -> Path:
         """The folder of the stems."""
-        return self.path / "stems"
+        return self.path / STEMS
+
+    def stem(self, player: str) -> Path:
+        """The stem of a player.
+
+        >>> TakeFolder(Path("t")).stem("The Clerk").as_posix()
+        't/stems/the-clerk.wav'
+        """
+        return self.path / stem_name(slug(player))
+
+    def sound(self, line: Performed | Alternative) -> Path:
+        """The sound of a line, or of another take of it.
+
+        Raises:
+            TakeError: It has none, or its file would be outside the folder.
+        """
+        if line.file is None:
+            which = f"line {line.id}" if isinstance(line, Performed) else f"take {line.take}"
+            raise TakeError(str(self.path), f"{which} has no sound: it was not spoken aloud", "name another line")
+        return self.inside(line.file)
+
+    def inside(self, name: str) -> Path:
+        """A file of the take, as the take names it.
+
+        Args:
+            name: Relative to the folder.
+
+        Raises:
+            TakeError: It would be outside the folder.
+        """
+        parts = PurePosixPath(name).parts
+        path = self.path.joinpath(*parts)
+        is_plain = (
+            bool(parts) and not name.startswith("/") and ".." not in parts and "\\" not in name and ":" not in name
+        )
+        try:
+            if is_plain and path.resolve().is_relative_to(self.path.resolve()):
+                return path
+        except (OSError, ValueError, RuntimeError):  # a loop of links, a null in the name
+            pass
+        raise TakeError(str(self.path), f"names a file outside itself: {name}", "do not trust this take")
 
     def forget(self, *names: str) -> None:
         """Remove files that are no longer true.
@@ -132,6 +203,11 @@ class TakeFolder:
                 raise TakeError(str(link), "is in the way of the link to the newest take", "remove it")
             draft.symlink_to(self.path.name, target_is_directory=True)
             os.replace(draft, link)  # noqa: PTH105 - Path.replace would follow nothing, but says so less clearly
+
+
+def stem_name(name: str) -> str:
+    """The file of a stem, relative to the take's folder."""
+    return f"{STEMS}/{name}.wav"
 
 
 def write_whole(texts: Mapping[Path, str], hint: str) -> None:

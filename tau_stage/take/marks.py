@@ -15,7 +15,6 @@ from tau_stage.take.folder import TakeFolder, guarded
 from tau_stage.take.model import Performed, Playing, Sounded, Take
 from tau_stage.text import one_line, printable
 
-MIX = "mix.wav"
 SYNTHETIC = "synthetic speech"
 
 _AGAIN = "make room and mark the take again; its sound is whole"
@@ -56,18 +55,20 @@ def write_marks(folder: TakeFolder, take: Take) -> list[str]:
         TakeError: The disk is full or cannot be written, or the take tells no time at which it began.
     """
     missed = []
-    for name, chunks in marks_of(take, folder.path.resolve().name):
-        path = folder.path / name
-        if not path.resolve().is_relative_to(folder.path.resolve()):
+    for name, chunks in marks_of(take, folder.path.resolve().name, folder.mix):
+        try:
+            path = folder.inside(name)
+        except TakeError:
             missed.append(f"{name}: lies outside of the take's folder; it is left alone")
-        elif path.is_file():
+            continue
+        if path.is_file():
             missed += _marked(path, name, chunks)
-        elif name != MIX:
+        else:
             missed.append(f"{name}: is not there, so it has no marks")
     return missed
 
 
-def marks_of(take: Take, name: str) -> Iterator[tuple[str, Chunks]]:
+def marks_of(take: Take, name: str, mix: Path | None = None) -> Iterator[tuple[str, Chunks]]:
     """The chunks of each WAV file that a take may have, by the file's name in its folder.
 
     Lines begin where they lie in the stems. Stems and mix begin at 0 and have a mark for each line or sound in them.
@@ -75,6 +76,7 @@ def marks_of(take: Take, name: str) -> Iterator[tuple[str, Chunks]]:
     Args:
         take: As ``take.json`` tells it.
         name: The take's name.
+        mix: The mix, if there is one.
 
     Raises:
         TakeError: The take tells no time at which it began.
@@ -84,11 +86,11 @@ def marks_of(take: Take, name: str) -> Iterator[tuple[str, Chunks]]:
     except ValueError:
         hint = "write 'started' as 2026-11-21T09:00:00+00:00"
         raise TakeError("take.json", f"the take began at no known time: {take.started!r}", hint) from None
-    for file, told in _told(take):
+    for file, told in _told(take, mix):
         yield file, _chunks(take, name, began, file, told)
 
 
-def _told(take: Take) -> Iterator[tuple[str, Told]]:
+def _told(take: Take, mix: Path | None) -> Iterator[tuple[str, Told]]:
     players = {player.name: player for player in take.players}
     for line in take.lines:
         if line.former:
@@ -110,7 +112,11 @@ def _told(take: Take) -> Iterator[tuple[str, Told]]:
             )
     for stem in dict.fromkeys(sound.stem for sound in take.sounds):
         yield stem, _sounds(stem, [sound for sound in take.sounds if sound.stem == stem])
-    yield MIX, Told(f"Mix of {take.scene.title}", _made(take.lines, players), "mix", marks=_line_marks(take.lines))
+    if mix and mix.suffix.lower() == ".wav":
+        yield (
+            mix.name,
+            Told(f"Mix of {take.scene.title}", _made(take.lines, players), "mix", marks=_line_marks(take.lines)),
+        )
 
 
 def _line(line: Performed, player: Playing | None) -> Told:

@@ -22,7 +22,7 @@ from tau_stage.errors import TakeError
 from tau_stage.scene.deliver import Mix
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.model import Take
-from tau_stage.take.sound_files import inside, open_sound, sound_errors
+from tau_stage.take.sound_files import open_sound, sound_errors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -139,7 +139,7 @@ def mix(folder: TakeFolder, take: Take, wanted: Mix, rate: int = RATE) -> Mixed:
 def stems_of(folder: TakeFolder, take: Take) -> tuple[Path, ...]:
     """The files of a take's stems, of players and of sounds, each once."""
     named = [*(player.stem for player in take.players if player.stem), *(sound.stem for sound in take.sounds)]
-    return tuple(inside(folder, name) for name in dict.fromkeys(named))
+    return tuple(folder.inside(name) for name in dict.fromkeys(named))
 
 
 def _first_setting(paths: tuple[Path, ...], take: Take, wanted: Mix, rate: int) -> _Setting:

@@ -13,11 +13,10 @@ from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.wav import HEADER_BYTES, read_wav
 from tau_stage.errors import TakeError
 from tau_stage.take.fold import fold
-from tau_stage.take.folder import TakeFolder
+from tau_stage.take.folder import MANIFEST, TakeFolder
 from tau_stage.take.journal import NAME, read_journal
 from tau_stage.take.model import Performed, Take
 
-MANIFEST = "take.json"
 VERSION: int = Take.model_fields["version"].default
 """The version of takes that is read here."""
 
@@ -38,8 +37,8 @@ def read_take(path: Path) -> tuple[TakeFolder, Take]:
         there = folder.path.exists()
         problem = "is no folder" if there else "there is no such folder"
         raise TakeError(str(folder.path), problem, "name the folder that tau-stage run printed")
-    if (manifest := folder.path / MANIFEST).exists():
-        return folder, _from_manifest(manifest)
+    if folder.manifest.exists():
+        return folder, _from_manifest(folder.manifest)
     if folder.journal.exists():
         return folder, _from_journal(folder.journal)
     raise TakeError(str(folder.path), f"holds no take: neither {MANIFEST} nor {NAME} is in it", _inside(folder.path))
@@ -106,9 +105,7 @@ def audio_of(folder: TakeFolder, line: Performed) -> Pcm:
     Raises:
         TakeError: It has none, or its file is missing, cut short, broken or another.
     """
-    if line.file is None:
-        raise TakeError(str(folder.path), f"line {line.id} has no sound: it was not spoken aloud", "name another line")
-    path = sound_file(folder, line.file)
+    path = folder.sound(line)
     try:
         held = (path.stat().st_size - HEADER_BYTES) // 2
         if 0 <= held < line.samples:
@@ -123,15 +120,3 @@ def audio_of(folder: TakeFolder, line: Performed) -> Pcm:
     if audio.sha256 != line.sha256:
         raise TakeError(str(path), f"is not the sound of line {line.id}: its sha256 is another than the take's", AGAIN)
     return audio
-
-
-def sound_file(folder: TakeFolder, name: str) -> Path:
-    """Where a file of a take lies.
-
-    Raises:
-        TakeError: The take names a file outside its folder.
-    """
-    path = folder.path / name
-    if not path.resolve().is_relative_to(folder.path.resolve()):
-        raise TakeError(str(folder.path), f"names a file outside itself: {name}", "do not trust this take")
-    return path

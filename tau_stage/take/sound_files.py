@@ -4,30 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.errors import TakeError
-from tau_stage.take.folder import TakeFolder
 
 BROKEN = "the take is damaged: perform the scene again"
-
-
-def inside(folder: TakeFolder, name: str) -> Path:
-    """A file of the take.
-
-    Args:
-        folder: The take's.
-        name: Relative to it, as the take tells it.
-
-    Raises:
-        TakeError: It would be outside the folder.
-    """
-    parts = PurePosixPath(name).parts
-    if not parts or name.startswith("/") or ".." in parts or "\\" in name or ":" in name:
-        raise TakeError(str(folder.path), f"names a file outside of the take: {name}", BROKEN)
-    return folder.path.joinpath(*parts)
 
 
 @contextmanager
