@@ -135,6 +135,50 @@ async def test_a_response_is_cancelled_and_what_it_came_to_is_given() -> None:
         assert status(session) == "idle"
 
 
+async def test_a_cancellation_that_is_ignored_is_a_timeout_and_one_that_finds_a_closed_session_says_so() -> None:
+    async with scripted() as (session, script):
+        await script.tell("response.created", response={"id": "resp_1", "status": "in_progress"})
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(Timeout, match="player clerk: no end of the cancelled response within 3 s"):
+            await session.cancel_response()
+        async with anyio.create_task_group() as group:
+            group.start_soon(script.server.aclose)
+            with pytest.raises(SessionClosed):
+                await session.cancel_response("resp_1")
+
+
+async def test_a_cut_that_is_not_answered_is_a_warning() -> None:
+    async with scripted() as (session, script):
+        await script.tell("response.created", response={"id": "resp_1", "status": "in_progress"})
+        place = {"response_id": "resp_1", "item_id": "item_1"}
+        await script.tell("response.output_audio.delta", delta=Pcm.silence(48_000).base64.decode(), **place)
+        await script.tell("response.done", response={"id": "resp_1", "status": "completed"})
+        await anyio.wait_all_tasks_blocked()
+        for heard in (24_000, 0):
+            await session.interrupt(heard)
+    assert session.warnings == [
+        "what was not heard could not be cut: no conversation.item.truncated within 3 s",
+        "what was not heard could not be cut: no conversation.item.deleted within 3 s",
+    ]
+
+
+async def test_what_names_no_response_and_comes_before_one_began_belongs_to_it() -> None:
+    async with scripted() as (session, script):
+        audio = Pcm.silence(2400).base64.decode()
+        speaking = await session.speak()
+        await script.hear()
+        await script.tell("response.output_audio.delta", delta=audio)
+        await script.tell("response.created", response={"id": "resp_1", "status": "in_progress"})
+        await script.tell("response.output_audio.delta", response_id="resp_1", delta=audio)
+        await script.tell("response.output_audio.done", response_id="resp_1")
+        await script.tell("response.done", response={"id": "resp_1", "status": "completed"})
+        changes = [change async for change in speaking]
+        assert [change.response_id for change in changes] == ["resp_1"] * len(changes)
+        assert sum(len(change.audio) for change in changes if isinstance(change, Sounded)) == 4800
+        assert len((await speaking.finished()).audio) == 4800
+        assert session.conversation.active == ()
+
+
 async def test_who_interrupts_says_how_much_was_heard_and_the_rest_is_cut() -> None:
     async with in_session() as session:
         await session.user(LONG)

@@ -94,9 +94,15 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Began:
-    """A response began."""
+    """A response began.
+
+    Attributes:
+        response_id: The server's id.
+        formerly: What it was called in changes that came before its id was told; empty where none came.
+    """
 
     response_id: str
+    formerly: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +214,7 @@ class Conversation:
         self._incoming: dict[str, _Incoming] = {}
         self._ending: dict[str, _Ending] = {}
         self._finished: set[str] = set()
+        self._nameless: set[str] = set()
         self._early: dict[str, str] = {}
         self._transcribed: set[tuple[str, int]] = set()
         self._renamed: dict[str, str] = {}
@@ -309,7 +316,9 @@ class Conversation:
         return response_id
 
     def _unnamed(self) -> str:
-        return f"unnamed_{len(self._finished) + 1}"
+        name = f"unnamed_{len(self._finished) + 1}"
+        self._nameless.add(name)
+        return name
 
     def _part(self, event: told.PartEvent | told.FunctionArgumentsEvent) -> tuple[str, str, Growing] | None:
         """The item that an event is about; None where its response is over."""
@@ -405,8 +414,12 @@ class Conversation:
         response_id = response_id or self._unnamed()
         if response_id in self._finished:
             return None
-        self._incoming.setdefault(response_id, _Incoming())
-        return Began(response_id)
+        nameless = [key for key in self._incoming if key in self._nameless]
+        formerly = nameless[0] if nameless and response_id not in self._incoming else ""
+        early = self._incoming.pop(formerly, None) or _Incoming()
+        self._ending.pop(formerly, None)
+        self._incoming.setdefault(response_id, early)
+        return Began(response_id, formerly)
 
     def _break(self, response_id: str, problem: str) -> None:
         """Note that a response cannot be whole any more."""

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import anyio
 
 from tau_stage.audio.pcm import RATE
-from tau_stage.errors import ModelRefused
+from tau_stage.errors import ModelRefused, SessionClosed, Timeout
 from tau_stage.protocol.client_events import ResponseCancel
 from tau_stage.protocol.conversation import Response
 from tau_stage.session.playback import Playback
+from tau_stage.transport import ABNORMAL
 
 if TYPE_CHECKING:
     from tau_stage.session.session import Session
@@ -19,17 +20,24 @@ TOO_LATE = "response_cancel_not_active"
 
 
 async def cancel(session: Session, response_id: str | None = None) -> Response | None:
-    """Stop a response, by default the one under way, and wait for its end; None if there is none any more."""
+    """Stop a response, by default the one under way, and wait for its end; None if there is none any more.
+
+    Raises:
+        Timeout: It does not end.
+        SessionClosed: The session closed first.
+    """
     target = response_id or next(iter(session.conversation.active), None)
     if target not in session.conversation.active:
         return None
+    limit = session.deadlines.request_s
     async with session.responses() as watch:
         await session.wire.send(ResponseCancel(event_id=session.fresh("evt"), response_id=target))
-        with anyio.move_on_after(session.deadlines.request_s):
+        with anyio.move_on_after(limit):
             async for response in watch:
                 if isinstance(response, Response) and response.id == target:
                     return response
-    return None
+            raise (session.wire.closed or SessionClosed(code=ABNORMAL)).about(player=session.name)
+    raise Timeout(what="end of the cancelled response", waited_s=limit, player=session.name)
 
 
 async def interrupt(session: Session, playing: Playback | None, samples_heard: int | None) -> Response | None:
@@ -54,5 +62,5 @@ async def cut(session: Session, playing: Playback) -> None:
             await session.truncate(playing.item_id, end_ms)
         else:
             await session.delete_conversation_item(playing.item_id)
-    except ModelRefused as error:
-        session.warn(f"what was not heard could not be cut: {error}")
+    except (ModelRefused, Timeout) as error:
+        session.warn(f"what was not heard could not be cut: {error.what_happened()}")

@@ -339,7 +339,12 @@ class Session:
         return await serve(self, self._tools, response, within_s)
 
     async def cancel_response(self, response_id: str | None = None) -> Response | None:
-        """Stop the model. The response, as far as it came; None if it was not speaking."""
+        """Stop the model. The response, as far as it came; None if it was not speaking.
+
+        Raises:
+            Timeout: The response does not end.
+            SessionClosed: The session closed first.
+        """
         return await interruption.cancel(self, response_id)
 
     async def interrupt(self, samples_heard: int | None = None) -> Response | None:

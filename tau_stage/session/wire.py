@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import inf
 from typing import Protocol
 
@@ -264,14 +265,15 @@ class Wire:
         if isinstance(event, told.ErrorEvent) and (speaking := self._speaking.pop(request.event_id, None)):
             speaking.fail(refusal(event.error).about(player=self._name))
         elif isinstance(change, Began):
-            self._claim(request, change.response_id)
+            self._claim(request, change.response_id, change.formerly)
 
-    def _claim(self, request: Request, response_id: str) -> None:
+    def _claim(self, request: Request, response_id: str, formerly: str = "") -> None:
         """Give a response to whoever asked for it, with what has come of it so far."""
+        early = [*self._unclaimed.pop(formerly, ()), *self._unclaimed.pop(response_id, ())]
         if speaking := self._speaking.pop(request.event_id, None):
             self._speaking[response_id] = speaking
-            for change in self._unclaimed.pop(response_id, ()):
-                speaking.tell(change)
+            for change in early:
+                speaking.tell(replace(change, response_id=response_id))
 
     def _tell(self, change: Change) -> None:
         response_id = change.response_id

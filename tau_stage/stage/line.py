@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import anyio
 
 from tau_stage.audio.level import is_audible, peak_dbfs
 from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.errors import BudgetExceeded, ModelRefused
+from tau_stage.errors import BudgetExceeded, ModelRefused, Timeout
 from tau_stage.protocol.client_events import ConversationItemCreate
 from tau_stage.protocol.config import FunctionTool
 from tau_stage.protocol.conversation import Commentary, Response, Sounded, Worded
@@ -141,6 +141,7 @@ class _Saying:
         self._deadline = math.inf
         self._first_audio_s: float | None = None
         self._first_words_s: float | None = None
+        self._ignores_us = False
         self._start_over()
 
     async def done(self) -> Delivery:
@@ -299,7 +300,7 @@ class _Saying:
                     self._words.append(change.words)
                     self._first_words_s = self._first_words_s or anyio.current_time() - began
                     self._prompter.worded(change)
-        response = await (self._stopped(speaking) if patience.cancelled_caught else speaking.finished())
+        response = await (self._stopped(speaking) if patience.cancelled_caught else self._ended(speaking))
         if self._first_audio_s is None:
             self._first_audio_s = response.first_audio_s
         return response.with_commentary() if self._keeps else response
@@ -307,10 +308,26 @@ class _Saying:
     async def _stopped(self, speaking: Speaking) -> Response:
         """The line took too long: what there is of it is the line. A model that does not even stop said nothing."""
         late = self._too_late()
-        await self._session.cancel_response()
+        await self._stop(self._session.cancel_response())
         with anyio.move_on_after(STOPPING_S):
-            return await speaking.finished()
+            return await self._ended(speaking)
         return replace(late, usage=Usage(untold=1))
+
+    async def _ended(self, speaking: Speaking) -> Response:
+        """The whole response; of one that did not stop, what there is."""
+        if self._ignores_us:
+            words = "".join(self._words)
+            return Response(id="", status="cancelled", reason=self._reason, transcript=words, usage=Usage(untold=1))
+        return await speaking.finished()
+
+    async def _stop(self, stopping: Awaitable[Response | None]) -> None:
+        """Wait until the model stops. One that does not is opened again for its next line; what was heard stays."""
+        try:
+            await stopping
+        except Timeout as error:
+            self._ignores_us = True
+            self._session.warn(f"{error.what_happened()}; it is opened again for its next line")
+            await self._session.close()
 
     def _take(self, audio: Pcm) -> bool:
         """Let a piece of sound be heard; whether it is the last that is."""
@@ -326,7 +343,7 @@ class _Saying:
     async def _cut(self) -> None:
         """Another line cuts in: the player stops, and knows how much of it was heard."""
         self._reason = "cut_in"
-        await self._session.interrupt(sum(map(len, self._heard)))
+        await self._stop(self._session.interrupt(sum(map(len, self._heard))))
 
 
 def _joined(words: list[str]) -> str:
