@@ -239,3 +239,81 @@ def test_a_screenplay_that_is_no_text(tmp_path: Path) -> None:
     scene = written(tmp_path, scene="players: {ann: }\nscript: play.fountain\n", play="ANN\nHi \x07.\n")
     with pytest.raises(SceneError, match=r"play\.fountain:2:4: a scene is text"):
         load_scene(scene)
+
+
+EPISODE = """\
+# Episode 1
+- pause: 2s
+[00:01] ANN: Well
+  then.
+
+00:00:04,000 --> 00:00:05,000
+**Ben:** (low) So.
+- ann: "Yes: no"
+  id: yes
+"""
+
+
+@pytest.mark.parametrize("name", ["episode.txt", "episode.MD"])
+def test_a_text_stands_for_lines_too(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(EPISODE)
+    plan = plan_of(written(tmp_path, scene=f"players: {{ann: , ben: }}\nscript: {name}\n"))
+    assert [(line.id, line.direction, line.words, line.source_line) for line in plan.lines] == [
+        ("ann-1", "", "Well then.", 3), ("ben-1", "low", "So.", 7), ("yes", "", "Yes: no", 8),
+    ]  # fmt: skip
+    assert [type(step).__name__ for step in plan.steps] == ["PausePlan", "LinePlan", "LinePlan", "LinePlan"]
+
+
+def test_errors_point_into_the_text(tmp_path: Path) -> None:
+    (tmp_path / "episode.txt").write_text(EPISODE.replace("So.", "").replace("2s", "2").replace("yes\n", "yes?\n"))
+    scene = written(tmp_path, scene="players: {ann: , ben: }\nscript: episode.txt\n")
+    with pytest.raises(SceneError) as raised:
+        load_scene(scene)
+    errors = (raised.value, *raised.value.also)
+    assert [(Path(error.path).name, error.line, error.column) for error in errors] == [
+        ("episode.txt", 2, 10), ("episode.txt", 7, 10), ("episode.txt", 9, 7),
+    ]  # fmt: skip
+
+
+ZOE, ALSO_ZOE = "Zoë", "Zoe\u0308"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "  - ann: Hi.\n    to: [{0}]",
+        "  - ann: Hi.\n    to: {0}",
+        "  - {0}: Hi.",
+        "  - {0}: Hi.\n  - ann: Hm.\n    cut_in: {0}\n    when: {{not: {{said: {{words: x, player: {0}}}}}}}",
+        "  - prompt: {{{0}: Whisper.}}\n  - {0}: Hi.",
+        "  - improvise: {{players: [ann, {0}], order: [{0}, ann], turns: 2}}",
+        "  - ann: Hi.\n    expect: {{heard_by: [{0}]}}",
+    ],
+)
+def test_names_that_look_the_same_mean_the_same_player(text: str) -> None:
+    plans = []
+    for player, named in ((ZOE, ALSO_ZOE), (ALSO_ZOE, ZOE), (ZOE, ZOE)):
+        scene = f"players: {{ann: , {player}: {{voice: coral}}}}\nlines:\n{text.format(named)}\n"
+        plans.append(make_plan(parse_scene(scene)))
+    assert plans[0].players == plans[1].players == plans[2].players
+    assert plans[0].steps == plans[1].steps == plans[2].steps
+
+
+def test_a_name_without_its_blank_is_told_of_however_it_is_composed() -> None:
+    assert refused_text(f"players: {{{ZOE}: }}\nlines:\n  - {ALSO_ZOE}:Hi.\n") == "put a space after the colon"
+
+
+def refused_text(text: str) -> str:
+    with pytest.raises(SceneError) as raised:
+        parse_scene(text)
+    return raised.value.hint
+
+
+def test_a_variant_is_found_however_its_value_is_written(tmp_path: Path) -> None:
+    text = f"players: {{ann: }}\nmatrix: {{who: [{ZOE}, 幽霊, か\u3099]}}\nlines:\n  - ann: ${{who}}\n"
+    scene = written(tmp_path, scene=text)
+    for only in ("zoe", ZOE, ALSO_ZOE, "ZOË"):
+        assert [each.variant for each in load_variants(scene, {}, only)] == ["zoe"]
+    assert [each.vars for each in load_variants(scene, {}, "が")] == [
+        each.vars for each in load_variants(scene, {}, "か\u3099")
+    ]

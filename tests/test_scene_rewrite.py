@@ -340,6 +340,15 @@ def test_a_screenplay_becomes_a_script(play: str) -> None:
     assert [(line.id, line.prompt) for line in after.lines] == [(line.id, line.prompt) for line in before.lines]
 
 
+def test_a_text_is_written_into_the_scene(play: str) -> None:
+    text = "# one\nANN: Hi: yes\n   there.\n  - ann: Hm.\n      # hm\n    id: x\n\n**Ben** (low): No.\n"
+    FilePath(play).with_suffix(".txt").write_text(text)
+    lines = 'lines:\n  - ann: "Hi: yes there."\n  - ann: Hm.\n      # hm\n    id: x\n  - Ben: (low) No.'
+    assert as_lines(read_yaml(Source.of(HEAD + "script: x.txt", play)), PLAYERS) == HEAD + lines
+    before, after = (make_plan(parse_scene(HEAD + each, play)) for each in ("script: x.txt", lines))
+    assert [(line.id, line.prompt) for line in after.lines] == [(line.id, line.prompt) for line in before.lines]
+
+
 def test_a_screenplay_of_a_scene_in_brackets_is_refused(play: str) -> None:
     with pytest.raises(SceneError, match="no script stands here"):
         as_lines(read_yaml(Source.of("{players: {ann: }, script: x.fountain}", play)), PLAYERS)

@@ -10,6 +10,7 @@ from tau_stage.errors import SceneError
 from tau_stage.scene.fountain import read_fountain
 from tau_stage.scene.script import Item, Spoken, read_script
 from tau_stage.scene.source import Source
+from tau_stage.scene.words import nearest
 
 PLAYERS = ["clerk", "tourist", "Old Man"]
 
@@ -140,13 +141,101 @@ def test_a_misspelt_cue_is_not_swallowed_by_the_speech_above(cue: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["I said: no", "A VERY LONG SHOUT INDEED: no", "X" * 70 + ": no", "NO:no", "so be it"]
-)
-def test_words_with_a_colon_may_go_on_anywhere(words: str) -> None:
+    "words",
+    [
+        "and then I said to him: no", "Well, I said: no", "“So: no", "Never. Ever: no", "X" * 70 + ": no", "NO:no",
+        "so be it", "10:30 it was", "http://example.org", "glad :D", "?: no", ": no", "at 10:30", "...:",
+        "*shouts: no*!", "[no]: no", "[0:1] no",
+    ],
+)  # fmt: skip
+def test_what_names_nobody_goes_on_at_any_depth(words: str) -> None:
     assert said(f"CLERK: One\n{words}") == [("clerk", f"One {words}")]
 
 
-@pytest.mark.parametrize("words", ["and so on", ": hm", "I said so: no", "-1"])
+@pytest.mark.parametrize(
+    ("line", "name", "column"),
+    [
+        ("Guest: Hello", "Guest", 1),
+        ("guest: Hello", "guest", 1),
+        ("Guest:Hello", "Guest", 1),
+        ("Guest :", "Guest", 1),
+        ("GUEST：Hi", "GUEST", 1),
+        ("客人：你好", "客人", 1),
+        ("Speaker 2: Hi", "Speaker 2", 1),
+        ("SPEAKER_02: Hi", "SPEAKER_02", 1),
+        ("I said: no", "I said", 1),
+        ("A VERY LONG SHOUT INDEED: no", "A VERY LONG SHOUT INDEED", 1),
+        ("DR. NO, M.D.: Hi", "DR. NO, M.D.", 1),
+        ("Mr. Fox: Hi", "Mr. Fox", 1),
+        ("BEN (laughing): Hi", "BEN", 1),
+        ("[00:12] ANNA: Hi", "ANNA", 9),
+        ("00:00:12.340 --> 00:00:14.000 - Anna: Hi", "Anna", 33),
+        ("**BEN:** Hi", "BEN", 3),
+        ("**BEN**: Hi", "BEN", 3),
+        ("**BEN: Hi**", "BEN", 3),
+        ("[00:12] __BEN__ (low): Hi", "BEN", 11),
+        ("• Ben: Hi", "Ben", 3),
+        ("Anna Smith  0:12", "Anna Smith", 1),
+    ],
+)
+def test_a_speech_of_a_stranger_is_never_words(line: str, name: str, column: int) -> None:
+    for before in ("CLERK: One\n", "CLERK: One\n\n", "", "WAITER: One\n"):
+        error = refused(f"{before}{line}")
+        told = [(each.line, each.column, each.problem) for each in (error, *error.also)]
+        assert told[-1] == (before.count("\n") + 1, column, f"there is no player '{name}'")
+    if "  0:" not in line:
+        assert said(f"CLERK: One\n  {line}") == [("clerk", f"One {line}")]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("[00:12] TOURIST: Hi", "Hi"),
+        ("(0:12) TOURIST: Hi", "Hi"),
+        ("00:12 tourist: Hi", "Hi"),
+        ("00:01:12,500 --> 00:01:13,000 TOURIST: Hi", "Hi"),
+        ("[00:12 - 00:14] - TOURIST: Hi", "Hi"),
+        ("**TOURIST:** Hi", "Hi"),
+        ("**TOURIST**: *Hi*", "*Hi*"),
+        ("_TOURIST_: Hi", "Hi"),
+        ("**TOURIST: Hi**", "**Hi**"),
+        ("[00:12] **Tourist:** Hi", "Hi"),
+        ("> TOURIST: Hi", "Hi"),
+        ("TOURIST：Hi", "Hi"),
+        ("ＴＯＵＲＩＳＴ: Hi", "Hi"),
+        ("TOURIST (laughing): Hi", "(laughing) Hi"),
+        ("TOURIST（笑）：Hi", "(笑) Hi"),
+        ("**TOURIST** (laughing): Hi", "(laughing) Hi"),
+        ("**TOURIST (laughing):** (low) Hi", "(laughing, low) Hi"),
+        ("TOURIST (laughing):", "(laughing)"),
+        ("TOURIST ():  Hi", "Hi"),
+        ("TOURIST (V.O.): Hi", "Hi"),
+        ("TOURIST (CONT’D): (low) Hi", "(low) Hi"),
+        ("TOURIST [laughs]: Hi", "[laughs] Hi"),
+        ("(laughing) TOURIST: Hi", "(laughing) Hi"),
+        ("[laughs] TOURIST: Hi", "[laughs] Hi"),
+        ("TOURIST  0:12\nHi", "Hi"),
+        ("Tourist [00:12]\n[00:12]\nHi", "Hi"),
+    ],
+)
+def test_what_stands_around_a_name_is_taken_off(line: str, words: str) -> None:
+    assert said(f"CLERK: One\n{line}\n\nCLERK: Two") == [("clerk", "One"), ("tourist", words), ("clerk", "Two")]
+
+
+def test_a_time_stamp_alone_is_nobodys_words() -> None:
+    assert said("[00:10]\nCLERK: One\n[00:12]\ntwo\n\n00:00:14,000 --> 00:00:15,000\nTOURIST: Hi") == [
+        ("clerk", "One two"),
+        ("tourist", "Hi"),
+    ]
+
+
+def test_names_that_look_the_same_are_the_same() -> None:
+    assert said("ZOE\u0308: Hi\nZoë: Ho", ["Zoë"]) == [("Zoë", "Hi"), ("Zoë", "Ho")]
+    error = refused("ZO\u200bË: Hi", ["Zoë"])
+    assert error.hint == "did you mean 'Zoë'? what stands here holds U+200B, which nobody sees"
+
+
+@pytest.mark.parametrize("words", ["and so on", ": hm", "I said so to him then: no", "-1"])
 def test_words_without_a_speaker_are_refused(words: str) -> None:
     error = refused(f"# so\n  {words}")
     assert (error.line, error.column, error.problem) == (2, 3, "nobody speaks these words")
@@ -158,6 +247,7 @@ def test_all_errors_are_told_at_once_and_each_speech_once() -> None:
     assert [(each.line, each.problem) for each in (error, *error.also)] == [
         (1, "there is no player 'ONE'"),
         (4, "there is no player 'TWO'"),
+        (5, "there is no player 'more'"),
         (9, "nobody speaks these words"),
     ]
 
@@ -294,3 +384,7 @@ def test_strangers_in_a_screenplay_are_all_told() -> None:
         ),
         (7, 1, "there is no player 'Hal'", "players: clerk, tourist, Old Man"),
     ]
+
+
+def test_nobody_is_looked_up_by_what_is_no_word() -> None:
+    assert nearest("clerk" * 100_000, ["clerk" * 100_000]) == ""

@@ -10,6 +10,7 @@ from tau_stage.scene.names import slug
 from tau_stage.scene.text import Path
 from tau_stage.scene.voices import OPENAI_VOICES, is_known, misspelt, voices_of
 from tau_stage.scene.words import RESERVED, did_you_mean
+from tau_stage.text import hidden, visible
 
 LONGEST_NAME = 64
 SOUND_STEMS = ("sfx-", "bed-")
@@ -38,6 +39,9 @@ def check_names(names: Iterable[str], found: Findings) -> None:
         elif not re.search(r"[^\W_]", name) or len(name) > LONGEST_NAME or _UNFIT.search(name) or name != name.strip():
             hint = f"write letters, digits, spaces, '-' and the like, at most {LONGEST_NAME}, without / \\ : ? *"
             found.add(path, f"'{name[:LONGEST_NAME]}' cannot be a player's name, as names name files", hint, key=True)
+        elif unseen := hidden(name):
+            problem = f"the name '{name}' holds {', '.join(unseen)}, which nobody sees"
+            found.add(path, problem, f"write it anew: {visible(name)}", key=True)
         elif short.startswith(SOUND_STEMS):
             found.add(path, f"'{name}' would share its stem's name with a sound", "choose another name", key=True)
         elif MADE.fullmatch(short):

@@ -215,7 +215,7 @@ def variants(entries: Entries, only: str | None, found: Findings) -> list[Varian
         )
     if only is None:
         return made
-    chosen = [variant for variant in made if variant.name == only]
+    chosen = [variant for variant in made if variant.name in (only, slug(only))]
     if not chosen:
         hint = did_you_mean(only, names, f"variants: {listed(names)}") if axes else "the scene has no matrix"
         found.add(("matrix",), f"there is no variant '{only}'", hint)

@@ -15,6 +15,7 @@ from tau_stage.scene.transcription import TRANSCRIPTION_SCHEMA, transcription
 from tau_stage.scene.units import one_of, wrong
 from tau_stage.scene.voices import CUSTOM_PREFIX, OPENAI_VOICES, VOICES, is_url
 from tau_stage.scene.words import did_you_mean, listed
+from tau_stage.text import composed
 
 DEFAULT_TEMPLATE = 'Perform this line, {direction}: "{words}"'
 
@@ -103,7 +104,7 @@ def hearing(value: object) -> object:
         PydanticCustomError: It is something else.
     """
     if isinstance(value, str):
-        return value if value in ("everyone", "nobody") else (value,)
+        return value if value in ("everyone", "nobody") else (composed(value),)
     if isinstance(value, dict):
         raise wrong("who hears is everyone, nobody, or names", "write it like [clerk, tourist]")
     if isinstance(value, list):
@@ -112,7 +113,7 @@ def hearing(value: object) -> object:
                 raise wrong("a list of players holds names only", "write it like [clerk, tourist]")
             if name in ("everyone", "nobody"):
                 raise wrong(f"'{name}' is no player", f"write {name} alone, without a list")
-        return tuple(value)
+        return tuple(map(composed, value))
     return value
 
 
@@ -141,10 +142,10 @@ def names(value: object) -> object:
         PydanticCustomError: It is something else.
     """
     if isinstance(value, str):
-        return () if value in ("none", "") else (value,)
+        return () if value in ("none", "") else (composed(value),)
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise wrong("names belong here, one or a list", "write it like [first, second], or none")
-    return tuple(value)
+    return tuple(map(composed, value))
 
 
 def human(value: str) -> str:
@@ -244,7 +245,9 @@ Metadata = Annotated[
     BeforeValidator(metadata),
     WithJsonSchema({"type": "object", "additionalProperties": SCALAR, "maxProperties": 14}),
 ]
-Name = Annotated[str, AfterValidator(str.strip), WithJsonSchema({"type": ["string", "number"]})]
+Name = Annotated[
+    str, AfterValidator(str.strip), AfterValidator(composed), WithJsonSchema({"type": ["string", "number"]})
+]
 SoundFile = Annotated[str, AfterValidator(str.strip), WithJsonSchema({"type": "string"})]
 Human = Annotated[
     str,

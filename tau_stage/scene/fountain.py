@@ -4,7 +4,6 @@ import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePath
 
 from tau_stage.scene.script import Cast, Spoken
 from tau_stage.scene.source import Place, Source
@@ -22,15 +21,6 @@ _NO_CUE = ("!", ">", "#", "=", "~")
 _EXTENSIONS = re.compile(r"(?:\s*\([^()]*\))+$")
 _PARENTHETICAL = re.compile(r"\((.*)\)", re.DOTALL)
 _ACTION = "an action in capitals begins with '!'"
-
-
-def is_screenplay(name: str) -> bool:
-    """Whether this is the name of a screenplay.
-
-    >>> is_screenplay("acts/play.fountain"), is_screenplay("ANN: Hi.")
-    (True, False)
-    """
-    return PurePath(name).suffix == ".fountain" and "\n" not in name
 
 
 def read_fountain(source: Source, players: Sequence[str]) -> list[Spoken]:

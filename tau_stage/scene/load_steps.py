@@ -24,6 +24,7 @@ from tau_stage.scene.steps import (
 )
 from tau_stage.scene.text import Node, Path
 from tau_stage.scene.words import LINE_OPTIONS, STEP_WORDS, did_you_mean, listed
+from tau_stage.text import composed
 
 Entries = dict[str, Node]
 WORDS = ("prompt", "user", "assistant", "sfx", "bed", "together", "improvise", "listen", "pause")
@@ -74,7 +75,7 @@ class Steps:
     def no_mapping(self, node: Node, path: Path) -> None:
         """Note a step that is a text or a list."""
         hint = "a line is '- player: words'"
-        if isinstance(node, str) and ":" in node and node.split(":")[0].strip() in self.players:
+        if isinstance(node, str) and ":" in node and composed(node.split(":")[0].strip()) in self.players:
             hint = "put a space after the colon"
         self.found.add(path, "this line has no speaker", hint)
 

@@ -181,7 +181,9 @@ class Scene(Cascade):
     tools: Mapping[str, ToolDefinition] = Field(default_factory=dict, description="What models may call, by name.")
     on: tuple[Cue, ...] = Field((), description="What is done when something happens.")
     lines: tuple[AnyStep, ...] = Field(description="What happens, in order.")
-    script: Text | None = Field(None, description="Instead of lines: 'NAME: words' a line, or a .fountain file.")
+    script: Text | None = Field(
+        None, description="Instead of lines: 'NAME: words' a line, or a file: .fountain or .txt."
+    )
     limits: Limits = Field(
         default_factory=Limits, description="What a performance may cost, and how fast it may start."
     )

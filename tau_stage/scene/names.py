@@ -4,6 +4,8 @@ import hashlib
 import re
 import unicodedata
 
+from tau_stage.text import composed
+
 LONGEST = 60
 
 _DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))})
@@ -22,7 +24,7 @@ def slug(name: str) -> str:
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     joined = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:LONGEST].strip("-")
     if not joined:
-        return f"x-{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:8]}"
+        return f"x-{hashlib.sha256(composed(name).encode(errors='replace')).hexdigest()[:8]}"
     return f"{joined}-" if joined == "latest" or is_device(joined) else joined
 
 

@@ -4,10 +4,9 @@ import re
 from collections.abc import Sequence
 
 from tau_stage.errors import SceneError
-from tau_stage.scene.files import beside
-from tau_stage.scene.fountain import is_screenplay, read_fountain
 from tau_stage.scene.script import Cast, Item, Spoken, depth, is_item, read_script
-from tau_stage.scene.source import Place, Source, read_source
+from tau_stage.scene.script_files import is_script_file, read_script_file
+from tau_stage.scene.source import Place, Source
 from tau_stage.scene.spans import Lines, Span, Spans
 from tau_stage.scene.text import Document, Path, read_yaml
 from tau_stage.scene.traps import written
@@ -33,8 +32,8 @@ def as_script(document: Document, players: Sequence[str]) -> str:
       ANN: *Hi*
       - pause: 1s
     """
-    if _names_screenplay(document):
-        text = _OfScreenplay(document).text(players)
+    if _names_file(document):
+        text = _OfFile(document).text(players)
         document = read_yaml(Source.of(text, document.source.path))
     return _AsScript(document, players).text() if "lines" in document.data else document.source.text
 
@@ -55,17 +54,17 @@ def as_lines(document: Document, players: Sequence[str]) -> str:
       - ann: "*Hi*"
       - pause: 1s
     """
-    if _names_screenplay(document):
-        return _OfScreenplay(document).text(players)
+    if _names_file(document):
+        return _OfFile(document).text(players)
     return _AsLines(document).text(players) if "script" in document.data else document.source.text
 
 
-def _names_screenplay(document: Document) -> bool:
-    """Whether a scene's script is a screenplay, which stands in a file of its own."""
+def _names_file(document: Document) -> bool:
+    """Whether a scene's script stands in a file of its own."""
     script, spans = document.data.get("script"), Spans(document)
     if not isinstance(script, str) or spans.values[()].style == "flow":
         return False
-    return spans.values["script",].style != "|" and is_screenplay(script.strip())
+    return spans.values["script",].style != "|" and is_script_file(script.strip())
 
 
 class _Rewriter:
@@ -260,36 +259,39 @@ class _AsLines(_Rewriter):
         return number
 
 
-class _OfScreenplay(_Rewriter):
-    """From ``script:`` that names a screenplay to ``lines:``."""
+class _OfFile(_Rewriter):
+    """From ``script:`` that names a file to ``lines:``."""
 
     def __init__(self, document: Document) -> None:
         super().__init__(document, "script")
         self.name = str(document.data["script"]).strip()
 
     def text(self, players: Sequence[str]) -> str:
-        source = read_source(beside(self.source.path, self.name), f"the screenplay '{self.name}'")
-        groups: list[list[Spoken]] = []
-        for speech in read_fountain(source, players):
-            if speech.dual and groups:
-                groups[-1].append(speech)
-            else:
-                groups.append([speech])
+        source, parts = read_script_file(self.source.path, self.name, players)
         header, *others = ["  ".join(("lines:", *self.comments()[:1])), *self.comments()[1:]]
         indent = " " * (self.key.column + 1)
         for comment in others:
             self.add(indent + comment)
-        for first, *further in groups:
-            if not further:
-                self.add(indent + _item(first))
+        for part, following in zip(parts, [*parts[1:], None], strict=True):
+            dual = isinstance(part, Spoken) and part.dual
+            if isinstance(part, Item):
+                self.item(part, source, len(indent))
                 continue
-            self.add(f"{indent}- together:")
-            for speech in (first, *further):
-                self.add(f"{indent}    {_item(speech)}")
+            joined = isinstance(following, Spoken) and following.dual
+            if joined and not dual:
+                self.add(f"{indent}- together:")
+            self.add(f"{indent}{'    ' if joined or dual else ''}{_item(part)}")
         return self.written(header, self.value.end.line)
 
+    def item(self, item: Item, source: Source, indent: int) -> None:
+        """An item of the list notation, as it stands in the file."""
+        first = source.line(item.first_line)
+        self.add(" " * indent + first.lstrip())
+        for number in range(item.first_line + 1, item.last_line + 1):
+            self.add(_shifted(source.line(number), indent - depth(first), indent + 1))
+
     def comments(self) -> list[str]:
-        """The comments that stand around the screenplay's name."""
+        """The comments that stand around the file's name."""
         end = self.value.end.line
         parts = (
             (self.lines.offset(self.spans.keys["script",].end), self.lines.offset(self.value.start)),

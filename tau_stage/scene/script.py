@@ -8,12 +8,11 @@ from dataclasses import dataclass, field, replace
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.source import Place, Source
-from tau_stage.scene.words import did_you_mean, listed, nearest
+from tau_stage.scene.speakers import Head, head_of, is_stamp
+from tau_stage.scene.words import did_you_mean, listed
+from tau_stage.text import composed, folded
 
-MOST_NAME_WORDS = 4
-"""Words in capitals before a colon that are still taken for a name."""
-
-_LONGEST_NAME = 64
+_DEEPER = "words that go on in a new line stand deeper than the speech"
 _NOBODY = "a speech is 'PLAYER: words', and a blank line ends it"
 
 
@@ -75,17 +74,15 @@ class Cast:
         self.players = tuple(players)
         self.errors: list[SceneError] = []
         self._folded: dict[str, str | None] = {}
+        self._exact = frozenset(self.players)
         for name in self.players:
-            short = name.casefold()
+            short = folded(name)
             self._folded[short] = None if short in self._folded else name
 
     def find(self, name: str) -> str | None:
         """The player whom a name means: spelt so, or alone in being spelt so but for capitals."""
-        return name if name in self.players else self._folded.get(name.casefold())
-
-    def is_near(self, name: str) -> bool:
-        """Whether a name is almost a player's."""
-        return bool(nearest(name, self.players))
+        name = composed(name)
+        return name if name in self._exact else self._folded.get(folded(name))
 
     def refuse(self, place: Place, name: str, advice: str = "") -> None:
         """Note that somebody is no player; ``advice`` stands under the nearest name."""
@@ -165,38 +162,30 @@ class _Reader:
         return end
 
     def words(self, number: int, line: str) -> None:
-        head, colon, tail = line.partition(":")
-        speaker = self.cast.find(head.strip()) if colon else None
-        if speaker is not None:
+        head = head_of(line, self.cast.find)
+        speaker = self.cast.find(head.name) if head else None
+        if head and speaker is not None:
             self.close()
-            self.speech = _Speech(speaker, Place(number, len(head) + 2), depth(line))
-            if tail.strip():
-                self.speech.add(number, len(head) + 1 + _start(tail), tail.strip())
-        elif self.speech is None:
-            self.refuse(number, line)
-        elif depth(line) <= self.speech.indent and (not tail or tail[0].isspace()) and self.is_name(line):
-            place, name = Place(number, _start(line)), head.strip()
-            self.cast.refuse(place, name, "words that go on in a new line stand deeper than the speech")
-            self.speech = _Speech(None, place, depth(line))
-        else:
+            self.speech = _Speech(speaker, Place(number, head.words_column + 1), depth(line))
+            if head.words:
+                self.speech.add(number, head.words_column + 1, head.words)
+        elif self.speech is None or (head and depth(line) <= self.speech.indent):
+            self.refuse(number, line, head)
+        elif not is_stamp(line.strip()):
             self.speech.add(number, _start(line), line.strip())
 
-    def refuse(self, number: int, line: str) -> None:
-        """Note that words stand where no speech goes on."""
-        place, head = Place(number, _start(line)), line.partition(":")[0].strip()
-        if self.is_name(line) or (":" in line and 0 < len(head) <= _LONGEST_NAME and len(head.split()) == 1):
-            self.cast.refuse(place, head)
+    def refuse(self, number: int, line: str, head: Head | None) -> None:
+        """Note that nobody, or somebody who is no player, speaks words."""
+        if head:
+            place = Place(number, head.column + 1)
+            self.cast.refuse(place, head.name, _DEEPER if self.speech else "")
+        elif is_stamp(line.strip()):
+            return
         else:
+            place = Place(number, _start(line))
             self.cast.add(place, "nobody speaks these words", _NOBODY)
+        self.close()
         self.speech = _Speech(None, place, depth(line))
-
-    def is_name(self, line: str) -> bool:
-        """Whether a line seems to name a speaker: in capitals, or almost as a player is called."""
-        head, colon, _ = line.partition(":")
-        name = head.strip()
-        if not colon or len(name) > _LONGEST_NAME:
-            return False
-        return (name.isupper() and len(name.split()) <= MOST_NAME_WORDS) or self.cast.is_near(name)
 
     def close(self) -> None:
         speech, self.speech = self.speech, None

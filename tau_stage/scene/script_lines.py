@@ -1,11 +1,13 @@
 """A script in place of the lines: its speeches and items become what would stand under ``lines:``, where they are."""
 
+from dataclasses import replace
+
 from tau_stage.errors import SceneError
-from tau_stage.scene.files import BESIDE, beside
+from tau_stage.scene.files import BESIDE
 from tau_stage.scene.findings import Findings
-from tau_stage.scene.fountain import is_screenplay, read_fountain
 from tau_stage.scene.script import Item, Spoken, depth, read_script
-from tau_stage.scene.source import Place, Source, read_source
+from tau_stage.scene.script_files import is_script_file, read_script_file
+from tau_stage.scene.source import Place, Source
 from tau_stage.scene.spans import Spans
 from tau_stage.scene.text import Document, Node, Path, read_yaml
 
@@ -41,33 +43,49 @@ def _lines(script: str, players: tuple[str, ...], found: Findings) -> list[Node]
         return _of_file(script.strip(), players, found)
     first, last = span.start.line + 1, span.end.line
     parts = read_script(document.source, first, last, players)
-    items = iter(_items(parts, document))
-    return [
-        _speech(part, number, document) if isinstance(part, Spoken) else next(items)
-        for number, part in enumerate(parts)
-    ]
+    return _of_parts(parts, document.source, document, header=document.keys["script",].line)
 
 
 def _of_file(name: str, players: tuple[str, ...], found: Findings) -> list[Node]:
-    """The speeches of a screenplay."""
-    if not is_screenplay(name):
-        hint = "write 'script: |' and the script under it, or 'script: play.fountain'"
-        found.add(("script",), "this is neither a script nor a screenplay", hint)
+    """What stands in a script that is a file of its own."""
+    if not is_script_file(name):
+        hint = "write 'script: |' and the script under it, or name its file: 'play.fountain', 'episode.txt'"
+        found.add(("script",), "this is neither a script nor the name of one", hint)
         return []
     try:
-        source = read_source(beside(found.document.source.path, name), f"the screenplay '{name}'")
+        source, parts = read_script_file(found.document.source.path, name, players)
     except SceneError as error:
         if error.source:
             raise
         found.add(("script",), error.problem, error.hint or BESIDE)
         return []
+    return _of_parts(parts, source, found.document, header=0)
+
+
+def _of_parts(parts: list[Spoken | Item], source: Source, document: Document, header: int) -> list[Node]:
+    """The speeches and the items of a script, as lines.
+
+    Args:
+        parts: In order.
+        source: Where they stand.
+        document: The scene's.
+        header: The line of ``script:`` above them; 0 where they stand in another file.
+    """
     lines: list[Node] = []
-    for spoken in read_fountain(source, players):
-        if spoken.dual and lines:
-            _join(lines, spoken, source, found.document)
+    numbers: list[int] = []
+    for part in parts:
+        if isinstance(part, Item):
+            numbers.append(len(lines))
+            lines.append("")
+        elif part.dual and lines:
+            _join(lines, part, document)
         else:
-            found.document.sources["lines", len(lines)] = source
-            lines.append(_speech(spoken, len(lines), found.document))
+            lines.append(_speech(part, len(lines), document))
+    if header == 0:
+        document.sources.update({("lines", number): source for number in range(len(lines))})
+    wanted = [part for part in parts if isinstance(part, Item)]
+    for number, item in zip(numbers, _items(wanted, numbers, source, document, header), strict=True):
+        lines[number] = item
     return lines
 
 
@@ -83,7 +101,7 @@ def _place(document: Document, path: Path, spoken: Spoken) -> None:
     document.keys[path] = document.values[path] = place
 
 
-def _join(lines: list[Node], spoken: Spoken, source: Source, document: Document) -> None:
+def _join(lines: list[Node], spoken: Spoken, document: Document) -> None:
     """A speech that is spoken together with the one before."""
     at, before = len(lines) - 1, lines[-1]
     assert isinstance(before, dict)  # noqa: S101 - speeches and groups are mappings
@@ -100,23 +118,22 @@ def _join(lines: list[Node], spoken: Spoken, source: Source, document: Document)
     document.values[path] = document.values[*path, spoken.speaker]
     together: list[Node] = [*group, {spoken.speaker: spoken.text}]
     lines[at] = {"together": together}
-    document.sources["lines", at] = source
 
 
-def _items(parts: list[Spoken | Item], document: Document) -> list[Node]:
+def _items(wanted: list[Item], numbers: list[int], source: Source, document: Document, header: int) -> list[Node]:
     """The items in YAML, read where they stand: everything else is blank."""
-    numbers = [number for number, part in enumerate(parts) if isinstance(part, Item)]
-    wanted = [part for part in parts if isinstance(part, Item)]
     if not wanted:
         return []
-    source = document.source
     kept = [""] * len(source.lines)
     for item in wanted:
         if depth(source.line(item.first_line)) != depth(source.line(wanted[0].first_line)):
             raise _odd(source, item, "this item is indented otherwise than the first one", "align all items")
         kept[item.first_line - 1 : item.last_line] = source.lines[item.first_line - 1 : item.last_line]
-    kept[document.keys["script",].line - 1] = "lines:"
-    others = read_yaml(Source(source.path, "\n".join(kept), source.sha256, source.lines))
+    if header:
+        kept[header - 1] = "lines:"
+        others = read_yaml(Source(source.path, "\n".join(kept), source.sha256, source.lines))
+    else:
+        others = _below_a_key(kept, source)
     items = others.data["lines"]
     if not isinstance(items, list) or len(items) != len(wanted):
         raise _odd(source, wanted[0], "YAML does not see where these items end", "close every bracket and quote")
@@ -124,6 +141,18 @@ def _items(parts: list[Spoken | Item], document: Document) -> list[Node]:
         mine.update({_moved(path, numbers): place for path, place in theirs.items() if len(path) > 1})
     document.quoted.update(_moved(path, numbers) for path in others.quoted)
     return items
+
+
+def _below_a_key(kept: list[str], source: Source) -> Document:
+    """The items of a file as those of ``lines:``, which stands above the file's first line."""
+    text = "\n".join(["lines:", *kept])
+    try:
+        others = read_yaml(Source(source.path, text, source.sha256, ("lines:", *source.lines)))
+    except SceneError as error:
+        raise replace(error, line=error.line - 1) from None
+    for places in (others.keys, others.values):
+        places.update({path: place._replace(line=place.line - 1) for path, place in places.items()})
+    return others
 
 
 def _odd(source: Source, item: Item, problem: str, hint: str) -> SceneError:

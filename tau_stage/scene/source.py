@@ -4,6 +4,7 @@ import hashlib
 import re
 import unicodedata
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import NamedTuple
@@ -100,7 +101,7 @@ def read_source(path: str | Path, what: str = "the scene file") -> Source:
             raise SceneError(name, 1, 1, problem, "is this the right file? Split a long play into scenes")
         data = file.read_bytes()
     except FileNotFoundError:
-        pattern = "*.fountain" if file.suffix == ".fountain" else "*.y*ml"
+        pattern = "*.y*ml" if file.suffix in ("", ".yaml", ".yml") else f"*{escape(file.suffix)}"
         near = nearest(file.name, sorted(other.name for other in file.parent.glob(pattern)))
         hint = f"did you mean '{file.with_name(near)}'?" if near else ""
         raise SceneError(name, 1, 1, f"{what} does not exist", hint) from None

@@ -9,6 +9,7 @@ import yaml
 from tau_stage.scene.source import Place, Source
 from tau_stage.scene.text import PARSER, Document, Path
 from tau_stage.scene.traps import place_of
+from tau_stage.text import composed
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Spans:
         end, number = begun.end, 0
         while not isinstance(event := next(self._events), yaml.CollectionEndEvent):
             if isinstance(opened, yaml.MappingStartEvent):
-                here = (*path, event.value)
+                here = (*path, composed(event.value))
                 self.keys[here] = Span(place_of(event.start_mark), self._end(event), event.style or "")
                 end = self._node(next(self._events), here).end
             else:

@@ -14,6 +14,7 @@ from tau_stage.errors import SceneError
 from tau_stage.scene.source import Place, Source
 from tau_stage.scene.traps import DEEPEST, Progress, corrected, cut, explained, place_of, trapped
 from tau_stage.scene.words import RESERVED
+from tau_stage.text import composed
 
 Node = dict[str, "Node"] | list["Node"] | str
 Path = tuple[str | int, ...]
@@ -239,7 +240,7 @@ class _Reader:
             raise self.error(event, "merge keys are not part of the scene language", hint)
         if not event.value.strip():
             raise self.error(event, "a key is missing before the colon", "a line is '- player: words'")
-        return self.scalar(event)
+        return composed(self.scalar(event))
 
     def trapped(self, event: Any) -> SceneError:
         return trapped(self.source, place_of(event.start_mark), self.progress)

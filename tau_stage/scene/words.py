@@ -4,6 +4,10 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 from tau_stage.scene.names import slug
+from tau_stage.text import folded, hidden, visible
+
+LONGEST_WORD = 200
+"""Characters of a word, or a name, that is looked up among known ones; nothing known is nearly so long."""
 
 LINE_OPTIONS = frozenset(
     [
@@ -62,15 +66,25 @@ def nearest(word: str, known: Iterable[str]) -> str:
     >>> nearest("voise", ["voice", "persona"]), nearest("cut_in", ["voice", "persona"])
     ('voice', '')
     """
-    names = {name.casefold(): name for name in known}
-    close = get_close_matches(word.casefold(), names, n=1, cutoff=0.6)
+    if len(word) > LONGEST_WORD:
+        return ""
+    names = {folded(name): name for name in known}
+    close = get_close_matches(folded(visible(word)), names, n=1, cutoff=0.6)
     return names[close[0]] if close else ""
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
-    """A hint with the nearest word, or another hint where none is near."""
+    r"""A hint with the nearest word, or another hint where none is near; it names what of a word nobody sees.
+
+    >>> did_you_mean("voise", ["voice"])
+    "did you mean 'voice'?"
+    >>> did_you_mean("voice\u200b", ["voice"])
+    "did you mean 'voice'? what stands here holds U+200B, which nobody sees"
+    """
     near = nearest(word, known)
-    return f"did you mean '{near}'?" if near else otherwise
+    unseen = hidden(word) if near and folded(visible(word)) == folded(near) else ()
+    why = f" what stands here holds {', '.join(unseen)}, which nobody sees" if unseen else ""
+    return f"did you mean '{near}'?{why}" if near else otherwise
 
 
 def listed(names: Iterable[str]) -> str:

@@ -79,6 +79,25 @@ def one_line(text: str) -> str:
     return printable(" ".join(text.split()))
 
 
+def hidden(text: str) -> tuple[str, ...]:
+    r"""The signs of a text that nobody sees, each once, by its code; those that shape others are seen.
+
+    >>> hidden("ann\u200b"), hidden("ann"), hidden("❤️")
+    (('U+200B',), (), ())
+    """
+    found = (sign[0] for sign in _SIGNS.finditer(text) if not sign.lastgroup)
+    return tuple(dict.fromkeys(f"U+{ord(sign):04X}" for sign in found))
+
+
+def visible(text: str) -> str:
+    r"""A text without the signs that nobody sees.
+
+    >>> visible("an\u00adn\u200b")
+    'ann'
+    """
+    return _SIGNS.sub(lambda sign: sign[0] if sign.lastgroup else "", text)
+
+
 def printable_json(text: str) -> str:
     r"""A JSON text that says the same, with escapes for all that ``printable`` marks.
 
