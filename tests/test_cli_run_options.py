@@ -185,9 +185,8 @@ lines: [{{listen: {{player: ann, from: guest, key: q}}}}]
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "tau_stage.cli.main", "run", "key.yaml", "--json", "--endpoint", "understudy"]
     with subprocess.Popen(command, cwd=tmp_path, stdin=theirs, stdout=subprocess.PIPE) as run:
-        while not list(tmp_path.glob("takes/key/*/stems/*.wav")):
+        while not any('"line_spoken"' in file.read_text() for file in tmp_path.glob("takes/key/*/journal.jsonl")):
             time.sleep(0.05)
-        time.sleep(1)
         os.write(ours, b"xq")
         out, _ = run.communicate(timeout=10)
     os.close(ours)
