@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tau_stage.report.differ import differ, differs
+from tau_stage.report.differ import differ, differs, has_moments
 
 
 def told(asked: str, said: str) -> list[tuple[str, str]]:
@@ -57,12 +59,43 @@ def test_very_long_texts_are_one_change_between_what_they_share() -> None:
     assert [piece.kind for piece in pieces] == ["same", "del", "ins", "same"]
 
 
+@pytest.mark.parametrize(
+    ("asked", "said", "moments"),
+    [
+        ("[laughs] Well, *no*. [clears throat] Go on.", "Well, no. Go on.", ["[laughs] ", "[clears throat] "]),
+        ("[laughs], then no", "Then no.", ["[laughs], "]),
+        ("Well *[coughs]*, yes.", "Well, yes.", ["[coughs], "]),
+        ("Well[coughs]yes", "Well yes", ["[coughs] "]),
+        ("[sighs] [coughs] Oh.", "[coughs] Oh.", ["[sighs] ", "[coughs] "]),
+        ("[sighs]", "", ["[sighs]"]),
+        ("Oh.", "[sighs] Oh.", ["[sighs] "]),
+        ("a [b c", "a b c", []),
+    ],
+)
+def test_a_moment_is_no_word_that_was_forgotten(asked: str, said: str, moments: list[str]) -> None:
+    pieces = differ(asked, said)
+    assert not differs(pieces)
+    assert [piece.words for piece in pieces if piece.kind == "moment"] == moments
+    assert has_moments(pieces) == bool(moments)
+
+
+def test_a_moment_is_not_the_word_in_it() -> None:
+    assert told("x [x] y", "x x y") == [("same", "x "), ("moment", "[x] "), ("ins", "x "), ("same", "y")]
+    assert told("Well [laughs] hello there", "Well hi there") == [
+        ("same", "Well "),
+        ("moment", "[laughs] "),
+        ("del", "hello "),
+        ("ins", "hi "),
+        ("same", "there"),
+    ]
+
+
 @given(st.text(max_size=40), st.text(max_size=40))
 @settings(max_examples=30, deadline=None)
 def test_no_word_is_lost(asked: str, said: str) -> None:
     pieces = differ(asked, said)
-    kept = "".join("".join(piece.words for piece in pieces if piece.kind != "del").split())
-    assert kept == "".join(said.split())
+    kept = "".join("".join(piece.words for piece in pieces if piece.kind not in ("del", "moment")).split())
+    assert kept == "".join(re.sub(r"\*?\[[^\[\]]*\]\*?[.,;:!?…]*", "", said).split())
     assert all(piece.words for piece in pieces)
     left_out = [piece for piece in pieces if piece.kind == "del"]
     assert all("".join(piece.words.split()) in "".join(asked.split()) for piece in left_out)

@@ -114,7 +114,7 @@ def _diff(verdict: Verdict) -> Row:
     spans: list[Span] = []
     for number, piece in enumerate(pieces):
         words = piece.words.strip()
-        if piece.kind == "same":
+        if piece.kind in ("same", "moment"):
             spans.append(("quiet", _short(words, first=number == 0, last=number == len(pieces) - 1) + " "))
         else:
             spans.append(("bad", f"[-{words}-] ") if piece.kind == "del" else ("good", f"{{+{words}+}} "))
