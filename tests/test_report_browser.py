@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tau_stage.audio.wav import WavWriter, read_wav
+from tau_stage.report.checks import Check
 from tau_stage.report.page import page, write_page
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.model import Take
@@ -244,3 +245,37 @@ def test_a_thousand_lines_open_at_once_and_scroll(browser: Browser, tmp_path: Pa
     browser.click("#lb1000 .hear")
     browser.until(f"{CLOCK} > 0.1")
     assert browser.complaints == []
+
+
+@pytest.mark.parametrize("width", [1280, 800, 400])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_what_was_expected_can_be_read_without_scrolling(
+    browser: Browser, played: tuple[TakeFolder, Take], tmp_path: Path, width: int, theme: str
+) -> None:
+    folder, take = played
+    long = "We are quite full tonight, sir, and the stable is full as well, as it is every night of the fair."
+    checks = [
+        Check(
+            path="/a/long/way/to/the/scene.yaml",
+            line=150,
+            column=14,
+            of=line.id,
+            what="says",
+            expected=long,
+            measured=long,
+            outcome=outcome,
+        )
+        for line, outcome in zip(take.lines, ("passed", "error", "failed"), strict=False)
+    ]
+    path = tmp_path / "report.html"
+    path.write_text(page(take, folder, checks=checks), encoding="utf-8")
+    browser.emulate(prefers_color_scheme=theme)
+    browser.resize(width, 900)
+    browser.open(path)
+    assert browser.run("document.documentElement.scrollWidth <= innerWidth")
+    for selector in (".checks .outcome", ".checks tbody th", ".checks td.ids"):
+        inside = "b => b.left >= 0 && b.right <= innerWidth && b.width > 40 && b.height < 100"
+        boxes = f"[...document.querySelectorAll('{selector}')].map(e => e.getBoundingClientRect())"
+        assert browser.run(f"{boxes}.every({inside})"), selector
+    browser.run("document.querySelector(\".facts a[href='#expected']\").click()")
+    browser.until("location.hash === '#expected'")

@@ -16,6 +16,7 @@ from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.wav import WavWriter, read_wav
 from tau_stage.errors import TakeError
 from tau_stage.protocol.usage import Usage
+from tau_stage.report.checks import Check
 from tau_stage.report.page import page, write_page
 from tau_stage.take import records as record
 from tau_stage.take.fold import fold
@@ -274,3 +275,52 @@ def test_it_is_written_whole(tmp_path: Path) -> None:
     assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
     with pytest.raises(TakeError, match="no such file"):
         write_page(TakeFolder(tmp_path / "gone"), fold([BEGAN]))
+
+
+def check(of: str, outcome: str, expected: str = "at most 2s") -> Check:
+    return Check(path="/a/long/way/to/scene.yaml", line=5, column=14, of=of, what="first_audio", expected=expected,
+                 measured="9s", outcome=outcome)  # fmt: skip
+
+
+def test_what_failed_comes_first_and_the_head_says_so(tmp_path: Path) -> None:
+    facts = [spoken(name, "clerk", RATE, Usage(), number=number) for number, name in enumerate("ab", 1)]
+    take = fold(journal_of(*facts))
+    outcomes = ("passed", "error", "failed", "passed", "failed")
+    checks = [check("b", outcome, str(number)) for number, outcome in enumerate(outcomes)]
+    sheet = read(page(take, TakeFolder(tmp_path), checks=checks))
+    rows = sheet.all("table", "checks")[0].all("tbody")[0].all("tr")
+    assert [row.attributes["class"] for row in rows] == ["failed", "failed", "error", "passed", "passed"]
+    assert [row.all("td")[2].text for row in rows] == ["2", "4", "1", "0", "3"]
+    assert rows[0].all("td")[-1].text == "scene.yaml:5:14"
+    assert rows[0].all("th")[0].all("a")[0].attributes["href"] == "#lb2"
+    (head,) = (link for link in sheet.all("dl", "facts")[0].all("a"))
+    assert (head.text, head.attributes["href"]) == ("2 of 5 failed, 1 could not be measured", "#expected")
+    sheet = read(page(take, TakeFolder(tmp_path), checks=[check("gone", "passed")]))
+    assert [link.text for link in sheet.all("dl", "facts")[0].all("a")] == ["1 passed"]
+
+
+def test_the_head_counts_the_lines_that_failed_and_leads_to_the_first(tmp_path: Path) -> None:
+    facts = [
+        spoken("a", "clerk", RATE, Usage(), number=1),
+        spoken("b", "clerk", 0, Usage(), number=2, problem="nobody answered", said=""),
+    ]
+    sheet = read(page(fold(journal_of(*facts)), TakeFolder(tmp_path)))
+    (link,) = sheet.all("dl", "facts")[0].all("a")
+    assert (link.text, link.attributes["href"]) == ("1 failed", "#lb2")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "shown"),
+    [
+        ("[clears throat] We are *full*.", "We are full.", "[clears throat] We are full."),
+        ("Good night. [laughs]", "Good night.", "Good night. [laughs]"),
+        ("[sighs]", "", "[sighs]"),
+    ],
+)
+def test_a_moment_is_no_word_that_was_left_out(tmp_path: Path, asked: str, said: str, shown: str) -> None:
+    line = spoken("a", "clerk", RATE, Usage(), asked=asked, said=said)
+    sheet = read(page(fold(journal_of(line)), TakeFolder(tmp_path)))
+    (told,) = sheet.all("p", "said")
+    assert told.text == shown
+    assert [moment.text for moment in told.all("span", "moment")] == re.findall(r"\[.*\]", asked)
+    assert not told.all("del")

@@ -7,13 +7,13 @@ import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from statistics import median
 from typing import TYPE_CHECKING
 
 from tau_stage.report.bill import KINDS, bars, curve, longest_bar
 from tau_stage.report.checks import Check
-from tau_stage.report.differ import differ, differs
+from tau_stage.report.differ import Piece, differ, differs, has_moments
 from tau_stage.report.peaks import HEIGHT
 from tau_stage.report.score import make_score, silences
 from tau_stage.report.sources import LARGEST_PAGE, Sources, link
@@ -24,6 +24,9 @@ from tau_stage.text import printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+ORDER = {"failed": 0, "error": 1, "passed": 2}
+"""Of outcomes: what needs a look comes first."""
 
 ENDINGS = {
     "cut_in": "cut in on: it was heard to here",
@@ -59,7 +62,7 @@ def page(
         TakeError: It would be larger.
     """
     sources = Sources(folder, embed=embed, most=most)
-    score = make_score(take, sources)
+    score, keys = make_score(take, sources), score_keys(take)
     mix = sources.mix()
     places, style, script = score.places(), _part("style.css"), _part("script.js")
     hues = {lane.name: lane.hue for lane in score.lanes if lane.kind == "player"}
@@ -76,13 +79,15 @@ def page(
             hues=hues,
             mix=mix,
             embed=embed,
-            lines=[*zip(take.lines, silences(take.lines), score_keys(take), strict=True)],
+            lines=[*zip(take.lines, silences(take.lines), keys, strict=True)],
             longest=longest_bar(take),
             curve=curve(take),
             first=_median_first(take.lines),
             problems=sources.problems,
             resolved=resolved,
-            checks=checks,
+            checks=sorted(checks, key=lambda check: ORDER.get(check.outcome, 0)),
+            places_of=dict(zip((line.id for line in take.lines), keys, strict=True)),
+            failed_lines=[key for line, key in zip(take.lines, keys, strict=True) if line.problem],
         )
     )
     written = html.encode("utf-8", "replace")
@@ -160,6 +165,26 @@ def ending(line: Performed) -> str:
     return ENDINGS.get(line.reason or "", f"{line.ended}: {line.reason}" if line.reason else line.ended)
 
 
+def tally(checks: Sequence[Check]) -> str:
+    """What expectations came to, in a few words."""
+    outcomes = [check.outcome for check in checks]
+    failed, errors = outcomes.count("failed"), outcomes.count("error")
+    told = [f"{failed} of {len(outcomes)} failed"] if failed else []
+    told += [f"{errors} could not be measured"] if errors else []
+    return ", ".join(told) or f"{len(outcomes)} passed"
+
+
+def compared(line: Performed, said: str) -> tuple[Piece, ...]:
+    """What was asked of a line against what was said, in it or in another take of it; nothing where nothing was asked.
+
+    Where nothing was said there is something to show only if nothing but moments was asked for.
+    """
+    if not (line.scripted and line.asked):
+        return ()
+    pieces = differ(line.asked, said)
+    return pieces if said or not differs(pieces) else ()
+
+
 def shown(value: object) -> object:
     """A value as a page shows it: words that others said are made printable, our own markup stays."""
     return printable(value) if type(value) is str else value
@@ -207,13 +232,16 @@ def _environment() -> Environment:
         "dollars": dollars,
         "money": money,
         "ending": ending,
+        "tally": tally,
+        "file_name": lambda path: PurePath(path).name,
     }
     environment.globals |= {
         "KINDS": KINDS,
         "HEIGHT": HEIGHT,
         "bars": bars,
-        "differ": differ,
+        "compared": compared,
         "differs": differs,
+        "has_moments": has_moments,
         "link": link,
     }
     return environment
