@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tau_stage.cli.performing import delivered
+from tau_stage.cli.delivering import delivered
 from tau_stage.report.deliver import deliver
 from tau_stage.scene.load import load_variants
 from tau_stage.scene.planning import make_plan

@@ -32,6 +32,8 @@ lines:
 limits: {start_rate: 100/s, on_lost_player: stop}
 """
 
+EXPECTS = "expect: {length: 540s..600s}\n"
+
 
 @pytest.fixture
 def stopped(serve: Serve, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
@@ -71,6 +73,10 @@ def test_a_take_that_is_complete_is_left_as_it_is(stopped: tuple[str, str], caps
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in Path(folder).rglob("*") if path.is_file()}
     assert run("resume", folder) == 0
     assert "the take is complete\n" in capsys.readouterr().out
+    Path("talk.yaml").write_text(SCENE.replace("Thank you.", "Thanks."))
+    assert run("resume", folder) == 0
+    assert "talk.yaml: the scene has changed since the take was performed" in capsys.readouterr().err
+    Path("talk.yaml").write_text(SCENE)
     assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in before} == before
     for name in ("take.json", "mix.wav"):  # it was killed when the last line was finished
         (Path(folder) / name).unlink()
@@ -95,14 +101,32 @@ def test_a_scene_that_has_changed_is_told_and_gone_on_with_anyway(
     assert [line["said"] for line in json.loads(capsys.readouterr().out)["take"]["lines"]][1:] == ["Here.", "Thanks."]
 
 
-def test_run_goes_on_with_the_newest_take_that_was_stopped_or_begins(
+def test_run_goes_on_with_what_was_stopped_and_leaves_what_is_finished(
     stopped: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, url = stopped
-    assert run("run", "talk.yaml", "--resume", "--quiet", "--endpoint", url) == 0
-    assert Path(capsys.readouterr().out.strip()).resolve() == Path(folder).resolve()
+    for _ in range(2):
+        assert run("run", "talk.yaml", "--resume", "--quiet", "--endpoint", url) == 0
+        assert Path(capsys.readouterr().out.strip()).resolve() == Path(folder).resolve()
+    Path("talk.yaml").write_text(SCENE.replace("Thank you.", "Thanks."))
     assert run("run", "talk.yaml", "--resume", "--quiet", "--endpoint", url) == 0
     assert Path(capsys.readouterr().out.strip()).resolve() != Path(folder).resolve()
+
+
+def test_finished_variants_are_not_performed_again(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
+    matrix = "matrix: {hat: [red, blue]}\n" + SCENE.replace("my hat", "my ${hat} hat") + EXPECTS
+    Path("talk.yaml").write_text(matrix)
+    url = serve(Understudy(Tones(), faults=[fault.Strike("drop", "in_response", visit=3)]))
+    assert run("run", "talk.yaml", "--endpoint", url, "--quiet") == 3
+    first, second = capsys.readouterr().out.split()
+    kept = (Path(first) / "journal.jsonl").read_bytes()
+    assert run("run", "talk.yaml", "--resume", "--endpoint", url, "--quiet") == 1  # as both are too short
+    assert capsys.readouterr().out.split() == [first, second]
+    assert (Path(first) / "journal.jsonl").read_bytes() == kept
+    assert run("run", "talk.yaml", "--resume", "--endpoint", url, "--json") == 1
+    takes = [json.loads(line)["take"] for line in capsys.readouterr().out.splitlines()]
+    assert [(take["scene"]["variant"], take["ended"]) for take in takes] == [("red", "complete"), ("blue", "complete")]
+    assert len(list(Path("takes").glob("*/2*"))) == 2
 
 
 def test_a_budget_may_be_raised(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,6 +145,9 @@ def test_what_cannot_go_on_is_told(stopped: tuple[str, str], capsys: pytest.Capt
     assert run("resume", folder, "--quiet") == 0
     assert run("retake", folder, "bob-1", "--quiet", "--endpoint", url) == 0
     again = capsys.readouterr().out.split()[-1]
+    assert run("resume", again) == 0  # it is complete
+    journal = Path(again) / "journal.jsonl"
+    journal.write_text(journal.read_text().partition('"take_ended"')[0].rpartition("\n")[0] + "\n")
     assert run("resume", again) == 2
     assert "the take is a retake, and those do not go on" in capsys.readouterr().err
     (Path(folder) / "journal.jsonl").unlink()
@@ -168,5 +195,5 @@ def test_a_signal_ends_a_performance_in_order_and_a_second_at_once(
         take = Take.model_validate_json((folder / "take.json").read_text())
         assert (take.ended, len(take.lines)) == ("interrupted", 1)
         assert (folder / "cost.json").is_file()
-        assert isinstance(read_journal(folder / "journal.jsonl")[-1], record.TakeEnded)
+        assert isinstance(read_journal(folder / "journal.jsonl")[-1], record.TakeDelivered)
         assert f"go on with: tau-stage resume {folder.relative_to(tmp_path)}" in told

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tau_stage.audio.wav import read_wav
-from tau_stage.cli.performing import delivered
+from tau_stage.cli.delivering import delivered
 from tau_stage.errors import TakeError
 from tau_stage.report.deliver import deliver
 from tau_stage.scene.deliver import Deliver

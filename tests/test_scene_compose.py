@@ -1,5 +1,6 @@
 """Scenes made of parts: included files, variables, variants, and scripts in place of lines."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ def plan_of(path: Path) -> Plan:
     return make_plan(load_scene(path))
 
 
-def refused(path: Path | str, given: dict[str, str] | None = None, only: str | None = None) -> list[str]:
+def refused(path: Path | str, given: dict[str, str] | None = None, only: Sequence[str] = ()) -> list[str]:
     """What is said of a scene that cannot be performed, without places."""
     with pytest.raises(SceneError) as raised:
         load_variants(path, given or {}, only)
@@ -135,14 +136,16 @@ def test_a_matrix_makes_every_combination(tmp_path: Path) -> None:
 
 def test_one_variant_is_chosen_by_its_name(tmp_path: Path) -> None:
     scene = written(tmp_path, scene=MATRIX + "- ann: ${mood} ${n}\n")
-    (variant,) = load_variants(scene, only="very-cross-1")
+    (variant,) = load_variants(scene, only=["very-cross-1"])
+    both = load_variants(scene, only=["very-cross-1", "calm-2"])
+    assert sorted(each.variant for each in both) == ["calm-2", "very-cross-1"]
     assert make_plan(variant).lines[0].words == "Very cross 1"
-    assert refused(scene, only="calm-3") == ["there is no variant 'calm-3' | did you mean 'calm-2'?"]
-    assert refused(scene, only="zzz") == [
+    assert refused(scene, only=["calm-3"]) == ["there is no variant 'calm-3' | did you mean 'calm-2'?"]
+    assert refused(scene, only=["zzz"]) == [
         "there is no variant 'zzz' | variants: calm-1, calm-2, very-cross-1, very-cross-2"
     ]
     bare = written(tmp_path, scene=f"{HEAD}- ann: Hi\n")
-    assert refused(bare, only="calm") == ["there is no variant 'calm' | the scene has no matrix"]
+    assert refused(bare, only=["calm"]) == ["there is no variant 'calm' | the scene has no matrix"]
 
 
 def test_what_is_varied_is_not_given(tmp_path: Path) -> None:

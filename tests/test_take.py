@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import resource
 import signal
 from collections.abc import Sequence
@@ -25,6 +27,7 @@ from tau_stage.take.costs import cost_json
 from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import Journal, read_journal
+from tau_stage.take.latest import followed, is_latest, leave_latest, make_latest
 from tau_stage.take.stems import Stems
 
 ROLES = tuple(
@@ -262,16 +265,57 @@ def test_a_folder_is_named_by_scene_time_and_id(folder: TakeFolder, tmp_path: Pa
 
 
 def test_latest_points_at_the_newest_take(folder: TakeFolder) -> None:
-    folder.make_latest()
-    folder.make_latest()
+    make_latest(folder)
+    make_latest(folder)
     assert (folder.path.parent / "latest").resolve() == folder.path.resolve()
 
 
 def test_something_in_the_way_of_latest_is_kept(folder: TakeFolder) -> None:
     (folder.path.parent / "latest").write_text("mine")
     with pytest.raises(TakeError, match="in the way"):
-        folder.make_latest()
+        make_latest(folder)
     assert (folder.path.parent / "latest").read_text() == "mine"
+
+
+def test_latest_is_a_file_where_a_disk_knows_no_links(folder: TakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "symlink", refuse)
+    link = folder.path.parent / "latest"
+    for _ in range(2):
+        make_latest(folder)
+        assert link.read_text() == f"{folder.path.name}\n"
+    assert followed(link) == followed(link / "take.json").parent == folder.path
+    monkeypatch.undo()
+    assert is_latest(folder)
+    make_latest(folder)
+    assert link.is_symlink()
+    assert followed(link) == link
+
+
+def test_what_a_killed_process_left_of_latest_is_cleared(folder: TakeFolder) -> None:
+    home = folder.path.parent
+    for name in (folder.path.name, "20261121T040507Z-abc124"):
+        (home / f".latest-{name}").symlink_to(name)
+    make_latest(folder)
+    assert sorted(path.name for path in home.iterdir()) == [folder.path.name, "latest"]
+
+
+def test_before_a_take_is_deleted_latest_names_another(folder: TakeFolder) -> None:
+    home = folder.path.parent
+    older = TakeFolder.create(home.parent, home.name, datetime(2026, 11, 20, tzinfo=UTC), "abc123")
+    for take, ended in ((older, "complete"), (folder, "complete")):
+        take.write("take.json", json.dumps({"ended": ended}))
+    make_latest(folder)
+    leave_latest(older)
+    assert (home / "latest").resolve() == folder.path.resolve()
+    leave_latest(folder)
+    assert (home / "latest").resolve() == older.path.resolve()
+    older.write("take.json", json.dumps({"ended": "failed"}))
+    folder.write("take.json", "{")
+    leave_latest(older)
+    assert not (home / "latest").is_symlink()
 
 
 def test_files_are_whole_or_not_there(folder: TakeFolder) -> None:

@@ -19,6 +19,7 @@ from tau_stage.audio.wav import WavWriter, read_wav
 from tau_stage.errors import TakeError
 from tau_stage.stage.people import people_of
 from tau_stage.take.folder import TakeFolder
+from tau_stage.take.latest import make_latest
 from tau_stage.take.marks import marks_of, write_marks
 from tau_stage.take.model import Take
 from tests.playhouse import Playhouse, plan_of
@@ -179,7 +180,7 @@ async def test_a_take_known_by_its_link_gets_the_same_marks(house: Playhouse) ->
     take = await performed(house)
     write_marks(house.folder, take)
     once = {path: path.read_bytes() for path in sounds(house.folder)}
-    house.folder.make_latest()
+    make_latest(house.folder)
     assert write_marks(TakeFolder(house.folder.path.parent / "latest"), take) == []
     assert {path: path.read_bytes() for path in once} == once
     assert dict(marks_of(take, house.folder.path.name, Path("mix.wav"))).keys() >= {"mix.wav", "stems/zoe.wav"}

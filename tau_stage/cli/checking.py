@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tau_stage.cli.printing import warn
 from tau_stage.scene.plan import Plan, spoken
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.model import Take
-
-if TYPE_CHECKING:
-    from tau_stage.regression.verdict import Verdict
 
 EXPECTATION_FAILED, NOT_MEASURED = 1, 3
 MOST_SHOWN = 20
@@ -26,15 +22,20 @@ class Checked:
         text: Of ``checks.json``.
         summary: All of it in a few words.
         code: Exit code.
+        problems: What is not as expected, a line for each.
     """
 
     text: str
     summary: str
     code: int
+    problems: tuple[str, ...] = ()
 
 
-def checked(plan: Plan, folder: TakeFolder, take: Take) -> Checked | None:
-    """Hold a take against what its scene expects; what is not as expected is told. None where nothing is expected.
+NOTHING_EXPECTED = Checked("", "", 0)
+
+
+def checked(plan: Plan, folder: TakeFolder, take: Take) -> Checked:
+    """Hold a take against what its scene expects; what is not as expected is told.
 
     A snapshot is not compared here; it only tells how the players' voices sound.
 
@@ -42,7 +43,7 @@ def checked(plan: Plan, folder: TakeFolder, take: Take) -> Checked | None:
         TakeError: The scene's snapshot is broken.
     """
     if not (plan.expect or any(line.expect for strand in plan.strands for line in spoken(strand))):
-        return None
+        return NOTHING_EXPECTED
     from tau_stage.regression.check import as_json, check
     from tau_stage.regression.store import measured, read_snapshot, snapshot_path
     from tau_stage.regression.verdict import summary
@@ -50,15 +51,16 @@ def checked(plan: Plan, folder: TakeFolder, take: Take) -> Checked | None:
     snapshot = read_snapshot(snapshot_path(plan.path, plan.variant))
     measures = measured(folder, take)
     verdicts = check(plan, take, measures, snapshot, compares=False)
-    _tell(verdicts)
+    problems = tuple(f"{verdict.outcome}: {verdict}" for verdict in verdicts if not verdict.passed)
+    tell_problems(problems)
     outcomes = {verdict.outcome for verdict in verdicts}
     code = NOT_MEASURED if "error" in outcomes else EXPECTATION_FAILED if "failed" in outcomes else 0
-    return Checked(as_json(verdicts, measures), summary(verdicts), code)
+    return Checked(as_json(verdicts, measures), summary(verdicts), code, problems)
 
 
-def _tell(verdicts: Sequence[Verdict]) -> None:
-    bad = [verdict for verdict in verdicts if not verdict.passed]
-    for verdict in bad[:MOST_SHOWN]:
-        warn(f"{verdict.outcome}: {verdict}")
-    if len(bad) > MOST_SHOWN:
-        warn(f"... and {len(bad) - MOST_SHOWN} more")
+def tell_problems(problems: Sequence[str]) -> None:
+    """Print what is not as expected, the first of it."""
+    for problem in problems[:MOST_SHOWN]:
+        warn(problem)
+    if len(problems) > MOST_SHOWN:
+        warn(f"... and {len(problems) - MOST_SHOWN} more")

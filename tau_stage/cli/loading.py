@@ -16,7 +16,7 @@ def load_plans(
     loaded: Callable[[Plan], None] = lambda _plan: None,
     *,
     variables: Sequence[str] = (),
-    only: str | None = None,
+    only: Sequence[str] = (),
 ) -> list[Plan]:
     """The plans of scene files: of one with a matrix, all its variants.
 
@@ -24,7 +24,7 @@ def load_plans(
         paths: As the user named them.
         loaded: Told of each plan, before the next file is read.
         variables: As ``name=value``.
-        only: The one variant that is wanted.
+        only: The names of the variants that are wanted; none is all.
 
     Raises:
         SceneError: At least one cannot be performed; the errors of all are in it.

@@ -23,3 +23,6 @@ StreamTo = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="Write words while they arrive, as JSON lines; - is standard output."),
 ]
+Only = Annotated[
+    list[str] | None, typer.Option(help="One variant of the scene's matrix, by name; may be given several times.")
+]

@@ -19,7 +19,7 @@ import anyio
 import typer
 
 from tau_stage.cli.asking import asking
-from tau_stage.cli.checking import checked
+from tau_stage.cli.delivering import delivered
 from tau_stage.cli.hearing import open_ears
 from tau_stage.cli.printing import console, say, say_json, warn
 from tau_stage.cli.screen import Screen, open_screen
@@ -28,7 +28,6 @@ from tau_stage.cli.stream import Stream, open_stream
 from tau_stage.cli.taping import clock_of, taped
 from tau_stage.cost.retirements import retirement_warnings
 from tau_stage.environment import environment
-from tau_stage.errors import TakeError
 from tau_stage.protocol.endpoints import UNDERSTUDY
 from tau_stage.scene.plan import Plan
 from tau_stage.stage.descriptors import make_room
@@ -39,7 +38,7 @@ from tau_stage.stage.people import people_of
 from tau_stage.stage.perform import perform
 from tau_stage.stage.sharing import refuse_crowd
 from tau_stage.stage.tooling import find_tools, refuse_code
-from tau_stage.take.folder import CHECKS, TakeFolder
+from tau_stage.take.folder import TakeFolder
 from tau_stage.take.model import Take
 from tau_stage.take.reading import read_take
 
@@ -50,7 +49,7 @@ EXITS = {"complete": 0, "incomplete": 3, "failed": 3, "budget": 4, "limit": 2, "
 WATCHED_NEWS = 4096
 NAMED_LINES = 5
 """Lines that one warning names."""
-TAKE_SPOILED = STREAM_LOST = 2
+STREAM_LOST = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +74,23 @@ class Wish:
 
 
 def perform_plans(
-    plans: Sequence[Plan], wish: Wish, *, quiet: bool, as_json: bool, stream: str | None = None
+    plans: Sequence[Plan],
+    wish: Wish,
+    *,
+    quiet: bool,
+    as_json: bool,
+    stream: str | None = None,
+    before: Sequence[int] = (),
 ) -> NoReturn:
     """Perform plans, print what came of them, and leave with the exit code.
+
+    Args:
+        plans: What is performed.
+        wish: And how.
+        quiet: Whether little is printed.
+        as_json: Whether takes are printed as JSON.
+        stream: Where the news go, if anywhere.
+        before: Exit codes of what is done already.
 
     Raises:
         Exit: Always.
@@ -85,7 +98,7 @@ def perform_plans(
     with open_screen(plans, quiet=quiet or as_json) as shown, open_stream(stream, shown) as screen:
         clock = clock_of(wish.record, wish.replay)
         performed, is_stopped = anyio.run(_perform_all, plans, wish, screen, backend_options=clock)
-    codes = [EXITS[take.ended] for _, _, take in performed]
+    codes = [*before] + [EXITS[take.ended] for _, _, take in performed]
     if is_stopped and len(performed) < len(plans):
         codes.append(EXITS["interrupted"])
     if isinstance(screen, Stream) and screen.lost:
@@ -105,26 +118,6 @@ def tell_how_to_go_on(folder: TakeFolder, take: Take) -> None:
     if take.ended in ("interrupted", "budget", "failed"):
         more = " --budget '$...'" if take.ended == "budget" else ""
         warn(f"go on with: tau-stage resume {shlex.quote(str(folder.path))}{more}")
-
-
-def delivered(plan: Plan, folder: TakeFolder, take: Take) -> tuple[list[str], int]:
-    """Make what a scene asks for of its take, and hold it against what is expected: what was made, and an exit code.
-
-    What cannot be made is told, and the next take goes on.
-    """
-    from tau_stage.report.deliver import deliver
-    from tau_stage.take.lock import claimed
-
-    try:
-        with claimed(folder.path):
-            found = checked(plan, folder, take)
-            if not found:
-                return deliver(folder, take, plan.deliver), 0
-            made = deliver(folder, take, plan.deliver, also={CHECKS: found.text})
-            return [*made, found.summary], found.code
-    except TakeError as error:
-        warn(error)
-        return [], TAKE_SPOILED
 
 
 Performed = tuple[Plan, TakeFolder, Take]

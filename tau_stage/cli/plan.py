@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from tau_stage.cli.options import Only
 from tau_stage.cli.printing import console, say, say_json
 
 
@@ -15,7 +16,7 @@ def plan(
     scene: Annotated[str, typer.Argument(metavar="SCENE", help="A scene file.", show_default=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Print the forecast as JSON.")] = False,
     var: Annotated[list[str] | None, typer.Option(help="A variable, like city=Oslo.")] = None,
-    only: Annotated[str | None, typer.Option(help="One variant of the scene's matrix, by name.")] = None,
+    only: Only = None,
 ) -> None:
     """Estimate a scene's time and cost: who opens when, what is spoken, what listening costs, what would save."""
     from tau_stage.cli.loading import load_plans
@@ -23,7 +24,7 @@ def plan(
     from tau_stage.report.forecast import as_data
     from tau_stage.report.plan import plain, tables
 
-    for number, found in enumerate(load_plans([scene], variables=var or (), only=only)):
+    for number, found in enumerate(load_plans([scene], variables=var or (), only=only or ())):
         told = forecast(found, datetime.now(UTC).date())
         if as_json:
             import json

@@ -22,8 +22,9 @@ def report(
     """
     from tau_stage.report.rebuild import rebuild
     from tau_stage.take.folder import TakeFolder
+    from tau_stage.take.latest import followed
 
-    folder = TakeFolder(take)
+    folder = TakeFolder(followed(take))
     performed, made = rebuild(folder, embed=embed)
     warn(*made, sep="\n", end="\n" if made else "")
     if performed.problem:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tau_stage.cli.options import AllowTools, Aloud, AsJson, Live, Quiet, StandIn, StreamTo
-from tau_stage.cli.printing import say
+from tau_stage.cli.printing import say, warn
 
 if TYPE_CHECKING:
     from tau_stage.scene.plan import Plan
@@ -46,10 +46,15 @@ def resume(
     from tau_stage.cli.performing import Wish, perform_plans
     from tau_stage.cli.run import dollars
     from tau_stage.cli.settings import read_settings
+    from tau_stage.errors import UsageError
+    from tau_stage.take.beginning import beginning
+    from tau_stage.take.fold import fold
 
     folder, journal = _opened(take)
-    if (code := tell_if_over(folder, quiet=quiet, as_json=as_json)) is not None:
-        raise typer.Exit(code)
+    if fold(journal).ended in OVER:
+        raise typer.Exit(tell_end(folder, anyway=anyway, quiet=quiet, as_json=as_json))
+    if former := beginning(journal).former:
+        raise UsageError(f"{take}: the take is a retake, and those do not go on", f"retake the line of {former} again")
     wish = Wish(
         out=folder.path.parent,
         endpoint=endpoint,
@@ -64,33 +69,42 @@ def resume(
     perform_plans([plan], wish, quiet=quiet, as_json=as_json, stream=stream)
 
 
-def tell_if_over(folder: TakeFolder, *, quiet: bool, as_json: bool) -> int | None:
-    """Say that a take's scene came to its end, if it did; what was still to be made of it is made now.
+def tell_end(folder: TakeFolder, *, anyway: bool = False, quiet: bool, as_json: bool) -> int:
+    """Tell of a take whose scene came to its end; what was not made of it, or not judged, is made and judged now.
 
     Returns:
-        The exit code; None where there is something to go on with.
+        The exit code, as of the run.
     """
+    from tau_stage.cli.delivering import TAKE_SPOILED, finish
     from tau_stage.cli.performing import EXITS, tell, tell_how_to_go_on
-    from tau_stage.report.rebuild import rebuild
-    from tau_stage.take.beginning import beginning
-    from tau_stage.take.fold import fold
-    from tau_stage.take.folder import MANIFEST
+    from tau_stage.errors import TakeError
+
+    try:
+        take, made, code = finish(folder, anyway=anyway)
+        told = "" if anyway else _changed(folder)
+    except TakeError as error:
+        warn(error)
+        return TAKE_SPOILED
+    if not (quiet or as_json):
+        say(f"the take is {take.ended}")
+    if told:
+        warn(told)
+    tell(folder, take, made, quiet=quiet, as_json=as_json)
+    tell_how_to_go_on(folder, take)
+    return max(code, EXITS[take.ended])
+
+
+def _changed(folder: TakeFolder) -> str:
+    """What to say of a finished take whose scene is another by now, or none; empty: it is the same."""
+    from tau_stage.errors import StageError
     from tau_stage.take.journal import read_journal
 
-    journal = read_journal(folder.journal)
-    take, mix = fold(journal), beginning(journal).deliver.mix
-    if take.ended not in OVER:
-        return None
-    made: list[str] = []
-    if not all((folder.path / name).exists() for name in (MANIFEST, *([mix.file] if mix else []))):
-        take, made = rebuild(folder)
-        if take.ended == "complete":
-            folder.make_latest()
-    if not (quiet or as_json):
-        say(*made, f"the take is {take.ended}", sep="\n")
-    tell(folder, take, quiet=quiet, as_json=as_json)
-    tell_how_to_go_on(folder, take)
-    return EXITS[take.ended]
+    try:
+        plan_of(folder, read_journal(folder.journal), anyway=False)
+    except StageError as error:
+        problem = str(error).partition("\n")[0]
+        return f"{problem}; what is there is left as it is: perform it again with tau-stage run"
+    return ""
 
 
 def _opened(path: Path) -> tuple[TakeFolder, Sequence[Record]]:
@@ -98,10 +112,8 @@ def _opened(path: Path) -> tuple[TakeFolder, Sequence[Record]]:
 
     Raises:
         TakeError: There is none.
-        UsageError: It is a retake.
     """
-    from tau_stage.errors import TakeError, UsageError
-    from tau_stage.take.beginning import beginning
+    from tau_stage.errors import TakeError
     from tau_stage.take.folder import TakeFolder
     from tau_stage.take.journal import NAME, read_journal
     from tau_stage.take.reading import read_take
@@ -110,10 +122,7 @@ def _opened(path: Path) -> tuple[TakeFolder, Sequence[Record]]:
     folder = TakeFolder(found.resolve() if found.is_symlink() else found)
     if not folder.journal.is_file():
         raise TakeError(str(folder.path), f"has no {NAME}, and so cannot go on", "perform the scene again")
-    journal = read_journal(folder.journal)
-    if former := beginning(journal).former:
-        raise UsageError(f"{path}: the take is a retake, and those do not go on", f"retake the line of {former} again")
-    return folder, journal
+    return folder, read_journal(folder.journal)
 
 
 def plan_of(folder: TakeFolder, journal: Sequence[Record], *, anyway: bool) -> Plan:
@@ -130,7 +139,7 @@ def plan_of(folder: TakeFolder, journal: Sequence[Record], *, anyway: bool) -> P
     from tau_stage.take.beginning import beginning
 
     began = beginning(journal)
-    (scene,) = load_variants(began.path, began.given, began.variant or None)
+    (scene,) = load_variants(began.path, began.given, [began.variant] if began.variant else ())
     plan = make_plan(scene)
     if not anyway and (found := changes(journal, plan)):
         told = "\n".join(f"  {line}" for line in found)
@@ -141,36 +150,80 @@ def plan_of(folder: TakeFolder, journal: Sequence[Record], *, anyway: bool) -> P
     return replace(plan, players=players)
 
 
-def newest_unfinished(out: Path, plans: list[Plan]) -> dict[int, TakeFolder]:
-    """The newest take of each scene that can go on, by the place of its plan, which is put in order for it.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What there is of scenes already.
+
+    Attributes:
+        finished: Takes whose scenes came to their end; these are not performed again.
+        plans: What is to be performed.
+        resumed: Takes that go on, by the place of their plan.
+    """
+
+    finished: list[TakeFolder] = field(default_factory=list)
+    plans: list[Plan] = field(default_factory=list)
+    resumed: dict[int, TakeFolder] = field(default_factory=dict)
+
+
+def find_takes(out: Path, plans: Sequence[Plan], *, endpoint: str | None, live: bool) -> Found:
+    """The newest take of each scene and variant: whether it is finished, goes on, or there is none.
+
+    Args:
+        out: Where takes go.
+        plans: The scenes.
+        endpoint: Where they are to be played, if not as they say.
+        live: Whether they are to be played by real models.
 
     Raises:
-        UsageError: A scene has changed since.
+        UsageError: A scene has changed since it was stopped.
     """
-    resumed: dict[int, TakeFolder] = {}
-    for number, plan in enumerate(plans):
-        if found := _newest_unfinished(out, plan):
-            resumed[number], plans[number] = found
-    return resumed
+    from tau_stage.take.fold import fold
+
+    found = Found()
+    for plan in plans:
+        folder, journal = _newest(out, plan)
+        if folder is None:
+            found.plans.append(plan)
+        elif fold(journal).ended not in OVER:
+            found.resumed[len(found.plans)] = folder
+            found.plans.append(plan_of(folder, journal, anyway=False))
+        elif _is_the_same(journal, plan, endpoint, live=live):
+            found.finished.append(folder)
+        else:
+            found.plans.append(plan)
+    return found
 
 
-def _newest_unfinished(out: Path, plan: Plan) -> tuple[TakeFolder, Plan] | None:
+def _is_the_same(journal: Sequence[Record], plan: Plan, endpoint: str | None, *, live: bool) -> bool:
+    """Whether a take is of a scene as it is now, and was played where it is to be played."""
+    from tau_stage.stage.resuming import changes
+    from tau_stage.take.beginning import beginning
+
+    began = beginning(journal)
+    elsewhere = endpoint is not None and any(role.endpoint not in ("", endpoint) for role in began.roles)
+    return not elsewhere and not (live and not began.spent) and not changes(journal, plan)
+
+
+def _newest(out: Path, plan: Plan) -> tuple[TakeFolder | None, Sequence[Record]]:
+    """The newest take of a scene and variant that is no retake, and that nobody writes now."""
     from tau_stage.errors import TakeError
     from tau_stage.take.beginning import beginning
-    from tau_stage.take.fold import fold
     from tau_stage.take.folder import TakeFolder
     from tau_stage.take.journal import read_journal
     from tau_stage.take.lock import is_claimed
 
-    for path in sorted((out / plan.slug).glob("*/journal.jsonl"), reverse=True):
-        folder = TakeFolder(path.parent)
+    for path in sorted((out / plan.slug).glob("*/journal.jsonl"), key=_when, reverse=True):
         try:
             journal = read_journal(path)
             began = beginning(journal)
-            is_ours = dict(began.given) == dict(plan.given) and began.variant == plan.variant and not began.former
-            if path.parent.is_symlink() or not is_ours or fold(journal).ended in OVER or is_claimed(path.parent):
-                continue
         except TakeError:  # nothing that could go on
             continue
-        return folder, plan_of(folder, journal, anyway=False)
-    return None
+        is_ours = dict(began.given) == dict(plan.given) and began.variant == plan.variant and not began.former
+        if is_ours and not path.parent.is_symlink() and not is_claimed(path.parent):
+            return TakeFolder(path.parent), journal
+    return None, ()
+
+
+def _when(journal: Path) -> tuple[str, int]:
+    """When a take began, as its folder says; of takes of one second, which was written to last."""
+    return journal.parent.name.partition("-")[0], journal.stat().st_mtime_ns

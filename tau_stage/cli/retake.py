@@ -76,7 +76,7 @@ def _scene(former: Take, *, anyway: bool) -> Scene:
     from tau_stage.scene.load import load_variants
 
     staged = former.scene
-    (scene,) = load_variants(staged.path, staged.given, staged.variant or None)
+    (scene,) = load_variants(staged.path, staged.given, [staged.variant] if staged.variant else ())
     if scene.sha256 != staged.sha256 and not anyway:
         hint = "perform the scene, or retake the line with --anyway"
         raise UsageError(f"{staged.path}: the scene has changed since the take was performed", hint)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tau_stage.cli.options import AllowTools, Aloud, AsJson, Live, Quiet, StandIn, StreamTo
+from tau_stage.cli.options import AllowTools, Aloud, AsJson, Live, Only, Quiet, StandIn, StreamTo
 
 Record = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Record what players and providers say on a cassette in DIR.")
@@ -28,7 +28,7 @@ def run(
     quiet: Quiet = False,
     as_json: AsJson = False,
     var: Annotated[list[str] | None, typer.Option(help="A variable of the scene, like city=Oslo.")] = None,
-    only: Annotated[str | None, typer.Option(help="One variant of the scene's matrix, by name.")] = None,
+    only: Only = None,
     allow_tools: AllowTools = False,
     stand_in: StandIn = False,
     aloud: Aloud = None,
@@ -37,7 +37,7 @@ def run(
     replay: Replay = None,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on with the newest take of each scene that was stopped, if there is one."),
+        typer.Option("--resume", help="Go on with what was stopped, and leave out what is finished."),
     ] = False,
 ) -> None:
     """Perform scenes; each leaves a take.
@@ -47,15 +47,19 @@ def run(
     from tau_stage.cli.hearing import refuse_choir
     from tau_stage.cli.loading import load_plans
     from tau_stage.cli.performing import Wish, perform_plans
-    from tau_stage.cli.resume import newest_unfinished
+    from tau_stage.cli.resume import Found, find_takes, tell_end
     from tau_stage.cli.settings import read_settings
     from tau_stage.cli.taping import refuse_tapes
 
-    plans = load_plans(scenes, variables=var or (), only=only)
+    plans = load_plans(scenes, variables=var or (), only=only or ())
     refuse_tapes(
         plans, record=record, replay=replay, aloud=aloud, elsewhere=live or endpoint is not None, resume=resume
     )
-    resumed = newest_unfinished(out, plans) if resume else {}
+    found = find_takes(out, plans, endpoint=endpoint, live=live) if resume else Found(plans=plans)
+    before = [tell_end(folder, quiet=quiet, as_json=as_json) for folder in found.finished]
+    if not found.plans:
+        raise typer.Exit(max(before))
+    plans = found.plans
     refuse_choir(aloud=aloud, scenes=len(plans), jobs=jobs)
     wish = Wish(
         out=out,
@@ -63,14 +67,14 @@ def run(
         endpoint=endpoint,
         live=live,
         budget=dollars(budget),
-        resumed=resumed,
+        resumed=found.resumed,
         allow_tools=allow_tools or read_settings().allow_tools,
         stand_in=stand_in or replay is not None,
         record=record,
         replay=replay,
         aloud=False if aloud is None and (stand_in or replay or len(plans) > 1 or jobs > 1) else aloud,
     )
-    perform_plans(plans, wish, quiet=quiet, as_json=as_json, stream=stream)
+    perform_plans(plans, wish, quiet=quiet, as_json=as_json, stream=stream, before=before)
 
 
 def dollars(budget: str | None) -> Decimal | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tau_stage.cli.options import Only
 from tau_stage.cli.printing import console, say, say_json
 from tau_stage.scene.plan import ListenPlan
 from tau_stage.text import printable
@@ -24,13 +25,13 @@ def show(
     scene: Annotated[str, typer.Argument(metavar="SCENE", help="A scene file.", show_default=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole plan as JSON.")] = False,
     var: Annotated[list[str] | None, typer.Option(help="A variable, like city=Oslo.")] = None,
-    only: Annotated[str | None, typer.Option(help="One variant of the scene's matrix, by name.")] = None,
+    only: Only = None,
 ) -> None:
     """Show what every line resolves to."""
     from tau_stage.cli.loading import load_plans
     from tau_stage.scene.resolved import resolved
 
-    for plan in load_plans([scene], variables=var or (), only=only):
+    for plan in load_plans([scene], variables=var or (), only=only or ()):
         if as_json:
             say_json(resolved(plan))
         elif sys.stdout.isatty():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tau_stage.cli.options import Only
 from tau_stage.cli.printing import say, say_commands, say_json, warn
 
 if TYPE_CHECKING:
@@ -32,17 +33,17 @@ def validate(
     scenes: Annotated[list[str], typer.Argument(metavar="SCENE...", help="Scene files.", show_default=False)],
     form: Annotated[Form, typer.Option("--format", help="For people, programs, or GitHub's annotations.")] = Form.text,
     var: Annotated[list[str] | None, typer.Option(help="A variable of the scene, like city=Oslo.")] = None,
-    only: Annotated[str | None, typer.Option(help="One variant of the scene's matrix, by name.")] = None,
+    only: Only = None,
 ) -> None:
     """Check scene files: every error, with a way out."""
     if form is Form.text:
         from tau_stage.cli.loading import load_plans
 
-        load_plans(scenes, loaded=_praise, variables=var or (), only=only)
+        load_plans(scenes, loaded=_praise, variables=var or (), only=only or ())
         return
     from tau_stage.report.findings import as_github, as_json
 
-    found = _found(scenes, var or (), only)
+    found = _found(scenes, var or (), only or ())
     if form is Form.json:
         say_json(as_json(found))
     elif found:
@@ -50,7 +51,7 @@ def validate(
     raise typer.Exit(2 if any(finding.severity == "error" for finding in found) else 0)
 
 
-def _found(scenes: Sequence[str], variables: Sequence[str], only: str | None) -> list[Finding]:
+def _found(scenes: Sequence[str], variables: Sequence[str], only: Sequence[str]) -> list[Finding]:
     """Everything that is wrong, or may be, in the order of the files."""
     from tau_stage.cli.loading import load_plans
     from tau_stage.errors import SceneError

@@ -79,7 +79,7 @@ class Case:
         Raises:
             SceneError: It cannot be performed.
         """
-        return make_plan(load_variants(self.path, only=self.variant or None)[0])
+        return make_plan(load_variants(self.path, only=[self.variant] if self.variant else ())[0])
 
 
 def cases_of(path: str) -> list[Case]:

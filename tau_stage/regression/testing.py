@@ -35,6 +35,7 @@ from tau_stage.stage.people import people_of
 from tau_stage.stage.perform import perform
 from tau_stage.stage.tooling import find_tools, refuse_code
 from tau_stage.take.folder import CHECKS, TakeFolder
+from tau_stage.take.latest import leave_latest
 from tau_stage.take.model import Take
 from tau_stage.take.reading import audio_of
 
@@ -150,11 +151,10 @@ def _tested(plan: Plan, wish: Wish, result: Result) -> Result:
 def _forget(folders: Iterable[TakeFolder]) -> None:
     """Delete takes, and what is left of them: the link to the newest, and a folder that is empty."""
     for folder in folders:
+        with suppress(TakeError):
+            leave_latest(folder)
         shutil.rmtree(folder.path, ignore_errors=True)
-        latest = folder.path.parent / "latest"
         with suppress(OSError):
-            if latest.is_symlink() and not latest.exists():
-                latest.unlink()
             folder.path.parent.rmdir()
 
 

@@ -44,10 +44,17 @@ def rebuild(folder: TakeFolder, *, embed: bool = False) -> tuple[Take, list[str]
     if not folder.journal.is_file():
         raise TakeError(str(folder.journal), "is missing", NO_TAKE)
     with claimed(folder.path):
-        return _rebuilt(folder, embed=embed)
+        take, texts = rebuilt(folder)
+        wanted = read_beginning(folder.journal).deliver
+        return take, deliver(folder, take, wanted, embed=embed, also=texts, hint=CLOSED)
 
 
-def _rebuilt(folder: TakeFolder, *, embed: bool) -> tuple[Take, list[str]]:
+def rebuilt(folder: TakeFolder) -> tuple[Take, dict[str, str]]:
+    """A take from its journal, and the texts of its ``cost.json`` and ``take.json``; nothing is written.
+
+    Raises:
+        TakeError: There is no journal, or it is broken or a newer version's.
+    """
     _refuse_newer(folder)
     try:
         journal = read_journal(folder.journal)
@@ -58,9 +65,7 @@ def _rebuilt(folder: TakeFolder, *, embed: bool) -> tuple[Take, list[str]]:
     except (LookupError, ValueError, ArithmeticError) as error:
         problem = f"the journal contradicts itself ({type(error).__name__}: {error})"
         raise TakeError(str(folder.journal), problem) from error
-    texts = {COSTS: cost, MANIFEST: take.model_dump_json(indent=2) + "\n"}
-    wanted = read_beginning(folder.journal).deliver
-    return take, deliver(folder, take, wanted, embed=embed, also=texts, hint=CLOSED)
+    return take, {COSTS: cost, MANIFEST: take.model_dump_json(indent=2) + "\n"}
 
 
 def _refuse_newer(folder: TakeFolder) -> None:

@@ -1,7 +1,7 @@
 """A scene made of parts: what it includes, its variables, and the variants of its matrix."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -180,8 +180,14 @@ class Variant:
     values: Mapping[str, str]
 
 
-def variants(entries: Entries, only: str | None, found: Findings) -> list[Variant]:
-    """Every combination of the matrix's values, in order; one nameless variant where there is no matrix."""
+def variants(entries: Entries, only: Sequence[str], found: Findings) -> list[Variant]:
+    """Every combination of the matrix's values, in order; one nameless variant where there is no matrix.
+
+    Args:
+        entries: The scene's.
+        only: The names of those that are wanted; none is all.
+        found: Where errors are noted.
+    """
     node = found.mapping(entries.get("matrix", ""), ("matrix",), "matrix", "write it like {mood: [calm, cross]}") or {}
     axes: dict[str, list[str]] = {}
     for name, values in node.items():
@@ -213,10 +219,11 @@ def variants(entries: Entries, only: str | None, found: Findings) -> list[Varian
             "choose values that differ in letters or digits",
             key=True,
         )
-    if only is None:
-        return made
-    chosen = [variant for variant in made if variant.name in (only, slug(only))]
-    if not chosen:
-        hint = did_you_mean(only, names, f"variants: {listed(names)}") if axes else "the scene has no matrix"
-        found.add(("matrix",), f"there is no variant '{only}'", hint)
-    return chosen
+    wanted: set[str] = set()
+    for name in dict.fromkeys(only):
+        if axes and (found_as := {name, slug(name)} & set(names)):
+            wanted |= found_as
+        else:
+            hint = did_you_mean(name, names, f"variants: {listed(names)}") if axes else "the scene has no matrix"
+            found.add(("matrix",), f"there is no variant '{name}'", hint)
+    return [variant for variant in made if not only or variant.name in wanted]

@@ -1,6 +1,6 @@
 """From a scene file to a scene: everything that can be wrong is found here, once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -38,14 +38,14 @@ def load_scene(path: str | FilePath, given: Mapping[str, str] = NO_VARIABLES) ->
 
 
 def load_variants(
-    path: str | FilePath, given: Mapping[str, str] = NO_VARIABLES, only: str | None = None
+    path: str | FilePath, given: Mapping[str, str] = NO_VARIABLES, only: Sequence[str] = ()
 ) -> tuple[Scene, ...]:
     """All variants of a scene file, in the order of its matrix; one scene, where there is no matrix.
 
     Args:
         path: The file.
         given: Variables by name; they overrule the file's.
-        only: The one variant that is wanted, by name.
+        only: The names of the variants that are wanted; none is all.
 
     Raises:
         SceneError: The file cannot be read or performed, or has no such variant.
@@ -63,10 +63,10 @@ def parse_scene(text: str, path: str = "scene.yaml", given: Mapping[str, str] = 
     >>> scene.lines[0].words, scene.lines[0].direction
     ('Yes', 'loudly')
     """
-    return _variants(Source.of(text, path), given, None)[0]
+    return _variants(Source.of(text, path), given, ())[0]
 
 
-def _variants(source: Source, given: Mapping[str, str], only: str | None) -> tuple[Scene, ...]:
+def _variants(source: Source, given: Mapping[str, str], only: Sequence[str]) -> tuple[Scene, ...]:
     found = Findings(read_yaml(source))
     entries = found.mapping(found.document.data, (), "the scene") or {}
     include(entries, found)

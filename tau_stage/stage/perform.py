@@ -51,6 +51,7 @@ from tau_stage.take.costs import cost_json
 from tau_stage.take.fold import fold
 from tau_stage.take.folder import COSTS, MANIFEST, TakeFolder
 from tau_stage.take.journal import Journal
+from tau_stage.take.latest import make_latest
 from tau_stage.take.lock import claimed
 from tau_stage.take.model import Take
 
@@ -275,5 +276,5 @@ def _leave(folder: TakeFolder, journal: Journal) -> Take:
     folder.write(COSTS, cost_json(records))
     folder.write(MANIFEST, take.model_dump_json(indent=2) + "\n")
     if take.ended == "complete":
-        folder.make_latest()
+        make_latest(folder)
     return take

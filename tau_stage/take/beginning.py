@@ -1,11 +1,11 @@
-"""What a take is a take of: how it began, and what has changed each time it was resumed."""
+"""What a take is a take of: how it began, what has changed each time it was resumed, and whether it was delivered."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from tau_stage.errors import TakeError
-from tau_stage.take.records import Record, TakeBegan, TakeResumed
+from tau_stage.take.records import Record, TakeBegan, TakeDelivered, TakeEnded, TakeResumed
 
 
 def beginning(journal: Sequence[Record]) -> TakeBegan:
@@ -23,3 +23,9 @@ def beginning(journal: Sequence[Record]) -> TakeBegan:
             spent, plan = began.spent or fact.spent, fact.resolved or began.resolved
             began = began.model_copy(update={**now, "spent": spent, "resolved": plan})
     return began
+
+
+def delivery(journal: Sequence[Record]) -> TakeDelivered | None:
+    """How a take was delivered, as it ended last; None where that is still to be done."""
+    last = (fact for fact in reversed(journal) if isinstance(fact, TakeDelivered | TakeEnded | TakeResumed))
+    return fact if isinstance(fact := next(last, None), TakeDelivered) else None

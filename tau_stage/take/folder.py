@@ -190,20 +190,6 @@ class TakeFolder:
         """
         write_whole({self.path / name: text for name, text in texts.items()}, hint)
 
-    def make_latest(self) -> None:
-        """Point ``latest`` beside this folder here.
-
-        Raises:
-            TakeError: The link cannot be made, or something that is no link has its name.
-        """
-        link = self.path.parent / "latest"
-        draft = self.path.parent / f".latest-{self.path.name}"
-        with guarded(link, "remove what is there"):
-            if link.exists() and not link.is_symlink():
-                raise TakeError(str(link), "is in the way of the link to the newest take", "remove it")
-            draft.symlink_to(self.path.name, target_is_directory=True)
-            os.replace(draft, link)  # noqa: PTH105 - Path.replace would follow nothing, but says so less clearly
-
 
 def stem_name(name: str) -> str:
     """The file of a stem, relative to the take's folder."""

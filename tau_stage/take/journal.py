@@ -15,13 +15,13 @@ from pydantic_core import PydanticSerializationError
 
 from tau_stage.errors import TakeError
 from tau_stage.take.beginning import beginning
-from tau_stage.take.records import LineLost, LineSpoken, Record, TakeBegan, TakeEnded, TakeResumed
+from tau_stage.take.records import LineLost, LineSpoken, Record, TakeBegan, TakeDelivered, TakeEnded, TakeResumed
 from tau_stage.text import printable_json, well_formed
 
 NAME = "journal.jsonl"
 FULL_DISK = "make room, and go on with tau-stage resume; what was spoken before is kept"
 
-DURABLE = LineSpoken | LineLost | TakeBegan | TakeResumed | TakeEnded
+DURABLE = LineSpoken | LineLost | TakeBegan | TakeResumed | TakeEnded | TakeDelivered
 """Records that are brought to the disk at once."""
 
 _RECORD: TypeAdapter[Record] = TypeAdapter(Record)

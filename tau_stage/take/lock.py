@@ -39,9 +39,11 @@ def claimed(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # the folder may be gone
-            (folder / NAME).unlink()
-        os.close(lock)
+        try:
+            with suppress(OSError):  # the folder may be gone
+                (folder / NAME).unlink()
+        finally:
+            os.close(lock)
 
 
 def is_claimed(folder: Path) -> bool:
@@ -101,6 +103,9 @@ def _locked(folder: Path) -> int:
         except OSError as error:
             if error.errno in UNLOCKABLE:
                 return file
+            os.close(file)
+            raise
+        except BaseException:
             os.close(file)
             raise
         os.close(file)

@@ -15,6 +15,7 @@ from tau_stage.errors import TakeError
 from tau_stage.take.fold import fold
 from tau_stage.take.folder import MANIFEST, TakeFolder
 from tau_stage.take.journal import NAME, read_journal
+from tau_stage.take.latest import followed
 from tau_stage.take.model import Performed, Take
 
 VERSION: int = Take.model_fields["version"].default
@@ -32,6 +33,7 @@ def read_take(path: Path) -> tuple[TakeFolder, Take]:
     Raises:
         TakeError: There is none, it is broken, or a newer tau-stage left it.
     """
+    path = followed(path)
     folder = TakeFolder(path.parent if path.name in (MANIFEST, NAME) and not path.is_dir() else path)
     if not folder.path.is_dir():
         there = folder.path.exists()
@@ -48,7 +50,8 @@ def _inside(path: Path) -> str:
     """What may have been meant: takes stand one folder deeper than their scene, and two deeper than all."""
     for pattern in ("latest", "*", "*/latest", "*/*"):
         for found in sorted(path.glob(pattern), reverse=True):
-            if (found / MANIFEST).exists() or (found / NAME).exists():
+            there = followed(found)
+            if (there / MANIFEST).exists() or (there / NAME).exists():
                 return f"name one of its takes, such as {found}"
     return "name the folder that tau-stage run printed"
 

@@ -355,6 +355,23 @@ class TakeEnded(Fact):
     problem: str = ""
 
 
+class TakeDelivered(Fact):
+    """All that is to be made of the take is made, and it was held against what was expected of it.
+
+    Attributes:
+        made: What was made, a line for each.
+        judged: What the expectations came to, in a few words; empty: there were none.
+        problems: What is not as expected, a line for each.
+        code: The exit code of that.
+    """
+
+    type: Literal["take_delivered"] = "take_delivered"
+    made: tuple[str, ...] = ()
+    judged: str = ""
+    problems: tuple[str, ...] = ()
+    code: int = 0
+
+
 Record = Annotated[
     TakeBegan
     | TakeResumed
@@ -382,6 +399,7 @@ Record = Annotated[
     | LineHeard
     | LineMissed
     | Warned
-    | TakeEnded,
+    | TakeEnded
+    | TakeDelivered,
     Field(discriminator="type"),
 ]
