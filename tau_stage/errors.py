@@ -333,3 +333,20 @@ def lone(failures: BaseExceptionGroup) -> BaseException:
     while isinstance(failure, BaseExceptionGroup) and len(failure.exceptions) == 1:
         failure = failure.exceptions[0]
     return failure
+
+
+LFS_PROBLEM = "is a Git LFS pointer"
+LFS_HINT = "fetch the file with git lfs pull (in Actions: checkout with lfs: true)"
+LFS_LARGEST = 1024
+"""Bytes that a pointer has at most, as its specification says."""
+
+_LFS_SPECIFICATIONS = (b"version https://git-lfs.github.com/spec/", b"version https://hawser.github.com/spec/")
+
+
+def is_lfs_pointer(data: bytes) -> bool:
+    r"""Whether a file that begins so is a Git LFS pointer: a few lines that stand for a file nobody has fetched.
+
+    >>> is_lfs_pointer(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+    True
+    """
+    return data.startswith(_LFS_SPECIFICATIONS)

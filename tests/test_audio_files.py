@@ -12,7 +12,7 @@ import soxr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tau_stage.audio.files import read_audio
+from tau_stage.audio.files import quiet_decoder, read_audio, survey
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.wav import WavWriter, header
 from tau_stage.errors import UsageError
@@ -22,7 +22,7 @@ def wave(rate: int, seconds: float = 0.5) -> np.ndarray[tuple[int], np.dtype[np.
     return 0.3 * np.sin(2 * np.pi * 440 * np.arange(round(rate * seconds)) / rate)
 
 
-@given(st.binary(max_size=400).filter(lambda data: len(data) % 2 == 0))
+@given(st.binary(min_size=2, max_size=400).filter(lambda data: len(data) % 2 == 0))
 def test_a_mono_16_bit_file_at_24_khz_comes_back_sample_for_sample(
     tmp_path_factory: pytest.TempPathFactory, data: bytes
 ) -> None:
@@ -73,14 +73,101 @@ def test_resampling_leaves_no_seams_between_blocks(tmp_path: Path) -> None:
 
 
 def test_what_is_beyond_full_scale_or_no_number_does_no_harm(tmp_path: Path) -> None:
-    wild = np.array([2, -2, np.nan, np.inf, -np.inf, 3e38], "float32")
+    wild = np.array([2, -2, np.nan, np.inf, -np.inf, 1], "float32")
     soundfile.write(tmp_path / "a.wav", wild, RATE, subtype="FLOAT")
-    assert read_audio(tmp_path / "a.wav").array.tolist() == [32_767, -32_768, 0, 32_767, -32_768, 32_767]
+    assert read_audio(tmp_path / "a.wav").array.tolist() == [32_767, -32_768, 0, 0, 0, 16_384]
 
 
-def test_an_empty_sound_is_no_samples(tmp_path: Path) -> None:
-    (tmp_path / "a.wav").write_bytes(header(0, 44_100))
-    assert read_audio(tmp_path / "a.wav") == Pcm()
+@given(gain_db=st.floats(-60, 24), peak=st.floats(0.01, 100))
+def test_gain_comes_before_full_scale_and_never_distorts(
+    tmp_path_factory: pytest.TempPathFactory, gain_db: float, peak: float
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "over.wav"
+    shape = np.sin(2 * np.pi * 440 * np.arange(2400) / RATE)
+    soundfile.write(path, peak * shape, RATE, subtype="FLOAT")
+    loudest = min(1.0, peak * 10 ** (gain_db / 20)) * 32_768
+    expected = loudest * shape / np.max(np.abs(shape))
+    assert np.max(np.abs(read_audio(path, gain_db).array - expected)) <= 1.01
+
+
+def mp3_with_a_cover(path: Path, seconds: float) -> None:
+    """A tone at a constant rate without its Xing frame, behind a picture that passes for sound."""
+    soundfile.write(path, wave(48_000, seconds), 48_000, bitrate_mode="CONSTANT", compression_level=0.5)
+    data = path.read_bytes()
+    picture = b"APIC" + (300_014).to_bytes(4, "big") + b"\0\0\0image/jpeg\0\3\0" + bytes(300_000)
+    size = bytes(len(picture) >> shift & 127 for shift in (21, 14, 7, 0))
+    path.write_bytes(b"ID3\3\0\0" + size + picture + data[data.index(data[:3], 48) :])
+
+
+@pytest.mark.parametrize("seconds", [1, 30])
+def test_only_frames_that_were_read_are_sound(tmp_path: Path, seconds: int) -> None:
+    mp3_with_a_cover(tmp_path / "a.mp3", seconds)
+    assert soundfile.info(tmp_path / "a.mp3").duration > seconds + 1
+    heard = read_audio(tmp_path / "a.mp3")
+    assert seconds <= heard.duration_s < seconds + 0.1
+    assert np.std(heard.array[-6000:-2400] / 32_768) == pytest.approx(0.3 / 2**0.5, rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3"])
+def test_half_a_file_is_an_error_or_half_a_sound_each_time(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    soundfile.write(path, wave(48_000, 5), 48_000)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+    def outcome() -> object:
+        try:
+            return read_audio(path)
+        except UsageError as error:
+            return str(error)
+
+    once = outcome()
+    assert outcome() == once
+    if isinstance(once, Pcm):
+        assert 2 < once.duration_s < 3
+    else:
+        assert name in str(once)
+
+
+def test_the_decoder_says_nothing_on_standard_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.mp3"
+    soundfile.write(path, wave(48_000, 5), 48_000)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    soundfile.info(path)
+    assert "Xing" in capfd.readouterr().err
+    with quiet_decoder():
+        os.write(2, b"somebody else's\n")
+        soundfile.read(path)
+    read_audio(path)
+    assert capfd.readouterr().err == "somebody else's\n"
+
+
+@pytest.mark.parametrize("content", [header(0, 44_100), header(3, 192_000) + bytes(6)])
+def test_a_file_without_sound_is_told(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.wav").write_bytes(content)
+    with pytest.raises(UsageError, match=r"a\.wav: there is no sound in it"):
+        read_audio(tmp_path / "a.wav")
+
+
+def test_a_git_lfs_pointer_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n")
+    with pytest.raises(UsageError, match=r"a\.wav: is a Git LFS pointer\n  hint: fetch the file with git lfs pull"):
+        read_audio(tmp_path / "a.wav")
+
+
+def test_a_silent_sound_and_channels_that_cancel_each_other_are_told_of(tmp_path: Path) -> None:
+    def told(*channels: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[str, ...]:
+        soundfile.write(tmp_path / "a.wav", np.column_stack(channels), RATE)
+        os.utime(tmp_path / "a.wav", ns=(len(seen), len(seen)))
+        seen.append(channels)
+        return survey(tmp_path / "a.wav").warnings
+
+    seen: list[object] = []
+    tone = wave(RATE)
+    assert told(tone) == told(tone, tone) == told(tone, 0 * tone) == told(tone, 0.5 * tone) == ()
+    assert told(tone, -0.5 * tone) == ()
+    assert told(0 * tone) == told(0 * tone, 0 * tone) == ("is silent: nothing in it can be heard",)
+    assert "softer in mono, as its channels cancel each other" in told(tone, -tone)[0]
+    assert "cancel" in told(tone, -0.95 * tone)[0]
 
 
 def test_more_than_an_hour_is_refused_before_it_is_read(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tau_stage.audio.pcm import RATE
+from tau_stage.audio.wav import header
 from tau_stage.cli.main import main
 
 SCENES = Path(__file__).parent.parent / "scenes"
@@ -137,3 +139,52 @@ def test_a_voice_that_is_not_known_is_a_warning(tmp_path: Path, capsys: pytest.C
     scene.write_text("endpoint: xai\nplayers: {ann: {voice: quincy}, ben: }\nlines: [ann: hi]\n")
     assert run("validate", str(scene)) == 0
     assert "player ann: xai is not known to have a voice 'quincy'; known: altair, ara," in capsys.readouterr().err
+
+
+EMPTY = header(0, RATE)
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
+
+
+@pytest.mark.parametrize(
+    ("scene", "place"),
+    [
+        ("players: {ann: }\nlines:\n- sfx: x.wav\n- ann: Hi\n", "3:8"),
+        ("players: {ann: }\nlines:\n- ann: Hi\n- bed: x.wav\n  until: end\n", "4:8"),
+        ("players: {ann: }\nlines:\n- together: [ann: Hi, sfx: x.wav]\n", "3:28"),
+        ("players: {ann: }\nlines:\n- user: {ann: {wav: x.wav}}\n- ann: Hi\n", "3:21"),
+        ("players: {ann: {human: x.wav}}\nlines:\n- ann: Hi\n", "1:24"),
+        ("players: {ann: {human: mic, stand_in: .}}\nlines:\n- ann: Hi\n", "1:39"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("content", "problem", "hint"),
+    [
+        (EMPTY, "there is no sound in it", "record it again"),
+        (b"hello", "cannot be read as sound", "sound files may be WAV"),
+        (POINTER, "is a Git LFS pointer", "fetch the file with git lfs pull (in Actions: checkout with lfs: true)"),
+    ],
+)
+def test_every_sound_is_opened(
+    scene: str, place: str, content: bytes, problem: str, hint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.wav").write_bytes(content)
+    (tmp_path / "a.yaml").write_text(scene)
+    for verb in (("validate",), ("run", "--out", str(tmp_path / "takes"))):
+        assert run(*verb, str(tmp_path / "a.yaml")) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"{tmp_path}/a.yaml:{place}: {tmp_path}/x.wav: {problem}")
+        assert f"hint: {hint}" in said
+    assert not (tmp_path / "takes").exists()
+
+
+def test_a_silent_sound_is_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.wav").write_bytes(header(RATE, RATE) + bytes(2 * RATE))
+    (tmp_path / "a.yaml").write_text("players: {ann: }\nlines:\n- sfx: x.wav\n- ann: Hi\n")
+    assert run("validate", str(tmp_path / "a.yaml")) == 0
+    assert f"warning: {tmp_path}/a.yaml: x.wav is silent: nothing in it can be heard" in capsys.readouterr().err
+
+
+def test_a_scene_that_git_lfs_has_not_fetched_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.yaml").write_bytes(POINTER)
+    assert run("validate", str(tmp_path / "a.yaml")) == 2
+    assert "a.yaml:1:1: the scene file is a Git LFS pointer\n  hint: fetch the file" in capsys.readouterr().err

@@ -189,6 +189,7 @@ async def test_comments_and_titles_of_lines_change_nothing(house: Playhouse, tap
 
 # ---- cassettes that are not as they should be
 
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut short": (
         lambda path: _rewrite(path / "ann.jsonl", lambda text: text[: len(text) // 2]),
@@ -208,6 +209,12 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: [file.write_bytes(b"fLaC") for file in path.glob("audio/*")],
         "the clip is damaged",
     ),
+    "clips not fetched": (
+        lambda path: [file.write_text(POINTER) for file in path.glob("audio/*")],
+        "flac: is a Git LFS pointer\n  hint: fetch the file with git lfs pull",
+    ),
+    "events not fetched": (lambda path: (path / "ann.jsonl").write_text(POINTER), "ann.jsonl: is a Git LFS pointer"),
+    "no manifest fetched": (lambda path: (path / "cassette.json").write_text(POINTER), "json: is a Git LFS pointer"),
     "a clip swapped": (lambda path: _swap(*sorted(path.glob("audio/*"))[:2]), "its samples are not those of its name"),
     "a path outside": (
         lambda path: _rewrite(path / "cassette.json", lambda text: text.replace('"ann.jsonl"', '"../../ann.jsonl"')),

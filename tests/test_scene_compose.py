@@ -9,6 +9,7 @@ from tau_stage.errors import SceneError
 from tau_stage.scene.load import load_scene, load_variants, parse_scene
 from tau_stage.scene.plan import Plan, TogetherPlan
 from tau_stage.scene.planning import make_plan
+from tests.tones import write_tone
 
 HEAD = "players: {ann: , ben: }\nlines:\n"
 
@@ -59,7 +60,7 @@ def test_what_the_scene_says_wins(tmp_path: Path) -> None:
 
 def test_what_is_included_from_a_folder_lies_beside_the_scene(tmp_path: Path) -> None:
     (tmp_path / "parts").mkdir()
-    (tmp_path / "guest.wav").write_bytes(b"RIFF")
+    write_tone(tmp_path / "guest.wav")
     scene = written(tmp_path, scene="include: parts/cast.yaml\nlines:\n- guest: Hi\n")
     (tmp_path / "parts" / "cast.yaml").write_text("players: {guest: {human: guest.wav}}\n")
     assert plan_of(scene).people[0].human == "guest.wav"

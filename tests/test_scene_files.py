@@ -7,6 +7,7 @@ import pytest
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.load import load_scene
+from tests.tones import write_tone
 
 
 def test_files_lie_beside_the_scene_whatever_file_names_them(tmp_path: Path) -> None:
@@ -16,5 +17,5 @@ def test_files_lie_beside_the_scene_whatever_file_names_them(tmp_path: Path) -> 
     scene.write_text("include: cast/guest.yaml\nlines: [guest: Hello.]")
     with pytest.raises(SceneError, match=re.escape(f"it is looked for at {tmp_path}/guest.wav")):
         load_scene(scene)
-    (tmp_path / "guest.wav").touch()
+    write_tone(tmp_path / "guest.wav")
     assert load_scene(scene).players["guest"].human == "guest.wav"

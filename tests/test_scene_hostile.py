@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from tau_stage.cli.main import main
+from tests.tones import write_tone
 
 HOSTILE = Path(__file__).parent / "hostile"
 HEAD = "players: {ann: {voice: ash}, ben: , deaf: {hears: nobody}}\nlines:\n"
@@ -68,7 +69,10 @@ def test_an_author_is_told_the_place_the_fact_and_the_way_out(
     block: Block, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, text in block.beside.items():
-        (folder / name).write_text(text)
+        if name.endswith(".wav"):
+            write_tone(folder / name)
+        else:
+            (folder / name).write_text(text)
     said = validated(block.scene, folder, capsys)
     assert "\n".join(line.rstrip() for line in said.split("\n")) == block.said
     assert re.match(rf"({'|'.join(map(re.escape, ('scene.yaml', *block.beside)))}):\d+:\d+: ", said)

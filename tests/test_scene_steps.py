@@ -24,6 +24,7 @@ from tau_stage.scene.plan import (
 from tau_stage.scene.planning import make_plan
 from tau_stage.scene.redirect import redirected
 from tau_stage.scene.units import takes
+from tests.tones import write_tone
 
 HEAD = "players: {ann: , ben: , cid: {hears: nobody}}\nlines:\n"
 PEOPLE = "players: {ann: , guest: {human: mic}}\nlines:\n"
@@ -45,7 +46,7 @@ def line_of(lines: str) -> LinePlan:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for name in ("door.wav", "rain.wav", "guest.wav"):
-        (tmp_path / name).write_bytes(b"RIFF")
+        write_tone(tmp_path / name)
     (tmp_path / "takes").mkdir()
     return tmp_path
 

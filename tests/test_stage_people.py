@@ -14,7 +14,7 @@ import pytest
 
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.wav import WavWriter
-from tau_stage.errors import UsageError
+from tau_stage.errors import SceneError, UsageError
 from tau_stage.scene.plan import LinePlan, PlayerPlan
 from tau_stage.stage.notes import News, Prompting
 from tau_stage.stage.people import Recorded, Speaker, StandIn, Typist, known_words, people_of
@@ -323,7 +323,7 @@ def test_recordings_stand_in_where_nobody_is_there_or_where_it_is_wished() -> No
 def test_a_sound_of_the_scene_that_is_none_is_told_before_anybody_opens(tmp_path: Path, house: Playhouse) -> None:
     (tmp_path / "door.wav").write_text("this is no sound")
     scene = f"players: {{ann: }}\nlines: [{{sfx: {tmp_path}/door.wav}}, ann: One.]"
-    with pytest.raises(UsageError, match="cannot be read as sound"):
+    with pytest.raises(SceneError, match="cannot be read as sound"):
         anyio.run(house.perform, scene)
     assert house.sockets == {}
 

@@ -10,7 +10,7 @@ import pytest
 
 from tau_stage.audio.files import read_audio
 from tau_stage.audio.pcm import RATE
-from tau_stage.stage.mixing import levelled
+from tau_stage.audio.wav import WavWriter
 from tau_stage.take import records as record
 from tau_stage.understudy import faults as fault
 from tests.playhouse import SCENES, Playhouse
@@ -91,7 +91,7 @@ async def test_a_pause_is_added_to_the_pause_of_the_line_before(house: Playhouse
 async def test_an_effect_stands_between_lines_on_a_stem_of_its_own_and_nobody_hears_it(house: Playhouse) -> None:
     take = await house.perform(HEAD + "lines: [ann: One., {sfx: sounds/mug.wav, gain: -6 dB, pause: 1s}, bob: Two.]")
     one, two = take.lines
-    mug = levelled(read_audio(SCENES / "sounds/mug.wav"), -6.0)
+    mug = read_audio(SCENES / "sounds/mug.wav", -6.0)
     (effect,) = take.sounds
     assert effect.offset_samples == one.samples + round(0.3 * RATE)
     assert two.offset_samples == effect.offset_samples + len(mug) + RATE
@@ -121,7 +121,7 @@ async def test_a_bed_lies_under_lines_until_its_line_has_ended(house: Playhouse)
     assert bed.samples == two.samples
     stem = house.stem("bed-rain").array
     assert not stem[: bed.offset_samples].any()
-    rain = levelled(read_audio(SCENES / "sounds/rain.wav"), -20.0).array
+    rain = read_audio(SCENES / "sounds/rain.wav", -20.0).array
     end = bed.offset_samples + bed.samples
     assert np.array_equal(stem[bed.offset_samples + 2400 : end - 2400], rain[2400 : bed.samples - 2400])
     assert not stem[end:].any()
@@ -133,6 +133,30 @@ async def test_a_bed_without_end_lasts_as_long_as_the_lines(house: Playhouse) ->
     assert take.sounds[0].samples == take.samples
     assert take.samples > 4 * RATE
     assert house.stem("bed-rain").array[4 * RATE : 5 * RATE].any()
+
+
+@pytest.mark.parametrize("lines", ["ann: One., bed: sounds/rain.wav", "ann: One., pause: 2s, bed: sounds/rain.wav"])
+async def test_a_bed_with_nothing_over_it_is_not_heard(house: Playhouse, lines: str) -> None:
+    take = await house.perform(HEAD + f"lines: [{lines}]")
+    assert take.ended == "complete"
+    assert [bed.samples for bed in take.sounds] == [0]
+    assert len(house.stem("bed-rain")) >= take.samples >= take.sounds[0].offset_samples
+
+
+async def test_a_bed_before_a_stop_at_the_budget_is_not_heard(house: Playhouse) -> None:
+    take = await house.perform(
+        HEAD + "lines: [pause: 1s, bed: sounds/rain.wav, ann: One.]\nlimits: {budget: $0.0000001}"
+    )
+    assert take.ended == "budget"
+    assert [bed.samples for bed in take.sounds] == [0]
+
+
+async def test_a_sound_that_is_odd_is_told_of_once(house: Playhouse, tmp_path: Path) -> None:
+    with WavWriter(tmp_path / "nothing.wav") as file:
+        file.silence(RATE)
+    await house.perform(HEAD + f"lines: [sfx: {tmp_path}/nothing.wav, ann: One., sfx: {tmp_path}/nothing.wav]")
+    told = [fact.text for fact in house.facts(record.Warned)]
+    assert told == [f"{tmp_path}/nothing.wav is silent: nothing in it can be heard"]
 
 
 async def test_a_bed_without_end_lasts_as_long_as_what_is_heard_last(house: Playhouse) -> None:

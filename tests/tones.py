@@ -1,10 +1,12 @@
 """A voice for fast tests: a tone per voice, as long as the words. It stands for the neural voice, on any clock."""
 
 import zlib
+from pathlib import Path
 
 import numpy as np
 
 from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.audio.wav import WavWriter
 from tau_stage.understudy.actor import Cue, Spoken
 from tau_stage.understudy.performer import decide
 
@@ -23,3 +25,9 @@ def tone(voice: str, words: str) -> Pcm:
     hertz = 100 + zlib.crc32(f"{voice}{words}".encode()) % 400
     samples = np.arange(max(1, round(len(words) * SECONDS_PER_CHARACTER * RATE)))
     return Pcm.from_array(0.2 * np.sin(2 * np.pi * hertz * samples / RATE))
+
+
+def write_tone(path: Path, seconds: float = 0.1) -> None:
+    """A file with a tone in it, for scenes that name a sound."""
+    with WavWriter(path) as file:
+        file.append(Pcm.from_array(0.3 * np.sin(np.arange(round(RATE * seconds)) / 9)))

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from tau_stage.audio.formats import joined
-from tau_stage.audio.pcm import Pcm
-from tau_stage.errors import UsageError
+from tau_stage.audio.level import AUDIBLE_DBFS, dbfs
+from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.errors import LFS_HINT, LFS_LARGEST, LFS_PROBLEM, UsageError, is_lfs_pointer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,41 +28,158 @@ LONGEST_S = 3600
 SLOWEST_HZ = 1000
 READABLE = "sound files may be WAV, FLAC, OGG or MP3, of any sample rate, width and number of channels"
 BLOCK_SAMPLES = 1 << 20
+FULL_SCALE = 32_768
+CANCELLED_DB = 20.0
+"""A mix of channels that is so much softer than they are is not what they sound like."""
+
+_CHATTER = (b"[src/libmpg123/", b"Note:", b"Warning:")
+_standard_error = Lock()
 
 
-def read_audio(path: Path) -> Pcm:
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a sound file holds, as far as it can be read.
+
+    Attributes:
+        rate: Samples per second.
+        channels: How many.
+        frames: How many were read.
+        peak_dbfs: Highest sample of its mono mix, over full scale too.
+        level_dbfs: Root mean square of its mono mix.
+        channels_dbfs: Root mean square of all its channels.
+    """
+
+    rate: int
+    channels: int
+    frames: int
+    peak_dbfs: float
+    level_dbfs: float
+    channels_dbfs: float
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What whoever made the file should know, as the ends of sentences that begin with its name."""
+        if self.channels_dbfs < AUDIBLE_DBFS and self.peak_dbfs < AUDIBLE_DBFS:
+            return ("is silent: nothing in it can be heard",)
+        if self.level_dbfs < self.channels_dbfs - CANCELLED_DB:
+            lost = f"{self.channels_dbfs - self.level_dbfs:.0f} dB"
+            return (f"is {lost} softer in mono, as its channels cancel each other: invert one, or save one alone",)
+        return ()
+
+
+def read_audio(path: Path, gain_db: float = 0.0) -> Pcm:
     """The sound of a file as mono 16-bit audio at 24 kHz: channels averaged, resampled where it must be.
 
-    A file that is that already comes back sample for sample.
+    A file that is that already comes back sample for sample. Only what can be read of it is its sound, whatever its
+    header tells. What would be over full scale, gain included, makes the whole sound softer until it fits.
+
+    Args:
+        path: The file.
+        gain_db: How much louder.
 
     Raises:
-        UsageError: The file is missing, is no sound, or lasts longer than an hour.
+        UsageError: The file is missing, is no sound, holds none, or lasts longer than an hour.
     """
+    peak_dbfs = survey(path).peak_dbfs + gain_db
+    factor = 10 ** ((gain_db - max(0.0, peak_dbfs)) / 20)
+    with _opened(path) as file:
+        return joined((block * (factor * FULL_SCALE) for block in _mono(path, file)), file.samplerate)
+
+
+def survey(path: Path) -> Survey:
+    """Read a sound file to its end, and keep nothing but what is told of it; a file that has not changed is read once.
+
+    Raises:
+        UsageError: The file is missing, is no sound, holds none, or lasts longer than an hour.
+    """
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: {getattr(error, 'strerror', None) or error}", READABLE) from None
+    return _surveyed(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=1024)
+def _surveyed(path: Path, _changed: int, _size: int) -> Survey:
+    import numpy as np
+
+    frames, peak, power, powers = 0, 0.0, 0.0, 0.0
+    with _opened(path) as file:
+        for block in _blocks(path, file):
+            mono = block.mean(axis=1, dtype=np.float64)
+            frames += len(block)
+            peak = max(peak, float(np.max(np.abs(mono))))
+            power += float(np.square(mono).sum())
+            powers += float(np.square(block, dtype=np.float64).sum())
+        rate, channels = file.samplerate, file.channels
+    if frames * RATE < rate:
+        raise UsageError(f"{path}: there is no sound in it", "record it again, or export it again")
+    levels = (peak, (power / frames) ** 0.5, (powers / frames / channels) ** 0.5)
+    return Survey(rate, channels, frames, *(dbfs(level * FULL_SCALE) for level in levels))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     import soundfile
 
     try:
-        if path.exists() and not path.is_file():
+        if not path.is_file():
             raise UsageError(f"{path}: is not a file", READABLE)
-        with path.open("rb") as raw, soundfile.SoundFile(raw) as file:
-            _check(path, file.frames, file.samplerate)
-            return joined(_mono(file), file.samplerate)
+        with path.open("rb") as raw, quiet_decoder():
+            if is_lfs_pointer(raw.read(LFS_LARGEST)):
+                raise UsageError(f"{path}: {LFS_PROBLEM}", LFS_HINT)
+            raw.seek(0)
+            with soundfile.SoundFile(raw) as file:
+                if file.samplerate < SLOWEST_HZ:
+                    told = f"{file.samplerate} samples per second are too few for a voice"
+                    raise UsageError(f"{path}: {told}", READABLE)
+                yield file
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}", READABLE) from None
     except (RuntimeError, TypeError, ValueError) as error:  # libsndfile's own, a headerless file, a null in the name
-        reason = str(getattr(error, "error_string", error)).rstrip(".")
+        reason = str(getattr(error, "error_string", error)).rstrip(".") or "it is damaged, or cut short"
         raise UsageError(f"{path}: cannot be read as sound ({reason})", READABLE) from None
 
 
-def _check(path: Path, frames: int, rate: int) -> None:
-    if rate < SLOWEST_HZ:
-        raise UsageError(f"{path}: {rate} samples per second are too few for a voice", READABLE)
-    if frames > LONGEST_S * rate:
-        raise UsageError(f"{path}: lasts longer than an hour", "cut it into shorter files")
+def _mono(path: Path, file: Any) -> Iterator[NDArray[np.float32]]:
+    return (block.mean(axis=1) for block in _blocks(path, file))
 
 
-def _mono(file: Any) -> Iterator[NDArray[np.float32]]:
-    """Blocks of the file, channels averaged; floats that are no numbers are silence."""
+def _blocks(path: Path, file: Any) -> Iterator[NDArray[np.float32]]:
+    """What can be read of a file, frame by channel; floats that are no numbers are silence."""
     import numpy as np
 
-    for block in file.blocks(max(1, BLOCK_SAMPLES // file.channels), dtype="float32", always_2d=True):
-        yield np.nan_to_num(block).clip(-1, 1).mean(axis=1) * np.float32(32_768)
+    frames = 0
+    buffer = np.empty((max(1, BLOCK_SAMPLES // file.channels), file.channels), np.float32)
+    while len(block := file.read(out=buffer)):
+        frames += len(block)
+        if frames > LONGEST_S * file.samplerate:
+            raise UsageError(f"{path}: lasts longer than an hour", "cut it into shorter files")
+        yield np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+@contextmanager
+def quiet_decoder() -> Iterator[None]:
+    """Keep what the MP3 decoder writes to standard error from there: it writes past Python, and about nothing wrong.
+
+    What others write there meanwhile comes when this is over.
+    """
+    with _standard_error:
+        try:
+            there = os.dup(2)
+        except OSError:  # there is no standard error
+            yield
+            return
+        with tempfile.TemporaryFile() as kept:
+            try:
+                os.dup2(kept.fileno(), 2)
+                yield
+            finally:
+                with suppress(OSError, ValueError, AttributeError):
+                    sys.stderr.flush()
+                os.dup2(there, 2)
+                os.close(there)
+                kept.seek(0)
+                for line in kept:
+                    if line.strip() and not line.startswith(_CHATTER):
+                        os.write(2, line)

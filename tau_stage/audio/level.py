@@ -19,14 +19,14 @@ def rms_dbfs(audio: Pcm) -> float:
     >>> rms_dbfs(Pcm.silence(10))
     -120.0
     """
-    return _dbfs(float((audio.array.astype("float64") ** 2).mean()) ** 0.5) if audio else SILENCE_DBFS
+    return dbfs(float((audio.array.astype("float64") ** 2).mean()) ** 0.5) if audio else SILENCE_DBFS
 
 
 def peak_dbfs(audio: Pcm) -> float:
     """Highest sample in dB relative to full scale; nothing at all is -120."""
     import numpy as np
 
-    return _dbfs(float(np.max(np.abs(audio.array.astype("int32"))))) if audio else SILENCE_DBFS
+    return dbfs(float(np.max(np.abs(audio.array.astype("int32"))))) if audio else SILENCE_DBFS
 
 
 def is_audible(audio: Pcm) -> bool:
@@ -40,7 +40,8 @@ def is_audible(audio: Pcm) -> bool:
     return audio.duration_s >= AUDIBLE_S and peak_dbfs(audio) >= AUDIBLE_DBFS
 
 
-def _dbfs(amplitude: float) -> float:
+def dbfs(amplitude: float) -> float:
+    """A level of 16-bit samples in dB relative to full scale; nothing is -120."""
     return max(SILENCE_DBFS, 20 * math.log10(amplitude / 32768)) if amplitude > 0 else SILENCE_DBFS
 
 

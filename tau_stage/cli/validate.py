@@ -79,14 +79,15 @@ def _praise(plan: Plan) -> None:
 def _warnings(plan: Plan) -> tuple[str, ...]:
     """What the scene's author should think of: models that end, and windows, where the scene is long enough for it."""
     from tau_stage.cost.retirements import retirement_warnings
+    from tau_stage.scene.sounds import sound_warnings
 
-    voices = tuple(_unknown_voices(plan))
+    told = (*_unknown_voices(plan), *sound_warnings(plan))
     today = datetime.now(UTC).date()
     if not _may_be_long(plan):
-        return (*voices, *retirement_warnings(plan, today))
+        return (*told, *retirement_warnings(plan, today))
     from tau_stage.cost.forecast import forecast
 
-    return (*voices, *forecast(plan, today).warnings)
+    return (*told, *forecast(plan, today).warnings)
 
 
 def _unknown_voices(plan: Plan) -> Iterator[str]:

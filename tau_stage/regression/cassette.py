@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json, to_json
 
 from tau_stage.errors import CassetteError
-from tau_stage.regression.clips import AGAIN, FOLDER, Clips, refs_in
+from tau_stage.regression.clips import AGAIN, FOLDER, Clips, refs_in, refuse_pointer
 from tau_stage.regression.shorthand import Shorthand
 from tau_stage.text import printable_json
 
@@ -166,7 +166,9 @@ def load_cassette(path: Path) -> Cassette:
 
 def _manifest(file: Path) -> Manifest:
     try:
-        told = from_json(file.read_bytes())
+        data = file.read_bytes()
+        refuse_pointer(file, data)
+        told = from_json(data)
     except FileNotFoundError:
         raise CassetteError(
             str(file.parent), "there is no cassette", "record one: tau-stage run SCENE --record DIR"
@@ -197,6 +199,7 @@ def _entries(path: Path, player: str, reel: Reel) -> Iterator[Entry]:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise CassetteError(str(file), f"the events of {player} cannot be read: {reason}", AGAIN) from None
+    refuse_pointer(file, data)
     lines = data.splitlines()
     if len(lines) < reel.events or (data and not data.endswith(b"\n")):
         raise CassetteError(str(file), f"is cut short: {len(lines)} of {reel.events} events are there", AGAIN)

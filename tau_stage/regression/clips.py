@@ -11,7 +11,7 @@ from typing import Any
 
 import pybase64
 
-from tau_stage.errors import CassetteError
+from tau_stage.errors import LFS_HINT, LFS_LARGEST, LFS_PROBLEM, CassetteError, is_lfs_pointer
 
 FOLDER = "audio"
 NAME = re.compile(r"[0-9a-f]{64}")
@@ -198,6 +198,8 @@ class Clips:
         file = self.file(name)
         if not file.is_file():
             raise CassetteError(str(file), "the clip is missing", AGAIN)
+        if file.stat().st_size <= LFS_LARGEST:
+            refuse_pointer(file, file.read_bytes())
         return file
 
     def names(self) -> Iterator[str]:
@@ -205,6 +207,20 @@ class Clips:
         for file in sorted(self._folder.glob("*.flac")):
             if NAME.fullmatch(file.stem):
                 yield file.stem
+
+
+def refuse_pointer(file: Path, data: bytes) -> None:
+    """What Git LFS has not fetched is no part of a cassette.
+
+    Args:
+        file: Which it is.
+        data: Its first bytes.
+
+    Raises:
+        CassetteError: It is a pointer.
+    """
+    if is_lfs_pointer(data):
+        raise CassetteError(str(file), LFS_PROBLEM, LFS_HINT)
 
 
 def _damaged(file: Path, error: Exception) -> CassetteError:

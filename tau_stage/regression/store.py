@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tau_stage.errors import TakeError
+from tau_stage.errors import LFS_HINT, LFS_PROBLEM, TakeError, is_lfs_pointer
 from tau_stage.regression.measures import Measures, measure
 from tau_stage.regression.snapshot import Snapshot, freeze, parsed, written
 from tau_stage.take.folder import TakeFolder, guarded
@@ -34,7 +34,10 @@ def read_snapshot(path: Path) -> Snapshot | None:
         TakeError: It cannot be read, or is none.
     """
     try:
-        return parsed(path.read_text(encoding="utf-8"), str(path))
+        data = path.read_bytes()
+        if is_lfs_pointer(data):
+            raise TakeError(str(path), LFS_PROBLEM, LFS_HINT)
+        return parsed(data.decode("utf-8"), str(path))
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -107,6 +107,6 @@ def _check_person(name: str, player: Player, path: Path, checks: Checks) -> None
         hint = "remove it, or remove 'human:'"
         found.add((*path, key), f"player '{name}' is a human, and has no '{key}'", hint, key=True)
     if player.human not in ("mic", "tty"):
-        checks.file(player.human, (*path, "human"))
+        checks.sound(player.human, (*path, "human"))
     if player.stand_in is not None:
-        checks.file(player.stand_in, (*path, "stand_in"), folder=True)
+        checks.sounds(player.stand_in, (*path, "stand_in"))

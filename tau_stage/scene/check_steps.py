@@ -44,9 +44,9 @@ class Checks(References):
                 for name in (*step.told, *step.wav):
                     self.model(name, (*step.path, word, name), "knows its own mind", key=True)
                 for name, file in step.wav.items():
-                    self.file(file, (*step.path, word, name, "wav"))
+                    self.sound(file, (*step.path, word, name, "wav"))
             case Sound():
-                self.file(step.file, (*step.path, step.kind))
+                self.sound(step.file, (*step.path, step.kind))
                 if step.until not in (None, "end") and step.until not in self.line_ids:
                     hint = did_you_mean(str(step.until), self.line_ids, "write 'end', or the id of a line")
                     self.found.add((*step.path, "until"), f"there is no line '{step.until}'", hint)

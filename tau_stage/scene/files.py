@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
+"""Endings of recordings in a folder."""
+
 BESIDE = "it is looked for beside the scene"
 """A hint about a file that is not there."""
 
@@ -17,3 +20,12 @@ def beside(scene: str, name: str) -> Path:
     'scenes/sounds/door.wav'
     """
     return Path(scene).parent / name
+
+
+def sounds_in(folder: Path) -> list[Path]:
+    """The recordings in a folder, by name.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    return sorted(file for file in folder.iterdir() if file.suffix in SOUNDS)

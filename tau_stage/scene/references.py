@@ -1,8 +1,11 @@
 """Whether what a scene names is there: its players, its tools, its files, and what it waits for."""
 
+from pathlib import Path as FilePath
+
+from tau_stage.errors import UsageError
 from tau_stage.scene.conditions import EVENTS, Call, Failed, Not, Said, Silence
 from tau_stage.scene.expect import Expect
-from tau_stage.scene.files import beside
+from tau_stage.scene.files import beside, sounds_in
 from tau_stage.scene.findings import Findings
 from tau_stage.scene.model import Scene
 from tau_stage.scene.text import Path
@@ -77,8 +80,26 @@ class References:
         if expect.heard_by is not None:
             self.hearing(expect.heard_by, (*path, "heard_by"), speaker)
 
-    def file(self, name: str, path: Path, *, folder: bool = False) -> None:
-        """Whether a file that the scene names is there."""
+    def sound(self, name: str, path: Path) -> None:
+        """Whether a sound that the scene names is there, and can be read to its end."""
+        if self._is_there(name, path):
+            self._readable(beside(self.scene.path, name), path)
+
+    def sounds(self, folder: str, path: Path) -> None:
+        """Whether a folder that the scene names is there, and every sound in it can be read to its end."""
+        if self._is_there(folder, path, folder=True):
+            for file in sounds_in(beside(self.scene.path, folder)):
+                self._readable(file, path)
+
+    def _readable(self, file: FilePath, path: Path) -> None:
+        from tau_stage.audio.files import survey
+
+        try:
+            survey(file)
+        except UsageError as error:
+            self.found.add(path, error.problem, error.hint)
+
+    def _is_there(self, name: str, path: Path, *, folder: bool = False) -> bool:
         file = beside(self.scene.path, name)
         what = "folder" if folder else "file"
         try:
@@ -91,6 +112,7 @@ class References:
         if not there:
             hint = did_you_mean(file.name, neighbours, f"it is looked for at {file.as_posix()}")
             self.found.add(path, f"there is no {what} '{name}'", hint)
+        return there
 
     def condition(self, condition: Call | Said | Silence | Failed | Not, path: Path) -> None:
         """Whether what is waited for, below a path, can happen."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import NamedTuple
 
-from tau_stage.errors import SceneError
+from tau_stage.errors import LFS_HINT, LFS_PROBLEM, SceneError, is_lfs_pointer
 from tau_stage.scene.words import nearest
 
 LARGEST_BYTES = 2 * 1024 * 1024
@@ -112,6 +112,8 @@ def read_source(path: str | Path, what: str = "the scene file") -> Source:
 
 
 def _decode(data: bytes, name: str, what: str) -> Source:
+    if is_lfs_pointer(data):
+        raise SceneError(name, 1, 1, f"{what} {LFS_PROBLEM}", LFS_HINT)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise SceneError(name, 1, 1, f"{what} is UTF-16 text", "save it as UTF-8")
     try:

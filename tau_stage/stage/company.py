@@ -22,6 +22,7 @@ from tau_stage.stage.hearing import Form
 from tau_stage.stage.notes import PromptBook
 from tau_stage.stage.opening import Stage
 from tau_stage.stage.people import Person
+from tau_stage.stage.telling import Sounds
 from tau_stage.take import records as record
 
 
@@ -34,7 +35,7 @@ class Company:
         people: By player.
         forms: How each model hears.
         tools: What each model may call, by player and name.
-        sounds: The scene's sound files, by the name it gives them.
+        sounds: The scene's sound files, by the name it gives them and their gain in dB.
         floors: Held by whoever makes a model speak, by player: it says one thing at a time.
     """
 
@@ -42,19 +43,20 @@ class Company:
     people: Mapping[str, Person]
     forms: Mapping[str, Form]
     tools: Mapping[str, Mapping[str, Tool]]
-    sounds: Mapping[str, Pcm]
+    sounds: Sounds
     floors: Mapping[str, anyio.Lock]
 
 
-def read_sounds(plan: Plan) -> dict[str, Pcm]:
-    """Every sound file of a scene, read before anybody is paid.
+def read_sounds(plan: Plan) -> dict[tuple[str, float], Pcm]:
+    """Every sound file of a scene by its name and its gain in dB, read before anybody is paid.
 
     Raises:
         UsageError: One cannot be read.
     """
     given = (step for steps in plan.strands for step in steps if isinstance(step, ItemPlan))
-    names = [sound.file for sound in plan.sounds] + [file for item in given for _, file in item.sounds]
-    return {name: read_audio(beside(plan.path, name)) for name in dict.fromkeys(names)}
+    wanted = [(sound.file, sound.gain_db) for sound in plan.sounds]
+    wanted += [(file, 0.0) for item in given for _, file in item.sounds]
+    return {(name, gain_db): read_audio(beside(plan.path, name), gain_db) for name, gain_db in dict.fromkeys(wanted)}
 
 
 async def open_company(
@@ -65,7 +67,7 @@ async def open_company(
     book: PromptBook,
     people: Mapping[str, Person],
     tools: Mapping[str, list[Tool]],
-    sounds: Mapping[str, Pcm],
+    sounds: Sounds,
     former: Former = NOTHING,
 ) -> Company:
     """Open the session of every model that performs something, one after another, in the order of their first lines.

@@ -19,7 +19,6 @@ from tau_stage.stage.cues import Happening
 from tau_stage.stage.former import Former
 from tau_stage.stage.hearing import Clip, Deaf, Heard, Hearers
 from tau_stage.stage.line import Delivery
-from tau_stage.stage.mixing import levelled
 from tau_stage.stage.notes import Listening, PromptBook
 from tau_stage.stage.purse import Purse
 from tau_stage.stage.telling import Call, Past, Said, Sound
@@ -352,9 +351,8 @@ class Crew:
             self.aloud.end_bed(sound.stem)
             self.book.write(record.BedEnded(sound=sound.id, at_samples=at_samples))
 
-    def play(self, sound: SoundPlan, file: Pcm, at: int) -> None:
-        """Lay an effect or a bed: a bed, where the next step begins."""
-        audio = levelled(file, sound.gain_db)
+    def play(self, sound: SoundPlan, audio: Pcm, at: int) -> None:
+        """Lay an effect or a bed, as loud as it is: a bed, where the next step begins."""
         if sound.kind == "bed":
             at = self.timeline.begin_bed(sound.stem, audio)
             self.aloud.begin_bed(sound.stem, audio, at)

@@ -64,16 +64,3 @@ def _taken(bed: Bed, samples: int) -> Pcm:
         parts.append(bed.next(samples))
         samples -= len(parts[-1])
     return Pcm.join(parts)
-
-
-def levelled(audio: Pcm, gain_db: float) -> Pcm:
-    """A sound louder or softer by so many decibels; what does not fit is clipped.
-
-    >>> levelled(Pcm.silence(3), -6.0) == Pcm.silence(3)
-    True
-    """
-    import numpy as np
-
-    if not gain_db:
-        return audio
-    return Pcm.from_array(np.clip(np.round(audio.array * 10 ** (gain_db / 20)), -32768, 32767).astype(np.int16))

@@ -15,7 +15,7 @@ from tau_stage.audio.files import read_audio
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.utterances import utterances
 from tau_stage.errors import UsageError
-from tau_stage.scene.files import beside
+from tau_stage.scene.files import SOUNDS, beside, sounds_in
 from tau_stage.scene.plan import LinePlan, ListenPlan, Plan, PlayerPlan, spoken
 from tau_stage.stage.keyboard import typed_line
 from tau_stage.stage.notes import Prompting
@@ -27,7 +27,6 @@ LONGEST_WAIT_S = 30.0
 
 ENOUGH_SILENCE_S = 1.2
 BLOCK = RATE // 25
-SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +171,7 @@ class StandIn:
 
     def takes(self) -> list[Pcm]:
         """All recordings, by name: what the person says at an open microphone."""
-        return [read_audio(file) for file in _sounds_in(self._folder)]
+        return [read_audio(file) for file in sounds_in(self._folder)]
 
     def skip(self, line: str) -> None:
         """Nothing is used up: each line has a file of its own."""
@@ -291,16 +290,12 @@ def known_words(plan: Plan) -> Iterator[tuple[Pcm, str]]:
     for player in plan.people:
         files = [] if player.human in ("mic", "tty", None) else [beside(plan.path, str(player.human))]
         if player.stand_in is not None:
-            files += _sounds_in(beside(plan.path, player.stand_in))
+            files += sounds_in(beside(plan.path, player.stand_in))
         for file in files:
             if words := written_words(file):
                 audio = read_audio(file)
                 for (start, end), text in zip(utterances(audio), words, strict=False):
                     yield audio[start:end], text
-
-
-def _sounds_in(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.suffix in SOUNDS)
 
 
 def people_of(plan: Plan, *, stand_in: bool = False) -> dict[str, Person]:

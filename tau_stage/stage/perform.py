@@ -12,7 +12,6 @@ from functools import partial
 import anyio
 
 from tau_stage import __version__
-from tau_stage.audio.pcm import Pcm
 from tau_stage.cost.forecast import foreseen
 from tau_stage.errors import (
     BudgetExceeded,
@@ -28,6 +27,7 @@ from tau_stage.errors import (
 from tau_stage.protocol.endpoints import UNDERSTUDY
 from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.scene.resolved import resolved
+from tau_stage.scene.sounds import sound_warnings
 from tau_stage.session import Session, Tool
 from tau_stage.stage.aloud import Aloud
 from tau_stage.stage.company import Company, open_company, open_player, read_sounds
@@ -43,7 +43,7 @@ from tau_stage.stage.picking import Ask
 from tau_stage.stage.purse import Purse
 from tau_stage.stage.recalling import Recalling
 from tau_stage.stage.resuming import pay_again, pick_up, resumed
-from tau_stage.stage.telling import remind
+from tau_stage.stage.telling import Sounds, remind
 from tau_stage.stage.tooling import equip, refuse_code, withheld
 from tau_stage.take import records as record
 from tau_stage.take.beginning import beginning
@@ -110,6 +110,8 @@ async def perform(
         crew = Crew(plan, folder, book, _purse(plan, stage, budget), Aloud(loudspeaker), stop, again=again)
         tools = {one.name: equip(plan, one.tools, partial(crew.tool_called, one.name)) for one in plan.models}
         _tell_the_beginning(crew, _began(plan, stage, started or datetime.now(UTC), budget, former))
+        for warning in sound_warnings(plan):
+            book.warn_once(warning)
         doors = _Doors(plan, stage, book, present, tools, sounds)
         recalling = Recalling(plan, crew, present, sounds) if again else None
         return await _to_the_end(partial(_play, crew, doors, former, ask, recalling), folder, crew)
@@ -124,7 +126,7 @@ class _Doors:
     book: PromptBook
     people: Mapping[str, Person]
     tools: Mapping[str, list[Tool]]
-    sounds: Mapping[str, Pcm]
+    sounds: Sounds
 
     async def open_all(self, opened: AsyncExitStack, former: Former) -> Company:
         """The sessions of everybody who has something to do."""

@@ -165,7 +165,7 @@ class Performance:
             case PausePlan():
                 crew.timeline.pause(step.seconds)
             case SoundPlan():
-                crew.play(step, self._company.sounds[step.file], crew.timeline.next)
+                crew.play(step, self._company.sounds[step.file, step.gain_db], crew.timeline.next)
                 await crew.aloud.heard(crew.timeline.next)
             case TogetherPlan():
                 await self._together(start, step)
@@ -225,7 +225,7 @@ class Performance:
                     if isinstance(part, LinePlan):
                         group.start_soon(speak, part)
                     else:
-                        crew.play(part, self._company.sounds[part.file], at)
+                        crew.play(part, self._company.sounds[part.file, part.gain_db], at)
         crew.timeline.go_on(step.pause_s)
         for error in failed:
             self._gone_on(start, error)

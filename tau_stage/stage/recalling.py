@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import LimitReached
 from tau_stage.scene.conditions import Silence
 from tau_stage.scene.plan import ImprovisePlan, ItemPlan, LinePlan, ListenPlan, PausePlan, Plan, SoundPlan, TogetherPlan
@@ -20,9 +19,8 @@ from tau_stage.stage.crew import Crew
 from tau_stage.stage.cues import Happening, Start
 from tau_stage.stage.former import NOTHING, Former
 from tau_stage.stage.hearing import Clip
-from tau_stage.stage.mixing import levelled
 from tau_stage.stage.people import Person
-from tau_stage.stage.telling import Given
+from tau_stage.stage.telling import Given, Sounds
 from tau_stage.stage.turns import Turn
 from tau_stage.take import records as record
 
@@ -63,10 +61,10 @@ class Recalling:
         plan: The scene.
         crew: Lays and tells as it did then.
         people: By player.
-        sounds: The scene's sound files.
+        sounds: The scene's sound files, by name and gain.
     """
 
-    def __init__(self, plan: Plan, crew: Crew, people: Mapping[str, Person], sounds: Mapping[str, Pcm]) -> None:
+    def __init__(self, plan: Plan, crew: Crew, people: Mapping[str, Person], sounds: Sounds) -> None:
         self._plan = plan
         self._crew = crew
         self._former = NOTHING
@@ -106,7 +104,7 @@ class Recalling:
         ended = {fact.sound for fact in journal if isinstance(fact, record.BedEnded)}
         sounds = (fact for fact in journal if isinstance(fact, record.SoundPlayed) and fact.sound in self._taken)
         for sound in (sound for sound in sounds if sound.kind == "bed" and sound.sound not in ended):
-            aloud.begin_bed(sound.stem, levelled(self._sounds[sound.source], sound.gain_db), crew.timeline.end)
+            aloud.begin_bed(sound.stem, self._sounds[sound.source, sound.gain_db], crew.timeline.end)
         return rest
 
     def _recall_all(self, journal: Sequence[record.Record]) -> Former:
@@ -249,7 +247,7 @@ class Recalling:
         if isinstance(fact, record.SoundPlayed):
             assert isinstance(step, SoundPlan)  # noqa: S101 - it is its
             self._taken.add(fact.sound)
-            crew.play(step, self._sounds[step.file], at)
+            crew.play(step, self._sounds[step.file, step.gain_db], at)
             return None
         assert isinstance(step, LinePlan)  # noqa: S101 - whatever is said is
         said = self._former.lines[fact.line]

@@ -17,7 +17,9 @@ from tau_stage.protocol.items import FunctionCall
 from tau_stage.scene.plan import LinePlan, SoundPlan
 from tau_stage.session import Session
 from tau_stage.stage.hearing import Clip, Form, deliver
-from tau_stage.stage.mixing import levelled
+
+Sounds = Mapping[tuple[str, float], Pcm]
+"""A scene's sound files, by the name it gives them and their gain in dB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +70,14 @@ class Sound:
 Past = Said | Given | Sound
 
 
-async def remind(session: Session, past: Sequence[Past], form: Form, sounds: Mapping[str, Pcm]) -> dict[str, float]:
+async def remind(session: Session, past: Sequence[Past], form: Form, sounds: Sounds) -> dict[str, float]:
     """Tell a new conversation everything that its player said, heard and was given, what comes on meanwhile too.
 
     Args:
         session: The player's.
         past: What happened, in order; it may grow.
         form: How the player hears.
-        sounds: The scene's sound files, by name.
+        sounds: The scene's sound files, by name and gain.
 
     Returns:
         The lines and effects that were heard, and how many seconds each took.
@@ -95,14 +97,14 @@ async def remind(session: Session, past: Sequence[Past], form: Form, sounds: Map
     return heard
 
 
-async def tell(session: Session, past: Past, form: Form, sounds: Mapping[str, Pcm]) -> str | None:
+async def tell(session: Session, past: Past, form: Form, sounds: Sounds) -> str | None:
     """Tell a new conversation of something: what was heard as sound, what its own player said as words.
 
     Args:
         session: The player's.
         past: What happened.
         form: How the player hears.
-        sounds: The scene's sound files, by name.
+        sounds: The scene's sound files, by name and gain.
 
     Returns:
         The line or effect that was heard; empty, if it was something else; None, if it is none of the player's.
@@ -122,7 +124,7 @@ async def tell(session: Session, past: Past, form: Form, sounds: Mapping[str, Pc
             await deliver(session, Clip(line.id, str(line.number), line.player, _read(past.file), past.words), form)
             return line.id
         case Sound(step=step) if me in step.hearers:
-            audio = levelled(sounds[step.file], step.gain_db)
+            audio = sounds[step.file, step.gain_db]
             await deliver(session, Clip(step.id, step.id, "", audio, ""), form)
             return step.id
         case _:
@@ -130,9 +132,9 @@ async def tell(session: Session, past: Past, form: Form, sounds: Mapping[str, Pc
     return ""
 
 
-async def _give(session: Session, given: Given, sounds: Mapping[str, Pcm]) -> None:
+async def _give(session: Session, given: Given, sounds: Sounds) -> None:
     if given.sound:
-        await session.create_audio(sounds[given.sound])
+        await session.create_audio(sounds[given.sound, 0.0])
     else:
         put = {"system": session.system, "user": session.user, "assistant": session.assistant}
         await put[given.role](given.words)

@@ -192,7 +192,7 @@ def _sounds(journal: Sequence[record.Record], end: int) -> tuple[Sounded, ...]:
             gain_db=fact.gain_db,
             offset_s=fact.offset_samples / RATE,
             offset_samples=fact.offset_samples,
-            samples=ends.get(fact.sound, end) - fact.offset_samples if fact.kind == "bed" else fact.samples,
+            samples=max(0, ends.get(fact.sound, end) - fact.offset_samples) if fact.kind == "bed" else fact.samples,
             sha256=fact.sha256,
             hearers=tuple(_hearing(name, heard.get((fact.sound, name))) for name in fact.hearers),
         )
