@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import subprocess
 import sys
 from hashlib import sha256
@@ -182,8 +182,8 @@ def test_nothing_is_recorded_over_what_is_no_cassette(trio: str, capsys: pytest.
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-def test_with_real_voices_a_cassette_is_small_and_a_replay_quick() -> None:
-    """Slow: the neural voice speaks, and processes start. Time is the processor's: the machine may be busy."""
+def test_with_real_voices_a_cassette_is_small_and_a_replay_loads_no_voice() -> None:
+    """Slow: the neural voice speaks, and a process starts."""
     names = ("umbrella", "harbour", "household")
     assert (
         run("run", *(str(SCENES / f"{name}.yaml") for name in names), "--stand-in", "--quiet", "--record", "tapes") == 0
@@ -193,9 +193,8 @@ def test_with_real_voices_a_cassette_is_small_and_a_replay_quick() -> None:
         raw = sum(round(tape.clips.measure(name)[0] * 48_000) for name in tape.wanted_clips)
         stored = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
         assert stored <= 0.6 * raw, path
-    before = os.times()
     command = [sys.executable, "-m", "tau_stage.cli.main", "run", str(SCENES / "umbrella.yaml"), "--replay", "tapes"]
-    subprocess.run(command, check=True, capture_output=True, timeout=30)
-    after = os.times()
-    took_s = after.children_user + after.children_system - before.children_user - before.children_system
-    assert took_s < 1.5
+    modules = subprocess.run(
+        [command[0], "-X", "importtime", *command[1:]], check=True, capture_output=True, text=True, timeout=30
+    ).stderr
+    assert not re.search(r"\|\s+(hibari|onnxruntime)\b", modules)  # a replay needs no voice

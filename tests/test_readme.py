@@ -37,7 +37,7 @@ def test_the_first_two_commands_are_what_ci_runs() -> None:
     assert 'block "Perform a scene"' in ci
     assert 'block "Run the tests"' in ci
     assert FIRST.endswith(".venv/bin/tau-stage run scenes/umbrella.yaml")
-    assert SECOND.endswith(".venv/bin/pytest")
+    assert SECOND.endswith(".venv/bin/pytest -n auto")
 
 
 def test_the_scene_is_a_scene() -> None:
