@@ -60,14 +60,14 @@ def test_a_take_goes_on_in_its_own_folder_where_it_was_played(
     take = Take.model_validate_json((Path(folder) / "take.json").read_text())
     assert (take.ended, take.provider, len(take.lines)) == ("complete", url, 3)
     assert (Path(folder) / "mix.wav").is_file()
-    assert Path("takes/a-talk/latest").resolve() == Path(folder).resolve()
+    assert Path("takes/talk/latest").resolve() == Path(folder).resolve()
 
 
 def test_a_take_that_is_complete_is_left_as_it_is(stopped: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     folder, _ = stopped
     assert run("resume", folder, "--json", "--stream", "words.jsonl") == 0
     assert json.loads(capsys.readouterr().out)["take"]["ended"] == "complete"
-    assert {"scene": "a-talk", "type": "resumed", "lines": ["ann-1"]} in map(
+    assert {"scene": "talk", "type": "resumed", "lines": ["ann-1"]} in map(
         json.loads, Path("words.jsonl").read_text().splitlines()
     )
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in Path(folder).rglob("*") if path.is_file()}

@@ -50,14 +50,14 @@ def test_a_line_is_retaken_in_another_way_into_a_take_beside_the_old(
     assert (second["direction"], len(second["alternatives"])) == ("shouting", 1)
     assert third["outdated"] == ["bob-1"]
     assert {path: path.read_bytes() for path in before} == before
-    assert run("retake", "takes/a-talk/latest", "ann-2", "--through", "--endpoint", url, "--quiet") == 0
+    assert run("retake", "takes/talk/latest", "ann-2", "--through", "--endpoint", url, "--quiet") == 0
 
 
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
         (("takes/none", "bob-1"), "takes/none"),
-        (("takes/a-talk/latest", "bob-9"), "the take has no line 'bob-9' that can be retaken so\n  hint: it has ann-1"),
+        (("takes/talk/latest", "bob-9"), "the take has no line 'bob-9' that can be retaken so\n  hint: it has ann-1"),
     ],
 )
 def test_what_is_not_there_is_told(

@@ -61,7 +61,7 @@ def test_every_variant_of_a_matrix_is_performed_in_a_folder_of_its_own(
     assert [[line["said"] for line in take["lines"]] for take in takes] == [  # type: ignore[attr-defined]
         ["Where is my umbrella?", "I am calm."], ["Where is my umbrella?"],
     ]  # fmt: skip
-    assert {path.name for path in Path("takes").iterdir()} == {"a-mood-talk-calm", "a-mood-talk-cross"}
+    assert {path.name for path in Path("takes").iterdir()} == {"moods.calm", "moods.cross"}
 
 
 def test_one_variant_and_another_variable(serve: Serve, moods: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -294,7 +294,7 @@ async def test_without_written_words_a_recording_is_inaudible_but_for_the_words_
 def test_what_the_scene_says_itself_wins(folder: Path) -> None:
     plan = make_plan(load_scene(folder / "tour.yaml", {"city": "Bergen"}))
     assert {player.name: player.voice for player in plan.players} == {"guide": "cedar", "guest": "sage"}
-    assert (plan.slug, plan.lines[0].words) == ("a-tour-calm", "Welcome to Bergen. This is the old harbour.")
+    assert (plan.slug, plan.lines[0].words) == ("tour.calm", "Welcome to Bergen. This is the old harbour.")
 
 
 async def test_what_the_page_expects_is_met(tmp_path: Path) -> None:

@@ -227,7 +227,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 async def test_a_damaged_cassette_is_one_clear_message(damage: str, house: Playhouse, tapes: Path) -> None:
     await record(house, plan_of(DUEL), tapes)
     spoil, told = DAMAGES[damage]
-    spoil(tapes / "a-duel")
+    spoil(tapes / plan_of(DUEL).slug)
     with pytest.raises(CassetteError, match=told) as failure:
         await replay(plan_of(DUEL), tapes)
     assert "hint: " in str(failure.value)

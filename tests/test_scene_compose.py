@@ -106,7 +106,7 @@ def test_variables_fill_whatever_is_text_but_no_name() -> None:
     )
     plan = make_plan(scene)
     line = plan.lines[0]
-    assert (plan.title, plan.slug) == ("The Rome case", "the-city-case")
+    assert (plan.title, plan.slug) == ("The Rome case", "scene")
     assert (line.direction, line.hearers, line.pause_s, line.metadata) == ("as in Rome", ("ben",), 2, {"id": "Rome"})
     assert plan.player("ann").instructions == "Speak in Rome."
 
@@ -131,7 +131,7 @@ def test_a_matrix_makes_every_combination(tmp_path: Path) -> None:
     plans = [make_plan(variant) for variant in load_variants(scene, {"who": "me"})]
     assert [plan.variant for plan in plans] == ["calm-1", "calm-2", "very-cross-1", "very-cross-2"]
     assert [plan.lines[0].words for plan in plans][1:3] == ["calm 2 me", "Very cross 1 me"]
-    assert plans[3].slug == "moods-very-cross-2"
+    assert plans[3].slug == "scene.very-cross-2"
     assert make_plan(load_scene(scene)).variant == "calm-1"
 
 

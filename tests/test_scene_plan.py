@@ -21,7 +21,7 @@ def plan_of(text: str) -> Plan:
 def test_defaults() -> None:
     plan = plan_of("scene: A Duel!\nplayers: {ann: , ben: }\nlines:\n- ann: Hello\n")
     assert (plan.title, plan.slug, plan.path, plan.budget, plan.opening_gap_s) == (
-        "A Duel!", "a-duel", "scene.yaml", None, 0.2,
+        "A Duel!", "scene", "scene.yaml", None, 0.2,
     )  # fmt: skip
     assert plan.players[0] == PlayerPlan(name="ann", voice="marin", model="gpt-realtime-2.1-mini")
     assert plan.lines == (
@@ -39,8 +39,14 @@ def test_defaults() -> None:
     )
 
 
-def test_every_title_has_a_slug() -> None:
-    assert plan_of("scene: '?!'\nplayers: {ann: }\nlines:\n- ann: Hello\n").slug.startswith("x-")
+def test_a_scene_is_known_by_its_file_whatever_its_title() -> None:
+    text = "scene: Another title\nplayers: {ann: }\nlines:\n- ann: Hello\n"
+    assert make_plan(parse_scene(text, "scenes/night_bus.yaml")).slug == "night_bus"
+    assert make_plan(parse_scene(text, "scenes/Zoë 2.yml")).slug == "Zoë 2"
+    for name in ("latest", "a\x07b", "CON", "trailing ", "x" * 200):
+        slug = make_plan(parse_scene(text, f"scenes/{name}.yaml")).slug
+        assert slug not in (name, "")
+        assert len(slug) <= 60
 
 
 CASCADE = """\

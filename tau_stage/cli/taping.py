@@ -62,7 +62,10 @@ def refuse_tapes(
         raise UsageError("--replay takes no time, so nobody could listen", "play the take: tau-stage play TAKE")
     slug, times = Counter(plan.slug for plan in plans).most_common(1)[0]
     if record and times > 1:
-        raise UsageError(f"{times} scenes would be recorded on the cassette {slug}", "give each a title of its own")
+        raise UsageError(
+            f"{times} scenes would be recorded on the cassette {slug}",
+            "give each file a name of its own, or record into a folder for each",
+        )
 
 
 def clock_of(record: Path | None, replay: Path | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from tau_stage.errors import LFS_HINT, LFS_PROBLEM, TakeError, is_lfs_pointer
 from tau_stage.regression.measures import Measures, measure
 from tau_stage.regression.snapshot import Snapshot, freeze, parsed, written
+from tau_stage.scene.names import identity
 from tau_stage.take.folder import TakeFolder, guarded
 from tau_stage.take.journal import read_beginning
 from tau_stage.take.model import Take
@@ -24,7 +25,7 @@ def snapshot_path(scene: str, variant: str = "") -> Path:
     'scenes/snapshots/umbrella.calm.json'
     """
     file = Path(scene)
-    return file.parent / "snapshots" / f"{file.stem}{f'.{variant}' if variant else ''}.json"
+    return file.parent / "snapshots" / f"{identity(scene, variant)}.json"
 
 
 def read_snapshot(path: Path) -> Snapshot | None:

@@ -87,7 +87,6 @@ def _variants(source: Source, given: Mapping[str, str], only: Sequence[str]) -> 
 
 
 def _scene(found: Findings, entries: dict[str, Node], named: Mapping[str, str], variant: Variant) -> Scene:
-    identity = entries.get("scene")
     filled = fill_in(entries, {**named, **variant.values}, found)
     values: dict[str, Any] = dict(found.known(filled, Scene.options(), (), "the scene"))
     values = {key: value for key, value in values.items() if key not in ("vars", "matrix", "include", "script")}
@@ -97,7 +96,6 @@ def _scene(found: Findings, entries: dict[str, Node], named: Mapping[str, str], 
     )
     steps = Steps(tuple(players), found)
     source = found.document.source
-    stem = FilePath(source.path).stem
     values |= {
         "players": players,
         "tools": {name: load_tool(name, node, found) for name, node in tools.items()},
@@ -109,8 +107,7 @@ def _scene(found: Findings, entries: dict[str, Node], named: Mapping[str, str], 
         "path": source.path,
         "sha256": source.sha256,
         "variant": variant.name,
-        "identity": identity if isinstance(identity, str) and identity else stem,
-        "scene": values.get("scene") or stem,
+        "scene": values.get("scene") or FilePath(source.path).stem,
     }
     scene = found.build(Scene, values, (), "the scene")
     check_scene(scene, found)

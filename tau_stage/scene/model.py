@@ -197,7 +197,6 @@ class Scene(Cascade):
         default_factory=dict, exclude=True, description="Variables that were given from outside."
     )
     variant: SkipJsonSchema[str] = Field("", exclude=True, description="Which variant of a matrix it is.")
-    identity: SkipJsonSchema[str] = Field("", exclude=True, description="The title before variables were filled in.")
     spots: SkipJsonSchema[Spots] = Field(
         default_factory=dict, exclude=True, description="Where its parts stand in the file."
     )

@@ -3,10 +3,12 @@
 import hashlib
 import re
 import unicodedata
+from pathlib import PurePath
 
 from tau_stage.text import composed
 
 LONGEST = 60
+LONGEST_STEM = 120
 
 _DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))})
 
@@ -26,6 +28,21 @@ def slug(name: str) -> str:
     if not joined:
         return f"x-{hashlib.sha256(composed(name).encode(errors='replace')).hexdigest()[:8]}"
     return f"{joined}-" if joined == "latest" or is_device(joined) else joined
+
+
+def identity(path: str, variant: str = "") -> str:
+    """The one name of all that belongs to a scene: its file's stem, and the variant after a dot.
+
+    A stem that is no name for a folder everywhere, or leaves no room for one, gets a name made from it.
+
+    >>> identity("scenes/last_umbrella.yaml"), identity("scenes/moods.yaml", "calm"), identity("con.yaml")
+    ('last_umbrella', 'moods.calm', 'con-')
+    """
+    stem = PurePath(path).stem
+    plain = stem.isprintable() and not stem.startswith((".", "<")) and stem.rstrip(" .") == stem and stem != "latest"
+    if not plain or is_device(stem) or len(stem.encode()) > LONGEST_STEM:
+        stem = slug(stem)
+    return f"{stem}.{variant}" if variant else stem
 
 
 def is_device(name: str) -> bool:

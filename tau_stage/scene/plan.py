@@ -307,7 +307,7 @@ class Plan:
 
     Attributes:
         title: The scene's name.
-        slug: The title as a folder name: lower case, digits and hyphens; a variant's name follows it.
+        slug: The name of all that belongs to the scene, in takes/, cassettes/ and snapshots/: see ``names.identity``.
         path: The scene file, as the user named it; other files are looked for beside it.
         sha256: Hash of the scene file's bytes.
         players: In the order of the file.

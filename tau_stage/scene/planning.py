@@ -11,7 +11,7 @@ from pathlib import PurePath
 from tau_stage.scene.conditions import Condition
 from tau_stage.scene.cut import Cut
 from tau_stage.scene.model import Player, Scene
-from tau_stage.scene.names import slug
+from tau_stage.scene.names import identity, slug
 from tau_stage.scene.plan import (
     DEFAULT_DETECTION,
     CuePlan,
@@ -61,10 +61,9 @@ def make_plan(scene: Scene) -> Plan:
         )
         for number, cue in enumerate(scene.on, 1)
     )
-    name = slug(scene.identity or scene.title)
     return Plan(
         title=scene.title,
-        slug=f"{name}-{scene.variant}" if scene.variant else name,
+        slug=identity(scene.path, scene.variant),
         path=scene.path,
         sha256=scene.sha256,
         players=tuple(_player(scene, name, player) for name, player in scene.players.items()),
