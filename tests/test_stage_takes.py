@@ -15,6 +15,7 @@ from tau_stage.stage.picking import Option, closeness, picked
 from tau_stage.stage.retake import retaken
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.model import Take
+from tau_stage.understudy import faults as fault
 from tau_stage.understudy.actor import Cue, Spoken
 from tests.playhouse import Playhouse, plan_of
 from tests.tones import Tones, tone
@@ -50,6 +51,23 @@ def house(tmp_path: Path) -> Playhouse:
 
 
 # ---- picking
+
+
+@pytest.mark.parametrize("apart", ["", "\n    conversation: none"])
+async def test_every_take_of_a_line_sounds_otherwise_on_the_understudy(house: Playhouse, apart: str) -> None:
+    take = await house.perform(TRIO % f"\n    takes: 3\n    pick: first{apart}")
+    line = take.lines[3]
+    assert len({line.sha256, *(other.sha256 for other in line.alternatives)}) == 3
+    again = await house.perform(TRIO % "")
+    assert [each.sha256 for each in again.lines] == [each.sha256 for each in take.lines]
+
+
+async def test_a_line_that_is_asked_for_once_more_is_no_other_take(tmp_path: Path) -> None:
+    plain = await Playhouse(tmp_path / "a").perform(TRIO % "")
+    house = Playhouse(tmp_path / "b", [fault.BreakOff(reason="who_knows")], judges=False)
+    take = await house.perform(TRIO % "")
+    assert take.lines[0].attempts == 2
+    assert [line.sha256 for line in take.lines] == [line.sha256 for line in plain.lines]
 
 
 @pytest.mark.parametrize(

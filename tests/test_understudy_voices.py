@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import pairwise
 from typing import Any
 
 import anyio
@@ -229,3 +230,20 @@ def test_pieces_are_short_and_lose_nothing(phonemes: str) -> None:
     pieces = pieces_of(phonemes)
     assert max(map(len, pieces)) <= LONGEST_PIECE
     assert "".join(pieces).replace(" ", "") == phonemes.replace(" ", "")
+
+
+def test_the_takes_of_a_line_differ_audibly_and_are_the_same_every_time(voices: Voices) -> None:
+    asked = f'Perform this line, plainly: "{WORDS}"'
+    takes = [voices.speak(decide(Cue("", (), asked, (), "ash", take=take)), "ash") for take in range(1, 10)]
+    assert takes[0] == voices.speak(line(), "ash")
+    assert takes[1] == Voices().speak(decide(Cue("", (), asked, (), "ash", take=2)), "ash")
+    heard = sorted((audio.duration_s, pitch_hz(audio)) for audio in takes)
+    for one, other in pairwise(heard):
+        assert other[0] / one[0] > 1.02 or abs(other[1] / one[1] - 1) > 0.03
+
+
+def test_takes_of_a_moment_differ_too(voices: Voices) -> None:
+    sighs = [
+        voices.speak(decide(Cue("", (), 'Perform this: "[sighs]"', (), "ash", take=take)), "ash") for take in (1, 2)
+    ]
+    assert sighs[0] != sighs[1]

@@ -18,7 +18,10 @@ class Tones:
 
     async def speak(self, cue: Cue) -> Spoken:
         words = decide(cue).transcript
-        return Spoken(words, tone(cue.voice, words) if cue.aloud else None)
+        sound = tone(cue.voice, words)
+        if cue.take > 1:  # another take is longer
+            sound = Pcm.join([sound, tone(cue.voice, "ah" * cue.take)])
+        return Spoken(words, sound if cue.aloud else None)
 
 
 def tone(voice: str, words: str) -> Pcm:

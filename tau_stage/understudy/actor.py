@@ -41,6 +41,7 @@ class Cue:
         own: Instructions of this one response, or empty.
         whisper: The whisper that came last of all; empty if anything followed it.
         said: The actor's own answers so far.
+        take: How often it has been asked for the same right before, this time included.
     """
 
     instructions: str
@@ -54,6 +55,7 @@ class Cue:
     own: str = ""
     whisper: str = ""
     said: tuple[str, ...] = ()
+    take: int = 1
 
 
 @dataclass(frozen=True, slots=True)

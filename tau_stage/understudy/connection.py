@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 import anyio
@@ -22,7 +22,7 @@ from tau_stage.understudy.asking import passes
 from tau_stage.understudy.dialogue import Dialogue, Reply
 from tau_stage.understudy.door import No
 from tau_stage.understudy.library import Library
-from tau_stage.understudy.listening import comment_on, cue_for, wanted
+from tau_stage.understudy.listening import asked_with, comment_on, cue_for, wanted
 from tau_stage.understudy.response import Delivery, calling, closing, passing
 from tau_stage.understudy.run import Run
 from tau_stage.understudy.wire import Wire
@@ -96,6 +96,9 @@ class Connection:
         self._dialogue = dialogue
         self._wire = wire
         self._sending = anyio.Lock()
+        self._asked: tuple[str, str] | None = None
+        self._takes = 0
+        self._is_damaged = False
 
     async def refuse(self, no: No) -> None:
         """Tell the error, then close."""
@@ -193,6 +196,9 @@ class Connection:
 
     async def _speak(self, run: Run, cue: Cue) -> None:
         broken = self._house.orders_now(fault.BreakOff)
+        asked = asked_with(run, cue)
+        take = self._takes + 1 if asked == self._asked else 1
+        cue, self._is_damaged = replace(cue, take=take), False
         try:
             delivery = await self._sound(run, cue, "final_answer", broken.reason if broken else None)
         except NoVoice as problem:
@@ -203,6 +209,8 @@ class Connection:
             await self._fail(run, bodies.ServerError(code="no_space_left", message=message))
             return
         await self._send(delivery.ending())
+        if delivery.sent and not (broken or self._is_damaged):  # else it is asked for once more, and is no take
+            self._asked, self._takes = asked, take
         if self._dialogue.ears:
             self._dialogue.ears.idle_from_now()
         await self._strike("after_response")
@@ -246,6 +254,7 @@ class Connection:
             case "stall":
                 await anyio.sleep_forever()
             case "malformed":
+                self._is_damaged = True
                 await self._transport.send(b'{"type": "response.')
             case "stray":
                 await self._send([self._dialogue.error(bodies.ServerError(type="server_error", message="Hiccup."))])

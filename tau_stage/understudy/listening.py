@@ -49,6 +49,12 @@ def cue_for(run: Run, library: Library) -> Cue:
     )
 
 
+def asked_with(run: Run, cue: Cue) -> tuple[str, str]:
+    """What a response is asked for with; whoever asks with the same again, right after it, wants another take."""
+    last = run.read[-1].item.id if run.read and run.wanted.input is None else cue.user
+    return last, cue.own
+
+
 def comment_on(cue: Cue) -> Cue:
     """What the actor is told where it says what it is about to do, before it does so."""
     return replace(cue, user=f'Say: "{COMMENT}"', system=(), own="", whisper="", heard=())

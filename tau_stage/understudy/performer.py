@@ -79,6 +79,18 @@ COLOURS: tuple[tuple[str, float, float, float], ...] = (
 )
 """What a word of direction or accent does: to the rate, the pitch (both factors) and the loudness (dB)."""
 
+TAKES: tuple[tuple[float, float], ...] = (
+    (0.88, 0.97),
+    (1.14, 1.04),
+    (0.94, 1.08),
+    (1.07, 0.93),
+    (0.82, 1.02),
+    (1.20, 0.99),
+    (0.90, 0.92),
+    (1.10, 1.10),
+)
+"""What every further take of a line does to the rate and the pitch: two takes sound alike to nobody."""
+
 WHISPER = ("whisper", "conspirator", "under his breath", "under her breath", "under their breath")
 
 
@@ -113,12 +125,14 @@ class Delivery:
         pitch: Factor on the voice's pitch.
         gain_db: Loudness against the usual, -4 to 2.
         whispered: Without voice.
+        take: Which of several takes it is, from 1.
     """
 
     rate: float = 1.0
     pitch: float = 1.0
     gain_db: float = 0.0
     whispered: bool = False
+    take: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +164,7 @@ def decide(cue: Cue) -> Performance:
     line = asked_line(cue)
     words = line.words if line else answer(cue)
     always = " ".join(map(direction_of, (cue.instructions, *cue.system)))
-    delivery = _delivery(line.how if line else "", always, cue.speed)
+    delivery = _delivery(line.how if line else "", always, cue.speed, cue.take)
     return Performance(tuple(_parts(words)), _transcript(words), delivery)
 
 
@@ -193,17 +207,22 @@ def _transcript(words: str) -> str:
     return re.sub(r"\s+([,.;:!?])", r"\1", " ".join(plain.split()))
 
 
-def _delivery(how: str, always: str, speed: float) -> Delivery:
-    """The line's own direction counts whole, what is always so counts half."""
+def _delivery(how: str, always: str, speed: float, take: int) -> Delivery:
+    """The line's own direction counts whole, what is always so counts half; every further take is said otherwise."""
     rate, pitch, gain = speed, 1.0, 0.0
     for text, weight in ((how.lower(), 1.0), (always.lower(), 0.5)):
         for part, faster, higher, louder in COLOURS:
             if part in text:
                 rate, pitch, gain = rate * faster**weight, pitch * higher**weight, gain + louder * weight
     whispered = any(word in how.lower() or word in always.lower() for word in WHISPER)
+    rate, pitch = min(max(rate, 0.6), 1.7), min(max(pitch, 0.8), 1.25)
+    if take > 1:
+        faster, higher = TAKES[(take - 2) % len(TAKES)]
+        rate, pitch = rate * faster, pitch * higher
     return Delivery(
-        rate=round(min(max(rate, 0.6), 1.7), 4),
-        pitch=round(min(max(pitch, 0.8), 1.25), 4),
+        rate=round(rate, 4),
+        pitch=round(pitch, 4),
         gain_db=min(max(gain, -4.0), 2.0),
         whispered=whispered,
+        take=take,
     )

@@ -132,7 +132,7 @@ def unspeakable(words: str) -> str | None:
 class Voices:
     """Speaks in any voice. The engine is loaded with the first word, once, and used by one thread at a time.
 
-    The same performance, voice and seed give the same samples, in any process.
+    The same performance, voice and seed give the same samples, in any process; further takes have seeds of their own.
 
     Args:
         seed: Of the engine's noise.
@@ -175,7 +175,7 @@ class Voices:
         """
         import numpy as np
 
-        dice = np.random.default_rng(self._seed)
+        dice = np.random.default_rng(self._seed + performance.delivery.take - 1)
         with closing(Reel()) as reel:
             is_voiced = not any(isinstance(part, Phrase) for part in performance.parts)
             for part in performance.parts:
