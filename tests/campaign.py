@@ -150,7 +150,8 @@ def wrong_money(journal: Sequence[record.Record], understudy: Understudy) -> Ite
     """What was counted twice, or is not on the bill of who was to be paid."""
     bills = [Usage.from_wire(wire) for visit in understudy.visits for wire in visit.bill.values()]
     paid = [fact for fact in journal if isinstance(fact, PAID)]
-    ids = [fact.response for fact in paid if isinstance(fact, record.LineSpoken | record.TakeKept | record.ToolTurn)]
+    told = [fact for fact in paid if isinstance(fact, record.LineSpoken | record.TakeKept | record.ToolTurn)]
+    ids = [fact.response for fact in told if fact.usage != Usage()]  # a take that became the line was paid for before
     if repeated := [name for name, count in Counter(ids).items() if name and count > 1]:
         yield f"responses that were counted twice: {repeated}"
     total = sum((fact.usage for fact in paid), Usage())

@@ -318,6 +318,6 @@ def test_a_variant_is_found_however_its_value_is_written(tmp_path: Path) -> None
     scene = written(tmp_path, scene=text)
     for only in ("zoe", ZOE, ALSO_ZOE, "ZOË"):
         assert [each.variant for each in load_variants(scene, {}, [only])] == ["zoe"]
-    assert [each.vars for each in load_variants(scene, {}, "が")] == [
-        each.vars for each in load_variants(scene, {}, "か\u3099")
+    assert [each.vars for each in load_variants(scene, {}, ["が"])] == [
+        each.vars for each in load_variants(scene, {}, ["か\u3099"])
     ]

@@ -14,12 +14,13 @@ import pytest
 
 from tau_stage.cost.forecast import foreseen
 from tau_stage.errors import TakeError
+from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import Plan
 from tau_stage.stage.people import Typist
 from tau_stage.stage.purse import Purse
 from tau_stage.stage.resuming import changes, pay_again
 from tau_stage.take import records as record
-from tau_stage.take.fold import bills
+from tau_stage.take.fold import bills, fold
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import read_journal
 from tau_stage.take.lock import claimed, is_claimed
@@ -158,7 +159,7 @@ def house(tmp_path: Path) -> Playhouse:
     return Playhouse(tmp_path)
 
 
-def place_of(house: Playhouse, kind: type[record.Fact], **facts: str) -> int:
+def place_of(house: Playhouse, kind: type[record.Fact], **facts: str | int) -> int:
     """How many records come before a fact."""
     found = (n for n, fact in enumerate(house.journal) if isinstance(fact, kind))
     return next(n for n in found if all(getattr(house.journal[n], name) == value for name, value in facts.items()))
@@ -317,6 +318,40 @@ async def test_a_line_that_was_put_in_before_others_comes_first(house: Playhouse
     for line, after in pairwise(lines):
         assert line.offset_samples + line.samples <= after.offset_samples
     assert [line.former for line in lines] == [False, False, False, True, True, True]
+
+
+@pytest.mark.parametrize("ended", [8, 9])
+async def test_takes_of_a_line_that_had_ended_when_it_was_stopped_are_paid_for(
+    house: Playhouse, tmp_path: Path, ended: int
+) -> None:
+    plan = plan_of("players: {ann: {voice: ash}}\nlines:\n  - ann: Good evening.\n    takes: 9\n")
+    whole = await house.perform(plan)
+    assert len(whole.lines[0].alternatives) == 8
+    bill = [Usage.from_wire(usage) for usage in house.understudy.visits[0].bill.values()]
+    assert whole.usage == sum(bill, Usage())
+    at = place_of(house, record.TakeKept, take=ended)
+    part = stopped_at(house.folder, at + 1, tmp_path / "part")
+    chosen = next(fact for fact in house.facts(record.TakeKept) if fact.take == whole.lines[0].take)
+    shutil.copy(house.folder.path / str(whole.lines[0].file), part.path / str(chosen.file))
+    left = fold(read_journal(part.journal))
+    assert left.usage == sum(bill[:ended], Usage())
+    tariffs = {"ann": (plan.models[0].model, "openai")}
+    purse = Purse(None, tariffs, foreseen(plan))
+    pay_again(purse, read_journal(part.journal))
+    assert purse.spent == left.cost.total
+    take = await house.perform(plan, again=part)
+    assert told(take) == told(whole)
+    assert take.usage.audio_out == left.usage.audio_out + whole.usage.audio_out
+    assert take.usage.untold == (ended == 8)  # the ninth may have been asked for
+    assert [other.take for other in take.lines[0].alternatives] == [n for n in range(1, 10) if n != take.lines[0].take]
+
+
+async def test_takes_that_are_paid_for_count_once_when_a_scene_goes_on(house: Playhouse) -> None:
+    plan = plan_of("players: {ann: {voice: ash}}\nlines:\n  - ann: Good evening.\n    takes: 3\n  - ann: Is it?\n")
+    take = await house.perform(plan, budget=Decimal(1))
+    purse = Purse(Decimal(1), {"ann": (plan.models[0].model, "openai")}, foreseen(plan))
+    pay_again(purse, house.journal)
+    assert purse.spent == take.cost.total
 
 
 async def test_a_take_that_was_stopped_at_its_budget_goes_on_with_more(house: Playhouse) -> None:

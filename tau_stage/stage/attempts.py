@@ -53,23 +53,23 @@ class Attempts:
             SessionError: The line cannot be had.
             BudgetExceeded: It could only be had at a further attempt, and there is no money for that.
         """
-        tries = [await self._try(line, [], at)]
+        tries = [await self._try(line, 1, at)]
         while len(tries) < line.takes and not tries[-1].delivery.response.calls and self._affords_another(line, tries):
             await forget(self._company.sessions[line.player], tries[-1].delivery.response)
-            tries.append(await self._try(line, tries, at))
+            tries.append(await self._try(line, len(tries) + 1, at))
         return tries
 
     def _affords_another(self, line: LinePlan, tries: list[Try]) -> bool:
         """Whether there is money for one more take; where there is none, those that are there must do."""
-        if self._crew.purse.affords(line.id, line.player, _owed(tries), tries[-1].delivery.response.usage):
+        if self._crew.purse.affords(line.id, line.player, like=tries[-1].delivery.response.usage):
             return True
         text = f"line {line.id}: {len(tries)} of {line.takes} takes, as the budget has no room for more"
         self._crew.book.write(record.Warned(player=line.player, line=line.id, text=text))
         return False
 
-    async def _try(self, line: LinePlan, before: list[Try], at: int | None) -> Try:
-        """One take of a line, after others."""
-        crew, number, owed = self._crew, len(before) + 1, Owed(_owed(before))
+    async def _try(self, line: LinePlan, number: int, at: int | None) -> Try:
+        """One take of a line; where several are wanted, it is paid for and written down as soon as it has ended."""
+        crew, owed = self._crew, Owed()
         began = anyio.current_time()
         recording = Recording(crew.folder, line, crew.book, number)
         aloud = at is None and line.takes == 1
@@ -81,12 +81,14 @@ class Attempts:
             if voice:
                 voice.again()
             if isinstance(error, SessionError) and not isinstance(error, ModelRefused):
-                crew.failed(line, error.what_happened(), file, owed.all())
+                crew.failed(line, error.what_happened(), file, owed.take() or Usage())
             raise
         finally:
             if voice:
                 voice.done()
-        return Try(number, delivery, recording, anyio.current_time() - began)
+        took_s = anyio.current_time() - began
+        paid = None if line.takes == 1 else crew.take_ended(line, number, delivery, recording.aside())
+        return Try(number, delivery, recording, took_s, paid)
 
     async def _insist(
         self, line: LinePlan, recording: Recording, voice: Voice | None, owed: Owed, number: int
@@ -137,11 +139,11 @@ class Attempts:
             crew.answered_by(line.player, self._company.sessions[line.player].answered_by)
 
         def afford(response: Response) -> None:
-            if purse.budget is not None and not purse.affords(line.id, line.player, owed.before + response.usage):
+            if purse.budget is not None and not purse.affords(line.id, line.player, response.usage):
                 raise BudgetExceeded(purse.budget, purse.spent, line.id)
 
         def most_tokens() -> int | None:
-            most = purse.most_tokens(line.id, line.player, line.output or player.output, owed.before)
+            most = purse.most_tokens(line.id, line.player, line.output or player.output)
             return most if most is None or cap is None else min(most, cap)
 
         return Prompter(
@@ -149,7 +151,7 @@ class Attempts:
             worded=lambda word: crew.book.show(Wording(line.player, line.id, word.words, word.spoken)),
             afford=afford,
             again=again,
-            failed=lambda response: crew.failed(line, _problem(response), recording.again(), owed.all()),
+            failed=lambda response: crew.failed(line, _problem(response), recording.again(), owed.take() or Usage()),
             most_tokens=most_tokens,
             called=called,
             asked=owed.asked,
@@ -158,11 +160,6 @@ class Attempts:
 
     def _tools(self, line: LinePlan) -> tuple[FunctionTool, ...]:
         return tuple(self._company.tools[line.player][name].told for name in line.tools or ())
-
-
-def _owed(tries: list[Try]) -> Usage:
-    """What takes have used that are not paid yet."""
-    return sum((each.delivery.response.usage for each in tries), Usage())
 
 
 def _problem(response: Response) -> str:

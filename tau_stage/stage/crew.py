@@ -24,6 +24,7 @@ from tau_stage.stage.purse import Purse
 from tau_stage.stage.telling import Call, Past, Said, Sound
 from tau_stage.stage.timeline import Timeline
 from tau_stage.stage.tooling import has_failed
+from tau_stage.stage.tries import Try
 from tau_stage.stage.turns import Turn
 from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
@@ -268,7 +269,7 @@ class Crew:
         *,
         delivery: Delivery | None = None,
         took_s: float = 0.0,
-        take: int = 1,
+        tried: Try | None = None,
     ) -> None:
         """A line is whole: lay it, write it down, let it be heard, tell the cues.
 
@@ -280,10 +281,12 @@ class Crew:
             file: Its file in the take.
             delivery: How a model delivered it; None for a person.
             took_s: Seconds from the request to its end.
-            take: Which of its takes it is.
+            tried: Which of its takes it is, and whether that is paid for.
         """
+        take, took_s, paid = (tried.number, tried.took_s, tried.paid) if tried else (1, took_s, None)
         if delivery:
-            cost = self.pay(line.id, line.player, delivery.response.usage) + self._tools_cost.pop(line.id, Decimal(0))
+            cost = self.pay(line.id, line.player, delivery.response.usage) if paid is None else paid
+            cost += self._tools_cost.pop(line.id, Decimal(0))
             if delivery.problem:
                 self.purse.give_up(line.id)
             else:
@@ -291,7 +294,9 @@ class Crew:
         self.timeline.lay_line(line, audio, at)
         hearers = tuple(name for name in line.hearers if name in self.present) if audio or said else ()
         fact = facts.spoken(line, audio, said, at, file, hearers)
-        self.book.write(facts.delivered(fact, delivery, took_s, take) if delivery else fact)
+        if delivery:
+            fact = facts.delivered(fact, delivery, took_s, take)
+        self.book.write(fact if paid is None else fact.model_copy(update={"usage": Usage()}))
         failed = bool(delivery and delivery.problem)
         self._said(line, audio, said, hearers, file, self._calls.pop(line.id, ()), failed=failed)
 
@@ -320,10 +325,11 @@ class Crew:
         if failed:
             self.happened(Happening("error", line.player))
 
-    def keep_aside(self, line: LinePlan, take: int, delivery: Delivery, file: str | None) -> None:
-        """A take that was not picked is paid for, and kept."""
-        self.pay(line.id, line.player, delivery.response.usage)
-        self.book.write(facts.kept_aside(line, take, delivery, file))
+    def take_ended(self, line: LinePlan, take: int, delivery: Delivery, file: str | None) -> Decimal:
+        """One of several takes has ended: it is paid for, and written down; what it has cost."""
+        cost = self.pay(line.id, line.player, delivery.response.usage)
+        self.book.write(facts.take_kept(line, take, delivery, file))
+        return cost
 
     def take_over(self, line: LinePlan, audio: Pcm, at: int, file: str | None, former: Performed, take: Former) -> None:
         """A line is as it was in a former take: nobody is paid, and who was there then has heard it."""

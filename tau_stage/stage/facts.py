@@ -97,8 +97,8 @@ def taken_over(
     return spoken(line, audio, former.said, at, file, hearers).model_copy(update=facts)
 
 
-def kept_aside(line: LinePlan, take: int, delivery: Delivery, file: str | None) -> TakeKept:
-    """A take that was not picked."""
+def take_kept(line: LinePlan, take: int, delivery: Delivery, file: str | None) -> TakeKept:
+    """One of several takes of a line, as it has ended."""
     response = delivery.response
     return TakeKept(
         line=line.id,

@@ -320,9 +320,6 @@ class Performance:
         spent = crew.purse.spent
         tries = await self._attempts.takes(line, at)
         chosen = await self._pick(line, tries)
-        for each in tries:
-            if each is not chosen:
-                crew.keep_aside(line, each.number, each.delivery, each.recording.aside())
         if chosen.delivery.problem:
             return self._failed_line(line, chosen, at)
         if chosen is not tries[-1]:
@@ -335,7 +332,7 @@ class Performance:
             crew.aloud.play(audio, start)
         said = delivery.response.transcript
         file = chosen.recording.finish()
-        crew.leave(line, audio, said, start, file, delivery=delivery, took_s=chosen.took_s, take=chosen.number)
+        crew.leave(line, audio, said, start, file, delivery=delivery, tried=chosen)
         if crew.aloud.is_on:
             if at is None:
                 await self._let_be_heard(line)
@@ -349,7 +346,7 @@ class Performance:
         if kept := chosen.recording.again():
             delivery = replace(delivery, problem=f"{delivery.problem}; it is kept in {kept}")
         start = crew.timeline.start_of(line) if at is None else at
-        crew.leave(line, Pcm(), "", start, None, delivery=delivery, took_s=chosen.took_s, take=chosen.number)
+        crew.leave(line, Pcm(), "", start, None, delivery=delivery, tried=chosen)
         return Turn(line.player, "")
 
     async def _pick(self, line: LinePlan, tries: list[Try]) -> Try:

@@ -28,6 +28,7 @@ class Recording:
         self._line = line
         self._book = book
         self._writer: WavWriter | None = None
+        self._aside: Path | None = None
         self._attempt = 1
         self._take = take
 
@@ -60,21 +61,25 @@ class Recording:
         return self._folder.line(self._line.number, self._line.player, self._line.id, self._attempt)
 
     def aside(self) -> str | None:
-        """The take was not picked: keep it under a name of its own, and say which."""
-        return self._keep(self.path.with_suffix(f".take-{self._take}.wav"))
+        """The take has ended, and others may follow: keep it under a name of its own, and say which."""
+        kept = self._keep(self.path.with_suffix(f".take-{self._take}.wav"))
+        self._aside = None if kept is None else self._folder.path / kept
+        return kept
 
     def finish(self) -> str | None:
         """The line is whole: bring it to the disk under its final name, and say which; None if nothing sounded."""
         return self._keep(self.path)
 
     def _keep(self, final: Path) -> str | None:
-        if self._writer is None:
+        there = self._aside if self._writer is None else self._writer.path
+        if there is None:
             return None
         with guarded(final, FULL_DISK):
-            self._writer.close()
-            self._writer.path.replace(final)
+            if self._writer:
+                self._writer.close()
+            there.replace(final)
             sync_folder(final.parent)
-        self._writer = None
+        self._writer = self._aside = None
         return final.relative_to(self._folder.path).as_posix()
 
 

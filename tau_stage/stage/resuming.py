@@ -95,7 +95,10 @@ def pick_up(crew: Crew) -> Former:
         for call in _calls(journal, began.line):
             key = (call.player, call.line, call.tool, call.arguments)
             crew.answers.setdefault(key, []).append(call.output)
-        for file in _attempts(folder, journal, began) or [None]:
+        takes = next((line.takes for line in crew.plan.lines if line.id == began.line), 1)
+        for file, usage in _used(folder, journal, began, takes):
+            if usage.untold and crew.purse.knows(began.player):
+                crew.purse.pay_blindly(began.line, began.player, usage)
             book.write(
                 record.LineAgain(
                     line=began.line,
@@ -104,7 +107,7 @@ def pick_up(crew: Crew) -> Former:
                     wait_s=0.0,
                     file=file,
                     interrupted=True,
-                    usage=Usage(untold=1),
+                    usage=usage,
                     reason="interrupted",
                 )
             )
@@ -116,6 +119,7 @@ def pick_up(crew: Crew) -> Former:
 def pay_again(purse: Purse, journal: Sequence[record.Record]) -> None:
     """Count what was spent before a take was stopped, and learn from it what lines cost."""
     tools: dict[str, Decimal] = {}
+    takes: dict[tuple[str, int], Decimal] = {}
     for fact in journal:
         if isinstance(fact, record.ModelNamed):
             purse.priced_as(fact.player, fact.model)
@@ -127,7 +131,12 @@ def pay_again(purse: Purse, journal: Sequence[record.Record]) -> None:
         model = fact.model if isinstance(fact, record.Transcribed) else None
         if model is None:
             purse.first_guess(fact.player, fact.usage)  # it was told of before
-        cost = purse.pay(fact.line, fact.player, fact.usage, model)
+        if isinstance(fact, record.LineSpoken) and fact.usage == Usage() and (fact.line, fact.take) in takes:
+            cost = takes[fact.line, fact.take]
+        else:
+            cost = purse.pay(fact.line, fact.player, fact.usage, model)
+        if isinstance(fact, record.TakeKept):
+            takes[fact.line, fact.take] = cost
         if isinstance(fact, record.ToolTurn):
             tools[fact.line] = tools.get(fact.line, Decimal(0)) + cost
         elif isinstance(fact, record.LineSpoken) and not fact.problem:
@@ -161,12 +170,35 @@ def _calls(journal: Sequence[record.Record], line: str) -> list[record.ToolCalle
     return [fact for fact in journal if isinstance(fact, record.ToolCalled) and fact.line == line]
 
 
-def _attempts(folder: TakeFolder, journal: Sequence[record.Record], began: record.LineBegan) -> list[str | None]:
-    """Keep whatever sound there is of a line that was cut, under names of their own."""
+def _used(
+    folder: TakeFolder, journal: Sequence[record.Record], began: record.LineBegan, takes: int
+) -> list[tuple[str | None, Usage]]:
+    """What there is of a line that was cut, file by file, and what it has used that is written down nowhere.
+
+    Args:
+        folder: The take's.
+        journal: As far as it goes.
+        began: The beginning of the line.
+        takes: How many takes of it are wanted.
+    """
+    since = journal[max(number for number, fact in enumerate(journal) if fact is began) :]
+    ended = [fact.file for fact in since if isinstance(fact, record.TakeKept) and fact.line == began.line]
+    found: list[tuple[str | None, Usage]] = []
+    for before, now in _attempts(folder, journal, began):
+        was_picked = bool(ended) and not re.fullmatch(r".*\.(take-\d+|part)\.wav", before)  # it has the line's name
+        is_paid = before in ended or was_picked
+        found.append((now, Usage() if is_paid else Usage(untold=1)))
+    if len(ended) < takes and not any(usage.untold for _, usage in found):
+        found.append((None, Usage(untold=1)))  # a request was under way, or is about to be
+    return found or [(None, Usage())]
+
+
+def _attempts(folder: TakeFolder, journal: Sequence[record.Record], began: record.LineBegan) -> list[tuple[str, str]]:
+    """Keep whatever sound there is of a line that was cut, under names of their own: those before and now."""
     known = {fact.file for fact in journal if isinstance(fact, record.LineAgain)}
     name = re.escape(folder.line(0, began.player, began.line).stem.partition("-")[2])
     shape = re.compile(rf"(\d+)-{name}(\.take-\d+)?(\.part)?\.wav")
-    found: list[str | None] = []
+    found: list[tuple[str, str]] = []
     with guarded(folder.path / "lines", FULL_DISK):
         for path in sorted((folder.path / "lines").iterdir()):
             match = shape.fullmatch(path.name)
@@ -183,5 +215,5 @@ def _attempts(folder: TakeFolder, journal: Sequence[record.Record], began: recor
             while (kept := folder.line(int(match[1]), began.player, began.line, number)).exists():
                 number += 1
             path.rename(kept)
-            found.append(kept.relative_to(folder.path).as_posix())
+            found.append((path.relative_to(folder.path).as_posix(), kept.relative_to(folder.path).as_posix()))
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 import anyio
 
@@ -25,12 +26,14 @@ class Try:
         delivery: How it was delivered.
         recording: Its sound, on its way to the disk.
         took_s: Seconds from the request to its end.
+        paid: Dollars that were paid for it, where several are wanted; None where it is not paid for yet.
     """
 
     number: int
     delivery: Delivery
     recording: Recording
     took_s: float
+    paid: Decimal | None = None
 
     @property
     def option(self) -> Option:
@@ -44,11 +47,9 @@ class Owed:
     """What was used for a line and is written down nowhere yet.
 
     Attributes:
-        before: By takes of it that are whole.
         now: By the request under way; None where there is none.
     """
 
-    before: Usage
     now: Usage | None = None
 
     def asked(self) -> None:
@@ -63,11 +64,6 @@ class Owed:
         """Give what the request under way has used to whoever writes it down."""
         now, self.now = self.now, None
         return now
-
-    def all(self) -> Usage:
-        """Give everything to whoever writes it down."""
-        owed, self.before = self.before + (self.take() or Usage()), Usage()
-        return owed
 
 
 async def let_finish(session: Session) -> None:

@@ -140,6 +140,8 @@ def _lines(journal: Sequence[record.Record], billed: Iterable[Bill]) -> tuple[Pe
             broken[fact.line] = broken.get(fact.line, 0) + 1
             called.pop(fact.line, None)
             others.pop(fact.line, None)
+        elif isinstance(fact, record.LineDropped):
+            others.pop(fact.line, None)
     failed = _attempts(journal)
     costs: dict[str, list[Cost]] = {}
     for bill in billed:
@@ -150,7 +152,7 @@ def _lines(journal: Sequence[record.Record], billed: Iterable[Bill]) -> tuple[Pe
             fact,
             tuple(_hearing(name, heard.get((fact.line, name))) for name in fact.hearers),
             tuple(called.get(fact.line, ())),
-            tuple(others.get(fact.line, ())),
+            tuple(other for other in others.get(fact.line, ()) if other.take != fact.take),
             tuple(failed.get(fact.line, ())),
             broken.get(fact.line, 0),
             _sum(costs.get(fact.line, ())),

@@ -265,7 +265,10 @@ class BedEnded(Fact):
 
 
 class TakeKept(Fact):
-    """A take of a line that was not picked is kept beside it."""
+    """A take of a line has ended, where several are wanted: it is paid for, and kept.
+
+    The one that is picked is told of once more as the line, without a usage, and its file becomes the line's.
+    """
 
     type: Literal["take_kept"] = "take_kept"
     line: str
