@@ -1,4 +1,4 @@
-"""Where people speak in a sound, by energy. Pure."""
+"""Where people speak in a sound, by energy over its own noise floor. Pure."""
 
 from __future__ import annotations
 
@@ -6,36 +6,66 @@ import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from tau_stage.audio.level import SILENCE_DBFS
 from tau_stage.audio.pcm import Pcm
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    Levels = NDArray[np.float64]
+
 FRAME_S = 0.02
 STARTING_FRAMES = 3
 """Loud frames in a row that are speech; a click has fewer."""
 
 PADDING_S = 0.2
+HIGH_PASS_S = 0.01
+"""A running mean of this length is taken off, twice: without DC, and with hum of 50 Hz 18 dB softer."""
+
+FLOOR_PERCENT = 8
+"""So many of all frames are noise, at least."""
+
+DIGITAL_SILENCE_DBFS = -80.0
+SOFTEST_DBFS = -72.0
+OVER_FLOOR_DB = 8.0
+"""Speech begins so much over the noise floor."""
+
+HYSTERESIS_DB = 3.0
+"""It ends so much below that."""
+
+BELOW_LOUDEST_DB = 40.0
+"""What is softer than the loudest by more than this is no speech."""
+
+STEADY_DBFS = -45.0
+"""A sound that is equally loud throughout is speech above this."""
+
+OF_A_CLICK_DB = 12.0
+"""What is left and right of a click is softer than it by more than this."""
+
+CHUNK_FRAMES = 3000
 
 
-def utterances(audio: Pcm, silence_s: float = 0.6, threshold_dbfs: float = -45.0) -> list[tuple[int, int]]:
+def utterances(audio: Pcm, silence_s: float = 0.6) -> list[tuple[int, int]]:
     """The spans of speech in a sound, as first sample and the one after the last, in order and never overlapping.
 
-    Speech starts with 60 ms louder than the threshold and ends where ``silence_s`` are quieter. Each span has 0.2 s
-    more at its head and its tail, as far as the sound and the neighbours leave room.
+    What counts is how loud 20 ms are without DC and hum, against the sound's own noise floor: a soft recording, or one
+    with noise, is parted as any other. Speech starts with 60 ms that are 8 dB over the floor and ends where
+    ``silence_s`` are not 5 dB over it. Each span has 0.2 s more at its head and its tail, as far as the sound and the
+    neighbours leave room.
 
     Args:
         audio: At any rate.
         silence_s: How much quiet parts two utterances.
-        threshold_dbfs: Level above which 20 ms are loud.
 
-    >>> utterances(Pcm.join([Pcm.silence(24_000), Pcm(bytes([0, 32]) * 12_000), Pcm.silence(24_000)]))
-    [(19200, 40800)]
+    >>> import numpy as np
+    >>> tone = Pcm.from_array(0.1 * np.sin(np.arange(24_000) / 9))
+    >>> utterances(Pcm.join([Pcm.silence(24_000), tone, Pcm.silence(24_000)]))
+    [(19200, 52800)]
     """
     frame = max(1, round(audio.rate * FRAME_S))
     patience = max(1, math.ceil(round(silence_s * audio.rate / frame, 6)))
-    spans = [(first * frame, last * frame) for first, last in _spoken(_loud(audio, frame, threshold_dbfs), patience)]
+    spans = [(first * frame, last * frame) for first, last in _spoken(_levels(audio, frame), patience)]
     padding = round(PADDING_S * audio.rate)
     heads = [max(0, start - padding) for start, _end in spans]
     tails = [min(len(audio), end + padding) for _start, end in spans]
@@ -45,25 +75,72 @@ def utterances(audio: Pcm, silence_s: float = 0.6, threshold_dbfs: float = -45.0
     return list(zip(heads, tails, strict=True))
 
 
-def _loud(audio: Pcm, frame: int, threshold_dbfs: float) -> NDArray[np.bool_]:
-    """Which whole frames are louder than the threshold."""
+def _levels(audio: Pcm, frame: int) -> Levels:
+    """The level of each whole frame in dBFS, without DC and hum; in chunks, as a sound may last an hour."""
     import numpy as np
 
-    frames = audio.array[: len(audio) // frame * frame].reshape(-1, frame)
-    power = np.einsum("ij,ij->i", frames, frames, dtype=np.float64, casting="safe")
-    loud: NDArray[np.bool_] = power > frame * (32_768 * 10 ** (threshold_dbfs / 20)) ** 2
-    return loud
+    whole = len(audio) // frame * frame
+    reach = max(1, round(audio.rate * HIGH_PASS_S / 2))
+    powers = []
+    for start in range(0, whole, CHUNK_FRAMES * frame):
+        end = min(whole, start + CHUNK_FRAMES * frame)
+        first = max(0, start - 2 * reach)
+        samples = audio.array[first : min(len(audio), end + 2 * reach)].astype(np.float64)
+        for _ in range(2):
+            samples -= _running_mean(samples, reach)
+        frames = samples[start - first : end - first].reshape(-1, frame)
+        powers.append(np.square(frames).mean(axis=1))
+    if not powers:
+        return np.zeros(0)
+    return 10 * np.log10(np.maximum(np.concatenate(powers) / 32_768**2, 10 ** (SILENCE_DBFS / 10)))
 
 
-def _spoken(loud: NDArray[np.bool_], patience: int) -> list[tuple[int, int]]:
+def _running_mean(samples: Levels, reach: int) -> Levels:
+    """The mean of each sample and ``reach`` neighbours on either side; the outermost samples go on at the ends."""
+    import numpy as np
+
+    sums = np.cumsum(np.pad(samples, (reach + 1, reach), mode="edge"))
+    means: Levels = (sums[2 * reach + 1 :] - sums[: -2 * reach - 1]) / (2 * reach + 1)
+    return means
+
+
+def _threshold(levels: Levels) -> float:
+    """The level in dBFS above which a frame is speech; infinite where none is."""
+    import numpy as np
+
+    sounding = np.flatnonzero(levels > DIGITAL_SILENCE_DBFS)
+    if len(levels) < STARTING_FRAMES or not len(sounding):
+        return math.inf
+    inner = levels[sounding[0] : sounding[-1] + 1]
+    floor = float(np.percentile(inner, FLOOR_PERCENT))
+    rows = [levels[row : len(levels) - STARTING_FRAMES + 1 + row] for row in range(STARTING_FRAMES)]
+    loudest = float(np.max(np.min(rows, axis=0)))
+    if floor > DIGITAL_SILENCE_DBFS and loudest < floor + OVER_FLOOR_DB:
+        return STEADY_DBFS
+    return max(floor + OVER_FLOOR_DB, loudest - BELOW_LOUDEST_DB, SOFTEST_DBFS)
+
+
+def _spoken(levels: Levels, patience: int) -> list[tuple[int, int]]:
     """First frame and the one after the last of each utterance."""
+    threshold = _threshold(levels)
+    spoken: list[tuple[int, int]] = []
+    for start, end in _runs(levels > threshold - HYSTERESIS_DB):
+        if spoken and start - spoken[-1][1] < patience:
+            spoken[-1] = (spoken[-1][0], end)
+        elif _begins(levels[start:end], threshold):
+            spoken.append((start, end))
+    return spoken
+
+
+def _begins(levels: Levels, threshold: float) -> bool:
+    """Whether enough frames in a row are speech, and about equally loud: taking off means spreads a click a little."""
+    loud = levels > max(threshold, float(levels.max()) - OF_A_CLICK_DB)
+    return any(end - start >= STARTING_FRAMES for start, end in _runs(loud))
+
+
+def _runs(loud: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """First frame and the one after the last of each row of loud frames."""
     import numpy as np
 
     edges = np.flatnonzero(np.diff(loud, prepend=False, append=False)).reshape(-1, 2)
-    spoken: list[tuple[int, int]] = []
-    for start, end in edges.tolist():
-        if spoken and start - spoken[-1][1] < patience:
-            spoken[-1] = (spoken[-1][0], end)
-        elif end - start >= STARTING_FRAMES:
-            spoken.append((start, end))
-    return spoken
+    return [(start, end) for start, end in edges.tolist()]
