@@ -188,3 +188,30 @@ def test_a_scene_that_git_lfs_has_not_fetched_is_told(tmp_path: Path, capsys: py
     (tmp_path / "a.yaml").write_bytes(POINTER)
     assert run("validate", str(tmp_path / "a.yaml")) == 2
     assert "a.yaml:1:1: the scene file is a Git LFS pointer\n  hint: fetch the file" in capsys.readouterr().err
+
+
+ASIDES = "players: {ann: {voice: ash}}\nlines:\n  - ann: Well (laughs) I never. (Never.)\n"
+ASIDES += "  - ann: I \\(too\\) am [sighs] here.\n"
+
+
+def validate(*arguments: str) -> None:
+    """Validate what is sound."""
+    with pytest.raises(SystemExit, match="0"):
+        main(["validate", *arguments])
+
+
+def test_a_parenthesis_that_would_be_spoken_is_a_warning_with_the_way_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("scene.yaml").write_text(ASIDES)
+    validate("scene.yaml")
+    told = r"'(laughs)' is spoken: write [laughs] for a moment, or \(laughs\) to have it spoken"
+    assert capsys.readouterr().err == f"warning: scene.yaml:3:10: {told}\n"
+    validate("--format", "json", "scene.yaml")
+    (found,) = json.loads(capsys.readouterr().out)
+    assert (found["line"], found["severity"], found["problem"]) == (3, "warning", told)
+    for instead in ("[laughs]", r"\(laughs\)"):
+        Path("scene.yaml").write_text(ASIDES.replace("(laughs)", instead).replace(" (Never.)", ""))
+        validate("scene.yaml")
+        assert capsys.readouterr().err == ""

@@ -229,7 +229,7 @@ def test_a_first_speech_is_together_with_nobody(tmp_path: Path) -> None:
 
 
 def test_errors_point_into_the_screenplay(tmp_path: Path) -> None:
-    play = FOUNTAIN.replace("So.", "(low)").replace("Boo.", "(boo")
+    play = FOUNTAIN.replace("So.", "(low").replace("Boo.", "(boo")
     scene = written(tmp_path, scene="players: {clerk: , tourist: , ghost: }\nscript: play.fountain\n", play=play)
     with pytest.raises(SceneError) as raised:
         load_scene(scene)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tau_stage.errors import SceneError
+from tau_stage.scene.emphasis import plain, stressed
 from tau_stage.scene.fountain import read_fountain
 from tau_stage.scene.script import Item, Spoken, read_script
 from tau_stage.scene.source import Source
@@ -334,7 +335,7 @@ def test_a_screenplay_is_what_is_spoken_in_it() -> None:
 def test_places_of_a_screenplay_are_those_of_the_file() -> None:
     text = "FADE IN:\n\n  [[x]] CLERK ^\r\n\t(low)\r\n(and slow)\n[[a\nb]] Yes\n\n@TOURIST\n [[c]]\n  No"
     assert read_fountain(Source.of(text, "x"), PLAYERS) == [
-        Spoken("clerk", "(low, and slow) Yes", 4, 2, dual=True),
+        Spoken("clerk", "(low, and slow) Yes", 4, 2),
         Spoken("tourist", "No", 11, 3),
     ]
 
@@ -367,8 +368,103 @@ def test_a_screenplay_without_dialogue_says_nothing(text: str) -> None:
     assert fountain(text) == []
 
 
-def test_directions_without_words_are_left_to_whoever_performs() -> None:
-    assert fountain("CLERK\n(low)") == [("clerk", "(low)")]
+def test_a_parenthetical_alone_is_a_moment() -> None:
+    assert fountain("CLERK\n(coughs)\n*(loudly)*\n()") == [("clerk", "[coughs] [loudly]")]
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("(low)\nHi.\n(beat)\nHo.\n(laughs)", "(low) Hi. [beat] Ho. [laughs]"),
+        ("*(low)*\nHi.", "(low) Hi."),
+        ("(_very_ low)\nHi.", "(very low) Hi."),
+        ("（小声で）\nはい", "(小声で) はい"),
+        ("(starting\nthe (old)\nengine)\nHi.", "(starting the (old) engine) Hi."),
+        ("(low) Hi.", "(low) Hi."),
+        ("Hi.\n(one) and (two)", "Hi. (one) and (two)"),
+        ("Hi.\n(one\ntwo) and so", "Hi. (one two) and so"),
+        ("Hi.\n(never\nclosed", "Hi. (never closed"),
+        ("\\(Nobody\\) came.", "\\(Nobody\\) came."),
+        ("Hi.\n(\\) so)", "Hi. [\\) so]"),
+        ("~La *la*\n~la", "La *la* la"),
+        ("Then let us retire them.\n_Permanently_.", "Then let us retire them. *Permanently*."),
+        ("The code is \\*9765\\*.", "The code is *9765*."),
+    ],
+)
+def test_dialogue_is_read_as_fountain_says(lines: str, words: str) -> None:
+    assert fountain(f"CLERK\n{lines}\n") == [("clerk", words)]
+
+
+@pytest.mark.parametrize(
+    "cue",
+    [
+        "TOURIST ^", "TOURIST^", "TOURIST   ＾", "@tourist ^", "＠tourist", "TOURIST (V.O.) (CONT'D)",
+        "TOURIST (on the (old) radio)",
+        "  **TOURIST**", "_TOURIST_ (O.S.)", "TOURIST（声）", "ＴＯＵＲＩＳＴ", "[[a note]] TOURIST",
+        "TOURIST /* out */",
+    ],
+)  # fmt: skip
+def test_cues_are_read_as_fountain_says(cue: str) -> None:
+    assert fountain(f"CLERK\nHi.\n\n{cue}\nHo.\n") == [("clerk", "Hi."), ("tourist", "Ho.")]
+
+
+@pytest.mark.parametrize("line", ["TOURIST " + "(x)" * 100_000, "(v.o.)", "x)", "23", "@" + "X" * 300])
+def test_what_is_no_cue_is_an_action(line: str) -> None:
+    assert fountain(f"{line}\nHo.\n") == []
+
+
+@pytest.mark.parametrize(
+    ("between", "dual"),
+    [
+        ("", True), ("[[a note]]\n\n", True), ("/* out\n\nof it */\n\n", True), ("Bob waits.\n\n", False),
+        ("INT. CELLAR - NIGHT\n\n", False), ("# Act\n\n", False), ("= They wait.\n\n", False), ("===\n\n", False),
+        ("> CUT TO:\n\n", False), ("OLD MAN\nHm.\n\nHe waits.\n\n", False),
+    ],
+)  # fmt: skip
+def test_only_dialogues_that_follow_each_other_are_dual(between: str, dual: bool) -> None:
+    text = f"CLERK\nHi.\n\n{between}TOURIST ^\nHo."
+    assert [part.dual for part in read_fountain(Source.of(text, "x"), PLAYERS)][-1] is dual
+
+
+def test_a_caret_with_nothing_before_it_says_nothing() -> None:
+    text = "CLERK ^\nHi.\n\nCLERK waits.\n\nCLERK ^\nHo."
+    assert [part.dual for part in read_fountain(Source.of(text, "x"), PLAYERS)] == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("fountain", "ours", "bare"),
+    [
+        ("*italics*", "*italics*", "italics"),
+        ("**bold**", "**bold**", "bold"),
+        ("***both***", "**both**", "both"),
+        ("_underline_", "*underline*", "underline"),
+        ("_***all***_", "**all**", "all"),
+        ("**_both_**", "**both**", "both"),
+        ("_Steel's face FILLS the *Leupold Mark 4* scope_.", "*Steel's face FILLS the Leupold Mark 4 scope*.", None),
+        (r"keypad: **\*9765\***", "keypad: ***9765***", "keypad: *9765*"),
+        ("He dialed *69 and then *23, and hung up.", "He dialed *69 and then *23, and hung up.", None),
+        ("He dialed *69 and then 23*, and hung up.", "He dialed *69 and then 23*, and hung up.", None),
+        (r"dialed *69 and then 23\*, and", "dialed *69 and then 23*, and", "dialed *69 and then 23*, and"),
+        ("***bold* it**", "**bold it**", "bold it"),
+        ("**bold *it***", "**bold it**", "bold it"),
+        ("*one***two**", "*one***two**", "onetwo"),
+        ("*a _b* c_", "*a _b* c_", "a _b c_"),
+        ("snake_case_name, 2 * 3 * 4", "snake_case_name, 2 * 3 * 4", "snake_case_name, 2 * 3 * 4"),
+        ("*share a look.", "*share a look.", "*share a look."),
+        ("\\(x\\) \\[ \\\\ \\", "\\(x\\) [ \\ \\", None),
+        ("", "", ""),
+    ],
+)
+def test_emphasis_is_stress(fountain: str, ours: str, bare: str | None) -> None:
+    assert stressed(fountain) == ours
+    assert stressed(ours) == ours or "\\" in fountain
+    assert bare is None or plain(fountain) == bare
+
+
+@given(st.text("ab *_\\(", max_size=30))
+def test_emphasis_changes_no_letter(text: str) -> None:
+    for told in (stressed(text), plain(text)):
+        assert [sign for sign in told if sign in "ab ("] == [sign for sign in text if sign in "ab ("]
 
 
 def test_strangers_in_a_screenplay_are_all_told() -> None:

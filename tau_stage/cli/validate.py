@@ -64,6 +64,9 @@ def _found(scenes: Sequence[str], variables: Sequence[str], only: Sequence[str])
         except SceneError as error:
             found += [Finding.of(each) for each in (error, *error.also)]
         else:
+            remarks = dict.fromkeys(remark for plan in plans for remark in plan.remarks)
+            spots = ((remark.spot, str(remark)) for remark in remarks)
+            found += [Finding(spot.path, spot.line, spot.column, "warning", text) for spot, text in spots]
             found += [Finding(scene, 1, 1, "warning", text) for plan in plans for text in _warnings(plan)]
     return found
 
@@ -72,6 +75,8 @@ def _praise(plan: Plan) -> None:
     players, lines = _counted(len(plan.players), "player"), _counted(len(plan.lines), "line")
     variant = f" ({plan.variant})" if plan.variant else ""
     say(f"ok {plan.path}: {plan.title}{variant}, {players}, {lines}")
+    for remark in plan.remarks:
+        warn(f"warning: {remark.spot.path}:{remark.spot.line}:{remark.spot.column}: {remark}")
     for warning in _warnings(plan):
         warn(f"warning: {plan.path}: {warning}")
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from tau_stage.errors import SceneError
+from tau_stage.scene.spot import Remark, Spot
 from tau_stage.scene.text import Document, Node, Path
 from tau_stage.scene.traps import corrected
 from tau_stage.scene.words import did_you_mean, listed
@@ -19,17 +20,23 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 class Findings:
-    """The errors of one document, each at its place."""
+    """The errors of one document, and what is remarkable in it, each at its place."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
         self.errors: list[SceneError] = []
+        self.remarks: list[Remark] = []
         self._wrong: set[Path] = set()
 
     def add(self, path: Path, problem: str, hint: str = "", *, key: bool = False) -> None:
         """Note an error at a value, or at its key."""
         self.errors.append(self.document.error(path, problem, hint, key=key))
         self._wrong.update(path[:length] for length in range(len(path) + 1))
+
+    def remark(self, path: Path, problem: str, hint: str) -> None:
+        """Note a value that may not be what its author meant."""
+        place, file = self.document.place(path), self.document.source_of(path).path
+        self.remarks.append(Remark(Spot(file, place.line, place.column), problem, hint))
 
     def is_wrong(self, path: Path) -> bool:
         """Whether an error was noted at a part or within it: what follows from it is not worth telling."""

@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tau_stage.scene.emphasis import plain, stressed
 from tau_stage.scene.script import Cast, Spoken
 from tau_stage.scene.source import Place, Source
 
@@ -18,8 +19,11 @@ _INSIDE = re.compile("(?P<end>\r\n|[\n\r\x85\u2028\u2029])|.")
 _TITLE = re.compile(r"[^\W_][\w ]*:")
 _HEADING = re.compile(r"(?:int|ext|est|int\.?/ext|i/e)[. ]|\.[^.]", re.IGNORECASE)
 _NO_CUE = ("!", ">", "#", "=", "~")
-_EXTENSIONS = re.compile(r"(?:\s*\([^()]*\))+$")
-_PARENTHETICAL = re.compile(r"\((.*)\)", re.DOTALL)
+_PARENTHESIS = re.compile(r"\\.|[()（）]")
+_WIDE = str.maketrans("＠＾", "@^")
+LONGEST_CUE = 256
+"""Characters of a line that may still name a speaker."""
+
 _ACTION = "an action in capitals begins with '!'"
 
 
@@ -41,26 +45,61 @@ def read_fountain(source: Source, players: Sequence[str]) -> list[Spoken]:
 
 @dataclass(slots=True)
 class _Dialogue:
-    """What follows a cue."""
+    """What follows a cue.
+
+    Attributes:
+        asides: Lines of a parenthesis that is not closed yet.
+        depth: How many parentheses are open in them.
+    """
 
     speaker: str | None
     place: Place
     dual: bool
     directions: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
+    asides: list[str] = field(default_factory=list)
+    depth: int = 0
 
     def add(self, place: Place, line: str) -> None:
-        if not self.directions and not self.words:
+        if not self.directions and not self.words and not self.asides:
             self.place = place
-        aside = _PARENTHETICAL.fullmatch(line)
-        if aside is None:
-            self.words.append(line.removeprefix("~").strip())
-        elif self.words:
-            self.words.append(f"[{aside[1].strip()}]")
-        else:
-            self.directions.append(aside[1].strip())
+        bare = plain(line)
+        if not self.asides and not bare.startswith(("(", "（")):
+            self.words.append(stressed(line.removeprefix("~").strip()))
+            return
+        self.asides.append(line)
+        end = self.closing(bare)
+        if end == len(bare):
+            self.aside()
+        elif end is not None:
+            self.flush()
+
+    def closing(self, bare: str) -> int | None:
+        """Where the parenthesis closes that was opened first; None, if not in this line."""
+        for sign in _PARENTHESIS.finditer(bare):
+            self.depth += 1 if sign[0] in "(（" else -1 if sign[0] in ")）" else 0
+            if not self.depth:
+                return sign.end()
+        return None
+
+    def aside(self) -> None:
+        """Take what is in parentheses for a direction, or for a moment behind words."""
+        told = " ".join(map(plain, self.asides))[1:-1].strip()
+        self.asides = []
+        if self.words and told:
+            self.words.append(f"[{told}]")
+        elif told:
+            self.directions.append(told)
+
+    def flush(self) -> None:
+        """Take lines for words that looked like a parenthetical."""
+        self.words += map(stressed, self.asides)
+        self.asides, self.depth = [], 0
 
     def text(self) -> str:
+        self.flush()
+        if not self.words:
+            return " ".join(f"[{direction}]" for direction in self.directions)
         direction = [f"({', '.join(self.directions)})"] if self.directions else []
         return " ".join([*direction, *self.words])
 
@@ -73,6 +112,8 @@ class _Reader:
         self.lines = _without_notes(source)
         self.found: list[Spoken] = []
         self.dialogue: _Dialogue | None = None
+        self.follows = False
+        """Whether nothing but blanks and notes stands between the dialogue before and here."""
 
     def read(self) -> list[Spoken]:
         after_blank = True
@@ -86,8 +127,8 @@ class _Reader:
                     self.dialogue.add(_start(number, line), words)
                 continue
             self.close()
-            if words and after_blank and self.goes_on(number):
-                self.cue(_start(number, line), words)
+            if words and not (after_blank and self.goes_on(number) and self.cue(_start(number, line), words)):
+                self.follows = False
             after_blank = not words
         self.close()
         self.cast.raise_any()
@@ -102,25 +143,47 @@ class _Reader:
 
     def goes_on(self, number: int) -> bool:
         """Whether words stand right under a line, past what nobody sees."""
-        under = (line for line in self.lines[number:] if _UNSEEN not in line or line.strip(" \t" + _UNSEEN))
-        return bool(next(under, "").strip())
+        while number < len(self.lines) and _UNSEEN in self.lines[number]:
+            if self.lines[number].strip(" \t" + _UNSEEN):
+                return True
+            number += 1
+        return number < len(self.lines) and bool(self.lines[number].strip())
 
-    def cue(self, place: Place, line: str) -> None:
+    def cue(self, place: Place, line: str) -> bool:
         """Begin a dialogue, where a line is somebody's cue."""
+        line = line.translate(_WIDE)
         forced, dual = line.startswith("@"), line.endswith("^")
-        whole = line.removeprefix("@").removesuffix("^").strip()
-        name = whole if self.cast.find(whole) else _EXTENSIONS.sub("", whole).strip()
+        if len(line) > LONGEST_CUE:
+            return False
+        whole = plain(line.removeprefix("@").removesuffix("^").strip())
+        name = whole if self.cast.find(whole) else _without_extensions(whole)
         speaker = self.cast.find(name)
         if not forced and not _is_cue(line, name, known=speaker is not None):
-            return
+            return False
         if speaker is None:
             self.cast.refuse(place, name, "" if forced else _ACTION)
-        self.dialogue = _Dialogue(speaker, place, dual)
+        self.dialogue = _Dialogue(speaker, place, dual and self.follows)
+        return True
 
     def close(self) -> None:
         spoken, self.dialogue = self.dialogue, None
+        self.follows = self.follows or spoken is not None
         if spoken is not None and spoken.speaker is not None:
             self.found.append(Spoken(spoken.speaker, spoken.text(), *spoken.place, dual=spoken.dual))
+
+
+def _without_extensions(name: str) -> str:
+    """A cue without what stands behind the name in parentheses, such as ``(V.O.)``."""
+    while name.endswith((")", "）")):
+        depth, at = 0, len(name)
+        for at in range(len(name) - 1, -1, -1):
+            depth += (name[at] in ")）") - (name[at] in "(（")
+            if not depth:
+                break
+        if depth or not at:
+            return name
+        name = name[:at].rstrip()
+    return name
 
 
 def _is_cue(line: str, name: str, *, known: bool) -> bool:

@@ -112,7 +112,7 @@ def _scene(found: Findings, entries: dict[str, Node], named: Mapping[str, str], 
     scene = found.build(Scene, values, (), "the scene")
     check_scene(scene, found)
     found.raise_any()
-    return scene.model_copy(update={"spots": spots_of(scene, found.document)})
+    return scene.model_copy(update={"spots": spots_of(scene, found.document), "remarks": tuple(found.remarks)})
 
 
 def _limits(node: Node, found: Findings) -> Limits:

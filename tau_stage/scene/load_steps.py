@@ -167,6 +167,9 @@ class Steps:
         if speech.direction:
             also = values.get("direction")
             values["direction"] = f"{speech.direction}, {also}" if isinstance(also, str) and also else speech.direction
+        if speech.aside:
+            hint = rf"write [{speech.aside}] for a moment, or \({speech.aside}\) to have it spoken"
+            self.found.remark(path, f"'({speech.aside})' is spoken", hint)
         values["words"] = speech.words
         return True
 

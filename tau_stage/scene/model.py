@@ -40,7 +40,7 @@ from tau_stage.scene.fields import (
     Voice,
 )
 from tau_stage.scene.part import Part, Placed
-from tau_stage.scene.spot import Spots
+from tau_stage.scene.spot import Remark, Spots
 from tau_stage.scene.steps import AnyStep
 
 
@@ -199,4 +199,7 @@ class Scene(Cascade):
     variant: SkipJsonSchema[str] = Field("", exclude=True, description="Which variant of a matrix it is.")
     spots: SkipJsonSchema[Spots] = Field(
         default_factory=dict, exclude=True, description="Where its parts stand in the file."
+    )
+    remarks: SkipJsonSchema[tuple[Remark, ...]] = Field(
+        (), exclude=True, description="What may not be what its author meant."
     )

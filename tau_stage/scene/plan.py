@@ -12,7 +12,7 @@ from tau_stage.scene.cut import Cut
 from tau_stage.scene.deliver import Deliver
 from tau_stage.scene.expect import Expect
 from tau_stage.scene.model import ToolDefinition
-from tau_stage.scene.spot import Spots
+from tau_stage.scene.spot import Remark, Spots
 from tau_stage.scene.transcription import DEFAULT_TRANSCRIPTION, Transcription
 from tau_stage.scene.waits import Waits
 
@@ -325,6 +325,7 @@ class Plan:
         deliver: What is made of the take.
         expect: What the performance as a whole is to be like.
         spots: Where its parts stand in the file; plans that differ in nothing else are equal.
+        remarks: What in the file may not be what its author meant.
     """
 
     title: str
@@ -346,6 +347,7 @@ class Plan:
     deliver: Deliver = field(default_factory=Deliver)
     expect: Expect | None = None
     spots: Spots = field(default_factory=dict, compare=False, repr=False)
+    remarks: tuple[Remark, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def lines(self) -> tuple[LinePlan, ...]:

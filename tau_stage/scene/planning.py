@@ -86,6 +86,7 @@ def make_plan(scene: Scene) -> Plan:
         deliver=scene.deliver,
         expect=scene.expect,
         spots=scene.spots,
+        remarks=scene.remarks,
     )
 
 

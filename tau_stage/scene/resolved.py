@@ -12,8 +12,8 @@ from tau_stage.scene.plan import Plan
 
 def resolved(plan: Plan) -> str:
     """A whole plan as JSON."""
-    facts = asdict(replace(plan, spots={}))
-    del facts["spots"]
+    facts = asdict(replace(plan, spots={}, remarks=()))
+    del facts["spots"], facts["remarks"]
     return json.dumps(facts, default=_as_json, indent=2, ensure_ascii=False)
 
 

@@ -19,6 +19,24 @@ class Spot:
     column: int
 
 
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What can be performed, and may not be what its author meant.
+
+    Attributes:
+        spot: Where it stands.
+        problem: What it is.
+        hint: What to write instead.
+    """
+
+    spot: Spot
+    problem: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.problem}: {self.hint}"
+
+
 Key = tuple[str, ...]
 """What stands there: ``("line", id)``, ``("player", name)``, ``("sound", id)``, ``("cue", id)``; one of its options, as
 in ``("line", id, "expect", "loudness")``; or ``("expect", "cost")`` of the scene, and ``()`` for its lines."""
