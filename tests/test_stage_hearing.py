@@ -10,7 +10,8 @@ import pytest
 from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import SessionError
 from tau_stage.session import Deadlines, Session
-from tau_stage.stage.hearing import LONGEST_APPEND, LONGEST_CLIP, QUEUED_CLIPS, Clip, Deaf, Form, Heard, open_house
+from tau_stage.session.parts import LONGEST_APPEND
+from tau_stage.stage.hearing import QUEUED_CLIPS, Clip, Deaf, Form, Heard, open_house
 from tau_stage.transport import MemoryTransport
 from tests.openai_types import check_client_event
 from tests.tones import tone
@@ -30,7 +31,7 @@ def test_a_clip_is_one_valid_event_with_the_very_samples() -> None:
 
 
 def test_a_clip_that_is_too_long_for_one_event_is_split_on_a_sample() -> None:
-    audio = Pcm.silence(LONGEST_CLIP + 10)
+    audio = Pcm.silence(LONGEST_APPEND // 4 * 3 // 2 + 10)
     clip = Clip("ann-1", "7", "ann", audio, "")
     sounds = [json.loads(frame)["item"]["content"][0]["audio"] for frame, _ in clip.frames(Form())]
     assert [len(sound) <= LONGEST_APPEND for sound in sounds] == [True, True]
@@ -53,7 +54,7 @@ def test_who_hears_as_text_is_sent_the_words_and_perhaps_who_says_them() -> None
 
 
 def test_a_label_stands_before_the_sound_once_and_an_effect_has_none() -> None:
-    audio = Pcm.silence(LONGEST_CLIP + 10)
+    audio = Pcm.silence(LONGEST_APPEND // 4 * 3 // 2 + 10)
     first, second = (json.loads(frame) for frame, _ in Clip("a", "7", "ann", audio, "").frames(Form(labelled=True)))
     assert first["item"]["content"][0] == {"type": "input_text", "text": "ann says:"}
     assert [part["type"] for part in second["item"]["content"]] == ["input_audio"]

@@ -60,6 +60,9 @@ class Response:
         metadata: As given with the request.
         first_audio_s: Seconds from the request to the first sound; None where there was none or nobody asked.
         commentary: What the model said about its work, in order; billed with the answer and no part of it.
+        first_text_s: Seconds from the request to the first words; None where there were none or nobody asked.
+        compute_s: Seconds from the request to the end, of all attempts; None where nobody asked.
+        attempts: How often it was asked for.
     """
 
     id: str
@@ -75,6 +78,9 @@ class Response:
     metadata: Mapping[str, str] = field(default_factory=dict)
     first_audio_s: float | None = None
     commentary: tuple[Commentary, ...] = ()
+    first_text_s: float | None = None
+    compute_s: float | None = None
+    attempts: int = 1
 
     def with_commentary(self) -> Response:
         """Take the commentary as the beginning of the answer.

@@ -39,7 +39,12 @@ def sound_of(audio: Sound) -> Pcm:
         from tau_stage.audio.wav import read_wav
 
         return read_wav(audio)
-    return Pcm(pybase64.b64decode(audio, validate=True) if isinstance(audio, str) else audio)
+    if not isinstance(audio, str):
+        return Pcm(audio)
+    try:
+        return Pcm(pybase64.b64decode(audio, validate=True))
+    except ValueError:
+        raise ValueError(f"{audio[:60]!r} is no base64 of 16-bit sound; a file is given as a Path") from None
 
 
 def differences(asked: Mapping[str, Any], made: Mapping[str, Any], place: str = "session") -> list[str]:

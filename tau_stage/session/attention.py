@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from tau_stage.errors import SessionError
+from tau_stage.protocol import client_events as ask
 from tau_stage.protocol import server_events as told
 from tau_stage.protocol.conversation import Change, Ended, Response, Sounded
 from tau_stage.session.playback import Playback
@@ -15,7 +16,8 @@ class Attention:
     """Fed with every event and what it changed.
 
     Attributes:
-        events: Whoever watches all events.
+        events: Whoever watches all events of the server.
+        sent: Whoever watches all events of ours.
         responses: Whoever watches finished responses.
         lookout: Whoever waits for one event.
         playback: What is being heard, or was last.
@@ -24,6 +26,7 @@ class Attention:
 
     def __init__(self) -> None:
         self.events: Gallery[told.ServerEvent] = Gallery()
+        self.sent: Gallery[ask.ClientEvent] = Gallery()
         self.responses: Gallery[Response] = Gallery()
         self.lookout = Lookout()
         self.playback: Playback | None = None
@@ -75,5 +78,6 @@ class Attention:
     def end(self, why: SessionError) -> None:
         """Nothing more will come."""
         self.events.end()
+        self.sent.end()
         self.responses.end()
         self.lookout.end(why)

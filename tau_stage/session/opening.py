@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import wraps
 from inspect import isawaitable
-from typing import Any
+from types import TracebackType
+from typing import Any, NoReturn, ParamSpec
 
 import anyio
 from pydantic import SecretStr
@@ -18,11 +20,15 @@ from tau_stage.protocol import config, endpoints
 from tau_stage.protocol.secrets import sound_key
 from tau_stage.scene.transcription import default_transcription
 from tau_stage.scene.voices import default_voice, misspelt, voice_warning, voices_of
+from tau_stage.session.answering import Comments
 from tau_stage.session.life import Connect, Life, Survival
 from tau_stage.session.session import Session
 from tau_stage.session.tools import Tool
 from tau_stage.session.waiting import Deadlines
+from tau_stage.session.wishes import asked_session
 from tau_stage.transport import Transport, dial
+
+P = ParamSpec("P")
 
 DEFAULT_MODEL = "gpt-realtime-2.1-mini"
 
@@ -66,6 +72,37 @@ async def _living(
                 group.cancel_scope.cancel()
 
 
+class SessionContext(AbstractAsyncContextManager[Session]):
+    """A session that is opened when the block is entered: once."""
+
+    def __init__(self, opening: AbstractAsyncContextManager[Session]) -> None:
+        self._opening = opening
+        self._was_entered = False
+
+    async def __aenter__(self) -> Session:
+        if self._was_entered:
+            raise UsageError("a session was entered twice", "call create_session() again for another conversation")
+        self._was_entered = True
+        return await self._opening.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return await self._opening.__aexit__(kind, failure, trace)
+
+    def __await__(self) -> NoReturn:
+        raise UsageError("a session is not awaited", "write: async with create_session(...) as session:")
+
+
+def _entered_once(opener: Callable[P, AbstractAsyncContextManager[Session]]) -> Callable[P, SessionContext]:
+    @wraps(opener)
+    def opened(*args: P.args, **options: P.kwargs) -> SessionContext:
+        return SessionContext(opener(*args, **options))
+
+    return opened
+
+
+@_entered_once
 @asynccontextmanager
 async def create_session(
     *,
@@ -76,7 +113,8 @@ async def create_session(
     resource: str = "",
     name: str = "session",
     deadlines: Deadlines | None = None,
-    tools: Sequence[Callable[..., Any] | Tool] = (),
+    tools: Sequence[Callable[..., Any] | Tool | Mapping[str, Any]] = (),
+    commentary: Comments = "drop",
     recover: bool = False,
     renew_after_s: float | None = None,
     **wishes: Any,
@@ -92,7 +130,8 @@ async def create_session(
         resource: The user's own host there; else its environment variable is read.
         name: For messages.
         deadlines: How long to wait for what.
-        tools: Functions the model may call.
+        tools: Functions the model may call; a dict, as the API has it, is a tool that is answered by hand.
+        commentary: Whether what the model says about its work is part of its answers: ``drop`` or ``keep``.
         recover: Come back after a drop: open again, and tell the model what was said before.
         renew_after_s: Move to a new socket at this age, between two turns; by default a minute before the
             endpoint's cap, where ``recover`` is on.
@@ -101,7 +140,7 @@ async def create_session(
             ``output_format``, and every field of ``SessionConfig``.
 
     Raises:
-        UsageError: There is no such endpoint or voice, or it wants a key or a resource that is not there.
+        UsageError: There is no such endpoint, voice or option, or it wants a key or a resource that is not there.
         ConnectFailed: The server cannot be reached, or refused.
         SessionError: The server did not answer as it must.
     """
@@ -112,7 +151,7 @@ async def create_session(
     equipment = [Tool.of(tool) for tool in tools]
     given = {"tools": tuple(tool.told for tool in equipment)} if equipment else {}
     wishes, doubt = _wishes_at(place, wishes)
-    wanted = config.session_config(**({"turn_detection": None} | place.named(model) | wishes | given))
+    wanted = asked_session(**({"turn_detection": None} | place.named(model) | wishes | given))
 
     @asynccontextmanager
     async def connect() -> AsyncIterator[Transport]:
@@ -123,6 +162,7 @@ async def create_session(
     age = place.cap_s - 60 if renew_after_s is None and recover else renew_after_s
     survival = Survival(recover, renew_after_s=float("inf") if age is None else age)
     options = _customs(place) | {"tools": equipment, "name": name, "model": model, "deadlines": waits}
+    options |= {"commentary": commentary}
     async with _living(connect, wanted, survival, **options) as session:
         session.warnings += [doubt] if doubt else []
         yield session

@@ -41,3 +41,11 @@ class Playback:
     def is_playing(self, now: float) -> bool:
         """Whether a listener still hears it."""
         return self.stopped_at is None and self.heard_samples(now) < self.samples
+
+    def left_s(self, now: float) -> float:
+        """Seconds until a listener has heard what has come of it.
+
+        >>> Playback("item", began_at=10.0, samples=24_000).left_s(10.25)
+        0.75
+        """
+        return (self.samples - self.heard_samples(now)) / RATE if self.is_playing(now) else 0.0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -14,12 +14,13 @@ import anyio
 import pybase64
 
 from tau_stage.audio.formats import PCM16, Format
+from tau_stage.audio.pcm import Pcm
 from tau_stage.cost import Cost, price, prices
 from tau_stage.errors import SessionClosed, SessionError
 from tau_stage.protocol import client_events as ask
 from tau_stage.protocol import config
 from tau_stage.protocol import server_events as told
-from tau_stage.protocol.conversation import Change, Conversation, Ended, Response
+from tau_stage.protocol.conversation import Change, Conversation, Ended, Response, Sounded, Worded
 from tau_stage.protocol.dialects import GA, Dialect
 from tau_stage.protocol.endpoints import USUAL_OPENING, Opening
 from tau_stage.protocol.entries import Entry
@@ -37,13 +38,16 @@ from tau_stage.protocol.items import (
 from tau_stage.protocol.naming import named_otherwise
 from tau_stage.protocol.requests import EVENT_KEY
 from tau_stage.session import interruption
+from tau_stage.session.answering import Comments, commentary_of, stream
 from tau_stage.session.arguments import Sound, differences, sound_of, value_at, words_of
 from tau_stage.session.attention import Attention
 from tau_stage.session.errands import Errands
+from tau_stage.session.parts import in_parts
 from tau_stage.session.tools import Tool, follow_up, serve
 from tau_stage.session.waiting import Deadlines, Speaking
 from tau_stage.session.watching import Watch
 from tau_stage.session.wire import Wire
+from tau_stage.session.wishes import asked_response, asked_session
 from tau_stage.transport import Transport
 
 Status = Literal["idle", "listening", "thinking", "speaking", "closed"]
@@ -67,6 +71,7 @@ class Session:
         model: The model that is asked for.
         prices: Whose price list counts.
         keeps_audio: Whether the conversation keeps its sound.
+        commentary: Whether what the model says about its work is part of its answers: ``drop`` or ``keep``.
         on_warning: Told of each warning, once, when it arises.
         on_oddity: Told of each kind of thing that the server sends otherwise than the protocol has it, once.
 
@@ -81,6 +86,7 @@ class Session:
         opened: Set when it is next opened again: after a drop, or on a new socket.
         is_closing: Whether its end was asked for.
         heard_as: How sound travels to the server.
+        commentary: As given.
         answered_by: The model that the server names, where it is another than was asked for; else empty.
     """
 
@@ -97,6 +103,7 @@ class Session:
         model: str = "",
         prices: str = "openai",
         keeps_audio: bool = True,
+        commentary: Comments = "drop",
         on_warning: Callable[[str], None] = _untold,
         on_oddity: Callable[[str], None] = _untold,
     ) -> None:
@@ -109,6 +116,7 @@ class Session:
         self.deadlines = deadlines or Deadlines()
         self.heard_as = heard_as
         self.answered_by = ""
+        self.commentary = commentary_of(commentary)
         self._model = model
         self._prices = prices
         self._tools = {tool.name: tool for tool in tools}
@@ -189,20 +197,26 @@ class Session:
         return await self.create(AssistantMessage(id=self.fresh("item"), content=(said,)))
 
     async def create_audio(self, audio: Sound, transcript: str | None = None) -> Item:
-        """Let the model hear something: a user message of sound.
+        """Let the model hear something: a user message of sound; several, where one event cannot hold it.
 
         Args:
-            audio: Not empty.
-            transcript: Kept with the item; the model does not read it.
+            audio: Not empty; of any length.
+            transcript: Kept with each item; the model does not read it.
+
+        Returns:
+            The last item.
         """
         sound = sound_of(audio)
         if not sound:
             raise ValueError("there is no audio to hear")
-        coded = pybase64.b64encode(self.heard_as.encode(sound)).decode("ascii")
-        heard = InputAudio(audio=coded, **({"transcript": transcript} if transcript else {}))
-        item = await self.create(UserMessage(id=self.fresh("item"), content=(heard,)))
-        self.conversation.remember(item.id, sound)
+        for part in in_parts(sound, self.heard_as):
+            heard = InputAudio(audio=self._coded(part), **({"transcript": transcript} if transcript else {}))
+            item = await self.create(UserMessage(id=self.fresh("item"), content=(heard,)))
+            self.conversation.remember(item.id, part)
         return item
+
+    def _coded(self, sound: Pcm) -> str:
+        return pybase64.b64encode(self.heard_as.encode(sound)).decode("ascii")
 
     async def create(self, item: ClientItem, previous_item_id: str | None = None) -> Item:
         """Put any item into the conversation.
@@ -261,7 +275,7 @@ class Session:
             tools = [Tool.of(tool) for tool in wishes.pop("tools")]
             self._tools = {tool.name: tool for tool in tools}
             wishes["tools"] = tuple(tool.told for tool in tools)
-        wanted = config.session_config(**wishes)
+        wanted = asked_session(**wishes)
         await self.request(ask.SessionUpdate(event_id=self.fresh("evt"), session=wanted))
         return self.session
 
@@ -269,14 +283,12 @@ class Session:
 
     async def append_input_audio_buffer(self, audio: Sound) -> None:
         """Send sound while it is being made. Nothing is answered; turn detection may start a turn."""
-        sound = sound_of(audio)
-        if not sound:
-            return
-        coded = pybase64.b64encode(self.heard_as.encode(sound)).decode("ascii")
-        await self.wire.write(ask.InputAudioBufferAppend(event_id=self.fresh("evt"), audio=coded).encode())
-        self.conversation.input.append(sound)
-        if self.turn_detection:
-            self.conversation.input.forget_silence()
+        for part in in_parts(sound_of(audio), self.heard_as):
+            event = ask.InputAudioBufferAppend(event_id=self.fresh("evt"), audio=self._coded(part))
+            await self.wire.write(event.encode())
+            self.conversation.input.append(part)
+            if self.turn_detection:
+                self.conversation.input.forget_silence()
 
     async def commit_input_audio_buffer(self) -> str:
         """Make a user message of what was sent; push to talk ends with this.
@@ -308,26 +320,37 @@ class Session:
         Args:
             **options: Fields of ``ResponseConfig`` (OpenAI API reference, ``response.create``): ``conversation``,
                 ``input`` (items and references), ``instructions``, ``output_modalities``, ``tools``, ``tool_choice``,
-                ``metadata``, ``max_output_tokens``.
+                ``metadata``, ``max_output_tokens``. And ``commentary`` (``drop`` or ``keep``; by default the
+                session's), and ``max_tries``: how often it is asked for where it fails for what may pass; once.
 
         Raises:
+            UsageError: There is no such option or value.
             SessionError: Refused, closed, or silent for too long.
         """
-        return await follow_up(self, self._tools, await (await self.speak(**options)).finished())
+        answer = None
+        async with aclosing(self.stream_response(**options)) as changes:
+            async for change in changes:
+                answer = change.response if isinstance(change, Ended) else answer
+        assert answer is not None  # noqa: S101 - each response has an end
+        return answer
 
-    async def stream_response(self, **options: Any) -> AsyncIterator[Change]:
-        """Let the model speak: its sound (``Sounded``) and words (``Worded``) while they come, then ``Ended``."""
-        speaking = await self.speak(**options)
-        async for change in speaking:
-            yield change
-        response = await speaking.finished()
-        yield Ended(response.id, response)
+    async def stream_response(self, **options: Any) -> AsyncGenerator[Sounded | Worded | Ended, None]:
+        """Let the model speak, as ``response`` does: its sound and words while they come, and the end of each response.
+
+        There is one ``Ended`` for each response: those that call tools, those that failed and are asked for again, and
+        the answer, which is the last.
+        """
+        commentary = commentary_of(options.pop("commentary", self.commentary))
+        max_tries = options.pop("max_tries", 1)
+        async with aclosing(stream(self, self._tools, commentary, max_tries, options)) as changes:
+            async for change in changes:
+                yield change
 
     async def speak(self, **options: Any) -> Speaking:
         """Let the model speak and follow it while it does; options as for ``response``. Tools are the caller's."""
         event_id = self.fresh("evt")
         metadata = {**options.pop("metadata", {}), EVENT_KEY: event_id}
-        wanted = config.ResponseConfig(**options, metadata=metadata)
+        wanted = asked_response(**options, metadata=metadata)
         return await self.wire.speak(ask.ResponseCreate(event_id=event_id, response=wanted))
 
     async def tool_output(self, call_id: str, output: str) -> Item:
@@ -364,6 +387,27 @@ class Session:
     def events(self) -> AbstractAsyncContextManager[Watch[told.ServerEvent]]:
         """Every server event from now on: ``async with session.events() as events: async for event in events``."""
         return self.attention.events.seat()
+
+    def sent_events(self) -> AbstractAsyncContextManager[Watch[ask.ClientEvent]]:
+        """Every event that is sent from now on, as ``events`` shows those that come; no key is in any."""
+        return self.attention.sent.seat()
+
+    def has_sent(self, frame: bytes) -> None:
+        """Show an event that went out to whoever watches."""
+        if self.attention.sent.is_watched:
+            self.attention.sent.show(ask.CLIENT_EVENTS.validate_json(frame))
+
+    async def playback_finished(self) -> None:
+        """Wait until a listener has heard all that the model says, or it was cut short, or the session is closed."""
+        async with self.responses() as ended:
+            while self.is_open:
+                playing = self.attention.playback
+                if playing and (left_s := playing.left_s(anyio.current_time())):
+                    await anyio.sleep(left_s)
+                elif self.conversation.active:
+                    await anext(ended, None)
+                else:
+                    return
 
     def responses(self) -> AbstractAsyncContextManager[Watch[Response]]:
         """Every finished response from now on, turn-detected ones included."""

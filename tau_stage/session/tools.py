@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -14,7 +15,7 @@ import anyio
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ArgsKwargs, PydanticSerializationError, from_json, to_json
 
-from tau_stage.errors import StageError
+from tau_stage.errors import StageError, UsageError
 from tau_stage.protocol.config import FunctionTool
 from tau_stage.protocol.conversation import Response
 from tau_stage.protocol.entries import ToolCall
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 MOST_ROUNDS = 8
 """Rounds of calls after which the model must speak."""
+
+TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+"""What the API takes as a tool's name."""
 
 EMPTY: dict[str, Any] = {"type": "object", "properties": {}}
 
@@ -49,18 +53,40 @@ class Tool:
     timeout_s: float = 30.0
 
     @classmethod
-    def of(cls, tool: Callable[..., Any] | Tool) -> Tool:
+    def of(cls, tool: Callable[..., Any] | Tool | Mapping[str, Any]) -> Tool:
         """A function as a tool: its name, its docstring, the schema of its signature.
+
+        A dict, as the API has it, is a tool that is answered by hand.
+
+        Raises:
+            UsageError: It is no tool, or its name is none.
 
         >>> def lights(on: bool, room: str = "hall") -> str:
         ...     "The listener wants the lights on or off."
         >>> Tool.of(lights).parameters["required"]
         ['on']
         """
+        made = cls._made(tool)
+        if not TOOL_NAME.fullmatch(made.name):
+            raise UsageError(
+                f"{made.name!r:.80} cannot be a tool's name", "write 1 to 64 letters without accents, digits, - and _"
+            )
+        return made
+
+    @classmethod
+    def _made(cls, tool: Callable[..., Any] | Tool | Mapping[str, Any]) -> Tool:
         if isinstance(tool, Tool):
             return tool
+        if isinstance(tool, Mapping):
+            told = tool.get("function", tool)
+            if tool.get("type", "function") != "function" or not isinstance(told, Mapping) or "name" not in told:
+                hint = "write {'type': 'function', 'name': ..., 'parameters': ...}, a function, or a Tool"
+                raise UsageError(f"{tool!r:.80} is no tool", hint)
+            return cls(str(told["name"]), str(told.get("description") or ""), told.get("parameters"))
+        if not callable(tool):
+            raise UsageError(f"{tool!r:.80} is no tool", "give a function, a Tool, or a dict as the API has it")
         schema = _validated(tool).json_schema()
-        return cls(tool.__name__, inspect.getdoc(tool) or "", schema, tool)
+        return cls(getattr(tool, "__name__", type(tool).__name__), inspect.getdoc(tool) or "", schema, tool)
 
     @property
     def told(self) -> FunctionTool:

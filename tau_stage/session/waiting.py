@@ -10,7 +10,7 @@ import anyio
 from tau_stage.errors import ModelRefused, SessionClosed, SessionError, Timeout
 from tau_stage.protocol import bodies
 from tau_stage.protocol import server_events as told
-from tau_stage.protocol.conversation import Change, Ended, Response, Sounded
+from tau_stage.protocol.conversation import Change, Ended, Response, Sounded, Worded
 from tau_stage.protocol.requests import Request
 from tau_stage.transport import ABNORMAL
 
@@ -79,6 +79,8 @@ class Speaking:
         self._idle_s = idle_s
         self._began_at = anyio.current_time()
         self._first_audio_s: float | None = None
+        self._first_text_s: float | None = None
+        self._compute_s: float | None = None
         self._changes: deque[Change] = deque()
         self._news = anyio.Event()
         self._failure: SessionError | None = None
@@ -86,8 +88,13 @@ class Speaking:
 
     def tell(self, change: Change) -> None:
         """Take in what the reader found."""
+        elapsed_s = anyio.current_time() - self._began_at
         if isinstance(change, Sounded) and not change.commentary and self._first_audio_s is None:
-            self._first_audio_s = anyio.current_time() - self._began_at
+            self._first_audio_s = elapsed_s
+        elif isinstance(change, Worded) and not change.commentary and self._first_text_s is None:
+            self._first_text_s = elapsed_s
+        elif isinstance(change, Ended):
+            self._compute_s = elapsed_s
         self._changes.append(change)
         self._news.set()
 
@@ -104,7 +111,12 @@ class Speaking:
             raise StopAsyncIteration
         change = await self._next()
         if isinstance(change, Ended):
-            self._response = replace(change.response, first_audio_s=self._first_audio_s)
+            self._response = replace(
+                change.response,
+                first_audio_s=self._first_audio_s,
+                first_text_s=self._first_text_s,
+                compute_s=self._compute_s,
+            )
             raise StopAsyncIteration
         return change
 

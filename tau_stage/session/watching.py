@@ -86,6 +86,11 @@ class Gallery(Generic[T]):
         finally:
             self._watches.remove(watch)
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether there is a watcher."""
+        return bool(self._watches)
+
     def show(self, thing: T) -> None:
         """Show everyone something."""
         for watch in self._watches:

@@ -37,6 +37,9 @@ class Listener(Protocol):
     def take_end(self, change: Ended) -> None:
         """Take in the end of a response that no event told."""
 
+    def has_sent(self, frame: bytes) -> None:
+        """Take note of an event that went out."""
+
     def warn(self, problem: str) -> None:
         """Note what whoever reads the take should know."""
 
@@ -119,6 +122,7 @@ class Wire:
         with anyio.move_on_after(limit):
             async with self._sending:
                 await self.transport.send(self._dialect.to_server(frame))
+                self._listener.has_sent(frame)
                 return
         raise Timeout(what="reading by the server", waited_s=limit, player=self._name)
 

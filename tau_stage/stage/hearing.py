@@ -16,12 +16,7 @@ from tau_stage.protocol.client_events import ConversationItemCreate
 from tau_stage.protocol.items import InputAudio, InputText, UserMessage
 from tau_stage.protocol.requests import Request, request_of
 from tau_stage.session import Session
-
-LONGEST_APPEND = 15 * 1024 * 1024
-"""Most base64 the API takes in one event, in bytes (OpenAI API reference, ``input_audio_buffer.append``)."""
-
-LONGEST_CLIP = LONGEST_APPEND // 4 * 3 // 2
-"""Most samples that fit into one event."""
+from tau_stage.session.parts import in_parts
 
 QUEUED_CLIPS = 32
 """Clips that may wait for one player; one who falls further behind is lost."""
@@ -85,12 +80,12 @@ class Clip:
             text = f"{label}: {self.words}" if label else self.words
             yield _framed(self.name, (InputText(text=text),))
             return
-        for part, start in enumerate(range(0, len(self.audio), LONGEST_CLIP), 1):
+        for part, piece in enumerate(in_parts(self.audio), 1):
             said = (InputText(text=f"{label} says:"),) if label and part == 1 else ()
             sound = InputAudio(audio="", transcript=self.words)
             frame, request = _framed(f"{self.name}_{part}", (*said, sound))
             before, slot, after = frame.partition(b'"audio":"')
-            yield b"".join((before, slot, self.audio[start : start + LONGEST_CLIP].base64, after)), request
+            yield b"".join((before, slot, piece.base64, after)), request
 
 
 def _framed(name: str, content: tuple[InputText | InputAudio, ...]) -> tuple[bytes, Request]:
