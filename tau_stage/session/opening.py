@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from functools import wraps
+from functools import partial, wraps
 from inspect import isawaitable
 from types import TracebackType
 from typing import Any, NoReturn, ParamSpec
@@ -153,19 +153,21 @@ async def create_session(
     wishes, doubt = _wishes_at(place, wishes)
     wanted = asked_session(**({"turn_detection": None} | place.named(model) | wishes | given))
 
-    @asynccontextmanager
-    async def connect() -> AsyncIterator[Transport]:
-        headers = await _headers_in_time(place, api_key, waits.opening_s)
-        async with dial(url, headers, open_timeout_s=waits.opening_s, closing_s=waits.closing_s) as transport:
-            yield transport
-
     age = place.cap_s - 60 if renew_after_s is None and recover else renew_after_s
     survival = Survival(recover, renew_after_s=float("inf") if age is None else age)
-    options = _customs(place) | {"tools": equipment, "name": name, "model": model, "deadlines": waits}
-    options |= {"commentary": commentary}
-    async with _living(connect, wanted, survival, **options) as session:
+    told = {"tools": equipment, "name": name, "model": model, "deadlines": waits, "commentary": commentary}
+    connect = partial(_dialled, place, url, api_key, waits)
+    async with _living(connect, wanted, survival, **_customs(place), **told) as session:
         session.warnings += [doubt] if doubt else []
         yield session
+
+
+@asynccontextmanager
+async def _dialled(place: endpoints.Endpoint, url: str, key: Key, waits: Deadlines) -> AsyncIterator[Transport]:
+    """An open socket; the key is asked for each time."""
+    headers = await _headers_in_time(place, key, waits.opening_s)
+    async with dial(url, headers, open_timeout_s=waits.opening_s, closing_s=waits.closing_s) as transport:
+        yield transport
 
 
 def _host_of(place: endpoints.Endpoint, resource: str) -> str:
