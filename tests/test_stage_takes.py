@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tau_stage.audio.riff import read_chunks
 from tau_stage.audio.wav import read_wav
+from tau_stage.report.rebuild import rebuild
 from tau_stage.scene.plan import LinePlan, Plan
 from tau_stage.stage.former import Former
 from tau_stage.stage.picking import Option, closeness, picked
@@ -17,6 +21,7 @@ from tau_stage.take.folder import TakeFolder
 from tau_stage.take.model import Take
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.actor import Cue, Spoken
+from tests.pages import read
 from tests.playhouse import Playhouse, plan_of
 from tests.tones import Tones, tone
 
@@ -60,6 +65,43 @@ async def test_every_take_of_a_line_sounds_otherwise_on_the_understudy(house: Pl
     assert len({line.sha256, *(other.sha256 for other in line.alternatives)}) == 3
     again = await house.perform(TRIO % "")
     assert [each.sha256 for each in again.lines] == [each.sha256 for each in take.lines]
+
+
+async def test_other_takes_are_in_every_session_on_the_page_and_in_the_sheet(house: Playhouse) -> None:
+    take = await house.perform(TRIO % "\n    takes: 3\n    pick: first")
+    rebuild(house.folder)
+    folder, line = house.folder, take.lines[3]
+    files = [str(line.file), *(str(other.file) for other in line.alternatives)]
+    project = (folder.path / "session.rpp").read_text()
+    assert [project.count(f'FILE "{file}"') for file in files] == [1, 1, 1]
+    assert project.count('NAME "ann-2, take ') == 2
+    timeline = json.loads((folder.path / "session.otio").read_text())
+    clips = [clip for track in timeline["tracks"]["children"] for clip in track["children"] if clip["name"] == "ann-2"]
+    assert clips[0]["active_media_reference_key"] == "take-1"
+    references = clips[0]["media_references"]
+    assert {key: told["target_url"] for key, told in references.items()} == {
+        f"take-{number}": file for number, file in enumerate(files, 1)
+    }
+    rows = [row for row in csv.DictReader((folder.path / "sheet.csv").read_text().splitlines()) if row["id"] == "ann-2"]
+    told = [(row["take"], row["picked"], row["file"]) for row in rows]
+    assert told == [("1", "yes", files[0]), ("2", "", files[1]), ("3", "", files[2])]
+    sheet = read(folder.report.read_text())
+    (others,) = sheet.all("div", "takes")
+    assert [button.attributes["data-url"] for button in others.all("button")] == [f"./{file}" for file in files[1:]]
+    assert "tau-stage pick TAKE ann-2 2" in others.text
+    assert all(b"bext" in read_chunks(folder.path / file) for file in files)
+
+
+async def test_a_retake_takes_the_other_takes_of_a_line_over(house: Playhouse) -> None:
+    folder, take, again, second = await again_of(house)
+    assert [other.sha256 for other in second.lines[3].alternatives] == [o.sha256 for o in take.lines[3].alternatives]
+    assert all((again.path / str(other.file)).is_file() for other in second.lines[3].alternatives)
+    assert second.lines[3].cost.total == 0
+    assert folder.path != again.path
+
+
+async def again_of(house: Playhouse) -> tuple[TakeFolder, Take, TakeFolder, Take]:
+    return await again(house, plan_of(TRIO % "\n    takes: 3"), "bob-1")
 
 
 async def test_a_line_that_is_asked_for_once_more_is_no_other_take(tmp_path: Path) -> None:

@@ -97,9 +97,9 @@ def _mixed(folder: TakeFolder, take: Take, wanted: Deliver) -> list[str]:
 
 
 def _spare(folder: TakeFolder) -> list[str]:
-    """Files of attempts and takes that are not the line."""
+    """Sound of attempts that failed; other takes stand in the take itself."""
     attempts = [path.relative_to(folder.path).as_posix() for path in sorted(folder.path.glob("lines/*-*.wav"))]
-    return [name for name in attempts if ".attempt-" in name or ".take-" in name]
+    return [name for name in attempts if ".attempt-" in name]
 
 
 def _counted(number: int, what: str) -> str:

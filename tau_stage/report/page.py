@@ -19,7 +19,7 @@ from tau_stage.report.score import make_score, silences
 from tau_stage.report.sources import LARGEST_PAGE, Sources, link
 from tau_stage.report.terminal import dollars, money
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.model import Performed, Take
+from tau_stage.take.model import Alternative, Performed, Take
 from tau_stage.text import printable
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def page(
             problems=sources.problems,
             resolved=resolved,
             checks=sorted(checks, key=lambda check: ORDER.get(check.outcome, 0)),
+            others=_others(take, keys, sources),
             places_of=dict(zip((line.id for line in take.lines), keys, strict=True)),
             failed_lines=[key for line, key in zip(take.lines, keys, strict=True) if line.problem],
         )
@@ -163,6 +164,14 @@ def ending(line: Performed) -> str:
     if line.ended == "completed" and not line.reason:
         return ""
     return ENDINGS.get(line.reason or "", f"{line.ended}: {line.reason}" if line.reason else line.ended)
+
+
+def _others(take: Take, keys: Sequence[str], sources: Sources) -> dict[str, list[tuple[Alternative, str]]]:
+    """The takes that were not picked, and where their sounds are, by the key of their line."""
+    return {
+        key: [(other, sources.sound(other.file, other.samples).url) for other in line.alternatives]
+        for key, line in zip(keys, take.lines, strict=True)
+    }
 
 
 def tally(checks: Sequence[Check]) -> str:

@@ -12,7 +12,7 @@ from colorsys import hsv_to_rgb
 from dataclasses import dataclass
 from hashlib import sha256
 
-from tau_stage.report.tracks import Piece, Track, lines_in_order, tracks
+from tau_stage.report.tracks import Piece, Track, lines_in_order, other_takes, tracks
 from tau_stage.take.model import Take
 from tau_stage.text import printable
 
@@ -126,6 +126,9 @@ class _Sheet:
         if piece.line and piece.line.said:
             yield from _block("NOTES", [f"|{text}" for text in printable(piece.line.said).splitlines()])
         yield from self.source(piece.name, piece.file, piece.skipped)
+        for other in other_takes(piece.line):
+            yield "TAKE"
+            yield from self.source(f"{piece.name}, take {other.take}", str(other.file), 0)
         for number, file in self.attempts.get(piece.file, ()):
             yield "TAKE"
             yield from self.source(f"{piece.name}, failed attempt {number}", file, 0)

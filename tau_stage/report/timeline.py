@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import quote
 
 from tau_stage.errors import UsageError
-from tau_stage.report.tracks import Piece, Track, lines_in_order, tracks
-from tau_stage.take.model import Performed, Take
+from tau_stage.report.tracks import Piece, Track, lines_in_order, other_takes, tracks
+from tau_stage.take.model import Alternative, Performed, Take
 from tau_stage.text import one_line, printable, printable_json
 
 ROOM = "tau_stage"
@@ -104,11 +104,24 @@ class _Writer:
         reference = self._schema.ExternalReference(
             target_url=quote(piece.file), available_range=self.range(0, piece.available)
         )
-        return self._schema.Clip(
+        clip = self._schema.Clip(
             one_line(piece.name),
             media_reference=reference,
             source_range=self.range(piece.skipped, piece.samples),
             metadata={ROOM: told(piece.line) if piece.line else laid(piece)},
+        )
+        if piece.line and (others := other_takes(piece.line)):
+            takes = {f"take-{other.take}": self.other(other) for other in others}
+            picked = f"take-{piece.line.take}"
+            clip.set_media_references({picked: reference, **takes}, picked)
+        return clip
+
+    def other(self, other: Alternative) -> Any:
+        """A take of a line that was not picked."""
+        return self._schema.ExternalReference(
+            target_url=quote(str(other.file)),
+            available_range=self.range(0, other.samples),
+            metadata={ROOM: {"take": other.take, "said": other.said, "sha256": other.sha256}},
         )
 
     def marker(self, line: Performed) -> Any:

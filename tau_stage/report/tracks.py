@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
-from tau_stage.take.model import Performed, Sounded, Take
+from tau_stage.take.model import Alternative, Performed, Sounded, Take
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,11 @@ def tracks(take: Take) -> tuple[Track, ...]:
 def lines_in_order(take: Take) -> list[Performed]:
     """The lines in the order in which they begin; ``take.json`` has them as they ended."""
     return sorted(take.lines, key=lambda line: (line.offset_samples, line.number))
+
+
+def other_takes(line: Performed | None) -> list[Alternative]:
+    """The takes of a line that were not picked and can be heard."""
+    return [other for other in line.alternatives if other.file and other.samples] if line else []
 
 
 def _spoken(take: Take, player: str) -> Iterator[Piece]:

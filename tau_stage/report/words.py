@@ -6,17 +6,17 @@ import csv
 import io
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from tau_stage.report.subtitles import srt, vtt
 from tau_stage.report.timing import word_times
-from tau_stage.take.model import Performed, Playing, Sounded, Take
+from tau_stage.take.model import Alternative, Performed, Playing, Sounded, Take
 from tau_stage.text import one_line
 
 COLUMNS = (
     "number", "id", "player", "voice", "direction", "words asked", "words said", "file", "start", "seconds", "attempts",
-    "note",
+    "take", "picked", "note",
 )  # fmt: skip
 """Of the recording sheet."""
 
@@ -132,7 +132,7 @@ def _labelled(told: Iterable[tuple[float, float, str]]) -> str:
 
 
 def sheet(take: Take) -> str:
-    """A recording sheet, one row a line, as CSV; a cell that a spreadsheet would calculate is made a text.
+    """A recording sheet as CSV, one row for each take of each line; a cell that would be calculated is made a text.
 
     Source: RFC 4180; OWASP, "CSV Injection".
 
@@ -147,8 +147,17 @@ def sheet(take: Take) -> str:
         times = (f"{line.offset_s:.3f}", f"{line.duration_s:.3f}")
         spoken = (line.direction, line.asked, line.said, line.file or "")
         cells = (str(line.number), line.id, line.player, voices.get(line.player, ""), *spoken, *times)
-        rows.writerow(_harmless(one_line(cell)) for cell in (*cells, str(line.attempts), _note(line)))
+        told: list[tuple[str, ...]] = [(*cells, str(line.attempts), str(line.take), "yes", _note(line))]
+        told += [_other(other, cells, take.rate) for other in line.alternatives]
+        rows.writerows([_harmless(one_line(cell)) for cell in row] for row in told)
     return text.getvalue()
+
+
+def _other(other: Alternative, cells: Sequence[str], rate: int) -> tuple[str, ...]:
+    """The row of a take that was not picked, from the cells of its line."""
+    spoken = (other.said, other.file or "", cells[8], f"{other.samples / rate:.3f}")
+    note = f"{other.ended}: {other.problem}" if other.problem else "" if other.ended == "completed" else other.ended
+    return (*cells[:6], *spoken, "", str(other.take), "", note)
 
 
 def _note(line: Performed) -> str:

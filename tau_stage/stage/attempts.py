@@ -87,7 +87,7 @@ class Attempts:
             if voice:
                 voice.done()
         took_s = anyio.current_time() - began
-        paid = None if line.takes == 1 else crew.take_ended(line, number, delivery, recording.aside())
+        paid = None if line.takes == 1 else crew.take_ended(line, number, delivery, recording.aside(), took_s)
         return Try(number, delivery, recording, took_s, paid)
 
     async def _insist(

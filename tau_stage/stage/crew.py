@@ -28,7 +28,7 @@ from tau_stage.stage.tries import Try
 from tau_stage.stage.turns import Turn
 from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.model import Performed
+from tau_stage.take.model import Alternative, Performed
 
 BY_FORECAST = "player {player}: what it costs is not known; the budget counts what the forecast says"
 
@@ -325,11 +325,15 @@ class Crew:
         if failed:
             self.happened(Happening("error", line.player))
 
-    def take_ended(self, line: LinePlan, take: int, delivery: Delivery, file: str | None) -> Decimal:
+    def take_ended(self, line: LinePlan, take: int, delivery: Delivery, file: str | None, took_s: float) -> Decimal:
         """One of several takes has ended: it is paid for, and written down; what it has cost."""
         cost = self.pay(line.id, line.player, delivery.response.usage)
-        self.book.write(facts.take_kept(line, take, delivery, file))
+        self.book.write(facts.take_kept(line, take, delivery, file, took_s))
         return cost
+
+    def take_comes_along(self, line: LinePlan, other: Alternative, file: str | None) -> None:
+        """A take comes along with its line from a former take: nobody is paid."""
+        self.book.write(facts.former_take(line, other, file))
 
     def take_over(self, line: LinePlan, audio: Pcm, at: int, file: str | None, former: Performed, take: Former) -> None:
         """A line is as it was in a former take: nobody is paid, and who was there then has heard it."""

@@ -6,7 +6,7 @@ from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import LinePlan, SoundPlan
 from tau_stage.stage.line import Delivery
-from tau_stage.take.model import Performed
+from tau_stage.take.model import Alternative, Performed
 from tau_stage.take.records import LineSpoken, SoundPlayed, TakeKept
 
 
@@ -93,11 +93,12 @@ def taken_over(
     hearers = tuple(hearing.player for hearing in former.hearers)
     told = {"asked", "direction", "scripted", "human", "take", "reason", "first_audio_s", "first_words_s", "took_s",
             "response", "attempts", "problem", "written", "commentary", "commentary_s"}  # fmt: skip
+    outdated = tuple(dict.fromkeys((*former.outdated, *outdated)))
     facts = {**former.model_dump(include=told), "status": former.ended, "former": True, "outdated": outdated}
     return spoken(line, audio, former.said, at, file, hearers).model_copy(update=facts)
 
 
-def take_kept(line: LinePlan, take: int, delivery: Delivery, file: str | None) -> TakeKept:
+def take_kept(line: LinePlan, take: int, delivery: Delivery, file: str | None, took_s: float) -> TakeKept:
     """One of several takes of a line, as it has ended."""
     response = delivery.response
     return TakeKept(
@@ -110,6 +111,30 @@ def take_kept(line: LinePlan, take: int, delivery: Delivery, file: str | None) -
         samples=len(response.audio),
         response=response.id,
         usage=response.usage,
+        status=response.status,
+        reason=delivery.reason,
+        first_audio_s=response.first_audio_s,
+        first_words_s=delivery.first_words_s,
+        took_s=round(took_s, 6),
+        attempts=delivery.attempts,
+        problem=delivery.problem,
+        written=delivery.written,
+        commentary=delivery.commentary,
+        commentary_s=delivery.commentary_s,
+    )
+
+
+def former_take(line: LinePlan, other: Alternative, file: str | None) -> TakeKept:
+    """One of several takes of a line, as it was in a former take: nobody is paid."""
+    told = {"take", "said", "sha256", "samples", "problem"}
+    return TakeKept(
+        line=line.id,
+        player=line.player,
+        file=file,
+        response="",
+        usage=Usage(),
+        status=other.ended,
+        **other.model_dump(include=told),
     )
 
 

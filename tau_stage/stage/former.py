@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.wav import read_wav
@@ -13,7 +14,7 @@ from tau_stage.scene.plan import LinePlan
 from tau_stage.stage.recording import final_name
 from tau_stage.take.folder import TakeFolder, guarded
 from tau_stage.take.journal import FULL_DISK
-from tau_stage.take.model import Performed
+from tau_stage.take.model import Alternative, Performed
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,23 @@ class Former:
         Raises:
             TakeError: It cannot be copied.
         """
+        return self._copied(line, final_name(to, plan), to)
+
+    def copy_other(self, other: Alternative, plan: LinePlan, to: TakeFolder) -> str | None:
+        """Copy the file of a take that was not picked; its name in the new take.
+
+        Raises:
+            TakeError: It cannot be copied.
+        """
+        return self._copied(other, to.other(final_name(to, plan), other.take), to)
+
+    def is_elsewhere(self, folder: TakeFolder) -> bool:
+        """Whether lines come from another folder than the one they go to."""
+        return self.folder is not None and self.folder.path.resolve() != folder.path.resolve()
+
+    def _copied(self, line: Performed | Alternative, final: Path, to: TakeFolder) -> str | None:
         if line.file is None or self.folder is None:
             return None
-        final = final_name(to, plan)
         draft = final.with_suffix(".part.wav")
         with guarded(final, FULL_DISK):
             shutil.copyfile(self.folder.sound(line), draft)

@@ -368,6 +368,9 @@ class Performance:
         start = crew.timeline.start_of(line) if at is None else at
         crew.aloud.play(audio, start)
         file = self._former.copy(former, line, crew.folder)
+        if self._former.is_elsewhere(crew.folder):
+            for other in former.takes:
+                crew.take_comes_along(line, other, self._former.copy_other(other, line, crew.folder))
         crew.take_over(line, audio, start, file, former, self._former)
         if crew.aloud.is_on and at is None:
             await self._let_be_heard(line)

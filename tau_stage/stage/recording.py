@@ -62,7 +62,7 @@ class Recording:
 
     def aside(self) -> str | None:
         """The take has ended, and others may follow: keep it under a name of its own, and say which."""
-        kept = self._keep(self.path.with_suffix(f".take-{self._take}.wav"))
+        kept = self._keep(self._folder.other(self.path, self._take))
         self._aside = None if kept is None else self._folder.path / kept
         return kept
 

@@ -134,8 +134,8 @@ def _lines(journal: Sequence[record.Record], billed: Iterable[Bill]) -> tuple[Pe
             given = fact.model_dump(include={"tool", "arguments", "output", "failed", "at_s", "took_s"})
             called.setdefault(fact.line, []).append(Called(**given))
         elif isinstance(fact, record.TakeKept):
-            facts = fact.model_dump(include={"take", "said", "file", "sha256", "samples", "usage"})
-            others.setdefault(fact.line, []).append(Alternative(**facts))
+            facts = fact.model_dump(include={"take", "said", "file", "sha256", "samples", "usage", "problem"})
+            others.setdefault(fact.line, []).append(Alternative(**facts, ended=fact.status))
         elif isinstance(fact, record.LineAgain) and fact.interrupted:
             broken[fact.line] = broken.get(fact.line, 0) + 1
             called.pop(fact.line, None)

@@ -170,6 +170,14 @@ class TakeFolder:
         failed = "" if attempt is None else f".attempt-{attempt}"
         return self.path / "lines" / f"{number:03d}-{name}{failed}.wav"
 
+    def other(self, line: Path, take: int) -> Path:
+        """The file of a take of a line that was not picked, beside the line's.
+
+        >>> TakeFolder(Path("t")).other(Path("t/lines/007-ann-1.wav"), 2).name
+        '007-ann-1.take-2.wav'
+        """
+        return line.with_suffix(f".take-{take}.wav")
+
     def write(self, name: str, text: str) -> None:
         """Write a whole file: under another name first, then renamed.
 

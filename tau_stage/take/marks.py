@@ -12,7 +12,7 @@ from tau_stage.audio.chunks import BEXT, IXML, Mark, Origin, Slate, bext_chunk, 
 from tau_stage.audio.riff import append_chunks
 from tau_stage.errors import TakeError
 from tau_stage.take.folder import TakeFolder, guarded
-from tau_stage.take.model import Performed, Playing, Sounded, Take
+from tau_stage.take.model import Alternative, Performed, Playing, Sounded, Take
 from tau_stage.text import one_line, printable
 
 SYNTHETIC = "synthetic speech"
@@ -97,6 +97,9 @@ def _told(take: Take, mix: Path | None) -> Iterator[tuple[str, Told]]:
             continue  # it is the former take's file, byte for byte
         if line.file:
             yield line.file, _line(line, players.get(line.player))
+        for other in line.alternatives:
+            if other.file:
+                yield other.file, _line(line, players.get(line.player), other)
     for player in take.players:
         if player.stem:
             own = [line for line in take.lines if line.player == player.name]
@@ -119,10 +122,12 @@ def _told(take: Take, mix: Path | None) -> Iterator[tuple[str, Told]]:
         )
 
 
-def _line(line: Performed, player: Playing | None) -> Told:
-    own = {"PLAYER": line.player, "LINE": line.id, "WORDS": line.said, "DIRECTION": line.direction}
+def _line(line: Performed, player: Playing | None, other: Alternative | None = None) -> Told:
+    """What is told of a line's file, or of that of another take of it."""
+    said, which = (other.said, f", take {other.take}, not picked") if other else (line.said, "")
+    own = {"PLAYER": line.player, "LINE": line.id, "WORDS": said, "DIRECTION": line.direction}
     return Told(
-        f"{line.number:03d} {line.id} ({line.player}): {line.said}",
+        f"{line.number:03d} {line.id} ({line.player}{which}): {said}",
         _made([line], {player.name: player} if player else {}),
         line.player,
         line.offset_samples,

@@ -84,6 +84,8 @@ class Alternative(Part):
     sha256: str
     samples: int
     usage: Usage
+    ended: str = Field("completed", description="How its response ended, as of a line.")
+    problem: str = Field("", description="Why it has failed, or empty.")
 
 
 class Attempt(Part):
@@ -136,6 +138,23 @@ class Performed(Part):
         "", description="What the model said about its work; it is billed, and no part of the line."
     )
     commentary_s: float = Field(0.0, description="Seconds that the commentary sounds.")
+
+    @property
+    def takes(self) -> tuple[Alternative, ...]:
+        """All its takes, in their order, where there are several: the one that was picked, and the others."""
+        if not self.alternatives:
+            return ()
+        own = Alternative(
+            take=self.take,
+            said=self.said,
+            file=self.file,
+            sha256=self.sha256,
+            samples=self.samples,
+            usage=self.usage,
+            ended=self.ended,
+            problem=self.problem,
+        )
+        return tuple(sorted((own, *self.alternatives), key=lambda take: take.take))
 
 
 class Playing(Part):

@@ -280,6 +280,16 @@ class TakeKept(Fact):
     samples: int
     response: str
     usage: Usage
+    status: str = "completed"
+    reason: str | None = None
+    first_audio_s: float | None = None
+    first_words_s: float | None = None
+    took_s: float = 0.0
+    attempts: int = 1
+    problem: str = ""
+    written: str = ""
+    commentary: str = ""
+    commentary_s: float = 0.0
 
 
 class LineSpoken(Fact):

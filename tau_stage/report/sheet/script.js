@@ -149,7 +149,7 @@
 
   const step = (by) => {
     if (!lines.length) return;
-    const here = alone && alone.entry ? lines.indexOf(alone) : lineAt(at);
+    const here = alone && alone.entry ? lines.findIndex((line) => line.block === alone.block) : lineAt(at);
     const back = by < 0 && !alone && here >= 0 && at - lines[here].at > 1;
     const clip = lines[Math.max(0, Math.min(lines.length - 1, back ? here : here + by))];
     const focused = document.activeElement && document.activeElement.classList.contains("block");
@@ -166,8 +166,11 @@
     if (event.clientX >= Math.max(box.left, stage.getBoundingClientRect().left + ruler.offsetLeft)) seek((event.clientX - box.left) / box.width * whole);
   });
   document.addEventListener("click", (event) => {
-    const button = event.target.closest("[data-hear]");
-    if (button) hear(byKey.get(button.dataset.hear));
+    const button = event.target.closest("[data-hear], [data-take]");
+    if (!button) return;
+    const { hear: key, take, url } = button.dataset, clip = byKey.get(key || take);
+    hear(key ? clip : { ...clip, url, skip: 0, end: clip.at + Number(button.dataset.for) });
+    if (take) $("words").textContent = "take " + button.textContent + ", " + button.nextElementSibling.textContent.trim();
   });
   $("play").addEventListener("click", toggle);
   $("back").addEventListener("click", () => step(-1));
@@ -218,6 +221,7 @@
   document.querySelector(".zoom").hidden = false;
   for (const id of ["play", "back", "next"]) $(id).disabled = !lines.length && !hasMix;
   for (const button of document.querySelectorAll("[data-hear]")) button.disabled = !byKey.get(button.dataset.hear).url;
+  for (const button of document.querySelectorAll("[data-take]")) button.disabled = !button.dataset.url;
   for (const line of lines.slice(1)) line.block.tabIndex = -1;
   widen(scale.value);
 })();
