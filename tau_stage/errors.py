@@ -226,13 +226,15 @@ class LimitReached(StageError):
     Attributes:
         what: What went beyond it, with its place in the scene.
         limit: The limit's name, and what it is.
+        hint: What to do.
     """
 
     what: str
     limit: str
+    hint: str = "a cycle of cues ends so: give the cue 'times', or raise the limit"
 
     def __str__(self) -> str:
-        return f"{self.what}, and {self.limit}; a cycle of cues ends so: give the cue 'times', or raise the limit"
+        return f"{self.what}, and {self.limit}; {self.hint}"
 
 
 class Stopped(StageError):

@@ -257,3 +257,13 @@ async def test_a_line_in_writing_has_no_figures_of_sound(tmp_path: Path) -> None
     performed = await rehearse(text, tmp_path)
     assert outcomes(performed.check()) == ["passed", "error"]
     assert {verdict.outcome for verdict in performed.check(performed.snapshot())} == {"passed", "error"}
+
+
+@pytest.mark.slow
+async def test_a_pattern_that_would_search_for_ever_cannot_be_measured(tmp_path: Path) -> None:
+    """Slow: a search may take a second."""
+    line = f"  - ann: {'a' * 80}b\n    expect: {{says: {{matches: '^(a|aa)+$'}}}}\n"
+    performed = await rehearse("players: {ann: {voice: ash}}\nlines:\n" + line, tmp_path)
+    (verdict,) = performed.check()
+    assert verdict.outcome == "error"
+    assert "the regular expression '^(a|aa)+$' is not done" in verdict.message

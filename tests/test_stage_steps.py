@@ -429,3 +429,13 @@ async def test_in_real_time_each_line_is_waited_for(house: Playhouse) -> None:
     took = anyio.current_time() - began
     spoken = sum(line.duration_s for line in take.lines)
     assert spoken - 0.1 <= took <= spoken + 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cue", ["on: [{said: '^(a|aa)+$', do: [bob: Yes.]}]", "x-nothing: here"])
+async def test_a_pattern_that_would_search_for_ever_ends_the_scene(house: Playhouse, cue: str) -> None:
+    """Slow: a search may take a second."""
+    step = "{bob: So., when: {said: '^(a|aa)+$'}}" if cue.startswith("x-") else "bob: So."
+    take = await house.perform(HEAD + f"{cue}\nlines: [ann: {'a' * 80}b, {step}]")
+    assert take.ended == "limit"
+    assert "the regular expression '^(a|aa)+$' is not done" in str(take.problem)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from tau_stage.errors import LimitReached
 from tau_stage.regression.measures import SOUNDING, Figures, Measures
 from tau_stage.regression.units import FIGURES, LIMITS
 from tau_stage.regression.verdict import Subject, Verdict, outcome
@@ -17,6 +18,7 @@ from tau_stage.scene.plan import LinePlan, Plan, spoken
 from tau_stage.scene.ranges import Range
 from tau_stage.scene.spot import Key, spot
 from tau_stage.take.model import Called, Performed, Take
+from tau_stage.text import is_found
 
 UNMEASURED = {
     "voice": "too little is said aloud, or there is neither a snapshot nor another line of the player's",
@@ -152,6 +154,14 @@ class _Expectations:
             place, what, expected, said, outcome(holds=holds), f"said {said}, expected {expected}"
         )
 
+    def matches(self, pattern: str) -> Verdict:
+        wanted = f"a match of “{pattern}”"
+        try:
+            return self.words("says", wanted, holds=is_found(pattern, self.seen.said))
+        except LimitReached as error:
+            place = spot(self.plan.spots, *self.key, "says")
+            return self.subject.verdict(place, "says", wanted, "nothing", "error", str(error))
+
     def says(self) -> Iterator[Verdict]:
         wanted, said = self.expect.says, self.seen.said
         if wanted is None:
@@ -159,8 +169,7 @@ class _Expectations:
         for phrase in wanted.contains:
             yield self.words("says", f"“{phrase}”", holds=holds(said, phrase))
         if wanted.matches is not None:
-            found = re.search(wanted.matches, said, re.IGNORECASE) is not None
-            yield self.words("says", f"a match of “{wanted.matches}”", holds=found)
+            yield self.matches(wanted.matches)
         if wanted.exact is not None:
             yield self.words("says", f"exactly “{wanted.exact}”", holds=words(said) == words(wanted.exact))
         if wanted.wer is not None:

@@ -1,7 +1,6 @@
 """The kinds of values a scene's fields hold: how each is read from text, and how an editor is told of it."""
 
 import re
-import warnings
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -15,7 +14,7 @@ from tau_stage.scene.transcription import TRANSCRIPTION_SCHEMA, transcription
 from tau_stage.scene.units import one_of, wrong
 from tau_stage.scene.voices import CUSTOM_PREFIX, OPENAI_VOICES, VOICES, is_url
 from tau_stage.scene.words import did_you_mean, listed
-from tau_stage.text import composed
+from tau_stage.text import composed, pattern_problem
 
 DEFAULT_TEMPLATE = 'Perform this line, {direction}: "{words}"'
 
@@ -124,12 +123,9 @@ def regex(value: object) -> object:
         PydanticCustomError: It is none.
     """
     if isinstance(value, str):
-        try:
-            with warnings.catch_warnings(action="ignore"):
-                re.compile(value)
-        except (re.error, OverflowError, RecursionError) as error:
+        if problem := pattern_problem(value):
             hint = "write plain words, or a regular expression as Python's re module knows it"
-            raise wrong(f"'{value}' is no regular expression: {error}", hint) from None
+            raise wrong(f"'{value}' is no regular expression: {problem}", hint)
         if not value:
             raise wrong("an empty pattern is found everywhere", "write the words to listen for")
     return value

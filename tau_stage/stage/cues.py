@@ -6,7 +6,6 @@ at a time; beside an open microphone, though, the strands of cues go on.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -25,6 +24,7 @@ from tau_stage.scene.plan import (
     spoken,
 )
 from tau_stage.stage.turns import Play, Turn, next_turn
+from tau_stage.text import is_found
 
 MAIN = 0
 """The strand of the scene's own steps."""
@@ -331,7 +331,7 @@ def _matches(condition: Condition | Silence, news: Happening) -> bool:
     if isinstance(condition, Call):
         return news.kind == "call" and condition.tool in (None, news.tool)
     if isinstance(condition, Said):
-        return news.kind == "said" and bool(re.search(condition.words, news.words, re.IGNORECASE))
+        return news.kind == "said" and is_found(condition.words, news.words)
     return news.kind == "error"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -29,6 +28,7 @@ from tau_stage.stage.keyboard import key_pressed
 from tau_stage.stage.notes import State
 from tau_stage.stage.people import Person
 from tau_stage.take.model import Performed
+from tau_stage.text import is_found
 
 FED = RATE // 10
 PAUSE = 2 * RATE
@@ -374,7 +374,7 @@ class Listening:
         self._ring()
 
     def _look_for_the_end(self, words: str, *, answered: bool = True) -> None:
-        said = self._step.until and re.search(self._step.until, words, re.IGNORECASE)
+        said = self._step.until and is_found(self._step.until, words)
         if said or (answered and self._step.turns is not None and self._so_far.answers >= self._step.turns):
             self._over.set()
 

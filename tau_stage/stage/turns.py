@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from tau_stage.scene.plan import ImprovisePlan, LinePlan
+from tau_stage.text import is_found
 
 NO_NAMES = frozenset(("and", "for", "from", "the", "with", "das", "der", "die", "und", "von", "les"))
 """Words that stand in many names and call nobody; those of one or two letters never do."""
@@ -100,7 +101,7 @@ def _is_over(step: ImprovisePlan, play: Play) -> bool:
         play.passes >= len(step.players),
     )
     said = play.last.words if play.last else ""
-    return any(reached) or bool(step.until and re.search(step.until, said, re.IGNORECASE))
+    return any(reached) or bool(step.until and is_found(step.until, said))
 
 
 def _player(step: ImprovisePlan, play: Play, said_before: Turn | None) -> str:

@@ -1,6 +1,7 @@
 """Text compared, and made safe to show: one way for the whole house. Pure."""
 
 from tau_stage.text.aligning import MOST_COMPARED, aligned, alikeness
+from tau_stage.text.searching import is_found, pattern_problem
 from tau_stage.text.showing import hidden, one_line, printable, printable_json, visible, well_formed
 from tau_stage.text.spelling import composed, folded
 
@@ -11,7 +12,9 @@ __all__ = [
     "composed",
     "folded",
     "hidden",
+    "is_found",
     "one_line",
+    "pattern_problem",
     "printable",
     "printable_json",
     "visible",

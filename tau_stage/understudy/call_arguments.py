@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
 from urllib.parse import unquote
 
+from tau_stage.errors import LimitReached
+from tau_stage.text import is_found, pattern_problem
 from tau_stage.understudy.naming import identifies
 
 DEEPEST = 24
@@ -391,8 +393,8 @@ def _stretched(told: dict[str, Any], value: str) -> str:
 
 def _matches(pattern: str, text: str) -> bool:
     try:
-        return re.search(pattern, text) is not None
-    except (re.error, RecursionError, OverflowError):
+        return not pattern_problem(pattern) and is_found(pattern, text, any_case=False)
+    except LimitReached:
         return False
 
 

@@ -1,0 +1,60 @@
+"""Regular expressions that authors write: looked for with a limit, so that none can hang a performance or a test.
+
+The package ``regex`` looks for them: it reads what Python's ``re`` reads, Unicode letters and boundaries too, looks
+at signals while it searches, and gives up when it is told to. A linear engine (RE2) would refuse what Python's knows,
+and would silently find no word boundary beside letters that are not ASCII.
+"""
+
+import re
+import warnings
+
+from tau_stage.errors import LimitReached
+
+LONGEST_SEARCH_S = 1.0
+"""Seconds of computing that a search may take."""
+
+SHOWN = 40
+
+
+def pattern_problem(pattern: str) -> str:
+    """Why a text is no regular expression; empty if it is one.
+
+    >>> pattern_problem("lamps?"), pattern_problem("(lamp")
+    ('', 'missing ), unterminated subpattern at position 0')
+    """
+    import regex
+
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            re.compile(pattern)
+            regex.compile(pattern)
+    except (re.error, regex.error, OverflowError, RecursionError) as error:
+        return str(error)
+    return ""
+
+
+def is_found(pattern: str, text: str, *, any_case: bool = True) -> bool:
+    """Whether a regular expression is found in a text.
+
+    Args:
+        pattern: Valid.
+        text: What is looked at.
+        any_case: Whether case does not matter.
+
+    Raises:
+        LimitReached: It takes longer than a search may.
+
+    >>> is_found("lamps?", "The LAMP is out.")
+    True
+    """
+    import regex
+
+    try:
+        return regex.search(pattern, text, regex.IGNORECASE if any_case else 0, timeout=LONGEST_SEARCH_S) is not None
+    except TimeoutError:
+        shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+        raise LimitReached(
+            f"the regular expression '{pattern}' is not done with “{shown}”",
+            f"a search takes at most {LONGEST_SEARCH_S:g} s",
+            "repeat nothing that repeats itself, like (a+)+, and no choice of what looks alike, like (a|aa)+",
+        ) from None
