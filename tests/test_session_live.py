@@ -313,12 +313,20 @@ def test_a_function_is_a_tool_with_the_schema_of_its_signature() -> None:
     assert Tool("manual").told.parameters == {"type": "object", "properties": {}}
 
 
+async def half() -> str:
+    return "a\ud800b"
+
+
+async def half_inside() -> dict[str, str]:
+    return {"name": "\udcff"}
+
+
 @pytest.mark.parametrize(
     ("tool", "arguments", "output"),
     [
         (Tool.of(fetch), '{"key": "x"}', '{"key":"x"}'),
-        (Tool("half", run=lambda: "a\ud800b"), "{}", "a\ufffdb"),
-        (Tool("half", run=lambda: {"name": "\udcff"}), "{}", '{"name": "\ufffd"}'),
+        (Tool("half", run=half), "{}", "a\ufffdb"),
+        (Tool("half", run=half_inside), "{}", '{"name": "\ufffd"}'),
         (Tool("hang", run=hang, timeout_s=2), "", '{"error":"the tool took longer than 2 s"}'),
         (Tool.of(crash), "{}", '{"error":"RuntimeError: out of paper"}'),
         (Tool.of(fetch), "{}", '{"error":"key: Missing required argument"}'),

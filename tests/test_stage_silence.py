@@ -252,11 +252,15 @@ def test_a_run_with_a_failed_line_exits_with_3_and_retake_makes_it_whole(
     assert why in " ".join(capsys.readouterr().out.split())
 
 
-def test_run_resume_performs_an_incomplete_scene_anew(mute: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_resume_pays_no_incomplete_scene_twice_and_says_how_to_have_what_failed(
+    mute: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run("run", "trio.yaml", "--endpoint", mute, "--quiet") == 3
     first = capsys.readouterr().out.strip()
-    assert run("run", "trio.yaml", "--endpoint", mute, "--quiet", "--resume") == 0
-    assert capsys.readouterr().out.strip() != first
+    assert run("run", "trio.yaml", "--endpoint", mute, "--quiet", "--resume") == 3
+    told = capsys.readouterr()
+    assert told.out.strip() == first
+    assert f"perform what failed again: tau-stage retake {first}" in told.err
 
 
 # ---- commentary
