@@ -69,6 +69,18 @@ async def test_a_take_is_blessed_whole_or_line_by_line(capsys: pytest.CaptureFix
     assert run("bless", str(folder.path), "ann-1") == 0
     assert capsys.readouterr().out == f"blessed {file}: 1 of 2 lines changed\n"
     assert text_of(file) == kept.replace("lamp is out", "moon is out")
+    figures = json.loads(kept)
+    for line in figures["lines"].values():
+        line["first_audio"] += 0.02
+    put(str(file), json.dumps(figures))
+    assert run("bless", str(folder.path)) == 0
+    assert capsys.readouterr().out == f"blessed {file}: 0 of 2 lines changed\n"
+    figures["lines"]["ann-1"]["length"] += 2
+    put(str(file), json.dumps(figures))
+    assert run("bless", str(folder.path)) == 0
+    assert capsys.readouterr().out == f"blessed {file}: 1 of 2 lines changed\n"
+    put(str(file), text_of(file).replace("lamp is out", "moon is out"))
+    assert run("bless", str(folder.path), "ann-1") == 0
     assert run("bless", str(folder.path), "anne-1") == 2
     assert "there is no line 'anne-1'\n  hint: did you mean 'ann-1'?" in capsys.readouterr().err
 

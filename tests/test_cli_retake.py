@@ -76,3 +76,42 @@ def test_a_scene_that_has_changed_is_not_retaken_but_anyway(
     assert "talk.yaml: the scene has changed since the take was performed" in capsys.readouterr().err
     assert run("retake", folder, "bob-1", "--endpoint", url, "--anyway", "--json") == 0
     assert json.loads(capsys.readouterr().out)["take"]["lines"][1]["said"] == "There."
+
+
+def test_only_what_was_asked_for_is_performed_and_the_rest_is_told(
+    performed: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, url = performed
+    lines = [line for line in SCENE.splitlines() if line.lstrip().startswith("- ")]
+    changed = SCENE.replace(lines[-1], "  - ann: Never mind.\n  - bob: What?\n  - ann: Nothing.\n  - bob: Oh.")
+    Path("talk.yaml").write_text(changed.replace("Here.", "There."))
+    assert run("retake", folder, "bob-1", "--endpoint", url, "--anyway", "--json") == 0
+    said = capsys.readouterr()
+    take = json.loads(said.out)["take"]
+    assert [(line["id"], line["former"]) for line in take["lines"]] == [
+        ("ann-1", True),
+        ("bob-1", False),
+        ("ann-2", True),
+    ]
+    assert "ann-2: changed since, and kept as they were" in said.err
+    assert "bob-2, ann-3, bob-3: new in the scene, and not performed" in said.err
+
+
+def test_what_was_taken_over_is_no_difference_and_what_is_outdated_is_told(
+    performed: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, url = performed
+    assert run("retake", folder, "bob-1", "--endpoint", url) == 0
+    told = "ann-2 heard an older take of bob-1"
+    said = capsys.readouterr().out
+    assert f"warning: line {told}" in said
+    again = said.split()[-1]
+    assert "heard an older take of bob-1" in (Path(again) / "sheet.csv").read_text()
+    assert "heard an older take of bob-1" in (Path(again) / "report.html").read_text()
+    assert run("compare", folder, again) == 0
+    told = capsys.readouterr().out
+    assert "1 of 3 lines differ; 2 were taken over" in told
+    assert "B: heard an older take of bob-1: ann-2" in told
+    assert run("compare", folder, again, "--json") == 0
+    cost = json.loads(capsys.readouterr().out)["totals"]["cost, an estimate"]
+    assert abs(float(cost["b"]) - float(cost["a"])) < 0.0001

@@ -21,7 +21,7 @@ from tau_stage.understudy.ensemble import Ensemble
 from tau_stage.understudy.performer import Performance, decide
 from tau_stage.understudy.shelf import Shelf
 from tau_stage.understudy.sounds import REEL_BYTES
-from tau_stage.understudy.voices import LONGEST_PIECE, TIMBRES, Voices, pieces_of
+from tau_stage.understudy.voices import LONGEST_PIECE, TIMBRES, Voices, pieces_of, pin_transform
 
 WORDS = "The last one today. There may be another by spring."
 
@@ -247,3 +247,14 @@ def test_takes_of_a_moment_differ_too(voices: Voices) -> None:
         voices.speak(decide(Cue("", (), 'Perform this: "[sighs]"', (), "ash", take=take)), "ash") for take in (1, 2)
     ]
     assert sighs[0] != sighs[1]
+
+
+def test_the_transform_is_numpys_whether_scipy_is_installed_or_not() -> None:
+    dsp = pytest.importorskip("hibari.dsp")
+    pin_transform()
+    frames = np.random.default_rng(1).standard_normal((3, 1200)).astype(np.float32)
+    spectra = np.fft.rfft(frames.astype(np.float64), axis=1)
+    assert np.array_equal(dsp.rfft(frames.copy(), axis=1), spectra.astype(np.complex64))
+    again = dsp.irfft(spectra.astype(np.complex64), 1200, 1)
+    assert again.dtype == np.float32
+    assert np.allclose(again, frames, atol=1e-5)

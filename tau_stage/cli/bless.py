@@ -23,6 +23,7 @@ def bless(
     control. Nothing else ever changes it.
     """
     from tau_stage.errors import TakeError
+    from tau_stage.regression.against import changed_lines
     from tau_stage.regression.snapshot import blessed
     from tau_stage.regression.store import frozen, read_snapshot, snapshot_path, write_snapshot
     from tau_stage.take.reading import read_take
@@ -36,7 +37,6 @@ def bless(
     old = read_snapshot(path)
     new = blessed(frozen(folder, performed), old, tuple(lines or ()))
     changed = write_snapshot(path, new)
-    before = old.lines if old else {}
-    differing = [name for name in {**before, **new.lines} if before.get(name) != new.lines.get(name)]
+    differing = changed_lines(old, new)
     count = f"{len(differing)} of {len(new.lines)} line{'' if len(new.lines) == 1 else 's'}"
     say(f"blessed {path}: {count} changed" if changed else f"unchanged {path}")

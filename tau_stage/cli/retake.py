@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tau_stage.cli.options import AllowTools, AsJson, Live, Quiet
+from tau_stage.cli.printing import warn
 
 if TYPE_CHECKING:
     from tau_stage.scene.model import Scene
+    from tau_stage.scene.plan import Plan
+    from tau_stage.take.folder import TakeFolder
     from tau_stage.take.model import Take
 
 
@@ -54,7 +57,7 @@ def retake(
         if changes or takes > 1:
             for each in lines:
                 scene = redirected(scene, each, takes=takes, **changes)
-        plan = make_plan(scene)
+        plan = _as_asked(folder, make_plan(scene), lines, through=through)
         kept = retaken(plan, folder, former, *lines, through=through)
     except KeyError:
         known = ", ".join(performed.id for performed in former.lines[:12])
@@ -69,6 +72,20 @@ def retake(
         former=kept,
     )
     perform_plans([plan], wish, quiet=quiet, as_json=as_json)
+
+
+def _as_asked(folder: TakeFolder, plan: Plan, lines: list[str], *, through: bool) -> Plan:
+    """The plan with nothing to perform but what was asked for; how else the scene has changed is told."""
+    from tau_stage.stage.retake import drift, without
+    from tau_stage.take.journal import read_beginning
+
+    before = read_beginning(folder.journal).resolved if folder.journal.is_file() else ""
+    if not before or through:
+        return plan
+    found = drift(before, plan, lines)
+    for told in found.told():
+        warn(f"warning: {told}")
+    return without(plan, found.new)
 
 
 def _scene(former: Take, *, anyway: bool) -> Scene:

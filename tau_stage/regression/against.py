@@ -45,6 +45,37 @@ def against(snapshot: Snapshot, plan: Plan, take: Take, measures: Measures, now:
     yield from _cues(snapshot, plan, now)
 
 
+def changed_lines(old: Snapshot | None, new: Snapshot) -> list[str]:
+    """The lines of two snapshots that are not as they were; figures within the tolerance are no change.
+
+    Args:
+        old: The snapshot before; None where there was none.
+        new: The one that takes its place.
+    """
+    before = old.lines if old else {}
+    return [name for name in {**before, **new.lines} if not _is_alike(before.get(name), new.lines.get(name))]
+
+
+def _is_alike(old: Frozen | None, new: Frozen | None) -> bool:
+    if old is None or new is None:
+        return old is new
+    measured = {*FIGURES, "voice"}
+    if old.model_dump(exclude=measured) != new.model_dump(exclude=measured):
+        return False
+    if (old.voice is None) != (new.voice is None):
+        return False
+    apart = distance(old.voice, new.voice) if old.voice and new.voice else 0.0
+    return apart <= LIMITS["voice"].absolute and all(
+        _is_near(getattr(old, what), getattr(new, what), what) for what in FIGURES
+    )
+
+
+def _is_near(old: float | None, new: float | None, what: str) -> bool:
+    if old is None or new is None:
+        return old == new
+    return LIMITS[what].allows(old, new) or (what in SOONER and new < old)
+
+
 def _players(snapshot: Snapshot, plan: Plan, now: Snapshot) -> Iterator[Verdict]:
     for name in dict.fromkeys([*snapshot.players, *now.players]):
         old, new = snapshot.players.get(name), now.players.get(name)

@@ -9,6 +9,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from tau_stage.report.compare import Comparison, Pair, Total
+from tau_stage.report.differences import is_taken_over
 from tau_stage.report.terminal import UNKNOWN, dollars
 from tau_stage.report.wording import Piece
 from tau_stage.text import one_line
@@ -88,6 +89,8 @@ def _line(pair: Pair) -> Row:
         if a.first_audio_s is not None and b.first_audio_s is not None:
             first = f"{1000 * (b.first_audio_s - a.first_audio_s):+z.0f} ms"
         paid = None if a.cost.total is None or b.cost.total is None else b.cost.total - a.cost.total
+        if is_taken_over(a, b):
+            paid = Decimal(0)
         cost = UNKNOWN if paid is None else f"{paid:+z.4f}"
     differs = ", ".join(dict.fromkeys(difference.what for difference in pair.differences))
     if a is None or b is None:
@@ -117,7 +120,17 @@ def head(told: Comparison) -> tuple[str, ...]:
     )
     count, lines = len(told.worth_a_look), len(told.pairs)
     summary = f"{count} of {lines} lines differ" if count else f"none of {lines} lines differs"
-    return (*map(one_line, named), summary)
+    over = sum(bool(pair.a and pair.b and is_taken_over(pair.a, pair.b)) for pair in told.pairs)
+    summary += f"; {over} were taken over" if over else ""
+    return (*map(one_line, named), summary, *map(one_line, _outdated(told)))
+
+
+def _outdated(told: Comparison) -> Iterator[str]:
+    """Which lines of either take had heard an older take of others."""
+    for name, take in told.sides:
+        for names in dict.fromkeys(line.outdated for line in take.lines if line.outdated):
+            hearers = ", ".join(line.id for line in take.lines if line.outdated == names)
+            yield f"{name}: heard an older take of {', '.join(names)}: {hearers}"
 
 
 def wordings(told: Comparison) -> Iterator[tuple[str, tuple[Piece, ...]]]:

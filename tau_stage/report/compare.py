@@ -8,7 +8,7 @@ from decimal import Decimal
 from difflib import SequenceMatcher
 from statistics import median
 
-from tau_stage.report.differences import Difference, between
+from tau_stage.report.differences import Difference, between, is_taken_over
 from tau_stage.report.wording import Piece, word_diff
 from tau_stage.take.model import Performed, Playing, Take
 
@@ -160,8 +160,18 @@ def _totals(a: Take, b: Take) -> Iterator[Total]:
     yield Total("spoken", "s", *(sum(line.duration_s for line in take.lines) for take in (a, b)))
     yield Total("first audio, median", "ms", _first_audio(a), _first_audio(b))
     marks = "".join(f", ~ in {name}" for name, take in (("A", a), ("B", b)) if take.cost.estimated)
-    yield Total(f"cost, an estimate{marks}", "$", a.cost.total, b.cost.total)
+    yield Total(f"cost, an estimate{marks}", "$", *_costs(a, b))
     yield Total("warnings", "", len(a.warnings), len(b.warnings))
+
+
+def _costs(a: Take, b: Take) -> Iterator[Decimal | None]:
+    """What each take has cost; a line that one has taken over from the other costs in both what it did cost."""
+    lines_a, lines_b = ({line.id: line for line in take.lines} for take in (a, b))
+    both = [(lines_a[name], lines_b[name]) for name in lines_a if name in lines_b]
+    for take, own in ((a, 0), (b, 1)):
+        others = [pair[1 - own].cost.total for pair in both if is_taken_over(*pair) and pair[own].former]
+        known = [cost for cost in (take.cost.total, *others) if cost is not None]
+        yield sum(known, Decimal(0)) if len(known) == len(others) + 1 else None
 
 
 def _first_audio(take: Take) -> float | None:

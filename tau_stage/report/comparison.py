@@ -56,7 +56,10 @@ def _pair(pair: Pair) -> dict[str, Any]:
 def _line(line: Performed | None, loudness: float | None) -> dict[str, Any] | None:
     if line is None:
         return None
-    facts = {"number", "player", "direction", "asked", "said", "duration_s", "first_audio_s", "ended", "reason", "file"}
+    facts = {
+        "number", "player", "direction", "asked", "said", "duration_s", "first_audio_s", "ended", "reason", "file",
+        "former", "outdated",
+    }  # fmt: skip
     return {
         **line.model_dump(mode="json", include=facts),
         "loudness_dbfs": None if loudness is None else round(loudness, 2),

@@ -28,6 +28,15 @@ class Difference:
     weight: float
 
 
+MOVED = Difference("place", "in another place", 15.0)
+
+
+def is_taken_over(a: Performed, b: Performed) -> bool:
+    """Whether a line is one performance in both takes: neither its sound nor its money is another."""
+    is_same = (a.sha256, a.said, a.response, a.ended) == (b.sha256, b.said, b.response, b.ended)
+    return (a.former or b.former) and is_same
+
+
 def between(
     a: Performed | None, b: Performed | None, loud_a: float | None, loud_b: float | None, *, moved: bool = False
 ) -> Iterator[Difference]:
@@ -43,6 +52,10 @@ def between(
     if a is None or b is None:
         yield Difference("only", "only in B" if a is None else "only in A", 100.0)
         return
+    if is_taken_over(a, b):
+        if moved:
+            yield MOVED
+        return
     yield from _course(a, b, moved=moved)
     yield from _words(a, b)
     yield from _sound(a, b, loud_a, loud_b)
@@ -55,7 +68,7 @@ def _course(a: Performed, b: Performed, *, moved: bool) -> Iterator[Difference]:
     if a.player != b.player:
         yield Difference("player", f"spoken by {b.player}, was {a.player}", 60.0)
     if moved:
-        yield Difference("place", "in another place", 15.0)
+        yield MOVED
     if (hear_a := _hearers(a)) != (hear_b := _hearers(b)):
         yield Difference("hearers", f"heard by {_names(hear_b)}, was {_names(hear_a)}", 30.0)
     if a.attempts != b.attempts:

@@ -161,6 +161,8 @@ def ending(line: Performed) -> str:
     """How a line ended, where it did not simply end."""
     if line.problem:
         return f"failed: {line.problem}"
+    if line.outdated:
+        return f"heard an older take of {', '.join(line.outdated)}"
     if line.ended == "completed" and not line.reason:
         return ""
     return ENDINGS.get(line.reason or "", f"{line.ended}: {line.reason}" if line.reason else line.ended)

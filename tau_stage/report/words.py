@@ -166,6 +166,8 @@ def _note(line: Performed) -> str:
     if line.ended != "completed":
         why = line.problem or line.reason
         notes.append(f"{line.ended}: {why}" if why else line.ended)
+    if line.outdated:
+        notes.append(f"heard an older take of {' '.join(line.outdated)}")
     if line.commentary:
         notes.append(f"commentary: {line.commentary}")
     if line.human:

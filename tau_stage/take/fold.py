@@ -87,7 +87,7 @@ def fold(journal: Sequence[record.Record]) -> Take:
         cues=tuple(Cued(cue=fact.cue, at_s=fact.at_s) for fact in journal if isinstance(fact, record.CueStarted)),
         usage=whole.tokens,
         cost=_costs(whole),
-        warnings=tuple(_warnings(journal)),
+        warnings=(*_warnings(journal), *_outdated(lines)),
     )
 
 
@@ -335,6 +335,14 @@ def _warnings(journal: Sequence[record.Record]) -> Iterable[str]:
                 yield f"line {fact.line}, player {fact.player}: the response is {fact.status} ({fact.reason})"
             case _:
                 pass
+
+
+def _outdated(lines: Sequence[Performed]) -> Iterable[str]:
+    """Which lines had heard others as they were before they were retaken."""
+    for names in dict.fromkeys(line.outdated for line in lines if line.outdated):
+        hearers = [line.id for line in lines if line.outdated == names]
+        count = f"line {hearers[0]}" if len(hearers) == 1 else f"{len(hearers)} lines ({', '.join(hearers)})"
+        yield f"{count} heard an older take of {', '.join(names)}; retake with --through performs them again, too"
 
 
 def _sum(costs: Iterable[Cost]) -> Cost:

@@ -241,9 +241,24 @@ class Voices:
             except ImportError:
                 hint = "pip install 'tau-stage[understudy]'"
                 raise UsageError("the understudy has no voice: hibari-tts is not installed", hint) from None
+            pin_transform()
             self._engine = Hibari()
             self._engine.sess = _without_arena(self._engine.model_path)
         return self._engine
+
+
+def pin_transform() -> None:
+    """Let the engine use one Fourier transform, in double precision: it takes scipy's, where that is installed."""
+    import numpy as np
+    from hibari import dsp
+
+    def rfft(frames: Sound, axis: int) -> Any:
+        return np.fft.rfft(frames.astype(np.float64), axis=axis).astype(np.complex64)
+
+    def irfft(spectra: Any, n: int, axis: int) -> Sound:
+        return np.fft.irfft(spectra.astype(np.complex128), n=n, axis=axis).astype(np.float32)
+
+    dsp.rfft, dsp.irfft = rfft, irfft
 
 
 def _without_arena(model: str) -> Any:
