@@ -23,7 +23,9 @@ def project(pytester: pytest.Pytester) -> Path:
     """A new project's scenes, and YAML files of others."""
     shutil.copytree(TEMPLATE / "scenes", pytester.path / "scenes")
     (pytester.path / "compose.yaml").write_text("services: {web: {image: nginx}}\n")
-    (pytester.path / "scenes" / "cast.yml").write_text("players:\n  ann: {voice: ash}\n")
+    (pytester.path / "other.yaml").write_text("players: 4\nlines: [red, blue]\n")
+    other = "# yaml-language-server: $schema=https://example.com/game.json\nplayers: 4\nlines: 2\n"
+    (pytester.path / "scenes" / "game.yml").write_text(other)
     return pytester.path / "scenes"
 
 

@@ -30,7 +30,7 @@ def load_plans(
         SceneError: At least one cannot be performed; the errors of all are in it.
         UsageError: A variable has no name.
     """
-    given = _named(variables)
+    given = named_values(variables)
     plans: list[Plan] = []
     errors: list[SceneError] = []
     for path in paths:
@@ -47,7 +47,12 @@ def load_plans(
     return plans
 
 
-def _named(variables: Sequence[str]) -> dict[str, str]:
+def named_values(variables: Sequence[str]) -> dict[str, str]:
+    """Variables as the command line gives them.
+
+    Raises:
+        UsageError: One has no name.
+    """
     given: dict[str, str] = {}
     for text in variables:
         name, equals, value = text.partition("=")

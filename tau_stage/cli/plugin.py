@@ -15,7 +15,7 @@ import pytest
 
 if TYPE_CHECKING:
     from tau_stage.regression.cases import Case
-    from tau_stage.regression.suite import Result
+    from tau_stage.regression.suite import Broken, Result
 
 UPDATE, TOOLS = "tau_update", "tau_allow_tools"
 
@@ -33,11 +33,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """A file that is a scene."""
-    if file_path.suffix not in (".yaml", ".yml"):
+    if file_path.suffix.lower() not in (".yaml", ".yml"):
         return None
-    from tau_stage.regression.cases import is_scene
+    from tau_stage.regression.finding import is_claimed
 
-    if not is_scene(file_path):
+    if not (parent.session.isinitpath(file_path) or is_claimed(file_path, parent.config.rootpath)):
         return None
     file: pytest.Collector = SceneFile.from_parent(parent, path=file_path)
     return file
@@ -65,6 +65,9 @@ class SceneFile(pytest.File):
             cases = cases_of(_named(self.path))
         except SceneError as error:
             raise self.CollectError(printable("\n".join(map(str, (error, *error.also))))) from None
+        lost = list(_orphans(self.path))
+        if lost:
+            raise self.CollectError(printable("\n".join(f"{each.path}: {each.problem}" for each in lost)))
         for case in cases:
             yield SceneItem.from_parent(self, name=case.variant or self.path.stem, case=case)
 
@@ -83,11 +86,13 @@ class SceneItem(pytest.Item):
             NotWell: Something is not as expected, or the scene is broken.
         """
         from tau_stage.regression.cases import PLACE, own_place
+        from tau_stage.regression.finding import is_strict
         from tau_stage.regression.testing import Wish, tested
 
         place = own_place(Path(_named(self.config.rootpath / PLACE)))
         update, allow_tools = self.config.getoption(UPDATE), self.config.getoption(TOOLS)
-        result = tested(self.case, Wish(out=place / "takes", update=update, allow_tools=allow_tools))
+        wish = Wish(out=place / "takes", update=update, allow_tools=allow_tools, strict=is_strict())
+        result = tested(self.case, wish)
         if result.blessed:
             self.add_report_section("call", "tau-stage", result.blessed)
         if result.state == "unchecked":
@@ -108,6 +113,19 @@ class SceneItem(pytest.Item):
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """Where it is, and how it is called."""
         return self.path, 0, self.name
+
+
+def _orphans(scene: Path) -> Iterator[Broken]:
+    """Cassettes and snapshots that may be the scene's and are not; all others of its folder are told with the first."""
+    from tau_stage.regression.cases import orphans_in
+    from tau_stage.regression.finding import sort_out
+
+    place = Path(_named(scene.parent))
+    scenes, _ = sort_out(place, (file.name for file in place.iterdir()))
+    paths = [str(place / name) for name in scenes]
+    named = _named(scene)
+    first = bool(paths) and paths[0] == named
+    yield from orphans_in(place, paths if first else [named], only=None if first else named)
 
 
 TIDY = pytest.StashKey[bool]()

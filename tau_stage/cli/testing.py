@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +13,7 @@ import typer
 from tau_stage.cli.printing import console, say, say_commands, say_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tau_stage.regression.cases import Case
     from tau_stage.regression.suite import Result
@@ -52,6 +53,23 @@ Out = Annotated[
     Path | None,
     typer.Option(help="Keep all takes here. Default: those not well, in .tau-stage/takes.", show_default=False),
 ]
+EndpointOption = Annotated[
+    str | None, typer.Option("--endpoint", help="Play live here, whatever the scenes say: a name or a URL.")
+]
+Budget = Annotated[
+    str | None, typer.Option(help="What each scene may cost live, in all its performances together, like '$0.50'.")
+]
+Var = Annotated[list[str] | None, typer.Option(help="A variable of the scenes, like city=Oslo.")]
+Only = Annotated[list[str] | None, typer.Option(help="A variant to test, by name; may be given several times.")]
+Strict = Annotated[
+    bool | None,
+    typer.Option(
+        "--strict/--no-strict",
+        help="A scene with nothing to check, or without a cassette or snapshot that it must have, is not green. "
+        "Default: where CI is set.",
+        show_default=False,
+    ),
+]
 AllowTools = Annotated[bool, typer.Option("--allow-tools", help="Let the scenes' tools run the programs they name.")]
 
 
@@ -70,22 +88,31 @@ def check_scenes(
     as_json: AsJson = False,
     out: Out = None,
     allow_tools: AllowTools = False,
+    endpoint: EndpointOption = None,
+    budget: Budget = None,
+    var: Var = None,
+    only: Only = None,
+    strict: Strict = None,
 ) -> None:
     """Perform scenes, and hold them against their expectations, snapshots and cassettes.
 
     A scene that has a cassette in cassettes/ beside it is performed from that, any other by the understudy. Neither
     needs a key, a network, or money. Exit code 0: all is well; 1: something is not as expected; 2: no scene was found,
-    or nothing is expected; 3: a scene or a cassette is broken, or something could not be measured.
+    nothing is expected, or a file is wrong; 3: something broke, or could not be measured; 4: stopped at the budget.
     """
+    from tau_stage.cli.loading import named_values
+    from tau_stage.cli.run import dollars
     from tau_stage.cli.settings import read_settings
-    from tau_stage.errors import UsageError
     from tau_stage.regression.cases import remember
-    from tau_stage.regression.suite import NOTHING_CHECKED, exit_code, total
+    from tau_stage.regression.finding import is_strict
     from tau_stage.regression.testing import TAKES, Wish
 
-    if live and (replay or update):
-        raise UsageError("--live goes neither with --replay nor with --update", "record a cassette, or bless a take")
+    live = live or endpoint is not None
+    _refuse(live=live, taped=bool(replay or update), repeat=repeat, budget=budget)
     wish = Wish(
+        endpoint=endpoint,
+        budget=dollars(budget),
+        strict=is_strict() if strict is None else strict,
         cassettes=replay,
         live=live,
         repeat=repeat,
@@ -96,30 +123,61 @@ def check_scenes(
         out=out or TAKES,
     )
     results = []
-    for result in _results(paths or ["scenes"], wish, jobs, failed=failed):
+    chosen = Choice(named_values(var or ()), tuple(only or ()), failed=failed)
+    for result in _results(paths or ["scenes"], wish, jobs, chosen, quiet=as_json):
         results.append(result)
         if not as_json:
             _show(result)
-    remember(results, whole=not failed)
+    remember(results, whole=not (failed or var or only))
     _write(results, junit, summary, form, as_json=as_json)
-    code = exit_code(results)
+    _leave(results, as_json=as_json)
+
+
+def _leave(results: Sequence[Result], *, as_json: bool) -> None:
+    from tau_stage.errors import UsageError
+    from tau_stage.regression.suite import exit_code, total
+
     if not as_json:
         say(total(results))
-    if code == NOTHING_CHECKED:
+    if all(result.state == "unchecked" for result in results):
         hint = "write expect: into it, bless a take of it (--update), or record it: docs/ci.md"
         raise UsageError("nothing is expected of any scene, so nothing was tested", hint)
-    raise typer.Exit(code)
+    raise typer.Exit(exit_code(results))
 
 
-def _results(paths: Sequence[str], wish: Wish, jobs: int | None, *, failed: bool) -> Iterator[Result]:
+def _refuse(*, live: bool, taped: bool, repeat: int, budget: str | None) -> None:
+    from tau_stage.errors import UsageError
+
+    if live and taped:
+        raise UsageError("--live goes neither with --replay nor with --update", "record a cassette, or bless a take")
+    if budget and not live:
+        raise UsageError("--budget is for what is played live", "add --live, or leave it out: nothing else costs money")
+    if live and repeat > 1 and budget is None:
+        hint = f"say what each scene may cost in all {repeat} performances together: --budget '$2'"
+        raise UsageError("--live --repeat has no ceiling", hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What of the scenes is tested: with which variables, which variants, and whether only what failed."""
+
+    given: Mapping[str, str]
+    only: tuple[str, ...]
+    failed: bool
+
+
+def _results(paths: Sequence[str], wish: Wish, jobs: int | None, chosen: Choice, *, quiet: bool) -> Iterator[Result]:
     """What each scene comes to, in order; several at a time, where there are several processors."""
     import os
 
     from tau_stage.regression.testing import tested
 
-    broken, cases = _cases(paths, failed=failed)
+    broken, cases, left_out = _cases(paths, chosen)
+    for path, reason in left_out.items():
+        if not quiet:
+            say(f"left out: {path}: {reason}")
     yield from broken
-    if not wish.keep and not failed:
+    if not wish.keep and not chosen.failed:
         _tidy(wish.out)
     processes = min(len(cases), jobs or (1 if wish.live else os.cpu_count() or 1))
     if processes <= 1 or (jobs is None and len(cases) <= FEW):
@@ -137,29 +195,30 @@ FEW = 3
 """So many scenes are tested sooner than a second process has started."""
 
 
-def _cases(paths: Sequence[str], *, failed: bool) -> tuple[list[Result], list[Case]]:
-    """Scenes that cannot be read, and those that can."""
-    from tau_stage.errors import SceneError, UsageError
-    from tau_stage.regression.cases import cases_of, not_well, remembered, scenes_in
-    from tau_stage.regression.suite import Result, case_id
-    from tau_stage.regression.testing import broken
+def _cases(paths: Sequence[str], chosen: Choice) -> tuple[list[Result], list[Case], Mapping[str, str]]:
+    """What cannot be tested, what can, and what is left out."""
+    from tau_stage.errors import UsageError
+    from tau_stage.regression.cases import collect, not_well, remembered
+    from tau_stage.regression.suite import case_id
 
-    wanted = not_well(remembered()) if failed else set()
-    if failed and not wanted:
+    wanted = not_well(remembered()) if chosen.failed else set()
+    if chosen.failed and not wanted:
         raise UsageError("nothing failed last time, or nobody knows", "leave out --failed")
-    bad: list[Result] = []
-    cases: list[Case] = []
-    for path in scenes_in(paths):
-        try:
-            found = cases_of(path)
-        except SceneError as error:
-            if not failed or any(name == path or name.startswith(f"{path}[") for name in wanted):
-                bad.append(Result(path, broken=broken(error, path)))
-        else:
-            cases += [c for c in found if not failed or {path, case_id(path, c.variant)} & wanted]
-    if failed and not (bad or cases):
-        raise UsageError("what failed last time is not among these scenes", "name it, or leave out --failed")
-    return bad, cases
+    found = collect(paths, chosen.given)
+    bad, cases = list(found.broken), list(found.cases)
+    if chosen.failed:
+        bad = [r for r in bad if any(name == r.path or name.startswith(f"{r.path}[") for name in wanted)]
+        cases = [c for c in cases if {c.path, case_id(c.path, c.variant)} & wanted]
+        if not (bad or cases):
+            raise UsageError("what failed last time is not among these scenes", "name it, or leave out --failed")
+    if chosen.only:
+        known = {case.variant for case in cases} - {""}
+        for name in chosen.only:
+            if name not in known:
+                hint = f"they have: {', '.join(sorted(known)) or 'none'}"
+                raise UsageError(f"no scene here has a variant '{name}'", hint)
+        cases = [case for case in cases if case.variant in chosen.only]
+    return bad, cases, found.left_out
 
 
 def _tidy(takes: Path) -> None:

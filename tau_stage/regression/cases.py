@@ -1,77 +1,33 @@
-"""Which scenes are tested: files, folders, variants, and those that were not well last time."""
+"""What is tested: scenes and their variants, and those that were not well last time."""
 
 from __future__ import annotations
 
 import json
-import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tau_stage.errors import UsageError
-from tau_stage.regression.suite import Result
-from tau_stage.scene.load import load_variants
+from tau_stage.errors import SceneError, UsageError
+from tau_stage.regression.finding import find, orphans, twins
+from tau_stage.regression.suite import Broken, Result
+from tau_stage.scene.load import NO_VARIABLES, load_variants
+from tau_stage.scene.names import identity
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planning import make_plan
 from tau_stage.take.folder import write_whole
-
-SUFFIXES = (".yaml", ".yml")
-NOT_ENTERED = {"node_modules", "__pycache__", "venv", "takes"}
-PARTS = (r"^['\"]?(?:players|include)['\"]?[ \t]*:", r"^['\"]?(?:lines|script)['\"]?[ \t]*:")
-LARGEST = 2_000_000
 
 PLACE = Path(".tau-stage")
 MEMORY = "last-test.json"
 
 
-def is_scene(file: Path) -> bool:
-    """Whether a YAML file looks like a scene: it has lines, and players or what it takes them from."""
-    try:
-        if file.suffix not in SUFFIXES or not file.is_file() or file.stat().st_size > LARGEST:
-            return False
-        text = file.read_bytes().decode("utf-8-sig", errors="replace")
-    except OSError:
-        return False
-    return all(re.search(part, text, re.MULTILINE) for part in PARTS)
-
-
-def scenes_in(paths: Sequence[str]) -> list[str]:
-    """The scene files that are named, and those in folders that are; each once, in order.
-
-    Args:
-        paths: Files and folders. A file is a scene, whatever it looks like.
-
-    Raises:
-        UsageError: One is not there, or there is no scene.
-    """
-    found: list[str] = []
-    for path in paths:
-        if Path(path).is_dir():
-            found += sorted(_below(path))
-        elif Path(path).exists():
-            found.append(path)
-        else:
-            raise UsageError(f"{path}: there is neither a scene nor a folder", "name one: tau-stage test scenes/")
-    if not found:
-        hint = "a scene is a YAML file with players: and lines:; tau-stage init DIR makes a first one"
-        raise UsageError(f"no scene was found in {', '.join(paths)}, so nothing was tested", hint)
-    return list(dict.fromkeys(found))
-
-
-def _below(folder: str) -> Iterator[str]:
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in NOT_ENTERED and not name.startswith("."))
-        yield from (str(Path(place) / name) for name in files if is_scene(Path(place) / name))
-
-
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is tested: a scene, or one variant of it."""
+    """What is tested: a scene, or one variant of it, with what its variables are given."""
 
     path: str
     variant: str = ""
+    given: Mapping[str, str] = field(default_factory=dict)
 
     def plan(self) -> Plan:
         """Of this variant.
@@ -79,16 +35,74 @@ class Case:
         Raises:
             SceneError: It cannot be performed.
         """
-        return make_plan(load_variants(self.path, only=[self.variant] if self.variant else ())[0])
+        return make_plan(load_variants(self.path, self.given, only=(self.variant,) if self.variant else ())[0])
 
 
-def cases_of(path: str) -> list[Case]:
+def cases_of(path: str, given: Mapping[str, str] = NO_VARIABLES) -> list[Case]:
     """A case for each variant of a scene.
 
     Raises:
         SceneError: It cannot be performed.
     """
-    return [Case(path, scene.variant) for scene in load_variants(path)]
+    return [Case(path, scene.variant, given) for scene in load_variants(path, given)]
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What files and folders come to.
+
+    Attributes:
+        cases: What can be tested.
+        broken: What cannot: scenes that cannot be read, and what belongs to no scene.
+        left_out: Files that are not tested, with the reason.
+    """
+
+    cases: Sequence[Case]
+    broken: Sequence[Result]
+    left_out: Mapping[str, str]
+
+
+def collect(paths: Sequence[str], given: Mapping[str, str] = NO_VARIABLES) -> Collected:
+    """Everything that is to be tested in files and folders.
+
+    Raises:
+        UsageError: One is not there, or there is no scene.
+    """
+    found = find(paths)
+    cases: list[Case] = []
+    broken = [Result(each.path, broken=each) for each in (*found.broken, *twins(found.scenes))]
+    for path in found.scenes:
+        try:
+            cases += cases_of(path, given)
+        except SceneError as error:
+            broken.append(Result(path, broken=unread(error)))
+    named = [path for path in found.scenes if Path(path).parent not in found.places]
+    for place in found.places:
+        broken += [Result(each.path, broken=each) for each in orphans_in(place, found.scenes)]
+    for path in named:
+        broken += [Result(each.path, broken=each) for each in orphans_in(Path(path).parent, [path], only=path)]
+    return Collected(cases, broken, found.left_out)
+
+
+def orphans_in(place: Path, scenes: Sequence[str], only: str | None = None) -> Iterator[Broken]:
+    """Cassettes and snapshots in a folder that belong to none of these scenes."""
+    owners: dict[str, str] = {}
+    lost: list[str] = []
+    for path in scenes:
+        if Path(path).parent != place:
+            continue
+        try:
+            owners |= {identity(path, scene.variant): scene.title for scene in load_variants(path)}
+        except SceneError:
+            lost.append(path)
+    yield from orphans(place, owners, lost, only)
+
+
+def unread(error: SceneError) -> Broken:
+    """What is wrong with a scene file, at its place."""
+    told = "\n".join(str(each) for each in (error, *error.also))
+    place = f"{error.path}:{error.line}:{error.column}: "
+    return Broken(told.removeprefix(place), error.path, error.line, error.column, code=2)
 
 
 def texts_of(result: Result) -> dict[str, list[str]]:

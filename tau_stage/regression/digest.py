@@ -21,6 +21,8 @@ def as_annotations(results: Sequence[Result]) -> str:
 def _findings(result: Result) -> Iterator[Finding]:
     if result.broken:
         yield Finding(result.broken.path, result.broken.line, result.broken.column, "error", result.broken.problem)
+    for missing in result.lacks:
+        yield Finding(result.path, 1, 1, "error", missing)
     for verdict in result.bad:
         told = f"{verdict.message} ({result.variant})" if result.variant else verdict.message
         told = f"could not be measured: {told}" if verdict.outcome == "error" else told

@@ -19,6 +19,9 @@ def as_junit(results: Sequence[Result]) -> str:
         suite = Xml.SubElement(top, "testsuite", name=_text(result.id), file=_text(result.path))
         for row in result.rows:
             _case(suite, result, row)
+        for missing in result.lacks:
+            case = Xml.SubElement(suite, "testcase", classname=_text(result.id), name="the scene", time="0.000")
+            _told(case, "failure", "strict", missing, missing)
         if result.broken:
             case = Xml.SubElement(suite, "testcase", classname=_text(result.id), name="the scene", time="0.000")
             broken = result.broken
@@ -26,7 +29,7 @@ def as_junit(results: Sequence[Result]) -> str:
             _told(case, "error", "broken", problem, problem)
             case.set("file", _text(broken.path))
             case.set("line", str(broken.line))
-        elif not result.rows:
+        elif not result.rows and not result.lacks:
             case = Xml.SubElement(suite, "testcase", classname=_text(result.id), name="the scene", time="0.000")
             Xml.SubElement(case, "skipped", message="nothing is expected of it")
         for kind, tag in (("tests", "testcase"), ("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
@@ -43,6 +46,9 @@ def _case(suite: Xml.Element, result: Result, row: Row) -> None:
     facts = {"classname": result.id, "name": row.name, "time": f"{row.length_s:.3f}"}
     case = Xml.SubElement(suite, "testcase", {key: _text(value) for key, value in facts.items()})
     if row.state == "passed":
+        return
+    if row.state == "unreached":
+        Xml.SubElement(case, "skipped", message="not reached: the scene has parted from its cassette")
         return
     first = row.bad[0]
     case.set("file", _text(first.path))

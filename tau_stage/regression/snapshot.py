@@ -76,6 +76,7 @@ class Snapshot(_Part):
     version: Literal[1] = 1
     scene: str
     variant: str = ""
+    cassette: bool = False
     players: Mapping[str, Cast]
     cues: Mapping[str, int]
     sounds: Mapping[str, Effect]

@@ -80,4 +80,7 @@ def frozen(folder: TakeFolder, take: Take) -> Snapshot:
         raise TakeError(str(folder.path), measures.whole.problem, "bless a take that is whole")
     if not folder.journal.is_file():
         raise TakeError(str(folder.journal), "is missing", "bless a take that has its journal")
-    return freeze(take, measures, read_beginning(folder.journal).resolved)
+    scene = take.scene
+    cassette = Path(scene.path).parent / "cassettes" / identity(scene.path, scene.variant)
+    snapshot = freeze(take, measures, read_beginning(folder.journal).resolved)
+    return snapshot.model_copy(update={"cassette": cassette.exists()})

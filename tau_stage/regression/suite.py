@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from tau_stage.regression.verdict import Verdict
 from tau_stage.scene.plan import Plan, spoken
 
 Source = Literal["cassette", "understudy", "live", "nothing"]
-State = Literal["passed", "failed", "error", "unchecked"]
+State = Literal["passed", "failed", "error", "unchecked", "unreached"]
 
 PASSED, FAILED, NOTHING_CHECKED, BROKEN = 0, 1, 2, 3
 SAID_OF = {
@@ -48,6 +48,8 @@ class Row:
     @property
     def state(self) -> State:
         """What could not be measured is no failure, and nothing that a rate forgives."""
+        if not self.runs:
+            return "unreached"
         if any(verdict.outcome == "error" for verdict in self.bad):
             return "error"
         return "passed" if self.passed >= self.needed else "failed"
@@ -62,12 +64,14 @@ class Broken:
         path: The file it is told of.
         line: From 1.
         column: From 1.
+        code: What a test leaves with: 2 where a file is wrong, 3 where anything else is.
     """
 
     problem: str
     path: str
     line: int = 1
     column: int = 1
+    code: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,8 @@ class Result:
         takes: Folders of takes that are kept.
         took_s: How long it took.
         blessed: What has become of its snapshot, if it was to be written.
+        lacks: What it must have where a test is strict, and has not.
+        checks: What it was held against: expectations, its snapshot, its cassette.
     """
 
     path: str
@@ -97,6 +103,8 @@ class Result:
     takes: tuple[str, ...] = ()
     took_s: float = 0.0
     blessed: str = ""
+    lacks: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -113,7 +121,7 @@ class Result:
         states = {row.state for row in self.rows}
         if self.broken or "error" in states:
             return "error"
-        if "failed" in states:
+        if "failed" in states or self.lacks:
             return "failed"
         return "passed" if self.checked or self.blessed else "unchecked"
 
@@ -161,6 +169,13 @@ def rows(plan: Plan, runs: Sequence[Sequence[Verdict]], lengths: Mapping[str, fl
     return tuple(made)
 
 
+def unreached(plan: Plan, known: Sequence[Row]) -> Iterator[Row]:
+    """A row for each written line of a scene that nothing is known of, as its performance did not come so far."""
+    names = {row.name for row in known}
+    for line in (step for strand in plan.strands for step in spoken(strand) if step.id not in names):
+        yield Row(line.id, 0.0, 0, (), 0, 0, 0)
+
+
 def needed(plan: Plan, line: str, runs: int) -> int:
     """In how many of several performances all must be well with a line, or with the scene where none is named."""
     rate = plan.expect.passes if plan.expect else None
@@ -172,10 +187,15 @@ def needed(plan: Plan, line: str, runs: int) -> int:
 
 
 def exit_code(results: Iterable[Result]) -> int:
-    """What a test leaves with: 3 where something broke, 1 where something failed, 2 where nothing was checked."""
+    """What a test leaves with: the first of these that is so.
+
+    3 where something broke, 2 where a file is wrong, 1 where something failed, 2 where nothing was checked.
+    """
+    results = list(results)
     states = {result.state for result in results}
     if "error" in states:
-        return BROKEN
+        errors = (result for result in results if result.state == "error")
+        return max(each.broken.code if each.broken else BROKEN for each in errors)
     if "failed" in states:
         return FAILED
     return PASSED if "passed" in states else NOTHING_CHECKED

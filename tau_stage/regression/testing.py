@@ -9,15 +9,17 @@ from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import anyio
 
 from tau_stage.clock import VIRTUAL
 from tau_stage.environment import environment
-from tau_stage.errors import CassetteDiffers, SceneError, StageError, TakeError, lone
-from tau_stage.regression.cases import PLACE, Case
+from tau_stage.errors import CassetteDiffers, CassetteError, SceneError, StageError, TakeError, lone
+from tau_stage.regression.cases import PLACE, Case, unread
 from tau_stage.regression.check import as_json, check
+from tau_stage.regression.finding import CASSETTES, SNAPSHOTS
 from tau_stage.regression.house import house
 from tau_stage.regression.measures import Measures
 from tau_stage.regression.parting import parted
@@ -25,7 +27,7 @@ from tau_stage.regression.recogniser import recognised
 from tau_stage.regression.replaying import Replay
 from tau_stage.regression.snapshot import blessed
 from tau_stage.regression.store import frozen, measured, read_snapshot, snapshot_path, write_snapshot
-from tau_stage.regression.suite import Broken, Result, Source, rows
+from tau_stage.regression.suite import Broken, Result, Source, rows, unreached
 from tau_stage.regression.verdict import Subject, Verdict
 from tau_stage.report.deliver import deliver
 from tau_stage.scene.plan import Plan, spoken
@@ -39,7 +41,6 @@ from tau_stage.take.latest import leave_latest
 from tau_stage.take.model import Take
 from tau_stage.take.reading import audio_of
 
-CASSETTES = "cassettes"
 TAKES = PLACE / "takes"
 NONE_LEFT = "nobody spoke, so nothing can be said of it"
 
@@ -52,21 +53,27 @@ class Wish:
         out: Where takes go.
         cassettes: A folder of cassettes, of which each scene must have one; else they lie beside the scenes.
         live: Whether the scenes' own endpoints play, cassette or not.
+        endpoint: Who plays instead of the scenes' own, if it is live.
+        budget: Dollars that each scene may cost, in all its performances together.
         repeat: How often each scene is performed.
         update: Whether snapshots become what is performed now.
         recognise: Whether a recogniser listens.
         allow_tools: Whether the scene's tools may run programs.
         keep: Whether the takes of scenes that are well are kept.
+        strict: Whether a scene must have what the others of its folder have.
     """
 
     out: Path = TAKES
     cassettes: Path | None = None
     live: bool = False
+    endpoint: str | None = None
+    budget: Decimal | None = None
     repeat: int = 1
     update: bool = False
     recognise: bool = False
     allow_tools: bool = False
     keep: bool = False
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +112,13 @@ def tested(case: Case, wish: Wish) -> Result:
 
 def broken(failure: StageError, path: str) -> Broken:
     """What keeps a scene from being tested, at its place."""
-    if isinstance(failure, SceneError):
-        told = "\n".join(str(error) for error in (failure, *failure.also))
-        return Broken(told.removeprefix(f"{failure.path}:{failure.line}:{failure.column}: "), *_place(failure))
-    return Broken(str(failure), path)
-
-
-def _place(error: SceneError) -> tuple[str, int, int]:
-    return error.path, error.line, error.column
+    return unread(failure) if isinstance(failure, SceneError) else Broken(str(failure), path)
 
 
 def _tested(plan: Plan, wish: Wish, result: Result) -> Result:
     source = source_of(plan, wish)
-    result = replace(result, title=plan.title, source=source)
+    result = replace(result, title=plan.title, source=source, lacks=lacks(plan, wish, source) if wish.strict else ())
+    refuse_lost_cassette(plan, wish, source)
     if source == "nothing":
         return result
     refuse_code(plan, allowed=wish.allow_tools)
@@ -125,17 +126,26 @@ def _tested(plan: Plan, wish: Wish, result: Result) -> Result:
     runs: list[Run] = []
     try:
         for _ in range(wish.repeat):
-            runs.append(_run(plan, wish, source))  # noqa: PERF401 - those before one that breaks are kept
+            runs.append(_run(plan, replace(wish, budget=left(wish, runs)), source))
+            if runs[-1].take and runs[-1].take.ended == "budget":
+                break
     except BaseException:
         _forget(run.folder for run in runs)
         raise
     last = runs[-1]
+    if wish.live and any(run.take and run.take.ended == "budget" for run in runs):
+        _forget(run.folder for run in runs)
+        problem = f"stopped at the budget in performance {len(runs)} of {wish.repeat}"
+        return replace(result, broken=Broken(problem, plan.path, code=4))
     lengths = {line.id: line.duration_s for run in runs for line in (run.take.lines if run.take else ())}
     result = replace(
         result,
         lines=len(last.take.lines) if last.take else 0,
         rows=rows(plan, [run.verdicts for run in runs], lengths),
+        checks=tuple(dict.fromkeys(verdict.source for run in runs for verdict in run.verdicts)),
     )
+    if last.take is None:
+        result = replace(result, rows=(*result.rows, *unreached(plan, result.rows)))
     if last.take and not any(line.said or line.samples for line in last.take.lines):
         result = replace(result, broken=Broken(last.take.problem or NONE_LEFT, plan.path))
     if wish.update and last.take and not result.broken:
@@ -146,6 +156,14 @@ def _tested(plan: Plan, wish: Wish, result: Result) -> Result:
         if run.take and run.measures:
             deliver(run.folder, run.take, plan.deliver, also={CHECKS: as_json(run.verdicts, run.measures)})
     return replace(result, takes=tuple(str(run.folder.path) for run in kept if run.take))
+
+
+def left(wish: Wish, runs: Sequence[Run]) -> Decimal | None:
+    """What may still be spent; what a performance has cost that is not known is taken to be all of it."""
+    if wish.budget is None:
+        return None
+    spent = [run.take.cost.total if run.take else Decimal(0) for run in runs]
+    return wish.budget - sum((wish.budget if one is None else one for one in spent), Decimal(0))
 
 
 def _forget(folders: Iterable[TakeFolder]) -> None:
@@ -171,6 +189,35 @@ def source_of(plan: Plan, wish: Wish) -> Source:
     expects = plan.expect or any(line.expect for strand in plan.strands for line in spoken(strand))
     is_known = snapshot_path(plan.path, plan.variant).exists()
     return "understudy" if expects or is_known or wish.update or wish.recognise else "nothing"
+
+
+def lacks(plan: Plan, wish: Wish, source: Source) -> tuple[str, ...]:
+    """What a scene must have to be green where a test is strict, and has not."""
+    place = Path(plan.path).parent
+    tapes = wish.cassettes or cassettes_of(plan)
+    has_tape = (tapes / plan.slug).exists()
+    missing = []
+    if source == "nothing":
+        missing.append("nothing is expected of it: write expect:, bless a take (--update), or record it")
+    if not wish.live and tapes.is_dir() and not has_tape:
+        missing.append(f"it has no cassette in {tapes}: record it: tau-stage run {plan.path} --record {tapes}")
+    has_snapshot = snapshot_path(plan.path, plan.variant).exists()
+    if not (wish.update or has_snapshot) and (has_tape or (place / SNAPSHOTS).is_dir()):
+        missing.append(f"it has no snapshot in {place / SNAPSHOTS}: bless one: tau-stage test --update {plan.path}")
+    return tuple(missing)
+
+
+def refuse_lost_cassette(plan: Plan, wish: Wish, source: Source) -> None:
+    """A snapshot that was blessed beside a cassette is not held against the understudy in silence.
+
+    Raises:
+        CassetteError: The cassette is gone.
+    """
+    path = snapshot_path(plan.path, plan.variant)
+    known = None if wish.update or source in ("cassette", "live") else read_snapshot(path)
+    if known and known.cassette:
+        hint = f"bring it back, record it (--record {cassettes_of(plan)}), or bless the scene without: --update"
+        raise CassetteError(str(cassettes_of(plan) / plan.slug), f"is gone, and {path} was blessed beside it", hint)
 
 
 def cassettes_of(plan: Plan) -> Path:
@@ -218,13 +265,17 @@ async def _performed(plan: Plan, wish: Wish, folder: TakeFolder, started: dateti
     async with AsyncExitStack() as opened:
         stage = house(plan)
         if wish.live:
-            stage = await opened.enter_async_context(open_stage([plan], environment(), live=True))
+            stage = await opened.enter_async_context(open_stage([plan], environment(), wished=wish.endpoint, live=True))
         return await _perform(plan, stage, wish, folder, started)
 
 
 async def _perform(plan: Plan, stage: Stage, wish: Wish, folder: TakeFolder, started: datetime) -> Take:
     people = people_of(plan, stand_in=True)
-    return await perform(plan, stage, folder, started=started, allow_tools=wish.allow_tools, people=people)
+    budgets = [each for each in (plan.budget, wish.budget) if each is not None and wish.live]
+    budget = min(budgets, default=plan.budget)
+    return await perform(
+        plan, stage, folder, started=started, allow_tools=wish.allow_tools, people=people, budget=budget
+    )
 
 
 # ---- holding it against what is expected

@@ -21,6 +21,9 @@ SIGNS: Mapping[State, Span] = {
     "error": ("bad", "ERROR"),
     "unchecked": ("quiet", "--"),
 }
+CHECKED = {"expect": "expectations", "snapshot": "snapshot", "cassette": "as recorded", "check": "recogniser"}
+"""What verdicts come from, in words."""
+
 MOST_SHOWN = 20
 AROUND = 4
 """Words shown before and behind a difference."""
@@ -43,6 +46,7 @@ def told(result: Result, sources: Mapping[str, Sequence[str]]) -> Iterator[Row]:
         first, *more = result.broken.problem.splitlines() or [""]
         yield ("strong", f"  {result.broken.path}:{result.broken.line}:{result.broken.column}: "), ("plain", first)
         yield from ((("plain", f"  {line}"),) for line in more)
+    yield from ((("bad", "  strict: "), ("plain", missing)) for missing in result.lacks)
     yield from details(result, sources)
     yield from ((("quiet", f"  take: {take}"),) for take in result.takes)
 
@@ -82,7 +86,7 @@ def _facts(result: Result) -> str:
         *([_counted(result.checked, "expectation")] if result.checked else []),
         *([f"{bad} not met"] if bad else []),
         *(["nothing is expected of it"] if result.state == "unchecked" else []),
-        SAID_OF[result.source],
+        SAID_OF[result.source] + (f" ({', '.join(CHECKED[each] for each in result.checks)})" if result.checks else ""),
         *([f"{result.took_s:.1f} s"] if result.source != "nothing" else []),
     ]
     return ", ".join(facts)

@@ -1,0 +1,264 @@
+"""Which files of a folder are scenes, what is left out and why, and what belongs to no scene."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+
+import yaml
+from pydantic_core import from_json
+
+from tau_stage.environment import environment
+from tau_stage.errors import UsageError
+from tau_stage.regression.cassette import MANIFEST
+from tau_stage.regression.suite import Broken
+from tau_stage.scene.names import identity
+
+SUFFIXES = (".yaml", ".yml")
+NOT_ENTERED = {"node_modules", "__pycache__", "venv", "takes"}
+CASSETTES, SNAPSHOTS = "cassettes", "snapshots"
+LARGEST = 2_000_000
+OURS = re.compile(r"tau-stage|scene\.schema\.json")
+SCHEMA = re.compile(r"yaml-language-server:\s*\$schema=")
+KEY = re.compile(r"^['\"]?([A-Za-z_-]+)['\"]?[ \t]*:", re.MULTILINE)
+CAST, WORDS = ("players", "include"), ("lines", "script")
+ALIKE = 0.75
+"""How much a key must be like another for it to be taken for its misspelling."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a YAML file looks like, before it is read as a scene.
+
+    Attributes:
+        is_scene: Whether it has, or nearly has, players and lines; or it cannot be known.
+        said: What its first comment says it is: tau-stage's, another program's, or nothing.
+        included: Names of the files that it includes.
+        problem: Why it is no scene.
+    """
+
+    is_scene: bool
+    said: str = ""
+    included: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@dataclass(slots=True)
+class Found:
+    """What was found in files and folders.
+
+    Attributes:
+        scenes: Files that are tested, in order.
+        left_out: Why others are not, by path.
+        broken: Folders that cannot be read.
+        places: Folders that were looked through, for what belongs to no scene.
+    """
+
+    scenes: list[str] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+    broken: list[Broken] = field(default_factory=list)
+    places: list[Path] = field(default_factory=list)
+
+
+def look_at(file: Path) -> Look:
+    """What a YAML file looks like. A file that cannot be read may be a scene."""
+    try:
+        if not file.is_file():
+            return Look(is_scene=True)
+        with file.open("rb") as opened:
+            text = opened.read(LARGEST).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return Look(is_scene=True)
+    head = re.match(r"(?:[ \t]*(?:#.*)?\r?\n)*", text)
+    said = "ours" if head and OURS.search(head[0]) else "another's" if head and SCHEMA.search(head[0]) else ""
+    if said == "another's":
+        return Look(is_scene=False, said=said, problem="its first line names the schema of another program")
+    if not text.strip():
+        return Look(is_scene=True, said=said)
+    keys, included = _keys(text)
+    has = [any(get_close_matches(key, names, 1, ALIKE) for key in keys) for names in (CAST, WORDS)]
+    if all(has) or said:
+        return Look(is_scene=True, said=said, included=included)
+    missing = " and ".join(f"no {names[0]}:" for names, there in zip((CAST, WORDS), has, strict=True) if not there)
+    return Look(is_scene=False, included=included, problem=f"it has {missing}")
+
+
+def _keys(text: str) -> tuple[list[str], tuple[str, ...]]:
+    """The keys at the top of a YAML file, and what it includes; without aliases and tags being followed."""
+    try:
+        node = yaml.compose(text, Loader=yaml.CSafeLoader)
+    except (yaml.YAMLError, RecursionError):
+        return KEY.findall(text), ()
+    if not isinstance(node, yaml.MappingNode):
+        return [], ()
+    pairs = [(key.value, value) for key, value in node.value if isinstance(key, yaml.ScalarNode)]
+    named = [value for key, value in pairs if key == "include"]
+    nodes = [item for value in named for item in (value.value if isinstance(value, yaml.SequenceNode) else [value])]
+    return [key for key, _ in pairs], tuple(item.value for item in nodes if isinstance(item, yaml.ScalarNode))
+
+
+def sort_out(place: Path, names: Iterable[str]) -> tuple[list[str], dict[str, str]]:
+    """The scenes among the files of one folder, and why other YAML files are none.
+
+    Beside a scene every YAML file is one, but for what a scene includes and what says that it is another program's.
+    """
+    files = sorted(name for name in names if Path(name).suffix.lower() in SUFFIXES)
+    left = {name: "its name begins with a dot" for name in files if name.startswith(".")}
+    looks = {name: look_at(place / name) for name in files if name not in left}
+    used = {
+        os.path.normpath(include): name for name, look in looks.items() if look.is_scene for include in look.included
+    }
+    among_scenes = any(look.is_scene for look in looks.values())
+    scenes = []
+    for name, look in looks.items():
+        if look.said == "another's":
+            left[name] = look.problem
+        elif name in used and not look.said:
+            left[name] = f"{used[name]} includes it"
+        elif look.is_scene or among_scenes:
+            scenes.append(name)
+        else:
+            left[name] = look.problem
+    return scenes, left
+
+
+def is_claimed(file: Path, top: Path) -> bool:
+    """Whether a file that nobody has named is a scene: it says so in its first line, or lies in a folder ``scenes``.
+
+    Args:
+        file: A YAML file.
+        top: The folder that is looked through; what lies above it does not matter.
+    """
+    if file.suffix.lower() not in SUFFIXES:
+        return False
+    above = file.parent.relative_to(top).parts if file.is_relative_to(top) else file.parent.parts
+    if "scenes" in above or top.name == "scenes":
+        with suppress(OSError):
+            return file.name in sort_out(file.parent, (each.name for each in file.parent.iterdir()))[0]
+    return look_at(file).said == "ours"
+
+
+def find(paths: Sequence[str]) -> Found:
+    """The scene files that are named, and those in folders that are; each once, in order.
+
+    Args:
+        paths: Files and folders. A file is a scene, whatever it looks like.
+
+    Raises:
+        UsageError: One is not there, or there is no scene.
+    """
+    found = Found()
+    for path in paths:
+        if Path(path).is_dir():
+            _walk(path, found)
+        elif Path(path).exists() or Path(path).is_symlink():
+            found.scenes.append(path)
+        else:
+            raise UsageError(f"{path}: there is neither a scene nor a folder", "name one: tau-stage test scenes/")
+    found.scenes = list(dict.fromkeys(found.scenes))
+    if not found.scenes and not found.broken:
+        left = "".join(f"\n  left out: {path}: {reason}" for path, reason in found.left_out.items())
+        hint = "a scene is a YAML file with players: and lines:; tau-stage init DIR makes a first one"
+        raise UsageError(f"no scene was found in {', '.join(paths)}, so nothing was tested{left}", hint)
+    return found
+
+
+def _walk(top: str, found: Found) -> None:
+    def refused(error: OSError) -> None:
+        path = str(error.filename or top)
+        found.broken.append(
+            Broken(f"the folder cannot be read: {(error.strerror or str(error)).lower()}", path, code=2)
+        )
+
+    for name, folders, files in os.walk(top, onerror=refused):
+        place = Path(name)
+        for folder in list(folders):
+            reason = "a folder of this name is not looked into" if folder in NOT_ENTERED else ""
+            reason = reason or ("a link to a folder; name it to test what is in it" * (place / folder).is_symlink())
+            if reason and folder not in (CASSETTES, SNAPSHOTS):
+                found.left_out[str(place / folder)] = reason
+        folders[:] = sorted(each for each in folders if each not in NOT_ENTERED and not each.startswith("."))
+        scenes, left = sort_out(place, files)
+        found.scenes += [str(place / each) for each in scenes]
+        found.left_out |= {str(place / each): reason for each, reason in left.items()}
+        found.places.append(place)
+
+
+def is_strict() -> bool:
+    """Whether a test is strict of itself: where ``CI`` is set."""
+    return environment().get("CI", "").lower() not in ("", "0", "false")
+
+
+# ---- what belongs to scenes
+
+
+def belongings(place: Path) -> Iterator[tuple[Path, str]]:
+    """Cassettes and snapshots in a folder of scenes, with the names of those they belong to."""
+    for kind in (CASSETTES, SNAPSHOTS):
+        with suppress(OSError):
+            for path in sorted((place / kind).iterdir()):
+                if path.name.startswith("."):
+                    continue
+                if kind == CASSETTES and (path.is_dir() or path.is_symlink()):
+                    yield path, path.name
+                elif kind == SNAPSHOTS and path.suffix.lower() == ".json":
+                    yield path, path.name[: -len(".json")]
+
+
+def orphans(place: Path, owners: Mapping[str, str], unread: Sequence[str], only: str | None = None) -> Iterator[Broken]:
+    """Cassettes and snapshots in a folder that belong to none of its scenes.
+
+    Args:
+        place: The folder.
+        owners: Titles of scenes and variants, by the names of what belongs to them.
+        unread: Scene files that cannot be read, so that their variants are not known.
+        only: Only what may be of this scene file.
+    """
+    files = [file for file in place.iterdir() if file.suffix.lower() in SUFFIXES] if place.is_dir() else []
+    for path, name in belongings(place):
+        if name in owners or any(_may_be_of(file, name) for file in unread):
+            continue
+        if only is not None and (not _may_be_of(only, name) or any(identity(str(file)) == name for file in files)):
+            continue
+        kind = "cassette" if path.parent.name == CASSETTES else "snapshot"
+        probably = _probably(path, name, owners)
+        told = f"; it probably was of {probably}" if probably else ""
+        remedy = f"rename it to {probably}{path.suffix if kind == 'snapshot' else ''}, or delete it"
+        hint = remedy if probably else "delete it, or bring the scene back"
+        yield Broken(f"the {kind} belongs to no scene{told}\nhint: {hint}", str(path), code=2)
+
+
+def _may_be_of(file: str, name: str) -> bool:
+    own = identity(file)
+    return name == own or name.startswith(f"{own}.")
+
+
+def _probably(path: Path, name: str, owners: Mapping[str, str]) -> str:
+    """The scene or variant that something was of: one of the same title that has none, or else of a name like its."""
+    free = {own: title for own, title in owners.items() if not path.with_name(own + _ending(path)).exists()}
+    title = None
+    with suppress(OSError, ValueError, AttributeError):
+        told = from_json((path / MANIFEST if path.is_dir() else path).read_bytes())
+        title = told.get("title") or told.get("scene")
+    same = [own for own in free if title is not None and free[own] == title]
+    near = get_close_matches(name, same or list(free), 1, 0.5)
+    return (near or same or [""])[0]
+
+
+def _ending(path: Path) -> str:
+    return path.suffix if path.parent.name == SNAPSHOTS else ""
+
+
+def twins(scenes: Sequence[str]) -> Iterator[Broken]:
+    """Scene files in one folder to which the same cassettes and snapshots would belong."""
+    owner: dict[tuple[Path, str], str] = {}
+    for path in scenes:
+        key = (Path(path).parent, identity(path))
+        if other := owner.get(key):
+            yield Broken(f"{other} has the same cassette and snapshot\nhint: rename one of the two", path, code=2)
+        owner.setdefault(key, path)

@@ -1,0 +1,183 @@
+"""Green means tested: nothing that is broken, removed, renamed or orphaned in a project is green in a strict test."""
+
+# ruff: noqa: F811 - fixtures of another module
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from junitparser import JUnitXml, Skipped
+
+from tests.test_cli_testing import SNAPSHOT, TAPE, WELCOME, copied, edit, project  # noqa: F401
+from tests.test_cli_validate import run
+
+Printed = pytest.CaptureFixture[str]
+SECOND = Path("scenes/second.yaml")
+
+
+@pytest.fixture
+def two(project: Path) -> Path:
+    """A project of two scenes, each with a cassette and a snapshot."""
+    copied("second")
+    shutil.copy(SNAPSHOT, SNAPSHOT.with_name("second.json"))
+    return project
+
+
+def moved(path: Path, name: str) -> None:
+    path.rename(path.with_name(name))
+
+
+def write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+
+
+def removed(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def variants() -> None:
+    with SECOND.open("a") as file:
+        file.write("matrix: {mood: [calm, cross]}\n")
+
+
+def linked() -> None:
+    removed(SECOND)
+    SECOND.symlink_to("nowhere.yaml")
+
+
+def both_named() -> None:
+    shutil.copy(SECOND, SECOND.with_suffix(".yml"))
+
+
+def both_misspelt() -> None:
+    edit(SECOND, "players:", "player:")
+    edit(SECOND, "lines:", "line:")
+
+
+def all_removed() -> None:
+    removed(SECOND)
+    removed(WELCOME)
+
+
+BREAKS: dict[str, Callable[[], object]] = {
+    "players misspelt": lambda: edit(SECOND, "players:", "plaeyrs:"),
+    "lines misspelt": lambda: edit(SECOND, "lines:", "linse:"),
+    "players gone": lambda: edit(SECOND, "players:", "unheard_of:"),
+    "both misspelt": both_misspelt,
+    "not UTF-8": lambda: write(SECOND, SECOND.read_text().encode("utf-16")),
+    "a byte that is no text": lambda: write(SECOND, SECOND.read_bytes() + b"# \xff\n"),
+    "empty": lambda: write(SECOND, b""),
+    "cut in half": lambda: write(SECOND, SECOND.read_bytes()[: SECOND.stat().st_size // 2]),
+    "only its first line": lambda: write(SECOND, SECOND.read_bytes().split(b"\n")[0] + b"\n"),
+    "no YAML": lambda: write(SECOND, b"{{{{"),
+    "a list": lambda: write(SECOND, b"- one\n- two\n"),
+    "merge conflict": lambda: write(SECOND, b"<<<<<<< HEAD\n" + SECOND.read_bytes()),
+    "link to nowhere": linked,
+    "scene removed": lambda: removed(SECOND),
+    "scene renamed": lambda: moved(SECOND, "other.yaml"),
+    "scene renamed to no YAML": lambda: moved(SECOND, "second.yaml.bak"),
+    "scene hidden": lambda: moved(SECOND, ".second.yaml"),
+    "scene twice": both_named,
+    "scene becomes variants": variants,
+    "says it is another program's": lambda: write(
+        SECOND, b"# yaml-language-server: $schema=https://example.com/x.json\nplayers: {}\nlines: []\n"
+    ),
+    "all scenes removed": all_removed,
+    "cassette removed": lambda: removed(TAPE.with_name("second")),
+    "all cassettes removed": lambda: removed(TAPE.parent),
+    "cassette renamed": lambda: moved(TAPE.with_name("second"), "seccond"),
+    "folder of cassettes renamed": lambda: moved(TAPE.parent, "tapes"),
+    "cassette without a manifest": lambda: removed(TAPE.with_name("second") / "cassette.json"),
+    "a recorded sound removed": lambda: removed(min((TAPE.with_name("second") / "audio").iterdir())),
+    "events of a player removed": lambda: removed(TAPE.with_name("second") / "guest.jsonl"),
+    "cassette of another scene": lambda: shutil.copytree(TAPE, TAPE.with_name("elsewhere")),
+    "snapshot removed": lambda: removed(SNAPSHOT.with_name("second.json")),
+    "all snapshots removed": lambda: removed(SNAPSHOT.parent),
+    "snapshot renamed": lambda: moved(SNAPSHOT.with_name("second.json"), "secnd.json"),
+    "snapshot renamed to no JSON": lambda: moved(SNAPSHOT.with_name("second.json"), "second.jsn"),
+    "snapshot empty": lambda: write(SNAPSHOT.with_name("second.json"), b""),
+    "snapshot cut in half": lambda: write(SNAPSHOT.with_name("second.json"), SNAPSHOT.read_bytes()[:900]),
+    "snapshot of another scene": lambda: shutil.copy(SNAPSHOT, SNAPSHOT.with_name("elsewhere.json")),
+    "a bare scene beside them": lambda: write(
+        SECOND.with_name("bare.yaml"), b"players: {ann: }\nlines: [ann: Hello.]\n"
+    ),
+    "no scene beside them": lambda: write(SECOND.with_name("notes.yaml"), b"todo: [write a scene]\n"),
+}
+
+
+@pytest.mark.usefixtures("two")
+def test_a_whole_project_is_green(capsys: Printed) -> None:
+    assert run("test", "--strict") == 0
+    assert capsys.readouterr().out.endswith("2 scenes: 2 passed\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", BREAKS)
+@pytest.mark.usefixtures("two")
+def test_nothing_that_is_broken_removed_renamed_or_orphaned_is_green(how: str, capsys: Printed) -> None:
+    """Slow: scenes are performed from their cassettes."""
+    assert len(BREAKS) > 30
+    BREAKS[how]()
+    code = run("test", "--strict")
+    said = capsys.readouterr()
+    assert code in (1, 2, 3), said.out
+    assert "Traceback" not in said.out + said.err
+
+
+@pytest.mark.usefixtures("two")
+def test_what_belongs_to_no_scene_is_told_with_the_scene_it_probably_was_of(capsys: Printed) -> None:
+    moved(SNAPSHOT.with_name("second.json"), "secnd.json")
+    moved(TAPE.with_name("second"), "old")
+    assert run("test", "--no-strict") in (2, 3)
+    said = capsys.readouterr().out
+    assert "scenes/snapshots/secnd.json:1:1: the snapshot belongs to no scene; it probably was of second" in said
+    assert "scenes/cassettes/old:1:1: the cassette belongs to no scene; it probably was of second" in said
+    assert "rename it to second.json, or delete it" in said
+
+
+@pytest.mark.usefixtures("two")
+def test_strict_is_the_default_where_ci_is_set(monkeypatch: pytest.MonkeyPatch, capsys: Printed) -> None:
+    removed(SNAPSHOT.with_name("second.json"))
+    assert run("test") == 0
+    monkeypatch.setenv("CI", "true")
+    assert run("test") == 1
+    assert "strict: it has no snapshot in scenes/snapshots: bless one" in capsys.readouterr().out
+    assert run("test", "--no-strict") == 0
+
+
+@pytest.mark.usefixtures("two")
+def test_what_is_left_out_is_told_once_with_the_reason(capsys: Printed) -> None:
+    edit(SECOND, "players:", "include: cast.yaml\nplayers:")
+    write(SECOND.with_name("cast.yaml"), b"vars: {a: b}\n")
+    write(Path("scenes/data/config.yaml"), b"services: {}\n")
+    run("test")
+    said = capsys.readouterr().out
+    assert said.count("left out: scenes/cast.yaml: second.yaml includes it\n") == 1
+    assert said.count("left out: scenes/data/config.yaml: it has no players: and no lines:\n") == 1
+
+
+@pytest.mark.usefixtures("two")
+def test_lines_that_were_not_reached_are_told_in_junit() -> None:
+    edit(WELCOME, "The door was", "The gate was")
+    assert run("test", "--junit", "junit.xml") == 1
+    (suite,) = (each for each in JUnitXml.fromfile("junit.xml") if each.name == "scenes/welcome.yaml")
+    cases = {case.name: case for case in suite}
+    assert isinstance(cases["guest-1"].result[0], Skipped)
+    assert cases["guest-1"].result[0].message == "not reached: the scene has parted from its cassette"
+    assert not cases["host-1"].is_skipped
+
+
+@pytest.mark.usefixtures("project")
+def test_live_performances_have_a_ceiling(capsys: Printed) -> None:
+    assert run("test", "--live", "--repeat", "5") == 2
+    assert "--budget '$2'" in capsys.readouterr().err
+    assert run("test", "--budget", "$1") == 2
+    assert "--budget is for what is played live" in capsys.readouterr().err
+    assert run("test", "--only", "calm") == 2
+    assert "no scene here has a variant 'calm'" in capsys.readouterr().err
+    assert run("test", "--var", "city=Oslo") == 2
+    assert "the scene has no variable 'city'" in capsys.readouterr().out
