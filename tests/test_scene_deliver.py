@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pydantic_core import PydanticCustomError
 
 from tau_stage.errors import SceneError
 from tau_stage.scene import units
 from tau_stage.scene.deliver import DEFAULT_NAMES, Deliver, LineFiles, Mix, filled
-from tau_stage.scene.load import parse_scene
+from tau_stage.scene.load import load_scene, parse_scene
 from tau_stage.scene.planning import make_plan
 from tau_stage.take import records as record
 
@@ -154,3 +156,47 @@ def test_what_comes_from_python_is_in_our_units_already() -> None:
 def test_names_are_filled_in() -> None:
     values: dict[str, str | int] = {"scene": "s", "player": "ann", "number": 7, "line": "{player}"}
     assert filled(DEFAULT_NAMES, values) == "s_ann_007_{player}"
+
+
+def with_a_cover(tmp_path: Path, data: bytes | None, mix: str, rate: str = "24 kHz") -> Mix | None:
+    """The mix of a scene beside a picture."""
+    if data is not None:
+        (tmp_path / "c.png").write_bytes(data)
+    text = f"players: {{ann: }}\nlines: [ann: Hi]\ndeliver:\n  rate: {rate}\n  mix: {{{mix}}}\n"
+    (tmp_path / "scene.yaml").write_text(text)
+    return load_scene(tmp_path / "scene.yaml").deliver.mix
+
+
+@pytest.mark.parametrize("data", [b"\x89PNG\r\n\x1a\n..", b"\xff\xd8\xff\xe0.."])
+def test_an_mp3_has_a_bit_rate_and_tags(tmp_path: Path, data: bytes) -> None:
+    wanted = "file: a.mp3, bitrate: 160 kbps, title: Zoë, artist: Us, cover: c.png"
+    mix = with_a_cover(tmp_path, data, wanted)
+    assert mix == Mix(file="a.mp3", bitrate=160, title="Zoë", artist="Us", cover="c.png")
+    assert with_a_cover(tmp_path, data, "file: a.mp3, bitrate: 320 kbit/s", "48 kHz") == Mix(file="a.mp3", bitrate=320)
+
+
+@pytest.mark.parametrize(
+    ("mix", "data", "problem", "hint"),
+    [
+        ("bitrate: 128 kbps", None, "5:9: only an MP3 has 'bitrate', and the mix is mix.wav", "write file: mix.mp3"),
+        ("title: A, file: a.ogg", None, "5:9: only an MP3 has 'title', and the mix is a.ogg", "or remove it"),
+        ("file: a.mp3, bitrate: 128", None, "5:31: a bit rate needs its unit", "did you mean 128 kbps?"),
+        ("file: a.mp3, bitrate: 128 kHz", None, "'kHz' is no unit of a bit rate", "did you mean 128 kbps?"),
+        ("file: a.mp3, bitrate: 130 kbps", None, "an MP3 has 32, 64, 96, 128, ", "did you mean 128 kbps?"),
+        ("file: a.mp3, bitrate: 320 kbps", None, "5:31: an MP3 at 24 kHz has at most 160 kbps", "write 160 kbps"),
+        ("file: a.mp3, cover: d.png", b"", "5:29: there is no file 'd.png'", "did you mean 'c.png'?"),
+        ("file: a.mp3, cover: c.png", b"GIF8", "c.png: is neither a JPEG nor a PNG picture", "save the cover"),
+        ("file: a.mp3, cover: c.png", b"version https://git-lfs.github.com/spec/v1", "is a Git LFS pointer", "git lfs"),
+    ],
+)
+def test_what_no_mp3_has_is_told(tmp_path: Path, mix: str, data: bytes | None, problem: str, hint: str) -> None:
+    with pytest.raises(SceneError) as told:
+        with_a_cover(tmp_path, data, mix)
+    assert problem in str(told.value)
+    assert hint in told.value.hint
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").is_file(), reason="needs a file that is there and cannot be read")
+def test_a_cover_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SceneError, match="'/proc/self/mem' cannot be read: Input/output error"):
+        with_a_cover(tmp_path, None, "file: a.mp3, cover: /proc/self/mem")

@@ -234,5 +234,6 @@ def test_voices_are_completed() -> None:
 def test_nothing_of_ours_shows_in_it() -> None:
     names = {name for name, _ in properties(SCHEMA)}
     assert names.isdisjoint(
-        {"path", "sha256", "source_line", "speaker", "told", "role", "event", "condition", "identity", "title"}
+        {"path", "sha256", "source_line", "speaker", "told", "role", "event", "condition", "identity"}
     )
+    assert "title" not in SCHEMA["properties"]

@@ -14,6 +14,8 @@ import pytest
 import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mutagen.id3 import ID3
+from mutagen.mp3 import MP3
 
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.wav import WavWriter
@@ -238,3 +240,33 @@ def test_an_hour_of_twelve_stems_needs_little_memory(tmp_path: Path) -> None:
     assert told["lufs"] == pytest.approx(-16, abs=0.5)
     assert told["dbtp"] <= -1
     assert soundfile.info(tmp_path / "take" / "mix.wav").duration == HOUR
+
+
+@pytest.mark.parametrize(("kbps", "rate"), [(32, 24_000), (64, 24_000), (160, 24_000), (128, 48_000), (320, 48_000)])
+def test_an_mp3_has_the_bit_rate_that_is_asked_for(tmp_path: Path, kbps: int, rate: int) -> None:
+    folder, take = duo(tmp_path)
+    mix(folder, take, Mix(file="a.mp3", bitrate=kbps), rate)
+    info = MP3(tmp_path / "a.mp3").info
+    assert (info.bitrate, info.sample_rate) == (kbps * 1000, rate)
+
+
+def test_an_mp3_has_title_artist_and_cover_and_nothing_is_said_of_them(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder, take = duo(tmp_path)
+    picture = b"\x89PNG\r\n\x1a\n" + bytes(30_000)
+    (tmp_path / "c.png").write_bytes(picture)
+    wanted = Mix(file="a.mp3", title="Zoë", artist="Us", cover=str(tmp_path / "c.png"))
+    made = mix(folder, take, wanted)
+    tags = ID3(tmp_path / "a.mp3")
+    assert (str(tags["TIT2"]), str(tags["TPE1"])) == ("Zoë", "Us")
+    assert (tags["APIC:"].data, tags["APIC:"].mime) == (picture, "image/png")
+    assert soundfile.info(tmp_path / "a.mp3").duration == pytest.approx(made.seconds)
+    assert mix(folder, take, Mix(file="b.mp3")).file == "b.mp3"
+    assert str(ID3(tmp_path / "b.mp3")["TIT2"]) == take.scene.title
+    assert capfd.readouterr().err == ""
+    (tmp_path / "c.png").unlink()
+    before = (tmp_path / "a.mp3").read_bytes()
+    with pytest.raises(TakeError, match="the mix has no cover: No such file"):
+        mix(folder, take, wanted)
+    assert (tmp_path / "a.mp3").read_bytes() == before

@@ -135,6 +135,7 @@ def _delivered(plan: Plan) -> str:
     wanted = plan.deliver
     mix = wanted.mix
     made = [f"{mix.file} at {mix.loudness:g} LUFS, {mix.peak:g} dBTP at most" if mix else "no mix"]
+    made += [f"{mix.bitrate} kbps"] if mix and mix.bitrate else []
     made += ["packed stems"] if wanted.stems == "packed" else []
     if wanted.lines:
         made.append(f"{'trimmed ' if wanted.lines.trim else ''}lines as {wanted.lines.names}")

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 
 from tau_stage.scene.check_steps import MADE, Checks
+from tau_stage.scene.deliver import MOST_KBPS, OF_MP3, Deliver
 from tau_stage.scene.findings import Findings
 from tau_stage.scene.model import Player, Scene
 from tau_stage.scene.names import slug
@@ -75,9 +76,29 @@ def check_scene(scene: Scene, found: Findings) -> None:
             found.add(tool.path, f"tool '{tool.path[-1]}' gives no result", hint, key=True)
     if scene.expect:
         checks.expect(scene.expect, ("expect",), "")
+    _check_mix(scene.deliver, checks)
     checks.steps()
     checks.cues()
     checks.ids()
+
+
+def _check_mix(deliver: Deliver, checks: Checks) -> None:
+    """Only an MP3 has a bit rate and tags, and only so high a one as its sample rate allows."""
+    path: Path = ("deliver", "mix")
+    mix = deliver.mix
+    if mix is None:
+        return
+    if not mix.is_mp3:
+        for key in (key for key in OF_MP3 if key in mix.model_fields_set):
+            hint = "write file: mix.mp3 beside it, or remove it"
+            checks.found.add((*path, key), f"only an MP3 has '{key}', and the mix is {mix.file}", hint, key=True)
+        return
+    most = MOST_KBPS[deliver.rate]
+    if mix.bitrate is not None and mix.bitrate > most:
+        problem = f"an MP3 at {deliver.rate // 1000} kHz has at most {most} kbps, not {mix.bitrate}"
+        checks.found.add((*path, "bitrate"), problem, f"write {most} kbps, or 'rate: 48 kHz' below deliver")
+    if mix.cover:
+        checks.picture(mix.cover, (*path, "cover"))
 
 
 def _check_voices(scene: Scene, found: Findings) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from tau_stage.scene import units
-from tau_stage.scene.fields import Truth
+from tau_stage.scene.fields import SoundFile, Title, Truth
 from tau_stage.scene.names import is_device
 from tau_stage.scene.part import Part
 from tau_stage.scene.units import one_of, wrong
@@ -15,6 +15,12 @@ from tau_stage.scene.words import did_you_mean
 
 DEFAULT_NAMES = "{scene}_{player}_{number:03}_{line}"
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+MOST_KBPS = {24_000: 160, 48_000: 320}
+"""Of an MP3, by its sample rate."""
+
+OF_MP3 = ("bitrate", "title", "artist", "cover")
+"""Options of a mix that only an MP3 has."""
+
 PLACES = ("scene", "player", "number", "line")
 
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -85,6 +91,11 @@ SampleRate = Annotated[
     BeforeValidator(units.sample_rate),
     WithJsonSchema({"type": "string", "enum": ["24 kHz", "48 kHz"]}),
 ]
+BitRate = Annotated[
+    int,
+    BeforeValidator(units.bit_rate),
+    WithJsonSchema({"type": "string", "enum": [f"{rate} kbps" for rate in units.BIT_RATES]}),
+]
 MixFile = Annotated[
     str,
     AfterValidator(str.strip),
@@ -114,6 +125,17 @@ class Mix(Part):
         json_schema_extra={"default": "-1 dBTP"},
     )
     file: MixFile = Field("mix.wav", description="Its name: .wav, .flac, .ogg or .mp3. Default: mix.wav.")
+    bitrate: BitRate | None = Field(
+        None, description="Of an MP3, like 128 kbps; above 160 kbps at 48 kHz only. Default: about half the most."
+    )
+    title: Title | None = Field(None, description="Of an MP3: its title. Default: the scene's.")
+    artist: Title | None = Field(None, description="Of an MP3: who made it.")
+    cover: SoundFile | None = Field(None, description="Of an MP3: its picture, a JPEG or PNG file beside the scene.")
+
+    @property
+    def is_mp3(self) -> bool:
+        """Whether it is an MP3 file."""
+        return self.file.lower().endswith(".mp3")
 
 
 class LineFiles(Part):

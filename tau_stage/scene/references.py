@@ -2,10 +2,10 @@
 
 from pathlib import Path as FilePath
 
-from tau_stage.errors import UsageError
+from tau_stage.errors import LFS_LARGEST, UsageError
 from tau_stage.scene.conditions import EVENTS, Call, Failed, Not, Said, Silence
 from tau_stage.scene.expect import Expect
-from tau_stage.scene.files import beside, sounds_in
+from tau_stage.scene.files import beside, picture_type, sounds_in
 from tau_stage.scene.findings import Findings
 from tau_stage.scene.model import Scene
 from tau_stage.scene.text import Path
@@ -84,6 +84,17 @@ class References:
         """Whether a sound that the scene names is there, and can be read to its end."""
         if self._is_there(name, path):
             self._readable(beside(self.scene.path, name), path)
+
+    def picture(self, name: str, path: Path) -> None:
+        """Whether a picture that the scene names is there, and is one."""
+        if self._is_there(name, path):
+            try:
+                with beside(self.scene.path, name).open("rb") as file:
+                    picture_type(file.read(LFS_LARGEST), name)
+            except UsageError as error:
+                self.found.add(path, error.problem, error.hint)
+            except OSError as error:
+                self.found.add(path, f"'{name}' cannot be read: {error.strerror}", "name a file that you may read")
 
     def sounds(self, folder: str, path: Path) -> None:
         """Whether a folder that the scene names is there, and every sound in it can be read to its end."""

@@ -28,6 +28,9 @@ TRUE_PEAK = r"^-?\d+(\.\d+)? ?dBTP$"
 GAINS_DB = (-60.0, 24.0)
 LOUDNESSES = (-40.0, -8.0)
 PEAKS_DB = (-20.0, 0.0)
+BIT_RATES = (32, 64, 96, 128, 160, 192, 256, 320)
+"""Kilobits per second that an MP3 may have."""
+
 SAMPLE_RATES = {24_000: "24 kHz", 48_000: "48 kHz"}
 
 _NUMBER = re.compile(r"\d{1,12}(?:\.\d{1,12})?", re.ASCII)
@@ -206,6 +209,28 @@ def _level(value: object, what: str, unit: str, limits: tuple[float, float], exa
         hint = f"did you mean {meant} {unit}?" if low <= float(meant) <= high else f"write it like {example}"
         raise wrong(f"a {what} is from {low:g} to {high:g} {unit}, not {value}", hint)
     return float(number)
+
+
+def bit_rate(value: object) -> object:
+    """Kilobits per second from ``128 kbps``.
+
+    Raises:
+        PydanticCustomError: It has no unit, or is no bit rate of an MP3.
+
+    >>> bit_rate("128 kbps"), bit_rate("96 kbit/s")
+    (128, 96)
+    """
+    if not isinstance(value, str):
+        return value
+    number, unit = _measure(value, "a bit rate", "write it like 128 kbps")
+    nearest = min(BIT_RATES, key=lambda rate: abs(rate - float(number)))
+    meant = f"did you mean {nearest} kbps?"
+    if unit not in ("kbps", "kbit/s"):
+        fact = f"'{unit}' is no unit of a bit rate" if unit else f"a bit rate needs its unit, and '{number}' has none"
+        raise wrong(fact, meant)
+    if float(number) not in BIT_RATES:
+        raise wrong(f"an MP3 has {', '.join(map(str, BIT_RATES))} kbps, not {value}", meant)
+    return int(float(number))
 
 
 def sample_rate(value: object) -> object:

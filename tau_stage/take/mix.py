@@ -18,8 +18,9 @@ from tau_stage.audio.level import SILENCE_DBFS
 from tau_stage.audio.limiter import Limiter
 from tau_stage.audio.loudness import Loudness, Meter, gain_for
 from tau_stage.audio.pcm import RATE
-from tau_stage.errors import TakeError
-from tau_stage.scene.deliver import Mix
+from tau_stage.errors import TakeError, UsageError
+from tau_stage.scene.deliver import MOST_KBPS, Mix
+from tau_stage.scene.files import beside, picture_type
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.model import Take
 from tau_stage.take.sound_files import open_sound, sound_errors
@@ -121,13 +122,15 @@ def mix(folder: TakeFolder, take: Take, wanted: Mix, rate: int = RATE) -> Mixed:
     draft = final.with_name(f".{final.name}.part")
     try:
         for attempt in range(1, ATTEMPTS + 1):
-            length = _write(draft, final, _mixed(paths, take, setting, rate), rate)
+            length = _write(draft, final, _mixed(paths, take, setting, rate), rate, wanted.bitrate)
             found = _measured(draft, final, length)
             better = _better(setting, found, wanted, only_peaks=attempt >= LOUDNESS_ATTEMPTS)
             if better is None or attempt == ATTEMPTS:
                 break
             setting = better
         with sound_errors(final, MIX_AGAIN):
+            if wanted.is_mp3:
+                _tag(draft, take, wanted)
             draft.replace(final)
     finally:
         draft.unlink(missing_ok=True)
@@ -238,11 +241,12 @@ def _metered(blocks: Iterator[Samples], rate: int, gain_db: float = 0.0) -> Loud
     return meter.result()
 
 
-def _write(draft: Path, final: Path, blocks: Iterator[Samples], rate: int) -> int:
+def _write(draft: Path, final: Path, blocks: Iterator[Samples], rate: int, kbps: int | None) -> int:
     """Write all blocks; how many samples they are."""
     length = 0
     kind, subtype = KINDS[final.suffix.lower()]
-    with _created(draft, final, rate, kind, subtype) as file:
+    level = None if kbps is None else _compression_level(kbps, rate)
+    with _created(draft, final, rate, kind, subtype, level) as file:
         for block in blocks:
             with sound_errors(final, MIX_AGAIN):
                 file.write(block)
@@ -250,12 +254,47 @@ def _write(draft: Path, final: Path, blocks: Iterator[Samples], rate: int) -> in
     return length
 
 
+def _compression_level(kbps: int, rate: int) -> float:
+    """What libsndfile calls a bit rate: 0 is the most that MP3 has at a rate, and towards 1 the least."""
+    least, most = (32, MOST_KBPS[48_000]) if rate >= 32_000 else (8, MOST_KBPS[24_000])
+    return min(0.999, (most - kbps) / (most - least))
+
+
+def _tag(draft: Path, take: Take, wanted: Mix) -> None:
+    """Write title, artist and cover into an MP3.
+
+    Raises:
+        TakeError: The cover cannot be read.
+    """
+    from mutagen.id3 import APIC, ID3, TIT2, TPE1
+
+    tags = ID3()
+    tags.add(TIT2(encoding=3, text=wanted.title or take.scene.title))
+    if wanted.artist:
+        tags.add(TPE1(encoding=3, text=wanted.artist))
+    if wanted.cover:
+        file = beside(take.scene.path, wanted.cover)
+        try:
+            data = file.read_bytes()
+            mime = picture_type(data, str(file))
+        except (OSError, UsageError) as error:
+            problem = error.strerror or str(error) if isinstance(error, OSError) else "is no picture"
+            raise TakeError(
+                str(file), f"the mix has no cover: {problem}", "put the picture back beside the scene"
+            ) from None
+        tags.add(APIC(encoding=3, mime=mime, type=3, desc="", data=data))
+    tags.save(draft, v2_version=3)
+
+
 @contextmanager
-def _created(draft: Path, final: Path, rate: int, kind: str, subtype: str | None) -> Iterator[Any]:
+def _created(draft: Path, final: Path, rate: int, kind: str, subtype: str | None, level: float | None) -> Iterator[Any]:
     import soundfile
 
+    mode = None if level is None else "CONSTANT"
     with sound_errors(final, MIX_AGAIN):
-        file = soundfile.SoundFile(draft, "w", rate, 1, subtype=subtype, format=kind)
+        file = soundfile.SoundFile(
+            draft, "w", rate, 1, subtype=subtype, format=kind, compression_level=level, bitrate_mode=mode
+        )
     with file:
         yield file
 
