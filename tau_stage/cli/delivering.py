@@ -51,6 +51,7 @@ def finish(folder: TakeFolder, *, anyway: bool) -> tuple[Take, list[str], int]:
     """
     from tau_stage.report.rebuild import rebuilt
     from tau_stage.take.beginning import delivery
+    from tau_stage.take.following import follow_picks
     from tau_stage.take.journal import read_journal
     from tau_stage.take.latest import is_latest, make_latest
     from tau_stage.take.lock import claimed
@@ -59,6 +60,8 @@ def finish(folder: TakeFolder, *, anyway: bool) -> tuple[Take, list[str], int]:
         journal = read_journal(folder.journal)
         take, texts = rebuilt(folder)
         done = delivery(journal)
+        if not done:
+            follow_picks(folder)
         if done and all((folder.path / name).exists() for name in _files(folder, take, done)):
             tell_problems(done.problems)
             return take, [*done.made, *filter(None, [done.judged])], done.code

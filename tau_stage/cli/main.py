@@ -20,6 +20,7 @@ from tau_stage.cli.compare import compare
 from tau_stage.cli.doctor import doctor
 from tau_stage.cli.fmt import fmt
 from tau_stage.cli.init import init
+from tau_stage.cli.pick import pick
 from tau_stage.cli.plan import plan
 from tau_stage.cli.play import play
 from tau_stage.cli.printing import say, warn
@@ -59,6 +60,7 @@ VERBS = (
     run,
     resume,
     retake,
+    pick,
     validate,
     plan,
     show,

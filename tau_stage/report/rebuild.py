@@ -8,9 +8,11 @@ from typing import Any
 
 from tau_stage.errors import TakeError
 from tau_stage.report.deliver import deliver
+from tau_stage.take.beginning import delivery
 from tau_stage.take.costs import cost_json
 from tau_stage.take.fold import fold
 from tau_stage.take.folder import COSTS, MANIFEST, TakeFolder
+from tau_stage.take.following import follow_picks
 from tau_stage.take.journal import read_beginning, read_journal
 from tau_stage.take.lock import claimed
 from tau_stage.take.model import Take
@@ -45,6 +47,8 @@ def rebuild(folder: TakeFolder, *, embed: bool = False) -> tuple[Take, list[str]
         raise TakeError(str(folder.journal), "is missing", NO_TAKE)
     with claimed(folder.path):
         take, texts = rebuilt(folder)
+        if not delivery(read_journal(folder.journal)):
+            follow_picks(folder)
         wanted = read_beginning(folder.journal).deliver
         return take, deliver(folder, take, wanted, embed=embed, also=texts, hint=CLOSED)
 

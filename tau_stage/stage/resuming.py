@@ -23,6 +23,7 @@ from tau_stage.take import records as record
 from tau_stage.take.beginning import beginning
 from tau_stage.take.fold import PAID, fold
 from tau_stage.take.folder import TakeFolder, guarded
+from tau_stage.take.following import settle_files
 from tau_stage.take.journal import FULL_DISK, Journal
 
 OF_THE_BUDGET = "of the budget"
@@ -81,6 +82,7 @@ def pick_up(crew: Crew) -> Former:
         TakeError: The folder cannot be read or written.
     """
     folder, book = crew.folder, crew.book
+    settle_files(folder, book.journal.records)
     take = fold(book.journal.records)
     lines = {line.id: line for line in take.lines}
     found = Former(folder, lines)

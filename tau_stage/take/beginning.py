@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tau_stage.errors import TakeError
-from tau_stage.take.records import Record, TakeBegan, TakeDelivered, TakeEnded, TakeResumed
+from tau_stage.take.records import Record, TakeBegan, TakeDelivered, TakeEnded, TakePicked, TakeResumed
 
 
 def beginning(journal: Sequence[Record]) -> TakeBegan:
@@ -26,6 +26,8 @@ def beginning(journal: Sequence[Record]) -> TakeBegan:
 
 
 def delivery(journal: Sequence[Record]) -> TakeDelivered | None:
-    """How a take was delivered, as it ended last; None where that is still to be done."""
-    last = (fact for fact in reversed(journal) if isinstance(fact, TakeDelivered | TakeEnded | TakeResumed))
+    """How a take was delivered, as it ended or was picked last; None where that is still to be done."""
+    last = (
+        fact for fact in reversed(journal) if isinstance(fact, TakeDelivered | TakeEnded | TakeResumed | TakePicked)
+    )
     return fact if isinstance(fact := next(last, None), TakeDelivered) else None

@@ -15,13 +15,23 @@ from pydantic_core import PydanticSerializationError
 
 from tau_stage.errors import TakeError
 from tau_stage.take.beginning import beginning
-from tau_stage.take.records import LineLost, LineSpoken, Record, TakeBegan, TakeDelivered, TakeEnded, TakeResumed
+from tau_stage.take.picks import as_picked
+from tau_stage.take.records import (
+    LineLost,
+    LineSpoken,
+    Record,
+    TakeBegan,
+    TakeDelivered,
+    TakeEnded,
+    TakePicked,
+    TakeResumed,
+)
 from tau_stage.text import printable_json, well_formed
 
 NAME = "journal.jsonl"
 FULL_DISK = "make room, and go on with tau-stage resume; what was spoken before is kept"
 
-DURABLE = LineSpoken | LineLost | TakeBegan | TakeResumed | TakeEnded | TakeDelivered
+DURABLE = LineSpoken | LineLost | TakeBegan | TakeResumed | TakeEnded | TakeDelivered | TakePicked
 """Records that are brought to the disk at once."""
 
 _RECORD: TypeAdapter[Record] = TypeAdapter(Record)
@@ -143,7 +153,7 @@ def read_beginning(path: Path) -> TakeBegan:
 
 
 def _read_all(path: Path, lines: list[bytes]) -> list[Record]:
-    return [_read(path, number, line) for number, line in enumerate(lines, 1) if line]
+    return as_picked([_read(path, number, line) for number, line in enumerate(lines, 1) if line])
 
 
 def _read(path: Path, number: int, line: bytes) -> Record:

@@ -331,6 +331,14 @@ class LineSpoken(Fact):
     commentary_s: float = 0.0
 
 
+class TakePicked(Fact):
+    """Another take of a line is the line from now on; whoever reads the journal finds it so."""
+
+    type: Literal["take_picked"] = "take_picked"
+    line: str
+    take: int
+
+
 class LineHeard(Fact):
     """A player has heard a line: the server acknowledged it."""
 
@@ -409,6 +417,7 @@ Record = Annotated[
     | LineFailed
     | PlayerLost
     | LineSpoken
+    | TakePicked
     | LineHeard
     | LineMissed
     | Warned

@@ -1,0 +1,92 @@
+"""``tau-stage pick``: another take of a line becomes the line."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tau_stage.cli.options import AsJson, Quiet
+from tau_stage.cli.printing import say
+
+if TYPE_CHECKING:
+    from tau_stage.take.folder import TakeFolder
+    from tau_stage.take.model import Performed, Take
+
+
+def pick(
+    take: Annotated[Path, typer.Argument(metavar="TAKE", help="A take's folder.", show_default=False)],
+    line: Annotated[str, typer.Argument(metavar="LINE", help="The line's id, like clerk-2.", show_default=False)],
+    number: Annotated[
+        int, typer.Argument(metavar="N", min=1, help="Which of its takes is to be the line.", show_default=False)
+    ],
+    anyway: Annotated[bool, typer.Option("--anyway", help="Though the scene has changed since.")] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make another take of a line the line, in the take's own folder, and all that is made of it once more.
+
+    Nothing is performed or paid. Later lines whose players had heard the other take are marked as outdated. The other
+    take is kept: it can be picked again.
+    """
+    from tau_stage.cli.resume import tell_end
+    from tau_stage.take.folder import TakeFolder
+    from tau_stage.take.lock import claimed
+    from tau_stage.take.reading import read_take
+
+    named, told = read_take(take)
+    folder = TakeFolder(named.path.resolve())
+    chosen = _chosen(folder, told, line, number)
+    if chosen.take == number:
+        if not (quiet or as_json):
+            say(f"take {number} is line {line} already")
+    else:
+        with claimed(folder.path):
+            _write_down(folder, chosen, number)
+    raise typer.Exit(tell_end(folder, anyway=anyway, quiet=quiet, as_json=as_json))
+
+
+def _chosen(folder: TakeFolder, told: Take, name: str, number: int) -> Performed:
+    """The line, if it has such a take.
+
+    Raises:
+        TakeError: There is no journal.
+        UsageError: There is no such line, or no such take of it, or that has no sound.
+    """
+    from tau_stage.errors import TakeError, UsageError
+
+    if not folder.journal.is_file():
+        raise TakeError(str(folder.path), f"has no {folder.journal.name}, which keeps its takes", "perform it again")
+    line = next((each for each in told.lines if each.id == name), None)
+    if line is None:
+        known = ", ".join(each.id for each in told.lines if each.alternatives) or "none of this take"
+        raise UsageError(f"{folder.path}: there is no line {name!r}", f"lines with several takes: {known}")
+    numbers = [other.take for other in line.takes if other.file]
+    if number not in numbers:
+        there = ", ".join(map(str, numbers))
+        hint = f"its takes are {there}" if there else f"retake it: tau-stage retake {folder.path} {name} --takes 3"
+        raise UsageError(f"{folder.path}: line {name} has no take {number} that can be heard", hint)
+    return line
+
+
+def _write_down(folder: TakeFolder, line: Performed, number: int) -> None:
+    """Write the pick down, once it is sure that all can follow it.
+
+    Raises:
+        TakeError: A sound is missing or another, or something cannot be written.
+        UsageError: The file of an effect or a bed cannot be read.
+    """
+    from tau_stage.take.following import check_take, keep_take, read_played
+    from tau_stage.take.journal import Journal
+    from tau_stage.take.records import TakePicked
+
+    other = next(take for take in line.takes if take.take == number)
+    check_take(folder, line.id, other)
+    with closing(Journal(folder.journal, goes_on=True)) as journal:
+        records = journal.records
+        read_played(records)
+        if line.file:
+            keep_take(folder, line.file, line.take)
+        journal.append(TakePicked(at_s=records[-1].at_s, line=line.id, take=number))
