@@ -12,15 +12,14 @@ import pytest
 
 from tau_stage.audio.pcm import RATE
 from tau_stage.protocol.usage import Usage
-from tau_stage.regression.wording import holds, letters_apart, word_error_rate
 from tau_stage.report.compare import compare
 from tau_stage.report.differ import differ
 from tau_stage.report.reaper import rpp
 from tau_stage.report.words import files
-from tau_stage.stage.picking import closeness
 from tau_stage.take.fold import fold
 from tau_stage.take.marks import marks_of
 from tau_stage.take.model import Take
+from tau_stage.text import closeness, holds, letters_apart, word_error_rate
 from tests.test_take import journal_of, spoken
 
 SHORT = 4_000

@@ -14,8 +14,8 @@ from tau_stage.errors import TakeError
 from tau_stage.regression.check import as_json, check
 from tau_stage.regression.measures import measure
 from tau_stage.regression.verdict import Verdict, summary
-from tau_stage.regression.wording import holds, letters_apart, word_error_rate
 from tau_stage.take.model import Called, Performed
+from tau_stage.text import holds, letters_apart, word_error_rate
 from tests.rehearsal import Rehearsal, rehearse
 
 pytestmark = pytest.mark.anyio

@@ -10,7 +10,7 @@ from tau_stage.audio.pcm import Pcm
 from tau_stage.regression.recogniser import Recogniser, recognised
 from tau_stage.regression.recognition import FURTHEST
 from tau_stage.regression.voice import Print, distance, reference, voice_print
-from tau_stage.regression.wording import letters_apart
+from tau_stage.text import letters_apart
 from tau_stage.understudy.actor import Cue
 from tau_stage.understudy.performer import decide
 from tau_stage.understudy.voices import TIMBRES, Voices

@@ -49,8 +49,21 @@ def test_nothing_said_is_all_left_out() -> None:
     assert told("", "Good evening.") == [("ins", "Good evening.")]
 
 
-def test_signs_alone_are_words_too() -> None:
-    assert told("yes - no", "yes ? no") == [("same", "yes "), ("del", "- "), ("ins", "? "), ("same", "no")]
+def test_signs_alone_are_no_words() -> None:
+    assert told("yes - no", "yes ? no") == [("same", "yes ? no")]
+    assert told("yes - no", "yes no") == told("yes no", "yes no")
+    assert told("?", "") == []
+    assert told("", "?") == [("same", "?")]
+
+
+def test_hyphens_part_words_and_numbers_are_one() -> None:
+    assert not differs(differ("Twenty-one of 1,000, don’t you?", "twenty one of 1000 dont you"))
+    assert told("A well-known inn", "A well-worn inn") == [
+        ("same", "A well-"),
+        ("del", "known "),
+        ("ins", "worn "),
+        ("same", "inn"),
+    ]
 
 
 def test_very_long_texts_are_one_change_between_what_they_share() -> None:

@@ -15,10 +15,11 @@ from tau_stage.audio.wav import read_wav
 from tau_stage.report.rebuild import rebuild
 from tau_stage.scene.plan import LinePlan, Plan
 from tau_stage.stage.former import Former
-from tau_stage.stage.picking import Option, closeness, picked
+from tau_stage.stage.picking import Option, picked
 from tau_stage.stage.retake import retaken
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.model import Take
+from tau_stage.text import closeness
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.actor import Cue, Spoken
 from tests.pages import read
@@ -119,6 +120,13 @@ async def test_a_line_that_is_asked_for_once_more_is_no_other_take(tmp_path: Pat
 def test_which_take_is_the_line(pick: str, chosen: int) -> None:
     options = [Option("Now, man!", 2.0), Option("Now.", 0.5), Option("now then", 1.0), Option("Now then.", 1.0)]
     assert picked("*Now* then. [sighs]", options, pick) == chosen  # type: ignore[arg-type]
+
+
+def test_words_are_the_same_however_they_are_written() -> None:
+    options = [Option("No, go.", 1.0), Option("Don't go.", 1.0)]
+    assert picked("Don’t go.", options, "closest") == 1
+    options = [Option("Twenty-two.", 1.0), Option("twenty one", 1.0)]
+    assert picked("[sighs] Twenty-one.", options, "closest") == 1
 
 
 def test_a_take_that_broke_off_is_picked_only_where_all_did() -> None:

@@ -13,11 +13,11 @@ from tau_stage.regression.snapshot import Call, Cast, Effect, Frozen, Snapshot, 
 from tau_stage.regression.units import FIGURES, LIMITS, Limit
 from tau_stage.regression.verdict import Subject, Verdict, outcome
 from tau_stage.regression.voice import distance
-from tau_stage.regression.wording import word_error_rate
 from tau_stage.scene.expect import Tolerances
 from tau_stage.scene.plan import LinePlan, Plan, spoken
 from tau_stage.scene.spot import Spot, spot
 from tau_stage.take.model import Take
+from tau_stage.text import word_error_rate
 
 WHERE = {"asked": (), "player": (), "direction": ("direction",), "pause": ("pause",), "heard_by": ("to",)}
 """Options of a line that a figure follows from."""

@@ -12,13 +12,12 @@ from tau_stage.regression.measures import SOUNDING, Figures, Measures
 from tau_stage.regression.units import FIGURES, LIMITS
 from tau_stage.regression.verdict import Subject, Verdict, outcome
 from tau_stage.regression.voice import Print, distance, reference
-from tau_stage.regression.wording import holds, word_error_rate, words
 from tau_stage.scene.expect import CallWanted, Expect
 from tau_stage.scene.plan import LinePlan, Plan, spoken
 from tau_stage.scene.ranges import Range
 from tau_stage.scene.spot import Key, spot
 from tau_stage.take.model import Called, Performed, Take
-from tau_stage.text import is_found
+from tau_stage.text import holds, is_found, same_words, word_error_rate
 
 UNMEASURED = {
     "voice": "too little is said aloud, or there is neither a snapshot nor another line of the player's",
@@ -171,7 +170,7 @@ class _Expectations:
         if wanted.matches is not None:
             yield self.matches(wanted.matches)
         if wanted.exact is not None:
-            yield self.words("says", f"exactly “{wanted.exact}”", holds=words(said) == words(wanted.exact))
+            yield self.words("says", f"exactly “{wanted.exact}”", holds=same_words(said, wanted.exact))
         if wanted.wer is not None:
             rate, unit = word_error_rate(self.seen.asked, said), LIMITS["words"].unit
             told = _range(wanted.wer, "words")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from tau_stage.audio.loudness import Meter
 from tau_stage.errors import TakeError
 from tau_stage.regression.voice import Print, voice_print
-from tau_stage.regression.wording import words
 from tau_stage.report.score import silences
 from tau_stage.take.model import Performed, Take
+from tau_stage.text import spoken_words
 
 if TYPE_CHECKING:
     from tau_stage.audio.pcm import Pcm
@@ -91,7 +91,7 @@ def measure(take: Take, sound_of: Callable[[Performed], Pcm]) -> Measures:
 
 
 def _figures(line: Performed, dead_air: float | None, sound: Pcm | None, problem: str) -> Figures:
-    spoken = len(words(line.said))
+    spoken = len(spoken_words(line.said))
     return Figures(
         length=round(line.duration_s, 3) if line.file is not None else None,
         loudness=_loudness(sound) if sound else None,
@@ -107,7 +107,7 @@ def _figures(line: Performed, dead_air: float | None, sound: Pcm | None, problem
 
 
 def _whole(take: Take, lines: Mapping[str, Figures], loudness: float | None) -> Figures:
-    spoken = sum(len(words(line.said)) for line in take.lines)
+    spoken = sum(len(spoken_words(line.said)) for line in take.lines)
     seconds = sum(line.duration_s for line in take.lines)
 
     def worst(name: str) -> float | None:

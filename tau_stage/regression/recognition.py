@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from tau_stage.regression.verdict import Subject, Verdict, outcome
-from tau_stage.regression.wording import letters_apart
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.spot import spot
 from tau_stage.take.model import Take
+from tau_stage.text import letters_apart
 
 FURTHEST = 0.6
 """Share of its letters in which what was heard may differ from a line, and still be that line."""

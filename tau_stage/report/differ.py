@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
-from tau_stage.text import aligned
-
-_ALONE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_MOMENT = re.compile(r"(\*?\[[^\[\]]*\]\*?[.,;:!?…]*\s*)")
-_WORD = re.compile(rf"[{_ALONE}]\s*|[^\s{_ALONE}]+\s*|\s+")
+from tau_stage.text import Word, aligned, is_parted, words_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +29,17 @@ def differ(asked: str, said: str) -> tuple[Piece, ...]:
     What stands in brackets is a moment: it is heard, not said, and a transcript tells nothing of it. So it is neither
     left out nor put in; it stands where it was asked for.
 
-    Case and punctuation make no difference, as a transcript's are the transcriber's. Scripts that put no space between
-    words are compared sign by sign.
+    Words are compared as everywhere: case, punctuation and apostrophes make no difference, as a transcript's are the
+    transcriber's.
 
     >>> [(piece.kind, piece.words) for piece in differ("We are full, sir.", "We are quite full, Sir!")]
     [('same', 'We are '), ('ins', 'quite '), ('same', 'full, Sir!')]
     >>> [(piece.kind, piece.words) for piece in differ("[coughs] We are full.", "We are full.")]
     [('moment', '[coughs] '), ('same', 'We are full.')]
     """
-    ours, theirs = _words(asked), _words(said)
-    left, right = [_bare(word) for word in ours], [_bare(word) for word in theirs]
+    ours, theirs = words_of(asked), words_of(said)
     pieces: list[Piece] = []
-    for kind, a, b, c, d in aligned(left, right):
+    for kind, a, b, c, d in aligned([word.compared for word in ours], [word.compared for word in theirs]):
         if kind == "equal":
             pieces += _run("same", theirs[c:d])
             continue
@@ -73,43 +66,22 @@ def has_moments(pieces: tuple[Piece, ...]) -> bool:
     return any(piece.kind == "moment" for piece in pieces)
 
 
-def spoken_words(text: str) -> list[str]:
-    """The words of a text as they are compared.
-
-    >>> spoken_words("We -- are full, Sir!")
-    ['we', 'are', 'full', 'sir']
-    """
-    words = (word for word in _words(text) if not _MOMENT.fullmatch(word))
-    return [bare for word in words if any(map(str.isalnum, bare := _bare(word)))]
-
-
-def _run(kind: Literal["same", "del", "ins"], words: Sequence[str]) -> Iterator[Piece]:
-    """Words that follow each other, and the moments between them."""
-    for is_moment, run in groupby(words, lambda word: bool(_MOMENT.fullmatch(word))):
-        text = "".join(run)
-        yield Piece("moment", text.replace("*", "")) if is_moment else Piece(kind, text)
-
-
-def _words(text: str) -> list[str]:
-    """Words, and moments, with the space behind them."""
-    parts = _MOMENT.split(text.strip())
-    return [word for part in parts for word in ([part] if _MOMENT.fullmatch(part) else _WORD.findall(part))]
-
-
-def _bare(word: str) -> str:
-    """A word as it sounds: without case, punctuation and marks that show nothing; as it is where nothing is left."""
-    if _MOMENT.fullmatch(word):
-        return word.strip()
-    folded = unicodedata.normalize("NFKC", word).casefold().strip()
-    return "".join(sign for sign in folded if unicodedata.category(sign)[0] in "LNMS") or folded
+def _run(kind: Literal["same", "del", "ins"], words: Sequence[Word]) -> Iterator[Piece]:
+    """Words that follow each other, and the moments between them; signs alone are neither left out nor put in."""
+    for is_moment, run in groupby(words, lambda word: word.is_moment):
+        told = list(run)
+        text = "".join(word.shown for word in told)
+        if is_moment:
+            yield Piece("moment", text.replace("*", ""))
+        elif any(word.compared for word in told):
+            yield Piece(kind, text)
+        elif kind != "del":
+            yield Piece("same", text)
 
 
 def _spaced(pieces: list[Piece]) -> list[Piece]:
-    """No empty piece, and none that runs into the next: a text's last word has no space behind it."""
-    kept = [piece for piece in pieces if piece.words]
+    """None that runs into the next: a text's last word has no space behind it."""
     return [
-        piece
-        if piece is kept[-1] or re.search(rf"[\s{_ALONE}]$", piece.words)
-        else Piece(piece.kind, piece.words + " ")
-        for piece in kept
+        piece if piece is pieces[-1] or is_parted(piece.words) else Piece(piece.kind, piece.words + " ")
+        for piece in pieces
     ]

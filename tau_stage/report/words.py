@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from tau_stage.report.subtitles import srt, vtt
 from tau_stage.report.timing import word_times
 from tau_stage.take.model import Alternative, Performed, Playing, Sounded, Take
-from tau_stage.text import one_line
+from tau_stage.text import one_line, same_words
 
 COLUMNS = (
     "number", "id", "player", "voice", "direction", "words asked", "words said", "file", "start", "seconds", "attempts",
@@ -20,7 +18,6 @@ COLUMNS = (
 )  # fmt: skip
 """Of the recording sheet."""
 
-_MOMENTS = re.compile(r"\[[^\[\]]*\]|\*")
 _ENDINGS = "-–— "
 
 
@@ -70,14 +67,9 @@ def _paragraph(line: Performed) -> str:
     head = f"[{_stamp(line.offset_s)}] {one_line(line.player).upper()}{direction}: {said}".rstrip()
     if line.commentary:
         head += f"\n    commentary: {one_line(line.commentary)}"
-    if not line.asked or _bare(line.asked) == _bare(line.said):
+    if not line.asked or same_words(line.asked, line.said):
         return head
     return f"{head}\n    asked: {one_line(line.asked)}"
-
-
-def _bare(text: str) -> list[str]:
-    """What is compared: neither moments and stress, nor case and punctuation, are words."""
-    return re.findall(r"\w+", unicodedata.normalize("NFKC", _MOMENTS.sub("", text)).casefold())
 
 
 def _sound(sound: Sounded, rate: int) -> str:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from tau_stage.scene.plan import LinePlan
-from tau_stage.text import alikeness
-
-_MOMENT = re.compile(r"\[[^\[\]]*\]")
+from tau_stage.text import closeness
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +46,3 @@ def picked(asked: str, options: Sequence[Option], pick: Literal["closest", "firs
     if pick == "shortest":
         return min(among, key=lambda number: options[number].seconds)
     return max(among, key=lambda number: closeness(asked, options[number].said))
-
-
-def closeness(asked: str, said: str) -> float:
-    """How near what was said is to what was asked, by words, from 0 to 1; moments and stars are not said.
-
-    >>> closeness("I am *not* [sighs] late.", "i am not late"), closeness("Yes.", "No.")
-    (1.0, 0.0)
-    """
-    return alikeness(_words(_MOMENT.sub(" ", asked)), _words(said))
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+(?:['’]\w+)*", text.casefold())

@@ -1,22 +1,42 @@
 """Text compared, and made safe to show: one way for the whole house. Pure."""
 
 from tau_stage.text.aligning import MOST_COMPARED, aligned, alikeness
+from tau_stage.text.comparing import (
+    Word,
+    closeness,
+    holds,
+    is_parted,
+    letters_apart,
+    same_words,
+    spoken_words,
+    word_error_rate,
+    words_of,
+)
 from tau_stage.text.searching import is_found, pattern_problem
 from tau_stage.text.showing import hidden, one_line, printable, printable_json, visible, well_formed
 from tau_stage.text.spelling import composed, folded
 
 __all__ = [
     "MOST_COMPARED",
+    "Word",
     "aligned",
     "alikeness",
+    "closeness",
     "composed",
     "folded",
     "hidden",
+    "holds",
     "is_found",
+    "is_parted",
+    "letters_apart",
     "one_line",
     "pattern_problem",
     "printable",
     "printable_json",
+    "same_words",
+    "spoken_words",
     "visible",
     "well_formed",
+    "word_error_rate",
+    "words_of",
 ]

@@ -1,0 +1,179 @@
+r"""Words as they are compared, counted and measured: one way for picks, pages, transcripts and expectations.
+
+What is asked and what a transcript says are written by different hands. So a word is its letters and digits, in one
+form (Unicode NFKC, no capitals):
+
+- Punctuation, white space, marks of stress and apostrophes of any kind are no part of it: ``don’t`` is ``dont``.
+- A hyphen, a dash, a slash or dots within it part it: ``twenty-one`` is ``twenty one``.
+- A comma, a point or an apostrophe that groups three digits is no part of a number, any other sign parts it: ``1,000``
+  is ``1000``, and ``3.5`` is ``3 5``. Numbers in words stay words, in whatever language.
+- Scripts that put no blanks between words are compared sign by sign.
+- What stands in brackets is a moment. It is heard, not said, and is no word.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from tau_stage.text.aligning import MOST_COMPARED, alikeness
+
+_ALONE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_MOMENT = re.compile(r"(\*?\[[^\[\]]*\]\*?[.,;:!?…]*\s*)")
+_WORD = re.compile(rf"[{_ALONE}]\s*|[^\s{_ALONE}]+\s*|\s+")
+_ENDS_ALONE = re.compile(rf"[\s{_ALONE}\u2010-\u2015/-]$")
+_JOINT = re.compile(
+    r"(?<=\S)(?:[-\u00ad\u2010-\u2015\u2212\uff0d/…]+|\.{2,})(?=\S)|(?<=\d)(?:[.,．，](?!\d{3}(?!\d))|[:：])(?=\d)"
+)
+_APOSTROPHES = str.maketrans(dict.fromkeys("'’‘‛ʼʹ`´′＇"))
+
+
+class Word(NamedTuple):
+    """A word, or a moment, of a text.
+
+    Attributes:
+        shown: As it stands there, with the signs and the space around it.
+        compared: As it is compared; empty, where there are signs only.
+        is_moment: Whether it is heard and not said.
+    """
+
+    shown: str
+    compared: str
+    is_moment: bool = False
+
+
+def words_of(text: str) -> list[Word]:
+    """The words and moments of a text, in order. All that is shown is the text, without white space at its ends.
+
+    >>> [word.compared for word in words_of("[sighs] Well -- twenty-one, you don’t *say*!")]
+    ['[sighs]', 'well', 'twenty', 'one', 'you', 'dont', 'say']
+    """
+    found: list[Word] = []
+    for part in _MOMENT.split(text.strip()):
+        if _MOMENT.fullmatch(part):
+            found.append(Word(part, part.strip(), is_moment=True))
+        else:
+            found += _spoken(part)
+    return found
+
+
+def spoken_words(text: str) -> list[str]:
+    """The words of a text as they are compared; moments are none.
+
+    >>> spoken_words("[sighs] Well, *now* -- it’s 1,000!")
+    ['well', 'now', 'its', '1000']
+    """
+    return [word.compared for word in words_of(text) if word.compared and not word.is_moment]
+
+
+def is_parted(shown: str) -> bool:
+    """Whether what stands behind a word as it is shown is parted from it.
+
+    >>> is_parted("so "), is_parted("so"), is_parted("好")
+    (True, False, True)
+    """
+    return _ENDS_ALONE.search(shown) is not None
+
+
+def same_words(one: str, other: str) -> bool:
+    """Whether two texts say the same words.
+
+    >>> same_words("Don’t go: it’s [sighs] *late*.", "dont go, it's late")
+    True
+    """
+    return spoken_words(one) == spoken_words(other)
+
+
+def closeness(one: str, other: str) -> float:
+    """How near two texts are, by words, from 0 to 1.
+
+    >>> closeness("Don’t go.", "don't go"), closeness("Yes.", "No.")
+    (1.0, 0.0)
+    """
+    return alikeness(spoken_words(one), spoken_words(other))
+
+
+def word_error_rate(asked: str, said: str) -> float:
+    """Words that were changed, left out or put in, as a share of the words asked for.
+
+    >>> word_error_rate("the last one today", "the lost one"), word_error_rate("", "so"), word_error_rate("", "")
+    (0.5, 1.0, 0.0)
+    """
+    ours, theirs = spoken_words(asked), spoken_words(said)
+    if not ours:
+        return float(bool(theirs))
+    return _edits(ours, theirs) / len(ours)
+
+
+def holds(said: str, phrase: str) -> bool:
+    """Whether words stand in a text, in a row.
+
+    >>> holds("That's my umbrella, sir.", "My umbrella"), holds("umbrellas", "umbrella")
+    (True, False)
+    """
+    ours, theirs = (f" {' '.join(spoken_words(text))} " for text in (phrase, said))
+    return ours in theirs or not ours.strip()
+
+
+def letters_apart(asked: str, said: str) -> float:
+    """How much of two texts differs, by letters: recognisers err in words that sound alike, and these look alike.
+
+    >>> letters_apart("Can I have it?", "can I have it")
+    0.0
+    """
+    ours, theirs = " ".join(spoken_words(asked)), " ".join(spoken_words(said))
+    longest = max(len(ours), len(theirs))
+    return _edits(ours, theirs) / longest if longest else 0.0
+
+
+def _spoken(part: str) -> Iterator[Word]:
+    """The words of a text without moments; signs alone go with the word before them, or with the first."""
+    shown: list[str] = []
+    compared = ""
+    for piece in _pieces(part):
+        word = _compared(piece)
+        if word and compared:
+            yield Word("".join(shown), compared)
+            shown, compared = [], ""
+        shown.append(piece)
+        compared = compared or word
+    if shown:
+        yield Word("".join(shown), compared)
+
+
+def _pieces(part: str) -> Iterator[str]:
+    """A text cut where words end."""
+    for found in _WORD.finditer(part):
+        chunk, start = found[0], 0
+        for joint in _JOINT.finditer(chunk):
+            yield chunk[start : joint.end()]
+            start = joint.end()
+        yield chunk[start:]
+
+
+def _compared(piece: str) -> str:
+    """A word as it is compared; nothing where it has neither letters nor digits."""
+    whole = unicodedata.normalize("NFKC", piece.translate(_APOSTROPHES)).casefold()
+    signs = "".join(sign for sign in unicodedata.normalize("NFKC", whole) if _counts(sign))
+    return signs if any(map(str.isalnum, signs)) else ""
+
+
+def _counts(sign: str) -> bool:
+    """Whether a sign is part of a word: letters, digits, their marks, and symbols such as ``$``."""
+    kind = unicodedata.category(sign)
+    return kind[0] in "LNMS" and kind != "Sk"
+
+
+def _edits(ours: Sequence[str], theirs: Sequence[str]) -> int:
+    """Levenshtein's distance; where that would take too long, an estimate from what both share."""
+    if len(ours) * len(theirs) > MOST_COMPARED:
+        return round((1.0 - alikeness(ours, theirs)) * max(len(ours), len(theirs)))
+    before = list(range(len(theirs) + 1))
+    for number, one in enumerate(ours, 1):
+        row = [number]
+        for at, other in enumerate(theirs, 1):
+            row.append(min(before[at] + 1, row[-1] + 1, before[at - 1] + (one != other)))
+        before = row
+    return before[-1]

@@ -1,0 +1,99 @@
+"""Words compared: one way for the whole house."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tau_stage.text import (
+    closeness,
+    holds,
+    is_parted,
+    letters_apart,
+    same_words,
+    spoken_words,
+    word_error_rate,
+    words_of,
+)
+
+SAME = [
+    ("Don’t go.", "don't go"),
+    ("Don`t go.", "dont GO!"),
+    ("Don\u02bct go.", "Don\uff07t go"),
+    ("twenty-one", "Twenty one"),
+    ("well\u2014then", "well, then"),
+    ("and/or", "and or"),
+    ("so...yes", "so, yes"),
+    ("so…yes", "so yes…"),
+    ("1,000 lamps", "1000 lamps"),
+    ("1’000’000", "1,000,000"),
+    ("at 1:30", "at 1 30"),
+    ("3.5", "3 5"),
+    ("ＡＢＣ １２", "abc 12"),
+    ("ﬁne", "fine"),
+    ("STRASSE", "Straße"),
+    ("cafe\u0301", "café"),
+    ("[sighs] I am *not* **LATE**", "i am not late"),
+    ("We -- are - full", "we are full"),
+    ("“Well”, (he) said", "well he said"),
+    ("?", "!"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_what_sounds_the_same_is_the_same_for_every_measure(one: str, other: str) -> None:
+    assert same_words(one, other)
+    assert closeness(one, other) == 1.0
+    assert word_error_rate(one, other) == letters_apart(one, other) == 0.0
+    assert holds(one, other)
+    assert holds(other, one)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("1,000", "1 00"),
+        ("3.5", "35"),
+        ("10", "1 0"),
+        ("$5", "5"),
+        ("No, go.", "Don’t go."),
+        ("über", "uber"),
+        ("so", "[so]"),
+    ],
+)
+def test_what_sounds_otherwise_differs_for_every_measure(one: str, other: str) -> None:
+    assert not same_words(one, other)
+    assert closeness(one, other) < 1.0
+    assert word_error_rate(one, other) > 0.0
+
+
+def test_scripts_without_blanks_are_compared_sign_by_sign() -> None:
+    assert spoken_words("雨が 降る。") == ["雨", "が", "降", "る"]
+    assert word_error_rate("雨が降る", "雨が振る") == 0.25
+    assert [is_parted(shown) for shown in ("雨", "so ", "so")] == [True, True, False]
+
+
+def test_signs_alone_stand_with_a_word() -> None:
+    assert [(word.shown, word.compared) for word in words_of("- yes - no [sighs]. ?!")] == [
+        ("- yes - ", "yes"),
+        ("no ", "no"),
+        ("[sighs]. ", "[sighs]."),
+        ("?!", ""),
+    ]
+
+
+def test_what_is_too_long_to_be_aligned_is_estimated() -> None:
+    many = " ".join(map(str, range(3_000)))
+    assert word_error_rate(many, f"so {many}") == pytest.approx(0.0, abs=0.01)
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_all_that_is_shown_is_the_text(one: str, other: str) -> None:
+    assert "".join(word.shown for word in words_of(one)) == one.strip()
+    assert same_words(one, other) == (spoken_words(one) == spoken_words(other)) == (word_error_rate(one, other) == 0.0)
+
+
+def test_time_grows_with_the_text() -> None:
+    for text in ("- " * 100_000, "a-" * 100_000, "1." * 100_000, "." * 200_000, "[" * 200_000, "a" * 200_000):
+        assert len(words_of(text)) <= len(text)
