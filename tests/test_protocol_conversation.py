@@ -480,6 +480,32 @@ def test_sound_may_come_before_its_response_begins_and_after_it_is_done() -> Non
     assert conversation.settle() is None
 
 
+def test_sound_that_nothing_announced_may_come_after_its_response_is_done() -> None:
+    conversation = Conversation()
+    for number, ends in ((1, False), (2, True)):
+        response_id, item_id = f"resp_{number}", f"item_{number}"
+        ids = {"response_id": response_id, "item_id": item_id}
+        begin(conversation, response_id)
+        conversation.apply(told.TranscriptDone(**ids, transcript="Hello."))
+        conversation.apply(told.OutputItemDone(response_id=response_id, item=item(item_id)))
+        assert conversation.apply(done(response_id)) is None
+        conversation.apply(told.AudioDelta(**ids, delta="AQE="))
+        ended = conversation.apply(told.AudioDone(**ids)) if ends else conversation.settle()
+        assert isinstance(ended, Ended)
+        assert ended.response.audio.data == b"\x01\x01"
+
+
+def test_a_response_whose_words_stay_without_sound_is_waited_for_once() -> None:
+    conversation = Conversation()
+    for number in (1, 2):
+        ids = {"response_id": f"resp_{number}", "item_id": f"item_{number}"}
+        begin(conversation, ids["response_id"])
+        conversation.apply(told.TranscriptDone(**ids, transcript="Hello."))
+        ended = conversation.apply(done(ids["response_id"]))
+        assert isinstance(ended or conversation.settle(), Ended)
+        assert (ended is None) is (number == 1)
+
+
 def test_a_server_that_never_tells_the_end_of_sound_is_waited_for_once() -> None:
     conversation = Conversation()
     begin(conversation)
@@ -586,6 +612,15 @@ def test_a_failure_that_made_nothing_and_tells_no_usage_costs_nothing() -> None:
 
 def test_usage_can_be_taken_apart_again() -> None:
     assert Usage(text_in=3, audio_out=2) - Usage(text_in=1) == Usage(text_in=2, audio_out=2)
+
+
+def test_a_phase_may_be_spelt_otherwise() -> None:
+    conversation = Conversation()
+    comment = item("item_1").model_copy(update={"phase": "Commentary"})
+    conversation.apply(told.OutputItemAdded(response_id="resp_1", item=comment))
+    conversation.apply(told.TranscriptDone(response_id="resp_1", item_id="item_1", transcript="Let me look."))
+    response = end(conversation, done())
+    assert (response.transcript, response.commentary[0].transcript) == ("", "Let me look.")
 
 
 def test_the_phase_of_an_item_may_come_with_the_conversation() -> None:

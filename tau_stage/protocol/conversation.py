@@ -178,10 +178,12 @@ class _Ending:
     Attributes:
         event: Its end as the server told it, or as it follows from an error.
         is_told: Whether the server told it; an error that names no response may be about something else.
+        goes_on: Whether more of the response came after its end.
     """
 
     event: told.ResponseDone
     is_told: bool
+    goes_on: bool = False
 
 
 class Conversation:
@@ -190,9 +192,10 @@ class Conversation:
     Theory of operation. A response is *incoming* from ``response.created``, or from the first event that is about it,
     until ``response.done``. An event that names no known response is about the one its item belongs to, else about the
     youngest that is incoming. Events of one response may come in any order: where ``response.done`` comes while sound
-    is still announced, the response is *ending*, and ends with the end of its sound, or by ``settle`` when nothing more
-    comes. An error that no request explains makes the youngest incoming response end the same way, unless more of it
-    comes. What has ended is remembered by id, so that nothing counts twice.
+    is still announced, or lacks for words that are spoken, the response is *ending*, and ends with the end of its
+    sound, or by ``settle`` when nothing more comes. An error that no request explains makes the youngest incoming
+    response end the same way, unless more of it comes. What has ended is remembered by id, so that nothing counts
+    twice.
 
     Args:
         form: How the server's sound travels.
@@ -290,7 +293,7 @@ class Conversation:
     def settle(self) -> Ended | None:
         """End a response of which nothing more comes; None where there is none. Call it until it gives None."""
         for response_id, ending in self._ending.items():
-            if ending.is_told:
+            if ending.is_told and not ending.goes_on:
                 self._tells_ends_of_sound = False
             return self._end(response_id, ending.event)
         return None
@@ -343,8 +346,11 @@ class Conversation:
         return owner, item_id, items[item_id]
 
     def _goes_on(self, response_id: str) -> None:
-        """Take back the end of a response that an error was taken for."""
-        if response_id in self._ending and not self._ending[response_id].is_told:
+        """Take back the end of a response that an error was taken for; note what comes after one that was told."""
+        ending = self._ending.get(response_id)
+        if ending is not None and ending.is_told:
+            self._ending[response_id] = replace(ending, goes_on=True)
+        elif ending is not None:
             del self._ending[response_id]
 
     def _grow(self, event: told.AudioDelta | told.TranscriptDelta | told.TextDelta) -> Change | None:
@@ -390,6 +396,7 @@ class Conversation:
                 if whole and not str(words.get(event.content_index, "")):
                     words[event.content_index] = Words(whole=whole)
         growing.awaits_sound = False
+        growing.sound_has_ended = growing.sound_has_ended or isinstance(event, told.AudioDone)
         return self._ended_with_sound(owner)
 
     def _learn(self, event: told.OutputItemAdded | told.OutputItemDone) -> Change | None:
@@ -457,7 +464,9 @@ class Conversation:
 
     def _awaits_sound(self, response_id: str) -> bool:
         incoming = self._incoming.get(response_id)
-        return incoming is not None and any(growing.awaits_sound for growing in incoming.items.values())
+        return incoming is not None and any(
+            growing.awaits_sound or growing.lacks_sound for growing in incoming.items.values()
+        )
 
     def _ended_with_sound(self, response_id: str) -> Change | None:
         ending = self._ending.get(response_id)

@@ -136,6 +136,7 @@ class Growing:
         arguments: The arguments of the call, as deltas brought them.
         phase: ``commentary`` or ``final_answer``, where the server tells it.
         awaits_sound: Whether sound has begun and its end was not told.
+        sound_has_ended: Whether the end of its sound was told.
     """
 
     decoder: Decoder
@@ -147,6 +148,7 @@ class Growing:
     arguments: list[str] = field(default_factory=list)
     phase: str | None = None
     awaits_sound: bool = False
+    sound_has_ended: bool = False
 
     @classmethod
     def in_format(cls, form: Format) -> Growing:
@@ -156,7 +158,12 @@ class Growing:
     @property
     def is_commentary(self) -> bool:
         """Whether it is no part of the answer."""
-        return self.phase == COMMENTARY
+        return (self.phase or "").casefold() == COMMENTARY
+
+    @property
+    def lacks_sound(self) -> bool:
+        """Whether words are spoken, and neither their sound nor its end has come."""
+        return bool(self.transcript) and not self.sounds and not self.sound_has_ended
 
     @property
     def transcript(self) -> str:
