@@ -1,5 +1,7 @@
 """``tau-stage fmt`` and ``tau-stage tag``: what is written, and what never is."""
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -138,8 +140,17 @@ def test_our_own_scenes_say_the_same_in_each_notation(tmp_path: Path) -> None:
         assert [(line.id, line.prompt) for line in here.lines] == [(line.id, line.prompt) for line in there.lines]
 
 
-def test_a_file_that_cannot_be_replaced_is_as_it_was(scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    scene.with_name("s" * 250 + ".yaml").write_bytes(SCENE)
-    assert run("tag", str(scene.with_name("s" * 250 + ".yaml"))) == 2
-    assert "file name too long" in capsys.readouterr().err
-    assert scene.with_name("s" * 250 + ".yaml").read_bytes() == SCENE
+def test_a_file_that_cannot_be_replaced_is_as_it_was(
+    scene: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", refuse)
+    assert run("tag", str(scene)) == 2
+    assert "no space left on device" in capsys.readouterr().err
+    assert [path.name for path in scene.parent.iterdir() if path.name.startswith(".")] == []
+    monkeypatch.undo()
+    long = scene.with_name("s" * 250 + ".yaml")
+    long.write_bytes(scene.read_bytes())
+    assert run("tag", str(long)) == 0

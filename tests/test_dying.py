@@ -124,4 +124,4 @@ def test_what_a_run_leaves_is_what_resume_leaves(ended: str, serve: Serve) -> No
     assert records[0][-1]["type"] == "take_delivered"
     assert (records[0][-1]["code"], records[0][-1]["made"]) == (RED, records[1][-1]["made"])
     assert run("run", "talk.yaml", "--resume", "--endpoint", url, "--quiet", "--out", "again") == RED
-    assert len(list(Path("again/a-talk").glob("2*"))) == 1
+    assert len(list(Path("again").glob("*/2*"))) == 1

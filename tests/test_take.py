@@ -7,6 +7,8 @@ import json
 import os
 import resource
 import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -25,7 +27,7 @@ from tau_stage.scene.names import slug
 from tau_stage.take import records as record
 from tau_stage.take.costs import cost_json
 from tau_stage.take.fold import fold
-from tau_stage.take.folder import TakeFolder
+from tau_stage.take.folder import TakeFolder, write_whole
 from tau_stage.take.journal import Journal, read_journal
 from tau_stage.take.latest import followed, is_latest, leave_latest, make_latest
 from tau_stage.take.stems import Stems
@@ -316,6 +318,30 @@ def test_before_a_take_is_deleted_latest_names_another(folder: TakeFolder) -> No
     folder.write("take.json", "{")
     leave_latest(older)
     assert not (home / "latest").is_symlink()
+
+
+def test_drafts_of_processes_that_are_gone_are_cleared_and_others_stay(tmp_path: Path) -> None:
+    program = """
+import sys, os, signal
+from pathlib import Path
+from tau_stage.take.drafts import draft_beside
+with draft_beside(Path(sys.argv[1])):
+    print("here", flush=True)
+    signal.pause()
+"""
+    final = tmp_path / "scene.yaml"
+    foreign = tmp_path / ".scene.yaml.part"
+    foreign.write_text("not ours")
+    with subprocess.Popen([sys.executable, "-c", program, str(final)], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        (draft,) = tmp_path.glob(".tau-stage-*.part")
+        write_whole({final: "one"}, "")
+        assert draft.exists()
+        process.kill()
+    assert draft.exists()
+    write_whole({tmp_path / "other.yaml": "two"}, "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [foreign.name, "other.yaml", "scene.yaml"]
 
 
 def test_files_are_whole_or_not_there(folder: TakeFolder) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +12,7 @@ from tau_stage.scene.load import load_scene
 from tau_stage.scene.model import Scene
 from tau_stage.scene.source import read_source
 from tau_stage.scene.text import Document, read_yaml
+from tau_stage.take.drafts import clear_drafts, draft_beside
 from tau_stage.take.folder import guarded
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -55,12 +54,9 @@ def rewrite(path: str, text: str) -> None:
     file = Path(path).resolve()
     with guarded(file, "make room, or make it a file that you may write"):
         mark = _BYTE_ORDER_MARK if file.read_bytes().startswith(_BYTE_ORDER_MARK) else b""
-        number, name = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".part", dir=file.parent)
-        try:
-            with os.fdopen(number, "wb") as draft:
-                draft.write(mark + text.encode("utf-8"))
-            shutil.copymode(file, name)
-            Path(name).replace(file)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        clear_drafts(file.parent)
+        with draft_beside(file) as (number, draft):
+            with open(number, "wb", closefd=False) as text_file:
+                text_file.write(mark + text.encode("utf-8"))
+            shutil.copymode(file, draft)
+            draft.replace(file)

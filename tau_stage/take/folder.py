@@ -6,13 +6,14 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from tau_stage.errors import TakeError
 from tau_stage.scene.deliver import Mix
 from tau_stage.scene.names import slug
+from tau_stage.take.drafts import clear_drafts, draft_beside
 from tau_stage.take.journal import FULL_DISK, NAME, read_beginning, sync_folder
 from tau_stage.take.model import Alternative, Performed
 from tau_stage.text import printable_json
@@ -214,24 +215,23 @@ def write_whole(texts: Mapping[Path, str], hint: str) -> None:
     Raises:
         TakeError: They cannot be written.
     """
-    drafts = {final: final.with_name(f".{final.name}.part") for final in texts}
-    try:
-        for final, draft in drafts.items():
+    with ExitStack() as opened:
+        for folder in {final.parent for final in texts}:
+            clear_drafts(folder)
+        drafts = {}
+        for final, text in texts.items():
             with guarded(final, hint):
                 if final.is_dir():
                     raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(final))
-                with draft.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-                    file.write(printable_json(texts[final]) if final.suffix == ".json" else texts[final])
+                number, drafts[final] = opened.enter_context(draft_beside(final))
+                with open(number, "w", encoding="utf-8", errors="backslashreplace", newline="", closefd=False) as file:
+                    file.write(printable_json(text) if final.suffix == ".json" else text)
                     file.flush()
-                    os.fsync(file.fileno())
+                    os.fsync(number)
         for final, draft in drafts.items():
             with guarded(final, hint):
                 draft.replace(final)
                 sync_folder(final.parent)
-    finally:
-        for draft in drafts.values():
-            with suppress(OSError):
-                draft.unlink()
 
 
 @contextmanager
