@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tau_stage.audio.formats import resampled
 from tau_stage.audio.wav import read_wav
 from tau_stage.cli.delivering import delivered
 from tau_stage.errors import TakeError
@@ -106,3 +107,19 @@ async def test_a_beginning_that_is_none_is_an_error(tmp_path: Path) -> None:
         read_beginning(tmp_path / "journal.jsonl")
     with pytest.raises(TakeError, match="No such file"):
         read_beginning(tmp_path / "none.jsonl")
+
+
+async def test_another_rate_holds_for_stems_and_projects_too(tmp_path: Path) -> None:
+    house = Playhouse(tmp_path)
+    take = await house.perform(SCENE)
+    told = deliver(house.folder, take, Deliver(rate=48_000))
+    stems = sorted(house.folder.path.glob("stems-48kHz/*.wav"))
+    own = sorted(house.folder.path.glob("stems/*.wav"))
+    assert f"stems-48kHz/ {len(own)} stems" in told
+    assert [path.name for path in stems] == [path.name for path in own]
+    for made, performed in zip(stems, own, strict=True):
+        high, low = read_wav(made), read_wav(performed)
+        assert (high.rate, len(high)) == (48_000, 2 * len(low))
+        apart = resampled(high, 24_000).array.astype(float) - low.array
+        assert (apart**2).mean() ** 0.5 < 20  # tones that are cut off ring where they end
+    assert "SAMPLERATE 48000 1 0" in (house.folder.path / "session.rpp").read_text()

@@ -152,5 +152,10 @@ def _floats(audio: Pcm) -> NDArray[np.float32]:
     return audio.array.astype("float32")
 
 
+def as_samples(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Floats, full scale at 32,768, as 16 bit; what is beyond full scale is clipped."""
+    return samples.round().clip(-32_768, 32_767).astype("int16")
+
+
 def _whole(samples: NDArray[np.float32], rate: int) -> Pcm:
-    return Pcm.from_array(samples.round().clip(-32_768, 32_767).astype("int16"), rate)
+    return Pcm.from_array(as_samples(samples), rate)

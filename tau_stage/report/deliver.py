@@ -9,7 +9,7 @@ from tau_stage.report import sessions, words
 from tau_stage.report.checks import Check, read_checks
 from tau_stage.report.page import page
 from tau_stage.scene.deliver import Deliver
-from tau_stage.take.export import EXPORT, PACKED, export, heard, pack
+from tau_stage.take.export import EXPORT, PACKED, export, heard, pack, realign
 from tau_stage.take.folder import CHECKS, REPORT, TakeFolder, guarded
 from tau_stage.take.journal import FULL_DISK, read_beginning
 from tau_stage.take.marks import write_marks
@@ -53,7 +53,7 @@ def deliver(
     if take.lines:
         texts |= words.files(take)
     if heard(take):
-        texts |= sessions.files(take, _spare(folder))
+        texts |= sessions.files(take, _spare(folder), wanted.rate)
     resolved = read_beginning(folder.journal).resolved if folder.journal.is_file() else ""
     texts[REPORT] = page(take, folder, resolved=resolved or None, embed=embed, checks=_checks(folder, also))
     folder.write_all(texts, hint)
@@ -75,6 +75,8 @@ def _sounding(folder: TakeFolder, take: Take, wanted: Deliver) -> list[str]:
         with open_sound(folder.sound(line), line.samples):
             pass  # what is missing is told before anything is made
     told = _mixed(folder, take, wanted)
+    if wanted.rate != take.rate and take.ended != "interrupted":
+        told.append(f"stems-{wanted.rate // 1000}kHz/ {_counted(len(realign(folder, take, wanted.rate)), 'stem')}")
     if wanted.stems == "packed":
         told.append(f"{PACKED}/ {_counted(len(pack(folder, take, wanted.rate)), 'player')}")
     if wanted.lines:

@@ -12,6 +12,7 @@ from colorsys import hsv_to_rgb
 from dataclasses import dataclass
 from hashlib import sha256
 
+from tau_stage.audio.pcm import RATE
 from tau_stage.report.tracks import Piece, Track, lines_in_order, other_takes, tracks
 from tau_stage.take.model import Take
 from tau_stage.text import printable
@@ -24,18 +25,19 @@ _STRAIGHT = "0 0 0 1 0 0 0"
 """A fade of no length."""
 
 
-def rpp(take: Take, attempts: Iterable[str] = ()) -> str:
+def rpp(take: Take, attempts: Iterable[str] = (), rate: int = RATE) -> str:
     """The project, to be saved in the take's folder. Two takes that sound the same give the same text.
 
     Args:
         take: From ``take.json``.
         attempts: Sound of attempts that failed, relative to the take's folder: ``lines/007-ann-1.attempt-1.wav``.
             Those whose line never came have no place, and are left out.
+        rate: Samples per second that the project is to have.
     """
     sheet = _Sheet(take, _space(take), _by_line(attempts))
     body = (
         f"TITLE {quoted(take.scene.title)}",
-        f"SAMPLERATE {take.rate} 1 0",
+        f"SAMPLERATE {rate} 1 0",
         "TEMPO 120 4 4",
         *sheet.markers(),
         *(line for track in tracks(take) for line in sheet.track(track)),

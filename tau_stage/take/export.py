@@ -8,19 +8,20 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tau_stage.audio.formats import resampled
+from tau_stage.audio.formats import as_samples, at_rate, resampled
 from tau_stage.audio.level import faded
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.wav import WavWriter
 from tau_stage.scene.deliver import LineFiles, filled
 from tau_stage.scene.names import is_device
 from tau_stage.take.folder import TakeFolder, guarded
-from tau_stage.take.mix import MIX_AGAIN
+from tau_stage.take.mix import BLOCK, MIX_AGAIN, stems_of
 from tau_stage.take.model import Performed, Take
-from tau_stage.take.sound_files import read_sound
+from tau_stage.take.sound_files import open_sound, read_sound
 
 PACKED = "stems-packed"
 EXPORT = "export"
+FULL_SCALE = 32_768
 
 QUIET_DBFS = -60.0
 KEPT_S = 0.02
@@ -49,6 +50,31 @@ def pack(folder: TakeFolder, take: Take, rate: int = RATE) -> tuple[str, ...]:
             continue
         name = f"{PACKED}/{folder.inside(player.stem).name}"
         _write(folder, name, (_sound(folder, line, rate) for line in own), rate)
+        written.append(name)
+    return tuple(written)
+
+
+def realign(folder: TakeFolder, take: Take, rate: int) -> tuple[str, ...]:
+    """Write the aligned stems at another rate; the take's own stay as they were performed.
+
+    Args:
+        folder: The take's; the files go to ``stems-48kHz/``, as the rate is called.
+        take: Names its stems.
+        rate: Samples per second of the files.
+
+    Returns:
+        The files, relative to the folder.
+
+    Raises:
+        TakeError: A stem is missing, too short or no sound, or a file cannot be written.
+    """
+    written = []
+    for path in stems_of(folder, take):
+        name = f"stems-{rate // 1000}kHz/{path.name}"
+        with open_sound(path, take.samples) as file:
+            blocks = (file.read(BLOCK, dtype="float32") * FULL_SCALE for _ in range(0, file.frames, BLOCK))
+            parts = (Pcm.from_array(as_samples(block), rate) for block in at_rate(blocks, RATE, rate))
+            _write(folder, name, parts, rate)
         written.append(name)
     return tuple(written)
 
