@@ -614,6 +614,14 @@ def test_usage_can_be_taken_apart_again() -> None:
     assert Usage(text_in=3, audio_out=2) - Usage(text_in=1) == Usage(text_in=2, audio_out=2)
 
 
+def test_why_a_response_failed_may_stand_beside_its_details() -> None:
+    conversation = Conversation()
+    begin(conversation)
+    error = bodies.ServerError(code="503", message="out of memory")
+    response = end(conversation, done(status="failed", error=error))
+    assert (response.status, response.reason, response.message) == ("failed", "503", "out of memory")
+
+
 def test_a_phase_may_be_spelt_otherwise() -> None:
     conversation = Conversation()
     comment = item("item_1").model_copy(update={"phase": "Commentary"})

@@ -146,3 +146,20 @@ def test_half_a_character_costs_no_event(escaped: str, words: str) -> None:
         event = told.decode(given_as)
         assert isinstance(event, told.TranscriptDelta)
         assert event.delta == words
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        '{"type": "error", "error": {"error": {"message": "out of memory"}}}',
+        '{"type": "error", "error": {"detail": "out of memory"}}',
+        '{"type": "error", "error": {"message": {"text": "out of memory", "line": 3}}}',
+        '{"type": "error", "error": [{"msg": "out of memory"}]}',
+        '{"error": {"message": "out of memory"}}',
+        '{"type": null, "error": "out of memory"}',
+    ],
+)
+def test_the_words_of_an_error_are_found_wherever_they_stand(frame: str) -> None:
+    event = told.decode(frame)
+    assert isinstance(event, told.ErrorEvent)
+    assert event.error.message == "out of memory"

@@ -22,9 +22,35 @@ class ServerError(Lenient):
 
     @model_validator(mode="before")
     @classmethod
-    def _from_text(cls, error: object) -> object:
-        """Take an error that is only a text as its message."""
-        return {"message": error} if isinstance(error, str) else error
+    def _gather(cls, error: object) -> object:
+        """Find the words of an error that has no message, in whatever it is made of."""
+        if not isinstance(error, str | list | dict) or not error:
+            return error
+        facts = error if isinstance(error, dict) else {"message": error}
+        inner = facts.get("error")
+        if isinstance(inner, dict) and not facts.get("message"):
+            facts = facts | inner
+        if isinstance(facts.get("message"), str | int):
+            return facts
+        said = next((facts[key] for key in ("message", *WORDS) if facts.get(key)), "")
+        words = _words_in(said)
+        return facts | {"message": words} if words else facts
+
+
+WORDS = ("detail", "details", "description", "error", "reason", "text", "msg")
+"""Where servers put the words of an error that has no message."""
+
+
+def _words_in(value: object) -> str:
+    """What is said by a text, or by the texts in a list or an object.
+
+    >>> _words_in([{"msg": "too long", "loc": ["body"]}, "too loud"])
+    'too long; body; too loud'
+    """
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return "; ".join(words for each in inner if (words := _words_in(each)))
+    return value if isinstance(value, str) else ""
 
 
 class StatusDetails(Lenient):
@@ -43,6 +69,7 @@ class WireResponse(Lenient):
         status: Empty where the server tells none: how the response ended is then known by what it holds.
         usage: As the server tells it, in whatever shape: ``Usage.from_wire`` reads it.
         model: Which model answers, where a server names one.
+        error: Why it failed, where a server tells that here and not in the details.
     """
 
     object: Literal["realtime.response"] = "realtime.response"
@@ -56,6 +83,7 @@ class WireResponse(Lenient):
     audio: dict[str, Any] | None = None
     usage: Any = None
     model: str = ""
+    error: ServerError | None = None
     metadata: dict[str, str] | None = None
 
 

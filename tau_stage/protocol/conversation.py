@@ -621,6 +621,8 @@ def _outcome(response: bodies.WireResponse, problem: str) -> tuple[Status, str |
     """
     details = response.status_details
     error = details.error if details else None
+    if response.error and response.error.message:
+        error = error or response.error
     reason = (error.code or error.type) if error else details.reason if details else None
     message = error.message if error else ""
     if problem:

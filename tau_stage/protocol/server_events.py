@@ -72,7 +72,7 @@ class ErrorEvent(ServerMessage):
         if not isinstance(event, dict) or isinstance(event.get("error"), ServerError):
             return event
         inner = event.get("error")
-        body = inner if isinstance(inner, dict) else {"message": inner} if isinstance(inner, str) else {}
+        body = inner if isinstance(inner, dict) else {"message": inner} if isinstance(inner, str | list) else {}
         beside = {key: event[key] for key in ("message", "code", "param") if isinstance(event.get(key), str | int)}
         return event | {"error": beside | {key: value for key, value in body.items() if value is not None}}
 
@@ -442,6 +442,8 @@ def decode(frame: bytes | str, dialect: Dialect = GA, note: Callable[[str], None
     except ValueError:
         broken_off = frame.lstrip()[:1] in (b"{", "{")
         return UnusableEvent(type="", problem=f"a frame of {len(frame)} bytes is not JSON", breaks_response=broken_off)
+    if isinstance(event, dict) and not event.get("type") and event.get("error"):
+        event = event | {"type": "error"}
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
         holds_data = isinstance(event, dict) and "delta" in event
         problem = f"a frame of {len(frame)} bytes is not an event with a type"
