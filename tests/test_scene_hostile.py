@@ -150,4 +150,42 @@ def test_a_whole_process_ends_with_a_message(name: str, tmp_path: Path) -> None:
 def test_a_whole_process_refuses_a_directory(tmp_path: Path) -> None:
     """Slow: starts an interpreter."""
     done = as_a_process("validate", str(tmp_path))
-    assert (done.returncode, done.stderr.split("\n")[0]) == (2, f"{tmp_path}:1:1: the scene file is a directory")
+    assert (done.returncode, done.stderr.split("\n")[0]) == (2, f"{tmp_path}:1:1: the scene file is a folder")
+
+
+ONLY_IN_PART = ("a list of speaker and text", "closing quote, a later one", "messages")
+"""A hint is for one line, and these have more that are wrong."""
+
+MISTAKES = [block for block in BLOCKS if block.rule == "mistakes"]
+
+
+def mended(scene: str, said: str) -> str | None:
+    """A scene with the hint of its first error pasted in; None where the hint shows nothing to paste."""
+    number, column = map(int, re.findall(r"^scene\.yaml:(\d+):(\d+)", said)[0])
+    lines = scene.split("\n")
+    hint = said.split("hint: ", 1)[1].split("\n\n", 1)[0].split("\n")
+    if hint[0].endswith(":") and len(hint) > 1:
+        lines[number - 1] = hint[1].removeprefix("  ")
+    elif meant := re.match(r"did you mean '?(.+?)'?(\?|, or .*\?)$", hint[0]):
+        before, rest = lines[number - 1][: column - 1], lines[number - 1][column - 1 :]
+        old = re.match(r"\w+(?=:)|'[^']*'|[^},]+", rest)
+        assert old
+        lines[number - 1] = before + meant[1] + rest[old.end() :]
+    else:
+        return None
+    return "\n".join(lines)
+
+
+def test_there_are_sixty_mistakes() -> None:
+    assert len(MISTAKES) >= 60
+
+
+@pytest.mark.parametrize("block", MISTAKES, ids=lambda block: block.name.replace(" ", "-"))
+def test_a_hint_that_is_pasted_is_accepted(block: Block, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pasted = mended(block.scene, block.said)
+    if pasted is None or block.name in ONLY_IN_PART:
+        return
+    (folder / "scene.yaml").write_text(pasted)
+    with pytest.raises(SystemExit) as left:
+        main(["validate", "scene.yaml"])
+    assert (left.value.code, capsys.readouterr().err) == (0, "")

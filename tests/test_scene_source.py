@@ -35,7 +35,7 @@ def test_a_missing_folder_has_no_neighbour(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_scene(tmp_path: Path) -> None:
-    assert refusal(tmp_path).problem == "the scene file is a directory"
+    assert refusal(tmp_path).problem == "the scene file is a folder"
 
 
 def test_a_device_is_no_scene() -> None:

@@ -52,7 +52,7 @@ def test_an_error_without_a_place_is_at_the_beginning() -> None:
     ("text", "place", "hint"),
     [
         ("players: {a: }\nlines\n- a: hi\n", Place(2, 1), "a line is '- player: words'"),
-        ("a: b\nc:d\ne: f\n", Place(2, 1), "put a space after the colon"),
+        ("a: b\nc:d\ne: f\n", Place(2, 3), "write it like this:\n  c: d"),
         ("a: b\nc #d\ne: f\n", Place(2, 3), "put the text in quotes"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
@@ -91,5 +92,21 @@ def dollars(budget: str | None) -> Decimal | None:
     try:
         return None if budget is None else Decimal(str(money(budget)))
     except PydanticCustomError as error:
-        problem, hint = (error.context or {}).get("problem", str(error)), (error.context or {}).get("hint", "")
-        raise UsageError(f"--budget: {problem}", str(hint)) from None
+        told = error.context or {}
+        problem, hint = told.get("problem", str(error)), str(told.get("hint", ""))
+        if taken := _taken_by_shell(budget or ""):
+            problem, hint = f"the shell made '{budget}' of what you wrote, as it reads $ itself", taken
+        raise UsageError(f"--budget: {problem}", re.sub(r"\$\d[\d.]*", r"'\g<0>'", hint)) from None
+
+
+def _taken_by_shell(budget: str) -> str:
+    """A hint where a shell has read what stood behind a $; empty where it has not.
+
+    It puts its own name, or that of its script, for ``$0``, and nothing for ``$1`` to ``$9``.
+    """
+    if name := re.fullmatch(r"[^\d.].*[A-Za-z]\w*(\.\d+)?|[A-Za-z/].*?(\.\d+)", budget):
+        cents = name[1] or name[2] or ""
+        return f"quote it: --budget $0{cents}" if cents else ""
+    if re.fullmatch(r"0\d+|", budget):
+        return f"quote it: --budget $2{budget}"
+    return ""

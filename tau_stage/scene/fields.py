@@ -74,8 +74,11 @@ def endpoint(value: str) -> str:
     """
     if is_url(value):
         return _address(value)
-    if value.startswith(("http://", "https://")):
-        raise wrong("an endpoint is a WebSocket", f"did you mean {value.replace('http', 'ws', 1)}?")
+    if value.lower().startswith(("http://", "https://")):
+        raise wrong("an endpoint is a WebSocket", f"did you mean ws{value[4:]}?")
+    if re.fullmatch(r"[\w.-]+:\d+(/\S*)?", value, re.ASCII):
+        path = "" if "/" in value else "/v1/realtime"
+        raise wrong("an address begins with ws:// or wss://", f"did you mean ws://{value}{path}?")
     if value not in VOICES:
         hint = did_you_mean(value, VOICES, f"known: {listed(VOICES)}, or a ws:// or wss:// address")
         raise wrong(f"there is no endpoint '{value}'", hint)

@@ -11,10 +11,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from tau_stage.errors import SceneError
+from tau_stage.scene.lookalikes import misread
 from tau_stage.scene.spot import Remark, Spot
 from tau_stage.scene.text import Document, Node, Path
 from tau_stage.scene.traps import corrected
-from tau_stage.scene.words import did_you_mean, listed
+from tau_stage.scene.words import did_you_mean, key_meant, listed, ranked
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -26,6 +27,7 @@ class Findings:
         self.document = document
         self.errors: list[SceneError] = []
         self.remarks: list[Remark] = []
+        self.meant: set[str] = set()
         self._wrong: set[Path] = set()
 
     def add(self, path: Path, problem: str, hint: str = "", *, key: bool = False) -> None:
@@ -65,9 +67,25 @@ class Findings:
     def known(self, entries: dict[str, Node], options: tuple[str, ...], path: Path, owner: str) -> dict[str, Node]:
         """The entries whose keys are options; the others are noted."""
         for key in (key for key in entries if key not in options):
-            hint = did_you_mean(key, options, f"it knows: {listed(options)}")
+            if self.misread((*path, key), key=True):
+                continue
+            meant = key_meant(key, options)
+            self.meant.add(meant)
+            hint = did_you_mean(key, options, f"did you mean '{meant}'?" if meant else "")
+            hint = hint or f"it knows: {listed(ranked(key, options))}"
             self.add((*path, key), f"{owner} has unknown key '{key}'", hint, key=True)
         return {key: entries[key] for key in entries if key in options}
+
+    def misread(self, path: Path, *, key: bool = False) -> bool:
+        """Note a line whose signs only look like YAML's; whether it is one."""
+        place = self.document.place(path, key=key)
+        found = misread(self.document.source_of(path), place.line)
+        if found is None:
+            return False
+        self.errors.append(found)
+        self._wrong.update(path[:length] for length in range(len(path) + 1))
+        self.meant.update(("players", "lines"))  # they may be missing because of this
+        return True
 
     def build(
         self,

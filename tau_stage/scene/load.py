@@ -124,7 +124,7 @@ def _limits(node: Node, found: Findings) -> Limits:
 def _players(node: Node, found: Findings) -> dict[str, Any]:
     hint = "write each player's name, then what is special: 'clerk: {voice: ash}'"
     entries = found.mapping(node, ("players",), "players", hint)
-    if entries == {}:
+    if entries == {} and "players" not in found.meant:
         found.add(("players",), "the scene has no players", "name them under 'players:', like 'clerk: {voice: ash}'")
     players = {name: load_player(name, value, found) for name, value in (entries or {}).items()}
     check_names(players, found)
@@ -133,6 +133,7 @@ def _players(node: Node, found: Findings) -> dict[str, Any]:
 
 def _lines(node: Node, steps: Steps, found: Findings) -> tuple[Any, ...]:
     if not node:
-        found.add(("lines",), "the scene has no lines", "write them under 'lines:', each as '- player: words'")
+        if "lines" not in found.meant:
+            found.add(("lines",), "the scene has no lines", "write them under 'lines:', each as '- player: words'")
         return ()
     return steps.load(node, ("lines",))

@@ -1,5 +1,6 @@
 """The steps of a scene, from the document to the model: lines, and all that is not a player's line."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,7 +24,8 @@ from tau_stage.scene.steps import (
     Told,
 )
 from tau_stage.scene.text import Node, Path
-from tau_stage.scene.words import LINE_OPTIONS, STEP_WORDS, did_you_mean, listed
+from tau_stage.scene.traps import written
+from tau_stage.scene.words import LINE_OPTIONS, SPEAKER_WORDS, STEP_WORDS, TEXT_WORDS, did_you_mean, listed
 from tau_stage.text import composed
 
 Entries = dict[str, Node]
@@ -74,10 +76,10 @@ class Steps:
 
     def no_mapping(self, node: Node, path: Path) -> None:
         """Note a step that is a text or a list."""
-        hint = "a line is '- player: words'"
-        if isinstance(node, str) and ":" in node and composed(node.split(":")[0].strip()) in self.players:
-            hint = "put a space after the colon"
-        self.found.add(path, "this line has no speaker", hint)
+        speaker = re.split("[:\uff1a\ufe55]", node)[0] if isinstance(node, str) else ""
+        if composed(speaker.strip()) in self.players and self.found.misread(path):
+            return
+        self.found.add(path, "this line has no speaker", "a line is '- player: words'")
 
     def speaker(self, entries: Entries, path: Path) -> str | None:
         """The key of a step that says who speaks; what hinders is noted."""
@@ -89,15 +91,30 @@ class Steps:
             return None
         if speakers:
             return speakers[0]
+        if self.told_apart(entries, path):
+            return None
         if not strangers:
             self.found.add(path, "this line has no speaker", "a line is '- player: words'")
             return None
         self.stranger(strangers[0], path)
         return None
 
+    def told_apart(self, entries: Entries, path: Path) -> bool:
+        """Note a line that names speaker and words by keys, as other formats do; whether it is one."""
+        who = next((key for key in SPEAKER_WORDS if isinstance(entries.get(key), str)), None)
+        what = next((key for key in TEXT_WORDS if isinstance(entries.get(key), str)), None)
+        if who is None or what is None:
+            return False
+        words = " ".join(str(entries[what]).split())
+        hint = f"write it like this:\n  - {written(str(entries[who]))}: {written(words)}"
+        self.found.add((*path, who), "a line's key is its speaker, and its value what is said", hint, key=True)
+        return True
+
     def stranger(self, key: str, path: Path) -> None:
         """Note a key that is neither a player nor an option."""
         here = (*path, key)
+        if self.found.misread(here, key=True):
+            return
         if key in STEP_WORDS | LINE_OPTIONS:
             hint = f"a step is '- player: words', or starts with {', '.join(WORDS)}"
             self.found.add(here, f"'{key}' starts no step", hint, key=True)

@@ -4,10 +4,15 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pydantic_core import PydanticCustomError
+
 from tau_stage.scene import units
 from tau_stage.scene.units import wrong
 from tau_stage.scene.words import did_you_mean
 
+_AT_MOST = re.compile(r"(?:<=?|≤|max|under|below|at most|up to)\s*(.+)", re.DOTALL)
+_AT_LEAST = re.compile(r"(?:>=?|≥|min|over|above|at least)\s*(.+)", re.DOTALL)
+_BOTH = re.compile(r"(.+?)\s*(?:\.{2,}|…|-|–|—|\bto\b)\s*(.+)", re.DOTALL)
 _NUMBER = re.compile(r"([+-]?\d{1,9}(?:\.\d{1,9})?)\s*(.*)", re.ASCII | re.DOTALL)
 
 
@@ -56,18 +61,28 @@ class Unit:
         Raises:
             PydanticCustomError: It is none.
         """
-        if self.unit == "s":
+        if self.unit == "s":  # one way to read durations for all of a scene
             return float(str(units.span(text)))
         number, unit = self._parts(text)
         if unit != self.unit:
             fact = (
                 f"'{unit}' is no unit of {self.name}" if unit else f"{self.name} needs its unit, and '{text}' has none"
             )
-            raise wrong(fact, f"write it like {self.example}")
+            meant = f"did you mean {self.with_unit(number)}?" if not unit else f"write it like {self.end}"
+            raise wrong(fact, meant)
         if not self.least <= number <= self.most:
             shown = f"{self.told(self.least)} to {self.told(self.most)}"
-            raise wrong(f"{self.name} is from {shown}, not {text}", f"write it like {self.example}")
+            raise wrong(f"{self.name} is from {shown}, not {text}", f"write it like {self.end}")
         return number / 100 if self.unit == "%" else number
+
+    @property
+    def end(self) -> str:
+        """One end of the example."""
+        return re.sub(r"^.*(\.\.|: )|\}$", "", self.example)
+
+    def with_unit(self, figure: float) -> str:
+        """A figure that lacked its unit, with it."""
+        return self.told(figure / 100 if self.unit == "%" else figure)
 
     def told(self, figure: float) -> str:
         """A figure as an author would write it."""
@@ -80,7 +95,7 @@ class Unit:
     def _parts(self, text: str) -> tuple[float, str]:
         found = _NUMBER.fullmatch(text.strip().removeprefix("$"))
         if not found:
-            raise wrong(f"'{text}' is not {self.name}", f"write it like {self.example}")
+            raise wrong(f"'{text}' is not {self.name}", f"write it like {self.end}")
         return float(found[1]), "$" if text.strip().startswith("$") else found[2]
 
     def join(self, end: str, other: str) -> str:
@@ -114,15 +129,56 @@ def ranged(unit: Unit, **words: Range) -> Callable[[object], object]:
             return _of_ends(value, unit)
         if not isinstance(value, str):
             return _no_list(value, unit)
-        left, dots, right = (part.strip() for part in value.partition(".."))
-        if not dots or not (left or right):
-            meant = f"did you mean ..{value}, or {value}..?" if value and not dots else f"write it like {unit.example}"
-            raise wrong(f"'{value}' is no range", meant)
-        least = unit.value(unit.join(left, right)) if left else None
-        most = unit.value(right) if right else None
-        return _ordered(least, most, value)
+        try:
+            return _of_text(value, unit)
+        except PydanticCustomError as error:
+            raise wrong((error.context or {})["problem"], _range_meant(value, unit)) from None
 
     return check
+
+
+def _of_text(value: str, unit: Unit) -> Range:
+    left, dots, right = (part.strip() for part in value.partition(".."))
+    if not dots or not (left or right):
+        raise wrong(f"'{value}' is no range")
+    least = unit.value(unit.join(left, right)) if left else None
+    most = unit.value(right) if right else None
+    return _ordered(least, most, value)
+
+
+def _range_meant(value: str, unit: Unit) -> str:
+    """A hint for a range that is written otherwise: what it says is a range."""
+    text = value.strip()
+    if most := _AT_MOST.fullmatch(text):
+        tried = [("", most[1])]
+    elif least := _AT_LEAST.fullmatch(text):
+        tried = [(least[1], "")]
+    elif text.startswith(".."):
+        tried = [("", text[2:])]
+    elif text.endswith(".."):
+        tried = [(text[:-2], "")]
+    elif both := _BOTH.fullmatch(text):
+        tried = [(both[1], both[2]), (both[2], both[1])]
+    else:
+        tried = [("", text), (text, "")]
+    meant = [shown for ends in tried if (shown := _shown(*ends, unit))]
+    if meant and _BOTH.fullmatch(text):
+        meant = meant[:1]
+    return f"did you mean {', or '.join(meant)}?" if meant else f"write it like {unit.example}"
+
+
+def _shown(left: str, right: str, unit: Unit) -> str:
+    """A range from two ends, with their units; empty where that is none."""
+    ends = []
+    for end, other in ((left, right), (right, left)):
+        number = _NUMBER.fullmatch(unit.join(end.strip(), other.strip()))
+        ends.append(unit.with_unit(float(number[1])) if number and not number[2] else number[0] if number else end)
+    shown = "..".join(ends)
+    try:
+        _of_text(shown, unit)
+    except PydanticCustomError:
+        return ""
+    return shown
 
 
 def _no_list(value: object, unit: Unit) -> object:
@@ -140,8 +196,12 @@ def _of_ends(value: dict[str, object], unit: Unit) -> Range:
             hint = did_you_mean(key, ("min", "max"), f"write it like {unit.example}")
             raise wrong(f"a range has unknown key '{key}'", hint, inside=key, key=True)
         if not isinstance(text, str):
-            raise wrong(f"'{key}' is one value", f"write it like {unit.example}", inside=key)
-        ends[key] = unit.value(text)
+            raise wrong(f"'{key}' is one value", f"write it like {unit.end}", inside=key)
+        try:
+            ends[key] = unit.value(text)
+        except PydanticCustomError as error:
+            told = error.context or {}
+            raise wrong(told["problem"], told["hint"], inside=key) from None
     if not ends:
         raise wrong("a range needs an end", f"write it like {unit.example}")
     return _ordered(ends.get("min"), ends.get("max"), "this range")

@@ -93,8 +93,10 @@ def read_source(path: str | Path, what: str = "the scene file") -> Source:
     try:
         status = file.stat()
         if not S_ISREG(status.st_mode):
-            fact = "is a directory" if S_ISDIR(status.st_mode) else "is not a file"
-            raise SceneError(name, 1, 1, f"{what} {fact}", "name a scene file")
+            fact = "is a folder" if S_ISDIR(status.st_mode) else "is not a file"
+            within = sorted(file.glob("*.y*ml")) if S_ISDIR(status.st_mode) else []
+            hint = f"name a file in it, like '{within[0]}'" if within else "name a scene file"
+            raise SceneError(name, 1, 1, f"{what} {fact}", hint)
         if status.st_size > LARGEST_BYTES:
             size, most = f"{status.st_size / 1e6:,.1f} MB", f"{LARGEST_BYTES / 1e6:.1f} MB"
             problem = f"{what} is {size} large, and a scene has at most {most}"

@@ -12,7 +12,7 @@ import yaml
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.source import Place, Source
-from tau_stage.scene.traps import DEEPEST, Progress, corrected, cut, explained, place_of, trapped
+from tau_stage.scene.traps import DEEPEST, Progress, corrected, cut, explained, place_of, trapped, unclosed
 from tau_stage.scene.words import RESERVED
 from tau_stage.text import composed
 
@@ -190,6 +190,8 @@ class _Reader:
         for number in range(start.line + 1, end.line + 1):
             if _LINE_OF_THE_SCENE.match(self.source.line(number)):
                 problem = f"this quote runs on to line {end.line} and swallows what stands between"
+                if error := unclosed(self.source, start):
+                    raise error
                 hint = f"close it on its own line, or {corrected(self.source.line(start.line), start.column)}"
                 raise self.source.error(start, problem, hint)
 

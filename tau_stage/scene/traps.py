@@ -10,6 +10,7 @@ from typing import Any, TypeGuard
 from yaml import MarkedYAMLError
 
 from tau_stage.errors import SceneError
+from tau_stage.scene.lookalikes import misread
 from tau_stage.scene.source import Place, Source
 
 MEANINGS = {
@@ -45,6 +46,7 @@ _CUT = re.compile(r" #\w")
 _PLAIN = re.compile(r"""[^\s\-?:,\[\]{}#&*!|>'"%@`](?:[^:#]|:(?![ \t]|$)|(?<![ \t])#)*""")
 _BEFORE_VALUE = re.compile(r"(?:(?:^|\s)-|:)\s*$")
 _PROPERTIES = re.compile(r"(?<=\s)(?:[!&]\S*\s+)+$")
+_FLOW = re.compile(r"[\[{][^\]}]*$")
 _GLUED_COLON = re.compile(r"\s*(?:- +)?[\w.-]+:[^\s:/]")
 
 
@@ -101,6 +103,30 @@ def corrected(line: str, column: int) -> str:
     return f"put the text in quotes:\n  {fixed}" if len(fixed) <= LONGEST_CORRECTION else "put the text in quotes"
 
 
+def closed(line: str, column: int) -> str | None:
+    """A line with the quote closed that opens at a column; None where it is closed there, or cannot simply be."""
+    sign, value = line[column - 1 : column], line[column:]
+    if sign not in ("'", '"') or sign in value or "\\" in value or len(line) > LONGEST_CORRECTION:
+        return None
+    comment = _COMMENT.search(value)
+    end = re.search(r"\s*[\]},]", value) if _FLOW.search(line[: column - 1]) else None
+    cut = comment.start() if comment else end.start() if end else len(value.rstrip())
+    return f"{line[: column - 1]}{sign}{value[:cut]}{sign}{value[cut:]}".rstrip()
+
+
+def unclosed(source: Source, place: Place) -> SceneError | None:
+    """The error for a quote that is not closed on its line; None where it is."""
+    line = source.line(place.line)
+    mended = closed(line, place.column)
+    if mended is None:
+        return None
+    sign = line[place.column - 1]
+    hint = f"close the quote:\n  {mended}"
+    if sign == "'":  # it may be one of 'tis
+        hint += f"\n  or, where it is an apostrophe, {corrected(line, place.column)}"
+    return source.error(place, f"this {sign} is never closed on its line", hint)
+
+
 def trapped(source: Source, place: Place, progress: Progress) -> SceneError:
     """The error for a value at a place that starts with a sign of YAML's.
 
@@ -108,6 +134,8 @@ def trapped(source: Source, place: Place, progress: Progress) -> SceneError:
     not known, so that no corrected line is shown.
     """
     place = progress.words or place
+    if error := unclosed(source, place):
+        return error
     if properties := _PROPERTIES.search(source.line(place.line)[: place.column - 1]):
         place = Place(place.line, properties.start() + 1)
     alone = not progress.brackets or progress.brackets[0] == progress.words
@@ -150,6 +178,8 @@ def explained(source: Source, error: MarkedYAMLError, progress: Progress) -> Sce
         return source.error(_deepest(source), f"nested more than {DEEPEST} deep", "a scene needs four levels")
     if progress.words:
         return trapped(source, at, progress)
+    if odd := misread(source, at.line) or misread(source, begun.line):
+        return odd
     if "\t" in line[: len(line) - len(line.lstrip())] or _sign(source, at) == "\t":
         return source.error(at, "a tab stands where YAML wants spaces", "replace the tab with spaces")
     if "escape" in problem:
@@ -189,13 +219,37 @@ def _adjoins(before: tuple[Place, Place] | None, source: Source, at: Place) -> T
     return not source.line(at.line)[before[1].column - 1 : at.column - 1].strip()
 
 
+def _indent(source: Source, number: int, otherwise: str) -> str:
+    """A hint that shows a line indented as the nearest of those above that it could stand beside."""
+    line = source.line(number)
+    body = line.lstrip(" ")
+    own, is_item = len(line) - len(body), body.startswith("- ")
+    open_at: list[tuple[int, bool]] = []
+    for above in source.lines[: number - 1]:
+        text = above.lstrip(" ")
+        indent = len(above) - len(text)
+        if not text.strip() or text.startswith("#"):
+            continue
+        open_at = [(column, item) for column, item in open_at if column < indent or (column, item) == (indent, False)]
+        if text.startswith("- "):
+            open_at.append((indent, True))
+            indent = len(above) - len(text[2:].lstrip(" "))
+        open_at.append((indent, False))
+    fits = [column for column, item in open_at if item == is_item and column != own]
+    if not fits or ": " not in f"{body} " or len(line) > LONGEST_CORRECTION:
+        return otherwise
+    column = min(fits, key=lambda column: (abs(column - own), -column))
+    return f"{otherwise}:\n  {' ' * column}{body}"
+
+
 def _second_colon(source: Source, at: Place, before: tuple[Place, Place] | None) -> SceneError:
     if before and before[0].line == at.line:
         hint = corrected(source.line(at.line), before[0].column)
         return source.error(at, "YAML takes the text before this ': ' for a key", hint)
     line = source.line(at.line)
     first = Place(at.line, len(line) - len(line.lstrip()) + 1)
-    hint = "give it the indentation of its neighbours; put text of several lines in quotes or under '|'"
+    hint = _indent(source, first.line, "indent it as its neighbours")
+    hint += "\n  (text of several lines stands in quotes, or under '|')"
     return source.error(first, "YAML takes this for more of the text above, as it is indented deeper", hint)
 
 
@@ -217,6 +271,6 @@ def _broken(source: Source, at: Place, begun: Place, context: str, problem: str)
             hint = "put a space after the colon"
         return source.error(begun, "this is neither 'key: value' nor more of the text above", hint)
     if "block" in context:
-        hint = "neighbours stand at the same indentation; each line of the scene starts with '- '"
-        return source.error(at, "YAML expected another key or list item here", hint)
+        hint = _indent(source, at.line, "indent it as its neighbours; each line of the scene starts with '- '")
+        return source.error(at, "the indentation of this line fits nothing above it", hint)
     return source.error(at, f"this is not YAML: {problem}", "put the text in quotes")

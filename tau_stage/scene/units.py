@@ -35,7 +35,11 @@ SAMPLE_RATES = {24_000: "24 kHz", 48_000: "48 kHz"}
 
 _NUMBER = re.compile(r"\d{1,12}(?:\.\d{1,12})?", re.ASCII)
 _MEASURE = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s*(.*)", re.ASCII | re.DOTALL)
+_OTHER_MONEY = re.compile(
+    r"\$?\s*(?:usd\s*)?(\d{0,9})(?:[.,](\d{1,9}))?\s*(\$|usd|dollars?|cents?|ct|¢|)", re.ASCII | re.IGNORECASE
+)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
+_UNITS_OF_TIME = {"second": "s", "sec": "s", "minute": "m", "min": "m", "millisecond": "ms", "msec": "ms"}
 _PER_MINUTE = {"s": 60.0, "min": 1.0, "h": 1 / 60}
 
 
@@ -77,7 +81,9 @@ def duration(value: object, longest_s: float = LONGEST_PAUSE_S, what: str = "pau
         meant = f"{number}{'ms' if is_short else 's'}"
         raise wrong(f"a duration needs a unit, and '{number}' has none", f"did you mean {meant}?")
     if unit not in _SECONDS:
-        raise wrong(f"'{unit}' is no unit of time", "write ms, s or m, like 800ms, 1.5s or 2m")
+        usual = _UNITS_OF_TIME.get(unit.lower().rstrip("s."))
+        hint = f"did you mean {number}{usual}?" if usual else "write ms, s or m, like 800ms, 1.5s or 2m"
+        raise wrong(f"'{unit}' is no unit of time", hint)
     seconds = round(float(number) * _SECONDS[unit], 6)
     if seconds > longest_s:
         raise wrong(f"{value} is longer than the longest {what}, {longest_s / 60:g}m", "write a shorter one")
@@ -111,13 +117,25 @@ def money(value: object) -> object:
     if not isinstance(value, str):
         return value
     number = value.removeprefix("$").strip()
+    meant = _amount_meant(value)
     if not _NUMBER.fullmatch(number):
-        raise wrong(f"'{value}' is no amount of dollars", "write it like $0.50")
+        raise wrong(f"'{value}' is no amount of dollars", meant)
     if not value.startswith("$"):
-        raise wrong(f"an amount needs its currency, and '{number}' has none", f"did you mean ${number}?")
+        raise wrong(f"an amount needs its currency, and '{number}' has none", meant)
     if not Decimal(number):
         raise wrong("a budget of nothing performs nothing", "leave it out for no limit, or write it like $0.50")
     return Decimal(number)
+
+
+def _amount_meant(value: str) -> str:
+    """A hint for an amount that is written otherwise."""
+    found = _OTHER_MONEY.fullmatch(value.strip())
+    if not found or not (found[1] or found[2]):
+        return "write it like $0.50"
+    amount = Decimal(f"{found[1] or 0}.{found[2] or 0}")
+    if found[3].lower().startswith(("c", "¢")):
+        amount /= 100
+    return f"did you mean ${amount:.{max(2, len(found[2] or ''))}f}?" if amount else "write it like $0.50"
 
 
 def rate(value: object) -> object:

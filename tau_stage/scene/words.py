@@ -1,7 +1,7 @@
 """The words of the scene language: what is reserved, what a name is called in files, what a wrong word meant."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 
 from tau_stage.scene.names import slug
 from tau_stage.text import folded, hidden, visible
@@ -46,6 +46,38 @@ RESERVED = LINE_OPTIONS | STEP_WORDS | HEARING_WORDS
 """Words that cannot be players' names."""
 
 
+SPEAKER_WORDS = ("speaker", "player", "role", "character", "actor", "name", "who")
+TEXT_WORDS = ("text", "line", "words", "content", "says", "say", "dialogue", "message", "speech")
+"""What other formats call the one who speaks, and what is said."""
+
+MEANT = {
+    "scene": ("title", "name", "heading"),
+    "players": ("characters", "cast", "actors", "roles", "speakers", "voices", "agents", "participants"),
+    "lines": ("dialogue", "dialog", "conversation", "messages", "turns", "steps", "transcript", "text"),
+    "script": ("screenplay", "fountain"),
+    "direction": ("emotion", "style", "tone", "mood", "delivery"),
+    "persona": ("instructions", "instruction", "system", "system_prompt", "description", "personality", "prompt"),
+    "pause": ("wait", "delay", "silence", "sleep", "gap"),
+    "human": ("input", "microphone", "mic", "recording"),
+    "length": ("seconds", "duration", "time", "long"),
+    "says": ("contains", "said", "includes", "wer"),
+    "first_audio": ("latency", "ttfb", "delay"),
+    "budget": ("cost", "max_cost", "money", "dollars"),
+    "speed": ("rate", "pace", "tempo"),
+    "endpoint": ("provider", "url", "server", "base_url"),
+    "max_output_tokens": ("max_tokens", "max_response_output_tokens"),
+    "gain": ("volume", "level"),
+    "note": ("comment", "notes", "remark"),
+    "to": ("target", "addressee", "listener"),
+    "hears": ("audience", "listeners"),
+    "vars": ("variables",),
+    "on": ("cues", "events", "triggers"),
+    "expect": ("expects", "expectations", "checks", "assert", "tests"),
+    "deliver": ("output", "outputs", "export", "delivery"),
+}
+"""Keys of scenes, and what others call them."""
+
+
 def automatic_id(player: str, ordinal: int) -> str:
     """The id of a line whose author gave it none.
 
@@ -85,6 +117,27 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
     unseen = hidden(word) if near and folded(visible(word)) == folded(near) else ()
     why = f" what stands here holds {', '.join(unseen)}, which nobody sees" if unseen else ""
     return f"did you mean '{near}'?{why}" if near else otherwise
+
+
+def key_meant(key: str, options: Iterable[str]) -> str:
+    """The option that an unknown key most likely meant: by the words others use, else by its letters; or nothing.
+
+    >>> key_meant("title", ["voice", "scene"]), key_meant("voise", ["scene", "voice"]), key_meant("x", ["voice"])
+    ('scene', 'voice', '')
+    """
+    known, word = tuple(options), folded(visible(key)).replace("-", "_").replace(" ", "_")
+    called = (option for option, others in MEANT.items() if option in known and word in others)
+    return next(called, "") or nearest(key, known)
+
+
+def ranked(word: str, known: Iterable[str]) -> list[str]:
+    """Known words, those first that are most like another.
+
+    >>> ranked("wate", ["voice", "note", "gate"])
+    ['gate', 'note', 'voice']
+    """
+    short = word[:LONGEST_WORD]
+    return sorted(known, key=lambda other: -SequenceMatcher(None, short, other).ratio())
 
 
 def listed(names: Iterable[str]) -> str:
