@@ -600,7 +600,6 @@ def test_what_is_unusable_is_noted_and_only_lost_sound_breaks_a_response() -> No
         "response.output_audio.delta: delta is null; its response is not whole",
         "a frame of 9 bytes is not JSON; its response is not whole",
     ]
-    assert begin(conversation) is None
 
 
 def test_a_failure_that_made_nothing_and_tells_no_usage_costs_nothing() -> None:
@@ -680,3 +679,28 @@ def test_a_transcript_in_progress_is_not_billed_and_nonsense_is_no_usage() -> No
     conversation.apply(told.TranscriptionCompleted(transcript="lost", usage="much"))
     assert (conversation.transcription.audio_in, conversation.transcription.untold) == (18, 1)
     assert conversation.transcription.seconds is None
+
+
+def test_a_server_may_use_one_id_for_all_its_responses() -> None:
+    conversation = Conversation()
+    for _ in range(2):
+        assert begin(conversation) == Began("resp_1")
+        conversation.apply(sound(b"\x01\x01"))
+        response = end(conversation, done(usage={"output_token_details": {"audio_tokens": 20}}))
+        assert len(response.audio) == 1
+        assert conversation.apply(done()) is None
+    assert conversation.usage.audio_out == 40
+
+
+@pytest.mark.parametrize("delta", ["-_8=", "-_8", "+_\n8"])
+def test_base64_is_read_as_other_libraries_write_it(delta: str) -> None:
+    conversation = Conversation()
+    conversation.apply(told.AudioDelta(response_id="resp_1", item_id="item_1", delta=delta))
+    assert end(conversation, done()).audio.data == b"\xfb\xff"
+
+
+def test_a_text_for_the_details_of_a_failure_is_its_message() -> None:
+    frame = '{"type": "response.done", "response": {"id": "r", "status": "failed", "status_details": "GPU on fire"}}'
+    event = told.decode(frame)
+    assert isinstance(event, told.ResponseDone)
+    assert end(Conversation(), event).message == "GPU on fire"

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from tau_stage.errors import LimitReached
 from tau_stage.text import is_found, pattern_problem
 
-LETTERS = "abonmpsÄärgeiß ıs1_-.\n"
-"""What both engines see alike: they differ in digits that are no numbers, like ², and in lone accents."""
+LETTERS = "abonmpsÄärgeß s1_-.\n"
+"""What both engines see alike: they differ in digits that are no numbers, like ², in lone accents, and in i without a
+dot, which Python takes for an i where case does not matter."""
 
 SLOW = r"^(a|aa)+$"
 

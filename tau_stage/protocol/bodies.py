@@ -86,6 +86,15 @@ class WireResponse(Lenient):
     error: ServerError | None = None
     metadata: dict[str, str] | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _words_of_failure(cls, response: Any) -> Any:
+        """Take a text in the place of a failure's details as the server's words on it."""
+        if not isinstance(response, dict) or response.get("status") != "failed":
+            return response
+        details = response.get("status_details")
+        return response | {"status_details": {"error": details}} if isinstance(details, str) else response
+
 
 class RateLimit(Lenient):
     """What is left of one limit."""

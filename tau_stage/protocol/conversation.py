@@ -425,8 +425,7 @@ class Conversation:
 
     def _begin(self, response_id: str) -> Change | None:
         response_id = response_id or self._unnamed()
-        if response_id in self._finished:
-            return None
+        self._finished.discard(response_id)  # some servers use one id for all their responses
         nameless = [key for key in self._incoming if key in self._nameless]
         formerly = nameless[0] if nameless and response_id not in self._incoming else ""
         early = self._incoming.pop(formerly, None) or _Incoming()

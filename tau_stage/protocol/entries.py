@@ -102,6 +102,19 @@ def call_of(item: Item) -> ToolCall | None:
     return ToolCall(item.call_id or "", item.name or "", item.arguments or "")
 
 
+def _decoded_loosely(delta: str) -> bytes:
+    """Decode base64 as other libraries write it: URL-safe, without padding, in lines (RFC 4648, sections 3 and 5).
+
+    Raises:
+        ProtocolError: It is not base64 at all.
+    """
+    plain = "".join(delta.split()).translate({ord("-"): "+", ord("_"): "/"}).rstrip("=")
+    try:
+        return pybase64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except ValueError as error:
+        raise ProtocolError("theirs", f"an audio delta of {len(delta)} characters is not base64") from error
+
+
 COMMENTARY = "commentary"
 """The phase of an item in which a model speaks about its work: no part of its answer."""
 
@@ -183,8 +196,8 @@ class Growing:
         """
         try:
             data = pybase64.b64decode(delta, validate=True)
-        except ValueError as error:
-            raise ProtocolError("theirs", f"an audio delta of {len(delta)} characters is not base64") from error
+        except ValueError:
+            data = _decoded_loosely(delta)
         self.awaits_sound = True
         sound = self.decoder.feed(data)
         if sound:
