@@ -11,8 +11,12 @@ from pathlib import Path
 import pytest
 from junitparser import JUnitXml, Skipped
 
+from tau_stage.regression.store import sound_files
+from tau_stage.scene.load import parse_scene
+from tau_stage.scene.planning import make_plan
+from tau_stage.scene.resolved import resolved
 from tests.test_cli_testing import SNAPSHOT, TAPE, WELCOME, copied, edit, project  # noqa: F401
-from tests.test_cli_validate import run
+from tests.test_cli_validate import SCENES, run
 
 Printed = pytest.CaptureFixture[str]
 SECOND = Path("scenes/second.yaml")
@@ -102,6 +106,7 @@ BREAKS: dict[str, Callable[[], object]] = {
     "snapshot empty": lambda: write(SNAPSHOT.with_name("second.json"), b""),
     "snapshot cut in half": lambda: write(SNAPSHOT.with_name("second.json"), SNAPSHOT.read_bytes()[:900]),
     "snapshot of another scene": lambda: shutil.copy(SNAPSHOT, SNAPSHOT.with_name("elsewhere.json")),
+    "what is delivered": lambda: write(SECOND, SECOND.read_bytes() + b"deliver: {rate: 48 kHz}\n"),
     "a bare scene beside them": lambda: write(
         SECOND.with_name("bare.yaml"), b"players: {ann: }\nlines: [ann: Hello.]\n"
     ),
@@ -158,6 +163,56 @@ def test_what_is_left_out_is_told_once_with_the_reason(capsys: Printed) -> None:
     said = capsys.readouterr().out
     assert said.count("left out: scenes/cast.yaml: second.yaml includes it\n") == 1
     assert said.count("left out: scenes/data/config.yaml: it has no players: and no lines:\n") == 1
+
+
+SOUNDING = """\
+players: {ann: , guest: {human: guest.wav}, bob: {human: mic, stand_in: bob}}
+lines:
+- sfx: door.wav
+- bed: rain.wav
+- user: {ann: {wav: item.wav}}
+- ann: Hello.
+- guest: Hello.
+- bob: Hello.
+"""
+
+
+def test_every_sound_file_of_a_scene_is_known_by_what_is_in_it(tmp_path: Path) -> None:
+    (tmp_path / "bob").mkdir()
+    for name in ("door.wav", "rain.wav", "item.wav", "guest.wav", "bob/bob-1.wav"):
+        shutil.copy(SCENES / "sounds" / "door.wav", tmp_path / name)
+    plan = make_plan(parse_scene(SOUNDING, str(tmp_path / "scene.yaml")))
+    known = sound_files(plan.path, resolved(plan))
+    assert list(known) == ["bob/bob-1.wav", "door.wav", "guest.wav", "item.wav", "rain.wav"]
+    (tmp_path / "item.wav").write_bytes(b"another")
+    (tmp_path / "door.wav").unlink()
+    now = sound_files(plan.path, resolved(plan))
+    assert {name for name in known if known[name] != now[name]} == {"item.wav", "door.wav"}
+    assert now["door.wav"] == "missing"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("project")
+def test_a_changed_sound_and_another_delivery_are_told_with_the_file(capsys: Printed) -> None:
+    """Slow: the neural voice speaks."""
+    scene = Path("own/talk.yaml")
+    write(scene, b"players: {ann: {voice: ash}}\nlines:\n- sfx: door.wav\n- ann: Hello.\n")
+    door = Path("own/door.wav")
+    shutil.copy(SCENES / "sounds" / "door.wav", door)
+    assert run("test", "own", "--update") == 0
+    assert run("test", "own", "--strict") == 0
+    changed = bytearray(door.read_bytes())
+    changed[-2] ^= 1
+    write(door, bytes(changed))
+    capsys.readouterr()
+    assert run("test", "own") == 1
+    assert "own/talk.yaml:3:" in (said := capsys.readouterr().out)
+    assert "the sound file door.wav has changed since the scene was blessed" in said
+    shutil.copy(SCENES / "sounds" / "door.wav", door)
+    with scene.open("a") as file:
+        file.write("deliver: {rate: 48 kHz}\n")
+    assert run("test", "own") == 1
+    assert "deliver: rate is 48000, was 24000" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("two")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tau_stage.regression.expectations import named
 from tau_stage.regression.measures import SOUNDING, Measures
 from tau_stage.regression.pairing import Pairs, moved, paired
-from tau_stage.regression.snapshot import Call, Cast, Effect, Frozen, Snapshot, of_cue, sound_ids
+from tau_stage.regression.snapshot import DELIVERED, MISSING, Call, Cast, Effect, Frozen, Snapshot, of_cue, sound_ids
 from tau_stage.regression.units import FIGURES, LIMITS, Limit
 from tau_stage.regression.verdict import Subject, Verdict, outcome
 from tau_stage.regression.voice import distance
@@ -43,6 +43,28 @@ def against(snapshot: Snapshot, plan: Plan, take: Take, measures: Measures, now:
     yield from _Lines(snapshot, plan, measures, now).verdicts()
     yield from _sounds(snapshot, plan, now, paired(snapshot.lines, now.lines), sound_ids(take))
     yield from _cues(snapshot, plan, now)
+    yield from _files(snapshot, plan, now)
+    yield from _delivered(snapshot, plan, now)
+
+
+def _files(snapshot: Snapshot, plan: Plan, now: Snapshot) -> Iterator[Verdict]:
+    """What is in a sound file matters, whatever it is called and whoever hears it."""
+    ids = {sound.file: sound.id for sound in plan.sounds}
+    for name in dict.fromkeys([*snapshot.files, *now.files]):
+        old, new = (each.files.get(name, "none") for each in (snapshot, now))
+        place = spot(plan.spots, "sound", ids[name]) if name in ids else spot(plan.spots)
+        how = "is missing" if new in ("none", MISSING) else "is new" if old == "none" else "has changed"
+        told = f"the sound file {name} {how} since the scene was blessed"
+        yield Subject("sound", name, (), "snapshot").verdict(place, "file", old, new, outcome(holds=old == new), told)
+
+
+def _delivered(snapshot: Snapshot, plan: Plan, now: Snapshot) -> Iterator[Verdict]:
+    for name in dict.fromkeys([*snapshot.deliver, *now.deliver]):
+        pair = [each.deliver.get(name, DELIVERED.get(name)) for each in (snapshot, now)]
+        old, new = (json.dumps(value, ensure_ascii=False, sort_keys=True) for value in pair)
+        told = f"deliver: {name} is {new}, was {old}"
+        subject = Subject("scene", "", (), "snapshot")
+        yield subject.verdict(spot(plan.spots), "deliver", old, new, outcome(holds=old == new), told)
 
 
 def changed_lines(old: Snapshot | None, new: Snapshot) -> list[str]:

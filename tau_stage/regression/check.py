@@ -29,6 +29,7 @@ def check(
     *,
     compares: bool = True,
     heard: Mapping[str, str] = NOTHING,
+    files: Mapping[str, str] = NOTHING,
 ) -> list[Verdict]:
     """Everything that is expected of a take, in the order of the scene file.
 
@@ -41,10 +42,11 @@ def check(
         snapshot: What it was like when it was blessed, if it was.
         compares: Whether the take is compared with it; else it only tells how the players' voices sound.
         heard: What a recogniser made of lines, by their ids.
+        files: Hashes of the sound files that the scene plays, by their names in it.
     """
     verdicts = list(expectations(plan, take, measures, snapshot.voices() if snapshot else {}))
     if snapshot and compares:
-        verdicts += against(snapshot, plan, take, measures, freeze(take, measures, resolved(plan)))
+        verdicts += against(snapshot, plan, take, measures, freeze(take, measures, resolved(plan), files))
     verdicts += recognition(plan, take, heard)
     if verdicts and take.ended != "complete":
         subject = Subject("scene", "", (), "expect")

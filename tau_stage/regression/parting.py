@@ -17,9 +17,10 @@ from tau_stage.errors import CassetteDiffers, StageError
 from tau_stage.regression.check import check
 from tau_stage.regression.house import house
 from tau_stage.regression.snapshot import Snapshot
-from tau_stage.regression.store import measured
+from tau_stage.regression.store import measured, sound_files
 from tau_stage.regression.verdict import Subject, Verdict
 from tau_stage.scene.plan import ImprovisePlan, ListenPlan, Plan, spoken
+from tau_stage.scene.resolved import resolved
 from tau_stage.scene.spot import spot
 from tau_stage.stage.people import people_of
 from tau_stage.stage.perform import perform
@@ -95,7 +96,8 @@ def _walked_through(plan: Plan, snapshot: Snapshot) -> list[Verdict]:
             take = anyio.run(_perform, plan, folder, backend_options=VIRTUAL)
         except (StageError, BaseExceptionGroup):
             return []
-        verdicts = check(plan, take, measured(folder, take), snapshot) if take.ended == "complete" else []
+        files = sound_files(plan.path, resolved(plan))
+        verdicts = check(plan, take, measured(folder, take), snapshot, files=files) if take.ended == "complete" else []
     return [each for each in verdicts if each.outcome == "failed" and each.source == "snapshot" and _is_own(each)]
 
 

@@ -13,10 +13,15 @@ from tau_stage.errors import TakeError, UsageError
 from tau_stage.regression.expectations import hearers
 from tau_stage.regression.measures import Measures
 from tau_stage.regression.voice import Print, reference
+from tau_stage.scene.deliver import Deliver
 from tau_stage.scene.words import did_you_mean, listed
 from tau_stage.take.model import Performed, Take
 
 VERSION = 1
+MISSING = "missing"
+NO_FILES: Mapping[str, str] = {}
+DELIVERED: Mapping[str, Any] = Deliver().model_dump(mode="json")
+"""What is delivered of a take whose scene says nothing of it."""
 
 
 class _Part(BaseModel):
@@ -77,6 +82,8 @@ class Snapshot(_Part):
     scene: str
     variant: str = ""
     cassette: bool = False
+    deliver: Mapping[str, Any] = {}
+    files: Mapping[str, str] = {}
     players: Mapping[str, Cast]
     cues: Mapping[str, int]
     sounds: Mapping[str, Effect]
@@ -91,13 +98,14 @@ class Snapshot(_Part):
         return {name: found for name in prints if (found := reference(prints[name]))}
 
 
-def freeze(take: Take, measures: Measures, resolved: str) -> Snapshot:
+def freeze(take: Take, measures: Measures, resolved: str, files: Mapping[str, str] = NO_FILES) -> Snapshot:
     """A take as a snapshot.
 
     Args:
         take: What was performed.
         measures: Of it.
         resolved: The plan it was performed from, as JSON.
+        files: Hashes of the sound files it plays, by their names in the scene.
     """
     plan = json.loads(resolved)
     told = {player["name"]: player for player in plan["players"]}
@@ -106,6 +114,8 @@ def freeze(take: Take, measures: Measures, resolved: str) -> Snapshot:
     return Snapshot(
         scene=take.scene.title,
         variant=take.scene.variant,
+        deliver={key: value for key, value in plan["deliver"].items() if value != DELIVERED[key]},
+        files=dict(files),
         players={
             player.name: Cast(
                 voice=player.voice,

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from tau_stage.errors import LFS_HINT, LFS_PROBLEM, TakeError, is_lfs_pointer
 from tau_stage.regression.measures import Measures, measure
-from tau_stage.regression.snapshot import Snapshot, freeze, parsed, written
+from tau_stage.regression.snapshot import MISSING, Snapshot, freeze, parsed, written
+from tau_stage.scene.files import SOUNDS, beside
 from tau_stage.scene.names import identity
 from tau_stage.take.folder import TakeFolder, guarded
 from tau_stage.take.journal import read_beginning
@@ -62,6 +68,44 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> bool:
     return True
 
 
+def sound_files(scene: str, resolved: str) -> dict[str, str]:
+    """Hashes of all the sound files that a scene plays, by their names in it.
+
+    Args:
+        scene: The scene file.
+        resolved: Its plan, as JSON.
+    """
+    return {name: _hash(beside(scene, name)) for name in sorted(set(_named(scene, json.loads(resolved))))}
+
+
+def _hash(file: Path) -> str:
+    try:
+        return sha256(file.read_bytes()).hexdigest()
+    except OSError:
+        return MISSING
+
+
+def _named(scene: str, part: Any) -> Iterator[str]:
+    """The sound files that a part of a plan names: effects and beds, items of users, people and their recordings."""
+    if isinstance(part, list):
+        for each in part:
+            yield from _named(scene, each)
+    if not isinstance(part, dict):
+        return
+    if part.get("kind") in ("sfx", "bed") and isinstance(part.get("file"), str):
+        yield part["file"]
+    if isinstance(part.get("sounds"), list):
+        yield from (file for _, file in part["sounds"])
+    if part.get("human") not in (None, "", "mic", "tty") and "name" in part:
+        yield str(part["human"])
+    if isinstance(folder := part.get("stand_in"), str) and folder:
+        with suppress(OSError):
+            found = (each.name for each in beside(scene, folder).iterdir() if each.suffix in (*SOUNDS, ".txt"))
+            yield from (f"{folder.rstrip('/')}/{name}" for name in found)
+    for each in part.values():
+        yield from _named(scene, each)
+
+
 def measured(folder: TakeFolder, take: Take) -> Measures:
     """Measure a take in its folder; a sound that is missing or broken is told with its line."""
     return measure(take, lambda line: audio_of(folder, line))
@@ -82,5 +126,6 @@ def frozen(folder: TakeFolder, take: Take) -> Snapshot:
         raise TakeError(str(folder.journal), "is missing", "bless a take that has its journal")
     scene = take.scene
     cassette = Path(scene.path).parent / "cassettes" / identity(scene.path, scene.variant)
-    snapshot = freeze(take, measures, read_beginning(folder.journal).resolved)
+    resolved = read_beginning(folder.journal).resolved
+    snapshot = freeze(take, measures, resolved, sound_files(scene.path, resolved))
     return snapshot.model_copy(update={"cassette": cassette.exists()})

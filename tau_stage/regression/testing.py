@@ -26,11 +26,12 @@ from tau_stage.regression.parting import parted
 from tau_stage.regression.recogniser import recognised
 from tau_stage.regression.replaying import Replay
 from tau_stage.regression.snapshot import blessed
-from tau_stage.regression.store import frozen, measured, read_snapshot, snapshot_path, write_snapshot
+from tau_stage.regression.store import frozen, measured, read_snapshot, snapshot_path, sound_files, write_snapshot
 from tau_stage.regression.suite import Broken, Result, Source, rows, unreached
 from tau_stage.regression.verdict import Subject, Verdict
 from tau_stage.report.deliver import deliver
 from tau_stage.scene.plan import Plan, spoken
+from tau_stage.scene.resolved import resolved
 from tau_stage.scene.spot import spot
 from tau_stage.stage.opening import Stage, open_stage
 from tau_stage.stage.people import people_of
@@ -285,7 +286,15 @@ def _checked(plan: Plan, wish: Wish, folder: TakeFolder, take: Take) -> Run:
     measures = measured(folder, take)
     heard = recognised(take, lambda line: audio_of(folder, line)) if wish.recognise else {}
     snapshot = read_snapshot(snapshot_path(plan.path, plan.variant))
-    verdicts = check(plan, take, measures, snapshot, compares=not wish.update, heard=heard)
+    verdicts = check(
+        plan,
+        take,
+        measures,
+        snapshot,
+        compares=not wish.update,
+        heard=heard,
+        files=sound_files(plan.path, resolved(plan)),
+    )
     if take.ended != "complete" and not verdicts:
         raise TakeError(str(folder.path), f"the take ended {take.ended}: {take.problem}")
     return Run(folder, verdicts, take, measures)
