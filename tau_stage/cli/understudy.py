@@ -43,7 +43,9 @@ def understudy(
     from tau_stage.understudy.faults import parse
     from tau_stage.understudy.profiles import named
     from tau_stage.understudy.server import Understudy
+    from tau_stage.understudy.voices import require_voice
 
+    require_voice()
     orders = [parse(order) for order in fault or ()]
     origins = {allowed(origin) for origin in allow_origin or ()}
     server = Understudy(

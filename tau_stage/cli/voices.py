@@ -43,8 +43,9 @@ def _sample(names: list[str], folder: Path, text: str) -> None:
     from tau_stage.take.folder import guarded
     from tau_stage.understudy.actor import Cue
     from tau_stage.understudy.performer import decide
-    from tau_stage.understudy.voices import Voices
+    from tau_stage.understudy.voices import Voices, require_voice
 
+    require_voice()
     speaker = Voices()
     with guarded(folder, "choose another folder"):
         folder.mkdir(parents=True, exist_ok=True)

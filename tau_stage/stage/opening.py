@@ -132,7 +132,9 @@ async def open_stage(
     from tau_stage.stage.people import known_words
     from tau_stage.understudy.ensemble import Ensemble
     from tau_stage.understudy.server import Understudy, open_understudy
+    from tau_stage.understudy.voices import require_voice
 
+    require_voice()
     understudy = Understudy(Ensemble())
     for plan in plans:
         for audio, words in known_words(plan):

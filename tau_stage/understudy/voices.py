@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from tau_stage.audio.pcm import RATE, Pcm
@@ -236,15 +237,24 @@ class Voices:
 
     def _load(self) -> Any:
         if self._engine is None:
-            try:
-                from hibari import Hibari
-            except ImportError:
-                hint = "pip install 'tau-stage[understudy]'"
-                raise UsageError("the understudy has no voice: hibari-tts is not installed", hint) from None
+            require_voice()
+            from hibari import Hibari
+
             pin_transform()
             self._engine = Hibari()
             self._engine.sess = _without_arena(self._engine.model_path)
         return self._engine
+
+
+def require_voice() -> None:
+    """Refuse to go on where the engine of the voice is not installed; nothing is loaded.
+
+    Raises:
+        UsageError: It is not.
+    """
+    if find_spec("hibari") is None:
+        hint = "pip install 'tau-stage[understudy]', or set a provider's key, like OPENAI_API_KEY"
+        raise UsageError("the understudy has no voice: hibari-tts is not installed", hint)
 
 
 def pin_transform() -> None:
