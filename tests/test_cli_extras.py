@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tau_stage.cli.main import app, main
+
 WITHOUT = """
 import importlib.machinery, sys
 finder = importlib.machinery.PathFinder
@@ -19,6 +21,7 @@ sys.meta_path[sys.meta_path.index(finder)] = Missing
 from tau_stage.cli.main import main
 main()
 """
+VERBS = [(command.name or getattr(command.callback, "__name__", "")) for command in app.registered_commands]
 SCENE = "players: {ann: }\nlines:\n- ann: Hello.\n"
 
 
@@ -49,3 +52,10 @@ def test_what_needs_no_extra_works_without(verb: str, tmp_path: Path) -> None:
     """Slow: starts an interpreter whose path holds no extras."""
     done = without_extras(tmp_path, *verb.split())
     assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+
+
+@pytest.mark.parametrize("verb", [[], *([name] for name in VERBS), ["cassette"]])
+def test_every_verb_has_a_short_way_to_its_help(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([*verb, "-h"])
+    assert capsys.readouterr().out.strip().startswith("Usage: tau-stage")
