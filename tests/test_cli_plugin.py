@@ -90,6 +90,9 @@ def test_each_variant_is_a_test_a_broken_scene_is_an_error_and_one_without_expec
     edit(project / "welcome.yaml", "The door was", "The ${what} was")
     with (project / "welcome.yaml").open("a") as file:
         file.write("matrix: {what: [door, gate]}\n")
+    (project / "snapshots" / "welcome.json").rename(project / "snapshots" / "welcome.door.json")
+    shutil.copytree(project / "cassettes" / "welcome", project / "cassettes" / "welcome.gate")
+    (project / "cassettes" / "welcome").rename(project / "cassettes" / "welcome.door")
     found = pytester.runpytest(*STRICT, "scenes", "-v")
     found.assert_outcomes(passed=1, failed=1)
     found.stdout.fnmatch_lines(["*welcome.yaml::door PASSED*", "*welcome.yaml::gate FAILED*"])

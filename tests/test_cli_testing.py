@@ -404,7 +404,7 @@ def test_live_is_performed_by_the_provider_though_there_is_a_cassette(
     assert run("test", "--live") == 1
     said = capsys.readouterr().out
     assert "expectations" in said
-    assert ", live, " in said
+    assert ", live (snapshot, expectations), " in said
     assert "host-1: length " in said
     SNAPSHOT.unlink()
     edit(WELCOME, "length: 500ms..4s", "length: 100ms..4s")
