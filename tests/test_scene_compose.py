@@ -306,7 +306,7 @@ def test_names_that_look_the_same_mean_the_same_player(text: str) -> None:
 def test_a_name_without_its_blank_is_told_of_however_it_is_composed() -> None:
     assert (
         refused_text(f"players: {{{ZOE}: }}\nlines:\n  - {ALSO_ZOE}:Hi.\n")
-        == f"write it like this:\n  - {ALSO_ZOE}: Hi."
+        == f"write it like this:\n    - {ALSO_ZOE}: Hi."
     )
 
 

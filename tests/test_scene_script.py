@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from tau_stage.errors import SceneError
 from tau_stage.scene.emphasis import plain, stressed
 from tau_stage.scene.fountain import read_fountain
+from tau_stage.scene.load import parse_scene
+from tau_stage.scene.planning import make_plan
 from tau_stage.scene.script import Item, Spoken, read_script
 from tau_stage.scene.source import Source
 from tau_stage.scene.words import nearest
@@ -484,3 +486,10 @@ def test_strangers_in_a_screenplay_are_all_told() -> None:
 
 def test_nobody_is_looked_up_by_what_is_no_word() -> None:
     assert nearest("clerk" * 100_000, ["clerk" * 100_000]) == ""
+
+
+def test_parentheses_within_words_are_remarked_on() -> None:
+    plan = make_plan(parse_scene("players: {ann: }\nlines:\n  - ann: Well, (laughs) no.\n"))
+    (remark,) = plan.remarks
+    assert (remark.spot.line, remark.spot.column) == (3, 10)
+    assert str(remark) == r"'(laughs)' is spoken: write [laughs] for a moment, or \(laughs\) to have it spoken"

@@ -190,10 +190,8 @@ class _Reader:
         for number in range(start.line + 1, end.line + 1):
             if _LINE_OF_THE_SCENE.match(self.source.line(number)):
                 problem = f"this quote runs on to line {end.line} and swallows what stands between"
-                if error := unclosed(self.source, start):
-                    raise error
                 hint = f"close it on its own line, or {corrected(self.source.line(start.line), start.column)}"
-                raise self.source.error(start, problem, hint)
+                raise unclosed(self.source, start) or self.source.error(start, problem, hint)
 
     def collection(self, event: Any, path: Path) -> Node:
         if len(path) >= DEEPEST:

@@ -47,7 +47,6 @@ _PLAIN = re.compile(r"""[^\s\-?:,\[\]{}#&*!|>'"%@`](?:[^:#]|:(?![ \t]|$)|(?<![ \
 _BEFORE_VALUE = re.compile(r"(?:(?:^|\s)-|:)\s*$")
 _PROPERTIES = re.compile(r"(?<=\s)(?:[!&]\S*\s+)+$")
 _FLOW = re.compile(r"[\[{][^\]}]*$")
-_GLUED_COLON = re.compile(r"\s*(?:- +)?[\w.-]+:[^\s:/]")
 
 
 @dataclass(slots=True)
@@ -267,8 +266,6 @@ def _broken(source: Source, at: Place, begun: Place, context: str, problem: str)
             at = Place(begun.line, comment.start() + 2)
             return source.error(at, "YAML cuts this line at ' #'", "put the text in quotes")
         hint = "a line is '- player: words'"
-        if _GLUED_COLON.match(line):
-            hint = "put a space after the colon"
         return source.error(begun, "this is neither 'key: value' nor more of the text above", hint)
     if "block" in context:
         hint = _indent(source, at.line, "indent it as its neighbours; each line of the scene starts with '- '")
