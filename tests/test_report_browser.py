@@ -274,7 +274,7 @@ def test_what_was_expected_can_be_read_without_scrolling(
     browser.open(path)
     assert browser.run("document.documentElement.scrollWidth <= innerWidth")
     for selector in (".checks .outcome", ".checks tbody th", ".checks td.ids"):
-        inside = "b => b.left >= 0 && b.right <= innerWidth && b.width > 40 && b.height < 100"
+        inside = "b => b.left >= 0 && b.right <= innerWidth && b.width > 40 && b.height < 120"
         boxes = f"[...document.querySelectorAll('{selector}')].map(e => e.getBoundingClientRect())"
         assert browser.run(f"{boxes}.every({inside})"), selector
     browser.run("document.querySelector(\".facts a[href='#expected']\").click()")

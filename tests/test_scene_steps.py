@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tau_stage.errors import SceneError
 from tau_stage.scene.conditions import Call, Failed, Not, Said, Silence
 from tau_stage.scene.cut import Cut
 from tau_stage.scene.load import load_scene, parse_scene
@@ -435,3 +436,9 @@ def test_one_line_is_redirected_wherever_it_stands() -> None:
         assert [line.id for line in lines.values() if line.takes == 2] == [name]
     with pytest.raises(KeyError):
         redirected(scene, "ann-9", direction="x")
+
+
+def test_an_option_with_a_space_that_only_looks_like_one_is_told_of() -> None:
+    scene = "players: {ann: }\nlines:\n  - ann: Hi.\n    pause\u00a0: 2s\n"
+    with pytest.raises(SceneError, match=r"4:\d+: YAML does not take NO-BREAK SPACE"):
+        parse_scene(scene, "scene.yaml")
