@@ -438,7 +438,8 @@ def test_one_line_is_redirected_wherever_it_stands() -> None:
         redirected(scene, "ann-9", direction="x")
 
 
-def test_an_option_with_a_space_that_only_looks_like_one_is_told_of() -> None:
-    scene = "players: {ann: }\nlines:\n  - ann: Hi.\n    pause\u00a0: 2s\n"
+@pytest.mark.parametrize("line", ["  - ann: Hi.\n    pause\u00a0: 2s", "  - ann: Hi.\n  - zed\u00a0: Hi."])
+def test_a_space_that_only_looks_like_one_is_told_of(line: str) -> None:
+    scene = f"players: {{ann: }}\nlines:\n{line}\n"
     with pytest.raises(SceneError, match=r"4:\d+: YAML does not take NO-BREAK SPACE"):
         parse_scene(scene, "scene.yaml")
