@@ -54,7 +54,7 @@ AZURE_VOICE = re.compile(r"[a-z]{2,3}-[\w:-]+")
 """How Azure names its own voices: ``en-US-AvaNeural``, ``en-US-Ava:DragonHDLatestNeural``."""
 
 
-def _unnoted(_oddity: str) -> None:
+def unnoted(_oddity: str) -> None:
     """Note nothing."""
 
 
@@ -74,7 +74,7 @@ class Dialect:
         """A client's GA frame in this dialect."""
         return frame if self.outward is None else to_json(self.outward(from_json(frame)))
 
-    def read(self, event: Event, note: Callable[[str], None] = _unnoted) -> Event:
+    def read(self, event: Event, note: Callable[[str], None] = unnoted) -> Event:
         """A server's event as GA.
 
         Args:

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import from_json
 
 from tau_stage.protocol.bodies import RateLimit, ServerError, WireResponse
-from tau_stage.protocol.dialects import GA, Dialect
+from tau_stage.protocol.dialects import GA, Dialect, unnoted
 from tau_stage.protocol.items import ContentPart, Item, Lenient
 from tau_stage.protocol.oddities import Oddity, remove
 
@@ -410,11 +410,7 @@ _HALF_PAIR = re.compile(
 _TYPES: dict[str, type[ServerMessage]] = {kind.model_fields["type"].default: kind for kind in get_args(KnownEvent)}
 
 
-def _unnoted(_oddity: str) -> None:
-    """Note nothing."""
-
-
-def decode(frame: bytes | str, dialect: Dialect = GA, note: Callable[[str], None] = _unnoted) -> ServerEvent:
+def decode(frame: bytes | str, dialect: Dialect = GA, note: Callable[[str], None] = unnoted) -> ServerEvent:
     """Read one text frame of a server, and take what comes.
 
     Only what has no default in an event's class must be whole. Anything else that is not what it should be is taken
