@@ -84,8 +84,13 @@ def test_signs_alone_stand_with_a_word() -> None:
 
 
 def test_what_is_too_long_to_be_aligned_is_estimated() -> None:
-    many = " ".join(map(str, range(3_000)))
-    assert word_error_rate(many, f"so {many}") == pytest.approx(0.0, abs=0.01)
+    many = " ".join(map(str, range(40_000)))
+    assert word_error_rate(many, f"so {many}") == pytest.approx(0.0, abs=0.0001)
+
+
+def test_an_episode_is_measured_exactly() -> None:
+    episode = " ".join(map(str, range(9_000)))
+    assert word_error_rate(episode, f"so {episode}") == 1 / 9_000
 
 
 @given(st.text(max_size=60), st.text(max_size=60))
