@@ -9,6 +9,7 @@ slowed down and resampled. The engine's version is pinned for this reason.
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import threading
 import unicodedata
@@ -240,6 +241,7 @@ class Voices:
             require_voice()
             from hibari import Hibari
 
+            silence_telemetry()
             pin_transform()
             self._engine = Hibari()
             self._engine.sess = _without_arena(self._engine.model_path)
@@ -255,6 +257,17 @@ def require_voice() -> None:
     if find_spec("hibari") is None:
         hint = "pip install 'tau-stage[understudy]', or set a provider's key, like OPENAI_API_KEY"
         raise UsageError("the understudy has no voice: hibari-tts is not installed", hint)
+
+
+def silence_telemetry() -> None:
+    """Turn off what onnxruntime sends to its vendor, before it is loaded: it would also keep a device id on the disk.
+
+    It reads the variable once. On Windows it does not, and is told by a call.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime  # type: ignore[import-untyped, unused-ignore]
+
+    onnxruntime.disable_telemetry_events()
 
 
 def pin_transform() -> None:
