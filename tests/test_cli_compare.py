@@ -23,7 +23,7 @@ from tau_stage.report.rebuild import rebuild
 from tau_stage.take.reading import audio_of, read_take
 from tests.playhouse import Playhouse
 from tests.test_cli_validate import run
-from tests.test_stage_microphone import needs_portaudio
+from tests.test_devices_microphone import needs_portaudio
 
 SCENE = """
 scene: The <door> & "co"

@@ -13,10 +13,10 @@ import pytest
 from tau_stage.audio.wav import read_wav
 from tau_stage.cost import price
 from tau_stage.cost.forecast import foreseen
+from tau_stage.devices import sound_cards
 from tau_stage.errors import Timeout, UsageError
 from tau_stage.protocol.usage import Usage
 from tau_stage.session import Deadlines
-from tau_stage.stage import sound_cards
 from tau_stage.stage.tries import let_finish
 from tau_stage.take import records as record
 from tau_stage.take.model import Take

@@ -26,7 +26,7 @@ from tau_stage.scene.planning import DEFAULT_MODEL
 from tau_stage.scene.transcription import DEFAULT_TRANSCRIPTION
 
 if TYPE_CHECKING:
-    from tau_stage.stage.sound_cards import Side
+    from tau_stage.devices.sound_cards import Side
 
 State = Literal["ok", "absent", "wrong"]
 """There; not there, and not needed; or in the way of every performance."""
@@ -177,17 +177,17 @@ def _models(environment: Mapping[str, str], today: date) -> Iterator[Finding]:
 
 
 def _devices() -> Iterator[Finding]:
-    from tau_stage.stage.sound_cards import LOUDSPEAKER, MICROPHONE
+    from tau_stage.devices.sound_cards import LOUDSPEAKER, MICROPHONE
 
     yield _device(MICROPHONE)
     yield _device(LOUDSPEAKER)
 
 
 def _device(side: Side) -> Finding:
-    from tau_stage.stage.sound_cards import found, portaudio
+    from tau_stage.devices.sound_cards import find_device, portaudio
 
     try:
-        card = found(portaudio(side), None, side)
+        card = find_device(portaudio(side), None, side)
     except UsageError as error:
         return Finding("devices", side.name, error.problem, "absent", error.hint)
     return Finding("devices", side.name, str(card["name"]))

@@ -11,7 +11,7 @@ from tau_stage.cli.printing import warn
 from tau_stage.errors import UsageError
 
 if TYPE_CHECKING:
-    from tau_stage.stage.loudspeaker import SoundCard
+    from tau_stage.devices.loudspeaker import SoundCard
     from tau_stage.stage.people import Person
 
 
@@ -41,7 +41,7 @@ async def open_ears(people: Iterable[Person], *, aloud: bool | None) -> AsyncIte
     Raises:
         UsageError: It is wished, and there is none.
     """
-    from tau_stage.stage.loudspeaker import has_loudspeaker, open_loudspeaker
+    from tau_stage.devices.loudspeaker import has_loudspeaker, open_loudspeaker
     from tau_stage.stage.people import Speaker
 
     speaks = any(isinstance(person, Speaker) for person in people)

@@ -43,7 +43,7 @@ from tau_stage.take.model import Take
 from tau_stage.take.reading import read_take
 
 if TYPE_CHECKING:
-    from tau_stage.stage.loudspeaker import Loudspeaker
+    from tau_stage.devices.loudspeaker import Loudspeaker
 
 EXITS = {"complete": 0, "incomplete": 3, "failed": 3, "budget": 4, "limit": 2, "interrupted": 130}
 WATCHED_NEWS = 4096

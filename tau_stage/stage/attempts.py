@@ -8,13 +8,13 @@ from math import inf
 import anyio
 
 from tau_stage.audio.pcm import Pcm
+from tau_stage.devices.playback import Voice
 from tau_stage.errors import BudgetExceeded, ModelRefused, SessionClosed, SessionError, StageError, Timeout
 from tau_stage.protocol.config import FunctionTool
 from tau_stage.protocol.conversation import Response
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import LinePlan, Plan
 from tau_stage.session.retrying import Tally
-from tau_stage.stage.aloud import Voice
 from tau_stage.stage.company import Company
 from tau_stage.stage.crew import Crew
 from tau_stage.stage.line import Delivery, Prompter, say
@@ -73,19 +73,19 @@ class Attempts:
         began = anyio.current_time()
         recording = Recording(crew.folder, line, crew.book, number)
         aloud = at is None and line.takes == 1
-        voice = crew.aloud.voice(lambda: crew.timeline.start_of(line)) if aloud else None
+        voice = crew.playback.voice(lambda: crew.timeline.start_of(line)) if aloud else None
         try:
             delivery = await self._insist(line, recording, voice, owed, number)
         except StageError as error:
             file = recording.again()
             if voice:
-                voice.again()
+                voice.restart()
             if isinstance(error, SessionError) and not isinstance(error, ModelRefused):
                 crew.failed(line, error.what_happened(), file, owed.take() or Usage())
             raise
         finally:
             if voice:
-                voice.done()
+                voice.finish()
         took_s = anyio.current_time() - began
         paid = None if line.takes == 1 else crew.take_ended(line, number, delivery, recording.aside(), took_s)
         return Try(number, delivery, recording, took_s, paid)
@@ -109,7 +109,7 @@ class Attempts:
                 )
             except (SessionClosed, Timeout) as error:
                 if voice:
-                    voice.again()
+                    voice.restart()
                 session = await self._recall.again(line, error, tally, recording, owed)
             left_s = max(0.0, deadline - anyio.current_time())
             asked = replace(line, timeout_s=None if line.timeout_s is None else left_s)
@@ -122,13 +122,13 @@ class Attempts:
         def sounded(audio: Pcm) -> None:
             recording.sounded(audio)
             if voice:
-                voice.sounded(audio)
+                voice.append(audio)
 
         def again(response: Response, trouble: str, wait_s: float) -> None:
             owed.take()
             crew.again(line, response, trouble, wait_s, recording.again())
             if voice:
-                voice.again()
+                voice.restart()
 
         def called(response: Response) -> None:
             owed.take()

@@ -9,12 +9,12 @@ from decimal import Decimal
 import anyio
 
 from tau_stage.audio.pcm import Pcm
+from tau_stage.devices.playback import Playback
 from tau_stage.errors import SessionError
 from tau_stage.protocol.conversation import Response
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import LinePlan, Plan, SoundPlan
 from tau_stage.stage import cues, facts
-from tau_stage.stage.aloud import Aloud
 from tau_stage.stage.cues import Happening
 from tau_stage.stage.former import Former
 from tau_stage.stage.hearing import Clip, Deaf, Heard, Hearers
@@ -41,7 +41,7 @@ class Crew:
         folder: The take's.
         book: Where everything is written down.
         purse: Knows what may still be spent.
-        aloud: Plays it on a loudspeaker, if there is one.
+        playback: Plays it on a loudspeaker, if there is one.
         stop: Set when somebody wants the performance to stop after the line under way.
         again: Whether a take goes on.
 
@@ -66,7 +66,7 @@ class Crew:
         folder: TakeFolder,
         book: PromptBook,
         purse: Purse,
-        aloud: Aloud | None = None,
+        playback: Playback | None = None,
         stop: anyio.Event | None = None,
         *,
         again: bool = False,
@@ -75,7 +75,7 @@ class Crew:
         self.folder = folder
         self.book = book
         self.purse = purse
-        self.aloud = aloud or Aloud()
+        self.playback = playback or Playback()
         self.timeline = Timeline(plan, folder, again=again)
         self.so_far = replace(cues.curtain_up(plan), unheard=dict.fromkeys((p.name for p in plan.models), 0))
         self.changed = anyio.Event()
@@ -358,17 +358,17 @@ class Crew:
         """End the beds that lie until a line."""
         for sound in self._beds.pop(line, ()):
             at_samples = self.timeline.end_bed(sound.stem)
-            self.aloud.end_bed(sound.stem)
+            self.playback.end_bed(sound.stem)
             self.book.write(record.BedEnded(sound=sound.id, at_samples=at_samples))
 
     def play(self, sound: SoundPlan, audio: Pcm, at: int) -> None:
         """Lay an effect or a bed, as loud as it is: a bed, where the next step begins."""
         if sound.kind == "bed":
             at = self.timeline.begin_bed(sound.stem, audio)
-            self.aloud.begin_bed(sound.stem, audio, at)
+            self.playback.begin_bed(sound.stem, audio, at)
         else:
             self.timeline.lay(sound.stem, audio, at, sound.pause_s)
-            self.aloud.play(audio, at)
+            self.playback.play(audio, at)
         if sound.kind == "bed" and sound.until:
             self._beds.setdefault(sound.until, []).append(sound)
         self.book.write(facts.played(sound, audio, at))

@@ -9,11 +9,11 @@ import pybase64
 
 from tau_stage.audio.formats import Decoder
 from tau_stage.audio.pcm import Pcm
+from tau_stage.devices.playback import Voice
 from tau_stage.protocol.conversation import Response
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import LinePlan, ListenPlan
 from tau_stage.stage import cues
-from tau_stage.stage.aloud import Voice
 from tau_stage.stage.company import Company
 from tau_stage.stage.crew import Crew
 from tau_stage.stage.exchange import Spoken
@@ -79,24 +79,24 @@ class Ears:
     def sounds(self, line: LinePlan, coded: str) -> None:
         """A piece of an answer's sound has come: play it."""
         crew = self._crew
-        if not crew.aloud.is_on:
+        if not crew.playback.is_on:
             return
         if line.id not in self._voices:
             form = self._company.sessions[line.player].conversation.form
-            self._voices[line.id] = crew.aloud.voice(), form.decoder()
+            self._voices[line.id] = crew.playback.voice(), form.decoder()
         voice, decoder = self._voices[line.id]
         if audio := decoder.feed(pybase64.b64decode(coded)):
-            voice.sounded(audio)
+            voice.append(audio)
 
     def interrupted(self) -> None:
         """The person speaks: what was not heard yet is not to be heard."""
-        self._crew.aloud.hush()
+        self._crew.playback.mute()
 
     async def let_hear(self, take: Pcm) -> None:
         """Play what the person has recorded."""
-        await self._crew.aloud.heard()
-        self._crew.aloud.play(take)
-        await self._crew.aloud.heard()
+        await self._crew.playback.wait_until_heard()
+        self._crew.playback.play(take)
+        await self._crew.playback.wait_until_heard()
 
     def keep_time(self, now: Callable[[], int]) -> None:
         """Nothing begins before the sample that is heard now."""
@@ -106,7 +106,7 @@ class Ears:
         """The microphone is closed."""
         self._crew.timeline.now = lambda: 0
         for voice, _ in self._voices.values():
-            voice.done()
+            voice.finish()
 
     def miss(self, step: ListenPlan) -> None:
         """Warn, where the person has said nothing."""
@@ -122,8 +122,8 @@ class Ears:
         voice, decoder = self._voices.get(line.id, (None, None))
         if voice and decoder:
             if rest := decoder.finish():
-                voice.sounded(rest)
-            voice.done()
+                voice.append(rest)
+            voice.finish()
 
     def tool_turn(self, line: LinePlan, response: Response) -> None:
         """A response called tools."""

@@ -12,6 +12,7 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.devices.keyboard import key_pressed
 from tau_stage.errors import SessionClosed
 from tau_stage.protocol import server_events as told
 from tau_stage.protocol.client_events import ResponseCreate
@@ -24,7 +25,6 @@ from tau_stage.session.watching import Watch
 from tau_stage.stage.capping import Cap
 from tau_stage.stage.exchange import Answer, Crew, Heard, SoFar, Spoken, is_asked_for, without_usage, worded
 from tau_stage.stage.feed import Feed
-from tau_stage.stage.keyboard import key_pressed
 from tau_stage.stage.notes import State
 from tau_stage.stage.people import Person
 from tau_stage.take.model import Performed

@@ -14,10 +14,10 @@ import anyio
 from tau_stage.audio.files import read_audio
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.utterances import utterances
+from tau_stage.devices.keyboard import typed_line
 from tau_stage.errors import UsageError
 from tau_stage.scene.files import SOUNDS, beside, sounds_in
 from tau_stage.scene.plan import LinePlan, ListenPlan, Plan, PlayerPlan, spoken
-from tau_stage.stage.keyboard import typed_line
 from tau_stage.stage.notes import Prompting
 from tau_stage.stage.sharing import refuse_endless, refuse_together
 
@@ -324,11 +324,11 @@ def _person(plan: Plan, player: PlayerPlan, *, stand_in: bool) -> Person:
         return StandIn(player, recordings)
     if player.human == "tty":
         return Typist(player)
-    from tau_stage.stage import sound_cards
-    from tau_stage.stage.microphone import open_microphone
+    from tau_stage.devices import sound_cards
+    from tau_stage.devices.microphone import open_microphone
 
     try:
-        sound_cards.found(sound_cards.portaudio(), None)
+        sound_cards.find_device(sound_cards.portaudio(), None)
     except UsageError as error:
         raise UsageError(f"player {player.name} speaks into a microphone: {error.problem}", error.hint) from None
     return Speaker(player, open_microphone)
@@ -349,6 +349,6 @@ def _last_line(plan: Plan, name: str) -> str:
 def _is_there(human: str) -> bool:
     if human == "tty":
         return sys.stdin is not None and sys.stdin.isatty()
-    from tau_stage.stage.microphone import has_microphone
+    from tau_stage.devices.microphone import has_microphone
 
     return has_microphone()

@@ -13,6 +13,8 @@ import anyio
 
 from tau_stage import __version__
 from tau_stage.cost.forecast import foreseen
+from tau_stage.devices.loudspeaker import Loudspeaker
+from tau_stage.devices.playback import Playback
 from tau_stage.errors import (
     BudgetExceeded,
     LimitReached,
@@ -29,12 +31,10 @@ from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.scene.resolved import resolved
 from tau_stage.scene.sounds import sound_warnings
 from tau_stage.session import Session, Tool
-from tau_stage.stage.aloud import Aloud
 from tau_stage.stage.company import Company, open_company, open_player, read_sounds
 from tau_stage.stage.crew import Crew
 from tau_stage.stage.ending import ending
 from tau_stage.stage.former import NOTHING, Former
-from tau_stage.stage.loudspeaker import Loudspeaker
 from tau_stage.stage.notes import PromptBook, Watch
 from tau_stage.stage.opening import Stage
 from tau_stage.stage.people import Person, people_of
@@ -107,7 +107,7 @@ async def perform(
     with claimed(folder.path), withheld(plan):
         book = PromptBook(Journal(folder.journal, goes_on=again), watch)
         budget = _budget(plan, book.journal, budget)
-        crew = Crew(plan, folder, book, _purse(plan, stage, budget), Aloud(loudspeaker), stop, again=again)
+        crew = Crew(plan, folder, book, _purse(plan, stage, budget), Playback(loudspeaker), stop, again=again)
         tools = {one.name: equip(plan, one.tools, partial(crew.tool_called, one.name)) for one in plan.models}
         _tell_the_beginning(crew, _began(plan, stage, started or datetime.now(UTC), budget, former))
         for warning in sound_warnings(plan):

@@ -103,7 +103,7 @@ class Performance:
                         await news.wait()
                     crew.keep_quiet(anyio.current_time())
             watching.cancel_scope.cancel()
-        await crew.aloud.heard()
+        await crew.playback.wait_until_heard()
 
     async def _ring_at_the_stop(self) -> None:
         await self._crew.stop.wait()
@@ -166,7 +166,7 @@ class Performance:
                 crew.timeline.pause(step.seconds)
             case SoundPlan():
                 crew.play(step, self._company.sounds[step.file, step.gain_db], crew.timeline.next)
-                await crew.aloud.heard(crew.timeline.next)
+                await crew.playback.wait_until_heard(crew.timeline.next)
             case TogetherPlan():
                 await self._together(start, step)
             case ListenPlan():
@@ -219,7 +219,7 @@ class Performance:
             except SessionError as error:  # the others are not to suffer for it
                 failed.append(error)
 
-        with unwrapped(), crew.aloud.together():
+        with unwrapped(), crew.playback.together():
             async with anyio.create_task_group() as group:
                 for part in step.parts:
                     if isinstance(part, LinePlan):
@@ -229,7 +229,7 @@ class Performance:
         crew.timeline.go_on(step.pause_s)
         for error in failed:
             self._gone_on(start, error)
-        await crew.aloud.heard(crew.timeline.next)
+        await crew.playback.wait_until_heard(crew.timeline.next)
 
     async def _listen(self, step: ListenPlan) -> None:
         if (former := self._former.of(step.id)) and step.id not in self._former.broken_off:
@@ -241,11 +241,11 @@ class Performance:
         except SessionError as error:
             raise error.about(player=step.player, line=step.id) from None
         crew.listening = {step.person: step.player}
-        await crew.aloud.quiet(crew.timeline.next)
+        await crew.playback.wait_until(crew.timeline.next)
         crew.book.write(record.ListenBegan(step=step.id))
         ears = Ears(crew, self._company, self._line)
         try:
-            with unwrapped(), crew.aloud.freely(lambda: crew.timeline.end):
+            with unwrapped(), crew.playback.in_real_time(lambda: crew.timeline.end):
                 await Listening(step, player, session, person, ears, former).run()
         except (SessionClosed, Timeout) as error:
             self._recall.lose(step.player, error)
@@ -259,7 +259,7 @@ class Performance:
             raise Stopped
         ears.miss(step)
         crew.book.write(record.ListenEnded(step=step.id))
-        await crew.aloud.heard(crew.timeline.next)
+        await crew.playback.wait_until_heard(crew.timeline.next)
 
     async def _former_talk(self, step: ListenPlan, lines: list[Performed]) -> None:
         """What was said at an open microphone, where it was said."""
@@ -290,7 +290,7 @@ class Performance:
         line = crew.begin(line)
         person = self._company.people[line.player]
         if alone:
-            await crew.aloud.quiet(crew.timeline.start_of(line))
+            await crew.playback.wait_until(crew.timeline.start_of(line))
         async with unless(crew.stop):
             given = await person.deliver(line, crew.book.show)
         if not (given.audio or given.words):
@@ -301,10 +301,10 @@ class Performance:
             recording.sounded(given.audio)
         at = crew.timeline.start_of(line) if at is None else at
         if not person.is_live:
-            crew.aloud.play(given.audio, at)
+            crew.playback.play(given.audio, at)
         crew.leave(line, given.audio, given.words, at, recording.finish())
         if person.is_live:
-            crew.aloud.skip_to(crew.timeline.end)
+            crew.playback.skip_to(crew.timeline.end)
         if alone:
             await self._let_be_heard(line)
         return Turn(line.player, given.words, given.audio.duration_s)
@@ -329,11 +329,11 @@ class Performance:
         delivery, audio = chosen.delivery, chosen.delivery.response.audio
         start = crew.timeline.start_of(line) if at is None else at
         if at is not None or len(tries) > 1:
-            crew.aloud.play(audio, start)
+            crew.playback.play(audio, start)
         said = delivery.response.transcript
         file = chosen.recording.finish()
         crew.leave(line, audio, said, start, file, delivery=delivery, tried=chosen)
-        if crew.aloud.is_on:
+        if crew.playback.is_on:
             if at is None:
                 await self._let_be_heard(line)
         else:
@@ -366,20 +366,20 @@ class Performance:
         if (session := self._company.sessions.get(line.player)) and not line.apart:
             await retell(session, line, former.said)
         start = crew.timeline.start_of(line) if at is None else at
-        crew.aloud.play(audio, start)
+        crew.playback.play(audio, start)
         file = self._former.copy(former, line, crew.folder)
         if self._former.is_elsewhere(crew.folder):
             for other in former.takes:
                 crew.take_comes_along(line, other, self._former.copy_other(other, line, crew.folder))
         crew.take_over(line, audio, start, file, former, self._former)
-        if crew.aloud.is_on and at is None:
+        if crew.playback.is_on and at is None:
             await self._let_be_heard(line)
         return Turn(line.player, former.said, audio.duration_s, former.cost.total or Decimal(0))
 
     async def _let_be_heard(self, line: LinePlan) -> None:
         """Wait until the line was heard; not where another cuts into it, which must be there in time."""
         if not line.cut:
-            await self._crew.aloud.heard(self._crew.timeline.next)
+            await self._crew.playback.wait_until_heard(self._crew.timeline.next)
 
     async def _let_sound(self, delivery: Delivery, took_s: float) -> None:
         """Where the scene goes on in real time, wait until the line would have been heard."""

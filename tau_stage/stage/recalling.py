@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from tau_stage.devices.playback import Playback
 from tau_stage.errors import LimitReached
 from tau_stage.scene.conditions import Silence
 from tau_stage.scene.plan import ImprovisePlan, ItemPlan, LinePlan, ListenPlan, PausePlan, Plan, SoundPlan, TogetherPlan
 from tau_stage.session import Session
 from tau_stage.stage import cues
-from tau_stage.stage.aloud import Aloud
 from tau_stage.stage.crew import Crew
 from tau_stage.stage.cues import Happening, Start
 from tau_stage.stage.former import NOTHING, Former
@@ -88,23 +88,23 @@ class Recalling:
             LimitReached: The scene was ended by a limit of its own.
             TakeError: A sound is gone, or the folder cannot be written.
         """
-        crew, aloud = self._crew, self._crew.aloud
+        crew, playback = self._crew, self._crew.playback
         journal = list(crew.book.journal.records)
         self._former = former
-        crew.aloud, crew.book.is_quiet = Aloud(), True
+        crew.playback, crew.book.is_quiet = Playback(), True
         try:
             rest = self._recall_all(journal)
         except LimitReached:
             crew.timeline.settle()
             raise
         finally:
-            crew.aloud, crew.book.is_quiet = aloud, False
+            crew.playback, crew.book.is_quiet = playback, False
         crew.timeline.settle()
-        aloud.skip_to(crew.timeline.end)
+        playback.skip_to(crew.timeline.end)
         ended = {fact.sound for fact in journal if isinstance(fact, record.BedEnded)}
         sounds = (fact for fact in journal if isinstance(fact, record.SoundPlayed) and fact.sound in self._taken)
         for sound in (sound for sound in sounds if sound.kind == "bed" and sound.sound not in ended):
-            aloud.begin_bed(sound.stem, self._sounds[sound.source, sound.gain_db], crew.timeline.end)
+            playback.begin_bed(sound.stem, self._sounds[sound.source, sound.gain_db], crew.timeline.end)
         return rest
 
     def _recall_all(self, journal: Sequence[record.Record]) -> Former:

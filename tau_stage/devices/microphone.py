@@ -15,7 +15,7 @@ import anyio.to_thread
 
 from tau_stage.audio.formats import Format
 from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.stage import sound_cards
+from tau_stage.devices import sound_cards
 
 KEPT_S, GONE_S, CLOSING_S = 5.0, 5.0, 2.0
 """How much is kept; without a block for how long a device is gone, for not every sound system says so; and how long it
@@ -37,16 +37,16 @@ class Microphone:
         self._blocks: deque[bytes] = deque()
         self._lost = 0
         self._ended = False
-        self._ear, self._bell = socket.socketpair()
-        self._ear.setblocking(False)
-        self._bell.setblocking(False)
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
 
     @property
     def lost_samples(self) -> int:
         """Samples at 24 kHz that nobody heard; where the device itself lost some, it counts as one block."""
         return self._lost * RATE // self._rate
 
-    def hear(self, data: Any, samples: int, _time: object = None, flags: Any = None) -> None:
+    def take(self, data: Any, samples: int, _time: object = None, flags: Any = None) -> None:
         """Take a block from the device, in any thread, without ever waiting.
 
         Args:
@@ -60,19 +60,19 @@ class Microphone:
             self._lost += samples
             return
         self._blocks.append(bytes(data))
-        self._ring()
+        self._wake()
 
     def end(self) -> None:
-        """No more will come; what has come can still be read."""
+        """Note that no more will come; what has come can still be read."""
         self._ended = True
-        self._ring()
+        self._wake()
 
     def close(self) -> None:
         """End, and wake whoever still listens."""
         self.end()
-        anyio.notify_closing(self._ear)
-        self._ear.close()
-        self._bell.close()
+        anyio.notify_closing(self._reader)
+        self._reader.close()
+        self._writer.close()
 
     def __aiter__(self) -> Self:
         return self
@@ -89,18 +89,18 @@ class Microphone:
                     return audio
                 raise StopAsyncIteration
             with anyio.move_on_after(GONE_S) as patience, suppress(anyio.ClosedResourceError):
-                await anyio.wait_readable(self._ear)
-                self._ear.recv(4096)
+                await anyio.wait_readable(self._reader)
+                self._reader.recv(4096)
             self._ended |= patience.cancelled_caught
 
     def _rest(self) -> Pcm:
-        """What the resampler still holds when no more will come."""
+        """Take what the resampler still holds when no more will come."""
         decoder, self._decoder = self._decoder, Format("audio/pcm", RATE).decoder()
         return decoder.finish()
 
-    def _ring(self) -> None:
-        with suppress(OSError):  # full: it rings already; closed: nobody listens
-            self._bell.send(b"\0")
+    def _wake(self) -> None:
+        with suppress(OSError):  # full: it is awake already; closed: nobody reads
+            self._writer.send(b"\0")
 
 
 @asynccontextmanager
@@ -124,21 +124,21 @@ async def open_microphone(device: str | None = None, block_s: float = 0.04) -> A
 
 
 def has_microphone() -> bool:
-    """Whether this machine has a default microphone and what it takes to listen to it."""
+    """Tell whether this machine has a default microphone and what it takes to listen to it."""
     return sound_cards.is_found(sound_cards.MICROPHONE)
 
 
 def _open(device: str | None, block_s: float) -> tuple[Microphone, Any]:
-    """The microphone and PortAudio's running stream into it."""
+    """Open the microphone and PortAudio's running stream into it."""
     sd = sound_cards.portaudio()
-    card = sound_cards.found(sd, device)
-    with ExitStack() as undo, sound_cards.complaints(sd, card["name"]):
-        form = sound_cards.form(sd, card)
+    card = sound_cards.find_device(sd, device)
+    with ExitStack() as undo, sound_cards.translated_errors(sd, card["name"]):
+        form = sound_cards.stream_format(sd, card)
         microphone = Microphone(form["samplerate"])
         undo.callback(microphone.close)
         form["blocksize"] = max(1, round(block_s * form["samplerate"]))
-        hears = {"callback": microphone.hear, "finished_callback": microphone.end}
-        stream = sd.RawInputStream(device=card["index"], **form, **hears)
+        calls = {"callback": microphone.take, "finished_callback": microphone.end}
+        stream = sd.RawInputStream(device=card["index"], **form, **calls)
         undo.callback(stream.close)
         stream.start()
         undo.pop_all()

@@ -1,22 +1,23 @@
-"""The performance aloud: what is laid on the timeline is played in its order, as soon as it is known."""
+"""Playback: what is laid on the timeline is played in its order, as soon as it is known."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import anyio
 
+from tau_stage.audio.level import faded
 from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.stage.loudspeaker import Loudspeaker
-from tau_stage.stage.mixing import Beds, mixed
+from tau_stage.devices.loudspeaker import Loudspeaker
+from tau_stage.take.stems import FADE, Bed
 
 SLACK = RATE
 """Samples kept of what was played, on top of what waits."""
 
 
-class Aloud:
+class Playback:
     """Plays on a loudspeaker, if there is one; else does nothing.
 
     It follows the timeline while sound can be had in time. A sound that belongs over one that is still waiting is mixed
@@ -44,7 +45,7 @@ class Aloud:
     # ---- what is played
 
     def play(self, audio: Pcm, at: int | None = None) -> None:
-        """Let a sound be heard.
+        """Play a sound.
 
         Args:
             audio: All of it, or a piece.
@@ -56,18 +57,18 @@ class Aloud:
             self._chorus.append((audio, at))
             return
         at = self._end if at is None or self._is_free else at
-        self.reach(at)
+        self.pad_to(at)
         if at < self._end:
             audio, at = self._mix_in(audio, at)
         self._append(audio)
 
-    def reach(self, at: int) -> None:
+    def pad_to(self, at: int) -> None:
         """Play silence up to a sample of the timeline, if nothing was played there yet."""
         if self._loudspeaker is not None and not self._is_free and at > self._end:
             self._append(Pcm.silence(at - self._end))
 
     def voice(self, at: Callable[[], int] | None = None) -> Voice:
-        """A voice that is heard while it speaks.
+        """Make a voice that is heard while it speaks.
 
         Args:
             at: Tells the sample of the timeline it begins at; None is after all that was played.
@@ -79,7 +80,7 @@ class Aloud:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """What has a place on the timeline and comes inside is heard at once, when all of it is there."""
+        """Collect what comes inside with a place on the timeline, and play it at once when the block ends."""
         self._chorus = []
         try:
             yield
@@ -87,14 +88,14 @@ class Aloud:
             parts, self._chorus = self._chorus, None
         if parts:
             first = min(at for _, at in parts)
-            self.play(mixed((audio, at - first) for audio, at in parts), first)
+            self.play(mix((audio, at - first) for audio, at in parts), first)
 
     @contextmanager
-    def freely(self, end: Callable[[], int]) -> Iterator[None]:
-        """Inside, time goes by itself.
+    def in_real_time(self, end: Callable[[], int]) -> Iterator[None]:
+        """Play everything in the block in the order in which it comes, whatever its place on the timeline.
 
         Args:
-            end: Tells the sample of the timeline at which it is followed again.
+            end: Tells the sample of the timeline at which it goes on after the block.
         """
         self._is_free = True
         try:
@@ -104,20 +105,20 @@ class Aloud:
             self.skip_to(end())
 
     def skip_to(self, at: int) -> None:
-        """What is on the timeline before a sample needs no playing: it was heard in the room."""
+        """Go on at a sample of the timeline: what is before it was heard in the room."""
         self._end = at
 
     # ---- what is not
 
-    def hush(self) -> None:
-        """Somebody speaks into it: what was not heard yet never is, and nobody who speaks is heard any more."""
+    def mute(self) -> None:
+        """Throw away what was not heard yet, and mute everybody who speaks: somebody interrupts them."""
         for voice in self._voices:
             voice.mute()
         self._voices.clear()
         self._unheard()
 
-    def take_back(self, samples: int) -> None:
-        """Let the last samples that were played not be heard, as far as they were not yet."""
+    def rewind(self, samples: int) -> None:
+        """Throw away the last samples that were played, as far as they were not heard yet."""
         unheard = self._unheard()
         kept = unheard[: max(0, len(unheard) - samples)]
         self._end -= len(unheard) - len(kept)
@@ -126,18 +127,18 @@ class Aloud:
     # ---- beds
 
     def begin_bed(self, stem: str, audio: Pcm, at: int) -> None:
-        """From a sample of the timeline on a bed lies under everything."""
+        """Lay a bed under everything from a sample of the timeline on."""
         if self.is_on and audio:
-            self.reach(at)
+            self.pad_to(at)
             self._beds.begin(stem, audio)
 
     def end_bed(self, stem: str) -> None:
-        """A bed ends; it goes softly."""
+        """End a bed with a fade."""
         self._beds.end(stem)
 
     # ---- its pace
 
-    async def heard(self, next_at: int | None = None) -> None:
+    async def wait_until_heard(self, next_at: int | None = None) -> None:
         """Wait until everything so far was heard; the pause before the next sound begins meanwhile.
 
         Args:
@@ -147,19 +148,19 @@ class Aloud:
             return
         rest_s = self._loudspeaker.waiting_s
         if next_at is not None:
-            self.reach(next_at)
+            self.pad_to(next_at)
         await anyio.sleep(rest_s)
 
-    async def quiet(self, at: int) -> None:
+    async def wait_until(self, at: int) -> None:
         """Wait until everything up to a sample of the timeline was heard, pauses and all."""
-        self.reach(at)
-        await self.heard()
+        self.pad_to(at)
+        await self.wait_until_heard()
 
     # ---- inside
 
-    def pump(self) -> None:
-        """Voices are heard one after another, each to its end."""
-        while self._voices and self._voices[0].speak():
+    def play_voices(self) -> None:
+        """Play the voices one after another, each to its end."""
+        while self._voices and self._voices[0].play_ready():
             self._voices.popleft()
 
     def _append(self, audio: Pcm) -> None:
@@ -176,7 +177,7 @@ class Aloud:
         del self._played[: max(0, spare)]
 
     def _unheard(self) -> Pcm:
-        """Take back what was not heard."""
+        """Take from the loudspeaker what was not heard."""
         if self._loudspeaker is None:
             return Pcm()
         start = max(0, len(self._played) - 2 * self._loudspeaker.flush())
@@ -185,11 +186,11 @@ class Aloud:
         return unheard
 
     def _mix_in(self, audio: Pcm, at: int) -> tuple[Pcm, int]:
-        """Mix a sound into what was not heard yet; what is left of it, and where that begins."""
+        """Mix a sound into what was not heard yet. Return what is left of it, and where that begins."""
         unheard = self._unheard()
         place = max(0, len(unheard) - (self._end - at))
         over = unheard[place:]
-        self._put(Pcm.join([unheard[:place], mixed([(over, 0), (audio[: len(over)], 0)])]))
+        self._put(Pcm.join([unheard[:place], mix([(over, 0), (audio[: len(over)], 0)])]))
         self._end = at + len(over)
         return audio[len(over) :], self._end
 
@@ -198,48 +199,105 @@ class Voice:
     """Somebody who is heard while speaking, when those before have finished.
 
     Args:
-        aloud: Plays it.
+        playback: Plays it.
         at: Tells the sample of the timeline it begins at; None is after all that was played.
     """
 
-    def __init__(self, aloud: Aloud, at: Callable[[], int] | None = None) -> None:
-        self._aloud = aloud
+    def __init__(self, playback: Playback, at: Callable[[], int] | None = None) -> None:
+        self._playback = playback
         self._at = at
         self._start: int | None = None
         self._given = 0
         self._waiting: list[Pcm] = []
         self._is_done = False
-        self._is_muted = not aloud.is_on
+        self._is_muted = not playback.is_on
 
-    def sounded(self, audio: Pcm) -> None:
-        """A piece of sound has come."""
+    def append(self, audio: Pcm) -> None:
+        """Take a piece of sound that has come."""
         if not self._is_muted:
             self._waiting.append(audio)
-            self._aloud.pump()
+            self._playback.play_voices()
 
-    def again(self) -> None:
-        """It starts anew: what was not heard yet never is."""
+    def restart(self) -> None:
+        """Start anew: what was not heard yet never is."""
         self._waiting.clear()
         if self._given:
-            self._aloud.take_back(self._given)
+            self._playback.rewind(self._given)
         self._given = 0
 
-    def done(self) -> None:
-        """No more will come."""
+    def finish(self) -> None:
+        """Say that no more will come."""
         self._is_done = True
-        self._aloud.pump()
+        self._playback.play_voices()
 
     def mute(self) -> None:
-        """Nothing that comes is heard any more."""
+        """Play nothing more of it."""
         self._is_muted = True
         self._waiting.clear()
 
-    def speak(self) -> bool:
-        """Play what has come; whether that is all."""
+    def play_ready(self) -> bool:
+        """Play what has come. Return whether that is all."""
         if self._waiting and self._start is None and self._at is not None:
             self._start = self._at()
         for audio in self._waiting:
-            self._aloud.play(audio, None if self._start is None else self._start + self._given)
+            self._playback.play(audio, None if self._start is None else self._start + self._given)
             self._given += len(audio)
         self._waiting.clear()
         return self._is_done
+
+
+class Beds:
+    """What lies under everything that is played."""
+
+    def __init__(self) -> None:
+        self._beds: dict[str, Bed] = {}
+        self._fading: dict[str, int] = {}
+
+    def begin(self, stem: str, audio: Pcm) -> None:
+        """Begin a bed."""
+        self._beds[stem] = Bed(audio)
+        self._fading.pop(stem, None)
+
+    def end(self, stem: str) -> None:
+        """End a bed. What was played cannot be made softer any more: it fades under what comes next."""
+        if stem in self._beds:
+            self._fading[stem] = FADE
+
+    def under(self, audio: Pcm) -> Pcm:
+        """Lay all beds under what is played next."""
+        if not self._beds:
+            return audio
+        return mix([(audio, 0), *((self._next(stem, len(audio)), 0) for stem in list(self._beds))])
+
+    def _next(self, stem: str, samples: int) -> Pcm:
+        left = self._fading.get(stem)
+        if left is None:
+            return _taken(self._beds[stem], samples)
+        piece = _taken(self._beds[stem], min(left, samples))
+        self._fading[stem] = left - len(piece)
+        if left == len(piece):
+            del self._beds[stem], self._fading[stem]
+        return faded(piece, left / FADE, (left - len(piece)) / FADE)
+
+
+def mix(parts: Iterable[tuple[Pcm, int]]) -> Pcm:
+    """Lay sounds over each other, each from a sample on. What does not fit is clipped.
+
+    >>> mix([(Pcm.silence(2), 0), (Pcm.silence(2), 3)]) == Pcm.silence(5)
+    True
+    """
+    import numpy as np
+
+    parts = list(parts)
+    out = np.zeros(max((at + len(audio) for audio, at in parts), default=0), np.int32)
+    for audio, at in parts:
+        out[at : at + len(audio)] += audio.array
+    return Pcm.from_array(out.clip(-32_768, 32_767).astype(np.int16))
+
+
+def _taken(bed: Bed, samples: int) -> Pcm:
+    parts: list[Pcm] = []
+    while samples > 0:
+        parts.append(bed.next(samples))
+        samples -= len(parts[-1])
+    return Pcm.join(parts)

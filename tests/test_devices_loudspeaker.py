@@ -20,10 +20,10 @@ import pytest
 import soundfile
 
 from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.devices import sound_cards
+from tau_stage.devices.loudspeaker import SoundCard
 from tau_stage.errors import UsageError
-from tau_stage.stage import sound_cards
-from tau_stage.stage.loudspeaker import SoundCard
-from tests.test_stage_microphone import needs_portaudio
+from tests.test_devices_microphone import needs_portaudio
 
 FILE_AS_LOUDSPEAKER = """
 pcm.NAME { type file  slave.pcm { type null }  file "HEARD"  format raw }
@@ -35,7 +35,7 @@ import sys, anyio
 import numpy as np
 from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import UsageError
-from tau_stage.stage.loudspeaker import has_loudspeaker, open_loudspeaker
+from tau_stage.devices.loudspeaker import has_loudspeaker, open_loudspeaker
 
 async def main():
     slope = Pcm.from_array(np.arange(1, 12001).astype(np.int16))
@@ -254,7 +254,7 @@ PORTAUDIO.__dict__["PortAudioError"] = Complaint
 def test_a_loudspeaker_that_does_not_open_is_told_by_name(sentence: str, number: int, told: str) -> None:
     with (
         pytest.raises(UsageError) as refused,
-        sound_cards.complaints(PORTAUDIO, "Horn", sound_cards.LOUDSPEAKER),
+        sound_cards.translated_errors(PORTAUDIO, "Horn", sound_cards.LOUDSPEAKER),
     ):
         raise Complaint(sentence, number)
     assert f"the loudspeaker 'Horn' {told}" in str(refused.value)

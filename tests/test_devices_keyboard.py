@@ -12,8 +12,8 @@ from pathlib import Path
 import anyio
 import pytest
 
+from tau_stage.devices.keyboard import key_pressed, typed_line
 from tau_stage.errors import UsageError
-from tau_stage.stage.keyboard import key_pressed, typed_line
 
 SOON_S = 0.02
 """Long enough to see that nothing comes, on the real clock."""

@@ -25,7 +25,7 @@ _begun: dict[tuple[int, int, int], bytearray] = {}
 
 
 async def typed_line(timeout_s: float | None, *, fd: int | None = None) -> str | None:
-    """The next line that a person types, without its end, or None at the end of the input or after the timeout.
+    """Read the next line that a person types, without its end; None at the end of the input or after the timeout.
 
     A line cut short by the timeout or by cancellation goes on where it was at the next call. One caller at a time.
     Not for Windows.
@@ -85,7 +85,7 @@ def _stdin() -> int:
 
 
 async def _next_byte(fd: int) -> bytes:
-    """One byte, or none at the end. The loop has no part in what is there already: it cannot wait for plain files."""
+    """Read one byte, or none at the end. The loop is asked only to wait: it cannot wait for plain files."""
     await anyio.lowlevel.checkpoint()
     if not select.select([fd], [], [], 0)[0]:
         await anyio.wait_readable(fd)
@@ -97,7 +97,7 @@ async def _next_byte(fd: int) -> bytes:
 
 @contextmanager
 def _single_keys(fd: int) -> Iterator[None]:
-    """A terminal in cbreak mode; what is none stays as it is."""
+    """Put a terminal into cbreak mode; leave alone what is none."""
     if not os.isatty(fd):
         yield
         return

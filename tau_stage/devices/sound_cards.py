@@ -60,7 +60,7 @@ LOUDSPEAKER = Side(
 
 
 def portaudio(side: Side = MICROPHONE) -> ModuleType:
-    """The module ``sounddevice``, with PortAudio running.
+    """Load the module ``sounddevice``, with PortAudio running.
 
     Raises:
         UsageError: One of the two is not installed, or does not start.
@@ -70,18 +70,18 @@ def portaudio(side: Side = MICROPHONE) -> ModuleType:
         import sounddevice
     except ImportError:
         problem = f"{needs} sounddevice, which is not installed"
-        raise _silent(side, problem, "pip install 'tau-stage[mic]'") from None
+        raise _unusable(side, problem, "pip install 'tau-stage[mic]'") from None
     except OSError:
         remedy = "install PortAudio, on Debian and Ubuntu with apt-get install libportaudio2"
-        raise _silent(side, f"{needs} the PortAudio library, which is not found", remedy) from None
+        raise _unusable(side, f"{needs} the PortAudio library, which is not found", remedy) from None
     except Exception as error:  # PortAudio's own; it cannot be named, for the module did not load
-        raise _silent(side, f"PortAudio does not start: {error}", "look at the machine's sound settings") from None
+        raise _unusable(side, f"PortAudio does not start: {error}", "look at the machine's sound settings") from None
     module: ModuleType = sounddevice
     return module
 
 
-def found(sd: ModuleType, device: str | None, side: Side = MICROPHONE) -> dict[str, Any]:
-    """What PortAudio knows of a device.
+def find_device(sd: ModuleType, device: str | None, side: Side = MICROPHONE) -> dict[str, Any]:
+    """Find a device, as PortAudio knows it.
 
     Args:
         sd: The module ``sounddevice``.
@@ -99,23 +99,23 @@ def found(sd: ModuleType, device: str | None, side: Side = MICROPHONE) -> dict[s
         all_known = [each for each in sd.query_devices() if each[f"max_{side.direction}_channels"] > 0]
         names = [f"{each['index']} ({each['name']})" for each in all_known]
         if not names:
-            raise _silent(side, f"this machine has no {side.name}", "connect one") from None
+            raise _unusable(side, f"this machine has no {side.name}", "connect one") from None
         problem = f"several {side.name}s are" if str(error).startswith("Multiple") else f"no {side.name} is"
         called = f"called {device!r}" if device else "the machine's default"
-        raise _silent(side, f"{problem} {called}", f"there are {', '.join(names)}: name one of them") from None
+        raise _unusable(side, f"{problem} {called}", f"there are {', '.join(names)}: name one of them") from None
 
 
 def is_found(side: Side) -> bool:
-    """Whether this machine has a default device, and what it takes to use it."""
+    """Tell whether this machine has a default device, and what it takes to use it."""
     try:
-        found(portaudio(side), None, side)
+        find_device(portaudio(side), None, side)
     except UsageError:
         return False
     return True
 
 
-def form(sd: ModuleType, card: dict[str, Any], side: Side = MICROPHONE) -> dict[str, Any]:
-    """How to open a device: the channels, and the rate, which is 24 kHz where it does that, else its own."""
+def stream_format(sd: ModuleType, card: dict[str, Any], side: Side = MICROPHONE) -> dict[str, Any]:
+    """Choose how to open a device: the channels, and the rate, which is 24 kHz where it does that, else its own."""
     chosen = {"channels": min(side.most_channels, card[f"max_{side.direction}_channels"]), "dtype": "int16"}
     try:
         getattr(sd, f"check_{side.direction}_settings")(card["index"], samplerate=RATE, **chosen)
@@ -127,7 +127,7 @@ def form(sd: ModuleType, card: dict[str, Any], side: Side = MICROPHONE) -> dict[
 
 
 @contextmanager
-def complaints(sd: ModuleType, name: str, side: Side = MICROPHONE) -> Iterator[None]:
+def translated_errors(sd: ModuleType, name: str, side: Side = MICROPHONE) -> Iterator[None]:
     """Say in plain words why a device cannot be opened.
 
     Raises:
@@ -138,12 +138,12 @@ def complaints(sd: ModuleType, name: str, side: Side = MICROPHONE) -> Iterator[N
     except sd.PortAudioError as error:
         if error.args[1:2] == (UNAVAILABLE,):
             remedy = f"close the program that {side.use}"
-            raise _silent(side, f"the {side.name} {name!r} is busy", remedy) from None
+            raise _unusable(side, f"the {side.name} {name!r} is busy", remedy) from None
         reason = str(error.args[0]).rpartition(": ")[2]
-        raise _silent(side, f"the {side.name} {name!r} cannot be opened: {reason}") from None
+        raise _unusable(side, f"the {side.name} {name!r} cannot be opened: {reason}") from None
 
 
-def _silent(side: Side, problem: str, remedy: str = "") -> UsageError:
+def _unusable(side: Side, problem: str, remedy: str = "") -> UsageError:
     return UsageError(problem, "; or ".join([*([remedy] if remedy else []), side.otherwise]))
 
 

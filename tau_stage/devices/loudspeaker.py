@@ -16,7 +16,7 @@ import anyio
 import anyio.to_thread
 
 from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.stage import sound_cards
+from tau_stage.devices import sound_cards
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,10 +34,10 @@ class Loudspeaker(Protocol):
     """Plays sound at the pace it is heard."""
 
     def play(self, audio: Pcm) -> None:
-        """Let some sound be heard after all that waits; never waits itself."""
+        """Play a sound after all that waits; never wait itself."""
 
     def flush(self) -> int:
-        """Throw away what was not heard yet; how many samples that was."""
+        """Throw away what was not heard yet. Return how many samples that was."""
 
     @property
     def waiting_s(self) -> float:
@@ -75,7 +75,7 @@ class SoundCard:
     # ---- for whoever plays
 
     def play(self, audio: Pcm) -> None:
-        """Let some sound be heard after all that waits; never waits itself."""
+        """Play a sound after all that waits; never wait itself."""
         room = 0 if self.is_gone else max(0, round(KEPT_S * RATE) - self._waiting)
         self._lost += max(0, len(audio) - room)
         data = audio.data[: 2 * room]
@@ -83,7 +83,7 @@ class SoundCard:
         self._pieces.extend(data[at : at + 2 * PIECE] for at in range(0, len(data), 2 * PIECE))
 
     def flush(self) -> int:
-        """Throw away what was not heard yet; how many samples that was."""
+        """Throw away what was not heard yet. Return how many samples that was."""
         thrown = 0
         while self._pieces:
             try:
@@ -132,7 +132,7 @@ class SoundCard:
         out[:] = data
 
     def end(self) -> None:
-        """The device takes no more."""
+        """Note that the device takes no more."""
         self._ended = True
 
     def _next(self) -> bytes:
@@ -169,17 +169,17 @@ async def open_loudspeaker(device: str | None = None) -> AsyncIterator[SoundCard
 
 
 def has_loudspeaker() -> bool:
-    """Whether this machine has a default loudspeaker and what it takes to play on it."""
+    """Tell whether this machine has a default loudspeaker and what it takes to play on it."""
     return sound_cards.is_found(sound_cards.LOUDSPEAKER)
 
 
 def _open(device: str | None) -> tuple[SoundCard, Any]:
-    """The loudspeaker and PortAudio's running stream out of it."""
+    """Open the loudspeaker and PortAudio's running stream out of it."""
     side = sound_cards.LOUDSPEAKER
     sd = sound_cards.portaudio(side)
-    card = sound_cards.found(sd, device, side)
-    with ExitStack() as undo, sound_cards.complaints(sd, card["name"], side):
-        form = sound_cards.form(sd, card, side)
+    card = sound_cards.find_device(sd, device, side)
+    with ExitStack() as undo, sound_cards.translated_errors(sd, card["name"], side):
+        form = sound_cards.stream_format(sd, card, side)
         loudspeaker = SoundCard(form["samplerate"], form["channels"])
         plays = {"callback": loudspeaker.feed, "finished_callback": loudspeaker.end}
         stream = sd.RawOutputStream(device=card["index"], **form, **plays)

@@ -10,8 +10,8 @@ import pytest
 
 from tau_stage.audio.files import read_audio
 from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.devices.playback import Playback
 from tau_stage.scene.plan import LinePlan
-from tau_stage.stage.aloud import Aloud
 from tau_stage.stage.people import Given, Show, Speaker
 from tau_stage.understudy import faults as fault
 from tests.playhouse import SCENES, Playhouse, plan_of
@@ -188,48 +188,48 @@ on:
 
 
 async def test_what_comes_too_late_for_its_place_is_heard_at_once(room: Room) -> None:
-    aloud = Aloud(room)
+    playback = Playback(room)
     first, late = tone("a", "x" * 50), tone("b", "y" * 100)
-    aloud.play(first, 0)
+    playback.play(first, 0)
     await anyio.sleep(0.5)
-    aloud.play(late, RATE // 4)
+    playback.play(late, RATE // 4)
     half = RATE // 2
     over = Pcm.from_array((first[half:].array + late[:half].array).astype(np.int16))
     assert room.heard == Pcm.join([first[:half], over, late[half:]])
-    aloud.play(first, RATE // 4 + len(late) + 100)
+    playback.play(first, RATE // 4 + len(late) + 100)
     assert room.heard[half + len(late) :] == Pcm.join([Pcm.silence(100), first])
 
 
 async def test_voices_are_heard_one_after_another(room: Room) -> None:
-    aloud = Aloud(room)
-    one, two = aloud.voice(), aloud.voice()
+    playback = Playback(room)
+    one, two = playback.voice(), playback.voice()
     for voice, words in ((one, "a"), (two, "b"), (one, "c"), (two, "d")):
-        voice.sounded(tone("x", words))
-    two.done()
+        voice.append(tone("x", words))
+    two.finish()
     assert room.heard == Pcm.join([tone("x", "a"), tone("x", "c")])
-    one.done()
+    one.finish()
     assert room.heard == Pcm.join(tone("x", words) for words in "acbd")
 
 
 async def test_an_attempt_is_taken_back_as_far_as_it_was_not_heard(room: Room) -> None:
-    aloud = Aloud(room)
-    aloud.play(tone("x", "x" * 10), 0)
-    voice = aloud.voice(lambda: 10_000)
-    voice.sounded(tone("y", "y" * 50))
+    playback = Playback(room)
+    playback.play(tone("x", "x" * 10), 0)
+    voice = playback.voice(lambda: 10_000)
+    voice.append(tone("y", "y" * 50))
     await anyio.sleep(0.5)
     heard = room.heard[: RATE // 2]
-    voice.again()
+    voice.restart()
     assert room.heard == heard
-    voice.sounded(tone("z", "z" * 10))
-    voice.done()
+    voice.append(tone("z", "z" * 10))
+    voice.finish()
     assert room.heard == Pcm.join([heard, tone("z", "z" * 10)])
 
 
 async def test_without_a_loudspeaker_nothing_is_waited_for() -> None:
-    aloud = Aloud()
+    playback = Playback()
     began = anyio.current_time()
-    aloud.play(read_audio(SCENES / "sounds/mug.wav"), 0)
-    aloud.voice().sounded(Pcm.silence(RATE))
-    aloud.hush()
-    await aloud.quiet(RATE)
+    playback.play(read_audio(SCENES / "sounds/mug.wav"), 0)
+    playback.voice().append(Pcm.silence(RATE))
+    playback.mute()
+    await playback.wait_until(RATE)
     assert anyio.current_time() == began

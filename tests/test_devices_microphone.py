@@ -20,7 +20,7 @@ import pytest
 from trio.testing import MockClock
 
 from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.stage.microphone import Microphone
+from tau_stage.devices.microphone import Microphone
 
 PORTAUDIO = sys.platform == "linux" and ctypes.util.find_library("portaudio") is not None
 needs_portaudio = pytest.mark.skipif(not PORTAUDIO, reason="needs Linux with PortAudio: apt-get install libportaudio2")
@@ -32,7 +32,7 @@ pcm.NAME { type file  slave.pcm { type null }  file "/dev/null"  infile "SOUND" 
 LISTEN = """
 import sys, anyio
 from tau_stage.errors import UsageError
-from tau_stage.stage.microphone import has_microphone, open_microphone
+from tau_stage.devices.microphone import has_microphone, open_microphone
 
 async def main():
     async with open_microphone(sys.argv[1] or None, block_s=0.02) as microphone:
@@ -147,7 +147,7 @@ async def test_blocks_of_another_thread_are_heard_while_they_come() -> None:
     def device() -> None:
         for number in range(5):
             turns.acquire(timeout=10)
-            microphone.hear(bytes([number, 0]) * 960, 960)
+            microphone.take(bytes([number, 0]) * 960, 960)
         microphone.end()
 
     thread = threading.Thread(target=device)
@@ -167,7 +167,7 @@ async def test_another_rate_is_resampled_without_seams() -> None:
     microphone = Microphone(48_000)
     samples = 0.3 * np.sin(2 * np.pi * 440 * np.arange(48_000) / 48_000)
     for start in range(0, 48_000, 1920):
-        microphone.hear(Pcm.from_array(samples[start : start + 1920]).data, 1920)
+        microphone.take(Pcm.from_array(samples[start : start + 1920]).data, 1920)
     microphone.end()
     heard = Pcm.join([block async for block in microphone])
     microphone.close()
@@ -182,7 +182,7 @@ async def test_what_a_late_reader_loses_is_counted_and_the_rest_is_whole(rate: i
     microphone = Microphone(rate)
     block = rate // 25
     for _ in range(25 * 7):
-        microphone.hear(bytes(2 * block), block)
+        microphone.take(bytes(2 * block), block)
     microphone.end()
     kept = sum([len(audio) async for audio in microphone])
     microphone.close()
@@ -192,7 +192,7 @@ async def test_what_a_late_reader_loses_is_counted_and_the_rest_is_whole(rate: i
 
 async def test_what_the_device_lost_counts_as_a_block() -> None:
     microphone = Microphone()
-    microphone.hear(bytes(1920), 960, None, SimpleNamespace(input_overflow=True))
+    microphone.take(bytes(1920), 960, None, SimpleNamespace(input_overflow=True))
     microphone.close()
     assert microphone.lost_samples == 960
 
@@ -216,7 +216,7 @@ async def test_closing_wakes_who_listens() -> None:
 @pytest.mark.parametrize("anyio_backend", [("trio", {"clock": MockClock(autojump_threshold=0)})], ids=["virtual"])
 async def test_a_device_that_falls_silent_without_a_word_is_the_end() -> None:
     microphone = Microphone()
-    microphone.hear(b"\1\0", 1)
+    microphone.take(b"\1\0", 1)
     start = anyio.current_time()
     assert [block async for block in microphone] == [Pcm(b"\1\0")]
     assert anyio.current_time() - start == pytest.approx(5)
@@ -227,6 +227,6 @@ async def test_listening_can_be_cancelled_and_taken_up_again() -> None:
     microphone = Microphone()
     with anyio.move_on_after(0.01):
         await anext(microphone)
-    microphone.hear(b"\1\0", 1)
+    microphone.take(b"\1\0", 1)
     assert await anext(microphone) == Pcm(b"\1\0")
     microphone.close()

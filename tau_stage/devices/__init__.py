@@ -1,0 +1,1 @@
+"""The machine's own devices: microphones, loudspeakers, keyboards, and what is played on them."""
