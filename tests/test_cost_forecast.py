@@ -8,10 +8,9 @@ from typing import Literal
 
 import pytest
 
-from tau_stage.cost.figures import Forecast, PlayerForecast
-from tau_stage.cost.forecast import forecast
+from tau_stage.cost.durations import speech_duration_s
+from tau_stage.cost.forecast import Forecast, PlayerForecast, forecast
 from tau_stage.cost.price import price
-from tau_stage.cost.speech import spoken_s
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import ImprovisePlan, ItemPlan, Plan, SoundPlan, TogetherPlan
@@ -128,21 +127,21 @@ def test_a_line_that_is_cut_is_heard_until_then_and_billed_whole() -> None:
     words = "One two three four five six seven eight nine ten eleven twelve."
     cut = "cut_in: {after: 1s, overlap: 200ms}"
     found = told(f"players: {{ann: , ben: }}\nlines:\n  - ann: {words}\n  - ben: No.\n    {cut}\n")
-    assert read(found, "ann").audio_out == pytest.approx(20 * spoken_s(words), abs=1)
+    assert read(found, "ann").audio_out == pytest.approx(20 * speech_duration_s(words), abs=1)
     assert read(found, "ben").audio_in == 12
     assert [line.at_s for line in found.lines] == [0, 1]
     assert found.lines[0].seconds.likely == 1.2
 
 
 def test_direction_speed_moments_and_rests_change_the_seconds() -> None:
-    assert spoken_s("Good morning to you.", "slowly") > spoken_s("Good morning to you.")
-    assert spoken_s("Good morning.", speed=0.5) == 2 * spoken_s("Good morning.")
-    assert spoken_s("Good [sighs] morning.") > spoken_s("Good morning.") + 0.5
-    assert spoken_s("Good... morning.") > spoken_s("Good morning.")
-    assert spoken_s("**Good** *morning*.") > spoken_s("Good morning.")
-    assert spoken_s("[sighs]") == 0.5
-    assert spoken_s("1999") > spoken_s("year")
-    assert spoken_s("早上好") > spoken_s("día")
+    assert speech_duration_s("Good morning to you.", "slowly") > speech_duration_s("Good morning to you.")
+    assert speech_duration_s("Good morning.", speed=0.5) == 2 * speech_duration_s("Good morning.")
+    assert speech_duration_s("Good [sighs] morning.") > speech_duration_s("Good morning.") + 0.5
+    assert speech_duration_s("Good... morning.") > speech_duration_s("Good morning.")
+    assert speech_duration_s("**Good** *morning*.") > speech_duration_s("Good morning.")
+    assert speech_duration_s("[sighs]") == 0.5
+    assert speech_duration_s("1999") > speech_duration_s("year")
+    assert speech_duration_s("早上好") > speech_duration_s("día")
 
 
 def test_a_cap_cuts_an_answer() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from tau_stage.audio.wav import read_wav
 from tau_stage.cost import price
-from tau_stage.cost.forecast import foreseen
+from tau_stage.cost.forecast import expected_usage
 from tau_stage.devices import sound_cards
 from tau_stage.errors import Timeout, UsageError
 from tau_stage.protocol.usage import Usage
@@ -366,8 +366,8 @@ async def spent(tmp_path: Path, scene: str = RICH) -> list[Decimal]:
 
 
 def planned(scene: str) -> Decimal:
-    """What a scene of one line is foreseen to cost."""
-    (usage,) = foreseen(plan_of(scene)).values()
+    """What a scene of one line is expected_usage to cost."""
+    (usage,) = expected_usage(plan_of(scene)).values()
     loud = replace(usage, text_out=0, audio_out=usage.text_out + usage.audio_out)
     return price(loud, "gpt-realtime-2.1").total or Decimal(0)
 

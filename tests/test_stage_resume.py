@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tau_stage.cost.forecast import foreseen
+from tau_stage.cost.forecast import expected_usage
 from tau_stage.errors import TakeError
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import Plan
@@ -336,7 +336,7 @@ async def test_takes_of_a_line_that_had_ended_when_it_was_stopped_are_paid_for(
     left = fold(read_journal(part.journal))
     assert left.usage == sum(bill[:ended], Usage())
     tariffs = {"ann": (plan.models[0].model, "openai")}
-    purse = Purse(None, tariffs, foreseen(plan))
+    purse = Purse(None, tariffs, expected_usage(plan))
     pay_again(purse, read_journal(part.journal))
     assert purse.spent == left.cost.total
     take = await house.perform(plan, again=part)
@@ -349,7 +349,7 @@ async def test_takes_of_a_line_that_had_ended_when_it_was_stopped_are_paid_for(
 async def test_takes_that_are_paid_for_count_once_when_a_scene_goes_on(house: Playhouse) -> None:
     plan = plan_of("players: {ann: {voice: ash}}\nlines:\n  - ann: Good evening.\n    takes: 3\n  - ann: Is it?\n")
     take = await house.perform(plan, budget=Decimal(1))
-    purse = Purse(Decimal(1), {"ann": (plan.models[0].model, "openai")}, foreseen(plan))
+    purse = Purse(Decimal(1), {"ann": (plan.models[0].model, "openai")}, expected_usage(plan))
     pay_again(purse, house.journal)
     assert purse.spent == take.cost.total
 
@@ -369,7 +369,7 @@ async def test_what_was_spent_and_measured_before_counts_and_nobody_is_warned_tw
     take = await house.perform(plan, budget=budget)
     assert (take.ended, [("of the budget" in text) for text in take.warnings]) == ("budget", [True])
     tariffs = {player.name: (player.model, "openai") for player in plan.models}
-    purse = Purse(budget, tariffs, foreseen(plan))
+    purse = Purse(budget, tariffs, expected_usage(plan))
     before = purse.expected("bob-2", "bob")
     pay_again(purse, house.journal)
     assert purse.spent == take.cost.total

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from tau_stage.audio.pcm import Pcm
-from tau_stage.cost.lengths import reasons
+from tau_stage.cost.durations import is_reasoning_model
 from tau_stage.errors import UsageError
 from tau_stage.protocol.config import session_config
 from tau_stage.protocol.endpoints import ENDPOINTS
@@ -61,7 +61,7 @@ def named_kinds(events: list[dict[str, Any]]) -> list[str]:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_what_thinks_at_the_understudy_thinks_in_the_forecast(model: str) -> None:
-    assert MODELS[model].reasons == reasons(model)
+    assert MODELS[model].reasons == is_reasoning_model(model)
     assert MODELS[model].model == model
 
 

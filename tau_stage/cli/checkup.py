@@ -164,7 +164,7 @@ def _models(environment: Mapping[str, str], today: date) -> Iterator[Finding]:
     """Whether the models that play without being named last, and which others end."""
     for name, model in (("a scene that names no model", DEFAULT_MODEL), ("a person's words", DEFAULT_TRANSCRIPTION)):
         end = retirement_of(model)
-        told = f"{model} {end.told(today)}" if end else f"{model}, whose end is not announced"
+        told = f"{model} {end.describe(today)}" if end else f"{model}, whose end is not announced"
         remedy = f"name another: {end.successor}" if end else ""
         yield Finding("models", name, told, "absent" if end else "ok", remedy)
     providers = ["openai", *(["azure"] if environment.get("AZURE_OPENAI_ENDPOINT") else [])]

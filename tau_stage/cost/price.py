@@ -123,7 +123,7 @@ class Cost:
 
 
 def price(usage: Usage, model: str, provider: str = "openai") -> Cost:
-    """What a usage costs.
+    """Price a usage.
 
     Args:
         usage: What was used.
@@ -144,7 +144,7 @@ def price(usage: Usage, model: str, provider: str = "openai") -> Cost:
 
 
 def _by_time(usage: Usage, used: Iterable[str], per_minute: Decimal, per_message: Decimal) -> Cost:
-    """Seconds and messages cost, tokens do not; without seconds, nobody knows the cost."""
+    """Price seconds and messages, not tokens; without seconds, nobody knows the cost."""
     own = {
         "seconds": Decimal(str(usage.seconds or 0)) * per_minute / MINUTE_S,
         "text_messages": usage.text_messages * per_message,
@@ -155,7 +155,7 @@ def _by_time(usage: Usage, used: Iterable[str], per_minute: Decimal, per_message
 
 @cache
 def prices(model: str, provider: str = "openai") -> PriceList:
-    """A model's prices; empty where nobody knows them.
+    """Look up a model's prices; empty where nobody knows them.
 
     >>> prices("gpt-realtime-2.1").per_million["cached_audio_in"]
     Decimal('0.4')
@@ -171,7 +171,7 @@ def prices(model: str, provider: str = "openai") -> PriceList:
 
 
 def _listed(sample: dict[str, Any], model: str, provider: str) -> Decimal | None:
-    """What a sample costs; None where it has no price."""
+    """Price a sample; None where it has no price."""
     from genai_prices import Usage as Tokens
     from genai_prices import calc_price
 
@@ -183,7 +183,7 @@ def _listed(sample: dict[str, Any], model: str, provider: str) -> Decimal | None
 
 
 def _sample(direction: str, kind: str, *, cached: bool = False) -> dict[str, Any]:
-    """A million tokens of one kind, with the overlaps that ``genai-prices`` wants stated."""
+    """Make a million tokens of one kind, with the overlaps that ``genai-prices`` wants stated."""
     sample = {f"{direction}_tokens": 1_000_000, f"{direction}_{kind}_tokens": 1_000_000}
     return sample | ({"cache_read_tokens": 1_000_000, f"cache_{kind}_read_tokens": 1_000_000} if cached else {})
 

@@ -43,15 +43,15 @@ class Retirement:
     source: str
 
     def is_worth_telling(self, today: date) -> bool:
-        """Whether somebody who uses the model can do something about it."""
+        """Tell whether somebody who uses the model can do something about it."""
         return bool(self.successor) or today + NOTICE >= self.ends
 
-    def told(self, today: date) -> str:
-        """The end and the successor, as the second half of a sentence about the model.
+    def describe(self, today: date) -> str:
+        """Write the end and the successor as the second half of a sentence about the model.
 
-        >>> RETIREMENTS["openai"]["gpt-realtime"].told(date(2026, 12, 1))
+        >>> RETIREMENTS["openai"]["gpt-realtime"].describe(date(2026, 12, 1))
         'ends on 2027-01-20; its successor is gpt-realtime-2.1'
-        >>> RETIREMENTS["openai"]["gpt-realtime"].told(date(2027, 1, 20))
+        >>> RETIREMENTS["openai"]["gpt-realtime"].describe(date(2027, 1, 20))
         'ended on 2027-01-20; its successor is gpt-realtime-2.1'
         """
         verb = "ended" if today >= self.ends else "ends"
@@ -60,7 +60,7 @@ class Retirement:
 
 
 def _table(*rows: tuple[str, date, str, str]) -> dict[str, Retirement]:
-    """One provider's models; a row may hold several names, as they end together."""
+    """Build the table of one provider's models; a row may hold several names, as they end together."""
     return {
         model: Retirement(model, ends, successor, source)
         for models, ends, successor, source in rows
@@ -102,7 +102,7 @@ RETIREMENTS = {
 
 
 def retirement_of(model: str, provider: str = "openai") -> Retirement | None:
-    """The announced end of a model; None where none is known.
+    """Find the announced end of a model; None where none is known.
 
     Args:
         model: Its name, dated or not; on Azure, of a deployment that is called as its model.
@@ -118,7 +118,7 @@ def retirement_of(model: str, provider: str = "openai") -> Retirement | None:
 def retirement_warnings(
     plan: Plan, today: date, provider_of: Callable[[PlayerPlan], Endpoint] | None = None
 ) -> tuple[str, ...]:
-    r"""What a plan's author should know of the models it names, one sentence for each model.
+    r"""Warn a plan's author of the models it names, in one sentence for each model.
 
     Args:
         plan: From a scene.
@@ -136,13 +136,13 @@ def retirement_warnings(
         place = provider_of(player) if provider_of else _named(player)
         found = retirement_of(model, _provider(place))
         if found and found.is_worth_telling(today):
-            names = using.setdefault(f"{model} {found.told(today)}", [])
+            names = using.setdefault(f"{model} {found.describe(today)}", [])
             names += [player.name] if player.name not in names else []
     return tuple(f"{_players(names)}: {told}" for told, names in using.items())
 
 
 def _used(plan: Plan) -> Iterator[tuple[PlayerPlan, str]]:
-    """Each model that is played or listened with, and whose it is."""
+    """List each model that is played or listened with, and whose it is."""
     for player in plan.models:
         yield player, player.model
         yield from ((player, model) for model in _writers(player.transcription))
@@ -152,7 +152,7 @@ def _used(plan: Plan) -> Iterator[tuple[PlayerPlan, str]]:
 
 
 def _writers(transcription: Transcription | None) -> list[str]:
-    """The model that writes down words, where one is named."""
+    """List the model that writes down words, where one is named."""
     return [value for key, value in transcription or () if key == "model"]
 
 
@@ -161,7 +161,7 @@ def _named(player: PlayerPlan) -> Endpoint:
 
 
 def _provider(place: Endpoint) -> str:
-    """Whose models an endpoint has; at an address of the user's own, a name of OpenAI's is taken for OpenAI's model."""
+    """Tell whose models an endpoint has; at an address of your own, a name of OpenAI's is taken for OpenAI's model."""
     if place.name == UNDERSTUDY:
         return UNDERSTUDY
     host = urlsplit(place.url).hostname or ""
@@ -169,7 +169,7 @@ def _provider(place: Endpoint) -> str:
 
 
 def coming_retirements(today: date, provider: str = "openai") -> tuple[tuple[str, str], ...]:
-    """The models that end after today: names, dated ones left out, and what is told of them.
+    """List the models that end after today: their names, without dated ones, and what there is to say of them.
 
     >>> coming_retirements(date(2027, 2, 1))[0]
     ('whisper-1, gpt-4o-transcribe, gpt-4o-transcribe-diarize, gpt-4o-mini-transcribe', \
@@ -178,7 +178,7 @@ def coming_retirements(today: date, provider: str = "openai") -> tuple[tuple[str
     together: dict[tuple[date, str], list[str]] = {}
     for row in sorted(RETIREMENTS[provider].values(), key=lambda row: row.ends):
         if row.ends > today and not _DATED.search(row.model):
-            together.setdefault((row.ends, row.told(today)), []).append(row.model)
+            together.setdefault((row.ends, row.describe(today)), []).append(row.model)
     return tuple((", ".join(models), told) for (_, told), models in together.items())
 
 

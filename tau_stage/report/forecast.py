@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from tau_stage.cost import TOKENS, UNITS, Cost
-from tau_stage.cost.figures import Estimate, Forecast, LineForecast, PlayerForecast, Savings
+from tau_stage.cost.forecast import Estimate, Forecast, LineForecast, PlayerForecast, Savings
 
 
 def as_data(told: Forecast) -> dict[str, Any]:

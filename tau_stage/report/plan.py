@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tau_stage.cost import TOKENS, Cost
-from tau_stage.cost.figures import Estimate, Forecast, LineForecast, PlayerForecast, Savings
+from tau_stage.cost.forecast import Estimate, Forecast, LineForecast, PlayerForecast, Savings
 from tau_stage.report.terminal import UNKNOWN, dollars
 from tau_stage.text import one_line, printable
 

@@ -12,7 +12,7 @@ from functools import partial
 import anyio
 
 from tau_stage import __version__
-from tau_stage.cost.forecast import foreseen
+from tau_stage.cost.forecast import expected_usage
 from tau_stage.devices.loudspeaker import Loudspeaker
 from tau_stage.devices.playback import Playback
 from tau_stage.errors import (
@@ -240,7 +240,7 @@ def _budget(plan: Plan, journal: Journal, wished: Decimal | None) -> Decimal | N
 
 def _purse(plan: Plan, stage: Stage, budget: Decimal | None) -> Purse:
     tariffs = {player.name: (player.model, stage.provider_of(player).price_provider) for player in plan.models}
-    return Purse(budget, tariffs, None if budget is None else foreseen(plan))
+    return Purse(budget, tariffs, None if budget is None else expected_usage(plan))
 
 
 def _began(plan: Plan, stage: Stage, started: datetime, budget: Decimal | None, former: Former) -> record.TakeBegan:

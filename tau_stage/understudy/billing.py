@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tau_stage.audio.pcm import Pcm
-from tau_stage.cost.conversation import cacheable
+from tau_stage.cost.conversation_usage import cacheable
 from tau_stage.protocol.usage import CachedDetails, InputDetails, OutputDetails, WireTranscriptionUsage, WireUsage
 from tau_stage.understudy.shelf import Shelved
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tau_stage.cost.speech import text_tokens
+from tau_stage.cost.durations import text_tokens
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.model import ToolDefinition
 
@@ -21,7 +21,7 @@ NO_PARAMETERS = {"type": "object", "properties": {}}
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
+class HearingMode:
     """How a player hears the others.
 
     Attributes:
@@ -36,7 +36,7 @@ class Ways:
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class ClipTokens:
     """What others hear of a line or an effect, in tokens.
 
     Attributes:
@@ -53,7 +53,7 @@ class Clip:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AnswerTokens:
     """One response, in tokens.
 
     Attributes:
@@ -61,7 +61,7 @@ class Answer:
         text_out: The words it says or writes.
         audio_out: The sound it makes.
         kept_s: Seconds of that sound which stay in the conversation.
-        apart: Whether it is not remembered: its prompt stands in instructions of its own, so that nothing is cached.
+        out_of_band: Whether it is not remembered: its prompt stands in instructions of its own, and nothing is cached.
         tools: The tools it is given instead of the session's, or None.
         thought: Tokens of reasoning before it, which are billed as text.
     """
@@ -70,36 +70,36 @@ class Answer:
     text_out: int
     audio_out: int
     kept_s: float
-    apart: bool = False
+    out_of_band: bool = False
     tools: int | None = None
     thought: int = 0
 
 
 @dataclass(slots=True)
-class Conversation:
+class ConversationUsage:
     """What one model's session holds and uses. Everything is a sum: a response costs the same however long it is.
 
     Args:
         instructions: Tokens of the instructions.
         tools: Tokens of the tools.
-        ways: How the player hears.
+        mode: How the player hears.
         caches: Whether the unchanged beginning of what was read before comes from the cache.
         by_time: Whether the model is billed by the time of its audio.
 
     Attributes:
         most: Most tokens it held when a response ended.
 
-    >>> ann = Conversation(instructions=10)
-    >>> ann.answer(Answer(prompt=5, text_out=4, audio_out=20, kept_s=1.0))
-    >>> ann.hear(Clip(audio=30))
-    >>> ann.answer(Answer(prompt=5, text_out=4, audio_out=20, kept_s=1.0))
+    >>> ann = ConversationUsage(instructions=10)
+    >>> ann.add_answer(AnswerTokens(prompt=5, text_out=4, audio_out=20, kept_s=1.0))
+    >>> ann.add_heard(ClipTokens(audio=30))
+    >>> ann.add_answer(AnswerTokens(prompt=5, text_out=4, audio_out=20, kept_s=1.0))
     >>> ann.usage.text_in, ann.usage.audio_in, ann.usage.cached_text_in, ann.usage.audio_out, ann.most
     (35, 50, 0, 40, 90)
     """
 
     instructions: int
     tools: int = 0
-    ways: Ways = field(default_factory=Ways)
+    mode: HearingMode = field(default_factory=HearingMode)
     caches: bool = True
     by_time: bool = False
     most: int = 0
@@ -114,36 +114,36 @@ class Conversation:
     _seconds: float = 0.0
     _messages: int = 0
 
-    def told(self, text: int = 0, audio: int = 0) -> None:
-        """An item is put into it."""
+    def add_item(self, text: int = 0, audio: int = 0) -> None:
+        """Put an item into it."""
         self._text += text
         self._audio += audio
         self._seconds += audio / USER_PER_S
         self._messages += bool(text)
 
-    def hear(self, clip: Clip) -> None:
-        """Somebody else is heard, in this player's way."""
-        ways = self.ways
-        if ways.deaf:
+    def add_heard(self, clip: ClipTokens) -> None:
+        """Let somebody else be heard, in this player's way."""
+        mode = self.mode
+        if mode.deaf:
             return
-        if ways.as_text or not clip.audio:
-            self.told(text=clip.labelled if ways.labelled else clip.words)
+        if mode.as_text or not clip.audio:
+            self.add_item(text=clip.labelled if mode.labelled else clip.words)
             return
-        self.told(text=clip.label if ways.labelled else 0, audio=clip.audio)
+        self.add_item(text=clip.label if mode.labelled else 0, audio=clip.audio)
 
-    def answer(self, answer: Answer) -> None:
-        """A response reads everything again, and what it says stays."""
-        if not answer.apart:
+    def add_answer(self, answer: AnswerTokens) -> None:
+        """Add a response: it reads everything again, and what it says stays."""
+        if not answer.out_of_band:
             self._text += answer.prompt
         first = self.instructions + (self.tools if answer.tools is None else answer.tools)
-        cached_text, cached_audio = self._begun(answer, first)
-        text = first + self._text + (answer.prompt if answer.apart else 0)
+        cached_text, cached_audio = self._cached_beginning(answer, first)
+        text = first + self._text + (answer.prompt if answer.out_of_band else 0)
         _count(self._fresh, text - cached_text, self._audio - cached_audio)
         _count(self._cached, cached_text, cached_audio)
         _count(self._out, answer.text_out + answer.thought, answer.audio_out)
         self._seconds += answer.audio_out / ASSISTANT_PER_S
         self._messages += bool(answer.prompt)
-        if answer.apart:
+        if answer.out_of_band:
             self.most = max(self.most, text + self._audio + (answer.audio_out or answer.text_out))
             return
         self._read_text, self._read_audio, self._read_tools = self._text, self._audio, answer.tools
@@ -155,9 +155,9 @@ class Conversation:
             self._read_text += answer.text_out
         self.most = max(self.most, first + self._text + self._audio)
 
-    def _begun(self, answer: Answer, first: int) -> tuple[int, int]:
-        """Text and audio that the response before it has read or made, and that are unchanged: a cut line is not."""
-        if not self.caches or answer.apart or self._read_tools != answer.tools:
+    def _cached_beginning(self, answer: AnswerTokens, first: int) -> tuple[int, int]:
+        """Count what the response before it has read or made and is unchanged, text and audio: a cut line is not."""
+        if not self.caches or answer.out_of_band or self._read_tools != answer.tools:
             return 0, 0
         return cacheable(first + self._read_text), cacheable(self._read_audio)
 
@@ -177,7 +177,7 @@ class Conversation:
 
 
 def cacheable(tokens: int) -> int:
-    """How many tokens of one kind come from the cache, of so many that were read before.
+    """Count the tokens of one kind that come from the cache, of so many that were read before.
 
     >>> cacheable(63), cacheable(64), cacheable(139)
     (0, 64, 128)
@@ -191,7 +191,7 @@ def _count(sums: list[int], text: int, audio: int) -> None:
 
 
 def tools_tokens(known: Mapping[str, ToolDefinition], names: Sequence[str]) -> int:
-    """Tokens of the tools a player is told of.
+    """Count the tokens of the tools a player is told of.
 
     >>> tools_tokens({}, ())
     0

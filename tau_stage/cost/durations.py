@@ -1,0 +1,204 @@
+"""How long words take to say and how many tokens they are, and how long what is not written down is likely to take.
+
+Fitted to the understudy's voice, near those of OpenAI.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tau_stage.cost.price import price
+from tau_stage.protocol.usage import Usage
+from tau_stage.scene.plan import ImprovisePlan, ListenPlan, PlayerPlan
+
+LETTER_S = 0.055
+PHRASE_S = 0.33
+SENTENCE_S = 0.45
+COMMA_S = 0.1
+REST_S = 0.4
+MOMENT_S = 0.5
+DIGIT_LETTERS = 4
+WIDE_LETTERS = 3
+"""A character of Chinese, Japanese or Korean is about a syllable."""
+
+MARK = re.compile(r"\[[^\]]*\]|\*\*([^*]+)\*\*|\*([^*]+)\*|(\.{3,}|…)")
+ENDS = " .!?,;:"
+"""Around a phrase they take no time: between phrases there is a gap in any case."""
+
+SPLIT = "\N{SYMBOL FOR RECORD SEPARATOR}"
+
+PACES = (
+    (1.15, ("quick", "fast", "hurr", "rush", "brisk")),
+    (1.1, ("nervous", "anxious", "excited", "gidd", "delight", "panick")),
+    (0.82, ("slow", "drawl")),
+    (0.88, ("tips", "drunk", "sleep", "tired", "weary", "sad", "solemn", "grave")),
+)
+"""How much faster a direction with one of these words is spoken; the first that fits counts."""
+
+SLOWEST, FASTEST = 0.5, 2.0
+
+
+def text_tokens(text: str) -> int:
+    """Count the tokens of a text: one per four bytes.
+
+    >>> text_tokens(""), text_tokens("four"), text_tokens("fives")
+    (0, 1, 2)
+    """
+    return math.ceil(len(text.encode()) / 4)
+
+
+def plain_words(words: str) -> str:
+    """Write the words of a line as a transcript has them: no moments, no stars.
+
+    >>> plain_words("Well, not in *here*. [coughs] Give it... a minute.")
+    'Well, not in here. Give it... a minute.'
+    """
+    plain = MARK.sub(lambda mark: mark[1] or mark[2] or mark[3] or " ", words)
+    return re.sub(r"\s+([,.;:!?])", r"\1", " ".join(plain.split()))
+
+
+def speech_duration_s(words: str, direction: str = "", speed: float | None = None) -> float:
+    """Estimate the seconds a line takes.
+
+    Args:
+        words: As the author wrote them: a moment in brackets is heard, a rest and a stressed word take time.
+        direction: How they are said.
+        speed: Rate of the voice; None is its own.
+
+    >>> round(speech_duration_s("The last one today. There may be another by spring."), 1)
+    3.0
+    >>> speech_duration_s("No.", "slowly") > speech_duration_s("No.") > speech_duration_s("No.", "quickly")
+    True
+    """
+    marks = [mark[0] for mark in MARK.finditer(words)]
+    rests = sum(mark.startswith((".", "…")) for mark in marks)
+    moments = sum(mark.startswith("[") for mark in marks)
+    phrases = MARK.sub(lambda mark: f"{SPLIT}{mark[1] or mark[2] or ''}{SPLIT}", words).split(SPLIT)
+    worded = [phrase.strip(ENDS) for phrase in phrases if re.search(r"\w", phrase)]
+    inner = " ".join(worded)
+    seconds = LETTER_S * _letters(inner) + PHRASE_S * len(worded)
+    seconds += SENTENCE_S * len(re.findall(r"[.!?]+\s", inner)) + COMMA_S * len(re.findall(r"[,;:]\s", inner))
+    pace = min(max((speed or 1.0) * _pace(direction), SLOWEST), FASTEST)
+    return seconds / pace + REST_S * rests + MOMENT_S * moments
+
+
+def _letters(text: str) -> int:
+    """Count characters that are spoken, the long ones more than once."""
+    if text.isascii():
+        return sum(map(str.isalpha, text)) + DIGIT_LETTERS * sum(map(str.isdigit, text))
+    return sum(
+        WIDE_LETTERS if char >= "\u2e80" else DIGIT_LETTERS if char.isdigit() else 1 for char in text if char.isalnum()
+    )
+
+
+def _pace(direction: str) -> float:
+    told = direction.lower()
+    return next((pace for pace, words in PACES if any(word in told for word in words)), 1.0)
+
+
+ANSWER_S = 4.0
+"""Seconds of a typical answer."""
+
+WORDS_PER_S = 2.67
+TOKENS_PER_S = 3.75
+"""Words and tokens of a second of speech: 160 words per minute."""
+
+EXCHANGE_S = 8.0
+EFFECT_S = 2.0
+"""Seconds of a sound file: the forecast reads none."""
+
+MOST_TURNS = 2_000
+
+TYPICAL_TURN = Usage(audio_in=40, cached_audio_in=600, text_out=15, audio_out=80)
+"""Of free play that has gone on for a while: the turn before is heard, what came before is cached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One way a scene may turn out.
+
+    Attributes:
+        slowness: Factor on the seconds of written lines.
+        answer_s: Seconds of an improvised answer.
+        thought: Tokens of reasoning before a line, of a model that is_reasoning_model.
+        caches: Whether the unchanged beginning of a conversation comes from the cache.
+        endless: Turns of free play, and exchanges at an open microphone, where only words or a key end them.
+        cues: How often a cue starts that may start as often as it likes.
+        counts_times: Whether a cue starts as often as it may.
+        meets_conditions: Whether what waits for a condition is performed.
+    """
+
+    slowness: float
+    answer_s: float
+    thought: int
+    caches: bool
+    endless: int
+    cues: int
+    counts_times: bool = False
+    meets_conditions: bool = True
+
+
+LOW = Scenario(slowness=0.8, answer_s=2.0, thought=15, caches=True, endless=1, cues=0, meets_conditions=False)
+LIKELY = Scenario(slowness=1.0, answer_s=ANSWER_S, thought=23, caches=True, endless=3, cues=1)
+HIGH = Scenario(slowness=1.25, answer_s=8.0, thought=30, caches=False, endless=6, cues=2, counts_times=True)
+
+
+def is_reasoning_model(model: str) -> bool:
+    """Tell whether a model thinks before it speaks: those of OpenAI's second generation do.
+
+    >>> is_reasoning_model("gpt-realtime-2.1-mini"), is_reasoning_model("gpt-realtime-2025-08-28")
+    (True, False)
+    """
+    return bool(re.match(r"gpt-realtime-2(\.\d+)?(-|$)", model))
+
+
+def answer_tokens(seconds: float) -> int:
+    """Estimate the tokens of the words of an improvised answer.
+
+    >>> answer_tokens(4.0)
+    15
+    """
+    return math.ceil(seconds * TOKENS_PER_S)
+
+
+def expected_turns(step: ImprovisePlan, players: Iterable[PlayerPlan], scenario: Scenario) -> tuple[int, float]:
+    """Estimate how many turns free play has, and the seconds of each: typical ones where it ends by the clock.
+
+    Args:
+        step: The play; of several ends, the first counts.
+        players: Who plays.
+        scenario: How it may turn out.
+    """
+    ends = [math.inf if step.turns is None else float(step.turns)]
+    if step.for_s is not None:
+        ends.append(step.for_s / ANSWER_S)
+    if step.words is not None:
+        ends.append(step.words / (ANSWER_S * WORDS_PER_S))
+    if step.budget is not None:
+        dear = [price(TYPICAL_TURN, player.model).total for player in players]
+        ends += [float(step.budget / cost) for cost in dear if cost]
+    soonest = min(ends)
+    if soonest == math.inf:
+        return 2 * scenario.endless, scenario.answer_s
+    return min(max(1, math.ceil(soonest)), MOST_TURNS), scenario.answer_s if soonest == step.turns else ANSWER_S
+
+
+def expected_exchanges(step: ListenPlan, scenario: Scenario) -> tuple[int, float]:
+    """Estimate how often a person speaks and is answered, and the seconds of each of the two."""
+    if step.turns is not None:
+        return step.turns, scenario.answer_s
+    if step.for_s is not None:
+        return min(max(1, round(step.for_s / EXCHANGE_S)), MOST_TURNS), EXCHANGE_S / 2
+    return scenario.endless, scenario.answer_s
+
+
+def expected_starts(times: int | None, scenario: Scenario) -> int:
+    """Estimate how often a cue starts.
+
+    >>> expected_starts(None, LIKELY), expected_starts(5, LIKELY), expected_starts(5, HIGH), expected_starts(None, HIGH)
+    (1, 1, 5, 2)
+    """
+    return times if scenario.counts_times and times is not None else scenario.cues
