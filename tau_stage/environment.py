@@ -5,16 +5,27 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
 
 from tau_stage.protocol.endpoints import ENDPOINTS
-from tau_stage.protocol.secrets import shown
+from tau_stage.protocol.proxies import proxy_secrets
+from tau_stage.text import bears_key, keys_of
 
 KEYS = frozenset({name for place in ENDPOINTS.values() for name in place.key_env} | {"TAU_STAGE_API_KEY"})
 """Every variable that may hold an endpoint's key."""
 
+ADDRESSES = frozenset(
+    {place.resource_env for place in ENDPOINTS.values() if place.resource_env} | {"TAU_STAGE_ENDPOINT"}
+)
+"""Every variable that may hold an endpoint's address."""
+
 _SECRET_NAME = re.compile(r"key|token|secret|passw|credential|bearer", re.IGNORECASE)
+
+_FIRST_FIELD, _ENV_START, _ENV_END = 3, 50, 51
+"""Fields of ``/proc/self/stat`` (proc(5)): the first behind the name, and the bounds of the block of variables."""
 
 _held: dict[str, str] = {}
 _holders: Counter[str] = Counter()
@@ -38,12 +49,21 @@ def visible(whole: Mapping[str, str], named: Iterable[str] = ()) -> dict[str, st
     return {
         name: value
         for name, value in whole.items()
-        if name in wanted or not (_SECRET_NAME.search(name) or any(key in value for key in keys) or _bears_key(value))
+        if name in wanted
+        or not (_SECRET_NAME.search(name) or any(key in value for key in keys) or _is_address_with_key(value))
     }
 
 
-def _bears_key(value: str) -> bool:
-    return "://" in value and shown(value) != value
+def _is_address_with_key(value: str) -> bool:
+    return "://" in value and bears_key(value)
+
+
+def known_keys() -> frozenset[str]:
+    """The keys of this process: of every endpoint, of its proxies, and of the addresses that its environment holds."""
+    whole = environment()
+    keys = {whole[name].strip() for name in KEYS if name in whole}
+    addresses = {whole[name] for name in ADDRESSES if name in whole}
+    return frozenset(keys | proxy_secrets(whole) | {key for address in addresses for key in keys_of(address)})
 
 
 @contextmanager
@@ -61,6 +81,7 @@ def keys_withheld(named: Iterable[str] = ()) -> Iterator[None]:
         _holders[name] += 1
         if name in os.environ:
             _held[name] = os.environ.pop(name)
+    erase_beginning()
     try:
         yield
     finally:
@@ -68,3 +89,30 @@ def keys_withheld(named: Iterable[str] = ()) -> Iterator[None]:
             _holders[name] -= 1
             if not _holders[name]:
                 os.environ.setdefault(name, _held.pop(name))
+
+
+def erase_beginning() -> None:
+    """Erase what tools may not see out of the block of variables that this process was started with.
+
+    Linux shows that block to every process of the same user, as ``/proc/PID/environ``. The variables themselves stay.
+    """
+    try:
+        numbers = Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
+        start, end = (int(numbers[field - _FIRST_FIELD]) for field in (_ENV_START, _ENV_END))
+        with Path("/proc/self/mem").open("r+b", buffering=0) as memory:
+            memory.seek(start)
+            _erase(memory, start, memory.read(end - start).split(b"\0"))
+    except (OSError, ValueError, IndexError):  # another system, or one that forbids it
+        return
+
+
+def _erase(memory: IO[bytes], place: int, entries: Sequence[bytes]) -> None:
+    told = [os.fsdecode(entry).partition("=") for entry in entries]
+    seen = visible({**environment(), **{name: value for name, _, value in told}})
+    for entry, (name, _, _) in zip(entries, told, strict=True):
+        if name and name not in seen:
+            if name in os.environ:
+                os.environ[name] = os.environ[name]  # moves it elsewhere, where no other process looks
+            memory.seek(place)
+            memory.write(bytes(len(entry)))
+        place += len(entry) + 1

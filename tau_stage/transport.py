@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import re
 import socket
 import time
@@ -39,10 +38,12 @@ from websockets.exceptions import (
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from tau_stage.environment import environment, known_keys
 from tau_stage.errors import ConnectFailed, SessionClosed, Timeout
 from tau_stage.protocol.addresses import UNPRINTABLE, origin, sound_address
-from tau_stage.protocol.proxies import Proxy, proxy_for, proxy_secrets
-from tau_stage.protocol.secrets import Secrets, Striker, shown
+from tau_stage.protocol.proxies import Proxy, proxy_for
+from tau_stage.protocol.secrets import Secrets, Striker
+from tau_stage.text import shown
 
 ABNORMAL = 1006
 """Close code of a connection that ended without a close frame (RFC 6455, section 7.4.1)."""
@@ -250,8 +251,8 @@ async def dial(
         ConnectFailed: The server refused the upgrade, has moved, or cannot be reached.
         Timeout: The upgrade took too long.
     """
-    proxy = proxy_for(sound_address(url), os.environ)
-    secrets = Secrets.of(url, headers or {}, proxy_secrets(os.environ) if proxy else ())
+    proxy = proxy_for(sound_address(url), environment())
+    secrets = Secrets.of(url, headers or {}, known_keys())
     connection = await _upgraded(url, headers, proxy, secrets, open_timeout_s, closing_s)
     transport = WebSocketTransport(connection, secrets, closing_s)
     try:

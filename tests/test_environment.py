@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tau_stage.environment import KEYS, environment, keys_withheld, visible
+from tau_stage.environment import KEYS, environment, keys_withheld, known_keys, visible
 from tau_stage.errors import SceneError
 from tau_stage.protocol.endpoints import ENDPOINTS
 from tau_stage.scene.load import parse_scene
@@ -76,6 +78,66 @@ async def test_a_tools_program_and_function_see_no_key(tmp_path: Path, named: st
         assert (KEYS | LOOKS.keys()) & view.keys() == ({named} if named else set())
     assert all(os.environ[name] == f"{MARKER}-{name}" for name in KEYS)
     assert all(os.environ[name] == value for name, value in LOOKS.items())
+
+
+PROBE = """
+import os, sys
+from pathlib import Path
+import anyio
+from tau_stage.scene.load import parse_scene
+from tau_stage.scene.planning import make_plan
+from tests.playhouse import Playhouse
+async def main(folder):
+    plan = make_plan(parse_scene(Path(folder, "scene.yaml").read_text(), str(Path(folder, "scene.yaml"))))
+    take = await Playhouse(Path(folder)).perform(plan, allow_tools=True)
+    print(*(call.output for call in take.lines[0].calls), sep="\\n")
+    assert all(os.environ[name] == "sk-MARKER-0123456789-" + name for name in sys.argv[2:])
+    assert all(os.getenv(name) for name in sys.argv[2:])
+    os.system("env >&2")
+anyio.run(main, sys.argv[1])
+"""
+LOOK = """
+from pathlib import Path
+def look() -> str:
+    return repr(Path("/proc/self/environ").read_bytes().replace(bytes(1), b" "))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="there is no /proc")
+@pytest.mark.parametrize("tools", ["both", "program"])
+def test_what_the_process_was_started_with_is_read_by_no_tool(tmp_path: Path, tools: str) -> None:
+    """Slow: a process that is started with keys, and a program that looks at it."""
+    look = 'tr "\\0" " " < /proc/self/environ; tr "\\0" " " < /proc/$PPID/environ'
+    scene = SCENE.replace("NAMED", "").replace("command: [env]", f"command: {json.dumps(['sh', '-c', look])}")
+    if tools == "program":
+        scene = scene.replace('run: "seen_by_tools:look"', 'returns: "yes"')
+    (tmp_path / "scene.yaml").write_text(scene)
+    (tmp_path / "seen_by_tools.py").write_text(LOOK)
+    keys = {name: f"{MARKER}-{name}" for name in KEYS}
+    given = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parent.parent), "HELLO": "friend"}
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, str(tmp_path), *KEYS],
+        env={**given, **keys, **LOOKS},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("HELLO=friend") == (3 if tools == "both" else 2), done.stdout
+    assert "MARKER" not in done.stdout
+    assert "another" not in done.stdout
+    for name, value in (keys | LOOKS).items():
+        assert f"{name}={value}" in done.stderr, "what we start ourselves sees them as before"
+
+
+def test_what_this_process_knows_of_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:proxy-password@proxy.example")
+    monkeypatch.setenv("VLLM_HOST", "https://me:house-password@host")
+    with keys_withheld():
+        known = known_keys()
+    assert {f"{MARKER}-{name}" for name in KEYS} <= known
+    assert {"another", "proxy-password", "house-password"} <= known
 
 
 def test_every_key_of_every_endpoint_is_withheld_and_is_still_read_by_us() -> None:

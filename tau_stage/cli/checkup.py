@@ -21,9 +21,9 @@ from tau_stage.cost.retirements import coming_retirements, retirement_of
 from tau_stage.errors import UsageError
 from tau_stage.protocol.endpoints import ENDPOINTS, UNDERSTUDY, Endpoint, endpoint
 from tau_stage.protocol.proxies import proxy_for
-from tau_stage.protocol.secrets import shown
 from tau_stage.scene.planning import DEFAULT_MODEL
 from tau_stage.scene.transcription import DEFAULT_TRANSCRIPTION
+from tau_stage.text import shown
 
 if TYPE_CHECKING:
     from tau_stage.devices.sound_cards import Side
@@ -258,7 +258,12 @@ def _settings(environment: Mapping[str, str]) -> Finding:
     except UsageError as error:
         return Finding("settings", "settings.toml", error.problem, "wrong", error.hint)
     file = settings_file(environment)
-    told = f"{file}: allow_tools = {str(allowed).lower()}" if file.exists() else f"there is no {file}: all by default"
+    if file is None:
+        told = "there is no home folder: all by default"
+    else:
+        told = (
+            f"{file}: allow_tools = {str(allowed).lower()}" if file.exists() else f"there is no {file}: all by default"
+        )
     return Finding("settings", "settings.toml", told)
 
 

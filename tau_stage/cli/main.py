@@ -3,7 +3,6 @@
 A verb imports what it needs when it runs, so that ``--help`` and ``validate`` load no voice, no socket and no numpy.
 """
 
-import os
 import sys
 import tempfile
 import traceback
@@ -185,13 +184,12 @@ def _logged(failure: BaseException) -> str:
 
 
 def _secrets() -> "Secrets":
-    """Every key of this environment, and what its proxies hold of passwords."""
-    from tau_stage.protocol.endpoints import ENDPOINTS
-    from tau_stage.protocol.proxies import proxy_secrets
+    """Every key of this process, also of the addresses on its command line."""
+    from tau_stage.environment import known_keys
     from tau_stage.protocol.secrets import Secrets
+    from tau_stage.text import keys_of
 
-    names = {name for place in ENDPOINTS.values() for name in place.key_env} | {"TAU_STAGE_API_KEY"}
-    return Secrets([*(os.environ.get(name, "") for name in names), *proxy_secrets(os.environ)])
+    return Secrets([*known_keys(), *(key for argument in sys.argv for key in keys_of(argument))])
 
 
 if __name__ == "__main__":

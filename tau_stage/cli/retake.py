@@ -9,6 +9,7 @@ import typer
 
 from tau_stage.cli.options import AllowTools, AsJson, Live, Quiet
 from tau_stage.cli.printing import warn
+from tau_stage.cli.settings import read_settings
 
 if TYPE_CHECKING:
     from tau_stage.scene.model import Scene
@@ -68,7 +69,7 @@ def retake(
         out=out or folder.path.resolve().parent.parent,
         endpoint=endpoint,
         live=live,
-        allow_tools=allow_tools,
+        allow_tools=allow_tools or read_settings().allow_tools,
         former=kept,
     )
     perform_plans([plan], wish, quiet=quiet, as_json=as_json)

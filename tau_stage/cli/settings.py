@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,10 +25,26 @@ class Settings:
     allow_tools: bool = False
 
 
-def settings_file(environment: Mapping[str, str]) -> Path:
-    """Where the settings are."""
-    home = environment.get("XDG_CONFIG_HOME") or str(Path(environment.get("HOME", "~")).expanduser() / ".config")
-    return Path(home) / "tau-stage" / "settings.toml"
+def settings_file(environment: Mapping[str, str]) -> Path | None:
+    """Where the settings are; None where the user has no home.
+
+    A relative path counts for nothing: it would let whatever folder one stands in grant code its trust.
+    """
+    configuration = Path(environment.get("XDG_CONFIG_HOME", ""))
+    if not configuration.is_absolute():
+        home = Path(environment.get("HOME", ""))
+        home = home if home.is_absolute() else _home_of_the_account()
+        if not home.is_absolute():
+            return None
+        configuration = home / ".config"
+    return configuration / "tau-stage" / "settings.toml"
+
+
+def _home_of_the_account() -> Path:
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:  # a user without a name, as in a container
+        return Path()
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -37,6 +54,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         UsageError: The file holds something else.
     """
     file = settings_file(os.environ if environment is None else environment)
+    if file is None:
+        return Settings()
     try:
         found: dict[str, Any] = tomllib.loads(file.read_text("utf-8"))
     except FileNotFoundError:

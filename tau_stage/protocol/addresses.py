@@ -6,7 +6,7 @@ import re
 from urllib.parse import SplitResult, urlsplit
 
 from tau_stage.errors import UsageError
-from tau_stage.protocol.secrets import shown
+from tau_stage.text import shown
 
 SCHEMES = ("ws", "wss")
 DEFAULT_PORTS = {"ws": 80, "wss": 443, "http": 80, "https": 443}

@@ -10,7 +10,8 @@ from uuid import uuid4
 
 from tau_stage.protocol.addresses import sound_address
 from tau_stage.protocol.dialects import BETA, DIALECTS, GA, QWEN, SPEACHES, STEPFUN, VOICE_LIVE, XAI, Dialect
-from tau_stage.protocol.secrets import shown, sound_key
+from tau_stage.protocol.secrets import sound_key
+from tau_stage.text import shown
 
 Auth = Literal["bearer", "basic", "api-key", "none"]
 

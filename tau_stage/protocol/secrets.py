@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode, b64encode, urlsafe_b64encode
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import unquote
 
 from pydantic_core import from_json, to_json
 
 from tau_stage.errors import UsageError
-
-STRUCK = "[key]"
-"""What stands in a key's place."""
+from tau_stage.text import STRUCK, keys_of
 
 SHORTEST = 8
 """Characters of the shortest key; what is shorter would be struck out of words that mean something else."""
@@ -20,16 +21,21 @@ SHORTEST = 8
 BEARERS = ("authorization", "api-key")
 """Headers that hold a key, in lower case."""
 
-_SECRET = re.compile(r"key|token|secret|password|passwd|credential|signature|^sig$|^auth", re.IGNORECASE)
+_HEX, _LEAD, _TAIL = "[0-9a-fA-F]", "[c-fC-F][0-9a-fA-F]", "%[89abAB][0-9a-fA-F]"
+_ESCAPED = re.compile(
+    rf"\\+u([dD][89abAB]{_HEX}{{2}})\\+u([dD]{_LEAD}{_HEX})|\\+u({_HEX}{{4}})"
+    rf"|((?:%{_LEAD}(?:{_TAIL}){{1,3}})|%[0-7]{_HEX})|\\+([^\\])",
+    re.DOTALL,
+)
+"""One character: two halves of a pair, or one, as JSON escapes it; as an address does; or behind slashes."""
 
-
-_SIGN = re.compile(r"\\+u([0-9a-fA-F]{4})|%([0-9a-fA-F]{2})|\\*(.)", re.DOTALL)
-_UNFINISHED = re.compile(r"(?:\\+(?:u[0-9a-fA-F]{0,3})?|%[0-9a-fA-F]?)$")
+_UNFINISHED = re.compile(
+    rf"(?:\\+u[dD][89abAB]{_HEX}{{2}})?(?:\\+(?:u{_HEX}{{0,3}})?)?\Z|(?:%[89a-fA-F]{_HEX})*(?:%{_HEX}?)?\Z"
+)
 _WIDEST = 8
 """Characters of one character of a key, as it may be escaped."""
 
 _ENDS = (".done", ".completed", ".failed")
-_WORDS = ("transcript", "text", "arguments", "transcription")
 Event = dict[str, Any]
 
 
@@ -44,27 +50,36 @@ class Secrets:
     """
 
     def __init__(self, values: Iterable[str]) -> None:
-        self.values = sorted({value for value in values if len(value) >= SHORTEST}, key=len, reverse=True)
-        spellings = "|".join(map(_spellings, self.values)) or "(?!)"
-        self._texts = re.compile(spellings)
-        self._bytes = re.compile(spellings.encode("utf-8", "replace"))
-        self._plain = [value.encode("utf-8", "replace") for value in self.values]
+        plain = {value for value in values if len(value) >= SHORTEST}
+        self.values = sorted(plain | {form for value in plain for form in _in_base64(value)}, key=len, reverse=True)
+        read = {form.replace("\\", "") for value in self.values for form in (value, _unescaped(value).text)}
+        self._plain = sorted(read - {""}, key=len, reverse=True)
+        self._beginnings = frozenset(value[0] for value in self._plain)
+        self._pattern = re.compile("|".join(map(re.escape, self._plain)) or "(?!)")
+        self._bytes = [value.encode("utf-8", "replace") for value in self.values]
 
     @classmethod
     def of(cls, url: str, headers: Mapping[str, str], others: Iterable[str] = ()) -> Secrets:
         """The keys that travel with an upgrade: in its headers, in its address, and others on its way."""
         borne = [value.rpartition(" ")[2] for name, value in headers.items() if name.lower() in BEARERS]
-        return cls([*borne, *_borne_by(url), *others])
+        return cls([*borne, *(part for value in borne for part in _user_and_password(value)), *keys_of(url), *others])
 
     def strike(self, text: str) -> str:
         """A text without them."""
-        return self._texts.sub(STRUCK, text)
+        plain = _unescaped(text)
+        found = [(plain.origin(key.start()), plain.origin(key.end())) for key in self._pattern.finditer(plain.text)]
+        if not found:
+            return text
+        begins, ends = [0, *(end for _, end in found)], [*(begin for begin, _ in found), len(text)]
+        return STRUCK.join(text[begin:end] for begin, end in zip(begins, ends, strict=True))
 
     def strike_bytes(self, frame: bytes) -> bytes:
         """A frame without them; one that has none comes back as it is."""
-        if b"\\" in frame or b"%" in frame:
-            return self._bytes.sub(STRUCK.encode(), frame)
-        for secret in self._plain:  # sound, above all: base64 has no escapes, and there is much of it
+        if self.values and (b"\\" in frame or b"%" in frame):
+            text = frame.decode("utf-8", "surrogateescape")
+            struck = self.strike(text)
+            return frame if struck == text else struck.encode("utf-8", "surrogateescape")
+        for secret in self._bytes:  # sound, above all: base64 has no escapes, and there is much of it
             frame = frame.replace(secret, STRUCK.encode()) if secret in frame else frame
         return frame
 
@@ -72,13 +87,58 @@ class Secrets:
         """Where at the end of a text a key may have begun; the text's length where none has."""
         begin = max(0, len(text) - _WIDEST * len(self.values[0]) - _WIDEST) if self.values else len(text)
         end = text[begin:]
-        unfinished = _UNFINISHED.search(end)
-        signs = list(_SIGN.finditer(end, 0, unfinished.start() if unfinished else len(end)))
-        plain = "".join(_plain(sign) for sign in signs)
-        for at, sign in enumerate(signs):
-            if any(value.startswith(plain[at:]) for value in self.values):
-                return begin + sign.start()
-        return begin + unfinished.start() if unfinished else len(text)
+        done = min(found.start() for found in _UNFINISHED.finditer(end))
+        plain = _unescaped(end[:done])
+        for at, sign in enumerate(plain.text):
+            if sign in self._beginnings and any(value.startswith(plain.text[at:]) for value in self._plain):
+                return begin + plain.origin(at)
+        return begin + done
+
+
+@dataclass(frozen=True, slots=True)
+class _Unescaped:
+    """A text with its escapes taken for what they spell.
+
+    Attributes:
+        text: As it reads.
+        places: Where its pieces begin, in order.
+        origins: Where they begin in the text as it was.
+    """
+
+    text: str
+    places: list[int]
+    origins: list[int]
+
+    def origin(self, place: int) -> int:
+        """Where a character comes from."""
+        piece = bisect_right(self.places, place) - 1
+        return self.origins[piece] + place - self.places[piece]
+
+
+def _unescaped(text: str) -> _Unescaped:
+    pieces, places, origins, length, at = [], [0], [0], 0, 0
+    for found in _ESCAPED.finditer(text) if "\\" in text or "%" in text else ():
+        for piece, origin, end in (
+            (text[at : found.start()], at, found.start()),
+            (_spelt(found), found.start(), found.end()),
+        ):
+            pieces.append(piece)
+            places.append(length)
+            origins.append(origin)
+            length, at = length + len(piece), end
+    pieces.append(text[at:])
+    end = length + len(text) - at
+    return _Unescaped("".join(pieces), [*places, length, end], [*origins, at, len(text)])
+
+
+def _spelt(found: re.Match[str]) -> str:
+    """The one character that an escape spells; slashes count for nothing, as they may be doubled."""
+    high, low, code, quoted, sign = found.groups()
+    if high:
+        return chr(0x10000 + ((int(high, 16) & 0x3FF) << 10) + (int(low, 16) & 0x3FF))
+    if quoted:
+        return unquote(quoted, errors="replace")[:1].strip("\\")
+    return chr(int(code, 16)).strip("\\") if code else sign
 
 
 class Striker:
@@ -107,7 +167,7 @@ class Striker:
         if not isinstance(event, dict):
             return [frame]
         kind, delta = str(event.get("type")), event.get("delta")
-        if kind.endswith(".delta") and isinstance(delta, str) and any(word in kind for word in _WORDS):
+        if kind.endswith(".delta") and isinstance(delta, str):
             return [self._delta(kind, event, delta, frame)]
         return [*(self._ended(event) if kind.endswith(_ENDS) else ()), frame]
 
@@ -131,41 +191,27 @@ class Striker:
                 yield to_json(held)
 
 
-def _spellings(value: str) -> str:
-    """A pattern of a key with any of its characters escaped, by JSON once or more, or for an address."""
-    return _spelling(value[0], r"(?:(?<!\\)\\+)?", r"(?<!\\)\\+") + "".join(
-        _spelling(sign, r"\\*", r"\\+") for sign in value[1:]
-    )
+def _in_base64(value: str) -> set[str]:
+    """What a key looks like within something that is written in base64, wherever it begins there.
 
-
-def _spelling(sign: str, slashes: str, some: str) -> str:
-    units = sign.encode("utf-16-be", "surrogatepass").hex()
-    escaped = "".join(f"{some}u{units[at : at + 4]}" for at in range(0, len(units), 4))
-    quoted = "".join(f"%{byte:02x}" for byte in sign.encode("utf-8", "surrogatepass"))
-    return f"(?:{slashes}{re.escape(sign)}|(?i:{escaped}|{quoted}))"
-
-
-def _plain(sign: re.Match[str]) -> str:
-    code = sign[1] or sign[2]
-    return chr(int(code, 16)) if code else str(sign[3])
-
-
-def shown(url: str) -> str:
-    """An address as it may be shown and kept: without its user, and without what its keys are.
-
-    >>> shown("wss://me:pass@host/v1/realtime?tenant=x&api_key=0123")
-    'wss://host/v1/realtime?tenant=x&api_key=[key]'
+    The characters at its edges are shared with what stands beside it, and left out.
     """
+    data = value.encode(errors="replace")
+    found = set()
+    for lead in range(3):
+        for encode in (b64encode, urlsafe_b64encode):
+            whole = encode(bytes(lead) + data).decode()
+            found.add(whole[-(-lead * 8 // 6) : (lead + len(data)) * 8 // 6])
+    return found
+
+
+def _user_and_password(value: str) -> tuple[str, ...]:
+    """What a key of the kind ``Authorization: Basic`` holds; nothing where it is none."""
     try:
-        parts = urlsplit(url)
-    except ValueError:  # no address; who reads on says so
-        scheme, mark, rest = url.partition("://")
-        place, *_ = re.split(r"[?#]", rest if mark else scheme)
-        return (scheme + mark if mark else "") + place.rpartition("@")[2]
-    told = [(name, STRUCK if _SECRET.search(name) else value) for name, value in _query(parts.query)]
-    changed = any(value == STRUCK for _, value in told)
-    query = urlencode(told, safe="[]") if changed else parts.query
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query))
+        text = b64decode(value, validate=True).decode("ascii")
+    except ValueError:
+        return ()
+    return (text, *text.split(":", 1)) if text.isprintable() and ":" in text else ()
 
 
 def sound_key(key: str, name: str) -> str:
@@ -184,14 +230,3 @@ def sound_key(key: str, name: str) -> str:
     if not key.isascii() or not key.isprintable() or " " in key:
         raise UsageError(f"{name} is no key: it holds a blank or a special character", "copy the key once more")
     return key
-
-
-def _borne_by(url: str) -> list[str]:
-    parts = urlsplit(url)
-    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
-    borne = [value for name, value in _query(parts.query) if _SECRET.search(name)]
-    return [*borne, *(unquote(part) for part in (user, password))]
-
-
-def _query(query: str) -> list[tuple[str, str]]:
-    return parse_qsl(query, keep_blank_values=True)

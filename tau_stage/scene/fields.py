@@ -14,7 +14,7 @@ from tau_stage.scene.transcription import TRANSCRIPTION_SCHEMA, transcription
 from tau_stage.scene.units import one_of, wrong
 from tau_stage.scene.voices import CUSTOM_PREFIX, OPENAI_VOICES, VOICES, is_url
 from tau_stage.scene.words import did_you_mean, listed
-from tau_stage.text import composed, pattern_problem
+from tau_stage.text import bears_key, composed, pattern_problem
 
 DEFAULT_TEMPLATE = 'Perform this line, {direction}: "{words}"'
 
@@ -25,7 +25,6 @@ MOST_METADATA = 14
 """The API takes 16 pairs; two are the stage's own."""
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
-_SECRET = re.compile(r"(api[-_]?key|token|secret|password)=", re.IGNORECASE)
 
 
 def line_id(value: str) -> str:
@@ -93,7 +92,7 @@ def _address(value: str) -> str:
         sound = False
     if not sound:
         raise wrong("this endpoint is no address", "write it like wss://host/v1/realtime")
-    if "@" in parts.netloc or _SECRET.search(parts.query):
+    if bears_key(value):
         hint = "keys come from the environment: TAU_STAGE_API_KEY"
         raise wrong("an address in a scene carries no key", hint, secret=True)
     return value

@@ -11,10 +11,10 @@ from pydantic import SecretStr
 from tau_stage.errors import UsageError
 from tau_stage.protocol.endpoints import ENDPOINTS, UNDERSTUDY, Endpoint, endpoint
 from tau_stage.protocol.proxies import proxy_for
-from tau_stage.protocol.secrets import shown
 from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.session import Deadlines
 from tau_stage.stage.gate import Gate
+from tau_stage.text import shown
 from tau_stage.transport import Transport, dial
 
 Connect = Callable[[PlayerPlan], AbstractAsyncContextManager[Transport]]

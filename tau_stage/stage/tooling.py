@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from math import inf
 from pathlib import Path
@@ -16,8 +16,9 @@ import anyio
 from anyio.abc import Process
 from pydantic_core import from_json, to_json
 
-from tau_stage.environment import environment, keys_withheld, visible
+from tau_stage.environment import environment, erase_beginning, keys_withheld, known_keys, visible
 from tau_stage.errors import UsageError
+from tau_stage.protocol.secrets import Secrets
 from tau_stage.scene.model import ToolDefinition
 from tau_stage.scene.plan import Plan
 from tau_stage.session import Tool
@@ -63,9 +64,18 @@ def find_tools(plan: Plan) -> None:
 
 @contextmanager
 def withheld(plan: Plan) -> Iterator[None]:
-    """Keep every key from the Python functions of a scene while it is performed, but for what the scene names."""
+    """Keep every key from what a scene runs while it is performed, but for what the scene names.
+
+    Functions see the variables of this process, programs those that they are given; both could read those that it was
+    started with.
+    """
     functions = [tool for tool in plan.tools.values() if tool.run]
-    with keys_withheld({name for tool in functions for name in tool.env}) if functions else nullcontext():
+    if not functions:
+        if plan.runs_code:
+            erase_beginning()
+        yield
+        return
+    with keys_withheld({name for tool in functions for name in tool.env}):
         yield
 
 
@@ -193,7 +203,7 @@ async def _end(process: Process) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reported(Tool):
-    """A tool whose calls are told of; what it tells the model stays the same, and what the stage says is no failure."""
+    """A tool whose calls are told of. What it tells the model holds no key; what the stage says is no failure."""
 
     report: Report
 
@@ -201,7 +211,7 @@ class _Reported(Tool):
         given = _compact(arguments)
         known = self.report(self.name, given, None, 0.0)
         began = anyio.current_time()
-        output = known if known is not None else _short(await Tool.call(self, arguments, within_s))
+        output = known if known is not None else _short(_struck(await Tool.call(self, arguments, within_s)))
         self.report(self.name, given, output, anyio.current_time() - began)
         return output
 
@@ -217,6 +227,11 @@ def _compact(arguments: str) -> str:
         return to_json(from_json(arguments or "{}")).decode()
     except ValueError:
         return arguments
+
+
+def _struck(output: str) -> str:
+    """What a tool answers, without the keys of any endpoint: it goes to a model, and is written down."""
+    return Secrets(known_keys()).strike(output)
 
 
 def _short(output: str) -> str:

@@ -15,12 +15,15 @@ from tau_stage.text.comparing import (
 from tau_stage.text.searching import is_found, pattern_problem
 from tau_stage.text.showing import hidden, one_line, printable, printable_json, visible, well_formed
 from tau_stage.text.spelling import composed, folded
+from tau_stage.text.urls import STRUCK, bears_key, keys_of, shown
 
 __all__ = [
     "MOST_COMPARED",
+    "STRUCK",
     "Word",
     "aligned",
     "alikeness",
+    "bears_key",
     "closeness",
     "composed",
     "folded",
@@ -28,12 +31,14 @@ __all__ = [
     "holds",
     "is_found",
     "is_parted",
+    "keys_of",
     "letters_apart",
     "one_line",
     "pattern_problem",
     "printable",
     "printable_json",
     "same_words",
+    "shown",
     "spoken_words",
     "visible",
     "well_formed",
