@@ -80,7 +80,7 @@ class Playhouse:
         """Perform a scene, or go on with a take of it; its files stand beside those of the repository's scenes."""
         plan = plan_of(scene) if isinstance(scene, str) else scene
         for audio, words in known_words(plan):
-            self.understudy.library.teach(audio, words)
+            self.understudy.known_speech.teach(audio, words)
         self._takes += 1
         curtain_up = datetime(2026, 11, 21, tzinfo=UTC)
         self.folder = again or TakeFolder.create(self._out, "scene", curtain_up, str(self._takes))

@@ -24,11 +24,11 @@ from trio.testing import MockClock
 
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.transport import Handshake, Transport
-from tau_stage.understudy.actor import Cue, Spoken
-from tau_stage.understudy.library import Library
-from tau_stage.understudy.performer import decide
+from tau_stage.understudy.actor import SpeechRequest, SpokenLine
+from tau_stage.understudy.delivery import plan_speech
 from tau_stage.understudy.profiles import CURRENT, XAI, Profile, profile_of
 from tau_stage.understudy.server import Understudy
+from tau_stage.understudy.sound_store import KnownSpeech
 from tests.backstage import connected
 from tests.recordings import FOLDER
 from tests.tones import tone
@@ -131,9 +131,9 @@ def _with_a_client(received: list[Event]) -> Iterator[tuple[bool, Event]]:
 class Slow:
     """Speaks slowly enough to be interrupted."""
 
-    async def speak(self, cue: Cue) -> Spoken:
-        words = decide(cue).transcript
-        return Spoken(words, Pcm.join([tone(cue.voice, words)] * 5) if cue.aloud else None)
+    async def speak(self, request: SpeechRequest) -> SpokenLine:
+        words = plan_speech(request).transcript
+        return SpokenLine(words, Pcm.join([tone(request.voice, words)] * 5) if request.wants_audio else None)
 
 
 @dataclass
@@ -152,9 +152,9 @@ class Player:
 
     async def play(self) -> list[Event]:
         """What the understudy sends."""
-        library = Library()
+        library = KnownSpeech()
         appends = iter(self._input(library))
-        house = Understudy(Slow(), profile=self.profile or self.recording.profile, library=library)
+        house = Understudy(Slow(), profile=self.profile or self.recording.profile, known_speech=library)
         async with connected(house, self.recording.handshake, judged=False) as transport:
             seen: list[Event] = []
             for is_sent, event in self.recording.entries:
@@ -200,7 +200,7 @@ class Player:
             found["audio_end_ms"] = 100
         return found
 
-    def _input(self, library: Library) -> list[Pcm]:
+    def _input(self, library: KnownSpeech) -> list[Pcm]:
         """Sound for each append: a voice where the recording heard one, and silence."""
         received = self.recording.received
         number = sum(is_sent and event["type"].endswith("append") for is_sent, event in self.recording.entries)

@@ -36,7 +36,7 @@ async def record(
 ) -> Take:
     """Perform a scene in a house, and leave a cassette."""
     for audio, words in known_words(plan):
-        house.understudy.library.teach(audio, words)
+        house.understudy.known_speech.teach(audio, words)
     with recording(plan, stage or Stage(house._connect), tapes, secrets) as tape:
         take = await _perform(plan, tape.stage, tapes / ".." / "recorded", people)
         tape.finish(take)

@@ -20,7 +20,7 @@ from tests.test_cli_validate import run
     ],
 )
 def test_faults_are_ordered_by_a_word(order: str, meant: fault.Fault) -> None:
-    assert fault.parse(order) == meant
+    assert fault.parse_fault(order) == meant
 
 
 @pytest.mark.parametrize("order", ["nonsense", "drop", "drop@nowhere", "fly@hearing", "drop@hearing#x"])

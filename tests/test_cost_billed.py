@@ -19,9 +19,9 @@ from tau_stage.stage.perform import perform
 from tau_stage.take.fold import bills
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import read_journal
-from tau_stage.understudy.actor import Cue, Spoken
-from tau_stage.understudy.performer import decide
-from tau_stage.understudy.profiles import named
+from tau_stage.understudy.actor import SpeechRequest, SpokenLine
+from tau_stage.understudy.delivery import plan_speech
+from tau_stage.understudy.profiles import profile_named
 from tau_stage.understudy.server import Understudy
 from tau_stage.understudy.voices import Voices
 from tests.test_stage_perform import stage_for
@@ -63,9 +63,9 @@ class Aloud:
     def __init__(self) -> None:
         self.voices = Voices()
 
-    async def speak(self, cue: Cue) -> Spoken:
-        performance = decide(cue)
-        return Spoken(performance.transcript, self.voices.speak(performance, cue.voice))
+    async def speak(self, request: SpeechRequest) -> SpokenLine:
+        performance = plan_speech(request)
+        return SpokenLine(performance.transcript, self.voices.speak(performance, request.voice))
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ async def test_text_is_foreseen_to_the_token(house: Understudy, tmp_path: Path) 
 async def test_the_plan_of_umbrella_is_within_a_tenth_of_what_a_current_model_bills(tmp_path: Path) -> None:
     plan = plan_of("umbrella")
     folder = TakeFolder.create(tmp_path, "scene", datetime(2026, 11, 21, tzinfo=UTC), "a")
-    await perform(plan, stage_for(Understudy(Aloud(), profile=named("gpt-realtime-2.1"))), folder)
+    await perform(plan, stage_for(Understudy(Aloud(), profile=profile_named("gpt-realtime-2.1"))), folder)
     ours = forecast(plan).cost.likely.tokens
     theirs = sum(billed(folder).values(), Cost()).tokens
     for kind in ("text_in", "audio_in", "cached_text_in", "cached_audio_in", "text_out", "audio_out"):

@@ -16,7 +16,7 @@ from openai.resources.realtime.realtime import AsyncRealtimeConnection
 from openai.types.realtime import RealtimeServerEvent
 
 from tau_stage.transport import Handshake, Transport, serve
-from tau_stage.understudy.actor import Cue, Spoken
+from tau_stage.understudy.actor import SpeechRequest, SpokenLine
 from tau_stage.understudy.server import Understudy
 from tests.openai_types import check_client_event, check_server_event
 from tests.tones import Tones, tone
@@ -34,9 +34,9 @@ class Thoughtful(Tones):
     def hold(self) -> None:
         self.may_speak = anyio.Event()
 
-    async def speak(self, cue: Cue) -> Spoken:
+    async def speak(self, request: SpeechRequest) -> SpokenLine:
         await self.may_speak.wait()
-        return await super().speak(cue)
+        return await super().speak(request)
 
 
 class Overheard:

@@ -11,8 +11,8 @@ from tau_stage.regression.recogniser import Recogniser, recognised
 from tau_stage.regression.recognition import FURTHEST
 from tau_stage.regression.voice import Print, distance, reference, voice_print
 from tau_stage.text import letters_apart
-from tau_stage.understudy.actor import Cue
-from tau_stage.understudy.performer import decide
+from tau_stage.understudy.actor import SpeechRequest
+from tau_stage.understudy.delivery import plan_speech
 from tau_stage.understudy.voices import TIMBRES, Voices
 from tests.rehearsal import rehearse
 
@@ -31,8 +31,8 @@ FAR = [("ash", "coral"), ("cedar", "sage"), ("echo", "marin"), ("ballad", "shimm
 @pytest.fixture(scope="module")
 def spoken() -> dict[str, list[Pcm]]:
     voices = Voices()
-    cues = {line: Cue("", (), f'Perform this line: "{line}"', (), "ash") for line in LINES}
-    return {voice: [voices.speak(decide(cues[line]), voice) for line in LINES] for voice in TIMBRES}
+    cues = {line: SpeechRequest("", (), f'Perform this line: "{line}"', (), "ash") for line in LINES}
+    return {voice: [voices.speak(plan_speech(cues[line]), voice) for line in LINES] for voice in TIMBRES}
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from tau_stage.protocol.conversation import Ended, Response, Sounded
 from tau_stage.protocol.entries import ToolCall
 from tau_stage.session import Session, Tool
 from tau_stage.session.watching import Missed, Watch
-from tau_stage.understudy.actor import Cue, Spoken
+from tau_stage.understudy.actor import SpeechRequest, SpokenLine
 from tau_stage.understudy.server import Understudy
 from tests.backstage import in_session
 from tests.test_session import LINE, scripted, speak
@@ -116,9 +116,9 @@ def status(session: Session) -> str:
 class Slow(Tones):
     """Thinks for a second."""
 
-    async def speak(self, cue: Cue) -> Spoken:
+    async def speak(self, request: SpeechRequest) -> SpokenLine:
         await anyio.sleep(1)
-        return await super().speak(cue)
+        return await super().speak(request)
 
 
 async def test_a_response_is_cancelled_and_what_it_came_to_is_given() -> None:

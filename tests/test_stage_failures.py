@@ -21,7 +21,7 @@ from tau_stage.stage.tries import let_finish
 from tau_stage.take import records as record
 from tau_stage.take.model import Take
 from tau_stage.understudy import faults as fault
-from tau_stage.understudy.actor import Cue, Spoken
+from tau_stage.understudy.actor import SpeechRequest, SpokenLine
 from tau_stage.understudy.server import Understudy
 from tests.backstage import in_session
 from tests.playhouse import Playhouse, plan_of
@@ -49,9 +49,9 @@ LONGEST_S = 60.0
 class Chatterbox(Tones):
     """Does not come to an end."""
 
-    async def speak(self, cue: Cue) -> Spoken:
-        del cue
-        return Spoken("And so on.", tone("ash", "and so on, " * 200))
+    async def speak(self, request: SpeechRequest) -> SpokenLine:
+        del request
+        return SpokenLine("And so on.", tone("ash", "and so on, " * 200))
 
 
 async def performed(house: Playhouse, scene: str = TRIO) -> Take:

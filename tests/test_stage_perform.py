@@ -34,7 +34,7 @@ from tau_stage.take.journal import read_journal
 from tau_stage.take.model import Take
 from tau_stage.transport import Handshake, Transport
 from tau_stage.understudy import faults as fault
-from tau_stage.understudy.actor import Cue, Spoken
+from tau_stage.understudy.actor import SpeechRequest, SpokenLine
 from tau_stage.understudy.server import Understudy, open_understudy
 from tests.backstage import Judged, connected
 from tests.tones import Tones, tone
@@ -286,11 +286,11 @@ class Mute(Tones):
 
     silent = 1
 
-    async def speak(self, cue: Cue) -> Spoken:
+    async def speak(self, request: SpeechRequest) -> SpokenLine:
         if self.silent:
             self.silent -= 1
-            return Spoken("", Pcm())
-        return await super().speak(cue)
+            return SpokenLine("", Pcm())
+        return await super().speak(request)
 
 
 async def test_an_empty_response_is_asked_for_once_more(folder: TakeFolder) -> None:

@@ -18,8 +18,8 @@ from tau_stage.report.words import sheet, transcript
 from tau_stage.stage.retake import retaken
 from tau_stage.take import records as record
 from tau_stage.understudy import faults as fault
-from tau_stage.understudy.actor import Cue, Spoken
-from tau_stage.understudy.performer import decide
+from tau_stage.understudy.actor import SpeechRequest, SpokenLine
+from tau_stage.understudy.delivery import plan_speech
 from tau_stage.understudy.profiles import CURRENT
 from tau_stage.understudy.server import Understudy
 from tests.playhouse import Playhouse, plan_of
@@ -50,13 +50,13 @@ class Faint(Tones):
         self._sounds = sounds
         self._times = times
 
-    async def speak(self, cue: Cue) -> Spoken:
+    async def speak(self, request: SpeechRequest) -> SpokenLine:
         await anyio.lowlevel.checkpoint()
-        words = decide(cue).transcript
-        if cue.aloud and words in self._sounds and self._times:
+        words = plan_speech(request).transcript
+        if request.wants_audio and words in self._sounds and self._times:
             self._times -= 1
-            return Spoken(words, self._sounds[words])
-        return await super().speak(cue)
+            return SpokenLine(words, self._sounds[words])
+        return await super().speak(request)
 
 
 def playhouse(tmp_path: Path, sounds: Mapping[str, Pcm | None], times: int = 99, *faults: fault.Fault) -> Playhouse:
@@ -140,9 +140,9 @@ async def test_a_cue_may_answer_a_line_that_failed(tmp_path: Path) -> None:
 class Pen(Tones):
     """Never speaks, and writes."""
 
-    async def speak(self, cue: Cue) -> Spoken:
+    async def speak(self, request: SpeechRequest) -> SpokenLine:
         await anyio.lowlevel.checkpoint()
-        return Spoken(decide(cue).transcript, None)
+        return SpokenLine(plan_speech(request).transcript, None)
 
 
 async def test_a_take_without_a_sound_is_not_complete_unless_it_is_to_be_read(tmp_path: Path) -> None:

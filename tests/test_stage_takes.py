@@ -21,7 +21,7 @@ from tau_stage.take.folder import TakeFolder
 from tau_stage.take.model import Take
 from tau_stage.text import closeness
 from tau_stage.understudy import faults as fault
-from tau_stage.understudy.actor import Cue, Spoken
+from tau_stage.understudy.actor import SpeechRequest, SpokenLine
 from tests.pages import read
 from tests.playhouse import Playhouse, plan_of
 from tests.tones import Tones, tone
@@ -44,11 +44,11 @@ class Fickle(Tones):
     def __init__(self, *said: str) -> None:
         self.said = list(said)
 
-    async def speak(self, cue: Cue) -> Spoken:
-        if "Now then." in cue.user and self.said:
+    async def speak(self, request: SpeechRequest) -> SpokenLine:
+        if "Now then." in request.user and self.said:
             words = self.said.pop(0)
-            return Spoken(words, tone(cue.voice, words))
-        return await super().speak(cue)
+            return SpokenLine(words, tone(request.voice, words))
+        return await super().speak(request)
 
 
 @pytest.fixture

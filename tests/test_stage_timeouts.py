@@ -13,7 +13,7 @@ from tau_stage.scene.planning import make_plan
 from tau_stage.session import Deadlines
 from tau_stage.transport import Handshake, Transport
 from tau_stage.understudy import faults as fault
-from tau_stage.understudy.actor import Cue, Spoken
+from tau_stage.understudy.actor import SpeechRequest, SpokenLine
 from tau_stage.understudy.server import Understudy
 from tests.playhouse import Playhouse
 from tests.tones import Tones
@@ -44,9 +44,9 @@ async def test_a_line_that_takes_too_long_is_cut_off_and_the_scene_goes_on(tmp_p
 
 async def test_what_was_said_until_the_timeout_is_kept(house: Playhouse) -> None:
     class Slow(Tones):
-        async def speak(self, cue: Cue) -> Spoken:
+        async def speak(self, request: SpeechRequest) -> SpokenLine:
             await anyio.sleep(3)
-            return await super().speak(cue)
+            return await super().speak(request)
 
     house.understudy.actor = Slow()
     take = await house.perform(HEAD + "lines: [{ann: One., timeout: 2s}, {bob: Two., timeout: 4s}]")
@@ -119,9 +119,9 @@ lines: [{{user: {{ann: The lamp on please.}}}}, {{ann: , improvise: Go on., time
 
 async def test_a_timeout_covers_all_the_responses_of_a_line(tmp_path: Path, house: Playhouse) -> None:
     class Slow(Tones):
-        async def speak(self, cue: Cue) -> Spoken:
+        async def speak(self, request: SpeechRequest) -> SpokenLine:
             await anyio.sleep(3)
-            return await super().speak(cue)
+            return await super().speak(request)
 
     house.understudy.actor = Slow()
     take = await house.perform(lamp_that_takes(3, tmp_path), allow_tools=True)

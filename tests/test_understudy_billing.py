@@ -6,7 +6,14 @@ import pytest
 
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.protocol.usage import WireUsage
-from tau_stage.understudy.billing import Read, assistant_tokens, text_tokens, thinking, usage, user_tokens
+from tau_stage.understudy.billing import (
+    Read,
+    assistant_tokens,
+    reasoning_tokens,
+    response_usage,
+    text_tokens,
+    user_tokens,
+)
 
 WORDS = Read("item_1/0", text=70)
 SOUND = Read("item_2/0", audio=150)
@@ -27,10 +34,10 @@ def test_sound_is_ten_tokens_a_second_heard_and_twenty_spoken(samples: int, hear
 
 
 def test_reasoning_is_text_and_told_where_there_was_some() -> None:
-    used = usage([WORDS], [], "Twelve bytes", Pcm.silence(RATE), thought=20)
+    used = response_usage([WORDS], [], "Twelve bytes", Pcm.silence(RATE), thought=20)
     assert used.output_token_details.model_dump() == {"text_tokens": 23, "audio_tokens": 20, "reasoning_tokens": 20}
     assert used.total_tokens == used.input_tokens + used.output_tokens == 70 + 43
-    assert {thinking(f"Line {number}.") for number in range(200)} == set(range(15, 31))
+    assert {reasoning_tokens(f"Line {number}.") for number in range(200)} == set(range(15, 31))
 
 
 def test_letters_outside_ascii_count_by_their_bytes() -> None:
@@ -38,7 +45,7 @@ def test_letters_outside_ascii_count_by_their_bytes() -> None:
 
 
 def test_a_response_reads_everything_and_makes_sound_with_a_transcript() -> None:
-    used = usage([WORDS, SOUND], [], "Twelve bytes", Pcm.silence(RATE))
+    used = response_usage([WORDS, SOUND], [], "Twelve bytes", Pcm.silence(RATE))
     assert used.input_tokens == 70 + 150
     assert used.output_token_details.model_dump(exclude_unset=True) == {"text_tokens": 3, "audio_tokens": 20}
     assert used.output_tokens == 23
@@ -60,6 +67,6 @@ def test_a_response_reads_everything_and_makes_sound_with_a_transcript() -> None
 def test_the_unchanged_beginning_comes_from_the_cache_in_steps_of_64(
     before: list[Read], now: list[Read], expected: tuple[int, int]
 ) -> None:
-    used = usage(now, before, "", Pcm())
+    used = response_usage(now, before, "", Pcm())
     assert cached(used) == expected
     assert used.input_tokens == sum(read.text + read.audio for read in now)

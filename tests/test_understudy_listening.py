@@ -9,14 +9,14 @@ import pytest
 from tau_stage.protocol.client_events import ConversationItemCreate, ResponseCreate
 from tau_stage.protocol.config import ResponseConfig
 from tau_stage.protocol.items import AssistantMessage, InputAudio, InputText, OutputText, SystemMessage, UserMessage
-from tau_stage.understudy.actor import Cue, Remark
-from tau_stage.understudy.asking import passes
+from tau_stage.understudy.actor import SpeechRequest, Utterance
+from tau_stage.understudy.delivery import plan_speech
 from tau_stage.understudy.dialogue import Dialogue
-from tau_stage.understudy.library import Library
-from tau_stage.understudy.listening import cue_for
-from tau_stage.understudy.performer import decide
+from tau_stage.understudy.line_request import wants_silence
+from tau_stage.understudy.listening import request_for
 from tau_stage.understudy.server import Understudy
 from tau_stage.understudy.settings import new_session
+from tau_stage.understudy.sound_store import KnownSpeech
 from tests.backstage import MODEL, bare_client, in_session
 from tests.tones import Tones, tone
 
@@ -43,17 +43,17 @@ def own(text: str) -> AssistantMessage:
     return AssistantMessage(content=(OutputText(text=text),))
 
 
-def cue(*items: Any, library: Library | None = None, **wanted: Any) -> Cue:
+def cue(*items: Any, library: KnownSpeech | None = None, **wanted: Any) -> SpeechRequest:
     dialogue = Dialogue(1, new_session("sess_1", MODEL, 0))
     for item in items:
         dialogue.take(ConversationItemCreate(item=item).encode())
     run = dialogue.take(ResponseCreate(response=ResponseConfig(**wanted)).encode()).begin
     assert run is not None
-    return cue_for(run, library or Library())
+    return request_for(run, library or KnownSpeech())
 
 
 def performed(*items: Any, **wanted: Any) -> str:
-    return decide(cue(*items, **wanted)).transcript
+    return plan_speech(cue(*items, **wanted)).transcript
 
 
 def test_words_heard_come_in_order_with_their_labels() -> None:
@@ -66,31 +66,31 @@ def test_words_heard_come_in_order_with_their_labels() -> None:
         heard("Who are you?"),
     )
     assert found.heard == (
-        Remark("Hello."),
-        Remark("No boat.", "keeper"),
-        Remark("I am tired.", "Marlow"),
-        Remark("Hm.", "The stranger"),
-        Remark("Who are you?"),
+        Utterance("Hello."),
+        Utterance("No boat.", "keeper"),
+        Utterance("I am tired.", "Marlow"),
+        Utterance("Hm.", "The stranger"),
+        Utterance("Who are you?"),
     )
     assert found.user == "Who are you?"
     assert cue(heard("keeper says:", ("No boat.", "No boat."))).user == ""
 
 
 def test_a_sound_without_a_transcript_has_the_words_the_house_knows() -> None:
-    library = Library()
+    library = KnownSpeech()
     library.add(tone("ash", "Hello."), "Hello.")
     found = cue(heard(("Hello.", None)), heard(("Never said here.", None)), library=library)
-    assert found.heard == (Remark("Hello."), Remark(""))
+    assert found.heard == (Utterance("Hello."), Utterance(""))
 
 
 def test_what_was_answered_is_not_answered_again() -> None:
     found = cue(heard("Who are you?"), own("Nobody."), heard(("Hm.", "Hm.")), whisper("Your turn."))
-    assert (found.heard, found.said) == ((Remark("Hm."),), ("Nobody.",))
+    assert (found.heard, found.said) == ((Utterance("Hm."),), ("Nobody.",))
     assert cue(heard(LINE), own("Give it a minute.")).user == ""
 
 
 def test_a_line_is_no_remark_and_is_performed_wherever_it_is_asked_for() -> None:
-    assert cue(heard(("Hm.", "Hm.")), heard(LINE)).heard == (Remark("Hm."),)
+    assert cue(heard(("Hm.", "Hm.")), heard(LINE)).heard == (Utterance("Hm."),)
     assert performed(heard(("Hm.", "Hm.")), heard(LINE)) == "Give it a minute."
     assert performed(heard(("Hm.", "Hm.")), input=(heard(LINE),), conversation="none") == "Give it a minute."
     assert performed(heard(LINE), whisper("Softly.")) == "Give it a minute."
@@ -101,19 +101,19 @@ def test_a_whisper_that_comes_last_may_hold_the_line() -> None:
     assert performed(heard(("Hm.", "Hm.")), asked) == "Give it a minute."
     assert performed(asked, heard("Who are you?")) != "Give it a minute."
     assert performed(asked, own("Give it a minute.")) != "Give it a minute."
-    assert decide(cue(asked)).delivery.rate < 1
+    assert plan_speech(cue(asked)).style.rate < 1
 
 
 def test_instructions_of_a_response_may_hold_the_line_but_those_of_the_session_may_not() -> None:
     assert performed(heard("Who are you?"), instructions=LINE) == "Give it a minute."
     assert performed(heard('Say: "No."'), instructions=LINE) == "No."
     assert performed(heard('Say: "No."'), whisper(LINE)) == "Give it a minute."
-    assert decide(Cue(LINE, (), "", (), "ash")).transcript != "Give it a minute."
+    assert plan_speech(SpeechRequest(LINE, (), "", (), "ash")).transcript != "Give it a minute."
 
 
 def test_the_words_of_a_line_do_not_colour_it() -> None:
     asked = 'Perform this line: "He whispers and shouts."'
-    plain = decide(cue(whisper(asked))).delivery
+    plain = plan_speech(cue(whisper(asked))).style
     assert (plain.whispered, plain.gain_db) == (False, 0.0)
 
 
@@ -155,7 +155,7 @@ async def test_a_player_that_passed_still_answers_what_it_heard_before() -> None
     ],
 )
 def test_only_a_plain_order_that_comes_last_is_obeyed(items: tuple[Any, ...]) -> None:
-    assert not passes(cue(*items))
+    assert not wants_silence(cue(*items))
 
 
 async def test_players_answer_one_another() -> None:

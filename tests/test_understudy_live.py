@@ -19,10 +19,10 @@ from tau_stage.protocol.dialects import BETA
 from tau_stage.session import Session, open_session
 from tau_stage.transport import Handshake
 from tau_stage.understudy import faults as fault
-from tau_stage.understudy.helping import calls
-from tau_stage.understudy.library import INAUDIBLE, Library
 from tau_stage.understudy.server import Understudy
-from tau_stage.understudy.vad import Ears, Started, Stopped, TimedOut
+from tau_stage.understudy.sound_store import INAUDIBLE, KnownSpeech
+from tau_stage.understudy.tool_choice import choose_calls
+from tau_stage.understudy.vad import SpeechStarted, SpeechStopped, TimedOut, TurnDetector
 from tests.backstage import MODEL, Client, bare_client, connected, in_session
 from tests.test_session import LINE, speak
 from tests.tones import Tones, tone
@@ -138,28 +138,28 @@ def test_turns_are_the_same_however_the_input_is_cut(cuts: list[int]) -> None:
     audio = Pcm.join([turn(), turn()])
 
     def news(pieces: list[int]) -> list[object]:
-        ears, at, found = Ears(settings), 0, list[object]()
+        ears, at, found = TurnDetector(settings), 0, list[object]()
         for cut in [*pieces, len(audio)]:
-            found += ears.hear(audio[at : at + cut])
+            found += ears.feed(audio[at : at + cut])
             at += cut
         return found
 
     whole = news([])
     assert news(cuts) == whole
-    assert [type(item) for item in whole] == [Started, Stopped, Started, Stopped]
+    assert [type(item) for item in whole] == [SpeechStarted, SpeechStopped, SpeechStarted, SpeechStopped]
 
 
 def test_a_click_is_no_speech_and_the_threshold_counts() -> None:
     click = Pcm.join([Pcm.silence(4800), SPOKEN[:480], Pcm.silence(24_000)])
-    assert Ears({"type": "server_vad"}).hear(click) == []
+    assert TurnDetector({"type": "server_vad"}).feed(click) == []
     quiet = Pcm.from_array((SPOKEN.array // 100).astype("int16"))
-    assert Ears({"type": "server_vad", "threshold": 0.9}).hear(quiet) == []
-    assert Ears({"type": "server_vad", "threshold": 0.1}).hear(quiet) != []
-    idle = Ears({"type": "server_vad", "idle_timeout_ms": 5000})
-    assert idle.hear(Pcm.silence(24_000 * 4)) == []
+    assert TurnDetector({"type": "server_vad", "threshold": 0.9}).feed(quiet) == []
+    assert TurnDetector({"type": "server_vad", "threshold": 0.1}).feed(quiet) != []
+    idle = TurnDetector({"type": "server_vad", "idle_timeout_ms": 5000})
+    assert idle.feed(Pcm.silence(24_000 * 4)) == []
     idle.idle_from_now()
-    assert idle.hear(Pcm.silence(24_000 * 4)) == []
-    assert idle.hear(Pcm.silence(24_000 * 2)) == [TimedOut(4000, 9000)]
+    assert idle.feed(Pcm.silence(24_000 * 4)) == []
+    assert idle.feed(Pcm.silence(24_000 * 2)) == [TimedOut(4000, 9000)]
 
 
 # ---- transcripts
@@ -185,7 +185,7 @@ async def test_what_the_house_has_said_is_written_down_and_the_rest_is_inaudible
 
 
 def test_a_line_is_known_by_a_stretch_of_it_and_old_lines_are_forgotten() -> None:
-    library = Library()
+    library = KnownSpeech()
     library.add(SPOKEN, WORDS)
     assert library.words(SPOKEN) == WORDS
     assert library.words(Pcm.join([SILENCE, SPOKEN[3000:15_000], SILENCE])) == WORDS
@@ -231,11 +231,13 @@ LIGHTS: dict[str, Any] = {"type": "function", "name": "lights_on"}
     ],
 )
 def test_the_tool_that_the_words_ask_for_is_called(choice: Any, words: str, called: list[str]) -> None:
-    assert [name for name, _ in calls([WEATHER, LIGHTS], choice, words)] == called
+    assert [name for name, _ in choose_calls([WEATHER, LIGHTS], choice, words)] == called
 
 
 def test_arguments_are_made_of_the_words() -> None:
-    ((_, arguments),) = calls([WEATHER], "auto", "The weather in Oslo for 3 days, ratio 0.5, celsius, not metric")
+    ((_, arguments),) = choose_calls(
+        [WEATHER], "auto", "The weather in Oslo for 3 days, ratio 0.5, celsius, not metric"
+    )
     assert json.loads(arguments) == {
         "town": "Oslo",
         "days": 3,
@@ -281,7 +283,7 @@ CANCEL = looking(name="cancel_order") | {"description": "Cancel an order."}
 def test_a_tool_is_found_by_its_description_too(words: str, called: list[str]) -> None:
     described = {"type": "function", "name": "x", "description": "You, on and off."}
     tools = [THANKED, LIGHTED, looking(), CANCEL, described]
-    assert [name for name, _ in calls(tools, "auto", words)] == called
+    assert [name for name, _ in choose_calls(tools, "auto", words)] == called
 
 
 @pytest.mark.parametrize(
@@ -294,12 +296,12 @@ def test_a_tool_is_found_by_its_description_too(words: str, called: list[str]) -
     ],
 )
 def test_a_number_is_taken_from_the_words_as_its_schema_wants_it(tool: Any, words: str, number: Any) -> None:
-    ((_, arguments),) = calls([tool], "auto", words)
+    ((_, arguments),) = choose_calls([tool], "auto", words)
     assert list(json.loads(arguments).values()) == [number]
 
 
 async def answered(session: Session) -> Response:
-    """A response whose calls nobody answers."""
+    """A response whose choose_calls nobody answers."""
     return await (await session.speak()).finished()
 
 

@@ -15,7 +15,7 @@ from tau_stage.protocol.config import session_config
 from tau_stage.protocol.endpoints import ENDPOINTS
 from tau_stage.session import open_session
 from tau_stage.transport import Handshake
-from tau_stage.understudy.profiles import MODELS, PROFILES, named
+from tau_stage.understudy.profiles import MODELS, PROFILES, profile_named
 from tau_stage.understudy.server import Understudy
 from tests.backstage import Client, bare_client, connected
 from tests.test_cli_validate import run
@@ -32,7 +32,7 @@ SAY = {"type": "input_text", "text": 'Say: "Hello there, everybody."'}
 
 
 def house(name: str) -> Understudy:
-    return Understudy(Tones(), profile=named(name))
+    return Understudy(Tones(), profile=profile_named(name))
 
 
 def message(part: dict[str, Any]) -> dict[str, Any]:
@@ -195,7 +195,7 @@ def test_a_model_that_nobody_has_recorded_is_refused_with_those_that_are_known(
     assert "the understudy does not know how 'gpt-9' behaves" in said
     assert all(name in said for name in PROFILES)
     with pytest.raises(UsageError):
-        named("gpt-9")
+        profile_named("gpt-9")
 
 
 # ---- xAI
@@ -250,7 +250,7 @@ async def test_xai_opens_with_a_conversation_and_a_ping_and_echoes_what_was_aske
 async def test_xai_turns_are_told_in_its_way_and_its_ids_are_understood() -> None:
     voice = tone("ash", "Good evening to you all, and well met.")
     server = house("xai")
-    server.library.teach(voice, "Good evening to you all.")
+    server.known_speech.teach(voice, "Good evening to you all.")
     async with bare_client(server, Handshake(query={"model": "grok-voice-latest"}), judged=False) as client:
         audio = {"input": {"transcription": {"model": "grok-transcribe"}}}
         await client.send("session.update", session={"turn_detection": {"type": "server_vad"}, "audio": audio})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from tau_stage.understudy.fair_queue import FairQueue
+from tau_stage.understudy.voices import FairQueue
 
 
 async def work(queue: FairQueue, name: str, turns: int, done: list[str]) -> None:

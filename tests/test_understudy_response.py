@@ -14,9 +14,9 @@ from tau_stage.audio.pcm import Pcm
 from tau_stage.protocol.client_events import ResponseCreate
 from tau_stage.protocol.config import ResponseConfig
 from tau_stage.protocol.server_events import ResponseDone
-from tau_stage.understudy.actor import Cue, NoVoice, Spoken
+from tau_stage.understudy.actor import SpeechRequest, SpokenLine, UnsupportedScript
 from tau_stage.understudy.dialogue import Dialogue
-from tau_stage.understudy.response import Delivery
+from tau_stage.understudy.response import MessageStream
 from tau_stage.understudy.server import Understudy
 from tau_stage.understudy.settings import new_session
 from tests.backstage import MODEL, bare_client
@@ -35,12 +35,12 @@ CLOSES = {
 """What must have been opened before a thing is closed."""
 
 
-def begun(**wanted: Any) -> tuple[Dialogue, Delivery]:
+def begun(**wanted: Any) -> tuple[Dialogue, MessageStream]:
     dialogue = Dialogue(1, new_session("sess_1", MODEL, 0))
     run = dialogue.take(ResponseCreate(response=ResponseConfig(**wanted)).encode()).begin
     assert run is not None
     sound = None if wanted.get("output_modalities") == ("text",) else Pcm.silence(5 * 4800)
-    return dialogue, Delivery(dialogue, run, "Five words are said here", sound)
+    return dialogue, MessageStream(dialogue, run, "Five words are said here", sound)
 
 
 @pytest.mark.parametrize("steps", range(13))
@@ -148,8 +148,8 @@ async def test_tools_are_billed_as_they_were_when_the_response_began() -> None:
 class Speechless:
     """Has no voice for anything."""
 
-    async def speak(self, cue: Cue) -> Spoken:
-        raise NoVoice(cue.user, "Japanese")
+    async def speak(self, request: SpeechRequest) -> SpokenLine:
+        raise UnsupportedScript(request.user, "Japanese")
 
 
 async def test_a_line_without_a_voice_fails_and_says_why_and_the_session_goes_on() -> None:
@@ -199,8 +199,8 @@ async def test_written_answers_do_not_wait_for_a_pace() -> None:
 class Crowded:
     """Has no room on its disk."""
 
-    async def speak(self, cue: Cue) -> Spoken:
-        raise OSError(28, "No space left on device", cue.voice)
+    async def speak(self, request: SpeechRequest) -> SpokenLine:
+        raise OSError(28, "No space left on device", request.voice)
 
 
 async def test_a_full_disk_fails_the_response_and_not_the_session() -> None:

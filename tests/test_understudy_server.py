@@ -15,9 +15,9 @@ from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import ConnectFailed, SessionClosed, UsageError
 from tau_stage.transport import QUEUED_FRAMES, Handshake
 from tau_stage.understudy import faults as fault
+from tau_stage.understudy.admission import reject_reason
 from tau_stage.understudy.dialogue import Dialogue
-from tau_stage.understudy.door import objection
-from tau_stage.understudy.response import Delivery
+from tau_stage.understudy.response import MessageStream
 from tau_stage.understudy.server import Understudy, open_understudy
 from tau_stage.understudy.settings import new_session
 from tests.backstage import MODEL, Client, bare_client, connected
@@ -440,7 +440,7 @@ async def test_who_cannot_stay_is_told_why_and_the_connection_closes(
     ],
 )
 def test_a_key_may_come_in_three_ways(brought: dict[str, Any]) -> None:
-    assert objection(Handshake(query={"model": "gpt-realtime-2025-08-28"}, **brought), "right") is None
+    assert reject_reason(Handshake(query={"model": "gpt-realtime-2025-08-28"}, **brought), "right") is None
 
 
 async def test_a_place_that_is_not_there_is_404() -> None:
@@ -569,7 +569,7 @@ def test_any_event_gets_a_proper_answer(sent: list[dict[str, Any]]) -> None:
             check_server_event(answer.encode())
         assert reply.events or reply.cancel or event["type"] == "input_audio_buffer.append"
         if reply.begin:
-            delivery = Delivery(session, reply.begin, "All well.", Pcm.silence(9000))
+            delivery = MessageStream(session, reply.begin, "All well.", Pcm.silence(9000))
             for answer in (*delivery.sounding(), *delivery.ending()):
                 check_server_event(answer.encode())
 

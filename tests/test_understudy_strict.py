@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tau_stage.protocol.bodies import ServerError
-from tau_stage.understudy.strict import parse
+from tau_stage.understudy.dialogue import parse
 
 
 def session(**fields: Any) -> dict[str, Any]:

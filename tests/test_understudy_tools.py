@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from tau_stage.understudy.actor import Cue, Remark
-from tau_stage.understudy.asking import asked_line
-from tau_stage.understudy.call_arguments import arguments
-from tau_stage.understudy.helping import calls
+from tau_stage.understudy.actor import SpeechRequest, Utterance
+from tau_stage.understudy.call_arguments import make_arguments
+from tau_stage.understudy.line_request import requested_line
+from tau_stage.understudy.tool_choice import choose_calls
 from tests.backstage import bare_client
 
 WORDS = 'What is the weather in Paris for 3 days? Call it "Spring", please.'
@@ -76,7 +76,7 @@ LEGAL: list[dict[str, Any]] = [
 @pytest.mark.parametrize("schema", LEGAL, ids=range(len(LEGAL)))
 def test_arguments_fit_their_schema(schema: dict[str, Any]) -> None:
     Draft202012Validator.check_schema(schema)
-    assert list(Draft202012Validator(schema).iter_errors(arguments(schema, WORDS))) == []
+    assert list(Draft202012Validator(schema).iter_errors(make_arguments(schema, WORDS))) == []
 
 
 def leaves() -> st.SearchStrategy[Any]:
@@ -137,7 +137,7 @@ def schemas() -> st.SearchStrategy[dict[str, Any]]:
 
 @given(schemas(), st.text(max_size=30) | st.just(WORDS))
 def test_arguments_fit_any_schema_that_something_fits(schema: dict[str, Any], words: str) -> None:
-    made = json.loads(json.dumps(arguments(schema, words)))
+    made = json.loads(json.dumps(make_arguments(schema, words)))
     assert list(Draft202012Validator(schema).iter_errors(made)) == []
 
 
@@ -159,17 +159,17 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 @given(st.dictionaries(KEYS, JSON, max_size=5))
 def test_what_is_no_schema_breaks_nothing(schema: dict[str, Any]) -> None:
     tool = {"type": "function", "name": "get_weather", "parameters": {"properties": {"a": schema}} | schema}
-    ((_, made),) = calls([tool], "required", WORDS)
+    ((_, made),) = choose_calls([tool], "required", WORDS)
     assert isinstance(json.loads(made), dict)
 
 
 def test_a_schema_that_asks_for_itself_twice_ends() -> None:
     node = {"type": "object", "properties": {"a": {"$ref": "#"}, "b": {"$ref": "#"}}, "required": ["a", "b"]}
-    assert json.dumps(arguments(node, WORDS)).count("{") < 5000
+    assert json.dumps(make_arguments(node, WORDS)).count("{") < 5000
     deep: dict[str, Any] = {}
     for _ in range(300):
         deep = {"type": "object", "properties": {"a": deep}, "required": ["a"]}
-    assert "a" in arguments(deep, WORDS)
+    assert "a" in make_arguments(deep, WORDS)
 
 
 @pytest.mark.parametrize("schema", LEGAL, ids=range(len(LEGAL)))
@@ -216,14 +216,14 @@ ORDERS = [
     ["What's the weather in Paris?", "what is the weather like in Paris", "Tell me the weather in Paris, please."],
 )
 def test_a_plain_question_about_the_weather_calls_its_tool(known: Any, words: str) -> None:
-    ((name, made),) = calls([known, *ORDERS], "auto", words)
+    ((name, made),) = choose_calls([known, *ORDERS], "auto", words)
     assert (name, "Paris" in json.loads(made).values()) == (known["name"], True)
 
 
 @pytest.mark.parametrize("known", ORDERS, ids=lambda known: known["name"])
 @pytest.mark.parametrize("words", ["Where is my order 1234?", "Hi. Can you check on order number 1234?"])
 def test_a_plain_question_about_an_order_calls_its_tool(known: Any, words: str) -> None:
-    ((name, made),) = calls([known, *WEATHERS], "auto", words)
+    ((name, made),) = choose_calls([known, *WEATHERS], "auto", words)
     assert (name, *map(str, json.loads(made).values())) == (known["name"], "1234")
 
 
@@ -236,7 +236,7 @@ def test_a_plain_question_about_an_order_calls_its_tool(known: Any, words: str) 
     ],
 )
 def test_one_intent_calls_one_tool_however_many_would_do(words: str, called: int) -> None:
-    assert len(calls([*WEATHERS, *ORDERS], "auto", words)) == called
+    assert len(choose_calls([*WEATHERS, *ORDERS], "auto", words)) == called
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_one_intent_calls_one_tool_however_many_would_do(words: str, called: int
 )
 def test_no_tool_is_called_when_nothing_asks_for_it(words: str) -> None:
     lights = tool("turn_on_lights", "Turns the lights on.")
-    assert calls([*WEATHERS, *ORDERS, lights], "auto", words) == []
+    assert choose_calls([*WEATHERS, *ORDERS, lights], "auto", words) == []
 
 
 # ---- repeating
@@ -278,10 +278,11 @@ def test_no_tool_is_called_when_nothing_asks_for_it(words: str) -> None:
 )
 @pytest.mark.parametrize("place", ["written", "heard", "own", "whisper"])
 def test_repeat_after_me_is_obeyed(words: str, line: str | None, place: str) -> None:
-    heard = (Remark(words),) if place == "heard" else ()
-    cue = Cue("", (), words if place == "written" else "", heard, "ash")
-    cue = {"own": Cue("", (), "", (), "ash", own=words), "whisper": Cue("", (), "", (), "ash", whisper=words)}.get(
-        place, cue
-    )
-    found = asked_line(cue)
+    heard = (Utterance(words),) if place == "heard" else ()
+    cue = SpeechRequest("", (), words if place == "written" else "", heard, "ash")
+    cue = {
+        "own": SpeechRequest("", (), "", (), "ash", own=words),
+        "whisper": SpeechRequest("", (), "", (), "ash", whisper=words),
+    }.get(place, cue)
+    found = requested_line(cue)
     assert (found and found.words) == line

@@ -16,7 +16,7 @@ import pytest
 from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import ConnectFailed
 from tau_stage.transport import Handshake, dial
-from tau_stage.understudy.door import intrusion, objection
+from tau_stage.understudy.admission import reject_origin, reject_reason
 from tau_stage.understudy.server import Understudy, open_understudy
 from tests.backstage import MODEL, Client, bare_client
 from tests.browser import CHROMIUM, open_browser
@@ -145,7 +145,7 @@ async def test_who_knocks_and_goes_leaves_no_trace(piece: bytes, caplog: pytest.
 def test_pages_of_this_machine_come_in_and_others_when_they_are_named(
     headers: dict[str, str], origins: tuple[str, ...], is_let_in: bool
 ) -> None:
-    refusal = intrusion(Handshake(headers=headers), origins)
+    refusal = reject_origin(Handshake(headers=headers), origins)
     assert (refusal is None) == is_let_in
     assert refusal is None or (refusal.status, refusal.body.count("\n")) == (403, 1)
 
@@ -262,8 +262,8 @@ async def test_elsewhere_the_model_stays() -> None:
     ],
 )
 def test_a_key_comes_in_four_ways(asked: Handshake) -> None:
-    assert objection(asked, "right") is None
-    no = objection(asked, "another")
+    assert reject_reason(asked, "right") is None
+    no = reject_reason(asked, "another")
     assert no is not None
     assert no.error.code == "invalid_api_key"
 

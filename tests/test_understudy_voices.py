@@ -16,12 +16,11 @@ from hypothesis import strategies as st
 from tau_stage.audio.level import peak_dbfs, rms_dbfs
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.errors import UsageError
-from tau_stage.understudy.actor import Cue, NoVoice
-from tau_stage.understudy.ensemble import Ensemble
-from tau_stage.understudy.performer import Performance, decide
-from tau_stage.understudy.shelf import Shelf
-from tau_stage.understudy.sounds import REEL_BYTES
-from tau_stage.understudy.voices import LONGEST_PIECE, TIMBRES, Voices, pieces_of, pin_transform
+from tau_stage.understudy.actor import SpeechRequest, UnsupportedScript
+from tau_stage.understudy.delivery import SpeechPlan, plan_speech
+from tau_stage.understudy.sound_store import BlobStore
+from tau_stage.understudy.sounds import MEMORY_BYTES
+from tau_stage.understudy.voices import LONGEST_PIECE, TIMBRES, Ensemble, Voices, pin_transform, split_phonemes
 
 WORDS = "The last one today. There may be another by spring."
 
@@ -34,8 +33,8 @@ def voices() -> Voices:
     return Voices()
 
 
-def line(words: str = WORDS, direction: str = "plainly", *, speed: float = 1.0) -> Performance:
-    return decide(Cue("", (), f'Perform this line, {direction}: "{words}"', (), "ash", speed))
+def line(words: str = WORDS, direction: str = "plainly", *, speed: float = 1.0) -> SpeechPlan:
+    return plan_speech(SpeechRequest("", (), f'Perform this line, {direction}: "{words}"', (), "ash", speed))
 
 
 def pitch_hz(audio: Pcm) -> float:
@@ -108,10 +107,10 @@ def test_the_same_line_voice_and_seed_give_the_same_bytes_in_any_process(voices:
     assert Voices(seed=1).speak(line(), "ash").sha256 != here
     program = (
         "from tau_stage.understudy.voices import Voices\n"
-        "from tau_stage.understudy.performer import decide\n"
-        "from tau_stage.understudy.actor import Cue\n"
-        f"""cue = Cue("", (), 'Perform this line, plainly: "{WORDS}"', (), "ash")\n"""
-        "print(Voices().speak(decide(cue), 'ash').sha256)"
+        "from tau_stage.understudy.delivery import plan_speech\n"
+        "from tau_stage.understudy.actor import SpeechRequest\n"
+        f"""cue = SpeechRequest("", (), 'Perform this line, plainly: "{WORDS}"', (), "ash")\n"""
+        "print(Voices().speak(plan_speech(cue), 'ash').sha256)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == here
@@ -132,11 +131,11 @@ def test_moments_are_heard(voices: Voices) -> None:
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_the_ensemble_speaks_off_the_loop_or_writes() -> None:
-    cue = Cue("", (), 'Perform this line: "Hello."', (), "ash")
+    cue = SpeechRequest("", (), 'Perform this line: "Hello."', (), "ash")
     spoken = await Ensemble().speak(cue)
     assert spoken.words == "Hello."
     assert spoken.audio
-    written = await Ensemble().speak(Cue("", (), 'Perform this line: "Hello."', (), "ash", aloud=False))
+    written = await Ensemble().speak(SpeechRequest("", (), 'Perform this line: "Hello."', (), "ash", wants_audio=False))
     assert (written.words, written.audio) == ("Hello.", None)
 
 
@@ -173,7 +172,7 @@ def test_the_voice_is_never_given_more_than_a_piece(words: str) -> None:
 
 def test_a_line_that_is_made_on_disk_is_level_too(voices: Voices) -> None:
     audio = voices.speak(line("It rained all day, and nobody came. " * 6), "ash")
-    assert 4 * len(audio) > 2 * REEL_BYTES
+    assert 4 * len(audio) > 2 * MEMORY_BYTES
     assert abs(rms_dbfs(audio) + 23) < 0.5
     assert peak_dbfs(audio) < -1
 
@@ -184,7 +183,7 @@ async def test_a_short_line_does_not_wait_for_long_ones() -> None:
     ensemble, over = Ensemble(), list[str]()
 
     async def say(name: str, words: str) -> None:
-        await ensemble.speak(Cue("", (), f'Perform this line: "{words}"', (), "ash"))
+        await ensemble.speak(SpeechRequest("", (), f'Perform this line: "{words}"', (), "ash"))
         over.append(name)
 
     async with anyio.create_task_group() as group:
@@ -197,7 +196,7 @@ async def test_a_short_line_does_not_wait_for_long_ones() -> None:
 
 @pytest.mark.parametrize(("words", "steps"), [("Yes.", 0), ("Yes. No. *Well*, perhaps.", 3), ("Yes. " * 20, 22)])
 def test_a_line_takes_as_many_turns_as_it_has_pieces(voices: Voices, words: str, steps: int) -> None:
-    assert len([*voices.pieces(line(words), "ash", Shelf())]) == steps
+    assert len([*voices.pieces(line(words), "ash", BlobStore())]) == steps
 
 
 @pytest.mark.parametrize(
@@ -216,7 +215,7 @@ def test_a_line_takes_as_many_turns_as_it_has_pieces(voices: Voices, words: str,
     ],
 )
 def test_a_script_without_a_voice_is_told_and_not_silence(voices: Voices, words: str, script: str) -> None:
-    with pytest.raises(NoVoice, match=rf"no voice for this script: .* \({script}\)"):
+    with pytest.raises(UnsupportedScript, match=rf"no voice for this script: .* \({script}\)"):
         voices.speak(line(words), "ash")
 
 
@@ -227,16 +226,18 @@ def test_a_mixed_line_speaks_what_it_can(voices: Voices, words: str) -> None:
 
 @given(st.text("abc ,;:—", max_size=700))
 def test_pieces_are_short_and_lose_nothing(phonemes: str) -> None:
-    pieces = pieces_of(phonemes)
+    pieces = split_phonemes(phonemes)
     assert max(map(len, pieces)) <= LONGEST_PIECE
     assert "".join(pieces).replace(" ", "") == phonemes.replace(" ", "")
 
 
 def test_the_takes_of_a_line_differ_audibly_and_are_the_same_every_time(voices: Voices) -> None:
     asked = f'Perform this line, plainly: "{WORDS}"'
-    takes = [voices.speak(decide(Cue("", (), asked, (), "ash", take=take)), "ash") for take in range(1, 10)]
+    takes = [
+        voices.speak(plan_speech(SpeechRequest("", (), asked, (), "ash", take=take)), "ash") for take in range(1, 10)
+    ]
     assert takes[0] == voices.speak(line(), "ash")
-    assert takes[1] == Voices().speak(decide(Cue("", (), asked, (), "ash", take=2)), "ash")
+    assert takes[1] == Voices().speak(plan_speech(SpeechRequest("", (), asked, (), "ash", take=2)), "ash")
     heard = sorted((audio.duration_s, pitch_hz(audio)) for audio in takes)
     for one, other in pairwise(heard):
         assert other[0] / one[0] > 1.02 or abs(other[1] / one[1] - 1) > 0.03
@@ -244,7 +245,8 @@ def test_the_takes_of_a_line_differ_audibly_and_are_the_same_every_time(voices: 
 
 def test_takes_of_a_moment_differ_too(voices: Voices) -> None:
     sighs = [
-        voices.speak(decide(Cue("", (), 'Perform this: "[sighs]"', (), "ash", take=take)), "ash") for take in (1, 2)
+        voices.speak(plan_speech(SpeechRequest("", (), 'Perform this: "[sighs]"', (), "ash", take=take)), "ash")
+        for take in (1, 2)
     ]
     assert sighs[0] != sighs[1]
 

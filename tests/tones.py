@@ -7,8 +7,8 @@ import numpy as np
 
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.wav import WavWriter
-from tau_stage.understudy.actor import Cue, Spoken
-from tau_stage.understudy.performer import decide
+from tau_stage.understudy.actor import SpeechRequest, SpokenLine
+from tau_stage.understudy.delivery import plan_speech
 
 SECONDS_PER_CHARACTER = 0.02
 
@@ -16,12 +16,12 @@ SECONDS_PER_CHARACTER = 0.02
 class Tones:
     """Says what the understudy would say, as a tone."""
 
-    async def speak(self, cue: Cue) -> Spoken:
-        words = decide(cue).transcript
-        sound = tone(cue.voice, words)
-        if cue.take > 1:  # another take is longer
-            sound = Pcm.join([sound, tone(cue.voice, "ah" * cue.take)])
-        return Spoken(words, sound if cue.aloud else None)
+    async def speak(self, request: SpeechRequest) -> SpokenLine:
+        words = plan_speech(request).transcript
+        sound = tone(request.voice, words)
+        if request.take > 1:  # another take is longer
+            sound = Pcm.join([sound, tone(request.voice, "ah" * request.take)])
+        return SpokenLine(words, sound if request.wants_audio else None)
 
 
 def tone(voice: str, words: str) -> Pcm:

@@ -174,10 +174,12 @@ def _tell_of_providers(plans: Sequence[Plan], wish: Wish, stage: Stage) -> None:
 
 def _unspoken(plan: Plan, stage: Stage) -> str | None:
     """What of a scene the understudy has no voice for, where it plays."""
-    from tau_stage.understudy.voices import unspeakable
+    from tau_stage.understudy.voices import unsupported_script
 
     played = {player.name for player in plan.models if stage.provider_of(player).name == UNDERSTUDY}
-    lines = {line.id: script for line in plan.lines if line.player in played and (script := unspeakable(line.words))}
+    lines = {
+        line.id: script for line in plan.lines if line.player in played and (script := unsupported_script(line.words))
+    }
     if not lines:
         return None
     shown = [*lines][:NAMED_LINES]

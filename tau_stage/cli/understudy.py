@@ -38,19 +38,18 @@ def understudy(
     """
     import anyio
 
-    from tau_stage.understudy.door import allowed
-    from tau_stage.understudy.ensemble import Ensemble
-    from tau_stage.understudy.faults import parse
-    from tau_stage.understudy.profiles import named
+    from tau_stage.understudy.admission import parse_origin
+    from tau_stage.understudy.faults import parse_fault
+    from tau_stage.understudy.profiles import profile_named
     from tau_stage.understudy.server import Understudy
-    from tau_stage.understudy.voices import require_voice
+    from tau_stage.understudy.voices import Ensemble, require_voice
 
     require_voice()
-    orders = [parse(order) for order in fault or ()]
-    origins = {allowed(origin) for origin in allow_origin or ()}
+    orders = [parse_fault(order) for order in fault or ()]
+    origins = {parse_origin(origin) for origin in allow_origin or ()}
     server = Understudy(
         Ensemble(),
-        profile=named(as_) if as_ else None,
+        profile=profile_named(as_) if as_ else None,
         key=key,
         faults=orders,
         expires_s=expires,

@@ -41,8 +41,8 @@ def voices(
 def _sample(names: list[str], folder: Path, text: str) -> None:
     from tau_stage.audio.wav import WavWriter
     from tau_stage.take.folder import guarded
-    from tau_stage.understudy.actor import Cue
-    from tau_stage.understudy.performer import decide
+    from tau_stage.understudy.actor import SpeechRequest
+    from tau_stage.understudy.delivery import plan_speech
     from tau_stage.understudy.voices import Voices, require_voice
 
     require_voice()
@@ -50,6 +50,6 @@ def _sample(names: list[str], folder: Path, text: str) -> None:
     with guarded(folder, "choose another folder"):
         folder.mkdir(parents=True, exist_ok=True)
         for name in names:
-            cue = Cue(instructions="", system=(), user=f'Perform this line: "{text}"', heard=(), voice=name)
+            cue = SpeechRequest(instructions="", system=(), user=f'Perform this line: "{text}"', heard=(), voice=name)
             with WavWriter(folder / f"{name}.wav") as file:
-                file.append(speaker.speak(decide(cue), name))
+                file.append(speaker.speak(plan_speech(cue), name))

@@ -14,8 +14,8 @@ from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.stage.opening import Stage
 from tau_stage.stage.people import known_words
 from tau_stage.transport import Handshake, MemoryTransport, Transport
-from tau_stage.understudy.actor import Cue, Spoken
-from tau_stage.understudy.performer import decide
+from tau_stage.understudy.actor import SpeechRequest, SpokenLine
+from tau_stage.understudy.delivery import plan_speech
 from tau_stage.understudy.server import Understudy
 from tau_stage.understudy.voices import Voices
 
@@ -23,12 +23,12 @@ from tau_stage.understudy.voices import Voices
 class Reader:
     """Speaks with the understudy's voices, on the event loop: a virtual clock stands still meanwhile."""
 
-    async def speak(self, cue: Cue) -> Spoken:
+    async def speak(self, request: SpeechRequest) -> SpokenLine:
         """Say something; the words alone where no sound is wanted."""
         await anyio.lowlevel.checkpoint()
-        performance = decide(cue)
-        audio = _voices().speak(performance, cue.voice) if cue.aloud else None
-        return Spoken(performance.transcript, audio)
+        performance = plan_speech(request)
+        audio = _voices().speak(performance, request.voice) if request.wants_audio else None
+        return SpokenLine(performance.transcript, audio)
 
 
 @cache
@@ -46,7 +46,7 @@ def house(plan: Plan, understudy: Understudy | None = None) -> Stage:
     """
     playing = understudy or Understudy(Reader())
     for audio, words in known_words(plan):
-        playing.library.teach(audio, words)
+        playing.known_speech.teach(audio, words)
 
     @asynccontextmanager
     async def connect(player: PlayerPlan) -> AsyncIterator[Transport]:

@@ -26,8 +26,8 @@ from tau_stage.stage.people import people_of
 from tau_stage.stage.perform import perform
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.model import Take
-from tau_stage.understudy.actor import Cue, Spoken
-from tau_stage.understudy.performer import decide
+from tau_stage.understudy.actor import SpeechRequest, SpokenLine
+from tau_stage.understudy.delivery import plan_speech
 from tau_stage.understudy.server import Understudy
 
 OWN = frozenset({"asked", "direction", "player", "place", "line", "pause", "heard_by"})
@@ -40,11 +40,11 @@ LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 class Hum:
     """Says what the understudy would say as a hum, at twelve signs a second: nothing needs to be installed."""
 
-    async def speak(self, cue: Cue) -> Spoken:
+    async def speak(self, request: SpeechRequest) -> SpokenLine:
         """Say something; the words alone where no sound is wanted."""
         await anyio.lowlevel.checkpoint()
-        words = decide(cue).transcript
-        return Spoken(words, _hum(max(1, len(words)) * RATE // 12) if cue.aloud else None)
+        words = plan_speech(request).transcript
+        return SpokenLine(words, _hum(max(1, len(words)) * RATE // 12) if request.wants_audio else None)
 
 
 def _hum(samples: int) -> Pcm:

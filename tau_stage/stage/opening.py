@@ -130,15 +130,14 @@ async def open_stage(
         yield Stage(lambda player: dialled(player, providers[player]), provider_of, Gate(), waits)
         return
     from tau_stage.stage.people import known_words
-    from tau_stage.understudy.ensemble import Ensemble
     from tau_stage.understudy.server import Understudy, open_understudy
-    from tau_stage.understudy.voices import require_voice
+    from tau_stage.understudy.voices import Ensemble, require_voice
 
     require_voice()
     understudy = Understudy(Ensemble())
     for plan in plans:
         for audio, words in known_words(plan):
-            understudy.library.teach(audio, words)
+            understudy.known_speech.teach(audio, words)
     async with open_understudy(understudy) as url:
 
         def connect(player: PlayerPlan) -> AbstractAsyncContextManager[Transport]:

@@ -1,4 +1,4 @@
-"""What the server wants of whoever speaks: a part in, words and sound out."""
+"""What the server wants of whoever speaks: a request in, words and sound out."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tau_stage.audio.pcm import Pcm
-from tau_stage.understudy.shelf import Shelved
+from tau_stage.understudy.sound_store import BlobRef
 
 SHOWN = 60
 """Characters of a line in a message."""
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class Utterance:
     """Something that somebody said to the actor, by sound or in writing.
 
     Attributes:
@@ -26,7 +26,7 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True)
-class Cue:
+class SpeechRequest:
     """What an actor is told before it speaks.
 
     Attributes:
@@ -36,7 +36,7 @@ class Cue:
         heard: What was said to the actor since its own last answer, in order; lines asked for are no remarks.
         voice: The voice's name.
         speed: Rate of speech; 1 is normal.
-        aloud: Whether sound is wanted.
+        wants_audio: Whether sound is wanted.
         output: A tool's result that is to be answered, if there is one.
         own: Instructions of this one response, or empty.
         whisper: The whisper that came last of all; empty if anything followed it.
@@ -47,10 +47,10 @@ class Cue:
     instructions: str
     system: tuple[str, ...]
     user: str
-    heard: tuple[Remark, ...]
+    heard: tuple[Utterance, ...]
     voice: str
     speed: float = 1.0
-    aloud: bool = True
+    wants_audio: bool = True
     output: str | None = None
     own: str = ""
     whisper: str = ""
@@ -59,14 +59,14 @@ class Cue:
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class SpokenLine:
     """What an actor said, and how it sounds; no sound where none was wanted."""
 
     words: str
-    audio: Pcm | Shelved | None
+    audio: Pcm | BlobRef | None
 
 
-class NoVoice(Exception):
+class UnsupportedScript(Exception):
     """An actor has no voice for a line.
 
     Args:
@@ -82,9 +82,9 @@ class NoVoice(Exception):
 class Actor(Protocol):
     """Speaks for all voices of a server."""
 
-    async def speak(self, cue: Cue) -> Spoken:
+    async def speak(self, request: SpeechRequest) -> SpokenLine:
         """Say something, off the event loop if it takes long.
 
         Raises:
-            NoVoice: It cannot.
+            UnsupportedScript: It cannot.
         """

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from tau_stage.audio.pcm import Pcm
 from tau_stage.cost.conversation_usage import cacheable
 from tau_stage.protocol.usage import CachedDetails, InputDetails, OutputDetails, WireTranscriptionUsage, WireUsage
-from tau_stage.understudy.shelf import Shelved
+from tau_stage.understudy.sound_store import BlobRef
 
 LEAST_REASONING, MOST_REASONING = 15, 30
 """Tokens of the reasoning before a line, as recorded."""
@@ -37,7 +37,7 @@ class Read:
 
 
 def text_tokens(text: str) -> int:
-    """Tokens of a text.
+    """Count the tokens of a text.
 
     >>> text_tokens(""), text_tokens("four"), text_tokens("fives")
     (0, 1, 2)
@@ -46,28 +46,28 @@ def text_tokens(text: str) -> int:
 
 
 def user_tokens(samples: int, rate: int) -> int:
-    """Tokens of sound that a user made: one per 100 ms."""
+    """Count the tokens of sound that a user made: one per 100 ms."""
     return math.ceil(samples * 10 / rate)
 
 
 def assistant_tokens(samples: int, rate: int) -> int:
-    """Tokens of sound that the model made: one per 50 ms, also when it is read again."""
+    """Count the tokens of sound that the model made: one per 50 ms, also when it is read again."""
     return math.ceil(samples * 20 / rate)
 
 
-def thinking(words: str) -> int:
-    """Tokens of the reasoning before some words are spoken: 15 to 30, the same for the same words.
+def reasoning_tokens(words: str) -> int:
+    """Count the tokens of the reasoning before some words are spoken: 15 to 30, the same for the same words.
 
-    >>> 15 <= thinking("Hello.") <= 30
+    >>> 15 <= reasoning_tokens("Hello.") <= 30
     True
     """
     return LEAST_REASONING + zlib.crc32(words.encode()) % (MOST_REASONING - LEAST_REASONING + 1)
 
 
-def usage(
-    context: Sequence[Read], before: Sequence[Read], transcript: str, audio: Pcm | Shelved, thought: int = 0
+def response_usage(
+    context: Sequence[Read], before: Sequence[Read], transcript: str, audio: Pcm | BlobRef, thought: int = 0
 ) -> WireUsage:
-    """What a response used.
+    """Sum up what a response used.
 
     Args:
         context: What it read.
@@ -98,7 +98,7 @@ def usage(
 
 
 def transcription_usage(audio: Pcm, words: str, model: str) -> WireTranscriptionUsage:
-    """What writing a user's words down used: tokens of the 4o models, whole seconds of speech of all others."""
+    """Sum up what writing down a user's words used: tokens of the 4o models, whole seconds of speech of all others."""
     if not model.startswith("gpt-4o"):
         return WireTranscriptionUsage(type="duration", seconds=math.ceil(audio.duration_s) if words else 0)
     heard, written = user_tokens(len(audio), audio.rate), text_tokens(words)

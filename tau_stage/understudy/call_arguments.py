@@ -1,8 +1,4 @@
-"""Arguments of a call: values that fit a JSON schema, made of the words that were said. Pure, and never an exception.
-
-What a schema says is followed as far as it can be without a solver: ``not``, ``if`` and what contradicts itself are
-left alone. A schema that is no schema at all is taken as one that allows everything.
-"""
+"""Arguments of a call: values that fit a JSON schema, made of words that were said. Pure, and never an exception."""
 
 from __future__ import annotations
 
@@ -15,7 +11,39 @@ from urllib.parse import unquote
 
 from tau_stage.errors import LimitReached
 from tau_stage.text import is_found, pattern_problem
-from tau_stage.understudy.naming import identifies
+
+IDENTIFIERS = {"number", "id", "code"}
+
+
+def identifier_words(name: str) -> str:
+    """Write a name of code in words.
+
+    >>> identifier_words("get_order_status"), identifier_words("orderNumber")
+    ('get order status', 'order Number')
+    """
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|_|-", " ", name)
+
+
+def word_stems(words: str) -> set[str]:
+    """List the words of a text, without case and plural.
+
+    >>> sorted(word_stems("The lights, thanks!"))
+    ['light', 'thank', 'the', 'you']
+    """
+    found = re.findall(r"[^\W\d_]+", re.sub(r"\bthanks\b", "thank you", words.lower()))
+    return {_stem(word) for word in found}
+
+
+def is_identifier(name: str, schema: dict[str, Any]) -> bool:
+    """Tell whether an argument is a text that stands for a thing: an order's number, an id, a code."""
+    told = schema.get("type", "string")
+    is_text = told == "string" or (isinstance(told, list) and "string" in told)
+    return is_text and not schema.get("enum") and bool(word_stems(identifier_words(name)) & IDENTIFIERS)
+
+
+def _stem(word: str) -> str:
+    return word[:-1] if len(word) > 3 and word.endswith("s") else word
+
 
 DEEPEST = 24
 """Levels of values; deeper ones are null."""
@@ -80,7 +108,7 @@ class Said:
 
     @classmethod
     def of(cls, words: str) -> Said:
-        """What some words hold."""
+        """Find what some words hold."""
         return cls(
             words.strip(), NUMBERED.findall(words), NUMBER.findall(words), QUOTED.findall(words) + PLACED.findall(words)
         )
@@ -107,33 +135,34 @@ class Place:
     bare: bool = False
 
     def under(self, name: str) -> Place:
-        """One level deeper."""
+        """Go one level deeper."""
         return replace(self, name=name, depth=self.depth + 1)
 
 
-def arguments(schema: Any, words: str) -> dict[str, Any]:
-    """The arguments of a call, made of words.
+def make_arguments(schema: Any, words: str) -> dict[str, Any]:
+    """Make the arguments of a call of words.
 
     Args:
         schema: The tool's ``parameters``.
         words: What was said.
 
-    >>> arguments({"properties": {"town": {"type": ["string", "null"]}, "days": {"type": "integer"}}}, "Oslo, 3 days")
+    >>> schema = {"properties": {"town": {"type": ["string", "null"]}, "days": {"type": "integer"}}}
+    >>> make_arguments(schema, "Oslo, 3 days")
     {'town': 'Oslo, 3 days', 'days': 3}
     """
     made = _made(_table(schema) | {"type": "object"}, Place(schema, Said.of(words)))
     return made if isinstance(made, dict) else {}
 
 
-def wanted(schema: Any) -> list[tuple[str, dict[str, Any]]]:
-    """The properties that a call needs, by name, each with its schema: the required ones, else all."""
+def wanted_properties(schema: Any) -> list[tuple[str, dict[str, Any]]]:
+    """List the properties that a call needs, by name, each with its schema: the required ones, else all."""
     place = Place(schema, Said.of(""))
     told, _ = _resolved(_table(schema), place)
     return [(name, _resolved(part, place)[0]) for name, part in _needed(told, bare=False)]
 
 
-def kinds(schema: dict[str, Any]) -> list[str]:
-    """The types that a schema allows, null left out where there is another."""
+def allowed_types(schema: dict[str, Any]) -> list[str]:
+    """List the types that a schema allows, null left out where there is another."""
     told = schema.get("type")
     named = [told] if isinstance(told, str) else [one for one in _list(told) if isinstance(one, str)]
     if not named:
@@ -150,7 +179,7 @@ def _made(schema: Any, place: Place) -> Any:
         return told["const"]
     if options := _list(told.get("enum")):
         return _option(options, place.said)
-    kind, *_ = kinds(told) or ["string"]
+    kind, *_ = allowed_types(told) or ["string"]
     match kind:
         case "object":
             return _object(told, place)
@@ -167,7 +196,7 @@ def _made(schema: Any, place: Place) -> Any:
 
 
 def _resolved(schema: Any, place: Place) -> tuple[dict[str, Any], Place]:
-    """A schema without references and alternatives: the first alternative that is not null stands for all."""
+    """Resolve references and alternatives of a schema: the first alternative that is not null stands for all."""
     told = _table(schema)
     for _ in range(DEEPEST):
         if isinstance(ref := told.get("$ref"), str):
@@ -186,7 +215,7 @@ def _resolved(schema: Any, place: Place) -> tuple[dict[str, Any], Place]:
 
 
 def _branch(options: list[Any], place: Place) -> dict[str, Any]:
-    """The alternative to take: one that the words name, else the first; null only where a schema comes back."""
+    """Choose the alternative to take: one that the words name, else the first; null only where a schema comes back."""
     possible = [_table(option) for option in options if option is not False]
     nulls = [option for option in possible if option.get("type") == "null" or option.get("const", 0) is None]
     if place.bare and nulls:
@@ -198,7 +227,7 @@ def _branch(options: list[Any], place: Place) -> dict[str, Any]:
 
 
 def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Both schemas at once, as far as that is a schema."""
+    """Merge two schemas, as far as that is a schema."""
     both = other | one
     for key in ("properties", "patternProperties"):
         if key in one and key in other:
@@ -226,7 +255,7 @@ def _types(schema: dict[str, Any]) -> list[str]:
 
 
 def _found(root: Any, ref: str) -> Any:
-    """What a reference within the schema points to; anything, where it points elsewhere."""
+    """Find what a reference within the schema points to; anything, where it points elsewhere."""
     if not ref.startswith("#"):
         return True
     at = root
@@ -254,7 +283,7 @@ def _needed(told: dict[str, Any], *, bare: bool) -> list[tuple[str, Any]]:
 
 
 def _schema_of(told: dict[str, Any], name: str) -> Any:
-    """The schema of a property, whether it has one of its own, one by its name, or one for the rest."""
+    """Find the schema of a property, whether it has one of its own, one by its name, or one for the rest."""
     known = _table(told.get("properties"))
     if name in known:
         return known[name]
@@ -278,7 +307,7 @@ def _object(told: dict[str, Any], place: Place) -> dict[str, Any]:
 
 
 def _fresh(told: dict[str, Any]) -> Iterator[str]:
-    """Names for properties that a schema wants and does not name."""
+    """Make names for properties that a schema wants and does not name."""
     for number in range(1, MOST_ITEMS + 1):
         yield f"x{number}"
         for pattern in _table(told.get("patternProperties")):
@@ -308,7 +337,7 @@ def _array(told: dict[str, Any], place: Place) -> list[Any]:
 
 
 def _another(part: dict[str, Any], value: Any, made: list[Any]) -> Any:
-    """A value that is not there yet."""
+    """Make a value that is not there yet."""
     if options := [one for one in _list(part.get("enum")) if one not in made]:
         return options[0]
     if _is_number(value):
@@ -322,7 +351,7 @@ def _another(part: dict[str, Any], value: Any, made: list[Any]) -> Any:
 
 
 def _option(options: Sequence[Any], said: Said) -> Any:
-    """The option that was named, by the longest name; else the first that is something."""
+    """Choose the option that was named, by the longest name; else the first that is something."""
     named: list[Any] = [one for one in options if isinstance(one, str) and one and one.lower() in said.words.lower()]
     named += [one for one in options if _is_number(one) and str(one) in said.numbers]
     something = [one for one in options if one is not None]
@@ -364,7 +393,7 @@ def _limits(told: dict[str, Any], *, whole: bool) -> tuple[float, float]:
 def _text(told: dict[str, Any], place: Place) -> str:
     said, form = place.said, told.get("format")
     candidates: list[list[str]] = [said.names, [said.words]]
-    if identifies(place.name, told):
+    if is_identifier(place.name, told):
         candidates.insert(0, said.tokens)
     if isinstance(form, str) and form in FORMATS:
         candidates = [[FORMATS[form]]]

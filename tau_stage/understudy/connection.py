@@ -12,23 +12,22 @@ from pydantic_core import from_json, to_json
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import SessionClosed
-from tau_stage.protocol import bodies
-from tau_stage.protocol import server_events as told
+from tau_stage.protocol import bodies, server_events
 from tau_stage.protocol.usage import WireUsage
 from tau_stage.transport import Handshake, Transport
-from tau_stage.understudy import faults as fault
-from tau_stage.understudy.actor import Actor, Cue, NoVoice
-from tau_stage.understudy.asking import passes
+from tau_stage.understudy import faults
+from tau_stage.understudy.actor import Actor, SpeechRequest, UnsupportedScript
+from tau_stage.understudy.admission import Rejection
+from tau_stage.understudy.client_dialects import ClientCodec
 from tau_stage.understudy.dialogue import Dialogue, Reply
-from tau_stage.understudy.door import No
-from tau_stage.understudy.library import Library
-from tau_stage.understudy.listening import asked_with, comment_on, cue_for, wanted
-from tau_stage.understudy.response import Delivery, calling, closing, passing
-from tau_stage.understudy.run import Run
-from tau_stage.understudy.wire import Wire
+from tau_stage.understudy.line_request import wants_silence
+from tau_stage.understudy.listening import asked_with, comment_request, request_for, wanted_calls
+from tau_stage.understudy.response import MessageStream, call_tools, end_response, stay_silent
+from tau_stage.understudy.run import ResponseRun
+from tau_stage.understudy.sound_store import KnownSpeech
 
-F = TypeVar("F", bound=fault.Fault)
-P = TypeVar("P", bound=fault.Passing)
+F = TypeVar("F", bound=faults.Fault)
+P = TypeVar("P", bound=faults.Passing)
 
 EXPIRED = "Your session hit the maximum duration of 60 minutes."
 TYPE = re.compile(rb'"type":\s*"([^"]+)"')
@@ -59,55 +58,57 @@ class Visit:
     received: list[str] = field(default_factory=list)
 
 
-class House(Protocol):
+class Server(Protocol):
     """What a connection needs of its server."""
 
     actor: Actor
     keeps_visits: bool
     expires_s: float
     pace: float | None
-    library: Library
+    known_speech: KnownSpeech
 
-    def ordered(self, kind: type[F]) -> F | None:
-        """The fault of a kind that was ordered."""
+    def ordered_fault(self, kind: type[F]) -> F | None:
+        """Return the fault of a kind that was ordered."""
 
-    def strikes_now(self, where: fault.Where, visit: int) -> fault.What | None:
-        """What goes wrong here and now."""
+    def next_strike(self, where: faults.Where, visit: int) -> faults.What | None:
+        """Use up and return what goes wrong here and now."""
 
-    def orders_now(self, kind: type[P]) -> P | None:
-        """The order of a kind that the response which begins now falls under."""
+    def use_fault(self, kind: type[P]) -> P | None:
+        """Use up and return the fault of a kind that the response falls under which begins now."""
 
 
 class Connection:
     """One connection of a server.
 
     Args:
-        house: The server.
+        server: It.
         transport: Open.
         visit: What is remembered of it.
         dialogue: Its conversation.
-        wire: How it is spelt.
+        codec: How the client is spoken to.
     """
 
-    def __init__(self, house: House, transport: Transport, visit: Visit, dialogue: Dialogue, wire: Wire) -> None:
-        self._house = house
+    def __init__(
+        self, server: Server, transport: Transport, visit: Visit, dialogue: Dialogue, codec: ClientCodec
+    ) -> None:
+        self._server = server
         self._transport = transport
         self._visit = visit
         self._dialogue = dialogue
-        self._wire = wire
+        self._codec = codec
         self._sending = anyio.Lock()
         self._asked: tuple[str, str] | None = None
         self._takes = 0
         self._is_damaged = False
 
-    async def refuse(self, no: No) -> None:
-        """Tell the error, then close."""
-        await self._send([self._dialogue.error(no.error)])
-        await self._transport.aclose(no.close_code, no.reason)
+    async def refuse(self, rejection: Rejection) -> None:
+        """Send the error, then close."""
+        await self._send([self._dialogue.error(rejection.error)])
+        await self._transport.aclose(rejection.close_code, rejection.reason)
 
     async def serve(self) -> None:
         """Answer events until the client goes or its time is up."""
-        if late := self._house.ordered(fault.SlowOpening):
+        if late := self._server.ordered_fault(faults.SlowOpening):
             await anyio.sleep(late.seconds)
         await self._strike("opening")
         await self._send([self._dialogue.opening()])
@@ -120,7 +121,7 @@ class Connection:
                 performing.cancel_scope.cancel()
 
     async def _expire(self) -> None:
-        await anyio.sleep(self._house.expires_s)
+        await anyio.sleep(self._server.expires_s)
         error = bodies.ServerError(code="session_expired", message=EXPIRED)
         try:
             await self._send([self._dialogue.error(error)])
@@ -129,36 +130,36 @@ class Connection:
             return
 
     async def _answer(self, frame: bytes, performing: anyio.abc.TaskGroup) -> None:
-        heard = self._wire.heard(frame)
+        heard = self._codec.decode(frame)
         if isinstance(heard, bodies.ServerError):
             await self._send([self._dialogue.error(heard)])
             return
         frame = heard
         if await self._strike(_place(frame), frame):
             return
-        known = set(self._dialogue.items) if self._house.keeps_visits else set()
+        known = set(self._dialogue.items) if self._server.keeps_visits else set()
         reply = self._dialogue.take(frame)
-        if self._house.keeps_visits:
-            self._remember(frame, known)
-        await self._obey(reply, performing)
+        if self._server.keeps_visits:
+            self._note_visit(frame, known)
+        await self._carry_out(reply, performing)
 
-    async def _obey(self, reply: Reply, performing: anyio.abc.TaskGroup) -> None:
+    async def _carry_out(self, reply: Reply, performing: anyio.abc.TaskGroup) -> None:
         if reply.cancel:
             reply.cancel.stop(reply.why)
         await self._send(reply.events)
-        if reply.events and isinstance(reply.events[0], told.SessionUpdated) and self._visit.ready_at is None:
+        if reply.events and isinstance(reply.events[0], server_events.SessionUpdated) and self._visit.ready_at is None:
             self._visit.ready_at = anyio.current_time()
         if reply.begin:
             performing.start_soon(self._perform, reply.begin)
 
-    def _remember(self, frame: bytes, known: set[str]) -> None:
+    def _note_visit(self, frame: bytes, known: set[str]) -> None:
         kind = TYPE.search(frame)
         self._visit.received.append(kind[1].decode(errors="replace") if kind else "")
         for item_id, kept in self._dialogue.items.items():
             if item_id not in known and kept.audio is not None and kept.item.role == "user":
                 self._visit.heard[item_id] = kept.sound or Pcm()
 
-    async def _perform(self, run: Run) -> None:
+    async def _perform(self, run: ResponseRun) -> None:
         interrupted = [other for other in self._dialogue.running.values() if other.stopped and other is not run]
         try:
             for other in interrupted:
@@ -169,39 +170,39 @@ class Connection:
         finally:
             run.over.set()
 
-    async def _respond(self, run: Run) -> None:
-        if order := self._house.orders_now(fault.FailResponses):
+    async def _respond(self, run: ResponseRun) -> None:
+        if order := self._server.use_fault(faults.FailResponses):
             await self._fail(run, bodies.ServerError(code=order.code, message=order.message))
             return
-        cue = cue_for(run, self._house.library)
-        if passes(cue) or self._house.orders_now(fault.EmptyResponses):
-            await self._send(passing(self._dialogue, run))
-        elif asked := wanted(run, cue):
-            await self._call(run, cue, asked)
+        request = request_for(run, self._server.known_speech)
+        if wants_silence(request) or self._server.use_fault(faults.EmptyResponses):
+            await self._send(stay_silent(self._dialogue, run))
+        elif asked := wanted_calls(run, request):
+            await self._call(run, request, asked)
         else:
-            await self._speak(run, cue)
+            await self._speak(run, request)
 
-    async def _fail(self, run: Run, error: bodies.ServerError) -> None:
+    async def _fail(self, run: ResponseRun, error: bodies.ServerError) -> None:
         error = error.model_copy(update={"type": "invalid_request_error"})
-        await self._send(closing(self._dialogue, run, bodies.StatusDetails(type="failed", error=error)))
+        await self._send(end_response(self._dialogue, run, bodies.StatusDetails(type="failed", error=error)))
 
-    async def _call(self, run: Run, cue: Cue, asked: list[tuple[str, str]]) -> None:
+    async def _call(self, run: ResponseRun, request: SpeechRequest, asked: list[tuple[str, str]]) -> None:
         comment = None
         if self._dialogue.profile.comments:
-            comment = await self._sound(run, comment_on(cue), "commentary")
+            comment = await self._sound(run, comment_request(request), "commentary")
         if comment and run.stopped:
             await self._send(comment.ending())
         else:
-            await self._send(calling(self._dialogue, run, asked, comment))
+            await self._send(call_tools(self._dialogue, run, asked, comment))
 
-    async def _speak(self, run: Run, cue: Cue) -> None:
-        broken = self._house.orders_now(fault.BreakOff)
-        asked = asked_with(run, cue)
+    async def _speak(self, run: ResponseRun, request: SpeechRequest) -> None:
+        broken = self._server.use_fault(faults.BreakOff)
+        asked = asked_with(run, request)
         take = self._takes + 1 if asked == self._asked else 1
-        cue, self._is_damaged = replace(cue, take=take), False
+        request, self._is_damaged = replace(request, take=take), False
         try:
-            delivery = await self._sound(run, cue, "final_answer", broken.reason if broken else None)
-        except NoVoice as problem:
+            delivery = await self._sound(run, request, "final_answer", broken.reason if broken else None)
+        except UnsupportedScript as problem:
             await self._fail(run, bodies.ServerError(code="unsupported_script", message=str(problem)))
             return
         except OSError as problem:
@@ -211,38 +212,40 @@ class Connection:
         await self._send(delivery.ending())
         if delivery.sent and not (broken or self._is_damaged):  # else it is asked for once more, and is no take
             self._asked, self._takes = asked, take
-        if self._dialogue.ears:
-            self._dialogue.ears.idle_from_now()
+        if self._dialogue.turn_detector:
+            self._dialogue.turn_detector.idle_from_now()
         await self._strike("after_response")
 
-    async def _sound(self, run: Run, cue: Cue, phase: str, broken_off: str | None = None) -> Delivery:
+    async def _sound(
+        self, run: ResponseRun, request: SpeechRequest, phase: str, broken_off: str | None = None
+    ) -> MessageStream:
         """Send a message up to its last delta, or until the response is stopped.
 
         Raises:
-            NoVoice: There is none for its words.
+            UnsupportedScript: There is none for its words.
         """
-        spoken = await self._house.actor.speak(cue)
+        spoken = await self._server.actor.speak(request)
         if spoken.audio:
-            self._house.library.add(spoken.audio, spoken.words)
-        odd = self._house.ordered(fault.OddDeltas) is not None
-        delivery = Delivery(self._dialogue, run, spoken.words, spoken.audio, phase, odd, broken_off)
+            self._server.known_speech.add(spoken.audio, spoken.words)
+        odd = self._server.ordered_fault(faults.OddDeltas) is not None
+        delivery = MessageStream(self._dialogue, run, spoken.words, spoken.audio, phase, odd, broken_off)
         sounding, began = delivery.sounding(), anyio.current_time()
         while not run.stopped and (event := next(sounding, None)):
             await self._send([event])
-            if isinstance(event, told.AudioDelta):
+            if isinstance(event, server_events.AudioDelta):
                 await self._strike("in_response")
                 await self._keep_pace(run, began, delivery.sent_s)
         return delivery
 
-    async def _keep_pace(self, run: Run, began: float, sent_s: float) -> None:
+    async def _keep_pace(self, run: ResponseRun, began: float, sent_s: float) -> None:
         """Wait until so much sound is due, unless the response must end early."""
-        if self._house.pace:
-            with anyio.move_on_at(began + sent_s / self._house.pace):
+        if self._server.pace:
+            with anyio.move_on_at(began + sent_s / self._server.pace):
                 await run.halted.wait()
 
-    async def _strike(self, where: fault.Where | None, frame: bytes = b"") -> bool:
-        """Let go wrong what was ordered to; True if the event is swallowed by it."""
-        what = self._house.strikes_now(where, self._visit.number) if where else None
+    async def _strike(self, where: faults.Where | None, frame: bytes = b"") -> bool:
+        """Let go wrong what was ordered to. Return whether the event is swallowed by it."""
+        what = self._server.next_strike(where, self._visit.number) if where else None
         match what:
             case "drop":
                 self._transport.drop()
@@ -265,33 +268,33 @@ class Connection:
                 await self._send([self._dialogue.error(error)])
         return what in {"refuse", "silence"}
 
-    async def _send(self, events: Iterable[told.ServerMessage]) -> None:
-        twice = self._house.ordered(fault.RepeatedEvents) is not None
+    async def _send(self, events: Iterable[server_events.ServerMessage]) -> None:
+        twice = self._server.ordered_fault(faults.RepeatedEvents) is not None
         async with self._sending:
             for event in events:
-                if isinstance(event, told.ResponseDone) and event.response.usage:
+                if isinstance(event, server_events.ResponseDone) and event.response.usage:
                     self._visit.bill[event.response.id] = event.response.usage
                 for frame in self._frames(event):
                     for _ in range(1 + twice):
                         await self._transport.send(frame)
 
-    def _frames(self, event: told.ServerMessage) -> Iterable[bytes]:
-        for frame in self._wire.told(event):
-            if self._house.ordered(fault.MissingIds):
+    def _frames(self, event: server_events.ServerMessage) -> Iterable[bytes]:
+        for frame in self._codec.encode(event):
+            if self._server.ordered_fault(faults.MissingIds):
                 told_of = from_json(frame)
                 del told_of["event_id"]
                 if "response" in told_of:
                     told_of["response"] |= {"metadata": None}
                 yield to_json(told_of)
-            elif self._house.ordered(fault.Obfuscation):
+            elif self._server.ordered_fault(faults.Obfuscation):
                 yield b'{"type":"response.aside.delta","event_id":"event_x","delta":"x"}'
                 yield frame[:-1] + b',"aside":"aXq9"}'
             else:
                 yield frame
 
 
-def _place(frame: bytes) -> fault.Where | None:
-    """Where in a conversation an event strikes."""
+def _place(frame: bytes) -> faults.Where | None:
+    """Tell where in a conversation an event strikes."""
     kind = TYPE.search(frame)
     match kind[1] if kind else b"":
         case b"session.update":

@@ -1,6 +1,7 @@
 """One connection's conversation, from the server's side: client events in, server events out. It never awaits.
 
-It opens the session, keeps the items, and decides which response may begin; ``response.py`` says how one goes.
+A frame is a valid client event, or the whole of it is refused with an error in the words of the API. The dialogue opens
+the session, keeps the items, and decides which response may begin; ``response.py`` says how one goes.
 """
 
 from __future__ import annotations
@@ -8,24 +9,125 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails, from_json
 
 from tau_stage.audio.formats import Decoder
 from tau_stage.audio.pcm import Pcm
-from tau_stage.protocol import bodies
-from tau_stage.protocol import client_events as ask
-from tau_stage.protocol import server_events as told
+from tau_stage.protocol import bodies, client_events, server_events
+from tau_stage.protocol.bodies import ServerError
+from tau_stage.protocol.client_events import CLIENT_EVENTS, ClientEvent, ConversationItemCreate
 from tau_stage.protocol.config import CustomVoice, ItemReference, ResponseConfig
 from tau_stage.protocol.input import InputBuffer
-from tau_stage.protocol.items import ClientItem, ContentPart, InputText, Item, SystemMessage
+from tau_stage.protocol.items import MAX_ID, ClientItem, ContentPart, InputText, Item, SystemMessage
 from tau_stage.understudy.billing import Read, text_tokens, transcription_usage
-from tau_stage.understudy.library import Library
-from tau_stage.understudy.memory import BadAudio, Remembered, raw, remember
 from tau_stage.understudy.profiles import CURRENT, Profile
-from tau_stage.understudy.run import Run
-from tau_stage.understudy.settings import Settings, forbidden_null, format_of, updated, voice_name
-from tau_stage.understudy.shelf import Shelf
-from tau_stage.understudy.strict import parse
-from tau_stage.understudy.vad import Ears, Started, Stopped, TimedOut
+from tau_stage.understudy.run import ResponseRun
+from tau_stage.understudy.settings import Settings, forbidden_null, format_of, update_session, voice_name
+from tau_stage.understudy.sound_store import BlobStore, KnownSpeech
+from tau_stage.understudy.stored_items import InvalidAudio, StoredItem, decode_base64, store_item
+from tau_stage.understudy.vad import SpeechStarted, SpeechStopped, TimedOut, TurnDetector
+
+Step = str | int
+
+EXPECTED = {
+    "string_type": "a string",
+    "int_type": "an integer",
+    "float_type": "a decimal",
+    "bool_type": "a boolean",
+    "tuple_type": "an array",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+}
+"""What was wanted, by pydantic's kind of error, in the words of the API."""
+
+GOT = {str: "a string", int: "an integer", float: "a decimal", bool: "a boolean", list: "an array", dict: "an object"}
+
+
+def parse(frame: bytes) -> ClientEvent | ServerError:
+    """Parse a client's frame as an event, or return what the API would answer.
+
+    >>> parse(b'{"type": "input_audio_buffer.clear", "event_id": "evt_1"}').type
+    'input_audio_buffer.clear'
+    >>> error = parse(b'{"type": "response.create", "event_id": "evt_2", "response": {"temperature": 1}}')
+    >>> error.code, error.param, error.event_id
+    ('unknown_parameter', 'response.temperature', 'evt_2')
+    """
+    try:
+        event = CLIENT_EVENTS.validate_json(frame, strict=True)
+    except ValidationError as error:
+        found = _worst(error)
+    else:
+        return _too_long(event) or event
+    if found["type"] == "json_invalid":
+        return ServerError(code="invalid_json", message="We could not parse the JSON body of your event.")
+    told = from_json(frame)
+    if not isinstance(told, dict):
+        return ServerError(code="invalid_event", message="An event must be a JSON object.")
+    event_id = told.get("event_id")
+    known_id = event_id if isinstance(event_id, str) else None
+    return _answer(found, told).model_copy(update={"event_id": known_id})
+
+
+def _too_long(event: ClientEvent) -> ServerError | None:
+    """Refuse an item whose ids are longer than the API takes."""
+    if not isinstance(event, ConversationItemCreate):
+        return None
+    for name in ("id", "call_id"):
+        if len(getattr(event.item, name, None) or "") > MAX_ID:
+            message = f"Invalid 'item.{name}': string too long. Expected a string with maximum length {MAX_ID}."
+            return ServerError(
+                code="string_above_max_length", message=message, param=f"item.{name}", event_id=event.event_id
+            )
+    return None
+
+
+def _worst(error: ValidationError) -> ErrorDetails:
+    """Choose the error that tells most: a missing field, else a wrong value, else a field that should not be there."""
+    rank = {"missing": 0, "extra_forbidden": 2}
+    return min(error.errors(include_url=False, include_context=True), key=lambda found: rank.get(found["type"], 1))
+
+
+def _answer(error: ErrorDetails, told: dict[str, Any]) -> ServerError:
+    param = _param(error, told)
+    kind = error["type"]
+    if kind in {"union_tag_not_found", "union_tag_invalid"}:
+        tag = error["ctx"]["discriminator"].strip("'")
+        param = f"{param}.{tag}" if param else tag
+    if kind == "union_tag_invalid":
+        message = f"Invalid value: '{error['ctx']['tag']}'. Supported values are: {error['ctx']['expected_tags']}."
+        return ServerError(code="invalid_value", message=message, param=param)
+    if kind in {"missing", "union_tag_not_found"}:
+        message = f"Missing required parameter: '{param}'."
+        return ServerError(code="missing_required_parameter", message=message, param=param)
+    if kind == "extra_forbidden":
+        return ServerError(code="unknown_parameter", message=f"Unknown parameter: '{param}'.", param=param)
+    if kind in EXPECTED:
+        got = GOT.get(type(error["input"]), "null")
+        message = f"Invalid type for '{param}': expected {EXPECTED[kind]}, but got {got} instead."
+        return ServerError(code="invalid_type", message=message, param=param)
+    return ServerError(code="invalid_value", message=f"Invalid value for '{param}': {error['msg']}.", param=param)
+
+
+def _param(error: ErrorDetails, told: Any) -> str:
+    """Write the field's path as the API does; the names of union members in pydantic's path are not part of it."""
+    found: list[Step] = []
+    at = told
+    steps = error["loc"]
+    for number, step in enumerate(steps, 1):
+        is_last = number == len(steps)
+        if isinstance(at, dict) and step in at:
+            at = at[step]
+        elif isinstance(at, list) and isinstance(step, int):
+            at = at[int(step)]
+        elif not (is_last and error["type"] == "missing"):
+            continue
+        found.append(step)
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in found).lstrip(".")
+
 
 SHORTEST_COMMIT_MS = 100
 NOBODY_SPOKE = SystemMessage(
@@ -42,7 +144,7 @@ LONGEST_APPEND = 15 * 1024 * 1024
 """Of one append, in characters of base64."""
 
 
-class Refused(Exception):
+class EventRefused(Exception):
     """The event is answered with an error."""
 
     def __init__(self, code: str, message: str, param: str | None = None, *, names_event: bool = True) -> None:
@@ -55,9 +157,9 @@ class Refused(Exception):
 class Reply:
     """What an event led to: what to send, and perhaps a response to perform or to stop."""
 
-    events: tuple[told.ServerMessage, ...] = ()
-    begin: Run | None = None
-    cancel: Run | None = None
+    events: tuple[server_events.ServerMessage, ...] = ()
+    begin: ResponseRun | None = None
+    cancel: ResponseRun | None = None
     why: str = "client_cancelled"
 
 
@@ -74,38 +176,38 @@ class Dialogue:
         read_before: What the last response of the conversation read; its unchanged beginning is cached.
         responses: How many have ended.
         has_spoken: Whether sound was made: from then on the voice is fixed.
-        library: What was said lately in this house, for transcripts.
-        shelf: Keeps the sounds of this house.
+        known_speech: What was said lately on this server, for transcripts.
+        blobs: Keeps the sounds of this server.
         is_deployment: Whether a deployment was dialled: which model it has is its own business.
         input: What was appended and is no item yet.
-        ears: Turn detection, while it is on and something was heard.
+        turn_detector: Turn detection, while it is on and something was heard.
     """
 
     number: int
     session: Settings
     profile: Profile = CURRENT
-    items: dict[str, Remembered] = field(default_factory=dict)
-    running: dict[str, Run] = field(default_factory=dict)
+    items: dict[str, StoredItem] = field(default_factory=dict)
+    running: dict[str, ResponseRun] = field(default_factory=dict)
     read_before: tuple[Read, ...] = ()
     responses: int = 0
     has_spoken: bool = False
-    library: Library = field(default_factory=Library)
-    shelf: Shelf = field(default_factory=Shelf)
+    known_speech: KnownSpeech = field(default_factory=KnownSpeech)
+    blobs: BlobStore = field(default_factory=BlobStore)
     is_deployment: bool = False
     input: InputBuffer = field(default_factory=InputBuffer)
-    ears: Ears | None = None
+    turn_detector: TurnDetector | None = None
     _decoder: Decoder | None = None
     _speech: str = ""
     _count: int = 0
 
     def fresh(self, kind: str) -> str:
-        """A new id: unique on this server, and the same in every run."""
+        """Make a new id: unique on this server, and the same in every run."""
         self._count += 1
         return f"{kind}_{self.number:04d}{self._count:08d}"
 
-    def opening(self) -> told.ServerMessage:
-        """The first event of a connection."""
-        return told.SessionCreated(event_id=self.fresh("event"), session=self.session)
+    def opening(self) -> server_events.ServerMessage:
+        """Make the first event of a connection."""
+        return server_events.SessionCreated(event_id=self.fresh("event"), session=self.session)
 
     def take(self, frame: bytes) -> Reply:
         """Answer one frame; whatever is wrong with it, the session goes on."""
@@ -114,90 +216,94 @@ class Dialogue:
             return Reply((self.error(event),))
         try:
             return self._answer(event)
-        except Refused as refused:
+        except EventRefused as refused:
             event_id = event.event_id if refused.names_event else None
             return Reply((self.error(refused.error.model_copy(update={"event_id": event_id})),))
-        except BadAudio as bad:
+        except InvalidAudio as bad:
             message = f"Invalid '{bad}'. Expected base64-encoded audio bytes, but got invalid data."
             error = bodies.ServerError(code="invalid_value", message=message, param=str(bad), event_id=event.event_id)
             return Reply((self.error(error),))
 
-    def error(self, error: bodies.ServerError) -> told.ErrorEvent:
-        """An error as an event, with every field there."""
-        return told.ErrorEvent(
+    def error(self, error: bodies.ServerError) -> server_events.ErrorEvent:
+        """Make an error an event, with every field there."""
+        return server_events.ErrorEvent(
             event_id=self.fresh("event"),
             error=bodies.ServerError(
                 type=error.type, code=error.code, message=error.message, param=error.param, event_id=error.event_id
             ),
         )
 
-    def _answer(self, event: ask.ClientEvent) -> Reply:
+    def _answer(self, event: client_events.ClientEvent) -> Reply:
         match event:
-            case ask.SessionUpdate():
+            case client_events.SessionUpdate():
                 return self._update(event)
-            case ask.ConversationItemCreate():
+            case client_events.ConversationItemCreate():
                 return self._create(event)
-            case ask.ConversationItemRetrieve():
+            case client_events.ConversationItemRetrieve():
                 kept = self._known(event.item_id, "retrieve")
                 form = format_of(self.session, "output" if kept.item.role == "assistant" else "input")
                 return self._say(
-                    told.ConversationItemRetrieved(event_id=self.fresh("event"), item=kept.with_sound(form))
+                    server_events.ConversationItemRetrieved(event_id=self.fresh("event"), item=kept.with_sound(form))
                 )
-            case ask.ConversationItemDelete():
+            case client_events.ConversationItemDelete():
                 self._known(event.item_id, "delete")
                 del self.items[event.item_id]
-                return self._say(told.ConversationItemDeleted(event_id=self.fresh("event"), item_id=event.item_id))
-            case ask.ConversationItemTruncate():
+                return self._say(
+                    server_events.ConversationItemDeleted(event_id=self.fresh("event"), item_id=event.item_id)
+                )
+            case client_events.ConversationItemTruncate():
                 return self._truncate(event)
-            case ask.InputAudioBufferAppend():
+            case client_events.InputAudioBufferAppend():
                 return self._append(event.audio)
-            case ask.InputAudioBufferClear():
+            case client_events.InputAudioBufferClear():
                 self.input.clear()
-                return self._say(told.InputAudioBufferCleared(event_id=self.fresh("event")))
-            case ask.InputAudioBufferCommit():
+                return self._say(server_events.InputAudioBufferCleared(event_id=self.fresh("event")))
+            case client_events.InputAudioBufferCommit():
                 return self._commit()
-            case ask.ResponseCreate():
+            case client_events.ResponseCreate():
                 return self._begin(event.response or ResponseConfig())
-            case ask.ResponseCancel():
+            case client_events.ResponseCancel():
                 return self._cancel(event.response_id)
 
-    def _say(self, *events: told.ServerMessage) -> Reply:
+    def _say(self, *events: server_events.ServerMessage) -> Reply:
         return Reply(events)
 
-    def _known(self, item_id: str, verb: str) -> Remembered:
+    def _known(self, item_id: str, verb: str) -> StoredItem:
         if item_id not in self.items:
             message = f"Error {verb[:-1]}ing item: the item with id '{item_id}' does not exist."
-            raise Refused(f"item_{verb}_invalid_item_id", message, "item_id")
+            raise EventRefused(f"item_{verb}_invalid_item_id", message, "item_id")
         return self.items[item_id]
 
-    def _update(self, event: ask.SessionUpdate) -> Reply:
+    def _update(self, event: client_events.SessionUpdate) -> Reply:
         if null := forbidden_null(event.session.model_dump(exclude_unset=True)):
-            raise Refused("invalid_type", f"Invalid type for '{null}': expected a value, but got null instead.", null)
-        wanted = updated(self.session, event.session, self.profile)
+            raise EventRefused(
+                "invalid_type", f"Invalid type for '{null}': expected a value, but got null instead.", null
+            )
+        wanted = update_session(self.session, event.session, self.profile)
         if self.is_deployment:
             wanted["model"] = self.session["model"]
         if wanted["model"] != self.session["model"]:
-            raise Refused("invalid_value", "The session's model cannot be changed.", "session.model")
+            raise EventRefused("invalid_value", "The session's model cannot be changed.", "session.model")
         if self.has_spoken and wanted["audio"]["output"]["voice"] != self.session["audio"]["output"]["voice"]:
             message = "Cannot update a conversation's voice if assistant audio is present."
-            raise Refused("cannot_update_voice", message, "session.audio.output.voice")
+            raise EventRefused("cannot_update_voice", message, "session.audio.output.voice")
         if wanted["audio"]["input"]["format"] != self.session["audio"]["input"]["format"]:
             self._decoder = None
         self.session = wanted
-        return self._say(told.SessionUpdated(event_id=self.fresh("event"), session=self.session))
+        return self._say(server_events.SessionUpdated(event_id=self.fresh("event"), session=self.session))
 
-    def _create(self, event: ask.ConversationItemCreate) -> Reply:
+    def _create(self, event: client_events.ConversationItemCreate) -> Reply:
         item_id = event.item.id or self.fresh("item")
         if item_id in self.items:
-            raise Refused("invalid_value", f"An item with id '{item_id}' already exists.", "item.id")
-        kept = remember(item_id, event.item, format_of(self.session, "input"))
+            raise EventRefused("invalid_value", f"An item with id '{item_id}' already exists.", "item.id")
+        kept = store_item(item_id, event.item, format_of(self.session, "input"))
         return self._say(*self.place(kept, event.previous_item_id), self.item_done(kept.item))
 
-    def place(self, kept: Remembered, previous: str | None = None) -> list[told.ServerMessage]:
+    def place(self, kept: StoredItem, previous: str | None = None) -> list[server_events.ServerMessage]:
         """Put an item into the conversation, and tell of it.
 
         Raises:
-            Refused: The item before it is not there.
+            EventRefused: The item before it is not there.
         """
         last = next(reversed(self.items), None)
         if previous in {None, "", last}:
@@ -210,50 +316,54 @@ class Dialogue:
             self.items |= dict(before[at:])
         else:
             message = f"Error creating item: the previous item with id '{previous}' does not exist."
-            raise Refused("item_not_found", message, "previous_item_id")
+            raise EventRefused("item_not_found", message, "previous_item_id")
         return [
-            told.ConversationItemAdded(
+            server_events.ConversationItemAdded(
                 event_id=self.fresh("event"), previous_item_id=self.before(kept.item.id), item=kept.item
             )
         ]
 
-    def keep(self, kept: Remembered) -> None:
-        """Keep an item, in its old place if it is known; its sound goes to the shelf."""
+    def keep(self, kept: StoredItem) -> None:
+        """Keep an item, in its old place if it is known; its sound goes to the store."""
         if isinstance(kept.audio, Pcm):
-            kept = replace(kept, audio=self.shelf.put(kept.audio))
+            kept = replace(kept, audio=self.blobs.put(kept.audio))
         self.items[kept.item.id] = kept
 
-    def item_done(self, item: Item) -> told.ServerMessage:
-        """An item of the client's is whole."""
-        return told.ConversationItemDone(event_id=self.fresh("event"), previous_item_id=self.before(item.id), item=item)
+    def item_done(self, item: Item) -> server_events.ServerMessage:
+        """Tell that an item of the client's is whole."""
+        return server_events.ConversationItemDone(
+            event_id=self.fresh("event"), previous_item_id=self.before(item.id), item=item
+        )
 
-    def output_done(self, item: Item) -> told.ServerMessage:
-        """An item of the model's is whole. OpenAI leaves out the item before it, where that is the very first."""
+    def output_done(self, item: Item) -> server_events.ServerMessage:
+        """Tell that an item of the model's is whole. OpenAI leaves out the item before it where that is the first."""
         before = self.before(item.id)
         previous = before if before and self.before(before) else None
-        return told.ConversationItemDone(event_id=self.fresh("event"), previous_item_id=previous, item=item)
+        return server_events.ConversationItemDone(event_id=self.fresh("event"), previous_item_id=previous, item=item)
 
     def before(self, item_id: str) -> str | None:
-        """The id of the item before another."""
+        """Find the id of the item before another."""
         backwards = iter(reversed(self.items))
         if any(key == item_id for key in backwards):
             return next(backwards, None)
         return None
 
-    def _truncate(self, event: ask.ConversationItemTruncate) -> Reply:
+    def _truncate(self, event: client_events.ConversationItemTruncate) -> Reply:
         kept = self._known(event.item_id, "truncate")
         if kept.audio is None or kept.item.role != "assistant":
-            raise Refused("unsupported_content_type", "Only model output audio messages can be truncated.", "item_id")
+            raise EventRefused(
+                "unsupported_content_type", "Only model output audio messages can be truncated.", "item_id"
+            )
         if event.content_index >= len(kept.item.content or ()):
             message = f"The item has no content at index {event.content_index}."
-            raise Refused("invalid_value", message, "content_index")
+            raise EventRefused("invalid_value", message, "content_index")
         length_ms = len(kept.audio) * 1000 // kept.audio.rate
         if event.audio_end_ms > length_ms:
             message = f"Audio content of {length_ms}ms is already shorter than {event.audio_end_ms}ms"
-            raise Refused("invalid_value", message, names_event=False)
-        self.keep(kept.cut(event.audio_end_ms * kept.audio.rate // 1000))
+            raise EventRefused("invalid_value", message, names_event=False)
+        self.keep(kept.truncated(event.audio_end_ms * kept.audio.rate // 1000))
         return self._say(
-            told.ConversationItemTruncated(
+            server_events.ConversationItemTruncated(
                 event_id=self.fresh("event"),
                 item_id=event.item_id,
                 content_index=event.content_index,
@@ -264,40 +374,44 @@ class Dialogue:
     def _append(self, base64: str) -> Reply:
         if len(base64) > LONGEST_APPEND:
             message = f"Invalid 'audio': string too long. Expected a string with maximum length {LONGEST_APPEND}."
-            raise Refused("string_above_max_length", message, "audio")
+            raise EventRefused("string_above_max_length", message, "audio")
         if self._decoder is None:
             self._decoder = format_of(self.session, "input").decoder()
-        audio = self._decoder.feed(raw(base64, "audio"))
+        audio = self._decoder.feed(decode_base64(base64, "audio"))
         self.input.append(audio)
         detection = self.session["audio"]["input"]["turn_detection"]
         if not detection:
-            self.ears = None
+            self.turn_detector = None
             return Reply()
-        if self.ears is None or self.ears.settings != detection:
-            self.ears = Ears(detection, heard_ms=self.ears.heard_ms if self.ears else 0)
+        if self.turn_detector is None or self.turn_detector.settings != detection:
+            self.turn_detector = TurnDetector(
+                detection, heard_ms=self.turn_detector.heard_ms if self.turn_detector else 0
+            )
         reply = Reply()
-        for news in self.ears.hear(audio):
+        for news in self.turn_detector.feed(audio):
             reply = self._turn(news, detection, reply)
         self.input.forget_silence()
         return reply
 
-    def _turn(self, news: Started | Stopped | TimedOut, detection: Settings, so_far: Reply) -> Reply:
-        """What turn detection makes of the input, added to a reply."""
+    def _turn(self, news: SpeechStarted | SpeechStopped | TimedOut, detection: Settings, so_far: Reply) -> Reply:
+        """Add what turn detection makes of the input to a reply."""
         events, begin, cancel = list(so_far.events), so_far.begin, so_far.cancel
-        transcribed: list[told.ServerMessage] = []
+        transcribed: list[server_events.ServerMessage] = []
         match news:
-            case Started(at_ms):
+            case SpeechStarted(at_ms):
                 self._speech = self.fresh("item")
                 self.input.started(self._speech, at_ms)
                 events.append(
-                    told.SpeechStarted(event_id=self.fresh("event"), item_id=self._speech, audio_start_ms=at_ms)
+                    server_events.SpeechStarted(
+                        event_id=self.fresh("event"), item_id=self._speech, audio_start_ms=at_ms
+                    )
                 )
                 if detection["interrupt_response"]:
                     cancel = self.active
-            case Stopped(_, at_ms):
+            case SpeechStopped(_, at_ms):
                 self.input.stopped(self._speech, at_ms)
                 events.append(
-                    told.SpeechStopped(event_id=self.fresh("event"), item_id=self._speech, audio_end_ms=at_ms)
+                    server_events.SpeechStopped(event_id=self.fresh("event"), item_id=self._speech, audio_end_ms=at_ms)
                 )
                 events += self._committed(self._speech)
                 transcribed = self._transcribed(self._speech)
@@ -306,20 +420,20 @@ class Dialogue:
                 self.input.started(item_id, from_ms)
                 self.input.stopped(item_id, at_ms)
                 events.append(
-                    told.TimeoutTriggered(
+                    server_events.TimeoutTriggered(
                         event_id=self.fresh("event"), item_id=item_id, audio_start_ms=from_ms, audio_end_ms=at_ms
                     )
                 )
-                reminder = remember(self.fresh("item"), NOBODY_SPOKE)
+                reminder = store_item(self.fresh("item"), NOBODY_SPOKE)
                 events += [*self.place(reminder), self.item_done(reminder.item), *self._committed(item_id)]
                 transcribed = self._transcribed(item_id, is_silent=True)
-        if not isinstance(news, Started) and detection["create_response"] and not self.active:
+        if not isinstance(news, SpeechStarted) and detection["create_response"] and not self.active:
             started = self._begin(ResponseConfig(), detected=True)
             events, begin = events + list(started.events), started.begin
         return Reply((*events, *transcribed), begin, cancel, "turn_detected")
 
     @property
-    def active(self) -> Run | None:
+    def active(self) -> ResponseRun | None:
         """The response of the conversation that is under way, if one is."""
         return next((run for run in self.running.values() if run.conversational and not run.stopped), None)
 
@@ -330,36 +444,36 @@ class Dialogue:
                 f"Error committing input audio buffer: buffer too small. Expected at least {SHORTEST_COMMIT_MS}ms of "
                 f"audio, but buffer only has {length_ms:.2f}ms of audio."
             )
-            raise Refused("input_audio_buffer_commit_empty", message)
+            raise EventRefused("input_audio_buffer_commit_empty", message)
         item_id = self.fresh("item")
         return self._say(*self._committed(item_id), *self._transcribed(item_id))
 
-    def _committed(self, item_id: str) -> list[told.ServerMessage]:
-        """The input buffer becomes an item."""
+    def _committed(self, item_id: str) -> list[server_events.ServerMessage]:
+        """Make the input buffer an item."""
         audio = self.input.committed(item_id) or Pcm()
         part = ContentPart(type="input_audio", transcript=None)
         item = Item(id=item_id, type="message", status="completed", role="user", content=(part,))
-        added = self.place(Remembered(item, audio))
-        committed = told.InputAudioBufferCommitted(
+        added = self.place(StoredItem(item, audio))
+        committed = server_events.InputAudioBufferCommitted(
             event_id=self.fresh("event"), previous_item_id=self.before(item_id), item_id=item_id
         )
         return [committed, *added, self.item_done(item)]
 
-    def _transcribed(self, item_id: str, *, is_silent: bool = False) -> list[told.ServerMessage]:
-        """The words of an item that was heard, if they are wanted."""
+    def _transcribed(self, item_id: str, *, is_silent: bool = False) -> list[server_events.ServerMessage]:
+        """Send the words of an item that was heard, if they are wanted."""
         wanted = self.session["audio"]["input"]["transcription"]
         if not wanted:
             return []
         audio = self.items[item_id].sound or Pcm()
-        words = "" if is_silent else self.library.words(audio)
+        words = "" if is_silent else self.known_speech.words(audio)
         place = {"item_id": item_id, "content_index": 0}
         deltas = (
-            told.TranscriptionDelta.model_validate(place | {"event_id": self.fresh("event"), "delta": piece})
+            server_events.TranscriptionDelta.model_validate(place | {"event_id": self.fresh("event"), "delta": piece})
             for piece in re.findall(r"\s*\S+", words)
         )
         spent = transcription_usage(audio, words, wanted.get("model") or "")
         completed = place | {"event_id": self.fresh("event"), "transcript": words, "usage": spent}
-        return [*deltas, told.TranscriptionCompleted.model_validate(completed)]
+        return [*deltas, server_events.TranscriptionCompleted.model_validate(completed)]
 
     def _begin(self, wanted: ResponseConfig, *, detected: bool = False) -> Reply:
         """Begin a response; one that a detected turn asks for waits for the end of the one it interrupted."""
@@ -370,14 +484,14 @@ class Dialogue:
                 f"Conversation already has an active response in progress: {active.id}. "
                 "Wait until the response is finished before creating a new one."
             )
-            raise Refused("conversation_already_has_active_response", message)
+            raise EventRefused("conversation_already_has_active_response", message)
         own = voice_name(self.session["audio"]["output"]["voice"])
         asked = wanted.audio and wanted.audio.output and wanted.audio.output.voice
         voice = asked.id if isinstance(asked, CustomVoice) else asked or own
         if self.has_spoken and voice != own:
             message = "Cannot update a conversation's voice if assistant audio is present."
-            raise Refused("cannot_update_voice", message, "response.audio.output.voice")
-        run = Run(
+            raise EventRefused("cannot_update_voice", message, "response.audio.output.voice")
+        run = ResponseRun(
             id=self.fresh("resp"),
             item_id=self.fresh("item"),
             wanted=wanted,
@@ -387,22 +501,22 @@ class Dialogue:
             read=tuple(self._input(wanted.input)) if wanted.input is not None else tuple(self.items.values()),
         )
         self.running[run.id] = run
-        created = told.ResponseCreated(event_id=self.fresh("event"), response=run.told("in_progress"))
+        created = server_events.ResponseCreated(event_id=self.fresh("event"), response=run.as_event("in_progress"))
         return Reply((created,), begin=run)
 
-    def _input(self, wanted: Iterable[ClientItem | ItemReference]) -> Iterable[Remembered]:
+    def _input(self, wanted: Iterable[ClientItem | ItemReference]) -> Iterable[StoredItem]:
         for number, item in enumerate(wanted):
             if isinstance(item, ItemReference):
                 if item.id not in self.items:
                     message = f"Item with id '{item.id}' not found."
-                    raise Refused("item_not_found", message, f"response.input[{number}].id")
+                    raise EventRefused("item_not_found", message, f"response.input[{number}].id")
                 yield self.items[item.id]
             else:
                 place = f"response.input[{number}]"
-                yield remember(self.fresh("item"), item, format_of(self.session, "input"), place)
+                yield store_item(self.fresh("item"), item, format_of(self.session, "input"), place)
 
-    def context(self, run: Run) -> tuple[Read, ...]:
-        """What a response reads: instructions and tools first, then the items."""
+    def context(self, run: ResponseRun) -> tuple[Read, ...]:
+        """List what a response reads: instructions and tools first, then the items."""
         instructions = run.instructions
         tools = str(run.tools or "")
         first = Read(f"instructions/{instructions}{tools}", text=text_tokens(instructions) + text_tokens(tools))
@@ -411,5 +525,5 @@ class Dialogue:
     def _cancel(self, response_id: str | None) -> Reply:
         run = self.running.get(response_id) if response_id else self.active
         if run is None:
-            raise Refused("response_cancel_not_active", "Cancellation failed: no active response found.")
+            raise EventRefused("response_cancel_not_active", "Cancellation failed: no active response found.")
         return Reply(cancel=run)

@@ -163,13 +163,13 @@ PLAIN: dict[str, Fault] = {
 """Faults that a word orders."""
 
 
-def parse(order: str) -> Fault:
-    """A fault from a command line: a word of ``PLAIN``, or what strikes where, perhaps on one connection only.
+def parse_fault(order: str) -> Fault:
+    """Parse a fault from a command line: a word of ``PLAIN``, or what strikes where, perhaps on one connection only.
 
     Raises:
         UsageError: There is no such fault.
 
-    >>> parse("busy"), parse("drop@in_response#2")
+    >>> parse_fault("busy"), parse_fault("drop@in_response#2")
     (BusyDoor(times=1, retry_after_s=1.0), Strike(what='drop', where='in_response', visit=2, times=1))
     """
     if order in PLAIN:

@@ -1,21 +1,317 @@
 """What to say when nobody gives a line: something short that fits what was heard, and always the same for the same.
 
 Pure. Words and voice decide together, so two players who hear the same thing do not answer the same.
+
+In the sentences, ``{the}`` is a topic with its article, ``{The}`` the same at the beginning of a sentence, ``{name}``
+somebody who plays. No word of these sentences becomes a topic itself, so that the subject of a play is not lost while
+its players talk.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic_core import from_json
 
 from tau_stage.scene.voices import OPENAI_VOICES
-from tau_stage.understudy.actor import Cue, Remark
-from tau_stage.understudy.phrases import ABOUT, CALLS, PLAIN, TITLED_CALLS
-from tau_stage.understudy.topics import Topic, kind_of, topic_of
+from tau_stage.understudy.actor import SpeechRequest, Utterance
+
+ABOUT = {
+    "question": (
+        "{The}? I would not know.",
+        "{The}? Ask me again tomorrow.",
+        "That depends on {the}, I should think.",
+        "I have asked myself the same thing about {the}.",
+        "If anybody understands {the}, it is not me.",
+        "{The}? I believe so, though I could not swear to it.",
+        "Nobody has ever asked me about {the} before.",
+        "A fair question. I would have to think about {the}.",
+        "{The}? Perhaps. It depends on whom you ask.",
+        "I would rather not say too much about {the}.",
+    ),
+    "statement": (
+        "You say so. And yet {the}...",
+        "{The}, you say. Do go on.",
+        "I did not expect to hear of {the} today.",
+        "Is that so? Tell me more about {the}.",
+        "I remember {the} differently.",
+        "{The}! Now you have my attention.",
+        "We always come back to {the}, you and I.",
+        "Well, {the} is one thing, and the truth is another.",
+        "I see. So it is all because of {the}.",
+        "I hear you. But who will believe us about {the}?",
+    ),
+    "echo": (
+        "{The}? How do you mean?",
+        '"{The}", you say. I wonder.',
+        "{The}? Is that the word you want?",
+        "{The}. I could not have said it better.",
+        "{The}? Since when?",
+        "{The}. That is a word for it.",
+        "Did you say {the}? I thought so.",
+        "{The}? You surprise me.",
+    ),
+    "opening": (
+        "So, {the}. Where shall we begin?",
+        "I have been thinking about {the} all day.",
+        "Let us speak about {the}, while there is time.",
+        "Has anybody else noticed {the}?",
+        "Nobody wants to say it, so I will: {the}.",
+        "It is always the same with {the}.",
+        "There is one thing nobody told me about {the}.",
+        "One more word about {the}, and then I am quiet.",
+    ),
+}
+"""What is said about a topic."""
+
+PLAIN = {
+    "question": (
+        "That is a fair question. I would have to think.",
+        "I wish I knew. Ask me later.",
+        "Perhaps. It depends on whom you ask.",
+        "I believe so, though I could not swear to it.",
+        "Who can tell?",
+        "I was about to ask you the same.",
+        "That is not for me to say.",
+        "Does it matter so much?",
+    ),
+    "statement": (
+        "I see. Do go on.",
+        "Is that so? Tell me more.",
+        "I hear you.",
+        "Well, there we are, then.",
+        "If you say so.",
+        "I thought as much.",
+        "I would not have guessed.",
+        "So it seems.",
+    ),
+    "greeting": (
+        "Hello. It is good to see you.",
+        "Good day to you. Come in.",
+        "Hello, hello. You are early.",
+        "Welcome. I was hoping you would come.",
+        "Ah, hello. There you are.",
+    ),
+    "thanks": (
+        "You are welcome.",
+        "It was nothing, really.",
+        "Not at all. I was glad to do it.",
+        "My pleasure.",
+        "Any time.",
+    ),
+    "goodbye": (
+        "Goodbye, then. Take care.",
+        "Farewell. It was good to talk.",
+        "Goodbye. Until we meet again.",
+        "So long. Mind how you go.",
+        "Bye, then. Come back soon.",
+    ),
+    "unheard": (
+        "I heard something, but no words.",
+        "I did not catch that.",
+        "Say that again, please.",
+        "I heard that. And then?",
+    ),
+    "opening": (
+        "I am here, and ready.",
+        "I am listening.",
+        "Whenever you like.",
+        "Somebody has to begin.",
+        "Where were we?",
+        "Shall we begin?",
+        "I am all ears.",
+        "There is no hurry.",
+    ),
+}
+"""What is said without a topic."""
+
+CALLS = {
+    "greeting": ("How are you, {name}?", "And you, {name}?"),
+    "thanks": ("Is it not so, {name}?", "You would do the same, {name}."),
+    "goodbye": ("Until tomorrow, {name}.", "Are you coming, {name}?"),
+    "": (
+        "What do you say, {name}?",
+        "Is it not so, {name}?",
+        "And you, {name}?",
+        "What do you think, {name}?",
+        "Tell us, {name}.",
+    ),
+}
+"""How somebody who plays is addressed, by the kind of what was heard."""
+
+TITLED_CALLS = ("And what does {name} say?", "I would like to hear {name} on that.", "Let us ask {name}.")
+"""The same for one who has no name: the stranger."""
+
+
+Kind = Literal["question", "statement", "greeting", "thanks", "goodbye"]
+
+WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+PIECE = re.compile(rf"{WORD.pattern}|[^\w\s]")
+SENTENCE = re.compile(r"[^.!?…]+[.!?…]*")
+
+GOODBYE = re.compile(r"\b(good ?bye|bye|farewell|good night|see you (?:soon|later|tomorrow)|so long)\b", re.IGNORECASE)
+THANKS = re.compile(r"\b(thanks|thank you|much obliged)\b", re.IGNORECASE)
+GREETING = re.compile(
+    r"^\W*(?:(?:oh|ah|well|why)\W+)?(?:hello|hi|hey|welcome|greetings|how do you do"
+    r"|good (?:morning|day|afternoon|evening))\b",
+    re.IGNORECASE,
+)
+
+TURNED = {"my": "your", "our": "your", "your": "my", "his": "his", "her": "her", "their": "their"}
+"""Whose a thing is, as the one who answers says it."""
+
+ARTICLES = {*TURNED, "the", "a", "an", "this", "that", "these", "those", "some", "any", "no", "another", "every"}
+PLACES = {"about", "of", "in", "at", "from", "to", "for", "with", "without", "by", "near", "after", "before"}
+
+
+CLAUSES = {"and", "but", "or", "if", "when", "because", "so", "while", "that"}
+"""Words that a clause begins with."""
+
+VERBS = {"is", "are", "was", "were", "has", "have", "had", "will", "would", "can", "could", "must", "should", "may"}
+"""Verbs that can follow a thing; so the word before is no verb."""
+
+ADJECTIVES = frozenset(
+    re.findall(
+        r"\w+",
+        """last first next old new good great bad little big other same own fine nice small long short young poor dear
+        red blue green black white yellow dark cold warm hot wet dry strange beautiful whole only best worst late
+        early""",
+    )
+)
+"""Words that belong to the one that follows."""
+
+STOP = frozenset(
+    re.findall(
+        r"\S+",
+        """
+    i you he she it we they me him us them mine yours hers ours theirs myself yourself who whom whose what which where
+    when why how is are was were be been being am do does did done have has had having will would shall should can could
+    may might must ought need not and or but if so than then as because while though although until since unless yes
+    no oh ah well hm please just only very too also still again once here there now today tomorrow yesterday tonight
+    ever never always often on off up down out over under into onto through across back away around between
+    one ones two something anything nothing everything somebody anybody nobody everybody thing things way kind sort lot
+    come comes came go goes went gone going get gets got make makes made take takes took taken give gives gave given
+    say says said tell tells told speak ask asks asked know knows knew known think thinks thought want wants wanted
+    like likes liked see sees saw seen look looks looked hear hears heard put let mean means feel felt find found seem
+    seems wait keep keeps kept left leave leaves really quite rather indeed even much many more most less least few all
+    both each own other such same good great bad little big new old last first next don't doesn't didn't won't can't
+    couldn't wouldn't shouldn't isn't aren't wasn't weren't haven't hasn't hadn't i'm you're he's she's it's we're
+    they're i've you've we've they've i'll you'll he'll she'll we'll they'll i'd you'd that's there's what's who's let's
+    where's here's how's thank thanks minute moment hour sir madam
+    morning afternoon evening
+    """,
+    )
+)
+
+
+def _own_words() -> frozenset[str]:
+    kinds = (*ABOUT.values(), *PLAIN.values(), *CALLS.values(), TITLED_CALLS)
+    return frozenset(
+        word for kind in kinds for sentence in kind for word in WORD.findall(re.sub(r"{\w+}", "", sentence).lower())
+    )
+
+
+OWN = _own_words()
+"""Words of our own sentences: they are no topics, or players would soon talk about nothing else."""
+
+
+class Topic(NamedTuple):
+    """What somebody talked about.
+
+    Attributes:
+        words: With its article, as in ``the umbrella``.
+        is_thing: Whether an article, a place word or a capital shows that it is one.
+    """
+
+    words: str
+    is_thing: bool
+
+
+def kind_of(words: str) -> Kind:
+    """Tell what kind of thing was said; the last sentence counts, if it is not for politeness alone.
+
+    >>> [kind_of(words) for words in ("Oh, thank you very much.", "Thank you. Who are you?", "Hello there.")]
+    ['thanks', 'question', 'greeting']
+    """
+    *_, last = SENTENCE.findall(words) or [words]
+    if GOODBYE.search(last):
+        return "goodbye"
+    if "?" in last and not (GREETING.search(last) and topic_of(last) is None):
+        return "question"
+    short = words if len(WORD.findall(words)) <= 8 else last
+    if THANKS.search(short):
+        return "thanks"
+    return "greeting" if GREETING.search(short) and not _says_more(last) else "statement"
+
+
+def _says_more(greeting: str) -> bool:
+    """Tell whether a greeting goes on to something else: Hello, I have lost my umbrella."""
+    topic = topic_of(greeting)
+    return topic is not None and topic.is_thing and len(WORD.findall(greeting)) > 5
+
+
+def topic_of(words: str, names: Iterable[str] = ()) -> Topic | None:
+    """Find what was talked about last.
+
+    Args:
+        words: What was said.
+        names: Who plays; people are no topics.
+
+    >>> topic_of("I'm afraid we're down to the last umbrella.")
+    Topic(words='the last umbrella', is_thing=True)
+    >>> topic_of("Is your boat in Oslo?"), topic_of("I am tired.").words, topic_of("Who are you?")
+    (Topic(words='Oslo', is_thing=True), 'tired', None)
+    """
+    known = {word for name in names for word in WORD.findall(name.lower())}
+    for sentence in reversed(SENTENCE.findall(words)):
+        pieces = PIECE.findall(sentence)
+        if found := _thing(pieces, known) or _word(pieces, known):
+            return found
+    return None
+
+
+def _is_stop(piece: str, known: set[str]) -> bool:
+    word = piece.lower().replace("’", "'")
+    is_word = WORD.fullmatch(piece) is not None
+    return not is_word or len(word) < 2 or word in STOP or word in OWN or word in known or word in ARTICLES | PLACES
+
+
+def _thing(pieces: list[str], known: set[str]) -> Topic | None:
+    """Find the last word or words that an article, a place word or a capital marks as a thing."""
+    for at in range(len(pieces) - 1, -1, -1):
+        if _is_stop(pieces[at], known):
+            continue
+        start = at
+        while start and (not _is_stop(pieces[start - 1], known) or pieces[start - 1].lower() in ADJECTIVES):
+            start -= 1
+        before = pieces[start - 1].lower() if start else ""
+        found = pieces[start : at + 1]
+        if before in ARTICLES:
+            words = _noun(found, pieces[: start - 1], pieces[at + 1 :])
+            article = [] if before in {"some", "any"} and words[0][0].isupper() else [TURNED.get(before, "the")]
+            return Topic(" ".join([*article, *words]), is_thing=True)
+        if at and pieces[at][0].isupper():
+            return Topic(" ".join(word for word in found if word[0].isupper()), is_thing=True)
+        if before in PLACES:
+            return Topic(" ".join(found), is_thing=True)
+    return None
+
+
+def _noun(found: list[str], before: list[str], after: list[str]) -> list[str]:
+    """Take three words at the most; where a sentence begins with them, the last may be its verb."""
+    begins = not before or before[-1].lower() in CLAUSES or not WORD.fullmatch(before[-1])
+    is_followed_by_verb = bool(after) and after[0].lower() in VERBS
+    nouns = [word for word in found if word.lower() not in ADJECTIVES]
+    return (found[:-1] if begins and len(nouns) > 1 and not is_followed_by_verb else found)[:3]
+
+
+def _word(pieces: list[str], known: set[str]) -> Topic | None:
+    found = next((piece for piece in reversed(pieces) if not _is_stop(piece, known)), None)
+    return Topic(found.lower(), is_thing=False) if found else None
+
 
 END = r"(?:(?<!\bDr)(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bSt)\.(?:\s|$)|\n|$)"
 """Where a sentence ends; not after a title."""
@@ -51,7 +347,7 @@ class Seed(NamedTuple):
     voice: str
 
     def number(self, what: str) -> int:
-        """A number for one decision."""
+        """Make a number for one decision."""
         return _number(f"{self.words}|{self.voice}|{what}")
 
     @property
@@ -65,37 +361,37 @@ def _number(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(errors="replace"), digest_size=8).digest())
 
 
-def answer(cue: Cue) -> str:
-    """Something short and sensible to whatever was said or heard last.
+def improvise(request: SpeechRequest) -> str:
+    """Say something short and sensible to whatever was said or heard last.
 
-    >>> heard = (Remark("Is this the last umbrella?", "tourist"),)
-    >>> answer(Cue(instructions="", system=(), user="", heard=heard, voice="marin"))
+    >>> heard = (Utterance("Is this the last umbrella?", "tourist"),)
+    >>> improvise(SpeechRequest(instructions="", system=(), user="", heard=heard, voice="marin"))
     'That depends on the last umbrella, I should think.'
     """
-    if cue.output is not None:
-        return reading(cue.output)
-    told = briefing((cue.instructions, *cue.system))
-    heard = cue.heard or ((Remark(cue.user.strip()),) if cue.user.strip() else ())
+    if request.output is not None:
+        return say_result(request.output)
+    told = read_briefing((request.instructions, *request.system))
+    heard = request.heard or ((Utterance(request.user.strip()),) if request.user.strip() else ())
     last = next((remark for remark in reversed(heard) if remark.words), None)
     if told.interprets and last:
         return last.words
-    names = (*told.others, *_selves(cue), *(remark.who for remark in heard))
-    seed = Seed(f"{last.words if last else len(heard)}|{len(cue.said)}", cue.voice)
+    names = (*told.others, *_selves(request), *(remark.who for remark in heard))
+    seed = Seed(f"{last.words if last else len(heard)}|{len(request.said)}", request.voice)
     if last is None:
         kind = "unheard" if heard else "opening"
         topic = Topic(told.subject, is_thing=True) if told.subject and not heard else None
     else:
         kind, topic = str(kind_of(last.words)), topic_of(last.words, names)
-    before = (*(remark.words for remark in heard), *cue.said)
+    before = (*(remark.words for remark in heard), *request.said)
     sentence = _sentence(kind, topic, seed, before)
     call = _call(kind, told.others, seed, before)
     return f"{sentence} {call}".rstrip()
 
 
-def briefing(texts: Sequence[str]) -> Briefing:
-    """What instructions and whispers tell of the play; what is told last counts.
+def read_briefing(texts: Sequence[str]) -> Briefing:
+    """Find what instructions and whispers tell of the play; what is told last counts.
 
-    >>> briefing(["You are Marlow. With you play: keeper, Marlow and the stranger. It is about: the last boat."])
+    >>> read_briefing(["You are Marlow. With you play: keeper, Marlow and the stranger. It is about: the last boat."])
     Briefing(others=('keeper', 'the stranger'), subject='the last boat', interprets=False)
     """
     whole = "\n".join(texts)
@@ -109,10 +405,10 @@ def briefing(texts: Sequence[str]) -> Briefing:
     )
 
 
-def reading(output: str) -> str:
-    """A tool's result in words.
+def say_result(output: str) -> str:
+    """Say a tool's result in words.
 
-    >>> reading('{"ok": true}'), reading('{"weather": "sunny", "degrees": 21}'), reading('{"error": "no"}')
+    >>> say_result('{"ok": true}'), say_result('{"weather": "sunny", "degrees": 21}'), say_result('{"error": "no"}')
     ('Done.', 'Weather: sunny, degrees: 21.', 'That did not work: no.')
     """
     try:
@@ -133,9 +429,9 @@ def _last(pattern: re.Pattern[str], text: str) -> str:
     return next((found["told"] for found in reversed([*pattern.finditer(text)])), "")
 
 
-def _selves(cue: Cue) -> list[str]:
-    """Short names of the player itself: longer descriptions may well be talked about."""
-    found = SELF.finditer("\n".join((cue.instructions, *cue.system)))
+def _selves(request: SpeechRequest) -> list[str]:
+    """List short names of the player itself: longer descriptions may well be talked about."""
+    found = SELF.finditer("\n".join((request.instructions, *request.system)))
     return [name["told"] for name in found if len(name["told"].split()) <= 2]
 
 
@@ -148,7 +444,7 @@ def _sentence(kind: str, topic: Topic | None, seed: Seed, before: Sequence[str])
 
 
 def _call(kind: str, others: Sequence[str], seed: Seed, before: Sequence[str]) -> str:
-    """Somebody else is addressed, in about half of the turns."""
+    """Address somebody else, in about half of the turns."""
     if not others or seed.number("call") % 2:
         return ""
     name = others[seed.number("whom") % len(others)]
@@ -157,12 +453,12 @@ def _call(kind: str, others: Sequence[str], seed: Seed, before: Sequence[str]) -
 
 
 def _fresh(templates: Sequence[str], seed: Seed, before: Sequence[str]) -> str:
-    """One of some sentences: one that nobody has said, else the one that was said the longest time ago."""
+    """Choose one of some sentences: one that nobody has said, else the one that was said the longest time ago."""
     start = seed.place % len(templates)
     return min((*templates[start:], *templates[:start]), key=lambda template: _said_at(template, before))
 
 
 def _said_at(template: str, before: Sequence[str]) -> int:
-    """Where a sentence was said last, whatever its topic; -1 if it never was."""
+    """Find where a sentence was said last, whatever its topic; -1 if it never was."""
     words = max(re.split(r"{\w+}", template), key=len).strip()
     return max((at for at, said in enumerate(before) if words in said), default=-1)

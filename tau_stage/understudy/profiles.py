@@ -36,7 +36,7 @@ class Profile:
     limits_every: int = 0
 
     def is_meant_by(self, model: str) -> bool:
-        """Whether a name means this model: its own, with any date behind it; at xAI any of Grok's.
+        """Tell whether a name means this model: its own, with any date behind it; at xAI any of Grok's.
 
         >>> CURRENT.is_meant_by("gpt-realtime-2.1-2026-05-01"), CURRENT.is_meant_by("gpt-realtime-2.1-mini")
         (True, False)
@@ -71,13 +71,13 @@ PROFILES = MODELS | {"xai": XAI}
 """What ``--as`` takes."""
 
 
-def named(name: str) -> Profile:
-    """The profile of that name.
+def profile_named(name: str) -> Profile:
+    """Look up the profile of that name.
 
     Raises:
         UsageError: There is none.
 
-    >>> named("gpt-realtime").voice
+    >>> profile_named("gpt-realtime").voice
     'alloy'
     """
     if name not in PROFILES:
@@ -86,7 +86,7 @@ def named(name: str) -> Profile:
 
 
 def profile_of(model: str) -> Profile | None:
-    """The profile of a model, dated or not; None where nobody knows it.
+    """Find the profile of a model, dated or not; None where nobody knows it.
 
     >>> profile_of("gpt-realtime-2025-08-28").model, profile_of("my-deployment")
     ('gpt-realtime', None)

@@ -12,22 +12,21 @@ import pybase64
 
 from tau_stage.audio.formats import PCM16
 from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.protocol import bodies
-from tau_stage.protocol import server_events as told
+from tau_stage.protocol import bodies, server_events
 from tau_stage.protocol.items import ContentPart, Item
 from tau_stage.protocol.usage import WireUsage
-from tau_stage.understudy.billing import assistant_tokens, text_tokens, thinking, usage
+from tau_stage.understudy.billing import assistant_tokens, reasoning_tokens, response_usage, text_tokens
 from tau_stage.understudy.dialogue import Dialogue
-from tau_stage.understudy.memory import Remembered
-from tau_stage.understudy.run import Run
-from tau_stage.understudy.shelf import Shelved, bytes_of, whole
+from tau_stage.understudy.run import ResponseRun
+from tau_stage.understudy.sound_store import BlobRef, load_pcm, read_bytes
+from tau_stage.understudy.stored_items import StoredItem
 
 DELTA_SAMPLES = 4800
 TOKENS_PER_SECOND = 20
 
 
 @dataclass(slots=True)
-class Delivery:
+class MessageStream:
     """Sends one response: iterate ``sounding`` as long as nobody cancels, then ``ending``.
 
     Attributes:
@@ -41,9 +40,9 @@ class Delivery:
     """
 
     dialogue: Dialogue
-    run: Run
+    run: ResponseRun
     words: str
-    audio: Pcm | Shelved | None
+    audio: Pcm | BlobRef | None
     phase: str = "final_answer"
     odd: bool = False
     broken_off: str | None = None
@@ -54,8 +53,8 @@ class Delivery:
     has_item: bool = False
     has_part: bool = False
 
-    def sounding(self) -> Iterator[told.ServerMessage]:
-        """Everything up to the last delta. What is taken from here counts as sent, so take no more than you send."""
+    def sounding(self) -> Iterator[server_events.ServerMessage]:
+        """Send everything up to the last delta. What you take counts as sent, so take no more than you send."""
         self._cut_to_the_cap()
         if self.broken_off:
             self.words = self.words[: len(self.words) // 2]
@@ -63,12 +62,12 @@ class Delivery:
         run, fresh = self.run, self.dialogue.fresh
         item = self._item("in_progress", ())
         self.has_item = True
-        yield told.OutputItemAdded(event_id=fresh("event"), response_id=run.id, output_index=0, item=item)
+        yield server_events.OutputItemAdded(event_id=fresh("event"), response_id=run.id, output_index=0, item=item)
         if run.conversational:
-            yield from self.dialogue.place(Remembered(item))
+            yield from self.dialogue.place(StoredItem(item))
         empty = ContentPart(type="text", text="") if self.audio is None else ContentPart(type="audio", transcript="")
         self.has_part = True
-        yield told.ContentPartAdded(**self._place(), part=empty)
+        yield server_events.ContentPartAdded(**self._place(), part=empty)
         if self.audio is None:
             yield from self._written()
         else:
@@ -97,56 +96,56 @@ class Delivery:
             "content_index": 0,
         }
 
-    def _written(self) -> Iterator[told.ServerMessage]:
+    def _written(self) -> Iterator[server_events.ServerMessage]:
         for piece in _pieces(self.words, max(1, len(self.words) // 12)):
             self.sent_words += piece
-            yield told.TextDelta.model_validate(self._place() | {"delta": piece})
+            yield server_events.TextDelta.model_validate(self._place() | {"delta": piece})
 
-    def _spoken(self, audio: Pcm | Shelved) -> Iterator[told.ServerMessage]:
+    def _spoken(self, audio: Pcm | BlobRef) -> Iterator[server_events.ServerMessage]:
         self.dialogue.has_spoken = True
         form = self.run.form
-        data = b"" if form == PCM16 else form.encode(whole(audio))
+        data = b"" if form == PCM16 else form.encode(load_pcm(audio))
         length = len(data) or 2 * len(audio)
         size = max(2, length * DELTA_SAMPLES // max(1, len(audio)) // 2 * 2) - (1 if self.odd else 0)
         starts = range(0, length, size)
         if audio:
             self.bytes_per_sample = length / len(audio)
         for at, piece in zip(starts, _shared(self.words, len(starts)), strict=True):
-            sound = data[at : at + size] if data else bytes_of(audio, at, size)
+            sound = data[at : at + size] if data else read_bytes(audio, at, size)
             if piece:
                 self.sent_words += piece
-                yield told.TranscriptDelta.model_validate(self._place() | {"delta": piece})
+                yield server_events.TranscriptDelta.model_validate(self._place() | {"delta": piece})
             self.sent_bytes += len(sound)
-            yield told.AudioDelta.model_validate(self._place() | {"delta": _base64(sound)})
+            yield server_events.AudioDelta.model_validate(self._place() | {"delta": _base64(sound)})
 
-    def ending(self) -> Iterator[told.ServerMessage]:
-        """Everything after the last delta, however it came to that: what was opened is closed, and nothing else."""
+    def ending(self) -> Iterator[server_events.ServerMessage]:
+        """Send everything after the last delta: close what was opened, and nothing else."""
         yield from self.finishing()
         output = (self.item,) if self.has_item else ()
         spent = _spent(self.dialogue, self.run, self.sent_words, self.sent, output)
-        yield from closing(self.dialogue, self.run, self._status(), output=output, spent=spent)
+        yield from end_response(self.dialogue, self.run, self._status(), output=output, spent=spent)
 
-    def finishing(self) -> Iterator[told.ServerMessage]:
-        """The end of the message, where the response goes on."""
+    def finishing(self) -> Iterator[server_events.ServerMessage]:
+        """End the message, where the response goes on."""
         if self.has_part:
             yield from self._part_done()
         if self.has_item:
             item = self.item
             if item.id in self.dialogue.items:  # it may have been deleted meanwhile
-                self.dialogue.keep(Remembered(item, self.sent))
+                self.dialogue.keep(StoredItem(item, self.sent))
                 yield self.dialogue.output_done(item)
             event_id = self.dialogue.fresh("event")
-            yield told.OutputItemDone(event_id=event_id, response_id=self.run.id, output_index=0, item=item)
+            yield server_events.OutputItemDone(event_id=event_id, response_id=self.run.id, output_index=0, item=item)
 
-    def _part_done(self) -> Iterator[told.ServerMessage]:
+    def _part_done(self) -> Iterator[server_events.ServerMessage]:
         if self.audio is None:
             part = ContentPart(type="text", text=self.sent_words)
-            yield told.TextDone.model_validate(self._place() | {"text": self.sent_words})
+            yield server_events.TextDone.model_validate(self._place() | {"text": self.sent_words})
         else:
             part = ContentPart(type="audio", transcript=self.sent_words)
-            yield told.AudioDone.model_validate(self._place())
-            yield told.TranscriptDone.model_validate(self._place() | {"transcript": self.sent_words})
-        yield told.ContentPartDone.model_validate(self._place() | {"part": part})
+            yield server_events.AudioDone.model_validate(self._place())
+            yield server_events.TranscriptDone.model_validate(self._place() | {"transcript": self.sent_words})
+        yield server_events.ContentPartDone.model_validate(self._place() | {"part": part})
 
     def _content(self) -> tuple[ContentPart, ...]:
         if not self.has_part:
@@ -156,7 +155,7 @@ class Delivery:
         return (ContentPart(type="output_audio", transcript=self.sent_words),)
 
     @property
-    def sent(self) -> Pcm | Shelved | None:
+    def sent(self) -> Pcm | BlobRef | None:
         """The sound that went out, at the stage's rate whatever its format."""
         return None if self.audio is None else self.audio[: int(self.sent_bytes / self.bytes_per_sample + 1e-6)]
 
@@ -182,30 +181,30 @@ class Delivery:
         return bodies.StatusDetails(type="incomplete", reason=why) if why else None
 
 
-def closing(
+def end_response(
     dialogue: Dialogue,
-    run: Run,
+    run: ResponseRun,
     details: bodies.StatusDetails | None,
     *,
     output: tuple[Item, ...] = (),
     spent: WireUsage | None = None,
-) -> Iterator[told.ServerMessage]:
-    """The end of a response: ``response.done``, then at times what is left of the limits."""
+) -> Iterator[server_events.ServerMessage]:
+    """End a response: ``response.done``, then at times what is left of the limits."""
     dialogue.running.pop(run.id, None)
     status = details.type if details and details.type else "completed"
-    used = spent or usage((), (), "", Pcm())
-    response = run.told(status, details=details, output=output, spent=used)
-    yield told.ResponseDone(event_id=dialogue.fresh("event"), response=response)
+    used = spent or response_usage((), (), "", Pcm())
+    response = run.as_event(status, details=details, output=output, spent=used)
+    yield server_events.ResponseDone(event_id=dialogue.fresh("event"), response=response)
     dialogue.responses += 1
     every = dialogue.profile.limits_every
     if not every or (dialogue.responses - 1) % every:
         return
     limit = bodies.RateLimit(name="tokens", limit=200_000, remaining=200_000 - used.total_tokens, reset_seconds=0.06)
-    yield told.RateLimitsUpdated(event_id=dialogue.fresh("event"), rate_limits=(limit,))
+    yield server_events.RateLimitsUpdated(event_id=dialogue.fresh("event"), rate_limits=(limit,))
 
 
 @dataclass(slots=True)
-class Calling:
+class CallStream:
     """Sends one call of a tool: ``begin`` it, then ``finish``.
 
     Attributes:
@@ -217,14 +216,14 @@ class Calling:
     """
 
     dialogue: Dialogue
-    run: Run
+    run: ResponseRun
     index: int
     arguments: str
     item: Item
 
     @classmethod
-    def of(cls, dialogue: Dialogue, run: Run, index: int, name: str, arguments: str) -> Calling:
-        """A call with ids of its own."""
+    def of(cls, dialogue: Dialogue, run: ResponseRun, index: int, name: str, arguments: str) -> CallStream:
+        """Make a call with ids of its own."""
         item = Item(
             id=dialogue.fresh("item") if index else run.item_id,
             type="function_call",
@@ -235,28 +234,28 @@ class Calling:
         )
         return cls(dialogue, run, index, arguments, item)
 
-    def begin(self) -> Iterator[told.ServerMessage]:
-        """The call is announced, and its arguments are told."""
+    def begin(self) -> Iterator[server_events.ServerMessage]:
+        """Announce the call, and send its arguments."""
         dialogue, run = self.dialogue, self.run
-        yield told.OutputItemAdded(
+        yield server_events.OutputItemAdded(
             event_id=dialogue.fresh("event"), response_id=run.id, output_index=self.index, item=self.item
         )
         if run.conversational:
-            yield from dialogue.place(Remembered(self.item))
+            yield from dialogue.place(StoredItem(self.item))
         for piece in re.findall(r"\w+|\W+", self.arguments):
-            yield told.FunctionArgumentsDelta.model_validate(self._place() | {"delta": piece})
+            yield server_events.FunctionArgumentsDelta.model_validate(self._place() | {"delta": piece})
 
-    def finish(self) -> Iterator[told.ServerMessage]:
-        """The call is whole."""
+    def finish(self) -> Iterator[server_events.ServerMessage]:
+        """End the call."""
         dialogue, run = self.dialogue, self.run
-        yield told.FunctionArgumentsDone.model_validate(
+        yield server_events.FunctionArgumentsDone.model_validate(
             self._place() | {"arguments": self.arguments, "name": self.item.name}
         )
         self.item = item = self.item.model_copy(update={"status": "completed", "arguments": self.arguments})
         if item.id in dialogue.items:
-            dialogue.keep(Remembered(item))
+            dialogue.keep(StoredItem(item))
             yield dialogue.output_done(item)
-        yield told.OutputItemDone(
+        yield server_events.OutputItemDone(
             event_id=dialogue.fresh("event"), response_id=run.id, output_index=self.index, item=item
         )
 
@@ -270,10 +269,10 @@ class Calling:
         }
 
 
-def calling(
-    dialogue: Dialogue, run: Run, calls: Sequence[tuple[str, str]], comment: Delivery | None = None
-) -> Iterator[told.ServerMessage]:
-    """A response that calls tools.
+def call_tools(
+    dialogue: Dialogue, run: ResponseRun, calls: Sequence[tuple[str, str]], comment: MessageStream | None = None
+) -> Iterator[server_events.ServerMessage]:
+    """Call tools in a response.
 
     Args:
         dialogue: Whose response it is.
@@ -283,7 +282,7 @@ def calling(
     """
     first = 1 if comment else 0
     interleaves = dialogue.profile.interleaves
-    made = [Calling.of(dialogue, run, number, *call) for number, call in enumerate(calls, first)]
+    made = [CallStream.of(dialogue, run, number, *call) for number, call in enumerate(calls, first)]
     if comment and not interleaves:
         yield from comment.finishing()
     for call in made:
@@ -296,28 +295,28 @@ def calling(
     said = comment.sent_words if comment else ""
     words = "".join(name + arguments for name, arguments in calls)
     spent = _spent(dialogue, run, said + words, comment.sent if comment else None, output)
-    yield from closing(dialogue, run, None, output=output, spent=spent)
+    yield from end_response(dialogue, run, None, output=output, spent=spent)
 
 
-def passing(dialogue: Dialogue, run: Run) -> Iterator[told.ServerMessage]:
-    """A response without any output: the player read everything, and says nothing."""
-    yield from closing(dialogue, run, None, spent=_spent(dialogue, run))
+def stay_silent(dialogue: Dialogue, run: ResponseRun) -> Iterator[server_events.ServerMessage]:
+    """End a response without any output: the player read everything, and says nothing."""
+    yield from end_response(dialogue, run, None, spent=_spent(dialogue, run))
 
 
 def _spent(
     dialogue: Dialogue,
-    run: Run,
+    run: ResponseRun,
     words: str = "",
-    sound: Pcm | Shelved | None = None,
+    sound: Pcm | BlobRef | None = None,
     output: Sequence[Item] = (),
 ) -> WireUsage:
-    """What a response used; what it read and made is cached for the next."""
+    """Sum up what a response used; what it read and made is cached for the next."""
     context = dialogue.context(run)
-    thought = thinking(words) if sound and dialogue.profile.reasons else 0
+    thought = reasoning_tokens(words) if sound and dialogue.profile.reasons else 0
     if sound and run.max_tokens != "inf":
         room = int(run.max_tokens) - text_tokens(words) - assistant_tokens(len(sound), sound.rate)
         thought = min(thought, max(0, room))
-    spent = usage(context, dialogue.read_before, words, sound or Pcm(), thought)
+    spent = response_usage(context, dialogue.read_before, words, sound or Pcm(), thought)
     if run.conversational:
         made = (dialogue.items[item.id].cost for item in output if item.id in dialogue.items)
         dialogue.read_before = (*context, *made)
@@ -333,7 +332,7 @@ def _pieces(text: str, size: int) -> list[str]:
 
 
 def _shared(text: str, parts: int) -> list[str]:
-    """A text cut between words into so many pieces, some of them perhaps empty, but never the first."""
+    """Cut a text between words into so many pieces, some of them perhaps empty, but never the first."""
     words = re.findall(r"\S+\s*", text)
     bounds = [math.ceil(len(words) * part / parts) for part in range(parts + 1)] if parts else []
     return ["".join(words[start:stop]) for start, stop in pairwise(bounds)]

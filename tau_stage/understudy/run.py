@@ -12,12 +12,12 @@ from tau_stage.protocol import bodies
 from tau_stage.protocol.config import ResponseConfig
 from tau_stage.protocol.items import Item
 from tau_stage.protocol.usage import WireUsage
-from tau_stage.understudy.memory import Remembered
 from tau_stage.understudy.settings import Settings, format_of
+from tau_stage.understudy.stored_items import StoredItem
 
 
 @dataclass(slots=True)
-class Run:
+class ResponseRun:
     """A response under way.
 
     Attributes:
@@ -39,13 +39,13 @@ class Run:
     session: Settings
     voice: str
     conversational: bool
-    read: tuple[Remembered, ...]
+    read: tuple[StoredItem, ...]
     stopped: str | None = None
     over: anyio.Event = field(default_factory=anyio.Event)
     halted: anyio.Event = field(default_factory=anyio.Event)
 
     def stop(self, why: str) -> None:
-        """Let it end early."""
+        """End it early."""
         self.stopped = why
         self.halted.set()
 
@@ -83,7 +83,7 @@ class Run:
         own = self.wanted.tool_choice
         return self.session["tool_choice"] if own is None else own if isinstance(own, str) else own.model_dump()
 
-    def told(
+    def as_event(
         self,
         status: str,
         *,
@@ -91,7 +91,7 @@ class Run:
         output: tuple[Item, ...] = (),
         spent: WireUsage | None = None,
     ) -> bodies.WireResponse:
-        """The response as the wire tells it."""
+        """Write the response as the wire has it."""
         return bodies.WireResponse(
             object="realtime.response",
             id=self.id,

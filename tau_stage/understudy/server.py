@@ -14,22 +14,21 @@ import anyio
 from tau_stage.errors import SessionClosed, UsageError
 from tau_stage.protocol.bodies import ServerError
 from tau_stage.transport import Handshake, Refusal, Transport, serve
-from tau_stage.understudy import faults as fault
 from tau_stage.understudy.actor import Actor
+from tau_stage.understudy.admission import AZURE_PATHS, PATHS, Rejection, reject_origin, reject_reason
+from tau_stage.understudy.client_dialects import codec_for
 from tau_stage.understudy.connection import Connection, Visit
 from tau_stage.understudy.dialogue import Dialogue
-from tau_stage.understudy.door import AZURE_PATHS, PATHS, No, intrusion, objection
-from tau_stage.understudy.library import Library
+from tau_stage.understudy.faults import BusyDoor, Fault, Passing, RefuseInBand, SlowHandshake, Strike, What, Where
 from tau_stage.understudy.profiles import CURRENT, Profile, profile_of
 from tau_stage.understudy.settings import new_session
-from tau_stage.understudy.shelf import Shelf
-from tau_stage.understudy.wire import wire_for
+from tau_stage.understudy.sound_store import BlobStore, KnownSpeech
 
 SESSION_S = 3600
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
-F = TypeVar("F", bound=fault.Fault)
-P = TypeVar("P", bound=fault.Passing)
+F = TypeVar("F", bound=Fault)
+P = TypeVar("P", bound=Passing)
 
 
 @dataclass(slots=True)
@@ -48,15 +47,15 @@ class Understudy:
         origins: Web pages of other machines that may talk to it.
         profile: The model it behaves as, whichever a client asks for; None behaves as the model that is asked for, but
             says nothing before it calls tools.
-        library: What was said lately, for transcripts.
-        shelf: Keeps the sounds that its sessions hold.
+        known_speech: What was said lately, for transcripts.
+        blobs: Keeps the sounds that its sessions hold.
         visits: What it was sent, by connection.
         refused: Openings refused at the upgrade, by time.
     """
 
     actor: Actor
     key: str | None = None
-    faults: Sequence[fault.Fault] = ()
+    faults: Sequence[Fault] = ()
     keeps_visits: bool = False
     clock: Callable[[], float] = time.time
     expires_s: float = SESSION_S
@@ -64,24 +63,24 @@ class Understudy:
     pace: float | None = None
     origins: Collection[str] = ()
     profile: Profile | None = None
-    library: Library = field(default_factory=Library)
-    shelf: Shelf = field(default_factory=Shelf)
+    known_speech: KnownSpeech = field(default_factory=KnownSpeech)
+    blobs: BlobStore = field(default_factory=BlobStore)
     visits: list[Visit] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
     _opened: int = 0
-    _used: Counter[fault.Passing] = field(default_factory=Counter)
-    _struck: Counter[fault.Strike] = field(default_factory=Counter)
+    _used: Counter[Passing] = field(default_factory=Counter)
+    _struck: Counter[Strike] = field(default_factory=Counter)
 
     async def admit(self, handshake: Handshake) -> Refusal | None:
         """Refuse at the upgrade, or let in."""
-        if refusal := intrusion(handshake, self.origins):
+        if refusal := reject_origin(handshake, self.origins):
             return refusal
-        if late := self.ordered(fault.SlowHandshake):
+        if late := self.ordered_fault(SlowHandshake):
             await anyio.sleep(late.seconds)
         if handshake.path not in PATHS:
             return Refusal(404, f"There is nothing at {handshake.path}; the realtime API is at /v1/realtime.\n")
         for order in self.faults:
-            if isinstance(order, fault.BusyDoor) and len(self.refused) < order.times:
+            if isinstance(order, BusyDoor) and len(self.refused) < order.times:
                 self.refused.append(anyio.current_time())
                 wait = {} if order.retry_after_s is None else {"Retry-After": f"{order.retry_after_s:g}"}
                 return Refusal(429, "Too many requests; slow down.\n", wait)
@@ -93,7 +92,7 @@ class Understudy:
         visit = Visit(self._opened, handshake, anyio.current_time())
         if self.keeps_visits:
             self.visits.append(visit)
-        no = self._ordered_refusal() or objection(
+        rejection = self._ordered_rejection() or reject_reason(
             handshake, self.key, refuses_beta=self.refuses_beta, any_model=self.profile is not None
         )
         asked = handshake.query.get("model") or handshake.query.get("deployment", "")
@@ -102,23 +101,28 @@ class Understudy:
         session = new_session(f"sess_{visit.number:04d}", model, int(self.clock() + self.expires_s), profile)
         is_deployment = handshake.path in AZURE_PATHS
         dialogue = Dialogue(
-            visit.number, session, profile, library=self.library, shelf=self.shelf, is_deployment=is_deployment
+            visit.number,
+            session,
+            profile,
+            known_speech=self.known_speech,
+            blobs=self.blobs,
+            is_deployment=is_deployment,
         )
-        connection = Connection(self, transport, visit, dialogue, wire_for(handshake, profile, self.clock))
+        connection = Connection(self, transport, visit, dialogue, codec_for(handshake, profile, self.clock))
         try:
-            await (connection.refuse(no) if no else connection.serve())
+            await (connection.refuse(rejection) if rejection else connection.serve())
         except SessionClosed:
             return
         finally:
             visit.closed_at = anyio.current_time()
 
-    def ordered(self, kind: type[F]) -> F | None:
-        """The fault of a kind that was ordered, if one was."""
+    def ordered_fault(self, kind: type[F]) -> F | None:
+        """Return the fault of a kind that was ordered, if one was."""
         return next((order for order in self.faults if isinstance(order, kind)), None)
 
-    def strikes_now(self, where: fault.Where, visit: int) -> fault.What | None:
-        """What goes wrong here and now, if anything was ordered and is not used up."""
-        strikes = (order for order in self.faults if isinstance(order, fault.Strike))
+    def next_strike(self, where: Where, visit: int) -> What | None:
+        """Use up and return what goes wrong here and now, if anything was ordered."""
+        strikes = (order for order in self.faults if isinstance(order, Strike))
         for order in strikes:
             here = order.where == where and order.visit in {None, visit}
             if here and self._struck[order] < order.times:
@@ -126,20 +130,20 @@ class Understudy:
                 return order.what
         return None
 
-    def orders_now(self, kind: type[P]) -> P | None:
-        """The order of a kind that the response which begins now falls under, if there is one left."""
-        order = self.ordered(kind)
+    def use_fault(self, kind: type[P]) -> P | None:
+        """Use up and return the fault of a kind that the response falls under which begins now, if one is left."""
+        order = self.ordered_fault(kind)
         if order is None or self._used[order] >= order.times:
             return None
         self._used[order] += 1
         return order
 
-    def _ordered_refusal(self) -> No | None:
-        order = self.ordered(fault.RefuseInBand)
+    def _ordered_rejection(self) -> Rejection | None:
+        order = self.ordered_fault(RefuseInBand)
         if order is None:
             return None
         message = order.message or f"Refused: {order.code}."
-        return No(ServerError(type=order.type, code=order.code, message=message, param=None), order.close_code)
+        return Rejection(ServerError(type=order.type, code=order.code, message=message, param=None), order.close_code)
 
 
 @asynccontextmanager
@@ -162,7 +166,7 @@ async def open_understudy(
     if host not in LOOPBACK:
         raise UsageError(f"the understudy listens on loopback only, not on {host}", "use 127.0.0.1")
     if understudy is None:
-        from tau_stage.understudy.ensemble import Ensemble
+        from tau_stage.understudy.voices import Ensemble
 
         understudy = Understudy(Ensemble())
     try:

@@ -33,7 +33,7 @@ TRANSCRIPTION: Settings = {"language": None, "prompt": None}
 
 
 def new_session(session_id: str, model: str, expires_at: int, profile: Profile = CURRENT) -> Settings:
-    """A session as OpenAI makes one: turn detection is on, the voice is the model's.
+    """Make a session as OpenAI does: turn detection is on, the voice is the model's.
 
     Args:
         session_id: Its id.
@@ -69,12 +69,12 @@ def new_session(session_id: str, model: str, expires_at: int, profile: Profile =
     }
 
 
-def updated(session: Settings, wanted: SessionConfig, profile: Profile = CURRENT) -> Settings:
-    """The session after an update: only what is present changes, null clears, ``audio`` is merged.
+def update_session(session: Settings, wanted: SessionConfig, profile: Profile = CURRENT) -> Settings:
+    """Update a session: only what is present changes, null clears, ``audio`` is merged.
 
     >>> session = new_session("sess_1", "gpt-realtime", 0)
     >>> wanted = SessionConfig.model_validate({"type": "realtime", "audio": {"output": {"voice": "ash"}}})
-    >>> updated(session, wanted)["audio"]["output"]
+    >>> update_session(session, wanted)["audio"]["output"]
     {'format': {'type': 'audio/pcm', 'rate': 24000}, 'voice': 'ash', 'speed': 1.0}
     """
     told = wanted.model_dump(mode="json", exclude_unset=True)
@@ -84,17 +84,17 @@ def updated(session: Settings, wanted: SessionConfig, profile: Profile = CURRENT
         heard["turn_detection"] = (server_vad if turns["type"] == "server_vad" else SEMANTIC_VAD) | turns
     if transcription := heard.get("transcription"):
         heard["transcription"] = TRANSCRIPTION | transcription
-    return _merged(session, told, within=WITHIN)
+    return _merge(session, told, within=WITHIN)
 
 
 def format_of(session: Settings, side: str) -> Format:
-    """How sound travels: ``input`` from the client, ``output`` to it."""
+    """Tell how sound travels: ``input`` from the client, ``output`` to it."""
     form = session["audio"][side]["format"]
     return Format(form["type"], form.get("rate") or 8_000)
 
 
 def voice_name(voice: str | dict[str, str]) -> str:
-    """A voice in one word; a custom voice is told as an object.
+    """Write a voice in one word; a custom voice is told as an object.
 
     >>> voice_name("ash"), voice_name({"id": "voice_1"})
     ('ash', 'voice_1')
@@ -106,7 +106,7 @@ CLEARED_BY_NULL = frozenset({"turn_detection", "noise_reduction", "transcription
 
 
 def forbidden_null(told: Settings, place: str = "session") -> str | None:
-    """The path of the first null in an update where null means nothing; turned off are only a few fields.
+    """Find the path of the first null in an update where null means nothing; turned off are only a few fields.
 
     >>> forbidden_null({"audio": {"input": {"turn_detection": None, "format": None}}})
     'session.audio.input.format'
@@ -119,8 +119,8 @@ def forbidden_null(told: Settings, place: str = "session") -> str | None:
     return None
 
 
-def _merged(old: Settings, new: Settings, within: tuple[str, ...]) -> Settings:
+def _merge(old: Settings, new: Settings, within: tuple[str, ...]) -> Settings:
     return old | {
-        key: _merged(old[key], value, within) if key in within and isinstance(value, dict) else value
+        key: _merge(old[key], value, within) if key in within and isinstance(value, dict) else value
         for key, value in new.items()
     }

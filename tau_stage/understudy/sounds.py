@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tau_stage.audio.pcm import RATE
-from tau_stage.understudy.performer import Kind
+from tau_stage.understudy.delivery import Kind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +25,7 @@ FADE_S = 0.01
 BLOCK = 2**17
 """Samples that are brought to their level at once."""
 
-REEL_BYTES = 2**19
+MEMORY_BYTES = 2**19
 """Of a line that is made in memory; a longer one is made on disk."""
 
 LENGTHS_S: dict[Kind, float] = {"breath": 0.35, "sigh": 0.6, "cough": 0.45, "laugh": 0.7, "pause": 0.4}
@@ -38,8 +38,8 @@ BANDS_HZ: dict[Kind, tuple[float, float]] = {
 }
 
 
-def moment(kind: Kind, dice: np.random.Generator) -> Sound:
-    """A breath, a sigh, a cough, a laugh or a pause, made of shaped noise."""
+def make_moment(kind: Kind, dice: np.random.Generator) -> Sound:
+    """Make a breath, a sigh, a cough, a laugh or a pause of shaped noise."""
     import numpy as np
 
     samples = round(LENGTHS_S[kind] * RATE)
@@ -60,22 +60,22 @@ def moment(kind: Kind, dice: np.random.Generator) -> Sound:
     return sound
 
 
-def edged(sound: Sound, *, first: bool = True, last: bool = True) -> Sound:
-    """A piece without its long silent edges, and faded in and out so that no join clicks.
+def trim_edges(sound: Sound, *, first: bool = True, last: bool = True) -> Sound:
+    """Cut the long silent edges off a piece, and fade it in and out so that no join clicks.
 
     Args:
         sound: A phrase, or a piece of one.
         first: Whether the phrase begins with it.
         last: Whether the phrase ends with it.
     """
-    return _faded(_trimmed(sound, first=first, last=last), first=first, last=last)
+    return _fade(_cut_silence(sound, first=first, last=last), first=first, last=last)
 
 
-class Reel:
-    """A line that is being made: its samples are in memory while they are few, else on disk."""
+class SampleFile:
+    """Samples of a line that is being made: its samples are in memory while they are few, else on disk."""
 
     def __init__(self) -> None:
-        self._file = tempfile.SpooledTemporaryFile(REEL_BYTES)  # noqa: SIM115 - closed by ``close``
+        self._file = tempfile.SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 - closed by ``close``
         self.samples = 0
 
     def append(self, sound: Sound) -> None:
@@ -85,7 +85,7 @@ class Reel:
         self.samples += len(sound)
 
     def blocks(self) -> Iterator[Sound]:
-        """All samples, block by block."""
+        """Read all samples, block by block."""
         import numpy as np
 
         for at in range(0, self.samples, BLOCK):
@@ -98,38 +98,38 @@ class Reel:
         self._file.write(sound.tobytes())
 
     def close(self) -> None:
-        """Forget it."""
+        """Close and forget it."""
         self._file.close()
 
 
-def level(reel: Reel, gain_db: float = 0.0) -> Iterator[None]:
+def bring_to_level(line: SampleFile, gain_db: float = 0.0) -> Iterator[None]:
     """Bring a line to its level: -23 dBFS RMS over all of it, and no sample above -1.5 dBFS; a long one in steps.
 
     Louder peaks are bent, not cut: above half the ceiling a hyperbolic tangent brings them under it.
 
     Args:
-        reel: Samples, full scale being 1.
+        line: Samples, full scale being 1.
         gain_db: What the direction adds to the level.
     """
     import numpy as np
 
     ceiling = 10 ** (CEILING_DBFS / 20)
     for _ in range(3):
-        power = sum(float(np.sum(block.astype(np.float64) ** 2)) for block in reel.blocks()) / max(reel.samples, 1)
+        power = sum(float(np.sum(block.astype(np.float64) ** 2)) for block in line.blocks()) / max(line.samples, 1)
         if power == 0.0:
             return
         factor = np.float32(10 ** ((LEVEL_DBFS + gain_db) / 20) / power**0.5)
-        for number, block in enumerate(reel.blocks()):
+        for number, block in enumerate(line.blocks()):
             sound = block * factor
             over = np.abs(sound) > ceiling / 2
             bent = np.sign(sound) * ceiling / 2 * (1 + np.tanh(2 * np.abs(sound) / ceiling - 1))
-            reel.replace(number, np.where(over, bent, sound).astype(np.float32))
-        if reel.samples > BLOCK:
+            line.replace(number, np.where(over, bent, sound).astype(np.float32))
+        if line.samples > BLOCK:
             yield
 
 
-def _trimmed(sound: Sound, *, first: bool, last: bool) -> Sound:
-    """Without silence at its edges but for 60 ms."""
+def _cut_silence(sound: Sound, *, first: bool, last: bool) -> Sound:
+    """Cut off silence at its edges but for 60 ms."""
     import numpy as np
 
     loud = np.flatnonzero(np.abs(sound) > 10 ** (GATE_DBFS / 20) * 0.3)
@@ -139,7 +139,7 @@ def _trimmed(sound: Sound, *, first: bool, last: bool) -> Sound:
     return sound[max(0, loud[0] - edge) if first else 0 : loud[-1] + edge if last else len(sound)]
 
 
-def _faded(sound: Sound, *, first: bool, last: bool) -> Sound:
+def _fade(sound: Sound, *, first: bool, last: bool) -> Sound:
     import numpy as np
 
     length = min(round(FADE_S * RATE), len(sound) // 2)

@@ -4,29 +4,123 @@ The network's documented ONNX interface gives a pitch curve and spectral envelop
 (hibari README, "ONNX interface"). Scaling the pitch and stretching the envelope apart keeps low voices intelligible:
 recognised words were wrong in 9 % for ``ash`` and ``cedar`` this way, in 65 % and 79 % when the finished sound was
 slowed down and resampled. The engine's version is pinned for this reason.
+
+Speech is made off the event loop, piece by piece: a short line does not wait for ten long ones.
 """
 
 from __future__ import annotations
 
 import ctypes
+import heapq
 import os
 import re
 import threading
 import unicodedata
 import zlib
 from collections import Counter
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import count
 from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.to_thread
 
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.errors import UsageError
-from tau_stage.understudy.actor import NoVoice
-from tau_stage.understudy.performer import Delivery, Moment, Performance, Phrase
-from tau_stage.understudy.shelf import Shelf, Shelved
-from tau_stage.understudy.sounds import Reel, edged, level, moment
+from tau_stage.understudy.actor import SpeechRequest, SpokenLine, UnsupportedScript
+from tau_stage.understudy.delivery import Moment, Phrase, SpeechPlan, SpeechStyle, plan_speech
+from tau_stage.understudy.sound_store import BlobRef, BlobStore
+from tau_stage.understudy.sounds import SampleFile, bring_to_level, make_moment, trim_edges
+
+
+class Ensemble:
+    """Decides what to say and says it, in a thread. Lines that are spoken at the same time take turns by pieces.
+
+    Args:
+        voices: The engine; loaded with the first word.
+    """
+
+    def __init__(self, voices: Voices | None = None) -> None:
+        self._voices = voices or Voices()
+        self._shelf = BlobStore()
+        self._queue = FairQueue()
+
+    async def speak(self, request: SpeechRequest) -> SpokenLine:
+        """Say something; the words alone where no sound is wanted.
+
+        Raises:
+            UnsupportedScript: There is no voice for its script.
+        """
+        performance = plan_speech(request)
+        if not request.wants_audio:
+            return SpokenLine(performance.transcript, None)
+        turns, audio = 0, None
+        with closing(self._voices.pieces(performance, request.voice, self._shelf)) as pieces:
+            while audio is None:
+                async with self._queue.turn(turns, len(performance.transcript)):
+                    audio = await anyio.to_thread.run_sync(_advance, pieces)
+                turns += 1
+        return SpokenLine(performance.transcript, audio)
+
+
+def _advance(pieces: Generator[None, None, BlobRef]) -> BlobRef | None:
+    """Make the next piece; the whole line after the last."""
+    try:
+        return next(pieces)
+    except StopIteration as end:
+        line: BlobRef = end.value
+        return line
+
+
+class FairQueue:
+    """Gives turns one by one.
+
+    Of all that wait, whoever had the fewest turns goes first; among those, what is shortest; then who came first.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[int, int, int, anyio.Event]] = []
+        self._numbers = count()
+        self._is_taken = False
+
+    @asynccontextmanager
+    async def turn(self, had: int, length: int = 0) -> AsyncIterator[None]:
+        """Wait for a turn, and take it while the block runs.
+
+        Args:
+            had: Turns that this work had before.
+            length: Of the work, in any unit.
+        """
+        if self._is_taken:
+            await self._wait(had, length)
+        self._is_taken = True
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    async def _wait(self, had: int, length: int) -> None:
+        mine = (had, length, next(self._numbers), anyio.Event())
+        heapq.heappush(self._waiting, mine)
+        try:
+            await mine[-1].wait()
+        except BaseException:
+            if mine[-1].is_set():
+                self._pass_on()
+            else:
+                self._waiting.remove(mine)
+                heapq.heapify(self._waiting)
+            raise
+
+    def _pass_on(self) -> None:
+        if self._waiting:
+            heapq.heappop(self._waiting)[-1].set()
+        else:
+            self._is_taken = False
+
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +165,7 @@ TIMBRES = {
 
 
 def timbre(voice: str) -> Timbre:
-    """A voice's timbre; one that is not known gets its own, made from its name.
+    """Look up a voice's timbre; make one from the name of a voice that is not known.
 
     >>> timbre("ash")
     Timbre(pitch=0.52, tract=0.84)
@@ -84,10 +178,10 @@ def timbre(voice: str) -> Timbre:
     return Timbre(0.5 + (dice % 71) / 100, 0.82 + (dice // 71 % 25) / 100)
 
 
-def pieces_of(phonemes: str) -> list[str]:
-    """A sentence in pieces of at most ``LONGEST_PIECE`` phonemes: cut after a clause, else between words.
+def split_phonemes(phonemes: str) -> list[str]:
+    """Split a sentence into pieces of at most ``LONGEST_PIECE`` phonemes: cut after a clause, else between words.
 
-    >>> [len(piece) for piece in pieces_of("a, b " * 100)]
+    >>> [len(piece) for piece in split_phonemes("a, b " * 100)]
     [157, 159, 159, 21]
     """
     if len(phonemes) <= LONGEST_PIECE:
@@ -108,7 +202,7 @@ VOICED = ("LATIN", "GREEK", "CYRILLIC", "FULLWIDTH LATIN")
 
 
 def script_of(words: str) -> str:
-    """What the letters of some words are called, by the script that most of them belong to.
+    """Name the script that most letters of some words belong to.
 
     >>> script_of("こんにちは、世界。"), script_of("مرحبا"), script_of("🎭")
     ('Japanese', 'Arabic', 'no letters')
@@ -120,10 +214,10 @@ def script_of(words: str) -> str:
     return "Japanese" if "Japanese" in scripts else scripts.most_common(1)[0][0]
 
 
-def unspeakable(words: str) -> str | None:
-    """The script of words that the understudy has no voice for; None where it can say some of them.
+def unsupported_script(words: str) -> str | None:
+    """Name the script of words that the understudy has no voice for; None where it can say some of them.
 
-    >>> unspeakable("こんにちは"), unspeakable("Wi-Fi は、どこ?"), unspeakable("...")
+    >>> unsupported_script("こんにちは"), unsupported_script("Wi-Fi は、どこ?"), unsupported_script("...")
     ('Japanese', None, None)
     """
     letters = [sign for sign in words if sign.isalpha() or sign.isdigit()]
@@ -145,94 +239,94 @@ class Voices:
         self._engine: Any = None
         self._turn = threading.Lock()
 
-    def speak(self, performance: Performance, voice: str) -> Pcm:
-        """The sound of a performance, at 24 kHz: -23 dBFS RMS, a little more or less by direction, peaks below -1 dBFS.
+    def speak(self, performance: SpeechPlan, voice: str) -> Pcm:
+        """Make the sound of a line, at 24 kHz: -23 dBFS RMS, a little more or less by direction, peaks below -1 dBFS.
 
         Raises:
             UsageError: The engine is not installed.
-            NoVoice: There is no voice for its script.
+            UnsupportedScript: There is no voice for its script.
         """
-        pieces = self.pieces(performance, voice, Shelf())
+        pieces = self.pieces(performance, voice, BlobStore())
         while True:
             try:
                 next(pieces)
             except StopIteration as end:
-                line: Shelved = end.value
+                line: BlobRef = end.value
                 return line.pcm
 
-    def pieces(self, performance: Performance, voice: str, shelf: Shelf) -> Generator[None, None, Shelved]:
-        """Make a performance step by step: each makes a piece of bounded length, so memory is bounded too.
+    def pieces(self, performance: SpeechPlan, voice: str, blobs: BlobStore) -> Generator[None, None, BlobRef]:
+        """Make a line step by step: each makes a piece of bounded length, so memory is bounded too.
 
         Args:
             performance: The line.
             voice: Who speaks.
-            shelf: Keeps the sound.
+            blobs: Keeps the sound.
 
         Returns:
             The whole line.
 
         Raises:
             UsageError: The engine is not installed.
-            NoVoice: There is no voice for its script.
+            UnsupportedScript: There is no voice for its script.
         """
         import numpy as np
 
-        dice = np.random.default_rng(self._seed + performance.delivery.take - 1)
-        with closing(Reel()) as reel:
+        dice = np.random.default_rng(self._seed + performance.style.take - 1)
+        with closing(SampleFile()) as line:
             is_voiced = not any(isinstance(part, Phrase) for part in performance.parts)
             for part in performance.parts:
                 if isinstance(part, Moment):
-                    reel.append(edged(moment(part.kind, dice)))
+                    line.append(trim_edges(make_moment(part.kind, dice)))
                     continue
                 phonemes = self._phonemes(part)
                 is_voiced = is_voiced or any(letter.isalpha() for letter in "".join(phonemes))
                 for number, piece in enumerate(phonemes, 1):
-                    if reel.samples:
+                    if line.samples:
                         yield
                     with self._turn:
-                        sound = self._piece(piece, part, performance.delivery, timbre(voice), dice)
-                    reel.append(edged(sound, first=number == 1, last=number == len(phonemes)))
-                    if reel.samples > LONG_S * RATE:
-                        _give_back()
+                        sound = self._piece(piece, part, performance.style, timbre(voice), dice)
+                    line.append(trim_edges(sound, first=number == 1, last=number == len(phonemes)))
+                    if line.samples > LONG_S * RATE:
+                        _trim_memory()
             if not is_voiced:
-                raise NoVoice(performance.transcript, script_of(performance.transcript))
-            yield from level(reel, performance.delivery.gain_db)
-            entry = shelf.entry(reel.samples, RATE)
-            for block in reel.blocks():
+                raise UnsupportedScript(performance.transcript, script_of(performance.transcript))
+            yield from bring_to_level(line, performance.style.gain_db)
+            entry = blobs.entry(line.samples, RATE)
+            for block in line.blocks():
                 entry.append(Pcm.from_array(block, RATE))
-            is_long = reel.samples > LONG_S * RATE
+            is_long = line.samples > LONG_S * RATE
         if is_long:
-            _give_back()
+            _trim_memory()
         return entry.finish()
 
     def _phonemes(self, phrase: Phrase) -> list[str]:
-        """What a phrase is spoken as, in pieces that the engine can speak at once; silent ones are left out."""
+        """Find what a phrase is spoken as, in pieces that the engine can speak at once; silent ones are left out."""
         with self._turn:
             engine = self._load()
-            told = [piece for sentence in engine.phonemize(phrase.text) for piece in pieces_of(sentence)]
+            told = [piece for sentence in engine.phonemize(phrase.text) for piece in split_phonemes(sentence)]
             return [piece for piece in told if len(engine.ids(piece)) > 2]
 
     def _piece(
-        self, phonemes: str, phrase: Phrase, delivery: Delivery, who: Timbre, dice: np.random.Generator
+        self, phonemes: str, phrase: Phrase, style: SpeechStyle, who: Timbre, dice: np.random.Generator
     ) -> Sound:
         import numpy as np
 
-        speed = min(max(delivery.rate * phrase.rate, 0.5), 2.0)
-        return self._sound(self._engine.ids(phonemes), speed, delivery, who, dice) * np.float32(
+        speed = min(max(style.rate * phrase.rate, 0.5), 2.0)
+        return self._sound(self._engine.ids(phonemes), speed, style, who, dice) * np.float32(
             10 ** (phrase.gain_db / 20)
         )
 
-    def _sound(self, ids: list[int], speed: float, delivery: Delivery, who: Timbre, dice: np.random.Generator) -> Sound:
+    def _sound(self, ids: list[int], speed: float, style: SpeechStyle, who: Timbre, dice: np.random.Generator) -> Sound:
         import numpy as np
         from hibari import dsp
 
         given = {"ids": np.asarray([ids], np.int64), "speed": np.asarray([speed], np.float32)}
         voiced, turn, noise, free, phase, pitch = (part[0] for part in self._engine.sess.run(None, given))
         voiced, turn, noise, free = (_stretched(part, who.tract) for part in (voiced, turn, noise, free))
-        if delivery.whispered:
+        if style.whispered:
             noise = np.logaddexp(noise, voiced - 1.0).astype(np.float32)
             pitch = np.zeros_like(pitch)
-        pitch = pitch * np.float32(who.pitch * delivery.pitch)
+        pitch = pitch * np.float32(who.pitch * style.pitch)
         sound: Sound = dsp.synth(voiced, turn, noise, free, phase, pitch, dice)
         return sound
 
@@ -285,7 +379,7 @@ def pin_transform() -> None:
 
 
 def _without_arena(model: str) -> Any:
-    """The network in a session that gives memory back after each run; the engine's own keeps the most it ever had."""
+    """Open the network in a session that gives memory back after each run; the engine's own keeps all it ever had."""
     import onnxruntime  # type: ignore[import-untyped, unused-ignore]
 
     options = onnxruntime.SessionOptions()
@@ -295,14 +389,14 @@ def _without_arena(model: str) -> Any:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def _give_back() -> None:
+def _trim_memory() -> None:
     """Return what was freed to the system, where the C library knows how to."""
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
         trim(0)
 
 
 def _stretched(envelope: Sound, tract: float) -> Sound:
-    """A spectral envelope, frequencies by frames, stretched along frequency: a longer tract has lower formants."""
+    """Stretch a spectral envelope, frequencies by frames, along frequency: a longer tract has lower formants."""
     import numpy as np
 
     bins = len(envelope)

@@ -1,4 +1,4 @@
-"""What a session remembers: its items in order, with their sound, and what reading them costs."""
+"""What a session holds: its items in order, with their sound, and what reading them costs."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from tau_stage.protocol.items import (
     UserMessage,
 )
 from tau_stage.understudy.billing import Read, assistant_tokens, text_tokens, user_tokens
-from tau_stage.understudy.shelf import Shelved
+from tau_stage.understudy.sound_store import BlobRef
 
 
 @dataclass(frozen=True)
-class Remembered:
+class StoredItem:
     """One item of a conversation.
 
     Attributes:
@@ -37,13 +37,13 @@ class Remembered:
     """
 
     item: Item
-    audio: Pcm | Shelved | None = None
+    audio: Pcm | BlobRef | None = None
     version: int = 0
 
     @property
     def sound(self) -> Pcm | None:
         """Its sound, from wherever it is kept."""
-        return self.audio.pcm if isinstance(self.audio, Shelved) else self.audio
+        return self.audio.pcm if isinstance(self.audio, BlobRef) else self.audio
 
     @property
     def words(self) -> str:
@@ -68,7 +68,7 @@ class Remembered:
         return Read(key, text=written, audio=tokens(len(self.audio), self.audio.rate))
 
     def with_sound(self, form: Format = PCM16) -> Item:
-        """The item as ``retrieved`` tells it: with its audio, in the format it travels in."""
+        """Write the item as ``retrieved`` tells it: with its audio, in the format it travels in."""
         if (kept := self.sound) is None:
             return self.item
         sound = pybase64.b64encode(form.encode(kept)).decode("ascii")
@@ -78,19 +78,19 @@ class Remembered:
         )
         return self.item.model_copy(update={"content": parts})
 
-    def cut(self, samples: int) -> Remembered:
-        """The item after a truncation: less sound, and no transcript."""
+    def truncated(self, samples: int) -> StoredItem:
+        """Truncate the item: less sound, and no transcript."""
         parts = tuple(part.model_copy(update={"transcript": None}) for part in self.item.content or ())
         item = self.item.model_copy(update={"content": parts})
         return replace(self, item=item, audio=self.audio[:samples] if self.audio else None, version=self.version + 1)
 
 
-class BadAudio(ValueError):
+class InvalidAudio(ValueError):
     """A client's audio is no base64 of whole samples; the message is the field's path."""
 
 
-def remember(item_id: str, told: ClientItem, form: Format = PCM16, place: str = "item") -> Remembered:
-    """A client's item, remembered.
+def store_item(item_id: str, told: ClientItem, form: Format = PCM16, place: str = "item") -> StoredItem:
+    """Store a client's item.
 
     Args:
         item_id: Its id.
@@ -99,25 +99,25 @@ def remember(item_id: str, told: ClientItem, form: Format = PCM16, place: str = 
         place: Where in the event the item stands.
 
     Raises:
-        BadAudio: Its sound cannot be read.
+        InvalidAudio: Its sound cannot be read.
     """
     facts = {"id": item_id, "type": told.type, "status": "completed"}
     match told:
         case FunctionCall():
             call = {"name": told.name, "arguments": told.arguments, "call_id": told.call_id or f"call_{item_id}"[:32]}
-            return Remembered(Item.model_validate(facts | call))
+            return StoredItem(Item.model_validate(facts | call))
         case FunctionCallOutput():
             del facts["status"]
-            return Remembered(Item.model_validate(facts | {"call_id": told.call_id, "output": told.output}))
+            return StoredItem(Item.model_validate(facts | {"call_id": told.call_id, "output": told.output}))
         case UserMessage() | SystemMessage() | AssistantMessage():
             sounds = [
-                sound(part.audio, f"{place}.content[{number}].audio", form)
+                decode_sound(part.audio, f"{place}.content[{number}].audio", form)
                 for number, part in enumerate(told.content)
                 if isinstance(part, InputAudio)
             ]
             content = tuple(_part(part) for part in told.content)
             item = Item.model_validate(facts | {"role": told.role, "content": content})
-            return Remembered(item, Pcm.join(sounds) if sounds else None)
+            return StoredItem(item, Pcm.join(sounds) if sounds else None)
 
 
 def _part(part: object) -> ContentPart:
@@ -132,25 +132,25 @@ def _part(part: object) -> ContentPart:
             return ContentPart(type="output_text", text=getattr(part, "text", ""))
 
 
-def sound(base64: str, param: str, form: Format = PCM16) -> Pcm:
-    """A client's base64 as sound.
+def decode_sound(base64: str, param: str, form: Format = PCM16) -> Pcm:
+    """Decode a client's base64 to sound.
 
     Raises:
-        BadAudio: It is not base64 of whole samples.
+        InvalidAudio: It is not base64 of whole samples.
     """
-    data = raw(base64, param)
+    data = decode_base64(base64, param)
     if form.kind == "audio/pcm" and len(data) % 2:
-        raise BadAudio(param)
+        raise InvalidAudio(param)
     return form.decode(data)
 
 
-def raw(base64: str, param: str) -> bytes:
-    """A client's base64 as bytes.
+def decode_base64(base64: str, param: str) -> bytes:
+    """Decode a client's base64 to bytes.
 
     Raises:
-        BadAudio: It is not base64.
+        InvalidAudio: It is not base64.
     """
     try:
         return pybase64.b64decode(base64, validate=True)
     except ValueError:
-        raise BadAudio(param) from None
+        raise InvalidAudio(param) from None

@@ -1,7 +1,7 @@
 """How a line is performed: its sounds, its stress, its colour.
 
 A line that is asked for is performed as written; else the actor improvises.
-Pure: a cue in, a performance out. How it sounds is the voices' business.
+Pure: a request in, a plan out. How it sounds is the voices' business.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
-from tau_stage.understudy.actor import Cue
-from tau_stage.understudy.asking import asked_line, direction_of
-from tau_stage.understudy.improvisation import answer
+from tau_stage.understudy.actor import SpeechRequest
+from tau_stage.understudy.improvisation import improvise
+from tau_stage.understudy.line_request import direction_before_line, requested_line
 
 Kind = Literal["breath", "sigh", "cough", "laugh", "pause"]
 
@@ -117,7 +117,7 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class SpeechStyle:
     """How a whole line is said.
 
     Attributes:
@@ -136,36 +136,36 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Performance:
-    """A line, ready to be voiced.
+class SpeechPlan:
+    """A line, ready to be spoken.
 
     Attributes:
         parts: In order.
         transcript: The words, as a provider would transcribe them: no brackets, no stars.
-        delivery: How the whole is said.
+        style: How the whole is said.
     """
 
     parts: tuple[Phrase | Moment, ...]
     transcript: str
-    delivery: Delivery
+    style: SpeechStyle
 
 
-def decide(cue: Cue) -> Performance:
-    """What to say, and how.
+def plan_speech(request: SpeechRequest) -> SpeechPlan:
+    """Plan what to say, and how.
 
-    >>> from tau_stage.understudy.actor import Cue
+    >>> from tau_stage.understudy.actor import SpeechRequest
     >>> asked = 'Perform this line, slowly: "Well, not in *here*. [coughs] Give it a minute."'
-    >>> performance = decide(Cue(instructions="", system=(), user=asked, heard=(), voice="ash"))
-    >>> performance.transcript
+    >>> plan = plan_speech(SpeechRequest(instructions="", system=(), user=asked, heard=(), voice="ash"))
+    >>> plan.transcript
     'Well, not in here. Give it a minute.'
-    >>> performance.delivery.rate
+    >>> plan.style.rate
     0.82
     """
-    line = asked_line(cue)
-    words = line.words if line else answer(cue)
-    always = " ".join(map(direction_of, (cue.instructions, *cue.system)))
-    delivery = _delivery(line.how if line else "", always, cue.speed, cue.take)
-    return Performance(tuple(_parts(words)), _transcript(words), delivery)
+    line = requested_line(request)
+    words = line.words if line else improvise(request)
+    always = " ".join(map(direction_before_line, (request.instructions, *request.system)))
+    style = _style(line.how if line else "", always, request.speed, request.take)
+    return SpeechPlan(tuple(_parts(words)), _transcript(words), style)
 
 
 def _parts(words: str) -> list[Phrase | Moment]:
@@ -188,7 +188,7 @@ def _parts(words: str) -> list[Phrase | Moment]:
 
 
 def _add(parts: list[Phrase | Moment], text: str, gain_db: float = 0.0, rate: float = 1.0) -> None:
-    """Words, if there are any; a mark at their beginning belongs to the words before it."""
+    """Add words, if there are any; a mark at their beginning belongs to the words before it."""
     mark = re.match(r"[.,;:!?]*", text)
     if mark and parts and isinstance(parts[-1], Phrase):
         last = parts[-1]
@@ -207,8 +207,8 @@ def _transcript(words: str) -> str:
     return re.sub(r"\s+([,.;:!?])", r"\1", " ".join(plain.split()))
 
 
-def _delivery(how: str, always: str, speed: float, take: int) -> Delivery:
-    """The line's own direction counts whole, what is always so counts half; every further take is said otherwise."""
+def _style(how: str, always: str, speed: float, take: int) -> SpeechStyle:
+    """Combine directions: the line's own counts whole, what is always so half; every further take is said otherwise."""
     rate, pitch, gain = speed, 1.0, 0.0
     for text, weight in ((how.lower(), 1.0), (always.lower(), 0.5)):
         for part, faster, higher, louder in COLOURS:
@@ -219,7 +219,7 @@ def _delivery(how: str, always: str, speed: float, take: int) -> Delivery:
     if take > 1:
         faster, higher = TAKES[(take - 2) % len(TAKES)]
         rate, pitch = rate * faster, pitch * higher
-    return Delivery(
+    return SpeechStyle(
         rate=round(rate, 4),
         pitch=round(pitch, 4),
         gain_db=min(max(gain, -4.0), 2.0),

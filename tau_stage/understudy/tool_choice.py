@@ -7,8 +7,15 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from tau_stage.understudy.call_arguments import NUMBERED, arguments, kinds, wanted
-from tau_stage.understudy.naming import identifies, spelt, stems
+from tau_stage.understudy.call_arguments import (
+    NUMBERED,
+    allowed_types,
+    identifier_words,
+    is_identifier,
+    make_arguments,
+    wanted_properties,
+    word_stems,
+)
 
 Tool = dict[str, Any]
 
@@ -29,7 +36,7 @@ GENERIC = frozenset(
         look get find tool function""",
     )
 )
-"""Words of a description, as ``stems`` leaves them, that tell nothing of what the tool is for."""
+"""Words of a description, as ``word_stems`` leaves them, that tell nothing of what the tool is for."""
 
 WEAK = set(
     re.findall(
@@ -64,7 +71,7 @@ STATEMENT = re.compile(
 REFUSAL = re.compile(r"^\W*(?:please\W+)?(?:don't|do not|never|no need|stop talking)\b", re.IGNORECASE)
 
 
-class Asked(NamedTuple):
+class ToolMatch(NamedTuple):
     """How much the words ask for a tool.
 
     Attributes:
@@ -76,8 +83,8 @@ class Asked(NamedTuple):
     told: frozenset[str]
 
 
-def calls(tools: Sequence[Tool], choice: Any, words: str) -> list[tuple[str, str]]:
-    """The tools that a user's words ask for, each with its arguments as JSON.
+def choose_calls(tools: Sequence[Tool], choice: Any, words: str) -> list[tuple[str, str]]:
+    """Choose the tools that a user's words ask for, each with its arguments as JSON.
 
     Two tools are called only if different words ask for them.
 
@@ -87,9 +94,9 @@ def calls(tools: Sequence[Tool], choice: Any, words: str) -> list[tuple[str, str
         words: What was said to the player since its last answer, by sound or in writing.
 
     >>> light = {"type": "function", "name": "lights_on", "description": "The listener wants the lights on."}
-    >>> calls([light], "auto", "Please turn the lights on.")
+    >>> choose_calls([light], "auto", "Please turn the lights on.")
     [('lights_on', '{}')]
-    >>> calls([light], "auto", "Who are you?")
+    >>> choose_calls([light], "auto", "Who are you?")
     []
     """
     known = [tool for tool in tools if tool.get("type") == "function"]
@@ -105,9 +112,9 @@ def calls(tools: Sequence[Tool], choice: Any, words: str) -> list[tuple[str, str
 
 
 def _chosen(known: Sequence[Tool], words: str) -> list[Tool]:
-    """The tools that are asked for, the surest first where the same words ask for several; in the order of the list."""
+    """Choose the tools that are asked for, in the order given; the surest where the same words ask for several."""
     requests = " ".join(part for part in SENTENCE.findall(words) if _is_request(part))
-    asked = [(tool, _asked(tool, words, requests)) for tool in known]
+    asked = [(tool, _match(tool, words, requests)) for tool in known]
     ranked = sorted(asked, key=lambda pair: (-pair[1].rank, -len(pair[1].told - WEAK)))
     taken: set[str] = set()
     chosen = []
@@ -120,38 +127,38 @@ def _chosen(known: Sequence[Tool], words: str) -> list[Tool]:
 
 
 def _is_request(sentence: str) -> bool:
-    """Whether a sentence can ask for something: what only states something does not, unless it gives a number."""
+    """Tell whether a sentence can ask for something: what only states something does not, unless it gives a number."""
     if REFUSAL.search(sentence):
         return False
     return bool(REQUEST.search(sentence) or NUMBERED.search(sentence) or not STATEMENT.search(sentence))
 
 
-def _asked(tool: Tool, words: str, requests: str) -> Asked:
-    """How its name, its description or its subject was said."""
-    named = spelt(tool["name"]).lower().split()
+def _match(tool: Tool, words: str, requests: str) -> ToolMatch:
+    """Tell how its name, its description or its subject was said."""
+    named = identifier_words(tool["name"]).lower().split()
     looks_up = bool(named) and (named[0] in LOOKING or named[-1] in LOOKED | LOOKING)
-    said = stems(requests)
-    name = stems(" ".join(named)) - ASIDES
+    said = word_stems(requests)
+    name = word_stems(" ".join(named)) - ASIDES
     if name and name <= said:
-        return Asked(3, frozenset(name))
-    about = stems(tool.get("description") or "") - GENERIC
-    described = about & (said if looks_up else stems(words))
+        return ToolMatch(3, frozenset(name))
+    about = word_stems(tool.get("description") or "") - GENERIC
+    described = about & (said if looks_up else word_stems(words))
     subject = name - LOOKING - LOOKED
     meant = {word for thing in subject for word in {thing, *MEANT.get(thing, ())} & said}
     is_numbered = bool(NUMBERED.search(requests))
     if looks_up and meant and len(meant) * 2 >= len(subject) and (is_numbered or not _needs_number(tool)):
-        return Asked(1, frozenset(meant))
+        return ToolMatch(1, frozenset(meant))
     if len(described) >= 2 and len(described) * 2 >= len(about) and described - WEAK:
-        return Asked(2, frozenset(described))
-    return Asked(0, frozenset())
+        return ToolMatch(2, frozenset(described))
+    return ToolMatch(0, frozenset())
 
 
 def _needs_number(tool: Tool) -> bool:
     return any(
-        set(kinds(schema)) & {"integer", "number"} or identifies(name, schema)
-        for name, schema in wanted(tool.get("parameters"))
+        set(allowed_types(schema)) & {"integer", "number"} or is_identifier(name, schema)
+        for name, schema in wanted_properties(tool.get("parameters"))
     )
 
 
 def _call(tool: Tool, words: str) -> tuple[str, str]:
-    return tool["name"], json.dumps(arguments(tool.get("parameters"), words), ensure_ascii=False)
+    return tool["name"], json.dumps(make_arguments(tool.get("parameters"), words), ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""The stage door: who is let in, who is refused at the upgrade, and who is told no once inside."""
+"""Admission: who is let in, who is refused at the upgrade, and who is refused in the open connection."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from tau_stage.errors import UsageError
 from tau_stage.protocol.bodies import ServerError
 from tau_stage.transport import Handshake, Refusal
-from tau_stage.understudy.beta import is_asked_for
+from tau_stage.understudy.client_dialects import wants_beta
 from tau_stage.understudy.profiles import profile_of
 
 AZURE_PATHS = frozenset({"/openai/v1/realtime", "/openai/realtime", "/voice-live/realtime"})
@@ -24,7 +24,7 @@ ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#@]+")
 
 
 @dataclass(frozen=True, slots=True)
-class No:
+class Rejection:
     """A refusal inside an open connection: an error, then a close whose reason is ``<type>.<code>``."""
 
     error: ServerError
@@ -36,10 +36,10 @@ class No:
         return f"{self.error.type}.{self.error.code}"
 
 
-def objection(
+def reject_reason(
     handshake: Handshake, key: str | None, *, refuses_beta: bool = False, any_model: bool = False
-) -> No | None:
-    """Why a client that got through the upgrade cannot stay, if it cannot.
+) -> Rejection | None:
+    """Say why a client that got through the upgrade cannot stay; None where it can.
 
     Args:
         handshake: What it asked for.
@@ -47,23 +47,23 @@ def objection(
         refuses_beta: Whether clients of the beta must go.
         any_model: Whether the model's name does not matter.
     """
-    if key is not None and _brought(handshake) != key:
-        return _no("invalid_api_key", 3000, "Incorrect API key provided.")
-    if refuses_beta and is_asked_for(handshake):
+    if key is not None and _key_of(handshake) != key:
+        return _reject("invalid_api_key", 3000, "Incorrect API key provided.")
+    if refuses_beta and wants_beta(handshake):
         message = "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API."
-        return _no("beta_api_shape_disabled", 4000, message)
+        return _reject("beta_api_shape_disabled", 4000, message)
     model = handshake.query.get("model") or handshake.query.get("deployment")
     if not model:
-        return _no("missing_model", 4000, "You must provide a model parameter.", "model")
+        return _reject("missing_model", 4000, "You must provide a model parameter.", "model")
     if handshake.path in AZURE_PATHS:
         return None  # a deployment has any name
     if not any_model and profile_of(model) is None:
-        return _no("invalid_model", 4000, f"Model '{model}' is not supported in realtime mode.", "model")
+        return _reject("invalid_model", 4000, f"Model '{model}' is not supported in realtime mode.", "model")
     return None
 
 
-def intrusion(handshake: Handshake, origins: Collection[str] = ()) -> Refusal | None:
-    """Why a request may not come in at all: a web page that is not of this machine wants to talk, if one does.
+def reject_origin(handshake: Handshake, origins: Collection[str] = ()) -> Refusal | None:
+    """Refuse a web page that is not of this machine; None where there is nothing to refuse.
 
     A browser says which page asks (``Origin``), and which name was dialled (``Host``): a name of somebody else's that
     leads here is a trick to get past the first.
@@ -72,28 +72,28 @@ def intrusion(handshake: Handshake, origins: Collection[str] = ()) -> Refusal | 
         handshake: What was asked for.
         origins: Pages of other machines that may come in, as a browser tells them; ``*`` is all.
 
-    >>> intrusion(Handshake(headers={"origin": "https://example.com"})).status
+    >>> reject_origin(Handshake(headers={"origin": "https://example.com"})).status
     403
-    >>> intrusion(Handshake(headers={"origin": "http://localhost:3000", "host": "127.0.0.1:8765"})) is None
+    >>> reject_origin(Handshake(headers={"origin": "http://localhost:3000", "host": "127.0.0.1:8765"})) is None
     True
     """
     host, origin = handshake.headers.get("host"), handshake.headers.get("origin")
     if host is not None and not is_loopback(host):
-        said = _said(host)
+        said = _shown(host)
         return Refusal(403, f"The understudy is called by a name of this machine, like 127.0.0.1, not {said}.\n")
     if origin is None or ANY_ORIGIN in origins or origin.lower() in origins or is_loopback(origin):
         return None
-    said = _said(origin)
+    said = _shown(origin)
     return Refusal(403, f"The understudy takes no page of {said}; start it with --allow-origin {said} to let it in.\n")
 
 
-def allowed(origin: str) -> str:
-    """An origin that may come in, as a browser writes it.
+def parse_origin(origin: str) -> str:
+    """Check an origin that may come in, and write it as a browser does.
 
     Raises:
         UsageError: It is none.
 
-    >>> allowed("https://Example.com/"), allowed("null")
+    >>> parse_origin("https://Example.com/"), parse_origin("null")
     ('https://example.com', 'null')
     """
     told = origin.lower().removesuffix("/")
@@ -103,7 +103,7 @@ def allowed(origin: str) -> str:
 
 
 def is_loopback(place: str) -> bool:
-    """Whether an origin, or a name with or without a port, is this machine's own.
+    """Tell whether an origin, or a name with or without a port, is this machine's own.
 
     >>> [is_loopback(place) for place in ("[::1]:8765", "http://localhost", "127.0.0.1.example.com", "null")]
     [True, True, False, False]
@@ -120,15 +120,15 @@ def is_loopback(place: str) -> bool:
         return False
 
 
-def _said(text: str) -> str:
+def _shown(text: str) -> str:
     return re.sub(r"[^\x21-\x7e]", "?", text)[:200]
 
 
-def _no(code: str, close_code: int, message: str, param: str | None = None) -> No:
-    return No(ServerError(type="invalid_request_error", code=code, message=message, param=param), close_code)
+def _reject(code: str, close_code: int, message: str, param: str | None = None) -> Rejection:
+    return Rejection(ServerError(type="invalid_request_error", code=code, message=message, param=param), close_code)
 
 
-def _brought(handshake: Handshake) -> str | None:
+def _key_of(handshake: Handshake) -> str | None:
     offered = next((name for name in handshake.subprotocols if name.startswith(KEY_PROTOCOL)), "")
     bearer = handshake.headers.get("authorization", "")
     return (

@@ -1,27 +1,169 @@
-"""xAI's spelling from the server's side, as its live sessions were recorded: GA in, xAI's events out."""
+"""How each kind of client is spoken to: GA inside, and OpenAI's own events, Azure's, the beta's or xAI's outside.
+
+xAI's are as its live sessions were recorded.
+"""
 
 from __future__ import annotations
 
 import math
 import re
+import string
 import uuid
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import pybase64
+from pydantic_core import from_json, to_json
 
 from tau_stage.audio.pcm import RATE
+from tau_stage.protocol import server_events
+from tau_stage.protocol.bodies import ServerError
 from tau_stage.protocol.config import SessionConfig
-from tau_stage.protocol.dialects import Event
+from tau_stage.protocol.dialects import (
+    NEW_PARTS,
+    OLD_NAMES,
+    OLD_PARTS,
+    Event,
+    flat_session,
+    nested_session,
+    parts_renamed,
+)
+from tau_stage.transport import Handshake
 from tau_stage.understudy.billing import text_tokens
 from tau_stage.understudy.profiles import Profile
+
+BETA_OMITS = {"conversation.item.done", "conversation.item.input_audio_transcription.delta"}
+"""The beta tells an item once, when it is created, and a transcript when it is whole."""
+
+COLDEST, HOTTEST = 0.6, 1.2
+"""Temperatures that the beta takes; GA has none."""
+
+
+def wants_beta(handshake: Handshake) -> bool:
+    """Tell whether a client wants the beta: by header, by subprotocol, or by an API version."""
+    return (
+        handshake.headers.get("openai-beta", "").startswith("realtime")
+        or any(name.startswith("openai-beta.realtime") for name in handshake.subprotocols)
+        or "api-version" in handshake.query
+    )
+
+
+@dataclass(slots=True)
+class BetaDialect:
+    """One old client's connection: what the beta has and GA has not is kept here.
+
+    Attributes:
+        temperature: Of the session.
+    """
+
+    temperature: float = 0.8
+    _asked: float | None = None
+    _responses: dict[str, float] = field(default_factory=dict)
+
+    def temperature_error(self, event: Event) -> ServerError | None:
+        """Say what is wrong with a temperature, if one is told and something is.
+
+        >>> BetaDialect().temperature_error({"type": "session.update", "session": {"temperature": 7}}).code
+        'decimal_above_max_value'
+        """
+        for part in ("session", "response"):
+            told = event.get(part)
+            heat = told.get("temperature") if isinstance(told, dict) else None
+            if heat is not None and (problem := _problem(f"{part}.temperature", heat)):
+                event_id = event.get("event_id")
+                return problem.model_copy(update={"event_id": event_id if isinstance(event_id, str) else None})
+        return None
+
+    def to_ga(self, event: Event) -> Event:
+        """Turn a client's event into GA.
+
+        >>> event = {"type": "response.create", "response": {"modalities": ["text"], "temperature": 0.8}}
+        >>> BetaDialect().to_ga(event)["response"]
+        {'output_modalities': ['text']}
+        """
+        self._asked = None
+        for part in ("session", "response"):
+            if isinstance(told := event.get(part), dict):
+                self._asked = told.get("temperature")
+                nested: dict[str, Any] = nested_session(_without_none(told))
+                if part == "response":
+                    del nested["type"]
+                event = event | {part: nested}
+        return parts_renamed(event, NEW_PARTS)
+
+    def from_ga(self, event: Event) -> list[Event]:
+        """Turn a GA event into those that an old client knows; some are left out."""
+        kind = event["type"]
+        if kind in BETA_OMITS:
+            return []
+        if kind == "conversation.item.added":
+            event = event | {"type": "conversation.item.created"}
+        if kind == "session.updated" and self._asked is not None:
+            self.temperature, self._asked = self._asked, None
+        event = event | {"type": OLD_NAMES.get(kind, event["type"])}
+        if isinstance(event.get("item"), dict):
+            event = event | {"item": _named(event["item"])}
+        if isinstance(event.get("session"), dict):
+            kept = {key: event["session"][key] for key in ("id", "object", "model", "expires_at")}
+            heat = {"temperature": self.temperature}
+            event = event | {"session": kept | flat_session(event["session"]) | heat}
+        if isinstance(event.get("response"), dict):
+            event = event | {"response": self._response(kind, event["response"])}
+        return [parts_renamed(event, OLD_PARTS)]
+
+    def _response(self, kind: str, response: Event) -> Event:
+        if kind == "response.created":
+            self._responses[response["id"]] = self.temperature if self._asked is None else self._asked
+            self._asked = None
+        heat = self._responses.get(response["id"], self.temperature)
+        if kind == "response.done":
+            self._responses.pop(response["id"], None)
+        response = response | {"output": [_named(item) for item in response["output"]]}
+        flat = {key: value for key, value in response.items() if key not in {"output_modalities", "audio"}}
+        beside = flat_session(response)
+        named = {key: beside[key] for key in ("voice", "output_audio_format") if key in beside}
+        return flat | named | {"modalities": beside.get("modalities", []), "temperature": heat}
+
+
+def _named(item: Event) -> Event:
+    """Write an item as the beta does: as an object with a name, and with no phase."""
+    return {"id": item["id"], "object": "realtime.item"} | {key: item[key] for key in item if key != "phase"}
+
+
+def _without_none(flat: Event) -> Event:
+    """Undo the beta's other spellings: turn detection of the type none, and a tool that is chosen as a function."""
+    turns, choice = flat.get("turn_detection"), flat.get("tool_choice")
+    if isinstance(turns, dict) and turns.get("type") == "none":
+        flat = flat | {"turn_detection": None}
+    if isinstance(choice, dict) and isinstance(choice.get("function"), str) and "name" not in choice:
+        flat = flat | {"tool_choice": {"type": "function", "name": choice["function"]}}
+    return flat
+
+
+def _problem(param: str, heat: Any) -> ServerError | None:
+    if isinstance(heat, bool) or not isinstance(heat, int | float):
+        message = f"Invalid type for '{param}': expected a decimal, but got {type(heat).__name__} instead."
+        return ServerError(code="invalid_type", message=message, param=param)
+    if heat < COLDEST:
+        message = (
+            f"Invalid '{param}': decimal below minimum value. Expected a value >= {COLDEST}, but got {heat} instead."
+        )
+        return ServerError(code="decimal_below_min_value", message=message, param=param)
+    if heat > HOTTEST:
+        message = (
+            f"Invalid '{param}': decimal above maximum value. Expected a value <= {HOTTEST}, but got {heat} instead."
+        )
+        return ServerError(code="decimal_above_max_value", message=message, param=param)
+    return None
+
 
 OWN_ID = re.compile(r"(?:event|item|resp|sess|call)_\d{12,}")
 """An id that the understudy has made; a client's own id stays."""
 
 ID_FIELDS = ("item_id", "response_id", "call_id", "previous_item_id", "id")
-UNTOLD = frozenset({"conversation.item.done", "rate_limits.updated"})
+XAI_OMITS = frozenset({"conversation.item.done", "rate_limits.updated"})
 TOKENS_PER_S = 50
 """Tokens of a second of sound, heard or spoken."""
 
@@ -54,11 +196,11 @@ class XaiDialect:
     _audio_out_s: float = 0.0
     _rid: str = ""
 
-    def heard(self, event: Event) -> Event:
-        """A client's event as GA: voice and turn detection stand at the session's top.
+    def to_ga(self, event: Event) -> Event:
+        """Turn a client's event into GA: voice and turn detection stand at the session's top.
 
         >>> dialect = XaiDialect(Profile("grok"), lambda: 0.0)
-        >>> dialect.heard({"type": "session.update", "session": {"voice": "eve"}})["session"]["audio"]
+        >>> dialect.to_ga({"type": "session.update", "session": {"voice": "eve"}})["session"]["audio"]
         {'output': {'voice': 'eve'}}
         """
         event = self._named(event, {theirs: ours for ours, theirs in self._ids.items()})
@@ -74,17 +216,17 @@ class XaiDialect:
                 audio.setdefault(side, {})[key] = _turns(asked[key]) if key == "turn_detection" else asked[key]
         return event | {"session": session | ({"audio": audio} if audio else {})}
 
-    def told(self, event: Event) -> list[Event]:
-        """A GA event as xAI's client gets it: none, one, or several."""
+    def from_ga(self, event: Event) -> list[Event]:
+        """Turn a GA event into those that xAI's client gets: none, one, or several."""
         kind = event["type"]
-        if kind in UNTOLD:
+        if kind in XAI_OMITS:
             return []
         if kind == "session.created":
             return self._created(event)
-        found = self._told(kind, event)
+        found = self._translate(kind, event)
         return [self._named({"previous_item_id": None} | one, self._ids) for one in found]
 
-    def _told(self, kind: str, event: Event) -> list[Event]:
+    def _translate(self, kind: str, event: Event) -> list[Event]:
         match kind.removeprefix("response."):
             case "session.updated":
                 return [event | {"session": self._echo()}]
@@ -152,7 +294,7 @@ class XaiDialect:
         return int(self.clock() * 1000)
 
     def _echo(self) -> Event:
-        """What the client has asked for, and what xAI says of itself."""
+        """Write what the client has asked for, and what xAI says of itself."""
         asked = {key: value for key, value in self.session.items() if key not in {"audio", "tools", "type"}}
         if self.session.get("tools"):
             asked["tools"] = [
@@ -211,7 +353,7 @@ class XaiDialect:
         return [event | {"item": _item(item, "user")}]
 
     def _transcribed(self, kind: str, event: Event) -> list[Event]:
-        """The words come whole each time, and as completed several times."""
+        """Send the words whole each time, and as completed several times."""
         words = self._words.setdefault(event["item_id"], [])
         if kind.endswith("delta"):
             words.append(event["delta"])
@@ -233,7 +375,7 @@ class XaiDialect:
     # ---- what is said
 
     def _part(self, kind: str, event: Event) -> list[Event]:
-        """Parts of a message: words are told after the sound that they begin with."""
+        """Send parts of a message: words after the sound that they begin with."""
         match kind.removeprefix("response."):
             case "content_part.added":
                 return [event | {"previous_item_id": "0"}]
@@ -241,7 +383,7 @@ class XaiDialect:
                 self._held.append(event | {"start_time": round(self._audio_out_s, 2)})
                 return []
             case "output_audio.delta":
-                return self._sounded(event)
+                return self._audio_delta(event)
             case "output_audio.done":
                 held, self._held = self._held, [event]
                 return held
@@ -251,7 +393,7 @@ class XaiDialect:
             case _:
                 return [event]
 
-    def _sounded(self, event: Event) -> list[Event]:
+    def _audio_delta(self, event: Event) -> list[Event]:
         seconds = len(pybase64.b64decode(event["delta"])) / 2 / RATE
         first = {} if self._audio_out_s else {"latency": "0.50"}
         held, self._held = self._held, []
@@ -261,7 +403,7 @@ class XaiDialect:
         return [told, *(words | {"rid": words["event_id"]} for words in held)]
 
     def _arguments(self, kind: str, event: Event) -> list[Event]:
-        """Arguments are told at once."""
+        """Send arguments at once."""
         if kind.endswith("delta"):
             return []
         event = event | {"output_index": 0}
@@ -288,7 +430,7 @@ class XaiDialect:
     # ---- ids
 
     def _named(self, value: Any, names: dict[str, str]) -> Any:
-        """A value with its ids under other names; ids of ours get one when they are told first."""
+        """Rename the ids within a value; ids of ours get another name when they are sent first."""
         if isinstance(value, list):
             return [self._named(inner, names) for inner in value]
         if not isinstance(value, dict):
@@ -311,12 +453,12 @@ def _uuid(name: str) -> str:
 
 
 def _turns(detection: Any) -> Any:
-    """Turn detection as GA has it: null turns it off, and a type of null does."""
+    """Write turn detection as GA does: null turns it off, and a type of null does."""
     return None if isinstance(detection, dict) and detection.get("type", "") is None else detection
 
 
 def _response(response: Event) -> Event:
-    """A response as xAI tells it: its usage stands elsewhere."""
+    """Write a response as xAI does: its usage stands elsewhere."""
     return {
         "id": response["id"],
         "object": "realtime.response",
@@ -328,9 +470,133 @@ def _response(response: Event) -> Event:
 
 
 def _item(item: Event, role: str) -> Event:
-    """An item as xAI tells it: what is no message has a role, too, and what is said is audio."""
+    """Write an item as xAI does: what is no message has a role, too, and what is said is audio."""
     parts = item.get("content")
     content = [part | {"type": "audio"} if part["type"] == "output_audio" else part for part in parts or ()]
     told = {"id": item["id"], "object": "realtime.item", "type": item["type"], "status": "completed"}
     told |= {key: value for key, value in item.items() if key not in {"phase", "content"}}
     return {"role": role} | told | ({} if parts is None else {"content": content})
+
+
+AZURE_PATH = "/openai/v1/realtime"
+PADDED = (
+    server_events.TranscriptDelta,
+    server_events.TextDelta,
+    server_events.FunctionArgumentsDelta,
+    server_events.TranscriptionDelta,
+)
+"""Deltas of words: OpenAI pads them, so that their length tells nothing."""
+
+BLOCK = 16
+LETTERS = string.ascii_letters + string.digits
+
+
+class ClientCodec(Protocol):
+    """One kind of client."""
+
+    def decode(self, frame: bytes) -> bytes | ServerError:
+        """Turn a client's frame into GA, or say what is wrong. The parser refuses what is no JSON object."""
+
+    def encode(self, event: server_events.ServerMessage) -> Iterable[bytes]:
+        """Turn an event into the frames that the client gets."""
+
+
+class GaCodec:
+    """OpenAI's own spelling.
+
+    Args:
+        is_azure: Whether Azure's copy of each part is told, too.
+    """
+
+    def __init__(self, *, is_azure: bool = False) -> None:
+        self._is_azure = is_azure
+
+    def decode(self, frame: bytes) -> bytes:
+        """Leave it as it is."""
+        return frame
+
+    def encode(self, event: server_events.ServerMessage) -> Iterator[bytes]:
+        """Pad deltas of words."""
+        if self._is_azure and isinstance(event, server_events.RateLimitsUpdated):
+            return
+        frame = event.encode()
+        if isinstance(event, PADDED):
+            yield frame[:-1] + b',"obfuscation":"' + _padding(event.event_id, event.delta) + b'"}'
+        elif self._is_azure and isinstance(event, server_events.ContentPartAdded | server_events.ContentPartDone):
+            yield frame[:-1] + b',"content":' + event.part.model_dump_json(exclude_unset=True).encode() + b"}"
+        else:
+            yield frame
+
+
+class BetaCodec:
+    """OpenAI's spelling before GA."""
+
+    def __init__(self) -> None:
+        self._dialect = BetaDialect()
+
+    def decode(self, frame: bytes) -> bytes | ServerError:
+        """Turn flat sessions into nested ones."""
+        event = _parse(frame)
+        if event is None:
+            return frame
+        return self._dialect.temperature_error(event) or to_json(self._dialect.to_ga(event))
+
+    def encode(self, event: server_events.ServerMessage) -> Iterator[bytes]:
+        """Use the old names; leave some out."""
+        yield from map(to_json, self._dialect.from_ga(from_json(event.encode())))
+
+
+class XaiCodec:
+    """xAI's spelling.
+
+    Args:
+        profile: The model that the client gets.
+        clock: Unix time.
+    """
+
+    def __init__(self, profile: Profile, clock: Callable[[], float]) -> None:
+        self._dialect = XaiDialect(profile, clock)
+
+    def decode(self, frame: bytes) -> bytes:
+        """Turn flat sessions into nested ones, and xAI's ids into ours."""
+        event = _parse(frame)
+        return frame if event is None else to_json(self._dialect.to_ga(event))
+
+    def encode(self, event: server_events.ServerMessage) -> Iterator[bytes]:
+        """Use its shapes; leave some out."""
+        yield from map(to_json, self._dialect.from_ga(from_json(event.encode())))
+
+
+def codec_for(handshake: Handshake, profile: Profile, clock: Callable[[], float]) -> ClientCodec:
+    """Choose the codec of a client.
+
+    Args:
+        handshake: What it asked for.
+        profile: The model it gets.
+        clock: Unix time.
+    """
+    if profile.provider == "xai":
+        return XaiCodec(profile, clock)
+    if wants_beta(handshake):
+        return BetaCodec()
+    return GaCodec(is_azure=handshake.path == AZURE_PATH)
+
+
+def _parse(frame: bytes) -> Event | None:
+    """Parse a frame as an event; None for what is none."""
+    try:
+        event = from_json(frame)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None
+
+
+def _padding(event_id: str, delta: str) -> bytes:
+    """Make letters that fill a delta up to a whole block, the same for the same event.
+
+    >>> len(_padding("event_1", "Hello")), len(_padding("event_1", "")), len(_padding("event_1", "x" * 16))
+    (11, 16, 16)
+    """
+    length = BLOCK - len(delta) % BLOCK
+    number = zlib.crc32(event_id.encode())
+    return "".join(LETTERS[(number >> shift) * (shift + 7) % len(LETTERS)] for shift in range(length)).encode()

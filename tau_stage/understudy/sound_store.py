@@ -1,0 +1,243 @@
+"""The sounds of a server: on disk, each once, however many players heard it; and the words of those spoken lately.
+
+Memory does not grow with them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import weakref
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from tau_stage.audio.level import rms_dbfs
+from tau_stage.audio.pcm import RATE, Pcm
+
+BLOCK = 2**20
+"""Bytes read at once."""
+
+
+@dataclass(slots=True, weakref_slot=True)
+class BlobStore:
+    """Keeps sounds in a file that nobody else sees, gone with the server; in memory where the disk is full."""
+
+    _file: int = -1
+    _memory: bytearray | None = None
+    _places: dict[bytes, int] = field(default_factory=dict)
+    _end: int = 0
+
+    def put(self, audio: Pcm) -> BlobRef:
+        """Keep a sound.
+
+        >>> blobs = BlobStore()
+        >>> blobs.put(Pcm.silence(100))[:40].pcm == Pcm.silence(40)
+        True
+        """
+        entry = self.entry(len(audio), audio.rate)
+        entry.append(audio)
+        return entry.finish()
+
+    def entry(self, samples: int, rate: int = RATE) -> BlobWriter:
+        """Keep a sound that comes in parts.
+
+        Args:
+            samples: Length of all of it.
+            rate: Samples per second.
+        """
+        if self._file < 0:
+            self._open()
+        self._end += 2 * samples
+        return BlobWriter(self, self._end - 2 * samples, samples, rate)
+
+    def read(self, place: int, size: int) -> bytes:
+        """Read some bytes of what was kept."""
+        if self._memory is not None:
+            return bytes(self._memory[place : place + size])
+        return os.pread(self._file, size, place)
+
+    def write(self, place: int, data: bytes) -> None:
+        """Write some bytes of an entry."""
+        if self._memory is None:
+            try:
+                self._write(place, data)
+            except OSError:
+                kept = os.pread(self._file, self._end, 0)
+                self._memory = bytearray(kept.ljust(self._end, b"\0"))
+            else:
+                return
+        self._memory.extend(bytes(max(0, place + len(data) - len(self._memory))))
+        self._memory[place : place + len(data)] = data
+
+    def _write(self, place: int, data: bytes) -> None:
+        """Write all bytes: a system may take fewer at once."""
+        rest = memoryview(data)
+        while rest:
+            written = os.pwrite(self._file, rest, place)
+            place, rest = place + written, rest[written:]
+
+    def settle(self, key: bytes, place: int, size: int) -> int:
+        """Return where a sound stands that was written. If it was there already, free its place where that can be."""
+        known = self._places.setdefault(key, place)
+        if known != place and self._end == place + size:
+            self._end = place
+        return known
+
+    def _open(self) -> None:
+        self._file, name = tempfile.mkstemp(prefix="tau-stage-")
+        Path(name).unlink()
+        weakref.finalize(self, os.close, self._file)
+
+
+class BlobWriter:
+    """A place in a store that is being filled.
+
+    Args:
+        blobs: Where it is kept.
+        place: Where it begins, in bytes.
+        samples: Its length.
+        rate: Samples per second.
+    """
+
+    def __init__(self, blobs: BlobStore, place: int, samples: int, rate: int) -> None:
+        self._blobs = blobs
+        self._place = place
+        self._samples = samples
+        self._rate = rate
+        self._at = place
+        self._digest = hashlib.sha256()
+
+    def append(self, audio: Pcm) -> None:
+        """Write the next part."""
+        self._blobs.write(self._at, audio.data)
+        self._at += len(audio.data)
+        self._digest.update(audio.data)
+
+    def finish(self) -> BlobRef:
+        """Return the sound, whole."""
+        place = self._blobs.settle(self._digest.digest(), self._place, 2 * self._samples)
+        return BlobRef(self._blobs, place, self._samples, self._rate)
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRef:
+    """A sound in a store.
+
+    Attributes:
+        blobs: Where it is kept.
+        place: Where it begins, in bytes.
+        samples: Its length.
+        rate: Samples per second.
+    """
+
+    blobs: BlobStore
+    place: int
+    samples: int
+    rate: int
+
+    def __len__(self) -> int:
+        """Count the samples."""
+        return self.samples
+
+    def __getitem__(self, span: slice) -> BlobRef:
+        """Take a span of samples."""
+        start, stop, _ = span.indices(self.samples)
+        return BlobRef(self.blobs, self.place + 2 * start, max(0, stop - start), self.rate)
+
+    @property
+    def pcm(self) -> Pcm:
+        """The sound itself."""
+        return Pcm(self.blobs.read(self.place, 2 * self.samples), self.rate)
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of its bytes."""
+        found = hashlib.sha256()
+        for block in self._blocks():
+            found.update(block)
+        return found.digest()
+
+    def holds(self, data: bytes) -> bool:
+        """Tell whether some bytes are in it."""
+        return any(data in block for block in self._blocks(len(data)))
+
+    def _blocks(self, overlap: int = 0) -> Iterator[bytes]:
+        """Read its bytes, block by block, each with some bytes of the next one."""
+        for at in range(0, 2 * self.samples, BLOCK):
+            yield self.blobs.read(self.place + at, min(BLOCK + overlap, 2 * self.samples - at))
+
+
+def read_bytes(audio: Pcm | BlobRef, at: int, size: int) -> bytes:
+    """Read some bytes of a sound, wherever it is kept.
+
+    >>> len(read_bytes(BlobStore().put(Pcm.silence(100)), 190, 40)), len(read_bytes(Pcm.silence(100), 0, 40))
+    (10, 40)
+    """
+    if isinstance(audio, Pcm):
+        return audio.data[at : at + size]
+    return audio.blobs.read(audio.place + at, max(0, min(size, 2 * audio.samples - at)))
+
+
+def load_pcm(audio: Pcm | BlobRef) -> Pcm:
+    """Load a sound into memory, wherever it is kept."""
+    return audio if isinstance(audio, Pcm) else audio.pcm
+
+
+KEPT = 256
+"""Lines remembered; the oldest go first."""
+
+PROBE = RATE // 8
+INAUDIBLE = "[inaudible]"
+
+
+class KnownClip(NamedTuple):
+    """A sound and its words."""
+
+    audio: BlobRef
+    words: str
+
+
+@dataclass(slots=True)
+class KnownSpeech:
+    """Lines spoken lately, and the words of each. The sounds are on disk."""
+
+    _lines: OrderedDict[bytes, KnownClip] = field(default_factory=OrderedDict)
+    _taught: dict[bytes, KnownClip] = field(default_factory=dict)
+    _blobs: BlobStore = field(default_factory=BlobStore)
+
+    def teach(self, audio: Pcm, words: str) -> None:
+        """Learn the words of a sound from outside; it is never forgotten."""
+        kept = self._blobs.put(audio)
+        self._taught[kept.digest] = KnownClip(kept, words)
+
+    def add(self, audio: Pcm | BlobRef, words: str) -> None:
+        """Remember a line that was spoken; nothing is remembered where the disk is full."""
+        try:
+            kept = audio if isinstance(audio, BlobRef) else self._blobs.put(audio)
+        except OSError:
+            return
+        key = kept.digest
+        self._lines[key] = KnownClip(kept, words)
+        self._lines.move_to_end(key)
+        while len(self._lines) > KEPT:
+            self._lines.popitem(last=False)
+
+    def words(self, audio: Pcm) -> str:
+        """Find the words of a sound, if a known line is in it; else ``[inaudible]``.
+
+        An eighth of a second of its loudest stretch is looked for, sample by sample.
+        """
+        key = hashlib.sha256(audio.data).digest()
+        for known in (self._taught, self._lines):
+            if key in known:
+                return known[key].words
+        spans = [audio[at : at + PROBE] for at in range(0, max(1, len(audio) - PROBE), PROBE)]
+        probe = max(spans, key=rms_dbfs)
+        if len(probe) < PROBE or rms_dbfs(probe) < -60:
+            return INAUDIBLE
+        lines = (*self._taught.values(), *reversed(self._lines.values()))
+        return next((line.words for line in lines if line.audio.holds(probe.data)), INAUDIBLE)
