@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -91,6 +92,29 @@ def test_takes_that_differ_are_no_failure(takes: tuple[str, str], capsys: pytest
     assert said.err == ""
     assert run("compare", takes[0], takes[0]) == 0
     assert "none of 2 lines differs" in capsys.readouterr().out
+
+
+def test_of_several_takes_the_newest_two_are_compared_and_one_is_held_beside_the_one_before_it(
+    takes: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = sorted(takes)
+    third = Path(first).with_name("29991231T235959Z-aaaaaa")
+    shutil.copytree(second, third)
+    assert run("compare", str(third), first, second) == 0
+    assert capsys.readouterr().err == f"A is {second}, B is {third}\n"
+    assert run("compare", str(third)) == 0
+    assert capsys.readouterr().err == f"A is {second}, B is {third}\n"
+    Path(first, "..", "latest").unlink(missing_ok=True)
+    Path(first, "..", "latest").symlink_to(Path(second).name)
+    latest = str(Path(first).with_name("latest"))
+    assert run("compare", latest) == 0
+    assert capsys.readouterr().err == f"A is {first}, B is {latest}\n"
+    assert run("compare", first) == 2
+    assert capsys.readouterr().err == (
+        f"{first}: there is no take before it to compare it with\n  hint: name two takes\n"
+    )
+    assert run("compare", first, first, latest, latest) == 0
+    assert run("compare", first, first, first) == 0
 
 
 def test_as_json_loudness_is_measured(takes: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -71,6 +71,7 @@ def test_a_scene_is_performed_and_the_path_is_printed_last(
     assert "player" in said.out
     assert "estimate" in said.out
     assert re.fullmatch(r"mix\.wav -16\.0 LUFS, -\d+\.\d dBTP", said.out.split("\n")[-3])
+    assert said.out.split("\n")[-4] == f"page: {folder / 'report.html'}"
     assert (folder / "mix.wav").is_file()
     assert "1/3 ann: One. (0.1 s)" in said.err
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import io
+import sys
 
 import pytest
-from rich.console import Console
 
 from tau_stage.cli.board import Board
-from tau_stage.cli.screen import Lines, Live, Nothing, open_screen
+from tau_stage.cli.live import Live
+from tau_stage.cli.printing import is_plain
+from tau_stage.cli.screen import Lines, Nothing, open_screen
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.planning import make_plan
@@ -89,22 +90,6 @@ def test_who_is_idle_listening_thinking_or_speaking(news: tuple[News, ...], show
     assert states(*news) == shown
 
 
-def test_the_live_view_shows_the_line_the_level_the_progress_and_the_dollars() -> None:
-    live = Live([PLAN])
-    free = record.LineFailed(line="x", player="ann", problem="no", usage=Usage())
-    for news in (*SPEAKING, SOUNDING, free, said("ann-1", "ann"), record.LineBegan(line="bob-1", player="bob")):
-        live.show(PLAN, news)
-    live.show(PLAN, Sounding("bob", "bob-1", -12.0, 0.1))
-    drawn = io.StringIO()
-    Console(file=drawn, width=80).print(live)
-    text = drawn.getvalue()
-    assert "1/2  $0.0640 estimate, nothing is spent" in text
-    assert "bob: [Two]." in text
-    assert "############...." in text
-    assert "1.0 s" in text
-    assert max(map(len, text.splitlines())) <= 80
-
-
 def test_in_a_pipe_each_thing_worth_it_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     news: list[News] = [
         BEGAN,
@@ -140,12 +125,31 @@ def test_the_screen_suits_where_the_output_goes(monkeypatch: pytest.MonkeyPatch)
     with open_screen([PLAN], quiet=False) as screen:
         assert isinstance(screen, Lines)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
     with open_screen([PLAN], quiet=False) as screen:
         assert isinstance(screen, Live)
     with open_screen([FREE], quiet=False) as screen:
         assert isinstance(screen, Lines)
+    with open_screen([ASKING], quiet=False) as screen:
+        assert isinstance(screen, Lines)
+    with open_screen([PLAN], quiet=False, aside=True) as screen:
+        assert isinstance(screen, Lines)
 
 
+@pytest.mark.parametrize(("name", "value"), [("TERM", "dumb"), ("TERM", "unknown"), ("NO_COLOR", "1")])
+def test_it_is_plain_where_that_is_asked_for(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert not is_plain(sys.stderr)
+    monkeypatch.setenv(name, value)
+    assert is_plain(sys.stderr)
+    with open_screen([PLAN], quiet=False) as screen:
+        assert isinstance(screen, Lines)
+
+
+ASKING = make_plan(parse_scene("players: {ann: }\nlines: [{ann: One., takes: 2, pick: ask}]"))
 FREE = make_plan(
     parse_scene(
         "players: {ann: {voice: ash}, bob: {voice: sage}, guest: {human: tty}}\n"
@@ -158,11 +162,6 @@ def test_people_are_told_what_to_say_and_when() -> None:
     board = Board(FREE)
     board.apply(Prompting("guest", "guest-1", "Good evening.", "tired", in_s=2))
     assert board.prompt == "guest, in 2: (tired) Good evening."
-    live = Live([FREE])
-    live.show(FREE, Prompting("guest", "guest-1", ""))
-    drawn = io.StringIO()
-    Console(file=drawn, width=80).print(live)
-    assert "guest, speak now: ..." in drawn.getvalue()
     board.apply(record.LineBegan(line="ann-1", player="ann"))
     assert (board.prompt, board.said) == ("", "ann: One.")
 
@@ -192,9 +191,3 @@ def test_lines_that_nobody_can_count_are_not_counted(capsys: pytest.CaptureFixtu
     assert capsys.readouterr().err.splitlines() == [
         "1 ann: words (1.0 s)", "ann calls lamp({}): ok", "[door.wav]", "nobody spoke", "guest, type: Hi.",
     ]  # fmt: skip
-    live = Live([FREE])
-    live.show(FREE, BEGAN)
-    live.show(FREE, said("ann-1", "ann"))
-    drawn = io.StringIO()
-    Console(file=drawn, width=80).print(live)
-    assert "1  $0.0640 estimate" in drawn.getvalue()

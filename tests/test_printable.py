@@ -15,10 +15,11 @@ from tau_stage import errors
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.riff import read_chunks
 from tau_stage.audio.wav import WavWriter
+from tau_stage.cli.live import Live
 from tau_stage.cli.main import told
 from tau_stage.cli.performing import tell
 from tau_stage.cli.printing import console
-from tau_stage.cli.screen import Lines, Live, Nothing
+from tau_stage.cli.screen import Lines, Nothing
 from tau_stage.cli.stream import Stream
 from tau_stage.protocol.usage import Usage
 from tau_stage.regression.digest import as_annotations, as_json, as_markdown
@@ -159,13 +160,16 @@ NEWS: list[News] = [
 
 def test_no_screen_shows_it_while_a_scene_is_performed(capsys: pytest.CaptureFixture[str]) -> None:
     stream, drawn = io.StringIO(), io.StringIO()
-    live, streaming = Live([HOSTILE]), Stream(stream, Nothing(), "-")
+    out = console(drawn)
+    live, streaming = Live([HOSTILE], out), Stream(stream, Nothing(), "-")
+    live.show(HOSTILE, BEGAN)
     for news in NEWS:
         Lines([HOSTILE, HOSTILE]).show(HOSTILE, news)
         live.show(HOSTILE, news)
         streaming.show(HOSTILE, news)
-        out = console(drawn)
         out.print(live)
+    live.making(HOSTILE, BAD)
+    out.print(live)
     for line in capsys.readouterr().err.splitlines():
         refuse_raw(line, of="lines")
     refuse_raw(drawn.getvalue(), of="live")

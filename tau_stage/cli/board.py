@@ -8,7 +8,7 @@ from decimal import Decimal
 from tau_stage.audio.level import SILENCE_DBFS
 from tau_stage.cost import price
 from tau_stage.protocol.usage import Usage
-from tau_stage.scene.plan import Plan
+from tau_stage.scene.plan import ImprovisePlan, ListenPlan, Plan
 from tau_stage.stage.notes import Listening, News, Prompting, Resuming, Sounding, State, Wording
 from tau_stage.take import records as record
 from tau_stage.take.fold import PAID
@@ -42,6 +42,9 @@ class Board:
         seats: By player.
         said: Who says what now, as far as it is known.
         prompt: What a person is asked to say, or empty.
+        making: What is being made of the take after its last line, or empty.
+        begun: Whether the performance is under way.
+        over: Whether all is made of it.
         done: Lines that are finished.
         dollars: So far, as far as it is known; an estimate.
         is_known: Whether that is all of it.
@@ -52,6 +55,9 @@ class Board:
     seats: dict[str, Seat] = field(default_factory=dict)
     said: str = ""
     prompt: str = ""
+    making: str = ""
+    begun: bool = False
+    over: bool = False
     done: int = 0
     dollars: Decimal = Decimal(0)
     is_known: bool = True
@@ -74,7 +80,7 @@ class Board:
                 for _, player, seconds in news.seconds:
                     self.seats[player].seconds += seconds
             case record.TakeBegan() | record.TakeResumed():
-                self.spent = news.spent
+                self.spent, self.begun = news.spent, True
                 self._tariffs = {role.name: (role.model, role.prices) for role in news.roles if not role.human}
                 self._opening_next()
             case record.ModelNamed():
@@ -110,6 +116,8 @@ class Board:
                 self._has_heard(self.seats[news.hearer], lost=False)
             case record.LineMissed():
                 self._has_heard(self.seats[news.hearer], lost=news.lost)
+            case record.TakeEnded():
+                self.said, self.prompt = "", ""
             case _:
                 pass
 
@@ -147,6 +155,11 @@ class Board:
             seat.state = "lost"
         elif seat.state == "listening" and not seat.unheard:
             seat.state = "idle"
+
+
+def is_written(plan: Plan) -> bool:
+    """Whether all that will be said stands in the scene, so that its lines can be counted beforehand."""
+    return not plan.cues and not any(isinstance(step, ImprovisePlan | ListenPlan) for step in plan.steps)
 
 
 def prompt(news: Prompting) -> str:

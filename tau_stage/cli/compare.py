@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
 
 import typer
 
-from tau_stage.cli.printing import console, say, say_json, warn
+from tau_stage.cli.printing import console, fitting, is_plain, say, say_json, warn
 
 if TYPE_CHECKING:
     from tau_stage.audio.pcm import Pcm
@@ -20,12 +20,18 @@ if TYPE_CHECKING:
     from tau_stage.take.folder import TakeFolder
     from tau_stage.take.model import Performed, Take
 
-NAMED = "A take's folder, or a link to it."
+Takes = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="TAKE...",
+        help="Folders of two takes, or links to them. Of one: beside the take before it; of more: the newest two.",
+        show_default=False,
+    ),
+]
 
 
 def compare(
-    a: Annotated[Path, typer.Argument(metavar="A", help=NAMED, show_default=False)],
-    b: Annotated[Path, typer.Argument(metavar="B", help=NAMED, show_default=False)],
+    takes: Takes,
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page to read and to hear.")] = None,
 ) -> None:
@@ -38,13 +44,13 @@ def compare(
     loudness: tuple[dict[str, float], dict[str, float]] = ({}, {})
     sounds: tuple[dict[str, Sound], dict[str, Sound]] = ({}, {})
     notes: list[str] = []
-    takes = [read_take(path) for path in (a, b)]
-    for place, (folder, take) in enumerate(takes):
+    both = [read_take(path) for path in _two(takes)]
+    for place, (folder, take) in enumerate(both):
         for line, audio in _sounds(folder, take, notes):
             loudness[place][line.id] = rms_dbfs(audio)
             if html:
                 sounds[place][line.id] = Sound(outline(audio), _link(folder.path / str(line.file), html))
-    told = compared(takes[0][1], takes[1][1], loudness)
+    told = compared(both[0][1], both[1][1], loudness)
     if html:
         _write(html, told, sounds, notes)
     _print(told, as_json=as_json)
@@ -52,6 +58,50 @@ def compare(
         warn(f"warning: {note}")
     if html:
         say(html, to=sys.stderr if as_json else sys.stdout)
+
+
+def _two(paths: Sequence[Path]) -> Sequence[Path]:
+    """The takes that are compared, and which they are, where that was not said.
+
+    Raises:
+        UsageError: There is one, and none before it.
+        TakeError: One of several is no take.
+    """
+    from tau_stage.take.reading import read_take
+
+    if len(paths) == len(("A", "B")):
+        return paths
+    if len(paths) == 1:
+        chosen: Sequence[Path] = (_before(paths[0]), paths[0])
+    else:
+        begun = {
+            folder.path.resolve(): (take.started, folder.path.name, path)
+            for path in paths
+            for folder, take in [read_take(path)]
+        }
+        *_, one, other = sorted(begun.values()) if len(begun) > 1 else (*begun.values(), *begun.values())
+        chosen = (one[-1], other[-1])
+    warn(f"A is {chosen[0]}, B is {chosen[1]}")
+    return chosen
+
+
+def _before(path: Path) -> Path:
+    """The take that a retake was made of, or the one before it of the same scene."""
+    from tau_stage.errors import UsageError
+    from tau_stage.take.folder import MANIFEST
+    from tau_stage.take.journal import read_beginning
+    from tau_stage.take.reading import read_take
+
+    folder = read_take(path)[0]
+    former = Path(read_beginning(folder.journal).former) if folder.journal.is_file() else Path()
+    if former != Path() and (former / MANIFEST).is_file():
+        return former
+    here = folder.path.resolve()
+    beside = sorted(found.parent.name for found in here.parent.glob(f"*/{MANIFEST}") if not found.parent.is_symlink())
+    older = [name for name in beside if name < here.name]
+    if not older:
+        raise UsageError(f"{path}: there is no take before it to compare it with", "name two takes")
+    return (folder.path.parent if folder.path.name == here.name else path.parent) / older[-1]
 
 
 def _sounds(folder: TakeFolder, take: Take, notes: list[str]) -> Iterator[tuple[Performed, Pcm]]:
@@ -87,7 +137,7 @@ def _print(told: Comparison, *, as_json: bool) -> None:
         return
     from tau_stage.report import beside
 
-    if sys.stdout.isatty():
+    if not is_plain(sys.stdout):
         console().print(beside.tables(told))
     else:
-        say(beside.plain(told))
+        say(fitting(beside.plain(told), sys.stdout))

@@ -8,6 +8,7 @@ from contextlib import closing
 from tau_stage.cli.checking import NOTHING_EXPECTED, Checked, checked, tell_problems
 from tau_stage.cli.printing import warn
 from tau_stage.errors import StageError, TakeError
+from tau_stage.report.deliver import Note, unnoted
 from tau_stage.scene.plan import Plan
 from tau_stage.take import records as record
 from tau_stage.take.folder import CHECKS, COSTS, MANIFEST, REPORT, TakeFolder
@@ -16,25 +17,27 @@ from tau_stage.take.model import Take
 TAKE_SPOILED = 2
 
 
-def delivered(plan: Plan, folder: TakeFolder, take: Take) -> tuple[list[str], int]:
+def delivered(plan: Plan, folder: TakeFolder, take: Take, note: Note = unnoted) -> tuple[list[str], int]:
     """Make what a scene asks for of its take, and hold it against what is expected: what was made, and an exit code.
 
-    What cannot be made is told, and the next take goes on.
+    What cannot be made is told, and the next take goes on; what is being made is noted, and an empty text at the end.
     """
     from tau_stage.take.lock import claimed
 
     try:
         with claimed(folder.path):
+            note("holding it against what is expected")
             found = checked(plan, folder, take)
-            made = _made(folder, take, found)
+            made = _made(folder, take, found, note)
             _write_down(folder, found, made)
+            note("")
             return [*made, *filter(None, [found.summary])], found.code
     except TakeError as error:
         warn(error)
         return [], TAKE_SPOILED
 
 
-def finish(folder: TakeFolder, *, anyway: bool) -> tuple[Take, list[str], int]:
+def finish(folder: TakeFolder, *, anyway: bool, note: Note = unnoted) -> tuple[Take, list[str], int]:
     """Bring a take whose scene came to its end to its own: what was not made is made, what was not judged is judged.
 
     Nothing is done twice, and nothing is performed.
@@ -42,6 +45,7 @@ def finish(folder: TakeFolder, *, anyway: bool) -> tuple[Take, list[str], int]:
     Args:
         folder: The take's.
         anyway: Whether it is held against its scene though that has changed since.
+        note: Is told what is being made.
 
     Returns:
         The take, what was made, a line for each, and the exit code of what was expected.
@@ -69,7 +73,7 @@ def finish(folder: TakeFolder, *, anyway: bool) -> tuple[Take, list[str], int]:
         if take.ended == "complete" and not is_latest(folder):
             make_latest(folder)
         found = _judged(folder, journal, take, anyway=anyway)
-        made = _made(folder, take, found or NOTHING_EXPECTED)
+        made = _made(folder, take, found or NOTHING_EXPECTED, note)
         if found is None:
             return take, made, TAKE_SPOILED
         if not done:
@@ -102,13 +106,13 @@ def _judged(folder: TakeFolder, journal: Sequence[record.Record], take: Take, *,
         return None
 
 
-def _made(folder: TakeFolder, take: Take, found: Checked) -> list[str]:
+def _made(folder: TakeFolder, take: Take, found: Checked, note: Note) -> list[str]:
     """Make what is wanted of a take."""
     from tau_stage.report.deliver import deliver
     from tau_stage.take.journal import read_beginning
 
     wanted = read_beginning(folder.journal).deliver
-    return deliver(folder, take, wanted, also={CHECKS: found.text} if found.text else {})
+    return deliver(folder, take, wanted, also={CHECKS: found.text} if found.text else {}, note=note)
 
 
 def _write_down(folder: TakeFolder, found: Checked, made: Sequence[str]) -> None:

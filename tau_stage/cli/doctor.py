@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tau_stage.cli.printing import console, say, say_json
+from tau_stage.cli.printing import console, is_plain, say, say_json
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -35,7 +35,7 @@ def doctor(
     wrong = [finding for finding in found if finding.state == "wrong"]
     if as_json:
         say_json(_json(found))
-    elif sys.stdout.isatty():
+    elif not is_plain(sys.stdout):
         console().print(_sheet(found))
     else:
         say("\n".join(_plain(found)))

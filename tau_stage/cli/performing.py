@@ -21,7 +21,7 @@ import typer
 from tau_stage.cli.asking import asking
 from tau_stage.cli.delivering import delivered
 from tau_stage.cli.hearing import open_ears
-from tau_stage.cli.printing import console, say, say_json, warn
+from tau_stage.cli.printing import console, fitting, is_plain, say, say_json, say_path, warn
 from tau_stage.cli.screen import Screen, open_screen
 from tau_stage.cli.stopping import stoppable
 from tau_stage.cli.stream import Stream, open_stream
@@ -95,18 +95,19 @@ def perform_plans(
     Raises:
         Exit: Always.
     """
-    with open_screen(plans, quiet=quiet or as_json) as shown, open_stream(stream, shown) as screen:
+    aside = stream == "-" and sys.stdout.isatty()
+    with open_screen(plans, quiet=quiet or as_json, aside=aside) as shown, open_stream(stream, shown) as screen:
         clock = clock_of(wish.record, wish.replay)
         performed, is_stopped = anyio.run(_perform_all, plans, wish, screen, backend_options=clock)
+        made = [delivered(plan, folder, take, partial(screen.making, plan)) for plan, folder, take in performed]
     codes = [*before] + [EXITS[take.ended] for _, _, take in performed]
     if is_stopped and len(performed) < len(plans):
         codes.append(EXITS["interrupted"])
     if isinstance(screen, Stream) and screen.lost:
         codes.append(STREAM_LOST)
-    for plan, folder, take in performed:
-        made, code = delivered(plan, folder, take)
+    for (_, folder, take), (files, code) in zip(performed, made, strict=True):
         codes.append(code)
-        tell(folder, take, made, quiet=quiet, as_json=as_json, to=sys.stderr if stream == "-" else sys.stdout)
+        tell(folder, take, files, quiet=quiet, as_json=as_json, to=sys.stderr if stream == "-" else sys.stdout)
         tell_how_to_go_on(folder, take)
     raise typer.Exit(max(codes))
 
@@ -246,14 +247,16 @@ def tell(
     if quiet:
         if take.problem:
             warn(f"{take.scene.path}: {take.problem}")
-    elif to.isatty():
-        from tau_stage.report.terminal import table
-
-        console(to).print(table(take))
-    else:
+    elif is_plain(to):
         from tau_stage.report.terminal import plain
 
-        say(plain(take), to=to)
+        say(fitting(plain(take), to), to=to)
+    else:
+        from tau_stage.report.terminal import table
+
+        console(to).print("", table(take), sep="\n")
     if not quiet:
+        if folder.report.exists():
+            say_path(folder.report, before="page: ", to=to)
         say(*made, sep="\n", end="\n" if made else "", to=to)
     say(folder.path, to=to)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tau_stage.cli.options import Only
-from tau_stage.cli.printing import console, say, say_json
+from tau_stage.cli.printing import console, fitting, is_plain, say, say_json
 
 
 def plan(
@@ -30,7 +30,7 @@ def plan(
             import json
 
             say_json(json.dumps(as_data(told), indent=2, ensure_ascii=False))
-        elif sys.stdout.isatty():
+        elif not is_plain(sys.stdout):
             console().print(tables(told))
         else:
-            say(("\n" if number else "") + plain(told))
+            say(fitting(("\n" if number else "") + plain(told), sys.stdout))

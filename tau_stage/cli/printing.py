@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from tau_stage.text import printable, printable_json
@@ -44,6 +46,86 @@ def say_commands(lines: str, *, to: TextIO | None = None) -> None:
     print(lines, file=to or sys.stdout, flush=True)
 
 
+def is_plain(to: TextIO) -> bool:
+    """Whether plain lines belong there, without colours, and nothing that is drawn anew.
+
+    That is so for pipes and files, for terminals that understand no escapes, and where ``NO_COLOR`` asks for it.
+    """
+    return not to.isatty() or os.environ.get("TERM", "") in ("dumb", "unknown") or bool(os.environ.get("NO_COLOR"))
+
+
+def say_path(path: Path, *, before: str = "", to: TextIO | None = None) -> None:
+    """Print a path on a line of its own; a click opens it, where the terminal knows hyperlinks.
+
+    Sources: OSC 8, https://gist.github.com/egmontkob/eb114294efbcd5adb1944c9f3cb5feda.
+    """
+    to = to or sys.stdout
+    if is_plain(to) or not _has_links():
+        say(before, path, sep="", to=to)
+        return
+    from rich.style import Style
+    from rich.text import Text
+
+    console(to, soft_wrap=True).print(Text.assemble(before, (str(path), Style(link=path.resolve().as_uri()))))
+
+
+def _has_links() -> bool:
+    """Whether the terminal is one of those that know hyperlinks; ``FORCE_HYPERLINK`` says so itself.
+
+    Sources: the list of terminals that https://github.com/Alhadis/OSC8-Adoption keeps.
+    """
+    told = os.environ
+    if "FORCE_HYPERLINK" in told:
+        return told["FORCE_HYPERLINK"] != "0"
+    return (
+        told.get("TERM_PROGRAM") in ("iTerm.app", "WezTerm", "vscode", "ghostty", "Hyper", "Tabby", "rio")
+        or any(told.get(name) for name in ("WT_SESSION", "KITTY_WINDOW_ID", "KONSOLE_VERSION", "DOMTERM"))
+        or told.get("VTE_VERSION", "").rjust(4, "0") >= "5000"
+        or told.get("TERM", "").startswith(("xterm-kitty", "alacritty", "foot", "wezterm", "xterm-ghostty", "contour"))
+    )
+
+
+def fitting(text: str, to: TextIO) -> str:
+    """A text in the signs that its reader's encoding has, as wide as before, so that no table breaks.
+
+    Letters lose their accents, dashes, quotes and dots become those of ASCII, and any other sign a question mark.
+    """
+    encoding = _encoding(to)
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return "".join(sign if sign.isascii() else _nearest(sign, encoding) for sign in text)
+    return text
+
+
+_ASCII = str.maketrans(
+    "\u2010\u2011\u2012\u2013\u2014\u2015\u2018\u2019\u201a\u201c\u201d\u201e\u2026\u2022\u2713\u2717",
+    "------'''\"\"\".*+x",
+)
+
+
+def _nearest(sign: str, encoding: str) -> str:
+    from unicodedata import combining, normalize
+
+    from rich.cells import cell_len
+
+    bare = "".join(part for part in normalize("NFD", sign) if not combining(part))
+    for near in (sign, sign.translate(_ASCII), bare):
+        try:
+            near.encode(encoding)
+        except UnicodeEncodeError:
+            continue
+        if cell_len(near) == cell_len(sign):
+            return near
+    return "?" * cell_len(sign)
+
+
+def _encoding(to: TextIO) -> str:
+    """What a reader can show: ASCII where the locale is C, though Python writes UTF-8 there (PEP 540)."""
+    locale = next((told for name in ("LC_ALL", "LC_CTYPE", "LANG") if (told := os.environ.get(name))), "")
+    return "ascii" if locale in ("C", "POSIX") else (getattr(to, "encoding", None) or "utf-8").lower()
+
+
 def console(to: TextIO | None = None, *, soft_wrap: bool = False) -> Console:
     """A terminal for tables and colours. Rich's own escapes reach it; those in the texts do not.
 
@@ -54,9 +136,15 @@ def console(to: TextIO | None = None, *, soft_wrap: bool = False) -> Console:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.segment import Segment
 
+    file: TextIO = to or sys.stdout
+
     class Safe(Console):
+        @property
+        def encoding(self) -> str:
+            return _encoding(file)
+
         def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
             for part in super().render(renderable, options):
-                yield part if part.control else Segment(printable(part.text), part.style)
+                yield part if part.control else Segment(fitting(printable(part.text), file), part.style)
 
-    return Safe(file=to or sys.stdout, soft_wrap=soft_wrap, markup=False, highlight=False, emoji=False)
+    return Safe(file=file, soft_wrap=soft_wrap, markup=False, highlight=False, emoji=False)

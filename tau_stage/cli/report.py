@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tau_stage.cli.printing import say, warn
+from tau_stage.cli.printing import say_path, warn
 
 
 def report(
@@ -20,17 +20,19 @@ def report(
     These are take.json, cost.json, the mix, subtitles, transcript, labels, sheet, sessions, marks and the page, whose
     path is printed last.
     """
+    from tau_stage.cli.screen import open_status
     from tau_stage.report.rebuild import rebuild
     from tau_stage.take.folder import TakeFolder
     from tau_stage.take.latest import followed
 
     folder = TakeFolder(followed(take))
-    performed, made = rebuild(folder, embed=embed)
+    with open_status(quiet=False) as note:
+        performed, made = rebuild(folder, embed=embed, note=note)
     warn(*made, sep="\n", end="\n" if made else "")
     if performed.problem:
         warn(f"{performed.ended}: {performed.problem}")
     path = folder.report
-    say(path)
+    say_path(path)
     if show:
         import webbrowser
 

@@ -77,10 +77,12 @@ def tell_end(folder: TakeFolder, *, anyway: bool = False, quiet: bool, as_json: 
     """
     from tau_stage.cli.delivering import TAKE_SPOILED, finish
     from tau_stage.cli.performing import EXITS, tell, tell_how_to_go_on
+    from tau_stage.cli.screen import open_status
     from tau_stage.errors import TakeError
 
     try:
-        take, made, code = finish(folder, anyway=anyway)
+        with open_status(quiet=quiet or as_json) as note:
+            take, made, code = finish(folder, anyway=anyway, note=note)
         told = "" if anyway else _changed(folder)
     except TakeError as error:
         warn(error)

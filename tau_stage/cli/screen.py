@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Protocol
+from contextlib import contextmanager
+from typing import Protocol
 
-from tau_stage.cli.board import Board, Seat, prompt
-from tau_stage.cli.printing import console, warn
-from tau_stage.scene.plan import ImprovisePlan, ListenPlan, Plan
+from tau_stage.cli.board import is_written, prompt
+from tau_stage.cli.printing import console, is_plain, warn
+from tau_stage.report.deliver import Note, unnoted
+from tau_stage.scene.plan import Plan
 from tau_stage.stage.notes import News, Prompting, Resuming
 from tau_stage.take import records as record
 from tau_stage.text import one_line
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-METER = 16
-FLOOR_DBFS = -48.0
-COLOURS = {"speaking": "bold green", "thinking": "yellow", "listening": "cyan", "idle": "dim", "lost": "bold red"}
 
 
 class Screen(Protocol):
@@ -28,11 +22,17 @@ class Screen(Protocol):
     def show(self, plan: Plan, news: News) -> None:
         """Show one piece of news of one performance."""
 
+    def making(self, plan: Plan, what: str) -> None:
+        """Show what is being made of a take after its last line; empty: all is made."""
+
 
 class Nothing:
     """Shows nothing."""
 
     def show(self, plan: Plan, news: News) -> None:
+        """Show nothing."""
+
+    def making(self, plan: Plan, what: str) -> None:
         """Show nothing."""
 
 
@@ -44,12 +44,16 @@ class Lines:
 
     def show(self, plan: Plan, news: News) -> None:
         """Print it, if it is worth a line."""
-        text = _line(plan, news)
+        text = told(plan, news)
         if text:
             warn(one_line(f"{plan.slug}: {text}" if self._many else text))
 
+    def making(self, plan: Plan, what: str) -> None:
+        """Print nothing: what was made is printed with the take."""
 
-def _line(plan: Plan, news: News) -> str:
+
+def told(plan: Plan, news: News) -> str:
+    """What happened as one line; empty, if it is not worth one."""
     match news:
         case Resuming():
             return f"goes on after {len(news.seconds)} {'line' if len(news.seconds) == 1 else 'lines'}"
@@ -87,77 +91,36 @@ def _line(plan: Plan, news: News) -> str:
             return ""
 
 
-class Live:
-    """Draws every performance anew a few times a second."""
+@contextmanager
+def open_screen(plans: Sequence[Plan], *, quiet: bool, aside: bool = False) -> Iterator[Screen]:
+    """The screen that suits where the output goes; one that is drawn anew would be in the way of somebody's typing.
 
-    def __init__(self, plans: Sequence[Plan]) -> None:
-        self._boards = {id(plan): Board(plan) for plan in plans}
-
-    def show(self, plan: Plan, news: News) -> None:
-        """Take it in; it is seen when the view is next drawn."""
-        self._boards[id(plan)].apply(news)
-
-    def __rich__(self) -> RenderableType:
-        from rich.console import Group
-
-        return Group(*(_drawn(board) for board in self._boards.values()))
-
-
-def _drawn(board: Board) -> RenderableType:
-    from rich.console import Group
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table
-    from rich.text import Text
-
-    total = len(board.plan.lines) if is_written(board.plan) else None
-    money = f"{'' if board.is_known else 'at least '}${board.dollars:.4f} estimate" + (
-        "" if board.spent else ", nothing is spent"
-    )
-    head = Table.grid(padding=(0, 1))
-    head.add_row(
-        Text(one_line(board.plan.title), style="bold"),
-        ProgressBar(total=total, completed=board.done, width=20),
-        Text(f"{board.done}{'' if total is None else f'/{total}'}  {money}"),
-    )
-    seats = Table.grid(padding=(0, 2))
-    for name, seat in board.seats.items():
-        state = Text(one_line(seat.state), style=COLOURS.get(seat.state, "magenta"))
-        seats.add_row(Text(f"  {one_line(name)}"), state, meter(seat), Text(f"{seat.seconds:.1f} s", style="dim"))
-    words = Text(f"  {one_line(board.said)}", style="italic", no_wrap=True, overflow="ellipsis")
-    asked = [Text(f"  {one_line(board.prompt)}", style="bold yellow")] if board.prompt else []
-    return Group(head, seats, words, *asked)
-
-
-def is_written(plan: Plan) -> bool:
-    """Whether all that will be said stands in the scene, so that its lines can be counted beforehand."""
-    return not plan.cues and not any(isinstance(step, ImprovisePlan | ListenPlan) for step in plan.steps)
-
-
-def meter(seat: Seat) -> str:
-    """A level meter; full scale is full width.
-
-    >>> meter(Seat("speaking", -24.0))
-    '########........'
+    Args:
+        plans: What is performed.
+        quiet: Whether nothing is shown.
+        aside: Whether the terminal shows something else at the same time.
     """
-    share = (seat.level_dbfs - FLOOR_DBFS) / -FLOOR_DBFS
-    full = max(0, min(METER, round(share * METER))) if seat.state == "speaking" else 0
-    return "#" * full + "." * (METER - full)
+    typed = any(person.human == "tty" for plan in plans for person in plan.people)
+    asked = any(line.pick == "ask" for plan in plans for line in plan.lines)
+    if quiet:
+        yield Nothing()
+    elif typed or asked or aside or is_plain(sys.stderr):
+        yield Lines(plans)
+    else:
+        from tau_stage.cli.live import open_live
+
+        with open_live(plans) as live:
+            yield live
 
 
 @contextmanager
-def open_screen(plans: Sequence[Plan], *, quiet: bool) -> Iterator[Screen]:
-    """The screen that suits where the output goes; one that is drawn anew would be in the way of somebody's typing."""
-    types = any(person.human == "tty" for plan in plans for person in plan.people)
-    if quiet:
-        yield Nothing()
-    elif types or not sys.stderr.isatty():
-        yield Lines(plans)
-    else:
-        from rich.live import Live as Drawing
+def open_status(*, quiet: bool) -> Iterator[Note]:
+    """Where it is told what is being made of a take: a line of a terminal, which goes away, or nowhere."""
+    if quiet or is_plain(sys.stderr):
+        yield unnoted
+        return
+    from rich.status import Status
+    from rich.text import Text
 
-        live = Live(plans)
-        drawing: AbstractContextManager[object] = Drawing(
-            live, console=console(sys.stderr), refresh_per_second=12, transient=True
-        )
-        with drawing or nullcontext():
-            yield live
+    with Status("", console=console(sys.stderr)) as status:
+        yield lambda what: status.update(Text(one_line(what)))

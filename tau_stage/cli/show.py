@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tau_stage.cli.options import Only
-from tau_stage.cli.printing import console, say, say_json
+from tau_stage.cli.printing import console, is_plain, say, say_json
 from tau_stage.scene.plan import ListenPlan
 from tau_stage.text import printable
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 PLAYER_COLUMNS = ("player", "voice", "model", "endpoint", "speed", "output", "told before the first line")
 STEP_COLUMNS = ("at", "id", "player", "direction", "words", "heard by", "then")
+
+WIDE = 100
+"""Columns that the tables need; in a narrower window each fact has its line."""
 
 
 def show(
@@ -34,7 +37,7 @@ def show(
     for plan in load_plans([scene], variables=var or (), only=only or ()):
         if as_json:
             say_json(resolved(plan))
-        elif sys.stdout.isatty():
+        elif not is_plain(sys.stdout) and console().width >= WIDE:
             _print_tables(plan)
         else:
             say("\n".join(_plain(plan)))

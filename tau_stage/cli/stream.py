@@ -51,6 +51,10 @@ class Stream:
             except OSError as error:
                 self._end(error)
 
+    def making(self, plan: Plan, what: str) -> None:
+        """Show it; no program waits for it."""
+        self._screen.making(plan, what)
+
     def _end(self, error: OSError) -> None:
         self.ended, self.lost = True, not isinstance(error, BrokenPipeError)
         if self._out is sys.stdout:  # what it still holds would fail once more as Python ends

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tau_stage.cli.printing import console, say, say_commands, say_json
+from tau_stage.cli.printing import console, is_plain, say, say_commands, say_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -233,7 +233,7 @@ def _show(result: Result) -> None:
     from tau_stage.regression.told import plain, told
 
     rows = told(result, texts_of(result))
-    if not sys.stdout.isatty():
+    if is_plain(sys.stdout):
         say(plain(rows))
         return
     from rich.text import Text

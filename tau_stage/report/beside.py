@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from tau_stage.report.compare import Comparison, Pair, Total
 from tau_stage.report.differences import is_taken_over
+from tau_stage.report.tables import Figures
 from tau_stage.report.terminal import UNKNOWN, dollars
 from tau_stage.report.wording import Piece
 from tau_stage.text import one_line
 
 if TYPE_CHECKING:
-    from rich.console import JustifyMethod, RenderableType
+    from rich.console import RenderableType
 
 WIDTH = 100
 MOST_SHOWN = 5
@@ -182,19 +183,12 @@ def tables(told: Comparison) -> RenderableType:
     Args:
         told: From ``compare``.
     """
-    from rich import box
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
     drawn: list[RenderableType] = [Text(line, style="bold") for line in head(told)]
     for grid in grids(told):
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-        for column, (name, width) in enumerate(zip(grid.columns, (*grid.widths, None), strict=True)):
-            justify: JustifyMethod = "left" if column in grid.left else "right"
-            table.add_column(name, justify=justify, max_width=width, overflow="fold")
-        for row in grid.rows:
-            table.add_row(*(Text(one_line(cell)) for cell in row))
+        table = Figures(grid.columns, grid.rows, grid.left, widths=grid.widths)
         drawn += [Text(f"\n{grid.title}", style="bold"), table]
     for name, pieces in wordings(told):
         words = (part for piece in pieces for part in (" ", (one_line(piece.words), STYLES[piece.kind])))

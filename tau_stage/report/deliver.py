@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tau_stage.errors import TakeError
 from tau_stage.report import sessions, words
@@ -18,6 +18,12 @@ from tau_stage.take.model import Take
 from tau_stage.take.sound_files import open_sound
 
 NOTHING: Mapping[str, str] = {}
+Note = Callable[[str], None]
+"""Is told what is being made."""
+
+
+def unnoted(_what: str) -> None:
+    """Note nothing."""
 
 
 def deliver(
@@ -28,6 +34,7 @@ def deliver(
     embed: bool = False,
     also: Mapping[str, str] = NOTHING,
     hint: str = FULL_DISK,
+    note: Note = unnoted,
 ) -> list[str]:
     """Make what a scene asks for of a take; of one in which nobody spoke aloud, its words and its page.
 
@@ -41,6 +48,7 @@ def deliver(
         embed: Whether the page holds the sounds.
         also: Further texts by file name, written with the others.
         hint: What to do where the texts cannot be written.
+        note: Is told what is being made.
 
     Returns:
         What was made, a line for each.
@@ -48,12 +56,15 @@ def deliver(
     Raises:
         TakeError: A file of the take is missing or broken, or one cannot be written.
     """
-    told = _sounding(folder, take, wanted) if heard(take) else []
+    told = _sounding(folder, take, wanted, note) if heard(take) else []
     texts = {**also}
     if take.lines:
+        note("writing subtitles, transcript and sheet")
         texts |= words.files(take)
     if heard(take):
+        note("writing sessions for editors")
         texts |= sessions.files(take, _spare(folder), wanted.rate)
+    note("writing the page")
     resolved = read_beginning(folder.journal).resolved if folder.journal.is_file() else ""
     texts[REPORT] = page(take, folder, resolved=resolved or None, embed=embed, checks=_checks(folder, also))
     folder.write_all(texts, hint)
@@ -70,11 +81,14 @@ def _checks(folder: TakeFolder, also: Mapping[str, str]) -> Sequence[Check]:
         return read_checks(folder.checks.read_bytes(), str(folder.checks))
 
 
-def _sounding(folder: TakeFolder, take: Take, wanted: Deliver) -> list[str]:
+def _sounding(folder: TakeFolder, take: Take, wanted: Deliver, note: Note) -> list[str]:
+    note("reading the lines")
     for line in heard(take):
         with open_sound(folder.sound(line), line.samples):
             pass  # what is missing is told before anything is made
+    note("mixing")
     told = _mixed(folder, take, wanted)
+    note("writing stems, lines and marks")
     if wanted.rate != take.rate and take.ended != "interrupted":
         told.append(f"stems-{wanted.rate // 1000}kHz/ {_counted(len(realign(folder, take, wanted.rate)), 'stem')}")
     if wanted.stems == "packed":

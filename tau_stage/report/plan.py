@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tau_stage.cost import TOKENS, Cost
 from tau_stage.cost.forecast import Estimate, Forecast, LineForecast, PlayerForecast, Savings
+from tau_stage.report.tables import Figures, plain_lines
 from tau_stage.report.terminal import UNKNOWN, dollars
 from tau_stage.text import one_line, printable
 
@@ -113,18 +114,8 @@ def plain(told: Forecast) -> str:
     """
     text = [one_line(head(told))]
     for section in sections(told):
-        table = [section.columns, *(tuple(map(one_line, row)) for row in section.rows)]
-        widths = [max(len(row[column]) for row in table) for column in range(len(section.columns))]
-        text += ["", section.title, *(_aligned(row, widths, section.left) for row in table)]
+        text += ["", section.title, *plain_lines(section.columns, section.rows, section.left)]
     return "\n".join([*text, "", *map(one_line, notes(told))])
-
-
-def _aligned(row: Row, widths: Sequence[int], left: frozenset[int]) -> str:
-    cells = [
-        cell.ljust(width) if column in left else cell.rjust(width)
-        for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-    ]
-    return "  ".join(cells).rstrip()
 
 
 def tables(told: Forecast) -> RenderableType:
@@ -133,25 +124,12 @@ def tables(told: Forecast) -> RenderableType:
     Args:
         told: From ``forecast``.
     """
-    from rich import box
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
     drawn: list[RenderableType] = [Text(one_line(head(told)), style="bold")]
     for section in sections(told):
-        grid = Table(
-            box=box.SIMPLE_HEAD,
-            padding=(0, 1, 0, 0),
-            pad_edge=False,
-        )
-        for column, name in enumerate(section.columns):
-            grid.add_column(name, justify="left" if column in section.left else "right")
-        for number, row in enumerate(section.rows, 1):
-            is_total = section.has_total and number == len(section.rows)
-            if is_total:
-                grid.add_section()
-            grid.add_row(*(Text(one_line(cell), style="bold" if is_total else "") for cell in row))
+        grid = Figures(section.columns, section.rows, section.left, section.has_total)
         drawn += [Text(f"\n{section.title}", style="bold"), grid]
     drawn += [Text(printable(note), style="yellow" if note.startswith("warning") else "dim") for note in notes(told)]
     return Group(*drawn)

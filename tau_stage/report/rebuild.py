@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tau_stage.errors import TakeError
-from tau_stage.report.deliver import deliver
+from tau_stage.report.deliver import Note, deliver, unnoted
 from tau_stage.take.beginning import delivery
 from tau_stage.take.costs import cost_json
 from tau_stage.take.fold import fold
@@ -25,7 +25,7 @@ KNOWN = 1
 """Version of journals and of ``take.json``."""
 
 
-def rebuild(folder: TakeFolder, *, embed: bool = False) -> tuple[Take, list[str]]:
+def rebuild(folder: TakeFolder, *, embed: bool = False, note: Note = unnoted) -> tuple[Take, list[str]]:
     """Write ``take.json``, ``cost.json`` and all that is made of a take, from its journal and its sounds.
 
     Where something is missing or broken, nothing is written; the texts are written all, or none is.
@@ -33,6 +33,7 @@ def rebuild(folder: TakeFolder, *, embed: bool = False) -> tuple[Take, list[str]
     Args:
         folder: The take's.
         embed: Put the sounds into the page.
+        note: Is told what is being made.
 
     Returns:
         The take, and what was made, a line for each.
@@ -50,7 +51,7 @@ def rebuild(folder: TakeFolder, *, embed: bool = False) -> tuple[Take, list[str]
         if not delivery(read_journal(folder.journal)):
             follow_picks(folder)
         wanted = read_beginning(folder.journal).deliver
-        return take, deliver(folder, take, wanted, embed=embed, also=texts, hint=CLOSED)
+        return take, deliver(folder, take, wanted, embed=embed, also=texts, hint=CLOSED, note=note)
 
 
 def rebuilt(folder: TakeFolder) -> tuple[Take, dict[str, str]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from decimal import Decimal
 from statistics import median
 from typing import TYPE_CHECKING
 
+from tau_stage.report.tables import Figures, plain_lines
 from tau_stage.take.model import Costs, Take
 from tau_stage.text import one_line, printable
 
@@ -97,37 +98,18 @@ def plain(take: Take) -> str:
     Args:
         take: From ``perform``.
     """
-    table = [COLUMNS, *(tuple(map(one_line, row)) for row in rows(take))]
-    widths = [max(len(row[column]) for row in table) for column in range(len(COLUMNS))]
-    lines = ["  ".join(_aligned(row, widths)).rstrip() for row in table]
-    return "\n".join([one_line(take.scene.title), *lines, *map(one_line, notes(take))])
-
-
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
-    for column, (cell, width) in enumerate(zip(row, widths, strict=True)):
-        yield cell.rjust(width) if column else cell.ljust(width)
+    return "\n".join(
+        [one_line(take.scene.title), *plain_lines(COLUMNS, tuple(rows(take))), *map(one_line, notes(take))]
+    )
 
 
 def table(take: Take) -> RenderableType:
     """The table for a terminal that shows colours."""
-    from rich import box
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
-    grid = Table(
-        title=Text(one_line(take.scene.title), style="bold"),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-    )
-    for number, name in enumerate(COLUMNS):
-        grid.add_column(name, justify="right" if number else "left", no_wrap=True)
-    *players, total = rows(take)
-    for row in players:
-        grid.add_row(*(Text(one_line(cell)) for cell in row))
-    grid.add_section()
-    grid.add_row(*(Text(one_line(cell), style="bold") for cell in total))
+    grid = Figures(COLUMNS, tuple(rows(take)), has_total=True)
+    title = Text(one_line(take.scene.title), style="bold")
     styles = {"warning": "yellow", "incomplete": "red", "failed": "red", "budget": "red"}
-    return Group(grid, *(Text(printable(note), style=styles.get(note.split(":")[0], "dim")) for note in notes(take)))
+    told = (Text(printable(note), style=styles.get(note.split(":")[0], "dim")) for note in notes(take))
+    return Group(title, grid, *told)
