@@ -17,7 +17,7 @@ from rich.text import Text
 from tau_stage.cli.board import Board, Seat, is_written
 from tau_stage.cli.printing import console
 from tau_stage.cli.screen import told
-from tau_stage.cost.forecast import foreseen
+from tau_stage.cost.forecast import expected_usage
 from tau_stage.stage.notes import News, Prompting
 from tau_stage.take import records as record
 from tau_stage.text import one_line
@@ -82,7 +82,7 @@ class Live:
     def _total(self, plan: Plan) -> int:
         """How many lines there will be; where nobody can know, how many are likely."""
         if id(plan) not in self._totals:
-            self._totals[id(plan)] = len(plan.lines) if is_written(plan) else len(foreseen(plan))
+            self._totals[id(plan)] = len(plan.lines) if is_written(plan) else len(expected_usage(plan))
         return self._totals[id(plan)]
 
     def _drawn(self, board: Board, width: int) -> RenderResult:
