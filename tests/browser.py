@@ -34,7 +34,7 @@ FLAGS = (
     "--remote-debugging-port=0",
     "--window-size=1400,1000",
 )
-PATIENCE_S = 20.0
+PATIENCE_S, PAUSE_S = 20.0, 0.02
 
 
 class Browser:
@@ -57,7 +57,7 @@ class Browser:
         self._loaded = False
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log", "Network"):
+        for domain in ("Page", "Runtime", "Log", "Network", "Performance"):
             self.send(f"{domain}.enable")
 
     def send(self, method: str, **params: Any) -> dict[str, Any]:
@@ -72,19 +72,17 @@ class Browser:
         result: dict[str, Any] = told["result"]
         return result
 
-    def open(self, path: Path, fragment: str = "") -> float:
-        """Open a file; returns the seconds until it was loaded and painted."""
-        return self.visit(path.resolve().as_uri() + fragment)
+    def open(self, path: Path, fragment: str = "") -> None:
+        """Open a file; it is loaded and painted."""
+        self.visit(path.resolve().as_uri() + fragment)
 
-    def visit(self, url: str) -> float:
-        """Open a page; returns the seconds until it was loaded and painted."""
+    def visit(self, url: str) -> None:
+        """Open a page; it is loaded and painted."""
         self._loaded = False
-        began = time.perf_counter()
         self.send("Page.navigate", url=url)
         while not self._loaded:
             self._next()
         self.run("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
-        return time.perf_counter() - began
 
     def run(self, script: str) -> Any:
         """The value of an expression; a promise is waited for."""
@@ -92,13 +90,18 @@ class Browser:
         assert "exceptionDetails" not in told, told["exceptionDetails"]
         return told["result"].get("value")
 
+    def layouts(self) -> int:
+        """How often a page was laid out so far."""
+        told = self.send("Performance.getMetrics")["metrics"]
+        return next(int(metric["value"]) for metric in told if metric["name"] == "LayoutCount")
+
     def until(self, script: str) -> Self:
         """Wait until an expression holds."""
-        deadline = time.monotonic() + PATIENCE_S
-        while not self.run(script):
-            assert time.monotonic() < deadline, f"never: {script}"
-            time.sleep(0.02)
-        return self
+        for _ in range(round(PATIENCE_S / PAUSE_S)):
+            if self.run(script):
+                return self
+            time.sleep(PAUSE_S)
+        raise AssertionError(f"never: {script}")
 
     def click(self, selector: str) -> None:
         """Click the middle of the part of an element that can be seen."""

@@ -3,12 +3,15 @@
 import os
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from trio.testing import MockClock
 
-settings.register_profile("here", deadline=None)  # a busy machine is no failure
-settings.register_profile("ci", settings.get_profile("here"), derandomize=True)
-settings.load_profile("ci" if os.environ.get("CI") else "here")
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine is slow, and that is no failure."""
+
+settings.register_profile("same", PATIENT, derandomize=True)
+settings.register_profile("search", PATIENT, print_blob=True)
+settings.load_profile("same")
 os.environ.pop("CI", None)  # tests are strict where they say so
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +26,8 @@ def perform(scene: str, out: Path) -> tuple[Path, Take]:
     """Slow: two processes that load the voice and perform a scene."""
     keyless = {name: value for name, value in os.environ.items() if not name.endswith(("_API_KEY", "_ENDPOINT"))}
     command = [sys.executable, "-m", "tau_stage.cli.main", "run", f"scenes/{scene}.yaml", "--out", str(out)]
-    began = time.perf_counter()
     done = subprocess.run(command, cwd=TOP, env=keyless, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert time.perf_counter() - began < 20
     assert "nothing is spent" in done.stderr
     assert "Nothing was spent" in done.stdout
     folder = Path(done.stdout.split("\n")[-2])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import pairwise
@@ -133,7 +132,7 @@ def test_a_busy_provider_is_waited_for(serve: Serve, trio: str, capsys: pytest.C
         ),
     ],
 )
-def test_what_never_passes_is_exit_3_at_once_and_is_tried_once(
+def test_what_never_passes_is_exit_3_and_is_tried_once(
     house: Understudy,
     model: str,
     facts: tuple[str, ...],
@@ -143,9 +142,7 @@ def test_what_never_passes_is_exit_3_at_once_and_is_tried_once(
 ) -> None:
     Path(trio).write_text(f"model: {model}{TRIO}")
     url = serve(house)
-    began = time.perf_counter()
     assert run("run", trio, "--endpoint", url) == 3
-    assert time.perf_counter() - began < 5
     said = capsys.readouterr().out
     assert all(fact in said for fact in (*facts, "player ann", url))
     assert len(house.visits) == 1

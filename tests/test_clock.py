@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 
 import anyio
 
@@ -24,10 +23,8 @@ def test_an_hour_passes_at_once_and_in_order() -> None:
                 group.start_soon(sleep, name, seconds)
         return anyio.current_time()
 
-    began = time.monotonic()
     assert anyio.run(play, backend_options=VIRTUAL) == 3600.5
     assert woken == [("early", 0.25), ("late", 3600.0), ("later", 3600.5)]
-    assert time.monotonic() - began < 5
 
 
 def test_time_does_not_jump_over_a_thread_or_a_program() -> None:
@@ -43,9 +40,7 @@ def test_time_does_not_jump_over_a_thread_or_a_program() -> None:
 def test_a_steady_clock_stands_still_while_callbacks_run() -> None:
     async def play() -> list[float]:
         times = [anyio.current_time()]
-        deadline = time.monotonic() + 0.003
-        while time.monotonic() < deadline:
-            pass
+        assert sum(range(200_000)) == 19_999_900_000  # takes milliseconds
         times.append(anyio.current_time())
         await anyio.sleep(0.002)
         return [*times, anyio.current_time()]

@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from itertools import count
 from pathlib import Path
 from types import ModuleType
@@ -119,10 +118,8 @@ def test_what_is_played_reaches_the_device_sample_for_sample(alsa: Path, device:
 @pytest.mark.slow
 def test_what_waits_when_it_is_closed_is_not_heard(alsa: Path) -> None:
     """Slow: a process of its own."""
-    began = time.monotonic()
     minutes = "loudspeaker.play(Pcm.from_array(np.full(14_000_000, 9, np.int16)))"
     assert int(play("", alsa, then=f"{minutes}; await anyio.sleep(0.1)")) == 0
-    assert time.monotonic() - began < 8
     assert 0 < len(heard(alsa)) < 10_000_000
 
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import anyio
 import pytest
-from agents import function_tool
-from agents.realtime import RealtimeAgent, RealtimeRunner
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.understudy.server import Understudy, open_understudy
 from tests.tones import Tones, tone
+
+agents = pytest.importorskip("agents", reason="it is in the extra `test-agents`, as it wants websockets below 17")
+realtime = pytest.importorskip("agents.realtime", reason="it is in the extra `test-agents`")
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@function_tool
+@agents.function_tool
 def lights_on() -> str:
     """The listener wants the lights on."""
     return '{"light": "bright"}'
@@ -46,14 +47,15 @@ async def test_two_spoken_turns_and_a_tool() -> None:
         "turn_detection": {"type": "server_vad", "silence_duration_ms": 200},
         "tracing": None,
     }
-    agent: Any = RealtimeAgent(name="keeper", instructions="Be brief.", tools=[lights_on])
+    agent: Any = realtime.RealtimeAgent(name="keeper", instructions="Be brief.", tools=[lights_on])
     async with open_understudy(Understudy(Tones())) as url:
         place: Any = {
             "api_key": "k",
             "url": f"{url}/v1/realtime?model=gpt-realtime-2.1",
             "initial_model_settings": settings,
         }
-        async with await RealtimeRunner(agent, config={"model_settings": settings}).run(model_config=place) as session:
+        runner: Any = realtime.RealtimeRunner(agent, config={"model_settings": settings})
+        async with await runner.run(model_config=place) as session:
             speech = Pcm.join([Pcm.silence(12_000), tone("ash", "Is anybody there?"), Pcm.silence(24_000)])
             for at in range(0, len(speech), 2400):
                 await session.send_audio(speech[at : at + 2400].data)

@@ -9,7 +9,6 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tau_stage.audio.wav import WavWriter, read_wav
@@ -27,7 +26,7 @@ pytestmark = [
 ]
 
 CLOCK = "document.getElementById('solo').currentTime"
-OPENS_WITHIN_S = 2.0
+MOST_LAYOUTS = 100  # it was 8 for a page of a thousand lines, and 29 for thirty steps down it
 AXE = "AXE_CORE"
 
 
@@ -228,19 +227,22 @@ def test_axe_finds_nothing_serious(tab: Browser, axe: str, theme: str) -> None:
     assert [violation for violation in found if violation[0] in ("serious", "critical")] == []
 
 
-def test_a_thousand_lines_open_at_once_and_scroll(browser: Browser, tmp_path: Path) -> None:
+def test_a_thousand_lines_are_laid_out_once_and_scroll(browser: Browser, tmp_path: Path) -> None:
     folder, take = long_take(tmp_path / "take", 1000)
     path = write_page(folder, take)
     browser.complaints.clear()
     browser.resize(1400, 1000)
-    assert np.median([browser.open(path) for _ in range(3)]) < OPENS_WITHIN_S
+    before = browser.layouts()
+    browser.open(path)
+    opened = browser.layouts()
+    assert opened - before < MOST_LAYOUTS
     assert count(browser, ".block") == 1000
-    frames = browser.run(
-        "new Promise(done => { let n = 0, began = performance.now(); const step = () => { scrollBy(0, 2000); "
+    browser.run(
+        "new Promise(done => { let n = 0; const step = () => { scrollBy(0, 2000); "
         "document.getElementById('stage').scrollLeft += 500; "
-        "n++ < 30 ? requestAnimationFrame(step) : done((performance.now() - began) / n) }; step() })"
+        "n++ < 30 ? requestAnimationFrame(step) : done() }; step() })"
     )
-    assert frames < 150
+    assert browser.layouts() - opened < MOST_LAYOUTS
     assert browser.run("scrollY") > 20_000
     browser.click("#lb1000 .hear")
     browser.until(f"{CLOCK} > 0.1")

@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -388,11 +387,9 @@ def test_a_long_scene_has_all_its_steps() -> None:
 
 
 @pytest.mark.slow
-def test_a_thousand_steps_are_validated_in_no_long_time(tmp_path: Path) -> None:
+def test_a_thousand_steps_are_validated(tmp_path: Path) -> None:
     """Slow: starts an interpreter."""
     file = tmp_path / "scene.yaml"
     file.write_text(long_scene(1000))
     command = [sys.executable, "-c", "from tau_stage.cli.main import main; main()", "validate", str(file)]
-    begun = time.perf_counter()
     subprocess.run(command, check=True, capture_output=True, timeout=20)
-    assert time.perf_counter() - begun < 10

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tau_stage.cli.printing import say, warn
+from tau_stage.text import docstring
 
 if TYPE_CHECKING:
     from tau_stage.regression.cassette import Cassette
@@ -17,7 +18,6 @@ cassette = typer.Typer(name="cassette", help="Look after recorded conversations.
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A cassette, or a folder of them.", show_default=False)]
 
 
-@cassette.command()
 def show(folder: Folder) -> None:
     """Tell what is on each cassette: players, events, lines, sounds."""
     from tau_stage.regression.cassette import cassettes_in, load_cassette
@@ -26,7 +26,6 @@ def show(folder: Folder) -> None:
         _tell(load_cassette(path))
 
 
-@cassette.command()
 def verify(folder: Folder) -> None:
     """Read all of each cassette, to the last sample; exit 2 if one is not whole."""
     from tau_stage.errors import CassetteError
@@ -45,7 +44,6 @@ def verify(folder: Folder) -> None:
     raise typer.Exit(2 if broken else 0)
 
 
-@cassette.command()
 def prune(folder: Folder) -> None:
     """Delete clips that no event speaks of, and what interrupted recordings have left."""
     import shutil
@@ -61,6 +59,10 @@ def prune(folder: Folder) -> None:
     for path in unfinished_in(folder):
         shutil.rmtree(path)
         say(f"deleted {path}")
+
+
+for verb in (show, verify, prune):
+    cassette.command(help=docstring(verb))(verb)
 
 
 def _tell(tape: Cassette) -> None:

@@ -34,7 +34,7 @@ from tau_stage.cli.testing import check_scenes
 from tau_stage.cli.understudy import understudy
 from tau_stage.cli.validate import validate
 from tau_stage.cli.voices import voices
-from tau_stage.text import printable
+from tau_stage.text import docstring, printable
 
 if TYPE_CHECKING:
     from tau_stage.protocol.secrets import Secrets
@@ -78,8 +78,8 @@ VERBS = (
 )
 
 for verb in VERBS:
-    app.command()(verb)
-app.command("test")(check_scenes)
+    app.command(help=docstring(verb))(verb)
+app.command("test", help=docstring(check_scenes))(check_scenes)
 
 app.add_typer(cassette)
 

@@ -6,11 +6,30 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import GenerateJsonSchema, SkipJsonSchema
 
 from tau_stage.scene.fields import Text
+from tau_stage.text import docstring
 
 IGNORED: dict[str, Any] = {"patternProperties": {"^x-": {"description": "Ignored: yours to use."}}}
 
 
-class Untitled(GenerateJsonSchema):
+class Documented(GenerateJsonSchema):
+    """With what classes say of themselves, also where Python has not kept it."""
+
+    def model_schema(self, schema: Any) -> dict[str, Any]:
+        """A model's, with its docstring as description."""
+        return super().model_schema(_documented(schema))
+
+    def dataclass_schema(self, schema: Any) -> dict[str, Any]:
+        """A dataclass's, with its docstring as description."""
+        return super().dataclass_schema(_documented(schema))
+
+
+def _documented(schema: Any) -> Any:
+    described = schema["cls"]
+    described.__doc__ = docstring(described)
+    return schema
+
+
+class Untitled(Documented):
     """Without the titles that only repeat the keys, and the nulls nobody writes."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - pydantic's signature

@@ -20,7 +20,7 @@ from tau_stage.protocol.config import FunctionTool
 from tau_stage.protocol.conversation import Response
 from tau_stage.protocol.entries import ToolCall
 from tau_stage.session.threads import in_thread
-from tau_stage.text import well_formed
+from tau_stage.text import docstring, well_formed
 
 if TYPE_CHECKING:
     from tau_stage.session.session import Session
@@ -86,7 +86,7 @@ class Tool:
         if not callable(tool):
             raise UsageError(f"{tool!r:.80} is no tool", "give a function, a Tool, or a dict as the API has it")
         schema = _validated(tool).json_schema()
-        return cls(getattr(tool, "__name__", type(tool).__name__), inspect.getdoc(tool) or "", schema, tool)
+        return cls(getattr(tool, "__name__", type(tool).__name__), docstring(tool), schema, tool)
 
     @property
     def told(self) -> FunctionTool:

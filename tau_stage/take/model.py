@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from tau_stage.protocol.usage import Usage
+from tau_stage.scene.part import Documented
 from tau_stage.take.records import Ending
 
 
@@ -213,4 +214,5 @@ class Take(Part):
 
 def take_schema() -> dict[str, Any]:
     """JSON Schema of ``take.json``."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Take.model_json_schema(mode="serialization")}
+    told = Take.model_json_schema(mode="serialization", schema_generator=Documented)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **told}

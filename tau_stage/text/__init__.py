@@ -12,6 +12,7 @@ from tau_stage.text.comparing import (
     word_error_rate,
     words_of,
 )
+from tau_stage.text.docstrings import docstring
 from tau_stage.text.searching import is_found, pattern_problem
 from tau_stage.text.showing import hidden, one_line, printable, printable_json, visible, well_formed
 from tau_stage.text.spelling import composed, folded
@@ -26,6 +27,7 @@ __all__ = [
     "bears_key",
     "closeness",
     "composed",
+    "docstring",
     "folded",
     "hidden",
     "holds",
