@@ -18,32 +18,101 @@ class Missing(finder):
         missing = ("hibari", "sounddevice", "pocketsphinx", "opentimelineio")
         return None if name.split(".")[0] in missing else finder.find_spec(name, path, target)
 sys.meta_path[sys.meta_path.index(finder)] = Missing
-from tau_stage.cli.main import main
-main()
 """
+MAIN = "from tau_stage.cli.main import main; main()"
 VERBS = [(command.name or getattr(command.callback, "__name__", "")) for command in app.registered_commands]
 SCENE = "players: {ann: }\nlines:\n- ann: Hello.\n"
+VOICE = "the understudy has no voice: hibari-tts is not installed\n  hint: pip install 'tau-stage[understudy]'"
+KEY = ", or set a provider's key, like OPENAI_API_KEY"
+SPEAKING = """
+import anyio
+from tau_stage import open_understudy
+async def speak():
+    async with open_understudy():
+        print("open")
+anyio.run(speak)
+"""
+PERFORMING = """
+import anyio
+from tau_stage import load_scene, make_plan, open_stage
+async def perform():
+    async with open_stage([make_plan(load_scene("hello.yaml"))], {}):
+        print("open")
+anyio.run(perform)
+"""
 
 
-def without_extras(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def without_extras(folder: Path, *arguments: str, then: str = MAIN, **env: str) -> subprocess.CompletedProcess[str]:
     (folder / "hello.yaml").write_text(SCENE)
-    command = [sys.executable, "-c", WITHOUT, *arguments]
-    return subprocess.run(command, cwd=folder, env={}, capture_output=True, text=True, check=False, timeout=30)
+    command = [sys.executable, "-c", WITHOUT + then, *arguments]
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=60)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "verb", ["run hello.yaml", "understudy --port 0", "voices --sample out", "run hello.yaml --endpoint understudy"]
+    ("verb", "told"),
+    [
+        ("run hello.yaml", VOICE + KEY),
+        ("run hello.yaml --record tapes", VOICE + KEY),
+        ("run hello.yaml --endpoint understudy", VOICE),
+        ("understudy --port 0", VOICE),
+        ("voices --sample out", VOICE),
+        (
+            "test --check hello.yaml",
+            "nothing here recognises speech: pocketsphinx is not installed\n  hint: pip install 'tau-stage[check]'",
+        ),
+    ],
 )
-def test_without_a_voice_one_sentence_says_what_to_install(verb: str, tmp_path: Path) -> None:
+def test_one_sentence_says_what_to_install_and_nothing_opens(verb: str, told: str, tmp_path: Path) -> None:
     """Slow: starts an interpreter whose path holds no extras."""
     done = without_extras(tmp_path, *verb.split())
-    assert (done.returncode, done.stdout) == (2, "")
-    problem, hint = done.stderr.splitlines()[-2:]
-    assert problem == "the understudy has no voice: hibari-tts is not installed"
-    assert hint == "  hint: pip install 'tau-stage[understudy]', or set a provider's key, like OPENAI_API_KEY"
-    assert len(done.stderr.splitlines()) == 2
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{told}\n")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["hello.yaml"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["run mic.yaml", "run hello.yaml --aloud"])
+def test_without_sound_cards_nobody_is_called(verb: str, tmp_path: Path) -> None:
+    """Slow: starts an interpreter whose path holds no extras."""
+    (tmp_path / "mic.yaml").write_text("players: {ann: , bob: {human: mic}}\nlines:\n- ann: Hello.\n- bob: Hello.\n")
+    done = without_extras(tmp_path, *verb.split(), OPENAI_API_KEY="sk-never-used")
+    assert (done.returncode, done.stdout) == (2, "")
+    problem, hint = done.stderr.splitlines()
+    assert problem.endswith("need sounddevice, which is not installed")
+    assert hint.startswith("  hint: pip install 'tau-stage[mic]'; or ")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["hello.yaml", "mic.yaml"]
+
+
+@pytest.mark.slow
+def test_a_scene_that_cannot_be_tested_for_want_of_a_voice_is_told_of_beside_the_others(tmp_path: Path) -> None:
+    """Slow: starts an interpreter whose path holds no extras."""
+    (tmp_path / "held.yaml").write_text(f"expect: {{cost: {{max: $1}}}}\n{SCENE}")
+    done = without_extras(tmp_path, "test", "held.yaml", "hello.yaml")
+    assert (done.returncode, done.stderr) == (2, "")
+    assert done.stdout.splitlines()[:3] == [
+        "ERROR held.yaml  not performed",
+        *(f"  {'held.yaml:1:1: ' * (number == 0)}{row}" for number, row in enumerate(VOICE.splitlines())),
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("code", "told"), [(SPEAKING, VOICE), (PERFORMING, VOICE + KEY)], ids=["serve", "perform"])
+def test_python_is_told_the_same(code: str, told: str, tmp_path: Path) -> None:
+    """Slow: starts an interpreter whose path holds no extras."""
+    done = without_extras(tmp_path, then=code)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith(f"tau_stage.errors.UsageError: {told}\n")
+    assert "ExceptionGroup" not in done.stderr
+
+
+@pytest.mark.slow
+def test_pytest_is_told_the_same(tmp_path: Path) -> None:
+    """Slow: starts an interpreter whose path holds no extras."""
+    (tmp_path / "held.yaml").write_text(f"expect: {{cost: {{max: $1}}}}\n{SCENE}")
+    done = without_extras(tmp_path, "held.yaml", "-q", then="import pytest; sys.exit(pytest.main())")
+    assert done.returncode == 1
+    assert f"held.yaml:1:1: {VOICE.splitlines()[0]}\n" in done.stdout
+    assert "Traceback" not in done.stdout
 
 
 @pytest.mark.slow

@@ -108,7 +108,7 @@ def check_scenes(
     from tau_stage.regression.testing import TAKES, Wish
 
     live = live or endpoint is not None
-    _refuse(live=live, taped=bool(replay or update), repeat=repeat, budget=budget)
+    _refuse(live=live, taped=bool(replay or update), repeat=repeat, budget=budget, check=check)
     wish = Wish(
         endpoint=endpoint,
         budget=dollars(budget),
@@ -145,8 +145,9 @@ def _leave(results: Sequence[Result], *, as_json: bool) -> None:
     raise typer.Exit(exit_code(results))
 
 
-def _refuse(*, live: bool, taped: bool, repeat: int, budget: str | None) -> None:
+def _refuse(*, live: bool, taped: bool, repeat: int, budget: str | None, check: bool) -> None:
     from tau_stage.errors import UsageError
+    from tau_stage.regression.recogniser import require_recogniser
 
     if live and taped:
         raise UsageError("--live goes neither with --replay nor with --update", "record a cassette, or bless a take")
@@ -155,6 +156,8 @@ def _refuse(*, live: bool, taped: bool, repeat: int, budget: str | None) -> None
     if live and repeat > 1 and budget is None:
         hint = f"say what each scene may cost in all {repeat} performances together: --budget '$2'"
         raise UsageError("--live --repeat has no ceiling", hint)
+    if check:
+        require_recogniser()
 
 
 @dataclass(frozen=True, slots=True)

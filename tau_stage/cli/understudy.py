@@ -42,9 +42,8 @@ def understudy(
     from tau_stage.understudy.faults import parse_fault
     from tau_stage.understudy.profiles import profile_named
     from tau_stage.understudy.server import Understudy
-    from tau_stage.understudy.voices import Ensemble, require_voice
+    from tau_stage.understudy.voices import Ensemble
 
-    require_voice()
     orders = [parse_fault(order) for order in fault or ()]
     origins = {parse_origin(origin) for origin in allow_origin or ()}
     server = Understudy(

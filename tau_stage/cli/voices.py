@@ -43,9 +43,8 @@ def _sample(names: list[str], folder: Path, text: str) -> None:
     from tau_stage.take.folder import guarded
     from tau_stage.understudy.actor import SpeechRequest
     from tau_stage.understudy.delivery import plan_speech
-    from tau_stage.understudy.voices import Voices, require_voice
+    from tau_stage.understudy.voices import Voices
 
-    require_voice()
     speaker = Voices()
     with guarded(folder, "choose another folder"):
         folder.mkdir(parents=True, exist_ok=True)

@@ -21,13 +21,20 @@ from tau_stage.understudy.voices import Voices
 
 
 class Reader:
-    """Speaks with the understudy's voices, on the event loop: a virtual clock stands still meanwhile."""
+    """Speaks with the understudy's voices, on the event loop: a virtual clock stands still meanwhile.
+
+    Raises:
+        UsageError: The voices are not installed.
+    """
+
+    def __init__(self) -> None:
+        self._voices = _voices()
 
     async def speak(self, request: SpeechRequest) -> SpokenLine:
         """Say something; the words alone where no sound is wanted."""
         await anyio.lowlevel.checkpoint()
         performance = plan_speech(request)
-        audio = _voices().speak(performance, request.voice) if request.wants_audio else None
+        audio = self._voices.speak(performance, request.voice) if request.wants_audio else None
         return SpokenLine(performance.transcript, audio)
 
 
@@ -43,6 +50,9 @@ def house(plan: Plan, understudy: Understudy | None = None) -> Stage:
     Args:
         plan: The scene's.
         understudy: One of its own, if it is not given.
+
+    Raises:
+        UsageError: The voices are not installed.
     """
     playing = understudy or Understudy(Reader())
     for audio, words in known_words(plan):

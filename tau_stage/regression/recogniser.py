@@ -9,6 +9,7 @@ voices, all are nearest to their own words; the furthest is 0.52 from them, and 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from tau_stage.errors import UsageError
@@ -28,11 +29,9 @@ class Recogniser:
     """
 
     def __init__(self) -> None:
-        try:
-            from pocketsphinx import Decoder
-        except ImportError:
-            hint = "pip install 'tau-stage[check]'"
-            raise UsageError("nothing here recognises speech: pocketsphinx is not installed", hint) from None
+        require_recogniser()
+        from pocketsphinx import Decoder
+
         self._decoder = Decoder(samprate=RATE, loglevel="FATAL")
 
     def words(self, sound: Pcm) -> str:
@@ -46,6 +45,17 @@ class Recogniser:
         self._decoder.end_utt()
         found = self._decoder.hyp()
         return str(found.hypstr) if found else ""
+
+
+def require_recogniser() -> None:
+    """Refuse to go on where there is no recogniser; nothing is loaded.
+
+    Raises:
+        UsageError: PocketSphinx is not installed.
+    """
+    if find_spec("pocketsphinx") is None:
+        hint = "pip install 'tau-stage[check]'"
+        raise UsageError("nothing here recognises speech: pocketsphinx is not installed", hint)
 
 
 def recognised(take: Take, sound_of: Callable[[Performed], Pcm]) -> dict[str, str]:

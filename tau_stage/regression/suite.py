@@ -64,7 +64,7 @@ class Broken:
         path: The file it is told of.
         line: From 1.
         column: From 1.
-        code: What a test leaves with: 2 where a file is wrong, 3 where anything else is.
+        code: What a test leaves with: 2 where a file is wrong or something is not set up, 3 where anything else is.
     """
 
     problem: str

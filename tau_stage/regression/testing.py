@@ -6,7 +6,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -16,7 +16,7 @@ import anyio
 
 from tau_stage.clock import VIRTUAL
 from tau_stage.environment import environment
-from tau_stage.errors import CassetteDiffers, CassetteError, SceneError, StageError, TakeError, lone
+from tau_stage.errors import CassetteDiffers, CassetteError, SceneError, StageError, TakeError, UsageError, lone
 from tau_stage.regression.cases import PLACE, Case, unread
 from tau_stage.regression.check import as_json, check
 from tau_stage.regression.finding import CASSETTES, SNAPSHOTS
@@ -113,7 +113,9 @@ def tested(case: Case, wish: Wish) -> Result:
 
 def broken(failure: StageError, path: str) -> Broken:
     """What keeps a scene from being tested, at its place."""
-    return unread(failure) if isinstance(failure, SceneError) else Broken(str(failure), path)
+    if isinstance(failure, SceneError):
+        return unread(failure)
+    return Broken(str(failure), path, code=2 if isinstance(failure, UsageError) else 3)
 
 
 def _tested(plan: Plan, wish: Wish, result: Result) -> Result:
@@ -263,10 +265,9 @@ def _replayed(plan: Plan, wish: Wish, folder: TakeFolder, started: datetime) -> 
 
 
 async def _performed(plan: Plan, wish: Wish, folder: TakeFolder, started: datetime) -> Take:
-    async with AsyncExitStack() as opened:
-        stage = house(plan)
-        if wish.live:
-            stage = await opened.enter_async_context(open_stage([plan], environment(), wished=wish.endpoint, live=True))
+    if not wish.live:
+        return await _perform(plan, house(plan), wish, folder, started)
+    async with open_stage([plan], environment(), wished=wish.endpoint, live=True) as stage:
         return await _perform(plan, stage, wish, folder, started)
 
 

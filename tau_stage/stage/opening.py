@@ -133,7 +133,8 @@ async def open_stage(
     from tau_stage.understudy.server import Understudy, open_understudy
     from tau_stage.understudy.voices import Ensemble, require_voice
 
-    require_voice()
+    is_named = wished or environment.get("TAU_STAGE_ENDPOINT") or any(player.endpoint for player in providers)
+    require_voice("" if is_named else ", or set a provider's key, like OPENAI_API_KEY")
     understudy = Understudy(Ensemble())
     for plan in plans:
         for audio, words in known_words(plan):

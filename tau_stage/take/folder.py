@@ -129,7 +129,9 @@ class TakeFolder:
             bool(parts) and not name.startswith("/") and ".." not in parts and "\\" not in name and ":" not in name
         )
         try:
-            if is_plain and path.resolve().is_relative_to(self.path.resolve()):
+            place, folder = path.resolve(), self.path.resolve()
+            loops = any(part.is_symlink() for part in (place, *place.parents))  # from Python 3.13 on, it is no error
+            if is_plain and place.is_relative_to(folder) and not loops:
                 return path
         except (OSError, ValueError, RuntimeError):  # a loop of links, a null in the name
             pass

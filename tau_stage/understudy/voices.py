@@ -232,9 +232,13 @@ class Voices:
 
     Args:
         seed: Of the engine's noise.
+
+    Raises:
+        UsageError: The engine is not installed.
     """
 
     def __init__(self, seed: int = 0) -> None:
+        require_voice()
         self._seed = seed
         self._engine: Any = None
         self._turn = threading.Lock()
@@ -243,7 +247,6 @@ class Voices:
         """Make the sound of a line, at 24 kHz: -23 dBFS RMS, a little more or less by direction, peaks below -1 dBFS.
 
         Raises:
-            UsageError: The engine is not installed.
             UnsupportedScript: There is no voice for its script.
         """
         pieces = self.pieces(performance, voice, BlobStore())
@@ -266,7 +269,6 @@ class Voices:
             The whole line.
 
         Raises:
-            UsageError: The engine is not installed.
             UnsupportedScript: There is no voice for its script.
         """
         import numpy as np
@@ -332,7 +334,6 @@ class Voices:
 
     def _load(self) -> Any:
         if self._engine is None:
-            require_voice()
             from hibari import Hibari
 
             silence_telemetry()
@@ -342,14 +343,17 @@ class Voices:
         return self._engine
 
 
-def require_voice() -> None:
+def require_voice(otherwise: str = "") -> None:
     """Refuse to go on where the engine of the voice is not installed; nothing is loaded.
+
+    Args:
+        otherwise: What else may be done about it.
 
     Raises:
         UsageError: It is not.
     """
     if find_spec("hibari") is None:
-        hint = "pip install 'tau-stage[understudy]', or set a provider's key, like OPENAI_API_KEY"
+        hint = f"pip install 'tau-stage[understudy]'{otherwise}"
         raise UsageError("the understudy has no voice: hibari-tts is not installed", hint)
 
 
