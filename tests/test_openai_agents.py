@@ -21,7 +21,6 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@agents.function_tool
 def lights_on() -> str:
     """The listener wants the lights on."""
     return '{"light": "bright"}'
@@ -47,7 +46,9 @@ async def test_two_spoken_turns_and_a_tool() -> None:
         "turn_detection": {"type": "server_vad", "silence_duration_ms": 200},
         "tracing": None,
     }
-    agent: Any = realtime.RealtimeAgent(name="keeper", instructions="Be brief.", tools=[lights_on])
+    agent: Any = realtime.RealtimeAgent(
+        name="keeper", instructions="Be brief.", tools=[agents.function_tool(lights_on)]
+    )
     async with open_understudy(Understudy(Tones())) as url:
         place: Any = {
             "api_key": "k",
