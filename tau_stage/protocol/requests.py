@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import assert_never
 
 from tau_stage.protocol import client_events as ask
@@ -45,12 +46,14 @@ class Request:
         answer: Type of the event that answers it.
         item_id: Item the answer must name, if it is about one.
         shape: Type and role of the item that is created, if one is.
+        assumed: The answer that stands for the one of a server which gives none; None where nothing can.
     """
 
     event_id: str
     answer: str
     item_id: str | None = None
     shape: tuple[str, str] | None = None
+    assumed: told.ServerEvent | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +74,22 @@ def request_of(event: ask.ClientEvent) -> Request | None:
         raise ValueError(f"{event.type} was made without an event_id")
     match event:
         case ask.SessionUpdate():
-            return Request(event.event_id, "session.updated")
+            return Request(event.event_id, "session.updated", assumed=told.SessionUpdated())
         case ask.ConversationItemCreate():
-            return Request(event.event_id, "conversation.item.added", event.item.id, shape_of(event.item))
+            made = told.ConversationItemAdded(item=_told_item(event.item), previous_item_id=event.previous_item_id)
+            return Request(event.event_id, made.type, event.item.id, shape_of(event.item), made)
         case ask.ConversationItemRetrieve():
             return Request(event.event_id, "conversation.item.retrieved", event.item_id)
         case ask.ConversationItemTruncate():
-            return Request(event.event_id, "conversation.item.truncated", event.item_id)
+            cut = told.ConversationItemTruncated(item_id=event.item_id, audio_end_ms=event.audio_end_ms)
+            return Request(event.event_id, cut.type, event.item_id, assumed=cut)
         case ask.ConversationItemDelete():
-            return Request(event.event_id, "conversation.item.deleted", event.item_id)
+            gone = told.ConversationItemDeleted(item_id=event.item_id)
+            return Request(event.event_id, gone.type, event.item_id, assumed=gone)
         case ask.InputAudioBufferCommit():
-            return Request(event.event_id, "input_audio_buffer.committed")
+            return Request(event.event_id, "input_audio_buffer.committed", assumed=told.InputAudioBufferCommitted())
         case ask.InputAudioBufferClear():
-            return Request(event.event_id, "input_audio_buffer.cleared")
+            return Request(event.event_id, "input_audio_buffer.cleared", assumed=told.InputAudioBufferCleared())
         case ask.ResponseCreate():
             return Request(event.event_id, "response.created")
         case ask.ResponseCancel() | ask.InputAudioBufferAppend():
@@ -92,8 +98,18 @@ def request_of(event: ask.ClientEvent) -> Request | None:
             assert_never(event)
 
 
+def _told_item(item: ClientItem) -> Item:
+    """An item as a server would tell it: without its sound."""
+    made = item.model_dump(exclude_none=True)
+    for part in made.get("content", ()):
+        part.pop("audio", None)
+    return Item.model_validate(made | {"status": "completed"})
+
+
 class Requests:
     """The requests of one session that are still unanswered, oldest first.
+
+    A request whose answer is not waited for any more may be *taken as done*; an answer that comes late is still its.
 
     >>> asked = Requests()
     >>> asked.add(Request("evt_1", "conversation.item.deleted", "item_1"))
@@ -104,6 +120,7 @@ class Requests:
 
     def __init__(self) -> None:
         self._open: dict[str, Request] = {}
+        self._taken_as_done: dict[str, Request] = {}
 
     def __len__(self) -> int:
         return len(self._open)
@@ -115,6 +132,15 @@ class Requests:
     def forget(self, request: Request) -> None:
         """Stop waiting: its deadline has passed."""
         self._open.pop(request.event_id, None)
+        self._taken_as_done.pop(request.event_id, None)
+
+    def take_as_done(self, request: Request) -> None:
+        """Stop waiting, though the server has not answered."""
+        self._taken_as_done[request.event_id] = self._open.pop(request.event_id)
+
+    def that_can_be_assumed(self) -> tuple[Request, ...]:
+        """The open requests whose answers can be assumed."""
+        return tuple(asked for asked in self._open.values() if asked.assumed)
 
     def answered_by(self, event: told.ServerEvent, *, is_new_item: bool = False) -> Answer | None:
         """The request that an event answers, if any; it is then no longer open.
@@ -125,61 +151,64 @@ class Requests:
                 an id of the server's own.
         """
         request = self._match(event, is_new_item=is_new_item)
-        return None if request is None else Answer(self._open.pop(request.event_id), event)
+        if request is None:
+            return None
+        self.forget(request)
+        return Answer(request, event)
 
     def asks_for_response(self, metadata: Mapping[str, str] | None) -> Request | None:
         """The open request that a response with such metadata answers, if any; it stays open."""
         key = (metadata or {}).get(EVENT_KEY)
-        return self._oldest("response.created") if key is None else self._open.get(key)
+        return self.oldest("response.created") if key is None else self._open.get(key)
 
     def _match(self, event: told.ServerEvent, *, is_new_item: bool) -> Request | None:
         match event:
             case told.ErrorEvent():
-                return self._open.get(event.error.event_id or "")
+                asked = event.error.event_id or ""
+                return self._open.get(asked) or self._taken_as_done.get(asked)
             case told.ConversationItemAdded() | told.ConversationItemDone() | told.ConversationItemCreated():
-                named = self._oldest("conversation.item.added", event.item.id)
+                named = self.oldest("conversation.item.added", event.item.id)
                 return named or (self._of_shape(event.item) if is_new_item else None)
             case told.ConversationItemRetrieved():
-                return self._oldest(event.type, event.item.id) or self._oldest(event.type)
+                return self.oldest(event.type, event.item.id) or self.oldest(event.type)
             case told.ConversationItemTruncated() | told.ConversationItemDeleted():
-                return self._oldest(event.type, event.item_id) or self._oldest(event.type)
+                return self.oldest(event.type, event.item_id) or self.oldest(event.type)
             case told.ResponseCreated():
                 return self.asks_for_response(event.response.metadata)
             case told.SessionUpdated() | told.InputAudioBufferCommitted() | told.InputAudioBufferCleared():
-                return self._oldest(event.type)
+                return self.oldest(event.type)
             case _:
                 return None
 
-    def _oldest(self, answer: str, item_id: str | None = None) -> Request | None:
-        """The oldest open request of a kind; an answer that names no item answers it too."""
-        return next(
-            (
-                asked
-                for asked in self._open.values()
-                if asked.answer == answer and (not item_id or asked.item_id == item_id)
-            ),
-            None,
-        )
+    def oldest(self, answer: str, item_id: str | None = None) -> Request | None:
+        """The oldest request of a kind; an answer that names no item answers it too. Open ones come first."""
+        every = chain(self._open.values(), self._taken_as_done.values())
+        return _first(asked for asked in every if asked.answer == answer and (not item_id or asked.item_id == item_id))
 
     def _of_shape(self, item: Item) -> Request | None:
+        """The oldest request for an item of that shape: a server that is late answers in order."""
         shape = shape_of(item)
-        return next((asked for asked in self._open.values() if asked.shape == shape), None)
+        return _first(a for a in chain(self._taken_as_done.values(), self._open.values()) if a.shape == shape)
 
     def get(self, event_id: str) -> Request | None:
         """The open request of an event; None where it is not open any more."""
         return self._open.get(event_id)
 
     def refused_by(self, error: ServerError) -> Request | None:
-        """The oldest open request that an error can be about which names none; it stays open."""
+        """The oldest request that an error can be about which names none; it stays as it is."""
         if error.event_id and error.event_id.startswith(OURS):
             return None
         topics = topics_of(error)
         if NOBODY in topics:
             return None
-        return next(
-            (asked for topic in topics if (asked := self._oldest(topic))),
-            None if topics else next(iter(self._open.values()), None),
-        )
+        if not topics:
+            return _first(self._open.values())
+        about = [self.oldest(topic) for topic in topics]
+        return _first(asked for asked in about if asked and asked.event_id in self._open) or _first(filter(None, about))
+
+
+def _first(requests: Iterable[Request]) -> Request | None:
+    return next(iter(requests), None)
 
 
 def shape_of(item: ClientItem | Item) -> tuple[str, str]:

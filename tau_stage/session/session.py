@@ -88,6 +88,7 @@ class Session:
         heard_as: How sound travels to the server.
         commentary: As given.
         answered_by: The model that the server names, where it is another than was asked for; else empty.
+        answers: Whether the server answers a kind of request, by the type of the answer, where that is known.
     """
 
     def __init__(
@@ -127,6 +128,7 @@ class Session:
         self.opened = anyio.Event()
         self._dialect = dialect
         self._opening = opening
+        self.answers: dict[str, bool] = {}
         self._wire: Wire | None = None
         self._odd_told = 0
 
@@ -488,6 +490,12 @@ class Session:
         """Take in the end of a response that no event told."""
         self._call_tools(change)
         self.attention.ended(change)
+        self._warn_of_oddities()
+
+    def assume(self, event: told.ServerEvent, oddity: str) -> None:
+        """Take in an answer that the server owes, and tell that it does."""
+        self.conversation.apply(event)
+        self.conversation.odd[oddity] += 1
         self._warn_of_oddities()
 
     def _named(self, model: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import anyio
@@ -33,10 +34,16 @@ class Deadlines:
 
 
 class Receipt:
-    """A request that is on its way, and its answer when it comes."""
+    """A request that is on its way, and its answer when it comes.
 
-    def __init__(self, request: Request) -> None:
+    Args:
+        request: What was asked.
+        size: Bytes of it.
+    """
+
+    def __init__(self, request: Request, size: int = 0) -> None:
         self.request = request
+        self.size = size
         self._settled = anyio.Event()
         self._outcome: told.ServerEvent | SessionError = SessionClosed(code=ABNORMAL)
 
@@ -73,9 +80,17 @@ class Speaking:
     """A response that was asked for: its sound and words while they come, then the whole.
 
     Iterate for ``Sounded`` and ``Worded`` changes; ``finished`` gives the ``Response``.
+
+    Args:
+        idle_s: How long the server may be silent.
+        before: What was asked before it, and was not answered yet.
+
+    Attributes:
+        before: As given.
     """
 
-    def __init__(self, idle_s: float) -> None:
+    def __init__(self, idle_s: float, before: Sequence[Request] = ()) -> None:
+        self.before = before
         self._idle_s = idle_s
         self._began_at = anyio.current_time()
         self._first_audio_s: float | None = None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import count
 from math import inf
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from tau_stage.errors import ConnectFailed, ModelRefused, SessionClosed, Session
 from tau_stage.protocol import bodies
 from tau_stage.protocol import client_events as ask
 from tau_stage.protocol import server_events as told
+from tau_stage.protocol.config import SessionConfig
 from tau_stage.protocol.conversation import Began, Change, Conversation, Ended
 from tau_stage.protocol.dialects import GA, Dialect
 from tau_stage.protocol.endpoints import Opening
@@ -25,17 +27,32 @@ SETTLE_S = 0.5
 """Seconds until an error that names no request is taken for the answer of one that is open, unless another comes,
 and until a response whose end has come, or for which such an error stands, ends without the sound it had announced."""
 
+UNANSWERED_S = 2.0
+"""Seconds until a server that has never answered a kind of request is asked for a sign of life."""
+
+SLOWEST_UPLINK = 200_000
+"""Bytes that get to the server in a second, at the least."""
+
 
 class Listener(Protocol):
-    """Whoever is told what comes in: the session."""
+    """Whoever is told what comes in: the session.
+
+    Attributes:
+        conversation: What the server has told so far.
+        answers: Whether the server answers a kind of request, by the type of the answer, where that is known.
+    """
 
     conversation: Conversation
+    answers: dict[str, bool]
 
     def take_in(self, event: told.ServerEvent) -> Change | None:
         """Take in an event and say what changed for whoever listens to a response."""
 
     def take_end(self, change: Ended) -> None:
         """Take in the end of a response that no event told."""
+
+    def assume(self, event: told.ServerEvent, oddity: str) -> None:
+        """Take in an answer that the server owes, and tell that it does."""
 
     def has_sent(self, frame: bytes) -> None:
         """Take note of an event that went out."""
@@ -78,7 +95,10 @@ class Wire:
         self._speaking: dict[str, Speaking] = {}
         self._unclaimed: dict[str, list[Change]] = {}
         self._suspected: dict[str, tuple[told.ErrorEvent, float]] = {}
+        self._probes: dict[str, Sequence[Request]] = {}
+        self._numbers = count(1)
         self._ends_at = inf
+        self._heard = 0
         self._sending = anyio.Lock()
         self._greeting = Greeting()
         self._last_error: bodies.ServerError | None = None
@@ -97,7 +117,7 @@ class Wire:
 
     async def send_frame(self, frame: bytes, request: Request) -> Receipt:
         """Send a frame that was built elsewhere, once for many sessions."""
-        receipt = Receipt(request)
+        receipt = Receipt(request, len(frame))
         self._requests.add(request)
         self._receipts[request.event_id] = receipt
         await self.write(frame)
@@ -105,7 +125,8 @@ class Wire:
 
     async def speak(self, event: ask.ResponseCreate) -> Speaking:
         """Ask for a response and follow it."""
-        speaking = self._speaking[event.event_id or ""] = Speaking(self._deadlines.response_s)
+        before = self._requests.that_can_be_assumed()
+        speaking = self._speaking[event.event_id or ""] = Speaking(self._deadlines.response_s, before)
         await self.send(event)
         return speaking
 
@@ -129,19 +150,59 @@ class Wire:
     async def answer(self, receipt: Receipt) -> told.ServerEvent:
         """Wait for a request's answer, until the deadline of requests.
 
+        A server that has never answered a request of this kind is asked for a sign of life meanwhile; what it does not
+        answer is then taken as done.
+
         Raises:
             SessionError: Refused, closed or not answered in time.
         """
-        limit = self._deadlines.request_s
-        with anyio.move_on_after(limit):
-            try:
-                return await receipt.answer()
-            except SessionError as error:
-                raise error.about(player=self._name) from None
-        self._forget(receipt)
-        if suspected := self._suspected.pop(receipt.request.event_id, None):
+        request, limit, heard = receipt.request, self._deadlines.request_s, self._heard
+        with anyio.CancelScope(deadline=anyio.current_time() + limit):
+            if request.assumed and not self._listener.answers.get(request.answer):
+                with anyio.move_on_after(min(UNANSWERED_S + receipt.size / SLOWEST_UPLINK, limit / 2)):
+                    return await self._outcome(receipt)
+                await self._probe()
+            return await self._outcome(receipt)
+        if suspected := self._suspected.pop(request.event_id, None):
+            self._forget(receipt)
             raise refusal(suspected[0].error).about(player=self._name)
-        raise Timeout(what=receipt.request.answer, waited_s=limit, player=self._name)
+        if request.assumed and not self._listener.answers.get(request.answer) and self._heard > heard:
+            self._take_as_done(request)
+            return await self._outcome(receipt)
+        self._forget(receipt)
+        raise Timeout(what=request.answer, waited_s=limit, player=self._name)
+
+    async def _outcome(self, receipt: Receipt) -> told.ServerEvent:
+        if self._listener.answers.get(receipt.request.answer) is False:
+            self._take_as_done(receipt.request)
+        try:
+            return await receipt.answer()
+        except SessionError as error:
+            raise error.about(player=self._name) from None
+
+    async def _probe(self) -> None:
+        """Ask for what the server is known to answer: the socket keeps the order, so all that is older is then done."""
+        if not self._listener.answers.get("session.updated"):
+            return
+        event = ask.SessionUpdate(event_id=f"tau_probe_{next(self._numbers)}", session=SessionConfig(type="realtime"))
+        self._probes[event.event_id or ""] = self._requests.that_can_be_assumed()
+        await self.send(event)
+
+    def _is_alive(self, older: Sequence[Request]) -> None:
+        """The server has answered what was asked later."""
+        for request in older:
+            self._take_as_done(request)
+
+    def _take_as_done(self, request: Request) -> None:
+        """Go on as if a request had been answered; a refusal that comes later is a warning."""
+        receipt = self._receipts.get(request.event_id)
+        if receipt is None or request.assumed is None or request.event_id in self._suspected:
+            return
+        del self._receipts[request.event_id]
+        self._requests.take_as_done(request)
+        self._listener.answers.setdefault(request.answer, False)
+        self._listener.assume(request.assumed, f"no {request.answer} came; what was asked is taken as done")
+        receipt.settle(request.assumed)
 
     def _forget(self, receipt: Receipt) -> None:
         """Wait for an answer no longer: what comes answers others."""
@@ -244,6 +305,10 @@ class Wire:
         self._conversation.odd[oddity] += 1
 
     def _read(self, event: told.ServerEvent) -> None:
+        if isinstance(event, told.SessionUpdated) and (older := self._probed()) is not None:
+            self._is_alive(older)
+            return
+        self._heard += 1
         is_new_item = isinstance(event, told.ItemTold) and not self._conversation.knows(event.item.id)
         self._greeting.notice(event)
         if isinstance(event, told.ErrorEvent):
@@ -261,14 +326,32 @@ class Wire:
         elif change or self._ends_at == inf:
             self._ends_at = anyio.current_time() + SETTLE_S
 
+    def _probed(self) -> Sequence[Request] | None:
+        """What a probe is about that ``session.updated`` answers; None where it answers somebody's request."""
+        request = self._requests.oldest("session.updated")
+        if request is None or request.event_id not in self._probes:
+            return None
+        self._requests.forget(request)
+        self._receipts.pop(request.event_id, None)
+        return self._probes.pop(request.event_id)
+
     def _settle(self, request: Request, event: told.ServerEvent, change: Change | None) -> None:
         if isinstance(event, told.ItemTold) and request.item_id and event.item.id not in {"", request.item_id}:
             self._conversation.rename(request.item_id, event.item.id)
-        if receipt := self._receipts.pop(request.event_id, None):
+        receipt = self._receipts.pop(request.event_id, None)
+        if receipt:
             receipt.settle(event)
-        if isinstance(event, told.ErrorEvent) and (speaking := self._speaking.pop(request.event_id, None)):
-            speaking.fail(refusal(event.error).about(player=self._name))
-        elif isinstance(change, Began):
+        if (older := self._probes.pop(request.event_id, None)) is not None:
+            self._is_alive(older)
+            return
+        if isinstance(event, told.ErrorEvent):
+            if speaking := self._speaking.pop(request.event_id, None):
+                speaking.fail(refusal(event.error).about(player=self._name))
+            elif receipt is None:
+                self._listener.warn(f"the server refused what was taken as done: {refusal(event.error)}")
+            return
+        self._listener.answers[request.answer] = True
+        if isinstance(change, Began):
             self._claim(request, change.response_id, change.formerly)
 
     def _claim(self, request: Request, response_id: str, formerly: str = "") -> None:
@@ -293,10 +376,15 @@ class Wire:
         if isinstance(change, Ended):
             self._speaking.pop(response_id, None)
             self._unclaimed.pop(response_id, None)
+            self._is_alive(speaking.before if speaking else ())
 
     def _suspect(self, event: told.ErrorEvent) -> None:
         """Find what an error can be about that names no request: a request, a response, or nothing."""
-        if request := self._requests.refused_by(event.error):
+        request = self._requests.refused_by(event.error)
+        if request and not self._requests.get(request.event_id):
+            self._requests.forget(request)
+            self._settle(request, event, None)
+        elif request:
             self._suspected.setdefault(request.event_id, (event, anyio.current_time() + SETTLE_S))
         elif self._greeting.has_come and may_break_response(event.error):
             self._conversation.blame(event.error)
