@@ -296,7 +296,7 @@ class Mute(Tones):
 async def test_an_empty_response_is_asked_for_once_more(folder: TakeFolder) -> None:
     take = await perform(plan_of(TRIO), stage_for(Understudy(Mute())), folder)
     assert [line.attempts for line in take.lines] == [2, 1, 1]
-    assert "it is empty" in take.warnings[0]
+    assert "the response is empty" in take.warnings[0]
 
 
 @pytest.mark.parametrize(("budget", "lines"), [("0.0000001", 0), ("1", 3)])

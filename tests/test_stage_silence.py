@@ -69,7 +69,7 @@ def playhouse(tmp_path: Path, sounds: Mapping[str, Pcm | None], times: int = 99,
     ("sound", "reason", "problem"),
     [
         (None, "in writing", 'the model answered in writing: "Two."'),
-        (ZEROS, "inaudible", "its sound of 1 s cannot be heard: it peaks at -120 dBFS; it is kept in lines/002"),
+        (ZEROS, "inaudible", "the model answered with 1 s of digital silence; it is kept in lines/002"),
         (WHISPER, "inaudible", "its sound of 1 s cannot be heard: it peaks at -71 dBFS; it is kept in lines/002"),
         (CLICK, "inaudible", "its sound of 0.00996 s cannot be heard"),
     ],
@@ -193,8 +193,8 @@ async def test_a_failed_line_is_retaken_and_taken_over(tmp_path: Path) -> None:
 async def test_a_take_that_goes_on_keeps_what_failed(tmp_path: Path) -> None:
     house = playhouse(tmp_path, {"One.": ZEROS}, 99, fault.Strike("drop", "in_response", visit=2, times=9))
     stopped = await house.perform(TRIO + "limits: {on_lost_player: stop}\n")
-    assert (stopped.ended, [line.problem[:9] for line in stopped.lines]) == ("failed", ["its sound"])
-    assert "line ann-1, player ann, failed: its sound of 1 s cannot be heard" in plain(stopped)
+    assert (stopped.ended, [line.problem[:9] for line in stopped.lines]) == ("failed", ["the model"])
+    assert "line ann-1, player ann, failed: the model answered with 1 s of digital silence" in plain(stopped)
     house.understudy = Understudy(Tones())
     take = await house.perform(TRIO + "limits: {on_lost_player: stop}\n", again=house.folder)
     assert (take.ended, [line.ended for line in take.lines]) == ("incomplete", ["failed", "completed", "completed"])
@@ -208,7 +208,7 @@ async def test_everything_made_of_a_take_says_which_line_failed_and_why(tmp_path
     assert f"incomplete: 1 of 3 lines failed: line bob-1, player bob: {why}" in plain(take)
     html = page(take, house.folder)
     assert "This take is not whole: incomplete" in html
-    assert html.count("the model answered in writing") == 2
+    assert html.count("the model answered in writing") == 3
     assert "Nothing was heard. In writing:" in html
     assert f"BOB: [{why}]" in transcript(take)
     assert "failed: the model answered in writing" in sheet(take)

@@ -68,10 +68,14 @@ ALAW = Format("audio/pcma", 8_000)
 
 
 class Decoder:
-    """Turns the bytes of one stream into sound at 24 kHz, piece by piece; half samples wait for their other half."""
+    """Turns the bytes of one stream into sound at 24 kHz, piece by piece; half samples wait for their other half.
+
+    Attributes:
+        form: How it travels.
+    """
 
     def __init__(self, form: Format) -> None:
-        self._form = form
+        self.form = form
         self._half = b""
         self._stream: Any = None
         if form.rate != RATE:
@@ -81,18 +85,18 @@ class Decoder:
 
     def feed(self, data: bytes) -> Pcm:
         """The sound that some bytes complete."""
-        if self._form.kind != "audio/pcm":
+        if self.form.kind != "audio/pcm":
             from tau_stage.audio.g711 import decode
 
-            return self._resampled(Pcm.from_array(decode(data, LAWS[self._form.kind]), self._form.rate))
+            return self._resampled(Pcm.from_array(decode(data, LAWS[self.form.kind]), self.form.rate))
         data = self._half + data
         whole = len(data) // 2 * 2
         self._half = data[whole:]
-        return self._resampled(Pcm(data[:whole], self._form.rate))
+        return self._resampled(Pcm(data[:whole], self.form.rate))
 
     def finish(self) -> Pcm:
         """What is left when the stream has ended."""
-        return self._resampled(Pcm(b"", self._form.rate), last=True)
+        return self._resampled(Pcm(b"", self.form.rate), last=True)
 
     def _resampled(self, audio: Pcm, *, last: bool = False) -> Pcm:
         if self._stream is None:

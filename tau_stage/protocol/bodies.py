@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
+from tau_stage.protocol.frames import WORDS, words_in
 from tau_stage.protocol.items import Item, Lenient
 
 
@@ -33,24 +34,8 @@ class ServerError(Lenient):
         if isinstance(facts.get("message"), str | int):
             return facts
         said = next((facts[key] for key in ("message", *WORDS) if facts.get(key)), "")
-        words = _words_in(said)
+        words = words_in(said)
         return facts | {"message": words} if words else facts
-
-
-WORDS = ("detail", "details", "description", "error", "reason", "text", "msg")
-"""Where servers put the words of an error that has no message."""
-
-
-def _words_in(value: object) -> str:
-    """What is said by a text, or by the texts in a list or an object.
-
-    >>> _words_in([{"msg": "too long", "loc": ["body"]}, "too loud"])
-    'too long; body; too loud'
-    """
-    if isinstance(value, dict | list):
-        inner = value.values() if isinstance(value, dict) else value
-        return "; ".join(words for each in inner if (words := _words_in(each)))
-    return value if isinstance(value, str) else ""
 
 
 class StatusDetails(Lenient):
@@ -69,7 +54,7 @@ class WireResponse(Lenient):
         status: Empty where the server tells none: how the response ended is then known by what it holds.
         usage: As the server tells it, in whatever shape: ``Usage.from_wire`` reads it.
         model: Which model answers, where a server names one.
-        error: Why it failed, where a server tells that here and not in the details.
+        error: Why it failed, from wherever the server tells it.
     """
 
     object: Literal["realtime.response"] = "realtime.response"
@@ -85,15 +70,6 @@ class WireResponse(Lenient):
     model: str = ""
     error: ServerError | None = None
     metadata: dict[str, str] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _words_of_failure(cls, response: Any) -> Any:
-        """Take a text in the place of a failure's details as the server's words on it."""
-        if not isinstance(response, dict) or response.get("status") != "failed":
-            return response
-        details = response.get("status_details")
-        return response | {"status_details": {"error": details}} if isinstance(details, str) else response
 
 
 class RateLimit(Lenient):

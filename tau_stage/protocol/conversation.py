@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from functools import partial
 
 from tau_stage.audio.formats import PCM16, Format
 from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import ProtocolError
 from tau_stage.protocol import bodies
 from tau_stage.protocol import server_events as told
+from tau_stage.protocol.endings import Status, status_of
 from tau_stage.protocol.entries import Entry, Growing, ToolCall, Words
 from tau_stage.protocol.input import InputBuffer
 from tau_stage.protocol.items import Item
 from tau_stage.protocol.usage import Usage
 
-Status = Literal["completed", "cancelled", "incomplete", "failed"]
-STATUSES: tuple[Status, ...] = ("completed", "cancelled", "incomplete", "failed")
-
 UNUSABLE = "unusable_event"
 """Reason of a response that failed because something of it could not be used."""
+
+MOST_WORDINGS = 3
+"""How many of a server's sentences are told of one kind of frame that is no event."""
 
 SOUNDING_PARTS = frozenset({"audio", "output_audio"})
 """Types of content parts that sound."""
@@ -185,6 +186,11 @@ class _Ending:
     is_told: bool
     goes_on: bool = False
 
+    @property
+    def is_final(self) -> bool:
+        """Whether no other end is to be expected."""
+        return self.is_told and not self.event.spelt
+
 
 class Conversation:
     """Items, responses and usage of one session, as the server told them.
@@ -229,6 +235,8 @@ class Conversation:
         self._renamed: dict[str, str] = {}
         self._same: dict[str, str] = {}
         self._tells_ends_of_sound = True
+        self._final: set[str] = set()
+        self._said: dict[str, set[str]] = {}
 
     @property
     def active(self) -> tuple[str, ...]:
@@ -293,8 +301,9 @@ class Conversation:
     def settle(self) -> Ended | None:
         """End a response of which nothing more comes; None where there is none. Call it until it gives None."""
         for response_id, ending in self._ending.items():
-            if ending.is_told and not ending.goes_on:
+            if ending.is_final and not ending.goes_on:
                 self._tells_ends_of_sound = False
+            self._final.add(ending.event.spelt)
             return self._end(response_id, ending.event)
         return None
 
@@ -302,8 +311,7 @@ class Conversation:
         """Let the youngest incoming response end as failed, unless more of it comes: no request explains an error."""
         response_id = next(reversed(self._incoming), None)
         if response_id is not None and response_id not in self._ending:
-            details = bodies.StatusDetails(type="failed", error=error)
-            response = bodies.WireResponse(id=response_id, status="failed", status_details=details)
+            response = bodies.WireResponse(id=response_id, status="failed", error=error)
             self._ending[response_id] = _Ending(told.ResponseDone(response=response), is_told=False)
 
     # ---- a response while it comes in
@@ -360,7 +368,7 @@ class Conversation:
         owner, item_id, growing = found
         if isinstance(event, told.AudioDelta):
             try:
-                audio = growing.grow(event.delta)
+                audio = growing.grow(event.delta, partial(self._note_odd_sound, event.type))
             except ProtocolError as error:
                 self._break(owner, f"{event.type}: {error.problem}")
                 return None
@@ -369,6 +377,9 @@ class Conversation:
         words = growing.spoken if spoken else growing.written
         words.setdefault(event.content_index, Words()).pieces.append(event.delta)
         return Worded(owner, item_id, event.delta, spoken, growing.is_commentary) if event.delta else None
+
+    def _note_odd_sound(self, kind: str, oddity: str) -> None:
+        self.odd[f"{kind}: {oddity}"] += 1
 
     def _complete(self, event: told.TranscriptDone | told.TextDone) -> Change | None:
         """Take the words of a part as its end tells them; they are news where no delta brought any."""
@@ -441,6 +452,11 @@ class Conversation:
 
     def _unusable(self, event: told.UnusableEvent) -> None:
         problem = f"{event.type}: {event.problem}" if event.type else event.problem
+        said = self._said.setdefault(problem, set())
+        if event.words and len(said) < MOST_WORDINGS:
+            said.add(event.words)
+        if event.words in said:
+            problem = f'{problem} ("{event.words}")'
         owner = self._owner(event.response_id, event.item_id)
         if event.breaks_response and owner in self._incoming:
             self._break(owner, problem)
@@ -456,10 +472,22 @@ class Conversation:
             return None
         if response_id not in self._incoming and len(self._incoming) == 1:
             response_id = next(iter(self._incoming))
+        event = self._explained(event, self._ending.get(response_id))
+        if event.spelt and event.spelt not in self._final and not event.tells_usage:
+            self._ending[response_id] = _Ending(event, is_told=True)
+            return None
         if self._awaits_sound(response_id) and _status(event.response) == "completed" and self._tells_ends_of_sound:
             self._ending[response_id] = _Ending(event, is_told=True)
             return None
         return self._end(response_id, event)
+
+    def _explained(self, event: told.ResponseDone, before: _Ending | None) -> told.ResponseDone:
+        """An end with the server's words on it, where they came before."""
+        error = before.event.response.error if before else None
+        has_words = event.response.error and event.response.error.message
+        if error is None or has_words or _status(event.response) != "failed":
+            return event
+        return event.model_copy(update={"response": event.response.model_copy(update={"error": error})})
 
     def _awaits_sound(self, response_id: str) -> bool:
         incoming = self._incoming.get(response_id)
@@ -469,7 +497,7 @@ class Conversation:
 
     def _ended_with_sound(self, response_id: str) -> Change | None:
         ending = self._ending.get(response_id)
-        if ending is None or not ending.is_told or self._awaits_sound(response_id):
+        if ending is None or not ending.is_final or self._awaits_sound(response_id):
             return None
         return self._end(response_id, ending.event)
 
@@ -619,9 +647,7 @@ def _outcome(response: bodies.WireResponse, problem: str) -> tuple[Status, str |
         problem: What of it could not be used.
     """
     details = response.status_details
-    error = details.error if details else None
-    if response.error and response.error.message:
-        error = error or response.error
+    error = response.error or (details.error if details else None)
     reason = (error.code or error.type) if error else details.reason if details else None
     message = error.message if error else ""
     if problem:
@@ -635,7 +661,5 @@ def _outcome(response: bodies.WireResponse, problem: str) -> tuple[Status, str |
 
 def _status(response: bodies.WireResponse) -> Status:
     """How a response ended; where its status says nothing that is known, it failed if an error is told."""
-    for known in STATUSES:
-        if response.status.casefold() == known:
-            return known
-    return "failed" if response.status_details and response.status_details.error else "completed"
+    has_error = response.error or (response.status_details and response.status_details.error)
+    return status_of(response.status) or ("failed" if has_error else "completed")

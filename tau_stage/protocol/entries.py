@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pybase64
@@ -9,7 +10,9 @@ import pybase64
 from tau_stage.audio.formats import Decoder, Format
 from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import ProtocolError
+from tau_stage.protocol.dialects import unnoted
 from tau_stage.protocol.items import Item
+from tau_stage.protocol.sounds import SOUND_FILES, samples_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +106,13 @@ def call_of(item: Item) -> ToolCall | None:
 
 
 def _decoded_loosely(delta: str) -> bytes:
-    """Decode base64 as other libraries write it: URL-safe, without padding, in lines (RFC 4648, sections 3 and 5).
+    """Decode base64 as others write it: URL-safe, unpadded, in lines (RFC 4648, sections 3 and 5), as a data URL.
 
     Raises:
         ProtocolError: It is not base64 at all.
     """
+    if delta.startswith("data:"):
+        delta = delta.partition(",")[2]
     plain = "".join(delta.split()).translate({ord("-"): "+", ord("_"): "/"}).rstrip("=")
     try:
         return pybase64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
@@ -150,6 +155,7 @@ class Growing:
         phase: ``commentary`` or ``final_answer``, where the server tells it.
         awaits_sound: Whether sound has begun and its end was not told.
         sound_has_ended: Whether the end of its sound was told.
+        head: The beginning of a sound file, until its samples begin.
     """
 
     decoder: Decoder
@@ -162,6 +168,7 @@ class Growing:
     phase: str | None = None
     awaits_sound: bool = False
     sound_has_ended: bool = False
+    head: bytes = b""
 
     @classmethod
     def in_format(cls, form: Format) -> Growing:
@@ -188,21 +195,39 @@ class Growing:
         """The words written, as completely as they were told."""
         return "".join(map(str, self.written.values())) or (self.entry.text if self.entry else "")
 
-    def grow(self, delta: str) -> Pcm:
+    def grow(self, delta: str, note: Callable[[str], None] = unnoted) -> Pcm:
         """Add one delta, decoded on its own, and give back the whole samples it completes.
 
+        Args:
+            delta: Base64.
+            note: Told of a sound file where samples should be.
+
         Raises:
-            ProtocolError: The delta is not base64.
+            ProtocolError: The delta is not base64, or no sound that can be read.
         """
         try:
             data = pybase64.b64decode(delta, validate=True)
         except ValueError:
             data = _decoded_loosely(delta)
         self.awaits_sound = True
+        if self.head or data[:4] in SOUND_FILES:
+            data = self._samples_of(self.head + data, note)
         sound = self.decoder.feed(data)
         if sound:
             self.sounds.append(sound)
         return sound
+
+    def _samples_of(self, data: bytes, note: Callable[[str], None]) -> bytes:
+        """The samples of a WAV file whose beginning came; none, until they begin."""
+        form = self.decoder.form
+        found = samples_of(data, form)
+        self.head = data if found is None else b""
+        if found is None:
+            return b""
+        note("a WAV header; taken off" if found.rate == form.rate else f"a WAV file of {found.rate} Hz; read as such")
+        if found.rate != form.rate:
+            self.decoder = replace(form, rate=found.rate).decoder()
+        return found.data
 
     def finish(self) -> Pcm:
         """Give all of its sound."""

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from typing import Any, Literal, cast, get_args
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import from_json
 
 from tau_stage.protocol.bodies import RateLimit, ServerError, WireResponse
-from tau_stage.protocol.dialects import GA, Dialect, unnoted
+from tau_stage.protocol.dialects import GA, NEW_NAMES, Dialect, unnoted
+from tau_stage.protocol.endings import ENDS, ended
+from tau_stage.protocol.frames import WORDS, parsed, reported_error, shown, words_of
 from tau_stage.protocol.items import ContentPart, Item, Lenient
-from tau_stage.protocol.oddities import Oddity, remove
+from tau_stage.protocol.oddities import Oddity, kind_of, remove
 
 
 class ServerMessage(Lenient):
@@ -50,10 +51,12 @@ class UnusableEvent(ServerMessage):
         response_id: The response it is about, where it says so.
         item_id: The item it is about, where it says so.
         breaks_response: Whether a response cannot be whole without it.
+        words: What it says, safe to show; empty where it says nothing.
     """
 
     type: str
     problem: str
+    words: str = ""
     response_id: str = ""
     item_id: str = ""
     breaks_response: bool = False
@@ -73,7 +76,8 @@ class ErrorEvent(ServerMessage):
             return event
         inner = event.get("error")
         body = inner if isinstance(inner, dict) else {"message": inner} if isinstance(inner, str | list) else {}
-        beside = {key: event[key] for key in ("message", "code", "param") if isinstance(event.get(key), str | int)}
+        beside = {key: event[key] for key in ("code", "param") if isinstance(event.get(key), str | int)}
+        beside |= {key: event[key] for key in ("message", *WORDS) if event.get(key) and key != "error"}
         return event | {"error": beside | {key: value for key, value in body.items() if value is not None}}
 
 
@@ -228,12 +232,19 @@ class ResponseDone(ServerMessage):
 
     Attributes:
         usage: Where a server tells the usage beside the response (xAI).
+        spelt: What the server calls this event, where it calls it otherwise.
     """
 
     type: Literal["response.done"] = "response.done"
     response: WireResponse = Field(default_factory=WireResponse)
     response_id: str = ""
     usage: Any = None
+    spelt: str = ""
+
+    @property
+    def tells_usage(self) -> bool:
+        """Whether the server tells what the response has used."""
+        return bool(self.response.usage or self.usage)
 
 
 class OutputItemAdded(ServerMessage):
@@ -401,13 +412,16 @@ KnownEvent = (
 )
 ServerEvent = KnownEvent | UnknownEvent | UnusableEvent
 
-_HALF_PAIR = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
-    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-)
-"""An escape of half a surrogate pair whose other half does not stand beside it."""
-
 _TYPES: dict[str, type[ServerMessage]] = {kind.model_fields["type"].default: kind for kind in get_args(KnownEvent)}
+
+
+def _letters(name: object) -> str:
+    """A type by its letters alone: servers write them in other cases, and with other signs between words."""
+    return re.sub(r"[^a-z]", "", name.casefold()) if isinstance(name, str) else ""
+
+
+_SPELLINGS = {_letters(name): name for name in (*_TYPES, *NEW_NAMES, *ENDS)}
+_FAILURE = re.compile(r"(^|[._-])(error|failed|failure|exception)$", re.IGNORECASE)
 
 
 def decode(frame: bytes | str, dialect: Dialect = GA, note: Callable[[str], None] = unnoted) -> ServerEvent:
@@ -434,37 +448,63 @@ def decode(frame: bytes | str, dialect: Dialect = GA, note: Callable[[str], None
     'response.done'
     """
     try:
-        event = _parsed(frame)
+        event = parsed(frame)
     except ValueError:
-        broken_off = frame.lstrip()[:1] in (b"{", "{")
-        return UnusableEvent(type="", problem=f"a frame of {len(frame)} bytes is not JSON", breaks_response=broken_off)
-    if isinstance(event, dict) and not event.get("type") and event.get("error"):
-        event = event | {"type": "error"}
-    if not isinstance(event, dict) or not isinstance(event.get("type"), str):
+        return _no_json(frame, note)
+    if isinstance(event, dict) and not event.get("type") and _letters(event.get("event")) in _SPELLINGS:
+        event = event | {"type": event["event"]}
+    if isinstance(event, dict) and isinstance(event.get("type"), str) and event["type"]:
+        event = dialect.read(_named(event, note), note)
+    elif error := reported_error(event):
+        note(f"an error came as {kind_of(event)} without a type; taken as one")
+        event = error
+    else:
         holds_data = isinstance(event, dict) and "delta" in event
-        problem = f"a frame of {len(frame)} bytes is not an event with a type"
-        return UnusableEvent(type="", problem=problem, breaks_response=holds_data)
-    event = dialect.read(event, note)
+        return UnusableEvent(
+            type="", problem="a frame is not an event with a type", words=shown(event), breaks_response=holds_data
+        )
     kind = _TYPES.get(event["type"])
     if kind is None:
         return UnknownEvent.model_validate({**event, "event_id": str(event.get("event_id", ""))})
+    if kind is ResponseDone:
+        event = ended(event, event.get("spelt", ""))
+    elif kind is AudioDelta and event.get("delta") is None:
+        note(f"{event['type']}: delta {'is null' if 'delta' in event else 'is missing'}; taken as no sound")
+        event = event | {"delta": ""}
     try:
         return cast("KnownEvent", kind.model_validate(event))
     except ValidationError as error:
         return _repaired(kind, event, error, note)
 
 
-def _parsed(frame: bytes | str) -> Any:
-    """Parse JSON; half of a surrogate pair, as servers send that cut words anywhere, becomes U+FFFD.
+def _no_json(frame: bytes | str, note: Callable[[str], None]) -> ServerEvent:
+    """A frame that is no JSON: an error, where its words say so."""
+    words = words_of(frame)
+    if frame.lstrip()[:1] in (b"{", "{"):
+        return UnusableEvent(type="", problem="a frame is not JSON", words=shown(words), breaks_response=True)
+    if error := reported_error(words):
+        note("an error came as a text; taken as one")
+        return ErrorEvent.model_validate(error)
+    problem = "a frame is not JSON" if words else "a frame of bytes that are no text"
+    return UnusableEvent(type="", problem=problem, words=shown(words))
 
-    Raises:
-        ValueError: It is no JSON.
-    """
-    try:
-        return from_json(frame)
-    except ValueError:
-        data = frame.encode() if isinstance(frame, str) else frame
-        return from_json(_HALF_PAIR.sub(rb"\\ufffd", data))
+
+def _named(event: dict[str, Any], note: Callable[[str], None]) -> dict[str, Any]:
+    """An event under the name that the protocol has for it, where it has one."""
+    told = event["type"]
+    if told not in _TYPES and told not in NEW_NAMES:
+        known = _SPELLINGS.get(_letters(told), told)
+        if known in ENDS:
+            note(f"{shown(told)} is read as response.done")
+            return event | {"type": "response.done", "spelt": known}
+        if known != told:
+            note(f"{shown(told)} is read as {known}")
+            return event | {"type": known}
+        has_words = any(event.get(key) for key in ("message", *WORDS))
+        if event.get("error") or (has_words and _FAILURE.search(told)):
+            note(f"{shown(told)} is read as error")
+            return {"code": told} | event | {"type": "error"}
+    return event
 
 
 def _repaired(

@@ -45,7 +45,8 @@ class Greeting:
 
     def notice(self, event: told.ServerEvent) -> None:
         """Take in an event."""
-        self._types.setdefault(event.type or "no event")
+        said = f' ("{event.words}")' if isinstance(event, told.UnusableEvent) and event.words else ""
+        self._types.setdefault(event.type or f"what is no event{said}")
         if isinstance(event, told.ErrorEvent):
             self._error = event.error
         self._news.set()
@@ -103,7 +104,7 @@ class Greeting:
         """
         names = [
             f'{name} ("{self._error.message}")' if name == "error" and self._error and self._error.message else name
-            for name in (kind[:SHOWN_CHARACTERS] for kind in self._types)
+            for name in (kind if " " in kind else kind[:SHOWN_CHARACTERS] for kind in self._types)
         ]
         if len(names) > SHOWN_TYPES:
             names = [*names[:SHOWN_TYPES], f"{len(names) - SHOWN_TYPES} more"]

@@ -87,10 +87,12 @@ class Speaking:
 
     Attributes:
         before: As given.
+        instead: What came in its place, as a sentence; empty where there is nothing to say.
     """
 
     def __init__(self, idle_s: float, before: Sequence[Request] = ()) -> None:
         self.before = before
+        self.instead = ""
         self._idle_s = idle_s
         self._began_at = anyio.current_time()
         self._first_audio_s: float | None = None
@@ -143,7 +145,7 @@ class Speaking:
                 self._news = anyio.Event()
                 await self._news.wait()
             return self._changes.popleft()
-        raise Timeout(what="sign of the response", waited_s=self._idle_s)
+        raise Timeout(what="sign of the response", waited_s=self._idle_s, instead=self.instead)
 
     async def finished(self) -> Response:
         """The whole response, however it ended: look at its ``status``.

@@ -99,6 +99,7 @@ class Wire:
         self._numbers = count(1)
         self._ends_at = inf
         self._heard = 0
+        self._remark = ""
         self._sending = anyio.Lock()
         self._greeting = Greeting()
         self._last_error: bodies.ServerError | None = None
@@ -166,11 +167,13 @@ class Wire:
         if suspected := self._suspected.pop(request.event_id, None):
             self._forget(receipt)
             raise refusal(suspected[0].error).about(player=self._name)
-        if request.assumed and not self._listener.answers.get(request.answer) and self._heard > heard:
+        is_known_to_answer = any(map(self._listener.answers.get, (request.answer, "session.updated")))
+        if request.assumed and not is_known_to_answer and self._heard > heard:
             self._take_as_done(request)
             return await self._outcome(receipt)
         self._forget(receipt)
-        raise Timeout(what=request.answer, waited_s=limit, player=self._name)
+        instead = self._remark if self._heard > heard else ""
+        raise Timeout(what=request.answer, waited_s=limit, instead=instead, player=self._name)
 
     async def _outcome(self, receipt: Receipt) -> told.ServerEvent:
         if self._listener.answers.get(receipt.request.answer) is False:
@@ -319,6 +322,10 @@ class Wire:
             self._settle(answer.request, event, change)
         elif isinstance(event, told.ErrorEvent):
             self._suspect(event)
+        if isinstance(event, told.UnusableEvent) and event.words:
+            self._remark = f'the server sent what is no event: "{event.words}"'
+            for speaking in self._speaking.values():
+                speaking.instead = self._remark
         if change:
             self._tell(change)
         if not self._conversation.is_ending:

@@ -18,7 +18,7 @@ from tau_stage.stage import cues, facts
 from tau_stage.stage.cues import Happening
 from tau_stage.stage.former import Former
 from tau_stage.stage.hearing import Clip, Deaf, Heard, Hearers
-from tau_stage.stage.line import Delivery
+from tau_stage.stage.line import Delivery, trouble_in_words
 from tau_stage.stage.notes import Listening, PromptBook
 from tau_stage.stage.purse import Purse
 from tau_stage.stage.telling import Call, Past, Said, Sound
@@ -192,7 +192,10 @@ class Crew:
     def again(self, line: LinePlan, response: Response, trouble: str, wait_s: float, file: str | None) -> None:
         """A line is asked for once more."""
         self.pay(line.id, line.player, response.usage)
-        problem = f"the response is {response.status} ({response.reason or 'it is empty'})"
+        problem = trouble_in_words(response, trouble)
+        if response.status != "completed":
+            told = f": {response.message}" if response.message else ""
+            problem = f"the response is {response.status} ({response.reason or trouble}){told}"
         self._asked_again(line, trouble, problem, wait_s, file, response.usage)
 
     def dropped(

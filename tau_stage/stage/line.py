@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 
-from tau_stage.audio.level import is_audible, peak_dbfs
+from tau_stage.audio.level import SILENCE_DBFS, is_audible, peak_dbfs
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.errors import BudgetExceeded, ModelRefused, Timeout
 from tau_stage.protocol.client_events import ConversationItemCreate
@@ -357,27 +357,44 @@ def failed(delivery: Delivery, text: str) -> Delivery:
         delivery: As it came.
         text: What the model wrote.
     """
-    response = delivery.response
+    response = replace(delivery.response, text=text)
     words = text or response.transcript
-    silence = silence_of(replace(response, text=text)) or "empty"
-    reason = delivery.reason or silence
-    audio = response.audio
-    if silence == "in writing":
-        more = words if len(words) <= MOST_QUOTED else f"{words[:MOST_QUOTED]}..."
-        problem = f'the model answered in writing: "{more}"'
-    elif audio:
-        problem = f"its sound of {audio.duration_s:.3g} s cannot be heard: it peaks at {peak_dbfs(audio):.0f} dBFS"
-    elif reason == "timeout":
-        problem = "nothing came within its timeout"
-    elif response.message:
-        problem = f"the model refused ({reason}): {response.message}"
-    elif response.status != "completed":
-        problem = f"the response is {response.status} ({reason}), and nothing came with it"
-    else:
-        problem = "the response is empty" + (", but for words that nobody spoke" if words else "")
-        problem += ", but for commentary" if delivery.commentary and not words else ""
-    response = replace(response, status="failed", item_ids=())
+    reason = delivery.reason or silence_of(response) or "empty"
+    problem = trouble_in_words(response, reason, has_commentary=bool(delivery.commentary))
+    response = replace(response, status="failed", item_ids=(), text="")
     return replace(delivery, response=response, reason=reason, problem=problem, written=words)
+
+
+def trouble_in_words(response: Response, reason: str, *, has_commentary: bool = False) -> str:
+    """Say what came in the place of what was asked for.
+
+    Args:
+        response: Finished.
+        reason: What is wrong with it.
+        has_commentary: Whether commentary came with it.
+
+    >>> trouble_in_words(Response("r", "completed", audio=Pcm.silence(28_800)), "inaudible")
+    'the model answered with 1.2 s of digital silence'
+    >>> trouble_in_words(Response("r", "failed", "server_error", "No GPU."), "server_error")
+    'the model refused (server_error): No GPU.'
+    """
+    audio, words = response.audio, response.text or response.transcript
+    if silence_of(response) == "in writing":
+        more = words if len(words) <= MOST_QUOTED else f"{words[:MOST_QUOTED]}..."
+        return f'the model answered in writing: "{more}"'
+    if audio and not is_audible(audio):
+        peak = peak_dbfs(audio)
+        if peak <= SILENCE_DBFS:
+            return f"the model answered with {audio.duration_s:.3g} s of digital silence"
+        return f"its sound of {audio.duration_s:.3g} s cannot be heard: it peaks at {peak:.0f} dBFS"
+    if reason == "timeout":
+        return "nothing came within its timeout"
+    if response.message:
+        return f"the model refused ({reason}): {response.message}"
+    if response.status != "completed":
+        return f"the response is {response.status} ({reason}), and nothing came with it"
+    problem = "the response is empty" + (", but for words that nobody spoke" if words else "")
+    return problem + (", but for commentary" if has_commentary and not words else "")
 
 
 def _item(line: LinePlan) -> SystemMessage | UserMessage:

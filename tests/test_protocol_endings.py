@@ -1,0 +1,188 @@
+"""However a server calls a response's end, and wherever it puts the reason: status and words are found."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tau_stage.protocol import server_events as told
+from tau_stage.protocol.conversation import Conversation, Response
+from tau_stage.protocol.endings import ENDS
+
+USAGE = {"total_tokens": 30, "input_tokens": 10, "output_tokens": 20, "output_token_details": {"audio_tokens": 20}}
+
+
+def ended(**fields: Any) -> Response:
+    """The response that one event ends, with what settles it."""
+    conversation = Conversation()
+    conversation.apply(told.decode(json.dumps({"type": "response.created", "response": {"id": "r"}})))
+    change = conversation.apply(told.decode(json.dumps({"type": "response.done", **fields}))) or conversation.settle()
+    assert change is not None
+    response = getattr(change, "response", None)
+    assert isinstance(response, Response)
+    assert conversation.active == ()
+    return response
+
+
+@pytest.mark.parametrize(("kind", "status"), ENDS.items())
+def test_an_end_under_another_name_is_the_responses_with_its_status_and_usage(kind: str, status: str) -> None:
+    response = ended(type=kind, response={"id": "r", "usage": USAGE})
+    assert (response.status, response.usage.audio_out) == (status, 20)
+
+
+@pytest.mark.parametrize("kind", ["Response.Done", "RESPONSE.DONE", "response_done", "response.Done", "ResponseDone"])
+def test_an_end_is_known_however_it_is_spelt(kind: str) -> None:
+    noted: list[str] = []
+    event = told.decode(json.dumps({"type": kind, "response": {"id": "r", "status": "completed"}}), note=noted.append)
+    assert isinstance(event, told.ResponseDone)
+    assert noted == [f"{kind} is read as response.done"]
+
+
+@pytest.mark.parametrize("status", ["failed", "Failed", "FAILURE", "error"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"response": {"status_details": {"error": {"message": "No GPU is free."}}}},
+        {"response": {"status_details": {"error": "No GPU is free."}}},
+        {"response": {"status_details": {"type": "failed", "reason": "No GPU is free."}}},
+        {"response": {"status_details": {"message": "No GPU is free."}}},
+        {"response": {"status_details": "No GPU is free."}},
+        {"response": {"status_details": ["No GPU is free."]}},
+        {"response": {"error": {"detail": "No GPU is free."}}},
+        {"response": {"error": "No GPU is free."}},
+        {"response": {"message": "No GPU is free."}},
+        {"response": {"status_details": {"error": None}, "last_error": {"msg": "No GPU is free."}}},
+        {"response": {}, "error": {"message": "No GPU is free."}},
+        {"response": {}, "error": "No GPU is free."},
+        {"response": {}, "message": "No GPU is free."},
+        {"response": {}, "reason": "No GPU is free."},
+    ],
+)
+def test_the_words_of_a_failure_are_found_wherever_they_stand(status: str, fields: dict[str, Any]) -> None:
+    response = ended(**fields | {"response": {"id": "r", "status": status} | fields["response"]})
+    assert (response.status, response.message) == ("failed", "No GPU is free.")
+
+
+@pytest.mark.parametrize(
+    ("details", "reason", "message"),
+    [
+        ({"type": "failed", "error": {"code": "server_error", "message": "Oh."}}, "server_error", "Oh."),
+        ({"type": "failed", "reason": "server_error"}, "server_error", "server_error"),
+        ("server_error", "server_error", "server_error"),
+        ({"error": {"code": 500}, "reason": "It broke."}, "500", "It broke."),
+        ({"error": {"message": 500}}, "500", "500"),
+        (None, None, ""),
+    ],
+)
+def test_a_code_is_a_reason_and_a_sentence_is_a_message(details: Any, reason: str | None, message: str) -> None:
+    response = ended(response={"id": "r", "status": "failed", "status_details": details})
+    assert (response.reason, response.message) == (reason, message)
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "reason"),
+    [
+        ({"status": "incomplete", "status_details": {"reason": "content_filter"}}, "incomplete", "content_filter"),
+        ({"status": "incomplete", "status_details": "max_output_tokens"}, "incomplete", "max_output_tokens"),
+        ({"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}, "incomplete", "content_filter"),
+        ({"status": "incomplete", "incomplete_details": 7}, "incomplete", None),
+        ({"status": "canceled", "status_details": "turn_detected"}, "cancelled", "turn_detected"),
+        ({"status": "completed", "status_details": "unimplemented"}, "completed", None),
+        ({"status": "odd"}, "completed", None),
+        ({"error": {"code": "busy", "message": "No."}}, "failed", "busy"),
+        ({"status": 7, "status_details": {"error": {"code": "busy"}}}, "failed", "busy"),
+    ],
+)
+def test_an_end_says_how_and_why(fields: dict[str, Any], status: str, reason: str | None) -> None:
+    response = ended(response={"id": "r"} | fields)
+    assert (response.status, response.reason) == (status, reason)
+
+
+def test_a_response_that_is_no_object_is_told_and_ends_the_youngest() -> None:
+    noted: list[str] = []
+    event = told.decode('{"type": "response.done", "response": "over"}', note=noted.append)
+    assert isinstance(event, told.ResponseDone)
+    assert noted == ["response.done: response is a text; taken as absent"]
+    assert ended(response="over").status == "completed"
+
+
+def test_what_comes_after_an_end_under_another_name_still_counts() -> None:
+    conversation = Conversation()
+
+    def hear(kind: str, **fields: Any) -> Any:
+        return conversation.apply(told.decode(json.dumps({"type": kind, **fields})))
+
+    for number in range(2):
+        hear("response.created", response={"id": f"r{number}"})
+        assert hear("response.error", response_id=f"r{number}", message="No GPU is free.") is None
+        change = hear("response.done", response={"id": f"r{number}", "status": "failed", "usage": USAGE})
+        assert (change.response.message, change.response.usage.audio_out) == ("No GPU is free.", 20)
+    hear("response.created", response={"id": "r3"})
+    hear("response.completed", response={"id": "r3"})
+    hear("response.output_audio.delta", response_id="r3", item_id="i", delta="AAABAA==")
+    assert hear("response.output_audio.done", response_id="r3", item_id="i") is None
+    change = conversation.settle()
+    assert change is not None
+    assert (change.response.status, len(change.response.audio)) == ("completed", 2)
+    hear("response.created", response={"id": "r4"})
+    assert hear("response.completed", response={"id": "r4"}).response.status == "completed"
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        ('{"detail": "Not authenticated"}', "Not authenticated"),
+        ('{"message": "Internal server error", "requestId": "7"}', "Internal server error"),
+        ('{"type": "session.error", "message": "No session."}', "No session."),
+        ('{"type": "server_error", "error": {"message": "Oh."}}', "Oh."),
+        ('{"type": "conversation.item.create.failed", "reason": "Too long."}', "Too long."),
+        ('{"type": "response.status", "error": "It broke."}', "It broke."),
+        ('{"type": "error", "detail": "Nothing here."}', "Nothing here."),
+        ('{"type": "ERROR", "message": "Loud."}', "Loud."),
+        ('{"event": "error", "message": "As an event."}', "As an event."),
+        ('"Internal error"', "Internal error"),
+        ('["error", {"text": "in a list"}]', "error; in a list"),
+        ("ERROR: no such model", "ERROR: no such model"),
+        ("<html><body>502 Bad\n Gateway\x1b</body></html>", "<html><body>502 Bad Gateway␛</body></html>"),
+    ],
+)
+def test_an_error_in_any_shape_is_an_error_with_the_servers_words(frame: str, message: str) -> None:
+    event = told.decode(frame)
+    assert isinstance(event, told.ErrorEvent)
+    assert event.error.message == message
+
+
+@pytest.mark.parametrize(
+    ("frame", "kind", "words"),
+    [
+        (b"connected", told.UnusableEvent, "connected"),
+        (b"7", told.UnusableEvent, "7"),
+        (b'["a", 1]', told.UnusableEvent, '["a",1]'),
+        (b'"Welcome."', told.UnusableEvent, "Welcome."),
+        (b'{"status": "ok"}', told.UnusableEvent, '{"status":"ok"}'),
+        (b"RIFF\x00\x00", told.UnusableEvent, ""),
+        (b"x" * 9999, told.UnusableEvent, "x" * 157 + "..."),
+        (b'{"type": "response.mcp_call.failed", "item_id": "i"}', told.UnknownEvent, None),
+        (b'{"type": "session.resumed", "error": null}', told.UnknownEvent, None),
+    ],
+)
+def test_what_is_no_error_is_none_and_its_words_are_shown(frame: bytes, kind: type, words: str | None) -> None:
+    event = told.decode(frame)
+    assert isinstance(event, kind)
+    assert getattr(event, "words", None) == words
+
+
+def test_many_frames_that_are_no_events_are_few_warnings() -> None:
+    conversation = Conversation()
+    for number in range(9):
+        conversation.apply(told.decode(f"tick {number}"))
+        conversation.apply(told.decode(bytes([number, 0xFF])))
+    assert dict(conversation.odd) == {
+        'a frame is not JSON ("tick 0"); left out': 1,
+        'a frame is not JSON ("tick 1"); left out': 1,
+        'a frame is not JSON ("tick 2"); left out': 1,
+        "a frame is not JSON; left out": 6,
+        "a frame of bytes that are no text; left out": 9,
+    }
