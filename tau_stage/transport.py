@@ -42,7 +42,7 @@ from tau_stage.environment import environment, known_keys
 from tau_stage.errors import ConnectFailed, SessionClosed, Timeout
 from tau_stage.protocol.addresses import UNPRINTABLE, origin, sound_address
 from tau_stage.protocol.proxies import Proxy, proxy_for
-from tau_stage.protocol.secrets import Secrets, Striker
+from tau_stage.protocol.secrets import NO_SECRETS, Secrets, Striker
 from tau_stage.text import shown
 
 ABNORMAL = 1006
@@ -65,8 +65,6 @@ REASONS = {
     ABNORMAL: "the connection was lost",
     TOO_LARGE: f"an event of more than {LARGEST_EVENT // 1024**2} MiB came in, which is not taken",
 }
-NO_SECRETS = Secrets(())
-
 WEBSOCKETS_ONLY = (
     "This server speaks WebSocket only: connect with a Realtime client, to ws:// and not to http:// or wss://."
 )

@@ -95,6 +95,10 @@ class Secrets:
         return begin + done
 
 
+NO_SECRETS = Secrets(())
+"""Of a connection in memory."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Unescaped:
     """A text with its escapes taken for what they spell.

@@ -10,7 +10,7 @@ from itertools import accumulate
 
 from tau_stage.report.timing import LONGEST, Word, border, columns, joined, spread
 from tau_stage.take.model import Performed, Take
-from tau_stage.text import one_line
+from tau_stage.text import one_line, printable
 
 LONGEST_S = 7.0
 SHORTEST_S = 1.0
@@ -177,8 +177,9 @@ def _breaks(words: Sequence[Word], name: str) -> Iterator[tuple[float, str, str]
 
 
 def _laid(words: Sequence[Word], name: str) -> tuple[str, ...]:
+    """The one or two lines of a cue; words that come to the beginning of one are no command of a CI server there."""
     whole = name + joined(words)
     if columns(whole) <= LONGEST:
-        return (whole,)
+        return (printable(whole),)
     _, first, second = min(_breaks(words, name))
-    return (first, second)
+    return (printable(first), printable(second))

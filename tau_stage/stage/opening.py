@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
+from tau_stage.environment import known_keys
 from tau_stage.errors import UsageError
 from tau_stage.protocol.endpoints import ENDPOINTS, UNDERSTUDY, Endpoint, endpoint
 from tau_stage.protocol.proxies import proxy_for
+from tau_stage.protocol.secrets import Secrets
 from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.session import Deadlines
 from tau_stage.stage.gate import Gate
-from tau_stage.text import shown
+from tau_stage.text import keys_of, shown
 from tau_stage.transport import Transport, dial
 
 Connect = Callable[[PlayerPlan], AbstractAsyncContextManager[Transport]]
@@ -57,6 +59,11 @@ class Stage:
     provider_of: Callable[[PlayerPlan], Endpoint] = lambda _player: endpoint(UNDERSTUDY)
     gate: Gate = field(default_factory=Gate)
     deadlines: Deadlines = field(default_factory=Deadlines)
+
+    def secrets(self, plan: Plan) -> Secrets:
+        """What no tool may answer: the keys of this process, and those of the addresses that are dialled."""
+        addresses = {self.provider_of(player).url for player in plan.models}
+        return Secrets([*known_keys(), *(key for address in addresses for key in keys_of(address))])
 
 
 def provider_for(

@@ -108,7 +108,8 @@ async def perform(
         book = PromptBook(Journal(folder.journal, goes_on=again), watch)
         budget = _budget(plan, book.journal, budget)
         crew = Crew(plan, folder, book, _purse(plan, stage, budget), Playback(loudspeaker), stop, again=again)
-        tools = {one.name: equip(plan, one.tools, partial(crew.tool_called, one.name)) for one in plan.models}
+        secrets = stage.secrets(plan)
+        tools = {one.name: equip(plan, one.tools, partial(crew.tool_called, one.name), secrets) for one in plan.models}
         _tell_the_beginning(crew, _began(plan, stage, started or datetime.now(UTC), budget, former))
         for warning in sound_warnings(plan):
             book.warn_once(warning)

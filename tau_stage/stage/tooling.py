@@ -16,9 +16,9 @@ import anyio
 from anyio.abc import Process
 from pydantic_core import from_json, to_json
 
-from tau_stage.environment import environment, erase_beginning, keys_withheld, known_keys, visible
+from tau_stage.environment import environment, erase_beginning, keys_withheld, visible
 from tau_stage.errors import UsageError
-from tau_stage.protocol.secrets import Secrets
+from tau_stage.protocol.secrets import NO_SECRETS, Secrets
 from tau_stage.scene.model import ToolDefinition
 from tau_stage.scene.plan import Plan
 from tau_stage.session import Tool
@@ -37,19 +37,20 @@ class Report(Protocol):
         """A tool is called, or has answered; where the answer is known already, it is not asked."""
 
 
-def equip(plan: Plan, names: tuple[str, ...], report: Report) -> list[Tool]:
+def equip(plan: Plan, names: tuple[str, ...], report: Report, secrets: Secrets = NO_SECRETS) -> list[Tool]:
     """The tools of one player.
 
     Args:
         plan: Defines them.
         names: Which of them the player has.
         report: Told of each call.
+        secrets: Struck out of what they answer: it goes to a model, and is written down.
 
     Raises:
         UsageError: A function cannot be found, or its module cannot be loaded.
     """
     folder = Path(plan.path).parent
-    return [_reported(_tool(name, plan.tools[name], folder), report) for name in names]
+    return [_reported(_tool(name, plan.tools[name], folder), report, secrets) for name in names]
 
 
 def find_tools(plan: Plan) -> None:
@@ -206,19 +207,20 @@ class _Reported(Tool):
     """A tool whose calls are told of. What it tells the model holds no key; what the stage says is no failure."""
 
     report: Report
+    secrets: Secrets
 
     async def call(self, arguments: str, within_s: float = inf) -> str:
         given = _compact(arguments)
         known = self.report(self.name, given, None, 0.0)
         began = anyio.current_time()
-        output = known if known is not None else _short(_struck(await Tool.call(self, arguments, within_s)))
+        output = known if known is not None else _short(self.secrets.strike(await Tool.call(self, arguments, within_s)))
         self.report(self.name, given, output, anyio.current_time() - began)
         return output
 
 
-def _reported(tool: Tool, report: Report) -> Tool:
+def _reported(tool: Tool, report: Report, secrets: Secrets) -> Tool:
     own = {field.name: getattr(tool, field.name) for field in fields(tool)}
-    return _Reported(**own, report=report)
+    return _Reported(**own, report=report, secrets=secrets)
 
 
 def _compact(arguments: str) -> str:
@@ -227,11 +229,6 @@ def _compact(arguments: str) -> str:
         return to_json(from_json(arguments or "{}")).decode()
     except ValueError:
         return arguments
-
-
-def _struck(output: str) -> str:
-    """What a tool answers, without the keys of any endpoint: it goes to a model, and is written down."""
-    return Secrets(known_keys()).strike(output)
 
 
 def _short(output: str) -> str:
