@@ -12,8 +12,9 @@ import soxr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tau_stage.audio.files import quiet_decoder, read_audio, survey
+from tau_stage.audio.files import quiet_decoder, read_audio, read_playable, survey
 from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.audio.stereo import Stereo
 from tau_stage.audio.wav import WavWriter, header
 from tau_stage.errors import UsageError
 
@@ -61,6 +62,32 @@ def test_every_format_sounds_the_same(tmp_path: Path, name: str, rate: int, kind
 def test_channels_are_averaged(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.array([[100, 200], [-32_768, -32_768], [5, -5]], "int16"), RATE)
     assert read_audio(tmp_path / "a.wav").array.tolist() == [150, -32_768, 0]
+
+
+@pytest.mark.parametrize("rate", [24_000, 44_100, 96_000])
+def test_a_file_of_two_channels_keeps_them_where_its_stem_is_stereo(tmp_path: Path, rate: int) -> None:
+    soundfile.write(tmp_path / "a.wav", np.stack([wave(rate), 0.5 * wave(rate)], axis=1), rate)
+    sound = read_playable(tmp_path / "a.wav", -6.0, stereo=True)
+    assert isinstance(sound.laid, Stereo)
+    assert len(sound.laid) == len(sound.heard)
+    left, right = sound.laid.array.T.astype(float)
+    assert np.abs(left - 2 * right).max() <= 2
+    assert np.abs((left + right) / 2 - sound.heard.array).max() <= 1
+    assert read_playable(tmp_path / "a.wav", -6.0).laid == sound.heard == read_audio(tmp_path / "a.wav", -6.0)
+
+
+@pytest.mark.parametrize("channels", [1, 6])
+def test_a_file_of_another_number_of_channels_is_the_same_on_both(tmp_path: Path, channels: int) -> None:
+    soundfile.write(tmp_path / "a.wav", np.column_stack([wave(RATE)] * channels), RATE)
+    sound = read_playable(tmp_path / "a.wav", stereo=True)
+    assert sound.laid == Stereo.of(sound.heard, sound.heard)
+
+
+def test_a_channel_over_full_scale_makes_both_softer(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.array([[2.0, 0.5], [-1.0, 1.0]]), RATE, subtype="FLOAT")
+    assert survey(tmp_path / "a.wav").loudest_dbfs == pytest.approx(6.02, abs=0.01)
+    sound = read_playable(tmp_path / "a.wav", 12.0, stereo=True)
+    assert sound.laid.array.tolist() == [[32_767, 8192], [-16_384, 16_384]]
 
 
 def test_resampling_leaves_no_seams_between_blocks(tmp_path: Path) -> None:

@@ -95,6 +95,18 @@ def test_silence_has_neither_loudness_nor_peak(samples: int) -> None:
     assert measured(np.zeros(samples)) == Loudness(None, None, samples)
 
 
+def test_the_power_of_both_channels_counts() -> None:
+    tone = np.sin(2 * np.pi * 997 * np.arange(2 * RATE) / RATE)
+    meter = Meter(RATE, channels=2)
+    meter.feed(np.stack([tone, tone / 2], axis=1))
+    found = meter.result()
+    assert found.lufs == pytest.approx(-3.01 + 10 * np.log10(1.25), abs=0.05)
+    assert found.peak_dbtp == pytest.approx(0, abs=0.1)
+    short = Meter(RATE, channels=2)
+    short.feed(np.stack([tone, tone], axis=1)[:100])
+    assert short.result().samples == 100
+
+
 # ---- the limiter
 
 blocks = st.lists(st.integers(1, 4000), min_size=1, max_size=6)
@@ -111,6 +123,22 @@ def limited(sound: Samples, ceiling_db: float, lengths: list[int] | None = None,
 def test_blocks_of_any_length_are_limited_the_same(lengths: list[int], seed: int) -> None:
     sound = 4 * voice(0.3, seed)
     assert np.allclose(limited(sound, -3, lengths), limited(sound, -3), atol=1e-9)
+
+
+@given(lengths=blocks, seed=st.integers(0, 9), ceiling=st.floats(-20, 0))
+@settings(deadline=None, max_examples=25)
+def test_two_channels_are_turned_down_by_what_the_louder_one_needs(
+    lengths: list[int], seed: int, ceiling: float
+) -> None:
+    both = np.stack([4 * voice(0.3, seed), voice(0.3, seed + 10)], axis=1)
+    limiter = Limiter(RATE, ceiling, 2)
+    pieces = np.split(both, np.cumsum(lengths))
+    out = np.concatenate([*(limiter.feed(piece) for piece in pieces), limiter.finish()])
+    assert out.shape == both.shape
+    assert np.abs(out).max() <= 10 ** (ceiling / 20) + 1e-9
+    assert np.allclose(out[:, 0] * both[:, 1], out[:, 1] * both[:, 0], atol=1e-9)
+    alone = [limited(channel, ceiling) for channel in both.T]
+    assert all((np.abs(out[:, side]) <= np.abs(alone[side]) + 1e-9).all() for side in (0, 1))
 
 
 @given(lengths=blocks, samples=st.integers(0, 9000))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tau_stage.audio.level import peak_dbfs, rms_dbfs
 from tau_stage.audio.pcm import Pcm
+from tau_stage.audio.stereo import Stereo
 from tau_stage.audio.wav import WavWriter, read_wav
 
 KILLED = """
@@ -60,6 +61,39 @@ def test_a_killed_process_leaves_a_whole_file(tmp_path: Path) -> None:
 def test_rates_do_not_mix(tmp_path: Path) -> None:
     with WavWriter(tmp_path / "a.wav") as writer, pytest.raises(ValueError, match="24000 Hz, the audio at 8000 Hz"):
         writer.append(Pcm(b"", 8000))
+
+
+@given(st.lists(st.binary(max_size=64).map(lambda data: Stereo(data[: len(data) // 4 * 4])), max_size=8))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20)
+def test_left_and_right_are_read_back(tmp_path: Path, parts: list[Stereo]) -> None:
+    path = tmp_path / "a.wav"
+    with WavWriter(path, channels=2) as writer:
+        for part in parts:
+            writer.append(part)
+        writer.silence(3)
+    samples, _rate = soundfile.read(path, dtype="int16", always_2d=True)
+    assert samples.tobytes() == b"".join(part.data for part in parts) + bytes(12)
+
+
+def test_both_channels_are_laid_over_and_faded(tmp_path: Path) -> None:
+    flat = Stereo.of(Pcm(b"\x10\x00" * 8), Pcm(b"\x20\x00" * 8))
+    with WavWriter(tmp_path / "a.wav", channels=2) as writer:
+        writer.append(flat)
+        writer.overlay(4, flat)
+        writer.fade_out(4)
+    samples, _rate = soundfile.read(tmp_path / "a.wav", dtype="int16")
+    assert samples[:, 0].tolist() == [16] * 4 + [32] * 4 + [16, 12, 8, 4]
+    assert (samples[:, 1] == 2 * samples[:, 0]).all()
+
+
+def test_mono_and_stereo_do_not_mix(tmp_path: Path) -> None:
+    with WavWriter(tmp_path / "a.wav", channels=2) as writer:
+        with pytest.raises(ValueError, match="has 2 channels, the audio 1"):
+            writer.append(Pcm(b"ab"))
+        with pytest.raises(ValueError, match="has 2 channels, the audio 1"):
+            writer.overlay(0, Pcm(b"ab"))
+    with pytest.raises(ValueError, match="four bytes for each moment, got 6"):
+        Stereo(bytes(6))
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_piped_it_is_plain_text(scene: str, capsys: pytest.CaptureFixture[str]) 
         shown(capsys, "show", scene)
         == """\
 Duet (duet.yaml): budget $1, sessions open 0.2s apart
-delivers mix.wav at -16 LUFS, -1 dBTP at most; 24 kHz
+delivers mix.wav at -16 LUFS, -1 dBTP at most; 24 kHz, mono
 
 player ann
   voice: marin

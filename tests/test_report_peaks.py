@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.audio.stereo import Stereo
 from tau_stage.audio.wav import WavWriter, header
 from tau_stage.report.peaks import FEWEST, MOST, PER_SECOND, peaks
 from tau_stage.report.sources import Sources
@@ -55,8 +56,16 @@ def test_what_is_missing_or_broken_is_told(tmp_path: Path) -> None:
     assert short.highs
     import soundfile
 
-    soundfile.write(tmp_path / "e.wav", np.zeros((10, 2)), RATE)
-    assert peaks(tmp_path / "e.wav", 10).problem == "is not mono 16 bit"
+    soundfile.write(tmp_path / "e.wav", np.zeros((10, 3)), RATE)
+    assert peaks(tmp_path / "e.wav", 10).problem == "is not 16 bit, mono or stereo"
+
+
+def test_of_two_channels_the_larger_is_drawn(tmp_path: Path) -> None:
+    both = np.array([[100, -200], [50, 300]] * 12, dtype=np.int16)
+    with WavWriter(tmp_path / "a.wav", RATE, 2) as file:
+        file.append(Stereo(both.tobytes()))
+    found = peaks(tmp_path / "a.wav", 24)
+    assert (found.lows, found.highs, found.problem) == ((-200,) * 8, (300,) * 8, "")
 
 
 def test_a_name_that_leaves_the_folder_is_not_followed(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from tau_stage.errors import SceneError
 from tau_stage.scene import units
 from tau_stage.scene.deliver import DEFAULT_NAMES, Deliver, LineFiles, Mix, filled
+from tau_stage.scene.files import LARGEST_PICTURE
 from tau_stage.scene.load import load_scene, parse_scene
 from tau_stage.scene.planning import make_plan
 from tau_stage.take import records as record
@@ -200,3 +201,107 @@ def test_what_no_mp3_has_is_told(tmp_path: Path, mix: str, data: bytes | None, p
 def test_a_cover_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(SceneError, match="'/proc/self/mem' cannot be read: Input/output error"):
         with_a_cover(tmp_path, None, "file: a.mp3, cover: /proc/self/mem")
+
+
+def test_a_cover_that_is_too_large_or_a_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "covers").mkdir()
+    with pytest.raises(SceneError, match="'covers' is a folder, and a file belongs here") as told:
+        with_a_cover(tmp_path, None, "file: a.mp3, cover: covers")
+    assert told.value.hint == "name a file"
+    with (tmp_path / "c.png").open("wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        file.truncate(LARGEST_PICTURE + 1024**2)
+    with pytest.raises(SceneError, match=r"c\.png: 11\.0 MiB are too large for a cover, which has 10 MiB at most"):
+        with_a_cover(tmp_path, None, "file: a.mp3, cover: c.png")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem", "hint"),
+    [
+        (r'title: "a\0b"', "the text holds U+0000, which nobody can say", "remove the escape"),
+        (r'artist: "\u202Ea"', "this text holds U+202E, which nobody sees", "write it anew: a"),
+        ("title: ' '", "this text is empty", "write it, or leave it out"),
+        ("artist: [Ann, Ben]", "an MP3 has one text here, not a list", 'write it like "Ann, Ben"'),
+        ("artist: [[Ann]]", "'artist' of 'mix' of deliver must be text", "put the text in quotes"),
+        ("stereo: true", "'mix' of deliver has no 'stereo'", "write it beside 'mix', below deliver"),
+        ("channels: 2", "'mix' of deliver has unknown key 'channels'", "it knows: "),
+    ],
+)
+def test_what_no_tag_holds_is_told(text: str, problem: str, hint: str) -> None:
+    found = mistake(f"deliver: {{mix: {{file: a.mp3, {text}}}}}")
+    assert problem in found.problem
+    assert hint in found.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "problem", "hint"),
+    [
+        ("deliver: {bitrate: 128 kbps}", "deliver has no 'bitrate'", "write it below 'mix'"),
+        ("deliver: {names: '{line}'}", "deliver has no 'names'", "write it below 'lines'"),
+        ("deliver: {channels: 2}", "deliver has unknown key 'channels'", "did you mean 'stereo'?"),
+        ("deliver: {stereo: both}", "'both' is neither true nor false", "write true or false"),
+    ],
+)
+def test_what_stands_at_the_wrong_level_is_told(text: str, problem: str, hint: str) -> None:
+    found = mistake(text)
+    assert problem in found.problem
+    assert hint in found.hint
+
+
+# ---- stereo
+
+
+def test_stereo_and_places_are_as_they_are_written() -> None:
+    scene = parse_scene(
+        "players: {ann: {pan: -0.5}, ben: {human: mic, pan: '+1'}, cid: }\nlines: [ann: Hi]\ndeliver: {stereo: yes}"
+    )
+    plan = make_plan(scene)
+    assert (plan.deliver, plan.deliver.channels) == (Deliver(stereo=True), 2)
+    assert [player.pan for player in plan.players] == [-0.5, 1.0, 0.0]
+    assert scene.remarks == ()
+
+
+def test_a_place_in_a_mono_mix_is_remarked_on_and_does_nothing() -> None:
+    scene = parse_scene("players: {ann: {pan: 0}, ben: {pan: 0.5}, cid: {pan: 1}}\nlines: [ann: Hi]")
+    assert {player.pan for player in make_plan(scene).players} == {0.0}
+    (remark,) = scene.remarks
+    assert str(remark) == (
+        "'pan' of player 'ben' does nothing in a mono mix: write 'deliver: {stereo: true}', or remove it"
+    )
+    assert (remark.spot.line, remark.spot.column) == (1, 37)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("left", "-1"),
+        ("RIGHT", "1"),
+        ("centre", "0"),
+        ("C", "0"),
+        ("L30", "-0.3"),
+        ("30% right", "0.3"),
+        ("50%", "0.5"),
+        ("-64", "-0.64"),
+        ("100", "1"),
+        ("-1.5", "-1"),
+        ("12700", "1"),
+        ("−0,5", "-0.5"),
+        ("L -0.5", "-0.5"),
+    ],
+)
+def test_a_place_as_mixers_have_it_gets_a_hint_that_can_be_pasted(written: str, meant: str) -> None:
+    with pytest.raises(PydanticCustomError) as raised:
+        units.pan(written)
+    assert (raised.value.context or {})["hint"] == f"did you mean {meant}?"
+    assert units.pan(meant) == float(meant)
+
+
+@pytest.mark.parametrize("written", ["", "wide", "nan", "1e-3", "--1", "1 2", "0" * 40])
+def test_what_is_no_place_gets_an_example(written: str) -> None:
+    with pytest.raises(PydanticCustomError, match=r"pan is a number from -1 \(left\) to 1 \(right\), not '") as raised:
+        units.pan(written)
+    assert (raised.value.context or {})["hint"] == "write it like -0.5"
+
+
+def test_a_place_from_python_is_one_already() -> None:
+    assert (units.pan(-1), units.pan(".5")) == (-1, 0.5)

@@ -84,6 +84,7 @@ class Slate:
         rate: Samples per second.
         tracks: Names of its channels.
         own: What only we know, by element.
+        bits: Of each sample.
     """
 
     project: str
@@ -94,6 +95,7 @@ class Slate:
     rate: int
     tracks: Sequence[str]
     own: Mapping[str, str] = field(default_factory=dict)
+    bits: int = 16
 
 
 def cue_chunks(marks: Iterable[Mark]) -> dict[bytes, bytes]:
@@ -129,13 +131,14 @@ def bext_chunk(origin: Origin) -> bytes:
     return fixed + origin.history.encode("ascii", "replace") + b"\0"
 
 
-def coding_history(rate: int, told: str) -> str:
+def coding_history(rate: int, told: str, channels: int = 1, bits: int = 16) -> str:
     r"""One line of a coding history as EBU R 98 has it; its free text holds no comma and no line break.
 
     >>> coding_history(24_000, "synthetic speech, voice ash")
     'A=PCM,F=24000,W=16,M=mono,T=synthetic speech; voice ash\r\n'
     """
-    return f"A=PCM,F={rate},W=16,M=mono,T={plain(told).replace(',', ';')}\r\n"
+    mode = "stereo" if channels == 2 else "mono"
+    return f"A=PCM,F={rate},W={bits},M={mode},T={plain(told).replace(',', ';')}\r\n"
 
 
 def ixml_chunk(slate: Slate, origin: Origin) -> bytes:
@@ -145,7 +148,7 @@ def ixml_chunk(slate: Slate, origin: Origin) -> bytes:
     _told(root, {"IXML_VERSION": "3.0", **top, "FILE_UID": origin.reference})
     low, high = str(origin.sample & _MOST), str(origin.sample >> 32)
     rate = str(slate.rate)
-    speed = {"FILE_SAMPLE_RATE": rate, "AUDIO_BIT_DEPTH": "16", "DIGITIZER_SAMPLE_RATE": rate}
+    speed = {"FILE_SAMPLE_RATE": rate, "AUDIO_BIT_DEPTH": str(slate.bits), "DIGITIZER_SAMPLE_RATE": rate}
     since = "TIMESTAMP_SAMPLES_SINCE_MIDNIGHT"
     stamp = {f"{since}_HI": high, f"{since}_LO": low, "TIMESTAMP_SAMPLE_RATE": rate}
     _told(ET.SubElement(root, "SPEED"), speed | stamp)

@@ -13,9 +13,10 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from tau_stage.audio.formats import joined
+from tau_stage.audio.formats import as_samples, at_rate, joined
 from tau_stage.audio.level import AUDIBLE_DBFS, dbfs
 from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.audio.stereo import Stereo
 from tau_stage.errors import LFS_HINT, LFS_LARGEST, LFS_PROBLEM, UsageError, is_lfs_pointer
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Survey:
         peak_dbfs: Highest sample of its mono mix, over full scale too.
         level_dbfs: Root mean square of its mono mix.
         channels_dbfs: Root mean square of all its channels.
+        loudest_dbfs: Highest sample of any channel.
     """
 
     rate: int
@@ -55,6 +57,7 @@ class Survey:
     peak_dbfs: float
     level_dbfs: float
     channels_dbfs: float
+    loudest_dbfs: float
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -65,6 +68,45 @@ class Survey:
             lost = f"{self.channels_dbfs - self.level_dbfs:.0f} dB"
             return (f"is {lost} softer in mono, as its channels cancel each other: invert one, or save one alone",)
         return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Playable:
+    """A sound file as a scene plays it.
+
+    Attributes:
+        heard: As players hear it, in mono.
+        laid: As it is laid on its stem.
+    """
+
+    heard: Pcm
+    laid: Pcm | Stereo
+
+
+def read_playable(path: Path, gain_db: float = 0.0, *, stereo: bool = False) -> Playable:
+    """A sound file as a scene plays it, at 24 kHz.
+
+    Args:
+        path: The file.
+        gain_db: How much louder.
+        stereo: Whether its stem has two channels. Then a file of two keeps them; any other is the same on both.
+
+    Raises:
+        UsageError: The file is missing, is no sound, holds none, or lasts longer than an hour.
+    """
+    heard = read_audio(path, gain_db)
+    if not stereo:
+        return Playable(heard, heard)
+    return Playable(heard, _both(path, gain_db) if survey(path).channels == 2 else Stereo.of(heard, heard))
+
+
+def _both(path: Path, gain_db: float) -> Stereo:
+    """Left and right of a file; what would be over full scale on either makes both softer."""
+    factor = 10 ** ((gain_db - max(0.0, survey(path).loudest_dbfs + gain_db)) / 20)
+    with _opened(path) as file:
+        blocks = (block * (factor * FULL_SCALE) for block in _blocks(path, file))
+        at_24_khz = at_rate(blocks, file.samplerate, RATE, 2)
+        return Stereo(b"".join(as_samples(block).astype("<i2").tobytes() for block in at_24_khz))
 
 
 def read_audio(path: Path, gain_db: float = 0.0) -> Pcm:
@@ -103,18 +145,19 @@ def survey(path: Path) -> Survey:
 def _surveyed(path: Path, _changed: int, _size: int) -> Survey:
     import numpy as np
 
-    frames, peak, power, powers = 0, 0.0, 0.0, 0.0
+    frames, peak, loudest, power, powers = 0, 0.0, 0.0, 0.0, 0.0
     with _opened(path) as file:
         for block in _blocks(path, file):
             mono = block.mean(axis=1, dtype=np.float64)
             frames += len(block)
             peak = max(peak, float(np.max(np.abs(mono))))
+            loudest = max(loudest, float(np.max(np.abs(block))))
             power += float(np.square(mono).sum())
             powers += float(np.square(block, dtype=np.float64).sum())
         rate, channels = file.samplerate, file.channels
     if frames * RATE < rate:
         raise UsageError(f"{path}: there is no sound in it", "record it again, or export it again")
-    levels = (peak, (power / frames) ** 0.5, (powers / frames / channels) ** 0.5)
+    levels = (peak, (power / frames) ** 0.5, (powers / frames / channels) ** 0.5, loudest)
     return Survey(rate, channels, frames, *(dbfs(level * FULL_SCALE) for level in levels))
 
 

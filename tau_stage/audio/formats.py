@@ -127,13 +127,16 @@ def joined(blocks: Iterable[NDArray[np.float32]], rate: int) -> Pcm:
     return Pcm.join(_whole(block, RATE) for block in at_rate(blocks, rate, RATE))
 
 
-def at_rate(blocks: Iterable[NDArray[np.float32]], rate: int, wanted: int) -> Iterator[NDArray[np.float32]]:
-    """Blocks of mono floats at another rate, as they come.
+def at_rate(
+    blocks: Iterable[NDArray[np.float32]], rate: int, wanted: int, channels: int = 1
+) -> Iterator[NDArray[np.float32]]:
+    """Blocks of floats at another rate, as they come.
 
     Args:
-        blocks: One dimension each, following each other.
+        blocks: One dimension each in mono, samples by channels else, following each other.
         rate: Samples per second of the blocks.
         wanted: Samples per second of what comes out.
+        channels: How many.
 
     >>> import numpy as np
     >>> sum(len(block) for block in at_rate([np.zeros(2400, np.float32)] * 3, 24_000, 48_000))
@@ -145,10 +148,10 @@ def at_rate(blocks: Iterable[NDArray[np.float32]], rate: int, wanted: int) -> It
     import numpy as np
     import soxr
 
-    stream = soxr.ResampleStream(rate, wanted, 1, dtype="float32", quality="HQ")
+    stream = soxr.ResampleStream(rate, wanted, channels, dtype="float32", quality="HQ")
     for block in blocks:
         yield stream.resample_chunk(block)
-    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+    yield stream.resample_chunk(np.zeros(0 if channels == 1 else (0, channels), np.float32), last=True)
 
 
 def _floats(audio: Pcm) -> NDArray[np.float32]:

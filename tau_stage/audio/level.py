@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from tau_stage.audio.pcm import Pcm
+from tau_stage.audio.stereo import SoundT
 
 SILENCE_DBFS = -120.0
 AUDIBLE_DBFS = -70.0
@@ -45,7 +46,7 @@ def dbfs(amplitude: float) -> float:
     return max(SILENCE_DBFS, 20 * math.log10(amplitude / 32768)) if amplitude > 0 else SILENCE_DBFS
 
 
-def faded(audio: Pcm, start: float, end: float) -> Pcm:
+def faded(audio: SoundT, start: float, end: float) -> SoundT:
     """A sound whose loudness goes from one factor to another, each from 0 to 1.
 
     >>> import numpy as np
@@ -55,4 +56,5 @@ def faded(audio: Pcm, start: float, end: float) -> Pcm:
     import numpy as np
 
     ramp = np.clip(np.linspace(start, end, len(audio), endpoint=False), 0.0, 1.0)
-    return Pcm.from_array(np.round(audio.array * ramp).astype(np.int16), audio.rate)
+    samples = np.round(audio.array.T * ramp).T
+    return type(audio)(samples.astype("<i2").tobytes(), audio.rate)

@@ -33,11 +33,13 @@ class Limiter:
     """Keeps true peaks below a ceiling; sound that is below it anyway comes out sample for sample.
 
     It turns down 5 ms before a peak, holds, and comes back with a time constant of 50 ms. The sound is not delayed:
-    what comes out in all is as long as what went in.
+    what comes out in all is as long as what went in. Left and right are turned down together, by what the louder one
+    needs: else the sound would move to the other side at each peak.
 
     Args:
         rate: Samples per second.
         ceiling_db: Relative to full scale.
+        channels: 1 or 2: blocks have one dimension in mono, and are samples by channels in stereo.
 
     >>> import numpy as np
     >>> limiter = Limiter(24_000, -6.0)
@@ -47,19 +49,21 @@ class Limiter:
     (2400, True)
     """
 
-    def __init__(self, rate: int, ceiling_db: float) -> None:
+    def __init__(self, rate: int, ceiling_db: float, channels: int = 1) -> None:
         import numpy as np
 
         self._ceiling = 10 ** (ceiling_db / 20)
         self._ahead = max(1, round(LOOK_AHEAD_S * rate))
         self._slope = 1 / (RELEASE_S * rate)
-        self._delayed: Samples = np.zeros(0)
-        self._near: Samples = np.zeros(REACH)
+        self._channels = channels
+        self._shape = () if channels == 1 else (channels,)
+        self._delayed: Samples = np.zeros((0, *self._shape))
+        self._near: Samples = np.zeros((channels, REACH))
         self._next: Samples = np.zeros(1)
         self._before: Samples = np.zeros(self._ahead - 1)
         self._last_db = 0.0
         self._early = self._ahead
-        self._feed(np.zeros(self._ahead))
+        self._feed(np.zeros((self._ahead, *self._shape)))
 
     def feed(self, block: NDArray[np.floating]) -> Samples:
         """What is ready when some more sound has come: it lags 5 ms and a little behind."""
@@ -76,27 +80,28 @@ class Limiter:
         reduction = self._smoothed(self._released(self._held(wanted)))
         ready, self._delayed = self._delayed[: len(reduction)], self._delayed[len(reduction) :]
         reduction = reduction[: len(ready)]
-        return ready if not reduction.any() else ready * 10 ** (-reduction / 20)
+        return ready if not reduction.any() else (ready.T * 10 ** (-reduction / 20)).T
 
     def finish(self) -> Samples:
         """The rest."""
         import numpy as np
 
         left = len(self._delayed) - self._early
-        return self.feed(np.zeros(REACH + self._ahead + 1))[:left]
+        return self.feed(np.zeros((REACH + self._ahead + 1, *self._shape)))[:left]
 
     def _wanted_db(self, block: Samples) -> Samples:
-        """By how much each sample, and what is between it and the next, is too loud."""
+        """By how much each sample of the louder channel, and what is between it and the next, is too loud."""
         import numpy as np
 
-        near = np.concatenate([self._near, block])
-        self._near = near[-2 * REACH :]
-        if len(near) <= 2 * REACH:
+        near = np.concatenate([self._near, block.reshape(len(block), self._channels).T], axis=1)
+        self._near = near[:, -2 * REACH :]
+        if near.shape[1] <= 2 * REACH:
             return np.zeros(0)
-        peaks: Samples = np.abs(near[REACH:-REACH])
-        if np.abs(near).max() * REACH_GAIN > self._ceiling:
-            for taps in _between():
-                peaks = np.maximum(peaks, np.abs(np.convolve(near, taps, mode="valid")))
+        peaks: Samples = np.abs(near[:, REACH:-REACH]).max(axis=0)
+        for channel in near:
+            if np.abs(channel).max() * REACH_GAIN > self._ceiling:
+                for taps in _between():
+                    peaks = np.maximum(peaks, np.abs(np.convolve(channel, taps, mode="valid")))
         wanted: Samples = 20 * np.log10(np.maximum(peaks / self._ceiling, 1.0))
         return wanted
 

@@ -37,7 +37,9 @@ class Loudness:
 
 
 class Meter:
-    """Measures mono sound that comes in blocks of any length.
+    """Measures sound, mono or stereo, that comes in blocks of any length.
+
+    The power of both channels counts, as the recommendation has it: the same sound on both is 3 LU louder than on one.
 
     It keeps some 30 bytes for each tenth of a second, a megabyte for an hour: gating looks at all of them.
 
@@ -45,6 +47,7 @@ class Meter:
         rate: Samples per second.
         gain_db: Measures as if the sound were so much louder; what is told is without it. Sound below the gate is heard
             so.
+        channels: 1 or 2.
 
     >>> import numpy as np
     >>> meter = Meter(24_000)
@@ -54,10 +57,11 @@ class Meter:
     (-3.0, 0.0, 48000)
     """
 
-    def __init__(self, rate: int, gain_db: float = 0.0) -> None:
+    def __init__(self, rate: int, gain_db: float = 0.0, channels: int = 1) -> None:
         from pyebur128 import MeasurementMode, R128State
 
-        self._state = R128State(1, rate, MeasurementMode.MODE_I | MeasurementMode.MODE_TRUE_PEAK)
+        self._channels = channels
+        self._state = R128State(channels, rate, MeasurementMode.MODE_I | MeasurementMode.MODE_TRUE_PEAK)
         self._gain_db = gain_db
         self._block = math.ceil(GATING_BLOCK_S * rate)
         self._samples = 0
@@ -66,7 +70,8 @@ class Meter:
         """Measure what comes next.
 
         Args:
-            block: One dimension, full scale at 1; values beyond it are measured as they are.
+            block: One dimension in mono, samples by channels in stereo, full scale at 1; values beyond it are measured
+                as they are.
         """
         import numpy as np
 
@@ -74,7 +79,7 @@ class Meter:
         louder = block * 10 ** (self._gain_db / 20)
         for start in range(0, len(block), RUN):
             run = np.ascontiguousarray(louder[start : start + RUN], dtype=np.float64)
-            self._state.add_frames(run, len(run))
+            self._state.add_frames(run.ravel(), len(run))
 
     def result(self) -> Loudness:
         """What was measured; nothing can be fed any more."""
@@ -83,9 +88,9 @@ class Meter:
 
         missing = self._block - self._samples
         if missing > 0:
-            self._state.add_frames(np.zeros(missing), missing)
+            self._state.add_frames(np.zeros(missing * self._channels), missing)
         lufs = get_loudness_global(self._state)
-        peak = get_true_peak(self._state, 0)
+        peak = max(get_true_peak(self._state, channel) for channel in range(self._channels))
         return Loudness(
             lufs - self._gain_db if math.isfinite(lufs) else None,
             20 * math.log10(peak) - self._gain_db if peak > 0 else None,

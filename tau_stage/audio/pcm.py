@@ -1,11 +1,11 @@
-"""Mono 16-bit audio with its rate: the one shape sound has inside tau-stage."""
+"""Mono 16-bit audio with its rate: the shape that sound has inside tau-stage; stems of sounds may be stereo."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pybase64
 
@@ -31,6 +31,8 @@ class Pcm:
     >>> Pcm(bytes(48_000)).duration_s
     1.0
     """
+
+    channels: ClassVar[int] = 1
 
     data: bytes = b""
     rate: int = RATE

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tau_stage.audio.chunks import chunk
+from tau_stage.audio.pcm import RATE
 
 LARGEST = 0xFFFFFFFF
 """Bytes that a RIFF file can hold after its first eight: 4 GiB."""
@@ -51,6 +52,35 @@ def read_chunks(path: Path) -> dict[bytes, bytes]:
         )
     finally:
         os.close(file)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How a WAV file holds its sound.
+
+    Attributes:
+        rate: Samples per second.
+        channels: How many.
+        bits: Of each sample.
+    """
+
+    rate: int = RATE
+    channels: int = 1
+    bits: int = 16
+
+
+def read_shape(path: Path) -> Shape:
+    """How a WAV file holds its sound.
+
+    Raises:
+        ValueError: It is another kind of file, or a damaged one.
+        OSError: It cannot be read.
+    """
+    told = read_chunks(path).get(b"fmt ", b"")
+    if len(told) < 16:
+        raise ValueError(f"{path}: a WAV file that does not say how it holds its sound")
+    _, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", told)
+    return Shape(rate, channels, bits)
 
 
 def append_chunks(path: Path, chunks: Mapping[bytes, bytes]) -> None:

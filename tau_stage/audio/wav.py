@@ -1,4 +1,4 @@
-"""WAV files: 16-bit mono, valid for every reader at every moment of their writing."""
+"""WAV files: 16-bit, mono or stereo, valid for every reader at every moment of their writing."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ from typing import Self
 
 from tau_stage.audio.level import faded
 from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.audio.stereo import Stereo
 
 HEADER_BYTES = 44
 
 LONGEST_SAMPLES = (0xFFFFFFFF - 36) // 2
-"""Samples of the longest WAV file: its sizes have 32 bits."""
+"""Samples of the longest WAV file, of all its channels: its sizes have 32 bits."""
 
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 """Where a link stands, nothing is written through it."""
 
 
-def header(samples: int, rate: int) -> bytes:
-    """The canonical 44 bytes before ``samples`` of mono 16-bit audio (Microsoft RIFF specification, 1991).
+def header(samples: int, rate: int, channels: int = 1) -> bytes:
+    """The canonical 44 bytes before ``samples`` of each channel of 16 bit (Microsoft RIFF specification, 1991).
 
     >>> len(header(0, 24_000))
     44
     """
-    size = 2 * samples
-    fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16)
+    width = 2 * channels
+    size = width * samples
+    fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, channels, rate, width * rate, width, 16)
     return struct.pack("<4sI4s", b"RIFF", 36 + size, b"WAVE") + fmt + struct.pack("<4sI", b"data", size)
 
 
@@ -39,33 +41,38 @@ class WavWriter:
     Args:
         path: Created, or emptied.
         rate: Samples per second; audio of another rate is refused.
+        channels: 1 or 2; audio of another number of channels is refused.
 
     Raises:
         OSError: The file cannot be written.
     """
 
-    def __init__(self, path: Path, rate: int = RATE) -> None:
+    def __init__(self, path: Path, rate: int = RATE, channels: int = 1) -> None:
         self.path = path
         self.rate = rate
+        self.channels = channels
+        self._width = 2 * channels
         self.samples = 0
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | NO_LINK, 0o644)
-        os.write(self._file, header(0, rate))
+        os.write(self._file, header(0, rate, channels))
 
-    def append(self, audio: Pcm) -> None:
+    def append(self, audio: Pcm | Stereo) -> None:
         """Add audio at the end.
 
         Raises:
-            ValueError: It has another rate.
+            ValueError: It has another rate, or another number of channels.
             OSError: The disk is full, or the file would be larger than 4 GiB; what was written before stays valid.
         """
         if audio.rate != self.rate:
             raise ValueError(f"{self.path} is at {self.rate} Hz, the audio at {audio.rate} Hz")
+        if audio.channels != self.channels:
+            raise ValueError(f"{self.path} has {self.channels} channels, the audio {audio.channels}")
         self._refuse_more_than_fits(len(audio))
         rest = memoryview(audio.data)
         while rest:
             rest = rest[os.write(self._file, rest) :]
         self.samples += len(audio)
-        os.pwrite(self._file, header(self.samples, self.rate), 0)
+        self._tell_size()
 
     def silence(self, samples: int) -> None:
         """Add silence at the end; it costs no writing.
@@ -75,33 +82,40 @@ class WavWriter:
         """
         self._refuse_more_than_fits(samples)
         self.samples += samples
-        os.ftruncate(self._file, HEADER_BYTES + 2 * self.samples)
+        os.ftruncate(self._file, self._place(self.samples))
         os.lseek(self._file, 0, os.SEEK_END)
-        os.pwrite(self._file, header(self.samples, self.rate), 0)
+        self._tell_size()
+
+    def _tell_size(self) -> None:
+        os.pwrite(self._file, header(self.samples, self.rate, self.channels), 0)
+
+    def _place(self, sample: int) -> int:
+        return HEADER_BYTES + self._width * sample
 
     def _refuse_more_than_fits(self, samples: int) -> None:
-        if self.samples + samples > LONGEST_SAMPLES:
-            raise OSError(errno.EFBIG, "a WAV file holds at most 4 GiB, a day at 24 kHz", str(self.path))
+        if (self.samples + samples) * self.channels > LONGEST_SAMPLES:
+            raise OSError(errno.EFBIG, "a WAV file holds at most 4 GiB, a day at 24 kHz in mono", str(self.path))
 
-    def overlay(self, at: int, audio: Pcm) -> None:
+    def overlay(self, at: int, audio: Pcm | Stereo) -> None:
         """Add audio to what is there from a sample on; what reaches further is appended.
 
         Sums that do not fit into 16 bit are clipped.
 
         Raises:
-            ValueError: It would begin after the end.
+            ValueError: It would begin after the end, or has another number of channels.
             OSError: The disk is full.
         """
         import numpy as np
 
         if at > self.samples:
             raise ValueError(f"{self.path} has {self.samples} samples, none at {at}")
+        if audio.channels != self.channels:
+            raise ValueError(f"{self.path} has {self.channels} channels, the audio {audio.channels}")
         over = audio[: self.samples - at]
         if over:
-            place = HEADER_BYTES + 2 * at
-            there = np.frombuffer(os.pread(self._file, 2 * len(over), place), dtype="<i2").astype(np.int32)
-            both = np.clip(there + over.array, -32768, 32767).astype("<i2")
-            os.pwrite(self._file, both.tobytes(), place)
+            there = np.frombuffer(os.pread(self._file, len(over.data), self._place(at)), dtype="<i2").astype(np.int32)
+            both = np.clip(there + over.array.ravel(), -32768, 32767).astype("<i2")
+            os.pwrite(self._file, both.tobytes(), self._place(at))
         if rest := audio[len(over) :]:
             os.lseek(self._file, 0, os.SEEK_END)
             self.append(rest)
@@ -113,9 +127,10 @@ class WavWriter:
             OSError: The file cannot be written.
         """
         samples = min(samples, self.samples)
-        place = HEADER_BYTES + 2 * (self.samples - samples)
-        last = Pcm(os.pread(self._file, 2 * samples, place), self.rate)
-        os.pwrite(self._file, faded(last, 1.0, 0.0).data, place)
+        place = self._place(self.samples - samples)
+        data = os.pread(self._file, self._width * samples, place)
+        last = faded(Pcm(data, self.rate), 1.0, 0.0) if self.channels == 1 else faded(Stereo(data, self.rate), 1.0, 0.0)
+        os.pwrite(self._file, last.data, place)
 
     def close(self) -> None:
         """Bring everything to the disk and close; closing twice is harmless."""

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
     from tau_stage.scene.plan import ImprovisePlan, LinePlan, Plan, PlayerPlan, Step
 
-PLAYER_COLUMNS = ("player", "voice", "model", "endpoint", "speed", "output", "told before the first line")
-STEP_COLUMNS = ("at", "id", "player", "direction", "words", "heard by", "then")
+Row = tuple[str, ...]
+
+PLAYER_COLUMNS: Row = ("player", "voice", "model", "endpoint", "speed", "output", "pan", "told before the first line")
+STEP_COLUMNS: Row = ("at", "id", "player", "direction", "words", "heard by", "then")
 
 WIDE = 100
 """Columns that the tables need; in a narrower window each fact has its line."""
@@ -46,7 +48,7 @@ def show(
 def _player(player: PlayerPlan) -> tuple[str, ...]:
     if player.human:
         told = f"recordings in {player.stand_in}, where nobody is there" if player.stand_in else ""
-        return (player.name, "-", "-", f"human: {player.human}", "-", "-", told)
+        return (player.name, "-", "-", f"human: {player.human}", "-", "-", _pan(player), told)
     setup = [f"{role}: {words}" for role, words in player.setup]
     tools = [f"may call {', '.join(player.tools)}"] if player.tools else []
     hears = [f"hears {player.hears_as}{' with names' if player.label_speakers else ''}"]
@@ -58,11 +60,13 @@ def _player(player: PlayerPlan) -> tuple[str, ...]:
         player.endpoint or "any",
         "-" if player.speed is None else f"{player.speed:g}",
         player.output + (f", {player.max_output_tokens} tokens" if player.max_output_tokens else ""),
+        _pan(player),
         "\n".join([*([player.instructions] if player.instructions else []), *setup, *tools, *heard]),
     )
 
 
-Row = tuple[str, ...]
+def _pan(player: PlayerPlan) -> str:
+    return f"{player.pan:g}" if player.pan else "-"
 
 
 def _step(step: Step) -> Iterator[Row]:
@@ -142,7 +146,7 @@ def _delivered(plan: Plan) -> str:
     made += ["packed stems"] if wanted.stems == "packed" else []
     if wanted.lines:
         made.append(f"{'trimmed ' if wanted.lines.trim else ''}lines as {wanted.lines.names}")
-    return f"delivers {', '.join(made)}; {wanted.rate // 1000} kHz"
+    return f"delivers {', '.join(made)}; {wanted.rate // 1000} kHz, {'stereo' if wanted.stereo else 'mono'}"
 
 
 def _plain(plan: Plan) -> Iterator[str]:

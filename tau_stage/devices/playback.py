@@ -250,7 +250,7 @@ class Beds:
     """What lies under everything that is played."""
 
     def __init__(self) -> None:
-        self._beds: dict[str, Bed] = {}
+        self._beds: dict[str, Bed[Pcm]] = {}
         self._fading: dict[str, int] = {}
 
     def begin(self, stem: str, audio: Pcm) -> None:
@@ -295,7 +295,7 @@ def mix(parts: Iterable[tuple[Pcm, int]]) -> Pcm:
     return Pcm.from_array(out.clip(-32_768, 32_767).astype(np.int16))
 
 
-def _taken(bed: Bed, samples: int) -> Pcm:
+def _taken(bed: Bed[Pcm], samples: int) -> Pcm:
     parts: list[Pcm] = []
     while samples > 0:
         parts.append(bed.next(samples))

@@ -20,7 +20,7 @@ from tau_stage.take.model import Performed, Take
 VERSION = 1
 MISSING = "missing"
 NO_FILES: Mapping[str, str] = {}
-DELIVERED: Mapping[str, Any] = Deliver().model_dump(mode="json")
+DELIVERED: Mapping[str, Any] = Deliver().model_dump(mode="json") | {"pan": {}}
 """What is delivered of a take whose scene says nothing of it."""
 
 
@@ -114,7 +114,7 @@ def freeze(take: Take, measures: Measures, resolved: str, files: Mapping[str, st
     return Snapshot(
         scene=take.scene.title,
         variant=take.scene.variant,
-        deliver={key: value for key, value in plan["deliver"].items() if value != DELIVERED[key]},
+        deliver={key: value for key, value in _delivered(plan).items() if value != DELIVERED[key]},
         files=dict(files),
         players={
             player.name: Cast(
@@ -130,6 +130,12 @@ def freeze(take: Take, measures: Measures, resolved: str, files: Mapping[str, st
         sounds=dict(_effects(take)),
         lines={line.id: _frozen(line, measures, pauses.get(line.id)) for line in take.lines},
     )
+
+
+def _delivered(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """What is delivered, and where in the mix who stands."""
+    pan = {player["name"]: player["pan"] for player in plan["players"] if player.get("pan")}
+    return {**plan["deliver"], "pan": pan}
 
 
 def blessed(new: Snapshot, old: Snapshot | None, only: Sequence[str] = ()) -> Snapshot:

@@ -63,7 +63,7 @@ def deliver(
         texts |= words.files(take)
     if heard(take):
         note("writing sessions for editors")
-        texts |= sessions.files(take, _spare(folder), wanted.rate)
+        texts |= sessions.files(take, _spare(folder), _rate(take, wanted))
     note("writing the page")
     resolved = read_beginning(folder.journal).resolved if folder.journal.is_file() else ""
     texts[REPORT] = page(take, folder, resolved=resolved or None, embed=embed, checks=_checks(folder, also))
@@ -89,13 +89,28 @@ def _sounding(folder: TakeFolder, take: Take, wanted: Deliver, note: Note) -> li
     note("mixing")
     told = _mixed(folder, take, wanted)
     note("writing stems, lines and marks")
-    if wanted.rate != take.rate and take.ended != "interrupted":
-        told.append(f"stems-{wanted.rate // 1000}kHz/ {_counted(len(realign(folder, take, wanted.rate)), 'stem')}")
+    rate = _rate(take, wanted)
+    again = realign(folder, take, rate, _spare(folder)) if rate != take.rate else ()
+    told += _realigned(again)
     if wanted.stems == "packed":
         told.append(f"{PACKED}/ {_counted(len(pack(folder, take, wanted.rate)), 'player')}")
     if wanted.lines:
         told.append(f"{EXPORT}/ {_counted(len(export(folder, take, wanted.lines, wanted.rate)), 'line')}")
-    return told + write_marks(folder, take)
+    return told + write_marks(folder, take, again, rate)
+
+
+def _rate(take: Take, wanted: Deliver) -> int:
+    """The rate of stems and sessions; where the performance was stopped from outside, they are as it left them."""
+    return take.rate if take.ended == "interrupted" else wanted.rate
+
+
+def _realigned(files: Sequence[str]) -> list[str]:
+    """How many files are at another rate, by their folder."""
+    folders = [name.partition("/")[0] for name in files]
+    return [
+        f"{name}/ {_counted(folders.count(name), name.partition('-')[0].removesuffix('s'))}"
+        for name in dict.fromkeys(folders)
+    ]
 
 
 def _mixed(folder: TakeFolder, take: Take, wanted: Deliver) -> list[str]:

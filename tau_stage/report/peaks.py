@@ -52,7 +52,7 @@ class Peaks:
 
 
 def peaks(path: Path, samples: int, start: int = 0) -> Peaks:
-    """The shape of a span of a mono 16-bit WAV file, which is read block by block; never an error.
+    """The shape of a span of a 16-bit WAV file, of all its channels, which is read block by block; never an error.
 
     Args:
         path: The file.
@@ -66,20 +66,22 @@ def peaks(path: Path, samples: int, start: int = 0) -> Peaks:
     read = 0
     try:
         with path.open("rb") as raw, wave.open(raw) as file:
-            if (file.getnchannels(), file.getsampwidth()) != (1, 2):
-                return Peaks(problem="is not mono 16 bit")
+            channels = file.getnchannels()
+            if channels > 2 or file.getsampwidth() != 2:
+                return Peaks(problem="is not 16 bit, mono or stereo")
             if not (rate := file.getframerate()):
                 return Peaks(problem="is no WAV file")
             size = max(1, -(-samples // min(MOST, max(FEWEST, PER_SECOND * samples // rate))))
             file.setpos(min(start, file.getnframes()))
             while read < samples:
                 data = file.readframes(min(size * max(1, _BLOCK // size), samples - read))
-                block = np.frombuffer(data[: len(data) // 2 * 2], dtype="<i2")
+                whole = len(data) // (2 * channels) * 2 * channels
+                block = np.frombuffer(data[:whole], dtype="<i2").reshape(-1, channels)
                 if not len(block):
                     break
                 edges = np.arange(0, len(block), size)
-                lows += np.minimum.reduceat(block, edges).tolist()
-                highs += np.maximum.reduceat(block, edges).tolist()
+                lows += np.minimum.reduceat(block.min(axis=1), edges).tolist()
+                highs += np.maximum.reduceat(block.max(axis=1), edges).tolist()
                 read += len(block)
     except OSError as error:
         return Peaks(problem="is missing" if isinstance(error, FileNotFoundError) else _reason(error))

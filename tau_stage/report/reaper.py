@@ -14,6 +14,7 @@ from hashlib import sha256
 
 from tau_stage.audio.pcm import RATE
 from tau_stage.report.tracks import Piece, Track, lines_in_order, other_takes, tracks
+from tau_stage.take.export import at_rate_name
 from tau_stage.take.model import Take
 from tau_stage.text import printable
 
@@ -21,6 +22,12 @@ _ATTEMPT = re.compile(r"(?P<line>.+)\.attempt-(?P<number>[0-9]+)\.wav")
 _GOLDEN = 0.618033988749895
 _CUSTOM = 0x1000000
 _GREY = _CUSTOM | 0x909090
+_CENTRE = "0.70794578438414"
+"""A pan law: how loud both sides are in the middle, -3 dB as Reaper writes it."""
+
+_CONSTANT_POWER = ("PANMODE 3", "PANLAWFLAGS 0")
+"""Mono is panned and stereo balanced, each on a sine."""
+
 _STRAIGHT = "0 0 0 1 0 0 0"
 """A fade of no length."""
 
@@ -32,9 +39,9 @@ def rpp(take: Take, attempts: Iterable[str] = (), rate: int = RATE) -> str:
         take: From ``take.json``.
         attempts: Sound of attempts that failed, relative to the take's folder: ``lines/007-ann-1.attempt-1.wav``.
             Those whose line never came have no place, and are left out.
-        rate: Samples per second that the project is to have.
+        rate: Samples per second of the project and of the sounds it names, which are beside it at that rate.
     """
-    sheet = _Sheet(take, _space(take), _by_line(attempts))
+    sheet = _Sheet(take, _space(take), _by_line(attempts), rate)
     body = (
         f"TITLE {quoted(take.scene.title)}",
         f"SAMPLERATE {rate} 1 0",
@@ -75,11 +82,13 @@ class _Sheet:
         take: Whose.
         space: Of its ids.
         attempts: Numbers and files of failed attempts, by the file of their line.
+        rate: Samples per second of the files it names.
     """
 
     take: Take
     space: uuid.UUID
     attempts: Mapping[str, Sequence[tuple[int, str]]]
+    rate: int
 
     def guid(self, *what: object) -> str:
         """An id that is the same in every project of the same take."""
@@ -104,6 +113,7 @@ class _Sheet:
         head = (
             f"NAME {quoted(track.name)}",
             f"PEAKCOL {self.color(track.name) if track.kind == 'player' else _GREY}",
+            *((*_CONSTANT_POWER, f"VOLPAN 1 {track.pan:g} {_CENTRE} -1 1") if self.take.channels == 2 else ()),
             f"TRACKID {guid}",
         )
         items = (line for piece in track.pieces for line in _block("ITEM", self.item(piece)))
@@ -143,7 +153,7 @@ class _Sheet:
             "PLAYRATE 1 1 0 -1 0 0.0025",
             "CHANMODE 0",
             f"GUID {self.guid('take', file, skipped)}",
-            *_block("SOURCE WAVE", [f"FILE {quoted(file)}"]),
+            *_block("SOURCE WAVE", [f"FILE {quoted(at_rate_name(file, self.rate))}"]),
         )
 
 

@@ -16,7 +16,7 @@ def files(take: Take, attempts: Iterable[str] = (), rate: int = RATE) -> dict[st
     Args:
         take: From ``take.json``.
         attempts: Sound of attempts that failed, relative to the take's folder.
-        rate: Samples per second that a project is to have.
+        rate: Samples per second of the sounds and of the sessions.
     """
     made = {"session.rpp": rpp(take, attempts, rate)}
-    return made | {"session.otio": otio(take)} if writable() else made
+    return made | {"session.otio": otio(take, rate)} if writable() else made

@@ -12,8 +12,10 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import quote
 
+from tau_stage.audio.pcm import RATE
 from tau_stage.errors import UsageError
 from tau_stage.report.tracks import Piece, Track, lines_in_order, other_takes, tracks
+from tau_stage.take.export import at_rate_name
 from tau_stage.take.model import Alternative, Performed, Take
 from tau_stage.text import one_line, printable, printable_json
 
@@ -26,16 +28,17 @@ def writable() -> bool:
     return find_spec("opentimelineio") is not None
 
 
-def otio(take: Take) -> str:
+def otio(take: Take, rate: int = RATE) -> str:
     """The timeline, to be saved in the take's folder: URLs are relative to it.
 
     Args:
         take: From ``take.json``.
+        rate: Samples per second of the timeline and of the sounds it names, which are beside it at that rate.
 
     Raises:
         UsageError: The package is not installed.
     """
-    written: str = _Writer(_package(), take.rate).timeline(take).to_json_string(indent=2)
+    written: str = _Writer(_package(), take.rate, rate).timeline(take).to_json_string(indent=2)
     return printable_json(written) + "\n"
 
 
@@ -54,13 +57,15 @@ class _Writer:
 
     Args:
         package: ``opentimelineio``.
-        rate: Samples per second.
+        own: Samples per second of the take.
+        rate: Samples per second of the timeline, a multiple of these.
     """
 
-    def __init__(self, package: ModuleType, rate: int) -> None:
+    def __init__(self, package: ModuleType, own: int, rate: int) -> None:
         self._schema = package.schema
         self._time = package.opentime
         self._rate = rate
+        self._times = rate // own
 
     def timeline(self, take: Take) -> Any:
         """The whole take."""
@@ -71,7 +76,8 @@ class _Writer:
                 ROOM: {
                     "version": take.tau_stage,
                     "scene": take.scene.model_dump(exclude={"path"}),
-                    "rate": take.rate,
+                    "rate": self._rate,
+                    "channels": take.channels,
                 }
             },
         )
@@ -85,7 +91,7 @@ class _Writer:
             made = self._schema.Track(
                 one_line(track.name if number == 1 else f"{track.name} {number}"),
                 kind=self._schema.TrackKind.Audio,
-                metadata={ROOM: {"kind": track.kind}},
+                metadata={ROOM: {"kind": track.kind, "pan": track.pan}},
             )
             made.extend(self.items(lane))
             yield made
@@ -102,7 +108,7 @@ class _Writer:
     def clip(self, piece: Piece) -> Any:
         """A stretch of a file."""
         reference = self._schema.ExternalReference(
-            target_url=quote(piece.file), available_range=self.range(0, piece.available)
+            target_url=self.url(piece.file), available_range=self.range(0, piece.available)
         )
         clip = self._schema.Clip(
             one_line(piece.name),
@@ -119,7 +125,7 @@ class _Writer:
     def other(self, other: Alternative) -> Any:
         """A take of a line that was not picked."""
         return self._schema.ExternalReference(
-            target_url=quote(str(other.file)),
+            target_url=self.url(str(other.file)),
             available_range=self.range(0, other.samples),
             metadata={ROOM: {"take": other.take, "said": other.said, "sha256": other.sha256}},
         )
@@ -134,12 +140,16 @@ class _Writer:
             metadata={ROOM: told(line)},
         )
 
+    def url(self, file: str) -> str:
+        """Where a file of the take is, at the timeline's rate."""
+        return quote(at_rate_name(file, self._rate))
+
     def time(self, samples: int) -> Any:
-        """A time in samples."""
-        return self._time.RationalTime(samples, self._rate)
+        """A time in samples of the take."""
+        return self._time.RationalTime(samples * self._times, self._rate)
 
     def range(self, start: int, samples: int) -> Any:
-        """A stretch of time in samples."""
+        """A stretch of time in samples of the take."""
         return self._time.TimeRange(self.time(start), self.time(samples))
 
 

@@ -42,16 +42,24 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """What stands side by side under one name; the pieces are in the order in which they begin."""
+    """What stands side by side under one name; the pieces are in the order in which they begin.
+
+    Attributes:
+        name: What it is called.
+        kind: Whose it is.
+        pieces: What stands on it.
+        pan: Where it stands, from -1, left, to 1, right.
+    """
 
     name: str
     kind: Literal["player", "sound"]
     pieces: tuple[Piece, ...]
+    pan: float = 0.0
 
 
 def tracks(take: Take) -> tuple[Track, ...]:
     """One track per player, silent ones too, then one per stem of an effect or a bed."""
-    players = (Track(player.name, "player", tuple(_spoken(take, player.name))) for player in take.players)
+    players = (Track(player.name, "player", tuple(_spoken(take, player.name)), player.pan) for player in take.players)
     stems = dict.fromkeys(sound.stem for sound in take.sounds)
     sounds = (Track(PurePosixPath(stem).stem, "sound", tuple(_laid(take, stem))) for stem in stems)
     return (*players, *sounds)

@@ -7,15 +7,13 @@ from tau_stage.scene.check_steps import MADE, Checks
 from tau_stage.scene.deliver import MOST_KBPS, OF_MP3, Deliver
 from tau_stage.scene.findings import Findings
 from tau_stage.scene.model import Player, Scene
-from tau_stage.scene.names import slug
+from tau_stage.scene.names import SOUND_STEMS, slug
 from tau_stage.scene.text import Path
 from tau_stage.scene.voices import OPENAI_VOICES, is_known, misspelt, voices_of
 from tau_stage.scene.words import RESERVED, did_you_mean
 from tau_stage.text import hidden, visible
 
 LONGEST_NAME = 64
-SOUND_STEMS = ("sfx-", "bed-")
-"""How the stems of sounds begin; a player's must not."""
 
 OF_MODELS = frozenset(
     (
@@ -77,6 +75,7 @@ def check_scene(scene: Scene, found: Findings) -> None:
     if scene.expect:
         checks.expect(scene.expect, ("expect",), "")
     _check_mix(scene.deliver, checks)
+    _check_pan(scene, found)
     checks.steps()
     checks.cues()
     checks.ids()
@@ -99,6 +98,14 @@ def _check_mix(deliver: Deliver, checks: Checks) -> None:
         checks.found.add((*path, "bitrate"), problem, f"write {most} kbps, or 'rate: 48 kHz' below deliver")
     if mix.cover:
         checks.picture(mix.cover, (*path, "cover"))
+
+
+def _check_pan(scene: Scene, found: Findings) -> None:
+    """A mono mix has no sides."""
+    panned = next((name for name, player in scene.players.items() if player.pan), None)
+    if panned is not None and not scene.deliver.stereo:
+        hint = "write 'deliver: {stereo: true}', or remove it"
+        found.remark(("players", panned, "pan"), f"'pan' of player '{panned}' does nothing in a mono mix", hint)
 
 
 def _check_voices(scene: Scene, found: Findings) -> None:

@@ -12,6 +12,7 @@ from tau_stage.scene.names import is_device
 from tau_stage.scene.part import Part
 from tau_stage.scene.units import one_of, wrong
 from tau_stage.scene.words import did_you_mean
+from tau_stage.text import hidden, visible
 
 DEFAULT_NAMES = "{scene}_{player}_{number:03}_{line}"
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
@@ -40,6 +41,31 @@ def mix_file(value: str) -> str:
         raise wrong(f"'{value}' cannot be the mix's name, as Windows keeps it for itself", "write a name like mix.wav")
     if not value.lower().endswith(SUFFIXES):
         raise wrong(f"a mix is WAV, FLAC, OGG or MP3, and '{value}' is none of them", "write it like mix.wav")
+    return value
+
+
+def one_text(value: object) -> object:
+    """A text, and no list of them.
+
+    Raises:
+        PydanticCustomError: It is a list.
+    """
+    if isinstance(value, list) and all(isinstance(text, str) for text in value):
+        raise wrong("an MP3 has one text here, not a list", f'write it like "{", ".join(value)}"')
+    return value
+
+
+def tag(value: str) -> str:
+    """A text that players of music show.
+
+    Raises:
+        PydanticCustomError: It is empty, or holds something that nobody sees.
+    """
+    if unseen := hidden(value):
+        hint = f"write it anew: {visible(value)}" if visible(value) else "write it anew, or leave it out"
+        raise wrong(f"this text holds {', '.join(unseen)}, which nobody sees", hint)
+    if not value:
+        raise wrong("this text is empty", "write it, or leave it out")
     return value
 
 
@@ -111,6 +137,9 @@ NameTemplate = Annotated[
 Alignment = Annotated[Literal["aligned", "packed"], BeforeValidator(one_of("stems", "aligned", "packed"))]
 
 
+Tag = Annotated[Title, BeforeValidator(one_text), AfterValidator(tag)]
+
+
 class Mix(Part):
     """All stems in one file, brought to one loudness."""
 
@@ -128,8 +157,8 @@ class Mix(Part):
     bitrate: BitRate | None = Field(
         None, description="Of an MP3, like 128 kbps; above 160 kbps at 48 kHz only. Default: about half the most."
     )
-    title: Title | None = Field(None, description="Of an MP3: its title. Default: the scene's.")
-    artist: Title | None = Field(None, description="Of an MP3: who made it.")
+    title: Tag | None = Field(None, description="Of an MP3: its title. Default: the scene's.")
+    artist: Tag | None = Field(None, description="Of an MP3: who made it.")
     cover: SoundFile | None = Field(None, description="Of an MP3: its picture, a JPEG or PNG file beside the scene.")
 
     @property
@@ -156,9 +185,19 @@ class Deliver(Part):
         description="Rate of the mix, packed stems and exported lines: 24 kHz or 48 kHz. Default: 24 kHz.",
         json_schema_extra={"default": "24 kHz"},
     )
+    stereo: Truth = Field(
+        False,
+        description="Two channels for the mix and for the stems of effects and beds: their files keep left and right, "
+        "and players stand where 'pan' says. Default: false.",
+    )
     stems: Alignment = Field(
         "aligned", description="packed: also each player's lines without the silence between, in stems-packed/."
     )
     lines: LineFiles | None = Field(
         None, description="Also a file for each line, in export/, named and trimmed. Default: none."
     )
+
+    @property
+    def channels(self) -> int:
+        """Of the mix, and of the stems of effects and beds."""
+        return 2 if self.stereo else 1

@@ -218,6 +218,11 @@ Speed = Annotated[
     BeforeValidator(units.speed),
     WithJsonSchema({"type": "number", "minimum": units.SPEEDS[0], "maximum": units.SPEEDS[1]}),
 ]
+Pan = Annotated[
+    float,
+    BeforeValidator(units.pan),
+    WithJsonSchema({"type": "number", "minimum": units.PANS[0], "maximum": units.PANS[1]}),
+]
 Tokens = Annotated[
     int,
     BeforeValidator(units.tokens),

@@ -24,6 +24,7 @@ from tau_stage.scene.fields import (
     OnLostPlayer,
     Output,
     Pace,
+    Pan,
     Patience,
     PerMinute,
     Seconds,
@@ -88,6 +89,9 @@ class Player(Cascade):
     )
     setup: SkipJsonSchema[tuple[tuple[str, str], ...]] = Field((), exclude=True)
     human: Human | None = Field(None, description="A person plays: mic, tty (typing), or a sound file.")
+    pan: Pan | None = Field(
+        None, description="Where it stands in a stereo mix, from -1, left, to 1, right. Default: 0, the middle."
+    )
     stand_in: SoundFile | None = Field(
         None, description="A folder with recorded takes of a person's lines, played where nobody is there."
     )

@@ -10,6 +10,9 @@ from tau_stage.text import composed
 LONGEST = 60
 LONGEST_STEM = 120
 
+SOUND_STEMS = ("sfx-", "bed-")
+"""How the stems of sounds begin; a player's must not."""
+
 _DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))})
 
 

@@ -46,6 +46,7 @@ class PlayerPlan:
         human: ``mic``, ``tty``, a sound file beside the scene, or None for a model.
         stand_in: Folder with recorded takes of a human's lines, or None.
         pace: Whether a sound file is fed as fast as it is heard.
+        pan: Where it stands in the mix, from -1, left, to 1, right; in a mono mix all stand in the middle.
     """
 
     name: str
@@ -68,6 +69,7 @@ class PlayerPlan:
     human: str | None = None
     stand_in: str | None = None
     pace: Literal["fast", "realtime"] = "fast"
+    pan: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,9 +91,10 @@ def make_plan(scene: Scene) -> Plan:
 
 
 def _player(scene: Scene, name: str, player: Player) -> PlayerPlan:
+    pan = (player.pan or 0.0) if scene.deliver.stereo else 0.0
     if player.human:
         pace = player.pace or scene.pace or "fast"
-        return PlayerPlan(name, voice="", model="", human=player.human, stand_in=player.stand_in, pace=pace)
+        return PlayerPlan(name, voice="", model="", human=player.human, stand_in=player.stand_in, pace=pace, pan=pan)
     speed = scene.speed if player.speed is None else player.speed
     label = scene.label_speakers if player.label_speakers is None else player.label_speakers
     tools = tuple(scene.tools) if player.tools is None else player.tools
@@ -116,6 +117,7 @@ def _player(scene: Scene, name: str, player: Player) -> PlayerPlan:
         label_speakers=bool(label),
         setup=player.setup,
         pace=scene.pace or "fast",
+        pan=pan,
     )
 
 

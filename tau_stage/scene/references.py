@@ -1,5 +1,6 @@
 """Whether what a scene names is there: its players, its tools, its files, and what it waits for."""
 
+from os import SEEK_END
 from pathlib import Path as FilePath
 
 from tau_stage.errors import LFS_LARGEST, UsageError
@@ -90,7 +91,7 @@ class References:
         if self._is_there(name, path):
             try:
                 with beside(self.scene.path, name).open("rb") as file:
-                    picture_type(file.read(LFS_LARGEST), name)
+                    picture_type(file.read(LFS_LARGEST), name, file.seek(0, SEEK_END))
             except UsageError as error:
                 self.found.add(path, error.problem, error.hint)
             except OSError as error:
@@ -120,7 +121,10 @@ class References:
             )
         except (OSError, ValueError):
             there, neighbours = False, []
-        if not there:
+        if not there and file.exists():
+            other = "file" if folder else "folder"
+            self.found.add(path, f"'{name}' is a {other}, and a {what} belongs here", f"name a {what}")
+        elif not there:
             hint = did_you_mean(file.name, neighbours, f"it is looked for at {file.as_posix()}")
             self.found.add(path, f"there is no {what} '{name}'", hint)
         return there

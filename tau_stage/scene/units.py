@@ -3,6 +3,7 @@
 A value that is no text comes from Python, is in our own units already, and passes through.
 """
 
+import math
 import re
 from collections.abc import Callable
 from decimal import Decimal
@@ -15,6 +16,7 @@ SHORTEST_PATIENCE_S = 0.1
 LONGEST_PAUSE_S = 600.0
 LONGEST_SPAN_S = 3600.0
 SPEEDS = (0.25, 1.5)
+PANS = (-1.0, 1.0)
 MOST_TOKENS = 4096
 MOST = 100_000
 MOST_TAKES = 9
@@ -38,6 +40,7 @@ _MEASURE = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s*(.*)", re.ASCII | re.DOTALL)
 _OTHER_MONEY = re.compile(
     r"\$?\s*(?:usd\s*)?(\d{0,9})(?:[.,](\d{1,9}))?\s*(\$|usd|dollars?|cents?|ct|¢|)", re.ASCII | re.IGNORECASE
 )
+_PAN = re.compile(r"(l|left|r|right)?[ :]*([+-]?\d{1,9}(?:\.\d{1,9})?)? *(%?) *(l|left|r|right)?", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 _UNITS_OF_TIME = {"second": "s", "sec": "s", "minute": "m", "min": "m", "millisecond": "ms", "msec": "ms"}
 _PER_MINUTE = {"s": 60.0, "min": 1.0, "h": 1 / 60}
@@ -173,6 +176,41 @@ def speed(value: object) -> object:
     if not _NUMBER.fullmatch(value) or not low <= float(value) <= high:
         raise wrong(f"speed is a number from {low:g} to {high:g}, not '{value}'", "1 is the voice's own speed")
     return float(value)
+
+
+def pan(value: object) -> object:
+    """A place between left, -1, and right, 1.
+
+    Raises:
+        PydanticCustomError: It is no number from -1 to 1.
+
+    >>> pan("-0.5"), pan("+1")
+    (-0.5, 1.0)
+    """
+    if not isinstance(value, str):
+        return value
+    low, high = PANS
+    if re.fullmatch(r"[+-]?(\d{1,9}(\.\d{1,9})?|\.\d{1,9})", value, re.ASCII) and low <= float(value) <= high:
+        return float(value)
+    raise wrong(f"pan is a number from {low:g} (left) to {high:g} (right), not '{value}'", _pan_meant(value))
+
+
+def _pan_meant(value: str) -> str:
+    """A hint for a place that is written as mixers have it: L50, 30% right, centre, -64, 0,5."""
+    written = value.strip().lower().replace("\N{MINUS SIGN}", "-").replace(",", ".")
+    if written in ("c", "center", "centre", "middle"):
+        return "did you mean 0?"
+    found = _PAN.fullmatch(written) if written else None
+    if not found:
+        return "write it like -0.5"
+    before, number, percent, after = found.groups()
+    amount, side = float(number or 1), before or after
+    if percent or abs(amount) > 2:
+        amount /= 100
+    amount = max(-1.0, min(1.0, amount))
+    if side:
+        amount = math.copysign(amount, -1 if side.startswith("l") else 1)
+    return f"did you mean {amount:g}?"
 
 
 def gain(value: object) -> object:

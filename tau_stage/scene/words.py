@@ -74,6 +74,11 @@ MEANT = {
     "on": ("cues", "events", "triggers"),
     "expect": ("expects", "expectations", "checks", "assert", "tests"),
     "deliver": ("output", "outputs", "export", "delivery"),
+    "stereo": ("channels", "mono"),
+    "pan": ("panning", "balance", "position"),
+    "bitrate": ("kbps", "quality"),
+    "artist": ("author", "creator", "performer"),
+    "cover": ("image", "picture", "artwork"),
 }
 """Keys of scenes, and what others call them."""
 

@@ -9,9 +9,8 @@ from functools import partial
 
 import anyio
 
-from tau_stage.audio.files import read_audio
+from tau_stage.audio.files import Playable, read_playable
 from tau_stage.audio.formats import Format
-from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import ConnectFailed, ModelRefused, SessionError
 from tau_stage.protocol.config import conducted
 from tau_stage.scene.files import beside
@@ -47,16 +46,19 @@ class Company:
     floors: Mapping[str, anyio.Lock]
 
 
-def read_sounds(plan: Plan) -> dict[tuple[str, float], Pcm]:
+def read_sounds(plan: Plan) -> dict[tuple[str, float], Playable]:
     """Every sound file of a scene by its name and its gain in dB, read before anybody is paid.
 
     Raises:
         UsageError: One cannot be read.
     """
     given = (step for steps in plan.strands for step in steps if isinstance(step, ItemPlan))
-    wanted = [(sound.file, sound.gain_db) for sound in plan.sounds]
-    wanted += [(file, 0.0) for item in given for _, file in item.sounds]
-    return {(name, gain_db): read_audio(beside(plan.path, name), gain_db) for name, gain_db in dict.fromkeys(wanted)}
+    wanted = {(file, 0.0): False for item in given for _, file in item.sounds}
+    wanted |= {(sound.file, sound.gain_db): plan.deliver.stereo for sound in plan.sounds}
+    return {
+        (name, gain_db): read_playable(beside(plan.path, name), gain_db, stereo=stereo)
+        for (name, gain_db), stereo in wanted.items()
+    }
 
 
 async def open_company(

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import anyio
 
+from tau_stage.audio.files import Playable
 from tau_stage.audio.pcm import Pcm
 from tau_stage.devices.playback import Playback
 from tau_stage.errors import SessionError
@@ -364,19 +365,19 @@ class Crew:
             self.playback.end_bed(sound.stem)
             self.book.write(record.BedEnded(sound=sound.id, at_samples=at_samples))
 
-    def play(self, sound: SoundPlan, audio: Pcm, at: int) -> None:
+    def play(self, sound: SoundPlan, audio: Playable, at: int) -> None:
         """Lay an effect or a bed, as loud as it is: a bed, where the next step begins."""
         if sound.kind == "bed":
-            at = self.timeline.begin_bed(sound.stem, audio)
-            self.playback.begin_bed(sound.stem, audio, at)
+            at = self.timeline.begin_bed(sound.stem, audio.laid)
+            self.playback.begin_bed(sound.stem, audio.heard, at)
         else:
-            self.timeline.lay(sound.stem, audio, at, sound.pause_s)
-            self.playback.play(audio, at)
+            self.timeline.lay(sound.stem, audio.laid, at, sound.pause_s)
+            self.playback.play(audio.heard, at)
         if sound.kind == "bed" and sound.until:
             self._beds.setdefault(sound.until, []).append(sound)
         self.book.write(facts.played(sound, audio, at))
         self.past.append(Sound(sound))
-        self._let_hear(Clip(sound.id, sound.id, "", audio, ""), sound.hearers)
+        self._let_hear(Clip(sound.id, sound.id, "", audio.heard, ""), sound.hearers)
 
     # ---- hearing
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from tau_stage.audio.files import Playable
 from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.audio.stereo import Stereo
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import LinePlan, SoundPlan
 from tau_stage.stage.line import Delivery
@@ -138,7 +140,7 @@ def former_take(line: LinePlan, other: Alternative, file: str | None) -> TakeKep
     )
 
 
-def played(sound: SoundPlan, audio: Pcm, at: int) -> SoundPlayed:
+def played(sound: SoundPlan, audio: Playable, at: int) -> SoundPlayed:
     """An effect or a bed, as loud as it is, from a sample of the timeline on."""
     return SoundPlayed(
         sound=sound.id,
@@ -147,7 +149,8 @@ def played(sound: SoundPlan, audio: Pcm, at: int) -> SoundPlayed:
         stem=sound.stem,
         gain_db=sound.gain_db,
         offset_samples=at,
-        samples=len(audio),
-        sha256=audio.sha256,
+        samples=len(audio.heard),
+        sha256=audio.heard.sha256,
+        stereo_sha256=audio.laid.sha256 if isinstance(audio.laid, Stereo) else "",
         hearers=sound.hearers,
     )

@@ -265,10 +265,17 @@ def _began(plan: Plan, stage: Stage, started: datetime, budget: Decimal | None, 
 
 def _role(player: PlayerPlan, stage: Stage) -> record.Role:
     if player.human:
-        return record.Role(name=player.name, voice="", model="", endpoint="", prices="", human=player.human)
+        return record.Role(
+            name=player.name, voice="", model="", endpoint="", prices="", human=player.human, pan=player.pan
+        )
     place = stage.provider_of(player)
     return record.Role(
-        name=player.name, voice=player.voice, model=player.model, endpoint=place.name, prices=place.price_provider
+        name=player.name,
+        voice=player.voice,
+        model=player.model,
+        endpoint=place.name,
+        prices=place.price_provider,
+        pan=player.pan,
     )
 
 

@@ -104,7 +104,7 @@ class Recalling:
         ended = {fact.sound for fact in journal if isinstance(fact, record.BedEnded)}
         sounds = (fact for fact in journal if isinstance(fact, record.SoundPlayed) and fact.sound in self._taken)
         for sound in (sound for sound in sounds if sound.kind == "bed" and sound.sound not in ended):
-            playback.begin_bed(sound.stem, self._sounds[sound.source, sound.gain_db], crew.timeline.end)
+            playback.begin_bed(sound.stem, self._sounds[sound.source, sound.gain_db].heard, crew.timeline.end)
         return rest
 
     def _recall_all(self, journal: Sequence[record.Record]) -> Former:

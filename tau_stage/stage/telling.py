@@ -9,6 +9,7 @@ from typing import Literal
 
 import anyio
 
+from tau_stage.audio.files import Playable
 from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.wav import read_wav
 from tau_stage.errors import ModelRefused, TakeError
@@ -18,7 +19,7 @@ from tau_stage.scene.plan import LinePlan, SoundPlan
 from tau_stage.session import Session
 from tau_stage.stage.hearing import Clip, Form, deliver
 
-Sounds = Mapping[tuple[str, float], Pcm]
+Sounds = Mapping[tuple[str, float], Playable]
 """A scene's sound files, by the name it gives them and their gain in dB."""
 
 
@@ -124,7 +125,7 @@ async def tell(session: Session, past: Past, form: Form, sounds: Sounds) -> str 
             await deliver(session, Clip(line.id, str(line.number), line.player, _read(past.file), past.words), form)
             return line.id
         case Sound(step=step) if me in step.hearers:
-            audio = sounds[step.file, step.gain_db]
+            audio = sounds[step.file, step.gain_db].heard
             await deliver(session, Clip(step.id, step.id, "", audio, ""), form)
             return step.id
         case _:
@@ -134,7 +135,7 @@ async def tell(session: Session, past: Past, form: Form, sounds: Sounds) -> str 
 
 async def _give(session: Session, given: Given, sounds: Sounds) -> None:
     if given.sound:
-        await session.create_audio(sounds[given.sound, 0.0])
+        await session.create_audio(sounds[given.sound, 0.0].heard)
     else:
         put = {"system": session.system, "user": session.user, "assistant": session.assistant}
         await put[given.role](given.words)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.audio.stereo import Stereo
 from tau_stage.scene.names import slug
 from tau_stage.scene.plan import LinePlan, Plan
 from tau_stage.take.folder import TakeFolder
@@ -29,10 +30,10 @@ class Timeline:
         self.now: Callable[[], int] = lambda: 0
         self._gap = 0
         self._began: dict[str, tuple[int, int]] = {}
-        names = [slug(player.name) for player in plan.players]
+        players = [slug(player.name) for player in plan.players]
         self._place = folder.stems
         place = folder.drafts("stems") if again else folder.stems
-        self._stems = Stems(place, dict.fromkeys([*names, *(sound.stem for sound in plan.sounds)]))
+        self._stems = Stems(place, players, (sound.stem for sound in plan.sounds), plan.deliver.channels)
 
     def settle(self) -> None:
         """The stems made anew have come as far as those before them: they take their place."""
@@ -52,7 +53,7 @@ class Timeline:
         start, heard = self._began.get(line.cuts or "", (self.next, 0))
         return start + heard
 
-    def lay(self, name: str, audio: Pcm, at: int, pause_s: float) -> None:
+    def lay(self, name: str, audio: Pcm | Stereo, at: int, pause_s: float) -> None:
         """Lay a sound on a stem, and go on after it.
 
         Args:
@@ -80,7 +81,7 @@ class Timeline:
             self.end, self._gap = end, round(pause_s * RATE)
         self._stems.reach(self.end)
 
-    def begin_bed(self, name: str, audio: Pcm) -> int:
+    def begin_bed(self, name: str, audio: Pcm | Stereo) -> int:
         """Lay a bed from the next step on; the sample it begins at."""
         self._stems.begin_bed(name, audio, self.next)
         return self.next

@@ -7,17 +7,23 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tau_stage.audio.formats import as_samples, at_rate, resampled
 from tau_stage.audio.level import faded
 from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.audio.stereo import Stereo
 from tau_stage.audio.wav import WavWriter
 from tau_stage.scene.deliver import LineFiles, filled
 from tau_stage.scene.names import is_device
-from tau_stage.take.folder import TakeFolder, guarded
+from tau_stage.take.folder import STEMS, TakeFolder, guarded
 from tau_stage.take.mix import BLOCK, MIX_AGAIN, stems_of
 from tau_stage.take.model import Performed, Take
 from tau_stage.take.sound_files import open_sound, read_sound
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 PACKED = "stems-packed"
 EXPORT = "export"
@@ -54,29 +60,50 @@ def pack(folder: TakeFolder, take: Take, rate: int = RATE) -> tuple[str, ...]:
     return tuple(written)
 
 
-def realign(folder: TakeFolder, take: Take, rate: int) -> tuple[str, ...]:
-    """Write the aligned stems at another rate; the take's own stay as they were performed.
+def at_rate_name(name: str, rate: int) -> str:
+    """A file of a take as it is called at a rate, relative to its folder.
+
+    >>> at_rate_name("stems/ann.wav", 48_000), at_rate_name("stems/ann.wav", 24_000)
+    ('stems-48kHz/ann.wav', 'stems/ann.wav')
+    """
+    folder, _, rest = name.partition("/")
+    return name if rate == RATE else f"{folder}-{rate // 1000}kHz/{rest}"
+
+
+def realign(folder: TakeFolder, take: Take, rate: int, spare: Iterable[str] = ()) -> tuple[str, ...]:
+    """Write the aligned stems and the lines at another rate; the take's own stay as they were performed.
 
     Args:
-        folder: The take's; the files go to ``stems-48kHz/``, as the rate is called.
-        take: Names its stems.
+        folder: The take's; the files go to ``stems-48kHz/`` and ``lines-48kHz/``, as the rate is called.
+        take: Names its stems and lines.
         rate: Samples per second of the files.
+        spare: Further files of lines, relative to the folder: sound of attempts that failed.
 
     Returns:
         The files, relative to the folder.
 
     Raises:
-        TakeError: A stem is missing, too short or no sound, or a file cannot be written.
+        TakeError: A file is missing, too short or no sound, or one cannot be written.
     """
+    lines = heard(take)
+    others = [other for line in lines for other in line.alternatives if other.file and other.samples]
+    files = [(f"{STEMS}/{stem.path.name}", stem.channels, take.samples) for stem in stems_of(folder, take)]
+    files += [(str(line.file), 1, line.samples) for line in lines]
+    files += [(str(other.file), 1, other.samples) for other in others]
+    files += [(name, 1, 0) for name in spare]
     written = []
-    for path in stems_of(folder, take):
-        name = f"stems-{rate // 1000}kHz/{path.name}"
-        with open_sound(path, take.samples) as file:
+    for name, channels, samples in files:
+        with open_sound(folder.inside(name), samples, channels=channels) as file:
             blocks = (file.read(BLOCK, dtype="float32") * FULL_SCALE for _ in range(0, file.frames, BLOCK))
-            parts = (Pcm.from_array(as_samples(block), rate) for block in at_rate(blocks, RATE, rate))
-            _write(folder, name, parts, rate)
-        written.append(name)
+            parts = (_as_sound(block, rate) for block in at_rate(blocks, RATE, rate, channels))
+            _write(folder, at_rate_name(name, rate), parts, rate, channels)
+        written.append(at_rate_name(name, rate))
     return tuple(written)
+
+
+def _as_sound(block: NDArray[np.float32], rate: int) -> Pcm | Stereo:
+    data = as_samples(block).astype("<i2").tobytes()
+    return Pcm(data, rate) if block.ndim == 1 else Stereo(data, rate)
 
 
 def export(folder: TakeFolder, take: Take, wanted: LineFiles, rate: int = RATE) -> tuple[str, ...]:
@@ -179,14 +206,14 @@ def _sound(folder: TakeFolder, line: Performed, rate: int) -> Pcm:
     return resampled(read_sound(folder.sound(line), line.samples), rate)
 
 
-def _write(folder: TakeFolder, name: str, parts: Iterable[Pcm], rate: int) -> None:
+def _write(folder: TakeFolder, name: str, parts: Iterable[Pcm | Stereo], rate: int, channels: int = 1) -> None:
     """Write a whole WAV file: under another name first, then renamed."""
     final = folder.path / name
     draft = final.with_name(f".{final.name}.part")
     try:
         with guarded(final, MIX_AGAIN):
             final.parent.mkdir(exist_ok=True)
-            with WavWriter(draft, rate) as file:
+            with WavWriter(draft, rate, channels) as file:
                 for part in parts:
                     file.append(part)
             draft.replace(final)

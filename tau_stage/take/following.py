@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 
-from tau_stage.audio.files import read_audio
+from tau_stage.audio.files import Playable, read_playable
 from tau_stage.audio.pcm import Pcm
+from tau_stage.audio.stereo import Stereo
 from tau_stage.errors import TakeError
 from tau_stage.scene.files import beside
-from tau_stage.scene.names import slug
+from tau_stage.scene.names import SOUND_STEMS, slug
 from tau_stage.take.beginning import beginning
 from tau_stage.take.fold import fold, kept
 from tau_stage.take.folder import TakeFolder, guarded
@@ -22,19 +23,20 @@ from tau_stage.take.sound_files import read_sound
 from tau_stage.take.stems import Stems
 
 
-def read_played(journal: Sequence[Record]) -> dict[str, Pcm]:
+def read_played(journal: Sequence[Record]) -> dict[str, Playable]:
     """The sound of each effect and bed of a take, by its id.
 
     Raises:
         TakeError: A file is not the one that was played.
         UsageError: A file cannot be read.
     """
-    scene = beginning(journal).path
-    found: dict[str, Pcm] = {}
+    began = beginning(journal)
+    found: dict[str, Playable] = {}
     for fact in kept(journal):
         if isinstance(fact, SoundPlayed):
-            audio = read_audio(beside(scene, fact.source), fact.gain_db)
-            if audio.sha256 != fact.sha256:
+            audio = read_playable(beside(began.path, fact.source), fact.gain_db, stereo=began.deliver.stereo)
+            both = fact.stereo_sha256 if isinstance(audio.laid, Stereo) else ""
+            if audio.heard.sha256 != fact.sha256 or (both and audio.laid.sha256 != both):
                 problem = f"has changed since it was played as {fact.sound}"
                 raise TakeError(fact.source, problem, "bring back the file as it was; the stems are laid anew from it")
             found[fact.sound] = audio
@@ -101,14 +103,16 @@ def follow_picks(folder: TakeFolder) -> None:
     _lay_stems(folder, journal, sounds)
 
 
-def _lay_stems(folder: TakeFolder, journal: Sequence[Record], sounds: Mapping[str, Pcm]) -> None:
+def _lay_stems(folder: TakeFolder, journal: Sequence[Record], sounds: Mapping[str, Playable]) -> None:
     """Lay all stems anew, as the performance does, and put them in the place of those that are there."""
     lines = {line.id: line for line in fold(journal).lines}
     is_kept = {id(fact) for fact in kept(journal)}
     beds = {fact.sound: fact.stem for fact in journal if isinstance(fact, SoundPlayed)}
     with guarded(folder.stems, FULL_DISK):
         names = [path.stem for path in sorted(folder.stems.glob("*.wav"))]
-    stems = Stems(folder.drafts(folder.stems.name), names)
+    laid = [name for name in names if name.startswith(SOUND_STEMS)]
+    channels = beginning(journal).deliver.channels
+    stems = Stems(folder.drafts(folder.stems.name), (name for name in names if name not in laid), laid, channels)
     end = 0
     for fact in journal:
         match fact:
@@ -118,9 +122,9 @@ def _lay_stems(folder: TakeFolder, journal: Sequence[Record], sounds: Mapping[st
                 end = max(end, fact.offset_samples + len(audio))
                 stems.reach(end)
             case SoundPlayed(kind="bed") if id(fact) in is_kept:
-                stems.begin_bed(fact.stem, sounds[fact.sound], fact.offset_samples)
+                stems.begin_bed(fact.stem, sounds[fact.sound].laid, fact.offset_samples)
             case SoundPlayed() if id(fact) in is_kept:
-                stems.put(fact.stem, sounds[fact.sound], fact.offset_samples)
+                stems.put(fact.stem, sounds[fact.sound].laid, fact.offset_samples)
                 end = max(end, fact.offset_samples + fact.samples)
                 stems.reach(end)
             case BedEnded():

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 from tau_stage.audio.chunks import BEXT, IXML, Mark, Origin, Slate, bext_chunk, coding_history, cue_chunks, ixml_chunk
-from tau_stage.audio.riff import append_chunks
+from tau_stage.audio.pcm import RATE
+from tau_stage.audio.riff import Shape, append_chunks, read_shape
 from tau_stage.errors import TakeError
+from tau_stage.take.export import at_rate_name
 from tau_stage.take.folder import TakeFolder, guarded
 from tau_stage.take.model import Alternative, Performed, Playing, Sounded, Take
 from tau_stage.text import one_line, printable
@@ -18,6 +20,9 @@ from tau_stage.text import one_line, printable
 SYNTHETIC = "synthetic speech"
 
 _AGAIN = "make room and mark the take again; its sound is whole"
+
+TAKES_OWN = Shape()
+"""How lines and players' stems hold their sound."""
 
 Chunks = dict[bytes, bytes]
 
@@ -29,10 +34,11 @@ class Told:
     Attributes:
         description: What is heard in it.
         made: How that came to be; begins with ``SYNTHETIC`` where a model spoke.
-        track: Name of its only channel.
+        track: Name of its only channel, or of both.
         sample: Where it begins in the stems.
         marks: Its lines.
         own: What only we know.
+        shape: How it holds its sound.
     """
 
     description: str
@@ -41,12 +47,31 @@ class Told:
     sample: int = 0
     marks: tuple[Mark, ...] = ()
     own: Mapping[str, str] = field(default_factory=dict)
+    shape: Shape = TAKES_OWN
+
+    @property
+    def tracks(self) -> tuple[str, ...]:
+        """A name for each channel."""
+        name = one_line(self.track)
+        return (name,) if self.shape.channels == 1 else (f"{name} L", f"{name} R")
+
+    def at(self, rate: int) -> Told:
+        """The same of a file at another rate."""
+        own = self.shape.rate
+        marks = tuple(Mark(m.sample * rate // own, m.samples * rate // own, m.label) for m in self.marks)
+        return replace(self, sample=self.sample * rate // own, marks=marks, shape=replace(self.shape, rate=rate))
 
 
-def write_marks(folder: TakeFolder, take: Take) -> list[str]:
+def write_marks(folder: TakeFolder, take: Take, again: Sequence[str] = (), rate: int = RATE) -> list[str]:
     """Put marks, origin and slate behind the sound of a take's lines, stems and mix; the sound is not touched.
 
     It may be done again: files that have their marks are not written.
+
+    Args:
+        folder: The take's.
+        take: What it holds.
+        again: Files of it that are there at another rate too, as they are called there.
+        rate: Which one.
 
     Returns:
         What could not be marked, a sentence each; all other files are.
@@ -55,7 +80,8 @@ def write_marks(folder: TakeFolder, take: Take) -> list[str]:
         TakeError: The disk is full or cannot be written, or the take tells no time at which it began.
     """
     missed = []
-    for name, chunks in marks_of(take, folder.path.resolve().name, folder.mix):
+    mix = folder.mix
+    for name, chunks in marks_of(take, folder.path.resolve().name, mix, _shape(mix), again, rate):
         try:
             path = folder.inside(name)
         except TakeError:
@@ -68,7 +94,22 @@ def write_marks(folder: TakeFolder, take: Take) -> list[str]:
     return missed
 
 
-def marks_of(take: Take, name: str, mix: Path | None = None) -> Iterator[tuple[str, Chunks]]:
+def _shape(mix: Path | None) -> Shape:
+    """How the mix holds its sound; one that does not say so has no marks."""
+    try:
+        return read_shape(mix) if mix else TAKES_OWN
+    except (ValueError, OSError):
+        return TAKES_OWN
+
+
+def marks_of(
+    take: Take,
+    name: str,
+    mix: Path | None = None,
+    mixed: Shape = TAKES_OWN,
+    again: Sequence[str] = (),
+    rate: int = RATE,
+) -> Iterator[tuple[str, Chunks]]:
     """The chunks of each WAV file that a take may have, by the file's name in its folder.
 
     Lines begin where they lie in the stems. Stems and mix begin at 0 and have a mark for each line or sound in them.
@@ -77,6 +118,9 @@ def marks_of(take: Take, name: str, mix: Path | None = None) -> Iterator[tuple[s
         take: As ``take.json`` tells it.
         name: The take's name.
         mix: The mix, if there is one.
+        mixed: How it holds its sound.
+        again: Files that are there at another rate too, as they are called there.
+        rate: Which one.
 
     Raises:
         TakeError: The take tells no time at which it began.
@@ -86,11 +130,13 @@ def marks_of(take: Take, name: str, mix: Path | None = None) -> Iterator[tuple[s
     except ValueError:
         hint = "write 'started' as 2026-11-21T09:00:00+00:00"
         raise TakeError("take.json", f"the take began at no known time: {take.started!r}", hint) from None
-    for file, told in _told(take, mix):
+    for file, told in _told(take, mix, mixed):
         yield file, _chunks(take, name, began, file, told)
+        if (high := at_rate_name(file, rate)) in again:
+            yield high, _chunks(take, name, began, high, told.at(rate))
 
 
-def _told(take: Take, mix: Path | None) -> Iterator[tuple[str, Told]]:
+def _told(take: Take, mix: Path | None, mixed: Shape) -> Iterator[tuple[str, Told]]:
     players = {player.name: player for player in take.players}
     for line in take.lines:
         if line.former:
@@ -114,12 +160,11 @@ def _told(take: Take, mix: Path | None) -> Iterator[tuple[str, Told]]:
                 ),
             )
     for stem in dict.fromkeys(sound.stem for sound in take.sounds):
-        yield stem, _sounds(stem, [sound for sound in take.sounds if sound.stem == stem])
+        yield stem, _sounds(stem, [sound for sound in take.sounds if sound.stem == stem], take.channels)
     if mix and mix.suffix.lower() == ".wav":
-        yield (
-            mix.name,
-            Told(f"Mix of {take.scene.title}", _made(take.lines, players), "mix", marks=_line_marks(take.lines)),
-        )
+        made, marks = _made(take.lines, players), _line_marks(take.lines)
+        told = Told(f"Mix of {take.scene.title}", made, "mix", marks=marks, shape=replace(mixed, rate=take.rate))
+        yield mix.name, told.at(mixed.rate)
 
 
 def _line(line: Performed, player: Playing | None, other: Alternative | None = None) -> Told:
@@ -135,11 +180,11 @@ def _line(line: Performed, player: Playing | None, other: Alternative | None = N
     )
 
 
-def _sounds(stem: str, sounds: Sequence[Sounded]) -> Told:
+def _sounds(stem: str, sounds: Sequence[Sounded], channels: int) -> Told:
     name = Path(stem).stem
     sources = ", ".join(dict.fromkeys(sound.source for sound in sounds))
     marks = tuple(Mark(sound.offset_samples, sound.samples, one_line(sound.id)) for sound in sounds)
-    return Told(f"Stem of {name}", f"sounds from {sources}", name, marks=marks)
+    return Told(f"Stem of {name}", f"sounds from {sources}", name, marks=marks, shape=Shape(channels=channels))
 
 
 def _made(lines: Iterable[Performed], players: Mapping[str, Playing]) -> str:
@@ -170,7 +215,8 @@ def _line_marks(lines: Iterable[Performed]) -> tuple[Mark, ...]:
 
 def _chunks(take: Take, name: str, began: datetime, file: str, told: Told) -> Chunks:
     reference = hashlib.sha256(f"{name}/{take.started}/{take.scene.sha256}/{file}".encode(errors="replace"))
-    history = coding_history(take.rate, one_line(told.made))
+    shape = told.shape
+    history = coding_history(shape.rate, one_line(told.made), shape.channels, shape.bits)
     origin = Origin(one_line(told.description), reference.hexdigest()[:32], began, told.sample, history)
     own = {name: printable(text) for name, text in told.own.items()}
     slate = Slate(
@@ -179,8 +225,9 @@ def _chunks(take: Take, name: str, began: datetime, file: str, told: Told) -> Ch
         take=name,
         tape=f"{began:%Y%m%d}",
         note=one_line(told.made),
-        rate=take.rate,
-        tracks=(one_line(told.track),),
+        rate=shape.rate,
+        bits=shape.bits,
+        tracks=told.tracks,
         own={"SYNTHETIC": "yes" if told.made.startswith(SYNTHETIC) else "no", **own},
     )
     return {**cue_chunks(told.marks), BEXT: bext_chunk(origin), IXML: ixml_chunk(slate, origin)}

@@ -3,6 +3,9 @@
 What is told of a mix is measured in the file itself. WAV and FLAC are 24 bit: a take's sounds have 16, and a sum of
 them at another gain would need dither to keep that; at 24 bit it needs none, silence stays silence, and two mixes of
 one take are the same file.
+
+In stereo a player's stem is panned, with the same power wherever it stands, and a sound's stem keeps its two channels,
+3 dB down as what stands in the middle is. So left and right by √½, added, are the mono mix where nobody is panned.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from tau_stage.audio.level import SILENCE_DBFS
 from tau_stage.audio.limiter import Limiter
 from tau_stage.audio.loudness import Loudness, Meter, gain_for
 from tau_stage.audio.pcm import RATE
+from tau_stage.audio.stereo import pan_gains
 from tau_stage.errors import TakeError, UsageError
 from tau_stage.scene.deliver import MOST_KBPS, Mix
 from tau_stage.scene.files import beside, picture_type
@@ -63,6 +67,7 @@ class Mixed:
         limited: Whether peaks were kept down.
         target_lufs: What it should be.
         seconds: How long it is.
+        channels: How many it has.
     """
 
     file: str
@@ -72,13 +77,30 @@ class Mixed:
     limited: bool
     target_lufs: float
     seconds: float
+    channels: int = 1
 
     def __str__(self) -> str:
         """Its line in a summary."""
         lufs = "below the gate" if self.lufs is None else f"{self.lufs:.1f} LUFS"
         missed = self.lufs is None or abs(self.lufs - self.target_lufs) > 0.5
         note = f" (its peaks allow no more; asked for {self.target_lufs:g} LUFS)" if missed else ""
-        return f"{self.file} {lufs}, {self.peak_dbtp:.1f} dBTP{note}"
+        stereo = "stereo, " if self.channels == 2 else ""
+        return f"{self.file} {stereo}{lufs}, {self.peak_dbtp:.1f} dBTP{note}"
+
+
+@dataclass(frozen=True, slots=True)
+class StemFile:
+    """A stem of a take.
+
+    Attributes:
+        path: Its file.
+        channels: How many it has.
+        gains: How loud it is on each channel of the mix: that of its own channel, or of its only one.
+    """
+
+    path: Path
+    channels: int
+    gains: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +121,7 @@ class _Setting:
 
 
 def mix(folder: TakeFolder, take: Take, wanted: Mix, rate: int = RATE) -> Mixed:
-    """Sum all stems of a take into one file.
+    """Sum all stems of a take into one file, of as many channels as the take is delivered in.
 
     The stems are read block by block: once to measure, once to write; again, where limiting or gating has changed what
     was measured. A file of that name is replaced when the new one is whole.
@@ -114,16 +136,17 @@ def mix(folder: TakeFolder, take: Take, wanted: Mix, rate: int = RATE) -> Mixed:
         SilentTake: Its stems hold nothing but silence, or it has none.
         TakeError: A stem is missing, shorter than the take, or no sound; or the file cannot be written.
     """
-    paths = stems_of(folder, take)
-    if not paths:
+    stems = stems_of(folder, take)
+    if not stems:
         raise SilentTake(str(folder.path), "the take has no stems", "nobody was on stage: perform the scene again")
-    setting = _first_setting(paths, take, wanted, rate)
+    setting = _first_setting(stems, take, wanted, rate)
     final = folder.path / wanted.file
     draft = final.with_name(f".{final.name}.part")
     try:
         for attempt in range(1, ATTEMPTS + 1):
-            length = _write(draft, final, _mixed(paths, take, setting, rate), rate, wanted.bitrate)
-            found = _measured(draft, final, length)
+            blocks = _mixed(stems, take, setting, rate)
+            length = _write(draft, final, blocks, rate, take.channels, wanted.bitrate)
+            found = _measured(draft, final, length, take.channels)
             better = _better(setting, found, wanted, only_peaks=attempt >= LOUDNESS_ATTEMPTS)
             if better is None or attempt == ATTEMPTS:
                 break
@@ -135,24 +158,35 @@ def mix(folder: TakeFolder, take: Take, wanted: Mix, rate: int = RATE) -> Mixed:
     finally:
         draft.unlink(missing_ok=True)
     return Mixed(
-        wanted.file, found.lufs, _peak(found), setting.gain_db, setting.limited, wanted.loudness, length / rate
+        file=wanted.file,
+        lufs=found.lufs,
+        peak_dbtp=_peak(found),
+        gain_db=setting.gain_db,
+        limited=setting.limited,
+        target_lufs=wanted.loudness,
+        seconds=length / rate,
+        channels=take.channels,
     )
 
 
-def stems_of(folder: TakeFolder, take: Take) -> tuple[Path, ...]:
+def stems_of(folder: TakeFolder, take: Take) -> tuple[StemFile, ...]:
     """The files of a take's stems, of players and of sounds, each once."""
-    named = [*(player.stem for player in take.players if player.stem), *(sound.stem for sound in take.sounds)]
-    return tuple(folder.inside(name) for name in dict.fromkeys(named))
+    named: dict[str, tuple[int, float]] = {player.stem: (1, player.pan) for player in take.players if player.stem}
+    named |= {sound.stem: (take.channels, 0.0) for sound in take.sounds}
+    return tuple(
+        StemFile(folder.inside(name), channels, pan_gains(pan) if take.channels == 2 else (1.0,))
+        for name, (channels, pan) in named.items()
+    )
 
 
-def _first_setting(paths: tuple[Path, ...], take: Take, wanted: Mix, rate: int) -> _Setting:
+def _first_setting(stems: tuple[StemFile, ...], take: Take, wanted: Mix, rate: int) -> _Setting:
     """From the sum as it is; one that is below the gate is measured louder."""
     plain = _Setting(0.0, 0.0, limited=False)
-    found = _metered(_mixed(paths, take, plain, rate), rate)
+    found = _metered(_mixed(stems, take, plain, rate), rate, take.channels)
     if found.peak_dbtp is None:
-        raise SilentTake(str(paths[0].parent), "the take's stems are silent", "there is nothing to mix")
+        raise SilentTake(str(stems[0].path.parent), "the take's stems are silent", "there is nothing to mix")
     if found.lufs is None:
-        found = _metered(_mixed(paths, take, plain, rate), rate, gain_db=-found.peak_dbtp)
+        found = _metered(_mixed(stems, take, plain, rate), rate, take.channels, gain_db=-found.peak_dbtp)
     peak = _peak(found)
     ceiling = wanted.peak - MARGIN_DB
     if found.lufs is None:  # a click, and nothing else
@@ -199,54 +233,55 @@ def _yield(setting: _Setting, found: Loudness) -> float:
     return 1.0 if abs(more) < CLOSE_ENOUGH_LU else min(1.0, max(LEAST_YIELD, (found.lufs - lufs) / more))
 
 
-def _mixed(paths: tuple[Path, ...], take: Take, setting: _Setting, rate: int) -> Iterator[Samples]:
+def _mixed(stems: tuple[StemFile, ...], take: Take, setting: _Setting, rate: int) -> Iterator[Samples]:
     """The sum of the stems at the wanted rate, gained, and limited if it must be."""
     factor = 10 ** (setting.gain_db / 20)
-    blocks = (block * factor for block in at_rate(_sums(paths, take.samples), RATE, rate))
+    sums = _sums(stems, take.samples, take.channels)
+    blocks = (block * factor for block in at_rate(sums, RATE, rate, take.channels))
     if not setting.limited:
         yield from blocks
         return
-    limiter = Limiter(rate, setting.ceiling_db)
+    limiter = Limiter(rate, setting.ceiling_db, take.channels)
     for block in blocks:
         yield limiter.feed(block)
     yield limiter.finish()
 
 
-def _sums(paths: tuple[Path, ...], samples: int) -> Iterator[NDArray[np.float32]]:
+def _sums(stems: tuple[StemFile, ...], samples: int, channels: int) -> Iterator[NDArray[np.float32]]:
     """The stems sample by sample, full scale at 1; as long as the longest of them.
 
     Args:
-        paths: The stems.
+        stems: What is summed.
         samples: How long each is at least.
+        channels: Of the sum: one dimension in mono, samples by channels in stereo.
     """
     import numpy as np
 
     with ExitStack() as opened:
-        files = [opened.enter_context(open_sound(path, samples)) for path in paths]
+        files = [opened.enter_context(open_sound(stem.path, samples, channels=stem.channels)) for stem in stems]
+        gains = [np.array(stem.gains, np.float32) for stem in stems]
         for start in range(0, max(file.frames for file in files), BLOCK):
-            total = np.zeros(BLOCK, np.float32)
+            total = np.zeros((BLOCK, channels), np.float32)
             longest = 0
-            for path, file in zip(paths, files, strict=True):
-                with sound_errors(path):
-                    block = file.read(min(BLOCK, max(0, file.frames - start)), dtype="float32")
-                total[: len(block)] += block
+            for stem, file, gain in zip(stems, files, gains, strict=True):
+                with sound_errors(stem.path):
+                    block = file.read(min(BLOCK, max(0, file.frames - start)), dtype="float32", always_2d=True)
+                total[: len(block)] += block * gain
                 longest = max(longest, len(block))
-            yield total[:longest]
+            yield total[:longest] if channels > 1 else total[:longest, 0]
 
 
-def _metered(blocks: Iterator[Samples], rate: int, gain_db: float = 0.0) -> Loudness:
-    meter = Meter(rate, gain_db)
+def _metered(blocks: Iterator[Samples], rate: int, channels: int, gain_db: float = 0.0) -> Loudness:
+    meter = Meter(rate, gain_db, channels)
     for block in blocks:
         meter.feed(block)
     return meter.result()
 
 
-def _write(draft: Path, final: Path, blocks: Iterator[Samples], rate: int, kbps: int | None) -> int:
+def _write(draft: Path, final: Path, blocks: Iterator[Samples], rate: int, channels: int, kbps: int | None) -> int:
     """Write all blocks; how many samples they are."""
     length = 0
-    kind, subtype = KINDS[final.suffix.lower()]
-    level = None if kbps is None else _compression_level(kbps, rate)
-    with _created(draft, final, rate, kind, subtype, level) as file:
+    with _created(draft, final, rate, channels, kbps) as file:
         for block in blocks:
             with sound_errors(final, MIX_AGAIN):
                 file.write(block)
@@ -276,7 +311,7 @@ def _tag(draft: Path, take: Take, wanted: Mix) -> None:
         file = beside(take.scene.path, wanted.cover)
         try:
             data = file.read_bytes()
-            mime = picture_type(data, str(file))
+            mime = picture_type(data, str(file), len(data))
         except (OSError, UsageError) as error:
             problem = error.strerror or str(error) if isinstance(error, OSError) else "is no picture"
             raise TakeError(
@@ -287,21 +322,22 @@ def _tag(draft: Path, take: Take, wanted: Mix) -> None:
 
 
 @contextmanager
-def _created(draft: Path, final: Path, rate: int, kind: str, subtype: str | None, level: float | None) -> Iterator[Any]:
+def _created(draft: Path, final: Path, rate: int, channels: int, kbps: int | None) -> Iterator[Any]:
     import soundfile
 
-    mode = None if level is None else "CONSTANT"
+    kind, subtype = KINDS[final.suffix.lower()]
+    level, mode = (None, None) if kbps is None else (_compression_level(kbps, rate), "CONSTANT")
     with sound_errors(final, MIX_AGAIN):
         file = soundfile.SoundFile(
-            draft, "w", rate, 1, subtype=subtype, format=kind, compression_level=level, bitrate_mode=mode
+            draft, "w", rate, channels, subtype=subtype, format=kind, compression_level=level, bitrate_mode=mode
         )
     with file:
         yield file
 
 
-def _measured(draft: Path, final: Path, length: int) -> Loudness:
+def _measured(draft: Path, final: Path, length: int, channels: int) -> Loudness:
     """What is in a file that was just written."""
-    with sound_errors(final, MIX_AGAIN), open_sound(draft, name=final) as file:
+    with sound_errors(final, MIX_AGAIN), open_sound(draft, name=final, channels=channels) as file:
         if file.frames < length:  # libsndfile does not always say that a disk was full
             raise TakeError(str(final), f"has {file.frames} samples, and should have {length}", MIX_AGAIN)
-        return _metered(file.blocks(BLOCK, dtype="float32"), file.samplerate)
+        return _metered(file.blocks(BLOCK, dtype="float32"), file.samplerate, channels)

@@ -65,7 +65,7 @@ class Sounded(Part):
     offset_s: float
     offset_samples: int
     samples: int = Field(description="How long it is heard.")
-    sha256: str = Field(description="Hash of its samples, once, at 24 kHz and its gain.")
+    sha256: str = Field(description="Hash of its samples, once, at 24 kHz and its gain, in mono.")
     hearers: tuple[Hearing, ...]
 
 
@@ -172,6 +172,7 @@ class Playing(Part):
     opening_attempts: int
     status: Literal["played", "lost", "never opened"]
     stem: str | None = Field(description="Relative to the take's folder.")
+    pan: float = Field(0.0, description="Where it stands in the mix, from -1, left, to 1, right.")
     lines: int
     seconds: float = Field(description="Seconds spoken.")
     usage: Usage
@@ -201,6 +202,7 @@ class Take(Part):
     ended: Ending
     problem: str = Field(description="What stopped it, or which lines have failed, or empty.")
     rate: int = Field(description="Samples per second of all files.")
+    channels: int = Field(1, description="Of the mix, and of the stems of sounds: 2 in stereo.")
     duration_s: float
     samples: int
     players: tuple[Playing, ...]

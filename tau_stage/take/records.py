@@ -34,6 +34,7 @@ class Role(BaseModel):
     endpoint: str
     prices: str
     human: str | None = None
+    pan: float = 0.0
 
 
 class TakeBegan(Fact):
@@ -242,7 +243,10 @@ class ListenEnded(Fact):
 
 
 class SoundPlayed(Fact):
-    """An effect or a bed was laid; ``samples`` is its length, once."""
+    """An effect or a bed was laid; ``samples`` is its length, once.
+
+    ``sha256`` is of its samples as they are heard, in mono; ``stereo_sha256`` of those of a stem that is stereo.
+    """
 
     type: Literal["sound_played"] = "sound_played"
     sound: str
@@ -253,6 +257,7 @@ class SoundPlayed(Fact):
     offset_samples: int
     samples: int
     sha256: str
+    stereo_sha256: str = ""
     hearers: tuple[str, ...]
 
 

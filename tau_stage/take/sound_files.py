@@ -32,13 +32,14 @@ def sound_errors(path: Path, hint: str = BROKEN) -> Iterator[None]:
 
 
 @contextmanager
-def open_sound(path: Path, samples: int = 0, name: Path | None = None) -> Iterator[Any]:
-    """A mono sound file, open for reading; its rate is the take's, if a length is asked for.
+def open_sound(path: Path, samples: int = 0, name: Path | None = None, channels: int = 1) -> Iterator[Any]:
+    """A sound file, open for reading; its rate is the take's, if a length is asked for.
 
     Args:
         path: The file.
         samples: How many it has at least.
         name: What an error calls it.
+        channels: How many it has.
 
     Raises:
         TakeError: It is missing, no such sound, or too short.
@@ -51,8 +52,8 @@ def open_sound(path: Path, samples: int = 0, name: Path | None = None) -> Iterat
             raise TakeError(str(shown), "is not there", BROKEN)
         file = soundfile.SoundFile(path)
     with file:
-        if file.channels != 1 or (samples and file.samplerate != RATE):
-            told = f"{file.channels} channels at {file.samplerate} Hz, not one at {RATE} Hz"
+        if file.channels != channels or (samples and file.samplerate != RATE):
+            told = f"{file.channels} channels at {file.samplerate} Hz, not {channels} at {RATE} Hz"
             raise TakeError(str(shown), f"has {told}", BROKEN)
         if file.frames < samples:
             raise TakeError(str(shown), f"has {file.frames} samples, and the take {samples}", BROKEN)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic
 
 from tau_stage.audio.level import faded
 from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.audio.stereo import SoundT, Stereo
 from tau_stage.audio.wav import WavWriter
 from tau_stage.take.folder import guarded
 from tau_stage.take.journal import FULL_DISK
@@ -17,7 +19,7 @@ FADE = RATE // 10
 
 
 @dataclass(slots=True)
-class Bed:
+class Bed(Generic[SoundT]):
     """A sound that is repeated until it ends.
 
     Attributes:
@@ -25,10 +27,10 @@ class Bed:
         played: Samples so far.
     """
 
-    audio: Pcm
+    audio: SoundT
     played: int = 0
 
-    def next(self, samples: int) -> Pcm:
+    def next(self, samples: int) -> SoundT:
         """The next samples; it comes in softly."""
         at = self.played % len(self.audio)
         piece = self.audio[at : at + samples]
@@ -43,7 +45,9 @@ class Stems:
 
     Args:
         folder: Where they go; must exist.
-        names: Of the files, without ending.
+        players: Names of the files of players, without ending: they are mono.
+        sounds: Names of the files of effects and beds.
+        channels: Of the files of effects and beds.
 
     Attributes:
         length: Samples that all stems have reached.
@@ -52,14 +56,15 @@ class Stems:
         TakeError: They cannot be written.
     """
 
-    def __init__(self, folder: Path, names: Iterable[str]) -> None:
+    def __init__(self, folder: Path, players: Iterable[str], sounds: Iterable[str] = (), channels: int = 1) -> None:
         self.length = 0
         self._folder = folder
-        self._beds: dict[str, Bed] = {}
+        self._beds: dict[str, Bed[Any]] = {}
+        names = dict.fromkeys(players, 1) | dict.fromkeys(sounds, channels)
         with guarded(folder, FULL_DISK):
-            self._writers = {name: WavWriter(folder / f"{name}.wav") for name in names}
+            self._writers = {name: WavWriter(folder / f"{name}.wav", RATE, width) for name, width in names.items()}
 
-    def put(self, name: str, audio: Pcm, at: int) -> None:
+    def put(self, name: str, audio: Pcm | Stereo, at: int) -> None:
         """Put a sound on a stem from a sample on; what is there already is kept under it.
 
         Raises:
@@ -80,11 +85,11 @@ class Stems:
             for name in self._writers:
                 self._fill(name, self.length)
 
-    def begin_bed(self, name: str, audio: Pcm, at: int) -> None:
+    def begin_bed(self, name: str, audio: Pcm | Stereo, at: int) -> None:
         """Lay a bed from a sample on."""
         with guarded(self._folder, FULL_DISK):
             self._fill(name, at)
-        self._beds[name] = Bed(audio)
+        self._beds[name] = Bed[Any](audio)
 
     def end_bed(self, name: str) -> None:
         """Let a bed end, softly, where its stem has come to."""
