@@ -107,12 +107,11 @@ def test_who_cannot_play_is_in_the_way(
     assert KEY not in out
 
 
-def test_a_url_is_an_endpoint(tmp_path: Path) -> None:
-    told = found({"TAU_STAGE_ENDPOINT": f"ws://127.0.0.1:9?token={KEY}"}, tmp_path)["a scene that names none"]
-    assert (told.state, told.told) == (
-        "ok",
-        "is played by ws://127.0.0.1:9?token=[key]: TAU_STAGE_ENDPOINT says so",
-    )
+@pytest.mark.parametrize(("prefix", "dialect"), [("", "ga"), ("xai+", "xai"), ("azure-preview+", "beta")])
+def test_a_url_is_an_endpoint(tmp_path: Path, prefix: str, dialect: str) -> None:
+    told = found({"TAU_STAGE_ENDPOINT": f"{prefix}ws://127.0.0.1:9?token={KEY}"}, tmp_path)["a scene that names none"]
+    place = f"{prefix}ws://127.0.0.1:9?token=[key], asked in the dialect {dialect}"
+    assert (told.state, told.told) == ("ok", f"is played by {place}: TAU_STAGE_ENDPOINT says so")
 
 
 def test_the_proxy_of_a_performance_is_told_without_its_password(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ import re
 
 import pytest
 
+from tau_stage.errors import UsageError
 from tau_stage.protocol.config import VOICES as API_VOICES
-from tau_stage.protocol.endpoints import ENDPOINTS, Opening, endpoint
-from tau_stage.scene.voices import OPENAI_VOICES, VOICES
+from tau_stage.protocol.dialects import BETA, DIALECTS
+from tau_stage.protocol.endpoints import BETA_HEADER, ENDPOINTS, Opening, endpoint
+from tau_stage.scene.voices import KINDS, OPENAI_VOICES, VOICES
 from tau_stage.understudy.voices import TIMBRES
 
 
@@ -57,3 +59,36 @@ def test_an_endpoint_says_what_it_sends_when_it_opens_and_of_an_address_that_is_
     assert ENDPOINTS["xai"].opening.greeting == "conversation.created"
     assert not ENDPOINTS["vllm"].opening.confirms
     assert not endpoint("ws://localhost:8000").opening.is_known
+
+
+@pytest.mark.parametrize("kind", [*ENDPOINTS, *DIALECTS])
+def test_an_address_may_say_what_its_server_is_like(kind: str) -> None:
+    place = endpoint(f"{kind}+wss://host:9/v1/realtime?tenant=x&key=0123")
+    like = ENDPOINTS.get(kind)
+    assert place.dialect == (like.dialect if like else DIALECTS[kind])
+    assert place.name == f"{kind}+wss://host:9/v1/realtime?tenant=x&key=[key]"
+    assert place.address("m").startswith("wss://host:9/v1/realtime?tenant=x&key=0123")
+    assert (
+        place.key_in({"TAU_STAGE_API_KEY": "mine", **dict.fromkeys(like.key_env if like else (), "theirs")}) == "mine"
+    )
+    assert not place.opening.is_known
+    if like:
+        assert (place.auth, place.heard_rate, place.cap_s) == (like.auth, like.heard_rate, like.cap_s)
+    assert (place.extra_headers == BETA_HEADER) is (place.dialect is BETA)
+    assert kind in KINDS
+
+
+@pytest.mark.parametrize("name", ["klingon+wss://host", "+wss://host", "XAI+wss://host"])
+def test_a_kind_of_server_that_is_none_is_unknown(name: str) -> None:
+    with pytest.raises(KeyError):
+        endpoint(name)
+
+
+@pytest.mark.parametrize("name", ["ftp://host", "xai+ftp://host", "xai+http://host", "xai+wss://", "xai+wss://host:0"])
+def test_an_address_of_another_scheme_cannot_be_dialled(name: str) -> None:
+    with pytest.raises(UsageError, match="cannot be dialled"):
+        endpoint(name)
+
+
+def test_a_plus_in_a_path_is_no_kind() -> None:
+    assert endpoint("ws://host/a+b").address("m") == "ws://host/a+b?model=m"

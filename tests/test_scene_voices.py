@@ -15,7 +15,16 @@ def voice_at(endpoint: str, player: str = "") -> str:
 
 @pytest.mark.parametrize(
     ("endpoint", "voice"),
-    [("openai", "marin"), ("azure", "marin"), ("xai", "ara"), ("vllm", ""), ("ws://127.0.0.1:8000", "marin")],
+    [
+        ("openai", "marin"),
+        ("azure", "marin"),
+        ("xai", "ara"),
+        ("vllm", ""),
+        ("ws://127.0.0.1:8000", "marin"),
+        ("xai+ws://127.0.0.1:8000", "ara"),
+        ("vllm+wss://host", ""),
+        ("ga+ws://host", "marin"),
+    ],
 )
 def test_the_voice_of_who_names_none(endpoint: str, voice: str) -> None:
     assert voice_at(endpoint) == voice
@@ -43,3 +52,17 @@ def test_other_voices_are_possible_where_not_all_are_known(endpoint: str, voice:
     warning = voice_warning(voice, endpoint)
     assert bool(warning) == (voice == "quincy")
     assert not warning or warning.startswith("xai is not known to have a voice 'quincy'; known: altair, ara,")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "problem", "hint"),
+    [
+        ("xia+ws://host", "there is no kind of server 'xia'", "did you mean 'xai'?"),
+        ("+ws://host", "this endpoint is no address", "write it like wss://host/v1/realtime"),
+        ("xai+ws://me:pass@host", "an address in a scene carries no key", "keys come from the environment"),
+    ],
+)
+def test_an_address_is_like_a_server_that_is_known(endpoint: str, problem: str, hint: str) -> None:
+    with pytest.raises(SceneError, match=problem) as error:
+        voice_at(f"'{endpoint}'")
+    assert error.value.hint.startswith(hint)

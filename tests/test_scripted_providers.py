@@ -16,10 +16,11 @@ from tau_stage.protocol.config import session_config
 from tau_stage.protocol.conversation import Response
 from tau_stage.protocol.dialects import SPEAKS_BETA
 from tau_stage.session import Session, Tool, open_session
-from tau_stage.stage.opening import Stage
+from tau_stage.stage.opening import Stage, open_stage
 from tau_stage.stage.perform import perform
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.model import Take
+from tau_stage.transport import Handshake, Transport, serve
 from tests.playhouse import plan_of
 from tests.scripted_providers import NAMES, ScriptedProvider
 from tests.tones import tone
@@ -145,3 +146,25 @@ async def test_a_transcript_that_comes_whole_each_time_is_the_last_one() -> None
         item_id = await session.commit_input_audio_buffer()
         await session.user("And now?")
         assert session.conversation.items[item_id].transcript == "Hello, my name is"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("name", NAMES)
+async def test_an_address_says_what_its_server_is_like(name: str, tmp_path: Path) -> None:
+    """Slow: over real sockets."""
+    provider = ScriptedProvider(name)
+
+    async def listen(transport: Transport, _handshake: Handshake) -> None:
+        await provider.listen(transport)
+
+    async with serve(listen) as url:
+        there = f"{provider.script['endpoint']}+{url}/v1/realtime"
+        scene = scene_for(provider).replace(f"endpoint: {provider.script['endpoint']}", f"endpoint: {there}")
+        plan = plan_of(f"{scene}\nlimits: {{start_rate: 100/s}}")
+        folder = TakeFolder.create(tmp_path, "scene", datetime(2026, 11, 21, tzinfo=UTC), "1")
+        async with open_stage([plan], {}, live=True) as stage:
+            take = await perform(plan, stage, folder)
+    assert (take.ended, take.problem) == ("complete", "")
+    assert [call.output for call in take.lines[3].calls] == ["foggy"]
+    assert {player.endpoint for player in take.players} == {there}

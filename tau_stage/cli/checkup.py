@@ -121,6 +121,11 @@ def _address_of(place: Endpoint, environment: Mapping[str, str]) -> tuple[list[s
     return ([f"at {place.resource}, by default"], []) if place.resource else ([], [place.resource_env])
 
 
+def _asked_in(place: Endpoint) -> list[str]:
+    """What is told of the dialect at an address of the user's own."""
+    return [] if place.name in ENDPOINTS else [f"asked in the dialect {place.dialect.name}"]
+
+
 def _way_to(place: Endpoint, environment: Mapping[str, str]) -> list[str]:
     """What is told of the proxy that a performance goes through.
 
@@ -151,7 +156,7 @@ def _ambient(environment: Mapping[str, str]) -> Finding:
         return Finding("endpoints", title, problem, "wrong", hint)
     found = _place(place, environment)
     if found.state == "ok":
-        way = "" if place.name == UNDERSTUDY else ", ".join(["", *_way_to(place, environment)])
+        way = "" if place.name == UNDERSTUDY else ", ".join(["", *_asked_in(place), *_way_to(place, environment)])
         return Finding("endpoints", title, f"is played by {place.name}{way}: {why}")
     remedy = found.remedy or f"set what it wants, or TAU_STAGE_ENDPOINT={UNDERSTUDY}"
     return Finding("endpoints", title, f"goes to {place.name} ({why}), where {found.told}", "wrong", remedy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 from uuid import uuid4
@@ -280,6 +280,8 @@ ENDPOINTS = {
 def endpoint(name: str, dialect: str | None = None) -> Endpoint:
     """The endpoint of that name, or one made for a ``ws://`` or ``wss://`` URL.
 
+    A URL may say before a plus sign what its server is like: an endpoint, or a dialect.
+
     Args:
         name: A name or a URL.
         dialect: How the URL's server spells events: a name of ``DIALECTS``.
@@ -287,22 +289,35 @@ def endpoint(name: str, dialect: str | None = None) -> Endpoint:
     Raises:
         KeyError: There is no such endpoint or dialect.
         UsageError: It is an address that cannot be dialled.
+
+    >>> endpoint("qwen+ws://127.0.0.1:8000/v1/realtime").heard_rate, endpoint("beta+ws://127.0.0.1:8000").dialect.name
+    (16000, 'beta')
     """
-    if "://" in name:
-        sound_address(name)
-        spelt = DIALECTS[dialect or "ga"]
-        headers = BETA_HEADER if spelt is BETA else {}
-        return Endpoint(
-            name=shown(name),
-            url=name,
-            dialect=spelt,
-            key_env=("TAU_STAGE_API_KEY",),
-            wants_key=False,
-            opening=UNKNOWN_OPENING,
-            extra_headers=headers,
-            source="the user's URL",
-        )
-    return ENDPOINTS[name]
+    if "://" not in name:
+        return ENDPOINTS[name]
+    kind, url = _parted(name)
+    sound_address(url)
+    like = ENDPOINTS.get(kind) or Endpoint(kind, url, DIALECTS[kind], opening=UNKNOWN_OPENING)
+    spelt = DIALECTS[dialect] if dialect else like.dialect
+    return replace(
+        like,
+        name=shown(name),
+        url=url,
+        dialect=spelt,
+        key_env=("TAU_STAGE_API_KEY",),
+        wants_key=False,
+        resource_env="",
+        resource="",
+        opening=replace(like.opening, is_known=False),
+        extra_headers=BETA_HEADER if spelt is BETA else like.extra_headers,
+        source="the user's URL",
+    )
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """What the server of a URL is like, and the URL itself."""
+    kind, mark, url = name.partition("+")
+    return (kind, url) if mark and "://" not in kind else ("ga", name)
 
 
 def _host_of(resource: str) -> str:

@@ -12,7 +12,7 @@ from tau_stage.scene import units
 from tau_stage.scene.detection import DETECTION_SCHEMA, DETECTIONS, turn_detection
 from tau_stage.scene.transcription import TRANSCRIPTION_SCHEMA, transcription
 from tau_stage.scene.units import one_of, wrong
-from tau_stage.scene.voices import CUSTOM_PREFIX, OPENAI_VOICES, VOICES, is_url
+from tau_stage.scene.voices import CUSTOM_PREFIX, KINDS, OPENAI_VOICES, VOICES, is_url, kind_of
 from tau_stage.scene.words import did_you_mean, listed
 from tau_stage.text import bears_key, composed, pattern_problem
 
@@ -85,9 +85,13 @@ def endpoint(value: str) -> str:
 
 
 def _address(value: str) -> str:
+    """An address, behind what its server is like."""
+    kind = kind_of(value)
+    if kind and kind not in KINDS:
+        raise wrong(f"there is no kind of server '{kind}'", did_you_mean(kind, KINDS, f"known: {listed(KINDS)}"))
     try:
         parts = urlsplit(value)
-        sound = bool(parts.hostname) and parts.port != 0 and not re.search(r"\s", value)
+        sound = bool(parts.scheme and parts.hostname) and parts.port != 0 and not re.search(r"\s", value)
     except ValueError:
         sound = False
     if not sound:
@@ -338,7 +342,9 @@ Voice = Annotated[
 Endpoint = Annotated[
     str,
     AfterValidator(endpoint),
-    WithJsonSchema({"anyOf": [{"type": "string", "enum": list(VOICES)}, {"type": "string", "pattern": "^wss?://"}]}),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "enum": list(VOICES)}, {"type": "string", "pattern": r"^([a-z-]+\+)?wss?://"}]}
+    ),
 ]
 Model = Annotated[str, AfterValidator(model_name), WithJsonSchema({"type": "string"})]
 Template = Annotated[str, AfterValidator(template), WithJsonSchema({"type": "string", "pattern": r"\{words\}"})]

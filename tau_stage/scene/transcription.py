@@ -7,6 +7,7 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from tau_stage.scene.units import wrong
+from tau_stage.scene.voices import kind_of
 from tau_stage.scene.words import did_you_mean, listed
 
 Transcription = tuple[tuple[str, str], ...]
@@ -48,7 +49,7 @@ def default_transcription(endpoint: str | None) -> str | None:
     >>> default_transcription(None), default_transcription("xai"), default_transcription("speaches")
     ('gpt-transcribe', 'grok-transcribe', None)
     """
-    return ELSEWHERE.get(endpoint or "", DEFAULT_TRANSCRIPTION)
+    return ELSEWHERE.get(kind_of(endpoint or ""), DEFAULT_TRANSCRIPTION)
 
 
 def transcription(value: object) -> object:

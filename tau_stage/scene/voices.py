@@ -1,5 +1,6 @@
 """Which voices each endpoint has, as far as anybody has written it down, and which is asked for by default."""
 
+import re
 from difflib import get_close_matches
 
 OPENAI_VOICES = ("alloy", "ash", "ballad", "cedar", "coral", "echo", "marin", "sage", "shimmer", "verse")
@@ -50,9 +51,25 @@ VOICES: dict[str, tuple[str, ...] | None] = {
 """Voices by endpoint; None where the list is not known, so that any name passes."""
 
 
+KINDS = (*VOICES, "ga", "beta")
+"""What the server of an address may be said to be like."""
+
+_URL = re.compile(r"(?:(?P<kind>[^:/+]*)\+)?wss?://", re.IGNORECASE)
+
+
 def is_url(endpoint: str) -> bool:
     """Whether an endpoint is an address of the user's own instead of a name."""
-    return endpoint.startswith(("ws://", "wss://"))
+    return _URL.match(endpoint) is not None
+
+
+def kind_of(endpoint: str) -> str:
+    """What the server of an address is like, where the address says so; a name stands for itself.
+
+    >>> kind_of("xai+wss://host/v1"), kind_of("xai"), kind_of("wss://host/v1")
+    ('xai', 'xai', '')
+    """
+    url = _URL.match(endpoint)
+    return url["kind"] or "" if url else endpoint
 
 
 def voices_of(endpoint: str | None) -> tuple[str, ...] | None:
@@ -70,7 +87,7 @@ def default_voice(endpoint: str | None) -> str:
     >>> default_voice(None), default_voice("xai"), default_voice("speaches")
     ('marin', 'ara', '')
     """
-    return DEFAULTS.get(endpoint or "openai", DEFAULT_VOICE)
+    return DEFAULTS.get(kind_of(endpoint or "openai"), DEFAULT_VOICE)
 
 
 def is_known(voice: str, endpoint: str | None) -> bool:
