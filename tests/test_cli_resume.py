@@ -165,7 +165,8 @@ def begin(*arguments: str, cwd: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=cwd, env=left, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-LONG = SCENE.replace("Where is my hat?", "Where is my hat, the one with the very long feather?") + "pace: realtime\n"
+THANKS = "  - ann: Thank you.\n"
+LONG = SCENE.replace(THANKS, 58 * THANKS) + "pace: realtime\n"
 
 
 @pytest.mark.slow
@@ -180,12 +181,12 @@ def test_a_signal_ends_a_performance_in_order_and_a_second_at_once(
     with begin("run", "one.yaml", "two.yaml", "--jobs", "2", "--endpoint", url, cwd=tmp_path) as process:
         assert process.stderr is not None
         told = ""
-        while told.count("1/3 ann") < 2:
+        while told.count("1/60 ann") < 2:
             told += process.stderr.readline().decode()
         for _ in range(times):
             process.send_signal(number)
             told += process.stderr.readline().decode()
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=50)
     told += err.decode()
     assert process.returncode == 130, told
     assert "stopping after the line under way; once more stops at once\n" in told
@@ -193,7 +194,8 @@ def test_a_signal_ends_a_performance_in_order_and_a_second_at_once(
     assert len(folders) == 2
     for folder in folders:
         take = Take.model_validate_json((folder / "take.json").read_text())
-        assert (take.ended, len(take.lines)) == ("interrupted", 1)
+        assert take.ended == "interrupted"
+        assert 1 <= len(take.lines) < 60
         assert (folder / "cost.json").is_file()
         assert isinstance(read_journal(folder / "journal.jsonl")[-1], record.TakeDelivered)
         assert f"go on with: tau-stage resume {folder.relative_to(tmp_path)}" in told
