@@ -102,7 +102,7 @@ class Client:
 
     async def next(self) -> dict[str, Any]:
         """The next event but the limits: they come after some responses, and nobody may wait for them."""
-        with anyio.fail_after(5):
+        with anyio.fail_after(50):
             event = json.loads(await self.transport.receive())
             while event["type"] == "rate_limits.updated":
                 event = json.loads(await self.transport.receive())

@@ -195,6 +195,6 @@ def test_with_real_voices_a_cassette_is_small_and_a_replay_loads_no_voice() -> N
         assert stored <= 0.6 * raw, path
     command = [sys.executable, "-m", "tau_stage.cli.main", "run", str(SCENES / "umbrella.yaml"), "--replay", "tapes"]
     modules = subprocess.run(
-        [command[0], "-X", "importtime", *command[1:]], check=True, capture_output=True, text=True, timeout=30
+        [command[0], "-X", "importtime", *command[1:]], check=True, capture_output=True, text=True, timeout=50
     ).stderr
     assert not re.search(r"\|\s+(hibari|onnxruntime)\b", modules)  # a replay needs no voice

@@ -215,7 +215,7 @@ def played(take: str, *line: str, alsa: str, before: str = "") -> subprocess.Com
     environment = {**os.environ, "JACK_NO_START_SERVER": "1", "ALSA_CONFIG_PATH": str(Path("asound.conf").resolve())}
     program = f"import sys; {before or 'pass'}; from tau_stage.cli.main import main; main(sys.argv[1:])"
     command = [sys.executable, "-c", program, "play", take, *line]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=30, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=50, check=False)
 
 
 @needs_portaudio

@@ -192,7 +192,7 @@ lines: [{listen: {player: ann, from: guest, key: q}}]
         while not any('"line_spoken"' in file.read_text() for file in tmp_path.glob("takes/key/*/journal.jsonl")):
             time.sleep(0.05)
         os.write(ours, b"xq")
-        out, _ = run.communicate(timeout=30)
+        out, _ = run.communicate(timeout=50)
     os.close(ours)
     os.close(theirs)
     take = json.loads(out)["take"]

@@ -63,7 +63,7 @@ FLUSHED = """
             await anyio.sleep(0.01)
 """
 GONE = """
-        with anyio.fail_after(20):
+        with anyio.fail_after(50):
             while not loudspeaker.is_gone:
                 await anyio.sleep(0.01)
         loudspeaker.play(slope)
@@ -78,7 +78,7 @@ def play(
     environment = {**os.environ, "JACK_NO_START_SERVER": "1", **({"ALSA_CONFIG_PATH": str(alsa)} if alsa else {})}
     script = PLAY.replace("THEN", then.strip()).replace("BEFORE", before or "pass")
     command = [sys.executable, "-W", "error", "-c", script, device, backend]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=50, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -51,7 +51,7 @@ def listen(device: str = "", alsa: Path | None = None, backend: str = "asyncio",
     """What a process hears, in hexadecimal, or what it complains of."""
     environment = {**os.environ, "JACK_NO_START_SERVER": "1", **({"ALSA_CONFIG_PATH": str(alsa)} if alsa else {})}
     command = [sys.executable, "-W", "error", "-c", LISTEN.replace("BEFORE", before or "pass"), device, backend]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=50, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -146,7 +146,7 @@ async def test_blocks_of_another_thread_are_heard_while_they_come() -> None:
 
     def device() -> None:
         for number in range(5):
-            turns.acquire(timeout=10)
+            turns.acquire(timeout=50)
             microphone.take(bytes([number, 0]) * 960, 960)
         microphone.end()
 

@@ -56,7 +56,7 @@ def test_each_block_runs(name: str, block: str, place: str, tmp_path: Path) -> N
         input="Hello.\nWho are you?\n",
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=50,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -29,7 +29,7 @@ def lights_on() -> str:
 async def ended(session: Any) -> list[Any]:
     """Every event until the agent has spoken to its end."""
     events: list[Any] = []
-    with anyio.fail_after(10):
+    with anyio.fail_after(50):
         async for event in session:
             assert event.type != "error", event
             events.append(event)

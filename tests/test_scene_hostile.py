@@ -130,7 +130,7 @@ def test_fifty_megabytes_are_never_read(folder: Path, capsys: pytest.CaptureFixt
 
 def as_a_process(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from tau_stage.cli.main import main; main()", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)
 
 
 @pytest.mark.slow

@@ -206,9 +206,9 @@ def test_a_function_that_never_comes_back_does_not_hold_the_process() -> None:
     """Slow: a whole process, which must end by itself."""
     script = (
         "import anyio, time\nfrom tau_stage.session import Tool\n"
-        "print(anyio.run(Tool('t', run=lambda: time.sleep(60), timeout_s=0.1).call, ''))"
+        "print(anyio.run(Tool('t', run=lambda: time.sleep(600), timeout_s=0.1).call, ''))"
     )
-    done = subprocess.run([PYTHON, "-c", script], capture_output=True, text=True, timeout=20, check=True)
+    done = subprocess.run([PYTHON, "-c", script], capture_output=True, text=True, timeout=50, check=True)
     assert json.loads(done.stdout) == {"error": "the tool took longer than 0.1 s"}
 
 
@@ -245,7 +245,7 @@ class TestPrograms:
         script = (
             f"import os; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\nwhile True: print('x' * 65536)"
         )
-        with anyio.fail_after(10):
+        with anyio.fail_after(50):
             output, _ = await call(command=[PYTHON, "-c", script])
         assert json.loads(output) == {
             "error": f"ToolFailed: it printed more than {LONGEST_OUTPUT // 1024} KB, and was ended"
@@ -258,12 +258,12 @@ class TestPrograms:
         self, tmp_path: Path, call: Callable[..., Any]
     ) -> None:
         """Slow: a real time limit passes."""
-        script = f"sleep 60 & echo $! > {tmp_path / 'pid'}; wait"
-        with anyio.fail_after(10):
-            output, _ = await call(command=["/bin/sh", "-c", script], timeout="300ms")
-        assert json.loads(output) == {"error": "the tool took longer than 0.3 s"}
+        script = f"sleep 600 & echo $! > {tmp_path / 'pid'}; wait"
+        with anyio.fail_after(50):
+            output, _ = await call(command=["/bin/sh", "-c", script], timeout="2s")
+        assert json.loads(output) == {"error": "the tool took longer than 2 s"}
         child = int((tmp_path / "pid").read_text())
-        with anyio.fail_after(5):
+        with anyio.fail_after(50):
             while _is_running(child):  # noqa: ASYNC110 - another process tells nobody
                 await anyio.sleep(0.02)
 

@@ -44,7 +44,7 @@ async def answer_to(url: str, *pieces: bytes) -> bytes:
     """All that the server says to some bytes until it closes."""
     said = b""
     async with knocking(url) as stream:
-        with anyio.fail_after(5):
+        with anyio.fail_after(50):
             for piece in pieces:
                 await stream.send(piece)
             try:
