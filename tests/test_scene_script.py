@@ -74,7 +74,7 @@ def test_players_who_differ_in_capitals_only_are_called_exactly() -> None:
 
 
 def test_a_speech_goes_on_until_a_blank_line_or_the_next_speech() -> None:
-    text = "CLERK: One\n  two: three\n# not heard\nfour\n   # nor this\nTOURIST:\n    Five\n\nCLERK: Six\n"
+    text = "CLERK: One\n  two: three\n# not heard\n four\n   # nor this\nTOURIST:\n    Five\n\nCLERK: Six\n"
     assert said(text) == [("clerk", "One two: three four"), ("tourist", "Five"), ("clerk", "Six")]
 
 
@@ -92,7 +92,7 @@ def test_places_are_where_the_text_starts() -> None:
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\u2028"])
 def test_every_end_of_a_line_is_one(end: str) -> None:
-    assert said(f"CLERK: One{end}two{end}{end}TOURIST: Three") == [("clerk", "One two"), ("tourist", "Three")]
+    assert said(f"CLERK: One{end} two{end}{end}TOURIST: Three") == [("clerk", "One two"), ("tourist", "Three")]
 
 
 def test_items_of_the_scene_language_stand_between_speeches() -> None:
@@ -110,7 +110,7 @@ def test_items_of_the_scene_language_stand_between_speeches() -> None:
 
 
 def test_dashes_that_are_no_items_are_words() -> None:
-    assert said("CLERK: One\n-- two\n—three\n-four") == [("clerk", "One -- two —three -four")]
+    assert said("CLERK: One\n -- two\n —three\n -four") == [("clerk", "One -- two —three -four")]
 
 
 def test_an_empty_script_says_nothing() -> None:
@@ -147,11 +147,15 @@ def test_a_misspelt_cue_is_not_swallowed_by_the_speech_above(cue: str) -> None:
     [
         "and then I said to him: no", "Well, I said: no", "“So: no", "Never. Ever: no", "X" * 70 + ": no", "NO:no",
         "so be it", "10:30 it was", "http://example.org", "glad :D", "?: no", ": no", "at 10:30", "...:",
-        "*shouts: no*!", "[no]: no", "[0:1] no",
+        "*shouts: no*!", "[no]: no", "[0:1] no", "[GUEST] no", "<Guest> no", "GUEST - no", "Guest\tno",
     ],
 )  # fmt: skip
-def test_what_names_nobody_goes_on_at_any_depth(words: str) -> None:
-    assert said(f"CLERK: One\n{words}") == [("clerk", f"One {words}")]
+def test_only_what_stands_deeper_goes_on(words: str) -> None:
+    assert said(f"CLERK: One\n {words}") == [("clerk", f"One {words}")]
+    assert said(f"CLERK:\n{words}\n{words}") == [("clerk", f"{words} {words}")]
+    error = refused(f"CLERK: One\n{words}\nmore of it\nTOURIST: Two")
+    assert (error.line, error.column, error.problem, error.also) == (2, 1, "nobody speaks these words", ())
+    assert error.hint.endswith("\n  words that go on in a new line stand deeper than the speech")
 
 
 @pytest.mark.parametrize(
@@ -178,6 +182,13 @@ def test_what_names_nobody_goes_on_at_any_depth(words: str) -> None:
         ("[00:12] __BEN__ (low): Hi", "BEN", 11),
         ("• Ben: Hi", "Ben", 3),
         ("Anna Smith  0:12", "Anna Smith", 1),
+        ("Speaker 1 (00:12): Hi", "Speaker 1", 1),
+        ("Speaker 1 [0:00:12]: Hi", "Speaker 1", 1),
+        ("[12/03/2024, 16:12:01] Guest: Hi", "Guest", 24),
+        (">> GUEST: Hi", "GUEST", 4),
+        ("12. Guest: Hi", "Guest", 5),
+        ("* Guest: Hi", "Guest", 3),
+        ("Guest — Today at 4:12 PM", "Guest", 1),
     ],
 )
 def test_a_speech_of_a_stranger_is_never_words(line: str, name: str, column: int) -> None:
@@ -185,7 +196,7 @@ def test_a_speech_of_a_stranger_is_never_words(line: str, name: str, column: int
         error = refused(f"{before}{line}")
         told = [(each.line, each.column, each.problem) for each in (error, *error.also)]
         assert told[-1] == (before.count("\n") + 1, column, f"there is no player '{name}'")
-    if "  0:" not in line:
+    if ": " in line:
         assert said(f"CLERK: One\n  {line}") == [("clerk", f"One {line}")]
 
 
@@ -218,6 +229,40 @@ def test_a_speech_of_a_stranger_is_never_words(line: str, name: str, column: int
         ("[laughs] TOURIST: Hi", "[laughs] Hi"),
         ("TOURIST  0:12\nHi", "Hi"),
         ("Tourist [00:12]\n[00:12]\nHi", "Hi"),
+        ("Tourist — Today at 4:12 PM\nHi", "Hi"),
+        ("Tourist – 12.03.2024 16:12\nHi", "Hi"),
+        ("TOURIST [00:12]: Hi", "Hi"),
+        ("Tourist (0:00:12): Hi", "Hi"),
+        ("**Tourist (00:12):** Hi", "Hi"),
+        ("[12/03/2024, 16:12:01] Tourist: Hi", "Hi"),
+        ("\u200e[12.03.24, 4:12:01\u202fPM] Tourist: Hi", "Hi"),
+        ("12/03/24, 16:12 - Tourist: Hi", "Hi"),
+        ("2024-03-12T16:12:01Z TOURIST: Hi", "Hi"),
+        ("2024-03-12 16:12:01.250 TOURIST: Hi", "Hi"),
+        ("4:12 pm TOURIST: Hi", "Hi"),
+        ("01:00:02:15 TOURIST: Hi", "Hi"),
+        ("[0.00s -> 2.50s] TOURIST: Hi", "Hi"),
+        ("[12.5s] TOURIST: Hi", "Hi"),
+        (">> TOURIST: Hi", "Hi"),
+        (">>TOURIST: Hi", "Hi"),
+        ("–TOURIST: Hi", "Hi"),
+        ("-TOURIST: Hi", "Hi"),
+        ("* Tourist: Hi", "Hi"),
+        ("1. Tourist: Hi", "Hi"),
+        ("12) TOURIST: Hi", "Hi"),
+        ("[00:12] >> TOURIST: Hi", "Hi"),
+        ("TOURIST\tHi", "Hi"),
+        ("TOURIST \t\t Hi: so", "Hi: so"),
+        ("Tourist – Hi", "Hi"),
+        ("TOURIST - Hi", "Hi"),
+        ("TOURIST — Hi: so", "Hi: so"),
+        ("**Tourist** — Hi", "Hi"),
+        ("<Tourist> Hi", "Hi"),
+        ("[16:12] <Tourist> Hi", "Hi"),
+        ("<v Tourist>Hi", "Hi"),
+        ("[TOURIST] Hi: so", "Hi: so"),
+        ("[TOURIST]: Hi", "Hi"),
+        ("7\n00:00:14,000 --> 00:00:15,000 align:start position:0%\nTOURIST: Hi", "Hi"),
     ],
 )
 def test_what_stands_around_a_name_is_taken_off(line: str, words: str) -> None:
@@ -225,7 +270,7 @@ def test_what_stands_around_a_name_is_taken_off(line: str, words: str) -> None:
 
 
 def test_a_time_stamp_alone_is_nobodys_words() -> None:
-    assert said("[00:10]\nCLERK: One\n[00:12]\ntwo\n\n00:00:14,000 --> 00:00:15,000\nTOURIST: Hi") == [
+    assert said("[00:10]\nCLERK: One\n[00:12]\n two\n\n00:00:14,000 --> 00:00:15,000\nTOURIST: Hi") == [
         ("clerk", "One two"),
         ("tourist", "Hi"),
     ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.source import Place, Source
-from tau_stage.scene.speakers import Head, head_of, is_stamp
+from tau_stage.scene.speakers import Head, head_of, is_stamp, marked_head
 from tau_stage.scene.words import did_you_mean, listed
 from tau_stage.text import composed, folded
 
@@ -106,12 +106,25 @@ class Cast:
 
 @dataclass(slots=True)
 class _Speech:
-    """A speech that is being read; without a speaker it is one whom nobody may speak."""
+    """A speech that is being read; without a speaker it is one whom nobody may speak.
+
+    Attributes:
+        speaker: The player.
+        place: Where the words begin.
+        indent: How deep the name stands.
+        is_under: Whether the name stands alone on its line, and the words under it.
+        words: Line by line.
+    """
 
     speaker: str | None
     place: Place
     indent: int
+    is_under: bool = False
     words: list[str] = field(default_factory=list)
+
+    def takes(self, line: str) -> bool:
+        """Whether a line that names nobody goes on with it: deeper, or under a name that stands alone."""
+        return self.speaker is None or self.is_under or depth(line) > self.indent
 
     def add(self, number: int, column: int, words: str) -> None:
         if not self.words:
@@ -146,7 +159,7 @@ class _Reader:
             end = self.end_of_item(number, last)
             self.found.append(Item(number, end))
             return end
-        elif not words.startswith("#"):
+        elif not words.startswith("#") and not self.is_cue_number(number, words, last):
             self.words(number, self.source.line(number))
         return number
 
@@ -161,29 +174,38 @@ class _Reader:
                 break
         return end
 
+    def is_cue_number(self, number: int, words: str, last: int) -> bool:
+        """Whether a line numbers the subtitle whose time stamp stands under it."""
+        return words.isdecimal() and number < last and is_stamp(self.source.line(number + 1).strip())
+
     def words(self, number: int, line: str) -> None:
+        outside = self.speech is None or depth(line) <= self.speech.indent
         head = head_of(line, self.cast.find)
         speaker = self.cast.find(head.name) if head else None
+        if speaker is None and outside and (marked := marked_head(line, self.cast.find)):
+            head, speaker = marked, self.cast.find(marked.name)
         if head and speaker is not None:
             self.close()
-            self.speech = _Speech(speaker, Place(number, head.words_column + 1), depth(line))
+            place = Place(number, head.words_column + 1)
+            self.speech = _Speech(speaker, place, depth(line), is_under=not head.words)
             if head.words:
                 self.speech.add(number, head.words_column + 1, head.words)
-        elif self.speech is None or (head and depth(line) <= self.speech.indent):
+        elif is_stamp(line.strip()):
+            return
+        elif self.speech is None or (head and outside) or not self.speech.takes(line):
             self.refuse(number, line, head)
-        elif not is_stamp(line.strip()):
+        else:
             self.speech.add(number, _start(line), line.strip())
 
     def refuse(self, number: int, line: str, head: Head | None) -> None:
         """Note that nobody, or somebody who is no player, speaks words."""
+        deeper = _DEEPER if self.speech else ""
         if head:
             place = Place(number, head.column + 1)
-            self.cast.refuse(place, head.name, _DEEPER if self.speech else "")
-        elif is_stamp(line.strip()):
-            return
+            self.cast.refuse(place, head.name, deeper)
         else:
             place = Place(number, _start(line))
-            self.cast.add(place, "nobody speaks these words", _NOBODY)
+            self.cast.add(place, "nobody speaks these words", "\n  ".join(filter(None, (_NOBODY, deeper))))
         self.close()
         self.speech = _Speech(None, place, depth(line))
 

@@ -1,8 +1,9 @@
 """Who a line of a script says that speaks: a name and a colon, however transcripts and chats write that down.
 
-``CLERK: words`` is the plain form. Taken off are time stamps (``[00:12]``, as Whisper and subtitles have them) and
-emphasis (``**BEN:**``, as Markdown has it) before a name; ``BEN (low): words`` says how, ``BEN [laughs]: words`` holds
-a moment; the colon may be full-width, as Chinese and Japanese have it.
+``CLERK: words`` is the plain form. Taken off are time stamps (``[00:12]``, as Whisper, subtitles and chats have them),
+bullets (``1.``, ``>>``) and emphasis (``**BEN:**``, as Markdown has it) before a name; ``BEN (low): words`` says how,
+``BEN [laughs]: words`` holds a moment; the colon may be full-width, as Chinese and Japanese have it. A player's name
+may also be marked without a colon: ``[BEN] words``, ``<Ben> words``, ``BEN - words``, or with a tab.
 """
 
 import re
@@ -17,11 +18,19 @@ _FURTHEST = 160
 """Characters of a line among which a name is looked for, so that each line is read once."""
 
 _COLON = re.compile("[:\uff1a\ufe55\u2236]")
-_STAMP = r"\d{1,2}:\d{2}(?::\d{2})?(?:[.,]\d{1,3})?"
-_STAMPED = re.compile(rf"(?:[\[(<]\s*)?{_STAMP}(?:\s*(?:-->|[-–—])\s*{_STAMP})?(?:\s*[\])>])?(?:\s+[-–—|]|[-–—|])?\s+")
-_ONLY_STAMP = re.compile(rf"[\[(<]{_STAMP}(?:\s*(?:-->|[-–—])\s*{_STAMP})?[\])>]|{_STAMP}\s*-->\s*{_STAMP}")
-_STAMP_BEHIND = re.compile(rf"(?P<name>[^:]*\S)(?:\s{{2,}}|\t|\s+(?=[\[(]))[\[(]?{_STAMP}[\])]?")
-_BULLET = re.compile("[>•‣▪–—]\\s+")
+_DATE = r"(?:\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[./]\d{1,2}[./]\d{2,4})"
+_CLOCK = r"\d{1,2}:\d{2}(?::\d{2}){0,2}(?:[.,]\d{1,6})?(?:\s?[AaPp]\.?[Mm]\b\.?|Z)?"
+_STAMP = rf"(?:(?:{_DATE}(?:,?\s+|T))?{_CLOCK}|\d+(?:\.\d+)?\s?s)"
+_SPAN = rf"{_STAMP}(?:\s*(?:-{{1,2}}>|[-–—])\s*{_STAMP})?"
+_STAMPED = re.compile(rf"(?:[\[(<]\s*)?{_SPAN}(?:\s*[\])>])?(?:\s+[-–—|]|[-–—|])?\s+")
+_ONLY_STAMP = re.compile(rf"[\[(<]{_SPAN}[\])>]|{_STAMP}\s*-->\s*{_STAMP}(?:\s+\w+:\S+)*")
+_STAMP_BESIDE = re.compile(rf"\s*[\[(]{_SPAN}[\])](?=[\s*_]*[:\uff1a])")
+_STAMP_BEHIND = re.compile(
+    rf"(?P<name>[^:]*?\S)(?:\s{{2,}}|\t|\s+(?=[\[(])|\s+[-–—|]\s+(?:[^\W\d]+\s+){{0,3}})[\[(]?{_STAMP}[\])]?"
+)
+_BULLET = re.compile(r"(?:>{1,3}|[-–—])\s*|(?:[•‣▪*]|\d{1,4}[.)])\s+")
+_MARKED = re.compile(r"[\[<](?:v\s+)?(?P<name>[^\[\]<>]+)[\]>]\s*[:：]?|(?P<before>[^\t]*?\S)(?: *\t|\s+[-–—|]\s)")
+_LEADING = re.compile(r"[\s\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069]*")
 _BEFORE = re.compile(r"(?:\((?P<how>[^()]*)\)|\[(?P<moment>[^\[\]]*)\])\s*")
 _EMPHASIS = re.compile(r"[*_]{1,3}")
 _BEHIND = re.compile(r"(?P<name>.*?)[\s*_]*(?:[(（](?P<how>[^()（）]*)[)）]|\[(?P<moment>[^\[\]]*)\])[\s*_]*")
@@ -74,22 +83,55 @@ def head_of(line: str, find: Find) -> Head | None:
     >>> head_of("and then he said it all again: no", players.get) is None
     True
     """
-    start = len(line) - len(line.lstrip())
-    rest = line[start : start + _FURTHEST]
+    start, rest = _beginning(line)
     colon = _COLON.search(rest)
     if colon and find(name := rest[: colon.start()].strip()):
         return _head(line, name, start, start + colon.end())
-    at = _after(_STAMPED, rest, _after(_BULLET, rest, 0))
+    at = _after_signs(rest)
     before = _BEFORE.match(rest, at)
-    found = _decorated(line, start, at + len(before[0]), find) if before else None
+    found = _decorated(line, start, rest, at + len(before[0]), find) if before else None
     if before and found and find(found.name):
         return replace(found, words=_with(before, found.words))
-    return _decorated(line, start, at, find) or _stamp_behind(line, start, rest, find)
+    return _decorated(line, start, rest, at, find) or _stamp_behind(line, start, rest, find)
 
 
-def _decorated(line: str, start: int, at: int, find: Find) -> Head | None:
-    """A name that may stand in emphasis, and may have a direction or a moment behind it."""
+def marked_head(line: str, find: Find) -> Head | None:
+    r"""Find the player whose name is marked at the beginning of a line by other signs than a colon.
+
+    Args:
+        line: As it stands in the file.
+        find: The player whom a name means.
+
+    >>> players = {"BEN": "ben"}
+    >>> [marked_head(line, players.get).words for line in ("[BEN] Hi", "<BEN> Hi", "BEN - Hi", "BEN\tHi")]
+    ['Hi', 'Hi', 'Hi', 'Hi']
+    >>> marked_head("[sighs] Hi", players.get) is None
+    True
+    """
+    start, rest = _beginning(line)
+    at = _after_signs(rest)
+    marked = _MARKED.match(rest, at) or _MARKED.match(rest)
+    if marked is None:
+        return None
+    group = "name" if marked["name"] else "before"
+    name = marked[group].strip("*_ \t")
+    return _head(line, name, start + marked.start(group), start + marked.end()) if find(name) else None
+
+
+def _beginning(line: str) -> tuple[int, str]:
+    """Where a line begins that is seen, and its beginning, with blanks for a time stamp between name and colon."""
+    start = _after(_LEADING, line, 0)
     rest = line[start : start + _FURTHEST]
+    return start, _STAMP_BESIDE.sub(lambda stamp: " " * len(stamp[0]), rest, count=1)
+
+
+def _after_signs(rest: str) -> int:
+    """The place after bullets and time stamps."""
+    return _after(_BULLET, rest, _after(_STAMPED, rest, _after(_BULLET, rest, 0)))
+
+
+def _decorated(line: str, start: int, rest: str, at: int, find: Find) -> Head | None:
+    """A name that may stand in emphasis, and may have a direction or a moment behind it."""
     emphasis = _EMPHASIS.match(rest, at)
     begin = emphasis.end() if emphasis else at
     colon = _COLON.search(rest, begin)
