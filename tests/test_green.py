@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from junitparser import JUnitXml, Skipped
 
+from tau_stage.regression.finding import look_at
 from tau_stage.regression.store import sound_files
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.planning import make_plan
@@ -142,6 +143,34 @@ def test_what_belongs_to_no_scene_is_told_with_the_scene_it_probably_was_of(caps
     assert "scenes/snapshots/secnd.json:1:1: the snapshot belongs to no scene; it probably was of second" in said
     assert "scenes/cassettes/old:1:1: the cassette belongs to no scene; it probably was of second" in said
     assert "rename it to second.json, or delete it" in said
+    shutil.copy(SNAPSHOT, SNAPSHOT.with_name("welcome.cross.json"))
+    moved(SNAPSHOT.with_name("secnd.json"), "second.json")
+    moved(TAPE.with_name("old"), "second")
+    assert run("test", "scenes", "--no-strict") == 2
+    assert (
+        "belongs to no scene; it probably was of a variant that welcome.yaml has no longer" in capsys.readouterr().out
+    )
+
+
+@pytest.mark.usefixtures("two")
+def test_a_command_that_is_told_can_be_pasted(capsys: Printed) -> None:
+    bare = SECOND.with_name("two words.yaml")
+    write(bare, b"players: {ann: }\nlines: [ann: Hello.]\n")
+    run("test", str(bare), "--strict")
+    assert "tau-stage run 'scenes/two words.yaml' --record scenes/cassettes\n" in capsys.readouterr().out
+
+
+def test_a_link_to_nothing_is_told_as_that(tmp_path: Path, capsys: Printed) -> None:
+    (tmp_path / "scene.yaml").symlink_to("nowhere.yaml")
+    assert run("validate", str(tmp_path / "scene.yaml")) == 2
+    said = capsys.readouterr().err
+    assert "the scene file is a link to a file that does not exist\n  hint: mend the link, or delete it" in said
+
+
+@pytest.mark.parametrize("words", ["cast: {ann: }\ndialogue: [ann: Hello.]", "characters: [ann]\nscript: x"])
+def test_a_scene_in_the_words_of_others_is_one(words: str, tmp_path: Path) -> None:
+    write(tmp_path / "scene.yaml", words.encode())
+    assert look_at(tmp_path / "scene.yaml").is_scene
 
 
 @pytest.mark.usefixtures("two")
@@ -159,9 +188,12 @@ def test_what_is_left_out_is_told_once_with_the_reason(capsys: Printed) -> None:
     edit(SECOND, "players:", "include: cast.yaml\nplayers:")
     write(SECOND.with_name("cast.yaml"), b"vars: {a: b}\n")
     write(Path("scenes/data/config.yaml"), b"services: {}\n")
+    write(Path("scenes/shared.yaml"), b"vars: {a: b}\n")
+    write(Path("scenes/act/third.yaml"), WELCOME.read_bytes() + b"include: ../shared.yaml\n")
     run("test")
     said = capsys.readouterr().out
     assert said.count("left out: scenes/cast.yaml: second.yaml includes it\n") == 1
+    assert said.count("left out: scenes/shared.yaml: act/third.yaml includes it\n") == 1
     assert said.count("left out: scenes/data/config.yaml: it has no players: and no lines:\n") == 1
 
 

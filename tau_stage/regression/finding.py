@@ -26,7 +26,8 @@ LARGEST = 2_000_000
 OURS = re.compile(r"tau-stage|scene\.schema\.json")
 SCHEMA = re.compile(r"yaml-language-server:\s*\$schema=")
 KEY = re.compile(r"^['\"]?([A-Za-z_-]+)['\"]?[ \t]*:", re.MULTILINE)
-CAST, WORDS = ("players", "include"), ("lines", "script")
+CAST = ("players", "include", "characters", "cast", "actors", "roles", "speakers")
+WORDS = ("lines", "script", "dialogue", "dialog", "conversation", "turns")
 ALIKE = 0.75
 """How much a key must be like another for it to be taken for its misspelling."""
 
@@ -120,11 +121,26 @@ def sort_out(place: Path, names: Iterable[str]) -> tuple[list[str], dict[str, st
             left[name] = look.problem
         elif name in used and not look.said:
             left[name] = f"{used[name]} includes it"
-        elif look.is_scene or among_scenes:
+        elif look.is_scene:
+            scenes.append(name)
+        elif among_scenes and (scene := _included_below(place, name)):
+            left[name] = f"{scene} includes it"
+        elif among_scenes:
             scenes.append(name)
         else:
             left[name] = look.problem
     return scenes, left
+
+
+def _included_below(place: Path, name: str) -> str:
+    """Find the scene in a folder further down that includes a file."""
+    for folder, folders, files in os.walk(place):
+        folders[:] = sorted(each for each in folders if _is_entered(each))
+        for file in sorted(each for each in files if Path(each).suffix.lower() in SUFFIXES):
+            includes = look_at(Path(folder, file)).included
+            if any(os.path.normpath(Path(folder, each)) == os.path.normpath(place / name) for each in includes):
+                return Path(folder, file).relative_to(place).as_posix()
+    return ""
 
 
 def is_claimed(file: Path, top: Path) -> bool:
@@ -182,11 +198,15 @@ def _walk(top: str, found: Found) -> None:
             reason = reason or ("a link to a folder; name it to test what is in it" * (place / folder).is_symlink())
             if reason and folder not in (CASSETTES, SNAPSHOTS):
                 found.left_out[str(place / folder)] = reason
-        folders[:] = sorted(each for each in folders if each not in NOT_ENTERED and not each.startswith("."))
+        folders[:] = sorted(each for each in folders if _is_entered(each))
         scenes, left = sort_out(place, files)
         found.scenes += [str(place / each) for each in scenes]
         found.left_out |= {str(place / each): reason for each, reason in left.items()}
         found.places.append(place)
+
+
+def _is_entered(folder: str) -> bool:
+    return folder not in NOT_ENTERED and not folder.startswith(".")
 
 
 def is_strict() -> bool:
@@ -228,6 +248,9 @@ def orphans(place: Path, owners: Mapping[str, str], unread: Sequence[str], only:
         kind = "cassette" if path.parent.name == CASSETTES else "snapshot"
         probably = _probably(path, name, owners)
         told = f"; it probably was of {probably}" if probably else ""
+        scene = next((file.name for file in sorted(files) if _may_be_of(str(file), name)), "")
+        if scene and not probably:
+            told = f"; it probably was of a variant that {scene} has no longer"
         remedy = f"rename it to {probably}{path.suffix if kind == 'snapshot' else ''}, or delete it"
         hint = remedy if probably else "delete it, or bring the scene back"
         yield Broken(f"the {kind} belongs to no scene{told}\nhint: {hint}", str(path), code=2)

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import anyio
@@ -85,7 +86,7 @@ class Replay:
         """
         path = cassette_of(folder, plan.slug)
         if path is None:
-            hint = f"record it: tau-stage run {plan.path} --record {folder}"
+            hint = f"record it: tau-stage run {quote(plan.path)} --record {quote(str(folder))}"
             raise CassetteError(str(folder / plan.slug), "there is no cassette of this scene", hint)
         return cls(load_cassette(path))
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from shlex import quote
 
 import anyio
 
@@ -200,13 +201,14 @@ def lacks(plan: Plan, wish: Wish, source: Source) -> tuple[str, ...]:
     tapes = wish.cassettes or cassettes_of(plan)
     has_tape = (tapes / plan.slug).exists()
     missing = []
+    scene = quote(plan.path)
     if source == "nothing":
         missing.append("nothing is expected of it: write expect:, bless a take (--update), or record it")
     if not wish.live and tapes.is_dir() and not has_tape:
-        missing.append(f"it has no cassette in {tapes}: record it: tau-stage run {plan.path} --record {tapes}")
+        missing.append(f"it has no cassette in {tapes}: record it: tau-stage run {scene} --record {quote(str(tapes))}")
     has_snapshot = snapshot_path(plan.path, plan.variant).exists()
     if not (wish.update or has_snapshot) and (has_tape or (place / SNAPSHOTS).is_dir()):
-        missing.append(f"it has no snapshot in {place / SNAPSHOTS}: bless one: tau-stage test --update {plan.path}")
+        missing.append(f"it has no snapshot in {place / SNAPSHOTS}: bless one: tau-stage test --update {scene}")
     return tuple(missing)
 
 
@@ -219,7 +221,8 @@ def refuse_lost_cassette(plan: Plan, wish: Wish, source: Source) -> None:
     path = snapshot_path(plan.path, plan.variant)
     known = None if wish.update or source in ("cassette", "live") else read_snapshot(path)
     if known and known.cassette:
-        hint = f"bring it back, record it (--record {cassettes_of(plan)}), or bless the scene without: --update"
+        record = f"--record {quote(str(cassettes_of(plan)))}"
+        hint = f"bring it back, record it ({record}), or bless the scene without: --update"
         raise CassetteError(str(cassettes_of(plan) / plan.slug), f"is gone, and {path} was blessed beside it", hint)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from shlex import quote
 from typing import Literal
 
 from tau_stage.regression.suite import SAID_OF, Result, State
@@ -69,10 +70,10 @@ def details(result: Result, sources: Mapping[str, Sequence[str]]) -> Iterator[Ro
             style: Style = "quiet" if row.state == "passed" else "bad"
             yield (("plain", f"  {row.name}: "), (style, f"well in {row.passed} of {row.runs}, needed {row.needed}"))
     if result.source == "cassette" and not result.lines and result.bad:
-        remedy = f"tau-stage run {result.path} --record {_tapes(result.path)}"
+        remedy = f"tau-stage run {quote(result.path)} --record {quote(_tapes(result.path))}"
         yield (("quiet", f"  if the scene is right, record it again: {remedy}"),)
     elif result.takes and any(verdict.source == "snapshot" for verdict in result.bad):
-        yield (("quiet", f"  if the take is right, bless it: tau-stage bless {result.takes[-1]}"),)
+        yield (("quiet", f"  if the take is right, bless it: tau-stage bless {quote(result.takes[-1])}"),)
 
 
 def _tapes(path: str) -> str:

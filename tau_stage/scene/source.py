@@ -104,9 +104,12 @@ def read_source(path: str | Path, what: str = "the scene file") -> Source:
         data = file.read_bytes()
     except FileNotFoundError:
         pattern = "*.y*ml" if file.suffix in ("", ".yaml", ".yml") else f"*{escape(file.suffix)}"
-        near = nearest(file.name, sorted(other.name for other in file.parent.glob(pattern)))
+        near = nearest(file.name, sorted(other.name for other in file.parent.glob(pattern) if other.exists()))
         hint = f"did you mean '{file.with_name(near)}'?" if near else ""
-        raise SceneError(name, 1, 1, f"{what} does not exist", hint) from None
+        fact = "does not exist"
+        if file.is_symlink():
+            fact, hint = "is a link to a file that does not exist", "mend the link, or delete it"
+        raise SceneError(name, 1, 1, f"{what} {fact}", hint) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise SceneError(name, 1, 1, f"{what} cannot be read: {reason}", "name a file that you may read") from None
