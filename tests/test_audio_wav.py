@@ -1,5 +1,6 @@
 """WAV files are whole at every moment of their writing."""
 
+import os
 import subprocess
 import sys
 import wave
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from tau_stage.audio.level import peak_dbfs, rms_dbfs
 from tau_stage.audio.pcm import Pcm
+from tau_stage.audio.riff import append_chunks
 from tau_stage.audio.stereo import Stereo
 from tau_stage.audio.wav import WavWriter, read_wav
 
@@ -19,6 +21,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from tau_stage.audio.pcm import Pcm
+from tau_stage.audio.riff import append_chunks
 from tau_stage.audio.wav import WavWriter
 writer = WavWriter(Path(sys.argv[1]))
 for _ in range(50):
@@ -56,6 +59,30 @@ def test_a_killed_process_leaves_a_whole_file(tmp_path: Path) -> None:
     assert done.returncode < 0
     assert len(read_wav(path)) == 120_000
     assert soundfile.info(path).frames == 120_000
+
+
+def test_a_system_that_takes_a_few_bytes_at_once_leaves_the_same_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(path: Path) -> bytes:
+        with WavWriter(path) as writer:
+            writer.append(Pcm(b"\x10\x20" * 400))
+            writer.silence(300)
+            writer.overlay(200, Pcm(b"\x01\x02" * 900))
+            writer.fade_out(100)
+        append_chunks(path, {b"note": b"spoken by a machine"})
+        return path.read_bytes()
+
+    whole = write(tmp_path / "whole.wav")
+    few_at_once(monkeypatch)
+    assert write(tmp_path / "few.wav") == whole
+
+
+def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the system take seven bytes at once, as it may."""
+    write, pwrite = os.write, os.pwrite
+    monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:7]))
+    monkeypatch.setattr(os, "pwrite", lambda file, data, at: pwrite(file, data[:7], at))
 
 
 def test_rates_do_not_mix(tmp_path: Path) -> None:

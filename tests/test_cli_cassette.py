@@ -4,20 +4,30 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tau_stage.audio.wav import read_wav
-from tau_stage.regression.cassette import load_cassette
+from tau_stage.regression.cassette import load_cassette, verify
+from tau_stage.regression.clips import Scratch
+from tau_stage.regression.recording import put_in_place, unfinished_in
+from tau_stage.take.drafts import draft_beside
 from tau_stage.take.model import Take
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.server import Understudy
+from tests.dying import Disk, Killed, watched
 from tests.tapes import timeless
 from tests.test_cli_run import Serve, no_key, serve, trio
 from tests.test_cli_validate import SCENES, run
@@ -145,6 +155,102 @@ def test_show_verify_and_prune(recorded: Path, capsys: pytest.CaptureFixture[str
     assert run("cassette", "verify", "tapes") == 2
     assert "the clip is damaged" in capsys.readouterr().err
     assert run("cassette", "verify", "nowhere") == 2
+
+
+def two_cassettes(recorded: Path, serve: Serve, trio: str) -> tuple[Path, Path]:
+    """A cassette under its name, and a newer one of other words beside it."""
+    Path(trio).write_text(Path(trio).read_text().replace("Two.", "Something else."))
+    assert run("run", trio, "--endpoint", serve(Understudy(Tones())), "--record", "newer", "--quiet") == 0
+    return recorded, Path("newer/trio")
+
+
+@pytest.mark.slow
+def test_at_every_instant_one_cassette_stands_under_its_name(
+    tmp_path: Path, recorded: Path, serve: Serve, trio: str
+) -> None:
+    """Slow: replaces a cassette twice for every change that this makes to the disk."""
+    old, new = two_cassettes(recorded, serve, trio)
+    manifests = [(path / "cassette.json").read_bytes() for path in (old, new)]
+    place, seen = tmp_path / "place", set[bytes]()
+
+    def replaced(dies: Callable[[int, str, tuple[Any, ...]], bool]) -> int:
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(old, place / "trio")
+        shutil.copytree(new, place / ".new")
+        disk = Disk(dies)
+        with suppress(Killed, OSError), watched(disk):
+            put_in_place(place / ".new", place / "trio")
+        return disk.changes
+
+    def fails(number: int, at: int) -> bool:
+        if number == at:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return False
+
+    count = replaced(lambda *_: False)
+    assert (place / "trio/cassette.json").read_bytes() == manifests[1]
+    assert sorted(path.name for path in (place / "trio").rglob("*")) == sorted(path.name for path in new.rglob("*"))
+    assert not (place / ".new").exists()
+    for at in range(1, count + 1):
+        for dies in (lambda number, *_, at=at: number >= at, lambda number, *_, at=at: fails(number, at)):
+            replaced(dies)
+            seen.add(manifest := (place / "trio/cassette.json").read_bytes())
+            verify(place / "trio")
+            if manifest == manifests[0]:
+                verify(place / ".new")
+    assert len(seen) == 3  # the old one, the new one, and that one while its events have names of their own
+
+
+def test_a_new_cassette_that_cannot_take_its_place_is_kept_beside_it(
+    serve: Serve, trio: str, recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    audio = recorded / "audio"
+    shutil.rmtree(audio)
+    audio.write_text("in the way")
+    before = (recorded / "cassette.json").read_bytes()
+    assert run("run", trio, "--endpoint", serve(Understudy(Tones())), "--record", "tapes") == 2
+    said = capsys.readouterr().err
+    assert "tapes/trio: the new cassette cannot take this place: file exists" in said
+    kept = re.search(r"it is whole: move (\S+) to tapes/trio", said)
+    assert kept
+    verify(Path(kept[1]))
+    assert (recorded / "cassette.json").read_bytes() == before
+    assert (Path("takes/trio/latest") / "report.html").is_file()  # what was performed is delivered all the same
+    shutil.rmtree(recorded)
+    assert run("cassette", "prune", "tapes") == 0
+    assert f"kept {kept[1]}: a whole recording" in capsys.readouterr().out
+    verify(Path(kept[1]))
+    assert run("run", trio, "--endpoint", serve(Understudy(Tones())), "--record", "tapes", "--quiet") == 0
+    verify(Path(kept[1]))
+
+
+def test_a_disk_that_fails_while_it_is_recorded_does_not_end_the_performance(tmp_path: Path) -> None:
+    scratch = Scratch(tmp_path / "gone")
+    assert scratch.keep(bytes(4), 24_000) == scratch.keep(bytes(4), 24_000)
+    with pytest.raises(FileNotFoundError):
+        scratch.deliver(tmp_path)
+
+
+def test_a_recording_under_way_is_not_cleared_and_one_that_was_killed_is(tmp_path: Path) -> None:
+    folder = tmp_path / "tapes"
+    folder.mkdir()
+    with draft_beside(folder / "trio") as (_, lock):
+        under_way = folder / f".trio.recording-{lock.stem.removeprefix('.tau-stage-')}"
+        for path in (under_way, folder / ".trio.recording-0123"):
+            path.mkdir()
+        assert [path.name for path in unfinished_in(folder)] == [".trio.recording-0123"]
+    assert unfinished_in(folder) == sorted([under_way, folder / ".trio.recording-0123"])
+
+
+@pytest.mark.parametrize("frames", [0xFFFFFFFFF, 0])
+def test_a_clip_whose_header_lies_is_damaged(recorded: Path, frames: int, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = min((recorded / "audio").iterdir())
+    data = bytearray(clip.read_bytes())
+    head = int.from_bytes(data[18:26], "big") >> 36 << 36  # FLAC: 36 bits of the STREAMINFO are the number of samples
+    data[18:26] = (head | frames).to_bytes(8, "big")
+    clip.write_bytes(data)
+    assert run("cassette", "verify", "tapes") == 2
+    assert "the clip is damaged" in capsys.readouterr().err
 
 
 def test_a_cassette_writes_and_reads_nothing_outside(

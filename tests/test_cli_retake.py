@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from tau_stage.take.folder import TakeFolder
+from tau_stage.take.journal import read_journal
+from tau_stage.take.reading import read_take
 from tau_stage.understudy.server import Understudy
 from tests.test_cli_run import Serve, no_key, serve
 from tests.test_cli_validate import run
+from tests.test_stage_resume import stopped_at
 from tests.tones import Tones
 
 __all__ = ["no_key", "serve"]
@@ -115,3 +119,27 @@ def test_what_was_taken_over_is_no_difference_and_what_is_outdated_is_told(
     assert run("compare", folder, again, "--json") == 0
     cost = json.loads(capsys.readouterr().out)["totals"]["cost, an estimate"]
     assert abs(float(cost["b"]) - float(cost["a"])) < 0.0001
+
+
+@pytest.mark.parametrize("line", ["ann-1", "bob-1", "ann-2"])
+@pytest.mark.parametrize("kind", ["line_began", "line_spoken"])
+def test_a_retake_that_was_killed_goes_on(
+    performed: tuple[str, str], line: str, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, url = performed
+    assert run("retake", folder, "bob-1", "--direction", "shouting", "--endpoint", url, "--quiet") == 0
+    whole = TakeFolder(Path(capsys.readouterr().out.split()[-1]))
+    journal = read_journal(whole.journal)
+    at = next(n for n, fact in enumerate(journal) if (fact.type, getattr(fact, "line", "")) == (kind, line))
+    killed = stopped_at(whole, at + 1, whole.path.with_name("20261121T000000Z-abc123")).path
+    assert run("resume", str(killed), "--quiet") == 0
+    told = {"id", "number", "said", "direction", "file", "former", "outdated", "samples", "offset_samples", "sha256"}
+    before, after = (
+        [each.model_dump(include=told) for each in read_take(path)[1].lines] for path in (whole.path, killed)
+    )
+    assert after == before
+    assert {path.name for path in killed.iterdir()} == {path.name for path in whole.path.iterdir()}
+    files = {path.name for path in (killed / "lines").iterdir()}
+    assert files - {"002-bob-1.attempt-1.wav"} == {path.name for path in (whole.path / "lines").iterdir()}
+    assert read_take(Path(folder))[1].lines[1].direction == "gruffly"
+    capsys.readouterr()

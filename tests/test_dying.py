@@ -44,7 +44,7 @@ class AfterTheEnd:
     def __call__(self, _number: int, name: str, arguments: tuple[Any, ...]) -> bool:
         if self.has_ended and name != "fsync":
             return True
-        self.has_ended = self.has_ended or (name == "write" and b'"take_ended"' in arguments[1])
+        self.has_ended = self.has_ended or (name == "write" and b'"take_ended"' in bytes(arguments[1]))
         return False
 
 

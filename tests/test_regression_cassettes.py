@@ -11,7 +11,7 @@ import pytest
 
 from tau_stage.clock import VIRTUAL
 from tau_stage.errors import CassetteDiffers, CassetteError
-from tau_stage.regression.cassette import spare_clips, verify
+from tau_stage.regression.cassette import spare_files, verify
 from tau_stage.scene.plan import Plan
 from tau_stage.take.model import Take
 from tau_stage.understudy import faults as fault
@@ -77,7 +77,7 @@ async def test_a_scene_replays_as_it_was(name: str, house: Playhouse, tapes: Pat
         [line.first_audio_s for line in take.lines], abs=0.002
     )
     tape = verify(tapes / take.scene.slug)
-    assert spare_clips(tape) == []
+    assert spare_files(tape) == []
     assert len(set(tape.clips.names())) == len(list(tape.path.glob("audio/*")))
 
 

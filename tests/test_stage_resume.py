@@ -320,8 +320,14 @@ async def test_a_line_that_was_put_in_before_others_comes_first(house: Playhouse
     assert [line.former for line in lines] == [False, False, False, True, True, True]
 
 
+def bring_chosen(house: Playhouse, whole: Take, part: TakeFolder) -> None:
+    """Lay the take that has become the line where it lay before."""
+    chosen = next(fact for fact in house.facts(record.TakeKept) if fact.take == whole.lines[0].take)
+    shutil.copy(house.folder.path / str(whole.lines[0].file), part.path / str(chosen.file))
+
+
 @pytest.mark.parametrize("ended", [8, 9])
-async def test_takes_of_a_line_that_had_ended_when_it_was_stopped_are_paid_for(
+async def test_takes_of_a_line_that_had_ended_when_it_was_stopped_are_paid_for_and_not_performed_again(
     house: Playhouse, tmp_path: Path, ended: int
 ) -> None:
     plan = plan_of("players: {ann: {voice: ash}}\nlines:\n  - ann: Good evening.\n    takes: 9\n")
@@ -331,8 +337,7 @@ async def test_takes_of_a_line_that_had_ended_when_it_was_stopped_are_paid_for(
     assert whole.usage == sum(bill, Usage())
     at = place_of(house, record.TakeKept, take=ended)
     part = stopped_at(house.folder, at + 1, tmp_path / "part")
-    chosen = next(fact for fact in house.facts(record.TakeKept) if fact.take == whole.lines[0].take)
-    shutil.copy(house.folder.path / str(whole.lines[0].file), part.path / str(chosen.file))
+    bring_chosen(house, whole, part)
     left = fold(read_journal(part.journal))
     assert left.usage == sum(bill[:ended], Usage())
     tariffs = {"ann": (plan.models[0].model, "openai")}
@@ -341,9 +346,38 @@ async def test_takes_of_a_line_that_had_ended_when_it_was_stopped_are_paid_for(
     assert purse.spent == left.cost.total
     take = await house.perform(plan, again=part)
     assert told(take) == told(whole)
-    assert take.usage.audio_out == left.usage.audio_out + whole.usage.audio_out
+    assert take.usage.audio_out == whole.usage.audio_out
+    assert sum(len(visit.bill) for visit in house.understudy.visits) == 9 + 9 - ended
+    assert not list(house.folder.path.rglob("*.attempt-*"))
     assert take.usage.untold == (ended == 8)  # the ninth may have been asked for
     assert [other.take for other in take.lines[0].alternatives] == [n for n in range(1, 10) if n != take.lines[0].take]
+
+
+async def test_what_a_budget_has_no_more_room_for_when_a_line_goes_on_is_left_out(
+    house: Playhouse, tmp_path: Path
+) -> None:
+    plan = plan_of("players: {ann: {voice: ash}}\nlines:\n  - ann: Good evening.\n    takes: 9\n")
+    whole = await house.perform(plan)
+    part = stopped_at(house.folder, place_of(house, record.TakeKept, take=8) + 1, tmp_path / "part")
+    bring_chosen(house, whole, part)
+    spent = fold(read_journal(part.journal)).cost.total
+    assert spent is not None
+    take = await house.perform(plan, again=part, budget=spent)
+    assert sum(len(visit.bill) for visit in house.understudy.visits) == 9
+    assert (take.ended, len(take.lines), take.cost.known) == ("complete", 1, spent)
+    assert any("8 of 9 takes, as the budget has no room for more" in text for text in take.warnings)
+
+
+async def test_a_take_whose_sound_is_gone_is_performed_again_with_all_others(house: Playhouse, tmp_path: Path) -> None:
+    plan = plan_of("players: {ann: {voice: ash}}\nlines:\n  - ann: Good evening.\n    takes: 3\n")
+    whole = await house.perform(plan)
+    part = stopped_at(house.folder, place_of(house, record.TakeKept, take=2) + 1, tmp_path / "part")
+    for path in (part.path / "lines").iterdir():
+        path.unlink()
+    take = await house.perform(plan, again=part)
+    assert told(take) == told(whole)
+    assert any("the sound of take 1 is missing" in text for text in take.warnings)
+    assert sum(len(visit.bill) for visit in house.understudy.visits) == 6
 
 
 async def test_takes_that_are_paid_for_count_once_when_a_scene_goes_on(house: Playhouse) -> None:

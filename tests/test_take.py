@@ -7,10 +7,11 @@ import json
 import os
 import resource
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.audio.wav import read_wav
+from tau_stage.audio.wav import WavWriter, read_wav
 from tau_stage.errors import TakeError
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.names import slug
@@ -30,7 +31,9 @@ from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder, write_whole
 from tau_stage.take.journal import Journal, read_journal
 from tau_stage.take.latest import followed, is_latest, leave_latest, make_latest
+from tau_stage.take.lock import claimed, clear_unbegun
 from tau_stage.take.stems import Stems
+from tests.test_audio_wav import few_at_once
 
 ROLES = tuple(
     record.Role(name=name, voice="ash", model="gpt-realtime-2.1", endpoint="openai", prices="openai")
@@ -210,7 +213,7 @@ def test_a_record_that_has_no_room_is_cut_off_again(tmp_path: Path) -> None:
     limit, before = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 9, limit[1]))
-        with pytest.raises(TakeError, match="no room"):
+        with pytest.raises(TakeError, match="cannot be written: file too large"):
             journal.append(RECORDS[-1])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
@@ -219,6 +222,67 @@ def test_a_record_that_has_no_room_is_cut_off_again(tmp_path: Path) -> None:
     journal.append(RECORDS[-1])
     journal.close()
     assert read_journal(path) == list(RECORDS)
+
+
+def test_a_journal_is_whole_where_a_system_takes_a_few_bytes_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few_at_once(monkeypatch)
+    journal = Journal(tmp_path / "journal.jsonl")
+    for fact in RECORDS:
+        journal.append(fact)
+    assert journal.records == list(RECORDS)
+    journal.close()
+    assert read_journal(journal.path) == list(RECORDS)
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EPERM, errno.ENOTSUP, errno.EBADF])
+def test_a_file_system_may_have_no_way_to_bring_a_folder_to_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    folders_fail(monkeypatch, number)
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.append(RECORDS[0])
+    journal.close()
+    TakeFolder(tmp_path).write("take.json", "{}")
+    assert read_journal(journal.path) == [RECORDS[0]]
+
+
+def test_a_folder_that_cannot_be_brought_to_a_broken_disk_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders_fail(monkeypatch, errno.EIO)
+    with pytest.raises(TakeError, match="input/output error"):
+        Journal(tmp_path / "journal.jsonl")
+
+
+def folders_fail(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Let no folder be brought to the disk."""
+    fsync = os.fsync
+
+    def refuse(file: int) -> None:
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            raise OSError(number, os.strerror(number))
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+
+
+def test_folders_of_takes_that_never_began_are_cleared(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    kinds = {name: TakeFolder.create(tmp_path, "scene", now, name).path for name in ("empty", "torn", "begun", "young")}
+    kinds["heard"] = TakeFolder.create(tmp_path, "scene", now, "heard").path
+    kinds["held"] = TakeFolder.create(tmp_path, "scene", now, "held").path
+    for name in ("empty", "young", "held"):
+        WavWriter(kinds[name] / "stems/ann.wav").close()
+    (kinds["torn"] / "journal.jsonl").write_bytes(b'{"type": "take_beg')
+    (kinds["begun"] / "journal.jsonl").write_bytes(b'{"type": "take_began"}\n')
+    (kinds["heard"] / "lines/001-ann-1.take-1.part.wav").write_bytes(b"RIFF")
+    with claimed(kinds["held"]):
+        for name in kinds.keys() - {"young"}:
+            os.utime(kinds[name], (0, 0))
+        clear_unbegun(tmp_path / "scene", now - timedelta(minutes=1))
+    assert {name for name, path in kinds.items() if path.exists()} == {"begun", "young", "heard", "held"}
 
 
 def test_lines_stand_in_the_order_of_their_numbers() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tau_stage.audio.chunks import chunk
 from tau_stage.audio.pcm import RATE
+from tau_stage.audio.wav import write_at
 
 LARGEST = 0xFFFFFFFF
 """Bytes that a RIFF file can hold after its first eight: 4 GiB."""
@@ -129,20 +130,13 @@ def _put(file: int, path: Path, sound: Place, tail: bytes) -> None:
     if not tail:
         return
     try:
-        _write(file, struct.pack("<4sI", b"JUNK", len(tail) - 8) + tail[8:], begin)
+        write_at(file, struct.pack("<4sI", b"JUNK", len(tail) - 8) + tail[8:], begin)
         os.fsync(file)
     except OSError:
         os.ftruncate(file, begin)
         raise
-    os.pwrite(file, tail[:8], begin)
+    write_at(file, tail[:8], begin)
     _set_size(file, begin + len(tail))
-
-
-def _write(file: int, data: bytes, at: int) -> None:
-    rest = memoryview(data)
-    while rest:
-        done = os.pwrite(file, rest, at)
-        rest, at = rest[done:], at + done
 
 
 def _places(file: int, path: Path) -> Iterator[Place]:
@@ -174,4 +168,4 @@ def _size(file: int) -> int:
 
 
 def _set_size(file: int, size: int) -> None:
-    os.pwrite(file, struct.pack("<I", size - 8), 4)
+    write_at(file, struct.pack("<I", size - 8), 4)

@@ -35,6 +35,23 @@ def header(samples: int, rate: int, channels: int = 1) -> bytes:
     return struct.pack("<4sI4s", b"RIFF", 36 + size, b"WAVE") + fmt + struct.pack("<4sI", b"data", size)
 
 
+def write_at(file: int, data: bytes, at: int) -> None:
+    """Write all of some bytes at a place of a file, however few of them a system takes at once.
+
+    Args:
+        file: Its descriptor.
+        data: What is written.
+        at: The first byte's place.
+
+    Raises:
+        OSError: The disk is full, or the file cannot be written.
+    """
+    rest = memoryview(data)
+    while rest:
+        done = os.pwrite(file, rest, at)
+        rest, at = rest[done:], at + done
+
+
 class WavWriter:
     """Appends audio to a WAV file whose header is current after every append, so that a killed process leaves it whole.
 
@@ -54,7 +71,8 @@ class WavWriter:
         self._width = 2 * channels
         self.samples = 0
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | NO_LINK, 0o644)
-        os.write(self._file, header(0, rate, channels))
+        write_at(self._file, header(0, rate, channels), 0)
+        os.lseek(self._file, 0, os.SEEK_END)
 
     def append(self, audio: Pcm | Stereo) -> None:
         """Add audio at the end.
@@ -87,7 +105,7 @@ class WavWriter:
         self._tell_size()
 
     def _tell_size(self) -> None:
-        os.pwrite(self._file, header(self.samples, self.rate, self.channels), 0)
+        write_at(self._file, header(self.samples, self.rate, self.channels), 0)
 
     def _place(self, sample: int) -> int:
         return HEADER_BYTES + self._width * sample
@@ -115,7 +133,7 @@ class WavWriter:
         if over:
             there = np.frombuffer(os.pread(self._file, len(over.data), self._place(at)), dtype="<i2").astype(np.int32)
             both = np.clip(there + over.array.ravel(), -32768, 32767).astype("<i2")
-            os.pwrite(self._file, both.tobytes(), self._place(at))
+            write_at(self._file, both.tobytes(), self._place(at))
         if rest := audio[len(over) :]:
             os.lseek(self._file, 0, os.SEEK_END)
             self.append(rest)
@@ -130,7 +148,7 @@ class WavWriter:
         place = self._place(self.samples - samples)
         data = os.pread(self._file, self._width * samples, place)
         last = faded(Pcm(data, self.rate), 1.0, 0.0) if self.channels == 1 else faded(Stereo(data, self.rate), 1.0, 0.0)
-        os.pwrite(self._file, last.data, place)
+        write_at(self._file, last.data, place)
 
     def close(self) -> None:
         """Bring everything to the disk and close; closing twice is harmless."""

@@ -45,20 +45,33 @@ def verify(folder: Folder) -> None:
 
 
 def prune(folder: Folder) -> None:
-    """Delete clips that no event speaks of, and what interrupted recordings have left."""
+    """Delete what no cassette speaks of, and what interrupted recordings have left.
+
+    A recording that is whole is never deleted.
+    """
     import shutil
 
-    from tau_stage.regression.cassette import cassettes_in, load_cassette, refuse_links, spare_clips
-    from tau_stage.regression.recording import unfinished_in
+    from tau_stage.regression.cassette import cassettes_in, load_cassette, refuse_links, spare_files
+    from tau_stage.regression.recording import is_whole, unfinished_in
+    from tau_stage.take.drafts import clear_drafts
 
+    unfinished = unfinished_in(folder)
     for path in cassettes_in(folder):
+        if path in unfinished:
+            continue
         refuse_links(path)
-        for file in spare_clips(load_cassette(path)):
+        for file in spare_files(load_cassette(path)):
             file.unlink()
             say(f"deleted {file}")
-    for path in unfinished_in(folder):
-        shutil.rmtree(path)
-        say(f"deleted {path}")
+        for place in (path, path / "audio"):
+            clear_drafts(place)
+    for path in unfinished:
+        if is_whole(path):
+            say(f"kept {path}: a whole recording that did not get its name; move it where it belongs, or delete it")
+        else:
+            shutil.rmtree(path)
+            say(f"deleted {path}")
+    clear_drafts(folder)
 
 
 for verb in (show, verify, prune):

@@ -98,7 +98,7 @@ def _judged(folder: TakeFolder, journal: Sequence[record.Record], take: Take, *,
     from tau_stage.cli.resume import plan_of
 
     try:
-        return checked(plan_of(folder, journal, anyway=anyway), folder, take)
+        return checked(plan_of(folder, journal, anyway=anyway)[0], folder, take)
     except TakeError:
         raise
     except StageError as error:

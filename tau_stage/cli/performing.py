@@ -9,7 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from tau_stage.cli.stream import Stream, open_stream
 from tau_stage.cli.taping import clock_of, taped
 from tau_stage.cost.retirements import retirement_warnings
 from tau_stage.environment import environment
+from tau_stage.errors import CassetteError
 from tau_stage.protocol.endpoints import UNDERSTUDY
 from tau_stage.scene.plan import Plan
 from tau_stage.stage.descriptors import make_room
@@ -39,6 +40,7 @@ from tau_stage.stage.perform import perform
 from tau_stage.stage.sharing import refuse_crowd
 from tau_stage.stage.tooling import find_tools, refuse_code
 from tau_stage.take.folder import TakeFolder
+from tau_stage.take.lock import clear_unbegun
 from tau_stage.take.model import Take
 from tau_stage.take.reading import read_take
 
@@ -47,9 +49,11 @@ if TYPE_CHECKING:
 
 EXITS = {"complete": 0, "incomplete": 3, "failed": 3, "budget": 4, "limit": 2, "interrupted": 130}
 WATCHED_NEWS = 4096
+ABOUT_TO_BEGIN = timedelta(minutes=10)
+"""How long a folder may be there before its take begins."""
 NAMED_LINES = 5
 """Lines that one warning names."""
-STREAM_LOST = 2
+STREAM_LOST = CASSETTE_LOST = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +102,11 @@ def perform_plans(
     aside = stream == "-" and sys.stdout.isatty()
     with open_screen(plans, quiet=quiet or as_json, aside=aside) as shown, open_stream(stream, shown) as screen:
         clock = clock_of(wish.record, wish.replay)
-        performed, is_stopped = anyio.run(_perform_all, plans, wish, screen, backend_options=clock)
+        performed, lost, is_stopped = anyio.run(_perform_all, plans, wish, screen, backend_options=clock)
         made = [delivered(plan, folder, take, partial(screen.making, plan)) for plan, folder, take in performed]
     codes = [*before] + [EXITS[take.ended] for _, _, take in performed]
+    if lost:
+        codes.append(CASSETTE_LOST)
     if is_stopped and len(performed) < len(plans):
         codes.append(EXITS["interrupted"])
     if isinstance(screen, Stream) and screen.lost:
@@ -124,8 +130,10 @@ def tell_how_to_go_on(folder: TakeFolder, take: Take) -> None:
 Performed = tuple[Plan, TakeFolder, Take]
 
 
-async def _perform_all(plans: Sequence[Plan], wish: Wish, screen: Screen) -> tuple[list[Performed], bool]:
-    """Perform plans: what came of those that began, and whether somebody has stopped them."""
+async def _perform_all(
+    plans: Sequence[Plan], wish: Wish, screen: Screen
+) -> tuple[list[Performed], list[CassetteError], bool]:
+    """Perform plans: what came of those that began, cassettes that were lost, and whether somebody has stopped them."""
     for plan in plans:
         refuse_code(plan, allowed=wish.allow_tools)
         find_tools(plan)
@@ -133,6 +141,7 @@ async def _perform_all(plans: Sequence[Plan], wish: Wish, screen: Screen) -> tup
     refuse_crowd(plans, people, jobs=wish.jobs)
     make_room(plans, wish.jobs)
     begun: dict[int, TakeFolder] = {}
+    lost: list[CassetteError] = []
     places = anyio.CapacityLimiter(wish.jobs)
 
     async def perform_one(number: int, plan: Plan, stage: Stage | None) -> None:
@@ -140,11 +149,15 @@ async def _perform_all(plans: Sequence[Plan], wish: Wish, screen: Screen) -> tup
             if stop.is_set():
                 return
             started = datetime.now(UTC)
-            fresh = partial(TakeFolder.create, wish.out, plan.slug, started, secrets.token_hex(3))
-            begun[number] = wish.resumed.get(number) or fresh()
+            begun[number] = wish.resumed.get(number) or _fresh_folder(wish.out, plan.slug, started)
             go_on = partial(perform, again=number in wish.resumed, stop=stop, people=people[number], started=started)
             with taped(plan, stage, record=wish.record, replay=wish.replay) as tape:
-                tape.finish(await _perform(go_on, plan, tape.stage, begun[number], wish, screen, loudspeaker))
+                take = await _perform(go_on, plan, tape.stage, begun[number], wish, screen, loudspeaker)
+                try:
+                    tape.finish(take)
+                except CassetteError as error:  # the take is there, and is delivered
+                    warn(error)
+                    lost.append(error)
 
     async with (
         stoppable() as stop,
@@ -159,7 +172,12 @@ async def _perform_all(plans: Sequence[Plan], wish: Wish, screen: Screen) -> tup
     done = [
         (plans[number], *read_take(folder.path)) for number, folder in sorted(begun.items()) if folder.journal.exists()
     ]
-    return done, stop.is_set()
+    return done, lost, stop.is_set()
+
+
+def _fresh_folder(out: Path, slug: str, started: datetime) -> TakeFolder:
+    clear_unbegun(out / slug, started - ABOUT_TO_BEGIN)
+    return TakeFolder.create(out, slug, started, secrets.token_hex(3))
 
 
 def _tell_of_providers(plans: Sequence[Plan], wish: Wish, stage: Stage) -> None:

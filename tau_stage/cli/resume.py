@@ -14,6 +14,7 @@ from tau_stage.cli.printing import say, warn
 
 if TYPE_CHECKING:
     from tau_stage.scene.plan import Plan
+    from tau_stage.stage.former import Former
     from tau_stage.take.folder import TakeFolder
     from tau_stage.take.records import Record
 
@@ -46,15 +47,12 @@ def resume(
     from tau_stage.cli.performing import Wish, perform_plans
     from tau_stage.cli.run import dollars
     from tau_stage.cli.settings import read_settings
-    from tau_stage.errors import UsageError
-    from tau_stage.take.beginning import beginning
     from tau_stage.take.fold import fold
 
     folder, journal = _opened(take)
     if fold(journal).ended in OVER:
         raise typer.Exit(tell_end(folder, anyway=anyway, quiet=quiet, as_json=as_json))
-    if former := beginning(journal).former:
-        raise UsageError(f"{take}: the take is a retake, and those do not go on", f"retake the line of {former} again")
+    plan, former = plan_of(folder, journal, anyway=anyway)
     wish = Wish(
         out=folder.path.parent,
         endpoint=endpoint,
@@ -64,8 +62,8 @@ def resume(
         stand_in=stand_in,
         aloud=False if aloud is None and stand_in else aloud,
         resumed={0: folder},
+        former=former,
     )
-    plan = plan_of(folder, journal, anyway=anyway)
     perform_plans([plan], wish, quiet=quiet, as_json=as_json, stream=stream)
 
 
@@ -127,29 +125,36 @@ def _opened(path: Path) -> tuple[TakeFolder, Sequence[Record]]:
     return folder, read_journal(folder.journal)
 
 
-def plan_of(folder: TakeFolder, journal: Sequence[Record], *, anyway: bool) -> Plan:
-    """The plan of a take, each model where it was played before.
+def plan_of(folder: TakeFolder, journal: Sequence[Record], *, anyway: bool) -> tuple[Plan, Former]:
+    """The plan of a take, each model where it was played before; and what it takes over, where it is a retake.
 
     Raises:
         SceneError: The scene is wrong by now.
+        TakeError: The take that it takes lines from cannot be read.
         UsageError: The scene has changed.
     """
+    from tau_stage.cli.retake import plan_retake
     from tau_stage.errors import UsageError
     from tau_stage.scene.load import load_variants
     from tau_stage.scene.planning import make_plan
+    from tau_stage.stage.former import NOTHING
     from tau_stage.stage.resuming import changes
     from tau_stage.take.beginning import beginning
+    from tau_stage.take.reading import read_take
 
-    began = beginning(journal)
-    (scene,) = load_variants(began.path, began.given, [began.variant] if began.variant else ())
-    plan = make_plan(scene)
+    began, former = beginning(journal), NOTHING
+    if began.retake:
+        plan, former = plan_retake(*read_take(Path(began.former)), began.retake, anyway=True)
+    else:
+        (scene,) = load_variants(began.path, began.given, [began.variant] if began.variant else ())
+        plan = make_plan(scene)
     if not anyway and (found := changes(journal, plan)):
         told = "\n".join(f"  {line}" for line in found)
         problem = f"{began.path}: the scene has changed since the take was performed\n{told}"
         raise UsageError(problem, f"go on with the scene as it is: tau-stage resume {folder.path} --anyway")
     places = {role.name: role.endpoint for role in began.roles if role.endpoint}
     players = tuple(replace(player, endpoint=places.get(player.name, player.endpoint)) for player in plan.players)
-    return replace(plan, players=players)
+    return replace(plan, players=players), former
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +193,7 @@ def find_takes(out: Path, plans: Sequence[Plan], *, endpoint: str | None, live: 
             found.plans.append(plan)
         elif fold(journal).ended not in OVER:
             found.resumed[len(found.plans)] = folder
-            found.plans.append(plan_of(folder, journal, anyway=False))
+            found.plans.append(plan_of(folder, journal, anyway=False)[0])
         elif _is_the_same(journal, plan, endpoint, live=live):
             found.finished.append(folder)
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,8 +16,10 @@ from tau_stage.cli.settings import read_settings
 if TYPE_CHECKING:
     from tau_stage.scene.model import Scene
     from tau_stage.scene.plan import Plan
+    from tau_stage.stage.former import Former
     from tau_stage.take.folder import TakeFolder
     from tau_stage.take.model import Take
+    from tau_stage.take.records import Retake
 
 
 def retake(
@@ -43,28 +47,18 @@ def retake(
     """
     from tau_stage.cli.performing import Wish, perform_plans
     from tau_stage.errors import UsageError
-    from tau_stage.scene.planning import make_plan
-    from tau_stage.scene.redirect import redirected
-    from tau_stage.stage.retake import retaken
+    from tau_stage.take.folder import TakeFolder
     from tau_stage.take.reading import read_take
+    from tau_stage.take.records import Retake
 
     folder, former = read_take(take)
-    scene = _scene(former, anyway=anyway)
-    changes = {"direction": direction} if direction is not None else {}
+    if folder.path.is_symlink():  # it may lead elsewhere later
+        folder = TakeFolder(folder.path.parent / folder.path.resolve().name)
     lines = [line] if line else [performed.id for performed in former.lines if performed.problem]
     if not lines:
         raise UsageError(f"{take}: no line of the take has failed", "name the line that is to be performed again")
-    try:
-        if changes or takes > 1:
-            for each in lines:
-                scene = redirected(scene, each, takes=takes, **changes)
-        plan = _as_asked(folder, make_plan(scene), lines, through=through)
-        kept = retaken(plan, folder, former, *lines, through=through)
-    except KeyError:
-        known = ", ".join(performed.id for performed in former.lines[:12])
-        raise UsageError(
-            f"{take}: the take has no line '{', '.join(lines)}' that can be retaken so", f"it has {known}"
-        ) from None
+    asked = Retake(lines=tuple(lines), direction=direction, takes=takes, through=through)
+    plan, kept = plan_retake(folder, former, asked, anyway=anyway, named=take)
     wish = Wish(
         out=out or folder.path.resolve().parent.parent,
         endpoint=endpoint,
@@ -75,7 +69,44 @@ def retake(
     perform_plans([plan], wish, quiet=quiet, as_json=as_json)
 
 
-def _as_asked(folder: TakeFolder, plan: Plan, lines: list[str], *, through: bool) -> Plan:
+def plan_retake(
+    folder: TakeFolder, former: Take, asked: Retake, *, anyway: bool, named: Path | None = None
+) -> tuple[Plan, Former]:
+    """The plan of a retake, and what it takes over.
+
+    Args:
+        folder: The former take's.
+        former: The former take.
+        asked: What is performed again, and how.
+        anyway: Whether the scene may have changed since.
+        named: What an error calls the former take.
+
+    Raises:
+        SceneError: The scene is wrong by now.
+        UsageError: The scene has changed, or the take has no such line.
+    """
+    from tau_stage.errors import UsageError
+    from tau_stage.scene.planning import make_plan
+    from tau_stage.scene.redirect import redirected
+    from tau_stage.stage.retake import retaken
+
+    scene = _scene(former, anyway=anyway)
+    changes = {"direction": asked.direction} if asked.direction is not None else {}
+    try:
+        if changes or asked.takes > 1:
+            for each in asked.lines:
+                scene = redirected(scene, each, takes=asked.takes, **changes)
+        plan = _as_asked(folder, make_plan(scene), asked.lines, through=asked.through)
+        kept = retaken(plan, folder, former, *asked.lines, through=asked.through)
+    except KeyError:
+        known = ", ".join(performed.id for performed in former.lines[:12])
+        lines = ", ".join(asked.lines)
+        problem = f"{named or folder.path}: the take has no line '{lines}' that can be retaken so"
+        raise UsageError(problem, f"it has {known}") from None
+    return plan, replace(kept, wish=asked)
+
+
+def _as_asked(folder: TakeFolder, plan: Plan, lines: Sequence[str], *, through: bool) -> Plan:
     """The plan with nothing to perform but what was asked for; how else the scene has changed is told."""
     from tau_stage.stage.retake import drift, without
     from tau_stage.take.journal import read_beginning

@@ -102,5 +102,5 @@ def taped(plan: Plan, stage: Stage | None, *, record: Path | None, replay: Path 
 
     with recording(plan, stage, record, secrets_in(environment())) as tape:
         yield tape
-        if not tape.is_kept:
+        if not tape.is_complete:
             warn(f"{plan.path}: no cassette was left, as the take did not come to its end")

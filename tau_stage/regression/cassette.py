@@ -224,7 +224,12 @@ def write_events(folder: Path, file: str, entries: Iterable[Entry]) -> tuple[int
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write ``cassette.json``, which makes a folder a cassette."""
-    (folder / MANIFEST).write_text(printable_json(manifest.model_dump_json(indent=2)) + "\n", "utf-8")
+    (folder / MANIFEST).write_text(written(manifest), "utf-8")
+
+
+def written(manifest: Manifest) -> str:
+    """A manifest as JSON."""
+    return printable_json(manifest.model_dump_json(indent=2)) + "\n"
 
 
 def verify(path: Path) -> Cassette:
@@ -241,10 +246,12 @@ def verify(path: Path) -> Cassette:
     return cassette
 
 
-def spare_clips(cassette: Cassette) -> list[Path]:
-    """Clips that no event speaks of."""
+def spare_files(cassette: Cassette) -> list[Path]:
+    """Clips that no event speaks of, and events that the manifest does not speak of."""
     wanted = set(cassette.wanted_clips)
-    return [cassette.clips.file(name) for name in cassette.clips.names() if name not in wanted]
+    clips = [cassette.clips.file(name) for name in cassette.clips.names() if name not in wanted]
+    reels = {reel.file for reel in cassette.manifest.players.values()}
+    return clips + [path for path in sorted(cassette.path.glob("*.jsonl")) if path.name not in reels]
 
 
 def refuse_links(path: Path) -> None:

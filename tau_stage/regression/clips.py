@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -88,14 +90,21 @@ class Scratch:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._rates: dict[str, int] = {}
+        self._problem: OSError | None = None
 
     def keep(self, data: bytes, rate: int) -> str:
-        """A sound's name; half a sample at its end is filled up."""
+        """A sound's name; half a sample at its end is filled up.
+
+        A disk that fails does not end the performance, which is paid for: it is told when the recording is finished.
+        """
         data += bytes(len(data) % 2)
         name = sha256(data).hexdigest()
         if name not in self._rates:
             self._rates[name] = rate
-            (self._folder / name).write_bytes(data)
+            try:
+                (self._folder / name).write_bytes(data)
+            except OSError as error:
+                self._problem = self._problem or error
         return name
 
     def keep_whole(self, coded: str, rate: int) -> Ref:
@@ -113,14 +122,25 @@ class Scratch:
             del strip.refs[0]["from"], strip.refs[0]["to"]
 
     def deliver(self, folder: Path) -> None:
-        """Write every sound as FLAC."""
+        """Write every sound as FLAC, and look whether it is there: libsndfile does not always say that a disk failed.
+
+        Raises:
+            OSError: One cannot be written, or could not be kept while it was recorded.
+        """
         import numpy as np
         import soundfile
 
+        if self._problem:
+            raise self._problem
+        clips = Clips(folder.parent)
         for name, rate in sorted(self._rates.items()):
-            raw = self._folder / name
+            raw, file = self._folder / name, folder / f"{name}.flac"
             samples = np.frombuffer(raw.read_bytes(), dtype="<i2")
-            soundfile.write(folder / f"{name}.flac", samples, rate, subtype="PCM_16", compression_level=1.0)
+            try:
+                soundfile.write(file, samples, rate, subtype="PCM_16", compression_level=1.0)
+                clips.bytes_of({"clip": name})
+            except (RuntimeError, AssertionError, CassetteError):
+                raise OSError(errno.EIO, os.strerror(errno.EIO), str(file)) from None
             raw.unlink()
 
 
@@ -172,7 +192,7 @@ class Clips:
         try:
             samples, _ = soundfile.read(file, dtype="int16")
             data: bytes = samples.astype("<i2").tobytes()
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, ValueError, MemoryError) as error:  # a header may tell of any length
             raise _damaged(file, error) from None
         if sha256(data).hexdigest() != name:
             raise CassetteError(str(file), "the clip is damaged: its samples are not those of its name", AGAIN)

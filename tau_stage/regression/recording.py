@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import secrets as dice
 import shutil
 from collections.abc import AsyncIterator, Collection, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,21 +16,28 @@ from pydantic_core import from_json
 
 from tau_stage import __version__
 from tau_stage.audio.pcm import RATE
-from tau_stage.errors import CassetteError, ConnectFailed, SessionClosed, SessionError, Timeout
+from tau_stage.errors import CassetteError, ConnectFailed, SessionClosed, SessionError, TakeError, Timeout
 from tau_stage.regression.cassette import (
     MANIFEST,
     Entry,
     Kind,
     Manifest,
     Reel,
+    load_cassette,
+    spare_files,
+    verify,
     write_events,
     write_manifest,
+    written,
 )
-from tau_stage.regression.clips import DELTAS, FOLDER, Ref, Scratch, Strip, swapped
+from tau_stage.regression.clips import AGAIN, DELTAS, FOLDER, Ref, Scratch, Strip, swapped
 from tau_stage.regression.redaction import Redactor
 from tau_stage.scene.names import slug
 from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.stage.opening import Stage
+from tau_stage.take.drafts import PREFIX, SUFFIX, clear_drafts, draft_beside, is_held
+from tau_stage.take.folder import write_whole
+from tau_stage.take.journal import sync_folder
 from tau_stage.take.model import Take
 from tau_stage.transport import Transport
 
@@ -246,7 +251,8 @@ class Recording:
 
     Attributes:
         stage: Connects to the providers, and listens.
-        is_kept: Whether the cassette stands under its name.
+        is_complete: Whether the take came to its end, so that there is something to keep.
+        is_whole: Whether the cassette is whole, wherever it is.
     """
 
     def __init__(self, recorder: Recorder, final: Path, folder: Path) -> None:
@@ -254,28 +260,29 @@ class Recording:
         self._recorder = recorder
         self._final = final
         self._folder = folder
-        self.is_kept = False
+        self.is_complete = self.is_whole = False
 
     def finish(self, take: Take) -> Path | None:
         """Leave the cassette under its name; None where the take did not come to its end, and nothing is left.
 
         Raises:
-            CassetteError: It cannot be written.
+            CassetteError: It cannot be written. The former one stands; the new one is kept beside it if it is whole.
         """
-        if take.ended != "complete":
+        self.is_complete = take.ended == "complete"
+        if not self.is_complete:
             return None
-        aside = self._folder.with_name(self._folder.name + "-former")
         try:
             self._recorder.write(take)
-            if self._final.exists():
-                self._final.rename(aside)
-            self._folder.rename(self._final)
         except OSError as error:
-            raise CassetteError(
-                str(self._final), f"cannot be written: {(error.strerror or str(error)).lower()}"
-            ) from None
-        shutil.rmtree(aside, ignore_errors=True)
-        self.is_kept = True
+            problem = f"the cassette cannot be written: {(error.strerror or str(error)).lower()}"
+            raise CassetteError(str(self._final), f"{problem}; the take itself is left", "record it again") from None
+        self.is_whole = True
+        try:
+            put_in_place(self._folder, self._final)
+        except OSError as error:
+            problem = f"the new cassette cannot take this place: {(error.strerror or str(error)).lower()}"
+            hint = f"it is whole: move {self._folder} to {self._final}"
+            raise CassetteError(str(self._final), problem, hint) from None
         return self._final
 
 
@@ -295,20 +302,89 @@ def recording(plan: Plan, stage: Stage, folder: Path, secrets: Collection[str]) 
     final = folder / plan.slug
     if final.is_symlink() or (final.exists() and not (final / MANIFEST).is_file()):
         raise CassetteError(str(final), "something else lies where the cassette would go", "choose another --record")
-    scratch = folder / f".{plan.slug}{UNFINISHED}{os.getpid()}-{dice.token_hex(3)}"
-    try:
-        scratch.mkdir(parents=True)
-    except OSError as error:
-        raise CassetteError(str(folder), f"cannot be written: {(error.strerror or str(error)).lower()}") from None
-    try:
-        yield Recording(Recorder(plan, stage, scratch, secrets), final, scratch)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with ExitStack() as opened:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for left in unfinished_in(folder):
+                if not is_whole(left):
+                    shutil.rmtree(left)
+            clear_drafts(folder)
+            _, lock = opened.enter_context(draft_beside(final))
+            scratch = folder / f".{plan.slug}{UNFINISHED}{lock.stem.removeprefix(PREFIX)}"
+            scratch.mkdir()
+        except OSError as error:
+            raise CassetteError(str(folder), f"cannot be written: {(error.strerror or str(error)).lower()}") from None
+        tape = Recording(Recorder(plan, stage, scratch, secrets), final, scratch)
+        try:
+            yield tape
+        finally:
+            if not tape.is_whole:
+                shutil.rmtree(scratch, ignore_errors=True)
 
 
 def unfinished_in(folder: Path) -> list[Path]:
-    """What recordings have left that were cut short by force."""
-    return sorted(path for path in folder.glob(f".*{UNFINISHED}*") if path.is_dir() and not path.is_symlink())
+    """What recordings have left that were cut short by force; those under way are not among them."""
+    found = (path for path in folder.glob(f".*{UNFINISHED}*") if path.is_dir() and not path.is_symlink())
+    return sorted(path for path in found if not is_held(folder / f"{PREFIX}{path.name.rpartition('-')[2]}{SUFFIX}"))
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a cassette can be replayed to its end."""
+    try:
+        verify(path)
+    except CassetteError:
+        return False
+    return True
+
+
+def put_in_place(new: Path, final: Path) -> None:
+    """Let a new cassette take the place of an old one, so that one of them stands there at every instant.
+
+    What it is made of is brought there beside what is there, the manifest is replaced at once, and what nobody speaks
+    of any more is removed. The events get names of their own first, so that no file changes under a manifest.
+
+    Args:
+        new: A whole cassette; it is gone afterwards.
+        final: Where it is to stand, in the same folder.
+
+    Raises:
+        OSError: It cannot be written; the new one is left where it is.
+    """
+    if not final.exists():
+        new.rename(final)
+        sync_folder(final.parent)
+        return
+    try:
+        _bring(new, final)
+    except TakeError as error:
+        raise OSError(None, error.problem, error.path) from None
+    with suppress(OSError):  # the new one stands; what is left over does no harm
+        for file in (*spare_files(load_cassette(final)), *final.glob(f"{PREFIX}*")):
+            file.unlink()
+    shutil.rmtree(new, ignore_errors=True)
+
+
+def _bring(new: Path, final: Path) -> None:
+    manifest = load_cassette(new).manifest
+    (final / FOLDER).mkdir(exist_ok=True)
+    for clip in sorted((new / FOLDER).iterdir()):
+        _copy(clip, final / FOLDER / clip.name)
+    aside = {
+        name: reel.model_copy(update={"file": f"{Path(reel.file).stem}-{reel.sha256[:12]}.jsonl"})
+        for name, reel in manifest.players.items()
+    }
+    for name, reel in manifest.players.items():
+        _copy(new / reel.file, final / aside[name].file)
+    write_whole({final / MANIFEST: written(manifest.model_copy(update={"players": aside}))}, AGAIN)
+    for reel in manifest.players.values():
+        _copy(new / reel.file, final / reel.file)
+    write_whole({final / MANIFEST: written(manifest)}, AGAIN)
+
+
+def _copy(file: Path, to: Path) -> None:
+    data = file.read_bytes()
+    if not (to.is_file() and to.read_bytes() == data):
+        write_whole({to: data}, AGAIN)
 
 
 def _public(name: str) -> str:

@@ -21,7 +21,7 @@ DEFAULT_TEMPLATE = 'Perform this line, {direction}: "{words}"'
 SCALAR: dict[str, Any] = {"type": ["string", "number", "boolean", "null"]}
 """What an editor's YAML may make of text without quotes: ``scene: 1984``, ``clerk: Yes``."""
 
-MOST_METADATA = 14
+MOST_METADATA = 13
 """The API takes 16 pairs; two are the stage's own."""
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)

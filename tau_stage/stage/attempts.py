@@ -22,8 +22,9 @@ from tau_stage.stage.notes import Wording
 from tau_stage.stage.recall import Recall
 from tau_stage.stage.recording import Recording
 from tau_stage.stage.telling import forget
-from tau_stage.stage.tries import Owed, Try
+from tau_stage.stage.tries import Owed, Try, former_try
 from tau_stage.take import records as record
+from tau_stage.take.sound_files import read_sound
 
 
 class Attempts:
@@ -53,11 +54,27 @@ class Attempts:
             SessionError: The line cannot be had.
             BudgetExceeded: It could only be had at a further attempt, and there is no money for that.
         """
-        tries = [await self._try(line, 1, at)]
-        while len(tries) < line.takes and not tries[-1].delivery.response.calls and self._affords_another(line, tries):
-            await forget(self._company.sessions[line.player], tries[-1].delivery.response)
-            tries.append(await self._try(line, len(tries) + 1, at))
+        tries = [self._former(line, fact) for fact in self._crew.ended.pop(line.id, ())]
+        before = len(tries)
+        while not tries or self._wants_another(line, tries):
+            if len(tries) > before:
+                await forget(self._company.sessions[line.player], tries[-1].delivery.response)
+            number = tries[-1].number + 1 if tries else 1
+            tries.append(await self._try(line, number, at, is_first=len(tries) == before))
         return tries
+
+    def _former(self, line: LinePlan, fact: record.TakeKept) -> Try:
+        """A take that had ended before the performance was stopped."""
+        crew = self._crew
+        path = crew.folder.inside(fact.file) if fact.file else None
+        recording = Recording(crew.folder, line, crew.book, fact.take, path)
+        audio = read_sound(path, fact.samples) if path else Pcm()
+        return former_try(fact, audio, recording, crew.paid[line.id, fact.take])
+
+    def _wants_another(self, line: LinePlan, tries: list[Try]) -> bool:
+        """Whether a line is to be said once more; not where it has called tools."""
+        enough = len(tries) >= line.takes or tries[-1].delivery.response.calls
+        return not enough and self._affords_another(line, tries)
 
     def _affords_another(self, line: LinePlan, tries: list[Try]) -> bool:
         """Whether there is money for one more take; where there is none, those that are there must do."""
@@ -67,15 +84,25 @@ class Attempts:
         self._crew.book.write(record.Warned(player=line.player, line=line.id, text=text))
         return False
 
-    async def _try(self, line: LinePlan, number: int, at: int | None) -> Try:
-        """One take of a line; where several are wanted, it is paid for and written down as soon as it has ended."""
+    async def _try(self, line: LinePlan, number: int, at: int | None, *, is_first: bool) -> Try:
+        """One take of a line; where several are wanted, it is paid for and written down as soon as it has ended.
+
+        Args:
+            line: With its number in the take.
+            number: Which take it is.
+            at: The sample of the timeline it begins at, where that is known.
+            is_first: Whether the line is not yet in the conversation.
+        """
         crew, owed = self._crew, Owed()
         began = anyio.current_time()
         recording = Recording(crew.folder, line, crew.book, number)
         aloud = at is None and line.takes == 1
         voice = crew.playback.voice(lambda: crew.timeline.start_of(line)) if aloud else None
         try:
-            delivery = await self._insist(line, recording, voice, owed, number)
+            asked = line if is_first or line.apart else replace(line, prompt="")
+            if number > 1:
+                asked = replace(asked, metadata={**line.metadata, "take": str(number)})
+            delivery = await self._insist(line, asked, recording, voice, owed)
         except StageError as error:
             file = recording.again()
             if voice:
@@ -91,11 +118,10 @@ class Attempts:
         return Try(number, delivery, recording, took_s, paid)
 
     async def _insist(
-        self, line: LinePlan, recording: Recording, voice: Voice | None, owed: Owed, number: int
+        self, line: LinePlan, asked: LinePlan, recording: Recording, voice: Voice | None, owed: Owed
     ) -> Delivery:
         """Let a player speak, and once more where it is lost meanwhile; the line's time goes on."""
         deadline = inf if line.timeout_s is None else anyio.current_time() + line.timeout_s
-        asked = line if number == 1 or line.apart else replace(line, prompt="")
         prompter = self._prompter(line, recording, voice, owed)
         player = self._plan.player(line.player)
         sounds = (line.output or player.output) == "audio"
@@ -112,7 +138,8 @@ class Attempts:
                     voice.restart()
                 session = await self._recall.again(line, error, tally, recording, owed)
             left_s = max(0.0, deadline - anyio.current_time())
-            asked = replace(line, timeout_s=None if line.timeout_s is None else left_s)
+            timeout_s = None if line.timeout_s is None else left_s
+            asked = replace(line, metadata=asked.metadata, timeout_s=timeout_s)
 
     def _prompter(self, line: LinePlan, recording: Recording, voice: Voice | None, owed: Owed) -> Prompter:
         crew, purse = self._crew, self._crew.purse

@@ -57,6 +57,8 @@ class Crew:
         listening: Who listens at an open microphone, by the person it hears without being told.
         stop: Set when somebody wants the performance to stop after the line under way.
         answers: What tools have answered in lines that were broken off, by player, line, tool and arguments.
+        ended: Takes of lines that were broken off, by line, which had ended and are not performed again.
+        paid: Dollars that were paid for takes of lines before the performance was stopped, by line and take.
     """
 
     house: Hearers
@@ -87,6 +89,8 @@ class Crew:
         self.listening: dict[str, str] = {}
         self.stop = stop or anyio.Event()
         self.answers: dict[tuple[str, str, str, str], list[str]] = {}
+        self.ended: dict[str, list[record.TakeKept]] = {}
+        self.paid: dict[tuple[str, int], Decimal] = {}
         self._number = 0
         self._numbers: dict[str, int] = {}
         self._done: set[str] = set()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tau_stage.audio.pcm import Pcm
@@ -12,9 +11,10 @@ from tau_stage.audio.wav import read_wav
 from tau_stage.errors import TakeError
 from tau_stage.scene.plan import LinePlan
 from tau_stage.stage.recording import final_name
-from tau_stage.take.folder import TakeFolder, guarded
+from tau_stage.take.folder import TakeFolder, copy_whole
 from tau_stage.take.journal import FULL_DISK
 from tau_stage.take.model import Alternative, Performed
+from tau_stage.take.records import Retake
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,8 @@ class Former:
         players: Who performs something anew, and so must know what was said before.
         retaken: Lines that are performed anew, though later ones are not.
         broken_off: Steps without lines of their own that were under way, and go on after these lines.
+        elsewhere: Folders of lines that lie in another one, by id.
+        wish: What is performed again, where this is a retake.
     """
 
     folder: TakeFolder | None = None
@@ -34,6 +36,19 @@ class Former:
     players: frozenset[str] | None = None
     retaken: tuple[str, ...] = ()
     broken_off: frozenset[str] = frozenset()
+    elsewhere: Mapping[str, TakeFolder] = field(default_factory=dict)
+    wish: Retake | None = None
+
+    def besides(self, other: Former) -> Former:
+        """What is taken over from here and, where nothing of it is here, from another former take."""
+        missing = {name: line for name, line in other.lines.items() if name not in self.lines}
+        elsewhere = dict.fromkeys(missing, other.folder) if other.folder else {}
+        lines = {**self.lines, **missing}
+        return replace(other, folder=self.folder, lines=lines, broken_off=self.broken_off, elsewhere=elsewhere)
+
+    def home(self, line: str) -> TakeFolder | None:
+        """The folder that a line lies in."""
+        return self.elsewhere.get(line, self.folder)
 
     def needs(self, player: str) -> bool:
         """Whether a player's session must be opened."""
@@ -49,9 +64,10 @@ class Former:
         Raises:
             TakeError: It is not there, or is another.
         """
-        if line.file is None or self.folder is None:
+        home = self.home(line.id)
+        if line.file is None or home is None:
             return Pcm()
-        path = self.folder.sound(line)
+        path = home.sound(line)
         hint = "perform the scene again"
         try:
             audio = read_wav(path)
@@ -68,7 +84,7 @@ class Former:
         Raises:
             TakeError: It cannot be copied.
         """
-        return self._copied(line, final_name(to, plan), to)
+        return self._copied(line, self.home(plan.id), final_name(to, plan), to)
 
     def copy_other(self, other: Alternative, plan: LinePlan, to: TakeFolder) -> str | None:
         """Copy the file of a take that was not picked; its name in the new take.
@@ -76,19 +92,19 @@ class Former:
         Raises:
             TakeError: It cannot be copied.
         """
-        return self._copied(other, to.other(final_name(to, plan), other.take), to)
+        return self._copied(other, self.home(plan.id), to.other(final_name(to, plan), other.take), to)
 
-    def is_elsewhere(self, folder: TakeFolder) -> bool:
-        """Whether lines come from another folder than the one they go to."""
-        return self.folder is not None and self.folder.path.resolve() != folder.path.resolve()
+    def is_elsewhere(self, line: str, folder: TakeFolder) -> bool:
+        """Whether a line comes from another folder than the one it goes to."""
+        home = self.home(line)
+        return home is not None and home.path.resolve() != folder.path.resolve()
 
-    def _copied(self, line: Performed | Alternative, final: Path, to: TakeFolder) -> str | None:
-        if line.file is None or self.folder is None:
+    def _copied(
+        self, line: Performed | Alternative, home: TakeFolder | None, final: Path, to: TakeFolder
+    ) -> str | None:
+        if line.file is None or home is None:
             return None
-        draft = final.with_suffix(".part.wav")
-        with guarded(final, FULL_DISK):
-            shutil.copyfile(self.folder.sound(line), draft)
-            draft.replace(final)
+        copy_whole(home.sound(line), final, FULL_DISK)
         return final.relative_to(to.path).as_posix()
 
     def outdated(self, line: Performed, done: frozenset[str]) -> tuple[str, ...]:

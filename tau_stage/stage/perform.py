@@ -151,7 +151,7 @@ class _Doors:
 def _tell_the_beginning(crew: Crew, began: record.TakeBegan) -> None:
     journal = crew.book.journal
     if before := journal.records:
-        pay_again(crew.purse, before)
+        crew.paid = pay_again(crew.purse, before)
         crew.book.write(resumed(crew.plan, began, journal))
         return
     crew.book.write(began)
@@ -164,7 +164,7 @@ async def _play(crew: Crew, doors: _Doors, former: Former, ask: Ask | None, reca
     is_up = False
     if recalling:
         crew.folder.forget(MANIFEST, COSTS)
-        former = recalling.go_through(pick_up(crew))
+        former = recalling.go_through(pick_up(crew, former)).besides(former)
 
     async def leave_at_the_stop() -> None:
         await crew.stop.wait()
@@ -258,6 +258,7 @@ def _began(plan: Plan, stage: Stage, started: datetime, budget: Decimal | None, 
         resolved=resolved(plan),
         budget=budget,
         former=str(former.folder.path) if former.folder else "",
+        retake=former.wish,
         spent=any(stage.provider_of(player).name != UNDERSTUDY for player in plan.models),
         roles=tuple(_role(player, stage) for player in plan.players),
     )

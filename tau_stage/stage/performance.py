@@ -210,7 +210,8 @@ class Performance:
         at = crew.timeline.next
         failed: list[SessionError] = []
         lines = [part for part in step.parts if isinstance(part, LinePlan) and part.player in self._company.sessions]
-        crew.purse.open_for(*((line.id, line.player) for line in lines if line.id not in self._former.lines))
+        known = self._former.lines.keys() | crew.ended.keys()
+        crew.purse.open_for(*((line.id, line.player) for line in lines if line.id not in known))
         crew.number(spoken((step,)))
 
         async def speak(part: LinePlan) -> None:
@@ -311,7 +312,8 @@ class Performance:
 
     async def _model_line(self, line: LinePlan, at: int | None) -> Turn:
         crew = self._crew
-        crew.purse.open_for((line.id, line.player))
+        if line.id not in crew.ended:  # else those takes must do, where there is no money for more
+            crew.purse.open_for((line.id, line.player))
         try:
             await let_finish(await self._recall.session(line.player, line.id))
         except Timeout as error:
@@ -322,10 +324,8 @@ class Performance:
         chosen = await self._pick(line, tries)
         if chosen.delivery.problem:
             return self._failed_line(line, chosen, at)
-        if chosen is not tries[-1]:
-            await remember(
-                self._company.sessions[line.player], tries[-1].delivery.response, chosen.delivery.response.transcript
-            )
+        if not line.apart:
+            await self._remember(line, tries[-1], chosen)
         delivery, audio = chosen.delivery, chosen.delivery.response.audio
         start = crew.timeline.start_of(line) if at is None else at
         if at is not None or len(tries) > 1:
@@ -339,6 +339,14 @@ class Performance:
         else:
             await self._let_sound(delivery, chosen.took_s)
         return Turn(line.player, said, audio.duration_s, crew.purse.spent - spent)
+
+    async def _remember(self, line: LinePlan, last: Try, chosen: Try) -> None:
+        """Make a player believe that it said the take that was chosen."""
+        session, said = self._company.sessions[line.player], chosen.delivery.response.transcript
+        if last.is_former:
+            await retell(session, line, said)
+        elif chosen is not last:
+            await remember(session, last.delivery.response, said)
 
     def _failed_line(self, line: LinePlan, chosen: Try, at: int | None) -> Turn:
         """A line that was answered without a sound: nobody hears it, what came is kept, and the scene goes on."""
@@ -368,7 +376,7 @@ class Performance:
         start = crew.timeline.start_of(line) if at is None else at
         crew.playback.play(audio, start)
         file = self._former.copy(former, line, crew.folder)
-        if self._former.is_elsewhere(crew.folder):
+        if self._former.is_elsewhere(line.id, crew.folder):
             for other in former.takes:
                 crew.take_comes_along(line, other, self._former.copy_other(other, line, crew.folder))
         crew.take_over(line, audio, start, file, former, self._former)

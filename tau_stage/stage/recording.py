@@ -21,14 +21,17 @@ class Recording:
         line: From the plan.
         book: Shows levels to the onlooker.
         take: Which take of the line it is.
+        aside: Where it lies, if that take had ended before the performance was stopped.
     """
 
-    def __init__(self, folder: TakeFolder, line: LinePlan, book: PromptBook, take: int = 1) -> None:
+    def __init__(
+        self, folder: TakeFolder, line: LinePlan, book: PromptBook, take: int = 1, aside: Path | None = None
+    ) -> None:
         self._folder = folder
         self._line = line
         self._book = book
         self._writer: WavWriter | None = None
-        self._aside: Path | None = None
+        self._aside = aside
         self._attempt = 1
         self._take = take
 

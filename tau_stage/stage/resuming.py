@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, TypeGuard
 
 from tau_stage import __version__
@@ -21,6 +22,7 @@ from tau_stage.stage.notes import Resuming
 from tau_stage.stage.purse import Purse
 from tau_stage.take import records as record
 from tau_stage.take.beginning import beginning
+from tau_stage.take.drafts import clear_drafts
 from tau_stage.take.fold import PAID, fold
 from tau_stage.take.folder import TakeFolder, guarded
 from tau_stage.take.following import settle_files
@@ -75,8 +77,12 @@ def resumed(plan: Plan, began: record.TakeBegan, journal: Journal) -> record.Tak
     )
 
 
-def pick_up(crew: Crew) -> Former:
+def pick_up(crew: Crew, former: Former) -> Former:
     """What is finished of a take; what was cut is written down, kept, and will be performed again.
+
+    Args:
+        crew: The folder is its.
+        former: What is taken over from another take: such lines are not performed, and so none of them was cut.
 
     Raises:
         TakeError: The folder cannot be read or written.
@@ -93,12 +99,17 @@ def pick_up(crew: Crew) -> Former:
             book.write(record.LineDropped(line=line.id, problem=error.problem))
             del lines[line.id]
     journal = book.journal.records
+    clear_drafts(folder.path / "lines")
     for began in _cut(journal):
+        if began.line in former.lines:
+            continue
+        if ended := _ended(crew, journal, began.line):
+            crew.ended[began.line] = ended
         for call in _calls(journal, began.line):
             key = (call.player, call.line, call.tool, call.arguments)
             crew.answers.setdefault(key, []).append(call.output)
         takes = next((line.takes for line in crew.plan.lines if line.id == began.line), 1)
-        for file, usage in _used(folder, journal, began, takes):
+        for file, usage in _used(folder, journal, began, takes, ended):
             if usage.untold and crew.purse.knows(began.player):
                 crew.purse.pay_blindly(began.line, began.player, usage)
             book.write(
@@ -118,8 +129,12 @@ def pick_up(crew: Crew) -> Former:
     return found
 
 
-def pay_again(purse: Purse, journal: Sequence[record.Record]) -> None:
-    """Count what was spent before a take was stopped, and learn from it what lines cost."""
+def pay_again(purse: Purse, journal: Sequence[record.Record]) -> dict[tuple[str, int], Decimal]:
+    """Count what was spent before a take was stopped, and learn from it what lines cost.
+
+    Returns:
+        Dollars that were paid for takes of lines, by line and take.
+    """
     tools: dict[str, Decimal] = {}
     takes: dict[tuple[str, int], Decimal] = {}
     for fact in journal:
@@ -145,6 +160,7 @@ def pay_again(purse: Purse, journal: Sequence[record.Record]) -> None:
             purse.settle(fact.line, fact.player, cost + tools.pop(fact.line, Decimal(0)))
     if any(isinstance(fact, record.Warned) and OF_THE_BUDGET in fact.text for fact in journal):
         purse.has_warned()
+    return takes
 
 
 def _cut(journal: Sequence[record.Record]) -> list[record.LineBegan]:
@@ -167,37 +183,89 @@ def _is_over(
     return isinstance(fact, record.LineSpoken | record.LineLost | record.LineDropped)
 
 
+def _ended(crew: Crew, journal: Sequence[record.Record], line: str) -> list[record.TakeKept]:
+    """The takes of a line that had ended when it was cut; where the sound of one is gone, none is kept.
+
+    Raises:
+        TakeError: The folder cannot be read or written.
+    """
+    found: dict[int, record.TakeKept] = {}
+    for fact in journal:
+        if isinstance(fact, record.TakeKept) and fact.line == line:
+            found[fact.take] = fact
+        elif isinstance(fact, record.LineDropped) and fact.line == line:
+            found.clear()
+    ended = [found[take] for take in sorted(found)]
+    for fact in ended:
+        if fact.file and not _is_there(crew.folder, fact, fact.file):
+            problem = f"the sound of take {fact.take} is missing, or is another: {fact.file}"
+            crew.book.write(record.LineDropped(line=line, problem=problem))
+            return []
+    return ended
+
+
+def _is_there(folder: TakeFolder, fact: record.TakeKept, file: str) -> bool:
+    """Whether a take of a line lies where it was written down; one that had become the line goes back there."""
+    path = folder.inside(file)
+    line = path.with_name(re.sub(r"\.take-\d+\.wav$", ".wav", path.name))
+    if not path.exists() and _sha256(line) == fact.sha256:
+        with guarded(path, FULL_DISK):
+            line.rename(path)
+    return _sha256(path) == fact.sha256
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return read_wav(path).sha256
+    except (OSError, ValueError):
+        return ""
+
+
 def _calls(journal: Sequence[record.Record], line: str) -> list[record.ToolCalled]:
-    """What a line that was cut had called; what an earlier attempt had, unless this one has said so itself."""
-    return [fact for fact in journal if isinstance(fact, record.ToolCalled) and fact.line == line]
+    """What a line that was cut had called since its last take ended; what an earlier attempt had, too."""
+    found: list[record.ToolCalled] = []
+    for fact in journal:
+        if isinstance(fact, record.TakeKept) and fact.line == line:
+            found.clear()
+        elif isinstance(fact, record.ToolCalled) and fact.line == line:
+            found.append(fact)
+    return found
 
 
 def _used(
-    folder: TakeFolder, journal: Sequence[record.Record], began: record.LineBegan, takes: int
+    folder: TakeFolder,
+    journal: Sequence[record.Record],
+    began: record.LineBegan,
+    takes: int,
+    ended: Sequence[record.TakeKept],
 ) -> list[tuple[str | None, Usage]]:
     """What there is of a line that was cut, file by file, and what it has used that is written down nowhere.
+
+    The takes of it that had ended are no part of that.
 
     Args:
         folder: The take's.
         journal: As far as it goes.
         began: The beginning of the line.
         takes: How many takes of it are wanted.
+        ended: Those that had ended.
     """
-    since = journal[max(number for number, fact in enumerate(journal) if fact is began) :]
-    ended = [fact.file for fact in since if isinstance(fact, record.TakeKept) and fact.line == began.line]
+    told = {fact.file for fact in journal if isinstance(fact, record.TakeKept) and fact.line == began.line}
     found: list[tuple[str | None, Usage]] = []
-    for before, now in _attempts(folder, journal, began):
-        was_picked = bool(ended) and not re.fullmatch(r".*\.(take-\d+|part)\.wav", before)  # it has the line's name
-        is_paid = before in ended or was_picked
+    for before, now in _attempts(folder, journal, began, ended):
+        was_picked = bool(told) and not re.fullmatch(r".*\.(take-\d+|part)\.wav", before)  # it has the line's name
+        is_paid = before in told or was_picked
         found.append((now, Usage() if is_paid else Usage(untold=1)))
     if len(ended) < takes and not any(usage.untold for _, usage in found):
         found.append((None, Usage(untold=1)))  # a request was under way, or is about to be
-    return found or [(None, Usage())]
+    return found
 
 
-def _attempts(folder: TakeFolder, journal: Sequence[record.Record], began: record.LineBegan) -> list[tuple[str, str]]:
+def _attempts(
+    folder: TakeFolder, journal: Sequence[record.Record], began: record.LineBegan, ended: Sequence[record.TakeKept]
+) -> list[tuple[str, str]]:
     """Keep whatever sound there is of a line that was cut, under names of their own: those before and now."""
-    known = {fact.file for fact in journal if isinstance(fact, record.LineAgain)}
+    known = {fact.file for fact in journal if isinstance(fact, record.LineAgain)} | {fact.file for fact in ended}
     name = re.escape(folder.line(0, began.player, began.line).stem.partition("-")[2])
     shape = re.compile(rf"(\d+)-{name}(\.take-\d+)?(\.part)?\.wav")
     found: list[tuple[str, str]] = []

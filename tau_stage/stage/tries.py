@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import cast
 
 import anyio
 
-from tau_stage.audio.pcm import RATE
+from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.errors import Timeout
-from tau_stage.protocol.conversation import Response
+from tau_stage.protocol.conversation import Response, Status
 from tau_stage.protocol.usage import Usage
 from tau_stage.session import Session
 from tau_stage.stage.line import Delivery
 from tau_stage.stage.picking import Option
 from tau_stage.stage.recording import Recording
+from tau_stage.take.records import TakeKept
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class Try:
         recording: Its sound, on its way to the disk.
         took_s: Seconds from the request to its end.
         paid: Dollars that were paid for it, where several are wanted; None where it is not paid for yet.
+        is_former: Whether it had ended before the performance was stopped.
     """
 
     number: int
@@ -34,12 +37,36 @@ class Try:
     recording: Recording
     took_s: float
     paid: Decimal | None = None
+    is_former: bool = False
 
     @property
     def option(self) -> Option:
         """It, to be chosen among others."""
         response = self.delivery.response
         return Option(response.transcript, response.audio.duration_s, response.status == "completed")
+
+
+def former_try(fact: TakeKept, audio: Pcm, recording: Recording, paid: Decimal) -> Try:
+    """A take of a line that had ended before the performance was stopped.
+
+    Args:
+        fact: As it was written down.
+        audio: Its sound.
+        recording: Where that lies.
+        paid: Dollars that were paid for it.
+    """
+    response = Response(
+        id=fact.response,
+        status=cast("Status", fact.status),
+        transcript=fact.said,
+        audio=audio,
+        usage=fact.usage,
+        first_audio_s=fact.first_audio_s,
+    )
+    told = fact.model_dump(
+        include={"attempts", "reason", "first_words_s", "problem", "written", "commentary", "commentary_s"}
+    )
+    return Try(fact.take, Delivery(response, **told), recording, fact.took_s, paid, is_former=True)
 
 
 @dataclass(slots=True)

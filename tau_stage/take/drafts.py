@@ -37,6 +37,12 @@ def draft_beside(final: Path) -> Iterator[tuple[int, Path]]:
             os.close(file)
 
 
+def forget_draft(draft: Path) -> None:
+    """Remove a draft, if it is still there; where that fails, it is written over by the next of its name."""
+    with suppress(OSError):
+        draft.unlink(missing_ok=True)
+
+
 def clear_drafts(folder: Path) -> None:
     """Remove the drafts of processes that are gone; where a disk knows no locks, all stay."""
     for path in folder.glob(f"{PREFIX}*{SUFFIX}"):
@@ -48,6 +54,23 @@ def clear_drafts(folder: Path) -> None:
                     path.unlink()
             finally:
                 os.close(file)
+
+
+def is_held(draft: Path) -> bool:
+    """Whether a process holds a draft, or nobody can tell."""
+    try:
+        file = os.open(draft, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+    return False
 
 
 def _created(folder: Path) -> tuple[int, Path]:

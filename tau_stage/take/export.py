@@ -6,7 +6,6 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tau_stage.audio.formats import as_samples, at_rate, resampled
@@ -16,6 +15,7 @@ from tau_stage.audio.stereo import Stereo
 from tau_stage.audio.wav import WavWriter
 from tau_stage.scene.deliver import LineFiles, filled
 from tau_stage.scene.names import is_device
+from tau_stage.take.drafts import forget_draft
 from tau_stage.take.folder import STEMS, TakeFolder, guarded
 from tau_stage.take.mix import BLOCK, MIX_AGAIN, stems_of
 from tau_stage.take.model import Performed, Take
@@ -218,9 +218,4 @@ def _write(folder: TakeFolder, name: str, parts: Iterable[Pcm | Stereo], rate: i
                     file.append(part)
             draft.replace(final)
     finally:
-        _forget(draft)
-
-
-def _forget(draft: Path) -> None:
-    if draft.parent.is_dir():
-        draft.unlink(missing_ok=True)
+        forget_draft(draft)

@@ -128,7 +128,8 @@ def _billed(journal: Sequence[record.Record]) -> Iterable[tuple[record.Record, B
 def _lines(journal: Sequence[record.Record], billed: Iterable[Bill]) -> tuple[Performed, ...]:
     heard = _heard(journal)
     called: dict[str, list[Called]] = {}
-    others: dict[str, list[Alternative]] = {}
+    others: dict[str, dict[int, Alternative]] = {}
+    settled: dict[str, int] = {}
     broken: dict[str, int] = {}
     for fact in journal:
         if isinstance(fact, record.ToolCalled):
@@ -136,13 +137,14 @@ def _lines(journal: Sequence[record.Record], billed: Iterable[Bill]) -> tuple[Pe
             called.setdefault(fact.line, []).append(Called(**given))
         elif isinstance(fact, record.TakeKept):
             facts = fact.model_dump(include={"take", "said", "file", "sha256", "samples", "usage", "problem"})
-            others.setdefault(fact.line, []).append(Alternative(**facts, ended=fact.status))
+            others.setdefault(fact.line, {})[fact.take] = Alternative(**facts, ended=fact.status)
+            settled[fact.line] = len(called.get(fact.line, ()))
         elif isinstance(fact, record.LineAgain) and fact.interrupted:
             broken[fact.line] = broken.get(fact.line, 0) + 1
-            called.pop(fact.line, None)
-            others.pop(fact.line, None)
+            del called.setdefault(fact.line, [])[settled.get(fact.line, 0) :]
         elif isinstance(fact, record.LineDropped):
             others.pop(fact.line, None)
+            settled.pop(fact.line, None)
     failed = _attempts(journal)
     costs: dict[str, list[Cost]] = {}
     for bill in billed:
@@ -153,7 +155,7 @@ def _lines(journal: Sequence[record.Record], billed: Iterable[Bill]) -> tuple[Pe
             fact,
             tuple(_hearing(name, heard.get((fact.line, name))) for name in fact.hearers),
             tuple(called.get(fact.line, ())),
-            tuple(other for other in others.get(fact.line, ()) if other.take != fact.take),
+            tuple(other for take, other in sorted(others.get(fact.line, {}).items()) if take != fact.take),
             tuple(failed.get(fact.line, ())),
             broken.get(fact.line, 0),
             _sum(costs.get(fact.line, ())),

@@ -207,11 +207,12 @@ def stem_name(name: str) -> str:
     return f"{STEMS}/{name}.wav"
 
 
-def write_whole(texts: Mapping[Path, str], hint: str) -> None:
+def write_whole(texts: Mapping[Path, str | bytes], hint: str) -> None:
     """Write whole files: all under other names first, then renamed; where one has no room, none is changed.
 
     Args:
-        texts: By file; those of JSON are written with escapes for what is not meant to be seen.
+        texts: By file; those of JSON are written with escapes for what is not meant to be seen. Bytes are written as
+            they are.
         hint: What to do where they cannot be written.
 
     Raises:
@@ -226,14 +227,32 @@ def write_whole(texts: Mapping[Path, str], hint: str) -> None:
                 if final.is_dir():
                     raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(final))
                 number, drafts[final] = opened.enter_context(draft_beside(final))
-                with open(number, "w", encoding="utf-8", errors="backslashreplace", newline="", closefd=False) as file:
-                    file.write(printable_json(text) if final.suffix == ".json" else text)
+                with open(number, "wb", closefd=False) as file:
+                    file.write(text if isinstance(text, bytes) else _encoded(final, text))
                     file.flush()
                     os.fsync(number)
         for final, draft in drafts.items():
             with guarded(final, hint):
                 draft.replace(final)
                 sync_folder(final.parent)
+
+
+def copy_whole(file: Path, final: Path, hint: str) -> None:
+    """Copy a file: under another name first, then renamed.
+
+    Raises:
+        TakeError: It cannot be read or written.
+    """
+    with guarded(final, hint), draft_beside(final) as (number, draft):
+        with file.open("rb") as source, open(number, "wb", closefd=False) as copy:
+            shutil.copyfileobj(source, copy)
+        draft.replace(final)
+        sync_folder(final.parent)
+
+
+def _encoded(final: Path, text: str) -> bytes:
+    text = printable_json(text) if final.suffix == ".json" else text
+    return text.encode("utf-8", errors="backslashreplace")
 
 
 @contextmanager

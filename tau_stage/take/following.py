@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 
 from tau_stage.audio.files import Playable, read_playable
@@ -12,8 +11,9 @@ from tau_stage.errors import TakeError
 from tau_stage.scene.files import beside
 from tau_stage.scene.names import SOUND_STEMS, slug
 from tau_stage.take.beginning import beginning
+from tau_stage.take.drafts import clear_drafts
 from tau_stage.take.fold import fold, kept
-from tau_stage.take.folder import TakeFolder, guarded
+from tau_stage.take.folder import TakeFolder, copy_whole, guarded
 from tau_stage.take.journal import FULL_DISK, read_journal, sync_folder
 from tau_stage.take.model import Alternative
 from tau_stage.take.picks import picks
@@ -63,12 +63,8 @@ def keep_take(folder: TakeFolder, file: str, take: int) -> None:
         TakeError: It cannot be written.
     """
     line = folder.inside(file)
-    final = folder.other(line, take)
-    draft = final.with_suffix(".part.wav")
-    with guarded(final, FULL_DISK):
-        shutil.copyfile(line, draft)
-        draft.replace(final)
-        sync_folder(final.parent)
+    clear_drafts(line.parent)
+    copy_whole(line, folder.other(line, take), FULL_DISK)
 
 
 def settle_files(folder: TakeFolder, journal: Sequence[Record]) -> None:

@@ -6,8 +6,10 @@ to the last record that ends a line, for which the disk was waited for. The soun
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -29,6 +31,9 @@ from tau_stage.take.records import (
 from tau_stage.text import printable_json, well_formed
 
 NAME = "journal.jsonl"
+NO_FOLDER_SYNC = (errno.EINVAL, errno.EPERM, errno.EACCES, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+"""What a file system says that can bring files to the disk, but not folders."""
+
 FULL_DISK = "make room, and go on with tau-stage resume; what was spoken before is kept"
 
 DURABLE = LineSpoken | LineLost | TakeBegan | TakeResumed | TakeEnded | TakeDelivered | TakePicked
@@ -62,6 +67,9 @@ class Journal:
             if goes_on:
                 self._go_on()
             sync_folder(path.parent)
+        except OSError as error:
+            self.close()
+            raise TakeError(str(path), (error.strerror or str(error)).lower()) from error
         except BaseException:
             self.close()
             raise
@@ -81,14 +89,24 @@ class Journal:
         """
         line = printable_json(_written(record)).encode() + b"\n"
         try:
-            if os.write(self._file, line) < len(line):
-                os.ftruncate(self._file, self._size)
-                raise TakeError(str(self.path), "there is no room for another record", FULL_DISK)
+            self._write(line)
             self._size += len(line)
             if isinstance(record, DURABLE):
                 os.fsync(self._file)
         except OSError as error:
-            raise TakeError(str(self.path), error.strerror or str(error), FULL_DISK) from error
+            problem = (error.strerror or str(error)).lower()
+            raise TakeError(str(self.path), f"another record cannot be written: {problem}", FULL_DISK) from error
+
+    def _write(self, line: bytes) -> None:
+        """Write all of a line, however few bytes of it a system takes at once, or none of it."""
+        rest = memoryview(line)
+        try:
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
+        except OSError:
+            with suppress(OSError):  # else it is cut off when the take is resumed
+                os.ftruncate(self._file, self._size)
+            raise
 
     @property
     def records(self) -> list[Record]:
@@ -107,7 +125,7 @@ class Journal:
 
 
 def sync_folder(path: Path) -> None:
-    """Bring the names of a folder's files to the disk.
+    """Bring the names of a folder's files to the disk, where its file system can do that for a folder.
 
     Raises:
         OSError: The folder is gone, or its disk.
@@ -115,6 +133,9 @@ def sync_folder(path: Path) -> None:
     folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
+    except OSError as error:
+        if error.errno not in NO_FOLDER_SYNC:
+            raise
     finally:
         os.close(folder)
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tau_stage.audio.wav import HEADER_BYTES
 from tau_stage.errors import TakeError
 from tau_stage.take.folder import guarded
+from tau_stage.take.journal import NAME as JOURNAL
 
 NAME = ".lock"
 WRITABLE = "let it be written to, or copy the take"
@@ -61,6 +64,31 @@ def is_claimed(folder: Path) -> bool:
     finally:
         os.close(lock)
     return False
+
+
+def clear_unbegun(home: Path, before: datetime) -> None:
+    """Remove folders of takes that never began, as killed processes leave them: nothing was performed in them.
+
+    Args:
+        home: Where the takes of a scene are.
+        before: What is younger may be about to begin.
+    """
+    for path in home.glob("*T*Z-*"):
+        with suppress(OSError):
+            is_old = path.stat().st_mtime < before.timestamp()
+            if is_old and path.is_dir() and not path.is_symlink() and not is_claimed(path) and _is_unbegun(path):
+                shutil.rmtree(path)
+
+
+def _is_unbegun(folder: Path) -> bool:
+    """Whether there is nothing in a folder but what a take begins with: no whole record, and no sound."""
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        is_stem = name.startswith("stems/") and path.suffix == ".wav" and path.stat().st_size <= HEADER_BYTES
+        is_journal = path == folder / JOURNAL and b"\n" not in path.read_bytes()
+        if not (name in ("lines", "stems", NAME) or is_stem or is_journal):
+            return False
+    return True
 
 
 def refuse_links(folder: Path) -> None:

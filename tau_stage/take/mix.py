@@ -25,6 +25,7 @@ from tau_stage.audio.stereo import pan_gains
 from tau_stage.errors import TakeError, UsageError
 from tau_stage.scene.deliver import MOST_KBPS, Mix
 from tau_stage.scene.files import beside, picture_type
+from tau_stage.take.drafts import forget_draft
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.model import Take
 from tau_stage.take.sound_files import open_sound, sound_errors
@@ -156,7 +157,7 @@ def mix(folder: TakeFolder, take: Take, wanted: Mix, rate: int = RATE) -> Mixed:
                 _tag(draft, take, wanted)
             draft.replace(final)
     finally:
-        draft.unlink(missing_ok=True)
+        forget_draft(draft)
     return Mixed(
         file=wanted.file,
         lufs=found.lufs,

@@ -37,8 +37,26 @@ class Role(BaseModel):
     pan: float = 0.0
 
 
+class Retake(BaseModel):
+    """What a retake performs again, and how.
+
+    Attributes:
+        lines: Their ids.
+        direction: How they are said, if otherwise than the scene has it.
+        takes: How often each is said.
+        through: Whether the lines after the first of them are performed again, too.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    lines: tuple[str, ...]
+    direction: str | None = None
+    takes: int = 1
+    through: bool = False
+
+
 class TakeBegan(Fact):
-    """Curtain up; ``resolved`` is the plan as JSON, ``former`` the take that a retake takes lines from."""
+    """Curtain up; ``resolved`` is the plan as JSON, ``former`` the take that a ``retake`` takes lines from."""
 
     type: Literal["take_began"] = "take_began"
     version: Literal[1] = 1
@@ -55,6 +73,7 @@ class TakeBegan(Fact):
     resolved: str = ""
     budget: Decimal | None = None
     former: str = ""
+    retake: Retake | None = None
     roles: tuple[Role, ...]
 
 

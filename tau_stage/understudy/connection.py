@@ -21,7 +21,7 @@ from tau_stage.understudy.admission import Rejection
 from tau_stage.understudy.client_dialects import ClientCodec
 from tau_stage.understudy.dialogue import Dialogue, Reply
 from tau_stage.understudy.line_request import wants_silence
-from tau_stage.understudy.listening import asked_with, comment_request, request_for, wanted_calls
+from tau_stage.understudy.listening import asked_with, comment_request, request_for, take_named, wanted_calls
 from tau_stage.understudy.response import MessageStream, call_tools, end_response, stay_silent
 from tau_stage.understudy.run import ResponseRun
 from tau_stage.understudy.sound_store import KnownSpeech
@@ -198,7 +198,7 @@ class Connection:
     async def _speak(self, run: ResponseRun, request: SpeechRequest) -> None:
         broken = self._server.use_fault(faults.BreakOff)
         asked = asked_with(run, request)
-        take = self._takes + 1 if asked == self._asked else 1
+        take = take_named(run) or (self._takes + 1 if asked == self._asked else 1)
         request, self._is_damaged = replace(request, take=take), False
         try:
             delivery = await self._sound(run, request, "final_answer", broken.reason if broken else None)

@@ -55,6 +55,12 @@ def asked_with(run: ResponseRun, request: SpeechRequest) -> tuple[str, str]:
     return last, request.own
 
 
+def take_named(run: ResponseRun) -> int:
+    """Read which take of a line a response is said to be; 0: nobody says."""
+    named = str((run.wanted.metadata or {}).get("take", ""))
+    return int(named) if re.fullmatch(r"[1-9]\d?", named) else 0
+
+
 def comment_request(request: SpeechRequest) -> SpeechRequest:
     """Request what the actor says where it says what it is about to do, before it does so."""
     return replace(request, user=f'Say: "{COMMENT}"', system=(), own="", whisper="", heard=())
