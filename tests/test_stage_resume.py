@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from decimal import Decimal
@@ -424,6 +425,27 @@ async def test_a_tool_that_has_answered_in_a_line_that_was_cut_is_not_asked_agai
     calls = [[call.output for line in each.lines for call in line.calls] for each in (whole, take)]
     assert [outputs[0] for outputs in calls] == ['{"rung":true}', '{"rung":"once"}']
     assert [len(outputs) for outputs in calls] == [3, 3]
+
+
+async def test_stems_that_a_disk_could_not_take_at_the_end_are_laid_anew(
+    house: Playhouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.perform(PLAIN)
+    stems, fsync = files(house.folder), os.fsync
+
+    def refuse(file: int) -> None:
+        if Path(f"/dev/fd/{file}").resolve().parent.name == "stems" and Path(f"/dev/fd/{file}").is_file():
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(TakeError, match="input/output error"):
+        await house.perform(PLAIN)
+    monkeypatch.undo()
+    assert fold(house.journal).ended == "failed"
+    take = await house.perform(PLAIN, again=house.folder)
+    assert (take.ended, files(house.folder)) == ("complete", stems)
+    assert sum(len(visit.bill) for visit in house.understudy.visits) == 2 * len(take.lines)
 
 
 async def test_two_do_not_perform_into_one_folder(house: Playhouse) -> None:

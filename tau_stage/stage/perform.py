@@ -226,6 +226,9 @@ async def _to_the_end(playing: Callable[[], Awaitable[None]], folder: TakeFolder
     finally:
         try:
             crew.timeline.close()
+        except TakeError as error:  # the stems are laid anew when the take is resumed
+            ended, problem = "failed", str(error)
+            raise
         finally:
             book.write(record.TakeEnded(ended=ended, problem=problem))
             take = _leave(folder, book.journal)

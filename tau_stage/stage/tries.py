@@ -10,7 +10,8 @@ import anyio
 
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.errors import Timeout
-from tau_stage.protocol.conversation import Response, Status
+from tau_stage.protocol.conversation import Response
+from tau_stage.protocol.endings import Status
 from tau_stage.protocol.usage import Usage
 from tau_stage.session import Session
 from tau_stage.stage.line import Delivery
