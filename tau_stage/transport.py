@@ -9,6 +9,7 @@ import asyncio
 import logging
 import re
 import socket
+import ssl
 import time
 from base64 import b64encode
 from collections import deque
@@ -31,6 +32,7 @@ from websockets.exceptions import (
     ConcurrencyError,
     ConnectionClosed,
     InvalidHandshake,
+    InvalidMessage,
     InvalidProxyStatus,
     InvalidStatus,
     WebSocketException,
@@ -72,6 +74,9 @@ WEBSOCKETS_ONLY = (
 SERVER_LOG = logging.getLogger("tau_stage.server")
 SERVER_LOG.addFilter(lambda record: record.msg != "opening handshake failed")
 """Of servers; who knocks and is no client is answered, which is nobody's error."""
+
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "UNKNOWN_PROTOCOL")
+"""How OpenSSL says, in one version or another, that what answers is no TLS."""
 
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
@@ -294,7 +299,7 @@ async def _upgraded(
         what = "answer to the websocket upgrade" + (f" through {proxy}" if proxy else "")
         raise Timeout(what=what, waited_s=open_timeout_s, endpoint=place) from None
     except (WebSocketException, OSError, EOFError, ValueError, RuntimeError) as error:
-        raise ConnectFailed(reason=secrets.strike(_why(error, proxy)), endpoint=place) from None
+        raise ConnectFailed(reason=secrets.strike(_why(error, url, proxy)), endpoint=place) from None
 
 
 class _ProxyRefused(OSError):
@@ -362,16 +367,39 @@ async def _agreed(own: socket.socket) -> None:
         raise _ProxyRefused(f"HTTP {status[1].decode()}")
 
 
-def _why(error: Exception, proxy: Proxy | None) -> str:
-    """Why there is no connection, in one sentence, with the proxy that may be to blame."""
+def _why(error: Exception, url: str, proxy: Proxy | None) -> str:
+    """Why there is no connection, in one sentence, with what to do and the proxy that may be to blame."""
     if isinstance(error, InvalidProxyStatus) and proxy:
         said = f"{proxy} refused: HTTP {error.response.status_code}"
     elif isinstance(error, _ProxyRefused):
         said = f"{proxy} refused: {error}"
     else:
-        said = str(error) or type(error).__name__
+        said = _plainly(error, url)
         said += f", through {proxy}" if proxy else ""
     return f"{said}; name the host in no_proxy, if it is reached without" if proxy else said
+
+
+def _plainly(error: Exception, url: str) -> str:
+    """What an exception of a library says of a connection that could not be opened."""
+    scheme = urlsplit(url).scheme
+    match error:
+        case ssl.SSLCertVerificationError():
+            return (
+                f"its certificate is not trusted: {error.verify_message.rstrip('.')}; "
+                "if you trust it, name a file with its authority's certificate in SSL_CERT_FILE"
+            )
+        case ssl.SSLError() if error.reason in _NO_TLS:
+            return "it does not speak TLS; write ws:// if that is meant"
+        case ssl.SSLError():
+            return f"TLS failed: {(error.reason or 'no reason is told').replace('_', ' ').lower()}"
+        case InvalidMessage() if scheme == "ws":
+            return "it does not answer in HTTP; write wss:// if it speaks TLS"
+        case InvalidMessage():
+            return "it does not answer in HTTP"
+        case ConnectionError() if not error.strerror:
+            return REASONS[ABNORMAL]
+        case _:
+            return str(error) or type(error).__name__
 
 
 def _refused(place: str, response: Response, secrets: Secrets) -> ConnectFailed:

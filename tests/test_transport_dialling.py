@@ -5,13 +5,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import socket
+import ssl
 import struct
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
+from shutil import which
 
 import anyio
 import pytest
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import ByteStream, SocketAttribute, SocketStream
+from anyio.streams.tls import TLSStream
 
 from tau_stage.errors import ConnectFailed, SessionClosed, SessionError, Timeout, UsageError
 from tau_stage.protocol.proxies import VARIABLES
@@ -69,7 +74,7 @@ def answering(*lines: str) -> Script:
     return answer
 
 
-async def upgrade(stream: SocketStream, request: bytes) -> None:
+async def upgrade(stream: ByteStream, request: bytes) -> None:
     key = next(line for line in request.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key"))
     accept = hashlib.sha1(key.partition(b": ")[2] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()  # noqa: S324
     head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
@@ -307,6 +312,122 @@ async def test_a_socket_closes_without_an_exception_whatever_it_died_of(death: s
         transport.drop()
         await transport.aclose(1002, "\udc80 what the server said")
         await transport.aclose(1006)
+
+
+# ---- TLS
+
+Certificate = tuple[Path, Path]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """A certificate for localhost that nobody has signed, and its key."""
+    if which("openssl") is None:
+        pytest.skip("openssl is not on the path")
+    folder = tmp_path_factory.mktemp("tls")
+    paths = folder / "cert.pem", folder / "key.pem"
+    named = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    subprocess.run([*new, "-out", paths[0], "-keyout", paths[1], *named], check=True, capture_output=True)
+    return paths
+
+
+@asynccontextmanager
+async def listening_by_tls(certificate: Certificate, last: bytes | None, *, by_reset: bool) -> AsyncIterator[int]:
+    """A server that upgrades, and dies without a word of TLS; as its last it sends some bytes over the bare socket."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+
+    async def talk(bare: SocketStream) -> None:
+        try:
+            stream = await TLSStream.wrap(bare, server_side=True, ssl_context=context, standard_compatible=False)
+            request = b""
+            while b"\r\n\r\n" not in request:
+                request += await stream.receive()
+            await upgrade(stream, request)
+            await stream.send(b"\x81\x02{}")
+            if last is not None:
+                await bare.send(last)
+            await (reset(bare) if by_reset else bare.aclose())
+        except (anyio.EndOfStream, anyio.BrokenResourceError, ssl.SSLError):
+            return
+        finally:
+            await anyio.aclose_forcefully(bare)
+
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    async with listener, anyio.create_task_group() as group:
+        group.start_soon(listener.serve, talk)
+        yield listener.extra(SocketAttribute.local_port)  # noqa: S610 - anyio, not Django
+        group.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        None,
+        b"\x17\x03\x03\x00\x20" + b"x" * 32,
+        b"\x17\x03\x03\x40\x00xx",
+        b"\x15\x03\x03\x00\x02\x02\x28",
+        b"HTTP/1.1 502\r\n",
+    ],
+    ids=["nothing", "a broken record", "half a record", "an alert", "plain text"],
+)
+@pytest.mark.parametrize("by_reset", [False, True])
+async def test_whatever_a_connection_by_tls_dies_of_is_its_end(
+    certificate: Certificate, last: bytes | None, by_reset: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    async with (
+        listening_by_tls(certificate, last, by_reset=by_reset) as port,
+        dial(f"wss://localhost:{port}/v1", closing_s=0.05) as transport,
+    ):
+        with pytest.raises(SessionClosed):
+            await read_to_the_end(transport)
+        with pytest.raises(SessionClosed):
+            await write_to_the_end(transport)
+
+
+async def test_a_certificate_that_is_not_trusted_is_told_with_what_to_do(certificate: Certificate) -> None:
+    async with listening_by_tls(certificate, None, by_reset=False) as port:
+        error = await failed(f"wss://localhost:{port}/v1")
+        assert "its certificate is not trusted: self" in error.reason
+        assert "name a file with its authority's certificate in SSL_CERT_FILE" in error.reason
+
+
+async def test_a_certificate_of_somebody_else_is_not_trusted(
+    certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    async with listening_by_tls(certificate, None, by_reset=False) as port:
+        error = await failed(f"wss://127.0.0.1:{port}/v1")
+    assert "its certificate is not trusted: IP address mismatch" in error.reason
+
+
+async def test_a_server_without_tls_and_one_with_it_are_told_apart(certificate: Certificate) -> None:
+    async with serve(echo) as url:
+        port = url.rpartition(":")[2]
+        assert (
+            await failed(f"wss://localhost:{port}/v1")
+        ).reason == "it does not speak TLS; write ws:// if that is meant"
+    async with listening_by_tls(certificate, None, by_reset=False) as port_of_tls:
+        error = await failed(f"ws://localhost:{port_of_tls}/v1")
+    assert error.reason == "it does not answer in HTTP; write wss:// if it speaks TLS"
+
+
+@pytest.mark.parametrize(("scheme", "told"), [("ws", "it does not answer in HTTP"), ("wss", "")])
+async def test_a_server_that_hangs_up_at_once_is_told_plainly(scheme: str, told: str) -> None:
+    async def hang_up(stream: SocketStream) -> None:
+        await stream.receive()
+        await stream.aclose()
+
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    async with listener, anyio.create_task_group() as group:
+        group.start_soon(listener.serve, hang_up)
+        port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - anyio, not Django
+        error = await failed(f"{scheme}://localhost:{port}/v1")
+        group.cancel_scope.cancel()
+    assert error.reason.startswith(told)
+    assert "Error" not in error.reason
 
 
 @pytest.mark.parametrize(
