@@ -35,6 +35,7 @@ from websockets.exceptions import (
     InvalidMessage,
     InvalidProxyStatus,
     InvalidStatus,
+    ProxyError,
     WebSocketException,
 )
 from websockets.http11 import Request, Response
@@ -396,6 +397,8 @@ def _plainly(error: Exception, url: str) -> str:
             return "it does not answer in HTTP; write wss:// if it speaks TLS"
         case InvalidMessage():
             return "it does not answer in HTTP"
+        case ProxyError() if str(error.__cause__ or ""):
+            return f"{error}: {error.__cause__}"
         case ConnectionError() if not error.strerror:
             return REASONS[ABNORMAL]
         case _:

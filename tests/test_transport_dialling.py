@@ -10,6 +10,7 @@ import struct
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
 
@@ -202,6 +203,47 @@ async def test_a_proxy_of_the_environment_is_gone_through(name: str, monkeypatch
     assert request.startswith(b"CONNECT server.test:")
     assert b"Proxy-Authorization: Basic " + basic in request
     assert KEY.encode() not in request
+
+
+@pytest.mark.skipif(find_spec("python_socks") is None, reason="python-socks is not installed")
+@pytest.mark.parametrize("is_right", [True, False])
+async def test_a_socks_proxy_is_gone_through(is_right: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As RFC 1928 and RFC 1929 have it: the proxy is told the name of the host, and finds its address itself."""
+    heard: list[bytes] = []
+
+    async def speak_socks(stream: SocketStream) -> None:
+        async with stream:
+            heard.append(await stream.receive())
+            await stream.send(b"\x05\x02")
+            heard.append(await stream.receive())
+            await stream.send(b"\x01\x00" if is_right else b"\x01\x01")
+            if not is_right:
+                return
+            heard.append(await stream.receive())
+            async with await anyio.connect_tcp("127.0.0.1", struct.unpack(">H", heard[-1][-2:])[0]) as there:
+                await stream.send(b"\x05\x00\x00\x01" + bytes(6))
+                async with anyio.create_task_group() as group:
+                    group.start_soon(_pump, stream, there)
+                    await _pump(there, stream)
+                    group.cancel_scope.cancel()
+
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    async with listener, anyio.create_task_group() as group, serve(echo) as url:
+        group.start_soon(listener.serve, speak_socks)
+        port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - anyio, not Django
+        monkeypatch.setenv("ALL_PROXY", f"socks5h://me:{PASSWORD}%40@127.0.0.1:{port}")
+        there = url.replace("127.0.0.1", "server.test")
+        if is_right:
+            async with dial(there, KEYS) as transport:
+                await transport.send(b"hello")
+                assert await transport.receive() == b"hello"
+            assert b"\x03\x0bserver.test" in heard[-1]
+        else:
+            error = str(await failed(there))
+            assert f"authentication failure, through the proxy socks5h://127.0.0.1:{port} of ALL_PROXY" in error
+            assert PASSWORD not in error
+        group.cancel_scope.cancel()
+    assert f"{PASSWORD}@".encode() in heard[1]
 
 
 async def test_a_proxy_that_refuses_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
