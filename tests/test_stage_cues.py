@@ -461,3 +461,29 @@ def test_a_cue_may_be_known_to_have_started() -> None:
     assert named(cues.due(plan, so_far)) == "cue-2-bob-1"
     with pytest.raises(KeyError):
         cues.resumed(plan, so_far, "cue-9")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "on: [{said: ^(a|aa)+$, do: [bob: ping]}]\nlines: [ada: ping]",
+        "lines:\n- ada: ping\n  when: {said: ^(a|aa)+$}\n- bob: pong",
+    ],
+)
+def test_a_search_without_end_is_told_with_its_line(steps: str) -> None:
+    """Slow: the search takes a second."""
+    plan = plan_of(steps)
+    line = plan.cues[0].source_line if plan.cues else plan.lines[0].source_line
+    with pytest.raises(LimitReached, match=f"^line {line} of the scene: the regular expression"):
+        cues.happened(plan, cues.curtain_up(plan), Happening("said", "bob", words="a" * 80 + "b"))
+
+
+@pytest.mark.slow
+def test_the_end_of_free_play_that_is_never_found_is_told_with_its_line() -> None:
+    """Slow: the search takes a second."""
+    plan = plan_of("lines: [{improvise: {turns: 3, until: ^(a|aa)+$}}]")
+    step = plan.steps[0]
+    assert isinstance(step, ImprovisePlan)
+    with pytest.raises(LimitReached, match=f"^line {step.source_line} of the scene: the regular expression"):
+        next_turn(step, Play().after(Turn("bob", "a" * 80 + "b")))

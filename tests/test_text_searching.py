@@ -43,7 +43,8 @@ def test_whatever_is_written_is_a_pattern_or_has_a_reason(pattern: str) -> None:
 def test_a_search_that_would_never_end_is_given_up(text: str) -> None:
     """Slow: a search may take a second."""
     with pytest.raises(LimitReached, match=r"regular expression '\^\(a\|aa\)\+\$' is not done with “a{40}…”") as told:
-        is_found(SLOW, text)
+        is_found(SLOW, text, line=7)
+    assert told.value.what.startswith("line 7 of the scene: the regular expression")
     assert "a search takes at most 1 s; repeat nothing that repeats itself" in str(told.value)
 
 

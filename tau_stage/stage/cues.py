@@ -255,10 +255,10 @@ def happened(plan: Plan, so_far: SoFar, news: Happening) -> SoFar:
     Raises:
         LimitReached: Cues have started too often.
     """
-    met = {condition for condition in _conditions(plan) if _matches(condition, news)}
+    met = {condition for condition, line in _conditions(plan).items() if _matches(condition, news, line)}
     so_far = replace(so_far, met=so_far.met | met)
     for cue in plan.cues:
-        if not isinstance(cue.event, Silence) and _matches(cue.event, news):
+        if not isinstance(cue.event, Silence) and _matches(cue.event, news, cue.source_line):
             so_far = _started(plan, so_far, cue)
     return so_far
 
@@ -283,7 +283,8 @@ def broken_off(so_far: SoFar, start: Start) -> SoFar:
 
 def is_awaited(plan: Plan, news: Happening) -> bool:
     """Whether a cue waits for something like this."""
-    return any(not isinstance(cue.event, Silence) and _matches(cue.event, news) for cue in plan.cues)
+    cues = (cue for cue in plan.cues if not isinstance(cue.event, Silence))
+    return any(_matches(cue.event, news, cue.source_line) for cue in cues)
 
 
 def quiet(plan: Plan, so_far: SoFar, now: float) -> SoFar:
@@ -325,25 +326,28 @@ def _started(plan: Plan, so_far: SoFar, cue: CuePlan) -> SoFar:
     return replace(so_far, strands={**so_far.strands, number: strand}, started={**so_far.started, cue.id: times})
 
 
-def _matches(condition: Condition | Silence, news: Happening) -> bool:
+def _matches(condition: Condition | Silence, news: Happening, line: int) -> bool:
+    """Whether a condition, which stands at a line of the scene, has come true."""
     if not isinstance(condition, Call | Said | Failed) or condition.player not in (None, news.player):
         return False
     if isinstance(condition, Call):
         return news.kind == "call" and condition.tool in (None, news.tool)
     if isinstance(condition, Said):
-        return news.kind == "said" and is_found(condition.words, news.words)
+        return news.kind == "said" and is_found(condition.words, news.words, line=line)
     return news.kind == "error"
 
 
-def _conditions(plan: Plan) -> set[Condition]:
-    """What steps depend on; a negation is looked at from the other side."""
-    found: set[Condition] = set()
+def _conditions(plan: Plan) -> dict[Condition, int]:
+    """What steps depend on, and the line of the first that does; a negation is looked at from the other side."""
+    found: dict[Condition, int] = {}
     for steps in plan.strands:
         for step in steps:
             parts = (step, *step.parts) if isinstance(step, TogetherPlan) else (step,)
             for part in parts:
                 if part.when is not None:
-                    found.add(part.when.condition if isinstance(part.when, Not) else part.when)
+                    found.setdefault(
+                        part.when.condition if isinstance(part.when, Not) else part.when, part.source_line
+                    )
     return found
 
 

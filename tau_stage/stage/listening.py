@@ -374,7 +374,7 @@ class Listening:
         self._ring()
 
     def _look_for_the_end(self, words: str, *, answered: bool = True) -> None:
-        said = self._step.until and is_found(self._step.until, words)
+        said = self._step.until and is_found(self._step.until, words, line=self._step.source_line)
         if said or (answered and self._step.turns is not None and self._so_far.answers >= self._step.turns):
             self._over.set()
 

@@ -101,7 +101,7 @@ def _is_over(step: ImprovisePlan, play: Play) -> bool:
         play.passes >= len(step.players),
     )
     said = play.last.words if play.last else ""
-    return any(reached) or bool(step.until and is_found(step.until, said))
+    return any(reached) or bool(step.until and is_found(step.until, said, line=step.source_line))
 
 
 def _player(step: ImprovisePlan, play: Play, said_before: Turn | None) -> str:

@@ -33,13 +33,14 @@ def pattern_problem(pattern: str) -> str:
     return ""
 
 
-def is_found(pattern: str, text: str, *, any_case: bool = True) -> bool:
+def is_found(pattern: str, text: str, *, any_case: bool = True, line: int = 0) -> bool:
     """Whether a regular expression is found in a text.
 
     Args:
         pattern: Valid.
         text: What is looked at.
         any_case: Whether case does not matter.
+        line: Where the pattern stands in the scene, from 1; 0: the error tells that otherwise.
 
     Raises:
         LimitReached: It takes longer than a search may.
@@ -53,8 +54,9 @@ def is_found(pattern: str, text: str, *, any_case: bool = True) -> bool:
         return regex.search(pattern, text, regex.IGNORECASE if any_case else 0, timeout=LONGEST_SEARCH_S) is not None
     except TimeoutError:
         shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+        place = f"line {line} of the scene: " if line else ""
         raise LimitReached(
-            f"the regular expression '{pattern}' is not done with “{shown}”",
+            f"{place}the regular expression '{pattern}' is not done with “{shown}”",
             f"a search takes at most {LONGEST_SEARCH_S:g} s",
             "repeat nothing that repeats itself, like (a+)+, and no choice of what looks alike, like (a|aa)+",
         ) from None
