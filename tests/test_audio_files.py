@@ -135,6 +135,34 @@ def test_only_frames_that_were_read_are_sound(tmp_path: Path, seconds: int) -> N
     assert np.std(heard.array[-6000:-2400] / 32_768) == pytest.approx(0.3 / 2**0.5, rel=0.05)
 
 
+def mp3_without_length(path: Path, seconds: float) -> None:
+    """An MP3 of variable bit rate whose first frame, which is noisy, is not what the rest is like."""
+    sound = np.where(np.arange(round(44_100 * seconds)) < 2000, 1.0, 0.1) * wave(44_100, seconds)
+    sound[:2000] += np.random.default_rng(1).normal(0, 0.2, 2000)
+    soundfile.write(path, sound, 44_100, format="MP3", bitrate_mode="VARIABLE", compression_level=0.5)
+    data = path.read_bytes()
+    path.write_bytes(data[data.index(data[:2], 4) :])  # without the frame of Xing
+
+
+def test_an_mp3_that_does_not_tell_its_length_is_read_to_its_end(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    mp3_without_length(tmp_path / "a.mp3", 3.0)
+    assert abs(soundfile.info(tmp_path / "a.mp3").duration - 3.0) > 0.5
+    heard = read_audio(tmp_path / "a.mp3")
+    assert heard.duration_s == pytest.approx(3.0, abs=0.1)
+    assert read_audio(tmp_path / "a.mp3") == heard
+    assert capfd.readouterr().err == ""
+
+
+def test_half_an_mp3_that_does_not_tell_its_length_is_half_a_sound_or_an_error(tmp_path: Path) -> None:
+    mp3_without_length(tmp_path / "a.mp3", 3.0)
+    data = (tmp_path / "a.mp3").read_bytes()
+    (tmp_path / "b.mp3").write_bytes(data[: len(data) // 2])
+    with pytest.raises(UsageError, match=r"cannot be read as sound \(it is damaged, or cut short\)"):
+        read_audio(tmp_path / "b.mp3")
+
+
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3"])
 def test_half_a_file_is_an_error_or_half_a_sound_each_time(tmp_path: Path, name: str) -> None:
     path = tmp_path / name

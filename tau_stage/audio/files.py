@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -10,8 +11,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from threading import Lock
-from typing import TYPE_CHECKING, Any
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tau_stage.audio.formats import as_samples, at_rate, joined
 from tau_stage.audio.level import AUDIBLE_DBFS, dbfs
@@ -34,6 +35,9 @@ CANCELLED_DB = 20.0
 """A mix of channels that is so much softer than they are is not what they sound like."""
 
 _CHATTER = (b"[src/libmpg123/", b"Note:", b"Warning:")
+_NO_REASON = ("", "Unspecified internal error")
+"""What libsndfile says of a file when it does not know what is wrong with it."""
+
 _standard_error = Lock()
 
 
@@ -163,8 +167,6 @@ def _surveyed(path: Path, _changed: int, _size: int) -> Survey:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    import soundfile
-
     try:
         if not path.is_file():
             raise UsageError(f"{path}: is not a file", READABLE)
@@ -172,7 +174,7 @@ def _opened(path: Path) -> Iterator[Any]:
             if is_lfs_pointer(raw.read(LFS_LARGEST)):
                 raise UsageError(f"{path}: {LFS_PROBLEM}", LFS_HINT)
             raw.seek(0)
-            with soundfile.SoundFile(raw) as file:
+            with _decoder(path, raw) as file:
                 if file.samplerate < SLOWEST_HZ:
                     told = f"{file.samplerate} samples per second are too few for a voice"
                     raise UsageError(f"{path}: {told}", READABLE)
@@ -180,8 +182,57 @@ def _opened(path: Path) -> Iterator[Any]:
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}", READABLE) from None
     except (RuntimeError, TypeError, ValueError) as error:  # libsndfile's own, a headerless file, a null in the name
-        reason = str(getattr(error, "error_string", error)).rstrip(".") or "it is damaged, or cut short"
+        reason = str(getattr(error, "error_string", error)).rstrip(".")
+        reason = "it is damaged, or cut short" if reason in _NO_REASON else reason
         raise UsageError(f"{path}: cannot be read as sound ({reason})", READABLE) from None
+
+
+@contextmanager
+def _decoder(path: Path, raw: BinaryIO) -> Iterator[Any]:
+    """A decoder of an open file. Of an MP3 that does not tell its length it reads what comes, up to the end.
+
+    libsndfile would take the bit rate of the first frame for that of all, and stop where the sound would end then.
+    """
+    import soundfile
+
+    with soundfile.SoundFile(raw) as file:
+        start = _without_length(path) if file.format == "MP3" else None
+        if start is None:
+            yield file
+            return
+    with _piped(path, start) as number, soundfile.SoundFile(number, closefd=False) as file:
+        yield file
+
+
+def _without_length(path: Path) -> int | None:
+    """Where the sound of an MP3 begins that has no header of Xing, LAME or VBRI; None for one that has."""
+    from mutagen import MutagenError
+    from mutagen.mp3 import MP3, BitrateMode
+
+    try:
+        info: Any = MP3(path).info
+    except MutagenError:
+        return None
+    return int(info.frame_offset) if info.bitrate_mode == BitrateMode.UNKNOWN else None
+
+
+@contextmanager
+def _piped(path: Path, start: int) -> Iterator[int]:
+    """The reading end of a pipe through which a file runs from some byte on: what has no known end has no length."""
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        with suppress(OSError), path.open("rb") as source, os.fdopen(writing, "wb") as pipe:
+            source.seek(start)
+            shutil.copyfileobj(source, pipe)  # ends with an error where nobody reads any more
+
+    writer = Thread(target=write, name="sound")
+    writer.start()
+    try:
+        yield reading
+    finally:
+        os.close(reading)
+        writer.join()
 
 
 def _mono(path: Path, file: Any) -> Iterator[NDArray[np.float32]]:

@@ -345,9 +345,7 @@ def _conditions(plan: Plan) -> dict[Condition, int]:
             parts = (step, *step.parts) if isinstance(step, TogetherPlan) else (step,)
             for part in parts:
                 if part.when is not None:
-                    found.setdefault(
-                        part.when.condition if isinstance(part.when, Not) else part.when, part.source_line
-                    )
+                    found.setdefault(part.when.condition if isinstance(part.when, Not) else part.when, part.source_line)
     return found
 
 
