@@ -143,3 +143,18 @@ def test_a_retake_that_was_killed_goes_on(
     assert files - {"002-bob-1.attempt-1.wav"} == {path.name for path in (whole.path / "lines").iterdir()}
     assert read_take(Path(folder))[1].lines[1].direction == "gruffly"
     capsys.readouterr()
+
+
+def test_a_retake_of_the_latest_is_compared_with_what_it_was_made_of_and_its_takes_can_be_picked(
+    performed: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, url = performed
+    options = ("--direction", "shouting", "--takes", "2", "--endpoint", url, "--quiet")
+    assert run("retake", "takes/talk/latest", "bob-1", *options) == 0
+    again = capsys.readouterr().out.strip()
+    assert again.startswith("takes/talk/2")
+    assert run("compare", "takes/talk/latest") == 0
+    assert capsys.readouterr().err == f"A is {folder}, B is takes/talk/latest\n"
+    told = json.loads(Path(again, "take.json").read_text())["lines"][1]
+    assert run("pick", "takes/talk/latest", "bob-1", str(3 - told["take"])) == 0
+    assert "has changed" not in capsys.readouterr().err

@@ -535,3 +535,16 @@ def test_parentheses_within_words_are_remarked_on() -> None:
     (remark,) = plan.remarks
     assert (remark.spot.line, remark.spot.column) == (3, 10)
     assert str(remark) == r"'(laughs)' is spoken: write [laughs] for a moment, or \(laughs\) to have it spoken"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("Hello {{name}}.", "'{{name}}' is spoken: a variable is ${name}"),
+        ("Well. <break time='1s'/> No.", "'<break time='1s'/>' is spoken: write [like this] for a moment"),
+        ("I <3 you, and 2 < 3 > 1.", None),
+    ],
+)
+def test_markup_of_other_tools_is_remarked_on(words: str, told: str | None) -> None:
+    plan = make_plan(parse_scene(f"players: {{ann: }}\nlines:\n  - ann: {words}\n"))
+    assert [str(remark) for remark in plan.remarks] == ([told] if told else [])

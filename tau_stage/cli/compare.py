@@ -94,9 +94,9 @@ def _before(path: Path) -> Path:
 
     folder = read_take(path)[0]
     former = Path(read_beginning(folder.journal).former) if folder.journal.is_file() else Path()
-    if former != Path() and (former / MANIFEST).is_file():
-        return former
     here = folder.path.resolve()
+    if former != Path() and (former / MANIFEST).is_file() and former.resolve() != here:
+        return former
     beside = sorted(found.parent.name for found in here.parent.glob(f"*/{MANIFEST}") if not found.parent.is_symlink())
     older = [name for name in beside if name < here.name]
     if not older:

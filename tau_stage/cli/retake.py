@@ -48,19 +48,19 @@ def retake(
     from tau_stage.cli.performing import Wish, perform_plans
     from tau_stage.errors import UsageError
     from tau_stage.take.folder import TakeFolder
+    from tau_stage.take.latest import unlinked
     from tau_stage.take.reading import read_take
     from tau_stage.take.records import Retake
 
     folder, former = read_take(take)
-    if folder.path.is_symlink():  # it may lead elsewhere later
-        folder = TakeFolder(folder.path.parent / folder.path.resolve().name)
+    folder = TakeFolder(unlinked(folder.path))  # a link may lead elsewhere later
     lines = [line] if line else [performed.id for performed in former.lines if performed.problem]
     if not lines:
         raise UsageError(f"{take}: no line of the take has failed", "name the line that is to be performed again")
     asked = Retake(lines=tuple(lines), direction=direction, takes=takes, through=through)
     plan, kept = plan_retake(folder, former, asked, anyway=anyway, named=take)
     wish = Wish(
-        out=out or folder.path.resolve().parent.parent,
+        out=out or folder.path.parent.parent,
         endpoint=endpoint,
         live=live,
         allow_tools=allow_tools or read_settings().allow_tools,

@@ -71,7 +71,7 @@ class Findings:
                 continue
             meant = key_meant(key, options)
             self.meant.add(meant)
-            hint = did_you_mean(key, options, f"did you mean '{meant}'?" if meant else "")
+            hint = did_you_mean(key, (meant,), f"did you mean '{meant}'?") if meant else ""
             hint = hint or f"it knows: {listed(ranked(key, options))}"
             self.add((*path, key), f"{owner} has unknown key '{key}'", hint, key=True)
         return {key: entries[key] for key in entries if key in options}
@@ -142,7 +142,7 @@ class Findings:
             self.add(place, told["problem"], told["hint"], key=told["key"])
             if told["secret"]:
                 self.errors[-1] = replace(self.errors[-1], source="")
-        elif detail["type"] != "string_type":
+        elif detail["type"] != "string_type" or field in ("voice", "model", "endpoint"):
             self.add(where, f"'{where[-1]}' of {owner} is one value, not a list or a mapping", "write the value alone")
         else:
             self.text(detail["input"], where, f"'{where[-1]}' of {owner}")

@@ -121,8 +121,22 @@ def _limits(node: Node, found: Findings) -> Limits:
     return found.build(Limits, dict(known), ("limits",), "limits")
 
 
+def _without_dash(first: Node, found: Findings) -> str:
+    """A hint that shows the first player of a list as an entry of a mapping."""
+    place = found.document.place(("players", 0))
+    line = found.document.source_of(("players",)).line(place.line)
+    head = line[: place.column - 1]
+    indent = " " * (len(head) - len(head.lstrip()))
+    name = first.get("name") if isinstance(first, dict) else first
+    if isinstance(name, str):
+        return f"write them without dashes:\n  {indent}{name}:"
+    if isinstance(first, dict) and len(first) == 1 and isinstance(next(iter(first.values())), dict):
+        return f"write them without dashes:\n  {indent}{line[place.column - 1 :]}"
+    return "write each player's name, then what is special: 'clerk: {voice: ash}'"
+
+
 def _players(node: Node, found: Findings) -> dict[str, Any]:
-    hint = "write each player's name, then what is special: 'clerk: {voice: ash}'"
+    hint = _without_dash(node[0] if isinstance(node, list) and node else {}, found)
     entries = found.mapping(node, ("players",), "players", hint)
     if entries == {} and "players" not in found.meant:
         found.add(("players",), "the scene has no players", "name them under 'players:', like 'clerk: {voice: ash}'")

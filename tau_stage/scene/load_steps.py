@@ -1,7 +1,7 @@
 """The steps of a scene, from the document to the model: lines, and all that is not a player's line."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from pydantic_core import PydanticCustomError
@@ -24,13 +24,31 @@ from tau_stage.scene.steps import (
     Told,
 )
 from tau_stage.scene.text import Node, Path
-from tau_stage.scene.traps import written
-from tau_stage.scene.words import LINE_OPTIONS, SPEAKER_WORDS, STEP_WORDS, TEXT_WORDS, did_you_mean, listed
-from tau_stage.text import composed
+from tau_stage.scene.traps import quoted, written
+from tau_stage.scene.words import LINE_OPTIONS, MEANT, SPEAKER_WORDS, STEP_WORDS, TEXT_WORDS, did_you_mean, listed
+from tau_stage.text import composed, folded
 
 Entries = dict[str, Node]
 WORDS = ("prompt", "user", "assistant", "sfx", "bed", "together", "improvise", "listen", "pause")
 """The words that start a step which is no player's line; the first that is there decides."""
+
+
+_MARKUP = re.compile(r"\{\{[^{}]*\}\}|</?[a-z][^<>]*>")
+"""Templates of other tools, and SSML."""
+_BESIDE = re.compile(r"(.+?)\s*[(\[](.+)[)\]]")
+
+
+def _line_meant(key: str, words: str, players: Collection[str]) -> str:
+    """A line as it should be whose key holds more than its speaker's name; empty, if it is something else."""
+    if (beside := _BESIDE.fullmatch(key)) and beside[1] in players:
+        return f"{beside[1]}: {written(f'({beside[2]}) {words}')}"
+    names = re.split(r"\s*(?:->|=>|\u2192)\s*", key)
+    if len(names) > 1 and all(name in players for name in names):
+        return f"{{{quoted(names[0])}: {quoted(words)}, to: [{', '.join(map(quoted, names[1:]))}]}}"
+    names = re.split(r"\s*(?:[&,+/]|\band\b)\s*", key)
+    if len(names) > 1 and all(name in players for name in names):
+        return f"together: [{', '.join(f'{{{quoted(name)}: {quoted(words)}}}' for name in names)}]"
+    return ""
 
 
 class Steps:
@@ -56,7 +74,7 @@ class Steps:
     def load(self, node: Node, path: Path, what: str = "lines") -> tuple[AnyStep, ...]:
         """The steps of a list that are sound."""
         if not isinstance(node, list):
-            self.found.add(path, f"{what} must be a list", "write each as '- player: words'")
+            self.no_list(node, path, what)
             return ()
         steps = (self.step(item, (*path, number)) for number, item in enumerate(node))
         return tuple(step for step in steps if step)
@@ -74,12 +92,34 @@ class Steps:
         speaker = self.speaker(entries, path)
         return self.line(entries, speaker, path) if speaker is not None else None
 
+    def no_list(self, node: Node, path: Path, what: str) -> None:
+        """Note a mapping or a text where steps belong."""
+        first = (*path, next(iter(node))) if isinstance(node, dict) and node else path
+        if self.found.misread(first, key=first != path):
+            return
+        hint = "write each as '- player: words'"
+        place = self.found.document.place(first, key=True)
+        line = self.found.document.source_of(path).line(place.line)
+        if first != path and not line[: place.column - 1].strip():
+            hint += f":\n  {line[: place.column - 1]}- {line[place.column - 1 :]}"
+        self.found.add(path, f"{what} must be a list", hint)
+
     def no_mapping(self, node: Node, path: Path) -> None:
         """Note a step that is a text or a list."""
         speaker = re.split("[:\uff1a\ufe55]", node)[0] if isinstance(node, str) else ""
         if composed(speaker.strip()) in self.players and self.found.misread(path):
             return
-        self.found.add(path, "this line has no speaker", "a line is '- player: words'")
+        hint = "a line is '- player: words'"
+        if isinstance(node, str) and speaker.strip() in self.players:
+            words = node.partition(":")[2].strip()
+            hint = self.rewritten(f"{written(speaker.strip())}: {written(words)}", path)
+        self.found.add(path, "this line has no speaker", hint)
+
+    def rewritten(self, meant: str, path: Path, *, key: bool = False) -> str:
+        """A hint that shows a line as it should be."""
+        place = self.found.document.place(path, key=key)
+        head = self.found.document.source_of(path).line(place.line)[: place.column - 1]
+        return f"write it like this:\n  {head}{meant}" if head.strip() == "-" else f"write {meant}"
 
     def speaker(self, entries: Entries, path: Path) -> str | None:
         """The key of a step that says who speaks; what hinders is noted."""
@@ -87,7 +127,13 @@ class Steps:
         speakers = [key for key in strangers if key in self.players]
         if len(speakers) > 1:
             problem = "two players speak in one line"
-            self.found.add((*path, speakers[1]), problem, "start every line with '- '", key=True)
+            here = (*path, speakers[1])
+            place = self.found.document.place(here, key=True)
+            line = self.found.document.source_of(here).line(place.line)
+            hint = "start every line with '- '"
+            if not line[: place.column - 1].strip():
+                hint += f":\n  {line[: place.column - 1].removesuffix('  ')}- {line[place.column - 1 :]}"
+            self.found.add(here, problem, hint, key=True)
             return None
         if speakers:
             return speakers[0]
@@ -96,7 +142,7 @@ class Steps:
         if not strangers:
             self.found.add(path, "this line has no speaker", "a line is '- player: words'")
             return None
-        self.stranger(strangers[0], path)
+        self.stranger(strangers[0], path, entries[strangers[0]])
         return None
 
     def told_apart(self, entries: Entries, path: Path) -> bool:
@@ -110,7 +156,7 @@ class Steps:
         self.found.add((*path, who), "a line's key is its speaker, and its value what is said", hint, key=True)
         return True
 
-    def stranger(self, key: str, path: Path) -> None:
+    def stranger(self, key: str, path: Path, value: Node) -> None:
         """Note a key that is neither a player nor an option."""
         here = (*path, key)
         if self.found.misread(here, key=True):
@@ -120,6 +166,10 @@ class Steps:
             self.found.add(here, f"'{key}' starts no step", hint, key=True)
         elif self.players:
             hint = did_you_mean(key, self.players, f"players: {listed(self.players)}")
+            if isinstance(value, str) and (meant := _line_meant(key, value, self.players)):
+                hint = self.rewritten(meant, here, key=True)
+            elif step := next((word for word in WORDS if folded(key) in MEANT.get(word, ())), ""):
+                hint = f"did you mean '{step}'?"
             self.found.add(here, f"there is no player '{key}'", hint, key=True)
 
     def build(
@@ -187,6 +237,9 @@ class Steps:
         if speech.aside:
             hint = rf"write [{speech.aside}] for a moment, or \({speech.aside}\) to have it spoken"
             self.found.remark(path, f"'({speech.aside})' is spoken", hint)
+        if markup := _MARKUP.search(speech.words):
+            hint = "a variable is ${name}" if markup[0].startswith("{") else "write [like this] for a moment"
+            self.found.remark(path, f"'{markup[0]}' is spoken", hint)
         values["words"] = speech.words
         return True
 

@@ -12,9 +12,10 @@ from tau_stage.scene.source import Place, Source
 SPACES = "\u00a0\u2002\u2003\u2007\u2009\u202f\u3000"
 BULLETS = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2022\u00b7\u25cf\u25aa"
 COLONS = "\uff1a\ufe55"
+FULL_WIDTH = {"\uff0c": ",", "\u3001": ",", "\uff5d": "}", "\uff3d": "]"}
 
 _LINE = re.compile(
-    rf"(?P<indent>[ {SPACES}]*)(?:(?P<bullet>[-{BULLETS}])(?P<gap>[ {SPACES}]*))?"
+    rf"(?P<indent>[ {SPACES}]*)(?:(?P<bullet>[-{BULLETS}]|[*](?= )|\d{{1,3}}[.)](?= ))(?P<gap>[ {SPACES}]*))?"
     rf"(?P<key>[^\s:{COLONS}\-\[\]{{}}\"'#][^:{COLONS}\n]{{0,80}}?)(?P<colon>[:{COLONS}])"
     rf"(?P<after>[ {SPACES}]*)(?P<rest>.*)"
 )
@@ -35,8 +36,24 @@ def misread(source: Source, number: int) -> SceneError | None:
     mended = f"{head}{key}:{' ' if rest else ''}{rest}"
     if re.sub(" +", " ", mended.strip(" ")) == re.sub(" +", " ", line.strip(" ")):
         return None
+    hint = f"write it like this:\n  {mended}"
+    if (parts["bullet"] or "-") not in f"-{BULLETS}":
+        place = Place(number, parts.start("bullet") + 1)
+        return source.error(place, f"a line starts with '- ', not with '{parts['bullet']}'", hint)
     place = Place(number, (found.start() if found else _missing(parts)) + 1)
-    return source.error(place, _problem(found[0] if found else ""), f"write it like this:\n  {mended}")
+    return source.error(place, _problem(found[0] if found else ""), hint)
+
+
+def misread_sign(source: Source, place: Place) -> SceneError | None:
+    """The error for a place in brackets where a sign of full width stands for one of YAML's."""
+    line = source.line(place.line)
+    sign = line[place.column - 1 : place.column]
+    if sign not in FULL_WIDTH:
+        return None
+    mended = "".join(FULL_WIDTH.get(other, other) for other in line)
+    mended = re.sub(r",(?=\S)", ", ", mended)
+    problem = f"YAML does not take {unicodedata.name(sign)} (U+{ord(sign):04X}) for '{FULL_WIDTH[sign]}'"
+    return source.error(place, problem, f"write it like this:\n  {mended}")
 
 
 def _missing(parts: re.Match[str]) -> int:

@@ -1,5 +1,6 @@
 """Whether what a scene names is there: its players, its tools, its files, and what it waits for."""
 
+import re
 from os import SEEK_END
 from pathlib import Path as FilePath
 
@@ -11,8 +12,10 @@ from tau_stage.scene.findings import Findings
 from tau_stage.scene.model import Scene
 from tau_stage.scene.text import Path
 from tau_stage.scene.words import did_you_mean, listed
+from tau_stage.text import folded
 
 CHOICES = ("auto", "none", "required")
+NOBODY = ("no", "none", "nothing", "false", "null", "noone", "no one")
 EVENT_WORDS: dict[type, str] = {model: word for word, model in EVENTS.items()}
 
 
@@ -27,6 +30,11 @@ class References:
         """Whether there is a player of that name."""
         if name not in self.scene.players:
             hint = did_you_mean(name, self.scene.players, f"players: {listed(self.scene.players)}")
+            several = [part.strip() for part in re.split(r"[,;&]| and ", name)]
+            if len(several) > 1 and not key and all(part in self.scene.players for part in several):
+                hint = f"several names stand in a list: [{', '.join(several)}]"
+            elif folded(name) in NOBODY and path[-2:-1] in (("to",), ("hears",)):
+                hint = "did you mean 'nobody'?"
             self.found.add(path, f"there is no player '{name}'", hint, key=key)
         return name in self.scene.players
 
@@ -123,7 +131,7 @@ class References:
             there, neighbours = False, []
         if not there and file.exists():
             other = "file" if folder else "folder"
-            self.found.add(path, f"'{name}' is a {other}, and a {what} belongs here", f"name a {what}")
+            self.found.add(path, f"'{name}' is a {other}, and a {what} belongs here", _inside(name, file, what))
         elif not there:
             hint = did_you_mean(file.name, neighbours, f"it is looked for at {file.as_posix()}")
             self.found.add(path, f"there is no {what} '{name}'", hint)
@@ -147,3 +155,9 @@ class References:
             self.found.add(path, f"'{name}' is a human, and calls no tool", "name a player with a model")
         elif player and player.tools is not None and tool not in player.tools:
             self.found.add(path, f"'{name}' has no tool '{tool}'", f"look at 'tools:' of player '{name}'")
+
+
+def _inside(name: str, file: FilePath, what: str) -> str:
+    """A hint for a folder that stands for a file, or a file for a folder."""
+    within = sounds_in(file) if file.is_dir() else []
+    return f"did you mean '{name.rstrip('/')}/{within[0].name}'?" if within else f"name a {what}"

@@ -119,7 +119,7 @@ def read_source(path: str | Path, what: str = "the scene file") -> Source:
 def _decode(data: bytes, name: str, what: str) -> Source:
     if is_lfs_pointer(data):
         raise SceneError(name, 1, 1, f"{what} {LFS_PROBLEM}", LFS_HINT)
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or (len(data) > 1 and (data[0] == 0) != (data[1] == 0)):
         raise SceneError(name, 1, 1, f"{what} is UTF-16 text", "save it as UTF-8")
     try:
         text = data.decode("utf-8")

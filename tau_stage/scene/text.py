@@ -100,6 +100,12 @@ def _is_for_words(path: Path) -> bool:
     return (len(above) == 2 and key not in RESERVED) or above[2:] == ["prompt"]
 
 
+def _dashed(source: Source, event: Any) -> str:
+    """A hint that shows a line of a scene with the dash that it needs."""
+    line = source.line(place_of(event.start_mark).line)
+    return f"start every line with '- ':\n  {line[: event.start_mark.column]}- {line[event.start_mark.column :]}"
+
+
 class _Reader:
     """One pass over the parser's events."""
 
@@ -223,6 +229,10 @@ class _Reader:
         while not isinstance(event := self.next(), yaml.MappingEndEvent):
             key = self.key(event)
             here = (*path, key)
+            if key in entries and path == ("lines",):
+                raise self.error(
+                    event, "lines must be a list, and here a speaker comes again", _dashed(self.source, event)
+                )
             if key in entries:
                 hint = f"the first is at line {self.keys[here].line}; keep one"
                 raise self.error(event, f"'{key}' stands here a second time", hint)

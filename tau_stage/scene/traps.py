@@ -10,8 +10,9 @@ from typing import Any, TypeGuard
 from yaml import MarkedYAMLError
 
 from tau_stage.errors import SceneError
-from tau_stage.scene.lookalikes import misread
+from tau_stage.scene.lookalikes import misread, misread_sign
 from tau_stage.scene.source import Place, Source
+from tau_stage.scene.words import RESERVED
 
 MEANINGS = {
     "*": "an alias",
@@ -46,6 +47,7 @@ _CUT = re.compile(r" #\w")
 _PLAIN = re.compile(r"""[^\s\-?:,\[\]{}#&*!|>'"%@`](?:[^:#]|:(?![ \t]|$)|(?<![ \t])#)*""")
 _BEFORE_VALUE = re.compile(r"(?:(?:^|\s)-|:)\s*$")
 _PROPERTIES = re.compile(r"(?<=\s)(?:[!&]\S*\s+)+$")
+_SLASHES = re.compile(r"(?<=[\s,{\[])//(?=\s)")
 _FLOW = re.compile(r"[\[{][^\]}]*$")
 
 
@@ -180,10 +182,13 @@ def explained(source: Source, error: MarkedYAMLError, progress: Progress) -> Sce
     if odd := misread(source, at.line) or misread(source, begun.line):
         return odd
     if "\t" in line[: len(line) - len(line.lstrip())] or _sign(source, at) == "\t":
-        return source.error(at, "a tab stands where YAML wants spaces", "replace the tab with spaces")
-    if "escape" in problem:
+        hint = _mended(line.replace("\t", "  "), "replace the tab with spaces")
+        return source.error(at, "a tab stands where YAML wants spaces", hint)
+    if line.startswith("```"):
+        return source.error(at, "a fence of Markdown stands here, and a scene has none", "remove the lines with ```")
+    if "escape" in problem or "hexdecimal" in problem:  # libyaml spells it so
         hint = "inside double quotes a backslash is written twice; inside single quotes it is an ordinary sign"
-        return source.error(at, "this backslash means nothing to YAML", hint)
+        return source.error(at, "this backslash means nothing to YAML", _mended(line.replace("\\", "\\\\"), hint))
     if _SCANNED.match(context):
         return trapped(source, before[0] if _adjoins(before, source, begun) else begun, progress)
     if progress.brackets:
@@ -198,6 +203,11 @@ def explained(source: Source, error: MarkedYAMLError, progress: Progress) -> Sce
             return source.error(at, "YAML takes this for the end of the block of text above", hint)
         return trapped(source, before[0], progress)
     return _broken(source, at, begun, context, problem)
+
+
+def _mended(line: str, hint: str) -> str:
+    """A hint, with a line as it should be, unless that is very long."""
+    return f"{hint}:\n  {line}" if len(line) <= LONGEST_CORRECTION else hint
 
 
 def _deepest(source: Source) -> Place:
@@ -238,6 +248,10 @@ def _indent(source: Source, number: int, otherwise: str) -> str:
     if not fits or ": " not in f"{body} " or len(line) > LONGEST_CORRECTION:
         return otherwise
     column = min(fits, key=lambda column: (abs(column - own), -column))
+    dashes = [dash for dash, item in open_at if item and dash < column]
+    key = body.partition(":")[0]
+    if not is_item and dashes and (column, False) in open_at[-1:] and key not in RESERVED:
+        return f"{otherwise}:\n  {' ' * dashes[-1]}- {body}"
     return f"{otherwise}:\n  {' ' * column}{body}"
 
 
@@ -247,13 +261,38 @@ def _second_colon(source: Source, at: Place, before: tuple[Place, Place] | None)
         return source.error(at, "YAML takes the text before this ': ' for a key", hint)
     line = source.line(at.line)
     first = Place(at.line, len(line) - len(line.lstrip()) + 1)
+    if odd := _no_entry(source, first):
+        return odd
     hint = _indent(source, first.line, "indent it as its neighbours")
     hint += "\n  (text of several lines stands in quotes, or under '|')"
     return source.error(first, "YAML takes this for more of the text above, as it is indented deeper", hint)
 
 
+def _no_entry(source: Source, below: Place) -> SceneError | None:
+    """The error for a line that is no ``key: value`` and swallows the one below; None where that is indented deeper."""
+    numbers = range(below.line - 1, 0, -1)
+    number = next((each for each in numbers if source.line(each).strip() and source.line(each).lstrip()[0] != "#"), 0)
+    line = source.line(number) if number else ""
+    indent = len(line) - len(line.lstrip())
+    if not line or indent + 1 < below.column:
+        return None
+    if odd := misread(source, number):
+        return odd
+    hint = "write it like 'key: value'"
+    if line.lstrip().startswith("//"):
+        hint = f"a comment begins with '# ':\n  {' ' * indent}# {line.lstrip(' /')}"
+    return source.error(Place(number, indent + 1), "this is neither 'key: value' nor a comment", hint)
+
+
 def _in_brackets(source: Source, at: Place, bracket: Place) -> SceneError:
     sign = _sign(source, bracket)
+    if odd := misread_sign(source, at):
+        return odd
+    for number in range(bracket.line, at.line + 1):
+        if slashes := _SLASHES.search(source.line(number)):
+            place = Place(number, slashes.start() + 1)
+            mended = _mended(_SLASHES.sub("#", source.line(number), count=1), "a comment begins with '# '")
+            return source.error(place, "YAML does not take // for a comment", mended)
     if at.line > bracket.line:
         return source.error(bracket, f"this {sign} is never closed", "close it on the same line")
     return source.error(at, f"YAML expected a comma or the end of what {sign} began", "put the text in quotes")
@@ -266,6 +305,10 @@ def _broken(source: Source, at: Place, begun: Place, context: str, problem: str)
             at = Place(begun.line, comment.start() + 2)
             return source.error(at, "YAML cuts this line at ' #'", "put the text in quotes")
         hint = "a line is '- player: words'"
+        above = source.line(begun.line - 1).rstrip()
+        if above.endswith((": |", ": >")):
+            deeper = " " * (len(above) - len(above.lstrip(" -")) + 2)
+            hint = _mended(deeper + line.lstrip(), "indent the text deeper than its key")
         return source.error(begun, "this is neither 'key: value' nor more of the text above", hint)
     if "block" in context:
         hint = _indent(source, at.line, "indent it as its neighbours; each line of the scene starts with '- '")

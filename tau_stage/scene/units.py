@@ -41,6 +41,9 @@ _OTHER_MONEY = re.compile(
     r"\$?\s*(?:usd\s*)?(\d{0,9})(?:[.,](\d{1,9}))?\s*(\$|usd|dollars?|cents?|ct|¢|)", re.ASCII | re.IGNORECASE
 )
 _PAN = re.compile(r"(l|left|r|right)?[ :]*([+-]?\d{1,9}(?:\.\d{1,9})?)? *(%?) *(l|left|r|right)?", re.ASCII)
+_LEVEL = re.compile(r"([+-]?\d{1,4}(?:\.\d{1,6})?)\s*(.*)", re.ASCII | re.DOTALL)
+_DASHES = re.compile("[\u2010-\u2015\u2212]\\s*")
+_COMMA = re.compile(r"(\d+),(\d+.*)", re.ASCII | re.DOTALL)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 _UNITS_OF_TIME = {"second": "s", "sec": "s", "minute": "m", "min": "m", "millisecond": "ms", "msec": "ms"}
 _PER_MINUTE = {"s": 60.0, "min": 1.0, "h": 1 / 60}
@@ -174,7 +177,12 @@ def speed(value: object) -> object:
         return value
     low, high = SPEEDS
     if not _NUMBER.fullmatch(value) or not low <= float(value) <= high:
-        raise wrong(f"speed is a number from {low:g} to {high:g}, not '{value}'", "1 is the voice's own speed")
+        hint = "1 is the voice's own speed"
+        percent = re.fullmatch(r"(\d{1,3}) ?%", value, re.ASCII)
+        meant = f"{int(percent[1]) / 100:g}" if percent else value.replace(",", ".")
+        if meant != value and _NUMBER.fullmatch(meant) and low <= float(meant) <= high:
+            hint = f"did you mean {meant}?"
+        raise wrong(f"speed is a number from {low:g} to {high:g}, not '{value}'", hint)
     return float(value)
 
 
@@ -252,9 +260,11 @@ def peak(value: object) -> object:
 def _level(value: object, what: str, unit: str, limits: tuple[float, float], example: str) -> object:
     if not isinstance(value, str):
         return value
-    found = re.fullmatch(r"([+-]?\d{1,4}(?:\.\d{1,6})?)\s*(.*)", value.strip(), re.ASCII | re.DOTALL)
+    found = _LEVEL.fullmatch(value.strip())
     if not found:
-        raise wrong(f"'{value}' is not a {what}", f"write it like {example}")
+        plain = _LEVEL.fullmatch(_DASHES.sub("-", value.strip()).replace(",", "."))
+        meant = f"did you mean {plain[1]} {unit}?" if plain else f"write it like {example}"
+        raise wrong(f"'{value}' is not a {what}", meant)
     number, written = found.groups()
     low, high = limits
     meant = f"-{number.lstrip('+')}" if high <= 0 < float(number) else number
@@ -384,6 +394,8 @@ def one_of(what: str, *words: str) -> Callable[[object], object]:
 
 def _measure(value: str, what: str, hint: str) -> tuple[str, str]:
     found = _MEASURE.fullmatch(value.strip())
+    if comma := _COMMA.fullmatch(value.strip()):
+        raise wrong(f"a number has a point and no comma, and '{value}' has one", f"did you mean {comma[1]}.{comma[2]}?")
     if not found:
         raise wrong(f"'{value}' is not {what}", hint)
     return found[1], found[2]

@@ -49,6 +49,12 @@ def make_latest(take: TakeFolder) -> None:
         sync_folder(home)
 
 
+def unlinked(path: Path) -> Path:
+    """The folder that a path to a take leads to, below its scene's, named from where the path is named."""
+    real = path.parent / path.readlink() if path.is_symlink() else path
+    return real if len(real.parts) > 2 and ".." not in real.parts else real.resolve()
+
+
 def is_latest(take: TakeFolder) -> bool:
     """Whether ``latest`` names a take, or one that is newer."""
     named = _named(take.path.parent / NAME)
