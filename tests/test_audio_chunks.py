@@ -34,7 +34,7 @@ from tau_stage.audio.chunks import (
     plain,
 )
 from tau_stage.audio.pcm import Pcm
-from tau_stage.audio.riff import append_chunks, read_chunks
+from tau_stage.audio.riff import append_chunks, read_chunks, tells_its_size
 from tau_stage.audio.wav import HEADER_BYTES, WavWriter, header, read_wav
 
 SOUND = Pcm(bytes(range(200)) * 10)
@@ -267,3 +267,15 @@ def test_the_standard_library_and_soundfile_read_the_same_frames(marked: Path) -
     with wave.open(str(marked)) as file:
         assert file.readframes(file.getnframes()) == SOUND.data
     assert soundfile.read(marked, dtype="int16")[0].tobytes() == SOUND.data
+
+
+def test_a_header_that_was_not_written_to_the_end_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    with soundfile.SoundFile(path, "w", 24_000, 1, subtype="PCM_24", format="WAV") as file:
+        begun = path.read_bytes()
+        file.write([0.0] * 1001)
+    assert tells_its_size(path)
+    path.write_bytes(begun + path.read_bytes()[len(begun) :])
+    assert not tells_its_size(path)
+    path.write_bytes(b"RIFF")
+    assert not tells_its_size(path)

@@ -44,6 +44,13 @@ def test_what_meets_a_fault_is_an_undisturbed_run_when_it_is_resumed(crashes: Cr
     assert done["takes that had begun"]
 
 
+def test_a_mix_whose_header_could_not_be_written_is_made_anew(crashes: Crashes) -> None:
+    """Slow: performs a scene, and resumes it: libsndfile says nothing where the last write of all fails."""
+    writes = [number for number, call in enumerate(crashes.calls, 1) if call.path.name == ".mix.wav.part"]
+    last = max(number for number in writes if crashes.calls[number - 1].name == "write")
+    assert crashes.crash(Fault(errno.EIO, last, last), Counter[str](), by_run=False) == []
+
+
 @pytest.mark.parametrize(
     "fault",
     [

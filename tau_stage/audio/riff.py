@@ -84,6 +84,19 @@ def read_shape(path: Path) -> Shape:
     return Shape(rate, channels, bits)
 
 
+def tells_its_size(path: Path) -> bool:
+    """Tell whether a WAV file's header was written to the end: until then it tells of another size.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    file = os.open(path, os.O_RDONLY)
+    try:
+        return len(os.pread(file, 8, 0)) == 8 and _size(file) == os.fstat(file).st_size
+    finally:
+        os.close(file)
+
+
 def append_chunks(path: Path, chunks: Mapping[bytes, bytes]) -> None:
     """Put chunks behind the sound of a finished WAV file, in place of those of the same names that are there.
 

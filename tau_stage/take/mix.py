@@ -21,6 +21,7 @@ from tau_stage.audio.level import SILENCE_DBFS
 from tau_stage.audio.limiter import Limiter
 from tau_stage.audio.loudness import Loudness, Meter, gain_for
 from tau_stage.audio.pcm import RATE
+from tau_stage.audio.riff import tells_its_size
 from tau_stage.audio.stereo import pan_gains
 from tau_stage.errors import TakeError, UsageError
 from tau_stage.scene.deliver import MOST_KBPS, Mix
@@ -337,8 +338,12 @@ def _created(draft: Path, final: Path, rate: int, channels: int, kbps: int | Non
 
 
 def _measured(draft: Path, final: Path, length: int, channels: int) -> Loudness:
-    """What is in a file that was just written."""
+    """What is in a file that was just written: libsndfile does not always say that a disk was full, or failed."""
     with sound_errors(final, MIX_AGAIN), open_sound(draft, name=final, channels=channels) as file:
-        if file.frames < length:  # libsndfile does not always say that a disk was full
+        kind = final.suffix.lower()
+        is_lossless, is_begun = kind in (".wav", ".flac"), kind == ".wav" and not tells_its_size(draft)
+        if file.frames < length or (is_lossless and file.frames > length):
             raise TakeError(str(final), f"has {file.frames} samples, and should have {length}", MIX_AGAIN)
+        if is_begun:
+            raise TakeError(str(final), "its header could not be written", MIX_AGAIN)
         return _metered(file.blocks(BLOCK, dtype="float32"), file.samplerate, channels)
