@@ -10,6 +10,8 @@ import pytest
 from tau_stage.protocol import server_events as told
 from tau_stage.protocol.conversation import Conversation, Response
 from tau_stage.protocol.endings import ENDS
+from tau_stage.protocol.entries import Words
+from tau_stage.protocol.frames import MOST_IDS, Repeats
 
 USAGE = {"total_tokens": 30, "input_tokens": 10, "output_tokens": 20, "output_token_details": {"audio_tokens": 20}}
 
@@ -186,3 +188,90 @@ def test_many_frames_that_are_no_events_are_few_warnings() -> None:
         "a frame is not JSON; left out": 6,
         "a frame of bytes that are no text; left out": 9,
     }
+
+
+def heard(conversation: Conversation, *events: dict[str, Any]) -> list[Any]:
+    return [conversation.apply(told.decode(json.dumps(event))) for event in events]
+
+
+CREATED = {"type": "response.created", "response": {"id": "r"}}
+CALL = {"id": "call", "type": "function_call", "name": "light", "call_id": "c", "arguments": "{}"}
+SPOKEN = {"id": "item", "type": "message", "role": "assistant"}
+SOUND = {"type": "response.output_audio.delta", "response_id": "r", "item_id": "item", "delta": "AAABAA=="}
+SOUND_DONE = {"type": "response.output_audio.done", "response_id": "r", "item_id": "item"}
+
+
+def test_a_response_of_which_all_has_come_may_be_presumed_to_have_ended() -> None:
+    conversation = Conversation()
+    heard(conversation, CREATED)
+    assert not conversation.is_over
+    heard(conversation, {"type": "response.output_item.added", "response_id": "r", "item": SPOKEN}, SOUND)
+    assert not conversation.is_over
+    heard(conversation, SOUND_DONE)
+    assert conversation.is_over
+    heard(conversation, {"type": "response.function_call_arguments.delta", "response_id": "r", "item_id": "call"})
+    assert not conversation.is_over
+    heard(conversation, {"type": "response.function_call_arguments.done", "response_id": "r", "item_id": "call"})
+    assert conversation.is_over
+    conversation.presume_end()
+    change = conversation.settle()
+    assert change is not None
+    response = change.response
+    assert (response.status, len(response.audio), len(response.calls), response.usage.untold) == ("completed", 2, 1, 1)
+    assert "no response.done came; the response is taken as ended" in conversation.odd
+    assert heard(conversation, {"type": "response.done", "response": {"id": "r", "usage": USAGE}}) == [None]
+
+
+def test_items_of_other_ids_at_the_end_are_those_that_came() -> None:
+    conversation = Conversation()
+    item = SPOKEN | {"content": [{"type": "output_audio", "transcript": "Hello."}]}
+    heard(conversation, CREATED, {"type": "conversation.item.added", "item": SPOKEN})
+    heard(conversation, *({"type": "response.output_item.done", "response_id": "r", "item": i} for i in (item, CALL)))
+    heard(conversation, SOUND)
+    output = [CALL | {"id": "call_x"}, item | {"id": "item_x"}, item | {"id": "more"}]
+    ended = {"type": "response.done", "response": {"id": "r", "status": "completed", "output": output}}
+    assert heard(conversation, SOUND_DONE, ended)[-1].response.item_ids == ("call_x", "item", "more")
+
+
+def test_a_response_that_is_told_to_begin_after_its_end_does_not_begin_again() -> None:
+    conversation = Conversation()
+    heard(conversation, SOUND, SOUND_DONE, {"type": "response.done", "response": {"id": "r", "status": "completed"}})
+    assert heard(conversation, CREATED) == [None]
+    assert conversation.active == ()
+    assert heard(conversation, CREATED) != [None]
+
+
+def test_words_that_come_by_the_sentence_are_whole() -> None:
+    conversation = Conversation()
+    kind = "response.output_audio_transcript.done"
+    parts = ({"type": kind, "response_id": "r", "item_id": "item", "transcript": one} for one in ("One.", "", "Two."))
+    changes = heard(conversation, CREATED, *parts, {"type": "response.done", "response": {"id": "r"}})
+    assert conversation.settle() or changes[-1]
+    assert [getattr(change, "words", None) for change in changes[1:4]] == ["One.", None, " Two."]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "ends", "words"),
+    [
+        (["One. ", "Two."], ["One. ", "Two."], "One. Two."),
+        (["One. "], ["One. ", "Two."], "One. Two."),
+        (["One  two."], ["One two."], "One two."),
+        ([], ["One.", "One. Two."], "One. Two."),
+        ([], ["One.", " Two."], "One. Two."),
+        ([], ["One.", "One."], "One."),
+        ([], ["One two.", "two."], "One two."),
+    ],
+)
+def test_the_ends_of_one_part_make_its_words(pieces: list[str], ends: list[str], words: str) -> None:
+    part = Words(pieces=pieces)
+    for end in ends:
+        part.end(end)
+    assert str(part) == words
+
+
+def test_only_so_many_ids_of_events_are_remembered() -> None:
+    repeats = Repeats()
+    assert not any(repeats.knows(b"%d" % number, str(number)) for number in range(MOST_IDS + 1))
+    assert repeats.knows(b"1", "1")
+    assert not repeats.knows(b"0", "0")
+    assert not repeats.knows(b"7", "")

@@ -12,14 +12,11 @@ from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import ProtocolError
 from tau_stage.protocol import bodies
 from tau_stage.protocol import server_events as told
-from tau_stage.protocol.endings import Status, status_of
+from tau_stage.protocol.endings import Status, outcome, status_in
 from tau_stage.protocol.entries import Entry, Growing, ToolCall, Words
 from tau_stage.protocol.input import InputBuffer
 from tau_stage.protocol.items import Item
 from tau_stage.protocol.usage import Usage
-
-UNUSABLE = "unusable_event"
-"""Reason of a response that failed because something of it could not be used."""
 
 MOST_WORDINGS = 3
 """How many of a server's sentences are told of one kind of frame that is no event."""
@@ -166,10 +163,17 @@ class _Incoming:
     Attributes:
         items: What it is made of, by item id.
         problem: What of it could not be used, once something could not: it is then not whole.
+        has_begun: Whether the server told that it began.
     """
 
     items: dict[str, Growing] = field(default_factory=dict)
     problem: str = ""
+    has_begun: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all that was begun of it has come."""
+        return bool(self.items) and all(growing.is_over for growing in self.items.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +233,7 @@ class Conversation:
         self._incoming: dict[str, _Incoming] = {}
         self._ending: dict[str, _Ending] = {}
         self._finished: set[str] = set()
+        self._uncreated: set[str] = set()
         self._nameless: set[str] = set()
         self._early: dict[str, str] = {}
         self._transcribed: set[tuple[str, int]] = set()
@@ -298,6 +303,18 @@ class Conversation:
                 self._note(event)
         return None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether all that was begun has come, and only the end of the response is still owed."""
+        return bool(self._incoming) and all(incoming.is_over for incoming in self._incoming.values())
+
+    def presume_end(self) -> None:
+        """Let the responses end whose end is owed: call ``settle`` then."""
+        for response_id in self._incoming:
+            self.odd["no response.done came; the response is taken as ended"] += 1
+            response = bodies.WireResponse(id=response_id, status="completed")
+            self._ending.setdefault(response_id, _Ending(told.ResponseDone(response=response), is_told=False))
+
     def settle(self) -> Ended | None:
         """End a response of which nothing more comes; None where there is none. Call it until it gives None."""
         for response_id, ending in self._ending.items():
@@ -366,6 +383,7 @@ class Conversation:
         if found is None:
             return None
         owner, item_id, growing = found
+        growing.is_over = False
         if isinstance(event, told.AudioDelta):
             try:
                 audio = growing.grow(event.delta, partial(self._note_odd_sound, event.type))
@@ -390,9 +408,9 @@ class Conversation:
         spoken = isinstance(event, told.TranscriptDone)
         whole = event.transcript if isinstance(event, told.TranscriptDone) else event.text
         words = (growing.spoken if spoken else growing.written).setdefault(event.content_index, Words())
-        is_news = bool(whole) and not str(words)
-        words.whole = whole
-        return Worded(owner, item_id, whole, spoken, growing.is_commentary) if is_news else None
+        news = words.end(whole) if whole else ""
+        growing.is_over = growing.is_over or not spoken
+        return Worded(owner, item_id, news, spoken, growing.is_commentary) if news else None
 
     def _sound_announced(self, event: told.AudioDone | told.ContentPartAdded | told.ContentPartDone) -> Change | None:
         found = self._part(event)
@@ -407,7 +425,7 @@ class Conversation:
                 if whole and not str(words.get(event.content_index, "")):
                     words[event.content_index] = Words(whole=whole)
         growing.awaits_sound = False
-        growing.sound_has_ended = growing.sound_has_ended or isinstance(event, told.AudioDone)
+        growing.is_over = True
         return self._ended_with_sound(owner)
 
     def _learn(self, event: told.OutputItemAdded | told.OutputItemDone) -> Change | None:
@@ -419,7 +437,8 @@ class Conversation:
         items = self._incoming.setdefault(owner, _Incoming()).items
         growing = items.setdefault(item_id or next(reversed(items), ""), Growing.in_format(self.form))
         growing.learn(event.item)
-        if isinstance(event, told.OutputItemDone):
+        growing.is_over = isinstance(event, told.OutputItemDone)
+        if growing.is_over:
             growing.awaits_sound = False
         return self._ended_with_sound(owner)
 
@@ -428,6 +447,7 @@ class Conversation:
         if found is None:
             return
         _, _, growing = found
+        growing.is_over = isinstance(event, told.FunctionArgumentsDone)
         if isinstance(event, told.FunctionArgumentsDone):
             growing.learn_call(ToolCall(event.call_id, event.name, event.arguments))
         else:
@@ -436,12 +456,16 @@ class Conversation:
 
     def _begin(self, response_id: str) -> Change | None:
         response_id = response_id or self._unnamed()
+        if response_id in self._uncreated:
+            self._uncreated.discard(response_id)
+            self.odd["response.created: it came after the end of its response; left out"] += 1
+            return None
         self._finished.discard(response_id)  # some servers use one id for all their responses
         nameless = [key for key in self._incoming if key in self._nameless]
         formerly = nameless[0] if nameless and response_id not in self._incoming else ""
         early = self._incoming.pop(formerly, None) or _Incoming()
         self._ending.pop(formerly, None)
-        self._incoming.setdefault(response_id, early)
+        self._incoming.setdefault(response_id, early).has_begun = True
         return Began(response_id, formerly)
 
     def _break(self, response_id: str, problem: str) -> None:
@@ -476,7 +500,7 @@ class Conversation:
         if event.spelt and event.spelt not in self._final and not event.tells_usage:
             self._ending[response_id] = _Ending(event, is_told=True)
             return None
-        if self._awaits_sound(response_id) and _status(event.response) == "completed" and self._tells_ends_of_sound:
+        if self._awaits_sound(response_id) and status_in(event.response) == "completed" and self._tells_ends_of_sound:
             self._ending[response_id] = _Ending(event, is_told=True)
             return None
         return self._end(response_id, event)
@@ -485,7 +509,7 @@ class Conversation:
         """An end with the server's words on it, where they came before."""
         error = before.event.response.error if before else None
         has_words = event.response.error and event.response.error.message
-        if error is None or has_words or _status(event.response) != "failed":
+        if error is None or has_words or status_in(event.response) != "failed":
             return event
         return event.model_copy(update={"response": event.response.model_copy(update={"error": error})})
 
@@ -506,8 +530,9 @@ class Conversation:
         self._ending.pop(response_id, None)
         incoming = self._incoming.pop(response_id, None) or _Incoming()
         items = incoming.items
-        for item in event.response.output:
-            items.setdefault(item.id, Growing.in_format(self.form)).learn(item)
+        ids = self._learn_all(items, event.response.output) or [item_id for item_id in items if item_id]
+        if not incoming.has_begun:
+            self._uncreated.add(response_id)
         said: list[Commentary] = []
         comments: list[Commentary] = []
         for item_id, growing in items.items():
@@ -515,13 +540,12 @@ class Conversation:
             if audio:
                 self.remember(item_id, audio)
             (comments if growing.is_commentary else said).append(Commentary(growing.transcript, growing.text, audio))
-        status, reason, message = _outcome(event.response, incoming.problem)
+        status, reason, message = outcome(event.response, incoming.problem)
         calls = tuple(call for item_id, growing in items.items() if (call := growing.tool_call(item_id)))
         usage = _used(event, [*said, *comments], has_calls=bool(calls), failed=status == "failed")
         if usage.seconds is not None:
             usage, self._text_messages = replace(usage, text_messages=self._text_messages), 0
         self.usage += usage
-        ids = [item.id for item in event.response.output] or [item_id for item_id in items if item_id]
         return Ended(
             response_id,
             Response(
@@ -539,6 +563,25 @@ class Conversation:
                 commentary=tuple(comments),
             ),
         )
+
+    def _learn_all(self, items: dict[str, Growing], told_items: Sequence[Item]) -> list[str]:
+        """Take in the items that the end of a response lists, perhaps under other ids, and give their ids.
+
+        Args:
+            items: What came of the response.
+            told_items: As the end lists them.
+        """
+        others = [item_id for item_id in items if item_id not in {item.id for item in told_items}]
+        ids: list[str] = []
+        for item in told_items:
+            item_id = item.id
+            if item_id not in items:
+                item_id = next((other for other in others if items[other].may_be(item)), item_id)
+            if item_id in others:
+                others.remove(item_id)
+            items.setdefault(item_id, Growing.in_format(self.form)).learn(item)
+            ids.append(item_id if item_id in self.items else item.id)
+        return ids
 
     # ---- items and input
 
@@ -637,29 +680,3 @@ def _used(event: told.ResponseDone, made: Sequence[Commentary], *, has_calls: bo
     if not (is_spoken or is_written):
         return Usage() if usage.untold else usage
     return replace(usage, untold=1) if usage.is_nothing and not failed else usage
-
-
-def _outcome(response: bodies.WireResponse, problem: str) -> tuple[Status, str | None, str]:
-    """How a response ended, why, and the server's words on it.
-
-    Args:
-        response: As the server told its end.
-        problem: What of it could not be used.
-    """
-    details = response.status_details
-    error = response.error or (details.error if details else None)
-    reason = (error.code or error.type) if error else details.reason if details else None
-    message = error.message if error else ""
-    if problem:
-        return (
-            "failed",
-            UNUSABLE,
-            f"the server sent what cannot be used: {problem}" + (f" ({message})" if message else ""),
-        )
-    return _status(response), reason, message
-
-
-def _status(response: bodies.WireResponse) -> Status:
-    """How a response ended; where its status says nothing that is known, it failed if an error is told."""
-    has_error = response.error or (response.status_details and response.status_details.error)
-    return status_of(response.status) or ("failed" if has_error else "completed")

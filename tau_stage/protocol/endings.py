@@ -6,11 +6,15 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from tau_stage.protocol.bodies import WireResponse
 from tau_stage.protocol.frames import ERRORS, WORDS, words_in
 
 Event = dict[str, Any]
 
 Status = Literal["completed", "cancelled", "incomplete", "failed"]
+UNUSABLE = "unusable_event"
+"""Reason of a response that failed because something of it could not be used."""
+
 STATUSES: tuple[Status, ...] = ("completed", "cancelled", "incomplete", "failed")
 
 ENDS: dict[str, Status] = {
@@ -127,3 +131,29 @@ def _reason(response: Event) -> Event:
     told = details.get("reason") if isinstance(details, dict) else details
     told = told or (others.get("reason") if isinstance(others, dict) else others)
     return {"status_details": {"reason": told}} if isinstance(told, str) else {}
+
+
+def outcome(response: WireResponse, problem: str) -> tuple[Status, str | None, str]:
+    """How a response ended, why, and the server's words on it.
+
+    Args:
+        response: As the server told its end.
+        problem: What of it could not be used.
+    """
+    details = response.status_details
+    error = response.error or (details.error if details else None)
+    reason = (error.code or error.type) if error else details.reason if details else None
+    message = error.message if error else ""
+    if problem:
+        return (
+            "failed",
+            UNUSABLE,
+            f"the server sent what cannot be used: {problem}" + (f" ({message})" if message else ""),
+        )
+    return status_in(response), reason, message
+
+
+def status_in(response: WireResponse) -> Status:
+    """How a response ended; where its status says nothing that is known, it failed if an error is told."""
+    has_error = response.error or (response.status_details and response.status_details.error)
+    return status_of(response.status) or ("failed" if has_error else "completed")

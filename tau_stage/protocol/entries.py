@@ -139,6 +139,28 @@ class Words:
     def __str__(self) -> str:
         return self.whole or "".join(self.pieces)
 
+    def end(self, whole: str) -> str:
+        """Take in the words as the part's end tells them, and say what of them is news.
+
+        A server may tell the end of a part more than once: of each sentence, or of all so far.
+
+        >>> words = Words()
+        >>> words.end("One."), words.end("Two."), words.end("One. Two. Three."), str(words)
+        ('One.', ' Two.', ' Three.', 'One. Two. Three.')
+        """
+        before = str(self)
+        if not self.whole:
+            self.whole = whole
+            return "" if before else whole
+        if whole.startswith(self.whole):
+            news = whole[len(self.whole) :]
+        elif whole in self.whole or whole in "".join(self.pieces):
+            news, self.whole = "", max(self.whole, "".join(self.pieces), key=len)
+        else:
+            news = whole if self.whole[-1].isspace() or whole[0].isspace() else f" {whole}"
+        self.whole += news
+        return news
+
 
 @dataclass(slots=True)
 class Growing:
@@ -154,8 +176,8 @@ class Growing:
         arguments: The arguments of the call, as deltas brought them.
         phase: ``commentary`` or ``final_answer``, where the server tells it.
         awaits_sound: Whether sound has begun and its end was not told.
-        sound_has_ended: Whether the end of its sound was told.
         head: The beginning of a sound file, until its samples begin.
+        is_over: Whether the server told that all of it has come.
     """
 
     decoder: Decoder
@@ -167,8 +189,8 @@ class Growing:
     arguments: list[str] = field(default_factory=list)
     phase: str | None = None
     awaits_sound: bool = False
-    sound_has_ended: bool = False
     head: bytes = b""
+    is_over: bool = False
 
     @classmethod
     def in_format(cls, form: Format) -> Growing:
@@ -182,8 +204,8 @@ class Growing:
 
     @property
     def lacks_sound(self) -> bool:
-        """Whether words are spoken, and neither their sound nor its end has come."""
-        return bool(self.transcript) and not self.sounds and not self.sound_has_ended
+        """Whether words are spoken, and no sound has come."""
+        return bool(self.transcript) and not self.sounds
 
     @property
     def transcript(self) -> str:
@@ -245,6 +267,10 @@ class Growing:
             return None
         arguments = self.call.arguments or "".join(self.arguments)
         return ToolCall(self.call.call_id or item_id, self.call.name, arguments)
+
+    def may_be(self, item: Item) -> bool:
+        """Whether an item that the server names otherwise can be this one."""
+        return (self.call is not None) == (item.type == "function_call")
 
     def learn(self, item: Item) -> None:
         """Note what the server tells of the item as a whole."""

@@ -17,6 +17,12 @@ MOST_SHOWN = 160
 ERRORS = ("error", "errors", "error_message", "errorMessage", "error_msg", "last_error", "failure_reason", "detail")
 """Fields that only an error has."""
 
+FEWEST_IDS = 3
+"""How many ids of events a server has given before it may be taken to give each once."""
+
+MOST_IDS = 256
+"""How many of them are remembered."""
+
 WORDS = ("details", "description", "reason", "text", "msg", "title", "status_message", *ERRORS)
 """Where servers put the words of an error that has no message."""
 
@@ -35,7 +41,7 @@ _HALF_PAIR = re.compile(
 
 
 def parsed(frame: bytes | str) -> Any:
-    """Parse JSON; half of a surrogate pair, as servers send that cut words anywhere, becomes U+FFFD.
+    """Parse JSON, behind a byte order mark too; half of a surrogate pair, where a server cuts words, becomes U+FFFD.
 
     Raises:
         ValueError: It is no JSON.
@@ -43,7 +49,7 @@ def parsed(frame: bytes | str) -> Any:
     try:
         return from_json(frame)
     except ValueError:
-        data = frame.encode() if isinstance(frame, str) else frame
+        data = (frame.encode() if isinstance(frame, str) else frame).removeprefix(b"\xef\xbb\xbf")
         return from_json(_HALF_PAIR.sub(rb"\\ufffd", data))
 
 
@@ -96,3 +102,31 @@ def reported_error(value: object) -> Event | None:
         is_one = any(value.get(key) for key in ERRORS) or SOUNDS_LIKE_AN_ERROR.search(words)
         return value | {"type": "error"} if is_one and "delta" not in value else None
     return {"type": "error", "error": {"message": shown(words)}} if SOUNDS_LIKE_AN_ERROR.search(words) else None
+
+
+class Repeats:
+    """Knows an event that a server sends twice by its id, where the server gives no two events the same.
+
+    >>> repeats = Repeats()
+    >>> [repeats.knows(*told) for told in ((b"1", "a"), (b"2", "b"), (b"3", "c"), (b"3", "c"), (b"1", "a"))]
+    [False, False, False, True, True]
+    >>> repeats.knows(b"4", "c"), repeats.knows(b"3", "c")
+    (False, False)
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[str, int] = {}
+        self._are_unique = True
+
+    def knows(self, frame: bytes, event_id: str) -> bool:
+        """Whether an event came before."""
+        if not (event_id and self._are_unique):
+            return False
+        content = hash(frame)
+        if event_id in self._seen:
+            self._are_unique = self._seen[event_id] == content
+            return self._are_unique and len(self._seen) >= FEWEST_IDS
+        self._seen[event_id] = content
+        if len(self._seen) > MOST_IDS:
+            del self._seen[next(iter(self._seen))]
+        return False

@@ -469,8 +469,11 @@ def decode(frame: bytes | str, dialect: Dialect = GA, note: Callable[[str], None
     if kind is ResponseDone:
         event = ended(event, event.get("spelt", ""))
     elif kind is AudioDelta and event.get("delta") is None:
-        note(f"{event['type']}: delta {'is null' if 'delta' in event else 'is missing'}; taken as no sound")
-        event = event | {"delta": ""}
+        others = (name for name in ("audio", "data") if isinstance(event.get(name), str))
+        name = next(others, "")
+        taken = f"{name} is taken as it" if name else "taken as no sound"
+        note(f"{event['type']}: delta {'is null' if 'delta' in event else 'is missing'}; {taken}")
+        event = event | {"delta": event.get(name, "")}
     try:
         return cast("KnownEvent", kind.model_validate(event))
     except ValidationError as error:

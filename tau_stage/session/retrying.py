@@ -13,7 +13,8 @@ from typing import Literal
 
 from tau_stage.audio.level import is_audible
 from tau_stage.errors import ConnectFailed, SessionClosed, SessionError, Timeout
-from tau_stage.protocol.conversation import UNUSABLE, Response
+from tau_stage.protocol.conversation import Response
+from tau_stage.protocol.endings import UNUSABLE
 
 Trouble = Literal[
     "busy",

@@ -18,6 +18,7 @@ from tau_stage.protocol.config import SessionConfig
 from tau_stage.protocol.conversation import Began, Change, Conversation, Ended
 from tau_stage.protocol.dialects import GA, Dialect
 from tau_stage.protocol.endpoints import Opening
+from tau_stage.protocol.frames import Repeats
 from tau_stage.protocol.requests import Request, Requests, may_break_response, request_of
 from tau_stage.session.greeting import UNCONFIRMED_S, Greeting, Refused
 from tau_stage.session.waiting import Deadlines, Receipt, Speaking, refusal
@@ -26,6 +27,9 @@ from tau_stage.transport import Transport
 SETTLE_S = 0.5
 """Seconds until an error that names no request is taken for the answer of one that is open, unless another comes,
 and until a response whose end has come, or for which such an error stands, ends without the sound it had announced."""
+
+END = "response.done"
+"""What answers a response: its end."""
 
 UNANSWERED_S = 2.0
 """Seconds until a server that has never answered a kind of request is asked for a sign of life."""
@@ -98,6 +102,7 @@ class Wire:
         self._probes: dict[str, Sequence[Request]] = {}
         self._numbers = count(1)
         self._ends_at = inf
+        self._repeats = Repeats()
         self._heard = 0
         self._remark = ""
         self._sending = anyio.Lock()
@@ -280,8 +285,10 @@ class Wire:
                 frame = await self._next_frame()
                 if frame is None:
                     self._settle_what_is_open()
+                elif not self._repeats.knows(frame, (event := self._decoded(frame)).event_id):
+                    self._read(event)
                 else:
-                    self._read(told.decode(frame, self._dialect, self._note))
+                    self._note(f"{event.type}: it came twice; counted once")
         except SessionClosed as closed:
             self.end(closed.about(player=self._name))
 
@@ -294,6 +301,9 @@ class Wire:
     def _settle_what_is_open(self) -> None:
         now = anyio.current_time()
         if self._ends_at <= now:
+            if not self._conversation.is_ending:
+                self._listener.answers.setdefault(END, False)
+                self._conversation.presume_end()
             while ended := self._conversation.settle():
                 self._listener.take_end(ended)
                 self._tell(ended)
@@ -303,6 +313,9 @@ class Wire:
             if request := self._requests.get(event_id):
                 self._requests.forget(request)
                 self._settle(request, event, None)
+
+    def _decoded(self, frame: bytes) -> told.ServerEvent:
+        return told.decode(frame, self._dialect, self._note)
 
     def _note(self, oddity: str) -> None:
         self._conversation.odd[oddity] += 1
@@ -316,6 +329,8 @@ class Wire:
         self._greeting.notice(event)
         if isinstance(event, told.ErrorEvent):
             self._last_error = event.error
+        elif isinstance(event, told.ResponseDone):
+            self._listener.answers[END] = True
         change = self._listener.take_in(event)
         if answer := self._requests.answered_by(event, is_new_item=is_new_item):
             self._suspected.pop(answer.request.event_id, None)
@@ -328,10 +343,18 @@ class Wire:
                 speaking.instead = self._remark
         if change:
             self._tell(change)
-        if not self._conversation.is_ending:
-            self._ends_at = inf
-        elif change or self._ends_at == inf:
-            self._ends_at = anyio.current_time() + SETTLE_S
+        self._await_end(is_news=change is not None or isinstance(event, told.ResponseDone | told.ErrorEvent))
+
+    def _await_end(self, *, is_news: bool) -> None:
+        """Set the moment at which a response ends of which nothing more comes."""
+        conversation, wait_s = self._conversation, inf
+        if conversation.is_ending:
+            wait_s = SETTLE_S
+        elif conversation.is_over:
+            owes_ends = self._listener.answers.get(END) is False
+            wait_s = UNANSWERED_S if owes_ends else self._deadlines.response_s / 2
+        if is_news or inf in (wait_s, self._ends_at):
+            self._ends_at = anyio.current_time() + wait_s
 
     def _probed(self) -> Sequence[Request] | None:
         """What a probe is about that ``session.updated`` answers; None where it answers somebody's request."""
