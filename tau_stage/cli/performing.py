@@ -149,9 +149,9 @@ async def _perform_all(
             if stop.is_set():
                 return
             started = datetime.now(UTC)
-            begun[number] = wish.resumed.get(number) or _fresh_folder(wish.out, plan.slug, started)
             go_on = partial(perform, again=number in wish.resumed, stop=stop, people=people[number], started=started)
             with taped(plan, stage, record=wish.record, replay=wish.replay) as tape:
+                begun[number] = wish.resumed.get(number) or _fresh_folder(wish.out, plan.slug, started)
                 take = await _perform(go_on, plan, tape.stage, begun[number], wish, screen, loudspeaker)
                 try:
                     tape.finish(take)

@@ -19,8 +19,14 @@ class Documented(GenerateJsonSchema):
         return super().model_schema(_documented(schema))
 
     def dataclass_schema(self, schema: Any) -> dict[str, Any]:
-        """A dataclass's, with its docstring as description."""
-        return super().dataclass_schema(_documented(schema))
+        """A dataclass's, with its docstring as description and no other fields: not all versions of pydantic say so."""
+        told = super().dataclass_schema(_documented(schema))
+        return {"additionalProperties": False, "description": schema["cls"].__doc__, **told}
+
+    def decimal_schema(self, schema: Any) -> dict[str, Any]:
+        """An amount's; as written it is a text, of which only some versions of pydantic tell the form."""
+        told = super().decimal_schema(schema)
+        return {"type": "string"} if self.mode == "serialization" else told
 
 
 def _documented(schema: Any) -> Any:
