@@ -139,6 +139,19 @@ def test_a_budget_may_be_raised(serve: Serve, capsys: pytest.CaptureFixture[str]
     assert run("resume", said.out.strip(), "--quiet", "--budget", "$2") == 0
 
 
+def test_an_address_whose_key_is_not_kept_is_asked_for_again(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("talk.yaml").write_text(SCENE)
+    url = serve(Understudy(Tones(), faults=[fault.Strike("drop", "in_response", visit=2)]))
+    with_key = f"{url}/v1/realtime?key=HUSHHUSH-0123"
+    assert run("run", "talk.yaml", "--endpoint", with_key, "--quiet") == 3
+    folder = capsys.readouterr().out.strip()
+    assert run("resume", folder) == 2
+    told = capsys.readouterr().err
+    assert f"was played at {url}/v1/realtime?key=[key], and no take keeps a key" in told
+    assert "hint: name the address again: --endpoint" in told
+    assert run("resume", folder, "--endpoint", with_key) == 0
+
+
 def test_what_cannot_go_on_is_told(stopped: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     folder, url = stopped
     assert run("resume", "takes/none") == 2

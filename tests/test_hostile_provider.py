@@ -272,10 +272,12 @@ def test_no_file_and_no_output_holds_what_a_provider_sends_back(
     }
 
 
-@pytest.mark.parametrize("where", ["upgrade", "reason", "in-band", "close"])
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["upgrade", "in-band", "close"])
 def test_no_refusal_tells_it(
     where: str, place: Path, provide: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Slow: openings are tried again."""
     short = f"{MARKERS['OPENAI_API_KEY']} {MARKERS['XAI_API_KEY']} \x1b]52;c;\x07"
 
     async def admit(_handshake: Handshake) -> Refusal | None:

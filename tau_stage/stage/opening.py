@@ -16,7 +16,7 @@ from tau_stage.protocol.secrets import Secrets
 from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.session import Deadlines
 from tau_stage.stage.gate import Gate
-from tau_stage.text import keys_of, shown
+from tau_stage.text import STRUCK, keys_of, shown
 from tau_stage.transport import Transport, dial
 
 Connect = Callable[[PlayerPlan], AbstractAsyncContextManager[Transport]]
@@ -84,6 +84,10 @@ def provider_for(
     """  # noqa: D205 - the order is the summary
     ambient = environment.get("TAU_STAGE_ENDPOINT") or ("openai" if environment.get("OPENAI_API_KEY") else UNDERSTUDY)
     name = wished or player.endpoint or ambient
+    if STRUCK in name:
+        raise UsageError(
+            f"player {player.name} was played at {name}, and no take keeps a key", "name the address again: --endpoint"
+        )
     try:
         place = endpoint(name)
     except KeyError:
