@@ -425,6 +425,8 @@ def test_a_parenthetical_alone_is_a_moment() -> None:
         ("（小声で）\nはい", "(小声で) はい"),
         ("(starting\nthe (old)\nengine)\nHi.", "(starting the (old) engine) Hi."),
         ("(low) Hi.", "(low) Hi."),
+        ("Hi.\n(MORE)", "Hi."),
+        ("(CONT'D)\n(low)\nHi.", "(low) Hi."),
         ("Hi.\n(one) and (two)", "Hi. (one) and (two)"),
         ("Hi.\n(one\ntwo) and so", "Hi. (one two) and so"),
         ("Hi.\n(never\nclosed", "Hi. (never closed"),

@@ -38,6 +38,16 @@ SAME = [
     ("We -- are - full", "we are full"),
     ("“Well”, (he) said", "well he said"),
     ("?", "!"),
+    ("soft\u00adhyphen", "softhyphen"),
+    ("\u22125 lamps", "-5 lamps"),
+    ("1\u202f000\u00a0000 lamps", "1,000,000 lamps"),
+    ("Hawai\u02bbi", "Hawai'i"),
+    ("\u0149", "’n"),
+    ("İSTANBUL, DİYARBAKIR, IŞIK", "istanbul Diyarbakır ışık"),
+    ("ｶﾞﾗｽ", "ガラス"),
+    ("か\u3099", "が"),
+    ("葛\U000e0100", "葛\ufe00"),
+    ("１，０００", "1000"),
 ]
 
 
@@ -56,6 +66,8 @@ def test_what_sounds_the_same_is_the_same_for_every_measure(one: str, other: str
         ("1,000", "1 00"),
         ("3.5", "35"),
         ("10", "1 0"),
+        ("10\u00a00000", "100000"),
+        ("か", "が"),
         ("$5", "5"),
         ("No, go.", "Don’t go."),
         ("über", "uber"),

@@ -20,6 +20,9 @@ _TITLE = re.compile(r"[^\W_][\w ]*:")
 _HEADING = re.compile(r"(?:int|ext|est|int\.?/ext|i/e)[. ]|\.[^.]", re.IGNORECASE)
 _NO_CUE = ("!", ">", "#", "=", "~")
 _PARENTHESIS = re.compile(r"\\.|[()（）]")
+_CONTINUES = ("MORE", "CONT'D", "CONT’D", "CONTINUED")
+"""What a printed page says where a dialogue goes on over its edge."""
+
 _WIDE = str.maketrans("＠＾", "@^")
 LONGEST_CUE = 256
 """Characters of a line that may still name a speaker."""
@@ -86,6 +89,8 @@ class _Dialogue:
         """Take what is in parentheses for a direction, or for a moment behind words."""
         told = " ".join(map(plain, self.asides))[1:-1].strip()
         self.asides = []
+        if told in _CONTINUES:
+            return
         if self.words and told:
             self.words.append(f"[{told}]")
         elif told:

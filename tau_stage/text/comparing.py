@@ -4,9 +4,9 @@ What is asked and what a transcript says are written by different hands. So a wo
 form (Unicode NFKC, no capitals):
 
 - Punctuation, white space, marks of stress and apostrophes of any kind are no part of it: ``don’t`` is ``dont``.
-- A hyphen, a dash, a slash or dots within it part it: ``twenty-one`` is ``twenty one``.
-- A comma, a point or an apostrophe that groups three digits is no part of a number, any other sign parts it: ``1,000``
-  is ``1000``, and ``3.5`` is ``3 5``. Numbers in words stay words, in whatever language.
+- A hyphen, a dash, a slash or dots within it part it: ``twenty-one`` is ``twenty one``. A soft hyphen does not.
+- A comma, a point, an apostrophe or a no-break space that groups three digits is no part of a number, any other sign
+  parts it: ``1,000`` is ``1000``, and ``3.5`` is ``3 5``. Numbers in words stay words, in whatever language.
 - Scripts that put no blanks between words are compared sign by sign.
 - What stands in brackets is a moment. It is heard, not said, and is no word.
 """
@@ -19,18 +19,26 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from tau_stage.text.aligning import alikeness
+from tau_stage.text.spelling import caseless
 
 MOST_MEASURED = 1_000_000_000
 """Words of one times words of the other whose distance is measured exactly: half a second."""
 
-_ALONE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_ALONE = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+)
+_MARKS = "\u0300-\u036f\u3099\u309a\ufe00-\ufe0f\uff9e\uff9f\U000e0100-\U000e01ef"
+_SILENT = re.compile("[\u2212\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+"""A minus, and selectors of how a sign is drawn: symbols and marks that make no other word."""
+
+_GROUPED = r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3}(?!\d))"
 _MOMENT = re.compile(r"(\*?\[[^\[\]]*\]\*?[.,;:!?…]*\s*)")
-_WORD = re.compile(rf"[{_ALONE}]\s*|[^\s{_ALONE}]+\s*|\s+")
+_WORD = re.compile(rf"[{_ALONE}][{_MARKS}]*\s*|(?:[^\s{_ALONE}]|{_GROUPED})+\s*|\s+")
 _ENDS_ALONE = re.compile(rf"[\s{_ALONE}\u2010-\u2015/-]$")
 _JOINT = re.compile(
-    r"(?<=\S)(?:[-\u00ad\u2010-\u2015\u2212\uff0d/…]+|\.{2,})(?=\S)|(?<=\d)(?:[.,．，](?!\d{3}(?!\d))|[:：])(?=\d)"
+    r"(?<=\S)(?:[-\u2010-\u2015\u2044\u2212\uff0d/…]+|\.{2,})(?=\S)|(?<=\d)(?:[.,．，](?!\d{3}(?!\d))|[:：])(?=\d)"
 )
-_APOSTROPHES = str.maketrans(dict.fromkeys("'’‘‛ʼʹ`´′＇"))
+_APOSTROPHES = str.maketrans(dict.fromkeys("'’‘‛ʼʻʽʾʿʹˈꞌꞋ`´′＇❛❜"))
 
 
 class Word(NamedTuple):
@@ -158,15 +166,15 @@ def _pieces(part: str) -> Iterator[str]:
 
 def _compared(piece: str) -> str:
     """A word as it is compared; nothing where it has neither letters nor digits."""
-    whole = unicodedata.normalize("NFKC", piece.translate(_APOSTROPHES)).casefold()
-    signs = "".join(sign for sign in unicodedata.normalize("NFKC", whole) if _counts(sign))
+    whole = caseless(piece.translate(_APOSTROPHES)).translate(_APOSTROPHES)
+    signs = "".join(sign for sign in whole if _counts(sign))
     return signs if any(map(str.isalnum, signs)) else ""
 
 
 def _counts(sign: str) -> bool:
     """Whether a sign is part of a word: letters, digits, their marks, and symbols such as ``$``."""
     kind = unicodedata.category(sign)
-    return kind[0] in "LNMS" and kind != "Sk"
+    return kind[0] in "LNMS" and kind != "Sk" and not _SILENT.match(sign)
 
 
 def _edits(ours: Sequence[str], theirs: Sequence[str]) -> int:

@@ -3,6 +3,8 @@ r"""How names are compared: composed (Unicode NFC), and, where capitals do not c
 ``Zoë`` may be four characters or five and looks the same; names are composed wherever they are read, so that all that
 comes after compares plain texts.
 
+The dotted and the dotless I of Turkish are one letter where capitals do not count: ``I`` and ``i`` may be either.
+
 Sources: Unicode Standard Annex 15 (normalisation), Unicode 16 section 5.18 (caseless matching).
 """
 
@@ -26,5 +28,14 @@ def folded(name: str) -> str:
     >>> folded("OLD\u00a0 MAN") == folded("Old Man"), folded("ＡＮＮ"), folded("ZOE\u0308") == folded("zoë")
     (True, 'ann', True)
     """
-    wide = unicodedata.normalize("NFKC", name).casefold()
-    return " ".join(unicodedata.normalize("NFKC", wide).split())
+    return " ".join(caseless(name).split())
+
+
+def caseless(text: str) -> str:
+    """A text without capitals, in one form (Unicode NFKC).
+
+    >>> caseless("STRASSE") == caseless("Straße"), caseless("IŞIK") == caseless("ışık"), caseless("ﬁne")
+    (True, True, 'fine')
+    """
+    small = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return small.replace("i\u0307", "i").replace("ı", "i")
