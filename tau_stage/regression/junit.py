@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree import ElementTree as Xml
 
-from tau_stage.regression.suite import Result, Row
+from tau_stage.regression.suite import OVER_BUDGET, Result, Row
 from tau_stage.text import printable
 
 
@@ -48,7 +48,9 @@ def _case(suite: Xml.Element, result: Result, row: Row) -> None:
     if row.state == "passed":
         return
     if row.state == "unreached":
-        Xml.SubElement(case, "skipped", message="not reached: the scene has parted from its cassette")
+        is_over = result.broken and result.broken.code == OVER_BUDGET
+        why = "the test has stopped at its budget" if is_over else "the scene has parted from its cassette"
+        Xml.SubElement(case, "skipped", message=f"not reached: {why}")
         return
     first = row.bad[0]
     case.set("file", _text(first.path))

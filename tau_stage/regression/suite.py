@@ -15,6 +15,8 @@ Source = Literal["cassette", "understudy", "live", "nothing"]
 State = Literal["passed", "failed", "error", "unchecked", "unreached"]
 
 PASSED, FAILED, NOTHING_CHECKED, BROKEN = 0, 1, 2, 3
+OVER_BUDGET = 4
+"""What a test leaves with that has stopped at its budget."""
 SAID_OF = {
     "cassette": "from its cassette",
     "understudy": "by the understudy",
@@ -64,7 +66,8 @@ class Broken:
         path: The file it is told of.
         line: From 1.
         column: From 1.
-        code: What a test leaves with: 2 where a file is wrong or something is not set up, 3 where anything else is.
+        code: What a test leaves with: 2 where a file is wrong or something is not set up, 4 where it stopped at its
+            budget, 3 where anything else is.
     """
 
     problem: str
@@ -189,7 +192,8 @@ def needed(plan: Plan, line: str, runs: int) -> int:
 def exit_code(results: Iterable[Result]) -> int:
     """What a test leaves with: the first of these that is so.
 
-    3 where something broke, 2 where a file is wrong, 1 where something failed, 2 where nothing was checked.
+    4 where one stopped at its budget, 3 where something broke,
+    2 where a file is wrong, 1 where something failed, 2 where nothing was checked.
     """
     results = list(results)
     states = {result.state for result in results}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ from tau_stage.regression.recogniser import recognised
 from tau_stage.regression.replaying import Replay
 from tau_stage.regression.snapshot import blessed
 from tau_stage.regression.store import frozen, measured, read_snapshot, snapshot_path, sound_files, write_snapshot
-from tau_stage.regression.suite import Broken, Result, Source, rows, unreached
+from tau_stage.regression.suite import OVER_BUDGET, Broken, Result, Source, rows, unreached
 from tau_stage.regression.verdict import Subject, Verdict
 from tau_stage.report.deliver import deliver
 from tau_stage.scene.plan import Plan, spoken
@@ -137,11 +137,10 @@ def _tested(plan: Plan, wish: Wish, result: Result) -> Result:
         _forget(run.folder for run in runs)
         raise
     last = runs[-1]
-    if wish.live and any(run.take and run.take.ended == "budget" for run in runs):
-        _forget(run.folder for run in runs)
-        problem = f"stopped at the budget in performance {len(runs)} of {wish.repeat}"
-        return replace(result, broken=Broken(problem, plan.path, code=4))
     lengths = {line.id: line.duration_s for run in runs for line in (run.take.lines if run.take else ())}
+    if wish.live and last.take and last.take.ended == "budget":
+        _forget(run.folder for run in runs)
+        return _stopped(plan, wish, result, runs, lengths)
     result = replace(
         result,
         lines=len(last.take.lines) if last.take else 0,
@@ -160,6 +159,15 @@ def _tested(plan: Plan, wish: Wish, result: Result) -> Result:
         if run.take and run.measures:
             deliver(run.folder, run.take, plan.deliver, also={CHECKS: as_json(run.verdicts, run.measures)})
     return replace(result, takes=tuple(str(run.folder.path) for run in kept if run.take))
+
+
+def _stopped(plan: Plan, wish: Wish, result: Result, runs: Sequence[Run], lengths: Mapping[str, float]) -> Result:
+    """What a test comes to that stopped at its budget: what whole performances came to, and lines none reached."""
+    known = rows(plan, [run.verdicts for run in runs[:-1]], lengths) if len(runs) > 1 else ()
+    missed = [row for row in unreached(plan, known) if row.name not in lengths]
+    budget = plan.budget if wish.budget is None else wish.budget
+    problem = f"stopped at the budget of ${budget} in performance {len(runs)} of {wish.repeat}; raise --budget"
+    return replace(result, rows=(*known, *missed), broken=Broken(problem, plan.path, code=OVER_BUDGET))
 
 
 def left(wish: Wish, runs: Sequence[Run]) -> Decimal | None:
