@@ -1,8 +1,10 @@
 """The house rules that a tool can check: format, lint, types, layers, sizes."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,16 @@ def test_no_function_is_longer_than_sixty_lines() -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     )
     assert [f"{path}:{node.name}" for path, node in functions if (node.end_lineno or 0) - node.lineno >= 60] == []
+
+
+def test_every_dependency_has_a_floor() -> None:
+    """It is what CI installs at its oldest end."""
+    project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
+    wanted = [
+        *project["dependencies"],
+        *(each for extra in project["optional-dependencies"].values() for each in extra),
+    ]
+    assert [each for each in wanted if not re.fullmatch(r"[\w.-]+(\[\w+\])?(>=|==)[\w.]+", each)] == []
 
 
 CLOCKS = {"time", "monotonic", "perf_counter", "process_time", "thread_time", "getrusage", "times", "default_timer"}

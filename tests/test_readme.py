@@ -40,6 +40,14 @@ def test_the_first_two_commands_are_what_ci_runs() -> None:
     assert SECOND.endswith(".venv/bin/pytest -n auto")
 
 
+def test_ci_tries_the_oldest_versions_too_with_tests_that_are_there() -> None:
+    ci = (TOP / ".ci" / "run").read_text(encoding="utf-8")
+    assert "uv pip install --quiet --python .venv --resolution lowest-direct" in ci
+    patterns = re.findall(r"\btests/\S+", ci.partition("touching=(")[2].partition("\n)")[0])
+    assert len(patterns) > 10
+    assert [pattern for pattern in patterns if not any(TOP.glob(pattern))] == []
+
+
 def test_the_scene_is_a_scene() -> None:
     (scene,) = (block for kind, block in BLOCKS if kind == "yaml")
     assert parse_scene(scene).title == "Hello"
