@@ -23,11 +23,6 @@ class Documented(GenerateJsonSchema):
         told = super().dataclass_schema(_documented(schema))
         return {"additionalProperties": False, "description": schema["cls"].__doc__, **told}
 
-    def decimal_schema(self, schema: Any) -> dict[str, Any]:
-        """An amount's; as written it is a text, of which only some versions of pydantic tell the form."""
-        told = super().decimal_schema(schema)
-        return {"type": "string"} if self.mode == "serialization" else told
-
 
 def _documented(schema: Any) -> Any:
     described = schema["cls"]

@@ -12,6 +12,14 @@ from tau_stage.scene.part import Documented
 from tau_stage.take.records import Ending
 
 
+class Written(Documented):
+    """The schema of what is written, the same with every version of pydantic."""
+
+    def decimal_schema(self, schema: Any) -> dict[str, Any]:  # noqa: ARG002 - pydantic's signature
+        """An amount's: a text, of which only some versions tell the form."""
+        return {"type": "string"}
+
+
 class Part(BaseModel):
     """What all parts of a take share: they never change."""
 
@@ -216,5 +224,5 @@ class Take(Part):
 
 def take_schema() -> dict[str, Any]:
     """JSON Schema of ``take.json``."""
-    told = Take.model_json_schema(mode="serialization", schema_generator=Documented)
+    told = Take.model_json_schema(mode="serialization", schema_generator=Written)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **told}
