@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 
 import pytest
 
+from tau_stage.environment import KEYS, keys_withheld
 from tau_stage.errors import ConnectFailed, SessionClosed
 from tau_stage.session import create_session
 from tau_stage.transport import Handshake, Refusal, Transport, dial
@@ -130,10 +132,18 @@ def test_the_log_of_a_bug_holds_no_key(
 ) -> None:
     from tau_stage.cli.main import told
 
-    monkeypatch.setenv("OPENAI_API_KEY", HEADER)
+    keys = {name: f"sk-HUSHHUSH-{name}" for name in KEYS}
+    for name, key in keys.items():
+        monkeypatch.setenv(name, key)
+    monkeypatch.setenv("HTTPS_PROXY", f"http://me:{PASSWORD}@proxy.example:3128")
+    monkeypatch.setenv("TAU_STAGE_ENDPOINT", f"ws://host?key={QUERY}")
+    monkeypatch.setattr("sys.argv", ["tau-stage", "run", "--endpoint", "ws://you:HUSHHUSH-on-the-line@host"])
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    assert told(RuntimeError(f"the header was 'Bearer {HEADER}'")) == 70
+    basic = base64.b64encode(f"me:{PASSWORD}".encode()).decode()
+    facts = [*keys.values(), PASSWORD, basic, QUERY, "HUSHHUSH-on-the-line"]
+    with keys_withheld():
+        assert told(RuntimeError(f"the headers were {facts}")) == 70
     (log,) = tmp_path.glob("*.log")
-    assert "the header was 'Bearer [key]'" in log.read_text()
+    assert f"the headers were {['[key]'] * len(facts)}" in log.read_text()
     refuse_markers(tmp_path, *capsys.readouterr())
