@@ -11,7 +11,7 @@ from tau_stage.protocol import server_events as told
 from tau_stage.protocol.conversation import Conversation, Response
 from tau_stage.protocol.endings import ENDS
 from tau_stage.protocol.entries import Words
-from tau_stage.protocol.frames import MOST_IDS, Repeats
+from tau_stage.protocol.frames import MOST_IDS, Repeats, parts_of
 
 USAGE = {"total_tokens": 30, "input_tokens": 10, "output_tokens": 20, "output_token_details": {"audio_tokens": 20}}
 
@@ -219,7 +219,9 @@ def test_a_response_of_which_all_has_come_may_be_presumed_to_have_ended() -> Non
     response = change.response
     assert (response.status, len(response.audio), len(response.calls), response.usage.untold) == ("completed", 2, 1, 1)
     assert "no response.done came; the response is taken as ended" in conversation.odd
-    assert heard(conversation, {"type": "response.done", "response": {"id": "r", "usage": USAGE}}) == [None]
+    for _ in range(2):
+        assert heard(conversation, {"type": "response.done", "response": {"id": "r", "usage": USAGE}}) == [None]
+        assert (conversation.usage.audio_out, conversation.usage.untold) == (20, 1)
 
 
 def test_items_of_other_ids_at_the_end_are_those_that_came() -> None:
@@ -275,3 +277,8 @@ def test_only_so_many_ids_of_events_are_remembered() -> None:
     assert repeats.knows(b"1", "1")
     assert not repeats.knows(b"0", "0")
     assert not repeats.knows(b"7", "")
+
+
+@pytest.mark.parametrize("frame", [b"[", b"[]", b"[1]", b'[{"type": ""}]', b'{"a": [{}, {}]}'])
+def test_what_is_no_list_of_events_is_one_frame(frame: bytes) -> None:
+    assert parts_of(frame) == [frame]

@@ -181,3 +181,44 @@ def test_only_an_error_that_may_be_about_a_response_may_break_one() -> None:
     assert may_break_response(bodies.ServerError(code="inference_failed", message="backend error"))
     assert may_break_response(bodies.ServerError(code="rate_limit_exceeded"))
     assert not may_break_response(bodies.ServerError(code="input_audio_buffer_commit_empty"))
+
+
+def made(event_id: str, item_id: str) -> Request:
+    item = UserMessage(id=item_id, content=(InputText(text="hello"),))
+    request = request_of(ask.ConversationItemCreate(event_id=event_id, item=item))
+    assert request
+    return request
+
+
+def test_a_request_that_is_taken_as_done_is_answered_late_by_id_or_by_order() -> None:
+    asked = Requests()
+    requests = [made(f"evt_{number}", f"item_{number}") for number in range(3)]
+    for request in requests:
+        asked.add(request)
+    assert asked.that_can_be_assumed() == tuple(requests)
+    for request in requests[:2]:
+        asked.take_as_done(request)
+    assert len(asked) == 1
+    late = asked.answered_by(told.ConversationItemAdded(item=Item(id="item_1", type="message")))
+    assert late
+    assert late.request == requests[1]
+    other = told.ConversationItemAdded(item=Item(id="theirs", type="message", role="user"))
+    late = asked.answered_by(other, is_new_item=True)
+    assert late
+    assert late.request == requests[0]
+
+
+def test_an_error_is_about_what_is_open_before_what_was_taken_as_done() -> None:
+    asked = Requests()
+    done, still_open = made("evt_0", "item_0"), made("evt_1", "item_1")
+    asked.add(done)
+    asked.take_as_done(done)
+    about = bodies.ServerError(code="item_not_found")
+    assert asked.refused_by(about) == done
+    asked.add(still_open)
+    assert asked.refused_by(about) == still_open
+    assert asked.refused_by(bodies.ServerError(message="Oh.")) == still_open
+    late = asked.answered_by(refused("evt_0"))
+    assert late
+    assert late.request == done
+    assert asked.answered_by(refused("evt_0")) is None

@@ -129,6 +129,9 @@ REPORTED: dict[str, Tamper] = {
         "response.created", {"type": "input_audio_buffer.speech_stopped", "item_id": None}, lambda event: event
     ),
     "byte order marks": lambda event: [b"\xef\xbb\xbf" + json.dumps(event).encode()],
+    "two events in a frame": lambda event: [json.dumps(event).encode() + b'\n{"type": "ping"}'],
+    "lists of events": lambda event: [json.dumps([{"type": "ping"}, event]).encode()],
+    "server-sent events": lambda event: [b"data: " + json.dumps(event).encode() + b"\n\n"],
     "an end under two names": on(END, {"type": "response.completed", "response": {}}, lambda event: event),
     "cut off, then ended": on(END, {"type": "response.cancelled"}, lambda event: event),
     "the beta's names": each(

@@ -234,6 +234,7 @@ class Conversation:
         self._ending: dict[str, _Ending] = {}
         self._finished: set[str] = set()
         self._uncreated: set[str] = set()
+        self._unpaid: set[str] = set()
         self._nameless: set[str] = set()
         self._early: dict[str, str] = {}
         self._transcribed: set[tuple[str, int]] = set()
@@ -493,6 +494,7 @@ class Conversation:
         items = (item.id for item in event.response.output)
         response_id = self._owner(event.response.id or event.response_id, *items)
         if response_id in self._finished:
+            self._pay_late(response_id, event)
             return None
         if response_id not in self._incoming and len(self._incoming) == 1:
             response_id = next(iter(self._incoming))
@@ -504,6 +506,12 @@ class Conversation:
             self._ending[response_id] = _Ending(event, is_told=True)
             return None
         return self._end(response_id, event)
+
+    def _pay_late(self, response_id: str, event: told.ResponseDone) -> None:
+        """Count what a response has used that had to end before its usage was told."""
+        if response_id in self._unpaid and event.tells_usage:
+            self._unpaid.discard(response_id)
+            self.usage += _used(event, (), has_calls=False, failed=False)
 
     def _explained(self, event: told.ResponseDone, before: _Ending | None) -> told.ResponseDone:
         """An end with the server's words on it, where they came before."""
@@ -546,6 +554,8 @@ class Conversation:
         if usage.seconds is not None:
             usage, self._text_messages = replace(usage, text_messages=self._text_messages), 0
         self.usage += usage
+        if usage.untold:
+            self._unpaid.add(response_id)
         return Ended(
             response_id,
             Response(

@@ -33,6 +33,7 @@ SOUNDS_LIKE_AN_ERROR = re.compile(
     re.IGNORECASE,
 )
 
+_BETWEEN_LINES = re.compile(rb"(?<=\})\r?\n(?=\{)")
 _HALF_PAIR = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
     rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -41,7 +42,9 @@ _HALF_PAIR = re.compile(
 
 
 def parsed(frame: bytes | str) -> Any:
-    """Parse JSON, behind a byte order mark too; half of a surrogate pair, where a server cuts words, becomes U+FFFD.
+    """Parse JSON; half of a surrogate pair, where a server cuts words, becomes U+FFFD.
+
+    A byte order mark, or the ``data:`` of server-sent events, may stand before it.
 
     Raises:
         ValueError: It is no JSON.
@@ -49,8 +52,28 @@ def parsed(frame: bytes | str) -> Any:
     try:
         return from_json(frame)
     except ValueError:
-        data = (frame.encode() if isinstance(frame, str) else frame).removeprefix(b"\xef\xbb\xbf")
+        data = (
+            (frame.encode() if isinstance(frame, str) else frame).removeprefix(b"\xef\xbb\xbf").removeprefix(b"data:")
+        )
         return from_json(_HALF_PAIR.sub(rb"\\ufffd", data))
+
+
+def parts_of(frame: bytes) -> list[bytes]:
+    r"""The events of one frame: some servers send several, in lines or in a list.
+
+    >>> parts_of(b'{"type":"a"}\n{"type":"b"}'), parts_of(b'[{"type":"a"},{"type":"b"}]')
+    ([b'{"type":"a"}', b'{"type":"b"}'], [b'{"type":"a"}', b'{"type":"b"}'])
+    """
+    if b"}\n{" in frame or b"}\r\n{" in frame:
+        return _BETWEEN_LINES.split(frame)
+    if frame[:1] == b"[":
+        try:
+            events = from_json(frame)
+        except ValueError:
+            return [frame]
+        if events and all(isinstance(event, dict) and event.get("type") for event in events):
+            return [to_json(event) for event in events]
+    return [frame]
 
 
 def words_of(frame: bytes | str) -> str:

@@ -18,7 +18,7 @@ from tau_stage.protocol.config import SessionConfig
 from tau_stage.protocol.conversation import Began, Change, Conversation, Ended
 from tau_stage.protocol.dialects import GA, Dialect
 from tau_stage.protocol.endpoints import Opening
-from tau_stage.protocol.frames import Repeats
+from tau_stage.protocol.frames import Repeats, parts_of
 from tau_stage.protocol.requests import Request, Requests, may_break_response, request_of
 from tau_stage.session.greeting import UNCONFIRMED_S, Greeting, Refused
 from tau_stage.session.waiting import Deadlines, Receipt, Speaking, refusal
@@ -285,10 +285,12 @@ class Wire:
                 frame = await self._next_frame()
                 if frame is None:
                     self._settle_what_is_open()
-                elif not self._repeats.knows(frame, (event := self._decoded(frame)).event_id):
-                    self._read(event)
-                else:
-                    self._note(f"{event.type}: it came twice; counted once")
+                    continue
+                parts = parts_of(frame)
+                if len(parts) > 1:
+                    self._note("several events came in one frame; taken one by one")
+                for part in parts:
+                    self._read_frame(part)
         except SessionClosed as closed:
             self.end(closed.about(player=self._name))
 
@@ -314,8 +316,12 @@ class Wire:
                 self._requests.forget(request)
                 self._settle(request, event, None)
 
-    def _decoded(self, frame: bytes) -> told.ServerEvent:
-        return told.decode(frame, self._dialect, self._note)
+    def _read_frame(self, frame: bytes) -> None:
+        event = told.decode(frame, self._dialect, self._note)
+        if self._repeats.knows(frame, event.event_id):
+            self._note(f"{event.type}: it came twice; counted once")
+        else:
+            self._read(event)
 
     def _note(self, oddity: str) -> None:
         self._conversation.odd[oddity] += 1
