@@ -303,5 +303,15 @@ def test_what_is_no_place_gets_an_example(written: str) -> None:
     assert (raised.value.context or {})["hint"] == "write it like -0.5"
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["players: {ann: }\npan: 1\nlines: [ann: Hi]", "players: {ann: }\nlines: [{ann: Hi, pan: 1}]"],
+)
+def test_a_place_of_something_else_is_told_where_it_stands(text: str) -> None:
+    with pytest.raises(SceneError, match="has unknown key 'pan'") as told:
+        parse_scene(text)
+    assert told.value.hint == "it stands with a player, like ann: {pan: -0.5}"
+
+
 def test_a_place_from_python_is_one_already() -> None:
     assert (units.pan(-1), units.pan(".5")) == (-1, 0.5)

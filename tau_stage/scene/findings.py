@@ -15,7 +15,7 @@ from tau_stage.scene.lookalikes import misread
 from tau_stage.scene.spot import Remark, Spot
 from tau_stage.scene.text import Document, Node, Path
 from tau_stage.scene.traps import corrected
-from tau_stage.scene.words import did_you_mean, key_meant, listed, ranked
+from tau_stage.scene.words import ELSEWHERE, did_you_mean, key_meant, listed, ranked
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -72,7 +72,7 @@ class Findings:
             meant = key_meant(key, options)
             self.meant.add(meant)
             hint = did_you_mean(key, (meant,), f"did you mean '{meant}'?") if meant else ""
-            hint = hint or f"it knows: {listed(ranked(key, options))}"
+            hint = hint or ELSEWHERE.get(key) or f"it knows: {listed(ranked(key, options))}"
             self.add((*path, key), f"{owner} has unknown key '{key}'", hint, key=True)
         return {key: entries[key] for key in entries if key in options}
 

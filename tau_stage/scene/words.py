@@ -97,6 +97,10 @@ MEANT = {
 """Keys of scenes, and what others call them."""
 
 
+ELSEWHERE = {"pan": "it stands with a player, like ann: {pan: -0.5}"}
+"""Keys of one place that are sought in others, and where they stand."""
+
+
 def automatic_id(player: str, ordinal: int) -> str:
     """The id of a line whose author gave it none.
 
