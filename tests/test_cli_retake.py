@@ -158,3 +158,22 @@ def test_a_retake_of_the_latest_is_compared_with_what_it_was_made_of_and_its_tak
     told = json.loads(Path(again, "take.json").read_text())["lines"][1]
     assert run("pick", "takes/talk/latest", "bob-1", str(3 - told["take"])) == 0
     assert "has changed" not in capsys.readouterr().err
+
+
+def test_a_retake_that_is_blessed_is_what_the_scene_is_held_against(
+    performed: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, url = performed
+    assert run("retake", folder, "bob-1", "--endpoint", url, "--quiet") == 0
+    retaken = str(Path("takes/talk/latest").resolve())
+    assert run("retake", retaken, "ann-2", "--endpoint", url, "--takes", "2", "--quiet") == 0
+    assert run("pick", "takes/talk/latest", "ann-2", "1", "--quiet") == 0
+    assert run("bless", "takes/talk/latest") == 0
+    capsys.readouterr()
+    assert run("compare", folder, "takes/talk/latest") == 0
+    said = capsys.readouterr().out
+    (first,) = [line for line in said.splitlines() if line.startswith("ann-1  ") and "+0.0" in line]
+    assert "+0.0000" in first
+    assert "cheaper" not in said.split("lines\n")[0].split("ann-2")[0]
+    code = run("test", "talk.yaml", "--endpoint", url, "--var", "what=umbrella", "--jobs", "1")
+    assert code == 0, capsys.readouterr().out

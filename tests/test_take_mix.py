@@ -27,6 +27,7 @@ from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.mix import SilentTake, mix
 from tau_stage.take.model import Take
+from tau_stage.take.sound_files import open_sound
 from tests.test_audio_loudness import Samples, second_meter, second_peak_db, voice
 from tests.test_take import ROLES, journal_of, spoken
 
@@ -270,3 +271,17 @@ def test_an_mp3_has_title_artist_and_cover_and_nothing_is_said_of_them(
     with pytest.raises(TakeError, match="the mix has no cover: No such file"):
         mix(folder, take, wanted)
     assert (tmp_path / "a.mp3").read_bytes() == before
+
+
+def test_what_the_decoder_says_of_an_mp3_is_kept_from_standard_error(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mix.mp3"
+    noise = np.random.default_rng(1).normal(0, 0.1, 48_000).astype(np.float32)
+    soundfile.write(path, noise, 24_000)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    soundfile.info(path)
+    assert "Xing" in capfd.readouterr().err
+    with open_sound(path) as file:
+        file.read()
+    assert capfd.readouterr().err == ""

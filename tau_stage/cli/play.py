@@ -70,9 +70,9 @@ def _read_mix(path: Path) -> tuple[NDArray[np.float32], int]:
     """
     import soundfile
 
-    from tau_stage.take.sound_files import sound_errors
+    from tau_stage.take.sound_files import quiet, sound_errors
 
-    with sound_errors(path, "make it again with tau-stage report, or name a line, and it is played alone"):
+    with quiet(path), sound_errors(path, "make it again with tau-stage report, or name a line, and it is played alone"):
         frames, rate = soundfile.read(path, dtype="float32", always_2d=True)
     return frames, rate
 

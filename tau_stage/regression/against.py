@@ -25,6 +25,9 @@ WHERE = {"asked": (), "player": (), "direction": ("direction",), "pause": ("paus
 SOONER = ("first_audio",)
 """Figures that may always be less."""
 
+PERFORMED = ("first_audio", "cost")
+"""Figures of a performance, which the snapshot of a retake has not."""
+
 AS_IT_WAS = ("player", "direction", "pause", "ended")
 """What has no tolerance."""
 
@@ -206,7 +209,8 @@ class _Lines:
     ) -> Iterator[Verdict]:
         old, new = values
         problem = self.measures.lines[name].problem if what in SOUNDING else ""
-        if limit.absolute == float("inf") or (old is None and new is None and not problem):
+        is_unknown = old is None and (new is None or what in PERFORMED)
+        if limit.absolute == float("inf") or (is_unknown and not problem):
             return
         expected, measured = ("none" if value is None else limit.unit.told(value) for value in values)
         if problem or (what == "cost" and new is None):

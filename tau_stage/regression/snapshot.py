@@ -101,6 +101,9 @@ class Snapshot(_Part):
 def freeze(take: Take, measures: Measures, resolved: str, files: Mapping[str, str] = NO_FILES) -> Snapshot:
     """A take as a snapshot.
 
+    A retake tells neither who would hear its lines nor what they would cost, as only some were performed: who hears
+    them is the plan's, and figures of a performance are left out.
+
     Args:
         take: What was performed.
         measures: Of it.
@@ -109,7 +112,8 @@ def freeze(take: Take, measures: Measures, resolved: str, files: Mapping[str, st
     """
     plan = json.loads(resolved)
     told = {player["name"]: player for player in plan["players"]}
-    pauses = dict(_pauses(plan))
+    lines = dict(_lines(plan))
+    is_retake = any(line.former for line in take.lines)
     cues = [cued.cue for cued in take.cues]
     return Snapshot(
         scene=take.scene.title,
@@ -128,7 +132,7 @@ def freeze(take: Take, measures: Measures, resolved: str, files: Mapping[str, st
         },
         cues={cue: cues.count(cue) for cue in dict.fromkeys(cues)},
         sounds=dict(_effects(take)),
-        lines={line.id: _frozen(line, measures, pauses.get(line.id)) for line in take.lines},
+        lines={line.id: _frozen(line, measures, lines.get(line.id, {}), is_retake=is_retake) for line in take.lines},
     )
 
 
@@ -222,25 +226,26 @@ def parsed(text: str, path: str) -> Snapshot:
         raise TakeError(path, f"is no snapshot: {where}: {first['msg']}", remedy) from None
 
 
-def _frozen(line: Performed, measures: Measures, pause: float | None) -> Frozen:
+def _frozen(line: Performed, measures: Measures, planned: Mapping[str, Any], *, is_retake: bool) -> Frozen:
     figures = measures.lines[line.id]
+    heard_by = hearers(line) or (tuple(planned.get("hearers", ())) if is_retake else ())
     return Frozen(
         player=line.player,
         asked=line.asked,
         direction=line.direction,
         said=line.said,
         ended=ending(line),
-        pause=pause,
-        heard_by=hearers(line),
+        pause=planned.get("pause_s"),
+        heard_by=heard_by,
         calls=tuple(Call(tool=call.tool, arguments=arguments(call.arguments)) for call in line.calls),
         length=figures.length,
         loudness=figures.loudness,
         silence=figures.silence,
         clipping=figures.clipping,
-        first_audio=figures.first_audio,
+        first_audio=None if is_retake else figures.first_audio,
         dead_air=figures.dead_air,
         rate=figures.rate,
-        cost=figures.cost,
+        cost=None if is_retake else figures.cost,
         voice=figures.print,
     )
 
@@ -285,13 +290,13 @@ def sound_ids(take: Take) -> dict[str, str]:
     return dict(zip(dict(_effects(take)), (sound.id for sound in take.sounds), strict=True))
 
 
-def _pauses(plan: object) -> Iterator[tuple[str, float]]:
-    """The pauses of all lines of a plan, wherever they stand."""
+def _lines(plan: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """All lines of a plan by their ids, wherever they stand."""
     if isinstance(plan, dict):
         if "pause_s" in plan and "player" in plan:
-            yield plan["id"], plan["pause_s"]
+            yield plan["id"], plan
         for part in plan.values():
-            yield from _pauses(part)
+            yield from _lines(part)
     elif isinstance(plan, list):
         for part in plan:
-            yield from _pauses(part)
+            yield from _lines(part)

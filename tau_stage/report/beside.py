@@ -90,7 +90,7 @@ def _line(pair: Pair) -> Row:
         if a.first_audio_s is not None and b.first_audio_s is not None:
             first = f"{1000 * (b.first_audio_s - a.first_audio_s):+z.0f} ms"
         paid = None if a.cost.total is None or b.cost.total is None else b.cost.total - a.cost.total
-        if is_taken_over(a, b):
+        if a.former or b.former:
             paid = Decimal(0)
         cost = UNKNOWN if paid is None else f"{paid:+z.4f}"
     differs = ", ".join(dict.fromkeys(difference.what for difference in pair.differences))

@@ -59,7 +59,8 @@ def between(
     yield from _course(a, b, moved=moved)
     yield from _words(a, b)
     yield from _sound(a, b, loud_a, loud_b)
-    yield from _cost(a, b)
+    if not (a.former or b.former):  # a line that was taken over, with another take picked: nothing was paid for it
+        yield from _cost(a, b)
 
 
 def _course(a: Performed, b: Performed, *, moved: bool) -> Iterator[Difference]:

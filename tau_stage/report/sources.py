@@ -11,6 +11,7 @@ from tau_stage.audio.pcm import RATE
 from tau_stage.errors import TakeError
 from tau_stage.report.peaks import Peaks, peaks
 from tau_stage.take.folder import TakeFolder
+from tau_stage.take.sound_files import quiet
 
 NOTHING = Peaks()
 
@@ -94,7 +95,8 @@ class Sources:
 
         frames = -1 if samples is None else samples
         try:  # the mix has 24 bit, all else 16
-            span, rate = soundfile.read(path, frames, start, dtype="int16")
+            with quiet(path):
+                span, rate = soundfile.read(path, frames, start, dtype="int16")
         except (OSError, RuntimeError) as error:
             self._tell(path.name, f"cannot be embedded ({error})")
             return ""

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from tau_stage.audio.files import quiet_decoder
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.errors import TakeError
 
 BROKEN = "the take is damaged: perform the scene again"
+
+
+def quiet(path: Path) -> AbstractContextManager[None]:
+    """Keep from standard error what the decoder says of an MP3 while it is read."""
+    return quiet_decoder() if path.suffix.lower() == ".mp3" else nullcontext()
 
 
 @contextmanager
@@ -44,9 +50,15 @@ def open_sound(path: Path, samples: int = 0, name: Path | None = None, channels:
     Raises:
         TakeError: It is missing, no such sound, or too short.
     """
+    shown = name or path
+    with quiet(shown), _opened(path, samples, shown, channels) as file:
+        yield file
+
+
+@contextmanager
+def _opened(path: Path, samples: int, shown: Path, channels: int) -> Iterator[Any]:
     import soundfile
 
-    shown = name or path
     with sound_errors(shown):
         if not path.is_file():
             raise TakeError(str(shown), "is not there", BROKEN)
