@@ -208,6 +208,8 @@ def test_a_cover_that_is_too_large_or_a_folder_is_told(tmp_path: Path) -> None:
     with pytest.raises(SceneError, match="'covers' is a folder, and a file belongs here") as told:
         with_a_cover(tmp_path, None, "file: a.mp3, cover: covers")
     assert told.value.hint == "name a file"
+    with pytest.raises(SceneError, match="there is no file 'xxx"):
+        with_a_cover(tmp_path, None, f"file: a.mp3, cover: {'x' * 300}.png")
     with (tmp_path / "c.png").open("wb") as file:
         file.write(b"\x89PNG\r\n\x1a\n")
         file.truncate(LARGEST_PICTURE + 1024**2)

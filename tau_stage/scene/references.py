@@ -124,12 +124,13 @@ class References:
         what = "folder" if folder else "file"
         try:
             there = file.is_dir() if folder else file.is_file()
+            is_other = not there and file.exists()
             neighbours = (
                 [] if there else [other.name for other in sorted(file.parent.iterdir()) if other.is_dir() is folder]
             )
         except (OSError, ValueError):
-            there, neighbours = False, []
-        if not there and file.exists():
+            there, is_other, neighbours = False, False, []
+        if is_other:
             other = "file" if folder else "folder"
             self.found.add(path, f"'{name}' is a {other}, and a {what} belongs here", _inside(name, file, what))
         elif not there:
