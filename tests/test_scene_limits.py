@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.check import LONGEST_NAME
-from tau_stage.scene.compose import MOST_FILLED, MOST_INCLUDED, MOST_VARIANTS
-from tau_stage.scene.load import load_variants, parse_scene
+from tau_stage.scene.compose import MOST_FILLED, MOST_INCLUDED, MOST_VARIANTS, MOST_VARIED
+from tau_stage.scene.load import MOST_PLAYERS, MOST_TOOLS, load_variants, parse_scene
 from tau_stage.scene.names import LONGEST, is_device, shortened, slug
+from tau_stage.scene.planning import make_plan
 from tau_stage.scene.source import LARGEST_BYTES
 from tau_stage.scene.text import MOST_EXPANDED, MOST_VALUES
 from tau_stage.scene.traps import DEEPEST
+from tests.hostile_shapes import LINES, ONE, PLAYERS, numbered
 from tests.test_stage_tooling import call  # noqa: F401 - a fixture
 
 SCENE = "players: {ann: {voice: ash}}\nlines: [ann: Hello.]\n"
@@ -143,3 +145,60 @@ def test_two_players_never_share_a_file(players: str, told: str) -> None:
 def test_the_mix_has_a_name_that_every_disk_takes(name: str) -> None:
     with pytest.raises(SceneError, match="cannot be the mix's name"):
         parse_scene(f"{SCENE}deliver: {{mix: {{file: '{name}'}}}}\n")
+
+
+# ---- limits that keep products small
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(SceneError) as caught:
+        parse_scene(text)
+    return [str(error) for error in (caught.value, *caught.value.also)]
+
+
+def test_players_and_tools_are_as_many_as_a_scene_can_have() -> None:
+    many = "players:\n" + "".join(f"  p{n}: {{}}\n" for n in range(MOST_PLAYERS + 1)) + "lines: [p0: Yes.]\n"
+    assert "the scene has 201 players, and 200 is the limit" in problems(many)[0]
+    assert f"scene.yaml:{MOST_PLAYERS + 2}:3" in problems(many)[0]
+    tools = ONE + "tools:\n" + "".join(f"  t{n}: {{returns: 1}}\n" for n in range(MOST_TOOLS + 1))
+    assert "the scene has 1,001 tools, and 1,000 is the limit" in problems(tools)[0]
+
+
+def test_variants_of_a_long_scene_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    lines = MOST_VARIED // 200
+    file = tmp_path / "scene.yaml"
+    moods = ", ".join(f"m{n}" for n in range(100))
+    file.write_text(f"matrix: {{mood: [{moods}]}}\n" + LINES + "  - ann: Yes.\n" * lines)
+    with pytest.raises(SceneError, match="all 100 variants together hold more than 300,000 values"):
+        load_variants(file)
+
+
+def test_lines_for_the_same_ears_share_the_list_of_them() -> None:
+    plan = make_plan(parse_scene(LINES + "  - ann: Yes.\n  - bob: No.\n  - ann: So.\n"))
+    one, _, three = plan.lines
+    assert one.hearers == ("bob",)
+    assert one.hearers is three.hearers
+
+
+def test_free_play_again_and_again_shares_what_is_whispered() -> None:
+    plan = make_plan(parse_scene(LINES + "  - improvise: {turns: 2}\n" * 2))
+    one, two = plan.steps
+    assert getattr(one, "whispers", None) is getattr(two, "whispers", 0)
+
+
+def test_of_very_many_known_names_the_first_are_looked_at() -> None:
+    tools = "tools:\n" + "".join(f"  tool-{n}: {{returns: 1}}\n" for n in range(400)) + "  lamp: {returns: 1}\n"
+    told = problems(PLAYERS + tools + "lines:\n  - ann: Yes.\n    tools: [tool-1x, lampe]\n")
+    assert "did you mean 'tool-1'?" in told[0]
+    assert "define it under 'tools:'" in told[1]
+
+
+def test_a_place_ends_at_the_first_brace_behind_it_and_an_open_one_is_text() -> None:
+    scene = parse_scene("vars: {a: x}\n" + LINES + "  - ann: '${a} $${a} $${b ${'\n  - bob: '${a'\n")
+    assert [getattr(line, "words", "") for line in scene.lines] == ["x ${a} ${b ${", "${a"]
+
+
+def test_one_line_with_many_wrong_keys_is_looked_at_once() -> None:
+    keys = numbered("key{n}: 1, ", 2_000)
+    told = problems(PLAYERS + f"lines: [{{ann: Yes., {keys}}}]\n")
+    assert len(told) == keys.count("key")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from bisect import insort
 from collections.abc import Collection, Mapping
+from operator import neg
 from typing import Any
 
 from tau_stage.protocol.endpoints import ENDPOINTS
@@ -74,6 +76,8 @@ class Redactor:
         self._secrets = sorted(secrets, key=len, reverse=True)
         self._ours: set[str] = set()
         self._names: dict[str, str] = {}
+        self._given: set[str] = set()
+        self._lengths: list[int] = []
         self._counts: dict[str, int] = {}
 
     def ask(self, event: Event) -> Event:
@@ -90,13 +94,24 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """A provider's own sentence: whatever looks private is hidden."""
-        for name in sorted(self._names, key=len, reverse=True):
-            text = text.replace(name, self._names[name])
-        return LOOKS_PRIVATE.sub(self._hidden, self._without_secrets(text))
+        return LOOKS_PRIVATE.sub(self._hidden, self._without_secrets(self._renamed(text)))
+
+    def _renamed(self, text: str) -> str:
+        """A text with our names for the provider's ids; ids have few lengths, and the longest is looked for first."""
+        parts, kept, at = [], 0, 0
+        while at < len(text):
+            found = next(
+                (text[at : at + length] for length in self._lengths if text[at : at + length] in self._names), ""
+            )
+            if found:
+                parts += [text[kept:at], self._names[found]]
+                kept = at + len(found)
+            at += len(found) or 1
+        return "".join([*parts, text[kept:]])
 
     def _hidden(self, found: re.Match[str]) -> str:
         whole = found[0].rstrip("-_*")
-        return found[0] if whole in self._ours or whole in self._names.values() else HIDDEN
+        return found[0] if whole in self._ours or whole in self._given else HIDDEN
 
     def _asked(self, value: Any) -> Any:
         match value:
@@ -136,7 +151,10 @@ class Redactor:
             return given
         if given not in self._names:
             self._counts[kind] = self._counts.get(kind, 0) + 1
-            self._names[given] = f"{kind}_{self._owner}_{self._counts[kind]}"
+            name = self._names[given] = f"{kind}_{self._owner}_{self._counts[kind]}"
+            self._given.add(name)
+            if len(given) not in self._lengths:
+                insort(self._lengths, len(given), key=neg)
         return self._names[given]
 
     def _without_secrets(self, text: str) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -266,13 +268,16 @@ def arguments(text: str) -> object:
 def _effects(take: Take) -> Iterator[tuple[str, Effect]]:
     """Sounds by their file, and which time it is played: numbers of their own would change with every new one."""
     played: dict[str, int] = {}
+    written = [line for line in take.lines if not of_cue(line.id)]
+    begins = sorted((line.offset_samples, place) for place, line in enumerate(written))
+    latest = [*accumulate((place for _, place in begins), max)]
     for sound in take.sounds:
         played[sound.source] = played.get(sound.source, 0) + 1
         name = sound.source if played[sound.source] == 1 else f"{sound.source} {played[sound.source]}"
-        written = [line for line in take.lines if not of_cue(line.id)]
-        before = [line.id for line in written if line.offset_samples <= sound.offset_samples]
+        before = bisect_right(begins, (sound.offset_samples, len(written)))
+        after = written[latest[before - 1]].id if before else ""
         heard = tuple(sorted(hearing.player for hearing in sound.hearers if hearing.heard_at_s is not None))
-        yield name, Effect(file=sound.source, gain_db=sound.gain_db, after=before[-1] if before else "", heard_by=heard)
+        yield name, Effect(file=sound.source, gain_db=sound.gain_db, after=after, heard_by=heard)
 
 
 def of_cue(name: str) -> str:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import chain
 
 from tau_stage.scene.model import Scene
 from tau_stage.scene.references import References
@@ -97,7 +98,9 @@ class Checks(References):
         path = (*line.path, "cut_in")
         names = (before.speaker, self.ids_by_place[before.path]) if isinstance(before, Line) else ()
         if wanted is not None and wanted not in self.scene.players and wanted not in self.line_ids:
-            hint = did_you_mean(wanted, (*self.scene.players, *self.line_ids), "name the player who speaks before it")
+            hint = did_you_mean(
+                wanted, chain(self.scene.players, self.line_ids), "name the player who speaks before it"
+            )
             self.found.add((*path, "on"), f"there is no line of '{wanted}' to cut into", hint)
         elif not isinstance(before, Line) or wanted not in (None, *names):
             hint = "it cuts into the line that stands just before it"
@@ -114,10 +117,12 @@ class Checks(References):
     def improvise(self, step: Improvise) -> None:
         """Who plays, and what ends it."""
         here = (*step.path, "improvise")
+        named: set[str] = set()
         for number, name in enumerate(step.players):
             self.model(name, (*here, "players", number), "improvises on a line of its own")
-            if name in step.players[:number]:
+            if name in named:
                 self.found.add((*here, "players", number), f"'{name}' stands here twice", "name each player once")
+            named.add(name)
         playing = step.players or [name for name, player in self.scene.players.items() if not player.human]
         if not isinstance(step.order, str):
             for number, name in enumerate(step.order):

@@ -20,6 +20,9 @@ NOT_INCLUDED = ("scene", "lines", "script", "on", "matrix", "include")
 """What belongs to the scene itself."""
 
 MOST_VARIANTS = 100
+MOST_VARIED = 300_000
+"""Values of a scene times its variants: each variant is read like a scene of its own."""
+
 MOST_INCLUDED = 50
 MOST_FILLED = 2_000_000
 """Characters that all variables of a scene come to, where they stand: as many as a scene has."""
@@ -62,6 +65,7 @@ def _include(entries: Entries, name: str, path: Path, own: set[Path], found: Fin
             problem = error.problem.replace("the scene file", f"the file '{name}'")
             found.add(path, problem, error.hint or BESIDE)
         return
+    taken: set[Path] = set()
     for key, node in other.data.items():
         if key.startswith("x-"):
             continue
@@ -73,10 +77,11 @@ def _include(entries: Entries, name: str, path: Path, own: set[Path], found: Fin
             for name, part in node.items():
                 if isinstance(mine, dict) and (key, name) not in own:
                     mine[name] = part
-                    found.document.graft((key, name), other, (key, name))
+                    taken.add((key, name))
         elif (key,) not in own:
             entries[key] = node
-            found.document.graft((key,), other, (key,))
+            taken.add((key,))
+    found.document.graft(taken, other)
 
 
 def _mapping(node: Node | None) -> Entries:
@@ -111,7 +116,7 @@ def _check_variable(path: Path, values: list[str], found: Findings) -> None:
     if not _NAME.fullmatch(str(path[1])):
         hint = "write letters, digits, '-' and '_', a letter first"
         found.add(path, f"'{path[1]}' cannot be a variable", hint, key=True)
-    if any(place[1] for value in values for place in _PLACE.finditer(value)):
+    if any(place[1] for value in values for line in value.split("\n") for place in _PLACE.finditer(_closed(line))):
         found.add(path, "a variable holds no variable", "write the text out")
 
 
@@ -120,6 +125,11 @@ def fill_in(entries: Entries, values: Mapping[str, str], found: Findings) -> Ent
     kept = {key for key in entries if key.startswith("x-") or key in ("vars", "matrix", "include")}
     filling = _Filling(values, found)
     return {key: node if key in kept else filling.filled(node, (key,)) for key, node in entries.items()}
+
+
+def _closed(line: str) -> str:
+    """A line up to its last brace: no place ends behind it, so whatever begins before it is read once."""
+    return line[: line.rfind("}") + 1]
 
 
 class _Filling:
@@ -147,7 +157,11 @@ class _Filling:
         if path[-1] == "id" and len(path) > 1 and isinstance(path[-2], int):
             self._found.add(path, "an id holds no variable, as ids name files", "write it out")
             return "x"
-        return _PLACE.sub(lambda place: self._value(place, path), node)
+        return "\n".join(self._line(line, path) for line in node.split("\n"))
+
+    def _line(self, line: str, path: Path) -> str:
+        places = _closed(line)
+        return _PLACE.sub(lambda place: self._value(place, path), places) + line[len(places) :].replace("$${", "${")
 
     def _value(self, place: re.Match[str], path: Path) -> str:
         name = place[1]
@@ -211,6 +225,10 @@ def variants(entries: Entries, only: Sequence[str], found: Findings) -> list[Var
         Variant(shortened("-".join(slug(value) for value in chosen)), dict(zip(axes, chosen, strict=True)))
         for chosen in product(*axes.values())
     ]
+    if len(made) * len(found.document.values) > MOST_VARIED:
+        problem = f"all {len(made)} variants together hold more than {MOST_VARIED:,} values"
+        found.add(("matrix",), problem, "use fewer values, or part the scene", key=True)
+        return []
     names = [variant.name for variant in made]
     if twice := next((name for name in names if names.count(name) > 1), None):
         found.add(

@@ -17,6 +17,9 @@ from tau_stage.scene.text import Document, Node, Path
 from tau_stage.scene.traps import corrected
 from tau_stage.scene.words import ELSEWHERE, did_you_mean, key_meant, listed, ranked
 
+MOST_RANKED = 100
+"""Errors of a scene whose hints have the likeliest words first: comparing them takes a while, and nobody reads more."""
+
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
@@ -29,6 +32,7 @@ class Findings:
         self.remarks: list[Remark] = []
         self.meant: set[str] = set()
         self._wrong: set[Path] = set()
+        self._misread: dict[tuple[str, int], SceneError | None] = {}
 
     def add(self, path: Path, problem: str, hint: str = "", *, key: bool = False) -> None:
         """Note an error at a value, or at its key."""
@@ -72,14 +76,18 @@ class Findings:
             meant = key_meant(key, options)
             self.meant.add(meant)
             hint = did_you_mean(key, (meant,), f"did you mean '{meant}'?") if meant else ""
-            hint = hint or ELSEWHERE.get(key) or f"it knows: {listed(ranked(key, options))}"
+            known = ranked(key, options) if len(self.errors) < MOST_RANKED and not hint else options
+            hint = hint or ELSEWHERE.get(key) or f"it knows: {listed(known)}"
             self.add((*path, key), f"{owner} has unknown key '{key}'", hint, key=True)
         return {key: entries[key] for key in entries if key in options}
 
     def misread(self, path: Path, *, key: bool = False) -> bool:
         """Note a line whose signs only look like YAML's; whether it is one."""
         place = self.document.place(path, key=key)
-        found = misread(self.document.source_of(path), place.line)
+        source = self.document.source_of(path)
+        if (line := (source.path, place.line)) not in self._misread:  # it may hold any number of keys
+            self._misread[line] = misread(source, place.line)
+        found = self._misread[line]
         if found is None:
             return False
         self.errors.append(found)

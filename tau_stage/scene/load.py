@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any
 
-from tau_stage.errors import SceneError
 from tau_stage.scene.check import check_names, check_scene
 from tau_stage.scene.compose import Variant, fill_in, include, variables, variants
 from tau_stage.scene.findings import Findings
@@ -17,6 +16,12 @@ from tau_stage.scene.model import Limits, Scene
 from tau_stage.scene.script_lines import script_into_lines
 from tau_stage.scene.source import Source, read_source
 from tau_stage.scene.text import Node, read_yaml
+
+MOST_PLAYERS = 200
+"""Each of them may hear every line: all of a scene's lines may be many."""
+
+MOST_TOOLS = 1000
+"""Each player may be offered all of them."""
 
 NO_VARIABLES: Mapping[str, str] = {}
 
@@ -74,16 +79,8 @@ def _variants(source: Source, given: Mapping[str, str], only: Sequence[str]) -> 
     named = variables(entries, given, found)
     wanted = variants(entries, only, found)
     found.raise_any()
-    scenes, errors = [], []
-    for variant in wanted:
-        try:
-            scene = _scene(Findings(found.document), entries, named, variant)
-            scenes.append(scene.model_copy(update={"given": dict(given)}))
-        except SceneError as error:
-            errors.append(error)
-    if errors:
-        raise errors[0]
-    return tuple(scenes)
+    scenes = (_scene(Findings(found.document), entries, named, variant) for variant in wanted)
+    return tuple(scene.model_copy(update={"given": dict(given)}) for scene in scenes)
 
 
 def _scene(found: Findings, entries: dict[str, Node], named: Mapping[str, str], variant: Variant) -> Scene:
@@ -94,6 +91,7 @@ def _scene(found: Findings, entries: dict[str, Node], named: Mapping[str, str], 
     tools = (
         found.mapping(filled.get("tools", ""), ("tools",), "tools", "write each tool's name, then what it does") or {}
     )
+    _refuse_more(tools, MOST_TOOLS, "tools", found)
     steps = Steps(tuple(players), found)
     source = found.document.source
     values |= {
@@ -135,11 +133,24 @@ def _without_dash(first: Node, found: Findings) -> str:
     return "write each player's name, then what is special: 'clerk: {voice: ash}'"
 
 
+def _refuse_more(entries: dict[str, Node], most: int, what: str, found: Findings) -> None:
+    """Read no further where there are more entries than all else is multiplied by.
+
+    Raises:
+        SceneError: There are.
+    """
+    if len(entries) > most:
+        problem = f"the scene has {len(entries):,} {what}, and {most:,} is the limit"
+        found.add((what, list(entries)[most]), problem, "part the scene into several", key=True)
+        found.raise_any()
+
+
 def _players(node: Node, found: Findings) -> dict[str, Any]:
     hint = _without_dash(node[0] if isinstance(node, list) and node else {}, found)
     entries = found.mapping(node, ("players",), "players", hint)
     if entries == {} and "players" not in found.meant:
         found.add(("players",), "the scene has no players", "name them under 'players:', like 'clerk: {voice: ash}'")
+    _refuse_more(entries or {}, MOST_PLAYERS, "players", found)
     players = {name: load_player(name, value, found) for name, value in (entries or {}).items()}
     check_names(players, found)
     return players

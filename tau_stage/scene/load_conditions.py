@@ -7,7 +7,7 @@ from tau_stage.scene.findings import Findings
 from tau_stage.scene.text import Node, Path
 from tau_stage.scene.words import did_you_mean
 
-_COMPARISON = re.compile(r"(.*?)\s*(==|!=)\s*(.*)", re.DOTALL)
+_COMPARED = re.compile("==|!=")
 _TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off", "")
 
 
@@ -64,9 +64,9 @@ def _compared(text: str, path: Path, found: Findings) -> bool | None:
 
     Examples: ``happy == happy``, ``happy != sad``, ``yes``.
     """
-    if comparison := _COMPARISON.fullmatch(text.strip()):
-        left, operator, right = comparison.groups()
-        return (left == right) == (operator == "==")
+    if sign := _COMPARED.search(text):
+        is_same = text[: sign.start()].strip() == text[sign.end() :].strip()
+        return is_same == (sign[0] == "==")
     if text.strip().lower() in (*_TRUE, *_FALSE):
         return text.strip().lower() in _TRUE
     found.add(path, f"'{text}' is neither a comparison nor true or false", "write it like '${mood} == happy'")

@@ -154,6 +154,8 @@ class _Strand:
         self.numbers = numbers
         self.prefix = prefix
         self.ordinals: Counter[str] = Counter()
+        self.audiences: dict[tuple[str, str | tuple[str, ...] | None], tuple[str, ...]] = {}
+        self.whispers: dict[tuple[tuple[str, ...], str | None], dict[str, str]] = {}
 
     def steps(self, steps: Sequence[AnyStep]) -> Iterator[Step]:
         planned = [(step, self.step(step)) for step in steps]
@@ -195,8 +197,10 @@ class _Strand:
         return f"{kind}-{self.numbers[kind]}"
 
     def heard(self, speaker: str, to: str | tuple[str, ...] | None) -> tuple[str, ...]:
-        players = self.scene.players.items()
-        return tuple(name for name, player in players if _is_heard_by(to, speaker, name, player))
+        if (speaker, to) not in self.audiences:
+            players = self.scene.players.items()
+            self.audiences[speaker, to] = tuple(n for n, player in players if _is_heard_by(to, speaker, n, player))
+        return self.audiences[speaker, to]
 
     def line(self, line: Line) -> LinePlan:
         self.ordinals[line.speaker] += 1
@@ -251,7 +255,7 @@ class _Strand:
             id=self.made("improvise"),
             players=players,
             order=step.order,
-            whispers={name: _whisper(name, players, step.about) for name in players},
+            whispers=self.told(players, step.about),
             hearers={name: self.heard(name, step.to) for name in players},
             pause_s=self.pause(step.pause),
             source_line=step.source_line,
@@ -262,6 +266,11 @@ class _Strand:
             until=step.until,
             when=_condition(step),
         )
+
+    def told(self, players: tuple[str, ...], about: str | None) -> dict[str, str]:
+        if (players, about) not in self.whispers:
+            self.whispers[players, about] = {name: _whisper(name, players, about) for name in players}
+        return self.whispers[players, about]
 
     def listen(self, step: Listen) -> ListenPlan:
         players = self.scene.players.items()

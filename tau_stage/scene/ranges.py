@@ -12,7 +12,7 @@ from tau_stage.scene.words import did_you_mean
 
 _AT_MOST = re.compile(r"(?:<=?|≤|max|under|below|at most|up to)\s*(.+)", re.DOTALL)
 _AT_LEAST = re.compile(r"(?:>=?|≥|min|over|above|at least)\s*(.+)", re.DOTALL)
-_BOTH = re.compile(r"(.+?)\s*(?:\.{2,}|…|-|–|—|\bto\b)\s*(.+)", re.DOTALL)
+_BETWEEN = re.compile(r"\.{2,}|…|-|–|—|\bto\b")
 _NUMBER = re.compile(r"([+-]?\d{1,9}(?:\.\d{1,9})?)\s*(.*)", re.ASCII | re.DOTALL)
 
 
@@ -157,14 +157,20 @@ def _range_meant(value: str, unit: Unit) -> str:
         tried = [("", text[2:])]
     elif text.endswith(".."):
         tried = [(text[:-2], "")]
-    elif both := _BOTH.fullmatch(text):
-        tried = [(both[1], both[2]), (both[2], both[1])]
+    elif both := _both(text):
+        tried = [both, both[::-1]]
     else:
         tried = [("", text), (text, "")]
     meant = [shown for ends in tried if (shown := _shown(*ends, unit))]
-    if meant and _BOTH.fullmatch(text):
+    if meant and _both(text):
         meant = meant[:1]
     return f"did you mean {', or '.join(meant)}?" if meant else f"write it like {unit.example}"
+
+
+def _both(text: str) -> tuple[str, str] | None:
+    """What stands on both sides of the first sign between two ends; None where there is none."""
+    sign = _BETWEEN.search(text, 1)
+    return (text[: sign.start()], text[sign.end() :]) if sign and sign.end() < len(text) else None
 
 
 def _shown(left: str, right: str, unit: Unit) -> str:

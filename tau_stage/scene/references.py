@@ -1,6 +1,8 @@
 """Whether what a scene names is there: its players, its tools, its files, and what it waits for."""
 
 import re
+from functools import cache
+from itertools import chain
 from os import SEEK_END
 from pathlib import Path as FilePath
 
@@ -19,12 +21,24 @@ NOBODY = ("no", "none", "nothing", "false", "null", "noone", "no one")
 EVENT_WORDS: dict[type, str] = {model: word for word, model in EVENTS.items()}
 
 
+def _problem_of(file: FilePath) -> tuple[str, str] | None:
+    """What is wrong with a sound file, and what to do; it is read to its end."""
+    from tau_stage.audio.files import survey
+
+    try:
+        survey(file)
+    except UsageError as error:
+        return error.problem, error.hint
+    return None
+
+
 class References:
     """Looks up what one scene names; what is not there is noted."""
 
     def __init__(self, scene: Scene, found: Findings) -> None:
         self.scene = scene
         self.found = found
+        self._problem = cache(_problem_of)
 
     def known(self, name: str, path: Path, *, key: bool = False) -> bool:
         """Whether there is a player of that name."""
@@ -77,7 +91,9 @@ class References:
         if choice is None or choice in CHOICES:
             return
         if choice not in self.scene.tools:
-            hint = did_you_mean(choice, (*CHOICES, *self.scene.tools), "write auto, none, required, or a tool's name")
+            hint = did_you_mean(
+                choice, chain(CHOICES, self.scene.tools), "write auto, none, required, or a tool's name"
+            )
             self.found.add(path, f"tool_choice is auto, none, required, or a tool, not '{choice}'", hint)
         elif may is not None and choice not in may:
             self.found.add(path, f"the player may not call '{choice}'", "look at its 'tools:', or the line's")
@@ -112,12 +128,8 @@ class References:
                 self._readable(file, path)
 
     def _readable(self, file: FilePath, path: Path) -> None:
-        from tau_stage.audio.files import survey
-
-        try:
-            survey(file)
-        except UsageError as error:
-            self.found.add(path, error.problem, error.hint)
+        if told := self._problem(file):
+            self.found.add(path, *told)
 
     def _is_there(self, name: str, path: Path, *, folder: bool = False) -> bool:
         file = beside(self.scene.path, name)

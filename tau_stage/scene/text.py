@@ -5,6 +5,7 @@ brackets would end the interpreter, and resolving would turn ``Yes``, ``1:30`` a
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,13 +71,17 @@ class Document:
         """An error at a value, or at its key."""
         return self.source_of(path).error(self.place(path, key=key), problem, hint)
 
-    def graft(self, here: Path, other: "Document", there: Path) -> None:
-        """Take over where things stand below a part of another document; the data is the caller's."""
-        depth = len(there)
+    def graft(self, parts: Collection[Path], other: "Document") -> None:
+        """Take over where things stand in some parts of another document; the data is the caller's.
+
+        Args:
+            parts: Paths of one key or two.
+            other: The document.
+        """
         for mine, theirs in ((self.keys, other.keys), (self.values, other.values)):
-            mine.update({(*here, *path[depth:]): place for path, place in theirs.items() if path[:depth] == there})
-        self.quoted.update((*here, *path[depth:]) for path in other.quoted if path[:depth] == there)
-        self.sources[here] = other.source
+            mine.update({path: place for path, place in theirs.items() if path[:1] in parts or path[:2] in parts})
+        self.quoted.update(path for path in other.quoted if path[:1] in parts or path[:2] in parts)
+        self.sources.update(dict.fromkeys(parts, other.source))
 
 
 def read_yaml(source: Source, parser: Any = PARSER) -> Document:

@@ -41,7 +41,7 @@ DEEPEST = 50
 """How deep a scene may be nested."""
 
 _SCANNED = re.compile(r"while scanning an? (alias|anchor|tag|block scalar|quoted scalar)")
-_COMMENT = re.compile(r"\s{2,}#|\s#\s")
+_COMMENT = re.compile(r"(?<!\s)\s{2,}#|\s#\s")
 _CUT = re.compile(r" #\w")
 # Text that stands for itself as a key or a value: no sign of YAML's first, no ': ' and no ' #' within.
 _PLAIN = re.compile(r"""[^\s\-?:,\[\]{}#&*!|>'"%@`](?:[^:#]|:(?![ \t]|$)|(?<![ \t])#)*""")

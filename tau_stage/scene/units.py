@@ -135,7 +135,7 @@ def money(value: object) -> object:
 
 def _amount_meant(value: str) -> str:
     """A hint for an amount that is written otherwise."""
-    found = _OTHER_MONEY.fullmatch(value.strip())
+    found = _OTHER_MONEY.fullmatch(" ".join(value.split()))
     if not found or not (found[1] or found[2]):
         return "write it like $0.50"
     amount = Decimal(f"{found[1] or 0}.{found[2] or 0}")

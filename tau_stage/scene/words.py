@@ -2,12 +2,23 @@
 
 from collections.abc import Iterable
 from difflib import SequenceMatcher, get_close_matches
+from functools import lru_cache
+from itertools import islice
 
 from tau_stage.scene.names import slug
 from tau_stage.text import folded, hidden, visible
 
 LONGEST_WORD = 200
 """Characters of a word, or a name, that is looked up among known ones; nothing known is nearly so long."""
+
+MOST_KNOWN = 300
+"""Known names among which the nearest one is looked for: the first of them."""
+
+NEAR = 0.6
+"""How alike a known word must be, from 0 to 1, to be the one that was meant."""
+
+_COMPARED = 4
+"""Known words that are compared with care, of those that share most letters in order."""
 
 LINE_OPTIONS = frozenset(
     [
@@ -123,9 +134,24 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """
     if len(word) > LONGEST_WORD:
         return ""
-    names = {folded(name): name for name in known}
-    close = get_close_matches(folded(visible(word)), names, n=1, cutoff=0.6)
+    names, meant = _spellings(tuple(islice(known, MOST_KNOWN))), folded(visible(word))
+    close = get_close_matches(meant, _alike(meant, names), n=1, cutoff=NEAR)
     return names[close[0]] if close else ""
+
+
+@lru_cache(maxsize=64)
+def _spellings(known: tuple[str, ...]) -> dict[str, str]:
+    return {folded(name): name for name in known}
+
+
+def _alike(word: str, known: Iterable[str]) -> list[str]:
+    """The few known words that share most letters, in order, with another."""
+    from rapidfuzz.distance import Indel
+    from rapidfuzz.process import extract
+
+    similarity = Indel.normalized_similarity  # never below the ratio of ``difflib``
+    found = extract(word, list(known), scorer=similarity, score_cutoff=NEAR - 1e-6, limit=_COMPARED)
+    return [name for name, *_ in found]
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
@@ -169,5 +195,5 @@ def listed(names: Iterable[str]) -> str:
     >>> listed(f"player{n}" for n in range(20))
     'player0, player1, player2, player3, player4, player5, player6, player7, player8, player9, player10, player11...'
     """
-    shown = list(names)
+    shown = list(islice(names, 13))
     return ", ".join(shown[:12]) + ("..." if len(shown) > 12 else "")

@@ -17,7 +17,7 @@ from tau_stage.understudy.line_request import direction_before_line, requested_l
 
 Kind = Literal["breath", "sigh", "cough", "laugh", "pause"]
 
-PIECE = re.compile(r"\[(?P<moment>[^\]]*)\]|\*\*(?P<shout>[^*]+)\*\*|\*(?P<stress>[^*]+)\*|(?P<rest>\.{3,}|…)")
+PIECE = re.compile(r"\[(?P<moment>[^\[\]]*)\]|\*\*(?P<shout>[^*]+)\*\*|\*(?P<stress>[^*]+)\*|(?P<rest>\.{3,}|…)")
 
 MOMENTS: tuple[tuple[str, Kind], ...] = (
     ("cough", "cough"),

@@ -10,7 +10,7 @@ its players talk.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import Literal, NamedTuple
 
@@ -281,22 +281,22 @@ def _is_stop(piece: str, known: set[str]) -> bool:
 
 def _thing(pieces: list[str], known: set[str]) -> Topic | None:
     """Find the last word or words that an article, a place word or a capital marks as a thing."""
+    start = len(pieces)
     for at in range(len(pieces) - 1, -1, -1):
         if _is_stop(pieces[at], known):
             continue
-        start = at
+        start = min(start, at)  # words in a row begin where the last of them does
         while start and (not _is_stop(pieces[start - 1], known) or pieces[start - 1].lower() in ADJECTIVES):
             start -= 1
         before = pieces[start - 1].lower() if start else ""
-        found = pieces[start : at + 1]
         if before in ARTICLES:
-            words = _noun(found, pieces[: start - 1], pieces[at + 1 :])
+            words = _noun(pieces[start : at + 1], pieces[: start - 1], pieces[at + 1 :])
             article = [] if before in {"some", "any"} and words[0][0].isupper() else [TURNED.get(before, "the")]
             return Topic(" ".join([*article, *words]), is_thing=True)
         if at and pieces[at][0].isupper():
-            return Topic(" ".join(word for word in found if word[0].isupper()), is_thing=True)
+            return Topic(" ".join(word for word in pieces[start : at + 1] if word[0].isupper()), is_thing=True)
         if before in PLACES:
-            return Topic(" ".join(found), is_thing=True)
+            return Topic(" ".join(pieces[start : at + 1]), is_thing=True)
     return None
 
 
@@ -316,9 +316,11 @@ def _word(pieces: list[str], known: set[str]) -> Topic | None:
 END = r"(?:(?<!\bDr)(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bSt)\.(?:\s|$)|\n|$)"
 """Where a sentence ends; not after a title."""
 
-PLAYERS = re.compile(rf"\bWith you plays?:\s*(?P<told>[^\n]+?)\s*{END}", re.IGNORECASE)
-SUBJECT = re.compile(rf"\bIt is about:\s*(?P<told>[^\n]+?)\s*{END}", re.IGNORECASE)
+SENTENCE_END = re.compile(END)
+PLAYERS = re.compile(r"\bWith you plays?:[^\S\n]*(?=\S)", re.IGNORECASE)
+SUBJECT = re.compile(r"\bIt is about:[^\S\n]*(?=\S)", re.IGNORECASE)
 SELF = re.compile(r"\bYou are (?P<told>[^.,;:\n]+)", re.IGNORECASE)
+LONGEST_NAME_WORDS = 8
 INTERPRETER = re.compile(r"interpret|translat", re.IGNORECASE)
 
 
@@ -395,11 +397,11 @@ def read_briefing(texts: Sequence[str]) -> Briefing:
     Briefing(others=('keeper', 'the stranger'), subject='the last boat', interprets=False)
     """
     whole = "\n".join(texts)
-    selves = [f"{found['told'].strip().lower()} " for found in SELF.finditer(whole)]
-    listed = re.split(r"\s*[,;&]\s*(?:and\s+)?|\s+and\s+", _last(PLAYERS, whole))
+    selves = {name for found in SELF.finditer(whole) for name in _beginnings(found["told"].lower().split())}
+    listed = re.split(r" ?[,;&] ?(?:and )?| and ", " ".join(_last(PLAYERS, whole).split()))
     others = (name for name in map(str.strip, listed) if name)
     return Briefing(
-        tuple(name for name in others if not any(me.startswith(f"{name.lower()} ") for me in selves)),
+        tuple(name for name in others if name.lower() not in selves),
         _last(SUBJECT, whole),
         INTERPRETER.search(whole) is not None,
     )
@@ -425,8 +427,19 @@ def say_result(output: str) -> str:
     return f"It says: {found}."
 
 
+def _beginnings(words: Sequence[str]) -> Iterator[str]:
+    """List a name, and what it may be shortened to: its first words."""
+    for number in range(1, min(len(words), LONGEST_NAME_WORDS) + 1):
+        yield " ".join(words[:number])
+
+
 def _last(pattern: re.Pattern[str], text: str) -> str:
-    return next((found["told"] for found in reversed([*pattern.finditer(text)])), "")
+    """Find what stands behind the last of what a pattern finds, to the end of its sentence."""
+    told, end = "", 0
+    for found in pattern.finditer(text):
+        if found.start() >= end and (stop := SENTENCE_END.search(text, found.end() + 1)):
+            told, end = text[found.end() : stop.start()].strip(), stop.end()
+    return told
 
 
 def _selves(request: SpeechRequest) -> list[str]:

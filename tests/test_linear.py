@@ -1,0 +1,105 @@
+"""What is read takes steps in proportion to its size, whatever stands in it; ``tests.linear`` measures times.
+
+A search that goes back and forth in a text of 400 KB takes hours: such inputs are read here at all. Everything else is
+counted: calls of functions, of ours and of Python's, for an input and for one of twice its size.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from tau_stage.errors import StageError
+from tests.hostile_shapes import SHAPES
+
+SIZE = 4_000
+"""Bytes: enough that what grows shows, and few enough that each call can be counted."""
+
+MOST_GROWTH = 2.5
+"""Of an input of twice the size: what is done once for each file makes it less than two, hints a little more."""
+
+LARGE = 400_000
+
+
+def calls(parse: Callable[[], Any]) -> int:
+    """How many functions are called."""
+    counted = 0
+
+    def count(_frame: FrameType, event: str, _function: Any) -> None:
+        nonlocal counted
+        counted += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        with suppress(StageError):
+            parse()
+    finally:
+        sys.setprofile(None)
+    return counted
+
+
+COUNTED = [
+    "scene: many lines",
+    "scene: many strangers",
+    "scene: many unknown keys",
+    "scene: cuts of lines that are not there",
+    "scene: lines with unknown tools",
+    "scene: lines to strangers",
+    "scene: anchors",
+    "scene: together",
+    "scene: variables, many unknown",
+    "scene: script, strangers",
+    "Fountain: dual",
+    "Fountain: strangers",
+    "journal: many lines",
+    "journal: sounds and lines",
+    "wire: deltas of words",
+    "wire: items",
+    "wire: wrong fields",
+    "cassette: deltas",
+    "redacted_ids: s",
+    "JUnit: many lines",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COUNTED)
+def test_twice_as_much_takes_about_twice_as_many_calls(name: str, tmp_path: Path) -> None:
+    """Slow: every call of Python's is counted."""
+    counted = []
+    for size in (SIZE // 2, SIZE, 2 * SIZE):  # with the first, what is loaded and made once
+        folder = tmp_path / str(size)
+        folder.mkdir()
+        counted.append(calls(SHAPES[name](size, folder)))
+    assert counted[2] < MOST_GROWTH * counted[1]
+
+
+READ = [
+    *("quote and many blanks", "star and many blanks", "bracket and many blanks", "many blanks, then a colon"),
+    *("budget, dollar and blanks", "length, blanks", "loudness, blanks", "rate, blanks", "length, dashes"),
+    *("when, blanks", "when, blanks before a sign", "when, signs", "when, parentheses"),
+    *("variables, places open", "variables, places open with names", "variables, places open, in a variable"),
+    *("parentheses open", "asides open", "moments open", "stars", "brackets open", "properties in words"),
+]
+LARGE_SHAPES = [
+    *(f"scene: {name}" for name in READ),
+    *("Fountain: notes open", "Fountain: boneyards open", "Fountain: stars", "Fountain: stars and underlines"),
+    *("Fountain: parentheses open", "Fountain: stars and words"),
+    *("asked: moments open", "briefed: players and blanks", "briefed: ands and blanks", "topical: fruit"),
+    *("briefed: selves", "topical: words", "printable: blanks and line breaks", "struck: backslashes"),
+    *("redacted: ids", "differ_from_itself: moments open", "error_rate: words", "snapshot: brackets"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LARGE_SHAPES)
+def test_a_large_input_is_read_at_all(name: str, tmp_path: Path) -> None:
+    """Slow: 400 KB take up to a second. One that is read back and forth runs into the limit of every test."""
+    with suppress(StageError):
+        SHAPES[name](LARGE, tmp_path)()
