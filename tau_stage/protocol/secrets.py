@@ -23,11 +23,13 @@ BEARERS = ("authorization", "api-key")
 
 _HEX, _LEAD, _TAIL = "[0-9a-fA-F]", "[c-fC-F][0-9a-fA-F]", "%[89abAB][0-9a-fA-F]"
 _ESCAPED = re.compile(
-    rf"\\+u([dD][89abAB]{_HEX}{{2}})\\+u([dD]{_LEAD}{_HEX})|\\+u({_HEX}{{4}})"
-    rf"|((?:%{_LEAD}(?:{_TAIL}){{1,3}})|%[0-7]{_HEX})|\\+([^\\])",
+    rf"(?<!\\)\\++(?:u([dD][89abAB]{_HEX}{{2}})\\++u([dD]{_LEAD}{_HEX})|u({_HEX}{{4}}))"
+    rf"|((?:%{_LEAD}(?:{_TAIL}){{1,3}})|%[0-7]{_HEX})|(?<!\\)\\++([^\\])",
     re.DOTALL,
 )
-"""One character: two halves of a pair, or one, as JSON escapes it; as an address does; or behind slashes."""
+"""One character: two halves of a pair, or one, as JSON escapes it; as an address does; or behind slashes.
+
+A run of slashes is read from its beginning only, and once."""
 
 _UNFINISHED = re.compile(
     rf"(?:\\+u[dD][89abAB]{_HEX}{{2}})?(?:\\+(?:u{_HEX}{{0,3}})?)?\Z|(?:%[89a-fA-F]{_HEX})*(?:%{_HEX}?)?\Z"
