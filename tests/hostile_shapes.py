@@ -48,7 +48,7 @@ from tau_stage.understudy.actor import SpeechRequest, Utterance
 from tau_stage.understudy.delivery import plan_speech
 from tau_stage.understudy.dialogue import parse
 from tau_stage.understudy.improvisation import improvise, read_briefing
-from tests.pages import BEGAN, journal_of, spoken
+from tests.test_take import BEGAN, journal_of, spoken
 
 Parse = Callable[[], Any]
 Shape = Callable[[int, Path], Parse]
@@ -305,6 +305,13 @@ matrix("long values", lambda n: ONE + f"matrix: {{mood: [{'m' * n}, b]}}\n")
 # ---- scripts
 
 SCRIPT = PLAYERS + "script: |\n"
+
+
+def script(name: str, made: Callable[[int], str]) -> None:
+    """A script in a scene file."""
+    scene(f"script, {name}", lambda n: SCRIPT + made(n))
+
+
 for _name, _made in {
     "speeches": lambda n: fill("  ANN: Yes.\n", n),
     "strangers": lambda n: numbered("  PERSON {n}: Yes.\n", n),
@@ -326,7 +333,7 @@ for _name, _made in {
     "directions": lambda n: fill("  ANN (low): Yes.\n", n),
     "a long name": lambda n: "  " + "A" * n + ": Yes.\n",
 }.items():
-    scene(f"script, {_name}", lambda n, made=_made: SCRIPT + made(n))
+    script(_name, _made)
 scene(
     "script, strangers among many players",
     lambda n: (
@@ -444,6 +451,18 @@ def topical(given: str) -> Any:
     return improvise(request(heard=(Utterance(given, "ann"),)))
 
 
+def search(name: str, pattern: str) -> None:
+    """A regular expression in a long word; it may be given up."""
+
+    def searched(given: str) -> Any:
+        try:
+            return is_found(pattern, given)
+        except LimitReached:
+            return None
+
+    text(name, lambda n: "a" * n, searched)
+
+
 TEXTS: dict[str, Callable[[int], str]] = {
     "words": lambda n: numbered("word{n} ", n),
     "few words": lambda n: fill("so it is ", n),
@@ -505,14 +524,7 @@ for _name, _pattern in {
     "alternatives": "(a|aa)+$",
     "anything": ".*so.*it.*x",
 }.items():
-
-    def searched(given: tuple[str, str]) -> Any:
-        try:
-            return is_found(*given)
-        except LimitReached:
-            return None
-
-    text(f"searched, {_name}", lambda n, pattern=_pattern: (pattern, "a" * n), searched)
+    search(_name, _pattern)
 
 # ---- takes
 
