@@ -22,13 +22,14 @@ from tau_stage.cli.init import init
 from tau_stage.cli.pick import pick
 from tau_stage.cli.plan import plan
 from tau_stage.cli.play import play
-from tau_stage.cli.printing import say, warn
+from tau_stage.cli.printing import open_missing_streams, say, warn
 from tau_stage.cli.report import report
 from tau_stage.cli.resume import resume
 from tau_stage.cli.retake import retake
 from tau_stage.cli.run import run
 from tau_stage.cli.schema import schema
 from tau_stage.cli.show import show
+from tau_stage.cli.stopping import interruptible
 from tau_stage.cli.tag import tag
 from tau_stage.cli.testing import check_scenes
 from tau_stage.cli.understudy import understudy
@@ -108,11 +109,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: Always, with an exit code of architecture.md.
     """
+    open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a title may hold what this terminal cannot show
             stream.reconfigure(errors="backslashreplace")
     try:
-        sys.exit(app(args=arguments, prog_name="tau-stage", standalone_mode=False) or FINE)
+        with interruptible():
+            sys.exit(app(args=arguments, prog_name="tau-stage", standalone_mode=False) or FINE)
     except MISUSED as misuse:
         sys.exit(_misused(misuse))
     except (KeyboardInterrupt, Exception, BaseExceptionGroup) as failure:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from tau_stage.errors import UsageError
 from tau_stage.text import printable, printable_json
 
 if TYPE_CHECKING:
@@ -23,7 +24,40 @@ def say(*parts: object, sep: str = " ", end: str = "\n", to: TextIO | None = Non
         end: Behind them.
         to: Where; the standard output, if nothing else is said.
     """
-    print(printable(sep.join(map(str, parts))), end=end, file=to or sys.stdout, flush=True)
+    _print(printable(sep.join(map(str, parts))), end, to or sys.stdout)
+
+
+def _print(text: str, end: str, to: TextIO) -> None:
+    """Print a text. Where its reader has left, or the standard error cannot be written, nothing more is said there.
+
+    Raises:
+        UsageError: What was to be printed cannot be.
+    """
+    try:
+        print(text, end=end, file=to, flush=True)
+    except OSError as error:
+        silence(to)
+        if not isinstance(error, BrokenPipeError) and to is not sys.stderr:
+            reason = (error.strerror or str(error)).lower()
+            raise UsageError(f"the output cannot be written: {reason}", "send it somewhere else") from None
+
+
+def silence(stream: TextIO) -> None:
+    """Let what is printed on a stream go nowhere from now on; what it still holds would fail once more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def open_missing_streams() -> None:
+    """Open what whoever started this process has closed, so that no file of a take is taken for it."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nowhere, number)
+            if nowhere != number:
+                os.close(nowhere)
+            setattr(sys, name, os.fdopen(number, "r" if name == "stdin" else "w", encoding="utf-8", closefd=False))
 
 
 def warn(*parts: object, sep: str = " ", end: str = "\n") -> None:
@@ -33,7 +67,7 @@ def warn(*parts: object, sep: str = " ", end: str = "\n") -> None:
 
 def say_json(text: str, *, end: str = "\n", to: TextIO | None = None) -> None:
     """Print JSON for a program: it says the same, and a terminal that shows it obeys nothing of it."""
-    print(printable_json(text), end=end, file=to or sys.stdout, flush=True)
+    _print(printable_json(text), end, to or sys.stdout)
 
 
 def say_commands(lines: str, *, to: TextIO | None = None) -> None:
@@ -43,7 +77,7 @@ def say_commands(lines: str, *, to: TextIO | None = None) -> None:
         lines: Nothing in them was said by others, or it is printable and escaped.
         to: Where; the standard output, if nothing else is said.
     """
-    print(lines, file=to or sys.stdout, flush=True)
+    _print(lines, "\n", to or sys.stdout)
 
 
 def is_plain(to: TextIO) -> bool:
@@ -142,6 +176,10 @@ def console(to: TextIO | None = None, *, soft_wrap: bool = False) -> Console:
         @property
         def encoding(self) -> str:
             return _encoding(file)
+
+        def on_broken_pipe(self) -> None:
+            self.quiet = True
+            silence(file)
 
         def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
             for part in super().render(renderable, options):

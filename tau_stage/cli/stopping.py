@@ -3,24 +3,63 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
 
-import anyio
+from tau_stage.cli.printing import silence, warn
 
-from tau_stage.cli.printing import warn
+if TYPE_CHECKING:
+    import anyio
 
 ENDING = "stopping after the line under way; once more stops at once"
 AT_ONCE = "stopping at once"
+HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)
+"""Tells that the terminal has gone; Windows knows none."""
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end what is inside as Ctrl-C does: with its tools, its workers and its drafts.
+
+    A signal that is ignored stays so, as under ``nohup``.
+    """
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in filter(None, (signal.SIGTERM, HANGUP)):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                before[number] = signal.signal(number, _interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+    if number == HANGUP:
+        _leave_terminal()
+    raise KeyboardInterrupt
+
+
+def _leave_terminal() -> None:
+    """Print nothing more on a terminal that has gone."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream.isatty():
+            silence(stream)
 
 
 @asynccontextmanager
 async def stoppable() -> AsyncIterator[anyio.Event]:
     """An event that is set by the first Ctrl-C, or the first SIGTERM; with the second, what is inside is left.
 
-    A third is Python's own again.
+    It is left at once with a SIGHUP, as nobody is there any more. A third signal is Python's own again.
     """
+    import anyio
+
     stop = anyio.Event()
     async with anyio.create_task_group() as watching:
         with anyio.CancelScope() as inside:
@@ -31,11 +70,18 @@ async def stoppable() -> AsyncIterator[anyio.Event]:
 
 
 async def _watch(stop: anyio.Event, inside: anyio.CancelScope) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for _ in signals:
-            if stop.is_set():
+    import anyio
+
+    is_heard = HANGUP is not None and signal.getsignal(HANGUP) is not signal.SIG_IGN
+    heard = (signal.SIGINT, signal.SIGTERM, *([HANGUP] if HANGUP and is_heard else []))
+    with anyio.open_signal_receiver(*heard) as signals:
+        async for number in signals:
+            if number == HANGUP:
+                _leave_terminal()
+            if stop.is_set() or number == HANGUP:
                 break
             warn(ENDING)
             stop.set()
+    stop.set()
     warn(AT_ONCE)
     inside.cancel()

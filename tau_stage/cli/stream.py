@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
-from tau_stage.cli.printing import warn
+from tau_stage.cli.printing import silence, warn
 from tau_stage.cli.screen import Screen
 from tau_stage.errors import UsageError
 from tau_stage.stage.notes import News, Resuming, State, Wording
@@ -58,9 +57,7 @@ class Stream:
     def _end(self, error: OSError) -> None:
         self.ended, self.lost = True, not isinstance(error, BrokenPipeError)
         if self._out is sys.stdout:  # what it still holds would fail once more as Python ends
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._out.fileno())
-            os.close(nowhere)
+            silence(self._out)
         reason = (error.strerror or str(error)).lower()
         warn(f"--stream {self._name}: {reason}; the performance goes on without it")
 

@@ -186,12 +186,12 @@ def _results(paths: Sequence[str], wish: Wish, jobs: int | None, chosen: Choice,
     if processes <= 1 or (jobs is None and len(cases) <= FEW):
         yield from (tested(case, wish) for case in cases)
         return
-    from concurrent.futures import ProcessPoolExecutor
     from functools import partial
-    from multiprocessing import get_context
 
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        yield from pool.map(partial(tested, wish=wish), cases)
+    from tau_stage.regression.testing import killed
+    from tau_stage.regression.workers import spread
+
+    yield from spread(partial(tested, wish=wish), cases, processes, killed)
 
 
 FEW = 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -110,6 +111,15 @@ def tested(case: Case, wish: Wish) -> Result:
             raise
         result = replace(result, broken=broken(failure, case.path))
     return replace(result, took_s=time.monotonic() - began)
+
+
+def killed(case: Case) -> Result:
+    """What a scene comes to whose process was killed: it is not tested again, as that may cost money."""
+    alone = (
+        f"test it alone: tau-stage test {shlex.quote(case.path)}; where memory ran out, test fewer at once: --jobs 1"
+    )
+    problem = f"the process that tested it was killed\n  hint: {alone}"
+    return Result(case.path, case.variant, broken=Broken(problem, case.path))
 
 
 def broken(failure: StageError, path: str) -> Broken:
