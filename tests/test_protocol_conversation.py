@@ -3,7 +3,7 @@
 import numpy as np
 import pybase64
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tau_stage.audio.formats import PCM16, ULAW
@@ -21,7 +21,7 @@ from tau_stage.protocol.conversation import (
     Worded,
     usage_of,
 )
-from tau_stage.protocol.entries import Entry, ToolCall
+from tau_stage.protocol.entries import SOUND_FILES, Entry, ToolCall
 from tau_stage.protocol.items import ContentPart, Item
 from tau_stage.protocol.usage import CachedDetails, InputDetails, OutputDetails, Usage, WireUsage
 
@@ -67,6 +67,7 @@ def test_a_spoken_response_gathers_its_sound_and_its_words() -> None:
 
 @given(st.binary(max_size=200), st.lists(st.integers(1, 7), max_size=60))
 def test_sound_survives_any_cutting_and_only_whole_samples_are_given(data: bytes, cuts: list[int]) -> None:
+    assume(not any(kind in data for kind in SOUND_FILES))  # they are read, not taken for samples
     conversation = Conversation()
     given_out = b""
     at = 0
