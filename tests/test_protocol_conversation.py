@@ -21,8 +21,9 @@ from tau_stage.protocol.conversation import (
     Worded,
     usage_of,
 )
-from tau_stage.protocol.entries import SOUND_FILES, Entry, ToolCall
+from tau_stage.protocol.entries import Entry, ToolCall
 from tau_stage.protocol.items import ContentPart, Item
+from tau_stage.protocol.sounds import SOUND_FILES
 from tau_stage.protocol.usage import CachedDetails, InputDetails, OutputDetails, Usage, WireUsage
 
 
