@@ -71,7 +71,7 @@ def test_recording_and_blessing_work_as_printed() -> None:
 @pytest.mark.usefixtures("project")
 def test_live_wants_a_provider(capsys: pytest.CaptureFixture[str]) -> None:
     ((_, *words),) = commands(LIVE)
-    assert run(*words) == 3
+    assert run(*words) == 2
     assert "only the understudy is there" in capsys.readouterr().out
 
 

@@ -161,7 +161,7 @@ def test_a_script_stands_for_lines() -> None:
     plan = make_plan(
         parse_scene(
             "players: {clerk: , tourist: }\nscript: |\n"
-            "  CLERK: (nervously) I'm afraid: that's [sighs] *it* #3\n  and so on.\n\n  # a comment\n"
+            "  CLERK: (nervously) I'm afraid: that's [sighs] *it* #3\n    and so on.\n\n  # a comment\n"
             "  - pause: 2s\n  - tourist: Oh?\n    to: 'nobody'\n  TOURIST: Can I have it?\n"
         )
     )
