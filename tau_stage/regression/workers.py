@@ -26,6 +26,9 @@ ENDING_S = 5.0
 
 _TERMINATED = 128 + signal.SIGTERM
 
+_told_to_end = threading.Event()
+"""Of this process, where it is one that a test has started."""
+
 
 def spread(
     work: Callable[[Item], Outcome], items: Sequence[Item], processes: int, killed: Callable[[Item], Outcome]
@@ -105,15 +108,20 @@ def _ignore(_number: int, _frame: FrameType | None) -> None:
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
+    _told_to_end.set()
     sys.exit(_TERMINATED)
 
 
 def _end_or(work: Callable[[Item], Outcome], item: Item) -> Outcome:
-    """Work on an item; when this process is told to end meanwhile, its tools are ended first."""
+    """Work on an item; when this process is told to end meanwhile, its tools are ended first.
+
+    What was raised to end it may come out in a group, or not at all, where it struck something that swallows it.
+    """
     try:
         return work(item)
-    except SystemExit:
-        os._exit(_TERMINATED)
+    finally:
+        if _told_to_end.is_set():
+            os._exit(_TERMINATED)
 
 
 def _end_with_parent() -> None:
@@ -121,3 +129,5 @@ def _end_with_parent() -> None:
     if parent := multiprocessing.parent_process():
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
+        threading.main_thread().join(ENDING_S)
+        os._exit(_TERMINATED)
