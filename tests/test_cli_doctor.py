@@ -33,6 +33,15 @@ def nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+def test_a_folder_that_was_removed_under_its_feet_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    finding = found({}, Path("takes"))["takes"]
+    assert (finding.told, finding.state) == ("this folder is gone", "wrong")
+    assert finding.remedy == "go to a folder that is there"
+
+
 def test_without_a_key_the_understudy_plays(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("doctor") == 0
     said = capsys.readouterr()

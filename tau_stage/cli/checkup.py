@@ -225,7 +225,12 @@ def _version(name: str) -> str:
 
 def _limits(out: Path) -> Iterator[Finding]:
     yield _descriptors()
-    near = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    try:
+        there = out.absolute()
+    except FileNotFoundError:
+        yield Finding("limits", "takes", "this folder is gone", "wrong", "go to a folder that is there")
+        return
+    near = next(path for path in (there, *there.parents) if path.exists())
     yield _writable(out, near)
     free = shutil.disk_usage(near).free
     scarce = free < LEAST_BYTES
