@@ -55,7 +55,7 @@ class Jumps(selectors.DefaultSelector):
         self._bystanders = set(threading.enumerate())
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Whatever is ready; if nothing is, and nothing real can come, it is later at once."""
+        """Return whatever is ready. If nothing is, and nothing real can come, let it be later at once."""
         is_real = timeout is None or self._is_awaited()  # asked first: who ends now has rung before
         ready = super().select(0)
         if ready or (timeout is not None and timeout <= 0):
@@ -80,7 +80,7 @@ class ClockedLoop(asyncio.SelectorEventLoop):
         super().__init__(clock)
 
     def time(self) -> float:
-        """Seconds on the loop's clock."""
+        """Return seconds on the loop's clock."""
         return self._clock.now
 
 

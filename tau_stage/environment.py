@@ -32,12 +32,12 @@ _holders: Counter[str] = Counter()
 
 
 def environment() -> Mapping[str, str]:
-    """The environment of this process, with what is withheld from tools."""
+    """Return the environment of this process, with what is withheld from tools."""
     return {**os.environ, **_held}
 
 
 def visible(whole: Mapping[str, str], named: Iterable[str] = ()) -> dict[str, str]:
-    """What a tool sees of an environment: nothing that is or looks like a key, but for what the scene names.
+    """Return what a tool sees of an environment: nothing that is or looks like a key, but for what the scene names.
 
     A variable is withheld by its name, by an endpoint's key in its value, and by a key in an address.
 
@@ -59,7 +59,7 @@ def _is_address_with_key(value: str) -> bool:
 
 
 def known_keys() -> frozenset[str]:
-    """The keys of this process: of every endpoint, of its proxies, and of the addresses that its environment holds."""
+    """Return the keys of this process: of every endpoint, of its proxies, and of addresses in its environment."""
     whole = environment()
     keys = {whole[name].strip() for name in KEYS if name in whole}
     addresses = {whole[name] for name in ADDRESSES if name in whole}
@@ -92,7 +92,7 @@ def keys_withheld(named: Iterable[str] = ()) -> Iterator[None]:
 
 
 def erase_beginning() -> None:
-    """Erase what tools may not see out of the block of variables that this process was started with.
+    """Erase what tools may not see from the variables that this process was started with.
 
     Linux shows that block to every process of the same user, as ``/proc/PID/environ``. The variables themselves stay.
     """

@@ -86,7 +86,7 @@ class SessionError(StageError):
     line: str = ""
 
     def about(self, *, player: str = "", endpoint: str = "", line: str = "") -> Self:
-        """The same failure with what the caller knows about its place filled in.
+        """Return the same failure with what the caller knows about its place filled in.
 
         >>> str(Timeout(what="session.updated", waited_s=5.0).about(player="clerk"))
         'player clerk: no session.updated within 5 s'
@@ -100,7 +100,7 @@ class SessionError(StageError):
         return known.with_traceback(self.__traceback__)
 
     def what_happened(self) -> str:
-        """The failure itself, without its place."""
+        """Return the failure itself, without its place."""
         return "the session failed"
 
     def __str__(self) -> str:
@@ -131,7 +131,7 @@ class ConnectFailed(SessionError):
     retry_after_s: float | None = None
 
     def what_happened(self) -> str:
-        """The refusal, with every number the server gave."""
+        """Return the refusal, with every number the server gave."""
         facts = [
             *([f"HTTP {self.status}"] if self.status is not None else []),
             *([self.code] if self.code else []),
@@ -153,7 +153,7 @@ class SessionClosed(SessionError):
     reason: str = ""
 
     def what_happened(self) -> str:
-        """The close code and the server's own words."""
+        """Return the close code and the server's own words."""
         return f"the session was closed ({self.code}{': ' + self.reason if self.reason else ''})"
 
 
@@ -174,7 +174,7 @@ class ModelRefused(SessionError):
     event_id: str | None = None
 
     def what_happened(self) -> str:
-        """The server's own error."""
+        """Return the server's own error."""
         return f"the model refused ({self.code}): {self.message}"
 
 
@@ -193,7 +193,7 @@ class Timeout(SessionError):
     instead: str = ""
 
     def what_happened(self) -> str:
-        """What was missed, how long it was waited for, and what came instead."""
+        """Return what was missed, how long it was waited for, and what came instead."""
         return f"no {self.what} within {self.waited_s:g} s" + (f"; {self.instead}" if self.instead else "")
 
 
@@ -326,7 +326,7 @@ def unwrapped() -> Iterator[None]:
 
 
 def lone(failures: BaseExceptionGroup) -> BaseException:
-    """The only failure of a group of one, however deep; a group of several stays a group.
+    """Return the only failure of a group of one, however deep; a group of several stays a group.
 
     >>> lone(ExceptionGroup("outer", [ExceptionGroup("inner", [ValueError("x")])]))
     ValueError('x')
@@ -346,7 +346,7 @@ _LFS_SPECIFICATIONS = (b"version https://git-lfs.github.com/spec/", b"version ht
 
 
 def is_lfs_pointer(data: bytes) -> bool:
-    r"""Whether a file that begins so is a Git LFS pointer: a few lines that stand for a file nobody has fetched.
+    r"""Tell whether a file that begins so is a Git LFS pointer: a few lines that stand for a file nobody has fetched.
 
     >>> is_lfs_pointer(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
     True

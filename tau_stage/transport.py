@@ -94,7 +94,7 @@ class Transport(Protocol):
         """
 
     async def receive(self) -> bytes:
-        """The next frame.
+        """Return the next frame.
 
         Raises:
             SessionClosed: The connection is closed and everything before that was read.
@@ -141,7 +141,7 @@ Doorman = Callable[[Handshake], Awaitable[Refusal | None]]
 
 
 async def anybody(_handshake: Handshake) -> Refusal | None:
-    """Lets everybody in."""
+    """Let everybody in."""
     return None
 
 
@@ -169,7 +169,7 @@ class WebSocketTransport:
             await self._connection.send(frame, text=True)
 
     async def receive(self) -> bytes:
-        """The next frame, undecoded."""
+        """Return the next frame, undecoded."""
         with self._open():
             if not self._waiting:
                 self._waiting.extend(self._striker.strike(await self._connection.recv(decode=False)))
@@ -188,7 +188,7 @@ class WebSocketTransport:
             self.drop()
 
     def drop(self) -> None:
-        """Abort the TCP connection."""
+        """Cut the TCP connection."""
         self._connection.transport.abort()
 
     @contextmanager
@@ -308,7 +308,7 @@ class _ProxyRefused(OSError):
 
 
 async def _tunnel(url: str, proxy: Proxy) -> socket.socket:
-    """A socket that leads through an HTTP proxy to the server.
+    """Return a socket that leads through an HTTP proxy to the server.
 
     websockets can do so too, but leaves an exception in the event loop where the proxy hangs up.
 
@@ -334,7 +334,7 @@ async def _tunnel(url: str, proxy: Proxy) -> socket.socket:
 
 
 async def _reached(host: str, port: int) -> socket.socket:
-    """A socket to a host, by the first of its addresses that answers."""
+    """Return a socket to a host, by the first of its addresses that answers."""
     loop = asyncio.get_running_loop()
     failure = OSError(f"{host} has no address")
     for family, kind, protocol, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
@@ -369,7 +369,7 @@ async def _agreed(own: socket.socket) -> None:
 
 
 def _why(error: Exception, url: str, proxy: Proxy | None) -> str:
-    """Why there is no connection, in one sentence, with what to do and the proxy that may be to blame."""
+    """Tell why there is no connection, in one sentence, with what to do and the proxy that may be to blame."""
     if isinstance(error, InvalidProxyStatus) and proxy:
         said = f"{proxy} refused: HTTP {error.response.status_code}"
     elif isinstance(error, _ProxyRefused):
@@ -381,7 +381,7 @@ def _why(error: Exception, url: str, proxy: Proxy | None) -> str:
 
 
 def _plainly(error: Exception, url: str) -> str:
-    """What an exception of a library says of a connection that could not be opened."""
+    """Return what an exception of a library says of a connection that could not be opened."""
     scheme = urlsplit(url).scheme
     match error:
         case ssl.SSLCertVerificationError():
@@ -431,7 +431,7 @@ def _moved(url: str, place: str, response: Response, secrets: Secrets) -> Connec
 
 
 def _retry_after_s(headers: Headers) -> float | None:
-    """The wait a server asks for: in milliseconds (Azure), in seconds, or until a date; None where that is nonsense."""
+    """Read the wait a server asks for: in milliseconds (Azure), in seconds, or until a date; None for nonsense."""
     for name, unit_s in (("Retry-After-Ms", 0.001), ("Retry-After", 1.0)):
         for value in headers.get_all(name):
             if (wait_s := _seconds_of(value.strip(), headers)) is not None:
@@ -448,7 +448,7 @@ def _seconds_of(value: str, headers: Headers) -> float | None:
 
 
 def _date(value: str) -> float | None:
-    """An HTTP date, in seconds since 1970."""
+    """Parse an HTTP date, in seconds since 1970."""
     try:
         return parsedate_to_datetime(value).replace(tzinfo=UTC).timestamp()
     except (ValueError, OverflowError):
@@ -510,7 +510,7 @@ async def serve(
 
 
 def _answering(admit: Doorman) -> Callable[[ServerConnection, Request], Awaitable[Response | None]]:
-    """Answers requests: with an upgrade, or in plain HTTP where there is none."""
+    """Make a server's answer to requests: an upgrade, or plain HTTP where there is none."""
 
     async def answer(connection: ServerConnection, request: Request) -> Response | None:
         try:
@@ -551,7 +551,7 @@ def _may_be_get(data: bytes, so_far: int) -> bool:
 
 
 def _not_understood(data: bytes) -> bytes:
-    """A plain answer of one sentence."""
+    """Make a plain answer of one sentence."""
     is_http = re.match(rb"[A-Z]+ \S+ HTTP/1", data) is not None
     status = "405 Method Not Allowed" if is_http else "400 Bad Request"
     body = f"{WEBSOCKETS_ONLY}\n"
@@ -567,7 +567,7 @@ def _needs_upgrade(request: Request) -> Refusal | None:
 
 
 def handshake_of(request: Request) -> Handshake:
-    """What the client asked for."""
+    """Return what the client asked for."""
     parts = urlsplit(request.path)
     return Handshake(
         path=parts.path,
@@ -598,7 +598,7 @@ class MemoryTransport:
         await self._outgoing.put(frame)
 
     async def receive(self) -> bytes:
-        """The next frame."""
+        """Return the next frame."""
         return await self._incoming.get()
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
@@ -616,7 +616,7 @@ class MemoryTransport:
 
     @classmethod
     def pair(cls) -> tuple[MemoryTransport, MemoryTransport]:
-        """Two ends of one connection."""
+        """Make two ends of one connection."""
         there, back = _Pipe(), _Pipe()
         return cls(there, back), cls(back, there)
 

@@ -99,7 +99,7 @@ class Slate:
 
 
 def cue_chunks(marks: Iterable[Mark]) -> dict[bytes, bytes]:
-    """The chunks of marks: ``cue `` with the places, ``LISTadtl`` with labels (UTF-8) and lengths; none for no marks.
+    """Make the chunks of marks: ``cue `` with the places, ``LISTadtl`` with labels (UTF-8) and lengths.
 
     Marks are numbered from 1 in the order of their places. All labels stand before all lengths: libsndfile 1.2 and
     FFmpeg 5 read no further than the first ``ltxt``.
@@ -117,7 +117,7 @@ def cue_chunks(marks: Iterable[Mark]) -> dict[bytes, bytes]:
 
 
 def bext_chunk(origin: Origin) -> bytes:
-    """The ``bext`` chunk of EBU Tech 3285, version 1: ASCII of fixed lengths; what is longer is cut.
+    """Return the ``bext`` chunk of EBU Tech 3285, version 1: ASCII of fixed lengths; what is longer is cut.
 
     Raises:
         ValueError: The first sample lies before 0 or does not fit into 64 bit.
@@ -132,7 +132,7 @@ def bext_chunk(origin: Origin) -> bytes:
 
 
 def coding_history(rate: int, told: str, channels: int = 1, bits: int = 16) -> str:
-    r"""One line of a coding history as EBU R 98 has it; its free text holds no comma and no line break.
+    r"""Return one line of a coding history as EBU R 98 has it; its free text holds no comma and no line break.
 
     >>> coding_history(24_000, "synthetic speech, voice ash")
     'A=PCM,F=24000,W=16,M=mono,T=synthetic speech; voice ash\r\n'
@@ -142,7 +142,7 @@ def coding_history(rate: int, told: str, channels: int = 1, bits: int = 16) -> s
 
 
 def ixml_chunk(slate: Slate, origin: Origin) -> bytes:
-    """The ``iXML`` chunk, version 3.0; characters that XML cannot hold become U+FFFD."""
+    """Return the ``iXML`` chunk, version 3.0; characters that XML cannot hold become U+FFFD."""
     root = ET.Element("BWFXML")
     top = {"PROJECT": slate.project, "SCENE": slate.scene, "TAKE": slate.take, "TAPE": slate.tape, "NOTE": slate.note}
     _told(root, {"IXML_VERSION": "3.0", **top, "FILE_UID": origin.reference})
@@ -165,7 +165,7 @@ def ixml_chunk(slate: Slate, origin: Origin) -> bytes:
 
 
 def plain(text: str) -> str:
-    r"""A text in one line of printable 7-bit ASCII: accents go, quotes and dashes become simple, the rest is ``?``.
+    r"""Write a text as a line of printable 7-bit ASCII: accents go, quotes and dashes become simple, the rest is ``?``.
 
     >>> plain("“Zoë”, said Æneas – in\nWrocław, 幽霊")
     '"Zoe", said AEneas - in Wroclaw, ??'
@@ -176,7 +176,7 @@ def plain(text: str) -> str:
 
 
 def chunk(name: bytes, payload: bytes) -> bytes:
-    """A whole chunk: name, size, payload, and a byte more where the payload's length is odd.
+    """Return a whole chunk: name, size, payload, and a byte more where the payload's length is odd.
 
     Raises:
         ValueError: It has no such name, or its payload does not fit into 4 GiB.

@@ -88,7 +88,7 @@ class Playable:
 
 
 def read_playable(path: Path, gain_db: float = 0.0, *, stereo: bool = False) -> Playable:
-    """A sound file as a scene plays it, at 24 kHz.
+    """Return a sound file as a scene plays it, at 24 kHz.
 
     Args:
         path: The file.
@@ -105,7 +105,7 @@ def read_playable(path: Path, gain_db: float = 0.0, *, stereo: bool = False) -> 
 
 
 def _both(path: Path, gain_db: float) -> Stereo:
-    """Left and right of a file; what would be over full scale on either makes both softer."""
+    """Return left and right of a file; what would be over full scale on either makes both softer."""
     factor = 10 ** ((gain_db - max(0.0, survey(path).loudest_dbfs + gain_db)) / 20)
     with _opened(path) as file:
         blocks = (block * (factor * FULL_SCALE) for block in _blocks(path, file))
@@ -114,7 +114,7 @@ def _both(path: Path, gain_db: float) -> Stereo:
 
 
 def read_audio(path: Path, gain_db: float = 0.0) -> Pcm:
-    """The sound of a file as mono 16-bit audio at 24 kHz: channels averaged, resampled where it must be.
+    """Return the sound of a file as mono 16-bit audio at 24 kHz: channels averaged, resampled where it must be.
 
     A file that is that already comes back sample for sample. Only what can be read of it is its sound, whatever its
     header tells. What would be over full scale, gain included, makes the whole sound softer until it fits.
@@ -189,7 +189,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 @contextmanager
 def _decoder(path: Path, raw: BinaryIO) -> Iterator[Any]:
-    """A decoder of an open file. Of an MP3 that does not tell its length it reads what comes, up to the end.
+    """Make a decoder of an open file. Of an MP3 that does not tell its length it reads what comes, up to the end.
 
     libsndfile would take the bit rate of the first frame for that of all, and stop where the sound would end then.
     """
@@ -205,7 +205,7 @@ def _decoder(path: Path, raw: BinaryIO) -> Iterator[Any]:
 
 
 def _without_length(path: Path) -> int | None:
-    """Where the sound of an MP3 begins that has no header of Xing, LAME or VBRI; None for one that has."""
+    """Tell where the sound of an MP3 begins that has no header of Xing, LAME or VBRI; None for one that has."""
     from mutagen import MutagenError
     from mutagen.mp3 import MP3, BitrateMode
 
@@ -218,7 +218,7 @@ def _without_length(path: Path) -> int | None:
 
 @contextmanager
 def _piped(path: Path, start: int) -> Iterator[int]:
-    """The reading end of a pipe through which a file runs from some byte on: what has no known end has no length."""
+    """Open a pipe through which a file runs from some byte on: what has no known end has no length."""
     reading, writing = os.pipe()
 
     def write() -> None:
@@ -240,7 +240,7 @@ def _mono(path: Path, file: Any) -> Iterator[NDArray[np.float32]]:
 
 
 def _blocks(path: Path, file: Any) -> Iterator[NDArray[np.float32]]:
-    """What can be read of a file, frame by channel; floats that are no numbers are silence."""
+    """Yield what can be read of a file, frame by channel; floats that are no numbers are silence."""
     import numpy as np
 
     frames = 0

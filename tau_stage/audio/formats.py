@@ -40,7 +40,7 @@ class Format:
         return {"type": self.kind, "rate": self.rate} if self.kind == "audio/pcm" else {"type": self.kind}
 
     def encode(self, audio: Pcm) -> bytes:
-        """Sound as bytes for the wire, resampled where it must be."""
+        """Encode sound for the wire, resampled where it must be."""
         audio = resampled(audio, self.rate)
         if self.kind == "audio/pcm":
             return audio.data
@@ -49,11 +49,11 @@ class Format:
         return encode(audio.array, LAWS[self.kind])
 
     def decoder(self) -> Decoder:
-        """A reader of one stream in this format."""
+        """Make a reader of one stream in this format."""
         return Decoder(self)
 
     def decode(self, data: bytes) -> Pcm:
-        """Whole sound from bytes of the wire, at 24 kHz.
+        """Decode whole sound from bytes of the wire, at 24 kHz.
 
         >>> len(Format("audio/pcmu", 8000).decode(bytes(800)))
         2400
@@ -84,7 +84,7 @@ class Decoder:
             self._stream = soxr.ResampleStream(form.rate, RATE, 1, dtype="float32")
 
     def feed(self, data: bytes) -> Pcm:
-        """The sound that some bytes complete."""
+        """Decode some bytes, and return the sound that they complete."""
         if self.form.kind != "audio/pcm":
             from tau_stage.audio.g711 import decode
 
@@ -95,7 +95,7 @@ class Decoder:
         return self._resampled(Pcm(data[:whole], self.form.rate))
 
     def finish(self) -> Pcm:
-        """What is left when the stream has ended."""
+        """Return what is left when the stream has ended."""
         return self._resampled(Pcm(b"", self.form.rate), last=True)
 
     def _resampled(self, audio: Pcm, *, last: bool = False) -> Pcm:
@@ -105,7 +105,7 @@ class Decoder:
 
 
 def resampled(audio: Pcm, rate: int) -> Pcm:
-    """Sound at another rate.
+    """Resample sound to another rate.
 
     >>> len(resampled(Pcm.silence(24_000), 8_000))
     8000
@@ -118,7 +118,7 @@ def resampled(audio: Pcm, rate: int) -> Pcm:
 
 
 def joined(blocks: Iterable[NDArray[np.float32]], rate: int) -> Pcm:
-    """Sound at 24 kHz from blocks of mono floats, full scale at 32,768, that follow each other at some rate.
+    """Return sound at 24 kHz from blocks of mono floats, full scale at 32,768, that follow each other at some rate.
 
     Args:
         blocks: One dimension each; what is beyond full scale is clipped.
@@ -130,7 +130,7 @@ def joined(blocks: Iterable[NDArray[np.float32]], rate: int) -> Pcm:
 def at_rate(
     blocks: Iterable[NDArray[np.float32]], rate: int, wanted: int, channels: int = 1
 ) -> Iterator[NDArray[np.float32]]:
-    """Blocks of floats at another rate, as they come.
+    """Yield blocks of floats at another rate, as they come.
 
     Args:
         blocks: One dimension each in mono, samples by channels else, following each other.
@@ -155,12 +155,12 @@ def at_rate(
 
 
 def _floats(audio: Pcm) -> NDArray[np.float32]:
-    """Samples as floats: soxr would dither integers, and no two runs would agree."""
+    """Return samples as floats: soxr would dither integers, and no two runs would agree."""
     return audio.array.astype("float32")
 
 
 def as_samples(samples: NDArray[np.float32]) -> NDArray[np.int16]:
-    """Floats, full scale at 32,768, as 16 bit; what is beyond full scale is clipped."""
+    """Return floats, full scale at 32,768, as 16 bit; what is beyond full scale is clipped."""
     return samples.round().clip(-32_768, 32_767).astype("int16")
 
 

@@ -22,7 +22,7 @@ CLIP = 32_635
 
 
 def encode(samples: NDArray[np.int16], law: Law) -> bytes:
-    """16-bit samples as G.711, one byte each.
+    """Encode 16-bit samples as G.711, one byte each.
 
     >>> import numpy as np
     >>> encode(np.array([0, 1000, -1000], dtype=np.int16), "ulaw").hex()
@@ -34,7 +34,7 @@ def encode(samples: NDArray[np.int16], law: Law) -> bytes:
 
 
 def decode(data: bytes, law: Law) -> NDArray[np.int16]:
-    """G.711 bytes as 16-bit samples.
+    """Decode G.711 bytes to 16-bit samples.
 
     >>> decode(bytes.fromhex("ffce4e"), "ulaw").tolist()
     [0, 988, -988]

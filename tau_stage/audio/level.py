@@ -15,7 +15,7 @@ AUDIBLE_S = 0.01
 
 
 def rms_dbfs(audio: Pcm) -> float:
-    """Root mean square level in dB relative to full scale (32768); nothing at all is -120.
+    """Measure the root mean square level in dB relative to full scale (32768); nothing at all is -120.
 
     >>> rms_dbfs(Pcm.silence(10))
     -120.0
@@ -24,14 +24,14 @@ def rms_dbfs(audio: Pcm) -> float:
 
 
 def peak_dbfs(audio: Pcm) -> float:
-    """Highest sample in dB relative to full scale; nothing at all is -120."""
+    """Measure the highest sample in dB relative to full scale; nothing at all is -120."""
     import numpy as np
 
     return dbfs(float(np.max(np.abs(audio.array.astype("int32"))))) if audio else SILENCE_DBFS
 
 
 def is_audible(audio: Pcm) -> bool:
-    """Whether anything of a sound can be heard: it is neither too short nor too quiet throughout.
+    """Tell whether anything of a sound can be heard: it is neither too short nor too quiet throughout.
 
     >>> import numpy as np
     >>> loud = Pcm.from_array(np.full(24_000, 1000, np.int16))
@@ -42,12 +42,12 @@ def is_audible(audio: Pcm) -> bool:
 
 
 def dbfs(amplitude: float) -> float:
-    """A level of 16-bit samples in dB relative to full scale; nothing is -120."""
+    """Convert a level of 16-bit samples to dB relative to full scale; nothing is -120."""
     return max(SILENCE_DBFS, 20 * math.log10(amplitude / 32768)) if amplitude > 0 else SILENCE_DBFS
 
 
 def faded(audio: SoundT, start: float, end: float) -> SoundT:
-    """A sound whose loudness goes from one factor to another, each from 0 to 1.
+    """Fade a sound from one factor of loudness to another, each from 0 to 1.
 
     >>> import numpy as np
     >>> faded(Pcm.from_array(np.full(4, 1000, np.int16)), 1.0, 0.0).array.tolist()

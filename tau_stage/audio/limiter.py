@@ -66,7 +66,7 @@ class Limiter:
         self._feed(np.zeros((self._ahead, *self._shape)))
 
     def feed(self, block: NDArray[np.floating]) -> Samples:
-        """What is ready when some more sound has come: it lags 5 ms and a little behind."""
+        """Take some more sound, and return what is ready: it lags 5 ms and a little behind."""
         ready = self._feed(block)
         early = min(self._early, len(ready))  # the silence before the sound, in which the first peak is seen coming
         self._early -= early
@@ -83,14 +83,14 @@ class Limiter:
         return ready if not reduction.any() else (ready.T * 10 ** (-reduction / 20)).T
 
     def finish(self) -> Samples:
-        """The rest."""
+        """Return the rest."""
         import numpy as np
 
         left = len(self._delayed) - self._early
         return self.feed(np.zeros((REACH + self._ahead + 1, *self._shape)))[:left]
 
     def _wanted_db(self, block: Samples) -> Samples:
-        """By how much each sample of the louder channel, and what is between it and the next, is too loud."""
+        """Measure by how much each sample, and what is between it and the next, is too loud."""
         import numpy as np
 
         near = np.concatenate([self._near, block.reshape(len(block), self._channels).T], axis=1)
@@ -106,7 +106,7 @@ class Limiter:
         return wanted
 
     def _held(self, wanted: Samples) -> Samples:
-        """The highest within the look-ahead, and one sample before: a peak between two is both's."""
+        """Return the highest within the look-ahead, and one sample before: a peak between two is both's."""
         import numpy as np
 
         width = self._ahead + 1
@@ -122,7 +122,7 @@ class Limiter:
         return high
 
     def _released(self, held: Samples) -> Samples:
-        """At least what is held; what was there before goes away exponentially."""
+        """Hold at least what is given; let what was there before go away exponentially."""
         import numpy as np
 
         if not len(held) or (not self._last_db and not held.any()):
@@ -137,7 +137,7 @@ class Limiter:
         return out
 
     def _smoothed(self, released: Samples) -> Samples:
-        """The mean of the look-ahead's length: it has arrived where it is needed."""
+        """Return the mean of the look-ahead's length: it has arrived where it is needed."""
         import numpy as np
 
         recent = np.concatenate([self._before, released])
@@ -152,7 +152,7 @@ class Limiter:
 
 @cache
 def _between() -> tuple[Samples, ...]:
-    """Filters for the values at 1/4, 2/4 and 3/4 between two samples: a sinc under a Kaiser window."""
+    """Make filters for the values at 1/4, 2/4 and 3/4 between two samples: a sinc under a Kaiser window."""
     import numpy as np
 
     filters = []

@@ -82,7 +82,7 @@ class Meter:
             self._state.add_frames(run.ravel(), len(run))
 
     def result(self) -> Loudness:
-        """What was measured; nothing can be fed any more."""
+        """Return what was measured; nothing can be fed any more."""
         import numpy as np
         from pyebur128 import get_loudness_global, get_true_peak
 
@@ -99,7 +99,7 @@ class Meter:
 
 
 def gain_for(found: Loudness, target_lufs: float) -> float:
-    """Decibels that bring a sound to a loudness.
+    """Compute the decibels that bring a sound to a loudness.
 
     Raises:
         ValueError: It is below the gate: measure it louder first.

@@ -45,7 +45,7 @@ class Pcm:
 
     @classmethod
     def from_array(cls, samples: NDArray[np.floating] | NDArray[np.int16], rate: int = RATE) -> Pcm:
-        """Audio from an array: int16 as it is, floats in [-1, 1] scaled by 32767 and clipped.
+        """Make audio of an array: int16 as it is, floats in [-1, 1] scaled by 32767 and clipped.
 
         Args:
             samples: One dimension.
@@ -59,7 +59,7 @@ class Pcm:
 
     @classmethod
     def silence(cls, samples: int, rate: int = RATE) -> Pcm:
-        """Digital silence, ``samples`` long.
+        """Make digital silence, ``samples`` long.
 
         >>> len(Pcm.silence(3).data)
         6
@@ -68,7 +68,7 @@ class Pcm:
 
     @classmethod
     def join(cls, parts: Iterable[Pcm], rate: int = RATE) -> Pcm:
-        """The parts end to end; nothing at all is no samples at ``rate``.
+        """Join the parts end to end; nothing at all is no samples at ``rate``.
 
         Raises:
             ValueError: A part has another rate.
@@ -82,11 +82,11 @@ class Pcm:
         return cls(b"".join(part.data for part in parts), rate)
 
     def __len__(self) -> int:
-        """The number of samples."""
+        """Count the samples."""
         return len(self.data) // 2
 
     def __getitem__(self, span: slice) -> Pcm:
-        """A span of samples.
+        """Take a span of samples.
 
         >>> len(Pcm.silence(10)[2:5])
         3

@@ -40,7 +40,7 @@ class Place:
 
 
 def read_chunks(path: Path) -> dict[bytes, bytes]:
-    """The payloads of a WAV file's chunks, all but the sound's; of several with one name, the first.
+    """Return the payloads of a WAV file's chunks, all but the sound's; of several with one name, the first.
 
     Raises:
         ValueError: It is another kind of file, or a damaged one.
@@ -71,7 +71,7 @@ class Shape:
 
 
 def read_shape(path: Path) -> Shape:
-    """How a WAV file holds its sound.
+    """Tell how a WAV file holds its sound.
 
     Raises:
         ValueError: It is another kind of file, or a damaged one.

@@ -40,7 +40,7 @@ class Stereo:
 
     @classmethod
     def of(cls, left: Pcm, right: Pcm) -> Stereo:
-        """Two sounds of one length as left and right.
+        """Return two sounds of one length as left and right.
 
         >>> Stereo.of(Pcm(b"ab"), Pcm(b"cd")).data
         b'abcd'
@@ -50,11 +50,11 @@ class Stereo:
         return cls(np.stack([left.array, right.array], axis=1).tobytes(), left.rate)
 
     def __len__(self) -> int:
-        """The number of samples of each channel."""
+        """Return the number of samples of each channel."""
         return len(self.data) // 4
 
     def __getitem__(self, span: slice) -> Stereo:
-        """A span of samples.
+        """Return a span of samples.
 
         >>> len(Stereo(bytes(40))[2:5])
         3
@@ -80,7 +80,7 @@ SoundT = TypeVar("SoundT", Pcm, Stereo)
 
 
 def pan_gains(pan: float) -> tuple[float, float]:
-    """The factors of left and right for a mono sound: at any place it has the same power in all.
+    """Return the factors of left and right for a mono sound: at any place it has the same power in all.
 
     In the middle both have -3 dB, so that left and right by √½, added, are the sound itself.
 

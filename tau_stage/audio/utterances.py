@@ -47,7 +47,7 @@ CHUNK_FRAMES = 3000
 
 
 def utterances(audio: Pcm, silence_s: float = 0.6) -> list[tuple[int, int]]:
-    """The spans of speech in a sound, as first sample and the one after the last, in order and never overlapping.
+    """Find the spans of speech in a sound: first sample and the one after the last, in order, never overlapping.
 
     What counts is how loud 20 ms are without DC and hum, against the sound's own noise floor: a soft recording, or one
     with noise, is parted as any other. Speech starts with 60 ms that are 8 dB over the floor and ends where
@@ -76,7 +76,7 @@ def utterances(audio: Pcm, silence_s: float = 0.6) -> list[tuple[int, int]]:
 
 
 def _levels(audio: Pcm, frame: int) -> Levels:
-    """The level of each whole frame in dBFS, without DC and hum; in chunks, as a sound may last an hour."""
+    """Return the level of each whole frame in dBFS, without DC and hum; in chunks, as a sound may last an hour."""
     import numpy as np
 
     whole = len(audio) // frame * frame
@@ -96,7 +96,7 @@ def _levels(audio: Pcm, frame: int) -> Levels:
 
 
 def _running_mean(samples: Levels, reach: int) -> Levels:
-    """The mean of each sample and ``reach`` neighbours on either side; the outermost samples go on at the ends."""
+    """Average each sample and ``reach`` neighbours on either side; the outermost samples go on at the ends."""
     import numpy as np
 
     sums = np.cumsum(np.pad(samples, (reach + 1, reach), mode="edge"))
@@ -105,7 +105,7 @@ def _running_mean(samples: Levels, reach: int) -> Levels:
 
 
 def _threshold(levels: Levels) -> float:
-    """The level in dBFS above which a frame is speech; infinite where none is."""
+    """Return the level in dBFS above which a frame is speech; infinite where none is."""
     import numpy as np
 
     sounding = np.flatnonzero(levels > DIGITAL_SILENCE_DBFS)
@@ -121,7 +121,7 @@ def _threshold(levels: Levels) -> float:
 
 
 def _spoken(levels: Levels, patience: int) -> list[tuple[int, int]]:
-    """First frame and the one after the last of each utterance."""
+    """Return first frame and the one after the last of each utterance."""
     threshold = _threshold(levels)
     spoken: list[tuple[int, int]] = []
     for start, end in _runs(levels > threshold - HYSTERESIS_DB):
@@ -133,13 +133,13 @@ def _spoken(levels: Levels, patience: int) -> list[tuple[int, int]]:
 
 
 def _begins(levels: Levels, threshold: float) -> bool:
-    """Whether enough frames in a row are speech, and about equally loud: taking off means spreads a click a little."""
+    """Tell whether enough frames in a row are speech and about equally loud: taking off means spreads a click a bit."""
     loud = levels > max(threshold, float(levels.max()) - OF_A_CLICK_DB)
     return any(end - start >= STARTING_FRAMES for start, end in _runs(loud))
 
 
 def _runs(loud: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """First frame and the one after the last of each row of loud frames."""
+    """Return first frame and the one after the last of each row of loud frames."""
     import numpy as np
 
     edges = np.flatnonzero(np.diff(loud, prepend=False, append=False)).reshape(-1, 2)

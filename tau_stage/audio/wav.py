@@ -24,7 +24,7 @@ NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
 def header(samples: int, rate: int, channels: int = 1) -> bytes:
-    """The canonical 44 bytes before ``samples`` of each channel of 16 bit (Microsoft RIFF specification, 1991).
+    """Return the canonical 44 bytes before ``samples`` of each channel of 16 bit (Microsoft RIFF specification, 1991).
 
     >>> len(header(0, 24_000))
     44
@@ -167,7 +167,7 @@ class WavWriter:
 
 
 def read_wav(path: Path) -> Pcm:
-    """The audio of a mono 16-bit WAV file.
+    """Return the audio of a mono 16-bit WAV file.
 
     Raises:
         ValueError: It is another kind of file.

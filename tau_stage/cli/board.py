@@ -122,7 +122,7 @@ class Board:
                 pass
 
     def _worded(self, news: Wording) -> None:
-        """Words of nobody's script are shown as they arrive."""
+        """Show words of nobody's script as they arrive."""
         if news.line not in self._words:
             if news.line != self._heard:
                 self._heard, self.said = news.line, f"{news.player}: "
@@ -158,12 +158,12 @@ class Board:
 
 
 def is_written(plan: Plan) -> bool:
-    """Whether all that will be said stands in the scene, so that its lines can be counted beforehand."""
+    """Tell whether all that will be said stands in the scene, so that its lines can be counted beforehand."""
     return not plan.cues and not any(isinstance(step, ImprovisePlan | ListenPlan) for step in plan.steps)
 
 
 def prompt(news: Prompting) -> str:
-    """What a person is told on the terminal.
+    """Return what a person is told on the terminal.
 
     >>> prompt(Prompting("guest", "guest-1", "Good evening.", "tired", in_s=2))
     'guest, in 2: (tired) Good evening.'

@@ -61,7 +61,7 @@ class Finding:
 
 
 def examine(environment: Mapping[str, str], out: Path) -> list[Finding]:
-    """Everything, in the order it is shown.
+    """Examine everything, in the order it is shown.
 
     Args:
         environment: Holds keys and addresses.
@@ -90,7 +90,7 @@ def _versions() -> Iterator[Finding]:
 
 
 def _place(place: Endpoint, environment: Mapping[str, str]) -> Finding:
-    """One endpoint: whether its key and its address are there, and where from."""
+    """Examine one endpoint: whether its key and its address are there, and where from."""
     if place.name == UNDERSTUDY:
         return _understudy()
     told, missing = _address_of(place, environment)
@@ -113,7 +113,7 @@ def _place(place: Endpoint, environment: Mapping[str, str]) -> Finding:
 
 
 def _address_of(place: Endpoint, environment: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """What is told of the host, and which variable for it is missing."""
+    """Return what is told of the host, and which variable for it is missing."""
     if "{resource}" not in place.url:
         return [], []
     if host := environment.get(place.resource_env):
@@ -122,12 +122,12 @@ def _address_of(place: Endpoint, environment: Mapping[str, str]) -> tuple[list[s
 
 
 def _asked_in(place: Endpoint) -> list[str]:
-    """What is told of the dialect at an address of the user's own."""
+    """Return what is told of the dialect at an address of the user's own."""
     return [] if place.name in ENDPOINTS else [f"asked in the dialect {place.dialect.name}"]
 
 
 def _way_to(place: Endpoint, environment: Mapping[str, str]) -> list[str]:
-    """What is told of the proxy that a performance goes through.
+    """Return what is told of the proxy that a performance goes through.
 
     Raises:
         UsageError: The endpoint's address cannot be dialled, or its proxy cannot be used.
@@ -143,7 +143,7 @@ def _understudy() -> Finding:
 
 
 def _ambient(environment: Mapping[str, str]) -> Finding:
-    """Who plays a scene that names no endpoint."""
+    """Examine who plays a scene that names no endpoint."""
     title, wished = "a scene that names none", environment.get("TAU_STAGE_ENDPOINT")
     name = wished or ("openai" if environment.get("OPENAI_API_KEY") else UNDERSTUDY)
     why = "TAU_STAGE_ENDPOINT says so" if wished else ("its key is set" if name == "openai" else "no key is set")
@@ -166,7 +166,7 @@ def _ambient(environment: Mapping[str, str]) -> Finding:
 
 
 def _models(environment: Mapping[str, str], today: date) -> Iterator[Finding]:
-    """Whether the models that play without being named last, and which others end."""
+    """Examine whether the models that play without being named last, and which others end."""
     for name, model in (("a scene that names no model", DEFAULT_MODEL), ("a person's words", DEFAULT_TRANSCRIPTION)):
         end = retirement_of(model)
         told = f"{model} {end.describe(today)}" if end else f"{model}, whose end is not announced"
@@ -199,7 +199,7 @@ def _device(side: Side) -> Finding:
 
 
 def _extras() -> Iterator[Finding]:
-    """What pyproject calls extras, and whether all of each is installed; those of developers are left out."""
+    """Yield what pyproject calls extras, and whether all of each is installed; those of developers are left out."""
     wanted: dict[str, list[str]] = {}
     for requirement in metadata.requires(DISTRIBUTION) or ():
         if found := _REQUIREMENT.match(requirement):
@@ -250,7 +250,7 @@ def _descriptors() -> Finding:
 
 
 def _writable(out: Path, near: Path) -> Finding:
-    """Whether takes can be made; a folder that is not there yet would be made."""
+    """Examine whether takes can be made; a folder that is not there yet would be made."""
     try:
         if not near.is_dir():
             raise NotADirectoryError(20, "is no folder", str(near))
@@ -278,5 +278,5 @@ def _settings(environment: Mapping[str, str]) -> Finding:
 
 
 def of_this_process(out: Path) -> list[Finding]:
-    """Everything, as this process finds it."""
+    """Examine everything, as this process finds it."""
     return examine(os.environ, out)

@@ -61,7 +61,7 @@ def compare(
 
 
 def _two(paths: Sequence[Path]) -> Sequence[Path]:
-    """The takes that are compared, and which they are, where that was not said.
+    """Return the takes that are compared, and which they are, where that was not said.
 
     Raises:
         UsageError: There is one, and none before it.
@@ -86,7 +86,7 @@ def _two(paths: Sequence[Path]) -> Sequence[Path]:
 
 
 def _before(path: Path) -> Path:
-    """The take that a retake was made of, or the one before it of the same scene."""
+    """Return the take that a retake was made of, or the one before it of the same scene."""
     from tau_stage.errors import UsageError
     from tau_stage.take.folder import MANIFEST
     from tau_stage.take.journal import read_beginning
@@ -105,7 +105,7 @@ def _before(path: Path) -> Path:
 
 
 def _sounds(folder: TakeFolder, take: Take, notes: list[str]) -> Iterator[tuple[Performed, Pcm]]:
-    """The lines that sound; what is wrong with the others is noted, and the rest is compared."""
+    """Yield the lines that sound; what is wrong with the others is noted, and the rest is compared."""
     from tau_stage.errors import TakeError
     from tau_stage.take.reading import audio_of
 
@@ -118,7 +118,7 @@ def _sounds(folder: TakeFolder, take: Take, notes: list[str]) -> Iterator[tuple[
 
 
 def _link(sound: Path, page: Path) -> str:
-    """Where a page finds a sound, as long as both stay where they are to each other."""
+    """Tell where a page finds a sound, as long as both stay where they are to each other."""
     return quote(Path(os.path.relpath(sound.resolve(), page.parent.resolve())).as_posix())
 
 

@@ -82,7 +82,7 @@ def finish(folder: TakeFolder, *, anyway: bool, note: Note = unnoted) -> tuple[T
 
 
 def _files(folder: TakeFolder, take: Take, done: record.TakeDelivered) -> Iterator[str]:
-    """Files that a take has when it is delivered, those at least that are whole only if all others are."""
+    """Yield files that a take has when it is delivered, those at least that are whole only if all others are."""
     from tau_stage.take.export import heard
     from tau_stage.take.journal import read_beginning
 
@@ -94,7 +94,7 @@ def _files(folder: TakeFolder, take: Take, done: record.TakeDelivered) -> Iterat
 
 
 def _judged(folder: TakeFolder, journal: Sequence[record.Record], take: Take, *, anyway: bool) -> Checked | None:
-    """What the expectations come to; None where the scene is no longer there to say what they are."""
+    """Judge what is expected; None where the scene is no longer there to say what that is."""
     from tau_stage.cli.resume import plan_of
 
     try:
@@ -116,7 +116,7 @@ def _made(folder: TakeFolder, take: Take, found: Checked, note: Note) -> list[st
 
 
 def _write_down(folder: TakeFolder, found: Checked, made: Sequence[str]) -> None:
-    """All is made and judged: the journal says so, and what came of it."""
+    """Write down that all is made and judged, and what came of it."""
     from tau_stage.take.journal import Journal
 
     with closing(Journal(folder.journal, goes_on=True)) as journal:

@@ -43,7 +43,7 @@ def doctor(
 
 
 def verdict(found: Sequence[Finding]) -> str:
-    """One sentence over all."""
+    """Write one sentence over all."""
     wrong = [finding for finding in found if finding.state == "wrong"]
     if not wrong:
         return "A scene can be performed."

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def refuse_choir(*, aloud: bool | None, scenes: int, jobs: int) -> None:
-    """Several scenes are not played aloud.
+    """Refuse to play several scenes aloud.
 
     Raises:
         UsageError: That was asked for.
@@ -32,7 +32,7 @@ def refuse_choir(*, aloud: bool | None, scenes: int, jobs: int) -> None:
 
 @asynccontextmanager
 async def open_ears(people: Iterable[Person], *, aloud: bool | None) -> AsyncIterator[SoundCard | None]:
-    """The loudspeaker, where the scene is to be heard.
+    """Open the loudspeaker, where the scene is to be heard.
 
     Args:
         people: Of the scene.

@@ -48,7 +48,7 @@ def init(
 
 
 def _files() -> dict[str, Path]:
-    """The template's files, by their paths in a project."""
+    """Return the template's files, by their paths in a project."""
     found = sorted(path for path in TEMPLATE.rglob("*") if path.is_file())
     names = {path.relative_to(TEMPLATE).as_posix(): path for path in found}
     return {NAMED.get(name, name): path for name, path in names.items()}

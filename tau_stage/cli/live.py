@@ -69,18 +69,18 @@ class Live:
         board.making, board.over = what, not what
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
-        """The view, as wide as the window is now."""
+        """Draw the view, as wide as the window is now."""
         for board in self._boards.values():
             if board.begun and not board.over:
                 yield from self._drawn(board, options.max_width)
 
     def _counted(self, plan: Plan, number: int) -> str:
-        """The number of a line, as wide as the last one's."""
+        """Write the number of a line, as wide as the last one's."""
         total = str(self._total(plan))
         return f"{number:{len(total)}}" + (f"/{total}" if is_written(plan) else "")
 
     def _total(self, plan: Plan) -> int:
-        """How many lines there will be; where nobody can know, how many are likely."""
+        """Tell how many lines there will be; where nobody can know, how many are likely."""
         if id(plan) not in self._totals:
             self._totals[id(plan)] = len(plan.lines) if is_written(plan) else len(expected_usage(plan))
         return self._totals[id(plan)]
@@ -102,7 +102,7 @@ class Live:
 
 
 def _row(text: str, *, style: str) -> RenderableType:
-    """Words on one line of the view, cut where it ends."""
+    """Write words on one line of the view, cut where it ends."""
     return Constrain(Text(text, style=style, no_wrap=True, overflow="ellipsis"), WIDEST)
 
 
@@ -111,7 +111,7 @@ def _names(width: int) -> int:
 
 
 def _finished(plan: Plan, number: str, news: record.LineSpoken, width: int) -> RenderableType:
-    """A finished line: its number, its player, its words, its seconds."""
+    """Write a finished line: its number, its player, its words, its seconds."""
     names = min(_names(width), max(cell_len(one_line(player.name)) for player in plan.players))
     row = Table.grid(padding=(0, 2, 0, 0), pad_edge=False, expand=True)
     row.add_column(no_wrap=True)
@@ -126,7 +126,7 @@ def _finished(plan: Plan, number: str, news: record.LineSpoken, width: int) -> R
 
 
 def _progress(done: int, total: int, figures: tuple[str, str], width: int) -> RenderableType:
-    """The bar, how far it is, and whose money it is; where there is no room, the figures stay."""
+    """Draw the bar, how far it is, and whose money it is; where there is no room, the figures stay."""
     row = Table.grid(padding=(0, 1, 0, 0), pad_edge=False)
     parts: list[RenderableType] = [figures[0]]
     if len(" ".join(figures)) < width:
@@ -140,7 +140,7 @@ def _progress(done: int, total: int, figures: tuple[str, str], width: int) -> Re
 
 
 def _seats(board: Board, width: int) -> RenderableType:
-    """Each player: what it does, how loud it is, how long it has spoken."""
+    """Draw each player: what it does, how loud it is, how long it has spoken."""
     seats = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
     has_meter = width >= WITH_METER
     seats.add_column(no_wrap=True, overflow="ellipsis", max_width=_names(width) + 2)
@@ -154,7 +154,7 @@ def _seats(board: Board, width: int) -> RenderableType:
 
 
 def meter(seat: Seat) -> str:
-    """A level meter; full scale is full width.
+    """Draw a level meter; full scale is full width.
 
     >>> meter(Seat("speaking", -24.0))
     '########........'
@@ -166,7 +166,7 @@ def meter(seat: Seat) -> str:
 
 @contextmanager
 def open_live(plans: Sequence[Plan]) -> Iterator[Live]:
-    """The live view on the standard error; what is printed meanwhile stands above it."""
+    """Open the live view on the standard error; what is printed meanwhile stands above it."""
     out = console(sys.stderr)
     live = Live(plans, out)
     with Drawing(

@@ -18,7 +18,7 @@ def load_plans(
     variables: Sequence[str] = (),
     only: Sequence[str] = (),
 ) -> list[Plan]:
-    """The plans of scene files: of one with a matrix, all its variants.
+    """Load the plans of scene files: of one with a matrix, all its variants.
 
     Args:
         paths: As the user named them.
@@ -48,7 +48,7 @@ def load_plans(
 
 
 def named_values(variables: Sequence[str]) -> dict[str, str]:
-    """Variables as the command line gives them.
+    """Read variables as the command line gives them.
 
     Raises:
         UsageError: One has no name.

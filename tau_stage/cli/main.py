@@ -187,7 +187,7 @@ def _logged(failure: BaseException) -> str:
 
 
 def _secrets() -> "Secrets":
-    """Every key of this process, also of the addresses on its command line."""
+    """Return every key of this process, also of the addresses on its command line."""
     from tau_stage.environment import known_keys
     from tau_stage.protocol.secrets import Secrets
     from tau_stage.text import keys_of

@@ -192,7 +192,7 @@ def _tell_of_providers(plans: Sequence[Plan], wish: Wish, stage: Stage) -> None:
 
 
 def _unspoken(plan: Plan, stage: Stage) -> str | None:
-    """What of a scene the understudy has no voice for, where it plays."""
+    """Return what of a scene the understudy has no voice for, where it plays."""
     from tau_stage.understudy.voices import unsupported_script
 
     played = {player.name for player in plan.models if stage.provider_of(player).name == UNDERSTUDY}
@@ -208,7 +208,7 @@ def _unspoken(plan: Plan, stage: Stage) -> str | None:
 
 
 def _stage_for(plans: Sequence[Plan], wish: Wish) -> AbstractAsyncContextManager[Stage | None]:
-    """The stage of all scenes; none where each has its own cassette."""
+    """Open the stage of all scenes; none where each has its own cassette."""
     if wish.replay:
         return nullcontext()
     return open_stage(list(plans), environment(), wished=wish.endpoint, live=wish.live)

@@ -49,7 +49,7 @@ def pick(
 
 
 def _chosen(folder: TakeFolder, told: Take, name: str, number: int) -> Performed:
-    """The line, if it has such a take.
+    """Return the line, if it has such a take.
 
     Raises:
         TakeError: There is no journal.

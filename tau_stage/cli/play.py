@@ -40,7 +40,7 @@ def play(
 
 
 def _chosen(folder: TakeFolder, told: Take, line: str | None) -> list[Performed]:
-    """The lines that are wanted; without a name, all that sound.
+    """Return the lines that are wanted; without a name, all that sound.
 
     Raises:
         UsageError: There is no such line, or none sounds.
@@ -63,7 +63,7 @@ def _frames(audio: Pcm) -> NDArray[np.float32]:
 
 
 def _read_mix(path: Path) -> tuple[NDArray[np.float32], int]:
-    """The mix, whatever its format, width and number of channels, and its rate.
+    """Read the mix, whatever its format, width and number of channels, and its rate.
 
     Raises:
         TakeError: It cannot be read.
@@ -105,7 +105,7 @@ def _play(frames: NDArray[np.float32], rate: int, file: Path) -> None:
 
 
 def _spread(frames: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
-    """A sound on as many channels as there are loudspeakers: mono on all of them, and all on a single one."""
+    """Spread a sound over as many channels as there are loudspeakers: mono on all of them, all on a single one."""
     if frames.shape[1] == channels:
         return frames
     mono: NDArray[np.float32] = frames.mean(axis=1, keepdims=True)
@@ -126,7 +126,7 @@ def _as_int16(frames: NDArray[np.float32]) -> NDArray[np.int16]:
 
 
 def _rate(sd: ModuleType, card: dict[str, Any], wanted: int, channels: int) -> int:
-    """The sound's own rate where the loudspeaker does that, else the loudspeaker's."""
+    """Return the sound's own rate where the loudspeaker does that, else the loudspeaker's."""
     try:
         sd.check_output_settings(card["index"], channels=channels, dtype="int16", samplerate=wanted)
     except sd.PortAudioError:

@@ -21,7 +21,7 @@ UPDATE, TOOLS = "tau_update", "tau_allow_tools"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """What can be asked for."""
+    """Add our options to pytest's."""
     group = parser.getgroup("tau-stage", "scenes of tau-stage")
     group.addoption(
         "--tau-update", dest=UPDATE, action="store_true", help="bless what scenes are now: write their snapshots"
@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """A file that is a scene."""
+    """Collect a file that is a scene."""
     if file_path.suffix.lower() not in (".yaml", ".yml"):
         return None
     from tau_stage.regression.finding import is_claimed
@@ -55,7 +55,7 @@ class SceneFile(pytest.File):
     """A scene file."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        """A test for each variant."""
+        """Yield a test for each variant."""
         from tau_stage.errors import SceneError
         from tau_stage.regression.cases import cases_of
         from tau_stage.text import printable
@@ -101,7 +101,7 @@ class SceneItem(pytest.Item):
             raise NotWell(result)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """The lines that are not as expected; no traceback."""
+        """Write the lines that are not as expected; no traceback."""
         if not isinstance(excinfo.value, NotWell):
             return super().repr_failure(excinfo, style)
         from tau_stage.regression.cases import texts_of
@@ -111,12 +111,12 @@ class SceneItem(pytest.Item):
         return plain([first, *others]).strip()
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
-        """Where it is, and how it is called."""
+        """Tell where it is, and how it is called."""
         return self.path, 0, self.name
 
 
 def _orphans(scene: Path) -> Iterator[Broken]:
-    """Cassettes and snapshots that may be the scene's and are not; all others of its folder are told with the first."""
+    """Yield cassettes and snapshots that may be the scene's and are not; others of its folder come with the first."""
     from tau_stage.regression.cases import orphans_in
     from tau_stage.regression.finding import sort_out
 
@@ -132,13 +132,13 @@ TIDY = pytest.StashKey[bool]()
 
 
 def _tidy(config: pytest.Config) -> None:
-    """Takes of the last test are not kept for longer; where several processes test, nobody knows which they are."""
+    """Delete takes of the last test; where several processes test, nobody knows which they are."""
     if not config.stash.get(TIDY, False) and not hasattr(config, "workerinput"):
         shutil.rmtree(config.rootpath / ".tau-stage" / "takes", ignore_errors=True)
     config.stash[TIDY] = True
 
 
 def _named(path: Path) -> str:
-    """As short as a user would name it from here, so that snapshots and messages are the same as ``test``'s."""
+    """Name a file as short as a user would from here, so that snapshots and messages are the same as ``test``'s."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)

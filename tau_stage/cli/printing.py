@@ -81,7 +81,7 @@ def say_commands(lines: str, *, to: TextIO | None = None) -> None:
 
 
 def is_plain(to: TextIO) -> bool:
-    """Whether plain lines belong there, without colours, and nothing that is drawn anew.
+    """Tell whether plain lines belong there, without colours, and nothing that is drawn anew.
 
     That is so for pipes and files, for terminals that understand no escapes, and where ``NO_COLOR`` asks for it.
     """
@@ -104,7 +104,7 @@ def say_path(path: Path, *, before: str = "", to: TextIO | None = None) -> None:
 
 
 def _has_links() -> bool:
-    """Whether the terminal is one of those that know hyperlinks; ``FORCE_HYPERLINK`` says so itself.
+    """Tell whether the terminal is one of those that know hyperlinks; ``FORCE_HYPERLINK`` says so itself.
 
     Sources: the list of terminals that https://github.com/Alhadis/OSC8-Adoption keeps.
     """
@@ -120,7 +120,7 @@ def _has_links() -> bool:
 
 
 def fitting(text: str, to: TextIO) -> str:
-    """A text in the signs that its reader's encoding has, as wide as before, so that no table breaks.
+    """Write a text in the signs that its reader's encoding has, as wide as before, so that no table breaks.
 
     Letters lose their accents, dashes, quotes and dots become those of ASCII, and any other sign a question mark.
     """
@@ -155,13 +155,13 @@ def _nearest(sign: str, encoding: str) -> str:
 
 
 def _encoding(to: TextIO) -> str:
-    """What a reader can show: ASCII where the locale is C, though Python writes UTF-8 there (PEP 540)."""
+    """Return what a reader can show: ASCII where the locale is C, though Python writes UTF-8 there (PEP 540)."""
     locale = next((told for name in ("LC_ALL", "LC_CTYPE", "LANG") if (told := os.environ.get(name))), "")
     return "ascii" if locale in ("C", "POSIX") else (getattr(to, "encoding", None) or "utf-8").lower()
 
 
 def console(to: TextIO | None = None, *, soft_wrap: bool = False) -> Console:
-    """A terminal for tables and colours. Rich's own escapes reach it; those in the texts do not.
+    """Open a terminal for tables and colours. Rich's own escapes reach it; those in the texts do not.
 
     Args:
         to: Where; the standard output, if nothing else is said.

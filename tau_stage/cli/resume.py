@@ -95,7 +95,7 @@ def tell_end(folder: TakeFolder, *, anyway: bool = False, quiet: bool, as_json: 
 
 
 def _changed(folder: TakeFolder) -> str:
-    """What to say of a finished take whose scene is another by now, or none; empty: it is the same."""
+    """Return what to say of a finished take whose scene is another by now, or none; empty: it is the same."""
     from tau_stage.errors import StageError
     from tau_stage.take.journal import read_journal
 
@@ -108,7 +108,7 @@ def _changed(folder: TakeFolder) -> str:
 
 
 def _opened(path: Path) -> tuple[TakeFolder, Sequence[Record]]:
-    """A take that can be resumed.
+    """Open a take that can be resumed.
 
     Raises:
         TakeError: There is none.
@@ -126,7 +126,7 @@ def _opened(path: Path) -> tuple[TakeFolder, Sequence[Record]]:
 
 
 def plan_of(folder: TakeFolder, journal: Sequence[Record], *, anyway: bool) -> tuple[Plan, Former]:
-    """The plan of a take, each model where it was played before; and what it takes over, where it is a retake.
+    """Make the plan of a take, each model where it was played before.
 
     Raises:
         SceneError: The scene is wrong by now.
@@ -173,7 +173,7 @@ class Found:
 
 
 def find_takes(out: Path, plans: Sequence[Plan], *, endpoint: str | None, live: bool) -> Found:
-    """The newest take of each scene and variant: whether it is finished, goes on, or there is none.
+    """Find the newest take of each scene and variant: whether it is finished, goes on, or there is none.
 
     Args:
         out: Where takes go.
@@ -202,7 +202,7 @@ def find_takes(out: Path, plans: Sequence[Plan], *, endpoint: str | None, live: 
 
 
 def _is_the_same(journal: Sequence[Record], plan: Plan, endpoint: str | None, *, live: bool) -> bool:
-    """Whether a take is of a scene as it is now, and was played where it is to be played."""
+    """Tell whether a take is of a scene as it is now, and was played where it is to be played."""
     from tau_stage.stage.resuming import changes
     from tau_stage.take.beginning import beginning
 
@@ -212,7 +212,7 @@ def _is_the_same(journal: Sequence[Record], plan: Plan, endpoint: str | None, *,
 
 
 def _newest(out: Path, plan: Plan) -> tuple[TakeFolder | None, Sequence[Record]]:
-    """The newest take of a scene and variant that is no retake, and that nobody writes now."""
+    """Find the newest take of a scene and variant that is no retake, and that nobody writes now."""
     from tau_stage.errors import TakeError
     from tau_stage.take.beginning import beginning
     from tau_stage.take.folder import TakeFolder
@@ -232,5 +232,5 @@ def _newest(out: Path, plan: Plan) -> tuple[TakeFolder | None, Sequence[Record]]
 
 
 def _when(journal: Path) -> tuple[str, int]:
-    """When a take began, as its folder says; of takes of one second, which was written to last."""
+    """Tell when a take began, as its folder says; of takes of one second, which was written to last."""
     return journal.parent.name.partition("-")[0], journal.stat().st_mtime_ns

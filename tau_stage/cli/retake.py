@@ -72,7 +72,7 @@ def retake(
 def plan_retake(
     folder: TakeFolder, former: Take, asked: Retake, *, anyway: bool, named: Path | None = None
 ) -> tuple[Plan, Former]:
-    """The plan of a retake, and what it takes over.
+    """Return the plan of a retake, and what it takes over.
 
     Args:
         folder: The former take's.
@@ -107,7 +107,7 @@ def plan_retake(
 
 
 def _as_asked(folder: TakeFolder, plan: Plan, lines: Sequence[str], *, through: bool) -> Plan:
-    """The plan with nothing to perform but what was asked for; how else the scene has changed is told."""
+    """Return the plan with nothing to perform but what was asked for; how else the scene has changed is told."""
     from tau_stage.stage.retake import drift, without
     from tau_stage.take.journal import read_beginning
 

@@ -22,7 +22,7 @@ Change = tuple[str, str, str]
 
 
 def changes(paths: Sequence[str], change: Callable[[Document, Scene], str]) -> list[Change]:
-    """What scene files are to hold; nothing is written yet.
+    """Return what scene files are to hold; nothing is written yet.
 
     Args:
         paths: As the user named them.

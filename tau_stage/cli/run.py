@@ -79,7 +79,7 @@ def run(
 
 
 def dollars(budget: str | None) -> Decimal | None:
-    """What the command line says that something may cost.
+    """Read what the command line says that something may cost.
 
     Raises:
         UsageError: It is no sum of money.
@@ -100,7 +100,7 @@ def dollars(budget: str | None) -> Decimal | None:
 
 
 def _taken_by_shell(budget: str) -> str:
-    """A hint where a shell has read what stood behind a $; empty where it has not.
+    """Make a hint where a shell has read what stood behind a $; empty where it has not.
 
     It puts its own name, or that of its script, for ``$0``, and nothing for ``$1`` to ``$9``.
     """

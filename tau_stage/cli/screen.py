@@ -53,7 +53,7 @@ class Lines:
 
 
 def told(plan: Plan, news: News) -> str:
-    """What happened as one line; empty, if it is not worth one."""
+    """Write what happened as one line; empty, if it is not worth one."""
     match news:
         case Resuming():
             return f"goes on after {len(news.seconds)} {'line' if len(news.seconds) == 1 else 'lines'}"
@@ -93,7 +93,7 @@ def told(plan: Plan, news: News) -> str:
 
 @contextmanager
 def open_screen(plans: Sequence[Plan], *, quiet: bool, aside: bool = False) -> Iterator[Screen]:
-    """The screen that suits where the output goes; one that is drawn anew would be in the way of somebody's typing.
+    """Open the screen that suits where the output goes; one that is drawn anew would be in a typist's way.
 
     Args:
         plans: What is performed.
@@ -115,7 +115,7 @@ def open_screen(plans: Sequence[Plan], *, quiet: bool, aside: bool = False) -> I
 
 @contextmanager
 def open_status(*, quiet: bool) -> Iterator[Note]:
-    """Where it is told what is being made of a take: a line of a terminal, which goes away, or nowhere."""
+    """Open what says what is being made of a take: a line of a terminal, which goes away, or nothing."""
     if quiet or is_plain(sys.stderr):
         yield unnoted
         return

@@ -26,7 +26,7 @@ class Settings:
 
 
 def settings_file(environment: Mapping[str, str]) -> Path | None:
-    """Where the settings are; None where the user has no home.
+    """Tell where the settings are; None where the user has no home.
 
     A relative path counts for nothing: it would let whatever folder one stands in grant code its trust.
     """
@@ -48,7 +48,7 @@ def _home_of_the_account() -> Path:
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """The user's settings; where there is no file, the defaults.
+    """Read the user's settings; where there is no file, the defaults.
 
     Raises:
         UsageError: The file holds something else.

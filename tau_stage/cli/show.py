@@ -96,7 +96,7 @@ def _step(step: Step) -> Iterator[Row]:
 
 
 def _microphone(step: ListenPlan) -> str:
-    """Whose voice it is, and who writes down what it says."""
+    """Tell whose voice it is, and who writes down what it says."""
     asked = dict(step.transcription or ())
     writer = "nobody" if step.transcription == () else asked.pop("model", "the server's own model")
     further = f" ({', '.join(f'{key} {value}' for key, value in asked.items())})" if asked else ""
@@ -120,7 +120,7 @@ def _names(hearers: tuple[str, ...]) -> str:
 
 
 def _ends(step: ImprovisePlan | ListenPlan) -> str:
-    """What ends a step that has no fixed length."""
+    """Say what ends a step that has no fixed length."""
     ends = [f"{step.turns} turns"] if step.turns else []
     ends += [f"{step.for_s:g}s"] if step.for_s else []
     ends += [f"'{step.until}' is said"] if step.until else []
@@ -138,7 +138,7 @@ def _summary(plan: Plan) -> str:
 
 
 def _delivered(plan: Plan) -> str:
-    """What is made of the take."""
+    """Say what is made of the take."""
     wanted = plan.deliver
     mix = wanted.mix
     made = [f"{mix.file} at {mix.loudness:g} LUFS, {mix.peak:g} dBTP at most" if mix else "no mix"]
@@ -150,7 +150,7 @@ def _delivered(plan: Plan) -> str:
 
 
 def _plain(plan: Plan) -> Iterator[str]:
-    """Each fact on its own line, after the name of what it belongs to: for people, grep and diff."""
+    """Yield each fact on its own line, after the name of what it belongs to: for people, grep and diff."""
     yield _summary(plan)
     yield _delivered(plan)
     for player in plan.players:
@@ -166,7 +166,7 @@ def _plain(plan: Plan) -> Iterator[str]:
 
 
 def _strands(plan: Plan) -> Iterator[tuple[tuple[Step, ...], str]]:
-    """The scene's own steps, then those of each cue, with what it waits for."""
+    """Yield the scene's own steps, then those of each cue, with what it waits for."""
     yield plan.steps, ""
     for cue in plan.cues:
         facts = ", ".join(f"{name} {value}" for name, value in cue.event.model_dump(exclude_none=True).items())

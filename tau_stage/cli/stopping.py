@@ -54,7 +54,7 @@ def _leave_terminal() -> None:
 
 @asynccontextmanager
 async def stoppable() -> AsyncIterator[anyio.Event]:
-    """An event that is set by the first Ctrl-C, or the first SIGTERM; with the second, what is inside is left.
+    """Make an event that is set by the first Ctrl-C, or the first SIGTERM; with the second, leave what is inside.
 
     It is left at once with a SIGHUP, as nobody is there any more. A third signal is Python's own again.
     """

@@ -86,7 +86,7 @@ def _told(news: News) -> dict[str, Any] | None:
 
 @contextmanager
 def open_stream(wanted: str | None, screen: Screen) -> Iterator[Screen]:
-    """A screen that streams, too, where that is wanted: to a file, or with ``-`` to the standard output.
+    """Open a screen that streams, too, where that is wanted: to a file, or with ``-`` to the standard output.
 
     Raises:
         UsageError: The file cannot be written.

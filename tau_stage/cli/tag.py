@@ -33,7 +33,7 @@ def tag(
 
 
 def _tagged(document: Document, scene: Scene) -> tuple[str, int]:
-    """A scene's text with its ids, and how many are new."""
+    """Write the ids into a scene's text. Return it, and how many are new."""
     from tau_stage.scene.check_steps import written_lines
     from tau_stage.scene.tagging import tagged
 

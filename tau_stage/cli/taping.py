@@ -25,7 +25,7 @@ class Tape(Protocol):
         """Connects its players."""
 
     def finish(self, take: Take) -> object:
-        """The performance is over."""
+        """Finish the recording: the performance is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class NoTape:
     stage: Stage
 
     def finish(self, take: Take) -> None:
-        """Nothing is left to do."""
+        """Do nothing: nothing is left to do."""
 
 
 def refuse_tapes(
@@ -69,7 +69,7 @@ def refuse_tapes(
 
 
 def clock_of(record: Path | None, replay: Path | None) -> dict[str, Any]:
-    """``backend_options`` for ``anyio.run``: a recording counts milliseconds, a replay does not wait."""
+    """Make ``backend_options`` for ``anyio.run``: a recording counts milliseconds, a replay does not wait."""
     from tau_stage.clock import STEADY, VIRTUAL
 
     return VIRTUAL if replay else STEADY if record else {}
@@ -77,7 +77,7 @@ def clock_of(record: Path | None, replay: Path | None) -> dict[str, Any]:
 
 @contextmanager
 def taped(plan: Plan, stage: Stage | None, *, record: Path | None, replay: Path | None) -> Iterator[Tape]:
-    """What a scene is performed with: the stage as it is, recorded, or a cassette.
+    """Make what a scene is performed with: the stage as it is, recorded, or a cassette.
 
     Args:
         plan: The scene.

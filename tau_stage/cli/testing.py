@@ -170,7 +170,7 @@ class Choice:
 
 
 def _results(paths: Sequence[str], wish: Wish, jobs: int | None, chosen: Choice, *, quiet: bool) -> Iterator[Result]:
-    """What each scene comes to, in order; several at a time, where there are several processors."""
+    """Yield what each scene comes to, in order; several at a time, where there are several processors."""
     import os
 
     from tau_stage.regression.testing import tested
@@ -199,7 +199,7 @@ FEW = 3
 
 
 def _cases(paths: Sequence[str], chosen: Choice) -> tuple[list[Result], list[Case], Mapping[str, str]]:
-    """What cannot be tested, what can, and what is left out."""
+    """Sort what cannot be tested, what can, and what is left out."""
     from tau_stage.errors import UsageError
     from tau_stage.regression.cases import collect, not_well, remembered
     from tau_stage.regression.suite import case_id
@@ -225,7 +225,7 @@ def _cases(paths: Sequence[str], chosen: Choice) -> tuple[list[Result], list[Cas
 
 
 def _tidy(takes: Path) -> None:
-    """Takes of the last test are not kept for longer."""
+    """Delete takes of the last test."""
     import shutil
 
     shutil.rmtree(takes, ignore_errors=True)

@@ -52,7 +52,7 @@ def validate(
 
 
 def _found(scenes: Sequence[str], variables: Sequence[str], only: Sequence[str]) -> list[Finding]:
-    """Everything that is wrong, or may be, in the order of the files."""
+    """Find everything that is wrong, or may be, in the order of the files."""
     from tau_stage.cli.loading import load_plans
     from tau_stage.errors import SceneError
     from tau_stage.report.findings import Finding
@@ -82,7 +82,7 @@ def _praise(plan: Plan) -> None:
 
 
 def _warnings(plan: Plan) -> tuple[str, ...]:
-    """What the scene's author should think of: models that end, and windows, where the scene is long enough for it."""
+    """Warn the scene's author of models that end, and of windows, where the scene is long enough for it."""
     from tau_stage.cost.retirements import retirement_warnings
     from tau_stage.scene.sounds import sound_warnings
 

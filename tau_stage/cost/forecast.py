@@ -204,7 +204,7 @@ class Forecast:
 
 
 def forecast(plan: Plan, today: date | None = None) -> Forecast:
-    r"""Forecast what a plan is likely to take.
+    r"""Return forecast what a plan is likely to take.
 
     Args:
         plan: From a scene.
@@ -241,7 +241,7 @@ def forecast(plan: Plan, today: date | None = None) -> Forecast:
 
 
 def expected_usage(plan: Plan) -> dict[str, Usage]:
-    r"""Forecast the tokens that each response of a plan uses, by the line's id.
+    r"""Return forecast the tokens that each response of a plan uses, by the line's id.
 
     >>> from tau_stage.scene.load import parse_scene
     >>> from tau_stage.scene.planning import make_plan

@@ -155,7 +155,7 @@ class Simulation:
     # ---- the steps
 
     def _line(self, line: LinePlan, suffix: str = "", at_s: float | None = None) -> ClipTokens:
-        """A line is spoken; what others hear of it."""
+        """Return a line is spoken; what others hear of it."""
         if line.improvised:
             seconds, words = self.scenario.answer_s, answer_tokens(self.scenario.answer_s)
         else:

@@ -15,7 +15,7 @@ UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f]")
 
 
 def sound_address(url: str, source: str = "") -> str:
-    """An address that can be dialled, as it was given.
+    """Check that an address can be dialled, and return it as it was given.
 
     Args:
         url: As it was given.
@@ -36,7 +36,7 @@ def sound_address(url: str, source: str = "") -> str:
 
 
 def origin(parts: SplitResult) -> tuple[str, str, int]:
-    """Scheme, host and port: whoever differs in one of them is somebody else.
+    """Return scheme, host and port: whoever differs in one of them is somebody else.
 
     >>> origin(urlsplit("wss://API.example/v1")) == origin(urlsplit("wss://api.example:443"))
     True
@@ -45,7 +45,7 @@ def origin(parts: SplitResult) -> tuple[str, str, int]:
 
 
 def _problem(url: str) -> str:
-    """What is wrong with an address; empty where nothing is."""
+    """Say what is wrong with an address; empty where nothing is."""
     if UNPRINTABLE.search(url):
         return "it holds a blank or a special character"
     try:

@@ -15,7 +15,7 @@ class ClientMessage(Strict):
     event_id: str | None = None
 
     def encode(self) -> bytes:
-        """The event as one text frame; fields nobody set are left out.
+        """Write the event as one text frame; fields nobody set are left out.
 
         >>> InputAudioBufferClear(event_id="evt_1").encode()
         b'{"event_id":"evt_1","type":"input_audio_buffer.clear"}'

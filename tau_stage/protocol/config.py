@@ -209,7 +209,7 @@ AUDIO_WISHES = {
 
 
 def session_config(**wishes: Any) -> SessionConfig:
-    """A session of what is wished for; what is not named is left to the server, and None turns a thing off.
+    """Make a session of what is wished for; what is not named is left to the server, None turns a thing off.
 
     Args:
         **wishes: Fields of ``SessionConfig``, and ``voice``, ``speed``, ``turn_detection`` (a name or its fields),
@@ -245,7 +245,7 @@ def conducted(
     heard_rate: int = 24_000,
     **further: Any,
 ) -> SessionConfig:
-    """A session whose turns are asked for one by one: turn detection is off. Without a voice, the server chooses.
+    """Make a session whose turns are asked for one by one: turn detection is off. Without a voice, the server chooses.
 
     Where a server hears at a rate of its own, formats are not asked for: it knows.
 

@@ -272,13 +272,13 @@ class Conversation:
             }
 
     def id_of(self, item_id: str) -> str:
-        """The server's id of an item that we made, or that an earlier server named."""
+        """Return the server's id of an item that we made, or that an earlier server named."""
         while item_id in self._renamed:
             item_id = self._renamed[item_id]
         return item_id
 
     def knows(self, item_id: str) -> bool:
-        """Whether an item is in the conversation, or is coming in."""
+        """Tell whether an item is in the conversation, or is coming in."""
         return item_id in self.items or any(item_id in incoming.items for incoming in self._incoming.values())
 
     def apply(self, event: told.ServerEvent) -> Change | None:
@@ -335,7 +335,7 @@ class Conversation:
     # ---- a response while it comes in
 
     def _owner(self, response_id: str, *item_ids: str) -> str:
-        """The response that an event is about: by its id, by its item, else by the order of events."""
+        """Return the response that an event is about: by its id, by its item, else by the order of events."""
         response_id = self._same.get(response_id, response_id)
         if response_id in self._incoming or response_id in self._finished:
             return response_id
@@ -356,7 +356,7 @@ class Conversation:
         return name
 
     def _part(self, event: told.PartEvent | told.FunctionArgumentsEvent) -> tuple[str, str, Growing] | None:
-        """The item that an event is about; None where its response is over."""
+        """Return the item that an event is about; None where its response is over."""
         owner = self._owner(event.response_id, event.item_id)
         if owner in self._finished:
             self.odd[f"{event.type}: it came after the end of its response; left out"] += 1
@@ -514,7 +514,7 @@ class Conversation:
             self.usage += _used(event, (), has_calls=False, failed=False)
 
     def _explained(self, event: told.ResponseDone, before: _Ending | None) -> told.ResponseDone:
-        """An end with the server's words on it, where they came before."""
+        """Return an end with the server's words on it, where they came before."""
         error = before.event.response.error if before else None
         has_words = event.response.error and event.response.error.message
         if error is None or has_words or status_in(event.response) != "failed":
@@ -664,13 +664,13 @@ class Conversation:
 
 
 def usage_of(event: told.TranscriptionCompleted) -> Usage:
-    """The tokens or seconds of one transcript; words whose usage the server did not tell have an unknown cost."""
+    """Return the tokens or seconds of one transcript; words whose usage the server did not tell cost an unknown sum."""
     usage = Usage.from_wire(event.usage, written=True)
     return usage if event.transcript or not usage.untold else Usage()
 
 
 def _used(event: told.ResponseDone, made: Sequence[Commentary], *, has_calls: bool, failed: bool) -> Usage:
-    """The usage of a response, from wherever the server tells it.
+    """Return the usage of a response, from wherever the server tells it.
 
     What nobody has heard of, and whose usage was not told, has used nothing. What was heard and is told to have used
     nothing has an unknown cost, but where it failed: then the provider forgoes it.

@@ -71,11 +71,11 @@ class Dialect:
     outward: Callable[[Event], Event] | None = None
 
     def to_server(self, frame: bytes) -> bytes:
-        """A client's GA frame in this dialect."""
+        """Translate a client's GA frame into this dialect."""
         return frame if self.outward is None else to_json(self.outward(from_json(frame)))
 
     def read(self, event: Event, note: Callable[[str], None] = unnoted) -> Event:
-        """A server's event as GA.
+        """Translate a server's event into GA.
 
         Args:
             event: Not changed.
@@ -102,7 +102,7 @@ class Dialect:
 
 
 def flat_session(session: Event) -> Event:
-    """A GA session as the beta's flat one; what the beta lacks is left out.
+    """Turn a GA session into the beta's flat one; what the beta lacks is left out.
 
     >>> flat_session({"type": "realtime", "output_modalities": ["audio"], "audio": {"output": {"voice": "ash"}}})
     {'modalities': ['text', 'audio'], 'voice': 'ash'}
@@ -124,7 +124,7 @@ def flat_session(session: Event) -> Event:
 
 
 def nested_session(flat: Event) -> Event:
-    """A flat session, or one that is flat in part, as GA has it; what it tells twice counts as nested.
+    """Turn a flat session, or one that is flat in part, into GA; what it tells twice counts as nested.
 
     >>> nested_session({"voice": "ash", "turn_detection": None, "temperature": 0.8})["audio"]
     {'output': {'voice': 'ash'}, 'input': {'turn_detection': None}}
@@ -149,7 +149,7 @@ def nested_session(flat: Event) -> Event:
 
 
 def _plain(field: str, value: Any) -> Any:
-    """A flat field's value without what only some servers wrap it in."""
+    """Take a flat field's value out of what only some servers wrap it in."""
     if not isinstance(value, dict):
         return value
     if field == "voice" and isinstance(value.get("name"), str):
@@ -160,7 +160,7 @@ def _plain(field: str, value: Any) -> Any:
 
 
 def _tool(told: Any) -> Any:
-    """A tool as GA has it, also where a server tells it as the chat API does."""
+    """Turn a tool into GA, also where a server tells it as the chat API does."""
     if isinstance(told, dict) and isinstance(inner := told.get("function"), dict):
         return {"type": "function"} | inner
     return told
@@ -185,7 +185,7 @@ def _bury(tree: Event, path: tuple[str, ...], value: Any) -> None:
 
 
 def parts_renamed(event: Event, names: dict[str, str]) -> Event:
-    """An event whose assistant content has its types under other names."""
+    """Rename the types of an event's assistant content."""
 
     def item(told: Any) -> Any:
         if not isinstance(told, dict) or told.get("role") != "assistant" or not isinstance(told.get("content"), list):
@@ -231,7 +231,7 @@ class Flat:
     wants_transcript: bool = False
 
     def session(self, session: Event) -> Event:
-        """A GA session as the server wants it."""
+        """Translate a GA session into what the server wants."""
         flat = {
             key: value
             for key, value in flat_session(session).items()
@@ -246,7 +246,7 @@ class Flat:
         return flat
 
     def response(self, response: Event) -> Event:
-        """What ``response.create`` carries, as the server wants it."""
+        """Translate what ``response.create`` carries into what the server wants."""
         keep = {key: response[key] for key in ("metadata", "conversation", "input", "instructions") if key in response}
         flat = self.session(response)
         if "max_response_output_tokens" in flat:
@@ -275,7 +275,7 @@ def _flat_outward(event: Event, shape: Flat) -> Event:
 
 
 def _xai_outward(event: Event) -> Event:
-    """Voice and turn detection at the session's top, formats, transcription and speed nested; a beta ``response``."""
+    """Move voice and turn detection to the session's top, nest formats and speed; write a beta ``response``."""
     session = event.get("session")
     if isinstance(session, dict):
         event = event | {"session": _xai_session(session)}

@@ -53,7 +53,7 @@ _SENTENCE = re.compile(r"\s")
 
 
 def status_of(told: object) -> Status | None:
-    """A status as a server tells it; None where that is none.
+    """Return a status as a server tells it; None where that is none.
 
     >>> status_of("Completed"), status_of("error"), status_of("odd"), status_of(None)
     ('completed', 'failed', None, None)
@@ -63,7 +63,7 @@ def status_of(told: object) -> Status | None:
 
 
 def ended(event: Event, spelt: str = "") -> Event:
-    """The end of a response as ``response.done``, with its status, and the error it failed of under ``response.error``.
+    """Turn the end of a response into ``response.done``: its status, and the error it failed of under ``error``.
 
     Args:
         event: As it came.
@@ -93,13 +93,13 @@ def ended(event: Event, spelt: str = "") -> Event:
 
 
 def _errors(response: Event, event: Event) -> list[Any]:
-    """Where an error may stand, the likeliest first."""
+    """Tell where an error may stand, the likeliest first."""
     details = response.get("status_details")
     return [details.get("error") if isinstance(details, dict) else None, response.get("error"), event.get("error")]
 
 
 def _error(response: Event, event: Event) -> Event:
-    """All that is told of a failure."""
+    """Return all that is told of a failure."""
     details, error = response.get("status_details"), Event()
     for place in _errors(response, event):
         _add(error, place, ("message", *WORDS), is_error=True)
@@ -126,7 +126,7 @@ def _add(error: Event, place: Any, keys: Sequence[str], *, is_error: bool = Fals
 
 
 def _reason(response: Event) -> Event:
-    """Why a response was not completed, where the server tells it otherwise."""
+    """Tell why a response was not completed, where the server tells it otherwise."""
     details, others = response.get("status_details"), response.get("incomplete_details")
     told = details.get("reason") if isinstance(details, dict) else details
     told = told or (others.get("reason") if isinstance(others, dict) else others)
@@ -134,7 +134,7 @@ def _reason(response: Event) -> Event:
 
 
 def outcome(response: WireResponse, problem: str) -> tuple[Status, str | None, str]:
-    """How a response ended, why, and the server's words on it.
+    """Tell how a response ended, why, and the server's words on it.
 
     Args:
         response: As the server told its end.
@@ -154,6 +154,6 @@ def outcome(response: WireResponse, problem: str) -> tuple[Status, str | None, s
 
 
 def status_in(response: WireResponse) -> Status:
-    """How a response ended; where its status says nothing that is known, it failed if an error is told."""
+    """Tell how a response ended; where its status says nothing that is known, it failed if an error is told."""
     has_error = response.error or (response.status_details and response.status_details.error)
     return status_of(response.status) or ("failed" if has_error else "completed")

@@ -79,7 +79,7 @@ class Endpoint:
     source: str = ""
 
     def address(self, model: str, resource: str = "") -> str:
-        """The URL to dial for a model; a model that the URL names itself stands.
+        """Return the URL to dial for a model; a model that the URL names itself stands.
 
         Raises:
             UsageError: It cannot be dialled.
@@ -102,7 +102,7 @@ class Endpoint:
         return urlunsplit(parts._replace(query=query, path=parts.path.rstrip("/") or "/v1/realtime"))
 
     def named(self, model: str) -> dict[str, str]:
-        """The model as a wish for the session, where it is not named in the URL.
+        """Return the model as a wish for the session, where it is not named in the URL.
 
         >>> ENDPOINTS["inworld"].named("openai/gpt-4.1-mini"), ENDPOINTS["openai"].named("gpt-realtime-2.1")
         ({'model': 'openai/gpt-4.1-mini'}, {})
@@ -110,7 +110,7 @@ class Endpoint:
         return {"model": model} if self.names_model_in_session else {}
 
     def key_in(self, environment: Mapping[str, str]) -> str | None:
-        r"""Its key, where there is one.
+        r"""Return its key, where there is one.
 
         Raises:
             UsageError: What is there cannot be a key.
@@ -122,11 +122,11 @@ class Endpoint:
         return sound_key(environment[name], name) if name else None
 
     def key_name(self, environment: Mapping[str, str]) -> str | None:
-        """The variable that holds its key; None where none does."""
+        """Return the variable that holds its key; None where none does."""
         return next((name for name in self.key_env if environment.get(name)), None)
 
     def headers(self, key: str | None) -> dict[str, str]:
-        """What the upgrade carries.
+        """Return what the upgrade carries.
 
         >>> ENDPOINTS["azure"].headers("secret")
         {'api-key': 'secret'}
@@ -278,7 +278,7 @@ ENDPOINTS = {
 
 
 def endpoint(name: str, dialect: str | None = None) -> Endpoint:
-    """The endpoint of that name, or one made for a ``ws://`` or ``wss://`` URL.
+    """Return the endpoint of that name, or one made for a ``ws://`` or ``wss://`` URL.
 
     A URL may say before a plus sign what its server is like: an endpoint, or a dialect.
 
@@ -315,11 +315,11 @@ def endpoint(name: str, dialect: str | None = None) -> Endpoint:
 
 
 def _parted(name: str) -> tuple[str, str]:
-    """What the server of a URL is like, and the URL itself."""
+    """Return what the server of a URL is like, and the URL itself."""
     kind, mark, url = name.partition("+")
     return (kind, url) if mark and "://" not in kind else ("ga", name)
 
 
 def _host_of(resource: str) -> str:
-    """The host of a user's own resource, which may be given with a scheme and a path."""
+    """Return the host of a user's own resource, which may be given with a scheme and a path."""
     return resource.partition("://")[2 if "://" in resource else 0].partition("/")[0]

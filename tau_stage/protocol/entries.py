@@ -56,7 +56,7 @@ class Entry:
 
     @classmethod
     def of(cls, item: Item) -> Entry:
-        """An item as the wire tells it.
+        """Return an item as the wire tells it.
 
         >>> Entry.of(Item(id="i", type="function_call", name="light", call_id="c", arguments="{}")).call
         ToolCall(call_id='c', name='light', arguments='{}')
@@ -76,12 +76,12 @@ class Entry:
 
     @classmethod
     def with_sound(cls, item: Item, form: Format) -> Entry:
-        """An item as ``retrieved`` tells it: with its sound, in the format it travels in."""
+        """Return an item as ``retrieved`` tells it: with its sound, in the format it travels in."""
         data = b"".join(pybase64.b64decode(part.audio) for part in item.content or () if part.audio)
         return replace(cls.of(item), audio=form.decode(data) or None)
 
     def after(self, later: Entry) -> Entry:
-        """This entry with what the server has told since; what it leaves out is kept."""
+        """Update this entry with what the server has told since; what it leaves out is kept."""
         return replace(
             later,
             text=later.text or self.text,
@@ -91,7 +91,7 @@ class Entry:
         )
 
     def cut(self, audio_end_ms: int | None) -> Entry:
-        """The entry after a truncation: its sound ends there, and the server has dropped the transcript."""
+        """Truncate the entry: its sound ends there, and the server has dropped the transcript."""
         audio = self.audio
         if audio is not None and audio_end_ms is not None:
             audio = audio[: audio_end_ms * audio.rate // 1000]
@@ -99,7 +99,7 @@ class Entry:
 
 
 def call_of(item: Item) -> ToolCall | None:
-    """The tool call that an item is, if it is one."""
+    """Return the tool call that an item is, if it is one."""
     if item.type != "function_call":
         return None
     return ToolCall(item.call_id or "", item.name or "", item.arguments or "")
@@ -240,7 +240,7 @@ class Growing:
         return sound
 
     def _samples_of(self, data: bytes, note: Callable[[str], None]) -> bytes:
-        """The samples of a WAV file whose beginning came; none, until they begin."""
+        """Return the samples of a WAV file whose beginning came; none, until they begin."""
         form = self.decoder.form
         found = samples_of(data, form)
         self.head = data if found is None else b""
@@ -262,14 +262,14 @@ class Growing:
         self.call = ToolCall(call.call_id or known.call_id, call.name or known.name, call.arguments or known.arguments)
 
     def tool_call(self, item_id: str) -> ToolCall | None:
-        """The tool call that it is; where the server gives the call no id, the item's stands for it."""
+        """Return the tool call that it is; where the server gives the call no id, the item's stands for it."""
         if self.call is None:
             return None
         arguments = self.call.arguments or "".join(self.arguments)
         return ToolCall(self.call.call_id or item_id, self.call.name, arguments)
 
     def may_be(self, item: Item) -> bool:
-        """Whether an item that the server names otherwise can be this one."""
+        """Tell whether an item that the server names otherwise can be this one."""
         return (self.call is not None) == (item.type == "function_call")
 
     def learn(self, item: Item) -> None:

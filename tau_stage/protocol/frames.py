@@ -59,7 +59,7 @@ def parsed(frame: bytes | str) -> Any:
 
 
 def parts_of(frame: bytes) -> list[bytes]:
-    r"""The events of one frame: some servers send several, in lines or in a list.
+    r"""Return the events of one frame: some servers send several, in lines or in a list.
 
     >>> parts_of(b'{"type":"a"}\n{"type":"b"}'), parts_of(b'[{"type":"a"},{"type":"b"}]')
     ([b'{"type":"a"}', b'{"type":"b"}'], [b'{"type":"a"}', b'{"type":"b"}'])
@@ -77,7 +77,7 @@ def parts_of(frame: bytes) -> list[bytes]:
 
 
 def words_of(frame: bytes | str) -> str:
-    r"""The words of a frame that is no JSON; empty where its bytes are no text.
+    r"""Return the words of a frame that is no JSON; empty where its bytes are no text.
 
     >>> words_of(b"<h1>502 Bad Gateway</h1>"), words_of(b"RIFF\x00\xff")
     ('<h1>502 Bad Gateway</h1>', '')
@@ -90,7 +90,7 @@ def words_of(frame: bytes | str) -> str:
 
 
 def words_in(value: object) -> str:
-    """What is said by a text, or by the texts in a list or an object.
+    """Return what is said by a text, or by the texts in a list or an object.
 
     >>> words_in([{"msg": "too long", "loc": ["body"]}, "too loud"])
     'too long; body; too loud'
@@ -102,7 +102,7 @@ def words_in(value: object) -> str:
 
 
 def shown(words: object) -> str:
-    r"""A server's words as a message shows them: safe, on one line, and not too long.
+    r"""Return a server's words as a message shows them: safe, on one line, and not too long.
 
     >>> shown({"status": "ok\x1b"}), shown("No. " * 99)[-12:]
     ('{"status":"ok\\u001b"}', 'No. No. N...')
@@ -113,7 +113,7 @@ def shown(words: object) -> str:
 
 
 def reported_error(value: object) -> Event | None:
-    """The error event that something stands for which is none; None where it reports no error.
+    """Return the error event that something stands for which is none; None where it reports no error.
 
     >>> reported_error({"message": "Internal server error", "requestId": "7"})
     {'message': 'Internal server error', 'requestId': '7', 'type': 'error'}
@@ -142,7 +142,7 @@ class Repeats:
         self._are_unique = True
 
     def knows(self, frame: bytes, event_id: str) -> bool:
-        """Whether an event came before."""
+        """Tell whether an event came before."""
         if not (event_id and self._are_unique):
             return False
         content = hash(frame)

@@ -29,7 +29,7 @@ class InputBuffer:
         return self._samples / RATE
 
     def append(self, audio: Pcm) -> None:
-        """Sound was sent."""
+        """Add sound that was sent."""
         self._sounds.append(audio)
         self._samples += len(audio)
 
@@ -43,20 +43,20 @@ class InputBuffer:
             too_much -= len(first)
 
     def started(self, item_id: str, start_ms: int) -> None:
-        """Speech began."""
+        """Note that speech began."""
         self._spoken[item_id] = (start_ms, None)
 
     def stopped(self, item_id: str, end_ms: int) -> None:
-        """Speech ended."""
+        """Note that speech ended."""
         start_ms, _ = self._spoken.get(item_id, (0, None))
         self._spoken[item_id] = (start_ms, end_ms)
 
     def heard_ms(self, item_id: str) -> tuple[int, int | None] | None:
-        """Where an item was heard, if turn detection told."""
+        """Tell where an item was heard, if turn detection told."""
         return self._spoken.get(item_id)
 
     def committed(self, item_id: str) -> Pcm | None:
-        """The sound of the item that was made of the buffer; the buffer is empty then."""
+        """Take the sound of the item that was made of the buffer; the buffer is empty then."""
         whole = Pcm.join(self._sounds)
         span = self._spoken.pop(item_id, None)
         if span:
@@ -70,7 +70,7 @@ class InputBuffer:
         return sound or None
 
     def clear(self) -> None:
-        """The buffer was cleared."""
+        """Clear the buffer."""
         self.begins += self._samples
         self._sounds, self._samples = [], 0
         self._spoken.clear()

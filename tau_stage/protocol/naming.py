@@ -8,7 +8,7 @@ DATED = re.compile(r"-\d{4}-?\d{2}-?\d{2}$")
 
 
 def named_otherwise(asked: str, named: object) -> str:
-    """The model that a server names, where it is another than was asked for; else empty.
+    """Return the model that a server names, where it is another than was asked for; else empty.
 
     The same name with a date, or without, is the same model.
 

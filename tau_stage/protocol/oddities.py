@@ -99,5 +99,5 @@ def remove(event: dict[str, Any], paths: Iterable[Path]) -> None:
 
 
 def _keys(value: Any) -> Collection[Any]:
-    """What leads further into a JSON value."""
+    """Return what leads further into a JSON value."""
     return range(len(value)) if isinstance(value, list) else value if isinstance(value, dict) else ()

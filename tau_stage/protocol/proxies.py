@@ -58,7 +58,7 @@ class Proxy:
 
 
 def proxy_for(url: str, environment: Mapping[str, str]) -> Proxy | None:
-    """The proxy that a connection goes through; None where it goes directly, as it does to this machine.
+    """Return the proxy that a connection goes through; None where it goes directly, as it does to this machine.
 
     Args:
         url: An address that can be dialled.
@@ -84,7 +84,7 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> Proxy | None:
 
 
 def proxy_secrets(environment: Mapping[str, str]) -> set[str]:
-    """What the proxies of an environment hold of passwords, in every form they are sent or told in."""
+    """Return what the proxies of an environment hold of passwords, in every form they are sent or told in."""
     found: set[str] = set()
     for name in {name for names in VARIABLES.values() for name in names}:
         for variable in (name, name.upper()):
@@ -97,7 +97,7 @@ def proxy_secrets(environment: Mapping[str, str]) -> set[str]:
 
 
 def _variable(name: str, environment: Mapping[str, str]) -> str:
-    """The variable that counts, in lower or upper case; empty where none does."""
+    """Return the variable that counts, in lower or upper case; empty where none does."""
     variable = name if name in environment else name.upper()
     return variable if environment.get(variable, "").strip() else ""
 
@@ -107,7 +107,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _is_listed(parts: SplitResult, listed: str) -> bool:
-    """Whether a host is in a list of names, of domains, of hosts with ports, or of networks."""
+    """Tell whether a host is in a list of names, of domains, of hosts with ports, or of networks."""
     host = (parts.hostname or "").lower()
     port = parts.port or DEFAULT_PORTS[parts.scheme]
     for entry in re.split(r"[\s,]+", listed.lower()):
@@ -132,7 +132,7 @@ def _sound(proxy: Proxy) -> Proxy:
 
 
 def _problem(url: str) -> tuple[str, str] | None:
-    """What is wrong with a proxy's address, and what to do; nothing of its password is told."""
+    """Say what is wrong with a proxy's address, and what to do; nothing of its password is told."""
     usual = "write it like http://user:password@host:3128, with special characters of the password as %40"
     scheme, mark, rest = url.partition("://")
     if not mark or not _SCHEME.fullmatch(scheme.lower()):

@@ -65,7 +65,7 @@ class Answer:
 
 
 def request_of(event: ask.ClientEvent) -> Request | None:
-    """The request in a client event; None where the protocol answers nothing.
+    """Return the request in a client event; None where the protocol answers nothing.
 
     Raises:
         ValueError: The event has no id, so no error could ever name it.
@@ -99,7 +99,7 @@ def request_of(event: ask.ClientEvent) -> Request | None:
 
 
 def _told_item(item: ClientItem) -> Item:
-    """An item as a server would tell it: without its sound."""
+    """Return an item as a server would tell it: without its sound."""
     made = item.model_dump(exclude_none=True)
     for part in made.get("content", ()):
         part.pop("audio", None)
@@ -139,11 +139,11 @@ class Requests:
         self._taken_as_done[request.event_id] = self._open.pop(request.event_id)
 
     def that_can_be_assumed(self) -> tuple[Request, ...]:
-        """The open requests whose answers can be assumed."""
+        """Return the open requests whose answers can be assumed."""
         return tuple(asked for asked in self._open.values() if asked.assumed)
 
     def answered_by(self, event: told.ServerEvent, *, is_new_item: bool = False) -> Answer | None:
-        """The request that an event answers, if any; it is then no longer open.
+        """Return the request that an event answers, if any; it is then no longer open.
 
         Args:
             event: As it came.
@@ -157,7 +157,7 @@ class Requests:
         return Answer(request, event)
 
     def asks_for_response(self, metadata: Mapping[str, str] | None) -> Request | None:
-        """The open request that a response with such metadata answers, if any; it stays open."""
+        """Return the open request that a response with such metadata answers, if any; it stays open."""
         key = (metadata or {}).get(EVENT_KEY)
         return self.oldest("response.created") if key is None else self._open.get(key)
 
@@ -181,21 +181,21 @@ class Requests:
                 return None
 
     def oldest(self, answer: str, item_id: str | None = None) -> Request | None:
-        """The oldest request of a kind; an answer that names no item answers it too. Open ones come first."""
+        """Return the oldest request of a kind; an answer that names no item answers it too. Open ones come first."""
         every = chain(self._open.values(), self._taken_as_done.values())
         return _first(asked for asked in every if asked.answer == answer and (not item_id or asked.item_id == item_id))
 
     def _of_shape(self, item: Item) -> Request | None:
-        """The oldest request for an item of that shape: a server that is late answers in order."""
+        """Return the oldest request for an item of that shape: a server that is late answers in order."""
         shape = shape_of(item)
         return _first(a for a in chain(self._taken_as_done.values(), self._open.values()) if a.shape == shape)
 
     def get(self, event_id: str) -> Request | None:
-        """The open request of an event; None where it is not open any more."""
+        """Return the open request of an event; None where it is not open any more."""
         return self._open.get(event_id)
 
     def refused_by(self, error: ServerError) -> Request | None:
-        """The oldest request that an error can be about which names none; it stays as it is."""
+        """Return the oldest request that an error can be about which names none; it stays as it is."""
         if error.event_id and error.event_id.startswith(OURS):
             return None
         topics = topics_of(error)
@@ -212,13 +212,13 @@ def _first(requests: Iterable[Request]) -> Request | None:
 
 
 def shape_of(item: ClientItem | Item) -> tuple[str, str]:
-    """What an item is, where its id does not say: its type, and the role of a message."""
+    """Return what an item is, where its id does not say: its type, and the role of a message."""
     role = None if isinstance(item, FunctionCall | FunctionCallOutput) else item.role
     return item.type, (role or "") if item.type == "message" else ""
 
 
 def topics_of(error: ServerError) -> list[str]:
-    """The types of answers that an error can stand for, the likeliest first; none where it may be any.
+    """Return the types of answers that an error can stand for, the likeliest first; none where it may be any.
 
     >>> topics_of(ServerError(code="invalid_value", message="Audio content of 2450ms is already shorter than 2535ms"))
     ['conversation.item.truncated']
@@ -236,5 +236,5 @@ def topics_of(error: ServerError) -> list[str]:
 
 
 def may_break_response(error: ServerError) -> bool:
-    """Whether an error that answers no request may be the end of a response under way."""
+    """Tell whether an error that answers no request may be the end of a response under way."""
     return topics_of(error)[:1] in ([], ["response.created"])

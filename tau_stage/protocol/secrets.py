@@ -62,12 +62,12 @@ class Secrets:
 
     @classmethod
     def of(cls, url: str, headers: Mapping[str, str], others: Iterable[str] = ()) -> Secrets:
-        """The keys that travel with an upgrade: in its headers, in its address, and others on its way."""
+        """Return the keys that travel with an upgrade: in its headers, in its address, and others on its way."""
         borne = [value.rpartition(" ")[2] for name, value in headers.items() if name.lower() in BEARERS]
         return cls([*borne, *(part for value in borne for part in _user_and_password(value)), *keys_of(url), *others])
 
     def strike(self, text: str) -> str:
-        """A text without them."""
+        """Strike the keys out."""
         plain = _unescaped(text)
         found = [(plain.origin(key.start()), plain.origin(key.end())) for key in self._pattern.finditer(plain.text)]
         if not found:
@@ -76,7 +76,7 @@ class Secrets:
         return STRUCK.join(text[begin:end] for begin, end in zip(begins, ends, strict=True))
 
     def strike_bytes(self, frame: bytes) -> bytes:
-        """A frame without them; one that has none comes back as it is."""
+        """Strike the keys out of a frame; one that has none comes back as it is."""
         if self.values and (b"\\" in frame or b"%" in frame):
             text = frame.decode("utf-8", "surrogateescape")
             struck = self.strike(text)
@@ -86,7 +86,7 @@ class Secrets:
         return frame
 
     def begun(self, text: str) -> int:
-        """Where at the end of a text a key may have begun; the text's length where none has."""
+        """Tell where at the end of a text a key may have begun; the text's length where none has."""
         begin = max(0, len(text) - _WIDEST * len(self.values[0]) - _WIDEST) if self.values else len(text)
         end = text[begin:]
         done = min(found.start() for found in _UNFINISHED.finditer(end))
@@ -116,7 +116,7 @@ class _Unescaped:
     origins: list[int]
 
     def origin(self, place: int) -> int:
-        """Where a character comes from."""
+        """Tell where a character comes from."""
         piece = bisect_right(self.places, place) - 1
         return self.origins[piece] + place - self.places[piece]
 
@@ -138,7 +138,7 @@ def _unescaped(text: str) -> _Unescaped:
 
 
 def _spelt(found: re.Match[str]) -> str:
-    """The one character that an escape spells; slashes count for nothing, as they may be doubled."""
+    """Return the one character that an escape spells; slashes count for nothing, as they may be doubled."""
     high, low, code, quoted, sign = found.groups()
     if high:
         return chr(0x10000 + ((int(high, 16) & 0x3FF) << 10) + (int(low, 16) & 0x3FF))
@@ -161,7 +161,7 @@ class Striker:
         self._held: dict[tuple[str, ...], Event] = {}
 
     def strike(self, frame: bytes) -> list[bytes]:
-        """The frames to hand on: the one that came, behind what was held back for it."""
+        """Strike the keys out."""
         frame = self._secrets.strike_bytes(frame)
         may_be_words = b'"delta"' in frame and b"audio.delta" not in frame
         if not self._secrets.values or not (may_be_words or self._held):
@@ -188,7 +188,7 @@ class Striker:
         return frame if text == delta and at == len(text) else to_json(event | {"delta": text[:at]})
 
     def _ended(self, event: Event) -> Iterator[bytes]:
-        """What was held back of whatever an event ends, as deltas."""
+        """Yield what was held back of whatever an event ends, as deltas."""
         for part, held in [*self._held.items()]:
             owners = [event.get("item_id"), event.get("response_id")]
             owners += [event[name].get("id") for name in ("item", "response") if isinstance(event.get(name), dict)]
@@ -198,7 +198,7 @@ class Striker:
 
 
 def _in_base64(value: str) -> set[str]:
-    """What a key looks like within something that is written in base64, wherever it begins there.
+    """Return what a key looks like within something that is written in base64, wherever it begins there.
 
     The characters at its edges are shared with what stands beside it, and left out.
     """
@@ -212,7 +212,7 @@ def _in_base64(value: str) -> set[str]:
 
 
 def _user_and_password(value: str) -> tuple[str, ...]:
-    """What a key of the kind ``Authorization: Basic`` holds; nothing where it is none."""
+    """Return what a key of the kind ``Authorization: Basic`` holds; nothing where it is none."""
     try:
         text = b64decode(value, validate=True).decode("ascii")
     except ValueError:
@@ -221,7 +221,7 @@ def _user_and_password(value: str) -> tuple[str, ...]:
 
 
 def sound_key(key: str, name: str) -> str:
-    """A key as it can travel in a header, without blanks around it.
+    """Return a key as it can travel in a header, without blanks around it.
 
     Args:
         key: As it was given.

@@ -26,7 +26,7 @@ class ServerMessage(Lenient):
     event_id: str = ""
 
     def encode(self) -> bytes:
-        """The event as one text frame: what was set, and every discriminator."""
+        """Write the event as one text frame: what was set, and every discriminator."""
         return self.__pydantic_serializer__.to_json(self, exclude_unset=True)
 
     def model_post_init(self, _context: object, /) -> None:
@@ -416,7 +416,7 @@ _TYPES: dict[str, type[ServerMessage]] = {kind.model_fields["type"].default: kin
 
 
 def _letters(name: object) -> str:
-    """A type by its letters alone: servers write them in other cases, and with other signs between words."""
+    """Return a type by its letters alone: servers write them in other cases, and with other signs between words."""
     return re.sub(r"[^a-z]", "", name.casefold()) if isinstance(name, str) else ""
 
 
@@ -481,7 +481,7 @@ def decode(frame: bytes | str, dialect: Dialect = GA, note: Callable[[str], None
 
 
 def _no_json(frame: bytes | str, note: Callable[[str], None]) -> ServerEvent:
-    """A frame that is no JSON: an error, where its words say so."""
+    """Return a frame that is no JSON: an error, where its words say so."""
     words = words_of(frame)
     if frame.lstrip()[:1] in (b"{", "{"):
         return UnusableEvent(type="", problem="a frame is not JSON", words=shown(words), breaks_response=True)
@@ -493,7 +493,7 @@ def _no_json(frame: bytes | str, note: Callable[[str], None]) -> ServerEvent:
 
 
 def _named(event: dict[str, Any], note: Callable[[str], None]) -> dict[str, Any]:
-    """An event under the name that the protocol has for it, where it has one."""
+    """Return an event under the name that the protocol has for it, where it has one."""
     told = event["type"]
     if told not in _TYPES and told not in NEW_NAMES:
         known = _SPELLINGS.get(_letters(told), told)

@@ -32,7 +32,7 @@ class Samples:
 
 
 def samples_of(data: bytes, form: Format) -> Samples | None:
-    r"""The samples of a WAV file; None where they have not begun yet.
+    r"""Return the samples of a WAV file; None where they have not begun yet.
 
     Args:
         data: Its beginning, or all of it.

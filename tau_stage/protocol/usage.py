@@ -106,7 +106,7 @@ class Usage:
         return Usage(**counts, seconds=sum(told) if told else None, estimated=self.estimated or other.estimated)
 
     def __sub__(self, other: Usage) -> Usage:
-        """What came since; ``other`` is a part of this one."""
+        """Subtract what was before: ``other`` is a part of this one."""
         counts = {name: getattr(self, name) - getattr(other, name) for name in COUNTS}
         seconds = None if self.seconds is None else self.seconds - (other.seconds or 0.0)
         return Usage(**counts, seconds=seconds, estimated=self.estimated)
@@ -118,7 +118,7 @@ class Usage:
 
     @classmethod
     def from_wire(cls, raw: object, *, written: bool = False) -> Usage:
-        """Usage of one response or transcript, whatever JSON the server sent for it.
+        """Read the usage of one response or transcript, whatever JSON the server sent for it.
 
         Counts are numbers from 0 to a thousand million; a text of digits is one (JSON made from protocol buffers has
         them), a fraction is rounded up. Everything else is absent. What is told in sums only counts as audio, the
@@ -201,7 +201,7 @@ class _Side:
 
     @classmethod
     def of(cls, told: Mapping[str, object], *names: str) -> _Side:
-        """One side of a usage, under the first of these names that tells something."""
+        """Return one side of a usage, under the first of these names that tells something."""
         sums = [_count(told.get(f"{name}_tokens")) for name in names]
         details = _object(told, *(f"{name}_{token}_details" for name in names for token in ("token", "tokens")))
         cached_kinds = _by_kind(_object(details, "cached_tokens_details", "cached_token_details"))
@@ -269,7 +269,7 @@ class _Side:
         self.kinds[kind] = self.kinds.get(kind, 0) + tokens
 
     def take_cached(self) -> dict[str, int]:
-        """Tokens from the cache by kind; never more than there are of the kind."""
+        """Move tokens to the cache by kind; never more than there are of the kind."""
         told = {kind: self.cached_kinds.get(kind, 0) for kind in KINDS}
         cached = {kind: min(told[kind], self.kinds.get(kind, 0)) for kind in KINDS}
         left = self.cached - sum(told.values())
@@ -296,7 +296,7 @@ def _share_out(total: int | None, read: _Side, made: _Side) -> None:
 
 
 def _seconds(told: Mapping[str, object]) -> tuple[float | None, bool]:
-    """Seconds that are billed, and whether they are a part only: what was spoken, without what was heard."""
+    """Return seconds that are billed, and whether they are a part only: what was spoken, without what was heard."""
     by_time = () if told.get("type") == "tokens" else ("seconds",)
     for name in ("billable_audio_seconds", *by_time, "output_audio_seconds"):
         if (number := _number(told.get(name))) is not None:
@@ -310,7 +310,7 @@ def _by_kind(details: Mapping[str, object]) -> dict[str, int]:
 
 
 def _object(told: Mapping[str, object], *names: str) -> Mapping[str, object]:
-    """The first of these fields that holds an object."""
+    """Return the first of these fields that holds an object."""
     found = (told.get(name) for name in names)
     return next((value for value in found if isinstance(value, Mapping) and value), {})
 
@@ -321,7 +321,7 @@ def _count(value: object) -> int | None:
 
 
 def _number(value: object) -> float | None:
-    """A number that can be an amount; None where it is anything else."""
+    """Return a number that can be an amount; None where it is anything else."""
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,10}(\.[0-9]{1,9})?", value):
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -33,7 +33,7 @@ AS_IT_WAS = ("player", "direction", "pause", "ended")
 
 
 def against(snapshot: Snapshot, plan: Plan, take: Take, measures: Measures, now: Snapshot) -> Iterator[Verdict]:
-    """A verdict for each fact of a snapshot, and for each line, sound and cue that it lacks.
+    """Yield a verdict for each fact of a snapshot, and for each line, sound and cue that it lacks.
 
     Args:
         snapshot: What the scene was like.
@@ -51,7 +51,7 @@ def against(snapshot: Snapshot, plan: Plan, take: Take, measures: Measures, now:
 
 
 def _files(snapshot: Snapshot, plan: Plan, now: Snapshot) -> Iterator[Verdict]:
-    """What is in a sound file matters, whatever it is called and whoever hears it."""
+    """Yield a verdict for what is in each sound file, whatever it is called and whoever hears it."""
     ids = {sound.file: sound.id for sound in plan.sounds}
     for name in dict.fromkeys([*snapshot.files, *now.files]):
         old, new = (each.files.get(name, "none") for each in (snapshot, now))
@@ -71,7 +71,7 @@ def _delivered(snapshot: Snapshot, plan: Plan, now: Snapshot) -> Iterator[Verdic
 
 
 def changed_lines(old: Snapshot | None, new: Snapshot) -> list[str]:
-    """The lines of two snapshots that are not as they were; figures within the tolerance are no change.
+    """Return the lines of two snapshots that are not as they were; figures within the tolerance are no change.
 
     Args:
         old: The snapshot before; None where there was none.
@@ -119,7 +119,7 @@ def _players(snapshot: Snapshot, plan: Plan, now: Snapshot) -> Iterator[Verdict]
 
 
 def _telling(old: Cast, new: Cast) -> str:
-    """The option that changes what a player is told: ``accent``, where nothing else differs."""
+    """Return the option that changes what a player is told: ``accent``, where nothing else differs."""
     differing = set(old.told.splitlines()) ^ set(new.told.splitlines())
     accent = differing and all(line.startswith("Speak in ") for line in differing)
     return "accent" if accent else "direction"
@@ -162,7 +162,7 @@ class _Lines:
         return spot(self.plan.spots, "line", _written(name), *key)
 
     def missing(self, name: str, line: Frozen, pairs: Pairs, plans: Mapping[str, LinePlan]) -> Verdict:
-        """A line that is gone stands where it was: after the last one before it that is still there."""
+        """Place a line that is gone where it was: after the last one before it that is still there."""
         before = list(self.snapshot.lines)[: list(self.snapshot.lines).index(name)]
         beside = [other for other in before if of_cue(other) == of_cue(name)]
         last = next((pairs[other] for other in reversed(beside) if other in pairs), None)
@@ -228,7 +228,7 @@ class _Lines:
         lines: tuple[Frozen, Frozen],
         tolerances: tuple[Tolerances | None, Tolerances | None],
     ) -> Iterator[Verdict]:
-        """The same words sound alike; other words of the same voice are only not far from them."""
+        """Yield a verdict for each voice: the same words sound alike; other words of it are only not far from them."""
         old, new = lines
         limit = LIMITS["voice"].changed(*tolerances, "voice")
         if not old.voice or not new.voice or limit.absolute == float("inf"):
@@ -241,7 +241,7 @@ class _Lines:
 
 
 def _written(name: str) -> str:
-    """The id in the scene of a line that a cue performed again."""
+    """Return the id in the scene of a line that a cue performed again."""
     head, _, again = name.rpartition(".")
     return head if head.startswith("cue-") and again.isdigit() else name
 
@@ -263,7 +263,7 @@ def _calls(calls: Sequence[Call]) -> str:
 
 
 def _sounds(snapshot: Snapshot, plan: Plan, now: Snapshot, pairs: Pairs, ids: Mapping[str, str]) -> Iterator[Verdict]:
-    """Sounds are found again by their file and the line they come after, then by their file alone."""
+    """Find sounds again by their file and the line they come after, then by their file alone."""
     afters = {name: pairs.get(sound.after, "") for name, sound in snapshot.sounds.items()}
     both = _again(snapshot.sounds, now.sounds, afters)
     for name, old in snapshot.sounds.items():
@@ -290,7 +290,7 @@ def _sounds(snapshot: Snapshot, plan: Plan, now: Snapshot, pairs: Pairs, ids: Ma
 
 
 def _again(old: Mapping[str, Effect], new: Mapping[str, Effect], afters: Mapping[str, str]) -> dict[str, str]:
-    """Names of the take's sounds by the snapshot's."""
+    """Return names of the take's sounds by the snapshot's."""
     both: dict[str, str] = {}
     for near in (True, False):
         for name in (name for name in old if name not in both):

@@ -30,7 +30,7 @@ class Case:
     given: Mapping[str, str] = field(default_factory=dict)
 
     def plan(self) -> Plan:
-        """Of this variant.
+        """Make the plan of this variant.
 
         Raises:
             SceneError: It cannot be performed.
@@ -39,7 +39,7 @@ class Case:
 
 
 def cases_of(path: str, given: Mapping[str, str] = NO_VARIABLES) -> list[Case]:
-    """A case for each variant of a scene.
+    """Make a case for each variant of a scene.
 
     Raises:
         SceneError: It cannot be performed.
@@ -63,7 +63,7 @@ class Collected:
 
 
 def collect(paths: Sequence[str], given: Mapping[str, str] = NO_VARIABLES) -> Collected:
-    """Everything that is to be tested in files and folders.
+    """Return everything that is to be tested in files and folders.
 
     Raises:
         UsageError: One is not there, or there is no scene.
@@ -85,7 +85,7 @@ def collect(paths: Sequence[str], given: Mapping[str, str] = NO_VARIABLES) -> Co
 
 
 def orphans_in(place: Path, scenes: Sequence[str], only: str | None = None) -> Iterator[Broken]:
-    """Cassettes and snapshots in a folder that belong to none of these scenes."""
+    """Yield cassettes and snapshots in a folder that belong to none of these scenes."""
     owners: dict[str, str] = {}
     lost: list[str] = []
     for path in scenes:
@@ -99,14 +99,14 @@ def orphans_in(place: Path, scenes: Sequence[str], only: str | None = None) -> I
 
 
 def unread(error: SceneError) -> Broken:
-    """What is wrong with a scene file, at its place."""
+    """Say what is wrong with a scene file, at its place."""
     told = "\n".join(str(each) for each in (error, *error.also))
     place = f"{error.path}:{error.line}:{error.column}: "
     return Broken(told.removeprefix(place), error.path, error.line, error.column, code=2)
 
 
 def texts_of(result: Result) -> dict[str, list[str]]:
-    """The lines of the files that a result speaks of, as far as they can be read."""
+    """Return the lines of the files that a result speaks of, as far as they can be read."""
     texts: dict[str, list[str]] = {}
     for path in {verdict.path for verdict in result.bad}:
         with suppress(OSError):
@@ -118,7 +118,7 @@ def texts_of(result: Result) -> dict[str, list[str]]:
 
 
 def remembered(place: Path = PLACE) -> dict[str, str]:
-    """How each scene was last time, by id; empty where nobody knows."""
+    """Read how each scene was last time, by id; empty where nobody knows."""
     try:
         told = json.loads((place / MEMORY).read_text("utf-8"))
         return {str(name): str(state) for name, state in told["results"].items()}
@@ -151,7 +151,7 @@ def remember(results: Sequence[Result], place: Path = PLACE, *, whole: bool = Tr
 
 
 def own_place(place: Path = PLACE) -> Path:
-    """The folder for what tests leave, which git does not look into.
+    """Make the folder for what tests leave, which git does not look into.
 
     Raises:
         UsageError: It cannot be made.
@@ -167,5 +167,5 @@ def own_place(place: Path = PLACE) -> Path:
 
 
 def not_well(states: Mapping[str, str]) -> set[str]:
-    """Ids of what failed or broke."""
+    """Return ids of what failed or broke."""
     return {name for name, state in states.items() if state in ("failed", "error")}

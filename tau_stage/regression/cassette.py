@@ -48,7 +48,7 @@ class Entry:
     body: dict[str, Any]
 
     def written(self, shorthand: Shorthand) -> bytes:
-        """As one line of the player's file.
+        """Write it as one line of the player's file.
 
         >>> Entry(2, 31, "clerk", 1, "opened", {}).written(Shorthand())
         b'{"n":2,"ms":31,"opened":{}}'
@@ -61,7 +61,7 @@ class Entry:
 
     @classmethod
     def read(cls, player: str, told: Mapping[str, Any], shorthand: Shorthand) -> Entry:
-        """What a line of a player's file tells.
+        """Read what a line of a player's file tells.
 
         Raises:
             KeyError: Something is missing.
@@ -129,13 +129,13 @@ class Cassette:
 
 
 def cassette_of(folder: Path, slug: str) -> Path | None:
-    """The cassette of a scene in a folder of cassettes, if there is one."""
+    """Return the cassette of a scene in a folder of cassettes, if there is one."""
     path = folder / slug
     return path if (path / MANIFEST).is_file() else None
 
 
 def cassettes_in(folder: Path) -> list[Path]:
-    """The cassettes in a folder, or the folder itself if it is one.
+    """Return the cassettes in a folder, or the folder itself if it is one.
 
     Raises:
         CassetteError: There is none.
@@ -228,7 +228,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def written(manifest: Manifest) -> str:
-    """A manifest as JSON."""
+    """Write it as one line of the player's file."""
     return printable_json(manifest.model_dump_json(indent=2)) + "\n"
 
 
@@ -247,7 +247,7 @@ def verify(path: Path) -> Cassette:
 
 
 def spare_files(cassette: Cassette) -> list[Path]:
-    """Clips that no event speaks of, and events that the manifest does not speak of."""
+    """Return clips that no event speaks of, and events that the manifest does not speak of."""
     wanted = set(cassette.wanted_clips)
     clips = [cassette.clips.file(name) for name in cassette.clips.names() if name not in wanted]
     reels = {reel.file for reel in cassette.manifest.players.values()}
@@ -255,7 +255,7 @@ def spare_files(cassette: Cassette) -> list[Path]:
 
 
 def refuse_links(path: Path) -> None:
-    """Nothing is deleted through a link that leads elsewhere.
+    """Refuse to delete through a link that leads elsewhere.
 
     Raises:
         CassetteError: The folder of sounds is a link.

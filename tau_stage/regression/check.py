@@ -31,7 +31,7 @@ def check(
     heard: Mapping[str, str] = NOTHING,
     files: Mapping[str, str] = NOTHING,
 ) -> list[Verdict]:
-    """Everything that is expected of a take, in the order of the scene file.
+    """Check everything that is expected of a take, in the order of the scene file.
 
     A take that did not come to its end gives one error more, for the scene.
 
@@ -56,7 +56,7 @@ def check(
 
 
 def as_json(verdicts: Sequence[Verdict], measures: Measures) -> str:
-    """Verdicts and everything that was measured, as the text of ``checks.json``."""
+    """Write verdicts and everything that was measured, as the text of ``checks.json``."""
     facts = {
         "version": VERSION,
         "passed": sum(verdict.passed for verdict in verdicts),

@@ -31,7 +31,7 @@ class Ref(dict[str, Any]):
 
 
 def swapped(event: Event, swap: Callable[[Any], Any], wanted: type) -> Event:
-    """An event whose sounds are something else: references for base64, or the other way round.
+    """Put something else for the sounds of an event: references for base64, or the other way round.
 
     Args:
         event: As the wire has it, or as a cassette has it.
@@ -58,7 +58,7 @@ def _swapped(value: Any, key: str, swap: Callable[[Any], Any], wanted: type) -> 
 
 
 def refs_in(event: Event) -> list[Mapping[str, Any]]:
-    """The sounds that a cassette's event speaks of."""
+    """Return the sounds that a cassette's event speaks of."""
     found: list[Mapping[str, Any]] = []
     swapped(event, found.append, dict)
     return found
@@ -72,7 +72,7 @@ class Strip:
     refs: list[Ref] = field(default_factory=list)
 
     def add(self, piece: bytes) -> Ref:
-        """One more piece; it learns its clip when the strip is kept."""
+        """Add one more piece; it learns its clip when the strip is kept."""
         start = len(self.data)
         self.data += piece
         ref = Ref({"clip": "", "from": start, "to": len(self.data)})
@@ -93,7 +93,7 @@ class Scratch:
         self._problem: OSError | None = None
 
     def keep(self, data: bytes, rate: int) -> str:
-        """A sound's name; half a sample at its end is filled up.
+        """Keep it, and return the sound's name; half a sample at its end is filled up.
 
         A disk that fails does not end the performance, which is paid for: it is told when the recording is finished.
         """
@@ -108,7 +108,7 @@ class Scratch:
         return name
 
     def keep_whole(self, coded: str, rate: int) -> Ref:
-        """Where a sound in base64 is."""
+        """Keep a sound in base64, and return where it is."""
         data = pybase64.b64decode(coded)
         name = self.keep(data, rate)
         return Ref({"clip": name} | ({"from": 0, "to": len(data)} if len(data) % 2 else {}))
@@ -156,7 +156,7 @@ class Clips:
         self._decoded: dict[str, bytes] = {}
 
     def bytes_of(self, ref: Mapping[str, Any]) -> bytes:
-        """A sound's bytes.
+        """Read a sound's bytes.
 
         Raises:
             CassetteError: The clip is missing or damaged, or has no such part.
@@ -169,13 +169,13 @@ class Clips:
         return data[start:end]
 
     def is_same(self, ref: Mapping[str, Any], data: bytes) -> bool:
-        """Whether a sound is the one that a reference means."""
+        """Tell whether a sound is the one that a reference means."""
         if "from" not in ref:
             return ref.get("clip") == sha256(data).hexdigest()
         return self.bytes_of(ref) == data
 
     def file(self, name: str) -> Path:
-        """Where a clip lies."""
+        """Tell where a clip lies."""
         return self._folder / f"{name}.flac"
 
     def _whole(self, name: str) -> bytes:
@@ -199,7 +199,7 @@ class Clips:
         return data
 
     def measure(self, name: str) -> tuple[float, int]:
-        """How long a clip is, in seconds, and how many bytes its file has.
+        """Measure how long a clip is, in seconds, and how many bytes its file has.
 
         Raises:
             CassetteError: It is missing or damaged.
@@ -223,14 +223,14 @@ class Clips:
         return file
 
     def names(self) -> Iterator[str]:
-        """Every clip that is there."""
+        """Yield every clip that is there."""
         for file in sorted(self._folder.glob("*.flac")):
             if NAME.fullmatch(file.stem):
                 yield file.stem
 
 
 def refuse_pointer(file: Path, data: bytes) -> None:
-    """What Git LFS has not fetched is no part of a cassette.
+    """Refuse what Git LFS has not fetched: it is no part of a cassette.
 
     Args:
         file: Which it is.

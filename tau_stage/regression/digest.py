@@ -14,7 +14,7 @@ SIGNS = {"passed": "✅", "failed": "❌", "error": "⚠️", "unchecked": "➖"
 
 
 def as_annotations(results: Sequence[Result]) -> str:
-    """A workflow command of GitHub for everything that is not well, at its line of the scene."""
+    """Write a workflow command of GitHub for everything that is not well, at its line of the scene."""
     return as_github(finding for result in results for finding in _findings(result))
 
 
@@ -30,7 +30,7 @@ def _findings(result: Result) -> Iterator[Finding]:
 
 
 def as_markdown(results: Sequence[Result]) -> str:
-    """A page to read: what is not well first, then all scenes; never more than both hands can hold."""
+    """Write a page to read: what is not well first, then all scenes; never more than GitHub takes."""
     parts = [f"### tau-stage test: {total(results)}", ""]
     found = [(result, finding) for result in results for finding in _findings(result)]
     if found:
@@ -55,7 +55,7 @@ def as_markdown(results: Sequence[Result]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that stays in its cell of a table."""
+    """Make a text stay in its cell of a table."""
     line = one_line(text)
     line = line if len(line) <= WIDEST else line[: WIDEST - 1] + "…"
     for sign in "\\`|<*_[":
@@ -64,7 +64,7 @@ def _cell(text: str) -> str:
 
 
 def as_json(results: Sequence[Result]) -> str:
-    """Everything, for programs."""
+    """Write everything, for programs."""
     states = {state: sum(result.state == state for result in results) for state in SIGNS}
     facts = {"version": 1, "exit_code": exit_code(results), **states, "scenes": [r.as_data() for r in results]}
     return json.dumps(facts, ensure_ascii=False, indent=2) + "\n"

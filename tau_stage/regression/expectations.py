@@ -63,7 +63,7 @@ class Seen:
 
 
 def expectations(plan: Plan, take: Take, measures: Measures, own: Mapping[str, Print]) -> Iterator[Verdict]:
-    """A verdict for each expectation of the scene.
+    """Yield a verdict for each expectation of the scene.
 
     Lines of cues, and those with a ``when``, may not be performed; nothing is expected of them then.
 
@@ -92,7 +92,7 @@ def expectations(plan: Plan, take: Take, measures: Measures, own: Mapping[str, P
 
 
 def is_line(line: Performed, wanted: LinePlan) -> bool:
-    """Whether a line that was performed is one of the plan; lines of cues are performed again and again."""
+    """Tell whether a line that was performed is one of the plan; lines of cues are performed again and again."""
     return re.fullmatch(rf"{re.escape(wanted.id)}(\.\d+)?", line.id) is not None and line.player == wanted.player
 
 
@@ -131,7 +131,7 @@ class _Expectations:
         self.seen = seen
 
     def verdicts(self) -> Iterator[Verdict]:
-        """A verdict for each."""
+        """Yield a verdict for each."""
         yield from self.says()
         for phrase in self.expect.says_not or ():
             yield self.words("says_not", f"not “{phrase}”", holds=not holds(self.seen.said, phrase))
@@ -216,12 +216,12 @@ class _Expectations:
 
 
 def hearers(line: Performed) -> tuple[str, ...]:
-    """Who heard a line, by name."""
+    """Tell who heard a line, by name."""
     return tuple(sorted(hearing.player for hearing in line.hearers if hearing.heard_at_s is not None))
 
 
 def named(names: Sequence[str]) -> str:
-    """Names, or that there is none."""
+    """Return names, or that there is none."""
     return ", ".join(names) or "nobody"
 
 
@@ -239,7 +239,7 @@ def _is_call(call: Called, wanted: CallWanted) -> bool:
 
 
 def _holds(there: object, wanted: object) -> bool:
-    """Whether what is wanted is part of what is there; a scene's texts stand for numbers, true, false and null too."""
+    """Tell whether what is wanted is part of what is there; a scene's texts stand for numbers and the like too."""
     if isinstance(wanted, dict):
         return isinstance(there, dict) and all(key in there and _holds(there[key], wanted[key]) for key in wanted)
     if isinstance(wanted, list):

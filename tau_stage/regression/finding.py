@@ -67,7 +67,7 @@ class Found:
 
 
 def look_at(file: Path) -> Look:
-    """What a YAML file looks like. A file that cannot be read may be a scene."""
+    """Look at a YAML file. A file that cannot be read may be a scene."""
     try:
         if not file.is_file():
             return Look(is_scene=True)
@@ -90,7 +90,7 @@ def look_at(file: Path) -> Look:
 
 
 def _keys(text: str) -> tuple[list[str], tuple[str, ...]]:
-    """The keys at the top of a YAML file, and what it includes; without aliases and tags being followed."""
+    """Return the keys at the top of a YAML file, and what it includes; without aliases and tags being followed."""
     try:
         node = yaml.compose(text, Loader=yaml.CSafeLoader)
     except (yaml.YAMLError, RecursionError):
@@ -104,7 +104,7 @@ def _keys(text: str) -> tuple[list[str], tuple[str, ...]]:
 
 
 def sort_out(place: Path, names: Iterable[str]) -> tuple[list[str], dict[str, str]]:
-    """The scenes among the files of one folder, and why other YAML files are none.
+    """Sort out the scenes among the files of one folder, and why other YAML files are none.
 
     Beside a scene every YAML file is one, but for what a scene includes and what says that it is another program's.
     """
@@ -144,7 +144,7 @@ def _included_below(place: Path, name: str) -> str:
 
 
 def is_claimed(file: Path, top: Path) -> bool:
-    """Whether a file that nobody has named is a scene: it says so in its first line, or lies in a folder ``scenes``.
+    """Tell whether a file that nobody named is a scene: its first line says so, or it lies in a folder ``scenes``.
 
     Args:
         file: A YAML file.
@@ -160,7 +160,7 @@ def is_claimed(file: Path, top: Path) -> bool:
 
 
 def find(paths: Sequence[str]) -> Found:
-    """The scene files that are named, and those in folders that are; each once, in order.
+    """Find the scene files that are named, and those in folders that are; each once, in order.
 
     Args:
         paths: Files and folders. A file is a scene, whatever it looks like.
@@ -210,7 +210,7 @@ def _is_entered(folder: str) -> bool:
 
 
 def is_strict() -> bool:
-    """Whether a test is strict of itself: where ``CI`` is set."""
+    """Tell whether a test is strict of itself: where ``CI`` is set."""
     return environment().get("CI", "").lower() not in ("", "0", "false")
 
 
@@ -218,7 +218,7 @@ def is_strict() -> bool:
 
 
 def belongings(place: Path) -> Iterator[tuple[Path, str]]:
-    """Cassettes and snapshots in a folder of scenes, with the names of those they belong to."""
+    """Yield cassettes and snapshots in a folder of scenes, with the names of those they belong to."""
     for kind in (CASSETTES, SNAPSHOTS):
         with suppress(OSError):
             for path in sorted((place / kind).iterdir()):
@@ -231,7 +231,7 @@ def belongings(place: Path) -> Iterator[tuple[Path, str]]:
 
 
 def orphans(place: Path, owners: Mapping[str, str], unread: Sequence[str], only: str | None = None) -> Iterator[Broken]:
-    """Cassettes and snapshots in a folder that belong to none of its scenes.
+    """Yield cassettes and snapshots in a folder that belong to none of its scenes.
 
     Args:
         place: The folder.
@@ -262,7 +262,7 @@ def _may_be_of(file: str, name: str) -> bool:
 
 
 def _probably(path: Path, name: str, owners: Mapping[str, str]) -> str:
-    """The scene or variant that something was of: one of the same title that has none, or else of a name like its."""
+    """Guess the scene or variant that something was of: one of its title without its own, or one of a like name."""
     free = {own: title for own, title in owners.items() if not path.with_name(own + _ending(path)).exists()}
     title = None
     with suppress(OSError, ValueError, AttributeError):
@@ -278,7 +278,7 @@ def _ending(path: Path) -> str:
 
 
 def twins(scenes: Sequence[str]) -> Iterator[Broken]:
-    """Scene files in one folder to which the same cassettes and snapshots would belong."""
+    """Yield scene files in one folder to which the same cassettes and snapshots would belong."""
     owner: dict[tuple[Path, str], str] = {}
     for path in scenes:
         key = (Path(path).parent, identity(path))

@@ -40,12 +40,12 @@ class Reader:
 
 @cache
 def _voices() -> Voices:
-    """One engine for all scenes of the process: loading it takes longer than many a line."""
+    """Return one engine for all scenes of the process: loading it takes longer than many a line."""
     return Voices()
 
 
 def house(plan: Plan, understudy: Understudy | None = None) -> Stage:
-    """A stage on which the understudy plays everybody, whatever endpoint the scene names, without a socket.
+    """Return a stage on which the understudy plays everybody, whatever endpoint the scene names, without a socket.
 
     Args:
         plan: The scene's.

@@ -10,7 +10,7 @@ from tau_stage.text import printable
 
 
 def as_junit(results: Sequence[Result]) -> str:
-    """The text of the file.
+    """Return the text of the file.
 
     A case's time is the length of the line's sound; a suite's, how long the test took.
     """
@@ -68,5 +68,5 @@ def _told(case: Xml.Element, kind: str, what: str, message: str, text: str) -> N
 
 
 def _text(text: str) -> str:
-    """With marks for what XML cannot hold, and for what is not meant to be seen."""
+    """Return with marks for what XML cannot hold, and for what is not meant to be seen."""
     return printable(text)

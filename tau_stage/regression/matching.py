@@ -91,7 +91,7 @@ class Difference:
         return named or ".".join(map(str, self.path))
 
     def shown(self) -> tuple[str, str]:
-        """Both sides, cut to where they part.
+        """Return both sides, cut to where they part.
 
         >>> Difference(("text",), "Good morning.", "Good evening.").shown()
         ("'Good morning.'", "'Good evening.'")
@@ -117,7 +117,7 @@ def _brief(value: Any) -> str:
 
 
 def first_difference(recorded: Any, now: Any, is_sound: IsSound, path: Path = ()) -> Difference | None:
-    """Where an event is not as it was recorded; what only counts does not matter.
+    """Tell where an event is not as it was recorded; what only counts does not matter.
 
     Args:
         recorded: From the cassette.
@@ -152,12 +152,12 @@ def _at(values: Sequence[Any], at: int) -> Any:
 
 
 def _rank(key: str) -> int:
-    """What matters is compared before our own ids."""
+    """Return what matters is compared before our own ids."""
     return {"type": 0, "event_id": 3, "metadata": 2, "id": 2}.get(key, 1)
 
 
 def ids_in(recorded: Any, now: Any) -> Iterator[tuple[str, str]]:
-    """Ids that count, where they are not as they were: a server's answers must name the new ones."""
+    """Yield ids that count, where they are not as they were: a server's answers must name the new ones."""
     if isinstance(recorded, dict) and isinstance(now, dict):
         for key in recorded.keys() & now.keys():
             yield from ids_in(recorded[key], now[key])
@@ -166,7 +166,7 @@ def ids_in(recorded: Any, now: Any) -> Iterator[tuple[str, str]]:
 
 
 def renamed(value: Any, names: Mapping[str, str]) -> Any:
-    """A server's event with other ids."""
+    """Return a server's event with other ids."""
     if isinstance(value, dict):
         return {key: renamed(inner, names) for key, inner in value.items()}
     if isinstance(value, list):
@@ -175,14 +175,14 @@ def renamed(value: Any, names: Mapping[str, str]) -> Any:
 
 
 def is_akin(recorded: Event, now: Event) -> bool:
-    """Whether two events are about the same thing: the same kind, for the same line."""
+    """Tell whether two events are about the same thing: the same kind, for the same line."""
     ids = [str(event.get("event_id") or "") for event in (recorded, now)]
     named = ids[0] == ids[1] or bool(COUNTED.fullmatch(ids[0]) and COUNTED.fullmatch(ids[1]))
     return recorded.get("type") == now.get("type") and named and _about(recorded) == _about(now)
 
 
 def line_of(event: Event, lines: Mapping[str, str]) -> str:
-    """Id of the line, or name of the effect, that an event is about; empty where it is about none that is known.
+    """Return id of the line, or name of the effect, that an event is about; empty where it is about none that is known.
 
     Args:
         event: A client's.
@@ -201,7 +201,7 @@ def _about(event: Event) -> str:
 
 
 def told_of(event: Event | None, lines: Mapping[str, str]) -> str:
-    """A client's event in the scene's words."""
+    """Return a client's event in the scene's words."""
     if event is None:
         return "nothing more"
     line = line_of(event, lines)

@@ -138,7 +138,7 @@ def _loudness(sound: Pcm) -> float | None:
 
 
 def _silence(sound: Pcm) -> float:
-    """The longest silence; all of it, where nothing sounds."""
+    """Measure the longest silence; all of it, where nothing sounds."""
     import numpy as np
 
     size = round(MOMENT_S * sound.rate)
@@ -152,7 +152,7 @@ def _silence(sound: Pcm) -> float:
 
 
 def _clipping(sound: Pcm) -> int:
-    """Samples at full scale that have a neighbour there: one alone may be a peak that just fits."""
+    """Count samples at full scale that have a neighbour there: one alone may be a peak that just fits."""
     import numpy as np
 
     samples = sound.array.astype(np.int32)

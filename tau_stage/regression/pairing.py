@@ -17,7 +17,7 @@ Pairs = dict[str, str]
 
 
 def paired(old: Mapping[str, Frozen], new: Mapping[str, Frozen]) -> Pairs:
-    """The lines that both have.
+    """Return the lines that both have.
 
     Args:
         old: The snapshot's.
@@ -34,7 +34,7 @@ def paired(old: Mapping[str, Frozen], new: Mapping[str, Frozen]) -> Pairs:
 
 
 def moved(pairs: Pairs, new: Mapping[str, Frozen]) -> list[str]:
-    """Ids of the take's lines that stand in another place than the snapshot has them: as few as tell it."""
+    """Return ids of the take's lines that stand in another place than the snapshot has them: as few as tell it."""
     before, after = list(pairs.values()), [name for name in new if name in pairs.values()]
     blocks = SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks()
     kept = {name for block in blocks for name in before[block.a : block.a + block.size]}
@@ -42,7 +42,7 @@ def moved(pairs: Pairs, new: Mapping[str, Frozen]) -> list[str]:
 
 
 def _is_made(name: str, lines: Mapping[str, Frozen]) -> bool:
-    """Whether the stage gave a line its id."""
+    """Tell whether the stage gave a line its id."""
     ordinal = name.rpartition("-")[2]
     return ordinal.isascii() and ordinal.isdigit() and name == automatic_id(lines[name].player, int(ordinal))
 
@@ -50,7 +50,7 @@ def _is_made(name: str, lines: Mapping[str, Frozen]) -> bool:
 def _by_words(
     mine: Sequence[str], theirs: Sequence[str], old: Mapping[str, Frozen], new: Mapping[str, Frozen]
 ) -> Pairs:
-    """Lines of the same words in the same order, then of the same words, then those that stand in the same place."""
+    """Pair lines of the same words in the same order, then of the same words, then those in the same place."""
     asked, wanted = [old[name].asked for name in mine], [new[name].asked for name in theirs]
     steps = SequenceMatcher(None, asked, wanted, autojunk=False).get_opcodes()
     pairs: Pairs = {}

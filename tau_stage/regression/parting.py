@@ -52,7 +52,7 @@ def _hum(samples: int) -> Pcm:
 
 
 def parted(plan: Plan, differs: CassetteDiffers, snapshot: Snapshot | None) -> Sequence[Verdict]:
-    """What has changed since the cassette was recorded.
+    """Say what has changed since the cassette was recorded.
 
     The first event that differs may be that of another line than the one that is new, gone, or elsewhere. So where
     there is a snapshot, an understudy that hums walks through the scene, and everything of its own is compared with
@@ -78,7 +78,7 @@ def _first(plan: Plan, differs: CassetteDiffers) -> Verdict:
 
 
 def _is_written(plan: Plan) -> bool:
-    """Whether all its lines are, and no tool runs a program: else who performs it makes a difference."""
+    """Tell whether all its lines are, and no tool runs a program: else who performs it makes a difference."""
     steps = [step for strand in plan.strands for step in strand]
     talks = any(isinstance(step, ImprovisePlan | ListenPlan) for step in steps)
     lines = [line for strand in plan.strands for line in spoken(strand)]

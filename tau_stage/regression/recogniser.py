@@ -35,7 +35,7 @@ class Recogniser:
         self._decoder = Decoder(samprate=RATE, loglevel="FATAL")
 
     def words(self, sound: Pcm) -> str:
-        """What is said; empty where nothing can be made out."""
+        """Recognise what is said; empty where nothing can be made out."""
         import numpy as np
         import soxr
 
@@ -59,7 +59,7 @@ def require_recogniser() -> None:
 
 
 def recognised(take: Take, sound_of: Callable[[Performed], Pcm]) -> dict[str, str]:
-    """What a recogniser makes of each line whose words stood in the scene, by its id.
+    """Let a recogniser hear each line whose words stood in the scene; return its words by the line's id.
 
     Args:
         take: What was performed.

@@ -15,7 +15,7 @@ FURTHEST = 0.6
 
 
 def recognition(plan: Plan, take: Take, heard: Mapping[str, str]) -> Iterator[Verdict]:
-    """A verdict for each line that was listened to: it is heard as itself, and not as another line of the scene.
+    """Yield a verdict for each line that was listened to: it is heard as itself, and not as another line of the scene.
 
     Args:
         plan: What was to be performed.

@@ -108,11 +108,11 @@ class Recorder:
                 return {"reason": self.redactor(player).text(error.what_happened())}
 
     def redactor(self, player: str) -> Redactor:
-        """Knows what a cassette must not hold of a player's conversation."""
+        """Make a redactor that knows what a cassette must not hold of a player's conversation."""
         return self._redactors[player]
 
     def note(self, player: str, socket: int, kind: Kind, body: Event) -> Entry:
-        """Something happened."""
+        """Note that something happened."""
         now = anyio.current_time()
         self._began = now if self._began is None else self._began
         entry = Entry(len(self._entries) + 1, round((now - self._began) * 1000), player, socket, kind, body)
@@ -120,7 +120,7 @@ class Recorder:
         return entry
 
     def forget(self, entry: Entry) -> None:
-        """It did not happen after all: nothing was sent."""
+        """Forget it: it did not happen after all, as nothing was sent."""
         self._entries.remove(entry)
 
     def write(self, take: Take) -> None:
@@ -178,7 +178,7 @@ class RecordedTransport:
             raise
 
     async def receive(self) -> bytes:
-        """The next frame."""
+        """Return the next frame."""
         try:
             frame = await self._inner.receive()
         except SessionClosed as closed:
@@ -210,7 +210,7 @@ class RecordedTransport:
         self._inner.drop()
 
     def end(self) -> None:
-        """Nothing more will come: what was begun is kept."""
+        """Keep what was begun: nothing more will come."""
         self._end_fed()
         for place in list(self._spoken):
             self._recorder.scratch.keep_strip(self._spoken.pop(place), RATE)
@@ -323,13 +323,13 @@ def recording(plan: Plan, stage: Stage, folder: Path, secrets: Collection[str]) 
 
 
 def unfinished_in(folder: Path) -> list[Path]:
-    """What recordings have left that were cut short by force; those under way are not among them."""
+    """Return what recordings have left that were cut short by force; those under way are not among them."""
     found = (path for path in folder.glob(f".*{UNFINISHED}*") if path.is_dir() and not path.is_symlink())
     return sorted(path for path in found if not is_held(folder / f"{PREFIX}{path.name.rpartition('-')[2]}{SUFFIX}"))
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a cassette can be replayed to its end."""
+    """Tell whether a cassette can be replayed to its end."""
     try:
         verify(path)
     except CassetteError:
@@ -388,7 +388,7 @@ def _copy(file: Path, to: Path) -> None:
 
 
 def _public(name: str) -> str:
-    """An endpoint's name; of a URL without the parts that may hold a key.
+    """Return an endpoint's name; of a URL without the parts that may hold a key.
 
     >>> _public("wss://me:secret@example.com:1/v1/realtime?key=secret"), _public("openai")
     ('wss://example.com:1/v1/realtime', 'openai')

@@ -46,7 +46,7 @@ SHORTEST_SECRET = 6
 
 
 def secrets_in(environment: Mapping[str, str]) -> frozenset[str]:
-    """What an environment tells of its owner: keys, hosts of their own, organisations.
+    """Return what an environment tells of its owner: keys, hosts of their own, organisations.
 
     >>> secrets_in({"OPENAI_API_KEY": "sk-123456", "HOME": "/home/me"})
     frozenset({'sk-123456'})
@@ -81,7 +81,7 @@ class Redactor:
         self._counts: dict[str, int] = {}
 
     def ask(self, event: Event) -> Event:
-        """A client's event: its own words and ids stay, but for secrets and the provider's ids."""
+        """Redact a client's event: its own words and ids stay, but for secrets and the provider's ids."""
         item = event.get("item")
         made = [event.get("event_id"), item.get("id") if isinstance(item, dict) else None]
         self._ours.update(one for one in made if isinstance(one, str) and one not in self._names)
@@ -89,15 +89,15 @@ class Redactor:
         return cleaned
 
     def told(self, event: Event) -> Event:
-        """A server's event."""
+        """Redact a server's event."""
         return {key: self._told(value, key) for key, value in event.items() if key not in {"event_id", *DROPPED}}
 
     def text(self, text: str) -> str:
-        """A provider's own sentence: whatever looks private is hidden."""
+        """Redact a provider's own sentence: whatever looks private is hidden."""
         return LOOKS_PRIVATE.sub(self._hidden, self._without_secrets(self._renamed(text)))
 
     def _renamed(self, text: str) -> str:
-        """A text with our names for the provider's ids; ids have few lengths, and the longest is looked for first."""
+        """Put our names for the provider's ids; ids have few lengths, and the longest is looked for first."""
         parts, kept, at = [], 0, 0
         while at < len(text):
             found = next(

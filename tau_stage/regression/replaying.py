@@ -118,7 +118,7 @@ class Replay:
     # ---- the order of things
 
     def due(self, entry: Entry) -> float:
-        """When something happens, on the clock of the loop."""
+        """Tell when something happens, on the clock of the loop."""
         return self._base + entry.at_ms / 1000
 
     async def turn(self, entry: Entry, socket: ReplayedTransport | None = None) -> None:
@@ -144,28 +144,28 @@ class Replay:
                 await news.wait()
 
     def happened(self, entry: Entry) -> None:
-        """Something has happened; what comes late delays all that follows."""
+        """Note that something has happened; what comes late delays all that follows."""
         late = anyio.current_time() - self.due(entry)
         if entry.kind in ("ask", "dial") and late > LATE_S:
             self._base += math.ceil(late * 1000) / 1000
         self.skip([entry])
 
     def skip(self, entries: Iterable[Entry]) -> None:
-        """Some things are not waited for any more."""
+        """Wait no more for some things."""
         self._done.update(entry.number for entry in entries)
         while self._left and self._left[0].number in self._done:
             self._left.popleft()
         self.ring()
 
     def ring(self) -> None:
-        """Somebody may go on."""
+        """Let those who wait go on."""
         self._news.set()
         self._news = anyio.Event()
 
     # ---- differences
 
     async def part(self, difference: CassetteDiffers) -> None:
-        """The scene has parted from the cassette: the first to notice tells, everybody else waits for the end.
+        """Note that the scene parted from the cassette: the first to notice tells, everybody else waits for the end.
 
         Raises:
             CassetteDiffers: As given.
@@ -176,7 +176,7 @@ class Replay:
         await anyio.sleep_forever()
 
     def differing(self, player: str, asked: list[Entry], now: Event) -> CassetteDiffers:
-        """How an event differs from what was recorded."""
+        """Tell how an event differs from what was recorded."""
         lines = self.cassette.manifest.lines
         akin = next((entry for entry in asked if is_akin(entry.body, now)), None)
         found = first_difference(akin.body, now, self.cassette.clips.is_same) if akin else None
@@ -263,7 +263,7 @@ class ReplayedTransport:
             raise self._closed.about()
 
     def was_hasty(self, missing: Entry, told: Entry) -> bool:
-        """Whether something was sent before its turn, and is waiting for its answer: two clips that changed places.
+        """Tell whether something was sent before its turn and waits for its answer: two clips that changed places.
 
         Args:
             missing: What should have been sent.
@@ -297,7 +297,7 @@ class ReplayedTransport:
         await anyio.lowlevel.checkpoint()
 
     async def receive(self) -> bytes:
-        """The next frame, when it came."""
+        """Return the next frame, when it came."""
         self.check()
         if not self._told:
             await self._over.wait()

@@ -25,7 +25,7 @@ class Shorthand:
     _last: dict[tuple[int, str], Event] = field(default_factory=dict)
 
     def short(self, socket: int, event: Event) -> Event | None:
-        """What stands for an event; None where it must be written in full."""
+        """Return what stands for an event; None where it must be written in full."""
         kind = _kind(event)
         if not kind:
             return None
@@ -45,7 +45,7 @@ class Shorthand:
             self._last[socket, kind] = event
 
     def whole(self, socket: int, told: Mapping[str, Any]) -> Event | None:
-        """The event that a short line stands for; None where it stands for none.
+        """Return the event that a short line stands for; None where it stands for none.
 
         Raises:
             KeyError: Nothing came before it.

@@ -92,7 +92,7 @@ class Snapshot(_Part):
     lines: Mapping[str, Frozen]
 
     def voices(self) -> dict[str, Print]:
-        """Each player's own voice: what that player's lines have in common."""
+        """Return each player's own voice: what that player's lines have in common."""
         prints: dict[str, list[Print]] = {}
         for line in self.lines.values():
             if line.voice:
@@ -101,7 +101,7 @@ class Snapshot(_Part):
 
 
 def freeze(take: Take, measures: Measures, resolved: str, files: Mapping[str, str] = NO_FILES) -> Snapshot:
-    """A take as a snapshot.
+    """Make a snapshot of a take.
 
     A retake tells neither who would hear its lines nor what they would cost, as only some were performed: who hears
     them is the plan's, and figures of a performance are left out.
@@ -139,13 +139,13 @@ def freeze(take: Take, measures: Measures, resolved: str, files: Mapping[str, st
 
 
 def _delivered(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """What is delivered, and where in the mix who stands."""
+    """Return what is delivered, and where in the mix who stands."""
     pan = {player["name"]: player["pan"] for player in plan["players"] if player.get("pan")}
     return {**plan["deliver"], "pan": pan}
 
 
 def blessed(new: Snapshot, old: Snapshot | None, only: Sequence[str] = ()) -> Snapshot:
-    """The snapshot that is to be kept: all of a new one, or the old one with some of its lines.
+    """Choose the snapshot that is to be kept: all of a new one, or the old one with some of its lines.
 
     Args:
         new: Of the take.
@@ -171,7 +171,7 @@ def blessed(new: Snapshot, old: Snapshot | None, only: Sequence[str] = ()) -> Sn
 
 
 def _inserted(lines: dict[str, Frozen], name: str, line: Frozen, order: Sequence[str]) -> dict[str, Frozen]:
-    """With a line in its own place, or after the last one that comes before it in the take."""
+    """Insert a line in its own place, or after the last one that comes before it in the take."""
     if name in lines:
         return {**lines, name: line}
     before = [other for other in order[: order.index(name)] if other in lines]
@@ -182,7 +182,7 @@ def _inserted(lines: dict[str, Frozen], name: str, line: Frozen, order: Sequence
 
 
 def written(snapshot: Snapshot) -> str:
-    """A snapshot as the text of its file: always the same for the same facts, and one fact a line."""
+    """Write a snapshot as the text of its file: always the same for the same facts, and one fact a line."""
     facts = snapshot.model_dump(mode="json")
     parts = []
     for name, value in facts.items():
@@ -206,7 +206,7 @@ def _json(value: object) -> str:
 
 
 def parsed(text: str, path: str) -> Snapshot:
-    """A snapshot from the text of its file.
+    """Read a snapshot from the text of its file.
 
     Raises:
         TakeError: It is none, or a newer tau-stage's.
@@ -253,12 +253,12 @@ def _frozen(line: Performed, measures: Measures, planned: Mapping[str, Any], *, 
 
 
 def ending(line: Performed) -> str:
-    """How a line ended."""
+    """Say how a line ended."""
     return line.ended + (f" ({line.reason})" if line.reason else "")
 
 
 def arguments(text: str) -> object:
-    """A call's arguments as they are compared: as data, or as they stand where they are none."""
+    """Return a call's arguments as they are compared: as data, or as they stand where they are none."""
     try:
         return json.loads(text)
     except ValueError:
@@ -266,7 +266,7 @@ def arguments(text: str) -> object:
 
 
 def _effects(take: Take) -> Iterator[tuple[str, Effect]]:
-    """Sounds by their file, and which time it is played: numbers of their own would change with every new one."""
+    """Yield sounds by their file, and which time it is played: numbers of their own would change with every new one."""
     played: dict[str, int] = {}
     written = [line for line in take.lines if not of_cue(line.id)]
     begins = sorted((line.offset_samples, place) for place, line in enumerate(written))
@@ -281,7 +281,7 @@ def _effects(take: Take) -> Iterator[tuple[str, Effect]]:
 
 
 def of_cue(name: str) -> str:
-    """The cue that a line's id says it belongs to, or nothing.
+    """Return the cue that a line's id says it belongs to, or nothing.
 
     >>> of_cue("cue-1-ann-2.3"), of_cue("ann-2")
     ('cue-1', '')
@@ -291,12 +291,12 @@ def of_cue(name: str) -> str:
 
 
 def sound_ids(take: Take) -> dict[str, str]:
-    """The ids that the scene knows sounds by, by the names that snapshots know them by."""
+    """Return the ids that the scene knows sounds by, by the names that snapshots know them by."""
     return dict(zip(dict(_effects(take)), (sound.id for sound in take.sounds), strict=True))
 
 
 def _lines(plan: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """All lines of a plan by their ids, wherever they stand."""
+    """Yield all lines of a plan by their ids, wherever they stand."""
     if isinstance(plan, dict):
         if "pause_s" in plan and "player" in plan:
             yield plan["id"], plan

@@ -21,7 +21,7 @@ from tau_stage.take.reading import audio_of
 
 
 def snapshot_path(scene: str, variant: str = "") -> Path:
-    """The file of a scene's snapshot, or of a variant's.
+    """Return the file of a scene's snapshot, or of a variant's.
 
     Args:
         scene: The scene file.
@@ -35,7 +35,7 @@ def snapshot_path(scene: str, variant: str = "") -> Path:
 
 
 def read_snapshot(path: Path) -> Snapshot | None:
-    """A snapshot; None where there is none.
+    """Read a snapshot; None where there is none.
 
     Raises:
         TakeError: It cannot be read, or is none.
@@ -69,7 +69,7 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> bool:
 
 
 def sound_files(scene: str, resolved: str) -> dict[str, str]:
-    """Hashes of all the sound files that a scene plays, by their names in it.
+    """Hash all the sound files that a scene plays, by their names in it.
 
     Args:
         scene: The scene file.
@@ -86,7 +86,7 @@ def _hash(file: Path) -> str:
 
 
 def _named(scene: str, part: Any) -> Iterator[str]:
-    """The sound files that a part of a plan names: effects and beds, items of users, people and their recordings."""
+    """Yield the sound files that a part of a plan names: effects, beds, items of users, people and recordings."""
     if isinstance(part, list):
         for each in part:
             yield from _named(scene, each)
@@ -112,7 +112,7 @@ def measured(folder: TakeFolder, take: Take) -> Measures:
 
 
 def frozen(folder: TakeFolder, take: Take) -> Snapshot:
-    """A take in its folder as a snapshot, of the plan that it was performed from.
+    """Make a snapshot of a take in its folder, of the plan that it was performed from.
 
     Raises:
         TakeError: It did not come to its end, a sound cannot be measured, or its journal is missing.

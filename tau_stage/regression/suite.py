@@ -140,18 +140,18 @@ class Result:
         return tuple(sorted(found, key=lambda v: (v.path != self.path, v.path, v.line, v.column)))
 
     def as_data(self) -> dict[str, Any]:
-        """For ``json.dumps``."""
+        """Make data for ``json.dumps``."""
         rows = [asdict(row) | {"state": row.state} for row in self.rows]
         return {"id": self.id, "state": self.state, "checked": self.checked} | asdict(self) | {"rows": rows}
 
 
 def case_id(path: str, variant: str) -> str:
-    """How a scene, or a variant, is known from one test to the next."""
+    """Name a scene, or a variant, from one test to the next."""
     return f"{path}[{variant}]" if variant else path
 
 
 def rows(plan: Plan, runs: Sequence[Sequence[Verdict]], lengths: Mapping[str, float]) -> tuple[Row, ...]:
-    """What each line and whatever else was looked at came to.
+    """Return what each line and whatever else was looked at came to.
 
     Args:
         plan: The scene's.
@@ -173,14 +173,14 @@ def rows(plan: Plan, runs: Sequence[Sequence[Verdict]], lengths: Mapping[str, fl
 
 
 def unreached(plan: Plan, known: Sequence[Row]) -> Iterator[Row]:
-    """A row for each written line of a scene that nothing is known of, as its performance did not come so far."""
+    """Yield a row for each written line of a scene that nothing is known of, as its performance did not come so far."""
     names = {row.name for row in known}
     for line in (step for strand in plan.strands for step in spoken(strand) if step.id not in names):
         yield Row(line.id, 0.0, 0, (), 0, 0, 0)
 
 
 def needed(plan: Plan, line: str, runs: int) -> int:
-    """In how many of several performances all must be well with a line, or with the scene where none is named."""
+    """Tell in how many of several performances all must be well with a line, or with the scene where none is named."""
     rate = plan.expect.passes if plan.expect else None
     written = re.sub(r"\.\d+$", "", line)
     for wanted in (step for strand in plan.strands for step in spoken(strand)):
@@ -190,7 +190,7 @@ def needed(plan: Plan, line: str, runs: int) -> int:
 
 
 def exit_code(results: Iterable[Result]) -> int:
-    """What a test leaves with: the first of these that is so.
+    """Return what a test leaves with: the first of these that is so.
 
     4 where one stopped at its budget, 3 where something broke,
     2 where a file is wrong, 1 where something failed, 2 where nothing was checked.
@@ -206,7 +206,7 @@ def exit_code(results: Iterable[Result]) -> int:
 
 
 def total(results: Sequence[Result]) -> str:
-    """All results in a few words.
+    """Say all results in a few words.
 
     >>> total([Result("a.yaml", broken=Broken("no", "a.yaml")), Result("b.yaml")])
     '2 scenes: 0 passed, 1 broken, 1 with nothing to check'

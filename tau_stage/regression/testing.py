@@ -97,7 +97,7 @@ class Run:
 
 
 def tested(case: Case, wish: Wish) -> Result:
-    """What a scene comes to. Whatever is wrong with it is part of the result.
+    """Test a scene. Whatever is wrong with it is part of the result.
 
     Takes of performances that are not well are kept, with their page; the others are not.
     """
@@ -114,7 +114,7 @@ def tested(case: Case, wish: Wish) -> Result:
 
 
 def killed(case: Case) -> Result:
-    """What a scene comes to whose process was killed: it is not tested again, as that may cost money."""
+    """Return what a scene comes to whose process was killed: it is not tested again, as that may cost money."""
     alone = (
         f"test it alone: tau-stage test {shlex.quote(case.path)}; where memory ran out, test fewer at once: --jobs 1"
     )
@@ -123,7 +123,7 @@ def killed(case: Case) -> Result:
 
 
 def broken(failure: StageError, path: str) -> Broken:
-    """What keeps a scene from being tested, at its place."""
+    """Say what keeps a scene from being tested, at its place."""
     if isinstance(failure, SceneError):
         return unread(failure)
     return Broken(str(failure), path, code=2 if isinstance(failure, UsageError) else 3)
@@ -172,7 +172,7 @@ def _tested(plan: Plan, wish: Wish, result: Result) -> Result:
 
 
 def _stopped(plan: Plan, wish: Wish, result: Result, runs: Sequence[Run], lengths: Mapping[str, float]) -> Result:
-    """What a test comes to that stopped at its budget: what whole performances came to, and lines none reached."""
+    """Sum up a test that stopped at its budget: what whole performances came to, and lines none reached."""
     known = rows(plan, [run.verdicts for run in runs[:-1]], lengths) if len(runs) > 1 else ()
     missed = [row for row in unreached(plan, known) if row.name not in lengths]
     budget = plan.budget if wish.budget is None else wish.budget
@@ -181,7 +181,7 @@ def _stopped(plan: Plan, wish: Wish, result: Result, runs: Sequence[Run], length
 
 
 def left(wish: Wish, runs: Sequence[Run]) -> Decimal | None:
-    """What may still be spent; what a performance has cost that is not known is taken to be all of it."""
+    """Return what may still be spent; what a performance has cost that is not known is taken to be all of it."""
     if wish.budget is None:
         return None
     spent = [run.take.cost.total if run.take else Decimal(0) for run in runs]
@@ -199,7 +199,7 @@ def _forget(folders: Iterable[TakeFolder]) -> None:
 
 
 def source_of(plan: Plan, wish: Wish) -> Source:
-    """Who plays a scene; nobody, where there is nothing to hold a performance against.
+    """Tell who plays a scene; nobody, where there is nothing to hold a performance against.
 
     Raises:
         CassetteError: It has a cassette that is broken.
@@ -214,7 +214,7 @@ def source_of(plan: Plan, wish: Wish) -> Source:
 
 
 def lacks(plan: Plan, wish: Wish, source: Source) -> tuple[str, ...]:
-    """What a scene must have to be green where a test is strict, and has not."""
+    """Return what a scene must have to be green where a test is strict, and has not."""
     place = Path(plan.path).parent
     tapes = wish.cassettes or cassettes_of(plan)
     has_tape = (tapes / plan.slug).exists()
@@ -231,7 +231,7 @@ def lacks(plan: Plan, wish: Wish, source: Source) -> tuple[str, ...]:
 
 
 def refuse_lost_cassette(plan: Plan, wish: Wish, source: Source) -> None:
-    """A snapshot that was blessed beside a cassette is not held against the understudy in silence.
+    """Refuse to hold a snapshot that was blessed beside a cassette against the understudy in silence.
 
     Raises:
         CassetteError: The cassette is gone.
@@ -245,7 +245,7 @@ def refuse_lost_cassette(plan: Plan, wish: Wish, source: Source) -> None:
 
 
 def cassettes_of(plan: Plan) -> Path:
-    """Where a scene's cassette is looked for: beside the scene."""
+    """Tell where a scene's cassette is looked for: beside the scene."""
     return Path(plan.path).parent / CASSETTES
 
 
@@ -323,7 +323,7 @@ def _checked(plan: Plan, wish: Wish, folder: TakeFolder, take: Take) -> Run:
 
 
 def _bless(plan: Plan, run: Run) -> str:
-    """What has become of the snapshot."""
+    """Bless the snapshot, and say what has become of it."""
     assert run.take  # noqa: S101 - only what was performed is blessed
     path = snapshot_path(plan.path, plan.variant)
     new = blessed(frozen(run.folder, run.take), read_snapshot(path))

@@ -33,7 +33,7 @@ WIDEST = 100
 
 
 def told(result: Result, sources: Mapping[str, Sequence[str]]) -> Iterator[Row]:
-    """A scene, and what is not well with it.
+    """Write a scene, and what is not well with it.
 
     Args:
         result: Of the scene.
@@ -53,7 +53,7 @@ def told(result: Result, sources: Mapping[str, Sequence[str]]) -> Iterator[Row]:
 
 
 def details(result: Result, sources: Mapping[str, Sequence[str]]) -> Iterator[Row]:
-    """Everything that is not as expected: where, what, and the line it is about."""
+    """Write everything that is not as expected: where, what, and the line it is about."""
     for verdict in result.bad[:MOST_SHOWN]:
         error: Row = (("bad", "could not be measured: "),) if verdict.outcome == "error" else ()
         place: Span = ("strong", f"  {verdict.path}:{verdict.line}:{verdict.column}: ")
@@ -98,7 +98,7 @@ def _counted(number: int, what: str) -> str:
 
 
 def _pointed(verdict: Verdict, sources: Mapping[str, Sequence[str]]) -> Iterator[Row]:
-    """The scene's own line, and a caret."""
+    """Yield the scene's own line, and a caret."""
     text = sources.get(verdict.path, ())
     if not 1 <= verdict.line <= len(text):
         return
@@ -109,7 +109,7 @@ def _pointed(verdict: Verdict, sources: Mapping[str, Sequence[str]]) -> Iterator
 
 
 def _diff(verdict: Verdict) -> Row:
-    """Words that are others, among some of those that are not; nothing where no words are compared."""
+    """Write words that are others, among some of those that are not; nothing where no words are compared."""
     quoted = all(text[:1] == "“" and text[-1:] == "”" for text in (verdict.expected, verdict.measured))
     if not quoted or verdict.what not in ("said", "asked", "words", "recognised"):
         return ()
@@ -135,5 +135,5 @@ def _short(text: str, *, first: bool, last: bool) -> str:
 
 
 def plain(rows: Iterable[Row]) -> str:
-    """Without styles, and safe to show."""
+    """Write it without styles, and safe to show."""
     return printable("\n".join("".join(text for _, text in row).rstrip() for row in rows))

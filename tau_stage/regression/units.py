@@ -24,7 +24,7 @@ class Limit:
     relative: float = 0.0
 
     def changed(self, own: Tolerances | None, wide: Tolerances | None, name: str) -> Limit:
-        """The limit as a line, or else the scene, changes it; a part that is not written stays.
+        """Return the limit as a line, or else the scene, changes it; a part that is not written stays.
 
         Args:
             own: Of the line.
@@ -39,7 +39,7 @@ class Limit:
         return limit
 
     def allows(self, old: float, new: float) -> bool:
-        """Whether a figure is as it was.
+        """Tell whether a figure is as it was.
 
         >>> LIMITS["length"].allows(4.0, 4.3), LIMITS["length"].allows(4.0, 5.2)
         (True, False)

@@ -54,7 +54,7 @@ class Verdict:
         return f"{self.path}:{self.line}:{self.column}: {self.message}"
 
     def as_data(self) -> dict[str, Any]:
-        """For ``json.dumps``."""
+        """Make data for ``json.dumps``."""
         return asdict(self)
 
 
@@ -75,7 +75,7 @@ class Subject:
     source: Expecter
 
     def verdict(self, spot: Spot, what: str, expected: str, measured: str, outcome: Outcome, told: str = "") -> Verdict:
-        """A verdict.
+        """Make a verdict.
 
         Args:
             spot: Where it stands.
@@ -93,12 +93,12 @@ class Subject:
 
 
 def outcome(*, holds: bool) -> Outcome:
-    """What an expectation came to that could be measured."""
+    """Return what an expectation came to that could be measured."""
     return "passed" if holds else "failed"
 
 
 def summary(verdicts: Iterable[Verdict]) -> str:
-    """All verdicts in a few words.
+    """Say all verdicts in a few words.
 
     >>> summary([])
     'no expectations'

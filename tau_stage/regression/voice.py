@@ -54,7 +54,7 @@ FLOOR = 1e-4
 
 
 def voice_print(audio: Pcm) -> Print | None:
-    """What a voice is like, whatever it says; None where too little sounds to tell.
+    """Measure what a voice is like, whatever it says; None where too little sounds to tell.
 
     >>> from tau_stage.audio.pcm import Pcm
     >>> voice_print(Pcm.silence(24_000)) is None
@@ -76,7 +76,7 @@ def voice_print(audio: Pcm) -> Print | None:
 
 
 def distance(one: Print, other: Print) -> float:
-    """How far two voices are apart: 0 is the same sound, beyond 1 it is another's.
+    """Measure how far two voices are apart: 0 is the same sound, beyond 1 it is another's.
 
     >>> distance((12.0, *[0.0] * 6), (24.0, *[0.0] * 6))
     1.98
@@ -87,7 +87,7 @@ def distance(one: Print, other: Print) -> float:
 
 
 def reference(prints: Sequence[Print]) -> Print | None:
-    """What several prints of one voice have in common: their mean; of none, None.
+    """Average several prints of one voice; of none, None.
 
     >>> reference([(10.0, 1.0), (12.0, 2.0)])
     (11.0, 1.5)
@@ -108,7 +108,7 @@ def _frames(audio: Pcm) -> Floats:
 
 
 def _pitch(frames: Floats, rate: int) -> float:
-    """Median pitch of the frames that have one, in semitones above the lowest; 0 where none has."""
+    """Measure the median pitch of the frames that have one, in semitones above the lowest; 0 where none has."""
     import numpy as np
 
     longest, shortest = round(rate / PITCHES_HZ[0]), round(rate / PITCHES_HZ[1])
@@ -127,7 +127,7 @@ def _pitch(frames: Floats, rate: int) -> float:
 
 @cache
 def _filters(rate: int, size: int) -> Floats:
-    """Triangles on the mel scale, bands by bins."""
+    """Make triangles on the mel scale, bands by bins."""
     import numpy as np
 
     low, high = (2595 * math.log10(1 + hertz / 700) for hertz in (LOWEST_HZ, HIGHEST_HZ))
@@ -140,7 +140,7 @@ def _filters(rate: int, size: int) -> Floats:
 
 @cache
 def _cosines() -> Floats:
-    """From the logarithms of bands to cepstra; the first, which is loudness, is not among them."""
+    """Make the transform from the logarithms of bands to cepstra; the first, which is loudness, is not among them."""
     import numpy as np
 
     orders, places = np.array(ORDERS)[:, None], np.arange(BANDS)[None]

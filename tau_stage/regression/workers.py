@@ -104,7 +104,7 @@ def _begin() -> None:
 
 
 def _ignore(_number: int, _frame: FrameType | None) -> None:
-    """Do nothing, other than what is ignored: programs that are started do not inherit it."""
+    """Do nothing. What is ignored, programs that are started would inherit; this they do not."""
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

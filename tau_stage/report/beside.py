@@ -47,7 +47,7 @@ class Grid:
 
 
 def grids(told: Comparison) -> Iterator[Grid]:
-    """The tables of a comparison, in the order they are read; none is empty."""
+    """Yield the tables of a comparison, in the order they are read; none is empty."""
     totals = tuple((total.name, *figures(total)) for total in told.totals)
     yield Grid("in all", ("", "A", "B", "B - A"), totals, (30, 16, 16), frozenset({0}))
     if told.changes:
@@ -63,7 +63,7 @@ def grids(told: Comparison) -> Iterator[Grid]:
 
 
 def figures(total: Total) -> tuple[str, str, str]:
-    """A total of both takes, and the second less the first."""
+    """Return a total of both takes, and the second less the first."""
     a, b = _figure(total.unit, total.a), _figure(total.unit, total.b)
     if total.a is None or total.b is None:
         return a, b, "-"
@@ -104,7 +104,7 @@ def _told(pair: Pair) -> str:
 
 
 def short(text: str) -> str:
-    """A fact of a take; of a hash, enough to tell it from another.
+    """Shorten a fact of a take; of a hash, leave enough to tell it from another.
 
     >>> short("0123456789abcdef" * 4), short("marin"), short("")
     ('0123456789ab', 'marin', '-')
@@ -114,7 +114,7 @@ def short(text: str) -> str:
 
 
 def head(told: Comparison) -> tuple[str, ...]:
-    """Which takes they are, and how much differs."""
+    """Say which takes they are, and how much differs."""
     named = (
         f"{name}: {take.scene.title}, {take.started}, {take.ended}" + (f": {take.problem}" if take.problem else "")
         for name, take in told.sides
@@ -127,7 +127,7 @@ def head(told: Comparison) -> tuple[str, ...]:
 
 
 def _outdated(told: Comparison) -> Iterator[str]:
-    """Which lines of either take had heard an older take of others."""
+    """Tell which lines of either take had heard an older take of others."""
     for name, take in told.sides:
         for names in dict.fromkeys(line.outdated for line in take.lines if line.outdated):
             hearers = ", ".join(line.id for line in take.lines if line.outdated == names)
@@ -135,7 +135,7 @@ def _outdated(told: Comparison) -> Iterator[str]:
 
 
 def wordings(told: Comparison) -> Iterator[tuple[str, tuple[Piece, ...]]]:
-    """The words that changed, each after the name of its line; what is alike is left out."""
+    """Yield the words that changed, each after the name of its line; what is alike is left out."""
     for pair in told.pairs:
         for what, pieces in (("asked", pair.asked), ("said", pair.said)):
             if any(piece.kind != "same" for piece in pieces):
@@ -143,7 +143,7 @@ def wordings(told: Comparison) -> Iterator[tuple[str, tuple[Piece, ...]]]:
 
 
 def plain(told: Comparison) -> str:
-    """The comparison without colours, for pipes and logs.
+    """Draw the comparison without colours, for pipes and logs.
 
     Args:
         told: From ``compare``.
@@ -161,7 +161,7 @@ def plain(told: Comparison) -> str:
 
 
 def _drawn(grid: Grid) -> Iterator[str]:
-    """The lines of a table; a cell that is too long goes on below."""
+    """Yield the lines of a table; a cell that is too long goes on below."""
     texts = [[one_line(cell) for cell in row] for row in (grid.columns, *grid.rows)]
     widths = [min(most, max(len(row[column]) for row in texts)) for column, most in enumerate(grid.widths)]
     widths.append(min(WIDTH - sum(widths) - 2 * len(widths), max(len(row[-1]) for row in texts)))
@@ -178,7 +178,7 @@ def _aligned(parts: Sequence[str], widths: Sequence[int], left: frozenset[int]) 
 
 
 def tables(told: Comparison) -> RenderableType:
-    """The comparison for a terminal that shows colours.
+    """Draw the comparison for a terminal that shows colours.
 
     Args:
         told: From ``compare``.

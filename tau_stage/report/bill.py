@@ -50,7 +50,7 @@ class Curve:
 
 
 def bars(cost: Costs, longest: Decimal) -> tuple[Bar, ...]:
-    """A player's cost as bars side by side; kinds whose price is unknown have none."""
+    """Return a player's cost as bars side by side; kinds whose price is unknown have none."""
     at = 0.0
     drawn = []
     for kind in KINDS:
@@ -61,12 +61,12 @@ def bars(cost: Costs, longest: Decimal) -> tuple[Bar, ...]:
 
 
 def longest_bar(take: Take) -> Decimal:
-    """The most that one player cost, as far as it is known."""
+    """Return the most that one player cost, as far as it is known."""
     return max((_known(player.cost) for player in take.players), default=Decimal(0))
 
 
 def curve(take: Take) -> Curve:
-    """The cost along the scene: each line's counts from where it ends in the recording."""
+    """Return the cost along the scene: each line's counts from where it ends in the recording."""
     known = sorted(
         (line for line in take.lines if line.cost.total is not None), key=lambda line: line.offset_s + line.duration_s
     )
@@ -90,7 +90,7 @@ def _known(cost: Costs) -> Decimal:
 def _area(
     lines: Sequence[Performed], below: Sequence[Decimal], above: Sequence[Decimal], top: Decimal, seconds: float
 ) -> str:
-    """Steps along the upper edge, and back along the lower one."""
+    """Return steps along the upper edge, and back along the lower one."""
     if not top or not seconds:
         return ""
     ends = [0.0, *(WIDTH * (line.offset_s + line.duration_s) / seconds for line in lines), float(WIDTH)]

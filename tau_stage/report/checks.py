@@ -30,7 +30,7 @@ class _Checks(BaseModel):
 
 
 def read_checks(text: str | bytes, path: str = CHECKS) -> Sequence[Check]:
-    """The expectations of a take.
+    """Return the expectations of a take.
 
     Raises:
         TakeError: The text is none of ours.

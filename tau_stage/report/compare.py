@@ -126,7 +126,7 @@ def compare(a: Take, b: Take, loudness: tuple[Loudness, Loudness] = ({}, {})) ->
 
 
 def _order(a: list[str], b: list[str]) -> Iterator[tuple[str, bool]]:
-    """All ids, each once, and whether it stands in another place in the second."""
+    """Yield all ids, each once, and whether it stands in another place in the second."""
     both = set(a) & set(b)
     for kind, a_from, a_to, b_from, b_to in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
         yield from ((name, kind != "equal" and name in both) for name in a[a_from:a_to])
@@ -165,7 +165,7 @@ def _totals(a: Take, b: Take) -> Iterator[Total]:
 
 
 def _costs(a: Take, b: Take) -> Iterator[Decimal | None]:
-    """What each take has cost; a line that one has taken over from the other costs in both what it did cost."""
+    """Yield what each take has cost; a line that one has taken over from the other costs in both what it did cost."""
     lines_a, lines_b = ({line.id: line for line in take.lines} for take in (a, b))
     both = [(lines_a[name], lines_b[name]) for name in lines_a if name in lines_b]
     for take, own in ((a, 0), (b, 1)):

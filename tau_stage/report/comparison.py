@@ -11,7 +11,7 @@ from tau_stage.take.model import Performed, Take
 
 
 def as_json(told: Comparison) -> str:
-    """The comparison as JSON: dollars are texts, as in ``cost.json``, and null is what is not known.
+    """Write the comparison as JSON: dollars are texts, as in ``cost.json``, and null is what is not known.
 
     Args:
         told: From ``compare``.
@@ -20,7 +20,7 @@ def as_json(told: Comparison) -> str:
 
 
 def as_data(told: Comparison) -> dict[str, Any]:
-    """The comparison for ``json.dumps``."""
+    """Make the comparison data for ``json.dumps``."""
     return {
         "version": 1,
         "a": _take(told.a),

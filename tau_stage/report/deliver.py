@@ -72,7 +72,7 @@ def deliver(
 
 
 def _checks(folder: TakeFolder, also: Mapping[str, str]) -> Sequence[Check]:
-    """What was expected of the take: as it is told now, or as its folder tells."""
+    """Return what was expected of the take: as it is told now, or as its folder tells."""
     if CHECKS in also:
         return read_checks(also[CHECKS])
     if not folder.checks.is_file():
@@ -100,12 +100,12 @@ def _sounding(folder: TakeFolder, take: Take, wanted: Deliver, note: Note) -> li
 
 
 def _rate(take: Take, wanted: Deliver) -> int:
-    """The rate of stems and sessions; where the performance was stopped from outside, they are as it left them."""
+    """Return the rate of stems and sessions; a performance that was stopped from outside leaves them as they are."""
     return take.rate if take.ended == "interrupted" else wanted.rate
 
 
 def _realigned(files: Sequence[str]) -> list[str]:
-    """How many files are at another rate, by their folder."""
+    """Tell how many files are at another rate, by their folder."""
     folders = [name.partition("/")[0] for name in files]
     return [
         f"{name}/ {_counted(folders.count(name), name.partition('-')[0].removesuffix('s'))}"
@@ -114,7 +114,7 @@ def _realigned(files: Sequence[str]) -> list[str]:
 
 
 def _mixed(folder: TakeFolder, take: Take, wanted: Deliver) -> list[str]:
-    """The mix; where the performance was stopped from outside, its stems may not reach to the end."""
+    """Make the mix; where the performance was stopped from outside, its stems may not reach to the end."""
     if not wanted.mix:
         return []
     try:
@@ -128,7 +128,7 @@ def _mixed(folder: TakeFolder, take: Take, wanted: Deliver) -> list[str]:
 
 
 def _spare(folder: TakeFolder) -> list[str]:
-    """Sound of attempts that failed; other takes stand in the take itself."""
+    """Return sound of attempts that failed; other takes stand in the take itself."""
     attempts = [path.relative_to(folder.path).as_posix() for path in sorted(folder.path.glob("lines/*-*.wav"))]
     return [name for name in attempts if ".attempt-" in name]
 

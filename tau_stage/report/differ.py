@@ -24,7 +24,7 @@ class Piece:
 
 
 def differ(asked: str, said: str) -> tuple[Piece, ...]:
-    """Both texts as one: what they share, what was left out, what was put in.
+    """Compare two texts as one: what they share, what was left out, what was put in.
 
     What stands in brackets is a moment: it is heard, not said, and a transcript tells nothing of it. So it is neither
     left out nor put in; it stands where it was asked for.
@@ -49,7 +49,7 @@ def differ(asked: str, said: str) -> tuple[Piece, ...]:
 
 
 def differs(pieces: tuple[Piece, ...]) -> bool:
-    """Whether anything was left out or put in.
+    """Tell whether anything was left out or put in.
 
     >>> differs(differ("Well, then", "well then!"))
     False
@@ -58,7 +58,7 @@ def differs(pieces: tuple[Piece, ...]) -> bool:
 
 
 def has_moments(pieces: tuple[Piece, ...]) -> bool:
-    """Whether something is heard that is no word.
+    """Tell whether something is heard that is no word.
 
     >>> has_moments(differ("[sighs] Well.", "Well."))
     True
@@ -67,7 +67,7 @@ def has_moments(pieces: tuple[Piece, ...]) -> bool:
 
 
 def _run(kind: Literal["same", "del", "ins"], words: Sequence[Word]) -> Iterator[Piece]:
-    """Words that follow each other, and the moments between them; signs alone are neither left out nor put in."""
+    """Yield words that follow each other, and the moments between them; signs alone are neither left out nor put in."""
     for is_moment, run in groupby(words, lambda word: word.is_moment):
         told = list(run)
         text = "".join(word.shown for word in told)
@@ -80,7 +80,7 @@ def _run(kind: Literal["same", "del", "ins"], words: Sequence[Word]) -> Iterator
 
 
 def _spaced(pieces: list[Piece]) -> list[Piece]:
-    """None that runs into the next: a text's last word has no space behind it."""
+    """Let no word run into the next: a text's last word has no space behind it."""
     return [
         piece if piece is pieces[-1] or is_parted(piece.words) else Piece(piece.kind, piece.words + " ")
         for piece in pieces

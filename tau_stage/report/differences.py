@@ -32,7 +32,7 @@ MOVED = Difference("place", "in another place", 15.0)
 
 
 def is_taken_over(a: Performed, b: Performed) -> bool:
-    """Whether a line is one performance in both takes: neither its sound nor its money is another."""
+    """Tell whether a line is one performance in both takes: neither its sound nor its money is another."""
     is_same = (a.sha256, a.said, a.response, a.ended) == (b.sha256, b.said, b.response, b.ended)
     return (a.former or b.former) and is_same
 
@@ -40,7 +40,7 @@ def is_taken_over(a: Performed, b: Performed) -> bool:
 def between(
     a: Performed | None, b: Performed | None, loud_a: float | None, loud_b: float | None, *, moved: bool = False
 ) -> Iterator[Difference]:
-    """All that differs between two performances of a line.
+    """Yield all that differs between two performances of a line.
 
     Args:
         a: The first, or None where the first take lacks it.

@@ -29,7 +29,7 @@ class Sound:
 
 
 def outline(audio: Pcm, columns: int = COLUMNS) -> str:
-    r"""A sound's shape as the path of an SVG, ``columns`` wide, from -1 (loudest) to 1.
+    r"""Draw a sound's shape as the path of an SVG, ``columns`` wide, from -1 (loudest) to 1.
 
     >>> outline(Pcm(b"\0\x40" * 4), 2)
     'M0 -0.50L1 -0.50L1 0.50L0 0.50Z'
@@ -53,7 +53,7 @@ def page(
     sounds: tuple[Mapping[str, Sound], Mapping[str, Sound]] = ({}, {}),
     notes: Sequence[str] = (),
 ) -> str:
-    """The page. Every text of the takes is escaped.
+    """Write the page. Every text of the takes is escaped.
 
     Args:
         told: From ``compare``.

@@ -33,12 +33,12 @@ class Finding:
 
     @classmethod
     def of(cls, error: SceneError) -> Finding:
-        """An error as a finding."""
+        """Make an error a finding."""
         return cls(error.path, error.line, error.column, "error", error.problem, error.hint)
 
 
 def as_json(found: Sequence[Finding]) -> str:
-    """All findings as a JSON list.
+    """Write all findings as a JSON list.
 
     >>> as_json([])
     '[]'
@@ -47,7 +47,7 @@ def as_json(found: Sequence[Finding]) -> str:
 
 
 def as_github(found: Iterable[Finding]) -> str:
-    r"""A workflow command for each finding, which GitHub shows at the line of the file.
+    r"""Write a workflow command for each finding, which GitHub shows at the line of the file.
 
     Source: GitHub Docs, "Workflow commands for GitHub Actions", error and warning messages.
 

@@ -10,7 +10,7 @@ from tau_stage.cost.forecast import Estimate, Forecast, LineForecast, PlayerFore
 
 
 def as_data(told: Forecast) -> dict[str, Any]:
-    """The forecast for ``json.dumps``: dollars are texts, as in ``cost.json``, and null where they are not known."""
+    """Make the forecast data for ``json.dumps``: dollars are texts, as in ``cost.json``, null where not known."""
     return {
         "version": 1,
         "estimate": True,

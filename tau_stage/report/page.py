@@ -46,7 +46,7 @@ def page(
     checks: Sequence[Check] = (),
     most: int = LARGEST_PAGE,
 ) -> str:
-    """The report of a take as HTML.
+    """Write the report of a take as HTML.
 
     Sounds that are missing or broken do not stop it: the page says what is wrong with them.
 
@@ -113,12 +113,12 @@ def write_page(folder: TakeFolder, take: Take, *, resolved: str | None = None, e
 
 
 def score_keys(take: Take) -> list[str]:
-    """The names of the lines' blocks within the page."""
+    """Return the names of the lines' blocks within the page."""
     return [f"b{number}" for number in range(1, len(take.lines) + 1)]
 
 
 def clock(seconds: float) -> str:
-    """A place in the recording.
+    """Write a place in the recording.
 
     >>> clock(65.26), clock(3601)
     ('1:05.3', '1:00:01.0')
@@ -130,7 +130,7 @@ def clock(seconds: float) -> str:
 
 
 def span(seconds: float | None) -> str:
-    """A duration, in the unit that suits it.
+    """Write a duration, in the unit that suits it.
 
     >>> span(0.2514), span(3.25), span(605), span(None)
     ('251 ms', '3.2 s', '10 min 5 s', 'unknown')
@@ -145,7 +145,7 @@ def span(seconds: float | None) -> str:
 
 
 def day(started: str) -> str:
-    """When a take was performed, to be read; as it stands where it is no time.
+    """Write when a take was performed, to be read; as it stands where it is no time.
 
     >>> day("2026-11-21T04:05:06+00:00"), day("once")
     ('Saturday 21 November 2026, 04:05 UTC', 'once')
@@ -158,7 +158,7 @@ def day(started: str) -> str:
 
 
 def ending(line: Performed) -> str:
-    """How a line ended, where it did not simply end."""
+    """Say how a line ended, where it did not simply end."""
     if line.problem:
         return f"failed: {line.problem}"
     if line.outdated:
@@ -169,7 +169,7 @@ def ending(line: Performed) -> str:
 
 
 def _others(take: Take, keys: Sequence[str], sources: Sources) -> dict[str, list[tuple[Alternative, str]]]:
-    """The takes that were not picked, and where their sounds are, by the key of their line."""
+    """Return the takes that were not picked, and where their sounds are, by the key of their line."""
     return {
         key: [(other, sources.sound(other.file, other.samples).url) for other in line.alternatives]
         for key, line in zip(keys, take.lines, strict=True)
@@ -177,7 +177,7 @@ def _others(take: Take, keys: Sequence[str], sources: Sources) -> dict[str, list
 
 
 def tally(checks: Sequence[Check]) -> str:
-    """What expectations came to, in a few words."""
+    """Say what expectations came to, in a few words."""
     outcomes = [check.outcome for check in checks]
     failed, errors = outcomes.count("failed"), outcomes.count("error")
     told = [f"{failed} of {len(outcomes)} failed"] if failed else []
@@ -186,7 +186,7 @@ def tally(checks: Sequence[Check]) -> str:
 
 
 def compared(line: Performed, said: str) -> tuple[Piece, ...]:
-    """What was asked of a line against what was said, in it or in another take of it; nothing where nothing was asked.
+    """Compare what was asked of a line with what was said, in it or in another take; nothing where nothing was asked.
 
     Where nothing was said there is something to show only if nothing but moments was asked for.
     """
@@ -197,7 +197,7 @@ def compared(line: Performed, said: str) -> tuple[Piece, ...]:
 
 
 def shown(value: object) -> object:
-    """A value as a page shows it: words that others said are made printable, our own markup stays."""
+    """Make a value fit for a page: words that others said are made printable, our own markup stays."""
     return printable(value) if type(value) is str else value
 
 
@@ -207,7 +207,7 @@ def _median_first(lines: tuple[Performed, ...]) -> float | None:
 
 
 def _policy(styles: tuple[str, ...], script: str) -> str:
-    """A content security policy: these styles and this script, sounds from beside the page or within, else nothing."""
+    """Write a content security policy: these styles, this script, sounds from beside or within the page."""
     allowed = " ".join(map(_hash, styles))
     return (
         f"default-src 'none'; style-src {allowed}; script-src {_hash(script)}; media-src 'self' file: data:; "

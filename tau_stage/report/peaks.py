@@ -34,7 +34,7 @@ class Peaks:
         return max((*self.highs, *(-low for low in self.lows)), default=0)
 
     def path(self, loudest: int = 0) -> str:
-        """A closed path for SVG, ``HEIGHT`` high and as wide as there are spans.
+        """Draw a closed path for SVG, ``HEIGHT`` high and as wide as there are spans.
 
         Args:
             loudest: The sample that reaches the edge; 0 takes the sound's own.
@@ -52,7 +52,7 @@ class Peaks:
 
 
 def peaks(path: Path, samples: int, start: int = 0) -> Peaks:
-    """The shape of a span of a 16-bit WAV file, of all its channels, which is read block by block; never an error.
+    """Measure the shape of a span of a mono 16-bit WAV file, which is read block by block; never an error.
 
     Args:
         path: The file.

@@ -38,7 +38,7 @@ class Section:
 
 
 def sections(told: Forecast) -> Iterator[Section]:
-    """The tables of a forecast, in the order they are read.
+    """Yield the tables of a forecast, in the order they are read.
 
     Args:
         told: From ``forecast``.
@@ -87,18 +87,18 @@ def _saved(savings: Savings) -> Row:
 
 
 def tokens(cost: Cost) -> int:
-    """All tokens, fresh, cached and spoken."""
+    """Return all tokens, fresh, cached and spoken."""
     return sum(getattr(cost.tokens, kind) for kind in TOKENS)
 
 
 def head(told: Forecast) -> str:
-    """The first line: what it is, and how long it takes."""
+    """Write the first line: what it is, and how long it takes."""
     low, likely, high = told.seconds.low, told.seconds.likely, told.seconds.high
     return f"{told.title} ({told.path}): about {likely:.0f} s ({low:.0f}..{high:.0f}), an estimate"
 
 
 def notes(told: Forecast) -> Iterator[str]:
-    """What stands under the tables: warnings, and what the figures leave out."""
+    """Yield what stands under the tables: warnings, and what the figures leave out."""
     for warning in told.warnings:
         yield f"warning: {warning}"
     if told.cost.likely.total is None:
@@ -107,7 +107,7 @@ def notes(told: Forecast) -> Iterator[str]:
 
 
 def plain(told: Forecast) -> str:
-    """The tables without colours, for pipes and logs.
+    """Draw the tables without colours, for pipes and logs.
 
     Args:
         told: From ``forecast``.
@@ -119,7 +119,7 @@ def plain(told: Forecast) -> str:
 
 
 def tables(told: Forecast) -> RenderableType:
-    """The tables for a terminal that shows colours.
+    """Draw the tables for a terminal that shows colours.
 
     Args:
         told: From ``forecast``.

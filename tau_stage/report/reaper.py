@@ -33,7 +33,7 @@ _STRAIGHT = "0 0 0 1 0 0 0"
 
 
 def rpp(take: Take, attempts: Iterable[str] = (), rate: int = RATE) -> str:
-    """The project, to be saved in the take's folder. Two takes that sound the same give the same text.
+    """Write the project, to be saved in the take's folder. Two takes that sound the same give the same text.
 
     Args:
         take: From ``take.json``.
@@ -53,7 +53,7 @@ def rpp(take: Take, attempts: Iterable[str] = (), rate: int = RATE) -> str:
 
 
 def quoted(text: str) -> str:
-    """Any text as one word of RPP: in the quotes that do not occur in it.
+    """Quote any text as one word of RPP: in the quotes that do not occur in it.
 
     There is no escape in RPP: where all three kinds occur, the backticks become apostrophes, as Reaper does it.
 
@@ -66,7 +66,7 @@ def quoted(text: str) -> str:
 
 
 def seconds(samples: int, rate: int) -> str:
-    """A place in seconds, exact enough for every sample of a day.
+    """Write a place in seconds, exact enough for every sample of a day.
 
     >>> seconds(0, 24_000), seconds(36_000, 24_000), seconds(32_401, 24_000)
     ('0', '1.5', '1.35004166666667')
@@ -91,24 +91,24 @@ class _Sheet:
     rate: int
 
     def guid(self, *what: object) -> str:
-        """An id that is the same in every project of the same take."""
+        """Make an id that is the same in every project of the same take."""
         return f"{{{uuid.uuid5(self.space, chr(10).join(map(str, what)))}}}".upper()
 
     def color(self, player: str) -> int:
-        """A player's colour: neighbours lie far apart."""
+        """Choose a player's colour: neighbours lie far apart."""
         names = [player.name for player in self.take.players]
         red, green, blue = (round(255 * part) for part in hsv_to_rgb(names.index(player) * _GOLDEN % 1, 0.55, 0.85))
         return _CUSTOM | red | green << 8 | blue << 16
 
     def markers(self) -> Iterator[str]:
-        """One marker per line, also where it has no sound."""
+        """Yield one marker per line, also where it has no sound."""
         for number, line in enumerate(lines_in_order(self.take), 1):
             at = seconds(line.offset_samples, self.take.rate)
             guid = self.guid("marker", line.number, line.id)
             yield f"MARKER {number} {at} {quoted(line.id)} 0 {self.color(line.player)} 1 R {guid} 0"
 
     def track(self, track: Track) -> Iterator[str]:
-        """A track with all its items."""
+        """Write a track with all its items."""
         guid = self.guid("track", track.kind, track.name)
         head = (
             f"NAME {quoted(track.name)}",
@@ -120,7 +120,7 @@ class _Sheet:
         return _block(f"TRACK {guid}", (*head, *items))
 
     def item(self, piece: Piece) -> Iterator[str]:
-        """What an item says: its place, what is said in it, and its takes, of which the first one plays."""
+        """Yield what an item says: its place, what is said in it, and its takes, of which the first one plays."""
         rate = self.take.rate
         yield from (
             f"POSITION {seconds(piece.at, rate)}",
@@ -146,7 +146,7 @@ class _Sheet:
             yield from self.source(f"{piece.name}, failed attempt {number}", file, 0)
 
     def source(self, name: str, file: str, skipped: int) -> Iterator[str]:
-        """One take of an item."""
+        """Yield one take of an item."""
         yield from (
             f"NAME {quoted(name)}",
             f"SOFFS {seconds(skipped, self.take.rate)}",
@@ -158,14 +158,14 @@ class _Sheet:
 
 
 def _space(take: Take) -> uuid.UUID:
-    """What a take is known by: its scene, and what was heard."""
+    """Return what a take is known by: its scene, and what was heard."""
     heard = [*(line.sha256 for line in take.lines), *(sound.sha256 for sound in take.sounds)]
     key = "\n".join((take.scene.sha256, take.scene.variant, *heard))
     return uuid.uuid5(uuid.NAMESPACE_OID, sha256(key.encode()).hexdigest())
 
 
 def _by_line(attempts: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
-    """Numbers and files of attempts by the file of their line, in the order in which they were made."""
+    """Return numbers and files of attempts by the file of their line, in the order in which they were made."""
     by_line: dict[str, list[tuple[int, str]]] = {}
     for file in set(attempts):
         if match := _ATTEMPT.fullmatch(file):

@@ -55,7 +55,7 @@ def rebuild(folder: TakeFolder, *, embed: bool = False, note: Note = unnoted) ->
 
 
 def rebuilt(folder: TakeFolder) -> tuple[Take, dict[str, str]]:
-    """A take from its journal, and the texts of its ``cost.json`` and ``take.json``; nothing is written.
+    """Make a take from its journal, and the texts of its ``cost.json`` and ``take.json``; nothing is written.
 
     Raises:
         TakeError: There is no journal, or it is broken or a newer version's.
@@ -74,7 +74,7 @@ def rebuilt(folder: TakeFolder) -> tuple[Take, dict[str, str]]:
 
 
 def _refuse_newer(folder: TakeFolder) -> None:
-    """What a newer version wrote is not overwritten with what this one understands of it."""
+    """Refuse to overwrite what a newer version wrote with what this one understands of it."""
     for path, facts in ((folder.journal, _first(folder.journal)), (folder.manifest, _manifest(folder))):
         version = facts.get("version", KNOWN)
         if isinstance(version, int) and version > KNOWN:

@@ -74,7 +74,7 @@ class Score:
         return {block.key: block for lane in self.lanes for block in lane.blocks}
 
     def places(self) -> str:
-        """A style sheet with the place of every block and tick: a strict page has no style attributes."""
+        """Write a style sheet with the place of every block and tick: a strict page has no style attributes."""
         whole = max(self.seconds, 0.001)
         rules = [f":root{{--seconds:{whole:.3f}}}"]
         rules += [
@@ -87,7 +87,7 @@ class Score:
 
 
 def make_score(take: Take, sources: Sources) -> Score:
-    """The score of a take.
+    """Make the score of a take.
 
     Args:
         take: What was performed.
@@ -119,7 +119,7 @@ def make_score(take: Take, sources: Sources) -> Score:
 
 
 def silences(lines: Sequence[Performed]) -> tuple[float | None, ...]:
-    """Seconds of silence before each line in the recording; below zero where it begins while another is spoken."""
+    """Measure seconds of silence before each line in the recording; below zero where it overlaps another."""
     ends = accumulate((line.offset_samples + line.samples for line in lines), max)
     return (None, *((line.offset_samples - end) / RATE for end, line in zip(ends, lines[1:], strict=False)))[
         : len(lines)
@@ -170,7 +170,7 @@ def _sound_lanes(sounds: Sequence[Sounded], sources: Sources, seconds: float) ->
 
 
 def _roomy(blocks: Sequence[Block], end_s: float) -> tuple[Block, ...]:
-    """Each with the room that it has until the next."""
+    """Return each with the room that it has until the next."""
     starts = [*(block.start_s for block in blocks), end_s][1:]
     return tuple(
         replace(block, room_s=max(block.seconds, start - block.start_s))

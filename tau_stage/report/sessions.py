@@ -11,7 +11,7 @@ from tau_stage.take.model import Take
 
 
 def files(take: Take, attempts: Iterable[str] = (), rate: int = RATE) -> dict[str, str]:
-    """The files by name: ``session.rpp``, and ``session.otio`` where its package is installed.
+    """Make the files by name: ``session.rpp``, and ``session.otio`` where its package is installed.
 
     Args:
         take: From ``take.json``.

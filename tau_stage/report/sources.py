@@ -54,7 +54,7 @@ class Sources:
     _held: int = 0
 
     def sound(self, name: str | None, samples: int, start: int = 0) -> Sound:
-        """A span of one of the take's files.
+        """Return a span of one of the take's files.
 
         Args:
             name: Relative to the folder.
@@ -78,7 +78,7 @@ class Sources:
         return Sound(shape, link(name), start / RATE)
 
     def mix(self) -> str:
-        """The URL of the whole mix, or empty where there is none."""
+        """Return the URL of the whole mix, or empty where there is none."""
         path = self.folder.mix
         if path is None:
             return ""
@@ -108,7 +108,7 @@ class Sources:
         return url
 
     def refuse_larger(self, size: int) -> None:
-        """Nobody could open a page without end.
+        """Refuse a page without end: nobody could open it.
 
         Raises:
             TakeError: It would be larger than a page may be.
@@ -121,7 +121,7 @@ class Sources:
 
 
 def link(name: str) -> str:
-    """A relative URL, whatever the name holds.
+    """Make a relative URL, whatever the name holds.
 
     >>> link("lines/001-a b?.wav"), link("//evil.example/x.wav")
     ('./lines/001-a%20b%3F.wav', './//evil.example/x.wav')

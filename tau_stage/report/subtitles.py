@@ -42,7 +42,7 @@ class Cue:
 
 
 def vtt(take: Take) -> str:
-    """The take as WebVTT: voices are players, and the names of cues are those of the lines.
+    """Write the take as WebVTT: voices are players, and the names of cues are those of the lines.
 
     Source: WebVTT, W3C Candidate Recommendation, 4 "Syntax": blocks, cue timings, voice spans, escapes.
 
@@ -58,7 +58,7 @@ def vtt(take: Take) -> str:
 
 
 def srt(take: Take) -> str:
-    """The take as SubRip: numbers from 1, and the player before the words.
+    """Write the take as SubRip: numbers from 1, and the player before the words.
 
     Source: SubRip's own form, as Matroska tells it ("SRT Subtitles"). It knows no escapes: words stand as they are.
     """
@@ -75,7 +75,7 @@ def _clock(ms: int, point: str) -> str:
 
 
 def cues(take: Take, *, named: bool = False) -> list[Cue]:
-    """What stands on the screen, in order of time.
+    """Return what stands on the screen, in order of time.
 
     All of it is within the take, except words without sound: they stand as long as they are read.
 
@@ -89,7 +89,7 @@ def cues(take: Take, *, named: bool = False) -> list[Cue]:
 
 
 def _with_room(found: Sequence[Cue], end_ms: int) -> list[Cue]:
-    """Short cues stand a second, where nothing else begins before."""
+    """Let short cues stand a second, where nothing else begins before."""
     starts = [cue.start_ms for cue in found]
     longer = []
     for place, cue in enumerate(found):
@@ -128,7 +128,7 @@ def _ms(seconds: float) -> int:
 
 
 def _pieces(words: Sequence[Word], end_s: float, name: str) -> list[tuple[Sequence[Word], float]]:
-    """A line in pieces that fit on a screen, and where each ends: the ones that cost least in all.
+    """Cut a line into pieces that fit on a screen, and where each ends: the ones that cost least in all.
 
     A border that is no sentence's costs, and so does a piece that is short. The best pieces up to a word are
     the best up to where the last piece begins, and that piece.
@@ -155,7 +155,7 @@ def _pieces(words: Sequence[Word], end_s: float, name: str) -> list[tuple[Sequen
 
 
 def _reaches(words: Sequence[Word], name: int) -> list[int]:
-    """Behind which word the two lines end that begin with each word, and with a name of so many columns."""
+    """Return behind which word the two lines end that begin with each word, and with a name of so many columns."""
     widths = [columns(word.text) for word in words]
     ends = [*accumulate((width + (not word.glued) for width, word in zip(widths, words, strict=True)), initial=0)]
     blank = [int(not word.glued) for word in words]  # in ``ends``, and not at the beginning of a line
@@ -168,7 +168,7 @@ def _reaches(words: Sequence[Word], name: int) -> list[int]:
 
 
 def _breaks(words: Sequence[Word], name: str) -> Iterator[tuple[float, str, str]]:
-    """The ways to lay words on two lines: the best has even lines, broken where a phrase ends."""
+    """Yield the ways to lay words on two lines: the best has even lines, broken where a phrase ends."""
     for place in range(0 if name else 1, len(words)):
         first, second = f"{name}{joined(words[:place])}".rstrip(), joined(words[place:])
         widths = columns(first), columns(second)
@@ -177,7 +177,7 @@ def _breaks(words: Sequence[Word], name: str) -> Iterator[tuple[float, str, str]
 
 
 def _laid(words: Sequence[Word], name: str) -> tuple[str, ...]:
-    """The one or two lines of a cue; words that come to the beginning of one are no command of a CI server there."""
+    """Lay a cue on one or two lines; words that begin one are no command of a CI server there."""
     whole = name + joined(words)
     if columns(whole) <= LONGEST:
         return (printable(whole),)

@@ -23,7 +23,7 @@ GAP = 2
 
 
 def plain_lines(columns: Row, rows: Sequence[Row], left: Collection[int] = frozenset({0})) -> Iterator[str]:
-    r"""A table without colours, for pipes and logs: words to the left, figures to the right.
+    r"""Yield a table without colours, for pipes and logs: words to the left, figures to the right.
 
     >>> print(*plain_lines(("who", "s"), [("ann", "1.0"), ("木村", "12.0")]), sep="\n")
     who      s
@@ -57,12 +57,12 @@ class Figures:
     widths: Sequence[int] = ()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The tables that fit, one below the other."""
+        """Draw the tables that fit, one below the other."""
         for places in self._parted(options.max_width):
             yield self._drawn(places)
 
     def _parted(self, width: int) -> Iterator[list[int]]:
-        """Places of columns, table by table; each begins with the first column."""
+        """Yield places of columns, table by table; each begins with the first column."""
         needed = [self._needed(place) for place in range(len(self.columns))]
         places = [0]
         for place in range(1, len(self.columns)):

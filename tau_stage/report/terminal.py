@@ -20,7 +20,7 @@ UNKNOWN = "unknown"
 
 
 def rows(take: Take) -> Iterator[tuple[str, ...]]:
-    """One row per player, then the totals."""
+    """Yield one row per player, then the totals."""
     for player in take.players:
         own = [line for line in take.lines if line.player == player.name]
         firsts = (line.first_words_s if line.first_audio_s is None else line.first_audio_s for line in own)
@@ -44,7 +44,7 @@ def rows(take: Take) -> Iterator[tuple[str, ...]]:
 
 
 def dollars(amount: Decimal | None) -> str:
-    """An amount, or that it is not known; never a zero for the unknown.
+    """Write an amount, or that it is not known; never a zero for the unknown.
 
     >>> dollars(Decimal("0.00563422")), dollars(None)
     ('$0.0056', 'unknown')
@@ -53,7 +53,7 @@ def dollars(amount: Decimal | None) -> str:
 
 
 def money(cost: Costs, kind: str = "total") -> str:
-    """An amount of a cost; a ``~`` marks one that is built on usage told in part, or in sums only.
+    """Write an amount of a cost; a ``~`` marks one that is built on usage told in part, or in sums only.
 
     >>> money(Costs(spoken=None, listened=None, cached=None, total=Decimal("0.1"), estimated=True))
     '~$0.1000'
@@ -63,7 +63,7 @@ def money(cost: Costs, kind: str = "total") -> str:
 
 
 def notes(take: Take) -> Iterator[str]:
-    """What stands under the table: warnings, what stopped it, and whose money it was."""
+    """Yield what stands under the table: warnings, what stopped it, and whose money it was."""
     for warning in take.warnings:
         yield f"warning: {warning}"
     if take.cost.estimated:
@@ -93,7 +93,7 @@ def _estimated(take: Take) -> str:
 
 
 def plain(take: Take) -> str:
-    """The table without colours, for pipes and logs.
+    """Draw the table without colours, for pipes and logs.
 
     Args:
         take: From ``perform``.
@@ -104,7 +104,7 @@ def plain(take: Take) -> str:
 
 
 def table(take: Take) -> RenderableType:
-    """The table for a terminal that shows colours."""
+    """Draw the table for a terminal that shows colours."""
     from rich.console import Group
     from rich.text import Text
 

@@ -24,12 +24,12 @@ ROOM = "tau_stage"
 
 
 def writable() -> bool:
-    """Whether the package that writes timelines is installed."""
+    """Tell whether the package that writes timelines is installed."""
     return find_spec("opentimelineio") is not None
 
 
 def otio(take: Take, rate: int = RATE) -> str:
-    """The timeline, to be saved in the take's folder: URLs are relative to it.
+    """Write the timeline, to be saved in the take's folder: URLs are relative to it.
 
     Args:
         take: From ``take.json``.
@@ -68,7 +68,7 @@ class _Writer:
         self._times = rate // own
 
     def timeline(self, take: Take) -> Any:
-        """The whole take."""
+        """Make the whole take."""
         timeline = self._schema.Timeline(
             one_line(take.scene.title),
             global_start_time=self.time(0),
@@ -86,7 +86,7 @@ class _Writer:
         return timeline
 
     def tracks(self, track: Track) -> Iterator[Any]:
-        """A track; where its pieces overlap there are further ones."""
+        """Yield a track; where its pieces overlap there are further ones."""
         for number, lane in enumerate(lanes(track.pieces), 1):
             made = self._schema.Track(
                 one_line(track.name if number == 1 else f"{track.name} {number}"),
@@ -97,7 +97,7 @@ class _Writer:
             yield made
 
     def items(self, lane: Iterable[Piece]) -> Iterator[Any]:
-        """Clips, with gaps between them."""
+        """Yield clips, with gaps between them."""
         end = 0
         for piece in lane:
             if piece.at > end:
@@ -106,7 +106,7 @@ class _Writer:
             end = piece.end
 
     def clip(self, piece: Piece) -> Any:
-        """A stretch of a file."""
+        """Make a stretch of a file."""
         reference = self._schema.ExternalReference(
             target_url=self.url(piece.file), available_range=self.range(0, piece.available)
         )
@@ -123,7 +123,7 @@ class _Writer:
         return clip
 
     def other(self, other: Alternative) -> Any:
-        """A take of a line that was not picked."""
+        """Make a take of a line that was not picked."""
         return self._schema.ExternalReference(
             target_url=self.url(str(other.file)),
             available_range=self.range(0, other.samples),
@@ -131,7 +131,7 @@ class _Writer:
         )
 
     def marker(self, line: Performed) -> Any:
-        """A line's mark on the timeline, also where it has no sound."""
+        """Make a line's mark on the timeline, also where it has no sound."""
         return self._schema.Marker(
             one_line(line.id),
             marked_range=self.range(line.offset_samples, line.samples),
@@ -141,20 +141,20 @@ class _Writer:
         )
 
     def url(self, file: str) -> str:
-        """Where a file of the take is, at the timeline's rate."""
+        """Tell where a file of the take is, at the timeline's rate."""
         return quote(at_rate_name(file, self._rate))
 
     def time(self, samples: int) -> Any:
-        """A time in samples of the take."""
+        """Make a time in samples."""
         return self._time.RationalTime(samples * self._times, self._rate)
 
     def range(self, start: int, samples: int) -> Any:
-        """A stretch of time in samples of the take."""
+        """Make a stretch of time in samples."""
         return self._time.TimeRange(self.time(start), self.time(samples))
 
 
 def lanes(pieces: Iterable[Piece]) -> list[list[Piece]]:
-    """Pieces side by side, so that none overlaps another of its lane; at least one lane."""
+    """Lay pieces side by side, so that none overlaps another of its lane; at least one lane."""
     found: list[list[Piece]] = [[]]
     for piece in pieces:
         free = next((lane for lane in found if not lane or lane[-1].end <= piece.at), None)
@@ -165,7 +165,7 @@ def lanes(pieces: Iterable[Piece]) -> list[list[Piece]]:
 
 
 def told(line: Performed) -> dict[str, object]:
-    """What a timeline keeps of a line."""
+    """Return what a timeline keeps of a line."""
     return {
         "line": line.id,
         "number": line.number,
@@ -179,6 +179,6 @@ def told(line: Performed) -> dict[str, object]:
 
 
 def laid(piece: Piece) -> dict[str, object]:
-    """What a timeline keeps of effects and beds."""
+    """Return what a timeline keeps of effects and beds."""
     kept = {"id", "kind", "source", "gain_db", "offset_samples", "samples", "sha256"}
     return {"sounds": [sound.model_dump(include=kept) for sound in piece.sounds]}

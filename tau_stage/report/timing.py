@@ -41,7 +41,7 @@ class Word:
 
 
 def columns(text: str) -> int:
-    r"""How wide a text is: Chinese, Japanese and Korean signs take two columns, accents that combine take none.
+    r"""Count how wide a text is: Chinese, Japanese and Korean signs take two columns, accents that combine take none.
 
     Source: Unicode Standard Annex #11, East Asian Width.
 
@@ -60,7 +60,7 @@ def _width(sign: str) -> int:
 
 
 def border(word: str) -> str:
-    """What ends with a word: a ``sentence``, a ``phrase`` or nothing.
+    """Return what ends with a word: a ``sentence``, a ``phrase`` or nothing.
 
     >>> border("umbrella."), border("Well,"), border("the")
     ('sentence', 'phrase', '')
@@ -69,7 +69,7 @@ def border(word: str) -> str:
 
 
 def words_of(text: str) -> Iterator[tuple[str, bool]]:
-    """The words of a text, and whether each is glued to the one before.
+    """Yield the words of a text, and whether each is glued to the one before.
 
     What is wider than a line of subtitles is taken apart, behind punctuation where there is some: an address, or a
     sentence in a script without blanks.
@@ -95,7 +95,7 @@ def _pieces(word: str) -> Iterator[str]:
 
 
 def word_times(line: Performed) -> list[Word]:
-    """The words of a line, spread over it by their length, with pauses at punctuation.
+    """Spread the words of a line over it by their length, with pauses at punctuation.
 
     Args:
         line: One without sound has all its words where it begins.
@@ -104,7 +104,7 @@ def word_times(line: Performed) -> list[Word]:
 
 
 def spread(text: str, start_s: float, end_s: float) -> list[Word]:
-    """The words of a text, spread over a time."""
+    """Spread the words of a text over a time."""
     words = list(words_of(text))
     sounds = [1.0 + sum(map(str.isalnum, word)) * (1 + (columns(word) > len(word))) for word, _ in words]
     pauses = [_PAUSES[border(word)] for word, _ in words]
@@ -123,5 +123,5 @@ def _between(start_s: float, end_s: float, share: float) -> float:
 
 
 def joined(words: Sequence[Word]) -> str:
-    """Words as a text again, with blanks where they had some."""
+    """Join words to a text again, with blanks where they had some."""
     return "".join(word.text if number == 0 or word.glued else f" {word.text}" for number, word in enumerate(words))

@@ -58,7 +58,7 @@ class Track:
 
 
 def tracks(take: Take) -> tuple[Track, ...]:
-    """One track per player, silent ones too, then one per stem of an effect or a bed."""
+    """Return one track per player, silent ones too, then one per stem of an effect or a bed."""
     players = (Track(player.name, "player", tuple(_spoken(take, player.name)), player.pan) for player in take.players)
     stems = dict.fromkeys(sound.stem for sound in take.sounds)
     sounds = (Track(PurePosixPath(stem).stem, "sound", tuple(_laid(take, stem))) for stem in stems)
@@ -66,12 +66,12 @@ def tracks(take: Take) -> tuple[Track, ...]:
 
 
 def lines_in_order(take: Take) -> list[Performed]:
-    """The lines in the order in which they begin; ``take.json`` has them as they ended."""
+    """Return the lines in the order in which they begin; ``take.json`` has them as they ended."""
     return sorted(take.lines, key=lambda line: (line.offset_samples, line.number))
 
 
 def other_takes(line: Performed | None) -> list[Alternative]:
-    """The takes of a line that were not picked and can be heard."""
+    """Return the takes of a line that were not picked and can be heard."""
     return [other for other in line.alternatives if other.file and other.samples] if line else []
 
 
@@ -82,7 +82,7 @@ def _spoken(take: Take, player: str) -> Iterator[Piece]:
 
 
 def _laid(take: Take, stem: str) -> Iterator[Piece]:
-    """The sounds of a stem. Where it overlaps itself the stem holds the sum, so that is one piece."""
+    """Yield the sounds of a stem. Where it overlaps itself the stem holds the sum, so that is one piece."""
     for sounds in _clusters(sound for sound in take.sounds if sound.stem == stem and sound.samples > 0):
         at = sounds[0].offset_samples
         end = max(sound.offset_samples + sound.samples for sound in sounds)
@@ -91,7 +91,7 @@ def _laid(take: Take, stem: str) -> Iterator[Piece]:
 
 
 def _clusters(sounds: Iterable[Sounded]) -> list[list[Sounded]]:
-    """Sounds that overlap, together."""
+    """Return sounds that overlap, together."""
     found: list[list[Sounded]] = []
     end = 0
     for sound in sorted(sounds, key=lambda sound: sound.offset_samples):

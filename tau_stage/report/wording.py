@@ -22,7 +22,7 @@ class Piece:
 
 
 def word_diff(a: str, b: str) -> tuple[Piece, ...]:
-    """What became of the words of ``a`` in ``b``.
+    """Compare words: what became of those of ``a`` in ``b``.
 
     >>> [(piece.kind, piece.words) for piece in word_diff("a red door", "a blue door")]
     [('same', 'a'), ('gone', 'red'), ('new', 'blue'), ('same', 'door')]

@@ -22,7 +22,7 @@ _ENDINGS = "-–— "
 
 
 def files(take: Take) -> dict[str, str]:
-    """Every file of the take's words, by its name.
+    """Make every file of the take's words, by its name.
 
     Args:
         take: One in which nothing was said has files too.
@@ -40,7 +40,7 @@ def files(take: Take) -> dict[str, str]:
 
 
 def transcript(take: Take) -> str:
-    """The take as plain text: who plays, then what is said and heard, in order.
+    """Write the take as plain text: who plays, then what is said and heard, in order.
 
     A line that was cut ends with a dash; what was asked for stands below a line that says something else.
 
@@ -78,7 +78,7 @@ def _sound(sound: Sounded, rate: int) -> str:
 
 
 def _stamp(seconds: float) -> str:
-    """Minutes and tenths of seconds, never later than it is.
+    """Write minutes and tenths of seconds, never later than it is.
 
     >>> _stamp(3.26), _stamp(3600.5)
     ('00:03.2', '60:00.5')
@@ -91,7 +91,7 @@ def _stamp(seconds: float) -> str:
 
 
 def labels(take: Take) -> str:
-    """A label track with one label a line, for the stems in a sound editor.
+    """Write a label track with one label a line, for the stems in a sound editor.
 
     Source: Audacity Manual, "Importing and Exporting Labels": start and end in seconds, a tab between all three.
 
@@ -103,7 +103,7 @@ def labels(take: Take) -> str:
 
 
 def word_labels(take: Take) -> str:
-    """A label track with one label a word; where words are is estimated.
+    """Write a label track with one label a word; where words are is estimated.
 
     Args:
         take: A label of a line without sound is a point.
@@ -124,7 +124,7 @@ def _labelled(told: Iterable[tuple[float, float, str]]) -> str:
 
 
 def sheet(take: Take) -> str:
-    """A recording sheet as CSV, one row for each take of each line; a cell that would be calculated is made a text.
+    """Write a recording sheet as CSV, a row for each take of each line; a cell that would be calculated becomes a text.
 
     Source: RFC 4180; OWASP, "CSV Injection".
 
@@ -146,14 +146,14 @@ def sheet(take: Take) -> str:
 
 
 def _other(other: Alternative, cells: Sequence[str], rate: int) -> tuple[str, ...]:
-    """The row of a take that was not picked, from the cells of its line."""
+    """Return the row of a take that was not picked, from the cells of its line."""
     spoken = (other.said, other.file or "", cells[8], f"{other.samples / rate:.3f}")
     note = f"{other.ended}: {other.problem}" if other.problem else "" if other.ended == "completed" else other.ended
     return (*cells[:6], *spoken, "", str(other.take), "", note)
 
 
 def _note(line: Performed) -> str:
-    """How a line ended, in the words of ``take.json``, and what else sets it apart."""
+    """Say how a line ended, in the words of ``take.json``, and what else sets it apart."""
     notes = []
     if line.ended != "completed":
         why = line.problem or line.reason

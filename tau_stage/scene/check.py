@@ -27,7 +27,7 @@ _UNFIT = re.compile(r'[\x00-\x1f\x7f/\\<>:"|?*]')
 
 
 def check_names(names: Iterable[str], found: Findings) -> None:
-    """Players' names name files and stand where the language has words of its own."""
+    """Check that players' names can name files, and are no words of the language."""
     taken: dict[str, str] = {}
     for name in names:
         path = ("players", name)
@@ -53,7 +53,7 @@ def check_names(names: Iterable[str], found: Findings) -> None:
 
 
 def check_scene(scene: Scene, found: Findings) -> None:
-    """Everything that reaches from one part of a scene to another.
+    """Check everything that reaches from one part of a scene to another.
 
     Args:
         scene: The scene as far as it is sound.
@@ -82,7 +82,7 @@ def check_scene(scene: Scene, found: Findings) -> None:
 
 
 def _check_mix(deliver: Deliver, checks: Checks) -> None:
-    """Only an MP3 has a bit rate and tags, and only so high a one as its sample rate allows."""
+    """Check that only an MP3 has a bit rate and tags, and only so high a rate as its sample rate allows."""
     path: Path = ("deliver", "mix")
     mix = deliver.mix
     if mix is None:
@@ -101,7 +101,7 @@ def _check_mix(deliver: Deliver, checks: Checks) -> None:
 
 
 def _check_pan(scene: Scene, found: Findings) -> None:
-    """A mono mix has no sides."""
+    """Check that sides are asked for only of a mix that has them."""
     panned = next((name for name, player in scene.players.items() if player.pan), None)
     if panned is not None and not scene.deliver.stereo:
         hint = "write 'deliver: {stereo: true}', or remove it"
@@ -124,7 +124,7 @@ def _check_voices(scene: Scene, found: Findings) -> None:
 
 
 def _check_person(name: str, player: Player, path: Path, checks: Checks) -> None:
-    """A person has no voice of a model's, and a model has no stand-in."""
+    """Check that a person has no voice of a model's, and a model no stand-in."""
     found = checks.found
     if player.human is None:
         if player.stand_in is not None:

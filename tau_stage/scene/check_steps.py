@@ -23,7 +23,7 @@ class Checks(References):
     # ---- steps
 
     def steps(self) -> None:
-        """Every step, wherever it stands."""
+        """Check every step, wherever it stands."""
         for steps in (self.scene.lines, *(cue.do for cue in self.scene.on)):
             sounding: AnyStep | None = None
             for step in steps:
@@ -34,7 +34,7 @@ class Checks(References):
                     sounding = step
 
     def step(self, step: AnyStep) -> None:
-        """One step."""
+        """Check one step."""
         if not isinstance(step.when, bool | None):
             self.condition(step.when, (*step.path, "when"))
         match step:
@@ -61,7 +61,7 @@ class Checks(References):
                 pass
 
     def line(self, line: Line) -> None:
-        """A line's hearers and tools."""
+        """Check a line's hearers and tools."""
         player = self.scene.players[line.speaker]
         if line.to is not None:
             for name in self.hearing(line.to, (*line.path, "to"), line.speaker):
@@ -80,7 +80,7 @@ class Checks(References):
         self.tool_choice(line.tool_choice, (*line.path, "tool_choice"), may)
 
     def together(self, step: Together) -> None:
-        """Lines at once are of different players."""
+        """Check that lines at once are of different players."""
         seen: set[str] = set()
         for part in step.together:
             self.step(part)
@@ -94,7 +94,7 @@ class Checks(References):
                 seen.add(part.speaker)
 
     def cut_in(self, line: Line, wanted: str | None, before: AnyStep | None) -> None:
-        """What a line cuts into is the line just before it, by another player with a model."""
+        """Check that what a line cuts into is the line just before it, by another player with a model."""
         path = (*line.path, "cut_in")
         names = (before.speaker, self.ids_by_place[before.path]) if isinstance(before, Line) else ()
         if wanted is not None and wanted not in self.scene.players and wanted not in self.line_ids:
@@ -115,7 +115,7 @@ class Checks(References):
             self.found.add(path, f"'{before.speaker}' is a human, and stops when it likes", hint, key=True)
 
     def improvise(self, step: Improvise) -> None:
-        """Who plays, and what ends it."""
+        """Check who plays, and what ends it."""
         here = (*step.path, "improvise")
         named: set[str] = set()
         for number, name in enumerate(step.players):
@@ -139,7 +139,7 @@ class Checks(References):
             self.hearing(step.to, (*here, "to"), "")
 
     def listen(self, step: Listen) -> None:
-        """Who listens to whom, and what ends it."""
+        """Check who listens to whom, and what ends it."""
         here = (*step.path, "listen")
         models = [name for name, player in self.scene.players.items() if not player.human]
         people = [name for name, player in self.scene.players.items() if player.human]
@@ -167,7 +167,7 @@ class Checks(References):
     # ---- cues
 
     def cues(self) -> None:
-        """What cues wait for."""
+        """Check what cues wait for."""
         for cue in self.scene.on:
             self.condition(cue.event, cue.path)
 
@@ -184,7 +184,7 @@ class Checks(References):
         return dict.fromkeys(self.ids_by_place.values())
 
     def ids(self) -> None:
-        """No two lines have the same id."""
+        """Check that no two lines have the same id."""
         automatic = {made: line for made, line in written_lines(self.scene) if line.id is None}
         written: dict[str, Line] = {}
         for _, line in written_lines(self.scene):
@@ -204,7 +204,7 @@ class Checks(References):
 
 
 def written_lines(scene: Scene) -> Iterator[tuple[str, Line]]:
-    """Every line that is written down, with the id it has without one of its own."""
+    """Yield every line that is written down, with the id it has without one of its own."""
     for number, steps in enumerate((scene.lines, *(cue.do for cue in scene.on))):
         ordinals: dict[str, int] = {}
         for line in spoken(steps):
@@ -214,7 +214,7 @@ def written_lines(scene: Scene) -> Iterator[tuple[str, Line]]:
 
 
 def spoken(steps: Sequence[AnyStep]) -> Iterator[Line]:
-    """The lines among steps, in order, those of groups too."""
+    """Yield the lines among steps, in order, those of groups too."""
     for step in steps:
         if isinstance(step, Line):
             yield step

@@ -92,7 +92,7 @@ def _mapping(node: Node | None) -> Entries:
 
 
 def variables(entries: Entries, given: Mapping[str, str], found: Findings) -> dict[str, str]:
-    """The scene's variables, with those that were given from outside."""
+    """Return the scene's variables, with those that were given from outside."""
     own: dict[str, str] = {}
     for name, value in (
         found.mapping(entries.get("vars", ""), ("vars",), "vars", "write it like {city: Oslo}") or {}
@@ -121,14 +121,14 @@ def _check_variable(path: Path, values: list[str], found: Findings) -> None:
 
 
 def fill_in(entries: Entries, values: Mapping[str, str], found: Findings) -> Entries:
-    """The scene with its variables filled in: in texts only, never in keys and ids."""
+    """Fill in a scene's variables: in texts only, never in keys and ids."""
     kept = {key for key in entries if key.startswith("x-") or key in ("vars", "matrix", "include")}
     filling = _Filling(values, found)
     return {key: node if key in kept else filling.filled(node, (key,)) for key, node in entries.items()}
 
 
 def _closed(line: str) -> str:
-    """A line up to its last brace: no place ends behind it, so whatever begins before it is read once."""
+    """Return a line up to its last brace: no place ends behind it, so whatever begins before it is read once."""
     return line[: line.rfind("}") + 1]
 
 
@@ -195,7 +195,7 @@ class Variant:
 
 
 def variants(entries: Entries, only: Sequence[str], found: Findings) -> list[Variant]:
-    """Every combination of the matrix's values, in order; one nameless variant where there is no matrix.
+    """Return every combination of the matrix's values, in order; one nameless variant where there is no matrix.
 
     Args:
         entries: The scene's.

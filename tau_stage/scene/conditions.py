@@ -59,7 +59,7 @@ EXAMPLES: dict[str, str] = {"call": "lights_on", "said": "umbrella", "silence": 
 
 
 def _schemas(*words: str) -> dict[str, Any]:
-    """The schemas of some events: the word, and a mapping or its short form; only what is said must be named."""
+    """Return the schemas of some events: the word, and a mapping or its short form; only what is said must be named."""
     schemas: dict[str, Any] = {}
     for word in words:
         short = ["string", "number"] if word == "said" else ["string", "number", "null"]
@@ -69,7 +69,7 @@ def _schemas(*words: str) -> dict[str, Any]:
 
 
 def _one(properties: dict[str, Any]) -> dict[str, Any]:
-    """A mapping with one of some keys."""
+    """Return a mapping with one of some keys."""
     return {
         **IGNORED,
         "type": "object",

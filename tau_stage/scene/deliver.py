@@ -29,7 +29,7 @@ _PLACE = re.compile(r"\{(\w*)(?::0?([1-9]))?\}", re.ASCII)
 
 
 def mix_file(value: str) -> str:
-    """A file's name, with an ending that says what it is.
+    """Return a file's name, with an ending that says what it is.
 
     Raises:
         PydanticCustomError: It leaves the take's folder, or is another kind of file.
@@ -45,7 +45,7 @@ def mix_file(value: str) -> str:
 
 
 def one_text(value: object) -> object:
-    """A text, and no list of them.
+    """Return a text, and no list of them.
 
     Raises:
         PydanticCustomError: It is a list.
@@ -56,7 +56,7 @@ def one_text(value: object) -> object:
 
 
 def tag(value: str) -> str:
-    """A text that players of music show.
+    """Return a text that players of music show.
 
     Raises:
         PydanticCustomError: It is empty, or holds something that nobody sees.
@@ -70,7 +70,7 @@ def tag(value: str) -> str:
 
 
 def names(value: str) -> str:
-    """A template for names of lines' files.
+    """Return a template for names of lines' files.
 
     Raises:
         PydanticCustomError: It has an unknown place, a folder, or nothing that differs from line to line.
@@ -90,7 +90,7 @@ def names(value: str) -> str:
 
 
 def filled(template: str, values: Mapping[str, str | int]) -> str:
-    """A template with its places filled.
+    """Fill in the places of a template.
 
     Args:
         template: Valid.

@@ -12,7 +12,7 @@ from tau_stage.scene.words import did_you_mean, listed
 
 
 def turn_detection(value: object) -> object:
-    """A way to find turns: its name, or a mapping with ``type`` and what else it knows.
+    """Read a way to find turns: its name, or a mapping with ``type`` and what else it knows.
 
     Raises:
         PydanticCustomError: There is no such way, or it knows no such thing.
@@ -40,7 +40,7 @@ def turn_detection(value: object) -> object:
 
 
 def _inside(key: str, read: Callable[[object], str | int | float], value: object) -> str | int | float:
-    """What stands under a key; an error points there."""
+    """Return what stands under a key; an error points there."""
     if not isinstance(value, str):
         raise wrong(f"'{key}' is one value, not a list or a mapping", "write the value alone", inside=key)
     try:

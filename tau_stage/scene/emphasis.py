@@ -38,7 +38,7 @@ class _Opened:
 
 
 def stressed(text: str) -> str:
-    r"""A line of Fountain with our stress; what is not emphasis stays.
+    r"""Write a line of Fountain with our stress; what is not emphasis stays.
 
     >>> stressed("_Never_, **I** said."), stressed(r"The code is \*9765\*."), stressed("*69 and *23")
     ('*Never*, **I** said.', 'The code is *9765*.', '*69 and *23')
@@ -48,7 +48,7 @@ def stressed(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    r"""A line of Fountain without its emphasis.
+    r"""Take the emphasis off a line of Fountain.
 
     >>> plain("_**STEEL**_"), plain(r"snake_case \*")
     ('STEEL', 'snake_case *')
@@ -58,7 +58,7 @@ def plain(text: str) -> str:
 
 
 def _read(text: str) -> tuple[list[str], list[tuple[int, int, int]]]:
-    """The parts of a line, and from where to where signs among them emphasise: with one sign, or two."""
+    """Return the parts of a line, and from where to where signs among them emphasise: with one sign, or two."""
     parts: list[str] = []
     spans: list[tuple[int, int, int]] = []
     opened: list[_Opened] = []
@@ -93,7 +93,7 @@ def _run(
 
 
 def _latest(opened: list[_Opened], sign: str) -> _Opened | None:
-    """The latest run of a sign that is not ended; what was begun within it emphasises nothing."""
+    """Return the latest run of a sign that is not ended; what was begun within it emphasises nothing."""
     if not any(each.sign == sign for each in opened[-_DEEPEST:]):
         return None
     while opened[-1].sign != sign:
@@ -102,7 +102,7 @@ def _latest(opened: list[_Opened], sign: str) -> _Opened | None:
 
 
 def _written(parts: list[str], spans: list[tuple[int, int, int]], mark: str) -> str:
-    """The parts with stress around each outermost span."""
+    """Write the parts with stress around each outermost span."""
     lengths = [0, *accumulate(map(len, parts))]
     outer: dict[int, tuple[int, int]] = {}
     first = reach = 0

@@ -16,7 +16,7 @@ from tau_stage.scene.units import wrong
 
 
 def phrases(value: object) -> object:
-    """Words to look for: one text, or a list of them.
+    """Read words to look for: one text, or a list of them.
 
     Raises:
         PydanticCustomError: It is something else, or holds no word.
@@ -30,7 +30,7 @@ def phrases(value: object) -> object:
 
 
 def _range(unit: Unit, *words: str) -> WithJsonSchema:
-    """How an editor is told of a range."""
+    """Describe a range to an editor."""
     end: dict[str, Any] = {"type": ["string", "number"]}
     whole = {
         **IGNORED,
@@ -47,7 +47,7 @@ def _range(unit: Unit, *words: str) -> WithJsonSchema:
 
 
 def _apart(*examples: str) -> WithJsonSchema:
-    """How an editor is told of a tolerance."""
+    """Describe a tolerance to an editor."""
     return WithJsonSchema({"type": ["string", "number"], "examples": [*examples, "off"]})
 
 
@@ -84,7 +84,7 @@ class PassRate:
 
 
 def passes(value: object) -> object:
-    """``4 of 5``.
+    """Read ``4 of 5``.
 
     Raises:
         PydanticCustomError: It is something else.
@@ -119,7 +119,7 @@ class CallWanted(Part):
 
     @classmethod
     def options(cls) -> tuple[str, ...]:
-        """The keys an author may write."""
+        """List the keys an author may write."""
         return (*super().options(), "arguments")
 
 
@@ -169,7 +169,7 @@ class Expect(Part):
 
     @classmethod
     def options(cls) -> tuple[str, ...]:
-        """The keys an author may write."""
+        """List the keys an author may write."""
         return (*super().options(), "calls")
 
 

@@ -28,7 +28,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 
 def line_id(value: str) -> str:
-    """An id that may stand in a file name.
+    """Read an id that may stand in a file name.
 
     Raises:
         PydanticCustomError: It may not.
@@ -40,7 +40,7 @@ def line_id(value: str) -> str:
 
 
 def template(value: str) -> str:
-    """A template with ``{words}`` and, if it likes, ``{direction}`` in it.
+    """Read a template with ``{words}`` and, if it likes, ``{direction}`` in it.
 
     Raises:
         PydanticCustomError: The words have no place in it, or something unknown has.
@@ -55,7 +55,7 @@ def template(value: str) -> str:
 
 
 def model_name(value: str) -> str:
-    """The name of a model.
+    """Read the name of a model.
 
     Raises:
         PydanticCustomError: It is empty or holds a space.
@@ -66,7 +66,7 @@ def model_name(value: str) -> str:
 
 
 def endpoint(value: str) -> str:
-    """An endpoint's name, or the address of one's own.
+    """Read an endpoint's name, or the address of one's own.
 
     Raises:
         PydanticCustomError: It is unknown, not a WebSocket's, or carries a key.
@@ -85,7 +85,7 @@ def endpoint(value: str) -> str:
 
 
 def _address(value: str) -> str:
-    """An address, behind what its server is like."""
+    """Return an address, behind what its server is like."""
     kind = kind_of(value)
     if kind and kind not in KINDS:
         raise wrong(f"there is no kind of server '{kind}'", did_you_mean(kind, KINDS, f"known: {listed(KINDS)}"))
@@ -103,7 +103,7 @@ def _address(value: str) -> str:
 
 
 def hearing(value: object) -> object:
-    """``everyone``, ``nobody``, or names: one, or a list.
+    """Read ``everyone``, ``nobody``, or names: one, or a list.
 
     Raises:
         PydanticCustomError: It is something else.
@@ -123,7 +123,7 @@ def hearing(value: object) -> object:
 
 
 def regex(value: object) -> object:
-    """A regular expression, looked for in what is said, whatever its case.
+    """Read a regular expression, looked for in what is said, whatever its case.
 
     Raises:
         PydanticCustomError: It is none.
@@ -138,7 +138,7 @@ def regex(value: object) -> object:
 
 
 def names(value: object) -> object:
-    """Names: one, or a list of them.
+    """Read names: one, or a list of them.
 
     Raises:
         PydanticCustomError: It is something else.
@@ -151,7 +151,7 @@ def names(value: object) -> object:
 
 
 def human(value: str) -> str:
-    """``mic``, ``tty``, or a sound file.
+    """Read ``mic``, ``tty``, or a sound file.
 
     Raises:
         PydanticCustomError: It is neither.
@@ -177,7 +177,7 @@ def order(value: object) -> object:
 
 
 def metadata(value: object) -> object:
-    """A few short texts by name.
+    """Read a few short texts by name.
 
     Raises:
         PydanticCustomError: They are too many, too long, or no texts.

@@ -18,7 +18,7 @@ BESIDE = "it is looked for beside the scene"
 
 
 def beside(scene: str, name: str) -> Path:
-    """Where a file lies that a scene names.
+    """Tell where a file lies that a scene names.
 
     Args:
         scene: The scene file, as the user named it.
@@ -31,7 +31,7 @@ def beside(scene: str, name: str) -> Path:
 
 
 def sounds_in(folder: Path) -> list[Path]:
-    """The recordings in a folder, by name.
+    """Return the recordings in a folder, by name.
 
     Raises:
         OSError: It cannot be read.
@@ -40,7 +40,7 @@ def sounds_in(folder: Path) -> list[Path]:
 
 
 def picture_type(data: bytes, name: str, size: int = 0) -> str:
-    r"""The media type of a picture.
+    r"""Return the media type of a picture.
 
     Args:
         data: Its first bytes.

@@ -45,7 +45,7 @@ class Findings:
         self.remarks.append(Remark(Spot(file, place.line, place.column), problem, hint))
 
     def is_wrong(self, path: Path) -> bool:
-        """Whether an error was noted at a part or within it: what follows from it is not worth telling."""
+        """Tell whether an error was noted at a part or within it: what follows from it is not worth telling."""
         return path in self._wrong
 
     def raise_any(self) -> None:
@@ -60,7 +60,7 @@ class Findings:
             raise replace(first, also=tuple(others))
 
     def mapping(self, node: Node, path: Path, owner: str, hint: str = "") -> dict[str, Node] | None:
-        """The entries of one of our mappings, without ``x-*``; None where it is something else."""
+        """Return the entries of one of our mappings, without ``x-*``; None where it is something else."""
         if node == "":
             return {}
         if not isinstance(node, dict):
@@ -69,7 +69,7 @@ class Findings:
         return {key: value for key, value in node.items() if not key.startswith("x-")}
 
     def known(self, entries: dict[str, Node], options: tuple[str, ...], path: Path, owner: str) -> dict[str, Node]:
-        """The entries whose keys are options; the others are noted."""
+        """Return the entries whose keys are options; the others are noted."""
         for key in (key for key in entries if key not in options):
             if self.misread((*path, key), key=True):
                 continue
@@ -103,7 +103,7 @@ class Findings:
         owner: str,
         elsewhere: Mapping[str, Path] | None = None,
     ) -> ModelT:
-        """A model from values of the document, without the wrong ones, which are noted.
+        """Build a model from values of the document, without the wrong ones, which are noted.
 
         Args:
             model: What to make.
@@ -122,7 +122,7 @@ class Findings:
             return model.model_validate({key: value for key, value in values.items() if key not in wrong})
 
     def text(self, node: Node, path: Path, what: str) -> str | None:
-        """A text; None where there is a list or a mapping instead, which is noted."""
+        """Return a text; None where there is a list or a mapping instead, which is noted."""
         if isinstance(node, str):
             return node
         place = self.document.place(path)
@@ -136,7 +136,7 @@ class Findings:
         return None
 
     def _in_brackets(self, path: Path) -> bool:
-        """Whether a part stands in brackets, so that a value in it may end before its line does."""
+        """Tell whether a part stands in brackets, so that a value in it may end before its line does."""
         line, column = self.document.place(path)
         sign = self.document.source_of(path).line(line)[column - 1 : column]
         return sign in ("[", "{") or (bool(path) and self._in_brackets(path[:-1]))

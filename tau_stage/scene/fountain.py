@@ -78,7 +78,7 @@ class _Dialogue:
             self.flush()
 
     def closing(self, bare: str) -> int | None:
-        """Where the parenthesis closes that was opened first; None, if not in this line."""
+        """Tell where the parenthesis closes that was opened first; None, if not in this line."""
         for sign in _PARENTHESIS.finditer(bare):
             self.depth += 1 if sign[0] in "(（" else -1 if sign[0] in ")）" else 0
             if not self.depth:
@@ -140,14 +140,14 @@ class _Reader:
         return self.found
 
     def first(self) -> int:
-        """The first line after the title page."""
+        """Return the first line after the title page."""
         top = self.lines[0]
         if not _TITLE.match(top) or (top.isupper() and top.rstrip().endswith(":")):
             return 1
         return next((number for number, line in enumerate(self.lines, 1) if not line.strip()), len(self.lines) + 1)
 
     def goes_on(self, number: int) -> bool:
-        """Whether words stand right under a line, past what nobody sees."""
+        """Tell whether words stand right under a line, past what nobody sees."""
         while number < len(self.lines) and _UNSEEN in self.lines[number]:
             if self.lines[number].strip(" \t" + _UNSEEN):
                 return True
@@ -178,7 +178,7 @@ class _Reader:
 
 
 def _without_extensions(name: str) -> str:
-    """A cue without what stands behind the name in parentheses, such as ``(V.O.)``."""
+    """Return a cue without what stands behind the name in parentheses, such as ``(V.O.)``."""
     while name.endswith((")", "）")):
         depth, at = 0, len(name)
         for at in range(len(name) - 1, -1, -1):
@@ -192,14 +192,14 @@ def _without_extensions(name: str) -> str:
 
 
 def _is_cue(line: str, name: str, *, known: bool) -> bool:
-    """Whether a line under a blank one names a speaker; a name without capitals must be a player's."""
+    """Tell whether a line under a blank one names a speaker; a name without capitals must be a player's."""
     if line.startswith(_NO_CUE) or _HEADING.match(line) or name.endswith("TO:"):
         return False
     return name.isupper() or (known and name.upper() == name.lower())
 
 
 def _without_notes(source: Source) -> tuple[str, ...]:
-    """The lines with everything hidden that is a note or struck out; all else stays in its column."""
+    """Return the lines with everything hidden that is a note or struck out; all else stays in its column."""
     text, seen, kept = source.text, 0, []
     closings = {"/*": _all("*/", text), "[[": _all("]]", text)}
     blanks = [blank.start() for blank in _BLANK.finditer(text)]
@@ -217,7 +217,7 @@ def _all(sign: str, text: str) -> list[int]:
 
 
 def _next(places: Sequence[int], place: int) -> int | None:
-    """The first of some ordered places that does not come before another."""
+    """Return the first of some ordered places that does not come before another."""
     return next(iter(places[(index := bisect_left(places, place)) : index + 1]), None)
 
 
@@ -226,5 +226,5 @@ def _hide(character: re.Match[str]) -> str:
 
 
 def _start(number: int, line: str) -> Place:
-    """Where the first character stands that is seen."""
+    """Tell where the first character stands that is seen."""
     return Place(number, len(line) - len(line.lstrip(" \t" + _UNSEEN)) + 1)

@@ -45,7 +45,7 @@ def load_scene(path: str | FilePath, given: Mapping[str, str] = NO_VARIABLES) ->
 def load_variants(
     path: str | FilePath, given: Mapping[str, str] = NO_VARIABLES, only: Sequence[str] = ()
 ) -> tuple[Scene, ...]:
-    """All variants of a scene file, in the order of its matrix; one scene, where there is no matrix.
+    """Load all variants of a scene file, in the order of its matrix; one scene, where there is no matrix.
 
     Args:
         path: The file.
@@ -120,7 +120,7 @@ def _limits(node: Node, found: Findings) -> Limits:
 
 
 def _without_dash(first: Node, found: Findings) -> str:
-    """A hint that shows the first player of a list as an entry of a mapping."""
+    """Return a hint that shows the first player of a list as an entry of a mapping."""
     place = found.document.place(("players", 0))
     line = found.document.source_of(("players",)).line(place.line)
     head = line[: place.column - 1]

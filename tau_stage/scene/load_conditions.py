@@ -12,7 +12,7 @@ _TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off", "")
 
 
 def load_event(word: str, node: Node, path: Path, found: Findings) -> Event | None:
-    """An event: a mapping, or its most important text alone; None if it is wrong, which is noted."""
+    """Load an event: a mapping, or its most important text alone; None if it is wrong, which is noted."""
     short = SHORT[word]
     entries: Node = {short: node} if isinstance(node, str) and node and node != "any" else node
     if node == "any":
@@ -30,7 +30,7 @@ def load_event(word: str, node: Node, path: Path, found: Findings) -> Event | No
 
 
 def load_when(node: Node, path: Path, found: Findings) -> Condition | bool | None:
-    """A condition: what has happened, what has not, or a comparison that is decided now."""
+    """Load a condition: what has happened, what has not, or a comparison that is decided now."""
     if isinstance(node, str):
         return _compared(node, path, found)
     hint = "write it like {said: umbrella}, {call: lights_on}, or '${mood} == happy'"
@@ -60,7 +60,7 @@ def load_when(node: Node, path: Path, found: Findings) -> Condition | bool | Non
 
 
 def _compared(text: str, path: Path, found: Findings) -> bool | None:
-    """What a comparison of texts comes to.
+    """Decide what a comparison of texts comes to.
 
     Examples: ``happy == happy``, ``happy != sad``, ``yes``.
     """

@@ -19,7 +19,7 @@ _BELOW = {
 
 
 def load_deliver(node: Node, found: Findings) -> Deliver:
-    """What is made of the take."""
+    """Load what is made of the take."""
     path: Path = ("deliver",)
     entries = found.mapping(node, path, "deliver", "write it like deliver: {mix: {loudness: -16 LUFS}}") or {}
     known = _in_place(entries, Deliver, _BELOW, path, "deliver", found)
@@ -43,7 +43,7 @@ def _part(node: Node, model: type[Part], path: Path, found: Findings) -> Part | 
 def _in_place(
     entries: dict[str, Node], model: type[Part], elsewhere: Mapping[str, str], path: Path, owner: str, found: Findings
 ) -> dict[str, Node]:
-    """The entries without those that stand a level too high or too low, which are noted with where they belong."""
+    """Leave out the entries that stand a level too high or too low, and note where they belong."""
     wrong = [key for key in entries if key in elsewhere and key not in model.options()]
     for key in wrong:
         found.add((*path, key), f"{owner} has no '{key}'", elsewhere[key], key=True)

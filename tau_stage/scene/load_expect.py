@@ -13,7 +13,7 @@ _CALLS = "write it like calls: [lights_on, {tool: lights_on, arguments: {room: k
 
 
 def load_expect(node: Node, path: Path, found: Findings) -> Expect | None:
-    """What is expected of a line or the scene; None where it is wrong, which is noted."""
+    """Load what is expected of a line or the scene; None where it is wrong, which is noted."""
     entries = found.mapping(node, path, "'expect'", _HINT)
     if entries is None:
         return None
@@ -50,7 +50,7 @@ def _part(model: type[Part], node: Node, path: Path, found: Findings) -> Part:
 
 
 def _calls(node: Node, path: Path, found: Findings) -> tuple[CallWanted, ...] | None:
-    """``none``, a tool's name, or a list of names and of ``{tool, arguments}``."""
+    """Load ``none``, a tool's name, or a list of names and of ``{tool, arguments}``."""
     if node == "none":
         return ()
     if not node or isinstance(node, dict):

@@ -23,7 +23,7 @@ _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
 def load_player(name: str, node: Node, found: Findings) -> Player:
-    """One player."""
+    """Load one player."""
     path, owner = ("players", name), f"player '{name}'"
     entries = found.mapping(node, path, owner, f"write it like '{name}: {{voice: ash}}'")
     values: dict[str, Any] = dict(found.known(entries or {}, Player.options(), path, owner))
@@ -33,7 +33,7 @@ def load_player(name: str, node: Node, found: Findings) -> Player:
 
 
 def _setup(node: Node, path: Path, found: Findings) -> tuple[tuple[str, str], ...]:
-    """What is in a player's conversation before the first line."""
+    """Load what is in a player's conversation before the first line."""
     hint = "write it like '- system: You have never seen the sea.'"
     items: list[tuple[str, str]] = []
     if not isinstance(node, list):
@@ -60,7 +60,7 @@ def _setup(node: Node, path: Path, found: Findings) -> tuple[tuple[str, str], ..
 
 
 def load_tool(name: str, node: Node, found: Findings) -> ToolDefinition:
-    """What a model may call."""
+    """Load what a model may call."""
     path, owner = ("tools", name), f"tool '{name}'"
     entries = found.mapping(node, path, owner, f"write it like '{name}: {{description: ..., returns: {{ok: true}}}}'")
     known = found.known(entries or {}, ToolDefinition.options(), path, owner)
@@ -97,7 +97,7 @@ def _command(node: Node, path: Path, found: Findings) -> tuple[str, ...]:
 
 
 def _parameters(node: Node, path: Path, found: Findings) -> dict[str, Any] | None:
-    """A JSON schema; a short form names each argument and its type."""
+    """Load a JSON schema; a short form names each argument and its type."""
     hint = "write it like {city: string, days: integer}, or a whole JSON schema"
     entries = found.mapping(node, path, "parameters", hint)
     if entries is None:
@@ -118,7 +118,7 @@ def _parameters(node: Node, path: Path, found: Findings) -> dict[str, Any] | Non
 
 
 def typed(node: Node, path: Path, found: Findings) -> Any:
-    """Data for a program: what reads as a number, ``true``, ``false`` or ``null`` is one, unless it is quoted."""
+    """Type data for a program: what reads as a number, ``true``, ``false`` or ``null`` is one, unless it is quoted."""
     if isinstance(node, dict):
         return {key: typed(value, (*path, key), found) for key, value in node.items()}
     if isinstance(node, list):
@@ -130,7 +130,7 @@ def typed(node: Node, path: Path, found: Findings) -> Any:
 
 
 def load_cues(node: Node, steps: Steps, found: Findings) -> tuple[Cue, ...]:
-    """The cues of a scene."""
+    """Load the cues of a scene."""
     hint = "write each as '- call: {player: name, tool: name}' with a 'do:' under it"
     if node == "":
         return ()

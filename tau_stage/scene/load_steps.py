@@ -39,7 +39,7 @@ _BESIDE = re.compile(r"(.+?)\s*[(\[](.+)[)\]]")
 
 
 def _line_meant(key: str, words: str, players: Collection[str]) -> str:
-    """A line as it should be whose key holds more than its speaker's name; empty, if it is something else."""
+    """Return a line as it should be whose key holds more than its speaker's name; empty, if it is something else."""
     if (beside := _BESIDE.fullmatch(key)) and beside[1] in players:
         return f"{beside[1]}: {written(f'({beside[2]}) {words}')}"
     names = re.split(r"\s*(?:->|=>|\u2192)\s*", key)
@@ -72,7 +72,7 @@ class Steps:
         }
 
     def load(self, node: Node, path: Path, what: str = "lines") -> tuple[AnyStep, ...]:
-        """The steps of a list that are sound."""
+        """Load the steps of a list that are sound."""
         if not isinstance(node, list):
             self.no_list(node, path, what)
             return ()
@@ -80,7 +80,7 @@ class Steps:
         return tuple(step for step in steps if step)
 
     def step(self, node: Node, path: Path) -> AnyStep | None:
-        """One step; None if it is not sound, which is noted."""
+        """Load one step; None if it is not sound, which is noted."""
         if not isinstance(node, dict):
             self.no_mapping(node, path)
             return None
@@ -116,13 +116,13 @@ class Steps:
         self.found.add(path, "this line has no speaker", hint)
 
     def rewritten(self, meant: str, path: Path, *, key: bool = False) -> str:
-        """A hint that shows a line as it should be."""
+        """Return a hint that shows a line as it should be."""
         place = self.found.document.place(path, key=key)
         head = self.found.document.source_of(path).line(place.line)[: place.column - 1]
         return f"write it like this:\n  {head}{meant}" if head.strip() == "-" else f"write {meant}"
 
     def speaker(self, entries: Entries, path: Path) -> str | None:
-        """The key of a step that says who speaks; what hinders is noted."""
+        """Find the key of a step that says who speaks; what hinders is noted."""
         strangers = [key for key in entries if key not in Line.options()]
         speakers = [key for key in strangers if key in self.players]
         if len(speakers) > 1:
@@ -181,7 +181,7 @@ class Steps:
         at: Path,
         elsewhere: Mapping[str, Path] | None = None,
     ) -> AnyStep:
-        """A step with its place.
+        """Build a step with its place.
 
         Args:
             model: Which kind.
@@ -203,7 +203,7 @@ class Steps:
     # ---- lines
 
     def line(self, entries: Entries, speaker: str, path: Path) -> AnyStep | None:
-        """A player's line."""
+        """Load a player's line."""
         here, found = (*path, speaker), self.found
         rest = {key: value for key, value in entries.items() if key != speaker}
         values: dict[str, Any] = dict(found.known(rest, Line.options(), path, "the line"))
@@ -244,7 +244,7 @@ class Steps:
         return True
 
     def cut_in(self, node: Node, path: Path) -> CutIn:
-        """``{on: clerk, after: 900ms}``, or only whose line it cuts."""
+        """Load ``{on: clerk, after: 900ms}``, or only whose line it cuts."""
         entries: Node = {"on": node} if isinstance(node, str) and node else node
         hint = "write it like {on: clerk, after: 900ms}"
         known = self.found.mapping(entries, path, "cut_in", hint) or {}
@@ -253,7 +253,7 @@ class Steps:
     # ---- what is no line
 
     def own(self, word: str, entries: Entries, path: Path, options: tuple[str, ...], owner: str) -> dict[str, Any]:
-        """The options beside a step's word; whoever speaks in the same step is noted."""
+        """Load the options beside a step's word; whoever speaks in the same step is noted."""
         speakers = [key for key in entries if key in self.players and key not in STEP_WORDS]
         for name in speakers:
             problem = f"{owner} and a line stand in one step"
@@ -262,7 +262,7 @@ class Steps:
         return dict(self.found.known(rest, options, path, owner))
 
     def told(self, word: str, entries: Entries, path: Path) -> AnyStep | None:
-        """``prompt``, ``user`` and ``assistant``."""
+        """Load ``prompt``, ``user`` and ``assistant``."""
         owner = {"user": "a user item", "assistant": "an assistant item"}.get(word, "a prompt")
         values = self.own(word, entries, path, (*Step.options(), word), owner)
         here = (*path, word)
@@ -283,7 +283,7 @@ class Steps:
         return self.build(Told, {**values, "role": ROLES[word], "told": told, "wav": wavs}, path, owner, here)
 
     def item(self, word: str, node: Node, path: Path, owner: str) -> str | None:
-        """The text of an item; where a sound seems to be meant, how one is written."""
+        """Load the text of an item; where a sound seems to be meant, say how one is written."""
         if isinstance(node, dict) and any(key.startswith("wav") for key in node):
             hint = "write it like {wav: guest.wav}" if word == "user" else "only a 'user' item may be a sound"
             self.found.add(path, f"{owner} is no such sound", hint)
@@ -291,12 +291,12 @@ class Steps:
         return self.found.text(node, path, owner)
 
     def pause(self, word: str, entries: Entries, path: Path) -> AnyStep:
-        """A silence."""
+        """Load a silence."""
         values = self.own(word, entries, path, Pause.options(), "a pause")
         return self.build(Pause, {**values, "pause": entries[word]}, path, "the pause", (*path, word))
 
     def sound(self, word: str, entries: Entries, path: Path) -> AnyStep | None:
-        """``sfx`` and ``bed``."""
+        """Load ``sfx`` and ``bed``."""
         owner = "a sound effect" if word == "sfx" else "a bed"
         options = tuple(key for key in Sound.options() if key != ("until" if word == "sfx" else "pause"))
         values = self.own(word, entries, path, options, owner)
@@ -307,7 +307,7 @@ class Steps:
         return self.build(Sound, {**values, "kind": word, "file": file.strip()}, path, owner, (*path, word))
 
     def together(self, word: str, entries: Entries, path: Path) -> AnyStep | None:
-        """Several lines at once."""
+        """Load several lines at once."""
         here = (*path, word)
         values = self.own(word, entries, path, Together.options(), "a group")
         node = entries[word]
@@ -324,17 +324,17 @@ class Steps:
         return self.build(Together, {**values, "together": parts}, path, "together", here)
 
     def improvise(self, word: str, entries: Entries, path: Path) -> AnyStep | None:
-        """Free play."""
+        """Load free play."""
         return self.body(Improvise, word, entries, path, "about")
 
     def listen(self, word: str, entries: Entries, path: Path) -> AnyStep | None:
-        """An open microphone."""
+        """Load an open microphone."""
         return self.body(Listen, word, entries, path, "player")
 
     def body(
         self, model: type[Improvise | Listen], word: str, entries: Entries, path: Path, short: str
     ) -> AnyStep | None:
-        """A step whose word holds a mapping, or its most important text alone."""
+        """Load a step whose word holds a mapping, or its most important text alone."""
         here, owner = (*path, word), f"'{word}'"
         outer = self.own(word, entries, path, (*Step.options(), "pause"), owner)
         node = {short: entries[word]} if isinstance(entries[word], str) and entries[word] else entries[word]
@@ -348,7 +348,7 @@ class Steps:
 
 
 def _wav(node: Node) -> str | None:
-    """The file of ``{wav: guest.wav}``."""
+    """Load the file of ``{wav: guest.wav}``."""
     if isinstance(node, dict) and list(node) == ["wav"] and isinstance(node["wav"], str) and node["wav"]:
         return node["wav"]
     return None

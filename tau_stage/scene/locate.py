@@ -12,7 +12,7 @@ from tau_stage.scene.words import cue_id
 
 
 def spots_of(scene: Scene, document: Document) -> Spots:
-    """Where everything stands.
+    """Tell where everything stands.
 
     Args:
         scene: Sound.
@@ -38,7 +38,7 @@ def spots_of(scene: Scene, document: Document) -> Spots:
 
 
 def _below(document: Document) -> dict[Path, list[Path]]:
-    """The options of each mapping, and those of the mappings in it."""
+    """Return the options of each mapping, and those of the mappings in it."""
     below: dict[Path, list[Path]] = {}
     for path in document.keys:
         for depth in (1, 2):
@@ -47,7 +47,7 @@ def _below(document: Document) -> dict[Path, list[Path]]:
 
 
 def _sounds(scene: Scene) -> Iterator[tuple[str, Sound]]:
-    """Effects and beds with their ids, counted as the plan counts them."""
+    """Yield effects and beds with their ids, counted as the plan counts them."""
     numbers: Counter[str] = Counter()
     for steps in (scene.lines, *(cue.do for cue in scene.on)):
         for sound in _among(steps):

@@ -22,7 +22,7 @@ _LINE = re.compile(
 
 
 def misread(source: Source, number: int) -> SceneError | None:
-    """The error for a line of a source in which a sign only looks like one of YAML's, or a space is missing."""
+    """Return the error for a line of a source in which a sign only looks like one of YAML's, or a space is missing."""
     line = source.line(number)
     parts = _LINE.fullmatch(line)
     if not parts or parts["rest"].startswith("//"):
@@ -45,7 +45,7 @@ def misread(source: Source, number: int) -> SceneError | None:
 
 
 def misread_sign(source: Source, place: Place) -> SceneError | None:
-    """The error for a place in brackets where a sign of full width stands for one of YAML's."""
+    """Return the error for a place in brackets where a sign of full width stands for one of YAML's."""
     line = source.line(place.line)
     sign = line[place.column - 1 : place.column]
     if sign not in FULL_WIDTH:
@@ -57,7 +57,7 @@ def misread_sign(source: Source, place: Place) -> SceneError | None:
 
 
 def _missing(parts: re.Match[str]) -> int:
-    """Where a space is missing."""
+    """Tell where a space is missing."""
     return parts.end("bullet") if parts["bullet"] and not parts["gap"] else parts.end("colon")
 
 

@@ -98,11 +98,11 @@ class Player(Cascade):
 
     @classmethod
     def options(cls) -> tuple[str, ...]:
-        """The keys an author may write."""
+        """List the keys an author may write."""
         return (*super().options(), "setup")
 
     def listens_to(self, speaker: str) -> bool:
-        """Whether this player hears a speaker's lines, as far as this player decides it."""
+        """Tell whether this player hears a speaker's lines, as far as this player decides it."""
         return self.hears == "everyone" or (self.hears != "nobody" and speaker in self.hears)
 
 
@@ -125,7 +125,7 @@ class ToolDefinition(Placed):
 
     @classmethod
     def options(cls) -> tuple[str, ...]:
-        """The keys an author may write."""
+        """List the keys an author may write."""
         return (*super().options(), "parameters", "returns")
 
     @property
@@ -143,7 +143,7 @@ class Cue(Placed):
 
     @classmethod
     def options(cls) -> tuple[str, ...]:
-        """The keys an author may write."""
+        """List the keys an author may write."""
         return (*super().options(), *EVENT_SCHEMA)
 
 

@@ -17,7 +17,7 @@ _DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("c
 
 
 def slug(name: str) -> str:
-    """A name as a file's name: lower-case ASCII letters, digits and single hyphens, at most 60 of them.
+    """Make a name a file's name: lower-case ASCII letters, digits and single hyphens, at most 60 of them.
 
     A name without any such letter gets one made from its hash, so that different names stay different.
 
@@ -34,7 +34,7 @@ def slug(name: str) -> str:
 
 
 def identity(path: str, variant: str = "") -> str:
-    """The one name of all that belongs to a scene: its file's stem, and the variant after a dot.
+    """Return the one name of all that belongs to a scene: its file's stem, and the variant after a dot.
 
     A stem that is no name for a folder everywhere, or leaves no room for one, gets a name made from it.
 
@@ -49,7 +49,7 @@ def identity(path: str, variant: str = "") -> str:
 
 
 def is_device(name: str) -> bool:
-    """Whether Windows keeps a file's name for itself, whatever follows a dot.
+    """Tell whether Windows keeps a file's name for itself, whatever follows a dot.
 
     >>> is_device("NUL.wav"), is_device("null.wav")
     (True, False)
@@ -58,7 +58,7 @@ def is_device(name: str) -> bool:
 
 
 def shortened(name: str) -> str:
-    """A name that is made of slugs, at most 60 characters long; what is cut off is told by a hash.
+    """Shorten a name that is made of slugs to 60 characters; what is cut off is told by a hash.
 
     >>> shortened("calm-oslo"), len(shortened("a-" * 200))
     ('calm-oslo', 60)

@@ -15,11 +15,11 @@ class Documented(GenerateJsonSchema):
     """With what classes say of themselves, also where Python has not kept it."""
 
     def model_schema(self, schema: Any) -> dict[str, Any]:
-        """A model's, with its docstring as description."""
+        """Make the schema of a model, with its docstring as description."""
         return super().model_schema(_documented(schema))
 
     def dataclass_schema(self, schema: Any) -> dict[str, Any]:
-        """A dataclass's, with its docstring as description and no other fields: not all versions of pydantic say so."""
+        """Make the schema of a dataclass, with its docstring as description."""
         told = super().dataclass_schema(_documented(schema))
         return {"additionalProperties": False, "description": schema["cls"].__doc__, **told}
 
@@ -34,11 +34,11 @@ class Untitled(Documented):
     """Without the titles that only repeat the keys, and the nulls nobody writes."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - pydantic's signature
-        """No."""
+        """Give no field a title."""
         return False
 
     def nullable_schema(self, schema: Any) -> dict[str, Any]:
-        """The same without null."""
+        """Leave null out of the schema."""
         return self.generate_inner(schema["schema"])
 
 
@@ -49,7 +49,7 @@ class Part(BaseModel):
 
     @classmethod
     def options(cls) -> tuple[str, ...]:
-        """The keys an author may write."""
+        """List the keys an author may write."""
         return tuple(field.alias or name for name, field in cls.model_fields.items() if not field.exclude)
 
 

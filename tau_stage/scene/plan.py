@@ -266,7 +266,7 @@ class ListenPlan:
     when: Condition | None = None
 
     def line(self, player: str) -> LinePlan:
-        """A line that is made up on the spot."""
+        """Make a line that is made up on the spot."""
         return LinePlan(
             number=0,
             id=self.id,
@@ -373,7 +373,7 @@ class Plan:
         return tuple(sorted(self.models, key=lambda player: first.get(player.name, len(self.lines) + 1)))
 
     def player(self, name: str) -> PlayerPlan:
-        """The player of that name.
+        """Return the player of that name.
 
         Raises:
             KeyError: Nobody has it.
@@ -400,7 +400,7 @@ class Plan:
 
 
 def spoken(steps: tuple[Step, ...]) -> tuple[LinePlan, ...]:
-    """The lines among steps, in order, those of groups too.
+    """Return the lines among steps, in order, those of groups too.
 
     >>> spoken((PausePlan(1.0, 1),))
     ()

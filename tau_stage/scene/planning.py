@@ -122,7 +122,7 @@ def _player(scene: Scene, name: str, player: Player) -> PlayerPlan:
 
 
 def _transcription(scene: Scene, player: Player, own: Transcription | None = None) -> Transcription | None:
-    """How a person's words are written down where a player listens; who does it, where no model is named."""
+    """Tell how a person's words are written down where a player listens; who does it, where no model is named."""
     asked = next((given for given in (own, player.transcription, scene.transcription) if given is not None), None)
     if asked == () or (asked and "model" in dict(asked)):
         return asked
@@ -295,7 +295,7 @@ class _Strand:
 
 
 def _with_cuts(steps: Sequence[Step], asked: Sequence[AnyStep]) -> list[Step]:
-    """The steps, where every line that is cut knows it."""
+    """Return the steps, where every line that is cut knows it."""
     planned = list(steps)
     for at, step in enumerate(asked):
         line = planned[at]
@@ -310,22 +310,22 @@ def _with_cuts(steps: Sequence[Step], asked: Sequence[AnyStep]) -> list[Step]:
 
 
 def _cuts(line: LinePlan, wanted: str | None, victim: LinePlan) -> bool:
-    """Whether a line cuts into the one before it: another may stand there, where the wanted one is left out."""
+    """Tell whether a line cuts into the one before it: another may stand there, where the wanted one is left out."""
     return victim.player != line.player and wanted in (None, victim.player, victim.id)
 
 
 def _is_performed(step: AnyStep, plan: Step) -> bool:
-    """Whether a step is not left out for good, nor all of its parts."""
+    """Tell whether a step is not left out for good, nor all of its parts."""
     return step.when is not False and not (isinstance(plan, TogetherPlan) and not plan.parts)
 
 
 def _condition(step: AnyStep) -> Condition | None:
-    """What a step waits for; one that holds already waits for nothing."""
+    """Return what a step waits for; one that holds already waits for nothing."""
     return None if isinstance(step.when, bool) else step.when
 
 
 def _whisper(name: str, players: Sequence[str], about: str | None) -> str:
-    """What a player is told before free play."""
+    """Return what a player is told before free play."""
     others = ", ".join(other for other in players if other != name)
     told = [f"You are {name}. With you play: {others}.", "Answer what you hear, briefly and in character."]
     if about:
@@ -339,7 +339,7 @@ def _is_heard_by(to: str | tuple[str, ...] | None, speaker: str, name: str, play
 
 
 def _prompt(template: str, words: str, direction: str) -> str:
-    """The template filled in; without a direction its place goes, with the comma before it."""
+    """Fill in the template; without a direction its place goes, with the comma before it."""
     if not direction:
         template = _DIRECTION.sub("", template).lstrip(" ,:;")
     filling = {"{words}": words, "{direction}": direction}

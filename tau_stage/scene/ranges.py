@@ -31,7 +31,7 @@ class Range:
         return (self.min is None or figure >= self.min) and (self.max is None or figure <= self.max)
 
     def told(self, least: str, most: str) -> str:
-        """The range in words, from its ends in words."""
+        """Write the range in words, from its ends in words."""
         if self.min is None:
             return f"at most {most}"
         return f"at least {least}" if self.max is None else f"{least}..{most}"
@@ -56,7 +56,7 @@ class Unit:
     most: float
 
     def value(self, text: str) -> float:
-        """One end of a range.
+        """Return one end of a range.
 
         Raises:
             PydanticCustomError: It is none.
@@ -81,11 +81,11 @@ class Unit:
         return re.sub(r"^.*(\.\.|: )|\}$", "", self.example)
 
     def with_unit(self, figure: float) -> str:
-        """A figure that lacked its unit, with it."""
+        """Write a figure that lacked its unit, with it."""
         return self.told(figure / 100 if self.unit == "%" else figure)
 
     def told(self, figure: float) -> str:
-        """A figure as an author would write it."""
+        """Write the range in words, from its ends in words."""
         if self.unit == "$":
             return f"${figure:g}"
         if self.unit == "%":
@@ -99,7 +99,7 @@ class Unit:
         return float(found[1]), "$" if text.strip().startswith("$") else found[2]
 
     def join(self, end: str, other: str) -> str:
-        """An end with the unit of the other, where it has none of its own: ``-20`` of ``-20..-14 LUFS``."""
+        """Join an end with the unit of the other, where it has none of its own: ``-20`` of ``-20..-14 LUFS``."""
         own, its = _NUMBER.fullmatch(end), _NUMBER.fullmatch(other)
         return f"{end}{its[2]}" if own and its and not own[2] else end
 
@@ -115,7 +115,7 @@ SHARE = Unit("a share", "{max: 5%}", "%", 0, 1000)
 
 
 def ranged(unit: Unit, **words: Range) -> Callable[[object], object]:
-    """A validator of ranges.
+    """Make a validator of ranges.
 
     Args:
         unit: What they are of.
@@ -147,7 +147,7 @@ def _of_text(value: str, unit: Unit) -> Range:
 
 
 def _range_meant(value: str, unit: Unit) -> str:
-    """A hint for a range that is written otherwise: what it says is a range."""
+    """Return a hint for a range that is written otherwise: what it says is a range."""
     text = value.strip()
     if most := _AT_MOST.fullmatch(text):
         tried = [("", most[1])]
@@ -168,13 +168,13 @@ def _range_meant(value: str, unit: Unit) -> str:
 
 
 def _both(text: str) -> tuple[str, str] | None:
-    """What stands on both sides of the first sign between two ends; None where there is none."""
+    """Return what stands on both sides of the first sign between two ends; None where there is none."""
     sign = _BETWEEN.search(text, 1)
     return (text[: sign.start()], text[sign.end() :]) if sign and sign.end() < len(text) else None
 
 
 def _shown(left: str, right: str, unit: Unit) -> str:
-    """A range from two ends, with their units; empty where that is none."""
+    """Return a range from two ends, with their units; empty where that is none."""
     ends = []
     for end, other in ((left, right), (right, left)):
         number = _NUMBER.fullmatch(unit.join(end.strip(), other.strip()))
@@ -220,7 +220,7 @@ def _ordered(least: float | None, most: float | None, told: str) -> Range:
 
 
 def tolerance(unit: Unit) -> Callable[[object], object]:
-    """A validator of tolerances: ``300ms``, ``15%``, ``300ms 15%``, or ``off``.
+    """Make a validator of tolerances: ``300ms``, ``15%``, ``300ms 15%``, or ``off``.
 
     Args:
         unit: Of the absolute part.

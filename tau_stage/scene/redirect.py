@@ -10,7 +10,7 @@ StepT = TypeVar("StepT", bound=AnyStep)
 
 
 def redirected(scene: Scene, line_id: str, **changes: Any) -> Scene:
-    r"""A scene with other options of one line.
+    r"""Change the options of one line of a scene.
 
     Args:
         scene: As it was loaded.

@@ -22,7 +22,7 @@ EVENT_WORDS: dict[type, str] = {model: word for word, model in EVENTS.items()}
 
 
 def _problem_of(file: FilePath) -> tuple[str, str] | None:
-    """What is wrong with a sound file, and what to do; it is read to its end."""
+    """Return what is wrong with a sound file, and what to do; it is read to its end."""
     from tau_stage.audio.files import survey
 
     try:
@@ -41,7 +41,7 @@ class References:
         self._problem = cache(_problem_of)
 
     def known(self, name: str, path: Path, *, key: bool = False) -> bool:
-        """Whether there is a player of that name."""
+        """Check that there is a player of that name."""
         if name not in self.scene.players:
             hint = did_you_mean(name, self.scene.players, f"players: {listed(self.scene.players)}")
             several = [part.strip() for part in re.split(r"[,;&]| and ", name)]
@@ -53,7 +53,7 @@ class References:
         return name in self.scene.players
 
     def model(self, name: str, path: Path, what: str, *, key: bool = False) -> bool:
-        """Whether a player is played by a model, as it must be for what it does."""
+        """Check that a player is played by a model, as it must be for what it does."""
         if not self.known(name, path, key=key):
             return False
         if self.scene.players[name].human:
@@ -62,7 +62,7 @@ class References:
         return True
 
     def hearing(self, heard: str | tuple[str, ...], path: Path, owner: str) -> list[str]:
-        """Names of others that stand in ``hears`` or ``to``; the wrong ones are noted."""
+        """Return names of others that stand in ``hears`` or ``to``; the wrong ones are noted."""
         names = () if isinstance(heard, str) else heard
         good = []
         for number, name in enumerate(names):
@@ -74,12 +74,12 @@ class References:
         return good
 
     def tools(self, names: tuple[str, ...] | None, path: Path) -> None:
-        """Whether all these tools are defined."""
+        """Check that all these tools are defined."""
         for number, name in enumerate(names or ()):
             self.tool(name, (*path, number))
 
     def tool(self, name: str, path: Path) -> bool:
-        """Whether a tool is defined."""
+        """Check that a tool is defined."""
         if name not in self.scene.tools:
             otherwise = f"define it under 'tools:'; there is {listed(self.scene.tools) or 'none'}"
             hint = did_you_mean(name, self.scene.tools, otherwise)
@@ -87,7 +87,7 @@ class References:
         return name in self.scene.tools
 
     def tool_choice(self, choice: str | None, path: Path, may: tuple[str, ...] | None) -> None:
-        """Whether a choice of tools can be made by whom may call some of them; None is all."""
+        """Check that a choice of tools can be made by whom may call some of them; None is all."""
         if choice is None or choice in CHOICES:
             return
         if choice not in self.scene.tools:
@@ -99,19 +99,19 @@ class References:
             self.found.add(path, f"the player may not call '{choice}'", "look at its 'tools:', or the line's")
 
     def expect(self, expect: Expect, path: Path, speaker: str) -> None:
-        """Whether the tools and the players that are expected are there."""
+        """Check that the tools and the players that are expected are there."""
         for number, call in enumerate(expect.calls or ()):
             self.tool(call.tool, (*path, "calls", number, "tool"))
         if expect.heard_by is not None:
             self.hearing(expect.heard_by, (*path, "heard_by"), speaker)
 
     def sound(self, name: str, path: Path) -> None:
-        """Whether a sound that the scene names is there, and can be read to its end."""
+        """Check that a sound that the scene names is there, and can be read to its end."""
         if self._is_there(name, path):
             self._readable(beside(self.scene.path, name), path)
 
     def picture(self, name: str, path: Path) -> None:
-        """Whether a picture that the scene names is there, and is one."""
+        """Check that a picture that the scene names is there, and is one."""
         if self._is_there(name, path):
             try:
                 with beside(self.scene.path, name).open("rb") as file:
@@ -122,7 +122,7 @@ class References:
                 self.found.add(path, f"'{name}' cannot be read: {error.strerror}", "name a file that you may read")
 
     def sounds(self, folder: str, path: Path) -> None:
-        """Whether a folder that the scene names is there, and every sound in it can be read to its end."""
+        """Check that a folder that the scene names is there, and that every sound in it can be read to its end."""
         if self._is_there(folder, path, folder=True):
             for file in sounds_in(beside(self.scene.path, folder)):
                 self._readable(file, path)
@@ -151,7 +151,7 @@ class References:
         return there
 
     def condition(self, condition: Call | Said | Silence | Failed | Not, path: Path) -> None:
-        """Whether what is waited for, below a path, can happen."""
+        """Check that what is waited for, below a path, can happen."""
         if isinstance(condition, Not):
             self.condition(condition.condition, (*path, "not"))
         elif not isinstance(condition, Silence):
@@ -162,7 +162,7 @@ class References:
                 self.may_call(condition.player or "", tool, (*here, "tool"))
 
     def may_call(self, name: str, tool: str, path: Path) -> None:
-        """Whether the player that is to call a tool has it; no name is anybody."""
+        """Check that the player that is to call a tool has it; no name is anybody."""
         player = self.scene.players.get(name)
         if player and player.human:
             self.found.add(path, f"'{name}' is a human, and calls no tool", "name a player with a model")
@@ -171,6 +171,6 @@ class References:
 
 
 def _inside(name: str, file: FilePath, what: str) -> str:
-    """A hint for a folder that stands for a file, or a file for a folder."""
+    """Return a hint for a folder that stands for a file, or a file for a folder."""
     within = sounds_in(file) if file.is_dir() else []
     return f"did you mean '{name.rstrip('/')}/{within[0].name}'?" if within else f"name a {what}"

@@ -17,7 +17,7 @@ _SCRIPT_KEY = re.compile(r"""(?:script|"script"|'script')[ \t]*:[ \t]+[|>][0-9+-
 
 
 def as_script(document: Document, players: Sequence[str]) -> str:
-    r"""The text with ``lines:``, or a screenplay, written as ``script:``; what a script cannot say is an item of YAML.
+    r"""Write ``lines:``, or a screenplay, as ``script:``; what a script cannot say is an item of YAML.
 
     Args:
         document: The scene file.
@@ -39,7 +39,7 @@ def as_script(document: Document, players: Sequence[str]) -> str:
 
 
 def as_lines(document: Document, players: Sequence[str]) -> str:
-    r"""The text with ``script:`` written as ``lines:``, also where it names a screenplay.
+    r"""Write ``script:`` as ``lines:``, also where it names a screenplay.
 
     Args:
         document: The scene file.
@@ -60,7 +60,7 @@ def as_lines(document: Document, players: Sequence[str]) -> str:
 
 
 def _names_file(document: Document) -> bool:
-    """Whether a scene's script stands in a file of its own."""
+    """Tell whether a scene's script stands in a file of its own."""
     script, spans = document.data.get("script"), Spans(document)
     if not isinstance(script, str) or spans.values[()].style == "flow":
         return False
@@ -85,13 +85,13 @@ class _Rewriter:
         self.endings.append(ending or self.lines.newline)
 
     def moved(self, first: int, last: int, begin: str, least: int, shift: int) -> None:
-        """Some lines elsewhere: the first begins otherwise, others are shifted, and stand at least so deep."""
+        """Move lines that stand elsewhere: the first begins otherwise, others are shifted."""
         self.add(begin, self.lines.ending(first))
         for number in range(first + 1, last + 1):
             self.add(_shifted(self.source.line(number), shift, least), self.lines.ending(number))
 
     def written(self, header: str, last: int) -> str:
-        """The whole text, with all from the key to the end of a line replaced."""
+        """Write the whole text, with all from the key to the end of a line replaced."""
         begin, end = self.lines.offset(self.key), self.lines.end(last)
         *endings, _ = [self.lines.newline, *self.endings]
         new = "".join(line + ending for line, ending in zip([header, *self.new], [*endings, ""], strict=True))
@@ -129,7 +129,7 @@ class _AsScript(_Rewriter):
                 raise self.error(span.start, problem, "write the text out, or keep 'lines:'")
 
     def header(self) -> str | None:
-        """The script's first line; a comment stays there, if the lines begin further down. None without a plain key."""
+        """Write the script's first line; a comment stays if the lines begin further down. None without a plain key."""
         line = self.source.line(self.key.line)
         if not (match := _LINES_KEY.match(line, self.key.column - 1)):
             return None
@@ -149,7 +149,7 @@ class _AsScript(_Rewriter):
         return number - 1
 
     def between(self, number: int) -> None:
-        """A blank line or a comment between items."""
+        """Write a blank line or a comment between items."""
         line = self.source.line(number).strip()
         self.add(f"{self.indent}{line}" if line else "", self.lines.ending(number))
 
@@ -163,14 +163,14 @@ class _AsScript(_Rewriter):
         self.spoken(*speech, Place(first, dash + 2), Place(last, len(self.source.line(last)) + 1))
 
     def spoken(self, path: Path, speech: str, start: Place, end: Place) -> None:
-        """A speech under the comments that stand around its words."""
+        """Write a speech under the comments that stand around its words."""
         key, value = self.spans.keys[path], self.spans.values[path]
         for first, last in ((start, key.start), (key.end, value.start), (value.end, end)):
             self.comments(first, last)
         self.add(self.indent + speech, self.lines.ending(end.line))
 
     def comments(self, start: Place, end: Place) -> None:
-        """The comments between two places, where nothing else is but signs."""
+        """Write the comments between two places, where nothing else is but signs."""
         for comment in _COMMENT.findall(self.source.text, self.lines.offset(start), self.lines.offset(end)):
             self.add(self.indent + comment.rstrip())
 
@@ -200,7 +200,7 @@ class _AsScript(_Rewriter):
             self.new[-1] = self.new[-1].removesuffix(self.source.line(span.end.line)[span.end.column - 1 :])
 
     def speech(self, place: int) -> tuple[Path, str] | None:
-        """Where the words of an item stand, and the speech it is; None where a script would not say the same."""
+        """Tell where the words of an item stand, and the speech it is; None where a script would not say the same."""
         item = self.items[place]
         if not isinstance(item, dict) or len(item) != 1:
             return None
@@ -284,14 +284,14 @@ class _OfFile(_Rewriter):
         return self.written(header, self.value.end.line)
 
     def item(self, item: Item, source: Source, indent: int) -> None:
-        """An item of the list notation, as it stands in the file."""
+        """Write an item of the list notation, as it stands in the file."""
         first = source.line(item.first_line)
         self.add(" " * indent + first.lstrip())
         for number in range(item.first_line + 1, item.last_line + 1):
             self.add(_shifted(source.line(number), indent - depth(first), indent + 1))
 
     def comments(self) -> list[str]:
-        """The comments that stand around the file's name."""
+        """Write the comments between two places, where nothing else is but signs."""
         end = self.value.end.line
         parts = (
             (self.lines.offset(self.spans.keys["script",].end), self.lines.offset(self.value.start)),
@@ -303,13 +303,13 @@ class _OfFile(_Rewriter):
 
 
 def _item(speech: Spoken) -> str:
-    """A speech as an item of a list."""
+    """Write a speech as an item of a list."""
     words = f" {written(speech.text)}" if speech.text else ""
     return f"- {written(speech.speaker)}:{words}"
 
 
 def _shifted(line: str, shift: int, least: int) -> str:
-    """A line of an item that is moved to the side; what is still not deep enough means the same where it is."""
+    """Move a line of an item to the side; what is still not deep enough means the same where it is."""
     blanks = depth(line)
     if blanks == len(line):
         return " " * max(0, blanks + shift) if blanks else ""

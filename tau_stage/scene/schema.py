@@ -22,7 +22,7 @@ _BODIES = {
 
 
 def scene_schema() -> str:
-    """The schema as the text of ``schemas/scene.schema.json``."""
+    """Return the schema as the text of ``schemas/scene.schema.json``."""
     schema = Scene.model_json_schema(schema_generator=Untitled)
     parts = schema["$defs"]
     _top(schema["properties"])
@@ -96,7 +96,7 @@ def _expect(properties: dict[str, Any]) -> None:
 
 
 def _steps(parts: dict[str, Any]) -> None:
-    """The steps as they are written: each begins with a word of its own."""
+    """Describe the steps as they are written: each begins with a word of its own."""
     parts["Line"]["propertyNames"] = {"not": {"enum": sorted(RESERVED - set(Line.options()))}}
     cut = parts["Line"]["properties"]["cut_in"]
     cut["anyOf"] = [{"type": "string"}, {"$ref": cut.pop("$ref")}]

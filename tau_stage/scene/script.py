@@ -80,7 +80,7 @@ class Cast:
             self._folded[short] = None if short in self._folded else name
 
     def find(self, name: str) -> str | None:
-        """The player whom a name means: spelt so, or alone in being spelt so but for capitals."""
+        """Return the player whom a name means: spelt so, or alone in being spelt so but for capitals."""
         name = composed(name)
         return name if name in self._exact else self._folded.get(folded(name))
 
@@ -123,7 +123,7 @@ class _Speech:
     words: list[str] = field(default_factory=list)
 
     def takes(self, line: str) -> bool:
-        """Whether a line that names nobody goes on with it: deeper, or under a name that stands alone."""
+        """Tell whether a line that names nobody goes on with it: deeper, or under a name that stands alone."""
         return self.speaker is None or self.is_under or depth(line) > self.indent
 
     def add(self, number: int, column: int, words: str) -> None:
@@ -164,7 +164,7 @@ class _Reader:
         return number
 
     def end_of_item(self, first: int, last: int) -> int:
-        """An item goes on as long as lines are deeper; blanks and comments count only if it goes on after them."""
+        """Find the end of an item: it goes on while lines are deeper; blanks and comments count before such lines."""
         end, indent = first, depth(self.source.line(first))
         for number in range(first + 1, last + 1):
             line = self.source.line(number)
@@ -175,7 +175,7 @@ class _Reader:
         return end
 
     def is_cue_number(self, number: int, words: str, last: int) -> bool:
-        """Whether a line numbers the subtitle whose time stamp stands under it."""
+        """Tell whether a line numbers the subtitle whose time stamp stands under it."""
         return words.isdecimal() and number < last and is_stamp(self.source.line(number + 1).strip())
 
     def words(self, number: int, line: str) -> None:
@@ -216,7 +216,7 @@ class _Reader:
 
 
 def is_item(line: str) -> bool:
-    """Whether a line, without its indentation, begins an item of the scene language.
+    """Tell whether a line, without its indentation, begins an item of the scene language.
 
     >>> is_item("- pause: 1s"), is_item("-well, no")
     (True, False)
@@ -225,10 +225,10 @@ def is_item(line: str) -> bool:
 
 
 def depth(line: str) -> int:
-    """How many blanks a line begins with, as YAML counts them."""
+    """Tell how many blanks a line begins with, as YAML counts them."""
     return len(line) - len(line.lstrip(" \t"))
 
 
 def _start(line: str) -> int:
-    """The column of a line's first word, from 1."""
+    """Return the column of a line's first word, from 1."""
     return len(line) - len(line.lstrip()) + 1

@@ -16,7 +16,7 @@ TEXTS = (".txt", ".md")
 
 
 def is_script_file(script: str) -> bool:
-    """Whether what stands at ``script:`` is the name of a file.
+    """Tell whether what stands at ``script:`` is the name of a file.
 
     >>> is_script_file("acts/play.fountain"), is_script_file("episode.TXT"), is_script_file("ANN: Hi.")
     (True, True, False)
@@ -25,7 +25,7 @@ def is_script_file(script: str) -> bool:
 
 
 def read_script_file(scene: str, name: str, players: Sequence[str]) -> tuple[Source, list[Spoken | Item]]:
-    """The file of a script, and what stands in it.
+    """Read the file of a script.
 
     Args:
         scene: The scene file, as the user named it.

@@ -47,7 +47,7 @@ def _lines(script: str, players: tuple[str, ...], found: Findings) -> list[Node]
 
 
 def _of_file(name: str, players: tuple[str, ...], found: Findings) -> list[Node]:
-    """What stands in a script that is a file of its own."""
+    """Return what stands in a script that is a file of its own."""
     if not is_script_file(name):
         hint = "write 'script: |' and the script under it, or name its file: 'play.fountain', 'episode.txt'"
         found.add(("script",), "this is neither a script nor the name of one", hint)
@@ -63,7 +63,7 @@ def _of_file(name: str, players: tuple[str, ...], found: Findings) -> list[Node]
 
 
 def _of_parts(parts: list[Spoken | Item], source: Source, document: Document, header: int) -> list[Node]:
-    """The speeches and the items of a script, as lines.
+    """Return the speeches and the items of a script, as lines.
 
     Args:
         parts: In order.
@@ -102,7 +102,7 @@ def _place(document: Document, path: Path, spoken: Spoken) -> None:
 
 
 def _join(lines: list[Node], spoken: Spoken, document: Document) -> None:
-    """A speech that is spoken together with the one before."""
+    """Join a speech that is spoken together with the one before."""
     at, before = len(lines) - 1, lines[-1]
     assert isinstance(before, dict)  # noqa: S101 - speeches and groups are mappings
     group = before.get("together", [before])
@@ -121,7 +121,7 @@ def _join(lines: list[Node], spoken: Spoken, document: Document) -> None:
 
 
 def _items(wanted: list[Item], numbers: list[int], source: Source, document: Document, header: int) -> list[Node]:
-    """The items in YAML, read where they stand: everything else is blank."""
+    """Return the items in YAML, read where they stand: everything else is blank."""
     if not wanted:
         return []
     kept = [""] * len(source.lines)
@@ -144,7 +144,7 @@ def _items(wanted: list[Item], numbers: list[int], source: Source, document: Doc
 
 
 def _below_a_key(kept: list[str], source: Source) -> Document:
-    """The items of a file as those of ``lines:``, which stands above the file's first line."""
+    """Return the items of a file as those of ``lines:``, which stands above the file's first line."""
     text = "\n".join(["lines:", *kept])
     try:
         others = read_yaml(Source(source.path, text, source.sha256, ("lines:", *source.lines)))
@@ -160,5 +160,5 @@ def _odd(source: Source, item: Item, problem: str, hint: str) -> SceneError:
 
 
 def _moved(path: Path, numbers: list[int]) -> Path:
-    """Where something stands among all lines that stands among the items."""
+    """Tell where something stands among all lines that stands among the items."""
     return ("lines", numbers[int(path[1])], *path[2:])

@@ -8,7 +8,7 @@ from tau_stage.scene.plan import ItemPlan, Plan
 
 
 def sounds_of(plan: Plan) -> tuple[Path, ...]:
-    """Every sound file of a scene, each once: effects, beds, what users said, and recordings of people."""
+    """Return every sound file of a scene, each once: effects, beds, what users said, and recordings of people."""
     return tuple(dict.fromkeys(_named(plan)))
 
 
@@ -26,7 +26,7 @@ def _named(plan: Plan) -> Iterator[Path]:
 
 
 def sound_warnings(plan: Plan) -> Iterator[str]:
-    """What is odd about sounds that can be read: a sentence for each that is silent, or would be as mono.
+    """Yield what is odd about sounds that can be read: a sentence for each that is silent, or would be as mono.
 
     Raises:
         UsageError: A sound cannot be read any more.

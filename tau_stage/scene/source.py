@@ -49,7 +49,7 @@ class Source:
 
     @classmethod
     def of(cls, text: str, path: str) -> "Source":
-        """A source from text in memory.
+        """Make a source of text in memory.
 
         Raises:
             SceneError: The text holds a character no YAML may hold.
@@ -63,16 +63,16 @@ class Source:
         return source
 
     def line(self, number: int) -> str:
-        """One line of the file, from 1; past the end, where YAML may point, an empty one."""
+        """Return one line of the file, from 1; past the end, where YAML may point, an empty one."""
         return self.lines[number - 1] if number <= len(self.lines) else ""
 
     def place(self, offset: int) -> Place:
-        """Line and column of a character."""
+        """Return line and column of a character."""
         before = _BREAK.split(self.text[:offset])
         return Place(len(before), len(before[-1]) + 1)
 
     def error(self, place: Place, problem: str, hint: str = "") -> SceneError:
-        """An error at a place of this file, with the source line under it; past the end is at the end."""
+        """Make an error at a place of this file, with the source line under it; past the end is at the end."""
         if place.line > len(self.lines):
             place = Place(len(self.lines), len(self.lines[-1]) + 1)
         shown, caret = _excerpt(self.line(place.line), place.column)
@@ -131,7 +131,7 @@ def _decode(data: bytes, name: str, what: str) -> Source:
 
 
 def _excerpt(line: str, column: int) -> tuple[str, int]:
-    """What to show of a line, and where the caret stands under it."""
+    """Choose what to show of a line, and where the caret stands under it."""
     start = max(0, column - WIDEST // 2) if column > WIDEST - 20 else 0
     shown = line[start : start + WIDEST]
     if start:
@@ -143,6 +143,6 @@ def _excerpt(line: str, column: int) -> tuple[str, int]:
 
 
 def _width(text: str) -> int:
-    """Cells of a terminal that a text takes."""
+    """Count the cells of a terminal that a text takes."""
     marks = sum(unicodedata.combining(character) > 0 for character in text)
     return len(text) - marks + sum(unicodedata.east_asian_width(character) in "WF" for character in text)

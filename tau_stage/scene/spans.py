@@ -72,7 +72,7 @@ class Spans:
         return Span(begun.start, end, "block", begun.anchored)
 
     def _end(self, event: Any) -> Place:
-        """Where a text ends; a block's last line is its last one that is not blank, and no mark says which."""
+        """Tell where a text ends; a block's last line is its last one that is not blank, and no mark says which."""
         end = place_of(event.end_mark)
         if event.style not in ("|", ">"):
             return end
@@ -101,13 +101,13 @@ class Lines:
         self.newline = "\r\n" if self.ending(1) == "\r\n" else "\n"
 
     def offset(self, place: Place) -> int:
-        """The character of the text that stands at a place."""
+        """Return the character of the text that stands at a place."""
         return self._starts[place.line - 1] + place.column - 1
 
     def end(self, number: int) -> int:
-        """The character after a line's last, from 1: there its ending begins."""
+        """Return the character after a line's last, from 1: there its ending begins."""
         return self._starts[number - 1] + len(self._lines[number - 1])
 
     def ending(self, number: int) -> str:
-        """What ends a line; the last one may end with nothing."""
+        """Return what ends a line; the last one may end with nothing."""
         return self._text[self.end(number) : self._starts[number] if number < len(self._starts) else None]

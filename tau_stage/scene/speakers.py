@@ -62,7 +62,7 @@ class Head:
 
 
 def is_stamp(line: str) -> bool:
-    """Whether a line, without blanks around it, is a time stamp and nothing else.
+    """Tell whether a line, without blanks around it, is a time stamp and nothing else.
 
     >>> is_stamp("[00:12]"), is_stamp("00:00:12,000 --> 00:00:14,500"), is_stamp("1:30")
     (True, True, False)
@@ -71,7 +71,7 @@ def is_stamp(line: str) -> bool:
 
 
 def head_of(line: str, find: Find) -> Head | None:
-    """Who speaks in a line, if it has the form of a speech, whether that is a player or not.
+    """Tell who speaks in a line, if it has the form of a speech, whether that is a player or not.
 
     Args:
         line: As it stands in the file.
@@ -119,19 +119,19 @@ def marked_head(line: str, find: Find) -> Head | None:
 
 
 def _beginning(line: str) -> tuple[int, str]:
-    """Where a line begins that is seen, and its beginning, with blanks for a time stamp between name and colon."""
+    """Tell where a line begins that is seen, and its beginning, with blanks for a time stamp between name and colon."""
     start = _after(_LEADING, line, 0)
     rest = line[start : start + _FURTHEST]
     return start, _STAMP_BESIDE.sub(lambda stamp: " " * len(stamp[0]), rest, count=1)
 
 
 def _after_signs(rest: str) -> int:
-    """The place after bullets and time stamps."""
+    """Return the place after bullets and time stamps."""
     return _after(_BULLET, rest, _after(_STAMPED, rest, _after(_BULLET, rest, 0)))
 
 
 def _decorated(line: str, start: int, rest: str, at: int, find: Find) -> Head | None:
-    """A name that may stand in emphasis, and may have a direction or a moment behind it."""
+    """Return a name that may stand in emphasis, and may have a direction or a moment behind it."""
     emphasis = _EMPHASIS.match(rest, at)
     begin = emphasis.end() if emphasis else at
     colon = _COLON.search(rest, begin)
@@ -154,7 +154,7 @@ def _decorated(line: str, start: int, rest: str, at: int, find: Find) -> Head | 
 
 
 def _stamp_behind(line: str, start: int, rest: str, find: Find) -> Head | None:
-    """A name with a time stamp behind it, alone on its line, as transcripts of meetings have it."""
+    """Return a name with a time stamp behind it, alone on its line, as transcripts of meetings have it."""
     stamped = _STAMP_BEHIND.fullmatch(rest.rstrip())
     name = stamped["name"].strip("*_ ") if stamped else ""
     if not name or (find(name) is None and not _is_name(name)):
@@ -163,14 +163,14 @@ def _stamp_behind(line: str, start: int, rest: str, find: Find) -> Head | None:
 
 
 def _is_name(name: str) -> bool:
-    """Whether this may be somebody's name: a few words, or words in capitals; no sentence and no address."""
+    """Tell whether this may be somebody's name: a few words, or words in capitals; no sentence and no address."""
     if not name or len(name) > LONGEST_NAME or not name[0].isalnum() or _NO_NAME.search(name):
         return False
     return name.isupper() or ("," not in name and len(name.split()) <= MOST_NAME_WORDS)
 
 
 def _begins_words(rest: str, colon: re.Match[str]) -> bool:
-    """Whether what follows a colon is spoken: not the rest of a time, of an address or of a word."""
+    """Tell whether what follows a colon is spoken: not the rest of a time, of an address or of a word."""
     after = rest[colon.end() : colon.end() + 1]
     if not after or after.isspace() or colon[0] != ":":
         return True
@@ -178,7 +178,7 @@ def _begins_words(rest: str, colon: re.Match[str]) -> bool:
 
 
 def _with(aside: re.Match[str], words: str) -> str:
-    """Words with what stood beside the name: how they are said, or a moment."""
+    """Return words with what stood beside the name: how they are said, or a moment."""
     if moment := aside["moment"]:
         return f"[{moment.strip()}] {words}".strip()
     how = (aside["how"] or "").strip(" *_")
@@ -195,6 +195,6 @@ def _head(line: str, name: str, column: int, end: int) -> Head:
 
 
 def _after(sign: re.Pattern[str], text: str, at: int) -> int:
-    """The place after a sign, if it stands there."""
+    """Return the place after a sign, if it stands there."""
     found = sign.match(text, at)
     return found.end() if found else at

@@ -45,7 +45,7 @@ Spots = Mapping[Key, Spot]
 
 
 def spot(spots: Spots, *key: str) -> Spot:
-    """Where something stands; what stands nowhere by itself, stands where that is which it belongs to.
+    """Tell where something stands; what stands nowhere by itself, stands where that is which it belongs to.
 
     >>> spot({(): Spot("x.yaml", 3, 1)}, "line", "ann-1", "pause")
     Spot(path='x.yaml', line=3, column=1)

@@ -13,7 +13,7 @@ _BY_HAND = "write it as '- player: words'"
 
 
 def tagged(document: Document, lines: Sequence[tuple[Path, str]]) -> str:
-    r"""The text with ids written beside lines; a line that has one keeps it, and no other byte changes.
+    r"""Write ids beside lines; a line that has one keeps it, and no other byte changes.
 
     Args:
         document: The scene file.
@@ -49,7 +49,7 @@ def tagged(document: Document, lines: Sequence[tuple[Path, str]]) -> str:
 
 
 def _inserts(source: Source, text: Lines, spans: Spans, key: Path, entry: str) -> list[tuple[int, str]]:
-    """What to insert where, so that an entry stands beside a mapping's first: under it if it has one line."""
+    """List what to insert where, so that an entry stands beside a mapping's first: under it if it has one line."""
     mapping, first, value = spans.values[key[:-1]], spans.keys[key], spans.values[key]
     before = text.offset(first.start)
     if mapping.style == "flow":
@@ -63,7 +63,7 @@ def _inserts(source: Source, text: Lines, spans: Spans, key: Path, entry: str) -
 
 
 def _read(text: str, path: str) -> Node | None:
-    """What a text reads back as: a result that is not as it should be is never written."""
+    """Read a text back: a result that is not as it should be is never written."""
     try:
         return read_yaml(Source.of(text, path)).data
     except SceneError:

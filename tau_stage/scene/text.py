@@ -54,7 +54,7 @@ class Document:
     sources: dict[Path, Source] = field(default_factory=dict)
 
     def place(self, path: Path, *, key: bool = False) -> Place:
-        """Where a value (or its key) stands; what came through an alias stands where the alias does."""
+        """Tell where a value (or its key) stands; what came through an alias stands where the alias does."""
         places = self.keys if key else self.values
         while path not in places:
             path = path[:-1]
@@ -62,13 +62,13 @@ class Document:
         return places[path]
 
     def source_of(self, path: Path) -> Source:
-        """The file that a part comes from."""
+        """Return the file that a part comes from."""
         while path and path not in self.sources:
             path = path[:-1]
         return self.sources.get(path, self.source)
 
     def error(self, path: Path, problem: str, hint: str = "", *, key: bool = False) -> SceneError:
-        """An error at a value, or at its key."""
+        """Make an error at a value, or at its key."""
         return self.source_of(path).error(self.place(path, key=key), problem, hint)
 
     def graft(self, parts: Collection[Path], other: "Document") -> None:
@@ -85,7 +85,7 @@ class Document:
 
 
 def read_yaml(source: Source, parser: Any = PARSER) -> Document:
-    r"""The one mapping a scene file holds, as plain data with positions.
+    r"""Read the one mapping a scene file holds, as plain data with positions.
 
     Raises:
         SceneError: It is not YAML, not one mapping, repeats a key, nests or expands without measure,
@@ -98,7 +98,7 @@ def read_yaml(source: Source, parser: Any = PARSER) -> Document:
 
 
 def _is_for_words(path: Path) -> bool:
-    """Whether a value holds words, as far as its path tells: a text of the scene's, a line's, a whisper's."""
+    """Tell whether a value holds words, as far as its path tells: a text of the scene's, a line's, a whisper's."""
     *above, key = map(str, path or ("",))
     if key in TEXTS or above[:1] != ["lines"] or key.startswith("x-"):
         return key in TEXTS
@@ -106,7 +106,7 @@ def _is_for_words(path: Path) -> bool:
 
 
 def _dashed(source: Source, event: Any) -> str:
-    """A hint that shows a line of a scene with the dash that it needs."""
+    """Return a hint that shows a line of a scene with the dash that it needs."""
     line = source.line(place_of(event.start_mark).line)
     return f"start every line with '- ':\n  {line[: event.start_mark.column]}- {line[event.start_mark.column :]}"
 

@@ -44,7 +44,7 @@ _SWITCHES = {"true", "yes", "on", "false", "no", "none", "null", "off", "~"}
 
 
 def default_transcription(endpoint: str | None) -> str | None:
-    """The model that writes down words at an endpoint; None where the server is left to choose.
+    """Return the model that writes down words at an endpoint; None where the server is left to choose.
 
     >>> default_transcription(None), default_transcription("xai"), default_transcription("speaches")
     ('gpt-transcribe', 'grok-transcribe', None)
@@ -53,7 +53,7 @@ def default_transcription(endpoint: str | None) -> str | None:
 
 
 def transcription(value: object) -> object:
-    """``off``, a model's name, or a mapping with ``model``, ``language`` and ``prompt``.
+    """Read ``off``, a model's name, or a mapping with ``model``, ``language`` and ``prompt``.
 
     Raises:
         PydanticCustomError: It is something else.
@@ -76,7 +76,7 @@ def transcription(value: object) -> object:
 
 
 def _inside(key: str, value: object) -> str:
-    """What stands under a key; an error points there."""
+    """Return what stands under a key; an error points there."""
     if not isinstance(value, str):
         raise wrong(f"'{key}' is one value, not a list or a mapping", "write the value alone", inside=key)
     try:

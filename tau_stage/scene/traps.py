@@ -67,12 +67,12 @@ class Progress:
 
 
 def place_of(mark: Any) -> Place:
-    """A mark of YAML's, counted from 1."""
+    """Convert a mark of YAML's, counted from 1."""
     return Place(mark.line + 1, mark.column + 1)
 
 
 def quoted(text: str) -> str:
-    r"""A text in the quotes that disturb it least.
+    r"""Quote a text with the quotes that disturb it least.
 
     >>> print(quoted("*Today*"), quoted('"Hi" he said'), quoted("\"I'm\" he said"))
     "*Today*" '"Hi" he said' "\"I'm\" he said"
@@ -86,7 +86,7 @@ def quoted(text: str) -> str:
 
 
 def written(text: str) -> str:
-    """A text of one line as a key or a value in block style: in quotes only where YAML needs them.
+    """Write a text of one line as a key or a value in block style: in quotes only where YAML needs them.
 
     >>> print(written("Well: no"), written("No #3"), written("C# it is"))
     "Well: no" "No #3" C# it is
@@ -95,7 +95,7 @@ def written(text: str) -> str:
 
 
 def corrected(line: str, column: int) -> str:
-    """A hint that shows a line with its value, which starts at a column, in quotes."""
+    """Make a hint that shows a line with its value, which starts at a column, in quotes."""
     head, value = line[: column - 1], line[column - 1 :]
     comment = _COMMENT.search(value)
     end = comment.start() if comment else len(value)
@@ -105,7 +105,7 @@ def corrected(line: str, column: int) -> str:
 
 
 def closed(line: str, column: int) -> str | None:
-    """A line with the quote closed that opens at a column; None where it is closed there, or cannot simply be."""
+    """Close the quote of a line that opens at a column; None where it is closed there, or cannot simply be."""
     sign, value = line[column - 1 : column], line[column:]
     if sign not in ("'", '"') or sign in value or "\\" in value or len(line) > LONGEST_CORRECTION:
         return None
@@ -116,7 +116,7 @@ def closed(line: str, column: int) -> str | None:
 
 
 def unclosed(source: Source, place: Place) -> SceneError | None:
-    """The error for a quote that is not closed on its line; None where it is."""
+    """Make the error for a quote that is not closed on its line; None where it is."""
     line = source.line(place.line)
     mended = closed(line, place.column)
     if mended is None:
@@ -129,7 +129,7 @@ def unclosed(source: Source, place: Place) -> SceneError | None:
 
 
 def trapped(source: Source, place: Place, progress: Progress) -> SceneError:
-    """The error for a value at a place that starts with a sign of YAML's.
+    """Make the error for a value at a place that starts with a sign of YAML's.
 
     Within brackets where words belong it is the bracket that should not be one; within others, the end of the value is
     not known, so that no corrected line is shown.
@@ -151,7 +151,7 @@ def _sign(source: Source, place: Place) -> str:
 
 
 def cut(source: Source, start: Place, end: Place) -> SceneError | None:
-    """The error for unquoted text that a comment cuts, where a word is glued to its ``#``."""
+    """Make the error for unquoted text that a comment cuts, where a word is glued to its ``#``."""
     line = source.line(end.line)
     if not _CUT.match(line, end.column - 1):
         return None
@@ -163,7 +163,7 @@ def cut(source: Source, start: Place, end: Place) -> SceneError | None:
 
 
 def explained(source: Source, error: MarkedYAMLError, progress: Progress) -> SceneError:
-    """What an error of YAML's means to somebody who writes dialogue.
+    """Explain what an error of YAML's means to somebody who writes dialogue.
 
     Args:
         source: The file.
@@ -206,12 +206,12 @@ def explained(source: Source, error: MarkedYAMLError, progress: Progress) -> Sce
 
 
 def _mended(line: str, hint: str) -> str:
-    """A hint, with a line as it should be, unless that is very long."""
+    """Return a hint, with a line as it should be, unless that is very long."""
     return f"{hint}:\n  {line}" if len(line) <= LONGEST_CORRECTION else hint
 
 
 def _deepest(source: Source) -> Place:
-    """Where brackets are first nested deeper than a scene may be; libyaml tells only where its own limit is."""
+    """Tell where brackets are first nested deeper than a scene may be; libyaml tells only where its own limit is."""
     depth = 0
     for number, line in enumerate(source.text.split("\n"), 1):
         for column, sign in enumerate(line, 1):
@@ -222,14 +222,14 @@ def _deepest(source: Source) -> Place:
 
 
 def _adjoins(before: tuple[Place, Place] | None, source: Source, at: Place) -> TypeGuard[tuple[Place, Place]]:
-    """Whether what was read before ends at a place, or with nothing but spaces before it."""
+    """Tell whether what was read before ends at a place, or with nothing but spaces before it."""
     if before is None or before[1].line != at.line:
         return False
     return not source.line(at.line)[before[1].column - 1 : at.column - 1].strip()
 
 
 def _indent(source: Source, number: int, otherwise: str) -> str:
-    """A hint that shows a line indented as the nearest of those above that it could stand beside."""
+    """Make a hint that shows a line indented as the nearest of those above that it could stand beside."""
     line = source.line(number)
     body = line.lstrip(" ")
     own, is_item = len(line) - len(body), body.startswith("- ")
@@ -269,7 +269,7 @@ def _second_colon(source: Source, at: Place, before: tuple[Place, Place] | None)
 
 
 def _no_entry(source: Source, below: Place) -> SceneError | None:
-    """The error for a line that is no ``key: value`` and swallows the one below; None where that is indented deeper."""
+    """Make the error for a line that is no ``key: value`` and swallows the one below; None where that is deeper."""
     numbers = range(below.line - 1, 0, -1)
     number = next((each for each in numbers if source.line(each).strip() and source.line(each).lstrip()[0] != "#"), 0)
     line = source.line(number) if number else ""

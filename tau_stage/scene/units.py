@@ -52,7 +52,7 @@ _PER_MINUTE = {"s": 60.0, "min": 1.0, "h": 1 / 60}
 def wrong(
     problem: str, hint: str = "", *, secret: bool = False, inside: str = "", key: bool = False
 ) -> PydanticCustomError:
-    """An error of a field.
+    """Make an error of a field.
 
     Args:
         problem: What is wrong with its value.
@@ -66,12 +66,12 @@ def wrong(
 
 
 def span(value: object) -> object:
-    """Seconds that something goes on, up to an hour."""
+    """Read seconds that something goes on, up to an hour."""
     return duration(value, LONGEST_SPAN_S, "span")
 
 
 def duration(value: object, longest_s: float = LONGEST_PAUSE_S, what: str = "pause") -> object:
-    """Seconds from ``800ms``, ``1.5s`` or ``2m``.
+    """Read seconds from ``800ms``, ``1.5s`` or ``2m``.
 
     Raises:
         PydanticCustomError: There is no unit, an unknown one, or no number.
@@ -97,7 +97,7 @@ def duration(value: object, longest_s: float = LONGEST_PAUSE_S, what: str = "pau
 
 
 def patience(value: object) -> object:
-    """Seconds that something may be waited for.
+    """Read seconds that something may be waited for.
 
     Raises:
         PydanticCustomError: It is no duration, or so short that nothing could be in time.
@@ -112,7 +112,7 @@ def patience(value: object) -> object:
 
 
 def money(value: object) -> object:
-    """Dollars from ``$0.50``.
+    """Read dollars from ``$0.50``.
 
     Raises:
         PydanticCustomError: It has no dollar sign, is no number, or is nothing.
@@ -134,7 +134,7 @@ def money(value: object) -> object:
 
 
 def _amount_meant(value: str) -> str:
-    """A hint for an amount that is written otherwise."""
+    """Return a hint for an amount that is written otherwise."""
     found = _OTHER_MONEY.fullmatch(" ".join(value.split()))
     if not found or not (found[1] or found[2]):
         return "write it like $0.50"
@@ -145,7 +145,7 @@ def _amount_meant(value: str) -> str:
 
 
 def rate(value: object) -> object:
-    """Times per minute from ``6/min``, ``1/s`` or ``90/h``.
+    """Read times per minute from ``6/min``, ``1/s`` or ``90/h``.
 
     Raises:
         PydanticCustomError: It is not a number per time, or slower than one in ten minutes.
@@ -168,7 +168,7 @@ def rate(value: object) -> object:
 
 
 def speed(value: object) -> object:
-    """Rate of speech, 1 being the voice's own.
+    """Read a rate of speech, 1 being the voice's own.
 
     Raises:
         PydanticCustomError: It is no number from 0.25 to 1.5.
@@ -187,7 +187,7 @@ def speed(value: object) -> object:
 
 
 def pan(value: object) -> object:
-    """A place between left, -1, and right, 1.
+    """Return a place between left, -1, and right, 1.
 
     Raises:
         PydanticCustomError: It is no number from -1 to 1.
@@ -204,7 +204,7 @@ def pan(value: object) -> object:
 
 
 def _pan_meant(value: str) -> str:
-    """A hint for a place that is written as mixers have it: L50, 30% right, centre, -64, 0,5."""
+    """Return a hint for a place that is written as mixers have it: L50, 30% right, centre, -64, 0,5."""
     written = value.strip().lower().replace("\N{MINUS SIGN}", "-").replace(",", ".")
     if written in ("c", "center", "centre", "middle"):
         return "did you mean 0?"
@@ -222,7 +222,7 @@ def _pan_meant(value: str) -> str:
 
 
 def gain(value: object) -> object:
-    """Decibels from ``-18 dB``.
+    """Read decibels from ``-18 dB``.
 
     Raises:
         PydanticCustomError: It has no unit, another one, or would be silence or noise.
@@ -234,7 +234,7 @@ def gain(value: object) -> object:
 
 
 def loudness(value: object) -> object:
-    """Integrated loudness from ``-16 LUFS``.
+    """Read an integrated loudness from ``-16 LUFS``.
 
     Raises:
         PydanticCustomError: It has no unit, another one, or is noise or next to nothing.
@@ -246,7 +246,7 @@ def loudness(value: object) -> object:
 
 
 def peak(value: object) -> object:
-    """A true peak from ``-1 dBTP``.
+    """Read a true peak from ``-1 dBTP``.
 
     Raises:
         PydanticCustomError: It has no unit, another one, or is above full scale.
@@ -278,7 +278,7 @@ def _level(value: object, what: str, unit: str, limits: tuple[float, float], exa
 
 
 def bit_rate(value: object) -> object:
-    """Kilobits per second from ``128 kbps``.
+    """Read kilobits per second from ``128 kbps``.
 
     Raises:
         PydanticCustomError: It has no unit, or is no bit rate of an MP3.
@@ -300,7 +300,7 @@ def bit_rate(value: object) -> object:
 
 
 def sample_rate(value: object) -> object:
-    """Samples per second from ``24 kHz`` or ``48 kHz``.
+    """Read samples per second from ``24 kHz`` or ``48 kHz``.
 
     Raises:
         PydanticCustomError: It has no unit, or is another rate.
@@ -324,7 +324,7 @@ def sample_rate(value: object) -> object:
 
 
 def count(value: object) -> object:
-    """A whole number from 1.
+    """Read a whole number from 1.
 
     Raises:
         PydanticCustomError: It is none, or too large.
@@ -337,7 +337,7 @@ def count(value: object) -> object:
 
 
 def takes(value: object) -> object:
-    """How often a line is performed.
+    """Read how often a line is performed.
 
     Raises:
         PydanticCustomError: It is no whole number from 1 to 9.
@@ -352,7 +352,7 @@ def takes(value: object) -> object:
 
 
 def truth(value: object) -> object:
-    """``true`` or ``false``, or what YAML's older half calls so.
+    """Read ``true`` or ``false``, or what YAML's older half calls so.
 
     Raises:
         PydanticCustomError: It is neither.
@@ -367,7 +367,7 @@ def truth(value: object) -> object:
 
 
 def tokens(value: object) -> object:
-    """A cap of output tokens.
+    """Read a cap of output tokens.
 
     Raises:
         PydanticCustomError: It is no whole number from 1 to 4096.
@@ -381,7 +381,7 @@ def tokens(value: object) -> object:
 
 
 def one_of(what: str, *words: str) -> Callable[[object], object]:
-    """A validator for one of a few words."""
+    """Make a validator for one of a few words."""
 
     def check(value: object) -> object:
         if isinstance(value, str) and value not in words:

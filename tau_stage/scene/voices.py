@@ -58,12 +58,12 @@ _URL = re.compile(r"(?:(?P<kind>[^:/+]*)\+)?wss?://", re.IGNORECASE)
 
 
 def is_url(endpoint: str) -> bool:
-    """Whether an endpoint is an address of the user's own instead of a name."""
+    """Tell whether an endpoint is an address of the user's own instead of a name."""
     return _URL.match(endpoint) is not None
 
 
 def kind_of(endpoint: str) -> str:
-    """What the server of an address is like, where the address says so; a name stands for itself.
+    """Return what the server of an address is like, where the address says so; a name stands for itself.
 
     >>> kind_of("xai+wss://host/v1"), kind_of("xai"), kind_of("wss://host/v1")
     ('xai', 'xai', '')
@@ -73,7 +73,7 @@ def kind_of(endpoint: str) -> str:
 
 
 def voices_of(endpoint: str | None) -> tuple[str, ...] | None:
-    """The voices of an endpoint; None where they are not known. No endpoint is OpenAI or the understudy.
+    """Return the voices of an endpoint; None where they are not known. No endpoint is OpenAI or the understudy.
 
     >>> "marin" in voices_of(None), voices_of("ws://127.0.0.1:8000")
     (True, None)
@@ -82,7 +82,7 @@ def voices_of(endpoint: str | None) -> tuple[str, ...] | None:
 
 
 def default_voice(endpoint: str | None) -> str:
-    """The voice that is asked for where none is named; empty where the server is left to choose.
+    """Return the voice that is asked for where none is named; empty where the server is left to choose.
 
     >>> default_voice(None), default_voice("xai"), default_voice("speaches")
     ('marin', 'ara', '')
@@ -91,7 +91,7 @@ def default_voice(endpoint: str | None) -> str:
 
 
 def is_known(voice: str, endpoint: str | None) -> bool:
-    """Whether a voice is known at an endpoint, is a custom one, or nobody knows which there are."""
+    """Tell whether a voice is known at an endpoint, is a custom one, or nobody knows which there are."""
     known = voices_of(endpoint)
     if known is None or voice.startswith(CUSTOM_PREFIX):
         return True
@@ -99,7 +99,7 @@ def is_known(voice: str, endpoint: str | None) -> bool:
 
 
 def misspelt(voice: str, endpoint: str | None) -> str:
-    """The known voice that an unknown one is nearly called; empty where there is none.
+    """Return the known voice that an unknown one is nearly called; empty where there is none.
 
     >>> misspelt("marinn", "openai"), misspelt("robot", "openai"), misspelt("marin", "openai")
     ('marin', '', '')
@@ -111,7 +111,7 @@ def misspelt(voice: str, endpoint: str | None) -> str:
 
 
 def voice_warning(voice: str, endpoint: str | None) -> str:
-    """What is worth saying of a voice that is not known at an endpoint; empty where nothing is.
+    """Return what is worth saying of a voice that is not known at an endpoint; empty where nothing is.
 
     >>> voice_warning("robot", "openai")
     "openai is not known to have a voice 'robot'; known: alloy, ash, ballad, cedar, coral, echo, marin, sage, \

@@ -113,7 +113,7 @@ ELSEWHERE = {"pan": "it stands with a player, like ann: {pan: -0.5}"}
 
 
 def automatic_id(player: str, ordinal: int) -> str:
-    """The id of a line whose author gave it none.
+    """Return the id of a line whose author gave it none.
 
     >>> automatic_id("The Clerk", 2)
     'the-clerk-2'
@@ -122,12 +122,12 @@ def automatic_id(player: str, ordinal: int) -> str:
 
 
 def cue_id(number: int) -> str:
-    """The id of a cue, from 1, in the order of the scene."""
+    """Return the id of a cue, from 1, in the order of the scene."""
     return f"cue-{number}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word that a wrong one most likely meant, or an empty string.
+    """Find the known word that a wrong one most likely meant, or an empty string.
 
     >>> nearest("voise", ["voice", "persona"]), nearest("cut_in", ["voice", "persona"])
     ('voice', '')
@@ -145,7 +145,7 @@ def _spellings(known: tuple[str, ...]) -> dict[str, str]:
 
 
 def _alike(word: str, known: Iterable[str]) -> list[str]:
-    """The few known words that share most letters, in order, with another."""
+    """Return the few known words that share most letters, in order, with another."""
     from rapidfuzz.distance import Indel
     from rapidfuzz.process import extract
 
@@ -155,7 +155,7 @@ def _alike(word: str, known: Iterable[str]) -> list[str]:
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
-    r"""A hint with the nearest word, or another hint where none is near; it names what of a word nobody sees.
+    r"""Make a hint with the nearest word, or another hint where none is near; say what of a word nobody sees.
 
     >>> did_you_mean("voise", ["voice"])
     "did you mean 'voice'?"
@@ -169,7 +169,7 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
 
 
 def key_meant(key: str, options: Iterable[str]) -> str:
-    """The option that an unknown key most likely meant: by the words others use, else by its letters; or nothing.
+    """Find the option that an unknown key most likely meant: by the words others use, else by its letters; or nothing.
 
     >>> key_meant("title", ["voice", "scene"]), key_meant("voise", ["scene", "voice"]), key_meant("x", ["voice"])
     ('scene', 'voice', '')
@@ -180,7 +180,7 @@ def key_meant(key: str, options: Iterable[str]) -> str:
 
 
 def ranked(word: str, known: Iterable[str]) -> list[str]:
-    """Known words, those first that are most like another.
+    """Rank known words, those first that are most like another.
 
     >>> ranked("wate", ["voice", "note", "gate"])
     ['gate', 'note', 'voice']
@@ -190,7 +190,7 @@ def ranked(word: str, known: Iterable[str]) -> list[str]:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names for a hint, cut before they become a list nobody reads.
+    """List names for a hint, cut before they become a list nobody reads.
 
     >>> listed(f"player{n}" for n in range(20))
     'player0, player1, player2, player3, player4, player5, player6, player7, player8, player9, player10, player11...'

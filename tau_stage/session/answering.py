@@ -21,7 +21,7 @@ Comments = Literal["drop", "keep"]
 
 
 def commentary_of(value: object) -> Comments:
-    """A wish about commentary.
+    """Read a wish about commentary.
 
     Raises:
         UsageError: There is no such wish.
@@ -35,7 +35,7 @@ def commentary_of(value: object) -> Comments:
 async def stream(
     session: Session, tools: dict[str, Tool], commentary: Comments, max_tries: int, options: dict[str, Any]
 ) -> AsyncGenerator[Sounded | Worded | Ended, None]:
-    """What the model says, while it comes; one ``Ended`` for each response, the last is the answer's.
+    """Yield what the model says, while it comes; one ``Ended`` for each response, the last is the answer's.
 
     Args:
         session: Whose model speaks.
@@ -67,7 +67,7 @@ async def stream(
 
 
 def _wait_s(response: Response, tally: Tally) -> float | None:
-    """Seconds until a response that has failed is asked for again; None where it stands."""
+    """Return seconds until a response that has failed is asked for again; None where it stands."""
     trouble = trouble_with(response, may_be_empty=True) if response.status == "failed" else None
     if trouble is None or RULES[trouble].stands:
         return None

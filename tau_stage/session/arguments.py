@@ -17,7 +17,7 @@ Sound = Pcm | bytes | str | Path
 
 
 def words_of(text: str) -> InputText:
-    """Words as a message's content.
+    """Make words a message's content.
 
     Raises:
         ValueError: There are none.
@@ -28,7 +28,7 @@ def words_of(text: str) -> InputText:
 
 
 def sound_of(audio: Sound) -> Pcm:
-    """Sound as ``Pcm``.
+    """Make sound ``Pcm``.
 
     Raises:
         ValueError: It is no 16-bit audio.
@@ -48,7 +48,7 @@ def sound_of(audio: Sound) -> Pcm:
 
 
 def differences(asked: Mapping[str, Any], made: Mapping[str, Any], place: str = "session") -> list[str]:
-    """Where a session is not as it was asked for; what the server does not tell is taken as granted."""
+    """Tell where a session is not as it was asked for; what the server does not tell is taken as granted."""
     found = []
     for key, wanted in asked.items():
         got = made.get(key)
@@ -60,7 +60,7 @@ def differences(asked: Mapping[str, Any], made: Mapping[str, Any], place: str = 
 
 
 def value_at(tree: object, *path: str) -> Any:
-    """A value deep in JSON; None where the way to it ends.
+    """Return a value deep in JSON; None where the way to it ends.
 
     >>> value_at({"audio": {"input": None}}, "audio", "input", "transcription")
     """

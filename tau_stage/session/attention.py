@@ -58,25 +58,25 @@ class Attention:
         self.responses.show(change.response)
 
     def status(self, now: float) -> Literal["listening", "speaking"] | None:
-        """Who is heard: the user, the model until a listener has heard it all, or nobody."""
+        """Tell who is heard: the user, the model until a listener has heard it all, or nobody."""
         if self.is_listening:
             return "listening"
         return "speaking" if self.playback and self.playback.is_playing(now) else None
 
     def stop_playing(self, now: float) -> Playback | None:
-        """What was being heard, stopped where a listener is by now; None if nothing was."""
+        """Stop what is being heard where a listener is by now, and return it; None if nothing was."""
         if self.playback is None or not self.playback.is_playing(now):
             return None
         self.playback.stopped_at = self.playback.heard_samples(now)
         return self.playback
 
     def finish_playing(self) -> None:
-        """What is being heard was heard to its end."""
+        """Let what is being heard be heard to its end."""
         if self.playback and self.playback.stopped_at is None:
             self.playback.stopped_at = self.playback.samples
 
     def end(self, why: SessionError) -> None:
-        """Nothing more will come."""
+        """Note that nothing more will come."""
         self.events.end()
         self.sent.end()
         self.responses.end()

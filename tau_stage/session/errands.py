@@ -20,12 +20,12 @@ class Errands:
         self._news = anyio.Event()
 
     def add(self, errand: Errand) -> None:
-        """Something is to be done."""
+        """Add something to be done."""
         self._waiting.append(errand)
         self._news.set()
 
     async def run(self, warn: Callable[[str], None]) -> None:
-        """Do what is to be done, until the session closes; what fails is told of and ends nothing else.
+        """Do what is to be done until the session closes; what fails is told of and ends nothing else.
 
         Args:
             warn: Told of what the server refused, or did not answer in time.

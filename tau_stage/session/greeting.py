@@ -52,7 +52,7 @@ class Greeting:
         self._news.set()
 
     def end(self, why: SessionClosed) -> None:
-        """Nothing more will come."""
+        """Note that nothing more will come."""
         self._closed = self._closed or why
         self._news.set()
 
@@ -97,7 +97,7 @@ class Greeting:
         return Timeout(what=" and no ".join(awaited), waited_s=waited_s, instead=self.told(), player=player)
 
     def told(self) -> str:
-        """What the server has sent, as a sentence.
+        """Return what the server has sent, as a sentence.
 
         >>> Greeting().told()
         'the server sent nothing'

@@ -87,7 +87,7 @@ class Life:
             self._session.over()
 
     async def _socket(self, *, task_status: TaskStatus[anyio.Event]) -> None:
-        """One socket, from its opening to its end."""
+        """Serve one socket, from its opening to its end."""
         over = anyio.Event()
         try:
             with unwrapped():
@@ -115,7 +115,7 @@ class Life:
             await former.close()
 
     def _item(self, entry: Entry) -> ClientItem | None:
-        """An entry for a new conversation: a user's sound as sound, what the model said as its words."""
+        """Make an entry for a new conversation: a user's sound as sound, what the model said as its words."""
         if entry.role != "user" or entry.audio is None:
             return _in_words(entry)
         sound = pybase64.b64encode(self._session.heard_as.encode(entry.audio)).decode("ascii")

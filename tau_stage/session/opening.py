@@ -39,7 +39,7 @@ Key = str | SecretStr | Callable[[], str | Awaitable[str]] | None
 async def open_session(
     transport: Transport, wanted: config.SessionConfig, *, name: str = "session", **options: Any
 ) -> AsyncIterator[Session]:
-    """A session over a transport that is already open, for as long as the block runs.
+    """Open a session over a transport that is already open, for as long as the block runs.
 
     Args:
         transport: Not closed here but for the session's own closing.
@@ -164,14 +164,14 @@ async def create_session(
 
 @asynccontextmanager
 async def _dialled(place: endpoints.Endpoint, url: str, key: Key, waits: Deadlines) -> AsyncIterator[Transport]:
-    """An open socket; the key is asked for each time."""
+    """Open a socket; the key is asked for each time."""
     headers = await _headers_in_time(place, key, waits.opening_s)
     async with dial(url, headers, open_timeout_s=waits.opening_s, closing_s=waits.closing_s) as transport:
         yield transport
 
 
 def _host_of(place: endpoints.Endpoint, resource: str) -> str:
-    """The user's own host at an endpoint; empty where there is none, or the endpoint has a usual one."""
+    """Return the user's own host at an endpoint; empty where there is none, or the endpoint has a usual one."""
     host = resource or environment().get(place.resource_env, "")
     if not (host or place.resource) and "{resource}" in place.url:
         raise UsageError(f"{place.name} wants your own host, and {place.resource_env} is not set")
@@ -179,7 +179,7 @@ def _host_of(place: endpoints.Endpoint, resource: str) -> str:
 
 
 def _wishes_at(place: endpoints.Endpoint, wishes: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """What is asked for at an endpoint, with the voice and the model that transcribes where none is named.
+    """Return what is asked for at an endpoint, with the voice and the model that transcribes where none is named.
 
     Returns:
         The wishes, and a doubt about the voice, or an empty text.
@@ -204,13 +204,13 @@ def _wishes_at(place: endpoints.Endpoint, wishes: Mapping[str, Any]) -> tuple[di
 
 
 def _customs(place: endpoints.Endpoint) -> dict[str, Any]:
-    """What a session has to know of its endpoint."""
+    """Return what a session has to know of its endpoint."""
     heard = {"heard_as": Format("audio/pcm", place.heard_rate)} if place.heard_rate != RATE else {}
     return {"prices": place.price_provider, "dialect": place.dialect, "opening": place.opening} | heard
 
 
 def place_of(name: str, dialect: str | None = None) -> endpoints.Endpoint:
-    """The endpoint of that name.
+    """Return the endpoint of that name.
 
     Raises:
         UsageError: There is none, or no such dialect.
@@ -231,7 +231,7 @@ async def _headers_in_time(place: endpoints.Endpoint, key: Key, limit_s: float) 
 
 
 async def headers_for(place: endpoints.Endpoint, key: Key = None) -> dict[str, str]:
-    """What the upgrade carries, with the key that was given or that the environment holds.
+    """Return what the upgrade carries, with the key that was given or that the environment holds.
 
     Raises:
         UsageError: The endpoint wants a key, and there is none.
@@ -248,7 +248,7 @@ async def headers_for(place: endpoints.Endpoint, key: Key = None) -> dict[str, s
 
 
 def _plain(key: object) -> str:
-    """A key as text; none is empty."""
+    """Return a key as text; none is empty."""
     if isinstance(key, SecretStr):
         return key.get_secret_value()
     if key is None or isinstance(key, str):
@@ -257,13 +257,13 @@ def _plain(key: object) -> str:
 
 
 def format_of(wanted: config.SessionConfig, side: str) -> Format:
-    """How sound is to travel, as a session is asked for; 24 kHz PCM where it is not said."""
+    """Tell how sound is to travel, as a session is asked for; 24 kHz PCM where it is not said."""
     form = getattr(getattr(wanted.audio, side, None), "format", None)
     return PCM16 if form is None else Format(form.type, getattr(form, "rate", 8_000))
 
 
 def key_for(place: endpoints.Endpoint) -> str | None:
-    """The endpoint's key in the environment, if there is one.
+    """Return the endpoint's key in the environment, if there is one.
 
     Raises:
         UsageError: What is there cannot be a key.

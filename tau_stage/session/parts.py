@@ -15,7 +15,7 @@ WIDEST = 4
 
 
 def in_parts(audio: Pcm, form: Format = PCM16, longest: int = LONGEST_APPEND) -> Iterator[Pcm]:
-    """A sound in the fewest parts of which each fits into one event; split between samples.
+    """Yield a sound in the fewest parts of which each fits into one event; split between samples.
 
     Args:
         audio: Of any length.

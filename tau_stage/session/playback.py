@@ -25,11 +25,11 @@ class Playback:
     stopped_at: int | None = None
 
     def more(self, change: Sounded) -> None:
-        """More of it came."""
+        """Note that more of it came."""
         self.samples += len(change.audio)
 
     def heard_samples(self, now: float) -> int:
-        """How much a listener has heard who plays it as it comes.
+        """Tell how much a listener has heard who plays it as it comes.
 
         >>> Playback("item", began_at=10.0, samples=24_000).heard_samples(10.25)
         6000
@@ -39,11 +39,11 @@ class Playback:
         return min(self.samples, max(0, round((now - self.began_at) * RATE)))
 
     def is_playing(self, now: float) -> bool:
-        """Whether a listener still hears it."""
+        """Tell whether a listener still hears it."""
         return self.stopped_at is None and self.heard_samples(now) < self.samples
 
     def left_s(self, now: float) -> float:
-        """Seconds until a listener has heard what has come of it.
+        """Return seconds until a listener has heard what has come of it.
 
         >>> Playback("item", began_at=10.0, samples=24_000).left_s(10.25)
         0.75

@@ -158,7 +158,7 @@ class Tally:
         self.attempts = 1
 
     def wait_s(self, trouble: Trouble, wished_s: float | None = None) -> float | None:
-        """Seconds until it is tried once more; None where it is not.
+        """Return seconds until it is tried once more; None where it is not.
 
         Args:
             trouble: What went wrong now.
@@ -173,7 +173,7 @@ class Tally:
 
 
 def opening_trouble(error: SessionError) -> Trouble | None:
-    """What is wrong with a session that would not open; None where it never will.
+    """Say what is wrong with a session that would not open; None where it never will.
 
     >>> opening_trouble(ConnectFailed(reason="slow down", status=429))
     'busy'
@@ -196,7 +196,7 @@ def opening_trouble(error: SessionError) -> Trouble | None:
 
 
 def trouble_with(response: Response, *, may_be_empty: bool = False, sounds: bool = False) -> Trouble | None:
-    """What is wrong with a response; None if nothing is.
+    """Say what is wrong with a response; None if nothing is.
 
     Args:
         response: Finished.
@@ -223,7 +223,7 @@ def trouble_with(response: Response, *, may_be_empty: bool = False, sounds: bool
 
 
 def silence_of(response: Response) -> Trouble | None:
-    """Why nothing of a response can be heard; None if something can.
+    """Tell why nothing of a response can be heard; None if something can.
 
     >>> silence_of(Response("r", "completed", transcript="Hello."))
     'inaudible'
@@ -236,7 +236,7 @@ def silence_of(response: Response) -> Trouble | None:
 
 
 def loss_trouble(error: SessionError) -> Trouble | None:
-    """How a player was lost: its connection was cut, or it fell silent; None where it is still there."""
+    """Tell how a player was lost: its connection was cut, or it fell silent; None where it is still there."""
     match error:
         case SessionClosed():
             return "dropped"
@@ -247,7 +247,7 @@ def loss_trouble(error: SessionError) -> Trouble | None:
 
 
 def code_name(code: str | int) -> str:
-    """An error code in the one spelling of ``CODES``.
+    """Return an error code in the one spelling of ``CODES``.
 
     >>> [code_name(code) for code in ("RateLimitReached", "TOO_MANY_REQUESTS", "Throttling.RateQuota", "429", 429)]
     ['rate_limit_reached', 'too_many_requests', 'throttling_rate_quota', '429', '429']
@@ -257,7 +257,7 @@ def code_name(code: str | int) -> str:
 
 
 def wished_wait_s(message: str) -> float | None:
-    """The wait a provider asks for in its sentence; on a socket there is no header for it.
+    """Return the wait a provider asks for in its sentence; on a socket there is no header for it.
 
     >>> wished_wait_s("Please try again in 200ms."), wished_wait_s("Please try again in 1m2.5s."), wished_wait_s("No.")
     (0.2, 62.5, None)

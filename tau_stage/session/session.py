@@ -181,7 +181,7 @@ class Session:
     # ---- the conversation
 
     async def system(self, text: str) -> Item:
-        """Whisper to the model: a system message.
+        """Make a whisper to the model: a system message.
 
         Raises:
             ValueError: The text is empty.
@@ -244,7 +244,7 @@ class Session:
         return made if made.id else made.model_copy(update={"id": item.id})
 
     async def retrieve(self, item_id: str) -> Entry:
-        """An item as the server has it, with its sound."""
+        """Fetch an item as the server has it, with its sound."""
         answer = await self.request(ask.ConversationItemRetrieve(event_id=self.fresh("evt"), item_id=item_id))
         item = cast("told.ConversationItemRetrieved", answer).item
         return Entry.with_sound(item, self.conversation.form if item.role == "assistant" else self.heard_as)
@@ -387,11 +387,11 @@ class Session:
     # ---- watching
 
     def events(self) -> AbstractAsyncContextManager[Watch[told.ServerEvent]]:
-        """Every server event from now on: ``async with session.events() as events: async for event in events``."""
+        """Watch every server event from now on: ``async with session.events() as events``."""
         return self.attention.events.seat()
 
     def sent_events(self) -> AbstractAsyncContextManager[Watch[ask.ClientEvent]]:
-        """Every event that is sent from now on, as ``events`` shows those that come; no key is in any."""
+        """Watch every event that is sent from now on, as ``events`` shows those that come; no key is in any."""
         return self.attention.sent.seat()
 
     def has_sent(self, frame: bytes) -> None:
@@ -412,11 +412,11 @@ class Session:
                     return
 
     def responses(self) -> AbstractAsyncContextManager[Watch[Response]]:
-        """Every finished response from now on, turn-detected ones included."""
+        """Watch every finished response from now on, turn-detected ones included."""
         return self.attention.responses.seat()
 
     async def wait_for(self, kind: str, timeout_s: float | None = None) -> told.ServerEvent:
-        """The next event of a type, also if it came just before this was called.
+        """Wait for the next event of a type, also if it came just before this was called.
 
         Raises:
             Timeout: It did not come in time.
@@ -439,13 +439,13 @@ class Session:
         return await self.wire.answer(await self.wire.send(event))
 
     def fresh(self, kind: Literal["evt", "item"]) -> str:
-        """An id that this session has not used."""
+        """Make an id that this session has not used."""
         return f"tau_{kind}_{next(self._numbers)}"
 
     # ---- its life
 
     def new_wire(self, transport: Transport) -> Wire:
-        """An end for a new socket; the session speaks through it once it is swapped in."""
+        """Make an end for a new socket; the session speaks through it once it is swapped in."""
         return Wire(transport, self, name=self.name, deadlines=self.deadlines, dialect=self._dialect)
 
     async def begin(self, wanted: config.SessionConfig, wire: Wire) -> None:
@@ -499,7 +499,7 @@ class Session:
         self._warn_of_oddities()
 
     def _named(self, model: object) -> None:
-        """The server says which model answers; its price counts from now on."""
+        """Note the model that the server says answers; its price counts from now on."""
         if other := named_otherwise(self._model, model):
             self.answered_by = other
             self.warn(f"{self._model} was asked for, and the server says that {other} answers: its price counts")
@@ -523,7 +523,7 @@ class Session:
             self._odd_told = len(odd)
 
     def over(self) -> None:
-        """Nothing more will come: whoever watches is told."""
+        """Tell whoever watches that nothing more will come."""
         self.attention.end((self._wire and self._wire.closed) or SessionClosed(code=1000, player=self.name))
 
     async def close(self) -> None:

@@ -54,7 +54,7 @@ class Tool:
 
     @classmethod
     def of(cls, tool: Callable[..., Any] | Tool | Mapping[str, Any]) -> Tool:
-        """A function as a tool: its name, its docstring, the schema of its signature.
+        """Make a function a tool: its name, its docstring, the schema of its signature.
 
         A dict, as the API has it, is a tool that is answered by hand.
 
@@ -128,7 +128,7 @@ def _validated(function: Callable[..., Any]) -> TypeAdapter[Any]:
 
 
 def _written(result: Any) -> str:
-    """What a tool gave as text for the model."""
+    """Write what a tool gave as text for the model."""
     if isinstance(result, str):
         return well_formed(result)
     try:
@@ -144,7 +144,7 @@ def _error(message: str) -> str:
 async def outputs(
     tools: dict[str, Tool], calls: tuple[ToolCall, ...], within_s: float = inf
 ) -> list[tuple[ToolCall, str]]:
-    """What all calls of a turn give, run side by side, in the order of the calls.
+    """Run all calls of a turn side by side, and return what they give, in the order of the calls.
 
     Raises:
         StageError: Whoever watches a tool's calls ends it all; the first, where several do.
@@ -193,7 +193,7 @@ async def follow_up(session: Session, tools: dict[str, Tool], response: Response
 
 
 def choice_after(turns: int) -> Literal["auto", "none"]:
-    """What the response to the outputs of tools may call: what it likes, never what it must, and in the end nothing.
+    """Choose what the response to outputs of tools may call: what it likes, never what it must, at the end nothing.
 
     Args:
         turns: Rounds of calls so far.

@@ -55,7 +55,7 @@ class Receipt:
         self._settled.set()
 
     async def answer(self) -> told.ServerEvent:
-        """The server's answer.
+        """Wait for the server's answer.
 
         Raises:
             ModelRefused: The server answered with an error.
@@ -70,7 +70,7 @@ class Receipt:
 
 
 def refusal(error: bodies.ServerError) -> ModelRefused:
-    """A server's error as our exception."""
+    """Turn a server's error into our exception."""
     return ModelRefused(
         code=error.code or error.type, message=error.message, param=error.param, event_id=error.event_id
     )
@@ -116,7 +116,7 @@ class Speaking:
         self._news.set()
 
     def fail(self, why: SessionError) -> None:
-        """Nothing more will come."""
+        """Note that nothing more will come."""
         self._failure = why
         self._news.set()
 
@@ -148,7 +148,7 @@ class Speaking:
         raise Timeout(what="sign of the response", waited_s=self._idle_s, instead=self.instead)
 
     async def finished(self) -> Response:
-        """The whole response, however it ended: look at its ``status``.
+        """Wait for the whole response, however it ended: look at its ``status``.
 
         Raises:
             ModelRefused: The server refused to begin.

@@ -48,7 +48,7 @@ class Watch(Generic[T]):
         self._news.set()
 
     def end(self) -> None:
-        """Nothing more will come."""
+        """Note that nothing more will come."""
         self._over = True
         self._news.set()
 
@@ -76,7 +76,7 @@ class Gallery(Generic[T]):
 
     @asynccontextmanager
     async def seat(self) -> AsyncIterator[Watch[T]]:
-        """A watcher for as long as the block runs; it sees what happens from now on."""
+        """Watch for as long as the block runs; what happens from now on is seen."""
         watch: Watch[T] = Watch()
         self._watches.append(watch)
         if self._over:
@@ -97,7 +97,7 @@ class Gallery(Generic[T]):
             watch.show(thing)
 
     def end(self) -> None:
-        """The show is over."""
+        """Note that nothing more will come."""
         self._over = True
         for watch in self._watches:
             watch.end()
@@ -114,21 +114,21 @@ class Lookout:
         self._closed: SessionError | None = None
 
     def show(self, event: told.ServerEvent) -> None:
-        """An event came."""
+        """Show an event to all who watch."""
         self._count += 1
         self._recent.append((self._count, event))
         self._news.set()
         self._news = anyio.Event()
 
     def end(self, why: SessionError) -> None:
-        """No event will come any more."""
+        """Note that no event will come any more."""
         self._closed = why
         self._news.set()
 
     async def wait_for(
         self, kind: str, timeout_s: float, which: Callable[[told.ServerEvent], bool] = lambda _event: True
     ) -> told.ServerEvent:
-        """The next event of a kind that no earlier call has returned.
+        """Wait for the next event of a kind that no earlier call has returned.
 
         Args:
             kind: The event's type.

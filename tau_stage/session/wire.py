@@ -197,7 +197,7 @@ class Wire:
         await self.send(event)
 
     def _is_alive(self, older: Sequence[Request]) -> None:
-        """The server has answered what was asked later."""
+        """Note that the server has answered what was asked later."""
         for request in older:
             self._take_as_done(request)
 
@@ -258,7 +258,7 @@ class Wire:
         return None
 
     def _refused(self, closed: SessionClosed | None) -> ConnectFailed:
-        """Why the session did not open: the server's own words, and the close code where a close followed."""
+        """Tell why the session did not open: the server's own words, and the close code where a close followed."""
         reason = closed.reason if closed else ""
         error = self._last_error or bodies.ServerError(message=reason)
         return ConnectFailed(
@@ -295,7 +295,7 @@ class Wire:
             self.end(closed.about(player=self._name))
 
     async def _next_frame(self) -> bytes | None:
-        """The next frame; None where the moment has come to settle what is open."""
+        """Wait for the next frame; None where the moment has come to settle what is open."""
         with anyio.CancelScope(deadline=min([self._ends_at, *(due for _, due in self._suspected.values())])):
             return await self.transport.receive()
         return None
@@ -363,7 +363,7 @@ class Wire:
             self._ends_at = anyio.current_time() + wait_s
 
     def _probed(self) -> Sequence[Request] | None:
-        """What a probe is about that ``session.updated`` answers; None where it answers somebody's request."""
+        """Return what a probe is about that ``session.updated`` answers; None where it answers somebody's request."""
         request = self._requests.oldest("session.updated")
         if request is None or request.event_id not in self._probes:
             return None
@@ -427,11 +427,11 @@ class Wire:
             self._listener.warn(f"the server reported an error: {refusal(event.error)}")
 
     def follows(self, response_id: str) -> bool:
-        """Whether somebody asked for a response and is following it."""
+        """Tell whether somebody asked for a response and is following it."""
         return response_id in self._speaking
 
     def end(self, why: SessionClosed) -> None:
-        """Nothing more goes out or comes in: everyone who waits is told."""
+        """Tell everyone who waits that nothing more goes out or comes in."""
         self.closed = self.closed or why
         self.over.set()
         self._greeting.end(why)

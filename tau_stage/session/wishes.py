@@ -31,7 +31,7 @@ OTHERWISE: Mapping[str, tuple[str, str]] = {
 
 
 def asked_session(**wishes: Any) -> config.SessionConfig:
-    """A session as it is wished for.
+    """Make a session as it is wished for.
 
     Raises:
         UsageError: A wish cannot be asked for.
@@ -48,7 +48,7 @@ def asked_session(**wishes: Any) -> config.SessionConfig:
 
 
 def asked_response(**options: Any) -> config.ResponseConfig:
-    """A response as it is wished for.
+    """Make a response as it is wished for.
 
     Raises:
         UsageError: A wish cannot be asked for.

@@ -44,7 +44,7 @@ class Attempts:
         self._recall = recall
 
     async def takes(self, line: LinePlan, at: int | None) -> list[Try]:
-        """All takes of a line, as many as the scene wants and the budget has room for.
+        """Perform all takes of a line, as many as the scene wants and the budget has room for.
 
         Args:
             line: With its number in the take.
@@ -64,7 +64,7 @@ class Attempts:
         return tries
 
     def _former(self, line: LinePlan, fact: record.TakeKept) -> Try:
-        """A take that had ended before the performance was stopped."""
+        """Return a take that had ended before the performance was stopped."""
         crew = self._crew
         path = crew.folder.inside(fact.file) if fact.file else None
         recording = Recording(crew.folder, line, crew.book, fact.take, path)
@@ -72,12 +72,12 @@ class Attempts:
         return former_try(fact, audio, recording, crew.paid[line.id, fact.take])
 
     def _wants_another(self, line: LinePlan, tries: list[Try]) -> bool:
-        """Whether a line is to be said once more; not where it has called tools."""
+        """Tell whether a line is to be said once more; not where it has called tools."""
         enough = len(tries) >= line.takes or tries[-1].delivery.response.calls
         return not enough and self._affords_another(line, tries)
 
     def _affords_another(self, line: LinePlan, tries: list[Try]) -> bool:
-        """Whether there is money for one more take; where there is none, those that are there must do."""
+        """Tell whether there is money for one more take; where there is none, those that are there must do."""
         if self._crew.purse.affords(line.id, line.player, like=tries[-1].delivery.response.usage):
             return True
         text = f"line {line.id}: {len(tries)} of {line.takes} takes, as the budget has no room for more"
@@ -85,7 +85,7 @@ class Attempts:
         return False
 
     async def _try(self, line: LinePlan, number: int, at: int | None, *, is_first: bool) -> Try:
-        """One take of a line; where several are wanted, it is paid for and written down as soon as it has ended.
+        """Perform one take of a line; where several are wanted, pay it and write it down as soon as it has ended.
 
         Args:
             line: With its number in the take.

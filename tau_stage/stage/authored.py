@@ -46,7 +46,7 @@ def author(folder: Path) -> Iterator[Callable[[str], Callable[..., Any]]]:
 
 
 def _names(folder: Path) -> set[str]:
-    """The modules and packages of a folder."""
+    """Return the modules and packages of a folder."""
     if not folder.is_dir():
         return set()
     names = {path.name if any(path.glob("*.py")) else getmodulename(path) for path in folder.iterdir()}
@@ -79,7 +79,7 @@ def _found(name: str, folder: Path) -> Callable[..., Any]:
 
 
 def _broken(module: str, folder: Path, error: BaseException) -> UsageError:
-    """Where an import failed, by the innermost line of the author's."""
+    """Tell where an import failed, by the innermost line of the author's."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [f"{frame.filename}:{frame.lineno}" for frame in frames if Path(frame.filename).is_relative_to(folder)]
     problem = str(error)

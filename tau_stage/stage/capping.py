@@ -23,7 +23,7 @@ class Cap:
         self._is_on = False
 
     async def put_on(self, line: LinePlan) -> None:
-        """Before the next answer.
+        """Put the cap on before the next answer.
 
         Args:
             line: It.

@@ -47,7 +47,7 @@ class Company:
 
 
 def read_sounds(plan: Plan) -> dict[tuple[str, float], Playable]:
-    """Every sound file of a scene by its name and its gain in dB, read before anybody is paid.
+    """Read every sound file of a scene by its name and its gain in dB, before anybody is paid.
 
     Raises:
         UsageError: One cannot be read.
@@ -135,7 +135,7 @@ async def open_player(
 
 
 def patience(plan: Plan, deadlines: Deadlines) -> Deadlines:
-    """How long a scene's sessions wait for what: as the scene says, or else the stage."""
+    """Tell how long a scene's sessions wait for what: as the scene says, or else the stage."""
     waits = plan.waits
     return Deadlines(
         opening_s=waits.opening_s or deadlines.opening_s,
@@ -186,7 +186,7 @@ async def _open(
 
 
 def _further(player: PlayerPlan, tools: list[Tool]) -> dict[str, object]:
-    """What only some sessions ask for."""
+    """Return what only some sessions ask for."""
     wishes: dict[str, object] = {}
     if tools:
         wishes["tools"] = tuple(tool.told for tool in tools)

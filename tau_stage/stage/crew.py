@@ -100,12 +100,12 @@ class Crew:
         self._beds: dict[str, list[SoundPlan]] = {}
 
     def ring(self) -> None:
-        """Something has changed."""
+        """Tell those who wait that something has changed."""
         self.changed.set()
         self.changed = anyio.Event()
 
     def happened(self, news: Happening) -> None:
-        """Something that cues may wait for."""
+        """Note something that cues may wait for."""
         before = self.so_far.started
         self.so_far = cues.happened(self.plan, self.so_far, news)
         self._write_cues(before)
@@ -125,14 +125,14 @@ class Crew:
     # ---- lines
 
     def lose(self, player: str, why: SessionError) -> None:
-        """A player's connection was cut, or it fell silent."""
+        """Note that a player's connection was cut, or that it fell silent."""
         if player not in self.lost:
             self.lost[player] = why
             self._unheard({player: -self.so_far.unheard[player]})
             self.book.write(record.PlayerLost(player=player, line=why.line, problem=str(why)))
 
     def is_back(self, player: str, heard: Mapping[str, float]) -> None:
-        """A player that was lost is there again, and was told what it missed.
+        """Note that a player that was lost is there again, and was told what it missed.
 
         Args:
             player: Who.
@@ -144,7 +144,7 @@ class Crew:
         self.ring()
 
     def has_heard(self, player: str, heard: Mapping[str, float]) -> None:
-        """A player was told what it had not heard before.
+        """Note that a player was told what it had not heard before.
 
         Args:
             player: Who.
@@ -160,11 +160,11 @@ class Crew:
                 self.book.write(fact)
 
     def has_called(self, line: str) -> bool:
-        """Whether a line that is being spoken has called tools."""
+        """Tell whether a line that is being spoken has called tools."""
         return line in self._tools_cost
 
     def begin(self, line: LinePlan, number: int = 0) -> LinePlan:
-        """A line begins: it gets its number in the take, or has one."""
+        """Begin a line: it gets its number in the take, or has one."""
         number = number or self._numbers.pop(line.id, 0) or self._number + 1
         self._number = max(number, self._number)
         self._speaking[line.player] = line.id
@@ -172,7 +172,7 @@ class Crew:
         return replace(line, number=number)
 
     def number(self, lines: Sequence[LinePlan]) -> None:
-        """Lines that begin at once get their numbers in the order of the scene, not in that of chance."""
+        """Number lines that begin at once in the order of the scene, not in that of chance."""
         self._numbers = {line.id: self._number + ordinal for ordinal, line in enumerate(lines, 1)}
 
     def pay(self, line: str, player: str, usage: Usage, model: str | None = None) -> Decimal:
@@ -184,7 +184,7 @@ class Crew:
         return cost
 
     def answered_by(self, player: str, model: str) -> None:
-        """A player's server names another model than was asked for, if it does: that one's price counts from now on."""
+        """Note that a player's server names another model than was asked for, if it does: that one's price counts."""
         if model and self.purse.priced_as(player, model):
             self.book.write(record.ModelNamed(player=player, asked=self.plan.player(player).model, model=model))
 
@@ -195,7 +195,7 @@ class Crew:
             self.book.write(record.Warned(line=line, text=text))
 
     def again(self, line: LinePlan, response: Response, trouble: str, wait_s: float, file: str | None) -> None:
-        """A line is asked for once more."""
+        """Note that a line is asked for once more."""
         self.pay(line.id, line.player, response.usage)
         problem = trouble_in_words(response, trouble)
         if response.status != "completed":
@@ -206,7 +206,7 @@ class Crew:
     def dropped(
         self, line: LinePlan, trouble: str, why: SessionError, wait_s: float, file: str | None, usage: Usage
     ) -> None:
-        """A line is asked for once more, as its player was lost in it: often nobody knows what that has cost."""
+        """Note that a line is asked for once more as its player was lost in it; often nobody knows what that cost."""
         self._pay_broken(line, usage)
         self._asked_again(line, trouble, why.what_happened(), wait_s, file, usage)
 
@@ -234,33 +234,33 @@ class Crew:
         )
 
     def failed(self, line: LinePlan, problem: str, file: str | None, usage: Usage) -> None:
-        """A line will not be had; what it has cost is paid, what sounded is kept."""
+        """Note that a line will not be had: pay what it has cost, keep what sounded."""
         self.purse.give_up(line.id)
         self._pay_broken(line, usage)
         self.book.write(record.LineFailed(line=line.id, player=line.player, problem=problem, file=file, usage=usage))
 
     def tool_turn(self, line: LinePlan, response: Response) -> None:
-        """A response called tools: it is paid for, and the line goes on."""
+        """Note that a response called tools: pay for it; the line goes on."""
         cost = self.pay(line.id, line.player, response.usage)
         self._tools_cost[line.id] = self._tools_cost.get(line.id, Decimal(0)) + cost
         self.book.write(record.ToolTurn(line=line.id, player=line.player, response=response.id, usage=response.usage))
 
     def transcribed(self, line: LinePlan, usage: Usage, listener: str, model: str) -> None:
-        """A person's words were written down, which is billed to whoever listens, unless time is what it pays for."""
+        """Note that a person's words were written down; whoever listens is billed, unless time is what it pays for."""
         if usage.untold and self.purse.pays_for_time(listener):
             return
         self.pay(line.id, listener, usage, model)
         self.book.write(record.Transcribed(line=line.id, player=listener, model=model, usage=usage))
 
     def untranscribed(self, line: LinePlan, why: str) -> None:
-        """A person's words could not be written down."""
+        """Note that a person's words could not be written down."""
         hint = "name a model with transcription:, on Azure your deployment's"
         self.book.write(
             record.Warned(line=line.id, text=f"line {line.id}: its words were not written down: {why}; {hint}")
         )
 
     def lost_line(self, line: str, player: str, problem: str, usage: Usage | None = None) -> None:
-        """A line could not be had, and the scene goes on; what it has cost is paid."""
+        """Note that a line could not be had and the scene goes on; pay what it has cost."""
         self.purse.give_up(line)
         if usage:
             self.pay(line, player, usage)
@@ -279,7 +279,7 @@ class Crew:
         took_s: float = 0.0,
         tried: Try | None = None,
     ) -> None:
-        """A line is whole: lay it, write it down, let it be heard, tell the cues.
+        """Commit a finished line: lay it, write it down, let it be heard, tell the cues.
 
         Args:
             line: As it was performed.
@@ -319,7 +319,7 @@ class Crew:
         *,
         failed: bool,
     ) -> None:
-        """A line is written down: it is heard, beds end with it, and cues are told."""
+        """Write a line down: it is heard, beds end with it, and cues are told."""
         path = None if file is None else self.folder.path / file
         listening = self.listening.get(line.player)
         told = frozenset((*hearers, listening) if listening else hearers)
@@ -334,17 +334,17 @@ class Crew:
             self.happened(Happening("error", line.player))
 
     def take_ended(self, line: LinePlan, take: int, delivery: Delivery, file: str | None, took_s: float) -> Decimal:
-        """One of several takes has ended: it is paid for, and written down; what it has cost."""
+        """Note that one of several takes has ended: pay for it, write it down, and return what it has cost."""
         cost = self.pay(line.id, line.player, delivery.response.usage)
         self.book.write(facts.take_kept(line, take, delivery, file, took_s))
         return cost
 
     def take_comes_along(self, line: LinePlan, other: Alternative, file: str | None) -> None:
-        """A take comes along with its line from a former take: nobody is paid."""
+        """Note that a take comes along with its line from a former take: nobody is paid."""
         self.book.write(facts.former_take(line, other, file))
 
     def take_over(self, line: LinePlan, audio: Pcm, at: int, file: str | None, former: Performed, take: Former) -> None:
-        """A line is as it was in a former take: nobody is paid, and who was there then has heard it."""
+        """Take a line over from a former take: nobody is paid, and who was there then has heard it."""
         self.timeline.lay_line(line, audio, at)
         outdated = take.outdated(former, frozenset(self._done))
         self.book.write(facts.taken_over(line, audio, at, file, former, outdated))
@@ -398,7 +398,7 @@ class Crew:
         self.so_far = replace(self.so_far, unheard={**now, **{name: now[name] + n for name, n in more.items()}})
 
     def reported(self, news: Heard | Deaf) -> None:
-        """A player has heard a clip, or has not."""
+        """Note that a player has heard a clip, or has not."""
         clip = news.clip
         self._unheard({news.hearer: -1})
         if isinstance(news, Heard):
@@ -416,7 +416,7 @@ class Crew:
     # ---- tools
 
     def tool_called(self, player: str, tool: str, arguments: str, output: str | None, took_s: float) -> str | None:
-        """A model calls a tool; with its output, it has. What came of the same call before the line was broken off."""
+        """Note that a model calls a tool, or has its output. Return what came of the same call before a break."""
         if output is None:
             self.happened(Happening("call", player, tool=tool))
             before = self.answers.get((player, self._speaking.get(player, ""), tool, arguments))

@@ -116,12 +116,12 @@ class Start:
 
 
 def curtain_up(plan: Plan) -> SoFar:
-    """Where a performance begins."""
+    """Return the state in which a performance begins."""
     return SoFar({MAIN: Strand(plan.steps)})
 
 
 def due(plan: Plan, so_far: SoFar) -> Start | None:
-    """The step that may start now; None while one must wait, or at the end.
+    """Find the step that may start now; None while one must wait, or at the end.
 
     A step starts when the one before it is done; a line, moreover, when its player has heard everything said before.
     The other players may still be catching up. Cues go first.
@@ -140,20 +140,20 @@ def due(plan: Plan, so_far: SoFar) -> Start | None:
 
 
 def others_play(so_far: SoFar) -> bool:
-    """Whether something goes on, or is left to do, beside an open microphone."""
+    """Tell whether something goes on, or is left to do, beside an open microphone."""
     cued = [strand for number, strand in so_far.strands.items() if number != MAIN and not strand.listens]
     return any(strand.running or strand.at < len(strand.steps) for strand in cued)
 
 
 def over(plan: Plan, so_far: SoFar) -> bool:
-    """Whether nothing is under way and nothing is left."""
+    """Tell whether nothing is under way and nothing is left."""
     del plan
     idle = not any(strand.running for strand in so_far.strands.values())
     return idle and not any(_next(number, strand, so_far) for number, strand in so_far.strands.items())
 
 
 def _next(number: int, strand: Strand, so_far: SoFar) -> Start | None:
-    """The next step of a strand that is not left out; None at its end."""
+    """Return the next step of a strand that is not left out; None at its end."""
     skipped: list[Step] = []
     play = strand.play
     for at in range(strand.at, len(strand.steps)):
@@ -173,7 +173,7 @@ def _next(number: int, strand: Strand, so_far: SoFar) -> Start | None:
 
 
 def _whole(step: Step, strand: Strand, at: int, so_far: SoFar) -> Step:
-    """A line that nobody cuts after all, as the one who would is left out."""
+    """Return a line that nobody cuts after all, as the one who would is left out."""
     if not isinstance(step, LinePlan) or step.cut is None:
         return step
     cutter = next((other for other in strand.steps[at + 1 :] if isinstance(other, LinePlan)), None)
@@ -181,7 +181,7 @@ def _whole(step: Step, strand: Strand, at: int, so_far: SoFar) -> Step:
 
 
 def _suffixed(step: Step, strand: Strand) -> Step:
-    """A step whose lines have ids of their own, where a cue has started before; and what refers to them."""
+    """Return a step whose lines have ids of their own, where a cue has started before; and what refers to them."""
     suffix = strand.suffix
     if not suffix:
         return step
@@ -225,7 +225,7 @@ def _is_ready(step: Step, so_far: SoFar) -> bool:
 
 
 def began(so_far: SoFar, start: Start) -> SoFar:
-    """A step has begun."""
+    """Note that a step has begun."""
     strand = so_far.strands[start.strand]
     play = strand.play if strand.at == start.at else None
     if isinstance(strand.steps[start.at], ImprovisePlan) and play is None:
@@ -234,7 +234,7 @@ def began(so_far: SoFar, start: Start) -> SoFar:
 
 
 def ended(so_far: SoFar, start: Start, turn: Turn | None = None) -> SoFar:
-    """A step has ended; a turn of free play, with what it came to."""
+    """Note that a step has ended; a turn of free play, with what it came to."""
     strand = so_far.strands[start.strand]
     if strand.play is not None and turn is not None:
         return _with(so_far, start.strand, replace(strand, running=False, play=strand.play.after(turn)))
@@ -250,7 +250,7 @@ def _with(so_far: SoFar, number: int, strand: Strand) -> SoFar:
 
 
 def happened(plan: Plan, so_far: SoFar, news: Happening) -> SoFar:
-    """Something has happened: conditions come true, and cues that waited for it start.
+    """Note that something has happened: conditions come true, and cues that waited for it start.
 
     Raises:
         LimitReached: Cues have started too often.
@@ -264,7 +264,7 @@ def happened(plan: Plan, so_far: SoFar, news: Happening) -> SoFar:
 
 
 def resumed(plan: Plan, so_far: SoFar, cue: str) -> SoFar:
-    """A cue has started, as is known from elsewhere: a silence is over when it is told of.
+    """Note that a cue has started, as is known from elsewhere: a silence is over when it is told of.
 
     Raises:
         KeyError: There is no such cue.
@@ -276,13 +276,13 @@ def resumed(plan: Plan, so_far: SoFar, cue: str) -> SoFar:
 
 
 def broken_off(so_far: SoFar, start: Start) -> SoFar:
-    """A step that has begun is not under way any more, and begins anew."""
+    """Note that a step that has begun is not under way any more, and begins anew."""
     strand = so_far.strands[start.strand]
     return _with(so_far, start.strand, replace(strand, running=False))
 
 
 def is_awaited(plan: Plan, news: Happening) -> bool:
-    """Whether a cue waits for something like this."""
+    """Tell whether a cue waits for something like this."""
     cues = (cue for cue in plan.cues if not isinstance(cue.event, Silence))
     return any(_matches(cue.event, news, cue.source_line) for cue in cues)
 
@@ -297,12 +297,12 @@ def quiet(plan: Plan, so_far: SoFar, now: float) -> SoFar:
 
 
 def hush(so_far: SoFar, since: float | None) -> SoFar:
-    """A silence has begun at the open microphone, or has ended."""
+    """Note that a silence has begun at the open microphone, or has ended."""
     return so_far if since == so_far.quiet_since else replace(so_far, quiet_since=since, hushed=frozenset())
 
 
 def wakes_at(plan: Plan, so_far: SoFar) -> float | None:
-    """When to look again though nothing happens; None where there is no need."""
+    """Tell when to look again though nothing happens; None where there is no need."""
     return min((wake for cue in plan.cues if (wake := _wakes(cue, so_far)) is not None), default=None)
 
 
@@ -327,7 +327,7 @@ def _started(plan: Plan, so_far: SoFar, cue: CuePlan) -> SoFar:
 
 
 def _matches(condition: Condition | Silence, news: Happening, line: int) -> bool:
-    """Whether a condition, which stands at a line of the scene, has come true."""
+    """Tell whether a condition, which stands at a line of the scene, has come true."""
     if not isinstance(condition, Call | Said | Failed) or condition.player not in (None, news.player):
         return False
     if isinstance(condition, Call):
@@ -338,7 +338,7 @@ def _matches(condition: Condition | Silence, news: Happening, line: int) -> bool
 
 
 def _conditions(plan: Plan) -> dict[Condition, int]:
-    """What steps depend on, and the line of the first that does; a negation is looked at from the other side."""
+    """Return what steps depend on, and the line of the first that does; a negation is looked at from the other side."""
     found: dict[Condition, int] = {}
     for steps in plan.strands:
         for step in steps:
@@ -350,7 +350,7 @@ def _conditions(plan: Plan) -> dict[Condition, int]:
 
 
 def next_speaker(so_far: SoFar, start: Start) -> str | None:
-    """Who speaks after a step, as far as that is known: the one who must hear it first."""
+    """Tell who speaks after a step, as far as that is known: the one who must hear it first."""
     strand = so_far.strands.get(start.strand)
     if strand is None:
         return None

@@ -17,7 +17,7 @@ PER_MODEL = 2
 
 
 def needed(plan: Plan) -> int:
-    """How many descriptors a performance has open at once, at most."""
+    """Tell how many descriptors a performance has open at once, at most."""
     stems = len(plan.players) + len({sound.stem for sound in plan.sounds})
     steps = (step for strand in plan.strands for step in strand)
     at_once = max((len(step.parts) for step in steps if isinstance(step, TogetherPlan)), default=1)

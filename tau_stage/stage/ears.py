@@ -48,7 +48,7 @@ class Ears:
         return self._crew.timeline.next
 
     def leave(self, spoken: Spoken) -> None:
-        """A turn is whole: write it down and let it be heard."""
+        """Commit a finished turn: write it down and let it be heard."""
         crew = self._crew
         self._spoke.add(spoken.line.player)
         line = self._known(spoken.line)
@@ -65,11 +65,11 @@ class Ears:
         crew.leave(line, spoken.audio, spoken.words, at, recording.finish(), delivery=delivery, took_s=spoken.took_s)
 
     def speaks(self, line: LinePlan) -> None:
-        """A player begins a line."""
+        """Note that a player begins a line."""
         self._known(line)
 
     def _known(self, line: LinePlan) -> LinePlan:
-        """A line with its number; it begins when it is first heard of."""
+        """Return a line with its number; begin it when it is first heard of."""
         if session := self._company.sessions.get(line.player):
             self._crew.answered_by(line.player, session.answered_by)
         if line.id not in self._lines:
@@ -77,7 +77,7 @@ class Ears:
         return self._lines[line.id]
 
     def sounds(self, line: LinePlan, coded: str) -> None:
-        """A piece of an answer's sound has come: play it."""
+        """Play a piece of an answer's sound that has come."""
         crew = self._crew
         if not crew.playback.is_on:
             return
@@ -89,7 +89,7 @@ class Ears:
             voice.append(audio)
 
     def interrupted(self) -> None:
-        """The person speaks: what was not heard yet is not to be heard."""
+        """Note that the person speaks: what was not heard yet is not to be heard."""
         self._crew.playback.mute()
 
     async def let_hear(self, take: Pcm) -> None:
@@ -99,11 +99,11 @@ class Ears:
         await self._crew.playback.wait_until_heard()
 
     def keep_time(self, now: Callable[[], int]) -> None:
-        """Nothing begins before the sample that is heard now."""
+        """Let nothing begin before the sample that is heard now."""
         self._crew.timeline.now = now
 
     def close(self) -> None:
-        """The microphone is closed."""
+        """Note that the microphone is closed."""
         self._crew.timeline.now = lambda: 0
         for voice, _ in self._voices.values():
             voice.finish()
@@ -118,7 +118,7 @@ class Ears:
         self._crew.book.write(record.Warned(player=step.person, line=step.id, text=text))
 
     def _finish(self, line: LinePlan) -> None:
-        """The line's sound has come to its end."""
+        """Note that the line's sound has come to its end."""
         voice, decoder = self._voices.get(line.id, (None, None))
         if voice and decoder:
             if rest := decoder.finish():
@@ -126,26 +126,26 @@ class Ears:
             voice.finish()
 
     def tool_turn(self, line: LinePlan, response: Response) -> None:
-        """A response called tools."""
+        """Note that a response called tools."""
         self._crew.tool_turn(self._known(line), response)
 
     def transcribed(self, line: LinePlan, usage: Usage, listener: str, model: str) -> None:
-        """A person's words were written down, which is billed."""
+        """Note that a person's words were written down, which is billed."""
         self._crew.transcribed(line, usage, listener, model)
 
     def untranscribed(self, line: LinePlan, why: str) -> None:
-        """A person's words could not be written down."""
+        """Note that a person's words could not be written down."""
         self._crew.untranscribed(line, why)
 
     def failed(self, line: LinePlan, response: Response) -> None:
-        """An answer could not be had."""
+        """Note that an answer could not be had."""
         self._finish(line)
         problem = response.message or response.reason or "the response failed"
         told = f"line {line.id}, player {line.player}: {problem}"
         self._crew.lost_line(line.id, line.player, told, usage=response.usage)
 
     def afford(self, line: LinePlan) -> int | None:
-        """Whether the scene may cost more, and how many tokens the next answer may have."""
+        """Tell whether the scene may cost more, and how many tokens the next answer may have."""
         self._crew.purse.check(line.id, line.player)
         return self._crew.purse.most_tokens(line.id, line.player, self._crew.plan.player(line.player).output)
 
@@ -174,7 +174,7 @@ class Ears:
         return (await self._answer(line)).words
 
     def hush(self, since: float | None) -> None:
-        """A silence has begun, or has ended."""
+        """Note that a silence has begun, or has ended."""
         self._crew.so_far = cues.hush(self._crew.so_far, since)
         self._crew.ring()
 

@@ -16,7 +16,7 @@ NO_SOUND = "no line has a sound"
 
 
 def ending(plan: Plan, journal: Sequence[record.Record]) -> tuple[record.Ending, str]:
-    """How a take ends whose scene came to its end, and what is wrong with it.
+    """Tell how a take ends whose scene came to its end, and what is wrong with it.
 
     Args:
         plan: The scene, resolved.
@@ -40,7 +40,7 @@ def ending(plan: Plan, journal: Sequence[record.Record]) -> tuple[record.Ending,
 
 
 def _is_written(plan: Plan, line: record.LineSpoken) -> bool:
-    """Whether a line is to be read, not heard."""
+    """Tell whether a line is to be read, not heard."""
     planned = (each for steps in plan.strands for each in spoken(steps))
     own = next((each.output for each in planned if re.fullmatch(rf"{re.escape(each.id)}(\.\d+)?", line.line)), None)
     return (own or plan.player(line.player).output) == "text"

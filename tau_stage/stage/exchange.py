@@ -47,37 +47,37 @@ class Crew(Protocol):
     """Who takes care of what is said."""
 
     def leave(self, spoken: Spoken) -> None:
-        """A turn is whole: write it down and let it be heard."""
+        """Commit a finished turn: write it down and let it be heard."""
 
     def speaks(self, line: LinePlan) -> None:
-        """A player begins a line."""
+        """Note that a player begins a line."""
 
     def sounds(self, line: LinePlan, coded: str) -> None:
-        """A piece of an answer's sound has come, as the wire brings it."""
+        """Note that a piece of an answer's sound has come, as the wire brings it."""
 
     def interrupted(self) -> None:
-        """The person speaks: what was not heard yet is not to be heard."""
+        """Note that the person speaks: what was not heard yet is not to be heard."""
 
     async def let_hear(self, take: Pcm) -> None:
-        """Something that the person has recorded is about to be fed."""
+        """Note that something that the person has recorded is about to be fed."""
 
     def tool_turn(self, line: LinePlan, response: Response) -> None:
-        """A response called tools."""
+        """Note that a response called tools."""
 
     def transcribed(self, line: LinePlan, usage: Usage, listener: str, model: str) -> None:
-        """A person's words were written down by a model, which is billed."""
+        """Note that a model wrote a person's words down, which is billed."""
 
     def untranscribed(self, line: LinePlan, why: str) -> None:
-        """A person's words could not be written down."""
+        """Note that a person's words could not be written down."""
 
     def failed(self, line: LinePlan, response: Response) -> None:
-        """An answer could not be had."""
+        """Note that an answer could not be had."""
 
     def keep_time(self, now: Callable[[], int]) -> None:
-        """Nothing begins before the sample that is heard now."""
+        """Let nothing begin before the sample that is heard now."""
 
     def afford(self, line: LinePlan) -> int | None:
-        """Whether the scene may cost more.
+        """Tell whether the scene may cost more.
 
         Args:
             line: The next answer.
@@ -102,7 +102,7 @@ class Crew(Protocol):
         """Let a player answer; what it says."""
 
     def hush(self, since: float | None) -> None:
-        """A silence has begun, or has ended."""
+        """Note that a silence has begun, or has ended."""
 
     def show(self, news: News) -> None:
         """Show something to whoever watches."""
@@ -174,7 +174,7 @@ class SoFar:
 
     @classmethod
     def of(cls, step: ListenPlan, before: Sequence[Performed]) -> SoFar:
-        """What was said before the performance was stopped."""
+        """Return what was said before the performance was stopped."""
         if not before:
             return cls()
         first, last = before[0], before[-1]
@@ -188,16 +188,16 @@ class SoFar:
         )
 
     def line(self, step: ListenPlan, player: str) -> LinePlan:
-        """One more line that is made up on the spot."""
+        """Make one more line that is made up on the spot."""
         self.made += 1
         return replace(step.line(player), id=f"{step.id}-{self.made}")
 
     def answer(self, step: ListenPlan) -> LinePlan:
-        """The next answer, if the person speaks before."""
+        """Wait for the next answer, if the person speaks before."""
         return replace(step.line(step.player), id=f"{step.id}-{self.made + 2}")
 
     def left_s(self, for_s: float | None) -> float | None:
-        """Seconds that are left of so many; None is no end.
+        """Return seconds that are left of so many; None is no end.
 
         >>> SoFar(passed_s=4.0).left_s(10.0)
         6.0
@@ -206,15 +206,15 @@ class SoFar:
 
 
 def is_asked_for(metadata: Mapping[str, str] | None) -> bool:
-    """Whether a response is a line that the scene has asked for, and no answer to the person."""
+    """Tell whether a response is a line that the scene has asked for, and no answer to the person."""
     return "line" in (metadata or {})
 
 
 def without_usage(response: Response) -> Response:
-    """A response that is paid for already."""
+    """Return a response that is paid for already."""
     return replace(response, usage=Usage())
 
 
 def worded(line: LinePlan, words: str) -> Wording:
-    """Words of a line as they arrive."""
+    """Pass on words of a line as they arrive."""
     return Wording(line.player, line.id, words, spoken=True)

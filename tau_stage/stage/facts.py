@@ -13,7 +13,7 @@ from tau_stage.take.records import LineSpoken, SoundPlayed, TakeKept
 
 
 def spoken(line: LinePlan, audio: Pcm, said: str, at: int, file: str | None, hearers: tuple[str, ...]) -> LineSpoken:
-    """A line of a person.
+    """Record a line of a person.
 
     Args:
         line: As it was performed.
@@ -51,7 +51,7 @@ def spoken(line: LinePlan, audio: Pcm, said: str, at: int, file: str | None, hea
 
 
 def delivered(fact: LineSpoken, delivery: Delivery, took_s: float, take: int) -> LineSpoken:
-    """The same of a model.
+    """Record the same of a model.
 
     Args:
         fact: Who spoke what.
@@ -82,7 +82,7 @@ def delivered(fact: LineSpoken, delivery: Delivery, took_s: float, take: int) ->
 def taken_over(
     line: LinePlan, audio: Pcm, at: int, file: str | None, former: Performed, outdated: tuple[str, ...]
 ) -> LineSpoken:
-    """A line as it was in a former take: nobody is paid.
+    """Record a line as it was in a former take: nobody is paid.
 
     Args:
         line: With its number now.
@@ -101,7 +101,7 @@ def taken_over(
 
 
 def take_kept(line: LinePlan, take: int, delivery: Delivery, file: str | None, took_s: float) -> TakeKept:
-    """One of several takes of a line, as it has ended."""
+    """Record one of several takes of a line, as it has ended."""
     response = delivery.response
     return TakeKept(
         line=line.id,
@@ -127,7 +127,7 @@ def take_kept(line: LinePlan, take: int, delivery: Delivery, file: str | None, t
 
 
 def former_take(line: LinePlan, other: Alternative, file: str | None) -> TakeKept:
-    """One of several takes of a line, as it was in a former take: nobody is paid."""
+    """Record one of several takes of a line, as it was in a former take: nobody is paid."""
     told = {"take", "said", "sha256", "samples", "problem"}
     return TakeKept(
         line=line.id,
@@ -141,7 +141,7 @@ def former_take(line: LinePlan, other: Alternative, file: str | None) -> TakeKep
 
 
 def played(sound: SoundPlan, audio: Playable, at: int) -> SoundPlayed:
-    """An effect or a bed, as loud as it is, from a sample of the timeline on."""
+    """Record an effect or a bed, as loud as it is, from a sample of the timeline on."""
     return SoundPlayed(
         sound=sound.id,
         kind=sound.kind,

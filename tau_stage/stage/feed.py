@@ -45,10 +45,10 @@ class Feed:
             self._forgotten += spare
 
     def sample(self, session_ms: int) -> int:
-        """The sample at a time of the session's input, which counts on from one microphone to the next."""
+        """Return the sample at a time of the session's input, which counts on from one microphone to the next."""
         return session_ms * RATE // 1000 - self._before
 
     def sound(self, start: int, end: int) -> Pcm:
-        """A span of what was fed, as far as it is kept."""
+        """Return a span of what was fed, as far as it is kept."""
         first, last = max(0, start - self._forgotten), max(0, end - self._forgotten)
         return Pcm(bytes(self._kept[2 * first : 2 * last]))

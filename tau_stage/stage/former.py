@@ -40,26 +40,26 @@ class Former:
     wish: Retake | None = None
 
     def besides(self, other: Former) -> Former:
-        """What is taken over from here and, where nothing of it is here, from another former take."""
+        """Return what is taken over from here and, where nothing of it is here, from another former take."""
         missing = {name: line for name, line in other.lines.items() if name not in self.lines}
         elsewhere = dict.fromkeys(missing, other.folder) if other.folder else {}
         lines = {**self.lines, **missing}
         return replace(other, folder=self.folder, lines=lines, broken_off=self.broken_off, elsewhere=elsewhere)
 
     def home(self, line: str) -> TakeFolder | None:
-        """The folder that a line lies in."""
+        """Return the folder that a line lies in."""
         return self.elsewhere.get(line, self.folder)
 
     def needs(self, player: str) -> bool:
-        """Whether a player's session must be opened."""
+        """Tell whether a player's session must be opened."""
         return self.players is None or player in self.players
 
     def of(self, step: str) -> list[Performed]:
-        """The lines that a step without lines of its own has led to, in order."""
+        """Return the lines that a step without lines of its own has led to, in order."""
         return [line for name, line in self.lines.items() if name.startswith(f"{step}-")]
 
     def sound(self, line: Performed) -> Pcm:
-        """A line's sound, as it was.
+        """Return a line's sound, as it was.
 
         Raises:
             TakeError: It is not there, or is another.
@@ -95,7 +95,7 @@ class Former:
         return self._copied(other, self.home(plan.id), to.other(final_name(to, plan), other.take), to)
 
     def is_elsewhere(self, line: str, folder: TakeFolder) -> bool:
-        """Whether a line comes from another folder than the one it goes to."""
+        """Tell whether a line comes from another folder than the one it goes to."""
         home = self.home(line)
         return home is not None and home.path.resolve() != folder.path.resolve()
 
@@ -108,7 +108,7 @@ class Former:
         return final.relative_to(to.path).as_posix()
 
     def outdated(self, line: Performed, done: frozenset[str]) -> tuple[str, ...]:
-        """Which of the lines that are retaken this one had heard, or said itself, as they were.
+        """Tell which of the lines that are retaken this one had heard, or said itself, as they were.
 
         Args:
             line: From the former take.

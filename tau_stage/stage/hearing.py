@@ -65,13 +65,13 @@ class Clip:
         return self.audio.sha256
 
     def frames(self, form: Form) -> tuple[tuple[bytes, Request], ...]:
-        """One frame per item, and the request each makes; split on a sample boundary where one event is too small."""
+        """Make a frame per item, and the request of each; split on a sample boundary where one event is too small."""
         if form not in self._frames:
             self._frames[form] = tuple(self._built(form))
         return self._frames[form]
 
     def label(self, form: Form) -> str:
-        """Who speaks, for those who are told; empty for the others, and where nobody speaks."""
+        """Tell who speaks, for those who are told; empty for the others, and where nobody speaks."""
         return self.speaker if form.labelled else ""
 
     def _built(self, form: Form) -> Iterator[tuple[bytes, Request]]:
@@ -89,7 +89,7 @@ class Clip:
 
 
 def _framed(name: str, content: tuple[InputText | InputAudio, ...]) -> tuple[bytes, Request]:
-    """A user's message; its sound is spliced in afterwards, so that no JSON writer ever sees it."""
+    """Frame a user's message; its sound is spliced in afterwards, so that no JSON writer ever sees it."""
     item = UserMessage(id=f"heard_{name}", content=content)
     event = ConversationItemCreate(event_id=f"hear_{name}", item=item)
     request = request_of(event)
@@ -127,7 +127,7 @@ class Ear:
         self._lost = False
 
     def give(self, clip: Clip) -> None:
-        """Line a clip up for this player; never waits."""
+        """Line a clip up for this player; never wait."""
         if self._lost:
             return
         try:
@@ -143,7 +143,7 @@ class Ear:
                     await self._deliver(clip)
 
     def close(self) -> None:
-        """No more clips will come."""
+        """Note that no more clips will come."""
         self._send.close()
 
     def open_again(self, session: Session) -> None:
@@ -187,7 +187,7 @@ async def deliver(session: Session, clip: Clip, form: Form) -> None:
 
 
 async def _deliver_resampled(session: Session, clip: Clip, form: Form) -> None:
-    """A server that hears at a rate of its own gets a copy of its own."""
+    """Deliver a resampled copy to a server that hears at a rate of its own."""
     async with session.wire.floor:
         if label := clip.label(form):
             await session.user(f"{label} says:")
@@ -201,7 +201,7 @@ class Hearers(Protocol):
         """Let players hear a clip, the next speaker first."""
 
     def open_again(self, player: str, session: Session) -> None:
-        """A player hears through another session."""
+        """Let a player hear through another session."""
 
 
 class House:
@@ -221,7 +221,7 @@ class House:
             self._give(clip, others)
 
     def open_again(self, name: str, session: Session) -> None:
-        """A player is back, in another session that was told of everything so far."""
+        """Let a player be back, in another session that was told of everything so far."""
         self._ears[name].open_again(session)
 
     async def _after_the_first(self, clip: Clip, others: Sequence[str]) -> None:
@@ -238,7 +238,7 @@ class House:
 async def open_house(
     sessions: Mapping[str, Session], report: Callable[[Heard | Deaf], None], forms: Mapping[str, Form]
 ) -> AsyncIterator[House]:
-    """Ears for all players; when the block ends, whatever was said is still delivered.
+    """Open ears for all players; when the block ends, whatever was said is still delivered.
 
     Args:
         sessions: By player.

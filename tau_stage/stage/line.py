@@ -175,7 +175,7 @@ class _Saying:
         return await self._delivered(response, _joined(words), _joined(texts))
 
     async def _delivered(self, response: Response, spoken: str, text: str) -> Delivery:
-        """The line, after its last response.
+        """Return the line, after its last response.
 
         Args:
             response: It.
@@ -199,7 +199,7 @@ class _Saying:
         return failed(delivery, text)
 
     def _has_failed(self, whole: Response) -> bool:
-        """Whether the line as a whole is none: nothing of it can be heard or, if it is to be written, read."""
+        """Tell whether the line as a whole is none: nothing of it can be heard or, if it is to be written, read."""
         if self._line.improvised or whole.calls or self._reason == "cut_in":
             return False
         return not (is_audible(whole.audio) if self._sounds else whole.transcript)
@@ -244,7 +244,7 @@ class _Saying:
         return max(0.0, self._deadline - anyio.current_time())
 
     def _again(self, response: Response) -> tuple[Trouble, float] | None:
-        """What is wrong with a response, and the seconds until the line is asked for again; None where it stands.
+        """Find what is wrong with a response, and the seconds until the line is asked for again; None where it stands.
 
         Raises:
             ModelRefused: It failed, and for good.
@@ -276,7 +276,7 @@ class _Saying:
         return Response(id="", status="cancelled", reason="timeout")
 
     def _words_heard(self) -> str:
-        """The words of what was heard of a line that was cut: the provider does not tell, so it is their share."""
+        """Estimate the words that were heard of a line that was cut, by their share: the provider does not tell."""
         parts = "".join(self._words).split()
         share = sum(map(len, self._heard)) / max(1, self._sent)
         return " ".join(parts[: max(1, round(len(parts) * share))]) + "-" if parts else ""
@@ -306,7 +306,7 @@ class _Saying:
         return response.with_commentary() if self._keeps else response
 
     async def _stopped(self, speaking: Speaking) -> Response:
-        """The line took too long: what there is of it is the line. A model that does not even stop said nothing."""
+        """Stop a line that took too long: what there is of it is the line. A model that goes on said nothing."""
         late = self._too_late()
         await self._stop(self._session.cancel_response())
         with anyio.move_on_after(STOPPING_S):
@@ -314,7 +314,7 @@ class _Saying:
         return replace(late, usage=Usage(untold=1))
 
     async def _ended(self, speaking: Speaking) -> Response:
-        """The whole response; of one that did not stop, what there is."""
+        """Wait for the whole response; of one that did not stop, return what there is."""
         if self._ignores_us:
             words = "".join(self._words)
             return Response(id="", status="cancelled", reason=self._reason, transcript=words, usage=Usage(untold=1))
@@ -341,7 +341,7 @@ class _Saying:
         return self._left == 0
 
     async def _cut(self) -> None:
-        """Another line cuts in: the player stops, and knows how much of it was heard."""
+        """Cut in with another line: the player stops, and knows how much of it was heard."""
         self._reason = "cut_in"
         await self._stop(self._session.interrupt(sum(map(len, self._heard))))
 
@@ -351,7 +351,7 @@ def _joined(words: list[str]) -> str:
 
 
 def failed(delivery: Delivery, text: str) -> Delivery:
-    """A line that was answered, but not with what was asked for: why, and its words for the record.
+    """Make a line that was answered, but not with what was asked for: why, and its words for the record.
 
     Args:
         delivery: As it came.
@@ -405,7 +405,7 @@ def _item(line: LinePlan) -> SystemMessage | UserMessage:
 
 
 def _options(line: LinePlan, tools: tuple[FunctionTool, ...], instructions: str) -> dict[str, Any]:
-    """What the response is asked to be, other than the session.
+    """Return what the response is asked to be, other than the session.
 
     A line that is not remembered is no item of the conversation: it stands in the response's own instructions, which
     replace the session's.

@@ -134,7 +134,7 @@ class Listening:
     # ---- what the person says
 
     async def _typing(self) -> None:
-        """A conversation in writing."""
+        """Hold a conversation in writing."""
         until = float("inf") if self._step.for_s is None else anyio.current_time() + self._step.for_s
         if self._so_far.is_unanswered and not self._over.is_set():
             await self._reply()
@@ -154,7 +154,7 @@ class Listening:
         self._look_for_the_end(words)
 
     async def _answer_what_was_said(self) -> None:
-        """What was said before the performance was stopped is answered first."""
+        """Answer first what was said before the performance was stopped."""
         if not self._so_far.is_unanswered or self._over.is_set():
             return
         answers, self._stopped_at = self._so_far.answers, anyio.current_time()
@@ -256,7 +256,7 @@ class Listening:
         raise why
 
     def _begin_answer(self, response_id: str) -> None:
-        """An answer begins; after a tool's result, it is still the same line."""
+        """Begin an answer; after a tool's result, it is still the same line."""
         line, self._carried = self._carried or self._line(self._player.name), None
         self._open += 1
         self._answer[response_id] = Answer(line, self._stopped_at)
@@ -347,13 +347,13 @@ class Listening:
         await self._cap.put_on(self._so_far.answer(self._step))
 
     def _fall_silent(self) -> None:
-        """The player has stopped; it is silent, unless the person speaks."""
+        """Note that the player has stopped; it is silent, unless the person speaks."""
         if not any(heard.end is None for heard in self._heard.values()):
             self._state("idle")
             self._crew.hush(anyio.current_time())
 
     async def _heard_of(self, response: Response) -> int:
-        """Samples of an answer that were heard, when it was heard to its end or somebody spoke into it."""
+        """Return samples of an answer that were heard, when it was heard to its end or somebody spoke into it."""
         playback = self._session.attention.playback
         if playback is None or playback.item_id not in response.item_ids:
             return len(response.audio)
@@ -413,5 +413,5 @@ class Listening:
         self._crew.show(State(self._player.name, state))
 
     def _line(self, player: str) -> LinePlan:
-        """A line that is made up on the spot."""
+        """Make a line that is made up on the spot."""
         return self._so_far.line(self._step, player)

@@ -192,5 +192,5 @@ class PromptBook:
 
 
 def _key(fact: Record) -> tuple[str, ...]:
-    """What makes a fact the same as another; nothing is the same as a fact of the other kinds."""
+    """Return what makes a fact the same as another; nothing is the same as a fact of the other kinds."""
     return (fact.type, *(str(getattr(fact, name)) for name in _SAME.get(type(fact), ())))

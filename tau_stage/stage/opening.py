@@ -61,7 +61,7 @@ class Stage:
     deadlines: Deadlines = field(default_factory=Deadlines)
 
     def secrets(self, plan: Plan) -> Secrets:
-        """What no tool may answer: the keys of this process, and those of the addresses that are dialled."""
+        """Return what no tool may answer: the keys of this process, and those of the addresses that are dialled."""
         addresses = {self.provider_of(player).url for player in plan.models}
         return Secrets([*known_keys(), *(key for address in addresses for key in keys_of(address))])
 
@@ -69,7 +69,7 @@ class Stage:
 def provider_for(
     player: PlayerPlan, environment: Mapping[str, str], *, wished: str | None = None, live: bool = False
 ) -> Provider:
-    """Who plays a player: the wish, else the scene's endpoint, ``TAU_STAGE_ENDPOINT``, OpenAI if there is a key,
+    """Choose who plays a player: the wish, else the scene's endpoint, ``TAU_STAGE_ENDPOINT``, OpenAI if there is a key,
     and else the understudy.
 
     Args:
@@ -117,7 +117,7 @@ async def open_stage(
     live: bool = False,
     deadlines: Deadlines | None = None,
 ) -> AsyncIterator[Stage]:
-    """A stage for these plans, with an understudy in this process where one is needed.
+    """Open a stage for these plans, with an understudy in this process where one is needed.
 
     Raises:
         UsageError: A player has nobody to play it.
@@ -128,7 +128,7 @@ async def open_stage(
     }
 
     def dialled(player: PlayerPlan, provider: Provider) -> AbstractAsyncContextManager[Transport]:
-        """The connection of a player; it waits as long as the most patient scene with this player."""
+        """Dial for a player; wait as long as the most patient scene with this player."""
         wished = [plan.waits for plan in plans if player in plan.models]
         opening_s = max((one.opening_s or waits.opening_s for one in wished), default=waits.opening_s)
         closing_s = max((one.closing_s or waits.closing_s for one in wished), default=waits.closing_s)

@@ -67,13 +67,13 @@ class Person(Protocol):
         """Say one line of the scene."""
 
     def blocks(self) -> Blocks:
-        """Whatever the person says, in blocks, while it is said; for those who are live."""
+        """Yield whatever the person says, in blocks, while it is said; for those who are live."""
 
     def takes(self) -> list[Pcm]:
-        """What the person says, utterance by utterance; for those who are not."""
+        """Return what the person says, utterance by utterance; for those who are not."""
 
     def skip(self, line: str) -> None:
-        """A line that was said before the performance was resumed is not said again."""
+        """Skip a line that was said before the performance was resumed."""
 
 
 class Recorded:
@@ -99,7 +99,7 @@ class Recorded:
         self.is_used_up = False
 
     async def deliver(self, line: LinePlan, show: Show) -> Given:
-        """The next utterance."""
+        """Return the next utterance."""
         del show
         spans = self._spans[self._next :]
         if not spans:
@@ -114,11 +114,11 @@ class Recorded:
 
     @asynccontextmanager
     async def blocks(self) -> AsyncIterator[AsyncIterator[Pcm]]:
-        """The rest of the file as fast as it is heard, with its silences."""
+        """Yield the rest of the file as fast as it is heard, with its silences."""
         yield self._played()
 
     async def _played(self) -> AsyncIterator[Pcm]:
-        """Blocks, each in its time; an utterance that has begun is used up."""
+        """Yield blocks, each in its time; an utterance that has begun is used up."""
         self.is_used_up = self._next >= len(self._spans)
         start = self._spans[self._next - 1][1] if self._next else 0
         began = anyio.current_time()
@@ -128,14 +128,14 @@ class Recorded:
             yield self._audio[at : at + BLOCK]
 
     def takes(self) -> list[Pcm]:
-        """The utterances that are left."""
+        """Return the utterances that are left."""
         self.is_used_up = self._next >= len(self._spans)
         left = [self._audio[start:end] for start, end in self._spans[self._next :]]
         self._next = len(self._spans)
         return left
 
     def skip(self, line: str) -> None:
-        """Its utterance is used up; the last line's is all the rest."""
+        """Use its utterance up; the last line's is all the rest."""
         self._next = len(self._spans) if line == self._last else min(self._next + 1, len(self._spans))
 
 
@@ -156,7 +156,7 @@ class StandIn:
         self._folder = folder
 
     async def deliver(self, line: LinePlan, show: Show) -> Given:
-        """The recording of a line; nothing, where there is none."""
+        """Return the recording of a line; nothing, where there is none."""
         del show
         file = next((file for end in SOUNDS if (file := self._folder / f"{line.id}{end}").is_file()), None)
         if file is None:
@@ -165,16 +165,16 @@ class StandIn:
 
     @asynccontextmanager
     async def blocks(self) -> AsyncIterator[AsyncIterator[Pcm]]:
-        """Never asked for: recordings are not live."""
+        """Fail: recordings are not live."""
         raise AssertionError("a stand-in is not live")
         yield  # pragma: no cover
 
     def takes(self) -> list[Pcm]:
-        """All recordings, by name: what the person says at an open microphone."""
+        """Return all recordings, by name: what the person says at an open microphone."""
         return [read_audio(file) for file in sounds_in(self._folder)]
 
     def skip(self, line: str) -> None:
-        """Nothing is used up: each line has a file of its own."""
+        """Use nothing up: each line has a file of its own."""
 
 
 class Typist:
@@ -194,7 +194,7 @@ class Typist:
         self._fd = fd
 
     async def deliver(self, line: LinePlan, show: Show) -> Given:
-        """What is typed; an empty line says the words of the scene."""
+        """Wait for what is typed; an empty line says the words of the scene."""
         show(Prompting(self.name, line.id, line.words, line.direction, typed=True))
         typed = await typed_line(line.timeout_s, fd=self._fd)
         if typed is None:
@@ -203,16 +203,16 @@ class Typist:
 
     @asynccontextmanager
     async def blocks(self) -> AsyncIterator[AsyncIterator[Pcm]]:
-        """Never asked for: a typist makes no sound."""
+        """Fail: a typist makes no sound."""
         raise AssertionError("a typist makes no sound")
         yield  # pragma: no cover
 
     def takes(self) -> list[Pcm]:
-        """None: a typist makes no sound."""
+        """Return none: a typist makes no sound."""
         return []
 
     def skip(self, line: str) -> None:
-        """Nothing is used up: a typist types."""
+        """Use nothing up: a typist types."""
 
 
 class Speaker:
@@ -249,26 +249,26 @@ class Speaker:
         return Given(audio[spans[0][0] : spans[-1][1]], line.words) if spans else Given(Pcm(), "")
 
     def blocks(self) -> Blocks:
-        """What the microphone hears."""
+        """Yield what the microphone hears."""
         return self._microphone()
 
     def takes(self) -> list[Pcm]:
-        """None: a microphone is live."""
+        """Return none: a microphone is live."""
         return []
 
     def skip(self, line: str) -> None:
-        """Nothing is used up: a person speaks."""
+        """Use nothing up: a person speaks."""
 
 
 def _has_spoken(heard: list[Pcm]) -> bool:
-    """Whether somebody has spoken, and has stopped."""
+    """Tell whether somebody has spoken, and has stopped."""
     audio = Pcm.join(heard)
     spans = utterances(audio, silence_s=ENOUGH_SILENCE_S)
     return bool(spans) and len(audio) - spans[-1][1] > (ENOUGH_SILENCE_S - 0.25) * RATE
 
 
 def written_words(sound: Path) -> list[str]:
-    """What is said in a sound file, utterance by utterance: the lines of the ``.txt`` beside it, if there is one.
+    """Read what is said in a sound file, utterance by utterance: the lines of the ``.txt`` beside it, if there is one.
 
     Raises:
         UsageError: It is no text.
@@ -282,7 +282,7 @@ def written_words(sound: Path) -> list[str]:
 
 
 def known_words(plan: Plan) -> Iterator[tuple[Pcm, str]]:
-    """Each utterance of the scene's people that somebody has written down: the understudy knows no other.
+    """Yield each utterance of the scene's people that somebody has written down: the understudy knows no other.
 
     Raises:
         UsageError: A sound cannot be read.
@@ -299,7 +299,7 @@ def known_words(plan: Plan) -> Iterator[tuple[Pcm, str]]:
 
 
 def people_of(plan: Plan, *, stand_in: bool = False) -> dict[str, Person]:
-    """The people of a scene, by player.
+    """Return the people of a scene, by player.
 
     Args:
         plan: Who they are.
@@ -335,7 +335,7 @@ def _person(plan: Plan, player: PlayerPlan, *, stand_in: bool) -> Person:
 
 
 def _last_line(plan: Plan, name: str) -> str:
-    """Id of the last line that the scene's own steps give to a person; empty if a ``listen`` may follow."""
+    """Return id of the last line that the scene's own steps give to a person; empty if a ``listen`` may follow."""
     if any(isinstance(step, ListenPlan) and step.person == name for cue in plan.cues for step in cue.steps):
         return ""
     last = ""

@@ -130,7 +130,7 @@ class _Doors:
     sounds: Sounds
 
     async def open_all(self, opened: AsyncExitStack, former: Former) -> Company:
-        """The sessions of everybody who has something to do."""
+        """Open the sessions of everybody who has something to do."""
         return await open_company(
             self.plan,
             self.stage,
@@ -143,7 +143,7 @@ class _Doors:
         )
 
     async def open_again(self, player: str, opened: AsyncExitStack) -> Session:
-        """One player's session once more."""
+        """Open one player's session once more."""
         tools = self.tools[player]
         return await open_player(self.plan, self.plan.player(player), self.stage, opened, self.book, tools)
 
@@ -236,7 +236,7 @@ async def _to_the_end(playing: Callable[[], Awaitable[None]], folder: TakeFolder
 
 
 def _budget(plan: Plan, journal: Journal, wished: Decimal | None) -> Decimal | None:
-    """What the take may cost: as wished, or as it was before it was stopped, or as the scene says."""
+    """Return what the take may cost: as wished, or as it was before it was stopped, or as the scene says."""
     if wished is None and (before := journal.records):
         return beginning(before).budget
     return plan.budget if wished is None else wished

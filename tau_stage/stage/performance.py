@@ -110,7 +110,7 @@ class Performance:
         self._crew.ring()
 
     def _stop_without(self, lost: Mapping[str, SessionError]) -> None:
-        """Where the scene wants nobody missing, it goes no further.
+        """Go no further where the scene wants nobody missing.
 
         Raises:
             SessionError: Somebody is lost.
@@ -138,7 +138,7 @@ class Performance:
         crew.ring()
 
     def _gone_on(self, start: Start, error: SessionError) -> Turn:
-        """A line cannot be had: the scene goes on if it may without a lost player, or if a cue waits for such a thing.
+        """Go on without a line that cannot be had, if the scene may go on, or if a cue waits for such a thing.
 
         Raises:
             SessionError: Neither is so, or it is the cue's own line.
@@ -178,7 +178,7 @@ class Performance:
     # ---- what is no line
 
     async def _whisper(self, start: Start) -> None:
-        """Before the first turn of free play, everyone is told what it is about."""
+        """Tell everyone, before the first turn of free play, what it is about."""
         strand = self._crew.so_far.strands[start.strand]
         step = strand.steps[start.at]
         if isinstance(step, ImprovisePlan) and strand.play is not None and not strand.play.asked:
@@ -263,7 +263,7 @@ class Performance:
         await crew.playback.wait_until_heard(crew.timeline.next)
 
     async def _former_talk(self, step: ListenPlan, lines: list[Performed]) -> None:
-        """What was said at an open microphone, where it was said."""
+        """Take over what was said at an open microphone, where it was said."""
         crew, session = self._crew, self._company.sessions.get(step.player)
         origin = crew.timeline.next - lines[0].offset_samples
         for former in lines:
@@ -349,7 +349,7 @@ class Performance:
             await remember(session, last.delivery.response, said)
 
     def _failed_line(self, line: LinePlan, chosen: Try, at: int | None) -> Turn:
-        """A line that was answered without a sound: nobody hears it, what came is kept, and the scene goes on."""
+        """Note a line that was answered without a sound: nobody hears it, what came is kept, and the scene goes on."""
         crew, delivery = self._crew, chosen.delivery
         if kept := chosen.recording.again():
             delivery = replace(delivery, problem=f"{delivery.problem}; it is kept in {kept}")
@@ -367,7 +367,7 @@ class Performance:
         return tries[picked(line.words, options, line.pick)]
 
     async def _former_line(self, line: LinePlan, at: int | None) -> Turn:
-        """A line as it was in a former take: whoever performs anew is told of it."""
+        """Take over a line from a former take: whoever performs anew is told of it."""
         crew, former = self._crew, self._former.lines[line.id]
         line = crew.begin(line)
         audio = self._former.sound(former)
@@ -390,7 +390,7 @@ class Performance:
             await self._crew.playback.wait_until_heard(self._crew.timeline.next)
 
     async def _let_sound(self, delivery: Delivery, took_s: float) -> None:
-        """Where the scene goes on in real time, wait until the line would have been heard."""
+        """Wait until the line would have been heard, where the scene goes on in real time."""
         response = delivery.response
         if self._plan.pace == "realtime" and response.audio:
             with anyio.move_on_after(max(0.0, (response.first_audio_s or 0.0) + response.audio.duration_s - took_s)):

@@ -30,7 +30,7 @@ Ask = Callable[[LinePlan, Sequence[Option]], Awaitable[int]]
 
 
 def picked(asked: str, options: Sequence[Option], pick: Literal["closest", "first", "shortest", "ask"]) -> int:
-    """The place of the take that is the line; the earlier one, where two are as good.
+    """Return the place of the take that is the line; the earlier one, where two are as good.
 
     A take that broke off is picked only where all did. What nobody is there to be asked, is the closest.
 

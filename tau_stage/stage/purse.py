@@ -55,15 +55,15 @@ class Purse:
     # ---- what was spent
 
     def knows(self, player: str) -> bool:
-        """Whether it is known what a player costs."""
+        """Tell whether it is known what a player costs."""
         return player in self._asked
 
     def pays_for_time(self, player: str) -> bool:
-        """Whether a player is billed by the time of its audio: then that is all."""
+        """Tell whether a player is billed by the time of its audio: then that is all."""
         return self._listed(player).per_minute is not None
 
     def priced_as(self, player: str, model: str) -> bool:
-        """A player's server says that another model answers: its price counts from now on; whether that is news."""
+        """Note that a player's server names another model, whose price counts now. Return whether that is news."""
         is_news = self._answering.get(player) != model
         self._answering[player] = model
         return is_news
@@ -90,7 +90,7 @@ class Purse:
         return paid
 
     def first_guess(self, player: str, usage: Usage) -> bool:
-        """Whether a budget has to go by the forecast, as a cost is not known; true once for each player."""
+        """Tell whether a budget has to go by the forecast, as a cost is not known; true once for each player."""
         is_guess = self.budget is not None and self._price(player, usage).total is None
         is_first = is_guess and player not in self._guesses and self._listed(player).is_known
         self._guesses |= {player} if is_first else set()
@@ -101,7 +101,7 @@ class Purse:
         self.spent += self._price(player, usage).known + self.expected(line, player)
 
     def settle(self, line: str, player: str, cost: Decimal) -> None:
-        """A line is whole: what it has cost corrects what the next ones are likely to.
+        """Settle a whole line: what it has cost corrects what the next ones are likely to.
 
         Args:
             line: Its id.
@@ -116,7 +116,7 @@ class Purse:
             self._planned[player] = self._planned.get(player, NOTHING) + planned
 
     def give_up(self, line: str) -> None:
-        """A line will not be had: nothing is kept for it any more."""
+        """Give up a line: nothing is kept for it any more."""
         self._promised.pop(line, None)
 
     @property
@@ -137,13 +137,13 @@ class Purse:
         return nearly
 
     def has_warned(self) -> None:
-        """The warning was given before the take was stopped, unless the budget is larger now."""
+        """Note that the warning was given before the take was stopped, unless the budget is larger now."""
         self._has_warned = self.budget is not None and self.spent >= self.budget * NEARLY_ALL
 
     # ---- what may be spent
 
     def expected(self, line: str, player: str) -> Decimal:
-        """Dollars that a line is likely to cost, if all it says is of the dearest kind: so that its cap leaves room."""
+        """Estimate the dollars of a line if all it says is of the dearest kind, so that its cap leaves room."""
         usage = self._foreseen.get(line)
         if usage is None:
             return self._likely(line, player)
@@ -167,7 +167,7 @@ class Purse:
         self._promised |= new
 
     def check(self, line: str, player: str) -> None:
-        """Whether a line may begin that nothing is kept for.
+        """Tell whether a line may begin that nothing is kept for.
 
         Raises:
             BudgetExceeded: It would probably cost more than is left.
@@ -176,7 +176,7 @@ class Purse:
             raise BudgetExceeded(self.budget, self.spent, line, expected)
 
     def affords(self, line: str, player: str, besides: Usage | None = None, like: Usage | None = None) -> bool:
-        """Whether a line may be asked for once more.
+        """Tell whether a line may be asked for once more.
 
         Args:
             line: Its id; it has begun.
@@ -189,7 +189,7 @@ class Purse:
         return self._covers(owed + again - self._promised.get(line, NOTHING))
 
     def most_tokens(self, line: str, player: str, output: str, besides: Usage | None = None) -> int | None:
-        """How many tokens the next response of a line may have, so that it stays within the budget.
+        """Tell how many tokens the next response of a line may have, so that it stays within the budget.
 
         Args:
             line: Its id.
@@ -212,7 +212,7 @@ class Purse:
     # ---- inside
 
     def _covers(self, more: Decimal) -> bool:
-        """Whether the budget has room for so many dollars, on top of what was spent and what is kept for lines."""
+        """Tell whether the budget has room for so many dollars, on top of what was spent and what is kept for lines."""
         kept = sum(self._promised.values(), NOTHING)
         return self.budget is None or self.spent + kept + more <= self.budget
 
@@ -221,7 +221,7 @@ class Purse:
         return price(usage, model or self._answering.get(player, asked), provider)
 
     def _planned_price(self, player: str, usage: Usage) -> Cost:
-        """What is foreseen is priced as the model that was asked for, where the one that answers has no known price."""
+        """Price what is foreseen as the model that was asked for, where the one that answers has no known price."""
         return price(usage, self._listed(player).model, self._asked[player][1])
 
     def _listed(self, player: str) -> PriceList:
@@ -230,38 +230,38 @@ class Purse:
         return listed if listed.is_known else prices(asked, provider)
 
     def _owed(self, line: str, player: str, usage: Usage | None) -> Decimal:
-        """What is to be paid for a usage; as much as it was likely to cost for each response that was not told."""
+        """Price a usage; for each response that was not told, as much as it was likely to cost."""
         if usage is None or (cost := self._price(player, usage)).total is not None:
             return NOTHING if usage is None else cost.total or NOTHING
         return cost.known + self._likely(line, player) * max(1, usage.untold)
 
     def _likely(self, line: str, player: str) -> Decimal:
-        """What a line is likely to cost, or, if nobody has foreseen it, what its player's last one did."""
+        """Return what a line is likely to cost, or, if nobody has foreseen it, what its player's last one did."""
         usage = self._foreseen.get(line)
         if usage is None:
             return self._last.get(player) or max(self._last.values(), default=NOTHING)
         return self._planned_price(player, usage).known * self._correction(player)
 
     def _correction(self, player: str) -> Decimal:
-        """How much more, or less, lines have cost than was foreseen."""
+        """Tell how much more, or less, lines have cost than was foreseen."""
         if planned := self._planned.get(player):
             return self._paid[player] / planned
         planned = sum(self._planned.values(), NOTHING)
         return sum(self._paid.values(), NOTHING) / planned if planned else Decimal(1)
 
     def _input(self, line: str, player: str) -> Decimal:
-        """What a line is likely to read, in dollars; if nobody has foreseen it, what its player's last response did."""
+        """Estimate in dollars what a line reads; if nobody has foreseen it, what its player's last response did."""
         if usage := self._foreseen.get(line):
             return _read(self._planned_price(player, usage)) * self._correction(player)
         return self._read.get(player, NOTHING)
 
     def _per_token(self, player: str, output: str) -> Decimal:
-        """Dollars of the dearest token that an answer is made of; nothing, where no price is known."""
+        """Return dollars of the dearest token that an answer is made of; nothing, where no price is known."""
         known = self._listed(player).per_million
         kinds = SPOKEN if output == "audio" else ("text_out",)
         return max((known[kind] / MILLION for kind in kinds if kind in known), default=NOTHING)
 
 
 def _read(cost: Cost) -> Decimal:
-    """Dollars for what was read, as far as prices are known."""
+    """Price what was read, as far as prices are known."""
     return sum((cost.by_kind.get(kind, NOTHING) for kind in (*LISTENED, *CACHED)), NOTHING)

@@ -45,7 +45,7 @@ class Recall:
         self._tallies: dict[str, Tally] = {}
 
     async def session(self, player: str, line: str) -> Session:
-        """A player's session, open; one that was lost is opened again, if the scene has it so.
+        """Return a player's session, open; open one again that was lost, if the scene has it so.
 
         Args:
             player: Who.
@@ -65,11 +65,11 @@ class Recall:
         return await self._bring_back(player, line, why)
 
     def lose(self, player: str, why: SessionError) -> None:
-        """A player does not answer any more."""
+        """Note that a player does not answer any more."""
         self._crew.lose(player, why.about(player=player))
 
     async def again(self, line: LinePlan, why: SessionError, tally: Tally, recording: Recording, owed: Owed) -> Session:
-        """A player was lost within its line: the session in which it can be asked once more.
+        """Open a player's session again that was lost within its line, so that it can be asked once more.
 
         Args:
             line: Which.
@@ -116,7 +116,7 @@ class Recall:
         return session
 
     async def _keep(self, player: str, *, task_status: TaskStatus[Session]) -> None:
-        """One session that was opened again, until it ends or the performance does."""
+        """Keep one session that was opened again, until it ends or the performance does."""
         async with AsyncExitStack() as opened:
             session = await self._open_again(player, opened)
             task_status.started(session)

@@ -48,10 +48,10 @@ class _Nobody:
     """Who hears while a take is only recalled."""
 
     def hear(self, clip: Clip, hearers: Sequence[str], first: str | None) -> None:
-        """Nobody does."""
+        """Let nobody hear."""
 
     def open_again(self, player: str, session: Session) -> None:
-        """Nobody is there."""
+        """Do nothing: nobody is there."""
 
 
 class Recalling:
@@ -159,14 +159,14 @@ class Recalling:
                 pass
 
     def _is_the_one(self, fact: record.LineSpoken) -> bool:
-        """Whether the line is part of the take as it was said then: it may have been said again since."""
+        """Tell whether the line is part of the take as it was said then: it may have been said again since."""
         line = self._former.lines.get(fact.line)
         return line is not None and fact.line not in self._taken and line.sha256 == fact.sha256
 
     # ---- which step it was
 
     def _found(self, is_it: Callable[[object], bool]) -> _Open | None:
-        """The step that something belongs to: one that is open, or the one that starts now."""
+        """Return the step that something belongs to: one that is open, or the one that starts now."""
         crew = self._crew
         for each in self._open.values():
             if is_it(each.start.step):
@@ -220,7 +220,7 @@ class Recalling:
         self._end(each.start)
 
     def _talked(self, each: _Open, step: ListenPlan, fact: Finished) -> None:
-        """A turn at an open microphone; or its failure."""
+        """Recall a turn at an open microphone; or its failure."""
         if isinstance(fact, record.LineLost) and fact.line == step.id:
             self._lost(fact)
             self._end(each.start)
@@ -266,7 +266,7 @@ class Recalling:
     # ---- items
 
     def _items(self, step: ItemPlan) -> list[tuple[str, str]]:
-        """What a step gives to whom."""
+        """Return what a step gives to whom."""
         given = [*step.words, *((player, f"[{file}]") for player, file in step.sounds)]
         return [(player, words) for player, words in given if player in self._models]
 
@@ -323,5 +323,5 @@ def _has_sound(step: object, sound: str) -> bool:
 
 
 def _fails_as(step: object, fact: record.LineLost) -> bool:
-    """Whether it is a step without a name that has failed."""
+    """Tell whether it is a step without a name that has failed."""
     return not fact.line and isinstance(step, ItemPlan)

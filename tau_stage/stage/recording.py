@@ -54,7 +54,7 @@ class Recording:
         self._book.show(Sounding(self._line.player, self._line.id, rms_dbfs(audio), seconds))
 
     def again(self) -> str | None:
-        """The attempt failed: keep what it gave under a name of its own, and say which."""
+        """Keep what a failed attempt gave under a name of its own, and say which."""
         while (failed := self._failed()).exists():
             self._attempt += 1
         self._attempt += 1
@@ -64,13 +64,13 @@ class Recording:
         return self._folder.line(self._line.number, self._line.player, self._line.id, self._attempt)
 
     def aside(self) -> str | None:
-        """The take has ended, and others may follow: keep it under a name of its own, and say which."""
+        """Keep a take under a name of its own, and say which: others may follow."""
         kept = self._keep(self._folder.other(self.path, self._take))
         self._aside = None if kept is None else self._folder.path / kept
         return kept
 
     def finish(self) -> str | None:
-        """The line is whole: bring it to the disk under its final name, and say which; None if nothing sounded."""
+        """Bring a whole line to the disk under its final name, and say which; None if nothing sounded."""
         return self._keep(self.path)
 
     def _keep(self, final: Path) -> str | None:
@@ -87,5 +87,5 @@ class Recording:
 
 
 def final_name(folder: TakeFolder, line: LinePlan) -> Path:
-    """The name of a line's file when it is whole."""
+    """Return the name of a line's file when it is whole."""
     return folder.line(line.number, line.player, line.id)

@@ -38,7 +38,7 @@ _NOT_TOLD = {"sha256", "source_line", "path", "endpoint"}
 
 
 def changes(journal: Sequence[record.Record], plan: Plan) -> list[str]:
-    """What has changed in a scene since its take was performed, as lines of a difference; none: nothing has."""
+    """List what has changed in a scene since its take was performed, as lines of a difference; none: nothing has."""
     began = beginning(journal)
     if not began.resolved:
         return [] if began.sha256 == plan.sha256 else ["the file is another"]
@@ -59,7 +59,7 @@ def _told(part: Any) -> Any:
 
 
 def resumed(plan: Plan, began: record.TakeBegan, journal: Journal) -> record.TakeResumed:
-    """The record that says so.
+    """Make the record that says so.
 
     Args:
         plan: The scene as it is now.
@@ -78,7 +78,7 @@ def resumed(plan: Plan, began: record.TakeBegan, journal: Journal) -> record.Tak
 
 
 def pick_up(crew: Crew, former: Former) -> Former:
-    """What is finished of a take; what was cut is written down, kept, and will be performed again.
+    """Return what is finished of a take; write down and keep what was cut, to be performed again.
 
     Args:
         crew: The folder is its.
@@ -164,7 +164,7 @@ def pay_again(purse: Purse, journal: Sequence[record.Record]) -> dict[tuple[str,
 
 
 def _cut(journal: Sequence[record.Record]) -> list[record.LineBegan]:
-    """The lines that had begun and were not finished."""
+    """Return the lines that had begun and were not finished."""
     found: dict[str, record.LineBegan] = {}
     for fact in journal:
         if isinstance(fact, record.LineBegan):
@@ -177,14 +177,14 @@ def _cut(journal: Sequence[record.Record]) -> list[record.LineBegan]:
 def _is_over(
     fact: record.Record,
 ) -> TypeGuard[record.LineSpoken | record.LineLost | record.LineDropped | record.LineAgain]:
-    """Whether an attempt at a line is over, well or not."""
+    """Tell whether an attempt at a line is over, well or not."""
     if isinstance(fact, record.LineAgain):
         return fact.interrupted
     return isinstance(fact, record.LineSpoken | record.LineLost | record.LineDropped)
 
 
 def _ended(crew: Crew, journal: Sequence[record.Record], line: str) -> list[record.TakeKept]:
-    """The takes of a line that had ended when it was cut; where the sound of one is gone, none is kept.
+    """Return the takes of a line that had ended when it was cut; where the sound of one is gone, none is kept.
 
     Raises:
         TakeError: The folder cannot be read or written.
@@ -205,7 +205,7 @@ def _ended(crew: Crew, journal: Sequence[record.Record], line: str) -> list[reco
 
 
 def _is_there(folder: TakeFolder, fact: record.TakeKept, file: str) -> bool:
-    """Whether a take of a line lies where it was written down; one that had become the line goes back there."""
+    """Tell whether a take of a line lies where it was written down; one that had become the line goes back there."""
     path = folder.inside(file)
     line = path.with_name(re.sub(r"\.take-\d+\.wav$", ".wav", path.name))
     if not path.exists() and _sha256(line) == fact.sha256:
@@ -222,7 +222,7 @@ def _sha256(path: Path) -> str:
 
 
 def _calls(journal: Sequence[record.Record], line: str) -> list[record.ToolCalled]:
-    """What a line that was cut had called since its last take ended; what an earlier attempt had, too."""
+    """Return what a line that was cut had called since its last take ended; what an earlier attempt had, too."""
     found: list[record.ToolCalled] = []
     for fact in journal:
         if isinstance(fact, record.TakeKept) and fact.line == line:
@@ -239,7 +239,7 @@ def _used(
     takes: int,
     ended: Sequence[record.TakeKept],
 ) -> list[tuple[str | None, Usage]]:
-    """What there is of a line that was cut, file by file, and what it has used that is written down nowhere.
+    """Return what there is of a line that was cut, file by file, and what it has used that is written down nowhere.
 
     The takes of it that had ended are no part of that.
 

@@ -14,7 +14,7 @@ from tau_stage.take.model import Take
 
 
 def retaken(plan: Plan, folder: TakeFolder, take: Take, *lines: str, through: bool = False) -> Former:
-    """What is taken over when lines are performed again.
+    """Return what is taken over when lines are performed again.
 
     Args:
         plan: Of the same scene.
@@ -54,7 +54,7 @@ class Drift:
     gone: tuple[str, ...]
 
     def told(self) -> Iterator[str]:
-        """What becomes of them, a sentence each."""
+        """Say what becomes of them, a sentence each."""
         for lines, fate in (
             (self.changed, "changed since, and kept as they were"),
             (self.new, "new in the scene, and not performed"),
@@ -65,7 +65,7 @@ class Drift:
 
 
 def drift(before: str, plan: Plan, lines: Sequence[str]) -> Drift:
-    """How a scene differs from what was performed.
+    """Tell how a scene differs from what was performed.
 
     Args:
         before: The plan of the former take, as JSON.
@@ -82,7 +82,7 @@ def drift(before: str, plan: Plan, lines: Sequence[str]) -> Drift:
 
 
 def without(plan: Plan, lines: Sequence[str]) -> Plan:
-    """A plan without some of its lines."""
+    """Leave some of a plan's lines out."""
     parted = [
         replace(step, parts=tuple(part for part in step.parts if not _is_one(part, lines)))
         if isinstance(step, TogetherPlan)
@@ -100,7 +100,7 @@ def _is_one(step: object, lines: Sequence[str]) -> bool:
 
 
 def _lines(part: object) -> Iterator[tuple[str, object]]:
-    """What each line of a plan asks for, by its id."""
+    """Yield what each line of a plan asks for, by its id."""
     if isinstance(part, dict):
         if {"id", "player", "words", "direction"} <= part.keys():
             yield part["id"], (part["player"], part["words"], part["direction"])

@@ -16,7 +16,7 @@ MICROPHONE = "the microphone"
 
 
 def refuse_crowd(plans: Sequence[Plan], people: Sequence[Mapping[str, Person]], *, jobs: int) -> None:
-    """Scenes that are performed at once do not share a keyboard, nor a microphone.
+    """Refuse scenes that would share a keyboard or a microphone while they are performed at once.
 
     Args:
         plans: What is performed.
@@ -37,7 +37,7 @@ def refuse_crowd(plans: Sequence[Plan], people: Sequence[Mapping[str, Person]], 
 
 
 def refuse_together(plan: Plan, people: Mapping[str, Person]) -> None:
-    """People who speak together do not share a keyboard, nor a microphone.
+    """Refuse people who would share a keyboard or a microphone while they speak together.
 
     Raises:
         UsageError: They would.
@@ -54,7 +54,7 @@ def refuse_together(plan: Plan, people: Mapping[str, Person]) -> None:
 
 
 def refuse_endless(plan: Plan, people: Mapping[str, Person], *, is_terminal: bool) -> None:
-    """A microphone that only a key closes needs a terminal.
+    """Refuse a microphone that only a key closes where there is no terminal.
 
     Args:
         plan: What is performed.
@@ -77,7 +77,7 @@ def _steps(plan: Plan) -> Iterable[object]:
 
 
 def _users(plan: Plan, people: Mapping[str, Person], names: Iterable[str], device: str) -> list[str]:
-    """Who of some players uses a device; recordings use none."""
+    """Tell who of some players uses a device; recordings use none."""
     return [name for name in names if name in people and _device(plan, people[name]) == device]
 
 

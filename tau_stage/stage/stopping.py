@@ -12,7 +12,7 @@ from tau_stage.errors import Stopped, unwrapped
 
 @asynccontextmanager
 async def unless(stop: anyio.Event) -> AsyncIterator[None]:
-    """What is inside is left as soon as somebody wants to stop.
+    """Cancel the enclosed block as soon as a graceful stop is requested.
 
     Raises:
         Stopped: It was left.

@@ -36,7 +36,7 @@ class Timeline:
         self._stems = Stems(place, players, (sound.stem for sound in plan.sounds), plan.deliver.channels)
 
     def settle(self) -> None:
-        """The stems made anew have come as far as those before them: they take their place."""
+        """Let the stems made anew take the place of those before them: they have come as far."""
         self._stems.move(self._place)
 
     @property
@@ -49,7 +49,7 @@ class Timeline:
         self._gap += round(seconds * RATE)
 
     def start_of(self, line: LinePlan) -> int:
-        """Where a line begins: after what was, or over the line that it cuts into."""
+        """Tell where a line begins: after what was, or over the line that it cuts into."""
         start, heard = self._began.get(line.cuts or "", (self.next, 0))
         return start + heard
 
@@ -73,7 +73,7 @@ class Timeline:
             self._began[line.id] = at, min(round(line.cut.after_s * RATE), len(audio))
 
     def go_on(self, pause_s: float) -> None:
-        """What was laid is followed by another silence than its own."""
+        """Let another silence follow what was laid than its own."""
         self._gap = round(pause_s * RATE)
 
     def _go_on(self, end: int, pause_s: float) -> None:

@@ -34,11 +34,11 @@ class Report(Protocol):
     """Told of each call: before it (``output`` is None) and after."""
 
     def __call__(self, tool: str, arguments: str, output: str | None, took_s: float) -> str | None:
-        """A tool is called, or has answered; where the answer is known already, it is not asked."""
+        """Note that a tool is called, or has answered; where the answer is known already, it is not asked."""
 
 
 def equip(plan: Plan, names: tuple[str, ...], report: Report, secrets: Secrets = NO_SECRETS) -> list[Tool]:
-    """The tools of one player.
+    """Make the tools of one player.
 
     Args:
         plan: Defines them.
@@ -81,7 +81,7 @@ def withheld(plan: Plan) -> Iterator[None]:
 
 
 def refuse_code(plan: Plan, *, allowed: bool) -> None:
-    """Nothing of the author's runs without permission.
+    """Refuse to run anything of the author's without permission.
 
     Raises:
         UsageError: A tool of the scene runs something, and it is not allowed.
@@ -116,7 +116,7 @@ def _answering(result: Any) -> Callable[..., Any]:
 
 
 def _program(command: tuple[str, ...], folder: Path, named: tuple[str, ...], timeout_s: float) -> Callable[..., Any]:
-    """A program: arguments as JSON on its input; what it prints is the result. No shell reads its words.
+    """Run a program: arguments as JSON on its input; what it prints is the result. No shell reads its words.
 
     It sees no key, but for the variables that the scene names.
     """
@@ -171,7 +171,7 @@ async def _talk(process: Process, given: bytes) -> str:
 
 
 async def _read(process: Process, name: str, limit: int) -> bytes:
-    """What a program prints, up to a limit and a little more; of its complaints, the end."""
+    """Read what a program prints, up to a limit and a little more; of its complaints, the end."""
     stream = process.stdout if name == "stdout" else process.stderr
     assert stream is not None  # noqa: S101 - it was asked for
     found = b""
@@ -224,7 +224,7 @@ def _reported(tool: Tool, report: Report, secrets: Secrets) -> Tool:
 
 
 def _compact(arguments: str) -> str:
-    """JSON without its spaces; what is no JSON, as the model wrote it."""
+    """Write JSON without its spaces; what is no JSON, as the model wrote it."""
     try:
         return to_json(from_json(arguments or "{}")).decode()
     except ValueError:
@@ -238,7 +238,7 @@ def _short(output: str) -> str:
 
 
 def has_failed(output: str) -> bool:
-    """Whether a model was told that its tool failed.
+    """Tell whether a model was told that its tool failed.
 
     >>> has_failed('{"error":"no"}'), has_failed('{"ok":true}')
     (True, False)

@@ -48,7 +48,7 @@ class Try:
 
 
 def former_try(fact: TakeKept, audio: Pcm, recording: Recording, paid: Decimal) -> Try:
-    """A take of a line that had ended before the performance was stopped.
+    """Return a take of a line that had ended before the performance was stopped.
 
     Args:
         fact: As it was written down.
@@ -81,11 +81,11 @@ class Owed:
     now: Usage | None = None
 
     def asked(self) -> None:
-        """A response is asked for: until its usage is told, nobody knows what it costs."""
+        """Note that a response is asked for: until its usage is told, nobody knows what it costs."""
         self.now = Usage(untold=1)
 
     def ended(self, response: Response) -> None:
-        """A response has ended."""
+        """Note that a response has ended."""
         self.now = response.usage
 
     def take(self) -> Usage | None:

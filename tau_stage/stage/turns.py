@@ -53,7 +53,7 @@ class Play:
     last: Turn | None = None
 
     def after(self, turn: Turn) -> Play:
-        """The play after one more turn."""
+        """Return the play after one more turn."""
         spoke = bool(turn.words.strip())
         return replace(
             self,
@@ -68,7 +68,7 @@ class Play:
 
 
 def next_turn(step: ImprovisePlan, play: Play, said_before: Turn | None = None) -> LinePlan | None:
-    """The next turn of free play as a line; None when it is over.
+    """Return the next turn of free play as a line; None when it is over.
 
     Args:
         step: The play.
@@ -105,7 +105,7 @@ def _is_over(step: ImprovisePlan, play: Play) -> bool:
 
 
 def _player(step: ImprovisePlan, play: Play, said_before: Turn | None) -> str:
-    """Whose turn it is; nobody answers itself."""
+    """Tell whose turn it is; nobody answers itself."""
     last = play.last or said_before
     silent = last.player if last else None
     if step.order == "called" and last and (name := called(step.players, last)):
@@ -121,7 +121,7 @@ def _player(step: ImprovisePlan, play: Play, said_before: Turn | None) -> str:
 
 
 def called(players: tuple[str, ...], turn: Turn) -> str | None:
-    """Who is addressed by what was said: the player named last in it, other than the one who speaks.
+    """Tell who is addressed by what was said: the player named last in it, other than the one who speaks.
 
     A part of a name will do, but no "the" or "of"; where two players are meant by the same word, it is the one whose
     whole name it is.
@@ -140,5 +140,5 @@ def called(players: tuple[str, ...], turn: Turn) -> str | None:
 
 
 def _calling(name: str) -> list[str]:
-    """The parts of a name by which its player may be called."""
+    """Return the parts of a name by which its player may be called."""
     return [word for word in re.findall(r"\w+", name) if len(word) > 2 and word.casefold() not in NO_NAMES]

@@ -9,7 +9,7 @@ from tau_stage.take.records import Record, TakeBegan, TakeDelivered, TakeEnded, 
 
 
 def beginning(journal: Sequence[Record]) -> TakeBegan:
-    """The beginning of a take, with what holds since it was resumed last.
+    """Return the beginning of a take, with what holds since it was resumed last.
 
     Raises:
         TakeError: The journal has no beginning.
@@ -26,7 +26,7 @@ def beginning(journal: Sequence[Record]) -> TakeBegan:
 
 
 def delivery(journal: Sequence[Record]) -> TakeDelivered | None:
-    """How a take was delivered, as it ended or was picked last; None where that is still to be done."""
+    """Tell how a take was delivered, as it ended or was picked last; None where that is still to be done."""
     last = (
         fact for fact in reversed(journal) if isinstance(fact, TakeDelivered | TakeEnded | TakeResumed | TakePicked)
     )

@@ -18,7 +18,7 @@ NOT_SPENT = (
 
 
 def cost_json(journal: Sequence[Record]) -> str:
-    """The costs of a take as JSON; a price that is not known is null, never zero."""
+    """Return the costs of a take as JSON; a price that is not known is null, never zero."""
     began = beginning(journal)
     billed = bills(journal)
     listed = [prices(model, provider) for model, provider in _tariffs(journal)]
@@ -42,7 +42,7 @@ def cost_json(journal: Sequence[Record]) -> str:
 
 
 def _tariffs(journal: Sequence[Record]) -> Iterable[tuple[str, str]]:
-    """Models and price lists: those that were asked for, that answered, and that wrote down what people said."""
+    """Return models and price lists: those that were asked for, that answered, and that wrote down what people said."""
     lists: dict[str, str] = {}
     found: dict[tuple[str, str], None] = {}
     for fact in journal:

@@ -14,7 +14,7 @@ PREFIX, SUFFIX = ".tau-stage-", ".part"
 
 @contextmanager
 def draft_beside(final: Path) -> Iterator[tuple[int, Path]]:
-    """A new file beside another, locked as long as this process holds it; what is left of it in the end is removed.
+    """Open a new file beside another, locked while this process holds it; remove what is left of it in the end.
 
     Args:
         final: Whose place it is to take, in a folder that is there.
@@ -57,7 +57,7 @@ def clear_drafts(folder: Path) -> None:
 
 
 def is_held(draft: Path) -> bool:
-    """Whether a process holds a draft, or nobody can tell."""
+    """Tell whether a process holds a draft, or nobody can tell."""
     try:
         file = os.open(draft, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:

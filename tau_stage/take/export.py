@@ -61,7 +61,7 @@ def pack(folder: TakeFolder, take: Take, rate: int = RATE) -> tuple[str, ...]:
 
 
 def at_rate_name(name: str, rate: int) -> str:
-    """A file of a take as it is called at a rate, relative to its folder.
+    """Return a file of a take as it is called at a rate, relative to its folder.
 
     >>> at_rate_name("stems/ann.wav", 48_000), at_rate_name("stems/ann.wav", 24_000)
     ('stems-48kHz/ann.wav', 'stems/ann.wav')
@@ -131,13 +131,13 @@ def export(folder: TakeFolder, take: Take, wanted: LineFiles, rate: int = RATE) 
 
 
 def heard(take: Take) -> list[Performed]:
-    """The lines of a take that have sound, in the order they are heard."""
+    """Return the lines of a take that have sound, in the order they are heard."""
     lines = (line for line in take.lines if line.file and line.samples)
     return sorted(lines, key=lambda line: line.offset_samples)
 
 
 def names(template: str, scene: str, lines: Iterable[Performed]) -> Iterator[str]:
-    """A file's name for each line, without ending: none leaves its folder, and no two are the same.
+    """Yield a file's name for each line, without ending: none leaves its folder, and no two are the same.
 
     Names that differ in case only would be one file on many disks, so they are told apart too.
 
@@ -159,7 +159,7 @@ def names(template: str, scene: str, lines: Iterable[Performed]) -> Iterator[str
 
 
 def safe(text: str) -> str:
-    """A text as a part of a file's name: ASCII letters, digits, ``-``, ``_`` and ``.``, none of them alone.
+    """Make a text a part of a file's name: ASCII letters, digits, ``-``, ``_`` and ``.``, none of them alone.
 
     A text that has none of its own gets a name made from its hash.
 
@@ -175,7 +175,7 @@ def safe(text: str) -> str:
 
 
 def trimmed(audio: Pcm) -> Pcm:
-    """A sound without the silence at its head and its tail.
+    """Cut the silence off the head and the tail of a sound.
 
     Silence is what is below -60 dBFS. 20 ms of it are kept at either end, as far as they are there, and the outermost
     5 ms of them are faded, so that no sound is lost. What is silent throughout stays as it is.

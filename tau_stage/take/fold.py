@@ -47,7 +47,7 @@ class Bill:
 
 
 def fold(journal: Sequence[record.Record]) -> Take:
-    """The take that a journal tells of; one that was cut short ended as ``interrupted``.
+    """Fold a journal into the take that it tells of; one that was cut short ended as ``interrupted``.
 
     Raises:
         TakeError: The journal has no beginning.
@@ -93,7 +93,7 @@ def fold(journal: Sequence[record.Record]) -> Take:
 
 
 def kept(journal: Sequence[record.Record]) -> list[record.LineSpoken | record.SoundPlayed]:
-    """The lines and effects that are part of the take: none that was dropped since."""
+    """Return the lines and effects that are part of the take: none that was dropped since."""
     dropped: set[str] = set()
     found: list[record.LineSpoken | record.SoundPlayed] = []
     for fact in reversed(journal):
@@ -107,12 +107,12 @@ def kept(journal: Sequence[record.Record]) -> list[record.LineSpoken | record.So
 
 
 def bills(journal: Sequence[record.Record]) -> tuple[Bill, ...]:
-    """What each response cost, each counted once, in the order of the journal."""
+    """Return what each response cost, each counted once, in the order of the journal."""
     return tuple(bill for _, bill in _billed(journal))
 
 
 def _billed(journal: Sequence[record.Record]) -> Iterable[tuple[record.Record, Bill]]:
-    """Each fact that carries a usage, and what it cost at the price of the model that answered."""
+    """Yield each fact that carries a usage, and what it cost at the price of the model that answered."""
     roles: dict[str, record.Role] = {}
     for fact in journal:
         match fact:
@@ -165,7 +165,7 @@ def _lines(journal: Sequence[record.Record], billed: Iterable[Bill]) -> tuple[Pe
 
 
 def _attempts(journal: Sequence[record.Record]) -> dict[str, list[Attempt]]:
-    """Attempts that failed, by line."""
+    """Return attempts that failed, by line."""
     failed: dict[str, list[Attempt]] = {}
     for fact, bill in _billed(journal):
         if isinstance(fact, record.LineAgain):
@@ -287,13 +287,13 @@ def _player(
 
 
 def _named(player: str, journal: Sequence[record.Record]) -> str:
-    """The model that a player's server says it is, where it is not the one asked for."""
+    """Return the model that a player's server says it is, where it is not the one asked for."""
     named = [fact.model for fact in journal if isinstance(fact, record.ModelNamed) and fact.player == player]
     return named[-1] if named else ""
 
 
 def _is_lost(player: str, journal: Sequence[record.Record]) -> bool:
-    """Whether a player was lost, and not opened again."""
+    """Tell whether a player was lost, and not opened again."""
     lost = False
     for fact in journal:
         match fact:
@@ -342,7 +342,7 @@ def _warnings(journal: Sequence[record.Record]) -> Iterable[str]:
 
 
 def _outdated(lines: Sequence[Performed]) -> Iterable[str]:
-    """Which lines had heard others as they were before they were retaken."""
+    """Tell which lines had heard others as they were before they were retaken."""
     for names in dict.fromkeys(line.outdated for line in lines if line.outdated):
         hearers = [line.id for line in lines if line.outdated == names]
         count = f"line {hearers[0]}" if len(hearers) == 1 else f"{len(hearers)} lines ({', '.join(hearers)})"

@@ -96,7 +96,7 @@ class TakeFolder:
         return self.path / STEMS
 
     def stem(self, player: str) -> Path:
-        """The stem of a player.
+        """Return the stem of a player.
 
         >>> TakeFolder(Path("t")).stem("The Clerk").as_posix()
         't/stems/the-clerk.wav'
@@ -104,7 +104,7 @@ class TakeFolder:
         return self.path / stem_name(slug(player))
 
     def sound(self, line: Performed | Alternative) -> Path:
-        """The sound of a line, or of another take of it.
+        """Return the sound of a line, or of another take of it.
 
         Raises:
             TakeError: It has none, or its file would be outside the folder.
@@ -115,7 +115,7 @@ class TakeFolder:
         return self.inside(line.file)
 
     def inside(self, name: str) -> Path:
-        """A file of the take, as the take names it.
+        """Return a file of the take, as the take names it.
 
         Args:
             name: Relative to the folder.
@@ -148,7 +148,7 @@ class TakeFolder:
                 (self.path / name).unlink(missing_ok=True)
 
     def drafts(self, name: str) -> Path:
-        """An empty folder for files that are to take the place of those in another.
+        """Make an empty folder for files that are to take the place of those in another.
 
         Raises:
             TakeError: It cannot be made.
@@ -161,7 +161,7 @@ class TakeFolder:
         return path
 
     def line(self, number: int, player: str, line_id: str, attempt: int | None = None) -> Path:
-        """The file of a line; of an attempt that failed, if one is given.
+        """Return the file of a line; of an attempt that failed, if one is given.
 
         >>> TakeFolder(Path("t")).line(7, "Stranger", "stranger-1").name
         '007-stranger-1.wav'
@@ -174,7 +174,7 @@ class TakeFolder:
         return self.path / "lines" / f"{number:03d}-{name}{failed}.wav"
 
     def other(self, line: Path, take: int) -> Path:
-        """The file of a take of a line that was not picked, beside the line's.
+        """Return the file of a take of a line that was not picked, beside the line's.
 
         >>> TakeFolder(Path("t")).other(Path("t/lines/007-ann-1.wav"), 2).name
         '007-ann-1.take-2.wav'
@@ -203,7 +203,7 @@ class TakeFolder:
 
 
 def stem_name(name: str) -> str:
-    """The file of a stem, relative to the take's folder."""
+    """Return the file of a stem, relative to the take's folder."""
     return f"{STEMS}/{name}.wav"
 
 

@@ -24,7 +24,7 @@ from tau_stage.take.stems import Stems
 
 
 def read_played(journal: Sequence[Record]) -> dict[str, Playable]:
-    """The sound of each effect and bed of a take, by its id.
+    """Return the sound of each effect and bed of a take, by its id.
 
     Raises:
         TakeError: A file is not the one that was played.

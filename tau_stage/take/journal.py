@@ -141,7 +141,7 @@ def sync_folder(path: Path) -> None:
 
 
 def read_journal(path: Path) -> list[Record]:
-    """The records of a journal; a torn last line, as a killed process leaves it, is dropped.
+    """Read the records of a journal; drop a torn last line, as a killed process leaves it.
 
     Raises:
         TakeError: The file cannot be read, or a line that is not the last is broken.
@@ -150,7 +150,7 @@ def read_journal(path: Path) -> list[Record]:
 
 
 def _whole_lines(path: Path) -> list[bytes]:
-    """The lines up to a torn one: it has no end, or holds zeros where a disk has lost what it was given."""
+    """Return the lines up to a torn one: it has no end, or holds zeros where a disk has lost what it was given."""
     try:
         lines = path.read_bytes().split(b"\n")[:-1]
     except OSError as error:
@@ -160,7 +160,7 @@ def _whole_lines(path: Path) -> list[bytes]:
 
 
 def read_beginning(path: Path) -> TakeBegan:
-    """What is performed, and how: the first record of a journal, with what has changed when it was resumed.
+    """Read what is performed, and how: the first record of a journal, with what changed when it was resumed.
 
     Raises:
         TakeError: The file cannot be read, or begins with something else.
@@ -185,7 +185,7 @@ def _read(path: Path, number: int, line: bytes) -> Record:
 
 
 def _written(record: Record) -> str:
-    """A record as JSON; file names that are not UTF-8 and the like are written as well as they can be."""
+    """Write a record as JSON; file names that are not UTF-8 and the like are written as well as they can be."""
     try:
         return _RECORD.dump_json(record).decode()
     except PydanticSerializationError:

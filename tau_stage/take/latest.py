@@ -50,19 +50,19 @@ def make_latest(take: TakeFolder) -> None:
 
 
 def unlinked(path: Path) -> Path:
-    """The folder that a path to a take leads to, below its scene's, named from where the path is named."""
+    """Return the folder that a path to a take leads to, below its scene's, named from where the path is named."""
     real = path.parent / path.readlink() if path.is_symlink() else path
     return real if len(real.parts) > 2 and ".." not in real.parts else real.resolve()
 
 
 def is_latest(take: TakeFolder) -> bool:
-    """Whether ``latest`` names a take, or one that is newer."""
+    """Tell whether ``latest`` names a take, or one that is newer."""
     named = _named(take.path.parent / NAME)
     return named is not None and named.is_dir() and named.name >= take.path.name
 
 
 def leave_latest(take: TakeFolder) -> None:
-    """Before a take is deleted: let ``latest`` name the newest of the complete takes that are left, or be gone.
+    """Let ``latest`` name the newest of the complete takes that are left, or be gone, before a take is deleted.
 
     Raises:
         TakeError: It cannot be written.
@@ -81,7 +81,7 @@ def leave_latest(take: TakeFolder) -> None:
 
 
 def followed(path: Path) -> Path:
-    """A path as it is meant: where ``latest`` is a small file, the folder that it names stands for it."""
+    """Resolve a path as it is meant: where ``latest`` is a small file, the folder that it names stands for it."""
     for place in (path, *path.parents):
         if place.name == NAME and not place.is_symlink() and (named := _named(place)):
             return named / path.relative_to(place)
@@ -89,7 +89,7 @@ def followed(path: Path) -> Path:
 
 
 def _named(link: Path) -> Path | None:
-    """What ``latest`` names, whether it is there or not; None where it is neither link nor file of ours."""
+    """Return what ``latest`` names, whether it is there or not; None where it is neither link nor file of ours."""
     with suppress(OSError, ValueError):
         if link.is_symlink():
             return link.parent / link.readlink().name

@@ -50,7 +50,7 @@ def claimed(folder: Path) -> Iterator[None]:
 
 
 def is_claimed(folder: Path) -> bool:
-    """Whether somebody writes into a take's folder now."""
+    """Tell whether somebody writes into a take's folder now."""
     try:
         lock = os.open(folder / NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:  # nobody does
@@ -81,7 +81,7 @@ def clear_unbegun(home: Path, before: datetime) -> None:
 
 
 def _is_unbegun(folder: Path) -> bool:
-    """Whether there is nothing in a folder but what a take begins with: no whole record, and no sound."""
+    """Tell whether there is nothing in a folder but what a take begins with: no whole record, and no sound."""
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
         is_stem = name.startswith("stems/") and path.suffix == ".wav" and path.stat().st_size <= HEADER_BYTES
@@ -92,7 +92,7 @@ def _is_unbegun(folder: Path) -> bool:
 
 
 def refuse_links(folder: Path) -> None:
-    """Nothing is written through a link that leads out of a take.
+    """Refuse to write through a link that leads out of a take.
 
     Raises:
         TakeError: There is one, or the folder cannot be read.
@@ -113,7 +113,7 @@ def _leads_inside(link: Path, home: Path) -> bool:
 
 
 def _locked(folder: Path) -> int:
-    """The lock's file, open; the one that has the name now, as the last holder has removed its own."""
+    """Open and lock the lock's file: the one that has the name now, as the last holder has removed its own."""
     path = folder / NAME
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)

@@ -56,7 +56,7 @@ class Told:
         return (name,) if self.shape.channels == 1 else (f"{name} L", f"{name} R")
 
     def at(self, rate: int) -> Told:
-        """The same of a file at another rate."""
+        """Return the same of a file at another rate."""
         own = self.shape.rate
         marks = tuple(Mark(m.sample * rate // own, m.samples * rate // own, m.label) for m in self.marks)
         return replace(self, sample=self.sample * rate // own, marks=marks, shape=replace(self.shape, rate=rate))
@@ -95,7 +95,7 @@ def write_marks(folder: TakeFolder, take: Take, again: Sequence[str] = (), rate:
 
 
 def _shape(mix: Path | None) -> Shape:
-    """How the mix holds its sound; one that does not say so has no marks."""
+    """Tell how the mix holds its sound; one that does not say so has no marks."""
     try:
         return read_shape(mix) if mix else TAKES_OWN
     except (ValueError, OSError):
@@ -110,7 +110,7 @@ def marks_of(
     again: Sequence[str] = (),
     rate: int = RATE,
 ) -> Iterator[tuple[str, Chunks]]:
-    """The chunks of each WAV file that a take may have, by the file's name in its folder.
+    """Yield the chunks of each WAV file that a take may have, by the file's name in its folder.
 
     Lines begin where they lie in the stems. Stems and mix begin at 0 and have a mark for each line or sound in them.
 
@@ -168,7 +168,7 @@ def _told(take: Take, mix: Path | None, mixed: Shape) -> Iterator[tuple[str, Tol
 
 
 def _line(line: Performed, player: Playing | None, other: Alternative | None = None) -> Told:
-    """What is told of a line's file, or of that of another take of it."""
+    """Return what is told of a line's file, or of that of another take of it."""
     said, which = (other.said, f", take {other.take}, not picked") if other else (line.said, "")
     own = {"PLAYER": line.player, "LINE": line.id, "WORDS": said, "DIRECTION": line.direction}
     return Told(
@@ -188,7 +188,7 @@ def _sounds(stem: str, sounds: Sequence[Sounded], channels: int) -> Told:
 
 
 def _made(lines: Iterable[Performed], players: Mapping[str, Playing]) -> str:
-    """How speech came to be. Where nobody spoke, it is told of who might have."""
+    """Tell how speech came to be. Where nobody spoke, it is told of who might have."""
     spoken = dict.fromkeys((line.player, line.human) for line in lines)
     spoken = spoken or dict.fromkeys((player.name, bool(player.human)) for player in players.values())
     models = ", ".join(_who(name, players.get(name)) for name, human in spoken if not human)

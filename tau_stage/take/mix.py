@@ -82,7 +82,7 @@ class Mixed:
     channels: int = 1
 
     def __str__(self) -> str:
-        """Its line in a summary."""
+        """Write its line in a summary."""
         lufs = "below the gate" if self.lufs is None else f"{self.lufs:.1f} LUFS"
         missed = self.lufs is None or abs(self.lufs - self.target_lufs) > 0.5
         note = f" (its peaks allow no more; asked for {self.target_lufs:g} LUFS)" if missed else ""
@@ -172,7 +172,7 @@ def mix(folder: TakeFolder, take: Take, wanted: Mix, rate: int = RATE) -> Mixed:
 
 
 def stems_of(folder: TakeFolder, take: Take) -> tuple[StemFile, ...]:
-    """The files of a take's stems, of players and of sounds, each once."""
+    """Return the files of a take's stems, of players and of sounds, each once."""
     named: dict[str, tuple[int, float]] = {player.stem: (1, player.pan) for player in take.players if player.stem}
     named |= {sound.stem: (take.channels, 0.0) for sound in take.sounds}
     return tuple(
@@ -182,7 +182,7 @@ def stems_of(folder: TakeFolder, take: Take) -> tuple[StemFile, ...]:
 
 
 def _first_setting(stems: tuple[StemFile, ...], take: Take, wanted: Mix, rate: int) -> _Setting:
-    """From the sum as it is; one that is below the gate is measured louder."""
+    """Find the first setting from the sum as it is; one that is below the gate is measured louder."""
     plain = _Setting(0.0, 0.0, limited=False)
     found = _metered(_mixed(stems, take, plain, rate), rate, take.channels)
     if found.peak_dbtp is None:
@@ -204,7 +204,7 @@ def _peak(found: Loudness) -> float:
 
 
 def _better(setting: _Setting, found: Loudness, wanted: Mix, *, only_peaks: bool) -> _Setting | None:
-    """A setting that comes nearer to what is wanted; None if this one is near enough.
+    """Find a setting that comes nearer to what is wanted; None if this one is near enough.
 
     Args:
         setting: What was tried.
@@ -227,7 +227,7 @@ def _better(setting: _Setting, found: Loudness, wanted: Mix, *, only_peaks: bool
 
 
 def _yield(setting: _Setting, found: Loudness) -> float:
-    """How much louder it gets for each decibel more; less than one where peaks are kept down."""
+    """Measure how much louder it gets for each decibel more; less than one where peaks are kept down."""
     if setting.before is None or found.lufs is None:
         return 1.0
     gain, lufs = setting.before
@@ -236,7 +236,7 @@ def _yield(setting: _Setting, found: Loudness) -> float:
 
 
 def _mixed(stems: tuple[StemFile, ...], take: Take, setting: _Setting, rate: int) -> Iterator[Samples]:
-    """The sum of the stems at the wanted rate, gained, and limited if it must be."""
+    """Yield the sum of the stems at the wanted rate, gained, and limited if it must be."""
     factor = 10 ** (setting.gain_db / 20)
     sums = _sums(stems, take.samples, take.channels)
     blocks = (block * factor for block in at_rate(sums, RATE, rate, take.channels))
@@ -250,7 +250,7 @@ def _mixed(stems: tuple[StemFile, ...], take: Take, setting: _Setting, rate: int
 
 
 def _sums(stems: tuple[StemFile, ...], samples: int, channels: int) -> Iterator[NDArray[np.float32]]:
-    """The stems sample by sample, full scale at 1; as long as the longest of them.
+    """Yield the stems sample by sample, full scale at 1; as long as the longest of them.
 
     Args:
         stems: What is summed.
@@ -292,7 +292,7 @@ def _write(draft: Path, final: Path, blocks: Iterator[Samples], rate: int, chann
 
 
 def _compression_level(kbps: int, rate: int) -> float:
-    """What libsndfile calls a bit rate: 0 is the most that MP3 has at a rate, and towards 1 the least."""
+    """Return what libsndfile calls a bit rate: 0 is the most that MP3 has at a rate, and towards 1 the least."""
     least, most = (32, MOST_KBPS[48_000]) if rate >= 32_000 else (8, MOST_KBPS[24_000])
     return min(0.999, (most - kbps) / (most - least))
 
@@ -338,7 +338,7 @@ def _created(draft: Path, final: Path, rate: int, channels: int, kbps: int | Non
 
 
 def _measured(draft: Path, final: Path, length: int, channels: int) -> Loudness:
-    """What is in a file that was just written: libsndfile does not always say that a disk was full, or failed."""
+    """Measure what is in a file that was just written."""
     with sound_errors(final, MIX_AGAIN), open_sound(draft, name=final, channels=channels) as file:
         kind = final.suffix.lower()
         is_lossless, is_begun = kind in (".wav", ".flac"), kind == ".wav" and not tells_its_size(draft)

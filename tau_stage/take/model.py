@@ -16,7 +16,7 @@ class Written(Documented):
     """The schema of what is written, the same with every version of pydantic."""
 
     def decimal_schema(self, schema: Any) -> dict[str, Any]:  # noqa: ARG002 - pydantic's signature
-        """An amount's: a text, of which only some versions tell the form."""
+        """Write an amount's schema: a text, of which only some versions tell the form."""
         return {"type": "string"}
 
 
@@ -223,6 +223,6 @@ class Take(Part):
 
 
 def take_schema() -> dict[str, Any]:
-    """JSON Schema of ``take.json``."""
+    """Return the JSON Schema of ``take.json``."""
     told = Take.model_json_schema(mode="serialization", schema_generator=Written)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **told}

@@ -20,7 +20,7 @@ _SHARED = {
 
 
 def as_picked(journal: Sequence[Record]) -> list[Record]:
-    """A journal as its picks have left it; the picks stay in it.
+    """Apply the picks to a journal; they stay in it.
 
     Args:
         journal: As it was written.
@@ -36,12 +36,12 @@ def as_picked(journal: Sequence[Record]) -> list[Record]:
 
 
 def picks(journal: Sequence[Record]) -> dict[str, int]:
-    """The take that was picked last of each line that was picked."""
+    """Return the take that was picked last of each line that was picked."""
     return {fact.line: fact.take for fact in journal if isinstance(fact, TakePicked)}
 
 
 def _apply(facts: list[Record], pick: TakePicked) -> list[Record]:
-    """The facts before a pick, as it leaves them."""
+    """Apply a pick to the facts before it."""
     lines = [fact for fact in facts if isinstance(fact, LineSpoken) and fact.line == pick.line]
     takes = [fact for fact in facts if isinstance(fact, TakeKept) and (fact.line, fact.take) == (pick.line, pick.take)]
     if not lines or not takes or lines[-1].take == pick.take:
@@ -54,7 +54,7 @@ def _apply(facts: list[Record], pick: TakePicked) -> list[Record]:
 
 
 def _ends(facts: Sequence[Record], line: LineSpoken, picked: LineSpoken) -> tuple[int, int]:
-    """Where the line, and all that sounds together with it, ends: before the pick, and after it."""
+    """Tell where the line, and all that sounds together with it, ends: before the pick, and after it."""
     dropped = {fact.line for fact in facts if isinstance(fact, LineDropped)}
     spans = [span for fact in facts for span in _span(fact, line, dropped)]
     end = line.offset_samples + line.samples
@@ -66,7 +66,7 @@ def _ends(facts: Sequence[Record], line: LineSpoken, picked: LineSpoken) -> tupl
 
 
 def _span(fact: Record, line: LineSpoken, dropped: set[str]) -> list[tuple[int, int]]:
-    """The begin and the length of what takes up time, if it is something else than the line."""
+    """Return the begin and the length of what takes up time, if it is something else than the line."""
     match fact:
         case LineSpoken() if fact.line != line.line and fact.line not in dropped:
             return [(fact.offset_samples, fact.samples)]
@@ -77,7 +77,7 @@ def _span(fact: Record, line: LineSpoken, dropped: set[str]) -> list[tuple[int, 
 
 
 def _moved(fact: Record, end: int, by: int) -> Record:
-    """A fact, moved if it begins after something that has another length now."""
+    """Move a fact if it begins after something that has another length now."""
     if isinstance(fact, LineSpoken | SoundPlayed) and fact.offset_samples >= end:
         return fact.model_copy(update={"offset_samples": fact.offset_samples + by})
     if isinstance(fact, BedEnded) and fact.at_samples >= end:

@@ -25,7 +25,7 @@ AGAIN = "run the scene again, or name another take"
 
 
 def read_take(path: Path) -> tuple[TakeFolder, Take]:
-    """A take and its folder; without ``take.json`` it is folded from the journal, as far as that goes.
+    """Read a take and its folder; without ``take.json``, fold it from the journal, as far as that goes.
 
     Args:
         path: Its folder, a link to it such as ``latest``, or its ``take.json`` or ``journal.jsonl``.
@@ -47,7 +47,7 @@ def read_take(path: Path) -> tuple[TakeFolder, Take]:
 
 
 def _inside(path: Path) -> str:
-    """What may have been meant: takes stand one folder deeper than their scene, and two deeper than all."""
+    """Guess what may have been meant: takes stand one folder deeper than their scene, and two deeper than all."""
     for pattern in ("latest", "*", "*/latest", "*/*"):
         for found in sorted(path.glob(pattern), reverse=True):
             there = followed(found)
@@ -103,7 +103,7 @@ def _check_version(path: Path, told: Any) -> None:
 
 
 def audio_of(folder: TakeFolder, line: Performed) -> Pcm:
-    """The sound of a line, sample for sample what the take tells of.
+    """Return the sound of a line, sample for sample what the take tells of.
 
     Raises:
         TakeError: It has none, or its file is missing, cut short, broken or another.

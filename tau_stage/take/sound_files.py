@@ -39,7 +39,7 @@ def sound_errors(path: Path, hint: str = BROKEN) -> Iterator[None]:
 
 @contextmanager
 def open_sound(path: Path, samples: int = 0, name: Path | None = None, channels: int = 1) -> Iterator[Any]:
-    """A sound file, open for reading; its rate is the take's, if a length is asked for.
+    """Open a mono sound file for reading; its rate must be the take's, if a length is asked for.
 
     Args:
         path: The file.
@@ -73,7 +73,7 @@ def _opened(path: Path, samples: int, shown: Path, channels: int) -> Iterator[An
 
 
 def read_sound(path: Path, samples: int) -> Pcm:
-    """The first samples of a file of the take.
+    """Read the first samples of a file of the take.
 
     Raises:
         TakeError: It is missing, no such sound, or too short.

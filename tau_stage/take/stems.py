@@ -31,7 +31,7 @@ class Bed(Generic[SoundT]):
     played: int = 0
 
     def next(self, samples: int) -> SoundT:
-        """The next samples; it comes in softly."""
+        """Return the next samples; it comes in softly."""
         at = self.played % len(self.audio)
         piece = self.audio[at : at + samples]
         if self.played < FADE:

@@ -15,7 +15,7 @@ Change = tuple[Literal["equal", "replace", "delete", "insert"], int, int, int, i
 
 
 def aligned(a: Sequence[str], b: Sequence[str]) -> list[Change]:
-    """The changes that turn one list into the other, in order. What is too long to compare is one change.
+    """Return the changes that turn one list into the other, in order. What is too long to compare is one change.
 
     >>> aligned(["a", "red", "door"], ["a", "blue", "door"])
     [('equal', 0, 1, 0, 1), ('replace', 1, 2, 1, 2), ('equal', 2, 3, 2, 3)]
@@ -34,7 +34,7 @@ def aligned(a: Sequence[str], b: Sequence[str]) -> list[Change]:
 
 
 def alikeness(a: Sequence[str], b: Sequence[str]) -> float:
-    """How alike two lists are, from 0 to 1. Of what is too long to compare, the words count and their order does not.
+    """Measure how alike two lists are, from 0 to 1. Of lists too long to compare, only the words count.
 
     >>> alikeness(["a", "red", "door"], ["a", "blue", "door"]), alikeness([], [])
     (0.6666666666666666, 1.0)
@@ -49,7 +49,7 @@ def alikeness(a: Sequence[str], b: Sequence[str]) -> float:
 
 
 def _ends(a: Sequence[str], b: Sequence[str]) -> tuple[int, int]:
-    """How many words both begin with, and how many of the others both end with."""
+    """Tell how many words both begin with, and how many of the others both end with."""
     shortest = min(len(a), len(b))
     head = next((at for at in range(shortest) if a[at] != b[at]), shortest)
     tail = next((at for at in range(shortest - head) if a[-1 - at] != b[-1 - at]), shortest - head)

@@ -56,7 +56,7 @@ class Word(NamedTuple):
 
 
 def words_of(text: str) -> list[Word]:
-    """The words and moments of a text, in order. All that is shown is the text, without white space at its ends.
+    """Return the words and moments of a text, in order. All that is shown is the text, without white space at its ends.
 
     >>> [word.compared for word in words_of("[sighs] Well -- twenty-one, you don’t *say*!")]
     ['[sighs]', 'well', 'twenty', 'one', 'you', 'dont', 'say']
@@ -71,7 +71,7 @@ def words_of(text: str) -> list[Word]:
 
 
 def spoken_words(text: str) -> list[str]:
-    """The words of a text as they are compared; moments are none.
+    """Return the words of a text as they are compared; moments are none.
 
     >>> spoken_words("[sighs] Well, *now* -- it’s 1,000!")
     ['well', 'now', 'its', '1000']
@@ -80,7 +80,7 @@ def spoken_words(text: str) -> list[str]:
 
 
 def is_parted(shown: str) -> bool:
-    """Whether what stands behind a word as it is shown is parted from it.
+    """Tell whether what stands behind a word as it is shown is parted from it.
 
     >>> is_parted("so "), is_parted("so"), is_parted("好")
     (True, False, True)
@@ -89,7 +89,7 @@ def is_parted(shown: str) -> bool:
 
 
 def same_words(one: str, other: str) -> bool:
-    """Whether two texts say the same words.
+    """Tell whether two texts say the same words.
 
     >>> same_words("Don’t go: it’s [sighs] *late*.", "dont go, it's late")
     True
@@ -98,7 +98,7 @@ def same_words(one: str, other: str) -> bool:
 
 
 def closeness(one: str, other: str) -> float:
-    """How near two texts are, by words, from 0 to 1.
+    """Measure how near two texts are, by words, from 0 to 1.
 
     >>> closeness("Don’t go.", "don't go"), closeness("Yes.", "No.")
     (1.0, 0.0)
@@ -107,7 +107,7 @@ def closeness(one: str, other: str) -> float:
 
 
 def word_error_rate(asked: str, said: str) -> float:
-    """Words that were changed, left out or put in, as a share of the words asked for.
+    """Measure the words that were changed, left out or put in, as a share of the words asked for.
 
     >>> word_error_rate("the last one today", "the lost one"), word_error_rate("", "so"), word_error_rate("", "")
     (0.5, 1.0, 0.0)
@@ -119,7 +119,7 @@ def word_error_rate(asked: str, said: str) -> float:
 
 
 def holds(said: str, phrase: str) -> bool:
-    """Whether words stand in a text, in a row.
+    """Tell whether words stand in a text, in a row.
 
     >>> holds("That's my umbrella, sir.", "My umbrella"), holds("umbrellas", "umbrella")
     (True, False)
@@ -129,7 +129,7 @@ def holds(said: str, phrase: str) -> bool:
 
 
 def letters_apart(asked: str, said: str) -> float:
-    """How much of two texts differs, by letters: recognisers err in words that sound alike, and these look alike.
+    """Measure how much of two texts differs, by letters: recognisers err in words that sound alike and look alike.
 
     >>> letters_apart("Can I have it?", "can I have it")
     0.0
@@ -140,7 +140,7 @@ def letters_apart(asked: str, said: str) -> float:
 
 
 def _spoken(part: str) -> Iterator[Word]:
-    """The words of a text without moments; signs alone go with the word before them, or with the first."""
+    """Yield the words of a text without moments; signs alone go with the word before them, or with the first."""
     shown: list[str] = []
     compared = ""
     for piece in _pieces(part):
@@ -155,7 +155,7 @@ def _spoken(part: str) -> Iterator[Word]:
 
 
 def _pieces(part: str) -> Iterator[str]:
-    """A text cut where words end."""
+    """Yield a text cut where words end."""
     for found in _WORD.finditer(part):
         chunk, start = found[0], 0
         for joint in _JOINT.finditer(chunk):
@@ -165,20 +165,20 @@ def _pieces(part: str) -> Iterator[str]:
 
 
 def _compared(piece: str) -> str:
-    """A word as it is compared; nothing where it has neither letters nor digits."""
+    """Return a word as it is compared; nothing where it has neither letters nor digits."""
     whole = caseless(piece.translate(_APOSTROPHES)).translate(_APOSTROPHES)
     signs = "".join(sign for sign in whole if _counts(sign))
     return signs if any(map(str.isalnum, signs)) else ""
 
 
 def _counts(sign: str) -> bool:
-    """Whether a sign is part of a word: letters, digits, their marks, and symbols such as ``$``."""
+    """Tell whether a sign is part of a word: letters, digits, their marks, and symbols such as ``$``."""
     kind = unicodedata.category(sign)
     return kind[0] in "LNMS" and kind != "Sk" and not _SILENT.match(sign)
 
 
 def _edits(ours: Sequence[str], theirs: Sequence[str]) -> int:
-    """Levenshtein's distance; where that would take too long, an estimate from what both share."""
+    """Measure Levenshtein's distance; where that would take too long, estimate it from what both share."""
     from rapidfuzz.distance import Levenshtein
 
     if len(ours) * len(theirs) > MOST_MEASURED:

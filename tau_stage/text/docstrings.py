@@ -8,7 +8,7 @@ from typing import Any
 
 
 def docstring(thing: Any) -> str:
-    """What a function or a class says of itself; where Python has not kept it, as its source has it.
+    """Return what a function or a class says of itself; where Python has not kept it, as its source has it.
 
     >>> docstring(docstring).partition(";")[0]
     'What a function or a class says of itself'

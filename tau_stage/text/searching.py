@@ -17,7 +17,7 @@ SHOWN = 40
 
 
 def pattern_problem(pattern: str) -> str:
-    """Why a text is no regular expression; empty if it is one.
+    """Tell why a text is no regular expression; empty if it is one.
 
     >>> pattern_problem("lamps?"), pattern_problem("(lamp")
     ('', 'missing ), unterminated subpattern at position 0')
@@ -34,7 +34,7 @@ def pattern_problem(pattern: str) -> str:
 
 
 def is_found(pattern: str, text: str, *, any_case: bool = True, line: int = 0) -> bool:
-    """Whether a regular expression is found in a text.
+    """Tell whether a regular expression is found in a text.
 
     Args:
         pattern: Valid.

@@ -46,7 +46,7 @@ _PICTURE_OF_DEL = 0x2421
 
 
 def printable(text: str) -> str:
-    r"""A text with marks for all that is not meant to be seen. Lines stay lines; a second pass changes nothing.
+    r"""Return a text with marks for all that is not meant to be seen. Lines stay lines; a second pass changes nothing.
 
     >>> printable("Hello \x1b[2Jthere, my friend\x00.")
     'Hello ␛[2Jthere, my friend␀.'
@@ -71,7 +71,7 @@ def well_formed(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""A printable text on one line: white space of any kind is one blank, and none stands at the ends.
+    r"""Return a printable text on one line: white space of any kind is one blank, and none stands at the ends.
 
     >>> one_line(" Then\t\u2028 welcome!\x00\n")
     'Then welcome!␀'
@@ -80,7 +80,7 @@ def one_line(text: str) -> str:
 
 
 def hidden(text: str) -> tuple[str, ...]:
-    r"""The signs of a text that nobody sees, each once, by its code; those that shape others are seen.
+    r"""Return the signs of a text that nobody sees, each once, by its code; those that shape others are seen.
 
     >>> hidden("ann\u200b"), hidden("ann"), hidden("❤️")
     (('U+200B',), (), ())
@@ -90,7 +90,7 @@ def hidden(text: str) -> tuple[str, ...]:
 
 
 def visible(text: str) -> str:
-    r"""A text without the signs that nobody sees.
+    r"""Return a text without the signs that nobody sees.
 
     >>> visible("an\u00adn\u200b")
     'ann'
@@ -99,7 +99,7 @@ def visible(text: str) -> str:
 
 
 def printable_json(text: str) -> str:
-    r"""A JSON text that says the same, with escapes for all that ``printable`` marks.
+    r"""Return a JSON text that says the same, with escapes for all that ``printable`` marks.
 
     >>> printable_json('{"words": "\u202e##[error]"}')
     '{"words": "\\u202e\\u0023#[error]"}'

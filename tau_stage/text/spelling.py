@@ -14,7 +14,7 @@ import unicodedata
 
 
 def composed(name: str) -> str:
-    r"""A name in the one form in which names are compared.
+    r"""Return a name in the one form in which names are compared.
 
     >>> composed("Zoe\u0308") == "Zoë"
     True
@@ -23,7 +23,7 @@ def composed(name: str) -> str:
 
 
 def folded(name: str) -> str:
-    r"""A name as it is compared where capitals, the width of letters and the number of blanks do not count.
+    r"""Return a name as it is compared where capitals, the width of letters and the number of blanks do not count.
 
     >>> folded("OLD\u00a0 MAN") == folded("Old Man"), folded("ＡＮＮ"), folded("ZOE\u0308") == folded("zoë")
     (True, 'ann', True)
@@ -32,7 +32,7 @@ def folded(name: str) -> str:
 
 
 def caseless(text: str) -> str:
-    """A text without capitals, in one form (Unicode NFKC).
+    """Return a text without capitals, in one form (Unicode NFKC).
 
     >>> caseless("STRASSE") == caseless("Straße"), caseless("IŞIK") == caseless("ışık"), caseless("ﬁne")
     (True, True, 'fine')

@@ -16,7 +16,7 @@ _SECRET = re.compile(
 
 
 def shown(url: str) -> str:
-    """An address as it may be shown and kept: without its user, and without what its keys are.
+    """Return an address as it may be shown and kept: without its user, and without what its keys are.
 
     >>> shown("wss://me:pass@host/v1/realtime?tenant=x&api_key=0123")
     'wss://host/v1/realtime?tenant=x&api_key=[key]'
@@ -36,7 +36,7 @@ def shown(url: str) -> str:
 
 
 def bears_key(url: str) -> bool:
-    """Whether an address holds a key, a user or a password.
+    """Tell whether an address holds a key, a user or a password.
 
     >>> bears_key("ws://host/v1?key=0123"), bears_key("ws://me@host"), bears_key("ws://host/v1?model=a%20b")
     (True, True, False)
@@ -45,7 +45,7 @@ def bears_key(url: str) -> bool:
 
 
 def keys_of(url: str) -> list[str]:
-    """What an address holds of keys, in every form in which it is sent: as it stands, decoded, and as a header.
+    """Return what an address holds of keys, in every form in which it is sent: as it stands, decoded, and as a header.
 
     >>> keys_of("wss://me:p%40ss@host/v1?api_key=a+b")
     ['a+b', 'a b', 'me', 'p%40ss', 'p@ss', 'me:p@ss', 'bWU6cEBzcw==']
@@ -64,7 +64,7 @@ def keys_of(url: str) -> list[str]:
 
 
 def _parted(url: str) -> tuple[str, str, str]:
-    """Host with user, query and fragment; also of what is no address."""
+    """Return host with user, query and fragment; also of what is no address."""
     try:
         parts = urlsplit(url)
     except ValueError:

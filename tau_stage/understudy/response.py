@@ -235,7 +235,7 @@ class CallStream:
         return cls(dialogue, run, index, arguments, item)
 
     def begin(self) -> Iterator[server_events.ServerMessage]:
-        """Announce the call, and send its arguments."""
+        """Yield announce the call, and send its arguments."""
         dialogue, run = self.dialogue, self.run
         yield server_events.OutputItemAdded(
             event_id=dialogue.fresh("event"), response_id=run.id, output_index=self.index, item=self.item

@@ -400,7 +400,7 @@ def _trim_memory() -> None:
 
 
 def _stretched(envelope: Sound, tract: float) -> Sound:
-    """Stretch a spectral envelope, frequencies by frames, along frequency: a longer tract has lower formants."""
+    """Return stretch a spectral envelope, frequencies by frames, along frequency: a longer tract has lower formants."""
     import numpy as np
 
     bins = len(envelope)
