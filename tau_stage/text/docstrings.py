@@ -11,7 +11,7 @@ def docstring(thing: Any) -> str:
     """Return what a function or a class says of itself; where Python has not kept it, as its source has it.
 
     >>> docstring(docstring).partition(";")[0]
-    'What a function or a class says of itself'
+    'Return what a function or a class says of itself'
 
     Args:
         thing: A function, a class, or whatever else can be called.
