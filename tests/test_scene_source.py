@@ -23,6 +23,13 @@ def test_a_file_is_read_with_the_hash_of_its_bytes(tmp_path: Path) -> None:
     assert source.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
+def test_a_link_to_nothing_is_told_as_that(tmp_path: Path) -> None:
+    (tmp_path / "umbrella.yaml").symlink_to("gone.yaml")
+    error = refusal(tmp_path / "umbrella.yaml")
+    assert error.problem == "the scene file is a link to a file that does not exist"
+    assert error.hint == "mend the link, or delete it"
+
+
 def test_a_missing_file_has_a_neighbour(tmp_path: Path) -> None:
     (tmp_path / "umbrella.yaml").touch()
     error = refusal(tmp_path / "umbrela.yaml")

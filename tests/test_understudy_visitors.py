@@ -7,7 +7,7 @@ import logging
 import re
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import anyio
@@ -181,8 +181,9 @@ async def page_server() -> AsyncIterator[int]:
 
     async def hand_out(stream: anyio.abc.SocketStream) -> None:
         async with stream:
-            await stream.receive()
-            await stream.send(PAGE)
+            with suppress(anyio.EndOfStream, anyio.BrokenResourceError):  # browsers dial ahead, and hang up
+                await stream.receive()
+                await stream.send(PAGE)
 
     async with await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0) as listener:
         port = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610 - of a socket
