@@ -1,6 +1,7 @@
 """Fixtures for every test: async tests run on a virtual clock unless they ask for a real loop."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,6 +14,15 @@ settings.register_profile("same", PATIENT, derandomize=True)
 settings.register_profile("search", PATIENT, print_blob=True)
 settings.load_profile("same")
 os.environ.pop("CI", None)  # tests are strict where they say so
+
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(number) == signal.SIG_IGN:  # as nohup and background jobs have it; processes would inherit it
+        signal.signal(number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Two a core: many slow tests wait for processes that they have started."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.fixture

@@ -14,9 +14,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from types import FrameType
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -108,6 +110,8 @@ def _ignore(_number: int, _frame: FrameType | None) -> None:
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
+    if _told_to_end.is_set():
+        return  # it ends already, and must come to an end with that
     _told_to_end.set()
     sys.exit(_TERMINATED)
 
@@ -121,7 +125,7 @@ def _end_or(work: Callable[[Item], Outcome], item: Item) -> Outcome:
         return work(item)
     finally:
         if _told_to_end.is_set():
-            os._exit(_TERMINATED)
+            _exit()
 
 
 def _end_with_parent() -> None:
@@ -130,4 +134,18 @@ def _end_with_parent() -> None:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
         threading.main_thread().join(ENDING_S)
-        os._exit(_TERMINATED)
+        _exit()
+
+
+def _exit() -> NoReturn:
+    """End this process, and the groups of its children: a tool that was starting when the signal came has no owner.
+
+    The children are read from Linux's ``/proc``; elsewhere only owners end their tools.
+    """
+    for task in Path("/proc/self/task").glob("*/children"):
+        with suppress(OSError):
+            for child in map(int, task.read_text().split()):
+                with suppress(OSError):
+                    if os.getpgid(child) == child:
+                        os.killpg(child, signal.SIGKILL)
+    os._exit(_TERMINATED)
