@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.cost.durations import text_tokens
 from tau_stage.protocol.usage import WireUsage
 from tau_stage.understudy.billing import (
     Read,
     assistant_tokens,
     reasoning_tokens,
     response_usage,
-    text_tokens,
     user_tokens,
 )
 

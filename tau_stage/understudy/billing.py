@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tau_stage.audio.pcm import Pcm
-from tau_stage.cost.conversation_usage import cacheable
+from tau_stage.cost.conversation_usage import ASSISTANT_PER_S, USER_PER_S, cacheable
+from tau_stage.cost.durations import text_tokens
 from tau_stage.protocol.usage import CachedDetails, InputDetails, OutputDetails, WireTranscriptionUsage, WireUsage
 from tau_stage.understudy.sound_store import BlobRef
 
@@ -36,23 +37,14 @@ class Read:
     audio: int = 0
 
 
-def text_tokens(text: str) -> int:
-    """Count the tokens of a text.
-
-    >>> text_tokens(""), text_tokens("four"), text_tokens("fives")
-    (0, 1, 2)
-    """
-    return math.ceil(len(text.encode()) / 4)
-
-
 def user_tokens(samples: int, rate: int) -> int:
     """Count the tokens of sound that a user made: one per 100 ms."""
-    return math.ceil(samples * 10 / rate)
+    return math.ceil(samples * USER_PER_S / rate)
 
 
 def assistant_tokens(samples: int, rate: int) -> int:
     """Count the tokens of sound that the model made: one per 50 ms, also when it is read again."""
-    return math.ceil(samples * 20 / rate)
+    return math.ceil(samples * ASSISTANT_PER_S / rate)
 
 
 def reasoning_tokens(words: str) -> int:

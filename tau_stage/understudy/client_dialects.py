@@ -18,6 +18,7 @@ import pybase64
 from pydantic_core import from_json, to_json
 
 from tau_stage.audio.pcm import RATE
+from tau_stage.cost.durations import text_tokens
 from tau_stage.protocol import server_events
 from tau_stage.protocol.bodies import ServerError
 from tau_stage.protocol.config import SessionConfig
@@ -31,7 +32,6 @@ from tau_stage.protocol.dialects import (
     parts_renamed,
 )
 from tau_stage.transport import Handshake
-from tau_stage.understudy.billing import text_tokens
 from tau_stage.understudy.profiles import Profile
 
 BETA_OMITS = {"conversation.item.done", "conversation.item.input_audio_transcription.delta"}

@@ -16,13 +16,14 @@ from pydantic_core import ErrorDetails, from_json
 
 from tau_stage.audio.formats import Decoder
 from tau_stage.audio.pcm import Pcm
+from tau_stage.cost.durations import text_tokens
 from tau_stage.protocol import bodies, client_events, server_events
 from tau_stage.protocol.bodies import ServerError
 from tau_stage.protocol.client_events import CLIENT_EVENTS, ClientEvent, ConversationItemCreate
 from tau_stage.protocol.config import CustomVoice, ItemReference, ResponseConfig
 from tau_stage.protocol.input import InputBuffer
 from tau_stage.protocol.items import MAX_ID, ClientItem, ContentPart, InputText, Item, SystemMessage
-from tau_stage.understudy.billing import Read, text_tokens, transcription_usage
+from tau_stage.understudy.billing import Read, transcription_usage
 from tau_stage.understudy.profiles import CURRENT, Profile
 from tau_stage.understudy.run import ResponseRun
 from tau_stage.understudy.settings import Settings, forbidden_null, format_of, update_session, voice_name

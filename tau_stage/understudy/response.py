@@ -12,17 +12,18 @@ import pybase64
 
 from tau_stage.audio.formats import PCM16
 from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.cost.conversation_usage import ASSISTANT_PER_S
+from tau_stage.cost.durations import text_tokens
 from tau_stage.protocol import bodies, server_events
 from tau_stage.protocol.items import ContentPart, Item
 from tau_stage.protocol.usage import WireUsage
-from tau_stage.understudy.billing import assistant_tokens, reasoning_tokens, response_usage, text_tokens
+from tau_stage.understudy.billing import assistant_tokens, reasoning_tokens, response_usage
 from tau_stage.understudy.dialogue import Dialogue
 from tau_stage.understudy.run import ResponseRun
 from tau_stage.understudy.sound_store import BlobRef, load_pcm, read_bytes
 from tau_stage.understudy.stored_items import StoredItem
 
 DELTA_SAMPLES = 4800
-TOKENS_PER_SECOND = 20
 
 
 @dataclass(slots=True)
@@ -81,10 +82,10 @@ class MessageStream:
         if self.audio is None:
             self.cut = left < 0
             self.words = self.words.encode()[: int(cap) * 4].decode(errors="ignore")
-        elif len(self.audio) > max(left, 0) * RATE // TOKENS_PER_SECOND:
+        elif len(self.audio) > max(left, 0) * RATE // ASSISTANT_PER_S:
             self.cut = True
             whole = len(self.audio)
-            self.audio = self.audio[: max(left, 0) * RATE // TOKENS_PER_SECOND]
+            self.audio = self.audio[: max(left, 0) * RATE // ASSISTANT_PER_S]
             self.words = self.words[: len(self.words) * len(self.audio) // whole]
 
     def _place(self) -> dict[str, object]:

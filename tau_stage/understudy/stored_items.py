@@ -9,6 +9,7 @@ import pybase64
 
 from tau_stage.audio.formats import PCM16, Format
 from tau_stage.audio.pcm import Pcm
+from tau_stage.cost.durations import text_tokens
 from tau_stage.protocol.items import (
     AssistantMessage,
     ClientItem,
@@ -22,7 +23,7 @@ from tau_stage.protocol.items import (
     SystemMessage,
     UserMessage,
 )
-from tau_stage.understudy.billing import Read, assistant_tokens, text_tokens, user_tokens
+from tau_stage.understudy.billing import Read, assistant_tokens, user_tokens
 from tau_stage.understudy.sound_store import BlobRef
 
 
