@@ -39,10 +39,16 @@ class Tampering(Understudy):
     Args:
         tamper: Changes what it sends.
         ignores: Types of events that do not reach it.
+        pace: How many seconds of sound it sends in a second; None is as fast as it can.
     """
 
-    def __init__(self, tamper: Tamper = lambda event: [event], ignores: Collection[str] = ()) -> None:
-        super().__init__(Tones(), keeps_visits=True)
+    def __init__(
+        self,
+        tamper: Tamper = lambda event: [event],
+        ignores: Collection[str] = (),
+        pace: float | None = None,
+    ) -> None:
+        super().__init__(Tones(), keeps_visits=True, pace=pace)
         self._tamper = tamper
         self._ignores = ignores
 

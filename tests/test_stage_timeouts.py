@@ -11,11 +11,10 @@ from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planning import make_plan
 from tau_stage.session import Deadlines
-from tau_stage.transport import Handshake, Transport
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine
-from tau_stage.understudy.server import Understudy
 from tests.playhouse import Playhouse
+from tests.tampering import Tampering
 from tests.tones import Tones
 
 HEAD = """
@@ -54,39 +53,12 @@ async def test_what_was_said_until_the_timeout_is_kept(house: Playhouse) -> None
     assert len(house.sent("ann", "response.cancel")) == 1
 
 
-class Ignoring(Understudy):
-    """A server that some events do not reach."""
-
-    async def listen(self, transport: Transport, handshake: Handshake) -> None:
-        await super().listen(Filtered(transport), handshake)
-
-
-class Filtered:
-    """A socket on which cancellations and cuts are lost."""
-
-    def __init__(self, inner: Transport) -> None:
-        self._inner = inner
-
-    async def send(self, frame: bytes) -> None:
-        await self._inner.send(frame)
-
-    async def receive(self) -> bytes:
-        while b"response.cancel" in (frame := await self._inner.receive()) or b"item.truncate" in frame:
-            pass
-        return frame
-
-    async def aclose(self, code: int = 1000, reason: str = "") -> None:
-        await self._inner.aclose(code, reason)
-
-    def drop(self) -> None:
-        self._inner.drop()
-
-
+STOPS = ("response.cancel", "conversation.item.truncate")
 LONG = "I have a very long story to tell you, and it is longer than you think, as it goes on and on."
 
 
 async def test_a_player_that_does_not_stop_keeps_what_was_heard_and_is_opened_again(house: Playhouse) -> None:
-    house.understudy = Ignoring(Tones(), pace=0.2, keeps_visits=True)
+    house.understudy = Tampering(ignores=STOPS, pace=0.2)
     scene = f"lines: [ann: '{LONG}', {{bob: Stop!, cut_in: {{on: ann, after: 1s}}}}, ann: Two.]"
     take = await house.perform(HEAD + scene, deadlines=Deadlines(request_s=1))
     assert [(line.ended, line.reason) for line in take.lines] == [
@@ -98,7 +70,7 @@ async def test_a_player_that_does_not_stop_keeps_what_was_heard_and_is_opened_ag
 
 
 async def test_a_cut_that_is_not_answered_costs_no_line(house: Playhouse) -> None:
-    house.understudy = Ignoring(Tones(), keeps_visits=True)
+    house.understudy = Tampering(ignores=STOPS)
     scene = f"lines: [ann: '{LONG}', {{bob: Stop!, cut_in: {{on: ann, after: 1s}}}}, ann: Two.]"
     take = await house.perform(HEAD + scene, deadlines=Deadlines(request_s=3))
     assert (take.ended, [line.ended for line in take.lines]) == ("complete", ["cancelled", "completed", "completed"])
