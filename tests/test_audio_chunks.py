@@ -44,7 +44,7 @@ ORIGIN = Origin("The “last” umbrella", "0123abcd", AT, 5_000_000_000, coding
 SLATE = Slate("The last umbrella", "umbrella", "t-1", "20261121", "synthetic <&>", 24_000, ("Zoë",), {"LINE": "a"})
 ALL = {**cue_chunks(MARKS), BEXT: bext_chunk(ORIGIN), IXML: ixml_chunk(SLATE, ORIGIN)}
 
-some = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=8)
+some = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=8)
 texts = st.text(st.characters(codec=None), max_size=300)
 named = st.dictionaries(
     st.sampled_from([CUE, ADTL, BEXT, IXML, b"LISTINFO", b"junk"]), st.binary(max_size=40), max_size=4
@@ -191,7 +191,6 @@ def test_no_marks_are_no_chunks() -> None:
 
 
 @given(texts)
-@settings(deadline=None)
 def test_any_text_becomes_one_line_of_ascii(text: str) -> None:
     told = plain(text)
     assert told.isascii()
@@ -200,7 +199,6 @@ def test_any_text_becomes_one_line_of_ascii(text: str) -> None:
 
 
 @given(text=texts, sample=st.integers(0, 2**64 - 1))
-@settings(deadline=None)
 def test_any_text_and_place_become_valid_xml_and_a_whole_bext(text: str, sample: int) -> None:
     origin = Origin(text, text, AT, sample, coding_history(24_000, text))
     fixed = bext_chunk(origin)

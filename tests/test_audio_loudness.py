@@ -65,7 +65,7 @@ def test_a_peak_between_the_samples_is_seen() -> None:
 
 
 @given(cuts=st.lists(st.integers(0, 12_000), max_size=8))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_blocks_of_any_length_measure_the_same(cuts: list[int]) -> None:
     sound = voice(0.5)
     meter = Meter(RATE)
@@ -119,14 +119,14 @@ def limited(sound: Samples, ceiling_db: float, lengths: list[int] | None = None,
 
 
 @given(lengths=blocks, seed=st.integers(0, 9))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_blocks_of_any_length_are_limited_the_same(lengths: list[int], seed: int) -> None:
     sound = 4 * voice(0.3, seed)
     assert np.allclose(limited(sound, -3, lengths), limited(sound, -3), atol=1e-9)
 
 
 @given(lengths=blocks, seed=st.integers(0, 9), ceiling=st.floats(-20, 0))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_two_channels_are_turned_down_by_what_the_louder_one_needs(
     lengths: list[int], seed: int, ceiling: float
 ) -> None:
@@ -142,7 +142,7 @@ def test_two_channels_are_turned_down_by_what_the_louder_one_needs(
 
 
 @given(lengths=blocks, samples=st.integers(0, 9000))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_what_is_below_the_ceiling_comes_out_as_it_went_in(lengths: list[int], samples: int) -> None:
     sound = np.random.default_rng(samples).uniform(-0.3, 0.3, samples)
     assert np.array_equal(limited(sound, -0.5, lengths), sound)

@@ -91,7 +91,7 @@ SECONDS = np.arange(len(SENTENCES)) / RATE
     noise_dbfs=st.floats(-120, -40),
     edges_ms=st.integers(0, 2000),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_two_sentences_are_two_whatever_the_recording_is_like(
     level_db: float, offset: float, hum_hz: int, hum_dbfs: float, noise_dbfs: float, edges_ms: int
 ) -> None:

@@ -31,7 +31,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @given(st.lists(st.binary(max_size=64).map(lambda data: Pcm(data[: len(data) // 2 * 2])), max_size=8))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 def test_what_is_written_is_read_back(tmp_path: Path, parts: list[Pcm]) -> None:
     path = tmp_path / "a.wav"
     with WavWriter(path) as writer:
@@ -91,7 +91,7 @@ def test_rates_do_not_mix(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.binary(max_size=64).map(lambda data: Stereo(data[: len(data) // 4 * 4])), max_size=8))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
 def test_left_and_right_are_read_back(tmp_path: Path, parts: list[Stereo]) -> None:
     path = tmp_path / "a.wav"
     with WavWriter(path, channels=2) as writer:

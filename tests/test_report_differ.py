@@ -104,7 +104,7 @@ def test_a_moment_is_not_the_word_in_it() -> None:
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_no_word_is_lost(asked: str, said: str) -> None:
     pieces = differ(asked, said)
     kept = "".join("".join(piece.words for piece in pieces if piece.kind not in ("del", "moment")).split())

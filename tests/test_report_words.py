@@ -148,7 +148,7 @@ def in_order(times: list[tuple[float, float]], take: Take, shortest: float = 0.0
         yield end <= take.duration_s + 0.001
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(takes())
 def test_subtitles_hold_every_word_at_its_time(take: Take) -> None:
     read = read_vtt(take)
@@ -163,7 +163,7 @@ def test_subtitles_hold_every_word_at_its_time(take: Take) -> None:
         assert bare(words.partition(":")[2] for words in own) == said(line)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(takes())
 def test_subtitles_can_be_read(take: Take) -> None:
     for cue in [*cues(take), *cues(take, named=True)]:
@@ -173,7 +173,7 @@ def test_subtitles_can_be_read(take: Take) -> None:
     assert len({cue.id for cue in cues(take)}) == len(cues(take))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(takes())
 def test_labels_hold_every_line_and_every_word(take: Take) -> None:
     spoken = [line for line in take.lines if one_line(line.said)]
@@ -183,7 +183,7 @@ def test_labels_hold_every_line_and_every_word(take: Take) -> None:
     assert all(in_order([(start, end) for start, end, _ in read_labels(word_labels(take))], take, 0))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(takes())
 def test_words_are_spread_over_their_line(take: Take) -> None:
     for line in take.lines:
@@ -195,7 +195,7 @@ def test_words_are_spread_over_their_line(take: Take) -> None:
         assert not times or (times[0] == line.offset_s and times[-1] == pytest.approx(line.offset_s + line.duration_s))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(takes())
 def test_a_sheet_has_a_row_for_each_line_and_calculates_nothing(take: Take) -> None:
     text = sheet(take)
@@ -207,7 +207,7 @@ def test_a_sheet_has_a_row_for_each_line_and_calculates_nothing(take: Take) -> N
     assert not any(cell.startswith(("=", "+", "-", "@")) for row in rows for cell in row.values())
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(takes())
 def test_a_transcript_holds_every_word_and_can_be_written(take: Take) -> None:
     text = transcript(take)

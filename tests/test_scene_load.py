@@ -180,7 +180,6 @@ def outcome(text: str) -> Scene | SceneError:
     return error
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_a_scene_or_a_scene_error(text: str) -> None:
     outcome(text)
@@ -192,7 +191,7 @@ SIGNS = st.sampled_from(
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(
         st.tuples(st.integers(0, len(UMBRELLA)), st.integers(0, 12), SIGNS | st.text(max_size=3)),
@@ -249,7 +248,7 @@ def flow(node: object) -> str:
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.dictionaries(KEYS, trees(), max_size=6), trees(), st.lists(trees(), max_size=3))
 def test_any_shape_is_a_scene_or_a_scene_error(top: dict[str, object], player: object, steps: list[object]) -> None:
     """Slow: three hundred scenes."""
@@ -306,7 +305,7 @@ def test_the_whole_language_is_a_scene() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.sampled_from(["lines", "on", "tools", "vars", "matrix", "include", "script"]), branches())
 def test_any_shape_of_a_part_is_a_scene_or_a_scene_error(key: str, node: object) -> None:
     """Slow: four hundred scenes."""
@@ -317,7 +316,7 @@ def test_any_shape_of_a_part_is_a_scene_or_a_scene_error(key: str, node: object)
 
 
 @pytest.mark.slow
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.dictionaries(STEP_KEYS, branches(), min_size=1, max_size=4), st.dictionaries(STEP_KEYS, branches()))
 def test_any_step_is_a_scene_or_a_scene_error(step: dict[str, object], cue: dict[str, object]) -> None:
     """Slow: four hundred scenes."""
@@ -327,7 +326,7 @@ def test_any_step_is_a_scene_or_a_scene_error(step: dict[str, object], cue: dict
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(
         st.tuples(st.integers(0, len(WHOLE)), st.integers(0, 12), SIGNS | STEP_KEYS | st.text(max_size=3)),
@@ -354,7 +353,7 @@ SCRIPT_LINES = st.lists(
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(SCRIPT_LINES)
 def test_any_script_is_a_scene_or_a_scene_error(lines: list[str]) -> None:
     """Slow: three hundred scenes."""

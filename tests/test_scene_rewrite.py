@@ -447,7 +447,7 @@ def comments(text: str) -> list[str]:
     return sorted(re.findall(r"# (?:top|so|between|beside|inside|low|in|end)(?=[\r\n]|\Z)", text))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(scenes())
 def test_notations_change_and_lines_and_comments_stay(scene: tuple[str, list[str]]) -> None:
     text, players = scene
@@ -458,7 +458,7 @@ def test_notations_change_and_lines_and_comments_stay(scene: tuple[str, list[str
     assert script_of(back, players) == script_of(lines_of(script_of(back, players), players), players)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(scenes())
 def test_tagging_adds_ids_and_nothing_else(scene: tuple[str, list[str]]) -> None:
     text, players = scene
@@ -471,7 +471,7 @@ def test_tagging_adds_ids_and_nothing_else(scene: tuple[str, list[str]]) -> None
     assert unnamed(document(result), players) == []
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.sampled_from(PLAYERS), TEXT), min_size=1, max_size=5))
 def test_every_word_survives_from_script_to_lines(said: list[tuple[str, str]]) -> None:
     text = "script: |\n" + "".join(f"  {who.upper()}: {words}\n" for who, words in said)
@@ -479,7 +479,7 @@ def test_every_word_survives_from_script_to_lines(said: list[tuple[str, str]]) -
     assert read == [{who: words.strip()} for who, words in said]
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(scenes())
 def test_both_parsers_agree_on_where_things_end(scene: tuple[str, list[str]]) -> None:
     read = document(scene[0])

@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tau_stage.errors import SceneError
@@ -13,13 +13,11 @@ from tau_stage.scene.traps import Progress, corrected, explained, quoted
 WORDS = st.text("abc *&!|>%@`\"'[]{},?:-#()\\~=", min_size=1, max_size=12).map(str.strip).filter(bool)
 
 
-@settings(deadline=None)
 @given(WORDS)
 def test_quoted_text_is_read_as_it_was_written(words: str) -> None:
     assert yaml.safe_load(quoted(words)) == words
 
 
-@settings(deadline=None)
 @given(WORDS)
 @example("[]*")
 @example("!: >:")

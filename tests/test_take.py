@@ -182,7 +182,7 @@ RECORDS: Sequence[record.Record] = journal_of(spoken("ä", "clerk", 10, Usage(te
 
 
 @given(cut=st.integers(0, 400))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_journal_is_read_back_and_a_torn_last_line_is_dropped(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "journal.jsonl"
     path.unlink(missing_ok=True)
@@ -308,7 +308,7 @@ lines = st.lists(
 
 
 @given(lines=lines)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 def test_the_sum_of_the_stems_is_the_lines_end_to_end(tmp_path: Path, lines: list[tuple[str, int, int]]) -> None:
     stems = Stems(tmp_path, ["clerk", "tourist", "geist-2"])
     laid: list[Pcm] = []

@@ -57,7 +57,7 @@ def performed(*lines: tuple[str, str]) -> list[Performed]:
 
 
 @given(head=st.integers(0, 3000), tail=st.integers(0, 3000), samples=st.integers(1, 3000), rate=st.sampled_from([RATE]))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_trim_loses_no_sound(head: int, tail: int, samples: int, rate: int) -> None:
     sound = Pcm.from_array(np.full(samples, 2000, np.int16))
     whole = Pcm.join([quiet(head), sound, quiet(tail)])
@@ -93,7 +93,7 @@ def test_what_is_silent_throughout_stays_as_it_is(audio: Pcm) -> None:
     scene=st.text(max_size=20),
     template=st.sampled_from([DEFAULT_NAMES, "{line}", "{player}-{line}", " {number} ", "..{line}..", "CON.{line}"]),
 )
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_no_name_leaves_its_folder_and_no_two_are_the_same(
     lines: list[tuple[str, str]], scene: str, template: str
 ) -> None:

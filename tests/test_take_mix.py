@@ -128,7 +128,7 @@ def test_sounds_are_mixed_too_and_each_stem_once(tmp_path: Path) -> None:
 
 
 @given(samples=st.integers(1, 15_000), level=st.floats(0.001, 1.0))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=15)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
 def test_however_short_it_is_it_stays_below_the_ceiling(tmp_path: Path, samples: int, level: float) -> None:
     random = np.random.default_rng(samples)
     folder, take = take_of(tmp_path, clerk=level * random.uniform(-1, 1, samples) + 1e-4)

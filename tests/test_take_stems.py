@@ -22,7 +22,7 @@ def flat(samples: int, value: int = 100) -> Pcm:
     placed=st.lists(st.tuples(st.integers(0, 300), st.integers(0, 200), st.integers(-9000, 9000)), max_size=8),
     reached=st.integers(0, 400),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 def test_what_overlaps_on_a_stem_is_summed_sample_by_sample(
     tmp_path: Path, placed: list[tuple[int, int, int]], reached: int
 ) -> None:

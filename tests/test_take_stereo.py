@@ -107,7 +107,7 @@ def test_a_voice_has_the_same_power_wherever_it_stands(pan: float) -> None:
 
 
 @given(pan=st.floats(-1, 1), other=st.floats(-1, 1))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=10)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10)
 def test_each_channel_of_a_mix_holds_each_stem_as_the_law_says(tmp_path: Path, pan: float, other: float) -> None:
     folder, take = take_of(tmp_path, clerk=voice(1, 1), tourist=voice(1, 2))
     made = mix(folder, in_stereo(take, clerk=pan, tourist=other), Mix(loudness=-26.0))
@@ -118,7 +118,7 @@ def test_each_channel_of_a_mix_holds_each_stem_as_the_law_says(tmp_path: Path, p
 
 
 @given(loud=st.floats(0.1, 1.0), wide=st.floats(0.0, 1.0))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=10)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10)
 def test_where_nobody_is_panned_both_channels_added_are_the_mono_mix(tmp_path: Path, loud: float, wide: float) -> None:
     left, right = loud * voice(1, 3), wide * voice(1, 4)
     folder, take = take_of(tmp_path, clerk=voice(1, 1), rain=(left + right) / 2)

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pybase64
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tau_stage.audio.pcm import Pcm
@@ -559,7 +559,6 @@ events = st.fixed_dictionaries(
 
 @pytest.mark.slow
 @given(st.lists(events, max_size=4))
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_any_event_gets_a_proper_answer(sent: list[dict[str, Any]]) -> None:
     """Slow: a hundred conversations, and each answer is judged against 46 types."""
     session = dialogue()
