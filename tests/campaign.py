@@ -43,8 +43,8 @@ from tau_stage.take.journal import read_journal
 from tau_stage.take.model import Take
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.server import Understudy, open_understudy
-from tests.playhouse import Playhouse, plan_of
-from tests.tones import Tones
+from tests.support.in_memory_stage import Playhouse, plan_of
+from tests.support.tone_voice import Tones
 
 HUNG_S = 60
 """Real seconds after which a performance counts as one that hangs."""

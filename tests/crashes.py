@@ -44,8 +44,8 @@ from tau_stage.take.journal import read_journal
 from tau_stage.take.latest import followed
 from tau_stage.understudy.server import Understudy
 from tests.campaign import served
-from tests.syscalls import Call, Fault, can_trace, traced
-from tests.tones import Tones, write_tone
+from tests.support.syscalls import Call, Fault, can_trace, traced
+from tests.support.tone_voice import Tones, write_tone
 
 SCENE = """
 scene: A crash

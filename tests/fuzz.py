@@ -38,7 +38,7 @@ from tau_stage.scene.load import load_variants
 from tau_stage.scene.planning import make_plan
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.reading import read_take
-from tests.playhouse import SCENES, Playhouse
+from tests.support.in_memory_stage import SCENES, Playhouse
 from tests.test_scene_hostile import BLOCKS
 
 SLOWEST_S = 10.0

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tau_stage.errors import StageError
-from tests.hostile_shapes import SHAPES
+from tests.support.growing_inputs import SHAPES
 
 SIZES = (10_000, 20_000, 40_000, 80_000, 160_000, 320_000, 640_000, 1_000_000)
 PATIENCE_S = 20.0

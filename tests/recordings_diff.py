@@ -29,9 +29,9 @@ from tau_stage.understudy.delivery import plan_speech
 from tau_stage.understudy.profiles import CURRENT, XAI, Profile, profile_of
 from tau_stage.understudy.server import Understudy
 from tau_stage.understudy.sound_store import KnownSpeech
-from tests.backstage import connected
-from tests.recordings import FOLDER
-from tests.tones import tone
+from tests.support.live_recordings import FOLDER
+from tests.support.memory_server import connected
+from tests.support.tone_voice import tone
 
 Event = dict[str, Any]
 

@@ -38,8 +38,8 @@ from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.model import Take
 from tau_stage.understudy.server import Understudy, open_understudy
-from tests.playhouse import Playhouse
-from tests.tones import SECONDS_PER_CHARACTER, Tones
+from tests.support.in_memory_stage import Playhouse
+from tests.support.tone_voice import SECONDS_PER_CHARACTER, Tones
 
 PLAYERS = 12
 PAUSE_S = 0.35

@@ -27,9 +27,9 @@ from tau_stage.take.journal import read_journal
 from tau_stage.take.reading import audio_of, read_take
 from tau_stage.take.stems import Stems
 from tau_stage.understudy.server import Understudy
-from tests.playhouse import Playhouse, plan_of
+from tests.support.in_memory_stage import Playhouse, plan_of
+from tests.support.tone_voice import Tones
 from tests.test_cli_run import Serve, no_key, serve  # noqa: F401 - fixtures
-from tests.tones import Tones
 
 TOP = Path(__file__).parent.parent
 SCENE = """

@@ -9,7 +9,7 @@ import pytest
 
 from tau_stage.understudy.server import Understudy
 from tests.campaign import Kills, judged, served
-from tests.tones import Tones
+from tests.support.tone_voice import Tones
 
 FEW, MANY = range(1, 4), (*range(4, 21), 390)
 

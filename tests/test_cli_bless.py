@@ -14,7 +14,7 @@ from tau_stage.scene.planning import make_plan
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.model import Take
 from tau_stage.take.reading import read_take
-from tests.playhouse import Playhouse
+from tests.support.in_memory_stage import Playhouse
 from tests.test_cli_validate import run
 
 pytestmark = pytest.mark.anyio

@@ -28,11 +28,11 @@ from tau_stage.take.drafts import draft_beside
 from tau_stage.take.model import Take
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.server import Understudy
-from tests.dying import Disk, Killed, watched
-from tests.tapes import timeless
+from tests.support.cassette_recording import timeless
+from tests.support.failing_writes import Disk, Killed, watched
+from tests.support.tone_voice import Tones
 from tests.test_cli_run import Serve, no_key, serve, trio
 from tests.test_cli_validate import SCENES, run
-from tests.tones import Tones
 
 KEY = "sk-MARKER-0123456789"
 TRIO = ("ann", "bob", "cid")

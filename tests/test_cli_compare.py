@@ -22,7 +22,7 @@ from tau_stage.report.compare import compare
 from tau_stage.report.facing import Sound, outline, page
 from tau_stage.report.rebuild import rebuild
 from tau_stage.take.reading import audio_of, read_take
-from tests.playhouse import Playhouse
+from tests.support.in_memory_stage import Playhouse
 from tests.test_cli_validate import run
 from tests.test_devices_microphone import needs_portaudio
 

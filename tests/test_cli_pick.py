@@ -16,7 +16,7 @@ from tau_stage.take.journal import Journal, read_journal
 from tau_stage.take.model import Take
 from tau_stage.take.reading import read_take
 from tau_stage.take.records import TakePicked
-from tests.pages import read
+from tests.support.report_pages import read
 from tests.test_cli_validate import run
 
 SCENE = """

@@ -13,7 +13,7 @@ import pytest
 from tau_stage.report.deliver import deliver
 from tau_stage.take import records as record
 from tau_stage.take.journal import read_beginning
-from tests.pages import tavern, written
+from tests.support.report_pages import tavern, written
 from tests.test_cli_validate import run
 from tests.test_take import BEGAN, RECORDS
 

@@ -16,9 +16,9 @@ from tau_stage.take.journal import read_journal
 from tau_stage.take.model import Take
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.server import Understudy
+from tests.support.tone_voice import Tones
 from tests.test_cli_run import Serve, no_key, serve
 from tests.test_cli_validate import run
-from tests.tones import Tones
 
 __all__ = ["no_key", "serve"]
 

@@ -11,10 +11,10 @@ from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import read_journal
 from tau_stage.take.reading import read_take
 from tau_stage.understudy.server import Understudy
+from tests.support.tone_voice import Tones
 from tests.test_cli_run import Serve, no_key, serve
 from tests.test_cli_validate import run
 from tests.test_stage_resume import stopped_at
-from tests.tones import Tones
 
 __all__ = ["no_key", "serve"]
 

@@ -15,8 +15,8 @@ from anyio.from_thread import start_blocking_portal
 from tau_stage.take.model import Take
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.server import Understudy, open_understudy
+from tests.support.tone_voice import Tones
 from tests.test_cli_validate import SCENES, run
-from tests.tones import Tones
 
 MARKER = "sk-MARKER-0123456789"
 TRIO = """

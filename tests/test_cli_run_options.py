@@ -22,9 +22,9 @@ from tau_stage.scene.load import parse_scene
 from tau_stage.scene.planning import make_plan
 from tau_stage.stage.notes import Wording
 from tau_stage.understudy.server import Understudy
+from tests.support.tone_voice import Tones
 from tests.test_cli_run import Serve, no_key, serve
 from tests.test_cli_validate import SCENES, run
-from tests.tones import Tones
 
 __all__ = ["no_key", "serve"]
 

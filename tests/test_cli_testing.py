@@ -17,9 +17,9 @@ from junitparser import Error, Failure, JUnitXml, Skipped
 
 from tau_stage.regression.cassette import FORMAT
 from tau_stage.understudy.server import Understudy
+from tests.support.tone_voice import Tones
 from tests.test_cli_run import Serve, no_key, serve
 from tests.test_cli_validate import SCENES, run
-from tests.tones import Tones
 
 Printed = pytest.CaptureFixture[str]
 WELCOME = Path("scenes/welcome.yaml")

@@ -13,8 +13,8 @@ import pytest
 from tau_stage.understudy.server import Understudy
 from tests.campaign import served
 from tests.crashes import FAULTS, RED, Crashes, contents, left_over, runner, takes_in
-from tests.syscalls import Fault, can_trace
-from tests.tones import Tones
+from tests.support.syscalls import Fault, can_trace
+from tests.support.tone_voice import Tones
 
 pytestmark = [
     pytest.mark.timeout(600),

@@ -14,11 +14,11 @@ from tau_stage.devices.playback import Playback
 from tau_stage.scene.plan import LinePlan
 from tau_stage.stage.people import Given, Show, Speaker
 from tau_stage.understudy import faults as fault
-from tests.playhouse import SCENES, Playhouse, plan_of
-from tests.room import Room
+from tests.support.in_memory_stage import SCENES, Playhouse, plan_of
+from tests.support.tone_voice import tone
+from tests.support.virtual_loudspeaker import Room
 from tests.test_stage_listening import ASKED, REAL, recording, scene
 from tests.test_stage_steps import HEAD, LONG
-from tests.tones import tone
 
 
 @pytest.fixture

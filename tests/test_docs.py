@@ -17,7 +17,7 @@ from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.wav import WavWriter
 from tau_stage.protocol.endpoints import ENDPOINTS
 from tau_stage.understudy.server import Understudy, open_understudy
-from tests.tones import Tones, tone
+from tests.support.tone_voice import Tones, tone
 
 DOCS = Path(__file__).parent.parent / "docs"
 BLOCKS = re.findall(

@@ -25,8 +25,8 @@ from tau_stage.scene.steps import CutIn, Improvise, Line, Listen, Sound, Step, T
 from tau_stage.scene.words import STEP_WORDS
 from tau_stage.stage.people import people_of
 from tau_stage.take.model import Take
-from tests.playhouse import SCENES, Playhouse
-from tests.rehearsal import rehearse
+from tests.support.in_memory_stage import SCENES, Playhouse
+from tests.support.rehearsed_scene import rehearse
 from tests.test_cli_validate import run
 
 TEXT = (Path(__file__).parent.parent / "docs" / "scenes.md").read_text(encoding="utf-8")

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from tau_stage.understudy.server import Understudy
-from tests.dying import Disk, Killed, watched
+from tests.support.failing_writes import Disk, Killed, watched
+from tests.support.tone_voice import Tones
 from tests.test_cli_run import Serve, no_key, serve
 from tests.test_cli_validate import run
-from tests.tones import Tones
 
 __all__ = ["no_key", "serve"]
 

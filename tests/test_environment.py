@@ -15,7 +15,7 @@ from tau_stage.errors import SceneError
 from tau_stage.protocol.endpoints import ENDPOINTS
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.planning import make_plan
-from tests.playhouse import Playhouse
+from tests.support.in_memory_stage import Playhouse
 
 MARKER = "sk-MARKER-0123456789"
 LOOKS = {
@@ -86,7 +86,7 @@ from pathlib import Path
 import anyio
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.planning import make_plan
-from tests.playhouse import Playhouse
+from tests.support.in_memory_stage import Playhouse
 async def main(folder):
     plan = make_plan(parse_scene(Path(folder, "scene.yaml").read_text(), str(Path(folder, "scene.yaml"))))
     take = await Playhouse(Path(folder)).perform(plan, allow_tools=True)

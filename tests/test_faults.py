@@ -19,8 +19,8 @@ from tau_stage.protocol.conversation import Response
 from tau_stage.session import Deadlines, Session, create_session, open_session
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.server import Understudy, open_understudy
-from tests.backstage import connected
-from tests.tones import Tones, tone
+from tests.support.memory_server import connected
+from tests.support.tone_voice import Tones, tone
 
 PATIENT = Deadlines(opening_s=2, request_s=3, response_s=4, closing_s=1)
 LONGEST_S = 20.0

@@ -17,8 +17,8 @@ from anyio.from_thread import start_blocking_portal
 from tau_stage.environment import KEYS
 from tau_stage.transport import Handshake, Refusal, Transport, serve
 from tau_stage.understudy.server import Understudy
+from tests.support.tone_voice import Tones
 from tests.test_cli_validate import run
-from tests.tones import Tones
 
 Event = dict[str, Any]
 Listen = Callable[[Transport, Handshake], Any]

@@ -19,7 +19,7 @@ from tau_stage.report.page import page
 from tau_stage.stage.tooling import LONGEST_OUTPUT
 from tau_stage.take.folder import TakeFolder
 from tau_stage.transport import LARGEST_EVENT, Handshake, Transport, dial, serve
-from tests.playhouse import Playhouse
+from tests.support.in_memory_stage import Playhouse
 from tests.test_scene_limits import HOSTILE
 from tests.test_stage_tooling import call  # noqa: F401 - a fixture
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tau_stage.errors import StageError
-from tests.hostile_shapes import SHAPES
+from tests.support.growing_inputs import SHAPES
 
 SIZE = 4_000
 """Bytes: enough that what grows shows, and few enough that each call can be counted."""

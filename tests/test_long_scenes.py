@@ -14,7 +14,7 @@ from tau_stage.scene.plan import Plan
 from tau_stage.scene.planning import make_plan
 from tau_stage.stage.notes import News
 from tau_stage.take import records as record
-from tests.playhouse import Playhouse
+from tests.support.in_memory_stage import Playhouse
 
 PLAYERS = 12
 STATM = Path("/proc/self/statm")

@@ -11,8 +11,8 @@ import pytest
 
 from tau_stage.session import create_session
 from tau_stage.understudy.server import Understudy, open_understudy
+from tests.support.tone_voice import Tones
 from tests.test_session import speak
-from tests.tones import Tones
 
 MANY = 200
 

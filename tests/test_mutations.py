@@ -11,7 +11,7 @@ import pytest
 
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.regression.verdict import Verdict
-from tests.rehearsal import Rehearsal, rehearse
+from tests.support.rehearsed_scene import Rehearsal, rehearse
 
 pytestmark = pytest.mark.anyio
 

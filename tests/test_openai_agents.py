@@ -9,7 +9,7 @@ import pytest
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.understudy.server import Understudy, open_understudy
-from tests.tones import Tones, tone
+from tests.support.tone_voice import Tones, tone
 
 agents = pytest.importorskip("agents", reason="it is in the extra `test-agents`, as it wants websockets below 17")
 realtime = pytest.importorskip("agents.realtime", reason="it is in the extra `test-agents`")

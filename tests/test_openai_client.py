@@ -18,8 +18,8 @@ from openai.types.realtime import RealtimeServerEvent
 from tau_stage.transport import Handshake, Transport, serve
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine
 from tau_stage.understudy.server import Understudy
-from tests.openai_types import check_client_event, check_server_event
-from tests.tones import Tones, tone
+from tests.support.openai_types import check_client_event, check_server_event
+from tests.support.tone_voice import Tones, tone
 
 HEARD = base64.b64encode(tone("ash", "Is anybody there?").data).decode()
 

@@ -12,7 +12,7 @@ from openai import AsyncOpenAI
 from tau_stage.audio.formats import Format
 from tau_stage.audio.pcm import Pcm
 from tau_stage.understudy.server import Understudy, open_understudy
-from tests.tones import Tones, tone
+from tests.support.tone_voice import Tones, tone
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.reading import read_take
 from tau_stage.text import printable
-from tests.pages import written
+from tests.support.report_pages import written
 from tests.test_cli_validate import run
 from tests.test_take import BEGAN, spoken
 

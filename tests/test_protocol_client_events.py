@@ -18,7 +18,7 @@ from tau_stage.protocol.client_events import (
 )
 from tau_stage.protocol.config import ItemReference, ResponseConfig, conducted
 from tau_stage.protocol.items import InputText, UserMessage
-from tests.openai_types import check_client_event
+from tests.support.openai_types import check_client_event
 
 
 def test_only_what_was_set_is_sent_and_every_discriminator() -> None:

@@ -12,7 +12,7 @@ from tau_stage.protocol.bodies import ServerError
 from tau_stage.protocol.dialects import DIALECTS, Dialect
 from tau_stage.protocol.items import ContentPart, Item
 from tau_stage.protocol.oddities import remove
-from tests.wire import SAMPLES, mutations
+from tests.support.spoiled_events import SAMPLES, mutations
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),

@@ -11,7 +11,7 @@ from tau_stage.audio.formats import ULAW, Format
 from tau_stage.audio.pcm import Pcm
 from tau_stage.protocol import server_events as told
 from tau_stage.protocol.conversation import Conversation, Ended, Sounded
-from tests.tones import tone
+from tests.support.tone_voice import tone
 
 SOUND = tone("ash", "Hello there.")
 ASKED = told.ResponseCreated.model_validate({"response": {"id": "r"}})

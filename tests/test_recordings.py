@@ -15,7 +15,7 @@ from tau_stage.protocol.endpoints import ENDPOINTS
 from tau_stage.protocol.usage import Usage
 from tau_stage.session import open_session
 from tau_stage.transport import MemoryTransport
-from tests.recordings import FOLDER, Player, Recording, converse, recordings
+from tests.support.live_recordings import FOLDER, Player, Recording, converse, recordings
 
 RECORDINGS = recordings()
 pytestmark = pytest.mark.skipif(not RECORDINGS, reason=f"there are no recordings in {FOLDER}")

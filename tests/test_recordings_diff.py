@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tau_stage.understudy.profiles import MODELS, XAI
-from tests.recordings import FOLDER
 from tests.recordings_diff import EXPECTED, Player, RecordedDialogue, differences, load, recordings
+from tests.support.live_recordings import FOLDER
 
 needs_recordings = pytest.mark.skipif(
     not FOLDER.is_dir(), reason=f"there are no recordings of live sessions in {FOLDER}: set TAU_STAGE_RECORDINGS"

@@ -16,7 +16,7 @@ from tau_stage.regression.measures import measure
 from tau_stage.regression.verdict import Verdict, summary
 from tau_stage.take.model import Called, Performed
 from tau_stage.text import holds, letters_apart, word_error_rate
-from tests.rehearsal import Rehearsal, rehearse
+from tests.support.rehearsed_scene import Rehearsal, rehearse
 
 pytestmark = pytest.mark.anyio
 

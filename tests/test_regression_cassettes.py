@@ -15,8 +15,8 @@ from tau_stage.regression.cassette import spare_files, verify
 from tau_stage.scene.plan import Plan
 from tau_stage.take.model import Take
 from tau_stage.understudy import faults as fault
-from tests.playhouse import Playhouse, plan_of
-from tests.tapes import record, replay, sounds_of, timeless
+from tests.support.cassette_recording import record, replay, sounds_of, timeless
+from tests.support.in_memory_stage import Playhouse, plan_of
 from tests.test_scenes import plan_of as scene_of
 
 NAMES = sorted(path.stem for path in (Path(__file__).parent.parent / "scenes").glob("*.yaml"))

@@ -8,9 +8,9 @@ import pytest
 from junitparser import JUnitXml, Skipped
 
 from tau_stage.understudy.server import Understudy
+from tests.support.tone_voice import Tones
 from tests.test_cli_run import Serve, no_key, serve
 from tests.test_cli_validate import run
-from tests.tones import Tones
 
 __all__ = ["no_key", "serve"]
 

@@ -12,7 +12,7 @@ from tau_stage.regression.pairing import moved, paired
 from tau_stage.regression.snapshot import Frozen, Snapshot, blessed, parsed, written
 from tau_stage.regression.store import read_snapshot, write_snapshot
 from tau_stage.regression.verdict import Verdict
-from tests.rehearsal import Rehearsal, rehearse
+from tests.support.rehearsed_scene import Rehearsal, rehearse
 
 pytestmark = pytest.mark.anyio
 

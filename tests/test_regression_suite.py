@@ -7,7 +7,7 @@ import pytest
 from tau_stage.regression.digest import as_annotations, as_markdown
 from tau_stage.regression.suite import Broken, Result, exit_code, rows, total
 from tau_stage.regression.verdict import Outcome, Verdict
-from tests.playhouse import plan_of
+from tests.support.in_memory_stage import plan_of
 
 SCENE = """players: {ann: , bob: }
 expect: {pass: 2 of 4}

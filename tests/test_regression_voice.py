@@ -14,7 +14,7 @@ from tau_stage.text import letters_apart
 from tau_stage.understudy.actor import SpeechRequest
 from tau_stage.understudy.delivery import plan_speech
 from tau_stage.understudy.voices import TIMBRES, Voices
-from tests.rehearsal import rehearse
+from tests.support.rehearsed_scene import rehearse
 
 LINES = (
     "I'm afraid we're down to the last umbrella.",

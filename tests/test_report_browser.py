@@ -16,8 +16,8 @@ from tau_stage.report.checks import Check
 from tau_stage.report.page import page, write_page
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.model import Take
-from tests.browser import CHROMIUM, Browser, open_browser
-from tests.pages import long_take, tavern
+from tests.support.browser import CHROMIUM, Browser, open_browser
+from tests.support.report_pages import long_take, tavern
 
 pytestmark = [
     pytest.mark.slow,

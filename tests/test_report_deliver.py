@@ -15,7 +15,7 @@ from tau_stage.scene.deliver import Deliver
 from tau_stage.take import records as record
 from tau_stage.take.fold import fold
 from tau_stage.take.journal import read_beginning, read_journal
-from tests.playhouse import Playhouse, plan_of
+from tests.support.in_memory_stage import Playhouse, plan_of
 
 SCENE = """
 players: {ann: {voice: ash}, bob: {voice: coral}}

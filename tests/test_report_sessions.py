@@ -31,7 +31,7 @@ from tau_stage.take import records as record
 from tau_stage.take.fold import fold
 from tau_stage.take.model import Take
 from tau_stage.text import printable
-from tests.playhouse import Playhouse
+from tests.support.in_memory_stage import Playhouse
 from tests.test_scenes import plan_of
 from tests.test_take import journal_of, spoken
 

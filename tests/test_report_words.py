@@ -24,7 +24,7 @@ from tau_stage.report.words import COLUMNS, files, labels, sheet, transcript, wo
 from tau_stage.stage.people import people_of
 from tau_stage.take.model import Costs, Performed, Playing, Sounded, Staged, Take
 from tau_stage.text import one_line
-from tests.playhouse import Playhouse
+from tests.support.in_memory_stage import Playhouse
 from tests.test_scenes import plan_of
 
 NOTHING = Costs(spoken=Decimal(), listened=Decimal(), cached=Decimal(), total=Decimal())

@@ -7,7 +7,7 @@ import pytest
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.load import load_scene
-from tests.tones import write_tone
+from tests.support.tone_voice import write_tone
 
 
 def test_files_lie_beside_the_scene_whatever_file_names_them(tmp_path: Path) -> None:

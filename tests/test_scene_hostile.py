@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from tau_stage.cli.main import main
-from tests.tones import write_tone
+from tests.support.tone_voice import write_tone
 
 HOSTILE = Path(__file__).parent / "hostile"
 HEAD = "players: {ann: {voice: ash}, ben: , deaf: {hears: nobody}}\nlines:\n"

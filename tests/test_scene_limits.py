@@ -19,7 +19,7 @@ from tau_stage.scene.planning import make_plan
 from tau_stage.scene.source import LARGEST_BYTES
 from tau_stage.scene.text import MOST_EXPANDED, MOST_VALUES
 from tau_stage.scene.traps import DEEPEST
-from tests.hostile_shapes import LINES, ONE, PLAYERS, numbered
+from tests.support.growing_inputs import LINES, ONE, PLAYERS, numbered
 from tests.test_stage_tooling import call  # noqa: F401 - a fixture
 
 SCENE = "players: {ann: {voice: ash}}\nlines: [ann: Hello.]\n"

@@ -11,7 +11,7 @@ from tau_stage.scene.load import load_scene
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planning import make_plan
 from tau_stage.scene.sounds import sound_warnings, sounds_of
-from tests.tones import write_tone
+from tests.support.tone_voice import write_tone
 
 SCENE = """\
 players: {ann: , guest: {human: guest.wav}, mike: {human: mic, stand_in: takes}, tim: {human: tty}}

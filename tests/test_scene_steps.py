@@ -25,7 +25,7 @@ from tau_stage.scene.plan import (
 from tau_stage.scene.planning import make_plan
 from tau_stage.scene.redirect import redirected
 from tau_stage.scene.units import takes
-from tests.tones import write_tone
+from tests.support.tone_voice import write_tone
 
 HEAD = "players: {ann: , ben: , cid: {hears: nobody}}\nlines:\n"
 PEOPLE = "players: {ann: , guest: {human: mic}}\nlines:\n"

@@ -21,9 +21,9 @@ from tau_stage.stage.perform import perform
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.model import Take
 from tau_stage.transport import Handshake, Transport, serve
-from tests.playhouse import plan_of
-from tests.scripted_providers import NAMES, ScriptedProvider
-from tests.tones import tone
+from tests.support.in_memory_stage import plan_of
+from tests.support.scripted_providers import NAMES, ScriptedProvider
+from tests.support.tone_voice import tone
 
 TELLS_USAGE = {"xai", "stepfun", "azure-voice-live", "inworld"}
 

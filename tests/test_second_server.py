@@ -11,8 +11,8 @@ from tau_stage.errors import ModelRefused
 from tau_stage.protocol.conversation import Ended, Sounded
 from tau_stage.session import create_session
 from tau_stage.understudy.server import Understudy, open_understudy
-from tests.second_server import second_server
-from tests.tones import Tones, tone
+from tests.support.second_server import second_server
+from tests.support.tone_voice import Tones, tone
 
 Serve = Callable[[], AbstractAsyncContextManager[str]]
 

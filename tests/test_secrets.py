@@ -15,9 +15,9 @@ from tau_stage.transport import Handshake, Refusal, Transport, dial
 from tau_stage.transport import serve as serve_
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.server import Understudy, open_understudy
+from tests.support.tone_voice import Tones
 from tests.test_cli_run import Serve, no_key, serve, trio  # noqa: F401 - fixtures
 from tests.test_cli_validate import run
-from tests.tones import Tones
 
 HEADER, QUERY, PASSWORD = "sk-HUSHHUSH-in-a-header", "HUSHHUSH-in-a-query", "HUSHHUSH-in-a-password"
 ALL = f"You sent {HEADER}, {QUERY} and {PASSWORD}."

@@ -21,8 +21,8 @@ from tau_stage.session import Deadlines, Session, create_session, key_for, open_
 from tau_stage.transport import QUEUED_FRAMES, Handshake, MemoryTransport
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.server import Understudy, open_understudy
-from tests.backstage import connected, in_session
-from tests.tones import Tones, tone
+from tests.support.memory_server import connected, in_session
+from tests.support.tone_voice import Tones, tone
 
 SHORT = Deadlines(opening_s=2, request_s=3, response_s=4, closing_s=1)
 LINE = 'Perform this line: "Hello there."'

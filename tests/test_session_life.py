@@ -17,9 +17,9 @@ from tau_stage.session.opening import _living, headers_for, place_of
 from tau_stage.transport import Transport
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.server import Understudy, open_understudy
-from tests.backstage import connected
+from tests.support.memory_server import connected
+from tests.support.tone_voice import Tones, tone
 from tests.test_session import LINE, speak
-from tests.tones import Tones, tone
 
 
 @asynccontextmanager

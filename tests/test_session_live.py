@@ -20,9 +20,9 @@ from tau_stage.session import Session, Tool
 from tau_stage.session.watching import Missed, Watch
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine
 from tau_stage.understudy.server import Understudy
-from tests.backstage import in_session
+from tests.support.memory_server import in_session
+from tests.support.tone_voice import Tones, tone
 from tests.test_session import LINE, scripted, speak
-from tests.tones import Tones, tone
 
 LONG = 'Perform this line: "A line that goes on and on, so that there is time enough to interrupt it somewhere."'
 

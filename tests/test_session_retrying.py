@@ -17,7 +17,7 @@ from tau_stage.session.retrying import (
     trouble_with,
     wished_wait_s,
 )
-from tests.tones import tone
+from tests.support.tone_voice import tone
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tau_stage.errors import UsageError
 from tau_stage.protocol import client_events as ask
 from tau_stage.session import Ended, Session, Sounded, Tool, Worded, create_session
 from tau_stage.session.parts import LONGEST_APPEND, in_parts
-from tests.backstage import in_session
+from tests.support.memory_server import in_session
 from tests.test_session import LINE, Script, scripted, speak
 
 

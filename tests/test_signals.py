@@ -16,8 +16,8 @@ import pytest
 
 from tau_stage.take.model import Take
 from tau_stage.understudy.server import Understudy
+from tests.support.tone_voice import Tones
 from tests.test_cli_run import Serve, serve
-from tests.tones import Tones
 
 __all__ = ["serve"]
 

@@ -12,7 +12,7 @@ import pytest
 from tau_stage.errors import ConnectFailed
 from tau_stage.scene.plan import PlayerPlan
 from tau_stage.transport import Transport
-from tests.playhouse import Playhouse
+from tests.support.in_memory_stage import Playhouse
 
 NAMES = ("ann", "bob", "cid", "dot")
 SCENE = f"""

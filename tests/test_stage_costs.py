@@ -25,8 +25,8 @@ from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import read_journal
 from tau_stage.take.model import Take
-from tests.playhouse import plan_of
-from tests.scripted_providers import ScriptedProvider
+from tests.support.in_memory_stage import plan_of
+from tests.support.scripted_providers import ScriptedProvider
 
 MODEL, MINI = "gpt-realtime-2.1", "gpt-realtime-2.1-mini"
 SCENE = f"""

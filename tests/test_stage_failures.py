@@ -22,9 +22,9 @@ from tau_stage.take.model import Take
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine
 from tau_stage.understudy.server import Understudy
-from tests.backstage import in_session
-from tests.playhouse import Playhouse, plan_of
-from tests.tones import Tones, tone
+from tests.support.in_memory_stage import Playhouse, plan_of
+from tests.support.memory_server import in_session
+from tests.support.tone_voice import Tones, tone
 
 LONG = "This line is long enough to be cut somewhere in its middle, I should think."
 TRIO = f"""

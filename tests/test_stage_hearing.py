@@ -13,8 +13,8 @@ from tau_stage.session import Deadlines, Session
 from tau_stage.session.parts import LONGEST_APPEND
 from tau_stage.stage.hearing import QUEUED_CLIPS, Clip, Deaf, Form, Heard, open_house
 from tau_stage.transport import MemoryTransport
-from tests.openai_types import check_client_event
-from tests.tones import tone
+from tests.support.openai_types import check_client_event
+from tests.support.tone_voice import tone
 
 
 def test_a_clip_is_one_valid_event_with_the_very_samples() -> None:

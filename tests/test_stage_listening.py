@@ -20,8 +20,8 @@ from tau_stage.stage.people import Typist
 from tau_stage.take import records as record
 from tau_stage.transport import Transport
 from tau_stage.understudy import faults as fault
-from tests.playhouse import Playhouse, plan_of
-from tests.tones import tone
+from tests.support.in_memory_stage import Playhouse, plan_of
+from tests.support.tone_voice import tone
 
 ASKED = (
     "Where is the ferry to the other side of the river?",

@@ -19,8 +19,8 @@ from tau_stage.scene.plan import LinePlan, PlayerPlan
 from tau_stage.stage.notes import News, Prompting
 from tau_stage.stage.people import Recorded, Speaker, StandIn, Typist, known_words, people_of
 from tau_stage.take import records as record
-from tests.playhouse import SCENES, Playhouse, plan_of
-from tests.tones import tone
+from tests.support.in_memory_stage import SCENES, Playhouse, plan_of
+from tests.support.tone_voice import tone
 
 GUEST = PlayerPlan("guest", voice="", model="", human="guest.wav")
 WORDS = ("Good evening to all.", "Is there a room?", "Good night, then.")

@@ -36,8 +36,8 @@ from tau_stage.transport import Handshake, Transport
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine
 from tau_stage.understudy.server import Understudy, open_understudy
-from tests.backstage import Judged, connected
-from tests.tones import Tones, tone
+from tests.support.memory_server import Judged, connected
+from tests.support.tone_voice import Tones, tone
 
 UMBRELLA = make_plan(load_scene(Path(__file__).parent.parent / "scenes" / "umbrella.yaml"))
 

@@ -27,7 +27,7 @@ from tau_stage.take.journal import read_journal
 from tau_stage.take.lock import claimed, is_claimed
 from tau_stage.take.model import Take
 from tau_stage.understudy import faults as fault
-from tests.playhouse import Playhouse, plan_of
+from tests.support.in_memory_stage import Playhouse, plan_of
 
 PLAIN = """
 pause: 300ms

@@ -22,10 +22,10 @@ from tau_stage.understudy.actor import SpeechRequest, SpokenLine
 from tau_stage.understudy.delivery import plan_speech
 from tau_stage.understudy.profiles import CURRENT
 from tau_stage.understudy.server import Understudy
-from tests.playhouse import Playhouse, plan_of
+from tests.support.in_memory_stage import Playhouse, plan_of
+from tests.support.tone_voice import Tones, tone
 from tests.test_cli_run import Serve, no_key, serve
 from tests.test_cli_validate import run
-from tests.tones import Tones, tone
 
 __all__ = ["no_key", "serve"]
 

@@ -13,8 +13,8 @@ from tau_stage.audio.pcm import RATE
 from tau_stage.audio.wav import WavWriter
 from tau_stage.take import records as record
 from tau_stage.understudy import faults as fault
-from tests.playhouse import SCENES, Playhouse
-from tests.tones import tone
+from tests.support.in_memory_stage import SCENES, Playhouse
+from tests.support.tone_voice import tone
 
 HEAD = """
 pause: 300ms

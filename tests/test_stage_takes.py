@@ -22,9 +22,9 @@ from tau_stage.take.model import Take
 from tau_stage.text import closeness
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine
-from tests.pages import read
-from tests.playhouse import Playhouse, plan_of
-from tests.tones import Tones, tone
+from tests.support.in_memory_stage import Playhouse, plan_of
+from tests.support.report_pages import read
+from tests.support.tone_voice import Tones, tone
 
 TRIO = """
 pause: 300ms

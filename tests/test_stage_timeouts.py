@@ -13,9 +13,9 @@ from tau_stage.scene.planning import make_plan
 from tau_stage.session import Deadlines
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine
-from tests.playhouse import Playhouse
-from tests.tampering import Tampering
-from tests.tones import Tones
+from tests.support.in_memory_stage import Playhouse
+from tests.support.tampering_server import Tampering
+from tests.support.tone_voice import Tones
 
 HEAD = """
 players:

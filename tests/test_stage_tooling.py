@@ -21,7 +21,7 @@ from tau_stage.scene.planning import make_plan
 from tau_stage.session.tools import MOST_ROUNDS, choice_after, outputs
 from tau_stage.stage.tooling import LONGEST_OUTPUT, equip, has_failed, refuse_code
 from tau_stage.take import records as record
-from tests.playhouse import Playhouse
+from tests.support.in_memory_stage import Playhouse
 
 CALLER = """
 players: {ann: , bob: {tools: none}}

@@ -11,8 +11,8 @@ from tau_stage.errors import TakeError
 from tau_stage.report.page import page
 from tau_stage.report.rebuild import rebuild
 from tau_stage.take.folder import TakeFolder
-from tests.pages import read
-from tests.playhouse import Playhouse
+from tests.support.in_memory_stage import Playhouse
+from tests.support.report_pages import read
 
 SCENE = """
 scene: Named

@@ -16,7 +16,7 @@ from tau_stage.stage.opening import Stage
 from tau_stage.stage.perform import perform
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.lock import NAME, claimed
-from tests.playhouse import Playhouse, plan_of
+from tests.support.in_memory_stage import Playhouse, plan_of
 from tests.test_cli_validate import run
 
 HOLDS = """

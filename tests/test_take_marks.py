@@ -22,7 +22,7 @@ from tau_stage.take.folder import TakeFolder
 from tau_stage.take.latest import make_latest
 from tau_stage.take.marks import marks_of, write_marks
 from tau_stage.take.model import Take
-from tests.playhouse import Playhouse, plan_of
+from tests.support.in_memory_stage import Playhouse, plan_of
 
 SCENE = """
 scene: The “last” umbrella

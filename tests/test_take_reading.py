@@ -12,7 +12,7 @@ from tau_stage.audio.wav import WavWriter
 from tau_stage.errors import TakeError
 from tau_stage.take.model import Take
 from tau_stage.take.reading import audio_of, read_take
-from tests.playhouse import Playhouse
+from tests.support.in_memory_stage import Playhouse
 
 DUET = """
 players: {ann: {voice: ash}, bob: {voice: sage}}

@@ -39,7 +39,7 @@ from tau_stage.take.following import follow_picks
 from tau_stage.take.journal import Journal
 from tau_stage.take.mix import mix
 from tau_stage.take.model import Take
-from tests.playhouse import Playhouse
+from tests.support.in_memory_stage import Playhouse
 from tests.test_audio_loudness import Samples, second_peak_db, voice
 from tests.test_report_sessions import in_reaper
 from tests.test_take_mix import take_of

@@ -10,7 +10,7 @@ import pytest
 
 from tau_stage.understudy.dialogue import LONGEST_APPEND, Dialogue
 from tau_stage.understudy.settings import new_session
-from tests.backstage import MODEL
+from tests.support.memory_server import MODEL
 
 TENTH = pybase64.b64encode(bytes(4800)).decode()
 

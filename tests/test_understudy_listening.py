@@ -17,8 +17,8 @@ from tau_stage.understudy.listening import request_for
 from tau_stage.understudy.server import Understudy
 from tau_stage.understudy.settings import new_session
 from tau_stage.understudy.sound_store import KnownSpeech
-from tests.backstage import MODEL, bare_client, in_session
-from tests.tones import Tones, tone
+from tests.support.memory_server import MODEL, bare_client, in_session
+from tests.support.tone_voice import Tones, tone
 
 LINE = 'Perform this line, slowly: "Give it a minute."'
 

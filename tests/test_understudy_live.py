@@ -23,9 +23,9 @@ from tau_stage.understudy.server import Understudy
 from tau_stage.understudy.sound_store import INAUDIBLE, KnownSpeech
 from tau_stage.understudy.tool_choice import choose_calls
 from tau_stage.understudy.vad import SpeechStarted, SpeechStopped, TimedOut, TurnDetector
-from tests.backstage import MODEL, Client, bare_client, connected, in_session
+from tests.support.memory_server import MODEL, Client, bare_client, connected, in_session
+from tests.support.tone_voice import Tones, tone
 from tests.test_session import LINE, speak
-from tests.tones import Tones, tone
 
 WORDS = "Is anybody there at this hour of the night?"
 SPOKEN = tone("ash", WORDS)

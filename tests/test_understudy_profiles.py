@@ -17,9 +17,9 @@ from tau_stage.session import open_session
 from tau_stage.transport import Handshake
 from tau_stage.understudy.profiles import MODELS, PROFILES, profile_named
 from tau_stage.understudy.server import Understudy
-from tests.backstage import Client, bare_client, connected
+from tests.support.memory_server import Client, bare_client, connected
+from tests.support.tone_voice import Tones, tone
 from tests.test_cli_validate import run
-from tests.tones import Tones, tone
 
 WEATHER = {
     "type": "function",

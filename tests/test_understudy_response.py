@@ -19,9 +19,9 @@ from tau_stage.understudy.dialogue import Dialogue
 from tau_stage.understudy.response import MessageStream
 from tau_stage.understudy.server import Understudy
 from tau_stage.understudy.settings import new_session
-from tests.backstage import MODEL, bare_client
-from tests.openai_types import check_server_event
-from tests.tones import Tones
+from tests.support.memory_server import MODEL, bare_client
+from tests.support.openai_types import check_server_event
+from tests.support.tone_voice import Tones
 
 LONG = f'Perform this line: "{"word " * 60}"'
 CLOSES = {

@@ -20,9 +20,9 @@ from tau_stage.understudy.dialogue import Dialogue
 from tau_stage.understudy.response import MessageStream
 from tau_stage.understudy.server import Understudy, open_understudy
 from tau_stage.understudy.settings import new_session
-from tests.backstage import MODEL, Client, bare_client, connected
-from tests.openai_types import check_server_event
-from tests.tones import Tones, tone
+from tests.support.memory_server import MODEL, Client, bare_client, connected
+from tests.support.openai_types import check_server_event
+from tests.support.tone_voice import Tones, tone
 
 LINE = 'Perform this line: "Is anybody there? I have brought the umbrella back."'
 SECOND = Pcm.silence(24_000).base64.decode()

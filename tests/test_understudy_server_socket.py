@@ -11,8 +11,8 @@ from tau_stage.errors import ConnectFailed, SessionClosed
 from tau_stage.transport import dial
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.server import Understudy, open_understudy
-from tests.backstage import MODEL, Client
-from tests.tones import Tones
+from tests.support.memory_server import MODEL, Client
+from tests.support.tone_voice import Tones
 
 WHERE = f"/v1/realtime?model={MODEL}"
 LONG = {

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.understudy.sound_store import BLOCK, INAUDIBLE, BlobStore, KnownSpeech, load_pcm, read_bytes
-from tests.tones import tone
+from tests.support.tone_voice import tone
 
 WORDS = "Is anybody there at this hour of the night?"
 

@@ -15,7 +15,7 @@ from tau_stage.understudy.actor import SpeechRequest, Utterance
 from tau_stage.understudy.call_arguments import make_arguments
 from tau_stage.understudy.line_request import requested_line
 from tau_stage.understudy.tool_choice import choose_calls
-from tests.backstage import bare_client
+from tests.support.memory_server import bare_client
 
 WORDS = 'What is the weather in Paris for 3 days? Call it "Spring", please.'
 

@@ -18,10 +18,10 @@ from tau_stage.errors import ConnectFailed
 from tau_stage.transport import Handshake, dial
 from tau_stage.understudy.admission import reject_origin, reject_reason
 from tau_stage.understudy.server import Understudy, open_understudy
-from tests.backstage import MODEL, Client, bare_client
-from tests.browser import CHROMIUM, open_browser
+from tests.support.browser import CHROMIUM, open_browser
+from tests.support.memory_server import MODEL, Client, bare_client
+from tests.support.tone_voice import Tones
 from tests.test_cli_validate import run
-from tests.tones import Tones
 
 WHERE = f"/v1/realtime?model={MODEL}"
 HELLO = ssl.create_default_context()

@@ -10,10 +10,10 @@ import anyio
 import pytest
 
 from tau_stage.errors import ConnectFailed, ModelRefused, Timeout
-from tests.tampering import SAID, Event, Tampering, on, performed, said, talking
+from tests.support.tampering_server import SAID, Event, Tampering, on, performed, said, talking
+from tests.support.tone_voice import tone
 from tests.test_protocol_sounds import wav
 from tests.test_session import scripted
-from tests.tones import tone
 
 LINE = 'Perform this line: "Hello there."'
 SOON_S = 1.5

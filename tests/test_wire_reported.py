@@ -15,8 +15,8 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.tampering import SAID, Event, Tamper, Tampering, on, performed, said, talking
-from tests.tones import tone
+from tests.support.tampering_server import SAID, Event, Tamper, Tampering, on, performed, said, talking
+from tests.support.tone_voice import tone
 
 LINE = 'Perform this line: "Hello there, everybody."'
 DELTA, END = "response.output_audio.delta", "response.done"

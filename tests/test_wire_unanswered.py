@@ -9,9 +9,9 @@ import pytest
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import ModelRefused, Timeout
-from tests.tampering import SAID, Tampering, performed, said, talking, without
+from tests.support.tampering_server import SAID, Tampering, performed, said, talking, without
+from tests.support.tone_voice import tone
 from tests.test_session import scripted
-from tests.tones import tone
 
 ACKNOWLEDGED = ("conversation.item.added", "conversation.item.done", "conversation.item.created")
 LINE = 'Perform this line: "Hello there."'

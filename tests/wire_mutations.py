@@ -29,10 +29,10 @@ from tau_stage.scene.plan import PlayerPlan
 from tau_stage.session import Deadlines, Tool, open_session
 from tau_stage.transport import Transport
 from tau_stage.understudy.server import Understudy
-from tests.backstage import connected
-from tests.playhouse import Playhouse
-from tests.tones import Tones, tone
-from tests.wire import MISSING, SAMPLES, Change, changes, spoilt
+from tests.support.in_memory_stage import Playhouse
+from tests.support.memory_server import connected
+from tests.support.spoiled_events import MISSING, SAMPLES, Change, changes, spoilt
+from tests.support.tone_voice import Tones, tone
 
 QUICK = Deadlines(opening_s=2, request_s=3, response_s=4, closing_s=1)
 

@@ -24,7 +24,7 @@ import yaml
 from tau_stage.errors import SessionClosed
 from tau_stage.protocol.endpoints import ENDPOINTS, Endpoint
 from tau_stage.transport import MemoryTransport, Transport
-from tests.tones import tone
+from tests.support.tone_voice import tone
 
 SCRIPTS = Path(__file__).parent / "providers"
 NAMES = tuple(sorted(path.stem for path in SCRIPTS.glob("*.yaml")))

@@ -32,10 +32,10 @@ from tau_stage.take.model import Performed, Take
 from tau_stage.transport import Handshake, Transport
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.server import Understudy
-from tests.backstage import Judged, connected
-from tests.tones import Tones
+from tests.support.memory_server import Judged, connected
+from tests.support.tone_voice import Tones
 
-SCENES = Path(__file__).parent.parent / "scenes"
+SCENES = Path(__file__).parent.parent.parent / "scenes"
 
 
 class Playhouse:

@@ -15,7 +15,7 @@ from tau_stage.regression.verdict import Verdict
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.resolved import resolved
 from tau_stage.take.model import Performed, Take
-from tests.playhouse import Playhouse, plan_of
+from tests.support.in_memory_stage import Playhouse, plan_of
 
 
 @dataclass(frozen=True)

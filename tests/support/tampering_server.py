@@ -13,9 +13,9 @@ from tau_stage.session import Deadlines, Session, open_session
 from tau_stage.take.model import Take
 from tau_stage.transport import Handshake, Transport
 from tau_stage.understudy.server import Understudy
-from tests.backstage import connected
-from tests.playhouse import Playhouse
-from tests.tones import Tones
+from tests.support.in_memory_stage import Playhouse
+from tests.support.memory_server import connected
+from tests.support.tone_voice import Tones
 
 Event = dict[str, Any]
 Tamper = Callable[[Event], Iterable[Event | bytes]]

@@ -14,8 +14,8 @@ from tau_stage.protocol.config import SessionConfig, conducted
 from tau_stage.session import Deadlines, Session, open_session
 from tau_stage.transport import Handshake, MemoryTransport, Transport
 from tau_stage.understudy.server import Understudy
-from tests.openai_types import check_client_event, check_server_event
-from tests.tones import Tones
+from tests.support.openai_types import check_client_event, check_server_event
+from tests.support.tone_voice import Tones
 
 MODEL = "gpt-realtime-2.1-mini"
 

@@ -1,0 +1,1 @@
+"""What tests stand on: servers, voices, clocks and inputs that take the place of the world."""
