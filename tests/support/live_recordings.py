@@ -23,7 +23,9 @@ from tau_stage.protocol.endpoints import ENDPOINTS
 from tau_stage.session import Session, Tool
 from tau_stage.transport import MemoryTransport
 
-FOLDER = Path(os.environ.get("TAU_STAGE_RECORDINGS", Path(__file__).parent.parent.parent.parent.parent / "shared" / "recordings"))
+FOLDER = Path(
+    os.environ.get("TAU_STAGE_RECORDINGS", Path(__file__).parent.parent.parent.parent / "shared" / "recordings")
+)
 PROVIDERS = {"azure_voice_live": "azure-voice-live", "xai": "xai", "azure": "azure", "openai": "openai"}
 
 

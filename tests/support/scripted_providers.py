@@ -1,4 +1,4 @@
-"""Servers that behave as providers do, each by a script of data: ``tests/providers/NAME.yaml``.
+"""Servers that behave as providers do, each by a script of data: ``tests/support/providers/NAME.yaml``.
 
 A script says what is sent when a connection opens and what answers each client event. ``$name`` in it stands for a
 value of the moment (an id, the words, a piece of sound); ``{each: $sounds, tell: {...}}`` is told once for each, with
