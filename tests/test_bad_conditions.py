@@ -219,8 +219,8 @@ async def test_a_clock_that_jumps_back_changes_no_length_and_hides_no_take(tmp_p
 
 NAMED_BY_THE_CLOCK = {
     "cli/checkup.py",
-    "cli/plan.py",
-    "cli/validate.py",
+    "cli/plan_command.py",
+    "cli/validate_command.py",
     "transport.py",
     "cli/performing.py",
     "regression/testing.py",

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tau_stage.cli import doctor
+from tau_stage.cli import doctor_command
 from tau_stage.cli.checkup import Finding, examine
 from tau_stage.protocol.endpoints import ENDPOINTS
 from tests.test_cli_validate import run
@@ -166,7 +166,7 @@ def test_settings_are_read(tmp_path: Path) -> None:
 
 def test_a_terminal_shows_marks(tmp_path: Path) -> None:
     file = io.StringIO()
-    sheet = doctor._sheet(examine({"TAU_STAGE_ENDPOINT": "moon"}, tmp_path))
+    sheet = doctor_command._sheet(examine({"TAU_STAGE_ENDPOINT": "moon"}, tmp_path))
     Console(file=file, width=100, force_terminal=True, color_system="standard").print(sheet)
     shown = file.getvalue()
     assert all(mark in shown for mark in "✓–✗")

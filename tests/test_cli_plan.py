@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tau_stage.cli.validate import SHORT_STEPS
+from tau_stage.cli.validate_command import SHORT_STEPS
 from tau_stage.cost.forecast import forecast
 from tau_stage.report.forecast import as_data
 from tau_stage.report.plan import plain

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import tau_stage.regression.testing  # before pytester keeps modules apart: numpy can be loaded once only
-from tau_stage.cli.init import TEMPLATE
+from tau_stage.cli.init_command import TEMPLATE
 from tests.test_cli_run import no_key
 from tests.test_cli_testing import edit
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tau_stage.cli.init import TEMPLATE
+from tau_stage.cli.init_command import TEMPLATE
 from tau_stage.scene.load import parse_scene
 from tests.test_cli_run import no_key
 from tests.test_cli_testing import edit

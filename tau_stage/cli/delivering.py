@@ -95,7 +95,7 @@ def _files(folder: TakeFolder, take: Take, done: record.TakeDelivered) -> Iterat
 
 def _judged(folder: TakeFolder, journal: Sequence[record.Record], take: Take, *, anyway: bool) -> Checked | None:
     """Judge what is expected; None where the scene is no longer there to say what that is."""
-    from tau_stage.cli.resume import plan_of
+    from tau_stage.cli.resume_command import plan_of
 
     try:
         return checked(plan_of(folder, journal, anyway=anyway)[0], folder, take)

@@ -13,28 +13,28 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tau_stage import __version__, errors
-from tau_stage.cli.bless import bless
-from tau_stage.cli.cassette import cassette
-from tau_stage.cli.compare import compare
-from tau_stage.cli.doctor import doctor
-from tau_stage.cli.fmt import fmt
-from tau_stage.cli.init import init
-from tau_stage.cli.pick import pick
-from tau_stage.cli.plan import plan
-from tau_stage.cli.play import play
+from tau_stage.cli.bless_command import bless
+from tau_stage.cli.cassette_command import cassette
+from tau_stage.cli.compare_command import compare
+from tau_stage.cli.doctor_command import doctor
+from tau_stage.cli.fmt_command import fmt
+from tau_stage.cli.init_command import init
+from tau_stage.cli.pick_command import pick
+from tau_stage.cli.plan_command import plan
+from tau_stage.cli.play_command import play
 from tau_stage.cli.printing import open_missing_streams, say, warn
-from tau_stage.cli.report import report
-from tau_stage.cli.resume import resume
-from tau_stage.cli.retake import retake
-from tau_stage.cli.run import run
-from tau_stage.cli.schema import schema
-from tau_stage.cli.show import show
+from tau_stage.cli.report_command import report
+from tau_stage.cli.resume_command import resume
+from tau_stage.cli.retake_command import retake
+from tau_stage.cli.run_command import run
+from tau_stage.cli.schema_command import schema
+from tau_stage.cli.show_command import show
 from tau_stage.cli.stopping import interruptible
-from tau_stage.cli.tag import tag
-from tau_stage.cli.testing import check_scenes
-from tau_stage.cli.understudy import understudy
-from tau_stage.cli.validate import validate
-from tau_stage.cli.voices import voices
+from tau_stage.cli.tag_command import tag
+from tau_stage.cli.test_command import check_scenes
+from tau_stage.cli.understudy_command import understudy
+from tau_stage.cli.validate_command import validate
+from tau_stage.cli.voices_command import voices
 from tau_stage.text import docstring, printable
 
 if TYPE_CHECKING:

@@ -45,7 +45,7 @@ def resume(
     Lines that are finished are neither performed nor paid again; a line that was cut is performed again.
     """
     from tau_stage.cli.performing import Wish, perform_plans
-    from tau_stage.cli.run import dollars
+    from tau_stage.cli.run_command import dollars
     from tau_stage.cli.settings import read_settings
     from tau_stage.take.fold import fold
 
@@ -133,7 +133,7 @@ def plan_of(folder: TakeFolder, journal: Sequence[Record], *, anyway: bool) -> t
         TakeError: The take that it takes lines from cannot be read.
         UsageError: The scene has changed.
     """
-    from tau_stage.cli.retake import plan_retake
+    from tau_stage.cli.retake_command import plan_retake
     from tau_stage.errors import UsageError
     from tau_stage.scene.load import load_variants
     from tau_stage.scene.planning import make_plan

@@ -31,7 +31,7 @@ def pick(
     Nothing is performed or paid. Later lines whose players had heard the other take are marked as outdated. The other
     take is kept: it can be picked again.
     """
-    from tau_stage.cli.resume import tell_end
+    from tau_stage.cli.resume_command import tell_end
     from tau_stage.take.folder import TakeFolder
     from tau_stage.take.lock import claimed
     from tau_stage.take.reading import read_take

@@ -101,7 +101,7 @@ def check_scenes(
     nothing is expected, or a file is wrong; 3: something broke, or could not be measured; 4: stopped at the budget.
     """
     from tau_stage.cli.loading import named_values
-    from tau_stage.cli.run import dollars
+    from tau_stage.cli.run_command import dollars
     from tau_stage.cli.settings import read_settings
     from tau_stage.regression.cases import remember
     from tau_stage.regression.finding import is_strict

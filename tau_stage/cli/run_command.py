@@ -48,7 +48,7 @@ def run(
     from tau_stage.cli.hearing import refuse_choir
     from tau_stage.cli.loading import load_plans
     from tau_stage.cli.performing import Wish, perform_plans
-    from tau_stage.cli.resume import Found, find_takes, tell_end
+    from tau_stage.cli.resume_command import Found, find_takes, tell_end
     from tau_stage.cli.settings import read_settings
     from tau_stage.cli.taping import refuse_tapes
 
