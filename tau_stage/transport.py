@@ -46,6 +46,7 @@ from tau_stage.errors import ConnectFailed, SessionClosed, Timeout
 from tau_stage.protocol.addresses import UNPRINTABLE, origin, sound_address
 from tau_stage.protocol.proxies import Proxy, proxy_for
 from tau_stage.protocol.secrets import NO_SECRETS, Secrets, Striker
+from tau_stage.signals import Signal
 from tau_stage.text import shown
 
 ABNORMAL = 1006
@@ -627,7 +628,7 @@ class _Pipe:
     def __init__(self) -> None:
         self._frames: deque[bytes] = deque()
         self._closed: SessionClosed | None = None
-        self._changed = anyio.Event()
+        self._changed = Signal()
 
     async def put(self, frame: bytes) -> None:
         while len(self._frames) >= QUEUED_FRAMES and not self._closed:
@@ -635,7 +636,7 @@ class _Pipe:
         if self._closed:
             raise self._closed.about()
         self._frames.append(frame)
-        self._wake()
+        self._changed.notify()
         await anyio.lowlevel.checkpoint()
 
     async def get(self) -> bytes:
@@ -644,13 +645,9 @@ class _Pipe:
             if self._closed:
                 raise self._closed.about()
             await self._changed.wait()
-        self._wake()
+        self._changed.notify()
         return self._frames.popleft()
 
     def shut(self, closed: SessionClosed) -> None:
         self._closed = self._closed or closed
-        self._wake()
-
-    def _wake(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
+        self._changed.notify()

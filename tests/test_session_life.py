@@ -48,10 +48,9 @@ async def test_after_a_drop_it_is_opened_again_and_told_what_was_said() -> None:
         await session.create_audio(tone("sage", "Heard."), "Heard.")
         await session.update(tools=[lookup])
         await session.user(LINE)
-        opened = session.opened
         with pytest.raises(SessionClosed):
             await session.response()
-        await opened.wait()
+        await session.opened.wait()
         assert session.is_open
         response = await session.response()
         assert response.transcript == "Hello there."
@@ -88,10 +87,9 @@ async def test_it_comes_back_when_the_provider_does() -> None:
     house = Understudy(Tones(), faults=[fault.Strike("drop", "item", visit=1)])
     async with living(house, Survival(recover=True)) as session:
         house.faults = [*house.faults, fault.BusyDoor(times=2)]
-        opened = session.opened
         with pytest.raises(SessionClosed):
             await session.user("Hello.")
-        await opened.wait()
+        await session.opened.wait()
         assert (await speak(session)).status == "completed"
 
 
@@ -136,9 +134,8 @@ async def test_calls_and_outputs_are_told_again_too() -> None:
         await session.update(tools=[lookup])
         await session.user('Please lookup "the tide".')
         assert (await session.response()).transcript == "It says: the tide."
-        opened = session.opened
         session.raw.drop()
-        await opened.wait()
+        await session.opened.wait()
         kinds = [entry.type for entry in session.conversation.items.values()]
         assert kinds == ["message", "function_call", "function_call_output", "message"]
 

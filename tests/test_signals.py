@@ -1,268 +1,49 @@
-"""What comes from outside while a process is at work: readers that leave, signals, processes that are killed."""
+"""What is changed wakes whoever waits for it, and nobody later."""
 
-from __future__ import annotations
+import anyio
+from anyio.lowlevel import checkpoint
 
-import json
-import os
-import select
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
-import pytest
-
-from tau_stage.take.model import Take
-from tau_stage.understudy.server import Understudy
-from tests.support.tone_voice import Tones
-from tests.test_cli_run import Serve, serve
-
-__all__ = ["serve"]
-
-SCENE = """
-players: {ann: {voice: ash}, bob: {voice: sage}}
-lines: [{ann: Where is my hat?}, {bob: Here.}, {ann: Thank you.}]
-expect: {length: 0s..600s}
-"""
-TOOL = """
-players: {ann: {voice: ash}}
-tools:
-  lamp:
-    description: The listener wants the lamp.
-    timeout: 600s
-    command: [sh, -c, "sleep 900 & echo $! > NAME.child; echo $$ > NAME.tool; wait"]
-lines: [{user: {ann: I want the lamp.}}, {ann: , improvise: }]
-expect: {length: 0s..600s}
-"""
-POLL_S = 0.02
-
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]  # processes of their own, which take seconds to start
+from tau_stage.signals import Signal
 
 
-@contextmanager
-def begun(*arguments: str, cwd: Path, closing: str = "") -> Iterator[subprocess.Popen[str]]:
-    """The program in a process of its own, which is the first of its group."""
-    left = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
-    command = [sys.executable, "-m", "tau_stage.cli.main", *arguments]
-    if closing:
-        command = ["sh", "-c", f'exec "$@" {closing}', "sh", *command]
-    with subprocess.Popen(
-        command,
-        cwd=cwd,
-        env=left | {"PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+async def test_all_who_wait_are_woken() -> None:
+    signal, woken = Signal(), []
+
+    async def wait(name: str) -> None:
+        await signal.wait()
+        woken.append(name)
+
+    async with anyio.create_task_group() as group:
+        for name in ("one", "two"):
+            group.start_soon(wait, name)
+            await anyio.wait_all_tasks_blocked()
+        signal.notify()
+    assert sorted(woken) == ["one", "two"]
 
 
-def until(holds: Callable[[], bool]) -> None:
-    """Wait for a condition; the limit of the test ends one that never holds."""
-    while not holds():
-        select.select([], [], [], POLL_S)
+async def test_a_change_before_the_waiting_is_not_kept() -> None:
+    signal = Signal()
+    signal.notify()
+    with anyio.move_on_after(0.01) as scope:
+        await signal.wait()
+    assert scope.cancelled_caught
 
 
-def is_alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
+async def test_until_looks_first_and_after_every_change() -> None:
+    signal, count = Signal(), 0
+
+    async def change() -> None:
+        nonlocal count
+        for count in (1, 2):  # noqa: B007
+            signal.notify()
+            await checkpoint()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(change)
+        await signal.until(lambda: count == 2)
+    await signal.until(lambda: True)
+    assert count == 2
 
 
-def number_in(file: Path) -> int:
-    until(lambda: file.is_file() and file.read_text().endswith("\n"))
-    return int(file.read_text())
-
-
-def children(pid: int) -> list[int]:
-    """Living processes that a process has started."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if parent == pid and is_alive(int(stat.parent.name)):
-            found.append(int(stat.parent.name))
-    return found
-
-
-def take_in(folder: Path) -> Take:
-    (found,) = folder.glob("takes/*/*Z-*/take.json")
-    return Take.model_validate_json(found.read_text())
-
-
-def write(folder: Path, *names: str, scene: str = SCENE) -> None:
-    for name in names:
-        (folder / f"{name}.yaml").write_text(scene.replace("NAME", name))
-
-
-# ---- readers that leave
-
-
-@pytest.mark.parametrize("left", ["stdout", "stderr", "both"])
-def test_a_reader_that_leaves_stops_no_performance(serve: Serve, tmp_path: Path, left: str) -> None:
-    write(tmp_path, "talk")
-    url = serve(Understudy(Tones()))
-    with begun("run", "talk.yaml", "--endpoint", url, cwd=tmp_path) as process:
-        assert process.stdout
-        assert process.stderr
-        process.stderr.readline()
-        for name in ("stdout", "stderr"):
-            if left in (name, "both"):
-                getattr(process, name).close()
-        assert process.wait() == 0
-    assert take_in(tmp_path).ended == "complete"
-    assert (tmp_path / "takes" / "talk" / "latest" / "report.html").is_file()
-
-
-@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", "<&- >&- 2>&-", "2>/dev/full"])
-def test_what_was_closed_before_is_no_file_of_a_take(serve: Serve, tmp_path: Path, closed: str) -> None:
-    write(tmp_path, "talk")
-    url = serve(Understudy(Tones()))
-    with begun("run", "talk.yaml", "--endpoint", url, cwd=tmp_path, closing=closed) as process:
-        told, _ = process.communicate()
-        assert process.returncode == 0
-    assert take_in(tmp_path).ended == "complete"
-    assert "opened ann" not in told
-
-
-def test_an_output_that_is_full_is_told_of_after_the_performance(serve: Serve, tmp_path: Path) -> None:
-    write(tmp_path, "talk")
-    url = serve(Understudy(Tones()))
-    with begun("run", "talk.yaml", "--endpoint", url, cwd=tmp_path, closing=">/dev/full") as process:
-        _, told = process.communicate()
-        assert process.returncode == 2
-    assert "the output cannot be written: no space left on device" in told
-    assert take_in(tmp_path).ended == "complete"
-
-
-# ---- signals
-
-
-def test_a_terminal_that_goes_ends_tools_and_what_they_have_started(serve: Serve, tmp_path: Path) -> None:
-    write(tmp_path, "lamp", scene=TOOL)
-    url = serve(Understudy(Tones()))
-    with begun("run", "lamp.yaml", "--endpoint", url, "--allow-tools", cwd=tmp_path) as process:
-        tool, child = number_in(tmp_path / "lamp.tool"), number_in(tmp_path / "lamp.child")
-        process.send_signal(signal.SIGHUP)
-        process.communicate()
-        assert process.returncode == 130
-    until(lambda: not is_alive(tool) and not is_alive(child))
-    assert take_in(tmp_path).ended == "interrupted"
-
-
-def test_a_hangup_that_is_ignored_stays_so(serve: Serve, tmp_path: Path) -> None:
-    write(tmp_path, "talk")
-    url = serve(Understudy(Tones()))
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with begun("run", "talk.yaml", "--endpoint", url, cwd=tmp_path) as process:
-            assert process.stderr
-            process.stderr.readline()
-            process.send_signal(signal.SIGHUP)
-            process.communicate()
-            assert process.returncode == 0
-    finally:
-        signal.signal(signal.SIGHUP, before)
-
-
-def test_a_performance_that_is_stopped_for_a_while_goes_on(serve: Serve, tmp_path: Path) -> None:
-    write(tmp_path, "talk")
-    url = serve(Understudy(Tones()))
-    with begun("run", "talk.yaml", "--endpoint", url, cwd=tmp_path) as process:
-        assert process.stderr
-        process.stderr.readline()
-        os.kill(process.pid, signal.SIGSTOP)  # a shell's Ctrl-Z; a group without a shell does not stop for SIGTSTP
-        until(lambda: Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
-        os.kill(process.pid, signal.SIGCONT)
-        process.communicate()
-        assert process.returncode == 0
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_a_test_that_is_ended_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
-    write(tmp_path, "one", "two", scene=TOOL)
-    arguments = ("test", "one.yaml", "two.yaml", "--jobs", "2", "--allow-tools")
-    with begun(*arguments, cwd=tmp_path) as process:
-        files = [tmp_path / f"{name}.{kind}" for name in ("one", "two") for kind in ("tool", "child")]
-        others = [*map(number_in, files), *children(process.pid)]
-        assert len(others) >= 6
-        process.send_signal(number)
-        _, told = process.communicate()
-        assert process.returncode == 130
-    assert "Traceback" not in told
-    until(lambda: not any(map(is_alive, others)))
-
-
-def test_workers_end_with_a_test_that_is_killed(tmp_path: Path) -> None:
-    write(tmp_path, "one", "two", scene=TOOL)
-    with begun("test", "one.yaml", "two.yaml", "--jobs", "2", "--allow-tools", cwd=tmp_path) as process:
-        tools = [number_in(tmp_path / f"{name}.tool") for name in ("one", "two")]
-        workers = children(process.pid)
-        process.kill()
-    until(lambda: not any(map(is_alive, [*tools, *workers])))
-
-
-def test_a_worker_that_is_killed_costs_its_own_scene_only(tmp_path: Path) -> None:
-    write(tmp_path, "one", scene=TOOL)
-    write(tmp_path, "two", "three", "four")
-    names = ("one", "two", "three", "four")
-    arguments = ("--jobs", "2", "--allow-tools", "--json")
-    with begun("test", *(f"{name}.yaml" for name in names), *arguments, cwd=tmp_path) as process:
-        tool = number_in(tmp_path / "one.tool")
-        worker = int(Path(f"/proc/{tool}/stat").read_text().rpartition(")")[2].split()[1])
-        assert worker != process.pid
-        os.kill(worker, signal.SIGKILL)
-        told, _ = process.communicate()
-        assert process.returncode == 3
-        os.kill(tool, signal.SIGKILL)
-    results = {result["path"]: result for result in json.loads(told)["scenes"]}
-    assert [results[f"{name}.yaml"]["state"] for name in names] == ["error", "passed", "passed", "passed"]
-    assert "the process that tested it was killed" in json.dumps(results["one.yaml"])
-    assert "tau-stage test one.yaml" in json.dumps(results["one.yaml"])
-
-
-def test_an_understudy_ends_with_sigterm(tmp_path: Path) -> None:
-    with begun("understudy", "--port", "0", cwd=tmp_path) as process:
-        assert process.stdout
-        assert process.stdout.readline()
-        process.send_signal(signal.SIGTERM)
-        process.communicate()
-        assert process.returncode == 130
-
-
-SEARCHES = """
-import sys
-from tau_stage.cli.stopping import interruptible
-from tau_stage.text import is_found
-with interruptible():
-    sys.stdout.write("begun\\n")
-    sys.stdout.flush()
-    while True:
-        try:
-            is_found("(a|aa)+$", "a" * 100 + "b")
-        except ValueError:
-            pass
-        except Exception as error:
-            if type(error).__name__ != "LimitReached":
-                raise
-"""
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_search_that_takes_long_hears_signals(number: signal.Signals) -> None:
-    with subprocess.Popen([sys.executable, "-c", SEARCHES], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout
-        process.stdout.readline()
-        process.send_signal(number)
-        _, told = process.communicate()
-    assert b"KeyboardInterrupt" in told
+def test_it_can_be_made_and_told_where_no_loop_runs() -> None:
+    Signal().notify()

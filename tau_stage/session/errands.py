@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-import anyio
-
 from tau_stage.errors import ModelRefused, SessionError, Timeout
+from tau_stage.signals import Signal
 
 Errand = Callable[[], Awaitable[object]]
 
@@ -17,12 +16,12 @@ class Errands:
 
     def __init__(self) -> None:
         self._waiting: deque[Errand] = deque()
-        self._news = anyio.Event()
+        self._changed = Signal()
 
     def add(self, errand: Errand) -> None:
         """Add something to be done."""
         self._waiting.append(errand)
-        self._news.set()
+        self._changed.notify()
 
     async def run(self, warn: Callable[[str], None]) -> None:
         """Do what is to be done until the session closes; what fails is told of and ends nothing else.
@@ -38,5 +37,4 @@ class Errands:
                     warn(str(error))
                 except SessionError:
                     return
-            self._news = anyio.Event()
-            await self._news.wait()
+            await self._changed.wait()

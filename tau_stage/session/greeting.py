@@ -10,6 +10,7 @@ from tau_stage.errors import SessionClosed, Timeout
 from tau_stage.protocol import bodies
 from tau_stage.protocol import server_events as told
 from tau_stage.protocol.endpoints import Opening
+from tau_stage.signals import Signal
 
 GREETINGS = frozenset({"session.created", "conversation.created"})
 """Events by which a server shows that it is ready: any of them will do."""
@@ -40,7 +41,7 @@ class Greeting:
     def __init__(self) -> None:
         self._types: dict[str, None] = {}
         self._error: bodies.ServerError | None = None
-        self._news = anyio.Event()
+        self._changed = Signal()
         self._closed: SessionClosed | None = None
 
     def notice(self, event: told.ServerEvent) -> None:
@@ -49,12 +50,12 @@ class Greeting:
         self._types.setdefault(event.type or f"what is no event{said}")
         if isinstance(event, told.ErrorEvent):
             self._error = event.error
-        self._news.set()
+        self._changed.notify()
 
     def end(self, why: SessionClosed) -> None:
         """Note that nothing more will come."""
         self._closed = self._closed or why
-        self._news.set()
+        self._changed.notify()
 
     @property
     def has_come(self) -> bool:
@@ -86,8 +87,7 @@ class Greeting:
         while not is_so():
             if self._closed:
                 raise self._closed.about()
-            self._news = anyio.Event()
-            await self._news.wait()
+            await self._changed.wait()
 
     def missed(self, opening: Opening, waited_s: float, player: str) -> Timeout:
         """Say what did not come in time, and what came instead."""

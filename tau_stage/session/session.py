@@ -48,6 +48,7 @@ from tau_stage.session.waiting import Deadlines, Speaking
 from tau_stage.session.watching import Watch
 from tau_stage.session.wire import Wire
 from tau_stage.session.wishes import asked_response, asked_session
+from tau_stage.signals import Signal
 from tau_stage.transport import Transport
 
 Status = Literal["idle", "listening", "thinking", "speaking", "closed"]
@@ -83,7 +84,7 @@ class Session:
         deadlines: How long it waits for what.
         attention: What it notices, and who watches.
         errands: What it does unasked.
-        opened: Set when it is next opened again: after a drop, or on a new socket.
+        opened: Told when it is opened: the first time, after a drop, or on a new socket.
         is_closing: Whether its end was asked for.
         heard_as: How sound travels to the server.
         commentary: As given.
@@ -125,7 +126,7 @@ class Session:
         self.attention = Attention()
         self.errands = Errands()
         self.is_closing = False
-        self.opened = anyio.Event()
+        self.opened = Signal()
         self._dialect = dialect
         self._opening = opening
         self.answers: dict[str, bool] = {}
@@ -465,8 +466,7 @@ class Session:
     def swap(self, wire: Wire) -> Wire | None:
         """Speak through another socket from now on; gives back the former."""
         former, self._wire = self._wire, wire
-        self.opened.set()
-        self.opened = anyio.Event()
+        self.opened.notify()
         return former
 
     def take_in(self, event: told.ServerEvent) -> Change | None:

@@ -13,6 +13,7 @@ from tau_stage.protocol import bodies
 from tau_stage.protocol import server_events as told
 from tau_stage.protocol.conversation import Change, Ended, Response, Sounded, Worded
 from tau_stage.protocol.requests import Request
+from tau_stage.signals import Signal
 from tau_stage.transport import ABNORMAL
 
 
@@ -99,7 +100,7 @@ class Speaking:
         self._first_text_s: float | None = None
         self._compute_s: float | None = None
         self._changes: deque[Change] = deque()
-        self._news = anyio.Event()
+        self._changed = Signal()
         self._failure: SessionError | None = None
         self._response: Response | None = None
 
@@ -113,12 +114,12 @@ class Speaking:
         elif isinstance(change, Ended):
             self._compute_s = elapsed_s
         self._changes.append(change)
-        self._news.set()
+        self._changed.notify()
 
     def fail(self, why: SessionError) -> None:
         """Note that nothing more will come."""
         self._failure = why
-        self._news.set()
+        self._changed.notify()
 
     def __aiter__(self) -> Speaking:
         return self
@@ -142,8 +143,7 @@ class Speaking:
             while not self._changes:
                 if self._failure:
                     raise self._failure.about()
-                self._news = anyio.Event()
-                await self._news.wait()
+                await self._changed.wait()
             return self._changes.popleft()
         raise Timeout(what="sign of the response", waited_s=self._idle_s, instead=self.instead)
 

@@ -12,6 +12,7 @@ import anyio
 
 from tau_stage.errors import SessionError, Timeout
 from tau_stage.protocol import server_events as told
+from tau_stage.signals import Signal
 
 T = TypeVar("T")
 
@@ -37,7 +38,7 @@ class Watch(Generic[T]):
         self._limit = limit
         self._missed = 0
         self._over = False
-        self._news = anyio.Event()
+        self._changed = Signal()
 
     def show(self, thing: T) -> None:
         """Show something; what finds the watcher too slow is counted."""
@@ -45,12 +46,12 @@ class Watch(Generic[T]):
             self._waiting.append(thing)
         else:
             self._missed += 1
-        self._news.set()
+        self._changed.notify()
 
     def end(self) -> None:
         """Note that nothing more will come."""
         self._over = True
-        self._news.set()
+        self._changed.notify()
 
     def __aiter__(self) -> Watch[T]:
         return self
@@ -59,8 +60,7 @@ class Watch(Generic[T]):
         while not self._waiting and not self._missed:
             if self._over:
                 raise StopAsyncIteration
-            self._news = anyio.Event()
-            await self._news.wait()
+            await self._changed.wait()
         if self._waiting:
             return self._waiting.popleft()
         missed, self._missed = self._missed, 0
@@ -110,20 +110,19 @@ class Lookout:
         self._recent: deque[tuple[int, told.ServerEvent]] = deque(maxlen=RECENT)
         self._count = 0
         self._seen: dict[str, int] = {}
-        self._news = anyio.Event()
+        self._changed = Signal()
         self._closed: SessionError | None = None
 
     def show(self, event: told.ServerEvent) -> None:
         """Show an event to all who watch."""
         self._count += 1
         self._recent.append((self._count, event))
-        self._news.set()
-        self._news = anyio.Event()
+        self._changed.notify()
 
     def end(self, why: SessionError) -> None:
         """Note that no event will come any more."""
         self._closed = why
-        self._news.set()
+        self._changed.notify()
 
     async def wait_for(
         self, kind: str, timeout_s: float, which: Callable[[told.ServerEvent], bool] = lambda _event: True
@@ -141,12 +140,11 @@ class Lookout:
         """
         with anyio.move_on_after(timeout_s):
             while True:
-                news = self._news
                 for number, event in self._recent:
                     if event.type == kind and number > self._seen.get(kind, 0) and which(event):
                         self._seen[kind] = number
                         return event
                 if self._closed:
                     raise self._closed.about()
-                await news.wait()
+                await self._changed.wait()
         raise Timeout(what=kind, waited_s=timeout_s)
