@@ -1,46 +1,110 @@
-"""tau-stage performs scenes with ensembles of realtime voice models."""
+"""Perform scenes with ensembles of realtime voice models.
+
+Everything a program needs is here; other modules may change without notice. Only errors are loaded at once, every other
+name when it is first asked for, so that ``tau-stage --help`` loads no voice, no socket and no numpy.
+"""
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tau_stage.errors import BudgetExceeded as BudgetExceeded
+from tau_stage.errors import CassetteDiffers as CassetteDiffers
+from tau_stage.errors import CassetteError as CassetteError
+from tau_stage.errors import ConnectFailed as ConnectFailed
+from tau_stage.errors import LimitReached as LimitReached
+from tau_stage.errors import ModelRefused as ModelRefused
+from tau_stage.errors import ProtocolError as ProtocolError
+from tau_stage.errors import SceneError as SceneError
+from tau_stage.errors import SessionClosed as SessionClosed
+from tau_stage.errors import SessionError as SessionError
+from tau_stage.errors import StageError as StageError
+from tau_stage.errors import Stopped as Stopped
+from tau_stage.errors import TakeError as TakeError
+from tau_stage.errors import Timeout as Timeout
+from tau_stage.errors import UsageError as UsageError
 
 if TYPE_CHECKING:
     from tau_stage.audio.pcm import Pcm as Pcm
+    from tau_stage.cost.forecast import Forecast as Forecast
+    from tau_stage.cost.forecast import forecast as forecast
+    from tau_stage.protocol.conversation import Ended as Ended
     from tau_stage.protocol.conversation import Response as Response
+    from tau_stage.protocol.conversation import Sounded as Sounded
+    from tau_stage.protocol.conversation import Worded as Worded
     from tau_stage.scene.load import load_scene as load_scene
+    from tau_stage.scene.model import Scene as Scene
+    from tau_stage.scene.plan import Plan as Plan
     from tau_stage.scene.planning import make_plan as make_plan
     from tau_stage.session import Deadlines as Deadlines
     from tau_stage.session import Session as Session
+    from tau_stage.session import Tool as Tool
     from tau_stage.session import create_session as create_session
+    from tau_stage.stage.opening import Stage as Stage
     from tau_stage.stage.opening import open_stage as open_stage
     from tau_stage.stage.perform import perform as perform
     from tau_stage.take.folder import TakeFolder as TakeFolder
     from tau_stage.take.model import Take as Take
+    from tau_stage.take.reading import read_take as read_take
+    from tau_stage.understudy.server import Understudy as Understudy
     from tau_stage.understudy.server import open_understudy as open_understudy
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "Deadlines": "session",
-    "Pcm": "audio.pcm",
-    "Response": "protocol.conversation",
-    "Session": "session",
-    "Take": "take.model",
-    "TakeFolder": "take.folder",
-    "create_session": "session",
-    "load_scene": "scene.load",
-    "make_plan": "scene.planning",
-    "open_stage": "stage.opening",
-    "open_understudy": "understudy.server",
-    "perform": "stage.perform",
+_ERRORS = tuple(name for name, value in globals().items() if isinstance(value, type))
+
+_LAZY = {
+    "Deadlines": "tau_stage.session",
+    "Ended": "tau_stage.protocol.conversation",
+    "Forecast": "tau_stage.cost.forecast",
+    "Pcm": "tau_stage.audio.pcm",
+    "Plan": "tau_stage.scene.plan",
+    "Response": "tau_stage.protocol.conversation",
+    "Scene": "tau_stage.scene.model",
+    "Session": "tau_stage.session",
+    "Sounded": "tau_stage.protocol.conversation",
+    "Stage": "tau_stage.stage.opening",
+    "Take": "tau_stage.take.model",
+    "TakeFolder": "tau_stage.take.folder",
+    "Tool": "tau_stage.session",
+    "Understudy": "tau_stage.understudy.server",
+    "Worded": "tau_stage.protocol.conversation",
+    "create_session": "tau_stage.session",
+    "forecast": "tau_stage.cost.forecast",
+    "load_scene": "tau_stage.scene.load",
+    "make_plan": "tau_stage.scene.planning",
+    "open_stage": "tau_stage.stage.opening",
+    "open_understudy": "tau_stage.understudy.server",
+    "perform": "tau_stage.stage.perform",
+    "read_take": "tau_stage.take.reading",
 }
+"""Where each name is defined that is loaded when it is asked for: the same as above, where type checkers read it."""
 
-__all__ = [*_HOMES]  # noqa: PLE0604 - the names above, loaded when they are first asked for
+__all__ = [*_ERRORS, *_LAZY]  # noqa: PLE0604 - both are lists of names
 
 
-def __getattr__(name: str) -> Any:
-    """Load a public name when it is first asked for: ``--help`` needs none of them."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'tau_stage' has no attribute {name!r}")
-    return getattr(import_module(f"tau_stage.{_HOMES[name]}"), name)
+def _publish(value: object) -> None:
+    """Let a class say that it is of ``tau_stage``, as its users write it: in tracebacks, and wherever it is printed."""
+    if isinstance(value, type):
+        value.__module__ = __name__
+
+
+for _name in _ERRORS:
+    _publish(globals()[_name])
+
+if not TYPE_CHECKING:  # a type checker would take any misspelt name for one of these
+
+    def __getattr__(name: str) -> object:
+        """Load a public name when it is first asked for."""
+        if name not in _LAZY:
+            raise AttributeError(f"module 'tau_stage' has no attribute {name!r}")
+        value = getattr(import_module(_LAZY[name]), name)
+        _publish(value)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted([*__all__, "__version__"])

@@ -317,7 +317,7 @@ def unwrapped() -> Iterator[None]:
     >>> with unwrapped():
     ...     raise ExceptionGroup("outer", [ExceptionGroup("inner", [SessionError(player="clerk")])])
     Traceback (most recent call last):
-    tau_stage.errors.SessionError: player clerk: the session failed
+    tau_stage.SessionError: player clerk: the session failed
     """
     try:
         yield

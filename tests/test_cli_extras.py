@@ -101,7 +101,7 @@ def test_python_is_told_the_same(code: str, told: str, tmp_path: Path) -> None:
     """Slow: starts an interpreter whose path holds no extras."""
     done = without_extras(tmp_path, then=code)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.endswith(f"tau_stage.errors.UsageError: {told}\n")
+    assert done.stderr.endswith(f"tau_stage.UsageError: {told}\n")
     assert "ExceptionGroup" not in done.stderr
 
 

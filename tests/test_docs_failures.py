@@ -50,7 +50,7 @@ def kinds() -> Iterator[str]:
     found = [errors.StageError]
     for kind in found:
         found += kind.__subclasses__()
-        if not kind.__subclasses__() and kind.__module__ == errors.__name__:
+        if not kind.__subclasses__() and getattr(errors, kind.__name__, None) is kind:
             yield f"`{kind.__name__}`"
     for order in get_args(fault.Fault):
         yield f"`{order.__name__}`"

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-import tau_stage
 from tau_stage.scene.load import parse_scene
 from tests.test_cli_run import no_key
 from tests.test_cli_validate import run
@@ -134,23 +133,3 @@ def test_the_understudy_serves_as_printed() -> None:
             assert re.match(r"The understudy listens at ws://127\.0\.0\.1:\d+/v1/realtime", server.stdout.readline())
         finally:
             server.terminate()
-
-
-def test_the_public_names_are_these_and_all_can_be_had() -> None:
-    assert sorted(tau_stage.__all__) == [
-        "Deadlines",
-        "Pcm",
-        "Response",
-        "Session",
-        "Take",
-        "TakeFolder",
-        "create_session",
-        "load_scene",
-        "make_plan",
-        "open_stage",
-        "open_understudy",
-        "perform",
-    ]
-    assert all(getattr(tau_stage, name) for name in tau_stage.__all__)
-    with pytest.raises(AttributeError, match="no attribute 'curtain'"):
-        tau_stage.curtain  # noqa: B018 - the access is the test

@@ -1,0 +1,108 @@
+"""What ``import tau_stage`` gives: these names, typed, and each says that it is of ``tau_stage``."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tau_stage
+import tau_stage.errors
+
+NAMES = [
+    "BudgetExceeded",
+    "CassetteDiffers",
+    "CassetteError",
+    "ConnectFailed",
+    "Deadlines",
+    "Ended",
+    "Forecast",
+    "LimitReached",
+    "ModelRefused",
+    "Pcm",
+    "Plan",
+    "ProtocolError",
+    "Response",
+    "Scene",
+    "SceneError",
+    "Session",
+    "SessionClosed",
+    "SessionError",
+    "Sounded",
+    "Stage",
+    "StageError",
+    "Stopped",
+    "Take",
+    "TakeError",
+    "TakeFolder",
+    "Timeout",
+    "Tool",
+    "Understudy",
+    "UsageError",
+    "Worded",
+    "create_session",
+    "forecast",
+    "load_scene",
+    "make_plan",
+    "open_stage",
+    "open_understudy",
+    "perform",
+    "read_take",
+]
+
+
+def test_the_public_names_are_these_and_all_can_be_had() -> None:
+    assert sorted(tau_stage.__all__) == NAMES
+    assert all(getattr(tau_stage, name) for name in NAMES)
+    with pytest.raises(AttributeError, match="no attribute 'curtain'"):
+        tau_stage.curtain  # type: ignore[attr-defined]  # noqa: B018 - the access is the test
+
+
+def test_a_fresh_interpreter_lists_them_before_they_are_loaded() -> None:
+    listing = "import sys, tau_stage; print(*dir(tau_stage)); print('numpy' in sys.modules, 'pydantic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True)
+    names, heavy = done.stdout.splitlines()
+    assert names.split() == sorted([*NAMES, "__version__"])
+    assert heavy == "False False"
+
+
+def test_every_error_is_public() -> None:
+    ours = {name for name, kind in vars(tau_stage.errors).items() if isinstance(kind, type)}
+    assert {name for name in ours if issubclass(getattr(tau_stage.errors, name), Exception)} <= set(NAMES)
+
+
+def test_every_public_class_says_that_it_is_of_tau_stage() -> None:
+    """So do tracebacks, though the program never wrote the error's name."""
+    values = {name: getattr(tau_stage, name) for name in NAMES}
+    assert {name: kind.__module__ for name, kind in values.items() if isinstance(kind, type)} == {
+        name: "tau_stage" for name, kind in values.items() if isinstance(kind, type)
+    }
+    raising = "import tau_stage; tau_stage.load_scene('there is none.yaml')"
+    done = subprocess.run([sys.executable, "-c", raising], capture_output=True, text=True, check=False)
+    assert "\ntau_stage.SceneError: there is none.yaml:1:1: " in done.stderr
+
+
+def mypy_on(program: Path) -> str:
+    """What strict mypy says of a user's program; it reads the types that the installed package brings."""
+    options = ["--strict", "--config-file", "", "--follow-imports", "silent", "--no-error-summary"]
+    command = [sys.executable, "-m", "mypy", *options, "--cache-dir", str(program.parent / "cache"), str(program)]
+    done = subprocess.run(command, cwd=program.parent, capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_no_public_name_is_any(tmp_path: Path) -> None:
+    """Slow: mypy reads the whole package."""
+    program = tmp_path / "program.py"
+    shown = [f"reveal_type(tau_stage.{name})" for name in NAMES]
+    program.write_text("\n".join(["import tau_stage", *shown, "tau_stage.curtain", ""]), "utf-8")
+    types = re.findall(r'^program\.py:\d+: note: Revealed type is "(.*)"$', told := mypy_on(program), re.MULTILINE)
+    assert len(types) == len(NAMES), told
+    assert [
+        name for name, kind in zip(NAMES, types, strict=True) if re.fullmatch(r"(builtins\.)?(Any|object)", kind)
+    ] == []
+    assert 'Module has no attribute "curtain"' in told
