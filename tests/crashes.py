@@ -34,10 +34,10 @@ import soundfile
 
 import tau_stage
 from tau_stage.audio.riff import read_chunks
+from tau_stage.cassette.format import verify
+from tau_stage.cassette.recorder import UNFINISHED, is_whole
 from tau_stage.errors import CassetteError
 from tau_stage.protocol.usage import Usage
-from tau_stage.regression.cassette import verify
-from tau_stage.regression.recording import UNFINISHED, is_whole
 from tau_stage.take import records as record
 from tau_stage.take.fold import PAID
 from tau_stage.take.journal import read_journal

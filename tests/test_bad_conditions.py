@@ -223,7 +223,7 @@ NAMED_BY_THE_CLOCK = {
     "cli/validate_command.py",
     "transport.py",
     "cli/performing.py",
-    "regression/testing.py",
+    "suite/execution.py",
     "stage/perform.py",
     "take/lock.py",
     "understudy/server.py",

@@ -20,10 +20,10 @@ from typing import Any
 import pytest
 
 from tau_stage.audio.wav import read_wav
-from tau_stage.regression.cassette import load_cassette, verify
-from tau_stage.regression.clips import Scratch
-from tau_stage.regression.recording import put_in_place, unfinished_in
-from tau_stage.regression.redaction import Redactor
+from tau_stage.cassette.clips import Scratch
+from tau_stage.cassette.format import load_cassette, verify
+from tau_stage.cassette.recorder import put_in_place, unfinished_in
+from tau_stage.cassette.redaction import Redactor
 from tau_stage.take.drafts import draft_beside
 from tau_stage.take.model import Take
 from tau_stage.understudy import faults as fault

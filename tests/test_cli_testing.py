@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from junitparser import Error, Failure, JUnitXml, Skipped
 
-from tau_stage.regression.cassette import FORMAT
+from tau_stage.cassette.format import FORMAT
 from tau_stage.understudy.server import Understudy
 from tests.support.tone_voice import Tones
 from tests.test_cli_run import Serve, no_key, serve

@@ -116,10 +116,10 @@ def test_the_workflow_is_that_of_a_new_project(project: Path) -> None:
 
 
 def test_pytest_is_told_of_as_it_is() -> None:
-    from tau_stage.cli import plugin
+    from tau_stage.suite import pytest_plugin
 
     options = set(re.findall(r"--tau-[\w-]+", TEXT))
-    assert options == set(re.findall(r"--tau-[\w-]+", Path(plugin.__file__).read_text()))
+    assert options == set(re.findall(r"--tau-[\w-]+", Path(pytest_plugin.__file__).read_text()))
     assert all(words[0] == "pytest" and words[1] == "scenes" for words in commands(PYTEST))
 
 

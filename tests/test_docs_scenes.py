@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tau_stage.audio.pcm import RATE
+from tau_stage.checks.metrics import LIMITS
+from tau_stage.checks.verdict import summary
 from tau_stage.cost.forecast import forecast
 from tau_stage.errors import SceneError
-from tau_stage.regression.units import LIMITS
-from tau_stage.regression.verdict import summary
 from tau_stage.scene.conditions import EVENTS
 from tau_stage.scene.deliver import Deliver, LineFiles, Mix
 from tau_stage.scene.expect import CallWanted, Expect, Says, Tolerances

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.regression.verdict import Verdict
+from tau_stage.checks.verdict import Verdict
 from tests.support.rehearsed_scene import Rehearsal, rehearse
 
 pytestmark = pytest.mark.anyio

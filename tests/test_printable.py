@@ -15,6 +15,7 @@ from tau_stage import errors
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.riff import read_chunks
 from tau_stage.audio.wav import WavWriter
+from tau_stage.checks.verdict import Verdict
 from tau_stage.cli.live import Live
 from tau_stage.cli.main import told
 from tau_stage.cli.performing import tell
@@ -22,15 +23,12 @@ from tau_stage.cli.printing import console
 from tau_stage.cli.screen import Lines, Nothing
 from tau_stage.cli.stream import Stream
 from tau_stage.protocol.usage import Usage
-from tau_stage.regression.digest import as_annotations, as_json, as_markdown
-from tau_stage.regression.junit import as_junit
-from tau_stage.regression.suite import Broken, Result, rows
-from tau_stage.regression.told import plain
-from tau_stage.regression.told import told as told_result
-from tau_stage.regression.verdict import Verdict
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.planning import make_plan
 from tau_stage.stage.notes import News, Prompting, State, Wording
+from tau_stage.suite.output import as_annotations, as_json, as_junit, as_markdown, plain
+from tau_stage.suite.output import told as told_result
+from tau_stage.suite.result import Broken, Result, rows
 from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.reading import read_take

@@ -23,9 +23,9 @@ from tau_stage.audio.pcm import RATE
 from tau_stage.audio.riff import read_chunks
 from tau_stage.audio.stereo import pan_gains
 from tau_stage.audio.wav import read_wav
+from tau_stage.checks.snapshot import freeze
+from tau_stage.checks.snapshot_diff import against
 from tau_stage.errors import TakeError
-from tau_stage.regression.against import against
-from tau_stage.regression.snapshot import freeze
 from tau_stage.report.deliver import deliver
 from tau_stage.report.page import page
 from tau_stage.scene.deliver import Deliver, Mix
@@ -308,7 +308,7 @@ async def test_marks_lie_where_the_lines_are_and_tell_how_the_file_is(tmp_path: 
 
 
 async def test_a_snapshot_holds_channels_and_places(tmp_path: Path) -> None:
-    from tau_stage.regression.store import measured
+    from tau_stage.checks.snapshot import measured
 
     plan, folder, take = await performed(tmp_path)
     kept = freeze(take, measured(folder, take), resolved(plan))

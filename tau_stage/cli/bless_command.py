@@ -22,10 +22,9 @@ def bless(
     It is written to snapshots/SCENE.json, of a variant to snapshots/SCENE.VARIANT.json, and belongs under version
     control. Nothing else ever changes it.
     """
+    from tau_stage.checks.snapshot import blessed, frozen, read_snapshot, snapshot_path, write_snapshot
+    from tau_stage.checks.snapshot_diff import changed_lines
     from tau_stage.errors import TakeError
-    from tau_stage.regression.against import changed_lines
-    from tau_stage.regression.snapshot import blessed
-    from tau_stage.regression.store import frozen, read_snapshot, snapshot_path, write_snapshot
     from tau_stage.take.reading import read_take
 
     folder, performed = read_take(take)

@@ -11,7 +11,7 @@ from tau_stage.cli.printing import say, warn
 from tau_stage.text import docstring
 
 if TYPE_CHECKING:
-    from tau_stage.regression.cassette import Cassette
+    from tau_stage.cassette.format import Cassette
 
 cassette = typer.Typer(name="cassette", help="Look after recorded conversations.", no_args_is_help=True)
 
@@ -20,7 +20,7 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A cassette, or a fo
 
 def show(folder: Folder) -> None:
     """Tell what is on each cassette: players, events, lines, sounds."""
-    from tau_stage.regression.cassette import cassettes_in, load_cassette
+    from tau_stage.cassette.format import cassettes_in, load_cassette
 
     for path in cassettes_in(folder):
         _tell(load_cassette(path))
@@ -28,9 +28,9 @@ def show(folder: Folder) -> None:
 
 def verify(folder: Folder) -> None:
     """Read all of each cassette, to the last sample; exit 2 if one is not whole."""
+    from tau_stage.cassette.format import cassettes_in
+    from tau_stage.cassette.format import verify as read_all
     from tau_stage.errors import CassetteError
-    from tau_stage.regression.cassette import cassettes_in
-    from tau_stage.regression.cassette import verify as read_all
 
     broken = 0
     for path in cassettes_in(folder):
@@ -51,8 +51,8 @@ def prune(folder: Folder) -> None:
     """
     import shutil
 
-    from tau_stage.regression.cassette import cassettes_in, load_cassette, refuse_links, spare_files
-    from tau_stage.regression.recording import is_whole, unfinished_in
+    from tau_stage.cassette.format import cassettes_in, load_cassette, refuse_links, spare_files
+    from tau_stage.cassette.recorder import is_whole, unfinished_in
     from tau_stage.take.drafts import clear_drafts
 
     unfinished = unfinished_in(folder)

@@ -44,9 +44,9 @@ def checked(plan: Plan, folder: TakeFolder, take: Take) -> Checked:
     """
     if not (plan.expect or any(line.expect for strand in plan.strands for line in spoken(strand))):
         return NOTHING_EXPECTED
-    from tau_stage.regression.check import as_json, check
-    from tau_stage.regression.store import measured, read_snapshot, snapshot_path
-    from tau_stage.regression.verdict import summary
+    from tau_stage.checks.check import as_json, check
+    from tau_stage.checks.snapshot import measured, read_snapshot, snapshot_path
+    from tau_stage.checks.verdict import summary
 
     snapshot = read_snapshot(snapshot_path(plan.path, plan.variant))
     measures = measured(folder, take)

@@ -89,7 +89,7 @@ def taped(plan: Plan, stage: Stage | None, *, record: Path | None, replay: Path 
         CassetteError: The cassette cannot be read or written.
     """
     if replay:
-        from tau_stage.regression.replaying import Replay
+        from tau_stage.cassette.replayer import Replay
 
         yield Replay.of(plan, replay)
         return
@@ -97,8 +97,8 @@ def taped(plan: Plan, stage: Stage | None, *, record: Path | None, replay: Path 
     if record is None:
         yield NoTape(stage)
         return
-    from tau_stage.regression.recording import recording
-    from tau_stage.regression.redaction import secrets_in
+    from tau_stage.cassette.recorder import recording
+    from tau_stage.cassette.redaction import secrets_in
 
     with recording(plan, stage, record, secrets_in(environment())) as tape:
         yield tape

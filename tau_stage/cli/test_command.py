@@ -15,9 +15,9 @@ from tau_stage.cli.printing import console, is_plain, say, say_commands, say_jso
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from tau_stage.regression.cases import Case
-    from tau_stage.regression.suite import Result
-    from tau_stage.regression.testing import Wish
+    from tau_stage.suite.discovery import Case
+    from tau_stage.suite.execution import Wish
+    from tau_stage.suite.result import Result
 
 STYLES = {"good": "green", "bad": "bold red", "quiet": "dim", "plain": "", "strong": "bold"}
 
@@ -103,9 +103,8 @@ def check_scenes(
     from tau_stage.cli.loading import named_values
     from tau_stage.cli.run_command import dollars
     from tau_stage.cli.settings import read_settings
-    from tau_stage.regression.cases import remember
-    from tau_stage.regression.finding import is_strict
-    from tau_stage.regression.testing import TAKES, Wish
+    from tau_stage.suite.discovery import is_strict, remember
+    from tau_stage.suite.execution import TAKES, Wish
 
     live = live or endpoint is not None
     _refuse(live=live, taped=bool(replay or update), repeat=repeat, budget=budget, check=check)
@@ -135,7 +134,7 @@ def check_scenes(
 
 def _leave(results: Sequence[Result], *, as_json: bool) -> None:
     from tau_stage.errors import UsageError
-    from tau_stage.regression.suite import exit_code, total
+    from tau_stage.suite.result import exit_code, total
 
     if not as_json:
         say(total(results))
@@ -146,8 +145,8 @@ def _leave(results: Sequence[Result], *, as_json: bool) -> None:
 
 
 def _refuse(*, live: bool, taped: bool, repeat: int, budget: str | None, check: bool) -> None:
+    from tau_stage.checks.recognition import require_recogniser
     from tau_stage.errors import UsageError
-    from tau_stage.regression.recogniser import require_recogniser
 
     if live and taped:
         raise UsageError("--live goes neither with --replay nor with --update", "record a cassette, or bless a take")
@@ -173,7 +172,7 @@ def _results(paths: Sequence[str], wish: Wish, jobs: int | None, chosen: Choice,
     """Yield what each scene comes to, in order; several at a time, where there are several processors."""
     import os
 
-    from tau_stage.regression.testing import tested
+    from tau_stage.suite.execution import tested
 
     broken, cases, left_out = _cases(paths, chosen)
     for path, reason in left_out.items():
@@ -188,8 +187,8 @@ def _results(paths: Sequence[str], wish: Wish, jobs: int | None, chosen: Choice,
         return
     from functools import partial
 
-    from tau_stage.regression.testing import killed
-    from tau_stage.regression.workers import spread
+    from tau_stage.suite.execution import killed
+    from tau_stage.suite.workers import spread
 
     yield from spread(partial(tested, wish=wish), cases, processes, killed)
 
@@ -201,8 +200,8 @@ FEW = 3
 def _cases(paths: Sequence[str], chosen: Choice) -> tuple[list[Result], list[Case], Mapping[str, str]]:
     """Sort what cannot be tested, what can, and what is left out."""
     from tau_stage.errors import UsageError
-    from tau_stage.regression.cases import collect, not_well, remembered
-    from tau_stage.regression.suite import case_id
+    from tau_stage.suite.discovery import collect, not_well, remembered
+    from tau_stage.suite.result import case_id
 
     wanted = not_well(remembered()) if chosen.failed else set()
     if chosen.failed and not wanted:
@@ -232,8 +231,8 @@ def _tidy(takes: Path) -> None:
 
 
 def _show(result: Result) -> None:
-    from tau_stage.regression.cases import texts_of
-    from tau_stage.regression.told import plain, told
+    from tau_stage.suite.discovery import texts_of
+    from tau_stage.suite.output import plain, told
 
     rows = told(result, texts_of(result))
     if is_plain(sys.stdout):
@@ -247,9 +246,8 @@ def _show(result: Result) -> None:
 
 
 def _write(results: Sequence[Result], junit: Path | None, summary: Path | None, form: Form, *, as_json: bool) -> None:
-    from tau_stage.regression.digest import as_annotations, as_markdown
-    from tau_stage.regression.digest import as_json as told_as_json
-    from tau_stage.regression.junit import as_junit
+    from tau_stage.suite.output import as_annotations, as_junit, as_markdown
+    from tau_stage.suite.output import as_json as told_as_json
     from tau_stage.take.folder import write_whole
 
     if junit:

@@ -15,11 +15,11 @@ from tau_stage.report.bill import KINDS, bars, curve, longest_bar
 from tau_stage.report.checks import Check
 from tau_stage.report.differ import Piece, differ, differs, has_moments
 from tau_stage.report.peaks import HEIGHT
-from tau_stage.report.score import make_score, silences
+from tau_stage.report.score import make_score
 from tau_stage.report.sources import LARGEST_PAGE, Sources, link
 from tau_stage.report.terminal import dollars, money
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.model import Alternative, Performed, Take
+from tau_stage.take.model import Alternative, Performed, Take, silences
 from tau_stage.text import printable
 
 if TYPE_CHECKING:

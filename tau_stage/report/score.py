@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from pathlib import PurePosixPath
 
 from tau_stage.audio.pcm import RATE
@@ -116,14 +115,6 @@ def make_score(take: Take, sources: Sources) -> Score:
     step = next((step for longest, step in STEPS if seconds <= longest), LONGEST_STEP)
     lanes = (*players, *_sound_lanes(take.sounds, sources, seconds))
     return Score(lanes, tuple(range(0, int(seconds) + 1, step)), seconds)
-
-
-def silences(lines: Sequence[Performed]) -> tuple[float | None, ...]:
-    """Measure seconds of silence before each line in the recording; below zero where it overlaps another."""
-    ends = accumulate((line.offset_samples + line.samples for line in lines), max)
-    return (None, *((line.offset_samples - end) / RATE for end, line in zip(ends, lines[1:], strict=False)))[
-        : len(lines)
-    ]
 
 
 def _line_block(number: int, line: Performed, sound: Sound, loudest: int) -> Block:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
+from itertools import accumulate
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tau_stage.audio.pcm import RATE
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.part import Documented
 from tau_stage.take.records import Ending
@@ -220,6 +223,14 @@ class Take(Part):
     usage: Usage
     cost: Costs
     warnings: tuple[str, ...]
+
+
+def silences(lines: Sequence[Performed]) -> tuple[float | None, ...]:
+    """Measure seconds of silence before each line in the recording; below zero where it overlaps another."""
+    ends = accumulate((line.offset_samples + line.samples for line in lines), max)
+    return (None, *((line.offset_samples - end) / RATE for end, line in zip(ends, lines[1:], strict=False)))[
+        : len(lines)
+    ]
 
 
 def take_schema() -> dict[str, Any]:

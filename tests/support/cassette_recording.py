@@ -11,8 +11,8 @@ from typing import Any
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.wav import read_wav
-from tau_stage.regression.recording import recording
-from tau_stage.regression.replaying import Replay
+from tau_stage.cassette.recorder import recording
+from tau_stage.cassette.replayer import Replay
 from tau_stage.scene.plan import Plan
 from tau_stage.stage.opening import Stage
 from tau_stage.stage.people import Person, known_words, people_of

@@ -9,28 +9,27 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from tau_stage.cassette.format import Entry, Manifest, Reel, load_cassette, write_events, write_manifest
+from tau_stage.cassette.redaction import Redactor
+from tau_stage.checks.snapshot import parsed
 from tau_stage.errors import LimitReached
 from tau_stage.protocol.conversation import Conversation
 from tau_stage.protocol.secrets import Secrets, Striker
 from tau_stage.protocol.server_events import decode
 from tau_stage.protocol.usage import Usage
-from tau_stage.regression.cassette import Entry, Manifest, Reel, load_cassette, write_events, write_manifest
-from tau_stage.regression.junit import as_junit
-from tau_stage.regression.redaction import Redactor
-from tau_stage.regression.snapshot import parsed
-from tau_stage.regression.suite import Result, Row
 from tau_stage.report.differ import differ
-from tau_stage.report.score import silences
 from tau_stage.report.subtitles import srt, vtt
 from tau_stage.report.terminal import plain
 from tau_stage.report.wording import word_diff
 from tau_stage.report.words import labels, sheet, transcript, word_labels
 from tau_stage.scene.load import load_variants, parse_scene
 from tau_stage.scene.planning import make_plan
+from tau_stage.suite.output import as_junit
+from tau_stage.suite.result import Result, Row
 from tau_stage.take import records as record
 from tau_stage.take.fold import fold
 from tau_stage.take.journal import Journal, read_journal
-from tau_stage.take.model import Take
+from tau_stage.take.model import Take, silences
 from tau_stage.text import (
     closeness,
     hidden,

@@ -8,10 +8,10 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from tau_stage.audio.pcm import Pcm
-from tau_stage.regression.check import check
-from tau_stage.regression.measures import Measures, measure
-from tau_stage.regression.snapshot import Snapshot, freeze, parsed, written
-from tau_stage.regression.verdict import Verdict
+from tau_stage.checks.check import check
+from tau_stage.checks.metrics import Measures, measure
+from tau_stage.checks.snapshot import Snapshot, freeze, parsed, written
+from tau_stage.checks.verdict import Verdict
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.resolved import resolved
 from tau_stage.take.model import Performed, Take

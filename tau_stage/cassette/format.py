@@ -1,0 +1,323 @@
+"""A cassette's folder: ``cassette.json``, one file of events per player, and the sounds. See ``docs/cassettes.md``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import from_json, to_json
+
+from tau_stage.cassette.clips import AGAIN, FOLDER, Clips, refs_in, refuse_pointer
+from tau_stage.errors import CassetteError
+from tau_stage.text import printable_json
+
+FORMAT = 1
+"""The version of the format that this tau-stage writes and reads."""
+
+MANIFEST = "cassette.json"
+FILE = re.compile(r"[a-z0-9][a-z0-9-]*\.jsonl")
+
+Kind = Literal["dial", "opened", "refused", "told", "raw", "ask", "closed"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One thing that happened between a player and its provider.
+
+    Attributes:
+        number: Its place among all that happened, from 1.
+        at_ms: Milliseconds since the first opening began.
+        player: Whose conversation it is.
+        socket: Which of the player's connections, from 1.
+        kind: What happened: ``ask`` is a client's event, ``told`` a server's, ``raw`` a server's frame that is none.
+        body: The event, or the facts.
+    """
+
+    number: int
+    at_ms: int
+    player: str
+    socket: int
+    kind: Kind
+    body: dict[str, Any]
+
+    def written(self, shorthand: Shorthand) -> bytes:
+        """Write it as one line of the player's file.
+
+        >>> Entry(2, 31, "clerk", 1, "opened", {}).written(Shorthand())
+        b'{"n":2,"ms":31,"opened":{}}'
+        """
+        socket = {} if self.socket == 1 else {"socket": self.socket}
+        short = shorthand.short(self.socket, self.body) if self.kind == "told" else None
+        event: dict[str, Any] = short or {str(self.kind): self.body}
+        told = {"n": self.number, "ms": self.at_ms, **socket, **event}
+        return printable_json(to_json(told).decode()).encode()
+
+    @classmethod
+    def read(cls, player: str, told: Mapping[str, Any], shorthand: Shorthand) -> Entry:
+        """Read what a line of a player's file tells.
+
+        Raises:
+            KeyError: Something is missing.
+            ValueError: It is no event.
+        """
+        number, at_ms, socket = int(told["n"]), int(told["ms"]), int(told.get("socket", 1))
+        if (body := shorthand.whole(socket, told)) is not None:
+            return cls(number, at_ms, player, socket, "told", body)
+        kind = next((kind for kind in KINDS if kind in told), None)
+        if kind is None or not isinstance(told[kind], dict):
+            raise ValueError("it says nothing")
+        if kind == "told":
+            shorthand.learn(socket, told[kind])
+        return cls(number, at_ms, player, socket, kind, told[kind])
+
+
+class Part(BaseModel):
+    """A part of ``cassette.json``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Reel(Part):
+    """One player's conversation: its file, where it was had, how many events it holds, and their hash."""
+
+    file: str
+    endpoint: str
+    dialect: str
+    events: int
+    sha256: str
+
+
+class Manifest(Part):
+    """``cassette.json``."""
+
+    cassette: int = FORMAT
+    tau_stage: str
+    title: str
+    slug: str
+    players: dict[str, Reel]
+    lines: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Cassette:
+    """A recorded performance of one scene.
+
+    Attributes:
+        path: Its folder.
+        manifest: What it is of.
+        entries: Everything that happened, in order.
+        clips: Its sounds.
+    """
+
+    path: Path
+    manifest: Manifest
+    entries: Sequence[Entry]
+    clips: Clips
+
+    @property
+    def wanted_clips(self) -> list[str]:
+        """The clips that its events speak of, each once."""
+        bodies = (entry.body for entry in self.entries if entry.kind in ("ask", "told"))
+        return list(dict.fromkeys(str(ref["clip"]) for body in bodies for ref in refs_in(body)))
+
+
+def cassette_of(folder: Path, slug: str) -> Path | None:
+    """Return the cassette of a scene in a folder of cassettes, if there is one."""
+    path = folder / slug
+    return path if (path / MANIFEST).is_file() else None
+
+
+def cassettes_in(folder: Path) -> list[Path]:
+    """Return the cassettes in a folder, or the folder itself if it is one.
+
+    Raises:
+        CassetteError: There is none.
+    """
+    if (folder / MANIFEST).is_file():
+        return [folder]
+    found = sorted(file.parent for file in folder.glob(f"*/{MANIFEST}")) if folder.is_dir() else []
+    if not found:
+        raise CassetteError(str(folder), "there is no cassette", "record one: tau-stage run SCENE --record DIR")
+    return found
+
+
+def load_cassette(path: Path) -> Cassette:
+    """Read a cassette; its sounds are read when they are wanted.
+
+    Raises:
+        CassetteError: It is missing, damaged, changed by hand, or of a newer format.
+    """
+    manifest = _manifest(path / MANIFEST)
+    entries: list[Entry] = []
+    for player, reel in manifest.players.items():
+        entries += _entries(path, player, reel)
+    entries.sort(key=lambda entry: entry.number)
+    if [entry.number for entry in entries] != list(range(1, len(entries) + 1)):
+        raise CassetteError(str(path), "events are missing, or there twice: their numbers have gaps", AGAIN)
+    return Cassette(path, manifest, entries, Clips(path))
+
+
+def _manifest(file: Path) -> Manifest:
+    try:
+        data = file.read_bytes()
+        refuse_pointer(file, data)
+        told = from_json(data)
+    except FileNotFoundError:
+        raise CassetteError(
+            str(file.parent), "there is no cassette", "record one: tau-stage run SCENE --record DIR"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise CassetteError(str(file), f"cannot be read: {error}", AGAIN) from None
+    made = told.get("cassette") if isinstance(told, dict) else None
+    if isinstance(made, int) and made > FORMAT:
+        raise CassetteError(
+            str(file),
+            f"the cassette is of format {made}, and this tau-stage reads {FORMAT}",
+            "upgrade tau-stage, or record the scene again with --record",
+        )
+    try:
+        return Manifest.model_validate(told)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "it"
+        raise CassetteError(str(file), f"is no cassette: {where}: {first['msg']}", AGAIN) from None
+
+
+def _entries(path: Path, player: str, reel: Reel) -> Iterator[Entry]:
+    if not FILE.fullmatch(reel.file):
+        raise CassetteError(str(path / MANIFEST), f"{reel.file!r} is no name of a file of events", AGAIN)
+    file = path / reel.file
+    try:
+        data = file.read_bytes().replace(b"\r\n", b"\n")
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise CassetteError(str(file), f"the events of {player} cannot be read: {reason}", AGAIN) from None
+    refuse_pointer(file, data)
+    lines = data.splitlines()
+    if len(lines) < reel.events or (data and not data.endswith(b"\n")):
+        raise CassetteError(str(file), f"is cut short: {len(lines)} of {reel.events} events are there", AGAIN)
+    if sha256(data).hexdigest() != reel.sha256:
+        raise CassetteError(str(file), "was changed after it was recorded", AGAIN)
+    shorthand = Shorthand()
+    for number, line in enumerate(lines, 1):
+        try:
+            yield Entry.read(player, from_json(line), shorthand)
+        except (ValueError, KeyError, TypeError) as error:
+            raise CassetteError(f"{file}:{number}", f"is no event of a cassette: {error}", AGAIN) from None
+
+
+def write_events(folder: Path, file: str, entries: Iterable[Entry]) -> tuple[int, str]:
+    """Write one player's events; how many they are, and their hash."""
+    shorthand = Shorthand()
+    lines = [entry.written(shorthand) + b"\n" for entry in entries]
+    data = b"".join(lines)
+    (folder / file).write_bytes(data)
+    return len(lines), sha256(data).hexdigest()
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write ``cassette.json``, which makes a folder a cassette."""
+    (folder / MANIFEST).write_text(written(manifest), "utf-8")
+
+
+def written(manifest: Manifest) -> str:
+    """Write it as one line of the player's file."""
+    return printable_json(manifest.model_dump_json(indent=2)) + "\n"
+
+
+def verify(path: Path) -> Cassette:
+    """Read all of a cassette: structure, hashes, and every sound.
+
+    Raises:
+        CassetteError: Something is wrong; the first thing that is.
+    """
+    cassette = load_cassette(path)
+    for entry in cassette.entries:
+        if entry.kind in ("ask", "told"):
+            for ref in refs_in(entry.body):
+                cassette.clips.bytes_of(ref)
+    return cassette
+
+
+def spare_files(cassette: Cassette) -> list[Path]:
+    """Return clips that no event speaks of, and events that the manifest does not speak of."""
+    wanted = set(cassette.wanted_clips)
+    clips = [cassette.clips.file(name) for name in cassette.clips.names() if name not in wanted]
+    reels = {reel.file for reel in cassette.manifest.players.values()}
+    return clips + [path for path in sorted(cassette.path.glob("*.jsonl")) if path.name not in reels]
+
+
+def refuse_links(path: Path) -> None:
+    """Refuse to delete through a link that leads elsewhere.
+
+    Raises:
+        CassetteError: The folder of sounds is a link.
+    """
+    if path.is_symlink() or (path / FOLDER).is_symlink():
+        raise CassetteError(str(path), "is a link, or its sounds lie behind one", "prune the folder it leads to")
+
+
+Event = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Shorthand:
+    """Remembers, for each connection, the last piece of sound and the last piece of words.
+
+    >>> full = {"type": "response.output_text.delta", "item_id": "item_1", "delta": "How "}
+    >>> writer, reader = Shorthand(), Shorthand()
+    >>> writer.short(1, full), writer.short(1, full | {"delta": "so?"})
+    (None, {'words': 'so?'})
+    >>> reader.learn(1, full)
+    >>> reader.whole(1, {"words": "so?"})
+    {'type': 'response.output_text.delta', 'item_id': 'item_1', 'delta': 'so?'}
+    """
+
+    _last: dict[tuple[int, str], Event] = field(default_factory=dict)
+
+    def short(self, socket: int, event: Event) -> Event | None:
+        """Return what stands for an event; None where it must be written in full."""
+        kind = _kind(event)
+        if not kind:
+            return None
+        before = self._last.get((socket, kind))
+        self._last[socket, kind] = event
+        delta = event["delta"]
+        if before is None or before | {"delta": delta} != event or list(before) != list(event):
+            return None
+        if kind == "words":
+            return {"words": delta}
+        goes_on = before["delta"]["clip"] == delta["clip"] and before["delta"]["to"] == delta["from"]
+        return {"sound": delta["to"]} if goes_on else None
+
+    def learn(self, socket: int, event: Event) -> None:
+        """Read an event that was written in full."""
+        if kind := _kind(event):
+            self._last[socket, kind] = event
+
+    def whole(self, socket: int, told: Mapping[str, Any]) -> Event | None:
+        """Return the event that a short line stands for; None where it stands for none.
+
+        Raises:
+            KeyError: Nothing came before it.
+        """
+        kind = next((kind for kind in ("sound", "words") if kind in told), None)
+        if kind is None:
+            return None
+        before = self._last[socket, kind]
+        delta = told[kind] if kind == "words" else before["delta"] | {"from": before["delta"]["to"], "to": told[kind]}
+        event = self._last[socket, kind] = before | {"delta": delta}
+        return event
+
+
+def _kind(event: Mapping[str, Any]) -> str:
+    delta = event.get("delta")
+    if isinstance(delta, str):
+        return "words"
+    return "sound" if isinstance(delta, dict) and "to" in delta else ""

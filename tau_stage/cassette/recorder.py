@@ -1,0 +1,399 @@
+"""Recording: what players and providers say goes onto a cassette, which is there only when it is whole."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import anyio
+import pybase64
+from pydantic_core import from_json
+
+from tau_stage import __version__
+from tau_stage.audio.pcm import RATE
+from tau_stage.cassette.clips import AGAIN, DELTAS, FOLDER, Ref, Scratch, Strip, swapped
+from tau_stage.cassette.format import (
+    MANIFEST,
+    Entry,
+    Kind,
+    Manifest,
+    Reel,
+    load_cassette,
+    spare_files,
+    verify,
+    write_events,
+    write_manifest,
+    written,
+)
+from tau_stage.cassette.redaction import Redactor
+from tau_stage.errors import CassetteError, ConnectFailed, SessionClosed, SessionError, TakeError, Timeout
+from tau_stage.scene.names import slug
+from tau_stage.scene.plan import Plan, PlayerPlan
+from tau_stage.stage.opening import Stage
+from tau_stage.take.drafts import PREFIX, SUFFIX, clear_drafts, draft_beside, is_held
+from tau_stage.take.folder import write_whole
+from tau_stage.take.journal import sync_folder
+from tau_stage.take.model import Take
+from tau_stage.transport import Transport
+
+LONGEST_STRIP = 120 * RATE * 2
+UNFINISHED = ".recording-"
+"""Stands in the names of folders whose recording is under way, or was cut short."""
+
+Event = dict[str, Any]
+
+
+class Recorder:
+    """Writes down what passes between players and providers.
+
+    Args:
+        plan: What is performed.
+        inner: Connects to the real providers.
+        folder: Of this cassette, until it is whole.
+        secrets: Hidden wherever they stand.
+    """
+
+    def __init__(self, plan: Plan, inner: Stage, folder: Path, secrets: Collection[str]) -> None:
+        self._plan = plan
+        self._inner = inner
+        self._folder = folder
+        self._redactors = {player.name: Redactor(slug(player.name), secrets) for player in plan.models}
+        self._entries: list[Entry] = []
+        self._began: float | None = None
+        self._sockets: dict[str, int] = {}
+        self.scratch = Scratch(folder)
+
+    @property
+    def stage(self) -> Stage:
+        """The same stage, listened to."""
+        return replace(self._inner, connect=self._connect)
+
+    @asynccontextmanager
+    async def _connect(self, player: PlayerPlan) -> AsyncIterator[Transport]:
+        socket = self._sockets[player.name] = self._sockets.get(player.name, 0) + 1
+        self.note(player.name, socket, "dial", {"model": player.model})
+        async with AsyncExitStack() as opened:
+            try:
+                transport = await opened.enter_async_context(self._inner.connect(player))
+            except SessionError as error:
+                self.note(player.name, socket, "refused", self._refusal(player.name, error))
+                raise
+            self.note(player.name, socket, "opened", {})
+            rate = self._inner.provider_of(player).heard_rate
+            recorded = RecordedTransport(transport, self, player.name, socket, rate)
+            try:
+                yield recorded
+            finally:
+                recorded.end()
+
+    def _refusal(self, player: str, error: SessionError) -> Event:
+        match error:
+            case ConnectFailed():
+                facts = {
+                    "reason": self.redactor(player).text(error.reason),
+                    "status": error.status,
+                    "code": error.code,
+                    "close_code": error.close_code,
+                    "retry_after_s": error.retry_after_s,
+                }
+                return {key: value for key, value in facts.items() if value is not None}
+            case Timeout():
+                return {"what": error.what, "waited_s": error.waited_s}
+            case _:
+                return {"reason": self.redactor(player).text(error.what_happened())}
+
+    def redactor(self, player: str) -> Redactor:
+        """Make a redactor that knows what a cassette must not hold of a player's conversation."""
+        return self._redactors[player]
+
+    def note(self, player: str, socket: int, kind: Kind, body: Event) -> Entry:
+        """Note that something happened."""
+        now = anyio.current_time()
+        self._began = now if self._began is None else self._began
+        entry = Entry(len(self._entries) + 1, round((now - self._began) * 1000), player, socket, kind, body)
+        self._entries.append(entry)
+        return entry
+
+    def forget(self, entry: Entry) -> None:
+        """Forget it: it did not happen after all, as nothing was sent."""
+        self._entries.remove(entry)
+
+    def write(self, take: Take) -> None:
+        """Write the cassette."""
+        for number, entry in enumerate(self._entries, 1):
+            entry.number = number
+        (self._folder / FOLDER).mkdir()
+        self.scratch.deliver(self._folder / FOLDER)
+        reels = {}
+        for player in self._plan.models:
+            place, file = self._inner.provider_of(player), f"{slug(player.name)}.jsonl"
+            events, hashed = write_events(
+                self._folder, file, (entry for entry in self._entries if entry.player == player.name)
+            )
+            reels[player.name] = Reel(
+                file=file, endpoint=_public(place.name), dialect=place.dialect.name, events=events, sha256=hashed
+            )
+        lines = {str(line.number): line.id for line in take.lines}
+        manifest = Manifest(
+            tau_stage=__version__, title=self._plan.title, slug=self._plan.slug, players=reels, lines=lines
+        )
+        write_manifest(self._folder, manifest)
+
+
+class RecordedTransport:
+    """A transport that is listened to.
+
+    Args:
+        inner: Open.
+        recorder: Told of every frame.
+        player: Whose it is.
+        socket: Which of the player's.
+        heard_rate: Samples per second of what it is sent.
+    """
+
+    def __init__(self, inner: Transport, recorder: Recorder, player: str, socket: int, heard_rate: int) -> None:
+        self._inner = inner
+        self._recorder = recorder
+        self._player = player
+        self._socket = socket
+        self._heard_rate = heard_rate
+        self._redactor = recorder.redactor(player)
+        self._hung_up = False
+        self._fed = Strip()
+        self._spoken: dict[tuple[str, ...], Strip] = {}
+
+    async def send(self, frame: bytes) -> None:
+        """Send one frame."""
+        event: Event = from_json(frame)
+        entry = self._recorder.note(self._player, self._socket, "ask", self._redactor.ask(self._asked(event)))
+        try:
+            await self._inner.send(frame)
+        except SessionClosed:
+            self._recorder.forget(entry)
+            raise
+
+    async def receive(self) -> bytes:
+        """Return the next frame."""
+        try:
+            frame = await self._inner.receive()
+        except SessionClosed as closed:
+            if self._hung_up:
+                raise
+            reason = self._redactor.text(closed.reason)
+            self._recorder.note(self._player, self._socket, "closed", {"code": closed.code, "reason": reason})
+            raise
+        try:
+            event = from_json(frame)
+        except ValueError:
+            event = None
+        if isinstance(event, dict):
+            event.pop("obfuscation", None)  # noise: it would keep every delta from being written short
+            self._recorder.note(self._player, self._socket, "told", self._redactor.told(self._told(event)))
+        else:
+            text = self._redactor.text(bytes(frame).decode(errors="replace"))
+            self._recorder.note(self._player, self._socket, "raw", {"frame": text})
+        return frame
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        """Close in order."""
+        self._hung_up = True
+        await self._inner.aclose(code, reason)
+
+    def drop(self) -> None:
+        """Cut the connection."""
+        self._hung_up = True
+        self._inner.drop()
+
+    def end(self) -> None:
+        """Keep what was begun: nothing more will come."""
+        self._end_fed()
+        for place in list(self._spoken):
+            self._recorder.scratch.keep_strip(self._spoken.pop(place), RATE)
+
+    def _asked(self, event: Event) -> Event:
+        if event.get("type") != "input_audio_buffer.append":
+            self._end_fed()
+            return swapped(event, lambda coded: self._recorder.scratch.keep_whole(coded, self._heard_rate), str)
+        if len(self._fed.data) > LONGEST_STRIP:
+            self._end_fed()
+        return swapped(event, lambda coded: self._fed.add(pybase64.b64decode(coded)), str)
+
+    def _end_fed(self) -> None:
+        if self._fed.refs:
+            self._recorder.scratch.keep_strip(self._fed, self._heard_rate)
+            self._fed = Strip()
+
+    def _told(self, event: Event) -> Event:
+        kind = str(event.get("type"))
+        place = tuple(str(event.get(key, "")) for key in ("response_id", "item_id", "content_index"))
+        if kind in DELTAS:
+            return swapped(event, lambda coded: self._piece(place, coded), str)
+        if kind.endswith("audio.done") and place in self._spoken:
+            self._recorder.scratch.keep_strip(self._spoken.pop(place), RATE)
+        return swapped(event, lambda coded: self._recorder.scratch.keep_whole(coded, RATE), str)
+
+    def _piece(self, place: tuple[str, ...], coded: str) -> Ref:
+        return self._spoken.setdefault(place, Strip()).add(pybase64.b64decode(coded))
+
+
+class Recording:
+    """A recording under way.
+
+    Args:
+        recorder: Writes down.
+        final: The cassette's folder, once it is whole.
+        folder: Its folder until then.
+
+    Attributes:
+        stage: Connects to the providers, and listens.
+        is_complete: Whether the take came to its end, so that there is something to keep.
+        is_whole: Whether the cassette is whole, wherever it is.
+    """
+
+    def __init__(self, recorder: Recorder, final: Path, folder: Path) -> None:
+        self.stage = recorder.stage
+        self._recorder = recorder
+        self._final = final
+        self._folder = folder
+        self.is_complete = self.is_whole = False
+
+    def finish(self, take: Take) -> Path | None:
+        """Leave the cassette under its name; None where the take did not come to its end, and nothing is left.
+
+        Raises:
+            CassetteError: It cannot be written. The former one stands; the new one is kept beside it if it is whole.
+        """
+        self.is_complete = take.ended == "complete"
+        if not self.is_complete:
+            return None
+        try:
+            self._recorder.write(take)
+        except OSError as error:
+            problem = f"the cassette cannot be written: {(error.strerror or str(error)).lower()}"
+            raise CassetteError(str(self._final), f"{problem}; the take itself is left", "record it again") from None
+        self.is_whole = True
+        try:
+            put_in_place(self._folder, self._final)
+        except OSError as error:
+            problem = f"the new cassette cannot take this place: {(error.strerror or str(error)).lower()}"
+            hint = f"it is whole: move {self._folder} to {self._final}"
+            raise CassetteError(str(self._final), problem, hint) from None
+        return self._final
+
+
+@contextmanager
+def recording(plan: Plan, stage: Stage, folder: Path, secrets: Collection[str]) -> Iterator[Recording]:
+    """Record a performance into ``folder/<slug>``, when it has come to its end.
+
+    Args:
+        plan: What is performed.
+        stage: Connects to the real providers.
+        folder: Of cassettes.
+        secrets: What must not be in it; ids and what looks like a key are hidden anyway.
+
+    Raises:
+        CassetteError: The folder cannot be written, or something else lies there.
+    """
+    final = folder / plan.slug
+    if final.is_symlink() or (final.exists() and not (final / MANIFEST).is_file()):
+        raise CassetteError(str(final), "something else lies where the cassette would go", "choose another --record")
+    with ExitStack() as opened:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for left in unfinished_in(folder):
+                if not is_whole(left):
+                    shutil.rmtree(left)
+            clear_drafts(folder)
+            _, lock = opened.enter_context(draft_beside(final))
+            scratch = folder / f".{plan.slug}{UNFINISHED}{lock.stem.removeprefix(PREFIX)}"
+            scratch.mkdir()
+        except OSError as error:
+            raise CassetteError(str(folder), f"cannot be written: {(error.strerror or str(error)).lower()}") from None
+        tape = Recording(Recorder(plan, stage, scratch, secrets), final, scratch)
+        try:
+            yield tape
+        finally:
+            if not tape.is_whole:
+                shutil.rmtree(scratch, ignore_errors=True)
+
+
+def unfinished_in(folder: Path) -> list[Path]:
+    """Return what recordings have left that were cut short by force; those under way are not among them."""
+    found = (path for path in folder.glob(f".*{UNFINISHED}*") if path.is_dir() and not path.is_symlink())
+    return sorted(path for path in found if not is_held(folder / f"{PREFIX}{path.name.rpartition('-')[2]}{SUFFIX}"))
+
+
+def is_whole(path: Path) -> bool:
+    """Tell whether a cassette can be replayed to its end."""
+    try:
+        verify(path)
+    except CassetteError:
+        return False
+    return True
+
+
+def put_in_place(new: Path, final: Path) -> None:
+    """Let a new cassette take the place of an old one, so that one of them stands there at every instant.
+
+    What it is made of is brought there beside what is there, the manifest is replaced at once, and what nobody speaks
+    of any more is removed. The events get names of their own first, so that no file changes under a manifest.
+
+    Args:
+        new: A whole cassette; it is gone afterwards.
+        final: Where it is to stand, in the same folder.
+
+    Raises:
+        OSError: It cannot be written; the new one is left where it is.
+    """
+    if not final.exists():
+        new.rename(final)
+        sync_folder(final.parent)
+        return
+    try:
+        _bring(new, final)
+    except TakeError as error:
+        raise OSError(None, error.problem, error.path) from None
+    with suppress(OSError):  # the new one stands; what is left over does no harm
+        for file in (*spare_files(load_cassette(final)), *final.glob(f"{PREFIX}*")):
+            file.unlink()
+    shutil.rmtree(new, ignore_errors=True)
+
+
+def _bring(new: Path, final: Path) -> None:
+    manifest = load_cassette(new).manifest
+    (final / FOLDER).mkdir(exist_ok=True)
+    for clip in sorted((new / FOLDER).iterdir()):
+        _copy(clip, final / FOLDER / clip.name)
+    aside = {
+        name: reel.model_copy(update={"file": f"{Path(reel.file).stem}-{reel.sha256[:12]}.jsonl"})
+        for name, reel in manifest.players.items()
+    }
+    for name, reel in manifest.players.items():
+        _copy(new / reel.file, final / aside[name].file)
+    write_whole({final / MANIFEST: written(manifest.model_copy(update={"players": aside}))}, AGAIN)
+    for reel in manifest.players.values():
+        _copy(new / reel.file, final / reel.file)
+    write_whole({final / MANIFEST: written(manifest)}, AGAIN)
+
+
+def _copy(file: Path, to: Path) -> None:
+    data = file.read_bytes()
+    if not (to.is_file() and to.read_bytes() == data):
+        write_whole({to: data}, AGAIN)
+
+
+def _public(name: str) -> str:
+    """Return an endpoint's name; of a URL without the parts that may hold a key.
+
+    >>> _public("wss://me:secret@example.com:1/v1/realtime?key=secret"), _public("openai")
+    ('wss://example.com:1/v1/realtime', 'openai')
+    """
+    if "://" not in name:
+        return name
+    parts = urlsplit(name)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

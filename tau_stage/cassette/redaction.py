@@ -1,0 +1,163 @@
+"""What a cassette must not hold: keys, organisations, and the provider's own ids, which get names that stay."""
+
+from __future__ import annotations
+
+import re
+from bisect import insort
+from collections.abc import Collection, Mapping
+from operator import neg
+from typing import Any
+
+from tau_stage.cassette.clips import Ref
+from tau_stage.protocol.endpoints import ENDPOINTS
+
+Event = dict[str, Any]
+
+NAMED_BY_KEY = {
+    "item_id": "item",
+    "previous_item_id": "item",
+    "response_id": "resp",
+    "call_id": "call",
+    "conversation_id": "conv",
+    "session_id": "sess",
+}
+NAMED_BY_PARENT = {
+    "session": "sess",
+    "response": "resp",
+    "conversation": "conv",
+    "item": "item",
+    "output": "item",
+    "input": "item",
+}
+DROPPED = frozenset({"expires_at", "created_at", "client_secret"})
+"""Fields that nobody performs by: they are new each time, or secret."""
+
+PLAIN = frozenset(
+    {"type", "object", "status", "code", "param", "model", "voice", "role", "name", "metadata", "event_id"}
+    | {"transcript", "delta", "text", "arguments", "output", "instructions", "description", "tools", "words"}
+)
+"""Fields whose strings are words, or of a fixed set: what looks like an id in them is none."""
+
+LOOKS_PRIVATE = re.compile(
+    r"(?<![\w-])(?:sk|rk|pk|ek|org|proj|project|req|sess|session|resp|item|event|call|conv|user|acct|key)[-_][\w*-]{4,}"
+)
+HIDDEN = "<redacted>"
+SHORTEST_SECRET = 6
+
+
+def secrets_in(environment: Mapping[str, str]) -> frozenset[str]:
+    """Return what an environment tells of its owner: keys, hosts of their own, organisations.
+
+    >>> secrets_in({"OPENAI_API_KEY": "sk-123456", "HOME": "/home/me"})
+    frozenset({'sk-123456'})
+    """
+    names = {name for place in ENDPOINTS.values() for name in (*place.key_env, place.resource_env)}
+    names |= {"TAU_STAGE_API_KEY", "OPENAI_ORG_ID", "OPENAI_ORGANIZATION", "OPENAI_PROJECT_ID", "OPENAI_PROJECT"}
+    found = (environment.get(name, "") for name in names)
+    return frozenset(value for value in found if len(value) >= SHORTEST_SECRET)
+
+
+class Redactor:
+    """Knows one player's ids: those that the client made stay, the provider's are numbered as they come.
+
+    Args:
+        owner: Makes the names the player's own.
+        secrets: Hidden wherever they stand.
+
+    >>> redactor = Redactor("clerk", {"sk-secret"})
+    >>> redactor.told({"type": "session.created", "event_id": "event_9", "session": {"id": "sess_Xy", "expires_at": 9}})
+    {'type': 'session.created', 'session': {'id': 'sess_clerk_1'}}
+    >>> redactor.text("Wrong key sk-secret in org-a1b2c3 for sess_Xy.")
+    'Wrong key <redacted> in <redacted> for sess_clerk_1.'
+    """
+
+    def __init__(self, owner: str, secrets: Collection[str] = ()) -> None:
+        self._owner = owner
+        self._secrets = sorted(secrets, key=len, reverse=True)
+        self._ours: set[str] = set()
+        self._names: dict[str, str] = {}
+        self._given: set[str] = set()
+        self._lengths: list[int] = []
+        self._counts: dict[str, int] = {}
+
+    def ask(self, event: Event) -> Event:
+        """Redact a client's event: its own words and ids stay, but for secrets and the provider's ids."""
+        item = event.get("item")
+        made = [event.get("event_id"), item.get("id") if isinstance(item, dict) else None]
+        self._ours.update(one for one in made if isinstance(one, str) and one not in self._names)
+        cleaned: Event = self._asked(event)
+        return cleaned
+
+    def told(self, event: Event) -> Event:
+        """Redact a server's event."""
+        return {key: self._told(value, key) for key, value in event.items() if key not in {"event_id", *DROPPED}}
+
+    def text(self, text: str) -> str:
+        """Redact a provider's own sentence: whatever looks private is hidden."""
+        return LOOKS_PRIVATE.sub(self._hidden, self._without_secrets(self._renamed(text)))
+
+    def _renamed(self, text: str) -> str:
+        """Put our names for the provider's ids; ids have few lengths, and the longest is looked for first."""
+        parts, kept, at = [], 0, 0
+        while at < len(text):
+            found = next(
+                (text[at : at + length] for length in self._lengths if text[at : at + length] in self._names), ""
+            )
+            if found:
+                parts += [text[kept:at], self._names[found]]
+                kept = at + len(found)
+            at += len(found) or 1
+        return "".join([*parts, text[kept:]])
+
+    def _hidden(self, found: re.Match[str]) -> str:
+        whole = found[0].rstrip("-_*")
+        return found[0] if whole in self._ours or whole in self._given else HIDDEN
+
+    def _asked(self, value: Any) -> Any:
+        match value:
+            case Ref():
+                return value  # it learns later what it stands for
+            case dict():
+                return {key: self._asked(inner) for key, inner in value.items()}
+            case list():
+                return [self._asked(inner) for inner in value]
+            case str():
+                return self._names.get(value) or self._without_secrets(value)
+            case _:
+                return value
+
+    def _told(self, value: Any, key: str, parent: str = "", *, plain: bool = False) -> Any:
+        plain = plain or key in PLAIN
+        match value:
+            case Ref():
+                return value  # it learns later what it stands for
+            case dict():
+                return {
+                    name: self._told(inner, name, key, plain=plain)
+                    for name, inner in value.items()
+                    if name not in DROPPED
+                }
+            case list():
+                return [self._told(inner, key, parent, plain=plain) for inner in value]
+            case str() if kind := NAMED_BY_KEY.get(key) or (NAMED_BY_PARENT.get(parent, "id") if key == "id" else ""):
+                return self._name(value, kind)
+            case str():
+                return self._without_secrets(value) if plain else self.text(value)
+            case _:
+                return value
+
+    def _name(self, given: str, kind: str) -> str:
+        if not given or given in self._ours:
+            return given
+        if given not in self._names:
+            self._counts[kind] = self._counts.get(kind, 0) + 1
+            name = self._names[given] = f"{kind}_{self._owner}_{self._counts[kind]}"
+            self._given.add(name)
+            if len(given) not in self._lengths:
+                insort(self._lengths, len(given), key=neg)
+        return self._names[given]
+
+    def _without_secrets(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, HIDDEN)
+        return text

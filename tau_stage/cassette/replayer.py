@@ -1,0 +1,332 @@
+"""Replaying: a stage on which the providers are a cassette. What was told is told again, in the order of the recording.
+
+Run it on a virtual clock (``tau_stage.clock.VIRTUAL``): nobody waits, and every latency is as it was, to a millisecond.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pybase64
+from pydantic_core import from_json, to_json
+
+from tau_stage.cassette.clips import AGAIN, swapped
+from tau_stage.cassette.event_diff import (
+    Sound,
+    first_difference,
+    ids_in,
+    is_akin,
+    line_of,
+    renamed,
+    told_of,
+)
+from tau_stage.cassette.format import Cassette, Entry, cassette_of, load_cassette
+from tau_stage.errors import CassetteDiffers, CassetteError, ConnectFailed, SessionClosed, Timeout
+from tau_stage.protocol.endpoints import Endpoint, endpoint
+from tau_stage.scene.plan import Plan, PlayerPlan
+from tau_stage.session import Deadlines
+from tau_stage.stage.gate import Gate
+from tau_stage.stage.opening import Stage
+from tau_stage.take.model import Take
+from tau_stage.transport import Transport
+
+PATIENCE_S = 20.0
+"""How much later than it was recorded something may be sent; less than any deadline of a session's request."""
+
+SLACK_S = 0.01
+"""How late something is before what was sent in its stead, on the same connection, is answered."""
+
+TICK_S = 0.001
+
+LATE_S = 0.005
+"""What is later than this moves everything after it: a tool may take its time."""
+
+Event = dict[str, Any]
+
+
+class Replay:
+    """A cassette that plays the providers of one performance.
+
+    Args:
+        cassette: Whole.
+
+    Attributes:
+        stage: Connects players to the cassette.
+        differs: How the scene parted from the cassette, once it has.
+    """
+
+    def __init__(self, cassette: Cassette) -> None:
+        self.cassette = cassette
+        self.differs: CassetteDiffers | None = None
+        self.stage = Stage(self._connect, self._provider_of, Gate(), Deadlines())
+        self._left = deque(cassette.entries)
+        self._done: set[int] = set()
+        self._news = anyio.Event()
+        self._base = -math.inf
+        self._dials: dict[str, int] = {}
+
+    @classmethod
+    def of(cls, plan: Plan, folder: Path) -> Replay:
+        """Replay a scene's cassette.
+
+        Args:
+            plan: The scene.
+            folder: Of cassettes.
+
+        Raises:
+            CassetteError: There is none for it, or it is damaged.
+        """
+        path = cassette_of(folder, plan.slug)
+        if path is None:
+            hint = f"record it: tau-stage run {quote(plan.path)} --record {quote(str(folder))}"
+            raise CassetteError(str(folder / plan.slug), "there is no cassette of this scene", hint)
+        return cls(load_cassette(path))
+
+    def finish(self, take: Take) -> None:
+        """Make sure that the scene said all that was recorded.
+
+        Raises:
+            CassetteDiffers: It ended before, or has parted from the cassette.
+        """
+        if self.differs:
+            raise self.differs
+        left = (entry for entry in self.cassette.entries if entry.number not in self._done)
+        missed = next((entry for entry in left if entry.kind in ("ask", "dial")), None)
+        if take.ended in ("complete", "incomplete") and missed:
+            raise self._missing(missed)
+
+    def _provider_of(self, player: PlayerPlan) -> Endpoint:
+        reel = self.cassette.manifest.players.get(player.name)
+        if reel is None:
+            raise self._parted(player.name, "", "player", "nobody of that name", repr(player.name))
+        try:
+            place = endpoint(reel.endpoint, reel.dialect)
+        except KeyError:
+            raise CassetteError(str(self.cassette.path), f"there is no endpoint {reel.endpoint!r}", AGAIN) from None
+        if player.endpoint and "://" not in player.endpoint and player.endpoint != reel.endpoint:
+            raise self._parted(player.name, "", "endpoint", repr(reel.endpoint), repr(player.endpoint))
+        return place
+
+    # ---- the order of things
+
+    def due(self, entry: Entry) -> float:
+        """Tell when something happens, on the clock of the loop."""
+        return self._base + entry.at_ms / 1000
+
+    async def turn(self, entry: Entry, socket: ReplayedTransport | None = None) -> None:
+        """Wait until everything before it has happened.
+
+        Raises:
+            CassetteDiffers: Something before it does not happen any more.
+            SessionClosed: The player has hung up.
+        """
+        while self._left and self._left[0] is not entry and entry.number not in self._done:
+            first, news = self._left[0], self._news
+            if socket:
+                socket.check()
+            patience = math.inf
+            if first.kind in ("ask", "dial"):
+                late = anyio.current_time() - self.due(first)
+                if late > SLACK_S and socket and socket.was_hasty(first, entry):
+                    return
+                if late > PATIENCE_S:
+                    await self.part(self._missing(first))
+                patience = (PATIENCE_S if late > SLACK_S else SLACK_S) - late + TICK_S
+            with anyio.move_on_after(patience):
+                await news.wait()
+
+    def happened(self, entry: Entry) -> None:
+        """Note that something has happened; what comes late delays all that follows."""
+        late = anyio.current_time() - self.due(entry)
+        if entry.kind in ("ask", "dial") and late > LATE_S:
+            self._base += math.ceil(late * 1000) / 1000
+        self.skip([entry])
+
+    def skip(self, entries: Iterable[Entry]) -> None:
+        """Wait no more for some things."""
+        self._done.update(entry.number for entry in entries)
+        while self._left and self._left[0].number in self._done:
+            self._left.popleft()
+        self.ring()
+
+    def ring(self) -> None:
+        """Let those who wait go on."""
+        self._news.set()
+        self._news = anyio.Event()
+
+    # ---- differences
+
+    async def part(self, difference: CassetteDiffers) -> None:
+        """Note that the scene parted from the cassette: the first to notice tells, everybody else waits for the end.
+
+        Raises:
+            CassetteDiffers: As given.
+        """
+        if self.differs is None:
+            self.differs = difference
+            raise difference
+        await anyio.sleep_forever()
+
+    def differing(self, player: str, asked: list[Entry], now: Event) -> CassetteDiffers:
+        """Tell how an event differs from what was recorded."""
+        lines = self.cassette.manifest.lines
+        akin = next((entry for entry in asked if is_akin(entry.body, now)), None)
+        found = first_difference(akin.body, now, self.cassette.clips.is_same) if akin else None
+        if akin and found:
+            return self._parted(player, line_of(akin.body, lines), found.field, *found.shown())
+        first = asked[0].body if asked else None
+        line = line_of(first, lines) if first else ""
+        return self._parted(player, line, "conversation", told_of(first, lines), told_of(now, {}))
+
+    def _missing(self, entry: Entry) -> CassetteDiffers:
+        lines = self.cassette.manifest.lines
+        line, told = line_of(entry.body, lines), told_of(entry.body, lines)
+        return self._parted(
+            entry.player, line, "conversation", "that it opens" if entry.kind == "dial" else told, "nothing"
+        )
+
+    def _parted(self, player: str, line: str, field: str, recorded: str, now: str) -> CassetteDiffers:
+        return CassetteDiffers(str(self.cassette.path), player, line, field, recorded, now)
+
+    # ---- connections
+
+    @asynccontextmanager
+    async def _connect(self, player: PlayerPlan) -> AsyncIterator[Transport]:
+        if self._base == -math.inf:
+            self._base = math.ceil(anyio.current_time() * 1000) / 1000
+        number = self._dials[player.name] = self._dials.get(player.name, 0) + 1
+        entries = [entry for entry in self.cassette.entries if (entry.player, entry.socket) == (player.name, number)]
+        if not entries or entries[0].kind != "dial":
+            await self.part(self._parted(player.name, "", "opening", f"{number - 1}", f"{number}"))
+        dialled, *rest = entries
+        if found := first_difference(dialled.body, {"model": player.model}, self.cassette.clips.is_same):
+            await self.part(self._parted(player.name, "", "model", *found.shown()))
+        await self.turn(dialled)
+        self.happened(dialled)
+        if not rest or rest[0].kind not in ("opened", "refused"):
+            raise CassetteError(str(self.cassette.path), f"the opening of {player.name} has no end", AGAIN)
+        outcome, *rest = rest
+        await self.turn(outcome)
+        await anyio.sleep_until(self.due(outcome))
+        self.happened(outcome)
+        if outcome.kind == "refused":
+            raise _refusal(outcome.body)
+        transport = ReplayedTransport(self, player.name, rest)
+        try:
+            yield transport
+        finally:
+            transport.drop()
+
+
+def _refusal(facts: Event) -> ConnectFailed | Timeout:
+    known = {"reason", "status", "code", "close_code", "retry_after_s"}
+    if "waited_s" in facts:
+        return Timeout(what=str(facts.get("what")), waited_s=float(facts["waited_s"]))
+    return ConnectFailed(**{"reason": ""} | {key: facts[key] for key in known & facts.keys()})
+
+
+class ReplayedTransport:
+    """One connection of a cassette.
+
+    Args:
+        replay: Knows whose turn it is.
+        player: Whose connection it is.
+        entries: What was said on it.
+    """
+
+    def __init__(self, replay: Replay, player: str, entries: list[Entry]) -> None:
+        self._replay = replay
+        self._player = player
+        self._clips = replay.cassette.clips
+        self._asked = [entry for entry in entries if entry.kind == "ask"]
+        self._told = deque(entry for entry in entries if entry.kind in ("told", "raw", "closed"))
+        self._hasty: set[int] = set()
+        self._names: dict[str, str] = {}
+        self._closed: SessionClosed | None = None
+        self._over = anyio.Event()
+
+    def check(self) -> None:
+        """Make sure that it is open.
+
+        Raises:
+            SessionClosed: It is not.
+        """
+        if self._closed:
+            raise self._closed.about()
+
+    def was_hasty(self, missing: Entry, told: Entry) -> bool:
+        """Tell whether something was sent before its turn and waits for its answer: two clips that changed places.
+
+        Args:
+            missing: What should have been sent.
+            told: What may be the answer.
+        """
+        return told.kind != "ask" and any(missing.number < sent < told.number for sent in self._hasty)
+
+    async def send(self, frame: bytes) -> None:
+        """Send one frame: it must be what was sent when it was recorded.
+
+        Raises:
+            CassetteDiffers: It is not.
+        """
+        self.check()
+        now = swapped(from_json(frame), lambda coded: Sound(pybase64.b64decode(coded)), str)
+        same = (entry for entry in self._asked if first_difference(entry.body, now, self._clips.is_same) is None)
+        entry = next(same, None)
+        if entry is None:
+            await self._replay.part(self._replay.differing(self._player, self._asked, now))
+            return
+        is_next = entry is self._asked[0]
+        if not is_next:
+            self._hasty.add(entry.number)
+        self._asked.remove(entry)
+        self._names.update(ids_in(entry.body, now))
+        try:
+            if is_next:
+                await self._replay.turn(entry, self)
+        finally:
+            self._replay.happened(entry)
+        await anyio.lowlevel.checkpoint()
+
+    async def receive(self) -> bytes:
+        """Return the next frame, when it came."""
+        self.check()
+        if not self._told:
+            await self._over.wait()
+            self.check()
+        entry = self._told[0]
+        await self._replay.turn(entry, self)
+        with anyio.move_on_after(max(0.0, self._replay.due(entry) - anyio.current_time())):
+            await self._over.wait()
+        self.check()
+        self._told.popleft()
+        self._replay.happened(entry)
+        if entry.kind == "closed":
+            self._closed = SessionClosed(code=int(entry.body.get("code", 1006)), reason=str(entry.body.get("reason")))
+            self.check()
+        if entry.kind == "raw":
+            return str(entry.body.get("frame")).encode()
+        event = renamed(entry.body, self._names) if self._names else entry.body
+        return to_json(swapped(event, lambda ref: pybase64.b64encode(self._clips.bytes_of(ref)).decode(), dict))
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        """Hang up."""
+        self._end(SessionClosed(code=code, reason=reason))
+        await anyio.lowlevel.checkpoint()
+
+    def drop(self) -> None:
+        """Hang up without a word."""
+        self._end(SessionClosed(code=1006, reason="the connection was lost"))
+
+    def _end(self, closed: SessionClosed) -> None:
+        self._closed = self._closed or closed
+        self._over.set()
+        self._replay.skip(self._told)

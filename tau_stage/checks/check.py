@@ -1,0 +1,69 @@
+"""A take against its scene and its snapshot: one verdict for everything that is expected. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from tau_stage.checks.expectations import expectations
+from tau_stage.checks.metrics import Measures
+from tau_stage.checks.recognition import recognition
+from tau_stage.checks.snapshot import Snapshot, freeze
+from tau_stage.checks.snapshot_diff import against
+from tau_stage.checks.verdict import Subject, Verdict
+from tau_stage.scene.plan import Plan
+from tau_stage.scene.resolved import resolved
+from tau_stage.scene.spot import spot
+from tau_stage.take.model import Take
+
+VERSION = 1
+NOTHING: Mapping[str, str] = {}
+
+
+def check(
+    plan: Plan,
+    take: Take,
+    measures: Measures,
+    snapshot: Snapshot | None = None,
+    *,
+    compares: bool = True,
+    heard: Mapping[str, str] = NOTHING,
+    files: Mapping[str, str] = NOTHING,
+) -> list[Verdict]:
+    """Check everything that is expected of a take, in the order of the scene file.
+
+    A take that did not come to its end gives one error more, for the scene.
+
+    Args:
+        plan: What was to be performed.
+        take: What was performed.
+        measures: Of the take.
+        snapshot: What it was like when it was blessed, if it was.
+        compares: Whether the take is compared with it; else it only tells how the players' voices sound.
+        heard: What a recogniser made of lines, by their ids.
+        files: Hashes of the sound files that the scene plays, by their names in it.
+    """
+    verdicts = list(expectations(plan, take, measures, snapshot.voices() if snapshot else {}))
+    if snapshot and compares:
+        verdicts += against(snapshot, plan, take, measures, freeze(take, measures, resolved(plan), files))
+    verdicts += recognition(plan, take, heard)
+    if verdicts and take.ended != "complete":
+        subject = Subject("scene", "", (), "expect")
+        told = f"the take ended {take.ended}: {take.problem}"
+        verdicts.append(subject.verdict(spot(plan.spots), "ended", "complete", take.ended, "error", told))
+    return sorted(verdicts, key=lambda verdict: (verdict.path != plan.path, verdict.path, verdict.line, verdict.column))
+
+
+def as_json(verdicts: Sequence[Verdict], measures: Measures) -> str:
+    """Write verdicts and everything that was measured, as the text of ``checks.json``."""
+    facts = {
+        "version": VERSION,
+        "passed": sum(verdict.passed for verdict in verdicts),
+        "failed": sum(verdict.outcome == "failed" for verdict in verdicts),
+        "errors": sum(verdict.outcome == "error" for verdict in verdicts),
+        "verdicts": [verdict.as_data() for verdict in verdicts],
+        "whole": asdict(measures.whole),
+        "lines": {name: asdict(figures) for name, figures in measures.lines.items()},
+    }
+    return json.dumps(facts, indent=2, ensure_ascii=False) + "\n"

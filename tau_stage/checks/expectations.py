@@ -1,0 +1,252 @@
+"""What a scene expects of its lines and of the whole, against what was performed. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tau_stage.checks.metrics import FIGURES, LIMITS, SOUNDING, Figures, Measures
+from tau_stage.checks.verdict import Subject, Verdict, outcome
+from tau_stage.checks.voice_print import Print, distance, reference
+from tau_stage.errors import LimitReached
+from tau_stage.scene.expect import CallWanted, Expect
+from tau_stage.scene.plan import LinePlan, Plan, spoken
+from tau_stage.scene.ranges import Range
+from tau_stage.scene.spot import Key, spot
+from tau_stage.take.model import Called, Performed, Take
+from tau_stage.text import holds, is_found, same_words, word_error_rate
+
+UNMEASURED = {
+    "voice": "too little is said aloud, or there is neither a snapshot nor another line of the player's",
+    "cost": "its price is unknown",
+    "dead_air": "it is the first line",
+}
+"""Why there may be no figure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What expectations are held against: a line, or all of them.
+
+    Attributes:
+        lines: Performed.
+        figures: Measured.
+        voices: How far each line's voice is from its player's own; None where too little sounds to tell.
+    """
+
+    lines: Sequence[Performed]
+    figures: Figures
+    voices: Mapping[str, float | None]
+
+    @property
+    def said(self) -> str:
+        """All words."""
+        return " ".join(line.said for line in self.lines if line.said)
+
+    @property
+    def asked(self) -> str:
+        """All words that were asked for."""
+        return " ".join(line.asked for line in self.lines if line.scripted)
+
+    @property
+    def calls(self) -> tuple[Called, ...]:
+        """All calls of tools."""
+        return tuple(call for line in self.lines for call in line.calls)
+
+    @property
+    def voice(self) -> float | None:
+        """The furthest voice."""
+        return max((value for line in self.lines if (value := self.voices[line.id]) is not None), default=None)
+
+
+def expectations(plan: Plan, take: Take, measures: Measures, own: Mapping[str, Print]) -> Iterator[Verdict]:
+    """Yield a verdict for each expectation of the scene.
+
+    Lines of cues, and those with a ``when``, may not be performed; nothing is expected of them then.
+
+    Args:
+        plan: What was to be performed.
+        take: What was performed.
+        measures: Of the take.
+        own: Each player's own voice, by name; else it is what the player's other lines have in common.
+    """
+    voices = {line.id: _voice(line, take, measures, own) for line in take.lines}
+    for strand in plan.strands:
+        for wanted in spoken(strand):
+            if not wanted.expect:
+                continue
+            performed = [line for line in take.lines if is_line(line, wanted)]
+            if not performed and strand is plan.steps and not wanted.when:
+                yield _absent(plan, wanted, take)
+            for line in performed:
+                seen = Seen([line], measures.lines[line.id], voices)
+                subject = Subject("line", line.id, (line.id,), "expect")
+                yield from _Expectations(plan, subject, ("line", wanted.id, "expect"), wanted.expect, seen).verdicts()
+    if plan.expect:
+        seen = Seen(take.lines, measures.whole, voices)
+        subject = Subject("scene", "", tuple(line.id for line in take.lines), "expect")
+        yield from _Expectations(plan, subject, ("expect",), plan.expect, seen).verdicts()
+
+
+def is_line(line: Performed, wanted: LinePlan) -> bool:
+    """Tell whether a line that was performed is one of the plan; lines of cues are performed again and again."""
+    return re.fullmatch(rf"{re.escape(wanted.id)}(\.\d+)?", line.id) is not None and line.player == wanted.player
+
+
+def _absent(plan: Plan, wanted: LinePlan, take: Take) -> Verdict:
+    broken = take.ended != "complete"
+    subject = Subject("line", wanted.id, (wanted.id,), "expect")
+    told = f"it was not performed, as the take ended {take.ended}" if broken else "it was not performed"
+    place = spot(plan.spots, "line", wanted.id, "expect")
+    return subject.verdict(place, "performed", "to be performed", "not", "error" if broken else "failed", told)
+
+
+def _voice(line: Performed, take: Take, measures: Measures, own: Mapping[str, Print]) -> float | None:
+    mine = measures.lines[line.id].print
+    others = [other for other in take.lines if other.player == line.player and other.id != line.id]
+    prints = [found for other in others if (found := measures.lines[other.id].print)]
+    known = own.get(line.player) or reference(prints)
+    return distance(mine, known) if mine and known else None
+
+
+class _Expectations:
+    """Holds what is expected against what was seen.
+
+    Args:
+        plan: The scene's.
+        subject: Whom it is about.
+        key: Where it stands.
+        expect: What is expected.
+        seen: What was performed.
+    """
+
+    def __init__(self, plan: Plan, subject: Subject, key: Key, expect: Expect, seen: Seen) -> None:
+        self.plan = plan
+        self.subject = subject
+        self.key = key
+        self.expect = expect
+        self.seen = seen
+
+    def verdicts(self) -> Iterator[Verdict]:
+        """Yield a verdict for each."""
+        yield from self.says()
+        for phrase in self.expect.says_not or ():
+            yield self.words("says_not", f"not “{phrase}”", holds=not holds(self.seen.said, phrase))
+        if self.expect.calls is not None:
+            yield from self.calls(self.expect.calls)
+        for name in FIGURES:
+            wanted = getattr(self.expect, name)
+            if wanted is not None:
+                yield self.figure(name, wanted, getattr(self.seen.figures, name))
+        if self.expect.voice is not None:
+            yield self.figure("voice", self.expect.voice, self.seen.voice)
+        if self.expect.heard_by is not None:
+            yield self.heard_by(self.expect.heard_by)
+
+    def words(self, what: str, expected: str, *, holds: bool) -> Verdict:
+        said = f"“{self.seen.said}”" if self.seen.said else "nothing"
+        place = spot(self.plan.spots, *self.key, what)
+        return self.subject.verdict(
+            place, what, expected, said, outcome(holds=holds), f"said {said}, expected {expected}"
+        )
+
+    def matches(self, pattern: str) -> Verdict:
+        wanted = f"a match of “{pattern}”"
+        try:
+            return self.words("says", wanted, holds=is_found(pattern, self.seen.said))
+        except LimitReached as error:
+            place = spot(self.plan.spots, *self.key, "says")
+            return self.subject.verdict(place, "says", wanted, "nothing", "error", str(error))
+
+    def says(self) -> Iterator[Verdict]:
+        wanted, said = self.expect.says, self.seen.said
+        if wanted is None:
+            return
+        for phrase in wanted.contains:
+            yield self.words("says", f"“{phrase}”", holds=holds(said, phrase))
+        if wanted.matches is not None:
+            yield self.matches(wanted.matches)
+        if wanted.exact is not None:
+            yield self.words("says", f"exactly “{wanted.exact}”", holds=same_words(said, wanted.exact))
+        if wanted.wer is not None:
+            rate, unit = word_error_rate(self.seen.asked, said), LIMITS["words"].unit
+            told = _range(wanted.wer, "words")
+            shown = f"{unit.told(round(rate, 4))} of the words wrong: said “{said}”, asked “{self.seen.asked}”"
+            place = spot(self.plan.spots, *self.key, "says")
+            held = outcome(holds=rate in wanted.wer)
+            yield self.subject.verdict(place, "wer", told, unit.told(round(rate, 4)), held, f"{shown}; expected {told}")
+
+    def calls(self, wanted: Sequence[CallWanted]) -> Iterator[Verdict]:
+        place = spot(self.plan.spots, *self.key, "calls")
+        calls = self.seen.calls
+        made = ", ".join(f"{call.tool}({call.arguments})" for call in calls) or "no tool"
+        if not wanted:
+            yield self.subject.verdict(place, "calls", "no tool", made, outcome(holds=not calls))
+        for call in wanted:
+            told = call.tool + (f"({json.dumps(call.arguments, ensure_ascii=False)})" if call.arguments else "")
+            found = any(_is_call(each, call) for each in calls)
+            yield self.subject.verdict(place, "calls", told, made, outcome(holds=found))
+
+    def figure(self, name: str, wanted: Range, value: float | None) -> Verdict:
+        place = spot(self.plan.spots, *self.key, name)
+        expected = _range(wanted, name)
+        problem = self.seen.figures.problem if name in (*SOUNDING, "voice") else ""
+        if value is None or problem:
+            why = problem or UNMEASURED.get(name, "there is nothing to measure")
+            told = f"{name.replace('_', ' ')} could not be measured ({why}), expected {expected}"
+            return self.subject.verdict(place, name, expected, why, "error", told)
+        measured = LIMITS[name].unit.told(value)
+        return self.subject.verdict(place, name, expected, measured, outcome(holds=value in wanted))
+
+    def heard_by(self, wanted: str | tuple[str, ...]) -> Verdict:
+        place = spot(self.plan.spots, *self.key, "heard_by")
+        models = [player.name for player in self.plan.models]
+        unlike: list[str] = []
+        for line in self.seen.lines:
+            asked = () if wanted == "nobody" else models if wanted == "everyone" else wanted
+            others = sorted(name for name in asked if name != line.player)
+            heard = hearers(line)
+            if list(heard) != others:
+                unlike.append(f"{line.id} by {named(heard)}" if len(self.seen.lines) > 1 else named(heard))
+        told = wanted if isinstance(wanted, str) else named(wanted)
+        return self.subject.verdict(place, "heard_by", told, "; ".join(unlike) or told, outcome(holds=not unlike))
+
+
+def hearers(line: Performed) -> tuple[str, ...]:
+    """Tell who heard a line, by name."""
+    return tuple(sorted(hearing.player for hearing in line.hearers if hearing.heard_at_s is not None))
+
+
+def named(names: Sequence[str]) -> str:
+    """Return names, or that there is none."""
+    return ", ".join(names) or "nobody"
+
+
+def _range(wanted: Range, name: str) -> str:
+    unit = LIMITS[name].unit
+    return wanted.told(*("" if end is None else unit.told(end) for end in (wanted.min, wanted.max)))
+
+
+def _is_call(call: Called, wanted: CallWanted) -> bool:
+    try:
+        arguments = json.loads(call.arguments or "{}")
+    except ValueError:
+        arguments = {}
+    return call.tool == wanted.tool and _holds(arguments, dict(wanted.arguments))
+
+
+def _holds(there: object, wanted: object) -> bool:
+    """Tell whether what is wanted is part of what is there; a scene's texts stand for numbers and the like too."""
+    if isinstance(wanted, dict):
+        return isinstance(there, dict) and all(key in there and _holds(there[key], wanted[key]) for key in wanted)
+    if isinstance(wanted, list):
+        same = isinstance(there, list) and len(there) == len(wanted)
+        return same and isinstance(there, list) and all(map(_holds, there, wanted))
+    if isinstance(there, str):
+        return there == wanted
+    try:
+        return bool(json.loads(str(wanted)) == there)
+    except ValueError:
+        return False

@@ -1,0 +1,218 @@
+"""What can be measured of a take: figures of each line, and of the whole. Pure but for the sounds it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tau_stage.audio.loudness import Meter
+from tau_stage.checks.voice_print import Print, voice_print
+from tau_stage.errors import TakeError
+from tau_stage.scene import ranges
+from tau_stage.scene.expect import Tolerances
+from tau_stage.scene.ranges import Unit
+from tau_stage.take.model import Performed, Take, silences
+from tau_stage.text import spoken_words
+
+if TYPE_CHECKING:
+    from tau_stage.audio.pcm import Pcm
+
+QUIET_DB = 40.0
+"""Sound so far below a line's loudest moment is silence."""
+
+MOMENT_S = 0.01
+FULL_SCALE = 32_767
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What was measured of a line, or of a whole take; None where there is nothing to measure.
+
+    Attributes:
+        length: Seconds.
+        loudness: Integrated, in LUFS.
+        silence: The longest silence within a line, in seconds.
+        clipping: Samples at full scale, two or more in a row.
+        first_audio: Seconds from the request to the first sound; of the whole, the longest.
+        dead_air: Seconds of silence in the recording before it; of the whole, the longest.
+        rate: Words per second.
+        cost: Dollars, as an estimate.
+        print: What the voice is like.
+        problem: Why the sound could not be measured, or empty.
+    """
+
+    length: float | None = None
+    loudness: float | None = None
+    silence: float | None = None
+    clipping: int | None = None
+    first_audio: float | None = None
+    dead_air: float | None = None
+    rate: float | None = None
+    cost: float | None = None
+    print: Print | None = None
+    problem: str = ""
+
+
+SOUNDING = ("loudness", "silence", "clipping", "print")
+"""Figures that need the sound itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """All that was measured of a take.
+
+    Attributes:
+        lines: By id.
+        whole: Of the take as one.
+    """
+
+    lines: Mapping[str, Figures]
+    whole: Figures
+
+
+def measure(take: Take, sound_of: Callable[[Performed], Pcm]) -> Measures:
+    """Measure a take; one line's sound is in memory at a time.
+
+    Args:
+        take: What was performed.
+        sound_of: Gives the sound of a line that has a file; a ``TakeError`` of it is kept with the line.
+    """
+    whole = Meter(take.rate)
+    lines: dict[str, Figures] = {}
+    for line, dead_air in zip(take.lines, silences(take.lines), strict=True):
+        try:
+            sound = sound_of(line) if line.file is not None else None
+        except TakeError as error:
+            lines[line.id] = _figures(line, dead_air, None, f"{error.path}: {error.problem}")
+            continue
+        if sound:
+            whole.feed(sound.array / 32768)
+        lines[line.id] = _figures(line, dead_air, sound, "")
+    return Measures(lines, _whole(take, lines, _rounded(whole.result().lufs, 1)))
+
+
+def _figures(line: Performed, dead_air: float | None, sound: Pcm | None, problem: str) -> Figures:
+    spoken = len(spoken_words(line.said))
+    return Figures(
+        length=round(line.duration_s, 3) if line.file is not None else None,
+        loudness=_loudness(sound) if sound else None,
+        silence=_silence(sound) if sound else None,
+        clipping=_clipping(sound) if sound else None,
+        first_audio=_rounded(line.first_audio_s, 3),
+        dead_air=_rounded(dead_air, 3),
+        rate=round(spoken / line.duration_s, 2) if spoken and line.duration_s else None,
+        cost=None if line.cost.total is None else round(float(line.cost.total), 6),
+        print=voice_print(sound) if sound else None,
+        problem=problem,
+    )
+
+
+def _whole(take: Take, lines: Mapping[str, Figures], loudness: float | None) -> Figures:
+    spoken = sum(len(spoken_words(line.said)) for line in take.lines)
+    seconds = sum(line.duration_s for line in take.lines)
+
+    def worst(name: str) -> float | None:
+        return max((value for each in lines.values() if (value := getattr(each, name)) is not None), default=None)
+
+    clipped = [figures.clipping for figures in lines.values() if figures.clipping is not None]
+    return Figures(
+        length=round(take.duration_s, 3),
+        loudness=loudness,
+        silence=worst("silence"),
+        clipping=sum(clipped) if clipped else None,
+        first_audio=worst("first_audio"),
+        dead_air=worst("dead_air"),
+        rate=round(spoken / seconds, 2) if spoken and seconds else None,
+        cost=None if take.cost.total is None else round(float(take.cost.total), 6),
+        problem=next((figures.problem for figures in lines.values() if figures.problem), ""),
+    )
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def _loudness(sound: Pcm) -> float | None:
+    meter = Meter(sound.rate)
+    meter.feed(sound.array / 32768)
+    return _rounded(meter.result().lufs, 1)
+
+
+def _silence(sound: Pcm) -> float:
+    """Measure the longest silence; all of it, where nothing sounds."""
+    import numpy as np
+
+    size = round(MOMENT_S * sound.rate)
+    moments = len(sound) // size
+    if not moments:
+        return 0.0
+    levels = np.abs(sound.array[: moments * size].astype(np.int32)).reshape(moments, size).max(axis=1)
+    loud = np.flatnonzero(levels > max(1.0, levels.max() * 10 ** (-QUIET_DB / 20)))
+    gaps = np.diff(np.concatenate(([-1], loud, [moments]))) - 1
+    return round(float(gaps.max()) * MOMENT_S, 3)
+
+
+def _clipping(sound: Pcm) -> int:
+    """Count samples at full scale that have a neighbour there: one alone may be a peak that just fits."""
+    import numpy as np
+
+    samples = sound.array.astype(np.int32)
+    full = np.concatenate(([False], np.abs(samples) >= FULL_SCALE, [False]))
+    return int((full[1:-1] & (full[:-2] | full[2:])).sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How a figure is told, and how much it may differ: the larger of both.
+
+    Attributes:
+        unit: Its unit.
+        absolute: In its unit.
+        relative: As a share of the snapshot's figure.
+    """
+
+    unit: Unit
+    absolute: float
+    relative: float = 0.0
+
+    def changed(self, own: Tolerances | None, wide: Tolerances | None, name: str) -> Limit:
+        """Return the limit as a line, or else the scene, changes it; a part that is not written stays.
+
+        Args:
+            own: Of the line.
+            wide: Of the scene.
+            name: The figure.
+        """
+        limit = self
+        for told in (wide, own):
+            if told and (wish := getattr(told, name)):
+                absolute = limit.absolute if wish.absolute is None else wish.absolute
+                limit = Limit(limit.unit, absolute, limit.relative if wish.relative is None else wish.relative)
+        return limit
+
+    def allows(self, old: float, new: float) -> bool:
+        """Tell whether a figure is as it was.
+
+        >>> LIMITS["length"].allows(4.0, 4.3), LIMITS["length"].allows(4.0, 5.2)
+        (True, False)
+        """
+        return abs(new - old) <= max(self.absolute, self.relative * abs(old)) + 1e-9
+
+
+LIMITS = {
+    "words": Limit(ranges.SHARE, 0.0),
+    "length": Limit(ranges.SECONDS, 0.25, 0.1),
+    "loudness": Limit(ranges.LUFS, 1.5),
+    "silence": Limit(ranges.SECONDS, 0.3, 0.2),
+    "clipping": Limit(ranges.SAMPLES, 0.0),
+    "first_audio": Limit(ranges.SECONDS, 0.3, 0.5),
+    "dead_air": Limit(ranges.SECONDS, 0.05, 0.05),
+    "rate": Limit(ranges.PER_SECOND, 0.3, 0.1),
+    "voice": Limit(ranges.DISTANCE, 0.25),
+    "cost": Limit(ranges.DOLLARS, 0.00002, 0.25),
+}
+"""What is less than this nobody notices, or differs from one performance of a line to the next."""
+
+FIGURES = tuple(name for name in LIMITS if name not in ("words", "voice"))
+"""Those that a number tells."""

@@ -1,0 +1,97 @@
+"""Whether a recogniser heard the lines that were asked for. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from tau_stage.checks.verdict import Subject, Verdict, outcome
+from tau_stage.errors import UsageError
+from tau_stage.scene.plan import Plan
+from tau_stage.scene.spot import spot
+from tau_stage.take.model import Performed, Take
+from tau_stage.text import letters_apart
+
+FURTHEST = 0.6
+"""Share of its letters in which what was heard may differ from a line, and still be that line."""
+
+
+def recognition(plan: Plan, take: Take, heard: Mapping[str, str]) -> Iterator[Verdict]:
+    """Yield a verdict for each line that was listened to: it is heard as itself, and not as another line of the scene.
+
+    Args:
+        plan: What was to be performed.
+        take: What was performed.
+        heard: Words by line.
+    """
+    asked = {line.id: line.asked for line in take.lines if line.id in heard}
+    for name, words in asked.items():
+        apart = {other: letters_apart(text, heard[name]) for other, text in asked.items()}
+        nearest = min(apart, key=lambda other: apart[other])
+        is_own = apart[name] <= min(apart[nearest], FURTHEST)
+        subject = Subject("line", name, (name,), "expect")
+        what = f"“{heard[name]}”" if heard[name] else "nothing"
+        other = "" if apart[name] <= apart[nearest] else f", which is nearer to {nearest}"
+        told = f"a recogniser heard {what}{other}, expected “{words}”"
+        place = spot(plan.spots, "line", name)
+        yield subject.verdict(place, "recognised", f"“{words}”", what, outcome(holds=is_own), told)
+
+
+if TYPE_CHECKING:
+    from tau_stage.audio.pcm import Pcm
+
+RATE = 16_000
+
+
+class Recogniser:
+    """Hears English.
+
+    Raises:
+        UsageError: PocketSphinx is not installed.
+    """
+
+    def __init__(self) -> None:
+        require_recogniser()
+        from pocketsphinx import Decoder
+
+        self._decoder = Decoder(samprate=RATE, loglevel="FATAL")
+
+    def words(self, sound: Pcm) -> str:
+        """Recognise what is said; empty where nothing can be made out."""
+        import numpy as np
+        import soxr
+
+        samples = soxr.resample(sound.array.astype(np.float32) / 32768, sound.rate, RATE)
+        self._decoder.start_utt()
+        self._decoder.process_raw((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes(), full_utt=True)
+        self._decoder.end_utt()
+        found = self._decoder.hyp()
+        return str(found.hypstr) if found else ""
+
+
+def require_recogniser() -> None:
+    """Refuse to go on where there is no recogniser; nothing is loaded.
+
+    Raises:
+        UsageError: PocketSphinx is not installed.
+    """
+    if find_spec("pocketsphinx") is None:
+        hint = "pip install 'tau-stage[check]'"
+        raise UsageError("nothing here recognises speech: pocketsphinx is not installed", hint)
+
+
+def recognised(take: Take, sound_of: Callable[[Performed], Pcm]) -> dict[str, str]:
+    """Let a recogniser hear each line whose words stood in the scene; return its words by the line's id.
+
+    Args:
+        take: What was performed.
+        sound_of: Gives the sound of a line that has a file.
+
+    Raises:
+        UsageError: There is no recogniser.
+        TakeError: A sound cannot be read.
+    """
+    recogniser = Recogniser()
+    lines = (line for line in take.lines if line.scripted and line.asked and line.file)
+    return {line.id: recogniser.words(sound_of(line)) for line in lines}

@@ -1,0 +1,426 @@
+"""A snapshot: what a take was like when its author blessed it. Small, and one line of text for each fact."""
+
+from __future__ import annotations
+
+import json
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from hashlib import sha256
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tau_stage.checks.expectations import hearers
+from tau_stage.checks.metrics import Measures, measure
+from tau_stage.checks.voice_print import Print, reference
+from tau_stage.errors import LFS_HINT, LFS_PROBLEM, TakeError, UsageError, is_lfs_pointer
+from tau_stage.scene.deliver import Deliver
+from tau_stage.scene.files import SOUNDS, beside
+from tau_stage.scene.names import identity
+from tau_stage.scene.words import did_you_mean, listed
+from tau_stage.take.folder import TakeFolder, guarded
+from tau_stage.take.journal import read_beginning
+from tau_stage.take.model import Performed, Take
+from tau_stage.take.reading import audio_of
+
+VERSION = 1
+MISSING = "missing"
+NO_FILES: Mapping[str, str] = {}
+DELIVERED: Mapping[str, Any] = Deliver().model_dump(mode="json") | {"pan": {}}
+"""What is delivered of a take whose scene says nothing of it."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Cast(_Part):
+    """What plays a player, and what it was told before the first line."""
+
+    voice: str
+    model: str
+    speed: float | None = None
+    told: str = ""
+
+
+class Call(_Part):
+    """A call of a tool, with all its arguments."""
+
+    tool: str
+    arguments: Any
+
+
+class Frozen(_Part):
+    """A line; see ``Figures`` for what is measured."""
+
+    player: str
+    asked: str
+    direction: str
+    said: str
+    ended: str
+    pause: float | None
+    heard_by: tuple[str, ...]
+    calls: tuple[Call, ...]
+    length: float | None
+    loudness: float | None
+    silence: float | None
+    clipping: int | None
+    first_audio: float | None
+    dead_air: float | None
+    rate: float | None
+    cost: float | None
+    voice: Print | None
+
+
+class Effect(_Part):
+    """An effect or a bed, and the line it begins with or after."""
+
+    file: str
+    gain_db: float
+    after: str
+    heard_by: tuple[str, ...]
+
+
+class Snapshot(_Part):
+    """A take's figures and words."""
+
+    version: Literal[1] = 1
+    scene: str
+    variant: str = ""
+    cassette: bool = False
+    deliver: Mapping[str, Any] = {}
+    files: Mapping[str, str] = {}
+    players: Mapping[str, Cast]
+    cues: Mapping[str, int]
+    sounds: Mapping[str, Effect]
+    lines: Mapping[str, Frozen]
+
+    def voices(self) -> dict[str, Print]:
+        """Return each player's own voice: what that player's lines have in common."""
+        prints: dict[str, list[Print]] = {}
+        for line in self.lines.values():
+            if line.voice:
+                prints.setdefault(line.player, []).append(line.voice)
+        return {name: found for name in prints if (found := reference(prints[name]))}
+
+
+def freeze(take: Take, measures: Measures, resolved: str, files: Mapping[str, str] = NO_FILES) -> Snapshot:
+    """Make a snapshot of a take.
+
+    A retake tells neither who would hear its lines nor what they would cost, as only some were performed: who hears
+    them is the plan's, and figures of a performance are left out.
+
+    Args:
+        take: What was performed.
+        measures: Of it.
+        resolved: The plan it was performed from, as JSON.
+        files: Hashes of the sound files it plays, by their names in the scene.
+    """
+    plan = json.loads(resolved)
+    told = {player["name"]: player for player in plan["players"]}
+    lines = dict(_lines(plan))
+    is_retake = any(line.former for line in take.lines)
+    cues = [cued.cue for cued in take.cues]
+    return Snapshot(
+        scene=take.scene.title,
+        variant=take.scene.variant,
+        deliver={key: value for key, value in _delivered(plan).items() if value != DELIVERED[key]},
+        files=dict(files),
+        players={
+            player.name: Cast(
+                voice=player.voice,
+                model=player.model,
+                speed=told[player.name]["speed"],
+                told=told[player.name]["instructions"],
+            )
+            for player in take.players
+            if not player.human
+        },
+        cues={cue: cues.count(cue) for cue in dict.fromkeys(cues)},
+        sounds=dict(_effects(take)),
+        lines={line.id: _frozen(line, measures, lines.get(line.id, {}), is_retake=is_retake) for line in take.lines},
+    )
+
+
+def _delivered(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is delivered, and where in the mix who stands."""
+    pan = {player["name"]: player["pan"] for player in plan["players"] if player.get("pan")}
+    return {**plan["deliver"], "pan": pan}
+
+
+def blessed(new: Snapshot, old: Snapshot | None, only: Sequence[str] = ()) -> Snapshot:
+    """Choose the snapshot that is to be kept: all of a new one, or the old one with some of its lines.
+
+    Args:
+        new: Of the take.
+        old: The one there is.
+        only: Ids of the lines that are taken over; those that the take lacks go. None is all.
+
+    Raises:
+        UsageError: Neither has such a line.
+    """
+    known = dict.fromkeys([*new.lines, *(old.lines if old else ())])
+    for name in only:
+        if name not in known:
+            raise UsageError(f"there is no line '{name}'", did_you_mean(name, known, f"lines: {listed(known)}"))
+    if not only:
+        return new
+    if old is None:
+        return new.model_copy(update={"lines": {name: new.lines[name] for name in new.lines if name in only}})
+    lines = {name: line for name, line in old.lines.items() if name not in only or name in new.lines}
+    order = list(new.lines)
+    for name in (name for name in order if name in only):
+        lines = _inserted(lines, name, new.lines[name], order)
+    return old.model_copy(update={"lines": lines})
+
+
+def _inserted(lines: dict[str, Frozen], name: str, line: Frozen, order: Sequence[str]) -> dict[str, Frozen]:
+    """Insert a line in its own place, or after the last one that comes before it in the take."""
+    if name in lines:
+        return {**lines, name: line}
+    before = [other for other in order[: order.index(name)] if other in lines]
+    names = list(lines)
+    at = names.index(before[-1]) + 1 if before else 0
+    items = [(other, lines[other]) for other in names]
+    return dict([*items[:at], (name, line), *items[at:]])
+
+
+def written(snapshot: Snapshot) -> str:
+    """Write a snapshot as the text of its file: always the same for the same facts, and one fact a line."""
+    facts = snapshot.model_dump(mode="json")
+    parts = []
+    for name, value in facts.items():
+        if not isinstance(value, dict):
+            parts.append(f"  {_json(name)}: {_json(value)}")
+            continue
+        entries = ",\n".join(f"    {_json(key)}: {_entry(entry)}" for key, entry in value.items())
+        parts.append(f"  {_json(name)}: {{\n{entries}\n  }}" if entries else f"  {_json(name)}: {{}}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _entry(entry: object) -> str:
+    if not isinstance(entry, dict):
+        return _json(entry)
+    facts = ",\n".join(f"      {_json(key)}: {_json(value)}" for key, value in entry.items())
+    return f"{{\n{facts}\n    }}"
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def parsed(text: str, path: str) -> Snapshot:
+    """Read a snapshot from the text of its file.
+
+    Raises:
+        TakeError: It is none, or a newer tau-stage's.
+    """
+    remedy = "restore it from version control, or bless a take again"
+    try:
+        facts = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise TakeError(path, f"is broken JSON ({error})", remedy) from None
+    version = facts.get("version") if isinstance(facts, dict) else None
+    if isinstance(version, int) and version > VERSION:
+        problem = f"is of version {version}, and this tau-stage knows version {VERSION}"
+        raise TakeError(path, problem, "install a newer tau-stage")
+    try:
+        return Snapshot.model_validate(facts)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the whole"
+        raise TakeError(path, f"is no snapshot: {where}: {first['msg']}", remedy) from None
+
+
+def _frozen(line: Performed, measures: Measures, planned: Mapping[str, Any], *, is_retake: bool) -> Frozen:
+    figures = measures.lines[line.id]
+    heard_by = hearers(line) or (tuple(planned.get("hearers", ())) if is_retake else ())
+    return Frozen(
+        player=line.player,
+        asked=line.asked,
+        direction=line.direction,
+        said=line.said,
+        ended=ending(line),
+        pause=planned.get("pause_s"),
+        heard_by=heard_by,
+        calls=tuple(Call(tool=call.tool, arguments=arguments(call.arguments)) for call in line.calls),
+        length=figures.length,
+        loudness=figures.loudness,
+        silence=figures.silence,
+        clipping=figures.clipping,
+        first_audio=None if is_retake else figures.first_audio,
+        dead_air=figures.dead_air,
+        rate=figures.rate,
+        cost=None if is_retake else figures.cost,
+        voice=figures.print,
+    )
+
+
+def ending(line: Performed) -> str:
+    """Say how a line ended."""
+    return line.ended + (f" ({line.reason})" if line.reason else "")
+
+
+def arguments(text: str) -> object:
+    """Return a call's arguments as they are compared: as data, or as they stand where they are none."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _effects(take: Take) -> Iterator[tuple[str, Effect]]:
+    """Yield sounds by their file, and which time it is played: numbers of their own would change with every new one."""
+    played: dict[str, int] = {}
+    written = [line for line in take.lines if not of_cue(line.id)]
+    begins = sorted((line.offset_samples, place) for place, line in enumerate(written))
+    latest = [*accumulate((place for _, place in begins), max)]
+    for sound in take.sounds:
+        played[sound.source] = played.get(sound.source, 0) + 1
+        name = sound.source if played[sound.source] == 1 else f"{sound.source} {played[sound.source]}"
+        before = bisect_right(begins, (sound.offset_samples, len(written)))
+        after = written[latest[before - 1]].id if before else ""
+        heard = tuple(sorted(hearing.player for hearing in sound.hearers if hearing.heard_at_s is not None))
+        yield name, Effect(file=sound.source, gain_db=sound.gain_db, after=after, heard_by=heard)
+
+
+def of_cue(name: str) -> str:
+    """Return the cue that a line's id says it belongs to, or nothing.
+
+    >>> of_cue("cue-1-ann-2.3"), of_cue("ann-2")
+    ('cue-1', '')
+    """
+    found = re.match(r"(cue-\d+)-", name, re.ASCII)
+    return found[1] if found else ""
+
+
+def sound_ids(take: Take) -> dict[str, str]:
+    """Return the ids that the scene knows sounds by, by the names that snapshots know them by."""
+    return dict(zip(dict(_effects(take)), (sound.id for sound in take.sounds), strict=True))
+
+
+def _lines(plan: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield all lines of a plan by their ids, wherever they stand."""
+    if isinstance(plan, dict):
+        if "pause_s" in plan and "player" in plan:
+            yield plan["id"], plan
+        for part in plan.values():
+            yield from _lines(part)
+    elif isinstance(plan, list):
+        for part in plan:
+            yield from _lines(part)
+
+
+def snapshot_path(scene: str, variant: str = "") -> Path:
+    """Return the file of a scene's snapshot, or of a variant's.
+
+    Args:
+        scene: The scene file.
+        variant: Of its matrix, or empty.
+
+    >>> snapshot_path("scenes/umbrella.yaml", "calm").as_posix()
+    'scenes/snapshots/umbrella.calm.json'
+    """
+    file = Path(scene)
+    return file.parent / "snapshots" / f"{identity(scene, variant)}.json"
+
+
+def read_snapshot(path: Path) -> Snapshot | None:
+    """Read a snapshot; None where there is none.
+
+    Raises:
+        TakeError: It cannot be read, or is none.
+    """
+    try:
+        data = path.read_bytes()
+        if is_lfs_pointer(data):
+            raise TakeError(str(path), LFS_PROBLEM, LFS_HINT)
+        return parsed(data.decode("utf-8"), str(path))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise TakeError(str(path), f"cannot be read: {(error.strerror or str(error)).lower()}") from None
+    except UnicodeDecodeError:
+        raise TakeError(str(path), "is no text", "restore it from version control") from None
+
+
+def write_snapshot(path: Path, snapshot: Snapshot) -> bool:
+    """Write a snapshot, whole or not at all; whether it changed.
+
+    Raises:
+        TakeError: It cannot be written.
+    """
+    text = written(snapshot)
+    with guarded(path, "choose a scene in a folder that can be written to"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and path.read_bytes() == text.encode():
+            return False
+    TakeFolder(path.parent).write(path.name, text)
+    return True
+
+
+def sound_files(scene: str, resolved: str) -> dict[str, str]:
+    """Hash all the sound files that a scene plays, by their names in it.
+
+    Args:
+        scene: The scene file.
+        resolved: Its plan, as JSON.
+    """
+    return {name: _hash(beside(scene, name)) for name in sorted(set(_named(scene, json.loads(resolved))))}
+
+
+def _hash(file: Path) -> str:
+    try:
+        return sha256(file.read_bytes()).hexdigest()
+    except OSError:
+        return MISSING
+
+
+def _named(scene: str, part: Any) -> Iterator[str]:
+    """Yield the sound files that a part of a plan names: effects, beds, items of users, people and recordings."""
+    if isinstance(part, list):
+        for each in part:
+            yield from _named(scene, each)
+    if not isinstance(part, dict):
+        return
+    if part.get("kind") in ("sfx", "bed") and isinstance(part.get("file"), str):
+        yield part["file"]
+    if isinstance(part.get("sounds"), list):
+        yield from (file for _, file in part["sounds"])
+    if part.get("human") not in (None, "", "mic", "tty") and "name" in part:
+        yield str(part["human"])
+    if isinstance(folder := part.get("stand_in"), str) and folder:
+        with suppress(OSError):
+            found = (each.name for each in beside(scene, folder).iterdir() if each.suffix in (*SOUNDS, ".txt"))
+            yield from (f"{folder.rstrip('/')}/{name}" for name in found)
+    for each in part.values():
+        yield from _named(scene, each)
+
+
+def measured(folder: TakeFolder, take: Take) -> Measures:
+    """Measure a take in its folder; a sound that is missing or broken is told with its line."""
+    return measure(take, lambda line: audio_of(folder, line))
+
+
+def frozen(folder: TakeFolder, take: Take) -> Snapshot:
+    """Make a snapshot of a take in its folder, of the plan that it was performed from.
+
+    Raises:
+        TakeError: It did not come to its end, a sound cannot be measured, or its journal is missing.
+    """
+    if take.ended != "complete":
+        raise TakeError(str(folder.path), f"ended {take.ended}", "bless a take that is complete")
+    measures = measured(folder, take)
+    if measures.whole.problem:
+        raise TakeError(str(folder.path), measures.whole.problem, "bless a take that is whole")
+    if not folder.journal.is_file():
+        raise TakeError(str(folder.journal), "is missing", "bless a take that has its journal")
+    scene = take.scene
+    cassette = Path(scene.path).parent / "cassettes" / identity(scene.path, scene.variant)
+    resolved = read_beginning(folder.journal).resolved
+    snapshot = freeze(take, measures, resolved, sound_files(scene.path, resolved))
+    return snapshot.model_copy(update={"cassette": cassette.exists()})

@@ -1,0 +1,367 @@
+"""A take against its snapshot: what is missing, what is new, and what is not as it was. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+from tau_stage.checks.expectations import named
+from tau_stage.checks.metrics import FIGURES, LIMITS, SOUNDING, Limit, Measures
+from tau_stage.checks.snapshot import DELIVERED, MISSING, Call, Cast, Effect, Frozen, Snapshot, of_cue, sound_ids
+from tau_stage.checks.verdict import Subject, Verdict, outcome
+from tau_stage.checks.voice_print import distance
+from tau_stage.scene.expect import Tolerances
+from tau_stage.scene.plan import LinePlan, Plan, spoken
+from tau_stage.scene.spot import Spot, spot
+from tau_stage.scene.words import automatic_id
+from tau_stage.take.model import Take
+from tau_stage.text import word_error_rate
+
+WHERE = {"asked": (), "player": (), "direction": ("direction",), "pause": ("pause",), "heard_by": ("to",)}
+"""Options of a line that a figure follows from."""
+
+SOONER = ("first_audio",)
+"""Figures that may always be less."""
+
+PERFORMED = ("first_audio", "cost")
+"""Figures of a performance, which the snapshot of a retake has not."""
+
+AS_IT_WAS = ("player", "direction", "pause", "ended")
+"""What has no tolerance."""
+
+
+def against(snapshot: Snapshot, plan: Plan, take: Take, measures: Measures, now: Snapshot) -> Iterator[Verdict]:
+    """Yield a verdict for each fact of a snapshot, and for each line, sound and cue that it lacks.
+
+    Args:
+        snapshot: What the scene was like.
+        plan: What was to be performed.
+        take: What was performed.
+        measures: Of the take.
+        now: The take as a snapshot.
+    """
+    yield from _players(snapshot, plan, now)
+    yield from _Lines(snapshot, plan, measures, now).verdicts()
+    yield from _sounds(snapshot, plan, now, paired(snapshot.lines, now.lines), sound_ids(take))
+    yield from _cues(snapshot, plan, now)
+    yield from _files(snapshot, plan, now)
+    yield from _delivered(snapshot, plan, now)
+
+
+def _files(snapshot: Snapshot, plan: Plan, now: Snapshot) -> Iterator[Verdict]:
+    """Yield a verdict for what is in each sound file, whatever it is called and whoever hears it."""
+    ids = {sound.file: sound.id for sound in plan.sounds}
+    for name in dict.fromkeys([*snapshot.files, *now.files]):
+        old, new = (each.files.get(name, "none") for each in (snapshot, now))
+        place = spot(plan.spots, "sound", ids[name]) if name in ids else spot(plan.spots)
+        how = "is missing" if new in ("none", MISSING) else "is new" if old == "none" else "has changed"
+        told = f"the sound file {name} {how} since the scene was blessed"
+        yield Subject("sound", name, (), "snapshot").verdict(place, "file", old, new, outcome(holds=old == new), told)
+
+
+def _delivered(snapshot: Snapshot, plan: Plan, now: Snapshot) -> Iterator[Verdict]:
+    for name in dict.fromkeys([*snapshot.deliver, *now.deliver]):
+        pair = [each.deliver.get(name, DELIVERED.get(name)) for each in (snapshot, now)]
+        old, new = (json.dumps(value, ensure_ascii=False, sort_keys=True) for value in pair)
+        told = f"deliver: {name} is {new}, was {old}"
+        subject = Subject("scene", "", (), "snapshot")
+        yield subject.verdict(spot(plan.spots), "deliver", old, new, outcome(holds=old == new), told)
+
+
+def changed_lines(old: Snapshot | None, new: Snapshot) -> list[str]:
+    """Return the lines of two snapshots that are not as they were; figures within the tolerance are no change.
+
+    Args:
+        old: The snapshot before; None where there was none.
+        new: The one that takes its place.
+    """
+    before = old.lines if old else {}
+    return [name for name in {**before, **new.lines} if not _is_alike(before.get(name), new.lines.get(name))]
+
+
+def _is_alike(old: Frozen | None, new: Frozen | None) -> bool:
+    if old is None or new is None:
+        return old is new
+    measured = {*FIGURES, "voice"}
+    if old.model_dump(exclude=measured) != new.model_dump(exclude=measured):
+        return False
+    if (old.voice is None) != (new.voice is None):
+        return False
+    apart = distance(old.voice, new.voice) if old.voice and new.voice else 0.0
+    return apart <= LIMITS["voice"].absolute and all(
+        _is_near(getattr(old, what), getattr(new, what), what) for what in FIGURES
+    )
+
+
+def _is_near(old: float | None, new: float | None, what: str) -> bool:
+    if old is None or new is None:
+        return old == new
+    return LIMITS[what].allows(old, new) or (what in SOONER and new < old)
+
+
+def _players(snapshot: Snapshot, plan: Plan, now: Snapshot) -> Iterator[Verdict]:
+    for name in dict.fromkeys([*snapshot.players, *now.players]):
+        old, new = snapshot.players.get(name), now.players.get(name)
+        told = now if new else snapshot
+        lines = tuple(each for each, line in told.lines.items() if line.player == name)
+        subject = Subject("player", name, lines, "snapshot")
+        here = spot(plan.spots, "player", name)
+        if old is None or new is None:
+            yield _presence(subject, here, "player", there=new is not None)
+            continue
+        for what in ("voice", "model", "speed", "told"):
+            was, is_now = getattr(old, what), getattr(new, what)
+            key = _telling(old, new) if what == "told" else what
+            place = spot(plan.spots, "player", name, key)
+            yield subject.verdict(place, key, _told(key, was), _told(key, is_now), outcome(holds=was == is_now))
+
+
+def _telling(old: Cast, new: Cast) -> str:
+    """Return the option that changes what a player is told: ``accent``, where nothing else differs."""
+    differing = set(old.told.splitlines()) ^ set(new.told.splitlines())
+    accent = differing and all(line.startswith("Speak in ") for line in differing)
+    return "accent" if accent else "direction"
+
+
+def _presence(subject: Subject, place: Spot, what: str, *, there: bool, told: str = "") -> Verdict:
+    message = f"{what} {'is new, and not in the snapshot' if there else 'is missing'}{told}"
+    expected, measured = ("none", "there") if there else ("there", "none")
+    return subject.verdict(place, what, expected, measured, "failed", message)
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """Compares the lines."""
+
+    snapshot: Snapshot
+    plan: Plan
+    measures: Measures
+    now: Snapshot
+
+    def verdicts(self) -> Iterator[Verdict]:
+        old, new = self.snapshot.lines, self.now.lines
+        pairs = paired(old, new)
+        plans = {line.id: line for strand in self.plan.strands for line in spoken(strand)}
+        elsewhere = moved(pairs, new)
+        for name, line in old.items():
+            if name not in pairs:
+                yield self.missing(name, line, pairs, plans)
+        for name, line in new.items():
+            if name not in pairs.values():
+                subject = Subject("line", name, (name,), "snapshot")
+                told = f": “{line.asked or line.said}”"
+                yield _presence(subject, self.at(name), "line", there=True, told=told)
+        for name, other in pairs.items():
+            subject = Subject("line", other, (other,), "snapshot")
+            yield self.order(subject, other, pairs, placed=other not in elsewhere)
+            yield from self.line(subject, old[name], new[other], other, plans.get(_written(other)))
+
+    def at(self, name: str, *key: str) -> Spot:
+        return spot(self.plan.spots, "line", _written(name), *key)
+
+    def missing(self, name: str, line: Frozen, pairs: Pairs, plans: Mapping[str, LinePlan]) -> Verdict:
+        """Place a line that is gone where it was: after the last one before it that is still there."""
+        before = list(self.snapshot.lines)[: list(self.snapshot.lines).index(name)]
+        beside = [other for other in before if of_cue(other) == of_cue(name)]
+        last = next((pairs[other] for other in reversed(beside) if other in pairs), None)
+        written = plans.get(_written(name))
+        is_written = written is not None and (written.player, written.words) == (line.player, line.asked)
+        place = self.at(name) if is_written else self.at(last) if last else spot(self.plan.spots)
+        why = "" if is_written or last is None else f"; it stood after {last}"
+        subject = Subject("line", name, (name,), "snapshot")
+        return _presence(subject, place, "line", there=False, told=f": “{line.asked or line.said}”{why}")
+
+    def order(self, subject: Subject, name: str, pairs: Pairs, *, placed: bool) -> Verdict:
+        before = _after(list(pairs.values()), name)
+        after = _after([other for other in self.now.lines if other in pairs.values()], name)
+        told = f"it stands {after}, and stood {before}"
+        return subject.verdict(self.at(name), "place", before, after, outcome(holds=placed), told)
+
+    def line(self, subject: Subject, old: Frozen, new: Frozen, name: str, wanted: LinePlan | None) -> Iterator[Verdict]:
+        for what in AS_IT_WAS:
+            was, is_now = (_told(what, getattr(line, what)) for line in (old, new))
+            place = self.at(name, *WHERE.get(what, ()))
+            yield subject.verdict(place, what, was, is_now, outcome(holds=was == is_now))
+        wide = self.plan.expect.tolerances if self.plan.expect else None
+        own = wanted.expect.tolerances if wanted and wanted.expect else None
+        yield self.words(subject, "asked", old.asked, new.asked, LIMITS["words"], name)
+        yield self.words(subject, "said", old.said, new.said, LIMITS["words"].changed(own, wide, "words"), name)
+        heard, hears = named(old.heard_by), named(new.heard_by)
+        yield subject.verdict(
+            self.at(name, "to"), "heard_by", heard, hears, outcome(holds=old.heard_by == new.heard_by)
+        )
+        called, calls = _calls(old.calls), _calls(new.calls)
+        yield subject.verdict(self.at(name), "calls", called, calls, outcome(holds=old.calls == new.calls))
+        for what in FIGURES:
+            limit = LIMITS[what].changed(own, wide, what)
+            yield from self.figure(subject, name, what, (getattr(old, what), getattr(new, what)), limit)
+        yield from self.voice(subject, name, (old, new), (own, wide))
+
+    def words(self, subject: Subject, what: str, old: str, new: str, limit: Limit, name: str) -> Verdict:
+        same = old == new if what == "asked" else limit.allows(0.0, word_error_rate(old, new))
+        expected, measured = (f"“{text}”" if text else "nothing" for text in (old, new))
+        return subject.verdict(self.at(name), what, expected, measured, outcome(holds=same))
+
+    def figure(
+        self, subject: Subject, name: str, what: str, values: tuple[float | None, float | None], limit: Limit
+    ) -> Iterator[Verdict]:
+        old, new = values
+        problem = self.measures.lines[name].problem if what in SOUNDING else ""
+        is_unknown = old is None and (new is None or what in PERFORMED)
+        if limit.absolute == float("inf") or (is_unknown and not problem):
+            return
+        expected, measured = ("none" if value is None else limit.unit.told(value) for value in values)
+        if problem or (what == "cost" and new is None):
+            why = problem or "its price is unknown"
+            told = f"{what} could not be measured ({why}), was {expected}"
+            yield subject.verdict(self.at(name), what, expected, why, "error", told)
+            return
+        same = old is not None and new is not None and (limit.allows(old, new) or (what in SOONER and new < old))
+        yield subject.verdict(self.at(name), what, expected, measured, outcome(holds=same))
+
+    def voice(
+        self,
+        subject: Subject,
+        name: str,
+        lines: tuple[Frozen, Frozen],
+        tolerances: tuple[Tolerances | None, Tolerances | None],
+    ) -> Iterator[Verdict]:
+        """Yield a verdict for each voice: the same words sound alike; other words of it are only not far from them."""
+        old, new = lines
+        limit = LIMITS["voice"].changed(*tolerances, "voice")
+        if not old.voice or not new.voice or limit.absolute == float("inf"):
+            return
+        most = limit.absolute if old.said == new.said and old.direction == new.direction else max(1.0, limit.absolute)
+        apart = distance(old.voice, new.voice)
+        told = f"voice is {apart:g} from what it was, at most {most:g} was allowed"
+        place = spot(self.plan.spots, "player", new.player, "voice") if apart > most else self.at(name)
+        yield subject.verdict(place, "voice", f"at most {most:g}", f"{apart:g}", outcome(holds=apart <= most), told)
+
+
+def _written(name: str) -> str:
+    """Return the id in the scene of a line that a cue performed again."""
+    head, _, again = name.rpartition(".")
+    return head if head.startswith("cue-") and again.isdigit() else name
+
+
+def _after(order: Sequence[str], name: str) -> str:
+    at = order.index(name)
+    return f"after {order[at - 1]}" if at else "first"
+
+
+def _told(what: str, value: object) -> str:
+    if what == "pause" and isinstance(value, float):
+        return f"{value:g}s"
+    return str(value).replace("\n", " / ") if value not in (None, "") else "none"
+
+
+def _calls(calls: Sequence[Call]) -> str:
+    made = (f"{call.tool}({json.dumps(call.arguments, ensure_ascii=False)})" for call in calls)
+    return ", ".join(made) or "no tool"
+
+
+def _sounds(snapshot: Snapshot, plan: Plan, now: Snapshot, pairs: Pairs, ids: Mapping[str, str]) -> Iterator[Verdict]:
+    """Find sounds again by their file and the line they come after, then by their file alone."""
+    afters = {name: pairs.get(sound.after, "") for name, sound in snapshot.sounds.items()}
+    both = _again(snapshot.sounds, now.sounds, afters)
+    for name, old in snapshot.sounds.items():
+        after = afters[name]
+        lines = (after,) if after else ()
+        subject = Subject("sound", name, lines, "snapshot")
+        if name not in both:
+            place = spot(plan.spots, "line", _written(after))
+            yield _presence(subject, place, "sound", there=False, told=f"; it sounded after {after or 'nothing'}")
+            continue
+        new = now.sounds[both[name]]
+        place = spot(plan.spots, "sound", ids[both[name]])
+        facts = {
+            "gain": (f"{old.gain_db:g} dB", f"{new.gain_db:g} dB"),
+            "place": tuple(f"after {line}" if line else "first" for line in (after, new.after)),
+            "heard_by": (named(old.heard_by), named(new.heard_by)),
+        }
+        for what, (was, is_now) in facts.items():
+            yield subject.verdict(place, what, was, is_now, outcome(holds=was == is_now))
+    for name, new in now.sounds.items():
+        if name not in both.values():
+            subject = Subject("sound", name, (new.after,) if new.after else (), "snapshot")
+            yield _presence(subject, spot(plan.spots, "sound", ids[name]), "sound", there=True)
+
+
+def _again(old: Mapping[str, Effect], new: Mapping[str, Effect], afters: Mapping[str, str]) -> dict[str, str]:
+    """Return names of the take's sounds by the snapshot's."""
+    both: dict[str, str] = {}
+    for near in (True, False):
+        for name in (name for name in old if name not in both):
+            same = (other for other in new if other not in both.values() and new[other].file == old[name].file)
+            found = next((other for other in same if not near or new[other].after == afters[name]), None)
+            both |= {name: found} if found else {}
+    return both
+
+
+def _cues(snapshot: Snapshot, plan: Plan, now: Snapshot) -> Iterator[Verdict]:
+    for name in dict.fromkeys([*snapshot.cues, *now.cues]):
+        old, new = snapshot.cues.get(name, 0), now.cues.get(name, 0)
+        lines = tuple(each for each in {**snapshot.lines, **now.lines} if each.startswith(f"{name}-"))
+        subject = Subject("cue", name, lines, "snapshot")
+        was, is_now = (f"{times} time{'' if times == 1 else 's'}" for times in (old, new))
+        told = f"it started {is_now}, and {was} before"
+        yield subject.verdict(spot(plan.spots, "cue", name), "started", was, is_now, outcome(holds=old == new), told)
+
+
+Pairs = dict[str, str]
+"""Ids of the take by ids of the snapshot."""
+
+
+def paired(old: Mapping[str, Frozen], new: Mapping[str, Frozen]) -> Pairs:
+    """Return the lines that both have.
+
+    Args:
+        old: The snapshot's.
+        new: The take's.
+    """
+    both = {name: name for name in old if name in new and not (_is_made(name, old) and _is_made(name, new))}
+    for player in dict.fromkeys(line.player for line in old.values()):
+        mine = [
+            name for name, line in old.items() if line.player == player and name not in both and _is_made(name, old)
+        ]
+        theirs = [name for name, line in new.items() if line.player == player and _is_made(name, new)]
+        both |= _by_words(mine, [name for name in theirs if name not in both.values()], old, new)
+    return {name: both[name] for name in old if name in both}
+
+
+def moved(pairs: Pairs, new: Mapping[str, Frozen]) -> list[str]:
+    """Return ids of the take's lines that stand in another place than the snapshot has them: as few as tell it."""
+    before, after = list(pairs.values()), [name for name in new if name in pairs.values()]
+    blocks = SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks()
+    kept = {name for block in blocks for name in before[block.a : block.a + block.size]}
+    return [name for name in after if name not in kept]
+
+
+def _is_made(name: str, lines: Mapping[str, Frozen]) -> bool:
+    """Tell whether the stage gave a line its id."""
+    ordinal = name.rpartition("-")[2]
+    return ordinal.isascii() and ordinal.isdigit() and name == automatic_id(lines[name].player, int(ordinal))
+
+
+def _by_words(
+    mine: Sequence[str], theirs: Sequence[str], old: Mapping[str, Frozen], new: Mapping[str, Frozen]
+) -> Pairs:
+    """Pair lines of the same words in the same order, then of the same words, then those in the same place."""
+    asked, wanted = [old[name].asked for name in mine], [new[name].asked for name in theirs]
+    steps = SequenceMatcher(None, asked, wanted, autojunk=False).get_opcodes()
+    pairs: Pairs = {}
+    for kind, a, b, c, d in steps:
+        if kind == "equal":
+            pairs |= dict(zip(mine[a:b], theirs[c:d], strict=True))
+    for name in (name for name in mine if name not in pairs):
+        same = (other for other in theirs if other not in pairs.values() and new[other].asked == old[name].asked)
+        if found := next(same, None):
+            pairs[name] = found
+    for kind, a, b, c, d in steps:
+        if kind == "replace":
+            left = [name for name in mine[a:b] if name not in pairs]
+            right = [name for name in theirs[c:d] if name not in pairs.values()]
+            pairs |= dict(zip(left, right, strict=False))
+    return pairs

@@ -1,0 +1,446 @@
+"""Which files of a folder are scenes, what is left out and why, and what belongs to no scene."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+
+import yaml
+from pydantic_core import from_json
+
+from tau_stage.cassette.format import MANIFEST
+from tau_stage.environment import environment
+from tau_stage.errors import SceneError, UsageError
+from tau_stage.scene.load import NO_VARIABLES, load_variants
+from tau_stage.scene.names import identity
+from tau_stage.scene.plan import Plan
+from tau_stage.scene.planning import make_plan
+from tau_stage.suite.result import Broken, Result
+from tau_stage.take.folder import write_whole
+
+SUFFIXES = (".yaml", ".yml")
+NOT_ENTERED = {"node_modules", "__pycache__", "venv", "takes"}
+CASSETTES, SNAPSHOTS = "cassettes", "snapshots"
+LARGEST = 2_000_000
+OURS = re.compile(r"tau-stage|scene\.schema\.json")
+SCHEMA = re.compile(r"yaml-language-server:\s*\$schema=")
+KEY = re.compile(r"^['\"]?([A-Za-z_-]+)['\"]?[ \t]*:", re.MULTILINE)
+CAST = ("players", "include", "characters", "cast", "actors", "roles", "speakers")
+WORDS = ("lines", "script", "dialogue", "dialog", "conversation", "turns")
+ALIKE = 0.75
+"""How much a key must be like another for it to be taken for its misspelling."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a YAML file looks like, before it is read as a scene.
+
+    Attributes:
+        is_scene: Whether it has, or nearly has, players and lines; or it cannot be known.
+        said: What its first comment says it is: tau-stage's, another program's, or nothing.
+        included: Names of the files that it includes.
+        problem: Why it is no scene.
+    """
+
+    is_scene: bool
+    said: str = ""
+    included: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@dataclass(slots=True)
+class Found:
+    """What was found in files and folders.
+
+    Attributes:
+        scenes: Files that are tested, in order.
+        left_out: Why others are not, by path.
+        broken: Folders that cannot be read.
+        places: Folders that were looked through, for what belongs to no scene.
+    """
+
+    scenes: list[str] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+    broken: list[Broken] = field(default_factory=list)
+    places: list[Path] = field(default_factory=list)
+
+
+def look_at(file: Path) -> Look:
+    """Look at a YAML file. A file that cannot be read may be a scene."""
+    try:
+        if not file.is_file():
+            return Look(is_scene=True)
+        with file.open("rb") as opened:
+            text = opened.read(LARGEST).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return Look(is_scene=True)
+    head = re.match(r"(?:[ \t]*(?:#.*)?\r?\n)*", text)
+    said = "ours" if head and OURS.search(head[0]) else "another's" if head and SCHEMA.search(head[0]) else ""
+    if said == "another's":
+        return Look(is_scene=False, said=said, problem="its first line names the schema of another program")
+    if not text.strip():
+        return Look(is_scene=True, said=said)
+    keys, included = _keys(text)
+    has = [any(get_close_matches(key, names, 1, ALIKE) for key in keys) for names in (CAST, WORDS)]
+    if all(has) or said:
+        return Look(is_scene=True, said=said, included=included)
+    missing = " and ".join(f"no {names[0]}:" for names, there in zip((CAST, WORDS), has, strict=True) if not there)
+    return Look(is_scene=False, included=included, problem=f"it has {missing}")
+
+
+def _keys(text: str) -> tuple[list[str], tuple[str, ...]]:
+    """Return the keys at the top of a YAML file, and what it includes; without aliases and tags being followed."""
+    try:
+        node = yaml.compose(text, Loader=yaml.CSafeLoader)
+    except (yaml.YAMLError, RecursionError):
+        return KEY.findall(text), ()
+    if not isinstance(node, yaml.MappingNode):
+        return [], ()
+    pairs = [(key.value, value) for key, value in node.value if isinstance(key, yaml.ScalarNode)]
+    named = [value for key, value in pairs if key == "include"]
+    nodes = [item for value in named for item in (value.value if isinstance(value, yaml.SequenceNode) else [value])]
+    return [key for key, _ in pairs], tuple(item.value for item in nodes if isinstance(item, yaml.ScalarNode))
+
+
+def sort_out(place: Path, names: Iterable[str]) -> tuple[list[str], dict[str, str]]:
+    """Sort out the scenes among the files of one folder, and why other YAML files are none.
+
+    Beside a scene every YAML file is one, but for what a scene includes and what says that it is another program's.
+    """
+    files = sorted(name for name in names if Path(name).suffix.lower() in SUFFIXES)
+    left = {name: "its name begins with a dot" for name in files if name.startswith(".")}
+    looks = {name: look_at(place / name) for name in files if name not in left}
+    used = {
+        os.path.normpath(include): name for name, look in looks.items() if look.is_scene for include in look.included
+    }
+    among_scenes = any(look.is_scene for look in looks.values())
+    scenes = []
+    for name, look in looks.items():
+        if look.said == "another's":
+            left[name] = look.problem
+        elif name in used and not look.said:
+            left[name] = f"{used[name]} includes it"
+        elif look.is_scene:
+            scenes.append(name)
+        elif among_scenes and (scene := _included_below(place, name)):
+            left[name] = f"{scene} includes it"
+        elif among_scenes:
+            scenes.append(name)
+        else:
+            left[name] = look.problem
+    return scenes, left
+
+
+def _included_below(place: Path, name: str) -> str:
+    """Find the scene in a folder further down that includes a file."""
+    for folder, folders, files in os.walk(place):
+        folders[:] = sorted(each for each in folders if _is_entered(each))
+        for file in sorted(each for each in files if Path(each).suffix.lower() in SUFFIXES):
+            includes = look_at(Path(folder, file)).included
+            if any(os.path.normpath(Path(folder, each)) == os.path.normpath(place / name) for each in includes):
+                return Path(folder, file).relative_to(place).as_posix()
+    return ""
+
+
+def is_claimed(file: Path, top: Path) -> bool:
+    """Tell whether a file that nobody named is a scene: its first line says so, or it lies in a folder ``scenes``.
+
+    Args:
+        file: A YAML file.
+        top: The folder that is looked through; what lies above it does not matter.
+    """
+    if file.suffix.lower() not in SUFFIXES:
+        return False
+    above = file.parent.relative_to(top).parts if file.is_relative_to(top) else file.parent.parts
+    if "scenes" in above or top.name == "scenes":
+        with suppress(OSError):
+            return file.name in sort_out(file.parent, (each.name for each in file.parent.iterdir()))[0]
+    return look_at(file).said == "ours"
+
+
+def find(paths: Sequence[str]) -> Found:
+    """Find the scene files that are named, and those in folders that are; each once, in order.
+
+    Args:
+        paths: Files and folders. A file is a scene, whatever it looks like.
+
+    Raises:
+        UsageError: One is not there, or there is no scene.
+    """
+    found = Found()
+    for path in paths:
+        if Path(path).is_dir():
+            _walk(path, found)
+        elif Path(path).exists() or Path(path).is_symlink():
+            found.scenes.append(path)
+        else:
+            raise UsageError(f"{path}: there is neither a scene nor a folder", "name one: tau-stage test scenes/")
+    found.scenes = list(dict.fromkeys(found.scenes))
+    if not found.scenes and not found.broken:
+        left = "".join(f"\n  left out: {path}: {reason}" for path, reason in found.left_out.items())
+        hint = "a scene is a YAML file with players: and lines:; tau-stage init DIR makes a first one"
+        raise UsageError(f"no scene was found in {', '.join(paths)}, so nothing was tested{left}", hint)
+    return found
+
+
+def _walk(top: str, found: Found) -> None:
+    def refused(error: OSError) -> None:
+        path = str(error.filename or top)
+        found.broken.append(
+            Broken(f"the folder cannot be read: {(error.strerror or str(error)).lower()}", path, code=2)
+        )
+
+    for name, folders, files in os.walk(top, onerror=refused):
+        place = Path(name)
+        for folder in list(folders):
+            reason = "a folder of this name is not looked into" if folder in NOT_ENTERED else ""
+            reason = reason or ("a link to a folder; name it to test what is in it" * (place / folder).is_symlink())
+            if reason and folder not in (CASSETTES, SNAPSHOTS):
+                found.left_out[str(place / folder)] = reason
+        folders[:] = sorted(each for each in folders if _is_entered(each))
+        scenes, left = sort_out(place, files)
+        found.scenes += [str(place / each) for each in scenes]
+        found.left_out |= {str(place / each): reason for each, reason in left.items()}
+        found.places.append(place)
+
+
+def _is_entered(folder: str) -> bool:
+    return folder not in NOT_ENTERED and not folder.startswith(".")
+
+
+def is_strict() -> bool:
+    """Tell whether a test is strict of itself: where ``CI`` is set."""
+    return environment().get("CI", "").lower() not in ("", "0", "false")
+
+
+# ---- what belongs to scenes
+
+
+def belongings(place: Path) -> Iterator[tuple[Path, str]]:
+    """Yield cassettes and snapshots in a folder of scenes, with the names of those they belong to."""
+    for kind in (CASSETTES, SNAPSHOTS):
+        with suppress(OSError):
+            for path in sorted((place / kind).iterdir()):
+                if path.name.startswith("."):
+                    continue
+                if kind == CASSETTES and (path.is_dir() or path.is_symlink()):
+                    yield path, path.name
+                elif kind == SNAPSHOTS and path.suffix.lower() == ".json":
+                    yield path, path.name[: -len(".json")]
+
+
+def orphans(place: Path, owners: Mapping[str, str], unread: Sequence[str], only: str | None = None) -> Iterator[Broken]:
+    """Yield cassettes and snapshots in a folder that belong to none of its scenes.
+
+    Args:
+        place: The folder.
+        owners: Titles of scenes and variants, by the names of what belongs to them.
+        unread: Scene files that cannot be read, so that their variants are not known.
+        only: Only what may be of this scene file.
+    """
+    files = [file for file in place.iterdir() if file.suffix.lower() in SUFFIXES] if place.is_dir() else []
+    for path, name in belongings(place):
+        if name in owners or any(_may_be_of(file, name) for file in unread):
+            continue
+        if only is not None and (not _may_be_of(only, name) or any(identity(str(file)) == name for file in files)):
+            continue
+        kind = "cassette" if path.parent.name == CASSETTES else "snapshot"
+        probably = _probably(path, name, owners)
+        told = f"; it probably was of {probably}" if probably else ""
+        scene = next((file.name for file in sorted(files) if _may_be_of(str(file), name)), "")
+        if scene and not probably:
+            told = f"; it probably was of a variant that {scene} has no longer"
+        remedy = f"rename it to {probably}{path.suffix if kind == 'snapshot' else ''}, or delete it"
+        hint = remedy if probably else "delete it, or bring the scene back"
+        yield Broken(f"the {kind} belongs to no scene{told}\nhint: {hint}", str(path), code=2)
+
+
+def _may_be_of(file: str, name: str) -> bool:
+    own = identity(file)
+    return name == own or name.startswith(f"{own}.")
+
+
+def _probably(path: Path, name: str, owners: Mapping[str, str]) -> str:
+    """Guess the scene or variant that something was of: one of its title without its own, or one of a like name."""
+    free = {own: title for own, title in owners.items() if not path.with_name(own + _ending(path)).exists()}
+    title = None
+    with suppress(OSError, ValueError, AttributeError):
+        told = from_json((path / MANIFEST if path.is_dir() else path).read_bytes())
+        title = told.get("title") or told.get("scene")
+    same = [own for own in free if title is not None and free[own] == title]
+    near = get_close_matches(name, same or list(free), 1, 0.5)
+    return (near or same or [""])[0]
+
+
+def _ending(path: Path) -> str:
+    return path.suffix if path.parent.name == SNAPSHOTS else ""
+
+
+def twins(scenes: Sequence[str]) -> Iterator[Broken]:
+    """Yield scene files in one folder to which the same cassettes and snapshots would belong."""
+    owner: dict[tuple[Path, str], str] = {}
+    for path in scenes:
+        key = (Path(path).parent, identity(path))
+        if other := owner.get(key):
+            yield Broken(f"{other} has the same cassette and snapshot\nhint: rename one of the two", path, code=2)
+        owner.setdefault(key, path)
+
+
+PLACE = Path(".tau-stage")
+MEMORY = "last-test.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is tested: a scene, or one variant of it, with what its variables are given."""
+
+    path: str
+    variant: str = ""
+    given: Mapping[str, str] = field(default_factory=dict)
+
+    def plan(self) -> Plan:
+        """Make the plan of this variant.
+
+        Raises:
+            SceneError: It cannot be performed.
+        """
+        return make_plan(load_variants(self.path, self.given, only=(self.variant,) if self.variant else ())[0])
+
+
+def cases_of(path: str, given: Mapping[str, str] = NO_VARIABLES) -> list[Case]:
+    """Make a case for each variant of a scene.
+
+    Raises:
+        SceneError: It cannot be performed.
+    """
+    return [Case(path, scene.variant, given) for scene in load_variants(path, given)]
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What files and folders come to.
+
+    Attributes:
+        cases: What can be tested.
+        broken: What cannot: scenes that cannot be read, and what belongs to no scene.
+        left_out: Files that are not tested, with the reason.
+    """
+
+    cases: Sequence[Case]
+    broken: Sequence[Result]
+    left_out: Mapping[str, str]
+
+
+def collect(paths: Sequence[str], given: Mapping[str, str] = NO_VARIABLES) -> Collected:
+    """Return everything that is to be tested in files and folders.
+
+    Raises:
+        UsageError: One is not there, or there is no scene.
+    """
+    found = find(paths)
+    cases: list[Case] = []
+    broken = [Result(each.path, broken=each) for each in (*found.broken, *twins(found.scenes))]
+    for path in found.scenes:
+        try:
+            cases += cases_of(path, given)
+        except SceneError as error:
+            broken.append(Result(path, broken=unread(error)))
+    named = [path for path in found.scenes if Path(path).parent not in found.places]
+    for place in found.places:
+        broken += [Result(each.path, broken=each) for each in orphans_in(place, found.scenes)]
+    for path in named:
+        broken += [Result(each.path, broken=each) for each in orphans_in(Path(path).parent, [path], only=path)]
+    return Collected(cases, broken, found.left_out)
+
+
+def orphans_in(place: Path, scenes: Sequence[str], only: str | None = None) -> Iterator[Broken]:
+    """Yield cassettes and snapshots in a folder that belong to none of these scenes."""
+    owners: dict[str, str] = {}
+    lost: list[str] = []
+    for path in scenes:
+        if Path(path).parent != place:
+            continue
+        try:
+            owners |= {identity(path, scene.variant): scene.title for scene in load_variants(path)}
+        except SceneError:
+            lost.append(path)
+    yield from orphans(place, owners, lost, only)
+
+
+def unread(error: SceneError) -> Broken:
+    """Say what is wrong with a scene file, at its place."""
+    told = "\n".join(str(each) for each in (error, *error.also))
+    place = f"{error.path}:{error.line}:{error.column}: "
+    return Broken(told.removeprefix(place), error.path, error.line, error.column, code=2)
+
+
+def texts_of(result: Result) -> dict[str, list[str]]:
+    """Return the lines of the files that a result speaks of, as far as they can be read."""
+    texts: dict[str, list[str]] = {}
+    for path in {verdict.path for verdict in result.bad}:
+        with suppress(OSError):
+            texts[path] = Path(path).read_bytes().decode("utf-8-sig", errors="replace").splitlines()
+    return texts
+
+
+# ---- what was not well
+
+
+def remembered(place: Path = PLACE) -> dict[str, str]:
+    """Read how each scene was last time, by id; empty where nobody knows."""
+    try:
+        told = json.loads((place / MEMORY).read_text("utf-8"))
+        return {str(name): str(state) for name, state in told["results"].items()}
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return {}
+
+
+def remember(results: Sequence[Result], place: Path = PLACE, *, whole: bool = True) -> None:
+    """Keep how each scene was, for ``--failed``; what was not tested now stays as it was.
+
+    Args:
+        results: Of this test.
+        place: The folder for what tests leave.
+        whole: Whether all variants of the scenes were tested: others are no more.
+
+    Raises:
+        UsageError: It cannot be written.
+        TakeError: It cannot be written.
+    """
+    own_place(place)
+    gone = {result.path for result in results}
+    states = {
+        name: state
+        for name, state in remembered(place).items()
+        if name not in gone and not (whole and name.rpartition("[")[0] in gone)
+    }
+    states |= {result.id: result.state for result in results}
+    text = json.dumps({"version": 1, "results": states}, indent=1, ensure_ascii=False) + "\n"
+    write_whole({place / MEMORY: text}, "choose another folder to test in")
+
+
+def own_place(place: Path = PLACE) -> Path:
+    """Make the folder for what tests leave, which git does not look into.
+
+    Raises:
+        UsageError: It cannot be made.
+    """
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        if not (place / ".gitignore").exists():
+            (place / ".gitignore").write_text("*\n", encoding="utf-8")
+    except OSError as error:
+        problem = f"{place}: cannot be made: {(error.strerror or str(error)).lower()}"
+        raise UsageError(problem, "test in a folder that can be written to") from None
+    return place
+
+
+def not_well(states: Mapping[str, str]) -> set[str]:
+    """Return ids of what failed or broke."""
+    return {name for name, state in states.items() if state in ("failed", "error")}

@@ -1,0 +1,142 @@
+"""The pytest plugin: ``pytest scenes/`` collects scene files as tests, one for each variant.
+
+pytest finds it by the entry point ``tau-stage``; ``-p no:tau-stage`` leaves it out. It loads nothing else of tau-stage
+before it meets a scene. Other YAML files are left alone.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tau_stage.suite.discovery import Case
+    from tau_stage.suite.result import Broken, Result
+
+UPDATE, TOOLS = "tau_update", "tau_allow_tools"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add our options to pytest's."""
+    group = parser.getgroup("tau-stage", "scenes of tau-stage")
+    group.addoption(
+        "--tau-update", dest=UPDATE, action="store_true", help="bless what scenes are now: write their snapshots"
+    )
+    group.addoption(
+        "--tau-allow-tools", dest=TOOLS, action="store_true", help="let the tools of scenes run the programs they name"
+    )
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect a file that is a scene."""
+    if file_path.suffix.lower() not in (".yaml", ".yml"):
+        return None
+    from tau_stage.suite.discovery import is_claimed
+
+    if not (parent.session.isinitpath(file_path) or is_claimed(file_path, parent.config.rootpath)):
+        return None
+    file: pytest.Collector = SceneFile.from_parent(parent, path=file_path)
+    return file
+
+
+class NotWell(Exception):
+    """A scene is not as expected; carries what it came to."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(result.id)
+        self.result = result
+
+
+class SceneFile(pytest.File):
+    """A scene file."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """Yield a test for each variant."""
+        from tau_stage.errors import SceneError
+        from tau_stage.suite.discovery import cases_of
+        from tau_stage.text import printable
+
+        _tidy(self.config)
+        try:
+            cases = cases_of(_named(self.path))
+        except SceneError as error:
+            raise self.CollectError(printable("\n".join(map(str, (error, *error.also))))) from None
+        lost = list(_orphans(self.path))
+        if lost:
+            raise self.CollectError(printable("\n".join(f"{each.path}: {each.problem}" for each in lost)))
+        for case in cases:
+            yield SceneItem.from_parent(self, name=case.variant or self.path.stem, case=case)
+
+
+class SceneItem(pytest.Item):
+    """A scene, or one variant of it."""
+
+    def __init__(self, *, case: Case, **given: Any) -> None:
+        super().__init__(**given)
+        self.case = case
+
+    def runtest(self) -> None:
+        """Perform it.
+
+        Raises:
+            NotWell: Something is not as expected, or the scene is broken.
+        """
+        from tau_stage.suite.discovery import PLACE, is_strict, own_place
+        from tau_stage.suite.execution import Wish, tested
+
+        place = own_place(Path(_named(self.config.rootpath / PLACE)))
+        update, allow_tools = self.config.getoption(UPDATE), self.config.getoption(TOOLS)
+        wish = Wish(out=place / "takes", update=update, allow_tools=allow_tools, strict=is_strict())
+        result = tested(self.case, wish)
+        if result.blessed:
+            self.add_report_section("call", "tau-stage", result.blessed)
+        if result.state == "unchecked":
+            pytest.skip("nothing is expected of it: write expect:, bless a take (--tau-update), or record a cassette")
+        if result.state != "passed":
+            raise NotWell(result)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Write the lines that are not as expected; no traceback."""
+        if not isinstance(excinfo.value, NotWell):
+            return super().repr_failure(excinfo, style)
+        from tau_stage.suite.discovery import texts_of
+        from tau_stage.suite.output import plain, told
+
+        (_, *first), *others = told(excinfo.value.result, texts_of(excinfo.value.result))
+        return plain([first, *others]).strip()
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """Tell where it is, and how it is called."""
+        return self.path, 0, self.name
+
+
+def _orphans(scene: Path) -> Iterator[Broken]:
+    """Yield cassettes and snapshots that may be the scene's and are not; others of its folder come with the first."""
+    from tau_stage.suite.discovery import orphans_in, sort_out
+
+    place = Path(_named(scene.parent))
+    scenes, _ = sort_out(place, (file.name for file in place.iterdir()))
+    paths = [str(place / name) for name in scenes]
+    named = _named(scene)
+    first = bool(paths) and paths[0] == named
+    yield from orphans_in(place, paths if first else [named], only=None if first else named)
+
+
+TIDY = pytest.StashKey[bool]()
+
+
+def _tidy(config: pytest.Config) -> None:
+    """Delete takes of the last test; where several processes test, nobody knows which they are."""
+    if not config.stash.get(TIDY, False) and not hasattr(config, "workerinput"):
+        shutil.rmtree(config.rootpath / ".tau-stage" / "takes", ignore_errors=True)
+    config.stash[TIDY] = True
+
+
+def _named(path: Path) -> str:
+    """Name a file as short as a user would from here, so that snapshots and messages are the same as ``test``'s."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

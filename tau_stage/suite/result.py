@@ -1,0 +1,218 @@
+"""What a test of scenes comes to: results by scene and line, over one performance or several. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from tau_stage.checks.verdict import Verdict
+from tau_stage.scene.plan import Plan, spoken
+
+Source = Literal["cassette", "understudy", "live", "nothing"]
+State = Literal["passed", "failed", "error", "unchecked", "unreached"]
+
+PASSED, FAILED, NOTHING_CHECKED, BROKEN = 0, 1, 2, 3
+OVER_BUDGET = 4
+"""What a test leaves with that has stopped at its budget."""
+SAID_OF = {
+    "cassette": "from its cassette",
+    "understudy": "by the understudy",
+    "live": "live",
+    "nothing": "not performed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a line came to, or a player, a sound, a cue, the scene itself.
+
+    Attributes:
+        name: In words.
+        length_s: Of a line's sound.
+        checked: How many expectations were held against it, in all performances.
+        bad: Verdicts that are not well, each once.
+        passed: In how many performances all was well.
+        runs: In how many it was looked at.
+        needed: In how many all must be well.
+    """
+
+    name: str
+    length_s: float
+    checked: int
+    bad: tuple[Verdict, ...]
+    passed: int
+    runs: int
+    needed: int
+
+    @property
+    def state(self) -> State:
+        """What could not be measured is no failure, and nothing that a rate forgives."""
+        if not self.runs:
+            return "unreached"
+        if any(verdict.outcome == "error" for verdict in self.bad):
+            return "error"
+        return "passed" if self.passed >= self.needed else "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Why a scene could not be tested.
+
+    Attributes:
+        problem: With everything that is known.
+        path: The file it is told of.
+        line: From 1.
+        column: From 1.
+        code: What a test leaves with: 2 where a file is wrong or something is not set up, 4 where it stopped at its
+            budget, 3 where anything else is.
+    """
+
+    problem: str
+    path: str
+    line: int = 1
+    column: int = 1
+    code: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a scene, or a variant of one, came to.
+
+    Attributes:
+        path: The scene file, as the user named it.
+        variant: Of its matrix, or empty.
+        title: The scene's.
+        source: Who played.
+        lines: How many lines were performed, in the last performance.
+        rows: What was looked at.
+        broken: Why it could not be tested, if it could not.
+        takes: Folders of takes that are kept.
+        took_s: How long it took.
+        blessed: What has become of its snapshot, if it was to be written.
+        lacks: What it must have where a test is strict, and has not.
+        checks: What it was held against: expectations, its snapshot, its cassette.
+    """
+
+    path: str
+    variant: str = ""
+    title: str = ""
+    source: Source = "nothing"
+    lines: int = 0
+    rows: tuple[Row, ...] = ()
+    broken: Broken | None = None
+    takes: tuple[str, ...] = ()
+    took_s: float = 0.0
+    blessed: str = ""
+    lacks: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The same for the same scene and variant.
+
+        >>> Result("scenes/lamp.yaml", "calm").id
+        'scenes/lamp.yaml[calm]'
+        """
+        return case_id(self.path, self.variant)
+
+    @property
+    def state(self) -> State:
+        """An error outweighs a failure."""
+        states = {row.state for row in self.rows}
+        if self.broken or "error" in states:
+            return "error"
+        if "failed" in states or self.lacks:
+            return "failed"
+        return "passed" if self.checked or self.blessed else "unchecked"
+
+    @property
+    def checked(self) -> int:
+        """How many expectations were held against it."""
+        return sum(row.checked for row in self.rows)
+
+    @property
+    def bad(self) -> tuple[Verdict, ...]:
+        """Verdicts that are not well, in the order of the scene, of rows that are not."""
+        found = (verdict for row in self.rows if row.state != "passed" for verdict in row.bad)
+        return tuple(sorted(found, key=lambda v: (v.path != self.path, v.path, v.line, v.column)))
+
+    def as_data(self) -> dict[str, Any]:
+        """Make data for ``json.dumps``."""
+        rows = [asdict(row) | {"state": row.state} for row in self.rows]
+        return {"id": self.id, "state": self.state, "checked": self.checked} | asdict(self) | {"rows": rows}
+
+
+def case_id(path: str, variant: str) -> str:
+    """Name a scene, or a variant, from one test to the next."""
+    return f"{path}[{variant}]" if variant else path
+
+
+def rows(plan: Plan, runs: Sequence[Sequence[Verdict]], lengths: Mapping[str, float]) -> tuple[Row, ...]:
+    """Return what each line and whatever else was looked at came to.
+
+    Args:
+        plan: The scene's.
+        runs: Verdicts, by performance.
+        lengths: Seconds of sound, by line.
+    """
+    names = dict.fromkeys((v.kind, v.of) for verdicts in runs for v in verdicts)
+    made = []
+    for kind, of in names:
+        own = [[v for v in verdicts if (v.kind, v.of) == (kind, of)] for verdicts in runs]
+        own = [verdicts for verdicts in own if verdicts]
+        told = {(v.what, v.message): v for verdicts in own for v in verdicts if not v.passed}
+        passed = sum(all(verdict.passed for verdict in verdicts) for verdicts in own)
+        name = of if kind == "line" else f"{kind} {of}" if of else "the scene"
+        wanted = needed(plan, of if kind == "line" else "", len(own))
+        count = sum(map(len, own))
+        made.append(Row(name, lengths.get(of, 0.0), count, tuple(told.values()), passed, len(own), wanted))
+    return tuple(made)
+
+
+def unreached(plan: Plan, known: Sequence[Row]) -> Iterator[Row]:
+    """Yield a row for each written line of a scene that nothing is known of, as its performance did not come so far."""
+    names = {row.name for row in known}
+    for line in (step for strand in plan.strands for step in spoken(strand) if step.id not in names):
+        yield Row(line.id, 0.0, 0, (), 0, 0, 0)
+
+
+def needed(plan: Plan, line: str, runs: int) -> int:
+    """Tell in how many of several performances all must be well with a line, or with the scene where none is named."""
+    rate = plan.expect.passes if plan.expect else None
+    written = re.sub(r"\.\d+$", "", line)
+    for wanted in (step for strand in plan.strands for step in spoken(strand)):
+        if line and wanted.id in (line, written) and wanted.expect and wanted.expect.passes:
+            rate = wanted.expect.passes
+    return runs if rate is None else math.ceil(runs * rate.passed / rate.of)
+
+
+def exit_code(results: Iterable[Result]) -> int:
+    """Return what a test leaves with: the first of these that is so.
+
+    4 where one stopped at its budget, 3 where something broke,
+    2 where a file is wrong, 1 where something failed, 2 where nothing was checked.
+    """
+    results = list(results)
+    states = {result.state for result in results}
+    if "error" in states:
+        errors = (result for result in results if result.state == "error")
+        return max(each.broken.code if each.broken else BROKEN for each in errors)
+    if "failed" in states:
+        return FAILED
+    return PASSED if "passed" in states else NOTHING_CHECKED
+
+
+def total(results: Sequence[Result]) -> str:
+    """Say all results in a few words.
+
+    >>> total([Result("a.yaml", broken=Broken("no", "a.yaml")), Result("b.yaml")])
+    '2 scenes: 0 passed, 1 broken, 1 with nothing to check'
+    """
+    count = {state: sum(result.state == state for result in results) for state in ("failed", "error", "unchecked")}
+    words = {"failed": "failed", "error": "broken", "unchecked": "with nothing to check"}
+    parts = [f"{count[state]} {words[state]}" for state in count if count[state]]
+    passed = f"{sum(result.state == 'passed' for result in results)} passed"
+    return f"{len(results)} scene{'' if len(results) == 1 else 's'}: {', '.join([passed, *parts])}"
