@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tau_stage.checks.snapshot import Frozen, Snapshot, blessed, parsed, read_snapshot, write_snapshot, written
-from tau_stage.checks.snapshot_diff import moved, paired
+from tau_stage.checks.snapshot_diff import changed_lines, moved, paired
 from tau_stage.checks.verdict import Verdict
 from tau_stage.errors import TakeError, UsageError
 from tests.support.rehearsed_scene import Rehearsal, rehearse
@@ -210,7 +210,19 @@ async def test_a_call_is_compared_with_all_its_arguments(tmp_path: Path) -> None
     assert [verdict.what for verdict in bad(performed.told("ann-1", {"calls": (odd,)}), kept)] == ["calls"]
 
 
+async def test_how_long_the_understudy_took_is_neither_kept_nor_a_change(tmp_path: Path) -> None:
+    performed = (await rehearse(SCENE, tmp_path)).told("ann-1", {"first_audio_s": 0.1})
+    busy = performed.told("ann-1", {"first_audio_s": 9.0})
+    assert performed.snapshot() == busy.snapshot()
+    assert busy.snapshot().lines["ann-1"].first_audio is None
+    live = performed.on("openai").snapshot()
+    assert live.lines["ann-1"].first_audio == 0.1
+    assert bad(busy, live) == []
+    assert changed_lines(live, busy.snapshot()) == []
+    assert changed_lines(live, busy.on("openai").snapshot()) == ["ann-1"]
+
+
 async def test_first_audio_may_come_sooner(tmp_path: Path) -> None:
-    performed = await rehearse(SCENE, tmp_path)
+    performed = (await rehearse(SCENE, tmp_path)).on("openai")
     kept = performed.told("ann-1", {"first_audio_s": 3.0}).snapshot()
     assert bad(performed, kept) == []

@@ -108,7 +108,6 @@ HEARD = {
     "a cost doubled": (was("ann-2", "cost", lambda it: it / 2), "ann-2: cost", "- ann: He"),
     "a longer silence": (was("bob-1", "silence", lambda it: it - 0.6), "bob-1: silence", "- bob: (drily)"),
     "a line emptied": (was("bob-2", "said", lambda it: f"{it} Good night."), "bob-2: said", "- bob: Then"),
-    "later first audio": (was("cid-1", "first_audio", lambda it: it - 1), "cid-1: first audio", "- cid: Shall"),
 }
 
 
@@ -130,9 +129,9 @@ def test_a_change_of_the_performance_is_found_at_its_line(name: str, project: Pa
 
 
 def test_twenty_kinds_are_tried() -> None:
-    """Not slow, but of the slow ones."""
+    """Not slow, but of the slow ones. How long the understudy takes is not held against a snapshot."""
     kinds = {name.partition(",")[0] for name in [*WRITTEN, *HEARD]}
-    assert {name.partition(",")[0] for name in MUTATIONS} - kinds == {"a clipped line"}
+    assert {name.partition(",")[0] for name in MUTATIONS} - kinds == {"a clipped line", "later first audio"}
 
 
 def test_unchanged_it_is_green_twenty_times(project: Path) -> None:

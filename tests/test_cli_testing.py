@@ -323,7 +323,7 @@ def test_the_summary_is_short_enough_to_read() -> None:
 def test_unchanged_it_is_green_twenty_times_in_a_row(capsys: Printed) -> None:
     """Slow: twenty performances."""
     assert run("test", "--repeat", "20") == 0
-    assert "2 lines, 1060 expectations" in capsys.readouterr().out
+    assert "2 lines, 1020 expectations" in capsys.readouterr().out
     for _ in range(3):
         assert run("test") == 0
 

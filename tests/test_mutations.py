@@ -132,7 +132,7 @@ BLESSED: list[Rehearsal] = []
 
 async def blessing(tmp_path: Path) -> Rehearsal:
     if not BLESSED:
-        BLESSED.append(await rehearse(SCENE, tmp_path))
+        BLESSED.append((await rehearse(SCENE, tmp_path)).on("openai"))
     return BLESSED[0]
 
 

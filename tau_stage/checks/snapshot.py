@@ -18,6 +18,7 @@ from tau_stage.checks.expectations import hearers
 from tau_stage.checks.metrics import Measures, measure
 from tau_stage.checks.voice_print import Print, reference
 from tau_stage.errors import LFS_HINT, LFS_PROBLEM, TakeError, UsageError, is_lfs_pointer
+from tau_stage.protocol.endpoints import UNDERSTUDY
 from tau_stage.scene.deliver import Deliver
 from tau_stage.scene.files import SOUNDS, beside
 from tau_stage.scene.names import identity
@@ -112,7 +113,8 @@ def freeze(take: Take, measures: Measures, resolved: str, files: Mapping[str, st
     """Make a snapshot of a take.
 
     A retake tells neither who would hear its lines nor what they would cost, as only some were performed: who hears
-    them is the plan's, and figures of a performance are left out.
+    them is the plan's, and figures of a performance are left out. How long the understudy took is left out as well:
+    it tells how busy the machine was, and nothing of the scene.
 
     Args:
         take: What was performed.
@@ -124,6 +126,7 @@ def freeze(take: Take, measures: Measures, resolved: str, files: Mapping[str, st
     told = {player["name"]: player for player in plan["players"]}
     lines = dict(_lines(plan))
     is_retake = any(line.former for line in take.lines)
+    timed = {player.name for player in take.players if player.endpoint != UNDERSTUDY and not is_retake}
     cues = [cued.cue for cued in take.cues]
     return Snapshot(
         scene=take.scene.title,
@@ -142,7 +145,10 @@ def freeze(take: Take, measures: Measures, resolved: str, files: Mapping[str, st
         },
         cues={cue: cues.count(cue) for cue in dict.fromkeys(cues)},
         sounds=dict(_effects(take)),
-        lines={line.id: _frozen(line, measures, lines.get(line.id, {}), is_retake=is_retake) for line in take.lines},
+        lines={
+            line.id: _frozen(line, measures, lines.get(line.id, {}), is_retake=is_retake, is_timed=line.player in timed)
+            for line in take.lines
+        },
     )
 
 
@@ -236,7 +242,9 @@ def parsed(text: str, path: str) -> Snapshot:
         raise TakeError(path, f"is no snapshot: {where}: {first['msg']}", remedy) from None
 
 
-def _frozen(line: Performed, measures: Measures, planned: Mapping[str, Any], *, is_retake: bool) -> Frozen:
+def _frozen(
+    line: Performed, measures: Measures, planned: Mapping[str, Any], *, is_retake: bool, is_timed: bool
+) -> Frozen:
     figures = measures.lines[line.id]
     heard_by = hearers(line) or (tuple(planned.get("hearers", ())) if is_retake else ())
     return Frozen(
@@ -252,7 +260,7 @@ def _frozen(line: Performed, measures: Measures, planned: Mapping[str, Any], *, 
         loudness=figures.loudness,
         silence=figures.silence,
         clipping=figures.clipping,
-        first_audio=None if is_retake else figures.first_audio,
+        first_audio=figures.first_audio if is_timed else None,
         dead_air=figures.dead_air,
         rate=figures.rate,
         cost=None if is_retake else figures.cost,

@@ -26,7 +26,7 @@ SOONER = ("first_audio",)
 """Figures that may always be less."""
 
 PERFORMED = ("first_audio", "cost")
-"""Figures of a performance, which the snapshot of a retake has not."""
+"""Figures of a performance, which the snapshot of a retake has not; the first is not kept of the understudy either."""
 
 AS_IT_WAS = ("player", "direction", "pause", "ended")
 """What has no tolerance."""
@@ -97,7 +97,7 @@ def _is_alike(old: Frozen | None, new: Frozen | None) -> bool:
 
 def _is_near(old: float | None, new: float | None, what: str) -> bool:
     if old is None or new is None:
-        return old == new
+        return old == new or what in PERFORMED
     return LIMITS[what].allows(old, new) or (what in SOONER and new < old)
 
 
@@ -209,7 +209,7 @@ class _Lines:
     ) -> Iterator[Verdict]:
         old, new = values
         problem = self.measures.lines[name].problem if what in SOUNDING else ""
-        is_unknown = old is None and (new is None or what in PERFORMED)
+        is_unknown = (old is None and (new is None or what in PERFORMED)) or (new is None and what in SOONER)
         if limit.absolute == float("inf") or (is_unknown and not problem):
             return
         expected, measured = ("none" if value is None else limit.unit.told(value) for value in values)

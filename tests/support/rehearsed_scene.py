@@ -53,6 +53,11 @@ class Rehearsal:
         lines = tuple(line.model_copy(update=dict(facts)) if line.id == name else line for line in self.take.lines)
         return replace(self, take=self.take.model_copy(update={"lines": lines}))
 
+    def on(self, endpoint: str) -> Rehearsal:
+        """The same, as if another endpoint had played everybody: the understudy's times are not kept."""
+        players = tuple(player.model_copy(update={"endpoint": endpoint}) for player in self.take.players)
+        return replace(self, take=self.take.model_copy(update={"players": players}))
+
     def line(self, name: str) -> Performed:
         return next(line for line in self.take.lines if line.id == name)
 
