@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from tau_stage.stage.opening import open_stage as open_stage
     from tau_stage.stage.perform import perform as perform
     from tau_stage.take.folder import TakeFolder as TakeFolder
-    from tau_stage.take.model import Take as Take
     from tau_stage.take.reading import read_take as read_take
+    from tau_stage.take.take_model import Take as Take
     from tau_stage.understudy.server import Understudy as Understudy
     from tau_stage.understudy.server import open_understudy as open_understudy
 
@@ -65,7 +65,7 @@ _LAZY = {
     "Session": "tau_stage.session",
     "Sounded": "tau_stage.protocol.conversation",
     "Stage": "tau_stage.stage.opening",
-    "Take": "tau_stage.take.model",
+    "Take": "tau_stage.take.take_model",
     "TakeFolder": "tau_stage.take.folder",
     "Tool": "tau_stage.session",
     "Understudy": "tau_stage.understudy.server",

@@ -40,7 +40,7 @@ from tau_stage.take import records as record
 from tau_stage.take.fold import PAID
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import read_journal
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.server import Understudy, open_understudy
 from tests.support.in_memory_stage import Playhouse, plan_of

@@ -36,7 +36,7 @@ from tau_stage.stage.opening import open_stage
 from tau_stage.stage.perform import perform
 from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 from tau_stage.understudy.server import Understudy, open_understudy
 from tests.support.in_memory_stage import Playhouse
 from tests.support.tone_voice import SECONDS_PER_CHARACTER, Tones

@@ -14,7 +14,7 @@ import soundfile
 from tau_stage.audio.level import rms_dbfs
 from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.wav import read_wav
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 from tests.test_understudy_voices import centroid_hz, pitch_hz
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,7 @@ from tau_stage.cassette.format import spare_files, verify
 from tau_stage.clock import VIRTUAL
 from tau_stage.errors import CassetteDiffers, CassetteError
 from tau_stage.scene.plan import Plan
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 from tau_stage.understudy import faults as fault
 from tests.support.cassette_recording import record, replay, sounds_of, timeless
 from tests.support.in_memory_stage import Playhouse, plan_of

@@ -14,7 +14,7 @@ from tau_stage.checks.check import as_json, check
 from tau_stage.checks.metrics import measure
 from tau_stage.checks.verdict import Verdict, summary
 from tau_stage.errors import TakeError
-from tau_stage.take.model import Called, Performed
+from tau_stage.take.take_model import Called, Performed
 from tau_stage.text import holds, letters_apart, word_error_rate
 from tests.support.rehearsed_scene import Rehearsal, rehearse
 

@@ -14,8 +14,8 @@ from tau_stage.report.deliver import deliver
 from tau_stage.scene.load import load_variants
 from tau_stage.scene.planning import make_plan
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.model import Take
 from tau_stage.take.reading import read_take
+from tau_stage.take.take_model import Take
 from tests.support.in_memory_stage import Playhouse
 from tests.test_cli_validate import run
 

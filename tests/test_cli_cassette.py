@@ -24,8 +24,8 @@ from tau_stage.cassette.clips import Scratch
 from tau_stage.cassette.format import load_cassette, verify
 from tau_stage.cassette.recorder import put_in_place, unfinished_in
 from tau_stage.cassette.redaction import Redactor
-from tau_stage.take.drafts import draft_beside
-from tau_stage.take.model import Take
+from tau_stage.take.atomic import draft_beside
+from tau_stage.take.take_model import Take
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.server import Understudy
 from tests.support.cassette_recording import timeless

@@ -13,9 +13,9 @@ from tau_stage.audio.wav import read_wav
 from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import Journal, read_journal
-from tau_stage.take.model import Take
 from tau_stage.take.reading import read_take
 from tau_stage.take.records import TakePicked
+from tau_stage.take.take_model import Take
 from tests.support.report_pages import read
 from tests.test_cli_validate import run
 

@@ -13,7 +13,7 @@ import pytest
 
 from tau_stage.take import records as record
 from tau_stage.take.journal import read_journal
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.server import Understudy
 from tests.support.tone_voice import Tones

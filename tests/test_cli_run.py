@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from anyio.from_thread import start_blocking_portal
 
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.server import Understudy, open_understudy
 from tests.support.tone_voice import Tones

@@ -24,7 +24,7 @@ from tau_stage.scene.planning import make_plan
 from tau_stage.scene.steps import CutIn, Improvise, Line, Listen, Sound, Step, Together
 from tau_stage.scene.words import STEP_WORDS
 from tau_stage.stage.people import people_of
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 from tests.support.in_memory_stage import SCENES, Playhouse
 from tests.support.rehearsed_scene import rehearse
 from tests.test_cli_validate import run

@@ -18,7 +18,7 @@ from tau_stage.report.reaper import rpp
 from tau_stage.report.words import files
 from tau_stage.take.fold import fold
 from tau_stage.take.marks import marks_of
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 from tau_stage.text import closeness, holds, letters_apart, word_error_rate
 from tests.test_take import journal_of, spoken
 

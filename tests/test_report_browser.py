@@ -15,7 +15,7 @@ from tau_stage.audio.wav import WavWriter, read_wav
 from tau_stage.report.checks import Check
 from tau_stage.report.page import page, write_page
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 from tests.support.browser import CHROMIUM, Browser, open_browser
 from tests.support.report_pages import long_take, tavern
 

@@ -16,7 +16,7 @@ from tau_stage.report.beside import plain, tables
 from tau_stage.report.compare import Comparison, compare
 from tau_stage.report.comparison import as_json
 from tau_stage.report.wording import word_diff
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 from tests.support.in_memory_stage import Playhouse
 
 FIRST = """

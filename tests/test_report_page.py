@@ -21,7 +21,7 @@ from tau_stage.report.page import page, write_page
 from tau_stage.take import records as record
 from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 from tau_stage.text import one_line, printable
 from tests.support.report_pages import Element, long_take, read, tavern, written
 from tests.test_take import BEGAN, journal_of, spoken

@@ -29,7 +29,7 @@ from tau_stage.report.timeline import otio
 from tau_stage.stage.people import people_of
 from tau_stage.take import records as record
 from tau_stage.take.fold import fold
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 from tau_stage.text import printable
 from tests.support.in_memory_stage import Playhouse
 from tests.test_scenes import plan_of

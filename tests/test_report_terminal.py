@@ -10,7 +10,7 @@ from tau_stage.protocol.usage import Usage
 from tau_stage.report.terminal import plain, table
 from tau_stage.take import records as record
 from tau_stage.take.fold import fold
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 from tests.test_take import BEGAN, journal_of, spoken
 
 

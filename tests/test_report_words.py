@@ -22,7 +22,7 @@ from tau_stage.report.subtitles import LONGEST_S, SHORTEST_S, cues, srt, vtt
 from tau_stage.report.timing import LONGEST, columns, joined, word_times
 from tau_stage.report.words import COLUMNS, files, labels, sheet, transcript, word_labels
 from tau_stage.stage.people import people_of
-from tau_stage.take.model import Costs, Performed, Playing, Sounded, Staged, Take
+from tau_stage.take.take_model import Costs, Performed, Playing, Sounded, Staged, Take
 from tau_stage.text import one_line
 from tests.support.in_memory_stage import Playhouse
 from tests.test_scenes import plan_of

@@ -18,7 +18,7 @@ from tau_stage.scene.plan import Plan, spoken
 from tau_stage.scene.planning import make_plan
 from tau_stage.stage.people import Typist, people_of
 from tau_stage.take import records as record
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 from tests.support.in_memory_stage import SCENES, Playhouse
 from tests.test_cli_validate import run
 

@@ -19,7 +19,7 @@ from tau_stage.session import Session, Tool, open_session
 from tau_stage.stage.opening import Stage, open_stage
 from tau_stage.stage.perform import perform
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 from tau_stage.transport import Handshake, Transport, serve
 from tests.support.in_memory_stage import plan_of
 from tests.support.scripted_providers import NAMES, ScriptedProvider

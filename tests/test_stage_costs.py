@@ -24,7 +24,7 @@ from tau_stage.stage.resuming import pay_again
 from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import read_journal
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 from tests.support.in_memory_stage import plan_of
 from tests.support.scripted_providers import ScriptedProvider
 

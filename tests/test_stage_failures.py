@@ -18,7 +18,7 @@ from tau_stage.errors import Timeout, UsageError
 from tau_stage.session import Deadlines
 from tau_stage.stage.tries import let_finish
 from tau_stage.take import records as record
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine
 from tau_stage.understudy.server import Understudy

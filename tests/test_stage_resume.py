@@ -24,8 +24,8 @@ from tau_stage.take import records as record
 from tau_stage.take.fold import bills, fold
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import read_journal
-from tau_stage.take.lock import claimed, is_claimed
-from tau_stage.take.model import Take
+from tau_stage.take.lock import is_locked, locked
+from tau_stage.take.take_model import Take
 from tau_stage.understudy import faults as fault
 from tests.support.in_memory_stage import Playhouse, plan_of
 
@@ -450,11 +450,11 @@ async def test_stems_that_a_disk_could_not_take_at_the_end_are_laid_anew(
 
 async def test_two_do_not_perform_into_one_folder(house: Playhouse) -> None:
     await house.perform(PLAIN)
-    with claimed(house.folder.path):
-        assert is_claimed(house.folder.path)
+    with locked(house.folder.path):
+        assert is_locked(house.folder.path)
         with pytest.raises(TakeError, match="is being written by process"):
             await house.perform(PLAIN, again=house.folder)
-    assert not is_claimed(house.folder.path)
+    assert not is_locked(house.folder.path)
 
 
 # ---- stopping

@@ -18,7 +18,7 @@ from tau_stage.stage.former import Former
 from tau_stage.stage.picking import Option, picked
 from tau_stage.stage.retake import retaken
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 from tau_stage.text import closeness
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine

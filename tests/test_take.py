@@ -26,12 +26,11 @@ from tau_stage.errors import TakeError
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.names import slug
 from tau_stage.take import records as record
-from tau_stage.take.costs import cost_json
-from tau_stage.take.fold import fold
-from tau_stage.take.folder import TakeFolder, write_whole
+from tau_stage.take.atomic import write_whole
+from tau_stage.take.fold import cost_json, fold
+from tau_stage.take.folder import TakeFolder, followed, is_latest, leave_latest, make_latest
 from tau_stage.take.journal import Journal, read_journal
-from tau_stage.take.latest import followed, is_latest, leave_latest, make_latest
-from tau_stage.take.lock import claimed, clear_unbegun
+from tau_stage.take.lock import clear_unbegun, locked
 from tau_stage.take.stems import Stems
 from tests.test_audio_wav import few_at_once
 
@@ -278,7 +277,7 @@ def test_folders_of_takes_that_never_began_are_cleared(tmp_path: Path) -> None:
     (kinds["torn"] / "journal.jsonl").write_bytes(b'{"type": "take_beg')
     (kinds["begun"] / "journal.jsonl").write_bytes(b'{"type": "take_began"}\n')
     (kinds["heard"] / "lines/001-ann-1.take-1.part.wav").write_bytes(b"RIFF")
-    with claimed(kinds["held"]):
+    with locked(kinds["held"]):
         for name in kinds.keys() - {"young"}:
             os.utime(kinds[name], (0, 0))
         clear_unbegun(tmp_path / "scene", now - timedelta(minutes=1))
@@ -388,7 +387,7 @@ def test_drafts_of_processes_that_are_gone_are_cleared_and_others_stay(tmp_path:
     program = """
 import sys, os, signal
 from pathlib import Path
-from tau_stage.take.drafts import draft_beside
+from tau_stage.take.atomic import draft_beside
 with draft_beside(Path(sys.argv[1])):
     print("here", flush=True)
     signal.pause()

@@ -19,7 +19,7 @@ from tau_stage.scene.deliver import DEFAULT_NAMES, LineFiles
 from tau_stage.take.export import export, names, pack, trimmed
 from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.model import Performed, Take
+from tau_stage.take.take_model import Performed, Take
 from tests.test_take import journal_of, spoken
 
 HEAD_S = 0.02

@@ -15,15 +15,15 @@ from tau_stage.errors import TakeError
 from tau_stage.stage.opening import Stage
 from tau_stage.stage.perform import perform
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.lock import NAME, claimed
+from tau_stage.take.lock import LOCK, locked
 from tests.support.in_memory_stage import Playhouse, plan_of
 from tests.test_cli_validate import run
 
 HOLDS = """
 import sys, time
 from pathlib import Path
-from tau_stage.take.lock import claimed
-with claimed(Path(sys.argv[1])):
+from tau_stage.take.lock import locked
+with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -31,30 +31,30 @@ SCENE = "players: {ann: {voice: ash}, ben: {voice: sage}}\nlines: [ann: One., be
 
 
 def test_who_holds_a_folder_is_named_and_nothing_is_left_behind(tmp_path: Path) -> None:
-    with claimed(tmp_path):
+    with locked(tmp_path):
         told = rf"is being written by process {os.getpid()} since 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC\n.*hint: wait"
-        with pytest.raises(TakeError, match=told), claimed(tmp_path):
+        with pytest.raises(TakeError, match=told), locked(tmp_path):
             pass
-        assert (tmp_path / NAME).exists()
+        assert (tmp_path / LOCK).exists()
     assert list(tmp_path.iterdir()) == []
-    with claimed(tmp_path):
+    with locked(tmp_path):
         pass
 
 
 def test_a_lock_that_cannot_be_read_shows_nothing_of_its_own(tmp_path: Path) -> None:
-    with claimed(tmp_path):
-        (tmp_path / NAME).write_bytes(b"\x1b[31mred")
-        with pytest.raises(TakeError, match=re.escape("written by [31mred")), claimed(tmp_path):
+    with locked(tmp_path):
+        (tmp_path / LOCK).write_bytes(b"\x1b[31mred")
+        with pytest.raises(TakeError, match=re.escape("written by [31mred")), locked(tmp_path):
             pass
 
 
 def test_a_folder_that_vanishes_is_let_go(tmp_path: Path) -> None:
     folder = tmp_path / "take"
     folder.mkdir()
-    with claimed(folder):
-        (folder / NAME).unlink()
+    with locked(folder):
+        (folder / LOCK).unlink()
         folder.rmdir()
-    with pytest.raises(TakeError, match="no such file"), claimed(folder):
+    with pytest.raises(TakeError, match="no such file"), locked(folder):
         pass
 
 
@@ -68,19 +68,19 @@ def test_the_lock_ends_with_its_process_however_that_ends(tmp_path: Path, capsys
         assert run("report", str(tmp_path)) == 2
         assert f"{tmp_path}: is being written by process {other.pid} since " in capsys.readouterr().err
         other.kill()
-    with claimed(tmp_path):
+    with locked(tmp_path):
         pass
 
 
 async def test_nobody_performs_into_a_folder_that_is_held(tmp_path: Path) -> None:
     house = Playhouse(tmp_path)
     folder = TakeFolder.create(tmp_path, "scene", datetime(2026, 11, 21, tzinfo=UTC), "a")
-    with claimed(folder.path), pytest.raises(TakeError, match="is being written by process"):
+    with locked(folder.path), pytest.raises(TakeError, match="is being written by process"):
         await perform(plan_of(SCENE), Stage(house._connect), folder)
     assert not folder.journal.exists()
     take = await perform(plan_of(SCENE), Stage(house._connect), folder)
     assert take.ended == "complete"
-    assert not (folder.path / NAME).exists()
+    assert not (folder.path / LOCK).exists()
 
 
 @pytest.mark.parametrize("name", ["lines", "export", ".mix.wav.part", "lines/001-ann-1.wav", "stems/ann.wav"])
@@ -90,7 +90,7 @@ def test_nothing_is_written_through_a_link_that_leads_out(name: str, tmp_path: P
     (take / name).parent.mkdir(parents=True)
     (take / name).symlink_to(outside)
     told = f"{take / name}: is a link out of the take's folder"
-    with pytest.raises(TakeError, match=re.escape(told)), claimed(take):
+    with pytest.raises(TakeError, match=re.escape(told)), locked(take):
         pass
     assert list(outside.iterdir()) == []
 
@@ -98,8 +98,8 @@ def test_nothing_is_written_through_a_link_that_leads_out(name: str, tmp_path: P
 def test_links_within_a_take_are_none_of_our_business_but_loops_are(tmp_path: Path) -> None:
     (tmp_path / "lines").mkdir()
     (tmp_path / "same").symlink_to("lines")
-    with claimed(tmp_path):
+    with locked(tmp_path):
         pass
     (tmp_path / "loop").symlink_to("loop")
-    with claimed(tmp_path):
+    with locked(tmp_path):
         pass

@@ -18,10 +18,9 @@ from tau_stage.audio.riff import read_chunks
 from tau_stage.audio.wav import WavWriter, read_wav
 from tau_stage.errors import TakeError
 from tau_stage.stage.people import people_of
-from tau_stage.take.folder import TakeFolder
-from tau_stage.take.latest import make_latest
+from tau_stage.take.folder import TakeFolder, make_latest
 from tau_stage.take.marks import marks_of, write_marks
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 from tests.support.in_memory_stage import Playhouse, plan_of
 
 SCENE = """

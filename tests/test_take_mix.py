@@ -26,8 +26,8 @@ from tau_stage.take import records as record
 from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.mix import SilentTake, mix
-from tau_stage.take.model import Take
-from tau_stage.take.sound_files import open_sound
+from tau_stage.take.reading import open_sound
+from tau_stage.take.take_model import Take
 from tests.test_audio_loudness import Samples, second_meter, second_peak_db, voice
 from tests.test_take import ROLES, journal_of, spoken
 

@@ -10,8 +10,8 @@ import pytest
 from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.wav import WavWriter
 from tau_stage.errors import TakeError
-from tau_stage.take.model import Take
 from tau_stage.take.reading import audio_of, read_take
+from tau_stage.take.take_model import Take
 from tests.support.in_memory_stage import Playhouse
 
 DUET = """

@@ -35,10 +35,10 @@ from tau_stage.scene.planning import make_plan
 from tau_stage.scene.resolved import resolved
 from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.following import follow_picks
 from tau_stage.take.journal import Journal
 from tau_stage.take.mix import mix
-from tau_stage.take.model import Take
+from tau_stage.take.stems import follow_picks
+from tau_stage.take.take_model import Take
 from tests.support.in_memory_stage import Playhouse
 from tests.test_audio_loudness import Samples, second_peak_db, voice
 from tests.test_report_sessions import in_reaper

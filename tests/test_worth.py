@@ -20,7 +20,7 @@ import soundfile
 import webvtt
 
 from tau_stage.audio.pcm import RATE
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 from tests.support.report_pages import read
 from tests.test_audio_loudness import second_meter, second_peak_db
 from tests.test_report_sessions import expected, in_reaper, in_timeline

@@ -35,10 +35,8 @@ from tau_stage.errors import CassetteError, ConnectFailed, SessionClosed, Sessio
 from tau_stage.scene.names import slug
 from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.stage.opening import Stage
-from tau_stage.take.drafts import PREFIX, SUFFIX, clear_drafts, draft_beside, is_held
-from tau_stage.take.folder import write_whole
-from tau_stage.take.journal import sync_folder
-from tau_stage.take.model import Take
+from tau_stage.take.atomic import PREFIX, SUFFIX, clear_drafts, draft_beside, is_held, sync_folder, write_whole
+from tau_stage.take.take_model import Take
 from tau_stage.transport import Transport
 
 LONGEST_STRIP = 120 * RATE * 2

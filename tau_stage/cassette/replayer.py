@@ -35,7 +35,7 @@ from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.session import Deadlines
 from tau_stage.stage.gate import Gate
 from tau_stage.stage.opening import Stage
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 from tau_stage.transport import Transport
 
 PATIENCE_S = 20.0

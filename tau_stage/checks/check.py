@@ -15,7 +15,7 @@ from tau_stage.checks.verdict import Subject, Verdict
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.resolved import resolved
 from tau_stage.scene.spot import spot
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 
 VERSION = 1
 NOTHING: Mapping[str, str] = {}

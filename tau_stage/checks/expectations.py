@@ -15,7 +15,7 @@ from tau_stage.scene.expect import CallWanted, Expect
 from tau_stage.scene.plan import LinePlan, Plan, spoken
 from tau_stage.scene.ranges import Range
 from tau_stage.scene.spot import Key, spot
-from tau_stage.take.model import Called, Performed, Take
+from tau_stage.take.take_model import Called, Performed, Take
 from tau_stage.text import holds, is_found, same_words, word_error_rate
 
 UNMEASURED = {

@@ -12,7 +12,7 @@ from tau_stage.errors import TakeError
 from tau_stage.scene import ranges
 from tau_stage.scene.expect import Tolerances
 from tau_stage.scene.ranges import Unit
-from tau_stage.take.model import Performed, Take, silences
+from tau_stage.take.take_model import Performed, Take, silences
 from tau_stage.text import spoken_words
 
 if TYPE_CHECKING:

@@ -23,10 +23,11 @@ from tau_stage.scene.deliver import Deliver
 from tau_stage.scene.files import SOUNDS, beside
 from tau_stage.scene.names import identity
 from tau_stage.scene.words import did_you_mean, listed
-from tau_stage.take.folder import TakeFolder, guarded
+from tau_stage.take.atomic import guarded
+from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import read_beginning
-from tau_stage.take.model import Performed, Take
 from tau_stage.take.reading import audio_of
+from tau_stage.take.take_model import Performed, Take
 
 VERSION = 1
 MISSING = "missing"

@@ -16,7 +16,7 @@ from tau_stage.scene.expect import Tolerances
 from tau_stage.scene.plan import LinePlan, Plan, spoken
 from tau_stage.scene.spot import Spot, spot
 from tau_stage.scene.words import automatic_id
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 from tau_stage.text import word_error_rate
 
 WHERE = {"asked": (), "player": (), "direction": ("direction",), "pause": ("pause",), "heard_by": ("to",)}

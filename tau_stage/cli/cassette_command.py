@@ -53,7 +53,7 @@ def prune(folder: Folder) -> None:
 
     from tau_stage.cassette.format import cassettes_in, load_cassette, refuse_links, spare_files
     from tau_stage.cassette.recorder import is_whole, unfinished_in
-    from tau_stage.take.drafts import clear_drafts
+    from tau_stage.take.atomic import clear_drafts
 
     unfinished = unfinished_in(folder)
     for path in cassettes_in(folder):

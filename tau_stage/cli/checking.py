@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tau_stage.cli.printing import warn
 from tau_stage.scene.plan import Plan, spoken
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 
 EXPECTATION_FAILED, NOT_MEASURED = 1, 3
 MOST_SHOWN = 20

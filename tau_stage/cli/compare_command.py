@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tau_stage.report.compare import Comparison
     from tau_stage.report.facing import Sound
     from tau_stage.take.folder import TakeFolder
-    from tau_stage.take.model import Performed, Take
+    from tau_stage.take.take_model import Performed, Take
 
 Takes = Annotated[
     list[Path],
@@ -124,7 +124,7 @@ def _link(sound: Path, page: Path) -> str:
 
 def _write(path: Path, told: Comparison, sounds: tuple[dict[str, Sound], dict[str, Sound]], notes: list[str]) -> None:
     from tau_stage.report.facing import page
-    from tau_stage.take.folder import write_whole
+    from tau_stage.take.atomic import write_whole
 
     write_whole({path: page(told, sounds, notes)}, "choose another file with --html")
 

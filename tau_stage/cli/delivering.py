@@ -12,7 +12,7 @@ from tau_stage.report.deliver import Note, unnoted
 from tau_stage.scene.plan import Plan
 from tau_stage.take import records as record
 from tau_stage.take.folder import CHECKS, COSTS, MANIFEST, REPORT, TakeFolder
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 
 TAKE_SPOILED = 2
 
@@ -22,10 +22,10 @@ def delivered(plan: Plan, folder: TakeFolder, take: Take, note: Note = unnoted) 
 
     What cannot be made is told, and the next take goes on; what is being made is noted, and an empty text at the end.
     """
-    from tau_stage.take.lock import claimed
+    from tau_stage.take.lock import locked
 
     try:
-        with claimed(folder.path):
+        with locked(folder.path):
             note("holding it against what is expected")
             found = checked(plan, folder, take)
             made = _made(folder, take, found, note)
@@ -54,13 +54,13 @@ def finish(folder: TakeFolder, *, anyway: bool, note: Note = unnoted) -> tuple[T
         TakeError: The take is broken, or something cannot be written.
     """
     from tau_stage.report.rebuild import rebuilt
-    from tau_stage.take.beginning import delivery
-    from tau_stage.take.following import follow_picks
+    from tau_stage.take.fold import delivery
+    from tau_stage.take.folder import is_latest, make_latest
     from tau_stage.take.journal import read_journal
-    from tau_stage.take.latest import is_latest, make_latest
-    from tau_stage.take.lock import claimed
+    from tau_stage.take.lock import locked
+    from tau_stage.take.stems import follow_picks
 
-    with claimed(folder.path):
+    with locked(folder.path):
         journal = read_journal(folder.journal)
         take, texts = rebuilt(folder)
         done = delivery(journal)

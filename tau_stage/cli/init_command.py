@@ -30,7 +30,7 @@ def init(
     """
     from tau_stage.errors import UsageError
     from tau_stage.scene.schema import scene_schema
-    from tau_stage.take.folder import guarded
+    from tau_stage.take.atomic import guarded
 
     files = {folder / name: file.read_bytes() for name, file in _files().items()}
     files[folder / SCHEMA] = scene_schema().encode()

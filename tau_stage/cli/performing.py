@@ -41,8 +41,8 @@ from tau_stage.stage.sharing import refuse_crowd
 from tau_stage.stage.tooling import find_tools, refuse_code
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.lock import clear_unbegun
-from tau_stage.take.model import Take
 from tau_stage.take.reading import read_take
+from tau_stage.take.take_model import Take
 
 if TYPE_CHECKING:
     from tau_stage.devices.loudspeaker import Loudspeaker

@@ -13,7 +13,7 @@ from tau_stage.cli.printing import say
 
 if TYPE_CHECKING:
     from tau_stage.take.folder import TakeFolder
-    from tau_stage.take.model import Performed, Take
+    from tau_stage.take.take_model import Performed, Take
 
 
 def pick(
@@ -33,7 +33,7 @@ def pick(
     """
     from tau_stage.cli.resume_command import tell_end
     from tau_stage.take.folder import TakeFolder
-    from tau_stage.take.lock import claimed
+    from tau_stage.take.lock import locked
     from tau_stage.take.reading import read_take
 
     named, told = read_take(take)
@@ -43,7 +43,7 @@ def pick(
         if not (quiet or as_json):
             say(f"take {number} is line {line} already")
     else:
-        with claimed(folder.path):
+        with locked(folder.path):
             _write_down(folder, chosen, number)
     raise typer.Exit(tell_end(folder, anyway=anyway, quiet=quiet, as_json=as_json))
 
@@ -78,9 +78,9 @@ def _write_down(folder: TakeFolder, line: Performed, number: int) -> None:
         TakeError: A sound is missing or another, or something cannot be written.
         UsageError: The file of an effect or a bed cannot be read.
     """
-    from tau_stage.take.following import check_take, keep_take, read_played
     from tau_stage.take.journal import Journal
     from tau_stage.take.records import TakePicked
+    from tau_stage.take.stems import check_take, keep_take, read_played
 
     other = next(take for take in line.takes if take.take == number)
     check_take(folder, line.id, other)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tau_stage.audio.pcm import Pcm
     from tau_stage.take.folder import TakeFolder
-    from tau_stage.take.model import Performed, Take
+    from tau_stage.take.take_model import Performed, Take
 
 
 def play(
@@ -70,7 +70,7 @@ def _read_mix(path: Path) -> tuple[NDArray[np.float32], int]:
     """
     import soundfile
 
-    from tau_stage.take.sound_files import quiet, sound_errors
+    from tau_stage.take.reading import quiet, sound_errors
 
     with quiet(path), sound_errors(path, "make it again with tau-stage report, or name a line, and it is played alone"):
         frames, rate = soundfile.read(path, dtype="float32", always_2d=True)

@@ -22,8 +22,7 @@ def report(
     """
     from tau_stage.cli.screen import open_status
     from tau_stage.report.rebuild import rebuild
-    from tau_stage.take.folder import TakeFolder
-    from tau_stage.take.latest import followed
+    from tau_stage.take.folder import TakeFolder, followed
 
     folder = TakeFolder(followed(take))
     with open_status(quiet=False) as note:

@@ -115,13 +115,13 @@ def _opened(path: Path) -> tuple[TakeFolder, Sequence[Record]]:
     """
     from tau_stage.errors import TakeError
     from tau_stage.take.folder import TakeFolder
-    from tau_stage.take.journal import NAME, read_journal
+    from tau_stage.take.journal import JOURNAL, read_journal
     from tau_stage.take.reading import read_take
 
     found = read_take(path)[0].path
     folder = TakeFolder(found.resolve() if found.is_symlink() else found)
     if not folder.journal.is_file():
-        raise TakeError(str(folder.path), f"has no {NAME}, and so cannot go on", "perform the scene again")
+        raise TakeError(str(folder.path), f"has no {JOURNAL}, and so cannot go on", "perform the scene again")
     return folder, read_journal(folder.journal)
 
 
@@ -139,7 +139,7 @@ def plan_of(folder: TakeFolder, journal: Sequence[Record], *, anyway: bool) -> t
     from tau_stage.scene.planning import make_plan
     from tau_stage.stage.former import NOTHING
     from tau_stage.stage.resuming import changes
-    from tau_stage.take.beginning import beginning
+    from tau_stage.take.fold import beginning
     from tau_stage.take.reading import read_take
 
     began, former = beginning(journal), NOTHING
@@ -204,7 +204,7 @@ def find_takes(out: Path, plans: Sequence[Plan], *, endpoint: str | None, live: 
 def _is_the_same(journal: Sequence[Record], plan: Plan, endpoint: str | None, *, live: bool) -> bool:
     """Tell whether a take is of a scene as it is now, and was played where it is to be played."""
     from tau_stage.stage.resuming import changes
-    from tau_stage.take.beginning import beginning
+    from tau_stage.take.fold import beginning
 
     began = beginning(journal)
     elsewhere = endpoint is not None and any(role.endpoint not in ("", endpoint) for role in began.roles)
@@ -214,10 +214,10 @@ def _is_the_same(journal: Sequence[Record], plan: Plan, endpoint: str | None, *,
 def _newest(out: Path, plan: Plan) -> tuple[TakeFolder | None, Sequence[Record]]:
     """Find the newest take of a scene and variant that is no retake, and that nobody writes now."""
     from tau_stage.errors import TakeError
-    from tau_stage.take.beginning import beginning
+    from tau_stage.take.fold import beginning
     from tau_stage.take.folder import TakeFolder
     from tau_stage.take.journal import read_journal
-    from tau_stage.take.lock import is_claimed
+    from tau_stage.take.lock import is_locked
 
     for path in sorted((out / plan.slug).glob("*/journal.jsonl"), key=_when, reverse=True):
         try:
@@ -226,7 +226,7 @@ def _newest(out: Path, plan: Plan) -> tuple[TakeFolder | None, Sequence[Record]]
         except TakeError:  # nothing that could go on
             continue
         is_ours = dict(began.given) == dict(plan.given) and began.variant == plan.variant and not began.former
-        if is_ours and not path.parent.is_symlink() and not is_claimed(path.parent):
+        if is_ours and not path.parent.is_symlink() and not is_locked(path.parent):
             return TakeFolder(path.parent), journal
     return None, ()
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from tau_stage.scene.plan import Plan
     from tau_stage.stage.former import Former
     from tau_stage.take.folder import TakeFolder
-    from tau_stage.take.model import Take
     from tau_stage.take.records import Retake
+    from tau_stage.take.take_model import Take
 
 
 def retake(
@@ -47,8 +47,7 @@ def retake(
     """
     from tau_stage.cli.performing import Wish, perform_plans
     from tau_stage.errors import UsageError
-    from tau_stage.take.folder import TakeFolder
-    from tau_stage.take.latest import unlinked
+    from tau_stage.take.folder import TakeFolder, unlinked
     from tau_stage.take.reading import read_take
     from tau_stage.take.records import Retake
 

@@ -29,7 +29,7 @@ def schema(
     if write is None:
         say_json(text, end="")
         return
-    from tau_stage.take.folder import write_whole
+    from tau_stage.take.atomic import write_whole
 
     write_whole({write: text}, "choose another file")
 
@@ -43,6 +43,6 @@ def _scene() -> str:
 def _take() -> str:
     import json
 
-    from tau_stage.take.model import take_schema
+    from tau_stage.take.take_model import take_schema
 
     return json.dumps(take_schema(), indent=2, ensure_ascii=False) + "\n"

@@ -14,7 +14,7 @@ from tau_stage.environment import environment
 from tau_stage.errors import UsageError
 from tau_stage.scene.plan import Plan
 from tau_stage.stage.opening import Stage
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 
 
 class Tape(Protocol):

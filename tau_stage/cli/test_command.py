@@ -248,7 +248,7 @@ def _show(result: Result) -> None:
 def _write(results: Sequence[Result], junit: Path | None, summary: Path | None, form: Form, *, as_json: bool) -> None:
     from tau_stage.suite.output import as_annotations, as_junit, as_markdown
     from tau_stage.suite.output import as_json as told_as_json
-    from tau_stage.take.folder import write_whole
+    from tau_stage.take.atomic import write_whole
 
     if junit:
         write_whole({junit: as_junit(results)}, "choose another file")

@@ -40,7 +40,7 @@ def voices(
 
 def _sample(names: list[str], folder: Path, text: str) -> None:
     from tau_stage.audio.wav import WavWriter
-    from tau_stage.take.folder import guarded
+    from tau_stage.take.atomic import guarded
     from tau_stage.understudy.actor import SpeechRequest
     from tau_stage.understudy.delivery import plan_speech
     from tau_stage.understudy.voices import Voices

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from tau_stage.take.model import Costs, Performed, Take
+from tau_stage.take.take_model import Costs, Performed, Take
 
 KINDS = ("spoken", "listened", "cached")
 WIDTH, HEIGHT = 1000, 200

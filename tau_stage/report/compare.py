@@ -10,7 +10,7 @@ from statistics import median
 
 from tau_stage.report.differences import Difference, between, is_taken_over
 from tau_stage.report.wording import Piece, word_diff
-from tau_stage.take.model import Performed, Playing, Take
+from tau_stage.take.take_model import Performed, Playing, Take
 
 Loudness = Mapping[str, float]
 """RMS level in dBFS, by the id of the line; a line that is not in it has no sound that could be measured."""

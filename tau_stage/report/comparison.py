@@ -7,7 +7,7 @@ from typing import Any
 
 from tau_stage.report.compare import Comparison, Pair
 from tau_stage.report.wording import Piece
-from tau_stage.take.model import Performed, Take
+from tau_stage.take.take_model import Performed, Take
 
 
 def as_json(told: Comparison) -> str:

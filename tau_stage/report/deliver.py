@@ -9,13 +9,14 @@ from tau_stage.report import sessions, words
 from tau_stage.report.checks import Check, read_checks
 from tau_stage.report.page import page
 from tau_stage.scene.deliver import Deliver
+from tau_stage.take.atomic import FULL_DISK, guarded
 from tau_stage.take.export import EXPORT, PACKED, export, heard, pack, realign
-from tau_stage.take.folder import CHECKS, REPORT, TakeFolder, guarded
-from tau_stage.take.journal import FULL_DISK, read_beginning
+from tau_stage.take.folder import CHECKS, REPORT, TakeFolder
+from tau_stage.take.journal import read_beginning
 from tau_stage.take.marks import write_marks
 from tau_stage.take.mix import SilentTake, mix
-from tau_stage.take.model import Take
-from tau_stage.take.sound_files import open_sound
+from tau_stage.take.reading import open_sound
+from tau_stage.take.take_model import Take
 
 NOTHING: Mapping[str, str] = {}
 Note = Callable[[str], None]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from tau_stage.take.model import Performed
+from tau_stage.take.take_model import Performed
 from tau_stage.text import closeness
 
 SECONDS, DECIBEL, FIRST_AUDIO_S, SHARE_OF_COST, DOLLARS = 0.1, 1.0, 0.2, 0.1, Decimal("0.0001")

@@ -19,7 +19,7 @@ from tau_stage.report.score import make_score
 from tau_stage.report.sources import LARGEST_PAGE, Sources, link
 from tau_stage.report.terminal import dollars, money
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.model import Alternative, Performed, Take, silences
+from tau_stage.take.take_model import Alternative, Performed, Take, silences
 from tau_stage.text import printable
 
 if TYPE_CHECKING:

@@ -8,14 +8,12 @@ from typing import Any
 
 from tau_stage.errors import TakeError
 from tau_stage.report.deliver import Note, deliver, unnoted
-from tau_stage.take.beginning import delivery
-from tau_stage.take.costs import cost_json
-from tau_stage.take.fold import fold
+from tau_stage.take.fold import cost_json, delivery, fold
 from tau_stage.take.folder import COSTS, MANIFEST, TakeFolder
-from tau_stage.take.following import follow_picks
 from tau_stage.take.journal import read_beginning, read_journal
-from tau_stage.take.lock import claimed
-from tau_stage.take.model import Take
+from tau_stage.take.lock import locked
+from tau_stage.take.stems import follow_picks
+from tau_stage.take.take_model import Take
 
 NEWER = "install a newer tau-stage"
 NO_TAKE = "name the folder of a take, like takes/umbrella/latest"
@@ -46,7 +44,7 @@ def rebuild(folder: TakeFolder, *, embed: bool = False, note: Note = unnoted) ->
         raise TakeError(str(folder.path), "is no folder", NO_TAKE)
     if not folder.journal.is_file():
         raise TakeError(str(folder.journal), "is missing", NO_TAKE)
-    with claimed(folder.path):
+    with locked(folder.path):
         take, texts = rebuilt(folder)
         if not delivery(read_journal(folder.journal)):
             follow_picks(folder)

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from tau_stage.audio.pcm import RATE
 from tau_stage.report.sources import Sound, Sources
-from tau_stage.take.model import Performed, Sounded, Take
+from tau_stage.take.take_model import Performed, Sounded, Take
 
 HUES = 8
 STEPS = ((120, 5), (600, 10), (3_600, 30), (14_400, 120))

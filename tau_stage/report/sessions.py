@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from tau_stage.audio.pcm import RATE
 from tau_stage.report.reaper import rpp
 from tau_stage.report.timeline import otio, writable
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 
 
 def files(take: Take, attempts: Iterable[str] = (), rate: int = RATE) -> dict[str, str]:

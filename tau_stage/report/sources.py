@@ -11,7 +11,7 @@ from tau_stage.audio.pcm import RATE
 from tau_stage.errors import TakeError
 from tau_stage.report.peaks import Peaks, peaks
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.sound_files import quiet
+from tau_stage.take.reading import quiet
 
 NOTHING = Peaks()
 

@@ -9,7 +9,7 @@ from html import escape
 from itertools import accumulate
 
 from tau_stage.report.timing import LONGEST, Word, border, columns, joined, spread
-from tau_stage.take.model import Performed, Take
+from tau_stage.take.take_model import Performed, Take
 from tau_stage.text import one_line, printable
 
 LONGEST_S = 7.0

@@ -8,7 +8,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from tau_stage.report.tables import Figures, plain_lines
-from tau_stage.take.model import Costs, Take
+from tau_stage.take.take_model import Costs, Take
 from tau_stage.text import one_line, printable
 
 if TYPE_CHECKING:

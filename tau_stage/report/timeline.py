@@ -16,7 +16,7 @@ from tau_stage.audio.pcm import RATE
 from tau_stage.errors import UsageError
 from tau_stage.report.tracks import Piece, Track, lines_in_order, other_takes, tracks
 from tau_stage.take.export import at_rate_name
-from tau_stage.take.model import Alternative, Performed, Take
+from tau_stage.take.take_model import Alternative, Performed, Take
 from tau_stage.text import one_line, printable, printable_json
 
 ROOM = "tau_stage"

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tau_stage.take.model import Performed
+from tau_stage.take.take_model import Performed
 from tau_stage.text import one_line
 
 LONGEST = 42

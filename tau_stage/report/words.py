@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from tau_stage.report.subtitles import srt, vtt
 from tau_stage.report.timing import word_times
-from tau_stage.take.model import Alternative, Performed, Playing, Sounded, Take
+from tau_stage.take.take_model import Alternative, Performed, Playing, Sounded, Take
 from tau_stage.text import one_line, same_words
 
 COLUMNS = (

@@ -24,7 +24,7 @@ from tau_stage.stage.recording import Recording
 from tau_stage.stage.telling import forget
 from tau_stage.stage.tries import Owed, Try, former_try
 from tau_stage.take import records as record
-from tau_stage.take.sound_files import read_sound
+from tau_stage.take.reading import read_sound
 
 
 class Attempts:

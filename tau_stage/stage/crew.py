@@ -29,7 +29,7 @@ from tau_stage.stage.tries import Try
 from tau_stage.stage.turns import Turn
 from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.model import Alternative, Performed
+from tau_stage.take.take_model import Alternative, Performed
 
 BY_FORECAST = "player {player}: what it costs is not known; the budget counts what the forecast says"
 

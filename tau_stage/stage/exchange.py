@@ -13,7 +13,7 @@ from tau_stage.protocol.conversation import Response
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import LinePlan, ListenPlan
 from tau_stage.stage.notes import News, Wording
-from tau_stage.take.model import Performed
+from tau_stage.take.take_model import Performed
 
 
 @dataclass(frozen=True, slots=True)

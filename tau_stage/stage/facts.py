@@ -8,8 +8,8 @@ from tau_stage.audio.stereo import Stereo
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import LinePlan, SoundPlan
 from tau_stage.stage.line import Delivery
-from tau_stage.take.model import Alternative, Performed
 from tau_stage.take.records import LineSpoken, SoundPlayed, TakeKept
+from tau_stage.take.take_model import Alternative, Performed
 
 
 def spoken(line: LinePlan, audio: Pcm, said: str, at: int, file: str | None, hearers: tuple[str, ...]) -> LineSpoken:

@@ -11,10 +11,10 @@ from tau_stage.audio.wav import read_wav
 from tau_stage.errors import TakeError
 from tau_stage.scene.plan import LinePlan
 from tau_stage.stage.recording import final_name
-from tau_stage.take.folder import TakeFolder, copy_whole
-from tau_stage.take.journal import FULL_DISK
-from tau_stage.take.model import Alternative, Performed
+from tau_stage.take.atomic import FULL_DISK, copy_whole
+from tau_stage.take.folder import TakeFolder
 from tau_stage.take.records import Retake
+from tau_stage.take.take_model import Alternative, Performed
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from tau_stage.stage.exchange import Answer, Crew, Heard, SoFar, Spoken, is_aske
 from tau_stage.stage.feed import Feed
 from tau_stage.stage.notes import State
 from tau_stage.stage.people import Person
-from tau_stage.take.model import Performed
+from tau_stage.take.take_model import Performed
 from tau_stage.text import is_found
 
 FED = RATE // 10

@@ -46,14 +46,11 @@ from tau_stage.stage.resuming import pay_again, pick_up, resumed
 from tau_stage.stage.telling import Sounds, remind
 from tau_stage.stage.tooling import equip, refuse_code, withheld
 from tau_stage.take import records as record
-from tau_stage.take.beginning import beginning
-from tau_stage.take.costs import cost_json
-from tau_stage.take.fold import fold
-from tau_stage.take.folder import COSTS, MANIFEST, TakeFolder
+from tau_stage.take.fold import beginning, cost_json, fold
+from tau_stage.take.folder import COSTS, MANIFEST, TakeFolder, make_latest
 from tau_stage.take.journal import Journal
-from tau_stage.take.latest import make_latest
-from tau_stage.take.lock import claimed
-from tau_stage.take.model import Take
+from tau_stage.take.lock import locked
+from tau_stage.take.take_model import Take
 
 _STOPPED: tuple[record.Ending, str] = "interrupted", "stopped from outside"
 
@@ -104,7 +101,7 @@ async def perform(
     refuse_code(plan, allowed=allow_tools)
     present = people_of(plan) if people is None else people
     sounds = read_sounds(plan)
-    with claimed(folder.path), withheld(plan):
+    with locked(folder.path), withheld(plan):
         book = PromptBook(Journal(folder.journal, goes_on=again), watch)
         budget = _budget(plan, book.journal, budget)
         crew = Crew(plan, folder, book, _purse(plan, stage, budget), Playback(loudspeaker), stop, again=again)

@@ -41,7 +41,7 @@ from tau_stage.stage.telling import Given, remember, retell, tell
 from tau_stage.stage.tries import Try, let_finish
 from tau_stage.stage.turns import Turn
 from tau_stage.take import records as record
-from tau_stage.take.model import Performed
+from tau_stage.take.take_model import Performed
 
 
 class Performance:

@@ -9,8 +9,8 @@ from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.wav import WavWriter
 from tau_stage.scene.plan import LinePlan
 from tau_stage.stage.notes import PromptBook, Sounding
-from tau_stage.take.folder import TakeFolder, guarded
-from tau_stage.take.journal import FULL_DISK, sync_folder
+from tau_stage.take.atomic import FULL_DISK, guarded, sync_folder
+from tau_stage.take.folder import TakeFolder
 
 
 class Recording:

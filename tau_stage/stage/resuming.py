@@ -21,12 +21,11 @@ from tau_stage.stage.former import Former
 from tau_stage.stage.notes import Resuming
 from tau_stage.stage.purse import Purse
 from tau_stage.take import records as record
-from tau_stage.take.beginning import beginning
-from tau_stage.take.drafts import clear_drafts
-from tau_stage.take.fold import PAID, fold
-from tau_stage.take.folder import TakeFolder, guarded
-from tau_stage.take.following import settle_files
-from tau_stage.take.journal import FULL_DISK, Journal
+from tau_stage.take.atomic import FULL_DISK, clear_drafts, guarded
+from tau_stage.take.fold import PAID, beginning, fold
+from tau_stage.take.folder import TakeFolder
+from tau_stage.take.journal import Journal
+from tau_stage.take.stems import settle_files
 
 OF_THE_BUDGET = "of the budget"
 CUT = "the performance was stopped in the middle of it"

@@ -10,7 +10,7 @@ from tau_stage.scene.plan import LinePlan, Plan, TogetherPlan
 from tau_stage.scene.resolved import resolved
 from tau_stage.stage.former import Former
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 
 
 def retaken(plan: Plan, folder: TakeFolder, take: Take, *lines: str, through: bool = False) -> Former:

@@ -22,7 +22,7 @@ from tau_stage.scene.names import identity
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planning import make_plan
 from tau_stage.suite.result import Broken, Result
-from tau_stage.take.folder import write_whole
+from tau_stage.take.atomic import write_whole
 
 SUFFIXES = (".yaml", ".yml")
 NOT_ENTERED = {"node_modules", "__pycache__", "venv", "takes"}

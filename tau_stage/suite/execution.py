@@ -44,10 +44,9 @@ from tau_stage.stage.tooling import find_tools, refuse_code
 from tau_stage.suite.discovery import CASSETTES, PLACE, SNAPSHOTS, Case, unread
 from tau_stage.suite.in_memory import house, parted
 from tau_stage.suite.result import OVER_BUDGET, Broken, Result, Source, rows, unreached
-from tau_stage.take.folder import CHECKS, TakeFolder
-from tau_stage.take.latest import leave_latest
-from tau_stage.take.model import Take
+from tau_stage.take.folder import CHECKS, TakeFolder, leave_latest
 from tau_stage.take.reading import audio_of
+from tau_stage.take.take_model import Take
 
 TAKES = PLACE / "takes"
 NONE_LEFT = "nobody spoke, so nothing can be said of it"

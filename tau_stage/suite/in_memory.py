@@ -26,7 +26,7 @@ from tau_stage.stage.opening import Stage
 from tau_stage.stage.people import known_words, people_of
 from tau_stage.stage.perform import perform
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 from tau_stage.transport import Handshake, MemoryTransport, Transport
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine
 from tau_stage.understudy.delivery import plan_speech

@@ -15,11 +15,11 @@ from tau_stage.audio.stereo import Stereo
 from tau_stage.audio.wav import WavWriter
 from tau_stage.scene.deliver import LineFiles, filled
 from tau_stage.scene.names import is_device
-from tau_stage.take.drafts import forget_draft
-from tau_stage.take.folder import STEMS, TakeFolder, guarded
+from tau_stage.take.atomic import guarded, whole_file
+from tau_stage.take.folder import TakeFolder
 from tau_stage.take.mix import BLOCK, MIX_AGAIN, stems_of
-from tau_stage.take.model import Performed, Take
-from tau_stage.take.sound_files import open_sound, read_sound
+from tau_stage.take.reading import open_sound, read_sound
+from tau_stage.take.take_model import STEMS, Performed, Take
 
 if TYPE_CHECKING:
     import numpy as np
@@ -209,13 +209,8 @@ def _sound(folder: TakeFolder, line: Performed, rate: int) -> Pcm:
 def _write(folder: TakeFolder, name: str, parts: Iterable[Pcm | Stereo], rate: int, channels: int = 1) -> None:
     """Write a whole WAV file: under another name first, then renamed."""
     final = folder.path / name
-    draft = final.with_name(f".{final.name}.part")
-    try:
-        with guarded(final, MIX_AGAIN):
-            final.parent.mkdir(exist_ok=True)
-            with WavWriter(draft, rate, channels) as file:
-                for part in parts:
-                    file.append(part)
-            draft.replace(final)
-    finally:
-        forget_draft(draft)
+    with guarded(final, MIX_AGAIN):
+        final.parent.mkdir(exist_ok=True)
+        with whole_file(final) as draft, WavWriter(draft, rate, channels) as file:
+            for part in parts:
+                file.append(part)

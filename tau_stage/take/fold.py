@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tau_stage.audio.pcm import RATE
-from tau_stage.cost import Cost, price
+from tau_stage.cost import KINDS, UNITS, Cost, PriceList, price, prices
+from tau_stage.errors import TakeError
 from tau_stage.scene.names import slug
-from tau_stage.take import records as record
-from tau_stage.take.beginning import beginning
-from tau_stage.take.folder import stem_name
-from tau_stage.take.model import (
+from tau_stage.take.records import (
+    BedEnded,
+    CueStarted,
+    LineAgain,
+    LineDropped,
+    LineFailed,
+    LineHeard,
+    LineLost,
+    LineMissed,
+    LineSpoken,
+    ModelNamed,
+    OpeningRefused,
+    PlayerLost,
+    PlayerOpened,
+    Record,
+    Role,
+    SoundPlayed,
+    TakeBegan,
+    TakeDelivered,
+    TakeEnded,
+    TakeKept,
+    TakePicked,
+    TakeResumed,
+    ToolCalled,
+    ToolTurn,
+    Transcribed,
+    Warned,
+)
+from tau_stage.take.take_model import (
     Alternative,
     Attempt,
     Called,
@@ -23,16 +52,17 @@ from tau_stage.take.model import (
     Sounded,
     Staged,
     Take,
+    stem_name,
 )
 
 PAID = (
-    record.LineSpoken,
-    record.LineAgain,
-    record.LineFailed,
-    record.LineLost,
-    record.TakeKept,
-    record.ToolTurn,
-    record.Transcribed,
+    LineSpoken,
+    LineAgain,
+    LineFailed,
+    LineLost,
+    TakeKept,
+    ToolTurn,
+    Transcribed,
 )
 """Facts that carry a usage; each response stands in one of them only."""
 
@@ -46,18 +76,18 @@ class Bill:
     cost: Cost
 
 
-def fold(journal: Sequence[record.Record]) -> Take:
+def fold(journal: Sequence[Record]) -> Take:
     """Fold a journal into the take that it tells of; one that was cut short ended as ``interrupted``.
 
     Raises:
         TakeError: The journal has no beginning.
     """
     began = beginning(journal)
-    ends = (fact for fact in reversed(journal) if isinstance(fact, record.TakeEnded | record.TakeResumed))
-    end = fact if isinstance(fact := next(ends, None), record.TakeEnded) else None
+    ends = (fact for fact in reversed(journal) if isinstance(fact, TakeEnded | TakeResumed))
+    end = fact if isinstance(fact := next(ends, None), TakeEnded) else None
     billed = bills(journal)
     lines = _lines(journal, billed)
-    effects = [fact for fact in kept(journal) if isinstance(fact, record.SoundPlayed) and fact.kind == "sfx"]
+    effects = [fact for fact in kept(journal) if isinstance(fact, SoundPlayed) and fact.kind == "sfx"]
     last = [*(line.offset_samples + line.samples for line in lines), *(s.offset_samples + s.samples for s in effects)]
     sounds = _sounds(journal, max(last, default=0))
     reach = [*(line.offset_samples + line.samples for line in lines), *(s.offset_samples + s.samples for s in sounds)]
@@ -85,71 +115,71 @@ def fold(journal: Sequence[record.Record]) -> Take:
         players=tuple(_player(role, journal, lines, billed) for role in began.roles),
         lines=lines,
         sounds=sounds,
-        cues=tuple(Cued(cue=fact.cue, at_s=fact.at_s) for fact in journal if isinstance(fact, record.CueStarted)),
+        cues=tuple(Cued(cue=fact.cue, at_s=fact.at_s) for fact in journal if isinstance(fact, CueStarted)),
         usage=whole.tokens,
         cost=_costs(whole),
         warnings=(*_warnings(journal), *_outdated(lines)),
     )
 
 
-def kept(journal: Sequence[record.Record]) -> list[record.LineSpoken | record.SoundPlayed]:
+def kept(journal: Sequence[Record]) -> list[LineSpoken | SoundPlayed]:
     """Return the lines and effects that are part of the take: none that was dropped since."""
     dropped: set[str] = set()
-    found: list[record.LineSpoken | record.SoundPlayed] = []
+    found: list[LineSpoken | SoundPlayed] = []
     for fact in reversed(journal):
-        if isinstance(fact, record.LineDropped):
+        if isinstance(fact, LineDropped):
             dropped.add(fact.line)
-        elif isinstance(fact, record.LineSpoken):
+        elif isinstance(fact, LineSpoken):
             found += [fact] * (fact.line not in dropped)
-        elif isinstance(fact, record.SoundPlayed):
+        elif isinstance(fact, SoundPlayed):
             found += [fact] * (fact.sound not in dropped)
     return found[::-1]
 
 
-def bills(journal: Sequence[record.Record]) -> tuple[Bill, ...]:
+def bills(journal: Sequence[Record]) -> tuple[Bill, ...]:
     """Return what each response cost, each counted once, in the order of the journal."""
     return tuple(bill for _, bill in _billed(journal))
 
 
-def _billed(journal: Sequence[record.Record]) -> Iterable[tuple[record.Record, Bill]]:
+def _billed(journal: Sequence[Record]) -> Iterable[tuple[Record, Bill]]:
     """Yield each fact that carries a usage, and what it cost at the price of the model that answered."""
-    roles: dict[str, record.Role] = {}
+    roles: dict[str, Role] = {}
     for fact in journal:
         match fact:
-            case record.TakeBegan() | record.TakeResumed():
+            case TakeBegan() | TakeResumed():
                 roles |= {role.name: role for role in fact.roles}
-            case record.ModelNamed() if role := roles.get(fact.player):
+            case ModelNamed() if role := roles.get(fact.player):
                 roles[fact.player] = role.model_copy(update={"model": fact.model})
             case _ if isinstance(fact, PAID) and (role := roles[fact.player]).human is None:
-                model = fact.model if isinstance(fact, record.Transcribed) else role.model
+                model = fact.model if isinstance(fact, Transcribed) else role.model
                 yield fact, Bill(fact.player, fact.line, price(fact.usage, model, role.prices))
 
 
-def _lines(journal: Sequence[record.Record], billed: Iterable[Bill]) -> tuple[Performed, ...]:
+def _lines(journal: Sequence[Record], billed: Iterable[Bill]) -> tuple[Performed, ...]:
     heard = _heard(journal)
     called: dict[str, list[Called]] = {}
     others: dict[str, dict[int, Alternative]] = {}
     settled: dict[str, int] = {}
     broken: dict[str, int] = {}
     for fact in journal:
-        if isinstance(fact, record.ToolCalled):
+        if isinstance(fact, ToolCalled):
             given = fact.model_dump(include={"tool", "arguments", "output", "failed", "at_s", "took_s"})
             called.setdefault(fact.line, []).append(Called(**given))
-        elif isinstance(fact, record.TakeKept):
+        elif isinstance(fact, TakeKept):
             facts = fact.model_dump(include={"take", "said", "file", "sha256", "samples", "usage", "problem"})
             others.setdefault(fact.line, {})[fact.take] = Alternative(**facts, ended=fact.status)
             settled[fact.line] = len(called.get(fact.line, ()))
-        elif isinstance(fact, record.LineAgain) and fact.interrupted:
+        elif isinstance(fact, LineAgain) and fact.interrupted:
             broken[fact.line] = broken.get(fact.line, 0) + 1
             del called.setdefault(fact.line, [])[settled.get(fact.line, 0) :]
-        elif isinstance(fact, record.LineDropped):
+        elif isinstance(fact, LineDropped):
             others.pop(fact.line, None)
             settled.pop(fact.line, None)
     failed = _attempts(journal)
     costs: dict[str, list[Cost]] = {}
     for bill in billed:
         costs.setdefault(bill.line, []).append(bill.cost)
-    spoken = [fact for fact in kept(journal) if isinstance(fact, record.LineSpoken)]
+    spoken = [fact for fact in kept(journal) if isinstance(fact, LineSpoken)]
     return tuple(
         _line(
             fact,
@@ -164,11 +194,11 @@ def _lines(journal: Sequence[record.Record], billed: Iterable[Bill]) -> tuple[Pe
     )
 
 
-def _attempts(journal: Sequence[record.Record]) -> dict[str, list[Attempt]]:
+def _attempts(journal: Sequence[Record]) -> dict[str, list[Attempt]]:
     """Return attempts that failed, by line."""
     failed: dict[str, list[Attempt]] = {}
     for fact, bill in _billed(journal):
-        if isinstance(fact, record.LineAgain):
+        if isinstance(fact, LineAgain):
             attempt = Attempt(
                 reason=fact.reason,
                 problem=fact.problem,
@@ -181,13 +211,13 @@ def _attempts(journal: Sequence[record.Record]) -> dict[str, list[Attempt]]:
     return failed
 
 
-def _heard(journal: Sequence[record.Record]) -> dict[tuple[str, str], record.LineHeard]:
-    return {(fact.line, fact.hearer): fact for fact in journal if isinstance(fact, record.LineHeard)}
+def _heard(journal: Sequence[Record]) -> dict[tuple[str, str], LineHeard]:
+    return {(fact.line, fact.hearer): fact for fact in journal if isinstance(fact, LineHeard)}
 
 
-def _sounds(journal: Sequence[record.Record], end: int) -> tuple[Sounded, ...]:
+def _sounds(journal: Sequence[Record], end: int) -> tuple[Sounded, ...]:
     heard = _heard(journal)
-    ends = {fact.sound: fact.at_samples for fact in journal if isinstance(fact, record.BedEnded)}
+    ends = {fact.sound: fact.at_samples for fact in journal if isinstance(fact, BedEnded)}
     return tuple(
         Sounded(
             id=fact.sound,
@@ -202,12 +232,12 @@ def _sounds(journal: Sequence[record.Record], end: int) -> tuple[Sounded, ...]:
             hearers=tuple(_hearing(name, heard.get((fact.sound, name))) for name in fact.hearers),
         )
         for fact in kept(journal)
-        if isinstance(fact, record.SoundPlayed)
+        if isinstance(fact, SoundPlayed)
     )
 
 
 def _line(
-    fact: record.LineSpoken,
+    fact: LineSpoken,
     hearers: tuple[Hearing, ...],
     calls: tuple[Called, ...],
     others: tuple[Alternative, ...],
@@ -253,16 +283,14 @@ def _line(
     )
 
 
-def _hearing(name: str, fact: record.LineHeard | None) -> Hearing:
+def _hearing(name: str, fact: LineHeard | None) -> Hearing:
     if fact is None:
         return Hearing(player=name, heard_at_s=None, took_s=None, sha256=None)
     return Hearing(player=name, heard_at_s=fact.at_s, took_s=fact.took_s, sha256=fact.sha256)
 
 
-def _player(
-    role: record.Role, journal: Sequence[record.Record], lines: Sequence[Performed], billed: Iterable[Bill]
-) -> Playing:
-    openings = [fact for fact in journal if isinstance(fact, record.PlayerOpened) and fact.player == role.name]
+def _player(role: Role, journal: Sequence[Record], lines: Sequence[Performed], billed: Iterable[Bill]) -> Playing:
+    openings = [fact for fact in journal if isinstance(fact, PlayerOpened) and fact.player == role.name]
     lost = _is_lost(role.name, journal)
     own = [line for line in lines if line.player == role.name]
     cost = _sum(bill.cost for bill in billed if bill.player == role.name)
@@ -286,53 +314,53 @@ def _player(
     )
 
 
-def _named(player: str, journal: Sequence[record.Record]) -> str:
+def _named(player: str, journal: Sequence[Record]) -> str:
     """Return the model that a player's server says it is, where it is not the one asked for."""
-    named = [fact.model for fact in journal if isinstance(fact, record.ModelNamed) and fact.player == player]
+    named = [fact.model for fact in journal if isinstance(fact, ModelNamed) and fact.player == player]
     return named[-1] if named else ""
 
 
-def _is_lost(player: str, journal: Sequence[record.Record]) -> bool:
+def _is_lost(player: str, journal: Sequence[Record]) -> bool:
     """Tell whether a player was lost, and not opened again."""
     lost = False
     for fact in journal:
         match fact:
-            case record.PlayerOpened() if fact.player == player:
+            case PlayerOpened() if fact.player == player:
                 lost = False
-            case record.PlayerLost() if fact.player == player:
+            case PlayerLost() if fact.player == player:
                 lost = True
-            case record.LineMissed() if fact.hearer == player:
+            case LineMissed() if fact.hearer == player:
                 lost |= fact.lost
             case _:
                 pass
     return lost
 
 
-def _warnings(journal: Sequence[record.Record]) -> Iterable[str]:
+def _warnings(journal: Sequence[Record]) -> Iterable[str]:
     for fact in journal:
         match fact:
-            case record.Warned():
+            case Warned():
                 yield fact.text
-            case record.LineMissed():
+            case LineMissed():
                 yield fact.problem
-            case record.OpeningRefused():
+            case OpeningRefused():
                 yield f"{fact.problem}; waited {fact.wait_s:.1f} s"
-            case record.TakeResumed():
+            case TakeResumed():
                 yield f"the take was stopped, and resumed at {fact.started}"
-            case record.LineDropped():
+            case LineDropped():
                 yield f"{fact.line} was dropped: {fact.problem}"
-            case record.LineAgain() if fact.interrupted:
+            case LineAgain() if fact.interrupted:
                 kept_in = f"; the first attempt is kept in {fact.file}" if fact.file else ""
                 yield f"line {fact.line}, player {fact.player}: {fact.problem}, and it was performed again{kept_in}"
-            case record.LineAgain():
+            case LineAgain():
                 yield f"line {fact.line}, player {fact.player}: {fact.problem}; asked again after {fact.wait_s:.1f} s"
-            case record.PlayerLost():
+            case PlayerLost():
                 yield f"{fact.problem}; the player is lost"
-            case record.LineLost():
+            case LineLost():
                 yield f"{fact.problem}; the scene went on without the line"
-            case record.ToolCalled() if fact.failed:
+            case ToolCalled() if fact.failed:
                 yield f"line {fact.line}, player {fact.player}: tool {fact.tool} failed: {fact.output}"
-            case record.LineSpoken() if fact.status not in ("completed", "failed") and fact.reason not in (
+            case LineSpoken() if fact.status not in ("completed", "failed") and fact.reason not in (
                 "cut_in",
                 "turn_detected",
             ):
@@ -362,3 +390,193 @@ def _costs(cost: Cost) -> Costs:
         known=cost.known,
         estimated=cost.estimated,
     )
+
+
+def beginning(journal: Sequence[Record]) -> TakeBegan:
+    """Return the beginning of a take, with what holds since it was resumed last.
+
+    Raises:
+        TakeError: The journal has no beginning.
+    """
+    began = next((fact for fact in journal if isinstance(fact, TakeBegan)), None)
+    if began is None:
+        raise TakeError("journal", "the journal has no beginning", "the take was stopped before it began")
+    for fact in journal:
+        if isinstance(fact, TakeResumed):
+            now = {name: getattr(fact, name) for name in ("sha256", "deliver", "budget", "roles")}
+            spent, plan = began.spent or fact.spent, fact.resolved or began.resolved
+            began = began.model_copy(update={**now, "spent": spent, "resolved": plan})
+    return began
+
+
+def delivery(journal: Sequence[Record]) -> TakeDelivered | None:
+    """Tell how a take was delivered, as it ended or was picked last; None where that is still to be done."""
+    last = (
+        fact for fact in reversed(journal) if isinstance(fact, TakeDelivered | TakeEnded | TakeResumed | TakePicked)
+    )
+    return fact if isinstance(fact := next(last, None), TakeDelivered) else None
+
+
+_SHARED = {
+    "said", "sha256", "samples", "response", "status", "reason", "first_audio_s", "first_words_s", "took_s", "attempts",
+    "problem", "written", "commentary", "commentary_s", "take",
+}  # fmt: skip
+"""What a line has of its take."""
+
+
+def as_picked(journal: Sequence[Record]) -> list[Record]:
+    """Apply the picks to a journal; they stay in it.
+
+    Args:
+        journal: As it was written.
+    """
+    if not any(isinstance(fact, TakePicked) for fact in journal):
+        return list(journal)
+    facts: list[Record] = []
+    for fact in journal:
+        if isinstance(fact, TakePicked):
+            facts = _apply(facts, fact)
+        facts.append(fact)
+    return _mark_outdated(facts, journal)
+
+
+def picks(journal: Sequence[Record]) -> dict[str, int]:
+    """Return the take that was picked last of each line that was picked."""
+    return {fact.line: fact.take for fact in journal if isinstance(fact, TakePicked)}
+
+
+def _apply(facts: list[Record], pick: TakePicked) -> list[Record]:
+    """Apply a pick to the facts before it."""
+    lines = [fact for fact in facts if isinstance(fact, LineSpoken) and fact.line == pick.line]
+    takes = [fact for fact in facts if isinstance(fact, TakeKept) and (fact.line, fact.take) == (pick.line, pick.take)]
+    if not lines or not takes or lines[-1].take == pick.take:
+        return facts
+    line, take = lines[-1], takes[-1]
+    file = line.file or re.sub(r"\.take-\d+\.wav$", ".wav", take.file or "") or None
+    picked = line.model_copy(update={**take.model_dump(include=_SHARED), "file": file})
+    end, moved_end = _ends(facts, line, picked)
+    return [picked if fact is line else _moved(fact, end, moved_end - end) for fact in facts]
+
+
+def _ends(facts: Sequence[Record], line: LineSpoken, picked: LineSpoken) -> tuple[int, int]:
+    """Tell where the line, and all that sounds together with it, ends: before the pick, and after it."""
+    dropped = {fact.line for fact in facts if isinstance(fact, LineDropped)}
+    spans = [span for fact in facts for span in _span(fact, line, dropped)]
+    end = line.offset_samples + line.samples
+    moved_end = picked.offset_samples + picked.samples
+    for start, samples in sorted(spans):
+        if start < end:
+            end, moved_end = max(end, start + samples), max(moved_end, start + samples)
+    return end, moved_end
+
+
+def _span(fact: Record, line: LineSpoken, dropped: set[str]) -> list[tuple[int, int]]:
+    """Return the begin and the length of what takes up time, if it is something else than the line."""
+    match fact:
+        case LineSpoken() if fact.line != line.line and fact.line not in dropped:
+            return [(fact.offset_samples, fact.samples)]
+        case SoundPlayed(kind="sfx") if fact.sound not in dropped:
+            return [(fact.offset_samples, fact.samples)]
+        case _:
+            return []
+
+
+def _moved(fact: Record, end: int, by: int) -> Record:
+    """Move a fact if it begins after something that has another length now."""
+    if isinstance(fact, LineSpoken | SoundPlayed) and fact.offset_samples >= end:
+        return fact.model_copy(update={"offset_samples": fact.offset_samples + by})
+    if isinstance(fact, BedEnded) and fact.at_samples >= end:
+        return fact.model_copy(update={"at_samples": fact.at_samples + by})
+    return fact
+
+
+def _mark_outdated(facts: list[Record], journal: Sequence[Record]) -> list[Record]:
+    """Mark the lines whose players had heard, or said, another take of a line before than is the line now."""
+    performed: dict[str, LineSpoken] = {}
+    now: dict[str, int] = {}
+    last = {fact.line: fact.take for fact in facts if isinstance(fact, LineSpoken)}
+    marked: list[Record] = []
+    for fact, raw in zip(facts, journal, strict=True):
+        if isinstance(raw, TakePicked):
+            now[raw.line] = raw.take
+        if isinstance(fact, LineSpoken) and isinstance(raw, LineSpoken):
+            others = [
+                name
+                for name, other in performed.items()
+                if now[name] != last[name] and not fact.human and fact.player in (other.player, *other.hearers)
+            ]
+            performed[fact.line], now[fact.line] = raw, raw.take
+            outdated = tuple(dict.fromkeys((*fact.outdated, *(name for name in others if name != fact.line))))
+            marked.append(fact.model_copy(update={"outdated": outdated}))
+        else:
+            marked.append(fact)
+    return marked
+
+
+SPENT = "An estimate: the provider's usage times a price list. The provider's invoice counts."
+NOT_SPENT = (
+    "An estimate, and nothing was spent: the understudy played. These are what the scene's models would have charged."
+)
+
+
+def cost_json(journal: Sequence[Record]) -> str:
+    """Return the costs of a take as JSON; a price that is not known is null, never zero."""
+    began = beginning(journal)
+    billed = bills(journal)
+    listed = [prices(model, provider) for model, provider in _tariffs(journal)]
+    told = {
+        "version": 1,
+        "estimate": True,
+        "spent": began.spent,
+        "note": SPENT if began.spent else NOT_SPENT,
+        "currency": "USD",
+        "prices_per_million_tokens": {
+            known.model: {kind: str(dollars) for kind, dollars in known.per_million.items()} for known in listed
+        },
+        "prices_by_time": {known.model: _by_time(known) for known in listed if known.per_minute is not None},
+        "total": _told(billed),
+        "players": {role.name: _told(bill for bill in billed if bill.player == role.name) for role in began.roles},
+        "lines": {
+            line: _told(bill for bill in billed if bill.line == line) for line in dict.fromkeys(b.line for b in billed)
+        },
+    }
+    return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+
+
+def _tariffs(journal: Sequence[Record]) -> Iterable[tuple[str, str]]:
+    """Return models and price lists: those that were asked for, that answered, and that wrote down what people said."""
+    lists: dict[str, str] = {}
+    found: dict[tuple[str, str], None] = {}
+    for fact in journal:
+        if isinstance(fact, TakeBegan | TakeResumed):
+            lists |= {role.name: role.prices for role in fact.roles}
+            found |= {(role.model, role.prices): None for role in fact.roles}
+        elif isinstance(fact, ModelNamed | Transcribed):
+            found[fact.model, lists[fact.player]] = None
+    return found
+
+
+def _by_time(listed: PriceList) -> dict[str, str | None]:
+    return {
+        "minute": str(listed.per_minute),
+        "text_message": None if listed.per_message is None else str(listed.per_message),
+    }
+
+
+def _told(billed: Iterable[Bill]) -> dict[str, Any]:
+    cost = sum((bill.cost for bill in billed), Cost())
+    sums = {"spoken": cost.spoken, "listened": cost.listened, "cached": cost.cached, "total": cost.total}
+    return {
+        **{name: None if dollars is None else str(dollars) for name, dollars in sums.items()},
+        "known": str(cost.known),
+        "estimated": cost.estimated,
+        "untold_responses": cost.tokens.untold,
+        "kinds": {
+            kind: {
+                UNITS.get(kind, "tokens"): count,
+                "dollars": None if kind in cost.unpriced else str(cost.by_kind[kind]),
+            }
+            for kind in KINDS
+            if (count := getattr(cost.tokens, kind))
+        },
+    }

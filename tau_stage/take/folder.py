@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import errno
-import os
+import json
+import re
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from tau_stage.errors import TakeError
 from tau_stage.scene.deliver import Mix
 from tau_stage.scene.names import slug
-from tau_stage.take.drafts import clear_drafts, draft_beside
-from tau_stage.take.journal import FULL_DISK, NAME, read_beginning, sync_folder
-from tau_stage.take.model import Alternative, Performed
-from tau_stage.text import printable_json
-
-REMEDIES = {
-    errno.ENOENT: "its folder was removed or renamed meanwhile: run the scene again",
-    errno.EMFILE: "too much is open at once: raise the limit with ulimit -n 1024, and go on with tau-stage resume",
-    errno.EFBIG: "a file may not grow so large here: look at ulimit -f, or split the scene; what was spoken is kept",
-    errno.EROFS: "let it be written to, and go on with tau-stage resume; what was spoken before is kept",
-}
-"""What to do where a disk fails while a scene is performed, and it is not full."""
+from tau_stage.take.atomic import FULL_DISK, guarded, sync_folder, write_whole
+from tau_stage.take.journal import JOURNAL, read_beginning
+from tau_stage.take.lock import is_locked
+from tau_stage.take.take_model import STEMS, Alternative, Performed, stem_name
 
 MIX: str = Mix.model_fields["file"].default
 MANIFEST, COSTS, CHECKS, REPORT = "take.json", "cost.json", "checks.json", "report.html"
-STEMS = "stems"
 
 
 class TakeFolder:
@@ -63,7 +54,7 @@ class TakeFolder:
     @property
     def journal(self) -> Path:
         """The journal's file."""
-        return self.path / NAME
+        return self.path / JOURNAL
 
     @property
     def manifest(self) -> Path:
@@ -202,65 +193,93 @@ class TakeFolder:
         write_whole({self.path / name: text for name, text in texts.items()}, hint)
 
 
-def stem_name(name: str) -> str:
-    """Return the file of a stem, relative to the take's folder."""
-    return f"{STEMS}/{name}.wav"
+LATEST = "latest"
+LONGEST_NAME = 255
+_SHAPE = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]+")
+REMEDY = "remove what is there"
 
 
-def write_whole(texts: Mapping[Path, str | bytes], hint: str) -> None:
-    """Write whole files: all under other names first, then renamed; where one has no room, none is changed.
+def make_latest(take: TakeFolder) -> None:
+    """Let ``latest``, beside a take's folder, name that folder.
 
     Args:
-        texts: By file; those of JSON are written with escapes for what is not meant to be seen. Bytes are written as
-            they are.
-        hint: What to do where they cannot be written.
+        take: Claimed by this process.
 
     Raises:
-        TakeError: They cannot be written.
+        TakeError: It cannot be written, or something else has its name.
     """
-    with ExitStack() as opened:
-        for folder in {final.parent for final in texts}:
-            clear_drafts(folder)
-        drafts = {}
-        for final, text in texts.items():
-            with guarded(final, hint):
-                if final.is_dir():
-                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(final))
-                number, drafts[final] = opened.enter_context(draft_beside(final))
-                with open(number, "wb", closefd=False) as file:
-                    file.write(text if isinstance(text, bytes) else _encoded(final, text))
-                    file.flush()
-                    os.fsync(number)
-        for final, draft in drafts.items():
-            with guarded(final, hint):
-                draft.replace(final)
-                sync_folder(final.parent)
+    home, name = take.path.parent, take.path.name
+    link = home / LATEST
+    with guarded(link, REMEDY):
+        if (link.exists() or link.is_symlink()) and not link.is_symlink() and _named(link) is None:
+            raise TakeError(str(link), "is in the way of the link to the newest take", "remove it")
+        for draft in home.glob(f".{LATEST}-*"):  # a process was killed before it could rename it
+            other = home / draft.name.removeprefix(f".{LATEST}-")
+            if draft.is_symlink() and (other.name == name or not is_locked(other)):
+                draft.unlink()
+        draft = home / f".{LATEST}-{name}"
+        try:
+            draft.symlink_to(name, target_is_directory=True)
+        except OSError:  # exFAT, many network shares
+            write_whole({link: f"{name}\n"}, REMEDY)
+            return
+        draft.replace(link)
+        sync_folder(home)
 
 
-def copy_whole(file: Path, final: Path, hint: str) -> None:
-    """Copy a file: under another name first, then renamed.
+def unlinked(path: Path) -> Path:
+    """Return the folder that a path to a take leads to, below its scene's, named from where the path is named."""
+    real = path.parent / path.readlink() if path.is_symlink() else path
+    return real if len(real.parts) > 2 and ".." not in real.parts else real.resolve()
+
+
+def is_latest(take: TakeFolder) -> bool:
+    """Tell whether ``latest`` names a take, or one that is newer."""
+    named = _named(take.path.parent / LATEST)
+    return named is not None and named.is_dir() and named.name >= take.path.name
+
+
+def leave_latest(take: TakeFolder) -> None:
+    """Let ``latest`` name the newest of the complete takes that are left, or be gone, before a take is deleted.
 
     Raises:
-        TakeError: It cannot be read or written.
+        TakeError: It cannot be written.
     """
-    with guarded(final, hint), draft_beside(final) as (number, draft):
-        with file.open("rb") as source, open(number, "wb", closefd=False) as copy:
-            shutil.copyfileobj(source, copy)
-        draft.replace(final)
-        sync_folder(final.parent)
+    link = take.path.parent / LATEST
+    named = _named(link)
+    if named is None or named.name != take.path.name:
+        return
+    others = (path.parent for path in take.path.parent.glob(f"*/{MANIFEST}"))
+    rest = sorted(path for path in others if path.name not in (LATEST, take.path.name) and _is_complete(path))
+    if rest:
+        make_latest(TakeFolder(rest[-1]))
+        return
+    with guarded(link, REMEDY):
+        link.unlink(missing_ok=True)
 
 
-def _encoded(final: Path, text: str) -> bytes:
-    text = printable_json(text) if final.suffix == ".json" else text
-    return text.encode("utf-8", errors="backslashreplace")
+def followed(path: Path) -> Path:
+    """Resolve a path as it is meant: where ``latest`` is a small file, the folder that it names stands for it."""
+    for place in (path, *path.parents):
+        if place.name == LATEST and not place.is_symlink() and (named := _named(place)):
+            return named / path.relative_to(place)
+    return path
 
 
-@contextmanager
-def guarded(path: Path, hint: str) -> Iterator[None]:
-    """Turn a failing disk into a ``TakeError`` that names the file."""
-    try:
-        yield
-    except OSError as error:
-        if hint == FULL_DISK and error.errno is not None:
-            hint = REMEDIES.get(error.errno, hint)
-        raise TakeError(error.filename or str(path), (error.strerror or str(error)).lower(), hint) from error
+def _named(link: Path) -> Path | None:
+    """Return what ``latest`` names, whether it is there or not; None where it is neither link nor file of ours."""
+    with suppress(OSError, ValueError):
+        if link.is_symlink():
+            return link.parent / link.readlink().name
+        if link.is_file() and link.stat().st_size <= LONGEST_NAME + 1:
+            name = link.read_text(encoding="utf-8").removesuffix("\n")
+            if _SHAPE.fullmatch(name):
+                return link.parent / name
+    return None
+
+
+def _is_complete(take: Path) -> bool:
+    with suppress(OSError, ValueError, RecursionError):
+        told = json.loads((take / MANIFEST).read_bytes())
+        return isinstance(told, dict) and told.get("ended") == "complete"
+    return False

@@ -6,7 +6,6 @@ to the last record that ends a line, for which the disk was waited for. The soun
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from contextlib import suppress
@@ -16,8 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from tau_stage.errors import TakeError
-from tau_stage.take.beginning import beginning
-from tau_stage.take.picks import as_picked
+from tau_stage.take.atomic import FULL_DISK, sync_folder
+from tau_stage.take.fold import as_picked, beginning
 from tau_stage.take.records import (
     LineLost,
     LineSpoken,
@@ -30,12 +29,7 @@ from tau_stage.take.records import (
 )
 from tau_stage.text import printable_json, well_formed
 
-NAME = "journal.jsonl"
-NO_FOLDER_SYNC = (errno.EINVAL, errno.EPERM, errno.EACCES, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
-"""What a file system says that can bring files to the disk, but not folders."""
-
-FULL_DISK = "make room, and go on with tau-stage resume; what was spoken before is kept"
-
+JOURNAL = "journal.jsonl"
 DURABLE = LineSpoken | LineLost | TakeBegan | TakeResumed | TakeEnded | TakeDelivered | TakePicked
 """Records that are brought to the disk at once."""
 
@@ -122,22 +116,6 @@ class Journal:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
-
-
-def sync_folder(path: Path) -> None:
-    """Bring the names of a folder's files to the disk, where its file system can do that for a folder.
-
-    Raises:
-        OSError: The folder is gone, or its disk.
-    """
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    except OSError as error:
-        if error.errno not in NO_FOLDER_SYNC:
-            raise
-    finally:
-        os.close(folder)
 
 
 def read_journal(path: Path) -> list[Record]:

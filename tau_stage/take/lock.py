@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from filelock import lock_descriptor
+
 from tau_stage.audio.wav import HEADER_BYTES
 from tau_stage.errors import TakeError
-from tau_stage.take.folder import guarded
-from tau_stage.take.journal import NAME as JOURNAL
+from tau_stage.take.atomic import NO_LOCKS, SAFE, guarded, is_named
+from tau_stage.take.journal import JOURNAL
 
-NAME = ".lock"
+LOCK = ".lock"
 WRITABLE = "let it be written to, or copy the take"
-UNLOCKABLE = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
-"""What a file system says that knows no locks."""
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Hold a take's folder while something is written into it; whoever else wants it is told who has it.
 
-    The operating system holds the lock (``flock``), so that it ends with the process, however that ends. Where a file
-    system knows no locks, nobody is kept out.
+    The operating system holds the lock, so that it ends with the process, however that ends. Where a file system knows
+    no locks, nobody is kept out.
 
     Args:
         folder: Must exist.
@@ -38,32 +36,29 @@ def claimed(folder: Path) -> Iterator[None]:
     """
     refuse_links(folder)
     with guarded(folder, WRITABLE):
-        lock = _locked(folder)
+        lock = _acquire(folder)
     try:
         yield
     finally:
         try:
             with suppress(OSError):  # the folder may be gone
-                (folder / NAME).unlink()
+                (folder / LOCK).unlink()
         finally:
             os.close(lock)
 
 
-def is_claimed(folder: Path) -> bool:
+def is_locked(folder: Path) -> bool:
     """Tell whether somebody writes into a take's folder now."""
     try:
-        lock = os.open(folder / NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        lock = os.open(folder / LOCK, os.O_RDONLY | SAFE)
     except OSError:  # nobody does
         return False
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not lock_descriptor(lock, blocking=False)
     except OSError:  # a file system without locks
         return False
     finally:
         os.close(lock)
-    return False
 
 
 def clear_unbegun(home: Path, before: datetime) -> None:
@@ -76,7 +71,7 @@ def clear_unbegun(home: Path, before: datetime) -> None:
     for path in home.glob("*T*Z-*"):
         with suppress(OSError):
             is_old = path.stat().st_mtime < before.timestamp()
-            if is_old and path.is_dir() and not path.is_symlink() and not is_claimed(path) and _is_unbegun(path):
+            if is_old and path.is_dir() and not path.is_symlink() and not is_locked(path) and _is_unbegun(path):
                 shutil.rmtree(path)
 
 
@@ -86,7 +81,7 @@ def _is_unbegun(folder: Path) -> bool:
         name = path.relative_to(folder).as_posix()
         is_stem = name.startswith("stems/") and path.suffix == ".wav" and path.stat().st_size <= HEADER_BYTES
         is_journal = path == folder / JOURNAL and b"\n" not in path.read_bytes()
-        if not (name in ("lines", "stems", NAME) or is_stem or is_journal):
+        if not (name in ("lines", "stems", LOCK) or is_stem or is_journal):
             return False
     return True
 
@@ -112,35 +107,35 @@ def _leads_inside(link: Path, home: Path) -> bool:
         return True
 
 
-def _locked(folder: Path) -> int:
+def _acquire(folder: Path) -> int:
     """Open and lock the lock's file: the one that has the name now, as the last holder has removed its own."""
-    path = folder / NAME
+    path = folder / LOCK
     while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_there(file, path):
+        file = os.open(path, os.O_RDWR | os.O_CREAT | SAFE, 0o644)
+        with ExitStack() as opened:
+            opened.callback(os.close, file)
+            if not _is_free(file):
+                raise TakeError(str(folder), f"is being written by {_holder(file)}", "wait for it, or end it")
+            if is_named(file, path):
                 os.ftruncate(file, 0)
-                os.pwrite(file, f"process {os.getpid()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC".encode(), 0)
+                os.write(file, f"process {os.getpid()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC".encode())
+                opened.pop_all()
                 return file
-        except BlockingIOError:
-            told = os.pread(file, 200, 0).decode("ascii", "replace")
-            holder = "".join(filter(str.isprintable, told)) or "another process"
-            os.close(file)
-            raise TakeError(str(folder), f"is being written by {holder}", "wait for it, or end it") from None
-        except OSError as error:
-            if error.errno in UNLOCKABLE:
-                return file
-            os.close(file)
-            raise
-        except BaseException:
-            os.close(file)
-            raise
-        os.close(file)
 
 
-def _is_there(file: int, path: Path) -> bool:
+def _is_free(file: int) -> bool:
+    """Lock a file; tell whether nobody else has, or nobody can."""
     try:
-        return os.path.samestat(os.fstat(file), path.lstat())
-    except FileNotFoundError:
-        return False
+        return lock_descriptor(file, blocking=False)
+    except OSError as error:
+        if error.errno in NO_LOCKS:
+            return True
+        raise
+
+
+def _holder(file: int) -> str:
+    try:
+        told = os.read(file, 200).decode("ascii", "replace")
+    except OSError:  # Windows lets nobody read what is locked
+        told = ""
+    return "".join(filter(str.isprintable, told)) or "another process"

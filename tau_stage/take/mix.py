@@ -26,10 +26,10 @@ from tau_stage.audio.stereo import pan_gains
 from tau_stage.errors import TakeError, UsageError
 from tau_stage.scene.deliver import MOST_KBPS, Mix
 from tau_stage.scene.files import beside, picture_type
-from tau_stage.take.drafts import forget_draft
+from tau_stage.take.atomic import guarded, whole_file
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.model import Take
-from tau_stage.take.sound_files import open_sound, sound_errors
+from tau_stage.take.reading import open_sound, sound_errors
+from tau_stage.take.take_model import Take
 
 if TYPE_CHECKING:
     import numpy as np
@@ -143,8 +143,7 @@ def mix(folder: TakeFolder, take: Take, wanted: Mix, rate: int = RATE) -> Mixed:
         raise SilentTake(str(folder.path), "the take has no stems", "nobody was on stage: perform the scene again")
     setting = _first_setting(stems, take, wanted, rate)
     final = folder.path / wanted.file
-    draft = final.with_name(f".{final.name}.part")
-    try:
+    with guarded(final, MIX_AGAIN), whole_file(final) as draft:
         for attempt in range(1, ATTEMPTS + 1):
             blocks = _mixed(stems, take, setting, rate)
             length = _write(draft, final, blocks, rate, take.channels, wanted.bitrate)
@@ -153,12 +152,8 @@ def mix(folder: TakeFolder, take: Take, wanted: Mix, rate: int = RATE) -> Mixed:
             if better is None or attempt == ATTEMPTS:
                 break
             setting = better
-        with sound_errors(final, MIX_AGAIN):
-            if wanted.is_mp3:
-                _tag(draft, take, wanted)
-            draft.replace(final)
-    finally:
-        forget_draft(draft)
+        if wanted.is_mp3:
+            _tag(draft, take, wanted)
     return Mixed(
         file=wanted.file,
         lufs=found.lufs,

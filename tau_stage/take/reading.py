@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from tau_stage.audio.pcm import Pcm
+from tau_stage.audio.files import quiet_decoder
+from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.wav import HEADER_BYTES, read_wav
 from tau_stage.errors import TakeError
 from tau_stage.take.fold import fold
-from tau_stage.take.folder import MANIFEST, TakeFolder
-from tau_stage.take.journal import NAME, read_journal
-from tau_stage.take.latest import followed
-from tau_stage.take.model import Performed, Take
+from tau_stage.take.folder import MANIFEST, TakeFolder, followed
+from tau_stage.take.journal import JOURNAL, read_journal
+from tau_stage.take.take_model import Performed, Take
 
 VERSION: int = Take.model_fields["version"].default
 """The version of takes that is read here."""
@@ -34,7 +35,7 @@ def read_take(path: Path) -> tuple[TakeFolder, Take]:
         TakeError: There is none, it is broken, or a newer tau-stage left it.
     """
     path = followed(path)
-    folder = TakeFolder(path.parent if path.name in (MANIFEST, NAME) and not path.is_dir() else path)
+    folder = TakeFolder(path.parent if path.name in (MANIFEST, JOURNAL) and not path.is_dir() else path)
     if not folder.path.is_dir():
         there = folder.path.exists()
         problem = "is no folder" if there else "there is no such folder"
@@ -43,7 +44,7 @@ def read_take(path: Path) -> tuple[TakeFolder, Take]:
         return folder, _from_manifest(folder.manifest)
     if folder.journal.exists():
         return folder, _from_journal(folder.journal)
-    raise TakeError(str(folder.path), f"holds no take: neither {MANIFEST} nor {NAME} is in it", _inside(folder.path))
+    raise TakeError(str(folder.path), f"holds no take: neither {MANIFEST} nor {JOURNAL} is in it", _inside(folder.path))
 
 
 def _inside(path: Path) -> str:
@@ -51,7 +52,7 @@ def _inside(path: Path) -> str:
     for pattern in ("latest", "*", "*/latest", "*/*"):
         for found in sorted(path.glob(pattern), reverse=True):
             there = followed(found)
-            if (there / MANIFEST).exists() or (there / NAME).exists():
+            if (there / MANIFEST).exists() or (there / JOURNAL).exists():
                 return f"name one of its takes, such as {found}"
     return "name the folder that tau-stage run printed"
 
@@ -72,7 +73,7 @@ def _from_manifest(path: Path) -> Take:
 
 
 def _without(manifest: Path) -> str:
-    return f"remove it, and the take is read from {NAME}" if (manifest.parent / NAME).exists() else AGAIN
+    return f"remove it, and the take is read from {JOURNAL}" if (manifest.parent / JOURNAL).exists() else AGAIN
 
 
 def _from_journal(path: Path) -> Take:
@@ -123,3 +124,74 @@ def audio_of(folder: TakeFolder, line: Performed) -> Pcm:
     if audio.sha256 != line.sha256:
         raise TakeError(str(path), f"is not the sound of line {line.id}: its sha256 is another than the take's", AGAIN)
     return audio
+
+
+BROKEN = "the take is damaged: perform the scene again"
+
+
+def quiet(path: Path) -> AbstractContextManager[None]:
+    """Keep from standard error what the decoder says of an MP3 while it is read."""
+    return quiet_decoder() if path.suffix.lower() == ".mp3" else nullcontext()
+
+
+@contextmanager
+def sound_errors(path: Path, hint: str = BROKEN) -> Iterator[None]:
+    """Turn a failing disk, or a file that is no sound, into a ``TakeError``.
+
+    Args:
+        path: What the error calls the file.
+        hint: What to do.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, AssertionError) as error:  # libsndfile has its own, and asserts that all was written
+        reason = getattr(error, "strerror", None) or getattr(error, "error_string", None) or str(error)
+        problem = str(reason).strip().rstrip(".").lower()
+        if problem in ("", "system error"):
+            problem = "the disk is full, or cannot be used"
+        raise TakeError(str(path), problem, hint) from error
+
+
+@contextmanager
+def open_sound(path: Path, samples: int = 0, name: Path | None = None, channels: int = 1) -> Iterator[Any]:
+    """Open a mono sound file for reading; its rate must be the take's, if a length is asked for.
+
+    Args:
+        path: The file.
+        samples: How many it has at least.
+        name: What an error calls it.
+        channels: How many it has.
+
+    Raises:
+        TakeError: It is missing, no such sound, or too short.
+    """
+    shown = name or path
+    with quiet(shown), _opened(path, samples, shown, channels) as file:
+        yield file
+
+
+@contextmanager
+def _opened(path: Path, samples: int, shown: Path, channels: int) -> Iterator[Any]:
+    import soundfile
+
+    with sound_errors(shown):
+        if not path.is_file():
+            raise TakeError(str(shown), "is not there", BROKEN)
+        file = soundfile.SoundFile(path)
+    with file:
+        if file.channels != channels or (samples and file.samplerate != RATE):
+            told = f"{file.channels} channels at {file.samplerate} Hz, not {channels} at {RATE} Hz"
+            raise TakeError(str(shown), f"has {told}", BROKEN)
+        if file.frames < samples:
+            raise TakeError(str(shown), f"has {file.frames} samples, and the take {samples}", BROKEN)
+        yield file
+
+
+def read_sound(path: Path, samples: int) -> Pcm:
+    """Read the first samples of a file of the take.
+
+    Raises:
+        TakeError: It is missing, no such sound, or too short.
+    """
+    with open_sound(path, samples) as file, sound_errors(path):
+        return Pcm.from_array(file.read(samples, dtype="int16"))

@@ -18,7 +18,7 @@ from tau_stage.stage.opening import Stage
 from tau_stage.stage.people import Person, known_words, people_of
 from tau_stage.stage.perform import perform
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 from tests.support.in_memory_stage import Playhouse
 
 TIMES = frozenset({"started", "at_s", "heard_at_s", "opened_s", "first_audio_s", "first_words_s", "took_s"})

@@ -29,7 +29,7 @@ from tau_stage.suite.result import Result, Row
 from tau_stage.take import records as record
 from tau_stage.take.fold import fold
 from tau_stage.take.journal import Journal, read_journal
-from tau_stage.take.model import Take, silences
+from tau_stage.take.take_model import Take, silences
 from tau_stage.text import (
     closeness,
     hidden,

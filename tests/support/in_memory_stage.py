@@ -28,7 +28,7 @@ from tau_stage.stage.picking import Ask
 from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import read_journal
-from tau_stage.take.model import Performed, Take
+from tau_stage.take.take_model import Performed, Take
 from tau_stage.transport import Handshake, Transport
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.server import Understudy

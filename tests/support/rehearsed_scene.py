@@ -14,7 +14,7 @@ from tau_stage.checks.snapshot import Snapshot, freeze, parsed, written
 from tau_stage.checks.verdict import Verdict
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.resolved import resolved
-from tau_stage.take.model import Performed, Take
+from tau_stage.take.take_model import Performed, Take
 from tests.support.in_memory_stage import Playhouse, plan_of
 
 

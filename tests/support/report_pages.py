@@ -20,7 +20,7 @@ from tau_stage.take import records as record
 from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import Journal
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 from tests.support.in_memory_stage import SCENES, Playhouse
 from tests.support.tone_voice import tone
 from tests.test_take import BEGAN, journal_of, spoken

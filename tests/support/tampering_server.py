@@ -10,7 +10,7 @@ from typing import Any
 
 from tau_stage.protocol.config import conducted
 from tau_stage.session import Deadlines, Session, open_session
-from tau_stage.take.model import Take
+from tau_stage.take.take_model import Take
 from tau_stage.transport import Handshake, Transport
 from tau_stage.understudy.server import Understudy
 from tests.support.in_memory_stage import Playhouse

@@ -14,6 +14,13 @@ from tau_stage.protocol.usage import Usage
 from tau_stage.scene.part import Documented
 from tau_stage.take.records import Ending
 
+STEMS = "stems"
+
+
+def stem_name(name: str) -> str:
+    """Return the file of a stem, relative to the take's folder."""
+    return f"{STEMS}/{name}.wav"
+
 
 class Written(Documented):
     """The schema of what is written, the same with every version of pydantic."""

@@ -1,0 +1,210 @@
+"""Files that are whole or not there: written under another name, brought to the disk, then renamed.
+
+A draft is locked while its process lives. What a killed process has left is removed by the next writer in its folder.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from filelock import lock_descriptor
+
+from tau_stage.errors import TakeError
+from tau_stage.text import printable_json
+
+PREFIX, SUFFIX = ".tau-stage-", ".part"
+FULL_DISK = "make room, and go on with tau-stage resume; what was spoken before is kept"
+REMEDIES = {
+    errno.ENOENT: "its folder was removed or renamed meanwhile: run the scene again",
+    errno.EMFILE: "too much is open at once: raise the limit with ulimit -n 1024, and go on with tau-stage resume",
+    errno.EFBIG: "a file may not grow so large here: look at ulimit -f, or split the scene; what was spoken is kept",
+    errno.EROFS: "let it be written to, and go on with tau-stage resume; what was spoken before is kept",
+}
+"""What to do where a disk fails while a scene is performed, and it is not full."""
+
+NO_FOLDER_SYNC = (errno.EINVAL, errno.EPERM, errno.EACCES, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+"""What a file system says that can bring files to the disk, but not folders."""
+
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+"""What a file system says that knows no locks."""
+
+SAFE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+"""Flags for files of our own: no link is followed, where a system can tell, and no program inherits them."""
+
+
+@contextmanager
+def guarded(path: Path, hint: str) -> Iterator[None]:
+    """Turn a failing disk into a ``TakeError`` that names the file."""
+    try:
+        yield
+    except OSError as error:
+        if hint == FULL_DISK and error.errno is not None:
+            hint = REMEDIES.get(error.errno, hint)
+        name = error.filename2 or error.filename or str(path)
+        raise TakeError(name, (error.strerror or str(error)).lower(), hint) from error
+
+
+def sync_folder(path: Path) -> None:
+    """Bring the names of a folder's files to the disk, where its file system can do that for a folder.
+
+    Raises:
+        OSError: The folder is gone, or its disk.
+    """
+    if os.name == "nt":  # a folder cannot be opened there
+        return
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno not in NO_FOLDER_SYNC:
+            raise
+    finally:
+        os.close(folder)
+
+
+# ---- whole files
+
+
+def write_whole(texts: Mapping[Path, str | bytes], hint: str) -> None:
+    """Write whole files; where one has no room, none is changed.
+
+    Args:
+        texts: By file; those of JSON are written with escapes for what is not meant to be seen. Bytes are written as
+            they are.
+        hint: What to do where they cannot be written.
+
+    Raises:
+        TakeError: They cannot be written.
+    """
+    with ExitStack() as opened:
+        for folder in {final.parent for final in texts}:
+            clear_drafts(folder)
+        drafts = {}
+        for final, text in texts.items():
+            with guarded(final, hint):
+                if final.is_dir():
+                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(final))
+                number, drafts[final] = opened.enter_context(draft_beside(final))
+                with open(number, "wb", closefd=False) as file:
+                    file.write(text if isinstance(text, bytes) else _encoded(final, text))
+                    file.flush()
+                    os.fsync(number)
+        for final, draft in drafts.items():
+            with guarded(final, hint):
+                draft.replace(final)
+                sync_folder(final.parent)
+
+
+def copy_whole(file: Path, final: Path, hint: str) -> None:
+    """Copy a file, whole or not at all.
+
+    Raises:
+        TakeError: It cannot be read or written.
+    """
+    with guarded(final, hint), draft_beside(final) as (number, draft):
+        with file.open("rb") as source, open(number, "wb", closefd=False) as copy:
+            shutil.copyfileobj(source, copy)
+        draft.replace(final)
+        sync_folder(final.parent)
+
+
+@contextmanager
+def whole_file(final: Path) -> Iterator[Path]:
+    """Yield the path of a draft that becomes a file when the block ends well; else it is removed.
+
+    It has one name, so that the next attempt writes over what a killed process has left. Only the holder of a take's
+    lock may make it.
+    """
+    draft = final.with_name(f".{final.name}{SUFFIX}")
+    try:
+        yield draft
+        draft.replace(final)
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def _encoded(final: Path, text: str) -> bytes:
+    text = printable_json(text) if final.suffix == ".json" else text
+    return text.encode("utf-8", errors="backslashreplace")
+
+
+# ---- drafts that are locked
+
+
+@contextmanager
+def draft_beside(final: Path) -> Iterator[tuple[int, Path]]:
+    """Open a new file beside another, locked while this process holds it; remove what is left of it in the end.
+
+    Args:
+        final: Whose place it is to take, in a folder that is there.
+
+    Yields:
+        Its descriptor, open for writing, and its path.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    file, path = _created(final.parent)
+    try:
+        yield file, path
+    finally:
+        try:
+            if is_named(file, path):
+                with suppress(OSError):
+                    path.unlink()
+        finally:
+            os.close(file)
+
+
+def clear_drafts(folder: Path) -> None:
+    """Remove the drafts of processes that are gone; where a disk knows no locks, all stay."""
+    for path in folder.glob(f"{PREFIX}*{SUFFIX}"):
+        with suppress(OSError):  # it became whole, or is somebody else's
+            file = os.open(path, os.O_RDWR | SAFE)
+            try:
+                if lock_descriptor(file, blocking=False) and is_named(file, path):
+                    path.unlink()
+            finally:
+                os.close(file)
+
+
+def is_held(draft: Path) -> bool:
+    """Tell whether a process holds a draft, or nobody can tell."""
+    try:
+        file = os.open(draft, os.O_RDWR | SAFE)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    try:
+        return not lock_descriptor(file, blocking=False)
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+
+
+def is_named(file: int, path: Path) -> bool:
+    """Tell whether an open file is the one that has a name now."""
+    try:
+        return os.path.samestat(os.fstat(file), path.lstat())
+    except OSError:
+        return False
+
+
+def _created(folder: Path) -> tuple[int, Path]:
+    while True:
+        path = folder / f"{PREFIX}{secrets.token_hex(6)}{SUFFIX}"
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | SAFE, 0o666)
+        with suppress(OSError):  # a disk without locks, on which nobody clears
+            lock_descriptor(file)
+        if is_named(file, path):  # else it was cleared before it was locked
+            return file, path
+        os.close(file)
