@@ -19,6 +19,7 @@ from tau_stage.scene.planning import make_plan
 from tau_stage.scene.source import LARGEST_BYTES
 from tau_stage.scene.text import MOST_EXPANDED, MOST_VALUES
 from tau_stage.scene.traps import DEEPEST
+from tau_stage.text import LONGEST_PATTERN
 from tests.support.growing_inputs import LINES, ONE, PLAYERS, numbered
 from tests.test_stage_tooling import call  # noqa: F401 - a fixture
 
@@ -61,9 +62,15 @@ def named(extra: int) -> str:
     return f"players: {{{name}: {{voice: ash}}}}\nlines: [{name}: Hello.]\n"
 
 
+def searched(extra: int) -> str:
+    pattern = "a" * (LONGEST_PATTERN + extra)
+    return f"{PLAYERS}lines: [{{ann: Hello., expect: {{says: {{matches: {pattern}}}}}}}]\n"
+
+
 @pytest.mark.parametrize(
     ("made", "told"),
     [
+        (searched, "a regular expression has at most 10,000 characters, and this one 10,001"),
         (sized, "the scene file is 2.1 MB large, and a scene has at most 2.1 MB\n"),
         (deep, "nested more than 50 deep"),
         (aliased, "aliases expand to more than 10,000 values"),

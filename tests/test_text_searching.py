@@ -32,6 +32,11 @@ def test_what_is_no_regular_expression_has_a_reason(pattern: str) -> None:
     assert pattern_problem(pattern)
 
 
+def test_a_pattern_has_so_many_characters() -> None:
+    assert pattern_problem("a" * 10_000) == ""
+    assert pattern_problem("a" * 10_001) == "it has 10,001 characters, and may have 10,000"
+
+
 @given(st.text("ab()[]{}|*+?^$\\.,-0123<>=!:#P", max_size=12))
 def test_whatever_is_written_is_a_pattern_or_has_a_reason(pattern: str) -> None:
     if not pattern_problem(pattern):

@@ -14,7 +14,7 @@ from tau_stage.scene.transcription import TRANSCRIPTION_SCHEMA, transcription
 from tau_stage.scene.units import one_of, wrong
 from tau_stage.scene.voices import CUSTOM_PREFIX, KINDS, OPENAI_VOICES, VOICES, is_url, kind_of
 from tau_stage.scene.words import did_you_mean, listed
-from tau_stage.text import bears_key, composed, pattern_problem
+from tau_stage.text import LONGEST_PATTERN, bears_key, composed, pattern_problem
 
 DEFAULT_TEMPLATE = 'Perform this line, {direction}: "{words}"'
 
@@ -129,6 +129,9 @@ def regex(value: object) -> object:
         PydanticCustomError: It is none.
     """
     if isinstance(value, str):
+        if len(value) > LONGEST_PATTERN:
+            problem = f"a regular expression has at most {LONGEST_PATTERN:,} characters, and this one {len(value):,}"
+            raise wrong(problem, "look for a part of it, or for each of its choices where it is said")
         if problem := pattern_problem(value):
             hint = "write plain words, or a regular expression as Python's re module knows it"
             raise wrong(f"'{value}' is no regular expression: {problem}", hint)

@@ -13,12 +13,13 @@ from tau_stage.text.comparing import (
     words_of,
 )
 from tau_stage.text.docstrings import docstring
-from tau_stage.text.searching import is_found, pattern_problem
+from tau_stage.text.searching import LONGEST_PATTERN, is_found, pattern_problem
 from tau_stage.text.showing import hidden, one_line, printable, printable_json, visible, well_formed
 from tau_stage.text.spelling import composed, folded
 from tau_stage.text.urls import STRUCK, bears_key, keys_of, shown
 
 __all__ = [
+    "LONGEST_PATTERN",
     "MOST_COMPARED",
     "STRUCK",
     "Word",

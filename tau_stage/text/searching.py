@@ -13,6 +13,9 @@ from tau_stage.errors import LimitReached
 LONGEST_SEARCH_S = 1.0
 """Seconds of computing that a search may take."""
 
+LONGEST_PATTERN = 10_000
+"""Characters of a regular expression: one of a megabyte takes seconds to compile."""
+
 SHOWN = 40
 
 
@@ -24,6 +27,8 @@ def pattern_problem(pattern: str) -> str:
     """
     import regex
 
+    if len(pattern) > LONGEST_PATTERN:
+        return f"it has {len(pattern):,} characters, and may have {LONGEST_PATTERN:,}"
     try:
         with warnings.catch_warnings(action="ignore"):
             re.compile(pattern)
@@ -53,10 +58,13 @@ def is_found(pattern: str, text: str, *, any_case: bool = True, line: int = 0) -
     try:
         return regex.search(pattern, text, regex.IGNORECASE if any_case else 0, timeout=LONGEST_SEARCH_S) is not None
     except TimeoutError:
-        shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
         place = f"line {line} of the scene: " if line else ""
         raise LimitReached(
-            f"{place}the regular expression '{pattern}' is not done with “{shown}”",
+            f"{place}the regular expression '{_shown(pattern)}' is not done with “{_shown(text)}”",
             f"a search takes at most {LONGEST_SEARCH_S:g} s",
             "repeat nothing that repeats itself, like (a+)+, and no choice of what looks alike, like (a|aa)+",
         ) from None
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
