@@ -22,6 +22,7 @@ from tau_stage.session.tools import MOST_ROUNDS, choice_after, outputs
 from tau_stage.stage.tooling import LONGEST_OUTPUT, equip, has_failed, refuse_code
 from tau_stage.take import records as record
 from tests.support.in_memory_stage import Playhouse
+from tests.support.processes import children, is_alive, until
 
 CALLER = """
 players: {ann: , bob: {tools: none}}
@@ -98,6 +99,20 @@ async def test_a_limit_that_a_call_reaches_ends_the_performance_and_is_not_told_
     assert take.ended == "limit"
     assert "limits.cues" in str(take.problem)
     assert "LimitReached" not in json.dumps(house.sent("ann"))
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_program_that_is_cancelled_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
+    command = ["sh", "-c", "sleep 900 & echo $! > child; wait"]
+    (made,) = equip(plan_with(tmp_path, command=command), ("tool",), lambda *_: None)
+    child = tmp_path / "child"
+    async with anyio.create_task_group() as group:
+        group.start_soon(made.call, "{}")
+        while not children(os.getpid()):
+            await anyio.lowlevel.checkpoint()
+        until(lambda: child.is_file() and child.read_text().endswith("\n"))  # the loop stands still meanwhile
+        group.cancel_scope.cancel()
+    until(lambda: not is_alive(int(child.read_text())))
 
 
 async def test_what_is_raised_by_the_report_of_a_call_is_not_told_to_the_model(tmp_path: Path) -> None:

@@ -11,14 +11,13 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from tau_stage.cli.printing import silence, warn
+from tau_stage.termination import HANGUP, TERMINATING, receive_signals
 
 if TYPE_CHECKING:
     import anyio
 
 ENDING = "stopping after the line under way; once more stops at once"
 AT_ONCE = "stopping at once"
-HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)
-"""Tells that the terminal has gone; Windows knows none."""
 
 
 @contextmanager
@@ -70,11 +69,7 @@ async def stoppable() -> AsyncIterator[anyio.Event]:
 
 
 async def _watch(stop: anyio.Event, inside: anyio.CancelScope) -> None:
-    import anyio
-
-    is_heard = HANGUP is not None and signal.getsignal(HANGUP) is not signal.SIG_IGN
-    heard = (signal.SIGINT, signal.SIGTERM, *([HANGUP] if HANGUP and is_heard else []))
-    with anyio.open_signal_receiver(*heard) as signals:
+    with receive_signals(*TERMINATING) as signals:
         async for number in signals:
             if number == HANGUP:
                 _leave_terminal()

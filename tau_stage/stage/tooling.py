@@ -122,7 +122,24 @@ def _program(command: tuple[str, ...], folder: Path, named: tuple[str, ...], tim
     """
 
     async def run(**arguments: Any) -> str:
+        process = await _start(command, folder, named)
         try:
+            with anyio.fail_after(timeout_s):
+                return await _talk(process, to_json(arguments))
+        finally:
+            await _end(process)
+
+    return run
+
+
+async def _start(command: tuple[str, ...], folder: Path, named: tuple[str, ...]) -> Process:
+    """Start a program, the first of a group of its own. It is not cancelled halfway: then nobody would end the group.
+
+    Raises:
+        ToolFailed: It cannot be started.
+    """
+    try:
+        with anyio.CancelScope(shield=True):
             process = await anyio.open_process(
                 command,
                 cwd=folder,
@@ -132,16 +149,10 @@ def _program(command: tuple[str, ...], folder: Path, named: tuple[str, ...], tim
                 stderr=subprocess.PIPE,
                 start_new_session=True,
             )
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise ToolFailed(f"{command[0]} cannot be started: {reason}") from None
-        try:
-            with anyio.fail_after(timeout_s):
-                return await _talk(process, to_json(arguments))
-        finally:
-            await _end(process)
-
-    return run
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ToolFailed(f"{command[0]} cannot be started: {reason}") from None
+    return process
 
 
 class ToolFailed(Exception):

@@ -14,8 +14,6 @@ from decimal import Decimal
 from pathlib import Path
 from shlex import quote
 
-import anyio
-
 from tau_stage.cassette.replayer import Replay
 from tau_stage.checks.check import as_json, check
 from tau_stage.checks.metrics import Measures
@@ -47,6 +45,7 @@ from tau_stage.suite.result import OVER_BUDGET, Broken, Result, Source, rows, un
 from tau_stage.take.folder import CHECKS, TakeFolder, leave_latest
 from tau_stage.take.reading import audio_of
 from tau_stage.take.take_model import Take
+from tau_stage.termination import run_until_signal
 
 TAKES = PLACE / "takes"
 NONE_LEFT = "nobody spoke, so nothing can be said of it"
@@ -263,7 +262,7 @@ def _run(plan: Plan, wish: Wish, source: Source) -> Run:
         if source == "cassette":
             return _replayed(plan, wish, folder, started)
         clock = {} if source == "live" else VIRTUAL
-        take = anyio.run(_performed, plan, wish, folder, started, backend_options=clock)
+        take = run_until_signal(_performed, plan, wish, folder, started, clock=clock)
         return _checked(plan, wish, folder, take)
     except BaseException:
         _forget([folder])
@@ -273,7 +272,7 @@ def _run(plan: Plan, wish: Wish, source: Source) -> Run:
 def _replayed(plan: Plan, wish: Wish, folder: TakeFolder, started: datetime) -> Run:
     tape = Replay.of(plan, wish.cassettes or cassettes_of(plan))
     try:
-        take = anyio.run(_perform, plan, tape.stage, wish, folder, started, backend_options=VIRTUAL)
+        take = run_until_signal(_perform, plan, tape.stage, wish, folder, started, clock=VIRTUAL)
         tape.finish(take)
     except (CassetteDiffers, BaseExceptionGroup) as error:
         failure = lone(error) if isinstance(error, BaseExceptionGroup) else error

@@ -14,11 +14,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TypeVar
+
+from tau_stage.termination import TERMINATING
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -97,27 +97,20 @@ def _end_all(pools: Iterator[ProcessPoolExecutor]) -> None:
 
 
 def _begin() -> None:
-    """Leave it to the parent to end this process: a Ctrl-C reaches both, and only the parent knows what to say."""
-    signal.signal(signal.SIGINT, _ignore)
-    signal.signal(signal.SIGTERM, _leave)
-    if hangup := getattr(signal, "SIGHUP", None):
-        signal.signal(hangup, _ignore)
+    """End this process in silence with every signal that does: a Ctrl-C reaches the parent too, which says so."""
+    for number in TERMINATING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _leave)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _ignore(_number: int, _frame: FrameType | None) -> None:
-    """Do nothing. What is ignored, programs that are started would inherit; this they do not."""
-
-
-def _leave(_number: int, _frame: FrameType | None) -> None:
-    if _told_to_end.is_set():
-        return  # it ends already, and must come to an end with that
+def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
     _told_to_end.set()
     sys.exit(_TERMINATED)
 
 
 def _end_or(work: Callable[[Item], Outcome], item: Item) -> Outcome:
-    """Work on an item; when this process is told to end meanwhile, its tools are ended first.
+    """Work on an item; end this process afterwards, if it is told to meanwhile.
 
     What was raised to end it may come out in a group, or not at all, where it struck something that swallows it.
     """
@@ -125,7 +118,7 @@ def _end_or(work: Callable[[Item], Outcome], item: Item) -> Outcome:
         return work(item)
     finally:
         if _told_to_end.is_set():
-            _exit()
+            os._exit(_TERMINATED)
 
 
 def _end_with_parent() -> None:
@@ -134,18 +127,4 @@ def _end_with_parent() -> None:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
         threading.main_thread().join(ENDING_S)
-        _exit()
-
-
-def _exit() -> NoReturn:
-    """End this process, and the groups of its children: a tool that was starting when the signal came has no owner.
-
-    The children are read from Linux's ``/proc``; elsewhere only owners end their tools.
-    """
-    for task in Path("/proc/self/task").glob("*/children"):
-        with suppress(OSError):
-            for child in map(int, task.read_text().split()):
-                with suppress(OSError):
-                    if os.getpgid(child) == child:
-                        os.killpg(child, signal.SIGKILL)
-    os._exit(_TERMINATED)
+        os._exit(_TERMINATED)

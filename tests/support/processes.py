@@ -1,0 +1,67 @@
+"""The program in processes of its own, and what of them is alive."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+POLL_S = 0.02
+
+
+@contextmanager
+def begun(*arguments: str, cwd: Path, closing: str = "") -> Iterator[subprocess.Popen[str]]:
+    """The program in a process of its own, which is the first of its group."""
+    left = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
+    command = [sys.executable, "-m", "tau_stage.cli.main", *arguments]
+    if closing:
+        command = ["sh", "-c", f'exec "$@" {closing}', "sh", *command]
+    with subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=left | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for a condition; the limit of the test ends one that never holds."""
+    while not holds():
+        select.select([], [], [], POLL_S)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def number_in(file: Path) -> int:
+    until(lambda: file.is_file() and file.read_text().endswith("\n"))
+    return int(file.read_text())
+
+
+def children(pid: int) -> list[int]:
+    """Living processes that a process has started."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if parent == pid and is_alive(int(stat.parent.name)):
+            found.append(int(stat.parent.name))
+    return found

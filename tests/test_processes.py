@@ -1,0 +1,210 @@
+"""What comes from outside while a process is at work: readers that leave, signals, processes that are killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tau_stage.take.take_model import Take
+from tau_stage.understudy.server import Understudy
+from tests.support.processes import begun, children, is_alive, number_in, until
+from tests.support.tone_voice import Tones
+from tests.test_cli_run import Serve, serve
+
+__all__ = ["serve"]
+
+SCENE = """
+players: {ann: {voice: ash}, bob: {voice: sage}}
+lines: [{ann: Where is my hat?}, {bob: Here.}, {ann: Thank you.}]
+expect: {length: 0s..600s}
+"""
+TOOL = """
+players: {ann: {voice: ash}}
+tools:
+  lamp:
+    description: The listener wants the lamp.
+    timeout: 600s
+    command: [sh, -c, "sleep 900 & echo $! > NAME.child; echo $$ > NAME.tool; wait"]
+lines: [{user: {ann: I want the lamp.}}, {ann: , improvise: }]
+expect: {length: 0s..600s}
+"""
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]  # processes of their own, which take seconds to start
+
+
+def take_in(folder: Path) -> Take:
+    (found,) = folder.glob("takes/*/*Z-*/take.json")
+    return Take.model_validate_json(found.read_text())
+
+
+def write(folder: Path, *names: str, scene: str = SCENE) -> None:
+    for name in names:
+        (folder / f"{name}.yaml").write_text(scene.replace("NAME", name))
+
+
+# ---- readers that leave
+
+
+@pytest.mark.parametrize("left", ["stdout", "stderr", "both"])
+def test_a_reader_that_leaves_stops_no_performance(serve: Serve, tmp_path: Path, left: str) -> None:
+    write(tmp_path, "talk")
+    url = serve(Understudy(Tones()))
+    with begun("run", "talk.yaml", "--endpoint", url, cwd=tmp_path) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stderr.readline()
+        for name in ("stdout", "stderr"):
+            if left in (name, "both"):
+                getattr(process, name).close()
+        assert process.wait() == 0
+    assert take_in(tmp_path).ended == "complete"
+    assert (tmp_path / "takes" / "talk" / "latest" / "report.html").is_file()
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", "<&- >&- 2>&-", "2>/dev/full"])
+def test_what_was_closed_before_is_no_file_of_a_take(serve: Serve, tmp_path: Path, closed: str) -> None:
+    write(tmp_path, "talk")
+    url = serve(Understudy(Tones()))
+    with begun("run", "talk.yaml", "--endpoint", url, cwd=tmp_path, closing=closed) as process:
+        told, _ = process.communicate()
+        assert process.returncode == 0
+    assert take_in(tmp_path).ended == "complete"
+    assert "opened ann" not in told
+
+
+def test_an_output_that_is_full_is_told_of_after_the_performance(serve: Serve, tmp_path: Path) -> None:
+    write(tmp_path, "talk")
+    url = serve(Understudy(Tones()))
+    with begun("run", "talk.yaml", "--endpoint", url, cwd=tmp_path, closing=">/dev/full") as process:
+        _, told = process.communicate()
+        assert process.returncode == 2
+    assert "the output cannot be written: no space left on device" in told
+    assert take_in(tmp_path).ended == "complete"
+
+
+# ---- signals
+
+
+def test_a_terminal_that_goes_ends_tools_and_what_they_have_started(serve: Serve, tmp_path: Path) -> None:
+    write(tmp_path, "lamp", scene=TOOL)
+    url = serve(Understudy(Tones()))
+    with begun("run", "lamp.yaml", "--endpoint", url, "--allow-tools", cwd=tmp_path) as process:
+        tool, child = number_in(tmp_path / "lamp.tool"), number_in(tmp_path / "lamp.child")
+        process.send_signal(signal.SIGHUP)
+        process.communicate()
+        assert process.returncode == 130
+    until(lambda: not is_alive(tool) and not is_alive(child))
+    assert take_in(tmp_path).ended == "interrupted"
+
+
+def test_a_hangup_that_is_ignored_stays_so(serve: Serve, tmp_path: Path) -> None:
+    write(tmp_path, "talk")
+    url = serve(Understudy(Tones()))
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with begun("run", "talk.yaml", "--endpoint", url, cwd=tmp_path) as process:
+            assert process.stderr
+            process.stderr.readline()
+            process.send_signal(signal.SIGHUP)
+            process.communicate()
+            assert process.returncode == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_performance_that_is_stopped_for_a_while_goes_on(serve: Serve, tmp_path: Path) -> None:
+    write(tmp_path, "talk")
+    url = serve(Understudy(Tones()))
+    with begun("run", "talk.yaml", "--endpoint", url, cwd=tmp_path) as process:
+        assert process.stderr
+        process.stderr.readline()
+        os.kill(process.pid, signal.SIGSTOP)  # a shell's Ctrl-Z; a group without a shell does not stop for SIGTSTP
+        until(lambda: Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+        os.kill(process.pid, signal.SIGCONT)
+        process.communicate()
+        assert process.returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_test_that_is_ended_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
+    write(tmp_path, "one", "two", scene=TOOL)
+    arguments = ("test", "one.yaml", "two.yaml", "--jobs", "2", "--allow-tools")
+    with begun(*arguments, cwd=tmp_path) as process:
+        files = [tmp_path / f"{name}.{kind}" for name in ("one", "two") for kind in ("tool", "child")]
+        others = [*map(number_in, files), *children(process.pid)]
+        assert len(others) >= 6
+        process.send_signal(number)
+        _, told = process.communicate()
+        assert process.returncode == 130
+    assert "Traceback" not in told
+    until(lambda: not any(map(is_alive, others)))
+
+
+def test_workers_end_with_a_test_that_is_killed(tmp_path: Path) -> None:
+    write(tmp_path, "one", "two", scene=TOOL)
+    with begun("test", "one.yaml", "two.yaml", "--jobs", "2", "--allow-tools", cwd=tmp_path) as process:
+        tools = [number_in(tmp_path / f"{name}.tool") for name in ("one", "two")]
+        workers = children(process.pid)
+        process.kill()
+    until(lambda: not any(map(is_alive, [*tools, *workers])))
+
+
+def test_a_worker_that_is_killed_costs_its_own_scene_only(tmp_path: Path) -> None:
+    write(tmp_path, "one", scene=TOOL)
+    write(tmp_path, "two", "three", "four")
+    names = ("one", "two", "three", "four")
+    arguments = ("--jobs", "2", "--allow-tools", "--json")
+    with begun("test", *(f"{name}.yaml" for name in names), *arguments, cwd=tmp_path) as process:
+        tool = number_in(tmp_path / "one.tool")
+        worker = int(Path(f"/proc/{tool}/stat").read_text().rpartition(")")[2].split()[1])
+        assert worker != process.pid
+        os.kill(worker, signal.SIGKILL)
+        told, _ = process.communicate()
+        assert process.returncode == 3
+        os.killpg(tool, signal.SIGKILL)
+    results = {result["path"]: result for result in json.loads(told)["scenes"]}
+    assert [results[f"{name}.yaml"]["state"] for name in names] == ["error", "passed", "passed", "passed"]
+    assert "the process that tested it was killed" in json.dumps(results["one.yaml"])
+    assert "tau-stage test one.yaml" in json.dumps(results["one.yaml"])
+
+
+def test_an_understudy_ends_with_sigterm(tmp_path: Path) -> None:
+    with begun("understudy", "--port", "0", cwd=tmp_path) as process:
+        assert process.stdout
+        assert process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+        assert process.returncode == 130
+
+
+SEARCHES = """
+import sys
+from tau_stage.cli.stopping import interruptible
+from tau_stage.text import is_found
+with interruptible():
+    sys.stdout.write("begun\\n")
+    sys.stdout.flush()
+    while True:
+        try:
+            is_found("(a|aa)+$", "a" * 100 + "b")
+        except ValueError:
+            pass
+        except Exception as error:
+            if type(error).__name__ != "LimitReached":
+                raise
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_search_that_takes_long_hears_signals(number: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", SEARCHES], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        process.send_signal(number)
+        _, told = process.communicate()
+    assert b"KeyboardInterrupt" in told
