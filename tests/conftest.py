@@ -7,6 +7,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from trio.testing import MockClock
 
+from tests.support.branches import count_branches
+
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A busy machine is slow, and that is no failure."""
 
@@ -18,6 +20,15 @@ os.environ.pop("CI", None)  # tests are strict where they say so
 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
     if signal.getsignal(number) == signal.SIG_IGN:  # as nohup and background jobs have it; processes would inherit it
         signal.signal(number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--branches", action="store_true", help="fail where no test takes a branch of the pure rooms")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--branches"):
+        count_branches(config)
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -36,7 +36,7 @@ def test_the_first_two_commands_are_what_ci_runs() -> None:
     assert 'block "Perform a scene"' in ci
     assert 'block "Run the tests"' in ci
     assert FIRST.endswith(".venv/bin/tau-stage run scenes/umbrella.yaml")
-    assert SECOND.endswith(".venv/bin/pytest -n auto")
+    assert SECOND.endswith(".venv/bin/pytest -n auto --branches")
 
 
 def test_ci_tries_the_oldest_versions_too_with_tests_that_are_there() -> None:
