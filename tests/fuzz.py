@@ -32,8 +32,8 @@ from tau_stage.protocol.conversation import Conversation
 from tau_stage.protocol.dialects import DIALECTS
 from tau_stage.protocol.requests import Request, Requests
 from tau_stage.protocol.server_events import ServerEvent, decode
-from tau_stage.report.peaks import peaks
-from tau_stage.report.rebuild import rebuild
+from tau_stage.report.deliver import rebuild
+from tau_stage.report.page_graphics import peaks
 from tau_stage.scene.load import load_variants
 from tau_stage.scene.planning import make_plan
 from tau_stage.take.folder import TakeFolder

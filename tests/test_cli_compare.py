@@ -18,9 +18,9 @@ import soundfile
 from trio.testing import MockClock
 
 from tau_stage.audio.pcm import Pcm
-from tau_stage.report.compare import compare
-from tau_stage.report.facing import Sound, outline, page
-from tau_stage.report.rebuild import rebuild
+from tau_stage.report.compare import compare_takes
+from tau_stage.report.compare_html import LineSound, outline, render_comparison
+from tau_stage.report.deliver import rebuild
 from tau_stage.take.reading import audio_of, read_take
 from tests.support.in_memory_stage import Playhouse
 from tests.test_cli_validate import run
@@ -161,9 +161,9 @@ def test_what_a_take_says_is_never_markup(takes: tuple[str, str]) -> None:
     other = take.model_copy(
         update={"lines": (line, *take.lines[1:]), "scene": scene, "problem": hostile, "provider": hostile}
     )
-    plain = {tag for tag, _ in Page(page(compare(take, take))).elements}
-    for told in (compare(take, other), compare(other, take)):
-        found = Page(page(told, ({hostile: Sound("M0 0Z", "lines/who.wav")}, {}), [hostile]))
+    plain = {tag for tag, _ in Page(render_comparison(compare_takes(take, take))).elements}
+    for told in (compare_takes(take, other), compare_takes(other, take)):
+        found = Page(render_comparison(told, ({hostile: LineSound("M0 0Z", "lines/who.wav")}, {}), [hostile]))
         assert {tag for tag, _ in found.elements} <= plain | {
             "del", "ins", "ol", "li", "a", "svg", "path", "audio", "table", "h2"
         }  # fmt: skip

@@ -13,8 +13,8 @@ import pytest
 
 from tau_stage.cli.validate_command import SHORT_STEPS
 from tau_stage.cost.forecast import forecast
-from tau_stage.report.forecast import as_data
-from tau_stage.report.plan import plain
+from tau_stage.report.forecast_report import as_data, tabulate_forecast
+from tau_stage.report.tables import plain_text
 from tau_stage.scene.load import load_scene
 from tau_stage.scene.planning import make_plan
 from tests.test_cli_validate import run
@@ -25,7 +25,7 @@ UMBRELLA = Path(__file__).parent.parent / "scenes" / "umbrella.yaml"
 
 def test_piped_it_is_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("plan", str(UMBRELLA)) == 0
-    assert capsys.readouterr().out == plain(forecast(make_plan(load_scene(UMBRELLA)))) + "\n"
+    assert capsys.readouterr().out == plain_text(tabulate_forecast(forecast(make_plan(load_scene(UMBRELLA))))) + "\n"
 
 
 def test_as_json_it_is_the_same_forecast(capsys: pytest.CaptureFixture[str]) -> None:

@@ -162,9 +162,11 @@ def test_the_wheel_has_the_sheets(tmp_path: Path) -> None:
         pytest.skip("hatchling cannot be had here")
     assert done.returncode == 0, done.stderr
     (wheel,) = tmp_path.glob("*.whl")
-    sheets = {path.name for path in (TOP / "tau_stage" / "report" / "sheet").iterdir()}
+    sheets = {path.name for path in (TOP / "tau_stage" / "report" / "templates").iterdir()}
     packed = zipfile.ZipFile(wheel).namelist()
-    assert sheets == {name.removeprefix("tau_stage/report/sheet/") for name in packed if "/sheet/" in name}
+    assert sheets == {
+        name.removeprefix("tau_stage/report/templates/") for name in packed if "/report/templates/" in name
+    }
     assert {"page.html", "style.css", "script.js"} <= sheets
     template = TOP / "tau_stage" / "cli" / "template"
     files = {path.relative_to(TOP).as_posix() for path in template.rglob("*") if path.is_file()}

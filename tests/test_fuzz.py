@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tau_stage.audio.wav import header, read_wav
-from tau_stage.report.peaks import peaks
+from tau_stage.report.page_graphics import peaks
 from tests.fuzz import TARGETS, campaign, tried
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tau_stage.audio.files import survey
 from tau_stage.audio.wav import WavWriter
 from tau_stage.errors import SessionClosed, TakeError, UsageError
-from tau_stage.report.page import page
+from tau_stage.report.page import render_page
 from tau_stage.stage.tooling import LONGEST_OUTPUT
 from tau_stage.take.folder import TakeFolder
 from tau_stage.transport import LARGEST_EVENT, Handshake, Transport, dial, serve
@@ -71,12 +71,12 @@ async def test_an_event_has_32_mebibytes() -> None:
 async def test_a_page_can_be_opened(tmp_path: Path) -> None:
     stage = Playhouse(tmp_path)
     take = await stage.perform(SCENE)
-    size = len(page(take, stage.folder).encode())
-    assert page(take, stage.folder, most=size)
+    size = len(render_page(take, stage.folder).encode())
+    assert render_page(take, stage.folder, most=size)
     with pytest.raises(TakeError, match=r"its page would be larger than 0 MiB\n  hint: read take.json"):
-        page(take, stage.folder, most=size - 1)
+        render_page(take, stage.folder, most=size - 1)
     with pytest.raises(TakeError, match="hint: leave --embed out"):
-        page(take, stage.folder, most=100, embed=True)
+        render_page(take, stage.folder, most=100, embed=True)
 
 
 @given(st.one_of(st.sampled_from(HOSTILE), st.text(max_size=300)))

@@ -12,14 +12,13 @@ import pytest
 
 from tau_stage.audio.pcm import RATE
 from tau_stage.protocol.usage import Usage
-from tau_stage.report.compare import compare
-from tau_stage.report.differ import differ
-from tau_stage.report.reaper import rpp
-from tau_stage.report.words import files
+from tau_stage.report.compare import compare_takes
+from tau_stage.report.reaper import render_rpp
+from tau_stage.report.transcript import write_words
 from tau_stage.take.fold import fold
 from tau_stage.take.marks import marks_of
 from tau_stage.take.take_model import Take
-from tau_stage.text import closeness, holds, letters_apart, word_error_rate
+from tau_stage.text import closeness, diff_speech, holds, letters_apart, word_error_rate
 from tests.test_take import journal_of, spoken
 
 SHORT = 4_000
@@ -62,11 +61,11 @@ def take_of(said: str, asked: str = "Well, no.") -> Take:
 
 
 REPORTS: dict[str, Callable[[str], object]] = {
-    "files": lambda said: files(take_of(said)),
-    "session": lambda said: rpp(take_of(said)),
+    "files": lambda said: write_words(take_of(said)),
+    "session": lambda said: render_rpp(take_of(said)),
     "marks": lambda said: list(marks_of(take_of(said), "take")),
-    "page": lambda said: differ(f"x {said} y", f"{said} z"),
-    "compare": lambda said: [pair.said for pair in compare(take_of(said), take_of(f"So. {said[1:]} Yes.")).pairs],
+    "page": lambda said: diff_speech(f"x {said} y", f"{said} z"),
+    "compare": lambda said: [pair.said for pair in compare_takes(take_of(said), take_of(f"So. {said[1:]} Yes.")).pairs],
     "closeness": lambda said: closeness(f"x {said} y", said[::-1]),
     "errors": lambda said: word_error_rate(f"x {said} y", said[::-1]),
     "letters": lambda said: letters_apart(f"x {said} y", said[::-1]),

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from tau_stage.audio.wav import WavWriter, read_wav
-from tau_stage.report.checks import Check
-from tau_stage.report.page import page, write_page
+from tau_stage.report.page import Check, render_page
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.take_model import Take
 from tests.support.browser import CHROMIUM, Browser, open_browser
@@ -28,6 +27,11 @@ pytestmark = [
 CLOCK = "document.getElementById('solo').currentTime"
 MOST_LAYOUTS = 100  # it was 8 for a page of a thousand lines, and 29 for thirty steps down it
 AXE = "AXE_CORE"
+
+
+def write_page(folder: TakeFolder, take: Take, resolved: str | None = None) -> Path:
+    folder.write(folder.report.name, render_page(take, folder, resolved=resolved))
+    return folder.report
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +192,7 @@ def test_an_embedded_page_needs_no_other_file(
 ) -> None:
     folder, take = played
     alone = tmp_path / "alone.html"
-    alone.write_text(page(take, folder, embed=True), encoding="utf-8")
+    alone.write_text(render_page(take, folder, embed=True), encoding="utf-8")
     browser.complaints.clear()
     browser.requests.clear()
     browser.open(alone)
@@ -270,7 +274,7 @@ def test_what_was_expected_can_be_read_without_scrolling(
         for line, outcome in zip(take.lines, ("passed", "error", "failed"), strict=False)
     ]
     path = tmp_path / "report.html"
-    path.write_text(page(take, folder, checks=checks), encoding="utf-8")
+    path.write_text(render_page(take, folder, checks=checks), encoding="utf-8")
     browser.emulate(prefers_color_scheme=theme)
     browser.resize(width, 900)
     browser.open(path)

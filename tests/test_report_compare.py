@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from tau_stage.report.beside import plain, tables
-from tau_stage.report.compare import Comparison, compare
-from tau_stage.report.comparison import as_json
-from tau_stage.report.wording import word_diff
+from tau_stage.report.compare import Comparison, as_data, compare_takes
+from tau_stage.report.compare_text import tabulate_comparison
+from tau_stage.report.tables import plain_text
 from tau_stage.take.take_model import Take
+from tau_stage.text import diff_words
 from tests.support.in_memory_stage import Playhouse
 
 FIRST = """
@@ -58,6 +58,10 @@ async def second(tmp_path: Path) -> Take:
     return await Playhouse(tmp_path / "second").perform(SECOND)
 
 
+def plain(comparison: Comparison) -> str:
+    return plain_text(tabulate_comparison(comparison))
+
+
 def differing(told: Comparison, line: str) -> set[str]:
     (pair,) = (pair for pair in told.pairs if pair.id == line)
     return {difference.what for difference in pair.differences}
@@ -69,7 +73,7 @@ def with_line(take: Take, name: str, **facts: object) -> Take:
 
 
 async def test_a_take_beside_itself_differs_in_nothing(first: Take) -> None:
-    told = compare(first, first)
+    told = compare_takes(first, first)
     assert (told.worth_a_look, told.changes) == ((), ())
     assert "none of 4 lines differs" in plain(told)
     assert "worth a look" not in plain(told)
@@ -77,7 +81,7 @@ async def test_a_take_beside_itself_differs_in_nothing(first: Take) -> None:
 
 
 async def test_lines_are_paired_by_id_whatever_their_place(first: Take, second: Take) -> None:
-    told = compare(first, second)
+    told = compare_takes(first, second)
     assert {pair.id: (pair.a is not None, pair.b is not None) for pair in told.pairs} == {
         "who": (True, True),
         "nobody": (True, True),
@@ -91,14 +95,14 @@ async def test_lines_are_paired_by_id_whatever_their_place(first: Take, second: 
 
 
 async def test_what_differs_most_comes_first(first: Take, second: Take) -> None:
-    looks = compare(first, second).worth_a_look
+    looks = compare_takes(first, second).worth_a_look
     assert [pair.weight for pair in looks] == sorted((pair.weight for pair in looks), reverse=True)
     assert {pair.id for pair in looks[:2]} == {"night", "sleep"}
     assert looks[2].id == "who"
 
 
 async def test_words_are_compared_one_by_one(first: Take, second: Take) -> None:
-    told = compare(first, second)
+    told = compare_takes(first, second)
     assert differing(told, "who") >= {"asked", "said", "seconds"}
     (who,) = (pair for pair in told.pairs if pair.id == "who")
     assert [(piece.kind, piece.words) for piece in who.said][:4] == [
@@ -111,7 +115,7 @@ async def test_words_are_compared_one_by_one(first: Take, second: Take) -> None:
 
 
 async def test_hearers_voices_and_the_scene_are_told(first: Take, second: Take) -> None:
-    told = compare(first, second)
+    told = compare_takes(first, second)
     assert "hearers" in differing(told, "nobody")
     changes = {(change.of, change.what): (change.a, change.b) for change in told.changes}
     assert changes["bob", "voice"] == ("sage", "verse")
@@ -132,14 +136,14 @@ async def test_hearers_voices_and_the_scene_are_told(first: Take, second: Take) 
     ],
 )
 async def test_each_thing_that_differs_is_told(first: Take, facts: dict[str, object], what: str) -> None:
-    told = compare(first, with_line(first, "who", **facts))
+    told = compare_takes(first, with_line(first, "who", **facts))
     (pair,) = told.worth_a_look
     assert pair.id == "who"
     assert any(what in difference.told for difference in pair.differences)
 
 
 async def test_loudness_is_compared_where_both_are_known(first: Take) -> None:
-    told = compare(first, first, ({"who": -20.0, "wind": -20.0, "night": -20.2}, {"who": -14.0, "night": -20.0}))
+    told = compare_takes(first, first, ({"who": -20.0, "wind": -20.0, "night": -20.2}, {"who": -14.0, "night": -20.0}))
     (pair,) = told.worth_a_look
     assert [difference.told for difference in pair.differences] == ["6.0 dB louder"]
     assert "+6.0" in plain(told)
@@ -148,16 +152,16 @@ async def test_loudness_is_compared_where_both_are_known(first: Take) -> None:
 async def test_an_unknown_cost_is_never_zero(first: Take) -> None:
     unknown = first.lines[0].cost.model_copy(update={"total": None})
     other = with_line(first, "who", cost=unknown).model_copy(update={"cost": unknown})
-    told = compare(first, other)
+    told = compare_takes(first, other)
     assert "cost unknown in B" in plain(told)
     (row,) = (line for line in plain(told).splitlines() if line.startswith("cost, an estimate"))
     assert row.split()[-2:] == ["unknown", "-"]
     dear = first.lines[0].cost.model_copy(update={"total": Decimal(1)})
-    assert "dearer" in plain(compare(first, with_line(first, "who", cost=dear)))
+    assert "dearer" in plain(compare_takes(first, with_line(first, "who", cost=dear)))
 
 
 async def test_as_json_it_holds_every_figure(first: Take, second: Take) -> None:
-    told = json.loads(as_json(compare(first, second, ({"who": -20.0}, {}))))
+    told = json.loads(json.dumps(as_data(compare_takes(first, second, ({"who": -20.0}, {})))))
     assert (told["version"], told["worth_a_look"][2]) == (1, "who")
     lines = {line["id"]: line for line in told["lines"]}
     assert lines["who"]["a"]["loudness_dbfs"] == -20.0
@@ -169,14 +173,14 @@ async def test_as_json_it_holds_every_figure(first: Take, second: Take) -> None:
 
 def drawn(told: Comparison, width: int) -> str:
     shown = io.StringIO()
-    Console(file=shown, width=width).print(tables(told))
+    Console(file=shown, width=width).print(tabulate_comparison(told))
     return shown.getvalue()
 
 
 async def test_both_tables_fit_a_hundred_columns_and_move_no_cursor(first: Take, second: Take) -> None:
     name = "an-id-" * 30
     hostile = {"id": name, "said": "\x1b[2J\u202eword " * 100 + "x" * 300, "direction": "slowly " * 40}
-    told = compare(first, with_line(second, "sleep", **hostile), ({name: -20.0}, {name: -10.0}))
+    told = compare_takes(first, with_line(second, "sleep", **hostile), ({name: -20.0}, {name: -10.0}))
     for text in (plain(told), drawn(told, 100)):
         assert max(map(len, text.splitlines())) <= 100
         assert not {"\x1b", "\u202e", "…"} & set(text)
@@ -186,11 +190,11 @@ async def test_both_tables_fit_a_hundred_columns_and_move_no_cursor(first: Take,
 
 @given(st.text(alphabet="ab \n", max_size=30), st.text(alphabet="ab \n", max_size=30))
 def test_both_wordings_can_be_had_from_their_difference(a: str, b: str) -> None:
-    pieces = word_diff(a, b)
+    pieces = diff_words(a, b)
     for text, other in ((a, "new"), (b, "gone")):
         kept = " ".join(piece.words for piece in pieces if piece.kind != other)
         assert kept == " ".join(text.split())
 
 
 def test_a_wording_without_end_is_compared_in_no_time() -> None:
-    assert [piece.kind for piece in word_diff("a b " * 5000, "b c " * 5000)] == ["gone", "new"]
+    assert [piece.kind for piece in diff_words("a b " * 5000, "b c " * 5000)] == ["gone", "new"]

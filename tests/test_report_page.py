@@ -14,10 +14,8 @@ import soundfile
 
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.wav import WavWriter, read_wav
-from tau_stage.errors import TakeError
 from tau_stage.protocol.usage import Usage
-from tau_stage.report.checks import Check
-from tau_stage.report.page import page, write_page
+from tau_stage.report.page import Check, render_page
 from tau_stage.take import records as record
 from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder
@@ -40,14 +38,14 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[TakeFolder, Take]:
 @pytest.fixture(scope="module")
 def sheet(played: tuple[TakeFolder, Take]) -> Element:
     folder, take = played
-    return read(page(take, folder))
+    return read(render_page(take, folder))
 
 
 def made(tmp_path: Path, *facts: record.Record, **began: object) -> tuple[str, Element]:
     """The page of a small take, as text and as a tree."""
     whole = [BEGAN.model_copy(update=began), *journal_of(*facts)[1:]]
     folder = written(tmp_path / "take", whole)
-    html = page(fold(whole), folder)
+    html = render_page(fold(whole), folder)
     return html, read(html)
 
 
@@ -85,7 +83,7 @@ def test_each_player_effect_and_bed_has_a_lane(sheet: Element, played: tuple[Tak
 
 def test_blocks_stand_where_they_sound(played: tuple[TakeFolder, Take]) -> None:
     folder, take = played
-    html = page(take, folder)
+    html = render_page(take, folder)
     last = take.lines[-1]
     left, width = (100 * seconds / take.duration_s for seconds in (last.offset_s, last.duration_s))
     assert f"#b{len(take.lines)}{{left:{left:.4f}%;width:{width:.4f}%;" in html
@@ -135,7 +133,7 @@ def test_what_stopped_it_stands_out_and_warnings_are_listed(tmp_path: Path) -> N
     _, sheet = made(tmp_path)
     assert not sheet.all(css="problem")
     folder = written(tmp_path / "b", facts)
-    sheet = read(page(fold(facts), folder))
+    sheet = read(render_page(fold(facts), folder))
     assert sheet.all(css="problem")[0].text == "This take is not whole: failed the line broke"
     assert "1 warning odd" in texts(sheet.all(css="notice"))
 
@@ -168,8 +166,8 @@ def test_nothing_that_is_said_named_or_told_can_break_out(tmp_path: Path) -> Non
         record.TakeEnded(ended="failed", problem=HOSTILE),
     ]
     folder = written(tmp_path / "take", whole)
-    benign = read(page(tavern(tmp_path)[1], TakeFolder(tmp_path), resolved=""))
-    html = page(fold(whole), folder, resolved=HOSTILE)
+    benign = read(render_page(tavern(tmp_path)[1], TakeFolder(tmp_path), resolved=""))
+    html = render_page(fold(whole), folder, resolved=HOSTILE)
     sheet = read(html)
     known = {element.tag for element in benign.walk()} | {"del", "ins", "code", "pre", "dt", "figure"}
     assert {element.tag for element in sheet.walk()} <= known
@@ -191,7 +189,7 @@ def test_the_policy_allows_this_style_and_this_script_only(sheet: Element) -> No
 
 def test_the_page_points_nowhere_but_beside_it(played: tuple[TakeFolder, Take]) -> None:
     folder, take = played
-    html = page(take, folder)
+    html = render_page(take, folder)
     assert not re.search(r"https?://|url\(|@import", html)
     urls = re.findall(r'(?:data-url|src)="([^"]*)"', html)
     assert urls
@@ -203,7 +201,7 @@ def test_embedded_sounds_are_the_same_samples(tmp_path: Path) -> None:
     folder = written(tmp_path / "take", facts)
     with WavWriter(folder.path / "mix.wav") as mix:
         mix.append(Pcm.from_array(np.arange(RATE, dtype=np.int16)))
-    html = page(fold(facts), folder, embed=True)
+    html = render_page(fold(facts), folder, embed=True)
     assert ".wav" not in "".join(re.findall(r'(?:data-url|src)="([^"]*)"', html))
     for pattern, path in (
         (r'data-url="data:audio/flac;base64,([^"]+)"', "lines/a.wav"),
@@ -223,7 +221,7 @@ def test_a_missing_or_truncated_sound_is_told_and_the_rest_stands(tmp_path: Path
     (folder.path / "lines" / "a.wav").unlink()
     whole = (folder.path / "lines" / "b.wav").read_bytes()
     (folder.path / "lines" / "b.wav").write_bytes(whole[: len(whole) // 2])
-    sheet = read(page(fold(facts), folder))
+    sheet = read(render_page(fold(facts), folder))
     assert "2 warnings lines/a.wav is missing lines/b.wav is cut short: 0.50 s of 1.00 s are there" in texts(
         sheet.all(css="notice")
     )
@@ -238,20 +236,20 @@ def test_the_mix_is_played_where_there_is_one(tmp_path: Path) -> None:
     folder = tmp_path / "take"
     with WavWriter(folder / "mix.wav"):
         pass
-    sheet = read(page(fold([BEGAN]), TakeFolder(folder)))
+    sheet = read(render_page(fold([BEGAN]), TakeFolder(folder)))
     assert next(a for a in sheet.all("audio") if a.attributes["id"] == "mix").attributes["src"] == "./mix.wav"
 
 
 def test_a_take_without_a_line_has_a_page(tmp_path: Path) -> None:
-    sheet = read(page(fold([BEGAN]), TakeFolder(tmp_path)))
+    sheet = read(render_page(fold([BEGAN]), TakeFolder(tmp_path)))
     assert "Nothing was said." in sheet.text
     assert "This take is not whole: interrupted" in sheet.text
 
 
 def test_the_resolved_scene_is_folded_away_where_it_is_given(played: tuple[TakeFolder, Take]) -> None:
     folder, take = played
-    assert not read(page(take, folder)).all("details")
-    assert read(page(take, folder, resolved='{"a": 1}')).all("details")[0].all("pre")[0].text == '{"a": 1}'
+    assert not read(render_page(take, folder)).all("details")
+    assert read(render_page(take, folder, resolved='{"a": 1}')).all("details")[0].all("pre")[0].text == '{"a": 1}'
 
 
 def test_headings_and_ids_make_an_outline(sheet: Element) -> None:
@@ -265,16 +263,14 @@ def test_headings_and_ids_make_an_outline(sheet: Element) -> None:
 
 def test_a_thousand_lines_are_a_few_kilobytes_each(tmp_path: Path) -> None:
     folder, take = long_take(tmp_path / "take", 40)
-    assert len(page(take, folder).encode()) < 40 * 6_000 + 60_000
+    assert len(render_page(take, folder).encode()) < 40 * 6_000 + 60_000
 
 
-def test_it_is_written_whole(tmp_path: Path) -> None:
+def test_it_is_whole(tmp_path: Path) -> None:
     folder = written(tmp_path / "take", [BEGAN])
-    path = write_page(folder, fold([BEGAN]))
-    assert path == folder.path / "report.html"
-    assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
-    with pytest.raises(TakeError, match="no such file"):
-        write_page(TakeFolder(tmp_path / "gone"), fold([BEGAN]))
+    page = render_page(fold([BEGAN]), folder)
+    assert page.startswith("<!doctype html>")
+    assert page.rstrip().endswith("</html>")
 
 
 def check(of: str, outcome: str, expected: str = "at most 2s") -> Check:
@@ -287,7 +283,7 @@ def test_what_failed_comes_first_and_the_head_says_so(tmp_path: Path) -> None:
     take = fold(journal_of(*facts))
     outcomes = ("passed", "error", "failed", "passed", "failed")
     checks = [check("b", outcome, str(number)) for number, outcome in enumerate(outcomes)]
-    sheet = read(page(take, TakeFolder(tmp_path), checks=checks))
+    sheet = read(render_page(take, TakeFolder(tmp_path), checks=checks))
     rows = sheet.all("table", "checks")[0].all("tbody")[0].all("tr")
     assert [row.attributes["class"] for row in rows] == ["failed", "failed", "error", "passed", "passed"]
     assert [row.all("td")[2].text for row in rows] == ["2", "4", "1", "0", "3"]
@@ -295,7 +291,7 @@ def test_what_failed_comes_first_and_the_head_says_so(tmp_path: Path) -> None:
     assert rows[0].all("th")[0].all("a")[0].attributes["href"] == "#lb2"
     (head,) = (link for link in sheet.all("dl", "facts")[0].all("a"))
     assert (head.text, head.attributes["href"]) == ("2 of 5 failed, 1 could not be measured", "#expected")
-    sheet = read(page(take, TakeFolder(tmp_path), checks=[check("gone", "passed")]))
+    sheet = read(render_page(take, TakeFolder(tmp_path), checks=[check("gone", "passed")]))
     assert [link.text for link in sheet.all("dl", "facts")[0].all("a")] == ["1 passed"]
 
 
@@ -304,7 +300,7 @@ def test_the_head_counts_the_lines_that_failed_and_leads_to_the_first(tmp_path: 
         spoken("a", "clerk", RATE, Usage(), number=1),
         spoken("b", "clerk", 0, Usage(), number=2, problem="nobody answered", said=""),
     ]
-    sheet = read(page(fold(journal_of(*facts)), TakeFolder(tmp_path)))
+    sheet = read(render_page(fold(journal_of(*facts)), TakeFolder(tmp_path)))
     (link,) = sheet.all("dl", "facts")[0].all("a")
     assert (link.text, link.attributes["href"]) == ("1 failed", "#lb2")
 
@@ -319,7 +315,7 @@ def test_the_head_counts_the_lines_that_failed_and_leads_to_the_first(tmp_path: 
 )
 def test_a_moment_is_no_word_that_was_left_out(tmp_path: Path, asked: str, said: str, shown: str) -> None:
     line = spoken("a", "clerk", RATE, Usage(), asked=asked, said=said)
-    sheet = read(page(fold(journal_of(line)), TakeFolder(tmp_path)))
+    sheet = read(render_page(fold(journal_of(line)), TakeFolder(tmp_path)))
     (told,) = sheet.all("p", "said")
     assert told.text == shown
     assert [moment.text for moment in told.all("span", "moment")] == re.findall(r"\[.*\]", asked)

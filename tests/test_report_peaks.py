@@ -10,8 +10,7 @@ import pytest
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.stereo import Stereo
 from tau_stage.audio.wav import WavWriter, header
-from tau_stage.report.peaks import FEWEST, MOST, PER_SECOND, peaks
-from tau_stage.report.sources import Sources
+from tau_stage.report.page_graphics import FEWEST, MOST, PER_SECOND, Sources, peaks
 from tau_stage.take.folder import TakeFolder
 
 

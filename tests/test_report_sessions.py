@@ -23,9 +23,9 @@ from trio.testing import MockClock
 from tau_stage.audio.pcm import RATE
 from tau_stage.audio.wav import read_wav
 from tau_stage.protocol.usage import Usage
-from tau_stage.report.reaper import quoted, rpp
-from tau_stage.report.sessions import files
-from tau_stage.report.timeline import otio
+from tau_stage.report.deliver import write_sessions
+from tau_stage.report.otio import render_otio
+from tau_stage.report.reaper import quoted, render_rpp
 from tau_stage.stage.people import people_of
 from tau_stage.take import records as record
 from tau_stage.take.fold import fold
@@ -64,7 +64,7 @@ def tavern(tmp_path_factory: pytest.TempPathFactory) -> Played:
         return await house.perform(plan, people=people_of(plan, stand_in=True))
 
     take = anyio.run(performed, backend="trio", backend_options={"clock": MockClock(autojump_threshold=0)})
-    return Played(take, house.folder.path, files(take))
+    return Played(take, house.folder.path, write_sessions(take))
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ async def test_a_sound_over_itself_is_one_piece_as_its_stem_holds_the_sum(tmp_pa
     house = Playhouse(tmp_path)
     take = await house.perform(TWICE)
     assert (take.ended, take.problem) == ("complete", "")
-    for clips in (in_reaper(rpp(take)), in_timeline(otio(take))):
+    for clips in (in_reaper(render_rpp(take)), in_timeline(render_otio(take))):
         assert [clip.name for clip in clips if clip.track == "sfx-mug"] == ["sfx-1 + sfx-2", "sfx-3"]
         assert_it_sounds_like_the_stems(take, house.folder.path, clips)
 
@@ -188,27 +188,27 @@ TALK = take_of(
 
 
 def test_a_line_without_sound_is_only_a_marker() -> None:
-    project = reader.loads(rpp(TALK))
+    project = reader.loads(render_rpp(TALK))
     assert [marker[3] for marker in project.findall("MARKER")] == ["a", "b", "read"]
-    timeline = opentimelineio.adapters.read_from_string(otio(TALK), "otio_json")
+    timeline = opentimelineio.adapters.read_from_string(render_otio(TALK), "otio_json")
     marks = [(mark.name, mark.marked_range.start_time.value, mark.comment) for mark in timeline.tracks.markers]
     assert marks == [("a", 0, "words"), ("b", 30_001, "words"), ("read", 80_000, "Only text.")]
-    for clips in (in_reaper(rpp(TALK)), in_timeline(otio(TALK))):
+    for clips in (in_reaper(render_rpp(TALK)), in_timeline(render_otio(TALK))):
         assert [(clip.track, clip.name) for clip in clips] == [("clerk", "a"), ("tourist", "b")]
 
 
 def test_takes_that_sound_the_same_give_the_same_files() -> None:
     later = TALK.model_copy(update={"started": "2030-01-01T00:00:00+00:00", "warnings": ("slow",)})
-    assert files(later) == files(TALK)
-    assert list(files(TALK)) == ["session.rpp", "session.otio"]
+    assert write_sessions(later) == write_sessions(TALK)
+    assert list(write_sessions(TALK)) == ["session.rpp", "session.otio"]
     other = TALK.lines[0].model_copy(update={"sha256": "c"})
-    assert rpp(TALK.model_copy(update={"lines": (other, *TALK.lines[1:])})) != rpp(TALK)
+    assert render_rpp(TALK.model_copy(update={"lines": (other, *TALK.lines[1:])})) != render_rpp(TALK)
 
 
 def test_a_take_without_lines_is_a_session_with_empty_tracks() -> None:
     empty = take_of()
-    assert [value(track, "NAME") for track in reader.loads(rpp(empty)).findall("TRACK")] == ["clerk", "tourist"]
-    timeline = opentimelineio.adapters.read_from_string(otio(empty), "otio_json")
+    assert [value(track, "NAME") for track in reader.loads(render_rpp(empty)).findall("TRACK")] == ["clerk", "tourist"]
+    timeline = opentimelineio.adapters.read_from_string(render_otio(empty), "otio_json")
     assert [(track.name, len(track)) for track in timeline.tracks] == [("clerk", 0), ("tourist", 0)]
 
 
@@ -238,7 +238,7 @@ def test_no_two_things_have_the_same_guid(tavern: Played) -> None:
 
 def test_failed_attempts_are_further_takes_behind_the_one_that_plays() -> None:
     tried = [f"lines/001-clerk-{name}.wav" for name in ("a.attempt-10", "a.attempt-2", "lost.attempt-1")]
-    text = rpp(TALK, tried)
+    text = render_rpp(TALK, tried)
     item = reader.loads(text).find("TRACK").find("ITEM")
     assert [value(source, "FILE") for source in item.findall("SOURCE")] == [
         "lines/001-clerk-a.wav",
@@ -262,7 +262,7 @@ def test_any_name_is_read_back_as_far_as_rpp_can_write_it(name: str) -> None:
 def test_words_with_marks_of_the_format_stay_words() -> None:
     said = '> TRACK\n<ITEM |"it\'s" `\r\n'
     take = take_of(spoken("a", "clerk", 10, Usage(), said=said))
-    item = reader.loads(rpp(take)).find("TRACK").find("ITEM")
+    item = reader.loads(render_rpp(take)).find("TRACK").find("ITEM")
     assert list(item.find("NOTES")) == ["|> TRACK", '|<ITEM |"it\'s" `']
 
 
@@ -270,7 +270,7 @@ def test_words_with_marks_of_the_format_stay_words() -> None:
 
 
 def test_a_clip_tells_its_line_and_whether_a_person_spoke() -> None:
-    timeline = opentimelineio.adapters.read_from_string(otio(TALK), "otio_json")
+    timeline = opentimelineio.adapters.read_from_string(render_otio(TALK), "otio_json")
     first, second = timeline.find_clips()
     assert dict(first.metadata["tau_stage"]) == {
         "line": "a", "number": 1, "player": "clerk", "asked": "words", "said": "words", "direction": "low",
@@ -292,7 +292,7 @@ def test_files_reach_as_far_as_the_timeline_says(tavern: Played) -> None:
 
 def test_lines_of_one_player_that_overlapped_would_stand_on_further_tracks() -> None:
     take = take_of(*(spoken(f"a{at}", "clerk", 100, Usage(), number=at + 1, offset_samples=at) for at in (0, 50, 100)))
-    assert [(clip.track, clip.name, clip.at) for clip in in_timeline(otio(take))] == [
+    assert [(clip.track, clip.name, clip.at) for clip in in_timeline(render_otio(take))] == [
         ("clerk", "a0", 0), ("clerk", "a100", 100), ("clerk 2", "a50", 50),
     ]  # fmt: skip
 
@@ -302,13 +302,13 @@ import sys
 sys.modules["opentimelineio"] = None
 from tests.test_take import journal_of
 from tau_stage.errors import UsageError
-from tau_stage.report.sessions import files
-from tau_stage.report.timeline import otio
+from tau_stage.report.deliver import write_sessions
+from tau_stage.report.otio import render_otio
 from tau_stage.take.fold import fold
 
-print(*files(fold(journal_of())))
+print(*write_sessions(fold(journal_of())))
 try:
-    otio(fold(journal_of()))
+    render_otio(fold(journal_of()))
 except UsageError as error:
     print(error)
 """

@@ -18,9 +18,18 @@ from hypothesis import strategies as st
 
 from tau_stage.audio.pcm import RATE
 from tau_stage.protocol.usage import Usage
-from tau_stage.report.subtitles import LONGEST_S, SHORTEST_S, cues, srt, vtt
-from tau_stage.report.timing import LONGEST, columns, joined, word_times
-from tau_stage.report.words import COLUMNS, files, labels, sheet, transcript, word_labels
+from tau_stage.report.subtitles import (
+    LONGEST,
+    LONGEST_S,
+    SHORTEST_S,
+    columns,
+    join_words,
+    make_subtitles,
+    render_srt,
+    render_vtt,
+    spread_words,
+)
+from tau_stage.report.transcript import COLUMNS, render_labels, render_sheet, render_transcript, write_words
 from tau_stage.stage.people import people_of
 from tau_stage.take.take_model import Costs, Performed, Playing, Sounded, Staged, Take
 from tau_stage.text import one_line
@@ -118,7 +127,7 @@ async def tavern(house: Playhouse) -> Take:
 def read_vtt(take: Take) -> list[tuple[str, float, float, str]]:
     """Line, start, end and words of each cue."""
     read = []
-    for cue in webvtt.from_string(vtt(take)).captions:
+    for cue in webvtt.from_string(render_vtt(take)).captions:
         spoken = re.fullmatch(r"<v [^>]+>(.*)", cue.raw_text, re.DOTALL)
         assert spoken, cue.raw_text
         start, end = (time.in_milliseconds() / 1000 for time in (cue.start_time, cue.end_time))
@@ -127,7 +136,7 @@ def read_vtt(take: Take) -> list[tuple[str, float, float, str]]:
 
 
 def read_srt(take: Take) -> list[tuple[float, float, str]]:
-    read = pysrt.from_string(srt(take), error_handling=pysrt.ERROR_RAISE)
+    read = pysrt.from_string(render_srt(take), error_handling=pysrt.ERROR_RAISE)
     assert [cue.index for cue in read] == list(range(1, len(read) + 1))
     return [(cue.start.ordinal / 1000, cue.end.ordinal / 1000, cue.text) for cue in read]
 
@@ -138,7 +147,7 @@ def read_labels(text: str) -> list[tuple[float, float, str]]:
 
 
 def read_sheet(take: Take) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(sheet(take), newline=""), strict=True))
+    return list(csv.DictReader(io.StringIO(render_sheet(take), newline=""), strict=True))
 
 
 def in_order(times: list[tuple[float, float]], take: Take, shortest: float = 0.001) -> Iterator[bool]:
@@ -157,7 +166,7 @@ def test_subtitles_hold_every_word_at_its_time(take: Take) -> None:
         assert bare(words for name, _, _, words in read if name == line.id) == said(line)
     numbered = read_srt(take)
     assert all(in_order([(start, end) for start, end, _ in numbered], take))
-    shown = list(zip(cues(take, named=True), numbered, strict=True))
+    shown = list(zip(make_subtitles(take, named=True), numbered, strict=True))
     for line in take.lines:
         own = [words for cue, (*_, words) in shown if cue.id.partition("/")[0] == line.id]
         assert bare(words.partition(":")[2] for words in own) == said(line)
@@ -166,30 +175,28 @@ def test_subtitles_hold_every_word_at_its_time(take: Take) -> None:
 @settings(max_examples=20)
 @given(takes())
 def test_subtitles_can_be_read(take: Take) -> None:
-    for cue in [*cues(take), *cues(take, named=True)]:
+    for cue in [*make_subtitles(take), *make_subtitles(take, named=True)]:
         assert 1 <= len(cue.lines) <= 2
         assert all(0 < columns(shown) <= LONGEST for shown in cue.lines)
         assert cue.end_ms - cue.start_ms <= 1000 * LONGEST_S + 1
-    assert len({cue.id for cue in cues(take)}) == len(cues(take))
+    assert len({cue.id for cue in make_subtitles(take)}) == len(make_subtitles(take))
 
 
 @settings(max_examples=20)
 @given(takes())
-def test_labels_hold_every_line_and_every_word(take: Take) -> None:
+def test_labels_hold_every_line(take: Take) -> None:
     spoken = [line for line in take.lines if one_line(line.said)]
-    read = read_labels(labels(take))
+    read = read_labels(render_labels(take))
     assert all(in_order([(start, end) for start, end, _ in read], take, 0))
     assert sorted(words for *_, words in read) == sorted(one_line(f"{line.player}: {line.said}") for line in spoken)
-    assert all(in_order([(start, end) for start, end, _ in read_labels(word_labels(take))], take, 0))
 
 
 @settings(max_examples=20)
 @given(takes())
 def test_words_are_spread_over_their_line(take: Take) -> None:
     for line in take.lines:
-        words = word_times(line)
-        assert joined(words) == one_line(line.said)
-        assert all(word.estimated for word in words)
+        words = spread_words(line.said, line.offset_s, line.offset_s + line.duration_s)
+        assert join_words(words) == one_line(line.said)
         times = [time for word in words for time in (word.start_s, word.end_s)]
         assert times == sorted(times)
         assert not times or (times[0] == line.offset_s and times[-1] == pytest.approx(line.offset_s + line.duration_s))
@@ -198,7 +205,7 @@ def test_words_are_spread_over_their_line(take: Take) -> None:
 @settings(max_examples=20)
 @given(takes())
 def test_a_sheet_has_a_row_for_each_line_and_calculates_nothing(take: Take) -> None:
-    text = sheet(take)
+    text = render_sheet(take)
     assert text.endswith("\r\n")
     rows = read_sheet(take)
     assert [row["words said"].removeprefix("'") for row in rows] == [
@@ -210,20 +217,20 @@ def test_a_sheet_has_a_row_for_each_line_and_calculates_nothing(take: Take) -> N
 @settings(max_examples=20)
 @given(takes())
 def test_a_transcript_holds_every_word_and_can_be_written(take: Take) -> None:
-    text = transcript(take)
+    text = render_transcript(take)
     for line in take.lines:
         assert one_line(line.said).rstrip("-–— ") in text
-    for name, told in files(take).items():
+    for name, told in write_words(take).items():
         assert one_line(told) or name in ("subtitles.srt", "labels.txt")
         assert told.encode().decode() == told
 
 
 def test_a_take_without_lines_has_valid_files() -> None:
     empty = take_of()
-    assert set(files(empty)) == {"subtitles.vtt", "subtitles.srt", "transcript.txt", "labels.txt", "sheet.csv"}
-    assert (read_vtt(empty), read_srt(empty), labels(empty), word_labels(empty)) == ([], [], "", "")
-    assert sheet(empty) == ",".join(COLUMNS) + "\r\n"
-    assert transcript(empty).startswith("A scene\n")
+    assert set(write_words(empty)) == {"subtitles.vtt", "subtitles.srt", "transcript.txt", "labels.txt", "sheet.csv"}
+    assert (read_vtt(empty), read_srt(empty), render_labels(empty)) == ([], [], "")
+    assert render_sheet(empty) == ",".join(COLUMNS) + "\r\n"
+    assert render_transcript(empty).startswith("A scene\n")
 
 
 # ---- subtitles
@@ -232,14 +239,14 @@ def test_a_take_without_lines_has_valid_files() -> None:
 def test_a_short_line_stands_a_second_where_there_is_room() -> None:
     no, why = line_of(1, "No.", samples=RATE // 5), line_of(2, "Why?", offset_samples=RATE // 2, samples=RATE // 5)
     end = line_of(3, "So.", offset_samples=9 * RATE, samples=RATE // 5)
-    assert [(cue.start_ms, cue.end_ms) for cue in cues(take_of(no, why, end))] == [
+    assert [(cue.start_ms, cue.end_ms) for cue in make_subtitles(take_of(no, why, end))] == [
         (0, 500), (500, 500 + 1000 * SHORTEST_S), (9000, 9200),
     ]  # fmt: skip
 
 
 def test_a_long_line_is_split_where_sentences_end() -> None:
     told = "The tide waits for nobody, but I do. Three wars I have seen, and one peace. I prefer the peace by far."
-    shown = [cue.lines for cue in cues(take_of(line_of(said=told, samples=6 * RATE)))]
+    shown = [cue.lines for cue in make_subtitles(take_of(line_of(said=told, samples=6 * RATE)))]
     assert shown == [
         ("The tide waits for nobody, but I do.",),
         ("Three wars I have seen, and one peace.", "I prefer the peace by far."),
@@ -247,14 +254,14 @@ def test_a_long_line_is_split_where_sentences_end() -> None:
 
 
 def test_a_slow_line_is_split_by_its_time() -> None:
-    slow = cues(take_of(line_of(said="Sleep, my child, and dream of the sea.", samples=12 * RATE)))
+    slow = make_subtitles(take_of(line_of(said="Sleep, my child, and dream of the sea.", samples=12 * RATE)))
     assert [cue.lines for cue in slow] == [("Sleep, my child,",), ("and dream of the sea.",)]
     assert [cue.id for cue in slow] == ["line.1", "line.1/2"]
 
 
 def test_words_that_sound_at_once_stand_at_once() -> None:
     first, second = line_of(1, player="a&b"), line_of(2, "<Words>", player="b", offset_samples=RATE // 2)
-    assert vtt(take_of(first, second)).split("\n\n")[1:] == [
+    assert render_vtt(take_of(first, second)).split("\n\n")[1:] == [
         "line.1\n00:00:00.000 --> 00:00:01.000\n<v a&amp;b>Words.",
         "line.2\n00:00:00.500 --> 00:00:01.500\n<v b>&lt;Words&gt;\n",
     ]
@@ -262,7 +269,7 @@ def test_words_that_sound_at_once_stand_at_once() -> None:
 
 def test_a_script_without_blanks_is_taken_apart_and_put_together() -> None:
     told = "最後の傘でございます。" * 8
-    shown = cues(take_of(line_of(said=told, samples=20 * RATE)))
+    shown = make_subtitles(take_of(line_of(said=told, samples=20 * RATE)))
     assert len(shown) > 2
     assert "".join(words for cue in shown for words in cue.lines) == told
     assert all(cue.lines[-1].endswith("。") for cue in shown)
@@ -272,7 +279,7 @@ def test_what_is_written_stands_as_long_as_it_is_read() -> None:
     told = "Ladies and gentlemen, welcome to the harbour."
     take = take_of(line_of(1), line_of(2, told, offset_samples=RATE, samples=0))
     assert [(start, end) for _, start, end, _ in read_vtt(take)] == [(0, 1), (1, 4)]
-    assert read_labels(labels(take))[1][:2] == (1, 1)
+    assert read_labels(render_labels(take))[1][:2] == (1, 1)
     assert read_sheet(take)[1]["note"] == "no sound"
 
 
@@ -280,7 +287,7 @@ def test_what_is_written_stands_as_long_as_it_is_read() -> None:
 
 
 async def test_a_transcript_reads_like_a_play(house: Playhouse) -> None:
-    text = transcript(await tavern(house))
+    text = render_transcript(await tavern(house))
     assert text.startswith("The tavern at the ford\n\nkeeper: ash\nmaid: coral\nfiddler: ballad\ntraveller: mic\n\n")
     assert "[00:00.0] [rain, until 00:21.5]\n\n[00:00.0] [door]\n\n[00:01.3] TRAVELLER (tired): Good evening," in text
     assert (
@@ -292,8 +299,8 @@ async def test_a_transcript_reads_like_a_play(house: Playhouse) -> None:
 
 def test_moments_stress_and_punctuation_are_not_said() -> None:
     same = line_of(said="The last one, today.", asked="[sighs] The last one *today*.")
-    assert transcript(take_of(same)).endswith("\n[00:00.0] ANN: The last one, today.\n")
-    other = transcript(take_of(line_of(said="The last one.", asked="The first one."), ended="failed"))
+    assert render_transcript(take_of(same)).endswith("\n[00:00.0] ANN: The last one, today.\n")
+    other = render_transcript(take_of(line_of(said="The last one.", asked="The first one."), ended="failed"))
     assert other.endswith("ANN: The last one.\n    asked: The first one.\n\n[00:01.0] [failed]\n")
 
 
@@ -304,7 +311,9 @@ async def test_the_tavern_is_told_in_full(house: Playhouse) -> None:
         words = f"{line.player}: {line.said}"
         assert bare(words for name, *_, words in read_vtt(take) if name == line.id) == said(line)
         assert said(line) in bare(told.partition(":")[2] for told in of_srt if told.startswith(f"{line.player}: "))
-        assert (round(line.offset_s, 6), words) in [(start, told) for start, _, told in read_labels(labels(take))]
+        assert (round(line.offset_s, 6), words) in [
+            (start, told) for start, _, told in read_labels(render_labels(take))
+        ]
     numbered = sorted(take.lines, key=lambda line: line.number)
     assert [row["words said"] for row in read_sheet(take)] == [line.said for line in numbered]
 

@@ -15,7 +15,8 @@ from tau_stage.cost import price
 from tau_stage.protocol.config import session_config
 from tau_stage.protocol.endpoints import ENDPOINTS, Endpoint
 from tau_stage.protocol.usage import Usage
-from tau_stage.report.terminal import plain
+from tau_stage.report.summary import tabulate_take
+from tau_stage.report.tables import plain_text
 from tau_stage.session import open_session
 from tau_stage.stage.opening import Stage
 from tau_stage.stage.perform import perform
@@ -75,7 +76,7 @@ async def test_sums_are_counted_at_the_dearest_and_marked_everywhere(tmp_path: P
     assert take.cost.total == each * 3
     assert all(cost.estimated for cost in (take.cost, take.lines[0].cost, take.players[1].cost))
     assert (costs(folder)["total"]["estimated"], costs(folder)["lines"]["bob-1"]["estimated"]) == (True, True)
-    assert "estimated: ann, bob: " in plain(take)
+    assert "estimated: ann, bob: " in plain_text(tabulate_take(take))
 
 
 async def test_a_budget_stops_on_what_is_estimated(tmp_path: Path) -> None:
@@ -99,7 +100,7 @@ async def test_what_is_heard_and_not_told_of_is_unknown_and_the_budget_goes_by_t
     assert (costs(folder)["total"]["total"], costs(folder)["total"]["untold_responses"]) == (None, 3)
     text = "what it costs is not known; the budget counts what the forecast says"
     assert [warning for warning in take.warnings if text in warning] == [f"player ann: {text}", f"player bob: {text}"]
-    assert "cost unknown: ann, bob: " in plain(take)
+    assert "cost unknown: ann, bob: " in plain_text(tabulate_take(take))
 
 
 async def test_a_budget_holds_what_is_only_forecast(tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ import pytest
 
 from tau_stage.audio.level import AUDIBLE_S
 from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.report.page import page
-from tau_stage.report.terminal import plain
-from tau_stage.report.words import sheet, transcript
+from tau_stage.report.page import render_page
+from tau_stage.report.summary import tabulate_take
+from tau_stage.report.tables import plain_text
+from tau_stage.report.transcript import render_sheet, render_transcript
 from tau_stage.stage.retake import retaken
 from tau_stage.take import records as record
 from tau_stage.understudy import faults as fault
@@ -194,7 +195,9 @@ async def test_a_take_that_goes_on_keeps_what_failed(tmp_path: Path) -> None:
     house = playhouse(tmp_path, {"One.": ZEROS}, 99, fault.Strike("drop", "in_response", visit=2, times=9))
     stopped = await house.perform(TRIO + "limits: {on_lost_player: stop}\n")
     assert (stopped.ended, [line.problem[:9] for line in stopped.lines]) == ("failed", ["the model"])
-    assert "line ann-1, player ann, failed: the model answered with 1 s of digital silence" in plain(stopped)
+    assert "line ann-1, player ann, failed: the model answered with 1 s of digital silence" in plain_text(
+        tabulate_take(stopped)
+    )
     house.understudy = Understudy(Tones())
     take = await house.perform(TRIO + "limits: {on_lost_player: stop}\n", again=house.folder)
     assert (take.ended, [line.ended for line in take.lines]) == ("incomplete", ["failed", "completed", "completed"])
@@ -205,13 +208,13 @@ async def test_everything_made_of_a_take_says_which_line_failed_and_why(tmp_path
     house = playhouse(tmp_path, {"Two.": None})
     take = await house.perform(TRIO)
     why = 'the model answered in writing: "Two."'
-    assert f"incomplete: 1 of 3 lines failed: line bob-1, player bob: {why}" in plain(take)
-    html = page(take, house.folder)
+    assert f"incomplete: 1 of 3 lines failed: line bob-1, player bob: {why}" in plain_text(tabulate_take(take))
+    html = render_page(take, house.folder)
     assert "This take is not whole: incomplete" in html
     assert html.count("the model answered in writing") == 3
     assert "Nothing was heard. In writing:" in html
-    assert f"BOB: [{why}]" in transcript(take)
-    assert "failed: the model answered in writing" in sheet(take)
+    assert f"BOB: [{why}]" in render_transcript(take)
+    assert "failed: the model answered in writing" in render_sheet(take)
 
 
 # ---- from the command line
@@ -282,9 +285,9 @@ async def test_commentary_is_told_apart_from_the_line_unless_it_is_kept(where: s
     assert line.commentary_s > 0
     assert line.commentary not in line.said
     assert len(house.file(line)) == line.samples
-    assert f"    commentary: {line.commentary}" in transcript(take)
-    assert f"commentary: {line.commentary}" in sheet(take)
-    assert "Commentary, not part of the line" in page(take, house.folder)
+    assert f"    commentary: {line.commentary}" in render_transcript(take)
+    assert f"commentary: {line.commentary}" in render_sheet(take)
+    assert "Commentary, not part of the line" in render_page(take, house.folder)
     kept = {
         "line": TOOLED.replace("KEEP", "commentary: keep"),
         "player": TOOLED.replace(", KEEP", "").replace("voice: ash", "voice: ash, commentary: keep"),

@@ -8,8 +8,8 @@ import pytest
 
 from tau_stage.audio.riff import read_chunks
 from tau_stage.errors import TakeError
-from tau_stage.report.page import page
-from tau_stage.report.rebuild import rebuild
+from tau_stage.report.deliver import rebuild
+from tau_stage.report.page import render_page
 from tau_stage.take.folder import TakeFolder
 from tests.support.in_memory_stage import Playhouse
 from tests.support.report_pages import read
@@ -36,7 +36,7 @@ async def test_the_mix_is_found_under_the_name_that_the_scene_gave_it(house: Pla
     take, _ = rebuild(house.folder)
     assert house.folder.mix == house.folder.path / name
     for embed, url in ((False, f"./{name}"), (True, "data:audio/flac;base64,")):
-        sheet = read(page(take, house.folder, embed=embed))
+        sheet = read(render_page(take, house.folder, embed=embed))
         (mix,) = (audio for audio in sheet.all("audio") if audio.attributes["id"] == "mix")
         assert mix.attributes["src"].startswith(url)
         assert "There is no mix" not in sheet.text
@@ -49,7 +49,7 @@ async def test_a_mix_that_nobody_wants_is_none(house: Playhouse) -> None:
     (house.folder.path / "mix.wav").write_bytes(b"of something else")
     rebuild(house.folder)
     assert house.folder.mix is None
-    assert "There is no mix" in read(page(take, house.folder)).text
+    assert "There is no mix" in read(render_page(take, house.folder)).text
 
 
 async def test_without_a_journal_the_mix_has_its_usual_name(house: Playhouse) -> None:

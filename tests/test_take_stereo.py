@@ -27,7 +27,7 @@ from tau_stage.checks.snapshot import freeze
 from tau_stage.checks.snapshot_diff import against
 from tau_stage.errors import TakeError
 from tau_stage.report.deliver import deliver
-from tau_stage.report.page import page
+from tau_stage.report.page import render_page
 from tau_stage.scene.deliver import Deliver, Mix
 from tau_stage.scene.load import load_scene
 from tau_stage.scene.plan import Plan
@@ -324,9 +324,9 @@ async def test_a_snapshot_holds_channels_and_places(tmp_path: Path) -> None:
 async def test_the_page_draws_and_plays_both_channels(tmp_path: Path) -> None:
     plan, folder, take = await performed(tmp_path)
     deliver(folder, take, plan.deliver)
-    html = page(take, folder)
+    html = render_page(take, folder)
     assert "is not" not in html
     assert "./stems/bed-wide.wav" in html
-    assert page(take, folder, embed=True).count("data:audio/flac") > 4
+    assert render_page(take, folder, embed=True).count("data:audio/flac") > 4
     shutil.rmtree(folder.stems)
-    assert "bed-wide.wav is missing" in page(take, folder)
+    assert "bed-wide.wav is missing" in render_page(take, folder)

@@ -11,12 +11,11 @@ from urllib.parse import quote
 
 import typer
 
-from tau_stage.cli.printing import console, fitting, is_plain, say, say_json, warn
+from tau_stage.cli.printing import say, say_json, show, warn
 
 if TYPE_CHECKING:
     from tau_stage.audio.pcm import Pcm
     from tau_stage.report.compare import Comparison
-    from tau_stage.report.facing import Sound
     from tau_stage.take.folder import TakeFolder
     from tau_stage.take.take_model import Performed, Take
 
@@ -37,23 +36,24 @@ def compare(
 ) -> None:
     """Put two takes side by side: words, length, loudness, cost, and what is worth a look first."""
     from tau_stage.audio.level import rms_dbfs
-    from tau_stage.report.compare import compare as compared
-    from tau_stage.report.facing import Sound, outline
+    from tau_stage.report.compare import compare_takes
+    from tau_stage.report.compare_html import LineSound, outline, render_comparison
+    from tau_stage.take.atomic import write_whole
     from tau_stage.take.reading import read_take
 
     loudness: tuple[dict[str, float], dict[str, float]] = ({}, {})
-    sounds: tuple[dict[str, Sound], dict[str, Sound]] = ({}, {})
+    sounds: tuple[dict[str, LineSound], dict[str, LineSound]] = ({}, {})
     notes: list[str] = []
     both = [read_take(path) for path in _two(takes)]
     for place, (folder, take) in enumerate(both):
         for line, audio in _sounds(folder, take, notes):
             loudness[place][line.id] = rms_dbfs(audio)
             if html:
-                sounds[place][line.id] = Sound(outline(audio), _link(folder.path / str(line.file), html))
-    told = compared(both[0][1], both[1][1], loudness)
+                sounds[place][line.id] = LineSound(outline(audio), _link(folder.path / str(line.file), html))
+    comparison = compare_takes(both[0][1], both[1][1], loudness)
     if html:
-        _write(html, told, sounds, notes)
-    _print(told, as_json=as_json)
+        write_whole({html: render_comparison(comparison, sounds, notes)}, "choose another file with --html")
+    _print(comparison, as_json=as_json)
     for note in notes:
         warn(f"warning: {note}")
     if html:
@@ -122,22 +122,14 @@ def _link(sound: Path, page: Path) -> str:
     return quote(Path(os.path.relpath(sound.resolve(), page.parent.resolve())).as_posix())
 
 
-def _write(path: Path, told: Comparison, sounds: tuple[dict[str, Sound], dict[str, Sound]], notes: list[str]) -> None:
-    from tau_stage.report.facing import page
-    from tau_stage.take.atomic import write_whole
-
-    write_whole({path: page(told, sounds, notes)}, "choose another file with --html")
-
-
-def _print(told: Comparison, *, as_json: bool) -> None:
+def _print(comparison: Comparison, *, as_json: bool) -> None:
     if as_json:
-        from tau_stage.report.comparison import as_json as written
+        import json
 
-        say_json(written(told))
-        return
-    from tau_stage.report import beside
+        from tau_stage.report.compare import as_data
 
-    if not is_plain(sys.stdout):
-        console().print(beside.tables(told))
+        say_json(json.dumps(as_data(comparison), indent=2, ensure_ascii=False))
     else:
-        say(fitting(beside.plain(told), sys.stdout))
+        from tau_stage.report.compare_text import tabulate_comparison
+
+        show(tabulate_comparison(comparison))

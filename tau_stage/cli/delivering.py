@@ -53,7 +53,7 @@ def finish(folder: TakeFolder, *, anyway: bool, note: Note = unnoted) -> tuple[T
     Raises:
         TakeError: The take is broken, or something cannot be written.
     """
-    from tau_stage.report.rebuild import rebuilt
+    from tau_stage.report.deliver import rebuilt
     from tau_stage.take.fold import delivery
     from tau_stage.take.folder import is_latest, make_latest
     from tau_stage.take.journal import read_journal

@@ -21,7 +21,7 @@ import typer
 from tau_stage.cli.asking import asking
 from tau_stage.cli.delivering import delivered
 from tau_stage.cli.hearing import open_ears
-from tau_stage.cli.printing import console, fitting, is_plain, say, say_json, say_path, warn
+from tau_stage.cli.printing import is_plain, say, say_json, say_path, show, warn
 from tau_stage.cli.screen import Screen, open_screen
 from tau_stage.cli.stopping import stoppable
 from tau_stage.cli.stream import Stream, open_stream
@@ -265,14 +265,11 @@ def tell(
     if quiet:
         if take.problem:
             warn(f"{take.scene.path}: {take.problem}")
-    elif is_plain(to):
-        from tau_stage.report.terminal import plain
-
-        say(fitting(plain(take), to), to=to)
     else:
-        from tau_stage.report.terminal import table
+        from tau_stage.report.summary import tabulate_take
 
-        console(to).print("", table(take), sep="\n")
+        say("" if is_plain(to) else "\n", end="", to=to)
+        show(tabulate_take(take), to)
     if not quiet:
         if folder.report.exists():
             say_path(folder.report, before="page: ", to=to)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from tau_stage.cli.options import Only
-from tau_stage.cli.printing import console, fitting, is_plain, say, say_json
+from tau_stage.cli.printing import say, say_json, show
 
 
 def plan(
@@ -21,8 +20,7 @@ def plan(
     """Estimate a scene's time and cost: who opens when, what is spoken, what listening costs, what would save."""
     from tau_stage.cli.loading import load_plans
     from tau_stage.cost.forecast import forecast
-    from tau_stage.report.forecast import as_data
-    from tau_stage.report.plan import plain, tables
+    from tau_stage.report.forecast_report import as_data, tabulate_forecast
 
     for number, found in enumerate(load_plans([scene], variables=var or (), only=only or ())):
         told = forecast(found, datetime.now(UTC).date())
@@ -30,7 +28,6 @@ def plan(
             import json
 
             say_json(json.dumps(as_data(told), indent=2, ensure_ascii=False))
-        elif not is_plain(sys.stdout):
-            console().print(tables(told))
         else:
-            say(fitting(("\n" if number else "") + plain(told), sys.stdout))
+            say("\n" if number else "", end="")
+            show(tabulate_forecast(told))

@@ -14,6 +14,8 @@ from tau_stage.text import printable, printable_json
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tau_stage.report.tables import TextReport
+
 
 def say(*parts: object, sep: str = " ", end: str = "\n", to: TextIO | None = None) -> None:
     """Print texts for a reader, at once.
@@ -78,6 +80,17 @@ def say_commands(lines: str, *, to: TextIO | None = None) -> None:
         to: Where; the standard output, if nothing else is said.
     """
     _print(lines, "\n", to or sys.stdout)
+
+
+def show(report: TextReport, to: TextIO | None = None) -> None:
+    """Print tables: in colours where a terminal shows them, else as plain text."""
+    to = to or sys.stdout
+    if is_plain(to):
+        from tau_stage.report.tables import plain_text
+
+        say(fitting(plain_text(report), to), to=to)
+    else:
+        console(to).print(report)
 
 
 def is_plain(to: TextIO) -> bool:

@@ -14,7 +14,7 @@ from tau_stage.cli.printing import say, say_commands, say_json, warn
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tau_stage.report.findings import Finding
+    from tau_stage.report.annotations import Annotation
     from tau_stage.scene.plan import Plan
 
 SHORT_STEPS = 50
@@ -41,7 +41,7 @@ def validate(
 
         load_plans(scenes, loaded=_praise, variables=var or (), only=only or ())
         return
-    from tau_stage.report.findings import as_github, as_json
+    from tau_stage.report.annotations import as_github, as_json
 
     found = _found(scenes, var or (), only or ())
     if form is Form.json:
@@ -51,23 +51,23 @@ def validate(
     raise typer.Exit(2 if any(finding.severity == "error" for finding in found) else 0)
 
 
-def _found(scenes: Sequence[str], variables: Sequence[str], only: Sequence[str]) -> list[Finding]:
+def _found(scenes: Sequence[str], variables: Sequence[str], only: Sequence[str]) -> list[Annotation]:
     """Find everything that is wrong, or may be, in the order of the files."""
     from tau_stage.cli.loading import load_plans
     from tau_stage.errors import SceneError
-    from tau_stage.report.findings import Finding
+    from tau_stage.report.annotations import Annotation
 
-    found: list[Finding] = []
+    found: list[Annotation] = []
     for scene in scenes:
         try:
             plans = load_plans([scene], variables=variables, only=only)
         except SceneError as error:
-            found += [Finding.of(each) for each in (error, *error.also)]
+            found += [Annotation.of(each) for each in (error, *error.also)]
         else:
             remarks = dict.fromkeys(remark for plan in plans for remark in plan.remarks)
             spots = ((remark.spot, str(remark)) for remark in remarks)
-            found += [Finding(spot.path, spot.line, spot.column, "warning", text) for spot, text in spots]
-            found += [Finding(scene, 1, 1, "warning", text) for plan in plans for text in _warnings(plan)]
+            found += [Annotation(spot.path, spot.line, spot.column, "warning", text) for spot, text in spots]
+            found += [Annotation(scene, 1, 1, "warning", text) for plan in plans for text in _warnings(plan)]
     return found
 
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
+from tau_stage.audio.pcm import RATE
 from tau_stage.errors import TakeError
-from tau_stage.report import sessions, words
-from tau_stage.report.checks import Check, read_checks
-from tau_stage.report.page import page
+from tau_stage.report.otio import is_installed, render_otio
+from tau_stage.report.page import Check, read_checks, render_page
+from tau_stage.report.reaper import render_rpp
+from tau_stage.report.transcript import write_words
 from tau_stage.scene.deliver import Deliver
 from tau_stage.take.atomic import FULL_DISK, guarded
 from tau_stage.take.export import EXPORT, PACKED, export, heard, pack, realign
-from tau_stage.take.folder import CHECKS, REPORT, TakeFolder
-from tau_stage.take.journal import read_beginning
+from tau_stage.take.fold import cost_json, delivery, fold
+from tau_stage.take.folder import CHECKS, COSTS, MANIFEST, REPORT, TakeFolder
+from tau_stage.take.journal import read_beginning, read_journal
+from tau_stage.take.lock import locked
 from tau_stage.take.marks import write_marks
 from tau_stage.take.mix import SilentTake, mix
 from tau_stage.take.reading import open_sound
+from tau_stage.take.stems import follow_picks
 from tau_stage.take.take_model import Take
 
 NOTHING: Mapping[str, str] = {}
@@ -61,15 +68,27 @@ def deliver(
     texts = {**also}
     if take.lines:
         note("writing subtitles, transcript and sheet")
-        texts |= words.files(take)
+        texts |= write_words(take)
     if heard(take):
         note("writing sessions for editors")
-        texts |= sessions.files(take, _spare(folder), _rate(take, wanted))
+        texts |= write_sessions(take, _spare(folder), _rate(take, wanted))
     note("writing the page")
     resolved = read_beginning(folder.journal).resolved if folder.journal.is_file() else ""
-    texts[REPORT] = page(take, folder, resolved=resolved or None, embed=embed, checks=_checks(folder, also))
+    texts[REPORT] = render_page(take, folder, resolved=resolved or None, embed=embed, checks=_checks(folder, also))
     folder.write_all(texts, hint)
     return told
+
+
+def write_sessions(take: Take, attempts: Iterable[str] = (), rate: int = RATE) -> dict[str, str]:
+    """Write the take for editors: ``session.rpp``, and ``session.otio`` where its package is installed.
+
+    Args:
+        take: From ``take.json``.
+        attempts: Sound of attempts that failed, relative to the take's folder.
+        rate: Samples per second of the sounds and of the sessions.
+    """
+    texts = {"session.rpp": render_rpp(take, attempts, rate)}
+    return texts | {"session.otio": render_otio(take, rate)} if is_installed() else texts
 
 
 def _checks(folder: TakeFolder, also: Mapping[str, str]) -> Sequence[Check]:
@@ -136,3 +155,93 @@ def _spare(folder: TakeFolder) -> list[str]:
 
 def _counted(number: int, what: str) -> str:
     return f"{number} {what}" + ("s" if number != 1 else "")
+
+
+# ---- once more, from the journal
+
+NEWER = "install a newer tau-stage"
+NO_TAKE = "name the folder of a take, like takes/umbrella/latest"
+DAMAGED = "it is damaged, or a newer tau-stage wrote it; nothing was changed"
+CLOSED = "make room there, or let it be written to; nothing was changed"
+KNOWN = 1
+"""Version of journals and of ``take.json``."""
+
+
+def rebuild(folder: TakeFolder, *, embed: bool = False, note: Note = unnoted) -> tuple[Take, list[str]]:
+    """Write ``take.json``, ``cost.json`` and all that is made of a take, from its journal and its sounds.
+
+    Where something is missing or broken, nothing is written; the texts are written all, or none is.
+
+    Args:
+        folder: The take's.
+        embed: Put the sounds into the page.
+        note: Is told what is being made.
+
+    Returns:
+        The take, and what was made, a line for each.
+
+    Raises:
+        TakeError: There is no journal, it is broken or a newer version's, a sound is missing or broken, or the folder
+            cannot be written.
+    """
+    if not folder.path.is_dir():
+        raise TakeError(str(folder.path), "is no folder", NO_TAKE)
+    if not folder.journal.is_file():
+        raise TakeError(str(folder.journal), "is missing", NO_TAKE)
+    with locked(folder.path):
+        take, texts = rebuilt(folder)
+        if not delivery(read_journal(folder.journal)):
+            follow_picks(folder)
+        wanted = read_beginning(folder.journal).deliver
+        return take, deliver(folder, take, wanted, embed=embed, also=texts, hint=CLOSED, note=note)
+
+
+def rebuilt(folder: TakeFolder) -> tuple[Take, dict[str, str]]:
+    """Make a take from its journal, and the texts of its ``cost.json`` and ``take.json``; nothing is written.
+
+    Raises:
+        TakeError: There is no journal, or it is broken or a newer version's.
+    """
+    _refuse_newer(folder)
+    try:
+        journal = read_journal(folder.journal)
+        take = fold(journal)
+        cost = cost_json(journal)
+    except TakeError as error:
+        raise TakeError(str(folder.journal), error.problem, error.hint or DAMAGED) from None
+    except (LookupError, ValueError, ArithmeticError) as error:
+        problem = f"the journal contradicts itself ({type(error).__name__}: {error})"
+        raise TakeError(str(folder.journal), problem) from error
+    return take, {COSTS: cost, MANIFEST: take.model_dump_json(indent=2) + "\n"}
+
+
+def _refuse_newer(folder: TakeFolder) -> None:
+    """Refuse to overwrite what a newer version wrote with what this one understands of it."""
+    for path, facts in ((folder.journal, _first(folder.journal)), (folder.manifest, _manifest(folder))):
+        version, by = facts.get("version", KNOWN), facts.get("tau_stage")
+        if isinstance(version, int) and version > KNOWN:
+            problem = f"is of version {version}" + (f", by tau-stage {by}" if isinstance(by, str) else "")
+            raise TakeError(str(path), f"{problem}; version {KNOWN} can be read", NEWER)
+
+
+def _first(journal: Path) -> Mapping[str, object]:
+    try:
+        with journal.open("rb") as file:
+            return _facts(file.readline())
+    except OSError as error:
+        raise TakeError(str(journal), (error.strerror or str(error)).lower()) from error
+
+
+def _manifest(folder: TakeFolder) -> Mapping[str, object]:
+    try:
+        return _facts(folder.manifest.read_bytes())
+    except OSError:  # it is about to be written
+        return {}
+
+
+def _facts(text: bytes) -> Mapping[str, object]:
+    try:
+        facts = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return facts if isinstance(facts, dict) else {}

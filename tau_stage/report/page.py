@@ -11,16 +11,24 @@ from pathlib import Path, PurePath
 from statistics import median
 from typing import TYPE_CHECKING
 
-from tau_stage.report.bill import KINDS, bars, curve, longest_bar
-from tau_stage.report.checks import Check
-from tau_stage.report.differ import Piece, differ, differs, has_moments
-from tau_stage.report.peaks import HEIGHT
-from tau_stage.report.score import make_score
-from tau_stage.report.sources import LARGEST_PAGE, Sources, link
-from tau_stage.report.terminal import dollars, money
-from tau_stage.take.folder import TakeFolder
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tau_stage.errors import TakeError
+from tau_stage.report.page_graphics import (
+    KINDS,
+    LARGEST_PAGE,
+    WAVE_HEIGHT,
+    Sources,
+    bars,
+    curve,
+    link,
+    longest_bar,
+    make_score,
+)
+from tau_stage.report.tables import dollars, money
+from tau_stage.take.folder import CHECKS, TakeFolder
 from tau_stage.take.take_model import Alternative, Performed, Take, silences
-from tau_stage.text import printable
+from tau_stage.text import DiffPart, diff_speech, has_changes, has_moments, printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -37,7 +45,39 @@ ENDINGS = {
 }
 
 
-def page(
+class Check(BaseModel):
+    """What one expectation came to."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    line: int
+    column: int
+    of: str
+    what: str
+    expected: str
+    measured: str
+    outcome: str
+
+
+class _Checks(BaseModel):
+    verdicts: tuple[Check, ...]
+
+
+def read_checks(text: str | bytes, path: str = CHECKS) -> Sequence[Check]:
+    """Return the expectations of a take.
+
+    Raises:
+        TakeError: The text is none of ours.
+    """
+    try:
+        return _Checks.model_validate_json(text).verdicts
+    except ValidationError as error:
+        remedy = "remove it; it is written with every run"
+        raise TakeError(path, f"is broken: {error.errors()[0]['msg']}", remedy) from None
+
+
+def render_page(
     take: Take,
     folder: TakeFolder,
     *,
@@ -62,7 +102,8 @@ def page(
         TakeError: It would be larger.
     """
     sources = Sources(folder, embed=embed, most=most)
-    score, keys = make_score(take, sources), score_keys(take)
+    score = make_score(take, sources)
+    keys = [f"b{number}" for number in range(1, len(take.lines) + 1)]
     mix = sources.mix()
     places, style, script = score.places(), _part("style.css"), _part("script.js")
     hues = {lane.name: lane.hue for lane in score.lanes if lane.kind == "player"}
@@ -94,27 +135,6 @@ def page(
     written = html.encode("utf-8", "replace")
     sources.refuse_larger(len(written))
     return written.decode("utf-8")
-
-
-def write_page(folder: TakeFolder, take: Take, *, resolved: str | None = None, embed: bool = False) -> Path:
-    """Write ``report.html`` into a take's folder.
-
-    Args:
-        folder: The take's.
-        take: What was performed.
-        resolved: The scene as it was resolved.
-        embed: Put the sounds into the page.
-
-    Raises:
-        TakeError: It cannot be written.
-    """
-    folder.write(folder.report.name, page(take, folder, resolved=resolved, embed=embed))
-    return folder.report
-
-
-def score_keys(take: Take) -> list[str]:
-    """Return the names of the lines' blocks within the page."""
-    return [f"b{number}" for number in range(1, len(take.lines) + 1)]
 
 
 def clock(seconds: float) -> str:
@@ -185,18 +205,18 @@ def tally(checks: Sequence[Check]) -> str:
     return ", ".join(told) or f"{len(outcomes)} passed"
 
 
-def compared(line: Performed, said: str) -> tuple[Piece, ...]:
+def compared(line: Performed, said: str) -> tuple[DiffPart, ...]:
     """Compare what was asked of a line with what was said, in it or in another take; nothing where nothing was asked.
 
     Where nothing was said there is something to show only if nothing but moments was asked for.
     """
     if not (line.scripted and line.asked):
         return ()
-    pieces = differ(line.asked, said)
-    return pieces if said or not differs(pieces) else ()
+    parts = diff_speech(line.asked, said)
+    return parts if said or not has_changes(parts) else ()
 
 
-def shown(value: object) -> object:
+def make_printable(value: object) -> object:
     """Make a value fit for a page: words that others said are made printable, our own markup stays."""
     return printable(value) if type(value) is str else value
 
@@ -221,20 +241,20 @@ def _hash(text: str) -> str:
 
 @cache
 def _part(name: str) -> str:
-    return (Path(__file__).parent / "sheet" / name).read_text(encoding="utf-8")
+    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
 
 
 @cache
 def _environment() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "sheet"),
+        loader=PackageLoader("tau_stage.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=shown,
+        finalize=make_printable,
     )
     environment.filters |= {
         "clock": clock,
@@ -248,10 +268,10 @@ def _environment() -> Environment:
     }
     environment.globals |= {
         "KINDS": KINDS,
-        "HEIGHT": HEIGHT,
+        "WAVE_HEIGHT": WAVE_HEIGHT,
         "bars": bars,
         "compared": compared,
-        "differs": differs,
+        "has_changes": has_changes,
         "has_moments": has_moments,
         "link": link,
     }

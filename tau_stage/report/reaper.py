@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from tau_stage.audio.pcm import RATE
-from tau_stage.report.tracks import Piece, Track, lines_in_order, other_takes, tracks
+from tau_stage.report.tracks import Clip, Track, lines_in_order, other_takes, tracks
 from tau_stage.take.export import at_rate_name
 from tau_stage.take.take_model import Take
 from tau_stage.text import printable
@@ -32,7 +32,7 @@ _STRAIGHT = "0 0 0 1 0 0 0"
 """A fade of no length."""
 
 
-def rpp(take: Take, attempts: Iterable[str] = (), rate: int = RATE) -> str:
+def render_rpp(take: Take, attempts: Iterable[str] = (), rate: int = RATE) -> str:
     """Write the project, to be saved in the take's folder. Two takes that sound the same give the same text.
 
     Args:
@@ -116,34 +116,34 @@ class _Sheet:
             *((*_CONSTANT_POWER, f"VOLPAN 1 {track.pan:g} {_CENTRE} -1 1") if self.take.channels == 2 else ()),
             f"TRACKID {guid}",
         )
-        items = (line for piece in track.pieces for line in _block("ITEM", self.item(piece)))
+        items = (line for clip in track.clips for line in _block("ITEM", self.item(clip)))
         return _block(f"TRACK {guid}", (*head, *items))
 
-    def item(self, piece: Piece) -> Iterator[str]:
+    def item(self, clip: Clip) -> Iterator[str]:
         """Yield what an item says: its place, what is said in it, and its takes, of which the first one plays."""
         rate = self.take.rate
         yield from (
-            f"POSITION {seconds(piece.at, rate)}",
+            f"POSITION {seconds(clip.at, rate)}",
             "SNAPOFFS 0",
-            f"LENGTH {seconds(piece.samples, rate)}",
+            f"LENGTH {seconds(clip.samples, rate)}",
             "LOOP 0",
             "ALLTAKES 0",
             f"FADEIN {_STRAIGHT}",
             f"FADEOUT {_STRAIGHT}",
             "MUTE 0 0",
             "SEL 0",
-            f"IGUID {self.guid('item', piece.file, piece.at)}",
+            f"IGUID {self.guid('item', clip.file, clip.at)}",
             "VOLPAN 1 0 1 -1",
         )
-        if piece.line and piece.line.said:
-            yield from _block("NOTES", [f"|{text}" for text in printable(piece.line.said).splitlines()])
-        yield from self.source(piece.name, piece.file, piece.skipped)
-        for other in other_takes(piece.line):
+        if clip.line and clip.line.said:
+            yield from _block("NOTES", [f"|{text}" for text in printable(clip.line.said).splitlines()])
+        yield from self.source(clip.name, clip.file, clip.skipped)
+        for other in other_takes(clip.line):
             yield "TAKE"
-            yield from self.source(f"{piece.name}, take {other.take}", str(other.file), 0)
-        for number, file in self.attempts.get(piece.file, ()):
+            yield from self.source(f"{clip.name}, take {other.take}", str(other.file), 0)
+        for number, file in self.attempts.get(clip.file, ()):
             yield "TAKE"
-            yield from self.source(f"{piece.name}, failed attempt {number}", file, 0)
+            yield from self.source(f"{clip.name}, failed attempt {number}", file, 0)
 
     def source(self, name: str, file: str, skipped: int) -> Iterator[str]:
         """Yield one take of an item."""

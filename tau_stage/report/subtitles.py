@@ -2,15 +2,125 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from itertools import accumulate
 
-from tau_stage.report.timing import LONGEST, Word, border, columns, joined, spread
 from tau_stage.take.take_model import Performed, Take
 from tau_stage.text import one_line, printable
+
+# ---- when each word is heard
+
+LONGEST = 42
+"""Columns of a line of subtitles, and so of the longest word: longer ones are taken apart."""
+
+_MOST_SIGNS = 4 * LONGEST
+"""Of a word: accents that combine take no column, and there may be any number of them."""
+
+_SENTENCE = re.compile(r"[.!?…。！？｡][\"'”’»)\]]*$")
+_PHRASE = re.compile(r"[,;:–—、，；：-][\"'”’»)\]]*$")
+_PAUSES = {"sentence": 7.0, "phrase": 3.5, "": 0.0}
+
+
+@dataclass(frozen=True, slots=True)
+class TimedWord:
+    """A word as it stands between blanks, with its punctuation.
+
+    Attributes:
+        text: As it was transcribed.
+        start_s: Seconds from the beginning of the take.
+        end_s: Where the pause after it begins.
+        glued: Whether it belongs to the word before, without a blank: a long one was taken apart.
+    """
+
+    text: str
+    start_s: float
+    end_s: float
+    glued: bool = False
+
+
+def columns(text: str) -> int:
+    r"""Count how wide a text is: Chinese, Japanese and Korean signs take two columns, accents that combine take none.
+
+    Source: Unicode Standard Annex #11, East Asian Width.
+
+    >>> columns("umbrella"), columns("傘"), columns("e\N{COMBINING ACUTE ACCENT}")
+    (8, 2, 1)
+    """
+    if text.isascii():
+        return len(text)
+    return sum(_width(sign) for sign in text)
+
+
+def _width(sign: str) -> int:
+    if unicodedata.category(sign)[0] == "M":
+        return 0
+    return 2 if unicodedata.east_asian_width(sign) in "WF" else 1
+
+
+def border(word: str) -> str:
+    """Return what ends with a word: a ``sentence``, a ``phrase`` or nothing.
+
+    >>> border("umbrella."), border("Well,"), border("the")
+    ('sentence', 'phrase', '')
+    """
+    return "sentence" if _SENTENCE.search(word) else "phrase" if _PHRASE.search(word) else ""
+
+
+def _split_words(text: str) -> Iterator[tuple[str, bool]]:
+    """Yield the words of a text, and whether each is glued to the one before.
+
+    What is wider than a line of subtitles is taken apart, behind punctuation where there is some: an address, or a
+    sentence in a script without blanks.
+    """
+    for word in one_line(text).split():
+        for number, piece in enumerate(_chopped(word)):
+            yield piece, number > 0
+
+
+def _chopped(word: str) -> Iterator[str]:
+    if columns(word) <= LONGEST and len(word) <= _MOST_SIGNS:
+        yield word
+        return
+    piece, width = "", 0
+    for sign in word:
+        own = _width(sign)
+        is_full = width + own > LONGEST or len(piece) >= _MOST_SIGNS
+        if piece and (is_full or (own == 2 and border(piece) and not border(sign))):
+            yield piece
+            piece, width = "", 0
+        piece, width = piece + sign, width + own
+    yield piece
+
+
+def spread_words(text: str, start_s: float, end_s: float) -> list[TimedWord]:
+    """Estimate when each word is heard: by its length, with pauses at punctuation.
+
+    Providers tell the words of a response and not their times.
+    """
+    words = list(_split_words(text))
+    sounds = [1.0 + sum(map(str.isalnum, word)) * (1 + (columns(word) > len(word))) for word, _ in words]
+    pauses = [_PAUSES[border(word)] for word, _ in words]
+    whole = sum(sounds) + sum(pauses[:-1])
+    spread_out: list[TimedWord] = []
+    passed = 0.0
+    for (word, glued), sound, pause in zip(words, sounds, pauses, strict=True):
+        begin, end = (min(end_s, start_s + (end_s - start_s) * share / whole) for share in (passed, passed + sound))
+        spread_out.append(TimedWord(word, begin, end, glued=glued))
+        passed += sound + pause
+    return spread_out
+
+
+def join_words(words: Sequence[TimedWord]) -> str:
+    """Join words to a text again, with blanks where they had some."""
+    return "".join(word.text if number == 0 or word.glued else f" {word.text}" for number, word in enumerate(words))
+
+
+# ---- what stands on the screen
 
 LONGEST_S = 7.0
 SHORTEST_S = 1.0
@@ -18,12 +128,12 @@ READ_PER_S = 15
 """Signs that are read in a second: how long a line without sound stands."""
 
 _LONGEST_NAME = 30
-_CUE = 6.0
+_EACH = 6.0
 _BORDERS = {"sentence": 0.0, "phrase": 2.0, "": 5.0}
 
 
 @dataclass(frozen=True, slots=True)
-class Cue:
+class Subtitle:
     """What stands on the screen at once.
 
     Attributes:
@@ -41,7 +151,7 @@ class Cue:
     end_ms: int
 
 
-def vtt(take: Take) -> str:
+def render_vtt(take: Take) -> str:
     """Write the take as WebVTT: voices are players, and the names of cues are those of the lines.
 
     Source: WebVTT, W3C Candidate Recommendation, 4 "Syntax": blocks, cue timings, voice spans, escapes.
@@ -50,22 +160,22 @@ def vtt(take: Take) -> str:
         take: Lines that overlap become cues that overlap.
     """
     blocks = ["WEBVTT\n"]
-    for cue in cues(take):
-        times = f"{_clock(cue.start_ms, '.')} --> {_clock(cue.end_ms, '.')}"
-        words = escape("\n".join(cue.lines), quote=False)
-        blocks.append(f"{cue.id}\n{times}\n<v {escape(cue.player, quote=False)}>{words}\n")
+    for subtitle in make_subtitles(take):
+        times = f"{_clock(subtitle.start_ms, '.')} --> {_clock(subtitle.end_ms, '.')}"
+        words = escape("\n".join(subtitle.lines), quote=False)
+        blocks.append(f"{subtitle.id}\n{times}\n<v {escape(subtitle.player, quote=False)}>{words}\n")
     return "\n".join(blocks)
 
 
-def srt(take: Take) -> str:
+def render_srt(take: Take) -> str:
     """Write the take as SubRip: numbers from 1, and the player before the words.
 
     Source: SubRip's own form, as Matroska tells it ("SRT Subtitles"). It knows no escapes: words stand as they are.
     """
     blocks = []
-    for number, cue in enumerate(cues(take, named=True), 1):
-        times = f"{_clock(cue.start_ms, ',')} --> {_clock(cue.end_ms, ',')}"
-        blocks.append("\n".join([str(number), times, *cue.lines, ""]))
+    for number, subtitle in enumerate(make_subtitles(take, named=True), 1):
+        times = f"{_clock(subtitle.start_ms, ',')} --> {_clock(subtitle.end_ms, ',')}"
+        blocks.append("\n".join([str(number), times, *subtitle.lines, ""]))
     return "\n".join(blocks)
 
 
@@ -74,36 +184,36 @@ def _clock(ms: int, point: str) -> str:
     return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}{point}{rest % 1000:03}"
 
 
-def cues(take: Take, *, named: bool = False) -> list[Cue]:
+def make_subtitles(take: Take, *, named: bool = False) -> list[Subtitle]:
     """Return what stands on the screen, in order of time.
 
     All of it is within the take, except words without sound: they stand as long as they are read.
 
     Args:
-        take: Lines in which nothing was said have no cue.
+        take: Lines in which nothing was said have no subtitle.
         named: Whether the player's name stands before the words, and takes their place.
     """
-    found = [cue for line in take.lines for cue in _cues_of(line, named=named)]
-    found.sort(key=lambda cue: cue.start_ms)  # stable: lines and pieces that begin together stay in order
+    found = [subtitle for line in take.lines for subtitle in _subtitles_of(line, named=named)]
+    found.sort(key=lambda subtitle: subtitle.start_ms)  # stable: lines and pieces that begin together stay in order
     return _with_room(found, _ms(take.duration_s))
 
 
-def _with_room(found: Sequence[Cue], end_ms: int) -> list[Cue]:
-    """Let short cues stand a second, where nothing else begins before."""
-    starts = [cue.start_ms for cue in found]
+def _with_room(found: Sequence[Subtitle], end_ms: int) -> list[Subtitle]:
+    """Let short ones stand a second, where nothing else begins before."""
+    starts = [subtitle.start_ms for subtitle in found]
     longer = []
-    for place, cue in enumerate(found):
-        after = bisect_left(starts, cue.end_ms, lo=place + 1)
+    for place, subtitle in enumerate(found):
+        after = bisect_left(starts, subtitle.end_ms, lo=place + 1)
         room = starts[after] if after < len(starts) else end_ms
-        wished = min(cue.start_ms + round(SHORTEST_S * 1000), room)
-        longer.append(replace(cue, end_ms=max(cue.end_ms, wished)))
+        wished = min(subtitle.start_ms + round(SHORTEST_S * 1000), room)
+        longer.append(replace(subtitle, end_ms=max(subtitle.end_ms, wished)))
     return longer
 
 
-def _cues_of(line: Performed, *, named: bool) -> list[Cue]:
+def _subtitles_of(line: Performed, *, named: bool) -> list[Subtitle]:
     seconds = line.duration_s if line.samples else max(SHORTEST_S, len(line.said) / READ_PER_S)
     end = line.offset_s + seconds
-    words = spread(line.said, line.offset_s, end)
+    words = spread_words(line.said, line.offset_s, end)
     player = one_line(line.player)
     name = f"{_short(player)}: " if named else ""
     found = []
@@ -111,7 +221,7 @@ def _cues_of(line: Performed, *, named: bool) -> list[Cue]:
         start_ms = _ms(piece[0].start_s)
         end_ms = max(start_ms + 1, _ms(min(until, piece[0].start_s + LONGEST_S)))
         id = line.id if number == 1 else f"{line.id}/{number}"  # noqa: A001 - it is one
-        found.append(Cue(id, player, _laid(piece, name), start_ms, end_ms))
+        found.append(Subtitle(id, player, _laid(piece, name), start_ms, end_ms))
     return found
 
 
@@ -127,7 +237,7 @@ def _ms(seconds: float) -> int:
     return int(seconds * 1000 + 1e-6)
 
 
-def _pieces(words: Sequence[Word], end_s: float, name: str) -> list[tuple[Sequence[Word], float]]:
+def _pieces(words: Sequence[TimedWord], end_s: float, name: str) -> list[tuple[Sequence[TimedWord], float]]:
     """Cut a line into pieces that fit on a screen, and where each ends: the ones that cost least in all.
 
     A border that is no sentence's costs, and so does a piece that is short. The best pieces up to a word are
@@ -137,13 +247,13 @@ def _pieces(words: Sequence[Word], end_s: float, name: str) -> list[tuple[Sequen
     reaches = _reaches(words, columns(name))
     best: list[tuple[float, int]] = [(0.0, 0)]
     for end, last in enumerate(words, 1):
-        each = _CUE + (0.0 if end == len(words) else _BORDERS[border(last.text)])
+        each = _EACH + (0.0 if end == len(words) else _BORDERS[border(last.text)])
         options = []
         for begin in range(end - 1, -1, -1):
             seconds = starts[end] - starts[begin]
             if begin < end - 1 and (seconds > LONGEST_S or reaches[begin] < end):
                 break
-            options.append((best[begin][0] + each + _CUE * max(0.0, SHORTEST_S - seconds), begin))
+            options.append((best[begin][0] + each + _EACH * max(0.0, SHORTEST_S - seconds), begin))
         best.append(min(options))
     pieces = []
     end = len(words)
@@ -154,7 +264,7 @@ def _pieces(words: Sequence[Word], end_s: float, name: str) -> list[tuple[Sequen
     return pieces[::-1]
 
 
-def _reaches(words: Sequence[Word], name: int) -> list[int]:
+def _reaches(words: Sequence[TimedWord], name: int) -> list[int]:
     """Return behind which word the two lines end that begin with each word, and with a name of so many columns."""
     widths = [columns(word.text) for word in words]
     ends = [*accumulate((width + (not word.glued) for width, word in zip(widths, words, strict=True)), initial=0)]
@@ -167,18 +277,18 @@ def _reaches(words: Sequence[Word], name: int) -> list[int]:
     return [line_end(first, LONGEST) for first in firsts]
 
 
-def _breaks(words: Sequence[Word], name: str) -> Iterator[tuple[float, str, str]]:
+def _breaks(words: Sequence[TimedWord], name: str) -> Iterator[tuple[float, str, str]]:
     """Yield the ways to lay words on two lines: the best has even lines, broken where a phrase ends."""
     for place in range(0 if name else 1, len(words)):
-        first, second = f"{name}{joined(words[:place])}".rstrip(), joined(words[place:])
+        first, second = f"{name}{join_words(words[:place])}".rstrip(), join_words(words[place:])
         widths = columns(first), columns(second)
         if max(widths) <= LONGEST:
             yield abs(widths[0] - widths[1]) + 4 * _BORDERS[border(first)], first, second
 
 
-def _laid(words: Sequence[Word], name: str) -> tuple[str, ...]:
-    """Lay a cue on one or two lines; words that begin one are no command of a CI server there."""
-    whole = name + joined(words)
+def _laid(words: Sequence[TimedWord], name: str) -> tuple[str, ...]:
+    """Lay a subtitle on one or two lines; words that begin one are no command of a CI server there."""
+    whole = name + join_words(words)
     if columns(whole) <= LONGEST:
         return (printable(whole),)
     _, first, second = min(_breaks(words, name))

@@ -1,45 +1,40 @@
-"""Tables for terminals of any width: words are wrapped, figures stay whole."""
+"""What a verb tells, as tables: in colours and as wide as the terminal is, or as plain text. Rich draws both.
+
+A renderable asks ``console.no_color``: it is set for plain text alone, as a terminal whose user wants no colours is
+given plain text, too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from io import StringIO
 
+from rich import box
 from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.table import Table
+from rich.text import Text
 
+from tau_stage.take.take_model import Costs
 from tau_stage.text import one_line
-
-if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderResult
-    from rich.table import Table
 
 Row = Sequence[str]
 
+UNKNOWN = "unknown"
 WORDS = 12
 """So many columns words may always have, or as many as they need."""
 GAP = 2
 """Columns between two others: the padding and the divider."""
+UNLIMITED = 1_000_000
+"""Columns of plain text that is not wrapped."""
 
-
-def plain_lines(columns: Row, rows: Sequence[Row], left: Collection[int] = frozenset({0})) -> Iterator[str]:
-    r"""Yield a table without colours, for pipes and logs: words to the left, figures to the right.
-
-    >>> print(*plain_lines(("who", "s"), [("ann", "1.0"), ("木村", "12.0")]), sep="\n")
-    who      s
-    ann    1.0
-    木村  12.0
-    """
-    table = [columns, *([one_line(cell) for cell in row] for row in rows)]
-    widths = [max(cell_len(row[place]) for row in table) for place in range(len(columns))]
-    for row in table:
-        blanks = [" " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)]
-        cells = zip(row, blanks, strict=True)
-        yield "  ".join(cell + gap if at in left else gap + cell for at, (cell, gap) in enumerate(cells)).rstrip()
+_NOTES = {"warning": "yellow", "incomplete": "red", "failed": "red", "budget": "red"}
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class TextTable:
     """A table whose figures are never cut. Where it is too wide, its columns go on in a second table below.
 
     Attributes:
@@ -48,6 +43,7 @@ class Figures:
         left: Places of the columns that hold words.
         has_total: Whether the last row sums up the others.
         widths: How wide columns may be, from the first; those that are not named, as wide as they need.
+        title: What stands above it, or empty.
     """
 
     columns: Row
@@ -55,13 +51,17 @@ class Figures:
     left: Collection[int] = frozenset({0})
     has_total: bool = False
     widths: Sequence[int] = ()
+    title: str = ""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw the tables that fit, one below the other."""
-        for places in self._parted(options.max_width):
-            yield self._drawn(places)
+        """Draw the tables that fit, one below the other; plain text has one."""
+        if self.title:
+            yield Text(f"\n{self.title}", style="bold")
+        parts = [[*range(len(self.columns))]] if console.no_color else self._split(options.max_width)
+        for places in parts:
+            yield self._draw(places, is_plain=console.no_color)
 
-    def _parted(self, width: int) -> Iterator[list[int]]:
+    def _split(self, width: int) -> Iterator[list[int]]:
         """Yield places of columns, table by table; each begins with the first column."""
         needed = [self._needed(place) for place in range(len(self.columns))]
         places = [0]
@@ -76,12 +76,9 @@ class Figures:
         most = max(cell_len(one_line(row[place])) for row in (self.columns, *self.rows))
         return min(most, WORDS) if place in self.left else most
 
-    def _drawn(self, places: Sequence[int]) -> Table:
-        from rich import box
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    def _draw(self, places: Sequence[int], *, is_plain: bool) -> Table:
+        padding = (0, GAP if is_plain else 1, 0, 0)
+        table = Table(box=None if is_plain else box.SIMPLE_HEAD, padding=padding, pad_edge=False)
         for place in places:
             is_words = place in self.left
             table.add_column(
@@ -97,3 +94,61 @@ class Figures:
                 table.add_section()
             table.add_row(*(Text(one_line(row[place]), style="bold" if is_total else "") for place in places))
         return table
+
+
+@dataclass(frozen=True, slots=True)
+class TextReport:
+    """Tables, and what stands around them.
+
+    Attributes:
+        heading: What it is about, a line each.
+        tables: In the order they are read.
+        notes: What stands below.
+        plain_width: Columns of plain text.
+    """
+
+    heading: Sequence[str]
+    tables: Sequence[TextTable]
+    notes: Sequence[RenderableType] = ()
+    plain_width: int = UNLIMITED
+
+    def __rich_console__(self, console: Console, _options: ConsoleOptions) -> RenderResult:
+        """Draw all of it, from the top."""
+        yield from (Text(one_line(line), style="bold") for line in self.heading)
+        yield from self.tables
+        if self.notes and console.no_color and any(table.title for table in self.tables):
+            yield ""
+        yield from self.notes
+
+
+def plain_text(report: TextReport) -> str:
+    """Draw a report without colours, for pipes and logs; no line ends with blanks."""
+    width = report.plain_width
+    out = Console(file=StringIO(), width=width, no_color=True, color_system=None, force_terminal=False)
+    with out.capture() as drawn:
+        out.print(report)
+    return "\n".join(line.rstrip() for line in drawn.get().rstrip("\n").split("\n"))
+
+
+def note(text: str) -> Text:
+    """Write a note; its first word tells its colour."""
+    return Text(one_line(text), style=_NOTES.get(text.split(":", maxsplit=1)[0], "dim"))
+
+
+def dollars(amount: Decimal | None) -> str:
+    """Write an amount, or that it is not known; never a zero for the unknown.
+
+    >>> dollars(Decimal("0.00563422")), dollars(None)
+    ('$0.0056', 'unknown')
+    """
+    return UNKNOWN if amount is None else f"${amount:.4f}"
+
+
+def money(cost: Costs, kind: str = "total") -> str:
+    """Write an amount of a cost; a ``~`` marks one that is built on usage told in part, or in sums only.
+
+    >>> money(Costs(spoken=None, listened=None, cached=None, total=Decimal("0.1"), estimated=True))
+    '~$0.1000'
+    """
+    amount: Decimal | None = getattr(cost, kind)
+    return f"~{dollars(amount)}" if cost.estimated and amount else dollars(amount)

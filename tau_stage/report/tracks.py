@@ -11,7 +11,7 @@ from tau_stage.take.take_model import Alternative, Performed, Sounded, Take
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Clip:
     """A stretch of a file, at its place in the take.
 
     Attributes:
@@ -42,18 +42,18 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """What stands side by side under one name; the pieces are in the order in which they begin.
+    """What stands side by side under one name; the clips are in the order in which they begin.
 
     Attributes:
         name: What it is called.
         kind: Whose it is.
-        pieces: What stands on it.
+        clips: What stands on it.
         pan: Where it stands, from -1, left, to 1, right.
     """
 
     name: str
     kind: Literal["player", "sound"]
-    pieces: tuple[Piece, ...]
+    clips: tuple[Clip, ...]
     pan: float = 0.0
 
 
@@ -75,19 +75,19 @@ def other_takes(line: Performed | None) -> list[Alternative]:
     return [other for other in line.alternatives if other.file and other.samples] if line else []
 
 
-def _spoken(take: Take, player: str) -> Iterator[Piece]:
+def _spoken(take: Take, player: str) -> Iterator[Clip]:
     for line in lines_in_order(take):
         if line.player == player and line.file and line.samples:
-            yield Piece(line.id, line.file, line.offset_samples, line.samples, 0, line.samples, line=line)
+            yield Clip(line.id, line.file, line.offset_samples, line.samples, 0, line.samples, line=line)
 
 
-def _laid(take: Take, stem: str) -> Iterator[Piece]:
-    """Yield the sounds of a stem. Where it overlaps itself the stem holds the sum, so that is one piece."""
+def _laid(take: Take, stem: str) -> Iterator[Clip]:
+    """Yield the sounds of a stem. Where it overlaps itself the stem holds the sum, so that is one clip."""
     for sounds in _clusters(sound for sound in take.sounds if sound.stem == stem and sound.samples > 0):
         at = sounds[0].offset_samples
         end = max(sound.offset_samples + sound.samples for sound in sounds)
         name = " + ".join(sound.id for sound in sounds)
-        yield Piece(name, stem, at, end - at, at, take.samples, sounds=tuple(sounds))
+        yield Clip(name, stem, at, end - at, at, take.samples, sounds=tuple(sounds))
 
 
 def _clusters(sounds: Iterable[Sounded]) -> list[list[Sounded]]:

@@ -9,10 +9,9 @@ from typing import Literal
 from xml.etree import ElementTree as Xml
 
 from tau_stage.checks.verdict import Verdict
-from tau_stage.report.differ import differ, differs
-from tau_stage.report.findings import Finding, as_github
+from tau_stage.report.annotations import Annotation, as_github
 from tau_stage.suite.result import OVER_BUDGET, SAID_OF, Result, Row, State, exit_code, total
-from tau_stage.text import one_line, printable
+from tau_stage.text import diff_speech, has_changes, one_line, printable
 
 Style = Literal["good", "bad", "quiet", "plain", "strong"]
 Span = tuple[Style, str]
@@ -116,8 +115,8 @@ def _diff(verdict: Verdict) -> StyledLine:
     quoted = all(text[:1] == "“" and text[-1:] == "”" for text in (verdict.expected, verdict.measured))
     if not quoted or verdict.what not in ("said", "asked", "words", "recognised"):
         return ()
-    pieces = differ(verdict.expected[1:-1], verdict.measured[1:-1])
-    if not differs(pieces):
+    pieces = diff_speech(verdict.expected[1:-1], verdict.measured[1:-1])
+    if not has_changes(pieces):
         return ()
     spans: list[Span] = []
     for number, piece in enumerate(pieces):
@@ -125,7 +124,7 @@ def _diff(verdict: Verdict) -> StyledLine:
         if piece.kind in ("same", "moment"):
             spans.append(("quiet", _short(words, first=number == 0, last=number == len(pieces) - 1) + " "))
         else:
-            spans.append(("bad", f"[-{words}-] ") if piece.kind == "del" else ("good", f"{{+{words}+}} "))
+            spans.append(("bad", f"[-{words}-] ") if piece.kind == "gone" else ("good", f"{{+{words}+}} "))
     return tuple(spans)
 
 
@@ -151,15 +150,15 @@ def as_annotations(results: Sequence[Result]) -> str:
     return as_github(finding for result in results for finding in _findings(result))
 
 
-def _findings(result: Result) -> Iterator[Finding]:
+def _findings(result: Result) -> Iterator[Annotation]:
     if result.broken:
-        yield Finding(result.broken.path, result.broken.line, result.broken.column, "error", result.broken.problem)
+        yield Annotation(result.broken.path, result.broken.line, result.broken.column, "error", result.broken.problem)
     for missing in result.lacks:
-        yield Finding(result.path, 1, 1, "error", missing)
+        yield Annotation(result.path, 1, 1, "error", missing)
     for verdict in result.bad:
         told = f"{verdict.message} ({result.variant})" if result.variant else verdict.message
         told = f"could not be measured: {told}" if verdict.outcome == "error" else told
-        yield Finding(verdict.path, verdict.line, verdict.column, "error", told)
+        yield Annotation(verdict.path, verdict.line, verdict.column, "error", told)
 
 
 def as_markdown(results: Sequence[Result]) -> str:

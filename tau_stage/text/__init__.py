@@ -12,6 +12,7 @@ from tau_stage.text.comparing import (
     word_error_rate,
     words_of,
 )
+from tau_stage.text.diff import DiffPart, diff_speech, diff_words, has_changes, has_moments
 from tau_stage.text.docstrings import docstring
 from tau_stage.text.searching import LONGEST_PATTERN, is_found, pattern_problem
 from tau_stage.text.showing import hidden, one_line, printable, printable_json, visible, well_formed
@@ -22,14 +23,19 @@ __all__ = [
     "LONGEST_PATTERN",
     "MOST_COMPARED",
     "STRUCK",
+    "DiffPart",
     "Word",
     "aligned",
     "alikeness",
     "bears_key",
     "closeness",
     "composed",
+    "diff_speech",
+    "diff_words",
     "docstring",
     "folded",
+    "has_changes",
+    "has_moments",
     "hidden",
     "holds",
     "is_found",

@@ -17,11 +17,10 @@ from tau_stage.protocol.conversation import Conversation
 from tau_stage.protocol.secrets import Secrets, Striker
 from tau_stage.protocol.server_events import decode
 from tau_stage.protocol.usage import Usage
-from tau_stage.report.differ import differ
-from tau_stage.report.subtitles import srt, vtt
-from tau_stage.report.terminal import plain
-from tau_stage.report.wording import word_diff
-from tau_stage.report.words import labels, sheet, transcript, word_labels
+from tau_stage.report.subtitles import render_srt, render_vtt
+from tau_stage.report.summary import tabulate_take
+from tau_stage.report.tables import plain_text
+from tau_stage.report.transcript import render_labels, render_sheet, render_transcript
 from tau_stage.scene.load import load_variants, parse_scene
 from tau_stage.scene.planning import make_plan
 from tau_stage.suite.output import as_junit
@@ -32,6 +31,8 @@ from tau_stage.take.journal import Journal, read_journal
 from tau_stage.take.take_model import Take, silences
 from tau_stage.text import (
     closeness,
+    diff_speech,
+    diff_words,
     hidden,
     holds,
     is_found,
@@ -411,7 +412,7 @@ def text(name: str, made: Callable[[int], Any], *parsers: Callable[[Any], Any]) 
 
 
 def differ_from_itself(said: str) -> Any:
-    return differ(said, said[::-1])
+    return diff_speech(said, said[::-1])
 
 
 def closeness_to_itself(said: str) -> Any:
@@ -427,7 +428,7 @@ def letters(said: str) -> Any:
 
 
 def diff(said: str) -> Any:
-    return word_diff(said, said[::-1])
+    return diff_words(said, said[::-1])
 
 
 def phrase(said: str) -> Any:
@@ -546,7 +547,7 @@ def journal(name: str, made: Callable[[int], list[record.Record]]) -> None:
         return read(made(size))(size, folder)
 
     SHAPES[f"journal: {name}"] = reading
-    for writer in (vtt, srt, transcript, labels, word_labels, sheet, plain, taken, score):
+    for writer in (render_vtt, render_srt, render_transcript, render_labels, render_sheet, tabulated, taken, score):
 
         def writing(size: int, folder: Path, writer: Callable[[Any], Any] = writer) -> Parse:
             take = read(made(size))(size, folder)()
@@ -557,6 +558,10 @@ def journal(name: str, made: Callable[[int], list[record.Record]]) -> None:
 
 def taken(take: Take) -> Any:
     return Take.model_validate_json(take.model_dump_json())
+
+
+def tabulated(take: Take) -> Any:
+    return plain_text(tabulate_take(take))
 
 
 def score(take: Take) -> Any:

@@ -5,14 +5,24 @@ from __future__ import annotations
 import io
 import json
 from decimal import Decimal
+from typing import Any
 
 from rich.console import Console
 
-from tau_stage.report.forecast import as_data
-from tau_stage.report.plan import plain, tables
+from tau_stage.cost.forecast import Forecast
+from tau_stage.report.forecast_report import as_data, tabulate_forecast
+from tau_stage.report.tables import plain_text
 from tests.test_cost_forecast import DUET, told
 
 OWN = DUET.replace("ann: {model: gpt-realtime-2.1}", "ann: {model: own}")
+
+
+def plain(found: Forecast) -> str:
+    return plain_text(tabulate_forecast(found))
+
+
+def data_of(found: Forecast) -> Any:
+    return json.loads(json.dumps(as_data(found)))
 
 
 def test_piped_it_is_plain_text() -> None:
@@ -74,7 +84,7 @@ def test_warnings_stand_below() -> None:
 
 def test_on_a_terminal_it_fits_eighty_columns() -> None:
     drawn = io.StringIO()
-    Console(file=drawn, width=80).print(tables(told(DUET + "limits: {budget: $0.001}\n")))
+    Console(file=drawn, width=80).print(tabulate_forecast(told(DUET + "limits: {budget: $0.001}\n")))
     text = drawn.getvalue()
     assert all(word in text for word in ("49 / 128,000", "$0.0040..$0.0066", "hears_as: text", "warning: the scene"))
     assert "…" not in text
@@ -82,13 +92,13 @@ def test_on_a_terminal_it_fits_eighty_columns() -> None:
 
 def test_as_data_it_survives_json() -> None:
     found = told(DUET)
-    data = as_data(found)
-    assert json.loads(json.dumps(data)) == data
+    data = data_of(found)
+    assert data == as_data(found)
     assert Decimal(data["total"]["likely"]["total"]) == found.cost.likely.total
     assert data["players"]["ann"]["window"] == {"tokens": 128_000, "most_in": 128_000}
     assert data["lines"][0]["hearers"] == ["ben"]
 
 
 def test_as_data_an_unknown_price_is_null() -> None:
-    ann = as_data(told(OWN))["players"]["ann"]
+    ann = data_of(told(OWN))["players"]["ann"]
     assert (ann["cost"]["likely"]["total"], ann["savings"]["hears_as_text"], ann["window"]) == (None, None, None)

@@ -3,9 +3,9 @@
 import json
 
 from tau_stage.errors import SceneError
-from tau_stage.report.findings import Finding, as_github, as_json
+from tau_stage.report.annotations import Annotation, as_github, as_json
 
-ERROR = Finding.of(SceneError("scenes/a.yaml", 3, 7, "there is no player 'bob'", "did you mean 'bab'?"))
+ERROR = Annotation.of(SceneError("scenes/a.yaml", 3, 7, "there is no player 'bob'", "did you mean 'bab'?"))
 
 
 def test_findings_as_json_can_be_read_back() -> None:
@@ -22,7 +22,7 @@ def test_findings_as_json_can_be_read_back() -> None:
 
 
 def test_findings_as_annotations() -> None:
-    warning = Finding("b:c.yaml", 1, 1, "warning", "100 % of\r\nthe window")
+    warning = Annotation("b:c.yaml", 1, 1, "warning", "100 % of\r\nthe window")
     assert as_github([ERROR, warning]).split("\n") == [
         "::error file=scenes/a.yaml,line=3,col=7,title=tau-stage::there is no player 'bob'%0Ahint: did you mean 'bab'?",
         "::warning file=b%3Ac.yaml,line=1,col=1,title=tau-stage::100 %25 of%0Athe window",

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from tau_stage.audio.pcm import RATE
 from tau_stage.errors import UsageError
-from tau_stage.report.tracks import Piece, Track, lines_in_order, other_takes, tracks
+from tau_stage.report.tracks import Clip, Track, lines_in_order, other_takes, tracks
 from tau_stage.take.export import at_rate_name
 from tau_stage.take.take_model import Alternative, Performed, Take
 from tau_stage.text import one_line, printable, printable_json
@@ -22,13 +22,16 @@ from tau_stage.text import one_line, printable, printable_json
 ROOM = "tau_stage"
 """The key of all our metadata."""
 
+OtioObject = Any
+"""What the package makes; it has no types."""
 
-def writable() -> bool:
+
+def is_installed() -> bool:
     """Tell whether the package that writes timelines is installed."""
     return find_spec("opentimelineio") is not None
 
 
-def otio(take: Take, rate: int = RATE) -> str:
+def render_otio(take: Take, rate: int = RATE) -> str:
     """Write the timeline, to be saved in the take's folder: URLs are relative to it.
 
     Args:
@@ -53,7 +56,7 @@ def _package() -> ModuleType:
 
 
 class _Writer:
-    """Makes the objects of the package; the package has no types.
+    """Makes the objects of the package.
 
     Args:
         package: ``opentimelineio``.
@@ -67,7 +70,7 @@ class _Writer:
         self._rate = rate
         self._times = rate // own
 
-    def timeline(self, take: Take) -> Any:
+    def timeline(self, take: Take) -> OtioObject:
         """Make the whole take."""
         timeline = self._schema.Timeline(
             one_line(take.scene.title),
@@ -85,9 +88,9 @@ class _Writer:
         timeline.tracks.markers.extend(self.marker(line) for line in lines_in_order(take))
         return timeline
 
-    def tracks(self, track: Track) -> Iterator[Any]:
-        """Yield a track; where its pieces overlap there are further ones."""
-        for number, lane in enumerate(lanes(track.pieces), 1):
+    def tracks(self, track: Track) -> Iterator[OtioObject]:
+        """Yield a track; where its clips overlap there are further ones."""
+        for number, lane in enumerate(lanes(track.clips), 1):
             made = self._schema.Track(
                 one_line(track.name if number == 1 else f"{track.name} {number}"),
                 kind=self._schema.TrackKind.Audio,
@@ -96,33 +99,33 @@ class _Writer:
             made.extend(self.items(lane))
             yield made
 
-    def items(self, lane: Iterable[Piece]) -> Iterator[Any]:
+    def items(self, lane: Iterable[Clip]) -> Iterator[OtioObject]:
         """Yield clips, with gaps between them."""
         end = 0
-        for piece in lane:
-            if piece.at > end:
-                yield self._schema.Gap(source_range=self.range(0, piece.at - end))
-            yield self.clip(piece)
-            end = piece.end
+        for clip in lane:
+            if clip.at > end:
+                yield self._schema.Gap(source_range=self.range(0, clip.at - end))
+            yield self.clip(clip)
+            end = clip.end
 
-    def clip(self, piece: Piece) -> Any:
+    def clip(self, clip: Clip) -> OtioObject:
         """Make a stretch of a file."""
         reference = self._schema.ExternalReference(
-            target_url=self.url(piece.file), available_range=self.range(0, piece.available)
+            target_url=self.url(clip.file), available_range=self.range(0, clip.available)
         )
-        clip = self._schema.Clip(
-            one_line(piece.name),
+        made = self._schema.Clip(
+            one_line(clip.name),
             media_reference=reference,
-            source_range=self.range(piece.skipped, piece.samples),
-            metadata={ROOM: told(piece.line) if piece.line else laid(piece)},
+            source_range=self.range(clip.skipped, clip.samples),
+            metadata={ROOM: _line_facts(clip.line) if clip.line else _sound_facts(clip)},
         )
-        if piece.line and (others := other_takes(piece.line)):
+        if clip.line and (others := other_takes(clip.line)):
             takes = {f"take-{other.take}": self.other(other) for other in others}
-            picked = f"take-{piece.line.take}"
-            clip.set_media_references({picked: reference, **takes}, picked)
-        return clip
+            picked = f"take-{clip.line.take}"
+            made.set_media_references({picked: reference, **takes}, picked)
+        return made
 
-    def other(self, other: Alternative) -> Any:
+    def other(self, other: Alternative) -> OtioObject:
         """Make a take of a line that was not picked."""
         return self._schema.ExternalReference(
             target_url=self.url(str(other.file)),
@@ -130,41 +133,41 @@ class _Writer:
             metadata={ROOM: {"take": other.take, "said": other.said, "sha256": other.sha256}},
         )
 
-    def marker(self, line: Performed) -> Any:
+    def marker(self, line: Performed) -> OtioObject:
         """Make a line's mark on the timeline, also where it has no sound."""
         return self._schema.Marker(
             one_line(line.id),
             marked_range=self.range(line.offset_samples, line.samples),
             color=self._schema.MarkerColor.GREEN,
             comment=printable(line.said),
-            metadata={ROOM: told(line)},
+            metadata={ROOM: _line_facts(line)},
         )
 
     def url(self, file: str) -> str:
         """Tell where a file of the take is, at the timeline's rate."""
         return quote(at_rate_name(file, self._rate))
 
-    def time(self, samples: int) -> Any:
+    def time(self, samples: int) -> OtioObject:
         """Make a time in samples."""
         return self._time.RationalTime(samples * self._times, self._rate)
 
-    def range(self, start: int, samples: int) -> Any:
+    def range(self, start: int, samples: int) -> OtioObject:
         """Make a stretch of time in samples."""
         return self._time.TimeRange(self.time(start), self.time(samples))
 
 
-def lanes(pieces: Iterable[Piece]) -> list[list[Piece]]:
-    """Lay pieces side by side, so that none overlaps another of its lane; at least one lane."""
-    found: list[list[Piece]] = [[]]
-    for piece in pieces:
-        free = next((lane for lane in found if not lane or lane[-1].end <= piece.at), None)
+def lanes(clips: Iterable[Clip]) -> list[list[Clip]]:
+    """Lay clips side by side, so that none overlaps another of its lane; at least one lane."""
+    found: list[list[Clip]] = [[]]
+    for clip in clips:
+        free = next((lane for lane in found if not lane or lane[-1].end <= clip.at), None)
         if free is None:
             found.append(free := [])
-        free.append(piece)
+        free.append(clip)
     return found
 
 
-def told(line: Performed) -> dict[str, object]:
+def _line_facts(line: Performed) -> dict[str, object]:
     """Return what a timeline keeps of a line."""
     return {
         "line": line.id,
@@ -178,7 +181,7 @@ def told(line: Performed) -> dict[str, object]:
     }
 
 
-def laid(piece: Piece) -> dict[str, object]:
+def _sound_facts(clip: Clip) -> dict[str, object]:
     """Return what a timeline keeps of effects and beds."""
     kept = {"id", "kind", "source", "gain_db", "offset_samples", "samples", "sha256"}
-    return {"sounds": [sound.model_dump(include=kept) for sound in piece.sounds]}
+    return {"sounds": [sound.model_dump(include=kept) for sound in clip.sounds]}

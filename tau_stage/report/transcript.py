@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from tau_stage.report.subtitles import srt, vtt
-from tau_stage.report.timing import word_times
+from tau_stage.report.subtitles import render_srt, render_vtt
 from tau_stage.take.take_model import Alternative, Performed, Playing, Sounded, Take
 from tau_stage.text import one_line, same_words
 
@@ -21,25 +20,25 @@ COLUMNS = (
 _ENDINGS = "-–— "
 
 
-def files(take: Take) -> dict[str, str]:
+def write_words(take: Take) -> dict[str, str]:
     """Make every file of the take's words, by its name.
 
     Args:
         take: One in which nothing was said has files too.
     """
     return {
-        "subtitles.vtt": vtt(take),
-        "subtitles.srt": srt(take),
-        "transcript.txt": transcript(take),
-        "labels.txt": labels(take),
-        "sheet.csv": sheet(take),
+        "subtitles.vtt": render_vtt(take),
+        "subtitles.srt": render_srt(take),
+        "transcript.txt": render_transcript(take),
+        "labels.txt": render_labels(take),
+        "sheet.csv": render_sheet(take),
     }
 
 
 # ---- to read
 
 
-def transcript(take: Take) -> str:
+def render_transcript(take: Take) -> str:
     """Write the take as plain text: who plays, then what is said and heard, in order.
 
     A line that was cut ends with a dash; what was asked for stands below a line that says something else.
@@ -90,7 +89,7 @@ def _stamp(seconds: float) -> str:
 # ---- to edit
 
 
-def labels(take: Take) -> str:
+def render_labels(take: Take) -> str:
     """Write a label track with one label a line, for the stems in a sound editor.
 
     Source: Audacity Manual, "Importing and Exporting Labels": start and end in seconds, a tab between all three.
@@ -98,32 +97,15 @@ def labels(take: Take) -> str:
     Args:
         take: Its stems begin where its labels count from.
     """
-    said = [(line.offset_s, line.offset_s + line.duration_s, f"{line.player}: {line.said}") for line in _said(take)]
-    return _labelled(said)
-
-
-def word_labels(take: Take) -> str:
-    """Write a label track with one label a word; where words are is estimated.
-
-    Args:
-        take: A label of a line without sound is a point.
-    """
-    return _labelled((word.start_s, word.end_s, word.text) for line in _said(take) for word in word_times(line))
-
-
-def _said(take: Take) -> Iterable[Performed]:
-    return (line for line in take.lines if one_line(line.said))
-
-
-def _labelled(told: Iterable[tuple[float, float, str]]) -> str:
-    rows = sorted(told, key=lambda label: label[0])
+    spoken = sorted((line for line in take.lines if one_line(line.said)), key=lambda line: line.offset_s)
+    rows = ((line.offset_s, line.offset_s + line.duration_s, f"{line.player}: {line.said}") for line in spoken)
     return "".join(f"{start:.6f}\t{end:.6f}\t{one_line(text)}\n" for start, end, text in rows)
 
 
 # ---- to record again
 
 
-def sheet(take: Take) -> str:
+def render_sheet(take: Take) -> str:
     """Write a recording sheet as CSV, a row for each take of each line; a cell that would be calculated becomes a text.
 
     Source: RFC 4180; OWASP, "CSV Injection".

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tau_stage.audio.pcm import Pcm
-from tau_stage.report.beside import figures, short
 from tau_stage.report.compare import Comparison
-from tau_stage.report.page import shown
-from tau_stage.report.terminal import money
+from tau_stage.report.compare_text import shorten, total_cells
+from tau_stage.report.page import make_printable
+from tau_stage.report.tables import money
 
 COLUMNS = 160
 """How many steps a waveform has."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sound:
+class LineSound(NamedTuple):
     """A line's sound, for a page.
 
     Attributes:
         outline: From ``outline``; empty draws nothing.
-        href: Where it can be played from, quoted for a link; None where there is no file.
+        href: Where it can be played from, quoted for a link.
     """
 
     outline: str
-    href: str | None
+    href: str
 
 
 def outline(audio: Pcm, columns: int = COLUMNS) -> str:
@@ -40,32 +39,30 @@ def outline(audio: Pcm, columns: int = COLUMNS) -> str:
         return ""
     edges = np.linspace(0, len(audio), columns, endpoint=False).astype(int)
     samples = np.abs(audio.array.astype(np.int32))
-    heights = [
-        max(0.01, float(peak) / 32768) for peak in np.maximum.reduceat(samples, np.minimum(edges, len(audio) - 1))
-    ]
+    peaks = np.maximum.reduceat(samples, np.minimum(edges, len(audio) - 1))
+    heights = [max(0.01, float(peak) / 32768) for peak in peaks]
     upper = [f"{column} {-height:.2f}" for column, height in enumerate(heights)]
     lower = [f"{column} {height:.2f}" for column, height in enumerate(heights)]
     return "M" + "L".join([*upper, *reversed(lower)]) + "Z"
 
 
-def page(
-    told: Comparison,
-    sounds: tuple[Mapping[str, Sound], Mapping[str, Sound]] = ({}, {}),
+def render_comparison(
+    comparison: Comparison,
+    sounds: tuple[Mapping[str, LineSound], Mapping[str, LineSound]] = ({}, {}),
     notes: Sequence[str] = (),
 ) -> str:
     """Write the page. Every text of the takes is escaped.
 
     Args:
-        told: From ``compare``.
+        comparison: From ``compare_takes``.
         sounds: Of the lines of each take, by id.
         notes: What else a reader should know, such as a sound that is missing.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    room = Environment(
-        loader=PackageLoader("tau_stage", "report"), autoescape=True, undefined=StrictUndefined, finalize=shown
-    )
-    places = {pair.id: number for number, pair in enumerate(told.pairs, 1)}
-    words = {"figures": figures, "short": short, "money": money, "columns": COLUMNS - 1}
-    template = room.get_template("compare.html", globals=words)
-    return template.render(told=told, sounds=sounds, notes=notes, places=places)
+    loader = PackageLoader("tau_stage.report")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, finalize=make_printable)
+    words = {"figures": total_cells, "short": shorten, "money": money, "columns": COLUMNS - 1}
+    places = {pair.id: number for number, pair in enumerate(comparison.pairs, 1)}
+    template = environment.get_template("compare.html", globals=words)
+    return template.render(comparison=comparison, sounds=sounds, notes=notes, places=places)

@@ -12,7 +12,7 @@ from tau_stage.text import printable
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Annotation:
     """One thing that is wrong, or may be.
 
     Attributes:
@@ -32,12 +32,12 @@ class Finding:
     hint: str = ""
 
     @classmethod
-    def of(cls, error: SceneError) -> Finding:
+    def of(cls, error: SceneError) -> Annotation:
         """Make an error a finding."""
         return cls(error.path, error.line, error.column, "error", error.problem, error.hint)
 
 
-def as_json(found: Sequence[Finding]) -> str:
+def as_json(found: Sequence[Annotation]) -> str:
     """Write all findings as a JSON list.
 
     >>> as_json([])
@@ -46,12 +46,12 @@ def as_json(found: Sequence[Finding]) -> str:
     return json.dumps([asdict(finding) for finding in found], indent=2 if found else None, ensure_ascii=False)
 
 
-def as_github(found: Iterable[Finding]) -> str:
+def as_github(found: Iterable[Annotation]) -> str:
     r"""Write a workflow command for each finding, which GitHub shows at the line of the file.
 
     Source: GitHub Docs, "Workflow commands for GitHub Actions", error and warning messages.
 
-    >>> print(as_github([Finding("a,b.yaml", 3, 5, "error", "100 % wrong", "do so\nor so")]))
+    >>> print(as_github([Annotation("a,b.yaml", 3, 5, "error", "100 % wrong", "do so\nor so")]))
     ::error file=a%2Cb.yaml,line=3,col=5,title=tau-stage::100 %25 wrong%0Ahint: do so%0Aor so
     """
     return "\n".join(

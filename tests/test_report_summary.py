@@ -7,11 +7,16 @@ import io
 from rich.console import Console
 
 from tau_stage.protocol.usage import Usage
-from tau_stage.report.terminal import plain, table
+from tau_stage.report.summary import tabulate_take
+from tau_stage.report.tables import plain_text
 from tau_stage.take import records as record
 from tau_stage.take.fold import fold
 from tau_stage.take.take_model import Take
 from tests.test_take import BEGAN, journal_of, spoken
+
+
+def plain(take: Take) -> str:
+    return plain_text(tabulate_take(take))
 
 
 def take(*, spent: bool = True, model: str = "gpt-realtime-2.1", **ending: object) -> Take:
@@ -78,7 +83,7 @@ def test_what_stopped_it_is_the_last_word() -> None:
 
 def test_on_a_terminal_it_fits_eighty_columns() -> None:
     drawn = io.StringIO()
-    Console(file=drawn, width=80).print(table(take(ended="budget", problem="too dear")))
+    Console(file=drawn, width=80).print(tabulate_take(take(ended="budget", problem="too dear")))
     text = drawn.getvalue()
     assert all(word in text for word in ("tourist", "$0.1284", "warning: clerk is deaf", "budget: too dear"))
     assert "…" not in text
