@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tau_stage.scene.load import load_scene as load_scene
     from tau_stage.scene.model import Scene as Scene
     from tau_stage.scene.plan import Plan as Plan
-    from tau_stage.scene.planning import make_plan as make_plan
+    from tau_stage.scene.planner import make_plan as make_plan
     from tau_stage.session import Deadlines as Deadlines
     from tau_stage.session import Session as Session
     from tau_stage.session import Tool as Tool
@@ -73,7 +73,7 @@ _LAZY = {
     "create_session": "tau_stage.session",
     "forecast": "tau_stage.cost.forecast",
     "load_scene": "tau_stage.scene.load",
-    "make_plan": "tau_stage.scene.planning",
+    "make_plan": "tau_stage.scene.planner",
     "open_stage": "tau_stage.stage.opening",
     "open_understudy": "tau_stage.understudy.server",
     "perform": "tau_stage.stage.perform",

@@ -35,7 +35,7 @@ from tau_stage.protocol.server_events import ServerEvent, decode
 from tau_stage.report.deliver import rebuild
 from tau_stage.report.page_graphics import peaks
 from tau_stage.scene.load import load_variants
-from tau_stage.scene.planning import make_plan
+from tau_stage.scene.planner import make_plan
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.reading import read_take
 from tests.support.in_memory_stage import SCENES, Playhouse

@@ -30,7 +30,7 @@ from trio.testing import MockClock
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import Plan
-from tau_stage.scene.planning import make_plan
+from tau_stage.scene.planner import make_plan
 from tau_stage.stage.notes import News
 from tau_stage.stage.opening import open_stage
 from tau_stage.stage.perform import perform

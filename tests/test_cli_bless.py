@@ -12,7 +12,7 @@ import pytest
 from tau_stage.cli.delivering import delivered
 from tau_stage.report.deliver import deliver
 from tau_stage.scene.load import load_variants
-from tau_stage.scene.planning import make_plan
+from tau_stage.scene.planner import make_plan
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.reading import read_take
 from tau_stage.take.take_model import Take

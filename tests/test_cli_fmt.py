@@ -9,7 +9,7 @@ import pytest
 
 from tau_stage.scene.load import load_scene
 from tau_stage.scene.plan import Plan
-from tau_stage.scene.planning import make_plan
+from tau_stage.scene.planner import make_plan
 from tests.test_cli_validate import SCENES, run
 
 SCENE = b"# so\nplayers: {ann: , ben: }\nlines:\n  - ann: (low) Yes  # hm\n  - ben: No\n    pause: 1s\n"

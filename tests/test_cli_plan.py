@@ -16,7 +16,7 @@ from tau_stage.cost.forecast import forecast
 from tau_stage.report.forecast_report import as_data, tabulate_forecast
 from tau_stage.report.tables import plain_text
 from tau_stage.scene.load import load_scene
-from tau_stage.scene.planning import make_plan
+from tau_stage.scene.planner import make_plan
 from tests.test_cli_validate import run
 from tests.test_cost_forecast import LONG, plan_of
 

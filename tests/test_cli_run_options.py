@@ -19,7 +19,7 @@ import soundfile
 from tau_stage.cli.screen import open_screen
 from tau_stage.cli.stream import Stream
 from tau_stage.scene.load import parse_scene
-from tau_stage.scene.planning import make_plan
+from tau_stage.scene.planner import make_plan
 from tau_stage.stage.notes import Wording
 from tau_stage.understudy.server import Understudy
 from tests.support.tone_voice import Tones

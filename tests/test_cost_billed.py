@@ -14,7 +14,7 @@ from tau_stage.cost.forecast import Forecast, forecast
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.load import load_scene, parse_scene
 from tau_stage.scene.plan import Plan
-from tau_stage.scene.planning import make_plan
+from tau_stage.scene.planner import make_plan
 from tau_stage.stage.perform import perform
 from tau_stage.take.fold import bills
 from tau_stage.take.folder import TakeFolder

@@ -14,7 +14,7 @@ from tau_stage.cost.price import price
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import ImprovisePlan, ItemPlan, Plan, SoundPlan, TogetherPlan
-from tau_stage.scene.planning import make_plan
+from tau_stage.scene.planner import make_plan
 
 DUET = """
 players: {ann: {model: gpt-realtime-2.1}, ben: {model: gpt-realtime-2.1}}

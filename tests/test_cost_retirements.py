@@ -9,10 +9,10 @@ import pytest
 from tau_stage.cost.forecast import forecast
 from tau_stage.cost.retirements import RETIREMENTS, coming_retirements, retirement_of, retirement_warnings
 from tau_stage.protocol.endpoints import endpoint
+from tau_stage.scene.fields import DEFAULT_TRANSCRIPTION, ELSEWHERE
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import Plan
-from tau_stage.scene.planning import DEFAULT_MODEL, make_plan
-from tau_stage.scene.transcription import DEFAULT_TRANSCRIPTION, ELSEWHERE
+from tau_stage.scene.planner import DEFAULT_MODEL, make_plan
 
 TODAY = date(2026, 11, 27)
 

@@ -15,14 +15,27 @@ from tau_stage.checks.metrics import LIMITS
 from tau_stage.checks.verdict import summary
 from tau_stage.cost.forecast import forecast
 from tau_stage.errors import SceneError
-from tau_stage.scene.conditions import EVENTS
-from tau_stage.scene.deliver import Deliver, LineFiles, Mix
+from tau_stage.scene.delivery_options import Deliver, LineFiles, Mix
 from tau_stage.scene.expect import CallWanted, Expect, Says, Tolerances
 from tau_stage.scene.load import load_scene
-from tau_stage.scene.model import Cascade, Cue, Limits, Player, Scene, ToolDefinition
-from tau_stage.scene.planning import make_plan
-from tau_stage.scene.steps import CutIn, Improvise, Line, Listen, Sound, Step, Together
-from tau_stage.scene.words import STEP_WORDS
+from tau_stage.scene.model import (
+    EVENTS,
+    Cascade,
+    Cue,
+    CutIn,
+    Improvise,
+    Limits,
+    Line,
+    Listen,
+    Player,
+    Scene,
+    Sound,
+    Step,
+    Together,
+    ToolDefinition,
+)
+from tau_stage.scene.names import STEP_WORDS
+from tau_stage.scene.planner import make_plan
 from tau_stage.stage.people import people_of
 from tau_stage.take.take_model import Take
 from tests.support.in_memory_stage import SCENES, Playhouse

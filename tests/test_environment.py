@@ -14,7 +14,7 @@ from tau_stage.environment import KEYS, environment, keys_withheld, known_keys, 
 from tau_stage.errors import SceneError
 from tau_stage.protocol.endpoints import ENDPOINTS
 from tau_stage.scene.load import parse_scene
-from tau_stage.scene.planning import make_plan
+from tau_stage.scene.planner import make_plan
 from tests.support.in_memory_stage import Playhouse
 
 MARKER = "sk-MARKER-0123456789"
@@ -85,7 +85,7 @@ import os, sys
 from pathlib import Path
 import anyio
 from tau_stage.scene.load import parse_scene
-from tau_stage.scene.planning import make_plan
+from tau_stage.scene.planner import make_plan
 from tests.support.in_memory_stage import Playhouse
 async def main(folder):
     plan = make_plan(parse_scene(Path(folder, "scene.yaml").read_text(), str(Path(folder, "scene.yaml"))))

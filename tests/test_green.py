@@ -13,8 +13,8 @@ from junitparser import JUnitXml, Skipped
 
 from tau_stage.checks.snapshot import sound_files
 from tau_stage.scene.load import parse_scene
-from tau_stage.scene.planning import make_plan
-from tau_stage.scene.resolved import resolved
+from tau_stage.scene.plan import resolved
+from tau_stage.scene.planner import make_plan
 from tau_stage.suite.discovery import look_at
 from tests.test_cli_testing import SNAPSHOT, TAPE, WELCOME, copied, edit, project  # noqa: F401
 from tests.test_cli_validate import SCENES, run

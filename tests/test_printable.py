@@ -24,7 +24,7 @@ from tau_stage.cli.screen import Lines, Nothing
 from tau_stage.cli.stream import Stream
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.load import parse_scene
-from tau_stage.scene.planning import make_plan
+from tau_stage.scene.planner import make_plan
 from tau_stage.stage.notes import News, Prompting, State, Wording
 from tau_stage.suite.output import as_annotations, as_json, as_junit, as_markdown, plain
 from tau_stage.suite.output import told as told_result

@@ -11,7 +11,7 @@ from tau_stage.audio.wav import read_wav
 from tau_stage.cli.delivering import delivered
 from tau_stage.errors import TakeError
 from tau_stage.report.deliver import deliver
-from tau_stage.scene.deliver import Deliver
+from tau_stage.scene.delivery_options import Deliver
 from tau_stage.take import records as record
 from tau_stage.take.fold import fold
 from tau_stage.take.journal import read_beginning, read_journal

@@ -8,7 +8,7 @@ import pytest
 from tau_stage.errors import SceneError
 from tau_stage.scene.load import load_scene, load_variants, parse_scene
 from tau_stage.scene.plan import Plan, TogetherPlan
-from tau_stage.scene.planning import make_plan
+from tau_stage.scene.planner import make_plan
 from tests.support.tone_voice import write_tone
 
 HEAD = "players: {ann: , ben: }\nlines:\n"

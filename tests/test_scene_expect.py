@@ -5,17 +5,26 @@ from pathlib import Path
 import pytest
 
 from tau_stage.errors import SceneError
-from tau_stage.scene.expect import CallWanted, Expect, PassRate, Says
+from tau_stage.scene.edit import as_lines, as_script
+from tau_stage.scene.expect import (
+    DOLLARS,
+    LUFS,
+    OFF,
+    SECONDS,
+    SHARE,
+    CallWanted,
+    Expect,
+    PassRate,
+    Range,
+    Says,
+    Tolerance,
+)
 from tau_stage.scene.load import load_variants, parse_scene
-from tau_stage.scene.model import Scene
-from tau_stage.scene.planning import make_plan
-from tau_stage.scene.ranges import DOLLARS, LUFS, OFF, SECONDS, SHARE, Range, Tolerance
-from tau_stage.scene.resolved import resolved
-from tau_stage.scene.rewrite import as_lines, as_script
-from tau_stage.scene.source import Source
-from tau_stage.scene.spot import Spot, spot
-from tau_stage.scene.steps import Line
-from tau_stage.scene.text import read_yaml
+from tau_stage.scene.model import Line, Scene
+from tau_stage.scene.plan import resolved
+from tau_stage.scene.planner import make_plan
+from tau_stage.scene.source import Source, Spot, spot
+from tau_stage.scene.yaml_text import read_yaml
 
 HEAD = """players: {ann: {accent: Irish}, bob: , guest: {human: mic}}
 tools:

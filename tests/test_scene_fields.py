@@ -4,10 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from tau_stage.protocol.endpoints import ENDPOINTS
-from tau_stage.scene.conditions import Said
-from tau_stage.scene.model import Player, Scene
-from tau_stage.scene.steps import Line
-from tau_stage.scene.voices import VOICES
+from tau_stage.scene.model import Line, Player, Said, Scene
+from tau_stage.scene.names import VOICES
 
 
 def test_a_scene_can_be_made_in_python() -> None:

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tau_stage.errors import SceneError
-from tau_stage.scene.check import LONGEST_NAME
 from tau_stage.scene.compose import MOST_FILLED, MOST_INCLUDED, MOST_VARIANTS, MOST_VARIED
 from tau_stage.scene.load import MOST_PLAYERS, MOST_TOOLS, load_variants, parse_scene
 from tau_stage.scene.names import LONGEST, is_device, shortened, slug
-from tau_stage.scene.planning import make_plan
+from tau_stage.scene.planner import make_plan
 from tau_stage.scene.source import LARGEST_BYTES
-from tau_stage.scene.text import MOST_EXPANDED, MOST_VALUES
-from tau_stage.scene.traps import DEEPEST
+from tau_stage.scene.validate import LONGEST_NAME
+from tau_stage.scene.yaml_text import MOST_EXPANDED, MOST_VALUES
+from tau_stage.scene.yaml_traps import DEEPEST
 from tau_stage.text import LONGEST_PATTERN
 from tests.support.growing_inputs import LINES, ONE, PLAYERS, numbered
 from tests.test_stage_tooling import call  # noqa: F401 - a fixture

@@ -11,13 +11,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tau_stage.errors import SceneError
-from tau_stage.scene.conditions import EVENTS, Call, Failed, Said, Silence
+from tau_stage.scene.builders import WORDS as WORDS_OF_STEPS
 from tau_stage.scene.load import load_scene, parse_scene
-from tau_stage.scene.load_steps import WORDS as WORDS_OF_STEPS
-from tau_stage.scene.model import Cue, Limits, Player, Scene, ToolDefinition
+from tau_stage.scene.model import (
+    EVENTS,
+    ROLES,
+    Call,
+    Cue,
+    CutIn,
+    Failed,
+    Improvise,
+    Limits,
+    Line,
+    Listen,
+    Player,
+    Said,
+    Scene,
+    Silence,
+    Sound,
+    Together,
+    Told,
+    ToolDefinition,
+)
 from tau_stage.scene.plan import Plan
-from tau_stage.scene.planning import make_plan
-from tau_stage.scene.steps import ROLES, CutIn, Improvise, Line, Listen, Sound, Together, Told
+from tau_stage.scene.planner import make_plan
 
 SCENES = Path(__file__).parent.parent / "scenes"
 UMBRELLA = (SCENES / "umbrella.yaml").read_text(encoding="utf-8")

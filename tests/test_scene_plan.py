@@ -7,9 +7,8 @@ import pytest
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.load import load_scene, parse_scene
-from tau_stage.scene.plan import ItemPlan, LinePlan, Plan, PlayerPlan
-from tau_stage.scene.planning import make_plan
-from tau_stage.scene.waits import Waits
+from tau_stage.scene.plan import ItemPlan, LinePlan, Plan, PlayerPlan, Waits
+from tau_stage.scene.planner import make_plan
 
 SCENES = Path(__file__).parent.parent / "scenes"
 

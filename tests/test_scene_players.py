@@ -6,7 +6,7 @@ import pytest
 
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import ListenPlan, Plan
-from tau_stage.scene.planning import make_plan
+from tau_stage.scene.planner import make_plan
 
 
 def plan_of(text: str) -> Plan:

@@ -5,13 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tau_stage.errors import SceneError
-from tau_stage.scene.emphasis import plain, stressed
-from tau_stage.scene.fountain import read_fountain
+from tau_stage.scene.fountain import plain, read_fountain, stressed
 from tau_stage.scene.load import parse_scene
-from tau_stage.scene.planning import make_plan
+from tau_stage.scene.names import nearest
+from tau_stage.scene.planner import make_plan
 from tau_stage.scene.script import Item, Spoken, read_script
 from tau_stage.scene.source import Source
-from tau_stage.scene.words import nearest
 from tests.test_long_transcripts import steps
 
 PLAYERS = ["clerk", "tourist", "Old Man"]

@@ -8,9 +8,8 @@ from tau_stage.audio.pcm import RATE
 from tau_stage.audio.wav import WavWriter, header
 from tau_stage.errors import SceneError
 from tau_stage.scene.load import load_scene
-from tau_stage.scene.plan import Plan
-from tau_stage.scene.planning import make_plan
-from tau_stage.scene.sounds import sound_warnings, sounds_of
+from tau_stage.scene.plan import Plan, sound_warnings, sounds_of
+from tau_stage.scene.planner import make_plan
 from tests.support.tone_voice import write_tone
 
 SCENE = """\

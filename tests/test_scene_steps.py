@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tau_stage.errors import SceneError
-from tau_stage.scene.conditions import Call, Failed, Not, Said, Silence
-from tau_stage.scene.cut import Cut
 from tau_stage.scene.load import load_scene, parse_scene
+from tau_stage.scene.model import Call, Failed, Not, Said, Silence
 from tau_stage.scene.plan import (
+    Cut,
     ImprovisePlan,
     ItemPlan,
     LinePlan,
@@ -22,8 +22,7 @@ from tau_stage.scene.plan import (
     TogetherPlan,
     spoken,
 )
-from tau_stage.scene.planning import make_plan
-from tau_stage.scene.redirect import redirected
+from tau_stage.scene.planner import make_plan, redirected
 from tau_stage.scene.units import takes
 from tests.support.tone_voice import write_tone
 

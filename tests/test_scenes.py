@@ -15,7 +15,7 @@ from tau_stage.audio.pcm import RATE
 from tau_stage.audio.wav import read_wav
 from tau_stage.scene.load import load_scene
 from tau_stage.scene.plan import Plan, spoken
-from tau_stage.scene.planning import make_plan
+from tau_stage.scene.planner import make_plan
 from tau_stage.stage.people import Typist, people_of
 from tau_stage.take import records as record
 from tau_stage.take.take_model import Take

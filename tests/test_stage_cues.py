@@ -20,7 +20,7 @@ from tau_stage.scene.plan import (
     Step,
     TogetherPlan,
 )
-from tau_stage.scene.planning import make_plan
+from tau_stage.scene.planner import make_plan
 from tau_stage.stage import cues
 from tau_stage.stage.cues import Happening, SoFar, Start
 from tau_stage.stage.turns import Play, Turn, called, next_turn

@@ -21,7 +21,7 @@ from tau_stage.cost import price
 from tau_stage.protocol.endpoints import endpoint
 from tau_stage.scene.load import load_scene, parse_scene
 from tau_stage.scene.plan import Plan, PlayerPlan
-from tau_stage.scene.planning import make_plan
+from tau_stage.scene.planner import make_plan
 from tau_stage.session import Deadlines
 from tau_stage.stage.gate import Gate
 from tau_stage.stage.notes import Listening, News, Sounding

@@ -9,7 +9,7 @@ import pytest
 
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import Plan
-from tau_stage.scene.planning import make_plan
+from tau_stage.scene.planner import make_plan
 from tau_stage.session import Deadlines
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine

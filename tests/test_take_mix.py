@@ -21,7 +21,7 @@ from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.wav import WavWriter
 from tau_stage.errors import TakeError
 from tau_stage.protocol.usage import Usage
-from tau_stage.scene.deliver import Mix
+from tau_stage.scene.delivery_options import Mix
 from tau_stage.take import records as record
 from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder

@@ -28,11 +28,10 @@ from tau_stage.checks.snapshot_diff import against
 from tau_stage.errors import TakeError
 from tau_stage.report.deliver import deliver
 from tau_stage.report.page import render_page
-from tau_stage.scene.deliver import Deliver, Mix
+from tau_stage.scene.delivery_options import Deliver, Mix
 from tau_stage.scene.load import load_scene
-from tau_stage.scene.plan import Plan
-from tau_stage.scene.planning import make_plan
-from tau_stage.scene.resolved import resolved
+from tau_stage.scene.plan import Plan, resolved
+from tau_stage.scene.planner import make_plan
 from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import Journal

@@ -12,9 +12,8 @@ from tau_stage.checks.recognition import recognition
 from tau_stage.checks.snapshot import Snapshot, freeze
 from tau_stage.checks.snapshot_diff import against
 from tau_stage.checks.verdict import Subject, Verdict
-from tau_stage.scene.plan import Plan
-from tau_stage.scene.resolved import resolved
-from tau_stage.scene.spot import spot
+from tau_stage.scene.plan import Plan, resolved
+from tau_stage.scene.source import spot
 from tau_stage.take.take_model import Take
 
 VERSION = 1

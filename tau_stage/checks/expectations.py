@@ -11,10 +11,9 @@ from tau_stage.checks.metrics import FIGURES, LIMITS, SOUNDING, Figures, Measure
 from tau_stage.checks.verdict import Subject, Verdict, outcome
 from tau_stage.checks.voice_print import Print, distance, reference
 from tau_stage.errors import LimitReached
-from tau_stage.scene.expect import CallWanted, Expect
+from tau_stage.scene.expect import CallWanted, Expect, Range
 from tau_stage.scene.plan import LinePlan, Plan, spoken
-from tau_stage.scene.ranges import Range
-from tau_stage.scene.spot import Key, spot
+from tau_stage.scene.source import Key, spot
 from tau_stage.take.take_model import Called, Performed, Take
 from tau_stage.text import holds, is_found, same_words, word_error_rate
 

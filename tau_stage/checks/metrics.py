@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from tau_stage.audio.loudness import Meter
 from tau_stage.checks.voice_print import Print, voice_print
 from tau_stage.errors import TakeError
-from tau_stage.scene import ranges
-from tau_stage.scene.expect import Tolerances
-from tau_stage.scene.ranges import Unit
+from tau_stage.scene import expect
+from tau_stage.scene.expect import Tolerances, Unit
 from tau_stage.take.take_model import Performed, Take, silences
 from tau_stage.text import spoken_words
 
@@ -201,16 +200,16 @@ class Limit:
 
 
 LIMITS = {
-    "words": Limit(ranges.SHARE, 0.0),
-    "length": Limit(ranges.SECONDS, 0.25, 0.1),
-    "loudness": Limit(ranges.LUFS, 1.5),
-    "silence": Limit(ranges.SECONDS, 0.3, 0.2),
-    "clipping": Limit(ranges.SAMPLES, 0.0),
-    "first_audio": Limit(ranges.SECONDS, 0.3, 0.5),
-    "dead_air": Limit(ranges.SECONDS, 0.05, 0.05),
-    "rate": Limit(ranges.PER_SECOND, 0.3, 0.1),
-    "voice": Limit(ranges.DISTANCE, 0.25),
-    "cost": Limit(ranges.DOLLARS, 0.00002, 0.25),
+    "words": Limit(expect.SHARE, 0.0),
+    "length": Limit(expect.SECONDS, 0.25, 0.1),
+    "loudness": Limit(expect.LUFS, 1.5),
+    "silence": Limit(expect.SECONDS, 0.3, 0.2),
+    "clipping": Limit(expect.SAMPLES, 0.0),
+    "first_audio": Limit(expect.SECONDS, 0.3, 0.5),
+    "dead_air": Limit(expect.SECONDS, 0.05, 0.05),
+    "rate": Limit(expect.PER_SECOND, 0.3, 0.1),
+    "voice": Limit(expect.DISTANCE, 0.25),
+    "cost": Limit(expect.DOLLARS, 0.00002, 0.25),
 }
 """What is less than this nobody notices, or differs from one performance of a line to the next."""
 

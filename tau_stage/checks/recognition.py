@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tau_stage.checks.verdict import Subject, Verdict, outcome
 from tau_stage.errors import UsageError
 from tau_stage.scene.plan import Plan
-from tau_stage.scene.spot import spot
+from tau_stage.scene.source import spot
 from tau_stage.take.take_model import Performed, Take
 from tau_stage.text import letters_apart
 

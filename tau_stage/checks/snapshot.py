@@ -19,10 +19,8 @@ from tau_stage.checks.metrics import Measures, measure
 from tau_stage.checks.voice_print import Print, reference
 from tau_stage.errors import LFS_HINT, LFS_PROBLEM, TakeError, UsageError, is_lfs_pointer
 from tau_stage.protocol.endpoints import UNDERSTUDY
-from tau_stage.scene.deliver import Deliver
-from tau_stage.scene.files import SOUNDS, beside
-from tau_stage.scene.names import identity
-from tau_stage.scene.words import did_you_mean, listed
+from tau_stage.scene.delivery_options import Deliver
+from tau_stage.scene.names import SOUNDS, beside, did_you_mean, identity, listed
 from tau_stage.take.atomic import guarded
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import read_beginning

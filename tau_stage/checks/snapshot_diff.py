@@ -13,9 +13,9 @@ from tau_stage.checks.snapshot import DELIVERED, MISSING, Call, Cast, Effect, Fr
 from tau_stage.checks.verdict import Subject, Verdict, outcome
 from tau_stage.checks.voice_print import distance
 from tau_stage.scene.expect import Tolerances
+from tau_stage.scene.names import automatic_id
 from tau_stage.scene.plan import LinePlan, Plan, spoken
-from tau_stage.scene.spot import Spot, spot
-from tau_stage.scene.words import automatic_id
+from tau_stage.scene.source import Spot, spot
 from tau_stage.take.take_model import Take
 from tau_stage.text import word_error_rate
 

@@ -21,8 +21,8 @@ from tau_stage.cost.retirements import coming_retirements, retirement_of
 from tau_stage.errors import UsageError
 from tau_stage.protocol.endpoints import ENDPOINTS, UNDERSTUDY, Endpoint, endpoint
 from tau_stage.protocol.proxies import proxy_for
-from tau_stage.scene.planning import DEFAULT_MODEL
-from tau_stage.scene.transcription import DEFAULT_TRANSCRIPTION
+from tau_stage.scene.fields import DEFAULT_TRANSCRIPTION
+from tau_stage.scene.planner import DEFAULT_MODEL
 from tau_stage.text import shown
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from tau_stage.errors import SceneError, UsageError
 from tau_stage.scene.load import load_variants
 from tau_stage.scene.plan import Plan
-from tau_stage.scene.planning import make_plan
+from tau_stage.scene.planner import make_plan
 
 
 def load_plans(

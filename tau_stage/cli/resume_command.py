@@ -136,7 +136,7 @@ def plan_of(folder: TakeFolder, journal: Sequence[Record], *, anyway: bool) -> t
     from tau_stage.cli.retake_command import plan_retake
     from tau_stage.errors import UsageError
     from tau_stage.scene.load import load_variants
-    from tau_stage.scene.planning import make_plan
+    from tau_stage.scene.planner import make_plan
     from tau_stage.stage.former import NOTHING
     from tau_stage.stage.resuming import changes
     from tau_stage.take.fold import beginning

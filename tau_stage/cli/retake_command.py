@@ -85,8 +85,7 @@ def plan_retake(
         UsageError: The scene has changed, or the take has no such line.
     """
     from tau_stage.errors import UsageError
-    from tau_stage.scene.planning import make_plan
-    from tau_stage.scene.redirect import redirected
+    from tau_stage.scene.planner import make_plan, redirected
     from tau_stage.stage.retake import retaken
 
     scene = _scene(former, anyway=anyway)

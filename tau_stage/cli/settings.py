@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tau_stage.errors import UsageError
-from tau_stage.scene.words import did_you_mean
+from tau_stage.scene.names import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)

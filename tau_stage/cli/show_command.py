@@ -34,7 +34,7 @@ def show(
 ) -> None:
     """Show what every line resolves to."""
     from tau_stage.cli.loading import load_plans
-    from tau_stage.scene.resolved import resolved
+    from tau_stage.scene.plan import resolved
 
     for plan in load_plans([scene], variables=var or (), only=only or ()):
         if as_json:

@@ -84,7 +84,7 @@ def _praise(plan: Plan) -> None:
 def _warnings(plan: Plan) -> tuple[str, ...]:
     """Warn the scene's author of models that end, and of windows, where the scene is long enough for it."""
     from tau_stage.cost.retirements import retirement_warnings
-    from tau_stage.scene.sounds import sound_warnings
+    from tau_stage.scene.plan import sound_warnings
 
     told = (*_unknown_voices(plan), *sound_warnings(plan))
     today = datetime.now(UTC).date()
@@ -96,7 +96,7 @@ def _warnings(plan: Plan) -> tuple[str, ...]:
 
 
 def _unknown_voices(plan: Plan) -> Iterator[str]:
-    from tau_stage.scene.voices import voice_warning
+    from tau_stage.scene.names import voice_warning
 
     for player in plan.models:
         if warning := voice_warning(player.voice, player.endpoint):

@@ -22,8 +22,7 @@ def voices(
     With --sample the understudy speaks in each of them.
     """
     from tau_stage.errors import UsageError
-    from tau_stage.scene.voices import VOICES
-    from tau_stage.scene.words import did_you_mean, listed
+    from tau_stage.scene.names import VOICES, did_you_mean, listed
 
     if endpoint not in VOICES:
         raise UsageError(

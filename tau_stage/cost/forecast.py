@@ -211,7 +211,7 @@ def forecast(plan: Plan, today: date | None = None) -> Forecast:
         today: The date, to warn of models that end; without it, there is no such warning.
 
     >>> from tau_stage.scene.load import parse_scene
-    >>> from tau_stage.scene.planning import make_plan
+    >>> from tau_stage.scene.planner import make_plan
     >>> told = forecast(make_plan(parse_scene("players: {ann: , ben: }\nlines: [ann: Hello., ben: Who is it?]")))
     >>> [(opening.player, opening.at_s) for opening in told.openings]
     [('ann', 0.0), ('ben', 0.2)]
@@ -244,7 +244,7 @@ def expected_usage(plan: Plan) -> dict[str, Usage]:
     r"""Return forecast the tokens that each response of a plan uses, by the line's id.
 
     >>> from tau_stage.scene.load import parse_scene
-    >>> from tau_stage.scene.planning import make_plan
+    >>> from tau_stage.scene.planner import make_plan
     >>> told = expected_usage(make_plan(parse_scene("players: {ann: , ben: }\nlines: [ann: Hello., ben: Who is it?]")))
     >>> list(told), told["ben-1"].audio_in > 0
     (['ann-1', 'ben-1'], True)

@@ -9,8 +9,8 @@ from datetime import date, timedelta
 from urllib.parse import urlsplit
 
 from tau_stage.protocol.endpoints import UNDERSTUDY, Endpoint, endpoint
+from tau_stage.scene.fields import Transcription
 from tau_stage.scene.plan import ListenPlan, Plan, PlayerPlan
-from tau_stage.scene.transcription import Transcription
 
 DEPRECATIONS = "developers.openai.com/api/docs/deprecations"
 OPENAI = f"OpenAI, {DEPRECATIONS}, read 2026-11-26"
@@ -126,7 +126,7 @@ def retirement_warnings(
         provider_of: Who plays a player; without it, whom the scene names, else OpenAI.
 
     >>> from tau_stage.scene.load import parse_scene
-    >>> from tau_stage.scene.planning import make_plan
+    >>> from tau_stage.scene.planner import make_plan
     >>> plan = make_plan(parse_scene("model: gpt-realtime\nplayers: {ann: , ben: }\nlines: [ann: Hello.]"))
     >>> retirement_warnings(plan, date(2026, 11, 27))
     ('players ann and ben: gpt-realtime ends on 2027-01-20; its successor is gpt-realtime-2.1',)

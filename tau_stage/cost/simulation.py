@@ -28,6 +28,7 @@ from tau_stage.cost.durations import (
     text_tokens,
 )
 from tau_stage.protocol.usage import Usage
+from tau_stage.scene.fields import OFF
 from tau_stage.scene.plan import (
     ImprovisePlan,
     ItemPlan,
@@ -39,7 +40,6 @@ from tau_stage.scene.plan import (
     Step,
     TogetherPlan,
 )
-from tau_stage.scene.transcription import OFF
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from tau_stage.report.otio import is_installed, render_otio
 from tau_stage.report.page import Check, read_checks, render_page
 from tau_stage.report.reaper import render_rpp
 from tau_stage.report.transcript import write_words
-from tau_stage.scene.deliver import Deliver
+from tau_stage.scene.delivery_options import Deliver
 from tau_stage.take.atomic import FULL_DISK, guarded
 from tau_stage.take.export import EXPORT, PACKED, export, heard, pack, realign
 from tau_stage.take.fold import cost_json, delivery, fold

@@ -1,20 +1,210 @@
 """The kinds of values a scene's fields hold: how each is read from text, and how an editor is told of it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic.json_schema import GenerateJsonSchema, SkipJsonSchema
+from pydantic_core import PydanticCustomError
 
 from tau_stage.scene import units
-from tau_stage.scene.detection import DETECTION_SCHEMA, DETECTIONS, turn_detection
-from tau_stage.scene.transcription import TRANSCRIPTION_SCHEMA, transcription
+from tau_stage.scene.names import CUSTOM_PREFIX, KINDS, OPENAI_VOICES, VOICES, did_you_mean, is_url, kind_of, listed
 from tau_stage.scene.units import one_of, wrong
-from tau_stage.scene.voices import CUSTOM_PREFIX, KINDS, OPENAI_VOICES, VOICES, is_url, kind_of
-from tau_stage.scene.words import did_you_mean, listed
-from tau_stage.text import LONGEST_PATTERN, bears_key, composed, pattern_problem
+from tau_stage.text import LONGEST_PATTERN, bears_key, composed, docstring, pattern_problem
+
+ValueT = TypeVar("ValueT")
+
+
+def turn_detection(value: object) -> object:
+    """Read a way to find turns: its name, or a mapping with ``type`` and what else it knows.
+
+    Raises:
+        PydanticCustomError: There is no such way, or it knows no such thing.
+    """
+    hint = "write server_vad, semantic_vad, or {type: server_vad, silence: 800ms}"
+    given = {"type": value} if isinstance(value, str) else value
+    if not isinstance(given, dict):
+        raise wrong("turn_detection is a name or a mapping", hint)
+    kind = given.get("type", "server_vad")
+    if not isinstance(kind, str) or kind not in DETECTIONS:
+        what = f"there is no turn_detection '{kind}'" if isinstance(kind, str) else "'type' is a name"
+        near = did_you_mean(kind, DETECTIONS, hint) if isinstance(kind, str) else hint
+        raise wrong(what, near, inside="type" if isinstance(value, dict) else "")
+    found: dict[str, str | int | float] = {"type": kind}
+    known = DETECTIONS[kind]
+    for key, text in given.items():
+        if key not in known and not key.startswith("x-"):
+            raise wrong(
+                f"{kind} has no '{key}'", did_you_mean(key, known, f"it has: {listed(known)}"), inside=key, key=True
+            )
+        if key != "type" and key in known:
+            name, read = known[key]
+            found[name] = _inside(key, read, text)
+    return tuple(found.items())
+
+
+def _inside(key: str, read: Callable[[str], ValueT], value: object) -> ValueT:
+    """Return what stands under a key; an error points there."""
+    if not isinstance(value, str):
+        raise wrong(f"'{key}' is one value, not a list or a mapping", "write the value alone", inside=key)
+    try:
+        return read(value)
+    except PydanticCustomError as error:
+        told = error.context or {}
+        raise wrong(told["problem"], told["hint"], inside=key) from None
+
+
+def _milliseconds(value: object) -> int:
+    return round(float(str(units.duration(value))) * 1000)
+
+
+def _threshold(value: object) -> float:
+    if not re.fullmatch(r"0(\.\d{1,9})?|1(\.0)?", str(value), re.ASCII):
+        raise wrong(f"a threshold is from 0 to 1, not '{value}'", "0.5 is usual; a higher one needs a louder voice")
+    return float(str(value))
+
+
+def _eagerness(value: object) -> str:
+    return str(one_of("eagerness", "auto", "low", "medium", "high")(value))
+
+
+DETECTIONS: dict[str, dict[str, tuple[str, Callable[[object], str | int | float]]]] = {
+    "server_vad": {
+        "type": ("type", str),
+        "silence": ("silence_duration_ms", _milliseconds),
+        "padding": ("prefix_padding_ms", _milliseconds),
+        "idle": ("idle_timeout_ms", _milliseconds),
+        "threshold": ("threshold", _threshold),
+    },
+    "semantic_vad": {"type": ("type", str), "eagerness": ("eagerness", _eagerness)},
+}
+"""Ways to find turns: what each knows, by the author's word: the API's word, and how it is read."""
+
+_LASTS: dict[str, Any] = {"type": "string", "pattern": units.DURATION}
+DETECTION_SCHEMA: dict[str, Any] = {
+    "type": {
+        "type": "string",
+        "enum": list(DETECTIONS),
+        "description": "server_vad: by silence; semantic_vad: by what is said. Default: server_vad.",
+    },
+    "silence": {**_LASTS, "description": "How long a silence ends a turn, like 800ms."},
+    "padding": {**_LASTS, "description": "How much is kept of what was heard just before a turn, like 300ms."},
+    "idle": {**_LASTS, "description": "After how long a silence the model speaks unasked, like 6s."},
+    "threshold": {
+        "type": "number",
+        "minimum": 0,
+        "maximum": 1,
+        "description": "How loud a voice must be, from 0 to 1; 0.5 is usual.",
+    },
+    "eagerness": {
+        "type": "string",
+        "enum": ["auto", "low", "medium", "high"],
+        "description": "How soon a turn is taken for ended.",
+    },
+}
+"""What an editor is told of each key."""
+
+
+OFF: tuple[tuple[str, str], ...] = ()
+"""A transcription, as the API's fields and their values, of nothing."""
+
+DEFAULT_TRANSCRIPTION = "gpt-transcribe"
+"""The model that writes down a person's words, where the endpoint is OpenAI's or unknown.
+
+It takes whole turns, which is all that is needed here, at $0.0045 a minute (genai-prices 0.2.3); gpt-live-transcribe
+writes while somebody speaks, at $0.017. Those before it (whisper-1, gpt-4o-transcribe and its mini) end 2027-02-26.
+"""
+
+ELSEWHERE: dict[str, str | None] = {
+    "azure-voice-live": "azure-speech",
+    "xai": "grok-transcribe",
+    "qwen": None,
+    "stepfun": None,
+    "inworld": None,
+    "vllm": None,
+    "speaches": None,
+    "localai": None,
+}
+"""Who writes down words at other endpoints; None leaves it to the server, whose models are not known here.
+
+Sources: learn.microsoft.com, AudioInputTranscriptionOptions; docs.x.ai, voice.
+"""
+
+HINT = "write a model's name, off, or {model: gpt-transcribe, language: en, prompt: Names and places}"
+
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", re.ASCII)
+_SWITCHES = {"true", "yes", "on", "false", "no", "none", "null", "off", "~"}
+
+
+def default_transcription(endpoint: str | None) -> str | None:
+    """Return the model that writes down words at an endpoint; None where the server is left to choose.
+
+    >>> default_transcription(None), default_transcription("xai"), default_transcription("speaches")
+    ('gpt-transcribe', 'grok-transcribe', None)
+    """
+    return ELSEWHERE.get(kind_of(endpoint or ""), DEFAULT_TRANSCRIPTION)
+
+
+def transcription(value: object) -> object:
+    """Read ``off``, a model's name, or a mapping with ``model``, ``language`` and ``prompt``.
+
+    Raises:
+        PydanticCustomError: It is something else.
+    """
+    if isinstance(value, str):
+        return OFF if value.casefold() == "off" else (("model", _model(value)),)
+    if not isinstance(value, dict):
+        raise wrong("transcription is a model's name, off, or a mapping", HINT)
+    found: dict[str, str] = {}
+    for key, text in value.items():
+        if key.startswith("x-"):
+            continue
+        if key not in _FIELDS:
+            hint = did_you_mean(key, _FIELDS, f"it has: {listed(_FIELDS)}")
+            raise wrong(f"transcription has no '{key}'", hint, inside=key, key=True)
+        found[key] = _inside(key, _FIELDS[key], text)
+    if not found:
+        raise wrong("this transcription says nothing", HINT)
+    return tuple(found.items())
+
+
+def _model(value: str) -> str:
+    if value.casefold() in _SWITCHES or not re.fullmatch(r"\S{1,200}", value):
+        raise wrong(f"'{value}' is no name of a model that transcribes", HINT)
+    return value
+
+
+def _language(value: str) -> str:
+    if not _LANGUAGE.fullmatch(value):
+        raise wrong(f"'{value}' is no code of a language", "write it like en, de or pt-BR (ISO 639-1)")
+    return value
+
+
+def _prompt(value: str) -> str:
+    if not value.strip():
+        raise wrong("this prompt is empty", "write names and words that will be said, or remove it")
+    return value.strip()
+
+
+_FIELDS: dict[str, Callable[[str], str]] = {"model": _model, "language": _language, "prompt": _prompt}
+
+TRANSCRIPTION_SCHEMA: dict[str, Any] = {
+    "model": {
+        "type": "string",
+        "description": f"Who writes it down; on Azure, your deployment's name. Default: {DEFAULT_TRANSCRIPTION}.",
+    },
+    "language": {
+        "type": "string",
+        "pattern": f"^{_LANGUAGE.pattern}$",
+        "description": "What is spoken, like en or de. Default: found out by the model.",
+    },
+    "prompt": {"type": "string", "description": "Names and words that are likely to be said."},
+}
+"""What an editor is told of each key."""
+
 
 DEFAULT_TEMPLATE = 'Perform this line, {direction}: "{words}"'
 
@@ -369,3 +559,56 @@ Hearing = Annotated[
         }
     ),
 ]
+
+
+IGNORED: dict[str, Any] = {"patternProperties": {"^x-": {"description": "Ignored: yours to use."}}}
+
+
+class Documented(GenerateJsonSchema):
+    """With what classes say of themselves, also where Python has not kept it."""
+
+    def model_schema(self, schema: Any) -> dict[str, Any]:
+        """Make the schema of a model, with its docstring as description."""
+        return super().model_schema(_documented(schema))
+
+    def dataclass_schema(self, schema: Any) -> dict[str, Any]:
+        """Make the schema of a dataclass, with its docstring as description."""
+        told = super().dataclass_schema(_documented(schema))
+        return {"additionalProperties": False, "description": schema["cls"].__doc__, **told}
+
+
+def _documented(schema: Any) -> Any:
+    described = schema["cls"]
+    described.__doc__ = docstring(described)
+    return schema
+
+
+class Untitled(Documented):
+    """Without the titles that only repeat the keys, and the nulls nobody writes."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - pydantic's signature
+        """Give no field a title."""
+        return False
+
+    def nullable_schema(self, schema: Any) -> dict[str, Any]:
+        """Leave null out of the schema."""
+        return self.generate_inner(schema["schema"])
+
+
+class Part(BaseModel):
+    """One mapping of a scene file. Fields that YAML cannot set are excluded from the language."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, json_schema_extra=IGNORED)
+
+    @classmethod
+    def options(cls) -> tuple[str, ...]:
+        """List the keys an author may write."""
+        return tuple(field.alias or name for name, field in cls.model_fields.items() if not field.exclude)
+
+
+class Placed(Part):
+    """A part that knows where it stands."""
+
+    note: Text | None = Field(None, description="For whoever reads the scene; nobody hears it.")
+    path: SkipJsonSchema[tuple[str | int, ...]] = Field((), exclude=True, description="Where it stands in the scene.")
+    source_line: SkipJsonSchema[int] = Field(0, exclude=True, description="Line in the scene file, from 1.")

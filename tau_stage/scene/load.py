@@ -1,21 +1,75 @@
 """From a scene file to a scene: everything that can be wrong is found here, once."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any
 
-from tau_stage.scene.check import check_names, check_scene
-from tau_stage.scene.compose import Variant, fill_in, include, variables, variants
-from tau_stage.scene.findings import Findings
-from tau_stage.scene.load_deliver import load_deliver
-from tau_stage.scene.load_expect import load_expect
-from tau_stage.scene.load_parts import load_cues, load_player, load_tool
-from tau_stage.scene.load_steps import Steps
-from tau_stage.scene.locate import spots_of
-from tau_stage.scene.model import Limits, Scene
-from tau_stage.scene.script_lines import script_into_lines
-from tau_stage.scene.source import Source, read_source
-from tau_stage.scene.text import Node, read_yaml
+from tau_stage.scene.builders import Steps, load_cues, load_deliver, load_expect, load_player, load_tool
+from tau_stage.scene.compose import Variant, fill_in, include, script_into_lines, variables, variants
+from tau_stage.scene.diagnostics import Findings
+from tau_stage.scene.model import AnyStep, Cascade, Limits, Scene, Sound, Together
+from tau_stage.scene.names import cue_id
+from tau_stage.scene.source import Key, Source, Spot, Spots, read_source
+from tau_stage.scene.validate import check_names, check_scene, written_lines
+from tau_stage.scene.yaml_text import Document, Node, Path, read_yaml
+
+
+def spots_of(scene: Scene, document: Document) -> Spots:
+    """Tell where everything stands.
+
+    Args:
+        scene: Sound.
+        document: What it was read from.
+    """
+    below = _below(document)
+
+    def within(key: Key, path: Path) -> Iterator[tuple[Key, Path]]:
+        return (((*key, *map(str, here[len(path) :])), here) for here in below.get(path, ()))
+
+    places: list[tuple[Key, Path]] = [((), ("lines",) if ("lines",) in document.keys else ("script",))]
+    for made, line in written_lines(scene):
+        key = ("line", line.id or made)
+        places += [*within(key, line.path), (key, (*line.path, line.speaker))]
+    for name in scene.players:
+        key, path = ("player", name), ("players", name)
+        shared = (((*key, option), (option,)) for option in Cascade.options() if (option,) in document.keys)
+        places += [(key, path), *shared, *within(key, path)]
+    places += [(("cue", cue_id(number)), cue.path) for number, cue in enumerate(scene.on, 1)]
+    places += [(("sound", name), (*sound.path, sound.kind)) for name, sound in _sounds(scene)]
+    places += within(("expect",), ("expect",))
+    return {key: _spot(document, path) for key, path in places}
+
+
+def _below(document: Document) -> dict[Path, list[Path]]:
+    """Return the options of each mapping, and those of the mappings in it."""
+    below: dict[Path, list[Path]] = {}
+    for path in document.keys:
+        for depth in (1, 2):
+            below.setdefault(path[: max(0, len(path) - depth)], []).append(path)
+    return below
+
+
+def _sounds(scene: Scene) -> Iterator[tuple[str, Sound]]:
+    """Yield effects and beds with their ids, counted as the plan counts them."""
+    numbers: Counter[str] = Counter()
+    for steps in (scene.lines, *(cue.do for cue in scene.on)):
+        for sound in _among(steps):
+            numbers[sound.kind] += 1
+            yield f"{sound.kind}-{numbers[sound.kind]}", sound
+
+
+def _among(steps: Sequence[AnyStep]) -> Iterator[Sound]:
+    for step in steps:
+        for part in step.together if isinstance(step, Together) else (step,):
+            if isinstance(part, Sound):
+                yield part
+
+
+def _spot(document: Document, path: Path) -> Spot:
+    line, column = document.place(path, key=path in document.keys)
+    return Spot(document.source_of(path).path, line, column)
+
 
 MOST_PLAYERS = 200
 """Each of them may hear every line: all of a scene's lines may be many."""

@@ -1,35 +1,48 @@
-"""The scene language as pydantic models: what a scene file may hold, with the words an editor shows for it."""
+"""The scene language on one page, as pydantic models with the words an editor shows for each option."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
-from tau_stage.scene.conditions import EVENT_SCHEMA, Event
-from tau_stage.scene.deliver import Deliver
+from tau_stage.scene.delivery_options import Deliver
 from tau_stage.scene.expect import Expect
 from tau_stage.scene.fields import (
     DEFAULT_TEMPLATE,
+    IGNORED,
+    SCALAR,
+    Apart,
     Comments,
     Count,
     Dollars,
     Effort,
     Endpoint,
+    Gain,
     Hearing,
     HearsAs,
     Human,
+    Id,
+    Metadata,
     Model,
+    Name,
     Names,
     OnLostPlayer,
+    Order,
     Output,
     Pace,
     Pan,
+    Part,
     Patience,
     PerMinute,
+    Pick,
+    Placed,
+    Regex,
     Seconds,
     SoundFile,
+    Span,
     Speed,
+    Takes,
     Template,
     Text,
     Title,
@@ -38,11 +51,249 @@ from tau_stage.scene.fields import (
     Transcription,
     Truth,
     TurnDetection,
+    Untitled,
     Voice,
 )
-from tau_stage.scene.part import Part, Placed
-from tau_stage.scene.spot import Remark, Spots
-from tau_stage.scene.steps import AnyStep
+from tau_stage.scene.source import Remark, Spots
+
+
+class Call(Part):
+    """A player calls a tool."""
+
+    player: Name | None = Field(None, description="Who calls. Default: anybody.")
+    tool: Name | None = Field(None, description="Which tool. Default: any.")
+
+
+class Said(Part):
+    """Somebody says something."""
+
+    player: Name | None = Field(None, description="Who says it. Default: anybody.")
+    words: Regex = Field("", description="What is said: words, or a regular expression; case does not matter.")
+
+
+class Silence(Part):
+    """Nobody says anything for a while, where players or people may speak when they like."""
+
+    for_s: Seconds = Field(5.0, alias="for", description="How long, like 8s. Default: 5s.")
+
+
+class Failed(Part):
+    """Something fails: a line cannot be had, a tool fails, a player is lost. The scene goes on."""
+
+    player: Name | None = Field(None, description="Whose it is. Default: anybody's.")
+
+
+class Not(Part):
+    """Something has not happened."""
+
+    condition: Call | Said | Failed
+
+
+Event = Call | Said | Silence | Failed
+Condition = Call | Said | Failed | Not
+
+EVENTS: dict[str, type[Call | Said | Silence | Failed]] = {
+    "call": Call,
+    "said": Said,
+    "silence": Silence,
+    "error": Failed,
+}
+"""The words of ``on:`` and ``when:``."""
+
+SHORT: dict[str, str] = {"call": "tool", "said": "words", "silence": "for", "error": "player"}
+"""What the value means where it is a text and no mapping: ``said: umbrella``."""
+
+EXAMPLES: dict[str, str] = {"call": "lights_on", "said": "umbrella", "silence": "8s", "error": "clerk"}
+"""Values as hints show them."""
+
+
+def _schemas(*words: str) -> dict[str, Any]:
+    """Return the schemas of some events: the word, and a mapping or its short form; only what is said must be named."""
+    schemas: dict[str, Any] = {}
+    for word in words:
+        short = ["string", "number"] if word == "said" else ["string", "number", "null"]
+        whole = EVENTS[word].model_json_schema(schema_generator=Untitled)
+        schemas[word] = {"description": whole["description"], "anyOf": [{"type": short}, whole]}
+    return schemas
+
+
+def _one(properties: dict[str, Any]) -> dict[str, Any]:
+    """Return a mapping with one of some keys."""
+    return {
+        **IGNORED,
+        "type": "object",
+        "properties": properties,
+        "oneOf": [{"required": [word]} for word in properties],
+        "additionalProperties": False,
+    }
+
+
+EVENT_SCHEMA: dict[str, Any] = _schemas(*EVENTS)
+_HAPPENED = _schemas("call", "said", "error")
+
+WHEN_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"type": "string", "description": "Compares texts, like '${mood} == happy' or '${mood} != sad'."},
+        {"type": "boolean"},
+        _one({**_HAPPENED, "not": {**_one(_HAPPENED), "description": "What has not happened."}}),
+    ]
+}
+When = Annotated[Condition | Literal[True, False] | None, WithJsonSchema(WHEN_SCHEMA)]
+"""When a step is performed: after something has happened, or where a comparison of variables holds."""
+
+
+class Step(Placed):
+    """What all steps share."""
+
+    when: When = Field(None, description="Performed only if this has happened or holds; else left out.")
+
+
+class CutIn(Part):
+    """How a line cuts into another player's."""
+
+    on: Name | None = Field(
+        None, description="Whose line is cut: the player who speaks just before, or that line's id."
+    )
+    after: Seconds = Field(1.0, description="How much of it is heard before this line begins, like 900ms. Default: 1s.")
+    overlap: Seconds = Field(0.2, description="How long both are heard, until the other stops. Default: 200ms.")
+
+
+class Line(Step):
+    """One line: the speaker is the key, the words are the value, everything else is optional."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            **IGNORED,
+            "minProperties": 1,
+            "additionalProperties": {
+                **SCALAR,
+                "description": "The speaker's name, and the words: (how to say it) what to say [a moment] *stressed*.",
+            },
+        }
+    )
+
+    speaker: SkipJsonSchema[str] = Field(exclude=True, description="Who speaks: the key.")
+    words: SkipJsonSchema[str] = Field(exclude=True, description="What to say: the value, without its direction.")
+    improvise: Text | None = Field(None, description="Instead of words: what to answer to, in character; may be empty.")
+    direction: Text | None = Field(None, description="How to say the whole line; never spoken.")
+    id: Id | None = Field(None, description="A name for this line, used in files. Default: player and ordinal.")
+    to: Hearing | None = Field(None, description="Who hears this line: everyone, nobody, or names.")
+    pause: Seconds | None = Field(None, description="Silence after this line, like 800ms. Default: the scene's.")
+    cut_in: CutIn | None = Field(None, description="Starts over the line before, which is cut: {on: clerk, after: 1s}.")
+    takes: Takes = Field(1, description="How often the line is performed; one of them is picked. Default: 1.")
+    pick: Pick | None = Field(
+        None, description="closest (to the words, the default), first, shortest, or ask. The others are kept beside it."
+    )
+    timeout: Seconds | None = Field(None, description="How long the line may take; then it is cut off, and we go on.")
+    conversation: Apart | None = Field(
+        None, description="none: the player looks back at what was said, but will not remember this line."
+    )
+    output: Output | None = Field(None, description="What this line is answered with. Default: the player's.")
+    tools: Names | None = Field(None, description="Tools for this line. Default: the player's.")
+    tool_choice: ToolChoice | None = Field(
+        None, description="auto, none, required, or a tool's name. Default: none for words, auto for improvise."
+    )
+    reasoning: Effort | None = Field(None, description="How long the model thinks about this line.")
+    commentary: Comments | None = Field(
+        None, description="Whether what the model says about its work is part of this line. Default: the player's."
+    )
+    max_output_tokens: Tokens | None = Field(None, description="Cap of output tokens for this line.")
+    expect: Expect | None = Field(None, description="What it is to be like: words, length, loudness, cost...")
+    metadata: Metadata | None = Field(None, description="Kept with the response at the provider: names and texts.")
+
+
+class Told(Step):
+    """An item is put into players' conversations; they say nothing."""
+
+    role: SkipJsonSchema[Literal["system", "user", "assistant"]] = Field(exclude=True)
+    told: SkipJsonSchema[Mapping[str, str]] = Field(exclude=True, description="Words by player.")
+    wav: SkipJsonSchema[Mapping[str, str]] = Field(exclude=True, description="Sound files by player.")
+
+
+class Pause(Step):
+    """Silence on the timeline."""
+
+    pause: Seconds = Field(1.0, description="Silence before the next step, added to the pause of the line before.")
+
+
+class Sound(Step):
+    """A sound effect, or a bed that lies under everything until it ends; each on a stem of its own."""
+
+    kind: SkipJsonSchema[Literal["sfx", "bed"]] = Field(exclude=True)
+    file: SkipJsonSchema[str] = Field(exclude=True, description="The sound file, relative to the scene.")
+    gain: Gain = Field(0.0, description="How much louder or softer, like -18 dB. Default: 0 dB.")
+    heard: Truth = Field(False, description="Whether the players hear it too. Default: false.")
+    until: Text | None = Field(
+        None, description="A bed's end: 'end', or the id of the line it ends with. Default: end."
+    )
+    pause: Seconds | None = Field(None, description="Silence after an effect. Default: the scene's.")
+
+
+class Together(Step):
+    """Lines and effects that begin at once."""
+
+    together: tuple[Line | Sound, ...] = Field((), description="Lines of different players, and effects.")
+    pause: Seconds | None = Field(None, description="Silence after the last of them ends. Default: the scene's.")
+
+
+class Improvise(Step):
+    """Free play: players answer what they hear."""
+
+    players: Names = Field((), description="Who plays. Default: all players with a model.")
+    about: Text | None = Field(None, description="What it is about; whispered to each of them.")
+    order: Order = Field("round", description="round, called (whoever is addressed answers), or a list of names.")
+    turns: Count | None = Field(None, description="Ends after so many turns.")
+    for_s: Span | None = Field(None, alias="for", description="Ends when so much was spoken, like 45s.")
+    words: Count | None = Field(None, description="Ends when so many words were spoken.")
+    budget: Dollars | None = Field(None, description="Ends when it has cost so much, like $0.05.")
+    until: Regex | None = Field(None, description="Ends when this is said: words, or a regular expression.")
+    pause: Seconds | None = Field(None, description="Silence after each turn. Default: the scene's.")
+    to: Hearing | None = Field(None, description="Who hears it. Default: everyone.")
+
+
+class Listen(Step):
+    """Open microphone: a person speaks, turn detection drives the turns, and the player answers."""
+
+    player: Name | None = Field(None, description="Who listens and answers. Default: the only player with a model.")
+    from_: Name | None = Field(None, alias="from", description="Whose voice it is. Default: the only human player.")
+    for_s: Span | None = Field(None, alias="for", description="Ends after so long, like 2m.")
+    turns: Count | None = Field(None, description="Ends after so many answers.")
+    until: Regex | None = Field(None, description="Ends when this is said by either: words, or a regular expression.")
+    key: Text | None = Field(None, description="Ends when this key is pressed, like q.")
+    pause: Seconds | None = Field(None, description="Silence after it. Default: the scene's.")
+    to: Hearing | None = Field(None, description="Who else hears it. Default: everyone.")
+    transcription: Transcription | None = Field(
+        None, description="Who writes down what the person says: a model, or off. Default: the player's."
+    )
+
+
+AnyStep = Line | Told | Pause | Sound | Together | Improvise | Listen
+
+
+_WAV = {"type": "string", "description": "A sound file, relative to the scene: what the user says in it."}
+
+
+def _anything(role: str, *, with_sound: bool) -> dict[str, Any]:
+    words: dict[str, Any] = dict(SCALAR)
+    sound = {"type": "object", "properties": {"wav": _WAV}, "additionalProperties": False}
+    return {
+        "type": "object",
+        "description": f"Each player's name, and what is put into that player's conversation as {role}.",
+        "additionalProperties": {"anyOf": [words, sound]} if with_sound else words,
+    }
+
+
+TOLD_SCHEMAS = {
+    "prompt": _anything("a whisper of the prompter's", with_sound=False),
+    "user": _anything("something the user said", with_sound=True),
+    "assistant": _anything("something it said itself", with_sound=False),
+}
+ROLES: dict[str, Literal["system", "user", "assistant"]] = {
+    "prompt": "system",
+    "user": "user",
+    "assistant": "assistant",
+}
+"""The words of the steps that put an item into a conversation, and the item's role."""
 
 
 class Cascade(Part):

@@ -1,11 +1,16 @@
-"""Names that become names of files: whatever an author writes, it never leaves its folder."""
+"""Names that an author writes: which words and voices are known, what a wrong one meant, what names are on disk."""
 
 import hashlib
 import re
 import unicodedata
-from pathlib import PurePath
+from collections.abc import Iterable
+from difflib import SequenceMatcher, get_close_matches
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path, PurePath
 
-from tau_stage.text import composed
+from tau_stage.errors import LFS_HINT, LFS_PROBLEM, UsageError, is_lfs_pointer
+from tau_stage.text import composed, folded, hidden, visible
 
 LONGEST = 60
 LONGEST_STEM = 120
@@ -67,3 +72,375 @@ def shortened(name: str) -> str:
         return name
     mark = hashlib.sha256(name.encode()).hexdigest()[:8]
     return f"{name[: LONGEST - 9].rstrip('-'):-<{LONGEST - 9}}-{mark}"
+
+
+LONGEST_WORD = 200
+"""Characters of a word, or a name, that is looked up among known ones; nothing known is nearly so long."""
+
+MOST_KNOWN = 300
+"""Known names among which the nearest one is looked for: the first of them."""
+
+NEAR = 0.6
+"""How alike a known word must be, from 0 to 1, to be the one that was meant."""
+
+_COMPARED = 4
+"""Known words that are compared with care, of those that share most letters in order."""
+
+LINE_OPTIONS = frozenset(
+    [
+        "id",
+        "direction",
+        "to",
+        "hears",
+        "takes",
+        "pick",
+        "pause",
+        "cut_in",
+        "expect",
+        "timeout",
+        "when",
+        "note",
+        "conversation",
+        "max_output_tokens",
+        "metadata",
+        "tools",
+        "tool_choice",
+        "output",
+        "reasoning",
+        "commentary",
+    ]
+)
+"""Words that stand beside a speaker (scene-language.md, rule 3), built already or not."""
+
+STEP_WORDS = frozenset(
+    ["prompt", "user", "assistant", "pause", "sfx", "bed", "gain", "until", "heard", "together", "improvise", "listen"],
+)
+"""Words that start a step which is no player's line, or stand beside one."""
+
+HEARING_WORDS = frozenset(("everyone", "nobody"))
+
+RESERVED = LINE_OPTIONS | STEP_WORDS | HEARING_WORDS
+"""Words that cannot be players' names."""
+
+
+SPEAKER_WORDS = ("speaker", "player", "role", "character", "actor", "name", "who")
+TEXT_WORDS = ("text", "line", "words", "content", "says", "say", "dialogue", "message", "speech")
+"""What other formats call the one who speaks, and what is said."""
+
+MEANT = {
+    "scene": ("title", "name", "heading"),
+    "players": ("characters", "cast", "actors", "roles", "speakers", "voices", "agents", "participants"),
+    "lines": (
+        "dialogue",
+        "dialog",
+        "conversation",
+        "messages",
+        "turns",
+        "steps",
+        "transcript",
+        "text",
+        "segments",
+        "utterances",
+        "script_lines",
+    ),
+    "script": ("screenplay", "fountain"),
+    "direction": ("instructions", "instruction", "emotion", "style", "tone", "mood", "delivery"),
+    "persona": ("system", "system_prompt", "description", "personality", "prompt"),
+    "pause": ("wait", "delay", "silence", "sleep", "gap"),
+    "human": ("input", "microphone", "mic", "recording"),
+    "length": ("seconds", "duration", "time", "long"),
+    "says": ("contains", "said", "includes", "wer"),
+    "first_audio": ("latency", "ttfb", "delay"),
+    "budget": ("cost", "max_cost", "money", "dollars"),
+    "speed": ("rate", "pace", "tempo"),
+    "endpoint": ("provider", "url", "server", "base_url"),
+    "max_output_tokens": ("max_tokens", "max_response_output_tokens"),
+    "sfx": ("sound", "audio", "effect", "sound_effect", "fx", "noise"),
+    "bed": ("music", "background", "ambience", "atmosphere", "loop"),
+    "gain": ("volume", "level"),
+    "note": ("comment", "notes", "remark"),
+    "to": ("target", "addressee", "listener"),
+    "hears": ("audience", "listeners"),
+    "vars": ("variables",),
+    "on": ("cues", "events", "triggers"),
+    "expect": ("expects", "expectations", "checks", "assert", "tests"),
+    "deliver": ("output", "outputs", "export", "delivery"),
+    "stereo": ("channels", "mono"),
+    "pan": ("panning", "balance", "position"),
+    "bitrate": ("kbps", "quality"),
+    "artist": ("author", "creator", "performer"),
+    "cover": ("image", "picture", "artwork"),
+}
+"""Keys of scenes, and what others call them."""
+
+
+ELSEWHERE = {"pan": "it stands with a player, like ann: {pan: -0.5}"}
+"""Keys of one place that are sought in others, and where they stand."""
+
+
+def automatic_id(player: str, ordinal: int) -> str:
+    """Return the id of a line whose author gave it none.
+
+    >>> automatic_id("The Clerk", 2)
+    'the-clerk-2'
+    """
+    return f"{slug(player)}-{ordinal}"
+
+
+def cue_id(number: int) -> str:
+    """Return the id of a cue, from 1, in the order of the scene."""
+    return f"cue-{number}"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Find the known word that a wrong one most likely meant, or an empty string.
+
+    >>> nearest("voise", ["voice", "persona"]), nearest("cut_in", ["voice", "persona"])
+    ('voice', '')
+    """
+    if len(word) > LONGEST_WORD:
+        return ""
+    names, meant = _spellings(tuple(islice(known, MOST_KNOWN))), folded(visible(word))
+    close = get_close_matches(meant, _alike(meant, names), n=1, cutoff=NEAR)
+    return names[close[0]] if close else ""
+
+
+@lru_cache(maxsize=64)
+def _spellings(known: tuple[str, ...]) -> dict[str, str]:
+    return {folded(name): name for name in known}
+
+
+def _alike(word: str, known: Iterable[str]) -> list[str]:
+    """Return the few known words that share most letters, in order, with another."""
+    from rapidfuzz.distance import Indel
+    from rapidfuzz.process import extract
+
+    similarity = Indel.normalized_similarity  # never below the ratio of ``difflib``
+    found = extract(word, list(known), scorer=similarity, score_cutoff=NEAR - 1e-6, limit=_COMPARED)
+    return [name for name, *_ in found]
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    r"""Make a hint with the nearest word, or another hint where none is near; say what of a word nobody sees.
+
+    >>> did_you_mean("voise", ["voice"])
+    "did you mean 'voice'?"
+    >>> did_you_mean("voice\u200b", ["voice"])
+    "did you mean 'voice'? what stands here holds U+200B, which nobody sees"
+    """
+    near = nearest(word, known)
+    unseen = hidden(word) if near and folded(visible(word)) == folded(near) else ()
+    why = f" what stands here holds {', '.join(unseen)}, which nobody sees" if unseen else ""
+    return f"did you mean '{near}'?{why}" if near else otherwise
+
+
+def key_meant(key: str, options: Iterable[str]) -> str:
+    """Find the option that an unknown key most likely meant: by the words others use, else by its letters; or nothing.
+
+    >>> key_meant("title", ["voice", "scene"]), key_meant("voise", ["scene", "voice"]), key_meant("x", ["voice"])
+    ('scene', 'voice', '')
+    """
+    known, word = tuple(options), folded(visible(key)).replace("-", "_").replace(" ", "_")
+    called = (option for option, others in MEANT.items() if option in known and word in others)
+    return next(called, "") or nearest(key, known)
+
+
+def ranked(word: str, known: Iterable[str]) -> list[str]:
+    """Rank known words, those first that are most like another.
+
+    >>> ranked("wate", ["voice", "note", "gate"])
+    ['gate', 'note', 'voice']
+    """
+    short = word[:LONGEST_WORD]
+    return sorted(known, key=lambda other: -SequenceMatcher(None, short, other).ratio())
+
+
+def listed(names: Iterable[str]) -> str:
+    """List names for a hint, cut before they become a list nobody reads.
+
+    >>> listed(f"player{n}" for n in range(20))
+    'player0, player1, player2, player3, player4, player5, player6, player7, player8, player9, player10, player11...'
+    """
+    shown = list(islice(names, 13))
+    return ", ".join(shown[:12]) + ("..." if len(shown) > 12 else "")
+
+
+OPENAI_VOICES = ("alloy", "ash", "ballad", "cedar", "coral", "echo", "marin", "sage", "shimmer", "verse")
+"""Voices of the GA Realtime API. Source: openai-python 3.52.0; marin and cedar are the recommended ones."""
+
+XAI_VOICES = (
+    *("altair", "ara", "atlas", "aurora", "carina", "castor", "celeste", "cosmo", "eve", "helios", "helix", "iris"),
+    *("kepler", "leo", "liora", "lumen", "luna", "lux", "naksh", "orion", "perseus", "rex", "rigel", "sal"),
+    *("sirius", "ursa", "zagan", "zenith"),
+)
+"""Voices of Grok. Source: fal.ai, xai/grok-voice/realtime, read 2026-11-27. There may be others."""
+
+CUSTOM_PREFIX = "voice_"
+"""The id of a custom voice starts so."""
+
+DEFAULT_VOICE = "marin"
+"""Of OpenAI's voices, one of the two that OpenAI recommends."""
+
+DEFAULTS = {
+    "xai": "ara",
+    "qwen": "",
+    "stepfun": "",
+    "inworld": "",
+    "vllm": "",
+    "speaches": "",
+    "localai": "",
+}
+"""Voices that are asked for elsewhere; empty leaves it to a server that has none of OpenAI's."""
+
+MISSPELT = 0.8
+"""How alike a voice and a known one must be to be taken for it misspelt, where other voices are possible."""
+
+VOICES: dict[str, tuple[str, ...] | None] = {
+    "openai": OPENAI_VOICES,
+    "azure": OPENAI_VOICES,
+    "azure-preview": OPENAI_VOICES,
+    "azure-voice-live": None,
+    "xai": XAI_VOICES,
+    "qwen": None,
+    "stepfun": None,
+    "inworld": None,
+    "vllm": None,
+    "speaches": None,
+    "localai": None,
+    "litellm": None,
+    "understudy": OPENAI_VOICES,
+}
+"""Voices by endpoint; None where the list is not known, so that any name passes."""
+
+
+KINDS = (*VOICES, "ga", "beta")
+"""What the server of an address may be said to be like."""
+
+_URL = re.compile(r"(?:(?P<kind>[^:/+]*)\+)?wss?://", re.IGNORECASE)
+
+
+def is_url(endpoint: str) -> bool:
+    """Tell whether an endpoint is an address of the user's own instead of a name."""
+    return _URL.match(endpoint) is not None
+
+
+def kind_of(endpoint: str) -> str:
+    """Return what the server of an address is like, where the address says so; a name stands for itself.
+
+    >>> kind_of("xai+wss://host/v1"), kind_of("xai"), kind_of("wss://host/v1")
+    ('xai', 'xai', '')
+    """
+    url = _URL.match(endpoint)
+    return url["kind"] or "" if url else endpoint
+
+
+def voices_of(endpoint: str | None) -> tuple[str, ...] | None:
+    """Return the voices of an endpoint; None where they are not known. No endpoint is OpenAI or the understudy.
+
+    >>> "marin" in voices_of(None), voices_of("ws://127.0.0.1:8000")
+    (True, None)
+    """
+    return VOICES.get(endpoint or "openai")
+
+
+def default_voice(endpoint: str | None) -> str:
+    """Return the voice that is asked for where none is named; empty where the server is left to choose.
+
+    >>> default_voice(None), default_voice("xai"), default_voice("speaches")
+    ('marin', 'ara', '')
+    """
+    return DEFAULTS.get(kind_of(endpoint or "openai"), DEFAULT_VOICE)
+
+
+def is_known(voice: str, endpoint: str | None) -> bool:
+    """Tell whether a voice is known at an endpoint, is a custom one, or nobody knows which there are."""
+    known = voices_of(endpoint)
+    if known is None or voice.startswith(CUSTOM_PREFIX):
+        return True
+    return (voice if known == OPENAI_VOICES else voice.casefold()) in known
+
+
+def misspelt(voice: str, endpoint: str | None) -> str:
+    """Return the known voice that an unknown one is nearly called; empty where there is none.
+
+    >>> misspelt("marinn", "openai"), misspelt("robot", "openai"), misspelt("marin", "openai")
+    ('marin', '', '')
+    """
+    if is_known(voice, endpoint):
+        return ""
+    near = get_close_matches(voice.casefold(), voices_of(endpoint) or (), n=1, cutoff=MISSPELT)
+    return near[0] if near else ""
+
+
+def voice_warning(voice: str, endpoint: str | None) -> str:
+    """Return what is worth saying of a voice that is not known at an endpoint; empty where nothing is.
+
+    >>> voice_warning("robot", "openai")
+    "openai is not known to have a voice 'robot'; known: alloy, ash, ballad, cedar, coral, echo, marin, sage, \
+shimmer, verse"
+    """
+    if is_known(voice, endpoint):
+        return ""
+    return (
+        f"{endpoint or 'openai'} is not known to have a voice '{voice}'; known: {', '.join(voices_of(endpoint) or ())}"
+    )
+
+
+SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
+"""Endings of recordings in a folder."""
+
+PICTURES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
+"""How pictures begin, and what they are."""
+
+LARGEST_PICTURE = 10 * 1024**2
+"""Bytes of a cover: programs that play sound leave out larger ones, or stop."""
+
+BESIDE = "it is looked for beside the scene"
+"""A hint about a file that is not there."""
+
+
+def beside(scene: str, name: str) -> Path:
+    """Tell where a file lies that a scene names.
+
+    Args:
+        scene: The scene file, as the user named it.
+        name: As the scene has it: relative to the scene, or absolute.
+
+    >>> beside("scenes/tavern.yaml", "sounds/door.wav").as_posix()
+    'scenes/sounds/door.wav'
+    """
+    return Path(scene).parent / name
+
+
+def sounds_in(folder: Path) -> list[Path]:
+    """Return the recordings in a folder, by name.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    return sorted(file for file in folder.iterdir() if file.suffix in SOUNDS)
+
+
+def picture_type(data: bytes, name: str, size: int = 0) -> str:
+    r"""Return the media type of a picture.
+
+    Args:
+        data: Its first bytes.
+        name: What an error calls it.
+        size: How many bytes it has.
+
+    Raises:
+        UsageError: It is neither a JPEG nor a PNG, or larger than programs that play sound take.
+
+    >>> picture_type(b"\x89PNG\r\n\x1a\n", "cover.png")
+    'image/png'
+    """
+    if is_lfs_pointer(data):
+        raise UsageError(f"{name}: {LFS_PROBLEM}", LFS_HINT)
+    found = next((kind for begins, kind in PICTURES.items() if data.startswith(begins)), None)
+    if found and size > LARGEST_PICTURE:
+        told = f"{size / 1024**2:.1f} MiB are too large for a cover, which has {LARGEST_PICTURE // 1024**2} MiB at most"
+        raise UsageError(f"{name}: {told}", "save it smaller: 3000 by 3000 points as JPEG are enough")
+    if found:
+        return found
+    raise UsageError(f"{name}: is neither a JPEG nor a PNG picture", "save the cover as one of these")

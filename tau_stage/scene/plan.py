@@ -2,19 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Literal
 
-from tau_stage.scene.conditions import Condition, Event
-from tau_stage.scene.cut import Cut
-from tau_stage.scene.deliver import Deliver
+from pydantic import BaseModel
+
+from tau_stage.scene.delivery_options import Deliver
 from tau_stage.scene.expect import Expect
-from tau_stage.scene.model import ToolDefinition
-from tau_stage.scene.spot import Remark, Spots
-from tau_stage.scene.transcription import DEFAULT_TRANSCRIPTION, Transcription
-from tau_stage.scene.waits import Waits
+from tau_stage.scene.fields import DEFAULT_TRANSCRIPTION, Transcription
+from tau_stage.scene.model import Condition, Event, ToolDefinition
+from tau_stage.scene.names import beside, sounds_in
+from tau_stage.scene.source import Remark, Spots
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Where another line cuts into this one.
+
+    Attributes:
+        by: That line's id.
+        after_s: How much of this one is heard when it begins.
+        overlap_s: How long both are heard.
+    """
+
+    by: str
+    after_s: float
+    overlap_s: float
+
+    @property
+    def heard_s(self) -> float:
+        """How much is heard in all."""
+        return self.after_s + self.overlap_s
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long the scene waits for its players, in seconds; None is the stage's own patience.
+
+    Attributes:
+        opening_s: For a session to open.
+        silence_s: For the next sign of a response that is under way.
+        hearing_s: For the confirmation of what a player hears or is told.
+        closing_s: For a session to close.
+    """
+
+    opening_s: float | None = None
+    silence_s: float | None = None
+    hearing_s: float | None = None
+    closing_s: float | None = None
+
 
 Detection = tuple[tuple[str, str | int | float], ...]
 DEFAULT_DETECTION: Detection = (("type", "server_vad"), ("silence_duration_ms", 600))
@@ -410,3 +450,49 @@ def spoken(steps: tuple[Step, ...]) -> tuple[LinePlan, ...]:
 
 def _parts(steps: tuple[Step, ...]) -> list[Step]:
     return [part for step in steps for part in (step.parts if isinstance(step, TogetherPlan) else (step,))]
+
+
+def resolved(plan: Plan) -> str:
+    """Write a whole plan as JSON."""
+    facts = asdict(replace(plan, spots={}, remarks=()))
+    del facts["spots"], facts["remarks"]
+    return json.dumps(facts, default=_as_json, indent=2, ensure_ascii=False)
+
+
+def _as_json(value: object) -> object:
+    """Write parts of a plan that are models of the scene language, or numbers JSON has not."""
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)
+
+
+def sounds_of(plan: Plan) -> tuple[Path, ...]:
+    """Return every sound file of a scene, each once: effects, beds, what users said, and recordings of people."""
+    return tuple(dict.fromkeys(_named(plan)))
+
+
+def _named(plan: Plan) -> Iterator[Path]:
+    for sound in plan.sounds:
+        yield beside(plan.path, sound.file)
+    for step in (step for steps in plan.strands for step in steps):
+        if isinstance(step, ItemPlan):
+            yield from (beside(plan.path, file) for _, file in step.sounds)
+    for player in plan.people:
+        if player.human not in ("mic", "tty", None):
+            yield beside(plan.path, str(player.human))
+        if player.stand_in is not None:
+            yield from sounds_in(beside(plan.path, player.stand_in))
+
+
+def sound_warnings(plan: Plan) -> Iterator[str]:
+    """Yield what is odd about sounds that can be read: a sentence for each that is silent, or would be as mono.
+
+    Raises:
+        UsageError: A sound cannot be read any more.
+    """
+    files = sounds_of(plan)
+    if files:
+        from tau_stage.audio.files import survey
+
+        folder = Path(plan.path).parent
+        for file in files:
+            name = file.relative_to(folder) if file.is_relative_to(folder) else file
+            yield from (f"{name.as_posix()} {warning}" for warning in survey(file).warnings)

@@ -3,14 +3,11 @@
 import json
 from typing import Any
 
-from tau_stage.scene.conditions import EVENT_SCHEMA, WHEN_SCHEMA
+from tau_stage.scene.builders import KINDS, SETUP_ROLES
 from tau_stage.scene.expect import CALLS_SCHEMA
-from tau_stage.scene.fields import SCALAR
-from tau_stage.scene.load_parts import KINDS, SETUP_ROLES
-from tau_stage.scene.model import Scene
-from tau_stage.scene.part import IGNORED, Untitled
-from tau_stage.scene.steps import TOLD_SCHEMAS, Line
-from tau_stage.scene.words import RESERVED
+from tau_stage.scene.fields import IGNORED, SCALAR, Untitled
+from tau_stage.scene.model import EVENT_SCHEMA, TOLD_SCHEMAS, WHEN_SCHEMA, Line, Scene
+from tau_stage.scene.names import RESERVED
 
 ID = "https://json-schema.org/draft/2020-12/schema"
 

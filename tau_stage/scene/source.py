@@ -3,6 +3,7 @@
 import hashlib
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
@@ -10,7 +11,7 @@ from stat import S_ISDIR, S_ISREG
 from typing import NamedTuple
 
 from tau_stage.errors import LFS_HINT, LFS_PROBLEM, SceneError, is_lfs_pointer
-from tau_stage.scene.words import nearest
+from tau_stage.scene.names import nearest
 
 LARGEST_BYTES = 2 * 1024 * 1024
 """A scene of a thousand pages; whatever is larger is no scene."""
@@ -146,3 +147,54 @@ def _width(text: str) -> int:
     """Count the cells of a terminal that a text takes."""
     marks = sum(unicodedata.combining(character) > 0 for character in text)
     return len(text) - marks + sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A place in a file.
+
+    Attributes:
+        path: The file, as the user named it.
+        line: From 1.
+        column: From 1, in characters.
+    """
+
+    path: str
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What can be performed, and may not be what its author meant.
+
+    Attributes:
+        spot: Where it stands.
+        problem: What it is.
+        hint: What to write instead.
+    """
+
+    spot: Spot
+    problem: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.problem}: {self.hint}"
+
+
+Key = tuple[str, ...]
+"""What stands there: ``("line", id)``, ``("player", name)``, ``("sound", id)``, ``("cue", id)``; one of its options, as
+in ``("line", id, "expect", "loudness")``; or ``("expect", "cost")`` of the scene, and ``()`` for its lines."""
+
+Spots = Mapping[Key, Spot]
+
+
+def spot(spots: Spots, *key: str) -> Spot:
+    """Tell where something stands; what stands nowhere by itself, stands where that is which it belongs to.
+
+    >>> spot({(): Spot("x.yaml", 3, 1)}, "line", "ann-1", "pause")
+    Spot(path='x.yaml', line=3, column=1)
+    """
+    while key not in spots:
+        key = key[:-1]
+    return spots[key]

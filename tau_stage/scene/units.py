@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from pydantic_core import PydanticCustomError
 
-from tau_stage.scene.words import did_you_mean
+from tau_stage.scene.names import did_you_mean
 
 SHORTEST_PATIENCE_S = 0.1
 LONGEST_PAUSE_S = 600.0

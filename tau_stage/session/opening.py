@@ -18,8 +18,8 @@ from tau_stage.environment import environment
 from tau_stage.errors import Timeout, UsageError, unwrapped
 from tau_stage.protocol import config, endpoints
 from tau_stage.protocol.secrets import sound_key
-from tau_stage.scene.transcription import default_transcription
-from tau_stage.scene.voices import default_voice, misspelt, voice_warning, voices_of
+from tau_stage.scene.fields import default_transcription
+from tau_stage.scene.names import default_voice, misspelt, voice_warning, voices_of
 from tau_stage.session.answering import Comments
 from tau_stage.session.life import Connect, Life, Survival
 from tau_stage.session.session import Session

@@ -13,7 +13,7 @@ from tau_stage.audio.files import Playable, read_playable
 from tau_stage.audio.formats import Format
 from tau_stage.errors import ConnectFailed, ModelRefused, SessionError
 from tau_stage.protocol.config import conducted
-from tau_stage.scene.files import beside
+from tau_stage.scene.names import beside
 from tau_stage.scene.plan import ItemPlan, Plan, PlayerPlan
 from tau_stage.session import Deadlines, Session, Tool, open_session
 from tau_stage.stage.former import NOTHING, Former

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from tau_stage.errors import LimitReached
-from tau_stage.scene.conditions import Call, Condition, Event, Failed, Not, Said, Silence
+from tau_stage.scene.model import Call, Condition, Event, Failed, Not, Said, Silence
 from tau_stage.scene.plan import (
     CuePlan,
     ImprovisePlan,

@@ -18,8 +18,8 @@ from tau_stage.protocol import server_events as told
 from tau_stage.protocol.client_events import ResponseCreate
 from tau_stage.protocol.conversation import Response, usage_of
 from tau_stage.protocol.usage import Usage
+from tau_stage.scene.fields import OFF
 from tau_stage.scene.plan import LinePlan, ListenPlan, PlayerPlan
-from tau_stage.scene.transcription import OFF
 from tau_stage.session import Session
 from tau_stage.session.watching import Watch
 from tau_stage.stage.capping import Cap

@@ -16,7 +16,7 @@ from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.utterances import utterances
 from tau_stage.devices.keyboard import typed_line
 from tau_stage.errors import UsageError
-from tau_stage.scene.files import SOUNDS, beside, sounds_in
+from tau_stage.scene.names import SOUNDS, beside, sounds_in
 from tau_stage.scene.plan import LinePlan, ListenPlan, Plan, PlayerPlan, spoken
 from tau_stage.stage.notes import Prompting
 from tau_stage.stage.sharing import refuse_endless, refuse_together

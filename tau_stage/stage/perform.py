@@ -27,9 +27,7 @@ from tau_stage.errors import (
     unwrapped,
 )
 from tau_stage.protocol.endpoints import UNDERSTUDY
-from tau_stage.scene.plan import Plan, PlayerPlan
-from tau_stage.scene.resolved import resolved
-from tau_stage.scene.sounds import sound_warnings
+from tau_stage.scene.plan import Plan, PlayerPlan, resolved, sound_warnings
 from tau_stage.session import Session, Tool
 from tau_stage.stage.company import Company, open_company, open_player, read_sounds
 from tau_stage.stage.crew import Crew

@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import SessionClosed, SessionError, Stopped, Timeout, unwrapped
-from tau_stage.scene.conditions import Failed
+from tau_stage.scene.model import Failed
 from tau_stage.scene.plan import (
     ImprovisePlan,
     ItemPlan,

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from tau_stage.devices.playback import Playback
 from tau_stage.errors import LimitReached
-from tau_stage.scene.conditions import Silence
+from tau_stage.scene.model import Silence
 from tau_stage.scene.plan import ImprovisePlan, ItemPlan, LinePlan, ListenPlan, PausePlan, Plan, SoundPlan, TogetherPlan
 from tau_stage.session import Session
 from tau_stage.stage import cues

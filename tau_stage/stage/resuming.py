@@ -14,8 +14,7 @@ from tau_stage import __version__
 from tau_stage.audio.wav import read_wav
 from tau_stage.errors import TakeError
 from tau_stage.protocol.usage import Usage
-from tau_stage.scene.plan import Plan
-from tau_stage.scene.resolved import resolved
+from tau_stage.scene.plan import Plan, resolved
 from tau_stage.stage.crew import Crew
 from tau_stage.stage.former import Former
 from tau_stage.stage.notes import Resuming

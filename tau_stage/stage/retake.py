@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from tau_stage.scene.plan import LinePlan, Plan, TogetherPlan
-from tau_stage.scene.resolved import resolved
+from tau_stage.scene.plan import LinePlan, Plan, TogetherPlan, resolved
 from tau_stage.stage.former import Former
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.take_model import Take

@@ -20,7 +20,7 @@ from tau_stage.errors import SceneError, UsageError
 from tau_stage.scene.load import NO_VARIABLES, load_variants
 from tau_stage.scene.names import identity
 from tau_stage.scene.plan import Plan
-from tau_stage.scene.planning import make_plan
+from tau_stage.scene.planner import make_plan
 from tau_stage.suite.result import Broken, Result
 from tau_stage.take.atomic import write_whole
 

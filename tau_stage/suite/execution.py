@@ -32,9 +32,8 @@ from tau_stage.clock import VIRTUAL
 from tau_stage.environment import environment
 from tau_stage.errors import CassetteDiffers, CassetteError, SceneError, StageError, TakeError, UsageError, lone
 from tau_stage.report.deliver import deliver
-from tau_stage.scene.plan import Plan, spoken
-from tau_stage.scene.resolved import resolved
-from tau_stage.scene.spot import spot
+from tau_stage.scene.plan import Plan, resolved, spoken
+from tau_stage.scene.source import spot
 from tau_stage.stage.opening import Stage, open_stage
 from tau_stage.stage.people import people_of
 from tau_stage.stage.perform import perform

@@ -19,9 +19,8 @@ from tau_stage.checks.snapshot import Snapshot, measured, sound_files
 from tau_stage.checks.verdict import Subject, Verdict
 from tau_stage.clock import VIRTUAL
 from tau_stage.errors import CassetteDiffers, ConnectFailed, StageError, unwrapped
-from tau_stage.scene.plan import ImprovisePlan, ListenPlan, Plan, PlayerPlan, spoken
-from tau_stage.scene.resolved import resolved
-from tau_stage.scene.spot import spot
+from tau_stage.scene.plan import ImprovisePlan, ListenPlan, Plan, PlayerPlan, resolved, spoken
+from tau_stage.scene.source import spot
 from tau_stage.stage.opening import Stage
 from tau_stage.stage.people import known_words, people_of
 from tau_stage.stage.perform import perform

@@ -13,7 +13,7 @@ from tau_stage.audio.level import faded
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.stereo import Stereo
 from tau_stage.audio.wav import WavWriter
-from tau_stage.scene.deliver import LineFiles, filled
+from tau_stage.scene.delivery_options import LineFiles, filled
 from tau_stage.scene.names import is_device
 from tau_stage.take.atomic import guarded, whole_file
 from tau_stage.take.folder import TakeFolder

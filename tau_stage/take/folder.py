@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from tau_stage.errors import TakeError
-from tau_stage.scene.deliver import Mix
+from tau_stage.scene.delivery_options import Mix
 from tau_stage.scene.names import slug
 from tau_stage.take.atomic import FULL_DISK, guarded, sync_folder, write_whole
 from tau_stage.take.journal import JOURNAL, read_beginning

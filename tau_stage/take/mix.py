@@ -24,8 +24,8 @@ from tau_stage.audio.pcm import RATE
 from tau_stage.audio.riff import tells_its_size
 from tau_stage.audio.stereo import pan_gains
 from tau_stage.errors import TakeError, UsageError
-from tau_stage.scene.deliver import MOST_KBPS, Mix
-from tau_stage.scene.files import beside, picture_type
+from tau_stage.scene.delivery_options import MOST_KBPS, Mix
+from tau_stage.scene.names import beside, picture_type
 from tau_stage.take.atomic import guarded, whole_file
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.reading import open_sound, sound_errors

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from tau_stage.protocol.usage import Usage
-from tau_stage.scene.deliver import Deliver
+from tau_stage.scene.delivery_options import Deliver
 
 Ending = Literal["complete", "incomplete", "failed", "budget", "limit", "interrupted"]
 

@@ -13,8 +13,7 @@ from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.stereo import SoundT, Stereo
 from tau_stage.audio.wav import WavWriter
 from tau_stage.errors import TakeError
-from tau_stage.scene.files import beside
-from tau_stage.scene.names import SOUND_STEMS, slug
+from tau_stage.scene.names import SOUND_STEMS, beside, slug
 from tau_stage.take.atomic import FULL_DISK, clear_drafts, copy_whole, guarded, sync_folder
 from tau_stage.take.fold import beginning, fold, kept, picks
 from tau_stage.take.folder import TakeFolder

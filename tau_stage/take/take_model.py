@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tau_stage.audio.pcm import RATE
 from tau_stage.protocol.usage import Usage
-from tau_stage.scene.part import Documented
+from tau_stage.scene.fields import Documented
 from tau_stage.take.records import Ending
 
 STEMS = "stems"

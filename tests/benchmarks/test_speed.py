@@ -15,7 +15,7 @@ from tau_stage.audio.pcm import Pcm
 from tau_stage.protocol import server_events as told
 from tau_stage.protocol.conversation import Conversation, Ended
 from tau_stage.scene.load import parse_scene
-from tau_stage.scene.planning import make_plan
+from tau_stage.scene.planner import make_plan
 from tau_stage.stage.hearing import Clip, Form
 
 Benchmark = Callable[..., Any]

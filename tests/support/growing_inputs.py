@@ -22,7 +22,7 @@ from tau_stage.report.summary import tabulate_take
 from tau_stage.report.tables import plain_text
 from tau_stage.report.transcript import render_labels, render_sheet, render_transcript
 from tau_stage.scene.load import load_variants, parse_scene
-from tau_stage.scene.planning import make_plan
+from tau_stage.scene.planner import make_plan
 from tau_stage.suite.output import as_junit
 from tau_stage.suite.result import Result, Row
 from tau_stage.take import records as record

@@ -17,7 +17,7 @@ from tau_stage.audio.wav import read_wav
 from tau_stage.devices.loudspeaker import Loudspeaker
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import Plan, PlayerPlan
-from tau_stage.scene.planning import make_plan
+from tau_stage.scene.planner import make_plan
 from tau_stage.session import Deadlines
 from tau_stage.stage.former import NOTHING, Former
 from tau_stage.stage.notes import Watch

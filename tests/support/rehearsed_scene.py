@@ -12,8 +12,7 @@ from tau_stage.checks.check import check
 from tau_stage.checks.metrics import Measures, measure
 from tau_stage.checks.snapshot import Snapshot, freeze, parsed, written
 from tau_stage.checks.verdict import Verdict
-from tau_stage.scene.plan import Plan
-from tau_stage.scene.resolved import resolved
+from tau_stage.scene.plan import Plan, resolved
 from tau_stage.take.take_model import Performed, Take
 from tests.support.in_memory_stage import Playhouse, plan_of
 

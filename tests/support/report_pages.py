@@ -14,7 +14,7 @@ from tau_stage.audio.pcm import RATE
 from tau_stage.audio.wav import WavWriter
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.load import load_scene
-from tau_stage.scene.planning import make_plan
+from tau_stage.scene.planner import make_plan
 from tau_stage.stage.people import people_of
 from tau_stage.take import records as record
 from tau_stage.take.fold import fold

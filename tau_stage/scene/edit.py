@@ -1,15 +1,86 @@
-"""A scene file's text in the other notation, ``lines:`` or ``script:``; all the rest of it stays as it was."""
+"""A scene file's text changed in place, ids or notation: every other byte of it stays as it was."""
 
 import re
 from collections.abc import Sequence
+from copy import deepcopy
 
 from tau_stage.errors import SceneError
+from tau_stage.scene.compose import is_script_file, read_script_file
 from tau_stage.scene.script import Cast, Item, Spoken, depth, is_item, read_script
-from tau_stage.scene.script_files import is_script_file, read_script_file
 from tau_stage.scene.source import Place, Source
-from tau_stage.scene.spans import Lines, Span, Spans
-from tau_stage.scene.text import Document, Path, read_yaml
-from tau_stage.scene.traps import written
+from tau_stage.scene.yaml_text import Document, Lines, Node, Path, Span, Spans, read_yaml
+from tau_stage.scene.yaml_traps import written
+
+_BY_HAND = "write it as '- player: words'"
+
+
+def tagged(document: Document, lines: Sequence[tuple[Path, str]]) -> str:
+    r"""Write ids beside lines; a line that has one keeps it, and no other byte changes.
+
+    Args:
+        document: The scene file.
+        lines: Path and id of each line.
+
+    Raises:
+        SceneError: A line stands where no id can, such as an alias.
+
+    >>> print(tagged(read_yaml(Source.of("lines:\n- ann: Hi # low", "x")), [(("lines", 0), "ann-1")]))
+    lines:
+    - ann: Hi # low
+      id: ann-1
+    """
+    spans, text = Spans(document), Lines(document.source)
+    wanted, inserts = deepcopy(document.data), []
+    for path, name in lines:
+        entries = _at(wanted, path)
+        if "id" in _at(document.data, path):
+            continue
+        key = (*path, next(iter(entries)))
+        if key not in spans.keys or spans.values[path].anchored:
+            raise _untaggable(document, path)
+        inserts += _inserts(document.source, text, spans, key, f"id: {written(name)}")
+        entries["id"] = name
+    pieces, done = [], 0
+    for offset, insert in sorted(inserts):
+        pieces += [document.source.text[done:offset], insert]
+        done = offset
+    result = "".join([*pieces, document.source.text[done:]])
+    if _read(result, document.source.path) != wanted:
+        raise _untaggable(document, lines[0][0])
+    return result
+
+
+def _inserts(source: Source, text: Lines, spans: Spans, key: Path, entry: str) -> list[tuple[int, str]]:
+    """List what to insert where, so that an entry stands beside a mapping's first: under it if it has one line."""
+    mapping, first, value = spans.values[key[:-1]], spans.keys[key], spans.values[key]
+    before = text.offset(first.start)
+    if mapping.style == "flow":
+        if source.text.startswith("{", text.offset(mapping.start)):
+            return [(before, f"{entry}, ")]
+        return [(before, f"{{{entry}, "), (text.offset(mapping.end), "}")]
+    indent = " " * (first.start.column - 1)
+    if value.start.line == value.end.line == first.start.line and value.style not in ("|", ">", "block"):
+        return [(text.end(first.start.line), f"{text.newline}{indent}{entry}")]
+    return [(before, f"{entry}{text.newline}{indent}")]
+
+
+def _read(text: str, path: str) -> Node | None:
+    """Read a text back: a result that is not as it should be is never written."""
+    try:
+        return read_yaml(Source.of(text, path)).data
+    except SceneError:
+        return None
+
+
+def _untaggable(document: Document, path: Path) -> SceneError:
+    return document.source.error(document.place(path), "no id can be written beside this line", _BY_HAND)
+
+
+def _at(node: Node, path: Path) -> dict[str, Node]:
+    for part in path:
+        node = node[part]  # type: ignore[index]
+    return node  # type: ignore[return-value]
+
 
 _COMMENT = re.compile("#[^\r\n\x85\u2028\u2029]*")
 _LINES_KEY = re.compile(r"""(?:lines|"lines"|'lines')[ \t]*:""")
@@ -26,7 +97,7 @@ def as_script(document: Document, players: Sequence[str]) -> str:
     Raises:
         SceneError: The lines stand in a way that no script can follow, such as behind an alias.
 
-    >>> from tau_stage.scene.text import read_yaml
+    >>> from tau_stage.scene.yaml_text import read_yaml
     >>> print(as_script(read_yaml(Source.of("lines:\n- ann: '*Hi*'\n- pause: 1s", "x")), ["ann"]))
     script: |
       ANN: *Hi*
@@ -48,7 +119,7 @@ def as_lines(document: Document, players: Sequence[str]) -> str:
     Raises:
         SceneError: The script cannot be read.
 
-    >>> from tau_stage.scene.text import read_yaml
+    >>> from tau_stage.scene.yaml_text import read_yaml
     >>> print(as_lines(read_yaml(Source.of("script: |\n  ANN: *Hi*\n  - pause: 1s", "x")), ["ann"]))
     lines:
       - ann: "*Hi*"

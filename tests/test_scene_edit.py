@@ -10,16 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tau_stage.errors import SceneError
-from tau_stage.scene.check_steps import written_lines
+from tau_stage.scene.edit import as_lines, as_script, tagged
 from tau_stage.scene.load import parse_scene
-from tau_stage.scene.planning import make_plan
-from tau_stage.scene.rewrite import as_lines, as_script
+from tau_stage.scene.model import AnyStep
+from tau_stage.scene.names import automatic_id
+from tau_stage.scene.planner import make_plan
 from tau_stage.scene.source import Source
-from tau_stage.scene.spans import Spans
-from tau_stage.scene.steps import AnyStep
-from tau_stage.scene.tagging import tagged
-from tau_stage.scene.text import Document, Node, Path, read_yaml
-from tau_stage.scene.words import automatic_id
+from tau_stage.scene.validate import written_lines
+from tau_stage.scene.yaml_text import Document, Node, Path, Spans, read_yaml
 
 HEAD = "scene: x\nplayers: {ann: , Ben: , 'It''s me': }\n"
 PLAYERS = ["ann", "Ben", "It's me"]

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.source import Place, Source
-from tau_stage.scene.text import read_yaml
-from tau_stage.scene.traps import Progress, corrected, explained, quoted
+from tau_stage.scene.yaml_text import read_yaml
+from tau_stage.scene.yaml_traps import Progress, corrected, explained, quoted
 
 WORDS = st.text("abc *&!|>%@`\"'[]{},?:-#()\\~=", min_size=1, max_size=12).map(str.strip).filter(bool)
 

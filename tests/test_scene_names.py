@@ -4,8 +4,8 @@ import pytest
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.load import parse_scene
-from tau_stage.scene.planning import make_plan
-from tau_stage.scene.voices import VOICES, default_voice, is_known, misspelt, voice_warning
+from tau_stage.scene.names import VOICES, default_voice, is_known, misspelt, voice_warning
+from tau_stage.scene.planner import make_plan
 
 
 def voice_at(endpoint: str, player: str = "") -> str:

@@ -9,7 +9,7 @@ import yaml
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.source import Place, Source
-from tau_stage.scene.text import MOST_EXPANDED, Document, read_yaml
+from tau_stage.scene.yaml_text import MOST_EXPANDED, Document, read_yaml
 from tests.test_scene_hostile import BLOCKS
 
 PARSERS = pytest.mark.parametrize("parser", [yaml.CSafeLoader, yaml.SafeLoader])

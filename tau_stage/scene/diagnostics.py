@@ -11,11 +11,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from tau_stage.errors import SceneError
-from tau_stage.scene.lookalikes import misread
-from tau_stage.scene.spot import Remark, Spot
-from tau_stage.scene.text import Document, Node, Path
-from tau_stage.scene.traps import corrected
-from tau_stage.scene.words import ELSEWHERE, did_you_mean, key_meant, listed, ranked
+from tau_stage.scene.names import ELSEWHERE, did_you_mean, key_meant, listed, ranked
+from tau_stage.scene.source import Remark, Spot
+from tau_stage.scene.yaml_text import Document, Node, Path
+from tau_stage.scene.yaml_traps import corrected, misread
 
 MOST_RANKED = 100
 """Errors of a scene whose hints have the likeliest words first: comparing them takes a while, and nobody reads more."""

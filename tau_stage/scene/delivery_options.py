@@ -7,11 +7,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from tau_stage.scene import units
-from tau_stage.scene.fields import SoundFile, Title, Truth
-from tau_stage.scene.names import is_device
-from tau_stage.scene.part import Part
+from tau_stage.scene.fields import Part, SoundFile, Title, Truth
+from tau_stage.scene.names import did_you_mean, is_device
 from tau_stage.scene.units import one_of, wrong
-from tau_stage.scene.words import did_you_mean
 from tau_stage.text import hidden, visible
 
 DEFAULT_NAMES = "{scene}_{player}_{number:03}_{line}"

@@ -9,10 +9,10 @@ from pydantic_core import PydanticCustomError
 
 from tau_stage.errors import SceneError
 from tau_stage.scene import units
-from tau_stage.scene.deliver import DEFAULT_NAMES, Deliver, LineFiles, Mix, filled
-from tau_stage.scene.files import LARGEST_PICTURE
+from tau_stage.scene.delivery_options import DEFAULT_NAMES, Deliver, LineFiles, Mix, filled
 from tau_stage.scene.load import load_scene, parse_scene
-from tau_stage.scene.planning import make_plan
+from tau_stage.scene.names import LARGEST_PICTURE
+from tau_stage.scene.planner import make_plan
 from tau_stage.take import records as record
 
 HEAD = "players: {ann: }\nlines: [ann: Hi]\n"

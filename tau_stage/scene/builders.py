@@ -1,32 +1,219 @@
-"""The steps of a scene, from the document to the model: lines, and all that is not a player's line."""
+"""The parts of a scene, from the document to the model; what is wrong is noted and left out."""
 
 import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, from_json
 
-from tau_stage.scene.findings import Findings
-from tau_stage.scene.load_conditions import load_when
-from tau_stage.scene.load_expect import load_expect
-from tau_stage.scene.speech import parse_speech
-from tau_stage.scene.steps import (
+from tau_stage.scene.delivery_options import Deliver, LineFiles, Mix
+from tau_stage.scene.diagnostics import Findings
+from tau_stage.scene.expect import CallWanted, Expect, Says, Tolerances
+from tau_stage.scene.fields import Part
+from tau_stage.scene.model import (
+    EVENTS,
+    EXAMPLES,
     ROLES,
+    SHORT,
     AnyStep,
+    Call,
+    Condition,
+    Cue,
     CutIn,
+    Event,
+    Failed,
     Improvise,
     Line,
     Listen,
+    Not,
     Pause,
+    Player,
+    Said,
+    Silence,
     Sound,
     Step,
     Together,
     Told,
+    ToolDefinition,
 )
-from tau_stage.scene.text import Node, Path
-from tau_stage.scene.traps import quoted, written
-from tau_stage.scene.words import LINE_OPTIONS, MEANT, SPEAKER_WORDS, STEP_WORDS, TEXT_WORDS, did_you_mean, listed
+from tau_stage.scene.names import LINE_OPTIONS, MEANT, SPEAKER_WORDS, STEP_WORDS, TEXT_WORDS, did_you_mean, listed
+from tau_stage.scene.script import parse_speech
+from tau_stage.scene.yaml_text import Node, Path
+from tau_stage.scene.yaml_traps import quoted, written
 from tau_stage.text import composed, folded
+
+_COMPARED = re.compile("==|!=")
+_TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off", "")
+
+
+def load_event(word: str, node: Node, path: Path, found: Findings) -> Event | None:
+    """Load an event: a mapping, or its most important text alone; None if it is wrong, which is noted."""
+    short = SHORT[word]
+    entries: Node = {short: node} if isinstance(node, str) and node and node != "any" else node
+    if node == "any":
+        entries = {}
+    model = EVENTS[word]
+    known = found.mapping(entries, path, f"'{word}'", f"write it like '{word}: {EXAMPLES[word]}'")
+    if known is None:
+        return None
+    event = found.build(model, dict(found.known(known, model.options(), path, f"'{word}'")), path, f"'{word}'")
+    if isinstance(event, Said) and not event.words and "words" not in known:
+        found.add(path, "what is said?", "write it like 'said: umbrella', or {player: name, words: umbrella}")
+        return None
+    assert isinstance(event, Call | Said | Silence | Failed)  # noqa: S101 - every model of EVENTS is one
+    return event
+
+
+def load_when(node: Node, path: Path, found: Findings) -> Condition | bool | None:
+    """Load a condition: what has happened, what has not, or a comparison that is decided now."""
+    if isinstance(node, str):
+        return _compared(node, path, found)
+    hint = "write it like {said: umbrella}, {call: lights_on}, or '${mood} == happy'"
+    entries = found.mapping(node, path, "'when'", hint)
+    if not entries:
+        if entries is not None:
+            found.add(path, "'when' holds nothing", hint)
+        return None
+    if list(entries) == ["not"]:
+        inner = load_when(entries["not"], (*path, "not"), found)
+        if isinstance(inner, Call | Said | Failed):
+            return Not(condition=inner)
+        if not found.is_wrong((*path, "not")):
+            found.add((*path, "not"), "'not' wants something that may happen", "write it like {not: {said: umbrella}}")
+        return None
+    word = next(iter(entries))
+    known = tuple(name for name in (*EVENTS, "not") if name != "silence")
+    if stranger := next((word for word in entries if word not in known), None):
+        problem = f"'when' knows no '{stranger}'"
+        found.add((*path, stranger), problem, did_you_mean(stranger, known, hint), key=True)
+        return None
+    if len(entries) > 1:
+        found.add((*path, list(entries)[1]), "'when' holds one condition", "remove the others", key=True)
+        return None
+    event = load_event(word, entries[word], (*path, word), found)
+    return event if isinstance(event, Call | Said | Failed) else None
+
+
+def _compared(text: str, path: Path, found: Findings) -> bool | None:
+    """Decide what a comparison of texts comes to.
+
+    Examples: ``happy == happy``, ``happy != sad``, ``yes``.
+    """
+    if sign := _COMPARED.search(text):
+        is_same = text[: sign.start()].strip() == text[sign.end() :].strip()
+        return is_same == (sign[0] == "==")
+    if text.strip().lower() in (*_TRUE, *_FALSE):
+        return text.strip().lower() in _TRUE
+    found.add(path, f"'{text}' is neither a comparison nor true or false", "write it like '${mood} == happy'")
+    return None
+
+
+_HINTS: dict[type[Part], str] = {
+    Mix: "write it like mix: {loudness: -16 LUFS, peak: -1 dBTP, file: mix.wav}, or mix: none",
+    LineFiles: 'write it like lines: {trim: true, names: "{player}_{line}"}, or lines: none',
+}
+_BELOW = {
+    key: f"write it below '{name}'" for name, model in (("mix", Mix), ("lines", LineFiles)) for key in model.options()
+}
+"""Options of deliver's parts, and where they stand."""
+
+
+def load_deliver(node: Node, found: Findings) -> Deliver:
+    """Load what is made of the take."""
+    path: Path = ("deliver",)
+    entries = found.mapping(node, path, "deliver", "write it like deliver: {mix: {loudness: -16 LUFS}}") or {}
+    known = _in_place(entries, Deliver, _BELOW, path, "deliver", found)
+    values: dict[str, Any] = dict(found.known(known, Deliver.options(), path, "deliver"))
+    for key, model in (("mix", Mix), ("lines", LineFiles)):
+        if key in values:
+            values[key] = _part(values[key], model, (*path, key), found)
+    return found.build(Deliver, values, path, "deliver")
+
+
+def _part(node: Node, model: type[Part], path: Path, found: Findings) -> Part | None:
+    if node == "none":
+        return None
+    owner = f"'{path[-1]}' of deliver"
+    entries = found.mapping(node, path, owner, _HINTS[model]) or {}
+    beside = dict.fromkeys(Deliver.options(), f"write it beside '{path[-1]}', below deliver")
+    known = _in_place(entries, model, beside, path, owner, found)
+    return found.build(model, dict(found.known(known, model.options(), path, owner)), path, owner)
+
+
+def _in_place(
+    entries: dict[str, Node], model: type[Part], elsewhere: Mapping[str, str], path: Path, owner: str, found: Findings
+) -> dict[str, Node]:
+    """Leave out the entries that stand a level too high or too low, and note where they belong."""
+    wrong = [key for key in entries if key in elsewhere and key not in model.options()]
+    for key in wrong:
+        found.add((*path, key), f"{owner} has no '{key}'", elsewhere[key], key=True)
+    return {key: entries[key] for key in entries if key not in wrong}
+
+
+_HINT = "write it like expect: {says: umbrella, length: 1s..4s}"
+_CALLS = "write it like calls: [lights_on, {tool: lights_on, arguments: {room: kitchen}}], or calls: none"
+
+
+def load_expect(node: Node, path: Path, found: Findings) -> Expect | None:
+    """Load what is expected of a line or the scene; None where it is wrong, which is noted."""
+    entries = found.mapping(node, path, "'expect'", _HINT)
+    if entries is None:
+        return None
+    if not entries:
+        found.add(path, "'expect' expects nothing", _HINT)
+        return None
+    values: dict[str, Any] = dict(found.known(entries, Expect.options(), path, "'expect'"))
+    loaders: dict[str, Callable[[Node, Path, Findings], object]] = {
+        "says": _says,
+        "calls": _calls,
+        "tolerances": _tolerances,
+    }
+    for key, load in loaders.items():
+        if key in values:
+            values[key] = load(values[key], (*path, key), found)
+    return found.build(Expect, values, path, "'expect'")
+
+
+def _says(node: Node, path: Path, found: Findings) -> Part:
+    entries: Node = node if isinstance(node, dict) and node else {"contains": node}
+    return _expected(Says, entries, path, found)
+
+
+def _tolerances(node: Node, path: Path, found: Findings) -> Part:
+    return _expected(Tolerances, node, path, found)
+
+
+def _expected(model: type[Part], node: Node, path: Path, found: Findings) -> Part:
+    owner = f"'{path[-1]}' of expect"
+    entries = found.mapping(node, path, owner, f"write it like {path[-1]}: {{length: 300ms 15%}}") or {}
+    values = dict(found.known(entries, model.options(), path, owner))
+    at = {} if (*path, "contains") in found.document.keys else {"contains": path}
+    return found.build(model, values, path, owner, at)
+
+
+def _calls(node: Node, path: Path, found: Findings) -> tuple[CallWanted, ...] | None:
+    """Load ``none``, a tool's name, or a list of names and of ``{tool, arguments}``."""
+    if node == "none":
+        return ()
+    if not node or isinstance(node, dict):
+        found.add(path, "'calls' names tools", _CALLS)
+        return None
+    several = isinstance(node, list)
+    items = node if isinstance(node, list) else [node]
+    calls = (_call(item, (*path, number) if several else path, found) for number, item in enumerate(items))
+    return tuple(call for call in calls if call)
+
+
+def _call(node: Node, path: Path, found: Findings) -> CallWanted | None:
+    entries: Node = {"tool": node} if isinstance(node, str) and node else node
+    known = found.mapping(entries, path, "a call", _CALLS)
+    values: dict[str, Any] = dict(found.known(known or {}, CallWanted.options(), path, "a call"))
+    if known is not None and not values.get("tool"):
+        found.add(path, "which tool is called?", _CALLS)
+        return None
+    arguments = found.mapping(values.get("arguments", ""), (*path, "arguments"), "arguments", _CALLS)
+    return found.build(CallWanted, {**values, "arguments": arguments or {}}, path, "a call") if known else None
+
 
 Entries = dict[str, Node]
 WORDS = ("prompt", "user", "assistant", "sfx", "bed", "together", "improvise", "listen", "pause")
@@ -352,3 +539,160 @@ def _wav(node: Node) -> str | None:
     if isinstance(node, dict) and list(node) == ["wav"] and isinstance(node["wav"], str) and node["wav"]:
         return node["wav"]
     return None
+
+
+KINDS = ("string", "number", "integer", "boolean", "array", "object")
+SETUP_ROLES = ("system", "user", "assistant")
+
+_NUMBER = re.compile(r"-?(0|[1-9]\d{0,15})(\.\d{1,16})?([eE][+-]?\d{1,2})?", re.ASCII)
+"""A number that every program can hold; a longer one stays the text it is."""
+
+_TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+
+
+def load_player(name: str, node: Node, found: Findings) -> Player:
+    """Load one player."""
+    path, owner = ("players", name), f"player '{name}'"
+    entries = found.mapping(node, path, owner, f"write it like '{name}: {{voice: ash}}'")
+    values: dict[str, Any] = dict(found.known(entries or {}, Player.options(), path, owner))
+    if "setup" in values:
+        values["setup"] = _setup(values["setup"], (*path, "setup"), found)
+    return found.build(Player, values, path, owner)
+
+
+def _setup(node: Node, path: Path, found: Findings) -> tuple[tuple[str, str], ...]:
+    """Load what is in a player's conversation before the first line."""
+    hint = "write it like '- system: You have never seen the sea.'"
+    items: list[tuple[str, str]] = []
+    if not isinstance(node, list):
+        found.add(path, "setup is a list of items", hint)
+        return ()
+    for number, item in enumerate(node):
+        here = (*path, number)
+        entries = found.mapping(item, here, "an item") if isinstance(item, dict) else None
+        if entries is None or len(entries) != 1:
+            found.add(here, "an item of setup has one role and its words", hint)
+            continue
+        role, words = next(iter(entries.items()))
+        if role not in SETUP_ROLES:
+            problem = f"there is no role '{role}'"
+            found.add(
+                (*here, role), problem, did_you_mean(role, SETUP_ROLES, "write system, user or assistant"), key=True
+            )
+        elif (text := found.text(words, (*here, role), "an item")) is not None:
+            if text.strip():
+                items.append((role, text.strip()))
+            else:
+                found.add((*here, role), "an item of setup needs words", hint)
+    return tuple(items)
+
+
+def load_tool(name: str, node: Node, found: Findings) -> ToolDefinition:
+    """Load what a model may call."""
+    path, owner = ("tools", name), f"tool '{name}'"
+    entries = found.mapping(node, path, owner, f"write it like '{name}: {{description: ..., returns: {{ok: true}}}}'")
+    known = found.known(entries or {}, ToolDefinition.options(), path, owner)
+    values: dict[str, Any] = {key: value for key, value in known.items() if key not in ("parameters", "returns")}
+    if not _TOOL_NAME.fullmatch(name):
+        found.add(
+            path, f"'{name[:64]}' cannot be a tool's name", "write letters, digits, '_' and '-', at most 64", key=True
+        )
+    results = [key for key in ("returns", "run", "command") if key in known]
+    if len(results) > 1:
+        found.add((*path, results[1]), f"{owner} has both '{results[0]}' and '{results[1]}'", "keep one", key=True)
+    if "returns" in known:
+        values |= {"returns": typed(known["returns"], (*path, "returns"), found), "has_result": True}
+    if "parameters" in known:
+        values["parameters"] = _parameters(known["parameters"], (*path, "parameters"), found)
+    if "command" in values:
+        values["command"] = _command(values["command"], (*path, "command"), found)
+    if "env" in values and not ("run" in known or "command" in known):
+        found.add((*path, "env"), f"{owner} runs nothing that could see 'env'", "remove it", key=True)
+    if isinstance(values.get("run"), str) and not re.fullmatch(r"[\w.]+:\w+", values["run"].strip()):
+        found.add((*path, "run"), f"'{values['run']}' is no function", "write it like package.module:function")
+    if path in found.document.sources and ("run" in known or "command" in known):
+        problem = "a tool that runs code stands in the scene itself, not in a file it includes"
+        found.add(path, problem, "move it there", key=True)
+    values |= {"path": path, "source_line": found.document.place(path, key=True).line}
+    return found.build(ToolDefinition, values, path, owner)
+
+
+def _command(node: Node, path: Path, found: Findings) -> tuple[str, ...]:
+    if isinstance(node, list) and node and all(isinstance(word, str) and word for word in node):
+        return tuple(str(word) for word in node)
+    found.add(path, "a command is a list of words, and no shell reads them", "write it like [./lights, on]")
+    return ()
+
+
+def _parameters(node: Node, path: Path, found: Findings) -> dict[str, Any] | None:
+    """Load a JSON schema; a short form names each argument and its type."""
+    hint = "write it like {city: string, days: integer}, or a whole JSON schema"
+    entries = found.mapping(node, path, "parameters", hint)
+    if entries is None:
+        return None
+    if entries.get("type") == "object":
+        schema = typed(entries, path, found)
+        assert isinstance(schema, dict)  # noqa: S101 - a mapping stays one
+        return schema
+    properties: dict[str, Any] = {}
+    for name, kind in entries.items():
+        schema = typed(kind, (*path, name), found) if isinstance(kind, dict) else {"type": kind}
+        what = schema.get("type")
+        if what not in KINDS:
+            problem = f"'{what}' is no type of an argument" if isinstance(what, str) else f"'{name}' needs a type"
+            found.add((*path, name), problem, did_you_mean(str(what), KINDS, hint))
+        properties[name] = schema
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def typed(node: Node, path: Path, found: Findings) -> Any:
+    """Type data for a program: what reads as a number, ``true``, ``false`` or ``null`` is one, unless it is quoted."""
+    if isinstance(node, dict):
+        return {key: typed(value, (*path, key), found) for key, value in node.items()}
+    if isinstance(node, list):
+        return [typed(value, (*path, number), found) for number, value in enumerate(node)]
+    plain = path not in found.document.quoted
+    if plain and (node in ("true", "false", "null") or _NUMBER.fullmatch(node)):
+        return from_json(node)
+    return node
+
+
+def load_cues(node: Node, steps: Steps, found: Findings) -> tuple[Cue, ...]:
+    """Load the cues of a scene."""
+    hint = "write each as '- call: {player: name, tool: name}' with a 'do:' under it"
+    if node == "":
+        return ()
+    if not isinstance(node, list):
+        found.add(("on",), "'on' is a list of cues", hint)
+        return ()
+    cues = (_cue(item, ("on", number), steps, found) for number, item in enumerate(node))
+    return tuple(cue for cue in cues if cue)
+
+
+def _cue(node: Node, path: Path, steps: Steps, found: Findings) -> Cue | None:
+    hint = "write it like '- said: umbrella' with a 'do:' under it"
+    entries = found.mapping(node, path, "a cue", hint)
+    if entries is None:
+        return None
+    known = found.known(entries, Cue.options(), path, "the cue")
+    words = [word for word in EVENTS if word in known]
+    if len(words) != 1:
+        hint = f"give it one of {', '.join(EVENTS)}"
+        if words:
+            found.add((*path, words[1]), "a cue waits for one thing", hint, key=True)
+        elif not found.is_wrong(path):
+            found.add(path, "what does this cue wait for?", hint)
+        return None
+    event = load_event(words[0], known[words[0]], (*path, words[0]), found)
+    do = known.get("do", "")
+    if not do:
+        found.add(path, "this cue does nothing", "write its steps under 'do:', each as '- player: words'")
+        return None
+    performed = steps.load(do, (*path, "do"), "'do'")
+    if event is None:
+        return None
+    values = {key: value for key, value in known.items() if key not in (*EVENTS, "do")}
+    line = found.document.place((*path, words[0]), key=True).line
+    return found.build(
+        Cue, {**values, "event": event, "do": performed, "path": path, "source_line": line}, path, "the cue"
+    )

@@ -7,14 +7,27 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import PurePath
+from typing import Any, TypeVar
 
-from tau_stage.scene.conditions import Condition
-from tau_stage.scene.cut import Cut
-from tau_stage.scene.model import Player, Scene
-from tau_stage.scene.names import identity, slug
+from tau_stage.scene.fields import Transcription, default_transcription
+from tau_stage.scene.model import (
+    AnyStep,
+    Condition,
+    Improvise,
+    Line,
+    Listen,
+    Pause,
+    Player,
+    Scene,
+    Sound,
+    Together,
+    Told,
+)
+from tau_stage.scene.names import automatic_id, cue_id, default_voice, identity, slug
 from tau_stage.scene.plan import (
     DEFAULT_DETECTION,
     CuePlan,
+    Cut,
     ImprovisePlan,
     ItemPlan,
     LinePlan,
@@ -25,12 +38,9 @@ from tau_stage.scene.plan import (
     SoundPlan,
     Step,
     TogetherPlan,
+    Waits,
 )
-from tau_stage.scene.steps import AnyStep, Improvise, Line, Listen, Pause, Sound, Together, Told
-from tau_stage.scene.transcription import Transcription, default_transcription
-from tau_stage.scene.voices import default_voice
-from tau_stage.scene.waits import Waits
-from tau_stage.scene.words import automatic_id, cue_id
+from tau_stage.scene.validate import written_lines
 
 DEFAULT_MODEL = "gpt-realtime-2.1-mini"
 DEFAULT_PAUSE_S = 0.35
@@ -344,3 +354,38 @@ def _prompt(template: str, words: str, direction: str) -> str:
         template = _DIRECTION.sub("", template).lstrip(" ,:;")
     filling = {"{words}": words, "{direction}": direction}
     return _FILLED.sub(lambda place: filling[place[0]], template)
+
+
+StepT = TypeVar("StepT", bound=AnyStep)
+
+
+def redirected(scene: Scene, line_id: str, **changes: Any) -> Scene:
+    r"""Change the options of one line of a scene.
+
+    Args:
+        scene: As it was loaded.
+        line_id: The line's id, given or made.
+        **changes: Fields of ``Line``.
+
+    Raises:
+        KeyError: There is no such line.
+
+    >>> from tau_stage.scene.load import parse_scene
+    >>> scene = parse_scene("players: {ann: }\nlines: [ann: (softly) Yes]")
+    >>> redirected(scene, "ann-1", direction="loudly").lines[0].direction
+    'loudly'
+    """
+    found = next((line for made, line in written_lines(scene) if line_id in (line.id, made)), None)
+    if found is None:
+        raise KeyError(line_id)
+    other = found.model_copy(update=changes)
+
+    def changed(step: StepT) -> StepT:
+        if isinstance(step, Line):
+            return other if step is found else step  # type: ignore[return-value]
+        if isinstance(step, Together):
+            return step.model_copy(update={"together": tuple(changed(part) for part in step.together)})
+        return step
+
+    cues = tuple(cue.model_copy(update={"do": tuple(changed(step) for step in cue.do)}) for cue in scene.on)
+    return scene.model_copy(update={"lines": tuple(changed(step) for step in scene.lines), "on": cues})
