@@ -16,8 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tau_stage.cli.screen import open_screen
-from tau_stage.cli.stream import Stream
+from tau_stage.cli.progress import EventStream, open_progress
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.planner import make_plan
 from tau_stage.stage.notes import Wording
@@ -216,10 +215,10 @@ class Narrow(io.StringIO):
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EPIPE])
 def test_a_stream_that_breaks_is_told_once(number: int, capsys: pytest.CaptureFixture[str]) -> None:
-    with open_screen([], quiet=True) as screen:
+    with open_progress([], quiet=True) as screen:
         failure = OSError(number, os.strerror(number))
         out = Narrow(1, failure)
-        stream = Stream(out, screen, "words")
+        stream = EventStream(out, screen, "words")
         for words in ("one", "two", "three"):
             stream.show(
                 make_plan(parse_scene("players: {ann: {}}\nlines: [ann: Hi.]")),

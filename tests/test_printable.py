@@ -16,12 +16,10 @@ from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.riff import read_chunks
 from tau_stage.audio.wav import WavWriter
 from tau_stage.checks.verdict import Verdict
-from tau_stage.cli.live import Live
 from tau_stage.cli.main import told
 from tau_stage.cli.performing import tell
 from tau_stage.cli.printing import console
-from tau_stage.cli.screen import Lines, Nothing
-from tau_stage.cli.stream import Stream
+from tau_stage.cli.progress import EventStream, LiveProgress, NoProgress, ProgressLines
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.planner import make_plan
@@ -159,10 +157,10 @@ NEWS: list[News] = [
 def test_no_screen_shows_it_while_a_scene_is_performed(capsys: pytest.CaptureFixture[str]) -> None:
     stream, drawn = io.StringIO(), io.StringIO()
     out = console(drawn)
-    live, streaming = Live([HOSTILE], out), Stream(stream, Nothing(), "-")
+    live, streaming = LiveProgress([HOSTILE], out), EventStream(stream, NoProgress(), "-")
     live.show(HOSTILE, BEGAN)
     for news in NEWS:
-        Lines([HOSTILE, HOSTILE]).show(HOSTILE, news)
+        ProgressLines([HOSTILE, HOSTILE]).show(HOSTILE, news)
         live.show(HOSTILE, news)
         streaming.show(HOSTILE, news)
         out.print(live)

@@ -22,9 +22,8 @@ from tau_stage.cli.asking import asking
 from tau_stage.cli.delivering import delivered
 from tau_stage.cli.hearing import open_ears
 from tau_stage.cli.printing import is_plain, say, say_json, say_path, show, warn
-from tau_stage.cli.screen import Screen, open_screen
+from tau_stage.cli.progress import EventStream, ProgressView, open_progress, open_stream
 from tau_stage.cli.stopping import stoppable
-from tau_stage.cli.stream import Stream, open_stream
 from tau_stage.cli.taping import clock_of, taped
 from tau_stage.cost.retirements import retirement_warnings
 from tau_stage.environment import environment
@@ -100,7 +99,7 @@ def perform_plans(
         Exit: Always.
     """
     aside = stream == "-" and sys.stdout.isatty()
-    with open_screen(plans, quiet=quiet or as_json, aside=aside) as shown, open_stream(stream, shown) as screen:
+    with open_progress(plans, quiet=quiet or as_json, aside=aside) as shown, open_stream(stream, shown) as screen:
         clock = clock_of(wish.record, wish.replay)
         performed, lost, is_stopped = anyio.run(_perform_all, plans, wish, screen, backend_options=clock)
         made = [delivered(plan, folder, take, partial(screen.making, plan)) for plan, folder, take in performed]
@@ -109,7 +108,7 @@ def perform_plans(
         codes.append(CASSETTE_LOST)
     if is_stopped and len(performed) < len(plans):
         codes.append(EXITS["interrupted"])
-    if isinstance(screen, Stream) and screen.lost:
+    if isinstance(screen, EventStream) and screen.lost:
         codes.append(STREAM_LOST)
     for (_, folder, take), (files, code) in zip(performed, made, strict=True):
         codes.append(code)
@@ -131,7 +130,7 @@ Performed = tuple[Plan, TakeFolder, Take]
 
 
 async def _perform_all(
-    plans: Sequence[Plan], wish: Wish, screen: Screen
+    plans: Sequence[Plan], wish: Wish, screen: ProgressView
 ) -> tuple[list[Performed], list[CassetteError], bool]:
     """Perform plans: what came of those that began, cassettes that were lost, and whether somebody has stopped them."""
     for plan in plans:
@@ -220,7 +219,7 @@ async def _perform(
     stage: Stage,
     folder: TakeFolder,
     wish: Wish,
-    screen: Screen,
+    screen: ProgressView,
     loudspeaker: Loudspeaker | None,
 ) -> Take:
     """Perform one plan, with a screen that is told of it."""

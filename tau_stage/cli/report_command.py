@@ -20,7 +20,7 @@ def report(
     These are take.json, cost.json, the mix, subtitles, transcript, labels, sheet, sessions, marks and the page, whose
     path is printed last.
     """
-    from tau_stage.cli.screen import open_status
+    from tau_stage.cli.progress import open_status
     from tau_stage.report.deliver import rebuild
     from tau_stage.take.folder import TakeFolder, followed
 

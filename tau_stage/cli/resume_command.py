@@ -75,7 +75,7 @@ def tell_end(folder: TakeFolder, *, anyway: bool = False, quiet: bool, as_json: 
     """
     from tau_stage.cli.delivering import TAKE_SPOILED, finish
     from tau_stage.cli.performing import EXITS, tell, tell_how_to_go_on
-    from tau_stage.cli.screen import open_status
+    from tau_stage.cli.progress import open_status
     from tau_stage.errors import TakeError
 
     try:

@@ -6,10 +6,8 @@ import sys
 
 import pytest
 
-from tau_stage.cli.board import Board
-from tau_stage.cli.live import Live
 from tau_stage.cli.printing import is_plain
-from tau_stage.cli.screen import Lines, Nothing, open_screen
+from tau_stage.cli.progress import LiveProgress, NoProgress, Progress, ProgressLines, open_progress
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.planner import make_plan
@@ -34,10 +32,10 @@ def said(line: str, player: str) -> record.LineSpoken:
 
 
 def states(*news: News) -> list[str]:
-    board = Board(PLAN)
+    board = Progress(PLAN)
     for item in news:
         board.apply(item)
-    return [seat.state for seat in board.seats.values()]
+    return [row.state for row in board.rows.values()]
 
 
 SPEAKING = (BEGAN, opened("ann"), opened("bob"), record.LineBegan(line="ann-1", player="ann"))
@@ -104,8 +102,8 @@ def test_in_a_pipe_each_thing_worth_it_is_a_line(capsys: pytest.CaptureFixture[s
         SOUNDING,
     ]
     for item in news:
-        Lines([PLAN]).show(PLAN, item)
-        Nothing().show(PLAN, item)
+        ProgressLines([PLAN]).show(PLAN, item)
+        NoProgress().show(PLAN, item)
     assert capsys.readouterr().err.splitlines() == [
         "opened ann in 0.50 s",
         "bob: slow down; waiting 1.0 s",
@@ -115,26 +113,26 @@ def test_in_a_pipe_each_thing_worth_it_is_a_line(capsys: pytest.CaptureFixture[s
         "player ann: no sign; the player is lost",
         "odd",
     ]
-    Lines([PLAN, PLAN]).show(PLAN, opened("ann"))
+    ProgressLines([PLAN, PLAN]).show(PLAN, opened("ann"))
     assert capsys.readouterr().err == f"{PLAN.slug}: opened ann in 0.50 s\n"
 
 
-def test_the_screen_suits_where_the_output_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    with open_screen([PLAN], quiet=True) as screen:
-        assert isinstance(screen, Nothing)
-    with open_screen([PLAN], quiet=False) as screen:
-        assert isinstance(screen, Lines)
+def test_the_view_suits_where_the_output_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_progress([PLAN], quiet=True) as screen:
+        assert isinstance(screen, NoProgress)
+    with open_progress([PLAN], quiet=False) as screen:
+        assert isinstance(screen, ProgressLines)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    with open_screen([PLAN], quiet=False) as screen:
-        assert isinstance(screen, Live)
-    with open_screen([FREE], quiet=False) as screen:
-        assert isinstance(screen, Lines)
-    with open_screen([ASKING], quiet=False) as screen:
-        assert isinstance(screen, Lines)
-    with open_screen([PLAN], quiet=False, aside=True) as screen:
-        assert isinstance(screen, Lines)
+    with open_progress([PLAN], quiet=False) as screen:
+        assert isinstance(screen, LiveProgress)
+    with open_progress([FREE], quiet=False) as screen:
+        assert isinstance(screen, ProgressLines)
+    with open_progress([ASKING], quiet=False) as screen:
+        assert isinstance(screen, ProgressLines)
+    with open_progress([PLAN], quiet=False, aside=True) as screen:
+        assert isinstance(screen, ProgressLines)
 
 
 @pytest.mark.parametrize(("name", "value"), [("TERM", "dumb"), ("TERM", "unknown"), ("NO_COLOR", "1")])
@@ -145,8 +143,8 @@ def test_it_is_plain_where_that_is_asked_for(name: str, value: str, monkeypatch:
     assert not is_plain(sys.stderr)
     monkeypatch.setenv(name, value)
     assert is_plain(sys.stderr)
-    with open_screen([PLAN], quiet=False) as screen:
-        assert isinstance(screen, Lines)
+    with open_progress([PLAN], quiet=False) as screen:
+        assert isinstance(screen, ProgressLines)
 
 
 ASKING = make_plan(parse_scene("players: {ann: }\nlines: [{ann: One., takes: 2, pick: ask}]"))
@@ -159,7 +157,7 @@ FREE = make_plan(
 
 
 def test_people_are_told_what_to_say_and_when() -> None:
-    board = Board(FREE)
+    board = Progress(FREE)
     board.apply(Prompting("guest", "guest-1", "Good evening.", "tired", in_s=2))
     assert board.prompt == "guest, in 2: (tired) Good evening."
     board.apply(record.LineBegan(line="ann-1", player="ann"))
@@ -167,14 +165,14 @@ def test_people_are_told_what_to_say_and_when() -> None:
 
 
 def test_words_of_nobodys_script_are_shown_as_they_arrive_and_states_as_they_are() -> None:
-    board = Board(FREE)
+    board = Progress(FREE)
     for words in ("Well, ", "well."):
         board.apply(Wording("bob", "improvise-1-1", words, spoken=True))
     assert board.said == "bob: Well, well."
     board.apply(Wording("ann", "ann-1", "One.", spoken=True))
     assert board.said == "bob: Well, well."
     board.apply(State("ann", "listening"))
-    assert board.seats["ann"].state == "listening"
+    assert board.rows["ann"].state == "listening"
 
 
 def test_lines_that_nobody_can_count_are_not_counted(capsys: pytest.CaptureFixture[str]) -> None:
@@ -187,7 +185,7 @@ def test_lines_that_nobody_can_count_are_not_counted(capsys: pytest.CaptureFixtu
     )  # fmt: skip
     lost = record.LineLost(line="guest-1", player="guest", problem="nobody spoke")
     for item in (said("ann-1", "ann"), call, sound, lost, Prompting("guest", "g", "Hi.", typed=True)):
-        Lines([FREE]).show(FREE, item)
+        ProgressLines([FREE]).show(FREE, item)
     assert capsys.readouterr().err.splitlines() == [
         "1 ann: words (1.0 s)", "ann calls lamp({}): ok", "[door.wav]", "nobody spoke", "guest, type: Hi.",
     ]  # fmt: skip

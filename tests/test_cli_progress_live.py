@@ -16,15 +16,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tau_stage.cli.live import Live
 from tau_stage.cli.printing import console, fitting, say_path
+from tau_stage.cli.progress import LiveProgress
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planner import make_plan
 from tau_stage.stage.notes import News, Prompting, Resuming, Sounding
 from tau_stage.take import records as record
-from tests.test_cli_screen import BEGAN, FREE, PLAN, SOUNDING, SPEAKING, opened, said
+from tests.test_cli_progress import BEGAN, FREE, PLAN, SOUNDING, SPEAKING, opened, said
 from tests.test_take import spoken
 
 LONG = make_plan(
@@ -42,7 +42,7 @@ DEAR = Usage(audio_out=1_000_000_000)
 def drawn(plan: Plan, *news: News, width: int = 80, making: str | None = None) -> tuple[str, str]:
     """What scrolled away above the view, and the view."""
     above, view = io.StringIO(), io.StringIO()
-    live = Live([plan], Console(file=above, width=width))
+    live = LiveProgress([plan], Console(file=above, width=width))
     for item in news:
         live.show(plan, item)
     if making is not None:
@@ -125,7 +125,7 @@ def test_words_are_cut_and_figures_are_not(width: int) -> None:
 
 def test_several_scenes_are_told_apart() -> None:
     above = io.StringIO()
-    live = Live([PLAN, LONG], Console(file=above, width=80))
+    live = LiveProgress([PLAN, LONG], Console(file=above, width=80))
     live.show(PLAN, BEGAN)
     live.show(PLAN, said("ann-1", "ann"))
     assert above.getvalue().startswith(f"{PLAN.slug}: 1/2  ann")
@@ -137,7 +137,7 @@ def test_where_the_locale_is_c_all_is_ascii_and_as_wide(name: str, monkeypatch: 
         monkeypatch.delenv(other, raising=False)
     monkeypatch.setenv(name, "C")
     out = io.StringIO()
-    live = Live([LONG], console(out))
+    live = LiveProgress([LONG], console(out))
     live.show(LONG, BEGAN.model_copy(update={"roles": ()}))
     live.show(LONG, spoken("x", BENJAMIN, 24_000, Usage(), number=1, said="Naïve “quotes” — 東京… ½"))
     console(out).print(live)

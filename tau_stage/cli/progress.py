@@ -1,0 +1,540 @@
+"""What is shown while scenes are performed: a live view, plain lines, JSON lines for programs, or nothing.
+
+``Progress`` is a plain object fed with events: how far a performance has come. The views take events as they arrive.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Protocol, TextIO
+
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.constrain import Constrain
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.status import Status
+from rich.table import Table
+from rich.text import Text
+
+from tau_stage.audio.level import SILENCE_DBFS
+from tau_stage.cli.printing import console, is_plain, silence, warn
+from tau_stage.cost import price
+from tau_stage.cost.forecast import expected_usage
+from tau_stage.errors import UsageError
+from tau_stage.protocol.usage import Usage
+from tau_stage.report.deliver import Note, unnoted
+from tau_stage.scene.plan import ImprovisePlan, ListenPlan, Plan
+from tau_stage.stage.notes import Listening, News, Prompting, Resuming, Sounding, State, Wording
+from tau_stage.take import records as record
+from tau_stage.take.fold import PAID
+from tau_stage.text import one_line, printable_json
+
+MOST_SHOWN = 1_000
+"""Characters of what is said now: more than any terminal is wide."""
+
+
+@dataclass(slots=True)
+class PlayerRow:
+    """One player of a performance.
+
+    Attributes:
+        state: opening, idle, listening, thinking, speaking, lost, or what it waits for.
+        level_dbfs: Of what is heard now.
+        seconds: Spoken so far.
+    """
+
+    state: str = "waiting"
+    level_dbfs: float = SILENCE_DBFS
+    seconds: float = 0.0
+    unheard: int = 0
+
+
+@dataclass(slots=True)
+class Progress:
+    """One performance.
+
+    Attributes:
+        plan: What is performed.
+        rows: By player.
+        said: Who says what now, as far as it is known.
+        prompt: What a person is asked to say, or empty.
+        making: What is being made of the take after its last line, or empty.
+        begun: Whether the performance is under way.
+        over: Whether all is made of it.
+        done: Lines that are finished.
+        dollars: So far, as far as it is known; an estimate.
+        is_known: Whether that is all of it.
+        spent: Whether money is spent.
+    """
+
+    plan: Plan
+    rows: dict[str, PlayerRow] = field(default_factory=dict)
+    said: str = ""
+    prompt: str = ""
+    making: str = ""
+    begun: bool = False
+    over: bool = False
+    done: int = 0
+    dollars: Decimal = Decimal(0)
+    is_known: bool = True
+    spent: bool = True
+    _tariffs: dict[str, tuple[str, str]] = field(default_factory=dict)
+    _words: dict[str, str] = field(default_factory=dict)
+    _heard: str = ""
+
+    def __post_init__(self) -> None:
+        self.rows = {player.name: PlayerRow() for player in self.plan.players}
+        self._words = {line.id: line.words for line in self.plan.lines if not line.improvised}
+
+    def apply(self, news: News) -> None:
+        """Take in one piece of news."""
+        if isinstance(news, PAID):
+            self._pay(news.player, news.usage, news.model if isinstance(news, record.Transcribed) else None)
+        match news:
+            case Resuming():
+                self.done, self.dollars = len(news.seconds), news.dollars
+                for _, player, seconds in news.seconds:
+                    self.rows[player].seconds += seconds
+            case record.TakeBegan() | record.TakeResumed():
+                self.spent, self.begun = news.spent, True
+                self._tariffs = {role.name: (role.model, role.prices) for role in news.roles if not role.human}
+                self._opening_next()
+            case record.ModelNamed():
+                self._tariffs[news.player] = (news.model, self._tariffs[news.player][1])
+            case record.PlayerOpened():
+                self.rows[news.player].state = "idle"
+                self._opening_next()
+            case record.OpeningRefused():
+                self.rows[news.player].state = f"asked to wait {news.wait_s:.0f} s"
+            case record.LineBegan():
+                self.said, self.prompt = f"{news.player}: {self._words.get(news.line, '')}", ""
+                self.rows[news.player].state = "thinking"
+            case Wording():
+                self._worded(news)
+            case Prompting():
+                self.prompt = prompt(news)
+            case State():
+                self.rows[news.player].state = news.state
+            case Sounding():
+                row = self.rows[news.player]
+                row.state, row.level_dbfs = "speaking", news.dbfs
+            case record.LineAgain():
+                self.rows[news.player].state = "thinking"
+            case record.PlayerLost():
+                row = self.rows[news.player]
+                row.state, row.unheard = "lost", 0
+            case record.LineSpoken():
+                self._spoken(news)
+            case Listening():
+                row = self.rows[news.player]
+                row.unheard, row.state = row.unheard + 1, "listening"
+            case record.LineHeard():
+                self._has_heard(self.rows[news.hearer], lost=False)
+            case record.LineMissed():
+                self._has_heard(self.rows[news.hearer], lost=news.lost)
+            case record.TakeEnded():
+                self.said, self.prompt = "", ""
+            case _:
+                pass
+
+    def _worded(self, news: Wording) -> None:
+        """Show words of nobody's script as they arrive."""
+        if news.line not in self._words:
+            if news.line != self._heard:
+                self._heard, self.said = news.line, f"{news.player}: "
+            self.said += news.words[: MOST_SHOWN - len(self.said)] if len(self.said) < MOST_SHOWN else ""
+
+    def _opening_next(self) -> None:
+        player = next((player for player in self.plan.opening_order if self.rows[player.name].state == "waiting"), None)
+        if player:
+            self.rows[player.name].state = "opening"
+
+    def _spoken(self, news: record.LineSpoken) -> None:
+        self.done += 1
+        row = self.rows[news.player]
+        row.state, row.level_dbfs = "idle", SILENCE_DBFS
+        row.seconds += news.samples / news.rate
+
+    def _pay(self, player: str, usage: Usage, model: str | None) -> None:
+        if tariff := self._tariffs.get(player):
+            own, provider = tariff
+            cost = price(usage, model or own, provider)
+            self.dollars += cost.known
+            self.is_known &= cost.total is not None
+
+    @staticmethod
+    def _has_heard(row: PlayerRow, *, lost: bool) -> None:
+        row.unheard = max(0, row.unheard - 1)
+        if lost:
+            row.state = "lost"
+        elif row.state == "listening" and not row.unheard:
+            row.state = "idle"
+
+
+def is_written(plan: Plan) -> bool:
+    """Tell whether all that will be said stands in the scene, so that its lines can be counted beforehand."""
+    return not plan.cues and not any(isinstance(step, ImprovisePlan | ListenPlan) for step in plan.steps)
+
+
+def prompt(news: Prompting) -> str:
+    """Return what a person is told on the terminal.
+
+    >>> prompt(Prompting("guest", "guest-1", "Good evening.", "tired", in_s=2))
+    'guest, in 2: (tired) Good evening.'
+    """
+    when = f", in {news.in_s}" if news.in_s else ", type" if news.typed else ", speak now"
+    how = f"({news.direction}) " if news.direction else ""
+    return f"{news.player}{when}: {how}{news.words or '...'}"
+
+
+# ---- plain lines, or nothing
+
+
+class ProgressView(Protocol):
+    """Shows news."""
+
+    def show(self, plan: Plan, news: News) -> None:
+        """Show one piece of news of one performance."""
+
+    def making(self, plan: Plan, what: str) -> None:
+        """Show what is being made of a take after its last line; empty: all is made."""
+
+
+class NoProgress:
+    """Shows nothing."""
+
+    def show(self, plan: Plan, news: News) -> None:
+        """Show nothing."""
+
+    def making(self, plan: Plan, what: str) -> None:
+        """Show nothing."""
+
+
+class ProgressLines:
+    """Prints one line per thing that happened."""
+
+    def __init__(self, plans: Sequence[Plan]) -> None:
+        self._many = len(plans) > 1
+
+    def show(self, plan: Plan, news: News) -> None:
+        """Print it, if it is worth a line."""
+        text = describe(plan, news)
+        if text:
+            warn(one_line(f"{plan.slug}: {text}" if self._many else text))
+
+    def making(self, plan: Plan, what: str) -> None:
+        """Print nothing: what was made is printed with the take."""
+
+
+def describe(plan: Plan, news: News) -> str:
+    """Write what happened as one line; empty, if it is not worth one."""
+    match news:
+        case Resuming():
+            return f"goes on after {len(news.seconds)} {'line' if len(news.seconds) == 1 else 'lines'}"
+        case record.PlayerOpened():
+            return f"opened {news.player} in {news.took_s:.2f} s"
+        case record.OpeningRefused():
+            return f"{news.problem}; waiting {news.wait_s:.1f} s"
+        case record.LineSpoken() if news.problem:
+            return f"line {news.line}, player {news.player}, failed: {news.problem}"
+        case record.LineSpoken():
+            seconds = news.samples / news.rate
+            of = f"/{len(plan.lines)}" if is_written(plan) else ""
+            return f"{news.number}{of} {news.player}: {news.said} ({seconds:.1f} s)"
+        case Prompting():
+            return prompt(news)
+        case record.ToolCalled():
+            return f"{news.player} calls {news.tool}({news.arguments}): {news.output}"
+        case record.SoundPlayed():
+            return f"[{news.source}]"
+        case record.LineLost():
+            return news.problem
+        case record.LineDropped():
+            return f"{news.line} is dropped: {news.problem}"
+        case record.LineAgain() if news.interrupted:
+            return f"line {news.line}: {news.problem}; it is performed again"
+        case record.LineAgain():
+            return f"line {news.line}: {news.problem}; asking again in {news.wait_s:.1f} s"
+        case record.LineMissed():
+            return news.problem
+        case record.PlayerLost():
+            return f"{news.problem}; the player is lost"
+        case record.Warned():
+            return news.text
+        case _:
+            return ""
+
+
+# ---- a live view: what is under way is drawn anew, and what is finished scrolls away above it
+
+METER = 16
+FLOOR_DBFS = -48.0
+COLOURS = {"speaking": "bold green", "thinking": "yellow", "listening": "cyan", "idle": "dim", "lost": "bold red"}
+WITH_METER = 60
+"""Columns of a window that has room for level meters."""
+WIDEST = 100
+"""A view no wider than this stays whole in most windows that are made narrower."""
+SCROLLED = 80
+"""Columns of a finished line; its seconds stand at their end."""
+BAR = 20
+NAMES = 16
+"""Columns that a player's name may have."""
+
+
+class LiveProgress:
+    """Draws the performances that are under way.
+
+    Args:
+        plans: All that are performed.
+        out: Where what is finished is printed, above the view.
+    """
+
+    def __init__(self, plans: Sequence[Plan], out: Console) -> None:
+        self._progress = {id(plan): Progress(plan) for plan in plans}
+        self._totals: dict[int, int] = {}
+        self._out = out
+
+    def show(self, plan: Plan, news: News) -> None:
+        """Take it in: a finished line, or what else is worth one, is printed; all else is seen in the next view."""
+        self._progress[id(plan)].apply(news)
+        scene = f"{plan.slug}: " if len(self._progress) > 1 else ""
+        if isinstance(news, record.LineSpoken) and not news.problem:
+            self._out.print(_finished(plan, scene + self._counted(plan, news.number), news, self._out.width))
+        elif not isinstance(news, Prompting | record.PlayerOpened) and (text := describe(plan, news)):
+            self._out.print(one_line(scene + text), style="" if isinstance(news, record.SoundPlayed) else "yellow")
+
+    def making(self, plan: Plan, what: str) -> None:
+        """Show what is made of a take; a performance of which all is made is no longer drawn."""
+        progress = self._progress[id(plan)]
+        progress.making, progress.over = what, not what
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw the view, as wide as the window is now."""
+        for progress in self._progress.values():
+            if progress.begun and not progress.over:
+                yield from self._drawn(progress, options.max_width)
+
+    def _counted(self, plan: Plan, number: int) -> str:
+        """Write the number of a line, as wide as the last one's."""
+        total = str(self._total(plan))
+        return f"{number:{len(total)}}" + (f"/{total}" if is_written(plan) else "")
+
+    def _total(self, plan: Plan) -> int:
+        """Tell how many lines there will be; where nobody can know, how many are likely."""
+        if id(plan) not in self._totals:
+            self._totals[id(plan)] = len(plan.lines) if is_written(plan) else len(expected_usage(plan))
+        return self._totals[id(plan)]
+
+    def _drawn(self, progress: Progress, width: int) -> RenderResult:
+        total = max(self._total(progress.plan), progress.done)
+        about = "/" if is_written(progress.plan) else " of about "
+        spent = "" if progress.spent else "(nothing is spent)"
+        figures = (
+            f"{progress.done}{about}{total}  {'' if progress.is_known else 'at least '}${progress.dollars:.4f} estimate"
+        )
+        yield _text_line(one_line(progress.plan.title), style="bold")
+        yield _bar(total if progress.making else progress.done, total, (figures, spent), width)
+        if progress.making:
+            yield _text_line(f"  {progress.making} ...", style="cyan")
+            return
+        yield _player_rows(progress, width)
+        yield _text_line(f"  {one_line(progress.said)}", style="italic")
+        if progress.prompt:
+            yield Text(f"  {one_line(progress.prompt)}", style="bold yellow")
+
+
+def _text_line(text: str, *, style: str) -> RenderableType:
+    """Write words on one line of the view, cut where it ends."""
+    return Constrain(Text(text, style=style, no_wrap=True, overflow="ellipsis"), WIDEST)
+
+
+def _names(width: int) -> int:
+    return NAMES if width >= WITH_METER else NAMES // 2
+
+
+def _finished(plan: Plan, number: str, news: record.LineSpoken, width: int) -> RenderableType:
+    """Write a finished line: its number, its player, its words, its seconds."""
+    names = min(_names(width), max(cell_len(one_line(player.name)) for player in plan.players))
+    row = Table.grid(padding=(0, 2, 0, 0), pad_edge=False, expand=True)
+    row.add_column(no_wrap=True)
+    row.add_column(no_wrap=True, overflow="ellipsis", width=names)
+    row.add_column(overflow="fold", ratio=1)
+    row.add_column(no_wrap=True, justify="right", min_width=len("100.0 s"))
+    seconds = Text(f"{news.samples / news.rate:.1f} s", style="dim")
+    row.add_row(
+        Text(number, style="dim"), Text(one_line(news.player), style="bold"), Text(one_line(news.said)), seconds
+    )
+    return Constrain(row, SCROLLED)
+
+
+def _bar(done: int, total: int, figures: tuple[str, str], width: int) -> RenderableType:
+    """Draw the bar, how far it is, and whose money it is; where there is no room, the figures stay."""
+    row = Table.grid(padding=(0, 1, 0, 0), pad_edge=False)
+    parts: list[RenderableType] = [figures[0]]
+    if len(" ".join(figures)) < width:
+        parts.append(figures[1])
+    if sum(map(len, figures[: len(parts)])) + len(parts) + BAR < width:
+        parts.insert(0, ProgressBar(total=max(total, 1), completed=done, width=BAR))
+    for _ in parts:
+        row.add_column(no_wrap=True)
+    row.add_row(*parts)
+    return row
+
+
+def _player_rows(progress: Progress, width: int) -> RenderableType:
+    """Draw each player: what it does, how loud it is, how long it has spoken."""
+    rows = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
+    has_meter = width >= WITH_METER
+    rows.add_column(no_wrap=True, overflow="ellipsis", max_width=_names(width) + 2)
+    rows.add_column(overflow="fold")
+    rows.add_column(no_wrap=True, justify="right")
+    for name, row in progress.rows.items():
+        state = Text(one_line(row.state), style=COLOURS.get(row.state, "magenta"))
+        spoken = Text(f"{row.seconds:.1f} s", style="dim")
+        rows.add_row(Text(f"  {one_line(name)}"), state, spoken, *([meter(row)] if has_meter else []))
+    return rows
+
+
+def meter(row: PlayerRow) -> str:
+    """Draw a level meter; full scale is full width.
+
+    >>> meter(PlayerRow("speaking", -24.0))
+    '########........'
+    """
+    share = (row.level_dbfs - FLOOR_DBFS) / -FLOOR_DBFS
+    full = max(0, min(METER, round(share * METER))) if row.state == "speaking" else 0
+    return "#" * full + "." * (METER - full)
+
+
+# ---- JSON lines: words while they arrive, for captions, pipes and other programs
+
+
+class EventStream:
+    """Writes a JSON object a line, as soon as there is something to tell, and shows everything in another view too.
+
+    Where it cannot be written any more, that is said once, and the performance goes on without it.
+
+    Args:
+        out: Where the lines go.
+        view: What a person sees.
+        name: What a message calls it.
+
+    Attributes:
+        ended: Whether nothing more is written, as it cannot be.
+        lost: Whether somebody misses something: a reader who left does not.
+    """
+
+    def __init__(self, out: TextIO, view: ProgressView, name: str) -> None:
+        self.ended = self.lost = False
+        self._out = out
+        self._view = view
+        self._name = name
+
+    def show(self, plan: Plan, news: News) -> None:
+        """Write it, if it has words or is a state."""
+        self._view.show(plan, news)
+        if not self.ended and (told := _event_data(news)):
+            try:
+                self._out.write(printable_json(json.dumps({"scene": plan.slug, **told}, ensure_ascii=False)) + "\n")
+                self._out.flush()
+            except OSError as error:
+                self._end(error)
+
+    def making(self, plan: Plan, what: str) -> None:
+        """Show it; no program waits for it."""
+        self._view.making(plan, what)
+
+    def _end(self, error: OSError) -> None:
+        self.ended, self.lost = True, not isinstance(error, BrokenPipeError)
+        if self._out is sys.stdout:  # what it still holds would fail once more as Python ends
+            silence(self._out)
+        reason = (error.strerror or str(error)).lower()
+        warn(f"--stream {self._name}: {reason}; the performance goes on without it")
+
+
+def _event_data(news: News) -> dict[str, object] | None:
+    match news:
+        case Wording():
+            return {"type": "words", "player": news.player, "line": news.line, "words": news.words}
+        case Resuming():
+            return {"type": "resumed", "lines": [line for line, _, _ in news.seconds]}
+        case State():
+            return {"type": "state", "player": news.player, "state": news.state}
+        case record.ToolCalled():
+            facts = news.model_dump(include={"player", "line", "tool", "arguments", "output", "failed", "took_s"})
+            return {"type": "call", **facts}
+        case record.LineSpoken():
+            seconds = round(news.samples / news.rate, 3)
+            place = round(news.offset_samples / news.rate, 3)
+            said = {"player": news.player, "line": news.line, "said": news.said}
+            failed = {"problem": news.problem, "written": news.written} if news.problem else {}
+            sound = {"offset_s": place, "seconds": seconds, "first_audio_s": news.first_audio_s}
+            return {"type": "line", **said, **sound, **failed}
+        case _:
+            return None
+
+
+# ---- which view
+
+
+@contextmanager
+def open_progress(plans: Sequence[Plan], *, quiet: bool, aside: bool = False) -> Iterator[ProgressView]:
+    """Open the view that suits where the output goes; one that is drawn anew would be in a typist's way.
+
+    Args:
+        plans: What is performed.
+        quiet: Whether nothing is shown.
+        aside: Whether the terminal shows something else at the same time.
+    """
+    typed = any(person.human == "tty" for plan in plans for person in plan.people)
+    asked = any(line.pick == "ask" for plan in plans for line in plan.lines)
+    if quiet:
+        yield NoProgress()
+    elif typed or asked or aside or is_plain(sys.stderr):
+        yield ProgressLines(plans)
+    else:
+        out = console(sys.stderr)
+        live = LiveProgress(plans, out)
+        to_terminal = sys.stdout.isatty()  # rich would send a pipe's text to the terminal, too
+        with Live(live, console=out, refresh_per_second=12, transient=True, redirect_stdout=to_terminal):
+            yield live
+
+
+@contextmanager
+def open_status(*, quiet: bool) -> Iterator[Note]:
+    """Open what says what is being made of a take: a line of a terminal, which goes away, or nothing."""
+    if quiet or is_plain(sys.stderr):
+        yield unnoted
+        return
+    with Status("", console=console(sys.stderr)) as status:
+        yield lambda what: status.update(Text(one_line(what)))
+
+
+@contextmanager
+def open_stream(wanted: str | None, view: ProgressView) -> Iterator[ProgressView]:
+    """Open a view that streams, too, where that is wanted: to a file, or with ``-`` to the standard output.
+
+    Raises:
+        UsageError: The file cannot be written.
+    """
+    if wanted is None:
+        yield view
+    elif wanted == "-":
+        yield EventStream(sys.stdout, view, wanted)
+    else:
+        try:
+            file = open(wanted, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - a pipe or a device is as good as a file
+        except OSError as error:
+            raise UsageError(f"--stream {wanted}: {(error.strerror or str(error)).lower()}") from None
+        stream = EventStream(file, view, wanted)
+        try:
+            yield stream
+        finally:
+            with suppress(OSError) if stream.ended else nullcontext():  # what it still holds fails once more
+                file.close()
