@@ -106,6 +106,20 @@ def test_each_variant_is_a_test_a_broken_scene_is_an_error_and_one_without_expec
     assert "there is no player 'bob'" in found.stdout.str()
 
 
+@pytest.mark.usefixtures("project")
+def test_a_link_to_no_scene_is_an_error(pytester: pytest.Pytester, project: Path) -> None:
+    (project / "gone.yaml").symlink_to("nowhere.yaml")
+    (pytester.path / "elsewhere.yaml").symlink_to("nowhere.yaml")
+    for arguments in ([], ["scenes"], ["scenes/gone.yaml"]):
+        found = pytester.runpytest(*STRICT, "--collect-only", *arguments)
+        assert found.ret
+        found.stdout.no_fnmatch_line("*elsewhere*")
+        if arguments != ["scenes/gone.yaml"]:
+            found.assert_outcomes(errors=1)
+            found.stdout.fnmatch_lines(["*scenes/gone.yaml:1:1: the scene file is a link to a file that does not exist*"])
+    pytester.runpytest(*STRICT, "--ignore-glob", "*/gone.yaml").assert_outcomes(passed=1)
+
+
 def test_a_project_without_scenes_is_left_alone(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_one(): pass")
     (pytester.path / "config.yaml").write_text("players: 4\nname: x\n")

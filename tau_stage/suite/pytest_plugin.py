@@ -7,7 +7,7 @@ before it meets a scene. Other YAML files are left alone.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tau_stage.suite.discovery import Case
     from tau_stage.suite.result import Broken, Result
 
+SUFFIXES = (".yaml", ".yml")
 UPDATE, TOOLS = "tau_update", "tau_allow_tools"
 
 
@@ -33,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Collect a file that is a scene."""
-    if file_path.suffix.lower() not in (".yaml", ".yml"):
+    if file_path.suffix.lower() not in SUFFIXES:
         return None
     from tau_stage.suite.discovery import is_claimed
 
@@ -41,6 +42,26 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
         return None
     file: pytest.Collector = SceneFile.from_parent(parent, path=file_path)
     return file
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Collect links to scenes that are not there, too: pytest offers only files to its plugins."""
+    report = yield
+    if isinstance(collector, pytest.Directory) and report.passed:
+        report.result = [*report.result, *_broken_links(collector)]
+    return report
+
+
+def _broken_links(folder: pytest.Directory) -> Iterator[pytest.Collector]:
+    for path in sorted(folder.path.iterdir()):
+        if path.is_symlink() and not path.exists() and path.suffix.lower() in SUFFIXES:
+            if folder.ihook.pytest_ignore_collect(collection_path=path, config=folder.config):
+                continue
+            if file := pytest_collect_file(path, folder):
+                yield file
 
 
 class NotWell(Exception):
