@@ -116,7 +116,9 @@ def test_a_link_to_no_scene_is_an_error(pytester: pytest.Pytester, project: Path
         found.stdout.no_fnmatch_line("*elsewhere*")
         if arguments != ["scenes/gone.yaml"]:
             found.assert_outcomes(errors=1)
-            found.stdout.fnmatch_lines(["*scenes/gone.yaml:1:1: the scene file is a link to a file that does not exist*"])
+            found.stdout.fnmatch_lines(
+                ["*scenes/gone.yaml:1:1: the scene file is a link to a file that does not exist*"]
+            )
     pytester.runpytest(*STRICT, "--ignore-glob", "*/gone.yaml").assert_outcomes(passed=1)
 
 
