@@ -153,6 +153,22 @@ def test_what_belongs_to_no_scene_is_told_with_the_scene_it_probably_was_of(caps
 
 
 @pytest.mark.usefixtures("two")
+def test_a_cassette_of_no_scene_in_a_folder_of_cassettes_is_told_where_all_scenes_are_tested(capsys: Printed) -> None:
+    tapes = TAPE.parent.rename("tapes")
+    shutil.copytree(tapes / "second", tapes / "secnd")
+    assert run("test", "scenes", "--replay", "tapes", "--no-strict") == 0
+    assert run("test", str(SECOND), "--replay", "tapes", "--strict") == 0
+    assert "secnd" not in capsys.readouterr().out
+    assert run("test", "scenes", "--replay", "tapes", "--strict") == 2
+    said = capsys.readouterr().out
+    assert "tapes/secnd:1:1: the cassette belongs to no scene" in said
+    assert "hint: delete it, or bring the scene back" in said
+    removed(tapes / "second")
+    run("test", "scenes", "--replay", "tapes", "--strict")
+    assert "it probably was of second" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("two")
 def test_a_command_that_is_told_can_be_pasted(capsys: Printed) -> None:
     bare = SECOND.with_name("two words.yaml")
     write(bare, b"players: {ann: }\nlines: [ann: Hello.]\n")

@@ -174,7 +174,7 @@ def _results(paths: Sequence[str], wish: Wish, jobs: int | None, chosen: Choice,
 
     from tau_stage.suite.execution import tested
 
-    broken, cases, left_out = _cases(paths, chosen)
+    broken, cases, left_out = _cases(paths, chosen, wish.cassettes if wish.strict else None)
     for path, reason in left_out.items():
         if not quiet:
             say(f"left out: {path}: {reason}")
@@ -197,7 +197,9 @@ FEW = 3
 """So many scenes are tested sooner than a second process has started."""
 
 
-def _cases(paths: Sequence[str], chosen: Choice) -> tuple[list[Result], list[Case], Mapping[str, str]]:
+def _cases(
+    paths: Sequence[str], chosen: Choice, tapes: Path | None
+) -> tuple[list[Result], list[Case], Mapping[str, str]]:
     """Sort what cannot be tested, what can, and what is left out."""
     from tau_stage.errors import UsageError
     from tau_stage.suite.discovery import collect, not_well, remembered
@@ -206,7 +208,7 @@ def _cases(paths: Sequence[str], chosen: Choice) -> tuple[list[Result], list[Cas
     wanted = not_well(remembered()) if chosen.failed else set()
     if chosen.failed and not wanted:
         raise UsageError("nothing failed last time, or nobody knows", "leave out --failed")
-    found = collect(paths, chosen.given)
+    found = collect(paths, chosen.given, tapes)
     bad, cases = list(found.broken), list(found.cases)
     if chosen.failed:
         bad = [r for r in bad if any(name == r.path or name.startswith(f"{r.path}[") for name in wanted)]

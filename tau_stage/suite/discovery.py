@@ -250,15 +250,41 @@ def orphans(place: Path, owners: Mapping[str, str], unread: Sequence[str], only:
             continue
         if only is not None and (not _may_be_of(only, name) or any(identity(str(file)) == name for file in files)):
             continue
-        kind = "cassette" if path.parent.name == CASSETTES else "snapshot"
-        probably = _probably(path, name, owners)
-        told = f"; it probably was of {probably}" if probably else ""
-        scene = next((file.name for file in sorted(files) if _may_be_of(str(file), name)), "")
-        if scene and not probably:
-            told = f"; it probably was of a variant that {scene} has no longer"
-        remedy = f"rename it to {probably}{path.suffix if kind == 'snapshot' else ''}, or delete it"
-        hint = remedy if probably else "delete it, or bring the scene back"
-        yield Broken(f"the {kind} belongs to no scene{told}\nhint: {hint}", str(path), code=2)
+        yield _orphan(path, name, owners, files)
+
+
+def orphans_on_tape(tapes: Path, scenes: Sequence[str]) -> Iterator[Broken]:
+    """Yield cassettes, in a folder of their own, that belong to none of these scenes."""
+    owners, lost = _owners(scenes)
+    for path in sorted(tapes.iterdir()) if tapes.is_dir() else ():
+        is_tape = (path / MANIFEST).is_file()
+        if is_tape and path.name not in owners and not any(_may_be_of(file, path.name) for file in lost):
+            yield _orphan(path, path.name, owners, [Path(scene) for scene in scenes])
+
+
+def _orphan(path: Path, name: str, owners: Mapping[str, str], files: Iterable[Path]) -> Broken:
+    """Say of what belongs to no scene what it probably was of."""
+    kind = "snapshot" if path.parent.name == SNAPSHOTS else "cassette"
+    probably = _probably(path, name, owners)
+    told = f"; it probably was of {probably}" if probably else ""
+    scene = next((file.name for file in sorted(files) if _may_be_of(str(file), name)), "")
+    if scene and not probably:
+        told = f"; it probably was of a variant that {scene} has no longer"
+    remedy = f"rename it to {probably}{_ending(path)}, or delete it"
+    hint = remedy if probably else "delete it, or bring the scene back"
+    return Broken(f"the {kind} belongs to no scene{told}\nhint: {hint}", str(path), code=2)
+
+
+def _owners(scenes: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """Return titles of scenes and variants by what belongs to them, and the files that cannot be read."""
+    owners: dict[str, str] = {}
+    lost: list[str] = []
+    for path in scenes:
+        try:
+            owners |= {identity(path, scene.variant): scene.title for scene in load_variants(path)}
+        except SceneError:
+            lost.append(path)
+    return owners, lost
 
 
 def _may_be_of(file: str, name: str) -> bool:
@@ -337,8 +363,13 @@ class Collected:
     left_out: Mapping[str, str]
 
 
-def collect(paths: Sequence[str], given: Mapping[str, str] = NO_VARIABLES) -> Collected:
+def collect(paths: Sequence[str], given: Mapping[str, str] = NO_VARIABLES, tapes: Path | None = None) -> Collected:
     """Return everything that is to be tested in files and folders.
+
+    Args:
+        paths: The files and folders.
+        given: Values of variables.
+        tapes: A folder in which, where a folder of scenes is named, every cassette must belong to one of them.
 
     Raises:
         UsageError: One is not there, or there is no scene.
@@ -356,20 +387,16 @@ def collect(paths: Sequence[str], given: Mapping[str, str] = NO_VARIABLES) -> Co
         broken += [Result(each.path, broken=each) for each in orphans_in(place, found.scenes)]
     for path in named:
         broken += [Result(each.path, broken=each) for each in orphans_in(Path(path).parent, [path], only=path)]
+    if tapes and found.places:
+        known = {each.path for each in broken}
+        lost = (each for each in orphans_on_tape(tapes, found.scenes) if each.path not in known)
+        broken += [Result(each.path, broken=each) for each in lost]
     return Collected(cases, broken, found.left_out)
 
 
 def orphans_in(place: Path, scenes: Sequence[str], only: str | None = None) -> Iterator[Broken]:
     """Yield cassettes and snapshots in a folder that belong to none of these scenes."""
-    owners: dict[str, str] = {}
-    lost: list[str] = []
-    for path in scenes:
-        if Path(path).parent != place:
-            continue
-        try:
-            owners |= {identity(path, scene.variant): scene.title for scene in load_variants(path)}
-        except SceneError:
-            lost.append(path)
+    owners, lost = _owners(path for path in scenes if Path(path).parent == place)
     yield from orphans(place, owners, lost, only)
 
 
