@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from tau_stage.session import Session as Session
     from tau_stage.session import Tool as Tool
     from tau_stage.session import create_session as create_session
-    from tau_stage.stage.opening import Stage as Stage
-    from tau_stage.stage.opening import open_stage as open_stage
     from tau_stage.stage.perform import perform as perform
+    from tau_stage.stage.sessions import Stage as Stage
+    from tau_stage.stage.sessions import open_stage as open_stage
     from tau_stage.take.folder import TakeFolder as TakeFolder
     from tau_stage.take.reading import read_take as read_take
     from tau_stage.take.take_model import Take as Take
@@ -64,7 +64,7 @@ _LAZY = {
     "Scene": "tau_stage.scene.model",
     "Session": "tau_stage.session",
     "Sounded": "tau_stage.protocol.conversation",
-    "Stage": "tau_stage.stage.opening",
+    "Stage": "tau_stage.stage.sessions",
     "Take": "tau_stage.take.take_model",
     "TakeFolder": "tau_stage.take.folder",
     "Tool": "tau_stage.session",
@@ -74,7 +74,7 @@ _LAZY = {
     "forecast": "tau_stage.cost.forecast",
     "load_scene": "tau_stage.scene.load",
     "make_plan": "tau_stage.scene.planner",
-    "open_stage": "tau_stage.stage.opening",
+    "open_stage": "tau_stage.stage.sessions",
     "open_understudy": "tau_stage.understudy.server",
     "perform": "tau_stage.stage.perform",
     "read_take": "tau_stage.take.reading",

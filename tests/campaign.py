@@ -35,7 +35,7 @@ from tau_stage.errors import StageError, unwrapped
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import Plan
 from tau_stage.session import Deadlines
-from tau_stage.stage.notes import News
+from tau_stage.stage.events import News
 from tau_stage.take import records as record
 from tau_stage.take.fold import PAID
 from tau_stage.take.folder import TakeFolder

@@ -127,8 +127,8 @@ def compare(before: Left, after: Left) -> Iterator[str]:
         if kind not in IN_ORDER:
             one, other = sorted(one, key=_text), sorted(other, key=_text)
         yield from differences(one, other, f"journal {kind}")
-    orders = ([each["type"] for each in records if each["type"] in IN_ORDER] for records in (old, new))
-    yield from differences(*orders, "order of the journal")
+    one, other = ([each["type"] for each in records if each["type"] in IN_ORDER] for records in (old, new))
+    yield from differences(one, other, "order of the journal")
     yield from (f"{name}: not there any more" for name in before.sounds.keys() - after.sounds.keys())
     for name, path in after.sounds.items():
         if name not in before.sounds:

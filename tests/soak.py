@@ -31,9 +31,9 @@ from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planner import make_plan
-from tau_stage.stage.notes import News
-from tau_stage.stage.opening import open_stage
+from tau_stage.stage.events import News
 from tau_stage.stage.perform import perform
+from tau_stage.stage.sessions import open_stage
 from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.take_model import Take

@@ -18,9 +18,9 @@ import pytest
 
 from tau_stage.audio.wav import LONGEST_SAMPLES, WavWriter, read_wav
 from tau_stage.errors import TakeError
-from tau_stage.stage.notes import News
-from tau_stage.stage.opening import Stage
+from tau_stage.stage.events import News
 from tau_stage.stage.perform import perform
+from tau_stage.stage.sessions import Stage
 from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import read_journal

@@ -11,7 +11,7 @@ from tau_stage.cli.progress import LiveProgress, NoProgress, Progress, ProgressL
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.planner import make_plan
-from tau_stage.stage.notes import Listening, News, Prompting, Sounding, State, Wording
+from tau_stage.stage.events import Listening, News, Prompting, Sounding, State, Wording
 from tau_stage.take import records as record
 from tests.test_take import spoken
 

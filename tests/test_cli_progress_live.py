@@ -22,7 +22,7 @@ from tau_stage.protocol.usage import Usage
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planner import make_plan
-from tau_stage.stage.notes import News, Prompting, Resuming, Sounding
+from tau_stage.stage.events import News, Prompting, Resuming, Sounding
 from tau_stage.take import records as record
 from tests.test_cli_progress import BEGAN, FREE, PLAN, SOUNDING, SPEAKING, opened, said
 from tests.test_take import spoken

@@ -19,7 +19,7 @@ import soundfile
 from tau_stage.cli.progress import EventStream, open_progress
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.planner import make_plan
-from tau_stage.stage.notes import Wording
+from tau_stage.stage.events import Wording
 from tau_stage.understudy.server import Understudy
 from tests.support.tone_voice import Tones
 from tests.test_cli_run import Serve, no_key, serve

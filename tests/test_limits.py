@@ -16,7 +16,7 @@ from tau_stage.audio.files import survey
 from tau_stage.audio.wav import WavWriter
 from tau_stage.errors import SessionClosed, TakeError, UsageError
 from tau_stage.report.page import render_page
-from tau_stage.stage.tooling import LONGEST_OUTPUT
+from tau_stage.stage.scene_tools import LONGEST_OUTPUT
 from tau_stage.take.folder import TakeFolder
 from tau_stage.transport import LARGEST_EVENT, Handshake, Transport, dial, serve
 from tests.support.in_memory_stage import Playhouse

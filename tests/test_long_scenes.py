@@ -12,7 +12,7 @@ import pytest
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planner import make_plan
-from tau_stage.stage.notes import News
+from tau_stage.stage.events import News
 from tau_stage.take import records as record
 from tests.support.in_memory_stage import Playhouse
 

@@ -23,7 +23,7 @@ from tau_stage.cli.progress import EventStream, LiveProgress, NoProgress, Progre
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.planner import make_plan
-from tau_stage.stage.notes import News, Prompting, State, Wording
+from tau_stage.stage.events import News, Prompting, State, Wording
 from tau_stage.suite.output import as_annotations, as_json, as_junit, as_markdown, plain
 from tau_stage.suite.output import told as told_result
 from tau_stage.suite.result import Broken, Result, rows

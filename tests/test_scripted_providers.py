@@ -16,8 +16,8 @@ from tau_stage.protocol.config import session_config
 from tau_stage.protocol.conversation import Response
 from tau_stage.protocol.dialects import SPEAKS_BETA
 from tau_stage.session import Session, Tool, open_session
-from tau_stage.stage.opening import Stage, open_stage
 from tau_stage.stage.perform import perform
+from tau_stage.stage.sessions import Stage, open_stage
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.take_model import Take
 from tau_stage.transport import Handshake, Transport, serve

@@ -13,7 +13,7 @@ import pytest
 
 from tau_stage.errors import UsageError
 from tau_stage.session import Tool
-from tau_stage.stage.authored import author
+from tau_stage.stage.scene_tools import author
 
 
 def write(folder: Path, **files: str) -> Path:

@@ -18,10 +18,10 @@ from tau_stage.protocol.usage import Usage
 from tau_stage.report.summary import tabulate_take
 from tau_stage.report.tables import plain_text
 from tau_stage.session import open_session
-from tau_stage.stage.opening import Stage
+from tau_stage.stage.budget import Purse
 from tau_stage.stage.perform import perform
-from tau_stage.stage.purse import Purse
-from tau_stage.stage.resuming import pay_again
+from tau_stage.stage.replay import pay_again
+from tau_stage.stage.sessions import Stage
 from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import read_journal

@@ -21,9 +21,8 @@ from tau_stage.scene.plan import (
     TogetherPlan,
 )
 from tau_stage.scene.planner import make_plan
-from tau_stage.stage import cues
-from tau_stage.stage.cues import Happening, SoFar, Start
-from tau_stage.stage.turns import Play, Turn, called, next_turn
+from tau_stage.stage import schedule
+from tau_stage.stage.schedule import Happening, Play, SoFar, Start, Turn, called, next_turn
 
 HEAD = """
 players: {ada: {voice: ash}, bob: {voice: sage}, cid: {voice: coral}, guest: {human: tty}}
@@ -51,20 +50,20 @@ def named(start: Start | None) -> str:
 
 def performed(plan: Plan, said: dict[str, str] | None = None, most: int = 50) -> Iterator[str]:
     """The steps in the order in which they start, each done at once; lines say what is given for their player."""
-    so_far = cues.curtain_up(plan)
+    so_far = schedule.curtain_up(plan)
     for _ in range(most):
-        start = cues.due(plan, so_far)
+        start = schedule.due(plan, so_far)
         if start is None:
-            assert cues.over(plan, so_far)
+            assert schedule.over(plan, so_far)
             return
         yield named(start)
-        so_far = cues.began(so_far, start)
+        so_far = schedule.began(so_far, start)
         turn = None
         if isinstance(start.step, LinePlan):
             words = (said or {}).get(start.step.player, start.step.words)
             turn = Turn(start.step.player, words, seconds=1.0)
-            so_far = cues.happened(plan, so_far, Happening("said", start.step.player, words=words))
-        so_far = cues.ended(so_far, start, turn)
+            so_far = schedule.happened(plan, so_far, Happening("said", start.step.player, words=words))
+        so_far = schedule.ended(so_far, start, turn)
 
 
 ORDER = plan_of("lines: [ada: One., {prompt: {bob: softly}}, bob: Two., {pause: 1s}, ada: Three.]")
@@ -75,39 +74,39 @@ def test_the_steps_follow_each_other() -> None:
 
 
 def test_nothing_starts_while_a_step_is_under_way() -> None:
-    so_far = cues.curtain_up(ORDER)
-    start = cues.due(ORDER, so_far)
+    so_far = schedule.curtain_up(ORDER)
+    start = schedule.due(ORDER, so_far)
     assert start
-    so_far = cues.began(so_far, start)
-    assert cues.due(ORDER, so_far) is None
-    assert not cues.over(ORDER, so_far)
+    so_far = schedule.began(so_far, start)
+    assert schedule.due(ORDER, so_far) is None
+    assert not schedule.over(ORDER, so_far)
 
 
 def at(plan: Plan, position: int, **unheard: int) -> SoFar:
-    strand = cues.Strand(plan.steps, at=position)
-    return SoFar({cues.MAIN: strand}, unheard=unheard)
+    strand = schedule.Strand(plan.steps, at=position)
+    return SoFar({schedule.MAIN: strand}, unheard=unheard)
 
 
 def test_a_line_waits_until_its_player_has_heard_everything() -> None:
-    assert cues.due(ORDER, at(ORDER, 2, bob=1)) is None
-    assert named(cues.due(ORDER, at(ORDER, 2, bob=0, ada=3))) == "bob-1"
+    assert schedule.due(ORDER, at(ORDER, 2, bob=1)) is None
+    assert named(schedule.due(ORDER, at(ORDER, 2, bob=0, ada=3))) == "bob-1"
 
 
 def test_what_is_no_line_waits_for_no_hearing() -> None:
-    assert isinstance(cues.due(ORDER, at(ORDER, 1, bob=1)).step, ItemPlan)  # type: ignore[union-attr]
-    assert isinstance(cues.due(ORDER, at(ORDER, 3, ada=1)).step, PausePlan)  # type: ignore[union-attr]
+    assert isinstance(schedule.due(ORDER, at(ORDER, 1, bob=1)).step, ItemPlan)  # type: ignore[union-attr]
+    assert isinstance(schedule.due(ORDER, at(ORDER, 3, ada=1)).step, PausePlan)  # type: ignore[union-attr]
 
 
 def test_a_group_waits_until_all_of_it_can_begin() -> None:
     plan = plan_of("lines: [{together: [ada: A., bob: B.]}, ada: C.]")
-    assert cues.due(plan, at(plan, 0, bob=1)) is None
+    assert schedule.due(plan, at(plan, 0, bob=1)) is None
     assert list(performed(plan)) == ["ada-1+bob-1", "ada-2"]
 
 
 def test_when_the_last_step_is_done_it_is_over() -> None:
-    assert cues.due(ORDER, at(ORDER, 5)) is None
-    assert cues.over(ORDER, at(ORDER, 5))
-    assert not cues.over(ORDER, at(ORDER, 4))
+    assert schedule.due(ORDER, at(ORDER, 5)) is None
+    assert schedule.over(ORDER, at(ORDER, 5))
+    assert not schedule.over(ORDER, at(ORDER, 4))
 
 
 # ---- when
@@ -129,10 +128,10 @@ lines:
   when: {said: heard it}
 """)
     assert list(performed(plan)) == ["ada-1", "bob-1", "ada-2+cid-1"]
-    so_far = cues.happened(plan, cues.curtain_up(plan), Happening("call", "ada", tool="lamp"))
-    so_far = cues.happened(plan, so_far, Happening("error", "ada"))
-    so_far = SoFar({0: cues.Strand(plan.steps, at=3)}, met=so_far.met)
-    assert named(cues.due(plan, so_far)) == "bob-3"
+    so_far = schedule.happened(plan, schedule.curtain_up(plan), Happening("call", "ada", tool="lamp"))
+    so_far = schedule.happened(plan, so_far, Happening("error", "ada"))
+    so_far = SoFar({0: schedule.Strand(plan.steps, at=3)}, met=so_far.met)
+    assert named(schedule.due(plan, so_far)) == "bob-3"
 
 
 def test_part_of_a_group_may_depend_on_something_too() -> None:
@@ -156,7 +155,7 @@ lines:
 
 def test_what_is_left_out_is_told() -> None:
     plan = plan_of("lines: [{ada: A., when: {said: never}}, bob: B.]")
-    start = cues.due(plan, cues.curtain_up(plan))
+    start = schedule.due(plan, schedule.curtain_up(plan))
     assert start
     assert [named(Start(0, 0, step)) for step in start.skipped] == ["ada-1"]
 
@@ -213,8 +212,8 @@ lines: [ada: A.]
 """)
 
     def started(news: Happening) -> int:
-        assert cues.is_awaited(plan, news) == bool(cues.happened(plan, cues.curtain_up(plan), news).started)
-        return len(cues.happened(plan, cues.curtain_up(plan), news).started)
+        assert schedule.is_awaited(plan, news) == bool(schedule.happened(plan, schedule.curtain_up(plan), news).started)
+        return len(schedule.happened(plan, schedule.curtain_up(plan), news).started)
 
     assert started(Happening("call", "ada", tool="lamp")) == 1
     assert started(Happening("call", "bob", tool="lamp")) == 0
@@ -230,16 +229,16 @@ def test_a_microphone_that_a_cue_has_opened_holds_up_the_scene_but_no_other_cue(
     plan = plan_of(
         "on: [{said: x, do: [{listen: {player: bob}}]}, {said: y, do: [cid: Hm.]}]\nlines: [ada: A., ada: B.]"
     )
-    so_far = cues.happened(plan, cues.curtain_up(plan), Happening("said", "ada", words="x"))
-    start = cues.due(plan, so_far)
+    so_far = schedule.happened(plan, schedule.curtain_up(plan), Happening("said", "ada", words="x"))
+    start = schedule.due(plan, so_far)
     assert named(start) == "listen-1"
     assert start
-    so_far = cues.began(so_far, start)
-    assert cues.due(plan, so_far) is None
-    assert not cues.others_play(so_far)
-    so_far = cues.happened(plan, so_far, Happening("said", "ada", words="y"))
-    assert cues.others_play(so_far)
-    assert named(cues.due(plan, so_far)) == "cue-2-cid-1"
+    so_far = schedule.began(so_far, start)
+    assert schedule.due(plan, so_far) is None
+    assert not schedule.others_play(so_far)
+    so_far = schedule.happened(plan, so_far, Happening("said", "ada", words="y"))
+    assert schedule.others_play(so_far)
+    assert named(schedule.due(plan, so_far)) == "cue-2-cid-1"
 
 
 QUIET = plan_of("""
@@ -254,40 +253,40 @@ lines: [{listen: {player: ada, from: guest}}, ada: So.]
 
 
 def listening(plan: Plan) -> SoFar:
-    start = cues.due(plan, cues.curtain_up(plan))
+    start = schedule.due(plan, schedule.curtain_up(plan))
     assert start
-    return cues.began(cues.curtain_up(plan), start)
+    return schedule.began(schedule.curtain_up(plan), start)
 
 
 def test_a_silence_starts_a_cue_beside_the_open_microphone_once_until_there_is_sound() -> None:
-    so_far = cues.hush(listening(QUIET), 100.0)
-    assert cues.wakes_at(QUIET, so_far) == 105.0
-    assert cues.due(QUIET, cues.quiet(QUIET, so_far, 104.9)) is None
-    so_far = cues.quiet(QUIET, so_far, 105.0)
-    start = cues.due(QUIET, so_far)
+    so_far = schedule.hush(listening(QUIET), 100.0)
+    assert schedule.wakes_at(QUIET, so_far) == 105.0
+    assert schedule.due(QUIET, schedule.quiet(QUIET, so_far, 104.9)) is None
+    so_far = schedule.quiet(QUIET, so_far, 105.0)
+    start = schedule.due(QUIET, so_far)
     assert start
     assert named(start) == "cue-1-bob-1"
-    assert cues.wakes_at(QUIET, so_far) == 108.0
-    assert cues.quiet(QUIET, so_far, 106.0) == so_far
-    so_far = cues.ended(cues.began(so_far, start), start)
-    assert cues.due(QUIET, so_far) is None
-    so_far = cues.quiet(QUIET, so_far, 109.0)
-    assert named(cues.due(QUIET, so_far)) == "cue-2-bob-1"
-    assert cues.hush(so_far, 100.0) == so_far
-    again = cues.hush(cues.hush(so_far, None), 200.0)
-    assert cues.wakes_at(QUIET, again) == 205.0
+    assert schedule.wakes_at(QUIET, so_far) == 108.0
+    assert schedule.quiet(QUIET, so_far, 106.0) == so_far
+    so_far = schedule.ended(schedule.began(so_far, start), start)
+    assert schedule.due(QUIET, so_far) is None
+    so_far = schedule.quiet(QUIET, so_far, 109.0)
+    assert named(schedule.due(QUIET, so_far)) == "cue-2-bob-1"
+    assert schedule.hush(so_far, 100.0) == so_far
+    again = schedule.hush(schedule.hush(so_far, None), 200.0)
+    assert schedule.wakes_at(QUIET, again) == 205.0
 
 
 def test_without_a_microphone_there_is_no_silence() -> None:
-    assert cues.wakes_at(QUIET, cues.curtain_up(QUIET)) is None
-    assert cues.quiet(QUIET, cues.curtain_up(QUIET), 1e9) == cues.curtain_up(QUIET)
+    assert schedule.wakes_at(QUIET, schedule.curtain_up(QUIET)) is None
+    assert schedule.quiet(QUIET, schedule.curtain_up(QUIET), 1e9) == schedule.curtain_up(QUIET)
 
 
 def test_two_microphones_are_not_open_at_once_and_a_listener_hears_first() -> None:
     plan = plan_of("on: [{said: x, do: [{listen: {player: bob}}]}]\nlines: [{listen: {player: ada}}]")
-    so_far = cues.happened(plan, listening(plan), Happening("said", "ada", words="x"))
-    assert cues.due(plan, so_far) is None
-    assert cues.due(plan, at(plan, 0, ada=1)) is None
+    so_far = schedule.happened(plan, listening(plan), Happening("said", "ada", words="x"))
+    assert schedule.due(plan, so_far) is None
+    assert schedule.due(plan, at(plan, 0, ada=1)) is None
 
 
 # ---- free play
@@ -303,13 +302,13 @@ def test_free_play_goes_round_beginning_with_somebody_who_has_not_just_spoken() 
 
 def speakers(plan: Plan, said: dict[str, str]) -> list[str]:
     """Who takes the turns of free play."""
-    so_far, took = cues.curtain_up(plan), []
+    so_far, took = schedule.curtain_up(plan), []
     for _ in range(30):
-        if (start := cues.due(plan, so_far)) is None:
+        if (start := schedule.due(plan, so_far)) is None:
             break
         assert isinstance(start.step, LinePlan)
         turn = Turn(start.step.player, said.get(start.step.player, ""), seconds=2.0)
-        so_far = cues.ended(cues.began(so_far, start), start, turn)
+        so_far = schedule.ended(schedule.began(so_far, start), start, turn)
         so_far = SoFar(so_far.strands, last=turn)
         if start.step.improvised:
             took.append(start.step.player)
@@ -392,22 +391,22 @@ def test_who_speaks_next_hears_first_as_far_as_it_is_known() -> None:
         "lines: [ada: A., {prompt: {ada: x}}, bob: B., {improvise: {players: [cid, ada], turns: 2}},"
         " {listen: {player: bob}}]"
     )
-    so_far = cues.curtain_up(plan)
+    so_far = schedule.curtain_up(plan)
     first, line, play = (Start(0, at, plan.steps[at]) for at in (0, 2, 3))
-    assert cues.next_speaker(so_far, first) == "bob"
-    assert cues.next_speaker(so_far, line) == "cid"
+    assert schedule.next_speaker(so_far, first) == "bob"
+    assert schedule.next_speaker(so_far, line) == "cid"
     turn = plan_of("lines: [cid: x]").lines[0]
-    assert cues.next_speaker(so_far, Start(0, 3, turn)) == "ada"
-    assert cues.next_speaker(so_far, play) == "cid"
-    assert cues.next_speaker(so_far, Start(0, 4, plan.steps[4])) is None
-    assert cues.next_speaker(so_far, Start(7, 0, plan.steps[0])) is None
+    assert schedule.next_speaker(so_far, Start(0, 3, turn)) == "ada"
+    assert schedule.next_speaker(so_far, play) == "cid"
+    assert schedule.next_speaker(so_far, Start(0, 4, plan.steps[4])) is None
+    assert schedule.next_speaker(so_far, Start(7, 0, plan.steps[0])) is None
     fixed = plan_of(
         "lines: [{improvise: {players: [cid, ada], order: [cid, cid, ada], turns: 2}}, {listen: {player: bob}}]"
     )
-    assert cues.next_speaker(cues.curtain_up(fixed), Start(0, 0, turn)) == "ada"
-    assert cues.next_speaker(cues.curtain_up(plan), Start(0, 1, plan.steps[1])) == "bob"
+    assert schedule.next_speaker(schedule.curtain_up(fixed), Start(0, 0, turn)) == "ada"
+    assert schedule.next_speaker(schedule.curtain_up(plan), Start(0, 1, plan.steps[1])) == "bob"
     listens = plan_of("lines: [ada: A., {listen: {player: bob}}]")
-    assert cues.next_speaker(cues.curtain_up(listens), Start(0, 0, listens.steps[0])) == "bob"
+    assert schedule.next_speaker(schedule.curtain_up(listens), Start(0, 0, listens.steps[0])) == "bob"
 
 
 # ---- whatever the scene
@@ -431,36 +430,36 @@ steps = st.lists(
 @given(steps=steps)
 def test_every_step_starts_once_in_order_or_is_left_out(steps: list[str]) -> None:
     plan = plan_of(f"lines: [{', '.join(steps)}]")
-    so_far, seen = cues.curtain_up(plan), []
-    while start := cues.due(plan, so_far):
+    so_far, seen = schedule.curtain_up(plan), []
+    while start := schedule.due(plan, so_far):
         seen += [*start.skipped, start.step]
-        so_far = cues.ended(cues.began(so_far, start), start)
+        so_far = schedule.ended(schedule.began(so_far, start), start)
     rest = [step for step in plan.steps[len(seen) :] if step.when is None]
     assert rest == []
     assert seen == list(plan.steps[: len(seen)])
-    assert cues.over(plan, so_far)
+    assert schedule.over(plan, so_far)
 
 
 def test_a_step_that_was_broken_off_begins_anew() -> None:
     plan = plan_of("lines: [ada: One., listen: {player: ada, from: guest}, ada: Two.]")
-    first = cues.due(plan, cues.curtain_up(plan))
+    first = schedule.due(plan, schedule.curtain_up(plan))
     assert first
-    so_far = cues.ended(cues.began(cues.curtain_up(plan), first), first)
-    start = cues.due(plan, so_far)
+    so_far = schedule.ended(schedule.began(schedule.curtain_up(plan), first), first)
+    start = schedule.due(plan, so_far)
     assert start
     assert named(start) == "listen-1"
-    so_far = cues.began(so_far, start)
-    assert cues.due(plan, so_far) is None
-    assert cues.due(plan, cues.broken_off(so_far, start)) == start
+    so_far = schedule.began(so_far, start)
+    assert schedule.due(plan, so_far) is None
+    assert schedule.due(plan, schedule.broken_off(so_far, start)) == start
 
 
 def test_a_cue_may_be_known_to_have_started() -> None:
     plan = plan_of("on: [{said: {words: x}, do: [bob: X.]}, {silence: 3s, do: [bob: Well?]}]\nlines: [ada: One.]")
-    so_far = cues.resumed(plan, cues.curtain_up(plan), "cue-2")
+    so_far = schedule.resumed(plan, schedule.curtain_up(plan), "cue-2")
     assert dict(so_far.started) == {"cue-2": 1}
-    assert named(cues.due(plan, so_far)) == "cue-2-bob-1"
+    assert named(schedule.due(plan, so_far)) == "cue-2-bob-1"
     with pytest.raises(KeyError):
-        cues.resumed(plan, so_far, "cue-9")
+        schedule.resumed(plan, so_far, "cue-9")
 
 
 @pytest.mark.slow
@@ -476,7 +475,7 @@ def test_a_search_without_end_is_told_with_its_line(steps: str) -> None:
     plan = plan_of(steps)
     line = plan.cues[0].source_line if plan.cues else plan.lines[0].source_line
     with pytest.raises(LimitReached, match=f"^line {line} of the scene: the regular expression"):
-        cues.happened(plan, cues.curtain_up(plan), Happening("said", "bob", words="a" * 80 + "b"))
+        schedule.happened(plan, schedule.curtain_up(plan), Happening("said", "bob", words="a" * 80 + "b"))
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from tau_stage.cost.forecast import expected_usage
 from tau_stage.devices import sound_cards
 from tau_stage.errors import Timeout, UsageError
 from tau_stage.session import Deadlines
-from tau_stage.stage.tries import let_finish
+from tau_stage.stage.takes import let_finish
 from tau_stage.take import records as record
 from tau_stage.take.take_model import Take
 from tau_stage.understudy import faults as fault

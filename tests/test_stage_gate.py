@@ -9,7 +9,7 @@ import pytest
 
 from tau_stage.errors import ConnectFailed
 from tau_stage.session.retrying import RULES, Rule
-from tau_stage.stage.gate import Gate
+from tau_stage.stage.sessions import Gate
 
 
 class Door:

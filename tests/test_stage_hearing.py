@@ -11,7 +11,7 @@ from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import SessionError
 from tau_stage.session import Deadlines, Session
 from tau_stage.session.parts import LONGEST_APPEND
-from tau_stage.stage.hearing import QUEUED_CLIPS, Clip, Deaf, Form, Heard, open_house
+from tau_stage.stage.fan_out import QUEUED_CLIPS, Clip, Deaf, Form, Heard, open_house
 from tau_stage.transport import MemoryTransport
 from tests.support.openai_types import check_client_event
 from tests.support.tone_voice import tone

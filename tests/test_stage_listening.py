@@ -15,7 +15,7 @@ import pytest
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.wav import WavWriter
 from tau_stage.scene.plan import PlayerPlan
-from tau_stage.stage.notes import News, State, Wording
+from tau_stage.stage.events import News, State, Wording
 from tau_stage.stage.people import Typist
 from tau_stage.take import records as record
 from tau_stage.transport import Transport

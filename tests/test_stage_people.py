@@ -16,7 +16,7 @@ from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.wav import WavWriter
 from tau_stage.errors import SceneError, UsageError
 from tau_stage.scene.plan import LinePlan, PlayerPlan
-from tau_stage.stage.notes import News, Prompting
+from tau_stage.stage.events import News, Prompting
 from tau_stage.stage.people import Recorded, Speaker, StandIn, Typist, known_words, people_of
 from tau_stage.take import records as record
 from tests.support.in_memory_stage import SCENES, Playhouse, plan_of

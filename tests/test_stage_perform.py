@@ -23,10 +23,9 @@ from tau_stage.scene.load import load_scene, parse_scene
 from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.scene.planner import make_plan
 from tau_stage.session import Deadlines
-from tau_stage.stage.gate import Gate
-from tau_stage.stage.notes import Listening, News, Sounding
-from tau_stage.stage.opening import Provider, Stage
+from tau_stage.stage.events import Listening, News, Sounding
 from tau_stage.stage.perform import perform
+from tau_stage.stage.sessions import Gate, Provider, Stage
 from tau_stage.take import records as record
 from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder

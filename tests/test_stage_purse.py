@@ -9,7 +9,7 @@ import pytest
 from tau_stage.cost import price
 from tau_stage.errors import BudgetExceeded
 from tau_stage.protocol.usage import Usage
-from tau_stage.stage.purse import Purse
+from tau_stage.stage.budget import Purse
 
 MODEL = "gpt-realtime-2.1"
 TARIFFS = {"ann": (MODEL, "openai"), "bob": (MODEL, "openai"), "own": ("my-own", "openai")}

@@ -17,9 +17,9 @@ from tau_stage.cost.forecast import expected_usage
 from tau_stage.errors import TakeError
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import Plan
+from tau_stage.stage.budget import Purse
 from tau_stage.stage.people import Typist
-from tau_stage.stage.purse import Purse
-from tau_stage.stage.resuming import changes, pay_again
+from tau_stage.stage.replay import changes, pay_again
 from tau_stage.take import records as record
 from tau_stage.take.fold import bills, fold
 from tau_stage.take.folder import TakeFolder

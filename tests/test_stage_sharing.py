@@ -10,8 +10,16 @@ import pytest
 from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import UsageError
 from tau_stage.scene.plan import Plan
-from tau_stage.stage.people import Person, Speaker, StandIn, Typist, people_of
-from tau_stage.stage.sharing import refuse_crowd, refuse_endless, refuse_together
+from tau_stage.stage.people import (
+    Person,
+    Speaker,
+    StandIn,
+    Typist,
+    people_of,
+    refuse_crowd,
+    refuse_endless,
+    refuse_together,
+)
 from tests.support.in_memory_stage import SCENES, plan_of
 
 PEOPLE = "players: {ann: , kim: {human: mic}, lou: {human: mic}, typ: {human: tty}, tip: {human: tty}}\n"

@@ -16,8 +16,8 @@ from tau_stage.report.page import render_page
 from tau_stage.report.summary import tabulate_take
 from tau_stage.report.tables import plain_text
 from tau_stage.report.transcript import render_sheet, render_transcript
-from tau_stage.stage.retake import retaken
 from tau_stage.take import records as record
+from tau_stage.take.reuse import retaken
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine
 from tau_stage.understudy.delivery import plan_speech

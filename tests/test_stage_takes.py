@@ -14,10 +14,9 @@ from tau_stage.audio.riff import read_chunks
 from tau_stage.audio.wav import read_wav
 from tau_stage.report.deliver import rebuild
 from tau_stage.scene.plan import LinePlan, Plan
-from tau_stage.stage.former import Former
-from tau_stage.stage.picking import Option, picked
-from tau_stage.stage.retake import retaken
+from tau_stage.stage.takes import Option, picked
 from tau_stage.take.folder import TakeFolder
+from tau_stage.take.reuse import Former, retaken
 from tau_stage.take.take_model import Take
 from tau_stage.text import closeness
 from tau_stage.understudy import faults as fault

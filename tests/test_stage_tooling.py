@@ -19,7 +19,7 @@ from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planner import make_plan
 from tau_stage.session.tools import MOST_ROUNDS, choice_after, outputs
-from tau_stage.stage.tooling import LONGEST_OUTPUT, equip, has_failed, refuse_code
+from tau_stage.stage.scene_tools import LONGEST_OUTPUT, equip, has_failed, refuse_code
 from tau_stage.take import records as record
 from tests.support.in_memory_stage import Playhouse
 from tests.support.processes import children, is_alive, until

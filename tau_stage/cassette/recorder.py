@@ -34,7 +34,7 @@ from tau_stage.cassette.redaction import Redactor
 from tau_stage.errors import CassetteError, ConnectFailed, SessionClosed, SessionError, TakeError, Timeout
 from tau_stage.scene.names import slug
 from tau_stage.scene.plan import Plan, PlayerPlan
-from tau_stage.stage.opening import Stage
+from tau_stage.stage.sessions import Stage
 from tau_stage.take.atomic import PREFIX, SUFFIX, clear_drafts, draft_beside, is_held, sync_folder, write_whole
 from tau_stage.take.take_model import Take
 from tau_stage.transport import Transport

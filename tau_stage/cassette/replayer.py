@@ -33,8 +33,7 @@ from tau_stage.errors import CassetteDiffers, CassetteError, ConnectFailed, Sess
 from tau_stage.protocol.endpoints import Endpoint, endpoint
 from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.session import Deadlines
-from tau_stage.stage.gate import Gate
-from tau_stage.stage.opening import Stage
+from tau_stage.stage.sessions import Gate, Stage
 from tau_stage.take.take_model import Take
 from tau_stage.transport import Transport
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tau_stage.cli.printing import warn
 from tau_stage.devices.keyboard import typed_line
 from tau_stage.scene.plan import LinePlan
-from tau_stage.stage.picking import Option, picked
+from tau_stage.stage.takes import Option, picked
 from tau_stage.text import one_line
 
 

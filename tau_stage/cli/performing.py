@@ -30,17 +30,15 @@ from tau_stage.environment import environment
 from tau_stage.errors import CassetteError
 from tau_stage.protocol.endpoints import UNDERSTUDY
 from tau_stage.scene.plan import Plan
-from tau_stage.stage.descriptors import make_room
-from tau_stage.stage.former import NOTHING, Former
-from tau_stage.stage.notes import News
-from tau_stage.stage.opening import Stage, open_stage
-from tau_stage.stage.people import people_of
+from tau_stage.stage.events import News
+from tau_stage.stage.people import people_of, refuse_crowd
 from tau_stage.stage.perform import perform
-from tau_stage.stage.sharing import refuse_crowd
-from tau_stage.stage.tooling import find_tools, refuse_code
+from tau_stage.stage.scene_tools import find_tools, refuse_code
+from tau_stage.stage.sessions import Stage, make_room, open_stage
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.lock import clear_unbegun
 from tau_stage.take.reading import read_take
+from tau_stage.take.reuse import NOTHING, Former
 from tau_stage.take.take_model import Take
 
 if TYPE_CHECKING:

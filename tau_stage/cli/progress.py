@@ -30,7 +30,7 @@ from tau_stage.errors import UsageError
 from tau_stage.protocol.usage import Usage
 from tau_stage.report.deliver import Note, unnoted
 from tau_stage.scene.plan import ImprovisePlan, ListenPlan, Plan
-from tau_stage.stage.notes import Listening, News, Prompting, Resuming, Sounding, State, Wording
+from tau_stage.stage.events import Listening, News, Prompting, Resuming, Sounding, State, Wording
 from tau_stage.take import records as record
 from tau_stage.take.fold import PAID
 from tau_stage.text import one_line, printable_json

@@ -14,9 +14,9 @@ from tau_stage.cli.printing import say, warn
 
 if TYPE_CHECKING:
     from tau_stage.scene.plan import Plan
-    from tau_stage.stage.former import Former
     from tau_stage.take.folder import TakeFolder
     from tau_stage.take.records import Record
+    from tau_stage.take.reuse import Former
 
 
 OVER = ("complete", "incomplete")
@@ -137,10 +137,10 @@ def plan_of(folder: TakeFolder, journal: Sequence[Record], *, anyway: bool) -> t
     from tau_stage.errors import UsageError
     from tau_stage.scene.load import load_variants
     from tau_stage.scene.planner import make_plan
-    from tau_stage.stage.former import NOTHING
-    from tau_stage.stage.resuming import changes
+    from tau_stage.stage.replay import changes
     from tau_stage.take.fold import beginning
     from tau_stage.take.reading import read_take
+    from tau_stage.take.reuse import NOTHING
 
     began, former = beginning(journal), NOTHING
     if began.retake:
@@ -203,7 +203,7 @@ def find_takes(out: Path, plans: Sequence[Plan], *, endpoint: str | None, live: 
 
 def _is_the_same(journal: Sequence[Record], plan: Plan, endpoint: str | None, *, live: bool) -> bool:
     """Tell whether a take is of a scene as it is now, and was played where it is to be played."""
-    from tau_stage.stage.resuming import changes
+    from tau_stage.stage.replay import changes
     from tau_stage.take.fold import beginning
 
     began = beginning(journal)

@@ -16,9 +16,9 @@ from tau_stage.cli.settings import read_settings
 if TYPE_CHECKING:
     from tau_stage.scene.model import Scene
     from tau_stage.scene.plan import Plan
-    from tau_stage.stage.former import Former
     from tau_stage.take.folder import TakeFolder
     from tau_stage.take.records import Retake
+    from tau_stage.take.reuse import Former
     from tau_stage.take.take_model import Take
 
 
@@ -86,7 +86,7 @@ def plan_retake(
     """
     from tau_stage.errors import UsageError
     from tau_stage.scene.planner import make_plan, redirected
-    from tau_stage.stage.retake import retaken
+    from tau_stage.take.reuse import retaken
 
     scene = _scene(former, anyway=anyway)
     changes = {"direction": asked.direction} if asked.direction is not None else {}
@@ -106,8 +106,8 @@ def plan_retake(
 
 def _as_asked(folder: TakeFolder, plan: Plan, lines: Sequence[str], *, through: bool) -> Plan:
     """Return the plan with nothing to perform but what was asked for; how else the scene has changed is told."""
-    from tau_stage.stage.retake import drift, without
     from tau_stage.take.journal import read_beginning
+    from tau_stage.take.reuse import drift, without
 
     before = read_beginning(folder.journal).resolved if folder.journal.is_file() else ""
     if not before or through:

@@ -13,7 +13,7 @@ from tau_stage.cli.printing import warn
 from tau_stage.environment import environment
 from tau_stage.errors import UsageError
 from tau_stage.scene.plan import Plan
-from tau_stage.stage.opening import Stage
+from tau_stage.stage.sessions import Stage
 from tau_stage.take.take_model import Take
 
 

@@ -1,10 +1,9 @@
-"""What is said at an open microphone, and who takes care of it."""
+"""What is said at an open microphone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import anyio
 
@@ -12,7 +11,7 @@ from tau_stage.audio.pcm import Pcm
 from tau_stage.protocol.conversation import Response
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import LinePlan, ListenPlan
-from tau_stage.stage.notes import News, Wording
+from tau_stage.stage.events import Wording
 from tau_stage.take.take_model import Performed
 
 
@@ -41,75 +40,6 @@ class Spoken:
     first_audio_s: float | None = None
     first_words_s: float | None = None
     took_s: float = 0.0
-
-
-class Crew(Protocol):
-    """Who takes care of what is said."""
-
-    def leave(self, spoken: Spoken) -> None:
-        """Commit a finished turn: write it down and let it be heard."""
-
-    def speaks(self, line: LinePlan) -> None:
-        """Note that a player begins a line."""
-
-    def sounds(self, line: LinePlan, coded: str) -> None:
-        """Note that a piece of an answer's sound has come, as the wire brings it."""
-
-    def interrupted(self) -> None:
-        """Note that the person speaks: what was not heard yet is not to be heard."""
-
-    async def let_hear(self, take: Pcm) -> None:
-        """Note that something that the person has recorded is about to be fed."""
-
-    def tool_turn(self, line: LinePlan, response: Response) -> None:
-        """Note that a response called tools."""
-
-    def transcribed(self, line: LinePlan, usage: Usage, listener: str, model: str) -> None:
-        """Note that a model wrote a person's words down, which is billed."""
-
-    def untranscribed(self, line: LinePlan, why: str) -> None:
-        """Note that a person's words could not be written down."""
-
-    def failed(self, line: LinePlan, response: Response) -> None:
-        """Note that an answer could not be had."""
-
-    def keep_time(self, now: Callable[[], int]) -> None:
-        """Let nothing begin before the sample that is heard now."""
-
-    def afford(self, line: LinePlan) -> int | None:
-        """Tell whether the scene may cost more.
-
-        Args:
-            line: The next answer.
-
-        Returns:
-            How many tokens it may have; None is as many as it likes.
-
-        Raises:
-            BudgetExceeded: It may not.
-        """
-
-    async def others_are_done(self) -> None:
-        """Wait until the cues that have started are through."""
-
-    async def stopped(self) -> None:
-        """Wait until somebody wants to stop."""
-
-    async def typed(self, line: LinePlan) -> str:
-        """Let a person type a line; what was typed, or nothing at the end."""
-
-    async def answer(self, line: LinePlan) -> str:
-        """Let a player answer; what it says."""
-
-    def hush(self, since: float | None) -> None:
-        """Note that a silence has begun, or has ended."""
-
-    def show(self, news: News) -> None:
-        """Show something to whoever watches."""
-
-    @property
-    def next_sample(self) -> int:
-        """The sample of the timeline at which what comes next begins."""
 
 
 @dataclass(slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from decimal import Decimal
+from typing import Any, cast
 
 import anyio
 
@@ -15,13 +16,16 @@ from tau_stage.errors import BudgetExceeded, ModelRefused, Timeout
 from tau_stage.protocol.client_events import ConversationItemCreate
 from tau_stage.protocol.config import FunctionTool
 from tau_stage.protocol.conversation import Commentary, Response, Sounded, Worded
+from tau_stage.protocol.endings import Status
 from tau_stage.protocol.items import InputText, SystemMessage, UserMessage
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import LinePlan
 from tau_stage.session import Receipt, Session, Speaking
 from tau_stage.session.retrying import RULES, Tally, Trouble, silence_of, trouble_with, wished_wait_s
 from tau_stage.session.tools import MOST_ROUNDS, choice_after
-from tau_stage.stage.telling import forget
+from tau_stage.stage.context import forget
+from tau_stage.stage.timeline import Recording
+from tau_stage.take.records import TakeKept
 
 SILENT_FAILURE = "the response failed without a word"
 MOST_QUOTED = 160
@@ -427,3 +431,71 @@ def _options(line: LinePlan, tools: tuple[FunctionTool, ...], instructions: str)
         told = "\n".join(text for text in (instructions, line.prompt) if text)
         options |= {"conversation": "none", "instructions": told, "tool_choice": "none"}
     return options
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One take of a line.
+
+    Attributes:
+        number: From 1.
+        delivery: How it was delivered.
+        recording: Its sound, on its way to the disk.
+        took_s: Seconds from the request to its end.
+        paid: Dollars that were paid for it, where several are wanted; None where it is not paid for yet.
+        is_former: Whether it had ended before the performance was stopped.
+    """
+
+    number: int
+    delivery: Delivery
+    recording: Recording
+    took_s: float
+    paid: Decimal | None = None
+    is_former: bool = False
+
+
+def former_try(fact: TakeKept, audio: Pcm, recording: Recording, paid: Decimal) -> Try:
+    """Return a take of a line that had ended before the performance was stopped.
+
+    Args:
+        fact: As it was written down.
+        audio: Its sound.
+        recording: Where that lies.
+        paid: Dollars that were paid for it.
+    """
+    response = Response(
+        id=fact.response,
+        status=cast("Status", fact.status),
+        transcript=fact.said,
+        audio=audio,
+        usage=fact.usage,
+        first_audio_s=fact.first_audio_s,
+    )
+    told = fact.model_dump(
+        include={"attempts", "reason", "first_words_s", "problem", "written", "commentary", "commentary_s"}
+    )
+    return Try(fact.take, Delivery(response, **told), recording, fact.took_s, paid, is_former=True)
+
+
+@dataclass(slots=True)
+class Owed:
+    """What was used for a line and is written down nowhere yet.
+
+    Attributes:
+        now: By the request under way; None where there is none.
+    """
+
+    now: Usage | None = None
+
+    def asked(self) -> None:
+        """Note that a response is asked for: until its usage is told, nobody knows what it costs."""
+        self.now = Usage(untold=1)
+
+    def ended(self, response: Response) -> None:
+        """Note that a response has ended."""
+        self.now = response.usage
+
+    def take(self) -> Usage | None:
+        """Give what the request under way has used to whoever writes it down."""
+        now, self.now = self.now, None
+        return now

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,27 +28,24 @@ from tau_stage.errors import (
     unwrapped,
 )
 from tau_stage.protocol.endpoints import UNDERSTUDY
-from tau_stage.scene.plan import Plan, PlayerPlan, resolved, sound_warnings
+from tau_stage.scene.plan import Plan, PlayerPlan, resolved, sound_warnings, spoken
 from tau_stage.session import Session, Tool
-from tau_stage.stage.company import Company, open_company, open_player, read_sounds
-from tau_stage.stage.crew import Crew
-from tau_stage.stage.ending import ending
-from tau_stage.stage.former import NOTHING, Former
-from tau_stage.stage.notes import PromptBook, Watch
-from tau_stage.stage.opening import Stage
+from tau_stage.stage.budget import Purse
+from tau_stage.stage.context import Sounds, remind
+from tau_stage.stage.events import PromptBook, Watch
 from tau_stage.stage.people import Person, people_of
-from tau_stage.stage.performance import Performance
-from tau_stage.stage.picking import Ask
-from tau_stage.stage.purse import Purse
-from tau_stage.stage.recalling import Recalling
-from tau_stage.stage.resuming import pay_again, pick_up, resumed
-from tau_stage.stage.telling import Sounds, remind
-from tau_stage.stage.tooling import equip, refuse_code, withheld
+from tau_stage.stage.production import Crew
+from tau_stage.stage.replay import Recalling, pay_again, pick_up, resumed
+from tau_stage.stage.runner import Performance
+from tau_stage.stage.scene_tools import equip, refuse_code, withheld
+from tau_stage.stage.sessions import Company, Stage, open_company, open_player, read_sounds
+from tau_stage.stage.takes import Ask
 from tau_stage.take import records as record
-from tau_stage.take.fold import beginning, cost_json, fold
+from tau_stage.take.fold import beginning, cost_json, fold, kept
 from tau_stage.take.folder import COSTS, MANIFEST, TakeFolder, make_latest
 from tau_stage.take.journal import Journal
 from tau_stage.take.lock import locked
+from tau_stage.take.reuse import NOTHING, Former
 from tau_stage.take.take_model import Take
 
 _STOPPED: tuple[record.Ending, str] = "interrupted", "stopped from outside"
@@ -287,3 +285,40 @@ def _leave(folder: TakeFolder, journal: Journal) -> Take:
     if take.ended == "complete":
         make_latest(folder)
     return take
+
+
+MOST_TOLD = 5
+"""Lines that are told of one by one."""
+NOBODY = "no line was performed"
+NO_SOUND = "no line has a sound"
+
+
+def ending(plan: Plan, journal: Sequence[record.Record]) -> tuple[record.Ending, str]:
+    """Tell how a take ends whose scene came to its end, and what is wrong with it.
+
+    Args:
+        plan: The scene, resolved.
+        journal: All that has happened.
+    """
+    lines = [fact for fact in kept(journal) if isinstance(fact, record.LineSpoken)]
+    failed = sorted((line for line in lines if line.problem), key=lambda line: line.number)
+    if failed:
+        told = [f"line {line.line}, player {line.player}: {line.problem}" for line in failed[:MOST_TOLD]]
+        more = [f"and {len(failed) - MOST_TOLD} more"] if len(failed) > MOST_TOLD else []
+        count = f"{len(failed)} of {len(lines)} {'line' if len(lines) == 1 else 'lines'} failed"
+        return "incomplete", f"{count}: {'; '.join([*told, *more])}"
+    calling = {fact.line for fact in journal if isinstance(fact, record.ToolCalled | record.ToolTurn)}
+    if not any(line.said or line.samples or line.line in calling for line in lines):
+        return "incomplete", NOBODY
+    models = [line for line in lines if not line.human]
+    is_mute = not any(line.samples for line in lines)
+    if models and is_mute and not any(line.line in calling or _is_written(plan, line) for line in models):
+        return "incomplete", NO_SOUND
+    return "complete", ""
+
+
+def _is_written(plan: Plan, line: record.LineSpoken) -> bool:
+    """Tell whether a line is to be read, not heard."""
+    planned = (each for steps in plan.strands for each in spoken(steps))
+    own = next((each.output for each in planned if re.fullmatch(rf"{re.escape(each.id)}(\.\d+)?", line.line)), None)
+    return (own or plan.player(line.player).output) == "text"

@@ -34,10 +34,10 @@ from tau_stage.errors import CassetteDiffers, CassetteError, SceneError, StageEr
 from tau_stage.report.deliver import deliver
 from tau_stage.scene.plan import Plan, resolved, spoken
 from tau_stage.scene.source import spot
-from tau_stage.stage.opening import Stage, open_stage
 from tau_stage.stage.people import people_of
 from tau_stage.stage.perform import perform
-from tau_stage.stage.tooling import find_tools, refuse_code
+from tau_stage.stage.scene_tools import find_tools, refuse_code
+from tau_stage.stage.sessions import Stage, open_stage
 from tau_stage.suite.discovery import CASSETTES, PLACE, SNAPSHOTS, Case, unread
 from tau_stage.suite.in_memory import house, parted
 from tau_stage.suite.result import OVER_BUDGET, Broken, Result, Source, rows, unreached

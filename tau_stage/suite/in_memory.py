@@ -21,9 +21,9 @@ from tau_stage.clock import VIRTUAL
 from tau_stage.errors import CassetteDiffers, ConnectFailed, StageError, unwrapped
 from tau_stage.scene.plan import ImprovisePlan, ListenPlan, Plan, PlayerPlan, resolved, spoken
 from tau_stage.scene.source import spot
-from tau_stage.stage.opening import Stage
 from tau_stage.stage.people import known_words, people_of
 from tau_stage.stage.perform import perform
+from tau_stage.stage.sessions import Stage
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.take_model import Take
 from tau_stage.transport import Handshake, MemoryTransport, Transport

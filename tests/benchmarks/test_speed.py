@@ -16,7 +16,7 @@ from tau_stage.protocol import server_events as told
 from tau_stage.protocol.conversation import Conversation, Ended
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.planner import make_plan
-from tau_stage.stage.hearing import Clip, Form
+from tau_stage.stage.fan_out import Clip, Form
 
 Benchmark = Callable[..., Any]
 DELTA = Pcm.silence(2400).base64.decode()

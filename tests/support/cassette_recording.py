@@ -14,9 +14,9 @@ from tau_stage.audio.wav import read_wav
 from tau_stage.cassette.recorder import recording
 from tau_stage.cassette.replayer import Replay
 from tau_stage.scene.plan import Plan
-from tau_stage.stage.opening import Stage
 from tau_stage.stage.people import Person, known_words, people_of
 from tau_stage.stage.perform import perform
+from tau_stage.stage.sessions import Stage
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.take_model import Take
 from tests.support.in_memory_stage import Playhouse

@@ -14,11 +14,11 @@ from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import LinePlan, Plan
 from tau_stage.session import Session
 from tau_stage.session.retrying import Tally, loss_trouble
-from tau_stage.stage.company import Company
-from tau_stage.stage.crew import Crew
-from tau_stage.stage.recording import Recording
-from tau_stage.stage.telling import remind
-from tau_stage.stage.tries import Owed
+from tau_stage.stage.context import remind
+from tau_stage.stage.line import Owed
+from tau_stage.stage.production import Crew
+from tau_stage.stage.sessions import Company
+from tau_stage.stage.timeline import Recording
 from tau_stage.take import records as record
 
 OpenAgain = Callable[[str, AsyncExitStack], Awaitable[Session]]

@@ -23,24 +23,19 @@ from tau_stage.scene.plan import (
     TogetherPlan,
     spoken,
 )
-from tau_stage.stage import cues
-from tau_stage.stage.attempts import Attempts
-from tau_stage.stage.company import Company
-from tau_stage.stage.crew import Crew
-from tau_stage.stage.cues import Happening, Start
-from tau_stage.stage.ears import Ears
-from tau_stage.stage.former import Former
-from tau_stage.stage.hearing import House, open_house
-from tau_stage.stage.line import Delivery
-from tau_stage.stage.listening import Listening
-from tau_stage.stage.picking import Ask, picked
-from tau_stage.stage.recall import OpenAgain, Recall
-from tau_stage.stage.recording import Recording
-from tau_stage.stage.stopping import unless
-from tau_stage.stage.telling import Given, remember, retell, tell
-from tau_stage.stage.tries import Try, let_finish
-from tau_stage.stage.turns import Turn
+from tau_stage.stage import schedule
+from tau_stage.stage.context import Given, remember, retell, tell
+from tau_stage.stage.fan_out import House, open_house
+from tau_stage.stage.line import Delivery, Try
+from tau_stage.stage.open_mic import Ears, Listening
+from tau_stage.stage.production import Crew, unless
+from tau_stage.stage.reconnect import OpenAgain, Recall
+from tau_stage.stage.schedule import Happening, Start, Turn
+from tau_stage.stage.sessions import Company
+from tau_stage.stage.takes import Ask, Attempts, Option, let_finish, picked
+from tau_stage.stage.timeline import Recording
 from tau_stage.take import records as record
+from tau_stage.take.reuse import Former
 from tau_stage.take.take_model import Performed
 
 
@@ -84,7 +79,7 @@ class Performance:
                 async with open_house(sessions, crew.reported, self._company.forms) as house:
                     await self._perform_all(house)
                 keeping.cancel_scope.cancel()
-        if not cues.over(self._plan, crew.so_far):
+        if not schedule.over(self._plan, crew.so_far):
             raise Stopped
 
     async def _perform_all(self, house: House) -> None:
@@ -93,12 +88,12 @@ class Performance:
         async with anyio.create_task_group() as watching:
             watching.start_soon(self._ring_at_the_stop)
             async with anyio.create_task_group() as group:
-                while not (crew.stop.is_set() or cues.over(self._plan, crew.so_far)):
-                    if start := cues.due(self._plan, crew.so_far):
+                while not (crew.stop.is_set() or schedule.over(self._plan, crew.so_far)):
+                    if start := schedule.due(self._plan, crew.so_far):
                         self._stop_without(crew.lost)
                         self._begin(start, group)
                         continue
-                    news, wake = crew.changed, cues.wakes_at(self._plan, crew.so_far)
+                    news, wake = crew.changed, schedule.wakes_at(self._plan, crew.so_far)
                     with anyio.move_on_after(None if wake is None else max(0.0, wake - anyio.current_time())):
                         await news.wait()
                     crew.keep_quiet(anyio.current_time())
@@ -122,7 +117,7 @@ class Performance:
         crew = self._crew
         for step in start.skipped:
             crew.book.write(record.StepSkipped(source_line=step.source_line))
-        crew.so_far = cues.began(crew.so_far, start)
+        crew.so_far = schedule.began(crew.so_far, start)
         group.start_soon(self._run, start)
 
     async def _run(self, start: Start) -> None:
@@ -134,7 +129,7 @@ class Performance:
             turn = self._gone_on(start, error)
         except Stopped:  # it is not over, and begins anew when the take is resumed
             return
-        crew.so_far = cues.ended(crew.so_far, start, turn)
+        crew.so_far = schedule.ended(crew.so_far, start, turn)
         crew.ring()
 
     def _gone_on(self, start: Start, error: SessionError) -> Turn:
@@ -148,14 +143,14 @@ class Performance:
             self._crew.lost_line(error.line or getattr(start.step, "id", ""), player, str(error))
             return Turn(player, "")
         strand = self._crew.so_far.strands[start.strand]
-        if isinstance(strand.event, Failed) or not cues.is_awaited(self._plan, Happening("error", player)):
+        if isinstance(strand.event, Failed) or not schedule.is_awaited(self._plan, Happening("error", player)):
             raise error
         self._crew.lost_line(error.line or getattr(start.step, "id", ""), player, str(error))
         return Turn(player, "")
 
     async def _perform(self, start: Start) -> Turn | None:
         step, crew = start.step, self._crew
-        crew.next_speaker = cues.next_speaker(crew.so_far, start)
+        crew.next_speaker = schedule.next_speaker(crew.so_far, start)
         match step:
             case LinePlan():
                 await self._whisper(start)
@@ -361,7 +356,7 @@ class Performance:
         tries = [each for each in tries if not each.delivery.problem] or tries[-1:]
         if len(tries) == 1:
             return tries[0]
-        options = [each.option for each in tries]
+        options = [_option(each) for each in tries]
         if line.pick == "ask" and self._ask and not self._crew.stop.is_set():
             return tries[await self._ask(line, options)]
         return tries[picked(line.words, options, line.pick)]
@@ -395,3 +390,8 @@ class Performance:
         if self._plan.pace == "realtime" and response.audio:
             with anyio.move_on_after(max(0.0, (response.first_audio_s or 0.0) + response.audio.duration_s - took_s)):
                 await self._crew.stop.wait()
+
+
+def _option(each: Try) -> Option:
+    response = each.delivery.response
+    return Option(response.transcript, response.audio.duration_s, response.status == "completed")

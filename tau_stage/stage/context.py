@@ -17,7 +17,7 @@ from tau_stage.protocol.conversation import Response
 from tau_stage.protocol.items import FunctionCall
 from tau_stage.scene.plan import LinePlan, SoundPlan
 from tau_stage.session import Session
-from tau_stage.stage.hearing import Clip, Form, deliver
+from tau_stage.stage.fan_out import Clip, Form, deliver
 
 Sounds = Mapping[tuple[str, float], Playable]
 """A scene's sound files, by the name it gives them and their gain in dB."""

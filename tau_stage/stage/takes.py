@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from math import inf
+from typing import Literal
 
 import anyio
 
-from tau_stage.audio.pcm import Pcm
+from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.devices.playback import Voice
 from tau_stage.errors import BudgetExceeded, ModelRefused, SessionClosed, SessionError, StageError, Timeout
 from tau_stage.protocol.config import FunctionTool
 from tau_stage.protocol.conversation import Response
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import LinePlan, Plan
+from tau_stage.session import Session
 from tau_stage.session.retrying import Tally
-from tau_stage.stage.company import Company
-from tau_stage.stage.crew import Crew
-from tau_stage.stage.line import Delivery, Prompter, say
-from tau_stage.stage.notes import Wording
-from tau_stage.stage.recall import Recall
-from tau_stage.stage.recording import Recording
-from tau_stage.stage.telling import forget
-from tau_stage.stage.tries import Owed, Try, former_try
+from tau_stage.stage.context import forget
+from tau_stage.stage.events import Wording
+from tau_stage.stage.line import Delivery, Owed, Prompter, Try, former_try, say
+from tau_stage.stage.production import Crew
+from tau_stage.stage.reconnect import Recall
+from tau_stage.stage.sessions import Company
+from tau_stage.stage.timeline import Recording
 from tau_stage.take import records as record
 from tau_stage.take.reading import read_sound
+from tau_stage.text import closeness
 
 
 class Attempts:
@@ -191,3 +194,59 @@ class Attempts:
 
 def _problem(response: Response) -> str:
     return response.message or response.reason or "the response failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One take.
+
+    Attributes:
+        said: Its words.
+        seconds: Its length.
+        is_whole: Whether the response completed.
+    """
+
+    said: str
+    seconds: float
+    is_whole: bool = True
+
+
+Ask = Callable[[LinePlan, Sequence[Option]], Awaitable[int]]
+"""Lets somebody choose: the place of a take in the list."""
+
+
+def picked(asked: str, options: Sequence[Option], pick: Literal["closest", "first", "shortest", "ask"]) -> int:
+    """Return the place of the take that is the line; the earlier one, where two are as good.
+
+    A take that broke off is picked only where all did. What nobody is there to be asked, is the closest.
+
+    >>> picked("Can I *have* it?", [Option("Can I halve it?", 1.0), Option("Can I have it?", 1.2)], "closest")
+    1
+    >>> picked("Yes.", [Option("Yes.", 1.0), Option("Yes.", 0.5), Option("", 0.0, False)], "shortest")
+    1
+    """
+    whole = [number for number, option in enumerate(options) if option.is_whole and option.said.strip()]
+    among = whole or list(range(len(options)))
+    if pick == "first":
+        return among[0]
+    if pick == "shortest":
+        return min(among, key=lambda number: options[number].seconds)
+    return max(among, key=lambda number: closeness(asked, options[number].said))
+
+
+async def let_finish(session: Session) -> None:
+    """Wait until a player has answered whoever it listens to, and its answer was heard.
+
+    Raises:
+        Timeout: It does not come to an end.
+    """
+    limit = session.deadlines.response_s
+    with anyio.move_on_after(limit) as patience:
+        async with session.responses() as watch:
+            while session.conversation.active and session.is_open:
+                await anext(watch, None)
+    if patience.cancelled_caught:
+        raise Timeout(what="end of the answer before", waited_s=limit, player=session.name)
+    playing = session.attention.playback
+    if session.turn_detection and playing and playing.is_playing(now := anyio.current_time()):
+        await anyio.sleep((playing.samples - playing.heard_samples(now)) / RATE)

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
 
 import anyio
 
 from tau_stage.audio.files import Playable
-from tau_stage.audio.pcm import Pcm
+from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.audio.stereo import Stereo
 from tau_stage.devices.playback import Playback
-from tau_stage.errors import SessionError
+from tau_stage.errors import SessionError, Stopped, unwrapped
 from tau_stage.protocol.conversation import Response
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import LinePlan, Plan, SoundPlan
-from tau_stage.stage import cues, facts
-from tau_stage.stage.cues import Happening
-from tau_stage.stage.former import Former
-from tau_stage.stage.hearing import Clip, Deaf, Heard, Hearers
-from tau_stage.stage.line import Delivery, trouble_in_words
-from tau_stage.stage.notes import Listening, PromptBook
-from tau_stage.stage.purse import Purse
-from tau_stage.stage.telling import Call, Past, Said, Sound
+from tau_stage.stage import schedule
+from tau_stage.stage.budget import Purse
+from tau_stage.stage.context import Call, Past, Said, Sound
+from tau_stage.stage.events import Listening, PromptBook
+from tau_stage.stage.fan_out import Clip, Deaf, Heard, Hearers
+from tau_stage.stage.line import Delivery, Try, trouble_in_words
+from tau_stage.stage.scene_tools import has_failed
+from tau_stage.stage.schedule import Happening, Turn
 from tau_stage.stage.timeline import Timeline
-from tau_stage.stage.tooling import has_failed
-from tau_stage.stage.tries import Try
-from tau_stage.stage.turns import Turn
 from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
+from tau_stage.take.records import LineSpoken, SoundPlayed, TakeKept
+from tau_stage.take.reuse import Former
 from tau_stage.take.take_model import Alternative, Performed
 
 BY_FORECAST = "player {player}: what it costs is not known; the budget counts what the forecast says"
@@ -80,7 +81,7 @@ class Crew:
         self.purse = purse
         self.playback = playback or Playback()
         self.timeline = Timeline(plan, folder, again=again)
-        self.so_far = replace(cues.curtain_up(plan), unheard=dict.fromkeys((p.name for p in plan.models), 0))
+        self.so_far = replace(schedule.curtain_up(plan), unheard=dict.fromkeys((p.name for p in plan.models), 0))
         self.changed = anyio.Event()
         self.next_speaker: str | None = None
         self.present = frozenset(player.name for player in plan.models)
@@ -107,14 +108,14 @@ class Crew:
     def happened(self, news: Happening) -> None:
         """Note something that cues may wait for."""
         before = self.so_far.started
-        self.so_far = cues.happened(self.plan, self.so_far, news)
+        self.so_far = schedule.happened(self.plan, self.so_far, news)
         self._write_cues(before)
         self.ring()
 
     def keep_quiet(self, now: float) -> None:
         """Time has passed at an open microphone: cues may have waited long enough for a silence."""
         before = self.so_far.started
-        self.so_far = cues.quiet(self.plan, self.so_far, now)
+        self.so_far = schedule.quiet(self.plan, self.so_far, now)
         self._write_cues(before)
 
     def _write_cues(self, before: Mapping[str, int]) -> None:
@@ -301,9 +302,9 @@ class Crew:
                 self.purse.settle(line.id, line.player, cost)
         self.timeline.lay_line(line, audio, at)
         hearers = tuple(name for name in line.hearers if name in self.present) if audio or said else ()
-        fact = facts.spoken(line, audio, said, at, file, hearers)
+        fact = spoken(line, audio, said, at, file, hearers)
         if delivery:
-            fact = facts.delivered(fact, delivery, took_s, take)
+            fact = delivered(fact, delivery, took_s, take)
         self.book.write(fact if paid is None else fact.model_copy(update={"usage": Usage()}))
         failed = bool(delivery and delivery.problem)
         self._said(line, audio, said, hearers, file, self._calls.pop(line.id, ()), failed=failed)
@@ -336,18 +337,18 @@ class Crew:
     def take_ended(self, line: LinePlan, take: int, delivery: Delivery, file: str | None, took_s: float) -> Decimal:
         """Note that one of several takes has ended: pay for it, write it down, and return what it has cost."""
         cost = self.pay(line.id, line.player, delivery.response.usage)
-        self.book.write(facts.take_kept(line, take, delivery, file, took_s))
+        self.book.write(take_kept(line, take, delivery, file, took_s))
         return cost
 
     def take_comes_along(self, line: LinePlan, other: Alternative, file: str | None) -> None:
         """Note that a take comes along with its line from a former take: nobody is paid."""
-        self.book.write(facts.former_take(line, other, file))
+        self.book.write(former_take(line, other, file))
 
     def take_over(self, line: LinePlan, audio: Pcm, at: int, file: str | None, former: Performed, take: Former) -> None:
         """Take a line over from a former take: nobody is paid, and who was there then has heard it."""
         self.timeline.lay_line(line, audio, at)
         outdated = take.outdated(former, frozenset(self._done))
-        self.book.write(facts.taken_over(line, audio, at, file, former, outdated))
+        self.book.write(taken_over(line, audio, at, file, former, outdated))
         for call in former.calls:
             self.happened(Happening("call", line.player, tool=call.tool))
             if call.failed:
@@ -379,7 +380,7 @@ class Crew:
             self.playback.play(audio.heard, at)
         if sound.kind == "bed" and sound.until:
             self._beds.setdefault(sound.until, []).append(sound)
-        self.book.write(facts.played(sound, audio, at))
+        self.book.write(played(sound, audio, at))
         self.past.append(Sound(sound))
         self._let_hear(Clip(sound.id, sound.id, "", audio.heard, ""), sound.hearers)
 
@@ -437,3 +438,170 @@ class Crew:
         if failed:
             self.happened(Happening("error", player))
         return None
+
+
+def spoken(line: LinePlan, audio: Pcm, said: str, at: int, file: str | None, hearers: tuple[str, ...]) -> LineSpoken:
+    """Record a line of a person.
+
+    Args:
+        line: As it was performed.
+        audio: What is heard of it.
+        said: Its words.
+        at: The sample of the timeline it begins at.
+        file: Its file in the take.
+        hearers: Who hears it.
+    """
+    return LineSpoken(
+        line=line.id,
+        number=line.number,
+        player=line.player,
+        asked=line.words,
+        direction=line.direction,
+        said=said,
+        status="completed",
+        reason=None,
+        file=file,
+        sha256=audio.sha256,
+        samples=len(audio),
+        rate=RATE,
+        offset_samples=at,
+        scripted=not line.improvised,
+        human=True,
+        take=1,
+        first_audio_s=None,
+        first_words_s=None,
+        took_s=0.0,
+        hearers=hearers,
+        response="",
+        attempts=1,
+        usage=Usage(),
+    )
+
+
+def delivered(fact: LineSpoken, delivery: Delivery, took_s: float, take: int) -> LineSpoken:
+    """Record the same of a model.
+
+    Args:
+        fact: Who spoke what.
+        delivery: How.
+        took_s: Seconds from the request to its end.
+        take: Which of its takes it is.
+    """
+    response = delivery.response
+    facts = {
+        "status": response.status,
+        "reason": delivery.reason,
+        "human": False,
+        "take": take,
+        "first_audio_s": response.first_audio_s,
+        "first_words_s": delivery.first_words_s,
+        "took_s": round(took_s, 6),
+        "response": response.id,
+        "attempts": delivery.attempts,
+        "usage": response.usage,
+        "problem": delivery.problem,
+        "written": delivery.written,
+        "commentary": delivery.commentary,
+        "commentary_s": delivery.commentary_s,
+    }
+    return fact.model_copy(update=facts)
+
+
+def taken_over(
+    line: LinePlan, audio: Pcm, at: int, file: str | None, former: Performed, outdated: tuple[str, ...]
+) -> LineSpoken:
+    """Record a line as it was in a former take: nobody is paid.
+
+    Args:
+        line: With its number now.
+        audio: Its sound.
+        at: The sample of the timeline it begins at.
+        file: Its file in this take.
+        former: As it was.
+        outdated: Lines that were heard in it otherwise than they are now.
+    """
+    hearers = tuple(hearing.player for hearing in former.hearers)
+    told = {"asked", "direction", "scripted", "human", "take", "reason", "first_audio_s", "first_words_s", "took_s",
+            "response", "attempts", "problem", "written", "commentary", "commentary_s"}  # fmt: skip
+    outdated = tuple(dict.fromkeys((*former.outdated, *outdated)))
+    facts = {**former.model_dump(include=told), "status": former.ended, "former": True, "outdated": outdated}
+    return spoken(line, audio, former.said, at, file, hearers).model_copy(update=facts)
+
+
+def take_kept(line: LinePlan, take: int, delivery: Delivery, file: str | None, took_s: float) -> TakeKept:
+    """Record one of several takes of a line, as it has ended."""
+    response = delivery.response
+    return TakeKept(
+        line=line.id,
+        player=line.player,
+        take=take,
+        said=response.transcript,
+        file=file,
+        sha256=response.audio.sha256,
+        samples=len(response.audio),
+        response=response.id,
+        usage=response.usage,
+        status=response.status,
+        reason=delivery.reason,
+        first_audio_s=response.first_audio_s,
+        first_words_s=delivery.first_words_s,
+        took_s=round(took_s, 6),
+        attempts=delivery.attempts,
+        problem=delivery.problem,
+        written=delivery.written,
+        commentary=delivery.commentary,
+        commentary_s=delivery.commentary_s,
+    )
+
+
+def former_take(line: LinePlan, other: Alternative, file: str | None) -> TakeKept:
+    """Record one of several takes of a line, as it was in a former take: nobody is paid."""
+    told = {"take", "said", "sha256", "samples", "problem"}
+    return TakeKept(
+        line=line.id,
+        player=line.player,
+        file=file,
+        response="",
+        usage=Usage(),
+        status=other.ended,
+        **other.model_dump(include=told),
+    )
+
+
+def played(sound: SoundPlan, audio: Playable, at: int) -> SoundPlayed:
+    """Record an effect or a bed, as loud as it is, from a sample of the timeline on."""
+    return SoundPlayed(
+        sound=sound.id,
+        kind=sound.kind,
+        source=sound.file,
+        stem=sound.stem,
+        gain_db=sound.gain_db,
+        offset_samples=at,
+        samples=len(audio.heard),
+        sha256=audio.heard.sha256,
+        stereo_sha256=audio.laid.sha256 if isinstance(audio.laid, Stereo) else "",
+        hearers=sound.hearers,
+    )
+
+
+@asynccontextmanager
+async def unless(stop: anyio.Event) -> AsyncIterator[None]:
+    """Cancel the enclosed block as soon as a graceful stop is requested.
+
+    Raises:
+        Stopped: It was left.
+    """
+    done = False
+    with unwrapped():
+        async with anyio.create_task_group() as group:
+
+            async def watch() -> None:
+                await stop.wait()
+                group.cancel_scope.cancel()
+
+            group.start_soon(watch)
+            yield
+            done = True
+            group.cancel_scope.cancel()
+    if not done:
+        raise Stopped

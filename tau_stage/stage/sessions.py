@@ -1,0 +1,448 @@
+"""The company: every player's session, opened one after another, and the people."""
+
+from __future__ import annotations
+
+import random
+import resource
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from heapq import nlargest
+from typing import TypeVar
+
+import anyio
+from pydantic import SecretStr
+
+from tau_stage.audio.files import Playable, read_playable
+from tau_stage.audio.formats import Format
+from tau_stage.environment import known_keys
+from tau_stage.errors import ConnectFailed, ModelRefused, SessionError, UsageError
+from tau_stage.protocol.config import conducted
+from tau_stage.protocol.endpoints import ENDPOINTS, UNDERSTUDY, Endpoint, endpoint
+from tau_stage.protocol.proxies import proxy_for
+from tau_stage.protocol.secrets import Secrets
+from tau_stage.scene.names import beside
+from tau_stage.scene.plan import ItemPlan, Plan, PlayerPlan, TogetherPlan
+from tau_stage.session import Deadlines, Session, Tool, open_session
+from tau_stage.session.retrying import RULES, Rule, Tally, Trouble, opening_trouble
+from tau_stage.stage.context import Sounds
+from tau_stage.stage.events import PromptBook
+from tau_stage.stage.fan_out import Form
+from tau_stage.stage.people import Person
+from tau_stage.take import records as record
+from tau_stage.take.reuse import NOTHING, Former
+from tau_stage.text import STRUCK, keys_of, shown
+from tau_stage.transport import Transport, dial
+
+Connect = Callable[[PlayerPlan], AbstractAsyncContextManager[Transport]]
+"""Opens the connection of one player."""
+
+
+Opened = TypeVar("Opened")
+
+
+class Gate:
+    """Lets one opening through at a time. Share one gate among all scenes of a process.
+
+    Args:
+        rules: What is tried again.
+        dice: For the jitter of waits.
+    """
+
+    def __init__(self, rules: Mapping[Trouble, Rule] = RULES, dice: random.Random | None = None) -> None:
+        self._rules = rules
+        self._dice = dice or random.Random()  # noqa: S311 - jitter, not secrecy
+        self._turn = anyio.Lock()
+        self._last_opening = float("-inf")
+
+    async def through(
+        self,
+        opening: Callable[[], Awaitable[Opened]],
+        *,
+        gap_s: float,
+        refused: Callable[[SessionError, float], None] = lambda _error, _wait_s: None,
+    ) -> Opened:
+        """Open one session when it is its turn; refusals that may pass are waited out, in the turn.
+
+        Args:
+            opening: Tried until it succeeds, fails for good, or patience ends.
+            gap_s: Pause after the opening before.
+            refused: Told of each refusal that is waited out, and for how long.
+
+        Raises:
+            SessionError: It will not open.
+        """
+        async with self._turn:
+            await anyio.sleep_until(self._last_opening + gap_s)
+            try:
+                return await self._insist(opening, refused)
+            finally:
+                self._last_opening = anyio.current_time()
+
+    async def _insist(
+        self, opening: Callable[[], Awaitable[Opened]], refused: Callable[[SessionError, float], None]
+    ) -> Opened:
+        tally = Tally(self._rules)
+        while True:
+            try:
+                return await opening()
+            except SessionError as error:
+                wished_s = error.retry_after_s if isinstance(error, ConnectFailed) else None
+                trouble = opening_trouble(error)
+                wait_s = tally.wait_s(trouble, wished_s) if trouble else None
+                if wait_s is None:
+                    raise
+                wait_s *= 1 + self._dice.random() / 4  # so that clients part
+                refused(error, wait_s)
+            await anyio.sleep(wait_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Who plays a player, with the key; the key shows in no ``repr``.
+
+    Attributes:
+        endpoint: Where it lives.
+        key: Its key, if it wants one.
+        resource: The user's own host there, if it has such.
+    """
+
+    endpoint: Endpoint
+    key: SecretStr | None = None
+    resource: str = ""
+
+    def connect(self, model: str, opening_s: float, closing_s: float) -> AbstractAsyncContextManager[Transport]:
+        """Dial it."""
+        key = self.key.get_secret_value() if self.key else None
+        url = self.endpoint.address(model, self.resource)
+        return dial(url, self.endpoint.headers(key), open_timeout_s=opening_s, closing_s=closing_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a performance needs of the world.
+
+    Attributes:
+        connect: Opens the connection of one player.
+        provider_of: The endpoint that plays a player.
+        gate: Shared by all scenes of the process.
+        deadlines: How long a session waits for what.
+    """
+
+    connect: Connect
+    provider_of: Callable[[PlayerPlan], Endpoint] = lambda _player: endpoint(UNDERSTUDY)
+    gate: Gate = field(default_factory=Gate)
+    deadlines: Deadlines = field(default_factory=Deadlines)
+
+    def secrets(self, plan: Plan) -> Secrets:
+        """Return what no tool may answer: the keys of this process, and those of the addresses that are dialled."""
+        addresses = {self.provider_of(player).url for player in plan.models}
+        return Secrets([*known_keys(), *(key for address in addresses for key in keys_of(address))])
+
+
+def provider_for(
+    player: PlayerPlan, environment: Mapping[str, str], *, wished: str | None = None, live: bool = False
+) -> Provider:
+    """Choose who plays a player: the wish, else the scene's endpoint, ``TAU_STAGE_ENDPOINT``, OpenAI if there is a key,
+    and else the understudy.
+
+    Args:
+        player: From the plan.
+        environment: Holds the keys.
+        wished: An endpoint's name or URL that overrules the scene.
+        live: Whether the understudy is refused.
+
+    Raises:
+        UsageError: The endpoint is unknown, cannot be dialled, or wants a key or a resource that is not there; its
+            proxy cannot be used; or ``live`` leaves nobody.
+    """  # noqa: D205 - the order is the summary
+    ambient = environment.get("TAU_STAGE_ENDPOINT") or ("openai" if environment.get("OPENAI_API_KEY") else UNDERSTUDY)
+    name = wished or player.endpoint or ambient
+    if STRUCK in name:
+        raise UsageError(
+            f"player {player.name} was played at {name}, and no take keeps a key", "name the address again: --endpoint"
+        )
+    try:
+        place = endpoint(name)
+    except KeyError:
+        raise UsageError(
+            f"there is no endpoint {shown(name)!r}", f"use {', '.join(ENDPOINTS)}, or a ws:// URL"
+        ) from None
+    if place.name == UNDERSTUDY:
+        if live:
+            raise UsageError("--live needs a provider, and only the understudy is there", "set OPENAI_API_KEY")
+        return Provider(place)
+    key = place.key_in(environment)
+    if key is None and place.wants_key:
+        raise UsageError(f"player {player.name} plays at {place.name}, and {place.key_env[0]} is not set")
+    resource = environment.get(place.resource_env, "")
+    if "{resource}" in place.url and not (resource or place.resource):
+        raise UsageError(f"player {player.name} plays at {place.name}, and {place.resource_env} is not set")
+    proxy_for(place.address(player.model, resource), environment)
+    return Provider(place, SecretStr(key) if key else None, resource)
+
+
+@asynccontextmanager
+async def open_stage(
+    plans: list[Plan],
+    environment: Mapping[str, str],
+    *,
+    wished: str | None = None,
+    live: bool = False,
+    deadlines: Deadlines | None = None,
+) -> AsyncIterator[Stage]:
+    """Open a stage for these plans, with an understudy in this process where one is needed.
+
+    Raises:
+        UsageError: A player has nobody to play it.
+    """
+    waits = deadlines or Deadlines()
+    providers = {
+        player: provider_for(player, environment, wished=wished, live=live) for plan in plans for player in plan.models
+    }
+
+    def dialled(player: PlayerPlan, provider: Provider) -> AbstractAsyncContextManager[Transport]:
+        """Dial for a player; wait as long as the most patient scene with this player."""
+        wished = [plan.waits for plan in plans if player in plan.models]
+        opening_s = max((one.opening_s or waits.opening_s for one in wished), default=waits.opening_s)
+        closing_s = max((one.closing_s or waits.closing_s for one in wished), default=waits.closing_s)
+        return provider.connect(player.model, opening_s, closing_s)
+
+    def provider_of(player: PlayerPlan) -> Endpoint:
+        return providers[player].endpoint
+
+    if all(provider.endpoint.name != UNDERSTUDY for provider in providers.values()):
+        yield Stage(lambda player: dialled(player, providers[player]), provider_of, Gate(), waits)
+        return
+    from tau_stage.stage.people import known_words
+    from tau_stage.understudy.server import Understudy, open_understudy
+    from tau_stage.understudy.voices import Ensemble, require_voice
+
+    is_named = wished or environment.get("TAU_STAGE_ENDPOINT") or any(player.endpoint for player in providers)
+    require_voice("" if is_named else ", or set a provider's key, like OPENAI_API_KEY")
+    understudy = Understudy(Ensemble())
+    for plan in plans:
+        for audio, words in known_words(plan):
+            understudy.known_speech.teach(audio, words)
+    async with open_understudy(understudy) as url:
+
+        def connect(player: PlayerPlan) -> AbstractAsyncContextManager[Transport]:
+            provider = providers[player]
+            if provider.endpoint.name == UNDERSTUDY:
+                provider = Provider(provider.endpoint, resource=url)
+            return dialled(player, provider)
+
+        yield Stage(connect, provider_of, Gate(), waits)
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """Everybody on stage.
+
+    Attributes:
+        sessions: Of the models, by player; one that is lost and opened again is replaced.
+        people: By player.
+        forms: How each model hears.
+        tools: What each model may call, by player and name.
+        sounds: The scene's sound files, by the name it gives them and their gain in dB.
+        floors: Held by whoever makes a model speak, by player: it says one thing at a time.
+    """
+
+    sessions: dict[str, Session]
+    people: Mapping[str, Person]
+    forms: Mapping[str, Form]
+    tools: Mapping[str, Mapping[str, Tool]]
+    sounds: Sounds
+    floors: Mapping[str, anyio.Lock]
+
+
+def read_sounds(plan: Plan) -> dict[tuple[str, float], Playable]:
+    """Read every sound file of a scene by its name and its gain in dB, before anybody is paid.
+
+    Raises:
+        UsageError: One cannot be read.
+    """
+    given = (step for steps in plan.strands for step in steps if isinstance(step, ItemPlan))
+    wanted = {(file, 0.0): False for item in given for _, file in item.sounds}
+    wanted |= {(sound.file, sound.gain_db): plan.deliver.stereo for sound in plan.sounds}
+    return {
+        (name, gain_db): read_playable(beside(plan.path, name), gain_db, stereo=stereo)
+        for (name, gain_db), stereo in wanted.items()
+    }
+
+
+async def open_company(
+    plan: Plan,
+    stage: Stage,
+    *,
+    opened: AsyncExitStack,
+    book: PromptBook,
+    people: Mapping[str, Person],
+    tools: Mapping[str, list[Tool]],
+    sounds: Sounds,
+    former: Former = NOTHING,
+) -> Company:
+    """Open the session of every model that performs something, one after another, in the order of their first lines.
+
+    Raises:
+        SessionError: One will not open.
+    """
+    sessions: dict[str, Session] = {}
+    try:
+        for player in plan.opening_order:
+            if not former.needs(player.name):
+                book.write(record.PlayerOpened(player=player.name, session="", attempts=0, took_s=0.0))
+                continue
+            sessions[player.name] = await open_player(plan, player, stage, opened, book, tools[player.name])
+    finally:
+        opened.push_async_callback(close_together, tuple(sessions.values()))
+    for player in plan.people:
+        book.write(record.PlayerOpened(player=player.name, session="", attempts=1, took_s=0.0))
+    return Company(
+        sessions={player.name: sessions[player.name] for player in plan.models if player.name in sessions},
+        people=people,
+        forms={player.name: Form(player.hears_as == "text", player.label_speakers) for player in plan.models},
+        tools={name: {tool.name: tool for tool in own} for name, own in tools.items()},
+        sounds=sounds,
+        floors={player.name: anyio.Lock() for player in plan.models},
+    )
+
+
+async def close_together(sessions: Sequence[Session]) -> None:
+    """Close sessions at the same time, so that many that stall take as long as one."""
+    with anyio.CancelScope(shield=True):
+        async with anyio.create_task_group() as group:
+            for session in sessions:
+                group.start_soon(session.close)
+
+
+async def open_player(
+    plan: Plan, player: PlayerPlan, stage: Stage, opened: AsyncExitStack, book: PromptBook, tools: list[Tool]
+) -> Session:
+    """Open one player's session when it is its turn, and put into it what is there before the first line.
+
+    Raises:
+        SessionError: It will not open.
+    """
+    began = book.now_s
+    refusals = 0
+
+    def refused(error: SessionError, wait_s: float) -> None:
+        nonlocal refusals
+        refusals += 1
+        problem = str(error.about(player=player.name))
+        book.write(record.OpeningRefused(player=player.name, problem=problem, wait_s=wait_s))
+
+    session = await stage.gate.through(
+        partial(_open, plan, player, stage, opened, book, tools), gap_s=plan.opening_gap_s, refused=refused
+    )
+    took_s = round(book.now_s - began, 6)
+    book.write(record.PlayerOpened(player=player.name, session=session.id, attempts=refusals + 1, took_s=took_s))
+    put = {"system": session.system, "user": session.user, "assistant": session.assistant}
+    for role, words in player.setup:
+        await put[role](words)
+    return session
+
+
+def patience(plan: Plan, deadlines: Deadlines) -> Deadlines:
+    """Tell how long a scene's sessions wait for what: as the scene says, or else the stage."""
+    waits = plan.waits
+    return Deadlines(
+        opening_s=waits.opening_s or deadlines.opening_s,
+        request_s=waits.hearing_s or deadlines.request_s,
+        response_s=waits.silence_s or deadlines.response_s,
+        closing_s=waits.closing_s or deadlines.closing_s,
+    )
+
+
+async def _open(
+    plan: Plan, player: PlayerPlan, stage: Stage, opened: AsyncExitStack, book: PromptBook, tools: list[Tool]
+) -> Session:
+    place = stage.provider_of(player)
+    wanted = conducted(
+        voice=player.voice,
+        instructions=player.instructions,
+        speed=player.speed,
+        output=player.output,
+        max_output_tokens=player.max_output_tokens,
+        heard_rate=place.heard_rate,
+        **_further(player, tools),
+        **place.named(player.model),
+    )
+    opening = partial(
+        open_session,
+        name=player.name,
+        model=player.model,
+        deadlines=patience(plan, stage.deadlines),
+        dialect=place.dialect,
+        opening=place.opening,
+        heard_as=Format("audio/pcm", place.heard_rate),
+        tools=tools,
+        keeps_audio=False,
+        on_warning=lambda problem: book.warn_once(f"player {player.name}: {problem}", player.name),
+        on_oddity=lambda oddity: book.warn_once(f"{place.name}: {oddity}"),
+    )
+    async with AsyncExitStack() as own:
+        try:
+            transport = await own.enter_async_context(stage.connect(player))
+            session = await own.enter_async_context(opening(transport, wanted))
+        except ModelRefused as error:
+            refused = ConnectFailed(reason=error.message, code=error.code)
+            raise refused.about(player=player.name, endpoint=place.name) from None
+        except SessionError as error:
+            raise error.about(player=player.name, endpoint=place.name) from None
+        opened.push_async_exit(own.pop_all())
+        return session
+
+
+def _further(player: PlayerPlan, tools: list[Tool]) -> dict[str, object]:
+    """Return what only some sessions ask for."""
+    wishes: dict[str, object] = {}
+    if tools:
+        wishes["tools"] = tuple(tool.told for tool in tools)
+    if player.reasoning:
+        wishes["reasoning"] = {"effort": player.reasoning}
+    if player.tool_choice in ("auto", "none", "required"):
+        wishes["tool_choice"] = player.tool_choice
+    elif player.tool_choice:
+        wishes["tool_choice"] = {"type": "function", "name": player.tool_choice}
+    return wishes
+
+
+SPARE = 24
+"""What Python, the terminal, the journal, a page and a program of a tool have open."""
+
+PER_MODEL = 2
+"""A socket; and its other end, where the understudy plays in this process."""
+
+
+def needed(plan: Plan) -> int:
+    """Tell how many descriptors a performance has open at once, at most."""
+    stems = len(plan.players) + len({sound.stem for sound in plan.sounds})
+    steps = (step for strand in plan.strands for step in strand)
+    at_once = max((len(step.parts) for step in steps if isinstance(step, TogetherPlan)), default=1)
+    return PER_MODEL * len(plan.models) + stems + at_once
+
+
+def make_room(plans: Sequence[Plan], jobs: int) -> None:
+    """See to it that as many can be open as are needed; where the limit can be raised, it is.
+
+    Args:
+        plans: All that is performed.
+        jobs: How many of them at once.
+
+    Raises:
+        UsageError: There are too few.
+    """
+    wanted = SPARE + sum(nlargest(jobs, map(needed, plans)))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    if hard == resource.RLIM_INFINITY or hard >= wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return
+    crowd = f"{jobs} scenes at once" if jobs > 1 else f"{plans[0].path}: {len(plans[0].players)} players"
+    problem = f"{crowd} need {wanted} file descriptors, and this process may have {hard} open"
+    fewer = "perform fewer at once (--jobs), or " if jobs > 1 else ""
+    raise UsageError(problem, f"{fewer}raise the limit: ulimit -n {wanted}, or ask who set it")
