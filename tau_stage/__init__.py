@@ -33,6 +33,12 @@ if TYPE_CHECKING:
     from tau_stage.protocol.conversation import Response as Response
     from tau_stage.protocol.conversation import Sounded as Sounded
     from tau_stage.protocol.conversation import Worded as Worded
+    from tau_stage.runs.deliver_takes import DeliveredTake as DeliveredTake
+    from tau_stage.runs.deliver_takes import deliver as deliver
+    from tau_stage.runs.run_scenes import RunOptions as RunOptions
+    from tau_stage.runs.run_scenes import perform_scene as perform_scene
+    from tau_stage.runs.run_scenes import resume_take as resume_take
+    from tau_stage.runs.run_scenes import retake_line as retake_line
     from tau_stage.scene.load import load_scene as load_scene
     from tau_stage.scene.model import Scene as Scene
     from tau_stage.scene.plan import Plan as Plan
@@ -56,11 +62,13 @@ _ERRORS = tuple(name for name, value in globals().items() if isinstance(value, t
 
 _LAZY = {
     "Deadlines": "tau_stage.session",
+    "DeliveredTake": "tau_stage.runs.deliver_takes",
     "Ended": "tau_stage.protocol.conversation",
     "Forecast": "tau_stage.cost.forecast",
     "Pcm": "tau_stage.audio.pcm",
     "Plan": "tau_stage.scene.plan",
     "Response": "tau_stage.protocol.conversation",
+    "RunOptions": "tau_stage.runs.run_scenes",
     "Scene": "tau_stage.scene.model",
     "Session": "tau_stage.session",
     "Sounded": "tau_stage.protocol.conversation",
@@ -71,13 +79,17 @@ _LAZY = {
     "Understudy": "tau_stage.understudy.server",
     "Worded": "tau_stage.protocol.conversation",
     "create_session": "tau_stage.session",
+    "deliver": "tau_stage.runs.deliver_takes",
     "forecast": "tau_stage.cost.forecast",
     "load_scene": "tau_stage.scene.load",
     "make_plan": "tau_stage.scene.planner",
     "open_stage": "tau_stage.stage.sessions",
     "open_understudy": "tau_stage.understudy.server",
     "perform": "tau_stage.stage.perform",
+    "perform_scene": "tau_stage.runs.run_scenes",
     "read_take": "tau_stage.take.reading",
+    "resume_take": "tau_stage.runs.run_scenes",
+    "retake_line": "tau_stage.runs.run_scenes",
 }
 """Where each name is defined that is loaded when it is asked for: the same as above, where type checkers read it."""
 

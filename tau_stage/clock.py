@@ -16,7 +16,12 @@ import math
 import selectors
 import threading
 import time
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from anyio.from_thread import start_blocking_portal
+
+T = TypeVar("T")
 
 SELF_PIPE = 1
 """What a loop's selector watches when the loop waits for nothing in the world: other threads wake it there."""
@@ -93,3 +98,14 @@ STEADY: dict[str, Any] = {"loop_factory": lambda: ClockedLoop(Moments())}
 
 VIRTUAL: dict[str, Any] = {"loop_factory": lambda: ClockedLoop(Jumps())}
 """``backend_options`` of ``anyio.run``: time that jumps whenever everybody waits."""
+
+
+async def run_on_clock(work: Callable[[], Awaitable[T]], options: dict[str, Any]) -> T:
+    """Run something in a loop with a clock of its own, in a thread of its own; who is cancelled here cancels it there.
+
+    Args:
+        work: What to run.
+        options: ``STEADY`` or ``VIRTUAL``.
+    """
+    with start_blocking_portal("asyncio", options) as portal:
+        return await asyncio.wrap_future(portal.start_task_soon(work))

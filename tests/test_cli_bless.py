@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tau_stage.cli.delivering import delivered
+from tau_stage.cli.performing import print_take
+from tau_stage.errors import TakeError
 from tau_stage.report.deliver import deliver
+from tau_stage.runs.deliver_takes import deliver as deliver_take
 from tau_stage.scene.load import load_variants
 from tau_stage.scene.planner import make_plan
 from tau_stage.take.folder import TakeFolder
@@ -136,10 +138,13 @@ async def test_a_run_tells_what_its_expectations_came_to(
 ) -> None:
     _, folder, take = await performed(number)
     plan = make_plan(load_variants("scenes/lamp.yaml")[number])
-    made, exit_code = delivered(plan, folder, take)
-    assert (made[-1], exit_code) == (told, code)
+    delivered = deliver_take(plan, folder, take)
+    assert (delivered.judged, delivered.exit_code) == (told, code)
+    print_take(delivered, quiet=False, as_json=False)
+    printed = capsys.readouterr()
+    assert f"{told}\n{folder.path}\n" in printed.out
     failed = "failed: scenes/lamp.yaml:8:12: bob-1: said “The lamp is on.”, expected “out”\n"
-    assert capsys.readouterr().err == (failed if code else "")
+    assert printed.err == (failed if code else "")
     kept = json.loads((folder.path / "checks.json").read_text())
     assert (kept["passed"], kept["failed"]) == (2 - code, code)
     page = (folder.path / "report.html").read_text()
@@ -149,22 +154,21 @@ async def test_a_run_tells_what_its_expectations_came_to(
     assert "What was expected" in (folder.path / "report.html").read_text()
 
 
-async def test_what_could_not_be_measured_is_another_code(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_what_could_not_be_measured_is_another_code() -> None:
     text = SCENE.replace("{says: out}", "{voice: own}")
     put("scenes/lamp.yaml", text)
     _, folder, take = await performed()
-    made, code = delivered(make_plan(load_variants("scenes/lamp.yaml")[0]), folder, take)
-    assert (made[-1], code) == ("2 expectations, 0 failed, 1 could not be measured", 3)
-    assert "error: scenes/lamp.yaml:8:12: bob-1: voice could not be measured" in capsys.readouterr().err
+    delivered = deliver_take(make_plan(load_variants("scenes/lamp.yaml")[0]), folder, take)
+    assert (delivered.judged, delivered.exit_code) == ("2 expectations, 0 failed, 1 could not be measured", 3)
+    assert "error: scenes/lamp.yaml:8:12: bob-1: voice could not be measured" in delivered.problems[0]
 
 
 async def test_where_nothing_is_expected_nothing_is_told() -> None:
     plain = SCENE.replace("expect: {cost: ..$1}\n", "").replace("  expect: {says: out}\n", "")
     put("scenes/lamp.yaml", plain)
     _, folder, take = await performed()
-    made, code = delivered(make_plan(load_variants("scenes/lamp.yaml")[0]), folder, take)
-    assert code == 0
-    assert not any("expectation" in line for line in made)
+    delivered = deliver_take(make_plan(load_variants("scenes/lamp.yaml")[0]), folder, take)
+    assert (delivered.judged, delivered.problems, delivered.exit_code) == ("", (), 0)
     assert not (folder.path / "checks.json").exists()
     assert "What was expected" not in (folder.path / "report.html").read_text()
 
@@ -173,8 +177,8 @@ async def test_broken_files_are_told_and_the_take_stays(capsys: pytest.CaptureFi
     _, folder, take = await performed()
     plan = make_plan(load_variants("scenes/lamp.yaml")[0])
     put("scenes/snapshots/lamp.out.json", "{")
-    assert delivered(plan, folder, take) == ([], 2)
-    assert "lamp.out.json: is broken JSON" in capsys.readouterr().err
+    with pytest.raises(TakeError, match=r"lamp\.out\.json: is broken JSON"):
+        deliver_take(plan, folder, take)
     put(folder.path / "checks.json", "{")
     assert run("report", str(folder.path)) == 2
     assert "checks.json: is broken" in capsys.readouterr().err
@@ -184,5 +188,5 @@ async def test_of_many_failures_the_first_are_shown(capsys: pytest.CaptureFixtur
     words = ", ".join(f"word{number}" for number in range(25))
     put("scenes/lamp.yaml", SCENE.replace("{says: out}", f"{{says: [{words}]}}"))
     _, folder, take = await performed()
-    delivered(make_plan(load_variants("scenes/lamp.yaml")[0]), folder, take)
+    print_take(deliver_take(make_plan(load_variants("scenes/lamp.yaml")[0]), folder, take), quiet=True, as_json=False)
     assert capsys.readouterr().err.endswith("... and 5 more\n")

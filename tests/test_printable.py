@@ -17,10 +17,11 @@ from tau_stage.audio.riff import read_chunks
 from tau_stage.audio.wav import WavWriter
 from tau_stage.checks.verdict import Verdict
 from tau_stage.cli.main import told
-from tau_stage.cli.performing import tell
+from tau_stage.cli.performing import print_take
 from tau_stage.cli.printing import console
 from tau_stage.cli.progress import EventStream, LiveProgress, NoProgress, ProgressLines
 from tau_stage.protocol.usage import Usage
+from tau_stage.runs.deliver_takes import DeliveredTake
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.planner import make_plan
 from tau_stage.stage.events import News, Prompting, State, Wording
@@ -135,9 +136,10 @@ def test_no_performance_prints_it(
 ) -> None:  # fmt: skip
     monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
     capsys.readouterr()
-    tell(*read_take(take.path), [BAD], quiet=quiet, as_json=as_json)
+    folder, performed = read_take(take.path)
+    print_take(DeliveredTake(performed, folder, (BAD,), BAD, (BAD,)), quiet=quiet, as_json=as_json)
     printed = capsys.readouterr()
-    refuse_raw(printed.out + printed.err, of="tell")
+    refuse_raw(printed.out + printed.err, of="print_take")
 
 
 PLAN = make_plan(parse_scene("scene: T\nplayers: {ann: , bob: }\nlines: [ann: One., bob: '[Two].']"))

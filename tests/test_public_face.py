@@ -18,6 +18,7 @@ NAMES = [
     "CassetteError",
     "ConnectFailed",
     "Deadlines",
+    "DeliveredTake",
     "Ended",
     "Forecast",
     "LimitReached",
@@ -26,6 +27,7 @@ NAMES = [
     "Plan",
     "ProtocolError",
     "Response",
+    "RunOptions",
     "Scene",
     "SceneError",
     "Session",
@@ -44,13 +46,17 @@ NAMES = [
     "UsageError",
     "Worded",
     "create_session",
+    "deliver",
     "forecast",
     "load_scene",
     "make_plan",
     "open_stage",
     "open_understudy",
     "perform",
+    "perform_scene",
     "read_take",
+    "resume_take",
+    "retake_line",
 ]
 
 

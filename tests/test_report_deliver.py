@@ -8,9 +8,11 @@ import pytest
 
 from tau_stage.audio.formats import resampled
 from tau_stage.audio.wav import read_wav
-from tau_stage.cli.delivering import delivered
+from tau_stage.cli.performing import deliver_performed, print_take
+from tau_stage.cli.progress import NoProgress
 from tau_stage.errors import TakeError
 from tau_stage.report.deliver import deliver
+from tau_stage.runs.run_scenes import PerformedTake
 from tau_stage.scene.delivery_options import Deliver
 from tau_stage.take import records as record
 from tau_stage.take.fold import fold
@@ -86,7 +88,9 @@ async def test_a_run_tells_what_cannot_be_made_and_goes_on(tmp_path: Path, capsy
     house = Playhouse(tmp_path)
     take = await house.perform(SCENE)
     (house.folder.stems / "ann.wav").unlink()
-    assert delivered(plan_of(SCENE), house.folder, take) == ([], 2)
+    delivered = deliver_performed(PerformedTake(plan_of(SCENE), house.folder, take), NoProgress())
+    assert (delivered.made, delivered.exit_code) == ((), 2)
+    print_take(delivered, quiet=True, as_json=False)
     assert "ann.wav: is not there\n  hint:" in capsys.readouterr().err
 
 

@@ -31,7 +31,7 @@ def pick(
     Nothing is performed or paid. Later lines whose players had heard the other take are marked as outdated. The other
     take is kept: it can be picked again.
     """
-    from tau_stage.cli.resume_command import tell_end
+    from tau_stage.cli.resume_command import finish_take
     from tau_stage.take.folder import TakeFolder
     from tau_stage.take.lock import locked
     from tau_stage.take.reading import read_take
@@ -45,7 +45,7 @@ def pick(
     else:
         with locked(folder.path):
             _write_down(folder, chosen, number)
-    raise typer.Exit(tell_end(folder, anyway=anyway, quiet=quiet, as_json=as_json))
+    raise typer.Exit(finish_take(folder, anyway=anyway, quiet=quiet, as_json=as_json))
 
 
 def _chosen(folder: TakeFolder, told: Take, name: str, number: int) -> Performed:

@@ -45,37 +45,40 @@ def run(
 
     A take is a folder with lines, stems, take.json, cost.json and a journal; its path is printed last.
     """
-    from tau_stage.cli.hearing import refuse_choir
     from tau_stage.cli.loading import load_plans
-    from tau_stage.cli.performing import Wish, perform_plans
-    from tau_stage.cli.resume_command import Found, find_takes, tell_end
+    from tau_stage.cli.performing import perform_jobs
+    from tau_stage.cli.resume_command import finish_take
     from tau_stage.cli.settings import read_settings
-    from tau_stage.cli.taping import refuse_tapes
+    from tau_stage.runs.run_scenes import RunOptions, check_options
+    from tau_stage.runs.take_plans import Job, find_takes
 
     plans = load_plans(scenes, variables=var or (), only=only or ())
-    refuse_tapes(
-        plans, record=record, replay=replay, aloud=aloud, elsewhere=live or endpoint is not None, resume=resume
-    )
-    found = find_takes(out, plans, endpoint=endpoint, live=live) if resume else Found(plans=plans)
-    before = [tell_end(folder, quiet=quiet, as_json=as_json) for folder in found.finished]
-    if not found.plans:
-        raise typer.Exit(max(before))
-    plans = found.plans
-    refuse_choir(aloud=aloud, scenes=len(plans), jobs=jobs)
-    wish = Wish(
-        out=out,
-        jobs=jobs,
+    found = find_takes(out, plans, endpoint=endpoint, live=live) if resume else ([], [Job(plan) for plan in plans])
+    finished, wanted = found
+    options = RunOptions(
         endpoint=endpoint,
         live=live,
-        budget=dollars(budget),
-        resumed=found.resumed,
         allow_tools=allow_tools or read_settings().allow_tools,
         stand_in=stand_in or replay is not None,
         record=record,
         replay=replay,
-        aloud=False if aloud is None and (stand_in or replay or len(plans) > 1 or jobs > 1) else aloud,
+        aloud=False if aloud is None and (stand_in or replay or len(wanted) > 1 or jobs > 1) else aloud,
     )
-    perform_plans(plans, wish, quiet=quiet, as_json=as_json, stream=stream, before=before)
+    check_options([job.plan for job in wanted], options, at_once=jobs, resume=resume)
+    before = [finish_take(folder, quiet=quiet, as_json=as_json) for folder in finished]
+    if not wanted:
+        raise typer.Exit(max(before))
+    perform_jobs(
+        wanted,
+        options,
+        out=out,
+        budget=dollars(budget),
+        at_once=jobs,
+        quiet=quiet,
+        as_json=as_json,
+        stream=stream,
+        before=before,
+    )
 
 
 def dollars(budget: str | None) -> Decimal | None:
@@ -84,19 +87,16 @@ def dollars(budget: str | None) -> Decimal | None:
     Raises:
         UsageError: It is no sum of money.
     """
-    from pydantic_core import PydanticCustomError
-
     from tau_stage.errors import UsageError
-    from tau_stage.scene.units import money
+    from tau_stage.runs.run_scenes import dollars as read_dollars
 
     try:
-        return None if budget is None else Decimal(str(money(budget)))
-    except PydanticCustomError as error:
-        told = error.context or {}
-        problem, hint = told.get("problem", str(error)), str(told.get("hint", ""))
+        return read_dollars(budget, "--budget")
+    except UsageError as error:
         if taken := _taken_by_shell(budget or ""):
-            problem, hint = f"the shell made '{budget}' of what you wrote, as it reads $ itself", taken
-        raise UsageError(f"--budget: {problem}", re.sub(r"\$\d[\d.]*", r"'\g<0>'", hint)) from None
+            problem = f"--budget: the shell made '{budget}' of what you wrote, as it reads $ itself"
+            raise UsageError(problem, taken) from None
+        raise UsageError(error.problem, re.sub(r"\$\d[\d.]*", r"'\g<0>'", error.hint)) from None
 
 
 def _taken_by_shell(budget: str) -> str:

@@ -1,0 +1,168 @@
+"""Deliver takes: make what their scenes ask for, hold them against what is expected, and journal that it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+from tau_stage.checks.check import as_json, check
+from tau_stage.checks.snapshot import measured, read_snapshot, snapshot_path
+from tau_stage.checks.verdict import summary
+from tau_stage.errors import StageError, TakeError
+from tau_stage.report import deliver as exports
+from tau_stage.report.deliver import Note, rebuilt, unnoted
+from tau_stage.runs.take_plans import resume_job
+from tau_stage.scene.plan import Plan, spoken
+from tau_stage.take.export import heard
+from tau_stage.take.fold import delivery
+from tau_stage.take.folder import CHECKS, COSTS, MANIFEST, REPORT, TakeFolder, is_latest, make_latest
+from tau_stage.take.journal import Journal, read_beginning, read_journal
+from tau_stage.take.lock import locked
+from tau_stage.take.records import TakeDelivered
+from tau_stage.take.stems import follow_picks
+from tau_stage.take.take_model import Costs, Performed, Take
+
+EXIT_CODES = {"complete": 0, "incomplete": 3, "failed": 3, "budget": 4, "limit": 2, "interrupted": 130}
+EXPECTATION_FAILED, TAKE_SPOILED, NOT_MEASURED = 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveredTake:
+    """A take, its folder, and what was made of it.
+
+    Attributes:
+        take: What was performed, as ``take.json`` tells it.
+        folder: Where its files are: ``folder.path``, ``folder.mix``, ``folder.report``, ``folder.stem(player)``.
+        made: What was made, a line for each.
+        judged: What the scene's expectations came to, in a few words; empty: it has none.
+        problems: What is not as expected or could not be made, a line for each.
+        exit_code: That of ``tau-stage run``: 0 fine, 1 an expectation failed, 2 something could not be made, 3 a
+            provider failed, a line has no sound or was not measured, 4 stopped at the budget, 130 interrupted.
+    """
+
+    take: Take
+    folder: TakeFolder
+    made: tuple[str, ...] = ()
+    judged: str = ""
+    problems: tuple[str, ...] = ()
+    exit_code: int = 0
+
+    @property
+    def lines(self) -> tuple[Performed, ...]:
+        """The lines in order: ``player``, ``said``, ``duration_s``, ``cost.total``, ``problem``."""
+        return self.take.lines
+
+    @property
+    def ended(self) -> str:
+        """How it ended: complete, incomplete (lines have no sound), failed, budget, limit, or interrupted."""
+        return self.take.ended
+
+    @property
+    def problem(self) -> str:
+        """What stopped it, or which lines have failed; empty where it is complete."""
+        return self.take.problem
+
+    @property
+    def cost(self) -> Costs:
+        """Estimated dollars; ``total`` is None where a price is not known."""
+        return self.take.cost
+
+
+def deliver(plan: Plan, folder: TakeFolder, take: Take, *, note: Note = unnoted) -> DeliveredTake:
+    """Make what a scene asks for of its take (mix, page, subtitles, exports), and judge what it expects.
+
+    Args:
+        plan: The scene.
+        folder: The take's.
+        take: As ``perform`` returned it.
+        note: Is told what is being made, and an empty text at the end.
+
+    Raises:
+        TakeError: A file of the take is missing, or one cannot be written.
+    """
+    with locked(folder.path):
+        note("holding it against what is expected")
+        judged, checks = _judge(plan, folder, take)
+        done = judged.model_copy(update={"made": tuple(_make(folder, take, checks, note))})
+        _write_down(folder, done)
+        note("")
+        return _delivered(folder, take, done)
+
+
+def finish(folder: TakeFolder, *, anyway: bool = False, note: Note = unnoted) -> DeliveredTake:
+    """Deliver a take whose scene came to its end, as far as that was not done; nothing is performed or done twice.
+
+    Args:
+        folder: The take's.
+        anyway: Whether it is held against its scene though that has changed since.
+        note: Is told what is being made.
+
+    Raises:
+        TakeError: The take is broken, or something cannot be written.
+    """
+    with locked(folder.path):
+        journal = read_journal(folder.journal)
+        take, texts = rebuilt(folder)
+        done = delivery(journal)
+        if not done:
+            follow_picks(folder)
+        if done and all((folder.path / name).exists() for name in _files(folder, take, done)):
+            return _delivered(folder, take, done)
+        folder.write_all(texts)
+        if take.ended == "complete" and not is_latest(folder):
+            make_latest(folder)
+        try:
+            judged, checks = _judge(resume_job(folder, journal, anyway=anyway).plan, folder, take)
+        except TakeError:
+            raise
+        except StageError as error:  # the scene is no longer there to say what is expected
+            problems = (str(error), f"{folder.path}: the take is not held against what is expected of it")
+            judged, checks = TakeDelivered(problems=problems, code=TAKE_SPOILED), ""
+        again = judged.model_copy(update={"made": tuple(_make(folder, take, checks, note))})
+        if not done and judged.code != TAKE_SPOILED:
+            _write_down(folder, again)
+        return _delivered(folder, take, again)
+
+
+def _files(folder: TakeFolder, take: Take, done: TakeDelivered) -> Iterator[str]:
+    """Yield files that a take has when it is delivered, those at least that are whole only if all others are."""
+    yield from (MANIFEST, COSTS, REPORT)
+    if done.judged:
+        yield CHECKS
+    if heard(take) and (mix := read_beginning(folder.journal).deliver.mix):
+        yield mix.file
+
+
+def _judge(plan: Plan, folder: TakeFolder, take: Take) -> tuple[TakeDelivered, str]:
+    """Hold a take against what its scene expects: what came of it, and the text of ``checks.json``.
+
+    A snapshot is not compared here; it only tells how the players' voices sound.
+
+    Raises:
+        TakeError: The scene's snapshot is broken.
+    """
+    if not (plan.expect or any(line.expect for strand in plan.strands for line in spoken(strand))):
+        return TakeDelivered(), ""
+    snapshot = read_snapshot(snapshot_path(plan.path, plan.variant))
+    measures = measured(folder, take)
+    verdicts = check(plan, take, measures, snapshot, compares=False)
+    outcomes = {verdict.outcome for verdict in verdicts}
+    code = NOT_MEASURED if "error" in outcomes else EXPECTATION_FAILED if "failed" in outcomes else 0
+    problems = tuple(f"{verdict.outcome}: {verdict}" for verdict in verdicts if not verdict.passed)
+    return TakeDelivered(judged=summary(verdicts), problems=problems, code=code), as_json(verdicts, measures)
+
+
+def _make(folder: TakeFolder, take: Take, checks: str, note: Note) -> list[str]:
+    wanted = read_beginning(folder.journal).deliver
+    return exports.deliver(folder, take, wanted, also={CHECKS: checks} if checks else {}, note=note)
+
+
+def _write_down(folder: TakeFolder, done: TakeDelivered) -> None:
+    with closing(Journal(folder.journal, goes_on=True)) as journal:
+        journal.append(done.model_copy(update={"at_s": journal.records[-1].at_s}))
+
+
+def _delivered(folder: TakeFolder, take: Take, done: TakeDelivered) -> DeliveredTake:
+    code = max(done.code, EXIT_CODES[take.ended])
+    return DeliveredTake(take, folder, done.made, done.judged, done.problems, code)

@@ -1,0 +1,493 @@
+"""Perform scenes and deliver their takes: for programs by ``perform_scene``, for the command line by ``run_jobs``."""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from pydantic_core import PydanticCustomError
+
+from tau_stage.audio.pcm import RATE
+from tau_stage.clock import STEADY, VIRTUAL, run_on_clock
+from tau_stage.cost.retirements import retirement_warnings
+from tau_stage.environment import environment
+from tau_stage.errors import CassetteError, UsageError, unwrapped
+from tau_stage.protocol.endpoints import UNDERSTUDY
+from tau_stage.runs.deliver_takes import TAKE_SPOILED, DeliveredTake, deliver, finish
+from tau_stage.runs.take_plans import OVER, Job, open_take, resume_job, retake_job
+from tau_stage.scene.load import load_scene
+from tau_stage.scene.model import Scene
+from tau_stage.scene.plan import Plan
+from tau_stage.scene.planner import make_plan
+from tau_stage.scene.units import money
+from tau_stage.stage.descriptors import make_room
+from tau_stage.stage.notes import News
+from tau_stage.stage.opening import Stage, open_stage
+from tau_stage.stage.people import Person, Speaker, people_of
+from tau_stage.stage.perform import perform
+from tau_stage.stage.picking import Ask
+from tau_stage.stage.sharing import refuse_crowd
+from tau_stage.stage.tooling import find_tools, refuse_code
+from tau_stage.take.fold import fold
+from tau_stage.take.folder import TakeFolder
+from tau_stage.take.lock import clear_unbegun
+from tau_stage.take.reading import read_take
+from tau_stage.take.records import Warned
+from tau_stage.take.take_model import Take
+
+if TYPE_CHECKING:
+    from tau_stage.devices.loudspeaker import SoundCard
+
+WATCHED_EVENTS = 4096
+ABOUT_TO_BEGIN = timedelta(minutes=10)
+"""How long a folder may be there before its take begins."""
+NAMED_LINES = 5
+"""Lines that one warning names."""
+
+AnyPath = str | Path
+Money = str | float | Decimal
+"""Dollars: ``"$0.50"``, or a number."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunOptions:
+    """Say how scenes are performed, beyond what the scenes say.
+
+    Attributes:
+        endpoint: Who plays, whatever the scene says: an endpoint's name or a ``ws://`` or ``wss://`` URL.
+        live: Whether the understudy is refused, so that no performance passes for a real one.
+        allow_tools: Whether the scene's tools may run programs of its author.
+        stand_in: Whether recordings play the people.
+        aloud: Whether it is heard on the loudspeaker; None: where somebody speaks into a microphone, and there is one.
+        record: A folder of cassettes, to record the conversation with the providers into.
+        replay: A folder of cassettes, to perform from without a provider.
+
+    >>> RunOptions(endpoint="openai", live=True).replay is None
+    True
+    """
+
+    endpoint: str | None = None
+    live: bool = False
+    allow_tools: bool = False
+    stand_in: bool = False
+    aloud: bool | None = False
+    record: Path | None = None
+    replay: Path | None = None
+
+    @property
+    def clock(self) -> dict[str, Any]:
+        """``backend_options`` of ``anyio.run``: a recording counts milliseconds, a replay does not wait."""
+        return VIRTUAL if self.replay else STEADY if self.record else {}
+
+
+DEFAULTS = RunOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class PerformedTake:
+    """A take that is performed, and not yet delivered.
+
+    Attributes:
+        plan: Of its scene.
+        folder: Where it lies.
+        take: What was performed.
+        lost: Why its cassette was not left, where one was to be recorded.
+    """
+
+    plan: Plan
+    folder: TakeFolder
+    take: Take
+    lost: CassetteError | None = None
+
+    def deliver(self, note: Callable[[str], None]) -> DeliveredTake:
+        """Deliver it.
+
+        Raises:
+            TakeError: A file of the take is missing, or one cannot be written.
+        """
+        delivered = deliver(self.plan, self.folder, self.take, note=note)
+        if self.lost is None:
+            return delivered
+        code = max(delivered.exit_code, TAKE_SPOILED)
+        return replace(delivered, problems=(*delivered.problems, str(self.lost)), exit_code=code)
+
+
+def check_options(plans: Sequence[Plan], options: RunOptions, *, at_once: int = 1, resume: bool = False) -> None:
+    """Refuse what cannot be together.
+
+    Raises:
+        UsageError: It is asked for.
+    """
+    record, replay, aloud = options.record, options.replay, options.aloud
+    if record and replay:
+        raise UsageError("--record and --replay cannot be together", "record first, then replay")
+    if resume and (record or replay):
+        raise UsageError("a cassette holds a whole performance: --resume cannot be together with --record or --replay")
+    if replay and (options.live or options.endpoint is not None):
+        raise UsageError("--replay needs no provider", "leave out --endpoint and --live")
+    if replay and aloud:
+        raise UsageError("--replay takes no time, so nobody could listen", "play the take: tau-stage play TAKE")
+    if aloud and len(plans) > 1:
+        remedy = "name one scene, and one variant of its matrix with --only"
+        raise UsageError(f"--aloud plays one scene, and there are {len(plans)}", remedy)
+    if aloud and at_once > 1:
+        raise UsageError(f"--aloud plays one scene at a time, and --jobs is {at_once}", "leave --jobs away")
+    for slug, times in Counter(plan.slug for plan in plans).items():
+        if record and times > 1:
+            remedy = "give each file a name of its own, or record into a folder for each"
+            raise UsageError(f"{times} scenes would be recorded on the cassette {slug}", remedy)
+
+
+def dollars(amount: Money | None, name: str = "budget") -> Decimal | None:
+    """Read a sum of money.
+
+    Args:
+        amount: ``"$0.50"``, a number, or None.
+        name: What an error calls it.
+
+    Raises:
+        UsageError: It is no sum of money.
+
+    >>> dollars("$0.50"), dollars(2)
+    (Decimal('0.50'), Decimal('2'))
+    """
+    try:
+        return None if amount is None else Decimal(str(money(amount if isinstance(amount, str) else f"${amount}")))
+    except PydanticCustomError as error:
+        told = error.context or {}
+        raise UsageError(f"{name}: {told.get('problem', error)}", str(told.get("hint", ""))) from None
+
+
+async def perform_scene(
+    scene: AnyPath | Scene | Plan,
+    *,
+    out: AnyPath = "takes",
+    budget: Money | None = None,
+    on_event: Callable[[News], object] | None = None,
+    options: RunOptions = DEFAULTS,
+) -> DeliveredTake:
+    """Perform a scene, and leave everything that ``tau-stage run`` leaves: lines, stems, mix, page, checks, exports.
+
+    A provider that fails, a line without a sound, and a spent budget are facts of the take, not exceptions: look at
+    ``ended`` and ``problem``, and go on with ``resume_take``. Whoever cancels it has a take that ended ``interrupted``.
+
+    Args:
+        scene: Its file, or what ``load_scene`` or ``make_plan`` made of it.
+        out: The folder of all takes; the take's own is ``out/<scene>/<time>``.
+        budget: Dollars it may cost, like ``"$0.50"``; the scene's own limit, if it is not given.
+        on_event: Called with each event as it happens; it must not block, and what it raises ends the performance. With
+            ``record`` and ``replay`` it is called in another thread.
+        options: Who plays, and how.
+
+    Raises:
+        SceneError: The scene cannot be performed; further errors are in its ``also``.
+        UsageError: Nobody can play it, a tool must not run, options contradict each other, or a key is missing.
+        CassetteError: A cassette is missing or broken.
+        CassetteDiffers: The scene says something else than its cassette.
+        TakeError: The folder cannot be written.
+    """
+    plan = scene if isinstance(scene, Plan) else make_plan(scene if isinstance(scene, Scene) else load_scene(scene))
+    return await _perform_job(Job(plan), options, Path(out), budget, on_event)
+
+
+async def resume_take(
+    take: AnyPath,
+    *,
+    budget: Money | None = None,
+    on_event: Callable[[News], object] | None = None,
+    anyway: bool = False,
+    options: RunOptions = DEFAULTS,
+) -> DeliveredTake:
+    """Go on with a take that was stopped, in its own folder; lines that are finished are not performed again.
+
+    Of a take whose scene came to its end, what was not delivered is delivered now.
+
+    Args:
+        take: Its folder.
+        budget: Dollars it may cost in all; as before, if it is not given.
+        on_event: As of ``perform_scene``.
+        anyway: Whether it goes on though the scene has changed since.
+        options: Who plays, and how; without an endpoint, it is played where it was.
+
+    Raises:
+        StageError: As ``perform_scene``; a UsageError where the scene has changed.
+    """
+    folder, journal = open_take(Path(take))
+    if fold(journal).ended in OVER:
+        return await anyio.to_thread.run_sync(partial(finish, folder, anyway=anyway))
+    job = resume_job(folder, journal, anyway=anyway)
+    return await _perform_job(job, options, folder.path.parent, budget, on_event)
+
+
+async def retake_line(
+    take: AnyPath,
+    line: str | None = None,
+    *,
+    direction: str | None = None,
+    takes: int = 1,
+    through: bool = False,
+    anyway: bool = False,
+    out: AnyPath | None = None,
+    budget: Money | None = None,
+    on_event: Callable[[News], object] | None = None,
+    options: RunOptions = DEFAULTS,
+) -> DeliveredTake:
+    """Perform a line of a take again, in the same context, into a new take; the others are taken over as they are.
+
+    Args:
+        take: The former take's folder.
+        line: The line's id, like ``clerk-2``; None: all that failed.
+        direction: How to say it this time.
+        takes: How often to say it, 1 to 9; the closest to the words is picked.
+        through: Whether the lines after it are performed again, too.
+        anyway: Whether the scene may have changed since.
+        out: The folder of all takes; None: beside the former one.
+        budget: As of ``perform_scene``.
+        on_event: As of ``perform_scene``.
+        options: Who plays, and how.
+
+    Raises:
+        StageError: As ``perform_scene``; a UsageError where there is no such line.
+    """
+    job = retake_job(Path(take), line, direction=direction, takes=takes, through=through, anyway=anyway)
+    home = Path(out) if out is not None else former_home(job)
+    return await _perform_job(job, options, home, budget, on_event)
+
+
+def former_home(job: Job) -> Path:
+    """Return the folder of all takes that a former take lies in."""
+    assert job.former.folder  # noqa: S101 - a retake has one
+    return job.former.folder.path.parent.parent
+
+
+async def _perform_job(
+    job: Job, options: RunOptions, out: Path, budget: Money | None, on_event: Callable[[News], object] | None
+) -> DeliveredTake:
+    def show(_plan: Plan, event: News) -> None:
+        if on_event:
+            on_event(event)
+
+    def warn(text: str) -> None:
+        show(job.plan, Warned(text=text))
+
+    check_options([job.plan], options, resume=job.folder is not None)
+    work = partial(run_jobs, [job], options, out=out, budget=dollars(budget), show=show, warn=warn)
+    with unwrapped():
+        (performed,) = await (run_on_clock(work, options.clock) if options.clock else work())
+    return await anyio.to_thread.run_sync(performed.deliver, lambda _what: None)
+
+
+async def run_jobs(
+    jobs: Sequence[Job],
+    options: RunOptions,
+    *,
+    out: Path,
+    budget: Decimal | None = None,
+    at_once: int = 1,
+    show: Callable[[Plan, News], None],
+    warn: Callable[[str], None],
+    ask: Ask | None = None,
+    stop: anyio.Event | None = None,
+) -> list[PerformedTake]:
+    """Perform scenes; of those that began before ``stop`` was set, return the takes, in order.
+
+    Args:
+        jobs: What is performed.
+        options: Who plays, and how.
+        out: The folder of all takes.
+        budget: Dollars that each may cost.
+        at_once: How many are performed at the same time.
+        show: Called with each event of each performance.
+        warn: Called with what its user should know before or beside a performance.
+        ask: Lets somebody choose among the takes of a line.
+        stop: Once it is set, lines under way come to their ends, and no performance begins.
+    """
+    people = _prepare(jobs, options, at_once)
+    stop = stop or anyio.Event()
+    begun: dict[int, TakeFolder] = {}
+    lost: dict[int, CassetteError] = {}
+    places = anyio.CapacityLimiter(at_once)
+
+    async def perform_one(number: int, job: Job, stage: Stage | None) -> None:
+        async with places:
+            if stop.is_set():
+                return
+            started = datetime.now(UTC)
+            with _cassette(job.plan, stage, options, warn) as (connected, finish_cassette):
+                begun[number] = job.folder or _fresh_folder(out, job.plan.slug, started)
+                performance = partial(
+                    perform,
+                    job.plan,
+                    connected,
+                    begun[number],
+                    started=started,
+                    budget=budget,
+                    allow_tools=options.allow_tools,
+                    people=people[number],
+                    loudspeaker=loudspeaker,
+                    former=job.former,
+                    ask=ask,
+                    again=job.folder is not None,
+                    stop=stop,
+                )
+                take = await _watched(performance, partial(show, job.plan))
+                try:
+                    finish_cassette(take)
+                except CassetteError as error:  # the take is there, and is delivered
+                    lost[number] = error
+
+    async with (
+        _loudspeaker(people[0].values(), options.aloud, warn) as loudspeaker,
+        _stage([job.plan for job in jobs], options) as stage,
+        anyio.create_task_group() as group,
+    ):
+        for text in _warnings(jobs, options, stage):
+            warn(text)
+        for number, job in enumerate(jobs):
+            group.start_soon(perform_one, number, job, stage)
+    return [
+        PerformedTake(jobs[number].plan, *read_take(folder.path), lost.get(number))
+        for number, folder in sorted(begun.items())
+        if folder.journal.exists()
+    ]
+
+
+def _prepare(jobs: Sequence[Job], options: RunOptions, at_once: int) -> list[dict[str, Person]]:
+    """Refuse what cannot be performed before anybody is paid; return the people of each scene."""
+    plans = [job.plan for job in jobs]
+    for plan in plans:
+        refuse_code(plan, allowed=options.allow_tools)
+        find_tools(plan)
+    people = [people_of(plan, stand_in=options.stand_in) for plan in plans]
+    refuse_crowd(plans, people, jobs=at_once)
+    make_room(plans, at_once)
+    return people
+
+
+async def _watched(performance: Callable[..., Awaitable[Take]], show: Callable[[News], None]) -> Take:
+    """Perform, and show what happens beside it: who watches is never waited for."""
+    events, watched = anyio.create_memory_object_stream[News](WATCHED_EVENTS)
+
+    async def watch() -> None:
+        async with watched:
+            async for event in watched:
+                show(event)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(watch)
+        async with events:
+            take = await performance(watch=events)
+    return take
+
+
+def _fresh_folder(out: Path, slug: str, started: datetime) -> TakeFolder:
+    clear_unbegun(out / slug, started - ABOUT_TO_BEGIN)
+    return TakeFolder.create(out, slug, started, secrets.token_hex(3))
+
+
+def _stage(plans: Sequence[Plan], options: RunOptions) -> AbstractAsyncContextManager[Stage | None]:
+    """Open the stage of all scenes; none where each has its own cassette."""
+    if options.replay:
+        return nullcontext()
+    return open_stage(list(plans), environment(), wished=options.endpoint, live=options.live)
+
+
+@contextmanager
+def _cassette(
+    plan: Plan, stage: Stage | None, options: RunOptions, warn: Callable[[str], None]
+) -> Iterator[tuple[Stage, Callable[[Take], object]]]:
+    """Yield what connects the players of a scene, and what must be called with its take.
+
+    Raises:
+        CassetteError: The cassette cannot be read or written.
+    """
+    if options.replay:
+        from tau_stage.cassette.replayer import Replay
+
+        replay = Replay.of(plan, options.replay)
+        yield replay.stage, replay.finish
+        return
+    assert stage is not None  # noqa: S101 - there is one, or a cassette
+    if options.record is None:
+        yield stage, lambda _take: None
+        return
+    from tau_stage.cassette.recorder import recording
+    from tau_stage.cassette.redaction import secrets_in
+
+    with recording(plan, stage, options.record, secrets_in(environment())) as tape:
+        yield tape.stage, tape.finish
+        if not tape.is_complete:
+            warn(f"{plan.path}: no cassette was left, as the take did not come to its end")
+
+
+def _warnings(jobs: Sequence[Job], options: RunOptions, stage: Stage | None) -> Iterator[str]:
+    """Say who plays where nobody was named, which models end, and what cannot be said."""
+    plans = [job.plan for job in jobs]
+    yield from (f"warning: {text}" for job in jobs for text in job.warnings)
+    if stage is None:
+        return
+    understudied = {
+        plan.path for plan in plans for player in plan.models if stage.provider_of(player).name == UNDERSTUDY
+    }
+    if options.endpoint is None and understudied:
+        yield "No key is set: the understudy plays, and nothing is spent."
+    for plan in plans:
+        if unspoken := _unspoken(plan, stage):
+            yield f"warning: {plan.path}: {unspoken}"
+        for warning in retirement_warnings(plan, datetime.now(UTC).date(), stage.provider_of):
+            yield f"warning: {plan.path}: {warning}"
+
+
+def _unspoken(plan: Plan, stage: Stage) -> str | None:
+    """Return what of a scene the understudy has no voice for, where it plays."""
+    from tau_stage.understudy.voices import unsupported_script
+
+    played = {player.name for player in plan.models if stage.provider_of(player).name == UNDERSTUDY}
+    lines = {
+        line.id: script for line in plan.lines if line.player in played and (script := unsupported_script(line.words))
+    }
+    if not lines:
+        return None
+    shown = [*lines][:NAMED_LINES]
+    more = f" and {len(lines) - len(shown)} more" if len(lines) > len(shown) else ""
+    scripts = ", ".join(dict.fromkeys(lines.values()))
+    return f"the understudy has no voice for {scripts}: {', '.join(shown)}{more} will fail; a provider can say them"
+
+
+@asynccontextmanager
+async def _loudspeaker(
+    people: Iterable[Person], aloud: bool | None, warn: Callable[[str], None]
+) -> AsyncIterator[SoundCard | None]:
+    """Open the loudspeaker, where the scene is to be heard.
+
+    Raises:
+        UsageError: It is wished, and there is none.
+    """
+    from tau_stage.devices.loudspeaker import has_loudspeaker, open_loudspeaker
+
+    speaks = any(isinstance(person, Speaker) for person in people)
+    if aloud is False or not (aloud or (speaks and has_loudspeaker())):
+        yield None
+        return
+    async with AsyncExitStack() as opened:
+        loudspeaker: SoundCard | None = None
+        try:
+            loudspeaker = await opened.enter_async_context(open_loudspeaker())
+        except UsageError as error:
+            if aloud:
+                raise
+            warn(f"The scene is not heard: {error.problem}.")
+        if loudspeaker and speaks:
+            warn("The scene is heard: wear headphones, or the microphone hears it too.")
+        yield loudspeaker
+        if loudspeaker and (lost := loudspeaker.lost_samples):
+            warn(f"The loudspeaker is gone: {lost / RATE:.1f} s were not heard.")

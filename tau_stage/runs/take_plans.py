@@ -1,0 +1,194 @@
+"""What is to be performed of takes that are there: how one goes on, which of its lines are performed again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tau_stage.errors import TakeError, UsageError
+from tau_stage.scene.load import load_variants
+from tau_stage.scene.model import Scene
+from tau_stage.scene.plan import Plan
+from tau_stage.scene.planner import make_plan, redirected
+from tau_stage.stage.former import NOTHING, Former
+from tau_stage.stage.resuming import changes
+from tau_stage.stage.retake import drift, retaken, without
+from tau_stage.take.fold import beginning, fold
+from tau_stage.take.folder import TakeFolder, unlinked
+from tau_stage.take.journal import JOURNAL, read_beginning, read_journal
+from tau_stage.take.lock import is_locked
+from tau_stage.take.reading import read_take
+from tau_stage.take.records import Record, Retake
+from tau_stage.take.take_model import Take
+
+OVER = ("complete", "incomplete")
+"""How takes ended whose scene came to its end: there is nothing to go on with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One performance that is wanted.
+
+    Attributes:
+        plan: What is performed.
+        former: Lines that are taken over from a former take.
+        folder: The take that goes on; None: a new one is made.
+        warnings: What to say before, a sentence each.
+    """
+
+    plan: Plan
+    former: Former = NOTHING
+    folder: TakeFolder | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def open_take(path: Path) -> tuple[TakeFolder, Sequence[Record]]:
+    """Open a take that may go on: its folder and its journal.
+
+    Raises:
+        TakeError: There is none.
+    """
+    found = read_take(path)[0].path
+    folder = TakeFolder(found.resolve() if found.is_symlink() else found)
+    if not folder.journal.is_file():
+        raise TakeError(str(folder.path), f"has no {JOURNAL}, and so cannot go on", "perform the scene again")
+    return folder, read_journal(folder.journal)
+
+
+def resume_job(folder: TakeFolder, journal: Sequence[Record], *, anyway: bool) -> Job:
+    """Say how a take goes on, each model where it was played before.
+
+    Raises:
+        SceneError: The scene is wrong by now.
+        TakeError: The take that it takes lines from cannot be read.
+        UsageError: The scene has changed, and ``anyway`` is not set.
+    """
+    began = beginning(journal)
+    if began.retake:
+        job = _retake_job(*read_take(Path(began.former)), began.retake, anyway=True)
+    else:
+        job = Job(make_plan(_scene_again(began.path, began.given, began.variant)))
+    if not anyway and (found := changes(journal, job.plan)):
+        shown = "\n".join(f"  {line}" for line in found)
+        problem = f"{began.path}: the scene has changed since the take was performed\n{shown}"
+        raise UsageError(problem, f"go on with the scene as it is: tau-stage resume {folder.path} --anyway")
+    endpoints = {role.name: role.endpoint for role in began.roles if role.endpoint}
+    players = (replace(player, endpoint=endpoints.get(player.name, player.endpoint)) for player in job.plan.players)
+    return replace(job, plan=replace(job.plan, players=tuple(players)), folder=folder)
+
+
+def retake_job(
+    take: Path,
+    line: str | None = None,
+    *,
+    direction: str | None = None,
+    takes: int = 1,
+    through: bool = False,
+    anyway: bool = False,
+) -> Job:
+    """Say how lines of a take are performed again, into a take of their own.
+
+    Args:
+        take: The former take's folder.
+        line: The id of one line; None: all that failed.
+        direction: How to say it this time.
+        takes: How often to say it.
+        through: Whether the lines after it are performed again, too.
+        anyway: Whether the scene may have changed since.
+
+    Raises:
+        SceneError: The scene is wrong by now.
+        TakeError: The take cannot be read.
+        UsageError: The scene has changed, the take has no such line, or none has failed.
+    """
+    folder, former = read_take(take)
+    folder = TakeFolder(unlinked(folder.path))  # a link may lead elsewhere later
+    lines = [line] if line else [performed.id for performed in former.lines if performed.problem]
+    if not lines:
+        raise UsageError(f"{take}: no line of the take has failed", "name the line that is to be performed again")
+    wanted = Retake(lines=tuple(lines), direction=direction, takes=takes, through=through)
+    return _retake_job(folder, former, wanted, anyway=anyway, named=take)
+
+
+def _retake_job(folder: TakeFolder, former: Take, wanted: Retake, *, anyway: bool, named: Path | None = None) -> Job:
+    scene = _scene_again(former.scene.path, former.scene.given, former.scene.variant)
+    if scene.sha256 != former.scene.sha256 and not anyway:
+        hint = "perform the scene, or retake the line with --anyway"
+        raise UsageError(f"{scene.path}: the scene has changed since the take was performed", hint)
+    changed = {"direction": wanted.direction} if wanted.direction is not None else {}
+    try:
+        if changed or wanted.takes > 1:
+            for line in wanted.lines:
+                scene = redirected(scene, line, takes=wanted.takes, **changed)
+        plan = make_plan(scene)
+        warnings: tuple[str, ...] = ()
+        before = read_beginning(folder.journal).resolved if folder.journal.is_file() else ""
+        if before and not wanted.through:  # nothing is performed but what was asked for
+            found = drift(before, plan, wanted.lines)
+            plan, warnings = without(plan, found.new), tuple(found.told())
+        kept = retaken(plan, folder, former, *wanted.lines, through=wanted.through)
+    except KeyError:
+        known = ", ".join(performed.id for performed in former.lines[:12])
+        problem = f"{named or folder.path}: the take has no line '{', '.join(wanted.lines)}' that can be retaken so"
+        raise UsageError(problem, f"it has {known}") from None
+    return Job(plan, replace(kept, wish=wanted), warnings=warnings)
+
+
+def _scene_again(path: str, given: Mapping[str, str], variant: str) -> Scene:
+    return load_variants(path, given, [variant] if variant else ())[0]
+
+
+def find_takes(
+    out: Path, plans: Sequence[Plan], *, endpoint: str | None, live: bool
+) -> tuple[list[TakeFolder], list[Job]]:
+    """Look for the newest take of each scene and variant: which are finished, and what is left to perform.
+
+    Args:
+        out: Where takes go.
+        plans: The scenes.
+        endpoint: Where they are to be played, if not as they say.
+        live: Whether they are to be played by real models.
+
+    Raises:
+        UsageError: A scene has changed since it was stopped.
+    """
+    finished: list[TakeFolder] = []
+    jobs: list[Job] = []
+    for plan in plans:
+        folder, journal = _newest(out, plan)
+        if folder is None:
+            jobs.append(Job(plan))
+        elif fold(journal).ended not in OVER:
+            jobs.append(resume_job(folder, journal, anyway=False))
+        elif _is_the_same(journal, plan, endpoint, live=live):
+            finished.append(folder)
+        else:
+            jobs.append(Job(plan))
+    return finished, jobs
+
+
+def _is_the_same(journal: Sequence[Record], plan: Plan, endpoint: str | None, *, live: bool) -> bool:
+    """Tell whether a take is of a scene as it is now, and was played where it is to be played."""
+    began = beginning(journal)
+    elsewhere = endpoint is not None and any(role.endpoint not in ("", endpoint) for role in began.roles)
+    return not elsewhere and not (live and not began.spent) and not changes(journal, plan)
+
+
+def _newest(out: Path, plan: Plan) -> tuple[TakeFolder | None, Sequence[Record]]:
+    """Find the newest take of a scene and variant that is no retake, and that nobody writes now."""
+    for path in sorted((out / plan.slug).glob("*/journal.jsonl"), key=_when, reverse=True):
+        try:
+            journal = read_journal(path)
+            began = beginning(journal)
+        except TakeError:  # nothing that could go on
+            continue
+        is_ours = dict(began.given) == dict(plan.given) and began.variant == plan.variant and not began.former
+        if is_ours and not path.parent.is_symlink() and not is_locked(path.parent):
+            return TakeFolder(path.parent), journal
+    return None, ()
+
+
+def _when(journal: Path) -> tuple[str, int]:
+    """Tell when a take began, as its folder says; of takes of one second, which was written to last."""
+    return journal.parent.name.partition("-")[0], journal.stat().st_mtime_ns
