@@ -24,6 +24,7 @@ from tau_stage.errors import Stopped as Stopped
 from tau_stage.errors import TakeError as TakeError
 from tau_stage.errors import Timeout as Timeout
 from tau_stage.errors import UsageError as UsageError
+from tau_stage.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from tau_stage.audio.pcm import Pcm as Pcm
@@ -55,8 +56,6 @@ if TYPE_CHECKING:
     from tau_stage.take.take_model import Take as Take
     from tau_stage.understudy.server import Understudy as Understudy
     from tau_stage.understudy.server import open_understudy as open_understudy
-
-__version__ = "0.1.0"
 
 _ERRORS = tuple(name for name, value in globals().items() if isinstance(value, type))
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tau_stage import __version__, errors
+from tau_stage import errors
 from tau_stage.cli.main import main, told
+from tau_stage.version import __version__
 
 SCENE = errors.SceneError("a.yaml", 1, 2, "wrong", source="abc")
 

@@ -14,7 +14,6 @@ import anyio
 import pybase64
 from pydantic_core import from_json
 
-from tau_stage import __version__
 from tau_stage.audio.pcm import RATE
 from tau_stage.cassette.clips import AGAIN, DELTAS, FOLDER, Ref, Scratch, Strip, swapped
 from tau_stage.cassette.format import (
@@ -38,6 +37,7 @@ from tau_stage.stage.sessions import Stage
 from tau_stage.take.atomic import PREFIX, SUFFIX, clear_drafts, draft_beside, is_held, sync_folder, write_whole
 from tau_stage.take.take_model import Take
 from tau_stage.transport import Transport
+from tau_stage.version import __version__
 
 LONGEST_STRIP = 120 * RATE * 2
 UNFINISHED = ".recording-"

@@ -15,7 +15,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from tau_stage import __version__
 from tau_stage.cli.settings import read_settings, settings_file
 from tau_stage.cost.retirements import coming_retirements, retirement_of
 from tau_stage.errors import UsageError
@@ -24,6 +23,7 @@ from tau_stage.protocol.proxies import proxy_for
 from tau_stage.scene.fields import DEFAULT_TRANSCRIPTION
 from tau_stage.scene.planner import DEFAULT_MODEL
 from tau_stage.text import shown
+from tau_stage.version import __version__
 
 if TYPE_CHECKING:
     from tau_stage.devices.sound_cards import Side

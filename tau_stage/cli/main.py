@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tau_stage import __version__, errors
+from tau_stage import errors
 from tau_stage.cli.bless_command import bless
 from tau_stage.cli.cassette_command import cassette
 from tau_stage.cli.compare_command import compare
@@ -36,6 +36,7 @@ from tau_stage.cli.understudy_command import understudy
 from tau_stage.cli.validate_command import validate
 from tau_stage.cli.voices_command import voices
 from tau_stage.text import docstring, printable
+from tau_stage.version import __version__
 
 if TYPE_CHECKING:
     from tau_stage.protocol.secrets import Secrets

@@ -23,7 +23,7 @@ from tau_stage.runs.deliver_takes import EXIT_CODES, TAKE_SPOILED, DeliveredTake
 from tau_stage.runs.run_scenes import PerformedTake, RunOptions, run_jobs
 from tau_stage.runs.take_plans import Job
 from tau_stage.scene.plan import LinePlan
-from tau_stage.stage.picking import Option, picked
+from tau_stage.stage.takes import Option, picked
 from tau_stage.text import one_line
 
 STREAM_LOST = 2

@@ -29,14 +29,12 @@ from tau_stage.scene.model import Scene
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planner import make_plan
 from tau_stage.scene.units import money
-from tau_stage.stage.descriptors import make_room
-from tau_stage.stage.notes import News
-from tau_stage.stage.opening import Stage, open_stage
-from tau_stage.stage.people import Person, Speaker, people_of
+from tau_stage.stage.events import News
+from tau_stage.stage.people import Person, Speaker, people_of, refuse_crowd
 from tau_stage.stage.perform import perform
-from tau_stage.stage.picking import Ask
-from tau_stage.stage.sharing import refuse_crowd
-from tau_stage.stage.tooling import find_tools, refuse_code
+from tau_stage.stage.scene_tools import find_tools, refuse_code
+from tau_stage.stage.sessions import Stage, make_room, open_stage
+from tau_stage.stage.takes import Ask
 from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.lock import clear_unbegun

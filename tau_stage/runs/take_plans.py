@@ -11,15 +11,14 @@ from tau_stage.scene.load import load_variants
 from tau_stage.scene.model import Scene
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planner import make_plan, redirected
-from tau_stage.stage.former import NOTHING, Former
-from tau_stage.stage.resuming import changes
-from tau_stage.stage.retake import drift, retaken, without
+from tau_stage.stage.replay import changes
 from tau_stage.take.fold import beginning, fold
 from tau_stage.take.folder import TakeFolder, unlinked
 from tau_stage.take.journal import JOURNAL, read_beginning, read_journal
 from tau_stage.take.lock import is_locked
 from tau_stage.take.reading import read_take
 from tau_stage.take.records import Record, Retake
+from tau_stage.take.reuse import NOTHING, Former, drift, retaken, without
 from tau_stage.take.take_model import Take
 
 OVER = ("complete", "incomplete")

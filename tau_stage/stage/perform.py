@@ -12,7 +12,6 @@ from functools import partial
 
 import anyio
 
-from tau_stage import __version__
 from tau_stage.cost.forecast import expected_usage
 from tau_stage.devices.loudspeaker import Loudspeaker
 from tau_stage.devices.playback import Playback
@@ -47,6 +46,7 @@ from tau_stage.take.journal import Journal
 from tau_stage.take.lock import locked
 from tau_stage.take.reuse import NOTHING, Former
 from tau_stage.take.take_model import Take
+from tau_stage.version import __version__
 
 _STOPPED: tuple[record.Ending, str] = "interrupted", "stopped from outside"
 

@@ -14,7 +14,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from tau_stage import __version__
 from tau_stage.audio.wav import read_wav
 from tau_stage.devices.playback import Playback
 from tau_stage.errors import LimitReached, TakeError
@@ -47,6 +46,7 @@ from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import Journal
 from tau_stage.take.reuse import NOTHING, Former
 from tau_stage.take.stems import settle_files
+from tau_stage.version import __version__
 
 Finished = record.LineSpoken | record.LineLost | record.SoundPlayed
 
