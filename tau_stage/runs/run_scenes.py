@@ -311,6 +311,7 @@ async def run_jobs(
     """
     people = _prepare(jobs, options, at_once)
     stop = stop or anyio.Event()
+    with_options = partial(perform, budget=budget, allow_tools=options.allow_tools, ask=ask, stop=stop)
     begun: dict[int, TakeFolder] = {}
     lost: dict[int, CassetteError] = {}
     places = anyio.CapacityLimiter(at_once)
@@ -322,21 +323,10 @@ async def run_jobs(
             started = datetime.now(UTC)
             with _cassette(job.plan, stage, options, warn) as (connected, finish_cassette):
                 begun[number] = job.folder or _fresh_folder(out, job.plan.slug, started)
-                performance = partial(
-                    perform,
-                    job.plan,
-                    connected,
-                    begun[number],
-                    started=started,
-                    budget=budget,
-                    allow_tools=options.allow_tools,
-                    people=people[number],
-                    loudspeaker=loudspeaker,
-                    former=job.former,
-                    ask=ask,
-                    again=job.folder is not None,
-                    stop=stop,
+                begin = partial(
+                    with_options, job.plan, connected, begun[number], started=started, people=people[number]
                 )
+                performance = partial(begin, former=job.former, again=job.folder is not None, loudspeaker=loudspeaker)
                 take = await _watched(performance, partial(show, job.plan))
                 try:
                     finish_cassette(take)
