@@ -305,7 +305,7 @@ async def run_jobs(
         budget: Dollars that each may cost.
         at_once: How many are performed at the same time.
         show: Called with each event of each performance.
-        warn: Called with what its user should know before or beside a performance.
+        warn: Called with what a user should know besides.
         ask: Lets somebody choose among the takes of a line.
         stop: Once it is set, lines under way come to their ends, and no performance begins.
     """
@@ -322,12 +322,10 @@ async def run_jobs(
                 return
             started = datetime.now(UTC)
             with _cassette(job.plan, stage, options, warn) as (connected, finish_cassette):
-                begun[number] = job.folder or _fresh_folder(out, job.plan.slug, started)
-                begin = partial(
-                    with_options, job.plan, connected, begun[number], started=started, people=people[number]
-                )
-                performance = partial(begin, former=job.former, again=job.folder is not None, loudspeaker=loudspeaker)
-                take = await _watched(performance, partial(show, job.plan))
+                begun[number] = folder = job.folder or _fresh_folder(out, job.plan.slug, started)
+                begin = partial(with_options, job.plan, connected, folder, started=started, former=job.former)
+                begin = partial(begin, people=people[number], again=job.folder is not None, loudspeaker=loudspeaker)
+                take = await _watched(begin, partial(show, job.plan))
                 try:
                     finish_cassette(take)
                 except CassetteError as error:  # the take is there, and is delivered
@@ -342,11 +340,8 @@ async def run_jobs(
             warn(text)
         for number, job in enumerate(jobs):
             group.start_soon(perform_one, number, job, stage)
-    return [
-        PerformedTake(jobs[number].plan, *read_take(folder.path), lost.get(number))
-        for number, folder in sorted(begun.items())
-        if folder.journal.exists()
-    ]
+    left = [(number, folder.path) for number, folder in sorted(begun.items()) if folder.journal.exists()]
+    return [PerformedTake(jobs[number].plan, *read_take(path), lost.get(number)) for number, path in left]
 
 
 def _prepare(jobs: Sequence[Job], options: RunOptions, at_once: int) -> list[dict[str, Person]]:
