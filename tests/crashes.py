@@ -34,7 +34,7 @@ import soundfile
 
 import tau_stage
 from tau_stage.audio.riff import read_chunks
-from tau_stage.cassette.format import verify
+from tau_stage.cassette.format import verify_cassette
 from tau_stage.cassette.recorder import UNFINISHED, is_whole
 from tau_stage.errors import CassetteError
 from tau_stage.protocol.usage import Usage
@@ -389,7 +389,7 @@ def left_over(home: Path) -> Iterator[str]:
 def broken_cassette(home: Path) -> Iterator[str]:
     """What is wrong with the cassette that stands under the scene's name."""
     try:
-        verify(home / "cassettes/crash")
+        verify_cassette(home / "cassettes/crash")
     except CassetteError as error:
         yield f"the cassette: {error}"
 

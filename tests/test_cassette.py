@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tau_stage.cassette.format import spare_files, verify
+from tau_stage.cassette.format import spare_files, verify_cassette
 from tau_stage.clock import VIRTUAL
 from tau_stage.errors import CassetteDiffers, CassetteError
 from tau_stage.scene.plan import Plan
@@ -76,7 +76,7 @@ async def test_a_scene_replays_as_it_was(name: str, house: Playhouse, tapes: Pat
     assert [line.first_audio_s for line in again.lines] == pytest.approx(
         [line.first_audio_s for line in take.lines], abs=0.002
     )
-    tape = verify(tapes / take.scene.slug)
+    tape = verify_cassette(tapes / take.scene.slug)
     assert spare_files(tape) == []
     assert len(set(tape.clips.names())) == len(list(tape.path.glob("audio/*")))
 

@@ -1,4 +1,4 @@
-"""Snapshots: what is kept, what a blessing changes, and how lines are found again."""
+"""Snapshots: what is kept, what a accepting changes, and how lines are found again."""
 
 from __future__ import annotations
 
@@ -7,8 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tau_stage.checks.snapshot import Frozen, Snapshot, blessed, parsed, read_snapshot, write_snapshot, written
-from tau_stage.checks.snapshot_diff import changed_lines, moved, paired
+from tau_stage.checks.snapshot import (
+    LineSnapshot,
+    Snapshot,
+    accept_snapshot,
+    format_snapshot,
+    parse_snapshot,
+    read_snapshot,
+    write_snapshot,
+)
+from tau_stage.checks.snapshot_diff import changed_lines, moved, pair_lines
 from tau_stage.checks.verdict import Verdict
 from tau_stage.errors import TakeError, UsageError
 from tests.support.rehearsed_scene import Rehearsal, rehearse
@@ -27,13 +35,13 @@ lines:
 """
 
 
-def frozen(player: str, asked: str) -> Frozen:
+def frozen(player: str, asked: str) -> LineSnapshot:
     none = dict.fromkeys(["length", "loudness", "silence", "clipping", "first_audio", "dead_air", "rate", "cost"])
     facts = {"player": player, "asked": asked, "said": asked, "direction": "", "ended": "completed", "pause": None}
-    return Frozen.model_validate({**facts, **none, "heard_by": (), "calls": (), "voice": None})
+    return LineSnapshot.model_validate({**facts, **none, "heard_by": (), "calls": (), "voice": None})
 
 
-def lines(**asked: str) -> dict[str, Frozen]:
+def lines(**asked: str) -> dict[str, LineSnapshot]:
     """Lines by id, with ``_`` for ``-``."""
     return {name.replace("_", "-"): frozen(name.partition("_")[0], words) for name, words in asked.items()}
 
@@ -47,22 +55,26 @@ def snapshot(**asked: str) -> Snapshot:
 
 def test_lines_without_names_are_paired_by_their_words() -> None:
     old = lines(ann_1="A", bob_1="B", ann_2="C", ann_3="D")
-    assert paired(old, lines(bob_1="B", ann_1="C", ann_2="D")) == {"bob-1": "bob-1", "ann-2": "ann-1", "ann-3": "ann-2"}
-    assert paired(old, lines(ann_1="A", bob_1="B", ann_2="X", ann_3="D")) == {name: name for name in old}
+    assert pair_lines(old, lines(bob_1="B", ann_1="C", ann_2="D")) == {
+        "bob-1": "bob-1",
+        "ann-2": "ann-1",
+        "ann-3": "ann-2",
+    }
+    assert pair_lines(old, lines(ann_1="A", bob_1="B", ann_2="X", ann_3="D")) == {name: name for name in old}
     more = lines(ann_1="A", bob_1="B", ann_2="X", ann_3="C", ann_4="D")
-    assert paired(old, more) == {"ann-1": "ann-1", "bob-1": "bob-1", "ann-2": "ann-3", "ann-3": "ann-4"}
+    assert pair_lines(old, more) == {"ann-1": "ann-1", "bob-1": "bob-1", "ann-2": "ann-3", "ann-3": "ann-4"}
     swapped = lines(ann_1="C", bob_1="B", ann_2="A", ann_3="D")
-    assert paired(old, swapped) == {"ann-1": "ann-2", "bob-1": "bob-1", "ann-2": "ann-1", "ann-3": "ann-3"}
+    assert pair_lines(old, swapped) == {"ann-1": "ann-2", "bob-1": "bob-1", "ann-2": "ann-1", "ann-3": "ann-3"}
 
 
 def test_a_name_is_that_line_whatever_it_says() -> None:
-    assert paired(lines(ann_door="A"), lines(ann_door="B")) == {"ann-door": "ann-door"}
-    assert paired(lines(ann_door="A"), lines(ann_1="A")) == {}
+    assert pair_lines(lines(ann_door="A"), lines(ann_door="B")) == {"ann-door": "ann-door"}
+    assert pair_lines(lines(ann_door="A"), lines(ann_1="A")) == {}
 
 
 def test_as_few_lines_have_moved_as_tell_it() -> None:
     old = lines(ann_1="A", bob_1="B", ann_2="C")
-    pairs = paired(old, old)
+    pairs = pair_lines(old, old)
     assert moved(pairs, lines(bob_1="B", ann_2="C", ann_1="A")) == ["ann-1"]
     assert moved(pairs, old) == []
 
@@ -73,12 +85,12 @@ def test_as_few_lines_have_moved_as_tell_it() -> None:
 async def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
     performed = await rehearse(SCENE, tmp_path)
     kept = performed.snapshot()
-    assert parsed(written(kept), "x") == kept
+    assert parse_snapshot(format_snapshot(kept), "x") == kept
     assert list(kept.lines) == ["ann-1", "bob-1", "ann-2", "last"]
     assert list(kept.sounds) == ["sounds/door.wav", "sounds/door.wav 2"]
     assert [effect.after for effect in kept.sounds.values()] == ["bob-1", "ann-2"]
-    assert max(len(line) for line in written(kept).splitlines()) < 120
-    assert written(kept).count("\n") < 20 * len(kept.lines) + 40
+    assert max(len(line) for line in format_snapshot(kept).splitlines()) < 120
+    assert format_snapshot(kept).count("\n") < 20 * len(kept.lines) + 40
 
 
 def test_what_is_no_snapshot_is_told(tmp_path: Path) -> None:
@@ -89,7 +101,7 @@ def test_what_is_no_snapshot_is_told(tmp_path: Path) -> None:
         ("{", "is broken JSON"),
         ("[]", "is no snapshot: the whole"),
         (json.dumps({"version": 7}), "is of version 7, and this tau-stage knows version 1"),
-        (json.dumps({**json.loads(written(snapshot(ann_1="A"))), "extra": 1}), "is no snapshot: extra"),
+        (json.dumps({**json.loads(format_snapshot(snapshot(ann_1="A"))), "extra": 1}), "is no snapshot: extra"),
     ]:
         file.write_text(text)
         with pytest.raises(TakeError, match=problem):
@@ -110,17 +122,17 @@ def test_it_moves_only_where_something_differs(tmp_path: Path) -> None:
     assert write_snapshot(file, snapshot(ann_1="B"))
 
 
-def test_blessing_some_lines_leaves_the_others_byte_for_byte() -> None:
+def test_accepting_some_lines_leaves_the_others_byte_for_byte() -> None:
     old = snapshot(ann_1="A", bob_1="B", ann_2="C")
     new = snapshot(ann_1="X", bob_1="Y", ann_2="Z")
-    assert written(blessed(new, old, ["bob-1"])) == written(old).replace('"B"', '"Y"')
-    assert blessed(new, old) == new
-    assert list(blessed(new, None, ["ann-2"]).lines) == ["ann-2"]
+    assert format_snapshot(accept_snapshot(new, old, ["bob-1"])) == format_snapshot(old).replace('"B"', '"Y"')
+    assert accept_snapshot(new, old) == new
+    assert list(accept_snapshot(new, None, ["ann-2"]).lines) == ["ann-2"]
     more = snapshot(bob_0="S", ann_1="A", bob_1="B", cid_1="N", ann_2="C")
-    assert list(blessed(more, old, ["cid-1", "bob-0"]).lines) == ["bob-0", "ann-1", "bob-1", "cid-1", "ann-2"]
-    assert list(blessed(snapshot(ann_1="A"), old, ["bob-1"]).lines) == ["ann-1", "ann-2"]
+    assert list(accept_snapshot(more, old, ["cid-1", "bob-0"]).lines) == ["bob-0", "ann-1", "bob-1", "cid-1", "ann-2"]
+    assert list(accept_snapshot(snapshot(ann_1="A"), old, ["bob-1"]).lines) == ["ann-1", "ann-2"]
     with pytest.raises(UsageError, match="there is no line 'bob-9'"):
-        blessed(new, old, ["bob-9"])
+        accept_snapshot(new, old, ["bob-9"])
 
 
 # ---- against it

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tau_stage.audio.pcm import Pcm
-from tau_stage.checks.recognition import FURTHEST, Recogniser, recognised
-from tau_stage.checks.voice_print import Print, distance, reference, voice_print
+from tau_stage.checks.recognition import FURTHEST, Recogniser, recognise_lines
+from tau_stage.checks.voice_print import VoicePrint, average_print, voice_distance, voice_print
 from tau_stage.text import letters_apart
 from tau_stage.understudy.actor import SpeechRequest
 from tau_stage.understudy.delivery import plan_speech
@@ -35,38 +35,38 @@ def spoken() -> dict[str, list[Pcm]]:
 
 
 @pytest.fixture(scope="module")
-def prints(spoken: dict[str, list[Pcm]]) -> dict[str, list[Print]]:
+def prints(spoken: dict[str, list[Pcm]]) -> dict[str, list[VoicePrint]]:
     return {voice: [found for sound in sounds if (found := voice_print(sound))] for voice, sounds in spoken.items()}
 
 
-def own(prints: list[Print], without: int = -1) -> Print:
-    found = reference([each for number, each in enumerate(prints) if number != without])
+def own(prints: list[VoicePrint], without: int = -1) -> VoicePrint:
+    found = average_print([each for number, each in enumerate(prints) if number != without])
     assert found
     return found
 
 
 @pytest.mark.slow
-def test_a_voice_that_says_other_words_is_the_same_voice(prints: dict[str, list[Print]]) -> None:
+def test_a_voice_that_says_other_words_is_the_same_voice(prints: dict[str, list[VoicePrint]]) -> None:
     """Slow: the neural voice says sixty lines."""
     for mine in prints.values():
         assert len(mine) == len(LINES)
-        assert max(distance(each, own(mine, number)) for number, each in enumerate(mine)) <= 1.0
+        assert max(voice_distance(each, own(mine, number)) for number, each in enumerate(mine)) <= 1.0
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("old", "new"), FAR)
-def test_a_recast_voice_is_found_whatever_it_says(old: str, new: str, prints: dict[str, list[Print]]) -> None:
+def test_a_recast_voice_is_found_whatever_it_says(old: str, new: str, prints: dict[str, list[VoicePrint]]) -> None:
     """Slow: shares the neural voice's sixty lines."""
-    assert min(distance(each, own(prints[old])) for each in prints[new]) > 1.0
+    assert min(voice_distance(each, own(prints[old])) for each in prints[new]) > 1.0
 
 
 @pytest.mark.slow
 def test_a_recast_voice_is_found_by_the_same_words_where_it_is_not_its_neighbour(
-    prints: dict[str, list[Print]],
+    prints: dict[str, list[VoicePrint]],
 ) -> None:
     """Slow: shares the neural voice's sixty lines."""
     pairs = [(a, b) for a in prints for b in prints if a != b]
-    found = [all(distance(*both) > 0.25 for both in zip(prints[a], prints[b], strict=True)) for a, b in pairs]
+    found = [all(voice_distance(*both) > 0.25 for both in zip(prints[a], prints[b], strict=True)) for a, b in pairs]
     assert sum(found) >= 0.9 * len(pairs)
 
 
@@ -78,7 +78,7 @@ def test_loudness_and_silence_make_no_difference(spoken: dict[str, list[Pcm]]) -
     one, other = voice_print(sound), voice_print(quiet)
     assert one
     assert other
-    assert distance(one, other) < 0.1
+    assert voice_distance(one, other) < 0.1
 
 
 @pytest.mark.slow
@@ -95,7 +95,7 @@ def test_a_recogniser_hears_each_line_as_itself(spoken: dict[str, list[Pcm]]) ->
 def test_too_little_sound_has_no_print() -> None:
     assert voice_print(Pcm()) is None
     assert voice_print(Pcm.silence(48_000)) is None
-    assert reference([]) is None
+    assert average_print([]) is None
 
 
 @pytest.mark.slow
@@ -104,5 +104,5 @@ async def test_a_recogniser_listens_to_written_lines_only(tmp_path: Path) -> Non
     """Slow: loads the recogniser's model; a tone is no word of any line."""
     text = "players: {ann: , bob: }\nlines:\n- ann: Hello there.\n- bob: {}\n".replace("{}", "\n  improvise: Answer.")
     performed = await rehearse(text, tmp_path)
-    heard = recognised(performed.take, lambda line: performed.sounds[line.id])
+    heard = recognise_lines(performed.take, lambda line: performed.sounds[line.id])
     assert list(heard) == ["ann-1"]

@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from tau_stage.audio.wav import read_wav
-from tau_stage.cassette.clips import Scratch
-from tau_stage.cassette.format import load_cassette, verify
+from tau_stage.cassette.clips import ClipWriter
+from tau_stage.cassette.format import load_cassette, verify_cassette
 from tau_stage.cassette.recorder import put_in_place, unfinished_in
 from tau_stage.cassette.redaction import Redactor
 from tau_stage.take.atomic import draft_beside
@@ -197,9 +197,9 @@ def test_at_every_instant_one_cassette_stands_under_its_name(
         for dies in (lambda number, *_, at=at: number >= at, lambda number, *_, at=at: fails(number, at)):
             replaced(dies)
             seen.add(manifest := (place / "trio/cassette.json").read_bytes())
-            verify(place / "trio")
+            verify_cassette(place / "trio")
             if manifest == manifests[0]:
-                verify(place / ".new")
+                verify_cassette(place / ".new")
     assert len(seen) == 3  # the old one, the new one, and that one while its events have names of their own
 
 
@@ -215,19 +215,19 @@ def test_a_new_cassette_that_cannot_take_its_place_is_kept_beside_it(
     assert "tapes/trio: the new cassette cannot take this place: file exists" in said
     kept = re.search(r"it is whole: move (\S+) to tapes/trio", said)
     assert kept
-    verify(Path(kept[1]))
+    verify_cassette(Path(kept[1]))
     assert (recorded / "cassette.json").read_bytes() == before
     assert (Path("takes/trio/latest") / "report.html").is_file()  # what was performed is delivered all the same
     shutil.rmtree(recorded)
     assert run("cassette", "prune", "tapes") == 0
     assert f"kept {kept[1]}: a whole recording" in capsys.readouterr().out
-    verify(Path(kept[1]))
+    verify_cassette(Path(kept[1]))
     assert run("run", trio, "--endpoint", serve(Understudy(Tones())), "--record", "tapes", "--quiet") == 0
-    verify(Path(kept[1]))
+    verify_cassette(Path(kept[1]))
 
 
 def test_a_disk_that_fails_while_it_is_recorded_does_not_end_the_performance(tmp_path: Path) -> None:
-    scratch = Scratch(tmp_path / "gone")
+    scratch = ClipWriter(tmp_path / "gone")
     assert scratch.keep(bytes(4), 24_000) == scratch.keep(bytes(4), 24_000)
     with pytest.raises(FileNotFoundError):
         scratch.deliver(tmp_path)

@@ -1,7 +1,7 @@
 """Kinds of change, found by ``tau-stage test`` itself: the exit code, the line, and GitHub's annotation at its place.
 
 Changes of a scene's text are made to the text. What a provider may change by itself, louder or slower speech, is made
-to the snapshot the other way round: it was blessed when that was otherwise.
+to the snapshot the other way round: it was accepted when that was otherwise.
 """
 
 # ruff: noqa: F401, F811, ARG001 - fixtures, some of another module
@@ -25,8 +25,8 @@ Line = dict[str, Any]
 
 
 @pytest.fixture(scope="module", params=["understudy", "cassette"])
-def blessed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project whose scene was blessed as the understudy plays it, or as it was recorded."""
+def accepted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose scene was accepted as the understudy plays it, or as it was recorded."""
     project = tmp_path_factory.mktemp("project")
     (project / "scenes").mkdir()
     (project / "scenes" / "sounds").symlink_to(SCENES / "sounds")
@@ -41,11 +41,11 @@ def blessed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture
-def project(blessed: Path, no_key: None, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The same, as it was when it was blessed, and the working directory."""
-    (blessed / "scenes" / "lamp.yaml").write_text(SCENE)
-    monkeypatch.chdir(blessed)
-    return blessed
+def project(accepted: Path, no_key: None, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, as it was when it was accepted, and the working directory."""
+    (accepted / "scenes" / "lamp.yaml").write_text(SCENE)
+    monkeypatch.chdir(accepted)
+    return accepted
 
 
 def found(capsys: Printed) -> list[tuple[int, int, str]]:

@@ -160,7 +160,7 @@ def test_a_retake_of_the_latest_is_compared_with_what_it_was_made_of_and_its_tak
     assert "has changed" not in capsys.readouterr().err
 
 
-def test_a_retake_that_is_blessed_is_what_the_scene_is_held_against(
+def test_a_retake_that_is_accepted_is_what_the_scene_is_held_against(
     performed: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, url = performed
@@ -168,7 +168,7 @@ def test_a_retake_that_is_blessed_is_what_the_scene_is_held_against(
     retaken = str(Path("takes/talk/latest").resolve())
     assert run("retake", retaken, "ann-2", "--endpoint", url, "--takes", "2", "--quiet") == 0
     assert run("pick", "takes/talk/latest", "ann-2", "1", "--quiet") == 0
-    assert run("bless", "takes/talk/latest") == 0
+    assert run("accept", "takes/talk/latest") == 0
     capsys.readouterr()
     assert run("compare", folder, "takes/talk/latest") == 0
     said = capsys.readouterr().out

@@ -89,7 +89,7 @@ def test_without_a_cassette_the_understudy_plays_and_the_words_that_differ_are_s
         path.unlink() if path.is_file() else path.rmdir()
     TAPE.rmdir()
     assert run("test", "--update") == 0
-    assert f"blessed {SNAPSHOT}" in capsys.readouterr().out
+    assert f"accepted {SNAPSHOT}" in capsys.readouterr().out
     assert run("test", "--update") == 0
     assert f"unchanged {SNAPSHOT}" in capsys.readouterr().out
     assert run("test") == 0
@@ -100,10 +100,10 @@ def test_without_a_cassette_the_understudy_plays_and_the_words_that_differ_are_s
     assert "host-1: said\n" in said
     assert "was: There you are. The [-door-] {+gate+} was open, I hope?" in said
     assert "host-1: well in 0 of 2, needed 2" in said
-    assert f"bless it: tau-stage bless {(take := said.split('tau-stage bless ')[1].split()[0])}\n" in said
+    assert f"accept it: tau-stage accept {(take := said.split('tau-stage accept ')[1].split()[0])}\n" in said
     assert Path(take, "report.html").is_file()
     assert "failed" in Path(take, "checks.json").read_text()
-    assert run("bless", take) == 0
+    assert run("accept", take) == 0
     assert run("test") == 1
     assert "host-1: said “There you are. The gate was open, I hope?”, expected “door”" in capsys.readouterr().out
     assert not Path(take).exists()

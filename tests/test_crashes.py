@@ -94,7 +94,7 @@ def test_every_verb_takes_latest_where_there_are_no_links(crashes: Crashes) -> N
         (("report", latest), 0),
         (("compare", latest, "before"), 0),
         (("pick", latest, "bob-1", 2), RED),
-        (("bless", latest), 0),
+        (("accept", latest), 0),
         (("retake", latest, "ann-1", "--endpoint", crashes.url), RED),
         (("test", "crash.yaml", "--endpoint", crashes.url), RED),
         (("play", latest), 2),

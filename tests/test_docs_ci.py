@@ -62,7 +62,7 @@ def test_a_broken_word_is_shown_as_printed(capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("project")
-def test_recording_and_blessing_work_as_printed() -> None:
+def test_recording_and_accepting_work_as_printed() -> None:
     """Slow: the neural voice speaks."""
     for _, *words in commands(RECORD):
         assert run(*words) == 0

@@ -15,7 +15,7 @@ from tau_stage.checks.snapshot import sound_files
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import resolved
 from tau_stage.scene.planner import make_plan
-from tau_stage.suite.discovery import look_at
+from tau_stage.suite.discovery import inspect_file
 from tests.test_cli_testing import SNAPSHOT, TAPE, WELCOME, copied, edit, project  # noqa: F401
 from tests.test_cli_validate import SCENES, run
 
@@ -186,7 +186,7 @@ def test_a_link_to_nothing_is_told_as_that(tmp_path: Path, capsys: Printed) -> N
 @pytest.mark.parametrize("words", ["cast: {ann: }\ndialogue: [ann: Hello.]", "characters: [ann]\nscript: x"])
 def test_a_scene_in_the_words_of_others_is_one(words: str, tmp_path: Path) -> None:
     write(tmp_path / "scene.yaml", words.encode())
-    assert look_at(tmp_path / "scene.yaml").is_scene
+    assert inspect_file(tmp_path / "scene.yaml").is_scene
 
 
 @pytest.mark.usefixtures("two")
@@ -195,7 +195,7 @@ def test_strict_is_the_default_where_ci_is_set(monkeypatch: pytest.MonkeyPatch, 
     assert run("test") == 0
     monkeypatch.setenv("CI", "true")
     assert run("test") == 1
-    assert "strict: it has no snapshot in scenes/snapshots: bless one" in capsys.readouterr().out
+    assert "strict: it has no snapshot in scenes/snapshots: accept one" in capsys.readouterr().out
     assert run("test", "--no-strict") == 0
 
 
@@ -255,7 +255,7 @@ def test_a_changed_sound_and_another_delivery_are_told_with_the_file(capsys: Pri
     capsys.readouterr()
     assert run("test", "own") == 1
     assert "own/talk.yaml:3:" in (said := capsys.readouterr().out)
-    assert "the sound file door.wav has changed since the scene was blessed" in said
+    assert "the sound file door.wav has changed since the scene was accepted" in said
     shutil.copy(SCENES / "sounds" / "door.wav", door)
     with scene.open("a") as file:
         file.write("deliver: {rate: 48 kHz}\n")

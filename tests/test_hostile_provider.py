@@ -239,7 +239,7 @@ def test_no_file_and_no_output_holds_what_a_provider_sends_back(
     verb("compare", takes[0], takes[1], "--json")
     verb("pick", takes[0], "ann-1", "2")
     verb("retake", takes[0], "bob-1", *tools)
-    verb("bless", takes[0])
+    verb("accept", takes[0])
     for one in (
         ("show", scene),
         ("plan", scene),

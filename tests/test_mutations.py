@@ -73,21 +73,21 @@ def recast(sound: Pcm) -> Pcm:
 
 
 def sounding(name: str, change: Callable[[Pcm], Pcm]) -> Callable[[Rehearsal], Rehearsal]:
-    return lambda blessed: blessed.heard(name, change)
+    return lambda accepted: accepted.heard(name, change)
 
 
-def dearer(blessed: Rehearsal) -> Rehearsal:
-    cost = blessed.line("ann-2").cost
+def dearer(accepted: Rehearsal) -> Rehearsal:
+    cost = accepted.line("ann-2").cost
     assert cost.total
-    return blessed.told("ann-2", {"cost": cost.model_copy(update={"total": cost.total * Decimal(2)})})
+    return accepted.told("ann-2", {"cost": cost.model_copy(update={"total": cost.total * Decimal(2)})})
 
 
-def later(blessed: Rehearsal) -> Rehearsal:
-    return blessed.told("cid-1", {"first_audio_s": (blessed.line("cid-1").first_audio_s or 0) + 1.0})
+def later(accepted: Rehearsal) -> Rehearsal:
+    return accepted.told("cid-1", {"first_audio_s": (accepted.line("cid-1").first_audio_s or 0) + 1.0})
 
 
-def silenced(blessed: Rehearsal) -> Rehearsal:
-    return blessed.told("bob-2", {"said": ""}).heard("bob-2", lambda sound: Pcm.silence(len(sound)))
+def silenced(accepted: Rehearsal) -> Rehearsal:
+    return accepted.told("bob-2", {"said": ""}).heard("bob-2", lambda sound: Pcm.silence(len(sound)))
 
 
 SWAPPED = SCENE.replace(
@@ -126,14 +126,14 @@ def test_there_are_twenty_kinds() -> None:
     assert len({name.partition(",")[0] for name in MUTATIONS}) == 20
 
 
-BLESSED: list[Rehearsal] = []
+ACCEPTED: list[Rehearsal] = []
 """Performed once for all tests."""
 
 
-async def blessing(tmp_path: Path) -> Rehearsal:
-    if not BLESSED:
-        BLESSED.append((await rehearse(SCENE, tmp_path)).on("openai"))
-    return BLESSED[0]
+async def accepting(tmp_path: Path) -> Rehearsal:
+    if not ACCEPTED:
+        ACCEPTED.append((await rehearse(SCENE, tmp_path)).on("openai"))
+    return ACCEPTED[0]
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
@@ -141,10 +141,10 @@ async def test_a_change_is_found_at_its_line_and_place_and_no_other_line_is_name
     """But that silence before the next line may be another, all lines of a dearer model cost more, and what stood
     after a line that has moved stands after another."""
     change, line, what, place = MUTATIONS[name]
-    blessed = await blessing(tmp_path)
-    changed = change(blessed)
+    accepted = await accepting(tmp_path)
+    changed = change(accepted)
     performed = await rehearse(changed, tmp_path) if isinstance(changed, str) else changed
-    verdicts = performed.check(blessed.snapshot())
+    verdicts = performed.check(accepted.snapshot())
     failed = [verdict for verdict in verdicts if verdict.outcome == "failed"]
     found = [verdict for verdict in failed if line in verdict.lines and verdict.what == what]
     text = changed if isinstance(changed, str) else SCENE
@@ -163,7 +163,7 @@ def told(verdicts: list[Verdict]) -> str:
 @pytest.mark.slow
 async def test_without_a_change_it_passes_twenty_times_in_a_row(tmp_path: Path) -> None:
     """Slow: performs twenty times."""
-    snapshot = (await blessing(tmp_path)).snapshot()
+    snapshot = (await accepting(tmp_path)).snapshot()
     for _ in range(20):
         verdicts = (await rehearse(SCENE, tmp_path)).check(snapshot)
         assert len(verdicts) > 80

@@ -25,9 +25,8 @@ from tau_stage.runs.deliver_takes import DeliveredTake
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.planner import make_plan
 from tau_stage.stage.events import News, Prompting, State, Wording
-from tau_stage.suite.output import as_annotations, as_json, as_junit, as_markdown, plain
-from tau_stage.suite.output import told as told_result
-from tau_stage.suite.result import Broken, Result, rows
+from tau_stage.suite.output import as_annotations, as_json, as_junit, as_markdown, plain_text, render_result
+from tau_stage.suite.result import CaseError, Result, rows
 from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.reading import read_take
@@ -193,14 +192,14 @@ VERDICT = Verdict(
 )
 RESULTS = [
     Result("a.yaml", BAD, rows=rows(PLAN, [[VERDICT]], {}), source="live", takes=(BAD,)),
-    Result(BAD, broken=Broken(BAD, BAD)),
+    Result(BAD, error=CaseError(BAD, BAD)),
 ]
 
 
 @pytest.mark.parametrize(
     "written_as",
     [
-        lambda: "\n".join(plain(told_result(each, {"a.yaml": [BAD]})) for each in RESULTS),
+        lambda: "\n".join(plain_text(render_result(each, {"a.yaml": [BAD]})) for each in RESULTS),
         lambda: as_markdown(RESULTS),
         lambda: as_junit(RESULTS),
         lambda: printable(as_json(RESULTS)),

@@ -31,7 +31,7 @@ from tau_stage.report.subtitles import (
 )
 from tau_stage.report.transcript import COLUMNS, render_labels, render_sheet, render_transcript, write_words
 from tau_stage.stage.people import people_of
-from tau_stage.take.take_model import Costs, Performed, Playing, Sounded, Staged, Take
+from tau_stage.take.take_model import Costs, Performed, PlayedSound, Playing, Staged, Take
 from tau_stage.text import one_line
 from tests.support.in_memory_stage import Playhouse
 from tests.test_scenes import plan_of
@@ -54,7 +54,7 @@ def line_of(number: int = 1, said: str = "Words.", **facts: object) -> Performed
 TIMES = {"offset_s": "offset", "duration_s": ""}
 
 
-def take_of(*lines: Performed, sounds: tuple[Sounded, ...] = (), ended: str = "complete") -> Take:
+def take_of(*lines: Performed, sounds: tuple[PlayedSound, ...] = (), ended: str = "complete") -> Take:
     players = tuple(
         Playing(
             name=name, human=None, voice="ash", model="m", endpoint="openai", sessions=(), opened_s=None,

@@ -68,17 +68,17 @@ def test_a_failure_shows_the_line_the_caret_and_the_difference(pytester: pytest.
 
 
 @pytest.mark.slow
-def test_update_blesses_what_is_new_and_what_has_changed(pytester: pytest.Pytester, project: Path) -> None:
+def test_update_accepts_what_is_new_and_what_has_changed(pytester: pytest.Pytester, project: Path) -> None:
     """Slow: several runs of pytest."""
     snapshot = project / "snapshots" / "welcome.json"
-    blessed = snapshot.read_text()
+    accepted = snapshot.read_text()
     edit(snapshot, '"said": "It is now."', '"said": "It was now."')
     pytester.runpytest(*STRICT, "scenes").assert_outcomes(failed=1)
     pytester.runpytest(*STRICT, "scenes", "--tau-update").assert_outcomes(passed=1)
-    assert snapshot.read_text() == blessed
+    assert snapshot.read_text() == accepted
     snapshot.unlink()
     pytester.runpytest(*STRICT, "scenes", "--tau-update").assert_outcomes(passed=1)
-    assert snapshot.read_text() == blessed
+    assert snapshot.read_text() == accepted
     pytester.runpytest(*STRICT, "scenes").assert_outcomes(passed=1)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tau_stage.checks.verdict import Outcome, Verdict
 from tau_stage.suite.output import as_annotations, as_markdown
-from tau_stage.suite.result import Broken, Result, exit_code, rows, total
+from tau_stage.suite.result import CaseError, Result, exit_code, rows, total
 from tests.support.in_memory_stage import plan_of
 
 SCENE = """players: {ann: , bob: }
@@ -43,7 +43,7 @@ def test_a_line_is_well_where_enough_performances_are(line: str, outcomes: tuple
     (row,) = rows(plan_of(SCENE), runs(line, *outcomes), {line: 1.5})
     assert (row.state, row.runs, row.checked, row.length_s) == (state, len(outcomes), 2 * len(outcomes), 1.5)
     assert row.passed == outcomes.count("passed")
-    assert len(row.bad) == (row.passed < row.runs)
+    assert len(row.failures) == (row.passed < row.runs)
 
 
 def result(*outcomes: Outcome) -> Result:
@@ -52,7 +52,7 @@ def result(*outcomes: Outcome) -> Result:
 
 def test_errors_outweigh_failures_and_nothing_is_not_green() -> None:
     good, bad, unmeasured, nothing = result("passed"), result("failed"), result("error"), Result("b.yaml")
-    broken = Result("c.yaml", broken=Broken("no", "c.yaml"))
+    broken = Result("c.yaml", error=CaseError("no", "c.yaml"))
     assert [exit_code(each) for each in ([good, nothing], [good, bad], [bad, broken], [bad, unmeasured])] == [
         0,
         1,

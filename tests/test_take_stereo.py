@@ -23,8 +23,8 @@ from tau_stage.audio.pcm import RATE
 from tau_stage.audio.riff import read_chunks
 from tau_stage.audio.stereo import pan_gains
 from tau_stage.audio.wav import read_wav
-from tau_stage.checks.snapshot import freeze
-from tau_stage.checks.snapshot_diff import against
+from tau_stage.checks.snapshot import take_snapshot
+from tau_stage.checks.snapshot_diff import compare_snapshot
 from tau_stage.errors import TakeError
 from tau_stage.report.deliver import deliver
 from tau_stage.report.page import render_page
@@ -307,15 +307,15 @@ async def test_marks_lie_where_the_lines_are_and_tell_how_the_file_is(tmp_path: 
 
 
 async def test_a_snapshot_holds_channels_and_places(tmp_path: Path) -> None:
-    from tau_stage.checks.snapshot import measured
+    from tau_stage.checks.snapshot import measure_folder
 
     plan, folder, take = await performed(tmp_path)
-    kept = freeze(take, measured(folder, take), resolved(plan))
+    kept = take_snapshot(take, measure_folder(folder, take), resolved(plan))
     assert kept.deliver["stereo"] is True
     assert kept.deliver["pan"] == {"ann": -0.5, "bob": 1.0}
     moved = make_plan(load_scene(tmp_path / "scene.yaml"))
     other = kept.model_copy(update={"deliver": {"pan": {"ann": 0.5}}})
-    said = [verdict.message for verdict in against(kept, moved, take, measured(folder, take), other)]
+    said = [verdict.message for verdict in compare_snapshot(kept, moved, take, measure_folder(folder, take), other)]
     assert 'the scene: deliver: pan is {"ann": 0.5}, was {"ann": -0.5, "bob": 1.0}' in said
     assert "the scene: deliver: stereo is false, was true" in said
 

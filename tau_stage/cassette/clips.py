@@ -26,11 +26,11 @@ DECODED = 8
 Event = dict[str, Any]
 
 
-class Ref(dict[str, Any]):
+class ClipRef(dict[str, Any]):
     """Where a sound is: its ``clip``, and its bytes ``from`` and ``to``, where it is a part."""
 
 
-def swapped(event: Event, swap: Callable[[Any], Any], wanted: type) -> Event:
+def replace_audio(event: Event, swap: Callable[[Any], Any], wanted: type) -> Event:
     """Put something else for the sounds of an event: references for base64, or the other way round.
 
     Args:
@@ -38,7 +38,7 @@ def swapped(event: Event, swap: Callable[[Any], Any], wanted: type) -> Event:
         swap: What stands for a sound.
         wanted: What a sound is before: ``str`` or ``dict``.
 
-    >>> swapped({"type": "input_audio_buffer.append", "audio": "AAA="}, len, str)
+    >>> replace_audio({"type": "input_audio_buffer.append", "audio": "AAA="}, len, str)
     {'type': 'input_audio_buffer.append', 'audio': 4}
     """
     key = "delta" if event.get("type") in DELTAS else "audio"
@@ -60,27 +60,27 @@ def _swapped(value: Any, key: str, swap: Callable[[Any], Any], wanted: type) -> 
 def refs_in(event: Event) -> list[Mapping[str, Any]]:
     """Return the sounds that a cassette's event speaks of."""
     found: list[Mapping[str, Any]] = []
-    swapped(event, found.append, dict)
+    replace_audio(event, found.append, dict)
     return found
 
 
 @dataclass(slots=True)
-class Strip:
+class ClipBuilder:
     """Sound that comes in pieces, each of which keeps its bounds: one clip in the end."""
 
     data: bytearray = field(default_factory=bytearray)
-    refs: list[Ref] = field(default_factory=list)
+    refs: list[ClipRef] = field(default_factory=list)
 
-    def add(self, piece: bytes) -> Ref:
+    def add(self, piece: bytes) -> ClipRef:
         """Add one more piece; it learns its clip when the strip is kept."""
         start = len(self.data)
         self.data += piece
-        ref = Ref({"clip": "", "from": start, "to": len(self.data)})
+        ref = ClipRef({"clip": "", "from": start, "to": len(self.data)})
         self.refs.append(ref)
         return ref
 
 
-class Scratch:
+class ClipWriter:
     """Where the sounds of a recording wait until it is whole.
 
     Args:
@@ -107,13 +107,13 @@ class Scratch:
                 self._problem = self._problem or error
         return name
 
-    def keep_whole(self, coded: str, rate: int) -> Ref:
+    def keep_whole(self, coded: str, rate: int) -> ClipRef:
         """Keep a sound in base64, and return where it is."""
         data = pybase64.b64decode(coded)
         name = self.keep(data, rate)
-        return Ref({"clip": name} | ({"from": 0, "to": len(data)} if len(data) % 2 else {}))
+        return ClipRef({"clip": name} | ({"from": 0, "to": len(data)} if len(data) % 2 else {}))
 
-    def keep_strip(self, strip: Strip, rate: int) -> None:
+    def keep_strip(self, strip: ClipBuilder, rate: int) -> None:
         """Tell the pieces of a strip where they are."""
         name = self.keep(bytes(strip.data), rate)
         for ref in strip.refs:
@@ -165,7 +165,7 @@ class Clips:
         data = self._whole(name)
         end = len(data) if end is None else end
         if not (isinstance(start, int) and isinstance(end, int) and 0 <= start <= end <= len(data)):
-            raise CassetteError(str(self.file(name)), f"has {len(data)} bytes, not {start} to {end}", AGAIN)
+            raise CassetteError(str(self.file(name)), f"has {len(data)} bytes, not {start} to {end}", RECORD_AGAIN)
         return data[start:end]
 
     def is_same(self, ref: Mapping[str, Any], data: bytes) -> bool:
@@ -195,7 +195,7 @@ class Clips:
         except (OSError, RuntimeError, ValueError, MemoryError) as error:  # a header may tell of any length
             raise _damaged(file, error) from None
         if sha256(data).hexdigest() != name:
-            raise CassetteError(str(file), "the clip is damaged: its samples are not those of its name", AGAIN)
+            raise CassetteError(str(file), "the clip is damaged: its samples are not those of its name", RECORD_AGAIN)
         return data
 
     def measure(self, name: str) -> tuple[float, int]:
@@ -214,12 +214,12 @@ class Clips:
 
     def _checked(self, name: str) -> Path:
         if not NAME.fullmatch(name):
-            raise CassetteError(str(self._folder), f"{name!r} is no name of a clip", AGAIN)
+            raise CassetteError(str(self._folder), f"{name!r} is no name of a clip", RECORD_AGAIN)
         file = self.file(name)
         if not file.is_file():
-            raise CassetteError(str(file), "the clip is missing", AGAIN)
+            raise CassetteError(str(file), "the clip is missing", RECORD_AGAIN)
         if file.stat().st_size <= LFS_LARGEST:
-            refuse_pointer(file, file.read_bytes())
+            refuse_lfs_pointer(file, file.read_bytes())
         return file
 
     def names(self) -> Iterator[str]:
@@ -229,7 +229,7 @@ class Clips:
                 yield file.stem
 
 
-def refuse_pointer(file: Path, data: bytes) -> None:
+def refuse_lfs_pointer(file: Path, data: bytes) -> None:
     """Refuse what Git LFS has not fetched: it is no part of a cassette.
 
     Args:
@@ -245,7 +245,7 @@ def refuse_pointer(file: Path, data: bytes) -> None:
 
 def _damaged(file: Path, error: Exception) -> CassetteError:
     reason = str(getattr(error, "error_string", error)).rstrip(".")
-    return CassetteError(str(file), f"the clip is damaged ({reason})", AGAIN)
+    return CassetteError(str(file), f"the clip is damaged ({reason})", RECORD_AGAIN)
 
 
-AGAIN = "take it from version control again, or record the scene again with --record"
+RECORD_AGAIN = "take it from version control again, or record the scene again with --record"

@@ -36,18 +36,18 @@ FIELDS = {
 SHOWN = 60
 
 
-class Nothing:
+class Missing:
     """Stands where a field is missing."""
 
     def __repr__(self) -> str:
         return "nothing"
 
 
-NOTHING = Nothing()
+MISSING = Missing()
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class SentAudio:
     """Sound that is about to be sent."""
 
     data: bytes
@@ -56,12 +56,12 @@ class Sound:
         return f"{len(self.data)} bytes of sound"
 
 
-IsSound = Callable[[Mapping[str, Any], bytes], bool]
+IsSameAudio = Callable[[Mapping[str, Any], bytes], bool]
 """Whether a cassette's reference means these bytes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class EventDifference:
     """The first place where two events part.
 
     Attributes:
@@ -78,14 +78,14 @@ class Difference:
     def field(self) -> str:
         """The place in the scene's words.
 
-        >>> Difference(("session", "audio", "output", "voice"), "ash", "sage").field
+        >>> EventDifference(("session", "audio", "output", "voice"), "ash", "sage").field
         'voice'
-        >>> Difference(("item", "content", 0, "text"), "One.", "Two.").field
+        >>> EventDifference(("item", "content", 0, "text"), "One.", "Two.").field
         'words'
         """
         if self.path[-1:] in (("text",), ("transcript",)):
             return "words"
-        if isinstance(self.now, Sound) or (self.path[-1:] == ("audio",) and "session" not in self.path):
+        if isinstance(self.now, SentAudio) or (self.path[-1:] == ("audio",) and "session" not in self.path):
             return "sounds"
         named = next((FIELDS[step] for step in reversed(self.path) if isinstance(step, str) and step in FIELDS), None)
         return named or ".".join(map(str, self.path))
@@ -93,7 +93,7 @@ class Difference:
     def shown(self) -> tuple[str, str]:
         """Return both sides, cut to where they part.
 
-        >>> Difference(("text",), "Good morning.", "Good evening.").shown()
+        >>> EventDifference(("text",), "Good morning.", "Good evening.").shown()
         ("'Good morning.'", "'Good evening.'")
         """
         if isinstance(self.recorded, str) and isinstance(self.now, str):
@@ -116,39 +116,41 @@ def _brief(value: Any) -> str:
     return text if len(text) <= 2 * SHOWN else text[: 2 * SHOWN] + "..."
 
 
-def first_difference(recorded: Any, now: Any, is_sound: IsSound, path: Path = ()) -> Difference | None:
+def first_difference(recorded: Any, now: Any, is_same_audio: IsSameAudio, path: Path = ()) -> EventDifference | None:
     """Tell where an event is not as it was recorded; what only counts does not matter.
 
     Args:
         recorded: From the cassette.
         now: About to be sent, with ``Sound`` in it.
-        is_sound: Judges sounds.
+        is_same_audio: Judges sounds.
         path: Where this is.
     """
-    if isinstance(now, Sound):
-        same = isinstance(recorded, dict) and "clip" in recorded and is_sound(recorded, now.data)
-        return None if same else Difference(path, recorded, now)
+    if isinstance(now, SentAudio):
+        same = isinstance(recorded, dict) and "clip" in recorded and is_same_audio(recorded, now.data)
+        return None if same else EventDifference(path, recorded, now)
     if isinstance(recorded, dict) and isinstance(now, dict):
         keys = [*recorded, *(key for key in now if key not in recorded)]
-        pairs = ((key, recorded.get(key, NOTHING), now.get(key, NOTHING)) for key in sorted(keys, key=_rank))
-        return _first(pairs, is_sound, path)
+        pairs = ((key, recorded.get(key, MISSING), now.get(key, MISSING)) for key in sorted(keys, key=_rank))
+        return _first(pairs, is_same_audio, path)
     if isinstance(recorded, list) and isinstance(now, list):
         longest = range(max(len(recorded), len(now)))
-        return _first(((at, _at(recorded, at), _at(now, at)) for at in longest), is_sound, path)
+        return _first(((at, _at(recorded, at), _at(now, at)) for at in longest), is_same_audio, path)
     if isinstance(recorded, str) and isinstance(now, str) and recorded != now:
         counted = COUNTED.fullmatch(recorded), COUNTED.fullmatch(now)
         if counted[0] and counted[1] and counted[0][1] == counted[1][1]:
             return None
-    return None if recorded == now else Difference(path, recorded, now)
+    return None if recorded == now else EventDifference(path, recorded, now)
 
 
-def _first(pairs: Iterator[tuple[str | int, Any, Any]], is_sound: IsSound, path: Path) -> Difference | None:
-    found = (first_difference(old, new, is_sound, (*path, key)) for key, old, new in pairs)
+def _first(
+    pairs: Iterator[tuple[str | int, Any, Any]], is_same_audio: IsSameAudio, path: Path
+) -> EventDifference | None:
+    found = (first_difference(old, new, is_same_audio, (*path, key)) for key, old, new in pairs)
     return next((difference for difference in found if difference), None)
 
 
 def _at(values: Sequence[Any], at: int) -> Any:
-    return values[at] if at < len(values) else NOTHING
+    return values[at] if at < len(values) else MISSING
 
 
 def _rank(key: str) -> int:
@@ -156,25 +158,25 @@ def _rank(key: str) -> int:
     return {"type": 0, "event_id": 3, "metadata": 2, "id": 2}.get(key, 1)
 
 
-def ids_in(recorded: Any, now: Any) -> Iterator[tuple[str, str]]:
+def changed_ids(recorded: Any, now: Any) -> Iterator[tuple[str, str]]:
     """Yield ids that count, where they are not as they were: a server's answers must name the new ones."""
     if isinstance(recorded, dict) and isinstance(now, dict):
         for key in recorded.keys() & now.keys():
-            yield from ids_in(recorded[key], now[key])
+            yield from changed_ids(recorded[key], now[key])
     elif isinstance(recorded, str) and isinstance(now, str) and recorded != now and COUNTED.fullmatch(now):
         yield recorded, now
 
 
-def renamed(value: Any, names: Mapping[str, str]) -> Any:
+def replace_ids(value: Any, names: Mapping[str, str]) -> Any:
     """Return a server's event with other ids."""
     if isinstance(value, dict):
-        return {key: renamed(inner, names) for key, inner in value.items()}
+        return {key: replace_ids(inner, names) for key, inner in value.items()}
     if isinstance(value, list):
-        return [renamed(inner, names) for inner in value]
+        return [replace_ids(inner, names) for inner in value]
     return names.get(value, value) if isinstance(value, str) else value
 
 
-def is_akin(recorded: Event, now: Event) -> bool:
+def is_counterpart(recorded: Event, now: Event) -> bool:
     """Tell whether two events are about the same thing: the same kind, for the same line."""
     ids = [str(event.get("event_id") or "") for event in (recorded, now)]
     named = ids[0] == ids[1] or bool(COUNTED.fullmatch(ids[0]) and COUNTED.fullmatch(ids[1]))
@@ -200,7 +202,7 @@ def _about(event: Event) -> str:
     return str(metadata.get("line") or "") if isinstance(metadata, dict) else ""
 
 
-def told_of(event: Event | None, lines: Mapping[str, str]) -> str:
+def describe_event(event: Event | None, lines: Mapping[str, str]) -> str:
     """Return a client's event in the scene's words."""
     if event is None:
         return "nothing more"

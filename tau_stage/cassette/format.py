@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json, to_json
 
-from tau_stage.cassette.clips import AGAIN, FOLDER, Clips, refs_in, refuse_pointer
+from tau_stage.cassette.clips import FOLDER, RECORD_AGAIN, Clips, refs_in, refuse_lfs_pointer
 from tau_stage.errors import CassetteError
 from tau_stage.text import printable_json
 
@@ -27,7 +27,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class CassetteEvent:
     """One thing that happened between a player and its provider.
 
     Attributes:
@@ -46,20 +46,20 @@ class Entry:
     kind: Kind
     body: dict[str, Any]
 
-    def written(self, shorthand: Shorthand) -> bytes:
+    def written(self, codec: DeltaCodec) -> bytes:
         """Write it as one line of the player's file.
 
-        >>> Entry(2, 31, "clerk", 1, "opened", {}).written(Shorthand())
+        >>> CassetteEvent(2, 31, "clerk", 1, "opened", {}).written(DeltaCodec())
         b'{"n":2,"ms":31,"opened":{}}'
         """
         socket = {} if self.socket == 1 else {"socket": self.socket}
-        short = shorthand.short(self.socket, self.body) if self.kind == "told" else None
+        short = codec.short(self.socket, self.body) if self.kind == "told" else None
         event: dict[str, Any] = short or {str(self.kind): self.body}
         told = {"n": self.number, "ms": self.at_ms, **socket, **event}
         return printable_json(to_json(told).decode()).encode()
 
     @classmethod
-    def read(cls, player: str, told: Mapping[str, Any], shorthand: Shorthand) -> Entry:
+    def read(cls, player: str, told: Mapping[str, Any], codec: DeltaCodec) -> CassetteEvent:
         """Read what a line of a player's file tells.
 
         Raises:
@@ -67,13 +67,13 @@ class Entry:
             ValueError: It is no event.
         """
         number, at_ms, socket = int(told["n"]), int(told["ms"]), int(told.get("socket", 1))
-        if (body := shorthand.whole(socket, told)) is not None:
+        if (body := codec.whole(socket, told)) is not None:
             return cls(number, at_ms, player, socket, "told", body)
         kind = next((kind for kind in KINDS if kind in told), None)
         if kind is None or not isinstance(told[kind], dict):
             raise ValueError("it says nothing")
         if kind == "told":
-            shorthand.learn(socket, told[kind])
+            codec.learn(socket, told[kind])
         return cls(number, at_ms, player, socket, kind, told[kind])
 
 
@@ -83,7 +83,7 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Reel(Part):
+class Track(Part):
     """One player's conversation: its file, where it was had, how many events it holds, and their hash."""
 
     file: str
@@ -100,7 +100,7 @@ class Manifest(Part):
     tau_stage: str
     title: str
     slug: str
-    players: dict[str, Reel]
+    players: dict[str, Track]
     lines: dict[str, str]
 
 
@@ -117,7 +117,7 @@ class Cassette:
 
     path: Path
     manifest: Manifest
-    entries: Sequence[Entry]
+    entries: Sequence[CassetteEvent]
     clips: Clips
 
     @property
@@ -154,26 +154,26 @@ def load_cassette(path: Path) -> Cassette:
         CassetteError: It is missing, damaged, changed by hand, or of a newer format.
     """
     manifest = _manifest(path / MANIFEST)
-    entries: list[Entry] = []
-    for player, reel in manifest.players.items():
-        entries += _entries(path, player, reel)
+    entries: list[CassetteEvent] = []
+    for player, track in manifest.players.items():
+        entries += _entries(path, player, track)
     entries.sort(key=lambda entry: entry.number)
     if [entry.number for entry in entries] != list(range(1, len(entries) + 1)):
-        raise CassetteError(str(path), "events are missing, or there twice: their numbers have gaps", AGAIN)
+        raise CassetteError(str(path), "events are missing, or there twice: their numbers have gaps", RECORD_AGAIN)
     return Cassette(path, manifest, entries, Clips(path))
 
 
 def _manifest(file: Path) -> Manifest:
     try:
         data = file.read_bytes()
-        refuse_pointer(file, data)
+        refuse_lfs_pointer(file, data)
         told = from_json(data)
     except FileNotFoundError:
         raise CassetteError(
             str(file.parent), "there is no cassette", "record one: tau-stage run SCENE --record DIR"
         ) from None
     except (OSError, ValueError) as error:
-        raise CassetteError(str(file), f"cannot be read: {error}", AGAIN) from None
+        raise CassetteError(str(file), f"cannot be read: {error}", RECORD_AGAIN) from None
     made = told.get("cassette") if isinstance(told, dict) else None
     if isinstance(made, int) and made > FORMAT:
         raise CassetteError(
@@ -186,36 +186,36 @@ def _manifest(file: Path) -> Manifest:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "it"
-        raise CassetteError(str(file), f"is no cassette: {where}: {first['msg']}", AGAIN) from None
+        raise CassetteError(str(file), f"is no cassette: {where}: {first['msg']}", RECORD_AGAIN) from None
 
 
-def _entries(path: Path, player: str, reel: Reel) -> Iterator[Entry]:
-    if not FILE.fullmatch(reel.file):
-        raise CassetteError(str(path / MANIFEST), f"{reel.file!r} is no name of a file of events", AGAIN)
-    file = path / reel.file
+def _entries(path: Path, player: str, track: Track) -> Iterator[CassetteEvent]:
+    if not FILE.fullmatch(track.file):
+        raise CassetteError(str(path / MANIFEST), f"{track.file!r} is no name of a file of events", RECORD_AGAIN)
+    file = path / track.file
     try:
         data = file.read_bytes().replace(b"\r\n", b"\n")
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise CassetteError(str(file), f"the events of {player} cannot be read: {reason}", AGAIN) from None
-    refuse_pointer(file, data)
+        raise CassetteError(str(file), f"the events of {player} cannot be read: {reason}", RECORD_AGAIN) from None
+    refuse_lfs_pointer(file, data)
     lines = data.splitlines()
-    if len(lines) < reel.events or (data and not data.endswith(b"\n")):
-        raise CassetteError(str(file), f"is cut short: {len(lines)} of {reel.events} events are there", AGAIN)
-    if sha256(data).hexdigest() != reel.sha256:
-        raise CassetteError(str(file), "was changed after it was recorded", AGAIN)
-    shorthand = Shorthand()
+    if len(lines) < track.events or (data and not data.endswith(b"\n")):
+        raise CassetteError(str(file), f"is cut short: {len(lines)} of {track.events} events are there", RECORD_AGAIN)
+    if sha256(data).hexdigest() != track.sha256:
+        raise CassetteError(str(file), "was changed after it was recorded", RECORD_AGAIN)
+    codec = DeltaCodec()
     for number, line in enumerate(lines, 1):
         try:
-            yield Entry.read(player, from_json(line), shorthand)
+            yield CassetteEvent.read(player, from_json(line), codec)
         except (ValueError, KeyError, TypeError) as error:
-            raise CassetteError(f"{file}:{number}", f"is no event of a cassette: {error}", AGAIN) from None
+            raise CassetteError(f"{file}:{number}", f"is no event of a cassette: {error}", RECORD_AGAIN) from None
 
 
-def write_events(folder: Path, file: str, entries: Iterable[Entry]) -> tuple[int, str]:
+def write_events(folder: Path, file: str, entries: Iterable[CassetteEvent]) -> tuple[int, str]:
     """Write one player's events; how many they are, and their hash."""
-    shorthand = Shorthand()
-    lines = [entry.written(shorthand) + b"\n" for entry in entries]
+    codec = DeltaCodec()
+    lines = [entry.written(codec) + b"\n" for entry in entries]
     data = b"".join(lines)
     (folder / file).write_bytes(data)
     return len(lines), sha256(data).hexdigest()
@@ -231,7 +231,7 @@ def written(manifest: Manifest) -> str:
     return printable_json(manifest.model_dump_json(indent=2)) + "\n"
 
 
-def verify(path: Path) -> Cassette:
+def verify_cassette(path: Path) -> Cassette:
     """Read all of a cassette: structure, hashes, and every sound.
 
     Raises:
@@ -249,11 +249,11 @@ def spare_files(cassette: Cassette) -> list[Path]:
     """Return clips that no event speaks of, and events that the manifest does not speak of."""
     wanted = set(cassette.wanted_clips)
     clips = [cassette.clips.file(name) for name in cassette.clips.names() if name not in wanted]
-    reels = {reel.file for reel in cassette.manifest.players.values()}
-    return clips + [path for path in sorted(cassette.path.glob("*.jsonl")) if path.name not in reels]
+    tracks = {track.file for track in cassette.manifest.players.values()}
+    return clips + [path for path in sorted(cassette.path.glob("*.jsonl")) if path.name not in tracks]
 
 
-def refuse_links(path: Path) -> None:
+def refuse_linked_cassette(path: Path) -> None:
     """Refuse to delete through a link that leads elsewhere.
 
     Raises:
@@ -267,11 +267,11 @@ Event = dict[str, Any]
 
 
 @dataclass(slots=True)
-class Shorthand:
+class DeltaCodec:
     """Remembers, for each connection, the last piece of sound and the last piece of words.
 
     >>> full = {"type": "response.output_text.delta", "item_id": "item_1", "delta": "How "}
-    >>> writer, reader = Shorthand(), Shorthand()
+    >>> writer, reader = DeltaCodec(), DeltaCodec()
     >>> writer.short(1, full), writer.short(1, full | {"delta": "so?"})
     (None, {'words': 'so?'})
     >>> reader.learn(1, full)

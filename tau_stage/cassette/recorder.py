@@ -15,16 +15,16 @@ import pybase64
 from pydantic_core import from_json
 
 from tau_stage.audio.pcm import RATE
-from tau_stage.cassette.clips import AGAIN, DELTAS, FOLDER, Ref, Scratch, Strip, swapped
+from tau_stage.cassette.clips import DELTAS, FOLDER, RECORD_AGAIN, ClipBuilder, ClipRef, ClipWriter, replace_audio
 from tau_stage.cassette.format import (
     MANIFEST,
-    Entry,
+    CassetteEvent,
     Kind,
     Manifest,
-    Reel,
+    Track,
     load_cassette,
     spare_files,
-    verify,
+    verify_cassette,
     write_events,
     write_manifest,
     written,
@@ -61,10 +61,10 @@ class Recorder:
         self._inner = inner
         self._folder = folder
         self._redactors = {player.name: Redactor(slug(player.name), secrets) for player in plan.models}
-        self._entries: list[Entry] = []
+        self._entries: list[CassetteEvent] = []
         self._began: float | None = None
         self._sockets: dict[str, int] = {}
-        self.scratch = Scratch(folder)
+        self.scratch = ClipWriter(folder)
 
     @property
     def stage(self) -> Stage:
@@ -109,15 +109,15 @@ class Recorder:
         """Make a redactor that knows what a cassette must not hold of a player's conversation."""
         return self._redactors[player]
 
-    def note(self, player: str, socket: int, kind: Kind, body: Event) -> Entry:
+    def note(self, player: str, socket: int, kind: Kind, body: Event) -> CassetteEvent:
         """Note that something happened."""
         now = anyio.current_time()
         self._began = now if self._began is None else self._began
-        entry = Entry(len(self._entries) + 1, round((now - self._began) * 1000), player, socket, kind, body)
+        entry = CassetteEvent(len(self._entries) + 1, round((now - self._began) * 1000), player, socket, kind, body)
         self._entries.append(entry)
         return entry
 
-    def forget(self, entry: Entry) -> None:
+    def forget(self, entry: CassetteEvent) -> None:
         """Forget it: it did not happen after all, as nothing was sent."""
         self._entries.remove(entry)
 
@@ -127,18 +127,18 @@ class Recorder:
             entry.number = number
         (self._folder / FOLDER).mkdir()
         self.scratch.deliver(self._folder / FOLDER)
-        reels = {}
+        tracks = {}
         for player in self._plan.models:
             place, file = self._inner.provider_of(player), f"{slug(player.name)}.jsonl"
             events, hashed = write_events(
                 self._folder, file, (entry for entry in self._entries if entry.player == player.name)
             )
-            reels[player.name] = Reel(
+            tracks[player.name] = Track(
                 file=file, endpoint=_public(place.name), dialect=place.dialect.name, events=events, sha256=hashed
             )
         lines = {str(line.number): line.id for line in take.lines}
         manifest = Manifest(
-            tau_stage=__version__, title=self._plan.title, slug=self._plan.slug, players=reels, lines=lines
+            tau_stage=__version__, title=self._plan.title, slug=self._plan.slug, players=tracks, lines=lines
         )
         write_manifest(self._folder, manifest)
 
@@ -162,8 +162,8 @@ class RecordedTransport:
         self._heard_rate = heard_rate
         self._redactor = recorder.redactor(player)
         self._hung_up = False
-        self._fed = Strip()
-        self._spoken: dict[tuple[str, ...], Strip] = {}
+        self._fed = ClipBuilder()
+        self._spoken: dict[tuple[str, ...], ClipBuilder] = {}
 
     async def send(self, frame: bytes) -> None:
         """Send one frame."""
@@ -216,30 +216,30 @@ class RecordedTransport:
     def _asked(self, event: Event) -> Event:
         if event.get("type") != "input_audio_buffer.append":
             self._end_fed()
-            return swapped(event, lambda coded: self._recorder.scratch.keep_whole(coded, self._heard_rate), str)
+            return replace_audio(event, lambda coded: self._recorder.scratch.keep_whole(coded, self._heard_rate), str)
         if len(self._fed.data) > LONGEST_STRIP:
             self._end_fed()
-        return swapped(event, lambda coded: self._fed.add(pybase64.b64decode(coded)), str)
+        return replace_audio(event, lambda coded: self._fed.add(pybase64.b64decode(coded)), str)
 
     def _end_fed(self) -> None:
         if self._fed.refs:
             self._recorder.scratch.keep_strip(self._fed, self._heard_rate)
-            self._fed = Strip()
+            self._fed = ClipBuilder()
 
     def _told(self, event: Event) -> Event:
         kind = str(event.get("type"))
         place = tuple(str(event.get(key, "")) for key in ("response_id", "item_id", "content_index"))
         if kind in DELTAS:
-            return swapped(event, lambda coded: self._piece(place, coded), str)
+            return replace_audio(event, lambda coded: self._piece(place, coded), str)
         if kind.endswith("audio.done") and place in self._spoken:
             self._recorder.scratch.keep_strip(self._spoken.pop(place), RATE)
-        return swapped(event, lambda coded: self._recorder.scratch.keep_whole(coded, RATE), str)
+        return replace_audio(event, lambda coded: self._recorder.scratch.keep_whole(coded, RATE), str)
 
-    def _piece(self, place: tuple[str, ...], coded: str) -> Ref:
-        return self._spoken.setdefault(place, Strip()).add(pybase64.b64decode(coded))
+    def _piece(self, place: tuple[str, ...], coded: str) -> ClipRef:
+        return self._spoken.setdefault(place, ClipBuilder()).add(pybase64.b64decode(coded))
 
 
-class Recording:
+class CassetteRecording:
     """A recording under way.
 
     Args:
@@ -285,7 +285,7 @@ class Recording:
 
 
 @contextmanager
-def recording(plan: Plan, stage: Stage, folder: Path, secrets: Collection[str]) -> Iterator[Recording]:
+def record_cassette(plan: Plan, stage: Stage, folder: Path, secrets: Collection[str]) -> Iterator[CassetteRecording]:
     """Record a performance into ``folder/<slug>``, when it has come to its end.
 
     Args:
@@ -312,7 +312,7 @@ def recording(plan: Plan, stage: Stage, folder: Path, secrets: Collection[str]) 
             scratch.mkdir()
         except OSError as error:
             raise CassetteError(str(folder), f"cannot be written: {(error.strerror or str(error)).lower()}") from None
-        tape = Recording(Recorder(plan, stage, scratch, secrets), final, scratch)
+        tape = CassetteRecording(Recorder(plan, stage, scratch, secrets), final, scratch)
         try:
             yield tape
         finally:
@@ -329,7 +329,7 @@ def unfinished_in(folder: Path) -> list[Path]:
 def is_whole(path: Path) -> bool:
     """Tell whether a cassette can be replayed to its end."""
     try:
-        verify(path)
+        verify_cassette(path)
     except CassetteError:
         return False
     return True
@@ -368,21 +368,21 @@ def _bring(new: Path, final: Path) -> None:
     for clip in sorted((new / FOLDER).iterdir()):
         _copy(clip, final / FOLDER / clip.name)
     aside = {
-        name: reel.model_copy(update={"file": f"{Path(reel.file).stem}-{reel.sha256[:12]}.jsonl"})
-        for name, reel in manifest.players.items()
+        name: track.model_copy(update={"file": f"{Path(track.file).stem}-{track.sha256[:12]}.jsonl"})
+        for name, track in manifest.players.items()
     }
-    for name, reel in manifest.players.items():
-        _copy(new / reel.file, final / aside[name].file)
-    write_whole({final / MANIFEST: written(manifest.model_copy(update={"players": aside}))}, AGAIN)
-    for reel in manifest.players.values():
-        _copy(new / reel.file, final / reel.file)
-    write_whole({final / MANIFEST: written(manifest)}, AGAIN)
+    for name, track in manifest.players.items():
+        _copy(new / track.file, final / aside[name].file)
+    write_whole({final / MANIFEST: written(manifest.model_copy(update={"players": aside}))}, RECORD_AGAIN)
+    for track in manifest.players.values():
+        _copy(new / track.file, final / track.file)
+    write_whole({final / MANIFEST: written(manifest)}, RECORD_AGAIN)
 
 
 def _copy(file: Path, to: Path) -> None:
     data = file.read_bytes()
     if not (to.is_file() and to.read_bytes() == data):
-        write_whole({to: data}, AGAIN)
+        write_whole({to: data}, RECORD_AGAIN)
 
 
 def _public(name: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from operator import neg
 from typing import Any
 
-from tau_stage.cassette.clips import Ref
+from tau_stage.cassette.clips import ClipRef
 from tau_stage.protocol.endpoints import ENDPOINTS
 
 Event = dict[str, Any]
@@ -115,7 +115,7 @@ class Redactor:
 
     def _asked(self, value: Any) -> Any:
         match value:
-            case Ref():
+            case ClipRef():
                 return value  # it learns later what it stands for
             case dict():
                 return {key: self._asked(inner) for key, inner in value.items()}
@@ -129,7 +129,7 @@ class Redactor:
     def _told(self, value: Any, key: str, parent: str = "", *, plain: bool = False) -> Any:
         plain = plain or key in PLAIN
         match value:
-            case Ref():
+            case ClipRef():
                 return value  # it learns later what it stands for
             case dict():
                 return {

@@ -18,17 +18,17 @@ import anyio.lowlevel
 import pybase64
 from pydantic_core import from_json, to_json
 
-from tau_stage.cassette.clips import AGAIN, swapped
+from tau_stage.cassette.clips import RECORD_AGAIN, replace_audio
 from tau_stage.cassette.event_diff import (
-    Sound,
+    SentAudio,
+    changed_ids,
+    describe_event,
     first_difference,
-    ids_in,
-    is_akin,
+    is_counterpart,
     line_of,
-    renamed,
-    told_of,
+    replace_ids,
 )
-from tau_stage.cassette.format import Cassette, Entry, cassette_of, load_cassette
+from tau_stage.cassette.format import Cassette, CassetteEvent, cassette_of, load_cassette
 from tau_stage.errors import CassetteDiffers, CassetteError, ConnectFailed, SessionClosed, Timeout
 from tau_stage.protocol.endpoints import Endpoint, endpoint
 from tau_stage.scene.plan import Plan, PlayerPlan
@@ -103,24 +103,26 @@ class Replay:
             raise self._missing(missed)
 
     def _provider_of(self, player: PlayerPlan) -> Endpoint:
-        reel = self.cassette.manifest.players.get(player.name)
-        if reel is None:
+        track = self.cassette.manifest.players.get(player.name)
+        if track is None:
             raise self._parted(player.name, "", "player", "nobody of that name", repr(player.name))
         try:
-            place = endpoint(reel.endpoint, reel.dialect)
+            place = endpoint(track.endpoint, track.dialect)
         except KeyError:
-            raise CassetteError(str(self.cassette.path), f"there is no endpoint {reel.endpoint!r}", AGAIN) from None
-        if player.endpoint and "://" not in player.endpoint and player.endpoint != reel.endpoint:
-            raise self._parted(player.name, "", "endpoint", repr(reel.endpoint), repr(player.endpoint))
+            raise CassetteError(
+                str(self.cassette.path), f"there is no endpoint {track.endpoint!r}", RECORD_AGAIN
+            ) from None
+        if player.endpoint and "://" not in player.endpoint and player.endpoint != track.endpoint:
+            raise self._parted(player.name, "", "endpoint", repr(track.endpoint), repr(player.endpoint))
         return place
 
     # ---- the order of things
 
-    def due(self, entry: Entry) -> float:
+    def due(self, entry: CassetteEvent) -> float:
         """Tell when something happens, on the clock of the loop."""
         return self._base + entry.at_ms / 1000
 
-    async def turn(self, entry: Entry, socket: ReplayedTransport | None = None) -> None:
+    async def turn(self, entry: CassetteEvent, socket: ReplayedTransport | None = None) -> None:
         """Wait until everything before it has happened.
 
         Raises:
@@ -142,14 +144,14 @@ class Replay:
             with anyio.move_on_after(patience):
                 await news.wait()
 
-    def happened(self, entry: Entry) -> None:
+    def happened(self, entry: CassetteEvent) -> None:
         """Note that something has happened; what comes late delays all that follows."""
         late = anyio.current_time() - self.due(entry)
         if entry.kind in ("ask", "dial") and late > LATE_S:
             self._base += math.ceil(late * 1000) / 1000
         self.skip([entry])
 
-    def skip(self, entries: Iterable[Entry]) -> None:
+    def skip(self, entries: Iterable[CassetteEvent]) -> None:
         """Wait no more for some things."""
         self._done.update(entry.number for entry in entries)
         while self._left and self._left[0].number in self._done:
@@ -174,20 +176,20 @@ class Replay:
             raise difference
         await anyio.sleep_forever()
 
-    def differing(self, player: str, asked: list[Entry], now: Event) -> CassetteDiffers:
+    def differing(self, player: str, asked: list[CassetteEvent], now: Event) -> CassetteDiffers:
         """Tell how an event differs from what was recorded."""
         lines = self.cassette.manifest.lines
-        akin = next((entry for entry in asked if is_akin(entry.body, now)), None)
+        akin = next((entry for entry in asked if is_counterpart(entry.body, now)), None)
         found = first_difference(akin.body, now, self.cassette.clips.is_same) if akin else None
         if akin and found:
             return self._parted(player, line_of(akin.body, lines), found.field, *found.shown())
         first = asked[0].body if asked else None
         line = line_of(first, lines) if first else ""
-        return self._parted(player, line, "conversation", told_of(first, lines), told_of(now, {}))
+        return self._parted(player, line, "conversation", describe_event(first, lines), describe_event(now, {}))
 
-    def _missing(self, entry: Entry) -> CassetteDiffers:
+    def _missing(self, entry: CassetteEvent) -> CassetteDiffers:
         lines = self.cassette.manifest.lines
-        line, told = line_of(entry.body, lines), told_of(entry.body, lines)
+        line, told = line_of(entry.body, lines), describe_event(entry.body, lines)
         return self._parted(
             entry.player, line, "conversation", "that it opens" if entry.kind == "dial" else told, "nothing"
         )
@@ -211,7 +213,7 @@ class Replay:
         await self.turn(dialled)
         self.happened(dialled)
         if not rest or rest[0].kind not in ("opened", "refused"):
-            raise CassetteError(str(self.cassette.path), f"the opening of {player.name} has no end", AGAIN)
+            raise CassetteError(str(self.cassette.path), f"the opening of {player.name} has no end", RECORD_AGAIN)
         outcome, *rest = rest
         await self.turn(outcome)
         await anyio.sleep_until(self.due(outcome))
@@ -241,7 +243,7 @@ class ReplayedTransport:
         entries: What was said on it.
     """
 
-    def __init__(self, replay: Replay, player: str, entries: list[Entry]) -> None:
+    def __init__(self, replay: Replay, player: str, entries: list[CassetteEvent]) -> None:
         self._replay = replay
         self._player = player
         self._clips = replay.cassette.clips
@@ -261,7 +263,7 @@ class ReplayedTransport:
         if self._closed:
             raise self._closed.about()
 
-    def was_hasty(self, missing: Entry, told: Entry) -> bool:
+    def was_hasty(self, missing: CassetteEvent, told: CassetteEvent) -> bool:
         """Tell whether something was sent before its turn and waits for its answer: two clips that changed places.
 
         Args:
@@ -277,7 +279,7 @@ class ReplayedTransport:
             CassetteDiffers: It is not.
         """
         self.check()
-        now = swapped(from_json(frame), lambda coded: Sound(pybase64.b64decode(coded)), str)
+        now = replace_audio(from_json(frame), lambda coded: SentAudio(pybase64.b64decode(coded)), str)
         same = (entry for entry in self._asked if first_difference(entry.body, now, self._clips.is_same) is None)
         entry = next(same, None)
         if entry is None:
@@ -287,7 +289,7 @@ class ReplayedTransport:
         if not is_next:
             self._hasty.add(entry.number)
         self._asked.remove(entry)
-        self._names.update(ids_in(entry.body, now))
+        self._names.update(changed_ids(entry.body, now))
         try:
             if is_next:
                 await self._replay.turn(entry, self)
@@ -313,8 +315,8 @@ class ReplayedTransport:
             self.check()
         if entry.kind == "raw":
             return str(entry.body.get("frame")).encode()
-        event = renamed(entry.body, self._names) if self._names else entry.body
-        return to_json(swapped(event, lambda ref: pybase64.b64encode(self._clips.bytes_of(ref)).decode(), dict))
+        event = replace_ids(entry.body, self._names) if self._names else entry.body
+        return to_json(replace_audio(event, lambda ref: pybase64.b64encode(self._clips.bytes_of(ref)).decode(), dict))
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         """Hang up."""

@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from tau_stage.checks.expectations import expectations
-from tau_stage.checks.metrics import Measures
-from tau_stage.checks.recognition import recognition
-from tau_stage.checks.snapshot import Snapshot, freeze
-from tau_stage.checks.snapshot_diff import against
+from tau_stage.checks.expectations import check_expectations
+from tau_stage.checks.metrics import TakeMetrics
+from tau_stage.checks.recognition import check_recognition
+from tau_stage.checks.snapshot import Snapshot, take_snapshot
+from tau_stage.checks.snapshot_diff import compare_snapshot
 from tau_stage.checks.verdict import Subject, Verdict
 from tau_stage.scene.plan import Plan, resolved
 from tau_stage.scene.source import spot
@@ -23,7 +23,7 @@ NOTHING: Mapping[str, str] = {}
 def check(
     plan: Plan,
     take: Take,
-    measures: Measures,
+    measures: TakeMetrics,
     snapshot: Snapshot | None = None,
     *,
     compares: bool = True,
@@ -38,15 +38,17 @@ def check(
         plan: What was to be performed.
         take: What was performed.
         measures: Of the take.
-        snapshot: What it was like when it was blessed, if it was.
+        snapshot: What it was like when it was accepted, if it was.
         compares: Whether the take is compared with it; else it only tells how the players' voices sound.
         heard: What a recogniser made of lines, by their ids.
         files: Hashes of the sound files that the scene plays, by their names in it.
     """
-    verdicts = list(expectations(plan, take, measures, snapshot.voices() if snapshot else {}))
+    verdicts = list(check_expectations(plan, take, measures, snapshot.voices() if snapshot else {}))
     if snapshot and compares:
-        verdicts += against(snapshot, plan, take, measures, freeze(take, measures, resolved(plan), files))
-    verdicts += recognition(plan, take, heard)
+        verdicts += compare_snapshot(
+            snapshot, plan, take, measures, take_snapshot(take, measures, resolved(plan), files)
+        )
+    verdicts += check_recognition(plan, take, heard)
     if verdicts and take.ended != "complete":
         subject = Subject("scene", "", (), "expect")
         told = f"the take ended {take.ended}: {take.problem}"
@@ -54,7 +56,7 @@ def check(
     return sorted(verdicts, key=lambda verdict: (verdict.path != plan.path, verdict.path, verdict.line, verdict.column))
 
 
-def as_json(verdicts: Sequence[Verdict], measures: Measures) -> str:
+def as_json(verdicts: Sequence[Verdict], measures: TakeMetrics) -> str:
     """Write verdicts and everything that was measured, as the text of ``checks.json``."""
     facts = {
         "version": VERSION,

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tau_stage.checks.metrics import FIGURES, LIMITS, SOUNDING, Figures, Measures
+from tau_stage.checks.metrics import COMPARED, FROM_SOUND, LIMITS, Metrics, TakeMetrics
 from tau_stage.checks.verdict import Subject, Verdict, outcome
-from tau_stage.checks.voice_print import Print, distance, reference
+from tau_stage.checks.voice_print import VoicePrint, average_print, voice_distance
 from tau_stage.errors import LimitReached
 from tau_stage.scene.expect import CallWanted, Expect, Range
 from tau_stage.scene.plan import LinePlan, Plan, spoken
@@ -26,7 +26,7 @@ UNMEASURED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Context:
     """What expectations are held against: a line, or all of them.
 
     Attributes:
@@ -36,7 +36,7 @@ class Seen:
     """
 
     lines: Sequence[Performed]
-    figures: Figures
+    figures: Metrics
     voices: Mapping[str, float | None]
 
     @property
@@ -60,7 +60,9 @@ class Seen:
         return max((value for line in self.lines if (value := self.voices[line.id]) is not None), default=None)
 
 
-def expectations(plan: Plan, take: Take, measures: Measures, own: Mapping[str, Print]) -> Iterator[Verdict]:
+def check_expectations(
+    plan: Plan, take: Take, measures: TakeMetrics, own: Mapping[str, VoicePrint]
+) -> Iterator[Verdict]:
     """Yield a verdict for each expectation of the scene.
 
     Lines of cues, and those with a ``when``, may not be performed; nothing is expected of them then.
@@ -80,11 +82,11 @@ def expectations(plan: Plan, take: Take, measures: Measures, own: Mapping[str, P
             if not performed and strand is plan.steps and not wanted.when:
                 yield _absent(plan, wanted, take)
             for line in performed:
-                seen = Seen([line], measures.lines[line.id], voices)
+                seen = Context([line], measures.lines[line.id], voices)
                 subject = Subject("line", line.id, (line.id,), "expect")
                 yield from _Expectations(plan, subject, ("line", wanted.id, "expect"), wanted.expect, seen).verdicts()
     if plan.expect:
-        seen = Seen(take.lines, measures.whole, voices)
+        seen = Context(take.lines, measures.whole, voices)
         subject = Subject("scene", "", tuple(line.id for line in take.lines), "expect")
         yield from _Expectations(plan, subject, ("expect",), plan.expect, seen).verdicts()
 
@@ -102,12 +104,12 @@ def _absent(plan: Plan, wanted: LinePlan, take: Take) -> Verdict:
     return subject.verdict(place, "performed", "to be performed", "not", "error" if broken else "failed", told)
 
 
-def _voice(line: Performed, take: Take, measures: Measures, own: Mapping[str, Print]) -> float | None:
+def _voice(line: Performed, take: Take, measures: TakeMetrics, own: Mapping[str, VoicePrint]) -> float | None:
     mine = measures.lines[line.id].print
     others = [other for other in take.lines if other.player == line.player and other.id != line.id]
     prints = [found for other in others if (found := measures.lines[other.id].print)]
-    known = own.get(line.player) or reference(prints)
-    return distance(mine, known) if mine and known else None
+    known = own.get(line.player) or average_print(prints)
+    return voice_distance(mine, known) if mine and known else None
 
 
 class _Expectations:
@@ -121,7 +123,7 @@ class _Expectations:
         seen: What was performed.
     """
 
-    def __init__(self, plan: Plan, subject: Subject, key: Key, expect: Expect, seen: Seen) -> None:
+    def __init__(self, plan: Plan, subject: Subject, key: Key, expect: Expect, seen: Context) -> None:
         self.plan = plan
         self.subject = subject
         self.key = key
@@ -135,7 +137,7 @@ class _Expectations:
             yield self.words("says_not", f"not “{phrase}”", holds=not holds(self.seen.said, phrase))
         if self.expect.calls is not None:
             yield from self.calls(self.expect.calls)
-        for name in FIGURES:
+        for name in COMPARED:
             wanted = getattr(self.expect, name)
             if wanted is not None:
                 yield self.figure(name, wanted, getattr(self.seen.figures, name))
@@ -191,7 +193,7 @@ class _Expectations:
     def figure(self, name: str, wanted: Range, value: float | None) -> Verdict:
         place = spot(self.plan.spots, *self.key, name)
         expected = _range(wanted, name)
-        problem = self.seen.figures.problem if name in (*SOUNDING, "voice") else ""
+        problem = self.seen.figures.problem if name in (*FROM_SOUND, "voice") else ""
         if value is None or problem:
             why = problem or UNMEASURED.get(name, "there is nothing to measure")
             told = f"{name.replace('_', ' ')} could not be measured ({why}), expected {expected}"
@@ -208,8 +210,10 @@ class _Expectations:
             others = sorted(name for name in asked if name != line.player)
             heard = hearers(line)
             if list(heard) != others:
-                unlike.append(f"{line.id} by {named(heard)}" if len(self.seen.lines) > 1 else named(heard))
-        told = wanted if isinstance(wanted, str) else named(wanted)
+                unlike.append(
+                    f"{line.id} by {names_or_nobody(heard)}" if len(self.seen.lines) > 1 else names_or_nobody(heard)
+                )
+        told = wanted if isinstance(wanted, str) else names_or_nobody(wanted)
         return self.subject.verdict(place, "heard_by", told, "; ".join(unlike) or told, outcome(holds=not unlike))
 
 
@@ -218,7 +222,7 @@ def hearers(line: Performed) -> tuple[str, ...]:
     return tuple(sorted(hearing.player for hearing in line.hearers if hearing.heard_at_s is not None))
 
 
-def named(names: Sequence[str]) -> str:
+def names_or_nobody(names: Sequence[str]) -> str:
     """Return names, or that there is none."""
     return ", ".join(names) or "nobody"
 

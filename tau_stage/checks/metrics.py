@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tau_stage.audio.loudness import Meter
-from tau_stage.checks.voice_print import Print, voice_print
+from tau_stage.checks.voice_print import VoicePrint, voice_print
 from tau_stage.errors import TakeError
 from tau_stage.scene import expect
 from tau_stage.scene.expect import Tolerances, Unit
@@ -25,7 +25,7 @@ FULL_SCALE = 32_767
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class Metrics:
     """What was measured of a line, or of a whole take; None where there is nothing to measure.
 
     Attributes:
@@ -49,16 +49,16 @@ class Figures:
     dead_air: float | None = None
     rate: float | None = None
     cost: float | None = None
-    print: Print | None = None
+    print: VoicePrint | None = None
     problem: str = ""
 
 
-SOUNDING = ("loudness", "silence", "clipping", "print")
+FROM_SOUND = ("loudness", "silence", "clipping", "print")
 """Figures that need the sound itself."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measures:
+class TakeMetrics:
     """All that was measured of a take.
 
     Attributes:
@@ -66,11 +66,11 @@ class Measures:
         whole: Of the take as one.
     """
 
-    lines: Mapping[str, Figures]
-    whole: Figures
+    lines: Mapping[str, Metrics]
+    whole: Metrics
 
 
-def measure(take: Take, sound_of: Callable[[Performed], Pcm]) -> Measures:
+def measure(take: Take, sound_of: Callable[[Performed], Pcm]) -> TakeMetrics:
     """Measure a take; one line's sound is in memory at a time.
 
     Args:
@@ -78,7 +78,7 @@ def measure(take: Take, sound_of: Callable[[Performed], Pcm]) -> Measures:
         sound_of: Gives the sound of a line that has a file; a ``TakeError`` of it is kept with the line.
     """
     whole = Meter(take.rate)
-    lines: dict[str, Figures] = {}
+    lines: dict[str, Metrics] = {}
     for line, dead_air in zip(take.lines, silences(take.lines), strict=True):
         try:
             sound = sound_of(line) if line.file is not None else None
@@ -88,12 +88,12 @@ def measure(take: Take, sound_of: Callable[[Performed], Pcm]) -> Measures:
         if sound:
             whole.feed(sound.array / 32768)
         lines[line.id] = _figures(line, dead_air, sound, "")
-    return Measures(lines, _whole(take, lines, _rounded(whole.result().lufs, 1)))
+    return TakeMetrics(lines, _whole(take, lines, _rounded(whole.result().lufs, 1)))
 
 
-def _figures(line: Performed, dead_air: float | None, sound: Pcm | None, problem: str) -> Figures:
+def _figures(line: Performed, dead_air: float | None, sound: Pcm | None, problem: str) -> Metrics:
     spoken = len(spoken_words(line.said))
-    return Figures(
+    return Metrics(
         length=round(line.duration_s, 3) if line.file is not None else None,
         loudness=_loudness(sound) if sound else None,
         silence=_silence(sound) if sound else None,
@@ -107,7 +107,7 @@ def _figures(line: Performed, dead_air: float | None, sound: Pcm | None, problem
     )
 
 
-def _whole(take: Take, lines: Mapping[str, Figures], loudness: float | None) -> Figures:
+def _whole(take: Take, lines: Mapping[str, Metrics], loudness: float | None) -> Metrics:
     spoken = sum(len(spoken_words(line.said)) for line in take.lines)
     seconds = sum(line.duration_s for line in take.lines)
 
@@ -115,7 +115,7 @@ def _whole(take: Take, lines: Mapping[str, Figures], loudness: float | None) -> 
         return max((value for each in lines.values() if (value := getattr(each, name)) is not None), default=None)
 
     clipped = [figures.clipping for figures in lines.values() if figures.clipping is not None]
-    return Figures(
+    return Metrics(
         length=round(take.duration_s, 3),
         loudness=loudness,
         silence=worst("silence"),
@@ -213,5 +213,5 @@ LIMITS = {
 }
 """What is less than this nobody notices, or differs from one performance of a line to the next."""
 
-FIGURES = tuple(name for name in LIMITS if name not in ("words", "voice"))
+COMPARED = tuple(name for name in LIMITS if name not in ("words", "voice"))
 """Those that a number tells."""

@@ -17,7 +17,7 @@ FURTHEST = 0.6
 """Share of its letters in which what was heard may differ from a line, and still be that line."""
 
 
-def recognition(plan: Plan, take: Take, heard: Mapping[str, str]) -> Iterator[Verdict]:
+def check_recognition(plan: Plan, take: Take, heard: Mapping[str, str]) -> Iterator[Verdict]:
     """Yield a verdict for each line that was listened to: it is heard as itself, and not as another line of the scene.
 
     Args:
@@ -81,7 +81,7 @@ def require_recogniser() -> None:
         raise UsageError("nothing here recognises speech: pocketsphinx is not installed", hint)
 
 
-def recognised(take: Take, sound_of: Callable[[Performed], Pcm]) -> dict[str, str]:
+def recognise_lines(take: Take, sound_of: Callable[[Performed], Pcm]) -> dict[str, str]:
     """Let a recogniser hear each line whose words stood in the scene; return its words by the line's id.
 
     Args:

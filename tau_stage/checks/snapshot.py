@@ -1,4 +1,4 @@
-"""A snapshot: what a take was like when its author blessed it. Small, and one line of text for each fact."""
+"""A snapshot: what a take was like when its author accepted it. Small, and one line of text for each fact."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tau_stage.checks.expectations import hearers
-from tau_stage.checks.metrics import Measures, measure
-from tau_stage.checks.voice_print import Print, reference
+from tau_stage.checks.metrics import TakeMetrics, measure
+from tau_stage.checks.voice_print import VoicePrint, average_print
 from tau_stage.errors import LFS_HINT, LFS_PROBLEM, TakeError, UsageError, is_lfs_pointer
 from tau_stage.protocol.endpoints import UNDERSTUDY
 from tau_stage.scene.delivery_options import Deliver
@@ -38,7 +38,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Cast(_Part):
+class PlayerSnapshot(_Part):
     """What plays a player, and what it was told before the first line."""
 
     voice: str
@@ -47,14 +47,14 @@ class Cast(_Part):
     told: str = ""
 
 
-class Call(_Part):
+class CallSnapshot(_Part):
     """A call of a tool, with all its arguments."""
 
     tool: str
     arguments: Any
 
 
-class Frozen(_Part):
+class LineSnapshot(_Part):
     """A line; see ``Figures`` for what is measured."""
 
     player: str
@@ -64,7 +64,7 @@ class Frozen(_Part):
     ended: str
     pause: float | None
     heard_by: tuple[str, ...]
-    calls: tuple[Call, ...]
+    calls: tuple[CallSnapshot, ...]
     length: float | None
     loudness: float | None
     silence: float | None
@@ -73,10 +73,10 @@ class Frozen(_Part):
     dead_air: float | None
     rate: float | None
     cost: float | None
-    voice: Print | None
+    voice: VoicePrint | None
 
 
-class Effect(_Part):
+class SoundSnapshot(_Part):
     """An effect or a bed, and the line it begins with or after."""
 
     file: str
@@ -94,21 +94,21 @@ class Snapshot(_Part):
     cassette: bool = False
     deliver: Mapping[str, Any] = {}
     files: Mapping[str, str] = {}
-    players: Mapping[str, Cast]
+    players: Mapping[str, PlayerSnapshot]
     cues: Mapping[str, int]
-    sounds: Mapping[str, Effect]
-    lines: Mapping[str, Frozen]
+    sounds: Mapping[str, SoundSnapshot]
+    lines: Mapping[str, LineSnapshot]
 
-    def voices(self) -> dict[str, Print]:
+    def voices(self) -> dict[str, VoicePrint]:
         """Return each player's own voice: what that player's lines have in common."""
-        prints: dict[str, list[Print]] = {}
+        prints: dict[str, list[VoicePrint]] = {}
         for line in self.lines.values():
             if line.voice:
                 prints.setdefault(line.player, []).append(line.voice)
-        return {name: found for name in prints if (found := reference(prints[name]))}
+        return {name: found for name in prints if (found := average_print(prints[name]))}
 
 
-def freeze(take: Take, measures: Measures, resolved: str, files: Mapping[str, str] = NO_FILES) -> Snapshot:
+def take_snapshot(take: Take, measures: TakeMetrics, resolved: str, files: Mapping[str, str] = NO_FILES) -> Snapshot:
     """Make a snapshot of a take.
 
     A retake tells neither who would hear its lines nor what they would cost, as only some were performed: who hears
@@ -133,7 +133,7 @@ def freeze(take: Take, measures: Measures, resolved: str, files: Mapping[str, st
         deliver={key: value for key, value in _delivered(plan).items() if value != DELIVERED[key]},
         files=dict(files),
         players={
-            player.name: Cast(
+            player.name: PlayerSnapshot(
                 voice=player.voice,
                 model=player.model,
                 speed=told[player.name]["speed"],
@@ -145,7 +145,9 @@ def freeze(take: Take, measures: Measures, resolved: str, files: Mapping[str, st
         cues={cue: cues.count(cue) for cue in dict.fromkeys(cues)},
         sounds=dict(_effects(take)),
         lines={
-            line.id: _frozen(line, measures, lines.get(line.id, {}), is_retake=is_retake, is_timed=line.player in timed)
+            line.id: _line_snapshot(
+                line, measures, lines.get(line.id, {}), is_retake=is_retake, is_timed=line.player in timed
+            )
             for line in take.lines
         },
     )
@@ -157,7 +159,7 @@ def _delivered(plan: Mapping[str, Any]) -> dict[str, Any]:
     return {**plan["deliver"], "pan": pan}
 
 
-def blessed(new: Snapshot, old: Snapshot | None, only: Sequence[str] = ()) -> Snapshot:
+def accept_snapshot(new: Snapshot, old: Snapshot | None, only: Sequence[str] = ()) -> Snapshot:
     """Choose the snapshot that is to be kept: all of a new one, or the old one with some of its lines.
 
     Args:
@@ -183,7 +185,9 @@ def blessed(new: Snapshot, old: Snapshot | None, only: Sequence[str] = ()) -> Sn
     return old.model_copy(update={"lines": lines})
 
 
-def _inserted(lines: dict[str, Frozen], name: str, line: Frozen, order: Sequence[str]) -> dict[str, Frozen]:
+def _inserted(
+    lines: dict[str, LineSnapshot], name: str, line: LineSnapshot, order: Sequence[str]
+) -> dict[str, LineSnapshot]:
     """Insert a line in its own place, or after the last one that comes before it in the take."""
     if name in lines:
         return {**lines, name: line}
@@ -194,7 +198,7 @@ def _inserted(lines: dict[str, Frozen], name: str, line: Frozen, order: Sequence
     return dict([*items[:at], (name, line), *items[at:]])
 
 
-def written(snapshot: Snapshot) -> str:
+def format_snapshot(snapshot: Snapshot) -> str:
     """Write a snapshot as the text of its file: always the same for the same facts, and one fact a line."""
     facts = snapshot.model_dump(mode="json")
     parts = []
@@ -218,13 +222,13 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
-def parsed(text: str, path: str) -> Snapshot:
+def parse_snapshot(text: str, path: str) -> Snapshot:
     """Read a snapshot from the text of its file.
 
     Raises:
         TakeError: It is none, or a newer tau-stage's.
     """
-    remedy = "restore it from version control, or bless a take again"
+    remedy = "restore it from version control, or accept a take again"
     try:
         facts = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -241,12 +245,12 @@ def parsed(text: str, path: str) -> Snapshot:
         raise TakeError(path, f"is no snapshot: {where}: {first['msg']}", remedy) from None
 
 
-def _frozen(
-    line: Performed, measures: Measures, planned: Mapping[str, Any], *, is_retake: bool, is_timed: bool
-) -> Frozen:
+def _line_snapshot(
+    line: Performed, measures: TakeMetrics, planned: Mapping[str, Any], *, is_retake: bool, is_timed: bool
+) -> LineSnapshot:
     figures = measures.lines[line.id]
     heard_by = hearers(line) or (tuple(planned.get("hearers", ())) if is_retake else ())
-    return Frozen(
+    return LineSnapshot(
         player=line.player,
         asked=line.asked,
         direction=line.direction,
@@ -254,7 +258,7 @@ def _frozen(
         ended=ending(line),
         pause=planned.get("pause_s"),
         heard_by=heard_by,
-        calls=tuple(Call(tool=call.tool, arguments=arguments(call.arguments)) for call in line.calls),
+        calls=tuple(CallSnapshot(tool=call.tool, arguments=arguments(call.arguments)) for call in line.calls),
         length=figures.length,
         loudness=figures.loudness,
         silence=figures.silence,
@@ -280,7 +284,7 @@ def arguments(text: str) -> object:
         return text
 
 
-def _effects(take: Take) -> Iterator[tuple[str, Effect]]:
+def _effects(take: Take) -> Iterator[tuple[str, SoundSnapshot]]:
     """Yield sounds by their file, and which time it is played: numbers of their own would change with every new one."""
     played: dict[str, int] = {}
     written = [line for line in take.lines if not of_cue(line.id)]
@@ -292,7 +296,7 @@ def _effects(take: Take) -> Iterator[tuple[str, Effect]]:
         before = bisect_right(begins, (sound.offset_samples, len(written)))
         after = written[latest[before - 1]].id if before else ""
         heard = tuple(sorted(hearing.player for hearing in sound.hearers if hearing.heard_at_s is not None))
-        yield name, Effect(file=sound.source, gain_db=sound.gain_db, after=after, heard_by=heard)
+        yield name, SoundSnapshot(file=sound.source, gain_db=sound.gain_db, after=after, heard_by=heard)
 
 
 def of_cue(name: str) -> str:
@@ -346,7 +350,7 @@ def read_snapshot(path: Path) -> Snapshot | None:
         data = path.read_bytes()
         if is_lfs_pointer(data):
             raise TakeError(str(path), LFS_PROBLEM, LFS_HINT)
-        return parsed(data.decode("utf-8"), str(path))
+        return parse_snapshot(data.decode("utf-8"), str(path))
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -361,7 +365,7 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> bool:
     Raises:
         TakeError: It cannot be written.
     """
-    text = written(snapshot)
+    text = format_snapshot(snapshot)
     with guarded(path, "choose a scene in a folder that can be written to"):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and path.read_bytes() == text.encode():
@@ -408,26 +412,26 @@ def _named(scene: str, part: Any) -> Iterator[str]:
         yield from _named(scene, each)
 
 
-def measured(folder: TakeFolder, take: Take) -> Measures:
+def measure_folder(folder: TakeFolder, take: Take) -> TakeMetrics:
     """Measure a take in its folder; a sound that is missing or broken is told with its line."""
     return measure(take, lambda line: audio_of(folder, line))
 
 
-def frozen(folder: TakeFolder, take: Take) -> Snapshot:
+def snapshot_of(folder: TakeFolder, take: Take) -> Snapshot:
     """Make a snapshot of a take in its folder, of the plan that it was performed from.
 
     Raises:
         TakeError: It did not come to its end, a sound cannot be measured, or its journal is missing.
     """
     if take.ended != "complete":
-        raise TakeError(str(folder.path), f"ended {take.ended}", "bless a take that is complete")
-    measures = measured(folder, take)
+        raise TakeError(str(folder.path), f"ended {take.ended}", "accept a take that is complete")
+    measures = measure_folder(folder, take)
     if measures.whole.problem:
-        raise TakeError(str(folder.path), measures.whole.problem, "bless a take that is whole")
+        raise TakeError(str(folder.path), measures.whole.problem, "accept a take that is whole")
     if not folder.journal.is_file():
-        raise TakeError(str(folder.journal), "is missing", "bless a take that has its journal")
+        raise TakeError(str(folder.journal), "is missing", "accept a take that has its journal")
     scene = take.scene
     cassette = Path(scene.path).parent / "cassettes" / identity(scene.path, scene.variant)
     resolved = read_beginning(folder.journal).resolved
-    snapshot = freeze(take, measures, resolved, sound_files(scene.path, resolved))
+    snapshot = take_snapshot(take, measures, resolved, sound_files(scene.path, resolved))
     return snapshot.model_copy(update={"cassette": cassette.exists()})

@@ -7,11 +7,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from tau_stage.checks.expectations import named
-from tau_stage.checks.metrics import FIGURES, LIMITS, SOUNDING, Limit, Measures
-from tau_stage.checks.snapshot import DELIVERED, MISSING, Call, Cast, Effect, Frozen, Snapshot, of_cue, sound_ids
+from tau_stage.checks.expectations import names_or_nobody
+from tau_stage.checks.metrics import COMPARED, FROM_SOUND, LIMITS, Limit, TakeMetrics
+from tau_stage.checks.snapshot import (
+    DELIVERED,
+    MISSING,
+    CallSnapshot,
+    LineSnapshot,
+    PlayerSnapshot,
+    Snapshot,
+    SoundSnapshot,
+    of_cue,
+    sound_ids,
+)
 from tau_stage.checks.verdict import Subject, Verdict, outcome
-from tau_stage.checks.voice_print import distance
+from tau_stage.checks.voice_print import voice_distance
 from tau_stage.scene.expect import Tolerances
 from tau_stage.scene.names import automatic_id
 from tau_stage.scene.plan import LinePlan, Plan, spoken
@@ -32,7 +42,9 @@ AS_IT_WAS = ("player", "direction", "pause", "ended")
 """What has no tolerance."""
 
 
-def against(snapshot: Snapshot, plan: Plan, take: Take, measures: Measures, now: Snapshot) -> Iterator[Verdict]:
+def compare_snapshot(
+    snapshot: Snapshot, plan: Plan, take: Take, measures: TakeMetrics, now: Snapshot
+) -> Iterator[Verdict]:
     """Yield a verdict for each fact of a snapshot, and for each line, sound and cue that it lacks.
 
     Args:
@@ -44,7 +56,7 @@ def against(snapshot: Snapshot, plan: Plan, take: Take, measures: Measures, now:
     """
     yield from _players(snapshot, plan, now)
     yield from _Lines(snapshot, plan, measures, now).verdicts()
-    yield from _sounds(snapshot, plan, now, paired(snapshot.lines, now.lines), sound_ids(take))
+    yield from _sounds(snapshot, plan, now, pair_lines(snapshot.lines, now.lines), sound_ids(take))
     yield from _cues(snapshot, plan, now)
     yield from _files(snapshot, plan, now)
     yield from _delivered(snapshot, plan, now)
@@ -57,7 +69,7 @@ def _files(snapshot: Snapshot, plan: Plan, now: Snapshot) -> Iterator[Verdict]:
         old, new = (each.files.get(name, "none") for each in (snapshot, now))
         place = spot(plan.spots, "sound", ids[name]) if name in ids else spot(plan.spots)
         how = "is missing" if new in ("none", MISSING) else "is new" if old == "none" else "has changed"
-        told = f"the sound file {name} {how} since the scene was blessed"
+        told = f"the sound file {name} {how} since the scene was accepted"
         yield Subject("sound", name, (), "snapshot").verdict(place, "file", old, new, outcome(holds=old == new), told)
 
 
@@ -81,17 +93,17 @@ def changed_lines(old: Snapshot | None, new: Snapshot) -> list[str]:
     return [name for name in {**before, **new.lines} if not _is_alike(before.get(name), new.lines.get(name))]
 
 
-def _is_alike(old: Frozen | None, new: Frozen | None) -> bool:
+def _is_alike(old: LineSnapshot | None, new: LineSnapshot | None) -> bool:
     if old is None or new is None:
         return old is new
-    measured = {*FIGURES, "voice"}
+    measured = {*COMPARED, "voice"}
     if old.model_dump(exclude=measured) != new.model_dump(exclude=measured):
         return False
     if (old.voice is None) != (new.voice is None):
         return False
-    apart = distance(old.voice, new.voice) if old.voice and new.voice else 0.0
+    apart = voice_distance(old.voice, new.voice) if old.voice and new.voice else 0.0
     return apart <= LIMITS["voice"].absolute and all(
-        _is_near(getattr(old, what), getattr(new, what), what) for what in FIGURES
+        _is_near(getattr(old, what), getattr(new, what), what) for what in COMPARED
     )
 
 
@@ -118,7 +130,7 @@ def _players(snapshot: Snapshot, plan: Plan, now: Snapshot) -> Iterator[Verdict]
             yield subject.verdict(place, key, _told(key, was), _told(key, is_now), outcome(holds=was == is_now))
 
 
-def _telling(old: Cast, new: Cast) -> str:
+def _telling(old: PlayerSnapshot, new: PlayerSnapshot) -> str:
     """Return the option that changes what a player is told: ``accent``, where nothing else differs."""
     differing = set(old.told.splitlines()) ^ set(new.told.splitlines())
     accent = differing and all(line.startswith("Speak in ") for line in differing)
@@ -137,12 +149,12 @@ class _Lines:
 
     snapshot: Snapshot
     plan: Plan
-    measures: Measures
+    measures: TakeMetrics
     now: Snapshot
 
     def verdicts(self) -> Iterator[Verdict]:
         old, new = self.snapshot.lines, self.now.lines
-        pairs = paired(old, new)
+        pairs = pair_lines(old, new)
         plans = {line.id: line for strand in self.plan.strands for line in spoken(strand)}
         elsewhere = moved(pairs, new)
         for name, line in old.items():
@@ -161,7 +173,7 @@ class _Lines:
     def at(self, name: str, *key: str) -> Spot:
         return spot(self.plan.spots, "line", _written(name), *key)
 
-    def missing(self, name: str, line: Frozen, pairs: Pairs, plans: Mapping[str, LinePlan]) -> Verdict:
+    def missing(self, name: str, line: LineSnapshot, pairs: Pairs, plans: Mapping[str, LinePlan]) -> Verdict:
         """Place a line that is gone where it was: after the last one before it that is still there."""
         before = list(self.snapshot.lines)[: list(self.snapshot.lines).index(name)]
         beside = [other for other in before if of_cue(other) == of_cue(name)]
@@ -179,7 +191,9 @@ class _Lines:
         told = f"it stands {after}, and stood {before}"
         return subject.verdict(self.at(name), "place", before, after, outcome(holds=placed), told)
 
-    def line(self, subject: Subject, old: Frozen, new: Frozen, name: str, wanted: LinePlan | None) -> Iterator[Verdict]:
+    def line(
+        self, subject: Subject, old: LineSnapshot, new: LineSnapshot, name: str, wanted: LinePlan | None
+    ) -> Iterator[Verdict]:
         for what in AS_IT_WAS:
             was, is_now = (_told(what, getattr(line, what)) for line in (old, new))
             place = self.at(name, *WHERE.get(what, ()))
@@ -188,13 +202,13 @@ class _Lines:
         own = wanted.expect.tolerances if wanted and wanted.expect else None
         yield self.words(subject, "asked", old.asked, new.asked, LIMITS["words"], name)
         yield self.words(subject, "said", old.said, new.said, LIMITS["words"].changed(own, wide, "words"), name)
-        heard, hears = named(old.heard_by), named(new.heard_by)
+        heard, hears = names_or_nobody(old.heard_by), names_or_nobody(new.heard_by)
         yield subject.verdict(
             self.at(name, "to"), "heard_by", heard, hears, outcome(holds=old.heard_by == new.heard_by)
         )
         called, calls = _calls(old.calls), _calls(new.calls)
         yield subject.verdict(self.at(name), "calls", called, calls, outcome(holds=old.calls == new.calls))
-        for what in FIGURES:
+        for what in COMPARED:
             limit = LIMITS[what].changed(own, wide, what)
             yield from self.figure(subject, name, what, (getattr(old, what), getattr(new, what)), limit)
         yield from self.voice(subject, name, (old, new), (own, wide))
@@ -208,7 +222,7 @@ class _Lines:
         self, subject: Subject, name: str, what: str, values: tuple[float | None, float | None], limit: Limit
     ) -> Iterator[Verdict]:
         old, new = values
-        problem = self.measures.lines[name].problem if what in SOUNDING else ""
+        problem = self.measures.lines[name].problem if what in FROM_SOUND else ""
         is_unknown = (old is None and (new is None or what in PERFORMED)) or (new is None and what in SOONER)
         if limit.absolute == float("inf") or (is_unknown and not problem):
             return
@@ -225,7 +239,7 @@ class _Lines:
         self,
         subject: Subject,
         name: str,
-        lines: tuple[Frozen, Frozen],
+        lines: tuple[LineSnapshot, LineSnapshot],
         tolerances: tuple[Tolerances | None, Tolerances | None],
     ) -> Iterator[Verdict]:
         """Yield a verdict for each voice: the same words sound alike; other words of it are only not far from them."""
@@ -234,7 +248,7 @@ class _Lines:
         if not old.voice or not new.voice or limit.absolute == float("inf"):
             return
         most = limit.absolute if old.said == new.said and old.direction == new.direction else max(1.0, limit.absolute)
-        apart = distance(old.voice, new.voice)
+        apart = voice_distance(old.voice, new.voice)
         told = f"voice is {apart:g} from what it was, at most {most:g} was allowed"
         place = spot(self.plan.spots, "player", new.player, "voice") if apart > most else self.at(name)
         yield subject.verdict(place, "voice", f"at most {most:g}", f"{apart:g}", outcome(holds=apart <= most), told)
@@ -257,7 +271,7 @@ def _told(what: str, value: object) -> str:
     return str(value).replace("\n", " / ") if value not in (None, "") else "none"
 
 
-def _calls(calls: Sequence[Call]) -> str:
+def _calls(calls: Sequence[CallSnapshot]) -> str:
     made = (f"{call.tool}({json.dumps(call.arguments, ensure_ascii=False)})" for call in calls)
     return ", ".join(made) or "no tool"
 
@@ -279,7 +293,7 @@ def _sounds(snapshot: Snapshot, plan: Plan, now: Snapshot, pairs: Pairs, ids: Ma
         facts = {
             "gain": (f"{old.gain_db:g} dB", f"{new.gain_db:g} dB"),
             "place": tuple(f"after {line}" if line else "first" for line in (after, new.after)),
-            "heard_by": (named(old.heard_by), named(new.heard_by)),
+            "heard_by": (names_or_nobody(old.heard_by), names_or_nobody(new.heard_by)),
         }
         for what, (was, is_now) in facts.items():
             yield subject.verdict(place, what, was, is_now, outcome(holds=was == is_now))
@@ -289,7 +303,9 @@ def _sounds(snapshot: Snapshot, plan: Plan, now: Snapshot, pairs: Pairs, ids: Ma
             yield _presence(subject, spot(plan.spots, "sound", ids[name]), "sound", there=True)
 
 
-def _again(old: Mapping[str, Effect], new: Mapping[str, Effect], afters: Mapping[str, str]) -> dict[str, str]:
+def _again(
+    old: Mapping[str, SoundSnapshot], new: Mapping[str, SoundSnapshot], afters: Mapping[str, str]
+) -> dict[str, str]:
     """Return names of the take's sounds by the snapshot's."""
     both: dict[str, str] = {}
     for near in (True, False):
@@ -314,7 +330,7 @@ Pairs = dict[str, str]
 """Ids of the take by ids of the snapshot."""
 
 
-def paired(old: Mapping[str, Frozen], new: Mapping[str, Frozen]) -> Pairs:
+def pair_lines(old: Mapping[str, LineSnapshot], new: Mapping[str, LineSnapshot]) -> Pairs:
     """Return the lines that both have.
 
     Args:
@@ -331,7 +347,7 @@ def paired(old: Mapping[str, Frozen], new: Mapping[str, Frozen]) -> Pairs:
     return {name: both[name] for name in old if name in both}
 
 
-def moved(pairs: Pairs, new: Mapping[str, Frozen]) -> list[str]:
+def moved(pairs: Pairs, new: Mapping[str, LineSnapshot]) -> list[str]:
     """Return ids of the take's lines that stand in another place than the snapshot has them: as few as tell it."""
     before, after = list(pairs.values()), [name for name in new if name in pairs.values()]
     blocks = SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks()
@@ -339,14 +355,14 @@ def moved(pairs: Pairs, new: Mapping[str, Frozen]) -> list[str]:
     return [name for name in after if name not in kept]
 
 
-def _is_made(name: str, lines: Mapping[str, Frozen]) -> bool:
+def _is_made(name: str, lines: Mapping[str, LineSnapshot]) -> bool:
     """Tell whether the stage gave a line its id."""
     ordinal = name.rpartition("-")[2]
     return ordinal.isascii() and ordinal.isdigit() and name == automatic_id(lines[name].player, int(ordinal))
 
 
 def _by_words(
-    mine: Sequence[str], theirs: Sequence[str], old: Mapping[str, Frozen], new: Mapping[str, Frozen]
+    mine: Sequence[str], theirs: Sequence[str], old: Mapping[str, LineSnapshot], new: Mapping[str, LineSnapshot]
 ) -> Pairs:
     """Pair lines of the same words in the same order, then of the same words, then those in the same place."""
     asked, wanted = [old[name].asked for name in mine], [new[name].asked for name in theirs]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-Print = tuple[float, ...]
+VoicePrint = tuple[float, ...]
 """Median pitch in semitones above 55 Hz, then the mel-cepstra of ``ORDERS``."""
 
 ORDERS = (3, 4, 7, 8, 11, 12)
@@ -53,7 +53,7 @@ FLOOR = 1e-4
 """What a band has at least of a frame's sound, so that noise below it makes no difference."""
 
 
-def voice_print(audio: Pcm) -> Print | None:
+def voice_print(audio: Pcm) -> VoicePrint | None:
     """Measure what a voice is like, whatever it says; None where too little sounds to tell.
 
     >>> from tau_stage.audio.pcm import Pcm
@@ -75,10 +75,10 @@ def voice_print(audio: Pcm) -> Print | None:
     return tuple(round(float(value), 3) for value in (_pitch(loud, audio.rate), *cepstra))
 
 
-def distance(one: Print, other: Print) -> float:
+def voice_distance(one: VoicePrint, other: VoicePrint) -> float:
     """Measure how far two voices are apart: 0 is the same sound, beyond 1 it is another's.
 
-    >>> distance((12.0, *[0.0] * 6), (24.0, *[0.0] * 6))
+    >>> voice_distance((12.0, *[0.0] * 6), (24.0, *[0.0] * 6))
     1.98
     """
     apart = ((a - b) / spread for a, b, spread in zip(one, other, SPREAD, strict=True))
@@ -86,10 +86,10 @@ def distance(one: Print, other: Print) -> float:
     return round(math.sqrt(square) / FURTHEST, 2)
 
 
-def reference(prints: Sequence[Print]) -> Print | None:
+def average_print(prints: Sequence[VoicePrint]) -> VoicePrint | None:
     """Average several prints of one voice; of none, None.
 
-    >>> reference([(10.0, 1.0), (12.0, 2.0)])
+    >>> average_print([(10.0, 1.0), (12.0, 2.0)])
     (11.0, 1.5)
     """
     if not prints:

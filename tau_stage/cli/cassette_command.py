@@ -26,10 +26,10 @@ def show(folder: Folder) -> None:
         _tell(load_cassette(path))
 
 
-def verify(folder: Folder) -> None:
+def verify_cassette(folder: Folder) -> None:
     """Read all of each cassette, to the last sample; exit 2 if one is not whole."""
     from tau_stage.cassette.format import cassettes_in
-    from tau_stage.cassette.format import verify as read_all
+    from tau_stage.cassette.format import verify_cassette as read_all
     from tau_stage.errors import CassetteError
 
     broken = 0
@@ -51,7 +51,7 @@ def prune(folder: Folder) -> None:
     """
     import shutil
 
-    from tau_stage.cassette.format import cassettes_in, load_cassette, refuse_links, spare_files
+    from tau_stage.cassette.format import cassettes_in, load_cassette, refuse_linked_cassette, spare_files
     from tau_stage.cassette.recorder import is_whole, unfinished_in
     from tau_stage.take.atomic import clear_drafts
 
@@ -59,7 +59,7 @@ def prune(folder: Folder) -> None:
     for path in cassettes_in(folder):
         if path in unfinished:
             continue
-        refuse_links(path)
+        refuse_linked_cassette(path)
         for file in spare_files(load_cassette(path)):
             file.unlink()
             say(f"deleted {file}")
@@ -74,7 +74,7 @@ def prune(folder: Folder) -> None:
     clear_drafts(folder)
 
 
-for verb in (show, verify, prune):
+for verb in (show, verify_cassette, prune):
     cassette.command(help=docstring(verb))(verb)
 
 

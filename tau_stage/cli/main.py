@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tau_stage import errors
-from tau_stage.cli.bless_command import bless
+from tau_stage.cli.accept_command import accept
 from tau_stage.cli.cassette_command import cassette
 from tau_stage.cli.compare_command import compare
 from tau_stage.cli.doctor_command import doctor
@@ -75,7 +75,7 @@ VERBS = (
     play,
     report,
     doctor,
-    bless,
+    accept,
     init,
 )
 

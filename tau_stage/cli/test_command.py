@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from tau_stage.suite.discovery import Case
-    from tau_stage.suite.execution import Wish
+    from tau_stage.suite.execution import SuiteOptions
     from tau_stage.suite.result import Result
 
 STYLES = {"good": "green", "bad": "bold red", "quiet": "dim", "plain": "", "strong": "bold"}
@@ -44,7 +44,9 @@ Live = Annotated[bool, typer.Option("--live", help="With the scenes' own provide
 Repeat = Annotated[int, typer.Option(min=1, max=1000, help="Perform each scene so often.")]
 Failed = Annotated[bool, typer.Option("--failed", help="Only what failed or broke last time.")]
 Check = Annotated[bool, typer.Option("--check", help="Let an independent recogniser listen, too.")]
-Update = Annotated[bool, typer.Option("--update", help="Bless what is performed: snapshots are written, not compared.")]
+Update = Annotated[
+    bool, typer.Option("--update", help="Accept what is performed: snapshots are written, not compared.")
+]
 JUnit = Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")]
 Summary = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page of Markdown.")]
 Format = Annotated[Form, typer.Option("--format", help="github adds annotations at the scenes' lines.")]
@@ -104,11 +106,11 @@ def check_scenes(
     from tau_stage.cli.run_command import dollars
     from tau_stage.cli.settings import read_settings
     from tau_stage.suite.discovery import is_strict, remember
-    from tau_stage.suite.execution import TAKES, Wish
+    from tau_stage.suite.execution import TAKES, SuiteOptions
 
     live = live or endpoint is not None
     _refuse(live=live, taped=bool(replay or update), repeat=repeat, budget=budget, check=check)
-    wish = Wish(
+    options = SuiteOptions(
         endpoint=endpoint,
         budget=dollars(budget),
         strict=is_strict() if strict is None else strict,
@@ -123,7 +125,7 @@ def check_scenes(
     )
     results = []
     chosen = Choice(named_values(var or ()), tuple(only or ()), failed=failed)
-    for result in _results(paths or ["scenes"], wish, jobs, chosen, quiet=as_json):
+    for result in _results(paths or ["scenes"], options, jobs, chosen, quiet=as_json):
         results.append(result)
         if not as_json:
             _show(result)
@@ -139,7 +141,7 @@ def _leave(results: Sequence[Result], *, as_json: bool) -> None:
     if not as_json:
         say(total(results))
     if all(result.state == "unchecked" for result in results):
-        hint = "write expect: into it, bless a take of it (--update), or record it: docs/ci.md"
+        hint = "write expect: into it, accept a take of it (--update), or record it: docs/ci.md"
         raise UsageError("nothing is expected of any scene, so nothing was tested", hint)
     raise typer.Exit(exit_code(results))
 
@@ -149,7 +151,7 @@ def _refuse(*, live: bool, taped: bool, repeat: int, budget: str | None, check: 
     from tau_stage.errors import UsageError
 
     if live and taped:
-        raise UsageError("--live goes neither with --replay nor with --update", "record a cassette, or bless a take")
+        raise UsageError("--live goes neither with --replay nor with --update", "record a cassette, or accept a take")
     if budget and not live:
         raise UsageError("--budget is for what is played live", "add --live, or leave it out: nothing else costs money")
     if live and repeat > 1 and budget is None:
@@ -168,29 +170,31 @@ class Choice:
     failed: bool
 
 
-def _results(paths: Sequence[str], wish: Wish, jobs: int | None, chosen: Choice, *, quiet: bool) -> Iterator[Result]:
+def _results(
+    paths: Sequence[str], options: SuiteOptions, jobs: int | None, chosen: Choice, *, quiet: bool
+) -> Iterator[Result]:
     """Yield what each scene comes to, in order; several at a time, where there are several processors."""
     import os
 
-    from tau_stage.suite.execution import tested
+    from tau_stage.suite.execution import run_case
 
-    broken, cases, left_out = _cases(paths, chosen, wish.cassettes if wish.strict else None)
+    broken, cases, left_out = _cases(paths, chosen, options.cassettes if options.strict else None)
     for path, reason in left_out.items():
         if not quiet:
             say(f"left out: {path}: {reason}")
     yield from broken
-    if not wish.keep and not chosen.failed:
-        _tidy(wish.out)
-    processes = min(len(cases), jobs or (1 if wish.live else os.cpu_count() or 1))
+    if not options.keep and not chosen.failed:
+        _tidy(options.out)
+    processes = min(len(cases), jobs or (1 if options.live else os.cpu_count() or 1))
     if processes <= 1 or (jobs is None and len(cases) <= FEW):
-        yield from (tested(case, wish) for case in cases)
+        yield from (run_case(case, options) for case in cases)
         return
     from functools import partial
 
-    from tau_stage.suite.execution import killed
-    from tau_stage.suite.workers import spread
+    from tau_stage.suite.execution import killed_case
+    from tau_stage.suite.workers import run_in_processes
 
-    yield from spread(partial(tested, wish=wish), cases, processes, killed)
+    yield from run_in_processes(partial(run_case, options=options), cases, processes, killed_case)
 
 
 FEW = 3
@@ -202,10 +206,10 @@ def _cases(
 ) -> tuple[list[Result], list[Case], Mapping[str, str]]:
     """Sort what cannot be tested, what can, and what is left out."""
     from tau_stage.errors import UsageError
-    from tau_stage.suite.discovery import collect, not_well, remembered
+    from tau_stage.suite.discovery import collect, failed_ids, remembered
     from tau_stage.suite.result import case_id
 
-    wanted = not_well(remembered()) if chosen.failed else set()
+    wanted = failed_ids(remembered()) if chosen.failed else set()
     if chosen.failed and not wanted:
         raise UsageError("nothing failed last time, or nobody knows", "leave out --failed")
     found = collect(paths, chosen.given, tapes)
@@ -234,11 +238,11 @@ def _tidy(takes: Path) -> None:
 
 def _show(result: Result) -> None:
     from tau_stage.suite.discovery import texts_of
-    from tau_stage.suite.output import plain, told
+    from tau_stage.suite.output import plain_text, render_result
 
-    rows = told(result, texts_of(result))
+    rows = render_result(result, texts_of(result))
     if is_plain(sys.stdout):
-        say(plain(rows))
+        say(plain_text(rows))
         return
     from rich.text import Text
 

@@ -14,7 +14,7 @@ from tau_stage.audio.pcm import RATE
 from tau_stage.errors import TakeError
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.reading import quiet
-from tau_stage.take.take_model import Costs, Performed, Sounded, Take
+from tau_stage.take.take_model import Costs, Performed, PlayedSound, Take
 
 PER_SECOND = 24
 FEWEST, MOST = 8, 600
@@ -345,7 +345,7 @@ def _line_block(number: int, line: Performed, sound: PageSound, loudest: int) ->
     )
 
 
-def _sound_lanes(sounds: Sequence[Sounded], sources: Sources, seconds: float) -> Iterator[Lane]:
+def _sound_lanes(sounds: Sequence[PlayedSound], sources: Sources, seconds: float) -> Iterator[Lane]:
     stems: dict[str, list[Block]] = {}
     kinds: dict[str, str] = {}
     for number, sounded in enumerate(sounds, 1):

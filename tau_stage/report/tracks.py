@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
-from tau_stage.take.take_model import Alternative, Performed, Sounded, Take
+from tau_stage.take.take_model import Alternative, Performed, PlayedSound, Take
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Clip:
     skipped: int
     available: int
     line: Performed | None = None
-    sounds: tuple[Sounded, ...] = ()
+    sounds: tuple[PlayedSound, ...] = ()
 
     @property
     def end(self) -> int:
@@ -90,9 +90,9 @@ def _laid(take: Take, stem: str) -> Iterator[Clip]:
         yield Clip(name, stem, at, end - at, at, take.samples, sounds=tuple(sounds))
 
 
-def _clusters(sounds: Iterable[Sounded]) -> list[list[Sounded]]:
+def _clusters(sounds: Iterable[PlayedSound]) -> list[list[PlayedSound]]:
     """Return sounds that overlap, together."""
-    found: list[list[Sounded]] = []
+    found: list[list[PlayedSound]] = []
     end = 0
     for sound in sorted(sounds, key=lambda sound: sound.offset_samples):
         if not found or sound.offset_samples >= end:

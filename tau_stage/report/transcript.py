@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from tau_stage.report.subtitles import render_srt, render_vtt
-from tau_stage.take.take_model import Alternative, Performed, Playing, Sounded, Take
+from tau_stage.take.take_model import Alternative, Performed, PlayedSound, Playing, Take
 from tau_stage.text import one_line, same_words
 
 COLUMNS = (
@@ -71,7 +71,7 @@ def _paragraph(line: Performed) -> str:
     return f"{head}\n    asked: {one_line(line.asked)}"
 
 
-def _sound(sound: Sounded, rate: int) -> str:
+def _sound(sound: PlayedSound, rate: int) -> str:
     end = f", until {_stamp(sound.offset_s + sound.samples / rate)}" if sound.kind == "bed" else ""
     return f"[{_stamp(sound.offset_s)}] [{one_line(PurePosixPath(sound.source).stem)}{end}]"
 

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from tau_stage.checks.check import as_json, check
-from tau_stage.checks.snapshot import measured, read_snapshot, snapshot_path
+from tau_stage.checks.snapshot import measure_folder, read_snapshot, snapshot_path
 from tau_stage.checks.verdict import summary
 from tau_stage.errors import StageError, TakeError
 from tau_stage.report import deliver as exports
@@ -145,7 +145,7 @@ def _judge(plan: Plan, folder: TakeFolder, take: Take) -> tuple[TakeDelivered, s
     if not (plan.expect or any(line.expect for strand in plan.strands for line in spoken(strand))):
         return TakeDelivered(), ""
     snapshot = read_snapshot(snapshot_path(plan.path, plan.variant))
-    measures = measured(folder, take)
+    measures = measure_folder(folder, take)
     verdicts = check(plan, take, measures, snapshot, compares=False)
     outcomes = {verdict.outcome for verdict in verdicts}
     code = NOT_MEASURED if "error" in outcomes else EXPECTATION_FAILED if "failed" in outcomes else 0

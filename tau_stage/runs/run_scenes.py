@@ -403,10 +403,10 @@ def _cassette(
     if options.record is None:
         yield stage, lambda _take: None
         return
-    from tau_stage.cassette.recorder import recording
+    from tau_stage.cassette.recorder import record_cassette
     from tau_stage.cassette.redaction import secrets_in
 
-    with recording(plan, stage, options.record, secrets_in(environment())) as tape:
+    with record_cassette(plan, stage, options.record, secrets_in(environment())) as tape:
         yield tape.stage, tape.finish
         if not tape.is_complete:
             warn(f"{plan.path}: no cassette was left, as the take did not come to its end")

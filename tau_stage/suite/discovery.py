@@ -21,7 +21,7 @@ from tau_stage.scene.load import NO_VARIABLES, load_variants
 from tau_stage.scene.names import identity
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planner import make_plan
-from tau_stage.suite.result import Broken, Result
+from tau_stage.suite.result import CaseError, Result
 from tau_stage.take.atomic import write_whole
 
 SUFFIXES = (".yaml", ".yml")
@@ -38,7 +38,7 @@ ALIKE = 0.75
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class FileLook:
     """What a YAML file looks like, before it is read as a scene.
 
     Attributes:
@@ -55,7 +55,7 @@ class Look:
 
 
 @dataclass(slots=True)
-class Found:
+class FoundScenes:
     """What was found in files and folders.
 
     Attributes:
@@ -67,31 +67,31 @@ class Found:
 
     scenes: list[str] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
-    broken: list[Broken] = field(default_factory=list)
+    broken: list[CaseError] = field(default_factory=list)
     places: list[Path] = field(default_factory=list)
 
 
-def look_at(file: Path) -> Look:
+def inspect_file(file: Path) -> FileLook:
     """Look at a YAML file. A file that cannot be read may be a scene."""
     try:
         if not file.is_file():
-            return Look(is_scene=True)
+            return FileLook(is_scene=True)
         with file.open("rb") as opened:
             text = opened.read(LARGEST).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError):
-        return Look(is_scene=True)
+        return FileLook(is_scene=True)
     head = re.match(r"(?:[ \t]*(?:#.*)?\r?\n)*", text)
     said = "ours" if head and OURS.search(head[0]) else "another's" if head and SCHEMA.search(head[0]) else ""
     if said == "another's":
-        return Look(is_scene=False, said=said, problem="its first line names the schema of another program")
+        return FileLook(is_scene=False, said=said, problem="its first line names the schema of another program")
     if not text.strip():
-        return Look(is_scene=True, said=said)
+        return FileLook(is_scene=True, said=said)
     keys, included = _keys(text)
     has = [any(get_close_matches(key, names, 1, ALIKE) for key in keys) for names in (CAST, WORDS)]
     if all(has) or said:
-        return Look(is_scene=True, said=said, included=included)
+        return FileLook(is_scene=True, said=said, included=included)
     missing = " and ".join(f"no {names[0]}:" for names, there in zip((CAST, WORDS), has, strict=True) if not there)
-    return Look(is_scene=False, included=included, problem=f"it has {missing}")
+    return FileLook(is_scene=False, included=included, problem=f"it has {missing}")
 
 
 def _keys(text: str) -> tuple[list[str], tuple[str, ...]]:
@@ -108,14 +108,14 @@ def _keys(text: str) -> tuple[list[str], tuple[str, ...]]:
     return [key for key, _ in pairs], tuple(item.value for item in nodes if isinstance(item, yaml.ScalarNode))
 
 
-def sort_out(place: Path, names: Iterable[str]) -> tuple[list[str], dict[str, str]]:
+def sort_files(place: Path, names: Iterable[str]) -> tuple[list[str], dict[str, str]]:
     """Sort out the scenes among the files of one folder, and why other YAML files are none.
 
     Beside a scene every YAML file is one, but for what a scene includes and what says that it is another program's.
     """
     files = sorted(name for name in names if Path(name).suffix.lower() in SUFFIXES)
     left = {name: "its name begins with a dot" for name in files if name.startswith(".")}
-    looks = {name: look_at(place / name) for name in files if name not in left}
+    looks = {name: inspect_file(place / name) for name in files if name not in left}
     used = {
         os.path.normpath(include): name for name, look in looks.items() if look.is_scene for include in look.included
     }
@@ -142,13 +142,13 @@ def _included_below(place: Path, name: str) -> str:
     for folder, folders, files in os.walk(place):
         folders[:] = sorted(each for each in folders if _is_entered(each))
         for file in sorted(each for each in files if Path(each).suffix.lower() in SUFFIXES):
-            includes = look_at(Path(folder, file)).included
+            includes = inspect_file(Path(folder, file)).included
             if any(os.path.normpath(Path(folder, each)) == os.path.normpath(place / name) for each in includes):
                 return Path(folder, file).relative_to(place).as_posix()
     return ""
 
 
-def is_claimed(file: Path, top: Path) -> bool:
+def is_scene_file(file: Path, top: Path) -> bool:
     """Tell whether a file that nobody named is a scene: its first line says so, or it lies in a folder ``scenes``.
 
     Args:
@@ -160,11 +160,11 @@ def is_claimed(file: Path, top: Path) -> bool:
     above = file.parent.relative_to(top).parts if file.is_relative_to(top) else file.parent.parts
     if "scenes" in above or top.name == "scenes":
         with suppress(OSError):
-            return file.name in sort_out(file.parent, (each.name for each in file.parent.iterdir()))[0]
-    return look_at(file).said == "ours"
+            return file.name in sort_files(file.parent, (each.name for each in file.parent.iterdir()))[0]
+    return inspect_file(file).said == "ours"
 
 
-def find(paths: Sequence[str]) -> Found:
+def find_scenes(paths: Sequence[str]) -> FoundScenes:
     """Find the scene files that are named, and those in folders that are; each once, in order.
 
     Args:
@@ -173,7 +173,7 @@ def find(paths: Sequence[str]) -> Found:
     Raises:
         UsageError: One is not there, or there is no scene.
     """
-    found = Found()
+    found = FoundScenes()
     for path in paths:
         if Path(path).is_dir():
             _walk(path, found)
@@ -189,11 +189,11 @@ def find(paths: Sequence[str]) -> Found:
     return found
 
 
-def _walk(top: str, found: Found) -> None:
+def _walk(top: str, found: FoundScenes) -> None:
     def refused(error: OSError) -> None:
         path = str(error.filename or top)
         found.broken.append(
-            Broken(f"the folder cannot be read: {(error.strerror or str(error)).lower()}", path, code=2)
+            CaseError(f"the folder cannot be read: {(error.strerror or str(error)).lower()}", path, code=2)
         )
 
     for name, folders, files in os.walk(top, onerror=refused):
@@ -204,7 +204,7 @@ def _walk(top: str, found: Found) -> None:
             if reason and folder not in (CASSETTES, SNAPSHOTS):
                 found.left_out[str(place / folder)] = reason
         folders[:] = sorted(each for each in folders if _is_entered(each))
-        scenes, left = sort_out(place, files)
+        scenes, left = sort_files(place, files)
         found.scenes += [str(place / each) for each in scenes]
         found.left_out |= {str(place / each): reason for each, reason in left.items()}
         found.places.append(place)
@@ -235,7 +235,9 @@ def belongings(place: Path) -> Iterator[tuple[Path, str]]:
                     yield path, path.name[: -len(".json")]
 
 
-def orphans(place: Path, owners: Mapping[str, str], unread: Sequence[str], only: str | None = None) -> Iterator[Broken]:
+def orphans(
+    place: Path, owners: Mapping[str, str], unread: Sequence[str], only: str | None = None
+) -> Iterator[CaseError]:
     """Yield cassettes and snapshots in a folder that belong to none of its scenes.
 
     Args:
@@ -253,7 +255,7 @@ def orphans(place: Path, owners: Mapping[str, str], unread: Sequence[str], only:
         yield _orphan(path, name, owners, files)
 
 
-def orphans_on_tape(tapes: Path, scenes: Sequence[str]) -> Iterator[Broken]:
+def orphans_on_tape(tapes: Path, scenes: Sequence[str]) -> Iterator[CaseError]:
     """Yield cassettes, in a folder of their own, that belong to none of these scenes."""
     owners, lost = _owners(scenes)
     for path in sorted(tapes.iterdir()) if tapes.is_dir() else ():
@@ -262,7 +264,7 @@ def orphans_on_tape(tapes: Path, scenes: Sequence[str]) -> Iterator[Broken]:
             yield _orphan(path, path.name, owners, [Path(scene) for scene in scenes])
 
 
-def _orphan(path: Path, name: str, owners: Mapping[str, str], files: Iterable[Path]) -> Broken:
+def _orphan(path: Path, name: str, owners: Mapping[str, str], files: Iterable[Path]) -> CaseError:
     """Say of what belongs to no scene what it probably was of."""
     kind = "snapshot" if path.parent.name == SNAPSHOTS else "cassette"
     probably = _probably(path, name, owners)
@@ -272,7 +274,7 @@ def _orphan(path: Path, name: str, owners: Mapping[str, str], files: Iterable[Pa
         told = f"; it probably was of a variant that {scene} has no longer"
     remedy = f"rename it to {probably}{_ending(path)}, or delete it"
     hint = remedy if probably else "delete it, or bring the scene back"
-    return Broken(f"the {kind} belongs to no scene{told}\nhint: {hint}", str(path), code=2)
+    return CaseError(f"the {kind} belongs to no scene{told}\nhint: {hint}", str(path), code=2)
 
 
 def _owners(scenes: Iterable[str]) -> tuple[dict[str, str], list[str]]:
@@ -308,13 +310,13 @@ def _ending(path: Path) -> str:
     return path.suffix if path.parent.name == SNAPSHOTS else ""
 
 
-def twins(scenes: Sequence[str]) -> Iterator[Broken]:
+def twins(scenes: Sequence[str]) -> Iterator[CaseError]:
     """Yield scene files in one folder to which the same cassettes and snapshots would belong."""
     owner: dict[tuple[Path, str], str] = {}
     for path in scenes:
         key = (Path(path).parent, identity(path))
         if other := owner.get(key):
-            yield Broken(f"{other} has the same cassette and snapshot\nhint: rename one of the two", path, code=2)
+            yield CaseError(f"{other} has the same cassette and snapshot\nhint: rename one of the two", path, code=2)
         owner.setdefault(key, path)
 
 
@@ -374,43 +376,43 @@ def collect(paths: Sequence[str], given: Mapping[str, str] = NO_VARIABLES, tapes
     Raises:
         UsageError: One is not there, or there is no scene.
     """
-    found = find(paths)
+    found = find_scenes(paths)
     cases: list[Case] = []
-    broken = [Result(each.path, broken=each) for each in (*found.broken, *twins(found.scenes))]
+    broken = [Result(each.path, error=each) for each in (*found.broken, *twins(found.scenes))]
     for path in found.scenes:
         try:
             cases += cases_of(path, given)
         except SceneError as error:
-            broken.append(Result(path, broken=unread(error)))
+            broken.append(Result(path, error=scene_error(error)))
     named = [path for path in found.scenes if Path(path).parent not in found.places]
     for place in found.places:
-        broken += [Result(each.path, broken=each) for each in orphans_in(place, found.scenes)]
+        broken += [Result(each.path, error=each) for each in orphans_in(place, found.scenes)]
     for path in named:
-        broken += [Result(each.path, broken=each) for each in orphans_in(Path(path).parent, [path], only=path)]
+        broken += [Result(each.path, error=each) for each in orphans_in(Path(path).parent, [path], only=path)]
     if tapes and found.places:
         known = {each.path for each in broken}
         lost = (each for each in orphans_on_tape(tapes, found.scenes) if each.path not in known)
-        broken += [Result(each.path, broken=each) for each in lost]
+        broken += [Result(each.path, error=each) for each in lost]
     return Collected(cases, broken, found.left_out)
 
 
-def orphans_in(place: Path, scenes: Sequence[str], only: str | None = None) -> Iterator[Broken]:
+def orphans_in(place: Path, scenes: Sequence[str], only: str | None = None) -> Iterator[CaseError]:
     """Yield cassettes and snapshots in a folder that belong to none of these scenes."""
     owners, lost = _owners(path for path in scenes if Path(path).parent == place)
     yield from orphans(place, owners, lost, only)
 
 
-def unread(error: SceneError) -> Broken:
+def scene_error(error: SceneError) -> CaseError:
     """Say what is wrong with a scene file, at its place."""
     told = "\n".join(str(each) for each in (error, *error.also))
     place = f"{error.path}:{error.line}:{error.column}: "
-    return Broken(told.removeprefix(place), error.path, error.line, error.column, code=2)
+    return CaseError(told.removeprefix(place), error.path, error.line, error.column, code=2)
 
 
 def texts_of(result: Result) -> dict[str, list[str]]:
     """Return the lines of the files that a result speaks of, as far as they can be read."""
     texts: dict[str, list[str]] = {}
-    for path in {verdict.path for verdict in result.bad}:
+    for path in {verdict.path for verdict in result.failures}:
         with suppress(OSError):
             texts[path] = Path(path).read_bytes().decode("utf-8-sig", errors="replace").splitlines()
     return texts
@@ -468,6 +470,6 @@ def own_place(place: Path = PLACE) -> Path:
     return place
 
 
-def not_well(states: Mapping[str, str]) -> set[str]:
+def failed_ids(states: Mapping[str, str]) -> set[str]:
     """Return ids of what failed or broke."""
     return {name for name, state in states.items() if state in ("failed", "error")}

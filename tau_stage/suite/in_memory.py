@@ -15,7 +15,7 @@ import anyio.lowlevel
 
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.checks.check import check
-from tau_stage.checks.snapshot import Snapshot, measured, sound_files
+from tau_stage.checks.snapshot import Snapshot, measure_folder, sound_files
 from tau_stage.checks.verdict import Subject, Verdict
 from tau_stage.clock import VIRTUAL
 from tau_stage.errors import CassetteDiffers, ConnectFailed, StageError, unwrapped
@@ -33,7 +33,7 @@ from tau_stage.understudy.server import Understudy
 from tau_stage.understudy.voices import Voices
 
 
-class Reader:
+class InstantActor:
     """Speaks with the understudy's voices, on the event loop: a virtual clock stands still meanwhile.
 
     Raises:
@@ -57,7 +57,7 @@ def _voices() -> Voices:
     return Voices()
 
 
-def house(plan: Plan, understudy: Understudy | None = None) -> Stage:
+def in_memory_stage(plan: Plan, understudy: Understudy | None = None) -> Stage:
     """Return a stage on which the understudy plays everybody, whatever endpoint the scene names, without a socket.
 
     Args:
@@ -67,7 +67,7 @@ def house(plan: Plan, understudy: Understudy | None = None) -> Stage:
     Raises:
         UsageError: The voices are not installed.
     """
-    playing = understudy or Understudy(Reader())
+    playing = understudy or Understudy(InstantActor())
     for audio, words in known_words(plan):
         playing.known_speech.teach(audio, words)
 
@@ -96,7 +96,7 @@ OWN = frozenset({"asked", "direction", "player", "place", "line", "pause", "hear
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-class Hum:
+class HummingActor:
     """Says what the understudy would say as a hum, at twelve signs a second: nothing needs to be installed."""
 
     async def speak(self, request: SpeechRequest) -> SpokenLine:
@@ -110,7 +110,7 @@ def _hum(samples: int) -> Pcm:
     return Pcm(struct.pack("<2h", 1000, -1000) * (samples // 2))
 
 
-def parted(plan: Plan, differs: CassetteDiffers, snapshot: Snapshot | None) -> Sequence[Verdict]:
+def explain_divergence(plan: Plan, differs: CassetteDiffers, snapshot: Snapshot | None) -> Sequence[Verdict]:
     """Say what has changed since the cassette was recorded.
 
     The first event that differs may be that of another line than the one that is new, gone, or elsewhere. So where
@@ -120,7 +120,7 @@ def parted(plan: Plan, differs: CassetteDiffers, snapshot: Snapshot | None) -> S
     Args:
         plan: The scene as it is now.
         differs: The first event that differs.
-        snapshot: What the recorded take was like, if it was blessed.
+        snapshot: What the recorded take was like, if it was accepted.
     """
     found = _walked_through(plan, snapshot) if snapshot and _is_written(plan) else []
     return found or [_first(plan, differs)]
@@ -156,7 +156,9 @@ def _walked_through(plan: Plan, snapshot: Snapshot) -> list[Verdict]:
         except (StageError, BaseExceptionGroup):
             return []
         files = sound_files(plan.path, resolved(plan))
-        verdicts = check(plan, take, measured(folder, take), snapshot, files=files) if take.ended == "complete" else []
+        verdicts = (
+            check(plan, take, measure_folder(folder, take), snapshot, files=files) if take.ended == "complete" else []
+        )
     return [each for each in verdicts if each.outcome == "failed" and each.source == "snapshot" and _is_own(each)]
 
 
@@ -165,5 +167,5 @@ def _is_own(verdict: Verdict) -> bool:
 
 
 async def _perform(plan: Plan, folder: TakeFolder) -> Take:
-    stage = house(plan, Understudy(Hum()))
+    stage = in_memory_stage(plan, Understudy(HummingActor()))
     return await perform(plan, stage, folder, people=people_of(plan, stand_in=True))

@@ -34,7 +34,7 @@ AROUND = 4
 WIDEST = 100
 
 
-def told(result: Result, sources: Mapping[str, Sequence[str]]) -> Iterator[StyledLine]:
+def render_result(result: Result, sources: Mapping[str, Sequence[str]]) -> Iterator[StyledLine]:
     """Write a scene, and what is not well with it.
 
     Args:
@@ -43,20 +43,20 @@ def told(result: Result, sources: Mapping[str, Sequence[str]]) -> Iterator[Style
     """
     sign = SIGNS[result.state]
     yield sign, ("strong", f" {result.id}"), ("quiet", f"  {_facts(result)}")
-    if result.blessed:
-        yield (("plain", f"  {result.blessed}"),)
-    if result.broken:
-        first, *more = result.broken.problem.splitlines() or [""]
-        yield ("strong", f"  {result.broken.path}:{result.broken.line}:{result.broken.column}: "), ("plain", first)
+    if result.accepted:
+        yield (("plain", f"  {result.accepted}"),)
+    if result.error:
+        first, *more = result.error.problem.splitlines() or [""]
+        yield ("strong", f"  {result.error.path}:{result.error.line}:{result.error.column}: "), ("plain", first)
         yield from ((("plain", f"  {line}"),) for line in more)
     yield from ((("bad", "  strict: "), ("plain", missing)) for missing in result.lacks)
-    yield from details(result, sources)
+    yield from render_failures(result, sources)
     yield from ((("quiet", f"  take: {take}"),) for take in result.takes)
 
 
-def details(result: Result, sources: Mapping[str, Sequence[str]]) -> Iterator[StyledLine]:
+def render_failures(result: Result, sources: Mapping[str, Sequence[str]]) -> Iterator[StyledLine]:
     """Write everything that is not as expected: where, what, and the line it is about."""
-    for verdict in result.bad[:MOST_SHOWN]:
+    for verdict in result.failures[:MOST_SHOWN]:
         error: StyledLine = (("bad", "could not be measured: "),) if verdict.outcome == "error" else ()
         place: Span = ("strong", f"  {verdict.path}:{verdict.line}:{verdict.column}: ")
         pieces = _diff(verdict)
@@ -65,17 +65,17 @@ def details(result: Result, sources: Mapping[str, Sequence[str]]) -> Iterator[St
         yield from _pointed(verdict, sources)
         if pieces:
             yield (("plain", f"    {'asked' if verdict.source == 'expect' else 'was'}: "), *pieces)
-    if len(result.bad) > MOST_SHOWN:
-        yield (("plain", f"  ... and {len(result.bad) - MOST_SHOWN} more"),)
+    if len(result.failures) > MOST_SHOWN:
+        yield (("plain", f"  ... and {len(result.failures) - MOST_SHOWN} more"),)
     for row in result.rows:
         if row.runs > 1 and row.passed < row.runs:
             style: Style = "quiet" if row.state == "passed" else "bad"
             yield (("plain", f"  {row.name}: "), (style, f"well in {row.passed} of {row.runs}, needed {row.needed}"))
-    if result.source == "cassette" and not result.lines and result.bad:
+    if result.source == "cassette" and not result.lines and result.failures:
         remedy = f"tau-stage run {quote(result.path)} --record {quote(_tapes(result.path))}"
         yield (("quiet", f"  if the scene is right, record it again: {remedy}"),)
-    elif result.takes and any(verdict.source == "snapshot" for verdict in result.bad):
-        yield (("quiet", f"  if the take is right, bless it: tau-stage bless {quote(result.takes[-1])}"),)
+    elif result.takes and any(verdict.source == "snapshot" for verdict in result.failures):
+        yield (("quiet", f"  if the take is right, accept it: tau-stage accept {quote(result.takes[-1])}"),)
 
 
 def _tapes(path: str) -> str:
@@ -83,7 +83,7 @@ def _tapes(path: str) -> str:
 
 
 def _facts(result: Result) -> str:
-    bad = len(result.bad)
+    bad = len(result.failures)
     facts = [
         *([_counted(result.lines, "line")] if result.lines else []),
         *([_counted(result.checked, "expectation")] if result.checked else []),
@@ -136,7 +136,7 @@ def _short(text: str, *, first: bool, last: bool) -> str:
     return f"… {tail}" if first else f"{head} …" if last else f"{head} … {tail}"
 
 
-def plain(rows: Iterable[StyledLine]) -> str:
+def plain_text(rows: Iterable[StyledLine]) -> str:
     """Write it without styles, and safe to show."""
     return printable("\n".join("".join(text for _, text in row).rstrip() for row in rows))
 
@@ -151,11 +151,11 @@ def as_annotations(results: Sequence[Result]) -> str:
 
 
 def _findings(result: Result) -> Iterator[Annotation]:
-    if result.broken:
-        yield Annotation(result.broken.path, result.broken.line, result.broken.column, "error", result.broken.problem)
+    if result.error:
+        yield Annotation(result.error.path, result.error.line, result.error.column, "error", result.error.problem)
     for missing in result.lacks:
         yield Annotation(result.path, 1, 1, "error", missing)
-    for verdict in result.bad:
+    for verdict in result.failures:
         told = f"{verdict.message} ({result.variant})" if result.variant else verdict.message
         told = f"could not be measured: {told}" if verdict.outcome == "error" else told
         yield Annotation(verdict.path, verdict.line, verdict.column, "error", told)
@@ -175,7 +175,7 @@ def as_markdown(results: Sequence[Result]) -> str:
     order = sorted(results, key=lambda result: ("error", "failed", "unchecked", "passed").index(result.state))
     parts += ["| scene | lines | expectations | not met | played |", "|---|--:|--:|--:|---|"]
     for result in order[:MOST_SCENES]:
-        bad = len(result.bad)
+        bad = len(result.failures)
         parts.append(
             f"| {EMOJI[result.state]} {_cell(result.id)} | {result.lines} | {result.checked} | {bad} "
             f"| {SAID_OF[result.source]}, {result.took_s:.1f} s |"
@@ -215,9 +215,9 @@ def as_junit(results: Sequence[Result]) -> str:
         for missing in result.lacks:
             case = Xml.SubElement(suite, "testcase", classname=_text(result.id), name="the scene", time="0.000")
             _told(case, "failure", "strict", missing, missing)
-        if result.broken:
+        if result.error:
             case = Xml.SubElement(suite, "testcase", classname=_text(result.id), name="the scene", time="0.000")
-            broken = result.broken
+            broken = result.error
             problem = f"{broken.path}:{broken.line}:{broken.column}: {broken.problem}"
             _told(case, "error", "broken", problem, problem)
             case.set("file", _text(broken.path))
@@ -241,18 +241,18 @@ def _case(suite: Xml.Element, result: Result, row: Row) -> None:
     if row.state == "passed":
         return
     if row.state == "unreached":
-        is_over = result.broken and result.broken.code == OVER_BUDGET
+        is_over = result.error and result.error.code == OVER_BUDGET
         why = "the test has stopped at its budget" if is_over else "the scene has parted from its cassette"
         Xml.SubElement(case, "skipped", message=f"not reached: {why}")
         return
-    first = row.bad[0]
+    first = row.failures[0]
     case.set("file", _text(first.path))
     case.set("line", str(first.line))
     kind = "error" if row.state == "error" else "failure"
-    shown = [verdict for verdict in row.bad if kind == "failure" or verdict.outcome == "error"]
+    shown = [verdict for verdict in row.failures if kind == "failure" or verdict.outcome == "error"]
     rate = [f"well in {row.passed} of {row.runs} performances, needed {row.needed}"] if row.runs > 1 else []
     message = shown[0].message + (f" (and {len(shown) - 1} more)" if len(shown) > 1 else "")
-    _told(case, kind, shown[0].what, message, "\n".join([*rate, *map(str, row.bad)]))
+    _told(case, kind, shown[0].what, message, "\n".join([*rate, *map(str, row.failures)]))
 
 
 def _told(case: Xml.Element, kind: str, what: str, message: str, text: str) -> None:

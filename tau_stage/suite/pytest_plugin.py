@@ -15,7 +15,7 @@ import pytest
 
 if TYPE_CHECKING:
     from tau_stage.suite.discovery import Case
-    from tau_stage.suite.result import Broken, Result
+    from tau_stage.suite.result import CaseError, Result
 
 SUFFIXES = (".yaml", ".yml")
 UPDATE, TOOLS = "tau_update", "tau_allow_tools"
@@ -25,7 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add our options to pytest's."""
     group = parser.getgroup("tau-stage", "scenes of tau-stage")
     group.addoption(
-        "--tau-update", dest=UPDATE, action="store_true", help="bless what scenes are now: write their snapshots"
+        "--tau-update", dest=UPDATE, action="store_true", help="accept what scenes are now: write their snapshots"
     )
     group.addoption(
         "--tau-allow-tools", dest=TOOLS, action="store_true", help="let the tools of scenes run the programs they name"
@@ -36,9 +36,9 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     """Collect a file that is a scene."""
     if file_path.suffix.lower() not in SUFFIXES:
         return None
-    from tau_stage.suite.discovery import is_claimed
+    from tau_stage.suite.discovery import is_scene_file
 
-    if not (parent.session.isinitpath(file_path) or is_claimed(file_path, parent.config.rootpath)):
+    if not (parent.session.isinitpath(file_path) or is_scene_file(file_path, parent.config.rootpath)):
         return None
     file: pytest.Collector = SceneFile.from_parent(parent, path=file_path)
     return file
@@ -64,7 +64,7 @@ def _broken_links(folder: pytest.Directory) -> Iterator[pytest.Collector]:
                 yield file
 
 
-class NotWell(Exception):
+class SceneFailed(Exception):
     """A scene is not as expected; carries what it came to."""
 
     def __init__(self, result: Result) -> None:
@@ -107,40 +107,40 @@ class SceneItem(pytest.Item):
             NotWell: Something is not as expected, or the scene is broken.
         """
         from tau_stage.suite.discovery import PLACE, is_strict, own_place
-        from tau_stage.suite.execution import Wish, tested
+        from tau_stage.suite.execution import SuiteOptions, run_case
 
         place = own_place(Path(_named(self.config.rootpath / PLACE)))
         update, allow_tools = self.config.getoption(UPDATE), self.config.getoption(TOOLS)
-        wish = Wish(out=place / "takes", update=update, allow_tools=allow_tools, strict=is_strict())
-        result = tested(self.case, wish)
-        if result.blessed:
-            self.add_report_section("call", "tau-stage", result.blessed)
+        options = SuiteOptions(out=place / "takes", update=update, allow_tools=allow_tools, strict=is_strict())
+        result = run_case(self.case, options)
+        if result.accepted:
+            self.add_report_section("call", "tau-stage", result.accepted)
         if result.state == "unchecked":
-            pytest.skip("nothing is expected of it: write expect:, bless a take (--tau-update), or record a cassette")
+            pytest.skip("nothing is expected of it: write expect:, accept a take (--tau-update), or record a cassette")
         if result.state != "passed":
-            raise NotWell(result)
+            raise SceneFailed(result)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Write the lines that are not as expected; no traceback."""
-        if not isinstance(excinfo.value, NotWell):
+        if not isinstance(excinfo.value, SceneFailed):
             return super().repr_failure(excinfo, style)
         from tau_stage.suite.discovery import texts_of
-        from tau_stage.suite.output import plain, told
+        from tau_stage.suite.output import plain_text, render_result
 
-        (_, *first), *others = told(excinfo.value.result, texts_of(excinfo.value.result))
-        return plain([first, *others]).strip()
+        (_, *first), *others = render_result(excinfo.value.result, texts_of(excinfo.value.result))
+        return plain_text([first, *others]).strip()
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """Tell where it is, and how it is called."""
         return self.path, 0, self.name
 
 
-def _orphans(scene: Path) -> Iterator[Broken]:
+def _orphans(scene: Path) -> Iterator[CaseError]:
     """Yield cassettes and snapshots that may be the scene's and are not; others of its folder come with the first."""
-    from tau_stage.suite.discovery import orphans_in, sort_out
+    from tau_stage.suite.discovery import orphans_in, sort_files
 
     place = Path(_named(scene.parent))
-    scenes, _ = sort_out(place, (file.name for file in place.iterdir()))
+    scenes, _ = sort_files(place, (file.name for file in place.iterdir()))
     paths = [str(place / name) for name in scenes]
     named = _named(scene)
     first = bool(paths) and paths[0] == named

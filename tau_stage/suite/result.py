@@ -17,6 +17,9 @@ State = Literal["passed", "failed", "error", "unchecked", "unreached"]
 PASSED, FAILED, NOTHING_CHECKED, BROKEN = 0, 1, 2, 3
 OVER_BUDGET = 4
 """What a test leaves with that has stopped at its budget."""
+OLD_KEYS = {"failures": "bad", "error": "broken"}
+"""Names that ``test --json`` has for what is called otherwise here."""
+
 SAID_OF = {
     "cassette": "from its cassette",
     "understudy": "by the understudy",
@@ -33,7 +36,7 @@ class Row:
         name: In words.
         length_s: Of a line's sound.
         checked: How many expectations were held against it, in all performances.
-        bad: Verdicts that are not well, each once.
+        failures: Verdicts that are not well, each once.
         passed: In how many performances all was well.
         runs: In how many it was looked at.
         needed: In how many all must be well.
@@ -42,7 +45,7 @@ class Row:
     name: str
     length_s: float
     checked: int
-    bad: tuple[Verdict, ...]
+    failures: tuple[Verdict, ...]
     passed: int
     runs: int
     needed: int
@@ -52,13 +55,13 @@ class Row:
         """What could not be measured is no failure, and nothing that a rate forgives."""
         if not self.runs:
             return "unreached"
-        if any(verdict.outcome == "error" for verdict in self.bad):
+        if any(verdict.outcome == "error" for verdict in self.failures):
             return "error"
         return "passed" if self.passed >= self.needed else "failed"
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class CaseError:
     """Why a scene could not be tested.
 
     Attributes:
@@ -88,10 +91,10 @@ class Result:
         source: Who played.
         lines: How many lines were performed, in the last performance.
         rows: What was looked at.
-        broken: Why it could not be tested, if it could not.
+        error: Why it could not be tested, if it could not.
         takes: Folders of takes that are kept.
         took_s: How long it took.
-        blessed: What has become of its snapshot, if it was to be written.
+        accepted: What has become of its snapshot, if it was to be written.
         lacks: What it must have where a test is strict, and has not.
         checks: What it was held against: expectations, its snapshot, its cassette.
     """
@@ -102,10 +105,10 @@ class Result:
     source: Source = "nothing"
     lines: int = 0
     rows: tuple[Row, ...] = ()
-    broken: Broken | None = None
+    error: CaseError | None = None
     takes: tuple[str, ...] = ()
     took_s: float = 0.0
-    blessed: str = ""
+    accepted: str = ""
     lacks: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
 
@@ -122,11 +125,11 @@ class Result:
     def state(self) -> State:
         """An error outweighs a failure."""
         states = {row.state for row in self.rows}
-        if self.broken or "error" in states:
+        if self.error or "error" in states:
             return "error"
         if "failed" in states or self.lacks:
             return "failed"
-        return "passed" if self.checked or self.blessed else "unchecked"
+        return "passed" if self.checked or self.accepted else "unchecked"
 
     @property
     def checked(self) -> int:
@@ -134,15 +137,18 @@ class Result:
         return sum(row.checked for row in self.rows)
 
     @property
-    def bad(self) -> tuple[Verdict, ...]:
+    def failures(self) -> tuple[Verdict, ...]:
         """Verdicts that are not well, in the order of the scene, of rows that are not."""
-        found = (verdict for row in self.rows if row.state != "passed" for verdict in row.bad)
+        found = (verdict for row in self.rows if row.state != "passed" for verdict in row.failures)
         return tuple(sorted(found, key=lambda v: (v.path != self.path, v.path, v.line, v.column)))
 
     def as_data(self) -> dict[str, Any]:
         """Make data for ``json.dumps``."""
+        data = asdict(self)
         rows = [asdict(row) | {"state": row.state} for row in self.rows]
-        return {"id": self.id, "state": self.state, "checked": self.checked} | asdict(self) | {"rows": rows}
+        for part in (data, *rows):
+            part.update({OLD_KEYS[key]: part.pop(key) for key in OLD_KEYS.keys() & part.keys()})
+        return {"id": self.id, "state": self.state, "checked": self.checked} | data | {"rows": rows}
 
 
 def case_id(path: str, variant: str) -> str:
@@ -199,7 +205,7 @@ def exit_code(results: Iterable[Result]) -> int:
     states = {result.state for result in results}
     if "error" in states:
         errors = (result for result in results if result.state == "error")
-        return max(each.broken.code if each.broken else BROKEN for each in errors)
+        return max(each.error.code if each.error else BROKEN for each in errors)
     if "failed" in states:
         return FAILED
     return PASSED if "passed" in states else NOTHING_CHECKED
@@ -208,7 +214,7 @@ def exit_code(results: Iterable[Result]) -> int:
 def total(results: Sequence[Result]) -> str:
     """Say all results in a few words.
 
-    >>> total([Result("a.yaml", broken=Broken("no", "a.yaml")), Result("b.yaml")])
+    >>> total([Result("a.yaml", error=CaseError("no", "a.yaml")), Result("b.yaml")])
     '2 scenes: 0 passed, 1 broken, 1 with nothing to check'
     """
     count = {state: sum(result.state == state for result in results) for state in ("failed", "error", "unchecked")}

@@ -32,7 +32,7 @@ _told_to_end = threading.Event()
 """Of this process, where it is one that a test has started."""
 
 
-def spread(
+def run_in_processes(
     work: Callable[[Item], Outcome], items: Sequence[Item], processes: int, killed: Callable[[Item], Outcome]
 ) -> Iterator[Outcome]:
     """Work on items in several processes.

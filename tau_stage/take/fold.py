@@ -48,8 +48,8 @@ from tau_stage.take.take_model import (
     Cued,
     Hearing,
     Performed,
+    PlayedSound,
     Playing,
-    Sounded,
     Staged,
     Take,
     stem_name,
@@ -215,11 +215,11 @@ def _heard(journal: Sequence[Record]) -> dict[tuple[str, str], LineHeard]:
     return {(fact.line, fact.hearer): fact for fact in journal if isinstance(fact, LineHeard)}
 
 
-def _sounds(journal: Sequence[Record], end: int) -> tuple[Sounded, ...]:
+def _sounds(journal: Sequence[Record], end: int) -> tuple[PlayedSound, ...]:
     heard = _heard(journal)
     ends = {fact.sound: fact.at_samples for fact in journal if isinstance(fact, BedEnded)}
     return tuple(
-        Sounded(
+        PlayedSound(
             id=fact.sound,
             kind=fact.kind,
             source=fact.source,

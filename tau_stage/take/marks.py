@@ -15,7 +15,7 @@ from tau_stage.errors import TakeError
 from tau_stage.take.atomic import guarded
 from tau_stage.take.export import at_rate_name
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.take_model import Alternative, Performed, Playing, Sounded, Take
+from tau_stage.take.take_model import Alternative, Performed, PlayedSound, Playing, Take
 from tau_stage.text import one_line, printable
 
 SYNTHETIC = "synthetic speech"
@@ -29,7 +29,7 @@ Chunks = dict[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class FileDescription:
     """What is told of one file.
 
     Attributes:
@@ -56,7 +56,7 @@ class Told:
         name = one_line(self.track)
         return (name,) if self.shape.channels == 1 else (f"{name} L", f"{name} R")
 
-    def at(self, rate: int) -> Told:
+    def at(self, rate: int) -> FileDescription:
         """Return the same of a file at another rate."""
         own = self.shape.rate
         marks = tuple(Mark(m.sample * rate // own, m.samples * rate // own, m.label) for m in self.marks)
@@ -137,7 +137,7 @@ def marks_of(
             yield high, _chunks(take, name, began, high, told.at(rate))
 
 
-def _told(take: Take, mix: Path | None, mixed: Shape) -> Iterator[tuple[str, Told]]:
+def _told(take: Take, mix: Path | None, mixed: Shape) -> Iterator[tuple[str, FileDescription]]:
     players = {player.name: player for player in take.players}
     for line in take.lines:
         if line.former:
@@ -152,7 +152,7 @@ def _told(take: Take, mix: Path | None, mixed: Shape) -> Iterator[tuple[str, Tol
             own = [line for line in take.lines if line.player == player.name]
             yield (
                 player.stem,
-                Told(
+                FileDescription(
                     f"Stem of {player.name}",
                     _made(own, {player.name: player}),
                     player.name,
@@ -164,15 +164,17 @@ def _told(take: Take, mix: Path | None, mixed: Shape) -> Iterator[tuple[str, Tol
         yield stem, _sounds(stem, [sound for sound in take.sounds if sound.stem == stem], take.channels)
     if mix and mix.suffix.lower() == ".wav":
         made, marks = _made(take.lines, players), _line_marks(take.lines)
-        told = Told(f"Mix of {take.scene.title}", made, "mix", marks=marks, shape=replace(mixed, rate=take.rate))
+        told = FileDescription(
+            f"Mix of {take.scene.title}", made, "mix", marks=marks, shape=replace(mixed, rate=take.rate)
+        )
         yield mix.name, told.at(mixed.rate)
 
 
-def _line(line: Performed, player: Playing | None, other: Alternative | None = None) -> Told:
+def _line(line: Performed, player: Playing | None, other: Alternative | None = None) -> FileDescription:
     """Return what is told of a line's file, or of that of another take of it."""
     said, which = (other.said, f", take {other.take}, not picked") if other else (line.said, "")
     own = {"PLAYER": line.player, "LINE": line.id, "WORDS": said, "DIRECTION": line.direction}
-    return Told(
+    return FileDescription(
         f"{line.number:03d} {line.id} ({line.player}{which}): {said}",
         _made([line], {player.name: player} if player else {}),
         line.player,
@@ -181,11 +183,13 @@ def _line(line: Performed, player: Playing | None, other: Alternative | None = N
     )
 
 
-def _sounds(stem: str, sounds: Sequence[Sounded], channels: int) -> Told:
+def _sounds(stem: str, sounds: Sequence[PlayedSound], channels: int) -> FileDescription:
     name = Path(stem).stem
     sources = ", ".join(dict.fromkeys(sound.source for sound in sounds))
     marks = tuple(Mark(sound.offset_samples, sound.samples, one_line(sound.id)) for sound in sounds)
-    return Told(f"Stem of {name}", f"sounds from {sources}", name, marks=marks, shape=Shape(channels=channels))
+    return FileDescription(
+        f"Stem of {name}", f"sounds from {sources}", name, marks=marks, shape=Shape(channels=channels)
+    )
 
 
 def _made(lines: Iterable[Performed], players: Mapping[str, Playing]) -> str:
@@ -214,7 +218,7 @@ def _line_marks(lines: Iterable[Performed]) -> tuple[Mark, ...]:
     return tuple(Mark(line.offset_samples, line.samples, one_line(line.id)) for line in lines)
 
 
-def _chunks(take: Take, name: str, began: datetime, file: str, told: Told) -> Chunks:
+def _chunks(take: Take, name: str, began: datetime, file: str, told: FileDescription) -> Chunks:
     reference = hashlib.sha256(f"{name}/{take.started}/{take.scene.sha256}/{file}".encode(errors="replace"))
     shape = told.shape
     history = coding_history(shape.rate, one_line(told.made), shape.channels, shape.bits)

@@ -30,13 +30,13 @@ class Written(Documented):
         return {"type": "string"}
 
 
-class Part(BaseModel):
+class TakePart(BaseModel):
     """What all parts of a take share: they never change."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Costs(Part):
+class Costs(TakePart):
     """Dollars, as an estimate from the provider's usage and a price list; null where a price is not known."""
 
     spoken: Decimal | None = Field(description="For what was said.")
@@ -50,7 +50,7 @@ class Costs(Part):
     )
 
 
-class Hearing(Part):
+class Hearing(TakePart):
     """One player's hearing of one line."""
 
     player: str
@@ -61,7 +61,7 @@ class Hearing(Part):
     sha256: str | None = Field(description="Hash of the samples that were heard.")
 
 
-class Called(Part):
+class Called(TakePart):
     """One call of a tool."""
 
     tool: str
@@ -72,7 +72,7 @@ class Called(Part):
     took_s: float = Field(description="Seconds the tool took.")
 
 
-class Sounded(Part):
+class PlayedSound(TakePart):
     """One effect, or one bed."""
 
     id: str
@@ -87,14 +87,14 @@ class Sounded(Part):
     hearers: tuple[Hearing, ...]
 
 
-class Cued(Part):
+class Cued(TakePart):
     """One start of a cue."""
 
     cue: str = Field(description="Which: cue-1 is the first of the scene.")
     at_s: float = Field(description="Seconds since curtain up.")
 
 
-class Alternative(Part):
+class Alternative(TakePart):
     """A take of a line that was not picked."""
 
     take: int = Field(description="Which, from 1.")
@@ -107,7 +107,7 @@ class Alternative(Part):
     problem: str = Field("", description="Why it has failed, or empty.")
 
 
-class Attempt(Part):
+class Attempt(TakePart):
     """An attempt at a line that failed; the next one followed."""
 
     reason: str = Field(description="What went wrong, in a word or two, as docs/failures.md lists it.")
@@ -118,7 +118,7 @@ class Attempt(Part):
     cost: Costs = Field(description="Its total is null where it was cut off before the provider told.")
 
 
-class Performed(Part):
+class Performed(TakePart):
     """One line as it was performed."""
 
     id: str
@@ -176,7 +176,7 @@ class Performed(Part):
         return tuple(sorted((own, *self.alternatives), key=lambda take: take.take))
 
 
-class Playing(Part):
+class Playing(TakePart):
     """One player of the take."""
 
     name: str
@@ -197,7 +197,7 @@ class Playing(Part):
     cost: Costs
 
 
-class Staged(Part):
+class Staged(TakePart):
     """The scene that was performed."""
 
     title: str
@@ -208,7 +208,7 @@ class Staged(Part):
     given: dict[str, str] = Field({}, description="Variables that were given from outside.")
 
 
-class Take(Part):
+class Take(TakePart):
     """One performance of a scene: the only result."""
 
     version: Literal[1] = 1
@@ -225,7 +225,7 @@ class Take(Part):
     samples: int
     players: tuple[Playing, ...]
     lines: tuple[Performed, ...]
-    sounds: tuple[Sounded, ...]
+    sounds: tuple[PlayedSound, ...]
     cues: tuple[Cued, ...] = Field((), description="Cues that started, in order.")
     usage: Usage
     cost: Costs

@@ -11,7 +11,7 @@ from typing import Any
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.wav import read_wav
-from tau_stage.cassette.recorder import recording
+from tau_stage.cassette.recorder import record_cassette
 from tau_stage.cassette.replayer import Replay
 from tau_stage.scene.plan import Plan
 from tau_stage.stage.people import Person, known_words, people_of
@@ -37,7 +37,7 @@ async def record(
     """Perform a scene in a house, and leave a cassette."""
     for audio, words in known_words(plan):
         house.understudy.known_speech.teach(audio, words)
-    with recording(plan, stage or Stage(house._connect), tapes, secrets) as tape:
+    with record_cassette(plan, stage or Stage(house._connect), tapes, secrets) as tape:
         take = await _perform(plan, tape.stage, tapes / ".." / "recorded", people)
         tape.finish(take)
     return take

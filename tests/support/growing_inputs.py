@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from tau_stage.cassette.format import Entry, Manifest, Reel, load_cassette, write_events, write_manifest
+from tau_stage.cassette.format import CassetteEvent, Manifest, Track, load_cassette, write_events, write_manifest
 from tau_stage.cassette.redaction import Redactor
-from tau_stage.checks.snapshot import parsed
+from tau_stage.checks.snapshot import parse_snapshot
 from tau_stage.errors import LimitReached
 from tau_stage.protocol.conversation import Conversation
 from tau_stage.protocol.secrets import Secrets, Striker
@@ -732,10 +732,10 @@ for _name, _made in {
 
 def cassette(name: str, made: Callable[[int], list[dict[str, Any]]]) -> None:
     def shape(size: int, folder: Path) -> Parse:
-        entries = [Entry(k, k, "clerk", 1, "told", event) for k, event in enumerate(made(size), 1)]
+        entries = [CassetteEvent(k, k, "clerk", 1, "told", event) for k, event in enumerate(made(size), 1)]
         count, digest = write_events(folder, "clerk.jsonl", entries)
-        reel = Reel(file="clerk.jsonl", endpoint="openai", dialect="ga", events=count, sha256=digest)
-        write_manifest(folder, Manifest(tau_stage="0", title="a", slug="a", players={"clerk": reel}, lines={}))
+        track = Track(file="clerk.jsonl", endpoint="openai", dialect="ga", events=count, sha256=digest)
+        write_manifest(folder, Manifest(tau_stage="0", title="a", slug="a", players={"clerk": track}, lines={}))
         return lambda: (load_cassette(folder), load_cassette(folder).wanted_clips)
 
     SHAPES[f"cassette: {name}"] = shape
@@ -762,7 +762,7 @@ manifest("players", lambda n: to_json({"cassette": 1, "players": {f"k{k}": 1 for
 def snapshot(name: str, made: Callable[[int], str]) -> None:
     def shape(size: int, _folder: Path) -> Parse:
         given = made(size)
-        return lambda: parsed(given, "x.json")
+        return lambda: parse_snapshot(given, "x.json")
 
     SHAPES[f"snapshot: {name}"] = shape
 

@@ -9,8 +9,8 @@ from tempfile import mkdtemp
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.checks.check import check
-from tau_stage.checks.metrics import Measures, measure
-from tau_stage.checks.snapshot import Snapshot, freeze, parsed, written
+from tau_stage.checks.metrics import TakeMetrics, measure
+from tau_stage.checks.snapshot import Snapshot, format_snapshot, parse_snapshot, take_snapshot
 from tau_stage.checks.verdict import Verdict
 from tau_stage.scene.plan import Plan, resolved
 from tau_stage.take.take_model import Performed, Take
@@ -31,12 +31,14 @@ class Rehearsal:
     take: Take
     sounds: Mapping[str, Pcm] = field(default_factory=dict)
 
-    def measures(self) -> Measures:
+    def measures(self) -> TakeMetrics:
         return measure(self.take, lambda line: self.sounds[line.id])
 
     def snapshot(self) -> Snapshot:
-        """What a blessing would leave, read back from its file."""
-        return parsed(written(freeze(self.take, self.measures(), resolved(self.plan))), "snapshot")
+        """What a accepting would leave, read back from its file."""
+        return parse_snapshot(
+            format_snapshot(take_snapshot(self.take, self.measures(), resolved(self.plan))), "snapshot"
+        )
 
     def check(self, snapshot: Snapshot | None = None) -> list[Verdict]:
         return check(self.plan, self.take, self.measures(), snapshot)

@@ -1,4 +1,4 @@
-"""``tau-stage bless``: a take becomes what its scene is held against."""
+"""``tau-stage accept``: a take becomes what its scene is held against."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from tau_stage.cli.printing import say
 
 
-def bless(
+def accept(
     take: Annotated[Path, typer.Argument(metavar="TAKE", help="A take's folder, or a link to it.", show_default=False)],
     lines: Annotated[
         list[str] | None,
@@ -22,7 +22,7 @@ def bless(
     It is written to snapshots/SCENE.json, of a variant to snapshots/SCENE.VARIANT.json, and belongs under version
     control. Nothing else ever changes it.
     """
-    from tau_stage.checks.snapshot import blessed, frozen, read_snapshot, snapshot_path, write_snapshot
+    from tau_stage.checks.snapshot import accept_snapshot, read_snapshot, snapshot_of, snapshot_path, write_snapshot
     from tau_stage.checks.snapshot_diff import changed_lines
     from tau_stage.errors import TakeError
     from tau_stage.take.reading import read_take
@@ -34,8 +34,8 @@ def bless(
         raise TakeError(str(folder.path), problem, "go to the folder that it was performed from")
     path = snapshot_path(scene.path, scene.variant)
     old = read_snapshot(path)
-    new = blessed(frozen(folder, performed), old, tuple(lines or ()))
+    new = accept_snapshot(snapshot_of(folder, performed), old, tuple(lines or ()))
     changed = write_snapshot(path, new)
     differing = changed_lines(old, new)
     count = f"{len(differing)} of {len(new.lines)} line{'' if len(new.lines) == 1 else 's'}"
-    say(f"blessed {path}: {count} changed" if changed else f"unchanged {path}")
+    say(f"accepted {path}: {count} changed" if changed else f"unchanged {path}")

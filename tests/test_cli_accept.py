@@ -1,4 +1,4 @@
-"""``tau-stage bless``, and what ``run`` tells of a scene's expectations."""
+"""``tau-stage accept``, and what ``run`` tells of a scene's expectations."""
 
 from __future__ import annotations
 
@@ -63,31 +63,31 @@ async def performed(number: int = 0) -> tuple[Playhouse, TakeFolder, Take]:
     return house, house.folder, take
 
 
-async def test_a_take_is_blessed_whole_or_line_by_line(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_take_is_accepted_whole_or_line_by_line(capsys: pytest.CaptureFixture[str]) -> None:
     _, folder, _ = await performed()
-    assert run("bless", str(folder.path)) == 0
+    assert run("accept", str(folder.path)) == 0
     file = Path("scenes/snapshots/lamp.out.json")
-    assert capsys.readouterr().out == f"blessed {file}: 2 of 2 lines changed\n"
+    assert capsys.readouterr().out == f"accepted {file}: 2 of 2 lines changed\n"
     kept = text_of(file)
-    assert run("bless", str(folder.path)) == 0
+    assert run("accept", str(folder.path)) == 0
     assert capsys.readouterr().out == f"unchanged {file}\n"
     put(file, kept.replace("Good evening", "Good night").replace("lamp is out", "moon is out"))
-    assert run("bless", str(folder.path), "ann-1") == 0
-    assert capsys.readouterr().out == f"blessed {file}: 1 of 2 lines changed\n"
+    assert run("accept", str(folder.path), "ann-1") == 0
+    assert capsys.readouterr().out == f"accepted {file}: 1 of 2 lines changed\n"
     assert text_of(file) == kept.replace("lamp is out", "moon is out")
     figures = json.loads(kept)
     for line in figures["lines"].values():
         line["cost"] *= 1.1
     put(str(file), json.dumps(figures))
-    assert run("bless", str(folder.path)) == 0
-    assert capsys.readouterr().out == f"blessed {file}: 0 of 2 lines changed\n"
+    assert run("accept", str(folder.path)) == 0
+    assert capsys.readouterr().out == f"accepted {file}: 0 of 2 lines changed\n"
     figures["lines"]["ann-1"]["length"] += 2
     put(str(file), json.dumps(figures))
-    assert run("bless", str(folder.path)) == 0
-    assert capsys.readouterr().out == f"blessed {file}: 1 of 2 lines changed\n"
+    assert run("accept", str(folder.path)) == 0
+    assert capsys.readouterr().out == f"accepted {file}: 1 of 2 lines changed\n"
     put(str(file), text_of(file).replace("lamp is out", "moon is out"))
-    assert run("bless", str(folder.path), "ann-1") == 0
-    assert run("bless", str(folder.path), "anne-1") == 2
+    assert run("accept", str(folder.path), "ann-1") == 0
+    assert run("accept", str(folder.path), "anne-1") == 2
     assert "there is no line 'anne-1'\n  hint: did you mean 'ann-1'?" in capsys.readouterr().err
 
 
@@ -95,22 +95,22 @@ async def test_a_take_is_blessed_whole_or_line_by_line(capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     "scene", ["scenes/umbrella.yaml", "scenes/hello.yaml", "tau_stage/cli/template/scenes/welcome.yaml"]
 )
-def test_a_fresh_take_of_a_shipped_scene_is_as_it_was_blessed(scene: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fresh_take_of_a_shipped_scene_is_as_it_was_accepted(scene: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Slow: the neural voice speaks. Two performances are alike, however busy the machine is."""
     source = HOUSE / scene
     shutil.copytree(source.parent / "snapshots", "shipped/snapshots")
     shutil.copy(source, "shipped")
     assert run("run", f"shipped/{source.name}", "--endpoint", "understudy", "--quiet") == 0
     capsys.readouterr()
-    assert run("bless", f"takes/{source.stem}/latest") == 0
-    assert re.match("unchanged |blessed .*: 0 of ", capsys.readouterr().out)
+    assert run("accept", f"takes/{source.stem}/latest") == 0
+    assert re.match("unchanged |accepted .*: 0 of ", capsys.readouterr().out)
 
 
-async def test_what_cannot_be_blessed_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_what_cannot_be_accepted_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     _, folder, take = await performed()
 
     def refused(problem: str) -> None:
-        assert run("bless", str(folder.path)) == 2
+        assert run("accept", str(folder.path)) == 2
         assert problem in capsys.readouterr().err
         assert not Path("scenes/snapshots").exists()
 
