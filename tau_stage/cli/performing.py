@@ -61,18 +61,16 @@ def perform_jobs(
     plans = [job.plan for job in jobs]
     aside = stream == "-" and sys.stdout.isatty()
 
-    async def perform(view: ProgressView) -> tuple[list[PerformedTake], bool]:
+    async def perform(view: ProgressView) -> list[PerformedTake]:
         ask = ask_which if sys.stdin is not None and sys.stdin.isatty() else None
-        async with stoppable() as stop:
-            run = partial(run_jobs, jobs, options, out=out, budget=budget, at_once=at_once)
-            performed = await run(show=view.show, warn=warn, ask=ask, stop=stop)
-        return performed, stop.is_set()
+        run = partial(run_jobs, jobs, options, out=out, budget=budget, at_once=at_once)
+        return await run(show=view.show, warn=warn, ask=ask, stopping=stoppable())
 
     with open_progress(plans, quiet=quiet or as_json, aside=aside) as shown, open_stream(stream, shown) as view:
-        performed, is_stopped = anyio.run(perform, view, backend_options=options.clock)
+        performed = anyio.run(perform, view, backend_options=options.clock)
         delivered = [deliver_performed(each, view) for each in performed]
     codes = [*before, *(each.exit_code for each in delivered)]
-    if is_stopped and len(performed) < len(plans):
+    if len(performed) < len(plans):  # somebody has stopped them
         codes.append(EXIT_CODES["interrupted"])
     if isinstance(view, EventStream) and view.lost:
         codes.append(STREAM_LOST)

@@ -294,9 +294,9 @@ async def run_jobs(
     show: Callable[[Plan, News], None],
     warn: Callable[[str], None],
     ask: Ask | None = None,
-    stop: anyio.Event | None = None,
+    stopping: AbstractAsyncContextManager[anyio.Event] | None = None,
 ) -> list[PerformedTake]:
-    """Perform scenes; of those that began before ``stop`` was set, return the takes, in order.
+    """Perform scenes; return the takes of those that began, in order.
 
     Args:
         jobs: What is performed.
@@ -307,11 +307,10 @@ async def run_jobs(
         show: Called with each event of each performance.
         warn: Called with what a user should know besides.
         ask: Lets somebody choose among the takes of a line.
-        stop: Once it is set, lines under way come to their ends, and no performance begins.
+        stopping: Gives an event: once it is set, lines under way come to their ends, and no performance begins.
     """
     people = _prepare(jobs, options, at_once)
-    stop = stop or anyio.Event()
-    with_options = partial(perform, budget=budget, allow_tools=options.allow_tools, ask=ask, stop=stop)
+    with_options = partial(perform, budget=budget, allow_tools=options.allow_tools, ask=ask)
     begun: dict[int, TakeFolder] = {}
     lost: dict[int, CassetteError] = {}
     places = anyio.CapacityLimiter(at_once)
@@ -324,7 +323,8 @@ async def run_jobs(
             with _cassette(job.plan, stage, options, warn) as (connected, finish_cassette):
                 begun[number] = folder = job.folder or _fresh_folder(out, job.plan.slug, started)
                 begin = partial(with_options, job.plan, connected, folder, started=started, former=job.former)
-                begin = partial(begin, people=people[number], again=job.folder is not None, loudspeaker=loudspeaker)
+                begin = partial(begin, people=people[number], again=job.folder is not None)
+                begin = partial(begin, loudspeaker=loudspeaker, stop=stop)
                 take = await _watched(begin, partial(show, job.plan))
                 try:
                     finish_cassette(take)
@@ -332,6 +332,7 @@ async def run_jobs(
                     lost[number] = error
 
     async with (
+        stopping or nullcontext(anyio.Event()) as stop,
         _loudspeaker(people[0].values(), options.aloud, warn) as loudspeaker,
         _stage([job.plan for job in jobs], options) as stage,
         anyio.create_task_group() as group,
