@@ -119,6 +119,10 @@ def test_a_run_that_fails_leaves_the_former_cassette(
         (("--replay", "t", "--live"), "--replay needs no provider"),
         (("--replay", "t", "--aloud"), "--replay takes no time"),
         (("--replay", "nowhere"), "there is no cassette of this scene"),
+        (
+            ("--replay", "trio.yaml"),
+            "trio.yaml: is a file, and a folder of cassettes belongs here\n  hint: name a folder",
+        ),
         (("--record", "trio.yaml"), "cannot be written"),
     ],
 )

@@ -61,7 +61,9 @@ def test_a_line_is_retaken_in_another_way_into_a_take_beside_the_old(
     ("arguments", "problem"),
     [
         (("takes/none", "bob-1"), "takes/none"),
-        (("takes/talk/latest", "bob-9"), "the take has no line 'bob-9' that can be retaken so\n  hint: it has ann-1"),
+        (("takes/talk/latest", "bob-9"), "the take has no line 'bob-9'\n  hint: did you mean 'bob-1'?"),
+        (("takes/talk/latest", "bob1"), "the take has no line 'bob1'\n  hint: did you mean 'bob-1'?"),
+        (("takes/talk/latest", "xyz"), "the take has no line 'xyz'\n  hint: it has ann-1"),
     ],
 )
 def test_what_is_not_there_is_told(

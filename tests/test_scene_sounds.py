@@ -69,6 +69,16 @@ def test_a_sound_that_is_not_there_is_looked_for_among_its_neighbours(tmp_path: 
         load_scene(tmp_path / "scene.yaml")
 
 
+def test_a_link_to_a_sound_that_is_not_there_is_told_as_that(tmp_path: Path) -> None:
+    planned(tmp_path)
+    (tmp_path / "told.wav").unlink()
+    (tmp_path / "told.wav").symlink_to("nowhere.wav")
+    with pytest.raises(SceneError) as told:
+        load_scene(tmp_path / "scene.yaml")
+    assert told.value.problem == "'told.wav' is a link to a file that does not exist"
+    assert told.value.hint == "mend the link, or delete it"
+
+
 @pytest.mark.parametrize("name", ["scene.yaml", "more.yaml"])
 def test_a_file_that_git_lfs_has_not_fetched_is_told(tmp_path: Path, name: str) -> None:
     (tmp_path / "scene.yaml").write_text("include: more.yaml\nplayers: {ann: }\nlines: [ann: Hi]\n")

@@ -84,6 +84,9 @@ class Replay:
             CassetteError: There is none for it, or it is damaged.
         """
         path = cassette_of(folder, plan.slug)
+        if folder.is_file():
+            hint = "name a folder of cassettes; run --record DIR makes one"
+            raise CassetteError(str(folder), "is a file, and a folder of cassettes belongs here", hint)
         if path is None:
             hint = f"record it: tau-stage run {quote(plan.path)} --record {quote(str(folder))}"
             raise CassetteError(str(folder / plan.slug), "there is no cassette of this scene", hint)

@@ -9,6 +9,7 @@ from pathlib import Path
 from tau_stage.errors import TakeError, UsageError
 from tau_stage.scene.load import load_variants
 from tau_stage.scene.model import Scene
+from tau_stage.scene.names import did_you_mean
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planner import make_plan, redirected
 from tau_stage.stage.replay import changes
@@ -128,9 +129,14 @@ def _retake_job(folder: TakeFolder, former: Take, wanted: Retake, *, anyway: boo
             plan, warnings = without(plan, found.new), tuple(found.told())
         kept = retaken(plan, folder, former, *wanted.lines, through=wanted.through)
     except KeyError:
-        known = ", ".join(performed.id for performed in former.lines[:12])
+        known = [performed.id for performed in former.lines]
+        hint = f"it has {', '.join(known[:12])}"
+        unknown = next((line for line in wanted.lines if line not in known), None)
+        if unknown is not None:
+            problem = f"{named or folder.path}: the take has no line '{unknown}'"
+            raise UsageError(problem, did_you_mean(unknown, known, hint)) from None
         problem = f"{named or folder.path}: the take has no line '{', '.join(wanted.lines)}' that can be retaken so"
-        raise UsageError(problem, f"it has {known}") from None
+        raise UsageError(problem, hint) from None
     return Job(plan, replace(kept, wish=wanted), warnings=warnings)
 
 

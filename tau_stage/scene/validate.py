@@ -168,14 +168,16 @@ class References:
         try:
             there = file.is_dir() if folder else file.is_file()
             is_other = not there and file.exists()
-            neighbours = (
-                [] if there else [other.name for other in sorted(file.parent.iterdir()) if other.is_dir() is folder]
-            )
+            is_lost = file.is_symlink() and not file.exists()
+            kind = FilePath.is_dir if folder else FilePath.is_file
+            neighbours = [] if there else [other.name for other in sorted(file.parent.iterdir()) if kind(other)]
         except (OSError, ValueError):
-            there, is_other, neighbours = False, False, []
+            there, is_other, is_lost, neighbours = False, False, False, []
         if is_other:
             other = "file" if folder else "folder"
             self.found.add(path, f"'{name}' is a {other}, and a {what} belongs here", _inside(name, file, what))
+        elif is_lost:
+            self.found.add(path, f"'{name}' is a link to a {what} that does not exist", "mend the link, or delete it")
         elif not there:
             hint = did_you_mean(file.name, neighbours, f"it is looked for at {file.as_posix()}")
             self.found.add(path, f"there is no {what} '{name}'", hint)
