@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json
 
 from tau_stage.cassette.clips import FOLDER, RECORD_AGAIN, Clips, refs_in, refuse_lfs_pointer
@@ -77,13 +77,7 @@ class CassetteEvent:
         return cls(number, at_ms, player, socket, kind, told[kind])
 
 
-class Part(BaseModel):
-    """A part of ``cassette.json``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Track(Part):
+class PlayerTrack(BaseModel, frozen=True, extra="forbid"):
     """One player's conversation: its file, where it was had, how many events it holds, and their hash."""
 
     file: str
@@ -93,14 +87,14 @@ class Track(Part):
     sha256: str
 
 
-class Manifest(Part):
+class Manifest(BaseModel, frozen=True, extra="forbid"):
     """``cassette.json``."""
 
     cassette: int = FORMAT
     tau_stage: str
     title: str
     slug: str
-    players: dict[str, Track]
+    players: dict[str, PlayerTrack]
     lines: dict[str, str]
 
 
@@ -189,7 +183,7 @@ def _manifest(file: Path) -> Manifest:
         raise CassetteError(str(file), f"is no cassette: {where}: {first['msg']}", RECORD_AGAIN) from None
 
 
-def _entries(path: Path, player: str, track: Track) -> Iterator[CassetteEvent]:
+def _entries(path: Path, player: str, track: PlayerTrack) -> Iterator[CassetteEvent]:
     if not FILE.fullmatch(track.file):
         raise CassetteError(str(path / MANIFEST), f"{track.file!r} is no name of a file of events", RECORD_AGAIN)
     file = path / track.file

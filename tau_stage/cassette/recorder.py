@@ -21,7 +21,7 @@ from tau_stage.cassette.format import (
     CassetteEvent,
     Kind,
     Manifest,
-    Track,
+    PlayerTrack,
     load_cassette,
     spare_files,
     verify_cassette,
@@ -133,7 +133,7 @@ class Recorder:
             events, hashed = write_events(
                 self._folder, file, (entry for entry in self._entries if entry.player == player.name)
             )
-            tracks[player.name] = Track(
+            tracks[player.name] = PlayerTrack(
                 file=file, endpoint=_public(place.name), dialect=place.dialect.name, events=events, sha256=hashed
             )
         lines = {str(line.number): line.id for line in take.lines}

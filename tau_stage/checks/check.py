@@ -11,7 +11,7 @@ from tau_stage.checks.metrics import TakeMetrics
 from tau_stage.checks.recognition import check_recognition
 from tau_stage.checks.snapshot import Snapshot, take_snapshot
 from tau_stage.checks.snapshot_diff import compare_snapshot
-from tau_stage.checks.verdict import Subject, Verdict
+from tau_stage.checks.verdict import Verdict, VerdictSubject
 from tau_stage.scene.plan import Plan, resolved
 from tau_stage.scene.source import spot
 from tau_stage.take.take_model import Take
@@ -50,7 +50,7 @@ def check(
         )
     verdicts += check_recognition(plan, take, heard)
     if verdicts and take.ended != "complete":
-        subject = Subject("scene", "", (), "expect")
+        subject = VerdictSubject("scene", "", (), "expect")
         told = f"the take ended {take.ended}: {take.problem}"
         verdicts.append(subject.verdict(spot(plan.spots), "ended", "complete", take.ended, "error", told))
     return sorted(verdicts, key=lambda verdict: (verdict.path != plan.path, verdict.path, verdict.line, verdict.column))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tau_stage.checks.metrics import COMPARED, FROM_SOUND, LIMITS, Metrics, TakeMetrics
-from tau_stage.checks.verdict import Subject, Verdict, outcome
+from tau_stage.checks.verdict import Verdict, VerdictSubject, outcome
 from tau_stage.checks.voice_print import VoicePrint, average_print, voice_distance
 from tau_stage.errors import LimitReached
 from tau_stage.scene.expect import CallWanted, Expect, Range
@@ -83,11 +83,11 @@ def check_expectations(
                 yield _absent(plan, wanted, take)
             for line in performed:
                 seen = Context([line], measures.lines[line.id], voices)
-                subject = Subject("line", line.id, (line.id,), "expect")
+                subject = VerdictSubject("line", line.id, (line.id,), "expect")
                 yield from _Expectations(plan, subject, ("line", wanted.id, "expect"), wanted.expect, seen).verdicts()
     if plan.expect:
         seen = Context(take.lines, measures.whole, voices)
-        subject = Subject("scene", "", tuple(line.id for line in take.lines), "expect")
+        subject = VerdictSubject("scene", "", tuple(line.id for line in take.lines), "expect")
         yield from _Expectations(plan, subject, ("expect",), plan.expect, seen).verdicts()
 
 
@@ -98,7 +98,7 @@ def is_line(line: Performed, wanted: LinePlan) -> bool:
 
 def _absent(plan: Plan, wanted: LinePlan, take: Take) -> Verdict:
     broken = take.ended != "complete"
-    subject = Subject("line", wanted.id, (wanted.id,), "expect")
+    subject = VerdictSubject("line", wanted.id, (wanted.id,), "expect")
     told = f"it was not performed, as the take ended {take.ended}" if broken else "it was not performed"
     place = spot(plan.spots, "line", wanted.id, "expect")
     return subject.verdict(place, "performed", "to be performed", "not", "error" if broken else "failed", told)
@@ -123,7 +123,7 @@ class _Expectations:
         seen: What was performed.
     """
 
-    def __init__(self, plan: Plan, subject: Subject, key: Key, expect: Expect, seen: Context) -> None:
+    def __init__(self, plan: Plan, subject: VerdictSubject, key: Key, expect: Expect, seen: Context) -> None:
         self.plan = plan
         self.subject = subject
         self.key = key

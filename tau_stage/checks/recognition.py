@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from tau_stage.checks.verdict import Subject, Verdict, outcome
+from tau_stage.checks.verdict import Verdict, VerdictSubject, outcome
 from tau_stage.errors import UsageError
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.source import spot
@@ -30,7 +30,7 @@ def check_recognition(plan: Plan, take: Take, heard: Mapping[str, str]) -> Itera
         apart = {other: letters_apart(text, heard[name]) for other, text in asked.items()}
         nearest = min(apart, key=lambda other: apart[other])
         is_own = apart[name] <= min(apart[nearest], FURTHEST)
-        subject = Subject("line", name, (name,), "expect")
+        subject = VerdictSubject("line", name, (name,), "expect")
         what = f"“{heard[name]}”" if heard[name] else "nothing"
         other = "" if apart[name] <= apart[nearest] else f", which is nearer to {nearest}"
         told = f"a recogniser heard {what}{other}, expected “{words}”"

@@ -20,7 +20,7 @@ from tau_stage.checks.snapshot import (
     of_cue,
     sound_ids,
 )
-from tau_stage.checks.verdict import Subject, Verdict, outcome
+from tau_stage.checks.verdict import Verdict, VerdictSubject, outcome
 from tau_stage.checks.voice_print import voice_distance
 from tau_stage.scene.expect import Tolerances
 from tau_stage.scene.names import automatic_id
@@ -70,7 +70,9 @@ def _files(snapshot: Snapshot, plan: Plan, now: Snapshot) -> Iterator[Verdict]:
         place = spot(plan.spots, "sound", ids[name]) if name in ids else spot(plan.spots)
         how = "is missing" if new in ("none", MISSING) else "is new" if old == "none" else "has changed"
         told = f"the sound file {name} {how} since the scene was accepted"
-        yield Subject("sound", name, (), "snapshot").verdict(place, "file", old, new, outcome(holds=old == new), told)
+        yield VerdictSubject("sound", name, (), "snapshot").verdict(
+            place, "file", old, new, outcome(holds=old == new), told
+        )
 
 
 def _delivered(snapshot: Snapshot, plan: Plan, now: Snapshot) -> Iterator[Verdict]:
@@ -78,7 +80,7 @@ def _delivered(snapshot: Snapshot, plan: Plan, now: Snapshot) -> Iterator[Verdic
         pair = [each.deliver.get(name, DELIVERED.get(name)) for each in (snapshot, now)]
         old, new = (json.dumps(value, ensure_ascii=False, sort_keys=True) for value in pair)
         told = f"deliver: {name} is {new}, was {old}"
-        subject = Subject("scene", "", (), "snapshot")
+        subject = VerdictSubject("scene", "", (), "snapshot")
         yield subject.verdict(spot(plan.spots), "deliver", old, new, outcome(holds=old == new), told)
 
 
@@ -118,7 +120,7 @@ def _players(snapshot: Snapshot, plan: Plan, now: Snapshot) -> Iterator[Verdict]
         old, new = snapshot.players.get(name), now.players.get(name)
         told = now if new else snapshot
         lines = tuple(each for each, line in told.lines.items() if line.player == name)
-        subject = Subject("player", name, lines, "snapshot")
+        subject = VerdictSubject("player", name, lines, "snapshot")
         here = spot(plan.spots, "player", name)
         if old is None or new is None:
             yield _presence(subject, here, "player", there=new is not None)
@@ -137,7 +139,7 @@ def _telling(old: PlayerSnapshot, new: PlayerSnapshot) -> str:
     return "accent" if accent else "direction"
 
 
-def _presence(subject: Subject, place: Spot, what: str, *, there: bool, told: str = "") -> Verdict:
+def _presence(subject: VerdictSubject, place: Spot, what: str, *, there: bool, told: str = "") -> Verdict:
     message = f"{what} {'is new, and not in the snapshot' if there else 'is missing'}{told}"
     expected, measured = ("none", "there") if there else ("there", "none")
     return subject.verdict(place, what, expected, measured, "failed", message)
@@ -162,11 +164,11 @@ class _Lines:
                 yield self.missing(name, line, pairs, plans)
         for name, line in new.items():
             if name not in pairs.values():
-                subject = Subject("line", name, (name,), "snapshot")
+                subject = VerdictSubject("line", name, (name,), "snapshot")
                 told = f": “{line.asked or line.said}”"
                 yield _presence(subject, self.at(name), "line", there=True, told=told)
         for name, other in pairs.items():
-            subject = Subject("line", other, (other,), "snapshot")
+            subject = VerdictSubject("line", other, (other,), "snapshot")
             yield self.order(subject, other, pairs, placed=other not in elsewhere)
             yield from self.line(subject, old[name], new[other], other, plans.get(_written(other)))
 
@@ -182,17 +184,17 @@ class _Lines:
         is_written = written is not None and (written.player, written.words) == (line.player, line.asked)
         place = self.at(name) if is_written else self.at(last) if last else spot(self.plan.spots)
         why = "" if is_written or last is None else f"; it stood after {last}"
-        subject = Subject("line", name, (name,), "snapshot")
+        subject = VerdictSubject("line", name, (name,), "snapshot")
         return _presence(subject, place, "line", there=False, told=f": “{line.asked or line.said}”{why}")
 
-    def order(self, subject: Subject, name: str, pairs: Pairs, *, placed: bool) -> Verdict:
+    def order(self, subject: VerdictSubject, name: str, pairs: Pairs, *, placed: bool) -> Verdict:
         before = _after(list(pairs.values()), name)
         after = _after([other for other in self.now.lines if other in pairs.values()], name)
         told = f"it stands {after}, and stood {before}"
         return subject.verdict(self.at(name), "place", before, after, outcome(holds=placed), told)
 
     def line(
-        self, subject: Subject, old: LineSnapshot, new: LineSnapshot, name: str, wanted: LinePlan | None
+        self, subject: VerdictSubject, old: LineSnapshot, new: LineSnapshot, name: str, wanted: LinePlan | None
     ) -> Iterator[Verdict]:
         for what in AS_IT_WAS:
             was, is_now = (_told(what, getattr(line, what)) for line in (old, new))
@@ -213,13 +215,13 @@ class _Lines:
             yield from self.figure(subject, name, what, (getattr(old, what), getattr(new, what)), limit)
         yield from self.voice(subject, name, (old, new), (own, wide))
 
-    def words(self, subject: Subject, what: str, old: str, new: str, limit: Limit, name: str) -> Verdict:
+    def words(self, subject: VerdictSubject, what: str, old: str, new: str, limit: Limit, name: str) -> Verdict:
         same = old == new if what == "asked" else limit.allows(0.0, word_error_rate(old, new))
         expected, measured = (f"“{text}”" if text else "nothing" for text in (old, new))
         return subject.verdict(self.at(name), what, expected, measured, outcome(holds=same))
 
     def figure(
-        self, subject: Subject, name: str, what: str, values: tuple[float | None, float | None], limit: Limit
+        self, subject: VerdictSubject, name: str, what: str, values: tuple[float | None, float | None], limit: Limit
     ) -> Iterator[Verdict]:
         old, new = values
         problem = self.measures.lines[name].problem if what in FROM_SOUND else ""
@@ -237,7 +239,7 @@ class _Lines:
 
     def voice(
         self,
-        subject: Subject,
+        subject: VerdictSubject,
         name: str,
         lines: tuple[LineSnapshot, LineSnapshot],
         tolerances: tuple[Tolerances | None, Tolerances | None],
@@ -283,7 +285,7 @@ def _sounds(snapshot: Snapshot, plan: Plan, now: Snapshot, pairs: Pairs, ids: Ma
     for name, old in snapshot.sounds.items():
         after = afters[name]
         lines = (after,) if after else ()
-        subject = Subject("sound", name, lines, "snapshot")
+        subject = VerdictSubject("sound", name, lines, "snapshot")
         if name not in both:
             place = spot(plan.spots, "line", _written(after))
             yield _presence(subject, place, "sound", there=False, told=f"; it sounded after {after or 'nothing'}")
@@ -299,7 +301,7 @@ def _sounds(snapshot: Snapshot, plan: Plan, now: Snapshot, pairs: Pairs, ids: Ma
             yield subject.verdict(place, what, was, is_now, outcome(holds=was == is_now))
     for name, new in now.sounds.items():
         if name not in both.values():
-            subject = Subject("sound", name, (new.after,) if new.after else (), "snapshot")
+            subject = VerdictSubject("sound", name, (new.after,) if new.after else (), "snapshot")
             yield _presence(subject, spot(plan.spots, "sound", ids[name]), "sound", there=True)
 
 
@@ -320,7 +322,7 @@ def _cues(snapshot: Snapshot, plan: Plan, now: Snapshot) -> Iterator[Verdict]:
     for name in dict.fromkeys([*snapshot.cues, *now.cues]):
         old, new = snapshot.cues.get(name, 0), now.cues.get(name, 0)
         lines = tuple(each for each in {**snapshot.lines, **now.lines} if each.startswith(f"{name}-"))
-        subject = Subject("cue", name, lines, "snapshot")
+        subject = VerdictSubject("cue", name, lines, "snapshot")
         was, is_now = (f"{times} time{'' if times == 1 else 's'}" for times in (old, new))
         told = f"it started {is_now}, and {was} before"
         yield subject.verdict(spot(plan.spots, "cue", name), "started", was, is_now, outcome(holds=old == new), told)

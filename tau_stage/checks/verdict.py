@@ -59,7 +59,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class VerdictSubject:
     """Whom verdicts are about, and where that stands.
 
     Attributes:

@@ -27,7 +27,7 @@ from tau_stage.checks.snapshot import (
     sound_files,
     write_snapshot,
 )
-from tau_stage.checks.verdict import Subject, Verdict
+from tau_stage.checks.verdict import Verdict, VerdictSubject
 from tau_stage.clock import VIRTUAL
 from tau_stage.environment import environment
 from tau_stage.errors import CassetteDiffers, CassetteError, SceneError, StageError, TakeError, UsageError, lone
@@ -286,7 +286,7 @@ def _replayed(plan: Plan, options: SuiteOptions, folder: TakeFolder, started: da
     run = _checked(plan, options, folder, take)
     if take.ended != "complete":
         return run
-    whole = Subject("scene", "", tuple(line.id for line in take.lines), "cassette")
+    whole = VerdictSubject("scene", "", tuple(line.id for line in take.lines), "cassette")
     as_it_was = whole.verdict(spot(plan.spots), "conversation", "as recorded", "as recorded", "passed")
     return replace(run, verdicts=[*run.verdicts, as_it_was])
 

@@ -16,7 +16,7 @@ import anyio.lowlevel
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.checks.check import check
 from tau_stage.checks.snapshot import Snapshot, measure_folder, sound_files
-from tau_stage.checks.verdict import Subject, Verdict
+from tau_stage.checks.verdict import Verdict, VerdictSubject
 from tau_stage.clock import VIRTUAL
 from tau_stage.errors import CassetteDiffers, ConnectFailed, StageError, unwrapped
 from tau_stage.scene.plan import ImprovisePlan, ListenPlan, Plan, PlayerPlan, resolved, spoken
@@ -127,10 +127,10 @@ def explain_divergence(plan: Plan, differs: CassetteDiffers, snapshot: Snapshot 
 
 
 def _first(plan: Plan, differs: CassetteDiffers) -> Verdict:
-    subject = Subject("line", differs.line, (differs.line,), "cassette")
+    subject = VerdictSubject("line", differs.line, (differs.line,), "cassette")
     key = ("line", differs.line, differs.field)
     if not differs.line:
-        subject = Subject("player", differs.player, (), "cassette")
+        subject = VerdictSubject("player", differs.player, (), "cassette")
         key = ("player", differs.player, differs.field)
     told = str(differs).partition(": ")[2].partition("\n")[0]
     return subject.verdict(spot(plan.spots, *key), differs.field, differs.recorded, differs.now, "failed", told)

@@ -17,6 +17,7 @@ from tau_stage.take.records import (
     CueStarted,
     LineAgain,
     LineDropped,
+    LineFacts,
     LineFailed,
     LineHeard,
     LineLost,
@@ -32,6 +33,7 @@ from tau_stage.take.records import (
     TakeBegan,
     TakeDelivered,
     TakeEnded,
+    TakeFacts,
     TakeKept,
     TakePicked,
     TakeResumed,
@@ -166,7 +168,7 @@ def _lines(journal: Sequence[Record], billed: Iterable[Bill]) -> tuple[Performed
             given = fact.model_dump(include={"tool", "arguments", "output", "failed", "at_s", "took_s"})
             called.setdefault(fact.line, []).append(Called(**given))
         elif isinstance(fact, TakeKept):
-            facts = fact.model_dump(include={"take", "said", "file", "sha256", "samples", "usage", "problem"})
+            facts = fact.model_dump(include=set(Alternative.model_fields))
             others.setdefault(fact.line, {})[fact.take] = Alternative(**facts, ended=fact.status)
             settled[fact.line] = len(called.get(fact.line, ()))
         elif isinstance(fact, LineAgain) and fact.interrupted:
@@ -245,41 +247,20 @@ def _line(
     broken: int,
     cost: Cost,
 ) -> Performed:
+    facts = fact.model_dump(include=set(LineFacts.model_fields) - {"usage", "attempts"})
     return Performed(
+        **facts,
         id=fact.line,
-        number=fact.number,
-        player=fact.player,
-        asked=fact.asked,
-        direction=fact.direction,
-        scripted=fact.scripted,
-        human=fact.human,
-        said=fact.said,
         offset_s=fact.offset_samples / fact.rate,
-        offset_samples=fact.offset_samples,
         duration_s=fact.samples / fact.rate,
-        samples=fact.samples,
-        first_audio_s=fact.first_audio_s,
-        first_words_s=fact.first_words_s,
-        took_s=fact.took_s,
         hearers=hearers,
         calls=calls,
-        take=fact.take,
         alternatives=others,
-        former=fact.former,
-        outdated=fact.outdated,
         usage=cost.tokens,
         cost=_costs(cost),
-        file=fact.file,
-        sha256=fact.sha256,
-        response=fact.response,
         attempts=fact.attempts + broken,
         failed_attempts=failed,
         ended=fact.status,
-        reason=fact.reason,
-        problem=fact.problem,
-        written=fact.written,
-        commentary=fact.commentary,
-        commentary_s=fact.commentary_s,
     )
 
 
@@ -417,10 +398,7 @@ def delivery(journal: Sequence[Record]) -> TakeDelivered | None:
     return fact if isinstance(fact := next(last, None), TakeDelivered) else None
 
 
-_SHARED = {
-    "said", "sha256", "samples", "response", "status", "reason", "first_audio_s", "first_words_s", "took_s", "attempts",
-    "problem", "written", "commentary", "commentary_s", "take",
-}  # fmt: skip
+_SHARED = TakeFacts.model_fields.keys() - {"file", "usage"} | {"status"}
 """What a line has of its take."""
 
 
@@ -453,7 +431,7 @@ def _apply(facts: list[Record], pick: TakePicked) -> list[Record]:
         return facts
     line, take = lines[-1], takes[-1]
     file = line.file or re.sub(r"\.take-\d+\.wav$", ".wav", take.file or "") or None
-    picked = line.model_copy(update={**take.model_dump(include=_SHARED), "file": file})
+    picked = line.model_copy(update={**take.model_dump(include=set(_SHARED)), "file": file})
     end, moved_end = _ends(facts, line, picked)
     return [picked if fact is line else _moved(fact, end, moved_end - end) for fact in facts]
 

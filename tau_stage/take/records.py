@@ -98,6 +98,52 @@ class TakeResumed(Fact):
     roles: tuple[Role, ...]
 
 
+class TakeFacts(BaseModel):
+    """What came of a line once it was asked for: of each of its takes, where there are several."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    take: int = Field(1, description="Which of its takes was picked, from 1.")
+    said: str = Field(description="The words that were spoken, as the provider transcribes them.")
+    file: str | None = Field(description="Relative to the take's folder.")
+    sha256: str = Field(description="Hash of the samples.")
+    samples: int
+    first_audio_s: float | None = Field(None, description="Seconds from the request to the first sound.")
+    first_words_s: float | None = Field(None, description="Seconds from the request to the first words.")
+    took_s: float = Field(0.0, description="Seconds from the request to the end of the response.")
+    usage: Usage
+    response: str = Field(description="The provider's id of the response.")
+    attempts: int = Field(1, description="How often it was asked for.")
+    reason: str | None = None
+    problem: str = Field("", description="Why it has failed, or empty.")
+    written: str = Field("", description="Words that came without a sound, where there should be one.")
+    commentary: str = Field(
+        "", description="What the model said about its work; it is billed, and no part of the line."
+    )
+    commentary_s: float = Field(0.0, description="Seconds that the commentary sounds.")
+
+
+class Asked(BaseModel):
+    """What a line is, whoever speaks it and whatever comes of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    player: str
+    asked: str = Field(description="The words of the scene.")
+    direction: str
+
+
+class LineFacts(TakeFacts, Asked):
+    """All that is known of one line; the journal's record and ``take.json`` have it."""
+
+    number: int = Field(description="Place in the scene, from 1.")
+    scripted: bool = Field(True, description="Whether its words stood in the scene.")
+    human: bool = Field(False, description="Whether a person said it.")
+    former: bool = Field(False, description="Whether it was taken over from a former take.")
+    outdated: tuple[str, ...] = Field((), description="Lines that it heard as they were before they were retaken.")
+    offset_samples: int
+
+
 class OpeningRefused(Fact):
     """A provider asked to wait before it opens a session."""
 
@@ -288,7 +334,7 @@ class BedEnded(Fact):
     at_samples: int
 
 
-class TakeKept(Fact):
+class TakeKept(TakeFacts, Fact):
     """A take of a line has ended, where several are wanted: it is paid for, and kept.
 
     The one that is picked is told of once more as the line, without a usage, and its file becomes the line's.
@@ -297,26 +343,10 @@ class TakeKept(Fact):
     type: Literal["take_kept"] = "take_kept"
     line: str
     player: str
-    take: int
-    said: str
-    file: str | None
-    sha256: str
-    samples: int
-    response: str
-    usage: Usage
     status: str = "completed"
-    reason: str | None = None
-    first_audio_s: float | None = None
-    first_words_s: float | None = None
-    took_s: float = 0.0
-    attempts: int = 1
-    problem: str = ""
-    written: str = ""
-    commentary: str = ""
-    commentary_s: float = 0.0
 
 
-class LineSpoken(Fact):
+class LineSpoken(LineFacts, Fact):
     """A line is spoken and its sound is on the disk; or, where its status is ``failed``, it was answered without one.
 
     ``problem`` says why it failed, ``written`` holds words that came without a sound. ``commentary`` is what the model
@@ -325,34 +355,9 @@ class LineSpoken(Fact):
 
     type: Literal["line_spoken"] = "line_spoken"
     line: str
-    number: int
-    player: str
-    asked: str
-    direction: str
-    said: str
     status: str
-    reason: str | None
-    file: str | None
-    sha256: str
-    samples: int
     rate: int
-    offset_samples: int
-    scripted: bool = True
-    human: bool = False
-    take: int = 1
-    former: bool = False
-    outdated: tuple[str, ...] = ()
-    first_audio_s: float | None
-    first_words_s: float | None = None
-    took_s: float
     hearers: tuple[str, ...]
-    response: str
-    attempts: int
-    usage: Usage
-    problem: str = ""
-    written: str = ""
-    commentary: str = ""
-    commentary_s: float = 0.0
 
 
 class TakePicked(Fact):

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tau_stage.audio.pcm import RATE
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.fields import Documented
-from tau_stage.take.records import Ending
+from tau_stage.take.records import Ending, LineFacts
 
 STEMS = "stems"
 
@@ -118,61 +118,25 @@ class Attempt(TakePart):
     cost: Costs = Field(description="Its total is null where it was cut off before the provider told.")
 
 
-class Performed(TakePart):
+class Performed(LineFacts):
     """One line as it was performed."""
 
     id: str
-    number: int = Field(description="Place in the scene, from 1.")
-    player: str
-    asked: str = Field(description="The words of the scene.")
-    direction: str
-    scripted: bool = Field(description="Whether its words stood in the scene.")
-    human: bool = Field(description="Whether a person said it.")
-    said: str = Field(description="The words that were spoken, as the provider transcribes them.")
-    take: int = Field(1, description="Which of its takes was picked, from 1.")
-    alternatives: tuple[Alternative, ...] = Field((), description="The takes that were not.")
-    former: bool = Field(False, description="Whether it was taken over from a former take.")
-    outdated: tuple[str, ...] = Field((), description="Lines that it heard as they were before they were retaken.")
+    alternatives: tuple[Alternative, ...] = Field((), description="The takes that were not picked.")
     offset_s: float = Field(description="Where it begins in the stems, in seconds.")
-    offset_samples: int
     duration_s: float
-    samples: int
-    first_audio_s: float | None = Field(description="Seconds from the request to the first sound.")
-    first_words_s: float | None = Field(description="Seconds from the request to the first words.")
-    took_s: float = Field(description="Seconds from the request to the end of the response.")
     hearers: tuple[Hearing, ...]
     calls: tuple[Called, ...]
-    usage: Usage
     cost: Costs
-    file: str | None = Field(description="Relative to the take's folder.")
-    sha256: str = Field(description="Hash of the samples.")
-    response: str = Field(description="The provider's id of the response.")
-    attempts: int = Field(description="How often it was asked for.")
     failed_attempts: tuple[Attempt, ...] = Field((), description="All but the last of them.")
     ended: str = Field(description="completed, incomplete, cancelled, or failed: it has no sound.")
-    reason: str | None
-    problem: str = Field("", description="Why it has failed, or empty.")
-    written: str = Field("", description="Words that came without a sound, where there should be one.")
-    commentary: str = Field(
-        "", description="What the model said about its work; it is billed, and no part of the line."
-    )
-    commentary_s: float = Field(0.0, description="Seconds that the commentary sounds.")
 
     @property
     def takes(self) -> tuple[Alternative, ...]:
         """All its takes, in their order, where there are several: the one that was picked, and the others."""
         if not self.alternatives:
             return ()
-        own = Alternative(
-            take=self.take,
-            said=self.said,
-            file=self.file,
-            sha256=self.sha256,
-            samples=self.samples,
-            usage=self.usage,
-            ended=self.ended,
-            problem=self.problem,
-        )
+        own = Alternative.model_validate(self.model_dump(include=set(Alternative.model_fields)))
         return tuple(sorted((own, *self.alternatives), key=lambda take: take.take))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from tau_stage.cassette.format import CassetteEvent, Manifest, Track, load_cassette, write_events, write_manifest
+from tau_stage.cassette.format import CassetteEvent, Manifest, PlayerTrack, load_cassette, write_events, write_manifest
 from tau_stage.cassette.redaction import Redactor
 from tau_stage.checks.snapshot import parse_snapshot
 from tau_stage.errors import LimitReached
@@ -734,7 +734,7 @@ def cassette(name: str, made: Callable[[int], list[dict[str, Any]]]) -> None:
     def shape(size: int, folder: Path) -> Parse:
         entries = [CassetteEvent(k, k, "clerk", 1, "told", event) for k, event in enumerate(made(size), 1)]
         count, digest = write_events(folder, "clerk.jsonl", entries)
-        track = Track(file="clerk.jsonl", endpoint="openai", dialect="ga", events=count, sha256=digest)
+        track = PlayerTrack(file="clerk.jsonl", endpoint="openai", dialect="ga", events=count, sha256=digest)
         write_manifest(folder, Manifest(tau_stage="0", title="a", slug="a", players={"clerk": track}, lines={}))
         return lambda: (load_cassette(folder), load_cassette(folder).wanted_clips)
 
