@@ -218,7 +218,7 @@ async def test_a_clock_that_jumps_back_changes_no_length_and_hides_no_take(tmp_p
 
 
 NAMED_BY_THE_CLOCK = {
-    "cli/checkup.py",
+    "cli/doctor_command.py",
     "cli/plan_command.py",
     "cli/validate_command.py",
     "transport.py",

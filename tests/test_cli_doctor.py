@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from tau_stage.cli import doctor_command
-from tau_stage.cli.checkup import Finding, examine
+from tau_stage.cli.doctor_command import Finding, examine
 from tau_stage.protocol.endpoints import ENDPOINTS
 from tests.test_cli_validate import run
 

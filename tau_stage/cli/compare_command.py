@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import typer
 
-from tau_stage.cli.printing import say, say_json, show, warn
+from tau_stage.cli.printing import say, say_json, show_report, warn
 
 if TYPE_CHECKING:
     from tau_stage.audio.pcm import Pcm
@@ -132,4 +132,4 @@ def _print(comparison: Comparison, *, as_json: bool) -> None:
     else:
         from tau_stage.report.compare_text import tabulate_comparison
 
-        show(tabulate_comparison(comparison))
+        show_report(tabulate_comparison(comparison))

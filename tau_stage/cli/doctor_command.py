@@ -1,24 +1,72 @@
-"""``tau-stage doctor``: what a performance would find here, and what to do where it could not begin."""
+"""``tau-stage doctor``: what a performance would find here, and what to do where it could not begin.
+
+No key's value enters here.
+"""
 
 from __future__ import annotations
 
+import os
+import platform
+import re
+import shutil
 import sys
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from importlib import metadata
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tau_stage.cli.options import read_settings, settings_file
 from tau_stage.cli.printing import console, is_plain, say, say_json
+from tau_stage.errors import UsageError
+from tau_stage.text import shown
+from tau_stage.version import __version__
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from tau_stage.cli.checkup import Finding
+    from tau_stage.devices.sound_cards import Side
+    from tau_stage.protocol.endpoints import Endpoint
+
+State = Literal["ok", "absent", "wrong"]
+"""There; not there, and not needed; or in the way of every performance."""
+
+LEAST_BYTES = 100 * 1024**2
+"""Of room on the disk: half an hour of a scene with three players."""
+
+FEWEST_DESCRIPTORS = 64
+LIBRARIES = ("anyio", "websockets", "pydantic", "numpy", "soundfile", "soxr")
+VOICE = "hibari-tts"
+DISTRIBUTION = "tau-stage"
+_REQUIREMENT = re.compile(r"([\w.-]+)[^;]*;.*extra == ['\"]([\w-]+)['\"]")
+
 
 MARKS = {"ok": ("✓", "green"), "absent": ("–", "dim"), "wrong": ("✗", "bold red")}
 CANNOT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        section: What it belongs to.
+        name: What it is.
+        told: What was found.
+        state: Whether it is there.
+        remedy: What to do, where there is something to do.
+    """
+
+    section: str
+    name: str
+    told: str
+    state: State = "ok"
+    remedy: str = ""
 
 
 def doctor(
@@ -29,9 +77,7 @@ def doctor(
 
     Of keys it only tells whether they are there; nothing is dialled.
     """
-    from tau_stage.cli.checkup import of_this_process
-
-    found = of_this_process(out)
+    found = examine(os.environ, out)
     wrong = [finding for finding in found if finding.state == "wrong"]
     if as_json:
         say_json(_json(found))
@@ -89,3 +135,239 @@ def _sheet(found: Sequence[Finding]) -> RenderableType:
             sheet.add_row(Text(mark, style), Text(finding.name), told)
     ready = all(finding.state != "wrong" for finding in found)
     return Group(sheet, Text(""), Text(verdict(found), "bold green" if ready else "bold red"))
+
+
+# ---- what is looked at
+
+
+def examine(environment: Mapping[str, str], out: Path) -> list[Finding]:
+    """Examine everything, in the order it is shown.
+
+    Args:
+        environment: Holds keys and addresses.
+        out: Where takes would go.
+    """
+    from tau_stage.protocol.endpoints import ENDPOINTS
+
+    return [
+        *_versions(),
+        *(_place(place, environment) for place in ENDPOINTS.values()),
+        _ambient(environment),
+        *_models(environment, datetime.now(UTC).date()),
+        *_devices(),
+        *_extras(),
+        *_limits(out),
+        _settings(environment),
+    ]
+
+
+def _versions() -> Iterator[Finding]:
+    yield Finding("versions", DISTRIBUTION, __version__)
+    yield Finding("versions", "Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    for name in LIBRARIES:
+        yield Finding("versions", name, metadata.version(name))
+
+
+# ---- who plays
+
+
+def _place(place: Endpoint, environment: Mapping[str, str]) -> Finding:
+    """Examine one endpoint: whether its key and its address are there, and where from."""
+    from tau_stage.protocol.endpoints import UNDERSTUDY
+
+    if place.name == UNDERSTUDY:
+        return _understudy()
+    told, missing = _address_of(place, environment)
+    name = place.key_name(environment)
+    try:
+        if not missing:
+            told += _way_to(place, environment)
+        place.key_in(environment)
+    except UsageError as error:
+        return Finding("endpoints", place.name, error.problem, "absent", error.hint)
+    if name:
+        told.append(f"{name} is set")
+    elif place.wants_key:
+        missing.append(place.key_env[0])
+    else:
+        told.append(f"{place.key_env[0]} is not set, and need not be")
+    if missing:
+        told.append(" and ".join(missing) + (" are not set" if len(missing) > 1 else " is not set"))
+    return Finding("endpoints", place.name, "; ".join(told), "absent" if missing else "ok")
+
+
+def _address_of(place: Endpoint, environment: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Return what is told of the host, and which variable for it is missing."""
+    if "{resource}" not in place.url:
+        return [], []
+    if host := environment.get(place.resource_env):
+        return [f"at {shown(host)}, from {place.resource_env}"], []
+    return ([f"at {place.resource}, by default"], []) if place.resource else ([], [place.resource_env])
+
+
+def _asked_in(place: Endpoint) -> list[str]:
+    """Return what is told of the dialect at an address of the user's own."""
+    from tau_stage.protocol.endpoints import ENDPOINTS
+
+    return [] if place.name in ENDPOINTS else [f"asked in the dialect {place.dialect.name}"]
+
+
+def _way_to(place: Endpoint, environment: Mapping[str, str]) -> list[str]:
+    """Return what is told of the proxy that a performance goes through.
+
+    Raises:
+        UsageError: The endpoint's address cannot be dialled, or its proxy cannot be used.
+    """
+    from tau_stage.protocol.proxies import proxy_for
+
+    proxy = proxy_for(place.address("model", environment.get(place.resource_env, "")), environment)
+    return [f"through {proxy}"] if proxy else []
+
+
+def _understudy() -> Finding:
+    from tau_stage.protocol.endpoints import UNDERSTUDY
+
+    if _version(VOICE):
+        return Finding("endpoints", UNDERSTUDY, "plays in this process, without a key")
+    return Finding("endpoints", UNDERSTUDY, "has no voice", "absent", f"pip install '{DISTRIBUTION}[understudy]'")
+
+
+def _ambient(environment: Mapping[str, str]) -> Finding:
+    """Examine who plays a scene that names no endpoint."""
+    from tau_stage.protocol.endpoints import ENDPOINTS, UNDERSTUDY, endpoint
+
+    title, wished = "a scene that names none", environment.get("TAU_STAGE_ENDPOINT")
+    name = wished or ("openai" if environment.get("OPENAI_API_KEY") else UNDERSTUDY)
+    why = "TAU_STAGE_ENDPOINT says so" if wished else ("its key is set" if name == "openai" else "no key is set")
+    try:
+        place = endpoint(name)
+    except UsageError as error:
+        return Finding("endpoints", title, f"TAU_STAGE_ENDPOINT: {error.problem}", "wrong", error.hint)
+    except KeyError:
+        problem, hint = f"TAU_STAGE_ENDPOINT names no endpoint: {shown(name)}", f"use {', '.join(ENDPOINTS)}, or a URL"
+        return Finding("endpoints", title, problem, "wrong", hint)
+    found = _place(place, environment)
+    if found.state == "ok":
+        way = "" if place.name == UNDERSTUDY else ", ".join(["", *_asked_in(place), *_way_to(place, environment)])
+        return Finding("endpoints", title, f"is played by {place.name}{way}: {why}")
+    remedy = found.remedy or f"set what it wants, or TAU_STAGE_ENDPOINT={UNDERSTUDY}"
+    return Finding("endpoints", title, f"goes to {place.name} ({why}), where {found.told}", "wrong", remedy)
+
+
+# ---- which models
+
+
+def _models(environment: Mapping[str, str], today: date) -> Iterator[Finding]:
+    """Examine whether the models that play without being named last, and which others end."""
+    from tau_stage.cost.retirements import coming_retirements, retirement_of
+    from tau_stage.scene.fields import DEFAULT_TRANSCRIPTION
+    from tau_stage.scene.planner import DEFAULT_MODEL
+
+    for name, model in (("a scene that names no model", DEFAULT_MODEL), ("a person's words", DEFAULT_TRANSCRIPTION)):
+        end = retirement_of(model)
+        told = f"{model} {end.describe(today)}" if end else f"{model}, whose end is not announced"
+        remedy = f"name another: {end.successor}" if end else ""
+        yield Finding("models", name, told, "absent" if end else "ok", remedy)
+    providers = ["openai", *(["azure"] if environment.get("AZURE_OPENAI_ENDPOINT") else [])]
+    for provider in providers:
+        for models, told in coming_retirements(today, provider):
+            yield Finding("models", f"at {provider}", f"{models}: {told}")
+
+
+# ---- what is there
+
+
+def _devices() -> Iterator[Finding]:
+    from tau_stage.devices.sound_cards import LOUDSPEAKER, MICROPHONE
+
+    yield _device(MICROPHONE)
+    yield _device(LOUDSPEAKER)
+
+
+def _device(side: Side) -> Finding:
+    from tau_stage.devices.sound_cards import find_device, portaudio
+
+    try:
+        card = find_device(portaudio(side), None, side)
+    except UsageError as error:
+        return Finding("devices", side.name, error.problem, "absent", error.hint)
+    return Finding("devices", side.name, str(card["name"]))
+
+
+def _extras() -> Iterator[Finding]:
+    """Yield what pyproject calls extras, and whether all of each is installed; those of developers are left out."""
+    wanted: dict[str, list[str]] = {}
+    for requirement in metadata.requires(DISTRIBUTION) or ():
+        if found := _REQUIREMENT.match(requirement):
+            wanted.setdefault(found[2], []).append(found[1])
+    for extra, names in wanted.items():
+        if extra.startswith("test"):
+            continue
+        told = ", ".join(f"{name} {_version(name) or 'is not installed'}" for name in names)
+        there = all(_version(name) for name in names)
+        remedy = "" if there else f"pip install '{DISTRIBUTION}[{extra}]'"
+        yield Finding("extras", f"[{extra}]", told, "ok" if there else "absent", remedy)
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+# ---- how much
+
+
+def _limits(out: Path) -> Iterator[Finding]:
+    yield _descriptors()
+    try:
+        there = out.absolute()
+    except FileNotFoundError:
+        yield Finding("limits", "takes", "this folder is gone", "wrong", "go to a folder that is there")
+        return
+    near = next(path for path in (there, *there.parents) if path.exists())
+    yield _writable(out, near)
+    free = shutil.disk_usage(near).free
+    scarce = free < LEAST_BYTES
+    remedy = "make room, or choose another disk with --out" if scarce else ""
+    yield Finding("limits", "room on the disk", f"{free / 1e9:,.1f} GB free", "wrong" if scarce else "ok", remedy)
+
+
+def _descriptors() -> Finding:
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, hard = (sys.maxsize if limit == resource.RLIM_INFINITY else limit for limit in limits)
+    told = " of at most ".join(f"{limit:,}" if limit < sys.maxsize else "any number" for limit in (soft, hard))
+    few = hard < FEWEST_DESCRIPTORS
+    remedy = "raise the limit: ulimit -n 1024" if few else ""
+    return Finding("limits", "file descriptors", told, "wrong" if few else "ok", remedy)
+
+
+def _writable(out: Path, near: Path) -> Finding:
+    """Examine whether takes can be made; a folder that is not there yet would be made."""
+    try:
+        if not near.is_dir():
+            raise NotADirectoryError(20, "is no folder", str(near))
+        with tempfile.TemporaryFile(dir=near):
+            told = "can be written" if near == out.absolute() else "will be made"
+    except OSError as error:
+        problem = (error.strerror or str(error)).lower()
+        return Finding("limits", f"takes in {out}", f"{near}: {problem}", "wrong", "choose another folder with --out")
+    return Finding("limits", f"takes in {out}", told)
+
+
+def _settings(environment: Mapping[str, str]) -> Finding:
+    try:
+        allowed = read_settings(environment).allow_tools
+    except UsageError as error:
+        return Finding("settings", "settings.toml", error.problem, "wrong", error.hint)
+    file = settings_file(environment)
+    if file is None:
+        told = "there is no home folder: all by default"
+    else:
+        told = (
+            f"{file}: allow_tools = {str(allowed).lower()}" if file.exists() else f"there is no {file}: all by default"
+        )
+    return Finding("settings", "settings.toml", told)

@@ -1,10 +1,22 @@
-"""Options that several commands have."""
+"""Options that several verbs have, and the user's settings.
+
+These are in ``settings.toml`` in ``$XDG_CONFIG_HOME/tau-stage``, by default ``~/.config/tau-stage``.
+"""
 
 from __future__ import annotations
 
+import os
+import pwd
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from tau_stage.errors import UsageError
+from tau_stage.scene.names import did_you_mean
 
 Live = Annotated[bool, typer.Option("--live", help="Never fall back to the understudy.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print each take as one line of JSON.")]
@@ -26,3 +38,60 @@ StreamTo = Annotated[
 Only = Annotated[
     list[str] | None, typer.Option(help="One variant of the scene's matrix, by name; may be given several times.")
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a user has settled once and for all.
+
+    Attributes:
+        allow_tools: Whether the tools of scenes that are named on the command line may run programs.
+    """
+
+    allow_tools: bool = False
+
+
+def settings_file(environment: Mapping[str, str]) -> Path | None:
+    """Tell where the settings are; None where the user has no home.
+
+    A relative path counts for nothing: it would let whatever folder one stands in grant code its trust.
+    """
+    configuration = Path(environment.get("XDG_CONFIG_HOME", ""))
+    if not configuration.is_absolute():
+        home = Path(environment.get("HOME", ""))
+        home = home if home.is_absolute() else _home_of_the_account()
+        if not home.is_absolute():
+            return None
+        configuration = home / ".config"
+    return configuration / "tau-stage" / "settings.toml"
+
+
+def _home_of_the_account() -> Path:
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:  # a user without a name, as in a container
+        return Path()
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the user's settings; where there is no file, the defaults.
+
+    Raises:
+        UsageError: The file holds something else.
+    """
+    file = settings_file(os.environ if environment is None else environment)
+    if file is None:
+        return Settings()
+    try:
+        found = tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        return Settings()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file}: the settings cannot be read: {error}", "correct the file, or remove it") from None
+    known = tuple(Settings.__dataclass_fields__)
+    for name, value in found.items():
+        if name not in known:
+            raise UsageError(f"{file}: there is no setting '{name}'", did_you_mean(name, known, "it knows allow_tools"))
+        if not isinstance(value, bool):
+            raise UsageError(f"{file}: {name} is true or false", f"write {name} = true")
+    return Settings(**found)

@@ -14,7 +14,7 @@ from typing import NoReturn, TextIO
 import anyio
 import typer
 
-from tau_stage.cli.printing import is_plain, say, say_json, say_path, show, warn
+from tau_stage.cli.printing import is_plain, say, say_json, say_path, show_report, warn
 from tau_stage.cli.progress import EventStream, ProgressView, open_progress, open_stream
 from tau_stage.cli.stopping import stoppable
 from tau_stage.devices.keyboard import typed_line
@@ -136,7 +136,7 @@ def _print_take(delivered: DeliveredTake, to: TextIO, *, quiet: bool, as_json: b
         from tau_stage.report.summary import tabulate_take
 
         say("" if is_plain(to) else "\n", end="", to=to)
-        show(tabulate_take(take), to)
+        show_report(tabulate_take(take), to)
     if not quiet:
         if folder.report.exists():
             say_path(folder.report, before="page: ", to=to)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tau_stage.cli.options import Only
-from tau_stage.cli.printing import say, say_json, show
+from tau_stage.cli.printing import say, say_json, show_report
 
 
 def plan(
@@ -30,4 +30,4 @@ def plan(
             say_json(json.dumps(as_data(told), indent=2, ensure_ascii=False))
         else:
             say("\n" if number else "", end="")
-            show(tabulate_forecast(told))
+            show_report(tabulate_forecast(told))

@@ -82,7 +82,7 @@ def say_commands(lines: str, *, to: TextIO | None = None) -> None:
     _print(lines, "\n", to or sys.stdout)
 
 
-def show(report: TextReport, to: TextIO | None = None) -> None:
+def show_report(report: TextReport, to: TextIO | None = None) -> None:
     """Print tables: in colours where a terminal shows them, else as plain text."""
     to = to or sys.stdout
     if is_plain(to):

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tau_stage.cli.options import AllowTools, AsJson, Live, Quiet
-from tau_stage.cli.settings import read_settings
+from tau_stage.cli.options import AllowTools, AsJson, Live, Quiet, read_settings
 
 
 def retake(

@@ -46,9 +46,9 @@ def run(
     A take is a folder with lines, stems, take.json, cost.json and a journal; its path is printed last.
     """
     from tau_stage.cli.loading import load_plans
+    from tau_stage.cli.options import read_settings
     from tau_stage.cli.performing import perform_jobs
     from tau_stage.cli.resume_command import finish_take
-    from tau_stage.cli.settings import read_settings
     from tau_stage.runs.run_scenes import RunOptions, check_options
     from tau_stage.runs.take_plans import Job, find_takes
 

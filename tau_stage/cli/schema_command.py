@@ -9,7 +9,7 @@ import typer
 from tau_stage.cli.printing import say_json
 
 
-class Subject(StrEnum):
+class SchemaName(StrEnum):
     """What has a schema."""
 
     scene = "scene"
@@ -17,7 +17,7 @@ class Subject(StrEnum):
 
 
 def schema(
-    of: Annotated[Subject, typer.Argument(help="What is described.")] = Subject.scene,
+    of: Annotated[SchemaName, typer.Argument(help="What is described.")] = SchemaName.scene,
     write: Annotated[Path | None, typer.Option(help="Write it to this file instead of printing it.")] = None,
 ) -> None:
     """Print the JSON schema of scenes or takes.
@@ -25,7 +25,7 @@ def schema(
     Name that of scenes in a scene's first line, as scenes/umbrella.yaml does: the editor then completes and
     describes what you write.
     """
-    text = _scene() if of is Subject.scene else _take()
+    text = _scene() if of is SchemaName.scene else _take()
     if write is None:
         say_json(text, end="")
         return

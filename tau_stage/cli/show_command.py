@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tau_stage.cli.options import Only
-from tau_stage.cli.printing import console, is_plain, say, say_json
-from tau_stage.scene.plan import ListenPlan
-from tau_stage.text import printable
+from tau_stage.cli.printing import console, is_plain, say, say_json, show_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tau_stage.scene.plan import ImprovisePlan, LinePlan, Plan, PlayerPlan, Step
+    from tau_stage.report.tables import TextReport
+    from tau_stage.scene.plan import ImprovisePlan, LinePlan, ListenPlan, Plan, PlayerPlan, Step
 
 Row = tuple[str, ...]
 
@@ -40,7 +39,7 @@ def show(
         if as_json:
             say_json(resolved(plan))
         elif not is_plain(sys.stdout) and console().width >= WIDE:
-            _print_tables(plan)
+            show_report(_tabulate(plan))
         else:
             say("\n".join(_plain(plan)))
 
@@ -124,6 +123,8 @@ def _ends(step: ImprovisePlan | ListenPlan) -> str:
     ends = [f"{step.turns} turns"] if step.turns else []
     ends += [f"{step.for_s:g}s"] if step.for_s else []
     ends += [f"'{step.until}' is said"] if step.until else []
+    from tau_stage.scene.plan import ListenPlan
+
     if isinstance(step, ListenPlan):
         ends += [f"key {step.key}"] if step.key else []
     else:
@@ -180,22 +181,11 @@ def _facts(names: tuple[str, ...], values: tuple[str, ...]) -> Iterator[str]:
             yield f"  {name}: " + value.replace("\n", "\n    ")
 
 
-def _print_tables(plan: Plan) -> None:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
+def _tabulate(plan: Plan) -> TextReport:
+    from tau_stage.report.tables import TextReport, TextTable
 
-    out = console()
-    out.print(Text(_summary(plan), style="bold"))
-    out.print(Text(_delivered(plan), style="dim"))
-    players = [_player(player) for player in plan.players]
-    lists = [(PLAYER_COLUMNS, players, "")]
+    tables = [TextTable(PLAYER_COLUMNS, [_player(player) for player in plan.players], range(len(PLAYER_COLUMNS)))]
     for steps, about in _strands(plan):
-        lists.append((STEP_COLUMNS, [row for step in steps for row in _step(step)], about))
-    for columns, rows, about in lists:
-        if about:
-            out.print(Text(about, style="bold"))
-        table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
-        for row in rows:
-            table.add_row(*(Text(printable(cell)) for cell in row))
-        out.print(table)
+        rows = [row for step in steps for row in _step(step)]
+        tables.append(TextTable(STEP_COLUMNS, rows, range(len(STEP_COLUMNS)), title=about))
+    return TextReport((_summary(plan), _delivered(plan)), tables)

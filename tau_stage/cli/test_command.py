@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STYLES = {"good": "green", "bad": "bold red", "quiet": "dim", "plain": "", "strong": "bold"}
 
 
-class Form(StrEnum):
+class SuiteFormat(StrEnum):
     """How results are told."""
 
     text = "text"
@@ -49,7 +49,7 @@ Update = Annotated[
 ]
 JUnit = Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")]
 Summary = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page of Markdown.")]
-Format = Annotated[Form, typer.Option("--format", help="github adds annotations at the scenes' lines.")]
+Format = Annotated[SuiteFormat, typer.Option("--format", help="github adds annotations at the scenes' lines.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON instead.")]
 Out = Annotated[
     Path | None,
@@ -86,7 +86,7 @@ def check_scenes(
     update: Update = False,
     junit: JUnit = None,
     summary: Summary = None,
-    form: Format = Form.text,
+    form: Format = SuiteFormat.text,
     as_json: AsJson = False,
     out: Out = None,
     allow_tools: AllowTools = False,
@@ -103,8 +103,8 @@ def check_scenes(
     nothing is expected, or a file is wrong; 3: something broke, or could not be measured; 4: stopped at the budget.
     """
     from tau_stage.cli.loading import named_values
+    from tau_stage.cli.options import read_settings
     from tau_stage.cli.run_command import dollars
-    from tau_stage.cli.settings import read_settings
     from tau_stage.suite.discovery import is_strict, remember
     from tau_stage.suite.execution import TAKES, SuiteOptions
 
@@ -251,7 +251,9 @@ def _show(result: Result) -> None:
         out.print(Text.assemble(*((text, STYLES[style]) for style, text in row)))
 
 
-def _write(results: Sequence[Result], junit: Path | None, summary: Path | None, form: Form, *, as_json: bool) -> None:
+def _write(
+    results: Sequence[Result], junit: Path | None, summary: Path | None, form: SuiteFormat, *, as_json: bool
+) -> None:
     from tau_stage.suite.output import as_annotations, as_junit, as_markdown
     from tau_stage.suite.output import as_json as told_as_json
     from tau_stage.take.atomic import write_whole
@@ -262,5 +264,5 @@ def _write(results: Sequence[Result], junit: Path | None, summary: Path | None, 
         write_whole({summary: as_markdown(results)}, "choose another file")
     if as_json:
         say_json(told_as_json(results), end="")
-    if form is Form.github and (lines := as_annotations(results)):
+    if form is SuiteFormat.github and (lines := as_annotations(results)):
         say_commands(lines, to=sys.stderr if as_json else sys.stdout)

@@ -21,7 +21,7 @@ SHORT_STEPS = 50
 """A scene with fewer steps, all of them written down, cannot fill a model's window."""
 
 
-class Form(StrEnum):
+class FindingFormat(StrEnum):
     """How findings are told."""
 
     text = "text"
@@ -31,12 +31,14 @@ class Form(StrEnum):
 
 def validate(
     scenes: Annotated[list[str], typer.Argument(metavar="SCENE...", help="Scene files.", show_default=False)],
-    form: Annotated[Form, typer.Option("--format", help="For people, programs, or GitHub's annotations.")] = Form.text,
+    form: Annotated[
+        FindingFormat, typer.Option("--format", help="For people, programs, or GitHub's annotations.")
+    ] = FindingFormat.text,
     var: Annotated[list[str] | None, typer.Option(help="A variable of the scene, like city=Oslo.")] = None,
     only: Only = None,
 ) -> None:
     """Check scene files: every error, with a way out."""
-    if form is Form.text:
+    if form is FindingFormat.text:
         from tau_stage.cli.loading import load_plans
 
         load_plans(scenes, loaded=_praise, variables=var or (), only=only or ())
@@ -44,7 +46,7 @@ def validate(
     from tau_stage.report.annotations import as_github, as_json
 
     found = _found(scenes, var or (), only or ())
-    if form is Form.json:
+    if form is FindingFormat.json:
         say_json(as_json(found))
     elif found:
         say_commands(as_github(found))

@@ -92,8 +92,12 @@ class TextTable:
             is_total = self.has_total and number == len(self.rows)
             if is_total:
                 table.add_section()
-            table.add_row(*(Text(one_line(row[place]), style="bold" if is_total else "") for place in places))
+            table.add_row(*(Text(_cell(row[place]), style="bold" if is_total else "") for place in places))
         return table
+
+
+def _cell(text: str) -> str:
+    return "\n".join(map(one_line, text.split("\n")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tau_stage.cli.settings import Settings, read_settings, settings_file
+from tau_stage.cli.options import Settings, read_settings, settings_file
 from tau_stage.errors import UsageError
 
 
