@@ -35,7 +35,7 @@ from tau_stage.errors import StageError, unwrapped
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import Plan
 from tau_stage.session import Deadlines
-from tau_stage.stage.events import News
+from tau_stage.stage.events import Event
 from tau_stage.take import records as record
 from tau_stage.take.fold import PAID
 from tau_stage.take.folder import TakeFolder
@@ -210,7 +210,7 @@ async def one_run(
     """One performance until it ends, or is stopped after so many news: in order, or at once."""
     gently, stop = draw.random() < 0.5, anyio.Event()
     take: Take | None = None
-    news, watch = anyio.create_memory_object_stream[News](10_000)
+    news, watch = anyio.create_memory_object_stream[Event](10_000)
     async with anyio.create_task_group() as group, news:
         if stop_at is not None:
             group.start_soon(_stop, stop_at, watch, stop if gently else None, group.cancel_scope)
@@ -221,7 +221,7 @@ async def one_run(
 
 
 async def _stop(
-    after: int, watch: MemoryObjectReceiveStream[News], event: anyio.Event | None, scope: anyio.CancelScope
+    after: int, watch: MemoryObjectReceiveStream[Event], event: anyio.Event | None, scope: anyio.CancelScope
 ) -> None:
     for _ in range(after):
         await watch.receive()

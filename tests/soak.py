@@ -31,7 +31,7 @@ from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planner import make_plan
-from tau_stage.stage.events import News
+from tau_stage.stage.events import Event
 from tau_stage.stage.perform import perform
 from tau_stage.stage.sessions import open_stage
 from tau_stage.take import records as record
@@ -115,7 +115,7 @@ async def quick_evening(plan: Plan, out: Path) -> list[Held]:
 
 async def watched(plan: Plan, performing: Callable[..., Awaitable[Take]]) -> list[Held]:
     """Perform, and look now and then at what is held."""
-    send, receive = anyio.create_memory_object_stream[News](100_000)
+    send, receive = anyio.create_memory_object_stream[Event](100_000)
     looks = {round(len(plan.steps) * share) for share in (0.2, 0.4, 0.6, 0.8, 0.98)}
     held: list[Held] = []
 

@@ -18,7 +18,7 @@ import pytest
 
 from tau_stage.audio.wav import LONGEST_SAMPLES, WavWriter, read_wav
 from tau_stage.errors import TakeError
-from tau_stage.stage.events import News
+from tau_stage.stage.events import Event
 from tau_stage.stage.perform import perform
 from tau_stage.stage.sessions import Stage
 from tau_stage.take import records as record
@@ -134,7 +134,7 @@ def test_a_sealed_folder_is_told_before_anything_is_paid(
 
 async def test_a_folder_that_is_removed_is_told_so(tmp_path: Path) -> None:
     house = Playhouse(tmp_path)
-    news, watch = anyio.create_memory_object_stream[News](1000)
+    news, watch = anyio.create_memory_object_stream[Event](1000)
 
     async def remove() -> None:
         async for item in watch:

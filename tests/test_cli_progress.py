@@ -11,7 +11,7 @@ from tau_stage.cli.progress import LiveProgress, NoProgress, Progress, ProgressL
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.planner import make_plan
-from tau_stage.stage.events import Listening, News, Prompting, Sounding, State, Wording
+from tau_stage.stage.events import AudioProgress, Event, HearingBegan, PersonPrompted, PlayerState, WordsProgress
 from tau_stage.take import records as record
 from tests.test_take import spoken
 
@@ -31,7 +31,7 @@ def said(line: str, player: str) -> record.LineSpoken:
     return spoken(line, player, 24_000, Usage(audio_out=1000), number=1)
 
 
-def states(*news: News) -> list[str]:
+def states(*news: Event) -> list[str]:
     board = Progress(PLAN)
     for item in news:
         board.apply(item)
@@ -39,7 +39,7 @@ def states(*news: News) -> list[str]:
 
 
 SPEAKING = (BEGAN, opened("ann"), opened("bob"), record.LineBegan(line="ann-1", player="ann"))
-SOUNDING = Sounding("ann", "ann-1", -24.0, 0.5)
+SOUNDING = AudioProgress("ann", "ann-1", -24.0, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -54,11 +54,11 @@ SOUNDING = Sounding("ann", "ann-1", -24.0, 0.5)
         ),
         (SPEAKING, ["thinking", "idle"]),
         ((*SPEAKING, SOUNDING), ["speaking", "idle"]),
-        ((*SPEAKING, SOUNDING, said("ann-1", "ann"), Listening("bob", "ann-1")), ["idle", "listening"]),
+        ((*SPEAKING, SOUNDING, said("ann-1", "ann"), HearingBegan("bob", "ann-1")), ["idle", "listening"]),
         (
             (
                 *SPEAKING,
-                Listening("bob", "ann-1"),
+                HearingBegan("bob", "ann-1"),
                 record.LineHeard(line="ann-1", hearer="bob", sha256="0", took_s=0.1),
             ),
             ["thinking", "idle"],
@@ -66,7 +66,7 @@ SOUNDING = Sounding("ann", "ann-1", -24.0, 0.5)
         (
             (
                 *SPEAKING,
-                Listening("bob", "ann-1"),
+                HearingBegan("bob", "ann-1"),
                 record.LineMissed(line="ann-1", hearer="bob", problem="deaf", lost=True),
             ),
             ["thinking", "lost"],
@@ -84,12 +84,12 @@ SOUNDING = Sounding("ann", "ann-1", -24.0, 0.5)
         ((*SPEAKING, record.TakeEnded(ended="complete")), ["thinking", "idle"]),
     ],
 )
-def test_who_is_idle_listening_thinking_or_speaking(news: tuple[News, ...], shown: list[str]) -> None:
+def test_who_is_idle_listening_thinking_or_speaking(news: tuple[Event, ...], shown: list[str]) -> None:
     assert states(*news) == shown
 
 
 def test_in_a_pipe_each_thing_worth_it_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    news: list[News] = [
+    news: list[Event] = [
         BEGAN,
         opened("ann"),
         record.OpeningRefused(player="bob", problem="bob: slow down", wait_s=1),
@@ -158,7 +158,7 @@ FREE = make_plan(
 
 def test_people_are_told_what_to_say_and_when() -> None:
     board = Progress(FREE)
-    board.apply(Prompting("guest", "guest-1", "Good evening.", "tired", in_s=2))
+    board.apply(PersonPrompted("guest", "guest-1", "Good evening.", "tired", in_s=2))
     assert board.prompt == "guest, in 2: (tired) Good evening."
     board.apply(record.LineBegan(line="ann-1", player="ann"))
     assert (board.prompt, board.said) == ("", "ann: One.")
@@ -167,11 +167,11 @@ def test_people_are_told_what_to_say_and_when() -> None:
 def test_words_of_nobodys_script_are_shown_as_they_arrive_and_states_as_they_are() -> None:
     board = Progress(FREE)
     for words in ("Well, ", "well."):
-        board.apply(Wording("bob", "improvise-1-1", words, spoken=True))
+        board.apply(WordsProgress("bob", "improvise-1-1", words, spoken=True))
     assert board.said == "bob: Well, well."
-    board.apply(Wording("ann", "ann-1", "One.", spoken=True))
+    board.apply(WordsProgress("ann", "ann-1", "One.", spoken=True))
     assert board.said == "bob: Well, well."
-    board.apply(State("ann", "listening"))
+    board.apply(PlayerState("ann", "listening"))
     assert board.rows["ann"].state == "listening"
 
 
@@ -184,7 +184,7 @@ def test_lines_that_nobody_can_count_are_not_counted(capsys: pytest.CaptureFixtu
         offset_samples=0, samples=1, sha256="", hearers=(),
     )  # fmt: skip
     lost = record.LineLost(line="guest-1", player="guest", problem="nobody spoke")
-    for item in (said("ann-1", "ann"), call, sound, lost, Prompting("guest", "g", "Hi.", typed=True)):
+    for item in (said("ann-1", "ann"), call, sound, lost, PersonPrompted("guest", "g", "Hi.", typed=True)):
         ProgressLines([FREE]).show(FREE, item)
     assert capsys.readouterr().err.splitlines() == [
         "1 ann: words (1.0 s)", "ann calls lamp({}): ok", "[door.wav]", "nobody spoke", "guest, type: Hi.",

@@ -22,7 +22,7 @@ from tau_stage.protocol.usage import Usage
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planner import make_plan
-from tau_stage.stage.events import News, Prompting, Resuming, Sounding
+from tau_stage.stage.events import AudioProgress, Event, PersonPrompted, ResumeSummary
 from tau_stage.take import records as record
 from tests.test_cli_progress import BEGAN, FREE, PLAN, SOUNDING, SPEAKING, opened, said
 from tests.test_take import spoken
@@ -39,7 +39,7 @@ BENJAMIN = LONG.players[0].name
 DEAR = Usage(audio_out=1_000_000_000)
 
 
-def drawn(plan: Plan, *news: News, width: int = 80, making: str | None = None) -> tuple[str, str]:
+def drawn(plan: Plan, *news: Event, width: int = 80, making: str | None = None) -> tuple[str, str]:
     """What scrolled away above the view, and the view."""
     above, view = io.StringIO(), io.StringIO()
     live = LiveProgress([plan], Console(file=above, width=width))
@@ -53,7 +53,7 @@ def drawn(plan: Plan, *news: News, width: int = 80, making: str | None = None) -
 
 def test_it_shows_the_line_the_level_the_progress_and_the_dollars() -> None:
     free = record.LineFailed(line="x", player="ann", problem="no", usage=Usage())
-    loud = Sounding("bob", "bob-1", -12.0, 0.1)
+    loud = AudioProgress("bob", "bob-1", -12.0, 0.1)
     begun = record.LineBegan(line="bob-1", player="bob")
     above, view = drawn(PLAN, *SPEAKING, SOUNDING, free, said("ann-1", "ann"), begun, loud)
     assert "1/2  $0.0640 estimate (nothing is spent)" in view
@@ -64,11 +64,11 @@ def test_it_shows_the_line_the_level_the_progress_and_the_dollars() -> None:
 
 
 def test_what_is_worth_a_line_scrolls_away_too_and_what_the_view_shows_does_not() -> None:
-    facts: list[News] = [
+    facts: list[Event] = [
         BEGAN,
         opened("ann"),
         record.OpeningRefused(player="bob", problem="bob: slow down", wait_s=1),
-        Prompting("ann", "ann-1", "One."),
+        PersonPrompted("ann", "ann-1", "One."),
         record.LineAgain(line="ann-1", player="ann", problem="it failed", wait_s=1, usage=Usage()),
         record.Warned(text="odd"),
         spoken("ann-1", "ann", 10, Usage(), problem="no sound"),
@@ -92,7 +92,7 @@ def test_after_the_last_line_it_says_what_is_made_and_then_it_is_gone() -> None:
 
 
 def test_of_what_nobody_can_count_it_says_how_much_is_likely() -> None:
-    above, view = drawn(FREE, BEGAN, said("ann-1", "ann"), Prompting("guest", "guest-1", ""))
+    above, view = drawn(FREE, BEGAN, said("ann-1", "ann"), PersonPrompted("guest", "guest-1", ""))
     assert "1 of about 3  $0.0640 estimate" in view
     assert "guest, speak now: ..." in view
     assert above.startswith("1  ann    words")
@@ -101,7 +101,7 @@ def test_of_what_nobody_can_count_it_says_how_much_is_likely() -> None:
 
 
 def test_a_take_that_goes_on_begins_where_it_was() -> None:
-    above, view = drawn(PLAN, Resuming((("ann-1", "ann", 1.0),), 0), BEGAN)  # type: ignore[arg-type]
+    above, view = drawn(PLAN, ResumeSummary((("ann-1", "ann", 1.0),), 0), BEGAN)  # type: ignore[arg-type]
     assert above == "goes on after 1 line\n"
     assert "1/2" in view
 

@@ -19,7 +19,7 @@ import soundfile
 from tau_stage.cli.progress import EventStream, open_progress
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.planner import make_plan
-from tau_stage.stage.events import Wording
+from tau_stage.stage.events import WordsProgress
 from tau_stage.understudy.server import Understudy
 from tests.support.tone_voice import Tones
 from tests.test_cli_run import Serve, no_key, serve
@@ -222,7 +222,7 @@ def test_a_stream_that_breaks_is_told_once(number: int, capsys: pytest.CaptureFi
         for words in ("one", "two", "three"):
             stream.show(
                 make_plan(parse_scene("players: {ann: {}}\nlines: [ann: Hi.]")),
-                Wording("ann", "ann-1", words, spoken=True),
+                WordsProgress("ann", "ann-1", words, spoken=True),
             )
         assert (stream.ended, stream.lost) == (True, number == errno.ENOSPC)
     told = f"--stream words: {os.strerror(number).lower()}; the performance goes on without it\n"

@@ -12,12 +12,12 @@ from tau_stage.audio.files import read_audio
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.devices.playback import Playback
 from tau_stage.scene.plan import LinePlan
-from tau_stage.stage.people import Given, Show, Speaker
+from tau_stage.stage.people import PersonTurn, Show, Speaker
 from tau_stage.understudy import faults as fault
 from tests.support.in_memory_stage import SCENES, Playhouse, plan_of
 from tests.support.tone_voice import tone
 from tests.support.virtual_loudspeaker import Room
-from tests.test_stage_listening import ASKED, REAL, recording, scene
+from tests.test_stage_open_mic import ASKED, REAL, recording, scene
 from tests.test_stage_steps import HEAD, LONG
 
 
@@ -114,11 +114,11 @@ class Guest(Speaker):
         self.name = "guest"
         self._room = room
 
-    async def deliver(self, line: LinePlan, show: Show) -> Given:
+    async def deliver(self, line: LinePlan, show: Show) -> PersonTurn:
         del show
         assert self._room.waiting_s == pytest.approx(0, abs=1e-6)
         await anyio.sleep(1)
-        return Given(tone("guest", "x" * 50), line.words)
+        return PersonTurn(tone("guest", "x" * 50), line.words)
 
 
 async def test_who_is_there_is_not_played_and_not_spoken_over(house: Playhouse, room: Room) -> None:

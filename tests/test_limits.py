@@ -21,7 +21,7 @@ from tau_stage.take.folder import TakeFolder
 from tau_stage.transport import LARGEST_EVENT, Handshake, Transport, dial, serve
 from tests.support.in_memory_stage import Playhouse
 from tests.test_scene_limits import HOSTILE
-from tests.test_stage_tooling import call  # noqa: F401 - a fixture
+from tests.test_stage_scene_tools import call  # noqa: F401 - a fixture
 
 DOCS = Path(__file__).parent.parent / "docs" / "limits.md"
 SCENE = "players: {ann: {voice: ash}}\nlines: [ann: Hello.]\n"

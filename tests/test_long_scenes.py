@@ -12,7 +12,7 @@ import pytest
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planner import make_plan
-from tau_stage.stage.events import News
+from tau_stage.stage.events import Event
 from tau_stage.take import records as record
 from tests.support.in_memory_stage import Playhouse
 
@@ -38,7 +38,7 @@ async def test_a_thousand_lines_are_performed_with_flat_memory(tmp_path: Path) -
     """Slow: eleven thousand hearings. Were their sound kept, a line would take 400 kB; their words are."""
     house = Playhouse(tmp_path, keeps=False)
     plan = long_scene(1000)
-    send, receive = anyio.create_memory_object_stream[News](100_000)
+    send, receive = anyio.create_memory_object_stream[Event](100_000)
     held: dict[int, int] = {}
 
     async def look() -> None:

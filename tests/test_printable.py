@@ -24,7 +24,7 @@ from tau_stage.protocol.usage import Usage
 from tau_stage.runs.deliver_takes import DeliveredTake
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.planner import make_plan
-from tau_stage.stage.events import News, Prompting, State, Wording
+from tau_stage.stage.events import Event, PersonPrompted, PlayerState, WordsProgress
 from tau_stage.suite.output import as_annotations, as_json, as_junit, as_markdown, plain_text, render_result
 from tau_stage.suite.result import CaseError, Result, rows
 from tau_stage.take import records as record
@@ -143,10 +143,10 @@ def test_no_performance_prints_it(
 
 PLAN = make_plan(parse_scene("scene: T\nplayers: {ann: , bob: }\nlines: [ann: One., bob: '[Two].']"))
 HOSTILE = replace(PLAN, title=BAD)
-NEWS: list[News] = [
-    Wording("ann", "x", BAD, spoken=True),
-    Prompting("ann", "ann-1", BAD, BAD),
-    State("ann", BAD),
+NEWS: list[Event] = [
+    WordsProgress("ann", "x", BAD, spoken=True),
+    PersonPrompted("ann", "ann-1", BAD, BAD),
+    PlayerState("ann", BAD),
     spoken("ann-1", "ann", 10, Usage(), said=BAD),
     record.ToolCalled(player="ann", line="a", tool=BAD, arguments=BAD, output=BAD, failed=True, took_s=0),
     record.OpeningRefused(player="ann", problem=BAD, wait_s=1),

@@ -21,7 +21,7 @@ from tau_stage.scene.yaml_text import MOST_EXPANDED, MOST_VALUES
 from tau_stage.scene.yaml_traps import DEEPEST
 from tau_stage.text import LONGEST_PATTERN
 from tests.support.growing_inputs import LINES, ONE, PLAYERS, numbered
-from tests.test_stage_tooling import call  # noqa: F401 - a fixture
+from tests.test_stage_scene_tools import call  # noqa: F401 - a fixture
 
 SCENE = "players: {ann: {voice: ash}}\nlines: [ann: Hello.]\n"
 

@@ -13,7 +13,7 @@ import pytest
 
 from tau_stage.errors import UsageError
 from tau_stage.session import Tool
-from tau_stage.stage.scene_tools import author
+from tau_stage.stage.scene_tools import import_beside
 
 
 def write(folder: Path, **files: str) -> Path:
@@ -25,7 +25,7 @@ def write(folder: Path, **files: str) -> Path:
 
 
 def find(folder: Path, name: str) -> Callable[..., Any]:
-    with author(folder) as found:
+    with import_beside(folder) as found:
         return found(name)
 
 
@@ -73,7 +73,7 @@ async def test_types_of_a_sibling_are_known_when_the_tool_is_called(tmp_path: Pa
                 return lamp.colour
         """,
     )
-    with author(tmp_path) as found:
+    with import_beside(tmp_path) as found:
         tool = Tool.of(found("lamps:on"))
     assert await tool.call('{"lamp": {"colour": "red"}}') == "red"
 

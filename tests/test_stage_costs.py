@@ -18,9 +18,9 @@ from tau_stage.protocol.usage import Usage
 from tau_stage.report.summary import tabulate_take
 from tau_stage.report.tables import plain_text
 from tau_stage.session import open_session
-from tau_stage.stage.budget import Purse
+from tau_stage.stage.budget import Budget
 from tau_stage.stage.perform import perform
-from tau_stage.stage.replay import pay_again
+from tau_stage.stage.replay import restore_spending
 from tau_stage.stage.sessions import Stage
 from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder
@@ -122,8 +122,8 @@ async def test_another_model_is_told_of_and_its_price_counts(tmp_path: Path) -> 
 
 async def test_a_take_that_goes_on_prices_the_model_that_answered(tmp_path: Path) -> None:
     take, folder = await performed(provider_that_tells(GA, model=MINI), tmp_path)
-    purse = Purse(Decimal(9), dict.fromkeys(("ann", "bob"), (MODEL, "openai")))
-    pay_again(purse, read_journal(folder.journal))
+    purse = Budget(Decimal(9), dict.fromkeys(("ann", "bob"), (MODEL, "openai")))
+    restore_spending(purse, read_journal(folder.journal))
     assert purse.spent == take.cost.total
 
 

@@ -16,7 +16,7 @@ from tau_stage.cost.forecast import expected_usage
 from tau_stage.devices import sound_cards
 from tau_stage.errors import Timeout, UsageError
 from tau_stage.session import Deadlines
-from tau_stage.stage.takes import let_finish
+from tau_stage.stage.takes import wait_until_idle
 from tau_stage.take import records as record
 from tau_stage.take.take_model import Take
 from tau_stage.understudy import faults as fault
@@ -461,7 +461,7 @@ async def test_who_never_finishes_an_answer_is_not_waited_for_for_ever() -> None
         await session.speak(instructions="Hello.")
         await session.wait_for("response.created")
         with pytest.raises(Timeout, match="no end of the answer before within 4 s"):
-            await let_finish(session)
+            await wait_until_idle(session)
 
 
 async def test_a_device_that_does_not_open_is_not_waited_for_for_ever() -> None:

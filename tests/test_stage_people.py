@@ -16,7 +16,7 @@ from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.wav import WavWriter
 from tau_stage.errors import SceneError, UsageError
 from tau_stage.scene.plan import LinePlan, PlayerPlan
-from tau_stage.stage.events import News, Prompting
+from tau_stage.stage.events import Event, PersonPrompted
 from tau_stage.stage.people import Recorded, Speaker, StandIn, Typist, known_words, people_of
 from tau_stage.take import records as record
 from tests.support.in_memory_stage import SCENES, Playhouse, plan_of
@@ -43,7 +43,7 @@ def is_in(part: Pcm, whole: Pcm) -> bool:
 
 
 async def test_each_line_takes_the_next_utterance_and_the_last_all_the_rest() -> None:
-    shown: list[Prompting] = []
+    shown: list[PersonPrompted] = []
     person = Recorded(GUEST, speech(*WORDS), last="guest-2", words=["one", "two", "three"])
     first = await person.deliver(line(), shown.append)
     rest = await person.deliver(line("guest-2"), shown.append)
@@ -181,12 +181,12 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 async def test_a_typist_is_shown_the_words_and_may_type_others(pipe: tuple[int, int]) -> None:
-    shown: list[Prompting] = []
+    shown: list[PersonPrompted] = []
     person = Typist(replace(GUEST, human="tty"), fd=pipe[0])
     os.write(pipe[1], b"\nSomething else\n")
     assert (await person.deliver(line(), shown.append)).words == "Words."
     assert (await person.deliver(line(), shown.append)).words == "Something else"
-    assert shown[0] == Prompting("guest", "guest-1", "Words.", typed=True)
+    assert shown[0] == PersonPrompted("guest", "guest-1", "Words.", typed=True)
     waits = replace(line(), timeout_s=2.0)
     assert (await person.deliver(waits, shown.append)).words == ""
     assert person.takes() == []
@@ -213,7 +213,7 @@ def microphone(audio: Pcm, opened: list[float]) -> Callable[[], object]:
 
 
 async def test_a_speaker_is_counted_down_and_heard_until_it_has_spoken() -> None:
-    shown: list[Prompting] = []
+    shown: list[PersonPrompted] = []
     opened: list[float] = []
     began = anyio.current_time()
     words = tone("guest", WORDS[0] * 3)
@@ -289,12 +289,12 @@ async def test_who_says_nothing_is_passed_over_and_told(house: Playhouse) -> Non
 async def test_what_is_typed_is_heard_as_words(house: Playhouse, pipe: tuple[int, int]) -> None:
     os.write(pipe[1], b"Nobody.\n")
     plan = plan_of(PEOPLE % "tty")
-    send, receive = anyio.create_memory_object_stream[News](1000)
+    send, receive = anyio.create_memory_object_stream[Event](1000)
     take = await house.perform(plan, people={"guest": Typist(plan.player("guest"), fd=pipe[0])}, watch=send)
     send.close()
     async with receive:
         news = [item async for item in receive]
-    assert Prompting("guest", "guest-1", "Good evening, where is the station?", "shy", typed=True) in news
+    assert PersonPrompted("guest", "guest-1", "Good evening, where is the station?", "shy", typed=True) in news
     assert (take.lines[1].said, take.lines[1].file) == ("Nobody.", None)
     assert "user: Nobody." in house.items("ann")
 

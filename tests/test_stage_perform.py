@@ -23,9 +23,9 @@ from tau_stage.scene.load import load_scene, parse_scene
 from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.scene.planner import make_plan
 from tau_stage.session import Deadlines
-from tau_stage.stage.events import Listening, News, Sounding
+from tau_stage.stage.events import AudioProgress, Event, HearingBegan
 from tau_stage.stage.perform import perform
-from tau_stage.stage.sessions import Gate, Provider, Stage
+from tau_stage.stage.sessions import OpeningLimiter, Provider, Stage
 from tau_stage.take import records as record
 from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder
@@ -56,11 +56,13 @@ def plan_of(text: str) -> Plan:
     return make_plan(parse_scene(text, "trio.yaml"))
 
 
-def stage_for(understudy: Understudy, *, deadlines: Deadlines | None = None, gate: Gate | None = None) -> Stage:
+def stage_for(
+    understudy: Understudy, *, deadlines: Deadlines | None = None, limiter: OpeningLimiter | None = None
+) -> Stage:
     def connect(player: PlayerPlan) -> AbstractAsyncContextManager[Transport]:
         return connected(understudy, Handshake(query={"model": player.model}))
 
-    return Stage(connect, gate=gate or Gate(), deadlines=deadlines or Deadlines())
+    return Stage(connect, limiter=limiter or OpeningLimiter(), deadlines=deadlines or Deadlines())
 
 
 @pytest.fixture
@@ -146,7 +148,9 @@ async def test_one_round_trip_per_line_words_and_request_leave_together(house: U
             transports.append(transport)
             yield transport
 
-    await perform(plan_of("players: {ann: {voice: ash}}\nlines: [ann: One.]"), Stage(connect, gate=stage.gate), folder)
+    await perform(
+        plan_of("players: {ann: {voice: ash}}\nlines: [ann: One.]"), Stage(connect, limiter=stage.limiter), folder
+    )
     sent = [json.loads(frame) for frame in transports[0].sent]
     assert [event["type"] for event in sent] == ["session.update", "conversation.item.create", "response.create"]
     assert sent[1]["item"]["content"] == [{"type": "input_text", "text": 'Perform this line: "One."'}]
@@ -355,13 +359,19 @@ async def test_a_line_that_is_cut_at_its_cap_is_kept_and_warned_of(house: Unders
 
 
 async def test_an_onlooker_sees_what_happens_and_is_never_waited_for(house: Understudy, folder: TakeFolder) -> None:
-    send, receive = anyio.create_memory_object_stream[News](1000)
+    send, receive = anyio.create_memory_object_stream[Event](1000)
     await perform(plan_of(TRIO), stage_for(house), folder, watch=send)
     send.close()
     async with receive:
         news = [item async for item in receive]
-    assert {type(item) for item in news} >= {record.TakeBegan, record.LineSpoken, Sounding, Listening, record.TakeEnded}
-    full, unread = anyio.create_memory_object_stream[News](0)
+    assert {type(item) for item in news} >= {
+        record.TakeBegan,
+        record.LineSpoken,
+        AudioProgress,
+        HearingBegan,
+        record.TakeEnded,
+    }
+    full, unread = anyio.create_memory_object_stream[Event](0)
     other = TakeFolder.create(folder.path.parent.parent, "scene", datetime.now(UTC), "b")
     assert (await perform(plan_of(TRIO), stage_for(house), other, watch=full)).ended == "complete"
     full.close()
@@ -394,7 +404,9 @@ async def test_over_a_real_socket_a_stalled_hearer_delays_nobody_either(folder: 
     async with open_understudy(house) as url:
         place = Provider(endpoint(url))
         deadlines = Deadlines(request_s=0.8)
-        stage = Stage(lambda player: place.connect(player.model, 1, 1), lambda _: place.endpoint, Gate(), deadlines)
+        stage = Stage(
+            lambda player: place.connect(player.model, 1, 1), lambda _: place.endpoint, OpeningLimiter(), deadlines
+        )
         take = await perform(plan_of(TRIO), stage, folder)
     assert take.ended == "complete"
     assert [player.status for player in take.players] == ["played", "played", "lost"]

@@ -17,9 +17,9 @@ from tau_stage.cost.forecast import expected_usage
 from tau_stage.errors import TakeError
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import Plan
-from tau_stage.stage.budget import Purse
+from tau_stage.stage.budget import Budget
 from tau_stage.stage.people import Typist
-from tau_stage.stage.replay import changes, pay_again
+from tau_stage.stage.replay import restore_spending, scene_changes
 from tau_stage.take import records as record
 from tau_stage.take.fold import bills, fold
 from tau_stage.take.folder import TakeFolder
@@ -301,12 +301,12 @@ async def test_what_has_changed_in_a_scene_is_told_and_may_be_gone_on_with(house
     await house.perform(PLAIN)
     journal = house.journal
     part = stopped_at(house.folder, place_of(house, record.LineBegan, line="ann-2"), tmp_path / "part")
-    assert changes(journal, plan_of("# a comment\n" + PLAIN)) == []
+    assert scene_changes(journal, plan_of("# a comment\n" + PLAIN)) == []
     other = plan_of(PLAIN.replace("Now then.", "Well then.").replace("  - bob: Now what?\n", ""))
-    assert any("Well then." in line and line.startswith("+") for line in changes(journal, other))
+    assert any("Well then." in line and line.startswith("+") for line in scene_changes(journal, other))
     take = await house.perform(other, again=part)
     assert [line.said for line in take.lines] == ["Good evening to you all.", "Is it?", "It was.", "Well then."]
-    assert changes(house.journal, other) == []
+    assert scene_changes(house.journal, other) == []
 
 
 async def test_a_line_that_was_put_in_before_others_comes_first(house: Playhouse, tmp_path: Path) -> None:
@@ -342,8 +342,8 @@ async def test_takes_of_a_line_that_had_ended_when_it_was_stopped_are_paid_for_a
     left = fold(read_journal(part.journal))
     assert left.usage == sum(bill[:ended], Usage())
     tariffs = {"ann": (plan.models[0].model, "openai")}
-    purse = Purse(None, tariffs, expected_usage(plan))
-    pay_again(purse, read_journal(part.journal))
+    purse = Budget(None, tariffs, expected_usage(plan))
+    restore_spending(purse, read_journal(part.journal))
     assert purse.spent == left.cost.total
     take = await house.perform(plan, again=part)
     assert told(take) == told(whole)
@@ -384,8 +384,8 @@ async def test_a_take_whose_sound_is_gone_is_performed_again_with_all_others(hou
 async def test_takes_that_are_paid_for_count_once_when_a_scene_goes_on(house: Playhouse) -> None:
     plan = plan_of("players: {ann: {voice: ash}}\nlines:\n  - ann: Good evening.\n    takes: 3\n  - ann: Is it?\n")
     take = await house.perform(plan, budget=Decimal(1))
-    purse = Purse(Decimal(1), {"ann": (plan.models[0].model, "openai")}, expected_usage(plan))
-    pay_again(purse, house.journal)
+    purse = Budget(Decimal(1), {"ann": (plan.models[0].model, "openai")}, expected_usage(plan))
+    restore_spending(purse, house.journal)
     assert purse.spent == take.cost.total
 
 
@@ -404,12 +404,12 @@ async def test_what_was_spent_and_measured_before_counts_and_nobody_is_warned_tw
     take = await house.perform(plan, budget=budget)
     assert (take.ended, [("of the budget" in text) for text in take.warnings]) == ("budget", [True])
     tariffs = {player.name: (player.model, "openai") for player in plan.models}
-    purse = Purse(budget, tariffs, expected_usage(plan))
+    purse = Budget(budget, tariffs, expected_usage(plan))
     before = purse.expected("bob-2", "bob")
-    pay_again(purse, house.journal)
+    restore_spending(purse, house.journal)
     assert purse.spent == take.cost.total
     assert purse.expected("bob-2", "bob") < before
-    assert not purse.is_nearly_empty
+    assert not purse.near_limit
     take = await house.perform(plan, again=house.folder)
     assert [text for text in take.warnings if "of the budget" in text] == list(take.warnings[:1])
 

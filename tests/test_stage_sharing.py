@@ -15,10 +15,10 @@ from tau_stage.stage.people import (
     Speaker,
     StandIn,
     Typist,
+    check_listen_ends,
+    check_shared_devices,
+    check_together,
     people_of,
-    refuse_crowd,
-    refuse_endless,
-    refuse_together,
 )
 from tests.support.in_memory_stage import SCENES, plan_of
 
@@ -49,14 +49,14 @@ def test_two_do_not_share_a_device_in_one_group(pair: str, device: str) -> None:
     plan = plan_of(PEOPLE + f"lines: [ann: So.]\non: [{{said: So, do: [{{together: [{pair}]}}]}}]")
     one, two = (part.split(":")[0] for part in pair.split(", "))
     with pytest.raises(UsageError, match=f":3: {one} and {two} would use {device} at once") as raised:
-        refuse_together(plan, people(plan))
+        check_together(plan, people(plan))
     assert "lines of their own" in raised.value.hint
-    refuse_together(plan, people(plan, there=False))
+    check_together(plan, people(plan, there=False))
 
 
 def test_one_may_type_while_another_speaks() -> None:
     plan = plan_of(PEOPLE + "lines: [{together: [ann: A., kim: B., typ: C., {sfx: sounds/mug.wav}]}]")
-    refuse_together(plan, people(plan))
+    check_together(plan, people(plan))
 
 
 def test_people_who_would_type_at_once_are_refused_before_anybody_opens() -> None:
@@ -68,14 +68,14 @@ def test_people_who_would_type_at_once_are_refused_before_anybody_opens() -> Non
 def test_scenes_at_once_do_not_share_a_microphone() -> None:
     spoken = plan_of("players: {ann: , kim: {human: mic}}\nlines: [kim: A.]")
     typed = plan_of("players: {ann: , typ: {human: tty}}\nlines: [typ: A.]\nmatrix: {mood: [calm, cross]}")
-    refuse_crowd([spoken, typed], [people(spoken), people(typed)], jobs=2)
-    refuse_crowd([spoken, spoken], [people(spoken), people(spoken)], jobs=1)
-    refuse_crowd([spoken, spoken], [people(spoken), people(spoken, there=False)], jobs=2)
+    check_shared_devices([spoken, typed], [people(spoken), people(typed)], jobs=2)
+    check_shared_devices([spoken, spoken], [people(spoken), people(spoken)], jobs=1)
+    check_shared_devices([spoken, spoken], [people(spoken), people(spoken, there=False)], jobs=2)
     with pytest.raises(UsageError, match="2 scenes at once would use the microphone: ") as raised:
-        refuse_crowd([spoken, typed, spoken], [people(each) for each in (spoken, typed, spoken)], jobs=3)
+        check_shared_devices([spoken, typed, spoken], [people(each) for each in (spoken, typed, spoken)], jobs=3)
     assert "leave --jobs away" in raised.value.hint
     with pytest.raises(UsageError, match=r"would use the standard input: .*calm"):
-        refuse_crowd([typed, typed], [people(typed), people(typed)], jobs=2)
+        check_shared_devices([typed, typed], [people(typed), people(typed)], jobs=2)
 
 
 KEYED = "players: {ann: , kim: {human: mic}}\nlines:\n- ann: So.\n- listen: {player: ann, key: q%s}\n"
@@ -83,14 +83,14 @@ KEYED = "players: {ann: , kim: {human: mic}}\nlines:\n- ann: So.\n- listen: {pla
 
 def test_a_microphone_that_only_a_key_closes_needs_a_terminal() -> None:
     plan = plan_of(KEYED % "")
-    refuse_endless(plan, people(plan), is_terminal=True)
-    refuse_endless(plan, people(plan, there=False), is_terminal=False)
+    check_listen_ends(plan, people(plan), is_terminal=True)
+    check_listen_ends(plan, people(plan, there=False), is_terminal=False)
     with pytest.raises(UsageError, match=":4: only a key closes this microphone") as raised:
-        refuse_endless(plan, people(plan), is_terminal=False)
+        check_listen_ends(plan, people(plan), is_terminal=False)
     assert raised.value.hint == "give it for:, turns: or until: too"
 
 
 @pytest.mark.parametrize("end", ["for: 5s", "turns: 2", "until: bye"])
 def test_a_microphone_with_another_end_needs_none(end: str) -> None:
     plan = plan_of(KEYED % f", {end}")
-    refuse_endless(plan, people(plan), is_terminal=False)
+    check_listen_ends(plan, people(plan), is_terminal=False)

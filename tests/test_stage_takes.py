@@ -14,9 +14,9 @@ from tau_stage.audio.riff import read_chunks
 from tau_stage.audio.wav import read_wav
 from tau_stage.report.deliver import rebuild
 from tau_stage.scene.plan import LinePlan, Plan
-from tau_stage.stage.takes import Option, picked
+from tau_stage.stage.takes import TakeOption, pick_take
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.reuse import Former, retaken
+from tau_stage.take.reuse import ReusedLines, reuse_for_retake
 from tau_stage.take.take_model import Take
 from tau_stage.text import closeness
 from tau_stage.understudy import faults as fault
@@ -117,21 +117,26 @@ async def test_a_line_that_is_asked_for_once_more_is_no_other_take(tmp_path: Pat
     [("closest", 2), ("first", 0), ("shortest", 1), ("ask", 2)],
 )
 def test_which_take_is_the_line(pick: str, chosen: int) -> None:
-    options = [Option("Now, man!", 2.0), Option("Now.", 0.5), Option("now then", 1.0), Option("Now then.", 1.0)]
-    assert picked("*Now* then. [sighs]", options, pick) == chosen  # type: ignore[arg-type]
+    options = [
+        TakeOption("Now, man!", 2.0),
+        TakeOption("Now.", 0.5),
+        TakeOption("now then", 1.0),
+        TakeOption("Now then.", 1.0),
+    ]
+    assert pick_take("*Now* then. [sighs]", options, pick) == chosen  # type: ignore[arg-type]
 
 
 def test_words_are_the_same_however_they_are_written() -> None:
-    options = [Option("No, go.", 1.0), Option("Don't go.", 1.0)]
-    assert picked("Don’t go.", options, "closest") == 1
-    options = [Option("Twenty-two.", 1.0), Option("twenty one", 1.0)]
-    assert picked("[sighs] Twenty-one.", options, "closest") == 1
+    options = [TakeOption("No, go.", 1.0), TakeOption("Don't go.", 1.0)]
+    assert pick_take("Don’t go.", options, "closest") == 1
+    options = [TakeOption("Twenty-two.", 1.0), TakeOption("twenty one", 1.0)]
+    assert pick_take("[sighs] Twenty-one.", options, "closest") == 1
 
 
 def test_a_take_that_broke_off_is_picked_only_where_all_did() -> None:
-    broken = Option("Now then.", 0.1, is_whole=False)
-    assert picked("Now then.", [broken, Option("Then now.", 2.0)], "closest") == 1
-    assert picked("Now then.", [Option("", 0.0), broken], "shortest") == 0
+    broken = TakeOption("Now then.", 0.1, is_whole=False)
+    assert pick_take("Now then.", [broken, TakeOption("Then now.", 2.0)], "closest") == 1
+    assert pick_take("Now then.", [TakeOption("", 0.0), broken], "shortest") == 0
     assert closeness("", "") == 1.0
 
 
@@ -172,9 +177,9 @@ async def test_every_take_is_asked_for_in_the_same_conversation(house: Playhouse
 
 async def test_somebody_may_choose(house: Playhouse) -> None:
     house.understudy.actor = Fickle("One.", "Two.", "Three.")
-    shown: list[Sequence[Option]] = []
+    shown: list[Sequence[TakeOption]] = []
 
-    async def ask(line: LinePlan, options: Sequence[Option]) -> int:
+    async def ask(line: LinePlan, options: Sequence[TakeOption]) -> int:
         assert line.id == "ann-2"
         shown.append(options)
         return 1
@@ -198,7 +203,7 @@ async def again(house: Playhouse, plan: Plan, line: str, **options: bool) -> tup
     house.understudy.visits.clear()
     house.sockets.clear()
     house.understudy.actor = Fickle("Now, then.")
-    former = retaken(plan, first, take, line, **options)
+    former = reuse_for_retake(plan, first, take, line, **options)
     other = await house.perform(plan, former=former)
     return first, take, house.folder, other
 
@@ -277,7 +282,7 @@ async def test_a_line_that_is_not_there_cannot_be_retaken(house: Playhouse) -> N
     plan = plan_of(TRIO % "")
     folder, take = await performed(house, plan)
     with pytest.raises(KeyError):
-        retaken(plan, folder, take, "ann-9")
+        reuse_for_retake(plan, folder, take, "ann-9")
 
 
 async def test_a_former_line_whose_sound_is_damaged_ends_the_retake_and_leaves_the_old_take(house: Playhouse) -> None:
@@ -287,8 +292,8 @@ async def test_a_former_line_whose_sound_is_damaged_ends_the_retake_and_leaves_t
     folder, take = await performed(house, plan)
     (folder.path / str(take.lines[0].file)).write_bytes(b"RIFF")
     with pytest.raises(TakeError, match="the line cannot be taken over"):
-        await house.perform(plan, former=retaken(plan, folder, take, "ann-2"))
-    other = replace(Former(folder, {"ann-1": take.lines[1]}))
+        await house.perform(plan, former=reuse_for_retake(plan, folder, take, "ann-2"))
+    other = replace(ReusedLines(folder, {"ann-1": take.lines[1]}))
     assert other.sound(take.lines[1])
     with pytest.raises(TakeError, match="is not the one that was performed"):
         other.sound(take.lines[1].model_copy(update={"sha256": "0"}))

@@ -33,7 +33,7 @@ from tau_stage.errors import CassetteDiffers, CassetteError, ConnectFailed, Sess
 from tau_stage.protocol.endpoints import Endpoint, endpoint
 from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.session import Deadlines
-from tau_stage.stage.sessions import Gate, Stage
+from tau_stage.stage.sessions import OpeningLimiter, Stage
 from tau_stage.take.take_model import Take
 from tau_stage.transport import Transport
 
@@ -65,7 +65,7 @@ class Replay:
     def __init__(self, cassette: Cassette) -> None:
         self.cassette = cassette
         self.differs: CassetteDiffers | None = None
-        self.stage = Stage(self._connect, self._provider_of, Gate(), Deadlines())
+        self.stage = Stage(self._connect, self._provider_of, OpeningLimiter(), Deadlines())
         self._left = deque(cassette.entries)
         self._done: set[int] = set()
         self._news = anyio.Event()

@@ -23,7 +23,7 @@ from tau_stage.runs.deliver_takes import EXIT_CODES, TAKE_SPOILED, DeliveredTake
 from tau_stage.runs.run_scenes import PerformedTake, RunOptions, run_jobs
 from tau_stage.runs.take_plans import Job
 from tau_stage.scene.plan import LinePlan
-from tau_stage.stage.takes import Option, picked
+from tau_stage.stage.takes import TakeOption, pick_take
 from tau_stage.text import one_line
 
 STREAM_LOST = 2
@@ -88,9 +88,9 @@ def deliver_performed(performed: PerformedTake, view: ProgressView) -> Delivered
         return DeliveredTake(performed.take, performed.folder, problems=(str(error),), exit_code=code)
 
 
-async def ask_which(line: LinePlan, options: Sequence[Option]) -> int:
+async def ask_which(line: LinePlan, options: Sequence[TakeOption]) -> int:
     """Show the takes of a line and let somebody choose; nothing typed is the closest."""
-    best = picked(line.words, options, "closest")
+    best = pick_take(line.words, options, "closest")
     warn(f"{line.id}, asked: {one_line(line.words)}")
     for number, option in enumerate(options, 1):
         warn(f"  {number}: {one_line(option.said)} ({option.seconds:.1f} s)")

@@ -30,7 +30,15 @@ from tau_stage.errors import UsageError
 from tau_stage.protocol.usage import Usage
 from tau_stage.report.deliver import Note, unnoted
 from tau_stage.scene.plan import ImprovisePlan, ListenPlan, Plan
-from tau_stage.stage.events import Listening, News, Prompting, Resuming, Sounding, State, Wording
+from tau_stage.stage.events import (
+    AudioProgress,
+    Event,
+    HearingBegan,
+    PersonPrompted,
+    PlayerState,
+    ResumeSummary,
+    WordsProgress,
+)
 from tau_stage.take import records as record
 from tau_stage.take.fold import PAID
 from tau_stage.text import one_line, printable_json
@@ -92,12 +100,12 @@ class Progress:
         self.rows = {player.name: PlayerRow() for player in self.plan.players}
         self._words = {line.id: line.words for line in self.plan.lines if not line.improvised}
 
-    def apply(self, news: News) -> None:
+    def apply(self, news: Event) -> None:
         """Take in one piece of news."""
         if isinstance(news, PAID):
             self._pay(news.player, news.usage, news.model if isinstance(news, record.Transcribed) else None)
         match news:
-            case Resuming():
+            case ResumeSummary():
                 self.done, self.dollars = len(news.seconds), news.dollars
                 for _, player, seconds in news.seconds:
                     self.rows[player].seconds += seconds
@@ -115,13 +123,13 @@ class Progress:
             case record.LineBegan():
                 self.said, self.prompt = f"{news.player}: {self._words.get(news.line, '')}", ""
                 self.rows[news.player].state = "thinking"
-            case Wording():
+            case WordsProgress():
                 self._worded(news)
-            case Prompting():
+            case PersonPrompted():
                 self.prompt = prompt(news)
-            case State():
+            case PlayerState():
                 self.rows[news.player].state = news.state
-            case Sounding():
+            case AudioProgress():
                 row = self.rows[news.player]
                 row.state, row.level_dbfs = "speaking", news.dbfs
             case record.LineAgain():
@@ -131,7 +139,7 @@ class Progress:
                 row.state, row.unheard = "lost", 0
             case record.LineSpoken():
                 self._spoken(news)
-            case Listening():
+            case HearingBegan():
                 row = self.rows[news.player]
                 row.unheard, row.state = row.unheard + 1, "listening"
             case record.LineHeard():
@@ -143,7 +151,7 @@ class Progress:
             case _:
                 pass
 
-    def _worded(self, news: Wording) -> None:
+    def _worded(self, news: WordsProgress) -> None:
         """Show words of nobody's script as they arrive."""
         if news.line not in self._words:
             if news.line != self._heard:
@@ -182,10 +190,10 @@ def is_written(plan: Plan) -> bool:
     return not plan.cues and not any(isinstance(step, ImprovisePlan | ListenPlan) for step in plan.steps)
 
 
-def prompt(news: Prompting) -> str:
+def prompt(news: PersonPrompted) -> str:
     """Return what a person is told on the terminal.
 
-    >>> prompt(Prompting("guest", "guest-1", "Good evening.", "tired", in_s=2))
+    >>> prompt(PersonPrompted("guest", "guest-1", "Good evening.", "tired", in_s=2))
     'guest, in 2: (tired) Good evening.'
     """
     when = f", in {news.in_s}" if news.in_s else ", type" if news.typed else ", speak now"
@@ -199,7 +207,7 @@ def prompt(news: Prompting) -> str:
 class ProgressView(Protocol):
     """Shows news."""
 
-    def show(self, plan: Plan, news: News) -> None:
+    def show(self, plan: Plan, news: Event) -> None:
         """Show one piece of news of one performance."""
 
     def making(self, plan: Plan, what: str) -> None:
@@ -209,7 +217,7 @@ class ProgressView(Protocol):
 class NoProgress:
     """Shows nothing."""
 
-    def show(self, plan: Plan, news: News) -> None:
+    def show(self, plan: Plan, news: Event) -> None:
         """Show nothing."""
 
     def making(self, plan: Plan, what: str) -> None:
@@ -222,7 +230,7 @@ class ProgressLines:
     def __init__(self, plans: Sequence[Plan]) -> None:
         self._many = len(plans) > 1
 
-    def show(self, plan: Plan, news: News) -> None:
+    def show(self, plan: Plan, news: Event) -> None:
         """Print it, if it is worth a line."""
         text = describe(plan, news)
         if text:
@@ -232,10 +240,10 @@ class ProgressLines:
         """Print nothing: what was made is printed with the take."""
 
 
-def describe(plan: Plan, news: News) -> str:
+def describe(plan: Plan, news: Event) -> str:
     """Write what happened as one line; empty, if it is not worth one."""
     match news:
-        case Resuming():
+        case ResumeSummary():
             return f"goes on after {len(news.seconds)} {'line' if len(news.seconds) == 1 else 'lines'}"
         case record.PlayerOpened():
             return f"opened {news.player} in {news.took_s:.2f} s"
@@ -247,7 +255,7 @@ def describe(plan: Plan, news: News) -> str:
             seconds = news.samples / news.rate
             of = f"/{len(plan.lines)}" if is_written(plan) else ""
             return f"{news.number}{of} {news.player}: {news.said} ({seconds:.1f} s)"
-        case Prompting():
+        case PersonPrompted():
             return prompt(news)
         case record.ToolCalled():
             return f"{news.player} calls {news.tool}({news.arguments}): {news.output}"
@@ -300,13 +308,13 @@ class LiveProgress:
         self._totals: dict[int, int] = {}
         self._out = out
 
-    def show(self, plan: Plan, news: News) -> None:
+    def show(self, plan: Plan, news: Event) -> None:
         """Take it in: a finished line, or what else is worth one, is printed; all else is seen in the next view."""
         self._progress[id(plan)].apply(news)
         scene = f"{plan.slug}: " if len(self._progress) > 1 else ""
         if isinstance(news, record.LineSpoken) and not news.problem:
             self._out.print(_finished(plan, scene + self._counted(plan, news.number), news, self._out.width))
-        elif not isinstance(news, Prompting | record.PlayerOpened) and (text := describe(plan, news)):
+        elif not isinstance(news, PersonPrompted | record.PlayerOpened) and (text := describe(plan, news)):
             self._out.print(one_line(scene + text), style="" if isinstance(news, record.SoundPlayed) else "yellow")
 
     def making(self, plan: Plan, what: str) -> None:
@@ -436,7 +444,7 @@ class EventStream:
         self._view = view
         self._name = name
 
-    def show(self, plan: Plan, news: News) -> None:
+    def show(self, plan: Plan, news: Event) -> None:
         """Write it, if it has words or is a state."""
         self._view.show(plan, news)
         if not self.ended and (told := _event_data(news)):
@@ -458,13 +466,13 @@ class EventStream:
         warn(f"--stream {self._name}: {reason}; the performance goes on without it")
 
 
-def _event_data(news: News) -> dict[str, object] | None:
+def _event_data(news: Event) -> dict[str, object] | None:
     match news:
-        case Wording():
+        case WordsProgress():
             return {"type": "words", "player": news.player, "line": news.line, "words": news.words}
-        case Resuming():
+        case ResumeSummary():
             return {"type": "resumed", "lines": [line for line, _, _ in news.seconds]}
-        case State():
+        case PlayerState():
             return {"type": "state", "player": news.player, "state": news.state}
         case record.ToolCalled():
             facts = news.model_dump(include={"player", "line", "tool", "arguments", "output", "failed", "took_s"})

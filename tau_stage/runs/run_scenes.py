@@ -29,12 +29,12 @@ from tau_stage.scene.model import Scene
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planner import make_plan
 from tau_stage.scene.units import money
-from tau_stage.stage.events import News
-from tau_stage.stage.people import Person, Speaker, people_of, refuse_crowd
+from tau_stage.stage.events import Event
+from tau_stage.stage.people import Person, Speaker, check_shared_devices, people_of
 from tau_stage.stage.perform import perform
-from tau_stage.stage.scene_tools import find_tools, refuse_code
-from tau_stage.stage.sessions import Stage, make_room, open_stage
-from tau_stage.stage.takes import Ask
+from tau_stage.stage.scene_tools import check_tool_permission, find_tools
+from tau_stage.stage.sessions import Stage, open_stage, raise_descriptor_limit
+from tau_stage.stage.takes import ChooseTake
 from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.lock import clear_unbegun
@@ -170,7 +170,7 @@ async def perform_scene(
     *,
     out: AnyPath = "takes",
     budget: Money | None = None,
-    on_event: Callable[[News], object] | None = None,
+    on_event: Callable[[Event], object] | None = None,
     options: RunOptions = DEFAULTS,
 ) -> DeliveredTake:
     """Perform a scene, and leave everything that ``tau-stage run`` leaves: lines, stems, mix, page, checks, exports.
@@ -201,7 +201,7 @@ async def resume_take(
     take: AnyPath,
     *,
     budget: Money | None = None,
-    on_event: Callable[[News], object] | None = None,
+    on_event: Callable[[Event], object] | None = None,
     anyway: bool = False,
     options: RunOptions = DEFAULTS,
 ) -> DeliveredTake:
@@ -236,7 +236,7 @@ async def retake_line(
     anyway: bool = False,
     out: AnyPath | None = None,
     budget: Money | None = None,
-    on_event: Callable[[News], object] | None = None,
+    on_event: Callable[[Event], object] | None = None,
     options: RunOptions = DEFAULTS,
 ) -> DeliveredTake:
     """Perform a line of a take again, in the same context, into a new take; the others are taken over as they are.
@@ -268,9 +268,9 @@ def former_home(job: Job) -> Path:
 
 
 async def _perform_job(
-    job: Job, options: RunOptions, out: Path, budget: Money | None, on_event: Callable[[News], object] | None
+    job: Job, options: RunOptions, out: Path, budget: Money | None, on_event: Callable[[Event], object] | None
 ) -> DeliveredTake:
-    def show(_plan: Plan, event: News) -> None:
+    def show(_plan: Plan, event: Event) -> None:
         if on_event:
             on_event(event)
 
@@ -291,9 +291,9 @@ async def run_jobs(
     out: Path,
     budget: Decimal | None = None,
     at_once: int = 1,
-    show: Callable[[Plan, News], None],
+    show: Callable[[Plan, Event], None],
     warn: Callable[[str], None],
-    ask: Ask | None = None,
+    ask: ChooseTake | None = None,
     stopping: AbstractAsyncContextManager[anyio.Event] | None = None,
 ) -> list[PerformedTake]:
     """Perform scenes; return the takes of those that began, in order.
@@ -349,17 +349,17 @@ def _prepare(jobs: Sequence[Job], options: RunOptions, at_once: int) -> list[dic
     """Refuse what cannot be performed before anybody is paid; return the people of each scene."""
     plans = [job.plan for job in jobs]
     for plan in plans:
-        refuse_code(plan, allowed=options.allow_tools)
+        check_tool_permission(plan, allowed=options.allow_tools)
         find_tools(plan)
     people = [people_of(plan, stand_in=options.stand_in) for plan in plans]
-    refuse_crowd(plans, people, jobs=at_once)
-    make_room(plans, at_once)
+    check_shared_devices(plans, people, jobs=at_once)
+    raise_descriptor_limit(plans, at_once)
     return people
 
 
-async def _watched(performance: Callable[..., Awaitable[Take]], show: Callable[[News], None]) -> Take:
+async def _watched(performance: Callable[..., Awaitable[Take]], show: Callable[[Event], None]) -> Take:
     """Perform, and show what happens beside it: who watches is never waited for."""
-    events, watched = anyio.create_memory_object_stream[News](WATCHED_EVENTS)
+    events, watched = anyio.create_memory_object_stream[Event](WATCHED_EVENTS)
 
     async def watch() -> None:
         async with watched:

@@ -12,14 +12,14 @@ from tau_stage.scene.model import Scene
 from tau_stage.scene.names import did_you_mean
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planner import make_plan, redirected
-from tau_stage.stage.replay import changes
+from tau_stage.stage.replay import scene_changes
 from tau_stage.take.fold import beginning, fold
 from tau_stage.take.folder import TakeFolder, unlinked
 from tau_stage.take.journal import JOURNAL, read_beginning, read_journal
 from tau_stage.take.lock import is_locked
 from tau_stage.take.reading import read_take
 from tau_stage.take.records import Record, Retake
-from tau_stage.take.reuse import NOTHING, Former, drift, retaken, without
+from tau_stage.take.reuse import NO_REUSE, ReusedLines, plan_without, reuse_for_retake, scene_drift
 from tau_stage.take.take_model import Take
 
 OVER = ("complete", "incomplete")
@@ -38,7 +38,7 @@ class Job:
     """
 
     plan: Plan
-    former: Former = NOTHING
+    former: ReusedLines = NO_REUSE
     folder: TakeFolder | None = None
     warnings: tuple[str, ...] = ()
 
@@ -69,7 +69,7 @@ def resume_job(folder: TakeFolder, journal: Sequence[Record], *, anyway: bool) -
         job = _retake_job(*read_take(Path(began.former)), began.retake, anyway=True)
     else:
         job = Job(make_plan(_scene_again(began.path, began.given, began.variant)))
-    if not anyway and (found := changes(journal, job.plan)):
+    if not anyway and (found := scene_changes(journal, job.plan)):
         shown = "\n".join(f"  {line}" for line in found)
         problem = f"{began.path}: the scene has changed since the take was performed\n{shown}"
         raise UsageError(problem, f"go on with the scene as it is: tau-stage resume {folder.path} --anyway")
@@ -125,9 +125,9 @@ def _retake_job(folder: TakeFolder, former: Take, wanted: Retake, *, anyway: boo
         warnings: tuple[str, ...] = ()
         before = read_beginning(folder.journal).resolved if folder.journal.is_file() else ""
         if before and not wanted.through:  # nothing is performed but what was asked for
-            found = drift(before, plan, wanted.lines)
-            plan, warnings = without(plan, found.new), tuple(found.told())
-        kept = retaken(plan, folder, former, *wanted.lines, through=wanted.through)
+            found = scene_drift(before, plan, wanted.lines)
+            plan, warnings = plan_without(plan, found.new), tuple(found.told())
+        kept = reuse_for_retake(plan, folder, former, *wanted.lines, through=wanted.through)
     except KeyError:
         known = [performed.id for performed in former.lines]
         hint = f"it has {', '.join(known[:12])}"
@@ -177,7 +177,7 @@ def _is_the_same(journal: Sequence[Record], plan: Plan, endpoint: str | None, *,
     """Tell whether a take is of a scene as it is now, and was played where it is to be played."""
     began = beginning(journal)
     elsewhere = endpoint is not None and any(role.endpoint not in ("", endpoint) for role in began.roles)
-    return not elsewhere and not (live and not began.spent) and not changes(journal, plan)
+    return not elsewhere and not (live and not began.spent) and not scene_changes(journal, plan)
 
 
 def _newest(out: Path, plan: Plan) -> tuple[TakeFolder | None, Sequence[Record]]:

@@ -13,10 +13,10 @@ from tau_stage.scene.units import MOST_TOKENS
 NEARLY_ALL = Decimal("0.8")
 """The share of the budget that, once it is used, is worth a warning."""
 
-NOTHING = Decimal(0)
+ZERO = Decimal(0)
 
 
-class Purse:
+class Budget:
     """Counts what was spent and holds a line back that would probably cost too much.
 
     What a line is likely to cost is foreseen from the scene, and corrected by what this player's lines, or if there
@@ -24,23 +24,23 @@ class Purse:
     foreseen is taken to cost what its player's last one did. On the understudy the same sums are rehearsed.
 
     Args:
-        budget: Dollars; None is no limit.
+        limit: Dollars; None is none.
         tariffs: Model and price list, by player.
         foreseen: Tokens that each line is likely to use, by its id.
 
     Attributes:
-        budget: As given.
+        limit: As given.
         spent: Dollars so far.
     """
 
     def __init__(
         self,
-        budget: Decimal | None,
+        limit: Decimal | None,
         tariffs: Mapping[str, tuple[str, str]],
         foreseen: Mapping[str, Usage] | None = None,
     ) -> None:
-        self.budget = budget
-        self.spent = NOTHING
+        self.limit = limit
+        self.spent = ZERO
         self._asked = dict(tariffs)
         self._answering: dict[str, str] = {}
         self._foreseen = foreseen or {}
@@ -54,21 +54,21 @@ class Purse:
 
     # ---- what was spent
 
-    def knows(self, player: str) -> bool:
+    def bills(self, player: str) -> bool:
         """Tell whether it is known what a player costs."""
         return player in self._asked
 
-    def pays_for_time(self, player: str) -> bool:
+    def bills_time(self, player: str) -> bool:
         """Tell whether a player is billed by the time of its audio: then that is all."""
         return self._listed(player).per_minute is not None
 
-    def priced_as(self, player: str, model: str) -> bool:
+    def price_as(self, player: str, model: str) -> bool:
         """Note that a player's server names another model, whose price counts now. Return whether that is news."""
         is_news = self._answering.get(player) != model
         self._answering[player] = model
         return is_news
 
-    def pay(self, line: str, player: str, usage: Usage, model: str | None = None) -> Decimal:
+    def charge(self, line: str, player: str, usage: Usage, model: str | None = None) -> Decimal:
         """Count a response; one whose cost is not known counts as much as it was likely to cost, but what is known.
 
         Args:
@@ -89,18 +89,18 @@ class Purse:
         self.spent += paid
         return paid
 
-    def first_guess(self, player: str, usage: Usage) -> bool:
+    def is_first_estimate(self, player: str, usage: Usage) -> bool:
         """Tell whether a budget has to go by the forecast, as a cost is not known; true once for each player."""
-        is_guess = self.budget is not None and self._price(player, usage).total is None
+        is_guess = self.limit is not None and self._price(player, usage).total is None
         is_first = is_guess and player not in self._guesses and self._listed(player).is_known
         self._guesses |= {player} if is_first else set()
         return is_first
 
-    def pay_blindly(self, line: str, player: str, usage: Usage) -> None:
+    def charge_estimate(self, line: str, player: str, usage: Usage) -> None:
         """Count what broke off before its usage was told: as much as it was likely to cost, and what is known."""
         self.spent += self._price(player, usage).known + self.expected(line, player)
 
-    def settle(self, line: str, player: str, cost: Decimal) -> None:
+    def reconcile(self, line: str, player: str, cost: Decimal) -> None:
         """Settle a whole line: what it has cost corrects what the next ones are likely to.
 
         Args:
@@ -112,17 +112,17 @@ class Purse:
         self._last[player] = cost
         planned = self._planned_price(player, self._foreseen.get(line, Usage())).total
         if planned:
-            self._paid[player] = self._paid.get(player, NOTHING) + cost
-            self._planned[player] = self._planned.get(player, NOTHING) + planned
+            self._paid[player] = self._paid.get(player, ZERO) + cost
+            self._planned[player] = self._planned.get(player, ZERO) + planned
 
-    def give_up(self, line: str) -> None:
+    def release(self, line: str) -> None:
         """Give up a line: nothing is kept for it any more."""
         self._promised.pop(line, None)
 
     @property
-    def blind_spots(self) -> Iterator[str]:
+    def unpriced(self) -> Iterator[str]:
         """Models whose price nobody knows, where there is a budget that should hold them."""
-        if self.budget is None:
+        if self.limit is None:
             return
         for model, provider in dict.fromkeys(self._asked.values()):
             if not prices(model, provider).is_known:
@@ -130,15 +130,15 @@ class Purse:
                 yield f"the price of model {model} is not known: the budget cannot hold {blind}"
 
     @property
-    def is_nearly_empty(self) -> bool:
+    def near_limit(self) -> bool:
         """Whether it is time to warn; true once."""
-        nearly = not self._has_warned and self.budget is not None and self.spent >= self.budget * NEARLY_ALL
+        nearly = not self._has_warned and self.limit is not None and self.spent >= self.limit * NEARLY_ALL
         self._has_warned |= nearly
         return nearly
 
-    def has_warned(self) -> None:
+    def mark_warned(self) -> None:
         """Note that the warning was given before the take was stopped, unless the budget is larger now."""
-        self._has_warned = self.budget is not None and self.spent >= self.budget * NEARLY_ALL
+        self._has_warned = self.limit is not None and self.spent >= self.limit * NEARLY_ALL
 
     # ---- what may be spent
 
@@ -149,9 +149,9 @@ class Purse:
             return self._likely(line, player)
         cost = self._planned_price(player, usage)
         spoken = (usage.text_out + usage.audio_out) * self._per_token(player, "audio" if usage.audio_out else "text")
-        return (_read(cost) + spoken + cost.by_kind.get("seconds", NOTHING)) * self._correction(player)
+        return (_read(cost) + spoken + cost.by_kind.get("seconds", ZERO)) * self._correction(player)
 
-    def open_for(self, *lines: tuple[str, str]) -> None:
+    def reserve(self, *lines: tuple[str, str]) -> None:
         """Let lines begin, all or none: what they are likely to cost is kept for them.
 
         Args:
@@ -161,9 +161,9 @@ class Purse:
             BudgetExceeded: They would probably cost more than is left.
         """
         new = {line: self.expected(line, player) for line, player in lines if line not in self._promised}
-        if new and not self._covers(sum(new.values(), NOTHING)):
-            assert self.budget is not None  # noqa: S101 - without one, everything is covered
-            raise BudgetExceeded(self.budget, self.spent, next(iter(new)), sum(new.values(), NOTHING))
+        if new and not self._covers(sum(new.values(), ZERO)):
+            assert self.limit is not None  # noqa: S101 - without one, everything is covered
+            raise BudgetExceeded(self.limit, self.spent, next(iter(new)), sum(new.values(), ZERO))
         self._promised |= new
 
     def check(self, line: str, player: str) -> None:
@@ -172,8 +172,8 @@ class Purse:
         Raises:
             BudgetExceeded: It would probably cost more than is left.
         """
-        if self.budget is not None and not self._covers(expected := self.expected(line, player)):
-            raise BudgetExceeded(self.budget, self.spent, line, expected)
+        if self.limit is not None and not self._covers(expected := self.expected(line, player)):
+            raise BudgetExceeded(self.limit, self.spent, line, expected)
 
     def affords(self, line: str, player: str, besides: Usage | None = None, like: Usage | None = None) -> bool:
         """Tell whether a line may be asked for once more.
@@ -186,7 +186,7 @@ class Purse:
         """
         owed = self._owed(line, player, besides)
         again = self._owed(line, player, like) if like else self.expected(line, player)
-        return self._covers(owed + again - self._promised.get(line, NOTHING))
+        return self._covers(owed + again - self._promised.get(line, ZERO))
 
     def most_tokens(self, line: str, player: str, output: str, besides: Usage | None = None) -> int | None:
         """Tell how many tokens the next response of a line may have, so that it stays within the budget.
@@ -201,11 +201,11 @@ class Purse:
             None where what is left is enough for the longest response.
         """
         per_token = self._per_token(player, output)
-        if self.budget is None or not per_token:
+        if self.limit is None or not per_token:
             return None
-        others = sum((promise for name, promise in self._promised.items() if name != line), NOTHING)
+        others = sum((promise for name, promise in self._promised.items() if name != line), ZERO)
         owed = self._owed(line, player, besides)
-        left = self.budget - self.spent - others - owed - self._input(line, player)
+        left = self.limit - self.spent - others - owed - self._input(line, player)
         tokens = max(1, int(left / per_token))
         return tokens if tokens < MOST_TOKENS else None
 
@@ -213,8 +213,8 @@ class Purse:
 
     def _covers(self, more: Decimal) -> bool:
         """Tell whether the budget has room for so many dollars, on top of what was spent and what is kept for lines."""
-        kept = sum(self._promised.values(), NOTHING)
-        return self.budget is None or self.spent + kept + more <= self.budget
+        kept = sum(self._promised.values(), ZERO)
+        return self.limit is None or self.spent + kept + more <= self.limit
 
     def _price(self, player: str, usage: Usage, model: str | None = None) -> Cost:
         asked, provider = self._asked[player]
@@ -232,36 +232,36 @@ class Purse:
     def _owed(self, line: str, player: str, usage: Usage | None) -> Decimal:
         """Price a usage; for each response that was not told, as much as it was likely to cost."""
         if usage is None or (cost := self._price(player, usage)).total is not None:
-            return NOTHING if usage is None else cost.total or NOTHING
+            return ZERO if usage is None else cost.total or ZERO
         return cost.known + self._likely(line, player) * max(1, usage.untold)
 
     def _likely(self, line: str, player: str) -> Decimal:
         """Return what a line is likely to cost, or, if nobody has foreseen it, what its player's last one did."""
         usage = self._foreseen.get(line)
         if usage is None:
-            return self._last.get(player) or max(self._last.values(), default=NOTHING)
+            return self._last.get(player) or max(self._last.values(), default=ZERO)
         return self._planned_price(player, usage).known * self._correction(player)
 
     def _correction(self, player: str) -> Decimal:
         """Tell how much more, or less, lines have cost than was foreseen."""
         if planned := self._planned.get(player):
             return self._paid[player] / planned
-        planned = sum(self._planned.values(), NOTHING)
-        return sum(self._paid.values(), NOTHING) / planned if planned else Decimal(1)
+        planned = sum(self._planned.values(), ZERO)
+        return sum(self._paid.values(), ZERO) / planned if planned else Decimal(1)
 
     def _input(self, line: str, player: str) -> Decimal:
         """Estimate in dollars what a line reads; if nobody has foreseen it, what its player's last response did."""
         if usage := self._foreseen.get(line):
             return _read(self._planned_price(player, usage)) * self._correction(player)
-        return self._read.get(player, NOTHING)
+        return self._read.get(player, ZERO)
 
     def _per_token(self, player: str, output: str) -> Decimal:
         """Return dollars of the dearest token that an answer is made of; nothing, where no price is known."""
         known = self._listed(player).per_million
         kinds = SPOKEN if output == "audio" else ("text_out",)
-        return max((known[kind] / MILLION for kind in kinds if kind in known), default=NOTHING)
+        return max((known[kind] / MILLION for kind in kinds if kind in known), default=ZERO)
 
 
 def _read(cost: Cost) -> Decimal:
     """Price what was read, as far as prices are known."""
-    return sum((cost.by_kind.get(kind, NOTHING) for kind in (*LISTENED, *CACHED)), NOTHING)
+    return sum((cost.by_kind.get(kind, ZERO) for kind in (*LISTENED, *CACHED)), ZERO)

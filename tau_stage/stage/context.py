@@ -17,14 +17,14 @@ from tau_stage.protocol.conversation import Response
 from tau_stage.protocol.items import FunctionCall
 from tau_stage.scene.plan import LinePlan, SoundPlan
 from tau_stage.session import Session
-from tau_stage.stage.fan_out import Clip, Form, deliver
+from tau_stage.stage.fan_out import HeardClip, HearingMode, send_clip
 
 Sounds = Mapping[tuple[str, float], Playable]
 """A scene's sound files, by the name it gives them and their gain in dB."""
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ToolExchange:
     """What a model called in a line, and what it was answered."""
 
     tool: str
@@ -33,7 +33,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class LineItem:
     """A line that was spoken; its sound lies on the disk.
 
     Attributes:
@@ -48,11 +48,11 @@ class Said:
     words: str
     file: Path | None
     hearers: frozenset[str]
-    calls: tuple[Call, ...] = ()
+    calls: tuple[ToolExchange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class PutItem:
     """An item that was put into one player's conversation: words, or a sound file of the scene."""
 
     player: str
@@ -62,21 +62,23 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class SoundItem:
     """An effect that was played."""
 
     step: SoundPlan
 
 
-Past = Said | Given | Sound
+HistoryItem = LineItem | PutItem | SoundItem
 
 
-async def remind(session: Session, past: Sequence[Past], form: Form, sounds: Sounds) -> dict[str, float]:
+async def restore_context(
+    session: Session, history: Sequence[HistoryItem], form: HearingMode, sounds: Sounds
+) -> dict[str, float]:
     """Tell a new conversation everything that its player said, heard and was given, what comes on meanwhile too.
 
     Args:
         session: The player's.
-        past: What happened, in order; it may grow.
+        history: What happened, in order; it may grow.
         form: How the player hears.
         sounds: The scene's sound files, by name and gain.
 
@@ -89,21 +91,21 @@ async def remind(session: Session, past: Sequence[Past], form: Form, sounds: Sou
     """
     heard: dict[str, float] = {}
     at = 0
-    while at < len(past):
+    while at < len(history):
         began = anyio.current_time()
-        name = await tell(session, past[at], form, sounds)
+        name = await add_item(session, history[at], form, sounds)
         at += 1
         if name:
             heard[name] = anyio.current_time() - began
     return heard
 
 
-async def tell(session: Session, past: Past, form: Form, sounds: Sounds) -> str | None:
+async def add_item(session: Session, history: HistoryItem, form: HearingMode, sounds: Sounds) -> str | None:
     """Tell a new conversation of something: what was heard as sound, what its own player said as words.
 
     Args:
         session: The player's.
-        past: What happened.
+        history: What happened.
         form: How the player hears.
         sounds: The scene's sound files, by name and gain.
 
@@ -115,25 +117,27 @@ async def tell(session: Session, past: Past, form: Form, sounds: Sounds) -> str 
         TakeError: A line's sound is not there any more.
     """
     me = session.name
-    match past:
-        case Given(player=player) if player == me:
-            await _give(session, past, sounds)
-        case Said() if past.line.player == me and not past.line.apart:
-            await retell(session, past.line, past.words, past.calls)
-        case Said() if me in past.hearers:
-            line = past.line
-            await deliver(session, Clip(line.id, str(line.number), line.player, _read(past.file), past.words), form)
+    match history:
+        case PutItem(player=player) if player == me:
+            await _give(session, history, sounds)
+        case LineItem() if history.line.player == me and not history.line.apart:
+            await add_line(session, history.line, history.words, history.calls)
+        case LineItem() if me in history.hearers:
+            line = history.line
+            await send_clip(
+                session, HeardClip(line.id, str(line.number), line.player, _read(history.file), history.words), form
+            )
             return line.id
-        case Sound(step=step) if me in step.hearers:
+        case SoundItem(step=step) if me in step.hearers:
             audio = sounds[step.file, step.gain_db].heard
-            await deliver(session, Clip(step.id, step.id, "", audio, ""), form)
+            await send_clip(session, HeardClip(step.id, step.id, "", audio, ""), form)
             return step.id
         case _:
             return None
     return ""
 
 
-async def _give(session: Session, given: Given, sounds: Sounds) -> None:
+async def _give(session: Session, given: PutItem, sounds: Sounds) -> None:
     if given.sound:
         await session.create_audio(sounds[given.sound, 0.0].heard)
     else:
@@ -150,7 +154,7 @@ def _read(file: Path | None) -> Pcm:
         raise TakeError(str(file), f"a player must hear the line again: {error}", "perform the scene again") from None
 
 
-async def retell(session: Session, line: LinePlan, said: str, calls: Sequence[Call] = ()) -> None:
+async def add_line(session: Session, line: LinePlan, said: str, calls: Sequence[ToolExchange] = ()) -> None:
     """Tell a new conversation of a line that its player said in a former one, and of what it called."""
     if line.prompt:
         await (session.system(line.prompt) if line.improvised else session.user(line.prompt))
@@ -163,7 +167,7 @@ async def retell(session: Session, line: LinePlan, said: str, calls: Sequence[Ca
         await session.assistant(said)
 
 
-async def forget(session: Session, response: Response) -> None:
+async def delete_response(session: Session, response: Response) -> None:
     """Take what a player has said out of its conversation, so that it says it as if for the first time."""
     for item_id in response.item_ids:
         try:
@@ -172,8 +176,8 @@ async def forget(session: Session, response: Response) -> None:
             session.warn(str(refused))
 
 
-async def remember(session: Session, said: Response, words: str) -> None:
+async def replace_last_answer(session: Session, said: Response, words: str) -> None:
     """Make a player believe that it said other words than those it said last: sound cannot be put back."""
-    await forget(session, said)
+    await delete_response(session, said)
     if words:
         await session.assistant(words)

@@ -15,7 +15,7 @@ from tau_stage.take.records import Record
 
 
 @dataclass(frozen=True, slots=True)
-class Sounding:
+class AudioProgress:
     """A player is being heard; only watchers learn of it.
 
     Attributes:
@@ -32,7 +32,7 @@ class Sounding:
 
 
 @dataclass(frozen=True, slots=True)
-class Listening:
+class HearingBegan:
     """A player is being sent a line; only watchers learn of it."""
 
     player: str
@@ -40,7 +40,7 @@ class Listening:
 
 
 @dataclass(frozen=True, slots=True)
-class Wording:
+class WordsProgress:
     """Words arrive while they are said, or as a person's words are written down; only watchers learn of it.
 
     Attributes:
@@ -57,7 +57,7 @@ class Wording:
 
 
 @dataclass(frozen=True, slots=True)
-class Prompting:
+class PersonPrompted:
     """A person is to speak or to type; only watchers learn of it.
 
     Attributes:
@@ -78,7 +78,7 @@ class Prompting:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class PlayerState:
     """What a player does at an open microphone: idle, listening, thinking, or speaking until it is heard."""
 
     player: str
@@ -86,7 +86,7 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Resuming:
+class ResumeSummary:
     """A take goes on that was stopped; only watchers learn of it.
 
     Attributes:
@@ -98,8 +98,8 @@ class Resuming:
     dollars: Decimal
 
 
-News = Record | Resuming | Sounding | Listening | Wording | Prompting | State
-Watch = MemoryObjectSendStream[News]
+Event = Record | ResumeSummary | AudioProgress | HearingBegan | WordsProgress | PersonPrompted | PlayerState
+EventStream = MemoryObjectSendStream[Event]
 """A bounded, one-way stream to an onlooker; news that finds it full is lost, and never in the way."""
 
 
@@ -121,7 +121,7 @@ _SAME: dict[type[Record], tuple[str, ...]] = {
 """Facts that a resumed performance comes by once more, and what makes them the same."""
 
 
-class PromptBook:
+class EventLog:
     """Writes down what happens, on the clock of the performance; a fact that the journal tells already, only once.
 
     Args:
@@ -132,12 +132,12 @@ class PromptBook:
         is_quiet: Whether the onlooker is told of nothing.
     """
 
-    def __init__(self, journal: Journal, watch: Watch | None = None) -> None:
+    def __init__(self, journal: Journal, watch: EventStream | None = None) -> None:
         self.journal = journal
-        self.is_quiet = False
+        self.is_muted = False
         self._watch = watch
         before = journal.records
-        self._curtain_up = anyio.current_time() - (before[-1].at_s if before else 0.0)
+        self._began = anyio.current_time() - (before[-1].at_s if before else 0.0)
         self._told: Counter[tuple[str, ...]] = Counter()
         self._warned = {fact.text for fact in before if isinstance(fact, records.Warned)}
         for fact in before:
@@ -146,9 +146,9 @@ class PromptBook:
     @property
     def now_s(self) -> float:
         """Seconds since curtain up."""
-        return round(anyio.current_time() - self._curtain_up, 6)
+        return round(anyio.current_time() - self._began, 6)
 
-    def write(self, record: Record) -> None:
+    def append(self, record: Record) -> None:
         """Write a record down.
 
         Raises:
@@ -160,13 +160,13 @@ class PromptBook:
         else:
             self._void(record)
             self.journal.append(record)
-        self.show(record)
+        self.publish(record)
 
     def warn_once(self, text: str, player: str = "") -> None:
         """Write down a warning, unless the take says so already."""
         if text not in self._warned:
             self._warned.add(text)
-            self.write(records.Warned(player=player, text=text))
+            self.append(records.Warned(player=player, text=text))
 
     def _remember(self, fact: Record) -> None:
         self._void(fact)
@@ -181,9 +181,9 @@ class PromptBook:
         elif isinstance(fact, records.LineAgain) and fact.interrupted:
             self._told.pop(("line_began", fact.line), None)
 
-    def show(self, news: News) -> None:
+    def publish(self, news: Event) -> None:
         """Show something to the onlooker only."""
-        if self._watch is None or self.is_quiet:
+        if self._watch is None or self.is_muted:
             return
         try:
             self._watch.send_nowait(news)

@@ -11,12 +11,12 @@ from tau_stage.audio.pcm import Pcm
 from tau_stage.protocol.conversation import Response
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import LinePlan, ListenPlan
-from tau_stage.stage.events import Wording
+from tau_stage.stage.events import WordsProgress
 from tau_stage.take.take_model import Performed
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class MicrophoneTurn:
     """A turn at an open microphone.
 
     Attributes:
@@ -43,7 +43,7 @@ class Spoken:
 
 
 @dataclass(slots=True)
-class Heard:
+class PersonSpeech:
     """What the person is saying.
 
     Attributes:
@@ -62,7 +62,7 @@ class Heard:
 
 
 @dataclass(slots=True)
-class Answer:
+class ModelAnswer:
     """What the model is answering.
 
     Attributes:
@@ -81,7 +81,7 @@ class Answer:
 
 
 @dataclass(slots=True)
-class SoFar:
+class MicrophoneState:
     """What was said at an open microphone.
 
     Attributes:
@@ -103,7 +103,7 @@ class SoFar:
     is_unanswered: bool = False
 
     @classmethod
-    def of(cls, step: ListenPlan, before: Sequence[Performed]) -> SoFar:
+    def of(cls, step: ListenPlan, before: Sequence[Performed]) -> MicrophoneState:
         """Return what was said before the performance was stopped."""
         if not before:
             return cls()
@@ -129,7 +129,7 @@ class SoFar:
     def left_s(self, for_s: float | None) -> float | None:
         """Return seconds that are left of so many; None is no end.
 
-        >>> SoFar(passed_s=4.0).left_s(10.0)
+        >>> MicrophoneState(passed_s=4.0).left_s(10.0)
         6.0
         """
         return None if for_s is None else max(0.0, for_s - self.passed_s)
@@ -145,6 +145,6 @@ def without_usage(response: Response) -> Response:
     return replace(response, usage=Usage())
 
 
-def worded(line: LinePlan, words: str) -> Wording:
+def worded(line: LinePlan, words: str) -> WordsProgress:
     """Pass on words of a line as they arrive."""
-    return Wording(line.player, line.id, words, spoken=True)
+    return WordsProgress(line.player, line.id, words, spoken=True)

@@ -26,7 +26,7 @@ HEAD_START_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class HearingMode:
     """How a player hears.
 
     Attributes:
@@ -39,7 +39,7 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class HeardClip:
     """One line as others hear it: frames built once for each form, the same bytes for every hearer.
 
     Attributes:
@@ -57,24 +57,24 @@ class Clip:
     audio: Pcm
     words: str
     taken: anyio.Event = field(default_factory=anyio.Event, compare=False)
-    _frames: dict[Form, tuple[tuple[bytes, Request], ...]] = field(default_factory=dict, compare=False)
+    _frames: dict[HearingMode, tuple[tuple[bytes, Request], ...]] = field(default_factory=dict, compare=False)
 
     @property
     def sha256(self) -> str:
         """Hash of the samples."""
         return self.audio.sha256
 
-    def frames(self, form: Form) -> tuple[tuple[bytes, Request], ...]:
+    def frames(self, form: HearingMode) -> tuple[tuple[bytes, Request], ...]:
         """Make a frame per item, and the request of each; split on a sample boundary where one event is too small."""
         if form not in self._frames:
             self._frames[form] = tuple(self._built(form))
         return self._frames[form]
 
-    def label(self, form: Form) -> str:
+    def label(self, form: HearingMode) -> str:
         """Tell who speaks, for those who are told; empty for the others, and where nobody speaks."""
         return self.speaker if form.labelled else ""
 
-    def _built(self, form: Form) -> Iterator[tuple[bytes, Request]]:
+    def _built(self, form: HearingMode) -> Iterator[tuple[bytes, Request]]:
         label = self.label(form)
         if form.as_text or not self.audio:
             text = f"{label}: {self.words}" if label else self.words
@@ -102,31 +102,33 @@ class Heard:
     """One player has heard one line."""
 
     hearer: str
-    clip: Clip
+    clip: HeardClip
     took_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class Deaf:
+class NotHeard:
     """One player did not hear one line. A player that is ``lost`` hears nothing any more."""
 
     hearer: str
-    clip: Clip
+    clip: HeardClip
     why: SessionError
     lost: bool
 
 
-class Ear:
+class Listener:
     """One player's hearing: clips in order, each acknowledged before the next."""
 
-    def __init__(self, session: Session, report: Callable[[Heard | Deaf], None], form: Form = Form()) -> None:
+    def __init__(
+        self, session: Session, report: Callable[[Heard | NotHeard], None], form: HearingMode = HearingMode()
+    ) -> None:
         self._session = session
         self._form = form
         self._report = report
-        self._send, self._receive = anyio.create_memory_object_stream[Clip](QUEUED_CLIPS)
+        self._send, self._receive = anyio.create_memory_object_stream[HeardClip](QUEUED_CLIPS)
         self._lost = False
 
-    def give(self, clip: Clip) -> None:
+    def enqueue(self, clip: HeardClip) -> None:
         """Line a clip up for this player; never wait."""
         if self._lost:
             return
@@ -135,7 +137,7 @@ class Ear:
         except anyio.WouldBlock:
             self._fail(clip, Timeout(what="room for another clip", waited_s=0, player=self._session.name))
 
-    async def attend(self) -> None:
+    async def run(self) -> None:
         """Deliver clips until ``close``."""
         with self._receive:
             async for clip in self._receive:
@@ -152,10 +154,10 @@ class Ear:
             self._receive.receive_nowait().taken.set()
         self._session, self._lost = session, False
 
-    async def _deliver(self, clip: Clip) -> None:
+    async def _deliver(self, clip: HeardClip) -> None:
         began, session = anyio.current_time(), self._session
         try:
-            await deliver(session, clip, self._form)
+            await send_clip(session, clip, self._form)
         except SessionError as error:
             clip.taken.set()
             if session is self._session:
@@ -165,12 +167,14 @@ class Ear:
             if session is self._session:
                 self._report(Heard(self._session.name, clip, anyio.current_time() - began))
 
-    def _fail(self, clip: Clip, why: SessionError) -> None:
+    def _fail(self, clip: HeardClip, why: SessionError) -> None:
         self._lost = self._lost or isinstance(why, Timeout) or not self._session.is_open
-        self._report(Deaf(self._session.name, clip, why.about(player=self._session.name, line=clip.line), self._lost))
+        self._report(
+            NotHeard(self._session.name, clip, why.about(player=self._session.name, line=clip.line), self._lost)
+        )
 
 
-async def deliver(session: Session, clip: Clip, form: Form) -> None:
+async def send_clip(session: Session, clip: HeardClip, form: HearingMode) -> None:
     """Let a player hear a clip, and wait until its server has confirmed it.
 
     Raises:
@@ -186,7 +190,7 @@ async def deliver(session: Session, clip: Clip, form: Form) -> None:
         await session.wire.answer(receipt)
 
 
-async def _deliver_resampled(session: Session, clip: Clip, form: Form) -> None:
+async def _deliver_resampled(session: Session, clip: HeardClip, form: HearingMode) -> None:
     """Deliver a resampled copy to a server that hears at a rate of its own."""
     async with session.wire.floor:
         if label := clip.label(form):
@@ -194,50 +198,50 @@ async def _deliver_resampled(session: Session, clip: Clip, form: Form) -> None:
         await session.create_audio(clip.audio, clip.words)
 
 
-class Hearers(Protocol):
+class ClipSink(Protocol):
     """Who lets players hear each other."""
 
-    def hear(self, clip: Clip, hearers: Sequence[str], first: str | None) -> None:
+    def send_to(self, clip: HeardClip, hearers: Sequence[str], first: str | None) -> None:
         """Let players hear a clip, the next speaker first."""
 
     def open_again(self, player: str, session: Session) -> None:
         """Let a player hear through another session."""
 
 
-class House:
+class FanOut:
     """All ears of a performance."""
 
-    def __init__(self, ears: dict[str, Ear], group: anyio.abc.TaskGroup) -> None:
-        self._ears = ears
+    def __init__(self, listeners: dict[str, Listener], group: anyio.abc.TaskGroup) -> None:
+        self._listeners = listeners
         self._group = group
 
-    def hear(self, clip: Clip, hearers: Sequence[str], first: str | None) -> None:
+    def send_to(self, clip: HeardClip, hearers: Sequence[str], first: str | None) -> None:
         """Send a clip to its hearers: at once to the one who speaks next, then to all others in parallel."""
         others = [name for name in hearers if name != first]
         if first is not None and first in hearers:
-            self._ears[first].give(clip)
+            self._listeners[first].enqueue(clip)
             self._group.start_soon(self._after_the_first, clip, others)
         else:
-            self._give(clip, others)
+            self._enqueue(clip, others)
 
     def open_again(self, name: str, session: Session) -> None:
         """Let a player be back, in another session that was told of everything so far."""
-        self._ears[name].open_again(session)
+        self._listeners[name].open_again(session)
 
-    async def _after_the_first(self, clip: Clip, others: Sequence[str]) -> None:
+    async def _after_the_first(self, clip: HeardClip, others: Sequence[str]) -> None:
         with anyio.move_on_after(HEAD_START_S):
             await clip.taken.wait()
-        self._give(clip, others)
+        self._enqueue(clip, others)
 
-    def _give(self, clip: Clip, hearers: Sequence[str]) -> None:
+    def _enqueue(self, clip: HeardClip, hearers: Sequence[str]) -> None:
         for name in hearers:
-            self._ears[name].give(clip)
+            self._listeners[name].enqueue(clip)
 
 
 @asynccontextmanager
-async def open_house(
-    sessions: Mapping[str, Session], report: Callable[[Heard | Deaf], None], forms: Mapping[str, Form]
-) -> AsyncIterator[House]:
+async def open_fan_out(
+    sessions: Mapping[str, Session], report: Callable[[Heard | NotHeard], None], forms: Mapping[str, HearingMode]
+) -> AsyncIterator[FanOut]:
     """Open ears for all players; when the block ends, whatever was said is still delivered.
 
     Args:
@@ -245,13 +249,13 @@ async def open_house(
         report: Told of every clip heard or missed.
         forms: How each player hears.
     """
-    ears = {name: Ear(session, report, forms[name]) for name, session in sessions.items()}
+    listeners = {name: Listener(session, report, forms[name]) for name, session in sessions.items()}
     async with anyio.create_task_group() as listening:
-        for ear in ears.values():
-            listening.start_soon(ear.attend)
+        for listener in listeners.values():
+            listening.start_soon(listener.run)
         try:
             async with anyio.create_task_group() as giving:
-                yield House(ears, giving)
+                yield FanOut(listeners, giving)
         finally:
-            for ear in ears.values():
-                ear.close()
+            for listener in listeners.values():
+                listener.close()

@@ -23,8 +23,8 @@ from tau_stage.scene.plan import LinePlan
 from tau_stage.session import Receipt, Session, Speaking
 from tau_stage.session.retrying import RULES, Tally, Trouble, silence_of, trouble_with, wished_wait_s
 from tau_stage.session.tools import MOST_ROUNDS, choice_after
-from tau_stage.stage.context import forget
-from tau_stage.stage.timeline import Recording
+from tau_stage.stage.context import delete_response
+from tau_stage.stage.timeline import LineFile
 from tau_stage.take.records import TakeKept
 
 SILENT_FAILURE = "the response failed without a word"
@@ -35,7 +35,7 @@ STOPPING_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class LineResult:
     """A line as it was delivered.
 
     Attributes:
@@ -60,7 +60,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Prompter:
+class LineCallbacks:
     """Listens in while a line is delivered.
 
     Attributes:
@@ -86,22 +86,22 @@ class Prompter:
     ended: Callable[[Response], None]
 
 
-async def say(
+async def speak_line(
     session: Session,
     line: LinePlan,
-    prompter: Prompter,
+    callbacks: LineCallbacks,
     tools: tuple[FunctionTool, ...] = (),
     tally: Tally | None = None,
     *,
     sounds: bool = True,
     keeps_commentary: bool = False,
-) -> Delivery:
+) -> LineResult:
     """Let a player say its line. The words and the request for a response leave together: one round trip.
 
     Args:
         session: The player's.
         line: From the plan.
-        prompter: Listens in.
+        callbacks: Told of what happens to it.
         tools: The line's own tools, where it has some.
         tally: What has gone wrong with this line before.
         sounds: Whether it is to be spoken; else it is to be written.
@@ -111,17 +111,19 @@ async def say(
         SessionError: The line cannot be had.
         BudgetExceeded: It could only be had at a further attempt, and there is no money for that.
     """
-    return await _Saying(session, line, prompter, tools, tally or Tally(), sounds=sounds, keeps=keeps_commentary).done()
+    return await _LineRequest(
+        session, line, callbacks, tools, tally or Tally(), sounds=sounds, keeps=keeps_commentary
+    ).done()
 
 
-class _Saying:
+class _LineRequest:
     """One line on its way."""
 
     def __init__(
         self,
         session: Session,
         line: LinePlan,
-        prompter: Prompter,
+        callbacks: LineCallbacks,
         tools: tuple[FunctionTool, ...],
         tally: Tally,
         *,
@@ -130,7 +132,7 @@ class _Saying:
     ) -> None:
         self._session = session
         self._line = line
-        self._prompter = prompter
+        self._callbacks = callbacks
         self._tally = tally
         self._sounds = sounds
         self._keeps = keeps
@@ -148,7 +150,7 @@ class _Saying:
         self._ignores_us = False
         self._start_over()
 
-    async def done(self) -> Delivery:
+    async def done(self) -> LineResult:
         timeout_s = self._line.timeout_s
         self._deadline = math.inf if timeout_s is None else anyio.current_time() + timeout_s
         response = await self._attempt()
@@ -159,8 +161,8 @@ class _Saying:
             if again := self._again(response):
                 trouble, wait_s = again
                 self._tally.attempts += 1
-                self._prompter.again(response, trouble, wait_s)
-                await forget(self._session, response)
+                self._callbacks.again(response, trouble, wait_s)
+                await delete_response(self._session, response)
                 self._start_over()
                 await anyio.sleep(wait_s)
             else:
@@ -169,7 +171,7 @@ class _Saying:
                 texts.append(response.text)
                 if self._reason or turns == MOST_ROUNDS or not await self._session.serve(response, self._left_s):
                     break
-                self._prompter.called(response)
+                self._callbacks.called(response)
                 turns += 1
                 if self._left_s <= 0:
                     response = self._too_late()
@@ -178,7 +180,7 @@ class _Saying:
             response = await self._attempt()
         return await self._delivered(response, _joined(words), _joined(texts))
 
-    async def _delivered(self, response: Response, spoken: str, text: str) -> Delivery:
+    async def _delivered(self, response: Response, spoken: str, text: str) -> LineResult:
         """Return the line, after its last response.
 
         Args:
@@ -192,14 +194,14 @@ class _Saying:
             whole = replace(whole, status="cancelled", transcript=self._words_heard())
         elif self._reason == "timeout" and whole.status == "failed":
             whole = replace(whole, status="cancelled")
-        delivery = Delivery(whole, self._tally.attempts, self._reason or response.reason, self._first_words_s)
+        delivery = LineResult(whole, self._tally.attempts, self._reason or response.reason, self._first_words_s)
         if self._commentary:
             told = _joined([comment.transcript or comment.text for comment in self._commentary])
             seconds = sum(comment.audio.duration_s for comment in self._commentary)
             delivery = replace(delivery, commentary=told, commentary_s=round(seconds, 6))
         if not self._has_failed(whole):
             return delivery
-        await forget(self._session, response)
+        await delete_response(self._session, response)
         return failed(delivery, text)
 
     def _has_failed(self, whole: Response) -> bool:
@@ -216,7 +218,7 @@ class _Saying:
             asked, speaking = await self._ask()
             try:
                 response = await self._follow(speaking)
-                self._prompter.ended(response)
+                self._callbacks.ended(response)
             except ModelRefused as error:
                 refused = error
             if asked:
@@ -226,16 +228,16 @@ class _Saying:
             refused = error
         if refused:
             response = replace(response, status="failed", reason=refused.code, message=refused.message)
-            self._prompter.ended(response)
+            self._callbacks.ended(response)
         return response
 
     async def _ask(self) -> tuple[Receipt | None, Speaking]:
         """Put the line into the conversation, if it is to stand there, and ask for it; nothing comes in between."""
         wire, asked = self._session.wire, None
         options = self._options
-        if (most := self._prompter.most_tokens()) is not None:
+        if (most := self._callbacks.most_tokens()) is not None:
             options = {**options, "max_output_tokens": min(most, options.get("max_output_tokens") or most)}
-        self._prompter.asked()
+        self._callbacks.asked()
         async with wire.floor:
             if not self._is_put:
                 item = ConversationItemCreate(event_id=f"say_{self._line.number}", item=_item(self._line))
@@ -264,15 +266,15 @@ class _Saying:
             return None
         try:
             if wait_s is not None:
-                self._prompter.afford(response)
+                self._callbacks.afford(response)
                 return trouble, wait_s
         except BudgetExceeded:
             if not RULES[trouble].stands:
-                self._prompter.failed(response)
+                self._callbacks.failed(response)
                 raise
         if RULES[trouble].stands:
             return None
-        self._prompter.failed(response)
+        self._callbacks.failed(response)
         raise ModelRefused(code=response.reason or "failed", message=response.message or SILENT_FAILURE)
 
     def _too_late(self) -> Response:
@@ -303,7 +305,7 @@ class _Saying:
                 if isinstance(change, Worded):
                     self._words.append(change.words)
                     self._first_words_s = self._first_words_s or anyio.current_time() - began
-                    self._prompter.worded(change)
+                    self._callbacks.worded(change)
         response = await (self._stopped(speaking) if patience.cancelled_caught else self._ended(speaking))
         if self._first_audio_s is None:
             self._first_audio_s = response.first_audio_s
@@ -341,7 +343,7 @@ class _Saying:
             self._left -= len(audio)
         if audio:
             self._heard.append(audio)
-            self._prompter.sounded(audio)
+            self._callbacks.sounded(audio)
         return self._left == 0
 
     async def _cut(self) -> None:
@@ -354,7 +356,7 @@ def _joined(words: list[str]) -> str:
     return " ".join(word.strip() for word in words if word.strip())
 
 
-def failed(delivery: Delivery, text: str) -> Delivery:
+def failed(delivery: LineResult, text: str) -> LineResult:
     """Make a line that was answered, but not with what was asked for: why, and its words for the record.
 
     Args:
@@ -434,7 +436,7 @@ def _options(line: LinePlan, tools: tuple[FunctionTool, ...], instructions: str)
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
+class LineTake:
     """One take of a line.
 
     Attributes:
@@ -447,14 +449,14 @@ class Try:
     """
 
     number: int
-    delivery: Delivery
-    recording: Recording
+    delivery: LineResult
+    recording: LineFile
     took_s: float
     paid: Decimal | None = None
     is_former: bool = False
 
 
-def former_try(fact: TakeKept, audio: Pcm, recording: Recording, paid: Decimal) -> Try:
+def restored_take(fact: TakeKept, audio: Pcm, recording: LineFile, paid: Decimal) -> LineTake:
     """Return a take of a line that had ended before the performance was stopped.
 
     Args:
@@ -474,11 +476,11 @@ def former_try(fact: TakeKept, audio: Pcm, recording: Recording, paid: Decimal) 
     told = fact.model_dump(
         include={"attempts", "reason", "first_words_s", "problem", "written", "commentary", "commentary_s"}
     )
-    return Try(fact.take, Delivery(response, **told), recording, fact.took_s, paid, is_former=True)
+    return LineTake(fact.take, LineResult(response, **told), recording, fact.took_s, paid, is_former=True)
 
 
 @dataclass(slots=True)
-class Owed:
+class UnrecordedUsage:
     """What was used for a line and is written down nowhere yet.
 
     Attributes:

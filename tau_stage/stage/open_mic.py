@@ -26,15 +26,24 @@ from tau_stage.scene.fields import OFF
 from tau_stage.scene.plan import LinePlan, ListenPlan, PlayerPlan
 from tau_stage.session import Session
 from tau_stage.session.watching import Watch
+from tau_stage.signals import Signal
 from tau_stage.stage import schedule
-from tau_stage.stage.events import News, State
-from tau_stage.stage.exchange import Answer, Heard, SoFar, Spoken, is_asked_for, without_usage, worded
-from tau_stage.stage.line import Delivery
+from tau_stage.stage.events import Event, PlayerState
+from tau_stage.stage.exchange import (
+    MicrophoneState,
+    MicrophoneTurn,
+    ModelAnswer,
+    PersonSpeech,
+    is_asked_for,
+    without_usage,
+    worded,
+)
+from tau_stage.stage.line import LineResult
 from tau_stage.stage.people import Person
-from tau_stage.stage.production import Crew, unless
+from tau_stage.stage.production import Production, cancel_on_stop
 from tau_stage.stage.schedule import Turn
-from tau_stage.stage.sessions import Company
-from tau_stage.stage.timeline import Recording
+from tau_stage.stage.sessions import Participants
+from tau_stage.stage.timeline import LineFile
 from tau_stage.take import records as record
 from tau_stage.take.take_model import Performed
 from tau_stage.text import is_found
@@ -50,7 +59,7 @@ WORDS_WAIT_S = 3.0
 """How long a person's words may be waited for when the answer is whole."""
 
 
-class Listening:
+class OpenMicrophone:
     """One open microphone, from its opening to its end.
 
     Args:
@@ -58,7 +67,7 @@ class Listening:
         player: Who listens and answers.
         session: The player's.
         person: Who speaks.
-        crew: Takes care of what is said.
+        production: Takes care of what is said.
         before: What was said there before the performance was stopped.
     """
 
@@ -68,27 +77,27 @@ class Listening:
         player: PlayerPlan,
         session: Session,
         person: Person,
-        crew: Ears,
+        production: Ears,
         before: Sequence[Performed] = (),
     ) -> None:
         self._step = step
         self._player = player
         self._session = session
         self._person = person
-        self._crew = crew
-        self._origin = crew.next_sample
-        self._cap = Cap(player, session, crew)
-        self._feed = Feed(session)
+        self._production = production
+        self._origin = production.next_sample
+        self._cap = Cap(player, session, production)
+        self._feed = InputFeed(session)
         self._turns = 0
-        self._so_far = SoFar.of(step, before)
+        self._so_far = MicrophoneState.of(step, before)
         self._open = 0
         self._carried: LinePlan | None = None
-        self._heard: dict[str, Heard] = {}
-        self._unsaid: list[Heard] = []
-        self._answer: dict[str, Answer] = {}
+        self._heard: dict[str, PersonSpeech] = {}
+        self._unsaid: list[PersonSpeech] = []
+        self._answer: dict[str, ModelAnswer] = {}
         self._stopped_at = 0.0
         self._over = anyio.Event()
-        self._news = anyio.Event()
+        self._changed = Signal()
         for line in before:
             self._look_for_the_end(line.said, answered=line.player == player.name)
 
@@ -114,16 +123,16 @@ class Listening:
             group.start_soon(self._watch, events, responses, done)
             group.start_soon(self._collect, finished)
             group.start_soon(self._wait_for_the_key)
-            group.start_soon(self._end_after, self._crew.stopped)
+            group.start_soon(self._end_after, self._production.stopped)
             await self._answer_what_was_said()
-            self._crew.hush(anyio.current_time())
+            self._production.hush(anyio.current_time())
             if self._person.is_live:
-                self._crew.keep_time(lambda: self._origin + self._feed.samples)
+                self._production.keep_time(lambda: self._origin + self._feed.samples)
             await (self._live() if self._person.is_live else self._hurried())
             await self._settle()
             group.cancel_scope.cancel()
         self._leave_unsaid()
-        self._crew.hush(None)
+        self._production.hush(None)
 
     @asynccontextmanager
     async def _ears_open(self) -> AsyncIterator[None]:
@@ -150,7 +159,7 @@ class Listening:
         while not self._over.is_set():
             typed = ""
             with anyio.CancelScope(deadline=until):
-                typed = await self._crew.typed(self._line(self._person.name))
+                typed = await self._production.typed(self._line(self._person.name))
             if not typed:
                 return
             await self._session.user(typed)
@@ -158,7 +167,7 @@ class Listening:
             await self._reply()
 
     async def _reply(self) -> None:
-        words = await self._crew.answer(self._line(self._player.name))
+        words = await self._production.answer(self._line(self._player.name))
         self._so_far.answers += 1
         self._look_for_the_end(words)
 
@@ -170,7 +179,7 @@ class Listening:
         await self._session.wire.send(ResponseCreate(event_id=self._session.fresh("evt")))
         with anyio.move_on_after(self._session.deadlines.response_s):
             while self._is_busy or (self._so_far.answers == answers and not self._so_far.lost):
-                await self._news.wait()
+                await self._changed.wait()
 
     async def _live(self) -> None:
         """Feed what is said while it is said; silence follows the end of a file."""
@@ -192,16 +201,16 @@ class Listening:
         for take in self._person.takes()[self._so_far.said :]:
             if self._over.is_set() or (self._step.for_s is not None and self._so_far.spoken_s >= self._step.for_s):
                 return
-            await self._crew.others_are_done()
+            await self._production.others_are_done()
             turns, answers, self._so_far.lost = self._turns, self._so_far.answers, 0
-            await self._crew.let_hear(take)
+            await self._production.let_hear(take)
             await self._feed_all(Pcm.join([take, Pcm.silence(PAUSE)]))
             await self._session.update()  # its answer comes after everything the sound has led to
             with anyio.move_on_after(self._session.deadlines.response_s):
                 while self._is_busy or (
                     self._turns > turns and self._so_far.answers == answers and not self._so_far.lost
                 ):
-                    await self._news.wait()
+                    await self._changed.wait()
             self._leave_unsaid()
 
     async def _feed_all(self, sound: Pcm) -> None:
@@ -225,11 +234,11 @@ class Listening:
             match event:
                 case told.SpeechStarted():
                     if self._person.is_live:
-                        self._crew.interrupted()
+                        self._production.interrupted()
                     start = max(0, self._feed.sample(event.audio_start_ms))
-                    self._heard[event.item_id] = Heard(self._line(self._person.name), start)
-                    self._crew.speaks(self._heard[event.item_id].line)
-                    self._crew.hush(None)
+                    self._heard[event.item_id] = PersonSpeech(self._line(self._person.name), start)
+                    self._production.speaks(self._heard[event.item_id].line)
+                    self._production.hush(None)
                     self._state("listening")
                 case told.SpeechStopped() if event.item_id in self._heard:
                     self._stopped_at = anyio.current_time()
@@ -238,7 +247,7 @@ class Listening:
                     self._turns += 1
                     self._unsaid.append(self._heard[event.item_id])
                 case told.TranscriptionDelta() if event.item_id in self._heard:
-                    self._crew.show(worded(self._heard[event.item_id].line, event.delta))
+                    self._production.show(worded(self._heard[event.item_id].line, event.delta))
                 case told.TranscriptionCompleted(status="in_progress"):
                     continue  # the words so far; the end of them is yet to come
                 case told.TranscriptionCompleted() | told.TranscriptionFailed() if event.item_id in self._heard:
@@ -247,47 +256,47 @@ class Listening:
                     self._begin_answer(event.response.id)
                 case told.AudioDelta() if event.response_id in self._answer:
                     self._first_sound(self._answer[event.response_id])
-                    self._crew.sounds(self._answer[event.response_id].line, event.delta)
+                    self._production.sounds(self._answer[event.response_id].line, event.delta)
                 case told.TranscriptDelta() | told.TextDelta() if event.response_id in self._answer:
                     self._first_words(self._answer[event.response_id])
-                    self._crew.show(worded(self._answer[event.response_id].line, event.delta))
+                    self._production.show(worded(self._answer[event.response_id].line, event.delta))
                 case told.ResponseDone():
                     response = await anext(responses)
                     if isinstance(response, Response) and not is_asked_for(response.metadata):
                         await done.send(response)
                 case _:
                     continue
-            self._ring()
+            self._changed.notify()
         why = (self._session.wire.closed or SessionClosed(code=1006)).about(player=self._player.name)
         for answer in self._answer.values():  # nobody knows what they have cost
             broken = Response(id="", status="failed", message=why.what_happened(), usage=Usage(untold=1))
-            self._crew.failed(answer.line, broken)
+            self._production.failed(answer.line, broken)
         raise why
 
     def _begin_answer(self, response_id: str) -> None:
         """Begin an answer; after a tool's result, it is still the same line."""
         line, self._carried = self._carried or self._line(self._player.name), None
         self._open += 1
-        self._answer[response_id] = Answer(line, self._stopped_at)
-        self._crew.speaks(line)
+        self._answer[response_id] = ModelAnswer(line, self._stopped_at)
+        self._production.speaks(line)
         self._state("thinking")
 
-    def _first_sound(self, answer: Answer) -> None:
+    def _first_sound(self, answer: ModelAnswer) -> None:
         if answer.at is None:
             answer.at = self._origin + self._feed.samples
             answer.first_audio_s = max(0.0, anyio.current_time() - answer.asked_at)
             self._state("speaking")
 
-    def _first_words(self, answer: Answer) -> None:
+    def _first_words(self, answer: ModelAnswer) -> None:
         if answer.first_words_s is None:
             answer.first_words_s = max(0.0, anyio.current_time() - answer.asked_at)
 
-    def _written(self, heard: Heard, event: told.TranscriptionCompleted | told.TranscriptionFailed) -> None:
+    def _written(self, heard: PersonSpeech, event: told.TranscriptionCompleted | told.TranscriptionFailed) -> None:
         if isinstance(event, told.TranscriptionCompleted):
             heard.words = event.transcript.strip()
-            self._crew.transcribed(heard.line, usage_of(event), self._player.name, self._writer)
+            self._production.transcribed(heard.line, usage_of(event), self._player.name, self._writer)
         else:
-            self._crew.untranscribed(heard.line, event.error.message or event.error.code or "")
+            self._production.untranscribed(heard.line, event.error.message or event.error.code or "")
         heard.is_written.set()
 
     # ---- what is left of it
@@ -300,7 +309,7 @@ class Listening:
                 await self._words_of_the_person()
                 await self._leave_answer(answer, response)
             self._open -= 1
-            self._ring()
+            self._changed.notify()
 
     async def _words_of_the_person(self) -> None:
         if self._step.transcription != OFF:
@@ -316,19 +325,19 @@ class Listening:
             audio = self._feed.sound(heard.start, end)
             self._so_far.spoken_s += audio.duration_s
             at = self._origin + heard.start if self._person.is_live else None
-            self._crew.leave(Spoken(heard.line, audio, heard.words, at))
+            self._production.leave(MicrophoneTurn(heard.line, audio, heard.words, at))
             self._look_for_the_end(heard.words, answered=False)
         self._heard = {name: heard for name, heard in self._heard.items() if heard not in self._unsaid}
         self._unsaid.clear()
 
-    async def _leave_answer(self, answer: Answer, response: Response) -> None:
+    async def _leave_answer(self, answer: ModelAnswer, response: Response) -> None:
         if response.status == "failed":
             self._so_far.lost += 1
-            self._crew.failed(answer.line, response)
+            self._production.failed(answer.line, response)
             self._fall_silent()
             return
         if response.calls:
-            self._crew.tool_turn(answer.line, response)
+            self._production.tool_turn(answer.line, response)
             self._carried = None if response.audio or response.text else answer.line
             if not (response.audio or response.text):
                 return
@@ -342,7 +351,7 @@ class Listening:
             self._session.attention.finish_playing()
         if not audio and (response.audio or response.status == "cancelled"):  # nobody has heard of it
             self._so_far.lost += 1
-            self._crew.tool_turn(answer.line, response)
+            self._production.tool_turn(answer.line, response)
             return
         self._so_far.answers += 1
         self._so_far.spoken_s += audio.duration_s
@@ -350,7 +359,7 @@ class Listening:
         at = answer.at if self._person.is_live else None
         words = response.transcript or response.text
         first = (answer.first_audio_s, answer.first_words_s)
-        self._crew.leave(Spoken(answer.line, audio, words, at, response, reason, *first, took_s))
+        self._production.leave(MicrophoneTurn(answer.line, audio, words, at, response, reason, *first, took_s))
         self._look_for_the_end(words)
         self._fall_silent()
         await self._cap.put_on(self._so_far.answer(self._step))
@@ -359,7 +368,7 @@ class Listening:
         """Note that the player has stopped; it is silent, unless the person speaks."""
         if not any(heard.end is None for heard in self._heard.values()):
             self._state("idle")
-            self._crew.hush(anyio.current_time())
+            self._production.hush(anyio.current_time())
 
     async def _heard_of(self, response: Response) -> int:
         """Return samples of an answer that were heard, when it was heard to its end or somebody spoke into it."""
@@ -368,7 +377,7 @@ class Listening:
             return len(response.audio)
         while playback.is_playing(now := anyio.current_time()):
             with anyio.move_on_after((len(response.audio) - playback.heard_samples(now)) / RATE):
-                await self._news.wait()
+                await self._changed.wait()
         return len(response.audio) if playback.stopped_at is None else playback.stopped_at
 
     # ---- its end
@@ -380,7 +389,7 @@ class Listening:
     async def _end_after(self, happened: Callable[[], Awaitable[None]]) -> None:
         await happened()
         self._over.set()
-        self._ring()
+        self._changed.notify()
 
     def _look_for_the_end(self, words: str, *, answered: bool = True) -> None:
         said = self._step.until and is_found(self._step.until, words, line=self._step.source_line)
@@ -391,7 +400,7 @@ class Listening:
         """Wait for the answers under way; what the person was saying is kept as far as it came."""
         with anyio.move_on_after(self._session.deadlines.response_s):
             while self._is_answering:
-                await self._news.wait()
+                await self._changed.wait()
         await self._words_of_the_person()
         self._unsaid += [heard for heard in self._heard.values() if heard.end is None]
 
@@ -414,12 +423,8 @@ class Listening:
         heard = ((self._session.session.get("audio") or {}).get("input") or {}).get("transcription") or {}
         return asked or str(heard.get("model") or "")
 
-    def _ring(self) -> None:
-        self._news.set()
-        self._news = anyio.Event()
-
     def _state(self, state: str) -> None:
-        self._crew.show(State(self._player.name, state))
+        self._production.show(PlayerState(self._player.name, state))
 
     def _line(self, player: str) -> LinePlan:
         """Make a line that is made up on the spot."""
@@ -430,14 +435,16 @@ class Ears:
     """What an open microphone needs of a performance.
 
     Args:
-        crew: Writes down, lays and tells.
-        company: The sessions and the people.
+        production: Writes down, lays and tells.
+        participants: The sessions and the people.
         answer: Lets a player speak a line.
     """
 
-    def __init__(self, crew: Crew, company: Company, answer: Callable[[LinePlan], Awaitable[Turn]]) -> None:
-        self._crew = crew
-        self._company = company
+    def __init__(
+        self, production: Production, participants: Participants, answer: Callable[[LinePlan], Awaitable[Turn]]
+    ) -> None:
+        self._production = production
+        self._participants = participants
         self._answer = answer
         self._lines: dict[str, LinePlan] = {}
         self._voices: dict[str, tuple[Voice, Decoder]] = {}
@@ -446,24 +453,26 @@ class Ears:
     @property
     def next_sample(self) -> int:
         """The sample of the timeline at which what comes next begins."""
-        return self._crew.timeline.next
+        return self._production.timeline.next
 
-    def leave(self, spoken: Spoken) -> None:
+    def leave(self, spoken: MicrophoneTurn) -> None:
         """Commit a finished turn: write it down and let it be heard."""
-        crew = self._crew
+        production = self._production
         self._spoke.add(spoken.line.player)
         line = self._known(spoken.line)
         self._finish(line)
-        recording = Recording(crew.folder, line, crew.book)
+        recording = LineFile(production.folder, line, production.log)
         if spoken.audio:
             recording.sounded(spoken.audio)
-        at = crew.timeline.next if spoken.at is None else spoken.at
+        at = production.timeline.next if spoken.at is None else spoken.at
         delivery = None
         if spoken.response:
             status = "cancelled" if spoken.reason == "turn_detected" else spoken.response.status
             response = replace(spoken.response, status=status, first_audio_s=spoken.first_audio_s)
-            delivery = Delivery(response, 1, spoken.reason, spoken.first_words_s)
-        crew.leave(line, spoken.audio, spoken.words, at, recording.finish(), delivery=delivery, took_s=spoken.took_s)
+            delivery = LineResult(response, 1, spoken.reason, spoken.first_words_s)
+        production.commit_line(
+            line, spoken.audio, spoken.words, at, recording.finish(), delivery=delivery, took_s=spoken.took_s
+        )
 
     def speaks(self, line: LinePlan) -> None:
         """Note that a player begins a line."""
@@ -471,41 +480,41 @@ class Ears:
 
     def _known(self, line: LinePlan) -> LinePlan:
         """Return a line with its number; begin it when it is first heard of."""
-        if session := self._company.sessions.get(line.player):
-            self._crew.answered_by(line.player, session.answered_by)
+        if session := self._participants.sessions.get(line.player):
+            self._production.answered_by(line.player, session.answered_by)
         if line.id not in self._lines:
-            self._lines[line.id] = self._crew.begin(line)
+            self._lines[line.id] = self._production.begin_line(line)
         return self._lines[line.id]
 
     def sounds(self, line: LinePlan, coded: str) -> None:
         """Play a piece of an answer's sound that has come."""
-        crew = self._crew
-        if not crew.playback.is_on:
+        production = self._production
+        if not production.playback.is_on:
             return
         if line.id not in self._voices:
-            form = self._company.sessions[line.player].conversation.form
-            self._voices[line.id] = crew.playback.voice(), form.decoder()
+            form = self._participants.sessions[line.player].conversation.form
+            self._voices[line.id] = production.playback.voice(), form.decoder()
         voice, decoder = self._voices[line.id]
         if audio := decoder.feed(pybase64.b64decode(coded)):
             voice.append(audio)
 
     def interrupted(self) -> None:
         """Note that the person speaks: what was not heard yet is not to be heard."""
-        self._crew.playback.mute()
+        self._production.playback.mute()
 
     async def let_hear(self, take: Pcm) -> None:
         """Play what the person has recorded."""
-        await self._crew.playback.wait_until_heard()
-        self._crew.playback.play(take)
-        await self._crew.playback.wait_until_heard()
+        await self._production.playback.wait_until_heard()
+        self._production.playback.play(take)
+        await self._production.playback.wait_until_heard()
 
     def keep_time(self, now: Callable[[], int]) -> None:
         """Let nothing begin before the sample that is heard now."""
-        self._crew.timeline.now = now
+        self._production.timeline.now = now
 
     def close(self) -> None:
         """Note that the microphone is closed."""
-        self._crew.timeline.now = lambda: 0
+        self._production.timeline.now = lambda: 0
         for voice, _ in self._voices.values():
             voice.finish()
 
@@ -514,9 +523,9 @@ class Ears:
         if step.person in self._spoke:
             return
         text = f"{step.id}, player {step.person}: nobody spoke at the open microphone"
-        if self._company.people[step.person].is_used_up:
+        if self._participants.people[step.person].is_used_up:
             text = f"{step.id}, player {step.person}: there is nothing left of the recording to listen to"
-        self._crew.book.write(record.Warned(player=step.person, line=step.id, text=text))
+        self._production.log.append(record.Warned(player=step.person, line=step.id, text=text))
 
     def _finish(self, line: LinePlan) -> None:
         """Note that the line's sound has come to its end."""
@@ -528,46 +537,48 @@ class Ears:
 
     def tool_turn(self, line: LinePlan, response: Response) -> None:
         """Note that a response called tools."""
-        self._crew.tool_turn(self._known(line), response)
+        self._production.tool_turn(self._known(line), response)
 
     def transcribed(self, line: LinePlan, usage: Usage, listener: str, model: str) -> None:
         """Note that a person's words were written down, which is billed."""
-        self._crew.transcribed(line, usage, listener, model)
+        self._production.transcribed(line, usage, listener, model)
 
     def untranscribed(self, line: LinePlan, why: str) -> None:
         """Note that a person's words could not be written down."""
-        self._crew.untranscribed(line, why)
+        self._production.untranscribed(line, why)
 
     def failed(self, line: LinePlan, response: Response) -> None:
         """Note that an answer could not be had."""
         self._finish(line)
         problem = response.message or response.reason or "the response failed"
         told = f"line {line.id}, player {line.player}: {problem}"
-        self._crew.lost_line(line.id, line.player, told, usage=response.usage)
+        self._production.skip_line(line.id, line.player, told, usage=response.usage)
 
     def afford(self, line: LinePlan) -> int | None:
         """Tell whether the scene may cost more, and how many tokens the next answer may have."""
-        self._crew.purse.check(line.id, line.player)
-        return self._crew.purse.most_tokens(line.id, line.player, self._crew.plan.player(line.player).output)
+        self._production.budget.check(line.id, line.player)
+        return self._production.budget.most_tokens(
+            line.id, line.player, self._production.plan.player(line.player).output
+        )
 
     async def others_are_done(self) -> None:
         """Wait until the cues that have started are through."""
-        while schedule.others_play(self._crew.so_far) and not self._crew.stop.is_set():
-            await self._crew.changed.wait()
+        while schedule.cues_pending(self._production.state) and not self._production.stop.is_set():
+            await self._production.changed.wait()
 
     async def stopped(self) -> None:
         """Wait until somebody wants to stop."""
-        await self._crew.stop.wait()
+        await self._production.stop.wait()
 
     async def typed(self, line: LinePlan) -> str:
         """Let a person type a line; what was typed, or nothing at the end."""
-        person = self._company.people[line.player]
-        async with unless(self._crew.stop):
-            given = await person.deliver(line, self._crew.book.show)
+        person = self._participants.people[line.player]
+        async with cancel_on_stop(self._production.stop):
+            given = await person.deliver(line, self._production.log.publish)
             while not (given.words or given.is_over):
-                given = await person.deliver(line, self._crew.book.show)
+                given = await person.deliver(line, self._production.log.publish)
         if given.words:
-            self.leave(Spoken(line, given.audio, given.words, None))
+            self.leave(MicrophoneTurn(line, given.audio, given.words, None))
         return given.words
 
     async def answer(self, line: LinePlan) -> str:
@@ -576,12 +587,12 @@ class Ears:
 
     def hush(self, since: float | None) -> None:
         """Note that a silence has begun, or has ended."""
-        self._crew.so_far = schedule.hush(self._crew.so_far, since)
-        self._crew.ring()
+        self._production.state = schedule.set_silence(self._production.state, since)
+        self._production.changed.notify()
 
-    def show(self, news: News) -> None:
+    def show(self, news: Event) -> None:
         """Show something to whoever watches."""
-        self._crew.book.show(news)
+        self._production.log.publish(news)
 
 
 class Cap:
@@ -590,13 +601,13 @@ class Cap:
     Args:
         player: Who answers.
         session: The player's.
-        crew: Knows what is left.
+        production: Knows what is left.
     """
 
-    def __init__(self, player: PlayerPlan, session: Session, crew: Ears) -> None:
+    def __init__(self, player: PlayerPlan, session: Session, production: Ears) -> None:
         self._own = player.max_output_tokens
         self._session = session
-        self._crew = crew
+        self._production = production
         self._is_on = False
 
     async def put_on(self, line: LinePlan) -> None:
@@ -608,7 +619,7 @@ class Cap:
         Raises:
             BudgetExceeded: There is not enough left for one.
         """
-        most = self._crew.afford(line)
+        most = self._production.afford(line)
         if most is not None:
             self._is_on = True
             await self._session.update(max_output_tokens=min(most, self._own or most))
@@ -623,7 +634,7 @@ KEPT = 5 * RATE
 """Samples kept while nobody speaks: more than any prefix that turn detection reaches back for."""
 
 
-class Feed:
+class InputFeed:
     """The sound that goes into a session's input, counted from the opening of the microphone.
 
     Args:

@@ -18,7 +18,7 @@ from tau_stage.devices.keyboard import typed_line
 from tau_stage.errors import UsageError
 from tau_stage.scene.names import SOUNDS, beside, sounds_in
 from tau_stage.scene.plan import LinePlan, ListenPlan, Plan, PlayerPlan, TogetherPlan, spoken
-from tau_stage.stage.events import Prompting
+from tau_stage.stage.events import PersonPrompted
 
 COUNT_DOWN = 3
 LONGEST_WAIT_S = 30.0
@@ -29,7 +29,7 @@ BLOCK = RATE // 25
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class PersonTurn:
     """What a person gave: sound or words; neither, where nothing came.
 
     Attributes:
@@ -43,7 +43,7 @@ class Given:
     is_over: bool = False
 
 
-Show = Callable[[Prompting], None]
+Show = Callable[[PersonPrompted], None]
 Blocks = AbstractAsyncContextManager[AsyncIterator[Pcm]]
 
 
@@ -62,7 +62,7 @@ class Person(Protocol):
     types: bool
     is_used_up: bool
 
-    async def deliver(self, line: LinePlan, show: Show) -> Given:
+    async def deliver(self, line: LinePlan, show: Show) -> PersonTurn:
         """Say one line of the scene."""
 
     def blocks(self) -> Blocks:
@@ -97,19 +97,19 @@ class Recorded:
         self._next = 0
         self.is_used_up = False
 
-    async def deliver(self, line: LinePlan, show: Show) -> Given:
+    async def deliver(self, line: LinePlan, show: Show) -> PersonTurn:
         """Return the next utterance."""
         del show
         spans = self._spans[self._next :]
         if not spans:
-            return Given(Pcm(), "")
+            return PersonTurn(Pcm(), "")
         taken = len(spans) if line.id == self._last else 1
         audio = self._audio[spans[0][0] : spans[taken - 1][1]]
         words = " ".join(self._words[self._next : self._next + taken])
         self._next += taken
         if self.is_live:
             await anyio.sleep(audio.duration_s)
-        return Given(audio, words or line.words)
+        return PersonTurn(audio, words or line.words)
 
     @asynccontextmanager
     async def blocks(self) -> AsyncIterator[AsyncIterator[Pcm]]:
@@ -154,13 +154,13 @@ class StandIn:
         self.name = player.name
         self._folder = folder
 
-    async def deliver(self, line: LinePlan, show: Show) -> Given:
+    async def deliver(self, line: LinePlan, show: Show) -> PersonTurn:
         """Return the recording of a line; nothing, where there is none."""
         del show
         file = next((file for end in SOUNDS if (file := self._folder / f"{line.id}{end}").is_file()), None)
         if file is None:
-            return Given(Pcm(), "")
-        return Given(read_audio(file), " ".join(written_words(file)) or line.words)
+            return PersonTurn(Pcm(), "")
+        return PersonTurn(read_audio(file), " ".join(written_words(file)) or line.words)
 
     @asynccontextmanager
     async def blocks(self) -> AsyncIterator[AsyncIterator[Pcm]]:
@@ -192,13 +192,13 @@ class Typist:
         self.name = player.name
         self._fd = fd
 
-    async def deliver(self, line: LinePlan, show: Show) -> Given:
+    async def deliver(self, line: LinePlan, show: Show) -> PersonTurn:
         """Wait for what is typed; an empty line says the words of the scene."""
-        show(Prompting(self.name, line.id, line.words, line.direction, typed=True))
+        show(PersonPrompted(self.name, line.id, line.words, line.direction, typed=True))
         typed = await typed_line(line.timeout_s, fd=self._fd)
         if typed is None:
-            return Given(Pcm(), "", is_over=line.timeout_s is None)
-        return Given(Pcm(), typed.strip() or line.words)
+            return PersonTurn(Pcm(), "", is_over=line.timeout_s is None)
+        return PersonTurn(Pcm(), typed.strip() or line.words)
 
     @asynccontextmanager
     async def blocks(self) -> AsyncIterator[AsyncIterator[Pcm]]:
@@ -230,10 +230,10 @@ class Speaker:
         self.name = player.name
         self._microphone = microphone
 
-    async def deliver(self, line: LinePlan, show: Show) -> Given:
+    async def deliver(self, line: LinePlan, show: Show) -> PersonTurn:
         """Count down, open the microphone, and close it when the person has spoken."""
         for left in range(COUNT_DOWN, -1, -1):
-            show(Prompting(self.name, line.id, line.words, line.direction, in_s=left))
+            show(PersonPrompted(self.name, line.id, line.words, line.direction, in_s=left))
             if left:
                 await anyio.sleep(1)
         heard: list[Pcm] = []
@@ -245,7 +245,7 @@ class Speaker:
                         break
         audio = Pcm.join(heard)
         spans = utterances(audio, silence_s=ENOUGH_SILENCE_S)
-        return Given(audio[spans[0][0] : spans[-1][1]], line.words) if spans else Given(Pcm(), "")
+        return PersonTurn(audio[spans[0][0] : spans[-1][1]], line.words) if spans else PersonTurn(Pcm(), "")
 
     def blocks(self) -> Blocks:
         """Yield what the microphone hears."""
@@ -308,8 +308,8 @@ def people_of(plan: Plan, *, stand_in: bool = False) -> dict[str, Person]:
         UsageError: There is no microphone, nothing would close it, two would share it, or a sound cannot be read.
     """
     people = {player.name: _person(plan, player, stand_in=stand_in) for player in plan.people}
-    refuse_together(plan, people)
-    refuse_endless(plan, people, is_terminal=_is_there("tty"))
+    check_together(plan, people)
+    check_listen_ends(plan, people, is_terminal=_is_there("tty"))
     return people
 
 
@@ -357,7 +357,7 @@ KEYBOARD = "the standard input"
 MICROPHONE = "the microphone"
 
 
-def refuse_crowd(plans: Sequence[Plan], people: Sequence[Mapping[str, Person]], *, jobs: int) -> None:
+def check_shared_devices(plans: Sequence[Plan], people: Sequence[Mapping[str, Person]], *, jobs: int) -> None:
     """Refuse scenes that would share a keyboard or a microphone while they are performed at once.
 
     Args:
@@ -378,7 +378,7 @@ def refuse_crowd(plans: Sequence[Plan], people: Sequence[Mapping[str, Person]], 
             raise UsageError(f"{len(using)} scenes at once would use {device}: {names}", remedy)
 
 
-def refuse_together(plan: Plan, people: Mapping[str, Person]) -> None:
+def check_together(plan: Plan, people: Mapping[str, Person]) -> None:
     """Refuse people who would share a keyboard or a microphone while they speak together.
 
     Raises:
@@ -395,7 +395,7 @@ def refuse_together(plan: Plan, people: Mapping[str, Person]) -> None:
                 raise UsageError(problem, "give them lines of their own, or recordings with 'stand_in:' and --stand-in")
 
 
-def refuse_endless(plan: Plan, people: Mapping[str, Person], *, is_terminal: bool) -> None:
+def check_listen_ends(plan: Plan, people: Mapping[str, Person], *, is_terminal: bool) -> None:
     """Refuse a microphone that only a key closes where there is no terminal.
 
     Args:

@@ -29,22 +29,22 @@ from tau_stage.errors import (
 from tau_stage.protocol.endpoints import UNDERSTUDY
 from tau_stage.scene.plan import Plan, PlayerPlan, resolved, sound_warnings, spoken
 from tau_stage.session import Session, Tool
-from tau_stage.stage.budget import Purse
-from tau_stage.stage.context import Sounds, remind
-from tau_stage.stage.events import PromptBook, Watch
+from tau_stage.stage.budget import Budget
+from tau_stage.stage.context import Sounds, restore_context
+from tau_stage.stage.events import EventLog, EventStream
 from tau_stage.stage.people import Person, people_of
-from tau_stage.stage.production import Crew
-from tau_stage.stage.replay import Recalling, pay_again, pick_up, resumed
-from tau_stage.stage.runner import Performance
-from tau_stage.stage.scene_tools import equip, refuse_code, withheld
-from tau_stage.stage.sessions import Company, Stage, open_company, open_player, read_sounds
-from tau_stage.stage.takes import Ask
+from tau_stage.stage.production import Production
+from tau_stage.stage.replay import JournalReplay, finished_lines, restore_spending, resume_record
+from tau_stage.stage.runner import Runner
+from tau_stage.stage.scene_tools import check_tool_permission, hide_keys, make_tools
+from tau_stage.stage.sessions import Participants, Stage, open_participants, open_player, read_sounds
+from tau_stage.stage.takes import ChooseTake
 from tau_stage.take import records as record
 from tau_stage.take.fold import beginning, cost_json, fold, kept
 from tau_stage.take.folder import COSTS, MANIFEST, TakeFolder, make_latest
 from tau_stage.take.journal import Journal
 from tau_stage.take.lock import locked
-from tau_stage.take.reuse import NOTHING, Former
+from tau_stage.take.reuse import NO_REUSE, ReusedLines
 from tau_stage.take.take_model import Take
 from tau_stage.version import __version__
 
@@ -60,10 +60,10 @@ async def perform(
     budget: Decimal | None = None,
     allow_tools: bool = False,
     people: Mapping[str, Person] | None = None,
-    watch: Watch | None = None,
+    watch: EventStream | None = None,
     loudspeaker: Loudspeaker | None = None,
-    former: Former = NOTHING,
-    ask: Ask | None = None,
+    former: ReusedLines = NO_REUSE,
+    ask: ChooseTake | None = None,
     again: bool = False,
     stop: anyio.Event | None = None,
 ) -> Take:
@@ -94,41 +94,47 @@ async def perform(
         UsageError: A person has no microphone, a sound cannot be read, or a tool must not or cannot run.
         TakeError: The folder cannot be written.
     """
-    refuse_code(plan, allowed=allow_tools)
+    check_tool_permission(plan, allowed=allow_tools)
     present = people_of(plan) if people is None else people
     sounds = read_sounds(plan)
-    with locked(folder.path), withheld(plan):
-        book = PromptBook(Journal(folder.journal, goes_on=again), watch)
-        budget = _budget(plan, book.journal, budget)
-        crew = Crew(plan, folder, book, _purse(plan, stage, budget), Playback(loudspeaker), stop, again=again)
-        secrets = stage.secrets(plan)
-        tools = {one.name: equip(plan, one.tools, partial(crew.tool_called, one.name), secrets) for one in plan.models}
-        _tell_the_beginning(crew, _began(plan, stage, started or datetime.now(UTC), budget, former))
+    with locked(folder.path), hide_keys(plan):
+        log = EventLog(Journal(folder.journal, goes_on=again), watch)
+        budget = _budget(plan, log.journal, budget)
+        production = Production(
+            plan, folder, log, _budget_of(plan, stage, budget), Playback(loudspeaker), stop, again=again
+        )
+        _tell_the_beginning(production, _began(plan, stage, started or datetime.now(UTC), budget, former))
         for warning in sound_warnings(plan):
-            book.warn_once(warning)
-        doors = _Doors(plan, stage, book, present, tools, sounds)
-        recalling = Recalling(plan, crew, present, sounds) if again else None
-        return await _to_the_end(partial(_play, crew, doors, former, ask, recalling), folder, crew)
+            log.warn_once(warning)
+        factory = SessionFactory(plan, stage, log, present, _tools(plan, stage, production), sounds)
+        replay = JournalReplay(plan, production, present, sounds) if again else None
+        return await _to_the_end(partial(_play, production, factory, former, ask, replay), folder, production)
+
+
+def _tools(plan: Plan, stage: Stage, production: Production) -> dict[str, list[Tool]]:
+    """Make the tools of all players."""
+    secrets, report = stage.secrets(plan), production.tool_called
+    return {each.name: make_tools(plan, each.tools, partial(report, each.name), secrets) for each in plan.models}
 
 
 @dataclass(frozen=True, slots=True)
-class _Doors:
+class SessionFactory:
     """What it takes to open sessions, at the beginning and again."""
 
     plan: Plan
     stage: Stage
-    book: PromptBook
+    log: EventLog
     people: Mapping[str, Person]
     tools: Mapping[str, list[Tool]]
     sounds: Sounds
 
-    async def open_all(self, opened: AsyncExitStack, former: Former) -> Company:
+    async def open_all(self, opened: AsyncExitStack, former: ReusedLines) -> Participants:
         """Open the sessions of everybody who has something to do."""
-        return await open_company(
+        return await open_participants(
             self.plan,
             self.stage,
             opened=opened,
-            book=self.book,
+            log=self.log,
             people=self.people,
             tools=self.tools,
             sounds=self.sounds,
@@ -138,68 +144,77 @@ class _Doors:
     async def open_again(self, player: str, opened: AsyncExitStack) -> Session:
         """Open one player's session once more."""
         tools = self.tools[player]
-        return await open_player(self.plan, self.plan.player(player), self.stage, opened, self.book, tools)
+        return await open_player(self.plan, self.plan.player(player), self.stage, opened, self.log, tools)
 
 
-def _tell_the_beginning(crew: Crew, began: record.TakeBegan) -> None:
-    journal = crew.book.journal
+def _tell_the_beginning(production: Production, began: record.TakeBegan) -> None:
+    journal = production.log.journal
     if before := journal.records:
-        crew.paid = pay_again(crew.purse, before)
-        crew.book.write(resumed(crew.plan, began, journal))
+        production.paid = restore_spending(production.budget, before)
+        production.log.append(resume_record(production.plan, began, journal))
         return
-    crew.book.write(began)
-    for text in crew.purse.blind_spots:
-        crew.book.write(record.Warned(text=text))
+    production.log.append(began)
+    for text in production.budget.unpriced:
+        production.log.append(record.Warned(text=text))
 
 
-async def _play(crew: Crew, doors: _Doors, former: Former, ask: Ask | None, recalling: Recalling | None) -> None:
+async def _play(
+    production: Production,
+    factory: SessionFactory,
+    former: ReusedLines,
+    ask: ChooseTake | None,
+    replay: JournalReplay | None,
+) -> None:
     """Recall a take that goes on, open all sessions, tell them what their players know, and perform the steps."""
     is_up = False
-    if recalling:
-        crew.folder.forget(MANIFEST, COSTS)
-        former = recalling.go_through(pick_up(crew, former)).besides(former)
+    if replay:
+        production.folder.forget(MANIFEST, COSTS)
+        former = replay.go_through(finished_lines(production, former)).besides(former)
 
     async def leave_at_the_stop() -> None:
-        await crew.stop.wait()
+        await production.stop.wait()
         if not is_up:
             group.cancel_scope.cancel()
 
     async with anyio.create_task_group() as group:
         group.start_soon(leave_at_the_stop)
         async with AsyncExitStack() as opened:
-            company = await doors.open_all(opened, former)
-            crew.present = frozenset(company.sessions)
-            if recalling:
-                await _remind(company, crew)
+            participants = await factory.open_all(opened, former)
+            production.present = frozenset(participants.sessions)
+            if replay:
+                await _remind(participants, production)
             is_up = True
-            await Performance(crew.plan, company, crew, doors.open_again, former, ask).play()
+            await Runner(production.plan, participants, production, factory.open_again, former, ask).play()
         group.cancel_scope.cancel()
     if not is_up:
         raise Stopped
 
 
-async def _remind(company: Company, crew: Crew) -> None:
+async def _remind(participants: Participants, production: Production) -> None:
     """Tell the new sessions what their players had said and heard, all at once; who falls silent is lost."""
 
     async def one(player: str, session: Session) -> None:
         try:
-            crew.has_heard(player, await remind(session, crew.past, company.forms[player], company.sounds))
+            production.record_heard(
+                player,
+                await restore_context(session, production.history, participants.forms[player], participants.sounds),
+            )
         except (SessionClosed, Timeout) as error:
-            crew.lose(player, error.about(player=player))
+            production.mark_lost(player, error.about(player=player))
 
     async with anyio.create_task_group() as group:
-        for player, session in company.sessions.items():
+        for player, session in participants.sessions.items():
             group.start_soon(one, player, session)
 
 
-async def _to_the_end(playing: Callable[[], Awaitable[None]], folder: TakeFolder, crew: Crew) -> Take:
+async def _to_the_end(playing: Callable[[], Awaitable[None]], folder: TakeFolder, production: Production) -> Take:
     """Play, and leave the take however it ends."""
-    book = crew.book
+    log = production.log
     ended, problem = _STOPPED
     try:
         with unwrapped():
             await playing()
-        ended, problem = ending(crew.plan, book.journal.records)
+        ended, problem = ending(production.plan, log.journal.records)
     except BudgetExceeded as error:
         ended, problem = "budget", str(error)
     except LimitReached as error:
@@ -218,13 +233,13 @@ async def _to_the_end(playing: Callable[[], Awaitable[None]], folder: TakeFolder
         ended, problem = "failed", "; ".join(map(str, failed.exceptions if failed else ()))
     finally:
         try:
-            crew.timeline.close()
-        except TakeError as error:  # the stems are laid anew when the take is resumed
+            production.timeline.close()
+        except TakeError as error:  # the stems are laid anew when the take is resume_record
             ended, problem = "failed", str(error)
             raise
         finally:
-            book.write(record.TakeEnded(ended=ended, problem=problem))
-            take = _leave(folder, book.journal)
+            log.append(record.TakeEnded(ended=ended, problem=problem))
+            take = _leave(folder, log.journal)
     return take
 
 
@@ -235,12 +250,14 @@ def _budget(plan: Plan, journal: Journal, wished: Decimal | None) -> Decimal | N
     return plan.budget if wished is None else wished
 
 
-def _purse(plan: Plan, stage: Stage, budget: Decimal | None) -> Purse:
+def _budget_of(plan: Plan, stage: Stage, budget: Decimal | None) -> Budget:
     tariffs = {player.name: (player.model, stage.provider_of(player).price_provider) for player in plan.models}
-    return Purse(budget, tariffs, None if budget is None else expected_usage(plan))
+    return Budget(budget, tariffs, None if budget is None else expected_usage(plan))
 
 
-def _began(plan: Plan, stage: Stage, started: datetime, budget: Decimal | None, former: Former) -> record.TakeBegan:
+def _began(
+    plan: Plan, stage: Stage, started: datetime, budget: Decimal | None, former: ReusedLines
+) -> record.TakeBegan:
     return record.TakeBegan(
         tau_stage=__version__,
         started=started.isoformat(timespec="seconds"),

@@ -17,59 +17,60 @@ from tau_stage.errors import SessionError, Stopped, unwrapped
 from tau_stage.protocol.conversation import Response
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import LinePlan, Plan, SoundPlan
+from tau_stage.signals import Signal
 from tau_stage.stage import schedule
-from tau_stage.stage.budget import Purse
-from tau_stage.stage.context import Call, Past, Said, Sound
-from tau_stage.stage.events import Listening, PromptBook
-from tau_stage.stage.fan_out import Clip, Deaf, Heard, Hearers
-from tau_stage.stage.line import Delivery, Try, trouble_in_words
+from tau_stage.stage.budget import Budget
+from tau_stage.stage.context import HistoryItem, LineItem, SoundItem, ToolExchange
+from tau_stage.stage.events import EventLog, HearingBegan
+from tau_stage.stage.fan_out import ClipSink, Heard, HeardClip, NotHeard
+from tau_stage.stage.line import LineResult, LineTake, trouble_in_words
 from tau_stage.stage.scene_tools import has_failed
-from tau_stage.stage.schedule import Happening, Turn
+from tau_stage.stage.schedule import Trigger, Turn
 from tau_stage.stage.timeline import Timeline
 from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.records import LineSpoken, SoundPlayed, TakeKept
-from tau_stage.take.reuse import Former
+from tau_stage.take.reuse import ReusedLines
 from tau_stage.take.take_model import Alternative, Performed
 
 BY_FORECAST = "player {player}: what it costs is not known; the budget counts what the forecast says"
 
 
-class Crew:
+class Production:
     """Everything around the players.
 
     Args:
         plan: The scene, resolved.
         folder: The take's.
-        book: Where everything is written down.
-        purse: Knows what may still be spent.
+        log: Where everything is written down.
+        budget: Knows what may still be spent.
         playback: Plays it on a loudspeaker, if there is one.
         stop: Set when somebody wants the performance to stop after the line under way.
         again: Whether a take goes on.
 
     Attributes:
-        house: Lets players hear each other, while the scene is performed.
-        so_far: How far the performance has come.
-        changed: Set when something has changed, and made anew.
+        fan_out: Lets players hear each other, while the scene is performed.
+        state: How far the performance has come.
+        changed: Notified when something has changed.
         next_speaker: Who speaks after the step under way, as far as it is known.
         present: Players with a session.
-        past: What was said, played and given, so that a player that is opened again can be told.
+        history: What was said, played and given, so that a player that is opened again can be told.
         lost: Players whose connection was cut, or who fell silent, and why.
         listening: Who listens at an open microphone, by the person it hears without being told.
         stop: Set when somebody wants the performance to stop after the line under way.
-        answers: What tools have answered in lines that were broken off, by player, line, tool and arguments.
-        ended: Takes of lines that were broken off, by line, which had ended and are not performed again.
+        known_answers: What tools have answered in lines that were broken off, by player, line, tool and arguments.
+        ended_takes: Takes of lines that were broken off, by line, which had ended and are not performed again.
         paid: Dollars that were paid for takes of lines before the performance was stopped, by line and take.
     """
 
-    house: Hearers
+    fan_out: ClipSink
 
     def __init__(
         self,
         plan: Plan,
         folder: TakeFolder,
-        book: PromptBook,
-        purse: Purse,
+        log: EventLog,
+        budget: Budget,
         playback: Playback | None = None,
         stop: anyio.Event | None = None,
         *,
@@ -77,62 +78,57 @@ class Crew:
     ) -> None:
         self.plan = plan
         self.folder = folder
-        self.book = book
-        self.purse = purse
+        self.log = log
+        self.budget = budget
         self.playback = playback or Playback()
         self.timeline = Timeline(plan, folder, again=again)
-        self.so_far = replace(schedule.curtain_up(plan), unheard=dict.fromkeys((p.name for p in plan.models), 0))
-        self.changed = anyio.Event()
+        self.state = replace(schedule.initial_state(plan), unheard=dict.fromkeys((p.name for p in plan.models), 0))
+        self.changed = Signal()
         self.next_speaker: str | None = None
         self.present = frozenset(player.name for player in plan.models)
-        self.past: list[Past] = []
+        self.history: list[HistoryItem] = []
         self.lost: dict[str, SessionError] = {}
         self.listening: dict[str, str] = {}
         self.stop = stop or anyio.Event()
-        self.answers: dict[tuple[str, str, str, str], list[str]] = {}
-        self.ended: dict[str, list[record.TakeKept]] = {}
+        self.known_answers: dict[tuple[str, str, str, str], list[str]] = {}
+        self.ended_takes: dict[str, list[record.TakeKept]] = {}
         self.paid: dict[tuple[str, int], Decimal] = {}
         self._number = 0
         self._numbers: dict[str, int] = {}
         self._done: set[str] = set()
         self._speaking: dict[str, str] = {}
-        self._calls: dict[str, list[Call]] = {}
+        self._calls: dict[str, list[ToolExchange]] = {}
         self._tools_cost: dict[str, Decimal] = {}
         self._beds: dict[str, list[SoundPlan]] = {}
 
-    def ring(self) -> None:
-        """Tell those who wait that something has changed."""
-        self.changed.set()
-        self.changed = anyio.Event()
-
-    def happened(self, news: Happening) -> None:
+    def happened(self, news: Trigger) -> None:
         """Note something that cues may wait for."""
-        before = self.so_far.started
-        self.so_far = schedule.happened(self.plan, self.so_far, news)
+        before = self.state.started
+        self.state = schedule.happened(self.plan, self.state, news)
         self._write_cues(before)
-        self.ring()
+        self.changed.notify()
 
-    def keep_quiet(self, now: float) -> None:
+    def pass_silence(self, now: float) -> None:
         """Time has passed at an open microphone: cues may have waited long enough for a silence."""
-        before = self.so_far.started
-        self.so_far = schedule.quiet(self.plan, self.so_far, now)
+        before = self.state.started
+        self.state = schedule.quiet(self.plan, self.state, now)
         self._write_cues(before)
 
     def _write_cues(self, before: Mapping[str, int]) -> None:
         for cue in self.plan.cues:
-            if self.so_far.started.get(cue.id, 0) > before.get(cue.id, 0):
-                self.book.write(record.CueStarted(cue=cue.id, source_line=cue.source_line))
+            if self.state.started.get(cue.id, 0) > before.get(cue.id, 0):
+                self.log.append(record.CueStarted(cue=cue.id, source_line=cue.source_line))
 
     # ---- lines
 
-    def lose(self, player: str, why: SessionError) -> None:
+    def mark_lost(self, player: str, why: SessionError) -> None:
         """Note that a player's connection was cut, or that it fell silent."""
         if player not in self.lost:
             self.lost[player] = why
-            self._unheard({player: -self.so_far.unheard[player]})
-            self.book.write(record.PlayerLost(player=player, line=why.line, problem=str(why)))
+            self._count_unheard({player: -self.state.unheard[player]})
+            self.log.append(record.PlayerLost(player=player, line=why.line, problem=str(why)))
 
-    def is_back(self, player: str, heard: Mapping[str, float]) -> None:
+    def mark_reconnected(self, player: str, heard: Mapping[str, float]) -> None:
         """Note that a player that was lost is there again, and was told what it missed.
 
         Args:
@@ -140,71 +136,71 @@ class Crew:
             heard: The lines and effects that it has heard anew, and how many seconds each took.
         """
         del self.lost[player]
-        self._unheard({player: -self.so_far.unheard[player]})
-        self.has_heard(player, heard)
-        self.ring()
+        self._count_unheard({player: -self.state.unheard[player]})
+        self.record_heard(player, heard)
+        self.changed.notify()
 
-    def has_heard(self, player: str, heard: Mapping[str, float]) -> None:
+    def record_heard(self, player: str, heard: Mapping[str, float]) -> None:
         """Note that a player was told what it had not heard before.
 
         Args:
             player: Who.
             heard: The lines and effects, and how many seconds each took.
         """
-        journal = self.book.journal.records
+        journal = self.log.journal.records
         known = {fact.line for fact in journal if isinstance(fact, record.LineHeard) and fact.hearer == player}
         sha256 = {fact.line: fact.sha256 for fact in journal if isinstance(fact, record.LineSpoken)}
         sha256 |= {fact.sound: fact.sha256 for fact in journal if isinstance(fact, record.SoundPlayed)}
         for name, took_s in heard.items():
             if name not in known:
                 fact = record.LineHeard(line=name, hearer=player, sha256=sha256[name], took_s=round(took_s, 6))
-                self.book.write(fact)
+                self.log.append(fact)
 
     def has_called(self, line: str) -> bool:
         """Tell whether a line that is being spoken has called tools."""
         return line in self._tools_cost
 
-    def begin(self, line: LinePlan, number: int = 0) -> LinePlan:
+    def begin_line(self, line: LinePlan, number: int = 0) -> LinePlan:
         """Begin a line: it gets its number in the take, or has one."""
         number = number or self._numbers.pop(line.id, 0) or self._number + 1
         self._number = max(number, self._number)
         self._speaking[line.player] = line.id
-        self.book.write(record.LineBegan(line=line.id, player=line.player))
+        self.log.append(record.LineBegan(line=line.id, player=line.player))
         return replace(line, number=number)
 
-    def number(self, lines: Sequence[LinePlan]) -> None:
+    def number_lines(self, lines: Sequence[LinePlan]) -> None:
         """Number lines that begin at once in the order of the scene, not in that of chance."""
         self._numbers = {line.id: self._number + ordinal for ordinal, line in enumerate(lines, 1)}
 
-    def pay(self, line: str, player: str, usage: Usage, model: str | None = None) -> Decimal:
+    def charge(self, line: str, player: str, usage: Usage, model: str | None = None) -> Decimal:
         """Count what something has cost; a budget that goes by the forecast, or is nearly used, is told of once."""
-        if model is None and self.purse.first_guess(player, usage):
-            self.book.write(record.Warned(player=player, line=line, text=BY_FORECAST.format(player=player)))
-        cost = self.purse.pay(line, player, usage, model)
+        if model is None and self.budget.is_first_estimate(player, usage):
+            self.log.append(record.Warned(player=player, line=line, text=BY_FORECAST.format(player=player)))
+        cost = self.budget.charge(line, player, usage, model)
         self._warn_of_budget(line)
         return cost
 
     def answered_by(self, player: str, model: str) -> None:
         """Note that a player's server names another model than was asked for, if it does: that one's price counts."""
-        if model and self.purse.priced_as(player, model):
-            self.book.write(record.ModelNamed(player=player, asked=self.plan.player(player).model, model=model))
+        if model and self.budget.price_as(player, model):
+            self.log.append(record.ModelNamed(player=player, asked=self.plan.player(player).model, model=model))
 
     def _warn_of_budget(self, line: str) -> None:
-        if self.purse.is_nearly_empty and self.purse.budget is not None:
-            share = self.purse.spent / self.purse.budget
-            text = f"line {line}: {share:.0%} of the budget of ${self.purse.budget} is used"
-            self.book.write(record.Warned(line=line, text=text))
+        if self.budget.near_limit and self.budget.limit is not None:
+            share = self.budget.spent / self.budget.limit
+            text = f"line {line}: {share:.0%} of the budget of ${self.budget.limit} is used"
+            self.log.append(record.Warned(line=line, text=text))
 
-    def again(self, line: LinePlan, response: Response, trouble: str, wait_s: float, file: str | None) -> None:
+    def retry_line(self, line: LinePlan, response: Response, trouble: str, wait_s: float, file: str | None) -> None:
         """Note that a line is asked for once more."""
-        self.pay(line.id, line.player, response.usage)
+        self.charge(line.id, line.player, response.usage)
         problem = trouble_in_words(response, trouble)
         if response.status != "completed":
             told = f": {response.message}" if response.message else ""
             problem = f"the response is {response.status} ({response.reason or trouble}){told}"
         self._asked_again(line, trouble, problem, wait_s, file, response.usage)
 
-    def dropped(
+    def retry_lost_line(
         self, line: LinePlan, trouble: str, why: SessionError, wait_s: float, file: str | None, usage: Usage
     ) -> None:
         """Note that a line is asked for once more as its player was lost in it; often nobody knows what that cost."""
@@ -214,15 +210,15 @@ class Crew:
     def _pay_broken(self, line: LinePlan, usage: Usage) -> None:
         """Pay for what broke off; where nobody knows what it cost, as much as all of it was likely to."""
         if not usage.untold:
-            self.pay(line.id, line.player, usage)
+            self.charge(line.id, line.player, usage)
             return
-        self.purse.pay_blindly(line.id, line.player, usage)
+        self.budget.charge_estimate(line.id, line.player, usage)
         self._warn_of_budget(line.id)
 
     def _asked_again(
         self, line: LinePlan, trouble: str, problem: str, wait_s: float, file: str | None, usage: Usage
     ) -> None:
-        self.book.write(
+        self.log.append(
             record.LineAgain(
                 line=line.id,
                 player=line.player,
@@ -234,41 +230,41 @@ class Crew:
             )
         )
 
-    def failed(self, line: LinePlan, problem: str, file: str | None, usage: Usage) -> None:
+    def fail_line(self, line: LinePlan, problem: str, file: str | None, usage: Usage) -> None:
         """Note that a line will not be had: pay what it has cost, keep what sounded."""
-        self.purse.give_up(line.id)
+        self.budget.release(line.id)
         self._pay_broken(line, usage)
-        self.book.write(record.LineFailed(line=line.id, player=line.player, problem=problem, file=file, usage=usage))
+        self.log.append(record.LineFailed(line=line.id, player=line.player, problem=problem, file=file, usage=usage))
 
     def tool_turn(self, line: LinePlan, response: Response) -> None:
         """Note that a response called tools: pay for it; the line goes on."""
-        cost = self.pay(line.id, line.player, response.usage)
+        cost = self.charge(line.id, line.player, response.usage)
         self._tools_cost[line.id] = self._tools_cost.get(line.id, Decimal(0)) + cost
-        self.book.write(record.ToolTurn(line=line.id, player=line.player, response=response.id, usage=response.usage))
+        self.log.append(record.ToolTurn(line=line.id, player=line.player, response=response.id, usage=response.usage))
 
     def transcribed(self, line: LinePlan, usage: Usage, listener: str, model: str) -> None:
         """Note that a person's words were written down; whoever listens is billed, unless time is what it pays for."""
-        if usage.untold and self.purse.pays_for_time(listener):
+        if usage.untold and self.budget.bills_time(listener):
             return
-        self.pay(line.id, listener, usage, model)
-        self.book.write(record.Transcribed(line=line.id, player=listener, model=model, usage=usage))
+        self.charge(line.id, listener, usage, model)
+        self.log.append(record.Transcribed(line=line.id, player=listener, model=model, usage=usage))
 
     def untranscribed(self, line: LinePlan, why: str) -> None:
         """Note that a person's words could not be written down."""
         hint = "name a model with transcription:, on Azure your deployment's"
-        self.book.write(
+        self.log.append(
             record.Warned(line=line.id, text=f"line {line.id}: its words were not written down: {why}; {hint}")
         )
 
-    def lost_line(self, line: str, player: str, problem: str, usage: Usage | None = None) -> None:
+    def skip_line(self, line: str, player: str, problem: str, usage: Usage | None = None) -> None:
         """Note that a line could not be had and the scene goes on; pay what it has cost."""
-        self.purse.give_up(line)
+        self.budget.release(line)
         if usage:
-            self.pay(line, player, usage)
-        self.book.write(record.LineLost(line=line, player=player, problem=problem, usage=usage or Usage()))
-        self.happened(Happening("error", player))
+            self.charge(line, player, usage)
+        self.log.append(record.LineLost(line=line, player=player, problem=problem, usage=usage or Usage()))
+        self.happened(Trigger("error", player))
 
-    def leave(
+    def commit_line(
         self,
         line: LinePlan,
         audio: Pcm,
@@ -276,9 +272,9 @@ class Crew:
         at: int,
         file: str | None,
         *,
-        delivery: Delivery | None = None,
+        delivery: LineResult | None = None,
         took_s: float = 0.0,
-        tried: Try | None = None,
+        tried: LineTake | None = None,
     ) -> None:
         """Commit a finished line: lay it, write it down, let it be heard, tell the cues.
 
@@ -294,18 +290,18 @@ class Crew:
         """
         take, took_s, paid = (tried.number, tried.took_s, tried.paid) if tried else (1, took_s, None)
         if delivery:
-            cost = self.pay(line.id, line.player, delivery.response.usage) if paid is None else paid
+            cost = self.charge(line.id, line.player, delivery.response.usage) if paid is None else paid
             cost += self._tools_cost.pop(line.id, Decimal(0))
             if delivery.problem:
-                self.purse.give_up(line.id)
+                self.budget.release(line.id)
             else:
-                self.purse.settle(line.id, line.player, cost)
+                self.budget.reconcile(line.id, line.player, cost)
         self.timeline.lay_line(line, audio, at)
         hearers = tuple(name for name in line.hearers if name in self.present) if audio or said else ()
         fact = spoken(line, audio, said, at, file, hearers)
         if delivery:
             fact = delivered(fact, delivery, took_s, take)
-        self.book.write(fact if paid is None else fact.model_copy(update={"usage": Usage()}))
+        self.log.append(fact if paid is None else fact.model_copy(update={"usage": Usage()}))
         failed = bool(delivery and delivery.problem)
         self._said(line, audio, said, hearers, file, self._calls.pop(line.id, ()), failed=failed)
 
@@ -316,7 +312,7 @@ class Crew:
         said: str,
         hearers: tuple[str, ...],
         file: str | None,
-        calls: Iterable[Call],
+        calls: Iterable[ToolExchange],
         *,
         failed: bool,
     ) -> None:
@@ -324,40 +320,42 @@ class Crew:
         path = None if file is None else self.folder.path / file
         listening = self.listening.get(line.player)
         told = frozenset((*hearers, listening) if listening else hearers)
-        self.past.append(Said(line, said, path, told, tuple(calls)))
-        self._let_hear(Clip(line.id, str(line.number), line.player, audio, said), hearers)
+        self.history.append(LineItem(line, said, path, told, tuple(calls)))
+        self._send(HeardClip(line.id, str(line.number), line.player, audio, said), hearers)
         self._end_beds(line.id)
         self._done.add(line.id)
-        self.so_far = replace(self.so_far, last=Turn(line.player, said))
+        self.state = replace(self.state, last=Turn(line.player, said))
         if said:
-            self.happened(Happening("said", line.player, words=said))
+            self.happened(Trigger("said", line.player, words=said))
         if failed:
-            self.happened(Happening("error", line.player))
+            self.happened(Trigger("error", line.player))
 
-    def take_ended(self, line: LinePlan, take: int, delivery: Delivery, file: str | None, took_s: float) -> Decimal:
+    def take_ended(self, line: LinePlan, take: int, delivery: LineResult, file: str | None, took_s: float) -> Decimal:
         """Note that one of several takes has ended: pay for it, write it down, and return what it has cost."""
-        cost = self.pay(line.id, line.player, delivery.response.usage)
-        self.book.write(take_kept(line, take, delivery, file, took_s))
+        cost = self.charge(line.id, line.player, delivery.response.usage)
+        self.log.append(take_kept(line, take, delivery, file, took_s))
         return cost
 
-    def take_comes_along(self, line: LinePlan, other: Alternative, file: str | None) -> None:
+    def reuse_take(self, line: LinePlan, other: Alternative, file: str | None) -> None:
         """Note that a take comes along with its line from a former take: nobody is paid."""
-        self.book.write(former_take(line, other, file))
+        self.log.append(former_take(line, other, file))
 
-    def take_over(self, line: LinePlan, audio: Pcm, at: int, file: str | None, former: Performed, take: Former) -> None:
+    def reuse_line(
+        self, line: LinePlan, audio: Pcm, at: int, file: str | None, former: Performed, take: ReusedLines
+    ) -> None:
         """Take a line over from a former take: nobody is paid, and who was there then has heard it."""
         self.timeline.lay_line(line, audio, at)
         outdated = take.outdated(former, frozenset(self._done))
-        self.book.write(taken_over(line, audio, at, file, former, outdated))
+        self.log.append(taken_over(line, audio, at, file, former, outdated))
         for call in former.calls:
-            self.happened(Happening("call", line.player, tool=call.tool))
+            self.happened(Trigger("call", line.player, tool=call.tool))
             if call.failed:
-                self.happened(Happening("error", line.player))
+                self.happened(Trigger("error", line.player))
         for hearing in former.hearers:
             if hearing.player not in self.present and hearing.took_s is not None:
                 sha256, took_s = hearing.sha256 or "", hearing.took_s
-                self.book.write(record.LineHeard(line=line.id, hearer=hearing.player, sha256=sha256, took_s=took_s))
-        calls = (Call(call.tool, call.arguments, call.output) for call in former.calls)
+                self.log.append(record.LineHeard(line=line.id, hearer=hearing.player, sha256=sha256, took_s=took_s))
+        calls = (ToolExchange(call.tool, call.arguments, call.output) for call in former.calls)
         hearers = tuple(hearing.player for hearing in former.hearers)
         self._said(line, audio, former.said, hearers, file, calls, failed=bool(former.problem))
 
@@ -368,7 +366,7 @@ class Crew:
         for sound in self._beds.pop(line, ()):
             at_samples = self.timeline.end_bed(sound.stem)
             self.playback.end_bed(sound.stem)
-            self.book.write(record.BedEnded(sound=sound.id, at_samples=at_samples))
+            self.log.append(record.BedEnded(sound=sound.id, at_samples=at_samples))
 
     def play(self, sound: SoundPlan, audio: Playable, at: int) -> None:
         """Lay an effect or a bed, as loud as it is: a bed, where the next step begins."""
@@ -380,51 +378,51 @@ class Crew:
             self.playback.play(audio.heard, at)
         if sound.kind == "bed" and sound.until:
             self._beds.setdefault(sound.until, []).append(sound)
-        self.book.write(played(sound, audio, at))
-        self.past.append(Sound(sound))
-        self._let_hear(Clip(sound.id, sound.id, "", audio.heard, ""), sound.hearers)
+        self.log.append(played(sound, audio, at))
+        self.history.append(SoundItem(sound))
+        self._send(HeardClip(sound.id, sound.id, "", audio.heard, ""), sound.hearers)
 
     # ---- hearing
 
-    def _let_hear(self, clip: Clip, hearers: tuple[str, ...]) -> None:
+    def _send(self, clip: HeardClip, hearers: tuple[str, ...]) -> None:
         present = [name for name in hearers if name in self.present and name not in self.lost]
-        self._unheard(dict.fromkeys(present, 1))
+        self._count_unheard(dict.fromkeys(present, 1))
         for name in present:
-            self.book.show(Listening(name, clip.line))
-        self.house.hear(clip, present, self.next_speaker)
+            self.log.publish(HearingBegan(name, clip.line))
+        self.fan_out.send_to(clip, present, self.next_speaker)
 
-    def _unheard(self, more: Mapping[str, int]) -> None:
+    def _count_unheard(self, more: Mapping[str, int]) -> None:
         """Count clips under way, by player."""
-        now = self.so_far.unheard
-        self.so_far = replace(self.so_far, unheard={**now, **{name: now[name] + n for name, n in more.items()}})
+        now = self.state.unheard
+        self.state = replace(self.state, unheard={**now, **{name: now[name] + n for name, n in more.items()}})
 
-    def reported(self, news: Heard | Deaf) -> None:
+    def reported(self, news: Heard | NotHeard) -> None:
         """Note that a player has heard a clip, or has not."""
         clip = news.clip
-        self._unheard({news.hearer: -1})
+        self._count_unheard({news.hearer: -1})
         if isinstance(news, Heard):
             heard = {"line": clip.line, "hearer": news.hearer, "sha256": clip.sha256, "took_s": round(news.took_s, 6)}
-            self.book.write(record.LineHeard.model_validate(heard))
-            self.ring()
+            self.log.append(record.LineHeard.model_validate(heard))
+            self.changed.notify()
             return
         if news.lost:
             self.lost[news.hearer] = news.why
-            self._unheard({news.hearer: -self.so_far.unheard[news.hearer]})
+            self._count_unheard({news.hearer: -self.state.unheard[news.hearer]})
         problem = f"{news.why}; the line was not heard" + (", and the player is lost" if news.lost else "")
-        self.book.write(record.LineMissed(line=clip.line, hearer=news.hearer, problem=problem, lost=news.lost))
-        self.happened(Happening("error", news.hearer))
+        self.log.append(record.LineMissed(line=clip.line, hearer=news.hearer, problem=problem, lost=news.lost))
+        self.happened(Trigger("error", news.hearer))
 
     # ---- tools
 
     def tool_called(self, player: str, tool: str, arguments: str, output: str | None, took_s: float) -> str | None:
         """Note that a model calls a tool, or has its output. Return what came of the same call before a break."""
         if output is None:
-            self.happened(Happening("call", player, tool=tool))
-            before = self.answers.get((player, self._speaking.get(player, ""), tool, arguments))
+            self.happened(Trigger("call", player, tool=tool))
+            before = self.known_answers.get((player, self._speaking.get(player, ""), tool, arguments))
             return before.pop(0) if before else None
         failed, line = has_failed(output), self._speaking.get(player, "")
-        self._calls.setdefault(line, []).append(Call(tool, arguments, output))
-        self.book.write(
+        self._calls.setdefault(line, []).append(ToolExchange(tool, arguments, output))
+        self.log.append(
             record.ToolCalled(
                 player=player,
                 line=line,
@@ -436,7 +434,7 @@ class Crew:
             )
         )
         if failed:
-            self.happened(Happening("error", player))
+            self.happened(Trigger("error", player))
         return None
 
 
@@ -478,7 +476,7 @@ def spoken(line: LinePlan, audio: Pcm, said: str, at: int, file: str | None, hea
     )
 
 
-def delivered(fact: LineSpoken, delivery: Delivery, took_s: float, take: int) -> LineSpoken:
+def delivered(fact: LineSpoken, delivery: LineResult, took_s: float, take: int) -> LineSpoken:
     """Record the same of a model.
 
     Args:
@@ -528,7 +526,7 @@ def taken_over(
     return spoken(line, audio, former.said, at, file, hearers).model_copy(update=facts)
 
 
-def take_kept(line: LinePlan, take: int, delivery: Delivery, file: str | None, took_s: float) -> TakeKept:
+def take_kept(line: LinePlan, take: int, delivery: LineResult, file: str | None, took_s: float) -> TakeKept:
     """Record one of several takes of a line, as it has ended."""
     response = delivery.response
     return TakeKept(
@@ -585,7 +583,7 @@ def played(sound: SoundPlan, audio: Playable, at: int) -> SoundPlayed:
 
 
 @asynccontextmanager
-async def unless(stop: anyio.Event) -> AsyncIterator[None]:
+async def cancel_on_stop(stop: anyio.Event) -> AsyncIterator[None]:
     """Cancel the enclosed block as soon as a graceful stop is requested.
 
     Raises:

@@ -14,32 +14,34 @@ from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import LinePlan, Plan
 from tau_stage.session import Session
 from tau_stage.session.retrying import Tally, loss_trouble
-from tau_stage.stage.context import remind
-from tau_stage.stage.line import Owed
-from tau_stage.stage.production import Crew
-from tau_stage.stage.sessions import Company
-from tau_stage.stage.timeline import Recording
+from tau_stage.stage.context import restore_context
+from tau_stage.stage.line import UnrecordedUsage
+from tau_stage.stage.production import Production
+from tau_stage.stage.sessions import Participants
+from tau_stage.stage.timeline import LineFile
 from tau_stage.take import records as record
 
-OpenAgain = Callable[[str, AsyncExitStack], Awaitable[Session]]
+Reopen = Callable[[str, AsyncExitStack], Awaitable[Session]]
 """Opens a player's session once more, for as long as the stack is."""
 
 
-class Recall:
+class Reconnector:
     """Knows who is there, and brings back who is not when it is needed: at its next line.
 
     Args:
         plan: The scene, resolved.
-        company: Whose sessions are replaced.
-        crew: Knows what was said.
+        participants: Whose sessions are replaced.
+        production: Knows what was said.
         open_again: Opens a player's session.
         group: Sessions that are opened again live in it.
     """
 
-    def __init__(self, plan: Plan, company: Company, crew: Crew, open_again: OpenAgain, group: TaskGroup) -> None:
+    def __init__(
+        self, plan: Plan, participants: Participants, production: Production, open_again: Reopen, group: TaskGroup
+    ) -> None:
         self._plan = plan
-        self._company = company
-        self._crew = crew
+        self._participants = participants
+        self._production = production
         self._open_again = open_again
         self._group = group
         self._tallies: dict[str, Tally] = {}
@@ -55,20 +57,22 @@ class Recall:
             SessionError: The player is lost.
             TakeError: What was said is not on the disk any more.
         """
-        session = self._company.sessions[player]
-        why = self._crew.lost.get(player) or session.wire.closed
+        session = self._participants.sessions[player]
+        why = self._production.lost.get(player) or session.wire.closed
         if why is None:
             return session
-        self.lose(player, why)
+        self.mark_lost(player, why)
         if self._plan.on_lost_player != "reopen":
             raise replace(why, player=player, line=line)
         return await self._bring_back(player, line, why)
 
-    def lose(self, player: str, why: SessionError) -> None:
+    def mark_lost(self, player: str, why: SessionError) -> None:
         """Note that a player does not answer any more."""
-        self._crew.lose(player, why.about(player=player))
+        self._production.mark_lost(player, why.about(player=player))
 
-    async def again(self, line: LinePlan, why: SessionError, tally: Tally, recording: Recording, owed: Owed) -> Session:
+    async def retry(
+        self, line: LinePlan, why: SessionError, tally: Tally, recording: LineFile, owed: UnrecordedUsage
+    ) -> Session:
         """Open a player's session again that was lost within its line, so that it can be asked once more.
 
         Args:
@@ -82,15 +86,15 @@ class Recall:
             SessionError: It cannot; a line that has called tools is not begun anew, as they would be called twice.
             BudgetExceeded: There is no money for it.
         """
-        crew, trouble = self._crew, loss_trouble(why)
-        self.lose(line.player, why)
-        may_reopen = self._plan.on_lost_player == "reopen" and not crew.has_called(line.id)
+        production, trouble = self._production, loss_trouble(why)
+        self.mark_lost(line.player, why)
+        may_reopen = self._plan.on_lost_player == "reopen" and not production.has_called(line.id)
         wait_s = tally.wait_s(trouble) if may_reopen and trouble else None
         if wait_s is None or trouble is None:
             raise why
-        crew.dropped(line, trouble, why, wait_s, recording.again(), owed.take() or Usage())
-        if crew.purse.budget is not None and not crew.purse.affords(line.id, line.player):
-            raise BudgetExceeded(crew.purse.budget, crew.purse.spent, line.id)
+        production.retry_lost_line(line, trouble, why, wait_s, recording.again(), owed.take() or Usage())
+        if production.budget.limit is not None and not production.budget.affords(line.id, line.player):
+            raise BudgetExceeded(production.budget.limit, production.budget.spent, line.id)
         tally.attempts += 1
         await anyio.sleep(wait_s)
         return await self.session(line.player, line.id)
@@ -98,7 +102,7 @@ class Recall:
     async def _bring_back(self, player: str, line: str, why: SessionError) -> Session:
         tally = self._tallies.setdefault(player, Tally())
         while (wait_s := tally.wait_s("lost")) is not None:
-            await self._company.sessions[player].close()
+            await self._participants.sessions[player].close()
             await anyio.sleep(wait_s)
             try:
                 return await self._one_more(player)
@@ -124,10 +128,10 @@ class Recall:
 
     async def _catch_up(self, session: Session) -> None:
         """Tell a player everything so far, what is said meanwhile too; then it takes its place."""
-        crew, company, player = self._crew, self._company, session.name
-        heard = await remind(session, crew.past, company.forms[player], company.sounds)
-        company.sessions[player] = session
-        crew.house.open_again(player, session)
+        production, participants, player = self._production, self._participants, session.name
+        heard = await restore_context(session, production.history, participants.forms[player], participants.sounds)
+        participants.sessions[player] = session
+        production.fan_out.open_again(player, session)
         text = f"player {player} was opened again, and told what it knew and missed"
-        crew.book.write(record.Warned(player=player, text=text))
-        crew.is_back(player, heard)
+        production.log.append(record.Warned(player=player, text=text))
+        production.mark_reconnected(player, heard)

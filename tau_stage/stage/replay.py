@@ -32,23 +32,23 @@ from tau_stage.scene.plan import (
 )
 from tau_stage.session import Session
 from tau_stage.stage import schedule
-from tau_stage.stage.budget import Purse
-from tau_stage.stage.context import Given, Sounds
-from tau_stage.stage.events import Resuming
-from tau_stage.stage.fan_out import Clip
+from tau_stage.stage.budget import Budget
+from tau_stage.stage.context import PutItem, Sounds
+from tau_stage.stage.events import ResumeSummary
+from tau_stage.stage.fan_out import HeardClip
 from tau_stage.stage.people import Person
-from tau_stage.stage.production import Crew
-from tau_stage.stage.schedule import Happening, Start, Turn
+from tau_stage.stage.production import Production
+from tau_stage.stage.schedule import NextStep, Trigger, Turn
 from tau_stage.take import records as record
 from tau_stage.take.atomic import FULL_DISK, clear_drafts, guarded
 from tau_stage.take.fold import PAID, beginning, fold
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import Journal
-from tau_stage.take.reuse import NOTHING, Former
+from tau_stage.take.reuse import NO_REUSE, ReusedLines
 from tau_stage.take.stems import settle_files
 from tau_stage.version import __version__
 
-Finished = record.LineSpoken | record.LineLost | record.SoundPlayed
+Outcome = record.LineSpoken | record.LineLost | record.SoundPlayed
 
 
 @dataclass(slots=True)
@@ -62,36 +62,36 @@ class _Open:
         missing: Items that are still to be put.
     """
 
-    start: Start
+    start: NextStep
     at: int
-    finished: list[Finished] = field(default_factory=list)
+    finished: list[Outcome] = field(default_factory=list)
     missing: list[tuple[str, str]] = field(default_factory=list)
 
 
-class _Nobody:
+class _NoFanOut:
     """Who hears while a take is only recalled."""
 
-    def hear(self, clip: Clip, hearers: Sequence[str], first: str | None) -> None:
+    def send_to(self, clip: HeardClip, hearers: Sequence[str], first: str | None) -> None:
         """Let nobody hear."""
 
     def open_again(self, player: str, session: Session) -> None:
         """Do nothing: nobody is there."""
 
 
-class Recalling:
+class JournalReplay:
     """One take, gone through once more.
 
     Args:
         plan: The scene.
-        crew: Lays and tells as it did then.
+        production: Lays and tells as it did then.
         people: By player.
         sounds: The scene's sound files, by name and gain.
     """
 
-    def __init__(self, plan: Plan, crew: Crew, people: Mapping[str, Person], sounds: Sounds) -> None:
+    def __init__(self, plan: Plan, production: Production, people: Mapping[str, Person], sounds: Sounds) -> None:
         self._plan = plan
-        self._crew = crew
-        self._former = NOTHING
+        self._production = production
+        self._former = NO_REUSE
         self._people = people
         self._sounds = sounds
         self._models = {player.name for player in plan.models}
@@ -99,7 +99,7 @@ class Recalling:
         self._taken: set[str] = set()
         self._over: set[str] = set()
 
-    def go_through(self, former: Former) -> Former:
+    def go_through(self, former: ReusedLines) -> ReusedLines:
         """Recall it, in silence; afterwards the crew stands where the performance has to go on.
 
         Args:
@@ -112,35 +112,35 @@ class Recalling:
             LimitReached: The scene was ended by a limit of its own.
             TakeError: A sound is gone, or the folder cannot be written.
         """
-        crew, playback = self._crew, self._crew.playback
-        journal = list(crew.book.journal.records)
+        production, playback = self._production, self._production.playback
+        journal = list(production.log.journal.records)
         self._former = former
-        crew.playback, crew.book.is_quiet = Playback(), True
+        production.playback, production.log.is_muted = Playback(), True
         try:
             rest = self._recall_all(journal)
         except LimitReached:
-            crew.timeline.settle()
+            production.timeline.settle()
             raise
         finally:
-            crew.playback, crew.book.is_quiet = playback, False
-        crew.timeline.settle()
-        playback.skip_to(crew.timeline.end)
+            production.playback, production.log.is_muted = playback, False
+        production.timeline.settle()
+        playback.skip_to(production.timeline.end)
         ended = {fact.sound for fact in journal if isinstance(fact, record.BedEnded)}
         sounds = (fact for fact in journal if isinstance(fact, record.SoundPlayed) and fact.sound in self._taken)
         for sound in (sound for sound in sounds if sound.kind == "bed" and sound.sound not in ended):
-            playback.begin_bed(sound.stem, self._sounds[sound.source, sound.gain_db].heard, crew.timeline.end)
+            playback.begin_bed(sound.stem, self._sounds[sound.source, sound.gain_db].heard, production.timeline.end)
         return rest
 
-    def _recall_all(self, journal: Sequence[record.Record]) -> Former:
-        crew = self._crew
-        crew.house = _Nobody()
+    def _recall_all(self, journal: Sequence[record.Record]) -> ReusedLines:
+        production = self._production
+        production.fan_out = _NoFanOut()
         self._over = {fact.line for fact in journal if isinstance(fact, record.LineLost)} | set(self._former.lines)
         dropped = {fact.line for fact in journal if isinstance(fact, record.LineDropped)}
         played = {fact.sound for fact in journal if isinstance(fact, record.SoundPlayed)} - dropped
         for fact in journal:
-            self._recall(fact)
+            self._reconnector(fact)
         for each in self._open.values():
-            crew.so_far = schedule.broken_off(crew.so_far, each.start)
+            production.state = schedule.interrupt(production.state, each.start)
         steps = [each.start.step for each in self._open.values()]
         lines = {name: line for name, line in self._former.lines.items() if name not in self._taken}
         listening = frozenset(step.id for step in steps if isinstance(step, ListenPlan))
@@ -148,12 +148,12 @@ class Recalling:
         parts = {part.id for step in steps if isinstance(step, TogetherPlan) for part in step.parts}
         for name in (*lines, *sorted(played - self._taken)):
             if name not in parts:
-                crew.book.write(record.LineDropped(line=name, problem="the scene does not have it here any more"))
-        crew.so_far = replace(crew.so_far, unheard=dict.fromkeys(self._models, 0))
+                production.log.append(record.LineDropped(line=name, problem="the scene does not have it here any more"))
+        production.state = replace(production.state, unheard=dict.fromkeys(self._models, 0))
         return replace(self._former, lines=lines | heard, broken_off=listening)
 
-    def _recall(self, fact: record.Record) -> None:
-        crew = self._crew
+    def _reconnector(self, fact: record.Record) -> None:
+        production = self._production
         match fact:
             case record.LineBegan() if fact.line in self._over:
                 self._found(lambda step: _has_line(step, fact.line))
@@ -174,11 +174,11 @@ class Recalling:
                 if each := self._found(lambda step: isinstance(step, ListenPlan) and step.id == fact.step):
                     self._closed(each)
             case record.LineMissed():
-                crew.happened(Happening("error", fact.hearer))
+                production.happened(Trigger("error", fact.hearer))
             case record.CueStarted():
                 if any(cue.id == fact.cue and isinstance(cue.event, Silence) for cue in self._plan.cues):
-                    crew.book.write(fact)
-                    crew.so_far = schedule.resumed(self._plan, crew.so_far, fact.cue)
+                    production.log.append(fact)
+                    production.state = schedule.resumed(self._plan, production.state, fact.cue)
             case _:
                 pass
 
@@ -191,16 +191,16 @@ class Recalling:
 
     def _found(self, is_it: Callable[[object], bool]) -> _Open | None:
         """Return the step that something belongs to: one that is open, or the one that starts now."""
-        crew = self._crew
+        production = self._production
         for each in self._open.values():
             if is_it(each.start.step):
                 return each
-        while start := schedule.due(self._plan, replace(crew.so_far, unheard={})):
+        while start := schedule.due(self._plan, replace(production.state, unheard={})):
             if is_it(start.step):
                 return self._begin(start)
             if isinstance(start.step, PausePlan):
                 self._begin(start)
-                crew.timeline.pause(start.step.seconds)
+                production.timeline.pause(start.step.seconds)
             elif isinstance(start.step, ItemPlan) and not self._items(start.step):
                 self._begin(start)
             else:
@@ -208,22 +208,22 @@ class Recalling:
             self._end(start)
         return None
 
-    def _begin(self, start: Start) -> _Open:
-        crew = self._crew
+    def _begin(self, start: NextStep) -> _Open:
+        production = self._production
         for step in start.skipped:
-            crew.book.write(record.StepSkipped(source_line=step.source_line))
-        crew.so_far = schedule.began(crew.so_far, start)
+            production.log.append(record.StepSkipped(source_line=step.source_line))
+        production.state = schedule.began(production.state, start)
         missing = self._items(start.step) if isinstance(start.step, ItemPlan) else []
-        each = self._open[start.strand] = _Open(start, crew.timeline.next, missing=missing)
+        each = self._open[start.branch] = _Open(start, production.timeline.next, missing=missing)
         return each
 
-    def _end(self, start: Start, turn: Turn | None = None) -> None:
-        del self._open[start.strand]
-        self._crew.so_far = schedule.ended(self._crew.so_far, start, turn)
+    def _end(self, start: NextStep, turn: Turn | None = None) -> None:
+        del self._open[start.branch]
+        self._production.state = schedule.ended(self._production.state, start, turn)
 
     # ---- what it led to
 
-    def _finished(self, each: _Open, fact: Finished) -> None:
+    def _finished(self, each: _Open, fact: Outcome) -> None:
         step = each.start.step
         if isinstance(step, TogetherPlan):
             each.finished.append(fact)
@@ -240,10 +240,10 @@ class Recalling:
         parts = {part.id: part for part in step.parts}
         for finished in each.finished:
             self._apply(parts[_name(finished)], finished, each.at)
-        self._crew.timeline.go_on(step.pause_s)
+        self._production.timeline.go_on(step.pause_s)
         self._end(each.start)
 
-    def _talked(self, each: _Open, step: ListenPlan, fact: Finished) -> None:
+    def _talked(self, each: _Open, step: ListenPlan, fact: Outcome) -> None:
         """Recall a turn at an open microphone; or its failure."""
         if isinstance(fact, record.LineLost) and fact.line == step.id:
             self._lost(fact)
@@ -253,9 +253,9 @@ class Recalling:
         line = replace(step.line(fact.player), id=fact.line)
         if fact.player == step.person and fact.line in self._former.lines and self._people[step.person].is_live:
             self._people[step.person].skip(fact.line)
-        self._crew.listening = {step.person: step.player}
+        self._production.listening = {step.person: step.player}
         self._apply(line, fact, each.at)
-        self._crew.listening = {}
+        self._production.listening = {}
 
     def _closed(self, each: _Open) -> None:
         step = each.start.step
@@ -264,27 +264,27 @@ class Recalling:
             self._people[step.person].takes()
         self._end(each.start)
 
-    def _apply(self, step: object, fact: Finished, at: int) -> Turn | None:
-        crew = self._crew
+    def _apply(self, step: object, fact: Outcome, at: int) -> Turn | None:
+        production = self._production
         if isinstance(fact, record.LineLost):
             return self._lost(fact)
         if isinstance(fact, record.SoundPlayed):
             assert isinstance(step, SoundPlan)  # noqa: S101 - it is its
             self._taken.add(fact.sound)
-            crew.play(step, self._sounds[step.file, step.gain_db], at)
+            production.play(step, self._sounds[step.file, step.gain_db], at)
             return None
         assert isinstance(step, LinePlan)  # noqa: S101 - whatever is said is
         said = self._former.lines[fact.line]
         self._taken.add(fact.line)
-        line = crew.begin(step, fact.number)
+        line = production.begin_line(step, fact.number)
         audio = self._former.sound(said)
         if line.player in self._people and not line.improvised:
             self._people[line.player].skip(line.id)
-        crew.take_over(line, audio, fact.offset_samples, said.file, said, self._former)
+        production.reuse_line(line, audio, fact.offset_samples, said.file, said, self._former)
         return Turn(line.player, said.said, audio.duration_s, said.cost.total or Decimal(0))
 
     def _lost(self, fact: record.LineLost) -> Turn:
-        self._crew.lost_line(fact.line, fact.player, fact.problem)
+        self._production.skip_line(fact.line, fact.player, fact.problem)
         return Turn(fact.player, "")
 
     # ---- items
@@ -311,21 +311,21 @@ class Recalling:
     def _tell(self, step: ItemPlan) -> None:
         for player, words in step.words:
             if player in self._models:
-                self._crew.book.write(record.ItemGiven(player=player, role=step.role, words=words))
-                self._crew.past.append(Given(player, step.role, words))
+                self._production.log.append(record.ItemGiven(player=player, role=step.role, words=words))
+                self._production.history.append(PutItem(player, step.role, words))
         for player, file in step.sounds:
             if player in self._models:
-                self._crew.book.write(record.ItemGiven(player=player, role="user", words=f"[{file}]"))
-                self._crew.past.append(Given(player, "user", sound=file))
+                self._production.log.append(record.ItemGiven(player=player, role="user", words=f"[{file}]"))
+                self._production.history.append(PutItem(player, "user", sound=file))
 
-    def _whisper(self, start: Start) -> None:
-        strand = self._crew.so_far.strands[start.strand]
-        step = strand.steps[start.at]
-        if isinstance(step, ImprovisePlan) and strand.play is not None and not strand.play.asked:
+    def _whisper(self, start: NextStep) -> None:
+        branch = self._production.state.branches[start.branch]
+        step = branch.steps[start.at]
+        if isinstance(step, ImprovisePlan) and branch.play is not None and not branch.play.asked:
             self._tell(ItemPlan("system", tuple(step.whispers.items()), step.source_line))
 
 
-def _name(fact: Finished) -> str:
+def _name(fact: Outcome) -> str:
     return fact.sound if isinstance(fact, record.SoundPlayed) else fact.line
 
 
@@ -360,7 +360,7 @@ _NOT_TOLD = {"sha256", "source_line", "path", "endpoint"}
 """What may differ though the scene is the same; it is played where it was played before."""
 
 
-def changes(journal: Sequence[record.Record], plan: Plan) -> list[str]:
+def scene_changes(journal: Sequence[record.Record], plan: Plan) -> list[str]:
     """List what has changed in a scene since its take was performed, as lines of a difference; none: nothing has."""
     began = beginning(journal)
     if not began.resolved:
@@ -381,7 +381,7 @@ def _told(part: Any) -> Any:
     return [_told(value) for value in part] if isinstance(part, list) else part
 
 
-def resumed(plan: Plan, began: record.TakeBegan, journal: Journal) -> record.TakeResumed:
+def resume_record(plan: Plan, began: record.TakeBegan, journal: Journal) -> record.TakeResumed:
     """Make the record that says so.
 
     Args:
@@ -390,7 +390,7 @@ def resumed(plan: Plan, began: record.TakeBegan, journal: Journal) -> record.Tak
         journal: As far as it goes.
     """
     now = {name: getattr(began, name) for name in ("sha256", "spent", "deliver", "budget", "roles")}
-    is_same = not changes(journal.records, plan)
+    is_same = not scene_changes(journal.records, plan)
     return record.TakeResumed(
         tau_stage=__version__,
         started=began.started,
@@ -400,42 +400,42 @@ def resumed(plan: Plan, began: record.TakeBegan, journal: Journal) -> record.Tak
     )
 
 
-def pick_up(crew: Crew, former: Former) -> Former:
+def finished_lines(production: Production, former: ReusedLines) -> ReusedLines:
     """Return what is finished of a take; write down and keep what was cut, to be performed again.
 
     Args:
-        crew: The folder is its.
+        production: The folder is its.
         former: What is taken over from another take: such lines are not performed, and so none of them was cut.
 
     Raises:
         TakeError: The folder cannot be read or written.
     """
-    folder, book = crew.folder, crew.book
-    settle_files(folder, book.journal.records)
-    take = fold(book.journal.records)
+    folder, log = production.folder, production.log
+    settle_files(folder, log.journal.records)
+    take = fold(log.journal.records)
     lines = {line.id: line for line in take.lines}
-    found = Former(folder, lines)
+    found = ReusedLines(folder, lines)
     for line in take.lines:
         try:
             found.sound(line)
         except TakeError as error:
-            book.write(record.LineDropped(line=line.id, problem=error.problem))
+            log.append(record.LineDropped(line=line.id, problem=error.problem))
             del lines[line.id]
-    journal = book.journal.records
+    journal = log.journal.records
     clear_drafts(folder.path / "lines")
     for began in _cut(journal):
         if began.line in former.lines:
             continue
-        if ended := _ended(crew, journal, began.line):
-            crew.ended[began.line] = ended
+        if ended := _ended(production, journal, began.line):
+            production.ended_takes[began.line] = ended
         for call in _calls(journal, began.line):
             key = (call.player, call.line, call.tool, call.arguments)
-            crew.answers.setdefault(key, []).append(call.output)
-        takes = next((line.takes for line in crew.plan.lines if line.id == began.line), 1)
+            production.known_answers.setdefault(key, []).append(call.output)
+        takes = next((line.takes for line in production.plan.lines if line.id == began.line), 1)
         for file, usage in _used(folder, journal, began, takes, ended):
-            if usage.untold and crew.purse.knows(began.player):
-                crew.purse.pay_blindly(began.line, began.player, usage)
-            book.write(
+            if usage.untold and production.budget.bills(began.player):
+                production.budget.charge_estimate(began.line, began.player, usage)
+            log.append(
                 record.LineAgain(
                     line=began.line,
                     player=began.player,
@@ -448,11 +448,11 @@ def pick_up(crew: Crew, former: Former) -> Former:
                 )
             )
     seconds = tuple((line.id, line.player, line.duration_s) for line in lines.values())
-    book.show(Resuming(seconds, crew.purse.spent))
+    log.publish(ResumeSummary(seconds, production.budget.spent))
     return found
 
 
-def pay_again(purse: Purse, journal: Sequence[record.Record]) -> dict[tuple[str, int], Decimal]:
+def restore_spending(budget: Budget, journal: Sequence[record.Record]) -> dict[tuple[str, int], Decimal]:
     """Count what was spent before a take was stopped, and learn from it what lines cost.
 
     Returns:
@@ -462,27 +462,27 @@ def pay_again(purse: Purse, journal: Sequence[record.Record]) -> dict[tuple[str,
     takes: dict[tuple[str, int], Decimal] = {}
     for fact in journal:
         if isinstance(fact, record.ModelNamed):
-            purse.priced_as(fact.player, fact.model)
-        if not isinstance(fact, PAID) or not purse.knows(fact.player):
+            budget.price_as(fact.player, fact.model)
+        if not isinstance(fact, PAID) or not budget.bills(fact.player):
             continue
         if isinstance(fact, record.LineAgain | record.LineFailed) and fact.usage.untold:
-            purse.pay_blindly(fact.line, fact.player, fact.usage)
+            budget.charge_estimate(fact.line, fact.player, fact.usage)
             continue
         model = fact.model if isinstance(fact, record.Transcribed) else None
         if model is None:
-            purse.first_guess(fact.player, fact.usage)  # it was told of before
+            budget.is_first_estimate(fact.player, fact.usage)  # it was told of before
         if isinstance(fact, record.LineSpoken) and fact.usage == Usage() and (fact.line, fact.take) in takes:
             cost = takes[fact.line, fact.take]
         else:
-            cost = purse.pay(fact.line, fact.player, fact.usage, model)
+            cost = budget.charge(fact.line, fact.player, fact.usage, model)
         if isinstance(fact, record.TakeKept):
             takes[fact.line, fact.take] = cost
         if isinstance(fact, record.ToolTurn):
             tools[fact.line] = tools.get(fact.line, Decimal(0)) + cost
         elif isinstance(fact, record.LineSpoken) and not fact.problem:
-            purse.settle(fact.line, fact.player, cost + tools.pop(fact.line, Decimal(0)))
+            budget.reconcile(fact.line, fact.player, cost + tools.pop(fact.line, Decimal(0)))
     if any(isinstance(fact, record.Warned) and OF_THE_BUDGET in fact.text for fact in journal):
-        purse.has_warned()
+        budget.mark_warned()
     return takes
 
 
@@ -506,7 +506,7 @@ def _is_over(
     return isinstance(fact, record.LineSpoken | record.LineLost | record.LineDropped)
 
 
-def _ended(crew: Crew, journal: Sequence[record.Record], line: str) -> list[record.TakeKept]:
+def _ended(production: Production, journal: Sequence[record.Record], line: str) -> list[record.TakeKept]:
     """Return the takes of a line that had ended when it was cut; where the sound of one is gone, none is kept.
 
     Raises:
@@ -520,9 +520,9 @@ def _ended(crew: Crew, journal: Sequence[record.Record], line: str) -> list[reco
             found.clear()
     ended = [found[take] for take in sorted(found)]
     for fact in ended:
-        if fact.file and not _is_there(crew.folder, fact, fact.file):
+        if fact.file and not _is_there(production.folder, fact, fact.file):
             problem = f"the sound of take {fact.take} is missing, or is another: {fact.file}"
-            crew.book.write(record.LineDropped(line=line, problem=problem))
+            production.log.append(record.LineDropped(line=line, problem=problem))
             return []
     return ended
 

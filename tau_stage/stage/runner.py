@@ -24,40 +24,46 @@ from tau_stage.scene.plan import (
     spoken,
 )
 from tau_stage.stage import schedule
-from tau_stage.stage.context import Given, remember, retell, tell
-from tau_stage.stage.fan_out import House, open_house
-from tau_stage.stage.line import Delivery, Try
-from tau_stage.stage.open_mic import Ears, Listening
-from tau_stage.stage.production import Crew, unless
-from tau_stage.stage.reconnect import OpenAgain, Recall
-from tau_stage.stage.schedule import Happening, Start, Turn
-from tau_stage.stage.sessions import Company
-from tau_stage.stage.takes import Ask, Attempts, Option, let_finish, picked
-from tau_stage.stage.timeline import Recording
+from tau_stage.stage.context import PutItem, add_item, add_line, replace_last_answer
+from tau_stage.stage.fan_out import FanOut, open_fan_out
+from tau_stage.stage.line import LineResult, LineTake
+from tau_stage.stage.open_mic import Ears, OpenMicrophone
+from tau_stage.stage.production import Production, cancel_on_stop
+from tau_stage.stage.reconnect import Reconnector, Reopen
+from tau_stage.stage.schedule import NextStep, Trigger, Turn
+from tau_stage.stage.sessions import Participants
+from tau_stage.stage.takes import ChooseTake, LineRunner, TakeOption, pick_take, wait_until_idle
+from tau_stage.stage.timeline import LineFile
 from tau_stage.take import records as record
-from tau_stage.take.reuse import Former
+from tau_stage.take.reuse import ReusedLines
 from tau_stage.take.take_model import Performed
 
 
-class Performance:
+class Runner:
     """The steps of one plan, from the first to the last.
 
     Args:
         plan: The scene, resolved.
-        company: The sessions and the people.
-        crew: Writes down, lays and tells.
+        participants: The sessions and the people.
+        production: Writes down, lays and tells.
         open_again: Opens the session of a player that is lost.
         former: What is taken over from a former take.
         ask: Lets somebody choose among takes, if anybody is there.
     """
 
     def __init__(
-        self, plan: Plan, company: Company, crew: Crew, open_again: OpenAgain, former: Former, ask: Ask | None
+        self,
+        plan: Plan,
+        participants: Participants,
+        production: Production,
+        open_again: Reopen,
+        former: ReusedLines,
+        ask: ChooseTake | None,
     ) -> None:
         self._open_again = open_again
         self._plan = plan
-        self._company = company
-        self._crew = crew
+        self._participants = participants
+        self._production = production
         self._former = former
         self._ask = ask
 
@@ -71,38 +77,38 @@ class Performance:
             Stopped: Somebody wanted to stop.
             TakeError: The folder cannot be written.
         """
-        crew, sessions = self._crew, self._company.sessions
+        production, sessions = self._production, self._participants.sessions
         with unwrapped():
             async with anyio.create_task_group() as keeping:
-                self._recall = Recall(self._plan, self._company, crew, self._open_again, keeping)
-                self._attempts = Attempts(self._plan, self._company, crew, self._recall)
-                async with open_house(sessions, crew.reported, self._company.forms) as house:
-                    await self._perform_all(house)
+                self._reconnector = Reconnector(self._plan, self._participants, production, self._open_again, keeping)
+                self._attempts = LineRunner(self._plan, self._participants, production, self._reconnector)
+                async with open_fan_out(sessions, production.reported, self._participants.forms) as fan_out:
+                    await self._perform_all(fan_out)
                 keeping.cancel_scope.cancel()
-        if not schedule.over(self._plan, crew.so_far):
+        if not schedule.is_over(self._plan, production.state):
             raise Stopped
 
-    async def _perform_all(self, house: House) -> None:
-        crew = self._crew
-        crew.house = house
+    async def _perform_all(self, fan_out: FanOut) -> None:
+        production = self._production
+        production.fan_out = fan_out
         async with anyio.create_task_group() as watching:
             watching.start_soon(self._ring_at_the_stop)
             async with anyio.create_task_group() as group:
-                while not (crew.stop.is_set() or schedule.over(self._plan, crew.so_far)):
-                    if start := schedule.due(self._plan, crew.so_far):
-                        self._stop_without(crew.lost)
+                while not (production.stop.is_set() or schedule.is_over(self._plan, production.state)):
+                    if start := schedule.due(self._plan, production.state):
+                        self._stop_without(production.lost)
                         self._begin(start, group)
                         continue
-                    news, wake = crew.changed, schedule.wakes_at(self._plan, crew.so_far)
+                    news, wake = production.changed, schedule.wakes_at(self._plan, production.state)
                     with anyio.move_on_after(None if wake is None else max(0.0, wake - anyio.current_time())):
                         await news.wait()
-                    crew.keep_quiet(anyio.current_time())
+                    production.pass_silence(anyio.current_time())
             watching.cancel_scope.cancel()
-        await crew.playback.wait_until_heard()
+        await production.playback.wait_until_heard()
 
     async def _ring_at_the_stop(self) -> None:
-        await self._crew.stop.wait()
-        self._crew.ring()
+        await self._production.stop.wait()
+        self._production.changed.notify()
 
     def _stop_without(self, lost: Mapping[str, SessionError]) -> None:
         """Go no further where the scene wants nobody missing.
@@ -113,15 +119,15 @@ class Performance:
         if self._plan.on_lost_player == "stop" and lost:
             raise next(iter(lost.values()))
 
-    def _begin(self, start: Start, group: TaskGroup) -> None:
-        crew = self._crew
+    def _begin(self, start: NextStep, group: TaskGroup) -> None:
+        production = self._production
         for step in start.skipped:
-            crew.book.write(record.StepSkipped(source_line=step.source_line))
-        crew.so_far = schedule.began(crew.so_far, start)
+            production.log.append(record.StepSkipped(source_line=step.source_line))
+        production.state = schedule.began(production.state, start)
         group.start_soon(self._run, start)
 
-    async def _run(self, start: Start) -> None:
-        crew = self._crew
+    async def _run(self, start: NextStep) -> None:
+        production = self._production
         turn: Turn | None = None
         try:
             turn = await self._perform(start)
@@ -129,28 +135,28 @@ class Performance:
             turn = self._gone_on(start, error)
         except Stopped:  # it is not over, and begins anew when the take is resumed
             return
-        crew.so_far = schedule.ended(crew.so_far, start, turn)
-        crew.ring()
+        production.state = schedule.ended(production.state, start, turn)
+        production.changed.notify()
 
-    def _gone_on(self, start: Start, error: SessionError) -> Turn:
+    def _gone_on(self, start: NextStep, error: SessionError) -> Turn:
         """Go on without a line that cannot be had, if the scene may go on, or if a cue waits for such a thing.
 
         Raises:
             SessionError: Neither is so, or it is the cue's own line.
         """
         player = error.player or getattr(start.step, "player", "")
-        if self._plan.on_lost_player == "continue" and player in self._crew.lost:
-            self._crew.lost_line(error.line or getattr(start.step, "id", ""), player, str(error))
+        if self._plan.on_lost_player == "continue" and player in self._production.lost:
+            self._production.skip_line(error.line or getattr(start.step, "id", ""), player, str(error))
             return Turn(player, "")
-        strand = self._crew.so_far.strands[start.strand]
-        if isinstance(strand.event, Failed) or not schedule.is_awaited(self._plan, Happening("error", player)):
+        branch = self._production.state.branches[start.branch]
+        if isinstance(branch.event, Failed) or not schedule.is_awaited(self._plan, Trigger("error", player)):
             raise error
-        self._crew.lost_line(error.line or getattr(start.step, "id", ""), player, str(error))
+        self._production.skip_line(error.line or getattr(start.step, "id", ""), player, str(error))
         return Turn(player, "")
 
-    async def _perform(self, start: Start) -> Turn | None:
-        step, crew = start.step, self._crew
-        crew.next_speaker = schedule.next_speaker(crew.so_far, start)
+    async def _perform(self, start: NextStep) -> Turn | None:
+        step, production = start.step, self._production
+        production.next_speaker = schedule.next_speaker(production.state, start)
         match step:
             case LinePlan():
                 await self._whisper(start)
@@ -158,10 +164,10 @@ class Performance:
             case ItemPlan():
                 await self._items(step)
             case PausePlan():
-                crew.timeline.pause(step.seconds)
+                production.timeline.pause(step.seconds)
             case SoundPlan():
-                crew.play(step, self._company.sounds[step.file, step.gain_db], crew.timeline.next)
-                await crew.playback.wait_until_heard(crew.timeline.next)
+                production.play(step, self._participants.sounds[step.file, step.gain_db], production.timeline.next)
+                await production.playback.wait_until_heard(production.timeline.next)
             case TogetherPlan():
                 await self._together(start, step)
             case ListenPlan():
@@ -172,42 +178,46 @@ class Performance:
 
     # ---- what is no line
 
-    async def _whisper(self, start: Start) -> None:
+    async def _whisper(self, start: NextStep) -> None:
         """Tell everyone, before the first turn of free play, what it is about."""
-        strand = self._crew.so_far.strands[start.strand]
-        step = strand.steps[start.at]
-        if isinstance(step, ImprovisePlan) and strand.play is not None and not strand.play.asked:
+        branch = self._production.state.branches[start.branch]
+        step = branch.steps[start.at]
+        if isinstance(step, ImprovisePlan) and branch.play is not None and not branch.play.asked:
             await self._items(ItemPlan("system", tuple(step.whispers.items()), step.source_line))
 
     async def _items(self, step: ItemPlan) -> None:
-        given = [Given(player, step.role, words) for player, words in step.words]
-        given += [Given(player, "user", sound=file) for player, file in step.sounds]
+        given = [PutItem(player, step.role, words) for player, words in step.words]
+        given += [PutItem(player, "user", sound=file) for player, file in step.sounds]
         for item in given:
-            if item.player not in self._company.sessions:
+            if item.player not in self._participants.sessions:
                 continue
             await self._give(item)
             words = item.words or f"[{item.sound}]"
-            self._crew.book.write(record.ItemGiven(player=item.player, role=item.role, words=words))
-            self._crew.past.append(item)
+            self._production.log.append(record.ItemGiven(player=item.player, role=item.role, words=words))
+            self._production.history.append(item)
 
-    async def _give(self, item: Given) -> None:
+    async def _give(self, item: PutItem) -> None:
         """Put something into a player's conversation; one that is lost is told when it is opened again."""
         player = item.player
-        if player in self._crew.lost:
+        if player in self._production.lost:
             return
         try:
-            await tell(self._company.sessions[player], item, self._company.forms[player], self._company.sounds)
+            await add_item(
+                self._participants.sessions[player], item, self._participants.forms[player], self._participants.sounds
+            )
         except (SessionClosed, Timeout) as error:
-            self._recall.lose(player, error)
+            self._reconnector.mark_lost(player, error)
 
-    async def _together(self, start: Start, step: TogetherPlan) -> None:
-        crew = self._crew
-        at = crew.timeline.next
+    async def _together(self, start: NextStep, step: TogetherPlan) -> None:
+        production = self._production
+        at = production.timeline.next
         failed: list[SessionError] = []
-        lines = [part for part in step.parts if isinstance(part, LinePlan) and part.player in self._company.sessions]
-        known = self._former.lines.keys() | crew.ended.keys()
-        crew.purse.open_for(*((line.id, line.player) for line in lines if line.id not in known))
-        crew.number(spoken((step,)))
+        lines = [
+            part for part in step.parts if isinstance(part, LinePlan) and part.player in self._participants.sessions
+        ]
+        known = self._former.lines.keys() | production.ended_takes.keys()
+        production.budget.reserve(*((line.id, line.player) for line in lines if line.id not in known))
+        production.number_lines(spoken((step,)))
 
         async def speak(part: LinePlan) -> None:
             try:
@@ -215,52 +225,56 @@ class Performance:
             except SessionError as error:  # the others are not to suffer for it
                 failed.append(error)
 
-        with unwrapped(), crew.playback.together():
+        with unwrapped(), production.playback.together():
             async with anyio.create_task_group() as group:
                 for part in step.parts:
                     if isinstance(part, LinePlan):
                         group.start_soon(speak, part)
                     else:
-                        crew.play(part, self._company.sounds[part.file, part.gain_db], at)
-        crew.timeline.go_on(step.pause_s)
+                        production.play(part, self._participants.sounds[part.file, part.gain_db], at)
+        production.timeline.go_on(step.pause_s)
         for error in failed:
             self._gone_on(start, error)
-        await crew.playback.wait_until_heard(crew.timeline.next)
+        await production.playback.wait_until_heard(production.timeline.next)
 
     async def _listen(self, step: ListenPlan) -> None:
         if (former := self._former.of(step.id)) and step.id not in self._former.broken_off:
             await self._former_talk(step, former)
             return
-        person, player, crew = self._company.people[step.person], self._plan.player(step.player), self._crew
+        person, player, production = (
+            self._participants.people[step.person],
+            self._plan.player(step.player),
+            self._production,
+        )
         try:
-            session = await self._recall.session(step.player, step.id)
+            session = await self._reconnector.session(step.player, step.id)
         except SessionError as error:
             raise error.about(player=step.player, line=step.id) from None
-        crew.listening = {step.person: step.player}
-        await crew.playback.wait_until(crew.timeline.next)
-        crew.book.write(record.ListenBegan(step=step.id))
-        ears = Ears(crew, self._company, self._line)
+        production.listening = {step.person: step.player}
+        await production.playback.wait_until(production.timeline.next)
+        production.log.append(record.ListenBegan(step=step.id))
+        ears = Ears(production, self._participants, self._line)
         try:
-            with unwrapped(), crew.playback.in_real_time(lambda: crew.timeline.end):
-                await Listening(step, player, session, person, ears, former).run()
+            with unwrapped(), production.playback.in_real_time(lambda: production.timeline.end):
+                await OpenMicrophone(step, player, session, person, ears, former).run()
         except (SessionClosed, Timeout) as error:
-            self._recall.lose(step.player, error)
+            self._reconnector.mark_lost(step.player, error)
             raise error.about(player=step.player, line=step.id) from None
         except SessionError as error:
             raise error.about(player=step.player, line=step.id) from None
         finally:
-            crew.listening = {}
+            production.listening = {}
             ears.close()
-        if crew.stop.is_set():
+        if production.stop.is_set():
             raise Stopped
         ears.miss(step)
-        crew.book.write(record.ListenEnded(step=step.id))
-        await crew.playback.wait_until_heard(crew.timeline.next)
+        production.log.append(record.ListenEnded(step=step.id))
+        await production.playback.wait_until_heard(production.timeline.next)
 
     async def _former_talk(self, step: ListenPlan, lines: list[Performed]) -> None:
         """Take over what was said at an open microphone, where it was said."""
-        crew, session = self._crew, self._company.sessions.get(step.player)
-        origin = crew.timeline.next - lines[0].offset_samples
+        production, session = self._production, self._participants.sessions.get(step.player)
+        origin = production.timeline.next - lines[0].offset_samples
         for former in lines:
             line = replace(step.line(former.player), id=former.id)
             if session and former.player == step.person:
@@ -274,47 +288,47 @@ class Performance:
         try:
             if line.id in self._former.lines:
                 return await self._former_line(line, at)
-            if line.player in self._company.people:
+            if line.player in self._participants.people:
                 return await self._human_line(line, at)
-            async with self._company.floors[line.player]:
+            async with self._participants.speaking_locks[line.player]:
                 return await self._model_line(line, at)
         except SessionError as error:
             raise error.about(player=line.player, line=line.id) from None
 
     async def _human_line(self, line: LinePlan, at: int | None) -> Turn:
-        crew, alone = self._crew, at is None
-        line = crew.begin(line)
-        person = self._company.people[line.player]
+        production, alone = self._production, at is None
+        line = production.begin_line(line)
+        person = self._participants.people[line.player]
         if alone:
-            await crew.playback.wait_until(crew.timeline.start_of(line))
-        async with unless(crew.stop):
-            given = await person.deliver(line, crew.book.show)
+            await production.playback.wait_until(production.timeline.start_of(line))
+        async with cancel_on_stop(production.stop):
+            given = await person.deliver(line, production.log.publish)
         if not (given.audio or given.words):
-            crew.lost_line(line.id, line.player, f"line {line.id}, player {line.player}: nobody spoke")
+            production.skip_line(line.id, line.player, f"line {line.id}, player {line.player}: nobody spoke")
             return Turn(line.player, "")
-        recording = Recording(crew.folder, line, crew.book)
+        recording = LineFile(production.folder, line, production.log)
         if given.audio:
             recording.sounded(given.audio)
-        at = crew.timeline.start_of(line) if at is None else at
+        at = production.timeline.start_of(line) if at is None else at
         if not person.is_live:
-            crew.playback.play(given.audio, at)
-        crew.leave(line, given.audio, given.words, at, recording.finish())
+            production.playback.play(given.audio, at)
+        production.commit_line(line, given.audio, given.words, at, recording.finish())
         if person.is_live:
-            crew.playback.skip_to(crew.timeline.end)
+            production.playback.skip_to(production.timeline.end)
         if alone:
             await self._let_be_heard(line)
         return Turn(line.player, given.words, given.audio.duration_s)
 
     async def _model_line(self, line: LinePlan, at: int | None) -> Turn:
-        crew = self._crew
-        if line.id not in crew.ended:  # else those takes must do, where there is no money for more
-            crew.purse.open_for((line.id, line.player))
+        production = self._production
+        if line.id not in production.ended_takes:  # else those takes must do, where there is no money for more
+            production.budget.reserve((line.id, line.player))
         try:
-            await let_finish(await self._recall.session(line.player, line.id))
+            await wait_until_idle(await self._reconnector.session(line.player, line.id))
         except Timeout as error:
-            self._recall.lose(line.player, error)
-        line = crew.begin(line)
-        spent = crew.purse.spent
+            self._reconnector.mark_lost(line.player, error)
+        line = production.begin_line(line)
+        spent = production.budget.spent
         tries = await self._attempts.takes(line, at)
         chosen = await self._pick(line, tries)
         if chosen.delivery.problem:
@@ -322,76 +336,76 @@ class Performance:
         if not line.apart:
             await self._remember(line, tries[-1], chosen)
         delivery, audio = chosen.delivery, chosen.delivery.response.audio
-        start = crew.timeline.start_of(line) if at is None else at
+        start = production.timeline.start_of(line) if at is None else at
         if at is not None or len(tries) > 1:
-            crew.playback.play(audio, start)
+            production.playback.play(audio, start)
         said = delivery.response.transcript
         file = chosen.recording.finish()
-        crew.leave(line, audio, said, start, file, delivery=delivery, tried=chosen)
-        if crew.playback.is_on:
+        production.commit_line(line, audio, said, start, file, delivery=delivery, tried=chosen)
+        if production.playback.is_on:
             if at is None:
                 await self._let_be_heard(line)
         else:
             await self._let_sound(delivery, chosen.took_s)
-        return Turn(line.player, said, audio.duration_s, crew.purse.spent - spent)
+        return Turn(line.player, said, audio.duration_s, production.budget.spent - spent)
 
-    async def _remember(self, line: LinePlan, last: Try, chosen: Try) -> None:
+    async def _remember(self, line: LinePlan, last: LineTake, chosen: LineTake) -> None:
         """Make a player believe that it said the take that was chosen."""
-        session, said = self._company.sessions[line.player], chosen.delivery.response.transcript
+        session, said = self._participants.sessions[line.player], chosen.delivery.response.transcript
         if last.is_former:
-            await retell(session, line, said)
+            await add_line(session, line, said)
         elif chosen is not last:
-            await remember(session, last.delivery.response, said)
+            await replace_last_answer(session, last.delivery.response, said)
 
-    def _failed_line(self, line: LinePlan, chosen: Try, at: int | None) -> Turn:
+    def _failed_line(self, line: LinePlan, chosen: LineTake, at: int | None) -> Turn:
         """Note a line that was answered without a sound: nobody hears it, what came is kept, and the scene goes on."""
-        crew, delivery = self._crew, chosen.delivery
+        production, delivery = self._production, chosen.delivery
         if kept := chosen.recording.again():
             delivery = replace(delivery, problem=f"{delivery.problem}; it is kept in {kept}")
-        start = crew.timeline.start_of(line) if at is None else at
-        crew.leave(line, Pcm(), "", start, None, delivery=delivery, tried=chosen)
+        start = production.timeline.start_of(line) if at is None else at
+        production.commit_line(line, Pcm(), "", start, None, delivery=delivery, tried=chosen)
         return Turn(line.player, "")
 
-    async def _pick(self, line: LinePlan, tries: list[Try]) -> Try:
+    async def _pick(self, line: LinePlan, tries: list[LineTake]) -> LineTake:
         tries = [each for each in tries if not each.delivery.problem] or tries[-1:]
         if len(tries) == 1:
             return tries[0]
         options = [_option(each) for each in tries]
-        if line.pick == "ask" and self._ask and not self._crew.stop.is_set():
+        if line.pick == "ask" and self._ask and not self._production.stop.is_set():
             return tries[await self._ask(line, options)]
-        return tries[picked(line.words, options, line.pick)]
+        return tries[pick_take(line.words, options, line.pick)]
 
     async def _former_line(self, line: LinePlan, at: int | None) -> Turn:
         """Take over a line from a former take: whoever performs anew is told of it."""
-        crew, former = self._crew, self._former.lines[line.id]
-        line = crew.begin(line)
+        production, former = self._production, self._former.lines[line.id]
+        line = production.begin_line(line)
         audio = self._former.sound(former)
-        if (session := self._company.sessions.get(line.player)) and not line.apart:
-            await retell(session, line, former.said)
-        start = crew.timeline.start_of(line) if at is None else at
-        crew.playback.play(audio, start)
-        file = self._former.copy(former, line, crew.folder)
-        if self._former.is_elsewhere(line.id, crew.folder):
+        if (session := self._participants.sessions.get(line.player)) and not line.apart:
+            await add_line(session, line, former.said)
+        start = production.timeline.start_of(line) if at is None else at
+        production.playback.play(audio, start)
+        file = self._former.copy(former, line, production.folder)
+        if self._former.is_elsewhere(line.id, production.folder):
             for other in former.takes:
-                crew.take_comes_along(line, other, self._former.copy_other(other, line, crew.folder))
-        crew.take_over(line, audio, start, file, former, self._former)
-        if crew.playback.is_on and at is None:
+                production.reuse_take(line, other, self._former.copy_other(other, line, production.folder))
+        production.reuse_line(line, audio, start, file, former, self._former)
+        if production.playback.is_on and at is None:
             await self._let_be_heard(line)
         return Turn(line.player, former.said, audio.duration_s, former.cost.total or Decimal(0))
 
     async def _let_be_heard(self, line: LinePlan) -> None:
         """Wait until the line was heard; not where another cuts into it, which must be there in time."""
         if not line.cut:
-            await self._crew.playback.wait_until_heard(self._crew.timeline.next)
+            await self._production.playback.wait_until_heard(self._production.timeline.next)
 
-    async def _let_sound(self, delivery: Delivery, took_s: float) -> None:
+    async def _let_sound(self, delivery: LineResult, took_s: float) -> None:
         """Wait until the line would have been heard, where the scene goes on in real time."""
         response = delivery.response
         if self._plan.pace == "realtime" and response.audio:
             with anyio.move_on_after(max(0.0, (response.first_audio_s or 0.0) + response.audio.duration_s - took_s)):
-                await self._crew.stop.wait()
+                await self._production.stop.wait()
 
 
-def _option(each: Try) -> Option:
+def _option(each: LineTake) -> TakeOption:
     response = each.delivery.response
-    return Option(response.transcript, response.audio.duration_s, response.status == "completed")
+    return TakeOption(response.transcript, response.audio.duration_s, response.status == "completed")

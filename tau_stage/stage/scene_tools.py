@@ -34,14 +34,14 @@ LONGEST_OUTPUT = 64 * 1024
 LONGEST_COMPLAINT = 500
 
 
-class Report(Protocol):
+class ToolReport(Protocol):
     """Told of each call: before it (``output`` is None) and after."""
 
     def __call__(self, tool: str, arguments: str, output: str | None, took_s: float) -> str | None:
         """Note that a tool is called, or has answered; where the answer is known already, it is not asked."""
 
 
-def equip(plan: Plan, names: tuple[str, ...], report: Report, secrets: Secrets = NO_SECRETS) -> list[Tool]:
+def make_tools(plan: Plan, names: tuple[str, ...], report: ToolReport, secrets: Secrets = NO_SECRETS) -> list[Tool]:
     """Make the tools of one player.
 
     Args:
@@ -68,7 +68,7 @@ def find_tools(plan: Plan) -> None:
 
 
 @contextmanager
-def withheld(plan: Plan) -> Iterator[None]:
+def hide_keys(plan: Plan) -> Iterator[None]:
     """Keep every key from what a scene runs while it is performed, but for what the scene names.
 
     Functions see the variables of this process, programs those that they are given; both could read those that it was
@@ -84,7 +84,7 @@ def withheld(plan: Plan) -> Iterator[None]:
         yield
 
 
-def refuse_code(plan: Plan, *, allowed: bool) -> None:
+def check_tool_permission(plan: Plan, *, allowed: bool) -> None:
     """Refuse to run anything of the author's without permission.
 
     Raises:
@@ -101,7 +101,7 @@ def refuse_code(plan: Plan, *, allowed: bool) -> None:
 def _tool(name: str, definition: ToolDefinition, folder: Path) -> Tool:
     tool = Tool(name, definition.description, dict(definition.parameters or {}) or None, timeout_s=definition.timeout)
     if definition.run:
-        with keys_withheld(definition.env), author(folder) as find:
+        with keys_withheld(definition.env), import_beside(folder) as find:
             function = Tool.of(find(definition.run))
         parameters = tool.parameters or function.parameters
         return replace(
@@ -221,7 +221,7 @@ async def _end(process: Process) -> None:
 class _Reported(Tool):
     """A tool whose calls are told of. What it tells the model holds no key; what the stage says is no failure."""
 
-    report: Report
+    report: ToolReport
     secrets: Secrets
 
     async def call(self, arguments: str, within_s: float = inf) -> str:
@@ -233,7 +233,7 @@ class _Reported(Tool):
         return output
 
 
-def _reported(tool: Tool, report: Report, secrets: Secrets) -> Tool:
+def _reported(tool: Tool, report: ToolReport, secrets: Secrets) -> Tool:
     own = {field.name: getattr(tool, field.name) for field in fields(tool)}
     return _Reported(**own, report=report, secrets=secrets)
 
@@ -266,7 +266,7 @@ _modules: dict[Path, dict[str, ModuleType]] = {}
 
 
 @contextmanager
-def author(folder: Path) -> Iterator[Callable[[str], Callable[..., Any]]]:
+def import_beside(folder: Path) -> Iterator[Callable[[str], Callable[..., Any]]]:
     """Find the author's functions.
 
     While this is open, the modules beside the scene go before all others, as beside a script.

@@ -32,7 +32,7 @@ MAIN = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class Trigger:
     """Something that cues may wait for.
 
     Attributes:
@@ -49,7 +49,7 @@ class Happening:
 
 
 @dataclass(frozen=True, slots=True)
-class Strand:
+class Branch:
     """A list of steps on its way.
 
     Attributes:
@@ -66,7 +66,7 @@ class Strand:
     at: int = 0
     running: bool = False
     suffix: str = ""
-    play: Play | None = None
+    play: ImproviseState | None = None
     event: Event | None = None
     is_cut: bool = False
 
@@ -77,11 +77,11 @@ class Strand:
 
 
 @dataclass(frozen=True, slots=True)
-class SoFar:
+class ScheduleState:
     """How far a performance has come.
 
     Attributes:
-        strands: By number; ``MAIN`` is the scene's own.
+        branches: By number; ``MAIN`` is the scene's own.
         unheard: How many clips each player was sent and has not acknowledged.
         last: What was said last.
         met: Conditions of steps that have come true.
@@ -90,7 +90,7 @@ class SoFar:
         hushed: Cues that this silence has started.
     """
 
-    strands: Mapping[int, Strand]
+    branches: Mapping[int, Branch]
     unheard: Mapping[str, int] = field(default_factory=dict)
     last: Turn | None = None
     met: frozenset[Condition] = frozenset()
@@ -100,7 +100,7 @@ class SoFar:
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class NextStep:
     """A step that may start now.
 
     Attributes:
@@ -110,85 +110,85 @@ class Start:
         skipped: Steps before it that are left out, as what they depend on has not come true.
     """
 
-    strand: int
+    branch: int
     at: int
     step: Step
     skipped: tuple[Step, ...] = ()
 
 
-def curtain_up(plan: Plan) -> SoFar:
+def initial_state(plan: Plan) -> ScheduleState:
     """Return the state in which a performance begins."""
-    return SoFar({MAIN: Strand(plan.steps)})
+    return ScheduleState({MAIN: Branch(plan.steps)})
 
 
-def due(plan: Plan, so_far: SoFar) -> Start | None:
+def due(plan: Plan, state: ScheduleState) -> NextStep | None:
     """Find the step that may start now; None while one must wait, or at the end.
 
     A step starts when the one before it is done; a line, moreover, when its player has heard everything said before.
     The other players may still be catching up. Cues go first.
     """
-    del plan  # the strands hold its steps; cues are told of it when something happens
-    strands = so_far.strands
-    if any(strand.running and not strand.listens for strand in strands.values()):
+    del plan  # the branches hold its steps; cues are told of it when something happens
+    branches = state.branches
+    if any(branch.running and not branch.listens for branch in branches.values()):
         return None
-    for number in sorted(strands, key=lambda number: (not strands[number].is_cut, number == MAIN, number)):
-        strand = strands[number]
-        if number == MAIN and any(other.listens for other in strands.values()):
+    for number in sorted(branches, key=lambda number: (not branches[number].is_cut, number == MAIN, number)):
+        branch = branches[number]
+        if number == MAIN and any(other.listens for other in branches.values()):
             continue  # a cue's microphone is open
-        if not strand.running and (start := _next(number, strand, so_far)):
-            return start if _is_ready(start.step, so_far) else None
+        if not branch.running and (start := _next(number, branch, state)):
+            return start if _is_ready(start.step, state) else None
     return None
 
 
-def others_play(so_far: SoFar) -> bool:
+def cues_pending(state: ScheduleState) -> bool:
     """Tell whether something goes on, or is left to do, beside an open microphone."""
-    cued = [strand for number, strand in so_far.strands.items() if number != MAIN and not strand.listens]
-    return any(strand.running or strand.at < len(strand.steps) for strand in cued)
+    cued = [branch for number, branch in state.branches.items() if number != MAIN and not branch.listens]
+    return any(branch.running or branch.at < len(branch.steps) for branch in cued)
 
 
-def over(plan: Plan, so_far: SoFar) -> bool:
+def is_over(plan: Plan, state: ScheduleState) -> bool:
     """Tell whether nothing is under way and nothing is left."""
     del plan
-    idle = not any(strand.running for strand in so_far.strands.values())
-    return idle and not any(_next(number, strand, so_far) for number, strand in so_far.strands.items())
+    idle = not any(branch.running for branch in state.branches.values())
+    return idle and not any(_next(number, branch, state) for number, branch in state.branches.items())
 
 
-def _next(number: int, strand: Strand, so_far: SoFar) -> Start | None:
+def _next(number: int, branch: Branch, state: ScheduleState) -> NextStep | None:
     """Return the next step of a strand that is not left out; None at its end."""
     skipped: list[Step] = []
-    play = strand.play
-    for at in range(strand.at, len(strand.steps)):
-        step = strand.steps[at]
+    play = branch.play
+    for at in range(branch.at, len(branch.steps)):
+        step = branch.steps[at]
         if isinstance(step, TogetherPlan):
-            step = replace(step, parts=tuple(part for part in step.parts if _holds(part.when, so_far)))
-        if play is None and not (_holds(step.when, so_far) and getattr(step, "parts", True)):
+            step = replace(step, parts=tuple(part for part in step.parts if _holds(part.when, state)))
+        if play is None and not (_holds(step.when, state) and getattr(step, "parts", True)):
             skipped.append(step)
             continue
         if not isinstance(step, ImprovisePlan):
-            return Start(number, at, _suffixed(_whole(step, strand, at, so_far), strand), tuple(skipped))
-        turn = next_turn(step, play or Play(), so_far.last)
+            return NextStep(number, at, _suffixed(_whole(step, branch, at, state), branch), tuple(skipped))
+        turn = next_turn(step, play or ImproviseState(), state.last)
         play = None
         if turn is not None:
-            return Start(number, at, _suffixed(turn, strand), tuple(skipped))
+            return NextStep(number, at, _suffixed(turn, branch), tuple(skipped))
     return None
 
 
-def _whole(step: Step, strand: Strand, at: int, so_far: SoFar) -> Step:
+def _whole(step: Step, branch: Branch, at: int, state: ScheduleState) -> Step:
     """Return a line that nobody cuts after all, as the one who would is left out."""
     if not isinstance(step, LinePlan) or step.cut is None:
         return step
-    cutter = next((other for other in strand.steps[at + 1 :] if isinstance(other, LinePlan)), None)
-    return step if cutter is not None and _holds(cutter.when, so_far) else replace(step, cut=None)
+    cutter = next((other for other in branch.steps[at + 1 :] if isinstance(other, LinePlan)), None)
+    return step if cutter is not None and _holds(cutter.when, state) else replace(step, cut=None)
 
 
-def _suffixed(step: Step, strand: Strand) -> Step:
+def _suffixed(step: Step, branch: Branch) -> Step:
     """Return a step whose lines have ids of their own, where a cue has started before; and what refers to them."""
-    suffix = strand.suffix
+    suffix = branch.suffix
     if not suffix:
         return step
-    own = {line.id for line in spoken(strand.steps)}
+    own = {line.id for line in spoken(branch.steps)}
     if isinstance(step, TogetherPlan):
-        parts = tuple(_suffixed(part, strand) for part in step.parts)
+        parts = tuple(_suffixed(part, branch) for part in step.parts)
         return replace(step, parts=tuple(part for part in parts if isinstance(part, LinePlan | SoundPlan)))
     if isinstance(step, LinePlan):
         cut = replace(step.cut, by=step.cut.by + suffix) if step.cut else None
@@ -201,23 +201,23 @@ def _suffixed(step: Step, strand: Strand) -> Step:
     return step
 
 
-def _holds(condition: Condition | None, so_far: SoFar) -> bool:
+def _holds(condition: Condition | None, state: ScheduleState) -> bool:
     if condition is None:
         return True
     if isinstance(condition, Not):
-        return condition.condition not in so_far.met
-    return condition in so_far.met
+        return condition.condition not in state.met
+    return condition in state.met
 
 
-def _is_ready(step: Step, so_far: SoFar) -> bool:
+def _is_ready(step: Step, state: ScheduleState) -> bool:
     match step:
         case LinePlan():
-            return not so_far.unheard.get(step.player, 0)
+            return not state.unheard.get(step.player, 0)
         case TogetherPlan():
-            return all(_is_ready(part, so_far) for part in step.parts)
+            return all(_is_ready(part, state) for part in step.parts)
         case ListenPlan():
-            busy = any(strand.listens for strand in so_far.strands.values())
-            return not busy and not so_far.unheard.get(step.player, 0)
+            busy = any(branch.listens for branch in state.branches.values())
+            return not busy and not state.unheard.get(step.player, 0)
         case _:
             return True
 
@@ -225,46 +225,46 @@ def _is_ready(step: Step, so_far: SoFar) -> bool:
 # ---- what changes it
 
 
-def began(so_far: SoFar, start: Start) -> SoFar:
+def began(state: ScheduleState, start: NextStep) -> ScheduleState:
     """Note that a step has begun."""
-    strand = so_far.strands[start.strand]
-    play = strand.play if strand.at == start.at else None
-    if isinstance(strand.steps[start.at], ImprovisePlan) and play is None:
-        play = Play()
-    return _with(so_far, start.strand, replace(strand, at=start.at, running=True, play=play))
+    branch = state.branches[start.branch]
+    play = branch.play if branch.at == start.at else None
+    if isinstance(branch.steps[start.at], ImprovisePlan) and play is None:
+        play = ImproviseState()
+    return _with(state, start.branch, replace(branch, at=start.at, running=True, play=play))
 
 
-def ended(so_far: SoFar, start: Start, turn: Turn | None = None) -> SoFar:
+def ended(state: ScheduleState, start: NextStep, turn: Turn | None = None) -> ScheduleState:
     """Note that a step has ended; a turn of free play, with what it came to."""
-    strand = so_far.strands[start.strand]
-    if strand.play is not None and turn is not None:
-        return _with(so_far, start.strand, replace(strand, running=False, play=strand.play.after(turn)))
+    branch = state.branches[start.branch]
+    if branch.play is not None and turn is not None:
+        return _with(state, start.branch, replace(branch, running=False, play=branch.play.after(turn)))
     is_cut = isinstance(start.step, LinePlan) and start.step.cut is not None
-    return _with(so_far, start.strand, replace(strand, at=start.at + 1, running=False, play=None, is_cut=is_cut))
+    return _with(state, start.branch, replace(branch, at=start.at + 1, running=False, play=None, is_cut=is_cut))
 
 
-def _with(so_far: SoFar, number: int, strand: Strand) -> SoFar:
-    strands = {**so_far.strands, number: strand}
-    if number != MAIN and not strand.running and strand.at >= len(strand.steps):
-        del strands[number]
-    return replace(so_far, strands=strands)
+def _with(state: ScheduleState, number: int, branch: Branch) -> ScheduleState:
+    branches = {**state.branches, number: branch}
+    if number != MAIN and not branch.running and branch.at >= len(branch.steps):
+        del branches[number]
+    return replace(state, branches=branches)
 
 
-def happened(plan: Plan, so_far: SoFar, news: Happening) -> SoFar:
+def happened(plan: Plan, state: ScheduleState, news: Trigger) -> ScheduleState:
     """Note that something has happened: conditions come true, and cues that waited for it start.
 
     Raises:
         LimitReached: Cues have started too often.
     """
     met = {condition for condition, line in _conditions(plan).items() if _matches(condition, news, line)}
-    so_far = replace(so_far, met=so_far.met | met)
+    state = replace(state, met=state.met | met)
     for cue in plan.cues:
         if not isinstance(cue.event, Silence) and _matches(cue.event, news, cue.source_line):
-            so_far = _started(plan, so_far, cue)
-    return so_far
+            state = _started(plan, state, cue)
+    return state
 
 
-def resumed(plan: Plan, so_far: SoFar, cue: str) -> SoFar:
+def resumed(plan: Plan, state: ScheduleState, cue: str) -> ScheduleState:
     """Note that a cue has started, as is known from elsewhere: a silence is over when it is told of.
 
     Raises:
@@ -272,62 +272,62 @@ def resumed(plan: Plan, so_far: SoFar, cue: str) -> SoFar:
     """
     for known in plan.cues:
         if known.id == cue:
-            return _started(plan, so_far, known)
+            return _started(plan, state, known)
     raise KeyError(cue)
 
 
-def broken_off(so_far: SoFar, start: Start) -> SoFar:
+def interrupt(state: ScheduleState, start: NextStep) -> ScheduleState:
     """Note that a step that has begun is not under way any more, and begins anew."""
-    strand = so_far.strands[start.strand]
-    return _with(so_far, start.strand, replace(strand, running=False))
+    branch = state.branches[start.branch]
+    return _with(state, start.branch, replace(branch, running=False))
 
 
-def is_awaited(plan: Plan, news: Happening) -> bool:
+def is_awaited(plan: Plan, news: Trigger) -> bool:
     """Tell whether a cue waits for something like this."""
     cues = (cue for cue in plan.cues if not isinstance(cue.event, Silence))
     return any(_matches(cue.event, news, cue.source_line) for cue in cues)
 
 
-def quiet(plan: Plan, so_far: SoFar, now: float) -> SoFar:
+def quiet(plan: Plan, state: ScheduleState, now: float) -> ScheduleState:
     """Start the cues that have waited long enough for a silence."""
     for cue in plan.cues:
-        wake = _wakes(cue, so_far)
+        wake = _wakes(cue, state)
         if wake is not None and wake <= now:
-            so_far = replace(_started(plan, so_far, cue), hushed=so_far.hushed | {cue.id})
-    return so_far
+            state = replace(_started(plan, state, cue), hushed=state.hushed | {cue.id})
+    return state
 
 
-def hush(so_far: SoFar, since: float | None) -> SoFar:
+def set_silence(state: ScheduleState, since: float | None) -> ScheduleState:
     """Note that a silence has begun at the open microphone, or has ended."""
-    return so_far if since == so_far.quiet_since else replace(so_far, quiet_since=since, hushed=frozenset())
+    return state if since == state.quiet_since else replace(state, quiet_since=since, hushed=frozenset())
 
 
-def wakes_at(plan: Plan, so_far: SoFar) -> float | None:
+def wakes_at(plan: Plan, state: ScheduleState) -> float | None:
     """Tell when to look again though nothing happens; None where there is no need."""
-    return min((wake for cue in plan.cues if (wake := _wakes(cue, so_far)) is not None), default=None)
+    return min((wake for cue in plan.cues if (wake := _wakes(cue, state)) is not None), default=None)
 
 
-def _wakes(cue: CuePlan, so_far: SoFar) -> float | None:
-    if so_far.quiet_since is None or not isinstance(cue.event, Silence) or cue.id in so_far.hushed:
+def _wakes(cue: CuePlan, state: ScheduleState) -> float | None:
+    if state.quiet_since is None or not isinstance(cue.event, Silence) or cue.id in state.hushed:
         return None
-    if cue.times is not None and so_far.started.get(cue.id, 0) >= cue.times:
+    if cue.times is not None and state.started.get(cue.id, 0) >= cue.times:
         return None
-    return so_far.quiet_since + cue.event.for_s
+    return state.quiet_since + cue.event.for_s
 
 
-def _started(plan: Plan, so_far: SoFar, cue: CuePlan) -> SoFar:
-    times = so_far.started.get(cue.id, 0) + 1
+def _started(plan: Plan, state: ScheduleState, cue: CuePlan) -> ScheduleState:
+    times = state.started.get(cue.id, 0) + 1
     if cue.times is not None and times > cue.times:
-        return so_far
-    if sum(so_far.started.values()) >= plan.most_cues:
+        return state
+    if sum(state.started.values()) >= plan.most_cues:
         what = f"{plan.path}:{cue.source_line}: the cue would start once more"
         raise LimitReached(what, f"limits.cues is {plan.most_cues}")
-    strand = Strand(cue.steps, suffix=f".{times}" if times > 1 else "", event=cue.event)
-    number = max(so_far.strands) + 1
-    return replace(so_far, strands={**so_far.strands, number: strand}, started={**so_far.started, cue.id: times})
+    branch = Branch(cue.steps, suffix=f".{times}" if times > 1 else "", event=cue.event)
+    number = max(state.branches) + 1
+    return replace(state, branches={**state.branches, number: branch}, started={**state.started, cue.id: times})
 
 
-def _matches(condition: Condition | Silence, news: Happening, line: int) -> bool:
+def _matches(condition: Condition | Silence, news: Trigger, line: int) -> bool:
     """Tell whether a condition, which stands at a line of the scene, has come true."""
     if not isinstance(condition, Call | Said | Failed) or condition.player not in (None, news.player):
         return False
@@ -350,18 +350,18 @@ def _conditions(plan: Plan) -> dict[Condition, int]:
     return found
 
 
-def next_speaker(so_far: SoFar, start: Start) -> str | None:
+def next_speaker(state: ScheduleState, start: NextStep) -> str | None:
     """Tell who speaks after a step, as far as that is known: the one who must hear it first."""
-    strand = so_far.strands.get(start.strand)
-    if strand is None:
+    branch = state.branches.get(start.branch)
+    if branch is None:
         return None
-    here = strand.steps[start.at]
+    here = branch.steps[start.at]
     if isinstance(here, ImprovisePlan):
         order = here.players if isinstance(here.order, str) else here.order
         speaker = start.step.player if isinstance(start.step, LinePlan) else ""
         after = order[order.index(speaker) + 1 :] + order if speaker in order else order
         return next((name for name in after if name != speaker), None)
-    for step in strand.steps[start.at + 1 :]:
+    for step in branch.steps[start.at + 1 :]:
         if isinstance(step, LinePlan | ListenPlan):
             return step.player
         if isinstance(step, ImprovisePlan):
@@ -391,7 +391,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Play:
+class ImproviseState:
     """How far free play has come.
 
     Attributes:
@@ -412,7 +412,7 @@ class Play:
     passes: int = 0
     last: Turn | None = None
 
-    def after(self, turn: Turn) -> Play:
+    def after(self, turn: Turn) -> ImproviseState:
         """Return the play after one more turn."""
         spoke = bool(turn.words.strip())
         return replace(
@@ -427,7 +427,7 @@ class Play:
         )
 
 
-def next_turn(step: ImprovisePlan, play: Play, said_before: Turn | None = None) -> LinePlan | None:
+def next_turn(step: ImprovisePlan, play: ImproviseState, said_before: Turn | None = None) -> LinePlan | None:
     """Return the next turn of free play as a line; None when it is over.
 
     Args:
@@ -452,7 +452,7 @@ def next_turn(step: ImprovisePlan, play: Play, said_before: Turn | None = None) 
     )
 
 
-def _is_over(step: ImprovisePlan, play: Play) -> bool:
+def _is_over(step: ImprovisePlan, play: ImproviseState) -> bool:
     reached = (
         step.turns is not None and play.turns >= step.turns,
         step.for_s is not None and play.seconds >= step.for_s,
@@ -464,7 +464,7 @@ def _is_over(step: ImprovisePlan, play: Play) -> bool:
     return any(reached) or bool(step.until and is_found(step.until, said, line=step.source_line))
 
 
-def _player(step: ImprovisePlan, play: Play, said_before: Turn | None) -> str:
+def _player(step: ImprovisePlan, play: ImproviseState, said_before: Turn | None) -> str:
     """Tell whose turn it is; nobody answers itself."""
     last = play.last or said_before
     silent = last.player if last else None

@@ -27,11 +27,11 @@ from tau_stage.scene.plan import ItemPlan, Plan, PlayerPlan, TogetherPlan
 from tau_stage.session import Deadlines, Session, Tool, open_session
 from tau_stage.session.retrying import RULES, Rule, Tally, Trouble, opening_trouble
 from tau_stage.stage.context import Sounds
-from tau_stage.stage.events import PromptBook
-from tau_stage.stage.fan_out import Form
+from tau_stage.stage.events import EventLog
+from tau_stage.stage.fan_out import HearingMode
 from tau_stage.stage.people import Person
 from tau_stage.take import records as record
-from tau_stage.take.reuse import NOTHING, Former
+from tau_stage.take.reuse import NO_REUSE, ReusedLines
 from tau_stage.text import STRUCK, keys_of, shown
 from tau_stage.transport import Transport, dial
 
@@ -42,8 +42,8 @@ Connect = Callable[[PlayerPlan], AbstractAsyncContextManager[Transport]]
 Opened = TypeVar("Opened")
 
 
-class Gate:
-    """Lets one opening through at a time. Share one gate among all scenes of a process.
+class OpeningLimiter:
+    """Lets one opening through at a time. Share one among all scenes of a process.
 
     Args:
         rules: What is tried again.
@@ -56,7 +56,7 @@ class Gate:
         self._turn = anyio.Lock()
         self._last_opening = float("-inf")
 
-    async def through(
+    async def run(
         self,
         opening: Callable[[], Awaitable[Opened]],
         *,
@@ -126,13 +126,13 @@ class Stage:
     Attributes:
         connect: Opens the connection of one player.
         provider_of: The endpoint that plays a player.
-        gate: Shared by all scenes of the process.
+        limiter: Shared by all scenes of the process.
         deadlines: How long a session waits for what.
     """
 
     connect: Connect
     provider_of: Callable[[PlayerPlan], Endpoint] = lambda _player: endpoint(UNDERSTUDY)
-    gate: Gate = field(default_factory=Gate)
+    limiter: OpeningLimiter = field(default_factory=OpeningLimiter)
     deadlines: Deadlines = field(default_factory=Deadlines)
 
     def secrets(self, plan: Plan) -> Secrets:
@@ -213,7 +213,7 @@ async def open_stage(
         return providers[player].endpoint
 
     if all(provider.endpoint.name != UNDERSTUDY for provider in providers.values()):
-        yield Stage(lambda player: dialled(player, providers[player]), provider_of, Gate(), waits)
+        yield Stage(lambda player: dialled(player, providers[player]), provider_of, OpeningLimiter(), waits)
         return
     from tau_stage.stage.people import known_words
     from tau_stage.understudy.server import Understudy, open_understudy
@@ -233,11 +233,11 @@ async def open_stage(
                 provider = Provider(provider.endpoint, resource=url)
             return dialled(player, provider)
 
-        yield Stage(connect, provider_of, Gate(), waits)
+        yield Stage(connect, provider_of, OpeningLimiter(), waits)
 
 
 @dataclass(frozen=True, slots=True)
-class Company:
+class Participants:
     """Everybody on stage.
 
     Attributes:
@@ -246,15 +246,15 @@ class Company:
         forms: How each model hears.
         tools: What each model may call, by player and name.
         sounds: The scene's sound files, by the name it gives them and their gain in dB.
-        floors: Held by whoever makes a model speak, by player: it says one thing at a time.
+        speaking_locks: Held by whoever makes a model speak, by player: it says one thing at a time.
     """
 
     sessions: dict[str, Session]
     people: Mapping[str, Person]
-    forms: Mapping[str, Form]
+    forms: Mapping[str, HearingMode]
     tools: Mapping[str, Mapping[str, Tool]]
     sounds: Sounds
-    floors: Mapping[str, anyio.Lock]
+    speaking_locks: Mapping[str, anyio.Lock]
 
 
 def read_sounds(plan: Plan) -> dict[tuple[str, float], Playable]:
@@ -272,17 +272,17 @@ def read_sounds(plan: Plan) -> dict[tuple[str, float], Playable]:
     }
 
 
-async def open_company(
+async def open_participants(
     plan: Plan,
     stage: Stage,
     *,
     opened: AsyncExitStack,
-    book: PromptBook,
+    log: EventLog,
     people: Mapping[str, Person],
     tools: Mapping[str, list[Tool]],
     sounds: Sounds,
-    former: Former = NOTHING,
-) -> Company:
+    former: ReusedLines = NO_REUSE,
+) -> Participants:
     """Open the session of every model that performs something, one after another, in the order of their first lines.
 
     Raises:
@@ -292,20 +292,20 @@ async def open_company(
     try:
         for player in plan.opening_order:
             if not former.needs(player.name):
-                book.write(record.PlayerOpened(player=player.name, session="", attempts=0, took_s=0.0))
+                log.append(record.PlayerOpened(player=player.name, session="", attempts=0, took_s=0.0))
                 continue
-            sessions[player.name] = await open_player(plan, player, stage, opened, book, tools[player.name])
+            sessions[player.name] = await open_player(plan, player, stage, opened, log, tools[player.name])
     finally:
         opened.push_async_callback(close_together, tuple(sessions.values()))
     for player in plan.people:
-        book.write(record.PlayerOpened(player=player.name, session="", attempts=1, took_s=0.0))
-    return Company(
+        log.append(record.PlayerOpened(player=player.name, session="", attempts=1, took_s=0.0))
+    return Participants(
         sessions={player.name: sessions[player.name] for player in plan.models if player.name in sessions},
         people=people,
-        forms={player.name: Form(player.hears_as == "text", player.label_speakers) for player in plan.models},
+        forms={player.name: HearingMode(player.hears_as == "text", player.label_speakers) for player in plan.models},
         tools={name: {tool.name: tool for tool in own} for name, own in tools.items()},
         sounds=sounds,
-        floors={player.name: anyio.Lock() for player in plan.models},
+        speaking_locks={player.name: anyio.Lock() for player in plan.models},
     )
 
 
@@ -318,34 +318,34 @@ async def close_together(sessions: Sequence[Session]) -> None:
 
 
 async def open_player(
-    plan: Plan, player: PlayerPlan, stage: Stage, opened: AsyncExitStack, book: PromptBook, tools: list[Tool]
+    plan: Plan, player: PlayerPlan, stage: Stage, opened: AsyncExitStack, log: EventLog, tools: list[Tool]
 ) -> Session:
     """Open one player's session when it is its turn, and put into it what is there before the first line.
 
     Raises:
         SessionError: It will not open.
     """
-    began = book.now_s
+    began = log.now_s
     refusals = 0
 
     def refused(error: SessionError, wait_s: float) -> None:
         nonlocal refusals
         refusals += 1
         problem = str(error.about(player=player.name))
-        book.write(record.OpeningRefused(player=player.name, problem=problem, wait_s=wait_s))
+        log.append(record.OpeningRefused(player=player.name, problem=problem, wait_s=wait_s))
 
-    session = await stage.gate.through(
-        partial(_open, plan, player, stage, opened, book, tools), gap_s=plan.opening_gap_s, refused=refused
+    session = await stage.limiter.run(
+        partial(_open, plan, player, stage, opened, log, tools), gap_s=plan.opening_gap_s, refused=refused
     )
-    took_s = round(book.now_s - began, 6)
-    book.write(record.PlayerOpened(player=player.name, session=session.id, attempts=refusals + 1, took_s=took_s))
+    took_s = round(log.now_s - began, 6)
+    log.append(record.PlayerOpened(player=player.name, session=session.id, attempts=refusals + 1, took_s=took_s))
     put = {"system": session.system, "user": session.user, "assistant": session.assistant}
     for role, words in player.setup:
         await put[role](words)
     return session
 
 
-def patience(plan: Plan, deadlines: Deadlines) -> Deadlines:
+def deadlines_for(plan: Plan, deadlines: Deadlines) -> Deadlines:
     """Tell how long a scene's sessions wait for what: as the scene says, or else the stage."""
     waits = plan.waits
     return Deadlines(
@@ -357,7 +357,7 @@ def patience(plan: Plan, deadlines: Deadlines) -> Deadlines:
 
 
 async def _open(
-    plan: Plan, player: PlayerPlan, stage: Stage, opened: AsyncExitStack, book: PromptBook, tools: list[Tool]
+    plan: Plan, player: PlayerPlan, stage: Stage, opened: AsyncExitStack, log: EventLog, tools: list[Tool]
 ) -> Session:
     place = stage.provider_of(player)
     wanted = conducted(
@@ -374,14 +374,14 @@ async def _open(
         open_session,
         name=player.name,
         model=player.model,
-        deadlines=patience(plan, stage.deadlines),
+        deadlines=deadlines_for(plan, stage.deadlines),
         dialect=place.dialect,
         opening=place.opening,
         heard_as=Format("audio/pcm", place.heard_rate),
         tools=tools,
         keeps_audio=False,
-        on_warning=lambda problem: book.warn_once(f"player {player.name}: {problem}", player.name),
-        on_oddity=lambda oddity: book.warn_once(f"{place.name}: {oddity}"),
+        on_warning=lambda problem: log.warn_once(f"player {player.name}: {problem}", player.name),
+        on_oddity=lambda oddity: log.warn_once(f"{place.name}: {oddity}"),
     )
     async with AsyncExitStack() as own:
         try:
@@ -417,15 +417,15 @@ PER_MODEL = 2
 """A socket; and its other end, where the understudy plays in this process."""
 
 
-def needed(plan: Plan) -> int:
+def descriptors_needed(plan: Plan) -> int:
     """Tell how many descriptors a performance has open at once, at most."""
     stems = len(plan.players) + len({sound.stem for sound in plan.sounds})
-    steps = (step for strand in plan.strands for step in strand)
+    steps = (step for branch in plan.strands for step in branch)
     at_once = max((len(step.parts) for step in steps if isinstance(step, TogetherPlan)), default=1)
     return PER_MODEL * len(plan.models) + stems + at_once
 
 
-def make_room(plans: Sequence[Plan], jobs: int) -> None:
+def raise_descriptor_limit(plans: Sequence[Plan], jobs: int) -> None:
     """See to it that as many can be open as are needed; where the limit can be raised, it is.
 
     Args:
@@ -435,7 +435,7 @@ def make_room(plans: Sequence[Plan], jobs: int) -> None:
     Raises:
         UsageError: There are too few.
     """
-    wanted = SPARE + sum(nlargest(jobs, map(needed, plans)))
+    wanted = SPARE + sum(nlargest(jobs, map(descriptors_needed, plans)))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return

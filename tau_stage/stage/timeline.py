@@ -11,7 +11,7 @@ from tau_stage.audio.stereo import Stereo
 from tau_stage.audio.wav import WavWriter
 from tau_stage.scene.names import slug
 from tau_stage.scene.plan import LinePlan, Plan
-from tau_stage.stage.events import PromptBook, Sounding
+from tau_stage.stage.events import AudioProgress, EventLog
 from tau_stage.take.atomic import FULL_DISK, guarded, sync_folder
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.stems import Stems
@@ -102,23 +102,23 @@ class Timeline:
         self._stems.close()
 
 
-class Recording:
+class LineFile:
     """Takes a line's sound as it arrives. The file has its final name only when the line is whole.
 
     Args:
         folder: The take's.
         line: From the plan.
-        book: Shows levels to the onlooker.
+        log: Shows levels to the onlooker.
         take: Which take of the line it is.
         aside: Where it lies, if that take had ended before the performance was stopped.
     """
 
     def __init__(
-        self, folder: TakeFolder, line: LinePlan, book: PromptBook, take: int = 1, aside: Path | None = None
+        self, folder: TakeFolder, line: LinePlan, log: EventLog, take: int = 1, aside: Path | None = None
     ) -> None:
         self._folder = folder
         self._line = line
-        self._book = book
+        self._log = log
         self._writer: WavWriter | None = None
         self._aside = aside
         self._attempt = 1
@@ -140,7 +140,7 @@ class Recording:
                 self._writer = WavWriter(self.path.with_suffix(f".take-{self._take}.part.wav"))
             self._writer.append(audio)
         seconds = self._writer.samples / self._writer.rate
-        self._book.show(Sounding(self._line.player, self._line.id, rms_dbfs(audio), seconds))
+        self._log.publish(AudioProgress(self._line.player, self._line.id, rms_dbfs(audio), seconds))
 
     def again(self) -> str | None:
         """Keep what a failed attempt gave under a name of its own, and say which."""

@@ -36,7 +36,7 @@ from tau_stage.scene.plan import Plan, resolved, spoken
 from tau_stage.scene.source import spot
 from tau_stage.stage.people import people_of
 from tau_stage.stage.perform import perform
-from tau_stage.stage.scene_tools import find_tools, refuse_code
+from tau_stage.stage.scene_tools import check_tool_permission, find_tools
 from tau_stage.stage.sessions import Stage, open_stage
 from tau_stage.suite.discovery import CASSETTES, PLACE, SNAPSHOTS, Case, scene_error
 from tau_stage.suite.in_memory import explain_divergence, in_memory_stage
@@ -139,7 +139,7 @@ def _run_case(plan: Plan, options: SuiteOptions, result: Result) -> Result:
     refuse_lost_cassette(plan, options, source)
     if source == "nothing":
         return result
-    refuse_code(plan, allowed=options.allow_tools)
+    check_tool_permission(plan, allowed=options.allow_tools)
     find_tools(plan)
     runs: list[Run] = []
     try:

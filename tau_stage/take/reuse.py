@@ -18,7 +18,7 @@ from tau_stage.take.take_model import Alternative, Performed, Take
 
 
 @dataclass(frozen=True, slots=True)
-class Former:
+class ReusedLines:
     """What is taken over.
 
     Attributes:
@@ -39,7 +39,7 @@ class Former:
     elsewhere: Mapping[str, TakeFolder] = field(default_factory=dict)
     wish: Retake | None = None
 
-    def besides(self, other: Former) -> Former:
+    def besides(self, other: ReusedLines) -> ReusedLines:
         """Return what is taken over from here and, where nothing of it is here, from another former take."""
         missing = {name: line for name, line in other.lines.items() if name not in self.lines}
         elsewhere = dict.fromkeys(missing, other.folder) if other.folder else {}
@@ -119,10 +119,10 @@ class Former:
         return tuple(name for name in self.retaken if name in done and name != line.id)
 
 
-NOTHING = Former()
+NO_REUSE = ReusedLines()
 
 
-def retaken(plan: Plan, folder: TakeFolder, take: Take, *lines: str, through: bool = False) -> Former:
+def reuse_for_retake(plan: Plan, folder: TakeFolder, take: Take, *lines: str, through: bool = False) -> ReusedLines:
     """Return what is taken over when lines are performed again.
 
     Args:
@@ -145,11 +145,11 @@ def retaken(plan: Plan, folder: TakeFolder, take: Take, *lines: str, through: bo
     players = frozenset(performed.player for performed in anew)
     if through and any(name not in {planned.id for planned in plan.lines} for name in ids[at:]):
         players = frozenset(player.name for player in plan.models)  # nobody knows who will speak
-    return Former(folder, kept, players, () if through else lines)
+    return ReusedLines(folder, kept, players, () if through else lines)
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
+class SceneDrift:
     """How the lines of a scene differ from those that were performed, but for those that are retaken.
 
     Attributes:
@@ -173,7 +173,7 @@ class Drift:
                 yield f"{', '.join(lines)}: {fate}"
 
 
-def drift(before: str, plan: Plan, lines: Sequence[str]) -> Drift:
+def scene_drift(before: str, plan: Plan, lines: Sequence[str]) -> SceneDrift:
     """Tell how a scene differs from what was performed.
 
     Args:
@@ -183,14 +183,14 @@ def drift(before: str, plan: Plan, lines: Sequence[str]) -> Drift:
     """
     old, now = (dict(_lines(json.loads(text))) for text in (before, resolved(plan)))
     rest = [name for name in now if name not in lines]
-    return Drift(
+    return SceneDrift(
         tuple(name for name in rest if name in old and old[name] != now[name]),
         tuple(name for name in rest if name not in old),
         tuple(name for name in old if name not in now),
     )
 
 
-def without(plan: Plan, lines: Sequence[str]) -> Plan:
+def plan_without(plan: Plan, lines: Sequence[str]) -> Plan:
     """Leave some of a plan's lines out."""
     parted = [
         replace(step, parts=tuple(part for part in step.parts if not _is_one(part, lines)))

@@ -16,7 +16,7 @@ from tau_stage.protocol import server_events as told
 from tau_stage.protocol.conversation import Conversation, Ended
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.planner import make_plan
-from tau_stage.stage.fan_out import Clip, Form
+from tau_stage.stage.fan_out import HeardClip, HearingMode
 
 Benchmark = Callable[..., Any]
 DELTA = Pcm.silence(2400).base64.decode()
@@ -50,8 +50,8 @@ def test_building_what_hearers_are_sent(benchmark: Benchmark, hearers: int) -> N
     audio = Pcm.silence(240_000)
 
     def build() -> list[bytes]:
-        clip = Clip("ann-1", "1", "ann", audio, "words")
-        return [frame for _ in range(hearers) for frame, _ in clip.frames(Form())]
+        clip = HeardClip("ann-1", "1", "ann", audio, "words")
+        return [frame for _ in range(hearers) for frame, _ in clip.frames(HearingMode())]
 
     assert len(benchmark(build)) == hearers
 

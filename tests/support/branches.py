@@ -23,7 +23,7 @@ PURE = {
     "tau_stage.protocol": ["tests/test_protocol_*.py", "tau_stage/protocol/*"],
     "tau_stage.text": ["tests/test_text_*.py", "tau_stage/text/*"],
     "tau_stage.cost": ["tests/test_cost*.py", "tau_stage/cost/*"],
-    "tau_stage.stage.schedule": ["tests/test_stage_cues.py"],
+    "tau_stage.stage.schedule": ["tests/test_stage_schedule.py"],
     "tau_stage.session.retrying": ["tests/test_session_retrying.py"],
 }
 """The packages and modules that are pure, and the files whose tests must take all their branches."""

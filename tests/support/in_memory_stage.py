@@ -19,15 +19,15 @@ from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.scene.planner import make_plan
 from tau_stage.session import Deadlines
-from tau_stage.stage.events import Watch
+from tau_stage.stage.events import EventStream
 from tau_stage.stage.people import Person, known_words
 from tau_stage.stage.perform import perform
 from tau_stage.stage.sessions import Stage
-from tau_stage.stage.takes import Ask
+from tau_stage.stage.takes import ChooseTake
 from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import read_journal
-from tau_stage.take.reuse import NOTHING, Former
+from tau_stage.take.reuse import NO_REUSE, ReusedLines
 from tau_stage.take.take_model import Performed, Take
 from tau_stage.transport import Handshake, Transport
 from tau_stage.understudy import faults as fault
@@ -69,10 +69,10 @@ class Playhouse:
         allow_tools: bool = False,
         people: Mapping[str, Person] | None = None,
         deadlines: Deadlines | None = None,
-        watch: Watch | None = None,
+        watch: EventStream | None = None,
         loudspeaker: Loudspeaker | None = None,
-        former: Former = NOTHING,
-        ask: Ask | None = None,
+        former: ReusedLines = NO_REUSE,
+        ask: ChooseTake | None = None,
         again: TakeFolder | None = None,
         stop: anyio.Event | None = None,
         budget: Decimal | None = None,

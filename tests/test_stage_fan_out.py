@@ -11,7 +11,7 @@ from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import SessionError
 from tau_stage.session import Deadlines, Session
 from tau_stage.session.parts import LONGEST_APPEND
-from tau_stage.stage.fan_out import QUEUED_CLIPS, Clip, Deaf, Form, Heard, open_house
+from tau_stage.stage.fan_out import QUEUED_CLIPS, Heard, HeardClip, HearingMode, NotHeard, open_fan_out
 from tau_stage.transport import MemoryTransport
 from tests.support.openai_types import check_client_event
 from tests.support.tone_voice import tone
@@ -19,8 +19,8 @@ from tests.support.tone_voice import tone
 
 def test_a_clip_is_one_valid_event_with_the_very_samples() -> None:
     audio = tone("ash", 'A "line", said')
-    clip = Clip("ann-1", "7", "ann", audio, 'A "line", said')
-    ((frame, request),) = clip.frames(Form())
+    clip = HeardClip("ann-1", "7", "ann", audio, 'A "line", said')
+    ((frame, request),) = clip.frames(HearingMode())
     check_client_event(frame)
     told = json.loads(frame)
     assert told["item"]["content"] == [
@@ -32,22 +32,22 @@ def test_a_clip_is_one_valid_event_with_the_very_samples() -> None:
 
 def test_a_clip_that_is_too_long_for_one_event_is_split_on_a_sample() -> None:
     audio = Pcm.silence(LONGEST_APPEND // 4 * 3 // 2 + 10)
-    clip = Clip("ann-1", "7", "ann", audio, "")
-    sounds = [json.loads(frame)["item"]["content"][0]["audio"] for frame, _ in clip.frames(Form())]
+    clip = HeardClip("ann-1", "7", "ann", audio, "")
+    sounds = [json.loads(frame)["item"]["content"][0]["audio"] for frame, _ in clip.frames(HearingMode())]
     assert [len(sound) <= LONGEST_APPEND for sound in sounds] == [True, True]
-    assert len({request.item_id for _, request in clip.frames(Form())}) == 2
+    assert len({request.item_id for _, request in clip.frames(HearingMode())}) == 2
     assert sum(len(sound) // 4 * 3 - sound.count("=") for sound in sounds) == len(audio.data)
 
 
 def test_a_line_without_sound_is_heard_as_its_words() -> None:
-    ((frame, _),) = Clip("ann-1", "7", "ann", Pcm(), "One.").frames(Form())
+    ((frame, _),) = HeardClip("ann-1", "7", "ann", Pcm(), "One.").frames(HearingMode())
     check_client_event(frame)
     assert json.loads(frame)["item"]["content"] == [{"type": "input_text", "text": "One."}]
 
 
 def test_who_hears_as_text_is_sent_the_words_and_perhaps_who_says_them() -> None:
-    clip = Clip("ann-1", "7", "ann", tone("ash", "One."), "One.")
-    for form, text in ((Form(as_text=True), "One."), (Form(as_text=True, labelled=True), "ann: One.")):
+    clip = HeardClip("ann-1", "7", "ann", tone("ash", "One."), "One.")
+    for form, text in ((HearingMode(as_text=True), "One."), (HearingMode(as_text=True, labelled=True), "ann: One.")):
         ((frame, _),) = clip.frames(form)
         check_client_event(frame)
         assert json.loads(frame)["item"]["content"] == [{"type": "input_text", "text": text}]
@@ -55,20 +55,22 @@ def test_who_hears_as_text_is_sent_the_words_and_perhaps_who_says_them() -> None
 
 def test_a_label_stands_before_the_sound_once_and_an_effect_has_none() -> None:
     audio = Pcm.silence(LONGEST_APPEND // 4 * 3 // 2 + 10)
-    first, second = (json.loads(frame) for frame, _ in Clip("a", "7", "ann", audio, "").frames(Form(labelled=True)))
+    first, second = (
+        json.loads(frame) for frame, _ in HeardClip("a", "7", "ann", audio, "").frames(HearingMode(labelled=True))
+    )
     assert first["item"]["content"][0] == {"type": "input_text", "text": "ann says:"}
     assert [part["type"] for part in second["item"]["content"]] == ["input_audio"]
-    ((frame, _),) = Clip("sfx-1", "sfx-1", "", tone("ash", "One."), "").frames(Form(labelled=True))
+    ((frame, _),) = HeardClip("sfx-1", "sfx-1", "", tone("ash", "One."), "").frames(HearingMode(labelled=True))
     check_client_event(frame)
     assert [part["type"] for part in json.loads(frame)["item"]["content"]] == ["input_audio"]
 
 
 def test_a_form_is_built_once_for_all_who_hear_so() -> None:
-    clip = Clip("ann-1", "7", "ann", tone("ash", "One."), "One.")
-    assert clip.frames(Form()) is clip.frames(Form())
+    clip = HeardClip("ann-1", "7", "ann", tone("ash", "One."), "One.")
+    assert clip.frames(HearingMode()) is clip.frames(HearingMode())
 
 
-FORMS = dict.fromkeys(("bob", "cid", "dan"), Form())
+FORMS = dict.fromkeys(("bob", "cid", "dan"), HearingMode())
 
 
 class Hearers:
@@ -78,7 +80,7 @@ class Hearers:
         self.order: list[str] = []
         self.servers: dict[str, MemoryTransport] = {}
         self.sessions: dict[str, Session] = {}
-        self.news: list[Heard | Deaf] = []
+        self.news: list[Heard | NotHeard] = []
         for name in names:
             ours, self.servers[name] = MemoryTransport.pair()
             session = self.sessions[name] = Session(name=name, deadlines=Deadlines(request_s=5))
@@ -92,20 +94,20 @@ class Hearers:
             item = {"id": told["item"]["id"], "type": "message"}
             await self.servers[name].send(json.dumps({"type": "conversation.item.added", "item": item}).encode())
 
-    async def hear(self, clips: list[Clip], *, first: str | None, deaf: frozenset[str] = frozenset()) -> None:
+    async def hear(self, clips: list[HeardClip], *, first: str | None, deaf: frozenset[str] = frozenset()) -> None:
         async with anyio.create_task_group() as group:
             for name, session in self.sessions.items():
                 group.start_soon(session.wire.listen)
                 if name not in deaf:
                     group.start_soon(self.attend, name)
-            async with open_house(self.sessions, self.news.append, FORMS) as house:
+            async with open_fan_out(self.sessions, self.news.append, FORMS) as fan_out:
                 for clip in clips:
-                    house.hear(clip, list(self.sessions), first)
+                    fan_out.send_to(clip, list(self.sessions), first)
                     await anyio.wait_all_tasks_blocked()
             group.cancel_scope.cancel()
 
 
-CLIP = Clip("ann-1", "1", "ann", tone("ash", "One."), "One.")
+CLIP = HeardClip("ann-1", "1", "ann", tone("ash", "One."), "One.")
 
 
 async def test_who_speaks_next_hears_first_and_then_all_others() -> None:
@@ -129,32 +131,32 @@ async def test_a_next_speaker_that_is_stuck_holds_the_others_up_for_two_seconds_
     began = anyio.current_time()
     times: list[float] = []
     hearers.news = Noted(times)
-    clip = Clip("ann-1", "1", "ann", tone("ash", "One."), "One.")
+    clip = HeardClip("ann-1", "1", "ann", tone("ash", "One."), "One.")
     await hearers.hear([clip], first="bob", deaf=frozenset({"bob"}))
     heard, deaf = sorted(zip(times, hearers.news, strict=True), key=lambda pair: pair[0])
     assert isinstance(heard[1], Heard)
     assert round(heard[0] - began) == 2
-    assert isinstance(deaf[1], Deaf)
+    assert isinstance(deaf[1], NotHeard)
     assert deaf[1].lost
 
 
-class Noted(list[Heard | Deaf]):
+class Noted(list[Heard | NotHeard]):
     """A list that notes when it grew."""
 
     def __init__(self, times: list[float]) -> None:
         super().__init__()
         self._times = times
 
-    def append(self, news: Heard | Deaf) -> None:
+    def append(self, news: Heard | NotHeard) -> None:
         self._times.append(anyio.current_time())
         super().append(news)
 
 
 async def test_who_falls_too_far_behind_is_lost_and_told_once() -> None:
     hearers = Hearers("bob")
-    clips = [Clip("ann-1", str(number), "ann", tone("ash", "One."), "One.") for number in range(QUEUED_CLIPS + 5)]
+    clips = [HeardClip("ann-1", str(number), "ann", tone("ash", "One."), "One.") for number in range(QUEUED_CLIPS + 5)]
     await hearers.hear(clips, first=None, deaf=frozenset({"bob"}))
-    lost = [news for news in hearers.news if isinstance(news, Deaf)]
+    lost = [news for news in hearers.news if isinstance(news, NotHeard)]
     assert lost
     assert all(news.lost for news in lost)
     assert "room for another clip" in str(lost[0].why)
@@ -173,12 +175,12 @@ async def test_a_clip_that_is_refused_is_missed_and_the_player_goes_on() -> None
     async with anyio.create_task_group() as group:
         group.start_soon(hearers.sessions["bob"].wire.listen)
         group.start_soon(refuse)
-        async with open_house(hearers.sessions, news.append, FORMS) as house:
-            house.hear(CLIP, ["bob"], None)
-            house.hear(Clip("ann-2", "2", "ann", tone("ash", "Two."), "Two."), ["bob"], None)
+        async with open_fan_out(hearers.sessions, news.append, FORMS) as fan_out:
+            fan_out.send_to(CLIP, ["bob"], None)
+            fan_out.send_to(HeardClip("ann-2", "2", "ann", tone("ash", "Two."), "Two."), ["bob"], None)
         group.cancel_scope.cancel()
     missed, heard = news
-    assert isinstance(missed, Deaf)
+    assert isinstance(missed, NotHeard)
     assert not missed.lost
     assert "line ann-1, player bob: the model refused" in str(missed.why)
     assert isinstance(heard, Heard)
@@ -187,6 +189,6 @@ async def test_a_clip_that_is_refused_is_missed_and_the_player_goes_on() -> None
 async def test_a_failure_of_the_performance_still_closes_the_house() -> None:
     hearers = Hearers("bob")
     with pytest.raises(BaseExceptionGroup) as caught:
-        async with open_house(hearers.sessions, hearers.news.append, FORMS):
+        async with open_fan_out(hearers.sessions, hearers.news.append, FORMS):
             raise SessionError(player="ann")
     assert caught.group_contains(SessionError)

@@ -22,7 +22,7 @@ from tau_stage.scene.plan import (
 )
 from tau_stage.scene.planner import make_plan
 from tau_stage.stage import schedule
-from tau_stage.stage.schedule import Happening, Play, SoFar, Start, Turn, called, next_turn
+from tau_stage.stage.schedule import ImproviseState, NextStep, ScheduleState, Trigger, Turn, called, next_turn
 
 HEAD = """
 players: {ada: {voice: ash}, bob: {voice: sage}, cid: {voice: coral}, guest: {human: tty}}
@@ -34,7 +34,7 @@ def plan_of(text: str, **head: str) -> Plan:
     return make_plan(parse_scene(HEAD + "".join(f"{key}: {value}\n" for key, value in head.items()) + text))
 
 
-def named(start: Start | None) -> str:
+def named(start: NextStep | None) -> str:
     """What starts, in a word."""
     step: Step | None = start.step if start else None
     match step:
@@ -50,20 +50,20 @@ def named(start: Start | None) -> str:
 
 def performed(plan: Plan, said: dict[str, str] | None = None, most: int = 50) -> Iterator[str]:
     """The steps in the order in which they start, each done at once; lines say what is given for their player."""
-    so_far = schedule.curtain_up(plan)
+    state = schedule.initial_state(plan)
     for _ in range(most):
-        start = schedule.due(plan, so_far)
+        start = schedule.due(plan, state)
         if start is None:
-            assert schedule.over(plan, so_far)
+            assert schedule.is_over(plan, state)
             return
         yield named(start)
-        so_far = schedule.began(so_far, start)
+        state = schedule.began(state, start)
         turn = None
         if isinstance(start.step, LinePlan):
             words = (said or {}).get(start.step.player, start.step.words)
             turn = Turn(start.step.player, words, seconds=1.0)
-            so_far = schedule.happened(plan, so_far, Happening("said", start.step.player, words=words))
-        so_far = schedule.ended(so_far, start, turn)
+            state = schedule.happened(plan, state, Trigger("said", start.step.player, words=words))
+        state = schedule.ended(state, start, turn)
 
 
 ORDER = plan_of("lines: [ada: One., {prompt: {bob: softly}}, bob: Two., {pause: 1s}, ada: Three.]")
@@ -74,17 +74,17 @@ def test_the_steps_follow_each_other() -> None:
 
 
 def test_nothing_starts_while_a_step_is_under_way() -> None:
-    so_far = schedule.curtain_up(ORDER)
-    start = schedule.due(ORDER, so_far)
+    state = schedule.initial_state(ORDER)
+    start = schedule.due(ORDER, state)
     assert start
-    so_far = schedule.began(so_far, start)
-    assert schedule.due(ORDER, so_far) is None
-    assert not schedule.over(ORDER, so_far)
+    state = schedule.began(state, start)
+    assert schedule.due(ORDER, state) is None
+    assert not schedule.is_over(ORDER, state)
 
 
-def at(plan: Plan, position: int, **unheard: int) -> SoFar:
-    strand = schedule.Strand(plan.steps, at=position)
-    return SoFar({schedule.MAIN: strand}, unheard=unheard)
+def at(plan: Plan, position: int, **unheard: int) -> ScheduleState:
+    strand = schedule.Branch(plan.steps, at=position)
+    return ScheduleState({schedule.MAIN: strand}, unheard=unheard)
 
 
 def test_a_line_waits_until_its_player_has_heard_everything() -> None:
@@ -105,8 +105,8 @@ def test_a_group_waits_until_all_of_it_can_begin() -> None:
 
 def test_when_the_last_step_is_done_it_is_over() -> None:
     assert schedule.due(ORDER, at(ORDER, 5)) is None
-    assert schedule.over(ORDER, at(ORDER, 5))
-    assert not schedule.over(ORDER, at(ORDER, 4))
+    assert schedule.is_over(ORDER, at(ORDER, 5))
+    assert not schedule.is_over(ORDER, at(ORDER, 4))
 
 
 # ---- when
@@ -128,10 +128,10 @@ lines:
   when: {said: heard it}
 """)
     assert list(performed(plan)) == ["ada-1", "bob-1", "ada-2+cid-1"]
-    so_far = schedule.happened(plan, schedule.curtain_up(plan), Happening("call", "ada", tool="lamp"))
-    so_far = schedule.happened(plan, so_far, Happening("error", "ada"))
-    so_far = SoFar({0: schedule.Strand(plan.steps, at=3)}, met=so_far.met)
-    assert named(schedule.due(plan, so_far)) == "bob-3"
+    state = schedule.happened(plan, schedule.initial_state(plan), Trigger("call", "ada", tool="lamp"))
+    state = schedule.happened(plan, state, Trigger("error", "ada"))
+    state = ScheduleState({0: schedule.Branch(plan.steps, at=3)}, met=state.met)
+    assert named(schedule.due(plan, state)) == "bob-3"
 
 
 def test_part_of_a_group_may_depend_on_something_too() -> None:
@@ -155,9 +155,9 @@ lines:
 
 def test_what_is_left_out_is_told() -> None:
     plan = plan_of("lines: [{ada: A., when: {said: never}}, bob: B.]")
-    start = schedule.due(plan, schedule.curtain_up(plan))
+    start = schedule.due(plan, schedule.initial_state(plan))
     assert start
-    assert [named(Start(0, 0, step)) for step in start.skipped] == ["ada-1"]
+    assert [named(NextStep(0, 0, step)) for step in start.skipped] == ["ada-1"]
 
 
 # ---- cues
@@ -211,15 +211,17 @@ on:
 lines: [ada: A.]
 """)
 
-    def started(news: Happening) -> int:
-        assert schedule.is_awaited(plan, news) == bool(schedule.happened(plan, schedule.curtain_up(plan), news).started)
-        return len(schedule.happened(plan, schedule.curtain_up(plan), news).started)
+    def started(news: Trigger) -> int:
+        assert schedule.is_awaited(plan, news) == bool(
+            schedule.happened(plan, schedule.initial_state(plan), news).started
+        )
+        return len(schedule.happened(plan, schedule.initial_state(plan), news).started)
 
-    assert started(Happening("call", "ada", tool="lamp")) == 1
-    assert started(Happening("call", "bob", tool="lamp")) == 0
-    assert started(Happening("call", "ada", tool="other")) == 0
-    assert started(Happening("error", "cid")) == 1
-    assert started(Happening("said", "ada", words="lamp")) == 0
+    assert started(Trigger("call", "ada", tool="lamp")) == 1
+    assert started(Trigger("call", "bob", tool="lamp")) == 0
+    assert started(Trigger("call", "ada", tool="other")) == 0
+    assert started(Trigger("error", "cid")) == 1
+    assert started(Trigger("said", "ada", words="lamp")) == 0
 
 
 # ---- silence, and the open microphone
@@ -229,16 +231,16 @@ def test_a_microphone_that_a_cue_has_opened_holds_up_the_scene_but_no_other_cue(
     plan = plan_of(
         "on: [{said: x, do: [{listen: {player: bob}}]}, {said: y, do: [cid: Hm.]}]\nlines: [ada: A., ada: B.]"
     )
-    so_far = schedule.happened(plan, schedule.curtain_up(plan), Happening("said", "ada", words="x"))
-    start = schedule.due(plan, so_far)
+    state = schedule.happened(plan, schedule.initial_state(plan), Trigger("said", "ada", words="x"))
+    start = schedule.due(plan, state)
     assert named(start) == "listen-1"
     assert start
-    so_far = schedule.began(so_far, start)
-    assert schedule.due(plan, so_far) is None
-    assert not schedule.others_play(so_far)
-    so_far = schedule.happened(plan, so_far, Happening("said", "ada", words="y"))
-    assert schedule.others_play(so_far)
-    assert named(schedule.due(plan, so_far)) == "cue-2-cid-1"
+    state = schedule.began(state, start)
+    assert schedule.due(plan, state) is None
+    assert not schedule.cues_pending(state)
+    state = schedule.happened(plan, state, Trigger("said", "ada", words="y"))
+    assert schedule.cues_pending(state)
+    assert named(schedule.due(plan, state)) == "cue-2-cid-1"
 
 
 QUIET = plan_of("""
@@ -252,40 +254,40 @@ lines: [{listen: {player: ada, from: guest}}, ada: So.]
 """)
 
 
-def listening(plan: Plan) -> SoFar:
-    start = schedule.due(plan, schedule.curtain_up(plan))
+def listening(plan: Plan) -> ScheduleState:
+    start = schedule.due(plan, schedule.initial_state(plan))
     assert start
-    return schedule.began(schedule.curtain_up(plan), start)
+    return schedule.began(schedule.initial_state(plan), start)
 
 
 def test_a_silence_starts_a_cue_beside_the_open_microphone_once_until_there_is_sound() -> None:
-    so_far = schedule.hush(listening(QUIET), 100.0)
-    assert schedule.wakes_at(QUIET, so_far) == 105.0
-    assert schedule.due(QUIET, schedule.quiet(QUIET, so_far, 104.9)) is None
-    so_far = schedule.quiet(QUIET, so_far, 105.0)
-    start = schedule.due(QUIET, so_far)
+    state = schedule.set_silence(listening(QUIET), 100.0)
+    assert schedule.wakes_at(QUIET, state) == 105.0
+    assert schedule.due(QUIET, schedule.quiet(QUIET, state, 104.9)) is None
+    state = schedule.quiet(QUIET, state, 105.0)
+    start = schedule.due(QUIET, state)
     assert start
     assert named(start) == "cue-1-bob-1"
-    assert schedule.wakes_at(QUIET, so_far) == 108.0
-    assert schedule.quiet(QUIET, so_far, 106.0) == so_far
-    so_far = schedule.ended(schedule.began(so_far, start), start)
-    assert schedule.due(QUIET, so_far) is None
-    so_far = schedule.quiet(QUIET, so_far, 109.0)
-    assert named(schedule.due(QUIET, so_far)) == "cue-2-bob-1"
-    assert schedule.hush(so_far, 100.0) == so_far
-    again = schedule.hush(schedule.hush(so_far, None), 200.0)
+    assert schedule.wakes_at(QUIET, state) == 108.0
+    assert schedule.quiet(QUIET, state, 106.0) == state
+    state = schedule.ended(schedule.began(state, start), start)
+    assert schedule.due(QUIET, state) is None
+    state = schedule.quiet(QUIET, state, 109.0)
+    assert named(schedule.due(QUIET, state)) == "cue-2-bob-1"
+    assert schedule.set_silence(state, 100.0) == state
+    again = schedule.set_silence(schedule.set_silence(state, None), 200.0)
     assert schedule.wakes_at(QUIET, again) == 205.0
 
 
 def test_without_a_microphone_there_is_no_silence() -> None:
-    assert schedule.wakes_at(QUIET, schedule.curtain_up(QUIET)) is None
-    assert schedule.quiet(QUIET, schedule.curtain_up(QUIET), 1e9) == schedule.curtain_up(QUIET)
+    assert schedule.wakes_at(QUIET, schedule.initial_state(QUIET)) is None
+    assert schedule.quiet(QUIET, schedule.initial_state(QUIET), 1e9) == schedule.initial_state(QUIET)
 
 
 def test_two_microphones_are_not_open_at_once_and_a_listener_hears_first() -> None:
     plan = plan_of("on: [{said: x, do: [{listen: {player: bob}}]}]\nlines: [{listen: {player: ada}}]")
-    so_far = schedule.happened(plan, listening(plan), Happening("said", "ada", words="x"))
-    assert schedule.due(plan, so_far) is None
+    state = schedule.happened(plan, listening(plan), Trigger("said", "ada", words="x"))
+    assert schedule.due(plan, state) is None
     assert schedule.due(plan, at(plan, 0, ada=1)) is None
 
 
@@ -302,14 +304,14 @@ def test_free_play_goes_round_beginning_with_somebody_who_has_not_just_spoken() 
 
 def speakers(plan: Plan, said: dict[str, str]) -> list[str]:
     """Who takes the turns of free play."""
-    so_far, took = schedule.curtain_up(plan), []
+    state, took = schedule.initial_state(plan), []
     for _ in range(30):
-        if (start := schedule.due(plan, so_far)) is None:
+        if (start := schedule.due(plan, state)) is None:
             break
         assert isinstance(start.step, LinePlan)
         turn = Turn(start.step.player, said.get(start.step.player, ""), seconds=2.0)
-        so_far = schedule.ended(schedule.began(so_far, start), start, turn)
-        so_far = SoFar(so_far.strands, last=turn)
+        state = schedule.ended(schedule.began(state, start), start, turn)
+        state = ScheduleState(state.branches, last=turn)
         if start.step.improvised:
             took.append(start.step.player)
     return took
@@ -348,12 +350,12 @@ def test_nobody_answers_itself_whatever_the_order() -> None:
     step = plan_of(PLAY % "order: [ada, bob]").steps[1]
     assert isinstance(step, ImprovisePlan)
     alone = replace(step, order=("bob",))
-    turns, play = [], Play()
+    turns, play = [], ImproviseState()
     while line := next_turn(alone, play, Turn("bob", "Begin.")):
         turns.append(line.player)
         play = play.after(Turn(line.player, "Hm."))
     assert turns == ["cid", "bob", "cid", "bob"]
-    assert next_turn(alone, Play(), Turn("guest", "Hm.")).player == "bob"  # type: ignore[union-attr]
+    assert next_turn(alone, ImproviseState(), Turn("guest", "Hm.")).player == "bob"  # type: ignore[union-attr]
 
 
 def test_who_says_nothing_passes_and_when_all_pass_it_is_over() -> None:
@@ -391,22 +393,22 @@ def test_who_speaks_next_hears_first_as_far_as_it_is_known() -> None:
         "lines: [ada: A., {prompt: {ada: x}}, bob: B., {improvise: {players: [cid, ada], turns: 2}},"
         " {listen: {player: bob}}]"
     )
-    so_far = schedule.curtain_up(plan)
-    first, line, play = (Start(0, at, plan.steps[at]) for at in (0, 2, 3))
-    assert schedule.next_speaker(so_far, first) == "bob"
-    assert schedule.next_speaker(so_far, line) == "cid"
+    state = schedule.initial_state(plan)
+    first, line, play = (NextStep(0, at, plan.steps[at]) for at in (0, 2, 3))
+    assert schedule.next_speaker(state, first) == "bob"
+    assert schedule.next_speaker(state, line) == "cid"
     turn = plan_of("lines: [cid: x]").lines[0]
-    assert schedule.next_speaker(so_far, Start(0, 3, turn)) == "ada"
-    assert schedule.next_speaker(so_far, play) == "cid"
-    assert schedule.next_speaker(so_far, Start(0, 4, plan.steps[4])) is None
-    assert schedule.next_speaker(so_far, Start(7, 0, plan.steps[0])) is None
+    assert schedule.next_speaker(state, NextStep(0, 3, turn)) == "ada"
+    assert schedule.next_speaker(state, play) == "cid"
+    assert schedule.next_speaker(state, NextStep(0, 4, plan.steps[4])) is None
+    assert schedule.next_speaker(state, NextStep(7, 0, plan.steps[0])) is None
     fixed = plan_of(
         "lines: [{improvise: {players: [cid, ada], order: [cid, cid, ada], turns: 2}}, {listen: {player: bob}}]"
     )
-    assert schedule.next_speaker(schedule.curtain_up(fixed), Start(0, 0, turn)) == "ada"
-    assert schedule.next_speaker(schedule.curtain_up(plan), Start(0, 1, plan.steps[1])) == "bob"
+    assert schedule.next_speaker(schedule.initial_state(fixed), NextStep(0, 0, turn)) == "ada"
+    assert schedule.next_speaker(schedule.initial_state(plan), NextStep(0, 1, plan.steps[1])) == "bob"
     listens = plan_of("lines: [ada: A., {listen: {player: bob}}]")
-    assert schedule.next_speaker(schedule.curtain_up(listens), Start(0, 0, listens.steps[0])) == "bob"
+    assert schedule.next_speaker(schedule.initial_state(listens), NextStep(0, 0, listens.steps[0])) == "bob"
 
 
 # ---- whatever the scene
@@ -430,36 +432,36 @@ steps = st.lists(
 @given(steps=steps)
 def test_every_step_starts_once_in_order_or_is_left_out(steps: list[str]) -> None:
     plan = plan_of(f"lines: [{', '.join(steps)}]")
-    so_far, seen = schedule.curtain_up(plan), []
-    while start := schedule.due(plan, so_far):
+    state, seen = schedule.initial_state(plan), []
+    while start := schedule.due(plan, state):
         seen += [*start.skipped, start.step]
-        so_far = schedule.ended(schedule.began(so_far, start), start)
+        state = schedule.ended(schedule.began(state, start), start)
     rest = [step for step in plan.steps[len(seen) :] if step.when is None]
     assert rest == []
     assert seen == list(plan.steps[: len(seen)])
-    assert schedule.over(plan, so_far)
+    assert schedule.is_over(plan, state)
 
 
 def test_a_step_that_was_broken_off_begins_anew() -> None:
     plan = plan_of("lines: [ada: One., listen: {player: ada, from: guest}, ada: Two.]")
-    first = schedule.due(plan, schedule.curtain_up(plan))
+    first = schedule.due(plan, schedule.initial_state(plan))
     assert first
-    so_far = schedule.ended(schedule.began(schedule.curtain_up(plan), first), first)
-    start = schedule.due(plan, so_far)
+    state = schedule.ended(schedule.began(schedule.initial_state(plan), first), first)
+    start = schedule.due(plan, state)
     assert start
     assert named(start) == "listen-1"
-    so_far = schedule.began(so_far, start)
-    assert schedule.due(plan, so_far) is None
-    assert schedule.due(plan, schedule.broken_off(so_far, start)) == start
+    state = schedule.began(state, start)
+    assert schedule.due(plan, state) is None
+    assert schedule.due(plan, schedule.interrupt(state, start)) == start
 
 
 def test_a_cue_may_be_known_to_have_started() -> None:
     plan = plan_of("on: [{said: {words: x}, do: [bob: X.]}, {silence: 3s, do: [bob: Well?]}]\nlines: [ada: One.]")
-    so_far = schedule.resumed(plan, schedule.curtain_up(plan), "cue-2")
-    assert dict(so_far.started) == {"cue-2": 1}
-    assert named(schedule.due(plan, so_far)) == "cue-2-bob-1"
+    state = schedule.resumed(plan, schedule.initial_state(plan), "cue-2")
+    assert dict(state.started) == {"cue-2": 1}
+    assert named(schedule.due(plan, state)) == "cue-2-bob-1"
     with pytest.raises(KeyError):
-        schedule.resumed(plan, so_far, "cue-9")
+        schedule.resumed(plan, state, "cue-9")
 
 
 @pytest.mark.slow
@@ -475,7 +477,7 @@ def test_a_search_without_end_is_told_with_its_line(steps: str) -> None:
     plan = plan_of(steps)
     line = plan.cues[0].source_line if plan.cues else plan.lines[0].source_line
     with pytest.raises(LimitReached, match=f"^line {line} of the scene: the regular expression"):
-        schedule.happened(plan, schedule.curtain_up(plan), Happening("said", "bob", words="a" * 80 + "b"))
+        schedule.happened(plan, schedule.initial_state(plan), Trigger("said", "bob", words="a" * 80 + "b"))
 
 
 @pytest.mark.slow
@@ -485,4 +487,4 @@ def test_the_end_of_free_play_that_is_never_found_is_told_with_its_line() -> Non
     step = plan.steps[0]
     assert isinstance(step, ImprovisePlan)
     with pytest.raises(LimitReached, match=f"^line {step.source_line} of the scene: the regular expression"):
-        next_turn(step, Play().after(Turn("bob", "a" * 80 + "b")))
+        next_turn(step, ImproviseState().after(Turn("bob", "a" * 80 + "b")))

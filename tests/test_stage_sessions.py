@@ -1,4 +1,4 @@
-"""The gate opens sessions one at a time and knows what may pass and what never will."""
+"""The limiter opens sessions one at a time and knows what may pass and what never will."""
 
 import random
 from functools import partial
@@ -9,7 +9,7 @@ import pytest
 
 from tau_stage.errors import ConnectFailed
 from tau_stage.session.retrying import RULES, Rule
-from tau_stage.stage.sessions import Gate
+from tau_stage.stage.sessions import OpeningLimiter
 
 
 class Door:
@@ -35,17 +35,17 @@ def busy(retry_after_s: float | None = None, status: int = 429) -> ConnectFailed
 
 
 async def test_openings_never_overlap_and_keep_their_gap() -> None:
-    gate, doors = Gate(), [Door(takes_s=3) for _ in range(4)]
+    limiter, doors = OpeningLimiter(), [Door(takes_s=3) for _ in range(4)]
     async with anyio.create_task_group() as group:
         for door in doors:
-            group.start_soon(partial(gate.through, door, gap_s=10))
+            group.start_soon(partial(limiter.run, door, gap_s=10))
     spans = sorted(door.span for door in doors)
     assert [round(later[0] - earlier[1], 6) for earlier, later in pairwise(spans)] == [10, 10, 10]
 
 
 async def test_the_servers_own_wish_to_wait_is_kept_with_a_little_jitter() -> None:
     door, waits = Door(busy(8.0), busy(8.0)), list[float]()
-    await Gate(dice=random.Random(1)).through(door, gap_s=0, refused=lambda _error, wait_s: waits.append(wait_s))
+    await OpeningLimiter(dice=random.Random(1)).run(door, gap_s=0, refused=lambda _error, wait_s: waits.append(wait_s))
     assert len(door.tried_at) == 3
     assert all(8 <= wait_s <= 10 for wait_s in waits)
     assert waits[0] != waits[1]
@@ -53,15 +53,15 @@ async def test_the_servers_own_wish_to_wait_is_kept_with_a_little_jitter() -> No
 
 async def test_without_a_wish_the_wait_doubles_up_to_a_limit() -> None:
     door, waits = Door(*[busy() for _ in range(5)]), list[float]()
-    gate = Gate({**RULES, "busy": Rule(6, first_wait_s=1, longest_wait_s=4)}, random.Random(1))
-    await gate.through(door, gap_s=0, refused=lambda _error, wait_s: waits.append(wait_s))
+    limiter = OpeningLimiter({**RULES, "busy": Rule(6, first_wait_s=1, longest_wait_s=4)}, random.Random(1))
+    await limiter.run(door, gap_s=0, refused=lambda _error, wait_s: waits.append(wait_s))
     assert [int(wait_s / 1.25 + 0.999) for wait_s in waits] == [1, 2, 4, 4, 4]
 
 
 async def test_patience_ends() -> None:
     door = Door(*[busy() for _ in range(9)])
     with pytest.raises(ConnectFailed):
-        await Gate({**RULES, "busy": Rule(3)}).through(door, gap_s=0)
+        await OpeningLimiter({**RULES, "busy": Rule(3)}).run(door, gap_s=0)
     assert len(door.tried_at) == 3
 
 
@@ -76,12 +76,12 @@ async def test_patience_ends() -> None:
 async def test_what_never_passes_is_tried_once(error: ConnectFailed) -> None:
     door = Door(error)
     with pytest.raises(ConnectFailed):
-        await Gate().through(door, gap_s=0)
+        await OpeningLimiter().run(door, gap_s=0)
     assert len(door.tried_at) == 1
 
 
 async def test_who_failed_does_not_keep_the_others_out() -> None:
-    gate = Gate()
+    limiter = OpeningLimiter()
     with pytest.raises(ConnectFailed):
-        await gate.through(Door(busy(status=403)), gap_s=0)
-    assert await gate.through(Door(), gap_s=0) == "open"
+        await limiter.run(Door(busy(status=403)), gap_s=0)
+    assert await limiter.run(Door(), gap_s=0) == "open"

@@ -15,7 +15,7 @@ import pytest
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.wav import WavWriter
 from tau_stage.scene.plan import PlayerPlan
-from tau_stage.stage.events import News, State, Wording
+from tau_stage.stage.events import Event, PlayerState, WordsProgress
 from tau_stage.stage.people import Typist
 from tau_stage.take import records as record
 from tau_stage.transport import Transport
@@ -407,16 +407,16 @@ async def test_beside_a_cues_microphone_the_scene_waits(house: Playhouse, tmp_pa
 
 
 async def test_words_and_states_are_told_while_they_come(house: Playhouse, tmp_path: Path) -> None:
-    send, receive = anyio.create_memory_object_stream[News](5000)
+    send, receive = anyio.create_memory_object_stream[Event](5000)
     await house.perform(scene(recording(tmp_path, ASKED[0])), watch=send)
     send.close()
     async with receive:
         news = [item async for item in receive]
-    words = [item for item in news if isinstance(item, Wording)]
+    words = [item for item in news if isinstance(item, WordsProgress)]
     said = "".join(item.words for item in words if item.player == "ann")
     assert said == next(item.said for item in news if isinstance(item, record.LineSpoken) and item.player == "ann")
     assert "".join(item.words for item in words if item.player == "guest") == ASKED[0]
-    states = [item.state for item in news if isinstance(item, State)]
+    states = [item.state for item in news if isinstance(item, PlayerState)]
     assert states == ["listening", "thinking", "speaking", "idle"]
 
 

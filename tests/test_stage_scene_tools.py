@@ -19,7 +19,7 @@ from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planner import make_plan
 from tau_stage.session.tools import MOST_ROUNDS, choice_after, outputs
-from tau_stage.stage.scene_tools import LONGEST_OUTPUT, equip, has_failed, refuse_code
+from tau_stage.stage.scene_tools import LONGEST_OUTPUT, check_tool_permission, has_failed, make_tools
 from tau_stage.take import records as record
 from tests.support.in_memory_stage import Playhouse
 from tests.support.processes import children, is_alive, until
@@ -104,7 +104,7 @@ async def test_a_limit_that_a_call_reaches_ends_the_performance_and_is_not_told_
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_program_that_is_cancelled_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
     command = ["sh", "-c", "sleep 900 & echo $! > child; wait"]
-    (made,) = equip(plan_with(tmp_path, command=command), ("tool",), lambda *_: None)
+    (made,) = make_tools(plan_with(tmp_path, command=command), ("tool",), lambda *_: None)
     child = tmp_path / "child"
     async with anyio.create_task_group() as group:
         group.start_soon(made.call, "{}")
@@ -119,7 +119,7 @@ async def test_what_is_raised_by_the_report_of_a_call_is_not_told_to_the_model(t
     def report(tool: str, arguments: str, output: str | None, took_s: float) -> None:
         raise TakeError(tool, f"the disk is full: {arguments}, {output}, {took_s}")
 
-    (made,) = equip(plan_with(tmp_path, returns="x"), ("tool",), report)
+    (made,) = make_tools(plan_with(tmp_path, returns="x"), ("tool",), report)
     calls = (ToolCall("c1", "tool", "{}"), ToolCall("c2", "tool", "{}"))
     with pytest.raises(TakeError, match="the disk is full"):
         await outputs({"tool": made}, calls)
@@ -159,7 +159,7 @@ def call(tmp_path: Path) -> Callable[..., Any]:
         reports: Called = []
         plan = plan_with(tmp_path, **tool)
         report = lambda name, given, output, _took_s: reports.append((name, given, output))  # noqa: E731
-        (made,) = equip(plan, ("tool",), report)
+        (made,) = make_tools(plan, ("tool",), report)
         return await made.call(arguments), reports
 
     return called
@@ -177,11 +177,11 @@ async def test_a_function_is_found_beside_the_scene_and_told_its_arguments(
     output, reports = await call('{"number": 41}', run="shop_of_tests:order")
     assert json.loads(output) == {"number": 42, "gift": False}
     assert reports == [("tool", '{"number":41}', None), ("tool", '{"number":41}', output)]
-    (made,) = equip(plan_with(tmp_path, run="shop_of_tests:order"), ("tool",), lambda *_: None)
+    (made,) = make_tools(plan_with(tmp_path, run="shop_of_tests:order"), ("tool",), lambda *_: None)
     assert (made.description, (made.parameters or {})["required"]) == ("Look up an order.", ["number"])
     for name in ("shop_of_tests:absent", "absent_of_tests:order", "shop_of_tests:nothing"):
         with pytest.raises(UsageError, match=r"cannot be found|is no function"):
-            equip(plan_with(tmp_path, run=name), ("tool",), lambda *_: None)
+            make_tools(plan_with(tmp_path, run=name), ("tool",), lambda *_: None)
     assert str(tmp_path) not in sys.path
 
 
@@ -323,5 +323,5 @@ async def test_without_permission_nothing_runs(tmp_path: Path, house: Playhouse)
 
 
 def test_a_scene_whose_tools_only_answer_needs_no_permission(tmp_path: Path) -> None:
-    refuse_code(plan_with(tmp_path, returns="x"), allowed=False)
-    refuse_code(plan_with(tmp_path, run="a:b"), allowed=True)
+    check_tool_permission(plan_with(tmp_path, returns="x"), allowed=False)
+    check_tool_permission(plan_with(tmp_path, run="a:b"), allowed=True)
