@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pybase64
 
@@ -24,31 +24,34 @@ DECODED = 8
 """Clips kept decoded while they are replayed."""
 
 Event = dict[str, Any]
+"""An event, as the wire has it, or as a cassette has it: with references for its sounds."""
+
+AudioT = TypeVar("AudioT")
 
 
-class ClipRef(dict[str, Any]):
+class ClipRef(Event):
     """Where a sound is: its ``clip``, and its bytes ``from`` and ``to``, where it is a part."""
 
 
-def replace_audio(event: Event, swap: Callable[[Any], Any], wanted: type) -> Event:
+def replace_audio(event: Event, swap: Callable[[AudioT], object], wanted: type[AudioT]) -> Event:
     """Put something else for the sounds of an event: references for base64, or the other way round.
 
     Args:
-        event: As the wire has it, or as a cassette has it.
+        event: Stays as it is.
         swap: What stands for a sound.
         wanted: What a sound is before: ``str`` or ``dict``.
 
     >>> replace_audio({"type": "input_audio_buffer.append", "audio": "AAA="}, len, str)
     {'type': 'input_audio_buffer.append', 'audio': 4}
     """
-    key = "delta" if event.get("type") in DELTAS else "audio"
-    if key == "delta":
-        return event | {"delta": swap(event["delta"])} if isinstance(event.get("delta"), wanted) else event
+    if event.get("type") in DELTAS:
+        delta = event.get("delta")
+        return event | {"delta": swap(delta)} if isinstance(delta, wanted) else event
     return {name: _swapped(inner, name, swap, wanted) for name, inner in event.items()}
 
 
-def _swapped(value: Any, key: str, swap: Callable[[Any], Any], wanted: type) -> Any:
-    if key == "audio" and isinstance(value, wanted) and (not isinstance(value, dict) or "clip" in value):
+def _swapped(value: object, key: str, swap: Callable[[AudioT], object], wanted: type[AudioT]) -> object:
+    if key == "audio" and isinstance(value, wanted) and _is_audio(value):
         return swap(value)
     if isinstance(value, dict):
         return {name: _swapped(inner, name, swap, wanted) for name, inner in value.items()}
@@ -57,9 +60,13 @@ def _swapped(value: Any, key: str, swap: Callable[[Any], Any], wanted: type) -> 
     return value
 
 
-def refs_in(event: Event) -> list[Mapping[str, Any]]:
+def _is_audio(value: object) -> bool:
+    return "clip" in value if isinstance(value, dict) else True
+
+
+def refs_in(event: Event) -> list[Event]:
     """Return the sounds that a cassette's event speaks of."""
-    found: list[Mapping[str, Any]] = []
+    found: list[Event] = []
     replace_audio(event, found.append, dict)
     return found
 
@@ -72,7 +79,7 @@ class ClipBuilder:
     refs: list[ClipRef] = field(default_factory=list)
 
     def add(self, piece: bytes) -> ClipRef:
-        """Add one more piece; it learns its clip when the strip is kept."""
+        """Add one more piece; its reference learns its clip when all are kept."""
         start = len(self.data)
         self.data += piece
         ref = ClipRef({"clip": "", "from": start, "to": len(self.data)})
@@ -113,13 +120,13 @@ class ClipWriter:
         name = self.keep(data, rate)
         return ClipRef({"clip": name} | ({"from": 0, "to": len(data)} if len(data) % 2 else {}))
 
-    def keep_strip(self, strip: ClipBuilder, rate: int) -> None:
-        """Tell the pieces of a strip where they are."""
-        name = self.keep(bytes(strip.data), rate)
-        for ref in strip.refs:
+    def keep_clip(self, clip: ClipBuilder, rate: int) -> None:
+        """Keep a clip that is whole, and tell its pieces where they are."""
+        name = self.keep(bytes(clip.data), rate)
+        for ref in clip.refs:
             ref["clip"] = name
-        if len(strip.refs) == 1 and not len(strip.data) % 2:
-            del strip.refs[0]["from"], strip.refs[0]["to"]
+        if len(clip.refs) == 1 and not len(clip.data) % 2:
+            del clip.refs[0]["from"], clip.refs[0]["to"]
 
     def deliver(self, folder: Path) -> None:
         """Write every sound as FLAC, and look whether it is there: libsndfile does not always say that a disk failed.
@@ -155,7 +162,7 @@ class Clips:
         self._folder = folder / FOLDER
         self._decoded: dict[str, bytes] = {}
 
-    def bytes_of(self, ref: Mapping[str, Any]) -> bytes:
+    def bytes_of(self, ref: Event) -> bytes:
         """Read a sound's bytes.
 
         Raises:
@@ -168,7 +175,7 @@ class Clips:
             raise CassetteError(str(self.file(name)), f"has {len(data)} bytes, not {start} to {end}", RECORD_AGAIN)
         return data[start:end]
 
-    def is_same(self, ref: Mapping[str, Any], data: bytes) -> bool:
+    def is_same(self, ref: Event, data: bytes) -> bool:
         """Tell whether a sound is the one that a reference means."""
         if "from" not in ref:
             return ref.get("clip") == sha256(data).hexdigest()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from itertools import zip_longest
 
-Event = dict[str, Any]
-Path = tuple[str | int, ...]
+from tau_stage.cassette.clips import Event
 
 COUNTED = re.compile(r"tau_(evt|item)_\d+")
 """Ids that only count what a session has sent."""
@@ -17,33 +16,29 @@ NUMBERED = re.compile(r"(?:say|hear|line|heard)_(.+?)(?:_\d+)?")
 """Ids that hold a line's number, or an effect's name."""
 
 FIELDS = {
-    "instructions": "instructions",
-    "voice": "voice",
-    "speed": "speed",
-    "tools": "tools",
-    "tool_choice": "tool_choice",
-    "max_output_tokens": "max_output_tokens",
+    **{name: name for name in ("instructions", "voice", "speed", "tools", "tool_choice", "max_output_tokens")},
+    **{name: name for name in ("reasoning", "turn_detection", "metadata", "model")},
     "max_response_output_tokens": "max_output_tokens",
     "output_modalities": "output",
     "modalities": "output",
-    "reasoning": "reasoning",
-    "turn_detection": "turn_detection",
-    "metadata": "metadata",
     "audio_end_ms": "the milliseconds heard",
     "output": "the tool's output",
-    "model": "model",
 }
 SHOWN = 60
+MISSING = object()
+"""Stands where a field is missing."""
 
+KINDS = {
+    "session.update": "a change of the session",
+    "input_audio_buffer.append": "sound from the microphone",
+    "conversation.item.truncate": "that it was cut short",
+}
+RANKS = {"type": 0, "event_id": 3, "metadata": 2, "id": 2}
+"""What matters is compared before our own ids."""
 
-class Missing:
-    """Stands where a field is missing."""
-
-    def __repr__(self) -> str:
-        return "nothing"
-
-
-MISSING = Missing()
+Path = tuple[str | int, ...]
+IsSameAudio = Callable[[Event, bytes], bool]
+"""Whether a cassette's reference means these bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +51,9 @@ class SentAudio:
         return f"{len(self.data)} bytes of sound"
 
 
-IsSameAudio = Callable[[Mapping[str, Any], bytes], bool]
-"""Whether a cassette's reference means these bytes."""
-
-
 @dataclass(frozen=True, slots=True)
 class EventDifference:
-    """The first place where two events part.
+    """The first place where two events differ.
 
     Attributes:
         path: Keys and places, from the event inwards.
@@ -71,8 +62,8 @@ class EventDifference:
     """
 
     path: Path
-    recorded: Any
-    now: Any
+    recorded: object
+    now: object
 
     @property
     def field(self) -> str:
@@ -87,78 +78,73 @@ class EventDifference:
             return "words"
         if isinstance(self.now, SentAudio) or (self.path[-1:] == ("audio",) and "session" not in self.path):
             return "sounds"
-        named = next((FIELDS[step] for step in reversed(self.path) if isinstance(step, str) and step in FIELDS), None)
-        return named or ".".join(map(str, self.path))
+        named = (FIELDS[step] for step in reversed(self.path) if isinstance(step, str) and step in FIELDS)
+        return next(named, ".".join(map(str, self.path)))
 
     def shown(self) -> tuple[str, str]:
-        """Return both sides, cut to where they part.
+        """Return both sides, cut to where they differ.
 
         >>> EventDifference(("text",), "Good morning.", "Good evening.").shown()
         ("'Good morning.'", "'Good evening.'")
         """
-        if isinstance(self.recorded, str) and isinstance(self.now, str):
-            pairs = enumerate(zip(self.recorded, self.now, strict=False))
-            parts = next((at for at, (a, b) in pairs if a != b), min(len(self.recorded), len(self.now)))
-            start = max(0, parts - SHOWN // 2) if max(len(self.recorded), len(self.now)) > SHOWN else 0
-            return _cut(self.recorded, start), _cut(self.now, start)
-        return _brief(self.recorded), _brief(self.now)
+        if not (isinstance(self.recorded, str) and isinstance(self.now, str)):
+            return _brief(self.recorded), _brief(self.now)
+        longest = max(len(self.recorded), len(self.now))
+        pairs = enumerate(zip_longest(self.recorded, self.now))
+        at = next((at for at, (old, new) in pairs if old != new), longest)
+        start = max(0, at - SHOWN // 2) if longest > SHOWN else 0
+        return _cut(self.recorded, start), _cut(self.now, start)
 
 
-def _cut(text: str, start: int) -> str:
+def _cut(text: str, start: int = 0) -> str:
     shown = text[start : start + SHOWN]
     return repr(("..." if start else "") + shown + ("..." if start + SHOWN < len(text) else ""))
 
 
-def _brief(value: Any) -> str:
+def _brief(value: object) -> str:
     if isinstance(value, dict) and "clip" in value:
         return f"clip {str(value['clip'])[:12]}"
-    text = repr(value)
+    text = "nothing" if value is MISSING else repr(value)
     return text if len(text) <= 2 * SHOWN else text[: 2 * SHOWN] + "..."
 
 
-def first_difference(recorded: Any, now: Any, is_same_audio: IsSameAudio, path: Path = ()) -> EventDifference | None:
+def first_difference(
+    recorded: object, now: object, is_same_audio: IsSameAudio, path: Path = ()
+) -> EventDifference | None:
     """Tell where an event is not as it was recorded; what only counts does not matter.
 
     Args:
         recorded: From the cassette.
-        now: About to be sent, with ``Sound`` in it.
+        now: About to be sent, with ``SentAudio`` in it.
         is_same_audio: Judges sounds.
         path: Where this is.
     """
     if isinstance(now, SentAudio):
         same = isinstance(recorded, dict) and "clip" in recorded and is_same_audio(recorded, now.data)
         return None if same else EventDifference(path, recorded, now)
+    if (pairs := _pairs(recorded, now)) is not None:
+        found = (first_difference(old, new, is_same_audio, (*path, key)) for key, old, new in pairs)
+        return next(filter(None, found), None)
+    return None if recorded == now or _counts_alike(recorded, now) else EventDifference(path, recorded, now)
+
+
+def _pairs(recorded: object, now: object) -> Iterator[tuple[str | int, object, object]] | None:
+    """Pair what two containers hold, by key or place; None where they are not both of one kind."""
     if isinstance(recorded, dict) and isinstance(now, dict):
-        keys = [*recorded, *(key for key in now if key not in recorded)]
-        pairs = ((key, recorded.get(key, MISSING), now.get(key, MISSING)) for key in sorted(keys, key=_rank))
-        return _first(pairs, is_same_audio, path)
+        keys = sorted({**recorded, **now}, key=lambda key: RANKS.get(key, 1))
+        return ((key, recorded.get(key, MISSING), now.get(key, MISSING)) for key in keys)
     if isinstance(recorded, list) and isinstance(now, list):
-        longest = range(max(len(recorded), len(now)))
-        return _first(((at, _at(recorded, at), _at(now, at)) for at in longest), is_same_audio, path)
-    if isinstance(recorded, str) and isinstance(now, str) and recorded != now:
-        counted = COUNTED.fullmatch(recorded), COUNTED.fullmatch(now)
-        if counted[0] and counted[1] and counted[0][1] == counted[1][1]:
-            return None
-    return None if recorded == now else EventDifference(path, recorded, now)
+        return ((at, *pair) for at, pair in enumerate(zip_longest(recorded, now, fillvalue=MISSING)))
+    return None
 
 
-def _first(
-    pairs: Iterator[tuple[str | int, Any, Any]], is_same_audio: IsSameAudio, path: Path
-) -> EventDifference | None:
-    found = (first_difference(old, new, is_same_audio, (*path, key)) for key, old, new in pairs)
-    return next((difference for difference in found if difference), None)
+def _counts_alike(recorded: object, now: object) -> bool:
+    kinds = [COUNTED.fullmatch(each) if isinstance(each, str) else None for each in (recorded, now)]
+    old, new = kinds
+    return old is not None and new is not None and old[1] == new[1]
 
 
-def _at(values: Sequence[Any], at: int) -> Any:
-    return values[at] if at < len(values) else MISSING
-
-
-def _rank(key: str) -> int:
-    """Return what matters is compared before our own ids."""
-    return {"type": 0, "event_id": 3, "metadata": 2, "id": 2}.get(key, 1)
-
-
-def changed_ids(recorded: Any, now: Any) -> Iterator[tuple[str, str]]:
+def changed_ids(recorded: object, now: object) -> Iterator[tuple[str, str]]:
     """Yield ids that count, where they are not as they were: a server's answers must name the new ones."""
     if isinstance(recorded, dict) and isinstance(now, dict):
         for key in recorded.keys() & now.keys():
@@ -167,24 +153,28 @@ def changed_ids(recorded: Any, now: Any) -> Iterator[tuple[str, str]]:
         yield recorded, now
 
 
-def replace_ids(value: Any, names: Mapping[str, str]) -> Any:
+def replace_ids(event: Event, names: Mapping[str, str]) -> Event:
     """Return a server's event with other ids."""
+    return {key: _replaced(value, names) for key, value in event.items()}
+
+
+def _replaced(value: object, names: Mapping[str, str]) -> object:
     if isinstance(value, dict):
-        return {key: replace_ids(inner, names) for key, inner in value.items()}
+        return replace_ids(value, names)
     if isinstance(value, list):
-        return [replace_ids(inner, names) for inner in value]
+        return [_replaced(inner, names) for inner in value]
     return names.get(value, value) if isinstance(value, str) else value
 
 
 def is_counterpart(recorded: Event, now: Event) -> bool:
     """Tell whether two events are about the same thing: the same kind, for the same line."""
-    ids = [str(event.get("event_id") or "") for event in (recorded, now)]
-    named = ids[0] == ids[1] or bool(COUNTED.fullmatch(ids[0]) and COUNTED.fullmatch(ids[1]))
-    return recorded.get("type") == now.get("type") and named and _about(recorded) == _about(now)
+    old, new = (str(event.get("event_id") or "") for event in (recorded, now))
+    is_named_alike = old == new or bool(COUNTED.fullmatch(old) and COUNTED.fullmatch(new))
+    return is_named_alike and recorded.get("type") == now.get("type") and _about(recorded) == _about(now)
 
 
 def line_of(event: Event, lines: Mapping[str, str]) -> str:
-    """Return id of the line, or name of the effect, that an event is about; empty where it is about none that is known.
+    """Return the id of the line, or the name of the effect, that a client's event is about; empty where none is known.
 
     Args:
         event: A client's.
@@ -197,34 +187,27 @@ def line_of(event: Event, lines: Mapping[str, str]) -> str:
 def _about(event: Event) -> str:
     if found := NUMBERED.fullmatch(str(event.get("event_id") or "")):
         return found[1]
-    response = event.get("response")
-    metadata = response.get("metadata") if isinstance(response, dict) else None
-    return str(metadata.get("line") or "") if isinstance(metadata, dict) else ""
+    try:
+        return str(event["response"]["metadata"]["line"] or "")
+    except (KeyError, TypeError, IndexError):
+        return ""
 
 
 def describe_event(event: Event | None, lines: Mapping[str, str]) -> str:
     """Return a client's event in the scene's words."""
     if event is None:
         return "nothing more"
-    line = line_of(event, lines)
-    match event.get("type"):
-        case "session.update":
-            return "a change of the session"
-        case "response.create":
-            return f"a request to speak {line}".rstrip()
-        case "conversation.item.create" if str(event.get("event_id")).startswith("hear_"):
-            return f"{line or 'a line'} to hear"
-        case "conversation.item.create":
-            return f"the words of line {line}" if line else _words(event)
-        case "input_audio_buffer.append":
-            return "sound from the microphone"
-        case "conversation.item.truncate":
-            return "that it was cut short"
-        case kind:
-            return str(kind)
+    line, kind = line_of(event, lines), str(event.get("type"))
+    if kind == "response.create":
+        return f"a request to speak {line}".rstrip()
+    if kind != "conversation.item.create":
+        return KINDS.get(kind, kind)
+    if str(event.get("event_id")).startswith("hear_"):
+        return f"{line or 'a line'} to hear"
+    return f"the words of line {line}" if line else _words(event)
 
 
 def _words(event: Event) -> str:
     item = event.get("item") or {}
     words = [part["text"] for part in item.get("content") or () if "text" in part]
-    return _cut(" ".join(words) or str(item.get("type")), 0)
+    return _cut(" ".join(words) or str(item.get("type")))

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json
 
-from tau_stage.cassette.clips import FOLDER, RECORD_AGAIN, Clips, refs_in, refuse_lfs_pointer
+from tau_stage.cassette.clips import FOLDER, RECORD_AGAIN, Clips, Event, refs_in, refuse_lfs_pointer
 from tau_stage.errors import CassetteError
 from tau_stage.text import printable_json
 
@@ -44,7 +44,7 @@ class CassetteEvent:
     player: str
     socket: int
     kind: Kind
-    body: dict[str, Any]
+    body: Event
 
     def written(self, codec: DeltaCodec) -> bytes:
         """Write it as one line of the player's file.
@@ -54,12 +54,12 @@ class CassetteEvent:
         """
         socket = {} if self.socket == 1 else {"socket": self.socket}
         short = codec.short(self.socket, self.body) if self.kind == "told" else None
-        event: dict[str, Any] = short or {str(self.kind): self.body}
+        event: Event = short or {str(self.kind): self.body}
         told = {"n": self.number, "ms": self.at_ms, **socket, **event}
         return printable_json(to_json(told).decode()).encode()
 
     @classmethod
-    def read(cls, player: str, told: Mapping[str, Any], codec: DeltaCodec) -> CassetteEvent:
+    def read(cls, player: str, told: Event, codec: DeltaCodec) -> CassetteEvent:
         """Read what a line of a player's file tells.
 
         Raises:
@@ -257,9 +257,6 @@ def refuse_linked_cassette(path: Path) -> None:
         raise CassetteError(str(path), "is a link, or its sounds lie behind one", "prune the folder it leads to")
 
 
-Event = dict[str, Any]
-
-
 @dataclass(slots=True)
 class DeltaCodec:
     """Remembers, for each connection, the last piece of sound and the last piece of words.
@@ -295,7 +292,7 @@ class DeltaCodec:
         if kind := _kind(event):
             self._last[socket, kind] = event
 
-    def whole(self, socket: int, told: Mapping[str, Any]) -> Event | None:
+    def whole(self, socket: int, told: Event) -> Event | None:
         """Return the event that a short line stands for; None where it stands for none.
 
         Raises:
@@ -310,7 +307,7 @@ class DeltaCodec:
         return event
 
 
-def _kind(event: Mapping[str, Any]) -> str:
+def _kind(event: Event) -> str:
     delta = event.get("delta")
     if isinstance(delta, str):
         return "words"

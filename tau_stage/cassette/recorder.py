@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import anyio
@@ -15,7 +14,16 @@ import pybase64
 from pydantic_core import from_json
 
 from tau_stage.audio.pcm import RATE
-from tau_stage.cassette.clips import DELTAS, FOLDER, RECORD_AGAIN, ClipBuilder, ClipRef, ClipWriter, replace_audio
+from tau_stage.cassette.clips import (
+    DELTAS,
+    FOLDER,
+    RECORD_AGAIN,
+    ClipBuilder,
+    ClipRef,
+    ClipWriter,
+    Event,
+    replace_audio,
+)
 from tau_stage.cassette.format import (
     MANIFEST,
     CassetteEvent,
@@ -39,11 +47,9 @@ from tau_stage.take.take_model import Take
 from tau_stage.transport import Transport
 from tau_stage.version import __version__
 
-LONGEST_STRIP = 120 * RATE * 2
+LONGEST_CLIP = 120 * RATE * 2
 UNFINISHED = ".recording-"
 """Stands in the names of folders whose recording is under way, or was cut short."""
-
-Event = dict[str, Any]
 
 
 class Recorder:
@@ -168,7 +174,7 @@ class RecordedTransport:
     async def send(self, frame: bytes) -> None:
         """Send one frame."""
         event: Event = from_json(frame)
-        entry = self._recorder.note(self._player, self._socket, "ask", self._redactor.ask(self._asked(event)))
+        entry = self._recorder.note(self._player, self._socket, "ask", self._redactor.redact_sent(self._asked(event)))
         try:
             await self._inner.send(frame)
         except SessionClosed:
@@ -191,7 +197,7 @@ class RecordedTransport:
             event = None
         if isinstance(event, dict):
             event.pop("obfuscation", None)  # noise: it would keep every delta from being written short
-            self._recorder.note(self._player, self._socket, "told", self._redactor.told(self._told(event)))
+            self._recorder.note(self._player, self._socket, "told", self._redactor.redact_received(self._told(event)))
         else:
             text = self._redactor.text(bytes(frame).decode(errors="replace"))
             self._recorder.note(self._player, self._socket, "raw", {"frame": text})
@@ -211,19 +217,19 @@ class RecordedTransport:
         """Keep what was begun: nothing more will come."""
         self._end_fed()
         for place in list(self._spoken):
-            self._recorder.scratch.keep_strip(self._spoken.pop(place), RATE)
+            self._recorder.scratch.keep_clip(self._spoken.pop(place), RATE)
 
     def _asked(self, event: Event) -> Event:
         if event.get("type") != "input_audio_buffer.append":
             self._end_fed()
             return replace_audio(event, lambda coded: self._recorder.scratch.keep_whole(coded, self._heard_rate), str)
-        if len(self._fed.data) > LONGEST_STRIP:
+        if len(self._fed.data) > LONGEST_CLIP:
             self._end_fed()
         return replace_audio(event, lambda coded: self._fed.add(pybase64.b64decode(coded)), str)
 
     def _end_fed(self) -> None:
         if self._fed.refs:
-            self._recorder.scratch.keep_strip(self._fed, self._heard_rate)
+            self._recorder.scratch.keep_clip(self._fed, self._heard_rate)
             self._fed = ClipBuilder()
 
     def _told(self, event: Event) -> Event:
@@ -232,7 +238,7 @@ class RecordedTransport:
         if kind in DELTAS:
             return replace_audio(event, lambda coded: self._piece(place, coded), str)
         if kind.endswith("audio.done") and place in self._spoken:
-            self._recorder.scratch.keep_strip(self._spoken.pop(place), RATE)
+            self._recorder.scratch.keep_clip(self._spoken.pop(place), RATE)
         return replace_audio(event, lambda coded: self._recorder.scratch.keep_whole(coded, RATE), str)
 
     def _piece(self, place: tuple[str, ...], coded: str) -> ClipRef:

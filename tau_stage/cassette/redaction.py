@@ -6,12 +6,9 @@ import re
 from bisect import insort
 from collections.abc import Collection, Mapping
 from operator import neg
-from typing import Any
 
-from tau_stage.cassette.clips import ClipRef
+from tau_stage.cassette.clips import ClipRef, Event
 from tau_stage.protocol.endpoints import ENDPOINTS
-
-Event = dict[str, Any]
 
 NAMED_BY_KEY = {
     "item_id": "item",
@@ -65,8 +62,8 @@ class Redactor:
         secrets: Hidden wherever they stand.
 
     >>> redactor = Redactor("clerk", {"sk-secret"})
-    >>> redactor.told({"type": "session.created", "event_id": "event_9", "session": {"id": "sess_Xy", "expires_at": 9}})
-    {'type': 'session.created', 'session': {'id': 'sess_clerk_1'}}
+    >>> redactor.redact_received({"type": "x", "event_id": "event_9", "session": {"id": "sess_Xy", "expires_at": 9}})
+    {'type': 'x', 'session': {'id': 'sess_clerk_1'}}
     >>> redactor.text("Wrong key sk-secret in org-a1b2c3 for sess_Xy.")
     'Wrong key <redacted> in <redacted> for sess_clerk_1.'
     """
@@ -80,15 +77,14 @@ class Redactor:
         self._lengths: list[int] = []
         self._counts: dict[str, int] = {}
 
-    def ask(self, event: Event) -> Event:
+    def redact_sent(self, event: Event) -> Event:
         """Redact a client's event: its own words and ids stay, but for secrets and the provider's ids."""
         item = event.get("item")
         made = [event.get("event_id"), item.get("id") if isinstance(item, dict) else None]
         self._ours.update(one for one in made if isinstance(one, str) and one not in self._names)
-        cleaned: Event = self._asked(event)
-        return cleaned
+        return {key: self._asked(value) for key, value in event.items()}
 
-    def told(self, event: Event) -> Event:
+    def redact_received(self, event: Event) -> Event:
         """Redact a server's event."""
         return {key: self._told(value, key) for key, value in event.items() if key not in {"event_id", *DROPPED}}
 
@@ -113,7 +109,7 @@ class Redactor:
         whole = found[0].rstrip("-_*")
         return found[0] if whole in self._ours or whole in self._given else HIDDEN
 
-    def _asked(self, value: Any) -> Any:
+    def _asked(self, value: object) -> object:
         match value:
             case ClipRef():
                 return value  # it learns later what it stands for
@@ -126,7 +122,7 @@ class Redactor:
             case _:
                 return value
 
-    def _told(self, value: Any, key: str, parent: str = "", *, plain: bool = False) -> Any:
+    def _told(self, value: object, key: str, parent: str = "", *, plain: bool = False) -> object:
         plain = plain or key in PLAIN
         match value:
             case ClipRef():

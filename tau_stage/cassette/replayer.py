@@ -11,14 +11,13 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from shlex import quote
-from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pybase64
 from pydantic_core import from_json, to_json
 
-from tau_stage.cassette.clips import RECORD_AGAIN, replace_audio
+from tau_stage.cassette.clips import RECORD_AGAIN, Event, replace_audio
 from tau_stage.cassette.event_diff import (
     SentAudio,
     changed_ids,
@@ -47,8 +46,6 @@ TICK_S = 0.001
 
 LATE_S = 0.005
 """What is later than this moves everything after it: a tool may take its time."""
-
-Event = dict[str, Any]
 
 
 class Replay:

@@ -26,16 +26,15 @@ def show(folder: Folder) -> None:
         _tell(load_cassette(path))
 
 
-def verify_cassette(folder: Folder) -> None:
+def verify(folder: Folder) -> None:
     """Read all of each cassette, to the last sample; exit 2 if one is not whole."""
-    from tau_stage.cassette.format import cassettes_in
-    from tau_stage.cassette.format import verify_cassette as read_all
+    from tau_stage.cassette.format import cassettes_in, verify_cassette
     from tau_stage.errors import CassetteError
 
     broken = 0
     for path in cassettes_in(folder):
         try:
-            tape = read_all(path)
+            tape = verify_cassette(path)
         except CassetteError as error:
             warn(error)
             broken += 1
@@ -74,7 +73,7 @@ def prune(folder: Folder) -> None:
     clear_drafts(folder)
 
 
-for verb in (show, verify_cassette, prune):
+for verb in (show, verify, prune):
     cassette.command(help=docstring(verb))(verb)
 
 

@@ -704,13 +704,13 @@ def addressed(given: str) -> Any:
 
 
 def redacted(given: str) -> Any:
-    return Redactor("clerk", ["sk-0123456789abcdef"]).told({"type": "error", "error": {"why": given}})
+    return Redactor("clerk", ["sk-0123456789abcdef"]).redact_received({"type": "error", "error": {"why": given}})
 
 
 def redacted_ids(given: str) -> Any:
     redactor = Redactor("clerk")
     for number in range(len(given) // 60):
-        redactor.told({"type": "x", "item_id": f"item_{number}abcdef", "note": "see item_0abcdef"})
+        redactor.redact_received({"type": "x", "item_id": f"item_{number}abcdef", "note": "see item_0abcdef"})
 
 
 def parsed_event(given: str) -> Any:
