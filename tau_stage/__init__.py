@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from tau_stage.audio.pcm import Pcm as Pcm
     from tau_stage.cost.forecast import Forecast as Forecast
     from tau_stage.cost.forecast import forecast as forecast
-    from tau_stage.protocol.conversation import Ended as Ended
-    from tau_stage.protocol.conversation import Response as Response
-    from tau_stage.protocol.conversation import Sounded as Sounded
-    from tau_stage.protocol.conversation import Worded as Worded
+    from tau_stage.protocol.responses import AudioChunk as AudioChunk
+    from tau_stage.protocol.responses import Response as Response
+    from tau_stage.protocol.responses import ResponseEnded as ResponseEnded
+    from tau_stage.protocol.responses import TextChunk as TextChunk
     from tau_stage.runs.deliver_takes import DeliveredTake as DeliveredTake
     from tau_stage.runs.deliver_takes import deliver as deliver
     from tau_stage.runs.run_scenes import RunOptions as RunOptions
@@ -62,21 +62,21 @@ _ERRORS = tuple(name for name, value in globals().items() if isinstance(value, t
 _LAZY = {
     "Deadlines": "tau_stage.session",
     "DeliveredTake": "tau_stage.runs.deliver_takes",
-    "Ended": "tau_stage.protocol.conversation",
+    "ResponseEnded": "tau_stage.protocol.responses",
     "Forecast": "tau_stage.cost.forecast",
     "Pcm": "tau_stage.audio.pcm",
     "Plan": "tau_stage.scene.plan",
-    "Response": "tau_stage.protocol.conversation",
+    "Response": "tau_stage.protocol.responses",
     "RunOptions": "tau_stage.runs.run_scenes",
     "Scene": "tau_stage.scene.model",
     "Session": "tau_stage.session",
-    "Sounded": "tau_stage.protocol.conversation",
+    "AudioChunk": "tau_stage.protocol.responses",
     "Stage": "tau_stage.stage.sessions",
     "Take": "tau_stage.take.take_model",
     "TakeFolder": "tau_stage.take.folder",
     "Tool": "tau_stage.session",
     "Understudy": "tau_stage.understudy.server",
-    "Worded": "tau_stage.protocol.conversation",
+    "TextChunk": "tau_stage.protocol.responses",
     "create_session": "tau_stage.session",
     "deliver": "tau_stage.runs.deliver_takes",
     "forecast": "tau_stage.cost.forecast",

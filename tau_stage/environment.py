@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from tau_stage.protocol.addresses import proxy_secrets
 from tau_stage.protocol.endpoints import ENDPOINTS
-from tau_stage.protocol.proxies import proxy_secrets
 from tau_stage.text import bears_key, keys_of
 
 KEYS = frozenset({name for place in ENDPOINTS.values() for name in place.key_env} | {"TAU_STAGE_API_KEY"})

@@ -43,11 +43,10 @@ from websockets.typing import Subprotocol
 
 from tau_stage.environment import environment, known_keys
 from tau_stage.errors import ConnectFailed, SessionClosed, Timeout
-from tau_stage.protocol.addresses import UNPRINTABLE, origin, sound_address
-from tau_stage.protocol.proxies import Proxy, proxy_for
+from tau_stage.protocol.addresses import UNPRINTABLE, Proxy, check_address, origin, proxy_for
 from tau_stage.protocol.secrets import NO_SECRETS, Secrets, Striker
 from tau_stage.signals import Signal
-from tau_stage.text import shown
+from tau_stage.text import redact_url
 
 ABNORMAL = 1006
 """Close code of a connection that ended without a close frame (RFC 6455, section 7.4.1)."""
@@ -256,7 +255,7 @@ async def dial(
         ConnectFailed: The server refused the upgrade, has moved, or cannot be reached.
         Timeout: The upgrade took too long.
     """
-    proxy = proxy_for(sound_address(url), environment())
+    proxy = proxy_for(check_address(url), environment())
     secrets = Secrets.of(url, headers or {}, known_keys())
     connection = await _upgraded(url, headers, proxy, secrets, open_timeout_s, closing_s)
     transport = WebSocketTransport(connection, secrets, closing_s)
@@ -275,7 +274,7 @@ async def _upgraded(
     open_timeout_s: float,
     closing_s: float,
 ) -> ClientConnection:
-    place = shown(url.partition("?")[0])
+    place = redact_url(url.partition("?")[0])
     try:
         with anyio.fail_after(open_timeout_s):
             way: dict[str, Any] = {"proxy": proxy.plain_url if proxy else None}
@@ -420,7 +419,7 @@ def _moved(url: str, place: str, response: Response, secrets: Secrets) -> Connec
     there = next(iter(response.headers.get_all("Location")), "")
     with suppress(ValueError):  # it is no address, and shown as it is
         there = urljoin(url, there) if there else ""
-    there = UNPRINTABLE.sub("", secrets.strike(shown(there)))[:300]
+    there = UNPRINTABLE.sub("", secrets.strike(redact_url(there)))[:300]
     if there.lower().startswith("http"):
         there = f"ws{there[4:]}"
     told = (
@@ -517,7 +516,7 @@ def _answering(admit: Doorman) -> Callable[[ServerConnection, Request], Awaitabl
         try:
             asked = handshake_of(request)
         except ValueError as error:
-            return connection.respond(400, f"{shown(request.path)} is no path: {error}.\n")
+            return connection.respond(400, f"{redact_url(request.path)} is no path: {error}.\n")
         refusal = await admit(asked) or _needs_upgrade(request)
         if refusal is None:
             return None

@@ -29,9 +29,10 @@ from tau_stage.audio.riff import append_chunks, read_chunks
 from tau_stage.audio.wav import header, read_wav
 from tau_stage.errors import ProtocolError, SceneError, TakeError, UsageError
 from tau_stage.protocol.conversation import Conversation
+from tau_stage.protocol.decoding import decode
 from tau_stage.protocol.dialects import DIALECTS
 from tau_stage.protocol.requests import Request, Requests
-from tau_stage.protocol.server_events import ServerEvent, decode
+from tau_stage.protocol.server_events import ServerEvent
 from tau_stage.report.deliver import rebuild
 from tau_stage.report.page_graphics import peaks
 from tau_stage.scene.load import load_variants

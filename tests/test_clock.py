@@ -7,7 +7,7 @@ import sys
 import anyio
 
 from tau_stage.clock import STEADY, VIRTUAL
-from tau_stage.session.threads import in_thread
+from tau_stage.session.background import run_in_thread
 
 
 def test_an_hour_passes_at_once_and_in_order() -> None:
@@ -30,7 +30,7 @@ def test_an_hour_passes_at_once_and_in_order() -> None:
 def test_time_does_not_jump_over_a_thread_or_a_program() -> None:
     async def play() -> tuple[int, int]:
         with anyio.fail_after(60):
-            summed = await in_thread(lambda: sum(range(200_000)))
+            summed = await run_in_thread(lambda: sum(range(200_000)))
             process = await anyio.run_process([sys.executable, "-S", "-c", "raise SystemExit(3)"], check=False)
         return summed, process.returncode
 

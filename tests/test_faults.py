@@ -15,7 +15,7 @@ import pytest
 
 from tau_stage.errors import SessionError, StageError
 from tau_stage.protocol.config import conducted
-from tau_stage.protocol.conversation import Response
+from tau_stage.protocol.responses import Response
 from tau_stage.session import Deadlines, Session, create_session, open_session
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.server import Understudy, open_understudy

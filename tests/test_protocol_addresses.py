@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tau_stage.errors import UsageError
-from tau_stage.protocol.addresses import origin, sound_address
+from tau_stage.protocol.addresses import check_address, origin
 from tau_stage.protocol.endpoints import ENDPOINTS, endpoint
 from tau_stage.session import create_session
 
@@ -36,7 +36,7 @@ WRONG = {
 @pytest.mark.parametrize(("url", "problem"), WRONG.items())
 async def test_an_address_that_cannot_be_dialled_is_refused_with_what_is_wrong(url: str, problem: str) -> None:
     with pytest.raises(UsageError, match=problem):
-        sound_address(url)
+        check_address(url)
     with pytest.raises(UsageError, match=problem):
         async with create_session(endpoint=url):
             pass
@@ -44,7 +44,7 @@ async def test_an_address_that_cannot_be_dialled_is_refused_with_what_is_wrong(u
 
 @pytest.mark.parametrize("url", ["ws://[::1]:80/v1", "wss://münchen.example/süß?q=ä", "ws://u:p@host", "WS://HOST"])
 def test_what_can_be_dialled_stays_as_it_is(url: str) -> None:
-    assert sound_address(url) == url
+    assert check_address(url) == url
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_what_can_be_dialled_stays_as_it_is(url: str) -> None:
 )
 def test_a_key_in_a_wrong_address_is_not_told(url: str) -> None:
     with pytest.raises(UsageError) as caught:
-        sound_address(url)
+        check_address(url)
     assert "HUSH" not in str(caught.value)
 
 
@@ -60,7 +60,7 @@ def test_a_key_in_a_wrong_address_is_not_told(url: str) -> None:
 def test_any_text_is_an_address_or_is_refused(text: str) -> None:
     for url in (text, f"ws://{text}", f"wss://host:{text}", f"wss://host/{text}"):
         try:
-            assert sound_address(url) == url
+            assert check_address(url) == url
         except UsageError:
             continue
 

@@ -8,55 +8,83 @@ from hypothesis import strategies as st
 
 from tau_stage.audio.formats import PCM16, ULAW
 from tau_stage.audio.pcm import Pcm
-from tau_stage.protocol import bodies
-from tau_stage.protocol import server_events as told
-from tau_stage.protocol.conversation import (
-    Began,
-    Change,
-    Commentary,
-    Conversation,
-    Ended,
-    Response,
-    Sounded,
-    Worded,
-    usage_of,
-)
+from tau_stage.protocol.conversation import Conversation, usage_of
+from tau_stage.protocol.decoding import decode
 from tau_stage.protocol.entries import Entry, ToolCall
 from tau_stage.protocol.items import ContentPart, Item
-from tau_stage.protocol.sounds import SOUND_FILES
+from tau_stage.protocol.responses import (
+    SOUND_FILES,
+    AudioChunk,
+    Commentary,
+    Response,
+    ResponseBegan,
+    ResponseChange,
+    ResponseEnded,
+    TextChunk,
+)
+from tau_stage.protocol.server_events import (
+    AudioDelta,
+    AudioDone,
+    ContentPartAdded,
+    ContentPartDone,
+    ConversationItemAdded,
+    ConversationItemCreated,
+    ConversationItemDeleted,
+    ConversationItemDone,
+    ConversationItemTruncated,
+    FunctionArgumentsDelta,
+    FunctionArgumentsDone,
+    InputAudioBufferCleared,
+    InputAudioBufferCommitted,
+    OutputItemAdded,
+    OutputItemDone,
+    RateLimitsUpdated,
+    ResponseCreated,
+    ResponseDone,
+    ServerError,
+    SpeechStarted,
+    SpeechStopped,
+    TextDelta,
+    TextDone,
+    TranscriptDelta,
+    TranscriptDone,
+    TranscriptionCompleted,
+    UnusableEvent,
+    WireResponse,
+)
 from tau_stage.protocol.usage import CachedDetails, InputDetails, OutputDetails, Usage, WireUsage
 
 
-def begin(conversation: Conversation, response_id: str = "resp_1") -> Change | None:
-    created = bodies.WireResponse(id=response_id, status="in_progress")
-    return conversation.apply(told.ResponseCreated(response=created))
+def begin(conversation: Conversation, response_id: str = "resp_1") -> ResponseChange | None:
+    created = WireResponse(id=response_id, status="in_progress")
+    return conversation.apply(ResponseCreated(response=created))
 
 
-def done(response_id: str = "resp_1", status: str = "completed", **facts: object) -> told.ResponseDone:
-    response = bodies.WireResponse.model_validate({"id": response_id, "status": status, **facts})
-    return told.ResponseDone(response=response)
+def done(response_id: str = "resp_1", status: str = "completed", **facts: object) -> ResponseDone:
+    response = WireResponse.model_validate({"id": response_id, "status": status, **facts})
+    return ResponseDone(response=response)
 
 
-def sound(data: bytes, response_id: str = "resp_1") -> told.AudioDelta:
+def sound(data: bytes, response_id: str = "resp_1") -> AudioDelta:
     delta = pybase64.b64encode(data).decode()
-    return told.AudioDelta(response_id=response_id, item_id="item_1", delta=delta)
+    return AudioDelta(response_id=response_id, item_id="item_1", delta=delta)
 
 
-def end(conversation: Conversation, event: told.ResponseDone) -> Response:
+def end(conversation: Conversation, event: ResponseDone) -> Response:
     change = conversation.apply(event) or conversation.settle()
-    assert isinstance(change, Ended)
+    assert isinstance(change, ResponseEnded)
     return change.response
 
 
 def test_a_spoken_response_gathers_its_sound_and_its_words() -> None:
     conversation = Conversation()
-    assert begin(conversation) == Began("resp_1")
+    assert begin(conversation) == ResponseBegan("resp_1")
     assert conversation.active == ("resp_1",)
     sounded = conversation.apply(sound(b"\x01\x02\x03\x04"))
-    assert isinstance(sounded, Sounded)
+    assert isinstance(sounded, AudioChunk)
     assert len(sounded.audio) == 2
-    worded = conversation.apply(told.TranscriptDelta(response_id="resp_1", item_id="item_1", delta="Hello"))
-    assert worded == Worded("resp_1", "item_1", "Hello", spoken=True)
+    worded = conversation.apply(TranscriptDelta(response_id="resp_1", item_id="item_1", delta="Hello"))
+    assert worded == TextChunk("resp_1", "item_1", "Hello", spoken=True)
     response = end(conversation, done(metadata={"line": "7"}))
     assert (response.audio.data, response.transcript, response.metadata) == (
         b"\x01\x02\x03\x04",
@@ -75,7 +103,7 @@ def test_sound_survives_any_cutting_and_only_whole_samples_are_given(data: bytes
     for cut in [*cuts, len(data)]:
         change = conversation.apply(sound(data[at : at + cut]))
         at += cut
-        if isinstance(change, Sounded):
+        if isinstance(change, AudioChunk):
             given_out += change.audio.data
     assert given_out == data[: len(data) // 2 * 2]
     assert end(conversation, done()).audio.data == given_out
@@ -98,7 +126,7 @@ def test_a_delta_that_is_not_base64_ends_its_response_as_failed_and_no_other() -
     begin(conversation, "s")
     conversation.apply(sound(b"\x01\x01", "r"))
     conversation.apply(sound(b"\x02\x02", "s"))
-    conversation.apply(told.AudioDelta(response_id="r", item_id="i", delta="A!"))
+    conversation.apply(AudioDelta(response_id="r", item_id="i", delta="A!"))
     response = end(conversation, done("r", usage={"output_token_details": {"audio_tokens": 20}}))
     assert (response.status, response.reason) == ("failed", "unusable_event")
     assert "is not base64" in response.message
@@ -108,8 +136,8 @@ def test_a_delta_that_is_not_base64_ends_its_response_as_failed_and_no_other() -
 
 def test_written_text_is_not_a_transcript() -> None:
     conversation = Conversation()
-    change = conversation.apply(told.TextDelta(response_id="resp_1", item_id="item_1", delta="Hi"))
-    assert change == Worded("resp_1", "item_1", "Hi", spoken=False)
+    change = conversation.apply(TextDelta(response_id="resp_1", item_id="item_1", delta="Hi"))
+    assert change == TextChunk("resp_1", "item_1", "Hi", spoken=False)
     response = end(conversation, done())
     assert (response.text, response.transcript) == ("Hi", "")
 
@@ -207,51 +235,51 @@ def item(item_id: str) -> Item:
 
 def test_items_stand_in_the_order_of_the_conversation() -> None:
     conversation = Conversation()
-    conversation.apply(told.ConversationItemAdded(item=item("a")))
-    conversation.apply(told.ConversationItemAdded(item=item("c"), previous_item_id="a"))
-    conversation.apply(told.ConversationItemCreated(item=item("b"), previous_item_id="a"))
-    conversation.apply(told.ConversationItemDone(item=item("c"), previous_item_id="b"))
+    conversation.apply(ConversationItemAdded(item=item("a")))
+    conversation.apply(ConversationItemAdded(item=item("c"), previous_item_id="a"))
+    conversation.apply(ConversationItemCreated(item=item("b"), previous_item_id="a"))
+    conversation.apply(ConversationItemDone(item=item("c"), previous_item_id="b"))
     assert list(conversation.items) == ["a", "b", "c"]
-    conversation.apply(told.ConversationItemDeleted(item_id="b"))
-    conversation.apply(told.ConversationItemDeleted(item_id="unheard of"))
+    conversation.apply(ConversationItemDeleted(item_id="b"))
+    conversation.apply(ConversationItemDeleted(item_id="unheard of"))
     assert list(conversation.items) == ["a", "c"]
 
 
 def test_a_truncated_item_loses_its_transcript() -> None:
     conversation = Conversation()
-    conversation.apply(told.ConversationItemAdded(item=item("a")))
-    conversation.apply(told.ConversationItemTruncated(item_id="a", audio_end_ms=5))
-    conversation.apply(told.ConversationItemTruncated(item_id="unheard of"))
+    conversation.apply(ConversationItemAdded(item=item("a")))
+    conversation.apply(ConversationItemTruncated(item_id="a", audio_end_ms=5))
+    conversation.apply(ConversationItemTruncated(item_id="unheard of"))
     assert conversation.items["a"].transcript == ""
 
 
 def test_events_that_are_not_known_are_counted_and_those_that_do_not_matter_pass() -> None:
     conversation = Conversation()
-    conversation.apply(told.decode('{"type": "new.event"}'))
-    conversation.apply(told.decode('{"type": "new.event"}'))
-    conversation.apply(told.RateLimitsUpdated())
+    conversation.apply(decode('{"type": "new.event"}'))
+    conversation.apply(decode('{"type": "new.event"}'))
+    conversation.apply(RateLimitsUpdated())
     assert conversation.unknown == {"new.event": 2}
 
 
 def test_an_item_keeps_its_sound_and_a_truncated_one_what_was_heard_of_it() -> None:
     conversation = Conversation()
-    conversation.apply(told.ConversationItemAdded(item=item("item_1")))
+    conversation.apply(ConversationItemAdded(item=item("item_1")))
     conversation.apply(sound(bytes(4800)))
     end(conversation, done())
     assert conversation.items["item_1"].audio == Pcm(bytes(4800))
-    conversation.apply(told.ConversationItemTruncated(item_id="item_1", audio_end_ms=50))
+    conversation.apply(ConversationItemTruncated(item_id="item_1", audio_end_ms=50))
     assert conversation.items["item_1"].audio == Pcm(bytes(2400))
-    conversation.apply(told.ConversationItemDone(item=item("item_1")))
+    conversation.apply(ConversationItemDone(item=item("item_1")))
     assert conversation.items["item_1"].audio == Pcm(bytes(2400))
 
 
 def test_a_conversation_that_keeps_no_audio_does_not_grow_with_it() -> None:
     conversation = Conversation(keeps_audio=False)
-    conversation.apply(told.ConversationItemAdded(item=item("item_1")))
+    conversation.apply(ConversationItemAdded(item=item("item_1")))
     conversation.apply(sound(bytes(4800)))
     assert len(end(conversation, done()).audio) == 2400
     assert conversation.items["item_1"].audio is None
-    conversation.remember("item_1", Pcm(bytes(2)))
+    conversation.entries.keep_audio("item_1", Pcm(bytes(2)))
     assert conversation.items["item_1"].audio is None
 
 
@@ -263,27 +291,27 @@ def test_what_was_said_into_a_detected_turn_is_cut_from_the_input() -> None:
     conversation = Conversation()
     for ms in (1000, 2000, 3000):
         heard(conversation, ms)
-    conversation.apply(told.SpeechStarted(item_id="u", audio_start_ms=500))
-    conversation.apply(told.SpeechStopped(item_id="u", audio_end_ms=2500))
-    conversation.apply(told.InputAudioBufferCommitted(item_id="u"))
+    conversation.apply(SpeechStarted(item_id="u", audio_start_ms=500))
+    conversation.apply(SpeechStopped(item_id="u", audio_end_ms=2500))
+    conversation.apply(InputAudioBufferCommitted(item_id="u"))
     entry = conversation.items["u"]
     assert entry.audio is not None
     assert (entry.audio.duration_s, entry.heard_ms) == (2.0, (500, 2500))
-    conversation.apply(told.SpeechStarted(item_id="v", audio_start_ms=5500))
-    conversation.apply(told.InputAudioBufferCommitted(item_id="v"))
+    conversation.apply(SpeechStarted(item_id="v", audio_start_ms=5500))
+    conversation.apply(InputAudioBufferCommitted(item_id="v"))
     rest = conversation.items["v"].audio
     assert rest is not None
     assert rest.duration_s == 0.5
-    conversation.apply(told.InputAudioBufferCommitted(item_id="w"))
+    conversation.apply(InputAudioBufferCommitted(item_id="w"))
     assert conversation.items["w"].audio is None
 
 
 def test_a_manual_commit_takes_the_whole_buffer_and_a_cleared_one_is_gone() -> None:
     conversation = Conversation()
     heard(conversation, 1000)
-    conversation.apply(told.InputAudioBufferCleared())
+    conversation.apply(InputAudioBufferCleared())
     heard(conversation, 200)
-    conversation.apply(told.InputAudioBufferCommitted(item_id="u"))
+    conversation.apply(InputAudioBufferCommitted(item_id="u"))
     audio = conversation.items["u"].audio
     assert audio is not None
     assert audio.duration_s == 0.2
@@ -296,20 +324,20 @@ def test_silence_is_let_go_while_nobody_speaks() -> None:
         heard(conversation, 1000)
         conversation.input.forget_silence()
     assert conversation.input.begins == 55_000 * 24
-    conversation.apply(told.SpeechStarted(item_id="u", audio_start_ms=59_000))
+    conversation.apply(SpeechStarted(item_id="u", audio_start_ms=59_000))
     heard(conversation, 60_000)
     conversation.input.forget_silence()
-    conversation.apply(told.SpeechStopped(item_id="u", audio_end_ms=61_000))
-    conversation.apply(told.InputAudioBufferCommitted(item_id="u"))
+    conversation.apply(SpeechStopped(item_id="u", audio_end_ms=61_000))
+    conversation.apply(InputAudioBufferCommitted(item_id="u"))
     audio = conversation.items["u"].audio
     assert audio is not None
     assert audio.duration_s == 2.0
-    conversation.apply(told.SpeechStopped(item_id="never started", audio_end_ms=1))
+    conversation.apply(SpeechStopped(item_id="never started", audio_end_ms=1))
 
 
-def transcribed(item_id: str, **usage: object) -> told.TranscriptionCompleted:
+def transcribed(item_id: str, **usage: object) -> TranscriptionCompleted:
     facts = {"item_id": item_id, "transcript": "Hello.", "usage": usage or None}
-    return told.TranscriptionCompleted.model_validate(facts)
+    return TranscriptionCompleted.model_validate(facts)
 
 
 def test_a_transcript_finds_its_item_even_if_it_comes_first_and_is_billed_once() -> None:
@@ -317,9 +345,9 @@ def test_a_transcript_finds_its_item_even_if_it_comes_first_and_is_billed_once()
     details = {"text_tokens": 1, "audio_tokens": 17}
     conversation.apply(transcribed("u", type="tokens", input_tokens=18, output_tokens=9, input_token_details=details))
     conversation.apply(transcribed("u", type="tokens", input_tokens=18, output_tokens=9, input_token_details=details))
-    conversation.apply(told.InputAudioBufferCommitted(item_id="u"))
+    conversation.apply(InputAudioBufferCommitted(item_id="u"))
     assert conversation.items["u"].transcript == "Hello."
-    conversation.apply(told.InputAudioBufferCommitted(item_id="v"))
+    conversation.apply(InputAudioBufferCommitted(item_id="v"))
     conversation.apply(transcribed("v", type="duration", seconds=2.5))
     conversation.apply(transcribed("v"))
     assert conversation.items["v"].transcript == "Hello."
@@ -346,16 +374,16 @@ def test_the_input_buffer_knows_its_length() -> None:
 
 
 def test_a_transcript_whose_usage_is_not_told_has_an_unknown_cost_unless_it_is_empty() -> None:
-    event = told.TranscriptionCompleted(event_id="e", item_id="i", transcript="Hm.")
+    event = TranscriptionCompleted(event_id="e", item_id="i", transcript="Hm.")
     assert usage_of(event) == Usage(untold=1)
-    assert usage_of(told.TranscriptionCompleted(item_id="i", transcript="")) == Usage()
+    assert usage_of(TranscriptionCompleted(item_id="i", transcript="")) == Usage()
 
 
 def test_usage_that_stands_beside_the_response_counts_with_the_messages_that_were_read() -> None:
     conversation = Conversation()
     message = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi."}]}
     for name in ("a", "b", "a"):
-        conversation.apply(told.ConversationItemAdded(item=Item.model_validate({"id": name, **message})))
+        conversation.apply(ConversationItemAdded(item=Item.model_validate({"id": name, **message})))
     beside = {"output_tokens": 42, "output_token_details": {"text_tokens": 3, "audio_tokens": 39},
               "input_tokens": 5, "input_token_details": {"text_tokens": 5}, "billable_audio_seconds": 1}  # fmt: skip
     begin(conversation)
@@ -396,27 +424,27 @@ def test_a_response_that_was_heard_is_never_free(raw: object, status: str, is_he
 def test_sums_of_what_is_only_written_are_text() -> None:
     conversation = Conversation()
     begin(conversation)
-    conversation.apply(told.TextDelta(response_id="resp_1", item_id="item_1", delta="Hi."))
+    conversation.apply(TextDelta(response_id="resp_1", item_id="item_1", delta="Hi."))
     used = end(conversation, done(usage={"output_tokens": 4, "input_tokens": 5})).usage
     assert (used.text_out, used.audio_out) == (4, 0)
 
 
 def test_an_event_nobody_knows_may_hold_anything() -> None:
-    event = told.decode(b'{"type":"something.new","response_id":{"a":[]},"event_id":"event_1"}')
+    event = decode(b'{"type":"something.new","response_id":{"a":[]},"event_id":"event_1"}')
     assert Conversation().apply(event) is None
 
 
-TRANSCRIPT = told.TranscriptDelta(response_id="resp_1", item_id="item_1", delta="Hello")
+TRANSCRIPT = TranscriptDelta(response_id="resp_1", item_id="item_1", delta="Hello")
 
 
 def test_words_that_come_only_with_their_end_are_news_and_those_that_deltas_brought_are_not() -> None:
     conversation = Conversation()
-    first = told.TranscriptDone(response_id="resp_1", item_id="item_1", transcript="Hello")
-    assert conversation.apply(first) == Worded("resp_1", "item_1", "Hello", spoken=True)
-    conversation.apply(told.TranscriptDelta(response_id="resp_1", item_id="item_1", content_index=1, delta=" the"))
-    last = told.TranscriptDone(response_id="resp_1", item_id="item_1", content_index=1, transcript=" there")
+    first = TranscriptDone(response_id="resp_1", item_id="item_1", transcript="Hello")
+    assert conversation.apply(first) == TextChunk("resp_1", "item_1", "Hello", spoken=True)
+    conversation.apply(TranscriptDelta(response_id="resp_1", item_id="item_1", content_index=1, delta=" the"))
+    last = TranscriptDone(response_id="resp_1", item_id="item_1", content_index=1, transcript=" there")
     assert conversation.apply(last) is None
-    assert conversation.apply(told.TextDone(response_id="resp_1", item_id="item_1")) is None
+    assert conversation.apply(TextDone(response_id="resp_1", item_id="item_1")) is None
     assert end(conversation, done()).transcript == "Hello there"
 
 
@@ -424,11 +452,11 @@ def test_words_may_come_with_the_end_of_their_part_or_item() -> None:
     conversation = Conversation()
     begin(conversation)
     part = ContentPart(type="audio", transcript="Hello")
-    conversation.apply(told.ContentPartDone(response_id="resp_1", item_id="a", part=part))
+    conversation.apply(ContentPartDone(response_id="resp_1", item_id="a", part=part))
     text = ContentPart(type="text", text="Hi")
-    conversation.apply(told.ContentPartDone(response_id="resp_1", item_id="b", part=text))
-    conversation.apply(told.ContentPartDone(response_id="resp_1", item_id="b", part=text))
-    conversation.apply(told.OutputItemDone(response_id="resp_1", item=item("c")))
+    conversation.apply(ContentPartDone(response_id="resp_1", item_id="b", part=text))
+    conversation.apply(ContentPartDone(response_id="resp_1", item_id="b", part=text))
+    conversation.apply(OutputItemDone(response_id="resp_1", item=item("c")))
     response = end(conversation, done())
     assert (response.transcript, response.text, response.item_ids) == ("Hellowords", "Hi", ("a", "b", "c"))
 
@@ -437,10 +465,10 @@ def test_a_tool_call_may_come_only_in_its_own_events() -> None:
     conversation = Conversation()
     begin(conversation)
     call = {"response_id": "resp_1", "item_id": "a"}
-    conversation.apply(told.FunctionArgumentsDelta(**call, call_id="c1", delta='{"on":'))
-    conversation.apply(told.FunctionArgumentsDelta(**call, delta="true}"))
-    conversation.apply(told.FunctionArgumentsDone(**call, name="light"))
-    whole = told.FunctionArgumentsDone(response_id="resp_1", item_id="b", name="door", arguments="{}")
+    conversation.apply(FunctionArgumentsDelta(**call, call_id="c1", delta='{"on":'))
+    conversation.apply(FunctionArgumentsDelta(**call, delta="true}"))
+    conversation.apply(FunctionArgumentsDone(**call, name="light"))
+    whole = FunctionArgumentsDone(response_id="resp_1", item_id="b", name="door", arguments="{}")
     conversation.apply(whole)
     response = end(conversation, done())
     assert response.calls == (ToolCall("c1", "light", '{"on":true}'), ToolCall("b", "door", "{}"))
@@ -451,15 +479,15 @@ def test_commentary_is_kept_apart_from_the_answer_and_can_be_taken_with_it() -> 
     conversation = Conversation()
     begin(conversation)
     aside = Item(id="aside", role="assistant", phase="commentary")
-    conversation.apply(told.OutputItemAdded(response_id="resp_1", item=aside))
+    conversation.apply(OutputItemAdded(response_id="resp_1", item=aside))
     delta = pybase64.b64encode(b"\x01\x01").decode()
-    sounded = conversation.apply(told.AudioDelta(response_id="resp_1", item_id="aside", delta=delta))
-    assert sounded == Sounded("resp_1", "aside", Pcm(b"\x01\x01"), commentary=True)
-    worded = conversation.apply(told.TranscriptDelta(response_id="resp_1", item_id="aside", delta="Let me look. "))
-    assert worded == Worded("resp_1", "aside", "Let me look. ", spoken=True, commentary=True)
-    conversation.apply(told.OutputItemAdded(response_id="resp_1", item=Item(id="item_1")))
+    sounded = conversation.apply(AudioDelta(response_id="resp_1", item_id="aside", delta=delta))
+    assert sounded == AudioChunk("resp_1", "aside", Pcm(b"\x01\x01"), commentary=True)
+    worded = conversation.apply(TranscriptDelta(response_id="resp_1", item_id="aside", delta="Let me look. "))
+    assert worded == TextChunk("resp_1", "aside", "Let me look. ", spoken=True, commentary=True)
+    conversation.apply(OutputItemAdded(response_id="resp_1", item=Item(id="item_1")))
     answer = Item(id="item_1", phase="final_answer")
-    conversation.apply(told.ConversationItemAdded(item=answer))
+    conversation.apply(ConversationItemAdded(item=answer))
     conversation.apply(sound(b"\x02\x02"))
     conversation.apply(TRANSCRIPT)
     response = end(conversation, done())
@@ -476,8 +504,8 @@ def test_sound_may_come_before_its_response_begins_and_after_it_is_done() -> Non
     assert conversation.apply(done()) is None
     assert conversation.is_ending
     conversation.apply(sound(b"\x02\x02"))
-    ended = conversation.apply(told.AudioDone(response_id="resp_1", item_id="item_1"))
-    assert isinstance(ended, Ended)
+    ended = conversation.apply(AudioDone(response_id="resp_1", item_id="item_1"))
+    assert isinstance(ended, ResponseEnded)
     assert ended.response.audio.data == b"\x01\x01\x02\x02"
     assert conversation.settle() is None
 
@@ -488,12 +516,12 @@ def test_sound_that_nothing_announced_may_come_after_its_response_is_done() -> N
         response_id, item_id = f"resp_{number}", f"item_{number}"
         ids = {"response_id": response_id, "item_id": item_id}
         begin(conversation, response_id)
-        conversation.apply(told.TranscriptDone(**ids, transcript="Hello."))
-        conversation.apply(told.OutputItemDone(response_id=response_id, item=item(item_id)))
+        conversation.apply(TranscriptDone(**ids, transcript="Hello."))
+        conversation.apply(OutputItemDone(response_id=response_id, item=item(item_id)))
         assert conversation.apply(done(response_id)) is None
-        conversation.apply(told.AudioDelta(**ids, delta="AQE="))
-        ended = conversation.apply(told.AudioDone(**ids)) if ends else conversation.settle()
-        assert isinstance(ended, Ended)
+        conversation.apply(AudioDelta(**ids, delta="AQE="))
+        ended = conversation.apply(AudioDone(**ids)) if ends else conversation.settle()
+        assert isinstance(ended, ResponseEnded)
         assert ended.response.audio.data == b"\x01\x01"
 
 
@@ -502,9 +530,9 @@ def test_a_response_whose_words_stay_without_sound_is_waited_for_once() -> None:
     for number in (1, 2):
         ids = {"response_id": f"resp_{number}", "item_id": f"item_{number}"}
         begin(conversation, ids["response_id"])
-        conversation.apply(told.TranscriptDone(**ids, transcript="Hello."))
+        conversation.apply(TranscriptDone(**ids, transcript="Hello."))
         ended = conversation.apply(done(ids["response_id"]))
-        assert isinstance(ended or conversation.settle(), Ended)
+        assert isinstance(ended or conversation.settle(), ResponseEnded)
         assert (ended is None) is (number == 1)
 
 
@@ -512,27 +540,27 @@ def test_a_server_that_never_tells_the_end_of_sound_is_waited_for_once() -> None
     conversation = Conversation()
     begin(conversation)
     audio = ContentPart(type="audio")
-    conversation.apply(told.ContentPartAdded(response_id="resp_1", item_id="item_1", part=audio))
+    conversation.apply(ContentPartAdded(response_id="resp_1", item_id="item_1", part=audio))
     assert conversation.apply(done()) is None
-    assert isinstance(conversation.settle(), Ended)
+    assert isinstance(conversation.settle(), ResponseEnded)
     conversation.apply(sound(b"\x01\x01", "resp_2"))
-    assert isinstance(conversation.apply(done("resp_2")), Ended)
+    assert isinstance(conversation.apply(done("resp_2")), ResponseEnded)
 
 
 def test_the_end_of_an_item_ends_its_sound() -> None:
     conversation = Conversation()
     conversation.apply(sound(b"\x01\x01"))
     conversation.apply(done())
-    ended = conversation.apply(told.OutputItemDone(response_id="resp_1", item=item("item_1")))
-    assert isinstance(ended, Ended)
-    assert conversation.apply(told.OutputItemDone(response_id="resp_1", item=item("item_1"))) is None
-    assert conversation.apply(told.AudioDone(response_id="resp_1", item_id="item_1")) is None
-    assert conversation.apply(told.TranscriptDone(response_id="resp_1", item_id="item_1")) is None
+    ended = conversation.apply(OutputItemDone(response_id="resp_1", item=item("item_1")))
+    assert isinstance(ended, ResponseEnded)
+    assert conversation.apply(OutputItemDone(response_id="resp_1", item=item("item_1"))) is None
+    assert conversation.apply(AudioDone(response_id="resp_1", item_id="item_1")) is None
+    assert conversation.apply(TranscriptDone(response_id="resp_1", item_id="item_1")) is None
 
 
 def test_an_error_that_nothing_explains_ends_the_response_under_way_unless_it_goes_on() -> None:
     conversation = Conversation()
-    error = bodies.ServerError(code="inference_failed", message="out of memory")
+    error = ServerError(code="inference_failed", message="out of memory")
     conversation.blame(error)
     assert not conversation.is_ending
     begin(conversation)
@@ -542,7 +570,7 @@ def test_an_error_that_nothing_explains_ends_the_response_under_way_unless_it_go
     conversation.apply(sound(b"\x01\x01"))
     assert not conversation.is_ending
     conversation.blame(error)
-    conversation.apply(told.OutputItemAdded(response_id="resp_1", item=item("item_1")))
+    conversation.apply(OutputItemAdded(response_id="resp_1", item=item("item_1")))
     assert not conversation.is_ending
     conversation.blame(error)
     ended = conversation.settle()
@@ -557,40 +585,40 @@ def test_an_error_that_nothing_explains_ends_the_response_under_way_unless_it_go
 
 def test_events_without_ids_belong_to_the_response_under_way() -> None:
     conversation = Conversation()
-    began = conversation.apply(told.ResponseCreated())
-    assert began == Began("unnamed_1")
-    conversation.apply(told.AudioDelta(delta="AAAA"))
-    conversation.apply(told.OutputItemDone(item=Item()))
-    conversation.apply(told.TranscriptDelta(delta="Hello"))
-    ended = conversation.apply(told.ResponseDone())
-    assert isinstance(ended, Ended)
+    began = conversation.apply(ResponseCreated())
+    assert began == ResponseBegan("unnamed_1")
+    conversation.apply(AudioDelta(delta="AAAA"))
+    conversation.apply(OutputItemDone(item=Item()))
+    conversation.apply(TranscriptDelta(delta="Hello"))
+    ended = conversation.apply(ResponseDone())
+    assert isinstance(ended, ResponseEnded)
     assert (ended.response.transcript, ended.response_id) == ("Hello", "unnamed_1")
     assert ended.response.item_ids == ()
-    lone = conversation.apply(told.TextDelta(delta="Hi"))
-    assert lone == Worded("unnamed_2", "", "Hi", spoken=False)
+    lone = conversation.apply(TextDelta(delta="Hi"))
+    assert lone == TextChunk("unnamed_2", "", "Hi", spoken=False)
 
 
 def test_an_event_with_a_foreign_id_belongs_to_the_response_of_its_item_or_the_one_that_has_just_begun() -> None:
     conversation = Conversation()
     begin(conversation)
-    conversation.apply(told.OutputItemAdded(response_id="other", item=Item(id="item_1")))
-    conversation.apply(told.AudioDelta(response_id="third", item_id="item_1", delta="AAAA"))
-    conversation.apply(told.AudioDelta(response_id="other", item_id="stray", delta="AAAA"))
+    conversation.apply(OutputItemAdded(response_id="other", item=Item(id="item_1")))
+    conversation.apply(AudioDelta(response_id="third", item_id="item_1", delta="AAAA"))
+    conversation.apply(AudioDelta(response_id="other", item_id="stray", delta="AAAA"))
     assert conversation.active == ("resp_1",)
     ended = conversation.apply(done("fourth")) or conversation.settle()
     assert ended is not None
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, ResponseEnded)
     assert (ended.response_id, len(ended.response.audio)) == ("resp_1", 3)
 
 
 def test_what_is_unusable_is_noted_and_only_lost_sound_breaks_a_response() -> None:
     conversation = Conversation()
-    lost = told.UnusableEvent(type="response.output_audio.delta", problem="delta is null", breaks_response=True)
+    lost = UnusableEvent(type="response.output_audio.delta", problem="delta is null", breaks_response=True)
     conversation.apply(lost)
     begin(conversation)
-    conversation.apply(told.UnusableEvent(type="", problem="a frame of 3 bytes is not JSON"))
+    conversation.apply(UnusableEvent(type="", problem="a frame of 3 bytes is not JSON"))
     conversation.apply(lost)
-    conversation.apply(told.UnusableEvent(type="", problem="a frame of 9 bytes is not JSON", breaks_response=True))
+    conversation.apply(UnusableEvent(type="", problem="a frame of 9 bytes is not JSON", breaks_response=True))
     response = end(conversation, done(status_details={"error": {"message": "busy"}}))
     assert (response.status, response.message) == (
         "failed",
@@ -618,7 +646,7 @@ def test_usage_can_be_taken_apart_again() -> None:
 def test_why_a_response_failed_may_stand_beside_its_details() -> None:
     conversation = Conversation()
     begin(conversation)
-    error = bodies.ServerError(code="503", message="out of memory")
+    error = ServerError(code="503", message="out of memory")
     response = end(conversation, done(status="failed", error=error))
     assert (response.status, response.reason, response.message) == ("failed", "503", "out of memory")
 
@@ -626,8 +654,8 @@ def test_why_a_response_failed_may_stand_beside_its_details() -> None:
 def test_a_phase_may_be_spelt_otherwise() -> None:
     conversation = Conversation()
     comment = item("item_1").model_copy(update={"phase": "Commentary"})
-    conversation.apply(told.OutputItemAdded(response_id="resp_1", item=comment))
-    conversation.apply(told.TranscriptDone(response_id="resp_1", item_id="item_1", transcript="Let me look."))
+    conversation.apply(OutputItemAdded(response_id="resp_1", item=comment))
+    conversation.apply(TranscriptDone(response_id="resp_1", item_id="item_1", transcript="Let me look."))
     response = end(conversation, done())
     assert (response.transcript, response.commentary[0].transcript) == ("", "Let me look.")
 
@@ -636,24 +664,24 @@ def test_the_phase_of_an_item_may_come_with_the_conversation() -> None:
     conversation = Conversation()
     begin(conversation)
     conversation.apply(sound(b"\x01\x01"))
-    conversation.apply(told.ConversationItemAdded(item=Item(id="item_1", phase="commentary")))
-    conversation.apply(told.ConversationItemAdded(item=Item(id="elsewhere", phase="commentary")))
+    conversation.apply(ConversationItemAdded(item=Item(id="item_1", phase="commentary")))
+    conversation.apply(ConversationItemAdded(item=Item(id="elsewhere", phase="commentary")))
     assert len(end(conversation, done()).commentary) == 1
 
 
 def test_an_item_that_the_server_names_anew_is_followed() -> None:
     conversation = Conversation()
-    conversation.apply(told.ConversationItemAdded(item=item("ours")))
-    conversation.apply(told.ConversationItemAdded(item=item("last")))
+    conversation.apply(ConversationItemAdded(item=item("ours")))
+    conversation.apply(ConversationItemAdded(item=item("last")))
     assert conversation.knows("ours")
-    conversation.rename("ours", "theirs")
-    conversation.rename("theirs", "theirs_2")
-    conversation.rename("never seen", "x")
+    conversation.entries.rename("ours", "theirs")
+    conversation.entries.rename("theirs", "theirs_2")
+    conversation.entries.rename("never seen", "x")
     assert list(conversation.items) == ["theirs_2", "last"]
     assert conversation.items["theirs_2"].id == "theirs_2"
-    assert [conversation.id_of(name) for name in ("ours", "last", "never seen")] == ["theirs_2", "last", "x"]
-    conversation.apply(told.ConversationItemAdded(item=item("theirs_3")))
-    conversation.rename("theirs_2", "theirs_3")
+    assert [conversation.entries.id_of(name) for name in ("ours", "last", "never seen")] == ["theirs_2", "last", "x"]
+    conversation.apply(ConversationItemAdded(item=item("theirs_3")))
+    conversation.entries.rename("theirs_2", "theirs_3")
     assert list(conversation.items) == ["theirs_3", "last"]
     begin(conversation)
     conversation.apply(sound(b"\x01\x01"))
@@ -663,22 +691,22 @@ def test_an_item_that_the_server_names_anew_is_followed() -> None:
 
 def test_an_item_without_an_id_cannot_be_placed_and_a_cut_without_a_place_keeps_the_sound() -> None:
     conversation = Conversation()
-    conversation.apply(told.ConversationItemAdded(item=Item()))
+    conversation.apply(ConversationItemAdded(item=Item()))
     assert not conversation.items
-    conversation.apply(told.ConversationItemAdded(item=item("item_1")))
-    conversation.remember("item_1", Pcm(bytes(4)))
-    conversation.apply(told.ConversationItemTruncated(item_id="item_1"))
+    conversation.apply(ConversationItemAdded(item=item("item_1")))
+    conversation.entries.keep_audio("item_1", Pcm(bytes(4)))
+    conversation.apply(ConversationItemTruncated(item_id="item_1"))
     assert (conversation.items["item_1"].audio, conversation.items["item_1"].transcript) == (Pcm(bytes(4)), "")
 
 
 def test_a_transcript_in_progress_is_not_billed_and_nonsense_is_no_usage() -> None:
     conversation = Conversation()
     tokens = {"type": "tokens", "input_tokens": 18}
-    early = told.TranscriptionCompleted(item_id="u", transcript="Hel", status="in_progress", usage=tokens)
+    early = TranscriptionCompleted(item_id="u", transcript="Hel", status="in_progress", usage=tokens)
     conversation.apply(early)
     assert conversation.transcription == Usage()
-    conversation.apply(told.TranscriptionCompleted(item_id="u", transcript="Hello", usage=tokens))
-    conversation.apply(told.TranscriptionCompleted(transcript="lost", usage="much"))
+    conversation.apply(TranscriptionCompleted(item_id="u", transcript="Hello", usage=tokens))
+    conversation.apply(TranscriptionCompleted(transcript="lost", usage="much"))
     assert (conversation.transcription.audio_in, conversation.transcription.untold) == (18, 1)
     assert conversation.transcription.seconds is None
 
@@ -686,7 +714,7 @@ def test_a_transcript_in_progress_is_not_billed_and_nonsense_is_no_usage() -> No
 def test_a_server_may_use_one_id_for_all_its_responses() -> None:
     conversation = Conversation()
     for _ in range(2):
-        assert begin(conversation) == Began("resp_1")
+        assert begin(conversation) == ResponseBegan("resp_1")
         conversation.apply(sound(b"\x01\x01"))
         response = end(conversation, done(usage={"output_token_details": {"audio_tokens": 20}}))
         assert len(response.audio) == 1
@@ -697,12 +725,12 @@ def test_a_server_may_use_one_id_for_all_its_responses() -> None:
 @pytest.mark.parametrize("delta", ["-_8=", "-_8", "+_\n8"])
 def test_base64_is_read_as_other_libraries_write_it(delta: str) -> None:
     conversation = Conversation()
-    conversation.apply(told.AudioDelta(response_id="resp_1", item_id="item_1", delta=delta))
+    conversation.apply(AudioDelta(response_id="resp_1", item_id="item_1", delta=delta))
     assert end(conversation, done()).audio.data == b"\xfb\xff"
 
 
 def test_a_text_for_the_details_of_a_failure_is_its_message() -> None:
     frame = '{"type": "response.done", "response": {"id": "r", "status": "failed", "status_details": "GPU on fire"}}'
-    event = told.decode(frame)
-    assert isinstance(event, told.ResponseDone)
+    event = decode(frame)
+    assert isinstance(event, ResponseDone)
     assert end(Conversation(), event).message == "GPU on fire"

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from tau_stage.protocol import server_events as told
-from tau_stage.protocol.conversation import Conversation, Response
-from tau_stage.protocol.endings import ENDS
-from tau_stage.protocol.entries import Words
-from tau_stage.protocol.frames import MOST_IDS, Repeats, parts_of
+from tau_stage.protocol.conversation import Conversation
+from tau_stage.protocol.decoding import ENDS, MOST_IDS, Repeats, decode, split_frame
+from tau_stage.protocol.responses import PartialText, Response
+from tau_stage.protocol.server_events import ErrorEvent, ResponseDone, UnknownEvent, UnusableEvent
 
 USAGE = {"total_tokens": 30, "input_tokens": 10, "output_tokens": 20, "output_token_details": {"audio_tokens": 20}}
 
@@ -19,8 +18,8 @@ USAGE = {"total_tokens": 30, "input_tokens": 10, "output_tokens": 20, "output_to
 def ended(**fields: Any) -> Response:
     """The response that one event ends, with what settles it."""
     conversation = Conversation()
-    conversation.apply(told.decode(json.dumps({"type": "response.created", "response": {"id": "r"}})))
-    change = conversation.apply(told.decode(json.dumps({"type": "response.done", **fields}))) or conversation.settle()
+    conversation.apply(decode(json.dumps({"type": "response.created", "response": {"id": "r"}})))
+    change = conversation.apply(decode(json.dumps({"type": "response.done", **fields}))) or conversation.settle()
     assert change is not None
     response = getattr(change, "response", None)
     assert isinstance(response, Response)
@@ -37,8 +36,8 @@ def test_an_end_under_another_name_is_the_responses_with_its_status_and_usage(ki
 @pytest.mark.parametrize("kind", ["Response.Done", "RESPONSE.DONE", "response_done", "response.Done", "ResponseDone"])
 def test_an_end_is_known_however_it_is_spelt(kind: str) -> None:
     noted: list[str] = []
-    event = told.decode(json.dumps({"type": kind, "response": {"id": "r", "status": "completed"}}), note=noted.append)
-    assert isinstance(event, told.ResponseDone)
+    event = decode(json.dumps({"type": kind, "response": {"id": "r", "status": "completed"}}), note=noted.append)
+    assert isinstance(event, ResponseDone)
     assert noted == [f"{kind} is read as response.done"]
 
 
@@ -104,8 +103,8 @@ def test_an_end_says_how_and_why(fields: dict[str, Any], status: str, reason: st
 
 def test_a_response_that_is_no_object_is_told_and_ends_the_youngest() -> None:
     noted: list[str] = []
-    event = told.decode('{"type": "response.done", "response": "over"}', note=noted.append)
-    assert isinstance(event, told.ResponseDone)
+    event = decode('{"type": "response.done", "response": "over"}', note=noted.append)
+    assert isinstance(event, ResponseDone)
     assert noted == ["response.done: response is a text; taken as absent"]
     assert ended(response="over").status == "completed"
 
@@ -114,7 +113,7 @@ def test_what_comes_after_an_end_under_another_name_still_counts() -> None:
     conversation = Conversation()
 
     def hear(kind: str, **fields: Any) -> Any:
-        return conversation.apply(told.decode(json.dumps({"type": kind, **fields})))
+        return conversation.apply(decode(json.dumps({"type": kind, **fields})))
 
     for number in range(2):
         hear("response.created", response={"id": f"r{number}"})
@@ -151,27 +150,27 @@ def test_what_comes_after_an_end_under_another_name_still_counts() -> None:
     ],
 )
 def test_an_error_in_any_shape_is_an_error_with_the_servers_words(frame: str, message: str) -> None:
-    event = told.decode(frame)
-    assert isinstance(event, told.ErrorEvent)
+    event = decode(frame)
+    assert isinstance(event, ErrorEvent)
     assert event.error.message == message
 
 
 @pytest.mark.parametrize(
     ("frame", "kind", "words"),
     [
-        (b"connected", told.UnusableEvent, "connected"),
-        (b"7", told.UnusableEvent, "7"),
-        (b'["a", 1]', told.UnusableEvent, '["a",1]'),
-        (b'"Welcome."', told.UnusableEvent, "Welcome."),
-        (b'{"status": "ok"}', told.UnusableEvent, '{"status":"ok"}'),
-        (b"RIFF\x00\x00", told.UnusableEvent, ""),
-        (b"x" * 9999, told.UnusableEvent, "x" * 157 + "..."),
-        (b'{"type": "response.mcp_call.failed", "item_id": "i"}', told.UnknownEvent, None),
-        (b'{"type": "session.resumed", "error": null}', told.UnknownEvent, None),
+        (b"connected", UnusableEvent, "connected"),
+        (b"7", UnusableEvent, "7"),
+        (b'["a", 1]', UnusableEvent, '["a",1]'),
+        (b'"Welcome."', UnusableEvent, "Welcome."),
+        (b'{"status": "ok"}', UnusableEvent, '{"status":"ok"}'),
+        (b"RIFF\x00\x00", UnusableEvent, ""),
+        (b"x" * 9999, UnusableEvent, "x" * 157 + "..."),
+        (b'{"type": "response.mcp_call.failed", "item_id": "i"}', UnknownEvent, None),
+        (b'{"type": "session.resumed", "error": null}', UnknownEvent, None),
     ],
 )
 def test_what_is_no_error_is_none_and_its_words_are_shown(frame: bytes, kind: type, words: str | None) -> None:
-    event = told.decode(frame)
+    event = decode(frame)
     assert isinstance(event, kind)
     assert getattr(event, "words", None) == words
 
@@ -179,8 +178,8 @@ def test_what_is_no_error_is_none_and_its_words_are_shown(frame: bytes, kind: ty
 def test_many_frames_that_are_no_events_are_few_warnings() -> None:
     conversation = Conversation()
     for number in range(9):
-        conversation.apply(told.decode(f"tick {number}"))
-        conversation.apply(told.decode(bytes([number, 0xFF])))
+        conversation.apply(decode(f"tick {number}"))
+        conversation.apply(decode(bytes([number, 0xFF])))
     assert dict(conversation.odd) == {
         'a frame is not JSON ("tick 0"); left out': 1,
         'a frame is not JSON ("tick 1"); left out': 1,
@@ -191,7 +190,7 @@ def test_many_frames_that_are_no_events_are_few_warnings() -> None:
 
 
 def heard(conversation: Conversation, *events: dict[str, Any]) -> list[Any]:
-    return [conversation.apply(told.decode(json.dumps(event))) for event in events]
+    return [conversation.apply(decode(json.dumps(event))) for event in events]
 
 
 CREATED = {"type": "response.created", "response": {"id": "r"}}
@@ -265,7 +264,7 @@ def test_words_that_come_by_the_sentence_are_whole() -> None:
     ],
 )
 def test_the_ends_of_one_part_make_its_words(pieces: list[str], ends: list[str], words: str) -> None:
-    part = Words(pieces=pieces)
+    part = PartialText(pieces=pieces)
     for end in ends:
         part.end(end)
     assert str(part) == words
@@ -281,4 +280,4 @@ def test_only_so_many_ids_of_events_are_remembered() -> None:
 
 @pytest.mark.parametrize("frame", [b"[", b"[]", b"[1]", b'[{"type": ""}]', b'{"a": [{}, {}]}'])
 def test_what_is_no_list_of_events_is_one_frame(frame: bytes) -> None:
-    assert parts_of(frame) == [frame]
+    assert split_frame(frame) == [frame]

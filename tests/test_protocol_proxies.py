@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tau_stage.errors import UsageError
-from tau_stage.protocol.proxies import SCHEMES, Proxy, proxy_for, proxy_secrets
+from tau_stage.protocol.addresses import PROXY_SCHEMES, Proxy, proxy_for, proxy_secrets
 
 OUTSIDE = "wss://api.example/v1/realtime"
 HOUSE = "ws://192.168.77.5:8000/v1/realtime"
@@ -106,7 +106,7 @@ def test_a_socks_proxy_wants_its_package(name: str) -> None:
         proxy_for(OUTSIDE, {name: value})
 
 
-@given(st.text(), st.sampled_from(["", *(f"{scheme}://" for scheme in SCHEMES), "http://me:"]))
+@given(st.text(), st.sampled_from(["", *(f"{scheme}://" for scheme in PROXY_SCHEMES), "http://me:"]))
 def test_any_value_is_a_proxy_or_is_refused(text: str, before: str) -> None:
     try:
         proxy_for(OUTSIDE, {"https_proxy": before + text})

@@ -2,20 +2,46 @@
 
 import pytest
 
-from tau_stage.protocol import bodies
-from tau_stage.protocol import client_events as ask
-from tau_stage.protocol import server_events as told
+from tau_stage.protocol.client_events import (
+    ClientEvent,
+    ConversationItemCreate,
+    ConversationItemDelete,
+    ConversationItemRetrieve,
+    ConversationItemTruncate,
+    InputAudioBufferAppend,
+    InputAudioBufferClear,
+    InputAudioBufferCommit,
+    ResponseCancel,
+    ResponseCreate,
+    SessionUpdate,
+)
 from tau_stage.protocol.config import SessionConfig
 from tau_stage.protocol.items import FunctionCallOutput, InputText, Item, UserMessage
 from tau_stage.protocol.requests import EVENT_KEY, Request, Requests, may_break_response, request_of
+from tau_stage.protocol.server_events import (
+    ConversationItemAdded,
+    ConversationItemCreated,
+    ConversationItemDeleted,
+    ConversationItemRetrieved,
+    ConversationItemTruncated,
+    ErrorEvent,
+    InputAudioBufferCleared,
+    InputAudioBufferCommitted,
+    RateLimitsUpdated,
+    ResponseCreated,
+    ServerError,
+    ServerEvent,
+    SessionUpdated,
+    WireResponse,
+)
 
 
-def created(metadata: dict[str, str] | None = None) -> told.ResponseCreated:
-    return told.ResponseCreated(response=bodies.WireResponse(id="resp_1", status="in_progress", metadata=metadata))
+def created(metadata: dict[str, str] | None = None) -> ResponseCreated:
+    return ResponseCreated(response=WireResponse(id="resp_1", status="in_progress", metadata=metadata))
 
 
-def refused(event_id: str | None) -> told.ErrorEvent:
-    return told.ErrorEvent(error=bodies.ServerError(code="invalid_value", event_id=event_id))
+def refused(event_id: str | None) -> ErrorEvent:
+    return ErrorEvent(error=ServerError(code="invalid_value", event_id=event_id))
 
 
 ITEM = Item(id="item_1", type="message")
@@ -24,32 +50,38 @@ ITEM = Item(id="item_1", type="message")
 @pytest.mark.parametrize(
     ("event", "answer"),
     [
-        (ask.SessionUpdate(event_id="e", session=SessionConfig(type="realtime")), told.SessionUpdated(session={})),
         (
-            ask.ConversationItemCreate(event_id="e", item=UserMessage(id="item_1", content=(InputText(text="hello"),))),
-            told.ConversationItemAdded(item=ITEM),
-        ),
-        (ask.ConversationItemRetrieve(event_id="e", item_id="item_1"), told.ConversationItemRetrieved(item=ITEM)),
-        (
-            ask.ConversationItemTruncate(event_id="e", item_id="item_1", content_index=0, audio_end_ms=5),
-            told.ConversationItemTruncated(item_id="item_1"),
+            SessionUpdate(event_id="e", session=SessionConfig(type="realtime")),
+            SessionUpdated(session={}),
         ),
         (
-            ask.ConversationItemDelete(event_id="e", item_id="item_1"),
-            told.ConversationItemDeleted(item_id="item_1"),
+            ConversationItemCreate(event_id="e", item=UserMessage(id="item_1", content=(InputText(text="hello"),))),
+            ConversationItemAdded(item=ITEM),
         ),
-        (ask.InputAudioBufferCommit(event_id="e"), told.InputAudioBufferCommitted(item_id="item_9")),
-        (ask.InputAudioBufferClear(event_id="e"), told.InputAudioBufferCleared()),
-        (ask.ResponseCreate(event_id="e"), created()),
+        (
+            ConversationItemRetrieve(event_id="e", item_id="item_1"),
+            ConversationItemRetrieved(item=ITEM),
+        ),
+        (
+            ConversationItemTruncate(event_id="e", item_id="item_1", content_index=0, audio_end_ms=5),
+            ConversationItemTruncated(item_id="item_1"),
+        ),
+        (
+            ConversationItemDelete(event_id="e", item_id="item_1"),
+            ConversationItemDeleted(item_id="item_1"),
+        ),
+        (InputAudioBufferCommit(event_id="e"), InputAudioBufferCommitted(item_id="item_9")),
+        (InputAudioBufferClear(event_id="e"), InputAudioBufferCleared()),
+        (ResponseCreate(event_id="e"), created()),
     ],
 )
-def test_every_request_knows_its_answer_and_its_refusal(event: ask.ClientEvent, answer: told.ServerEvent) -> None:
+def test_every_request_knows_its_answer_and_its_refusal(event: ClientEvent, answer: ServerEvent) -> None:
     request = request_of(event)
     assert request is not None
     for reply in (answer, refused("e")):
         open_requests = Requests()
         open_requests.add(request)
-        assert open_requests.answered_by(told.RateLimitsUpdated()) is None
+        assert open_requests.answered_by(RateLimitsUpdated()) is None
         found = open_requests.answered_by(reply)
         assert found is not None
         assert found.request is request
@@ -57,21 +89,22 @@ def test_every_request_knows_its_answer_and_its_refusal(event: ask.ClientEvent, 
 
 
 @pytest.mark.parametrize(
-    "event", [ask.InputAudioBufferAppend(event_id="e", audio="AAAA"), ask.ResponseCancel(event_id="e")]
+    "event",
+    [InputAudioBufferAppend(event_id="e", audio="AAAA"), ResponseCancel(event_id="e")],
 )
-def test_what_the_protocol_never_answers_is_no_request(event: ask.ClientEvent) -> None:
+def test_what_the_protocol_never_answers_is_no_request(event: ClientEvent) -> None:
     assert request_of(event) is None
 
 
 def test_an_event_without_an_id_is_our_mistake() -> None:
     with pytest.raises(ValueError, match="without an event_id"):
-        request_of(ask.InputAudioBufferClear())
+        request_of(InputAudioBufferClear())
 
 
 def test_an_item_answers_only_the_request_that_named_it() -> None:
     open_requests = Requests()
     open_requests.add(Request("evt_1", "conversation.item.added", "item_2"))
-    assert open_requests.answered_by(told.ConversationItemAdded(item=ITEM)) is None
+    assert open_requests.answered_by(ConversationItemAdded(item=ITEM)) is None
 
 
 @pytest.mark.parametrize(
@@ -110,7 +143,7 @@ def test_an_error_without_an_id_is_about_the_oldest_request_that_it_can_be_about
         ("response 2", "response.created"),
     ):
         open_requests.add(Request(name, answer))
-    event = told.ErrorEvent.model_validate({"error": error})
+    event = ErrorEvent.model_validate({"error": error})
     assert open_requests.answered_by(event) is None
     found = open_requests.refused_by(event.error)
     assert (found and found.event_id) == refused
@@ -120,27 +153,33 @@ def test_an_error_without_an_id_is_about_the_oldest_request_that_it_can_be_about
 def test_an_error_about_something_that_nobody_asked_for_refuses_nothing() -> None:
     open_requests = Requests()
     open_requests.add(Request("evt_1", "session.updated"))
-    assert open_requests.refused_by(bodies.ServerError(code="item_truncate_invalid_item_id")) is None
+    assert open_requests.refused_by(ServerError(code="item_truncate_invalid_item_id")) is None
 
 
 def test_an_item_under_an_id_of_the_servers_own_answers_the_oldest_request_of_its_shape() -> None:
     open_requests = Requests()
     for name, event in (
-        ("evt_1", ask.ConversationItemCreate(event_id="evt_1", item=FunctionCallOutput(call_id="c", output="x"))),
-        ("evt_2", ask.ConversationItemCreate(event_id="evt_2", item=UserMessage(content=(InputText(text="hello"),)))),
+        (
+            "evt_1",
+            ConversationItemCreate(event_id="evt_1", item=FunctionCallOutput(call_id="c", output="x")),
+        ),
+        (
+            "evt_2",
+            ConversationItemCreate(event_id="evt_2", item=UserMessage(content=(InputText(text="hello"),))),
+        ),
     ):
         request = request_of(event)
         assert request is not None
         assert request.event_id == name
         open_requests.add(request)
-    theirs = told.ConversationItemCreated(item=Item(id="theirs", role="user"))
+    theirs = ConversationItemCreated(item=Item(id="theirs", role="user"))
     assert open_requests.answered_by(theirs) is None
     found = open_requests.answered_by(theirs, is_new_item=True)
     assert found is not None
     assert found.request.event_id == "evt_2"
-    foreign = told.ConversationItemCreated(item=Item(id="model's", role="assistant"))
+    foreign = ConversationItemCreated(item=Item(id="model's", role="assistant"))
     assert open_requests.answered_by(foreign, is_new_item=True) is None
-    output = told.ConversationItemCreated(item=Item(id="out", type="function_call_output", role="tool"))
+    output = ConversationItemCreated(item=Item(id="out", type="function_call_output", role="tool"))
     assert open_requests.answered_by(output, is_new_item=True) is not None
 
 
@@ -174,18 +213,18 @@ def test_a_forgotten_request_is_not_answered() -> None:
     open_requests.add(request)
     open_requests.forget(request)
     open_requests.forget(request)
-    assert open_requests.answered_by(told.SessionUpdated(session={})) is None
+    assert open_requests.answered_by(SessionUpdated(session={})) is None
 
 
 def test_only_an_error_that_may_be_about_a_response_may_break_one() -> None:
-    assert may_break_response(bodies.ServerError(code="inference_failed", message="backend error"))
-    assert may_break_response(bodies.ServerError(code="rate_limit_exceeded"))
-    assert not may_break_response(bodies.ServerError(code="input_audio_buffer_commit_empty"))
+    assert may_break_response(ServerError(code="inference_failed", message="backend error"))
+    assert may_break_response(ServerError(code="rate_limit_exceeded"))
+    assert not may_break_response(ServerError(code="input_audio_buffer_commit_empty"))
 
 
 def made(event_id: str, item_id: str) -> Request:
     item = UserMessage(id=item_id, content=(InputText(text="hello"),))
-    request = request_of(ask.ConversationItemCreate(event_id=event_id, item=item))
+    request = request_of(ConversationItemCreate(event_id=event_id, item=item))
     assert request
     return request
 
@@ -199,10 +238,10 @@ def test_a_request_that_is_taken_as_done_is_answered_late_by_id_or_by_order() ->
     for request in requests[:2]:
         asked.take_as_done(request)
     assert len(asked) == 1
-    late = asked.answered_by(told.ConversationItemAdded(item=Item(id="item_1", type="message")))
+    late = asked.answered_by(ConversationItemAdded(item=Item(id="item_1", type="message")))
     assert late
     assert late.request == requests[1]
-    other = told.ConversationItemAdded(item=Item(id="theirs", type="message", role="user"))
+    other = ConversationItemAdded(item=Item(id="theirs", type="message", role="user"))
     late = asked.answered_by(other, is_new_item=True)
     assert late
     assert late.request == requests[0]
@@ -213,11 +252,11 @@ def test_an_error_is_about_what_is_open_before_what_was_taken_as_done() -> None:
     done, still_open = made("evt_0", "item_0"), made("evt_1", "item_1")
     asked.add(done)
     asked.take_as_done(done)
-    about = bodies.ServerError(code="item_not_found")
+    about = ServerError(code="item_not_found")
     assert asked.refused_by(about) == done
     asked.add(still_open)
     assert asked.refused_by(about) == still_open
-    assert asked.refused_by(bodies.ServerError(message="Oh.")) == still_open
+    assert asked.refused_by(ServerError(message="Oh.")) == still_open
     late = asked.answered_by(refused("evt_0"))
     assert late
     assert late.request == done

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tau_stage.errors import UsageError
 from tau_stage.protocol.endpoints import ENDPOINTS, endpoint
-from tau_stage.protocol.secrets import Secrets, Striker, sound_key
+from tau_stage.protocol.secrets import Secrets, Striker, check_key
 
 KEY = "sk-MARKER-0123456789"
 
@@ -181,7 +181,7 @@ def test_what_cannot_travel_is_no_key_and_is_not_told(key: str) -> None:
 
 
 def test_blanks_around_a_key_are_no_part_of_it() -> None:
-    assert sound_key(f" {KEY}\n", "api_key") == KEY
+    assert check_key(f" {KEY}\n", "api_key") == KEY
     with pytest.raises(UsageError, match="api_key is no key: it is empty"):
-        sound_key(" \n", "api_key")
+        check_key(" \n", "api_key")
     assert ENDPOINTS["openai"].key_in({}) is None

@@ -9,13 +9,15 @@ import pytest
 
 from tau_stage.audio.formats import ULAW, Format
 from tau_stage.audio.pcm import Pcm
-from tau_stage.protocol import server_events as told
-from tau_stage.protocol.conversation import Conversation, Ended, Sounded
+from tau_stage.protocol.conversation import Conversation
+from tau_stage.protocol.decoding import decode
+from tau_stage.protocol.responses import AudioChunk, ResponseEnded
+from tau_stage.protocol.server_events import AudioDelta, AudioDone, ResponseCreated, ResponseDone
 from tests.support.tone_voice import tone
 
 SOUND = tone("ash", "Hello there.")
-ASKED = told.ResponseCreated.model_validate({"response": {"id": "r"}})
-OVER = told.ResponseDone.model_validate({"response": {"id": "r", "status": "completed"}})
+ASKED = ResponseCreated.model_validate({"response": {"id": "r"}})
+OVER = ResponseDone.model_validate({"response": {"id": "r", "status": "completed"}})
 
 
 def wav(
@@ -26,16 +28,16 @@ def wav(
     return b"RIFF\xff\xff\xff\xffWAVE" + form + more + b"data" + struct.pack("<I", size) + data
 
 
-def told_of(*deltas: bytes, form: Format | None = None) -> tuple[Ended, list[str]]:
+def told_of(*deltas: bytes, form: Format | None = None) -> tuple[ResponseEnded, list[str]]:
     conversation = Conversation(form or Format())
     conversation.apply(ASKED)
     for delta in deltas:
         coded = base64.b64encode(delta).decode()
-        change = conversation.apply(told.AudioDelta(response_id="r", item_id="i", delta=coded))
-        assert change is None or isinstance(change, Sounded)
-    conversation.apply(told.AudioDone(response_id="r", item_id="i"))
+        change = conversation.apply(AudioDelta(response_id="r", item_id="i", delta=coded))
+        assert change is None or isinstance(change, AudioChunk)
+    conversation.apply(AudioDone(response_id="r", item_id="i"))
     change = conversation.apply(OVER)
-    assert isinstance(change, Ended)
+    assert isinstance(change, ResponseEnded)
     return change, list(conversation.odd)
 
 
@@ -97,12 +99,12 @@ def test_a_delta_of_null_or_none_is_no_sound_and_costs_none() -> None:
     whole = f'"{SOUND.base64.decode()}"'
     for delta in (whole, "null", whole, '""'):
         frame = f'{{"type": "response.output_audio.delta", "response_id": "r", "item_id": "i", "delta": {delta}}}'
-        conversation.apply(told.decode(frame, note=noted.append))
+        conversation.apply(decode(frame, note=noted.append))
     bare = b'{"type": "response.output_audio.delta", "response_id": "r", "item_id": "i"}'
-    conversation.apply(told.decode(bare, note=noted.append))
-    conversation.apply(told.AudioDone(response_id="r", item_id="i"))
+    conversation.apply(decode(bare, note=noted.append))
+    conversation.apply(AudioDone(response_id="r", item_id="i"))
     change = conversation.apply(OVER)
-    assert isinstance(change, Ended)
+    assert isinstance(change, ResponseEnded)
     assert (change.response.status, change.response.audio) == ("completed", Pcm.join([SOUND, SOUND]))
     kind = "response.output_audio.delta: delta"
     assert noted == [f"{kind} is null; taken as no sound", f"{kind} is missing; taken as no sound"]
@@ -112,6 +114,6 @@ def test_a_delta_may_be_a_data_url() -> None:
     conversation = Conversation()
     conversation.apply(ASKED)
     delta = f"data:audio/pcm;rate=24000;base64,{SOUND.base64.decode()}"
-    change = conversation.apply(told.AudioDelta(response_id="r", item_id="i", delta=delta))
-    assert isinstance(change, Sounded)
+    change = conversation.apply(AudioDelta(response_id="r", item_id="i", delta=delta))
+    assert isinstance(change, AudioChunk)
     assert change.audio == SOUND

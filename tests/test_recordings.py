@@ -9,9 +9,10 @@ from typing import Any
 import anyio
 import pytest
 
-from tau_stage.protocol import server_events as told
 from tau_stage.protocol.config import session_config
+from tau_stage.protocol.decoding import decode
 from tau_stage.protocol.endpoints import ENDPOINTS
+from tau_stage.protocol.server_events import UnknownEvent, UnusableEvent
 from tau_stage.protocol.usage import Usage
 from tau_stage.session import open_session
 from tau_stage.transport import MemoryTransport
@@ -34,9 +35,9 @@ UNKNOWN = {"conversation.created", "ping"}
 def test_every_recorded_event_decodes(recording: Recording) -> None:
     odd: list[str] = []
     for event in recording.received:
-        decoded = told.decode(json.dumps(event), recording.dialect, odd.append)
-        assert not isinstance(decoded, told.UnusableEvent), event
-        assert not isinstance(decoded, told.UnknownEvent) or decoded.type in UNKNOWN
+        decoded = decode(json.dumps(event), recording.dialect, odd.append)
+        assert not isinstance(decoded, UnusableEvent), event
+        assert not isinstance(decoded, UnknownEvent) or decoded.type in UNKNOWN
     assert set(odd) <= ODD
 
 

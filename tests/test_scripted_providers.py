@@ -13,8 +13,8 @@ import pytest
 
 from tau_stage.errors import ModelRefused
 from tau_stage.protocol.config import session_config
-from tau_stage.protocol.conversation import Response
 from tau_stage.protocol.dialects import SPEAKS_BETA
+from tau_stage.protocol.responses import Response
 from tau_stage.session import Session, Tool, open_session
 from tau_stage.stage.perform import perform
 from tau_stage.stage.sessions import Stage, open_stage

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 
 from tau_stage.errors import ModelRefused
-from tau_stage.protocol.conversation import Ended, Sounded
+from tau_stage.protocol.responses import AudioChunk, ResponseEnded
 from tau_stage.session import create_session
 from tau_stage.understudy.server import Understudy, open_understudy
 from tests.support.second_server import second_server
@@ -39,8 +39,8 @@ async def test_one_conversation_with_either(serve: Serve) -> None:
         assert written.text
         assert not written.audio
         changes = [change async for change in session.stream_response()]
-        assert isinstance(changes[-1], Ended)
-        assert any(isinstance(change, Sounded) for change in changes)
+        assert isinstance(changes[-1], ResponseEnded)
+        assert any(isinstance(change, AudioChunk) for change in changes)
         await session.delete_conversation_item(item.id)
         with pytest.raises(ModelRefused):
             await session.delete_conversation_item(item.id)

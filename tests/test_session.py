@@ -15,8 +15,8 @@ from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import ConnectFailed, ModelRefused, SessionClosed, SessionError, Timeout, UsageError
 from tau_stage.protocol.client_events import InputAudioBufferAppend, ResponseCancel
 from tau_stage.protocol.config import SessionConfig, conducted
-from tau_stage.protocol.conversation import Response, Sounded, Worded
 from tau_stage.protocol.endpoints import ENDPOINTS
+from tau_stage.protocol.responses import AudioChunk, Response, TextChunk
 from tau_stage.session import Deadlines, Session, create_session, key_for, open_session
 from tau_stage.transport import QUEUED_FRAMES, Handshake, MemoryTransport
 from tau_stage.understudy import faults as fault
@@ -84,8 +84,8 @@ async def test_a_response_is_followed_while_it_comes() -> None:
         speaking = await session.speak()
         changes = [change async for change in speaking]
         response = await speaking.finished()
-    assert Pcm.join([c.audio for c in changes if isinstance(c, Sounded)]) == response.audio
-    assert "".join(c.words for c in changes if isinstance(c, Worded)) == "Hello there."
+    assert Pcm.join([c.audio for c in changes if isinstance(c, AudioChunk)]) == response.audio
+    assert "".join(c.words for c in changes if isinstance(c, TextChunk)) == "Hello there."
 
 
 async def test_the_prompter_the_user_and_the_assistant_put_items_into_the_conversation() -> None:

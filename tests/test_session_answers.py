@@ -9,7 +9,7 @@ import pytest
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import ModelRefused, Timeout
-from tau_stage.protocol.conversation import Response
+from tau_stage.protocol.responses import Response
 from tests.test_session import Script, scripted
 
 DELTA = Pcm.silence(2400).base64.decode()

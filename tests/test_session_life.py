@@ -12,7 +12,7 @@ from tau_stage.errors import ConnectFailed, SessionClosed, Timeout, UsageError
 from tau_stage.protocol.config import session_config
 from tau_stage.protocol.endpoints import ENDPOINTS
 from tau_stage.session import Deadlines, Session, create_session
-from tau_stage.session.life import Survival
+from tau_stage.session.lifecycle import ReconnectPolicy
 from tau_stage.session.opening import _living, headers_for, place_of
 from tau_stage.transport import Transport
 from tau_stage.understudy import faults as fault
@@ -23,7 +23,7 @@ from tests.test_session import LINE, speak
 
 
 @asynccontextmanager
-async def living(house: Understudy, survival: Survival) -> AsyncIterator[Session]:
+async def living(house: Understudy, survival: ReconnectPolicy) -> AsyncIterator[Session]:
     @asynccontextmanager
     async def connect() -> AsyncIterator[Transport]:
         async with connected(house) as transport:
@@ -41,7 +41,7 @@ async def lookup(key: str) -> str:
 
 async def test_after_a_drop_it_is_opened_again_and_told_what_was_said() -> None:
     house = Understudy(Tones(), faults=[fault.Strike("drop", "in_response", visit=1)], keeps_visits=True)
-    async with living(house, Survival(recover=True)) as session:
+    async with living(house, ReconnectPolicy(recover=True)) as session:
         await session.system("Whisper.")
         await session.user("A question.")
         await session.assistant("An answer.")
@@ -62,7 +62,7 @@ async def test_after_a_drop_it_is_opened_again_and_told_what_was_said() -> None:
 
 async def test_without_recovery_a_drop_is_the_end() -> None:
     house = Understudy(Tones(), faults=[fault.Strike("drop", "item", visit=1)])
-    async with living(house, Survival()) as session:
+    async with living(house, ReconnectPolicy()) as session:
         with pytest.raises(SessionClosed):
             await session.user("Hello.")
         assert not session.is_open
@@ -72,7 +72,7 @@ async def test_without_recovery_a_drop_is_the_end() -> None:
 
 async def test_a_provider_that_stays_away_is_given_up_after_some_attempts() -> None:
     house = Understudy(Tones(), faults=[fault.Strike("drop", "item", visit=1)])
-    async with living(house, Survival(recover=True, attempts=3)) as session:
+    async with living(house, ReconnectPolicy(recover=True, attempts=3)) as session:
         house.faults = [*house.faults, fault.BusyDoor(times=99)]
         with pytest.raises(SessionClosed):
             await session.user("Hello.")
@@ -85,7 +85,7 @@ async def test_a_provider_that_stays_away_is_given_up_after_some_attempts() -> N
 
 async def test_it_comes_back_when_the_provider_does() -> None:
     house = Understudy(Tones(), faults=[fault.Strike("drop", "item", visit=1)])
-    async with living(house, Survival(recover=True)) as session:
+    async with living(house, ReconnectPolicy(recover=True)) as session:
         house.faults = [*house.faults, fault.BusyDoor(times=2)]
         with pytest.raises(SessionClosed):
             await session.user("Hello.")
@@ -95,7 +95,7 @@ async def test_it_comes_back_when_the_provider_does() -> None:
 
 async def test_it_moves_to_a_new_socket_before_its_time_is_up_and_between_turns() -> None:
     house = Understudy(Tones(), expires_s=100, keeps_visits=True)
-    async with living(house, Survival(renew_after_s=80)) as session:
+    async with living(house, ReconnectPolicy(renew_after_s=80)) as session:
         first = await speak(session)
         await anyio.sleep(95)
         assert session.is_open
@@ -111,7 +111,7 @@ async def test_it_moves_to_a_new_socket_before_its_time_is_up_and_between_turns(
 
 async def test_where_no_new_socket_can_be_had_it_stays_on_the_old_one() -> None:
     house = Understudy(Tones())
-    async with living(house, Survival(renew_after_s=80)) as session:
+    async with living(house, ReconnectPolicy(renew_after_s=80)) as session:
         house.faults = [fault.BusyDoor(times=1)]
         await anyio.sleep(90)
         assert "could not be renewed" in session.warnings[0]
@@ -124,13 +124,13 @@ async def test_where_no_new_socket_can_be_had_it_stays_on_the_old_one() -> None:
 async def test_an_opening_that_fails_is_told_at_once_even_with_recovery() -> None:
     house = Understudy(Tones(), faults=[fault.BusyDoor(times=1)])
     with pytest.raises(ConnectFailed):
-        async with living(house, Survival(recover=True)):
+        async with living(house, ReconnectPolicy(recover=True)):
             pass
 
 
 async def test_calls_and_outputs_are_told_again_too() -> None:
     house = Understudy(Tones())
-    async with living(house, Survival(recover=True)) as session:
+    async with living(house, ReconnectPolicy(recover=True)) as session:
         await session.update(tools=[lookup])
         await session.user('Please lookup "the tide".')
         assert (await session.response()).transcript == "It says: the tide."
@@ -188,7 +188,7 @@ async def test_a_key_that_does_not_come_is_not_waited_for_for_ever() -> None:
 
 async def test_a_response_that_does_not_end_keeps_a_session_where_it_is() -> None:
     house = Understudy(Tones(), faults=[fault.Strike("stall", "in_response")], keeps_visits=True)
-    async with living(house, Survival(renew_after_s=5)) as session:
+    async with living(house, ReconnectPolicy(renew_after_s=5)) as session:
         speaking = await session.speak(instructions="Hello.")
         await anyio.sleep(200)
         assert len(house.visits) == 1

@@ -12,12 +12,12 @@ import pytest
 from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.wav import WavWriter
 from tau_stage.errors import ModelRefused, SessionClosed, Timeout
-from tau_stage.protocol import server_events as told
 from tau_stage.protocol.config import ItemReference
-from tau_stage.protocol.conversation import Ended, Response, Sounded
 from tau_stage.protocol.entries import ToolCall
+from tau_stage.protocol.responses import AudioChunk, Response, ResponseEnded
+from tau_stage.protocol.server_events import ResponseDone
 from tau_stage.session import Session, Tool
-from tau_stage.session.watching import Missed, Watch
+from tau_stage.session.waiting import Missed, Subscription
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine
 from tau_stage.understudy.server import Understudy
 from tests.support.memory_server import in_session
@@ -104,8 +104,8 @@ async def test_a_response_is_streamed_to_its_end() -> None:
     async with in_session() as session:
         await session.user(LINE)
         changes = [change async for change in session.stream_response()]
-    assert isinstance(changes[-1], Ended)
-    assert Pcm.join([c.audio for c in changes if isinstance(c, Sounded)]) == changes[-1].response.audio
+    assert isinstance(changes[-1], ResponseEnded)
+    assert Pcm.join([c.audio for c in changes if isinstance(c, AudioChunk)]) == changes[-1].response.audio
 
 
 def status(session: Session) -> str:
@@ -174,7 +174,7 @@ async def test_what_names_no_response_and_comes_before_one_began_belongs_to_it()
         await script.tell("response.done", response={"id": "resp_1", "status": "completed"})
         changes = [change async for change in speaking]
         assert [change.response_id for change in changes] == ["resp_1"] * len(changes)
-        assert sum(len(change.audio) for change in changes if isinstance(change, Sounded)) == 4800
+        assert sum(len(change.audio) for change in changes if isinstance(change, AudioChunk)) == 4800
         assert len((await speaking.finished()).audio) == 4800
         assert session.conversation.active == ()
 
@@ -255,9 +255,9 @@ async def test_every_event_and_every_response_can_be_watched() -> None:
 
 
 async def test_a_slow_watcher_is_told_how_many_it_missed() -> None:
-    watch: Watch[int] = Watch(limit=2)
+    watch: Subscription[int] = Subscription(limit=2)
     for number in range(5):
-        watch.show(number)
+        watch.publish(number)
     watch.end()
     assert [thing async for thing in watch] == [0, 1, Missed(3)]
 
@@ -266,7 +266,7 @@ async def test_an_event_that_came_just_before_is_found() -> None:
     async with in_session() as session:
         await speak(session)
         done = await session.wait_for("response.done")
-        assert isinstance(done, told.ResponseDone)
+        assert isinstance(done, ResponseDone)
         with pytest.raises(Timeout, match=r"player clerk: no response\.done within 1 s"):
             await session.wait_for("response.done", timeout_s=1)
         async with anyio.create_task_group() as group:

@@ -6,7 +6,7 @@ import pytest
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import ConnectFailed, ModelRefused, SessionClosed, SessionError, Timeout
-from tau_stage.protocol.conversation import Response
+from tau_stage.protocol.responses import Response
 from tau_stage.session.retrying import (
     RULES,
     Rule,

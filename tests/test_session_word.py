@@ -10,9 +10,9 @@ import pytest
 from tau_stage.audio.formats import Format
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.errors import UsageError
-from tau_stage.protocol import client_events as ask
-from tau_stage.session import Ended, Session, Sounded, Tool, Worded, create_session
-from tau_stage.session.parts import LONGEST_APPEND, in_parts
+from tau_stage.protocol.client_events import ConversationItemCreate
+from tau_stage.session import AudioChunk, ResponseEnded, Session, TextChunk, Tool, create_session
+from tau_stage.session.arguments import LONGEST_APPEND, split_audio
 from tests.support.memory_server import in_session
 from tests.test_session import LINE, Script, scripted, speak
 
@@ -60,10 +60,10 @@ async def test_a_stream_runs_tools_and_has_one_end_for_each_response() -> None:
         group.start_soon(serve, script)
         await session.update(tools=[lights])
         changes = [change async for change in session.stream_response()]
-        assert [change.response_id for change in changes if isinstance(change, Ended)] == ["resp_1", "resp_2"]
-        assert [change.words for change in changes if isinstance(change, Worded)] == ["They are on."]
-        assert isinstance(changes[-1], Ended)
-        assert all(isinstance(change, Sounded | Worded | Ended) for change in changes)
+        assert [change.response_id for change in changes if isinstance(change, ResponseEnded)] == ["resp_1", "resp_2"]
+        assert [change.words for change in changes if isinstance(change, TextChunk)] == ["They are on."]
+        assert isinstance(changes[-1], ResponseEnded)
+        assert all(isinstance(change, AudioChunk | TextChunk | ResponseEnded) for change in changes)
 
 
 @pytest.mark.parametrize(("options", "words"), [({}, "Fog."), ({"commentary": "keep"}, "I look. Fog.")])
@@ -76,7 +76,7 @@ async def test_commentary_is_part_of_an_answer_where_it_is_asked_for(options: di
     async with scripted() as (session, script), anyio.create_task_group() as group:
         group.start_soon(serve, script)
         changes = [change async for change in session.stream_response(**options)]
-        assert "".join(change.words for change in changes if isinstance(change, Worded)) == words
+        assert "".join(change.words for change in changes if isinstance(change, TextChunk)) == words
         assert (await session.response(**options)).text == words
 
 
@@ -104,7 +104,7 @@ async def test_a_response_knows_its_times() -> None:
 def test_sound_is_split_between_samples_and_each_part_fits() -> None:
     audio = Pcm.silence(LONGEST_APPEND // 4 * 3 // 2 + 10)
     for form in (Format("audio/pcm", RATE), Format("audio/pcm", 16_000), Format("audio/pcmu", 8_000)):
-        parts = list(in_parts(audio, form, LONGEST_APPEND // 64))
+        parts = list(split_audio(audio, form, LONGEST_APPEND // 64))
         assert Pcm.join(parts) == audio
         assert all(len(form.encode(part)) * 4 / 3 <= LONGEST_APPEND // 64 + 4 for part in parts)
 
@@ -126,7 +126,7 @@ async def test_what_is_sent_can_be_watched() -> None:
     async with in_session() as session, session.sent_events() as sent:
         await session.user(LINE)
         event = await anext(sent)
-        assert isinstance(event, ask.ConversationItemCreate)
+        assert isinstance(event, ConversationItemCreate)
 
 
 async def test_one_can_wait_until_a_listener_has_heard_all() -> None:
@@ -137,7 +137,7 @@ async def test_one_can_wait_until_a_listener_has_heard_all() -> None:
         began = anyio.current_time()
         await session.wait_for("response.created")
         await session.playback_finished()
-        playing = session.attention.playback
+        playing = session.state.playback
         assert playing is not None
         assert anyio.current_time() - began >= playing.samples / RATE - 0.001
         assert session.status == "idle"

@@ -10,7 +10,7 @@ import pytest
 from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import SessionError
 from tau_stage.session import Deadlines, Session
-from tau_stage.session.parts import LONGEST_APPEND
+from tau_stage.session.arguments import LONGEST_APPEND
 from tau_stage.stage.fan_out import QUEUED_CLIPS, Heard, HeardClip, HearingMode, NotHeard, open_fan_out
 from tau_stage.transport import MemoryTransport
 from tests.support.openai_types import check_client_event

@@ -18,7 +18,7 @@ from tau_stage.protocol.entries import ToolCall
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planner import make_plan
-from tau_stage.session.tools import MOST_ROUNDS, choice_after, outputs
+from tau_stage.session.tools import MOST_ROUNDS, choice_after, run_calls
 from tau_stage.stage.scene_tools import LONGEST_OUTPUT, check_tool_permission, has_failed, make_tools
 from tau_stage.take import records as record
 from tests.support.in_memory_stage import Playhouse
@@ -51,11 +51,11 @@ async def test_two_calls_at_once_give_one_response_and_stand_in_the_take(house: 
     ]  # fmt: skip
     assert [call.output for call in calls] == ['{"ok":true,"lamps":3}', "playing"]
     assert len(house.sent("ann", "response.create")) == 2
-    outputs = [
+    run_calls = [
         e["item"] for e in house.sent("ann", "conversation.item.create") if e["item"]["type"] == "function_call_output"
     ]
-    assert [item["output"] for item in outputs] == ['{"ok":true,"lamps":3}', "playing"]
-    assert len({item["call_id"] for item in outputs}) == 2
+    assert [item["output"] for item in run_calls] == ['{"ok":true,"lamps":3}', "playing"]
+    assert len({item["call_id"] for item in run_calls}) == 2
     assert line.said
     first, second = house.understudy.visits[0].bill.values()
     read = [bill.input_token_details.text_tokens for bill in (first, second) if bill.input_token_details]
@@ -122,7 +122,7 @@ async def test_what_is_raised_by_the_report_of_a_call_is_not_told_to_the_model(t
     (made,) = make_tools(plan_with(tmp_path, returns="x"), ("tool",), report)
     calls = (ToolCall("c1", "tool", "{}"), ToolCall("c2", "tool", "{}"))
     with pytest.raises(TakeError, match="the disk is full"):
-        await outputs({"tool": made}, calls)
+        await run_calls({"tool": made}, calls)
 
 
 @pytest.mark.parametrize("choice", ["required", "lights_on"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tau_stage.text import bears_key, keys_of, shown
+from tau_stage.text import bears_key, keys_of, redact_url
 
 KEY = "HUSH-0123456789"
 
@@ -25,7 +25,7 @@ KEY = "HUSH-0123456789"
     ],
 )
 def test_an_address_with_a_key_is_shown_without_it(url: str, told: str) -> None:
-    assert shown(url) == told
+    assert redact_url(url) == told
     assert bears_key(url)
     assert KEY in keys_of(url)
 
@@ -36,4 +36,4 @@ def test_an_address_with_a_key_is_shown_without_it(url: str, told: str) -> None:
 def test_an_address_without_a_key_is_told_as_what_it_is(url: str) -> None:
     assert not bears_key(url)
     assert keys_of(url) == []
-    assert shown(url).lower().rstrip("?") == url.lower().rstrip("?")
+    assert redact_url(url).lower().rstrip("?") == url.lower().rstrip("?")

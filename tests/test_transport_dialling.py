@@ -20,7 +20,7 @@ from anyio.abc import ByteStream, SocketAttribute, SocketStream
 from anyio.streams.tls import TLSStream
 
 from tau_stage.errors import ConnectFailed, SessionClosed, SessionError, Timeout, UsageError
-from tau_stage.protocol.proxies import VARIABLES
+from tau_stage.protocol.addresses import PROXY_VARIABLES
 from tau_stage.session import create_session
 from tau_stage.transport import CLOSE_TIMEOUT_S, Handshake, Transport, dial, serve
 
@@ -40,7 +40,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(autouse=True)
 def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in {"no_proxy", *(name for names in VARIABLES.values() for name in names)}:
+    for name in {"no_proxy", *(name for names in PROXY_VARIABLES.values() for name in names)}:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
 

@@ -14,8 +14,8 @@ from tau_stage.audio.formats import ALAW, ULAW, Format
 from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import SessionClosed
 from tau_stage.protocol.config import session_config
-from tau_stage.protocol.conversation import Response
 from tau_stage.protocol.dialects import BETA
+from tau_stage.protocol.responses import Response
 from tau_stage.session import Session, open_session
 from tau_stage.transport import Handshake
 from tau_stage.understudy import faults as fault

@@ -577,4 +577,4 @@ def test_any_event_gets_a_proper_answer(sent: list[dict[str, Any]]) -> None:
 def test_any_bytes_get_an_error(frame: bytes) -> None:
     (answer,) = dialogue().take(frame).events
     check_server_event(answer.encode())
-    assert answer.type == "error"  # type: ignore[attr-defined]
+    assert answer.type == "error"

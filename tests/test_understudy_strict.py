@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tau_stage.protocol.bodies import ServerError
+from tau_stage.protocol.server_events import ServerError
 from tau_stage.understudy.dialogue import parse
 
 

@@ -24,7 +24,7 @@ import typer
 from tau_stage.cli.options import read_settings, settings_file
 from tau_stage.cli.printing import console, is_plain, say, say_json
 from tau_stage.errors import UsageError
-from tau_stage.text import shown
+from tau_stage.text import redact_url
 from tau_stage.version import __version__
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def _address_of(place: Endpoint, environment: Mapping[str, str]) -> tuple[list[s
     if "{resource}" not in place.url:
         return [], []
     if host := environment.get(place.resource_env):
-        return [f"at {shown(host)}, from {place.resource_env}"], []
+        return [f"at {redact_url(host)}, from {place.resource_env}"], []
     return ([f"at {place.resource}, by default"], []) if place.resource else ([], [place.resource_env])
 
 
@@ -218,7 +218,7 @@ def _way_to(place: Endpoint, environment: Mapping[str, str]) -> list[str]:
     Raises:
         UsageError: The endpoint's address cannot be dialled, or its proxy cannot be used.
     """
-    from tau_stage.protocol.proxies import proxy_for
+    from tau_stage.protocol.addresses import proxy_for
 
     proxy = proxy_for(place.address("model", environment.get(place.resource_env, "")), environment)
     return [f"through {proxy}"] if proxy else []
@@ -244,7 +244,10 @@ def _ambient(environment: Mapping[str, str]) -> Finding:
     except UsageError as error:
         return Finding("endpoints", title, f"TAU_STAGE_ENDPOINT: {error.problem}", "wrong", error.hint)
     except KeyError:
-        problem, hint = f"TAU_STAGE_ENDPOINT names no endpoint: {shown(name)}", f"use {', '.join(ENDPOINTS)}, or a URL"
+        problem, hint = (
+            f"TAU_STAGE_ENDPOINT names no endpoint: {redact_url(name)}",
+            f"use {', '.join(ENDPOINTS)}, or a URL",
+        )
         return Finding("endpoints", title, problem, "wrong", hint)
     found = _place(place, environment)
     if found.state == "ok":

@@ -54,7 +54,7 @@ AZURE_VOICE = re.compile(r"[a-z]{2,3}-[\w:-]+")
 """How Azure names its own voices: ``en-US-AvaNeural``, ``en-US-Ava:DragonHDLatestNeural``."""
 
 
-def unnoted(_oddity: str) -> None:
+def ignore(_oddity: str) -> None:
     """Note nothing."""
 
 
@@ -74,7 +74,7 @@ class Dialect:
         """Translate a client's GA frame into this dialect."""
         return frame if self.outward is None else to_json(self.outward(from_json(frame)))
 
-    def read(self, event: Event, note: Callable[[str], None] = unnoted) -> Event:
+    def read(self, event: Event, note: Callable[[str], None] = ignore) -> Event:
         """Translate a server's event into GA.
 
         Args:

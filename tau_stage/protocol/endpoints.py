@@ -8,14 +8,14 @@ from typing import Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 from uuid import uuid4
 
-from tau_stage.protocol.addresses import sound_address
+from tau_stage.protocol.addresses import check_address
 from tau_stage.protocol.dialects import BETA, DIALECTS, GA, QWEN, SPEACHES, STEPFUN, VOICE_LIVE, XAI, Dialect
-from tau_stage.protocol.secrets import sound_key
-from tau_stage.text import shown
+from tau_stage.protocol.secrets import check_key
+from tau_stage.text import redact_url
 
 Auth = Literal["bearer", "basic", "api-key", "none"]
 
-SCHEMES = {"bearer": ("Authorization", "Bearer "), "basic": ("Authorization", "Basic "), "api-key": ("api-key", "")}
+KEY_HEADERS = {"bearer": ("Authorization", "Bearer "), "basic": ("Authorization", "Basic "), "api-key": ("api-key", "")}
 """The header that carries a key, and what stands before the key in it."""
 
 BETA_HEADER = {"OpenAI-Beta": "realtime=v1"}
@@ -93,8 +93,8 @@ class Endpoint:
         if "{model}" in self.url or self.names_model_in_session:
             host = _host_of(resource) or self.resource
             url = self.url.replace("{model}", named).replace("{resource}", host).replace("{session}", uuid4().hex)
-            return sound_address(url, self.resource_env if resource else "")
-        parts = urlsplit(sound_address(self.url))
+            return check_address(url, self.resource_env if resource else "")
+        parts = urlsplit(check_address(self.url))
         query = parts.query
         if not any(name == "model" for name, _ in parse_qsl(query)):
             others = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name != "model"]
@@ -119,7 +119,7 @@ class Endpoint:
         'secret'
         """
         name = self.key_name(environment)
-        return sound_key(environment[name], name) if name else None
+        return check_key(environment[name], name) if name else None
 
     def key_name(self, environment: Mapping[str, str]) -> str | None:
         """Return the variable that holds its key; None where none does."""
@@ -135,7 +135,7 @@ class Endpoint:
         """
         if not key or self.auth == "none":
             return dict(self.extra_headers)
-        header, scheme = SCHEMES[self.auth]
+        header, scheme = KEY_HEADERS[self.auth]
         return self.extra_headers | {header: scheme + key}
 
 
@@ -296,12 +296,12 @@ def endpoint(name: str, dialect: str | None = None) -> Endpoint:
     if "://" not in name:
         return ENDPOINTS[name]
     kind, url = _parted(name)
-    sound_address(url)
+    check_address(url)
     like = ENDPOINTS.get(kind) or Endpoint(kind, url, DIALECTS[kind], opening=UNKNOWN_OPENING)
     spelt = DIALECTS[dialect] if dialect else like.dialect
     return replace(
         like,
-        name=shown(name),
+        name=redact_url(name),
         url=url,
         dialect=spelt,
         key_env=("TAU_STAGE_API_KEY",),

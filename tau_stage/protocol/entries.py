@@ -1,4 +1,7 @@
-"""What a conversation is made of, as a client keeps it: entries whole, and what is still growing."""
+"""The items of a conversation as a client keeps them, and what the input buffer holds that is no item yet.
+
+A server may tell an item more than once, name it otherwise than we did, and tell its transcript before the item itself.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,23 @@ from dataclasses import dataclass, field, replace
 
 import pybase64
 
-from tau_stage.audio.formats import Decoder, Format
-from tau_stage.audio.pcm import Pcm
-from tau_stage.errors import ProtocolError
-from tau_stage.protocol.dialects import unnoted
+from tau_stage.audio.formats import Format
+from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.protocol.items import Item
-from tau_stage.protocol.sounds import SOUND_FILES, samples_of
+from tau_stage.protocol.server_events import (
+    ConversationItemDeleted,
+    ConversationItemTruncated,
+    InputAudioBufferCleared,
+    InputAudioBufferCommitted,
+    PlacedItemEvent,
+    ServerEvent,
+    SpeechStarted,
+    SpeechStopped,
+    TranscriptionCompleted,
+)
+
+KEPT_S = 5.0
+"""Sound kept while nobody speaks: more than any prefix that turn detection reaches back for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,176 +119,170 @@ def call_of(item: Item) -> ToolCall | None:
     return ToolCall(item.call_id or "", item.name or "", item.arguments or "")
 
 
-def _decoded_loosely(delta: str) -> bytes:
-    """Decode base64 as others write it: URL-safe, unpadded, in lines (RFC 4648, sections 3 and 5), as a data URL.
-
-    Raises:
-        ProtocolError: It is not base64 at all.
-    """
-    if delta.startswith("data:"):
-        delta = delta.partition(",")[2]
-    plain = "".join(delta.split()).translate({ord("-"): "+", ord("_"): "/"}).rstrip("=")
-    try:
-        return pybase64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
-    except ValueError as error:
-        raise ProtocolError("theirs", f"an audio delta of {len(delta)} characters is not base64") from error
-
-
-COMMENTARY = "commentary"
-"""The phase of an item in which a model speaks about its work: no part of its answer."""
-
-
 @dataclass(slots=True)
-class Words:
-    """The words of one content part, while they come in and as their end tells them.
+class InputBuffer:
+    """Sound appended and not yet made an item. Its memory does not grow while turn detection hears nothing.
 
     Attributes:
-        pieces: What deltas brought, in order.
-        whole: What the part's end told; empty until then.
+        begins: Where it begins, in samples since the session began.
     """
 
-    pieces: list[str] = field(default_factory=list)
-    whole: str = ""
+    begins: int = 0
+    _sounds: list[Pcm] = field(default_factory=list)
+    _samples: int = 0
+    _spoken: dict[str, tuple[int, int | None]] = field(default_factory=dict)
 
-    def __str__(self) -> str:
-        return self.whole or "".join(self.pieces)
+    @property
+    def duration_s(self) -> float:
+        """Seconds that it holds."""
+        return self._samples / RATE
 
-    def end(self, whole: str) -> str:
-        """Take in the words as the part's end tells them, and say what of them is news.
+    def append(self, audio: Pcm) -> None:
+        """Add sound that was sent."""
+        self._sounds.append(audio)
+        self._samples += len(audio)
 
-        A server may tell the end of a part more than once: of each sentence, or of all so far.
+    def forget_silence(self) -> None:
+        """Let go of what lies further back than any prefix; for sessions whose turns are detected."""
+        too_much = self._samples - round(KEPT_S * RATE)
+        while not self._spoken and self._sounds and len(self._sounds[0]) <= too_much:
+            first = self._sounds.pop(0)
+            self.begins += len(first)
+            self._samples -= len(first)
+            too_much -= len(first)
 
-        >>> words = Words()
-        >>> words.end("One."), words.end("Two."), words.end("One. Two. Three."), str(words)
-        ('One.', ' Two.', ' Three.', 'One. Two. Three.')
-        """
-        before = str(self)
-        if not self.whole:
-            self.whole = whole
-            return "" if before else whole
-        if whole.startswith(self.whole):
-            news = whole[len(self.whole) :]
-        elif whole in self.whole or whole in "".join(self.pieces):
-            news, self.whole = "", max(self.whole, "".join(self.pieces), key=len)
+    def started(self, item_id: str, start_ms: int) -> None:
+        """Note that speech began."""
+        self._spoken[item_id] = (start_ms, None)
+
+    def stopped(self, item_id: str, end_ms: int) -> None:
+        """Note that speech ended."""
+        start_ms, _ = self._spoken.get(item_id, (0, None))
+        self._spoken[item_id] = (start_ms, end_ms)
+
+    def heard_ms(self, item_id: str) -> tuple[int, int | None] | None:
+        """Tell where an item was heard, if turn detection told."""
+        return self._spoken.get(item_id)
+
+    def committed(self, item_id: str) -> Pcm | None:
+        """Take the sound of the item that was made of the buffer; the buffer is empty then."""
+        whole = Pcm.join(self._sounds)
+        span = self._spoken.pop(item_id, None)
+        if span:
+            start, end = (None if ms is None else ms * RATE // 1000 - self.begins for ms in span)
+            sound = whole[max(0, start or 0) : end if end is None else max(0, end)]
+            keep = whole[end or len(whole) :]
         else:
-            news = whole if self.whole[-1].isspace() or whole[0].isspace() else f" {whole}"
-        self.whole += news
-        return news
+            sound, keep = whole, Pcm()
+        self.begins += len(whole) - len(keep)
+        self._sounds, self._samples = [keep] if keep else [], len(keep)
+        return sound or None
+
+    def clear(self) -> None:
+        """Clear the buffer."""
+        self.begins += self._samples
+        self._sounds, self._samples = [], 0
+        self._spoken.clear()
 
 
-@dataclass(slots=True)
-class Growing:
-    """An item of a response that is still coming in. Sound is kept in pieces, so that it grows in linear time.
+class Entries:
+    """The items of a conversation, in its order.
+
+    Args:
+        keeps_audio: Whether items keep their sound.
 
     Attributes:
-        decoder: How its sound travels.
-        sounds: Its sound so far.
-        spoken: The words spoken so far, by content part.
-        written: The words written so far, by content part.
-        entry: The item as the server last told it whole.
-        call: The tool call that it is, as far as it is known.
-        arguments: The arguments of the call, as deltas brought them.
-        phase: ``commentary`` or ``final_answer``, where the server tells it.
-        awaits_sound: Whether sound has begun and its end was not told.
-        head: The beginning of a sound file, until its samples begin.
-        is_over: Whether the server told that all of it has come.
+        by_id: The items.
+        input: What was appended and is no item yet.
     """
 
-    decoder: Decoder
-    sounds: list[Pcm] = field(default_factory=list)
-    spoken: dict[int, Words] = field(default_factory=dict)
-    written: dict[int, Words] = field(default_factory=dict)
-    entry: Entry | None = None
-    call: ToolCall | None = None
-    arguments: list[str] = field(default_factory=list)
-    phase: str | None = None
-    awaits_sound: bool = False
-    head: bytes = b""
-    is_over: bool = False
+    def __init__(self, *, keeps_audio: bool) -> None:
+        self.by_id: dict[str, Entry] = {}
+        self.input = InputBuffer()
+        self._keeps_audio = keeps_audio
+        self._early_transcripts: dict[str, str] = {}
+        self._renamed: dict[str, str] = {}
+        self._text_messages = 0
 
-    @classmethod
-    def in_format(cls, form: Format) -> Growing:
-        """Begin with nothing."""
-        return cls(form.decoder())
+    def apply(self, event: ServerEvent) -> None:
+        """Take in an event; one that is about no item changes nothing."""
+        match event:
+            case PlacedItemEvent():
+                self._place(Entry.of(event.item), event.previous_item_id)
+            case ConversationItemTruncated():
+                self._change(event.item_id, lambda entry: entry.cut(event.audio_end_ms))
+            case ConversationItemDeleted():
+                self.by_id.pop(event.item_id, None)
+            case InputAudioBufferCommitted():
+                self._commit(event.item_id)
+            case InputAudioBufferCleared():
+                self.input.clear()
+            case SpeechStarted():
+                self.input.started(event.item_id, event.audio_start_ms)
+            case SpeechStopped():
+                self.input.stopped(event.item_id, event.audio_end_ms)
+            case TranscriptionCompleted():
+                self._transcribe(event.item_id, event.transcript)
+            case _:
+                pass
 
-    @property
-    def is_commentary(self) -> bool:
-        """Whether it is no part of the answer."""
-        return (self.phase or "").casefold() == COMMENTARY
+    def keep_audio(self, item_id: str, audio: Pcm) -> None:
+        """Keep the sound of an item."""
+        if self._keeps_audio:
+            self._change(item_id, lambda entry: replace(entry, audio=audio))
 
-    @property
-    def lacks_sound(self) -> bool:
-        """Whether words are spoken, and no sound has come."""
-        return bool(self.transcript) and not self.sounds
+    def rename(self, ours: str, theirs: str) -> None:
+        """Follow a server that gives an item of ours an id of its own."""
+        self._renamed[ours] = theirs
+        if ours not in self.by_id:
+            return
+        news = self.by_id.pop(theirs, None)
+        entry = self.by_id[ours]
+        renamed = replace(entry.after(news) if news else entry, id=theirs)
+        self.by_id = {
+            key if key != ours else theirs: kept if key != ours else renamed for key, kept in self.by_id.items()
+        }
 
-    @property
-    def transcript(self) -> str:
-        """The words spoken, as completely as they were told."""
-        return "".join(map(str, self.spoken.values())) or (self.entry.transcript if self.entry else "")
+    def id_of(self, item_id: str) -> str:
+        """Return the server's id of an item that we made, or that an earlier server named."""
+        while item_id in self._renamed:
+            item_id = self._renamed[item_id]
+        return item_id
 
-    @property
-    def text(self) -> str:
-        """The words written, as completely as they were told."""
-        return "".join(map(str, self.written.values())) or (self.entry.text if self.entry else "")
+    def take_text_messages(self) -> int:
+        """Return how many written messages came since this was last called."""
+        count, self._text_messages = self._text_messages, 0
+        return count
 
-    def grow(self, delta: str, note: Callable[[str], None] = unnoted) -> Pcm:
-        """Add one delta, decoded on its own, and give back the whole samples it completes.
+    def _change(self, item_id: str, how: Callable[[Entry], Entry]) -> None:
+        if item_id in self.by_id:
+            self.by_id[item_id] = how(self.by_id[item_id])
 
-        Args:
-            delta: Base64.
-            note: Told of a sound file where samples should be.
+    def _place(self, entry: Entry, previous_item_id: str | None) -> None:
+        if not entry.id:
+            return
+        if early := self._early_transcripts.pop(entry.id, None):
+            entry = replace(entry, transcript=early)
+        if entry.id in self.by_id:
+            self.by_id[entry.id] = self.by_id[entry.id].after(entry)
+            return
+        if entry.role in ("user", "system") and entry.text:
+            self._text_messages += 1
+        if previous_item_id not in self.by_id or previous_item_id == next(reversed(self.by_id)):
+            self.by_id[entry.id] = entry
+        else:
+            before = list(self.by_id.items())
+            at = next(number for number, (key, _) in enumerate(before, 1) if key == previous_item_id)
+            self.by_id = dict([*before[:at], (entry.id, entry), *before[at:]])
 
-        Raises:
-            ProtocolError: The delta is not base64, or no sound that can be read.
-        """
-        try:
-            data = pybase64.b64decode(delta, validate=True)
-        except ValueError:
-            data = _decoded_loosely(delta)
-        self.awaits_sound = True
-        if self.head or data[:4] in SOUND_FILES:
-            data = self._samples_of(self.head + data, note)
-        sound = self.decoder.feed(data)
-        if sound:
-            self.sounds.append(sound)
-        return sound
+    def _commit(self, item_id: str) -> None:
+        heard_ms = self.input.heard_ms(item_id)
+        audio = self.input.committed(item_id)
+        kept = audio if self._keeps_audio else None
+        self._place(Entry(item_id, "message", "user", "completed", audio=kept, heard_ms=heard_ms), None)
 
-    def _samples_of(self, data: bytes, note: Callable[[str], None]) -> bytes:
-        """Return the samples of a WAV file whose beginning came; none, until they begin."""
-        form = self.decoder.form
-        found = samples_of(data, form)
-        self.head = data if found is None else b""
-        if found is None:
-            return b""
-        note("a WAV header; taken off" if found.rate == form.rate else f"a WAV file of {found.rate} Hz; read as such")
-        if found.rate != form.rate:
-            self.decoder = replace(form, rate=found.rate).decoder()
-        return found.data
-
-    def finish(self) -> Pcm:
-        """Give all of its sound."""
-        self.sounds.append(self.decoder.finish())
-        return Pcm.join(self.sounds)
-
-    def learn_call(self, call: ToolCall) -> None:
-        """Note what is known of the tool call that it is; what is empty says nothing."""
-        known = self.call or ToolCall("", "", "")
-        self.call = ToolCall(call.call_id or known.call_id, call.name or known.name, call.arguments or known.arguments)
-
-    def tool_call(self, item_id: str) -> ToolCall | None:
-        """Return the tool call that it is; where the server gives the call no id, the item's stands for it."""
-        if self.call is None:
-            return None
-        arguments = self.call.arguments or "".join(self.arguments)
-        return ToolCall(self.call.call_id or item_id, self.call.name, arguments)
-
-    def may_be(self, item: Item) -> bool:
-        """Tell whether an item that the server names otherwise can be this one."""
-        return (self.call is not None) == (item.type == "function_call")
-
-    def learn(self, item: Item) -> None:
-        """Note what the server tells of the item as a whole."""
-        self.phase = item.phase or self.phase
-        self.entry = Entry.of(item)
-        if self.entry.call:
-            self.learn_call(self.entry.call)
+    def _transcribe(self, item_id: str, transcript: str) -> None:
+        if item_id in self.by_id:
+            self._change(item_id, lambda entry: replace(entry, transcript=transcript))
+        elif item_id:
+            self._early_transcripts[item_id] = transcript

@@ -1,8 +1,11 @@
 """Conversation items, as the Realtime API has them (OpenAI API reference, "Realtime", GA 2025-08-28)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+JsonObject = dict[str, Any]
+"""JSON as it came: what it holds is known when it is validated."""
 
 ItemStatus = Literal["completed", "incomplete", "in_progress"]
 
@@ -24,7 +27,7 @@ class Lenient(BaseModel):
     """What a server sends: unknown fields are ignored, numbers pass for text, values never change.
 
     A field without a default must be whole. Any other is taken as absent where it is not what it should be
-    (``server_events.decode``).
+    (``decoding.decode``).
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True)

@@ -8,10 +8,35 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import assert_never
 
-from tau_stage.protocol import client_events as ask
-from tau_stage.protocol import server_events as told
-from tau_stage.protocol.bodies import ServerError
+from tau_stage.protocol.client_events import (
+    ClientEvent,
+    ConversationItemCreate,
+    ConversationItemDelete,
+    ConversationItemRetrieve,
+    ConversationItemTruncate,
+    InputAudioBufferAppend,
+    InputAudioBufferClear,
+    InputAudioBufferCommit,
+    ResponseCancel,
+    ResponseCreate,
+    SessionUpdate,
+)
 from tau_stage.protocol.items import ClientItem, FunctionCall, FunctionCallOutput, Item
+from tau_stage.protocol.server_events import (
+    ConversationItemAdded,
+    ConversationItemCreated,
+    ConversationItemDeleted,
+    ConversationItemDone,
+    ConversationItemRetrieved,
+    ConversationItemTruncated,
+    ErrorEvent,
+    InputAudioBufferCleared,
+    InputAudioBufferCommitted,
+    ResponseCreated,
+    ServerError,
+    ServerEvent,
+    SessionUpdated,
+)
 
 EVENT_KEY = "tau_event"
 """Metadata key that ties a response to the ``response.create`` that asked for it."""
@@ -53,7 +78,7 @@ class Request:
     answer: str
     item_id: str | None = None
     shape: tuple[str, str] | None = None
-    assumed: told.ServerEvent | None = field(default=None, compare=False, repr=False)
+    assumed: ServerEvent | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +86,10 @@ class Answer:
     """The answer to one request: an event of the asked type, or the server's error."""
 
     request: Request
-    event: told.ServerEvent
+    event: ServerEvent
 
 
-def request_of(event: ask.ClientEvent) -> Request | None:
+def request_of(event: ClientEvent) -> Request | None:
     """Return the request in a client event; None where the protocol answers nothing.
 
     Raises:
@@ -73,26 +98,26 @@ def request_of(event: ask.ClientEvent) -> Request | None:
     if event.event_id is None:
         raise ValueError(f"{event.type} was made without an event_id")
     match event:
-        case ask.SessionUpdate():
-            return Request(event.event_id, "session.updated", assumed=told.SessionUpdated())
-        case ask.ConversationItemCreate():
-            made = told.ConversationItemAdded(item=_told_item(event.item), previous_item_id=event.previous_item_id)
+        case SessionUpdate():
+            return Request(event.event_id, "session.updated", assumed=SessionUpdated())
+        case ConversationItemCreate():
+            made = ConversationItemAdded(item=_told_item(event.item), previous_item_id=event.previous_item_id)
             return Request(event.event_id, made.type, event.item.id, shape_of(event.item), made)
-        case ask.ConversationItemRetrieve():
+        case ConversationItemRetrieve():
             return Request(event.event_id, "conversation.item.retrieved", event.item_id)
-        case ask.ConversationItemTruncate():
-            cut = told.ConversationItemTruncated(item_id=event.item_id, audio_end_ms=event.audio_end_ms)
+        case ConversationItemTruncate():
+            cut = ConversationItemTruncated(item_id=event.item_id, audio_end_ms=event.audio_end_ms)
             return Request(event.event_id, cut.type, event.item_id, assumed=cut)
-        case ask.ConversationItemDelete():
-            gone = told.ConversationItemDeleted(item_id=event.item_id)
+        case ConversationItemDelete():
+            gone = ConversationItemDeleted(item_id=event.item_id)
             return Request(event.event_id, gone.type, event.item_id, assumed=gone)
-        case ask.InputAudioBufferCommit():
-            return Request(event.event_id, "input_audio_buffer.committed", assumed=told.InputAudioBufferCommitted())
-        case ask.InputAudioBufferClear():
-            return Request(event.event_id, "input_audio_buffer.cleared", assumed=told.InputAudioBufferCleared())
-        case ask.ResponseCreate():
+        case InputAudioBufferCommit():
+            return Request(event.event_id, "input_audio_buffer.committed", assumed=InputAudioBufferCommitted())
+        case InputAudioBufferClear():
+            return Request(event.event_id, "input_audio_buffer.cleared", assumed=InputAudioBufferCleared())
+        case ResponseCreate():
             return Request(event.event_id, "response.created")
-        case ask.ResponseCancel() | ask.InputAudioBufferAppend():
+        case ResponseCancel() | InputAudioBufferAppend():
             return None
         case _:
             assert_never(event)
@@ -113,7 +138,7 @@ class Requests:
 
     >>> asked = Requests()
     >>> asked.add(Request("evt_1", "conversation.item.deleted", "item_1"))
-    >>> answer = asked.answered_by(told.ConversationItemDeleted(item_id="item_1"))
+    >>> answer = asked.answered_by(ConversationItemDeleted(item_id="item_1"))
     >>> answer.request.event_id, len(asked)
     ('evt_1', 0)
     """
@@ -142,7 +167,7 @@ class Requests:
         """Return the open requests whose answers can be assumed."""
         return tuple(asked for asked in self._open.values() if asked.assumed)
 
-    def answered_by(self, event: told.ServerEvent, *, is_new_item: bool = False) -> Answer | None:
+    def answered_by(self, event: ServerEvent, *, is_new_item: bool = False) -> Answer | None:
         """Return the request that an event answers, if any; it is then no longer open.
 
         Args:
@@ -161,21 +186,21 @@ class Requests:
         key = (metadata or {}).get(EVENT_KEY)
         return self.oldest("response.created") if key is None else self._open.get(key)
 
-    def _match(self, event: told.ServerEvent, *, is_new_item: bool) -> Request | None:
+    def _match(self, event: ServerEvent, *, is_new_item: bool) -> Request | None:
         match event:
-            case told.ErrorEvent():
+            case ErrorEvent():
                 asked = event.error.event_id or ""
                 return self._open.get(asked) or self._taken_as_done.get(asked)
-            case told.ConversationItemAdded() | told.ConversationItemDone() | told.ConversationItemCreated():
+            case ConversationItemAdded() | ConversationItemDone() | ConversationItemCreated():
                 named = self.oldest("conversation.item.added", event.item.id)
                 return named or (self._of_shape(event.item) if is_new_item else None)
-            case told.ConversationItemRetrieved():
+            case ConversationItemRetrieved():
                 return self.oldest(event.type, event.item.id) or self.oldest(event.type)
-            case told.ConversationItemTruncated() | told.ConversationItemDeleted():
+            case ConversationItemTruncated() | ConversationItemDeleted():
                 return self.oldest(event.type, event.item_id) or self.oldest(event.type)
-            case told.ResponseCreated():
+            case ResponseCreated():
                 return self.asks_for_response(event.response.metadata)
-            case told.SessionUpdated() | told.InputAudioBufferCommitted() | told.InputAudioBufferCleared():
+            case SessionUpdated() | InputAudioBufferCommitted() | InputAudioBufferCleared():
                 return self.oldest(event.type)
             case _:
                 return None

@@ -220,7 +220,7 @@ def _user_and_password(value: str) -> tuple[str, ...]:
     return (text, *text.split(":", 1)) if text.isprintable() and ":" in text else ()
 
 
-def sound_key(key: str, name: str) -> str:
+def check_key(key: str, name: str) -> str:
     """Return a key as it can travel in a header, without blanks around it.
 
     Args:

@@ -1,29 +1,170 @@
 """Events a server sends: one class per wire event (OpenAI API reference, "Realtime server events", GA).
 
-What tau-stage never looks into (MCP, WebRTC and telephone events) decodes to ``UnknownEvent``, as does anything new.
-A field without a default is needed; ``decode`` takes any other as absent where it is not what it should be.
+What tau-stage never looks into (MCP, WebRTC and telephone events) is an ``UnknownEvent``, as is anything new.
+A field without a default is needed; ``decoding.decode`` takes any other as absent where it is not what it should be.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from tau_stage.protocol.bodies import RateLimit, ServerError, WireResponse
-from tau_stage.protocol.dialects import GA, NEW_NAMES, Dialect, unnoted
-from tau_stage.protocol.endings import ENDS, ended
-from tau_stage.protocol.frames import WORDS, parsed, reported_error, shown, words_of
-from tau_stage.protocol.items import ContentPart, Item, Lenient
-from tau_stage.protocol.oddities import Oddity, kind_of, remove
+from tau_stage.protocol.items import ContentPart, Item, JsonObject, Lenient
+
+ERROR_FIELDS = (
+    "error",
+    "errors",
+    "error_message",
+    "errorMessage",
+    "error_msg",
+    "last_error",
+    "failure_reason",
+    "detail",
+)
+"""Fields that only an error has."""
+
+MESSAGE_FIELDS = ("details", "description", "reason", "text", "msg", "title", "status_message", *ERROR_FIELDS)
+"""Where servers put the words of an error that has no message."""
+
+Status = Literal["completed", "cancelled", "incomplete", "failed"]
+STATUSES: dict[str, Status] = {
+    "completed": "completed",
+    "cancelled": "cancelled",
+    "incomplete": "incomplete",
+    "failed": "failed",
+    "complete": "completed",
+    "done": "completed",
+    "success": "completed",
+    "canceled": "cancelled",
+    "interrupted": "cancelled",
+    "aborted": "cancelled",
+    "failure": "failed",
+    "error": "failed",
+    "errored": "failed",
+}
+"""How a response can end, by every name that servers have for it."""
 
 
-class ServerMessage(Lenient):
+def status_of(told: object) -> Status | None:
+    """Return a status as a server tells it; None where that is none.
+
+    >>> status_of("Completed"), status_of("error"), status_of("odd"), status_of(None)
+    ('completed', 'failed', None, None)
+    """
+    return STATUSES.get(told.casefold()) if isinstance(told, str) else None
+
+
+def text_in(value: object) -> str:
+    """Return what is said by a text, or by the texts in a list or an object.
+
+    >>> text_in([{"msg": "too long", "loc": ["body"]}, "too loud"])
+    'too long; body; too loud'
+    """
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return "; ".join(words for each in inner if (words := text_in(each)))
+    return value if isinstance(value, str) else ""
+
+
+class ServerError(Lenient):
+    """The body of an error.
+
+    Attributes:
+        event_id: Id of the client event that was refused, if the server knows it.
+    """
+
+    type: str = "invalid_request_error"
+    code: str | None = None
+    message: str = ""
+    param: str | None = None
+    event_id: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, error: object) -> object:
+        """Find the words of an error that has no message, in whatever it is made of."""
+        if not isinstance(error, str | list | dict) or not error:
+            return error
+        facts = error if isinstance(error, dict) else {"message": error}
+        inner = facts.get("error")
+        if isinstance(inner, dict) and not facts.get("message"):
+            facts = facts | inner
+        if isinstance(facts.get("message"), str | int):
+            return facts
+        said = next((facts[key] for key in ("message", *MESSAGE_FIELDS) if facts.get(key)), "")
+        words = text_in(said)
+        return facts | {"message": words} if words else facts
+
+
+class StatusDetails(Lenient):
+    """Why a response ended as it did."""
+
+    type: str | None = None
+    reason: str | None = None
+    error: ServerError | None = None
+
+
+class WireResponse(Lenient):
+    """A response as the server tells it; audio bytes are never in it.
+
+    Attributes:
+        id: Empty where the server tells none: the response is then known by the order of events.
+        status: Empty where the server tells none: how the response ended is then known by what it holds.
+        usage: As the server tells it, in whatever shape: ``Usage.from_wire`` reads it.
+        model: Which model answers, where a server names one.
+        error: Why it failed, from wherever the server tells it.
+    """
+
+    object: Literal["realtime.response"] = "realtime.response"
+    id: str = ""
+    status: str = ""
+    status_details: StatusDetails | None = None
+    output: tuple[Item, ...] = ()
+    conversation_id: str | None = None
+    output_modalities: tuple[str, ...] = ()
+    max_output_tokens: int | str | None = None
+    audio: JsonObject | None = None
+    usage: Any = None
+    model: str = ""
+    error: ServerError | None = None
+    metadata: dict[str, str] | None = None
+
+    @property
+    def failure(self) -> ServerError | None:
+        """The error that it ended with."""
+        return self.error or (self.status_details.error if self.status_details else None)
+
+    @property
+    def outcome(self) -> Status:
+        """How it ended; where its status says nothing that is known, it failed if an error is told."""
+        return status_of(self.status) or ("failed" if self.failure else "completed")
+
+
+class RateLimit(Lenient):
+    """What is left of one limit."""
+
+    name: str = ""
+    limit: int = 0
+    remaining: int = 0
+    reset_seconds: float = 0.0
+
+
+EVENT_TYPES: dict[str, type[ServerEvent]] = {}
+"""Every event that this version knows, by its type."""
+
+
+class ServerEvent(Lenient):
     """What all server events share."""
 
     event_id: str = ""
+    type: str
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_options: object) -> None:
+        """List the events that have a type of their own."""
+        if isinstance(name := cls.model_fields["type"].default, str):
+            EVENT_TYPES[name] = cls
 
     def encode(self) -> bytes:
         """Write the event as one text frame: what was set, and every discriminator."""
@@ -34,7 +175,7 @@ class ServerMessage(Lenient):
         self.__pydantic_fields_set__.add("type")
 
 
-class UnknownEvent(ServerMessage):
+class UnknownEvent(ServerEvent):
     """An event this version does not know; kept whole."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -42,7 +183,7 @@ class UnknownEvent(ServerMessage):
     type: str
 
 
-class UnusableEvent(ServerMessage):
+class UnusableEvent(ServerEvent):
     """An event that lacks what it is for.
 
     Attributes:
@@ -62,7 +203,7 @@ class UnusableEvent(ServerMessage):
     breaks_response: bool = False
 
 
-class ErrorEvent(ServerMessage):
+class ErrorEvent(ServerEvent):
     """A request was refused, or the connection is about to close."""
 
     type: Literal["error"] = "error"
@@ -77,60 +218,57 @@ class ErrorEvent(ServerMessage):
         inner = event.get("error")
         body = inner if isinstance(inner, dict) else {"message": inner} if isinstance(inner, str | list) else {}
         beside = {key: event[key] for key in ("code", "param") if isinstance(event.get(key), str | int)}
-        beside |= {key: event[key] for key in ("message", *WORDS) if event.get(key) and key != "error"}
+        beside |= {key: event[key] for key in ("message", *MESSAGE_FIELDS) if event.get(key) and key != "error"}
         return event | {"error": beside | {key: value for key, value in body.items() if value is not None}}
 
 
-class SessionCreated(ServerMessage):
+class SessionCreated(ServerEvent):
     """The first event of a connection: the session as the server made it."""
 
     type: Literal["session.created"] = "session.created"
-    session: dict[str, Any] = Field(default_factory=dict)
+    session: JsonObject = Field(default_factory=dict)
 
 
-class SessionUpdated(ServerMessage):
+class SessionUpdated(ServerEvent):
     """The effective session after an update."""
 
     type: Literal["session.updated"] = "session.updated"
-    session: dict[str, Any] = Field(default_factory=dict)
+    session: JsonObject = Field(default_factory=dict)
 
 
-class ConversationItemAdded(ServerMessage):
+class PlacedItemEvent(ServerEvent):
+    """An item is in the conversation: what answers its creation. Servers differ in which of these they send first."""
+
+    previous_item_id: str | None = None
+    item: Item
+
+
+class ConversationItemAdded(PlacedItemEvent):
     """An item joined the conversation; a model's own item is still empty."""
 
     type: Literal["conversation.item.added"] = "conversation.item.added"
-    previous_item_id: str | None = None
-    item: Item
 
 
-class ConversationItemDone(ServerMessage):
+class ConversationItemDone(PlacedItemEvent):
     """An item is whole, without its audio bytes."""
 
     type: Literal["conversation.item.done"] = "conversation.item.done"
-    previous_item_id: str | None = None
-    item: Item
 
 
-class ConversationItemCreated(ServerMessage):
+class ConversationItemCreated(PlacedItemEvent):
     """The beta's ``added`` and ``done`` in one; some servers still send it."""
 
     type: Literal["conversation.item.created"] = "conversation.item.created"
-    previous_item_id: str | None = None
-    item: Item
 
 
-ItemTold = ConversationItemAdded | ConversationItemDone | ConversationItemCreated
-"""What answers an item's creation: servers differ in which they send first."""
-
-
-class ConversationItemRetrieved(ServerMessage):
+class ConversationItemRetrieved(ServerEvent):
     """An item with its audio."""
 
     type: Literal["conversation.item.retrieved"] = "conversation.item.retrieved"
     item: Item
 
 
-class ConversationItemTruncated(ServerMessage):
+class ConversationItemTruncated(ServerEvent):
     """Audio after ``audio_end_ms`` and the transcript are gone."""
 
     type: Literal["conversation.item.truncated"] = "conversation.item.truncated"
@@ -139,14 +277,14 @@ class ConversationItemTruncated(ServerMessage):
     audio_end_ms: int | None = None
 
 
-class ConversationItemDeleted(ServerMessage):
+class ConversationItemDeleted(ServerEvent):
     """An item left the conversation."""
 
     type: Literal["conversation.item.deleted"] = "conversation.item.deleted"
     item_id: str = ""
 
 
-class InputAudioBufferCommitted(ServerMessage):
+class InputAudioBufferCommitted(ServerEvent):
     """The input buffer became an item."""
 
     type: Literal["input_audio_buffer.committed"] = "input_audio_buffer.committed"
@@ -154,13 +292,13 @@ class InputAudioBufferCommitted(ServerMessage):
     item_id: str = ""
 
 
-class InputAudioBufferCleared(ServerMessage):
+class InputAudioBufferCleared(ServerEvent):
     """The input buffer is empty."""
 
     type: Literal["input_audio_buffer.cleared"] = "input_audio_buffer.cleared"
 
 
-class SpeechStarted(ServerMessage):
+class SpeechStarted(ServerEvent):
     """Turn detection heard speech begin, ``audio_start_ms`` into the input."""
 
     type: Literal["input_audio_buffer.speech_started"] = "input_audio_buffer.speech_started"
@@ -168,7 +306,7 @@ class SpeechStarted(ServerMessage):
     audio_start_ms: int = 0
 
 
-class SpeechStopped(ServerMessage):
+class SpeechStopped(ServerEvent):
     """Turn detection heard speech end, ``audio_end_ms`` into the input."""
 
     type: Literal["input_audio_buffer.speech_stopped"] = "input_audio_buffer.speech_stopped"
@@ -176,7 +314,7 @@ class SpeechStopped(ServerMessage):
     audio_end_ms: int = 0
 
 
-class TimeoutTriggered(ServerMessage):
+class TimeoutTriggered(ServerEvent):
     """Nobody spoke for as long as ``idle_timeout_ms``; the model is asked to say something."""
 
     type: Literal["input_audio_buffer.timeout_triggered"] = "input_audio_buffer.timeout_triggered"
@@ -185,7 +323,7 @@ class TimeoutTriggered(ServerMessage):
     audio_end_ms: int = 0
 
 
-class TranscriptionDelta(ServerMessage):
+class TranscriptionDelta(ServerEvent):
     """A piece of what the user said."""
 
     type: Literal["conversation.item.input_audio_transcription.delta"] = (
@@ -196,7 +334,7 @@ class TranscriptionDelta(ServerMessage):
     delta: str = ""
 
 
-class TranscriptionCompleted(ServerMessage):
+class TranscriptionCompleted(ServerEvent):
     """All of what the user said."""
 
     type: Literal["conversation.item.input_audio_transcription.completed"] = (
@@ -209,7 +347,7 @@ class TranscriptionCompleted(ServerMessage):
     usage: Any = None
 
 
-class TranscriptionFailed(ServerMessage):
+class TranscriptionFailed(ServerEvent):
     """What the user said could not be made out."""
 
     type: Literal["conversation.item.input_audio_transcription.failed"] = (
@@ -220,14 +358,14 @@ class TranscriptionFailed(ServerMessage):
     error: ServerError = Field(default_factory=ServerError)
 
 
-class ResponseCreated(ServerMessage):
+class ResponseCreated(ServerEvent):
     """The model begins."""
 
     type: Literal["response.created"] = "response.created"
     response: WireResponse = Field(default_factory=WireResponse)
 
 
-class ResponseDone(ServerMessage):
+class ResponseDone(ServerEvent):
     """The model has ended, well or not.
 
     Attributes:
@@ -247,25 +385,27 @@ class ResponseDone(ServerMessage):
         return bool(self.response.usage or self.usage)
 
 
-class OutputItemAdded(ServerMessage):
+class OutputItemEvent(ServerEvent):
+    """What events about one item of a response share."""
+
+    response_id: str = ""
+    output_index: int = 0
+    item: Item
+
+
+class OutputItemAdded(OutputItemEvent):
     """The response gained an item."""
 
     type: Literal["response.output_item.added"] = "response.output_item.added"
-    response_id: str = ""
-    output_index: int = 0
-    item: Item
 
 
-class OutputItemDone(ServerMessage):
+class OutputItemDone(OutputItemEvent):
     """An item of the response is whole."""
 
     type: Literal["response.output_item.done"] = "response.output_item.done"
-    response_id: str = ""
-    output_index: int = 0
-    item: Item
 
 
-class PartMessage(ServerMessage):
+class PartEvent(ServerEvent):
     """What all events about one content part share."""
 
     response_id: str = ""
@@ -274,62 +414,66 @@ class PartMessage(ServerMessage):
     content_index: int = 0
 
 
-class ContentPartAdded(PartMessage):
+class ContentPartEvent(PartEvent):
+    """What events about a part as a whole share."""
+
+    part: ContentPart = Field(default_factory=ContentPart)
+
+
+class ContentPartAdded(ContentPartEvent):
     """An item gained a part."""
 
     type: Literal["response.content_part.added"] = "response.content_part.added"
-    part: ContentPart = Field(default_factory=ContentPart)
 
 
-class ContentPartDone(PartMessage):
+class ContentPartDone(ContentPartEvent):
     """A part is whole."""
 
     type: Literal["response.content_part.done"] = "response.content_part.done"
-    part: ContentPart = Field(default_factory=ContentPart)
 
 
-class AudioDelta(PartMessage):
+class AudioDelta(PartEvent):
     """A piece of sound: base64, padded on its own, perhaps of half samples."""
 
     type: Literal["response.output_audio.delta"] = "response.output_audio.delta"
     delta: str
 
 
-class AudioDone(PartMessage):
+class AudioDone(PartEvent):
     """The part's sound is whole."""
 
     type: Literal["response.output_audio.done"] = "response.output_audio.done"
 
 
-class TranscriptDelta(PartMessage):
+class TranscriptDelta(PartEvent):
     """A piece of the words spoken."""
 
     type: Literal["response.output_audio_transcript.delta"] = "response.output_audio_transcript.delta"
     delta: str = ""
 
 
-class TranscriptDone(PartMessage):
+class TranscriptDone(PartEvent):
     """All the words spoken."""
 
     type: Literal["response.output_audio_transcript.done"] = "response.output_audio_transcript.done"
     transcript: str = ""
 
 
-class TextDelta(PartMessage):
+class TextDelta(PartEvent):
     """A piece of written text."""
 
     type: Literal["response.output_text.delta"] = "response.output_text.delta"
     delta: str = ""
 
 
-class TextDone(PartMessage):
+class TextDone(PartEvent):
     """All the text written."""
 
     type: Literal["response.output_text.done"] = "response.output_text.done"
     text: str = ""
 
 
-class FunctionArguments(ServerMessage):
+class FunctionArgumentsEvent(ServerEvent):
     """What all events about a tool call's arguments share."""
 
     response_id: str = ""
@@ -338,14 +482,14 @@ class FunctionArguments(ServerMessage):
     call_id: str = ""
 
 
-class FunctionArgumentsDelta(FunctionArguments):
+class FunctionArgumentsDelta(FunctionArgumentsEvent):
     """A piece of a tool call's arguments."""
 
     type: Literal["response.function_call_arguments.delta"] = "response.function_call_arguments.delta"
     delta: str = ""
 
 
-class FunctionArgumentsDone(FunctionArguments):
+class FunctionArgumentsDone(FunctionArgumentsEvent):
     """A tool call is whole."""
 
     type: Literal["response.function_call_arguments.done"] = "response.function_call_arguments.done"
@@ -353,189 +497,8 @@ class FunctionArgumentsDone(FunctionArguments):
     arguments: str = ""
 
 
-PartEvent = (
-    AudioDelta
-    | AudioDone
-    | TranscriptDelta
-    | TranscriptDone
-    | TextDelta
-    | TextDone
-    | ContentPartAdded
-    | ContentPartDone
-)
-"""Whatever tells of one content part."""
-
-FunctionArgumentsEvent = FunctionArgumentsDelta | FunctionArgumentsDone
-"""Whatever tells of a tool call's arguments."""
-
-
-class RateLimitsUpdated(ServerMessage):
+class RateLimitsUpdated(ServerEvent):
     """What is left of the limits."""
 
     type: Literal["rate_limits.updated"] = "rate_limits.updated"
     rate_limits: tuple[RateLimit, ...] = ()
-
-
-KnownEvent = (
-    ErrorEvent
-    | SessionCreated
-    | SessionUpdated
-    | ConversationItemAdded
-    | ConversationItemDone
-    | ConversationItemCreated
-    | ConversationItemRetrieved
-    | ConversationItemTruncated
-    | ConversationItemDeleted
-    | InputAudioBufferCommitted
-    | InputAudioBufferCleared
-    | SpeechStarted
-    | SpeechStopped
-    | TimeoutTriggered
-    | TranscriptionDelta
-    | TranscriptionCompleted
-    | TranscriptionFailed
-    | ResponseCreated
-    | ResponseDone
-    | OutputItemAdded
-    | OutputItemDone
-    | ContentPartAdded
-    | ContentPartDone
-    | AudioDelta
-    | AudioDone
-    | TranscriptDelta
-    | TranscriptDone
-    | TextDelta
-    | TextDone
-    | FunctionArgumentsDelta
-    | FunctionArgumentsDone
-    | RateLimitsUpdated
-)
-ServerEvent = KnownEvent | UnknownEvent | UnusableEvent
-
-_TYPES: dict[str, type[ServerMessage]] = {kind.model_fields["type"].default: kind for kind in get_args(KnownEvent)}
-
-
-def _letters(name: object) -> str:
-    """Return a type by its letters alone: servers write them in other cases, and with other signs between words."""
-    return re.sub(r"[^a-z]", "", name.casefold()) if isinstance(name, str) else ""
-
-
-_SPELLINGS = {_letters(name): name for name in (*_TYPES, *NEW_NAMES, *ENDS)}
-_FAILURE = re.compile(r"(^|[._-])(error|failed|failure|exception)$", re.IGNORECASE)
-
-
-def decode(frame: bytes | str, dialect: Dialect = GA, note: Callable[[str], None] = unnoted) -> ServerEvent:
-    """Read one text frame of a server, and take what comes.
-
-    Only what has no default in an event's class must be whole. Anything else that is not what it should be is taken
-    as absent and noted.
-
-    Args:
-        frame: One text frame.
-        dialect: How the server spells events.
-        note: Called once for each field that is taken as absent, with a sentence.
-
-    Returns:
-        The event; an ``UnknownEvent`` where its type is unknown, an ``UnusableEvent`` where it lacks what it is for,
-        or where the frame is no event at all.
-
-    >>> decode(b'{"type":"input_audio_buffer.cleared","event_id":"event_1","obfuscation":"x"}')
-    InputAudioBufferCleared(event_id='event_1', type='input_audio_buffer.cleared')
-    >>> decode('{"type":"something.new","event_id":"event_2"}').type
-    'something.new'
-    >>> decode('{"type":"response.done","response":{"id":"r","status_details":"unimplemented"}}', note=print).type
-    response.done: response.status_details is a text; taken as absent
-    'response.done'
-    """
-    try:
-        event = parsed(frame)
-    except ValueError:
-        return _no_json(frame, note)
-    if isinstance(event, dict) and not event.get("type") and _letters(event.get("event")) in _SPELLINGS:
-        event = event | {"type": event["event"]}
-    if isinstance(event, dict) and isinstance(event.get("type"), str) and event["type"]:
-        event = dialect.read(_named(event, note), note)
-    elif error := reported_error(event):
-        note(f"an error came as {kind_of(event)} without a type; taken as one")
-        event = error
-    else:
-        holds_data = isinstance(event, dict) and "delta" in event
-        return UnusableEvent(
-            type="", problem="a frame is not an event with a type", words=shown(event), breaks_response=holds_data
-        )
-    kind = _TYPES.get(event["type"])
-    if kind is None:
-        return UnknownEvent.model_validate({**event, "event_id": str(event.get("event_id", ""))})
-    if kind is ResponseDone:
-        event = ended(event, event.get("spelt", ""))
-    elif kind is AudioDelta and event.get("delta") is None:
-        others = (name for name in ("audio", "data") if isinstance(event.get(name), str))
-        name = next(others, "")
-        taken = f"{name} is taken as it" if name else "taken as no sound"
-        note(f"{event['type']}: delta {'is null' if 'delta' in event else 'is missing'}; {taken}")
-        event = event | {"delta": event.get(name, "")}
-    try:
-        return cast("KnownEvent", kind.model_validate(event))
-    except ValidationError as error:
-        return _repaired(kind, event, error, note)
-
-
-def _no_json(frame: bytes | str, note: Callable[[str], None]) -> ServerEvent:
-    """Return a frame that is no JSON: an error, where its words say so."""
-    words = words_of(frame)
-    if frame.lstrip()[:1] in (b"{", "{"):
-        return UnusableEvent(type="", problem="a frame is not JSON", words=shown(words), breaks_response=True)
-    if error := reported_error(words):
-        note("an error came as a text; taken as one")
-        return ErrorEvent.model_validate(error)
-    problem = "a frame is not JSON" if words else "a frame of bytes that are no text"
-    return UnusableEvent(type="", problem=problem, words=shown(words))
-
-
-def _named(event: dict[str, Any], note: Callable[[str], None]) -> dict[str, Any]:
-    """Return an event under the name that the protocol has for it, where it has one."""
-    told = event["type"]
-    if told not in _TYPES and told not in NEW_NAMES:
-        known = _SPELLINGS.get(_letters(told), told)
-        if known in ENDS:
-            note(f"{shown(told)} is read as response.done")
-            return event | {"type": "response.done", "spelt": known}
-        if known != told:
-            note(f"{shown(told)} is read as {known}")
-            return event | {"type": known}
-        has_words = any(event.get(key) for key in ("message", *WORDS))
-        if event.get("error") or (has_words and _FAILURE.search(told)):
-            note(f"{shown(told)} is read as error")
-            return {"code": told} | event | {"type": "error"}
-    return event
-
-
-def _repaired(
-    kind: type[ServerMessage], event: dict[str, Any], error: ValidationError, note: Callable[[str], None]
-) -> ServerEvent:
-    """Take out of an event what is not as it should be, until it is whole without it."""
-    first: Oddity | None = None
-    while True:
-        odd = [Oddity.of(event, found["loc"], is_missing=found["type"] == "missing") for found in error.errors()]
-        first = first or odd[0]
-        if not all(oddity.path for oddity in odd):
-            return _unusable(event, first)
-        for oddity in odd:
-            note(f"{event['type']}: {oddity}; taken as absent")
-        remove(event, [oddity.path for oddity in odd])
-        try:
-            return cast("KnownEvent", kind.model_validate(event))
-        except ValidationError as further:
-            error = further
-
-
-def _unusable(event: dict[str, Any], oddity: Oddity) -> UnusableEvent:
-    response_id, item_id = event.get("response_id"), event.get("item_id")
-    return UnusableEvent(
-        type=event["type"],
-        event_id=str(event.get("event_id", "")),
-        problem=str(oddity),
-        response_id=response_id if isinstance(response_id, str) else "",
-        item_id=item_id if isinstance(item_id, str) else "",
-        breaks_response=event["type"] == AudioDelta.model_fields["type"].default,
-    )

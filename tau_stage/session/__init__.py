@@ -9,21 +9,21 @@ async with create_session(voice="marin", endpoint="wss://...", api_key=key) as s
 ```
 """
 
-from tau_stage.protocol.conversation import Ended, Sounded, Worded
+from tau_stage.protocol.responses import AudioChunk, ResponseEnded, TextChunk
 from tau_stage.session.opening import create_session, key_for, open_session
 from tau_stage.session.session import Session
 from tau_stage.session.tools import Tool
-from tau_stage.session.waiting import Deadlines, Receipt, Speaking
+from tau_stage.session.waiting import Deadlines, Receipt, ResponseStream
 
 __all__ = [
+    "AudioChunk",
     "Deadlines",
-    "Ended",
     "Receipt",
+    "ResponseEnded",
+    "ResponseStream",
     "Session",
-    "Sounded",
-    "Speaking",
+    "TextChunk",
     "Tool",
-    "Worded",
     "create_session",
     "key_for",
     "open_session",

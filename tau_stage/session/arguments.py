@@ -1,22 +1,50 @@
-"""What a session is given by its caller, in the shapes the protocol wants, and how the server's answer differs."""
+"""What a session is given by its caller, in the shapes the protocol wants: words, sound, and wishes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pybase64
+from pydantic import ValidationError
 
-from tau_stage.audio.pcm import Pcm
+from tau_stage.audio.formats import PCM16, Format
+from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.errors import UsageError
+from tau_stage.protocol.config import ResponseConfig, SessionConfig, session_config
 from tau_stage.protocol.items import InputText
 from tau_stage.text import well_formed
 
 Sound = Pcm | bytes | str | Path
 """Sound from a user: ``Pcm``, raw 24 kHz 16-bit bytes, base64 of them, or a WAV file."""
 
+LONGEST_APPEND = 15 * 1024 * 1024
+"""Most base64 the API takes in one event, in bytes (OpenAI API reference, ``input_audio_buffer.append``)."""
 
-def words_of(text: str) -> InputText:
+WIDEST = 4
+"""Most bytes on the way for one sample of ours."""
+
+RENAMED: Mapping[str, tuple[str, str]] = {
+    "temperature": ("the Realtime API has no temperature since GA", "leave it out"),
+    "modalities": ("modalities has another name since GA", "write output_modalities=('audio',) or ('text',)"),
+    "max_response_output_tokens": ("max_response_output_tokens has another name since GA", "write max_output_tokens"),
+    "input_audio_transcription": ("input_audio_transcription has another name since GA", "write transcription"),
+    "input_audio_noise_reduction": ("input_audio_noise_reduction has another name since GA", "write noise_reduction"),
+    "input_audio_format": ("input_audio_format has another name since GA", "write input_format={'type': 'audio/pcmu'}"),
+    "output_audio_format": (
+        "output_audio_format has another name since GA",
+        "write output_format={'type': 'audio/pcmu'}",
+    ),
+    "url": ("create_session has no option url", "write endpoint"),
+    "max_time_to_respond": (
+        "a response has no option max_time_to_respond",
+        "write deadlines=Deadlines(response_s=...)",
+    ),
+}
+"""Options of earlier clients and of the beta, by name: what is wrong with them, and what to write."""
+
+
+def text_content(text: str) -> InputText:
     """Make words a message's content.
 
     Raises:
@@ -27,7 +55,7 @@ def words_of(text: str) -> InputText:
     return InputText(text=well_formed(text))
 
 
-def sound_of(audio: Sound) -> Pcm:
+def to_pcm(audio: Sound) -> Pcm:
     """Make sound ``Pcm``.
 
     Raises:
@@ -47,7 +75,73 @@ def sound_of(audio: Sound) -> Pcm:
         raise ValueError(f"{audio[:60]!r} is no base64 of 16-bit sound; a file is given as a Path") from None
 
 
-def differences(asked: Mapping[str, Any], made: Mapping[str, Any], place: str = "session") -> list[str]:
+def split_audio(audio: Pcm, form: Format = PCM16, longest: int = LONGEST_APPEND) -> Iterator[Pcm]:
+    """Yield a sound in the fewest parts of which each fits into one event; split between samples.
+
+    Args:
+        audio: Of any length.
+        form: How it travels.
+        longest: Most base64 of one part, in bytes.
+
+    >>> [len(part) for part in split_audio(Pcm.silence(10), longest=12)]
+    [4, 4, 2]
+    """
+    if len(audio) * WIDEST <= longest // 4 * 3:
+        yield from [audio] if audio else []
+        return
+    width = len(form.encode(Pcm.silence(RATE))) / RATE  # bytes on the way for each sample
+    most = max(1, int(longest // 4 * 3 / width))
+    for start in range(0, len(audio), most):
+        yield audio[start : start + most]
+
+
+def asked_session(**wishes: object) -> SessionConfig:
+    """Make a session as it is wished for.
+
+    Raises:
+        UsageError: A wish cannot be asked for.
+    """
+    detection = wishes.get("turn_detection")
+    kind = detection.get("type") if isinstance(detection, Mapping) else detection
+    if kind == "none":
+        raise UsageError("turn detection has no type 'none' since GA", "write turn_detection=None")
+    _check_names(wishes)
+    try:
+        return session_config(**wishes)
+    except ValidationError as error:
+        raise _refused("create_session", error) from None
+
+
+def asked_response(**options: object) -> ResponseConfig:
+    """Make a response as it is wished for.
+
+    Raises:
+        UsageError: A wish cannot be asked for.
+    """
+    _check_names(options)
+    if "voice" in options:
+        raise UsageError("a response has no option voice since GA", "write audio={'output': {'voice': ...}}")
+    try:
+        return ResponseConfig.model_validate(options)
+    except ValidationError as error:
+        raise _refused("response", error) from None
+
+
+def _check_names(wishes: Mapping[str, object]) -> None:
+    for name in wishes:
+        if name in RENAMED:
+            raise UsageError(*RENAMED[name])
+
+
+def _refused(verb: str, error: ValidationError) -> UsageError:
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(step) for step in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return UsageError(f"{verb} has no option {place}", "docs/session.md lists what there is")
+    return UsageError(f"{place} cannot be {first['input']!r:.80}: {first['msg'][0].lower()}{first['msg'][1:]}")
+
+
+def differences(asked: Mapping[str, object], made: Mapping[str, object], place: str = "session") -> list[str]:
     """Tell where a session is not as it was asked for; what the server does not tell is taken as granted."""
     found = []
     for key, wanted in asked.items():
@@ -59,7 +153,7 @@ def differences(asked: Mapping[str, Any], made: Mapping[str, Any], place: str = 
     return found
 
 
-def value_at(tree: object, *path: str) -> Any:
+def value_at(tree: object, *path: str) -> object:
     """Return a value deep in JSON; None where the way to it ends.
 
     >>> value_at({"audio": {"input": None}}, "audio", "input", "transcription")

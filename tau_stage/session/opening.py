@@ -17,15 +17,14 @@ from tau_stage.audio.pcm import RATE
 from tau_stage.environment import environment
 from tau_stage.errors import Timeout, UsageError, unwrapped
 from tau_stage.protocol import config, endpoints
-from tau_stage.protocol.secrets import sound_key
+from tau_stage.protocol.secrets import check_key
 from tau_stage.scene.fields import default_transcription
 from tau_stage.scene.names import default_voice, misspelt, voice_warning, voices_of
-from tau_stage.session.answering import Comments
-from tau_stage.session.life import Connect, Life, Survival
-from tau_stage.session.session import Session
+from tau_stage.session.arguments import asked_session
+from tau_stage.session.lifecycle import Connect, Lifecycle, ReconnectPolicy
+from tau_stage.session.session import Comments, Session
 from tau_stage.session.tools import Tool
 from tau_stage.session.waiting import Deadlines
-from tau_stage.session.wishes import asked_session
 from tau_stage.transport import Transport, dial
 
 P = ParamSpec("P")
@@ -51,21 +50,21 @@ async def open_session(
         ConnectFailed: The server refused in-band.
         SessionError: The server did not answer as it must.
     """
-    async with _living(lambda: nullcontext(transport), wanted, Survival(), name=name, **options) as session:
+    async with _living(lambda: nullcontext(transport), wanted, ReconnectPolicy(), name=name, **options) as session:
         yield session
 
 
 @asynccontextmanager
 async def _living(
-    connect: Connect, wanted: config.SessionConfig, survival: Survival, **options: Any
+    connect: Connect, wanted: config.SessionConfig, policy: ReconnectPolicy, **options: Any
 ) -> AsyncIterator[Session]:
     forms = {"heard_as": format_of(wanted, "input"), "spoken_as": format_of(wanted, "output")}
     session = Session(**(forms | options))
     with unwrapped():
         async with anyio.create_task_group() as group:
             try:
-                await group.start(Life(session, connect, wanted, survival).live)
-                group.start_soon(session.errands.run, session.warn)
+                await group.start(Lifecycle(session, connect, wanted, policy).live)
+                group.start_soon(session.background.run, session.warn)
                 yield session
             finally:
                 await session.close()
@@ -154,10 +153,10 @@ async def create_session(
     wanted = asked_session(**({"turn_detection": None} | place.named(model) | wishes | given))
 
     age = place.cap_s - 60 if renew_after_s is None and recover else renew_after_s
-    survival = Survival(recover, renew_after_s=float("inf") if age is None else age)
+    policy = ReconnectPolicy(recover, renew_after_s=float("inf") if age is None else age)
     told = {"tools": equipment, "name": name, "model": model, "deadlines": waits, "commentary": commentary}
     connect = partial(_dialled, place, url, api_key, waits)
-    async with _living(connect, wanted, survival, **_customs(place), **told) as session:
+    async with _living(connect, wanted, policy, **_customs(place), **told) as session:
         session.warnings += [doubt] if doubt else []
         yield session
 
@@ -238,10 +237,10 @@ async def headers_for(place: endpoints.Endpoint, key: Key = None) -> dict[str, s
     """
     if callable(key):
         token = key()
-        bearer = sound_key(_plain(await token if isawaitable(token) else token), "what api_key gives")
+        bearer = check_key(_plain(await token if isawaitable(token) else token), "what api_key gives")
         return place.extra_headers | {"Authorization": f"Bearer {bearer}"}
     secret = _plain(key)
-    found = sound_key(secret, "api_key") if secret else key_for(place)
+    found = check_key(secret, "api_key") if secret else key_for(place)
     if found is None and place.wants_key:
         raise UsageError(f"{place.name} wants a key, and {place.key_env[0]} is not set")
     return place.headers(found)

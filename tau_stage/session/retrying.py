@@ -13,8 +13,8 @@ from typing import Literal
 
 from tau_stage.audio.level import is_audible
 from tau_stage.errors import ConnectFailed, SessionClosed, SessionError, Timeout
-from tau_stage.protocol.conversation import Response
-from tau_stage.protocol.endings import UNUSABLE
+from tau_stage.protocol.conversation import UNUSABLE
+from tau_stage.protocol.responses import Response
 
 Trouble = Literal[
     "busy",

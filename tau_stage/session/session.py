@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import replace
 from functools import partial
 from itertools import count
 from math import inf
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import anyio
 import pybase64
 
 from tau_stage.audio.formats import PCM16, Format
-from tau_stage.audio.pcm import Pcm
+from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.cost import Cost, price, prices
-from tau_stage.errors import SessionClosed, SessionError
-from tau_stage.protocol import client_events as ask
+from tau_stage.errors import ModelRefused, SessionClosed, SessionError, Timeout, UsageError
 from tau_stage.protocol import config
-from tau_stage.protocol import server_events as told
-from tau_stage.protocol.conversation import Change, Conversation, Ended, Response, Sounded, Worded
-from tau_stage.protocol.dialects import GA, Dialect
+from tau_stage.protocol.client_events import (
+    CLIENT_EVENTS,
+    ClientEvent,
+    ConversationItemCreate,
+    ConversationItemDelete,
+    ConversationItemRetrieve,
+    ConversationItemTruncate,
+    InputAudioBufferAppend,
+    InputAudioBufferClear,
+    InputAudioBufferCommit,
+    ResponseCancel,
+    ResponseCreate,
+    SessionUpdate,
+)
+from tau_stage.protocol.conversation import Conversation
+from tau_stage.protocol.dialects import GA, Dialect, ignore
 from tau_stage.protocol.endpoints import USUAL_OPENING, Opening
 from tau_stage.protocol.entries import Entry
 from tau_stage.protocol.items import (
@@ -35,27 +48,58 @@ from tau_stage.protocol.items import (
     SystemMessage,
     UserMessage,
 )
-from tau_stage.protocol.naming import named_otherwise
 from tau_stage.protocol.requests import EVENT_KEY
-from tau_stage.session import interruption
-from tau_stage.session.answering import Comments, commentary_of, stream
-from tau_stage.session.arguments import Sound, differences, sound_of, value_at, words_of
-from tau_stage.session.attention import Attention
-from tau_stage.session.errands import Errands
-from tau_stage.session.parts import in_parts
-from tau_stage.session.tools import Tool, follow_up, serve
-from tau_stage.session.waiting import Deadlines, Speaking
-from tau_stage.session.watching import Watch
+from tau_stage.protocol.responses import AudioChunk, Response, ResponseChange, ResponseEnded, TextChunk
+from tau_stage.protocol.server_events import (
+    ConversationItemRetrieved,
+    InputAudioBufferCommitted,
+    PlacedItemEvent,
+    ResponseCreated,
+    ResponseDone,
+    ServerEvent,
+    SessionCreated,
+    SessionUpdated,
+    SpeechStarted,
+)
+from tau_stage.session.arguments import (
+    Sound,
+    asked_response,
+    asked_session,
+    differences,
+    split_audio,
+    text_content,
+    to_pcm,
+    value_at,
+)
+from tau_stage.session.background import BackgroundTasks
+from tau_stage.session.retrying import RULES, Tally, trouble_with, wished_wait_s
+from tau_stage.session.state import PlaybackEstimate, SessionState
+from tau_stage.session.tools import MOST_ROUNDS, Tool, choice_after, run_calls
+from tau_stage.session.waiting import Deadlines, ResponseStream, Subscription
 from tau_stage.session.wire import Wire
-from tau_stage.session.wishes import asked_response, asked_session
 from tau_stage.signals import Signal
-from tau_stage.transport import Transport
+from tau_stage.transport import ABNORMAL, Transport
 
-Status = Literal["idle", "listening", "thinking", "speaking", "closed"]
+DATED = re.compile(r"-\d{4}-?\d{2}-?\d{2}$")
+"""How the name of a model ends that says its date."""
+
+SessionStatus = Literal["idle", "listening", "thinking", "speaking", "closed"]
 
 
-def _untold(_warning: str) -> None:
-    """Tell nobody of a warning."""
+Comments = Literal["drop", "keep"]
+"""Whether what a model says about its work is part of its answer."""
+
+
+def commentary_of(value: object) -> Comments:
+    """Read a wish about commentary.
+
+    Raises:
+        UsageError: There is no such wish.
+    """
+    for known in get_args(Comments):
+        if value == known:
+            return known  # type: ignore[no-any-return]
+    raise UsageError(f"commentary cannot be {value!r}", "write 'drop' or 'keep'")
 
 
 class Session:
@@ -82,8 +126,8 @@ class Session:
         session: The server's effective session.
         warnings: What the server understood otherwise than asked.
         deadlines: How long it waits for what.
-        attention: What it notices, and who watches.
-        errands: What it does unasked.
+        state: Who speaks, who listens, and who watches.
+        background: What it does unasked.
         opened: Told when it is opened: the first time, after a drop, or on a new socket.
         is_closing: Whether its end was asked for.
         heard_as: How sound travels to the server.
@@ -106,8 +150,8 @@ class Session:
         prices: str = "openai",
         keeps_audio: bool = True,
         commentary: Comments = "drop",
-        on_warning: Callable[[str], None] = _untold,
-        on_oddity: Callable[[str], None] = _untold,
+        on_warning: Callable[[str], None] = ignore,
+        on_oddity: Callable[[str], None] = ignore,
     ) -> None:
         self.name = name
         self.conversation = Conversation(spoken_as, keeps_audio=keeps_audio)
@@ -123,8 +167,8 @@ class Session:
         self._prices = prices
         self._tools = {tool.name: tool for tool in tools}
         self._numbers = count(1)
-        self.attention = Attention()
-        self.errands = Errands()
+        self.state = SessionState()
+        self.background = BackgroundTasks()
         self.is_closing = False
         self.opened = Signal()
         self._dialect = dialect
@@ -168,11 +212,11 @@ class Session:
         return spent + price(written, heard, self._prices)
 
     @property
-    def status(self) -> Status:
+    def status(self) -> SessionStatus:
         """What the model is doing: ``speaking`` from its first sound until a listener has heard it all."""
         if not self.is_open:
             return "closed"
-        return self.attention.status(anyio.current_time()) or ("thinking" if self.conversation.active else "idle")
+        return self.state.status(anyio.current_time()) or ("thinking" if self.conversation.active else "idle")
 
     @property
     def raw(self) -> Transport:
@@ -188,15 +232,15 @@ class Session:
             ValueError: The text is empty.
             SessionError: Refused, closed or not answered in time.
         """
-        return await self.create(SystemMessage(id=self.fresh("item"), content=(words_of(text),)))
+        return await self.create(SystemMessage(id=self.fresh("item"), content=(text_content(text),)))
 
     async def user(self, text: str) -> Item:
         """Say something to the model: a user message of words."""
-        return await self.create(UserMessage(id=self.fresh("item"), content=(words_of(text),)))
+        return await self.create(UserMessage(id=self.fresh("item"), content=(text_content(text),)))
 
     async def assistant(self, text: str) -> Item:
         """Make the model believe that it said something."""
-        said = OutputText(text=words_of(text).text)
+        said = OutputText(text=text_content(text).text)
         return await self.create(AssistantMessage(id=self.fresh("item"), content=(said,)))
 
     async def create_audio(self, audio: Sound, transcript: str | None = None) -> Item:
@@ -209,13 +253,13 @@ class Session:
         Returns:
             The last item.
         """
-        sound = sound_of(audio)
+        sound = to_pcm(audio)
         if not sound:
             raise ValueError("there is no audio to hear")
-        for part in in_parts(sound, self.heard_as):
+        for part in split_audio(sound, self.heard_as):
             heard = InputAudio(audio=self._coded(part), **({"transcript": transcript} if transcript else {}))
             item = await self.create(UserMessage(id=self.fresh("item"), content=(heard,)))
-            self.conversation.remember(item.id, part)
+            self.conversation.entries.keep_audio(item.id, part)
         return item
 
     def _coded(self, sound: Pcm) -> str:
@@ -240,19 +284,19 @@ class Session:
         elif len(item.id) > MAX_ID and not self.conversation.knows(item.id):
             raise ValueError(f"the item id {item.id!r} has {len(item.id)} characters; the API takes {MAX_ID}")
         where = {} if previous_item_id is None else {"previous_item_id": previous_item_id}
-        answer = await self.request(ask.ConversationItemCreate(event_id=self.fresh("evt"), item=item, **where))
-        made = cast("told.ItemTold", answer).item
+        answer = await self.request(ConversationItemCreate(event_id=self.fresh("evt"), item=item, **where))
+        made = cast("PlacedItemEvent", answer).item
         return made if made.id else made.model_copy(update={"id": item.id})
 
     async def retrieve(self, item_id: str) -> Entry:
         """Fetch an item as the server has it, with its sound."""
-        answer = await self.request(ask.ConversationItemRetrieve(event_id=self.fresh("evt"), item_id=item_id))
-        item = cast("told.ConversationItemRetrieved", answer).item
+        answer = await self.request(ConversationItemRetrieve(event_id=self.fresh("evt"), item_id=item_id))
+        item = cast("ConversationItemRetrieved", answer).item
         return Entry.with_sound(item, self.conversation.form if item.role == "assistant" else self.heard_as)
 
     async def delete_conversation_item(self, item_id: str) -> None:
         """Take an item out of the conversation."""
-        await self.request(ask.ConversationItemDelete(event_id=self.fresh("evt"), item_id=item_id))
+        await self.request(ConversationItemDelete(event_id=self.fresh("evt"), item_id=item_id))
 
     async def truncate(self, item_id: str, audio_end_ms: int, content_index: int = 0) -> None:
         """Cut what the model said where the listener stopped listening.
@@ -263,13 +307,13 @@ class Session:
             content_index: Which part of it.
         """
         await self.request(
-            ask.ConversationItemTruncate(
+            ConversationItemTruncate(
                 event_id=self.fresh("evt"), item_id=item_id, content_index=content_index, audio_end_ms=audio_end_ms
             )
         )
 
     async def update(self, **wishes: Any) -> Mapping[str, Any]:
-        """Change the session; takes what ``create_session`` takes. Only what is named changes.
+        """ResponseChange the session; takes what ``create_session`` takes. Only what is named changes.
 
         Returns:
             The session as it is now.
@@ -279,15 +323,15 @@ class Session:
             self._tools = {tool.name: tool for tool in tools}
             wishes["tools"] = tuple(tool.told for tool in tools)
         wanted = asked_session(**wishes)
-        await self.request(ask.SessionUpdate(event_id=self.fresh("evt"), session=wanted))
+        await self.request(SessionUpdate(event_id=self.fresh("evt"), session=wanted))
         return self.session
 
     # ---- live input
 
     async def append_input_audio_buffer(self, audio: Sound) -> None:
         """Send sound while it is being made. Nothing is answered; turn detection may start a turn."""
-        for part in in_parts(sound_of(audio), self.heard_as):
-            event = ask.InputAudioBufferAppend(event_id=self.fresh("evt"), audio=self._coded(part))
+        for part in split_audio(to_pcm(audio), self.heard_as):
+            event = InputAudioBufferAppend(event_id=self.fresh("evt"), audio=self._coded(part))
             await self.wire.write(event.encode())
             self.conversation.input.append(part)
             if self.turn_detection:
@@ -302,12 +346,12 @@ class Session:
         Raises:
             ModelRefused: There is less than 100 ms.
         """
-        answer = await self.request(ask.InputAudioBufferCommit(event_id=self.fresh("evt")))
-        return answer.item_id if isinstance(answer, told.InputAudioBufferCommitted) else ""
+        answer = await self.request(InputAudioBufferCommit(event_id=self.fresh("evt")))
+        return answer.item_id if isinstance(answer, InputAudioBufferCommitted) else ""
 
     async def clear_input_audio_buffer(self) -> None:
         """Forget what was sent."""
-        await self.request(ask.InputAudioBufferClear(event_id=self.fresh("evt")))
+        await self.request(InputAudioBufferClear(event_id=self.fresh("evt")))
 
     @property
     def turn_detection(self) -> str | None:
@@ -333,36 +377,73 @@ class Session:
         answer = None
         async with aclosing(self.stream_response(**options)) as changes:
             async for change in changes:
-                answer = change.response if isinstance(change, Ended) else answer
+                answer = change.response if isinstance(change, ResponseEnded) else answer
         assert answer is not None  # noqa: S101 - each response has an end
         return answer
 
-    async def stream_response(self, **options: Any) -> AsyncGenerator[Sounded | Worded | Ended, None]:
+    async def stream_response(self, **options: Any) -> AsyncGenerator[AudioChunk | TextChunk | ResponseEnded, None]:
         """Let the model speak, as ``response`` does: its sound and words while they come, and the end of each response.
 
-        There is one ``Ended`` for each response: those that call tools, those that failed and are asked for again, and
-        the answer, which is the last.
+        There is one ``ResponseEnded`` for each response: those that call tools, those that failed and are asked for
+        again, and the answer, which is the last.
         """
-        commentary = commentary_of(options.pop("commentary", self.commentary))
+        keeps_commentary = commentary_of(options.pop("commentary", self.commentary)) == "keep"
         max_tries = options.pop("max_tries", 1)
-        async with aclosing(stream(self, self._tools, commentary, max_tries, options)) as changes:
-            async for change in changes:
-                yield change
+        rounds, tally, before_s = 0, Tally(), 0.0
+        while True:
+            stream = await self.speak(**options)
+            async for change in stream:
+                if isinstance(change, AudioChunk | TextChunk) and (keeps_commentary or not change.commentary):
+                    yield change
+            response = await stream.finished()
+            response = response.with_commentary() if keeps_commentary else response
+            response = replace(response, attempts=tally.attempts, compute_s=before_s + (response.compute_s or 0.0))
+            wait_s = _wait_s(response, tally) if tally.attempts < max_tries else None
+            yield ResponseEnded(response.id, response)
+            if wait_s is not None:
+                await anyio.sleep(wait_s)
+                tally.attempts, before_s = tally.attempts + 1, response.compute_s or 0.0
+            elif rounds < MOST_ROUNDS and await self.serve(response):
+                rounds += 1
+                options, tally, before_s = {"tool_choice": choice_after(rounds)}, Tally(), 0.0
+            else:
+                return
 
-    async def speak(self, **options: Any) -> Speaking:
+    async def speak(self, **options: Any) -> ResponseStream:
         """Let the model speak and follow it while it does; options as for ``response``. Tools are the caller's."""
         event_id = self.fresh("evt")
         metadata = {**options.pop("metadata", {}), EVENT_KEY: event_id}
         wanted = asked_response(**options, metadata=metadata)
-        return await self.wire.speak(ask.ResponseCreate(event_id=event_id, response=wanted))
+        return await self.wire.speak(ResponseCreate(event_id=event_id, response=wanted))
 
     async def tool_output(self, call_id: str, output: str) -> Item:
         """Answer a tool call by hand; let the model speak when all calls of its turn are answered."""
         return await self.create(FunctionCallOutput(id=self.fresh("item"), call_id=call_id, output=output))
 
     async def serve(self, response: Response, within_s: float = inf) -> bool:
-        """Run the tools that a response calls, and answer the calls; whether the model is to speak on."""
-        return await serve(self, self._tools, response, within_s)
+        """Run the tools that a response calls, and tell the model what came of them.
+
+        Args:
+            response: Finished.
+            within_s: Seconds that the tools may take, where they are fewer than their own.
+
+        Returns:
+            Whether the model is to speak on; not, where a call is for a tool that the caller answers by hand.
+        """
+        tools = self._tools
+        by_hand = any(call.name in tools and tools[call.name].run is None for call in response.calls)
+        if not response.calls or not tools or by_hand:
+            return False
+        for call, output in await run_calls(tools, response.calls, within_s):
+            await self.tool_output(call.call_id, output)
+        return True
+
+    async def _follow_up(self, response: Response) -> None:
+        """Run the tools that a response calls, and let the model speak on with their outputs; again, if need be."""
+        for rounds in range(1, MOST_ROUNDS + 1):
+            if not await self.serve(response):
+                return
+            response = await (await self.speak(tool_choice=choice_after(rounds))).finished()
 
     async def cancel_response(self, response_id: str | None = None) -> Response | None:
         """Stop the model. The response, as far as it came; None if it was not speaking.
@@ -371,7 +452,18 @@ class Session:
             Timeout: The response does not end.
             SessionClosed: The session closed first.
         """
-        return await interruption.cancel(self, response_id)
+        target = response_id or next(iter(self.conversation.active), None)
+        if target not in self.conversation.active:
+            return None
+        limit = self.deadlines.request_s
+        async with self.responses() as ended:
+            await self.wire.send(ResponseCancel(event_id=self.fresh("evt"), response_id=target))
+            with anyio.move_on_after(limit):
+                async for response in ended:
+                    if isinstance(response, Response) and response.id == target:
+                        return response
+                raise (self.wire.closed or SessionClosed(code=ABNORMAL)).about(player=self.name)
+        raise Timeout(what="end of the cancelled response", waited_s=limit, player=self.name)
 
     async def interrupt(self, samples_heard: int | None = None) -> Response | None:
         """Cut the model short: cancel what it is saying, and let it know how much of it was heard.
@@ -383,28 +475,50 @@ class Session:
         Returns:
             The cancelled response; None if it was not speaking any more.
         """
-        return await interruption.interrupt(self, self.attention.playback, samples_heard)
+        playing = self.state.playback
+        if playing and samples_heard is None:
+            samples_heard = playing.heard_samples(anyio.current_time())
+        response = await self.cancel_response()
+        if not playing or samples_heard is None:
+            return response
+        # words may have run ahead of the sound, though all of it was heard
+        broken_off = response is not None and response.status == "cancelled" and playing.item_id in response.item_ids
+        if samples_heard < playing.samples or (broken_off and samples_heard == playing.samples):
+            playing.stopped_at = samples_heard
+            await self._cut(playing)
+        return response
+
+    async def _cut(self, playing: PlaybackEstimate) -> None:
+        """Truncate an item to where it was stopped; one that was not heard at all is deleted: 0 ms is refused."""
+        end_ms = (playing.stopped_at or 0) * 1000 // RATE
+        try:
+            if end_ms:
+                await self.truncate(playing.item_id, end_ms)
+            else:
+                await self.delete_conversation_item(playing.item_id)
+        except (ModelRefused, Timeout) as error:
+            self.warn(f"what was not heard could not be cut: {error.what_happened()}")
 
     # ---- watching
 
-    def events(self) -> AbstractAsyncContextManager[Watch[told.ServerEvent]]:
-        """Watch every server event from now on: ``async with session.events() as events``."""
-        return self.attention.events.seat()
+    def events(self) -> AbstractAsyncContextManager[Subscription[ServerEvent]]:
+        """Subscription every server event from now on: ``async with session.events() as events``."""
+        return self.state.events.subscribe()
 
-    def sent_events(self) -> AbstractAsyncContextManager[Watch[ask.ClientEvent]]:
-        """Watch every event that is sent from now on, as ``events`` shows those that come; no key is in any."""
-        return self.attention.sent.seat()
+    def sent_events(self) -> AbstractAsyncContextManager[Subscription[ClientEvent]]:
+        """Subscription every event that is sent from now on, as ``events`` shows those that come; no key is in any."""
+        return self.state.sent.subscribe()
 
     def has_sent(self, frame: bytes) -> None:
         """Show an event that went out to whoever watches."""
-        if self.attention.sent.is_watched:
-            self.attention.sent.show(ask.CLIENT_EVENTS.validate_json(frame))
+        if self.state.sent.has_subscribers:
+            self.state.sent.publish(CLIENT_EVENTS.validate_json(frame))
 
     async def playback_finished(self) -> None:
         """Wait until a listener has heard all that the model says, or it was cut short, or the session is closed."""
         async with self.responses() as ended:
             while self.is_open:
-                playing = self.attention.playback
+                playing = self.state.playback
                 if playing and (left_s := playing.left_s(anyio.current_time())):
                     await anyio.sleep(left_s)
                 elif self.conversation.active:
@@ -412,11 +526,11 @@ class Session:
                 else:
                     return
 
-    def responses(self) -> AbstractAsyncContextManager[Watch[Response]]:
-        """Watch every finished response from now on, turn-detected ones included."""
-        return self.attention.responses.seat()
+    def responses(self) -> AbstractAsyncContextManager[Subscription[Response]]:
+        """Subscription every finished response from now on, turn-detected ones included."""
+        return self.state.responses.subscribe()
 
-    async def wait_for(self, kind: str, timeout_s: float | None = None) -> told.ServerEvent:
+    async def wait_for(self, kind: str, timeout_s: float | None = None) -> ServerEvent:
         """Wait for the next event of a type, also if it came just before this was called.
 
         Raises:
@@ -425,13 +539,13 @@ class Session:
         """
         limit = self.deadlines.request_s if timeout_s is None else timeout_s
         try:
-            return await self.attention.lookout.wait_for(kind, limit)
+            return await self.state.waiter.wait_for(kind, limit)
         except SessionError as error:
             raise error.about(player=self.name) from None
 
     # ---- requests
 
-    async def request(self, event: ask.ClientEvent) -> told.ServerEvent:
+    async def request(self, event: ClientEvent) -> ServerEvent:
         """Send an event and wait for its answer.
 
         Raises:
@@ -456,9 +570,9 @@ class Session:
             ConnectFailed: The server refused in-band.
             SessionError: Anything else that can happen to a request.
         """
-        update = ask.SessionUpdate(event_id=self.fresh("evt"), session=wanted)
+        update = SessionUpdate(event_id=self.fresh("evt"), session=wanted)
         answer = await wire.begin(update, self._opening, self.warn)
-        if isinstance(answer, told.SessionUpdated):
+        if isinstance(answer, SessionUpdated):
             asked = wanted.model_dump(mode="json", exclude_unset=True)
             for difference in differences(asked, answer.session):
                 self.warn(difference)
@@ -469,30 +583,30 @@ class Session:
         self.opened.notify()
         return former
 
-    def take_in(self, event: told.ServerEvent) -> Change | None:
+    def take_in(self, event: ServerEvent) -> ResponseChange | None:
         """Take in one event of the server and say what changed for whoever listens to a response."""
         now = anyio.current_time()
-        if isinstance(event, told.SessionCreated | told.SessionUpdated):
+        if isinstance(event, SessionCreated | SessionUpdated):
             self.session = event.session
             self._named(event.session.get("model"))
-        elif isinstance(event, told.ResponseCreated | told.ResponseDone):
+        elif isinstance(event, ResponseCreated | ResponseDone):
             self._named(event.response.model)
-        elif isinstance(event, told.SpeechStarted) and (playing := self.attention.stop_playing(now)):
+        elif isinstance(event, SpeechStarted) and (playing := self.state.stop_playing(now)):
             # on a websocket the server cancels, and leaves it to us to say how much was heard
-            self.errands.add(partial(interruption.cut, self, playing))
+            self.background.add(partial(self._cut, playing))
         change = self.conversation.apply(event)
         self._call_tools(change)
-        self.attention.notice(event, change, now)
+        self.state.apply(event, change, now)
         self._warn_of_oddities()
         return change
 
-    def take_end(self, change: Ended) -> None:
+    def take_end(self, change: ResponseEnded) -> None:
         """Take in the end of a response that no event told."""
         self._call_tools(change)
-        self.attention.ended(change)
+        self.state.apply_end(change)
         self._warn_of_oddities()
 
-    def assume(self, event: told.ServerEvent, oddity: str) -> None:
+    def assume(self, event: ServerEvent, oddity: str) -> None:
         """Take in an answer that the server owes, and tell that it does."""
         self.conversation.apply(event)
         self.conversation.odd[oddity] += 1
@@ -510,9 +624,9 @@ class Session:
             self.warnings.append(problem)
             self._on_warning(problem)
 
-    def _call_tools(self, change: Change | None) -> None:
-        if isinstance(change, Ended) and change.response.calls and not self.wire.follows(change.response_id):
-            self.errands.add(partial(follow_up, self, self._tools, change.response))
+    def _call_tools(self, change: ResponseChange | None) -> None:
+        if isinstance(change, ResponseEnded) and change.response.calls and not self.wire.follows(change.response_id):
+            self.background.add(partial(self._follow_up, change.response))
 
     def _warn_of_oddities(self) -> None:
         odd = self.conversation.odd
@@ -524,7 +638,7 @@ class Session:
 
     def over(self) -> None:
         """Tell whoever watches that nothing more will come."""
-        self.attention.end((self._wire and self._wire.closed) or SessionClosed(code=1000, player=self.name))
+        self.state.end((self._wire and self._wire.closed) or SessionClosed(code=1000, player=self.name))
 
     async def close(self) -> None:
         """Close in order; closing twice is harmless."""
@@ -532,3 +646,27 @@ class Session:
         if self._wire:
             await self._wire.close()
         self.over()
+
+
+def _wait_s(response: Response, tally: Tally) -> float | None:
+    """Return seconds until a response that has failed is asked for again; None where it stands."""
+    trouble = trouble_with(response, may_be_empty=True) if response.status == "failed" else None
+    if trouble is None or RULES[trouble].stands:
+        return None
+    return tally.wait_s(trouble, wished_wait_s(response.message))
+
+
+def named_otherwise(asked: str, named: object) -> str:
+    """Return the model that a server names, where it is another than was asked for; else empty.
+
+    The same name with a date, or without, is the same model.
+
+    >>> named_otherwise("gpt-realtime-2.1", "gpt-realtime-2.1-mini")
+    'gpt-realtime-2.1-mini'
+    >>> named_otherwise("gpt-realtime", "gpt-realtime-2025-08-28"), named_otherwise("gpt-realtime", None)
+    ('', '')
+    """
+    if not (isinstance(named, str) and named and asked):
+        return ""
+    one, other = (DATED.sub("", name.strip().lower()) for name in (asked, named))
+    return "" if one == other else named

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast
 
 import anyio
 from pydantic import TypeAdapter, ValidationError
@@ -17,13 +17,9 @@ from pydantic_core import ArgsKwargs, PydanticSerializationError, from_json, to_
 
 from tau_stage.errors import StageError, UsageError
 from tau_stage.protocol.config import FunctionTool
-from tau_stage.protocol.conversation import Response
 from tau_stage.protocol.entries import ToolCall
-from tau_stage.session.threads import in_thread
+from tau_stage.session.background import run_in_thread
 from tau_stage.text import docstring, well_formed
-
-if TYPE_CHECKING:
-    from tau_stage.session.session import Session
 
 MOST_ROUNDS = 8
 """Rounds of calls after which the model must speak."""
@@ -119,7 +115,7 @@ class Tool:
         call = partial(_validated(self.run).validate_python, ArgsKwargs((), arguments))
         if inspect.iscoroutinefunction(self.run):
             return await call()
-        return await in_thread(call)
+        return await run_in_thread(call)
 
 
 def _validated(function: Callable[..., Any]) -> TypeAdapter[Any]:
@@ -141,7 +137,7 @@ def _error(message: str) -> str:
     return to_json({"error": message}).decode()
 
 
-async def outputs(
+async def run_calls(
     tools: dict[str, Tool], calls: tuple[ToolCall, ...], within_s: float = inf
 ) -> list[tuple[ToolCall, str]]:
     """Run all calls of a turn side by side, and return what they give, in the order of the calls.
@@ -167,29 +163,6 @@ async def outputs(
     if ended:
         raise ended[0]
     return [(call, given[number]) for number, call in enumerate(calls)]
-
-
-async def serve(session: Session, tools: dict[str, Tool], response: Response, within_s: float = inf) -> bool:
-    """Run the tools that a response calls, and tell the model what came of them.
-
-    Returns:
-        Whether the model is to speak on; not, where a call is for a tool that the caller answers by hand.
-    """
-    by_hand = any(call.name in tools and tools[call.name].run is None for call in response.calls)
-    if not response.calls or not tools or by_hand:
-        return False
-    for call, output in await outputs(tools, response.calls, within_s):
-        await session.tool_output(call.call_id, output)
-    return True
-
-
-async def follow_up(session: Session, tools: dict[str, Tool], response: Response) -> Response:
-    """Run the tools that a response calls, and let the model speak once for all their outputs; again, if need be."""
-    for turns in range(1, MOST_ROUNDS + 1):
-        if not await serve(session, tools, response):
-            break
-        response = await (await session.speak(tool_choice=choice_after(turns))).finished()
-    return response
 
 
 def choice_after(turns: int) -> Literal["auto", "none"]:

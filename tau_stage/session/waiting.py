@@ -1,20 +1,29 @@
-"""What a session waits for: answers to requests, and responses while they come in."""
+"""Whoever waits for something of a session: for events, for answers to requests, for a response while it comes in."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 import anyio
 
 from tau_stage.errors import ModelRefused, SessionClosed, SessionError, Timeout
-from tau_stage.protocol import bodies
-from tau_stage.protocol import server_events as told
-from tau_stage.protocol.conversation import Change, Ended, Response, Sounded, Worded
 from tau_stage.protocol.requests import Request
+from tau_stage.protocol.responses import AudioChunk, Response, ResponseChange, ResponseEnded, TextChunk
+from tau_stage.protocol.server_events import ErrorEvent, ServerError, ServerEvent
 from tau_stage.signals import Signal
 from tau_stage.transport import ABNORMAL
+
+T = TypeVar("T")
+
+RECENT = 256
+"""Events a late ``wait_for`` can still find."""
+
+WAITING = 256
+"""Things that may wait for one watcher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +55,16 @@ class Receipt:
         self.request = request
         self.size = size
         self._settled = anyio.Event()
-        self._outcome: told.ServerEvent | SessionError = SessionClosed(code=ABNORMAL)
+        self._outcome: ServerEvent | SessionError = SessionClosed(code=ABNORMAL)
 
-    def settle(self, outcome: told.ServerEvent | SessionError) -> None:
+    def settle(self, outcome: ServerEvent | SessionError) -> None:
         """Give the answer, or the reason why there will be none; only the first counts."""
         if self._settled.is_set():
             return
         self._outcome = outcome
         self._settled.set()
 
-    async def answer(self) -> told.ServerEvent:
+    async def answer(self) -> ServerEvent:
         """Wait for the server's answer.
 
         Raises:
@@ -65,22 +74,22 @@ class Receipt:
         await self._settled.wait()
         if isinstance(self._outcome, SessionError):
             raise self._outcome.about()
-        if isinstance(self._outcome, told.ErrorEvent):
+        if isinstance(self._outcome, ErrorEvent):
             raise refusal(self._outcome.error)
         return self._outcome
 
 
-def refusal(error: bodies.ServerError) -> ModelRefused:
+def refusal(error: ServerError) -> ModelRefused:
     """Turn a server's error into our exception."""
     return ModelRefused(
         code=error.code or error.type, message=error.message, param=error.param, event_id=error.event_id
     )
 
 
-class Speaking:
+class ResponseStream:
     """A response that was asked for: its sound and words while they come, then the whole.
 
-    Iterate for ``Sounded`` and ``Worded`` changes; ``finished`` gives the ``Response``.
+    Iterate for ``AudioChunk`` and ``TextChunk`` changes; ``finished`` gives the ``Response``.
 
     Args:
         idle_s: How long the server may be silent.
@@ -99,19 +108,19 @@ class Speaking:
         self._first_audio_s: float | None = None
         self._first_text_s: float | None = None
         self._compute_s: float | None = None
-        self._changes: deque[Change] = deque()
+        self._changes: deque[ResponseChange] = deque()
         self._changed = Signal()
         self._failure: SessionError | None = None
         self._response: Response | None = None
 
-    def tell(self, change: Change) -> None:
+    def add(self, change: ResponseChange) -> None:
         """Take in what the reader found."""
         elapsed_s = anyio.current_time() - self._began_at
-        if isinstance(change, Sounded) and not change.commentary and self._first_audio_s is None:
+        if isinstance(change, AudioChunk) and not change.commentary and self._first_audio_s is None:
             self._first_audio_s = elapsed_s
-        elif isinstance(change, Worded) and not change.commentary and self._first_text_s is None:
+        elif isinstance(change, TextChunk) and not change.commentary and self._first_text_s is None:
             self._first_text_s = elapsed_s
-        elif isinstance(change, Ended):
+        elif isinstance(change, ResponseEnded):
             self._compute_s = elapsed_s
         self._changes.append(change)
         self._changed.notify()
@@ -121,14 +130,14 @@ class Speaking:
         self._failure = why
         self._changed.notify()
 
-    def __aiter__(self) -> Speaking:
+    def __aiter__(self) -> ResponseStream:
         return self
 
-    async def __anext__(self) -> Change:
+    async def __anext__(self) -> ResponseChange:
         if self._response is not None:
             raise StopAsyncIteration
         change = await self._next()
-        if isinstance(change, Ended):
+        if isinstance(change, ResponseEnded):
             self._response = replace(
                 change.response,
                 first_audio_s=self._first_audio_s,
@@ -138,7 +147,7 @@ class Speaking:
             raise StopAsyncIteration
         return change
 
-    async def _next(self) -> Change:
+    async def _next(self) -> ResponseChange:
         with anyio.move_on_after(self._idle_s):
             while not self._changes:
                 if self._failure:
@@ -159,3 +168,130 @@ class Speaking:
             async for _ in self:
                 pass
         return self._response
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """A watcher was too slow for this many things."""
+
+    count: int
+
+
+class Subscription(Generic[T]):
+    """One watcher's view: iterate it."""
+
+    def __init__(self, limit: int = WAITING) -> None:
+        self._waiting: deque[T] = deque()
+        self._limit = limit
+        self._missed = 0
+        self._over = False
+        self._changed = Signal()
+
+    def publish(self, thing: T) -> None:
+        """Show something; what finds the watcher too slow is counted."""
+        if len(self._waiting) < self._limit:
+            self._waiting.append(thing)
+        else:
+            self._missed += 1
+        self._changed.notify()
+
+    def end(self) -> None:
+        """Note that nothing more will come."""
+        self._over = True
+        self._changed.notify()
+
+    def __aiter__(self) -> Subscription[T]:
+        return self
+
+    async def __anext__(self) -> T | Missed:
+        while not self._waiting and not self._missed:
+            if self._over:
+                raise StopAsyncIteration
+            await self._changed.wait()
+        if self._waiting:
+            return self._waiting.popleft()
+        missed, self._missed = self._missed, 0
+        return Missed(missed)
+
+
+class Broadcast(Generic[T]):
+    """All watchers of one kind of thing."""
+
+    def __init__(self) -> None:
+        self._subscriptions: list[Subscription[T]] = []
+        self._over = False
+
+    @asynccontextmanager
+    async def subscribe(self) -> AsyncIterator[Subscription[T]]:
+        """Subscription for as long as the block runs; what happens from now on is seen."""
+        subscription: Subscription[T] = Subscription()
+        self._subscriptions.append(subscription)
+        if self._over:
+            subscription.end()
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.remove(subscription)
+
+    @property
+    def has_subscribers(self) -> bool:
+        """Whether there is a watcher."""
+        return bool(self._subscriptions)
+
+    def publish(self, thing: T) -> None:
+        """Show everyone something."""
+        for subscription in self._subscriptions:
+            subscription.publish(thing)
+
+    def end(self) -> None:
+        """Note that nothing more will come."""
+        self._over = True
+        for subscription in self._subscriptions:
+            subscription.end()
+
+
+class EventWaiter:
+    """Waits for an event of a kind, also for one that came just before it was asked."""
+
+    def __init__(self) -> None:
+        self._recent: deque[tuple[int, ServerEvent]] = deque(maxlen=RECENT)
+        self._count = 0
+        self._seen: dict[str, int] = {}
+        self._changed = Signal()
+        self._closed: SessionError | None = None
+
+    def publish(self, event: ServerEvent) -> None:
+        """Show an event to all who watch."""
+        self._count += 1
+        self._recent.append((self._count, event))
+        self._changed.notify()
+
+    def end(self, why: SessionError) -> None:
+        """Note that no event will come any more."""
+        self._closed = why
+        self._changed.notify()
+
+    async def wait_for(
+        self, kind: str, timeout_s: float, which: Callable[[ServerEvent], bool] = lambda _event: True
+    ) -> ServerEvent:
+        """Wait for the next event of a kind that no earlier call has returned.
+
+        Args:
+            kind: The event's type.
+            timeout_s: Seconds until it is given up.
+            which: Further says which one.
+
+        Raises:
+            Timeout: It did not come.
+            SessionError: The session closed first.
+        """
+        with anyio.move_on_after(timeout_s):
+            while True:
+                for number, event in self._recent:
+                    if event.type == kind and number > self._seen.get(kind, 0) and which(event):
+                        self._seen[kind] = number
+                        return event
+                if self._closed:
+                    raise self._closed.about()
+                await self._changed.wait()
+        raise Timeout(what=kind, waited_s=timeout_s)

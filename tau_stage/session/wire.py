@@ -11,18 +11,44 @@ from typing import Protocol
 import anyio
 
 from tau_stage.errors import ConnectFailed, ModelRefused, SessionClosed, SessionError, Timeout
-from tau_stage.protocol import bodies
-from tau_stage.protocol import client_events as ask
-from tau_stage.protocol import server_events as told
+from tau_stage.protocol.client_events import ClientEvent, ResponseCreate, SessionUpdate, with_ids
 from tau_stage.protocol.config import SessionConfig
-from tau_stage.protocol.conversation import Began, Change, Conversation, Ended
+from tau_stage.protocol.conversation import Conversation
+from tau_stage.protocol.decoding import Repeats, decode, split_frame
 from tau_stage.protocol.dialects import GA, Dialect
 from tau_stage.protocol.endpoints import Opening
-from tau_stage.protocol.frames import Repeats, parts_of
 from tau_stage.protocol.requests import Request, Requests, may_break_response, request_of
-from tau_stage.session.greeting import UNCONFIRMED_S, Greeting, Refused
-from tau_stage.session.waiting import Deadlines, Receipt, Speaking, refusal
+from tau_stage.protocol.responses import ResponseBegan, ResponseChange, ResponseEnded
+from tau_stage.protocol.server_events import (
+    ErrorEvent,
+    PlacedItemEvent,
+    ResponseDone,
+    ServerError,
+    ServerEvent,
+    SessionUpdated,
+    UnusableEvent,
+)
+from tau_stage.session.waiting import Deadlines, Receipt, ResponseStream, refusal
+from tau_stage.signals import Signal
 from tau_stage.transport import Transport
+
+GREETINGS = frozenset({"session.created", "conversation.created"})
+"""Events by which a server shows that it is ready: any of them will do."""
+
+ASK_AFTER_S = 2.0
+"""Seconds after which a server that may not greet at all is asked for the session."""
+
+REFUSAL_S = 0.5
+"""Seconds that are left to a server between an error and the close that follows it."""
+
+UNCONFIRMED_S = 1.0
+"""Seconds that a server has to refuse a session which it need not confirm."""
+
+SHOWN_TYPES = 5
+"""How many types of events a message names."""
+
+SHOWN_CHARACTERS = 60
+"""How much of a type of event it shows; a server may call its events anything."""
 
 SETTLE_S = 0.5
 """Seconds until an error that names no request is taken for the answer of one that is open, unless another comes,
@@ -49,13 +75,13 @@ class Listener(Protocol):
     conversation: Conversation
     answers: dict[str, bool]
 
-    def take_in(self, event: told.ServerEvent) -> Change | None:
+    def take_in(self, event: ServerEvent) -> ResponseChange | None:
         """Take in an event and say what changed for whoever listens to a response."""
 
-    def take_end(self, change: Ended) -> None:
+    def take_end(self, change: ResponseEnded) -> None:
         """Take in the end of a response that no event told."""
 
-    def assume(self, event: told.ServerEvent, oddity: str) -> None:
+    def assume(self, event: ServerEvent, oddity: str) -> None:
         """Take in an answer that the server owes, and tell that it does."""
 
     def has_sent(self, frame: bytes) -> None:
@@ -79,7 +105,7 @@ class Wire:
         transport: As given.
         closed: Why it is closed, once it is.
         over: Set when it is.
-        floor: Held by whoever sends events that nothing may come between.
+        send_lock: Held by whoever sends events that nothing may come between.
     """
 
     def __init__(
@@ -88,7 +114,7 @@ class Wire:
         self.transport = transport
         self.closed: SessionClosed | None = None
         self.over = anyio.Event()
-        self.floor = anyio.Lock()
+        self.send_lock = anyio.Lock()
         self._listener = listener
         self._conversation = listener.conversation
         self._name = name
@@ -96,9 +122,9 @@ class Wire:
         self._dialect = dialect
         self._requests = Requests()
         self._receipts: dict[str, Receipt] = {}
-        self._speaking: dict[str, Speaking] = {}
-        self._unclaimed: dict[str, list[Change]] = {}
-        self._suspected: dict[str, tuple[told.ErrorEvent, float]] = {}
+        self._streams: dict[str, ResponseStream] = {}
+        self._unclaimed: dict[str, list[ResponseChange]] = {}
+        self._suspected: dict[str, tuple[ErrorEvent, float]] = {}
         self._probes: dict[str, Sequence[Request]] = {}
         self._numbers = count(1)
         self._ends_at = inf
@@ -107,14 +133,14 @@ class Wire:
         self._remark = ""
         self._sending = anyio.Lock()
         self._greeting = Greeting()
-        self._last_error: bodies.ServerError | None = None
+        self._last_error: ServerError | None = None
         self._is_closing = False
 
     # ---- out
 
-    async def send(self, event: ask.ClientEvent) -> Receipt:
+    async def send(self, event: ClientEvent) -> Receipt:
         """Send an event without waiting for its answer; the socket keeps the order."""
-        event = ask.with_ids(event, self._conversation.id_of)
+        event = with_ids(event, self._conversation.entries.id_of)
         request = request_of(event)
         if request is None:
             await self.write(event.encode())
@@ -129,12 +155,12 @@ class Wire:
         await self.write(frame)
         return receipt
 
-    async def speak(self, event: ask.ResponseCreate) -> Speaking:
+    async def speak(self, event: ResponseCreate) -> ResponseStream:
         """Ask for a response and follow it."""
         before = self._requests.that_can_be_assumed()
-        speaking = self._speaking[event.event_id or ""] = Speaking(self._deadlines.response_s, before)
+        stream = self._streams[event.event_id or ""] = ResponseStream(self._deadlines.response_s, before)
         await self.send(event)
-        return speaking
+        return stream
 
     async def write(self, frame: bytes) -> None:
         """Send a frame.
@@ -153,7 +179,7 @@ class Wire:
                 return
         raise Timeout(what="reading by the server", waited_s=limit, player=self._name)
 
-    async def answer(self, receipt: Receipt) -> told.ServerEvent:
+    async def answer(self, receipt: Receipt) -> ServerEvent:
         """Wait for a request's answer, until the deadline of requests.
 
         A server that has never answered a request of this kind is asked for a sign of life meanwhile; what it does not
@@ -180,7 +206,7 @@ class Wire:
         instead = self._remark if self._heard > heard else ""
         raise Timeout(what=request.answer, waited_s=limit, instead=instead, player=self._name)
 
-    async def _outcome(self, receipt: Receipt) -> told.ServerEvent:
+    async def _outcome(self, receipt: Receipt) -> ServerEvent:
         if self._listener.answers.get(receipt.request.answer) is False:
             self._take_as_done(receipt.request)
         try:
@@ -192,7 +218,7 @@ class Wire:
         """Ask for what the server is known to answer: the socket keeps the order, so all that is older is then done."""
         if not self._listener.answers.get("session.updated"):
             return
-        event = ask.SessionUpdate(event_id=f"tau_probe_{next(self._numbers)}", session=SessionConfig(type="realtime"))
+        event = SessionUpdate(event_id=f"tau_probe_{next(self._numbers)}", session=SessionConfig(type="realtime"))
         self._probes[event.event_id or ""] = self._requests.that_can_be_assumed()
         await self.send(event)
 
@@ -217,9 +243,7 @@ class Wire:
         self._requests.forget(receipt.request)
         self._receipts.pop(receipt.request.event_id, None)
 
-    async def begin(
-        self, update: ask.SessionUpdate, opening: Opening, warn: Callable[[str], None]
-    ) -> told.ServerEvent | None:
+    async def begin(self, update: SessionUpdate, opening: Opening, warn: Callable[[str], None]) -> ServerEvent | None:
         """Wait until the server has greeted, and ask for the session that is wanted.
 
         Args:
@@ -260,7 +284,7 @@ class Wire:
     def _refused(self, closed: SessionClosed | None) -> ConnectFailed:
         """Tell why the session did not open: the server's own words, and the close code where a close followed."""
         reason = closed.reason if closed else ""
-        error = self._last_error or bodies.ServerError(message=reason)
+        error = self._last_error or ServerError(message=reason)
         return ConnectFailed(
             reason=error.message or reason,
             code=error.code,
@@ -286,7 +310,7 @@ class Wire:
                 if frame is None:
                     self._settle_what_is_open()
                     continue
-                parts = parts_of(frame)
+                parts = split_frame(frame)
                 if len(parts) > 1:
                     self._note("several events came in one frame; taken one by one")
                 for part in parts:
@@ -308,7 +332,7 @@ class Wire:
                 self._conversation.presume_end()
             while ended := self._conversation.settle():
                 self._listener.take_end(ended)
-                self._tell(ended)
+                self._deliver(ended)
             self._ends_at = inf
         for event_id in [key for key, (_, due) in self._suspected.items() if due <= now]:
             event, _ = self._suspected.pop(event_id)
@@ -317,7 +341,7 @@ class Wire:
                 self._settle(request, event, None)
 
     def _read_frame(self, frame: bytes) -> None:
-        event = told.decode(frame, self._dialect, self._note)
+        event = decode(frame, self._dialect, self._note)
         if self._repeats.knows(frame, event.event_id):
             self._note(f"{event.type}: it came twice; counted once")
         else:
@@ -326,30 +350,30 @@ class Wire:
     def _note(self, oddity: str) -> None:
         self._conversation.odd[oddity] += 1
 
-    def _read(self, event: told.ServerEvent) -> None:
-        if isinstance(event, told.SessionUpdated) and (older := self._probed()) is not None:
+    def _read(self, event: ServerEvent) -> None:
+        if isinstance(event, SessionUpdated) and (older := self._probed()) is not None:
             self._is_alive(older)
             return
         self._heard += 1
-        is_new_item = isinstance(event, told.ItemTold) and not self._conversation.knows(event.item.id)
+        is_new_item = isinstance(event, PlacedItemEvent) and not self._conversation.knows(event.item.id)
         self._greeting.notice(event)
-        if isinstance(event, told.ErrorEvent):
+        if isinstance(event, ErrorEvent):
             self._last_error = event.error
-        elif isinstance(event, told.ResponseDone):
+        elif isinstance(event, ResponseDone):
             self._listener.answers[END] = True
         change = self._listener.take_in(event)
         if answer := self._requests.answered_by(event, is_new_item=is_new_item):
             self._suspected.pop(answer.request.event_id, None)
             self._settle(answer.request, event, change)
-        elif isinstance(event, told.ErrorEvent):
+        elif isinstance(event, ErrorEvent):
             self._suspect(event)
-        if isinstance(event, told.UnusableEvent) and event.words:
+        if isinstance(event, UnusableEvent) and event.words:
             self._remark = f'the server sent what is no event: "{event.words}"'
-            for speaking in self._speaking.values():
-                speaking.instead = self._remark
+            for stream in self._streams.values():
+                stream.instead = self._remark
         if change:
-            self._tell(change)
-        self._await_end(is_news=change is not None or isinstance(event, told.ResponseDone | told.ErrorEvent))
+            self._deliver(change)
+        self._await_end(is_news=change is not None or isinstance(event, ResponseDone | ErrorEvent))
 
     def _await_end(self, *, is_news: bool) -> None:
         """Set the moment at which a response ends of which nothing more comes."""
@@ -371,50 +395,50 @@ class Wire:
         self._receipts.pop(request.event_id, None)
         return self._probes.pop(request.event_id)
 
-    def _settle(self, request: Request, event: told.ServerEvent, change: Change | None) -> None:
-        if isinstance(event, told.ItemTold) and request.item_id and event.item.id not in {"", request.item_id}:
-            self._conversation.rename(request.item_id, event.item.id)
+    def _settle(self, request: Request, event: ServerEvent, change: ResponseChange | None) -> None:
+        if isinstance(event, PlacedItemEvent) and request.item_id and event.item.id not in {"", request.item_id}:
+            self._conversation.entries.rename(request.item_id, event.item.id)
         receipt = self._receipts.pop(request.event_id, None)
         if receipt:
             receipt.settle(event)
         if (older := self._probes.pop(request.event_id, None)) is not None:
             self._is_alive(older)
             return
-        if isinstance(event, told.ErrorEvent):
-            if speaking := self._speaking.pop(request.event_id, None):
-                speaking.fail(refusal(event.error).about(player=self._name))
+        if isinstance(event, ErrorEvent):
+            if stream := self._streams.pop(request.event_id, None):
+                stream.fail(refusal(event.error).about(player=self._name))
             elif receipt is None:
                 self._listener.warn(f"the server refused what was taken as done: {refusal(event.error)}")
             return
         self._listener.answers[request.answer] = True
-        if isinstance(change, Began):
+        if isinstance(change, ResponseBegan):
             self._claim(request, change.response_id, change.formerly)
 
     def _claim(self, request: Request, response_id: str, formerly: str = "") -> None:
         """Give a response to whoever asked for it, with what has come of it so far."""
         early = [*self._unclaimed.pop(formerly, ()), *self._unclaimed.pop(response_id, ())]
-        if speaking := self._speaking.pop(request.event_id, None):
-            self._speaking[response_id] = speaking
+        if stream := self._streams.pop(request.event_id, None):
+            self._streams[response_id] = stream
             for change in early:
-                speaking.tell(replace(change, response_id=response_id))
+                stream.add(replace(change, response_id=response_id))
 
-    def _tell(self, change: Change) -> None:
+    def _deliver(self, change: ResponseChange) -> None:
         response_id = change.response_id
-        if isinstance(change, Ended) and response_id not in self._speaking:
+        if isinstance(change, ResponseEnded) and response_id not in self._streams:
             request = self._requests.asks_for_response(change.response.metadata)
-            if request and request.event_id in self._speaking:
+            if request and request.event_id in self._streams:
                 self._requests.forget(request)
                 self._claim(request, response_id)
-        if speaking := self._speaking.get(response_id):
-            speaking.tell(change)
+        if stream := self._streams.get(response_id):
+            stream.add(change)
         elif self._requests.asks_for_response(None):
             self._unclaimed.setdefault(response_id, []).append(change)
-        if isinstance(change, Ended):
-            self._speaking.pop(response_id, None)
+        if isinstance(change, ResponseEnded):
+            self._streams.pop(response_id, None)
             self._unclaimed.pop(response_id, None)
-            self._is_alive(speaking.before if speaking else ())
+            self._is_alive(stream.before if stream else ())
 
-    def _suspect(self, event: told.ErrorEvent) -> None:
+    def _suspect(self, event: ErrorEvent) -> None:
         """Find what an error can be about that names no request: a request, a response, or nothing."""
         request = self._requests.refused_by(event.error)
         if request and not self._requests.get(request.event_id):
@@ -428,7 +452,7 @@ class Wire:
 
     def follows(self, response_id: str) -> bool:
         """Tell whether somebody asked for a response and is following it."""
-        return response_id in self._speaking
+        return response_id in self._streams
 
     def end(self, why: SessionClosed) -> None:
         """Tell everyone who waits that nothing more goes out or comes in."""
@@ -437,10 +461,10 @@ class Wire:
         self._greeting.end(why)
         for receipt in self._receipts.values():
             receipt.settle(why)
-        for speaking in self._speaking.values():
-            speaking.fail(why)
+        for stream in self._streams.values():
+            stream.fail(why)
         self._receipts.clear()
-        self._speaking.clear()
+        self._streams.clear()
 
     async def close(self) -> None:
         """Close in order, once and within the deadline; closing twice is harmless."""
@@ -450,3 +474,83 @@ class Wire:
         self.end(SessionClosed(code=1000, reason="closed by us", player=self._name))
         with anyio.CancelScope(shield=True), anyio.move_on_after(self._deadlines.closing_s):
             await self.transport.aclose()
+
+
+class Refused(Exception):
+    """The server answered the connection itself with an error."""
+
+
+class Greeting:
+    """What a server has said since the connection opened."""
+
+    def __init__(self) -> None:
+        self._types: dict[str, None] = {}
+        self._error: ServerError | None = None
+        self._changed = Signal()
+        self._closed: SessionClosed | None = None
+
+    def notice(self, event: ServerEvent) -> None:
+        """Take in an event."""
+        said = f' ("{event.words}")' if isinstance(event, UnusableEvent) and event.words else ""
+        self._types.setdefault(event.type or f"what is no event{said}")
+        if isinstance(event, ErrorEvent):
+            self._error = event.error
+        self._changed.notify()
+
+    def end(self, why: SessionClosed) -> None:
+        """Note that nothing more will come."""
+        self._closed = self._closed or why
+        self._changed.notify()
+
+    @property
+    def has_come(self) -> bool:
+        """Whether the server has greeted."""
+        return not GREETINGS.isdisjoint(self._types)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the server has reported an error."""
+        return self._error is not None
+
+    async def wait(self, opening: Opening, limit_s: float) -> None:
+        """Wait until the server has greeted, or where it is not known to greet, until it may be asked all the same.
+
+        Raises:
+            Refused: It sent an error instead.
+            SessionClosed: It closed the connection.
+        """
+        patience = float("inf") if opening.is_known else min(ASK_AFTER_S, limit_s / 3)
+        with anyio.move_on_after(patience):
+            await self._until(lambda: self.has_come or self.has_failed)
+        if self.has_failed and not self.has_come:
+            with anyio.move_on_after(REFUSAL_S):
+                await self._until(lambda: self.has_come)
+            if not self.has_come:
+                raise Refused
+
+    async def _until(self, is_so: Callable[[], bool]) -> None:
+        await self._changed.until(lambda: is_so() or self._closed is not None)
+        if self._closed and not is_so():
+            raise self._closed.about()
+
+    def missed(self, opening: Opening, waited_s: float, player: str) -> Timeout:
+        """Say what did not come in time, and what came instead."""
+        awaited: list[str] = [] if self.has_come else [opening.greeting]
+        if self.has_come or not opening.is_known:
+            awaited.append("session.updated")
+        return Timeout(what=" and no ".join(awaited), waited_s=waited_s, instead=self.told(), player=player)
+
+    def told(self) -> str:
+        """Return what the server has sent, as a sentence.
+
+        >>> Greeting().told()
+        'the server sent nothing'
+        """
+        names = [
+            f'{name} ("{self._error.message}")' if name == "error" and self._error and self._error.message else name
+            for name in (kind if " " in kind else kind[:SHOWN_CHARACTERS] for kind in self._types)
+        ]
+        if len(names) > SHOWN_TYPES:
+            names = [*names[:SHOWN_TYPES], f"{len(names) - SHOWN_TYPES} more"]
+        last = names.pop() if names else "nothing"
+        return f"the server sent {', '.join(names)} and {last}" if names else f"the server sent {last}"

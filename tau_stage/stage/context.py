@@ -13,8 +13,8 @@ from tau_stage.audio.files import Playable
 from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.wav import read_wav
 from tau_stage.errors import ModelRefused, TakeError
-from tau_stage.protocol.conversation import Response
 from tau_stage.protocol.items import FunctionCall
+from tau_stage.protocol.responses import Response
 from tau_stage.scene.plan import LinePlan, SoundPlan
 from tau_stage.session import Session
 from tau_stage.stage.fan_out import HeardClip, HearingMode, send_clip

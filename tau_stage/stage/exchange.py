@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import anyio
 
 from tau_stage.audio.pcm import Pcm
-from tau_stage.protocol.conversation import Response
+from tau_stage.protocol.responses import Response
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import LinePlan, ListenPlan
 from tau_stage.stage.events import WordsProgress

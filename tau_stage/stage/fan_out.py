@@ -16,7 +16,7 @@ from tau_stage.protocol.client_events import ConversationItemCreate
 from tau_stage.protocol.items import InputAudio, InputText, UserMessage
 from tau_stage.protocol.requests import Request, request_of
 from tau_stage.session import Session
-from tau_stage.session.parts import in_parts
+from tau_stage.session.arguments import split_audio
 
 QUEUED_CLIPS = 32
 """Clips that may wait for one player; one who falls further behind is lost."""
@@ -80,7 +80,7 @@ class HeardClip:
             text = f"{label}: {self.words}" if label else self.words
             yield _framed(self.name, (InputText(text=text),))
             return
-        for part, piece in enumerate(in_parts(self.audio), 1):
+        for part, piece in enumerate(split_audio(self.audio), 1):
             said = (InputText(text=f"{label} says:"),) if label and part == 1 else ()
             sound = InputAudio(audio="", transcript=self.words)
             frame, request = _framed(f"{self.name}_{part}", (*said, sound))
@@ -183,7 +183,7 @@ async def send_clip(session: Session, clip: HeardClip, form: HearingMode) -> Non
     if clip.audio and not form.as_text and session.heard_as != PCM16:
         await _deliver_resampled(session, clip, form)
         return
-    async with session.wire.floor:
+    async with session.wire.send_lock:
         receipts = [await session.wire.send_frame(*framed) for framed in clip.frames(form)]
     clip.taken.set()
     for receipt in receipts:
@@ -192,7 +192,7 @@ async def send_clip(session: Session, clip: HeardClip, form: HearingMode) -> Non
 
 async def _deliver_resampled(session: Session, clip: HeardClip, form: HearingMode) -> None:
     """Deliver a resampled copy to a server that hears at a rate of its own."""
-    async with session.wire.floor:
+    async with session.wire.send_lock:
         if label := clip.label(form):
             await session.user(f"{label} says:")
         await session.create_audio(clip.audio, clip.words)

@@ -15,12 +15,12 @@ from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.errors import BudgetExceeded, ModelRefused, Timeout
 from tau_stage.protocol.client_events import ConversationItemCreate
 from tau_stage.protocol.config import FunctionTool
-from tau_stage.protocol.conversation import Commentary, Response, Sounded, Worded
-from tau_stage.protocol.endings import Status
 from tau_stage.protocol.items import InputText, SystemMessage, UserMessage
+from tau_stage.protocol.responses import AudioChunk, Commentary, Response, TextChunk
+from tau_stage.protocol.server_events import Status
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import LinePlan
-from tau_stage.session import Receipt, Session, Speaking
+from tau_stage.session import Receipt, ResponseStream, Session
 from tau_stage.session.retrying import RULES, Tally, Trouble, silence_of, trouble_with, wished_wait_s
 from tau_stage.session.tools import MOST_ROUNDS, choice_after
 from tau_stage.stage.context import delete_response
@@ -76,7 +76,7 @@ class LineCallbacks:
     """
 
     sounded: Callable[[Pcm], None]
-    worded: Callable[[Worded], None]
+    worded: Callable[[TextChunk], None]
     afford: Callable[[Response], None]
     again: Callable[[Response, Trouble, float], None]
     failed: Callable[[Response], None]
@@ -231,14 +231,14 @@ class _LineRequest:
             self._callbacks.ended(response)
         return response
 
-    async def _ask(self) -> tuple[Receipt | None, Speaking]:
+    async def _ask(self) -> tuple[Receipt | None, ResponseStream]:
         """Put the line into the conversation, if it is to stand there, and ask for it; nothing comes in between."""
         wire, asked = self._session.wire, None
         options = self._options
         if (most := self._callbacks.most_tokens()) is not None:
             options = {**options, "max_output_tokens": min(most, options.get("max_output_tokens") or most)}
         self._callbacks.asked()
-        async with wire.floor:
+        async with wire.send_lock:
             if not self._is_put:
                 item = ConversationItemCreate(event_id=f"say_{self._line.number}", item=_item(self._line))
                 asked = await wire.send(item)
@@ -293,16 +293,16 @@ class _LineRequest:
         self._sent = 0
         self._left = None if self._line.cut is None else round(self._line.cut.heard_s * RATE)
 
-    async def _follow(self, speaking: Speaking) -> Response:
+    async def _follow(self, speaking: ResponseStream) -> Response:
         began = anyio.current_time()
         with anyio.move_on_after(self._left_s) as patience:
             async for change in speaking:
-                if isinstance(change, Sounded | Worded) and change.commentary and not self._keeps:
+                if isinstance(change, AudioChunk | TextChunk) and change.commentary and not self._keeps:
                     continue
-                if isinstance(change, Sounded) and self._take(change.audio):
+                if isinstance(change, AudioChunk) and self._take(change.audio):
                     await self._cut()
                     break
-                if isinstance(change, Worded):
+                if isinstance(change, TextChunk):
                     self._words.append(change.words)
                     self._first_words_s = self._first_words_s or anyio.current_time() - began
                     self._callbacks.worded(change)
@@ -311,7 +311,7 @@ class _LineRequest:
             self._first_audio_s = response.first_audio_s
         return response.with_commentary() if self._keeps else response
 
-    async def _stopped(self, speaking: Speaking) -> Response:
+    async def _stopped(self, speaking: ResponseStream) -> Response:
         """Stop a line that took too long: what there is of it is the line. A model that goes on said nothing."""
         late = self._too_late()
         await self._stop(self._session.cancel_response())
@@ -319,7 +319,7 @@ class _LineRequest:
             return await self._ended(speaking)
         return replace(late, usage=Usage(untold=1))
 
-    async def _ended(self, speaking: Speaking) -> Response:
+    async def _ended(self, speaking: ResponseStream) -> Response:
         """Wait for the whole response; of one that did not stop, return what there is."""
         if self._ignores_us:
             words = "".join(self._words)

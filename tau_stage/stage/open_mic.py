@@ -18,14 +18,15 @@ from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.devices.keyboard import key_pressed
 from tau_stage.devices.playback import Voice
 from tau_stage.errors import SessionClosed
-from tau_stage.protocol import server_events as told
+from tau_stage.protocol import server_events
 from tau_stage.protocol.client_events import ResponseCreate
-from tau_stage.protocol.conversation import Response, usage_of
+from tau_stage.protocol.conversation import usage_of
+from tau_stage.protocol.responses import Response
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.fields import OFF
 from tau_stage.scene.plan import LinePlan, ListenPlan, PlayerPlan
 from tau_stage.session import Session
-from tau_stage.session.watching import Watch
+from tau_stage.session.waiting import Subscription
 from tau_stage.signals import Signal
 from tau_stage.stage import schedule
 from tau_stage.stage.events import Event, PlayerState
@@ -195,7 +196,7 @@ class OpenMicrophone:
 
     async def _hurried(self) -> None:
         """Feed utterance by utterance, each when the one before was answered; nobody speaks into anything."""
-        self._session.attention.finish_playing()
+        self._session.state.finish_playing()
         if self._so_far.said:
             await self._feed_all(Pcm.silence(PAUSE))
         for take in self._person.takes()[self._so_far.said :]:
@@ -226,13 +227,13 @@ class OpenMicrophone:
 
     async def _watch(
         self,
-        events: Watch[told.ServerEvent],
-        responses: Watch[Response],
+        events: Subscription[server_events.ServerEvent],
+        responses: Subscription[Response],
         done: MemoryObjectSendStream[Response],
     ) -> None:
         async for event in events:
             match event:
-                case told.SpeechStarted():
+                case server_events.SpeechStarted():
                     if self._person.is_live:
                         self._production.interrupted()
                     start = max(0, self._feed.sample(event.audio_start_ms))
@@ -240,27 +241,29 @@ class OpenMicrophone:
                     self._production.speaks(self._heard[event.item_id].line)
                     self._production.hush(None)
                     self._state("listening")
-                case told.SpeechStopped() if event.item_id in self._heard:
+                case server_events.SpeechStopped() if event.item_id in self._heard:
                     self._stopped_at = anyio.current_time()
                     self._heard[event.item_id].end = self._feed.sample(event.audio_end_ms)
-                case told.InputAudioBufferCommitted() if event.item_id in self._heard:
+                case server_events.InputAudioBufferCommitted() if event.item_id in self._heard:
                     self._turns += 1
                     self._unsaid.append(self._heard[event.item_id])
-                case told.TranscriptionDelta() if event.item_id in self._heard:
+                case server_events.TranscriptionDelta() if event.item_id in self._heard:
                     self._production.show(worded(self._heard[event.item_id].line, event.delta))
-                case told.TranscriptionCompleted(status="in_progress"):
+                case server_events.TranscriptionCompleted(status="in_progress"):
                     continue  # the words so far; the end of them is yet to come
-                case told.TranscriptionCompleted() | told.TranscriptionFailed() if event.item_id in self._heard:
+                case server_events.TranscriptionCompleted() | server_events.TranscriptionFailed() if (
+                    event.item_id in self._heard
+                ):
                     self._written(self._heard.pop(event.item_id), event)
-                case told.ResponseCreated() if not is_asked_for(event.response.metadata):
+                case server_events.ResponseCreated() if not is_asked_for(event.response.metadata):
                     self._begin_answer(event.response.id)
-                case told.AudioDelta() if event.response_id in self._answer:
+                case server_events.AudioDelta() if event.response_id in self._answer:
                     self._first_sound(self._answer[event.response_id])
                     self._production.sounds(self._answer[event.response_id].line, event.delta)
-                case told.TranscriptDelta() | told.TextDelta() if event.response_id in self._answer:
+                case server_events.TranscriptDelta() | server_events.TextDelta() if event.response_id in self._answer:
                     self._first_words(self._answer[event.response_id])
                     self._production.show(worded(self._answer[event.response_id].line, event.delta))
-                case told.ResponseDone():
+                case server_events.ResponseDone():
                     response = await anext(responses)
                     if isinstance(response, Response) and not is_asked_for(response.metadata):
                         await done.send(response)
@@ -291,8 +294,10 @@ class OpenMicrophone:
         if answer.first_words_s is None:
             answer.first_words_s = max(0.0, anyio.current_time() - answer.asked_at)
 
-    def _written(self, heard: PersonSpeech, event: told.TranscriptionCompleted | told.TranscriptionFailed) -> None:
-        if isinstance(event, told.TranscriptionCompleted):
+    def _written(
+        self, heard: PersonSpeech, event: server_events.TranscriptionCompleted | server_events.TranscriptionFailed
+    ) -> None:
+        if isinstance(event, server_events.TranscriptionCompleted):
             heard.words = event.transcript.strip()
             self._production.transcribed(heard.line, usage_of(event), self._player.name, self._writer)
         else:
@@ -348,7 +353,7 @@ class OpenMicrophone:
             if heard < len(audio):
                 audio, reason = audio[:heard], "turn_detected"
         else:
-            self._session.attention.finish_playing()
+            self._session.state.finish_playing()
         if not audio and (response.audio or response.status == "cancelled"):  # nobody has heard of it
             self._so_far.lost += 1
             self._production.tool_turn(answer.line, response)
@@ -372,7 +377,7 @@ class OpenMicrophone:
 
     async def _heard_of(self, response: Response) -> int:
         """Return samples of an answer that were heard, when it was heard to its end or somebody spoke into it."""
-        playback = self._session.attention.playback
+        playback = self._session.state.playback
         if playback is None or playback.item_id not in response.item_ids:
             return len(response.audio)
         while playback.is_playing(now := anyio.current_time()):

@@ -14,7 +14,7 @@ from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.stereo import Stereo
 from tau_stage.devices.playback import Playback
 from tau_stage.errors import SessionError, Stopped, unwrapped
-from tau_stage.protocol.conversation import Response
+from tau_stage.protocol.responses import Response
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import LinePlan, Plan, SoundPlan
 from tau_stage.signals import Signal

@@ -18,9 +18,9 @@ from tau_stage.audio.files import Playable, read_playable
 from tau_stage.audio.formats import Format
 from tau_stage.environment import known_keys
 from tau_stage.errors import ConnectFailed, ModelRefused, SessionError, UsageError
+from tau_stage.protocol.addresses import proxy_for
 from tau_stage.protocol.config import conducted
 from tau_stage.protocol.endpoints import ENDPOINTS, UNDERSTUDY, Endpoint, endpoint
-from tau_stage.protocol.proxies import proxy_for
 from tau_stage.protocol.secrets import Secrets
 from tau_stage.scene.names import beside
 from tau_stage.scene.plan import ItemPlan, Plan, PlayerPlan, TogetherPlan
@@ -32,7 +32,7 @@ from tau_stage.stage.fan_out import HearingMode
 from tau_stage.stage.people import Person
 from tau_stage.take import records as record
 from tau_stage.take.reuse import NO_REUSE, ReusedLines
-from tau_stage.text import STRUCK, keys_of, shown
+from tau_stage.text import STRUCK, keys_of, redact_url
 from tau_stage.transport import Transport, dial
 
 Connect = Callable[[PlayerPlan], AbstractAsyncContextManager[Transport]]
@@ -167,7 +167,7 @@ def provider_for(
         place = endpoint(name)
     except KeyError:
         raise UsageError(
-            f"there is no endpoint {shown(name)!r}", f"use {', '.join(ENDPOINTS)}, or a ws:// URL"
+            f"there is no endpoint {redact_url(name)!r}", f"use {', '.join(ENDPOINTS)}, or a ws:// URL"
         ) from None
     if place.name == UNDERSTUDY:
         if live:

@@ -13,7 +13,7 @@ from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.devices.playback import Voice
 from tau_stage.errors import BudgetExceeded, ModelRefused, SessionClosed, SessionError, StageError, Timeout
 from tau_stage.protocol.config import FunctionTool
-from tau_stage.protocol.conversation import Response
+from tau_stage.protocol.responses import Response
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import LinePlan, Plan
 from tau_stage.session import Session
@@ -253,6 +253,6 @@ async def wait_until_idle(session: Session) -> None:
                 await anext(watch, None)
     if patience.cancelled_caught:
         raise Timeout(what="end of the answer before", waited_s=limit, player=session.name)
-    playing = session.attention.playback
+    playing = session.state.playback
     if session.turn_detection and playing and playing.is_playing(now := anyio.current_time()):
         await anyio.sleep((playing.samples - playing.heard_samples(now)) / RATE)

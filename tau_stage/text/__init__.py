@@ -1,9 +1,13 @@
 """Text compared, and made safe to show: one way for the whole house. Pure."""
 
-from tau_stage.text.aligning import MOST_COMPARED, aligned, alikeness
 from tau_stage.text.comparing import (
+    MOST_COMPARED,
     Word,
+    aligned,
+    alikeness,
     closeness,
+    composed,
+    folded,
     holds,
     is_parted,
     letters_apart,
@@ -16,8 +20,7 @@ from tau_stage.text.diff import DiffPart, diff_speech, diff_words, has_changes, 
 from tau_stage.text.docstrings import docstring
 from tau_stage.text.searching import LONGEST_PATTERN, is_found, pattern_problem
 from tau_stage.text.showing import hidden, one_line, printable, printable_json, visible, well_formed
-from tau_stage.text.spelling import composed, folded
-from tau_stage.text.urls import STRUCK, bears_key, keys_of, shown
+from tau_stage.text.urls import STRUCK, bears_key, keys_of, redact_url
 
 __all__ = [
     "LONGEST_PATTERN",
@@ -46,8 +49,8 @@ __all__ = [
     "pattern_problem",
     "printable",
     "printable_json",
+    "redact_url",
     "same_words",
-    "shown",
     "spoken_words",
     "visible",
     "well_formed",

@@ -1,4 +1,7 @@
-r"""Words as they are compared, counted and measured: one way for picks, pages, transcripts and expectations.
+r"""Words and names as they are compared, counted and measured: one way for picks, pages, transcripts and expectations.
+
+Names are composed (Unicode NFC) wherever they are read: ``Zoë`` may be four characters or five and looks the same.
+Where capitals do not count they are folded. The dotted and the dotless I of Turkish are then one letter.
 
 What is asked and what a transcript says are written by different hands. So a word is its letters and digits, in one
 form (Unicode NFKC, no capitals):
@@ -9,17 +12,24 @@ form (Unicode NFKC, no capitals):
   parts it: ``1,000`` is ``1000``, and ``3.5`` is ``3 5``. Numbers in words stay words, in whatever language.
 - Scripts that put no blanks between words are compared sign by sign.
 - What stands in brackets is a moment. It is heard, not said, and is no word.
+
+Sources: Unicode Standard Annex 15 (normalisation), Unicode 16 section 5.18 (caseless matching).
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from difflib import SequenceMatcher
+from typing import Literal, NamedTuple
 
-from tau_stage.text.aligning import alikeness
-from tau_stage.text.spelling import caseless
+MOST_COMPARED = 4_000_000
+"""Words of one times words of the other, without their common beginning and end. Above it, comparing takes seconds."""
+
+Edit = tuple[Literal["equal", "replace", "delete", "insert"], int, int, int, int]
+"""What becomes of ``a[1:2]`` in ``b[3:4]``, as ``difflib`` tells it."""
 
 MOST_MEASURED = 1_000_000_000
 """Words of one times words of the other whose distance is measured exactly: half a second."""
@@ -39,6 +49,76 @@ _JOINT = re.compile(
     r"(?<=\S)(?:[-\u2010-\u2015\u2044\u2212\uff0d/…]+|\.{2,})(?=\S)|(?<=\d)(?:[.,．，](?!\d{3}(?!\d))|[:：])(?=\d)"
 )
 _APOSTROPHES = str.maketrans(dict.fromkeys("'’‘‛ʼʻʽʾʿʹˈꞌꞋ`´′＇❛❜"))
+
+
+def composed(name: str) -> str:
+    r"""Return a name in the one form in which names are compared.
+
+    >>> composed("Zoe\u0308") == "Zoë"
+    True
+    """
+    return unicodedata.normalize("NFC", name)
+
+
+def folded(name: str) -> str:
+    r"""Return a name as it is compared where capitals, the width of letters and the number of blanks do not count.
+
+    >>> folded("OLD\u00a0 MAN") == folded("Old Man"), folded("ＡＮＮ"), folded("ZOE\u0308") == folded("zoë")
+    (True, 'ann', True)
+    """
+    return " ".join(caseless(name).split())
+
+
+def caseless(text: str) -> str:
+    """Return a text without capitals, in one form (Unicode NFKC).
+
+    >>> caseless("STRASSE") == caseless("Straße"), caseless("IŞIK") == caseless("ışık"), caseless("ﬁne")
+    (True, True, 'fine')
+    """
+    small = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return small.replace("i\u0307", "i").replace("ı", "i")
+
+
+def aligned(a: Sequence[str], b: Sequence[str]) -> list[Edit]:
+    """Return the changes that turn one list into the other, in order. What is too long to compare is one change.
+
+    >>> aligned(["a", "red", "door"], ["a", "blue", "door"])
+    [('equal', 0, 1, 0, 1), ('replace', 1, 2, 1, 2), ('equal', 2, 3, 2, 3)]
+    """
+    head, tail = _ends(a, b)
+    left, right = a[head : len(a) - tail], b[head : len(b) - tail]
+    found: list[Edit] = [("equal", 0, head, 0, head)] if head else []
+    if len(left) * len(right) > MOST_COMPARED:
+        found.append(("replace", head, head + len(left), head, head + len(right)))
+    else:
+        steps = SequenceMatcher(None, left, right, autojunk=False).get_opcodes()
+        found += [(kind, head + i, head + j, head + k, head + m) for kind, i, j, k, m in steps]
+    if tail:
+        found.append(("equal", len(a) - tail, len(a), len(b) - tail, len(b)))
+    return found
+
+
+def alikeness(a: Sequence[str], b: Sequence[str]) -> float:
+    """Measure how alike two lists are, from 0 to 1. Of lists too long to compare, only the words count.
+
+    >>> alikeness(["a", "red", "door"], ["a", "blue", "door"]), alikeness([], [])
+    (0.6666666666666666, 1.0)
+    """
+    if not a and not b:
+        return 1.0
+    if len(a) * len(b) <= MOST_COMPARED:
+        return SequenceMatcher(None, a, b, autojunk=False).ratio()
+    head, tail = _ends(a, b)
+    left, right = Counter(a[head : len(a) - tail]), Counter(b[head : len(b) - tail])
+    return 2.0 * (head + tail + (left & right).total()) / (len(a) + len(b))
+
+
+def _ends(a: Sequence[str], b: Sequence[str]) -> tuple[int, int]:
+    """Tell how many words both begin with, and how many of the others both end with."""
+    shortest = min(len(a), len(b))
+    head = next((at for at in range(shortest) if a[at] != b[at]), shortest)
+    tail = next((at for at in range(shortest - head) if a[-1 - at] != b[-1 - at]), shortest - head)
+    return head, tail
 
 
 class Word(NamedTuple):

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Literal, NamedTuple
 
-from tau_stage.text.aligning import aligned
-from tau_stage.text.comparing import Word, is_parted, words_of
+from tau_stage.text.comparing import Word, aligned, is_parted, words_of
 
 
 class DiffPart(NamedTuple):

@@ -15,10 +15,10 @@ _SECRET = re.compile(
 """Names of what holds a key."""
 
 
-def shown(url: str) -> str:
+def redact_url(url: str) -> str:
     """Return an address as it may be shown and kept: without its user, and without what its keys are.
 
-    >>> shown("wss://me:pass@host/v1/realtime?tenant=x&api_key=0123")
+    >>> redact_url("wss://me:pass@host/v1/realtime?tenant=x&api_key=0123")
     'wss://host/v1/realtime?tenant=x&api_key=[key]'
     """
     try:

@@ -20,7 +20,6 @@ from pydantic_core import from_json, to_json
 from tau_stage.audio.pcm import RATE
 from tau_stage.cost.durations import text_tokens
 from tau_stage.protocol import server_events
-from tau_stage.protocol.bodies import ServerError
 from tau_stage.protocol.config import SessionConfig
 from tau_stage.protocol.dialects import (
     NEW_PARTS,
@@ -31,6 +30,7 @@ from tau_stage.protocol.dialects import (
     nested_session,
     parts_renamed,
 )
+from tau_stage.protocol.server_events import ServerError
 from tau_stage.transport import Handshake
 from tau_stage.understudy.profiles import Profile
 
@@ -497,7 +497,7 @@ class ClientCodec(Protocol):
     def decode(self, frame: bytes) -> bytes | ServerError:
         """Turn a client's frame into GA, or say what is wrong. The parser refuses what is no JSON object."""
 
-    def encode(self, event: server_events.ServerMessage) -> Iterable[bytes]:
+    def encode(self, event: server_events.ServerEvent) -> Iterable[bytes]:
         """Turn an event into the frames that the client gets."""
 
 
@@ -515,7 +515,7 @@ class GaCodec:
         """Leave it as it is."""
         return frame
 
-    def encode(self, event: server_events.ServerMessage) -> Iterator[bytes]:
+    def encode(self, event: server_events.ServerEvent) -> Iterator[bytes]:
         """Pad deltas of words."""
         if self._is_azure and isinstance(event, server_events.RateLimitsUpdated):
             return
@@ -541,7 +541,7 @@ class BetaCodec:
             return frame
         return self._dialect.temperature_error(event) or to_json(self._dialect.to_ga(event))
 
-    def encode(self, event: server_events.ServerMessage) -> Iterator[bytes]:
+    def encode(self, event: server_events.ServerEvent) -> Iterator[bytes]:
         """Use the old names; leave some out."""
         yield from map(to_json, self._dialect.from_ga(from_json(event.encode())))
 
@@ -562,7 +562,7 @@ class XaiCodec:
         event = _parse(frame)
         return frame if event is None else to_json(self._dialect.to_ga(event))
 
-    def encode(self, event: server_events.ServerMessage) -> Iterator[bytes]:
+    def encode(self, event: server_events.ServerEvent) -> Iterator[bytes]:
         """Use its shapes; leave some out."""
         yield from map(to_json, self._dialect.from_ga(from_json(event.encode())))
 

@@ -12,7 +12,8 @@ from pydantic_core import from_json, to_json
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import SessionClosed
-from tau_stage.protocol import bodies, server_events
+from tau_stage.protocol import server_events
+from tau_stage.protocol.server_events import ServerError, StatusDetails
 from tau_stage.protocol.usage import WireUsage
 from tau_stage.transport import Handshake, Transport
 from tau_stage.understudy import faults
@@ -122,7 +123,7 @@ class Connection:
 
     async def _expire(self) -> None:
         await anyio.sleep(self._server.expires_s)
-        error = bodies.ServerError(code="session_expired", message=EXPIRED)
+        error = ServerError(code="session_expired", message=EXPIRED)
         try:
             await self._send([self._dialogue.error(error)])
             await self._transport.aclose(1001, EXPIRED)
@@ -131,7 +132,7 @@ class Connection:
 
     async def _answer(self, frame: bytes, performing: anyio.abc.TaskGroup) -> None:
         heard = self._codec.decode(frame)
-        if isinstance(heard, bodies.ServerError):
+        if isinstance(heard, ServerError):
             await self._send([self._dialogue.error(heard)])
             return
         frame = heard
@@ -172,7 +173,7 @@ class Connection:
 
     async def _respond(self, run: ResponseRun) -> None:
         if order := self._server.use_fault(faults.FailResponses):
-            await self._fail(run, bodies.ServerError(code=order.code, message=order.message))
+            await self._fail(run, ServerError(code=order.code, message=order.message))
             return
         request = request_for(run, self._server.known_speech)
         if wants_silence(request) or self._server.use_fault(faults.EmptyResponses):
@@ -182,9 +183,9 @@ class Connection:
         else:
             await self._speak(run, request)
 
-    async def _fail(self, run: ResponseRun, error: bodies.ServerError) -> None:
+    async def _fail(self, run: ResponseRun, error: ServerError) -> None:
         error = error.model_copy(update={"type": "invalid_request_error"})
-        await self._send(end_response(self._dialogue, run, bodies.StatusDetails(type="failed", error=error)))
+        await self._send(end_response(self._dialogue, run, StatusDetails(type="failed", error=error)))
 
     async def _call(self, run: ResponseRun, request: SpeechRequest, asked: list[tuple[str, str]]) -> None:
         comment = None
@@ -203,11 +204,11 @@ class Connection:
         try:
             delivery = await self._sound(run, request, "final_answer", broken.reason if broken else None)
         except UnsupportedScript as problem:
-            await self._fail(run, bodies.ServerError(code="unsupported_script", message=str(problem)))
+            await self._fail(run, ServerError(code="unsupported_script", message=str(problem)))
             return
         except OSError as problem:
             message = f"the understudy cannot keep a sound: {(problem.strerror or str(problem)).lower()}"
-            await self._fail(run, bodies.ServerError(code="no_space_left", message=message))
+            await self._fail(run, ServerError(code="no_space_left", message=message))
             return
         await self._send(delivery.ending())
         if delivery.sent and not (broken or self._is_damaged):  # else it is asked for once more, and is no take
@@ -251,7 +252,7 @@ class Connection:
                 self._transport.drop()
                 raise SessionClosed(code=1006)
             case "close":
-                await self._send([self._dialogue.error(bodies.ServerError(type="server_error", message="Sorry."))])
+                await self._send([self._dialogue.error(ServerError(type="server_error", message="Sorry."))])
                 await self._transport.aclose(1011, "server_error")
                 raise SessionClosed(code=1011)
             case "stall":
@@ -260,15 +261,15 @@ class Connection:
                 self._is_damaged = True
                 await self._transport.send(b'{"type": "response.')
             case "stray":
-                await self._send([self._dialogue.error(bodies.ServerError(type="server_error", message="Hiccup."))])
+                await self._send([self._dialogue.error(ServerError(type="server_error", message="Hiccup."))])
             case "refuse":
                 named = re.search(rb'"event_id":\s*"([^"]+)"', frame)
                 event_id = named[1].decode() if named else None
-                error = bodies.ServerError(type="server_error", code="server_error", message="No.", event_id=event_id)
+                error = ServerError(type="server_error", code="server_error", message="No.", event_id=event_id)
                 await self._send([self._dialogue.error(error)])
         return what in {"refuse", "silence"}
 
-    async def _send(self, events: Iterable[server_events.ServerMessage]) -> None:
+    async def _send(self, events: Iterable[server_events.ServerEvent]) -> None:
         twice = self._server.ordered_fault(faults.RepeatedEvents) is not None
         async with self._sending:
             for event in events:
@@ -278,7 +279,7 @@ class Connection:
                     for _ in range(1 + twice):
                         await self._transport.send(frame)
 
-    def _frames(self, event: server_events.ServerMessage) -> Iterable[bytes]:
+    def _frames(self, event: server_events.ServerEvent) -> Iterable[bytes]:
         for frame in self._codec.encode(event):
             if self._server.ordered_fault(faults.MissingIds):
                 told_of = from_json(frame)

@@ -17,12 +17,12 @@ from pydantic_core import ErrorDetails, from_json
 from tau_stage.audio.formats import Decoder
 from tau_stage.audio.pcm import Pcm
 from tau_stage.cost.durations import text_tokens
-from tau_stage.protocol import bodies, client_events, server_events
-from tau_stage.protocol.bodies import ServerError
+from tau_stage.protocol import client_events, server_events
 from tau_stage.protocol.client_events import CLIENT_EVENTS, ClientEvent, ConversationItemCreate
 from tau_stage.protocol.config import CustomVoice, ItemReference, ResponseConfig
-from tau_stage.protocol.input import InputBuffer
+from tau_stage.protocol.entries import InputBuffer
 from tau_stage.protocol.items import MAX_ID, ClientItem, ContentPart, InputText, Item, SystemMessage
+from tau_stage.protocol.server_events import ServerError
 from tau_stage.understudy.billing import Read, transcription_usage
 from tau_stage.understudy.profiles import CURRENT, Profile
 from tau_stage.understudy.run import ResponseRun
@@ -151,14 +151,14 @@ class EventRefused(Exception):
     def __init__(self, code: str, message: str, param: str | None = None, *, names_event: bool = True) -> None:
         super().__init__(message)
         self.names_event = names_event
-        self.error = bodies.ServerError(code=code, message=message, param=param)
+        self.error = ServerError(code=code, message=message, param=param)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What an event led to: what to send, and perhaps a response to perform or to stop."""
 
-    events: tuple[server_events.ServerMessage, ...] = ()
+    events: tuple[server_events.ServerEvent, ...] = ()
     begin: ResponseRun | None = None
     cancel: ResponseRun | None = None
     why: str = "client_cancelled"
@@ -206,14 +206,14 @@ class Dialogue:
         self._count += 1
         return f"{kind}_{self.number:04d}{self._count:08d}"
 
-    def opening(self) -> server_events.ServerMessage:
+    def opening(self) -> server_events.ServerEvent:
         """Make the first event of a connection."""
         return server_events.SessionCreated(event_id=self.fresh("event"), session=self.session)
 
     def take(self, frame: bytes) -> Reply:
         """Answer one frame; whatever is wrong with it, the session goes on."""
         event = parse(frame)
-        if isinstance(event, bodies.ServerError):
+        if isinstance(event, ServerError):
             return Reply((self.error(event),))
         try:
             return self._answer(event)
@@ -222,14 +222,14 @@ class Dialogue:
             return Reply((self.error(refused.error.model_copy(update={"event_id": event_id})),))
         except InvalidAudio as bad:
             message = f"Invalid '{bad}'. Expected base64-encoded audio bytes, but got invalid data."
-            error = bodies.ServerError(code="invalid_value", message=message, param=str(bad), event_id=event.event_id)
+            error = ServerError(code="invalid_value", message=message, param=str(bad), event_id=event.event_id)
             return Reply((self.error(error),))
 
-    def error(self, error: bodies.ServerError) -> server_events.ErrorEvent:
+    def error(self, error: ServerError) -> server_events.ErrorEvent:
         """Make an error an event, with every field there."""
         return server_events.ErrorEvent(
             event_id=self.fresh("event"),
-            error=bodies.ServerError(
+            error=ServerError(
                 type=error.type, code=error.code, message=error.message, param=error.param, event_id=error.event_id
             ),
         )
@@ -266,7 +266,7 @@ class Dialogue:
             case client_events.ResponseCancel():
                 return self._cancel(event.response_id)
 
-    def _say(self, *events: server_events.ServerMessage) -> Reply:
+    def _say(self, *events: server_events.ServerEvent) -> Reply:
         return Reply(events)
 
     def _known(self, item_id: str, verb: str) -> StoredItem:
@@ -300,7 +300,7 @@ class Dialogue:
         kept = store_item(item_id, event.item, format_of(self.session, "input"))
         return self._say(*self.place(kept, event.previous_item_id), self.item_done(kept.item))
 
-    def place(self, kept: StoredItem, previous: str | None = None) -> list[server_events.ServerMessage]:
+    def place(self, kept: StoredItem, previous: str | None = None) -> list[server_events.ServerEvent]:
         """Put an item into the conversation, and tell of it.
 
         Raises:
@@ -330,13 +330,13 @@ class Dialogue:
             kept = replace(kept, audio=self.blobs.put(kept.audio))
         self.items[kept.item.id] = kept
 
-    def item_done(self, item: Item) -> server_events.ServerMessage:
+    def item_done(self, item: Item) -> server_events.ServerEvent:
         """Tell that an item of the client's is whole."""
         return server_events.ConversationItemDone(
             event_id=self.fresh("event"), previous_item_id=self.before(item.id), item=item
         )
 
-    def output_done(self, item: Item) -> server_events.ServerMessage:
+    def output_done(self, item: Item) -> server_events.ServerEvent:
         """Tell that an item of the model's is whole. OpenAI leaves out the item before it where that is the first."""
         before = self.before(item.id)
         previous = before if before and self.before(before) else None
@@ -397,7 +397,7 @@ class Dialogue:
     def _turn(self, news: SpeechStarted | SpeechStopped | TimedOut, detection: Settings, so_far: Reply) -> Reply:
         """Add what turn detection makes of the input to a reply."""
         events, begin, cancel = list(so_far.events), so_far.begin, so_far.cancel
-        transcribed: list[server_events.ServerMessage] = []
+        transcribed: list[server_events.ServerEvent] = []
         match news:
             case SpeechStarted(at_ms):
                 self._speech = self.fresh("item")
@@ -449,7 +449,7 @@ class Dialogue:
         item_id = self.fresh("item")
         return self._say(*self._committed(item_id), *self._transcribed(item_id))
 
-    def _committed(self, item_id: str) -> list[server_events.ServerMessage]:
+    def _committed(self, item_id: str) -> list[server_events.ServerEvent]:
         """Make the input buffer an item."""
         audio = self.input.committed(item_id) or Pcm()
         part = ContentPart(type="input_audio", transcript=None)
@@ -460,7 +460,7 @@ class Dialogue:
         )
         return [committed, *added, self.item_done(item)]
 
-    def _transcribed(self, item_id: str, *, is_silent: bool = False) -> list[server_events.ServerMessage]:
+    def _transcribed(self, item_id: str, *, is_silent: bool = False) -> list[server_events.ServerEvent]:
         """Send the words of an item that was heard, if they are wanted."""
         wanted = self.session["audio"]["input"]["transcription"]
         if not wanted:

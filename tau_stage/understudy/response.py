@@ -14,8 +14,9 @@ from tau_stage.audio.formats import PCM16
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.cost.conversation_usage import ASSISTANT_PER_S
 from tau_stage.cost.durations import text_tokens
-from tau_stage.protocol import bodies, server_events
+from tau_stage.protocol import server_events
 from tau_stage.protocol.items import ContentPart, Item
+from tau_stage.protocol.server_events import RateLimit, StatusDetails
 from tau_stage.protocol.usage import WireUsage
 from tau_stage.understudy.billing import assistant_tokens, reasoning_tokens, response_usage
 from tau_stage.understudy.dialogue import Dialogue
@@ -54,7 +55,7 @@ class MessageStream:
     has_item: bool = False
     has_part: bool = False
 
-    def sounding(self) -> Iterator[server_events.ServerMessage]:
+    def sounding(self) -> Iterator[server_events.ServerEvent]:
         """Send everything up to the last delta. What you take counts as sent, so take no more than you send."""
         self._cut_to_the_cap()
         if self.broken_off:
@@ -97,12 +98,12 @@ class MessageStream:
             "content_index": 0,
         }
 
-    def _written(self) -> Iterator[server_events.ServerMessage]:
+    def _written(self) -> Iterator[server_events.ServerEvent]:
         for piece in _pieces(self.words, max(1, len(self.words) // 12)):
             self.sent_words += piece
             yield server_events.TextDelta.model_validate(self._place() | {"delta": piece})
 
-    def _spoken(self, audio: Pcm | BlobRef) -> Iterator[server_events.ServerMessage]:
+    def _spoken(self, audio: Pcm | BlobRef) -> Iterator[server_events.ServerEvent]:
         self.dialogue.has_spoken = True
         form = self.run.form
         data = b"" if form == PCM16 else form.encode(load_pcm(audio))
@@ -119,14 +120,14 @@ class MessageStream:
             self.sent_bytes += len(sound)
             yield server_events.AudioDelta.model_validate(self._place() | {"delta": _base64(sound)})
 
-    def ending(self) -> Iterator[server_events.ServerMessage]:
+    def ending(self) -> Iterator[server_events.ServerEvent]:
         """Send everything after the last delta: close what was opened, and nothing else."""
         yield from self.finishing()
         output = (self.item,) if self.has_item else ()
         spent = _spent(self.dialogue, self.run, self.sent_words, self.sent, output)
         yield from end_response(self.dialogue, self.run, self._status(), output=output, spent=spent)
 
-    def finishing(self) -> Iterator[server_events.ServerMessage]:
+    def finishing(self) -> Iterator[server_events.ServerEvent]:
         """End the message, where the response goes on."""
         if self.has_part:
             yield from self._part_done()
@@ -138,7 +139,7 @@ class MessageStream:
             event_id = self.dialogue.fresh("event")
             yield server_events.OutputItemDone(event_id=event_id, response_id=self.run.id, output_index=0, item=item)
 
-    def _part_done(self) -> Iterator[server_events.ServerMessage]:
+    def _part_done(self) -> Iterator[server_events.ServerEvent]:
         if self.audio is None:
             part = ContentPart(type="text", text=self.sent_words)
             yield server_events.TextDone.model_validate(self._place() | {"text": self.sent_words})
@@ -175,21 +176,21 @@ class MessageStream:
         phase = {"phase": self.phase} if self.dialogue.profile.phases else {}
         return Item(id=self.run.item_id, type="message", status=status, role="assistant", content=content, **phase)
 
-    def _status(self) -> bodies.StatusDetails | None:
+    def _status(self) -> StatusDetails | None:
         if self.run.stopped:
-            return bodies.StatusDetails(type="cancelled", reason=self.run.stopped)
+            return StatusDetails(type="cancelled", reason=self.run.stopped)
         why = self.broken_off or ("max_output_tokens" if self.cut else None)
-        return bodies.StatusDetails(type="incomplete", reason=why) if why else None
+        return StatusDetails(type="incomplete", reason=why) if why else None
 
 
 def end_response(
     dialogue: Dialogue,
     run: ResponseRun,
-    details: bodies.StatusDetails | None,
+    details: StatusDetails | None,
     *,
     output: tuple[Item, ...] = (),
     spent: WireUsage | None = None,
-) -> Iterator[server_events.ServerMessage]:
+) -> Iterator[server_events.ServerEvent]:
     """End a response: ``response.done``, then at times what is left of the limits."""
     dialogue.running.pop(run.id, None)
     status = details.type if details and details.type else "completed"
@@ -200,7 +201,7 @@ def end_response(
     every = dialogue.profile.limits_every
     if not every or (dialogue.responses - 1) % every:
         return
-    limit = bodies.RateLimit(name="tokens", limit=200_000, remaining=200_000 - used.total_tokens, reset_seconds=0.06)
+    limit = RateLimit(name="tokens", limit=200_000, remaining=200_000 - used.total_tokens, reset_seconds=0.06)
     yield server_events.RateLimitsUpdated(event_id=dialogue.fresh("event"), rate_limits=(limit,))
 
 
@@ -235,7 +236,7 @@ class CallStream:
         )
         return cls(dialogue, run, index, arguments, item)
 
-    def begin(self) -> Iterator[server_events.ServerMessage]:
+    def begin(self) -> Iterator[server_events.ServerEvent]:
         """Yield announce the call, and send its arguments."""
         dialogue, run = self.dialogue, self.run
         yield server_events.OutputItemAdded(
@@ -246,7 +247,7 @@ class CallStream:
         for piece in re.findall(r"\w+|\W+", self.arguments):
             yield server_events.FunctionArgumentsDelta.model_validate(self._place() | {"delta": piece})
 
-    def finish(self) -> Iterator[server_events.ServerMessage]:
+    def finish(self) -> Iterator[server_events.ServerEvent]:
         """End the call."""
         dialogue, run = self.dialogue, self.run
         yield server_events.FunctionArgumentsDone.model_validate(
@@ -272,7 +273,7 @@ class CallStream:
 
 def call_tools(
     dialogue: Dialogue, run: ResponseRun, calls: Sequence[tuple[str, str]], comment: MessageStream | None = None
-) -> Iterator[server_events.ServerMessage]:
+) -> Iterator[server_events.ServerEvent]:
     """Call tools in a response.
 
     Args:
@@ -299,7 +300,7 @@ def call_tools(
     yield from end_response(dialogue, run, None, output=output, spent=spent)
 
 
-def stay_silent(dialogue: Dialogue, run: ResponseRun) -> Iterator[server_events.ServerMessage]:
+def stay_silent(dialogue: Dialogue, run: ResponseRun) -> Iterator[server_events.ServerEvent]:
     """End a response without any output: the player read everything, and says nothing."""
     yield from end_response(dialogue, run, None, spent=_spent(dialogue, run))
 

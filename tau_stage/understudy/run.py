@@ -8,9 +8,9 @@ from typing import Any
 import anyio
 
 from tau_stage.audio.formats import Format
-from tau_stage.protocol import bodies
 from tau_stage.protocol.config import ResponseConfig
 from tau_stage.protocol.items import Item
+from tau_stage.protocol.server_events import StatusDetails, WireResponse
 from tau_stage.protocol.usage import WireUsage
 from tau_stage.understudy.settings import Settings, format_of
 from tau_stage.understudy.stored_items import StoredItem
@@ -87,12 +87,12 @@ class ResponseRun:
         self,
         status: str,
         *,
-        details: bodies.StatusDetails | None = None,
+        details: StatusDetails | None = None,
         output: tuple[Item, ...] = (),
         spent: WireUsage | None = None,
-    ) -> bodies.WireResponse:
+    ) -> WireResponse:
         """Write the response as the wire has it."""
-        return bodies.WireResponse(
+        return WireResponse(
             object="realtime.response",
             id=self.id,
             status=status,

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from tau_stage.audio.pcm import Pcm
-from tau_stage.protocol import server_events as told
-from tau_stage.protocol.conversation import Conversation, Ended
+from tau_stage.protocol.conversation import Conversation
+from tau_stage.protocol.decoding import decode
+from tau_stage.protocol.responses import ResponseEnded
+from tau_stage.protocol.server_events import AudioDelta, AudioDone
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.planner import make_plan
 from tau_stage.stage.fan_out import HeardClip, HearingMode
@@ -24,9 +26,9 @@ DELTA = Pcm.silence(2400).base64.decode()
 
 def frames(seconds: int) -> list[bytes]:
     place = {"response_id": "r", "item_id": "i"}
-    delta = told.AudioDelta.model_validate(place | {"delta": DELTA}).encode()
-    done = told.decode(json.dumps({"type": "response.done", "response": {"id": "r", "status": "completed"}}))
-    sound = told.AudioDone.model_validate(place).encode()
+    delta = AudioDelta.model_validate(place | {"delta": DELTA}).encode()
+    done = decode(json.dumps({"type": "response.done", "response": {"id": "r", "status": "completed"}}))
+    sound = AudioDone.model_validate(place).encode()
     return [delta] * (10 * seconds) + [sound, done.encode()]
 
 
@@ -37,10 +39,10 @@ def test_receiving_a_spoken_line(benchmark: Benchmark, seconds: int) -> None:
 
     def receive() -> Any:
         conversation = Conversation()
-        return [conversation.apply(told.decode(frame)) for frame in arriving][-1]
+        return [conversation.apply(decode(frame)) for frame in arriving][-1]
 
     end = benchmark(receive)
-    assert isinstance(end, Ended)
+    assert isinstance(end, ResponseEnded)
     assert end.response.audio.duration_s == seconds
 
 

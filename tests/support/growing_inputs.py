@@ -14,8 +14,8 @@ from tau_stage.cassette.redaction import Redactor
 from tau_stage.checks.snapshot import parse_snapshot
 from tau_stage.errors import LimitReached
 from tau_stage.protocol.conversation import Conversation
+from tau_stage.protocol.decoding import decode
 from tau_stage.protocol.secrets import Secrets, Striker
-from tau_stage.protocol.server_events import decode
 from tau_stage.protocol.usage import Usage
 from tau_stage.report.subtitles import render_srt, render_vtt
 from tau_stage.report.summary import tabulate_take
@@ -43,7 +43,7 @@ from tau_stage.text import (
     spoken_words,
     word_error_rate,
 )
-from tau_stage.text.urls import shown
+from tau_stage.text.urls import redact_url
 from tau_stage.understudy.actor import SpeechRequest, Utterance
 from tau_stage.understudy.delivery import plan_speech
 from tau_stage.understudy.dialogue import parse
@@ -700,7 +700,7 @@ def struck(given: str) -> Any:
 
 
 def addressed(given: str) -> Any:
-    return shown(f"wss://host/v1?{given}"), shown(f"wss://{given}")
+    return redact_url(f"wss://host/v1?{given}"), redact_url(f"wss://{given}")
 
 
 def redacted(given: str) -> Any:

@@ -17,9 +17,9 @@ import anyio
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import SessionClosed
-from tau_stage.protocol.conversation import Response
 from tau_stage.protocol.dialects import Dialect
 from tau_stage.protocol.endpoints import ENDPOINTS
+from tau_stage.protocol.responses import Response
 from tau_stage.session import Session, Tool
 from tau_stage.transport import MemoryTransport
 

@@ -34,7 +34,7 @@ Connect = Callable[[], AbstractAsyncContextManager[Transport]]
 
 
 @dataclass(frozen=True, slots=True)
-class Survival:
+class ReconnectPolicy:
     """What a session does to live on.
 
     Attributes:
@@ -50,21 +50,21 @@ class Survival:
     renew_after_s: float = float("inf")
 
 
-class Life:
+class Lifecycle:
     """One session over as many sockets as it needs, one at a time.
 
     Args:
         session: Not open yet.
         connect: Opens a socket.
         wanted: The session to ask for, each time.
-        survival: What to do when a socket ends.
+        policy: What to do when a socket ends.
     """
 
-    def __init__(self, session: Session, connect: Connect, wanted: SessionConfig, survival: Survival) -> None:
+    def __init__(self, session: Session, connect: Connect, wanted: SessionConfig, policy: ReconnectPolicy) -> None:
         self._session = session
         self._connect = connect
         self._wanted = wanted
-        self._survival = survival
+        self._policy = policy
 
     async def live(self, *, task_status: TaskStatus[None]) -> None:
         """Open the session, and keep it open until it is closed by us or for good.
@@ -76,9 +76,9 @@ class Life:
             over: anyio.Event = await group.start(self._socket)
             task_status.started()
             while True:
-                with anyio.move_on_after(self._survival.renew_after_s):
+                with anyio.move_on_after(self._policy.renew_after_s):
                     await over.wait()
-                if self._session.is_closing or (over.is_set() and not self._survival.recover):
+                if self._session.is_closing or (over.is_set() and not self._policy.recover):
                     break
                 again = await (self._come_back(group) if over.is_set() else self._renew(group, over))
                 if again is None:
@@ -123,11 +123,11 @@ class Life:
 
     async def _come_back(self, group: TaskGroup) -> anyio.Event | None:
         why = self._session.wire.closed
-        for attempt in range(self._survival.attempts):
+        for attempt in range(self._policy.attempts):
             try:
                 over: anyio.Event = await group.start(self._socket)
             except SessionError:
-                await anyio.sleep(self._survival.first_wait_s * 2**attempt)
+                await anyio.sleep(self._policy.first_wait_s * 2**attempt)
             else:
                 self._session.warn(f"{why}; the session was opened again and told what was said before")
                 return over

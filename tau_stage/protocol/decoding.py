@@ -1,0 +1,474 @@
+"""Reading what a server sends: any frame becomes one event, whatever the server makes of the protocol.
+
+A frame is parsed, and named as the protocol has it: dialects differ, and some servers end a response or report an error
+under names of their own. What is then not as the event's class has it is taken as absent and noted. An event that
+lacks what it is for becomes an ``UnusableEvent``; nothing that a server sends raises.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import from_json, to_json
+
+from tau_stage.protocol.dialects import GA, NEW_NAMES, Dialect, ignore
+from tau_stage.protocol.items import JsonObject
+from tau_stage.protocol.server_events import (
+    ERROR_FIELDS,
+    EVENT_TYPES,
+    MESSAGE_FIELDS,
+    AudioDelta,
+    ErrorEvent,
+    ResponseDone,
+    ServerEvent,
+    Status,
+    UnknownEvent,
+    UnusableEvent,
+    status_of,
+    text_in,
+)
+from tau_stage.text import one_line
+
+Note = Callable[[str], None]
+"""Is told of what is not as the protocol has it, with a sentence."""
+
+Path = tuple[str | int, ...]
+"""Keys and indexes that lead to a value in JSON."""
+
+MOST_SHOWN = 160
+"""Characters of a server's words that a message shows."""
+
+FEWEST_IDS = 3
+"""How many ids of events a server has given before it may be taken to give each once."""
+
+MOST_IDS = 256
+"""How many of them are remembered."""
+
+ENDS: dict[str, Status] = {
+    "response.completed": "completed",
+    "response.complete": "completed",
+    "response.finished": "completed",
+    "response.ended": "completed",
+    "response.end": "completed",
+    "response.cancelled": "cancelled",
+    "response.canceled": "cancelled",
+    "response.interrupted": "cancelled",
+    "response.aborted": "cancelled",
+    "response.incomplete": "incomplete",
+    "response.failed": "failed",
+    "response.error": "failed",
+}
+"""Other names of ``response.done``, and the status that each tells."""
+
+BESIDE_ERROR = ("message", "reason", "description", "status_message", *(key for key in ERROR_FIELDS if key != "error"))
+"""Where the words of a failure stand outside its error."""
+
+SOUNDS_LIKE_AN_ERROR = re.compile(
+    r"error|fail|exception|denied|unauthori[sz]ed|forbidden|invalid|exceed|quota|limit|unavailable|bad gateway"
+    r"|time.?out|not (found|allowed|authenti|authori)|missing|unsupported|unknown|refused|rejected|expired|traceback"
+    r"|<!doctype|<html",
+    re.IGNORECASE,
+)
+
+_ERROR_NAME = re.compile(r"(^|[._-])(error|failed|failure|exception)$", re.IGNORECASE)
+_BETWEEN_LINES = re.compile(rb"(?<=\})\r?\n(?=\{)")
+_HALF_PAIR = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
+"""An escape of half a surrogate pair whose other half does not stand beside it."""
+_REMOVED = object()
+
+
+def _letters(name: object) -> str:
+    """Return a type by its letters alone: servers write them in other cases, and with other signs between words."""
+    return re.sub(r"[^a-z]", "", name.casefold()) if isinstance(name, str) else ""
+
+
+_SPELLINGS = {_letters(name): name for name in (*EVENT_TYPES, *NEW_NAMES, *ENDS)}
+
+
+def decode(frame: bytes | str, dialect: Dialect = GA, note: Note = ignore) -> ServerEvent:
+    """Read one text frame of a server, and take what comes.
+
+    Only what has no default in an event's class must be whole. Anything else that is not what it should be is taken
+    as absent and noted.
+
+    Args:
+        frame: One text frame.
+        dialect: How the server spells events.
+        note: Called once for each field that is taken as absent, with a sentence.
+
+    Returns:
+        The event; an ``UnknownEvent`` where its type is unknown, an ``UnusableEvent`` where it lacks what it is for,
+        or where the frame is no event at all.
+
+    >>> decode(b'{"type":"input_audio_buffer.cleared","event_id":"event_1","obfuscation":"x"}')
+    InputAudioBufferCleared(event_id='event_1', type='input_audio_buffer.cleared')
+    >>> decode('{"type":"something.new","event_id":"event_2"}').type
+    'something.new'
+    >>> decode('{"type":"response.done","response":{"id":"r","status_details":"unimplemented"}}', note=print).type
+    response.done: response.status_details is a text; taken as absent
+    'response.done'
+    """
+    try:
+        value = parse_json(frame)
+    except ValueError:
+        return _not_json(frame, note)
+    event = _as_event(value, note)
+    if event is None:
+        holds_data = isinstance(value, dict) and "delta" in value
+        problem = "a frame is not an event with a type"
+        return UnusableEvent(type="", problem=problem, words=excerpt(value), breaks_response=holds_data)
+    event = dialect.read(_named(event, note), note)
+    kind = EVENT_TYPES.get(event["type"])
+    if kind is None:
+        return UnknownEvent.model_validate({**event, "event_id": str(event.get("event_id", ""))})
+    if kind is ResponseDone:
+        event = ended(event, event.get("spelt", ""))
+    elif kind is AudioDelta and event.get("delta") is None:
+        event = _with_delta(event, note)
+    return _validated(kind, event, note)
+
+
+def parse_json(frame: bytes | str) -> Any:
+    """Parse JSON; half of a surrogate pair, where a server cuts words, becomes U+FFFD.
+
+    A byte order mark, or the ``data:`` of server-sent events, may stand before it.
+
+    Raises:
+        ValueError: It is no JSON.
+    """
+    try:
+        return from_json(frame)
+    except ValueError:
+        data = frame.encode() if isinstance(frame, str) else frame
+        data = data.removeprefix(b"\xef\xbb\xbf").removeprefix(b"data:")
+        return from_json(_HALF_PAIR.sub(rb"\\ufffd", data))
+
+
+def split_frame(frame: bytes) -> list[bytes]:
+    r"""Return the events of one frame: some servers send several, in lines or in a list.
+
+    >>> split_frame(b'{"type":"a"}\n{"type":"b"}'), split_frame(b'[{"type":"a"},{"type":"b"}]')
+    ([b'{"type":"a"}', b'{"type":"b"}'], [b'{"type":"a"}', b'{"type":"b"}'])
+    """
+    if b"}\n{" in frame or b"}\r\n{" in frame:
+        return _BETWEEN_LINES.split(frame)
+    if frame[:1] == b"[":
+        try:
+            events = from_json(frame)
+        except ValueError:
+            return [frame]
+        if events and all(isinstance(event, dict) and event.get("type") for event in events):
+            return [to_json(event) for event in events]
+    return [frame]
+
+
+def _as_event(value: Any, note: Note) -> JsonObject | None:
+    """Return what was parsed as an event with a type; None where it is none, and reports no error."""
+    if isinstance(value, dict):
+        event: JsonObject = value
+        if not event.get("type") and _letters(event.get("event")) in _SPELLINGS:
+            event = event | {"type": event["event"]}
+        if isinstance(event.get("type"), str) and event["type"]:
+            return event
+    error = _reported_error(value)
+    if error is not None:
+        note(f"an error came as {kind_of(value)} without a type; taken as one")
+    return error
+
+
+def _not_json(frame: bytes | str, note: Note) -> ServerEvent:
+    """Return a frame that is no JSON: an error, where its words say so."""
+    words = _text_of(frame)
+    if frame.lstrip()[:1] in (b"{", "{"):
+        return UnusableEvent(type="", problem="a frame is not JSON", words=excerpt(words), breaks_response=True)
+    if error := _reported_error(words):
+        note("an error came as a text; taken as one")
+        return ErrorEvent.model_validate(error)
+    problem = "a frame is not JSON" if words else "a frame of bytes that are no text"
+    return UnusableEvent(type="", problem=problem, words=excerpt(words))
+
+
+def _text_of(frame: bytes | str) -> str:
+    """Return a frame that is no JSON as text; empty where its bytes are none."""
+    try:
+        text = frame.decode() if isinstance(frame, bytes) else frame
+    except UnicodeDecodeError:
+        return ""
+    return "" if "\0" in text else text
+
+
+def excerpt(words: object) -> str:
+    r"""Return a server's words as a message shows them: safe, on one line, and not too long.
+
+    >>> excerpt({"status": "ok\x1b"}), excerpt("No. " * 99)[-12:]
+    ('{"status":"ok\\u001b"}', 'No. No. N...')
+    """
+    text = words if isinstance(words, str) else to_json(words).decode()
+    text = one_line(text[: MOST_SHOWN * 4])
+    return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 3]}..."
+
+
+def _reported_error(value: object) -> JsonObject | None:
+    """Return the error event that something stands for which is none; None where it reports no error."""
+    words = text_in(value)
+    if isinstance(value, dict):
+        is_one = any(value.get(key) for key in ERROR_FIELDS) or SOUNDS_LIKE_AN_ERROR.search(words)
+        return value | {"type": "error"} if is_one and "delta" not in value else None
+    return {"type": "error", "error": {"message": excerpt(words)}} if SOUNDS_LIKE_AN_ERROR.search(words) else None
+
+
+def _named(event: JsonObject, note: Note) -> JsonObject:
+    """Return an event under the name that the protocol has for it, where it has one."""
+    told = event["type"]
+    if told in EVENT_TYPES or told in NEW_NAMES:
+        return event
+    known = _SPELLINGS.get(_letters(told), told)
+    if known in ENDS:
+        note(f"{excerpt(told)} is read as response.done")
+        return event | {"type": "response.done", "spelt": known}
+    if known != told:
+        note(f"{excerpt(told)} is read as {known}")
+        return event | {"type": known}
+    has_words = any(event.get(key) for key in ("message", *MESSAGE_FIELDS))
+    if event.get("error") or (has_words and _ERROR_NAME.search(told)):
+        note(f"{excerpt(told)} is read as error")
+        return {"code": told} | event | {"type": "error"}
+    return event
+
+
+def _with_delta(event: JsonObject, note: Note) -> JsonObject:
+    """Return a piece of sound whose sound stands elsewhere, or nowhere."""
+    name = next((name for name in ("audio", "data") if isinstance(event.get(name), str)), "")
+    taken = f"{name} is taken as it" if name else "taken as no sound"
+    note(f"{event['type']}: delta {'is null' if 'delta' in event else 'is missing'}; {taken}")
+    return event | {"delta": event.get(name, "")}
+
+
+def _validated(kind: type[ServerEvent], event: JsonObject, note: Note) -> ServerEvent:
+    """Make an event of JSON; what is not as it should be is taken out, until the event is whole without it."""
+    first: Oddity | None = None
+    while True:
+        try:
+            return kind.model_validate(event)
+        except ValidationError as error:
+            odd = [Oddity.of(event, found["loc"], is_missing=found["type"] == "missing") for found in error.errors()]
+        first = first or odd[0]
+        if not all(oddity.path for oddity in odd):
+            return _unusable(event, first)
+        for oddity in odd:
+            note(f"{event['type']}: {oddity}; taken as absent")
+        remove(event, [oddity.path for oddity in odd])
+
+
+def _unusable(event: JsonObject, oddity: Oddity) -> UnusableEvent:
+    ids = {name: value for name in ("response_id", "item_id") if isinstance(value := event.get(name), str)}
+    return UnusableEvent(
+        type=event["type"],
+        event_id=str(event.get("event_id", "")),
+        problem=str(oddity),
+        breaks_response=event["type"] == AudioDelta.model_fields["type"].default,
+        **ids,
+    )
+
+
+# ---- the end of a response, whatever a server calls it and wherever it puts the reason
+
+
+def ended(event: JsonObject, spelt: str = "") -> JsonObject:
+    """Turn the end of a response into ``response.done``: its status, and the error it failed of under ``error``.
+
+    Args:
+        event: As it came.
+        spelt: Its type, where the server calls it otherwise.
+
+    >>> ended({"type": "response.failed", "message": "no GPU"}, "response.failed")["response"]
+    {'status': 'failed', 'error': {'message': 'no GPU'}}
+    """
+    told = event.get("response")
+    response: JsonObject = dict(told) if isinstance(told, dict) else {}
+    if spelt:
+        event = event | {"type": "response.done", "spelt": spelt}
+        response = {
+            key: event[key] for key in ("status", "status_details", "output", "metadata") if key in event
+        } | response
+    status = ENDS.get(spelt) or status_of(response.get("status"))
+    if status is None and any(_errors(response, event)):
+        status = "failed"
+    if status is None and not spelt:
+        return event
+    response["status"] = status
+    if status == "failed" and (error := _error(response, event)):
+        response["error"] = error
+    elif status in ("incomplete", "cancelled"):
+        response |= _reason(response)
+    return event | {"response": response}
+
+
+def _errors(response: JsonObject, event: JsonObject) -> list[Any]:
+    """Tell where an error may stand, the likeliest first."""
+    details = response.get("status_details")
+    return [details.get("error") if isinstance(details, dict) else None, response.get("error"), event.get("error")]
+
+
+def _error(response: JsonObject, event: JsonObject) -> JsonObject:
+    """Return all that is told of a failure."""
+    details, error = response.get("status_details"), JsonObject()
+    for place in _errors(response, event):
+        _add(error, place, ("message", *MESSAGE_FIELDS), is_error=True)
+    _add(error, details if isinstance(details, str | list) else {}, ())
+    for place in (details, response, event):
+        _add(error, place if isinstance(place, dict) else {}, BESIDE_ERROR)
+    return error
+
+
+def _add(error: JsonObject, place: Any, keys: Sequence[str], *, is_error: bool = False) -> None:
+    """Add to an error what one place tells of it, where nothing tells it so far."""
+    said: Any = place
+    if isinstance(place, dict):
+        said = next((place[key] for key in keys if place.get(key)), "")
+        names = ("code", "type", "param", "event_id") if is_error else ("code",)
+        for key in names:
+            if isinstance(place.get(key), str | int):
+                error.setdefault(key, place[key])
+    words = str(said) if isinstance(said, int) else text_in(said)
+    if words:
+        error.setdefault("message", words)
+        if len(words.split()) == 1:
+            error.setdefault("code", words)
+
+
+def _reason(response: JsonObject) -> JsonObject:
+    """Tell why a response was not completed, where the server tells it otherwise."""
+    details, others = response.get("status_details"), response.get("incomplete_details")
+    told = details.get("reason") if isinstance(details, dict) else details
+    told = told or (others.get("reason") if isinstance(others, dict) else others)
+    return {"status_details": {"reason": told}} if isinstance(told, str) else {}
+
+
+# ---- what is not as it should be in JSON: named, and taken out
+
+
+@dataclass(frozen=True, slots=True)
+class Oddity:
+    """One value that is not what it should be.
+
+    Attributes:
+        path: Where it stands; empty where the whole cannot be used.
+        what: What is there, or what is not.
+    """
+
+    path: Path
+    what: str
+
+    @classmethod
+    def of(cls, event: JsonObject, loc: Sequence[str | int], *, is_missing: bool) -> Oddity:
+        """Find the value that an error of pydantic is about.
+
+        Args:
+            event: The JSON.
+            loc: Where pydantic sees the error: the branches of unions are steps of it.
+            is_missing: Whether the last step is a key that is not there. Its object is then what is odd.
+
+        >>> str(Oddity.of({"response": {"usage": "none"}}, ("response", "usage"), is_missing=False))
+        'response.usage is a text'
+        >>> str(Oddity.of({"response": {"output": [{}]}}, ("response", "output", 0, "id"), is_missing=True))
+        'response.output has no id'
+        """
+        value: Any = event
+        path: list[str | int] = []
+        for step in loc:
+            if (isinstance(value, dict) and step in value) or (
+                isinstance(value, list) and isinstance(step, int) and step < len(value)
+            ):
+                value = value[step]  # type: ignore[index]
+            else:
+                break
+            path.append(step)
+        return cls(tuple(path), f"has no {loc[-1]}" if is_missing else f"is {kind_of(value)}")
+
+    def __str__(self) -> str:
+        place = ".".join(step for step in self.path if isinstance(step, str))
+        return f"{place} {self.what}" if place else f"the event {self.what}"
+
+
+def kind_of(value: Any) -> str:
+    """Name the kind of a JSON value.
+
+    >>> [kind_of(value) for value in (None, True, 1.5, "a", [], {})]
+    ['null', 'a boolean', 'a number', 'a text', 'a list', 'an object']
+    """
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a text"
+        case list():
+            return "a list"
+        case _:
+            return "an object"
+
+
+def remove(event: JsonObject, paths: Iterable[Path]) -> None:
+    """Take values out of JSON, in place; the indexes of a list hold until all are out.
+
+    >>> event = {"output": [1, 2, 3], "usage": 4}
+    >>> remove(event, [("output", 0), ("output", 1), ("usage",)])
+    >>> event
+    {'output': [3]}
+    """
+    lists: dict[int, list[Any]] = {}
+    for path in paths:
+        at: Any = event
+        for step in path[:-1]:
+            at = at[step] if step in _keys(at) else _REMOVED
+        if isinstance(at, list):
+            at[int(path[-1])] = _REMOVED
+            lists[id(at)] = at
+        elif isinstance(at, dict):
+            at.pop(path[-1], None)
+    for whole in lists.values():
+        whole[:] = [value for value in whole if value is not _REMOVED]
+
+
+def _keys(value: Any) -> Collection[Any]:
+    """Return what leads further into a JSON value."""
+    return range(len(value)) if isinstance(value, list) else value if isinstance(value, dict) else ()
+
+
+class Repeats:
+    """Knows an event that a server sends twice by its id, where the server gives no two events the same.
+
+    >>> repeats = Repeats()
+    >>> [repeats.knows(*told) for told in ((b"1", "a"), (b"2", "b"), (b"3", "c"), (b"3", "c"), (b"1", "a"))]
+    [False, False, False, True, True]
+    >>> repeats.knows(b"4", "c"), repeats.knows(b"3", "c")
+    (False, False)
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[str, int] = {}
+        self._are_unique = True
+
+    def knows(self, frame: bytes, event_id: str) -> bool:
+        """Tell whether an event came before."""
+        if not (event_id and self._are_unique):
+            return False
+        content = hash(frame)
+        if event_id in self._seen:
+            self._are_unique = self._seen[event_id] == content
+            return self._are_unique and len(self._seen) >= FEWEST_IDS
+        self._seen[event_id] = content
+        if len(self._seen) > MOST_IDS:
+            del self._seen[next(iter(self._seen))]
+        return False

@@ -1,0 +1,388 @@
+"""Responses, as a client keeps them: whole ones, the changes on the way, and items that are still coming in."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import pybase64
+
+from tau_stage.audio.formats import Decoder, Format
+from tau_stage.audio.pcm import Pcm
+from tau_stage.errors import ProtocolError
+from tau_stage.protocol.dialects import ignore
+from tau_stage.protocol.entries import Entry, ToolCall
+from tau_stage.protocol.items import ContentPart, Item
+from tau_stage.protocol.server_events import Status
+from tau_stage.protocol.usage import Usage
+
+COMMENTARY = "commentary"
+"""The phase of an item in which a model speaks about its work: no part of its answer."""
+
+SOUND_FILES = {b"RIFF": "WAV", b"OggS": "Ogg", b"fLaC": "FLAC", b"ID3\x03": "MP3", b"ID3\x04": "MP3", b"FORM": "AIFF"}
+"""How sound files begin, and what they are."""
+
+LONGEST_HEADER = 4096
+"""Bytes before the samples of a WAV file, at most."""
+
+PCM, EXTENSIBLE = 1, 0xFFFE
+"""Codes of the formats that have plain samples (Microsoft, "Multiple channel audio data and WAVE files")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commentary:
+    """What a model says about its work, beside its answer (items whose ``phase`` is ``commentary``).
+
+    Attributes:
+        transcript: The words spoken.
+        text: The words written.
+        audio: The sound.
+    """
+
+    transcript: str = ""
+    text: str = ""
+    audio: Pcm = field(default_factory=Pcm)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One finished response.
+
+    Attributes:
+        id: The server's id.
+        status: How it ended.
+        reason: Why, where it did not complete: a reason (``max_output_tokens``, ``client_cancelled``) or an error code.
+        message: The server's own words on a failure.
+        transcript: The words spoken.
+        text: The words written.
+        audio: The sound, whole.
+        calls: Tools the model wants run.
+        item_ids: The items it added to the conversation.
+        usage: Tokens; all zero where the server told none.
+        metadata: As given with the request.
+        first_audio_s: Seconds from the request to the first sound; None where there was none or nobody asked.
+        commentary: What the model said about its work, in order; billed with the answer and no part of it.
+        first_text_s: Seconds from the request to the first words; None where there were none or nobody asked.
+        compute_s: Seconds from the request to the end, of all attempts; None where nobody asked.
+        attempts: How often it was asked for.
+    """
+
+    id: str
+    status: Status
+    reason: str | None = None
+    message: str = ""
+    transcript: str = ""
+    text: str = ""
+    audio: Pcm = field(default_factory=Pcm)
+    calls: tuple[ToolCall, ...] = ()
+    item_ids: tuple[str, ...] = ()
+    usage: Usage = field(default_factory=Usage)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    first_audio_s: float | None = None
+    commentary: tuple[Commentary, ...] = ()
+    first_text_s: float | None = None
+    compute_s: float | None = None
+    attempts: int = 1
+
+    def with_commentary(self) -> Response:
+        """Take the commentary as the beginning of the answer.
+
+        >>> said = Response("r", "completed", text="It is foggy.", commentary=(Commentary(text="I look. "),))
+        >>> said.with_commentary().text
+        'I look. It is foggy.'
+        """
+        return replace(
+            self,
+            transcript="".join(said.transcript for said in self.commentary) + self.transcript,
+            text="".join(said.text for said in self.commentary) + self.text,
+            audio=Pcm.join([*(said.audio for said in self.commentary), self.audio]),
+            commentary=(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseBegan:
+    """A response began.
+
+    Attributes:
+        response_id: The server's id.
+        formerly: What it was called in changes that came before its id was told; empty where none came.
+    """
+
+    response_id: str
+    formerly: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioChunk:
+    """A response grew by some sound: whole samples only.
+
+    Attributes:
+        response_id: Which response.
+        item_id: Which item of it.
+        audio: The sound.
+        commentary: Whether it is commentary, no part of the answer.
+    """
+
+    response_id: str
+    item_id: str
+    audio: Pcm
+    commentary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TextChunk:
+    """A response grew by some words: of what is spoken, or of written text.
+
+    Attributes:
+        response_id: Which response.
+        item_id: Which item of it.
+        words: The words.
+        spoken: Whether they are spoken.
+        commentary: Whether they are commentary, no part of the answer.
+    """
+
+    response_id: str
+    item_id: str
+    words: str
+    spoken: bool
+    commentary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseEnded:
+    """A response ended."""
+
+    response_id: str
+    response: Response
+
+
+ResponseChange = ResponseBegan | AudioChunk | TextChunk | ResponseEnded
+
+
+@dataclass(slots=True)
+class PartialText:
+    """The words of one content part, while they come in and as their end tells them.
+
+    Attributes:
+        pieces: What deltas brought, in order.
+        whole: What the part's end told; empty until then.
+    """
+
+    pieces: list[str] = field(default_factory=list)
+    whole: str = ""
+
+    def __str__(self) -> str:
+        return self.whole or "".join(self.pieces)
+
+    def end(self, whole: str) -> str:
+        """Take in the words as the part's end tells them, and say what of them is news.
+
+        A server may tell the end of a part more than once: of each sentence, or of all so far.
+
+        >>> words = PartialText()
+        >>> words.end("One."), words.end("Two."), words.end("One. Two. Three."), str(words)
+        ('One.', ' Two.', ' Three.', 'One. Two. Three.')
+        """
+        before = str(self)
+        if not self.whole:
+            self.whole = whole
+            return "" if before else whole
+        if whole.startswith(self.whole):
+            news = whole[len(self.whole) :]
+        elif whole in self.whole or whole in "".join(self.pieces):
+            news, self.whole = "", max(self.whole, "".join(self.pieces), key=len)
+        else:
+            news = whole if self.whole[-1].isspace() or whole[0].isspace() else f" {whole}"
+        self.whole += news
+        return news
+
+
+@dataclass(slots=True)
+class PartialItem:
+    """An item of a response that is still coming in. Sound is kept in pieces, so that it grows in linear time.
+
+    Attributes:
+        decoder: How its sound travels.
+        sounds: Its sound so far.
+        spoken: The words spoken so far, by content part.
+        written: The words written so far, by content part.
+        entry: The item as the server last told it whole.
+        call: The tool call that it is, as far as it is known.
+        arguments: The arguments of the call, as deltas brought them.
+        phase: ``commentary`` or ``final_answer``, where the server tells it.
+        awaits_sound: Whether sound has begun and its end was not told.
+        head: The beginning of a sound file, until its samples begin.
+        is_over: Whether the server told that all of it has come.
+    """
+
+    decoder: Decoder
+    sounds: list[Pcm] = field(default_factory=list)
+    spoken: dict[int, PartialText] = field(default_factory=dict)
+    written: dict[int, PartialText] = field(default_factory=dict)
+    entry: Entry | None = None
+    call: ToolCall | None = None
+    arguments: list[str] = field(default_factory=list)
+    phase: str | None = None
+    awaits_sound: bool = False
+    head: bytes = b""
+    is_over: bool = False
+
+    @classmethod
+    def in_format(cls, form: Format) -> PartialItem:
+        """Begin with nothing."""
+        return cls(form.decoder())
+
+    @property
+    def is_commentary(self) -> bool:
+        """Whether it is no part of the answer."""
+        return (self.phase or "").casefold() == COMMENTARY
+
+    @property
+    def lacks_sound(self) -> bool:
+        """Whether words are spoken, and no sound has come."""
+        return bool(self.transcript) and not self.sounds
+
+    @property
+    def transcript(self) -> str:
+        """The words spoken, as completely as they were told."""
+        return "".join(map(str, self.spoken.values())) or (self.entry.transcript if self.entry else "")
+
+    @property
+    def text(self) -> str:
+        """The words written, as completely as they were told."""
+        return "".join(map(str, self.written.values())) or (self.entry.text if self.entry else "")
+
+    def grow(self, delta: str, note: Callable[[str], None] = ignore) -> Pcm:
+        """Add one delta, decoded on its own, and give back the whole samples it completes.
+
+        Args:
+            delta: Base64.
+            note: Told of a sound file where samples should be.
+
+        Raises:
+            ProtocolError: The delta is not base64, or no sound that can be read.
+        """
+        try:
+            data = pybase64.b64decode(delta, validate=True)
+        except ValueError:
+            data = _decoded_loosely(delta)
+        self.awaits_sound = True
+        if self.head or data[:4] in SOUND_FILES:
+            data = self._samples_of(self.head + data, note)
+        sound = self.decoder.feed(data)
+        if sound:
+            self.sounds.append(sound)
+        return sound
+
+    def _samples_of(self, data: bytes, note: Callable[[str], None]) -> bytes:
+        """Return the samples of a WAV file whose beginning came; none, until they begin."""
+        form = self.decoder.form
+        found = samples_of(data, form)
+        self.head = data if found is None else b""
+        if found is None:
+            return b""
+        note("a WAV header; taken off" if found.rate == form.rate else f"a WAV file of {found.rate} Hz; read as such")
+        if found.rate != form.rate:
+            self.decoder = replace(form, rate=found.rate).decoder()
+        return found.data
+
+    def words(self, content_index: int, *, spoken: bool) -> PartialText:
+        """Return the words of one part, to add to."""
+        return (self.spoken if spoken else self.written).setdefault(content_index, PartialText())
+
+    def end_part(self, content_index: int, part: ContentPart) -> None:
+        """Take the words of a part from its end, where nothing has told them yet."""
+        for words, whole in ((self.spoken, part.transcript), (self.written, part.text)):
+            if whole and not str(words.get(content_index, "")):
+                words[content_index] = PartialText(whole=whole)
+
+    def finish(self) -> Pcm:
+        """Give all of its sound."""
+        self.sounds.append(self.decoder.finish())
+        return Pcm.join(self.sounds)
+
+    def learn_call(self, call: ToolCall) -> None:
+        """Note what is known of the tool call that it is; what is empty says nothing."""
+        known = self.call or ToolCall("", "", "")
+        self.call = ToolCall(call.call_id or known.call_id, call.name or known.name, call.arguments or known.arguments)
+
+    def tool_call(self, item_id: str) -> ToolCall | None:
+        """Return the tool call that it is; where the server gives the call no id, the item's stands for it."""
+        if self.call is None:
+            return None
+        arguments = self.call.arguments or "".join(self.arguments)
+        return ToolCall(self.call.call_id or item_id, self.call.name, arguments)
+
+    def may_be(self, item: Item) -> bool:
+        """Tell whether an item that the server names otherwise can be this one."""
+        return (self.call is not None) == (item.type == "function_call")
+
+    def learn(self, item: Item) -> None:
+        """Note what the server tells of the item as a whole."""
+        self.phase = item.phase or self.phase
+        self.entry = Entry.of(item)
+        if self.entry.call:
+            self.learn_call(self.entry.call)
+
+
+def _decoded_loosely(delta: str) -> bytes:
+    """Decode base64 as others write it: URL-safe, unpadded, in lines (RFC 4648, sections 3 and 5), as a data URL.
+
+    Raises:
+        ProtocolError: It is not base64 at all.
+    """
+    if delta.startswith("data:"):
+        delta = delta.partition(",")[2]
+    plain = "".join(delta.split()).translate({ord("-"): "+", ord("_"): "/"}).rstrip("=")
+    try:
+        return pybase64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except ValueError as error:
+        raise ProtocolError("theirs", f"an audio delta of {len(delta)} characters is not base64") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    """What is in a WAV file, as far as it came.
+
+    Attributes:
+        rate: Samples per second.
+        data: The samples, mono and 16 bit.
+    """
+
+    rate: int
+    data: bytes
+
+
+def samples_of(data: bytes, form: Format) -> _Samples | None:
+    r"""Return the samples of a WAV file; None where they have not begun yet.
+
+    Args:
+        data: Its beginning, or all of it.
+        form: How the sound was to travel.
+
+    Raises:
+        ProtocolError: It is another kind of file, or has other samples than mono, 16 bit.
+
+    >>> head = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0" + struct.pack("<HHIIHH", 1, 1, 24_000, 48_000, 2, 16)
+    >>> samples_of(head + b"data\xff\xff\xff\xff" + bytes(4), Format())
+    _Samples(rate=24000, data=b'\x00\x00\x00\x00')
+    """
+    if data[:4] != b"RIFF":
+        raise ProtocolError("theirs", f"an audio delta is a file ({SOUND_FILES[data[:4]]}) where samples should be")
+    at, rate = 12, form.rate
+    while at + 8 <= len(data):
+        name, size = struct.unpack_from("<4sI", data, at)
+        at += 8
+        if name == b"data":
+            return _Samples(rate, data[at : at + size])
+        if name == b"fmt " and at + 16 <= len(data):
+            code, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", data, at)
+            if form.kind != "audio/pcm" or code not in (PCM, EXTENSIBLE) or (channels, bits) != (1, 16) or not rate:
+                told = f"WAV, format {code}, {channels} channels, {bits} bit, {rate} Hz"
+                raise ProtocolError("theirs", f"an audio delta is a file ({told}) where samples should be")
+        at += size + size % 2
+    if len(data) > LONGEST_HEADER:
+        raise ProtocolError("theirs", "an audio delta is a file (WAV) without samples where samples should be")
+    return None

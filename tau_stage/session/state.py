@@ -1,0 +1,129 @@
+"""What a session knows of the moment: who speaks, who listens, and how far a listener has heard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tau_stage.audio.pcm import RATE
+from tau_stage.errors import SessionError
+from tau_stage.protocol.client_events import ClientEvent
+from tau_stage.protocol.responses import AudioChunk, Response, ResponseChange, ResponseEnded
+from tau_stage.protocol.server_events import ServerEvent, SpeechStarted, SpeechStopped
+from tau_stage.session.waiting import Broadcast, EventWaiter
+
+
+@dataclass(slots=True)
+class PlaybackEstimate:
+    """How far a listener has heard one item, who plays it from the moment its first sound came.
+
+    Sound comes faster than it is played, and a status must not run ahead of the ear.
+
+    Attributes:
+        item_id: Which item.
+        began_at: When its first sound came, on the clock of the loop, in seconds.
+        samples: How much of it has come.
+        stopped_at: Sample at which it was cut short, once it was.
+    """
+
+    item_id: str
+    began_at: float
+    samples: int = 0
+    stopped_at: int | None = None
+
+    def add(self, change: AudioChunk) -> None:
+        """Note that more of it came."""
+        self.samples += len(change.audio)
+
+    def heard_samples(self, now: float) -> int:
+        """Tell how much a listener has heard who plays it as it comes.
+
+        >>> PlaybackEstimate("item", began_at=10.0, samples=24_000).heard_samples(10.25)
+        6000
+        """
+        if self.stopped_at is not None:
+            return self.stopped_at
+        return min(self.samples, max(0, round((now - self.began_at) * RATE)))
+
+    def is_playing(self, now: float) -> bool:
+        """Tell whether a listener still hears it."""
+        return self.stopped_at is None and self.heard_samples(now) < self.samples
+
+    def left_s(self, now: float) -> float:
+        """Return seconds until a listener has heard what has come of it.
+
+        >>> PlaybackEstimate("item", began_at=10.0, samples=24_000).left_s(10.25)
+        0.75
+        """
+        return (self.samples - self.heard_samples(now)) / RATE if self.is_playing(now) else 0.0
+
+
+class SessionState:
+    """Fed with every event and what it changed.
+
+    Attributes:
+        events: Whoever watches all events of the server.
+        sent: Whoever watches all events of ours.
+        responses: Whoever watches finished responses.
+        waiter: Whoever waits for one event.
+        playback: What is being heard, or was last.
+        is_listening: Whether the user is speaking, as turn detection tells it.
+    """
+
+    def __init__(self) -> None:
+        self.events: Broadcast[ServerEvent] = Broadcast()
+        self.sent: Broadcast[ClientEvent] = Broadcast()
+        self.responses: Broadcast[Response] = Broadcast()
+        self.waiter = EventWaiter()
+        self.playback: PlaybackEstimate | None = None
+        self.is_listening = False
+
+    def apply(self, event: ServerEvent, change: ResponseChange | None, now: float) -> None:
+        """Take in an event.
+
+        Args:
+            event: As it came.
+            change: What it changed in the conversation.
+            now: On the clock of the loop, in seconds.
+        """
+        if isinstance(event, SpeechStarted):
+            self.is_listening = True
+        elif isinstance(event, SpeechStopped):
+            self.is_listening = False
+        if isinstance(change, AudioChunk):
+            if self.playback is None or self.playback.item_id != change.item_id:
+                self.playback = PlaybackEstimate(change.item_id, began_at=now)
+            self.playback.add(change)
+        elif isinstance(change, ResponseEnded):
+            self.apply_end(change)
+        self.events.publish(event)
+        self.waiter.publish(event)
+
+    def apply_end(self, change: ResponseEnded) -> None:
+        """Take in the end of a response."""
+        self.responses.publish(change.response)
+
+    def status(self, now: float) -> Literal["listening", "speaking"] | None:
+        """Tell who is heard: the user, the model until a listener has heard it all, or nobody."""
+        if self.is_listening:
+            return "listening"
+        return "speaking" if self.playback and self.playback.is_playing(now) else None
+
+    def stop_playing(self, now: float) -> PlaybackEstimate | None:
+        """Stop what is being heard where a listener is by now, and return it; None if nothing was."""
+        if self.playback is None or not self.playback.is_playing(now):
+            return None
+        self.playback.stopped_at = self.playback.heard_samples(now)
+        return self.playback
+
+    def finish_playing(self) -> None:
+        """Let what is being heard be heard to its end."""
+        if self.playback and self.playback.stopped_at is None:
+            self.playback.stopped_at = self.playback.samples
+
+    def end(self, why: SessionError) -> None:
+        """Note that nothing more will come."""
+        self.events.end()
+        self.sent.end()
+        self.responses.end()
+        self.waiter.end(why)
