@@ -29,7 +29,7 @@ from tau_stage.scene.model import (
     Listen,
     Player,
     Scene,
-    Sound,
+    SoundStep,
     Step,
     Together,
     ToolDefinition,
@@ -365,7 +365,20 @@ def test_the_table_of_players_says_what_cascades() -> None:
 
 
 def test_every_word_of_the_language_stands_there() -> None:
-    models = (Scene, Deliver, Mix, LineFiles, Cue, Sound, Together, CutIn, Expect, Says, CallWanted, *EVENTS.values())
+    models = (
+        Scene,
+        Deliver,
+        Mix,
+        LineFiles,
+        Cue,
+        SoundStep,
+        Together,
+        CutIn,
+        Expect,
+        Says,
+        CallWanted,
+        *EVENTS.values(),
+    )
     known = {key for model in models for key in model.options()} | STEP_WORDS | EVENTS.keys() | {"not"}
     spans = set(re.findall(r"`([^`\n]+)`", TEXT))
     words = {word for span in spans for word in re.findall(r"(?:^|[{ ,])([\w-]+)(?=:|$)", span)}

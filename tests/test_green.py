@@ -13,7 +13,7 @@ from junitparser import JUnitXml, Skipped
 
 from tau_stage.checks.snapshot import sound_files
 from tau_stage.scene.load import parse_scene
-from tau_stage.scene.plan import resolved
+from tau_stage.scene.plan import plan_json
 from tau_stage.scene.planner import make_plan
 from tau_stage.suite.discovery import inspect_file
 from tests.test_cli_testing import SNAPSHOT, TAPE, WELCOME, copied, edit, project  # noqa: F401
@@ -230,11 +230,11 @@ def test_every_sound_file_of_a_scene_is_known_by_what_is_in_it(tmp_path: Path) -
     for name in ("door.wav", "rain.wav", "item.wav", "guest.wav", "bob/bob-1.wav"):
         shutil.copy(SCENES / "sounds" / "door.wav", tmp_path / name)
     plan = make_plan(parse_scene(SOUNDING, str(tmp_path / "scene.yaml")))
-    known = sound_files(plan.path, resolved(plan))
+    known = sound_files(plan.path, plan_json(plan))
     assert list(known) == ["bob/bob-1.wav", "door.wav", "guest.wav", "item.wav", "rain.wav"]
     (tmp_path / "item.wav").write_bytes(b"another")
     (tmp_path / "door.wav").unlink()
-    now = sound_files(plan.path, resolved(plan))
+    now = sound_files(plan.path, plan_json(plan))
     assert {name for name in known if known[name] != now[name]} == {"item.wav", "door.wav"}
     assert now["door.wav"] == "missing"
 

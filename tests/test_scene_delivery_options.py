@@ -260,17 +260,17 @@ def test_stereo_and_places_are_as_they_are_written() -> None:
     plan = make_plan(scene)
     assert (plan.deliver, plan.deliver.channels) == (Deliver(stereo=True), 2)
     assert [player.pan for player in plan.players] == [-0.5, 1.0, 0.0]
-    assert scene.remarks == ()
+    assert scene.warnings == ()
 
 
 def test_a_place_in_a_mono_mix_is_remarked_on_and_does_nothing() -> None:
     scene = parse_scene("players: {ann: {pan: 0}, ben: {pan: 0.5}, cid: {pan: 1}}\nlines: [ann: Hi]")
     assert {player.pan for player in make_plan(scene).players} == {0.0}
-    (remark,) = scene.remarks
+    (remark,) = scene.warnings
     assert str(remark) == (
         "'pan' of player 'ben' does nothing in a mono mix: write 'deliver: {stereo: true}', or remove it"
     )
-    assert (remark.spot.line, remark.spot.column) == (1, 37)
+    assert (remark.location.line, remark.location.column) == (1, 37)
 
 
 @pytest.mark.parametrize(

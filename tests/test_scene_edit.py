@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tau_stage.errors import SceneError
-from tau_stage.scene.edit import as_lines, as_script, tagged
+from tau_stage.scene.edit import add_ids, as_lines, as_script
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.model import AnyStep
 from tau_stage.scene.names import automatic_id
@@ -57,7 +57,7 @@ def unnamed(read: Document, players: list[str]) -> list[tuple[Path, str]]:
 
 def tag(text: str, players: list[str] | None = None) -> str:
     read = document(text)
-    return tagged(read, unnamed(read, players or PLAYERS))
+    return add_ids(read, unnamed(read, players or PLAYERS))
 
 
 @pytest.mark.parametrize(
@@ -102,11 +102,11 @@ def test_ids_are_written_into_lists_in_brackets(lines: str) -> None:
 
 def test_an_id_that_stands_there_stays() -> None:
     text = "lines:\n- ann: Yes\n  id: mine\n"
-    assert tagged(document(text), [(("lines", 0), "ann-1")]) == text
+    assert add_ids(document(text), [(("lines", 0), "ann-1")]) == text
 
 
 def test_an_id_that_yaml_would_misread_is_quoted() -> None:
-    assert tagged(document("lines:\n- ann: Yes"), [(("lines", 0), "a: b")]).endswith('\n  id: "a: b"')
+    assert add_ids(document("lines:\n- ann: Yes"), [(("lines", 0), "a: b")]).endswith('\n  id: "a: b"')
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_where_no_id_can_stand_none_is_written(lines: str, place: tuple[int, int
 
 
 def test_a_file_without_lines_has_none_to_name() -> None:
-    assert tagged(document(HEAD), []) == HEAD
+    assert add_ids(document(HEAD), []) == HEAD
 
 
 SCENE = """\

@@ -21,9 +21,9 @@ from tau_stage.scene.expect import (
 )
 from tau_stage.scene.load import load_variants, parse_scene
 from tau_stage.scene.model import Line, Scene
-from tau_stage.scene.plan import resolved
+from tau_stage.scene.plan import plan_json
 from tau_stage.scene.planner import make_plan
-from tau_stage.scene.source import Source, Spot, spot
+from tau_stage.scene.source import Location, Source, locate
 from tau_stage.scene.yaml_text import read_yaml
 
 HEAD = """players: {ann: {accent: Irish}, bob: , guest: {human: mic}}
@@ -220,12 +220,12 @@ on:
 
 
 def test_everything_has_its_place_in_the_file() -> None:
-    spots = make_plan(parse_scene(SPOTS, "a.yaml")).spots
+    spots = make_plan(parse_scene(SPOTS, "a.yaml")).locations
 
     def at(*key: str) -> tuple[int, int]:
-        return spot(spots, *key).line, spot(spots, *key).column
+        return locate(spots, *key).line, locate(spots, *key).column
 
-    assert spot(spots) == Spot("a.yaml", 7, 1)
+    assert locate(spots) == Location("a.yaml", 7, 1)
     assert at("expect", "cost") == (1, 10)
     assert (at("line", "ann-1"), at("line", "ann-1", "pause")) == ((8, 5), (9, 5))
     assert at("line", "ann-1", "expect", "length") == (10, 14)
@@ -240,12 +240,12 @@ def test_everything_has_its_place_in_the_file() -> None:
 
 def test_a_script_has_places_too() -> None:
     text = "players: {ann: }\nscript: |\n  ANN: Hi\n"
-    spots = make_plan(parse_scene(text)).spots
-    assert (spot(spots).line, spot(spots, "line", "ann-1").line) == (2, 3)
+    spots = make_plan(parse_scene(text)).locations
+    assert (locate(spots).line, locate(spots, "line", "ann-1").line) == (2, 3)
 
 
 def test_places_are_no_part_of_what_a_plan_is() -> None:
     one, other = (make_plan(parse_scene(f"{blank}players: {{ann: }}\nlines: [ann: Hi]")) for blank in ("", "\n"))
     assert one.lines[0].source_line != other.lines[0].source_line
-    assert '"spots"' not in resolved(one)
-    assert one.spots != other.spots
+    assert '"locations"' not in plan_json(one)
+    assert one.locations != other.locations

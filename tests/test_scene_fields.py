@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from tau_stage.protocol.endpoints import ENDPOINTS
-from tau_stage.scene.model import Line, Player, Said, Scene
+from tau_stage.scene.model import Line, Player, Scene, SpeechEvent
 from tau_stage.scene.names import VOICES
 
 
@@ -57,8 +57,8 @@ def test_every_endpoint_we_can_reach_can_be_named() -> None:
 @pytest.mark.parametrize("words", [7, "(", "(" * 5000 + ")" * 5000, ""])
 def test_what_is_said_is_a_pattern(words: object) -> None:
     with pytest.raises(ValidationError):
-        Said.model_validate({"words": words})
+        SpeechEvent.model_validate({"words": words})
 
 
 def test_an_odd_pattern_is_taken_without_a_warning() -> None:
-    assert Said(words="[[a]").words == "[[a]"
+    assert SpeechEvent(words="[[a]").words == "[[a]"

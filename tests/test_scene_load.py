@@ -16,21 +16,21 @@ from tau_stage.scene.load import load_scene, parse_scene
 from tau_stage.scene.model import (
     EVENTS,
     ROLES,
-    Call,
+    CallEvent,
     Cue,
     CutIn,
-    Failed,
+    FailureEvent,
     Improvise,
+    ItemStep,
     Limits,
     Line,
     Listen,
     Player,
-    Said,
     Scene,
-    Silence,
-    Sound,
+    SilenceEvent,
+    SoundStep,
+    SpeechEvent,
     Together,
-    Told,
     ToolDefinition,
 )
 from tau_stage.scene.plan import Plan
@@ -101,8 +101,8 @@ def test_x_keys_are_ignored_in_every_mapping() -> None:
         "lines:\n- ann: Hello\n  x-e: {f: 5}\n- prompt: {ann: be sad, x-g: 6}\n  x-h: 7\n"
     )
     assert list(scene.players) == ["ann"]
-    assert [type(step) for step in scene.lines] == [Line, Told]
-    assert isinstance(scene.lines[1], Told)
+    assert [type(step) for step in scene.lines] == [Line, ItemStep]
+    assert isinstance(scene.lines[1], ItemStep)
     assert dict(scene.lines[1].told) == {"ann": "be sad"}
 
 
@@ -297,7 +297,20 @@ lines:
   when: ${mood} == calm
 """
 NAMES = ["ann", "ben", "guest", "everyone", "lights_on", "x-a", "any", "none", "${mood}", "ann-1", "server_vad"]
-PARTS = (Call, Said, Silence, Failed, CutIn, Improvise, Listen, Sound, Together, ToolDefinition, Cue, Player)
+PARTS = (
+    CallEvent,
+    SpeechEvent,
+    SilenceEvent,
+    FailureEvent,
+    CutIn,
+    Improvise,
+    Listen,
+    SoundStep,
+    Together,
+    ToolDefinition,
+    Cue,
+    Player,
+)
 STEP_KEYS = st.sampled_from(
     sorted(
         {*NAMES, "wav", "type", "not", "silence", "system", *EVENTS, *ROLES, *WORDS_OF_STEPS}

@@ -7,7 +7,7 @@ import pytest
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.load import load_scene, parse_scene
-from tau_stage.scene.plan import ItemPlan, LinePlan, Plan, PlayerPlan, Waits
+from tau_stage.scene.plan import ItemPlan, LinePlan, Plan, PlayerPlan, Timeouts
 from tau_stage.scene.planner import make_plan
 
 SCENES = Path(__file__).parent.parent / "scenes"
@@ -175,11 +175,11 @@ def test_hello_is_five_lines_of_yaml() -> None:
 
 def test_how_long_a_scene_waits_and_what_it_does_without_a_player() -> None:
     scene = "players: {ann: }\nlines: [ann: hi]\n"
-    assert make_plan(parse_scene(scene)).waits == Waits()
+    assert make_plan(parse_scene(scene)).waits == Timeouts()
     assert make_plan(parse_scene(scene)).on_lost_player == "reopen"
     limits = "limits: {opening: 15s, silence: 20s, hearing: 500ms, closing: 1s, on_lost_player: stop}"
     plan = make_plan(parse_scene(scene + limits))
-    assert plan.waits == Waits(opening_s=15, silence_s=20, hearing_s=0.5, closing_s=1)
+    assert plan.waits == Timeouts(opening_s=15, silence_s=20, hearing_s=0.5, closing_s=1)
     assert plan.on_lost_player == "stop"
     with pytest.raises(SceneError, match="reopen, continue or stop"):
         parse_scene(scene + "limits: {on_lost_player: reopn}")

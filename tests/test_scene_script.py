@@ -9,20 +9,20 @@ from tau_stage.scene.fountain import plain, read_fountain, stressed
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.names import nearest
 from tau_stage.scene.planner import make_plan
-from tau_stage.scene.script import Item, Spoken, read_script
+from tau_stage.scene.script import ScriptItem, ScriptSpeech, read_script
 from tau_stage.scene.source import Source
 from tests.test_long_transcripts import steps
 
 PLAYERS = ["clerk", "tourist", "Old Man"]
 
 
-def script(text: str, players: list[str] | None = None) -> list[Spoken | Item]:
+def script(text: str, players: list[str] | None = None) -> list[ScriptSpeech | ScriptItem]:
     source = Source.of(text, "x.yaml")
     return read_script(source, 1, len(source.lines), PLAYERS if players is None else players)
 
 
 def said(text: str, players: list[str] | None = None) -> list[tuple[str, str]]:
-    return [(part.speaker, part.text) for part in script(text, players) if isinstance(part, Spoken)]
+    return [(part.speaker, part.text) for part in script(text, players) if isinstance(part, ScriptSpeech)]
 
 
 def refused(text: str, players: list[str] | None = None) -> SceneError:
@@ -81,7 +81,7 @@ def test_places_are_where_the_text_starts() -> None:
     text = "x:\n  CLERK: One\n  TOURIST:\n\n  # hm\n  OLD MAN:\n     (low)\n     so\n  CLERK:   \ttwo"
     source = Source.of(text, "x.yaml")
     parts = read_script(source, 2, 99, PLAYERS)
-    assert [(part.text, part.line, part.column) for part in parts if isinstance(part, Spoken)] == [
+    assert [(part.text, part.line, part.column) for part in parts if isinstance(part, ScriptSpeech)] == [
         ("One", 2, 10),
         ("", 3, 11),
         ("(low) so", 7, 6),
@@ -99,11 +99,11 @@ def test_items_of_the_scene_language_stand_between_speeches() -> None:
         "CLERK: One\n- pause: 1s\n- clerk: Yes\n  id: yes-1\n\n# hm\n  note: so\n# after\n\nTOURIST: Two\n"
         "-\n  sfx: door.wav\n-\tbed: rain.wav\n    # its own\n# not its own"
     )
-    assert [part for part in script(text) if isinstance(part, Item)] == [
-        Item(2, 2),
-        Item(3, 7),
-        Item(11, 12),
-        Item(13, 14),
+    assert [part for part in script(text) if isinstance(part, ScriptItem)] == [
+        ScriptItem(2, 2),
+        ScriptItem(3, 7),
+        ScriptItem(11, 12),
+        ScriptItem(13, 14),
     ]
     assert said(text) == [("clerk", "One"), ("tourist", "Two")]
 
@@ -380,8 +380,8 @@ def test_a_screenplay_is_what_is_spoken_in_it() -> None:
 def test_places_of_a_screenplay_are_those_of_the_file() -> None:
     text = "FADE IN:\n\n  [[x]] CLERK ^\r\n\t(low)\r\n(and slow)\n[[a\nb]] Yes\n\n@TOURIST\n [[c]]\n  No"
     assert read_fountain(Source.of(text, "x"), PLAYERS) == [
-        Spoken("clerk", "(low, and slow) Yes", 4, 2),
-        Spoken("tourist", "No", 11, 3),
+        ScriptSpeech("clerk", "(low, and slow) Yes", 4, 2),
+        ScriptSpeech("tourist", "No", 11, 3),
     ]
 
 
@@ -533,8 +533,8 @@ def test_nobody_is_looked_up_by_what_is_no_word() -> None:
 
 def test_parentheses_within_words_are_remarked_on() -> None:
     plan = make_plan(parse_scene("players: {ann: }\nlines:\n  - ann: Well, (laughs) no.\n"))
-    (remark,) = plan.remarks
-    assert (remark.spot.line, remark.spot.column) == (3, 10)
+    (remark,) = plan.warnings
+    assert (remark.location.line, remark.location.column) == (3, 10)
     assert str(remark) == r"'(laughs)' is spoken: write [laughs] for a moment, or \(laughs\) to have it spoken"
 
 
@@ -548,4 +548,4 @@ def test_parentheses_within_words_are_remarked_on() -> None:
 )
 def test_markup_of_other_tools_is_remarked_on(words: str, told: str | None) -> None:
     plan = make_plan(parse_scene(f"players: {{ann: }}\nlines:\n  - ann: {words}\n"))
-    assert [str(remark) for remark in plan.remarks] == ([told] if told else [])
+    assert [str(remark) for remark in plan.warnings] == ([told] if told else [])

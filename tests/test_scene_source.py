@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tau_stage.errors import SceneError
-from tau_stage.scene.source import LARGEST_BYTES, WIDEST, Place, Source, read_source
+from tau_stage.scene.source import LARGEST_BYTES, WIDEST, Position, Source, read_source
 
 
 def refusal(path: Path) -> SceneError:
@@ -79,7 +79,7 @@ def test_what_is_not_utf8_is_wrong_at_its_byte(tmp_path: Path) -> None:
 def test_lines_end_where_yaml_ends_them(end: str) -> None:
     source = Source.of(f"a{end}bc", "x")
     assert source.lines == ("a", "bc")
-    assert source.place(len(source.text) - 1) == Place(2, 2)
+    assert source.place(len(source.text) - 1) == Position(2, 2)
 
 
 @pytest.mark.parametrize("character", ["\0", "\x1b", "\x7f", "\x9b", "\ud800", "\ufeff", "\uffff"])
@@ -93,7 +93,7 @@ def test_control_characters_are_refused_and_never_printed(character: str) -> Non
 def test_a_place_past_the_end_is_the_end() -> None:
     source = Source.of("ab\ncde", "x")
     assert source.line(9) == ""
-    assert str(source.error(Place(9, 1), "p")) == "x:2:4: p\n  cde\n     ^"
+    assert str(source.error(Position(9, 1), "p")) == "x:2:4: p\n  cde\n     ^"
 
 
 @pytest.mark.parametrize(
@@ -102,11 +102,11 @@ def test_a_place_past_the_end_is_the_end() -> None:
 )
 def test_the_caret_stands_under_its_character(line: str, column: int) -> None:
     line = line[: column - 1] + "!" + line[column:]
-    error = Source.of(line, "x").error(Place(1, column), "p")
+    error = Source.of(line, "x").error(Position(1, column), "p")
     assert error.source[error.caret - 1] == "!"
     assert len(error.source) <= WIDEST
 
 
 @pytest.mark.parametrize(("before", "cells"), [("你好", 4), ("e\u0301", 1), ("\t", 1), ("é", 1)])
 def test_the_caret_counts_cells_not_characters(before: str, cells: int) -> None:
-    assert Source.of(before + "!", "x").error(Place(1, len(before) + 1), "p").caret == cells + 1
+    assert Source.of(before + "!", "x").error(Position(1, len(before) + 1), "p").caret == cells + 1

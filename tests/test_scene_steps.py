@@ -8,7 +8,7 @@ import pytest
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.load import load_scene, parse_scene
-from tau_stage.scene.model import Call, Failed, Not, Said, Silence
+from tau_stage.scene.model import CallEvent, FailureEvent, Not, SilenceEvent, SpeechEvent
 from tau_stage.scene.plan import (
     Cut,
     ImprovisePlan,
@@ -20,9 +20,9 @@ from tau_stage.scene.plan import (
     SoundPlan,
     Step,
     TogetherPlan,
-    spoken,
+    lines_of,
 )
-from tau_stage.scene.planner import make_plan, redirected
+from tau_stage.scene.planner import change_line, make_plan
 from tau_stage.scene.units import takes
 from tests.support.tone_voice import write_tone
 
@@ -289,16 +289,16 @@ def test_a_human_is_a_player_with_other_options(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("when", "condition"),
     [
-        ("{said: umbrella}", Said(words="umbrella")),
-        ("{said: {player: ann, words: 'umbrellas?'}}", Said(player="ann", words="umbrellas?")),
-        ("{call: lights_on}", Call(tool="lights_on")),
-        ("{call: any}", Call()),
-        ("{call: {player: ann, tool: lights_on}}", Call(player="ann", tool="lights_on")),
-        ("{error: ann}", Failed(player="ann")),
-        ("{error: , x-why: so}", Failed()),
-        ("{not: {said: umbrella}}", Not(condition=Said(words="umbrella"))),
-        ("{not: {call: lights_on}}", Not(condition=Call(tool="lights_on"))),
-        ("{not: {error: any}}", Not(condition=Failed())),
+        ("{said: umbrella}", SpeechEvent(words="umbrella")),
+        ("{said: {player: ann, words: 'umbrellas?'}}", SpeechEvent(player="ann", words="umbrellas?")),
+        ("{call: lights_on}", CallEvent(tool="lights_on")),
+        ("{call: any}", CallEvent()),
+        ("{call: {player: ann, tool: lights_on}}", CallEvent(player="ann", tool="lights_on")),
+        ("{error: ann}", FailureEvent(player="ann")),
+        ("{error: , x-why: so}", FailureEvent()),
+        ("{not: {said: umbrella}}", Not(condition=SpeechEvent(words="umbrella"))),
+        ("{not: {call: lights_on}}", Not(condition=CallEvent(tool="lights_on"))),
+        ("{not: {error: any}}", Not(condition=FailureEvent())),
     ],
 )
 @pytest.mark.parametrize(
@@ -361,11 +361,11 @@ def test_cues_wait_for_what_happens() -> None:
         "- silence: 8s\n  do: [ann: Five]\n- silence:\n  do: [ann: Six]\n- error: ann\n  do: [pause: 1s]\n"
     )
     assert [cue.event for cue in plan.cues] == [
-        Said(words="umbrella"),
-        Call(player="ann", tool="lights_on"),
-        Silence(for_s=8),
-        Silence(for_s=5),
-        Failed(player="ann"),
+        SpeechEvent(words="umbrella"),
+        CallEvent(player="ann", tool="lights_on"),
+        SilenceEvent(for_s=8),
+        SilenceEvent(for_s=5),
+        FailureEvent(player="ann"),
     ]
     assert [cue.id for cue in plan.cues] == [f"cue-{number}" for number in range(1, 6)]
     assert [cue.times for cue in plan.cues] == [2, None, None, None, None]
@@ -429,12 +429,12 @@ def test_one_line_is_redirected_wherever_it_stands() -> None:
         "lines: [ann: One., {together: [ann: Two., ben: Three.]}, {pause: 1s}]"
     )
     for name, words in (("ann-1", "One."), ("ben-1", "Three."), ("cue-1-ann-1", "Cue.")):
-        plan = make_plan(redirected(scene, name, direction="softly", takes=2))
-        lines = {line.id: line for steps in plan.strands for line in spoken(steps)}
+        plan = make_plan(change_line(scene, name, direction="softly", takes=2))
+        lines = {line.id: line for steps in plan.step_lists for line in lines_of(steps)}
         assert lines[name].prompt == f'Perform this line, softly: "{words}"'
         assert [line.id for line in lines.values() if line.takes == 2] == [name]
     with pytest.raises(KeyError):
-        redirected(scene, "ann-9", direction="x")
+        change_line(scene, "ann-9", direction="x")
 
 
 @pytest.mark.parametrize("line", ["  - ann: Hi.\n    pause\u00a0: 2s", "  - ann: Hi.\n  - zed\u00a0: Hi."])

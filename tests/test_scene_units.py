@@ -20,9 +20,9 @@ def test_durations(written: str, seconds: float) -> None:
 @pytest.mark.parametrize(
     ("parse", "written", "hint"),
     [
-        (units.patience, "20", "did you mean 20ms?"),
-        (units.patience, "99ms", "write at least 100ms"),
-        (units.patience, "601s", "write a shorter one"),
+        (units.timeout, "20", "did you mean 20ms?"),
+        (units.timeout, "99ms", "write at least 100ms"),
+        (units.timeout, "601s", "write a shorter one"),
         (units.duration, "800", "did you mean 800ms?"),
         (units.duration, "20", "did you mean 20ms?"),
         (units.duration, "19.5", "did you mean 19.5s?"),
@@ -55,7 +55,7 @@ def test_durations(written: str, seconds: float) -> None:
         (units.count, "0", "write it like 6"),
         (units.count, "100001", "write it like 6"),
         (units.count, "six", "write it like 6"),
-        (units.truth, "maybe", "write true or false"),
+        (units.boolean, "maybe", "write true or false"),
     ],
 )
 def test_a_wrong_value_is_answered_with_a_right_one(parse: Callable[[object], object], written: str, hint: str) -> None:
@@ -69,7 +69,7 @@ def test_a_wrong_value_is_answered_with_a_right_one(parse: Callable[[object], ob
     "parse",
     [
         units.duration,
-        units.patience,
+        units.timeout,
         units.money,
         units.rate,
         units.speed,
@@ -77,7 +77,7 @@ def test_a_wrong_value_is_answered_with_a_right_one(parse: Callable[[object], ob
         units.span,
         units.gain,
         units.count,
-        units.truth,
+        units.boolean,
     ],
 )
 def test_what_comes_from_python_is_in_our_units_already(parse: Callable[[object], object]) -> None:
@@ -96,8 +96,8 @@ def test_money_is_exact() -> None:
         (units.gain, "+3.5dB", 3.5),
         (units.gain, "0 dB", 0.0),
         (units.count, "100000", 100_000),
-        (units.truth, "Yes", True),
-        (units.truth, "off", False),
+        (units.boolean, "Yes", True),
+        (units.boolean, "off", False),
     ],
 )
 def test_what_is_within_limits_is_taken(parse: Callable[[object], object], written: str, value: object) -> None:

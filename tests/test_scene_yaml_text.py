@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tau_stage.errors import SceneError
-from tau_stage.scene.source import Place, Source
+from tau_stage.scene.source import Position, Source
 from tau_stage.scene.yaml_text import MOST_EXPANDED, Document, read_yaml
 from tests.test_scene_hostile import BLOCKS
 
@@ -30,18 +30,18 @@ def refusal(text: str, parser: Any = yaml.CSafeLoader) -> SceneError:
 def test_every_key_and_value_knows_its_place(parser: Any) -> None:
     read = document("a: Yes\nb:\n  - c: 'd'\n  - [e]\n", parser)
     assert read.data == {"a": "Yes", "b": [{"c": "d"}, ["e"]]}
-    assert read.place(("a",)) == Place(1, 4)
-    assert read.place(("b",), key=True) == Place(2, 1)
-    assert read.place(("b", 0, "c")) == Place(3, 8)
-    assert read.place(("b", 0, "c"), key=True) == Place(3, 5)
-    assert read.place(("b", 1, 0)) == Place(4, 6)
+    assert read.place(("a",)) == Position(1, 4)
+    assert read.place(("b",), key=True) == Position(2, 1)
+    assert read.place(("b", 0, "c")) == Position(3, 8)
+    assert read.place(("b", 0, "c"), key=True) == Position(3, 5)
+    assert read.place(("b", 1, 0)) == Position(4, 6)
 
 
 def test_what_has_no_place_stands_where_its_parent_does() -> None:
     read = document("x: &x {a: {b: c}}\ny: *x\n")
-    assert read.place(("y", "a", "b")) == Place(2, 4)
-    assert read.place(("y", "a"), key=True) == Place(2, 4)
-    assert read.place(("z",)) == Place(1, 1)
+    assert read.place(("y", "a", "b")) == Position(2, 4)
+    assert read.place(("y", "a"), key=True) == Position(2, 4)
+    assert read.place(("z",)) == Position(1, 1)
 
 
 @PARSERS

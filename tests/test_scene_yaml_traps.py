@@ -6,9 +6,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tau_stage.errors import SceneError
-from tau_stage.scene.source import Place, Source
+from tau_stage.scene.source import Position, Source
 from tau_stage.scene.yaml_text import read_yaml
-from tau_stage.scene.yaml_traps import Progress, corrected, explained, quoted
+from tau_stage.scene.yaml_traps import ParserState, explain, quote_hint, quoted
 
 WORDS = st.text("abc *&!|>%@`\"'[]{},?:-#()\\~=", min_size=1, max_size=12).map(str.strip).filter(bool)
 
@@ -33,28 +33,28 @@ def test_whatever_yaml_refuses_is_mended_by_its_own_hint(words: str) -> None:
 
 
 def test_a_trailing_comment_stays_outside_the_quotes() -> None:
-    assert corrected("- a: *b* c  # d", 6).endswith('\n  - a: "*b* c"  # d')
-    assert corrected("- a: *b* c # d", 6).endswith('\n  - a: "*b* c" # d')
+    assert quote_hint("- a: *b* c  # d", 6).endswith('\n  - a: "*b* c"  # d')
+    assert quote_hint("- a: *b* c # d", 6).endswith('\n  - a: "*b* c" # d')
 
 
 def test_a_very_long_correction_is_not_shown() -> None:
-    assert corrected("- a: " + "*b " * 200, 6) == "put the text in quotes"
+    assert quote_hint("- a: " + "*b " * 200, 6) == "put the text in quotes"
 
 
 def test_an_error_without_a_place_is_at_the_beginning() -> None:
-    error = explained(Source.of("a", "x"), yaml.MarkedYAMLError(problem="oh"), Progress())
+    error = explain(Source.of("a", "x"), yaml.MarkedYAMLError(problem="oh"), ParserState())
     assert str(error).startswith("x:1:1: this is not YAML: oh")
 
 
 @pytest.mark.parametrize(
     ("text", "place", "hint"),
     [
-        ("players: {a: }\nlines\n- a: hi\n", Place(2, 1), "a line is '- player: words'"),
-        ("a: b\nc:d\ne: f\n", Place(2, 3), "write it like this:\n  c: d"),
-        ("a: b\nc #d\ne: f\n", Place(2, 3), "put the text in quotes"),
+        ("players: {a: }\nlines\n- a: hi\n", Position(2, 1), "a line is '- player: words'"),
+        ("a: b\nc:d\ne: f\n", Position(2, 3), "write it like this:\n  c: d"),
+        ("a: b\nc #d\ne: f\n", Position(2, 3), "put the text in quotes"),
     ],
 )
-def test_what_is_neither_key_nor_text(text: str, place: Place, hint: str) -> None:
+def test_what_is_neither_key_nor_text(text: str, place: Position, hint: str) -> None:
     with pytest.raises(SceneError) as raised:
         read_yaml(Source.of(text, "x"))
     assert (raised.value.line, raised.value.column) == place
@@ -107,6 +107,6 @@ def test_brackets(text: str, problem: str, hint: str) -> None:
 @pytest.mark.parametrize(("text", "place"), [("a: " + "[" * 60, "1:53"), ("a:\n" + "{b: " * 60, "2:197"), ("a", "1:1")])
 def test_nesting_beyond_what_yaml_reads_is_told_where_it_is_too_deep_for_a_scene(text: str, place: str) -> None:
     error = yaml.MarkedYAMLError(problem="exceeded maximum nesting depth")
-    assert str(explained(Source.of(text, "s.yaml"), error, Progress())).startswith(
+    assert str(explain(Source.of(text, "s.yaml"), error, ParserState())).startswith(
         f"s.yaml:{place}: nested more than 50"
     )

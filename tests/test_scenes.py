@@ -14,7 +14,7 @@ import pytest
 from tau_stage.audio.pcm import RATE
 from tau_stage.audio.wav import read_wav
 from tau_stage.scene.load import load_scene
-from tau_stage.scene.plan import Plan, spoken
+from tau_stage.scene.plan import Plan, lines_of
 from tau_stage.scene.planner import make_plan
 from tau_stage.stage.people import Typist, people_of
 from tau_stage.take import records as record
@@ -70,8 +70,8 @@ def test_a_scene_with_its_ids_written_down_is_the_same_scene(
     assert run("tag", str(copy)) == 0
     assert run("validate", str(copy)) == 0, capsys.readouterr().err
     before, after = (make_plan(load_scene(path)) for path in (SCENES / f"{name}.yaml", copy))
-    assert [[line.id for line in spoken(steps)] for steps in after.strands] == [
-        [line.id for line in spoken(steps)] for steps in before.strands
+    assert [[line.id for line in lines_of(steps)] for steps in after.step_lists] == [
+        [line.id for line in lines_of(steps)] for steps in before.step_lists
     ]
 
 

@@ -30,7 +30,7 @@ from tau_stage.report.deliver import deliver
 from tau_stage.report.page import render_page
 from tau_stage.scene.delivery_options import Deliver, Mix
 from tau_stage.scene.load import load_scene
-from tau_stage.scene.plan import Plan, resolved
+from tau_stage.scene.plan import Plan, plan_json
 from tau_stage.scene.planner import make_plan
 from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
@@ -310,7 +310,7 @@ async def test_a_snapshot_holds_channels_and_places(tmp_path: Path) -> None:
     from tau_stage.checks.snapshot import measure_folder
 
     plan, folder, take = await performed(tmp_path)
-    kept = take_snapshot(take, measure_folder(folder, take), resolved(plan))
+    kept = take_snapshot(take, measure_folder(folder, take), plan_json(plan))
     assert kept.deliver["stereo"] is True
     assert kept.deliver["pan"] == {"ann": -0.5, "bob": 1.0}
     moved = make_plan(load_scene(tmp_path / "scene.yaml"))

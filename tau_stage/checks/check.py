@@ -12,8 +12,8 @@ from tau_stage.checks.recognition import check_recognition
 from tau_stage.checks.snapshot import Snapshot, take_snapshot
 from tau_stage.checks.snapshot_diff import compare_snapshot
 from tau_stage.checks.verdict import Verdict, VerdictSubject
-from tau_stage.scene.plan import Plan, resolved
-from tau_stage.scene.source import spot
+from tau_stage.scene.plan import Plan, plan_json
+from tau_stage.scene.source import locate
 from tau_stage.take.take_model import Take
 
 VERSION = 1
@@ -46,13 +46,13 @@ def check(
     verdicts = list(check_expectations(plan, take, measures, snapshot.voices() if snapshot else {}))
     if snapshot and compares:
         verdicts += compare_snapshot(
-            snapshot, plan, take, measures, take_snapshot(take, measures, resolved(plan), files)
+            snapshot, plan, take, measures, take_snapshot(take, measures, plan_json(plan), files)
         )
     verdicts += check_recognition(plan, take, heard)
     if verdicts and take.ended != "complete":
         subject = VerdictSubject("scene", "", (), "expect")
         told = f"the take ended {take.ended}: {take.problem}"
-        verdicts.append(subject.verdict(spot(plan.spots), "ended", "complete", take.ended, "error", told))
+        verdicts.append(subject.verdict(locate(plan.locations), "ended", "complete", take.ended, "error", told))
     return sorted(verdicts, key=lambda verdict: (verdict.path != plan.path, verdict.path, verdict.line, verdict.column))
 
 

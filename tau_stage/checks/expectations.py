@@ -12,8 +12,8 @@ from tau_stage.checks.verdict import Verdict, VerdictSubject, outcome
 from tau_stage.checks.voice_print import VoicePrint, average_print, voice_distance
 from tau_stage.errors import LimitReached
 from tau_stage.scene.expect import CallWanted, Expect, Range
-from tau_stage.scene.plan import LinePlan, Plan, spoken
-from tau_stage.scene.source import Key, spot
+from tau_stage.scene.plan import LinePlan, Plan, lines_of
+from tau_stage.scene.source import Key, locate
 from tau_stage.take.take_model import Called, Performed, Take
 from tau_stage.text import holds, is_found, same_words, word_error_rate
 
@@ -74,8 +74,8 @@ def check_expectations(
         own: Each player's own voice, by name; else it is what the player's other lines have in common.
     """
     voices = {line.id: _voice(line, take, measures, own) for line in take.lines}
-    for strand in plan.strands:
-        for wanted in spoken(strand):
+    for strand in plan.step_lists:
+        for wanted in lines_of(strand):
             if not wanted.expect:
                 continue
             performed = [line for line in take.lines if is_line(line, wanted)]
@@ -100,7 +100,7 @@ def _absent(plan: Plan, wanted: LinePlan, take: Take) -> Verdict:
     broken = take.ended != "complete"
     subject = VerdictSubject("line", wanted.id, (wanted.id,), "expect")
     told = f"it was not performed, as the take ended {take.ended}" if broken else "it was not performed"
-    place = spot(plan.spots, "line", wanted.id, "expect")
+    place = locate(plan.locations, "line", wanted.id, "expect")
     return subject.verdict(place, "performed", "to be performed", "not", "error" if broken else "failed", told)
 
 
@@ -148,7 +148,7 @@ class _Expectations:
 
     def words(self, what: str, expected: str, *, holds: bool) -> Verdict:
         said = f"“{self.seen.said}”" if self.seen.said else "nothing"
-        place = spot(self.plan.spots, *self.key, what)
+        place = locate(self.plan.locations, *self.key, what)
         return self.subject.verdict(
             place, what, expected, said, outcome(holds=holds), f"said {said}, expected {expected}"
         )
@@ -158,7 +158,7 @@ class _Expectations:
         try:
             return self.words("says", wanted, holds=is_found(pattern, self.seen.said))
         except LimitReached as error:
-            place = spot(self.plan.spots, *self.key, "says")
+            place = locate(self.plan.locations, *self.key, "says")
             return self.subject.verdict(place, "says", wanted, "nothing", "error", str(error))
 
     def says(self) -> Iterator[Verdict]:
@@ -175,12 +175,12 @@ class _Expectations:
             rate, unit = word_error_rate(self.seen.asked, said), LIMITS["words"].unit
             told = _range(wanted.wer, "words")
             shown = f"{unit.told(round(rate, 4))} of the words wrong: said “{said}”, asked “{self.seen.asked}”"
-            place = spot(self.plan.spots, *self.key, "says")
+            place = locate(self.plan.locations, *self.key, "says")
             held = outcome(holds=rate in wanted.wer)
             yield self.subject.verdict(place, "wer", told, unit.told(round(rate, 4)), held, f"{shown}; expected {told}")
 
     def calls(self, wanted: Sequence[CallWanted]) -> Iterator[Verdict]:
-        place = spot(self.plan.spots, *self.key, "calls")
+        place = locate(self.plan.locations, *self.key, "calls")
         calls = self.seen.calls
         made = ", ".join(f"{call.tool}({call.arguments})" for call in calls) or "no tool"
         if not wanted:
@@ -191,7 +191,7 @@ class _Expectations:
             yield self.subject.verdict(place, "calls", told, made, outcome(holds=found))
 
     def figure(self, name: str, wanted: Range, value: float | None) -> Verdict:
-        place = spot(self.plan.spots, *self.key, name)
+        place = locate(self.plan.locations, *self.key, name)
         expected = _range(wanted, name)
         problem = self.seen.figures.problem if name in (*FROM_SOUND, "voice") else ""
         if value is None or problem:
@@ -202,7 +202,7 @@ class _Expectations:
         return self.subject.verdict(place, name, expected, measured, outcome(holds=value in wanted))
 
     def heard_by(self, wanted: str | tuple[str, ...]) -> Verdict:
-        place = spot(self.plan.spots, *self.key, "heard_by")
+        place = locate(self.plan.locations, *self.key, "heard_by")
         models = [player.name for player in self.plan.models]
         unlike: list[str] = []
         for line in self.seen.lines:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tau_stage.checks.verdict import Verdict, VerdictSubject, outcome
 from tau_stage.errors import UsageError
 from tau_stage.scene.plan import Plan
-from tau_stage.scene.source import spot
+from tau_stage.scene.source import locate
 from tau_stage.take.take_model import Performed, Take
 from tau_stage.text import letters_apart
 
@@ -34,7 +34,7 @@ def check_recognition(plan: Plan, take: Take, heard: Mapping[str, str]) -> Itera
         what = f"“{heard[name]}”" if heard[name] else "nothing"
         other = "" if apart[name] <= apart[nearest] else f", which is nearer to {nearest}"
         told = f"a recogniser heard {what}{other}, expected “{words}”"
-        place = spot(plan.spots, "line", name)
+        place = locate(plan.locations, "line", name)
         yield subject.verdict(place, "recognised", f"“{words}”", what, outcome(holds=is_own), told)
 
 

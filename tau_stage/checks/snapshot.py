@@ -20,7 +20,7 @@ from tau_stage.checks.voice_print import VoicePrint, average_print
 from tau_stage.errors import LFS_HINT, LFS_PROBLEM, TakeError, UsageError, is_lfs_pointer
 from tau_stage.protocol.endpoints import UNDERSTUDY
 from tau_stage.scene.delivery_options import Deliver
-from tau_stage.scene.names import SOUNDS, beside, did_you_mean, identity, listed
+from tau_stage.scene.names import SOUNDS, did_you_mean, identity, listed, resolve_path
 from tau_stage.take.atomic import guarded
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import read_beginning
@@ -381,7 +381,7 @@ def sound_files(scene: str, resolved: str) -> dict[str, str]:
         scene: The scene file.
         resolved: Its plan, as JSON.
     """
-    return {name: _hash(beside(scene, name)) for name in sorted(set(_named(scene, json.loads(resolved))))}
+    return {name: _hash(resolve_path(scene, name)) for name in sorted(set(_named(scene, json.loads(resolved))))}
 
 
 def _hash(file: Path) -> str:
@@ -406,7 +406,7 @@ def _named(scene: str, part: Any) -> Iterator[str]:
         yield str(part["human"])
     if isinstance(folder := part.get("stand_in"), str) and folder:
         with suppress(OSError):
-            found = (each.name for each in beside(scene, folder).iterdir() if each.suffix in (*SOUNDS, ".txt"))
+            found = (each.name for each in resolve_path(scene, folder).iterdir() if each.suffix in (*SOUNDS, ".txt"))
             yield from (f"{folder.rstrip('/')}/{name}" for name in found)
     for each in part.values():
         yield from _named(scene, each)

@@ -24,8 +24,8 @@ from tau_stage.checks.verdict import Verdict, VerdictSubject, outcome
 from tau_stage.checks.voice_print import voice_distance
 from tau_stage.scene.expect import Tolerances
 from tau_stage.scene.names import automatic_id
-from tau_stage.scene.plan import LinePlan, Plan, spoken
-from tau_stage.scene.source import Spot, spot
+from tau_stage.scene.plan import LinePlan, Plan, lines_of
+from tau_stage.scene.source import Location, locate
 from tau_stage.take.take_model import Take
 from tau_stage.text import word_error_rate
 
@@ -67,7 +67,7 @@ def _files(snapshot: Snapshot, plan: Plan, now: Snapshot) -> Iterator[Verdict]:
     ids = {sound.file: sound.id for sound in plan.sounds}
     for name in dict.fromkeys([*snapshot.files, *now.files]):
         old, new = (each.files.get(name, "none") for each in (snapshot, now))
-        place = spot(plan.spots, "sound", ids[name]) if name in ids else spot(plan.spots)
+        place = locate(plan.locations, "sound", ids[name]) if name in ids else locate(plan.locations)
         how = "is missing" if new in ("none", MISSING) else "is new" if old == "none" else "has changed"
         told = f"the sound file {name} {how} since the scene was accepted"
         yield VerdictSubject("sound", name, (), "snapshot").verdict(
@@ -81,7 +81,7 @@ def _delivered(snapshot: Snapshot, plan: Plan, now: Snapshot) -> Iterator[Verdic
         old, new = (json.dumps(value, ensure_ascii=False, sort_keys=True) for value in pair)
         told = f"deliver: {name} is {new}, was {old}"
         subject = VerdictSubject("scene", "", (), "snapshot")
-        yield subject.verdict(spot(plan.spots), "deliver", old, new, outcome(holds=old == new), told)
+        yield subject.verdict(locate(plan.locations), "deliver", old, new, outcome(holds=old == new), told)
 
 
 def changed_lines(old: Snapshot | None, new: Snapshot) -> list[str]:
@@ -121,14 +121,14 @@ def _players(snapshot: Snapshot, plan: Plan, now: Snapshot) -> Iterator[Verdict]
         told = now if new else snapshot
         lines = tuple(each for each, line in told.lines.items() if line.player == name)
         subject = VerdictSubject("player", name, lines, "snapshot")
-        here = spot(plan.spots, "player", name)
+        here = locate(plan.locations, "player", name)
         if old is None or new is None:
             yield _presence(subject, here, "player", there=new is not None)
             continue
         for what in ("voice", "model", "speed", "told"):
             was, is_now = getattr(old, what), getattr(new, what)
             key = _telling(old, new) if what == "told" else what
-            place = spot(plan.spots, "player", name, key)
+            place = locate(plan.locations, "player", name, key)
             yield subject.verdict(place, key, _told(key, was), _told(key, is_now), outcome(holds=was == is_now))
 
 
@@ -139,7 +139,7 @@ def _telling(old: PlayerSnapshot, new: PlayerSnapshot) -> str:
     return "accent" if accent else "direction"
 
 
-def _presence(subject: VerdictSubject, place: Spot, what: str, *, there: bool, told: str = "") -> Verdict:
+def _presence(subject: VerdictSubject, place: Location, what: str, *, there: bool, told: str = "") -> Verdict:
     message = f"{what} {'is new, and not in the snapshot' if there else 'is missing'}{told}"
     expected, measured = ("none", "there") if there else ("there", "none")
     return subject.verdict(place, what, expected, measured, "failed", message)
@@ -157,7 +157,7 @@ class _Lines:
     def verdicts(self) -> Iterator[Verdict]:
         old, new = self.snapshot.lines, self.now.lines
         pairs = pair_lines(old, new)
-        plans = {line.id: line for strand in self.plan.strands for line in spoken(strand)}
+        plans = {line.id: line for strand in self.plan.step_lists for line in lines_of(strand)}
         elsewhere = moved(pairs, new)
         for name, line in old.items():
             if name not in pairs:
@@ -172,8 +172,8 @@ class _Lines:
             yield self.order(subject, other, pairs, placed=other not in elsewhere)
             yield from self.line(subject, old[name], new[other], other, plans.get(_written(other)))
 
-    def at(self, name: str, *key: str) -> Spot:
-        return spot(self.plan.spots, "line", _written(name), *key)
+    def at(self, name: str, *key: str) -> Location:
+        return locate(self.plan.locations, "line", _written(name), *key)
 
     def missing(self, name: str, line: LineSnapshot, pairs: Pairs, plans: Mapping[str, LinePlan]) -> Verdict:
         """Place a line that is gone where it was: after the last one before it that is still there."""
@@ -182,7 +182,7 @@ class _Lines:
         last = next((pairs[other] for other in reversed(beside) if other in pairs), None)
         written = plans.get(_written(name))
         is_written = written is not None and (written.player, written.words) == (line.player, line.asked)
-        place = self.at(name) if is_written else self.at(last) if last else spot(self.plan.spots)
+        place = self.at(name) if is_written else self.at(last) if last else locate(self.plan.locations)
         why = "" if is_written or last is None else f"; it stood after {last}"
         subject = VerdictSubject("line", name, (name,), "snapshot")
         return _presence(subject, place, "line", there=False, told=f": “{line.asked or line.said}”{why}")
@@ -252,7 +252,7 @@ class _Lines:
         most = limit.absolute if old.said == new.said and old.direction == new.direction else max(1.0, limit.absolute)
         apart = voice_distance(old.voice, new.voice)
         told = f"voice is {apart:g} from what it was, at most {most:g} was allowed"
-        place = spot(self.plan.spots, "player", new.player, "voice") if apart > most else self.at(name)
+        place = locate(self.plan.locations, "player", new.player, "voice") if apart > most else self.at(name)
         yield subject.verdict(place, "voice", f"at most {most:g}", f"{apart:g}", outcome(holds=apart <= most), told)
 
 
@@ -287,11 +287,11 @@ def _sounds(snapshot: Snapshot, plan: Plan, now: Snapshot, pairs: Pairs, ids: Ma
         lines = (after,) if after else ()
         subject = VerdictSubject("sound", name, lines, "snapshot")
         if name not in both:
-            place = spot(plan.spots, "line", _written(after))
+            place = locate(plan.locations, "line", _written(after))
             yield _presence(subject, place, "sound", there=False, told=f"; it sounded after {after or 'nothing'}")
             continue
         new = now.sounds[both[name]]
-        place = spot(plan.spots, "sound", ids[both[name]])
+        place = locate(plan.locations, "sound", ids[both[name]])
         facts = {
             "gain": (f"{old.gain_db:g} dB", f"{new.gain_db:g} dB"),
             "place": tuple(f"after {line}" if line else "first" for line in (after, new.after)),
@@ -302,7 +302,7 @@ def _sounds(snapshot: Snapshot, plan: Plan, now: Snapshot, pairs: Pairs, ids: Ma
     for name, new in now.sounds.items():
         if name not in both.values():
             subject = VerdictSubject("sound", name, (new.after,) if new.after else (), "snapshot")
-            yield _presence(subject, spot(plan.spots, "sound", ids[name]), "sound", there=True)
+            yield _presence(subject, locate(plan.locations, "sound", ids[name]), "sound", there=True)
 
 
 def _again(
@@ -325,7 +325,9 @@ def _cues(snapshot: Snapshot, plan: Plan, now: Snapshot) -> Iterator[Verdict]:
         subject = VerdictSubject("cue", name, lines, "snapshot")
         was, is_now = (f"{times} time{'' if times == 1 else 's'}" for times in (old, new))
         told = f"it started {is_now}, and {was} before"
-        yield subject.verdict(spot(plan.spots, "cue", name), "started", was, is_now, outcome(holds=old == new), told)
+        yield subject.verdict(
+            locate(plan.locations, "cue", name), "started", was, is_now, outcome(holds=old == new), told
+        )
 
 
 Pairs = dict[str, str]

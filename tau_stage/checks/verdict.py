@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from tau_stage.scene.source import Spot
+from tau_stage.scene.source import Location
 
 Kind = Literal["line", "player", "sound", "cue", "scene"]
 Outcome = Literal["passed", "failed", "error"]
@@ -74,7 +74,9 @@ class VerdictSubject:
     lines: tuple[str, ...]
     source: Expecter
 
-    def verdict(self, spot: Spot, what: str, expected: str, measured: str, outcome: Outcome, told: str = "") -> Verdict:
+    def verdict(
+        self, spot: Location, what: str, expected: str, measured: str, outcome: Outcome, told: str = ""
+    ) -> Verdict:
         """Make a verdict.
 
         Args:

@@ -33,11 +33,11 @@ def show(
 ) -> None:
     """Show what every line resolves to."""
     from tau_stage.cli.loading import load_plans
-    from tau_stage.scene.plan import resolved
+    from tau_stage.scene.plan import plan_json
 
     for plan in load_plans([scene], variables=var or (), only=only or ()):
         if as_json:
-            say_json(resolved(plan))
+            say_json(plan_json(plan))
         elif not is_plain(sys.stdout) and console().width >= WIDE:
             show_report(_tabulate(plan))
         else:

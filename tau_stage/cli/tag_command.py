@@ -34,7 +34,7 @@ def tag(
 
 def _tagged(document: Document, scene: Scene) -> tuple[str, int]:
     """Write the ids into a scene's text. Return it, and how many are new."""
-    from tau_stage.scene.edit import tagged
+    from tau_stage.scene.edit import add_ids
     from tau_stage.scene.validate import written_lines
 
     if "script" in document.data:
@@ -42,4 +42,4 @@ def _tagged(document: Document, scene: Scene) -> tuple[str, int]:
         hint = "write it as lines first: tau-stage fmt --as lines"
         raise document.source.error(place, "the speeches of a script have no ids", hint)
     lines = [(line.path, made) for made, line in written_lines(scene) if line.id is None]
-    return tagged(document, lines), len(lines)
+    return add_ids(document, lines), len(lines)

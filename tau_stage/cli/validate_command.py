@@ -66,8 +66,8 @@ def _found(scenes: Sequence[str], variables: Sequence[str], only: Sequence[str])
         except SceneError as error:
             found += [Annotation.of(each) for each in (error, *error.also)]
         else:
-            remarks = dict.fromkeys(remark for plan in plans for remark in plan.remarks)
-            spots = ((remark.spot, str(remark)) for remark in remarks)
+            remarks = dict.fromkeys(remark for plan in plans for remark in plan.warnings)
+            spots = ((remark.location, str(remark)) for remark in remarks)
             found += [Annotation(spot.path, spot.line, spot.column, "warning", text) for spot, text in spots]
             found += [Annotation(scene, 1, 1, "warning", text) for plan in plans for text in _warnings(plan)]
     return found
@@ -77,8 +77,8 @@ def _praise(plan: Plan) -> None:
     players, lines = _counted(len(plan.players), "player"), _counted(len(plan.lines), "line")
     variant = f" ({plan.variant})" if plan.variant else ""
     say(f"ok {plan.path}: {plan.title}{variant}, {players}, {lines}")
-    for remark in plan.remarks:
-        warn(f"warning: {remark.spot.path}:{remark.spot.line}:{remark.spot.column}: {remark}")
+    for remark in plan.warnings:
+        warn(f"warning: {remark.location.path}:{remark.location.line}:{remark.location.column}: {remark}")
     for warning in _warnings(plan):
         warn(f"warning: {plan.path}: {warning}")
 
@@ -108,7 +108,7 @@ def _unknown_voices(plan: Plan) -> Iterator[str]:
 def _may_be_long(plan: Plan) -> bool:
     from tau_stage.scene.plan import ImprovisePlan, ListenPlan
 
-    steps = [step for strand in plan.strands for step in strand]
+    steps = [step for strand in plan.step_lists for step in strand]
     return len(steps) >= SHORT_STEPS or any(isinstance(step, ImprovisePlan | ListenPlan) for step in steps)
 
 

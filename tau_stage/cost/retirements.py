@@ -146,7 +146,7 @@ def _used(plan: Plan) -> Iterator[tuple[PlayerPlan, str]]:
     for player in plan.models:
         yield player, player.model
         yield from ((player, model) for model in _writers(player.transcription))
-    for step in (step for strand in plan.strands for step in strand):
+    for step in (step for strand in plan.step_lists for step in strand):
         if isinstance(step, ListenPlan):
             yield from ((plan.player(step.player), model) for model in _writers(step.transcription))
 

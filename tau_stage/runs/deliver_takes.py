@@ -13,7 +13,7 @@ from tau_stage.errors import StageError, TakeError
 from tau_stage.report import deliver as exports
 from tau_stage.report.deliver import Note, rebuilt, unnoted
 from tau_stage.runs.take_plans import resume_job
-from tau_stage.scene.plan import Plan, spoken
+from tau_stage.scene.plan import Plan, lines_of
 from tau_stage.take.export import heard
 from tau_stage.take.fold import delivery
 from tau_stage.take.folder import CHECKS, COSTS, MANIFEST, REPORT, TakeFolder, is_latest, make_latest
@@ -142,7 +142,7 @@ def _judge(plan: Plan, folder: TakeFolder, take: Take) -> tuple[TakeDelivered, s
     Raises:
         TakeError: The scene's snapshot is broken.
     """
-    if not (plan.expect or any(line.expect for strand in plan.strands for line in spoken(strand))):
+    if not (plan.expect or any(line.expect for strand in plan.step_lists for line in lines_of(strand))):
         return TakeDelivered(), ""
     snapshot = read_snapshot(snapshot_path(plan.path, plan.variant))
     measures = measure_folder(folder, take)

@@ -11,7 +11,7 @@ from tau_stage.scene.load import load_variants
 from tau_stage.scene.model import Scene
 from tau_stage.scene.names import did_you_mean
 from tau_stage.scene.plan import Plan
-from tau_stage.scene.planner import make_plan, redirected
+from tau_stage.scene.planner import change_line, make_plan
 from tau_stage.stage.replay import scene_changes
 from tau_stage.take.fold import beginning, fold
 from tau_stage.take.folder import TakeFolder, unlinked
@@ -120,7 +120,7 @@ def _retake_job(folder: TakeFolder, former: Take, wanted: Retake, *, anyway: boo
     try:
         if changed or wanted.takes > 1:
             for line in wanted.lines:
-                scene = redirected(scene, line, takes=wanted.takes, **changed)
+                scene = change_line(scene, line, takes=wanted.takes, **changed)
         plan = make_plan(scene)
         warnings: tuple[str, ...] = ()
         before = read_beginning(folder.journal).resolved if folder.journal.is_file() else ""

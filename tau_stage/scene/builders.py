@@ -7,94 +7,94 @@ from typing import Any
 from pydantic_core import PydanticCustomError, from_json
 
 from tau_stage.scene.delivery_options import Deliver, LineFiles, Mix
-from tau_stage.scene.diagnostics import Findings
+from tau_stage.scene.diagnostics import Diagnostics
 from tau_stage.scene.expect import CallWanted, Expect, Says, Tolerances
-from tau_stage.scene.fields import Part
+from tau_stage.scene.fields import SceneModel
 from tau_stage.scene.model import (
     EVENTS,
     EXAMPLES,
     ROLES,
     SHORT,
     AnyStep,
-    Call,
+    CallEvent,
     Condition,
     Cue,
     CutIn,
     Event,
-    Failed,
+    FailureEvent,
     Improvise,
+    ItemStep,
     Line,
     Listen,
     Not,
     Pause,
     Player,
-    Said,
-    Silence,
-    Sound,
+    SilenceEvent,
+    SoundStep,
+    SpeechEvent,
     Step,
     Together,
-    Told,
     ToolDefinition,
 )
 from tau_stage.scene.names import LINE_OPTIONS, MEANT, SPEAKER_WORDS, STEP_WORDS, TEXT_WORDS, did_you_mean, listed
 from tau_stage.scene.script import parse_speech
 from tau_stage.scene.yaml_text import Node, Path
-from tau_stage.scene.yaml_traps import quoted, written
+from tau_stage.scene.yaml_traps import quoted, yaml_scalar
 from tau_stage.text import composed, folded
 
 _COMPARED = re.compile("==|!=")
 _TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off", "")
 
 
-def load_event(word: str, node: Node, path: Path, found: Findings) -> Event | None:
+def load_event(word: str, node: Node, path: Path, errors: Diagnostics) -> Event | None:
     """Load an event: a mapping, or its most important text alone; None if it is wrong, which is noted."""
     short = SHORT[word]
     entries: Node = {short: node} if isinstance(node, str) and node and node != "any" else node
     if node == "any":
         entries = {}
     model = EVENTS[word]
-    known = found.mapping(entries, path, f"'{word}'", f"write it like '{word}: {EXAMPLES[word]}'")
+    known = errors.mapping(entries, path, f"'{word}'", f"write it like '{word}: {EXAMPLES[word]}'")
     if known is None:
         return None
-    event = found.build(model, dict(found.known(known, model.options(), path, f"'{word}'")), path, f"'{word}'")
-    if isinstance(event, Said) and not event.words and "words" not in known:
-        found.add(path, "what is said?", "write it like 'said: umbrella', or {player: name, words: umbrella}")
+    event = errors.build(model, dict(errors.known(known, model.options(), path, f"'{word}'")), path, f"'{word}'")
+    if isinstance(event, SpeechEvent) and not event.words and "words" not in known:
+        errors.add(path, "what is said?", "write it like 'said: umbrella', or {player: name, words: umbrella}")
         return None
-    assert isinstance(event, Call | Said | Silence | Failed)  # noqa: S101 - every model of EVENTS is one
+    assert isinstance(event, CallEvent | SpeechEvent | SilenceEvent | FailureEvent)  # noqa: S101 - every model of EVENTS is one
     return event
 
 
-def load_when(node: Node, path: Path, found: Findings) -> Condition | bool | None:
+def load_when(node: Node, path: Path, errors: Diagnostics) -> Condition | bool | None:
     """Load a condition: what has happened, what has not, or a comparison that is decided now."""
     if isinstance(node, str):
-        return _compared(node, path, found)
+        return _compared(node, path, errors)
     hint = "write it like {said: umbrella}, {call: lights_on}, or '${mood} == happy'"
-    entries = found.mapping(node, path, "'when'", hint)
+    entries = errors.mapping(node, path, "'when'", hint)
     if not entries:
         if entries is not None:
-            found.add(path, "'when' holds nothing", hint)
+            errors.add(path, "'when' holds nothing", hint)
         return None
     if list(entries) == ["not"]:
-        inner = load_when(entries["not"], (*path, "not"), found)
-        if isinstance(inner, Call | Said | Failed):
+        inner = load_when(entries["not"], (*path, "not"), errors)
+        if isinstance(inner, CallEvent | SpeechEvent | FailureEvent):
             return Not(condition=inner)
-        if not found.is_wrong((*path, "not")):
-            found.add((*path, "not"), "'not' wants something that may happen", "write it like {not: {said: umbrella}}")
+        if not errors.is_wrong((*path, "not")):
+            errors.add((*path, "not"), "'not' wants something that may happen", "write it like {not: {said: umbrella}}")
         return None
     word = next(iter(entries))
     known = tuple(name for name in (*EVENTS, "not") if name != "silence")
     if stranger := next((word for word in entries if word not in known), None):
         problem = f"'when' knows no '{stranger}'"
-        found.add((*path, stranger), problem, did_you_mean(stranger, known, hint), key=True)
+        errors.add((*path, stranger), problem, did_you_mean(stranger, known, hint), key=True)
         return None
     if len(entries) > 1:
-        found.add((*path, list(entries)[1]), "'when' holds one condition", "remove the others", key=True)
+        errors.add((*path, list(entries)[1]), "'when' holds one condition", "remove the others", key=True)
         return None
-    event = load_event(word, entries[word], (*path, word), found)
-    return event if isinstance(event, Call | Said | Failed) else None
+    event = load_event(word, entries[word], (*path, word), errors)
+    return event if isinstance(event, CallEvent | SpeechEvent | FailureEvent) else None
 
 
-def _compared(text: str, path: Path, found: Findings) -> bool | None:
+def _compared(text: str, path: Path, errors: Diagnostics) -> bool | None:
     """Decide what a comparison of texts comes to.
 
     Examples: ``happy == happy``, ``happy != sad``, ``yes``.
@@ -104,11 +104,11 @@ def _compared(text: str, path: Path, found: Findings) -> bool | None:
         return is_same == (sign[0] == "==")
     if text.strip().lower() in (*_TRUE, *_FALSE):
         return text.strip().lower() in _TRUE
-    found.add(path, f"'{text}' is neither a comparison nor true or false", "write it like '${mood} == happy'")
+    errors.add(path, f"'{text}' is neither a comparison nor true or false", "write it like '${mood} == happy'")
     return None
 
 
-_HINTS: dict[type[Part], str] = {
+_HINTS: dict[type[SceneModel], str] = {
     Mix: "write it like mix: {loudness: -16 LUFS, peak: -1 dBTP, file: mix.wav}, or mix: none",
     LineFiles: 'write it like lines: {trim: true, names: "{player}_{line}"}, or lines: none',
 }
@@ -118,35 +118,40 @@ _BELOW = {
 """Options of deliver's parts, and where they stand."""
 
 
-def load_deliver(node: Node, found: Findings) -> Deliver:
+def load_deliver(node: Node, errors: Diagnostics) -> Deliver:
     """Load what is made of the take."""
     path: Path = ("deliver",)
-    entries = found.mapping(node, path, "deliver", "write it like deliver: {mix: {loudness: -16 LUFS}}") or {}
-    known = _in_place(entries, Deliver, _BELOW, path, "deliver", found)
-    values: dict[str, Any] = dict(found.known(known, Deliver.options(), path, "deliver"))
+    entries = errors.mapping(node, path, "deliver", "write it like deliver: {mix: {loudness: -16 LUFS}}") or {}
+    known = _in_place(entries, Deliver, _BELOW, path, "deliver", errors)
+    values: dict[str, Any] = dict(errors.known(known, Deliver.options(), path, "deliver"))
     for key, model in (("mix", Mix), ("lines", LineFiles)):
         if key in values:
-            values[key] = _part(values[key], model, (*path, key), found)
-    return found.build(Deliver, values, path, "deliver")
+            values[key] = _part(values[key], model, (*path, key), errors)
+    return errors.build(Deliver, values, path, "deliver")
 
 
-def _part(node: Node, model: type[Part], path: Path, found: Findings) -> Part | None:
+def _part(node: Node, model: type[SceneModel], path: Path, errors: Diagnostics) -> SceneModel | None:
     if node == "none":
         return None
     owner = f"'{path[-1]}' of deliver"
-    entries = found.mapping(node, path, owner, _HINTS[model]) or {}
+    entries = errors.mapping(node, path, owner, _HINTS[model]) or {}
     beside = dict.fromkeys(Deliver.options(), f"write it beside '{path[-1]}', below deliver")
-    known = _in_place(entries, model, beside, path, owner, found)
-    return found.build(model, dict(found.known(known, model.options(), path, owner)), path, owner)
+    known = _in_place(entries, model, beside, path, owner, errors)
+    return errors.build(model, dict(errors.known(known, model.options(), path, owner)), path, owner)
 
 
 def _in_place(
-    entries: dict[str, Node], model: type[Part], elsewhere: Mapping[str, str], path: Path, owner: str, found: Findings
+    entries: dict[str, Node],
+    model: type[SceneModel],
+    elsewhere: Mapping[str, str],
+    path: Path,
+    owner: str,
+    errors: Diagnostics,
 ) -> dict[str, Node]:
     """Leave out the entries that stand a level too high or too low, and note where they belong."""
     wrong = [key for key in entries if key in elsewhere and key not in model.options()]
     for key in wrong:
-        found.add((*path, key), f"{owner} has no '{key}'", elsewhere[key], key=True)
+        errors.add((*path, key), f"{owner} has no '{key}'", elsewhere[key], key=True)
     return {key: entries[key] for key in entries if key not in wrong}
 
 
@@ -154,65 +159,65 @@ _HINT = "write it like expect: {says: umbrella, length: 1s..4s}"
 _CALLS = "write it like calls: [lights_on, {tool: lights_on, arguments: {room: kitchen}}], or calls: none"
 
 
-def load_expect(node: Node, path: Path, found: Findings) -> Expect | None:
+def load_expect(node: Node, path: Path, errors: Diagnostics) -> Expect | None:
     """Load what is expected of a line or the scene; None where it is wrong, which is noted."""
-    entries = found.mapping(node, path, "'expect'", _HINT)
+    entries = errors.mapping(node, path, "'expect'", _HINT)
     if entries is None:
         return None
     if not entries:
-        found.add(path, "'expect' expects nothing", _HINT)
+        errors.add(path, "'expect' expects nothing", _HINT)
         return None
-    values: dict[str, Any] = dict(found.known(entries, Expect.options(), path, "'expect'"))
-    loaders: dict[str, Callable[[Node, Path, Findings], object]] = {
+    values: dict[str, Any] = dict(errors.known(entries, Expect.options(), path, "'expect'"))
+    loaders: dict[str, Callable[[Node, Path, Diagnostics], object]] = {
         "says": _says,
         "calls": _calls,
         "tolerances": _tolerances,
     }
     for key, load in loaders.items():
         if key in values:
-            values[key] = load(values[key], (*path, key), found)
-    return found.build(Expect, values, path, "'expect'")
+            values[key] = load(values[key], (*path, key), errors)
+    return errors.build(Expect, values, path, "'expect'")
 
 
-def _says(node: Node, path: Path, found: Findings) -> Part:
+def _says(node: Node, path: Path, errors: Diagnostics) -> SceneModel:
     entries: Node = node if isinstance(node, dict) and node else {"contains": node}
-    return _expected(Says, entries, path, found)
+    return _expected(Says, entries, path, errors)
 
 
-def _tolerances(node: Node, path: Path, found: Findings) -> Part:
-    return _expected(Tolerances, node, path, found)
+def _tolerances(node: Node, path: Path, errors: Diagnostics) -> SceneModel:
+    return _expected(Tolerances, node, path, errors)
 
 
-def _expected(model: type[Part], node: Node, path: Path, found: Findings) -> Part:
+def _expected(model: type[SceneModel], node: Node, path: Path, errors: Diagnostics) -> SceneModel:
     owner = f"'{path[-1]}' of expect"
-    entries = found.mapping(node, path, owner, f"write it like {path[-1]}: {{length: 300ms 15%}}") or {}
-    values = dict(found.known(entries, model.options(), path, owner))
-    at = {} if (*path, "contains") in found.document.keys else {"contains": path}
-    return found.build(model, values, path, owner, at)
+    entries = errors.mapping(node, path, owner, f"write it like {path[-1]}: {{length: 300ms 15%}}") or {}
+    values = dict(errors.known(entries, model.options(), path, owner))
+    at = {} if (*path, "contains") in errors.document.keys else {"contains": path}
+    return errors.build(model, values, path, owner, at)
 
 
-def _calls(node: Node, path: Path, found: Findings) -> tuple[CallWanted, ...] | None:
+def _calls(node: Node, path: Path, errors: Diagnostics) -> tuple[CallWanted, ...] | None:
     """Load ``none``, a tool's name, or a list of names and of ``{tool, arguments}``."""
     if node == "none":
         return ()
     if not node or isinstance(node, dict):
-        found.add(path, "'calls' names tools", _CALLS)
+        errors.add(path, "'calls' names tools", _CALLS)
         return None
     several = isinstance(node, list)
     items = node if isinstance(node, list) else [node]
-    calls = (_call(item, (*path, number) if several else path, found) for number, item in enumerate(items))
+    calls = (_call(item, (*path, number) if several else path, errors) for number, item in enumerate(items))
     return tuple(call for call in calls if call)
 
 
-def _call(node: Node, path: Path, found: Findings) -> CallWanted | None:
+def _call(node: Node, path: Path, errors: Diagnostics) -> CallWanted | None:
     entries: Node = {"tool": node} if isinstance(node, str) and node else node
-    known = found.mapping(entries, path, "a call", _CALLS)
-    values: dict[str, Any] = dict(found.known(known or {}, CallWanted.options(), path, "a call"))
+    known = errors.mapping(entries, path, "a call", _CALLS)
+    values: dict[str, Any] = dict(errors.known(known or {}, CallWanted.options(), path, "a call"))
     if known is not None and not values.get("tool"):
-        found.add(path, "which tool is called?", _CALLS)
+        errors.add(path, "which tool is called?", _CALLS)
         return None
-    arguments = found.mapping(values.get("arguments", ""), (*path, "arguments"), "arguments", _CALLS)
-    return found.build(CallWanted, {**values, "arguments": arguments or {}}, path, "a call") if known else None
+    arguments = errors.mapping(values.get("arguments", ""), (*path, "arguments"), "arguments", _CALLS)
+    return errors.build(CallWanted, {**values, "arguments": arguments or {}}, path, "a call") if known else None
 
 
 Entries = dict[str, Node]
@@ -228,7 +233,7 @@ _BESIDE = re.compile(r"(.+?)\s*[(\[](.+)[)\]]")
 def _line_meant(key: str, words: str, players: Collection[str]) -> str:
     """Return a line as it should be whose key holds more than its speaker's name; empty, if it is something else."""
     if (beside := _BESIDE.fullmatch(key)) and beside[1] in players:
-        return f"{beside[1]}: {written(f'({beside[2]}) {words}')}"
+        return f"{beside[1]}: {yaml_scalar(f'({beside[2]}) {words}')}"
     names = re.split(r"\s*(?:->|=>|\u2192)\s*", key)
     if len(names) > 1 and all(name in players for name in names):
         return f"{{{quoted(names[0])}: {quoted(words)}, to: [{', '.join(map(quoted, names[1:]))}]}}"
@@ -243,12 +248,12 @@ class Steps:
 
     Args:
         players: Their names.
-        found: Where errors are noted.
+        errors: Where errors are noted.
     """
 
-    def __init__(self, players: tuple[str, ...], found: Findings) -> None:
+    def __init__(self, players: tuple[str, ...], errors: Diagnostics) -> None:
         self.players = players
-        self.found = found
+        self.errors = errors
         self.loaders: dict[str, Callable[[str, Entries, Path], AnyStep | None]] = {
             **dict.fromkeys(ROLES, self.told),
             **dict.fromkeys(("sfx", "bed"), self.sound),
@@ -271,7 +276,7 @@ class Steps:
         if not isinstance(node, dict):
             self.no_mapping(node, path)
             return None
-        entries = self.found.mapping(node, path, "a line") or {}
+        entries = self.errors.mapping(node, path, "a line") or {}
         word = next((word for word in WORDS if word in entries), None)
         speaks = any(key in self.players and key not in STEP_WORDS for key in entries)
         if word and not (speaks and word in Line.options()):
@@ -282,30 +287,30 @@ class Steps:
     def no_list(self, node: Node, path: Path, what: str) -> None:
         """Note a mapping or a text where steps belong."""
         first = (*path, next(iter(node))) if isinstance(node, dict) and node else path
-        if self.found.misread(first, key=first != path):
+        if self.errors.misread(first, key=first != path):
             return
         hint = "write each as '- player: words'"
-        place = self.found.document.place(first, key=True)
-        line = self.found.document.source_of(path).line(place.line)
+        place = self.errors.document.place(first, key=True)
+        line = self.errors.document.source_of(path).line(place.line)
         if first != path and not line[: place.column - 1].strip():
             hint += f":\n  {line[: place.column - 1]}- {line[place.column - 1 :]}"
-        self.found.add(path, f"{what} must be a list", hint)
+        self.errors.add(path, f"{what} must be a list", hint)
 
     def no_mapping(self, node: Node, path: Path) -> None:
         """Note a step that is a text or a list."""
         speaker = re.split("[:\uff1a\ufe55]", node)[0] if isinstance(node, str) else ""
-        if composed(speaker.strip()) in self.players and self.found.misread(path):
+        if composed(speaker.strip()) in self.players and self.errors.misread(path):
             return
         hint = "a line is '- player: words'"
         if isinstance(node, str) and speaker.strip() in self.players:
             words = node.partition(":")[2].strip()
-            hint = self.rewritten(f"{written(speaker.strip())}: {written(words)}", path)
-        self.found.add(path, "this line has no speaker", hint)
+            hint = self.rewritten(f"{yaml_scalar(speaker.strip())}: {yaml_scalar(words)}", path)
+        self.errors.add(path, "this line has no speaker", hint)
 
     def rewritten(self, meant: str, path: Path, *, key: bool = False) -> str:
         """Return a hint that shows a line as it should be."""
-        place = self.found.document.place(path, key=key)
-        head = self.found.document.source_of(path).line(place.line)[: place.column - 1]
+        place = self.errors.document.place(path, key=key)
+        head = self.errors.document.source_of(path).line(place.line)[: place.column - 1]
         return f"write it like this:\n  {head}{meant}" if head.strip() == "-" else f"write {meant}"
 
     def speaker(self, entries: Entries, path: Path) -> str | None:
@@ -315,19 +320,19 @@ class Steps:
         if len(speakers) > 1:
             problem = "two players speak in one line"
             here = (*path, speakers[1])
-            place = self.found.document.place(here, key=True)
-            line = self.found.document.source_of(here).line(place.line)
+            place = self.errors.document.place(here, key=True)
+            line = self.errors.document.source_of(here).line(place.line)
             hint = "start every line with '- '"
             if not line[: place.column - 1].strip():
                 hint += f":\n  {line[: place.column - 1].removesuffix('  ')}- {line[place.column - 1 :]}"
-            self.found.add(here, problem, hint, key=True)
+            self.errors.add(here, problem, hint, key=True)
             return None
         if speakers:
             return speakers[0]
         if self.told_apart(entries, path):
             return None
         if not strangers:
-            self.found.add(path, "this line has no speaker", "a line is '- player: words'")
+            self.errors.add(path, "this line has no speaker", "a line is '- player: words'")
             return None
         self.stranger(strangers[0], path, entries[strangers[0]])
         return None
@@ -339,25 +344,25 @@ class Steps:
         if who is None or what is None:
             return False
         words = " ".join(str(entries[what]).split())
-        hint = f"write it like this:\n  - {written(str(entries[who]))}: {written(words)}"
-        self.found.add((*path, who), "a line's key is its speaker, and its value what is said", hint, key=True)
+        hint = f"write it like this:\n  - {yaml_scalar(str(entries[who]))}: {yaml_scalar(words)}"
+        self.errors.add((*path, who), "a line's key is its speaker, and its value what is said", hint, key=True)
         return True
 
     def stranger(self, key: str, path: Path, value: Node) -> None:
         """Note a key that is neither a player nor an option."""
         here = (*path, key)
-        if self.found.misread(here, key=True):
+        if self.errors.misread(here, key=True):
             return
         if key in STEP_WORDS | LINE_OPTIONS:
             hint = f"a step is '- player: words', or starts with {', '.join(WORDS)}"
-            self.found.add(here, f"'{key}' starts no step", hint, key=True)
+            self.errors.add(here, f"'{key}' starts no step", hint, key=True)
         elif self.players:
             hint = did_you_mean(key, self.players, f"players: {listed(self.players)}")
             if isinstance(value, str) and (meant := _line_meant(key, value, self.players)):
                 hint = self.rewritten(meant, here, key=True)
             elif step := next((word for word in WORDS if folded(key) in MEANT.get(word, ())), ""):
                 hint = f"did you mean '{step}'?"
-            self.found.add(here, f"there is no player '{key}'", hint, key=True)
+            self.errors.add(here, f"there is no player '{key}'", hint, key=True)
 
     def build(
         self,
@@ -381,9 +386,9 @@ class Steps:
         elsewhere = elsewhere or {}
         if "when" in values:
             place = elsewhere.get("when", (*path, "when"))
-            values["when"] = load_when(values["when"], place, self.found)
-        values |= {"path": at[:-1], "source_line": self.found.document.place(at, key=True).line}
-        step = self.found.build(model, values, path, owner, elsewhere)
+            values["when"] = load_when(values["when"], place, self.errors)
+        values |= {"path": at[:-1], "source_line": self.errors.document.place(at, key=True).line}
+        step = self.errors.build(model, values, path, owner, elsewhere)
         assert isinstance(step, AnyStep)  # noqa: S101 - every model given here is one
         return step
 
@@ -391,10 +396,10 @@ class Steps:
 
     def line(self, entries: Entries, speaker: str, path: Path) -> AnyStep | None:
         """Load a player's line."""
-        here, found = (*path, speaker), self.found
+        here, errors = (*path, speaker), self.errors
         rest = {key: value for key, value in entries.items() if key != speaker}
-        values: dict[str, Any] = dict(found.known(rest, Line.options(), path, "the line"))
-        text = found.text(entries[speaker], here, "a line")
+        values: dict[str, Any] = dict(errors.known(rest, Line.options(), path, "the line"))
+        text = errors.text(entries[speaker], here, "a line")
         if text is None:
             return None
         values |= {"speaker": speaker, "words": ""}
@@ -402,12 +407,12 @@ class Steps:
             if not self.speech(text, values, here):
                 return None
         elif text.strip():
-            found.add((*path, "improvise"), "a line has words, or is improvised", "remove one of them", key=True)
+            errors.add((*path, "improvise"), "a line has words, or is improvised", "remove one of them", key=True)
             return None
         if "cut_in" in values:
             values["cut_in"] = self.cut_in(entries["cut_in"], (*path, "cut_in"))
         if "expect" in values:
-            values["expect"] = load_expect(entries["expect"], (*path, "expect"), self.found)
+            values["expect"] = load_expect(entries["expect"], (*path, "expect"), self.errors)
         return self.build(Line, values, path, "the line", here)
 
     def speech(self, text: str, values: dict[str, Any], path: Path) -> bool:
@@ -416,17 +421,17 @@ class Steps:
             speech = parse_speech(text)
         except PydanticCustomError as error:
             told = error.context or {}
-            self.found.add(path, told["problem"], told["hint"])
+            self.errors.add(path, told["problem"], told["hint"])
             return False
         if speech.direction:
             also = values.get("direction")
             values["direction"] = f"{speech.direction}, {also}" if isinstance(also, str) and also else speech.direction
         if speech.aside:
             hint = rf"write [{speech.aside}] for a moment, or \({speech.aside}\) to have it spoken"
-            self.found.remark(path, f"'({speech.aside})' is spoken", hint)
+            self.errors.remark(path, f"'({speech.aside})' is spoken", hint)
         if markup := _MARKUP.search(speech.words):
             hint = "a variable is ${name}" if markup[0].startswith("{") else "write [like this] for a moment"
-            self.found.remark(path, f"'{markup[0]}' is spoken", hint)
+            self.errors.remark(path, f"'{markup[0]}' is spoken", hint)
         values["words"] = speech.words
         return True
 
@@ -434,8 +439,8 @@ class Steps:
         """Load ``{on: clerk, after: 900ms}``, or only whose line it cuts."""
         entries: Node = {"on": node} if isinstance(node, str) and node else node
         hint = "write it like {on: clerk, after: 900ms}"
-        known = self.found.mapping(entries, path, "cut_in", hint) or {}
-        return self.found.build(CutIn, dict(self.found.known(known, CutIn.options(), path, "cut_in")), path, "cut_in")
+        known = self.errors.mapping(entries, path, "cut_in", hint) or {}
+        return self.errors.build(CutIn, dict(self.errors.known(known, CutIn.options(), path, "cut_in")), path, "cut_in")
 
     # ---- what is no line
 
@@ -444,9 +449,9 @@ class Steps:
         speakers = [key for key in entries if key in self.players and key not in STEP_WORDS]
         for name in speakers:
             problem = f"{owner} and a line stand in one step"
-            self.found.add((*path, name), problem, "start every step with '- '", key=True)
+            self.errors.add((*path, name), problem, "start every step with '- '", key=True)
         rest = {key: value for key, value in entries.items() if key not in (*speakers, word)}
-        return dict(self.found.known(rest, options, path, owner))
+        return dict(self.errors.known(rest, options, path, owner))
 
     def told(self, word: str, entries: Entries, path: Path) -> AnyStep | None:
         """Load ``prompt``, ``user`` and ``assistant``."""
@@ -456,26 +461,26 @@ class Steps:
         hint = f"write it like '- {word}: {{player: {'what to whisper' if word == 'prompt' else 'what was said'}}}'"
         node = entries[word]
         if not isinstance(node, dict) or not node:
-            self.found.add(here, f"{owner} needs a player and a text", hint)
+            self.errors.add(here, f"{owner} needs a player and a text", hint)
             return None
-        items = self.found.mapping(node, here, owner) or {}
+        items = self.errors.mapping(node, here, owner) or {}
         wavs = {name: wav for name, item in items.items() if word == "user" and (wav := _wav(item))}
         texts = {name: self.item(word, item, (*here, name), owner) for name, item in items.items() if name not in wavs}
         for name, text in texts.items():
             if text is not None and not text.strip():
-                self.found.add((*here, name), f"{owner} needs a text", hint)
+                self.errors.add((*here, name), f"{owner} needs a text", hint)
         if not all(text and text.strip() for text in texts.values()):
             return None
         told = {name: text.strip() for name, text in texts.items() if text}
-        return self.build(Told, {**values, "role": ROLES[word], "told": told, "wav": wavs}, path, owner, here)
+        return self.build(ItemStep, {**values, "role": ROLES[word], "told": told, "wav": wavs}, path, owner, here)
 
     def item(self, word: str, node: Node, path: Path, owner: str) -> str | None:
         """Load the text of an item; where a sound seems to be meant, say how one is written."""
         if isinstance(node, dict) and any(key.startswith("wav") for key in node):
             hint = "write it like {wav: guest.wav}" if word == "user" else "only a 'user' item may be a sound"
-            self.found.add(path, f"{owner} is no such sound", hint)
+            self.errors.add(path, f"{owner} is no such sound", hint)
             return None
-        return self.found.text(node, path, owner)
+        return self.errors.text(node, path, owner)
 
     def pause(self, word: str, entries: Entries, path: Path) -> AnyStep:
         """Load a silence."""
@@ -485,13 +490,13 @@ class Steps:
     def sound(self, word: str, entries: Entries, path: Path) -> AnyStep | None:
         """Load ``sfx`` and ``bed``."""
         owner = "a sound effect" if word == "sfx" else "a bed"
-        options = tuple(key for key in Sound.options() if key != ("until" if word == "sfx" else "pause"))
+        options = tuple(key for key in SoundStep.options() if key != ("until" if word == "sfx" else "pause"))
         values = self.own(word, entries, path, options, owner)
         file = entries[word]
         if not isinstance(file, str) or not file.strip():
-            self.found.add((*path, word), f"{owner} needs a sound file", f"write it like '- {word}: sounds/door.wav'")
+            self.errors.add((*path, word), f"{owner} needs a sound file", f"write it like '- {word}: sounds/door.wav'")
             return None
-        return self.build(Sound, {**values, "kind": word, "file": file.strip()}, path, owner, (*path, word))
+        return self.build(SoundStep, {**values, "kind": word, "file": file.strip()}, path, owner, (*path, word))
 
     def together(self, word: str, entries: Entries, path: Path) -> AnyStep | None:
         """Load several lines at once."""
@@ -500,14 +505,14 @@ class Steps:
         node = entries[word]
         if not isinstance(node, list) or len(node) < 2:
             hint = "write the lines under it, each as '- player: words'"
-            self.found.add(here, "'together' needs two lines or more", hint)
+            self.errors.add(here, "'together' needs two lines or more", hint)
             return None
         steps = self.load(node, here, "together")
         for step in steps:
-            if not isinstance(step, Line | Sound) or (isinstance(step, Sound) and step.kind == "bed"):
+            if not isinstance(step, Line | SoundStep) or (isinstance(step, SoundStep) and step.kind == "bed"):
                 hint = "put this step before or after it"
-                self.found.add(step.path, "only lines and sound effects stand under 'together'", hint)
-        parts = tuple(step for step in steps if isinstance(step, Line | Sound))
+                self.errors.add(step.path, "only lines and sound effects stand under 'together'", hint)
+        parts = tuple(step for step in steps if isinstance(step, Line | SoundStep))
         return self.build(Together, {**values, "together": parts}, path, "together", here)
 
     def improvise(self, word: str, entries: Entries, path: Path) -> AnyStep | None:
@@ -525,11 +530,11 @@ class Steps:
         here, owner = (*path, word), f"'{word}'"
         outer = self.own(word, entries, path, (*Step.options(), "pause"), owner)
         node = {short: entries[word]} if isinstance(entries[word], str) and entries[word] else entries[word]
-        inner = self.found.mapping(node, here, owner, f"write it like '- {word}: {{turns: 6}}'")
+        inner = self.errors.mapping(node, here, owner, f"write it like '- {word}: {{turns: 6}}'")
         if inner is None:
             return None
         options = tuple(key for key in model.options() if key not in (*Step.options(), "pause"))
-        known = self.found.known(inner, options, here, owner)
+        known = self.errors.known(inner, options, here, owner)
         elsewhere = {key: (*path, key) for key in outer}
         return self.build(model, {**outer, **known}, here, owner, here, elsewhere)
 
@@ -550,149 +555,149 @@ _NUMBER = re.compile(r"-?(0|[1-9]\d{0,15})(\.\d{1,16})?([eE][+-]?\d{1,2})?", re.
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
-def load_player(name: str, node: Node, found: Findings) -> Player:
+def load_player(name: str, node: Node, errors: Diagnostics) -> Player:
     """Load one player."""
     path, owner = ("players", name), f"player '{name}'"
-    entries = found.mapping(node, path, owner, f"write it like '{name}: {{voice: ash}}'")
-    values: dict[str, Any] = dict(found.known(entries or {}, Player.options(), path, owner))
+    entries = errors.mapping(node, path, owner, f"write it like '{name}: {{voice: ash}}'")
+    values: dict[str, Any] = dict(errors.known(entries or {}, Player.options(), path, owner))
     if "setup" in values:
-        values["setup"] = _setup(values["setup"], (*path, "setup"), found)
-    return found.build(Player, values, path, owner)
+        values["setup"] = _setup(values["setup"], (*path, "setup"), errors)
+    return errors.build(Player, values, path, owner)
 
 
-def _setup(node: Node, path: Path, found: Findings) -> tuple[tuple[str, str], ...]:
+def _setup(node: Node, path: Path, errors: Diagnostics) -> tuple[tuple[str, str], ...]:
     """Load what is in a player's conversation before the first line."""
     hint = "write it like '- system: You have never seen the sea.'"
     items: list[tuple[str, str]] = []
     if not isinstance(node, list):
-        found.add(path, "setup is a list of items", hint)
+        errors.add(path, "setup is a list of items", hint)
         return ()
     for number, item in enumerate(node):
         here = (*path, number)
-        entries = found.mapping(item, here, "an item") if isinstance(item, dict) else None
+        entries = errors.mapping(item, here, "an item") if isinstance(item, dict) else None
         if entries is None or len(entries) != 1:
-            found.add(here, "an item of setup has one role and its words", hint)
+            errors.add(here, "an item of setup has one role and its words", hint)
             continue
         role, words = next(iter(entries.items()))
         if role not in SETUP_ROLES:
             problem = f"there is no role '{role}'"
-            found.add(
+            errors.add(
                 (*here, role), problem, did_you_mean(role, SETUP_ROLES, "write system, user or assistant"), key=True
             )
-        elif (text := found.text(words, (*here, role), "an item")) is not None:
+        elif (text := errors.text(words, (*here, role), "an item")) is not None:
             if text.strip():
                 items.append((role, text.strip()))
             else:
-                found.add((*here, role), "an item of setup needs words", hint)
+                errors.add((*here, role), "an item of setup needs words", hint)
     return tuple(items)
 
 
-def load_tool(name: str, node: Node, found: Findings) -> ToolDefinition:
+def load_tool(name: str, node: Node, errors: Diagnostics) -> ToolDefinition:
     """Load what a model may call."""
     path, owner = ("tools", name), f"tool '{name}'"
-    entries = found.mapping(node, path, owner, f"write it like '{name}: {{description: ..., returns: {{ok: true}}}}'")
-    known = found.known(entries or {}, ToolDefinition.options(), path, owner)
+    entries = errors.mapping(node, path, owner, f"write it like '{name}: {{description: ..., returns: {{ok: true}}}}'")
+    known = errors.known(entries or {}, ToolDefinition.options(), path, owner)
     values: dict[str, Any] = {key: value for key, value in known.items() if key not in ("parameters", "returns")}
     if not _TOOL_NAME.fullmatch(name):
-        found.add(
+        errors.add(
             path, f"'{name[:64]}' cannot be a tool's name", "write letters, digits, '_' and '-', at most 64", key=True
         )
     results = [key for key in ("returns", "run", "command") if key in known]
     if len(results) > 1:
-        found.add((*path, results[1]), f"{owner} has both '{results[0]}' and '{results[1]}'", "keep one", key=True)
+        errors.add((*path, results[1]), f"{owner} has both '{results[0]}' and '{results[1]}'", "keep one", key=True)
     if "returns" in known:
-        values |= {"returns": typed(known["returns"], (*path, "returns"), found), "has_result": True}
+        values |= {"returns": typed(known["returns"], (*path, "returns"), errors), "has_result": True}
     if "parameters" in known:
-        values["parameters"] = _parameters(known["parameters"], (*path, "parameters"), found)
+        values["parameters"] = _parameters(known["parameters"], (*path, "parameters"), errors)
     if "command" in values:
-        values["command"] = _command(values["command"], (*path, "command"), found)
+        values["command"] = _command(values["command"], (*path, "command"), errors)
     if "env" in values and not ("run" in known or "command" in known):
-        found.add((*path, "env"), f"{owner} runs nothing that could see 'env'", "remove it", key=True)
+        errors.add((*path, "env"), f"{owner} runs nothing that could see 'env'", "remove it", key=True)
     if isinstance(values.get("run"), str) and not re.fullmatch(r"[\w.]+:\w+", values["run"].strip()):
-        found.add((*path, "run"), f"'{values['run']}' is no function", "write it like package.module:function")
-    if path in found.document.sources and ("run" in known or "command" in known):
+        errors.add((*path, "run"), f"'{values['run']}' is no function", "write it like package.module:function")
+    if path in errors.document.sources and ("run" in known or "command" in known):
         problem = "a tool that runs code stands in the scene itself, not in a file it includes"
-        found.add(path, problem, "move it there", key=True)
-    values |= {"path": path, "source_line": found.document.place(path, key=True).line}
-    return found.build(ToolDefinition, values, path, owner)
+        errors.add(path, problem, "move it there", key=True)
+    values |= {"path": path, "source_line": errors.document.place(path, key=True).line}
+    return errors.build(ToolDefinition, values, path, owner)
 
 
-def _command(node: Node, path: Path, found: Findings) -> tuple[str, ...]:
+def _command(node: Node, path: Path, errors: Diagnostics) -> tuple[str, ...]:
     if isinstance(node, list) and node and all(isinstance(word, str) and word for word in node):
         return tuple(str(word) for word in node)
-    found.add(path, "a command is a list of words, and no shell reads them", "write it like [./lights, on]")
+    errors.add(path, "a command is a list of words, and no shell reads them", "write it like [./lights, on]")
     return ()
 
 
-def _parameters(node: Node, path: Path, found: Findings) -> dict[str, Any] | None:
+def _parameters(node: Node, path: Path, errors: Diagnostics) -> dict[str, Any] | None:
     """Load a JSON schema; a short form names each argument and its type."""
     hint = "write it like {city: string, days: integer}, or a whole JSON schema"
-    entries = found.mapping(node, path, "parameters", hint)
+    entries = errors.mapping(node, path, "parameters", hint)
     if entries is None:
         return None
     if entries.get("type") == "object":
-        schema = typed(entries, path, found)
+        schema = typed(entries, path, errors)
         assert isinstance(schema, dict)  # noqa: S101 - a mapping stays one
         return schema
     properties: dict[str, Any] = {}
     for name, kind in entries.items():
-        schema = typed(kind, (*path, name), found) if isinstance(kind, dict) else {"type": kind}
+        schema = typed(kind, (*path, name), errors) if isinstance(kind, dict) else {"type": kind}
         what = schema.get("type")
         if what not in KINDS:
             problem = f"'{what}' is no type of an argument" if isinstance(what, str) else f"'{name}' needs a type"
-            found.add((*path, name), problem, did_you_mean(str(what), KINDS, hint))
+            errors.add((*path, name), problem, did_you_mean(str(what), KINDS, hint))
         properties[name] = schema
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def typed(node: Node, path: Path, found: Findings) -> Any:
+def typed(node: Node, path: Path, errors: Diagnostics) -> Any:
     """Type data for a program: what reads as a number, ``true``, ``false`` or ``null`` is one, unless it is quoted."""
     if isinstance(node, dict):
-        return {key: typed(value, (*path, key), found) for key, value in node.items()}
+        return {key: typed(value, (*path, key), errors) for key, value in node.items()}
     if isinstance(node, list):
-        return [typed(value, (*path, number), found) for number, value in enumerate(node)]
-    plain = path not in found.document.quoted
+        return [typed(value, (*path, number), errors) for number, value in enumerate(node)]
+    plain = path not in errors.document.quoted
     if plain and (node in ("true", "false", "null") or _NUMBER.fullmatch(node)):
         return from_json(node)
     return node
 
 
-def load_cues(node: Node, steps: Steps, found: Findings) -> tuple[Cue, ...]:
+def load_cues(node: Node, steps: Steps, errors: Diagnostics) -> tuple[Cue, ...]:
     """Load the cues of a scene."""
     hint = "write each as '- call: {player: name, tool: name}' with a 'do:' under it"
     if node == "":
         return ()
     if not isinstance(node, list):
-        found.add(("on",), "'on' is a list of cues", hint)
+        errors.add(("on",), "'on' is a list of cues", hint)
         return ()
-    cues = (_cue(item, ("on", number), steps, found) for number, item in enumerate(node))
+    cues = (_cue(item, ("on", number), steps, errors) for number, item in enumerate(node))
     return tuple(cue for cue in cues if cue)
 
 
-def _cue(node: Node, path: Path, steps: Steps, found: Findings) -> Cue | None:
+def _cue(node: Node, path: Path, steps: Steps, errors: Diagnostics) -> Cue | None:
     hint = "write it like '- said: umbrella' with a 'do:' under it"
-    entries = found.mapping(node, path, "a cue", hint)
+    entries = errors.mapping(node, path, "a cue", hint)
     if entries is None:
         return None
-    known = found.known(entries, Cue.options(), path, "the cue")
+    known = errors.known(entries, Cue.options(), path, "the cue")
     words = [word for word in EVENTS if word in known]
     if len(words) != 1:
         hint = f"give it one of {', '.join(EVENTS)}"
         if words:
-            found.add((*path, words[1]), "a cue waits for one thing", hint, key=True)
-        elif not found.is_wrong(path):
-            found.add(path, "what does this cue wait for?", hint)
+            errors.add((*path, words[1]), "a cue waits for one thing", hint, key=True)
+        elif not errors.is_wrong(path):
+            errors.add(path, "what does this cue wait for?", hint)
         return None
-    event = load_event(words[0], known[words[0]], (*path, words[0]), found)
+    event = load_event(words[0], known[words[0]], (*path, words[0]), errors)
     do = known.get("do", "")
     if not do:
-        found.add(path, "this cue does nothing", "write its steps under 'do:', each as '- player: words'")
+        errors.add(path, "this cue does nothing", "write its steps under 'do:', each as '- player: words'")
         return None
     performed = steps.load(do, (*path, "do"), "'do'")
     if event is None:
         return None
     values = {key: value for key, value in known.items() if key not in (*EVENTS, "do")}
-    line = found.document.place((*path, words[0]), key=True).line
-    return found.build(
+    line = errors.document.place((*path, words[0]), key=True).line
+    return errors.build(
         Cue, {**values, "event": event, "do": performed, "path": path, "source_line": line}, path, "the cue"
     )

@@ -7,11 +7,11 @@ from itertools import product
 from pathlib import PurePath
 
 from tau_stage.errors import SceneError
-from tau_stage.scene.diagnostics import Findings
+from tau_stage.scene.diagnostics import Diagnostics
 from tau_stage.scene.fountain import read_fountain
-from tau_stage.scene.names import BESIDE, beside, did_you_mean, listed, shortened, slug
-from tau_stage.scene.script import Item, Spoken, depth, read_script
-from tau_stage.scene.source import Place, Source, read_source
+from tau_stage.scene.names import BESIDE, did_you_mean, listed, resolve_path, shortened, slug
+from tau_stage.scene.script import ScriptItem, ScriptSpeech, depth, read_script
+from tau_stage.scene.source import Position, Source, read_source
 from tau_stage.scene.yaml_text import Document, Node, Path, Spans, read_yaml
 
 MERGED = ("players", "tools", "vars")
@@ -37,34 +37,34 @@ Entries = dict[str, Node]
 # ---- include
 
 
-def include(entries: Entries, found: Findings) -> None:
+def include(entries: Entries, errors: Diagnostics) -> None:
     """Merge what a scene includes into its entries; what the scene says itself wins."""
     wanted = entries.get("include", "")
     names = [wanted] if isinstance(wanted, str) else wanted
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        found.add(("include",), "include names files", "write it like [cast.yaml]")
+        errors.add(("include",), "include names files", "write it like [cast.yaml]")
         return
     if len(names) > MOST_INCLUDED:
         problem = f"the scene includes {len(names):,} files, and {MOST_INCLUDED} is the limit"
-        found.add(("include",), problem, "put what belongs together into one file", key=True)
+        errors.add(("include",), problem, "put what belongs together into one file", key=True)
         return
     own: set[Path] = {(key,) for key in entries}
     own |= {(key, name) for key in MERGED for name in _mapping(entries.get(key))}
     for number, name in enumerate(names):
         if name:
             path = ("include", number) if isinstance(wanted, list) else ("include",)
-            _include(entries, str(name), path, own, found)
+            _include(entries, str(name), path, own, errors)
 
 
-def _include(entries: Entries, name: str, path: Path, own: set[Path], found: Findings) -> None:
+def _include(entries: Entries, name: str, path: Path, own: set[Path], errors: Diagnostics) -> None:
     try:
-        other = read_yaml(read_source(beside(found.document.source.path, name), f"the file '{name}'"))
+        other = read_yaml(read_source(resolve_path(errors.document.source.path, name), f"the file '{name}'"))
     except SceneError as error:
         if error.source:
-            found.errors.append(error)
+            errors.noted.append(error)
         else:
             problem = error.problem.replace("the scene file", f"the file '{name}'")
-            found.add(path, problem, error.hint or BESIDE)
+            errors.add(path, problem, error.hint or BESIDE)
         return
     taken: set[Path] = set()
     for key, node in other.data.items():
@@ -72,7 +72,7 @@ def _include(entries: Entries, name: str, path: Path, own: set[Path], found: Fin
             continue
         if key in NOT_INCLUDED:
             problem = f"an included file holds players, tools or defaults, and no '{key}'"
-            found.errors.append(other.error((key,), problem, "move it into the scene", key=True))
+            errors.noted.append(other.error((key,), problem, "move it into the scene", key=True))
         elif key in MERGED and isinstance(node, dict):
             mine = entries.setdefault(key, {})
             for name, part in node.items():
@@ -82,7 +82,7 @@ def _include(entries: Entries, name: str, path: Path, own: set[Path], found: Fin
         elif (key,) not in own:
             entries[key] = node
             taken.add((key,))
-    found.document.graft(taken, other)
+    errors.document.graft(taken, other)
 
 
 def _mapping(node: Node | None) -> Entries:
@@ -92,39 +92,39 @@ def _mapping(node: Node | None) -> Entries:
 # ---- variables
 
 
-def variables(entries: Entries, given: Mapping[str, str], found: Findings) -> dict[str, str]:
+def variables(entries: Entries, given: Mapping[str, str], errors: Diagnostics) -> dict[str, str]:
     """Return the scene's variables, with those that were given from outside."""
     own: dict[str, str] = {}
     for name, value in (
-        found.mapping(entries.get("vars", ""), ("vars",), "vars", "write it like {city: Oslo}") or {}
+        errors.mapping(entries.get("vars", ""), ("vars",), "vars", "write it like {city: Oslo}") or {}
     ).items():
-        text = found.text(value, ("vars", name), "a variable")
-        _check_variable(("vars", name), [text or ""], found)
+        text = errors.text(value, ("vars", name), "a variable")
+        _check_variable(("vars", name), [text or ""], errors)
         own[name] = text or ""
     varied = _mapping(entries.get("matrix"))
     for name in sorted(given.keys() - own.keys() - varied.keys()):
         hint = did_you_mean(name, (*own, *varied), f"it has: {listed(own) or 'none'}")
-        found.add(("vars",), f"the scene has no variable '{name}', which was given", hint)
+        errors.add(("vars",), f"the scene has no variable '{name}', which was given", hint)
     for name in sorted(given.keys() & varied.keys()):
-        found.add(
+        errors.add(
             ("matrix", name), f"'{name}' is varied here, and was given too", "use --only for one variant", key=True
         )
     return {**own, **given}
 
 
-def _check_variable(path: Path, values: list[str], found: Findings) -> None:
+def _check_variable(path: Path, values: list[str], errors: Diagnostics) -> None:
     """Note a variable that nobody could name, or that holds another, which would be spoken as it stands."""
     if not _NAME.fullmatch(str(path[1])):
         hint = "write letters, digits, '-' and '_', a letter first"
-        found.add(path, f"'{path[1]}' cannot be a variable", hint, key=True)
+        errors.add(path, f"'{path[1]}' cannot be a variable", hint, key=True)
     if any(place[1] for value in values for line in value.split("\n") for place in _PLACE.finditer(_closed(line))):
-        found.add(path, "a variable holds no variable", "write the text out")
+        errors.add(path, "a variable holds no variable", "write the text out")
 
 
-def fill_in(entries: Entries, values: Mapping[str, str], found: Findings) -> Entries:
+def fill_in(entries: Entries, values: Mapping[str, str], errors: Diagnostics) -> Entries:
     """Fill in a scene's variables: in texts only, never in keys and ids."""
     kept = {key for key in entries if key.startswith("x-") or key in ("vars", "matrix", "include")}
-    filling = _Filling(values, found)
+    filling = _Substitution(values, errors)
     return {key: node if key in kept else filling.filled(node, (key,)) for key, node in entries.items()}
 
 
@@ -133,17 +133,17 @@ def _closed(line: str) -> str:
     return line[: line.rfind("}") + 1]
 
 
-class _Filling:
+class _Substitution:
     """Fills variables in, as long as they do not come to too much.
 
     Args:
         values: By name.
-        found: Where errors are noted.
+        errors: Where errors are noted.
     """
 
-    def __init__(self, values: Mapping[str, str], found: Findings) -> None:
+    def __init__(self, values: Mapping[str, str], errors: Diagnostics) -> None:
         self._values = values
-        self._found = found
+        self._errors = errors
         self._left = MOST_FILLED
 
     def filled(self, node: Node, path: Path) -> Node:
@@ -156,7 +156,7 @@ class _Filling:
         if "${" not in node:
             return node
         if path[-1] == "id" and len(path) > 1 and isinstance(path[-2], int):
-            self._found.add(path, "an id holds no variable, as ids name files", "write it out")
+            self._errors.add(path, "an id holds no variable, as ids name files", "write it out")
             return "x"
         return "\n".join(self._line(line, path) for line in node.split("\n"))
 
@@ -170,11 +170,11 @@ class _Filling:
             return "${"
         if (value := self._values.get(name)) is None:
             hint = did_you_mean(name, self._values, f"variables: {listed(self._values) or 'none'}; $${{ is a plain ${{")
-            self._found.add(path, f"there is no variable '{name}'", hint)
+            self._errors.add(path, f"there is no variable '{name}'", hint)
             return ""
         if 0 <= self._left < len(value):
             problem = f"with variables filled in, the scene has more than {MOST_FILLED:,} characters of theirs"
-            self._found.add(path, problem, "use shorter texts, or fewer places")
+            self._errors.add(path, problem, "use shorter texts, or fewer places")
         self._left -= len(value)
         return value if self._left >= 0 else ""
 
@@ -195,27 +195,27 @@ class Variant:
     values: Mapping[str, str]
 
 
-def variants(entries: Entries, only: Sequence[str], found: Findings) -> list[Variant]:
+def variants(entries: Entries, only: Sequence[str], errors: Diagnostics) -> list[Variant]:
     """Return every combination of the matrix's values, in order; one nameless variant where there is no matrix.
 
     Args:
         entries: The scene's.
         only: The names of those that are wanted; none is all.
-        found: Where errors are noted.
+        errors: Where errors are noted.
     """
-    node = found.mapping(entries.get("matrix", ""), ("matrix",), "matrix", "write it like {mood: [calm, cross]}") or {}
+    node = errors.mapping(entries.get("matrix", ""), ("matrix",), "matrix", "write it like {mood: [calm, cross]}") or {}
     axes: dict[str, list[str]] = {}
     for name, values in node.items():
         if isinstance(values, list) and values and all(isinstance(value, str) and value for value in values):
             axes[name] = [str(value) for value in values]
-            _check_variable(("matrix", name), axes[name], found)
+            _check_variable(("matrix", name), axes[name], errors)
         else:
-            found.add(("matrix", name), f"'{name}' needs a list of texts", f"write it like {name}: [calm, cross]")
+            errors.add(("matrix", name), f"'{name}' needs a list of texts", f"write it like {name}: [calm, cross]")
     count = 1
     for axis in axes.values():
         count *= len(axis)
     if count > MOST_VARIANTS:
-        found.add(
+        errors.add(
             ("matrix",),
             f"the matrix makes {count:,} variants, and {MOST_VARIANTS} is the limit",
             "use fewer values",
@@ -226,13 +226,13 @@ def variants(entries: Entries, only: Sequence[str], found: Findings) -> list[Var
         Variant(shortened("-".join(slug(value) for value in chosen)), dict(zip(axes, chosen, strict=True)))
         for chosen in product(*axes.values())
     ]
-    if len(made) * len(found.document.values) > MOST_VARIED:
+    if len(made) * len(errors.document.values) > MOST_VARIED:
         problem = f"all {len(made)} variants together hold more than {MOST_VARIED:,} values"
-        found.add(("matrix",), problem, "use fewer values, or part the scene", key=True)
+        errors.add(("matrix",), problem, "use fewer values, or part the scene", key=True)
         return []
     names = [variant.name for variant in made]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        found.add(
+        errors.add(
             ("matrix",),
             f"two variants would be called '{twice}'",
             "choose values that differ in letters or digits",
@@ -244,7 +244,7 @@ def variants(entries: Entries, only: Sequence[str], found: Findings) -> list[Var
             wanted |= found_as
         else:
             hint = did_you_mean(name, names, f"variants: {listed(names)}") if axes else "the scene has no matrix"
-            found.add(("matrix",), f"there is no variant '{name}'", hint)
+            errors.add(("matrix",), f"there is no variant '{name}'", hint)
     return [variant for variant in made if not only or variant.name in wanted]
 
 
@@ -264,7 +264,7 @@ def is_script_file(script: str) -> bool:
     return PurePath(script).suffix.lower() in (*SCREENPLAYS, *TEXTS) and "\n" not in script
 
 
-def read_script_file(scene: str, name: str, players: Sequence[str]) -> tuple[Source, list[Spoken | Item]]:
+def read_script_file(scene: str, name: str, players: Sequence[str]) -> tuple[Source, list[ScriptSpeech | ScriptItem]]:
     """Read the file of a script.
 
     Args:
@@ -276,61 +276,61 @@ def read_script_file(scene: str, name: str, players: Sequence[str]) -> tuple[Sou
         SceneError: The file cannot be read, or somebody speaks in it who is no player.
     """
     screenplay = PurePath(name).suffix.lower() in SCREENPLAYS
-    source = read_source(beside(scene, name), f"the {'screenplay' if screenplay else 'script'} '{name}'")
+    source = read_source(resolve_path(scene, name), f"the {'screenplay' if screenplay else 'script'} '{name}'")
     if screenplay:
         return source, [*read_fountain(source, players)]
     return source, read_script(source, 1, len(source.lines), players)
 
 
-def script_into_lines(entries: Entries, found: Findings) -> None:
+def script_into_lines(entries: Entries, errors: Diagnostics) -> None:
     """Put what the script holds where the lines stand."""
     if "script" not in entries:
         return
     script = entries.pop("script")
     if "lines" in entries:
-        found.add(("script",), "a scene has lines or a script, not both", "remove one of them", key=True)
+        errors.add(("script",), "a scene has lines or a script, not both", "remove one of them", key=True)
         return
     entries["lines"] = []
     if not isinstance(script, str) or not script.strip():
-        found.add(("script",), "a script is text, or the name of a file", "write 'script: |' and the script under it")
+        errors.add(("script",), "a script is text, or the name of a file", "write 'script: |' and the script under it")
         return
     named = entries.get("players")
     players = tuple(name for name in named if not name.startswith("x-")) if isinstance(named, dict) else ()
     try:
-        entries["lines"] = _lines(script, players, found)
+        entries["lines"] = _lines(script, players, errors)
     except SceneError as error:
-        found.errors += [error, *error.also]
-    if not entries["lines"] and not found.errors:
-        found.add(("script",), "nobody speaks in this script", "a speech is 'PLAYER: words'")
+        errors.noted += [error, *error.also]
+    if not entries["lines"] and not errors.noted:
+        errors.add(("script",), "nobody speaks in this script", "a speech is 'PLAYER: words'")
 
 
-def _lines(script: str, players: tuple[str, ...], found: Findings) -> list[Node]:
-    document = found.document
+def _lines(script: str, players: tuple[str, ...], errors: Diagnostics) -> list[Node]:
+    document = errors.document
     span = Spans(document).values["script",]
     if span.style != "|":
-        return _of_file(script.strip(), players, found)
+        return _of_file(script.strip(), players, errors)
     first, last = span.start.line + 1, span.end.line
     parts = read_script(document.source, first, last, players)
     return _of_parts(parts, document.source, document, header=document.keys["script",].line)
 
 
-def _of_file(name: str, players: tuple[str, ...], found: Findings) -> list[Node]:
+def _of_file(name: str, players: tuple[str, ...], errors: Diagnostics) -> list[Node]:
     """Return what stands in a script that is a file of its own."""
     if not is_script_file(name):
         hint = "write 'script: |' and the script under it, or name its file: 'play.fountain', 'episode.txt'"
-        found.add(("script",), "this is neither a script nor the name of one", hint)
+        errors.add(("script",), "this is neither a script nor the name of one", hint)
         return []
     try:
-        source, parts = read_script_file(found.document.source.path, name, players)
+        source, parts = read_script_file(errors.document.source.path, name, players)
     except SceneError as error:
         if error.source:
             raise
-        found.add(("script",), error.problem, error.hint or BESIDE)
+        errors.add(("script",), error.problem, error.hint or BESIDE)
         return []
-    return _of_parts(parts, source, found.document, header=0)
+    return _of_parts(parts, source, errors.document, header=0)
 
 
-def _of_parts(parts: list[Spoken | Item], source: Source, document: Document, header: int) -> list[Node]:
+def _of_parts(parts: list[ScriptSpeech | ScriptItem], source: Source, document: Document, header: int) -> list[Node]:
     """Return the speeches and the items of a script, as lines.
 
     Args:
@@ -342,7 +342,7 @@ def _of_parts(parts: list[Spoken | Item], source: Source, document: Document, he
     lines: list[Node] = []
     numbers: list[int] = []
     for part in parts:
-        if isinstance(part, Item):
+        if isinstance(part, ScriptItem):
             numbers.append(len(lines))
             lines.append("")
         elif part.dual and lines:
@@ -351,25 +351,25 @@ def _of_parts(parts: list[Spoken | Item], source: Source, document: Document, he
             lines.append(_speech(part, len(lines), document))
     if header == 0:
         document.sources.update({("lines", number): source for number in range(len(lines))})
-    wanted = [part for part in parts if isinstance(part, Item)]
+    wanted = [part for part in parts if isinstance(part, ScriptItem)]
     for number, item in zip(numbers, _items(wanted, numbers, source, document, header), strict=True):
         lines[number] = item
     return lines
 
 
-def _speech(spoken: Spoken, number: int, document: Document) -> Node:
+def _speech(spoken: ScriptSpeech, number: int, document: Document) -> Node:
     path = ("lines", number, spoken.speaker)
     _place(document, path, spoken)
     document.values["lines", number] = document.values[path]
     return {spoken.speaker: spoken.text}
 
 
-def _place(document: Document, path: Path, spoken: Spoken) -> None:
+def _place(document: Document, path: Path, spoken: ScriptSpeech) -> None:
     place = type(document.values[()])(spoken.line, spoken.column)
     document.keys[path] = document.values[path] = place
 
 
-def _join(lines: list[Node], spoken: Spoken, document: Document) -> None:
+def _join(lines: list[Node], spoken: ScriptSpeech, document: Document) -> None:
     """Join a speech that is spoken together with the one before."""
     at, before = len(lines) - 1, lines[-1]
     assert isinstance(before, dict)  # noqa: S101 - speeches and groups are mappings
@@ -388,7 +388,7 @@ def _join(lines: list[Node], spoken: Spoken, document: Document) -> None:
     lines[at] = {"together": together}
 
 
-def _items(wanted: list[Item], numbers: list[int], source: Source, document: Document, header: int) -> list[Node]:
+def _items(wanted: list[ScriptItem], numbers: list[int], source: Source, document: Document, header: int) -> list[Node]:
     """Return the items in YAML, read where they stand: everything else is blank."""
     if not wanted:
         return []
@@ -423,8 +423,8 @@ def _below_a_key(kept: list[str], source: Source) -> Document:
     return others
 
 
-def _odd(source: Source, item: Item, problem: str, hint: str) -> SceneError:
-    return source.error(Place(item.first_line, depth(source.line(item.first_line)) + 1), problem, hint)
+def _odd(source: Source, item: ScriptItem, problem: str, hint: str) -> SceneError:
+    return source.error(Position(item.first_line, depth(source.line(item.first_line)) + 1), problem, hint)
 
 
 def _moved(path: Path, numbers: list[int]) -> Path:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from tau_stage.scene import units
-from tau_stage.scene.fields import Part, SoundFile, Title, Truth
+from tau_stage.scene.fields import Boolean, SceneModel, SoundFile, Title
 from tau_stage.scene.names import did_you_mean, is_device
 from tau_stage.scene.units import one_of, wrong
 from tau_stage.text import hidden, visible
@@ -138,7 +138,7 @@ Alignment = Annotated[Literal["aligned", "packed"], BeforeValidator(one_of("stem
 Tag = Annotated[Title, BeforeValidator(one_text), AfterValidator(tag)]
 
 
-class Mix(Part):
+class Mix(SceneModel):
     """All stems in one file, brought to one loudness."""
 
     loudness: Lufs = Field(
@@ -165,16 +165,16 @@ class Mix(Part):
         return self.file.lower().endswith(".mp3")
 
 
-class LineFiles(Part):
+class LineFiles(SceneModel):
     """The lines as files for a game engine or an editor, in ``export/``."""
 
-    trim: Truth = Field(True, description="Whether silence at the head and the tail goes. Default: true.")
+    trim: Boolean = Field(True, description="Whether silence at the head and the tail goes. Default: true.")
     names: NameTemplate = Field(
         DEFAULT_NAMES, description="Names of the files: {scene}, {player}, {number}, {number:03}, {line}."
     )
 
 
-class Deliver(Part):
+class Deliver(SceneModel):
     """What is made of a take."""
 
     mix: Mix | None = Field(default_factory=Mix, description="All stems in one file; none for none.")
@@ -183,7 +183,7 @@ class Deliver(Part):
         description="Rate of the mix, packed stems and exported lines: 24 kHz or 48 kHz. Default: 24 kHz.",
         json_schema_extra={"default": "24 kHz"},
     )
-    stereo: Truth = Field(
+    stereo: Boolean = Field(
         False,
         description="Two channels for the mix and for the stems of effects and beds: their files keep left and right, "
         "and players stand where 'pan' says. Default: false.",

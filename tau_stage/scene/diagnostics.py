@@ -12,9 +12,9 @@ from pydantic_core import ErrorDetails
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.names import ELSEWHERE, did_you_mean, key_meant, listed, ranked
-from tau_stage.scene.source import Remark, Spot
+from tau_stage.scene.source import Location, SceneWarning
 from tau_stage.scene.yaml_text import Document, Node, Path
-from tau_stage.scene.yaml_traps import corrected, misread
+from tau_stage.scene.yaml_traps import misread, quote_hint
 
 MOST_RANKED = 100
 """Errors of a scene whose hints have the likeliest words first: comparing them takes a while, and nobody reads more."""
@@ -22,26 +22,26 @@ MOST_RANKED = 100
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-class Findings:
+class Diagnostics:
     """The errors of one document, and what is remarkable in it, each at its place."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
-        self.errors: list[SceneError] = []
-        self.remarks: list[Remark] = []
+        self.noted: list[SceneError] = []
+        self.warnings: list[SceneWarning] = []
         self.meant: set[str] = set()
         self._wrong: set[Path] = set()
         self._misread: dict[tuple[str, int], SceneError | None] = {}
 
     def add(self, path: Path, problem: str, hint: str = "", *, key: bool = False) -> None:
         """Note an error at a value, or at its key."""
-        self.errors.append(self.document.error(path, problem, hint, key=key))
+        self.noted.append(self.document.error(path, problem, hint, key=key))
         self._wrong.update(path[:length] for length in range(len(path) + 1))
 
     def remark(self, path: Path, problem: str, hint: str) -> None:
         """Note a value that may not be what its author meant."""
         place, file = self.document.place(path), self.document.source_of(path).path
-        self.remarks.append(Remark(Spot(file, place.line, place.column), problem, hint))
+        self.warnings.append(SceneWarning(Location(file, place.line, place.column), problem, hint))
 
     def is_wrong(self, path: Path) -> bool:
         """Tell whether an error was noted at a part or within it: what follows from it is not worth telling."""
@@ -53,9 +53,9 @@ class Findings:
         Raises:
             SceneError: There is one.
         """
-        if self.errors:
+        if self.noted:
             main = self.document.source.path
-            first, *others = sorted(self.errors, key=lambda error: (error.path != main, error.line, error.column))
+            first, *others = sorted(self.noted, key=lambda error: (error.path != main, error.line, error.column))
             raise replace(first, also=tuple(others))
 
     def mapping(self, node: Node, path: Path, owner: str, hint: str = "") -> dict[str, Node] | None:
@@ -75,7 +75,7 @@ class Findings:
             meant = key_meant(key, options)
             self.meant.add(meant)
             hint = did_you_mean(key, (meant,), f"did you mean '{meant}'?") if meant else ""
-            known = ranked(key, options) if len(self.errors) < MOST_RANKED and not hint else options
+            known = ranked(key, options) if len(self.noted) < MOST_RANKED and not hint else options
             hint = hint or ELSEWHERE.get(key) or f"it knows: {listed(known)}"
             self.add((*path, key), f"{owner} has unknown key '{key}'", hint, key=True)
         return {key: entries[key] for key in entries if key in options}
@@ -89,7 +89,7 @@ class Findings:
         found = self._misread[line]
         if found is None:
             return False
-        self.errors.append(found)
+        self.noted.append(found)
         self._wrong.update(path[:length] for length in range(len(path) + 1))
         self.meant.update(("players", "lines"))  # they may be missing because of this
         return True
@@ -130,7 +130,7 @@ class Findings:
         fact = "a list" if isinstance(node, list) else "a mapping"
         hint = "put the text in quotes" if flow else "write the text right after the colon"
         if flow and not self._in_brackets(path[:-1]):
-            hint = corrected(line, place.column)
+            hint = quote_hint(line, place.column)
         self.add(path, f"{what} must be text, and YAML takes this for {fact}", hint)
         return None
 
@@ -148,7 +148,7 @@ class Findings:
             place = (*where, told["inside"]) if told["inside"] else where
             self.add(place, told["problem"], told["hint"], key=told["key"])
             if told["secret"]:
-                self.errors[-1] = replace(self.errors[-1], source="")
+                self.noted[-1] = replace(self.noted[-1], source="")
         elif detail["type"] != "string_type" or field in ("voice", "model", "endpoint"):
             self.add(where, f"'{where[-1]}' of {owner} is one value, not a list or a mapping", "write the value alone")
         else:

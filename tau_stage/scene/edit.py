@@ -6,15 +6,15 @@ from copy import deepcopy
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.compose import is_script_file, read_script_file
-from tau_stage.scene.script import Cast, Item, Spoken, depth, is_item, read_script
-from tau_stage.scene.source import Place, Source
-from tau_stage.scene.yaml_text import Document, Lines, Node, Path, Span, Spans, read_yaml
-from tau_stage.scene.yaml_traps import written
+from tau_stage.scene.script import PlayerNames, ScriptItem, ScriptSpeech, depth, is_item, read_script
+from tau_stage.scene.source import Position, Source
+from tau_stage.scene.yaml_text import Document, LineIndex, Node, Path, Span, Spans, read_yaml
+from tau_stage.scene.yaml_traps import yaml_scalar
 
 _BY_HAND = "write it as '- player: words'"
 
 
-def tagged(document: Document, lines: Sequence[tuple[Path, str]]) -> str:
+def add_ids(document: Document, lines: Sequence[tuple[Path, str]]) -> str:
     r"""Write ids beside lines; a line that has one keeps it, and no other byte changes.
 
     Args:
@@ -24,12 +24,12 @@ def tagged(document: Document, lines: Sequence[tuple[Path, str]]) -> str:
     Raises:
         SceneError: A line stands where no id can, such as an alias.
 
-    >>> print(tagged(read_yaml(Source.of("lines:\n- ann: Hi # low", "x")), [(("lines", 0), "ann-1")]))
+    >>> print(add_ids(read_yaml(Source.of("lines:\n- ann: Hi # low", "x")), [(("lines", 0), "ann-1")]))
     lines:
     - ann: Hi # low
       id: ann-1
     """
-    spans, text = Spans(document), Lines(document.source)
+    spans, text = Spans(document), LineIndex(document.source)
     wanted, inserts = deepcopy(document.data), []
     for path, name in lines:
         entries = _at(wanted, path)
@@ -38,7 +38,7 @@ def tagged(document: Document, lines: Sequence[tuple[Path, str]]) -> str:
         key = (*path, next(iter(entries)))
         if key not in spans.keys or spans.values[path].anchored:
             raise _untaggable(document, path)
-        inserts += _inserts(document.source, text, spans, key, f"id: {written(name)}")
+        inserts += _inserts(document.source, text, spans, key, f"id: {yaml_scalar(name)}")
         entries["id"] = name
     pieces, done = [], 0
     for offset, insert in sorted(inserts):
@@ -50,7 +50,7 @@ def tagged(document: Document, lines: Sequence[tuple[Path, str]]) -> str:
     return result
 
 
-def _inserts(source: Source, text: Lines, spans: Spans, key: Path, entry: str) -> list[tuple[int, str]]:
+def _inserts(source: Source, text: LineIndex, spans: Spans, key: Path, entry: str) -> list[tuple[int, str]]:
     """List what to insert where, so that an entry stands beside a mapping's first: under it if it has one line."""
     mapping, first, value = spans.values[key[:-1]], spans.keys[key], spans.values[key]
     before = text.offset(first.start)
@@ -144,7 +144,7 @@ class _Rewriter:
     def __init__(self, document: Document, key: str) -> None:
         self.document = document
         self.source = document.source
-        self.lines = Lines(self.source)
+        self.lines = LineIndex(self.source)
         self.spans = Spans(document)
         self.key = self.spans.keys[key,].start
         self.value = self.spans.values[key,]
@@ -161,14 +161,14 @@ class _Rewriter:
         for number in range(first + 1, last + 1):
             self.add(_shifted(self.source.line(number), shift, least), self.lines.ending(number))
 
-    def written(self, header: str, last: int) -> str:
+    def replaced(self, header: str, last: int) -> str:
         """Write the whole text, with all from the key to the end of a line replaced."""
         begin, end = self.lines.offset(self.key), self.lines.end(last)
         *endings, _ = [self.lines.newline, *self.endings]
         new = "".join(line + ending for line, ending in zip([header, *self.new], [*endings, ""], strict=True))
         return self.source.text[:begin] + new + self.source.text[end:]
 
-    def error(self, place: Place, problem: str, hint: str) -> SceneError:
+    def error(self, place: Position, problem: str, hint: str) -> SceneError:
         return self.source.error(place, problem, hint)
 
 
@@ -180,7 +180,7 @@ class _AsScript(_Rewriter):
         node = document.data["lines"]
         self.items = node if isinstance(node, list) else []
         self.players = players
-        self.cast = Cast(self.source, players)
+        self.cast = PlayerNames(self.source, players)
         self.indent = " " * (self.key.column + 1)
 
     def text(self) -> str:
@@ -189,7 +189,7 @@ class _AsScript(_Rewriter):
             raise self.error(self.key, "no script can stand here", "write 'lines:' at the beginning of a line")
         self.refuse_unfit()
         last = self.of_flow() if self.value.style == "flow" else self.of_block()
-        return self.written(header, last)
+        return self.replaced(header, last)
 
     def refuse_unfit(self) -> None:
         if not self.items:
@@ -231,37 +231,37 @@ class _AsScript(_Rewriter):
             begin = self.indent + line[dash:]
             self.moved(first, last, begin, len(self.indent) + 1, len(self.indent) - dash)
             return
-        self.spoken(*speech, Place(first, dash + 2), Place(last, len(self.source.line(last)) + 1))
+        self.add_speech(*speech, Position(first, dash + 2), Position(last, len(self.source.line(last)) + 1))
 
-    def spoken(self, path: Path, speech: str, start: Place, end: Place) -> None:
+    def add_speech(self, path: Path, speech: str, start: Position, end: Position) -> None:
         """Write a speech under the comments that stand around its words."""
         key, value = self.spans.keys[path], self.spans.values[path]
         for first, last in ((start, key.start), (key.end, value.start), (value.end, end)):
             self.comments(first, last)
         self.add(self.indent + speech, self.lines.ending(end.line))
 
-    def comments(self, start: Place, end: Place) -> None:
+    def comments(self, start: Position, end: Position) -> None:
         """Write the comments between two places, where nothing else is but signs."""
         for comment in _COMMENT.findall(self.source.text, self.lines.offset(start), self.lines.offset(end)):
             self.add(self.indent + comment.rstrip())
 
     def of_flow(self) -> int:
         """Write the items of a list in brackets; the last line that was read."""
-        done = Place(self.key.line, self.key.column)
+        done = Position(self.key.line, self.key.column)
         if self.value.start.line > self.key.line:
-            done = Place(self.key.line, len(self.source.line(self.key.line)) + 1)
+            done = Position(self.key.line, len(self.source.line(self.key.line)) + 1)
         for place in range(len(self.items)):
             span = self.spans.values["lines", place]
             self.comments(done, span.start)
             self.of_flow_item(place, span)
             done = span.end
         last = self.value.end.line
-        self.comments(done, Place(last, len(self.source.line(last)) + 1))
+        self.comments(done, Position(last, len(self.source.line(last)) + 1))
         return last
 
     def of_flow_item(self, place: int, span: Span) -> None:
         if speech := self.speech(place):
-            self.spoken(*speech, span.start, span.end)
+            self.add_speech(*speech, span.start, span.end)
             return
         first = self.source.line(span.start.line)[span.start.column - 1 :]
         if span.start.line == span.end.line:
@@ -288,7 +288,7 @@ class _AsScript(_Rewriter):
             read = read_script(Source.of(speech, self.source.path), 1, 1, self.players)
         except SceneError:
             return None
-        same = [(part.speaker, part.text) for part in read if isinstance(part, Spoken)] == [(name, words.strip())]
+        same = [(part.speaker, part.text) for part in read if isinstance(part, ScriptSpeech)] == [(name, words.strip())]
         return (path, speech) if same else None
 
 
@@ -307,13 +307,13 @@ class _AsLines(_Rewriter):
         found = read_script(self.source, first, last, players)
         words = (line for line in self.source.lines[first - 1 : last] if line.strip())
         self.indent = min((depth(line) for line in words), default=0)
-        speeches = {part.line: part for part in found if isinstance(part, Spoken)}
-        items = {part.first_line: part for part in found if isinstance(part, Item)}
+        speeches = {part.line: part for part in found if isinstance(part, ScriptSpeech)}
+        items = {part.first_line: part for part in found if isinstance(part, ScriptItem)}
         while first <= last:
             first = self.part(first, speeches.get(first), items.get(first)) + 1
-        return self.written("lines:" + line[header.end() :].rstrip(), last)
+        return self.replaced("lines:" + line[header.end() :].rstrip(), last)
 
-    def part(self, number: int, speech: Spoken | None, item: Item | None) -> int:
+    def part(self, number: int, speech: ScriptSpeech | None, item: ScriptItem | None) -> int:
         """Write what begins at a line; its last line."""
         line, indent = self.source.line(number), " " * self.indent
         ending = self.lines.ending(number)
@@ -344,17 +344,17 @@ class _OfFile(_Rewriter):
         for comment in others:
             self.add(indent + comment)
         for part, following in zip(parts, [*parts[1:], None], strict=True):
-            dual = isinstance(part, Spoken) and part.dual
-            if isinstance(part, Item):
+            dual = isinstance(part, ScriptSpeech) and part.dual
+            if isinstance(part, ScriptItem):
                 self.item(part, source, len(indent))
                 continue
-            joined = isinstance(following, Spoken) and following.dual
+            joined = isinstance(following, ScriptSpeech) and following.dual
             if joined and not dual:
                 self.add(f"{indent}- together:")
             self.add(f"{indent}{'    ' if joined or dual else ''}{_item(part)}")
-        return self.written(header, self.value.end.line)
+        return self.replaced(header, self.value.end.line)
 
-    def item(self, item: Item, source: Source, indent: int) -> None:
+    def item(self, item: ScriptItem, source: Source, indent: int) -> None:
         """Write an item of the list notation, as it stands in the file."""
         first = source.line(item.first_line)
         self.add(" " * indent + first.lstrip())
@@ -373,10 +373,10 @@ class _OfFile(_Rewriter):
         ]
 
 
-def _item(speech: Spoken) -> str:
+def _item(speech: ScriptSpeech) -> str:
     """Write a speech as an item of a list."""
-    words = f" {written(speech.text)}" if speech.text else ""
-    return f"- {written(speech.speaker)}:{words}"
+    words = f" {yaml_scalar(speech.text)}" if speech.text else ""
+    return f"- {yaml_scalar(speech.speaker)}:{words}"
 
 
 def _shifted(line: str, shift: int, least: int) -> str:

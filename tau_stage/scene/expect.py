@@ -10,7 +10,7 @@ from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 from tau_stage.scene import units
-from tau_stage.scene.fields import IGNORED, SCALAR, Hearing, Name, Part, Regex, Text
+from tau_stage.scene.fields import IGNORED, SCALAR, Hearing, Name, Regex, SceneModel, Text
 from tau_stage.scene.names import did_you_mean
 from tau_stage.scene.units import wrong
 
@@ -350,7 +350,7 @@ Passes = Annotated[
 ]
 
 
-class Says(Part):
+class Says(SceneModel):
     """Which words are said. Case and punctuation make no difference, but for ``matches`` the latter."""
 
     contains: Phrases = Field((), description="Words that are said, one text or a list.")
@@ -359,7 +359,7 @@ class Says(Part):
     wer: Share | None = Field(None, description="Share of the words asked for that are said otherwise, like {max: 5%}.")
 
 
-class CallWanted(Part):
+class CallWanted(SceneModel):
     """A call of a tool."""
 
     tool: Name = Field("", description="Which tool.")
@@ -371,7 +371,7 @@ class CallWanted(Part):
         return (*super().options(), "arguments")
 
 
-class Tolerances(Part):
+class Tolerances(SceneModel):
     """How much figures may differ from the snapshot's: 300ms, 15%, both (the larger counts), or off."""
 
     words: SharesApart | None = Field(None, description="Share of the words said otherwise. Default: 0%.")
@@ -386,7 +386,7 @@ class Tolerances(Part):
     cost: DollarsApart | None = Field(None, description="Default: $0.00002 25%.")
 
 
-class Expect(Part):
+class Expect(SceneModel):
     """What is expected; each figure is measured, and kept with the take."""
 
     says: Says | None = Field(None, description="Words: those that are said, or {contains, matches, exact, wer}.")

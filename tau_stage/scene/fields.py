@@ -395,9 +395,9 @@ Span = Annotated[
     BeforeValidator(units.span),
     WithJsonSchema({"type": "string", "pattern": units.DURATION, "examples": ["45s", "2m"]}),
 ]
-Patience = Annotated[
+Timeout = Annotated[
     float,
-    BeforeValidator(units.patience),
+    BeforeValidator(units.timeout),
     WithJsonSchema({"type": "string", "pattern": units.DURATION, "examples": ["15s", "1m"]}),
 ]
 Dollars = Annotated[
@@ -433,7 +433,7 @@ Gain = Annotated[
 Count = Annotated[
     int, BeforeValidator(units.count), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": units.MOST})
 ]
-Truth = Annotated[bool, BeforeValidator(units.truth), WithJsonSchema({"type": "boolean"})]
+Boolean = Annotated[bool, BeforeValidator(units.boolean), WithJsonSchema({"type": "boolean"})]
 Regex = Annotated[str, BeforeValidator(regex), WithJsonSchema({"type": ["string", "number"], "format": "regex"})]
 Names = Annotated[
     tuple[str, ...],
@@ -516,12 +516,12 @@ Pick = Annotated[
 ]
 Output = Annotated[Literal["audio", "text"], BeforeValidator(one_of("output", "audio", "text"))]
 HearsAs = Annotated[Literal["audio", "text"], BeforeValidator(one_of("hears_as", "audio", "text"))]
-Comments = Annotated[Literal["drop", "keep"], BeforeValidator(one_of("commentary", "drop", "keep"))]
+Commentary = Annotated[Literal["drop", "keep"], BeforeValidator(one_of("commentary", "drop", "keep"))]
 Pace = Annotated[Literal["fast", "realtime"], BeforeValidator(one_of("pace", "fast", "realtime"))]
 OnLostPlayer = Annotated[
     Literal["reopen", "continue", "stop"], BeforeValidator(one_of("on_lost_player", "reopen", "continue", "stop"))
 ]
-Apart = Annotated[Literal["auto", "none"], BeforeValidator(one_of("conversation", "none", "auto"))]
+Conversation = Annotated[Literal["auto", "none"], BeforeValidator(one_of("conversation", "none", "auto"))]
 Effort = Annotated[
     Literal["minimal", "low", "medium", "high", "xhigh"],
     BeforeValidator(one_of("reasoning", "minimal", "low", "medium", "high", "xhigh")),
@@ -564,7 +564,7 @@ Hearing = Annotated[
 IGNORED: dict[str, Any] = {"patternProperties": {"^x-": {"description": "Ignored: yours to use."}}}
 
 
-class Documented(GenerateJsonSchema):
+class DocumentedSchema(GenerateJsonSchema):
     """With what classes say of themselves, also where Python has not kept it."""
 
     def model_schema(self, schema: Any) -> dict[str, Any]:
@@ -583,7 +583,7 @@ def _documented(schema: Any) -> Any:
     return schema
 
 
-class Untitled(Documented):
+class EditorSchema(DocumentedSchema):
     """Without the titles that only repeat the keys, and the nulls nobody writes."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - pydantic's signature
@@ -595,7 +595,7 @@ class Untitled(Documented):
         return self.generate_inner(schema["schema"])
 
 
-class Part(BaseModel):
+class SceneModel(BaseModel):
     """One mapping of a scene file. Fields that YAML cannot set are excluded from the language."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, json_schema_extra=IGNORED)
@@ -606,7 +606,7 @@ class Part(BaseModel):
         return tuple(field.alias or name for name, field in cls.model_fields.items() if not field.exclude)
 
 
-class Placed(Part):
+class LocatedModel(SceneModel):
     """A part that knows where it stands."""
 
     note: Text | None = Field(None, description="For whoever reads the scene; nobody hears it.")

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from tau_stage.scene.script import Cast, Spoken
-from tau_stage.scene.source import Place, Source
+from tau_stage.scene.script import PlayerNames, ScriptSpeech
+from tau_stage.scene.source import Position, Source
 
 _PARTS = re.compile(r"\\(?P<sign>[!-/:-@\[-`{-~])|(?P<run>\*+|_+)|[^\\*_]+|\\")
 _DEEPEST = 8
@@ -146,7 +146,7 @@ LONGEST_CUE = 256
 _ACTION = "an action in capitals begins with '!'"
 
 
-def read_fountain(source: Source, players: Sequence[str]) -> list[Spoken]:
+def read_fountain(source: Source, players: Sequence[str]) -> list[ScriptSpeech]:
     r"""Read the speeches of a Fountain screenplay; nothing else of it is performed.
 
     Args:
@@ -157,9 +157,9 @@ def read_fountain(source: Source, players: Sequence[str]) -> list[Spoken]:
         SceneError: Somebody speaks who is no player; others are in its ``also``.
 
     >>> read_fountain(Source.of("INT. SHOP\n\nANN (V.O.)\n(low)\nHi.", "x.fountain"), ["ann"])
-    [Spoken(speaker='ann', text='(low) Hi.', line=4, column=1, dual=False)]
+    [ScriptSpeech(speaker='ann', text='(low) Hi.', line=4, column=1, dual=False)]
     """
-    return _Reader(source, Cast(source, players)).read()
+    return _FountainReader(source, PlayerNames(source, players)).read()
 
 
 @dataclass(slots=True)
@@ -172,14 +172,14 @@ class _Dialogue:
     """
 
     speaker: str | None
-    place: Place
+    place: Position
     dual: bool
     directions: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
     asides: list[str] = field(default_factory=list)
     depth: int = 0
 
-    def add(self, place: Place, line: str) -> None:
+    def add(self, place: Position, line: str) -> None:
         if not self.directions and not self.words and not self.asides:
             self.place = place
         bare = plain(line)
@@ -225,18 +225,18 @@ class _Dialogue:
         return " ".join([*direction, *self.words])
 
 
-class _Reader:
+class _FountainReader:
     """One pass over a screenplay's lines."""
 
-    def __init__(self, source: Source, cast: Cast) -> None:
+    def __init__(self, source: Source, cast: PlayerNames) -> None:
         self.cast = cast
         self.lines = _without_notes(source)
-        self.found: list[Spoken] = []
+        self.found: list[ScriptSpeech] = []
         self.dialogue: _Dialogue | None = None
         self.follows = False
         """Whether nothing but blanks and notes stands between the dialogue before and here."""
 
-    def read(self) -> list[Spoken]:
+    def read(self) -> list[ScriptSpeech]:
         after_blank = True
         for number in range(self.first(), len(self.lines) + 1):
             line = self.lines[number - 1]
@@ -270,7 +270,7 @@ class _Reader:
             number += 1
         return number < len(self.lines) and bool(self.lines[number].strip())
 
-    def cue(self, place: Place, line: str) -> bool:
+    def cue(self, place: Position, line: str) -> bool:
         """Begin a dialogue, where a line is somebody's cue."""
         line = line.translate(_WIDE)
         forced, dual = line.startswith("@"), line.endswith("^")
@@ -290,7 +290,7 @@ class _Reader:
         spoken, self.dialogue = self.dialogue, None
         self.follows = self.follows or spoken is not None
         if spoken is not None and spoken.speaker is not None:
-            self.found.append(Spoken(spoken.speaker, spoken.text(), *spoken.place, dual=spoken.dual))
+            self.found.append(ScriptSpeech(spoken.speaker, spoken.text(), *spoken.place, dual=spoken.dual))
 
 
 def _without_extensions(name: str) -> str:
@@ -341,6 +341,6 @@ def _hide(character: re.Match[str]) -> str:
     return _UNSEEN + (character["end"] or "")
 
 
-def _start(number: int, line: str) -> Place:
+def _start(number: int, line: str) -> Position:
     """Tell where the first character stands that is seen."""
-    return Place(number, len(line) - len(line.lstrip(" \t" + _UNSEEN)) + 1)
+    return Position(number, len(line) - len(line.lstrip(" \t" + _UNSEEN)) + 1)

@@ -7,15 +7,15 @@ from typing import Any
 
 from tau_stage.scene.builders import Steps, load_cues, load_deliver, load_expect, load_player, load_tool
 from tau_stage.scene.compose import Variant, fill_in, include, script_into_lines, variables, variants
-from tau_stage.scene.diagnostics import Findings
-from tau_stage.scene.model import AnyStep, Cascade, Limits, Scene, Sound, Together
+from tau_stage.scene.diagnostics import Diagnostics
+from tau_stage.scene.model import AnyStep, Cascade, Limits, Scene, SoundStep, Together
 from tau_stage.scene.names import cue_id
-from tau_stage.scene.source import Key, Source, Spot, Spots, read_source
+from tau_stage.scene.source import Key, Location, Locations, Source, read_source
 from tau_stage.scene.validate import check_names, check_scene, written_lines
 from tau_stage.scene.yaml_text import Document, Node, Path, read_yaml
 
 
-def spots_of(scene: Scene, document: Document) -> Spots:
+def locations_of(scene: Scene, document: Document) -> Locations:
     """Tell where everything stands.
 
     Args:
@@ -50,7 +50,7 @@ def _below(document: Document) -> dict[Path, list[Path]]:
     return below
 
 
-def _sounds(scene: Scene) -> Iterator[tuple[str, Sound]]:
+def _sounds(scene: Scene) -> Iterator[tuple[str, SoundStep]]:
     """Yield effects and beds with their ids, counted as the plan counts them."""
     numbers: Counter[str] = Counter()
     for steps in (scene.lines, *(cue.do for cue in scene.on)):
@@ -59,16 +59,16 @@ def _sounds(scene: Scene) -> Iterator[tuple[str, Sound]]:
             yield f"{sound.kind}-{numbers[sound.kind]}", sound
 
 
-def _among(steps: Sequence[AnyStep]) -> Iterator[Sound]:
+def _among(steps: Sequence[AnyStep]) -> Iterator[SoundStep]:
     for step in steps:
         for part in step.together if isinstance(step, Together) else (step,):
-            if isinstance(part, Sound):
+            if isinstance(part, SoundStep):
                 yield part
 
 
-def _spot(document: Document, path: Path) -> Spot:
+def _spot(document: Document, path: Path) -> Location:
     line, column = document.place(path, key=path in document.keys)
-    return Spot(document.source_of(path).path, line, column)
+    return Location(document.source_of(path).path, line, column)
 
 
 MOST_PLAYERS = 200
@@ -126,57 +126,59 @@ def parse_scene(text: str, path: str = "scene.yaml", given: Mapping[str, str] = 
 
 
 def _variants(source: Source, given: Mapping[str, str], only: Sequence[str]) -> tuple[Scene, ...]:
-    found = Findings(read_yaml(source))
-    entries = found.mapping(found.document.data, (), "the scene") or {}
-    include(entries, found)
-    script_into_lines(entries, found)
-    named = variables(entries, given, found)
-    wanted = variants(entries, only, found)
-    found.raise_any()
-    scenes = (_scene(Findings(found.document), entries, named, variant) for variant in wanted)
+    errors = Diagnostics(read_yaml(source))
+    entries = errors.mapping(errors.document.data, (), "the scene") or {}
+    include(entries, errors)
+    script_into_lines(entries, errors)
+    named = variables(entries, given, errors)
+    wanted = variants(entries, only, errors)
+    errors.raise_any()
+    scenes = (_scene(Diagnostics(errors.document), entries, named, variant) for variant in wanted)
     return tuple(scene.model_copy(update={"given": dict(given)}) for scene in scenes)
 
 
-def _scene(found: Findings, entries: dict[str, Node], named: Mapping[str, str], variant: Variant) -> Scene:
-    filled = fill_in(entries, {**named, **variant.values}, found)
-    values: dict[str, Any] = dict(found.known(filled, Scene.options(), (), "the scene"))
+def _scene(errors: Diagnostics, entries: dict[str, Node], named: Mapping[str, str], variant: Variant) -> Scene:
+    filled = fill_in(entries, {**named, **variant.values}, errors)
+    values: dict[str, Any] = dict(errors.known(filled, Scene.options(), (), "the scene"))
     values = {key: value for key, value in values.items() if key not in ("vars", "matrix", "include", "script")}
-    players = _players(filled.get("players", ""), found)
+    players = _players(filled.get("players", ""), errors)
     tools = (
-        found.mapping(filled.get("tools", ""), ("tools",), "tools", "write each tool's name, then what it does") or {}
+        errors.mapping(filled.get("tools", ""), ("tools",), "tools", "write each tool's name, then what it does") or {}
     )
-    _refuse_more(tools, MOST_TOOLS, "tools", found)
-    steps = Steps(tuple(players), found)
-    source = found.document.source
+    _refuse_more(tools, MOST_TOOLS, "tools", errors)
+    steps = Steps(tuple(players), errors)
+    source = errors.document.source
     values |= {
         "players": players,
-        "tools": {name: load_tool(name, node, found) for name, node in tools.items()},
-        "on": load_cues(filled.get("on", ""), steps, found),
-        "lines": _lines(filled.get("lines", ""), steps, found),
-        "limits": _limits(filled.get("limits", ""), found),
-        "deliver": load_deliver(filled.get("deliver", ""), found),
-        "expect": load_expect(filled["expect"], ("expect",), found) if "expect" in filled else None,
+        "tools": {name: load_tool(name, node, errors) for name, node in tools.items()},
+        "on": load_cues(filled.get("on", ""), steps, errors),
+        "lines": _lines(filled.get("lines", ""), steps, errors),
+        "limits": _limits(filled.get("limits", ""), errors),
+        "deliver": load_deliver(filled.get("deliver", ""), errors),
+        "expect": load_expect(filled["expect"], ("expect",), errors) if "expect" in filled else None,
         "path": source.path,
         "sha256": source.sha256,
         "variant": variant.name,
         "scene": values.get("scene") or FilePath(source.path).stem,
     }
-    scene = found.build(Scene, values, (), "the scene")
-    check_scene(scene, found)
-    found.raise_any()
-    return scene.model_copy(update={"spots": spots_of(scene, found.document), "remarks": tuple(found.remarks)})
+    scene = errors.build(Scene, values, (), "the scene")
+    check_scene(scene, errors)
+    errors.raise_any()
+    return scene.model_copy(
+        update={"locations": locations_of(scene, errors.document), "warnings": tuple(errors.warnings)}
+    )
 
 
-def _limits(node: Node, found: Findings) -> Limits:
-    entries = found.mapping(node, ("limits",), "limits", "write it like limits: {budget: $0.50}") or {}
-    known = found.known(entries, Limits.options(), ("limits",), "limits")
-    return found.build(Limits, dict(known), ("limits",), "limits")
+def _limits(node: Node, errors: Diagnostics) -> Limits:
+    entries = errors.mapping(node, ("limits",), "limits", "write it like limits: {budget: $0.50}") or {}
+    known = errors.known(entries, Limits.options(), ("limits",), "limits")
+    return errors.build(Limits, dict(known), ("limits",), "limits")
 
 
-def _without_dash(first: Node, found: Findings) -> str:
+def _without_dash(first: Node, errors: Diagnostics) -> str:
     """Return a hint that shows the first player of a list as an entry of a mapping."""
-    place = found.document.place(("players", 0))
-    line = found.document.source_of(("players",)).line(place.line)
+    place = errors.document.place(("players", 0))
+    line = errors.document.source_of(("players",)).line(place.line)
     head = line[: place.column - 1]
     indent = " " * (len(head) - len(head.lstrip()))
     name = first.get("name") if isinstance(first, dict) else first
@@ -187,7 +189,7 @@ def _without_dash(first: Node, found: Findings) -> str:
     return "write each player's name, then what is special: 'clerk: {voice: ash}'"
 
 
-def _refuse_more(entries: dict[str, Node], most: int, what: str, found: Findings) -> None:
+def _refuse_more(entries: dict[str, Node], most: int, what: str, errors: Diagnostics) -> None:
     """Read no further where there are more entries than all else is multiplied by.
 
     Raises:
@@ -195,24 +197,24 @@ def _refuse_more(entries: dict[str, Node], most: int, what: str, found: Findings
     """
     if len(entries) > most:
         problem = f"the scene has {len(entries):,} {what}, and {most:,} is the limit"
-        found.add((what, list(entries)[most]), problem, "part the scene into several", key=True)
-        found.raise_any()
+        errors.add((what, list(entries)[most]), problem, "part the scene into several", key=True)
+        errors.raise_any()
 
 
-def _players(node: Node, found: Findings) -> dict[str, Any]:
-    hint = _without_dash(node[0] if isinstance(node, list) and node else {}, found)
-    entries = found.mapping(node, ("players",), "players", hint)
-    if entries == {} and "players" not in found.meant:
-        found.add(("players",), "the scene has no players", "name them under 'players:', like 'clerk: {voice: ash}'")
-    _refuse_more(entries or {}, MOST_PLAYERS, "players", found)
-    players = {name: load_player(name, value, found) for name, value in (entries or {}).items()}
-    check_names(players, found)
+def _players(node: Node, errors: Diagnostics) -> dict[str, Any]:
+    hint = _without_dash(node[0] if isinstance(node, list) and node else {}, errors)
+    entries = errors.mapping(node, ("players",), "players", hint)
+    if entries == {} and "players" not in errors.meant:
+        errors.add(("players",), "the scene has no players", "name them under 'players:', like 'clerk: {voice: ash}'")
+    _refuse_more(entries or {}, MOST_PLAYERS, "players", errors)
+    players = {name: load_player(name, value, errors) for name, value in (entries or {}).items()}
+    check_names(players, errors)
     return players
 
 
-def _lines(node: Node, steps: Steps, found: Findings) -> tuple[Any, ...]:
+def _lines(node: Node, steps: Steps, errors: Diagnostics) -> tuple[Any, ...]:
     if not node:
-        if "lines" not in found.meant:
-            found.add(("lines",), "the scene has no lines", "write them under 'lines:', each as '- player: words'")
+        if "lines" not in errors.meant:
+            errors.add(("lines",), "the scene has no lines", "write them under 'lines:', each as '- player: words'")
         return ()
     return steps.load(node, ("lines",))

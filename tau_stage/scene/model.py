@@ -12,10 +12,12 @@ from tau_stage.scene.fields import (
     DEFAULT_TEMPLATE,
     IGNORED,
     SCALAR,
-    Apart,
-    Comments,
+    Boolean,
+    Commentary,
+    Conversation,
     Count,
     Dollars,
+    EditorSchema,
     Effort,
     Endpoint,
     Gain,
@@ -23,6 +25,7 @@ from tau_stage.scene.fields import (
     HearsAs,
     Human,
     Id,
+    LocatedModel,
     Metadata,
     Model,
     Name,
@@ -32,12 +35,10 @@ from tau_stage.scene.fields import (
     Output,
     Pace,
     Pan,
-    Part,
-    Patience,
     PerMinute,
     Pick,
-    Placed,
     Regex,
+    SceneModel,
     Seconds,
     SoundFile,
     Span,
@@ -45,58 +46,57 @@ from tau_stage.scene.fields import (
     Takes,
     Template,
     Text,
+    Timeout,
     Title,
     Tokens,
     ToolChoice,
     Transcription,
-    Truth,
     TurnDetection,
-    Untitled,
     Voice,
 )
-from tau_stage.scene.source import Remark, Spots
+from tau_stage.scene.source import Locations, SceneWarning
 
 
-class Call(Part):
+class CallEvent(SceneModel):
     """A player calls a tool."""
 
     player: Name | None = Field(None, description="Who calls. Default: anybody.")
     tool: Name | None = Field(None, description="Which tool. Default: any.")
 
 
-class Said(Part):
+class SpeechEvent(SceneModel):
     """Somebody says something."""
 
     player: Name | None = Field(None, description="Who says it. Default: anybody.")
     words: Regex = Field("", description="What is said: words, or a regular expression; case does not matter.")
 
 
-class Silence(Part):
+class SilenceEvent(SceneModel):
     """Nobody says anything for a while, where players or people may speak when they like."""
 
     for_s: Seconds = Field(5.0, alias="for", description="How long, like 8s. Default: 5s.")
 
 
-class Failed(Part):
+class FailureEvent(SceneModel):
     """Something fails: a line cannot be had, a tool fails, a player is lost. The scene goes on."""
 
     player: Name | None = Field(None, description="Whose it is. Default: anybody's.")
 
 
-class Not(Part):
+class Not(SceneModel):
     """Something has not happened."""
 
-    condition: Call | Said | Failed
+    condition: CallEvent | SpeechEvent | FailureEvent
 
 
-Event = Call | Said | Silence | Failed
-Condition = Call | Said | Failed | Not
+Event = CallEvent | SpeechEvent | SilenceEvent | FailureEvent
+Condition = CallEvent | SpeechEvent | FailureEvent | Not
 
-EVENTS: dict[str, type[Call | Said | Silence | Failed]] = {
-    "call": Call,
-    "said": Said,
-    "silence": Silence,
-    "error": Failed,
+EVENTS: dict[str, type[CallEvent | SpeechEvent | SilenceEvent | FailureEvent]] = {
+    "call": CallEvent,
+    "said": SpeechEvent,
+    "silence": SilenceEvent,
+    "error": FailureEvent,
 }
 """The words of ``on:`` and ``when:``."""
 
@@ -112,7 +112,7 @@ def _schemas(*words: str) -> dict[str, Any]:
     schemas: dict[str, Any] = {}
     for word in words:
         short = ["string", "number"] if word == "said" else ["string", "number", "null"]
-        whole = EVENTS[word].model_json_schema(schema_generator=Untitled)
+        whole = EVENTS[word].model_json_schema(schema_generator=EditorSchema)
         schemas[word] = {"description": whole["description"], "anyOf": [{"type": short}, whole]}
     return schemas
 
@@ -142,13 +142,13 @@ When = Annotated[Condition | Literal[True, False] | None, WithJsonSchema(WHEN_SC
 """When a step is performed: after something has happened, or where a comparison of variables holds."""
 
 
-class Step(Placed):
+class Step(LocatedModel):
     """What all steps share."""
 
     when: When = Field(None, description="Performed only if this has happened or holds; else left out.")
 
 
-class CutIn(Part):
+class CutIn(SceneModel):
     """How a line cuts into another player's."""
 
     on: Name | None = Field(
@@ -185,7 +185,7 @@ class Line(Step):
         None, description="closest (to the words, the default), first, shortest, or ask. The others are kept beside it."
     )
     timeout: Seconds | None = Field(None, description="How long the line may take; then it is cut off, and we go on.")
-    conversation: Apart | None = Field(
+    conversation: Conversation | None = Field(
         None, description="none: the player looks back at what was said, but will not remember this line."
     )
     output: Output | None = Field(None, description="What this line is answered with. Default: the player's.")
@@ -194,7 +194,7 @@ class Line(Step):
         None, description="auto, none, required, or a tool's name. Default: none for words, auto for improvise."
     )
     reasoning: Effort | None = Field(None, description="How long the model thinks about this line.")
-    commentary: Comments | None = Field(
+    commentary: Commentary | None = Field(
         None, description="Whether what the model says about its work is part of this line. Default: the player's."
     )
     max_output_tokens: Tokens | None = Field(None, description="Cap of output tokens for this line.")
@@ -202,7 +202,7 @@ class Line(Step):
     metadata: Metadata | None = Field(None, description="Kept with the response at the provider: names and texts.")
 
 
-class Told(Step):
+class ItemStep(Step):
     """An item is put into players' conversations; they say nothing."""
 
     role: SkipJsonSchema[Literal["system", "user", "assistant"]] = Field(exclude=True)
@@ -216,13 +216,13 @@ class Pause(Step):
     pause: Seconds = Field(1.0, description="Silence before the next step, added to the pause of the line before.")
 
 
-class Sound(Step):
+class SoundStep(Step):
     """A sound effect, or a bed that lies under everything until it ends; each on a stem of its own."""
 
     kind: SkipJsonSchema[Literal["sfx", "bed"]] = Field(exclude=True)
     file: SkipJsonSchema[str] = Field(exclude=True, description="The sound file, relative to the scene.")
     gain: Gain = Field(0.0, description="How much louder or softer, like -18 dB. Default: 0 dB.")
-    heard: Truth = Field(False, description="Whether the players hear it too. Default: false.")
+    heard: Boolean = Field(False, description="Whether the players hear it too. Default: false.")
     until: Text | None = Field(
         None, description="A bed's end: 'end', or the id of the line it ends with. Default: end."
     )
@@ -232,7 +232,7 @@ class Sound(Step):
 class Together(Step):
     """Lines and effects that begin at once."""
 
-    together: tuple[Line | Sound, ...] = Field((), description="Lines of different players, and effects.")
+    together: tuple[Line | SoundStep, ...] = Field((), description="Lines of different players, and effects.")
     pause: Seconds | None = Field(None, description="Silence after the last of them ends. Default: the scene's.")
 
 
@@ -267,7 +267,7 @@ class Listen(Step):
     )
 
 
-AnyStep = Line | Told | Pause | Sound | Together | Improvise | Listen
+AnyStep = Line | ItemStep | Pause | SoundStep | Together | Improvise | Listen
 
 
 _WAV = {"type": "string", "description": "A sound file, relative to the scene: what the user says in it."}
@@ -296,7 +296,7 @@ ROLES: dict[str, Literal["system", "user", "assistant"]] = {
 """The words of the steps that put an item into a conversation, and the item's role."""
 
 
-class Cascade(Part):
+class Cascade(SceneModel):
     """What may stand on a player, or once for all players at the top of the scene."""
 
     direction: Text | None = Field(None, description="How to act, told to the model before the first line.")
@@ -310,7 +310,7 @@ class Cascade(Part):
     speed: Speed | None = Field(None, description="Rate of speech; 1 is the voice's own.")
     reasoning: Effort | None = Field(None, description="How long the model thinks. Default: the model's own.")
     output: Output | None = Field(None, description="What the model answers with. Default: audio.")
-    commentary: Comments | None = Field(
+    commentary: Commentary | None = Field(
         None, description="What a model says about its work: drop keeps it out of its lines. Default: drop."
     )
     max_output_tokens: Tokens | None = Field(None, description="Cap of output tokens for one line.")
@@ -324,7 +324,7 @@ class Cascade(Part):
         "Default: gpt-transcribe.",
     )
     hears_as: HearsAs | None = Field(None, description="Hears the others as audio, or as text. Default: audio.")
-    label_speakers: Truth | None = Field(None, description="Whether it is told who speaks. Default: false.")
+    label_speakers: Boolean | None = Field(None, description="Whether it is told who speaks. Default: false.")
     pace: Pace | None = Field(
         None,
         description="realtime: a sound file is fed, and the scene goes on, as fast as it is heard. Default: fast.",
@@ -357,7 +357,7 @@ class Player(Cascade):
         return self.hears == "everyone" or (self.hears != "nobody" and speaker in self.hears)
 
 
-class ToolDefinition(Placed):
+class ToolDefinition(LocatedModel):
     """Something a model may call."""
 
     description: Text = Field("", description="When to call it: the model reads this.")
@@ -385,7 +385,7 @@ class ToolDefinition(Placed):
         return self.run is not None or self.command is not None
 
 
-class Cue(Placed):
+class Cue(LocatedModel):
     """Steps that are performed when something happens."""
 
     event: SkipJsonSchema[Event] = Field(exclude=True)
@@ -398,20 +398,20 @@ class Cue(Placed):
         return (*super().options(), *EVENT_SCHEMA)
 
 
-class Limits(Part):
+class Limits(SceneModel):
     """What the scene may not exceed."""
 
     budget: Dollars | None = Field(None, description="What a performance may cost, like $0.50. Default: no limit.")
     start_rate: PerMinute | None = Field(None, description="How fast sessions open, like 6/min.")
     cues: Count = Field(100, description="How often cues may start in all. Default: 100.")
-    opening: Patience | None = Field(None, description="How long a session may take to open. Default: 10s.")
-    silence: Patience | None = Field(
+    opening: Timeout | None = Field(None, description="How long a session may take to open. Default: 10s.")
+    silence: Timeout | None = Field(
         None, description="How long a model may give no sign while it is to answer. Default: 60s."
     )
-    hearing: Patience | None = Field(
+    hearing: Timeout | None = Field(
         None, description="How long a player may take to confirm what it hears or is told. Default: 30s."
     )
-    closing: Patience | None = Field(None, description="How long a session may take to close. Default: 2s.")
+    closing: Timeout | None = Field(None, description="How long a session may take to close. Default: 2s.")
     on_lost_player: OnLostPlayer = Field(
         "reopen",
         description="When a player's connection is cut or stalls: reopen it and tell it what was said, "
@@ -452,9 +452,9 @@ class Scene(Cascade):
         default_factory=dict, exclude=True, description="Variables that were given from outside."
     )
     variant: SkipJsonSchema[str] = Field("", exclude=True, description="Which variant of a matrix it is.")
-    spots: SkipJsonSchema[Spots] = Field(
+    locations: SkipJsonSchema[Locations] = Field(
         default_factory=dict, exclude=True, description="Where its parts stand in the file."
     )
-    remarks: SkipJsonSchema[tuple[Remark, ...]] = Field(
+    warnings: SkipJsonSchema[tuple[SceneWarning, ...]] = Field(
         (), exclude=True, description="What may not be what its author meant."
     )

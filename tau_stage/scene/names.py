@@ -399,14 +399,14 @@ BESIDE = "it is looked for beside the scene"
 """A hint about a file that is not there."""
 
 
-def beside(scene: str, name: str) -> Path:
+def resolve_path(scene: str, name: str) -> Path:
     """Tell where a file lies that a scene names.
 
     Args:
         scene: The scene file, as the user named it.
         name: As the scene has it: relative to the scene, or absolute.
 
-    >>> beside("scenes/tavern.yaml", "sounds/door.wav").as_posix()
+    >>> resolve_path("scenes/tavern.yaml", "sounds/door.wav").as_posix()
     'scenes/sounds/door.wav'
     """
     return Path(scene).parent / name

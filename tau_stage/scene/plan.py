@@ -15,8 +15,8 @@ from tau_stage.scene.delivery_options import Deliver
 from tau_stage.scene.expect import Expect
 from tau_stage.scene.fields import DEFAULT_TRANSCRIPTION, Transcription
 from tau_stage.scene.model import Condition, Event, ToolDefinition
-from tau_stage.scene.names import beside, sounds_in
-from tau_stage.scene.source import Remark, Spots
+from tau_stage.scene.names import resolve_path, sounds_in
+from tau_stage.scene.source import Locations, SceneWarning
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
+class Timeouts:
     """How long the scene waits for its players, in seconds; None is the stage's own patience.
 
     Attributes:
@@ -381,20 +381,20 @@ class Plan:
     budget: Decimal | None = None
     opening_gap_s: float = 0.2
     most_cues: int = 100
-    waits: Waits = field(default_factory=Waits)
+    waits: Timeouts = field(default_factory=Timeouts)
     on_lost_player: Literal["reopen", "continue", "stop"] = "reopen"
     pace: Literal["fast", "realtime"] = "fast"
     variant: str = ""
     given: Mapping[str, str] = field(default_factory=dict)
     deliver: Deliver = field(default_factory=Deliver)
     expect: Expect | None = None
-    spots: Spots = field(default_factory=dict, compare=False, repr=False)
-    remarks: tuple[Remark, ...] = field(default=(), compare=False, repr=False)
+    locations: Locations = field(default_factory=dict, compare=False, repr=False)
+    warnings: tuple[SceneWarning, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def lines(self) -> tuple[LinePlan, ...]:
         """The lines that are written down, without those of cues."""
-        return spoken(self.steps)
+        return lines_of(self.steps)
 
     @property
     def models(self) -> tuple[PlayerPlan, ...]:
@@ -424,14 +424,14 @@ class Plan:
         raise KeyError(name)
 
     @property
-    def strands(self) -> tuple[tuple[Step, ...], ...]:
+    def step_lists(self) -> tuple[tuple[Step, ...], ...]:
         """The scene's own steps, and those of each cue."""
         return (self.steps, *(cue.steps for cue in self.cues))
 
     @property
     def sounds(self) -> tuple[SoundPlan, ...]:
         """Every effect and bed, those of cues too."""
-        return tuple(part for steps in self.strands for part in _parts(steps) if isinstance(part, SoundPlan))
+        return tuple(part for steps in self.step_lists for part in _parts(steps) if isinstance(part, SoundPlan))
 
     @property
     def runs_code(self) -> tuple[str, ...]:
@@ -439,10 +439,10 @@ class Plan:
         return tuple(name for name, tool in self.tools.items() if tool.is_code)
 
 
-def spoken(steps: tuple[Step, ...]) -> tuple[LinePlan, ...]:
+def lines_of(steps: tuple[Step, ...]) -> tuple[LinePlan, ...]:
     """Return the lines among steps, in order, those of groups too.
 
-    >>> spoken((PausePlan(1.0, 1),))
+    >>> lines_of((PausePlan(1.0, 1),))
     ()
     """
     return tuple(part for part in _parts(steps) if isinstance(part, LinePlan))
@@ -452,10 +452,10 @@ def _parts(steps: tuple[Step, ...]) -> list[Step]:
     return [part for step in steps for part in (step.parts if isinstance(step, TogetherPlan) else (step,))]
 
 
-def resolved(plan: Plan) -> str:
+def plan_json(plan: Plan) -> str:
     """Write a whole plan as JSON."""
-    facts = asdict(replace(plan, spots={}, remarks=()))
-    del facts["spots"], facts["remarks"]
+    facts = asdict(replace(plan, locations={}, warnings=()))
+    del facts["locations"], facts["warnings"]
     return json.dumps(facts, default=_as_json, indent=2, ensure_ascii=False)
 
 
@@ -471,15 +471,15 @@ def sounds_of(plan: Plan) -> tuple[Path, ...]:
 
 def _named(plan: Plan) -> Iterator[Path]:
     for sound in plan.sounds:
-        yield beside(plan.path, sound.file)
-    for step in (step for steps in plan.strands for step in steps):
+        yield resolve_path(plan.path, sound.file)
+    for step in (step for steps in plan.step_lists for step in steps):
         if isinstance(step, ItemPlan):
-            yield from (beside(plan.path, file) for _, file in step.sounds)
+            yield from (resolve_path(plan.path, file) for _, file in step.sounds)
     for player in plan.people:
         if player.human not in ("mic", "tty", None):
-            yield beside(plan.path, str(player.human))
+            yield resolve_path(plan.path, str(player.human))
         if player.stand_in is not None:
-            yield from sounds_in(beside(plan.path, player.stand_in))
+            yield from sounds_in(resolve_path(plan.path, player.stand_in))
 
 
 def sound_warnings(plan: Plan) -> Iterator[str]:

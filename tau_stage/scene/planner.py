@@ -14,14 +14,14 @@ from tau_stage.scene.model import (
     AnyStep,
     Condition,
     Improvise,
+    ItemStep,
     Line,
     Listen,
     Pause,
     Player,
     Scene,
-    Sound,
+    SoundStep,
     Together,
-    Told,
 )
 from tau_stage.scene.names import automatic_id, cue_id, default_voice, identity, slug
 from tau_stage.scene.plan import (
@@ -37,8 +37,8 @@ from tau_stage.scene.plan import (
     PlayerPlan,
     SoundPlan,
     Step,
+    Timeouts,
     TogetherPlan,
-    Waits,
 )
 from tau_stage.scene.validate import written_lines
 
@@ -60,12 +60,12 @@ def make_plan(scene: Scene) -> Plan:
     """
     rate = scene.limits.start_rate
     numbers: Counter[str] = Counter()
-    steps = tuple(_Strand(scene, numbers).steps(scene.lines))
+    steps = tuple(_StepPlanner(scene, numbers).steps(scene.lines))
     cues = tuple(
         CuePlan(
             id=cue_id(number),
             event=cue.event,
-            steps=tuple(_Strand(scene, numbers, f"{cue_id(number)}-").steps(cue.do)),
+            steps=tuple(_StepPlanner(scene, numbers, f"{cue_id(number)}-").steps(cue.do)),
             times=cue.times,
             source_line=cue.source_line,
         )
@@ -83,7 +83,7 @@ def make_plan(scene: Scene) -> Plan:
         budget=scene.limits.budget,
         opening_gap_s=DEFAULT_OPENING_GAP_S if rate is None else 60 / rate,
         most_cues=scene.limits.cues,
-        waits=Waits(
+        waits=Timeouts(
             opening_s=scene.limits.opening,
             silence_s=scene.limits.silence,
             hearing_s=scene.limits.hearing,
@@ -95,8 +95,8 @@ def make_plan(scene: Scene) -> Plan:
         given=scene.given,
         deliver=scene.deliver,
         expect=scene.expect,
-        spots=scene.spots,
-        remarks=scene.remarks,
+        locations=scene.locations,
+        warnings=scene.warnings,
     )
 
 
@@ -150,7 +150,7 @@ def _instructions(scene: Scene, player: Player) -> str:
     return "\n".join(text.strip() for text in told if text)
 
 
-class _Strand:
+class _StepPlanner:
     """Plans one list of steps: the scene's own, or a cue's.
 
     Args:
@@ -176,7 +176,7 @@ class _Strand:
         match step:
             case Line():
                 return self.line(step)
-            case Told():
+            case ItemStep():
                 return ItemPlan(
                     role=step.role,
                     words=tuple(step.told.items()),
@@ -186,7 +186,7 @@ class _Strand:
                 )
             case Pause():
                 return PausePlan(step.pause, step.source_line, _condition(step))
-            case Sound():
+            case SoundStep():
                 return self.sound(step)
             case Together():
                 planned = [self.line(part) if isinstance(part, Line) else self.sound(part) for part in step.together]
@@ -245,7 +245,7 @@ class _Strand:
             expect=line.expect,
         )
 
-    def sound(self, step: Sound) -> SoundPlan:
+    def sound(self, step: SoundStep) -> SoundPlan:
         return SoundPlan(
             id=self.made(step.kind),
             kind=step.kind,
@@ -359,7 +359,7 @@ def _prompt(template: str, words: str, direction: str) -> str:
 StepT = TypeVar("StepT", bound=AnyStep)
 
 
-def redirected(scene: Scene, line_id: str, **changes: Any) -> Scene:
+def change_line(scene: Scene, line_id: str, **changes: Any) -> Scene:
     r"""Change the options of one line of a scene.
 
     Args:
@@ -372,7 +372,7 @@ def redirected(scene: Scene, line_id: str, **changes: Any) -> Scene:
 
     >>> from tau_stage.scene.load import parse_scene
     >>> scene = parse_scene("players: {ann: }\nlines: [ann: (softly) Yes]")
-    >>> redirected(scene, "ann-1", direction="loudly").lines[0].direction
+    >>> change_line(scene, "ann-1", direction="loudly").lines[0].direction
     'loudly'
     """
     found = next((line for made, line in written_lines(scene) if line_id in (line.id, made)), None)

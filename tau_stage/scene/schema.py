@@ -5,7 +5,7 @@ from typing import Any
 
 from tau_stage.scene.builders import KINDS, SETUP_ROLES
 from tau_stage.scene.expect import CALLS_SCHEMA
-from tau_stage.scene.fields import IGNORED, SCALAR, Untitled
+from tau_stage.scene.fields import IGNORED, SCALAR, EditorSchema
 from tau_stage.scene.model import EVENT_SCHEMA, TOLD_SCHEMAS, WHEN_SCHEMA, Line, Scene
 from tau_stage.scene.names import RESERVED
 
@@ -20,7 +20,7 @@ _BODIES = {
 
 def scene_schema() -> str:
     """Return the schema as the text of ``schemas/scene.schema.json``."""
-    schema = Scene.model_json_schema(schema_generator=Untitled)
+    schema = Scene.model_json_schema(schema_generator=EditorSchema)
     parts = schema["$defs"]
     _top(schema["properties"])
     schema["required"] = []
@@ -97,9 +97,9 @@ def _steps(parts: dict[str, Any]) -> None:
     parts["Line"]["propertyNames"] = {"not": {"enum": sorted(RESERVED - set(Line.options()))}}
     cut = parts["Line"]["properties"]["cut_in"]
     cut["anyOf"] = [{"type": "string"}, {"$ref": cut.pop("$ref")}]
-    parts["Told"]["properties"] |= TOLD_SCHEMAS
-    parts["Sound"]["properties"] |= {"sfx": _SOUND_FILE, "bed": _SOUND_FILE}
-    for word, keys in {"Told": tuple(TOLD_SCHEMAS), "Sound": ("sfx", "bed")}.items():
+    parts["ItemStep"]["properties"] |= TOLD_SCHEMAS
+    parts["SoundStep"]["properties"] |= {"sfx": _SOUND_FILE, "bed": _SOUND_FILE}
+    for word, keys in {"ItemStep": tuple(TOLD_SCHEMAS), "SoundStep": ("sfx", "bed")}.items():
         parts[word]["anyOf"] = [{"required": [key]} for key in keys]
         parts[word]["required"] = []
     for word, description in _BODIES.items():

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.names import did_you_mean, listed
-from tau_stage.scene.source import Place, Source
+from tau_stage.scene.source import Position, Source
 from tau_stage.scene.units import wrong
 from tau_stage.text import composed, folded
 
@@ -212,7 +212,7 @@ _NOBODY = "a speech is 'PLAYER: words', and a blank line ends it"
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class ScriptSpeech:
     """One speech.
 
     Attributes:
@@ -231,7 +231,7 @@ class Spoken:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ScriptItem:
     """One item of the scene language between the speeches, in YAML.
 
     Attributes:
@@ -243,7 +243,7 @@ class Item:
     last_line: int
 
 
-def read_script(source: Source, first: int, last: int, players: Sequence[str]) -> list[Spoken | Item]:
+def read_script(source: Source, first: int, last: int, players: Sequence[str]) -> list[ScriptSpeech | ScriptItem]:
     """Read some lines of a file as a script.
 
     Args:
@@ -256,12 +256,12 @@ def read_script(source: Source, first: int, last: int, players: Sequence[str]) -
         SceneError: Somebody speaks who is no player, or words stand where nobody speaks; others are in its ``also``.
 
     >>> read_script(Source.of("ANN: (low) Hi.", "x"), 1, 1, ["ann"])
-    [Spoken(speaker='ann', text='(low) Hi.', line=1, column=6, dual=False)]
+    [ScriptSpeech(speaker='ann', text='(low) Hi.', line=1, column=6, dual=False)]
     """
-    return _Reader(source, Cast(source, players)).read(first, last)
+    return _ScriptReader(source, PlayerNames(source, players)).read(first, last)
 
 
-class Cast:
+class PlayerNames:
     """The players by name, however it is spelt, and the errors about those who are none."""
 
     def __init__(self, source: Source, players: Sequence[str]) -> None:
@@ -279,12 +279,12 @@ class Cast:
         name = composed(name)
         return name if name in self._exact else self._folded.get(folded(name))
 
-    def refuse(self, place: Place, name: str, advice: str = "") -> None:
+    def refuse(self, place: Position, name: str, advice: str = "") -> None:
         """Note that somebody is no player; ``advice`` stands under the nearest name."""
         near = did_you_mean(name, self.players, f"players: {listed(self.players)}")
         self.add(place, f"there is no player '{name}'", "\n  ".join(filter(None, (near, advice))))
 
-    def add(self, place: Place, problem: str, hint: str) -> None:
+    def add(self, place: Position, problem: str, hint: str) -> None:
         """Note an error."""
         self.errors.append(self.source.error(place, problem, hint))
 
@@ -300,7 +300,7 @@ class Cast:
 
 
 @dataclass(slots=True)
-class _Speech:
+class _OpenSpeech:
     """A speech that is being read; without a speaker it is one whom nobody may speak.
 
     Attributes:
@@ -312,7 +312,7 @@ class _Speech:
     """
 
     speaker: str | None
-    place: Place
+    place: Position
     indent: int
     is_under: bool = False
     words: list[str] = field(default_factory=list)
@@ -323,20 +323,20 @@ class _Speech:
 
     def add(self, number: int, column: int, words: str) -> None:
         if not self.words:
-            self.place = Place(number, column)
+            self.place = Position(number, column)
         self.words.append(words)
 
 
-class _Reader:
+class _ScriptReader:
     """One pass over the lines of a script."""
 
-    def __init__(self, source: Source, cast: Cast) -> None:
+    def __init__(self, source: Source, cast: PlayerNames) -> None:
         self.source = source
         self.cast = cast
-        self.found: list[Spoken | Item] = []
-        self.speech: _Speech | None = None
+        self.found: list[ScriptSpeech | ScriptItem] = []
+        self.speech: _OpenSpeech | None = None
 
-    def read(self, first: int, last: int) -> list[Spoken | Item]:
+    def read(self, first: int, last: int) -> list[ScriptSpeech | ScriptItem]:
         number, last = first, min(last, len(self.source.lines))
         while number <= last:
             number = self.part(number, last) + 1
@@ -352,7 +352,7 @@ class _Reader:
         elif is_item(words):
             self.close()
             end = self.end_of_item(number, last)
-            self.found.append(Item(number, end))
+            self.found.append(ScriptItem(number, end))
             return end
         elif not words.startswith("#") and not self.is_cue_number(number, words, last):
             self.words(number, self.source.line(number))
@@ -381,8 +381,8 @@ class _Reader:
             head, speaker = marked, self.cast.find(marked.name)
         if head and speaker is not None:
             self.close()
-            place = Place(number, head.words_column + 1)
-            self.speech = _Speech(speaker, place, depth(line), is_under=not head.words)
+            place = Position(number, head.words_column + 1)
+            self.speech = _OpenSpeech(speaker, place, depth(line), is_under=not head.words)
             if head.words:
                 self.speech.add(number, head.words_column + 1, head.words)
         elif is_stamp(line.strip()):
@@ -396,18 +396,18 @@ class _Reader:
         """Note that nobody, or somebody who is no player, speaks words."""
         deeper = _DEEPER if self.speech else ""
         if head:
-            place = Place(number, head.column + 1)
+            place = Position(number, head.column + 1)
             self.cast.refuse(place, head.name, deeper)
         else:
-            place = Place(number, _start(line))
+            place = Position(number, _start(line))
             self.cast.add(place, "nobody speaks these words", "\n  ".join(filter(None, (_NOBODY, deeper))))
         self.close()
-        self.speech = _Speech(None, place, depth(line))
+        self.speech = _OpenSpeech(None, place, depth(line))
 
     def close(self) -> None:
         speech, self.speech = self.speech, None
         if speech and speech.speaker is not None:
-            self.found.append(Spoken(speech.speaker, " ".join(speech.words), *speech.place))
+            self.found.append(ScriptSpeech(speech.speaker, " ".join(speech.words), *speech.place))
 
 
 def is_item(line: str) -> bool:

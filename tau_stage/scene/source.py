@@ -25,7 +25,7 @@ _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """A place in the file: line and column, both from 1, in characters."""
 
     line: int
@@ -67,15 +67,15 @@ class Source:
         """Return one line of the file, from 1; past the end, where YAML may point, an empty one."""
         return self.lines[number - 1] if number <= len(self.lines) else ""
 
-    def place(self, offset: int) -> Place:
+    def place(self, offset: int) -> Position:
         """Return line and column of a character."""
         before = _BREAK.split(self.text[:offset])
-        return Place(len(before), len(before[-1]) + 1)
+        return Position(len(before), len(before[-1]) + 1)
 
-    def error(self, place: Place, problem: str, hint: str = "") -> SceneError:
+    def error(self, place: Position, problem: str, hint: str = "") -> SceneError:
         """Make an error at a place of this file, with the source line under it; past the end is at the end."""
         if place.line > len(self.lines):
-            place = Place(len(self.lines), len(self.lines[-1]) + 1)
+            place = Position(len(self.lines), len(self.lines[-1]) + 1)
         shown, caret = _excerpt(self.line(place.line), place.column)
         return SceneError(self.path, place.line, place.column, problem, hint, shown, caret=caret)
 
@@ -150,7 +150,7 @@ def _width(text: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
+class Location:
     """A place in a file.
 
     Attributes:
@@ -165,16 +165,16 @@ class Spot:
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class SceneWarning:
     """What can be performed, and may not be what its author meant.
 
     Attributes:
-        spot: Where it stands.
+        location: Where it stands.
         problem: What it is.
         hint: What to write instead.
     """
 
-    spot: Spot
+    location: Location
     problem: str
     hint: str
 
@@ -186,15 +186,15 @@ Key = tuple[str, ...]
 """What stands there: ``("line", id)``, ``("player", name)``, ``("sound", id)``, ``("cue", id)``; one of its options, as
 in ``("line", id, "expect", "loudness")``; or ``("expect", "cost")`` of the scene, and ``()`` for its lines."""
 
-Spots = Mapping[Key, Spot]
+Locations = Mapping[Key, Location]
 
 
-def spot(spots: Spots, *key: str) -> Spot:
+def locate(locations: Locations, *key: str) -> Location:
     """Tell where something stands; what stands nowhere by itself, stands where that is which it belongs to.
 
-    >>> spot({(): Spot("x.yaml", 3, 1)}, "line", "ann-1", "pause")
-    Spot(path='x.yaml', line=3, column=1)
+    >>> locate({(): Location("x.yaml", 3, 1)}, "line", "ann-1", "pause")
+    Location(path='x.yaml', line=3, column=1)
     """
-    while key not in spots:
+    while key not in locations:
         key = key[:-1]
-    return spots[key]
+    return locations[key]

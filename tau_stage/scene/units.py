@@ -96,13 +96,13 @@ def duration(value: object, longest_s: float = LONGEST_PAUSE_S, what: str = "pau
     return seconds
 
 
-def patience(value: object) -> object:
+def timeout(value: object) -> object:
     """Read seconds that something may be waited for.
 
     Raises:
         PydanticCustomError: It is no duration, or so short that nothing could be in time.
 
-    >>> patience("15s")
+    >>> timeout("15s")
     15.0
     """
     seconds = duration(value, what="wait")
@@ -351,7 +351,7 @@ def takes(value: object) -> object:
     return int(value)
 
 
-def truth(value: object) -> object:
+def boolean(value: object) -> object:
     """Read ``true`` or ``false``, or what YAML's older half calls so.
 
     Raises:

@@ -9,37 +9,37 @@ from pathlib import Path as FilePath
 
 from tau_stage.errors import LFS_LARGEST, UsageError
 from tau_stage.scene.delivery_options import MOST_KBPS, OF_MP3, Deliver
-from tau_stage.scene.diagnostics import Findings
+from tau_stage.scene.diagnostics import Diagnostics
 from tau_stage.scene.expect import Expect
 from tau_stage.scene.model import (
     EVENTS,
     AnyStep,
-    Call,
-    Failed,
+    CallEvent,
+    FailureEvent,
     Improvise,
+    ItemStep,
     Line,
     Listen,
     Not,
     Player,
-    Said,
     Scene,
-    Silence,
-    Sound,
+    SilenceEvent,
+    SoundStep,
+    SpeechEvent,
     Together,
-    Told,
 )
 from tau_stage.scene.names import (
     OPENAI_VOICES,
     RESERVED,
     SOUND_STEMS,
     automatic_id,
-    beside,
     cue_id,
     did_you_mean,
     is_known,
     listed,
     misspelt,
     picture_type,
+    resolve_path,
     slug,
     sounds_in,
     voices_of,
@@ -66,9 +66,9 @@ def _problem_of(file: FilePath) -> tuple[str, str] | None:
 class References:
     """Looks up what one scene names; what is not there is noted."""
 
-    def __init__(self, scene: Scene, found: Findings) -> None:
+    def __init__(self, scene: Scene, errors: Diagnostics) -> None:
         self.scene = scene
-        self.found = found
+        self.errors = errors
         self._problem = cache(_problem_of)
 
     def known(self, name: str, path: Path, *, key: bool = False) -> bool:
@@ -80,7 +80,7 @@ class References:
                 hint = f"several names stand in a list: [{', '.join(several)}]"
             elif folded(name) in NOBODY and path[-2:-1] in (("to",), ("hears",)):
                 hint = "did you mean 'nobody'?"
-            self.found.add(path, f"there is no player '{name}'", hint, key=key)
+            self.errors.add(path, f"there is no player '{name}'", hint, key=key)
         return name in self.scene.players
 
     def model(self, name: str, path: Path, what: str, *, key: bool = False) -> bool:
@@ -88,7 +88,7 @@ class References:
         if not self.known(name, path, key=key):
             return False
         if self.scene.players[name].human:
-            self.found.add(path, f"'{name}' is a human, and {what}", "name a player with a model", key=key)
+            self.errors.add(path, f"'{name}' is a human, and {what}", "name a player with a model", key=key)
             return False
         return True
 
@@ -99,7 +99,7 @@ class References:
         for number, name in enumerate(names):
             here = (*path, number)
             if name == owner:
-                self.found.add(here, f"'{name}' always knows its own lines", "name the others only")
+                self.errors.add(here, f"'{name}' always knows its own lines", "name the others only")
             elif self.known(name, here):
                 good.append(name)
         return good
@@ -114,7 +114,7 @@ class References:
         if name not in self.scene.tools:
             otherwise = f"define it under 'tools:'; there is {listed(self.scene.tools) or 'none'}"
             hint = did_you_mean(name, self.scene.tools, otherwise)
-            self.found.add(path, f"there is no tool '{name}'", hint)
+            self.errors.add(path, f"there is no tool '{name}'", hint)
         return name in self.scene.tools
 
     def tool_choice(self, choice: str | None, path: Path, may: tuple[str, ...] | None) -> None:
@@ -125,9 +125,9 @@ class References:
             hint = did_you_mean(
                 choice, chain(CHOICES, self.scene.tools), "write auto, none, required, or a tool's name"
             )
-            self.found.add(path, f"tool_choice is auto, none, required, or a tool, not '{choice}'", hint)
+            self.errors.add(path, f"tool_choice is auto, none, required, or a tool, not '{choice}'", hint)
         elif may is not None and choice not in may:
-            self.found.add(path, f"the player may not call '{choice}'", "look at its 'tools:', or the line's")
+            self.errors.add(path, f"the player may not call '{choice}'", "look at its 'tools:', or the line's")
 
     def expect(self, expect: Expect, path: Path, speaker: str) -> None:
         """Check that the tools and the players that are expected are there."""
@@ -139,31 +139,31 @@ class References:
     def sound(self, name: str, path: Path) -> None:
         """Check that a sound that the scene names is there, and can be read to its end."""
         if self._is_there(name, path):
-            self._readable(beside(self.scene.path, name), path)
+            self._readable(resolve_path(self.scene.path, name), path)
 
     def picture(self, name: str, path: Path) -> None:
         """Check that a picture that the scene names is there, and is one."""
         if self._is_there(name, path):
             try:
-                with beside(self.scene.path, name).open("rb") as file:
+                with resolve_path(self.scene.path, name).open("rb") as file:
                     picture_type(file.read(LFS_LARGEST), name, file.seek(0, SEEK_END))
             except UsageError as error:
-                self.found.add(path, error.problem, error.hint)
+                self.errors.add(path, error.problem, error.hint)
             except OSError as error:
-                self.found.add(path, f"'{name}' cannot be read: {error.strerror}", "name a file that you may read")
+                self.errors.add(path, f"'{name}' cannot be read: {error.strerror}", "name a file that you may read")
 
     def sounds(self, folder: str, path: Path) -> None:
         """Check that a folder that the scene names is there, and that every sound in it can be read to its end."""
         if self._is_there(folder, path, folder=True):
-            for file in sounds_in(beside(self.scene.path, folder)):
+            for file in sounds_in(resolve_path(self.scene.path, folder)):
                 self._readable(file, path)
 
     def _readable(self, file: FilePath, path: Path) -> None:
         if told := self._problem(file):
-            self.found.add(path, *told)
+            self.errors.add(path, *told)
 
     def _is_there(self, name: str, path: Path, *, folder: bool = False) -> bool:
-        file = beside(self.scene.path, name)
+        file = resolve_path(self.scene.path, name)
         what = "folder" if folder else "file"
         try:
             there = file.is_dir() if folder else file.is_file()
@@ -175,22 +175,22 @@ class References:
             there, is_other, is_lost, neighbours = False, False, False, []
         if is_other:
             other = "file" if folder else "folder"
-            self.found.add(path, f"'{name}' is a {other}, and a {what} belongs here", _inside(name, file, what))
+            self.errors.add(path, f"'{name}' is a {other}, and a {what} belongs here", _inside(name, file, what))
         elif is_lost:
-            self.found.add(path, f"'{name}' is a link to a {what} that does not exist", "mend the link, or delete it")
+            self.errors.add(path, f"'{name}' is a link to a {what} that does not exist", "mend the link, or delete it")
         elif not there:
             hint = did_you_mean(file.name, neighbours, f"it is looked for at {file.as_posix()}")
-            self.found.add(path, f"there is no {what} '{name}'", hint)
+            self.errors.add(path, f"there is no {what} '{name}'", hint)
         return there
 
-    def condition(self, condition: Call | Said | Silence | Failed | Not, path: Path) -> None:
+    def condition(self, condition: CallEvent | SpeechEvent | SilenceEvent | FailureEvent | Not, path: Path) -> None:
         """Check that what is waited for, below a path, can happen."""
         if isinstance(condition, Not):
             self.condition(condition.condition, (*path, "not"))
-        elif not isinstance(condition, Silence):
+        elif not isinstance(condition, SilenceEvent):
             here = (*path, EVENT_WORDS[type(condition)])
             known = condition.player is None or self.known(condition.player, (*here, "player"))
-            tool = condition.tool if isinstance(condition, Call) else None
+            tool = condition.tool if isinstance(condition, CallEvent) else None
             if tool is not None and self.tool(tool, (*here, "tool")) and known:
                 self.may_call(condition.player or "", tool, (*here, "tool"))
 
@@ -198,9 +198,9 @@ class References:
         """Check that the player that is to call a tool has it; no name is anybody."""
         player = self.scene.players.get(name)
         if player and player.human:
-            self.found.add(path, f"'{name}' is a human, and calls no tool", "name a player with a model")
+            self.errors.add(path, f"'{name}' is a human, and calls no tool", "name a player with a model")
         elif player and player.tools is not None and tool not in player.tools:
-            self.found.add(path, f"'{name}' has no tool '{tool}'", f"look at 'tools:' of player '{name}'")
+            self.errors.add(path, f"'{name}' has no tool '{tool}'", f"look at 'tools:' of player '{name}'")
 
 
 def _inside(name: str, file: FilePath, what: str) -> str:
@@ -215,7 +215,7 @@ MADE = re.compile(r"(improvise|listen)-\d+(-.*)?|cue-\d+(-.*\.\d+)?")
 _HUMANS = "'human: mic', 'human: tty' or 'human: file.wav'"
 
 
-class Checks(References):
+class SceneChecks(References):
     """Checks the steps of one scene; what is wrong is noted."""
 
     # ---- steps
@@ -228,7 +228,7 @@ class Checks(References):
                 self.step(step)
                 if isinstance(step, Line) and step.cut_in:
                     self.cut_in(step, step.cut_in.on, sounding)
-                if not isinstance(step, Told):
+                if not isinstance(step, ItemStep):
                     sounding = step
 
     def step(self, step: AnyStep) -> None:
@@ -238,17 +238,17 @@ class Checks(References):
         match step:
             case Line():
                 self.line(step)
-            case Told():
+            case ItemStep():
                 word = {"system": "prompt"}.get(step.role, step.role)
                 for name in (*step.told, *step.wav):
                     self.model(name, (*step.path, word, name), "knows its own mind", key=True)
                 for name, file in step.wav.items():
                     self.sound(file, (*step.path, word, name, "wav"))
-            case Sound():
+            case SoundStep():
                 self.sound(step.file, (*step.path, step.kind))
                 if step.until not in (None, "end") and step.until not in self.line_ids:
                     hint = did_you_mean(str(step.until), self.line_ids, "write 'end', or the id of a line")
-                    self.found.add((*step.path, "until"), f"there is no line '{step.until}'", hint)
+                    self.errors.add((*step.path, "until"), f"there is no line '{step.until}'", hint)
             case Together():
                 self.together(step)
             case Improvise():
@@ -265,12 +265,12 @@ class Checks(References):
             for name in self.hearing(line.to, (*line.path, "to"), line.speaker):
                 if not self.scene.players[name].listens_to(line.speaker):
                     here = (*line.path, "to", line.to.index(name))
-                    self.found.add(
+                    self.errors.add(
                         here, f"'{name}' does not hear '{line.speaker}'", f"look at 'hears:' of player '{name}'"
                     )
         if line.pick and line.takes == 1:
             hint = "write 'takes: 3' beside it, or remove it"
-            self.found.add((*line.path, "pick"), "there is nothing to pick from", hint, key=True)
+            self.errors.add((*line.path, "pick"), "there is nothing to pick from", hint, key=True)
         if line.expect:
             self.expect(line.expect, (*line.path, "expect"), line.speaker)
         self.tools(line.tools, (*line.path, "tools"))
@@ -285,10 +285,10 @@ class Checks(References):
             if isinstance(part, Line):
                 if part.speaker in seen:
                     problem = f"'{part.speaker}' cannot speak twice at once"
-                    self.found.add((*part.path, part.speaker), problem, "give the line to another player", key=True)
+                    self.errors.add((*part.path, part.speaker), problem, "give the line to another player", key=True)
                 if part.cut_in:
                     hint = "'together' begins at once; a line that cuts in stands on its own"
-                    self.found.add((*part.path, "cut_in"), "a line of 'together' cuts into nothing", hint, key=True)
+                    self.errors.add((*part.path, "cut_in"), "a line of 'together' cuts into nothing", hint, key=True)
                 seen.add(part.speaker)
 
     def cut_in(self, line: Line, wanted: str | None, before: AnyStep | None) -> None:
@@ -299,18 +299,18 @@ class Checks(References):
             hint = did_you_mean(
                 wanted, chain(self.scene.players, self.line_ids), "name the player who speaks before it"
             )
-            self.found.add((*path, "on"), f"there is no line of '{wanted}' to cut into", hint)
+            self.errors.add((*path, "on"), f"there is no line of '{wanted}' to cut into", hint)
         elif not isinstance(before, Line) or wanted not in (None, *names):
             hint = "it cuts into the line that stands just before it"
             what = f"no line of '{wanted}'" if wanted else "no line"
-            self.found.add(path, f"{what} sounds when this one cuts in", hint, key=True)
+            self.errors.add(path, f"{what} sounds when this one cuts in", hint, key=True)
         elif before.speaker == line.speaker:
-            self.found.add(
+            self.errors.add(
                 path, f"'{line.speaker}' cannot cut into its own line", "cut into another player's line", key=True
             )
         elif self.scene.players[before.speaker].human:
             hint = "only a model's line can be cut"
-            self.found.add(path, f"'{before.speaker}' is a human, and stops when it likes", hint, key=True)
+            self.errors.add(path, f"'{before.speaker}' is a human, and stops when it likes", hint, key=True)
 
     def improvise(self, step: Improvise) -> None:
         """Check who plays, and what ends it."""
@@ -319,20 +319,20 @@ class Checks(References):
         for number, name in enumerate(step.players):
             self.model(name, (*here, "players", number), "improvises on a line of its own")
             if name in named:
-                self.found.add((*here, "players", number), f"'{name}' stands here twice", "name each player once")
+                self.errors.add((*here, "players", number), f"'{name}' stands here twice", "name each player once")
             named.add(name)
         playing = step.players or [name for name, player in self.scene.players.items() if not player.human]
         if not isinstance(step.order, str):
             for number, name in enumerate(step.order):
                 if self.known(name, (*here, "order", number)) and name not in playing:
-                    self.found.add((*here, "order", number), f"'{name}' does not play here", "look at 'players:'")
-            if len(set(step.order)) < 2 and not self.found.is_wrong((*here, "order")):
+                    self.errors.add((*here, "order", number), f"'{name}' does not play here", "look at 'players:'")
+            if len(set(step.order)) < 2 and not self.errors.is_wrong((*here, "order")):
                 hint = "nobody answers itself; name another, or write 'order: round'"
-                self.found.add((*here, "order"), "an order names two different players or more", hint)
+                self.errors.add((*here, "order"), "an order names two different players or more", hint)
         if len(playing) < 2:
-            self.found.add(here, "free play needs two players or more", "for one, write '- player:' with 'improvise:'")
-        if not (step.turns or step.for_s or step.words or step.budget or self.found.is_wrong(here)):
-            self.found.add(here, "this play never ends", "give it turns, for, words or a budget")
+            self.errors.add(here, "free play needs two players or more", "for one, write '- player:' with 'improvise:'")
+        if not (step.turns or step.for_s or step.words or step.budget or self.errors.is_wrong(here)):
+            self.errors.add(here, "this play never ends", "give it turns, for, words or a budget")
         if step.to is not None:
             self.hearing(step.to, (*here, "to"), "")
 
@@ -344,21 +344,21 @@ class Checks(References):
         if step.player is not None:
             self.model(step.player, (*here, "player"), "does not answer")
         elif len(models) != 1:
-            self.found.add(here, "who listens?", f"name the player: {listed(models) or 'none has a model'}")
+            self.errors.add(here, "who listens?", f"name the player: {listed(models) or 'none has a model'}")
         if step.from_ is None and len(people) != 1:
             hint = f"name the human with 'from': {listed(people)}" if people else f"add a player with {_HUMANS}"
-            self.found.add(here, "whom does it listen to?", hint)
+            self.errors.add(here, "whom does it listen to?", hint)
         elif step.from_ is not None and self.known(step.from_, (*here, "from")) and step.from_ not in people:
             hint = f"give the player {_HUMANS}"
-            self.found.add((*here, "from"), f"'{step.from_}' is no human, and has no microphone", hint)
+            self.errors.add((*here, "from"), f"'{step.from_}' is no human, and has no microphone", hint)
         heard = [step.from_] if step.from_ in people else people
         ends = step.for_s or step.turns or step.until or step.key
         if (
             not ends
-            and not self.found.is_wrong(here)
+            and not self.errors.is_wrong(here)
             and any(self.scene.players[name].human == "mic" for name in heard)
         ):
-            self.found.add(here, "this microphone stays open for ever", "end it with for, turns, until or key")
+            self.errors.add(here, "this microphone stays open for ever", "end it with for, turns, until or key")
         if step.to is not None:
             self.hearing(step.to, (*here, "to"), "")
 
@@ -391,13 +391,13 @@ class Checks(References):
             here, short = (*line.path, "id"), line.id.casefold()
             if short in written:
                 first = written[short].source_line
-                self.found.add(here, f"the id '{line.id}' is taken by line {first}", "choose another")
+                self.errors.add(here, f"the id '{line.id}' is taken by line {first}", "choose another")
             elif short in automatic:
                 other = automatic[short].source_line
                 problem = f"the id '{line.id}' is what the line at {other} is called, as it has no id of its own"
-                self.found.add(here, problem, "choose another, or give that line an id")
+                self.errors.add(here, problem, "choose another, or give that line an id")
             elif MADE.fullmatch(short):
-                self.found.add(here, f"the id '{line.id}' is one that the stage gives itself", "choose another")
+                self.errors.add(here, f"the id '{line.id}' is one that the stage gives itself", "choose another")
             written.setdefault(short, line)
 
 
@@ -405,13 +405,13 @@ def written_lines(scene: Scene) -> Iterator[tuple[str, Line]]:
     """Yield every line that is written down, with the id it has without one of its own."""
     for number, steps in enumerate((scene.lines, *(cue.do for cue in scene.on))):
         ordinals: dict[str, int] = {}
-        for line in spoken(steps):
+        for line in lines_of(steps):
             ordinals[line.speaker] = ordinals.get(line.speaker, 0) + 1
             made = automatic_id(line.speaker, ordinals[line.speaker])
             yield (f"{cue_id(number)}-{made}" if number else made), line
 
 
-def spoken(steps: Sequence[AnyStep]) -> Iterator[Line]:
+def lines_of(steps: Sequence[AnyStep]) -> Iterator[Line]:
     """Yield the lines among steps, in order, those of groups too."""
     for step in steps:
         if isinstance(step, Line):
@@ -433,7 +433,7 @@ OF_MODELS = frozenset(
 _UNFIT = re.compile(r'[\x00-\x1f\x7f/\\<>:"|?*]')
 
 
-def check_names(names: Iterable[str], found: Findings) -> None:
+def check_names(names: Iterable[str], errors: Diagnostics) -> None:
     """Check that players' names can name files, and are no words of the language."""
     taken: dict[str, str] = {}
     for name in names:
@@ -441,33 +441,33 @@ def check_names(names: Iterable[str], found: Findings) -> None:
         short = slug(name)
         if name in RESERVED:
             problem = f"'{name}' is a word of the scene language and cannot be a player"
-            found.add(path, problem, "choose another name", key=True)
+            errors.add(path, problem, "choose another name", key=True)
         elif not re.search(r"[^\W_]", name) or len(name) > LONGEST_NAME or _UNFIT.search(name) or name != name.strip():
             hint = f"write letters, digits, spaces, '-' and the like, at most {LONGEST_NAME}, without / \\ : ? *"
-            found.add(path, f"'{name[:LONGEST_NAME]}' cannot be a player's name, as names name files", hint, key=True)
+            errors.add(path, f"'{name[:LONGEST_NAME]}' cannot be a player's name, as names name files", hint, key=True)
         elif unseen := hidden(name):
             problem = f"the name '{name}' holds {', '.join(unseen)}, which nobody sees"
-            found.add(path, problem, f"write it anew: {visible(name)}", key=True)
+            errors.add(path, problem, f"write it anew: {visible(name)}", key=True)
         elif short.startswith(SOUND_STEMS):
-            found.add(path, f"'{name}' would share its stem's name with a sound", "choose another name", key=True)
+            errors.add(path, f"'{name}' would share its stem's name with a sound", "choose another name", key=True)
         elif MADE.fullmatch(short):
             problem = f"'{name}' would share the ids of its lines with those that the stage gives"
-            found.add(path, problem, "choose another name", key=True)
+            errors.add(path, problem, "choose another name", key=True)
         elif short in taken:
             problem = f"players '{taken[short]}' and '{name}' would share the file name '{short}'"
-            found.add(path, problem, "rename one of them", key=True)
+            errors.add(path, problem, "rename one of them", key=True)
         taken.setdefault(short, name)
 
 
-def check_scene(scene: Scene, found: Findings) -> None:
+def check_scene(scene: Scene, errors: Diagnostics) -> None:
     """Check everything that reaches from one part of a scene to another.
 
     Args:
         scene: The scene as far as it is sound.
-        found: Where errors are noted.
+        errors: Where errors are noted.
     """
-    checks = Checks(scene, found)
-    _check_voices(scene, found)
+    checks = SceneChecks(scene, errors)
+    _check_voices(scene, errors)
     for name, player in scene.players.items():
         path: Path = ("players", name)
         checks.hearing(player.hears, (*path, "hears"), name)
@@ -476,19 +476,19 @@ def check_scene(scene: Scene, found: Findings) -> None:
         checks.tool_choice(player.tool_choice, (*path, "tool_choice"), player.tools)
     checks.tool_choice(scene.tool_choice, ("tool_choice",), None)
     for tool in scene.tools.values():
-        if not (tool.has_result or tool.is_code or found.is_wrong(tool.path)):
+        if not (tool.has_result or tool.is_code or errors.is_wrong(tool.path)):
             hint = "write 'returns: {ok: true}', 'run: module:function', or 'command: [program]'"
-            found.add(tool.path, f"tool '{tool.path[-1]}' gives no result", hint, key=True)
+            errors.add(tool.path, f"tool '{tool.path[-1]}' gives no result", hint, key=True)
     if scene.expect:
         checks.expect(scene.expect, ("expect",), "")
     _check_mix(scene.deliver, checks)
-    _check_pan(scene, found)
+    _check_pan(scene, errors)
     checks.steps()
     checks.cues()
     checks.ids()
 
 
-def _check_mix(deliver: Deliver, checks: Checks) -> None:
+def _check_mix(deliver: Deliver, checks: SceneChecks) -> None:
     """Check that only an MP3 has a bit rate and tags, and only so high a rate as its sample rate allows."""
     path: Path = ("deliver", "mix")
     mix = deliver.mix
@@ -497,25 +497,25 @@ def _check_mix(deliver: Deliver, checks: Checks) -> None:
     if not mix.is_mp3:
         for key in (key for key in OF_MP3 if key in mix.model_fields_set):
             hint = "write file: mix.mp3 beside it, or remove it"
-            checks.found.add((*path, key), f"only an MP3 has '{key}', and the mix is {mix.file}", hint, key=True)
+            checks.errors.add((*path, key), f"only an MP3 has '{key}', and the mix is {mix.file}", hint, key=True)
         return
     most = MOST_KBPS[deliver.rate]
     if mix.bitrate is not None and mix.bitrate > most:
         problem = f"an MP3 at {deliver.rate // 1000} kHz has at most {most} kbps, not {mix.bitrate}"
-        checks.found.add((*path, "bitrate"), problem, f"write {most} kbps, or 'rate: 48 kHz' below deliver")
+        checks.errors.add((*path, "bitrate"), problem, f"write {most} kbps, or 'rate: 48 kHz' below deliver")
     if mix.cover:
         checks.picture(mix.cover, (*path, "cover"))
 
 
-def _check_pan(scene: Scene, found: Findings) -> None:
+def _check_pan(scene: Scene, errors: Diagnostics) -> None:
     """Check that sides are asked for only of a mix that has them."""
     panned = next((name for name, player in scene.players.items() if player.pan), None)
     if panned is not None and not scene.deliver.stereo:
         hint = "write 'deliver: {stereo: true}', or remove it"
-        found.remark(("players", panned, "pan"), f"'pan' of player '{panned}' does nothing in a mono mix", hint)
+        errors.remark(("players", panned, "pan"), f"'pan' of player '{panned}' does nothing in a mono mix", hint)
 
 
-def _check_voices(scene: Scene, found: Findings) -> None:
+def _check_voices(scene: Scene, errors: Diagnostics) -> None:
     for name, player in scene.players.items():
         voice, endpoint = player.voice or scene.voice, player.endpoint or scene.endpoint
         if player.human or voice is None or is_known(voice, endpoint):
@@ -525,22 +525,22 @@ def _check_voices(scene: Scene, found: Findings) -> None:
             continue
         path: Path = ("players", name, "voice") if player.voice else ("voice",)
         hint = f"{did_you_mean(voice, voices)} voices: {', '.join(voices)}, or your own: voice_..."
-        found.add(path, f"there is no voice '{voice}' at {endpoint or 'openai'}", hint.strip())
+        errors.add(path, f"there is no voice '{voice}' at {endpoint or 'openai'}", hint.strip())
         if not player.voice:
             return
 
 
-def _check_person(name: str, player: Player, path: Path, checks: Checks) -> None:
+def _check_person(name: str, player: Player, path: Path, checks: SceneChecks) -> None:
     """Check that a person has no voice of a model's, and a model no stand-in."""
-    found = checks.found
+    errors = checks.errors
     if player.human is None:
         if player.stand_in is not None:
             hint = "write 'human: mic' beside it, or remove it"
-            found.add((*path, "stand_in"), f"player '{name}' is no human, and needs no stand-in", hint, key=True)
+            errors.add((*path, "stand_in"), f"player '{name}' is no human, and needs no stand-in", hint, key=True)
         return
     for key in sorted(player.model_fields_set & OF_MODELS):
         hint = "remove it, or remove 'human:'"
-        found.add((*path, key), f"player '{name}' is a human, and has no '{key}'", hint, key=True)
+        errors.add((*path, key), f"player '{name}' is a human, and has no '{key}'", hint, key=True)
     if player.human not in ("mic", "tty"):
         checks.sound(player.human, (*path, "human"))
     if player.stand_in is not None:

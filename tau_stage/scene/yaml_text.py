@@ -13,8 +13,8 @@ import yaml
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.names import RESERVED
-from tau_stage.scene.source import Place, Source
-from tau_stage.scene.yaml_traps import DEEPEST, Progress, corrected, cut, explained, place_of, trapped, unclosed
+from tau_stage.scene.source import Position, Source
+from tau_stage.scene.yaml_traps import DEEPEST, ParserState, cut, explain, place_of, quote_hint, trap, unclosed_quote
 from tau_stage.text import composed
 
 Node = dict[str, "Node"] | list["Node"] | str
@@ -48,12 +48,12 @@ class Document:
 
     source: Source
     data: dict[str, Node]
-    keys: dict[Path, Place]
-    values: dict[Path, Place]
+    keys: dict[Path, Position]
+    values: dict[Path, Position]
     quoted: set[Path] = field(default_factory=set)
     sources: dict[Path, Source] = field(default_factory=dict)
 
-    def place(self, path: Path, *, key: bool = False) -> Place:
+    def place(self, path: Path, *, key: bool = False) -> Position:
         """Tell where a value (or its key) stands; what came through an alias stands where the alias does."""
         places = self.keys if key else self.values
         while path not in places:
@@ -94,7 +94,7 @@ def read_yaml(source: Source, parser: Any = PARSER) -> Document:
     >>> read_yaml(Source.of("lines:\n  - clerk: Yes", "x.yaml")).data
     {'lines': [{'clerk': 'Yes'}]}
     """
-    return _Reader(source, parser).document()
+    return _EventReader(source, parser).document()
 
 
 def _is_for_words(path: Path) -> bool:
@@ -111,15 +111,15 @@ def _dashed(source: Source, event: Any) -> str:
     return f"start every line with '- ':\n  {line[: event.start_mark.column]}- {line[event.start_mark.column :]}"
 
 
-class _Reader:
+class _EventReader:
     """One pass over the parser's events."""
 
     def __init__(self, source: Source, parser: Any) -> None:
         self.source = source
         self.events = iter(yaml.parse(source.text, Loader=parser))
-        self.progress = Progress()
-        self.keys: dict[Path, Place] = {}
-        self.values: dict[Path, Place] = {}
+        self.progress = ParserState()
+        self.keys: dict[Path, Position] = {}
+        self.values: dict[Path, Position] = {}
         self.quoted: set[Path] = set()
         self.anchors: dict[str, tuple[Node, int] | None] = {}
         self.unused: dict[str, SceneError] = {}
@@ -129,7 +129,7 @@ class _Reader:
     def document(self) -> Document:
         self.next()
         if isinstance(self.next(), yaml.StreamEndEvent):
-            raise self.source.error(Place(1, 1), "the scene file is empty", "a scene needs 'players:' and 'lines:'")
+            raise self.source.error(Position(1, 1), "the scene file is empty", "a scene needs 'players:' and 'lines:'")
         data = self.node(self.next(), ())
         self.next()
         if not isinstance(event := self.next(), yaml.StreamEndEvent):
@@ -146,7 +146,7 @@ class _Reader:
         try:
             return next(self.events)
         except yaml.MarkedYAMLError as error:
-            raise explained(self.source, error, self.progress) from None
+            raise explain(self.source, error, self.progress) from None
 
     def node(self, event: Any, path: Path) -> Node:
         self.values[path] = place_of(event.start_mark)
@@ -197,12 +197,12 @@ class _Reader:
             raise self.error(event, f"the text holds U+{ord(bad[0]):04X}, which nobody can say", "remove the escape")
         return text
 
-    def refuse_swallowed(self, start: Place, end: Place) -> None:
+    def refuse_swallowed(self, start: Position, end: Position) -> None:
         for number in range(start.line + 1, end.line + 1):
             if _LINE_OF_THE_SCENE.match(self.source.line(number)):
                 problem = f"this quote runs on to line {end.line} and swallows what stands between"
-                hint = f"close it on its own line, or {corrected(self.source.line(start.line), start.column)}"
-                raise unclosed(self.source, start) or self.source.error(start, problem, hint)
+                hint = f"close it on its own line, or {quote_hint(self.source.line(start.line), start.column)}"
+                raise unclosed_quote(self.source, start) or self.source.error(start, problem, hint)
 
     def collection(self, event: Any, path: Path) -> Node:
         if len(path) >= DEEPEST:
@@ -258,7 +258,7 @@ class _Reader:
         return composed(self.scalar(event))
 
     def trapped(self, event: Any) -> SceneError:
-        return trapped(self.source, place_of(event.start_mark), self.progress)
+        return trap(self.source, place_of(event.start_mark), self.progress)
 
     def error(self, event: Any, problem: str, hint: str) -> SceneError:
         if self.progress.words:
@@ -277,8 +277,8 @@ class Span:
         anchored: Whether it has an anchor.
     """
 
-    start: Place
-    end: Place
+    start: Position
+    end: Position
     style: str
     anchored: bool = False
 
@@ -325,7 +325,7 @@ class Spans:
             return Span(begun.start, place_of(event.end_mark), "flow", begun.anchored)
         return Span(begun.start, end, "block", begun.anchored)
 
-    def _end(self, event: Any) -> Place:
+    def _end(self, event: Any) -> Position:
         """Tell where a text ends; a block's last line is its last one that is not blank, and no mark says which."""
         end = place_of(event.end_mark)
         if event.style not in ("|", ">"):
@@ -335,10 +335,10 @@ class Spans:
             number -= 1
         while number > first and not self._lines[number - 1].strip(" \t"):
             number -= 1
-        return Place(number, len(self._lines[number - 1]) + 1)
+        return Position(number, len(self._lines[number - 1]) + 1)
 
 
-class Lines:
+class LineIndex:
     """The lines of a source with what ends each of them.
 
     Attributes:
@@ -354,7 +354,7 @@ class Lines:
             self._starts.append(offset)
         self.newline = "\r\n" if self.ending(1) == "\r\n" else "\n"
 
-    def offset(self, place: Place) -> int:
+    def offset(self, place: Position) -> int:
         """Return the character of the text that stands at a place."""
         return self._starts[place.line - 1] + place.column - 1
 

@@ -13,7 +13,7 @@ from yaml import MarkedYAMLError
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.names import RESERVED
-from tau_stage.scene.source import Place, Source
+from tau_stage.scene.source import Position, Source
 
 SPACES = "\u00a0\u2002\u2003\u2007\u2009\u202f\u3000"
 BULLETS = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2022\u00b7\u25cf\u25aa"
@@ -44,13 +44,13 @@ def misread(source: Source, number: int) -> SceneError | None:
         return None
     hint = f"write it like this:\n  {mended}"
     if (parts["bullet"] or "-") not in f"-{BULLETS}":
-        place = Place(number, parts.start("bullet") + 1)
+        place = Position(number, parts.start("bullet") + 1)
         return source.error(place, f"a line starts with '- ', not with '{parts['bullet']}'", hint)
-    place = Place(number, (found.start() if found else _missing(parts)) + 1)
+    place = Position(number, (found.start() if found else _missing(parts)) + 1)
     return source.error(place, _problem(found[0] if found else ""), hint)
 
 
-def misread_sign(source: Source, place: Place) -> SceneError | None:
+def lookalike_sign(source: Source, place: Position) -> SceneError | None:
     """Return the error for a place in brackets where a sign of full width stands for one of YAML's."""
     line = source.line(place.line)
     sign = line[place.column - 1 : place.column]
@@ -112,7 +112,7 @@ _FLOW = re.compile(r"[\[{][^\]}]*$")
 
 
 @dataclass(slots=True)
-class Progress:
+class ParserState:
     """How far the parser had come.
 
     Attributes:
@@ -121,14 +121,14 @@ class Progress:
         words: Where the outermost of these begins, if it stands where words belong.
     """
 
-    before: tuple[Place, Place] | None = None
-    brackets: list[Place] = field(default_factory=list)
-    words: Place | None = None
+    before: tuple[Position, Position] | None = None
+    brackets: list[Position] = field(default_factory=list)
+    words: Position | None = None
 
 
-def place_of(mark: Any) -> Place:
+def place_of(mark: Any) -> Position:
     """Convert a mark of YAML's, counted from 1."""
-    return Place(mark.line + 1, mark.column + 1)
+    return Position(mark.line + 1, mark.column + 1)
 
 
 def quoted(text: str) -> str:
@@ -145,16 +145,16 @@ def quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def written(text: str) -> str:
+def yaml_scalar(text: str) -> str:
     """Write a text of one line as a key or a value in block style: in quotes only where YAML needs them.
 
-    >>> print(written("Well: no"), written("No #3"), written("C# it is"))
+    >>> print(yaml_scalar("Well: no"), yaml_scalar("No #3"), yaml_scalar("C# it is"))
     "Well: no" "No #3" C# it is
     """
     return text if _PLAIN.fullmatch(text) and text == text.strip() else quoted(text)
 
 
-def corrected(line: str, column: int) -> str:
+def quote_hint(line: str, column: int) -> str:
     """Make a hint that shows a line with its value, which starts at a column, in quotes."""
     head, value = line[: column - 1], line[column - 1 :]
     comment = _COMMENT.search(value)
@@ -164,7 +164,7 @@ def corrected(line: str, column: int) -> str:
     return f"put the text in quotes:\n  {fixed}" if len(fixed) <= LONGEST_CORRECTION else "put the text in quotes"
 
 
-def closed(line: str, column: int) -> str | None:
+def close_quote(line: str, column: int) -> str | None:
     """Close the quote of a line that opens at a column; None where it is closed there, or cannot simply be."""
     sign, value = line[column - 1 : column], line[column:]
     if sign not in ("'", '"') or sign in value or "\\" in value or len(line) > LONGEST_CORRECTION:
@@ -175,54 +175,54 @@ def closed(line: str, column: int) -> str | None:
     return f"{line[: column - 1]}{sign}{value[:cut]}{sign}{value[cut:]}".rstrip()
 
 
-def unclosed(source: Source, place: Place) -> SceneError | None:
+def unclosed_quote(source: Source, place: Position) -> SceneError | None:
     """Make the error for a quote that is not closed on its line; None where it is."""
     line = source.line(place.line)
-    mended = closed(line, place.column)
+    mended = close_quote(line, place.column)
     if mended is None:
         return None
     sign = line[place.column - 1]
     hint = f"close the quote:\n  {mended}"
     if sign == "'":  # it may be one of 'tis
-        hint += f"\n  or, where it is an apostrophe, {corrected(line, place.column)}"
+        hint += f"\n  or, where it is an apostrophe, {quote_hint(line, place.column)}"
     return source.error(place, f"this {sign} is never closed on its line", hint)
 
 
-def trapped(source: Source, place: Place, progress: Progress) -> SceneError:
+def trap(source: Source, place: Position, progress: ParserState) -> SceneError:
     """Make the error for a value at a place that starts with a sign of YAML's.
 
     Within brackets where words belong it is the bracket that should not be one; within others, the end of the value is
     not known, so that no corrected line is shown.
     """
     place = progress.words or place
-    if error := unclosed(source, place):
+    if error := unclosed_quote(source, place):
         return error
     if properties := _PROPERTIES.search(source.line(place.line)[: place.column - 1]):
-        place = Place(place.line, properties.start() + 1)
+        place = Position(place.line, properties.start() + 1)
     alone = not progress.brackets or progress.brackets[0] == progress.words
-    hint = corrected(source.line(place.line), place.column) if alone else "put the text in quotes"
+    hint = quote_hint(source.line(place.line), place.column) if alone else "put the text in quotes"
     sign = _sign(source, place)
     meaning = MEANINGS.get(sign, "something other than text")
     return source.error(place, f"YAML takes a value that starts with {sign} for {meaning}", hint)
 
 
-def _sign(source: Source, place: Place) -> str:
+def _sign(source: Source, place: Position) -> str:
     return source.line(place.line)[place.column - 1 : place.column]
 
 
-def cut(source: Source, start: Place, end: Place) -> SceneError | None:
+def cut(source: Source, start: Position, end: Position) -> SceneError | None:
     """Make the error for unquoted text that a comment cuts, where a word is glued to its ``#``."""
     line = source.line(end.line)
     if not _CUT.match(line, end.column - 1):
         return None
     hint = "put the whole text in quotes"
     if start.line == end.line:
-        hint = corrected(line, start.column + (start == end))
+        hint = quote_hint(line, start.column + (start == end))
     hint += "\n  (a comment has a space after its #)"
-    return source.error(Place(end.line, end.column + 1), "YAML cuts this text at ' #'", hint)
+    return source.error(Position(end.line, end.column + 1), "YAML cuts this text at ' #'", hint)
 
 
-def explained(source: Source, error: MarkedYAMLError, progress: Progress) -> SceneError:
+def explain(source: Source, error: MarkedYAMLError, progress: ParserState) -> SceneError:
     """Explain what an error of YAML's means to somebody who writes dialogue.
 
     Args:
@@ -231,14 +231,14 @@ def explained(source: Source, error: MarkedYAMLError, progress: Progress) -> Sce
         progress: How far it had come.
     """
     mark = error.problem_mark or error.context_mark
-    at = place_of(mark) if mark else Place(1, 1)
+    at = place_of(mark) if mark else Position(1, 1)
     begun = place_of(error.context_mark) if error.context_mark else at
     problem, context, line = error.problem or "", error.context or "", source.line(at.line)
     before = progress.before
     if "nesting depth" in problem:
         return source.error(_deepest(source), f"nested more than {DEEPEST} deep", "a scene needs four levels")
     if progress.words:
-        return trapped(source, at, progress)
+        return trap(source, at, progress)
     if odd := misread(source, at.line) or misread(source, begun.line):
         return odd
     if "\t" in line[: len(line) - len(line.lstrip())] or _sign(source, at) == "\t":
@@ -250,18 +250,18 @@ def explained(source: Source, error: MarkedYAMLError, progress: Progress) -> Sce
         hint = "inside double quotes a backslash is written twice; inside single quotes it is an ordinary sign"
         return source.error(at, "this backslash means nothing to YAML", _mended(line.replace("\\", "\\\\"), hint))
     if _SCANNED.match(context):
-        return trapped(source, before[0] if _adjoins(before, source, begun) else begun, progress)
+        return trap(source, before[0] if _adjoins(before, source, begun) else begun, progress)
     if progress.brackets:
         return _in_brackets(source, at, progress.brackets[-1])
     if "mapping values" in problem:
         return _second_colon(source, at, before)
     if _sign(source, at) in MEANINGS and _BEFORE_VALUE.search(line[: at.column - 1]):
-        return trapped(source, at, progress)
+        return trap(source, at, progress)
     if _adjoins(before, source, at):
         if _sign(source, before[0]) in ("|", ">") and before[0].line < at.line:
             hint = "give every line of a block of text the indentation of its first one, or more"
             return source.error(at, "YAML takes this for the end of the block of text above", hint)
-        return trapped(source, before[0], progress)
+        return trap(source, before[0], progress)
     return _broken(source, at, begun, context, problem)
 
 
@@ -270,18 +270,20 @@ def _mended(line: str, hint: str) -> str:
     return f"{hint}:\n  {line}" if len(line) <= LONGEST_CORRECTION else hint
 
 
-def _deepest(source: Source) -> Place:
+def _deepest(source: Source) -> Position:
     """Tell where brackets are first nested deeper than a scene may be; libyaml tells only where its own limit is."""
     depth = 0
     for number, line in enumerate(source.text.split("\n"), 1):
         for column, sign in enumerate(line, 1):
             depth += (sign in "[{") - (sign in "]}")
             if depth == DEEPEST:
-                return Place(number, column)
-    return Place(1, 1)
+                return Position(number, column)
+    return Position(1, 1)
 
 
-def _adjoins(before: tuple[Place, Place] | None, source: Source, at: Place) -> TypeGuard[tuple[Place, Place]]:
+def _adjoins(
+    before: tuple[Position, Position] | None, source: Source, at: Position
+) -> TypeGuard[tuple[Position, Position]]:
     """Tell whether what was read before ends at a place, or with nothing but spaces before it."""
     if before is None or before[1].line != at.line:
         return False
@@ -315,12 +317,12 @@ def _indent(source: Source, number: int, otherwise: str) -> str:
     return f"{otherwise}:\n  {' ' * column}{body}"
 
 
-def _second_colon(source: Source, at: Place, before: tuple[Place, Place] | None) -> SceneError:
+def _second_colon(source: Source, at: Position, before: tuple[Position, Position] | None) -> SceneError:
     if before and before[0].line == at.line:
-        hint = corrected(source.line(at.line), before[0].column)
+        hint = quote_hint(source.line(at.line), before[0].column)
         return source.error(at, "YAML takes the text before this ': ' for a key", hint)
     line = source.line(at.line)
-    first = Place(at.line, len(line) - len(line.lstrip()) + 1)
+    first = Position(at.line, len(line) - len(line.lstrip()) + 1)
     if odd := _no_entry(source, first):
         return odd
     hint = _indent(source, first.line, "indent it as its neighbours")
@@ -328,7 +330,7 @@ def _second_colon(source: Source, at: Place, before: tuple[Place, Place] | None)
     return source.error(first, "YAML takes this for more of the text above, as it is indented deeper", hint)
 
 
-def _no_entry(source: Source, below: Place) -> SceneError | None:
+def _no_entry(source: Source, below: Position) -> SceneError | None:
     """Make the error for a line that is no ``key: value`` and swallows the one below; None where that is deeper."""
     numbers = range(below.line - 1, 0, -1)
     number = next((each for each in numbers if source.line(each).strip() and source.line(each).lstrip()[0] != "#"), 0)
@@ -341,16 +343,16 @@ def _no_entry(source: Source, below: Place) -> SceneError | None:
     hint = "write it like 'key: value'"
     if line.lstrip().startswith("//"):
         hint = f"a comment begins with '# ':\n  {' ' * indent}# {line.lstrip(' /')}"
-    return source.error(Place(number, indent + 1), "this is neither 'key: value' nor a comment", hint)
+    return source.error(Position(number, indent + 1), "this is neither 'key: value' nor a comment", hint)
 
 
-def _in_brackets(source: Source, at: Place, bracket: Place) -> SceneError:
+def _in_brackets(source: Source, at: Position, bracket: Position) -> SceneError:
     sign = _sign(source, bracket)
-    if odd := misread_sign(source, at):
+    if odd := lookalike_sign(source, at):
         return odd
     for number in range(bracket.line, at.line + 1):
         if slashes := _SLASHES.search(source.line(number)):
-            place = Place(number, slashes.start() + 1)
+            place = Position(number, slashes.start() + 1)
             mended = _mended(_SLASHES.sub("#", source.line(number), count=1), "a comment begins with '# '")
             return source.error(place, "YAML does not take // for a comment", mended)
     if at.line > bracket.line:
@@ -358,11 +360,11 @@ def _in_brackets(source: Source, at: Place, bracket: Place) -> SceneError:
     return source.error(at, f"YAML expected a comma or the end of what {sign} began", "put the text in quotes")
 
 
-def _broken(source: Source, at: Place, begun: Place, context: str, problem: str) -> SceneError:
+def _broken(source: Source, at: Position, begun: Position, context: str, problem: str) -> SceneError:
     line = source.line(begun.line)
     if "simple key" in context:
         if comment := _CUT.search(line):
-            at = Place(begun.line, comment.start() + 2)
+            at = Position(begun.line, comment.start() + 2)
             return source.error(at, "YAML cuts this line at ' #'", "put the text in quotes")
         hint = "a line is '- player: words'"
         above = source.line(begun.line - 1).rstrip()

@@ -16,8 +16,8 @@ from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.utterances import utterances
 from tau_stage.devices.keyboard import typed_line
 from tau_stage.errors import UsageError
-from tau_stage.scene.names import SOUNDS, beside, sounds_in
-from tau_stage.scene.plan import LinePlan, ListenPlan, Plan, PlayerPlan, TogetherPlan, spoken
+from tau_stage.scene.names import SOUNDS, resolve_path, sounds_in
+from tau_stage.scene.plan import LinePlan, ListenPlan, Plan, PlayerPlan, TogetherPlan, lines_of
 from tau_stage.stage.events import PersonPrompted
 
 COUNT_DOWN = 3
@@ -287,9 +287,9 @@ def known_words(plan: Plan) -> Iterator[tuple[Pcm, str]]:
         UsageError: A sound cannot be read.
     """
     for player in plan.people:
-        files = [] if player.human in ("mic", "tty", None) else [beside(plan.path, str(player.human))]
+        files = [] if player.human in ("mic", "tty", None) else [resolve_path(plan.path, str(player.human))]
         if player.stand_in is not None:
-            files += sounds_in(beside(plan.path, player.stand_in))
+            files += sounds_in(resolve_path(plan.path, player.stand_in))
         for file in files:
             if words := written_words(file):
                 audio = read_audio(file)
@@ -315,9 +315,9 @@ def people_of(plan: Plan, *, stand_in: bool = False) -> dict[str, Person]:
 
 def _person(plan: Plan, player: PlayerPlan, *, stand_in: bool) -> Person:
     assert player.human is not None  # noqa: S101 - people are
-    recordings = None if player.stand_in is None else beside(plan.path, player.stand_in)
+    recordings = None if player.stand_in is None else resolve_path(plan.path, player.stand_in)
     if player.human not in ("mic", "tty"):
-        file = beside(plan.path, player.human)
+        file = resolve_path(plan.path, player.human)
         return Recorded(player, read_audio(file), _last_line(plan, player.name), written_words(file))
     if recordings is not None and (stand_in or not _is_there(player.human)):
         return StandIn(player, recordings)
@@ -341,7 +341,7 @@ def _last_line(plan: Plan, name: str) -> str:
     for step in plan.steps:
         if isinstance(step, ListenPlan) and step.person == name:
             last = ""
-        last = next((line.id for line in spoken((step,)) if line.player == name), last)
+        last = next((line.id for line in lines_of((step,)) if line.player == name), last)
     return last
 
 
@@ -415,7 +415,7 @@ def check_listen_ends(plan: Plan, people: Mapping[str, Person], *, is_terminal: 
 
 
 def _steps(plan: Plan) -> Iterable[object]:
-    return (step for steps in plan.strands for step in steps)
+    return (step for steps in plan.step_lists for step in steps)
 
 
 def _users(plan: Plan, people: Mapping[str, Person], names: Iterable[str], device: str) -> list[str]:

@@ -27,7 +27,7 @@ from tau_stage.errors import (
     unwrapped,
 )
 from tau_stage.protocol.endpoints import UNDERSTUDY
-from tau_stage.scene.plan import Plan, PlayerPlan, resolved, sound_warnings, spoken
+from tau_stage.scene.plan import Plan, PlayerPlan, lines_of, plan_json, sound_warnings
 from tau_stage.session import Session, Tool
 from tau_stage.stage.budget import Budget
 from tau_stage.stage.context import Sounds, restore_context
@@ -268,7 +268,7 @@ def _began(
         variant=plan.variant,
         given=dict(plan.given),
         deliver=plan.deliver,
-        resolved=resolved(plan),
+        resolved=plan_json(plan),
         budget=budget,
         former=str(former.folder.path) if former.folder else "",
         retake=former.wish,
@@ -336,6 +336,6 @@ def ending(plan: Plan, journal: Sequence[record.Record]) -> tuple[record.Ending,
 
 def _is_written(plan: Plan, line: record.LineSpoken) -> bool:
     """Tell whether a line is to be read, not heard."""
-    planned = (each for steps in plan.strands for each in spoken(steps))
+    planned = (each for steps in plan.step_lists for each in lines_of(steps))
     own = next((each.output for each in planned if re.fullmatch(rf"{re.escape(each.id)}(\.\d+)?", line.line)), None)
     return (own or plan.player(line.player).output) == "text"

@@ -18,7 +18,7 @@ from tau_stage.audio.wav import read_wav
 from tau_stage.devices.playback import Playback
 from tau_stage.errors import LimitReached, TakeError
 from tau_stage.protocol.usage import Usage
-from tau_stage.scene.model import Silence
+from tau_stage.scene.model import SilenceEvent
 from tau_stage.scene.plan import (
     ImprovisePlan,
     ItemPlan,
@@ -28,7 +28,7 @@ from tau_stage.scene.plan import (
     Plan,
     SoundPlan,
     TogetherPlan,
-    resolved,
+    plan_json,
 )
 from tau_stage.session import Session
 from tau_stage.stage import schedule
@@ -176,7 +176,7 @@ class JournalReplay:
             case record.LineMissed():
                 production.happened(Trigger("error", fact.hearer))
             case record.CueStarted():
-                if any(cue.id == fact.cue and isinstance(cue.event, Silence) for cue in self._plan.cues):
+                if any(cue.id == fact.cue and isinstance(cue.event, SilenceEvent) for cue in self._plan.cues):
                     production.log.append(fact)
                     production.state = schedule.resumed(self._plan, production.state, fact.cue)
             case _:
@@ -365,7 +365,7 @@ def scene_changes(journal: Sequence[record.Record], plan: Plan) -> list[str]:
     began = beginning(journal)
     if not began.resolved:
         return [] if began.sha256 == plan.sha256 else ["the file is another"]
-    before, now = (_facts(text) for text in (began.resolved, resolved(plan)))
+    before, now = (_facts(text) for text in (began.resolved, plan_json(plan)))
     lines = list(difflib.unified_diff(before, now, "as performed", "as it is", n=2, lineterm=""))
     more = len(lines) - MOST_CHANGES
     return lines if more <= 0 else [*lines[:MOST_CHANGES], f"... and {more} lines more"]

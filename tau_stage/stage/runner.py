@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import SessionClosed, SessionError, Stopped, Timeout, unwrapped
-from tau_stage.scene.model import Failed
+from tau_stage.scene.model import FailureEvent
 from tau_stage.scene.plan import (
     ImprovisePlan,
     ItemPlan,
@@ -21,7 +21,7 @@ from tau_stage.scene.plan import (
     Plan,
     SoundPlan,
     TogetherPlan,
-    spoken,
+    lines_of,
 )
 from tau_stage.stage import schedule
 from tau_stage.stage.context import PutItem, add_item, add_line, replace_last_answer
@@ -149,7 +149,7 @@ class Runner:
             self._production.skip_line(error.line or getattr(start.step, "id", ""), player, str(error))
             return Turn(player, "")
         branch = self._production.state.branches[start.branch]
-        if isinstance(branch.event, Failed) or not schedule.is_awaited(self._plan, Trigger("error", player)):
+        if isinstance(branch.event, FailureEvent) or not schedule.is_awaited(self._plan, Trigger("error", player)):
             raise error
         self._production.skip_line(error.line or getattr(start.step, "id", ""), player, str(error))
         return Turn(player, "")
@@ -217,7 +217,7 @@ class Runner:
         ]
         known = self._former.lines.keys() | production.ended_takes.keys()
         production.budget.reserve(*((line.id, line.player) for line in lines if line.id not in known))
-        production.number_lines(spoken((step,)))
+        production.number_lines(lines_of((step,)))
 
         async def speak(part: LinePlan) -> None:
             try:

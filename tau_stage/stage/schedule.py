@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Literal
 
 from tau_stage.errors import LimitReached
-from tau_stage.scene.model import Call, Condition, Event, Failed, Not, Said, Silence
+from tau_stage.scene.model import CallEvent, Condition, Event, FailureEvent, Not, SilenceEvent, SpeechEvent
 from tau_stage.scene.plan import (
     CuePlan,
     ImprovisePlan,
@@ -23,7 +23,7 @@ from tau_stage.scene.plan import (
     SoundPlan,
     Step,
     TogetherPlan,
-    spoken,
+    lines_of,
 )
 from tau_stage.text import is_found
 
@@ -186,7 +186,7 @@ def _suffixed(step: Step, branch: Branch) -> Step:
     suffix = branch.suffix
     if not suffix:
         return step
-    own = {line.id for line in spoken(branch.steps)}
+    own = {line.id for line in lines_of(branch.steps)}
     if isinstance(step, TogetherPlan):
         parts = tuple(_suffixed(part, branch) for part in step.parts)
         return replace(step, parts=tuple(part for part in parts if isinstance(part, LinePlan | SoundPlan)))
@@ -259,7 +259,7 @@ def happened(plan: Plan, state: ScheduleState, news: Trigger) -> ScheduleState:
     met = {condition for condition, line in _conditions(plan).items() if _matches(condition, news, line)}
     state = replace(state, met=state.met | met)
     for cue in plan.cues:
-        if not isinstance(cue.event, Silence) and _matches(cue.event, news, cue.source_line):
+        if not isinstance(cue.event, SilenceEvent) and _matches(cue.event, news, cue.source_line):
             state = _started(plan, state, cue)
     return state
 
@@ -284,7 +284,7 @@ def interrupt(state: ScheduleState, start: NextStep) -> ScheduleState:
 
 def is_awaited(plan: Plan, news: Trigger) -> bool:
     """Tell whether a cue waits for something like this."""
-    cues = (cue for cue in plan.cues if not isinstance(cue.event, Silence))
+    cues = (cue for cue in plan.cues if not isinstance(cue.event, SilenceEvent))
     return any(_matches(cue.event, news, cue.source_line) for cue in cues)
 
 
@@ -308,7 +308,7 @@ def wakes_at(plan: Plan, state: ScheduleState) -> float | None:
 
 
 def _wakes(cue: CuePlan, state: ScheduleState) -> float | None:
-    if state.quiet_since is None or not isinstance(cue.event, Silence) or cue.id in state.hushed:
+    if state.quiet_since is None or not isinstance(cue.event, SilenceEvent) or cue.id in state.hushed:
         return None
     if cue.times is not None and state.started.get(cue.id, 0) >= cue.times:
         return None
@@ -327,13 +327,13 @@ def _started(plan: Plan, state: ScheduleState, cue: CuePlan) -> ScheduleState:
     return replace(state, branches={**state.branches, number: branch}, started={**state.started, cue.id: times})
 
 
-def _matches(condition: Condition | Silence, news: Trigger, line: int) -> bool:
+def _matches(condition: Condition | SilenceEvent, news: Trigger, line: int) -> bool:
     """Tell whether a condition, which stands at a line of the scene, has come true."""
-    if not isinstance(condition, Call | Said | Failed) or condition.player not in (None, news.player):
+    if not isinstance(condition, CallEvent | SpeechEvent | FailureEvent) or condition.player not in (None, news.player):
         return False
-    if isinstance(condition, Call):
+    if isinstance(condition, CallEvent):
         return news.kind == "call" and condition.tool in (None, news.tool)
-    if isinstance(condition, Said):
+    if isinstance(condition, SpeechEvent):
         return news.kind == "said" and is_found(condition.words, news.words, line=line)
     return news.kind == "error"
 
@@ -341,7 +341,7 @@ def _matches(condition: Condition | Silence, news: Trigger, line: int) -> bool:
 def _conditions(plan: Plan) -> dict[Condition, int]:
     """Return what steps depend on, and the line of the first that does; a negation is looked at from the other side."""
     found: dict[Condition, int] = {}
-    for steps in plan.strands:
+    for steps in plan.step_lists:
         for step in steps:
             parts = (step, *step.parts) if isinstance(step, TogetherPlan) else (step,)
             for part in parts:

@@ -22,7 +22,7 @@ from tau_stage.protocol.addresses import proxy_for
 from tau_stage.protocol.config import conducted
 from tau_stage.protocol.endpoints import ENDPOINTS, UNDERSTUDY, Endpoint, endpoint
 from tau_stage.protocol.secrets import Secrets
-from tau_stage.scene.names import beside
+from tau_stage.scene.names import resolve_path
 from tau_stage.scene.plan import ItemPlan, Plan, PlayerPlan, TogetherPlan
 from tau_stage.session import Deadlines, Session, Tool, open_session
 from tau_stage.session.retrying import RULES, Rule, Tally, Trouble, opening_trouble
@@ -263,11 +263,11 @@ def read_sounds(plan: Plan) -> dict[tuple[str, float], Playable]:
     Raises:
         UsageError: One cannot be read.
     """
-    given = (step for steps in plan.strands for step in steps if isinstance(step, ItemPlan))
+    given = (step for steps in plan.step_lists for step in steps if isinstance(step, ItemPlan))
     wanted = {(file, 0.0): False for item in given for _, file in item.sounds}
     wanted |= {(sound.file, sound.gain_db): plan.deliver.stereo for sound in plan.sounds}
     return {
-        (name, gain_db): read_playable(beside(plan.path, name), gain_db, stereo=stereo)
+        (name, gain_db): read_playable(resolve_path(plan.path, name), gain_db, stereo=stereo)
         for (name, gain_db), stereo in wanted.items()
     }
 
@@ -420,7 +420,7 @@ PER_MODEL = 2
 def descriptors_needed(plan: Plan) -> int:
     """Tell how many descriptors a performance has open at once, at most."""
     stems = len(plan.players) + len({sound.stem for sound in plan.sounds})
-    steps = (step for branch in plan.strands for step in branch)
+    steps = (step for branch in plan.step_lists for step in branch)
     at_once = max((len(step.parts) for step in steps if isinstance(step, TogetherPlan)), default=1)
     return PER_MODEL * len(plan.models) + stems + at_once
 

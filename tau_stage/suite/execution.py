@@ -32,8 +32,8 @@ from tau_stage.clock import VIRTUAL
 from tau_stage.environment import environment
 from tau_stage.errors import CassetteDiffers, CassetteError, SceneError, StageError, TakeError, UsageError, lone
 from tau_stage.report.deliver import deliver
-from tau_stage.scene.plan import Plan, resolved, spoken
-from tau_stage.scene.source import spot
+from tau_stage.scene.plan import Plan, lines_of, plan_json
+from tau_stage.scene.source import locate
 from tau_stage.stage.people import people_of
 from tau_stage.stage.perform import perform
 from tau_stage.stage.scene_tools import check_tool_permission, find_tools
@@ -214,7 +214,7 @@ def source_of(plan: Plan, options: SuiteOptions) -> Source:
         return "live"
     if options.cassettes or (cassettes_of(plan) / plan.slug).exists():
         return "cassette"
-    expects = plan.expect or any(line.expect for strand in plan.strands for line in spoken(strand))
+    expects = plan.expect or any(line.expect for strand in plan.step_lists for line in lines_of(strand))
     is_known = snapshot_path(plan.path, plan.variant).exists()
     return "understudy" if expects or is_known or options.update or options.recognise else "nothing"
 
@@ -287,7 +287,7 @@ def _replayed(plan: Plan, options: SuiteOptions, folder: TakeFolder, started: da
     if take.ended != "complete":
         return run
     whole = VerdictSubject("scene", "", tuple(line.id for line in take.lines), "cassette")
-    as_it_was = whole.verdict(spot(plan.spots), "conversation", "as recorded", "as recorded", "passed")
+    as_it_was = whole.verdict(locate(plan.locations), "conversation", "as recorded", "as recorded", "passed")
     return replace(run, verdicts=[*run.verdicts, as_it_was])
 
 
@@ -321,7 +321,7 @@ def _checked(plan: Plan, options: SuiteOptions, folder: TakeFolder, take: Take) 
         snapshot,
         compares=not options.update,
         heard=heard,
-        files=sound_files(plan.path, resolved(plan)),
+        files=sound_files(plan.path, plan_json(plan)),
     )
     if take.ended != "complete" and not verdicts:
         raise TakeError(str(folder.path), f"the take ended {take.ended}: {take.problem}")

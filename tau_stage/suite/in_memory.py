@@ -19,8 +19,8 @@ from tau_stage.checks.snapshot import Snapshot, measure_folder, sound_files
 from tau_stage.checks.verdict import Verdict, VerdictSubject
 from tau_stage.clock import VIRTUAL
 from tau_stage.errors import CassetteDiffers, ConnectFailed, StageError, unwrapped
-from tau_stage.scene.plan import ImprovisePlan, ListenPlan, Plan, PlayerPlan, resolved, spoken
-from tau_stage.scene.source import spot
+from tau_stage.scene.plan import ImprovisePlan, ListenPlan, Plan, PlayerPlan, lines_of, plan_json
+from tau_stage.scene.source import locate
 from tau_stage.stage.people import known_words, people_of
 from tau_stage.stage.perform import perform
 from tau_stage.stage.sessions import Stage
@@ -133,14 +133,14 @@ def _first(plan: Plan, differs: CassetteDiffers) -> Verdict:
         subject = VerdictSubject("player", differs.player, (), "cassette")
         key = ("player", differs.player, differs.field)
     told = str(differs).partition(": ")[2].partition("\n")[0]
-    return subject.verdict(spot(plan.spots, *key), differs.field, differs.recorded, differs.now, "failed", told)
+    return subject.verdict(locate(plan.locations, *key), differs.field, differs.recorded, differs.now, "failed", told)
 
 
 def _is_written(plan: Plan) -> bool:
     """Tell whether all its lines are, and no tool runs a program: else who performs it makes a difference."""
-    steps = [step for strand in plan.strands for step in strand]
+    steps = [step for strand in plan.step_lists for step in strand]
     talks = any(isinstance(step, ImprovisePlan | ListenPlan) for step in steps)
-    lines = [line for strand in plan.strands for line in spoken(strand)]
+    lines = [line for strand in plan.step_lists for line in lines_of(strand)]
     return (
         not talks
         and not any(line.improvised for line in lines)
@@ -155,7 +155,7 @@ def _walked_through(plan: Plan, snapshot: Snapshot) -> list[Verdict]:
             take = anyio.run(_perform, plan, folder, backend_options=VIRTUAL)
         except (StageError, BaseExceptionGroup):
             return []
-        files = sound_files(plan.path, resolved(plan))
+        files = sound_files(plan.path, plan_json(plan))
         verdicts = (
             check(plan, take, measure_folder(folder, take), snapshot, files=files) if take.ended == "complete" else []
         )

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from tau_stage.checks.verdict import Verdict
-from tau_stage.scene.plan import Plan, spoken
+from tau_stage.scene.plan import Plan, lines_of
 
 Source = Literal["cassette", "understudy", "live", "nothing"]
 State = Literal["passed", "failed", "error", "unchecked", "unreached"]
@@ -181,7 +181,7 @@ def rows(plan: Plan, runs: Sequence[Sequence[Verdict]], lengths: Mapping[str, fl
 def unreached(plan: Plan, known: Sequence[Row]) -> Iterator[Row]:
     """Yield a row for each written line of a scene that nothing is known of, as its performance did not come so far."""
     names = {row.name for row in known}
-    for line in (step for strand in plan.strands for step in spoken(strand) if step.id not in names):
+    for line in (step for strand in plan.step_lists for step in lines_of(strand) if step.id not in names):
         yield Row(line.id, 0.0, 0, (), 0, 0, 0)
 
 
@@ -189,7 +189,7 @@ def needed(plan: Plan, line: str, runs: int) -> int:
     """Tell in how many of several performances all must be well with a line, or with the scene where none is named."""
     rate = plan.expect.passes if plan.expect else None
     written = re.sub(r"\.\d+$", "", line)
-    for wanted in (step for strand in plan.strands for step in spoken(strand)):
+    for wanted in (step for strand in plan.step_lists for step in lines_of(strand)):
         if line and wanted.id in (line, written) and wanted.expect and wanted.expect.passes:
             rate = wanted.expect.passes
     return runs if rate is None else math.ceil(runs * rate.passed / rate.of)

@@ -25,7 +25,7 @@ from tau_stage.audio.riff import tells_its_size
 from tau_stage.audio.stereo import pan_gains
 from tau_stage.errors import TakeError, UsageError
 from tau_stage.scene.delivery_options import MOST_KBPS, Mix
-from tau_stage.scene.names import beside, picture_type
+from tau_stage.scene.names import picture_type, resolve_path
 from tau_stage.take.atomic import guarded, whole_file
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.reading import open_sound, sound_errors
@@ -305,7 +305,7 @@ def _tag(draft: Path, take: Take, wanted: Mix) -> None:
     if wanted.artist:
         tags.add(TPE1(encoding=3, text=wanted.artist))
     if wanted.cover:
-        file = beside(take.scene.path, wanted.cover)
+        file = resolve_path(take.scene.path, wanted.cover)
         try:
             data = file.read_bytes()
             mime = picture_type(data, str(file), len(data))

@@ -10,7 +10,7 @@ from pathlib import Path
 from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.wav import read_wav
 from tau_stage.errors import TakeError
-from tau_stage.scene.plan import LinePlan, Plan, TogetherPlan, resolved
+from tau_stage.scene.plan import LinePlan, Plan, TogetherPlan, plan_json
 from tau_stage.take.atomic import FULL_DISK, copy_whole
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.records import Retake
@@ -181,7 +181,7 @@ def scene_drift(before: str, plan: Plan, lines: Sequence[str]) -> SceneDrift:
         plan: Of the scene as it is.
         lines: The ids of the lines that are retaken.
     """
-    old, now = (dict(_lines(json.loads(text))) for text in (before, resolved(plan)))
+    old, now = (dict(_lines(json.loads(text))) for text in (before, plan_json(plan)))
     rest = [name for name in now if name not in lines]
     return SceneDrift(
         tuple(name for name in rest if name in old and old[name] != now[name]),

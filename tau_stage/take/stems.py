@@ -13,7 +13,7 @@ from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.stereo import SoundT, Stereo
 from tau_stage.audio.wav import WavWriter
 from tau_stage.errors import TakeError
-from tau_stage.scene.names import SOUND_STEMS, beside, slug
+from tau_stage.scene.names import SOUND_STEMS, resolve_path, slug
 from tau_stage.take.atomic import FULL_DISK, clear_drafts, copy_whole, guarded, sync_folder
 from tau_stage.take.fold import beginning, fold, kept, picks
 from tau_stage.take.folder import TakeFolder
@@ -146,7 +146,7 @@ def read_played(journal: Sequence[Record]) -> dict[str, Playable]:
     found: dict[str, Playable] = {}
     for fact in kept(journal):
         if isinstance(fact, SoundPlayed):
-            audio = read_playable(beside(began.path, fact.source), fact.gain_db, stereo=began.deliver.stereo)
+            audio = read_playable(resolve_path(began.path, fact.source), fact.gain_db, stereo=began.deliver.stereo)
             both = fact.stereo_sha256 if isinstance(audio.laid, Stereo) else ""
             if audio.heard.sha256 != fact.sha256 or (both and audio.laid.sha256 != both):
                 problem = f"has changed since it was played as {fact.sound}"

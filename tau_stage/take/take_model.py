@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tau_stage.audio.pcm import RATE
 from tau_stage.protocol.usage import Usage
-from tau_stage.scene.fields import Documented
+from tau_stage.scene.fields import DocumentedSchema
 from tau_stage.take.records import Ending, LineFacts
 
 STEMS = "stems"
@@ -22,7 +22,7 @@ def stem_name(name: str) -> str:
     return f"{STEMS}/{name}.wav"
 
 
-class Written(Documented):
+class Written(DocumentedSchema):
     """The schema of what is written, the same with every version of pydantic."""
 
     def decimal_schema(self, schema: Any) -> dict[str, Any]:  # noqa: ARG002 - pydantic's signature

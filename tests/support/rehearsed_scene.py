@@ -12,7 +12,7 @@ from tau_stage.checks.check import check
 from tau_stage.checks.metrics import TakeMetrics, measure
 from tau_stage.checks.snapshot import Snapshot, format_snapshot, parse_snapshot, take_snapshot
 from tau_stage.checks.verdict import Verdict
-from tau_stage.scene.plan import Plan, resolved
+from tau_stage.scene.plan import Plan, plan_json
 from tau_stage.take.take_model import Performed, Take
 from tests.support.in_memory_stage import Playhouse, plan_of
 
@@ -37,7 +37,7 @@ class Rehearsal:
     def snapshot(self) -> Snapshot:
         """What a accepting would leave, read back from its file."""
         return parse_snapshot(
-            format_snapshot(take_snapshot(self.take, self.measures(), resolved(self.plan))), "snapshot"
+            format_snapshot(take_snapshot(self.take, self.measures(), plan_json(self.plan))), "snapshot"
         )
 
     def check(self, snapshot: Snapshot | None = None) -> list[Verdict]:
