@@ -49,9 +49,7 @@ _TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off", "")
 def load_event(word: str, node: Node, path: Path, errors: Diagnostics) -> Event | None:
     """Load an event: a mapping, or its most important text alone; None if it is wrong, which is noted."""
     short = SHORT[word]
-    entries: Node = {short: node} if isinstance(node, str) and node and node != "any" else node
-    if node == "any":
-        entries = {}
+    entries: Node = {} if node == "any" else {short: node} if isinstance(node, str) and node else node
     model = EVENTS[word]
     known = errors.mapping(entries, path, f"'{word}'", f"write it like '{word}: {EXAMPLES[word]}'")
     if known is None:
@@ -95,10 +93,7 @@ def load_when(node: Node, path: Path, errors: Diagnostics) -> Condition | bool |
 
 
 def _compared(text: str, path: Path, errors: Diagnostics) -> bool | None:
-    """Decide what a comparison of texts comes to.
-
-    Examples: ``happy == happy``, ``happy != sad``, ``yes``.
-    """
+    """Decide a comparison of texts: ``happy == happy``, ``happy != sad``, ``yes``."""
     if sign := _COMPARED.search(text):
         is_same = text[: sign.start()].strip() == text[sign.end() :].strip()
         return is_same == (sign[0] == "==")
