@@ -240,7 +240,7 @@ def test_without_a_loudspeaker_the_file_is_named(takes: tuple[str, str]) -> None
     """Slow: a process of its own."""
     done = played(takes[0], alsa="pcm.none { type hw  card 99 }")
     assert done.returncode == 2
-    assert done.stderr.startswith("this machine has no loudspeaker\n  hint: connect one, or listen to ")
+    assert done.stderr.startswith("this machine has no loudspeaker\n  hint: connect one; or listen to ")
     assert "-who.wav elsewhere" in done.stderr
 
 
@@ -249,7 +249,7 @@ def test_without_sounddevice_the_remedy_is_told(takes: tuple[str, str]) -> None:
     """Slow: a process of its own."""
     done = played(takes[0], "nobody", alsa="", before="sys.modules['sounddevice'] = None")
     assert done.returncode == 2
-    assert done.stderr.startswith("playing needs sounddevice, which is not installed\n  hint: pip install")
+    assert done.stderr.startswith("loudspeakers need sounddevice, which is not installed\n  hint: pip install")
     assert "-nobody.wav elsewhere" in done.stderr
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tau_stage.cli.printing import is_plain
-from tau_stage.cli.progress import LiveProgress, NoProgress, Progress, ProgressLines, open_progress
+from tau_stage.cli.progress import LiveProgress, NoProgress, ProgressLines, TakeProgress, open_progress
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.planner import make_plan
@@ -32,7 +32,7 @@ def said(line: str, player: str) -> record.LineSpoken:
 
 
 def states(*news: Event) -> list[str]:
-    board = Progress(PLAN)
+    board = TakeProgress(PLAN)
     for item in news:
         board.apply(item)
     return [row.state for row in board.rows.values()]
@@ -157,7 +157,7 @@ FREE = make_plan(
 
 
 def test_people_are_told_what_to_say_and_when() -> None:
-    board = Progress(FREE)
+    board = TakeProgress(FREE)
     board.apply(PersonPrompted("guest", "guest-1", "Good evening.", "tired", in_s=2))
     assert board.prompt == "guest, in 2: (tired) Good evening."
     board.apply(record.LineBegan(line="ann-1", player="ann"))
@@ -165,7 +165,7 @@ def test_people_are_told_what_to_say_and_when() -> None:
 
 
 def test_words_of_nobodys_script_are_shown_as_they_arrive_and_states_as_they_are() -> None:
-    board = Progress(FREE)
+    board = TakeProgress(FREE)
     for words in ("Well, ", "well."):
         board.apply(WordsProgress("bob", "improvise-1-1", words, spoken=True))
     assert board.said == "bob: Well, well."

@@ -59,25 +59,9 @@ app = typer.Typer(
 )
 
 VERBS = (
-    run,
-    resume,
-    retake,
-    pick,
-    validate,
-    plan,
-    show,
-    fmt,
-    tag,
-    schema,
-    voices,
-    understudy,
-    compare,
-    play,
-    report,
-    doctor,
-    accept,
-    init,
-)
+    run, resume, retake, pick, validate, plan, show, fmt, tag, schema, voices, understudy, compare, play, report,
+    doctor, accept, init,
+)  # fmt: skip
 
 for verb in VERBS:
     app.command(help=docstring(verb))(verb)

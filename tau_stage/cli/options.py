@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
@@ -95,3 +97,33 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         if not isinstance(value, bool):
             raise UsageError(f"{file}: {name} is true or false", f"write {name} = true")
     return Settings(**found)
+
+
+def dollars(budget: str | None) -> Decimal | None:
+    """Read what the command line says that something may cost.
+
+    Raises:
+        UsageError: It is no sum of money.
+    """
+    from tau_stage.runs.run_scenes import dollars as read_dollars
+
+    try:
+        return read_dollars(budget, "--budget")
+    except UsageError as error:
+        if taken := _taken_by_shell(budget or ""):
+            problem = f"--budget: the shell made '{budget}' of what you wrote, as it reads $ itself"
+            raise UsageError(problem, taken) from None
+        raise UsageError(error.problem, re.sub(r"\$\d[\d.]*", r"'\g<0>'", error.hint)) from None
+
+
+def _taken_by_shell(budget: str) -> str:
+    """Make a hint where a shell has read what stood behind a $; empty where it has not.
+
+    It puts its own name, or that of its script, for ``$0``, and nothing for ``$1`` to ``$9``.
+    """
+    if name := re.fullmatch(r"[^\d.].*[A-Za-z]\w*(\.\d+)?|[A-Za-z/].*?(\.\d+)", budget):
+        cents = name[1] or name[2] or ""
+        return f"quote it: --budget $0{cents}" if cents else ""
+    if re.fullmatch(r"0\d+|", budget):
+        return f"quote it: --budget $2{budget}"
+    return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +11,9 @@ from tau_stage.cli.printing import say
 from tau_stage.text import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import ModuleType
+    from typing import Any
 
     import numpy as np
     from numpy.typing import NDArray
@@ -88,20 +90,17 @@ def _play(frames: NDArray[np.float32], rate: int, file: Path) -> None:
     Raises:
         UsageError: This machine cannot.
     """
-    from tau_stage.errors import UsageError
+    from dataclasses import replace
 
-    sd = _portaudio(file)
-    try:
-        card = sd.query_devices(kind="output")
-    except (ValueError, sd.PortAudioError):
-        raise UsageError("this machine has no loudspeaker", f"connect one, or listen to {file} elsewhere") from None
-    channels = min(2, card["max_output_channels"])  # one channel alone would be heard on the left only
-    try:
+    from tau_stage.devices.sound_cards import LOUDSPEAKER, find_device, portaudio, translated_errors
+
+    side = replace(LOUDSPEAKER, otherwise=f"listen to {file} elsewhere")
+    sd = portaudio(side)
+    card = find_device(sd, None, side)
+    channels = min(side.most_channels, card["max_output_channels"])
+    with translated_errors(sd, card["name"], side):
         wanted = _rate(sd, card, rate, channels)
         sd.play(_as_int16(_at_rate(_spread(frames, channels), rate, wanted)), wanted, blocking=True)
-    except sd.PortAudioError as error:
-        problem = f"the loudspeaker {card['name']!r} cannot be opened: {error.args[0]}"
-        raise UsageError(problem, f"listen to {file} elsewhere") from None
 
 
 def _spread(frames: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
@@ -125,26 +124,10 @@ def _as_int16(frames: NDArray[np.float32]) -> NDArray[np.int16]:
     return (frames * 32_768).round().clip(-32_768, 32_767).astype("int16")
 
 
-def _rate(sd: ModuleType, card: dict[str, Any], wanted: int, channels: int) -> int:
+def _rate(sd: ModuleType, card: Mapping[str, Any], wanted: int, channels: int) -> int:
     """Return the sound's own rate where the loudspeaker does that, else the loudspeaker's."""
     try:
         sd.check_output_settings(card["index"], channels=channels, dtype="int16", samplerate=wanted)
     except sd.PortAudioError:
         return int(card["default_samplerate"])
     return wanted
-
-
-def _portaudio(file: Path) -> ModuleType:
-    from tau_stage.errors import UsageError
-
-    elsewhere = f"or listen to {file} elsewhere"
-    try:
-        import sounddevice
-    except ImportError:
-        remedy = f"pip install 'tau-stage[mic]', {elsewhere}"
-        raise UsageError("playing needs sounddevice, which is not installed", remedy) from None
-    except OSError:
-        remedy = f"install PortAudio, on Debian and Ubuntu with apt-get install libportaudio2, {elsewhere}"
-        raise UsageError("playing needs the PortAudio library, which is not found", remedy) from None
-    module: ModuleType = sounddevice
-    return module

@@ -1,6 +1,6 @@
 """What is shown while scenes are performed: a live view, plain lines, JSON lines for programs, or nothing.
 
-``Progress`` is a plain object fed with events: how far a performance has come. The views take events as they arrive.
+``TakeProgress`` is a plain object fed with events: how far a performance has come. Views take events as they arrive.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class PlayerRow:
 
 
 @dataclass(slots=True)
-class Progress:
+class TakeProgress:
     """One performance.
 
     Attributes:
@@ -304,7 +304,7 @@ class LiveProgress:
     """
 
     def __init__(self, plans: Sequence[Plan], out: Console) -> None:
-        self._progress = {id(plan): Progress(plan) for plan in plans}
+        self._progress = {id(plan): TakeProgress(plan) for plan in plans}
         self._totals: dict[int, int] = {}
         self._out = out
 
@@ -339,7 +339,7 @@ class LiveProgress:
             self._totals[id(plan)] = len(plan.lines) if is_written(plan) else len(expected_usage(plan))
         return self._totals[id(plan)]
 
-    def _drawn(self, progress: Progress, width: int) -> RenderResult:
+    def _drawn(self, progress: TakeProgress, width: int) -> RenderResult:
         total = max(self._total(progress.plan), progress.done)
         about = "/" if is_written(progress.plan) else " of about "
         spent = "" if progress.spent else "(nothing is spent)"
@@ -395,7 +395,7 @@ def _bar(done: int, total: int, figures: tuple[str, str], width: int) -> Rendera
     return row
 
 
-def _player_rows(progress: Progress, width: int) -> RenderableType:
+def _player_rows(progress: TakeProgress, width: int) -> RenderableType:
     """Draw each player: what it does, how loud it is, how long it has spoken."""
     rows = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
     has_meter = width >= WITH_METER

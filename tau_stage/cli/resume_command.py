@@ -35,9 +35,8 @@ def resume(
 
     Lines that are finished are neither performed nor paid again; a line that was cut is performed again.
     """
-    from tau_stage.cli.options import read_settings
+    from tau_stage.cli.options import dollars, read_settings
     from tau_stage.cli.performing import perform_jobs
-    from tau_stage.cli.run_command import dollars
     from tau_stage.runs.run_scenes import RunOptions
     from tau_stage.runs.take_plans import OVER, open_take, resume_job
     from tau_stage.take.fold import fold

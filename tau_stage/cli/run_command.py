@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
@@ -46,7 +44,7 @@ def run(
     A take is a folder with lines, stems, take.json, cost.json and a journal; its path is printed last.
     """
     from tau_stage.cli.loading import load_plans
-    from tau_stage.cli.options import read_settings
+    from tau_stage.cli.options import dollars, read_settings
     from tau_stage.cli.performing import perform_jobs
     from tau_stage.cli.resume_command import finish_take
     from tau_stage.runs.run_scenes import RunOptions, check_options
@@ -79,34 +77,3 @@ def run(
         stream=stream,
         before=before,
     )
-
-
-def dollars(budget: str | None) -> Decimal | None:
-    """Read what the command line says that something may cost.
-
-    Raises:
-        UsageError: It is no sum of money.
-    """
-    from tau_stage.errors import UsageError
-    from tau_stage.runs.run_scenes import dollars as read_dollars
-
-    try:
-        return read_dollars(budget, "--budget")
-    except UsageError as error:
-        if taken := _taken_by_shell(budget or ""):
-            problem = f"--budget: the shell made '{budget}' of what you wrote, as it reads $ itself"
-            raise UsageError(problem, taken) from None
-        raise UsageError(error.problem, re.sub(r"\$\d[\d.]*", r"'\g<0>'", error.hint)) from None
-
-
-def _taken_by_shell(budget: str) -> str:
-    """Make a hint where a shell has read what stood behind a $; empty where it has not.
-
-    It puts its own name, or that of its script, for ``$0``, and nothing for ``$1`` to ``$9``.
-    """
-    if name := re.fullmatch(r"[^\d.].*[A-Za-z]\w*(\.\d+)?|[A-Za-z/].*?(\.\d+)", budget):
-        cents = name[1] or name[2] or ""
-        return f"quote it: --budget $0{cents}" if cents else ""
-    if re.fullmatch(r"0\d+|", budget):
-        return f"quote it: --budget $2{budget}"
-    return ""

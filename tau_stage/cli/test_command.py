@@ -103,8 +103,7 @@ def check_scenes(
     nothing is expected, or a file is wrong; 3: something broke, or could not be measured; 4: stopped at the budget.
     """
     from tau_stage.cli.loading import named_values
-    from tau_stage.cli.options import read_settings
-    from tau_stage.cli.run_command import dollars
+    from tau_stage.cli.options import dollars, read_settings
     from tau_stage.suite.discovery import is_strict, remember
     from tau_stage.suite.execution import TAKES, SuiteOptions
 

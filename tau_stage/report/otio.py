@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from tau_stage.audio.pcm import RATE
 from tau_stage.errors import UsageError
-from tau_stage.report.tracks import Clip, Track, lines_in_order, other_takes, tracks
+from tau_stage.report.tracks import Track, TrackClip, lines_in_order, other_takes, tracks
 from tau_stage.take.export import at_rate_name
 from tau_stage.take.take_model import Alternative, Performed, Take
 from tau_stage.text import one_line, printable, printable_json
@@ -99,7 +99,7 @@ class _Writer:
             made.extend(self.items(lane))
             yield made
 
-    def items(self, lane: Iterable[Clip]) -> Iterator[OtioObject]:
+    def items(self, lane: Iterable[TrackClip]) -> Iterator[OtioObject]:
         """Yield clips, with gaps between them."""
         end = 0
         for clip in lane:
@@ -108,7 +108,7 @@ class _Writer:
             yield self.clip(clip)
             end = clip.end
 
-    def clip(self, clip: Clip) -> OtioObject:
+    def clip(self, clip: TrackClip) -> OtioObject:
         """Make a stretch of a file."""
         reference = self._schema.ExternalReference(
             target_url=self.url(clip.file), available_range=self.range(0, clip.available)
@@ -156,9 +156,9 @@ class _Writer:
         return self._time.TimeRange(self.time(start), self.time(samples))
 
 
-def lanes(clips: Iterable[Clip]) -> list[list[Clip]]:
+def lanes(clips: Iterable[TrackClip]) -> list[list[TrackClip]]:
     """Lay clips side by side, so that none overlaps another of its lane; at least one lane."""
-    found: list[list[Clip]] = [[]]
+    found: list[list[TrackClip]] = [[]]
     for clip in clips:
         free = next((lane for lane in found if not lane or lane[-1].end <= clip.at), None)
         if free is None:
@@ -181,7 +181,7 @@ def _line_facts(line: Performed) -> dict[str, object]:
     }
 
 
-def _sound_facts(clip: Clip) -> dict[str, object]:
+def _sound_facts(clip: TrackClip) -> dict[str, object]:
     """Return what a timeline keeps of effects and beds."""
     kept = {"id", "kind", "source", "gain_db", "offset_samples", "samples", "sha256"}
     return {"sounds": [sound.model_dump(include=kept) for sound in clip.sounds]}

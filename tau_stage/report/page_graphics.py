@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import wave
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 from urllib.parse import quote
 
 from tau_stage.audio.pcm import RATE
@@ -105,14 +106,13 @@ def _reason(error: OSError) -> str:
     return f"cannot be read ({(error.strerror or str(error)).lower()})"
 
 
-NOTHING = Peaks()
+# ---- its sounds
 
 LARGEST_PAGE = 200 * 1024 * 1024
 """Bytes of a page; browsers give up on larger ones, and so do mailboxes."""
 
 
-@dataclass(frozen=True, slots=True)
-class PageSound:
+class PageSound(NamedTuple):
     """A sound of the page.
 
     Attributes:
@@ -121,7 +121,7 @@ class PageSound:
         skip_s: Where in it to begin, in seconds.
     """
 
-    peaks: Peaks = NOTHING
+    peaks: Peaks = Peaks()
     url: str = ""
     skip_s: float = 0.0
 
@@ -206,10 +206,9 @@ class Sources:
             TakeError: It would be larger than a page may be.
         """
         if size > self.most:
+            problem = f"its page would be larger than {self.most / 1024**2:,.0f} MiB"
             hint = "leave --embed out" if self.embed else "read take.json, which holds the same"
-            raise TakeError(
-                str(self.folder.path), f"its page would be larger than {self.most / 1024**2:,.0f} MiB", hint
-            )
+            raise TakeError(str(self.folder.path), problem, hint)
 
 
 def link(name: str) -> str:
@@ -220,6 +219,8 @@ def link(name: str) -> str:
     """
     return "./" + quote(name, safe="/")
 
+
+# ---- the score
 
 HUES = 8
 STEPS = ((120, 5), (600, 10), (3_600, 30), (14_400, 120))
@@ -238,8 +239,8 @@ class Block:
         who: The player, or the sound.
         above: What stands above the staff.
         below: What stands below it: the words.
-        url: Where its sound is; empty where there is none.
-        skip_s: Where in that file it begins.
+        sound: Its shape, and where it is played from.
+        path: Its shape, drawn.
         mark: How it ended, where not as it should.
         room_s: Seconds until the next begins on the same staff: so much room have the words.
     """
@@ -251,9 +252,7 @@ class Block:
     below: str
     start_s: float
     seconds: float
-    url: str
-    skip_s: float
-    width: int
+    sound: PageSound
     path: str
     mark: str = ""
     room_s: float = 0.0
@@ -303,29 +302,19 @@ def make_score(take: Take, sources: Sources) -> Score:
         take: What was performed.
         sources: Where its sounds are.
     """
-    lines = [(line, sources.sound(line.file, line.samples)) for line in take.lines]
-    loudest = max((sound.peaks.loudest for _, sound in lines), default=0)
-    players = [
-        Lane(
-            player.name,
-            "player",
-            number % HUES,
-            bool(player.human),
-            _roomy(
-                [
-                    _line_block(number, line, sound, loudest)
-                    for number, (line, sound) in enumerate(lines, 1)
-                    if line.player == player.name
-                ],
-                take.duration_s,
-            ),
-        )
+    seconds = take.duration_s
+    sounds = [sources.sound(line.file, line.samples) for line in take.lines]
+    loudest = max((sound.peaks.loudest for sound in sounds), default=0)
+    blocks = [
+        _line_block(number, *each, loudest) for number, each in enumerate(zip(take.lines, sounds, strict=True), 1)
+    ]
+    lanes = [
+        Lane(player.name, "player", number % HUES, bool(player.human), _roomy(blocks, seconds, of=player.name))
         for number, player in enumerate(take.players)
     ]
-    seconds = take.duration_s
     step = next((step for longest, step in STEPS if seconds <= longest), LONGEST_STEP)
-    lanes = (*players, *_sound_lanes(take.sounds, sources, seconds))
-    return Score(lanes, tuple(range(0, int(seconds) + 1, step)), seconds)
+    lanes += _sound_lanes(take.sounds, sources, seconds)
+    return Score(tuple(lanes), tuple(range(0, int(seconds) + 1, step)), seconds)
 
 
 def _line_block(number: int, line: Performed, sound: PageSound, loudest: int) -> Block:
@@ -337,9 +326,7 @@ def _line_block(number: int, line: Performed, sound: PageSound, loudest: int) ->
         below=line.said or line.asked,
         start_s=line.offset_s,
         seconds=line.duration_s,
-        url=sound.url,
-        skip_s=sound.skip_s,
-        width=len(sound.peaks.highs),
+        sound=sound,
         path=sound.peaks.path(loudest),
         mark=line.reason or ("" if line.ended == "completed" else line.ended),
     )
@@ -360,9 +347,7 @@ def _sound_lanes(sounds: Sequence[PlayedSound], sources: Sources, seconds: float
                 below=f"{sounded.source}, {sounded.gain_db:+g} dB",
                 start_s=sounded.offset_s,
                 seconds=sounded.samples / RATE,
-                url=sound.url,
-                skip_s=sound.skip_s,
-                width=len(sound.peaks.highs),
+                sound=sound,
                 path=sound.peaks.path(),
             )
         )
@@ -371,13 +356,12 @@ def _sound_lanes(sounds: Sequence[PlayedSound], sources: Sources, seconds: float
         yield Lane(name, kinds[stem], 0, False, _roomy(blocks, seconds))
 
 
-def _roomy(blocks: Sequence[Block], end_s: float) -> tuple[Block, ...]:
-    """Return each with the room that it has until the next."""
-    starts = [*(block.start_s for block in blocks), end_s][1:]
-    return tuple(
-        replace(block, room_s=max(block.seconds, start - block.start_s))
-        for block, start in zip(blocks, starts, strict=False)
-    )
+def _roomy(blocks: Iterable[Block], end_s: float, of: str = "") -> tuple[Block, ...]:
+    """Return those of one player, or all, each with the room that it has until the next."""
+    own = [block for block in blocks if not of or block.who == of]
+    starts = [*(block.start_s for block in own), end_s][1:]
+    rooms = (max(block.seconds, start - block.start_s) for block, start in zip(own, starts, strict=True))
+    return tuple(replace(block, room_s=room) for block, room in zip(own, rooms, strict=True))
 
 
 # ---- what it cost; an amount that nobody knows is never drawn as nothing
@@ -386,30 +370,22 @@ KINDS = ("spoken", "listened", "cached")
 CURVE_WIDTH, CURVE_HEIGHT = 1000, 200
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One kind of cost of one player.
-
-    Attributes:
-        start: Where it begins, in percent of the longest bar.
-        width: How long it is.
-    """
+class Bar(NamedTuple):
+    """One kind of cost of one player; where it begins and how long it is, in percent of the longest bar."""
 
     kind: str
     start: float
     width: float
 
 
-@dataclass(frozen=True, slots=True)
-class Area:
+class Area(NamedTuple):
     """What one kind has cost so far, on top of the kinds below it, as a path for SVG."""
 
     kind: str
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
+class Curve(NamedTuple):
     """How the cost grows along the scene.
 
     Attributes:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from tau_stage.audio.pcm import RATE
-from tau_stage.report.tracks import Clip, Track, lines_in_order, other_takes, tracks
+from tau_stage.report.tracks import Track, TrackClip, lines_in_order, other_takes, tracks
 from tau_stage.take.export import at_rate_name
 from tau_stage.take.take_model import Take
 from tau_stage.text import printable
@@ -119,7 +119,7 @@ class _Sheet:
         items = (line for clip in track.clips for line in _block("ITEM", self.item(clip)))
         return _block(f"TRACK {guid}", (*head, *items))
 
-    def item(self, clip: Clip) -> Iterator[str]:
+    def item(self, clip: TrackClip) -> Iterator[str]:
         """Yield what an item says: its place, what is said in it, and its takes, of which the first one plays."""
         rate = self.take.rate
         yield from (

@@ -11,7 +11,7 @@ from tau_stage.take.take_model import Alternative, Performed, PlayedSound, Take
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class TrackClip:
     """A stretch of a file, at its place in the take.
 
     Attributes:
@@ -53,7 +53,7 @@ class Track:
 
     name: str
     kind: Literal["player", "sound"]
-    clips: tuple[Clip, ...]
+    clips: tuple[TrackClip, ...]
     pan: float = 0.0
 
 
@@ -75,19 +75,19 @@ def other_takes(line: Performed | None) -> list[Alternative]:
     return [other for other in line.alternatives if other.file and other.samples] if line else []
 
 
-def _spoken(take: Take, player: str) -> Iterator[Clip]:
+def _spoken(take: Take, player: str) -> Iterator[TrackClip]:
     for line in lines_in_order(take):
         if line.player == player and line.file and line.samples:
-            yield Clip(line.id, line.file, line.offset_samples, line.samples, 0, line.samples, line=line)
+            yield TrackClip(line.id, line.file, line.offset_samples, line.samples, 0, line.samples, line=line)
 
 
-def _laid(take: Take, stem: str) -> Iterator[Clip]:
+def _laid(take: Take, stem: str) -> Iterator[TrackClip]:
     """Yield the sounds of a stem. Where it overlaps itself the stem holds the sum, so that is one clip."""
     for sounds in _clusters(sound for sound in take.sounds if sound.stem == stem and sound.samples > 0):
         at = sounds[0].offset_samples
         end = max(sound.offset_samples + sound.samples for sound in sounds)
         name = " + ".join(sound.id for sound in sounds)
-        yield Clip(name, stem, at, end - at, at, take.samples, sounds=tuple(sounds))
+        yield TrackClip(name, stem, at, end - at, at, take.samples, sounds=tuple(sounds))
 
 
 def _clusters(sounds: Iterable[PlayedSound]) -> list[list[PlayedSound]]:
