@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 from tau_stage.errors import SessionError, StageError
-from tau_stage.protocol.config import conducted
+from tau_stage.protocol.client_events import conducted
 from tau_stage.protocol.responses import Response
 from tau_stage.session import Deadlines, Session, create_session, open_session
 from tau_stage.understudy import faults as fault

@@ -11,12 +11,14 @@ from tau_stage.protocol.client_events import (
     ConversationItemDelete,
     ConversationItemRetrieve,
     ConversationItemTruncate,
+    ItemReference,
     ResponseCancel,
+    ResponseConfig,
     ResponseCreate,
     SessionUpdate,
+    conducted,
     with_ids,
 )
-from tau_stage.protocol.config import ItemReference, ResponseConfig, conducted
 from tau_stage.protocol.items import InputText, UserMessage
 from tests.support.openai_types import check_client_event
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tau_stage.errors import UsageError
-from tau_stage.protocol.config import VOICES as API_VOICES
+from tau_stage.protocol.client_events import VOICES as API_VOICES
 from tau_stage.protocol.dialects import BETA, DIALECTS
 from tau_stage.protocol.endpoints import BETA_HEADER, ENDPOINTS, Opening, endpoint
 from tau_stage.scene.names import KINDS, OPENAI_VOICES, VOICES

@@ -13,9 +13,9 @@ from tau_stage.protocol.client_events import (
     InputAudioBufferCommit,
     ResponseCancel,
     ResponseCreate,
+    SessionConfig,
     SessionUpdate,
 )
-from tau_stage.protocol.config import SessionConfig
 from tau_stage.protocol.items import FunctionCallOutput, InputText, Item, UserMessage
 from tau_stage.protocol.requests import EVENT_KEY, Request, Requests, may_break_response, request_of
 from tau_stage.protocol.server_events import (

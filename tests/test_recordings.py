@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tau_stage.protocol.config import session_config
+from tau_stage.protocol.client_events import session_config
 from tau_stage.protocol.decoding import decode
 from tau_stage.protocol.endpoints import ENDPOINTS
 from tau_stage.protocol.server_events import UnknownEvent, UnusableEvent

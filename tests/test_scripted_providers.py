@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from tau_stage.errors import ModelRefused
-from tau_stage.protocol.config import session_config
+from tau_stage.protocol.client_events import session_config
 from tau_stage.protocol.dialects import SPEAKS_BETA
 from tau_stage.protocol.responses import Response
 from tau_stage.session import Session, Tool, open_session

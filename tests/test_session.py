@@ -13,8 +13,7 @@ import pytest
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import ConnectFailed, ModelRefused, SessionClosed, SessionError, Timeout, UsageError
-from tau_stage.protocol.client_events import InputAudioBufferAppend, ResponseCancel
-from tau_stage.protocol.config import SessionConfig, conducted
+from tau_stage.protocol.client_events import InputAudioBufferAppend, ResponseCancel, SessionConfig, conducted
 from tau_stage.protocol.endpoints import ENDPOINTS
 from tau_stage.protocol.responses import AudioChunk, Response, TextChunk
 from tau_stage.session import Deadlines, Session, create_session, key_for, open_session

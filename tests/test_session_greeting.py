@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from tau_stage.errors import ConnectFailed, ModelRefused, SessionClosed, SessionError, Timeout, unwrapped
-from tau_stage.protocol.config import conducted
+from tau_stage.protocol.client_events import conducted
 from tau_stage.protocol.endpoints import UNKNOWN_OPENING, USUAL_OPENING, Opening
 from tau_stage.session import Deadlines, Session, open_session
 from tau_stage.transport import MemoryTransport

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from tau_stage.errors import ConnectFailed, SessionClosed, Timeout, UsageError
-from tau_stage.protocol.config import session_config
+from tau_stage.protocol.client_events import session_config
 from tau_stage.protocol.endpoints import ENDPOINTS
 from tau_stage.session import Deadlines, Session, create_session
 from tau_stage.session.lifecycle import ReconnectPolicy

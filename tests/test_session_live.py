@@ -12,7 +12,7 @@ import pytest
 from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.wav import WavWriter
 from tau_stage.errors import ModelRefused, SessionClosed, Timeout
-from tau_stage.protocol.config import ItemReference
+from tau_stage.protocol.client_events import ItemReference
 from tau_stage.protocol.entries import ToolCall
 from tau_stage.protocol.responses import AudioChunk, Response, ResponseEnded
 from tau_stage.protocol.server_events import ResponseDone

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tau_stage.cost import price
-from tau_stage.protocol.config import session_config
+from tau_stage.protocol.client_events import session_config
 from tau_stage.protocol.endpoints import ENDPOINTS, Endpoint
 from tau_stage.protocol.usage import Usage
 from tau_stage.report.summary import tabulate_take

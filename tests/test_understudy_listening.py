@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from tau_stage.protocol.client_events import ConversationItemCreate, ResponseCreate
-from tau_stage.protocol.config import ResponseConfig
+from tau_stage.protocol.client_events import ConversationItemCreate, ResponseConfig, ResponseCreate
 from tau_stage.protocol.items import AssistantMessage, InputAudio, InputText, OutputText, SystemMessage, UserMessage
 from tau_stage.understudy.actor import SpeechRequest, Utterance
 from tau_stage.understudy.delivery import plan_speech

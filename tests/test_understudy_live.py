@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tau_stage.audio.formats import ALAW, ULAW, Format
 from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import SessionClosed
-from tau_stage.protocol.config import session_config
+from tau_stage.protocol.client_events import session_config
 from tau_stage.protocol.dialects import BETA
 from tau_stage.protocol.responses import Response
 from tau_stage.session import Session, open_session

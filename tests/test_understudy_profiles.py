@@ -11,7 +11,7 @@ import pytest
 from tau_stage.audio.pcm import Pcm
 from tau_stage.cost.durations import is_reasoning_model
 from tau_stage.errors import UsageError
-from tau_stage.protocol.config import session_config
+from tau_stage.protocol.client_events import session_config
 from tau_stage.protocol.endpoints import ENDPOINTS
 from tau_stage.session import open_session
 from tau_stage.transport import Handshake

@@ -11,8 +11,7 @@ import pybase64
 import pytest
 
 from tau_stage.audio.pcm import Pcm
-from tau_stage.protocol.client_events import ResponseCreate
-from tau_stage.protocol.config import ResponseConfig
+from tau_stage.protocol.client_events import ResponseConfig, ResponseCreate
 from tau_stage.protocol.server_events import ResponseDone
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine, UnsupportedScript
 from tau_stage.understudy.dialogue import Dialogue

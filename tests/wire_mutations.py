@@ -23,7 +23,7 @@ import anyio
 from trio.testing import MockClock
 
 from tau_stage.errors import StageError
-from tau_stage.protocol.config import conducted
+from tau_stage.protocol.client_events import conducted
 from tau_stage.protocol.responses import Response
 from tau_stage.scene.plan import PlayerPlan
 from tau_stage.session import Deadlines, Tool, open_session

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from tau_stage.audio.formats import PCM16, Format
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.errors import UsageError
-from tau_stage.protocol.config import ResponseConfig, SessionConfig, session_config
+from tau_stage.protocol.client_events import ResponseConfig, SessionConfig, session_config
 from tau_stage.protocol.items import InputText
 from tau_stage.text import well_formed
 

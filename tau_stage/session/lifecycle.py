@@ -11,8 +11,7 @@ import pybase64
 from anyio.abc import TaskGroup, TaskStatus
 
 from tau_stage.errors import SessionError, unwrapped
-from tau_stage.protocol.client_events import ConversationItemCreate
-from tau_stage.protocol.config import SessionConfig
+from tau_stage.protocol.client_events import ConversationItemCreate, SessionConfig
 from tau_stage.protocol.entries import Entry
 from tau_stage.protocol.items import (
     AssistantMessage,

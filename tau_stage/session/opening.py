@@ -16,7 +16,7 @@ from tau_stage.audio.formats import PCM16, Format
 from tau_stage.audio.pcm import RATE
 from tau_stage.environment import environment
 from tau_stage.errors import Timeout, UsageError, unwrapped
-from tau_stage.protocol import config, endpoints
+from tau_stage.protocol import client_events, endpoints
 from tau_stage.protocol.secrets import check_key
 from tau_stage.scene.fields import default_transcription
 from tau_stage.scene.names import default_voice, misspelt, voice_warning, voices_of
@@ -36,7 +36,7 @@ Key = str | SecretStr | Callable[[], str | Awaitable[str]] | None
 
 @asynccontextmanager
 async def open_session(
-    transport: Transport, wanted: config.SessionConfig, *, name: str = "session", **options: Any
+    transport: Transport, wanted: client_events.SessionConfig, *, name: str = "session", **options: Any
 ) -> AsyncIterator[Session]:
     """Open a session over a transport that is already open, for as long as the block runs.
 
@@ -56,7 +56,7 @@ async def open_session(
 
 @asynccontextmanager
 async def _living(
-    connect: Connect, wanted: config.SessionConfig, policy: ReconnectPolicy, **options: Any
+    connect: Connect, wanted: client_events.SessionConfig, policy: ReconnectPolicy, **options: Any
 ) -> AsyncIterator[Session]:
     forms = {"heard_as": format_of(wanted, "input"), "spoken_as": format_of(wanted, "output")}
     session = Session(**(forms | options))
@@ -255,7 +255,7 @@ def _plain(key: object) -> str:
     raise UsageError(f"a key is a text, not {type(key).__name__}", "give api_key a str, a SecretStr, or a function")
 
 
-def format_of(wanted: config.SessionConfig, side: str) -> Format:
+def format_of(wanted: client_events.SessionConfig, side: str) -> Format:
     """Tell how sound is to travel, as a session is asked for; 24 kHz PCM where it is not said."""
     form = getattr(getattr(wanted.audio, side, None), "format", None)
     return PCM16 if form is None else Format(form.type, getattr(form, "rate", 8_000))

@@ -18,7 +18,7 @@ from tau_stage.audio.formats import PCM16, Format
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.cost import Cost, price, prices
 from tau_stage.errors import ModelRefused, SessionClosed, SessionError, Timeout, UsageError
-from tau_stage.protocol import config
+from tau_stage.protocol import client_events
 from tau_stage.protocol.client_events import (
     CLIENT_EVENTS,
     ClientEvent,
@@ -563,7 +563,7 @@ class Session:
         """Make an end for a new socket; the session speaks through it once it is swapped in."""
         return Wire(transport, self, name=self.name, deadlines=self.deadlines, dialect=self._dialect)
 
-    async def begin(self, wanted: config.SessionConfig, wire: Wire) -> None:
+    async def begin(self, wanted: client_events.SessionConfig, wire: Wire) -> None:
         """Ask for the session that is wanted, and compare what the server made of it.
 
         Raises:

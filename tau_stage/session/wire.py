@@ -11,8 +11,7 @@ from typing import Protocol
 import anyio
 
 from tau_stage.errors import ConnectFailed, ModelRefused, SessionClosed, SessionError, Timeout
-from tau_stage.protocol.client_events import ClientEvent, ResponseCreate, SessionUpdate, with_ids
-from tau_stage.protocol.config import SessionConfig
+from tau_stage.protocol.client_events import ClientEvent, ResponseCreate, SessionConfig, SessionUpdate, with_ids
 from tau_stage.protocol.conversation import Conversation
 from tau_stage.protocol.decoding import Repeats, decode, split_frame
 from tau_stage.protocol.dialects import GA, Dialect

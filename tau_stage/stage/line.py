@@ -13,8 +13,7 @@ import anyio
 from tau_stage.audio.level import SILENCE_DBFS, is_audible, peak_dbfs
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.errors import BudgetExceeded, ModelRefused, Timeout
-from tau_stage.protocol.client_events import ConversationItemCreate
-from tau_stage.protocol.config import FunctionTool
+from tau_stage.protocol.client_events import ConversationItemCreate, FunctionTool
 from tau_stage.protocol.items import InputText, SystemMessage, UserMessage
 from tau_stage.protocol.responses import AudioChunk, Commentary, Response, TextChunk
 from tau_stage.protocol.server_events import Status

@@ -19,7 +19,7 @@ from tau_stage.audio.formats import Format
 from tau_stage.environment import known_keys
 from tau_stage.errors import ConnectFailed, ModelRefused, SessionError, UsageError
 from tau_stage.protocol.addresses import proxy_for
-from tau_stage.protocol.config import conducted
+from tau_stage.protocol.client_events import conducted
 from tau_stage.protocol.endpoints import ENDPOINTS, UNDERSTUDY, Endpoint, endpoint
 from tau_stage.protocol.secrets import Secrets
 from tau_stage.scene.names import resolve_path

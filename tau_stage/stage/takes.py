@@ -12,7 +12,7 @@ import anyio
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.devices.playback import Voice
 from tau_stage.errors import BudgetExceeded, ModelRefused, SessionClosed, SessionError, StageError, Timeout
-from tau_stage.protocol.config import FunctionTool
+from tau_stage.protocol.client_events import FunctionTool
 from tau_stage.protocol.responses import Response
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import LinePlan, Plan

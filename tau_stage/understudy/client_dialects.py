@@ -20,7 +20,7 @@ from pydantic_core import from_json, to_json
 from tau_stage.audio.pcm import RATE
 from tau_stage.cost.durations import text_tokens
 from tau_stage.protocol import server_events
-from tau_stage.protocol.config import SessionConfig
+from tau_stage.protocol.client_events import SessionConfig
 from tau_stage.protocol.dialects import (
     NEW_PARTS,
     OLD_NAMES,

@@ -18,8 +18,14 @@ from tau_stage.audio.formats import Decoder
 from tau_stage.audio.pcm import Pcm
 from tau_stage.cost.durations import text_tokens
 from tau_stage.protocol import client_events, server_events
-from tau_stage.protocol.client_events import CLIENT_EVENTS, ClientEvent, ConversationItemCreate
-from tau_stage.protocol.config import CustomVoice, ItemReference, ResponseConfig
+from tau_stage.protocol.client_events import (
+    CLIENT_EVENTS,
+    ClientEvent,
+    ConversationItemCreate,
+    CustomVoice,
+    ItemReference,
+    ResponseConfig,
+)
 from tau_stage.protocol.entries import InputBuffer
 from tau_stage.protocol.items import MAX_ID, ClientItem, ContentPart, InputText, Item, SystemMessage
 from tau_stage.protocol.server_events import ServerError

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 
 from tau_stage.audio.formats import Format
-from tau_stage.protocol.config import ResponseConfig
+from tau_stage.protocol.client_events import ResponseConfig
 from tau_stage.protocol.items import Item
 from tau_stage.protocol.server_events import StatusDetails, WireResponse
 from tau_stage.protocol.usage import WireUsage

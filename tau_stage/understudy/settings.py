@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tau_stage.audio.formats import Format
-from tau_stage.protocol.config import SessionConfig
+from tau_stage.protocol.client_events import SessionConfig
 from tau_stage.understudy.profiles import CURRENT, Profile
 
 Settings = dict[str, Any]

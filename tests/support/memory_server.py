@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 
 from tau_stage.errors import ConnectFailed, unwrapped
-from tau_stage.protocol.config import SessionConfig, conducted
+from tau_stage.protocol.client_events import SessionConfig, conducted
 from tau_stage.session import Deadlines, Session, open_session
 from tau_stage.transport import Handshake, MemoryTransport, Transport
 from tau_stage.understudy.server import Understudy

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from tau_stage.protocol.config import conducted
+from tau_stage.protocol.client_events import conducted
 from tau_stage.session import Deadlines, Session, open_session
 from tau_stage.take.take_model import Take
 from tau_stage.transport import Handshake, Transport
