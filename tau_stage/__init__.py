@@ -28,8 +28,8 @@ from tau_stage.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from tau_stage.audio.pcm import Pcm as Pcm
-    from tau_stage.cost.forecast import Forecast as Forecast
-    from tau_stage.cost.forecast import forecast as forecast
+    from tau_stage.cost.forecasting import Forecast as Forecast
+    from tau_stage.cost.forecasting import forecast as forecast
     from tau_stage.protocol.responses import AudioChunk as AudioChunk
     from tau_stage.protocol.responses import Response as Response
     from tau_stage.protocol.responses import ResponseEnded as ResponseEnded
@@ -63,7 +63,7 @@ _LAZY = {
     "Deadlines": "tau_stage.session",
     "DeliveredTake": "tau_stage.runs.deliver_takes",
     "ResponseEnded": "tau_stage.protocol.responses",
-    "Forecast": "tau_stage.cost.forecast",
+    "Forecast": "tau_stage.cost.forecasting",
     "Pcm": "tau_stage.audio.pcm",
     "Plan": "tau_stage.scene.plan",
     "Response": "tau_stage.protocol.responses",
@@ -79,7 +79,7 @@ _LAZY = {
     "TextChunk": "tau_stage.protocol.responses",
     "create_session": "tau_stage.session",
     "deliver": "tau_stage.runs.deliver_takes",
-    "forecast": "tau_stage.cost.forecast",
+    "forecast": "tau_stage.cost.forecasting",
     "load_scene": "tau_stage.scene.load",
     "make_plan": "tau_stage.scene.planner",
     "open_stage": "tau_stage.stage.sessions",

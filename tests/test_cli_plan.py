@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tau_stage.cli.validate_command import SHORT_STEPS
-from tau_stage.cost.forecast import forecast
+from tau_stage.cost.forecasting import forecast
 from tau_stage.report.forecast_report import as_data, tabulate_forecast
 from tau_stage.report.tables import plain_text
 from tau_stage.scene.load import load_scene

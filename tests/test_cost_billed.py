@@ -10,7 +10,7 @@ import pytest
 
 from tau_stage.audio.pcm import RATE
 from tau_stage.cost import Cost
-from tau_stage.cost.forecast import Forecast, forecast
+from tau_stage.cost.forecasting import Forecast, forecast
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.load import load_scene, parse_scene
 from tau_stage.scene.plan import Plan

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from tau_stage.cost.forecast import forecast
+from tau_stage.cost.forecasting import forecast
 from tau_stage.cost.retirements import RETIREMENTS, coming_retirements, retirement_of, retirement_warnings
 from tau_stage.protocol.endpoints import endpoint
 from tau_stage.scene.fields import DEFAULT_TRANSCRIPTION, ELSEWHERE

@@ -13,7 +13,7 @@ import pytest
 from tau_stage.audio.pcm import RATE
 from tau_stage.checks.metrics import LIMITS
 from tau_stage.checks.verdict import summary
-from tau_stage.cost.forecast import forecast
+from tau_stage.cost.forecasting import forecast
 from tau_stage.errors import SceneError
 from tau_stage.scene.delivery_options import Deliver, LineFiles, Mix
 from tau_stage.scene.expect import CallWanted, Expect, Says, Tolerances

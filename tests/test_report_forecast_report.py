@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from tau_stage.cost.forecast import Forecast
+from tau_stage.cost.forecasting import Forecast
 from tau_stage.report.forecast_report import as_data, tabulate_forecast
 from tau_stage.report.tables import plain_text
 from tests.test_cost_forecast import DUET, told

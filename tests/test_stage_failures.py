@@ -12,7 +12,7 @@ import pytest
 
 from tau_stage.audio.wav import read_wav
 from tau_stage.cost import price
-from tau_stage.cost.forecast import expected_usage
+from tau_stage.cost.forecasting import expected_usage
 from tau_stage.devices import sound_cards
 from tau_stage.errors import Timeout, UsageError
 from tau_stage.session import Deadlines

@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tau_stage.cost.forecast import expected_usage
+from tau_stage.cost.forecasting import expected_usage
 from tau_stage.errors import TakeError
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.plan import Plan

@@ -22,7 +22,7 @@ from tau_stage.understudy import faults as fault
 from tau_stage.understudy.server import Understudy
 from tau_stage.understudy.sound_store import INAUDIBLE, KnownSpeech
 from tau_stage.understudy.tool_choice import choose_calls
-from tau_stage.understudy.vad import SpeechStarted, SpeechStopped, TimedOut, TurnDetector
+from tau_stage.understudy.vad import TimedOut, TurnDetector, TurnEnded, TurnStarted
 from tests.support.memory_server import MODEL, Client, bare_client, connected, in_session
 from tests.support.tone_voice import Tones, tone
 from tests.test_session import LINE, speak
@@ -146,7 +146,7 @@ def test_turns_are_the_same_however_the_input_is_cut(cuts: list[int]) -> None:
 
     whole = news([])
     assert news(cuts) == whole
-    assert [type(item) for item in whole] == [SpeechStarted, SpeechStopped, SpeechStarted, SpeechStopped]
+    assert [type(item) for item in whole] == [TurnStarted, TurnEnded, TurnStarted, TurnEnded]
 
 
 def test_a_click_is_no_speech_and_the_threshold_counts() -> None:

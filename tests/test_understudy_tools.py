@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from tau_stage.understudy.actor import SpeechRequest, Utterance
-from tau_stage.understudy.call_arguments import make_arguments
 from tau_stage.understudy.line_request import requested_line
-from tau_stage.understudy.tool_choice import choose_calls
+from tau_stage.understudy.tool_choice import choose_calls, make_arguments
 from tests.support.memory_server import bare_client
 
 WORDS = 'What is the weather in Paris for 3 days? Call it "Spring", please.'

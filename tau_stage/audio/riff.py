@@ -20,7 +20,7 @@ LARGEST = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Chunk:
     """Where a chunk lies.
 
     Attributes:
@@ -48,9 +48,7 @@ def read_chunks(path: Path) -> dict[bytes, bytes]:
     """
     file = os.open(path, os.O_RDONLY)
     try:
-        return dict(
-            reversed([(place.name, _payload(file, place)) for place in _places(file, path) if not _sound(place)])
-        )
+        return dict(reversed([(part.name, _payload(file, part)) for part in _chunks(file, path) if not _sound(part)]))
     finally:
         os.close(file)
 
@@ -115,19 +113,19 @@ def append_chunks(path: Path, chunks: Mapping[bytes, bytes]) -> None:
     """
     file = os.open(path, os.O_RDWR)
     try:
-        places = list(_places(file, path))
-        sound = next((number for number, place in enumerate(places) if _sound(place)), None)
+        parts = list(_chunks(file, path))
+        sound = next((number for number, part in enumerate(parts) if _sound(part)), None)
         if sound is None:
             raise ValueError(f"{path}: a WAV file without sound")
-        if fixed := {place.name for place in places[: sound + 1]} & set(chunks):
+        if fixed := {part.name for part in parts[: sound + 1]} & set(chunks):
             raise ValueError(f"{path}: {b', '.join(sorted(fixed)).decode('latin-1')} stands before the sound")
-        kept = [chunk(place.name, _payload(file, place)) for place in places[sound + 1 :] if place.name not in chunks]
-        _put(file, path, places[sound], b"".join([*kept, *(chunk(*named) for named in chunks.items())]))
+        kept = [chunk(part.name, _payload(file, part)) for part in parts[sound + 1 :] if part.name not in chunks]
+        _put(file, path, parts[sound], b"".join([*kept, *(chunk(*named) for named in chunks.items())]))
     finally:
         os.close(file)
 
 
-def _put(file: int, path: Path, sound: Place, tail: bytes) -> None:
+def _put(file: int, path: Path, sound: Chunk, tail: bytes) -> None:
     begin = sound.after
     if begin + len(tail) - 8 > LARGEST:
         raise ValueError(
@@ -152,7 +150,7 @@ def _put(file: int, path: Path, sound: Place, tail: bytes) -> None:
     _set_size(file, begin + len(tail))
 
 
-def _places(file: int, path: Path) -> Iterator[Place]:
+def _chunks(file: int, path: Path) -> Iterator[Chunk]:
     begins = os.pread(file, 12, 0)
     if len(begins) < 12 or (begins[:4], begins[8:]) != (b"RIFF", b"WAVE"):
         raise ValueError(f"{path}: not a WAV file")
@@ -161,19 +159,19 @@ def _places(file: int, path: Path) -> Iterator[Place]:
         raise ValueError(f"{path}: cut off; it tells of {end} bytes")
     while at + 8 <= end:
         name, size = struct.unpack("<4sI", os.pread(file, 8, at))
-        place = Place(name, at + 8, at + 8 + size)
-        if place.end > end:
+        part = Chunk(name, at + 8, at + 8 + size)
+        if part.end > end:
             raise ValueError(f"{path}: chunk {name.decode('latin-1')!r} is longer than the file")
-        yield Place(name + os.pread(file, 4, at + 8), at + 12, place.end) if name == b"LIST" and size >= 4 else place
-        at = place.after
+        yield Chunk(name + os.pread(file, 4, at + 8), at + 12, part.end) if name == b"LIST" and size >= 4 else part
+        at = part.after
 
 
-def _sound(place: Place) -> bool:
-    return place.name == b"data"
+def _sound(part: Chunk) -> bool:
+    return part.name == b"data"
 
 
-def _payload(file: int, place: Place) -> bytes:
-    return os.pread(file, place.end - place.begin, place.begin)
+def _payload(file: int, part: Chunk) -> bytes:
+    return os.pread(file, part.end - part.begin, part.begin)
 
 
 def _size(file: int) -> int:

@@ -19,7 +19,7 @@ def plan(
 ) -> None:
     """Estimate a scene's time and cost: who opens when, what is spoken, what listening costs, what would save."""
     from tau_stage.cli.loading import load_plans
-    from tau_stage.cost.forecast import forecast
+    from tau_stage.cost.forecasting import forecast
     from tau_stage.report.forecast_report import as_data, tabulate_forecast
 
     for number, found in enumerate(load_plans([scene], variables=var or (), only=only or ())):

@@ -25,7 +25,7 @@ from rich.text import Text
 from tau_stage.audio.level import SILENCE_DBFS
 from tau_stage.cli.printing import console, is_plain, silence, warn
 from tau_stage.cost import price
-from tau_stage.cost.forecast import expected_usage
+from tau_stage.cost.forecasting import expected_usage
 from tau_stage.errors import UsageError
 from tau_stage.protocol.usage import Usage
 from tau_stage.report.deliver import Note, unnoted

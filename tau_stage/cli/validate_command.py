@@ -92,7 +92,7 @@ def _warnings(plan: Plan) -> tuple[str, ...]:
     today = datetime.now(UTC).date()
     if not _may_be_long(plan):
         return (*told, *retirement_warnings(plan, today))
-    from tau_stage.cost.forecast import forecast
+    from tau_stage.cost.forecasting import forecast
 
     return (*told, *forecast(plan, today).warnings)
 

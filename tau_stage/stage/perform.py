@@ -12,7 +12,7 @@ from functools import partial
 
 import anyio
 
-from tau_stage.cost.forecast import expected_usage
+from tau_stage.cost.forecasting import expected_usage
 from tau_stage.devices.loudspeaker import Loudspeaker
 from tau_stage.devices.playback import Playback
 from tau_stage.errors import (

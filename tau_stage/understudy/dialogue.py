@@ -35,7 +35,7 @@ from tau_stage.understudy.run import ResponseRun
 from tau_stage.understudy.settings import Settings, forbidden_null, format_of, update_session, voice_name
 from tau_stage.understudy.sound_store import BlobStore, KnownSpeech
 from tau_stage.understudy.stored_items import InvalidAudio, StoredItem, decode_base64, store_item
-from tau_stage.understudy.vad import SpeechStarted, SpeechStopped, TimedOut, TurnDetector
+from tau_stage.understudy.vad import TimedOut, TurnDetector, TurnEnded, TurnStarted
 
 Step = str | int
 
@@ -400,12 +400,12 @@ class Dialogue:
         self.input.forget_silence()
         return reply
 
-    def _turn(self, news: SpeechStarted | SpeechStopped | TimedOut, detection: Settings, so_far: Reply) -> Reply:
+    def _turn(self, news: TurnStarted | TurnEnded | TimedOut, detection: Settings, so_far: Reply) -> Reply:
         """Add what turn detection makes of the input to a reply."""
         events, begin, cancel = list(so_far.events), so_far.begin, so_far.cancel
         transcribed: list[server_events.ServerEvent] = []
         match news:
-            case SpeechStarted(at_ms):
+            case TurnStarted(at_ms):
                 self._speech = self.fresh("item")
                 self.input.started(self._speech, at_ms)
                 events.append(
@@ -415,7 +415,7 @@ class Dialogue:
                 )
                 if detection["interrupt_response"]:
                     cancel = self.active
-            case SpeechStopped(_, at_ms):
+            case TurnEnded(_, at_ms):
                 self.input.stopped(self._speech, at_ms)
                 events.append(
                     server_events.SpeechStopped(event_id=self.fresh("event"), item_id=self._speech, audio_end_ms=at_ms)
@@ -434,7 +434,7 @@ class Dialogue:
                 reminder = store_item(self.fresh("item"), NOBODY_SPOKE)
                 events += [*self.place(reminder), self.item_done(reminder.item), *self._committed(item_id)]
                 transcribed = self._transcribed(item_id, is_silent=True)
-        if not isinstance(news, SpeechStarted) and detection["create_response"] and not self.active:
+        if not isinstance(news, TurnStarted) and detection["create_response"] and not self.active:
             started = self._begin(ResponseConfig(), detected=True)
             events, begin = events + list(started.events), started.begin
         return Reply((*events, *transcribed), begin, cancel, "turn_detected")

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, TypeGuard
+from urllib.parse import unquote
 
-from tau_stage.understudy.call_arguments import (
-    NUMBERED,
-    allowed_types,
-    identifier_words,
-    is_identifier,
-    make_arguments,
-    wanted_properties,
-    word_stems,
-)
+from tau_stage.errors import LimitReached
+from tau_stage.text import is_found, pattern_problem
 
 Tool = dict[str, Any]
 
@@ -162,3 +158,438 @@ def _needs_number(tool: Tool) -> bool:
 
 def _call(tool: Tool, words: str) -> tuple[str, str]:
     return tool["name"], json.dumps(make_arguments(tool.get("parameters"), words), ensure_ascii=False)
+
+
+IDENTIFIERS = {"number", "id", "code"}
+
+
+def identifier_words(name: str) -> str:
+    """Write a name of code in words.
+
+    >>> identifier_words("get_order_status"), identifier_words("orderNumber")
+    ('get order status', 'order Number')
+    """
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|_|-", " ", name)
+
+
+def word_stems(words: str) -> set[str]:
+    """List the words of a text, without case and plural.
+
+    >>> sorted(word_stems("The lights, thanks!"))
+    ['light', 'thank', 'the', 'you']
+    """
+    found = re.findall(r"[^\W\d_]+", re.sub(r"\bthanks\b", "thank you", words.lower()))
+    return {_stem(word) for word in found}
+
+
+def is_identifier(name: str, schema: dict[str, Any]) -> bool:
+    """Tell whether an argument is a text that stands for a thing: an order's number, an id, a code."""
+    told = schema.get("type", "string")
+    is_text = told == "string" or (isinstance(told, list) and "string" in told)
+    return is_text and not schema.get("enum") and bool(word_stems(identifier_words(name)) & IDENTIFIERS)
+
+
+def _stem(word: str) -> str:
+    return word[:-1] if len(word) > 3 and word.endswith("s") else word
+
+
+DEEPEST = 24
+"""Levels of values; deeper ones are null."""
+
+MOST_VALUES = 2000
+"""Values of one call: a schema that refers to itself twice would else ask for too many."""
+
+MOST_ITEMS = 100
+
+NUMBERED = re.compile(r"\b(?=[\w-]*\d)\w[\w-]*\b")
+"""A token with a digit: 4711, A-12."""
+
+NUMBER = re.compile(r"-?\b\d{1,15}(?:\.\d{1,15})?")
+QUOTED = re.compile(r"[\"“']([^\"”']+)[\"”']")
+PLACED = re.compile(r"\b(?:in|for|of|to|at|called|named)\s+([A-Z]\w*(?:\s+[A-Z]\w*)*)")
+REFUSING = re.compile(r"\b(no|not|off|never|stop)\b")
+
+FORMATS = {
+    "date": "2026-01-01",
+    "date-time": "2026-01-01T12:00:00Z",
+    "time": "12:00:00Z",
+    "duration": "PT1H",
+    "email": "someone@example.com",
+    "idn-email": "someone@example.com",
+    "hostname": "example.com",
+    "ipv4": "192.0.2.1",
+    "ipv6": "2001:db8::1",
+    "uri": "https://example.com/",
+    "uri-reference": "https://example.com/",
+    "iri": "https://example.com/",
+    "uuid": "00000000-0000-4000-8000-000000000000",
+    "json-pointer": "/0",
+    "regex": ".*",
+}
+"""What stands for a format that the words have nothing for."""
+
+KEYWORDS = (
+    ("object", ("properties", "required", "additionalProperties", "patternProperties", "minProperties")),
+    ("array", ("items", "prefixItems", "minItems", "maxItems", "contains")),
+    ("number", ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")),
+)
+"""What a schema without a type is about, by its keywords."""
+
+
+@dataclass(slots=True)
+class SpokenValues:
+    """What can become a value: each thing that was said is used once.
+
+    Attributes:
+        words: All of them.
+        tokens: With a digit.
+        numbers: As written.
+        names: In quotes first, then what follows a preposition.
+        made: Values made so far.
+    """
+
+    words: str
+    tokens: list[str]
+    numbers: list[str]
+    names: list[str]
+    made: int = 0
+
+    @classmethod
+    def of(cls, words: str) -> SpokenValues:
+        """Find what some words hold."""
+        return cls(
+            words.strip(), NUMBERED.findall(words), NUMBER.findall(words), QUOTED.findall(words) + PLACED.findall(words)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ValuePlace:
+    """Where in a schema a value is made.
+
+    Attributes:
+        root: The whole schema, for references.
+        said: What can become a value.
+        name: Of the property.
+        depth: Levels above.
+        refs: References that lead here.
+        bare: Whether only what is required is made: a reference came back to itself.
+    """
+
+    root: Any
+    said: SpokenValues
+    name: str = ""
+    depth: int = 0
+    refs: tuple[str, ...] = ()
+    bare: bool = False
+
+    def under(self, name: str) -> ValuePlace:
+        """Go one level deeper."""
+        return replace(self, name=name, depth=self.depth + 1)
+
+
+def make_arguments(schema: Any, words: str) -> dict[str, Any]:
+    """Make the arguments of a call of words.
+
+    Args:
+        schema: The tool's ``parameters``.
+        words: What was said.
+
+    >>> schema = {"properties": {"town": {"type": ["string", "null"]}, "days": {"type": "integer"}}}
+    >>> make_arguments(schema, "Oslo, 3 days")
+    {'town': 'Oslo, 3 days', 'days': 3}
+    """
+    made = _made(_table(schema) | {"type": "object"}, ValuePlace(schema, SpokenValues.of(words)))
+    return made if isinstance(made, dict) else {}
+
+
+def wanted_properties(schema: Any) -> list[tuple[str, dict[str, Any]]]:
+    """List the properties that a call needs, by name, each with its schema: the required ones, else all."""
+    place = ValuePlace(schema, SpokenValues.of(""))
+    told, _ = _resolved(_table(schema), place)
+    return [(name, _resolved(part, place)[0]) for name, part in _needed(told, bare=False)]
+
+
+def allowed_types(schema: dict[str, Any]) -> list[str]:
+    """List the types that a schema allows, null left out where there is another."""
+    told = schema.get("type")
+    named = [told] if isinstance(told, str) else [one for one in _list(told) if isinstance(one, str)]
+    if not named:
+        named = [kind for kind, words in KEYWORDS if any(word in schema for word in words)][:1]
+    return [kind for kind in named if kind != "null"] or named
+
+
+def _made(schema: Any, place: ValuePlace) -> Any:
+    place.said.made += 1
+    if place.depth > DEEPEST or place.said.made > MOST_VALUES or schema is False:
+        return None
+    told, place = _resolved(schema, place)
+    if "const" in told:
+        return told["const"]
+    if options := _list(told.get("enum")):
+        return _option(options, place.said)
+    kind, *_ = allowed_types(told) or ["string"]
+    match kind:
+        case "object":
+            return _object(told, place)
+        case "array":
+            return _array(told, place)
+        case "integer" | "number":
+            return _number(told, place, whole=kind == "integer")
+        case "boolean":
+            return not REFUSING.search(place.said.words.lower())
+        case "null":
+            return None
+        case _:
+            return _text(told, place)
+
+
+def _resolved(schema: Any, place: ValuePlace) -> tuple[dict[str, Any], ValuePlace]:
+    """Resolve references and alternatives of a schema: the first alternative that is not null stands for all."""
+    told = _table(schema)
+    for _ in range(DEEPEST):
+        if isinstance(ref := told.get("$ref"), str):
+            place = replace(place, bare=place.bare or ref in place.refs, refs=(*place.refs, ref))
+            told = _merged(_without(told, "$ref"), _table(_found(place.root, ref)))
+        elif parts := _list(told.get("allOf")):
+            told = _without(told, "allOf")
+            for part in parts:
+                told = _merged(told, _table(part))
+        elif found := next((key for key in ("anyOf", "oneOf") if _list(told.get(key))), None):
+            branch = _branch(_list(told[found]), place)
+            told = _merged(_without(told, found), branch)
+        else:
+            break
+    return told, place
+
+
+def _branch(options: list[Any], place: ValuePlace) -> dict[str, Any]:
+    """Choose the alternative to take: one that the words name, else the first; null only where a schema comes back."""
+    possible = [_table(option) for option in options if option is not False]
+    nulls = [option for option in possible if option.get("type") == "null" or option.get("const", 0) is None]
+    if place.bare and nulls:
+        return nulls[0]
+    better = [option for option in possible if option not in nulls] or possible
+    said = place.said.words.lower()
+    named = (option for option in better if str(option.get("const", "")).lower() in said and option.get("const"))
+    return next(named, better[0] if better else {})
+
+
+def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Merge two schemas, as far as that is a schema."""
+    both = other | one
+    for key in ("properties", "patternProperties"):
+        if key in one and key in other:
+            both[key] = _table(other[key]) | _table(one[key])
+    if "required" in one and "required" in other:
+        both["required"] = [*_list(one["required"]), *_list(other["required"])]
+    for key in ("anyOf", "oneOf"):
+        if key in one and key in other:
+            both[key] = other[key]
+            both["allOf"] = [*_list(both.get("allOf")), {key: one[key]}]
+    for key, tighter in (("minimum", max), ("maximum", min), ("minLength", max), ("maxLength", min)):
+        limits = [limit for limit in (one.get(key), other.get(key)) if _is_number(limit)]
+        if limits:
+            both[key] = tighter(limits)
+    if "enum" in one and "enum" in other:
+        both["enum"] = [value for value in _list(one["enum"]) if value in _list(other["enum"])]
+    if "type" in one and "type" in other and (common := [k for k in _types(one) if k in _types(other)]):
+        both["type"] = common
+    return both
+
+
+def _types(schema: dict[str, Any]) -> list[str]:
+    told = schema["type"]
+    return [told] if isinstance(told, str) else [one for one in _list(told) if isinstance(one, str)]
+
+
+def _found(root: Any, ref: str) -> Any:
+    """Find what a reference within the schema points to; anything, where it points elsewhere."""
+    if not ref.startswith("#"):
+        return True
+    at = root
+    for step in filter(None, unquote(ref[1:]).split("/")):
+        key = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(at, dict) and key in at:
+            at = at[key]
+        elif isinstance(at, list) and key.isascii() and key.isdigit() and int(key) < len(at):
+            at = at[int(key)]
+        else:
+            return True
+    return at
+
+
+def _needed(told: dict[str, Any], *, bare: bool) -> list[tuple[str, Any]]:
+    known = _table(told.get("properties"))
+    required = [name for name in _list(told.get("required")) if isinstance(name, str)]
+    is_told = "required" in told or bare
+    names = [name for name in known if known[name] is not False and (name in required or not is_told)]
+    for name in list(names):
+        dependent = _list(_table(told.get("dependentRequired")).get(name))
+        required += [other for other in dependent if isinstance(other, str)]
+    others = [name for name in dict.fromkeys(required) if name not in names]
+    return [(name, known[name]) for name in names] + [(name, _schema_of(told, name)) for name in others]
+
+
+def _schema_of(told: dict[str, Any], name: str) -> Any:
+    """Find the schema of a property, whether it has one of its own, one by its name, or one for the rest."""
+    known = _table(told.get("properties"))
+    if name in known:
+        return known[name]
+    for pattern, schema in _table(told.get("patternProperties")).items():
+        if _matches(pattern, name):
+            return schema
+    return told.get("additionalProperties", True)
+
+
+def _object(told: dict[str, Any], place: ValuePlace) -> dict[str, Any]:
+    made = {name: _made(schema, place.under(name)) for name, schema in _needed(told, bare=place.bare)}
+    least = _count(told.get("minProperties"))
+    spare = [name for name in _table(told.get("properties")) if name not in made]
+    for name in (*spare, *_fresh(told)):
+        if len(made) >= least or place.depth > DEEPEST:
+            break
+        schema = _schema_of(told, name)
+        if name not in made and schema is not False:
+            made[name] = _made(schema, place.under(name))
+    return made
+
+
+def _fresh(told: dict[str, Any]) -> Iterator[str]:
+    """Make names for properties that a schema wants and does not name."""
+    for number in range(1, MOST_ITEMS + 1):
+        yield f"x{number}"
+        for pattern in _table(told.get("patternProperties")):
+            yield re.sub(r"[^\w-]", "", pattern) + (str(number) if number > 1 else "")
+
+
+def _array(told: dict[str, Any], place: ValuePlace) -> list[Any]:
+    first = _list(told.get("prefixItems"))
+    every = told.get("items", True)
+    if isinstance(every, list):
+        first, every = every, told.get("additionalItems", True)
+    least, most = _count(told.get("minItems")), min(_count(told.get("maxItems"), MOST_ITEMS), MOST_ITEMS)
+    part, _ = _resolved(every, place)
+    said = place.said.words.lower()
+    made = [_made(schema, place.under(place.name)) for schema in first[:most]]
+    if not first:
+        made = [one for one in _list(part.get("enum")) if str(one).lower() in said][:most]
+    if "contains" in told and not made:
+        least = max(least, 1)
+        every = told["contains"] if every is True else every
+    while len(made) < min(least, most):
+        value = _made(every, place.under(place.name))
+        if told.get("uniqueItems") is True and value in made:
+            value = _another(part, value, made)
+        made.append(value)
+    return made
+
+
+def _another(part: dict[str, Any], value: Any, made: list[Any]) -> Any:
+    """Make a value that is not there yet."""
+    if options := [one for one in _list(part.get("enum")) if one not in made]:
+        return options[0]
+    if _is_number(value):
+        told = part.get("multipleOf")
+        step = told if _is_number(told) else 1
+        return next((value + n * step for n in range(1, MOST_ITEMS) if value + n * step not in made), value)
+    if isinstance(value, str):
+        longest = _count(part.get("maxLength"), len(value) + 4)
+        return next((v for n in range(MOST_ITEMS) if (v := (value[: longest - 2] + f"{n}")) not in made), value)
+    return not value if isinstance(value, bool) else value
+
+
+def _option(options: Sequence[Any], said: SpokenValues) -> Any:
+    """Choose the option that was named, by the longest name; else the first that is something."""
+    named: list[Any] = [one for one in options if isinstance(one, str) and one and one.lower() in said.words.lower()]
+    named += [one for one in options if _is_number(one) and str(one) in said.numbers]
+    something = [one for one in options if one is not None]
+    return max(named, key=lambda one: len(str(one))) if named else (something or list(options))[0]
+
+
+def _number(told: dict[str, Any], place: ValuePlace, *, whole: bool) -> int | float:
+    text = place.said.numbers.pop(0) if place.said.numbers else "1"
+    value = float(text)
+    low, high = _limits(told, whole=whole)
+    step = told.get("multipleOf")
+    value = min(max(value, low), high)
+    if _is_number(step) and step > 0:
+        value = math.ceil(min(value, 1e15) / step) * step
+        value = value - step if value > high else value
+    return round(value) if whole else value
+
+
+def _limits(told: dict[str, Any], *, whole: bool) -> tuple[float, float]:
+    low, high = -1e15, 1e15
+    for key, is_low, is_open in (
+        ("minimum", True, False),
+        ("maximum", False, False),
+        ("exclusiveMinimum", True, True),
+        ("exclusiveMaximum", False, True),
+    ):
+        limit = told.get(key)
+        if not _is_number(limit) or abs(limit) > 1e15:
+            continue
+        if whole:
+            limit = (math.floor(limit) + 1 if is_open else math.ceil(limit)) if is_low else limit
+            limit = limit if is_low else (math.ceil(limit) - 1 if is_open else math.floor(limit))
+        elif is_open:
+            limit = math.nextafter(limit, math.inf if is_low else -math.inf)
+        low, high = (max(low, limit), high) if is_low else (low, min(high, limit))
+    return low, high
+
+
+def _text(told: dict[str, Any], place: ValuePlace) -> str:
+    said, form = place.said, told.get("format")
+    candidates: list[list[str]] = [said.names, [said.words]]
+    if is_identifier(place.name, told):
+        candidates.insert(0, said.tokens)
+    if isinstance(form, str) and form in FORMATS:
+        candidates = [[FORMATS[form]]]
+    default = told.get("default")
+    if isinstance(default, str) and not said.names:
+        candidates.insert(0, [default])
+    examples = [one for one in _list(told.get("examples")) if isinstance(one, str)]
+    fitting = [(found, one) for found in (*candidates, examples) for one in found if _fits(told, one)]
+    if fitting:
+        found, value = fitting[0]
+        found.remove(value)
+        return value
+    return _stretched(told, said.words)
+
+
+def _fits(told: dict[str, Any], value: str) -> bool:
+    pattern = told.get("pattern")
+    is_long = _count(told.get("minLength")) <= len(value) <= _count(told.get("maxLength"), len(value))
+    return is_long and (not isinstance(pattern, str) or _matches(pattern, value[:200]))
+
+
+def _stretched(told: dict[str, Any], value: str) -> str:
+    least = min(_count(told.get("minLength")), 100_000)
+    return value.ljust(least, "x")[: max(_count(told.get("maxLength"), len(value) + least), 0)]
+
+
+def _matches(pattern: str, text: str) -> bool:
+    try:
+        return not pattern_problem(pattern) and is_found(pattern, text, any_case=False)
+    except LimitReached:
+        return False
+
+
+def _count(told: Any, otherwise: int = 0) -> int:
+    return int(told) if _is_number(told) and 0 <= told < 1e9 else otherwise
+
+
+def _is_number(told: Any) -> TypeGuard[int | float]:
+    return isinstance(told, int | float) and not isinstance(told, bool) and math.isfinite(told)
+
+
+def _table(told: Any) -> dict[str, Any]:
+    return told if isinstance(told, dict) else {}
+
+
+def _list(told: Any) -> list[Any]:
+    return told if isinstance(told, list) else []
+
+
+def _without(told: dict[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in told.items() if name != key}

@@ -22,14 +22,14 @@ PATIENCE_MS = {"low": 1600, "medium": 800, "auto": 800, "high": 400}
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechStarted:
+class TurnStarted:
     """Speech began, so many milliseconds into the input, padding included."""
 
     at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechStopped:
+class TurnEnded:
     """Speech ended; the turn reaches from ``from_ms`` to ``at_ms``."""
 
     from_ms: int
@@ -61,7 +61,7 @@ class TurnDetector:
     _since_ms: int | None = None
     _idle_from_ms: int = 0
 
-    def feed(self, audio: Pcm) -> list[SpeechStarted | SpeechStopped | TimedOut]:
+    def feed(self, audio: Pcm) -> list[TurnStarted | TurnEnded | TimedOut]:
         """Listen to some more input, and tell what it makes of it."""
         self._rest = Pcm.join([self._rest, audio])
         found = []
@@ -86,7 +86,7 @@ class TurnDetector:
             return PATIENCE_MS[self.settings.get("eagerness") or "auto"]
         return int(self.settings.get("silence_duration_ms") or 200)
 
-    def _frame(self, is_loud: bool) -> SpeechStarted | SpeechStopped | TimedOut | None:
+    def _frame(self, is_loud: bool) -> TurnStarted | TurnEnded | TimedOut | None:
         self._loud = self._loud + 1 if is_loud else 0
         self._quiet_ms = 0 if is_loud else self._quiet_ms + FRAME_MS
         if self._since_ms is None:
@@ -95,12 +95,12 @@ class TurnDetector:
             return None
         since, self._since_ms = self._since_ms, None
         self._idle_from_ms = self.heard_ms
-        return SpeechStopped(since, self.heard_ms)
+        return TurnEnded(since, self.heard_ms)
 
-    def _start(self) -> SpeechStarted:
+    def _start(self) -> TurnStarted:
         padding = self.settings.get("prefix_padding_ms") or 0
         self._since_ms = max(0, self.heard_ms - STARTING_FRAMES * FRAME_MS - padding)
-        return SpeechStarted(self._since_ms)
+        return TurnStarted(self._since_ms)
 
     def _idle(self) -> TimedOut | None:
         limit = self.settings.get("idle_timeout_ms")
