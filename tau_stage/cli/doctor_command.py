@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from importlib import metadata
 from itertools import groupby
@@ -44,7 +44,6 @@ LIBRARIES = ("anyio", "websockets", "pydantic", "numpy", "soundfile", "soxr")
 VOICE = "hibari-tts"
 DISTRIBUTION = "tau-stage"
 _REQUIREMENT = re.compile(r"([\w.-]+)[^;]*;.*extra == ['\"]([\w-]+)['\"]")
-
 
 MARKS = {"ok": ("✓", "green"), "absent": ("–", "dim"), "wrong": ("✗", "bold red")}
 CANNOT = 2
@@ -78,32 +77,23 @@ def doctor(
     Of keys it only tells whether they are there; nothing is dialled.
     """
     found = examine(os.environ, out)
-    wrong = [finding for finding in found if finding.state == "wrong"]
+    can_perform = all(finding.state != "wrong" for finding in found)
     if as_json:
-        say_json(_json(found))
+        from json import dumps
+
+        told = {"can_perform": can_perform, "verdict": verdict(found), "found": [asdict(finding) for finding in found]}
+        say_json(dumps(told, indent=2, ensure_ascii=False))
     elif not is_plain(sys.stdout):
         console().print(_sheet(found))
     else:
         say("\n".join(_plain(found)))
-    raise typer.Exit(CANNOT if wrong else 0)
+    raise typer.Exit(0 if can_perform else CANNOT)
 
 
 def verdict(found: Sequence[Finding]) -> str:
     """Write one sentence over all."""
-    wrong = [finding for finding in found if finding.state == "wrong"]
-    if not wrong:
-        return "A scene can be performed."
-    todo = "; ".join(f"{finding.name}: {finding.remedy}" for finding in wrong)
-    return f"No scene can be performed. What to do: {todo}"
-
-
-def _json(found: Sequence[Finding]) -> str:
-    import json
-    from dataclasses import asdict
-
-    ready = all(finding.state != "wrong" for finding in found)
-    told = {"can_perform": ready, "verdict": verdict(found), "found": [asdict(finding) for finding in found]}
-    return json.dumps(told, indent=2, ensure_ascii=False)
+    wrong = [f"{finding.name}: {finding.remedy}" for finding in found if finding.state == "wrong"]
+    return f"No scene can be performed. What to do: {'; '.join(wrong)}" if wrong else "A scene can be performed."
 
 
 def _plain(found: Sequence[Finding]) -> Iterator[str]:

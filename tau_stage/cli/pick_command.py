@@ -22,7 +22,7 @@ def pick(
     number: Annotated[
         int, typer.Argument(metavar="N", min=1, help="Which of its takes is to be the line.", show_default=False)
     ],
-    anyway: Annotated[bool, typer.Option("--anyway", help="Though the scene has changed since.")] = False,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Continue even if the scene file has changed.")] = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:

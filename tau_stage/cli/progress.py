@@ -100,74 +100,74 @@ class TakeProgress:
         self.rows = {player.name: PlayerRow() for player in self.plan.players}
         self._words = {line.id: line.words for line in self.plan.lines if not line.improvised}
 
-    def apply(self, news: Event) -> None:
-        """Take in one piece of news."""
-        if isinstance(news, PAID):
-            self._pay(news.player, news.usage, news.model if isinstance(news, record.Transcribed) else None)
-        match news:
+    def apply(self, event: Event) -> None:
+        """Take in one event."""
+        if isinstance(event, PAID):
+            self._pay(event.player, event.usage, event.model if isinstance(event, record.Transcribed) else None)
+        match event:
             case ResumeSummary():
-                self.done, self.dollars = len(news.seconds), news.dollars
-                for _, player, seconds in news.seconds:
+                self.done, self.dollars = len(event.seconds), event.dollars
+                for _, player, seconds in event.seconds:
                     self.rows[player].seconds += seconds
             case record.TakeBegan() | record.TakeResumed():
-                self.spent, self.begun = news.spent, True
-                self._tariffs = {role.name: (role.model, role.prices) for role in news.roles if not role.human}
+                self.spent, self.begun = event.spent, True
+                self._tariffs = {role.name: (role.model, role.prices) for role in event.roles if not role.human}
                 self._opening_next()
             case record.ModelNamed():
-                self._tariffs[news.player] = (news.model, self._tariffs[news.player][1])
+                self._tariffs[event.player] = (event.model, self._tariffs[event.player][1])
             case record.PlayerOpened():
-                self.rows[news.player].state = "idle"
+                self.rows[event.player].state = "idle"
                 self._opening_next()
             case record.OpeningRefused():
-                self.rows[news.player].state = f"asked to wait {news.wait_s:.0f} s"
+                self.rows[event.player].state = f"asked to wait {event.wait_s:.0f} s"
             case record.LineBegan():
-                self.said, self.prompt = f"{news.player}: {self._words.get(news.line, '')}", ""
-                self.rows[news.player].state = "thinking"
+                self.said, self.prompt = f"{event.player}: {self._words.get(event.line, '')}", ""
+                self.rows[event.player].state = "thinking"
             case WordsProgress():
-                self._worded(news)
+                self._worded(event)
             case PersonPrompted():
-                self.prompt = prompt(news)
+                self.prompt = prompt(event)
             case PlayerState():
-                self.rows[news.player].state = news.state
+                self.rows[event.player].state = event.state
             case AudioProgress():
-                row = self.rows[news.player]
-                row.state, row.level_dbfs = "speaking", news.dbfs
+                row = self.rows[event.player]
+                row.state, row.level_dbfs = "speaking", event.dbfs
             case record.LineAgain():
-                self.rows[news.player].state = "thinking"
+                self.rows[event.player].state = "thinking"
             case record.PlayerLost():
-                row = self.rows[news.player]
+                row = self.rows[event.player]
                 row.state, row.unheard = "lost", 0
             case record.LineSpoken():
-                self._spoken(news)
+                self._spoken(event)
             case HearingBegan():
-                row = self.rows[news.player]
+                row = self.rows[event.player]
                 row.unheard, row.state = row.unheard + 1, "listening"
             case record.LineHeard():
-                self._has_heard(self.rows[news.hearer], lost=False)
+                self._has_heard(self.rows[event.hearer], lost=False)
             case record.LineMissed():
-                self._has_heard(self.rows[news.hearer], lost=news.lost)
+                self._has_heard(self.rows[event.hearer], lost=event.lost)
             case record.TakeEnded():
                 self.said, self.prompt = "", ""
             case _:
                 pass
 
-    def _worded(self, news: WordsProgress) -> None:
+    def _worded(self, event: WordsProgress) -> None:
         """Show words of nobody's script as they arrive."""
-        if news.line not in self._words:
-            if news.line != self._heard:
-                self._heard, self.said = news.line, f"{news.player}: "
-            self.said += news.words[: MOST_SHOWN - len(self.said)] if len(self.said) < MOST_SHOWN else ""
+        if event.line not in self._words:
+            if event.line != self._heard:
+                self._heard, self.said = event.line, f"{event.player}: "
+            self.said += event.words[: MOST_SHOWN - len(self.said)] if len(self.said) < MOST_SHOWN else ""
 
     def _opening_next(self) -> None:
         player = next((player for player in self.plan.opening_order if self.rows[player.name].state == "waiting"), None)
         if player:
             self.rows[player.name].state = "opening"
 
-    def _spoken(self, news: record.LineSpoken) -> None:
+    def _spoken(self, event: record.LineSpoken) -> None:
         self.done += 1
-        row = self.rows[news.player]
+        row = self.rows[event.player]
         row.state, row.level_dbfs = "idle", SILENCE_DBFS
-        row.seconds += news.samples / news.rate
+        row.seconds += event.samples / event.rate
 
     def _pay(self, player: str, usage: Usage, model: str | None) -> None:
         if tariff := self._tariffs.get(player):
@@ -190,25 +190,25 @@ def is_written(plan: Plan) -> bool:
     return not plan.cues and not any(isinstance(step, ImprovisePlan | ListenPlan) for step in plan.steps)
 
 
-def prompt(news: PersonPrompted) -> str:
+def prompt(event: PersonPrompted) -> str:
     """Return what a person is told on the terminal.
 
     >>> prompt(PersonPrompted("guest", "guest-1", "Good evening.", "tired", in_s=2))
     'guest, in 2: (tired) Good evening.'
     """
-    when = f", in {news.in_s}" if news.in_s else ", type" if news.typed else ", speak now"
-    how = f"({news.direction}) " if news.direction else ""
-    return f"{news.player}{when}: {how}{news.words or '...'}"
+    when = f", in {event.in_s}" if event.in_s else ", type" if event.typed else ", speak now"
+    how = f"({event.direction}) " if event.direction else ""
+    return f"{event.player}{when}: {how}{event.words or '...'}"
 
 
 # ---- plain lines, or nothing
 
 
 class ProgressView(Protocol):
-    """Shows news."""
+    """Shows events."""
 
-    def show(self, plan: Plan, news: Event) -> None:
-        """Show one piece of news of one performance."""
+    def show(self, plan: Plan, event: Event) -> None:
+        """Show one event of a performance."""
 
     def making(self, plan: Plan, what: str) -> None:
         """Show what is being made of a take after its last line; empty: all is made."""
@@ -217,7 +217,7 @@ class ProgressView(Protocol):
 class NoProgress:
     """Shows nothing."""
 
-    def show(self, plan: Plan, news: Event) -> None:
+    def show(self, plan: Plan, event: Event) -> None:
         """Show nothing."""
 
     def making(self, plan: Plan, what: str) -> None:
@@ -230,9 +230,9 @@ class ProgressLines:
     def __init__(self, plans: Sequence[Plan]) -> None:
         self._many = len(plans) > 1
 
-    def show(self, plan: Plan, news: Event) -> None:
+    def show(self, plan: Plan, event: Event) -> None:
         """Print it, if it is worth a line."""
-        text = describe(plan, news)
+        text = describe(plan, event)
         if text:
             warn(one_line(f"{plan.slug}: {text}" if self._many else text))
 
@@ -240,41 +240,39 @@ class ProgressLines:
         """Print nothing: what was made is printed with the take."""
 
 
-def describe(plan: Plan, news: Event) -> str:
+def describe(plan: Plan, event: Event) -> str:
     """Write what happened as one line; empty, if it is not worth one."""
-    match news:
+    match event:
         case ResumeSummary():
-            return f"goes on after {len(news.seconds)} {'line' if len(news.seconds) == 1 else 'lines'}"
+            return f"goes on after {len(event.seconds)} line{'' if len(event.seconds) == 1 else 's'}"
         case record.PlayerOpened():
-            return f"opened {news.player} in {news.took_s:.2f} s"
+            return f"opened {event.player} in {event.took_s:.2f} s"
         case record.OpeningRefused():
-            return f"{news.problem}; waiting {news.wait_s:.1f} s"
-        case record.LineSpoken() if news.problem:
-            return f"line {news.line}, player {news.player}, failed: {news.problem}"
+            return f"{event.problem}; waiting {event.wait_s:.1f} s"
+        case record.LineSpoken() if event.problem:
+            return f"line {event.line}, player {event.player}, failed: {event.problem}"
         case record.LineSpoken():
-            seconds = news.samples / news.rate
+            seconds = event.samples / event.rate
             of = f"/{len(plan.lines)}" if is_written(plan) else ""
-            return f"{news.number}{of} {news.player}: {news.said} ({seconds:.1f} s)"
+            return f"{event.number}{of} {event.player}: {event.said} ({seconds:.1f} s)"
         case PersonPrompted():
-            return prompt(news)
+            return prompt(event)
         case record.ToolCalled():
-            return f"{news.player} calls {news.tool}({news.arguments}): {news.output}"
+            return f"{event.player} calls {event.tool}({event.arguments}): {event.output}"
         case record.SoundPlayed():
-            return f"[{news.source}]"
-        case record.LineLost():
-            return news.problem
+            return f"[{event.source}]"
         case record.LineDropped():
-            return f"{news.line} is dropped: {news.problem}"
-        case record.LineAgain() if news.interrupted:
-            return f"line {news.line}: {news.problem}; it is performed again"
+            return f"{event.line} is dropped: {event.problem}"
+        case record.LineAgain() if event.interrupted:
+            return f"line {event.line}: {event.problem}; it is performed again"
         case record.LineAgain():
-            return f"line {news.line}: {news.problem}; asking again in {news.wait_s:.1f} s"
-        case record.LineMissed():
-            return news.problem
+            return f"line {event.line}: {event.problem}; asking again in {event.wait_s:.1f} s"
+        case record.LineLost() | record.LineMissed():
+            return event.problem
         case record.PlayerLost():
-            return f"{news.problem}; the player is lost"
+            return f"{event.problem}; the player is lost"
         case record.Warned():
-            return news.text
+            return event.text
         case _:
             return ""
 
@@ -308,14 +306,14 @@ class LiveProgress:
         self._totals: dict[int, int] = {}
         self._out = out
 
-    def show(self, plan: Plan, news: Event) -> None:
+    def show(self, plan: Plan, event: Event) -> None:
         """Take it in: a finished line, or what else is worth one, is printed; all else is seen in the next view."""
-        self._progress[id(plan)].apply(news)
+        self._progress[id(plan)].apply(event)
         scene = f"{plan.slug}: " if len(self._progress) > 1 else ""
-        if isinstance(news, record.LineSpoken) and not news.problem:
-            self._out.print(_finished(plan, scene + self._counted(plan, news.number), news, self._out.width))
-        elif not isinstance(news, PersonPrompted | record.PlayerOpened) and (text := describe(plan, news)):
-            self._out.print(one_line(scene + text), style="" if isinstance(news, record.SoundPlayed) else "yellow")
+        if isinstance(event, record.LineSpoken) and not event.problem:
+            self._out.print(_finished(plan, scene + self._counted(plan, event.number), event, self._out.width))
+        elif not isinstance(event, PersonPrompted | record.PlayerOpened) and (text := describe(plan, event)):
+            self._out.print(one_line(scene + text), style="" if isinstance(event, record.SoundPlayed) else "yellow")
 
     def making(self, plan: Plan, what: str) -> None:
         """Show what is made of a take; a performance of which all is made is no longer drawn."""
@@ -366,7 +364,7 @@ def _names(width: int) -> int:
     return NAMES if width >= WITH_METER else NAMES // 2
 
 
-def _finished(plan: Plan, number: str, news: record.LineSpoken, width: int) -> RenderableType:
+def _finished(plan: Plan, number: str, event: record.LineSpoken, width: int) -> RenderableType:
     """Write a finished line: its number, its player, its words, its seconds."""
     names = min(_names(width), max(cell_len(one_line(player.name)) for player in plan.players))
     row = Table.grid(padding=(0, 2, 0, 0), pad_edge=False, expand=True)
@@ -374,9 +372,9 @@ def _finished(plan: Plan, number: str, news: record.LineSpoken, width: int) -> R
     row.add_column(no_wrap=True, overflow="ellipsis", width=names)
     row.add_column(overflow="fold", ratio=1)
     row.add_column(no_wrap=True, justify="right", min_width=len("100.0 s"))
-    seconds = Text(f"{news.samples / news.rate:.1f} s", style="dim")
+    seconds = Text(f"{event.samples / event.rate:.1f} s", style="dim")
     row.add_row(
-        Text(number, style="dim"), Text(one_line(news.player), style="bold"), Text(one_line(news.said)), seconds
+        Text(number, style="dim"), Text(one_line(event.player), style="bold"), Text(one_line(event.said)), seconds
     )
     return Constrain(row, SCROLLED)
 
@@ -444,10 +442,10 @@ class EventStream:
         self._view = view
         self._name = name
 
-    def show(self, plan: Plan, news: Event) -> None:
+    def show(self, plan: Plan, event: Event) -> None:
         """Write it, if it has words or is a state."""
-        self._view.show(plan, news)
-        if not self.ended and (told := _event_data(news)):
+        self._view.show(plan, event)
+        if not self.ended and (told := _event_data(event)):
             try:
                 self._out.write(printable_json(json.dumps({"scene": plan.slug, **told}, ensure_ascii=False)) + "\n")
                 self._out.flush()
@@ -466,23 +464,23 @@ class EventStream:
         warn(f"--stream {self._name}: {reason}; the performance goes on without it")
 
 
-def _event_data(news: Event) -> dict[str, object] | None:
-    match news:
+def _event_data(event: Event) -> dict[str, object] | None:
+    match event:
         case WordsProgress():
-            return {"type": "words", "player": news.player, "line": news.line, "words": news.words}
+            return {"type": "words", "player": event.player, "line": event.line, "words": event.words}
         case ResumeSummary():
-            return {"type": "resumed", "lines": [line for line, _, _ in news.seconds]}
+            return {"type": "resumed", "lines": [line for line, _, _ in event.seconds]}
         case PlayerState():
-            return {"type": "state", "player": news.player, "state": news.state}
+            return {"type": "state", "player": event.player, "state": event.state}
         case record.ToolCalled():
-            facts = news.model_dump(include={"player", "line", "tool", "arguments", "output", "failed", "took_s"})
+            facts = event.model_dump(include={"player", "line", "tool", "arguments", "output", "failed", "took_s"})
             return {"type": "call", **facts}
         case record.LineSpoken():
-            seconds = round(news.samples / news.rate, 3)
-            place = round(news.offset_samples / news.rate, 3)
-            said = {"player": news.player, "line": news.line, "said": news.said}
-            failed = {"problem": news.problem, "written": news.written} if news.problem else {}
-            sound = {"offset_s": place, "seconds": seconds, "first_audio_s": news.first_audio_s}
+            seconds = round(event.samples / event.rate, 3)
+            place = round(event.offset_samples / event.rate, 3)
+            said = {"player": event.player, "line": event.line, "said": event.said}
+            failed = {"problem": event.problem, "written": event.written} if event.problem else {}
+            sound = {"offset_s": place, "seconds": seconds, "first_audio_s": event.first_audio_s}
             return {"type": "line", **said, **sound, **failed}
         case _:
             return None

@@ -21,7 +21,7 @@ def retake(
     direction: Annotated[str | None, typer.Option(help="How to say it this time.")] = None,
     takes: Annotated[int, typer.Option(min=1, max=9, help="How often to say it; the closest is picked.")] = 1,
     through: Annotated[bool, typer.Option("--through", help="Perform the lines after it again, too.")] = False,
-    anyway: Annotated[bool, typer.Option("--anyway", help="Though the scene has changed since.")] = False,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Continue even if the scene file has changed.")] = False,
     out: Annotated[Path | None, typer.Option(help="Where the new take goes. Default: beside the old one.")] = None,
     endpoint: Annotated[str | None, typer.Option(help="Play here, whatever the scene says: a name or a URL.")] = None,
     live: Live = False,

@@ -174,6 +174,7 @@ def _results(
 ) -> Iterator[Result]:
     """Yield what each scene comes to, in order; several at a time, where there are several processors."""
     import os
+    import shutil
 
     from tau_stage.suite.execution import run_case
 
@@ -183,7 +184,7 @@ def _results(
             say(f"left out: {path}: {reason}")
     yield from broken
     if not options.keep and not chosen.failed:
-        _tidy(options.out)
+        shutil.rmtree(options.out, ignore_errors=True)  # takes of the last test
     processes = min(len(cases), jobs or (1 if options.live else os.cpu_count() or 1))
     if processes <= 1 or (jobs is None and len(cases) <= FEW):
         yield from (run_case(case, options) for case in cases)
@@ -226,13 +227,6 @@ def _cases(
                 raise UsageError(f"no scene here has a variant '{name}'", hint)
         cases = [case for case in cases if case.variant in chosen.only]
     return bad, cases, found.left_out
-
-
-def _tidy(takes: Path) -> None:
-    """Delete takes of the last test."""
-    import shutil
-
-    shutil.rmtree(takes, ignore_errors=True)
 
 
 def _show(result: Result) -> None:

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 from difflib import SequenceMatcher
 from statistics import median
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from tau_stage.take.take_model import Performed, Playing, Take
 from tau_stage.text import DiffPart, closeness, diff_words
 
 SECONDS, DECIBEL, FIRST_AUDIO_S, SHARE_OF_COST, DOLLARS = 0.1, 1.0, 0.2, 0.1, Decimal("0.0001")
 """What is less than this nobody notices."""
+
+Number = TypeVar("Number", float, Decimal)
 
 Loudness = Mapping[str, float]
 """RMS level in dBFS, by the id of the line; a line that is not in it has no sound that could be measured."""
@@ -65,7 +67,7 @@ class LinePair:
     @property
     def louder(self) -> float | None:
         """By how many dB the second is louder, where both levels are known."""
-        return _less(self.loudness_b, self.loudness_a)
+        return less(self.loudness_b, self.loudness_a)
 
     @property
     def told(self) -> str:
@@ -147,12 +149,13 @@ def compare_takes(a: Take, b: Take, loudness: tuple[Loudness, Loudness] = ({}, {
     pairs = []
     for name, moved in _order(list(lines_a), list(lines_b)):
         lines, levels = (lines_a.get(name), lines_b.get(name)), (loudness[0].get(name), loudness[1].get(name))
-        found = sorted(_differences(*lines, _less(levels[1], levels[0]), moved=moved), key=lambda each: -each.weight)
+        found = sorted(_differences(*lines, less(levels[1], levels[0]), moved=moved), key=lambda each: -each.weight)
         pairs.append(LinePair(name, *lines, *levels, tuple(found)))
     return Comparison(a, b, tuple(pairs), tuple(_changes(a, b)), tuple(_totals(a, b)))
 
 
-def _less(one: float | None, other: float | None) -> float | None:
+def less(one: Number | None, other: Number | None) -> Number | None:
+    """Subtract, where both are known."""
     return None if one is None or other is None else one - other
 
 
@@ -224,27 +227,30 @@ def _sound(a: Performed, b: Performed, louder: float | None) -> Iterator[LineDif
     longer = b.duration_s - a.duration_s
     if abs(longer) >= SECONDS:
         weight = 20.0 * abs(longer) / max(a.duration_s, b.duration_s)
-        yield LineDifference("seconds", f"{abs(longer):.1f} s {'longer' if longer > 0 else 'shorter'}", weight)
-    if louder is not None and abs(louder) >= DECIBEL:
-        told = f"{abs(louder):.1f} dB {'louder' if louder > 0 else 'softer'}"
+        yield LineDifference("seconds", _way(longer, f"{abs(longer):.1f} s", "longer", "shorter"), weight)
+    if louder and abs(louder) >= DECIBEL:
+        told = _way(louder, f"{abs(louder):.1f} dB", "louder", "softer")
         yield LineDifference("loudness", told, min(30.0, 3.0 * abs(louder)))
-    if a.first_audio_s is not None and b.first_audio_s is not None:
-        later = b.first_audio_s - a.first_audio_s
-        if abs(later) >= FIRST_AUDIO_S:
-            told = f"{1000 * abs(later):.0f} ms {'later' if later > 0 else 'sooner'}"
-            yield LineDifference("first audio", told, min(10.0, 5.0 * abs(later)))
+    later = less(b.first_audio_s, a.first_audio_s)
+    if later and abs(later) >= FIRST_AUDIO_S:
+        told = _way(later, f"{1000 * abs(later):.0f} ms", "later", "sooner")
+        yield LineDifference("first audio", told, min(10.0, 5.0 * abs(later)))
 
 
 def _cost(a: Performed, b: Performed) -> Iterator[LineDifference]:
     paid_a, paid_b = a.cost.total, b.cost.total
-    if paid_a is None or paid_b is None:
-        if paid_a != paid_b:
-            yield LineDifference("cost", f"cost unknown in {'A' if paid_a is None else 'B'}", 5.0)
-        return
-    share = float(abs(paid_b - paid_a) / max(paid_a, paid_b)) if max(paid_a, paid_b) else 0.0
-    if share >= SHARE_OF_COST and abs(paid_b - paid_a) >= DOLLARS:
-        told = f"${abs(paid_b - paid_a):.4f} {'dearer' if paid_b > paid_a else 'cheaper'}"
-        yield LineDifference("cost", told, 10.0 * share)
+    dearer = less(paid_b, paid_a)
+    if dearer is None and paid_a != paid_b:
+        yield LineDifference("cost", f"cost unknown in {'A' if paid_a is None else 'B'}", 5.0)
+    if dearer and abs(dearer) >= DOLLARS:
+        share = float(abs(dearer) / max(paid_a or 0, paid_b or 0))
+        if share >= SHARE_OF_COST:
+            told = _way(dearer, f"${abs(dearer):.4f}", "dearer", "cheaper")
+            yield LineDifference("cost", told, 10.0 * share)
+
+
+def _way(change: float | Decimal, size: str, more: str, fewer: str) -> str:
+    return f"{size} {more if change > 0 else fewer}"
 
 
 def _end(line: Performed) -> str:

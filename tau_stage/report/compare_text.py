@@ -10,7 +10,7 @@ from textwrap import wrap
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from tau_stage.report.compare import Comparison, LinePair, Total, is_reused
+from tau_stage.report.compare import Comparison, LinePair, Total, is_reused, less
 from tau_stage.report.tables import UNKNOWN, TextReport, TextTable, dollars
 from tau_stage.text import DiffPart, has_changes, one_line
 
@@ -25,11 +25,7 @@ STYLES = {"gone": "red strike", "new": "green"}
 
 
 def tabulate_comparison(comparison: Comparison) -> TextReport:
-    """Tell what differs between two takes.
-
-    Args:
-        comparison: From ``compare_takes``.
-    """
+    """Tell what differs between two takes."""
     changed = [
         (f"{pair.id} {what}", parts)
         for pair in comparison.pairs
@@ -69,6 +65,10 @@ def _heading(comparison: Comparison) -> Iterator[str]:
     summary = f"{count} of {lines} lines differ" if count else f"none of {lines} lines differs"
     reused = sum(bool(pair.a and pair.b and is_reused(pair.a, pair.b)) for pair in comparison.pairs)
     yield summary + (f"; {reused} were taken over" if reused else "")
+    yield from _outdated(comparison)
+
+
+def _outdated(comparison: Comparison) -> Iterator[str]:
     for name, take in comparison.sides:
         for names in dict.fromkeys(line.outdated for line in take.lines if line.outdated):
             hearers = ", ".join(line.id for line in take.lines if line.outdated == names)
@@ -112,12 +112,9 @@ def _line_row(pair: LinePair) -> Row:
     loud = "-" if pair.louder is None else f"{pair.louder:+z.1f}"
     if a is None or b is None:
         return (pair.id, *spoken, loud, "-", "-", pair.told)
-    first = "-"
-    if a.first_audio_s is not None and b.first_audio_s is not None:
-        first = f"{1000 * (b.first_audio_s - a.first_audio_s):+z.0f} ms"
-    paid = None if a.cost.total is None or b.cost.total is None else b.cost.total - a.cost.total
-    if a.former or b.former:
-        paid = Decimal(0)
+    later = less(b.first_audio_s, a.first_audio_s)
+    first = "-" if later is None else f"{1000 * later:+z.0f} ms"
+    paid = Decimal(0) if a.former or b.former else less(b.cost.total, a.cost.total)
     cost = UNKNOWN if paid is None else f"{paid:+z.4f}"
     differs = ", ".join(dict.fromkeys(difference.what for difference in pair.differences))
     return (pair.id, *spoken, loud, first, cost, differs or "-")

@@ -21,11 +21,7 @@ Row = tuple[str, ...]
 
 
 def tabulate_forecast(forecast: Forecast) -> TextReport:
-    """Tell what a scene is likely to take.
-
-    Args:
-        forecast: From ``forecast``.
-    """
+    """Tell what a scene is likely to take."""
     low, likely, high = forecast.seconds.low, forecast.seconds.likely, forecast.seconds.high
     heading = f"{forecast.title} ({forecast.path}): about {likely:.0f} s ({low:.0f}..{high:.0f}), an estimate"
     notes = [f"warning: {warning}" for warning in forecast.warnings]

@@ -107,30 +107,27 @@ def render_page(
     mix = sources.mix()
     places, style, script = score.places(), _part("style.css"), _part("script.js")
     hues = {lane.name: lane.hue for lane in score.lanes if lane.kind == "player"}
-    html = (
-        _environment()
-        .get_template("page.html")
-        .render(
-            take=take,
-            policy=_policy((style, places), script),
-            style=style,
-            places=places,
-            script=script,
-            score=score,
-            hues=hues,
-            mix=mix,
-            embed=embed,
-            lines=[*zip(take.lines, silences(take.lines), keys, strict=True)],
-            longest=longest_bar(take),
-            curve=curve(take),
-            first=_median_first(take.lines),
-            problems=sources.problems,
-            resolved=resolved,
-            checks=sorted(checks, key=lambda check: ORDER.get(check.outcome, 0)),
-            others=_others(take, keys, sources),
-            places_of=dict(zip((line.id for line in take.lines), keys, strict=True)),
-            failed_lines=[key for line, key in zip(take.lines, keys, strict=True) if line.problem],
-        )
+    template = _environment().get_template("page.html")
+    html = template.render(
+        take=take,
+        policy=_policy((style, places), script),
+        style=style,
+        places=places,
+        script=script,
+        score=score,
+        hues=hues,
+        mix=mix,
+        embed=embed,
+        lines=[*zip(take.lines, silences(take.lines), keys, strict=True)],
+        longest=longest_bar(take),
+        curve=curve(take),
+        first=_median_first(take.lines),
+        problems=sources.problems,
+        resolved=resolved,
+        checks=sorted(checks, key=lambda check: ORDER.get(check.outcome, 0)),
+        others=_others(take, keys, sources),
+        places_of=dict(zip((line.id for line in take.lines), keys, strict=True)),
+        failed_lines=[key for line, key in zip(take.lines, keys, strict=True) if line.problem],
     )
     written = html.encode("utf-8", "replace")
     sources.refuse_larger(len(written))
@@ -175,6 +172,11 @@ def day(started: str) -> str:
     except ValueError:
         return started
     return f"{moment:%A} {moment.day} {moment:%B %Y, %H:%M} UTC"
+
+
+def file_name(path: str) -> str:
+    """Return the last part of a path."""
+    return PurePath(path).name
 
 
 def ending(line: Performed) -> str:
@@ -256,23 +258,9 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=make_printable,
     )
-    environment.filters |= {
-        "clock": clock,
-        "span": span,
-        "day": day,
-        "dollars": dollars,
-        "money": money,
-        "ending": ending,
-        "tally": tally,
-        "file_name": lambda path: PurePath(path).name,
-    }
-    environment.globals |= {
-        "KINDS": KINDS,
-        "WAVE_HEIGHT": WAVE_HEIGHT,
-        "bars": bars,
-        "compared": compared,
-        "has_changes": has_changes,
-        "has_moments": has_moments,
-        "link": link,
-    }
+    filters = (clock, span, day, dollars, money, ending, tally, file_name)
+    functions = (bars, compared, has_changes, has_moments, link)
+    environment.filters |= {each.__name__: each for each in filters}
+    environment.globals |= {each.__name__: each for each in functions}
+    environment.globals |= {"KINDS": KINDS, "WAVE_HEIGHT": WAVE_HEIGHT}
     return environment

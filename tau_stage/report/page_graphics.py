@@ -296,12 +296,7 @@ class Score:
 
 
 def make_score(take: Take, sources: Sources) -> Score:
-    """Make the score of a take.
-
-    Args:
-        take: What was performed.
-        sources: Where its sounds are.
-    """
+    """Make the score of a take."""
     seconds = take.duration_s
     sounds = [sources.sound(line.file, line.samples) for line in take.lines]
     loudest = max((sound.peaks.loudest for sound in sounds), default=0)

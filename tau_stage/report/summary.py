@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from statistics import median
 
 from tau_stage.report.tables import TextReport, TextTable, dollars, money, note
@@ -12,11 +12,7 @@ COLUMNS = ("player", "lines", "seconds", "spoke", "listened", "cached", "total",
 
 
 def tabulate_take(take: Take) -> TextReport:
-    """Tell what came of a take: a row per player, the totals, and what else there is to know.
-
-    Args:
-        take: From ``perform``, or read from its folder.
-    """
+    """Tell what came of a take: a row per player, the totals, and what else there is to know."""
     seconds = f"{sum(player.seconds for player in take.players):.1f}"
     total = ("estimate", str(len(take.lines)), seconds, *_amounts(take.cost), "")
     rows = (*(_row(take, player) for player in take.players), total)
@@ -37,17 +33,20 @@ def _amounts(cost: Costs) -> Iterator[str]:
     return (money(cost, kind) for kind in ("spoken", "listened", "cached", "total"))
 
 
+def _names(take: Take, applies: Callable[[Costs], bool]) -> str:
+    return ", ".join(player.name for player in take.players if applies(player.cost))
+
+
 def _notes(take: Take) -> Iterator[str]:
     """Yield warnings, what stopped it, and whose money it was."""
     for warning in take.warnings:
         yield f"warning: {warning}"
     if take.cost.estimated:
-        estimated = ", ".join(player.name for player in take.players if player.cost.estimated)
-        yield f"estimated: {estimated}: the server told usage in part or in sums only; the dearest counts"
+        names = _names(take, lambda cost: cost.estimated)
+        yield f"estimated: {names}: the server told usage in part or in sums only; the dearest counts"
     if take.cost.total is None:
-        unknown = ", ".join(player.name for player in take.players if player.cost.total is None)
         why = f"no price in the list, or usage that was not told; it is at least {dollars(take.cost.known)}"
-        yield f"cost unknown: {unknown}: {why}"
+        yield f"cost unknown: {_names(take, lambda cost: cost.total is None)}: {why}"
     if not take.spent:
         models = ", ".join(dict.fromkeys(player.model for player in take.players if not player.human))
         yield f"Nothing was spent: the understudy played. The dollars are an estimate of what {models} would charge."

@@ -80,14 +80,11 @@ class TextTable:
         padding = (0, GAP if is_plain else 1, 0, 0)
         table = Table(box=None if is_plain else box.SIMPLE_HEAD, padding=padding, pad_edge=False)
         for place in places:
-            is_words = place in self.left
-            table.add_column(
-                Text(self.columns[place]),
-                justify="left" if is_words else "right",
-                no_wrap=not is_words,
-                overflow="fold",
-                max_width=self.widths[place] if is_words and place < len(self.widths) else None,
-            )
+            if place in self.left:
+                width = self.widths[place] if place < len(self.widths) else None
+                table.add_column(Text(self.columns[place]), overflow="fold", max_width=width)
+            else:
+                table.add_column(Text(self.columns[place]), justify="right", no_wrap=True)
         for number, row in enumerate(self.rows, 1):
             is_total = self.has_total and number == len(self.rows)
             if is_total:

@@ -21,11 +21,7 @@ _ENDINGS = "-–— "
 
 
 def write_words(take: Take) -> dict[str, str]:
-    """Make every file of the take's words, by its name.
-
-    Args:
-        take: One in which nothing was said has files too.
-    """
+    """Make every file of the take's words, by its name."""
     return {
         "subtitles.vtt": render_vtt(take),
         "subtitles.srt": render_srt(take),
@@ -93,9 +89,6 @@ def render_labels(take: Take) -> str:
     """Write a label track with one label a line, for the stems in a sound editor.
 
     Source: Audacity Manual, "Importing and Exporting Labels": start and end in seconds, a tab between all three.
-
-    Args:
-        take: Its stems begin where its labels count from.
     """
     spoken = sorted((line for line in take.lines if one_line(line.said)), key=lambda line: line.offset_s)
     rows = ((line.offset_s, line.offset_s + line.duration_s, f"{line.player}: {line.said}") for line in spoken)
@@ -109,9 +102,6 @@ def render_sheet(take: Take) -> str:
     """Write a recording sheet as CSV, a row for each take of each line; a cell that would be calculated becomes a text.
 
     Source: RFC 4180; OWASP, "CSV Injection".
-
-    Args:
-        take: Lines in which nothing was said have rows too.
     """
     voices = {player.name: _voice(player) for player in take.players}
     text = io.StringIO()
@@ -130,27 +120,26 @@ def render_sheet(take: Take) -> str:
 def _other(other: Alternative, cells: Sequence[str], rate: int) -> tuple[str, ...]:
     """Return the row of a take that was not picked, from the cells of its line."""
     spoken = (other.said, other.file or "", cells[8], f"{other.samples / rate:.3f}")
-    note = f"{other.ended}: {other.problem}" if other.problem else "" if other.ended == "completed" else other.ended
+    note = "" if other.ended == "completed" and not other.problem else _end(other)
     return (*cells[:6], *spoken, "", str(other.take), "", note)
 
 
 def _note(line: Performed) -> str:
     """Say how a line ended, in the words of ``take.json``, and what else sets it apart."""
-    notes = []
-    if line.ended != "completed":
-        why = line.problem or line.reason
-        notes.append(f"{line.ended}: {why}" if why else line.ended)
-    if line.outdated:
-        notes.append(f"heard an older take of {' '.join(line.outdated)}")
-    if line.commentary:
-        notes.append(f"commentary: {line.commentary}")
-    if line.human:
-        notes.append("human")
-    if not line.scripted:
-        notes.append("not scripted")
-    if not line.samples:
-        notes.append("no sound")
-    return ", ".join(notes)
+    facts = (
+        (line.ended != "completed", _end(line)),
+        (line.outdated, f"heard an older take of {' '.join(line.outdated)}"),
+        (line.commentary, f"commentary: {line.commentary}"),
+        (line.human, "human"),
+        (not line.scripted, "not scripted"),
+        (not line.samples, "no sound"),
+    )
+    return ", ".join(note for applies, note in facts if applies)
+
+
+def _end(line: Performed | Alternative) -> str:
+    why = line.problem or (line.reason if isinstance(line, Performed) else "")
+    return f"{line.ended}: {why}" if why else line.ended
 
 
 def _harmless(cell: str) -> str:
