@@ -26,6 +26,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -246,6 +247,7 @@ class Crashes:
 
     Attributes:
         url: Where the understudy listens.
+        understudy: It.
         calls: Those of a run that nobody disturbs.
         take: What that run has left.
     """
@@ -254,7 +256,7 @@ class Crashes:
         self._top = top
         self._runner = runner
         self.url = url
-        self._understudy = understudy
+        self.understudy = understudy
         self._before = top / "before"
         self._before.mkdir()
         (self._before / "crash.yaml").write_text(SCENE)
@@ -269,37 +271,37 @@ class Crashes:
         (self.take,) = takes_in(self._whole)
         runner.run_inside("report", self.take, home=self.copy("warm"))
 
-    def copy(self, name: str) -> Path:
-        """A folder as it is before a run."""
+    def copy(self, name: str, before: Path | None = None) -> Path:
+        """A folder as it is before a run, or another one."""
         home = self._top / name
         shutil.rmtree(home, ignore_errors=True)
-        shutil.copytree(self._before, home)
+        shutil.copytree(before or self._before, home, symlinks=True)
         return home
 
     def run(self, home: Path, *words: object, fault: Fault | None = None) -> Left:
         """Run a command in a folder; who performs, does so at the understudy."""
-        more = ("--endpoint", self.url, "--quiet") if words[0] in ("run", "resume") else ()
+        more = ("--endpoint", self.url, "--quiet") if words[0] in ("run", "resume", "retake") else ()
         return self._runner.run(*words, *more, home=home, fault=fault)
 
-    def crash(self, fault: Fault, done: Counter[str], *, by_run: bool) -> list[str]:
+    def crash(self, fault: Fault, done: Counter[str], *, other_way: bool) -> list[str]:
         """One run that meets a fault, and its resumption; what is wrong afterwards.
 
         Args:
             fault: What it meets.
             done: Figures.
-            by_run: Whether ``run --resume`` goes on with it, or ``resume``.
+            other_way: Whether ``run --resume`` goes on with it, not ``resume``.
         """
-        self._understudy.visits.clear()
+        self.understudy.visits.clear()
         home = self.copy("crashed")
         left = self.run(home, "run", "crash.yaml", "--record", "cassettes", fault=fault)
-        problems = list(self._after_the_fault(home, left, fault))
+        problems = list(self.after_the_fault(home, left, fault))
         takes = takes_in(home)
         for take in takes:
             os.utime(take, (0, 0))  # it is some time ago
         begun = [take for take in takes if any(isinstance(fact, record.TakeBegan) for fact in facts_of(take))]
         spoken = finished(facts_of(begun[0])) if begun else Counter()
-        billed = self._billed()
-        if begun and not by_run:
+        billed = self.billed()
+        if begun and not other_way:
             again = self.run(home, "resume", begun[0].relative_to(home))
         else:
             again = self.run(home, "run", "crash.yaml", "--resume")
@@ -311,7 +313,7 @@ class Crashes:
             return [*problems, f"{[take.name for take in takes_in(home)]} are there"]
         (take,) = takes_in(home)
         wanted = WANTED - spoken
-        if (more := self._billed() - billed) != wanted.total():
+        if (more := self.billed() - billed) != wanted.total():
             problems.append(f"{more} responses were paid after it, and {dict(wanted)} were left")
         problems += self._money(facts_of(take))
         problems += self._differences(take)
@@ -320,7 +322,8 @@ class Crashes:
         problems += broken_cassette(home)
         return problems
 
-    def _after_the_fault(self, home: Path, left: Left, fault: Fault) -> Iterator[str]:
+    def after_the_fault(self, home: Path, left: Left, fault: Fault) -> Iterator[str]:
+        """What is wrong in a folder where a command has met a fault."""
         if fault.effect != "kill" and left.code not in (0, RED, 2, 3):
             yield f"exit {left.code}: {left.said}"
         if "Traceback" in left.said:
@@ -329,8 +332,9 @@ class Crashes:
             yield "latest is broken"
         yield from broken_cassette(home)
 
-    def _billed(self) -> int:
-        return sum(len(visit.bill) for visit in self._understudy.visits)
+    def billed(self) -> int:
+        """How many responses were billed since the understudy's visits were forgotten."""
+        return sum(len(visit.bill) for visit in self.understudy.visits)
 
     def _money(self, facts: Sequence[record.Record]) -> Iterator[str]:
         """Each response that was billed is booked once, or stands for one whose usage nobody was told."""
@@ -338,7 +342,7 @@ class Crashes:
         if twice := [name for name, count in booked.items() if count > 1]:
             yield f"booked twice: {twice}"
         untold = sum(fact.usage.untold for fact in facts if isinstance(fact, PAID))
-        billed = {name for visit in self._understudy.visits for name in visit.bill}
+        billed = {name for visit in self.understudy.visits for name in visit.bill}
         if strange := booked.keys() - billed:
             yield f"booked, and never billed: {strange}"
         if len(billed - booked.keys()) > untold:
@@ -382,7 +386,8 @@ def left_over(home: Path) -> Iterator[str]:
     """Files that nobody needs."""
     for path in home.rglob("*"):
         is_whole_recording = any(is_whole(each) for each in (path, *path.parents) if UNFINISHED in each.name)
-        if (path.name.startswith(".") or ".part" in path.name) and not is_whole_recording:
+        is_of_a_test = ".tau-stage" in path.parts and ".part" not in path.name
+        if not is_of_a_test and (path.name.startswith(".") or ".part" in path.name) and not is_whole_recording:
             yield f"left over: {path.relative_to(home)}"
 
 
@@ -392,6 +397,146 @@ def broken_cassette(home: Path) -> Iterator[str]:
         verify_cassette(home / "cassettes/crash")
     except CassetteError as error:
         yield f"the cassette: {error}"
+
+
+# ---- verbs that change what is there
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A command on what a run has left.
+
+    Attributes:
+        words: The command; TAKE stands for the take.
+        resumes: Whether `resume` of what it was making goes on with it, where that had begun.
+        rewrites: Whether it changes the take itself, so that its journal tells of each try.
+    """
+
+    words: tuple[str, ...]
+    resumes: bool = False
+    rewrites: bool = False
+
+
+CUT = 150
+"""At which call the run is killed that is resumed."""
+
+VERBS = {
+    "retake": Verb(("retake", "TAKE", "ann-1"), resumes=True),
+    "pick": Verb(("pick", "TAKE", "bob-1", "PICKED"), rewrites=True),
+    "test": Verb(("test", "crash.yaml")),
+    "run --resume": Verb(("run", "crash.yaml", "--resume"), rewrites=True),
+}
+
+
+class VerbCrashes:
+    """A command that meets a fault, and is given again.
+
+    Args:
+        crashes: Holds a finished run, and its cassette.
+        name: Of the command.
+
+    Attributes:
+        calls: Those of the command, where nobody disturbs it.
+    """
+
+    def __init__(self, crashes: Crashes, name: str) -> None:
+        self._crashes = crashes
+        self._verb = VERBS[name]
+        self._before = crashes.copy(f"before-{name}")
+        fault = Fault("kill", CUT) if name == "run --resume" else None
+        crashes.run(self._before, "run", "crash.yaml", fault=fault)
+        self._whole = self._copy(f"whole-{name}")
+        left = self._try(self._whole)
+        if left.code != RED:
+            raise RuntimeError(f"{name}: exit {left.code}: {left.said}")
+        self.calls = left.calls
+
+    def crash(self, fault: Fault, done: Counter[str], *, other_way: bool) -> list[str]:
+        """Give the command, which meets a fault, and give it again; what is wrong afterwards.
+
+        Args:
+            fault: What it meets.
+            done: Figures.
+            other_way: Whether the command is given again where `resume` could go on.
+        """
+        crashes, before = self._crashes, takes_in(self._before)
+        crashes.understudy.visits.clear()
+        home = self._copy("crashed")
+        left = self._try(home, fault)
+        problems = list(crashes.after_the_fault(home, left, fault))
+        problems += self._unlike_before(home, before)
+        for take in takes_in(home):
+            os.utime(take, (0, 0))
+        begun = [take for take in takes_in(home) if take.name not in {old.name for old in before}]
+        begun = [take for take in begun if any(isinstance(fact, record.TakeBegan) for fact in facts_of(take))]
+        spoken, billed = self._spoken(home), crashes.billed()
+        done["takes that had begun"] += bool(begun)
+        if self._verb.resumes and not other_way and begun:
+            again = crashes.run(home, "resume", begun[0].relative_to(home))
+        else:
+            for take in begun if self._verb.resumes else ():
+                shutil.rmtree(take)
+            again = self._try(home)
+        if again.code != RED:
+            return [*problems, f"exit {again.code} at the second try: {again.said}"]
+        wanted = self._spoken(self._whole) - (Counter() if other_way and self._verb.resumes else spoken)
+        if (more := crashes.billed() - billed) != wanted.total():
+            problems.append(f"{more} responses were paid after it, and {dict(wanted)} were left")
+        problems += self._unlike_whole(home)
+        problems += broken_cassette(home)
+        return [*problems, *left_over(home)]
+
+    def _copy(self, name: str) -> Path:
+        return self._crashes.copy(name, self._before)
+
+    def _try(self, home: Path, fault: Fault | None = None) -> Left:
+        (take,) = takes_in(self._before)
+        places = {"TAKE": f"takes/crash/{take.name}", "PICKED": str(self._other(take))}
+        return self._crashes.run(home, *(places.get(word, word) for word in self._verb.words), fault=fault)
+
+    def _other(self, take: Path) -> int:
+        """A take of the line that is not the line."""
+        lines = json.loads((take / "take.json").read_text())["lines"] if (take / "take.json").exists() else []
+        picked = next((line["take"] for line in lines if line["id"] == "bob-1"), 1)
+        return 1 if picked != 1 else 2
+
+    def _spoken(self, home: Path) -> Counter[str]:
+        """What takes of lines have ended in a folder that were not there before."""
+        known = sum((finished(facts_of(take)) for take in takes_in(self._before)), Counter[str]())
+        if self._verb.resumes:  # into a take of its own, which takes the others over
+            (old,) = takes_in(self._before)
+            new = [take for take in takes_in(home) if take.name != old.name]
+            facts = [fact for take in new for fact in facts_of(take) if isinstance(fact, NAMED)]
+            return Counter(fact.line for fact in facts if isinstance(fact, record.LineSpoken) and fact.line == "ann-1")
+        return sum((finished(facts_of(take)) for take in takes_in(home)), Counter[str]()) - known
+
+    def _unlike_before(self, home: Path, before: Sequence[Path]) -> Iterator[str]:
+        """What is no longer as it was, of that which the command does not change."""
+        for old in before if not self._verb.rewrites else ():
+            was, there = contents(old, was_cut=False), contents(home / old.relative_to(self._before), was_cut=False)
+            yield from (f"{name} of the former take has changed" for name in was if was[name] != there.get(name))
+
+    def _unlike_whole(self, home: Path) -> Iterator[str]:
+        for place in ("takes/crash", ".tau-stage/takes/crash"):
+            ours, wanted = (sorted((folder / place).glob("2*")) for folder in (home, self._whole))
+            if len(ours) != len(wanted):
+                yield f"{len(ours)} takes in {place}, not {len(wanted)}"
+                continue
+            for take, other in zip(ours, wanted, strict=True):
+                yield from self._differences(other, take)
+            latest = [followed(folder / place / "latest") for folder in (home, self._whole)]
+            if wanted and latest[1].exists() and ours.index(latest[0].resolve()) != wanted.index(latest[1].resolve()):
+                yield f"latest in {place} is another take"
+
+    def _differences(self, wanted: Path, there: Path) -> Iterator[str]:
+        was_cut = any(isinstance(fact, record.TakeResumed) for fact in facts_of(there))
+        a, b = (contents(folder, was_cut=was_cut) for folder in (wanted, there))
+        if self._verb.rewrites:
+            a.pop("journal.jsonl", None), b.pop("journal.jsonl", None)
+        yield from (f"{name} is missing" for name in a if name not in b)
+        yield from (f"{name} is there" for name in b if name not in a)
+        for name in a.keys() & b.keys():
+            yield from (f"{name} differs{what}" for what in _differing(a[name], b[name]))
 
 
 # ---- all of them
@@ -404,6 +549,7 @@ class Share:
     first: int
     each: int
     faults: tuple[str, ...]
+    verbs: tuple[str, ...] = ()
 
 
 def tried(share: Share) -> tuple[int, list[str], Counter[str]]:
@@ -416,17 +562,18 @@ def tried(share: Share) -> tuple[int, list[str], Counter[str]]:
         served(Understudy(Tones(), keeps_visits=True)) as (url, understudy),
     ):
         crashes = Crashes(Path(top), runs, url, understudy)
-        for name in share.faults:
-            counted = [call for call in crashes.calls if FAULTS[name](1).counts(call)]
+        tries: list[tuple[str, Crashes | VerbCrashes]] = [(verb, VerbCrashes(crashes, verb)) for verb in share.verbs]
+        for (verb, each), name in product(tries or [("run", crashes)], share.faults):
+            counted = [call for call in each.calls if FAULTS[name](1).counts(call)]
             for number in range(share.first, len(counted) + 1, share.each):
                 call = counted[number - 1]
-                where = f"{name} {number} ({call.name} {'/'.join(call.path.parts[-2:])})"
-                found = crashes.crash(FAULTS[name](number), done, by_run=number % 2 == 0)
+                where = f"{verb}: {name} {number} ({call.name} {'/'.join(call.path.parts[-2:])})"
+                found = each.crash(FAULTS[name](number), done, other_way=number % 2 == 0)
                 problems += [f"{where}: {problem}" for problem in found]
                 sys.stdout.write("".join(f"{where}: {problem}\n" for problem in found))
                 sys.stdout.flush()
                 count += 1
-                done[f"{name} at {call.name}"] += 1
+                done[f"{verb}: {name} at {call.name}"] += 1
     return count, problems, done
 
 
@@ -437,14 +584,15 @@ def main() -> int:
     reader.add_argument("--first", type=int, default=1, help="from which on")
     reader.add_argument("--jobs", type=int, default=2, help="how many at once")
     reader.add_argument("--fault", action="append", choices=[*FAULTS], help="default: all")
+    reader.add_argument(
+        "--verb", action="append", choices=[*VERBS], help="a command that meets it; default: run --record"
+    )
     wish = reader.parse_args()
     if not can_trace():
         sys.stdout.write("processes cannot be traced here: this needs Linux on x86-64\n")
         return 0
-    shares = [
-        Share(wish.first + wish.each * job, wish.each * wish.jobs, tuple(wish.fault or FAULTS))
-        for job in range(wish.jobs)
-    ]
+    faults, verbs = tuple(wish.fault or FAULTS), tuple(wish.verb or ())
+    shares = [Share(wish.first + wish.each * job, wish.each * wish.jobs, faults, verbs) for job in range(wish.jobs)]
     done = Counter[str]()
     with ProcessPoolExecutor(wish.jobs, multiprocessing.get_context("spawn")) as pool:
         results = list(pool.map(tried, shares))

@@ -310,3 +310,56 @@ def test_with_real_voices_a_cassette_is_small_and_a_replay_loads_no_voice() -> N
         [command[0], "-X", "importtime", *command[1:]], check=True, capture_output=True, text=True, timeout=50
     ).stderr
     assert not re.search(r"\|\s+(hibari|onnxruntime)\b", modules)  # a replay needs no voice
+
+
+def cut_before_it_was_delivered() -> Path:
+    """The take, as a kill leaves it when its last line was spoken; and where its cassette was made."""
+    take = Path("takes/trio/latest").resolve()
+    journal = (take / "journal.jsonl").read_text().splitlines(keepends=True)
+    assert '"take_delivered"' in journal.pop()
+    (take / "journal.jsonl").write_text("".join(journal))
+    return Path(json.loads(journal[0])["recording"])
+
+
+def test_a_cassette_that_was_whole_when_its_take_was_cut_takes_its_place(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scratch = cut_before_it_was_delivered()
+    recorded.rename(scratch)
+    capsys.readouterr()
+    assert run("resume", "takes/trio/latest") == 0
+    assert "cassette" not in capsys.readouterr().err
+    verify_cassette(recorded)
+    assert not scratch.exists()
+    assert load_cassette(recorded).manifest.recording == scratch.name.rpartition("-")[2]
+    cut_before_it_was_delivered()
+    assert run("resume", "takes/trio/latest") == 0
+    assert "cassette" not in capsys.readouterr().err
+
+
+def test_a_take_that_was_cut_before_its_cassette_was_whole_says_that_there_is_none(
+    trio: str, recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut_before_it_was_delivered()
+    shutil.rmtree(recorded)
+    capsys.readouterr()
+    assert run("resume", "takes/trio/latest") == 0
+    told = capsys.readouterr().err
+    assert "no cassette was left, as a cassette holds a performance without a break" in told
+    assert f"tau-stage run {trio} --record tapes" in told
+    assert run("resume", "takes/trio/latest") == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_cassette_that_was_cut_replaces_no_newer_one(
+    serve: Serve, trio: str, recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    take, scratch = Path("takes/trio/latest").resolve(), cut_before_it_was_delivered()
+    recorded.rename(scratch)
+    os.utime(scratch / "cassette.json", (0, 0))
+    assert run("run", trio, "--endpoint", serve(Understudy(Tones())), "--record", "tapes", "--quiet") == 0
+    newer = (recorded / "cassette.json").read_text()
+    capsys.readouterr()
+    assert run("resume", str(take)) == 0
+    assert f"was recorded anew since\n  hint: the one of the take is whole: {scratch}" in capsys.readouterr().err
+    assert (recorded / "cassette.json").read_text() == newer

@@ -142,3 +142,18 @@ def test_what_cannot_be_picked_is_told_and_changes_nothing(
     assert run("pick", str(folder.path), "ann-1", "2") == 2
     assert "rain.wav: has changed since it was played" in capsys.readouterr().err
     assert folder.journal.read_bytes() == before
+
+
+@pytest.mark.parametrize("number", ["2", "3"])
+def test_a_pick_that_was_cut_can_be_made_again_or_another(folder: TakeFolder, number: str) -> None:
+    """Slow: the understudy's voice, and two deliveries."""
+    before = folder.manifest.read_text()
+    assert run("pick", str(folder.path), "ann-1", "2", "--quiet") == 0
+    *journal, last = folder.journal.read_text().splitlines(keepends=True)
+    assert '"take_delivered"' in last
+    folder.journal.write_text("".join(journal))
+    folder.manifest.write_text(before)
+    assert run("pick", str(folder.path), "ann-1", number, "--quiet") == 0
+    take = read_take(folder.path)[1]
+    assert (take.lines[0].take, fold(read_journal(folder.journal))) == (int(number), take)
+    assert stems_hold_the_lines(folder, take)

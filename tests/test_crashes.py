@@ -12,7 +12,7 @@ import pytest
 
 from tau_stage.understudy.server import Understudy
 from tests.campaign import served
-from tests.crashes import FAULTS, RED, Crashes, contents, left_over, runner, takes_in
+from tests.crashes import FAULTS, RED, VERBS, Crashes, VerbCrashes, contents, left_over, runner, takes_in
 from tests.support.syscalls import Fault, can_trace
 from tests.support.tone_voice import Tones
 
@@ -39,16 +39,27 @@ def test_what_meets_a_fault_is_an_undisturbed_run_when_it_is_resumed(crashes: Cr
     first, each = len(counted) // (2 * FEW), len(counted) // FEW
     done = Counter[str]()
     for number in range(first, len(counted) + 1, each):
-        problems = crashes.crash(FAULTS[name](number), done, by_run=number % 2 == 0)
+        problems = crashes.crash(FAULTS[name](number), done, other_way=number % 2 == 0)
         assert problems == [], f"{name} at {number} of {len(counted)}: {counted[number - 1]}"
     assert done["takes that had begun"]
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_a_command_that_meets_a_fault_leaves_the_old_or_the_new_and_may_be_given_again(
+    crashes: Crashes, name: str
+) -> None:
+    """Slow: gives each command some times, in processes of their own."""
+    verb, done = VerbCrashes(crashes, name), Counter[str]()
+    for number, fault in zip((len(verb.calls) // 3, len(verb.calls) // 2), ("kill", "error"), strict=True):
+        problems = verb.crash(FAULTS[fault](number), done, other_way=fault == "error")
+        assert problems == [], f"{fault} at {number} of {len(verb.calls)}: {verb.calls[number - 1]}"
 
 
 def test_a_mix_whose_header_could_not_be_written_is_made_anew(crashes: Crashes) -> None:
     """Slow: performs a scene, and resumes it: libsndfile says nothing where the last write of all fails."""
     writes = [number for number, call in enumerate(crashes.calls, 1) if call.path.name == ".mix.wav.part"]
     last = max(number for number in writes if crashes.calls[number - 1].name == "write")
-    assert crashes.crash(Fault(errno.EIO, last, last), Counter[str](), by_run=False) == []
+    assert crashes.crash(Fault(errno.EIO, last, last), Counter[str](), other_way=False) == []
 
 
 @pytest.mark.parametrize(

@@ -88,12 +88,13 @@ class PlayerTrack(BaseModel, frozen=True, extra="forbid"):
 
 
 class Manifest(BaseModel, frozen=True, extra="forbid"):
-    """``cassette.json``."""
+    """``cassette.json``; ``recording`` is a number of its own, which the journal of the take holds too."""
 
     cassette: int = FORMAT
     tau_stage: str
     title: str
     slug: str
+    recording: str = ""
     players: dict[str, PlayerTrack]
     lines: dict[str, str]
 

@@ -75,7 +75,7 @@ class Recorder:
     @property
     def stage(self) -> Stage:
         """The same stage, listened to."""
-        return replace(self._inner, connect=self._connect)
+        return replace(self._inner, connect=self._connect, recording=str(self._folder))
 
     @asynccontextmanager
     async def _connect(self, player: PlayerPlan) -> AsyncIterator[Transport]:
@@ -144,7 +144,12 @@ class Recorder:
             )
         lines = {str(line.number): line.id for line in take.lines}
         manifest = Manifest(
-            tau_stage=__version__, title=self._plan.title, slug=self._plan.slug, players=tracks, lines=lines
+            tau_stage=__version__,
+            title=self._plan.title,
+            slug=self._plan.slug,
+            recording=_id_of(self._folder),
+            players=tracks,
+            lines=lines,
         )
         write_manifest(self._folder, manifest)
 
@@ -281,12 +286,7 @@ class CassetteRecording:
             problem = f"the cassette cannot be written: {(error.strerror or str(error)).lower()}"
             raise CassetteError(str(self._final), f"{problem}; the take itself is left", "record it again") from None
         self.is_whole = True
-        try:
-            put_in_place(self._folder, self._final)
-        except OSError as error:
-            problem = f"the new cassette cannot take this place: {(error.strerror or str(error)).lower()}"
-            hint = f"it is whole: move {self._folder} to {self._final}"
-            raise CassetteError(str(self._final), problem, hint) from None
+        _put_in_place(self._folder, self._final)
         return self._final
 
 
@@ -304,8 +304,7 @@ def record_cassette(plan: Plan, stage: Stage, folder: Path, secrets: Collection[
         CassetteError: The folder cannot be written, or something else lies there.
     """
     final = folder / plan.slug
-    if final.is_symlink() or (final.exists() and not (final / MANIFEST).is_file()):
-        raise CassetteError(str(final), "something else lies where the cassette would go", "choose another --record")
+    _refuse_other(final)
     with ExitStack() as opened:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -324,6 +323,63 @@ def record_cassette(plan: Plan, stage: Stage, folder: Path, secrets: Collection[
         finally:
             if not tape.is_whole:
                 shutil.rmtree(scratch, ignore_errors=True)
+
+
+def finish_recording(folder: Path) -> bool:
+    """Finish a recording that was cut when its take had come to its end: a whole cassette takes its place.
+
+    Args:
+        folder: Of the recording, until it was whole.
+
+    Returns:
+        Whether the cassette of that recording stands under its name.
+
+    Raises:
+        CassetteError: It is whole, and cannot take its place, or another was recorded since.
+    """
+    final = folder.with_name(folder.name.removeprefix(".").rpartition(UNFINISHED)[0])
+    if is_whole(folder):
+        _refuse_other(final)
+        if not _is_of(final, folder) and _written_at(final) > _written_at(folder):
+            raise CassetteError(str(final), "was recorded anew since", f"the one of the take is whole: {folder}")
+        _put_in_place(folder, final)
+        return True
+    if not _is_of(final, folder):
+        return False
+    shutil.rmtree(folder, ignore_errors=True)  # what was left to remove when the cassette was in its place
+    return True
+
+
+def _id_of(recording: Path) -> str:
+    return recording.name.rpartition("-")[2]
+
+
+def _is_of(cassette: Path, recording: Path) -> bool:
+    """Tell whether a cassette is there, and came of a recording."""
+    try:
+        return load_cassette(cassette).manifest.recording == _id_of(recording)
+    except CassetteError:
+        return False
+
+
+def _written_at(cassette: Path) -> int:
+    try:
+        return (cassette / MANIFEST).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _refuse_other(final: Path) -> None:
+    if final.is_symlink() or (final.exists() and not (final / MANIFEST).is_file()):
+        raise CassetteError(str(final), "something else lies where the cassette would go", "choose another --record")
+
+
+def _put_in_place(new: Path, final: Path) -> None:
+    try:
+        put_in_place(new, final)
+    except OSError as error:
+        problem = f"the new cassette cannot take this place: {(error.strerror or str(error)).lower()}"
+        raise CassetteError(str(final), problem, f"it is whole: move {new} to {final}") from None
 
 
 def unfinished_in(folder: Path) -> list[Path]:

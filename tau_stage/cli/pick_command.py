@@ -13,7 +13,7 @@ from tau_stage.cli.printing import say
 
 if TYPE_CHECKING:
     from tau_stage.take.folder import TakeFolder
-    from tau_stage.take.take_model import Performed, Take
+    from tau_stage.take.take_model import Performed
 
 
 def pick(
@@ -36,9 +36,8 @@ def pick(
     from tau_stage.take.lock import locked
     from tau_stage.take.reading import read_take
 
-    named, told = read_take(take)
-    folder = TakeFolder(named.path.resolve())
-    chosen = _chosen(folder, told, line, number)
+    folder = TakeFolder(read_take(take)[0].path.resolve())
+    chosen = _chosen(folder, line, number)
     if chosen.take == number:
         if not (quiet or as_json):
             say(f"take {number} is line {line} already")
@@ -48,17 +47,20 @@ def pick(
     raise typer.Exit(finish_take(folder, anyway=anyway, quiet=quiet, as_json=as_json))
 
 
-def _chosen(folder: TakeFolder, told: Take, name: str, number: int) -> Performed:
-    """Return the line, if it has such a take.
+def _chosen(folder: TakeFolder, name: str, number: int) -> Performed:
+    """Return the line as the journal tells it, if it has such a take: the rest may not have followed the last pick.
 
     Raises:
         TakeError: There is no journal.
         UsageError: There is no such line, or no such take of it, or that has no sound.
     """
     from tau_stage.errors import TakeError, UsageError
+    from tau_stage.take.fold import fold
+    from tau_stage.take.journal import read_journal
 
     if not folder.journal.is_file():
         raise TakeError(str(folder.path), f"has no {folder.journal.name}, which keeps its takes", "perform it again")
+    told = fold(read_journal(folder.journal))
     line = next((each for each in told.lines if each.id == name), None)
     if line is None:
         known = ", ".join(each.id for each in told.lines if each.alternatives) or "none of this take"
@@ -72,16 +74,19 @@ def _chosen(folder: TakeFolder, told: Take, name: str, number: int) -> Performed
 
 
 def _write_down(folder: TakeFolder, line: Performed, number: int) -> None:
-    """Write the pick down, once it is sure that all can follow it.
+    """Write the pick down, once all has followed the last one, and it is sure that all can follow it.
 
     Raises:
         TakeError: A sound is missing or another, or something cannot be written.
         UsageError: The file of an effect or a bed cannot be read.
     """
-    from tau_stage.take.journal import Journal
+    from tau_stage.take.fold import delivery
+    from tau_stage.take.journal import Journal, read_journal
     from tau_stage.take.records import TakePicked
-    from tau_stage.take.stems import check_take, keep_take, read_played
+    from tau_stage.take.stems import check_take, follow_picks, keep_take, read_played
 
+    if not delivery(read_journal(folder.journal)):
+        follow_picks(folder)
     other = next(take for take in line.takes if take.take == number)
     check_take(folder, line.id, other)
     with closing(Journal(folder.journal, goes_on=True)) as journal:

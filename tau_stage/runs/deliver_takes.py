@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from tau_stage.checks.check import as_json, check
 from tau_stage.checks.snapshot import measure_folder, read_snapshot, snapshot_path
 from tau_stage.checks.verdict import summary
-from tau_stage.errors import StageError, TakeError
+from tau_stage.errors import CassetteError, StageError, TakeError
 from tau_stage.report import deliver as exports
 from tau_stage.report.deliver import Note, rebuilt, unnoted
 from tau_stage.runs.take_plans import resume_job
@@ -105,6 +107,7 @@ def finish(folder: TakeFolder, *, anyway: bool = False, note: Note = unnoted) ->
         journal = read_journal(folder.journal)
         take, texts = rebuilt(folder)
         done = delivery(journal)
+        lost = () if done else finish_cassette(folder)
         if not done:
             follow_picks(folder)
         if done and all((folder.path / name).exists() for name in _files(folder, take, done)):
@@ -122,7 +125,23 @@ def finish(folder: TakeFolder, *, anyway: bool = False, note: Note = unnoted) ->
         again = judged.model_copy(update={"made": tuple(_make(folder, take, checks, note))})
         if not done and judged.code != TAKE_SPOILED:
             _write_down(folder, again)
-        return _delivered(folder, take, again)
+        delivered = _delivered(folder, take, again)
+        return replace(delivered, problems=(*delivered.problems, *lost))
+
+
+def finish_cassette(folder: TakeFolder) -> tuple[str, ...]:
+    """Finish the cassette of a take that was cut while it was recorded; say so where that cannot be."""
+    from tau_stage.cassette.recorder import finish_recording
+
+    began = read_beginning(folder.journal)
+    try:
+        if not began.recording or finish_recording(Path(began.recording)):
+            return ()
+    except CassetteError as error:
+        return (str(error),)
+    again = f"tau-stage run {shlex.quote(began.path)} --record {shlex.quote(str(Path(began.recording).parent))}"
+    problem = "no cassette was left, as a cassette holds a performance without a break"
+    return (f"{folder.path}: {problem}\n  hint: record it again: {again}",)
 
 
 def _files(folder: TakeFolder, take: Take, done: TakeDelivered) -> Iterator[str]:

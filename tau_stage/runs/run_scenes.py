@@ -22,7 +22,7 @@ from tau_stage.cost.retirements import retirement_warnings
 from tau_stage.environment import environment
 from tau_stage.errors import CassetteError, UsageError, unwrapped
 from tau_stage.protocol.endpoints import UNDERSTUDY
-from tau_stage.runs.deliver_takes import TAKE_SPOILED, DeliveredTake, deliver, finish
+from tau_stage.runs.deliver_takes import TAKE_SPOILED, DeliveredTake, deliver, finish, finish_cassette
 from tau_stage.runs.take_plans import OVER, Job, open_take, resume_job, retake_job
 from tau_stage.scene.load import load_scene
 from tau_stage.scene.model import Scene
@@ -99,12 +99,14 @@ class PerformedTake:
         folder: Where it lies.
         take: What was performed.
         lost: Why its cassette was not left, where one was to be recorded.
+        is_resumed: Whether it was stopped before.
     """
 
     plan: Plan
     folder: TakeFolder
     take: Take
     lost: CassetteError | None = None
+    is_resumed: bool = False
 
     def deliver(self, note: Callable[[str], None]) -> DeliveredTake:
         """Deliver it.
@@ -113,6 +115,8 @@ class PerformedTake:
             TakeError: A file of the take is missing, or one cannot be written.
         """
         delivered = deliver(self.plan, self.folder, self.take, note=note)
+        if self.is_resumed:
+            return replace(delivered, problems=(*delivered.problems, *finish_cassette(self.folder)))
         if self.lost is None:
             return delivered
         code = max(delivered.exit_code, TAKE_SPOILED)
@@ -342,7 +346,10 @@ async def run_jobs(
         for number, job in enumerate(jobs):
             group.start_soon(perform_one, number, job, stage)
     left = [(number, folder.path) for number, folder in sorted(begun.items()) if folder.journal.exists()]
-    return [PerformedTake(jobs[number].plan, *read_take(path), lost.get(number)) for number, path in left]
+    return [
+        PerformedTake(jobs[number].plan, *read_take(path), lost.get(number), jobs[number].folder is not None)
+        for number, path in left
+    ]
 
 
 def _prepare(jobs: Sequence[Job], options: RunOptions, at_once: int) -> list[dict[str, Person]]:

@@ -272,6 +272,7 @@ def _began(
         budget=budget,
         former=str(former.folder.path) if former.folder else "",
         retake=former.wish,
+        recording=stage.recording,
         spent=any(stage.provider_of(player).name != UNDERSTUDY for player in plan.models),
         roles=tuple(_role(player, stage) for player in plan.players),
     )

@@ -128,12 +128,14 @@ class Stage:
         provider_of: The endpoint that plays a player.
         limiter: Shared by all scenes of the process.
         deadlines: How long a session waits for what.
+        recording: The folder of the recording under way; empty: nothing is recorded.
     """
 
     connect: Connect
     provider_of: Callable[[PlayerPlan], Endpoint] = lambda _player: endpoint(UNDERSTUDY)
     limiter: OpeningLimiter = field(default_factory=OpeningLimiter)
     deadlines: Deadlines = field(default_factory=Deadlines)
+    recording: str = ""
 
     def secrets(self, plan: Plan) -> Secrets:
         """Return what no tool may answer: the keys of this process, and those of the addresses that are dialled."""

@@ -56,7 +56,13 @@ class Retake(BaseModel):
 
 
 class TakeBegan(Fact):
-    """Curtain up; ``resolved`` is the plan as JSON, ``former`` the take that a ``retake`` takes lines from."""
+    """Curtain up.
+
+    Attributes:
+        resolved: The plan as JSON.
+        former: The take that a ``retake`` takes lines from.
+        recording: The folder of its cassette until that is whole; empty: nothing is recorded.
+    """
 
     type: Literal["take_began"] = "take_began"
     version: Literal[1] = 1
@@ -74,6 +80,7 @@ class TakeBegan(Fact):
     budget: Decimal | None = None
     former: str = ""
     retake: Retake | None = None
+    recording: str = ""
     roles: tuple[Role, ...]
 
 
