@@ -267,6 +267,21 @@ def test_the_standard_library_and_soundfile_read_the_same_frames(marked: Path) -
     assert soundfile.read(marked, dtype="int16")[0].tobytes() == SOUND.data
 
 
+@pytest.mark.parametrize(("rate", "channels"), [(24_000, 1), (24_000, 2), (48_000, 1), (48_000, 2)])
+def test_an_mp3_that_was_not_written_to_the_end_is_known(tmp_path: Path, rate: int, channels: int) -> None:
+    path = tmp_path / "a.mp3"
+    sound = [[0.1 * (number % 7)] * channels for number in range(rate)]
+    soundfile.write(path, sound, rate, format="MP3", bitrate_mode="CONSTANT", compression_level=0.5)
+    whole = path.read_bytes()
+    assert tells_its_size(path)
+    path.write_bytes(whole[:-100])
+    assert not tells_its_size(path)
+    path.write_bytes(whole[:8] + bytes(200) + whole[208:])
+    assert not tells_its_size(path)
+    path.write_bytes(whole[:20])
+    assert not tells_its_size(path)
+
+
 def test_a_header_that_was_not_written_to_the_end_is_known(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     with soundfile.SoundFile(path, "w", 24_000, 1, subtype="PCM_24", format="WAV") as file:

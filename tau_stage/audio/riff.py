@@ -18,6 +18,9 @@ from tau_stage.audio.wav import write_at
 LARGEST = 0xFFFFFFFF
 """Bytes that a RIFF file can hold after its first eight: 4 GiB."""
 
+LONGEST_MP3_HEADER = 64
+"""Bytes of an MP3 up to what tells its size, and a little more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
@@ -83,16 +86,29 @@ def read_shape(path: Path) -> Shape:
 
 
 def tells_its_size(path: Path) -> bool:
-    """Tell whether a WAV file's header was written to the end: until then it tells of another size.
+    """Tell whether the header of a WAV or an MP3 was written to the end: until then it tells of another size, or none.
+
+    An MP3 tells it in its first frame, as LAME writes it; nothing may stand before that.
 
     Raises:
         OSError: It cannot be read.
     """
     file = os.open(path, os.O_RDONLY)
     try:
-        return len(os.pread(file, 8, 0)) == 8 and _size(file) == os.fstat(file).st_size
+        head = os.pread(file, LONGEST_MP3_HEADER, 0)
+        if head[:1] == b"\xff":
+            return _mp3_size(head) == os.fstat(file).st_size
+        return len(head) >= 8 and _size(file) == os.fstat(file).st_size
     finally:
         os.close(file)
+
+
+def _mp3_size(head: bytes) -> int | None:
+    for start in (13, 21, 36):  # behind the header and side information of a frame, by version and channels
+        name, flags, _frames, size = struct.unpack_from(">4sIII", head.ljust(LONGEST_MP3_HEADER, b"\0"), start)
+        if name in (b"Xing", b"Info") and flags & 3 == 3:
+            return int(size)
+    return None
 
 
 def append_chunks(path: Path, chunks: Mapping[bytes, bytes]) -> None:

@@ -346,10 +346,11 @@ async def run_jobs(
         for number, job in enumerate(jobs):
             group.start_soon(perform_one, number, job, stage)
     left = [(number, folder.path) for number, folder in sorted(begun.items()) if folder.journal.exists()]
-    return [
-        PerformedTake(jobs[number].plan, *read_take(path), lost.get(number), jobs[number].folder is not None)
-        for number, path in left
-    ]
+    return [_performed(jobs[number], path, lost.get(number)) for number, path in left]
+
+
+def _performed(job: Job, path: Path, lost: CassetteError | None) -> PerformedTake:
+    return PerformedTake(job.plan, *read_take(path), lost, is_resumed=job.folder is not None)
 
 
 def _prepare(jobs: Sequence[Job], options: RunOptions, at_once: int) -> list[dict[str, Person]]:

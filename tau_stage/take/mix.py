@@ -46,6 +46,9 @@ looks at four times the rate and misses 0.3 dB of some consonants (0.7 dB at mos
 
 ATTEMPTS = 8
 LOUDNESS_ATTEMPTS = 5
+LEAST_KBPS_WITH_SIZE = 64
+"""LAME writes no size into an MP3 of fewer: its frames have no room for it."""
+
 LEAST_YIELD = 0.25
 LOUDEST_GAIN_DB = 90.0
 """More would make a single step of 16 bit a voice."""
@@ -147,7 +150,7 @@ def mix(folder: TakeFolder, take: Take, wanted: Mix, rate: int = RATE) -> Mixed:
         for attempt in range(1, ATTEMPTS + 1):
             blocks = _mixed(stems, take, setting, rate)
             length = _write(draft, final, blocks, rate, take.channels, wanted.bitrate)
-            found = _measured(draft, final, length, take.channels)
+            found = _measured(draft, final, length, take.channels, wanted.bitrate)
             better = _better(setting, found, wanted, only_peaks=attempt >= LOUDNESS_ATTEMPTS)
             if better is None or attempt == ATTEMPTS:
                 break
@@ -332,13 +335,14 @@ def _created(draft: Path, final: Path, rate: int, channels: int, kbps: int | Non
         yield file
 
 
-def _measured(draft: Path, final: Path, length: int, channels: int) -> Loudness:
+def _measured(draft: Path, final: Path, length: int, channels: int, kbps: int | None) -> Loudness:
     """Measure what is in a file that was just written."""
     with sound_errors(final, MIX_AGAIN), open_sound(draft, name=final, channels=channels) as file:
         kind = final.suffix.lower()
-        is_lossless, is_begun = kind in (".wav", ".flac"), kind == ".wav" and not tells_its_size(draft)
+        is_lossless = kind in (".wav", ".flac")
+        has_size = kind == ".wav" or (kind == ".mp3" and (kbps is None or kbps >= LEAST_KBPS_WITH_SIZE))
         if file.frames < length or (is_lossless and file.frames > length):
             raise TakeError(str(final), f"has {file.frames} samples, and should have {length}", MIX_AGAIN)
-        if is_begun:
-            raise TakeError(str(final), "its header could not be written", MIX_AGAIN)
+        if has_size and not tells_its_size(draft):
+            raise TakeError(str(final), "its end or its header could not be written", MIX_AGAIN)
         return _metered(file.blocks(BLOCK, dtype="float32"), file.samplerate, channels)
