@@ -1,11 +1,27 @@
-"""An open microphone: a person speaks, turn detection drives the turns, the player answers, and may be interrupted."""
+"""An open microphone: a person speaks, turn detection drives the turns, the player answers, and may be interrupted.
+
+Theory of operation. While the microphone is open, sound flows into the session's input (`InputFeed`), and the server's
+events drive everything else; nobody here decides whose turn it is.
+
+- ``SpeechStarted`` opens a `PersonSpeech`, ``InputAudioBufferCommitted`` closes it; it waits in ``_unsaid`` until its
+  words are written down, or until they have been waited for long enough.
+- ``ResponseCreated`` opens a `ModelAnswer`, unless its metadata names a line that the scene asked for.
+  A response that only calls tools hands its line on to the next response.
+- ``ResponseDone`` passes the response to `_collect`, one after another: an answer is committed only when it was heard
+  to its end or was interrupted, and after what the person said before it. So the take tells turns in their order,
+  though events come in any.
+
+A live person is fed block by block, and time is the feed's. Recorded utterances are fed one at a time, each when the
+one before was answered. A typist sends words instead. The step is over (``_over``) when its ``turns``, its ``until``,
+its key or a stop says so; answers under way are still waited for.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -16,31 +32,22 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from tau_stage.audio.formats import Decoder
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.devices.keyboard import key_pressed
-from tau_stage.devices.playback import Voice
+from tau_stage.devices.playback import Playback, Voice
 from tau_stage.errors import SessionClosed
 from tau_stage.protocol import server_events
 from tau_stage.protocol.client_events import ResponseCreate
 from tau_stage.protocol.conversation import usage_of
 from tau_stage.protocol.responses import Response
+from tau_stage.protocol.server_events import TranscriptionCompleted, TranscriptionFailed
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.fields import OFF
-from tau_stage.scene.plan import LinePlan, ListenPlan, PlayerPlan
+from tau_stage.scene.plan import LinePlan, ListenPlan
 from tau_stage.session import Session
 from tau_stage.session.waiting import Subscription
 from tau_stage.signals import Signal
 from tau_stage.stage import schedule
-from tau_stage.stage.events import Event, PlayerState
-from tau_stage.stage.exchange import (
-    MicrophoneState,
-    MicrophoneTurn,
-    ModelAnswer,
-    PersonSpeech,
-    is_asked_for,
-    without_usage,
-    worded,
-)
+from tau_stage.stage.events import PlayerState, WordsProgress
 from tau_stage.stage.line import LineResult
-from tau_stage.stage.people import Person
 from tau_stage.stage.production import Production, cancel_on_stop
 from tau_stage.stage.schedule import Turn
 from tau_stage.stage.sessions import Participants
@@ -53,11 +60,176 @@ FED = RATE // 10
 PAUSE = 2 * RATE
 """Silence after an utterance that is fed faster than it is heard: any turn detection takes it for the end."""
 
-ANSWERS = 64
-"""Answers that may wait until the one before was heard."""
-
 WORDS_WAIT_S = 3.0
 """How long a person's words may be waited for when the answer is whole."""
+
+KEPT = 5 * RATE
+"""Samples kept while nobody speaks: more than any prefix that turn detection reaches back for."""
+
+
+@dataclass(slots=True)
+class PersonSpeech:
+    """What the person is saying.
+
+    Attributes:
+        line: Its line.
+        start: The sample of the feed it begins at.
+        end: And ends at.
+        words: As they were written down.
+        is_written: Set when they were, or cannot be.
+    """
+
+    line: LinePlan
+    start: int
+    end: int | None = None
+    words: str = ""
+    is_written: anyio.Event = field(default_factory=anyio.Event)
+
+
+@dataclass(slots=True)
+class ModelAnswer:
+    """What the model is answering.
+
+    Attributes:
+        line: Its line.
+        asked_at: When the person stopped speaking.
+        at: The sample of the timeline its sound begins at.
+        first_audio_s: Seconds from then to its first sound.
+        first_words_s: And to its first words.
+    """
+
+    line: LinePlan
+    asked_at: float
+    at: int | None = None
+    first_audio_s: float | None = None
+    first_words_s: float | None = None
+
+    def sounds(self, at: int) -> bool:
+        """Note a piece of its sound, at a sample of the timeline; whether it is the first."""
+        if is_first := self.at is None:
+            self.at, self.first_audio_s = at, max(0.0, anyio.current_time() - self.asked_at)
+        return is_first
+
+    def words_come(self) -> None:
+        """Note a piece of its words."""
+        if self.first_words_s is None:
+            self.first_words_s = max(0.0, anyio.current_time() - self.asked_at)
+
+
+@dataclass(slots=True)
+class MicrophoneState:
+    """What was said at an open microphone.
+
+    Attributes:
+        made: Lines that were made up on the spot.
+        said: The person's turns, in a performance that was stopped.
+        answers: The model's.
+        lost: Answers that could not be had.
+        spoken_s: Seconds of both.
+        passed_s: Seconds it was open in a performance that was stopped.
+        is_unanswered: Whether the person was not answered when it was stopped.
+    """
+
+    made: int = 0
+    said: int = 0
+    answers: int = 0
+    lost: int = 0
+    spoken_s: float = 0.0
+    passed_s: float = 0.0
+    is_unanswered: bool = False
+
+    @classmethod
+    def of(cls, step: ListenPlan, before: Sequence[Performed]) -> MicrophoneState:
+        """Return what was said before the performance was stopped."""
+        if not before:
+            return cls()
+        first, last = before[0], before[-1]
+        return cls(
+            made=max(int(line.id.removeprefix(f"{step.id}-")) for line in before),
+            said=sum(line.player == step.person for line in before),
+            answers=sum(line.player == step.player for line in before),
+            spoken_s=sum(line.duration_s for line in before),
+            passed_s=last.offset_s + last.duration_s - first.offset_s,
+            is_unanswered=last.player == step.person,
+        )
+
+    def line(self, step: ListenPlan, player: str) -> LinePlan:
+        """Make one more line that is made up on the spot."""
+        self.made += 1
+        return replace(step.line(player), id=f"{step.id}-{self.made}")
+
+
+class InputFeed:
+    """The sound that goes into a session's input, counted from the opening of the microphone.
+
+    Args:
+        session: Hears it.
+    """
+
+    def __init__(self, session: Session) -> None:
+        heard = session.conversation.input
+        self._session = session
+        self._before = heard.begins + round(heard.duration_s * RATE)
+        self._kept = bytearray()
+        self._forgotten = 0
+
+    @property
+    def samples(self) -> int:
+        """How much was fed."""
+        return self._forgotten + len(self._kept) // 2
+
+    async def give(self, block: Pcm) -> None:
+        """Feed some sound."""
+        self._kept += block.data
+        await self._session.append_input_audio_buffer(block)
+
+    def forget(self, before: int) -> None:
+        """Let go of what lies far back, but for what is still needed: from a sample on."""
+        spare = min(self.samples - KEPT, before) - self._forgotten
+        if spare > 0:
+            del self._kept[: 2 * spare]
+            self._forgotten += spare
+
+    def sample(self, session_ms: int) -> int:
+        """Return the sample at a time of the session's input, which counts on from one microphone to the next."""
+        return session_ms * RATE // 1000 - self._before
+
+    def sound(self, start: int, end: int) -> Pcm:
+        """Return a span of what was fed, as far as it is kept."""
+        first, last = max(0, start - self._forgotten), max(0, end - self._forgotten)
+        return Pcm(bytes(self._kept[2 * first : 2 * last]))
+
+
+class _AnswerVoices:
+    """Plays answers on the loudspeaker as they arrive, if there is one."""
+
+    def __init__(self, playback: Playback, session: Session) -> None:
+        self._playback = playback
+        self._session = session
+        self._voices: dict[str, tuple[Voice, Decoder]] = {}
+
+    def append(self, line: LinePlan, coded: str) -> None:
+        """Play a piece of a line's sound, as the wire brings it."""
+        if not self._playback.is_on:
+            return
+        if line.id not in self._voices:
+            self._voices[line.id] = self._playback.voice(), self._session.conversation.form.decoder()
+        voice, decoder = self._voices[line.id]
+        if audio := decoder.feed(pybase64.b64decode(coded)):
+            voice.append(audio)
+
+    def finish(self, line: LinePlan) -> None:
+        """Note that a line's sound has come to its end."""
+        if line.id in self._voices:
+            voice, decoder = self._voices[line.id]
+            if rest := decoder.finish():
+                voice.append(rest)
+            voice.finish()
+
+    def close(self) -> None:
+        """Note that nothing more comes."""
+        for voice, _ in self._voices.values():
+            voice.finish()
 
 
 class OpenMicrophone:
@@ -65,32 +237,37 @@ class OpenMicrophone:
 
     Args:
         step: From the plan.
-        player: Who listens and answers.
-        session: The player's.
-        person: Who speaks.
-        production: Takes care of what is said.
+        session: Of the player who listens and answers.
+        production: Coordinates what is said.
+        participants: The sessions and the people.
+        speak: Lets a player speak a line.
         before: What was said there before the performance was stopped.
     """
 
     def __init__(
         self,
         step: ListenPlan,
-        player: PlayerPlan,
         session: Session,
-        person: Person,
-        production: Ears,
+        production: Production,
+        participants: Participants,
+        speak: Callable[[LinePlan], Awaitable[Turn]],
         before: Sequence[Performed] = (),
     ) -> None:
         self._step = step
-        self._player = player
         self._session = session
-        self._person = person
         self._production = production
-        self._origin = production.next_sample
-        self._cap = Cap(player, session, production)
+        self._participants = participants
+        self._speak = speak
+        self._player = player = production.plan.player(step.player)
+        self._person = participants.people[step.person]
+        self._origin = production.timeline.next
         self._feed = InputFeed(session)
+        self._voices = _AnswerVoices(production.playback, session)
+        self._lines: dict[str, LinePlan] = {}
+        self._has_cap = False
+        self._has_spoken = False
         self._turns = 0
-        self._so_far = MicrophoneState.of(step, before)
+        self._progress = MicrophoneState.of(step, before)
         self._open = 0
         self._carried: LinePlan | None = None
         self._heard: dict[str, PersonSpeech] = {}
@@ -107,16 +284,34 @@ class OpenMicrophone:
 
         Raises:
             SessionError: The session failed.
+            Stopped: Somebody wanted to stop while a person was typing.
         """
+        try:
+            await self._run()
+        finally:
+            self._production.timeline.now = lambda: 0
+            self._voices.close()
+
+    def warn_if_nobody_spoke(self) -> None:
+        """Warn, where the person has said nothing."""
+        if self._has_spoken:
+            return
+        where = f"{self._step.id}, player {self._person.name}"
+        text = f"{where}: nobody spoke at the open microphone"
+        if self._person.is_used_up:
+            text = f"{where}: there is nothing left of the recording to listen to"
+        self._production.log.append(record.Warned(player=self._person.name, line=self._step.id, text=text))
+
+    async def _run(self) -> None:
         if self._person.types:
             await self._typing()
             return
         session = self._session
-        done, finished = anyio.create_memory_object_stream[Response](ANSWERS)
+        done, finished = anyio.create_memory_object_stream[Response](64)  # answers that may wait to be heard
         async with (
             done,
             finished,
-            self._ears_open(),
+            self._turn_detection_on(),
             session.events() as events,
             session.responses() as responses,
             anyio.create_task_group() as group,
@@ -124,30 +319,32 @@ class OpenMicrophone:
             group.start_soon(self._watch, events, responses, done)
             group.start_soon(self._collect, finished)
             group.start_soon(self._wait_for_the_key)
-            group.start_soon(self._end_after, self._production.stopped)
+            group.start_soon(self._end_after, self._production.stop.wait)
             await self._answer_what_was_said()
-            self._production.hush(anyio.current_time())
+            self._set_silence(anyio.current_time())
             if self._person.is_live:
-                self._production.keep_time(lambda: self._origin + self._feed.samples)
+                self._production.timeline.now = lambda: self._origin + self._feed.samples
             await (self._live() if self._person.is_live else self._hurried())
             await self._settle()
             group.cancel_scope.cancel()
         self._leave_unsaid()
-        self._production.hush(None)
+        self._set_silence(None)
 
     @asynccontextmanager
-    async def _ears_open(self) -> AsyncIterator[None]:
+    async def _turn_detection_on(self) -> AsyncIterator[None]:
         """Turn detection is on inside, and off again behind."""
         wishes: dict[str, Any] = {"turn_detection": dict(self._player.turn_detection)}
         if self._step.transcription is not None:
             wishes["transcription"] = dict(self._step.transcription) or None
-        await self._cap.put_on(self._so_far.answer(self._step))
+        await self._cap_next_answer()
         await self._session.update(**wishes)
         try:
             yield
         finally:
             if self._session.is_open:
-                await self._session.update(turn_detection=None, **self._cap.off)
+                own = self._player.max_output_tokens or "inf"
+                uncapped = {"max_output_tokens": own} if self._has_cap else {}
+                await self._session.update(turn_detection=None, **uncapped)
                 await self._session.clear_input_audio_buffer()
 
     # ---- what the person says
@@ -155,12 +352,12 @@ class OpenMicrophone:
     async def _typing(self) -> None:
         """Hold a conversation in writing."""
         until = float("inf") if self._step.for_s is None else anyio.current_time() + self._step.for_s
-        if self._so_far.is_unanswered and not self._over.is_set():
+        if self._progress.is_unanswered and not self._over.is_set():
             await self._reply()
         while not self._over.is_set():
             typed = ""
             with anyio.CancelScope(deadline=until):
-                typed = await self._production.typed(self._line(self._person.name))
+                typed = await self._typed(self._line(self._person.name))
             if not typed:
                 return
             await self._session.user(typed)
@@ -168,23 +365,25 @@ class OpenMicrophone:
             await self._reply()
 
     async def _reply(self) -> None:
-        words = await self._production.answer(self._line(self._player.name))
-        self._so_far.answers += 1
+        words = (await self._speak(self._line(self._player.name))).words
+        self._progress.answers += 1
         self._look_for_the_end(words)
 
     async def _answer_what_was_said(self) -> None:
         """Answer first what was said before the performance was stopped."""
-        if not self._so_far.is_unanswered or self._over.is_set():
+        if not self._progress.is_unanswered or self._over.is_set():
             return
-        answers, self._stopped_at = self._so_far.answers, anyio.current_time()
+        answers, self._stopped_at = self._progress.answers, anyio.current_time()
         await self._session.wire.send(ResponseCreate(event_id=self._session.fresh("evt")))
         with anyio.move_on_after(self._session.deadlines.response_s):
-            while self._is_busy or (self._so_far.answers == answers and not self._so_far.lost):
+            while self._is_busy or (self._progress.answers == answers and not self._progress.lost):
                 await self._changed.wait()
 
     async def _live(self) -> None:
         """Feed what is said while it is said; silence follows the end of a file."""
-        with anyio.move_on_after(self._so_far.left_s(self._step.for_s)):
+        for_s = self._step.for_s
+        left_s = None if for_s is None else max(0.0, for_s - self._progress.passed_s)
+        with anyio.move_on_after(left_s):
             async with self._person.blocks() as blocks:
                 async for block in blocks:
                     await self._give(block)
@@ -197,19 +396,19 @@ class OpenMicrophone:
     async def _hurried(self) -> None:
         """Feed utterance by utterance, each when the one before was answered; nobody speaks into anything."""
         self._session.state.finish_playing()
-        if self._so_far.said:
+        if self._progress.said:
             await self._feed_all(Pcm.silence(PAUSE))
-        for take in self._person.takes()[self._so_far.said :]:
-            if self._over.is_set() or (self._step.for_s is not None and self._so_far.spoken_s >= self._step.for_s):
+        for take in self._person.takes()[self._progress.said :]:
+            if self._over.is_set() or (self._step.for_s is not None and self._progress.spoken_s >= self._step.for_s):
                 return
-            await self._production.others_are_done()
-            turns, answers, self._so_far.lost = self._turns, self._so_far.answers, 0
-            await self._production.let_hear(take)
+            await self._wait_for_cues()
+            turns, answers, self._progress.lost = self._turns, self._progress.answers, 0
+            await self._play(take)
             await self._feed_all(Pcm.join([take, Pcm.silence(PAUSE)]))
             await self._session.update()  # its answer comes after everything the sound has led to
             with anyio.move_on_after(self._session.deadlines.response_s):
                 while self._is_busy or (
-                    self._turns > turns and self._so_far.answers == answers and not self._so_far.lost
+                    self._turns > turns and self._progress.answers == answers and not self._progress.lost
                 ):
                     await self._changed.wait()
             self._leave_unsaid()
@@ -235,12 +434,12 @@ class OpenMicrophone:
             match event:
                 case server_events.SpeechStarted():
                     if self._person.is_live:
-                        self._production.interrupted()
+                        self._production.playback.mute()
                     start = max(0, self._feed.sample(event.audio_start_ms))
                     self._heard[event.item_id] = PersonSpeech(self._line(self._person.name), start)
-                    self._production.speaks(self._heard[event.item_id].line)
-                    self._production.hush(None)
-                    self._state("listening")
+                    self._numbered(self._heard[event.item_id].line)
+                    self._set_silence(None)
+                    self._publish_state("listening")
                 case server_events.SpeechStopped() if event.item_id in self._heard:
                     self._stopped_at = anyio.current_time()
                     self._heard[event.item_id].end = self._feed.sample(event.audio_end_ms)
@@ -248,24 +447,23 @@ class OpenMicrophone:
                     self._turns += 1
                     self._unsaid.append(self._heard[event.item_id])
                 case server_events.TranscriptionDelta() if event.item_id in self._heard:
-                    self._production.show(worded(self._heard[event.item_id].line, event.delta))
-                case server_events.TranscriptionCompleted(status="in_progress"):
+                    self._publish_words(self._heard[event.item_id].line, event.delta)
+                case TranscriptionCompleted(status="in_progress"):
                     continue  # the words so far; the end of them is yet to come
-                case server_events.TranscriptionCompleted() | server_events.TranscriptionFailed() if (
-                    event.item_id in self._heard
-                ):
+                case TranscriptionCompleted() | TranscriptionFailed() if event.item_id in self._heard:
                     self._written(self._heard.pop(event.item_id), event)
-                case server_events.ResponseCreated() if not is_asked_for(event.response.metadata):
+                case server_events.ResponseCreated() if "line" not in (event.response.metadata or {}):
                     self._begin_answer(event.response.id)
                 case server_events.AudioDelta() if event.response_id in self._answer:
-                    self._first_sound(self._answer[event.response_id])
-                    self._production.sounds(self._answer[event.response_id].line, event.delta)
+                    if self._answer[event.response_id].sounds(self._origin + self._feed.samples):
+                        self._publish_state("speaking")
+                    self._voices.append(self._answer[event.response_id].line, event.delta)
                 case server_events.TranscriptDelta() | server_events.TextDelta() if event.response_id in self._answer:
-                    self._first_words(self._answer[event.response_id])
-                    self._production.show(worded(self._answer[event.response_id].line, event.delta))
+                    self._answer[event.response_id].words_come()
+                    self._publish_words(self._answer[event.response_id].line, event.delta)
                 case server_events.ResponseDone():
                     response = await anext(responses)
-                    if isinstance(response, Response) and not is_asked_for(response.metadata):
+                    if isinstance(response, Response) and "line" not in (response.metadata or {}):
                         await done.send(response)
                 case _:
                     continue
@@ -273,7 +471,7 @@ class OpenMicrophone:
         why = (self._session.wire.closed or SessionClosed(code=1006)).about(player=self._player.name)
         for answer in self._answer.values():  # nobody knows what they have cost
             broken = Response(id="", status="failed", message=why.what_happened(), usage=Usage(untold=1))
-            self._production.failed(answer.line, broken)
+            self._fail(answer.line, broken)
         raise why
 
     def _begin_answer(self, response_id: str) -> None:
@@ -281,23 +479,11 @@ class OpenMicrophone:
         line, self._carried = self._carried or self._line(self._player.name), None
         self._open += 1
         self._answer[response_id] = ModelAnswer(line, self._stopped_at)
-        self._production.speaks(line)
-        self._state("thinking")
+        self._numbered(line)
+        self._publish_state("thinking")
 
-    def _first_sound(self, answer: ModelAnswer) -> None:
-        if answer.at is None:
-            answer.at = self._origin + self._feed.samples
-            answer.first_audio_s = max(0.0, anyio.current_time() - answer.asked_at)
-            self._state("speaking")
-
-    def _first_words(self, answer: ModelAnswer) -> None:
-        if answer.first_words_s is None:
-            answer.first_words_s = max(0.0, anyio.current_time() - answer.asked_at)
-
-    def _written(
-        self, heard: PersonSpeech, event: server_events.TranscriptionCompleted | server_events.TranscriptionFailed
-    ) -> None:
-        if isinstance(event, server_events.TranscriptionCompleted):
+    def _written(self, heard: PersonSpeech, event: TranscriptionCompleted | TranscriptionFailed) -> None:
+        if isinstance(event, TranscriptionCompleted):
             heard.words = event.transcript.strip()
             self._production.transcribed(heard.line, usage_of(event), self._player.name, self._writer)
         else:
@@ -328,25 +514,25 @@ class OpenMicrophone:
         for heard in self._unsaid:
             end = self._feed.samples if heard.end is None else heard.end
             audio = self._feed.sound(heard.start, end)
-            self._so_far.spoken_s += audio.duration_s
+            self._progress.spoken_s += audio.duration_s
             at = self._origin + heard.start if self._person.is_live else None
-            self._production.leave(MicrophoneTurn(heard.line, audio, heard.words, at))
+            self._commit(heard.line, audio, heard.words, at)
             self._look_for_the_end(heard.words, answered=False)
         self._heard = {name: heard for name, heard in self._heard.items() if heard not in self._unsaid}
         self._unsaid.clear()
 
     async def _leave_answer(self, answer: ModelAnswer, response: Response) -> None:
         if response.status == "failed":
-            self._so_far.lost += 1
-            self._production.failed(answer.line, response)
+            self._progress.lost += 1
+            self._fail(answer.line, response)
             self._fall_silent()
             return
         if response.calls:
-            self._production.tool_turn(answer.line, response)
+            self._production.tool_turn(self._numbered(answer.line), response)
             self._carried = None if response.audio or response.text else answer.line
             if not (response.audio or response.text):
                 return
-            response = without_usage(response)
+            response = replace(response, usage=Usage())
         audio, reason = response.audio, response.reason
         if self._person.is_live:
             heard = await self._heard_of(response)
@@ -355,25 +541,27 @@ class OpenMicrophone:
         else:
             self._session.state.finish_playing()
         if not audio and (response.audio or response.status == "cancelled"):  # nobody has heard of it
-            self._so_far.lost += 1
-            self._production.tool_turn(answer.line, response)
+            self._progress.lost += 1
+            self._production.tool_turn(self._numbered(answer.line), response)
             return
-        self._so_far.answers += 1
-        self._so_far.spoken_s += audio.duration_s
+        self._progress.answers += 1
+        self._progress.spoken_s += audio.duration_s
         took_s = max(0.0, anyio.current_time() - answer.asked_at)
         at = answer.at if self._person.is_live else None
         words = response.transcript or response.text
-        first = (answer.first_audio_s, answer.first_words_s)
-        self._production.leave(MicrophoneTurn(answer.line, audio, words, at, response, reason, *first, took_s))
+        status = "cancelled" if reason == "turn_detected" else response.status
+        response = replace(response, status=status, first_audio_s=answer.first_audio_s)
+        result = LineResult(response, 1, reason, answer.first_words_s)
+        self._commit(answer.line, audio, words, at, result, took_s)
         self._look_for_the_end(words)
         self._fall_silent()
-        await self._cap.put_on(self._so_far.answer(self._step))
+        await self._cap_next_answer()
 
     def _fall_silent(self) -> None:
         """Note that the player has stopped; it is silent, unless the person speaks."""
         if not any(heard.end is None for heard in self._heard.values()):
-            self._state("idle")
-            self._production.hush(anyio.current_time())
+            self._publish_state("idle")
+            self._set_silence(anyio.current_time())
 
     async def _heard_of(self, response: Response) -> int:
         """Return samples of an answer that were heard, when it was heard to its end or somebody spoke into it."""
@@ -398,7 +586,7 @@ class OpenMicrophone:
 
     def _look_for_the_end(self, words: str, *, answered: bool = True) -> None:
         said = self._step.until and is_found(self._step.until, words, line=self._step.source_line)
-        if said or (answered and self._step.turns is not None and self._so_far.answers >= self._step.turns):
+        if said or (answered and self._step.turns is not None and self._progress.answers >= self._step.turns):
             self._over.set()
 
     async def _settle(self) -> None:
@@ -408,8 +596,6 @@ class OpenMicrophone:
                 await self._changed.wait()
         await self._words_of_the_person()
         self._unsaid += [heard for heard in self._heard.values() if heard.end is None]
-
-    # ---- small things
 
     @property
     def _is_busy(self) -> bool:
@@ -428,62 +614,16 @@ class OpenMicrophone:
         heard = ((self._session.session.get("audio") or {}).get("input") or {}).get("transcription") or {}
         return asked or str(heard.get("model") or "")
 
-    def _state(self, state: str) -> None:
-        self._production.show(PlayerState(self._player.name, state))
+    def _publish_state(self, state: str) -> None:
+        self._production.log.publish(PlayerState(self._player.name, state))
+
+    def _publish_words(self, line: LinePlan, words: str) -> None:
+        self._production.log.publish(WordsProgress(line.player, line.id, words, spoken=True))
 
     def _line(self, player: str) -> LinePlan:
-        """Make a line that is made up on the spot."""
-        return self._so_far.line(self._step, player)
+        return self._progress.line(self._step, player)
 
-
-class Ears:
-    """What an open microphone needs of a performance.
-
-    Args:
-        production: Writes down, lays and tells.
-        participants: The sessions and the people.
-        answer: Lets a player speak a line.
-    """
-
-    def __init__(
-        self, production: Production, participants: Participants, answer: Callable[[LinePlan], Awaitable[Turn]]
-    ) -> None:
-        self._production = production
-        self._participants = participants
-        self._answer = answer
-        self._lines: dict[str, LinePlan] = {}
-        self._voices: dict[str, tuple[Voice, Decoder]] = {}
-        self._spoke: set[str] = set()
-
-    @property
-    def next_sample(self) -> int:
-        """The sample of the timeline at which what comes next begins."""
-        return self._production.timeline.next
-
-    def leave(self, spoken: MicrophoneTurn) -> None:
-        """Commit a finished turn: write it down and let it be heard."""
-        production = self._production
-        self._spoke.add(spoken.line.player)
-        line = self._known(spoken.line)
-        self._finish(line)
-        recording = LineFile(production.folder, line, production.log)
-        if spoken.audio:
-            recording.sounded(spoken.audio)
-        at = production.timeline.next if spoken.at is None else spoken.at
-        delivery = None
-        if spoken.response:
-            status = "cancelled" if spoken.reason == "turn_detected" else spoken.response.status
-            response = replace(spoken.response, status=status, first_audio_s=spoken.first_audio_s)
-            delivery = LineResult(response, 1, spoken.reason, spoken.first_words_s)
-        production.commit_line(
-            line, spoken.audio, spoken.words, at, recording.finish(), delivery=delivery, took_s=spoken.took_s
-        )
-
-    def speaks(self, line: LinePlan) -> None:
-        """Note that a player begins a line."""
-        self._known(line)
-
-    def _known(self, line: LinePlan) -> LinePlan:
+    def _numbered(self, line: LinePlan) -> LinePlan:
         """Return a line with its number; begin it when it is first heard of."""
         if session := self._participants.sessions.get(line.player):
             self._production.answered_by(line.player, session.answered_by)
@@ -491,194 +631,70 @@ class Ears:
             self._lines[line.id] = self._production.begin_line(line)
         return self._lines[line.id]
 
-    def sounds(self, line: LinePlan, coded: str) -> None:
-        """Play a piece of an answer's sound that has come."""
+    def _commit(
+        self,
+        line: LinePlan,
+        audio: Pcm,
+        words: str,
+        at: int | None,
+        result: LineResult | None = None,
+        took_s: float = 0.0,
+    ) -> None:
+        """Commit a finished turn, at a sample of the timeline or after what was before."""
         production = self._production
-        if not production.playback.is_on:
-            return
-        if line.id not in self._voices:
-            form = self._participants.sessions[line.player].conversation.form
-            self._voices[line.id] = production.playback.voice(), form.decoder()
-        voice, decoder = self._voices[line.id]
-        if audio := decoder.feed(pybase64.b64decode(coded)):
-            voice.append(audio)
+        self._has_spoken |= line.player == self._person.name
+        line = self._numbered(line)
+        self._voices.finish(line)
+        file = LineFile(production.folder, line, production.log)
+        if audio:
+            file.sounded(audio)
+        at = production.timeline.next if at is None else at
+        production.commit_line(line, audio, words, at, file.finish(), delivery=result, took_s=took_s)
 
-    def interrupted(self) -> None:
-        """Note that the person speaks: what was not heard yet is not to be heard."""
-        self._production.playback.mute()
-
-    async def let_hear(self, take: Pcm) -> None:
-        """Play what the person has recorded."""
-        await self._production.playback.wait_until_heard()
-        self._production.playback.play(take)
-        await self._production.playback.wait_until_heard()
-
-    def keep_time(self, now: Callable[[], int]) -> None:
-        """Let nothing begin before the sample that is heard now."""
-        self._production.timeline.now = now
-
-    def close(self) -> None:
-        """Note that the microphone is closed."""
-        self._production.timeline.now = lambda: 0
-        for voice, _ in self._voices.values():
-            voice.finish()
-
-    def miss(self, step: ListenPlan) -> None:
-        """Warn, where the person has said nothing."""
-        if step.person in self._spoke:
-            return
-        text = f"{step.id}, player {step.person}: nobody spoke at the open microphone"
-        if self._participants.people[step.person].is_used_up:
-            text = f"{step.id}, player {step.person}: there is nothing left of the recording to listen to"
-        self._production.log.append(record.Warned(player=step.person, line=step.id, text=text))
-
-    def _finish(self, line: LinePlan) -> None:
-        """Note that the line's sound has come to its end."""
-        voice, decoder = self._voices.get(line.id, (None, None))
-        if voice and decoder:
-            if rest := decoder.finish():
-                voice.append(rest)
-            voice.finish()
-
-    def tool_turn(self, line: LinePlan, response: Response) -> None:
-        """Note that a response called tools."""
-        self._production.tool_turn(self._known(line), response)
-
-    def transcribed(self, line: LinePlan, usage: Usage, listener: str, model: str) -> None:
-        """Note that a person's words were written down, which is billed."""
-        self._production.transcribed(line, usage, listener, model)
-
-    def untranscribed(self, line: LinePlan, why: str) -> None:
-        """Note that a person's words could not be written down."""
-        self._production.untranscribed(line, why)
-
-    def failed(self, line: LinePlan, response: Response) -> None:
-        """Note that an answer could not be had."""
-        self._finish(line)
+    def _fail(self, line: LinePlan, response: Response) -> None:
+        """Go on without an answer that could not be had."""
+        self._voices.finish(line)
         problem = response.message or response.reason or "the response failed"
         told = f"line {line.id}, player {line.player}: {problem}"
         self._production.skip_line(line.id, line.player, told, usage=response.usage)
 
-    def afford(self, line: LinePlan) -> int | None:
-        """Tell whether the scene may cost more, and how many tokens the next answer may have."""
-        self._production.budget.check(line.id, line.player)
-        return self._production.budget.most_tokens(
-            line.id, line.player, self._production.plan.player(line.player).output
-        )
-
-    async def others_are_done(self) -> None:
-        """Wait until the cues that have started are through."""
-        while schedule.cues_pending(self._production.state) and not self._production.stop.is_set():
-            await self._production.changed.wait()
-
-    async def stopped(self) -> None:
-        """Wait until somebody wants to stop."""
-        await self._production.stop.wait()
-
-    async def typed(self, line: LinePlan) -> str:
-        """Let a person type a line; what was typed, or nothing at the end."""
-        person = self._participants.people[line.player]
-        async with cancel_on_stop(self._production.stop):
-            given = await person.deliver(line, self._production.log.publish)
-            while not (given.words or given.is_over):
-                given = await person.deliver(line, self._production.log.publish)
-        if given.words:
-            self.leave(MicrophoneTurn(line, given.audio, given.words, None))
-        return given.words
-
-    async def answer(self, line: LinePlan) -> str:
-        """Let a player answer; what it says."""
-        return (await self._answer(line)).words
-
-    def hush(self, since: float | None) -> None:
-        """Note that a silence has begun, or has ended."""
-        self._production.state = schedule.set_silence(self._production.state, since)
-        self._production.changed.notify()
-
-    def show(self, news: Event) -> None:
-        """Show something to whoever watches."""
-        self._production.log.publish(news)
-
-
-class Cap:
-    """The most tokens that a player's next answer may have, as its session is told.
-
-    Args:
-        player: Who answers.
-        session: The player's.
-        production: Knows what is left.
-    """
-
-    def __init__(self, player: PlayerPlan, session: Session, production: Ears) -> None:
-        self._own = player.max_output_tokens
-        self._session = session
-        self._production = production
-        self._is_on = False
-
-    async def put_on(self, line: LinePlan) -> None:
-        """Put the cap on before the next answer.
-
-        Args:
-            line: It.
+    async def _cap_next_answer(self) -> None:
+        """Tell the session how many tokens its next answer may have; answers cost no more than the budget has left.
 
         Raises:
             BudgetExceeded: There is not enough left for one.
         """
-        most = self._production.afford(line)
+        budget, name, own = self._production.budget, self._player.name, self._player.max_output_tokens
+        line = f"{self._step.id}-{self._progress.made + 2}"  # the person speaks before it
+        budget.check(line, name)
+        most = budget.most_tokens(line, name, self._player.output)
         if most is not None:
-            self._is_on = True
-            await self._session.update(max_output_tokens=min(most, self._own or most))
+            self._has_cap = True
+            await self._session.update(max_output_tokens=min(most, own or most))
 
-    @property
-    def off(self) -> dict[str, int | str]:
-        """What takes it off, as settings of the session; nothing, where none was put on."""
-        return {"max_output_tokens": self._own or "inf"} if self._is_on else {}
+    async def _play(self, take: Pcm) -> None:
+        """Play what the person has recorded, before it is fed."""
+        playback = self._production.playback
+        await playback.wait_until_heard()
+        playback.play(take)
+        await playback.wait_until_heard()
 
+    async def _wait_for_cues(self) -> None:
+        """Wait until the cues that have started are through."""
+        production = self._production
+        await production.changed.until(lambda: not schedule.cues_pending(production.state) or production.stop.is_set())
 
-KEPT = 5 * RATE
-"""Samples kept while nobody speaks: more than any prefix that turn detection reaches back for."""
+    async def _typed(self, line: LinePlan) -> str:
+        """Let a person type a line; what was typed, or nothing at the end."""
+        async with cancel_on_stop(self._production.stop):
+            given = await self._person.deliver(line, self._production.log.publish)
+            while not (given.words or given.is_over):
+                given = await self._person.deliver(line, self._production.log.publish)
+        if given.words:
+            self._commit(line, given.audio, given.words, None)
+        return given.words
 
-
-class InputFeed:
-    """The sound that goes into a session's input, counted from the opening of the microphone.
-
-    Args:
-        session: Hears it.
-    """
-
-    def __init__(self, session: Session) -> None:
-        heard = session.conversation.input
-        self._session = session
-        self._before = heard.begins + round(heard.duration_s * RATE)
-        self._kept = bytearray()
-        self._forgotten = 0
-
-    @property
-    def samples(self) -> int:
-        """How much was fed."""
-        return self._forgotten + len(self._kept) // 2
-
-    async def give(self, block: Pcm) -> None:
-        """Feed some sound."""
-        self._kept += block.data
-        await self._session.append_input_audio_buffer(block)
-
-    def forget(self, before: int) -> None:
-        """Let go of what lies far back, but not of what somebody has said and that is not left yet.
-
-        Args:
-            before: The first sample that is still needed.
-        """
-        spare = min(self.samples - KEPT, before) - self._forgotten
-        if spare > 0:
-            del self._kept[: 2 * spare]
-            self._forgotten += spare
-
-    def sample(self, session_ms: int) -> int:
-        """Return the sample at a time of the session's input, which counts on from one microphone to the next."""
-        return session_ms * RATE // 1000 - self._before
-
-    def sound(self, start: int, end: int) -> Pcm:
-        """Return a span of what was fed, as far as it is kept."""
-        first, last = max(0, start - self._forgotten), max(0, end - self._forgotten)
-        return Pcm(bytes(self._kept[2 * first : 2 * last]))
+    def _set_silence(self, since: float | None) -> None:
+        """Note that a silence has begun, or has ended."""
+        self._production.state = schedule.set_silence(self._production.state, since)
+        self._production.changed.notify()

@@ -27,7 +27,7 @@ from tau_stage.stage import schedule
 from tau_stage.stage.context import PutItem, add_item, add_line, replace_last_answer
 from tau_stage.stage.fan_out import FanOut, open_fan_out
 from tau_stage.stage.line import LineResult, LineTake
-from tau_stage.stage.open_mic import Ears, OpenMicrophone
+from tau_stage.stage.open_mic import OpenMicrophone
 from tau_stage.stage.production import Production, cancel_on_stop
 from tau_stage.stage.reconnect import Reconnector, Reopen
 from tau_stage.stage.schedule import NextStep, Trigger, Turn
@@ -241,11 +241,7 @@ class Runner:
         if (former := self._former.of(step.id)) and step.id not in self._former.broken_off:
             await self._former_talk(step, former)
             return
-        person, player, production = (
-            self._participants.people[step.person],
-            self._plan.player(step.player),
-            self._production,
-        )
+        production = self._production
         try:
             session = await self._reconnector.session(step.player, step.id)
         except SessionError as error:
@@ -253,10 +249,10 @@ class Runner:
         production.listening = {step.person: step.player}
         await production.playback.wait_until(production.timeline.next)
         production.log.append(record.ListenBegan(step=step.id))
-        ears = Ears(production, self._participants, self._line)
+        mic = OpenMicrophone(step, session, production, self._participants, self._line, former)
         try:
             with unwrapped(), production.playback.in_real_time(lambda: production.timeline.end):
-                await OpenMicrophone(step, player, session, person, ears, former).run()
+                await mic.run()
         except (SessionClosed, Timeout) as error:
             self._reconnector.mark_lost(step.player, error)
             raise error.about(player=step.player, line=step.id) from None
@@ -264,10 +260,9 @@ class Runner:
             raise error.about(player=step.player, line=step.id) from None
         finally:
             production.listening = {}
-            ears.close()
         if production.stop.is_set():
             raise Stopped
-        ears.miss(step)
+        mic.warn_if_nobody_spoke()
         production.log.append(record.ListenEnded(step=step.id))
         await production.playback.wait_until_heard(production.timeline.next)
 
