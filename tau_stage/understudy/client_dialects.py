@@ -30,6 +30,7 @@ from tau_stage.protocol.dialects import (
     nested_session,
     parts_renamed,
 )
+from tau_stage.protocol.items import JsonObject
 from tau_stage.protocol.server_events import ServerError
 from tau_stage.transport import Handshake
 from tau_stage.understudy.profiles import Profile
@@ -87,7 +88,7 @@ class BetaDialect:
         for part in ("session", "response"):
             if isinstance(told := event.get(part), dict):
                 self._asked = told.get("temperature")
-                nested: dict[str, Any] = nested_session(_without_none(told))
+                nested: JsonObject = nested_session(_without_none(told))
                 if part == "response":
                     del nested["type"]
                 event = event | {part: nested}

@@ -27,7 +27,7 @@ from tau_stage.protocol.client_events import (
     ResponseConfig,
 )
 from tau_stage.protocol.entries import InputBuffer
-from tau_stage.protocol.items import MAX_ID, ClientItem, ContentPart, InputText, Item, SystemMessage
+from tau_stage.protocol.items import MAX_ID, ClientItem, ContentPart, InputText, Item, JsonObject, SystemMessage
 from tau_stage.protocol.server_events import ServerError
 from tau_stage.understudy.billing import Read, transcription_usage
 from tau_stage.understudy.profiles import CURRENT, Profile
@@ -98,7 +98,7 @@ def _worst(error: ValidationError) -> ErrorDetails:
     return min(error.errors(include_url=False, include_context=True), key=lambda found: rank.get(found["type"], 1))
 
 
-def _answer(error: ErrorDetails, told: dict[str, Any]) -> ServerError:
+def _answer(error: ErrorDetails, told: JsonObject) -> ServerError:
     param = _param(error, told)
     kind = error["type"]
     if kind in {"union_tag_not_found", "union_tag_invalid"}:

@@ -9,7 +9,7 @@ import anyio
 
 from tau_stage.audio.formats import Format
 from tau_stage.protocol.client_events import ResponseConfig
-from tau_stage.protocol.items import Item
+from tau_stage.protocol.items import Item, JsonObject
 from tau_stage.protocol.server_events import StatusDetails, WireResponse
 from tau_stage.protocol.usage import WireUsage
 from tau_stage.understudy.settings import Settings, format_of
@@ -72,7 +72,7 @@ class ResponseRun:
         return Format(own.type, getattr(own, "rate", 8_000)) if own else format_of(self.session, "output")
 
     @property
-    def tools(self) -> list[dict[str, Any]]:
+    def tools(self) -> list[JsonObject]:
         """The response's own, else the session's."""
         own = self.wanted.tools
         return self.session["tools"] if own is None else [tool.model_dump(exclude_unset=True) for tool in own]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tau_stage.audio.formats import Format
 from tau_stage.protocol.client_events import SessionConfig
+from tau_stage.protocol.items import JsonObject
 from tau_stage.understudy.profiles import CURRENT, Profile
 
-Settings = dict[str, Any]
+Settings = JsonObject
 
 WITHIN = ("audio", "input", "output")
 """Parts of a session that are merged, not replaced."""

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple, TypeGuard
 from urllib.parse import unquote
 
 from tau_stage.errors import LimitReached
+from tau_stage.protocol.items import JsonObject
 from tau_stage.text import is_found, pattern_problem
 
-Tool = dict[str, Any]
+Tool = JsonObject
 
 LOOKING = {"get", "look", "lookup", "find", "fetch", "show", "check", "read", "track", "query", "search", "retrieve"}
 """What the names of tools begin with that only look something up: what is looked up need not be said in full."""
@@ -182,7 +183,7 @@ def word_stems(words: str) -> set[str]:
     return {_stem(word) for word in found}
 
 
-def is_identifier(name: str, schema: dict[str, Any]) -> bool:
+def is_identifier(name: str, schema: JsonObject) -> bool:
     """Tell whether an argument is a text that stands for a thing: an order's number, an id, a code."""
     told = schema.get("type", "string")
     is_text = told == "string" or (isinstance(told, list) and "string" in told)
@@ -287,7 +288,7 @@ class ValuePlace:
         return replace(self, name=name, depth=self.depth + 1)
 
 
-def make_arguments(schema: Any, words: str) -> dict[str, Any]:
+def make_arguments(schema: Any, words: str) -> JsonObject:
     """Make the arguments of a call of words.
 
     Args:
@@ -302,14 +303,14 @@ def make_arguments(schema: Any, words: str) -> dict[str, Any]:
     return made if isinstance(made, dict) else {}
 
 
-def wanted_properties(schema: Any) -> list[tuple[str, dict[str, Any]]]:
+def wanted_properties(schema: Any) -> list[tuple[str, JsonObject]]:
     """List the properties that a call needs, by name, each with its schema: the required ones, else all."""
     place = ValuePlace(schema, SpokenValues.of(""))
     told, _ = _resolved(_table(schema), place)
     return [(name, _resolved(part, place)[0]) for name, part in _needed(told, bare=False)]
 
 
-def allowed_types(schema: dict[str, Any]) -> list[str]:
+def allowed_types(schema: JsonObject) -> list[str]:
     """List the types that a schema allows, null left out where there is another."""
     told = schema.get("type")
     named = [told] if isinstance(told, str) else [one for one in _list(told) if isinstance(one, str)]
@@ -343,7 +344,7 @@ def _made(schema: Any, place: ValuePlace) -> Any:
             return _text(told, place)
 
 
-def _resolved(schema: Any, place: ValuePlace) -> tuple[dict[str, Any], ValuePlace]:
+def _resolved(schema: Any, place: ValuePlace) -> tuple[JsonObject, ValuePlace]:
     """Resolve references and alternatives of a schema: the first alternative that is not null stands for all."""
     told = _table(schema)
     for _ in range(DEEPEST):
@@ -362,7 +363,7 @@ def _resolved(schema: Any, place: ValuePlace) -> tuple[dict[str, Any], ValuePlac
     return told, place
 
 
-def _branch(options: list[Any], place: ValuePlace) -> dict[str, Any]:
+def _branch(options: list[Any], place: ValuePlace) -> JsonObject:
     """Choose the alternative to take: one that the words name, else the first; null only where a schema comes back."""
     possible = [_table(option) for option in options if option is not False]
     nulls = [option for option in possible if option.get("type") == "null" or option.get("const", 0) is None]
@@ -374,7 +375,7 @@ def _branch(options: list[Any], place: ValuePlace) -> dict[str, Any]:
     return next(named, better[0] if better else {})
 
 
-def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+def _merged(one: JsonObject, other: JsonObject) -> JsonObject:
     """Merge two schemas, as far as that is a schema."""
     both = other | one
     for key in ("properties", "patternProperties"):
@@ -397,7 +398,7 @@ def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     return both
 
 
-def _types(schema: dict[str, Any]) -> list[str]:
+def _types(schema: JsonObject) -> list[str]:
     told = schema["type"]
     return [told] if isinstance(told, str) else [one for one in _list(told) if isinstance(one, str)]
 
@@ -418,7 +419,7 @@ def _found(root: Any, ref: str) -> Any:
     return at
 
 
-def _needed(told: dict[str, Any], *, bare: bool) -> list[tuple[str, Any]]:
+def _needed(told: JsonObject, *, bare: bool) -> list[tuple[str, Any]]:
     known = _table(told.get("properties"))
     required = [name for name in _list(told.get("required")) if isinstance(name, str)]
     is_told = "required" in told or bare
@@ -430,7 +431,7 @@ def _needed(told: dict[str, Any], *, bare: bool) -> list[tuple[str, Any]]:
     return [(name, known[name]) for name in names] + [(name, _schema_of(told, name)) for name in others]
 
 
-def _schema_of(told: dict[str, Any], name: str) -> Any:
+def _schema_of(told: JsonObject, name: str) -> Any:
     """Find the schema of a property, whether it has one of its own, one by its name, or one for the rest."""
     known = _table(told.get("properties"))
     if name in known:
@@ -441,7 +442,7 @@ def _schema_of(told: dict[str, Any], name: str) -> Any:
     return told.get("additionalProperties", True)
 
 
-def _object(told: dict[str, Any], place: ValuePlace) -> dict[str, Any]:
+def _object(told: JsonObject, place: ValuePlace) -> JsonObject:
     made = {name: _made(schema, place.under(name)) for name, schema in _needed(told, bare=place.bare)}
     least = _count(told.get("minProperties"))
     spare = [name for name in _table(told.get("properties")) if name not in made]
@@ -454,7 +455,7 @@ def _object(told: dict[str, Any], place: ValuePlace) -> dict[str, Any]:
     return made
 
 
-def _fresh(told: dict[str, Any]) -> Iterator[str]:
+def _fresh(told: JsonObject) -> Iterator[str]:
     """Make names for properties that a schema wants and does not name."""
     for number in range(1, MOST_ITEMS + 1):
         yield f"x{number}"
@@ -462,7 +463,7 @@ def _fresh(told: dict[str, Any]) -> Iterator[str]:
             yield re.sub(r"[^\w-]", "", pattern) + (str(number) if number > 1 else "")
 
 
-def _array(told: dict[str, Any], place: ValuePlace) -> list[Any]:
+def _array(told: JsonObject, place: ValuePlace) -> list[Any]:
     first = _list(told.get("prefixItems"))
     every = told.get("items", True)
     if isinstance(every, list):
@@ -484,7 +485,7 @@ def _array(told: dict[str, Any], place: ValuePlace) -> list[Any]:
     return made
 
 
-def _another(part: dict[str, Any], value: Any, made: list[Any]) -> Any:
+def _another(part: JsonObject, value: Any, made: list[Any]) -> Any:
     """Make a value that is not there yet."""
     if options := [one for one in _list(part.get("enum")) if one not in made]:
         return options[0]
@@ -506,7 +507,7 @@ def _option(options: Sequence[Any], said: SpokenValues) -> Any:
     return max(named, key=lambda one: len(str(one))) if named else (something or list(options))[0]
 
 
-def _number(told: dict[str, Any], place: ValuePlace, *, whole: bool) -> int | float:
+def _number(told: JsonObject, place: ValuePlace, *, whole: bool) -> int | float:
     text = place.said.numbers.pop(0) if place.said.numbers else "1"
     value = float(text)
     low, high = _limits(told, whole=whole)
@@ -518,7 +519,7 @@ def _number(told: dict[str, Any], place: ValuePlace, *, whole: bool) -> int | fl
     return round(value) if whole else value
 
 
-def _limits(told: dict[str, Any], *, whole: bool) -> tuple[float, float]:
+def _limits(told: JsonObject, *, whole: bool) -> tuple[float, float]:
     low, high = -1e15, 1e15
     for key, is_low, is_open in (
         ("minimum", True, False),
@@ -538,7 +539,7 @@ def _limits(told: dict[str, Any], *, whole: bool) -> tuple[float, float]:
     return low, high
 
 
-def _text(told: dict[str, Any], place: ValuePlace) -> str:
+def _text(told: JsonObject, place: ValuePlace) -> str:
     said, form = place.said, told.get("format")
     candidates: list[list[str]] = [said.names, [said.words]]
     if is_identifier(place.name, told):
@@ -557,13 +558,13 @@ def _text(told: dict[str, Any], place: ValuePlace) -> str:
     return _stretched(told, said.words)
 
 
-def _fits(told: dict[str, Any], value: str) -> bool:
+def _fits(told: JsonObject, value: str) -> bool:
     pattern = told.get("pattern")
     is_long = _count(told.get("minLength")) <= len(value) <= _count(told.get("maxLength"), len(value))
     return is_long and (not isinstance(pattern, str) or _matches(pattern, value[:200]))
 
 
-def _stretched(told: dict[str, Any], value: str) -> str:
+def _stretched(told: JsonObject, value: str) -> str:
     least = min(_count(told.get("minLength")), 100_000)
     return value.ljust(least, "x")[: max(_count(told.get("maxLength"), len(value) + least), 0)]
 
@@ -583,7 +584,7 @@ def _is_number(told: Any) -> TypeGuard[int | float]:
     return isinstance(told, int | float) and not isinstance(told, bool) and math.isfinite(told)
 
 
-def _table(told: Any) -> dict[str, Any]:
+def _table(told: Any) -> JsonObject:
     return told if isinstance(told, dict) else {}
 
 
@@ -591,5 +592,5 @@ def _list(told: Any) -> list[Any]:
     return told if isinstance(told, list) else []
 
 
-def _without(told: dict[str, Any], key: str) -> dict[str, Any]:
+def _without(told: JsonObject, key: str) -> JsonObject:
     return {name: value for name, value in told.items() if name != key}

@@ -8,10 +8,10 @@ separates clean speech from silence; 0 and 1 are 20 dB below and above.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from tau_stage.audio.level import rms_dbfs
 from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.protocol.items import JsonObject
 
 FRAME_MS = 20
 FRAME = RATE * FRAME_MS // 1000
@@ -53,7 +53,7 @@ class TurnDetector:
         heard_ms: Input heard so far.
     """
 
-    settings: dict[str, Any]
+    settings: JsonObject
     heard_ms: int = 0
     _rest: Pcm = field(default_factory=Pcm)
     _loud: int = 0
