@@ -48,11 +48,16 @@ if TYPE_CHECKING:
     from tau_stage.session import Session as Session
     from tau_stage.session import Tool as Tool
     from tau_stage.session import create_session as create_session
+    from tau_stage.stage.events import Event as Event
+    from tau_stage.stage.perform import PerformanceOptions as PerformanceOptions
     from tau_stage.stage.perform import perform as perform
     from tau_stage.stage.sessions import Stage as Stage
     from tau_stage.stage.sessions import open_stage as open_stage
     from tau_stage.take.folder import TakeFolder as TakeFolder
     from tau_stage.take.reading import read_take as read_take
+    from tau_stage.take.records import LineSpoken as LineSpoken
+    from tau_stage.take.records import PlayerOpened as PlayerOpened
+    from tau_stage.take.records import Warned as Warned
     from tau_stage.take.take_model import Take as Take
     from tau_stage.understudy.server import Understudy as Understudy
     from tau_stage.understudy.server import open_understudy as open_understudy
@@ -60,23 +65,28 @@ if TYPE_CHECKING:
 _ERRORS = tuple(name for name, value in globals().items() if isinstance(value, type))
 
 _LAZY = {
+    "AudioChunk": "tau_stage.protocol.responses",
     "Deadlines": "tau_stage.session",
     "DeliveredTake": "tau_stage.runs.deliver_takes",
-    "ResponseEnded": "tau_stage.protocol.responses",
+    "Event": "tau_stage.stage.events",
     "Forecast": "tau_stage.cost.forecasting",
+    "LineSpoken": "tau_stage.take.records",
     "Pcm": "tau_stage.audio.pcm",
+    "PerformanceOptions": "tau_stage.stage.perform",
     "Plan": "tau_stage.scene.plan",
+    "PlayerOpened": "tau_stage.take.records",
     "Response": "tau_stage.protocol.responses",
+    "ResponseEnded": "tau_stage.protocol.responses",
     "RunOptions": "tau_stage.runs.run_scenes",
     "Scene": "tau_stage.scene.model",
     "Session": "tau_stage.session",
-    "AudioChunk": "tau_stage.protocol.responses",
     "Stage": "tau_stage.stage.sessions",
     "Take": "tau_stage.take.take_model",
     "TakeFolder": "tau_stage.take.folder",
+    "TextChunk": "tau_stage.protocol.responses",
     "Tool": "tau_stage.session",
     "Understudy": "tau_stage.understudy.server",
-    "TextChunk": "tau_stage.protocol.responses",
+    "Warned": "tau_stage.take.records",
     "create_session": "tau_stage.session",
     "deliver": "tau_stage.runs.deliver_takes",
     "forecast": "tau_stage.cost.forecasting",

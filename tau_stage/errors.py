@@ -27,7 +27,11 @@ from typing import Literal, Self
 
 
 class StageError(Exception):
-    """The root: ``except StageError`` catches everything tau-stage raises on purpose."""
+    """The root: ``except StageError`` catches everything tau-stage raises on purpose.
+
+    >>> all(issubclass(kind, StageError) for kind in (SceneError, SessionError, UsageError, TakeError))
+    True
+    """
 
 
 @dataclass(eq=False)
@@ -44,6 +48,10 @@ class SceneError(StageError):
         also: Further errors, in the order of their lines.
         caret: Where the caret stands under ``source``, from 1; 0 is at ``column``. They differ where a long line is
             cut, or its characters are wide.
+
+    >>> print(SceneError("duel.yaml", 6, 5, "player 'bob' has unknown key 'voise'", hint="did you mean 'voice'?"))
+    duel.yaml:6:5: player 'bob' has unknown key 'voise'
+      hint: did you mean 'voice'?
     """
 
     path: str
@@ -67,7 +75,11 @@ class SceneError(StageError):
 
 @dataclass(eq=False)
 class ProtocolError(StageError):
-    """The Realtime protocol was broken: by us (``ours``) or by the server (``theirs``)."""
+    """The Realtime protocol was broken: by us (``ours``) or by the server (``theirs``).
+
+    >>> print(ProtocolError("theirs", "a response ended that never began"))
+    the server broke the realtime protocol: a response ended that never began
+    """
 
     side: Literal["ours", "theirs"]
     problem: str
@@ -79,7 +91,11 @@ class ProtocolError(StageError):
 
 @dataclass(eq=False, kw_only=True)
 class SessionError(StageError):
-    """One session failed; ``player``, ``endpoint`` and ``line`` say whose and where, as far as known."""
+    """One session failed; ``player``, ``endpoint`` and ``line`` say whose and where, as far as known.
+
+    >>> print(SessionError(player="clerk", line="clerk-2"))
+    line clerk-2, player clerk: the session failed
+    """
 
     player: str = ""
     endpoint: str = ""
@@ -122,6 +138,9 @@ class ConnectFailed(SessionError):
         code: The server's error code, if it refused in-band (``invalid_api_key``, ``insufficient_quota``...).
         close_code: WebSocket close code that followed, if any.
         retry_after_s: The server's ``Retry-After``, in seconds.
+
+    >>> print(ConnectFailed(player="clerk", reason="invalid API key", status=401))
+    player clerk: could not open the session (HTTP 401): invalid API key
     """
 
     reason: str
@@ -147,7 +166,15 @@ class ConnectFailed(SessionError):
 
 @dataclass(eq=False, kw_only=True)
 class SessionClosed(SessionError):
-    """The session is closed: by the server, by the network, or by us."""
+    """The session is closed: by the server, by the network, or by us.
+
+    Attributes:
+        code: WebSocket close code.
+        reason: The server's own words, or empty.
+
+    >>> print(SessionClosed(player="clerk", code=1006))
+    player clerk: the session was closed (1006)
+    """
 
     code: int
     reason: str = ""
@@ -166,6 +193,9 @@ class ModelRefused(SessionError):
         message: The server's own sentence.
         param: The field it complains of, if it names one.
         event_id: Our id of the event that was refused.
+
+    >>> print(ModelRefused(code="cannot_update_voice", message="The voice is fixed."))
+    the model refused (cannot_update_voice): The voice is fixed.
     """
 
     code: str
@@ -186,6 +216,9 @@ class Timeout(SessionError):
         what: What was waited for.
         waited_s: How long.
         instead: What came in its place, as a sentence; empty where there is nothing to say.
+
+    >>> print(Timeout(player="clerk", what="session.updated", waited_s=5.0))
+    player clerk: no session.updated within 5 s
     """
 
     what: str
@@ -206,6 +239,9 @@ class BudgetExceeded(StageError):
         spent: Dollars so far.
         before_line: The line that was not begun.
         expected: What it was likely to cost, in dollars.
+
+    >>> print(BudgetExceeded(Decimal("0.50"), Decimal("0.48"), "clerk-7"))
+    stopped before line clerk-7: $0.4800 of the budget of $0.5000 is used; raise limits.budget or --budget to go on
     """
 
     budget: Decimal
@@ -227,6 +263,9 @@ class LimitReached(StageError):
         what: What went beyond it, with its place in the scene.
         limit: The limit's name, and what it is.
         hint: What to do.
+
+    >>> print(LimitReached("duel.yaml:9: cue-1 starts", "limits.cues is 100", "raise it"))
+    duel.yaml:9: cue-1 starts, and limits.cues is 100; raise it
     """
 
     what: str
@@ -238,7 +277,11 @@ class LimitReached(StageError):
 
 
 class Stopped(StageError):
-    """Somebody has asked to stop, and what was under way has come to its end."""
+    """Somebody has asked to stop, and what was under way has come to its end.
+
+    >>> isinstance(Stopped(), StageError)
+    True
+    """
 
     def __str__(self) -> str:
         return "stopped by whoever ran it"
@@ -246,7 +289,16 @@ class Stopped(StageError):
 
 @dataclass(eq=False)
 class UsageError(StageError):
-    """The command line or the environment asks for what cannot be."""
+    """The command line or the environment asks for what cannot be.
+
+    Attributes:
+        problem: What is wrong, one sentence without a full stop.
+        hint: What to do about it, or empty.
+
+    >>> print(UsageError("there is no endpoint 'openia'", "did you mean openai?"))
+    there is no endpoint 'openia'
+      hint: did you mean openai?
+    """
 
     problem: str
     hint: str = ""
@@ -257,7 +309,16 @@ class UsageError(StageError):
 
 @dataclass(eq=False)
 class TakeError(StageError):
-    """The take's folder cannot be written or read."""
+    """The take's folder cannot be written or read.
+
+    Attributes:
+        path: The folder or the file.
+        problem: What is wrong with it.
+        hint: What to do about it, or empty.
+
+    >>> print(TakeError("takes/duel", "is no folder"))
+    takes/duel: is no folder
+    """
 
     path: str
     problem: str
@@ -269,7 +330,16 @@ class TakeError(StageError):
 
 @dataclass(eq=False)
 class CassetteError(StageError):
-    """A cassette is missing, damaged, or of another version."""
+    """A cassette is missing, damaged, or of another version.
+
+    Attributes:
+        path: The cassette's folder.
+        problem: What is wrong with it.
+        hint: What to do about it, or empty.
+
+    >>> print(CassetteError("tapes/duel", "there is no cassette of this scene"))
+    tapes/duel: there is no cassette of this scene
+    """
 
     path: str
     problem: str

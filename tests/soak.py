@@ -25,6 +25,7 @@ from pathlib import Path
 import anyio
 import sniffio
 import trio
+from anyio.streams.memory import MemoryObjectSendStream
 from trio.testing import MockClock
 
 from tau_stage.audio.pcm import RATE, Pcm
@@ -32,7 +33,7 @@ from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planner import make_plan
 from tau_stage.stage.events import Event
-from tau_stage.stage.perform import perform
+from tau_stage.stage.perform import PerformanceOptions, perform
 from tau_stage.stage.sessions import open_stage
 from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
@@ -105,7 +106,11 @@ def long_scene(minutes: float) -> Plan:
 async def evening(plan: Plan, url: str, out: Path, haste: float) -> list[Held]:
     """Perform it at its pace, over sockets; what was held early and late."""
     async with open_stage([plan], {}, wished=url) as stage:
-        return await watched(plan, partial(perform, plan, stage, TakeFolder(out), loudspeaker=Hall(haste)))
+
+        async def performing(watch: MemoryObjectSendStream[Event]) -> Take:
+            return await perform(plan, stage, TakeFolder(out), PerformanceOptions(loudspeaker=Hall(haste), watch=watch))
+
+        return await watched(plan, performing)
 
 
 async def quick_evening(plan: Plan, out: Path) -> list[Held]:

@@ -19,7 +19,7 @@ import pytest
 from tau_stage.audio.wav import LONGEST_SAMPLES, WavWriter, read_wav
 from tau_stage.errors import TakeError
 from tau_stage.stage.events import Event
-from tau_stage.stage.perform import perform
+from tau_stage.stage.perform import PerformanceOptions, perform
 from tau_stage.stage.sessions import Stage
 from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
@@ -207,7 +207,7 @@ async def test_a_clock_that_jumps_back_changes_no_length_and_hides_no_take(tmp_p
     takes = []
     for began in (now, now - timedelta(hours=1)):
         folder = TakeFolder.create(tmp_path, "scene", began, "same")
-        takes.append(await perform(plan_of(SCENE), Stage(house._connect), folder, started=began))
+        takes.append(await perform(plan_of(SCENE), Stage(house._connect), folder, PerformanceOptions(started=began)))
         times = [fact.at_s for fact in read_journal(folder.journal)]
         assert times == sorted(times)
         assert (tmp_path / "scene" / "latest").resolve() == folder.path.resolve()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import re
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import pytest
 
 import tau_stage
 import tau_stage.errors
+from tests.support.type_checking import mypy_on
 
 NAMES = [
     "AudioChunk",
@@ -20,11 +23,15 @@ NAMES = [
     "ConnectFailed",
     "Deadlines",
     "DeliveredTake",
+    "Event",
     "Forecast",
     "LimitReached",
+    "LineSpoken",
     "ModelRefused",
     "Pcm",
+    "PerformanceOptions",
     "Plan",
+    "PlayerOpened",
     "ProtocolError",
     "Response",
     "ResponseEnded",
@@ -45,6 +52,7 @@ NAMES = [
     "Tool",
     "Understudy",
     "UsageError",
+    "Warned",
     "create_session",
     "deliver",
     "forecast",
@@ -91,12 +99,18 @@ def test_every_public_class_says_that_it_is_of_tau_stage() -> None:
     assert "\ntau_stage.SceneError: there is none.yaml:1:1: " in done.stderr
 
 
-def mypy_on(program: Path) -> str:
-    """What strict mypy says of a user's program; it reads the types that the installed package brings."""
-    options = ["--strict", "--config-file", "", "--follow-imports", "silent", "--no-error-summary"]
-    command = [sys.executable, "-m", "mypy", *options, "--cache-dir", str(program.parent / "cache"), str(program)]
-    done = subprocess.run(command, cwd=program.parent, capture_output=True, text=True, check=False)
-    return done.stdout + done.stderr
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"Event"}))
+def test_each_name_has_an_example_that_runs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slow: some perform a scene."""
+    monkeypatch.chdir(Path(__file__).parent.parent)
+    value = getattr(tau_stage, name)
+    home = vars(importlib.import_module(tau_stage._LAZY.get(name, "tau_stage.errors")))
+    (example,) = (test for test in doctest.DocTestFinder(recurse=False).find(value, name, module=False, globs={**home}))
+    said: list[str] = []
+    failed, tried = doctest.DocTestRunner(verbose=False).run(example, out=said.append)
+    assert tried, f"{name} has no example"
+    assert not failed, "".join(said)
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tau_stage.scene.load import parse_scene
+from tests.support.type_checking import mypy_on
 from tests.test_cli_run import no_key
 from tests.test_cli_validate import run
 
@@ -28,7 +29,7 @@ SERVED = "tau-stage understudy --port 8765"
 
 
 def test_every_block_is_of_a_kind_that_is_tested() -> None:
-    assert [kind for kind, _ in BLOCKS] == ["sh", "sh", "yaml", "sh", "sh", "sh", "python", "sh", "sh"]
+    assert [kind for kind, _ in BLOCKS] == ["sh", "sh", "yaml", "sh", "sh", "sh", "python", "python", "sh", "sh"]
 
 
 def test_the_first_two_commands_are_what_ci_runs() -> None:
@@ -114,11 +115,39 @@ def test_every_scene_is_in_the_table() -> None:
     assert sorted(shown) == sorted(path.stem for path in (TOP / "scenes").glob("*.yaml"))
 
 
+PERFORMING, CONVERSING = (block for kind, block in BLOCKS if kind == "python")
+
+
+@pytest.mark.slow
+def test_the_program_performs(tmp_path: Path) -> None:
+    """Slow: a process of its own, with the real voice."""
+    shutil.copytree(TOP / "scenes", tmp_path / "scenes")
+    program = [sys.executable, "-c", PERFORMING]
+    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said, costs, files = done.stdout.splitlines()[:2], done.stdout.splitlines()[2:4], done.stdout.splitlines()[4]
+    assert [line.partition(":")[0] for line in said] == ["host", "guest"]
+    assert all(re.fullmatch(r"(host|guest)-1 \d\.\d s 0\.\d+ dollars", line) for line in costs)
+    assert all((tmp_path / file).is_file() for file in files.split())
+    assert done.stderr == "warning: No key is set: the understudy plays, and nothing is spent.\n"
+    (tmp_path / "scenes" / "hello.yaml").write_text("players:", "utf-8")
+    broken = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (broken.returncode, broken.stderr[:32]) == (2, "the scene cannot be performed: sc")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_the_program_has_thirty_lines_and_strict_mypy_accepts_it(tmp_path: Path) -> None:
+    """Slow: mypy reads the whole package."""
+    assert len([line for line in PERFORMING.splitlines() if line.strip()]) <= 30
+    (tmp_path / "program.py").write_text(PERFORMING, "utf-8")
+    assert mypy_on(tmp_path / "program.py") == ""
+
+
 @pytest.mark.slow
 def test_the_program_converses() -> None:
     """Slow: a process of its own, with the real voice."""
-    (program,) = (block for kind, block in BLOCKS if kind == "python")
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", CONVERSING], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r".+\. \d\.\d s 0\.\d+ dollars\n", done.stdout)
 

@@ -24,7 +24,7 @@ from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.scene.planner import make_plan
 from tau_stage.session import Deadlines
 from tau_stage.stage.events import AudioProgress, Event, HearingBegan
-from tau_stage.stage.perform import perform
+from tau_stage.stage.perform import PerformanceOptions, perform
 from tau_stage.stage.sessions import OpeningLimiter, Provider, Stage
 from tau_stage.take import records as record
 from tau_stage.take.fold import fold
@@ -306,7 +306,8 @@ async def test_an_empty_response_is_asked_for_once_more(folder: TakeFolder) -> N
 async def test_the_budget_stops_between_lines_and_never_in_one(
     budget: str, lines: int, house: Understudy, folder: TakeFolder
 ) -> None:
-    take = await perform(plan_of("model: gpt-realtime-2.1\n" + TRIO), stage_for(house), folder, budget=Decimal(budget))
+    options = PerformanceOptions(budget=Decimal(budget))
+    take = await perform(plan_of("model: gpt-realtime-2.1\n" + TRIO), stage_for(house), folder, options)
     assert len(take.lines) == lines
     assert take.ended == ("complete" if lines == 3 else "budget")
     assert take.cost.total is not None
@@ -360,7 +361,7 @@ async def test_a_line_that_is_cut_at_its_cap_is_kept_and_warned_of(house: Unders
 
 async def test_an_onlooker_sees_what_happens_and_is_never_waited_for(house: Understudy, folder: TakeFolder) -> None:
     send, receive = anyio.create_memory_object_stream[Event](1000)
-    await perform(plan_of(TRIO), stage_for(house), folder, watch=send)
+    await perform(plan_of(TRIO), stage_for(house), folder, PerformanceOptions(watch=send))
     send.close()
     async with receive:
         news = [item async for item in receive]
@@ -373,7 +374,8 @@ async def test_an_onlooker_sees_what_happens_and_is_never_waited_for(house: Unde
     }
     full, unread = anyio.create_memory_object_stream[Event](0)
     other = TakeFolder.create(folder.path.parent.parent, "scene", datetime.now(UTC), "b")
-    assert (await perform(plan_of(TRIO), stage_for(house), other, watch=full)).ended == "complete"
+    take = await perform(plan_of(TRIO), stage_for(house), other, PerformanceOptions(watch=full))
+    assert take.ended == "complete"
     full.close()
     unread.close()
 

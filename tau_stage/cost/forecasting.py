@@ -225,6 +225,10 @@ class Forecast:
         cost: Tokens and dollars of all players.
         savings: What it would save if all players heard more cheaply.
         warnings: What to change before the scene is performed, a sentence each.
+
+    >>> from tau_stage import load_scene, make_plan
+    >>> [player.name for player in forecast(make_plan(load_scene("scenes/hello.yaml"))).players]
+    ['host', 'guest']
     """
 
     title: str

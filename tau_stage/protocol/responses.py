@@ -66,6 +66,9 @@ class Response:
         first_text_s: Seconds from the request to the first words; None where there were none or nobody asked.
         compute_s: Seconds from the request to the end, of all attempts; None where nobody asked.
         attempts: How often it was asked for.
+
+    >>> Response("resp_1", "incomplete", reason="max_output_tokens").reason
+    'max_output_tokens'
     """
 
     id: str
@@ -123,6 +126,9 @@ class AudioChunk:
         item_id: Which item of it.
         audio: The sound.
         commentary: Whether it is commentary, no part of the answer.
+
+    >>> AudioChunk("resp_1", "item_1", Pcm(bytes(4800))).audio.duration_s
+    0.1
     """
 
     response_id: str
@@ -141,6 +147,9 @@ class TextChunk:
         words: The words.
         spoken: Whether they are spoken.
         commentary: Whether they are commentary, no part of the answer.
+
+    >>> TextChunk("resp_1", "item_1", "Good evening", spoken=True).words
+    'Good evening'
     """
 
     response_id: str
@@ -152,7 +161,11 @@ class TextChunk:
 
 @dataclass(frozen=True, slots=True)
 class ResponseEnded:
-    """A response ended."""
+    """A response ended.
+
+    >>> ResponseEnded("resp_1", Response("resp_1", "completed", transcript="Hello.")).response.transcript
+    'Hello.'
+    """
 
     response_id: str
     response: Response

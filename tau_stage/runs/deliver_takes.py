@@ -41,6 +41,16 @@ class DeliveredTake:
         problems: What is not as expected or could not be made, a line for each.
         exit_code: That of ``tau-stage run``: 0 fine, 1 an expectation failed, 2 something could not be made, 3 a
             provider failed, a line has no sound or was not measured, 4 stopped at the budget, 130 interrupted.
+
+    >>> import anyio
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from tau_stage import RunOptions, perform_scene
+    >>> recorded = RunOptions(replay=Path("scenes/cassettes"))
+    >>> with TemporaryDirectory() as out:
+    ...     take = anyio.run(lambda: perform_scene("scenes/umbrella.yaml", out=out, options=recorded))
+    >>> take.lines[0].player, take.lines[0].said, take.judged
+    ('clerk', "I'm afraid we're down to the... the last umbrella.", '')
     """
 
     take: Take
@@ -82,6 +92,17 @@ def deliver(plan: Plan, folder: TakeFolder, take: Take, *, note: Note = unnoted)
 
     Raises:
         TakeError: A file of the take is missing, or one cannot be written.
+
+    >>> import anyio
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from tau_stage import RunOptions, load_scene, make_plan, perform_scene, read_take
+    >>> recorded = RunOptions(replay=Path("scenes/cassettes"))
+    >>> with TemporaryDirectory() as out:
+    ...     take = anyio.run(lambda: perform_scene("scenes/umbrella.yaml", out=out, options=recorded))
+    ...     again = deliver(make_plan(load_scene("scenes/umbrella.yaml")), *read_take(take.folder.path))
+    ...     again.exit_code, again.folder.mix == take.folder.mix
+    (0, True)
     """
     with locked(folder.path):
         note("holding it against what is expected")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -31,7 +31,7 @@ from tau_stage.scene.planner import make_plan
 from tau_stage.scene.units import money
 from tau_stage.stage.events import Event
 from tau_stage.stage.people import Person, Speaker, check_shared_devices, people_of
-from tau_stage.stage.perform import perform
+from tau_stage.stage.perform import PerformanceOptions, perform
 from tau_stage.stage.scene_tools import check_tool_permission, find_tools
 from tau_stage.stage.sessions import Stage, open_stage, raise_descriptor_limit
 from tau_stage.stage.takes import ChooseTake
@@ -196,6 +196,14 @@ async def perform_scene(
         CassetteError: A cassette is missing or broken.
         CassetteDiffers: The scene says something else than its cassette.
         TakeError: The folder cannot be written.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from tau_stage import RunOptions, perform_scene
+    >>> recorded = RunOptions(replay=Path("scenes/cassettes"))
+    >>> with TemporaryDirectory() as out:
+    ...     take = anyio.run(lambda: perform_scene("scenes/umbrella.yaml", out=out, options=recorded))
+    ...     take.ended, len(take.lines), take.folder.report.exists()
+    ('complete', 8, True)
     """
     plan = scene if isinstance(scene, Plan) else make_plan(scene if isinstance(scene, Scene) else load_scene(scene))
     return await _perform_job(Job(plan), options, Path(out), budget, on_event)
@@ -222,6 +230,11 @@ async def resume_take(
 
     Raises:
         StageError: As ``perform_scene``; a UsageError where the scene has changed.
+
+    >>> anyio.run(resume_take, "takes/none")
+    Traceback (most recent call last):
+    tau_stage.TakeError: takes/none: there is no such folder
+      hint: name the folder that tau-stage run printed
     """
     folder, journal = open_take(Path(take))
     if fold(journal).ended in OVER:
@@ -259,6 +272,11 @@ async def retake_line(
 
     Raises:
         StageError: As ``perform_scene``; a UsageError where there is no such line.
+
+    >>> anyio.run(retake_line, "takes/none", "clerk-2")
+    Traceback (most recent call last):
+    tau_stage.TakeError: takes/none: there is no such folder
+      hint: name the folder that tau-stage run printed
     """
     job = retake_job(Path(take), line, direction=direction, takes=takes, through=through, anyway=anyway)
     home = Path(out) if out is not None else former_home(job)
@@ -314,7 +332,7 @@ async def run_jobs(
         stopping: Gives an event: once it is set, lines under way come to their ends, and no performance begins.
     """
     people = _prepare(jobs, options, at_once)
-    with_options = partial(perform, budget=budget, allow_tools=options.allow_tools, ask=ask)
+    shared = PerformanceOptions(budget=budget, allow_tools=options.allow_tools, ask=ask)
     begun: dict[int, TakeFolder] = {}
     lost: dict[int, CassetteError] = {}
     places = anyio.CapacityLimiter(at_once)
@@ -326,10 +344,9 @@ async def run_jobs(
             started = datetime.now(UTC)
             with _cassette(job.plan, stage, options, warn) as (connected, finish_cassette):
                 begun[number] = folder = job.folder or _fresh_folder(out, job.plan.slug, started)
-                begin = partial(with_options, job.plan, connected, folder, started=started, former=job.former)
-                begin = partial(begin, people=people[number], again=job.folder is not None)
-                begin = partial(begin, loudspeaker=loudspeaker, stop=stop)
-                take = await _watched(begin, partial(show, job.plan))
+                own = replace(shared, started=started, people=people[number], former=job.former)
+                own = replace(own, again=job.folder is not None, loudspeaker=loudspeaker, stop=stop)
+                take = await _perform_watched(job.plan, connected, folder, own, partial(show, job.plan))
                 try:
                     finish_cassette(take)
                 except CassetteError as error:  # the take is there, and is delivered
@@ -365,8 +382,10 @@ def _prepare(jobs: Sequence[Job], options: RunOptions, at_once: int) -> list[dic
     return people
 
 
-async def _watched(performance: Callable[..., Awaitable[Take]], show: Callable[[Event], None]) -> Take:
-    """Perform, and show what happens beside it: who watches is never waited for."""
+async def _perform_watched(
+    plan: Plan, stage: Stage, folder: TakeFolder, options: PerformanceOptions, show: Callable[[Event], None]
+) -> Take:
+    """Perform a plan, and show what happens beside it: who watches is never waited for."""
     events, watched = anyio.create_memory_object_stream[Event](WATCHED_EVENTS)
 
     async def watch() -> None:
@@ -377,7 +396,7 @@ async def _watched(performance: Callable[..., Awaitable[Take]], show: Callable[[
     async with anyio.create_task_group() as group:
         group.start_soon(watch)
         async with events:
-            take = await performance(watch=events)
+            take = await perform(plan, stage, folder, replace(options, watch=events))
     return take
 
 

@@ -420,7 +420,12 @@ class Limits(SceneModel):
 
 
 class Scene(Cascade):
-    """A scene: players and their lines."""
+    """A scene: players and their lines.
+
+    >>> from tau_stage import load_scene
+    >>> load_scene("scenes/hello.yaml").players["host"].voice
+    'marin'
+    """
 
     title: Title = Field("", alias="scene", description="The scene's title. Default: the file's name.")
     pause: Seconds | None = Field(None, description="Silence after every line, like 800ms. Default: 350ms.")

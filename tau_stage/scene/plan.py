@@ -368,6 +368,10 @@ class Plan:
         expect: What the performance as a whole is to be like.
         spots: Where its parts stand in the file; plans that differ in nothing else are equal.
         remarks: What in the file may not be what its author meant.
+
+    >>> from tau_stage import load_scene, make_plan
+    >>> [line.id for line in make_plan(load_scene("scenes/hello.yaml")).lines]
+    ['host-1', 'guest-1']
     """
 
     title: str

@@ -132,8 +132,7 @@ async def create_session(
         tools: Functions the model may call; a dict, as the API has it, is a tool that is answered by hand.
         commentary: Whether what the model says about its work is part of its answers: ``drop`` or ``keep``.
         recover: Come back after a drop: open again, and tell the model what was said before.
-        renew_after_s: Move to a new socket at this age, between two turns; by default a minute before the
-            endpoint's cap, where ``recover`` is on.
+        renew_after_s: The age at which it moves to a new socket; with ``recover``, a minute before the endpoint's cap.
         **wishes: What the session is to be: ``voice`` (by default ``marin``, at xAI ``ara``), ``instructions``,
             ``turn_detection``, ``transcription`` (a model, its fields, or ``off``), ``input_format``,
             ``output_format``, and every field of ``SessionConfig``.
@@ -142,16 +141,21 @@ async def create_session(
         UsageError: There is no such endpoint, voice or option, or it wants a key or a resource that is not there.
         ConnectFailed: The server cannot be reached, or refused.
         SessionError: The server did not answer as it must.
+
+    >>> import anyio
+    >>> from tau_stage import Response, create_session, open_understudy
+    >>> async def talk() -> Response:
+    ...     async with open_understudy() as url, create_session(endpoint=url, output_modalities=("text",)) as session:
+    ...         return await session.response()
+    >>> anyio.run(talk).status
+    'completed'
     """
-    place = place_of(endpoint, dialect)
-    host = _host_of(place, resource)
-    waits = deadlines or Deadlines()
-    url = place.address(model, host)
+    place, waits = place_of(endpoint, dialect), deadlines or Deadlines()
+    url = place.address(model, _host_of(place, resource))
     equipment = [Tool.of(tool) for tool in tools]
     given = {"tools": tuple(tool.told for tool in equipment)} if equipment else {}
     wishes, doubt = _wishes_at(place, wishes)
     wanted = asked_session(**({"turn_detection": None} | place.named(model) | wishes | given))
-
     age = place.cap_s - 60 if renew_after_s is None and recover else renew_after_s
     policy = ReconnectPolicy(recover, renew_after_s=float("inf") if age is None else age)
     told = {"tools": equipment, "name": name, "model": model, "deadlines": waits, "commentary": commentary}

@@ -134,6 +134,15 @@ class Session:
         commentary: As given.
         answered_by: The model that the server names, where it is another than was asked for; else empty.
         answers: Whether the server answers a kind of request, by the type of the answer, where that is known.
+
+    >>> import anyio
+    >>> from tau_stage import create_session, open_understudy
+    >>> async def talk() -> str:
+    ...     async with open_understudy() as url, create_session(endpoint=url, output_modalities=("text",)) as session:
+    ...         await session.user("Where does the wind come from?")
+    ...         return (await session.response()).status
+    >>> anyio.run(talk)
+    'completed'
     """
 
     def __init__(

@@ -51,31 +51,11 @@ from tau_stage.version import __version__
 _STOPPED: tuple[record.Ending, str] = "interrupted", "stopped from outside"
 
 
-async def perform(
-    plan: Plan,
-    stage: Stage,
-    folder: TakeFolder,
-    *,
-    started: datetime | None = None,
-    budget: Decimal | None = None,
-    allow_tools: bool = False,
-    people: Mapping[str, Person] | None = None,
-    watch: EventStream | None = None,
-    loudspeaker: Loudspeaker | None = None,
-    former: ReusedLines = NO_REUSE,
-    ask: ChooseTake | None = None,
-    again: bool = False,
-    stop: anyio.Event | None = None,
-) -> Take:
-    """Perform a scene once, or go on with a take that was stopped.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PerformanceOptions:
+    """Say how one plan is performed.
 
-    A provider that fails, or a line without a sound, is a fact of the take, not an exception: look at ``take.ended``
-    and ``take.problem``.
-
-    Args:
-        plan: The scene, resolved.
-        stage: Connects players.
-        folder: Empty, or where the take is that goes on; everything is left here.
+    Attributes:
         started: UTC; now, if it is not given.
         budget: Dollars this performance may cost; the plan's, if it is not given.
         allow_tools: Whether tools may run what the scene's author wrote.
@@ -87,28 +67,71 @@ async def perform(
         again: Whether a take goes on that was stopped: what is finished is neither performed nor paid again.
         stop: Once it is set, the line under way comes to its end, everything is closed, and the take is left.
 
-    Returns:
-        The take, as ``take.json`` tells it.
+    >>> PerformanceOptions(allow_tools=True).budget is None
+    True
+    """
+
+    started: datetime | None = None
+    budget: Decimal | None = None
+    allow_tools: bool = False
+    people: Mapping[str, Person] | None = None
+    watch: EventStream | None = None
+    loudspeaker: Loudspeaker | None = None
+    former: ReusedLines = NO_REUSE
+    ask: ChooseTake | None = None
+    again: bool = False
+    stop: anyio.Event | None = None
+
+
+AS_PLANNED = PerformanceOptions()
+
+
+async def perform(plan: Plan, stage: Stage, folder: TakeFolder, options: PerformanceOptions = AS_PLANNED) -> Take:
+    """Perform a scene once, or go on with a take that was stopped.
+
+    A provider that fails, or a line without a sound, is a fact of the take, not an exception: look at ``take.ended``
+    and ``take.problem``.
+
+    Args:
+        plan: The scene, resolved.
+        stage: Connects players.
+        folder: Empty, or where the take is that goes on; everything is left here.
+        options: What it may cost, who is there, and who watches.
 
     Raises:
         UsageError: A person has no microphone, a sound cannot be read, or a tool must not or cannot run.
         TakeError: The folder cannot be written.
+
+    >>> from pathlib import Path
+    >>> from datetime import UTC, datetime
+    >>> from decimal import Decimal
+    >>> from tempfile import TemporaryDirectory
+    >>> from tau_stage import PerformanceOptions, Take, TakeFolder, load_scene, make_plan, open_stage
+    >>> plan = make_plan(load_scene("scenes/hello.yaml"))
+    >>> async def perform_cheaply(out: str) -> Take:
+    ...     folder = TakeFolder.create(Path(out), plan.slug, datetime.now(UTC), "0a1b2c")
+    ...     async with open_stage([plan], environment={}) as stage:
+    ...         return await perform(plan, stage, folder, PerformanceOptions(budget=Decimal("0.000001")))
+    >>> with TemporaryDirectory() as out:
+    ...     anyio.run(perform_cheaply, out).ended
+    'budget'
     """
-    check_tool_permission(plan, allowed=allow_tools)
-    present = people_of(plan) if people is None else people
+    check_tool_permission(plan, allowed=options.allow_tools)
+    present = people_of(plan) if options.people is None else options.people
     sounds = read_sounds(plan)
     with locked(folder.path), hide_keys(plan):
-        log = EventLog(Journal(folder.journal, goes_on=again), watch)
-        budget = _budget(plan, log.journal, budget)
-        production = Production(
-            plan, folder, log, _budget_of(plan, stage, budget), Playback(loudspeaker), stop, again=again
-        )
-        _tell_the_beginning(production, _began(plan, stage, started or datetime.now(UTC), budget, former))
+        log = EventLog(Journal(folder.journal, goes_on=options.again), options.watch)
+        budget = _budget(plan, log.journal, options.budget)
+        started = options.started or datetime.now(UTC)
+        counted, playback = _budget_of(plan, stage, budget), Playback(options.loudspeaker)
+        production = Production(plan, folder, log, counted, playback, options.stop, again=options.again)
+        _tell_the_beginning(production, _began(plan, stage, started, budget, options.former))
         for warning in sound_warnings(plan):
             log.warn_once(warning)
         factory = SessionFactory(plan, stage, log, present, _tools(plan, stage, production), sounds)
-        replay = JournalReplay(plan, production, present, sounds) if again else None
-        return await _to_the_end(partial(_play, production, factory, former, ask, replay), folder, production)
+        replay = JournalReplay(plan, production, present, sounds) if options.again else None
+        play = partial(_play, production, factory, options.former, options.ask, replay)
+        return await _to_the_end(play, folder, production)
 
 
 def _tools(plan: Plan, stage: Stage, production: Production) -> dict[str, list[Tool]]:

@@ -129,6 +129,15 @@ class Stage:
         limiter: Shared by all scenes of the process.
         deadlines: How long a session waits for what.
         recording: The folder of the recording under way; empty: nothing is recorded.
+
+    >>> import anyio
+    >>> from tau_stage import load_scene, make_plan, open_stage
+    >>> plan = make_plan(load_scene("scenes/hello.yaml"))
+    >>> async def played_by() -> list[str]:
+    ...     async with open_stage([plan], environment={}) as stage:
+    ...         return [stage.provider_of(player).name for player in plan.models]
+    >>> anyio.run(played_by)
+    ['understudy', 'understudy']
     """
 
     connect: Connect
@@ -198,6 +207,15 @@ async def open_stage(
 
     Raises:
         UsageError: A player has nobody to play it.
+
+    >>> import anyio
+    >>> from tau_stage import load_scene, make_plan, open_stage
+    >>> plan = make_plan(load_scene("scenes/hello.yaml"))
+    >>> async def played_by() -> list[str]:
+    ...     async with open_stage([plan], environment={}) as stage:
+    ...         return [stage.provider_of(player).name for player in plan.models]
+    >>> anyio.run(played_by)
+    ['understudy', 'understudy']
     """
     waits = deadlines or Deadlines()
     providers = {

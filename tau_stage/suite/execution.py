@@ -35,7 +35,7 @@ from tau_stage.report.deliver import deliver
 from tau_stage.scene.plan import Plan, lines_of, plan_json
 from tau_stage.scene.source import locate
 from tau_stage.stage.people import people_of
-from tau_stage.stage.perform import perform
+from tau_stage.stage.perform import PerformanceOptions, perform
 from tau_stage.stage.scene_tools import check_tool_permission, find_tools
 from tau_stage.stage.sessions import Stage, open_stage
 from tau_stage.suite.discovery import CASSETTES, PLACE, SNAPSHOTS, Case, scene_error
@@ -302,9 +302,8 @@ async def _perform(plan: Plan, stage: Stage, options: SuiteOptions, folder: Take
     people = people_of(plan, stand_in=True)
     budgets = [each for each in (plan.budget, options.budget) if each is not None and options.live]
     budget = min(budgets, default=plan.budget)
-    return await perform(
-        plan, stage, folder, started=started, allow_tools=options.allow_tools, people=people, budget=budget
-    )
+    how = PerformanceOptions(started=started, allow_tools=options.allow_tools, people=people, budget=budget)
+    return await perform(plan, stage, folder, how)
 
 
 # ---- holding it against what is expected

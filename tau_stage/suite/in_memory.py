@@ -22,7 +22,7 @@ from tau_stage.errors import CassetteDiffers, ConnectFailed, StageError, unwrapp
 from tau_stage.scene.plan import ImprovisePlan, ListenPlan, Plan, PlayerPlan, lines_of, plan_json
 from tau_stage.scene.source import locate
 from tau_stage.stage.people import known_words, people_of
-from tau_stage.stage.perform import perform
+from tau_stage.stage.perform import PerformanceOptions, perform
 from tau_stage.stage.sessions import Stage
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.take_model import Take
@@ -168,4 +168,4 @@ def _is_own(verdict: Verdict) -> bool:
 
 async def _perform(plan: Plan, folder: TakeFolder) -> Take:
     stage = in_memory_stage(plan, Understudy(HummingActor()))
-    return await perform(plan, stage, folder, people=people_of(plan, stand_in=True))
+    return await perform(plan, stage, folder, PerformanceOptions(people=people_of(plan, stand_in=True)))

@@ -27,6 +27,9 @@ class TakeFolder:
 
     Args:
         path: Exists, with ``lines/`` and ``stems/`` in it.
+
+    >>> TakeFolder(Path("takes/umbrella/latest")).report.as_posix()
+    'takes/umbrella/latest/report.html'
     """
 
     def __init__(self, path: Path) -> None:

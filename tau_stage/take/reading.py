@@ -33,6 +33,11 @@ def read_take(path: Path) -> tuple[TakeFolder, Take]:
 
     Raises:
         TakeError: There is none, it is broken, or a newer tau-stage left it.
+
+    >>> read_take(Path("takes/none"))
+    Traceback (most recent call last):
+    tau_stage.TakeError: takes/none: there is no such folder
+      hint: name the folder that tau-stage run printed
     """
     path = followed(path)
     folder = TakeFolder(path.parent if path.name in (MANIFEST, JOURNAL) and not path.is_dir() else path)

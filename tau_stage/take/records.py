@@ -161,7 +161,11 @@ class OpeningRefused(Fact):
 
 
 class PlayerOpened(Fact):
-    """A session is open; ``took_s`` counts its waits too."""
+    """A session is open; ``took_s`` counts its waits too.
+
+    >>> PlayerOpened(player="clerk", session="sess_1", attempts=1, took_s=0.4).took_s
+    0.4
+    """
 
     type: Literal["player_opened"] = "player_opened"
     player: str
@@ -358,6 +362,9 @@ class LineSpoken(LineFacts, Fact):
 
     ``problem`` says why it failed, ``written`` holds words that came without a sound. ``commentary`` is what the model
     said about its work, which is no part of the line.
+
+    >>> LineSpoken.model_fields["said"].description is not None
+    True
     """
 
     type: Literal["line_spoken"] = "line_spoken"
@@ -396,7 +403,11 @@ class LineMissed(Fact):
 
 
 class Warned(Fact):
-    """Something an author should know."""
+    """Something an author should know.
+
+    >>> Warned(text="gpt-realtime ends on 2027-01-01").text
+    'gpt-realtime ends on 2027-01-01'
+    """
 
     type: Literal["warned"] = "warned"
     player: str = ""

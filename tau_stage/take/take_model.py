@@ -173,7 +173,11 @@ class Staged(TakePart):
 
 
 class Take(TakePart):
-    """One performance of a scene: the only result."""
+    """One performance of a scene: the only result.
+
+    >>> Take.model_json_schema()["properties"]["ended"]["enum"]
+    ['complete', 'incomplete', 'failed', 'budget', 'limit', 'interrupted']
+    """
 
     version: Literal[1] = 1
     tau_stage: str = Field(description="Version that performed it.")

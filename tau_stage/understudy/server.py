@@ -31,12 +31,18 @@ F = TypeVar("F", bound=Fault)
 P = TypeVar("P", bound=Passing)
 
 
+def _neural_voices() -> Actor:
+    from tau_stage.understudy.voices import Ensemble
+
+    return Ensemble()
+
+
 @dataclass(slots=True)
 class Understudy:
     """A server that stands in for a realtime model.
 
     Attributes:
-        actor: Speaks.
+        actor: Speaks; the real voices, if it is not given.
         key: The key clients must bring; None takes any, or none.
         faults: What goes wrong, on order.
         keeps_visits: Whether it remembers what it was sent; for tests, as it grows.
@@ -51,9 +57,12 @@ class Understudy:
         blobs: Keeps the sounds that its sessions hold.
         visits: What it was sent, by connection.
         refused: Openings refused at the upgrade, by time.
+
+    >>> Understudy(pace=1.0, key="open sesame").profile is None
+    True
     """
 
-    actor: Actor
+    actor: Actor = field(default_factory=_neural_voices)
     key: str | None = None
     faults: Sequence[Fault] = ()
     keeps_visits: bool = False
@@ -162,13 +171,19 @@ async def open_understudy(
 
     Raises:
         UsageError: The host is not loopback, or the port is taken.
+
+    >>> import anyio
+    >>> from tau_stage import create_session
+    >>> async def talk() -> str:
+    ...     async with open_understudy() as url, create_session(endpoint=url, output_modalities=("text",)) as session:
+    ...         await session.user("Where does the wind come from?")
+    ...         return (await session.response()).status
+    >>> anyio.run(talk)
+    'completed'
     """
     if host not in LOOPBACK:
         raise UsageError(f"the understudy listens on loopback only, not on {host}", "use 127.0.0.1")
-    if understudy is None:
-        from tau_stage.understudy.voices import Ensemble
-
-        understudy = Understudy(Ensemble())
+    understudy = understudy or Understudy()
     try:
         async with serve(understudy.listen, understudy.admit, host=host, port=port) as url:
             yield url

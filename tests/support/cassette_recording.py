@@ -15,7 +15,7 @@ from tau_stage.cassette.recorder import record_cassette
 from tau_stage.cassette.replayer import Replay
 from tau_stage.scene.plan import Plan
 from tau_stage.stage.people import Person, known_words, people_of
-from tau_stage.stage.perform import perform
+from tau_stage.stage.perform import PerformanceOptions, perform
 from tau_stage.stage.sessions import Stage
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.take_model import Take
@@ -54,9 +54,8 @@ async def replay(plan: Plan, tapes: Path, people: Mapping[str, Person] | None = 
 async def _perform(plan: Plan, stage: Stage, out: Path, people: Mapping[str, Person] | None) -> Take:
     folder = TakeFolder.create(out, plan.slug, datetime(2026, 11, 21, tzinfo=UTC), dice.token_hex(4))
     present = people_of(plan, stand_in=True) if people is None else people
-    return await perform(
-        plan, stage, folder, started=datetime(2026, 11, 21, tzinfo=UTC), people=present, allow_tools=True
-    )
+    options = PerformanceOptions(started=datetime(2026, 11, 21, tzinfo=UTC), people=present, allow_tools=True)
+    return await perform(plan, stage, folder, options)
 
 
 def sounds_of(out: Path) -> dict[str, Pcm]:

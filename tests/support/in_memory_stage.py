@@ -21,7 +21,7 @@ from tau_stage.scene.planner import make_plan
 from tau_stage.session import Deadlines
 from tau_stage.stage.events import EventStream
 from tau_stage.stage.people import Person, known_words
-from tau_stage.stage.perform import perform
+from tau_stage.stage.perform import PerformanceOptions, perform
 from tau_stage.stage.sessions import Stage
 from tau_stage.stage.takes import ChooseTake
 from tau_stage.take import records as record
@@ -85,10 +85,7 @@ class Playhouse:
         curtain_up = datetime(2026, 11, 21, tzinfo=UTC)
         self.folder = again or TakeFolder.create(self._out, "scene", curtain_up, str(self._takes))
         stage = Stage(self._connect, deadlines=deadlines or Deadlines())
-        return await perform(
-            plan,
-            stage,
-            self.folder,
+        options = PerformanceOptions(
             allow_tools=allow_tools,
             people=people,
             watch=watch,
@@ -99,6 +96,7 @@ class Playhouse:
             stop=stop,
             budget=budget,
         )
+        return await perform(plan, stage, self.folder, options)
 
     @asynccontextmanager
     async def _connect(self, player: PlayerPlan) -> AsyncIterator[Transport]:
