@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -299,12 +299,16 @@ class LiveProgress:
     Args:
         plans: All that are performed.
         out: Where what is finished is printed, above the view.
+
+    Attributes:
+        refresh: Draws the view at once, before the next turn of the clock.
     """
 
     def __init__(self, plans: Sequence[Plan], out: Console) -> None:
         self._progress = {id(plan): TakeProgress(plan) for plan in plans}
         self._totals: dict[int, int] = {}
         self._out = out
+        self.refresh: Callable[[], None] = lambda: None
 
     def show(self, plan: Plan, event: Event) -> None:
         """Take it in: a finished line, or what else is worth one, is printed; all else is seen in the next view."""
@@ -319,6 +323,7 @@ class LiveProgress:
         """Show what is made of a take; a performance of which all is made is no longer drawn."""
         progress = self._progress[id(plan)]
         progress.making, progress.over = what, not what
+        self.refresh()  # what takes a moment only would not be seen
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw the view, as wide as the window is now."""
@@ -508,7 +513,8 @@ def open_progress(plans: Sequence[Plan], *, quiet: bool, aside: bool = False) ->
         out = console(sys.stderr)
         live = LiveProgress(plans, out)
         to_terminal = sys.stdout.isatty()  # rich would send a pipe's text to the terminal, too
-        with Live(live, console=out, refresh_per_second=12, transient=True, redirect_stdout=to_terminal):
+        with Live(live, console=out, refresh_per_second=12, transient=True, redirect_stdout=to_terminal) as drawing:
+            live.refresh = drawing.refresh
             yield live
 
 
