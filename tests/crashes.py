@@ -209,7 +209,7 @@ def _content(path: Path, *, was_cut: bool) -> object:
         return _without(json.loads(path.read_bytes()), MEASURED | (PAID_FOR if was_cut else set()))
     if path.suffix == ".jsonl":
         return [fact.type for fact in read_journal(path)]
-    return SHOWN.sub("-", path.read_text())
+    return path.read_bytes() if path.suffix == ".mp3" else SHOWN.sub("-", path.read_text())
 
 
 def _differing(a: object, b: object) -> Iterator[str]:
@@ -244,6 +244,7 @@ class Crashes:
         runner: Runs commands.
         url: Where an understudy listens.
         understudy: It.
+        scene: What is performed.
 
     Attributes:
         url: Where the understudy listens.
@@ -252,14 +253,14 @@ class Crashes:
         take: What that run has left.
     """
 
-    def __init__(self, top: Path, runner: Runner, url: str, understudy: Understudy) -> None:
+    def __init__(self, top: Path, runner: Runner, url: str, understudy: Understudy, scene: str = SCENE) -> None:
         self._top = top
         self._runner = runner
         self.url = url
         self.understudy = understudy
         self._before = top / "before"
         self._before.mkdir()
-        (self._before / "crash.yaml").write_text(SCENE)
+        (self._before / "crash.yaml").write_text(scene)
         write_tone(self._before / "door.wav")
         self.run(self._before, "run", "crash.yaml", "--record", "cassettes")
         shutil.rmtree(self._before / "takes")

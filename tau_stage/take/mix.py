@@ -299,8 +299,10 @@ def _tag(draft: Path, take: Take, wanted: Mix) -> None:
     """Write title, artist and cover into an MP3.
 
     Raises:
+        OSError: They cannot be written.
         TakeError: The cover cannot be read.
     """
+    from mutagen import MutagenError
     from mutagen.id3 import APIC, ID3, TIT2, TPE1
 
     tags = ID3()
@@ -318,7 +320,11 @@ def _tag(draft: Path, take: Take, wanted: Mix) -> None:
                 str(file), f"the mix has no cover: {problem}", "put the picture back beside the scene"
             ) from None
         tags.add(APIC(encoding=3, mime=mime, type=3, desc="", data=data))
-    tags.save(draft, v2_version=3)
+    try:
+        tags.save(draft, v2_version=3)
+    except MutagenError as error:
+        failure = error.args[0] if error.args else error
+        raise failure if isinstance(failure, OSError) else OSError(None, str(failure)) from None
 
 
 @contextmanager
