@@ -133,14 +133,14 @@ class Refusal:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-Listener = Callable[[Transport, Handshake], Awaitable[None]]
+ConnectionHandler = Callable[[Transport, Handshake], Awaitable[None]]
 """Serves one connection until it is closed."""
 
-Doorman = Callable[[Handshake], Awaitable[Refusal | None]]
+AdmissionCheck = Callable[[Handshake], Awaitable[Refusal | None]]
 """Refuses a handshake, or lets it in with None."""
 
 
-async def anybody(_handshake: Handshake) -> Refusal | None:
+async def admit_all(_handshake: Handshake) -> Refusal | None:
     """Let everybody in."""
     return None
 
@@ -457,12 +457,12 @@ def _date(value: str) -> float | None:
 
 @asynccontextmanager
 async def serve(
-    listen: Listener, admit: Doorman = anybody, *, host: str = "127.0.0.1", port: int = 0
+    handle: ConnectionHandler, admit: AdmissionCheck = admit_all, *, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[str]:
     """Serve websockets while the block runs; connections that are still open then are cut short.
 
     Args:
-        listen: Called for each connection; the connection closes when it returns.
+        handle: Called for each connection; the connection closes when it returns.
         admit: Asked about each handshake first.
         host: Address to bind.
         port: Port to bind; 0 takes a free one.
@@ -481,7 +481,7 @@ async def serve(
         with anyio.CancelScope() as visit:
             visits.add(visit)
             try:
-                await listen(transport, handshake_of(connection.request))
+                await handle(transport, handshake_of(connection.request))
             except SessionClosed:
                 return
             finally:
@@ -509,7 +509,7 @@ async def serve(
                 visit.cancel()
 
 
-def _answering(admit: Doorman) -> Callable[[ServerConnection, Request], Awaitable[Response | None]]:
+def _answering(admit: AdmissionCheck) -> Callable[[ServerConnection, Request], Awaitable[Response | None]]:
     """Make a server's answer to requests: an upgrade, or plain HTTP where there is none."""
 
     async def answer(connection: ServerConnection, request: Request) -> Response | None:

@@ -84,7 +84,7 @@ def test_every_request_knows_its_answer_and_its_refusal(event: ClientEvent, answ
         assert open_requests.answered_by(RateLimitsUpdated()) is None
         found = open_requests.answered_by(reply)
         assert found is not None
-        assert found.request is request
+        assert found is request
         assert not len(open_requests)
 
 
@@ -176,7 +176,7 @@ def test_an_item_under_an_id_of_the_servers_own_answers_the_oldest_request_of_it
     assert open_requests.answered_by(theirs) is None
     found = open_requests.answered_by(theirs, is_new_item=True)
     assert found is not None
-    assert found.request.event_id == "evt_2"
+    assert found.event_id == "evt_2"
     foreign = ConversationItemCreated(item=Item(id="model's", role="assistant"))
     assert open_requests.answered_by(foreign, is_new_item=True) is None
     output = ConversationItemCreated(item=Item(id="out", type="function_call_output", role="tool"))
@@ -189,7 +189,7 @@ def test_responses_are_told_apart_by_metadata_whatever_their_order() -> None:
     open_requests.add(Request("evt_2", "response.created"))
     found = open_requests.answered_by(created({EVENT_KEY: "evt_2"}))
     assert found is not None
-    assert found.request.event_id == "evt_2"
+    assert found.event_id == "evt_2"
 
 
 def test_a_response_nobody_asked_for_answers_nobody() -> None:
@@ -204,7 +204,7 @@ def test_a_server_that_echoes_no_metadata_answers_in_order() -> None:
     open_requests.add(Request("evt_2", "response.created"))
     found = open_requests.answered_by(created())
     assert found is not None
-    assert found.request.event_id == "evt_1"
+    assert found.event_id == "evt_1"
 
 
 def test_a_forgotten_request_is_not_answered() -> None:
@@ -240,11 +240,11 @@ def test_a_request_that_is_taken_as_done_is_answered_late_by_id_or_by_order() ->
     assert len(asked) == 1
     late = asked.answered_by(ConversationItemAdded(item=Item(id="item_1", type="message")))
     assert late
-    assert late.request == requests[1]
+    assert late == requests[1]
     other = ConversationItemAdded(item=Item(id="theirs", type="message", role="user"))
     late = asked.answered_by(other, is_new_item=True)
     assert late
-    assert late.request == requests[0]
+    assert late == requests[0]
 
 
 def test_an_error_is_about_what_is_open_before_what_was_taken_as_done() -> None:
@@ -259,5 +259,5 @@ def test_an_error_is_about_what_is_open_before_what_was_taken_as_done() -> None:
     assert asked.refused_by(ServerError(message="Oh.")) == still_open
     late = asked.answered_by(refused("evt_0"))
     assert late
-    assert late.request == done
+    assert late == done
     assert asked.answered_by(refused("evt_0")) is None

@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from tau_stage.errors import ConnectFailed, SessionClosed, Timeout
-from tau_stage.transport import Doorman, Handshake, MemoryTransport, Refusal, Transport, dial, serve
+from tau_stage.transport import AdmissionCheck, Handshake, MemoryTransport, Refusal, Transport, dial, serve
 
 
 async def echo(transport: Transport, _handshake: Handshake) -> None:
@@ -91,7 +91,7 @@ async def test_a_transport_that_we_closed_stays_closed(connected: Connected) -> 
         assert caught.value.code == 1000
 
 
-def noting(seen: list[Handshake]) -> Doorman:
+def noting(seen: list[Handshake]) -> AdmissionCheck:
     async def admit(handshake: Handshake) -> Refusal | None:
         seen.append(handshake)
         return None
@@ -99,7 +99,7 @@ def noting(seen: list[Handshake]) -> Doorman:
     return admit
 
 
-def refusing(refusal: Refusal) -> Doorman:
+def refusing(refusal: Refusal) -> AdmissionCheck:
     async def admit(_handshake: Handshake) -> Refusal | None:
         return refusal
 

@@ -423,42 +423,48 @@ class Conversation:
         self._finished.add(response_id)
         self._ending.pop(response_id, None)
         incoming = self._incoming.pop(response_id, None) or _Incoming()
-        items = incoming.items
-        ids = self._learn_output(items, event.response.output) or [item_id for item_id in items if item_id]
         if not incoming.has_begun:
             self._never_begun.add(response_id)
+        ids = self._learn_output(incoming.items, event.response.output) or list(filter(None, incoming.items))
+        said, comments = self._finish(incoming)
+        status, reason, message = _outcome(event.response, incoming.problem)
+        calls = tuple(call for item_id, item in incoming.items.items() if (call := item.tool_call(item_id)))
+        usage = _used(event, [*said, *comments], has_calls=bool(calls), failed=status == "failed")
+        response = Response(
+            id=response_id,
+            status=status,
+            reason=reason,
+            message=message,
+            transcript="".join(part.transcript for part in said),
+            text="".join(part.text for part in said),
+            audio=Pcm.join(part.audio for part in said),
+            calls=calls,
+            item_ids=tuple(ids),
+            usage=self._count(response_id, usage),
+            metadata=event.response.metadata or {},
+            commentary=tuple(comments),
+        )
+        return ResponseEnded(response_id, response)
+
+    def _finish(self, incoming: _Incoming) -> tuple[list[Commentary], list[Commentary]]:
+        """Give what a response says, and what it says about its work; its items keep their sound."""
         said: list[Commentary] = []
         comments: list[Commentary] = []
-        for item_id, item in items.items():
+        for item_id, item in incoming.items.items():
             audio = item.finish()
             if audio:
                 self.entries.keep_audio(item_id, audio)
             (comments if item.is_commentary else said).append(Commentary(item.transcript, item.text, audio))
-        status, reason, message = _outcome(event.response, incoming.problem)
-        calls = tuple(call for item_id, item in items.items() if (call := item.tool_call(item_id)))
-        usage = _used(event, [*said, *comments], has_calls=bool(calls), failed=status == "failed")
+        return said, comments
+
+    def _count(self, response_id: str, usage: Usage) -> Usage:
+        """Count the usage of a response; where time is billed, with the text messages since the one before."""
         if usage.seconds is not None:
             usage = replace(usage, text_messages=self.entries.take_text_messages())
         self.usage += usage
         if usage.untold:
             self._without_usage.add(response_id)
-        return ResponseEnded(
-            response_id,
-            Response(
-                id=response_id,
-                status=status,
-                reason=reason,
-                message=message,
-                transcript="".join(part.transcript for part in said),
-                text="".join(part.text for part in said),
-                audio=Pcm.join(part.audio for part in said),
-                calls=calls,
-                item_ids=tuple(ids),
-                usage=usage,
-                metadata=event.response.metadata or {},
-                commentary=tuple(comments),
-            ),
-        )
+        return usage
 
     def _learn_output(self, items: dict[str, PartialItem], told_items: Sequence[Item]) -> list[str]:
         """Take in the items that the end of a response lists, perhaps under other ids, and give their ids.

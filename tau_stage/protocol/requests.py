@@ -6,32 +6,29 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import assert_never
 
 from tau_stage.protocol.client_events import (
     ClientEvent,
+    ClientMessage,
     ConversationItemCreate,
     ConversationItemDelete,
     ConversationItemRetrieve,
     ConversationItemTruncate,
-    InputAudioBufferAppend,
     InputAudioBufferClear,
     InputAudioBufferCommit,
-    ResponseCancel,
     ResponseCreate,
     SessionUpdate,
 )
 from tau_stage.protocol.items import ClientItem, FunctionCall, FunctionCallOutput, Item
 from tau_stage.protocol.server_events import (
     ConversationItemAdded,
-    ConversationItemCreated,
     ConversationItemDeleted,
-    ConversationItemDone,
     ConversationItemRetrieved,
     ConversationItemTruncated,
     ErrorEvent,
     InputAudioBufferCleared,
     InputAudioBufferCommitted,
+    PlacedItemEvent,
     ResponseCreated,
     ServerError,
     ServerEvent,
@@ -81,12 +78,22 @@ class Request:
     assumed: ServerEvent | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The answer to one request: an event of the asked type, or the server's error."""
+ANSWERS: dict[type[ClientMessage], type[ServerEvent]] = {
+    SessionUpdate: SessionUpdated,
+    ConversationItemCreate: ConversationItemAdded,
+    ConversationItemRetrieve: ConversationItemRetrieved,
+    ConversationItemTruncate: ConversationItemTruncated,
+    ConversationItemDelete: ConversationItemDeleted,
+    InputAudioBufferCommit: InputAudioBufferCommitted,
+    InputAudioBufferClear: InputAudioBufferCleared,
+    ResponseCreate: ResponseCreated,
+}
+"""What answers a request; appended sound and a cancellation are not answered."""
 
-    request: Request
-    event: ServerEvent
+NEVER_ASSUMED = (ConversationItemRetrieved, ResponseCreated)
+"""Answers that hold what only the server knows."""
+
+_ANSWER_TYPES = frozenset(answer.model_fields["type"].default for answer in ANSWERS.values())
 
 
 def request_of(event: ClientEvent) -> Request | None:
@@ -97,33 +104,19 @@ def request_of(event: ClientEvent) -> Request | None:
     """
     if event.event_id is None:
         raise ValueError(f"{event.type} was made without an event_id")
-    match event:
-        case SessionUpdate():
-            return Request(event.event_id, "session.updated", assumed=SessionUpdated())
-        case ConversationItemCreate():
-            made = ConversationItemAdded(item=_told_item(event.item), previous_item_id=event.previous_item_id)
-            return Request(event.event_id, made.type, event.item.id, shape_of(event.item), made)
-        case ConversationItemRetrieve():
-            return Request(event.event_id, "conversation.item.retrieved", event.item_id)
-        case ConversationItemTruncate():
-            cut = ConversationItemTruncated(item_id=event.item_id, audio_end_ms=event.audio_end_ms)
-            return Request(event.event_id, cut.type, event.item_id, assumed=cut)
-        case ConversationItemDelete():
-            gone = ConversationItemDeleted(item_id=event.item_id)
-            return Request(event.event_id, gone.type, event.item_id, assumed=gone)
-        case InputAudioBufferCommit():
-            return Request(event.event_id, "input_audio_buffer.committed", assumed=InputAudioBufferCommitted())
-        case InputAudioBufferClear():
-            return Request(event.event_id, "input_audio_buffer.cleared", assumed=InputAudioBufferCleared())
-        case ResponseCreate():
-            return Request(event.event_id, "response.created")
-        case ResponseCancel() | InputAudioBufferAppend():
-            return None
-        case _:
-            assert_never(event)
+    answer = ANSWERS.get(type(event))
+    if answer is None:
+        return None
+    kind: str = answer.model_fields["type"].default
+    if isinstance(event, ConversationItemCreate):
+        made = ConversationItemAdded(item=_as_told(event.item), previous_item_id=event.previous_item_id)
+        return Request(event.event_id, kind, event.item.id, shape_of(event.item), made)
+    facts = event.model_dump(include={"item_id", "audio_end_ms"})
+    assumed = None if answer in NEVER_ASSUMED else answer.model_validate(facts)
+    return Request(event.event_id, kind, facts.get("item_id"), assumed=assumed)
 
 
-def _told_item(item: ClientItem) -> Item:
+def _as_told(item: ClientItem) -> Item:
     """Return an item as a server would tell it: without its sound."""
     made = item.model_dump(exclude_none=True)
     for part in made.get("content", ()):
@@ -138,8 +131,7 @@ class Requests:
 
     >>> asked = Requests()
     >>> asked.add(Request("evt_1", "conversation.item.deleted", "item_1"))
-    >>> answer = asked.answered_by(ConversationItemDeleted(item_id="item_1"))
-    >>> answer.request.event_id, len(asked)
+    >>> asked.answered_by(ConversationItemDeleted(item_id="item_1")).event_id, len(asked)
     ('evt_1', 0)
     """
 
@@ -167,7 +159,7 @@ class Requests:
         """Return the open requests whose answers can be assumed."""
         return tuple(asked for asked in self._open.values() if asked.assumed)
 
-    def answered_by(self, event: ServerEvent, *, is_new_item: bool = False) -> Answer | None:
+    def answered_by(self, event: ServerEvent, *, is_new_item: bool = False) -> Request | None:
         """Return the request that an event answers, if any; it is then no longer open.
 
         Args:
@@ -176,10 +168,9 @@ class Requests:
                 an id of the server's own.
         """
         request = self._match(event, is_new_item=is_new_item)
-        if request is None:
-            return None
-        self.forget(request)
-        return Answer(request, event)
+        if request:
+            self.forget(request)
+        return request
 
     def asks_for_response(self, metadata: Mapping[str, str] | None) -> Request | None:
         """Return the open request that a response with such metadata answers, if any; it stays open."""
@@ -191,17 +182,15 @@ class Requests:
             case ErrorEvent():
                 asked = event.error.event_id or ""
                 return self._open.get(asked) or self._taken_as_done.get(asked)
-            case ConversationItemAdded() | ConversationItemDone() | ConversationItemCreated():
+            case PlacedItemEvent():
                 named = self.oldest("conversation.item.added", event.item.id)
                 return named or (self._of_shape(event.item) if is_new_item else None)
-            case ConversationItemRetrieved():
-                return self.oldest(event.type, event.item.id) or self.oldest(event.type)
-            case ConversationItemTruncated() | ConversationItemDeleted():
-                return self.oldest(event.type, event.item_id) or self.oldest(event.type)
             case ResponseCreated():
                 return self.asks_for_response(event.response.metadata)
-            case SessionUpdated() | InputAudioBufferCommitted() | InputAudioBufferCleared():
-                return self.oldest(event.type)
+            case ConversationItemRetrieved():
+                return self.oldest(event.type, event.item.id) or self.oldest(event.type)
+            case _ if event.type in _ANSWER_TYPES:
+                return self.oldest(event.type, getattr(event, "item_id", None)) or self.oldest(event.type)
             case _:
                 return None
 

@@ -1,4 +1,21 @@
-"""How a session stays alive: it may come back after a drop, and moves to a new socket before its time is up."""
+"""How a session stays alive: it may come back after a drop, and moves to a new socket before its time is up.
+
+Theory of operation
+===================
+
+A session is *opening*, then *open*, then *closed*; it may become open again, over another socket.
+
+Opening a socket is one task, ``_socket``: connect, read, wait for the greeting, ask for the session that is wanted,
+tell the server what was said before, and only then let the session speak through it (``Session.swap``). Until then the
+session speaks through the old socket, if there is one. A socket that fails before that has never been the session's.
+The task lasts as long as its socket, and ``over`` is set when it ends, whatever ended it.
+
+``live`` waits for one of three things:
+
+- The session's end was asked for, or its socket ended and it does not reconnect: it is closed.
+- Its socket ended: it is opened again, a few times, with growing waits. If none opens, it is closed.
+- Its socket is old: once no response is under way, another is opened beside it. If none opens, the old one serves on.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +96,7 @@ class Lifecycle:
                     await over.wait()
                 if self._session.is_closing or (over.is_set() and not self._policy.recover):
                     break
-                again = await (self._come_back(group) if over.is_set() else self._renew(group, over))
+                again = await (self._reconnect(group) if over.is_set() else self._renew(group, over))
                 if again is None:
                     break
                 over = again
@@ -93,14 +110,14 @@ class Lifecycle:
                 async with self._connect() as transport, anyio.create_task_group() as group:
                     wire = self._session.new_wire(transport)
                     group.start_soon(wire.listen)
-                    await self._settle_in(wire)
+                    await self._restore(wire)
                     task_status.started(over)
                     await wire.over.wait()
                     group.cancel_scope.cancel()
         finally:
             over.set()
 
-    async def _settle_in(self, wire: Wire) -> None:
+    async def _restore(self, wire: Wire) -> None:
         """Make a new socket's server what the old one's was, then speak through it."""
         async with AsyncExitStack() as failing:
             failing.push_async_callback(wire.close)
@@ -120,7 +137,7 @@ class Lifecycle:
         sound = pybase64.b64encode(self._session.heard_as.encode(entry.audio)).decode("ascii")
         return UserMessage(id=entry.id, content=(InputAudio(audio=sound, transcript=entry.transcript),))
 
-    async def _come_back(self, group: TaskGroup) -> anyio.Event | None:
+    async def _reconnect(self, group: TaskGroup) -> anyio.Event | None:
         why = self._session.wire.closed
         for attempt in range(self._policy.attempts):
             try:

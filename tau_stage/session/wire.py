@@ -63,7 +63,7 @@ SLOWEST_UPLINK = 200_000
 """Bytes that get to the server in a second, at the least."""
 
 
-class Listener(Protocol):
+class EventSink(Protocol):
     """Whoever is told what comes in: the session.
 
     Attributes:
@@ -95,7 +95,7 @@ class Wire:
 
     Args:
         transport: Open.
-        listener: Told of every event, in order.
+        sink: Told of every event, in order.
         name: For messages.
         deadlines: How long to wait for what.
         dialect: How the server spells events.
@@ -108,14 +108,14 @@ class Wire:
     """
 
     def __init__(
-        self, transport: Transport, listener: Listener, *, name: str, deadlines: Deadlines, dialect: Dialect = GA
+        self, transport: Transport, sink: EventSink, *, name: str, deadlines: Deadlines, dialect: Dialect = GA
     ) -> None:
         self.transport = transport
         self.closed: SessionClosed | None = None
         self.over = anyio.Event()
         self.send_lock = anyio.Lock()
-        self._listener = listener
-        self._conversation = listener.conversation
+        self._sink = sink
+        self._conversation = sink.conversation
         self._name = name
         self._deadlines = deadlines
         self._dialect = dialect
@@ -174,7 +174,7 @@ class Wire:
         with anyio.move_on_after(limit):
             async with self._sending:
                 await self.transport.send(self._dialect.to_server(frame))
-                self._listener.has_sent(frame)
+                self._sink.has_sent(frame)
                 return
         raise Timeout(what="reading by the server", waited_s=limit, player=self._name)
 
@@ -189,7 +189,7 @@ class Wire:
         """
         request, limit, heard = receipt.request, self._deadlines.request_s, self._heard
         with anyio.CancelScope(deadline=anyio.current_time() + limit):
-            if request.assumed and not self._listener.answers.get(request.answer):
+            if request.assumed and not self._sink.answers.get(request.answer):
                 with anyio.move_on_after(min(UNANSWERED_S + receipt.size / SLOWEST_UPLINK, limit / 2)):
                     return await self._outcome(receipt)
                 await self._probe()
@@ -197,7 +197,7 @@ class Wire:
         if suspected := self._suspected.pop(request.event_id, None):
             self._forget(receipt)
             raise refusal(suspected[0].error).about(player=self._name)
-        is_known_to_answer = any(map(self._listener.answers.get, (request.answer, "session.updated")))
+        is_known_to_answer = any(map(self._sink.answers.get, (request.answer, "session.updated")))
         if request.assumed and not is_known_to_answer and self._heard > heard:
             self._take_as_done(request)
             return await self._outcome(receipt)
@@ -206,7 +206,7 @@ class Wire:
         raise Timeout(what=request.answer, waited_s=limit, instead=instead, player=self._name)
 
     async def _outcome(self, receipt: Receipt) -> ServerEvent:
-        if self._listener.answers.get(receipt.request.answer) is False:
+        if self._sink.answers.get(receipt.request.answer) is False:
             self._take_as_done(receipt.request)
         try:
             return await receipt.answer()
@@ -215,7 +215,7 @@ class Wire:
 
     async def _probe(self) -> None:
         """Ask for what the server is known to answer: the socket keeps the order, so all that is older is then done."""
-        if not self._listener.answers.get("session.updated"):
+        if not self._sink.answers.get("session.updated"):
             return
         event = SessionUpdate(event_id=f"tau_probe_{next(self._numbers)}", session=SessionConfig(type="realtime"))
         self._probes[event.event_id or ""] = self._requests.that_can_be_assumed()
@@ -233,8 +233,8 @@ class Wire:
             return
         del self._receipts[request.event_id]
         self._requests.take_as_done(request)
-        self._listener.answers.setdefault(request.answer, False)
-        self._listener.assume(request.assumed, f"no {request.answer} came; what was asked is taken as done")
+        self._sink.answers.setdefault(request.answer, False)
+        self._sink.assume(request.assumed, f"no {request.answer} came; what was asked is taken as done")
         receipt.settle(request.assumed)
 
     def _forget(self, receipt: Receipt) -> None:
@@ -327,10 +327,10 @@ class Wire:
         now = anyio.current_time()
         if self._ends_at <= now:
             if not self._conversation.is_ending:
-                self._listener.answers.setdefault(END, False)
+                self._sink.answers.setdefault(END, False)
                 self._conversation.presume_end()
             while ended := self._conversation.settle():
-                self._listener.take_end(ended)
+                self._sink.take_end(ended)
                 self._deliver(ended)
             self._ends_at = inf
         for event_id in [key for key, (_, due) in self._suspected.items() if due <= now]:
@@ -359,11 +359,11 @@ class Wire:
         if isinstance(event, ErrorEvent):
             self._last_error = event.error
         elif isinstance(event, ResponseDone):
-            self._listener.answers[END] = True
-        change = self._listener.take_in(event)
-        if answer := self._requests.answered_by(event, is_new_item=is_new_item):
-            self._suspected.pop(answer.request.event_id, None)
-            self._settle(answer.request, event, change)
+            self._sink.answers[END] = True
+        change = self._sink.take_in(event)
+        if request := self._requests.answered_by(event, is_new_item=is_new_item):
+            self._suspected.pop(request.event_id, None)
+            self._settle(request, event, change)
         elif isinstance(event, ErrorEvent):
             self._suspect(event)
         if isinstance(event, UnusableEvent) and event.words:
@@ -380,7 +380,7 @@ class Wire:
         if conversation.is_ending:
             wait_s = SETTLE_S
         elif conversation.is_over:
-            owes_ends = self._listener.answers.get(END) is False
+            owes_ends = self._sink.answers.get(END) is False
             wait_s = UNANSWERED_S if owes_ends else self._deadlines.response_s / 2
         if is_news or inf in (wait_s, self._ends_at):
             self._ends_at = anyio.current_time() + wait_s
@@ -407,9 +407,9 @@ class Wire:
             if stream := self._streams.pop(request.event_id, None):
                 stream.fail(refusal(event.error).about(player=self._name))
             elif receipt is None:
-                self._listener.warn(f"the server refused what was taken as done: {refusal(event.error)}")
+                self._sink.warn(f"the server refused what was taken as done: {refusal(event.error)}")
             return
-        self._listener.answers[request.answer] = True
+        self._sink.answers[request.answer] = True
         if isinstance(change, ResponseBegan):
             self._claim(request, change.response_id, change.formerly)
 
@@ -447,7 +447,7 @@ class Wire:
             self._suspected.setdefault(request.event_id, (event, anyio.current_time() + SETTLE_S))
         elif self._greeting.has_come and may_break_response(event.error):
             self._conversation.blame(event.error)
-            self._listener.warn(f"the server reported an error: {refusal(event.error)}")
+            self._sink.warn(f"the server reported an error: {refusal(event.error)}")
 
     def follows(self, response_id: str) -> bool:
         """Tell whether somebody asked for a response and is following it."""

@@ -52,8 +52,8 @@ def wants_beta(handshake: Handshake) -> bool:
 
 
 @dataclass(slots=True)
-class BetaDialect:
-    """One old client's connection: what the beta has and GA has not is kept here.
+class BetaCodec:
+    """OpenAI's spelling before GA: what the beta has and GA has not is kept here, for one client's connection.
 
     Attributes:
         temperature: Of the session.
@@ -63,10 +63,21 @@ class BetaDialect:
     _asked: float | None = None
     _responses: dict[str, float] = field(default_factory=dict)
 
+    def decode(self, frame: bytes) -> bytes | ServerError:
+        """Turn flat sessions into nested ones."""
+        event = _parse(frame)
+        if event is None:
+            return frame
+        return self.temperature_error(event) or to_json(self.to_ga(event))
+
+    def encode(self, event: server_events.ServerEvent) -> Iterator[bytes]:
+        """Use the old names; leave some out."""
+        return map(to_json, self.from_ga(from_json(event.encode())))
+
     def temperature_error(self, event: Event) -> ServerError | None:
         """Say what is wrong with a temperature, if one is told and something is.
 
-        >>> BetaDialect().temperature_error({"type": "session.update", "session": {"temperature": 7}}).code
+        >>> BetaCodec().temperature_error({"type": "session.update", "session": {"temperature": 7}}).code
         'decimal_above_max_value'
         """
         for part in ("session", "response"):
@@ -81,7 +92,7 @@ class BetaDialect:
         """Turn a client's event into GA.
 
         >>> event = {"type": "response.create", "response": {"modalities": ["text"], "temperature": 0.8}}
-        >>> BetaDialect().to_ga(event)["response"]
+        >>> BetaCodec().to_ga(event)["response"]
         {'output_modalities': ['text']}
         """
         self._asked = None
@@ -173,8 +184,8 @@ UNKNOWN = "unimplemented"
 
 
 @dataclass(slots=True)
-class XaiDialect:
-    """One client's connection: what must be remembered between its events.
+class XaiCodec:
+    """xAI's spelling: what must be remembered between the events of one client's connection.
 
     Attributes:
         profile: The model it gets.
@@ -197,10 +208,19 @@ class XaiDialect:
     _audio_out_s: float = 0.0
     _rid: str = ""
 
+    def decode(self, frame: bytes) -> bytes:
+        """Turn flat sessions into nested ones, and xAI's ids into ours."""
+        event = _parse(frame)
+        return frame if event is None else to_json(self.to_ga(event))
+
+    def encode(self, event: server_events.ServerEvent) -> Iterator[bytes]:
+        """Use its shapes; leave some out."""
+        return map(to_json, self.from_ga(from_json(event.encode())))
+
     def to_ga(self, event: Event) -> Event:
         """Turn a client's event into GA: voice and turn detection stand at the session's top.
 
-        >>> dialect = XaiDialect(Profile("grok"), lambda: 0.0)
+        >>> dialect = XaiCodec(Profile("grok"), lambda: 0.0)
         >>> dialect.to_ga({"type": "session.update", "session": {"voice": "eve"}})["session"]["audio"]
         {'output': {'voice': 'eve'}}
         """
@@ -527,45 +547,6 @@ class GaCodec:
             yield frame[:-1] + b',"content":' + event.part.model_dump_json(exclude_unset=True).encode() + b"}"
         else:
             yield frame
-
-
-class BetaCodec:
-    """OpenAI's spelling before GA."""
-
-    def __init__(self) -> None:
-        self._dialect = BetaDialect()
-
-    def decode(self, frame: bytes) -> bytes | ServerError:
-        """Turn flat sessions into nested ones."""
-        event = _parse(frame)
-        if event is None:
-            return frame
-        return self._dialect.temperature_error(event) or to_json(self._dialect.to_ga(event))
-
-    def encode(self, event: server_events.ServerEvent) -> Iterator[bytes]:
-        """Use the old names; leave some out."""
-        yield from map(to_json, self._dialect.from_ga(from_json(event.encode())))
-
-
-class XaiCodec:
-    """xAI's spelling.
-
-    Args:
-        profile: The model that the client gets.
-        clock: Unix time.
-    """
-
-    def __init__(self, profile: Profile, clock: Callable[[], float]) -> None:
-        self._dialect = XaiDialect(profile, clock)
-
-    def decode(self, frame: bytes) -> bytes:
-        """Turn flat sessions into nested ones, and xAI's ids into ours."""
-        event = _parse(frame)
-        return frame if event is None else to_json(self._dialect.to_ga(event))
-
-    def encode(self, event: server_events.ServerEvent) -> Iterator[bytes]:
-        """Use its shapes; leave some out."""
-        yield from map(to_json, self._dialect.from_ga(from_json(event.encode())))
 
 
 def codec_for(handshake: Handshake, profile: Profile, clock: Callable[[], float]) -> ClientCodec:
