@@ -8,9 +8,8 @@ lacks what it is for becomes an ``UnusableEvent``; nothing that a server sends r
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
@@ -135,7 +134,7 @@ def decode(frame: bytes | str, dialect: Dialect = GA, note: Note = ignore) -> Se
     return _validated(kind, event, note)
 
 
-def parse_json(frame: bytes | str) -> Any:
+def parse_json(frame: bytes | str) -> object:
     """Parse JSON; half of a surrogate pair, where a server cuts words, becomes U+FFFD.
 
     A byte order mark, or the ``data:`` of server-sent events, may stand before it.
@@ -169,7 +168,7 @@ def split_frame(frame: bytes) -> list[bytes]:
     return [frame]
 
 
-def _as_event(value: Any, note: Note) -> JsonObject | None:
+def _as_event(value: object, note: Note) -> JsonObject | None:
     """Return what was parsed as an event with a type; None where it is none, and reports no error."""
     if isinstance(value, dict):
         event: JsonObject = value
@@ -311,7 +310,7 @@ def ended(event: JsonObject, spelt: str = "") -> JsonObject:
     return event | {"response": response}
 
 
-def _errors(response: JsonObject, event: JsonObject) -> list[Any]:
+def _errors(response: JsonObject, event: JsonObject) -> list[object]:
     """Tell where an error may stand, the likeliest first."""
     details = response.get("status_details")
     return [details.get("error") if isinstance(details, dict) else None, response.get("error"), event.get("error")]
@@ -328,9 +327,9 @@ def _error(response: JsonObject, event: JsonObject) -> JsonObject:
     return error
 
 
-def _add(error: JsonObject, place: Any, keys: Sequence[str], *, is_error: bool = False) -> None:
+def _add(error: JsonObject, place: object, keys: Sequence[str], *, is_error: bool = False) -> None:
     """Add to an error what one place tells of it, where nothing tells it so far."""
-    said: Any = place
+    said: object = place
     if isinstance(place, dict):
         said = next((place[key] for key in keys if place.get(key)), "")
         names = ("code", "type", "param", "event_id") if is_error else ("code",)
@@ -381,15 +380,13 @@ class Oddity:
         >>> str(Oddity.of({"response": {"output": [{}]}}, ("response", "output", 0, "id"), is_missing=True))
         'response.output has no id'
         """
-        value: Any = event
+        value: object = event
         path: list[str | int] = []
         for step in loc:
-            if (isinstance(value, dict) and step in value) or (
-                isinstance(value, list) and isinstance(step, int) and step < len(value)
-            ):
-                value = value[step]  # type: ignore[index]
-            else:
+            inner = _child(value, step)
+            if inner is _REMOVED:
                 break
+            value = inner
             path.append(step)
         return cls(tuple(path), f"has no {loc[-1]}" if is_missing else f"is {kind_of(value)}")
 
@@ -398,7 +395,7 @@ class Oddity:
         return f"{place} {self.what}" if place else f"the event {self.what}"
 
 
-def kind_of(value: Any) -> str:
+def kind_of(value: object) -> str:
     """Name the kind of a JSON value.
 
     >>> [kind_of(value) for value in (None, True, 1.5, "a", [], {})]
@@ -427,11 +424,11 @@ def remove(event: JsonObject, paths: Iterable[Path]) -> None:
     >>> event
     {'output': [3]}
     """
-    lists: dict[int, list[Any]] = {}
+    lists: dict[int, list[object]] = {}
     for path in paths:
-        at: Any = event
+        at: object = event
         for step in path[:-1]:
-            at = at[step] if step in _keys(at) else _REMOVED
+            at = _child(at, step)
         if isinstance(at, list):
             at[int(path[-1])] = _REMOVED
             lists[id(at)] = at
@@ -441,9 +438,13 @@ def remove(event: JsonObject, paths: Iterable[Path]) -> None:
         whole[:] = [value for value in whole if value is not _REMOVED]
 
 
-def _keys(value: Any) -> Collection[Any]:
-    """Return what leads further into a JSON value."""
-    return range(len(value)) if isinstance(value, list) else value if isinstance(value, dict) else ()
+def _child(value: object, step: str | int) -> object:
+    """Return what is at a key or an index of a JSON value; ``_REMOVED`` where nothing is."""
+    if isinstance(value, dict):
+        return value.get(step, _REMOVED)
+    if isinstance(value, list) and isinstance(step, int) and step < len(value):
+        return value[step]
+    return _REMOVED
 
 
 class Repeats:

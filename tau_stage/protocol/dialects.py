@@ -11,11 +11,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from pydantic_core import from_json, to_json
 
-Event = dict[str, Any]
+from tau_stage.protocol.items import JsonObject
 
 NEW_NAMES = {
     "response.text.delta": "response.output_text.delta",
@@ -68,13 +67,13 @@ class Dialect:
     """
 
     name: str
-    outward: Callable[[Event], Event] | None = None
+    outward: Callable[[JsonObject], JsonObject] | None = None
 
     def to_server(self, frame: bytes) -> bytes:
         """Translate a client's GA frame into this dialect."""
         return frame if self.outward is None else to_json(self.outward(from_json(frame)))
 
-    def read(self, event: Event, note: Callable[[str], None] = ignore) -> Event:
+    def read(self, event: JsonObject, note: Callable[[str], None] = ignore) -> JsonObject:
         """Translate a server's event into GA.
 
         Args:
@@ -101,7 +100,7 @@ class Dialect:
         return parts_renamed(event, NEW_PARTS) if "item" in event or "response" in event else event
 
 
-def flat_session(session: Event) -> Event:
+def flat_session(session: JsonObject) -> JsonObject:
     """Turn a GA session into the beta's flat one; what the beta lacks is left out.
 
     >>> flat_session({"type": "realtime", "output_modalities": ["audio"], "audio": {"output": {"voice": "ash"}}})
@@ -117,19 +116,19 @@ def flat_session(session: Event) -> Event:
         if found:
             flat[old] = value
     for side in ("input", "output"):
-        found, form = _dig(session, ("audio", side, "format"))
-        if found and form:
-            flat[f"{side}_audio_format"] = OLD_FORMATS.get(form.get("type"), form.get("type"))
+        _, form = _dig(session, ("audio", side, "format"))
+        if isinstance(form, dict) and "type" in form:
+            flat[f"{side}_audio_format"] = OLD_FORMATS.get(form["type"], form["type"])
     return flat
 
 
-def nested_session(flat: Event) -> Event:
+def nested_session(flat: JsonObject) -> JsonObject:
     """Turn a flat session, or one that is flat in part, into GA; what it tells twice counts as nested.
 
     >>> nested_session({"voice": "ash", "turn_detection": None, "temperature": 0.8})["audio"]
     {'output': {'voice': 'ash'}, 'input': {'turn_detection': None}}
     """
-    session: Event = {"type": "realtime"} | {key: value for key, value in flat.items() if key not in ONLY_FLAT}
+    session: JsonObject = {"type": "realtime"} | {key: value for key, value in flat.items() if key not in ONLY_FLAT}
     if isinstance(audio := flat.get("audio"), dict):
         session["audio"] = {side: dict(told) if isinstance(told, dict) else told for side, told in audio.items()}
     modalities = flat.get("modalities")
@@ -148,7 +147,7 @@ def nested_session(flat: Event) -> Event:
     return session
 
 
-def _plain(field: str, value: Any) -> Any:
+def _plain(field: str, value: object) -> object:
     """Take a flat field's value out of what only some servers wrap it in."""
     if not isinstance(value, dict):
         return value
@@ -159,15 +158,15 @@ def _plain(field: str, value: Any) -> Any:
     return value
 
 
-def _tool(told: Any) -> Any:
+def _tool(told: object) -> object:
     """Turn a tool into GA, also where a server tells it as the chat API does."""
     if isinstance(told, dict) and isinstance(inner := told.get("function"), dict):
         return {"type": "function"} | inner
     return told
 
 
-def _dig(tree: Event, path: tuple[str, ...]) -> tuple[bool, Any]:
-    at: Any = tree
+def _dig(tree: JsonObject, path: tuple[str, ...]) -> tuple[bool, object]:
+    at: object = tree
     for step in path:
         if not isinstance(at, dict) or step not in at:
             return False, None
@@ -175,7 +174,7 @@ def _dig(tree: Event, path: tuple[str, ...]) -> tuple[bool, Any]:
     return True, at
 
 
-def _bury(tree: Event, path: tuple[str, ...], value: Any) -> None:
+def _bury(tree: JsonObject, path: tuple[str, ...], value: object) -> None:
     """Put a value deep into a session, where there is none yet."""
     for step in path[:-1]:
         if not isinstance(tree.get(step), dict):
@@ -184,10 +183,10 @@ def _bury(tree: Event, path: tuple[str, ...], value: Any) -> None:
     tree.setdefault(path[-1], value)
 
 
-def parts_renamed(event: Event, names: dict[str, str]) -> Event:
+def parts_renamed(event: JsonObject, names: dict[str, str]) -> JsonObject:
     """Rename the types of an event's assistant content."""
 
-    def item(told: Any) -> Any:
+    def item(told: object) -> object:
         if not isinstance(told, dict) or told.get("role") != "assistant" or not isinstance(told.get("content"), list):
             return told
         content = [
@@ -230,7 +229,7 @@ class Flat:
     has_azure_voices: bool = False
     wants_transcript: bool = False
 
-    def session(self, session: Event) -> Event:
+    def session(self, session: JsonObject) -> JsonObject:
         """Translate a GA session into what the server wants."""
         flat = {
             key: value
@@ -245,7 +244,7 @@ class Flat:
             flat["voice"] = {"type": "azure-standard", "name": voice}
         return flat
 
-    def response(self, response: Event) -> Event:
+    def response(self, response: JsonObject) -> JsonObject:
         """Translate what ``response.create`` carries into what the server wants."""
         keep = {key: response[key] for key in ("metadata", "conversation", "input", "instructions") if key in response}
         flat = self.session(response)
@@ -254,13 +253,13 @@ class Flat:
         return flat | keep
 
 
-def _chat_tool(told: Event) -> Event:
+def _chat_tool(told: JsonObject) -> JsonObject:
     if told.get("type") != "function":
         return told
     return {"type": "function", "function": {key: value for key, value in told.items() if key != "type"}}
 
 
-def _flat_outward(event: Event, shape: Flat) -> Event:
+def _flat_outward(event: JsonObject, shape: Flat) -> JsonObject:
     if isinstance(event.get("session"), dict):
         event = event | {"session": shape.session(event["session"])}
     if isinstance(event.get("response"), dict):
@@ -274,7 +273,7 @@ def _flat_outward(event: Event, shape: Flat) -> Event:
 # ---- xAI
 
 
-def _xai_outward(event: Event) -> Event:
+def _xai_outward(event: JsonObject) -> JsonObject:
     """Move voice and turn detection to the session's top, nest formats and speed; write a beta ``response``."""
     session = event.get("session")
     if isinstance(session, dict):
@@ -287,9 +286,9 @@ def _xai_outward(event: Event) -> Event:
     return event
 
 
-def _xai_session(session: Event) -> Event:
+def _xai_session(session: JsonObject) -> JsonObject:
     dropped = {"type", "audio", "output_modalities", "max_output_tokens"}
-    told: Event = {key: value for key, value in session.items() if key not in dropped}
+    told: JsonObject = {key: value for key, value in session.items() if key not in dropped}
     audio = {side: dict(value) for side, value in (session.get("audio") or {}).items() if value}
     for side, key in (("output", "voice"), ("input", "turn_detection")):
         if key in audio.get(side, {}):

@@ -7,12 +7,12 @@ from base64 import b64decode, b64encode, urlsafe_b64encode
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import unquote
 
 from pydantic_core import from_json, to_json
 
 from tau_stage.errors import UsageError
+from tau_stage.protocol.items import JsonObject
 from tau_stage.text import STRUCK, keys_of
 
 SHORTEST = 8
@@ -38,7 +38,6 @@ _WIDEST = 8
 """Characters of one character of a key, as it may be escaped."""
 
 _ENDS = (".done", ".completed", ".failed")
-Event = dict[str, Any]
 
 
 class Secrets:
@@ -158,7 +157,7 @@ class Striker:
 
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
-        self._held: dict[tuple[str, ...], Event] = {}
+        self._held: dict[tuple[str, ...], JsonObject] = {}
 
     def strike(self, frame: bytes) -> list[bytes]:
         """Strike the keys out."""
@@ -177,7 +176,7 @@ class Striker:
             return [self._delta(kind, event, delta, frame)]
         return [*(self._ended(event) if kind.endswith(_ENDS) else ()), frame]
 
-    def _delta(self, kind: str, event: Event, delta: str, frame: bytes) -> bytes:
+    def _delta(self, kind: str, event: JsonObject, delta: str, frame: bytes) -> bytes:
         names = ("response_id", "item_id", "call_id", "output_index", "content_index")
         part = (kind, *(str(event.get(name)) for name in names))
         before = self._held.pop(part, None)
@@ -187,7 +186,7 @@ class Striker:
             self._held[part] = event | {"delta": text[at:]}
         return frame if text == delta and at == len(text) else to_json(event | {"delta": text[:at]})
 
-    def _ended(self, event: Event) -> Iterator[bytes]:
+    def _ended(self, event: JsonObject) -> Iterator[bytes]:
         """Yield what was held back of whatever an event ends, as deltas."""
         for part, held in [*self._held.items()]:
             owners = [event.get("item_id"), event.get("response_id")]

@@ -211,7 +211,7 @@ class ErrorEvent(ServerEvent):
 
     @model_validator(mode="before")
     @classmethod
-    def _gather(cls, event: Any) -> Any:
+    def _gather(cls, event: object) -> object:
         """Take what stands beside an error, or in its place, as a part of it."""
         if not isinstance(event, dict) or isinstance(event.get("error"), ServerError):
             return event
@@ -344,7 +344,7 @@ class TranscriptionCompleted(ServerEvent):
     content_index: int = 0
     transcript: str = ""
     status: str | None = None
-    usage: Any = None
+    usage: object = None
 
 
 class TranscriptionFailed(ServerEvent):
@@ -376,7 +376,7 @@ class ResponseDone(ServerEvent):
     type: Literal["response.done"] = "response.done"
     response: WireResponse = Field(default_factory=WireResponse)
     response_id: str = ""
-    usage: Any = None
+    usage: object = None
     spelt: str = ""
 
     @property

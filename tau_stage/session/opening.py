@@ -23,7 +23,7 @@ from tau_stage.scene.names import default_voice, misspelt, voice_warning, voices
 from tau_stage.session.arguments import asked_session
 from tau_stage.session.lifecycle import Connect, Lifecycle, ReconnectPolicy
 from tau_stage.session.session import Comments, Session
-from tau_stage.session.tools import Tool
+from tau_stage.session.tools import Tool, ToolLike
 from tau_stage.session.waiting import Deadlines
 from tau_stage.transport import Transport, dial
 
@@ -112,11 +112,11 @@ async def create_session(
     resource: str = "",
     name: str = "session",
     deadlines: Deadlines | None = None,
-    tools: Sequence[Callable[..., Any] | Tool | Mapping[str, Any]] = (),
+    tools: Sequence[ToolLike] = (),
     commentary: Comments = "drop",
     recover: bool = False,
     renew_after_s: float | None = None,
-    **wishes: Any,
+    **wishes: object,
 ) -> AsyncIterator[Session]:
     """Open a conversation with a realtime model, and close it in the end.
 
@@ -155,7 +155,7 @@ async def create_session(
     equipment = [Tool.of(tool) for tool in tools]
     given = {"tools": tuple(tool.told for tool in equipment)} if equipment else {}
     wishes, doubt = _wishes_at(place, wishes)
-    wanted = asked_session(**({"turn_detection": None} | place.named(model) | wishes | given))
+    wanted = asked_session(**{"turn_detection": None, **place.named(model), **wishes, **given})
     age = place.cap_s - 60 if renew_after_s is None and recover else renew_after_s
     policy = ReconnectPolicy(recover, renew_after_s=float("inf") if age is None else age)
     told = {"tools": equipment, "name": name, "model": model, "deadlines": waits, "commentary": commentary}
@@ -181,7 +181,7 @@ def _host_of(place: endpoints.Endpoint, resource: str) -> str:
     return host
 
 
-def _wishes_at(place: endpoints.Endpoint, wishes: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+def _wishes_at(place: endpoints.Endpoint, wishes: Mapping[str, object]) -> tuple[dict[str, object], str]:
     """Return what is asked for at an endpoint, with the voice and the model that transcribes where none is named.
 
     Returns:

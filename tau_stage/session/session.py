@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import count
 from math import inf
-from typing import Any, Literal, cast, get_args
+from typing import Literal, cast, get_args
 
 import anyio
 import pybase64
@@ -44,6 +44,7 @@ from tau_stage.protocol.items import (
     FunctionCallOutput,
     InputAudio,
     Item,
+    JsonObject,
     OutputText,
     SystemMessage,
     UserMessage,
@@ -74,7 +75,7 @@ from tau_stage.session.arguments import (
 from tau_stage.session.background import BackgroundTasks
 from tau_stage.session.retrying import RULES, Tally, trouble_with, wished_wait_s
 from tau_stage.session.state import PlaybackEstimate, SessionState
-from tau_stage.session.tools import MOST_ROUNDS, Tool, choice_after, run_calls
+from tau_stage.session.tools import MOST_ROUNDS, Tool, ToolLike, choice_after, run_calls
 from tau_stage.session.waiting import Deadlines, ResponseStream, Subscription
 from tau_stage.session.wire import Wire
 from tau_stage.signals import Signal
@@ -164,7 +165,7 @@ class Session:
     ) -> None:
         self.name = name
         self.conversation = Conversation(spoken_as, keeps_audio=keeps_audio)
-        self.session: Mapping[str, Any] = {}
+        self.session: JsonObject = {}
         self.warnings: list[str] = []
         self._on_warning = on_warning
         self._on_oddity = on_oddity
@@ -321,16 +322,16 @@ class Session:
             )
         )
 
-    async def update(self, **wishes: Any) -> Mapping[str, Any]:
+    async def update(self, **wishes: object) -> JsonObject:
         """ResponseChange the session; takes what ``create_session`` takes. Only what is named changes.
 
         Returns:
             The session as it is now.
         """
         if "tools" in wishes:
-            tools = [Tool.of(tool) for tool in wishes.pop("tools")]
-            self._tools = {tool.name: tool for tool in tools}
-            wishes["tools"] = tuple(tool.told for tool in tools)
+            made = [Tool.of(tool) for tool in cast("Sequence[ToolLike]", wishes.pop("tools"))]
+            self._tools = {tool.name: tool for tool in made}
+            wishes["tools"] = tuple(tool.told for tool in made)
         wanted = asked_session(**wishes)
         await self.request(SessionUpdate(event_id=self.fresh("evt"), session=wanted))
         return self.session
@@ -370,34 +371,37 @@ class Session:
 
     # ---- responses
 
-    async def response(self, **options: Any) -> Response:
+    async def response(self, *, commentary: Comments | None = None, max_tries: int = 1, **options: object) -> Response:
         """Let the model speak and wait until it has; tools it calls are run, and it speaks on with their outputs.
 
         Args:
+            commentary: Whether what the model says about its work is part of the answer: ``drop`` or ``keep``; by
+                default the session's.
+            max_tries: How often it is asked for where it fails for what may pass.
             **options: Fields of ``ResponseConfig`` (OpenAI API reference, ``response.create``): ``conversation``,
                 ``input`` (items and references), ``instructions``, ``output_modalities``, ``tools``, ``tool_choice``,
-                ``metadata``, ``max_output_tokens``. And ``commentary`` (``drop`` or ``keep``; by default the
-                session's), and ``max_tries``: how often it is asked for where it fails for what may pass; once.
+                ``metadata``, ``max_output_tokens``.
 
         Raises:
             UsageError: There is no such option or value.
             SessionError: Refused, closed, or silent for too long.
         """
         answer = None
-        async with aclosing(self.stream_response(**options)) as changes:
+        async with aclosing(self.stream_response(commentary=commentary, max_tries=max_tries, **options)) as changes:
             async for change in changes:
                 answer = change.response if isinstance(change, ResponseEnded) else answer
         assert answer is not None  # noqa: S101 - each response has an end
         return answer
 
-    async def stream_response(self, **options: Any) -> AsyncGenerator[AudioChunk | TextChunk | ResponseEnded, None]:
+    async def stream_response(
+        self, *, commentary: Comments | None = None, max_tries: int = 1, **options: object
+    ) -> AsyncGenerator[AudioChunk | TextChunk | ResponseEnded, None]:
         """Let the model speak, as ``response`` does: its sound and words while they come, and the end of each response.
 
         There is one ``ResponseEnded`` for each response: those that call tools, those that failed and are asked for
         again, and the answer, which is the last.
         """
-        keeps_commentary = commentary_of(options.pop("commentary", self.commentary)) == "keep"
-        max_tries = options.pop("max_tries", 1)
+        keeps_commentary = commentary_of(self.commentary if commentary is None else commentary) == "keep"
         rounds, tally, before_s = 0, Tally(), 0.0
         while True:
             stream = await self.speak(**options)
@@ -418,10 +422,11 @@ class Session:
             else:
                 return
 
-    async def speak(self, **options: Any) -> ResponseStream:
+    async def speak(self, **options: object) -> ResponseStream:
         """Let the model speak and follow it while it does; options as for ``response``. Tools are the caller's."""
         event_id = self.fresh("evt")
-        metadata = {**options.pop("metadata", {}), EVENT_KEY: event_id}
+        given = options.pop("metadata", None) or {}
+        metadata = {**given, EVENT_KEY: event_id} if isinstance(given, Mapping) else given
         wanted = asked_response(**options, metadata=metadata)
         return await self.wire.speak(ResponseCreate(event_id=event_id, response=wanted))
 

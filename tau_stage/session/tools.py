@@ -5,11 +5,11 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from math import inf
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import anyio
 from pydantic import TypeAdapter, ValidationError
@@ -18,6 +18,7 @@ from pydantic_core import ArgsKwargs, PydanticSerializationError, from_json, to_
 from tau_stage.errors import StageError, UsageError
 from tau_stage.protocol.client_events import FunctionTool
 from tau_stage.protocol.entries import ToolCall
+from tau_stage.protocol.items import JsonObject
 from tau_stage.session.background import run_in_thread
 from tau_stage.text import docstring, well_formed
 
@@ -27,7 +28,7 @@ MOST_ROUNDS = 8
 TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 """What the API takes as a tool's name."""
 
-EMPTY: dict[str, Any] = {"type": "object", "properties": {}}
+EMPTY: JsonObject = {"type": "object", "properties": {}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,12 @@ class Tool:
 
     name: str
     description: str = ""
-    parameters: dict[str, Any] | None = None
-    run: Callable[..., Any] | None = None
+    parameters: JsonObject | None = None
+    run: Callable[..., object] | None = None
     timeout_s: float = 30.0
 
     @classmethod
-    def of(cls, tool: Callable[..., Any] | Tool | Mapping[str, Any]) -> Tool:
+    def of(cls, tool: ToolLike) -> Tool:
         """Make a function a tool: its name, its docstring, the schema of its signature.
 
         A dict, as the API has it, is a tool that is answered by hand.
@@ -73,7 +74,7 @@ class Tool:
         return made
 
     @classmethod
-    def _made(cls, tool: Callable[..., Any] | Tool | Mapping[str, Any]) -> Tool:
+    def _made(cls, tool: ToolLike) -> Tool:
         if isinstance(tool, Tool):
             return tool
         if isinstance(tool, Mapping):
@@ -111,22 +112,25 @@ class Tool:
         except (Exception, SystemExit) as error:
             return _error(f"{type(error).__name__}: {error}")
 
-    async def _run(self, arguments: Any) -> Any:
+    async def _run(self, arguments: object) -> object:
         if not isinstance(arguments, dict):
             raise TypeError("the arguments are no object")
         assert self.run is not None  # noqa: S101 - a manual tool is never run
         call = partial(_validated(self.run).validate_python, ArgsKwargs((), arguments))
         if inspect.iscoroutinefunction(self.run):
-            return await call()
+            return await cast("Awaitable[object]", call())
         return await run_in_thread(call)
 
 
-def _validated(function: Callable[..., Any]) -> TypeAdapter[Any]:
-    adapter: TypeAdapter[Any] = TypeAdapter(cast("Any", function))  # pydantic takes functions as it takes types
-    return adapter
+ToolLike = Callable[..., object] | Tool | Mapping[str, object]
+"""What becomes a tool: a function, a ``Tool``, or a dict as the API has it, which is answered by hand."""
 
 
-def _written(result: Any) -> str:
+def _validated(function: Callable[..., object]) -> TypeAdapter[object]:
+    return TypeAdapter(cast("type[object]", function))  # pydantic takes functions as it takes types
+
+
+def _written(result: object) -> str:
     """Write what a tool gave as text for the model."""
     if isinstance(result, str):
         return well_formed(result)

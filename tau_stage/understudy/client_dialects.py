@@ -25,7 +25,6 @@ from tau_stage.protocol.dialects import (
     NEW_PARTS,
     OLD_NAMES,
     OLD_PARTS,
-    Event,
     flat_session,
     nested_session,
     parts_renamed,
@@ -74,7 +73,7 @@ class BetaCodec:
         """Use the old names; leave some out."""
         return map(to_json, self.from_ga(from_json(event.encode())))
 
-    def temperature_error(self, event: Event) -> ServerError | None:
+    def temperature_error(self, event: JsonObject) -> ServerError | None:
         """Say what is wrong with a temperature, if one is told and something is.
 
         >>> BetaCodec().temperature_error({"type": "session.update", "session": {"temperature": 7}}).code
@@ -88,7 +87,7 @@ class BetaCodec:
                 return problem.model_copy(update={"event_id": event_id if isinstance(event_id, str) else None})
         return None
 
-    def to_ga(self, event: Event) -> Event:
+    def to_ga(self, event: JsonObject) -> JsonObject:
         """Turn a client's event into GA.
 
         >>> event = {"type": "response.create", "response": {"modalities": ["text"], "temperature": 0.8}}
@@ -105,7 +104,7 @@ class BetaCodec:
                 event = event | {part: nested}
         return parts_renamed(event, NEW_PARTS)
 
-    def from_ga(self, event: Event) -> list[Event]:
+    def from_ga(self, event: JsonObject) -> list[JsonObject]:
         """Turn a GA event into those that an old client knows; some are left out."""
         kind = event["type"]
         if kind in BETA_OMITS:
@@ -125,7 +124,7 @@ class BetaCodec:
             event = event | {"response": self._response(kind, event["response"])}
         return [parts_renamed(event, OLD_PARTS)]
 
-    def _response(self, kind: str, response: Event) -> Event:
+    def _response(self, kind: str, response: JsonObject) -> JsonObject:
         if kind == "response.created":
             self._responses[response["id"]] = self.temperature if self._asked is None else self._asked
             self._asked = None
@@ -139,12 +138,12 @@ class BetaCodec:
         return flat | named | {"modalities": beside.get("modalities", []), "temperature": heat}
 
 
-def _named(item: Event) -> Event:
+def _named(item: JsonObject) -> JsonObject:
     """Write an item as the beta does: as an object with a name, and with no phase."""
     return {"id": item["id"], "object": "realtime.item"} | {key: item[key] for key in item if key != "phase"}
 
 
-def _without_none(flat: Event) -> Event:
+def _without_none(flat: JsonObject) -> JsonObject:
     """Undo the beta's other spellings: turn detection of the type none, and a tool that is chosen as a function."""
     turns, choice = flat.get("turn_detection"), flat.get("tool_choice")
     if isinstance(turns, dict) and turns.get("type") == "none":
@@ -195,13 +194,13 @@ class XaiCodec:
 
     profile: Profile
     clock: Callable[[], float]
-    session: Event = field(default_factory=dict)
+    session: JsonObject = field(default_factory=dict)
     _ids: dict[str, str] = field(default_factory=dict)
     _model: str = ""
     _heard: set[str] = field(default_factory=set)
     _started_ms: int = 0
     _awaited: str = ""
-    _held: list[Event] = field(default_factory=list)
+    _held: list[JsonObject] = field(default_factory=list)
     _words: dict[str, list[str]] = field(default_factory=dict)
     _text_in: int = 0
     _audio_in_s: float = 0.0
@@ -217,7 +216,7 @@ class XaiCodec:
         """Use its shapes; leave some out."""
         return map(to_json, self.from_ga(from_json(event.encode())))
 
-    def to_ga(self, event: Event) -> Event:
+    def to_ga(self, event: JsonObject) -> JsonObject:
         """Turn a client's event into GA: voice and turn detection stand at the session's top.
 
         >>> dialect = XaiCodec(Profile("grok"), lambda: 0.0)
@@ -237,7 +236,7 @@ class XaiCodec:
                 audio.setdefault(side, {})[key] = _turns(asked[key]) if key == "turn_detection" else asked[key]
         return event | {"session": session | ({"audio": audio} if audio else {})}
 
-    def from_ga(self, event: Event) -> list[Event]:
+    def from_ga(self, event: JsonObject) -> list[JsonObject]:
         """Turn a GA event into those that xAI's client gets: none, one, or several."""
         kind = event["type"]
         if kind in XAI_OMITS:
@@ -247,7 +246,7 @@ class XaiCodec:
         found = self._translate(kind, event)
         return [self._named({"previous_item_id": None} | one, self._ids) for one in found]
 
-    def _translate(self, kind: str, event: Event) -> list[Event]:
+    def _translate(self, kind: str, event: JsonObject) -> list[JsonObject]:
         match kind.removeprefix("response."):
             case "session.updated":
                 return [event | {"session": self._echo()}]
@@ -281,7 +280,7 @@ class XaiCodec:
 
     # ---- the session
 
-    def _created(self, event: Event) -> list[Event]:
+    def _created(self, event: JsonObject) -> list[JsonObject]:
         session = event["session"]
         self._model = session["model"]
         told = {
@@ -314,7 +313,7 @@ class XaiCodec:
     def _now_ms(self) -> int:
         return int(self.clock() * 1000)
 
-    def _echo(self) -> Event:
+    def _echo(self) -> JsonObject:
         """Write what the client has asked for, and what xAI says of itself."""
         asked = {key: value for key, value in self.session.items() if key not in {"audio", "tools", "type"}}
         if self.session.get("tools"):
@@ -348,7 +347,7 @@ class XaiCodec:
 
     # ---- what is heard
 
-    def _turn(self, event: Event) -> list[Event]:
+    def _turn(self, event: JsonObject) -> list[JsonObject]:
         if event["type"].endswith("stopped"):
             self._audio_in_s += max(0, event["audio_end_ms"] - self._started_ms) / 1000
             return [event]
@@ -363,7 +362,7 @@ class XaiCodec:
         }
         return [event, added]
 
-    def _added(self, event: Event) -> list[Event]:
+    def _added(self, event: JsonObject) -> list[JsonObject]:
         item = event["item"]
         if item["id"] in self._heard:
             return []
@@ -373,7 +372,7 @@ class XaiCodec:
             self._text_in += sum(text_tokens(part.get("text") or "") for part in item["content"])
         return [event | {"item": _item(item, "user")}]
 
-    def _transcribed(self, kind: str, event: Event) -> list[Event]:
+    def _transcribed(self, kind: str, event: JsonObject) -> list[JsonObject]:
         """Send the words whole each time, and as completed several times."""
         words = self._words.setdefault(event["item_id"], [])
         if kind.endswith("delta"):
@@ -384,7 +383,7 @@ class XaiCodec:
         if not kind.endswith("completed"):
             return [event, *held]
         base = {"item_id": event["item_id"], "content_index": 0}
-        found: list[Event] = []
+        found: list[JsonObject] = []
         for number in range(2 if words else 0):
             partial = base | {"transcript": "".join(words[: (number + 1) * len(words) // 2 or 1])}
             place = f"{event['event_id']}/{number}"
@@ -395,7 +394,7 @@ class XaiCodec:
 
     # ---- what is said
 
-    def _part(self, kind: str, event: Event) -> list[Event]:
+    def _part(self, kind: str, event: JsonObject) -> list[JsonObject]:
         """Send parts of a message: words after the sound that they begin with."""
         match kind.removeprefix("response."):
             case "content_part.added":
@@ -414,7 +413,7 @@ class XaiCodec:
             case _:
                 return [event]
 
-    def _audio_delta(self, event: Event) -> list[Event]:
+    def _audio_delta(self, event: JsonObject) -> list[JsonObject]:
         seconds = len(pybase64.b64decode(event["delta"])) / 2 / RATE
         first = {} if self._audio_out_s else {"latency": "0.50"}
         held, self._held = self._held, []
@@ -423,7 +422,7 @@ class XaiCodec:
         told = event | {"rid": self._rid, "audio_duration_ms": round(seconds * 1000), "ts": self._now_ms} | first
         return [told, *(words | {"rid": words["event_id"]} for words in held)]
 
-    def _arguments(self, kind: str, event: Event) -> list[Event]:
+    def _arguments(self, kind: str, event: JsonObject) -> list[JsonObject]:
         """Send arguments at once."""
         if kind.endswith("delta"):
             return []
@@ -432,7 +431,7 @@ class XaiCodec:
         delta |= {"type": kind.removesuffix("done") + "delta", "event_id": f"{event['event_id']}/delta"}
         return [delta | {"delta": event["arguments"]}, event]
 
-    def _done(self, event: Event) -> Event:
+    def _done(self, event: JsonObject) -> JsonObject:
         response = event["response"]
         words = response["usage"]["output_token_details"]["text_tokens"]
         heard, spoken = round(self._audio_in_s * TOKENS_PER_S), round(self._audio_out_s * TOKENS_PER_S)
@@ -478,7 +477,7 @@ def _turns(detection: Any) -> Any:
     return None if isinstance(detection, dict) and detection.get("type", "") is None else detection
 
 
-def _response(response: Event) -> Event:
+def _response(response: JsonObject) -> JsonObject:
     """Write a response as xAI does: its usage stands elsewhere."""
     return {
         "id": response["id"],
@@ -490,7 +489,7 @@ def _response(response: Event) -> Event:
     }
 
 
-def _item(item: Event, role: str) -> Event:
+def _item(item: JsonObject, role: str) -> JsonObject:
     """Write an item as xAI does: what is no message has a role, too, and what is said is audio."""
     parts = item.get("content")
     content = [part | {"type": "audio"} if part["type"] == "output_audio" else part for part in parts or ()]
@@ -564,7 +563,7 @@ def codec_for(handshake: Handshake, profile: Profile, clock: Callable[[], float]
     return GaCodec(is_azure=handshake.path == AZURE_PATH)
 
 
-def _parse(frame: bytes) -> Event | None:
+def _parse(frame: bytes) -> JsonObject | None:
     """Parse a frame as an event; None for what is none."""
     try:
         event = from_json(frame)
