@@ -107,14 +107,14 @@ def bare(value: Any) -> Any:
 
 
 def differences(before: Any, after: Any, place: str = "") -> Iterator[str]:
-    """Yield where two values differ."""
+    """Yield where two values differ; a field that is new and says nothing is no difference."""
     if isinstance(before, dict) and isinstance(after, dict):
         for name in dict.fromkeys((*before, *after)):
             yield from differences(before.get(name), after.get(name), f"{place}.{name}")
     elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         for number, (one, other) in enumerate(zip(before, after, strict=True)):
             yield from differences(one, other, f"{place}[{number}]")
-    elif before != after:
+    elif before != after and (before or after):
         yield f"{place}: {_text(before)[:200]} -> {_text(after)[:200]}"
 
 

@@ -23,6 +23,7 @@ from tau_stage.scene.plan import (
 from tau_stage.scene.planner import make_plan
 from tau_stage.stage import schedule
 from tau_stage.stage.schedule import ImproviseState, NextStep, ScheduleState, Trigger, Turn, called, next_turn
+from tau_stage.take import records as record
 
 HEAD = """
 players: {ada: {voice: ash}, bob: {voice: sage}, cid: {voice: coral}, guest: {human: tty}}
@@ -52,9 +53,9 @@ def performed(plan: Plan, said: dict[str, str] | None = None, most: int = 50) ->
     """The steps in the order in which they start, each done at once; lines say what is given for their player."""
     state = schedule.initial_state(plan)
     for _ in range(most):
-        start = schedule.due(plan, state)
+        start = schedule.due(state)
         if start is None:
-            assert schedule.is_over(plan, state)
+            assert schedule.is_over(state)
             return
         yield named(start)
         state = schedule.began(state, start)
@@ -62,7 +63,7 @@ def performed(plan: Plan, said: dict[str, str] | None = None, most: int = 50) ->
         if isinstance(start.step, LinePlan):
             words = (said or {}).get(start.step.player, start.step.words)
             turn = Turn(start.step.player, words, seconds=1.0)
-            state = schedule.happened(plan, state, Trigger("said", start.step.player, words=words))
+            state = schedule.react(plan, state, Trigger("said", start.step.player, words=words))
         state = schedule.ended(state, start, turn)
 
 
@@ -75,38 +76,38 @@ def test_the_steps_follow_each_other() -> None:
 
 def test_nothing_starts_while_a_step_is_under_way() -> None:
     state = schedule.initial_state(ORDER)
-    start = schedule.due(ORDER, state)
+    start = schedule.due(state)
     assert start
     state = schedule.began(state, start)
-    assert schedule.due(ORDER, state) is None
-    assert not schedule.is_over(ORDER, state)
+    assert schedule.due(state) is None
+    assert not schedule.is_over(state)
 
 
-def at(plan: Plan, position: int, **unheard: int) -> ScheduleState:
+def at(plan: Plan, position: int) -> ScheduleState:
     strand = schedule.Branch(plan.steps, at=position)
-    return ScheduleState({schedule.MAIN: strand}, unheard=unheard)
+    return ScheduleState({schedule.MAIN: strand})
 
 
 def test_a_line_waits_until_its_player_has_heard_everything() -> None:
-    assert schedule.due(ORDER, at(ORDER, 2, bob=1)) is None
-    assert named(schedule.due(ORDER, at(ORDER, 2, bob=0, ada=3))) == "bob-1"
+    assert schedule.due(at(ORDER, 2), {"bob": 1}) is None
+    assert named(schedule.due(at(ORDER, 2), {"bob": 0, "ada": 3})) == "bob-1"
 
 
 def test_what_is_no_line_waits_for_no_hearing() -> None:
-    assert isinstance(schedule.due(ORDER, at(ORDER, 1, bob=1)).step, ItemPlan)  # type: ignore[union-attr]
-    assert isinstance(schedule.due(ORDER, at(ORDER, 3, ada=1)).step, PausePlan)  # type: ignore[union-attr]
+    assert isinstance(schedule.due(at(ORDER, 1), {"bob": 1}).step, ItemPlan)  # type: ignore[union-attr]
+    assert isinstance(schedule.due(at(ORDER, 3), {"ada": 1}).step, PausePlan)  # type: ignore[union-attr]
 
 
 def test_a_group_waits_until_all_of_it_can_begin() -> None:
     plan = plan_of("lines: [{together: [ada: A., bob: B.]}, ada: C.]")
-    assert schedule.due(plan, at(plan, 0, bob=1)) is None
+    assert schedule.due(at(plan, 0), {"bob": 1}) is None
     assert list(performed(plan)) == ["ada-1+bob-1", "ada-2"]
 
 
 def test_when_the_last_step_is_done_it_is_over() -> None:
-    assert schedule.due(ORDER, at(ORDER, 5)) is None
-    assert schedule.is_over(ORDER, at(ORDER, 5))
-    assert not schedule.is_over(ORDER, at(ORDER, 4))
+    assert schedule.due(at(ORDER, 5)) is None
+    assert schedule.is_over(at(ORDER, 5))
+    assert not schedule.is_over(at(ORDER, 4))
 
 
 # ---- when
@@ -128,10 +129,10 @@ lines:
   when: {said: heard it}
 """)
     assert list(performed(plan)) == ["ada-1", "bob-1", "ada-2+cid-1"]
-    state = schedule.happened(plan, schedule.initial_state(plan), Trigger("call", "ada", tool="lamp"))
-    state = schedule.happened(plan, state, Trigger("error", "ada"))
+    state = schedule.react(plan, schedule.initial_state(plan), Trigger("call", "ada", tool="lamp"))
+    state = schedule.react(plan, state, Trigger("error", "ada"))
     state = ScheduleState({0: schedule.Branch(plan.steps, at=3)}, met=state.met)
-    assert named(schedule.due(plan, state)) == "bob-3"
+    assert named(schedule.due(state)) == "bob-3"
 
 
 def test_part_of_a_group_may_depend_on_something_too() -> None:
@@ -155,7 +156,7 @@ lines:
 
 def test_what_is_left_out_is_told() -> None:
     plan = plan_of("lines: [{ada: A., when: {said: never}}, bob: B.]")
-    start = schedule.due(plan, schedule.initial_state(plan))
+    start = schedule.due(schedule.initial_state(plan))
     assert start
     assert [named(NextStep(0, 0, step)) for step in start.skipped] == ["ada-1"]
 
@@ -212,10 +213,8 @@ lines: [ada: A.]
 """)
 
     def started(news: Trigger) -> int:
-        assert schedule.is_awaited(plan, news) == bool(
-            schedule.happened(plan, schedule.initial_state(plan), news).started
-        )
-        return len(schedule.happened(plan, schedule.initial_state(plan), news).started)
+        assert schedule.is_awaited(plan, news) == bool(schedule.react(plan, schedule.initial_state(plan), news).started)
+        return len(schedule.react(plan, schedule.initial_state(plan), news).started)
 
     assert started(Trigger("call", "ada", tool="lamp")) == 1
     assert started(Trigger("call", "bob", tool="lamp")) == 0
@@ -231,16 +230,16 @@ def test_a_microphone_that_a_cue_has_opened_holds_up_the_scene_but_no_other_cue(
     plan = plan_of(
         "on: [{said: x, do: [{listen: {player: bob}}]}, {said: y, do: [cid: Hm.]}]\nlines: [ada: A., ada: B.]"
     )
-    state = schedule.happened(plan, schedule.initial_state(plan), Trigger("said", "ada", words="x"))
-    start = schedule.due(plan, state)
+    state = schedule.react(plan, schedule.initial_state(plan), Trigger("said", "ada", words="x"))
+    start = schedule.due(state)
     assert named(start) == "listen-1"
     assert start
     state = schedule.began(state, start)
-    assert schedule.due(plan, state) is None
+    assert schedule.due(state) is None
     assert not schedule.cues_pending(state)
-    state = schedule.happened(plan, state, Trigger("said", "ada", words="y"))
+    state = schedule.react(plan, state, Trigger("said", "ada", words="y"))
     assert schedule.cues_pending(state)
-    assert named(schedule.due(plan, state)) == "cue-2-cid-1"
+    assert named(schedule.due(state)) == "cue-2-cid-1"
 
 
 QUIET = plan_of("""
@@ -255,25 +254,31 @@ lines: [{listen: {player: ada, from: guest}}, ada: So.]
 
 
 def listening(plan: Plan) -> ScheduleState:
-    start = schedule.due(plan, schedule.initial_state(plan))
+    start = schedule.due(schedule.initial_state(plan))
     assert start
     return schedule.began(schedule.initial_state(plan), start)
+
+
+def after_silence(state: ScheduleState, now: float) -> ScheduleState:
+    for cue in schedule.cues_of_silence(QUIET, state, now):
+        state = schedule.apply(QUIET, state, record.CueStarted(cue=cue.id, source_line=cue.source_line))
+    return state
 
 
 def test_a_silence_starts_a_cue_beside_the_open_microphone_once_until_there_is_sound() -> None:
     state = schedule.set_silence(listening(QUIET), 100.0)
     assert schedule.wakes_at(QUIET, state) == 105.0
-    assert schedule.due(QUIET, schedule.quiet(QUIET, state, 104.9)) is None
-    state = schedule.quiet(QUIET, state, 105.0)
-    start = schedule.due(QUIET, state)
+    assert schedule.due(after_silence(state, 104.9)) is None
+    state = after_silence(state, 105.0)
+    start = schedule.due(state)
     assert start
     assert named(start) == "cue-1-bob-1"
     assert schedule.wakes_at(QUIET, state) == 108.0
-    assert schedule.quiet(QUIET, state, 106.0) == state
+    assert after_silence(state, 106.0) == state
     state = schedule.ended(schedule.began(state, start), start)
-    assert schedule.due(QUIET, state) is None
-    state = schedule.quiet(QUIET, state, 109.0)
-    assert named(schedule.due(QUIET, state)) == "cue-2-bob-1"
+    assert schedule.due(state) is None
+    state = after_silence(state, 109.0)
+    assert named(schedule.due(state)) == "cue-2-bob-1"
     assert schedule.set_silence(state, 100.0) == state
     again = schedule.set_silence(schedule.set_silence(state, None), 200.0)
     assert schedule.wakes_at(QUIET, again) == 205.0
@@ -281,14 +286,14 @@ def test_a_silence_starts_a_cue_beside_the_open_microphone_once_until_there_is_s
 
 def test_without_a_microphone_there_is_no_silence() -> None:
     assert schedule.wakes_at(QUIET, schedule.initial_state(QUIET)) is None
-    assert schedule.quiet(QUIET, schedule.initial_state(QUIET), 1e9) == schedule.initial_state(QUIET)
+    assert after_silence(schedule.initial_state(QUIET), 1e9) == schedule.initial_state(QUIET)
 
 
 def test_two_microphones_are_not_open_at_once_and_a_listener_hears_first() -> None:
     plan = plan_of("on: [{said: x, do: [{listen: {player: bob}}]}]\nlines: [{listen: {player: ada}}]")
-    state = schedule.happened(plan, listening(plan), Trigger("said", "ada", words="x"))
-    assert schedule.due(plan, state) is None
-    assert schedule.due(plan, at(plan, 0, ada=1)) is None
+    state = schedule.react(plan, listening(plan), Trigger("said", "ada", words="x"))
+    assert schedule.due(state) is None
+    assert schedule.due(at(plan, 0), {"ada": 1}) is None
 
 
 # ---- free play
@@ -306,7 +311,7 @@ def speakers(plan: Plan, said: dict[str, str]) -> list[str]:
     """Who takes the turns of free play."""
     state, took = schedule.initial_state(plan), []
     for _ in range(30):
-        if (start := schedule.due(plan, state)) is None:
+        if (start := schedule.due(state)) is None:
             break
         assert isinstance(start.step, LinePlan)
         turn = Turn(start.step.player, said.get(start.step.player, ""), seconds=2.0)
@@ -433,35 +438,89 @@ steps = st.lists(
 def test_every_step_starts_once_in_order_or_is_left_out(steps: list[str]) -> None:
     plan = plan_of(f"lines: [{', '.join(steps)}]")
     state, seen = schedule.initial_state(plan), []
-    while start := schedule.due(plan, state):
+    while start := schedule.due(state):
         seen += [*start.skipped, start.step]
         state = schedule.ended(schedule.began(state, start), start)
     rest = [step for step in plan.steps[len(seen) :] if step.when is None]
     assert rest == []
     assert seen == list(plan.steps[: len(seen)])
-    assert schedule.is_over(plan, state)
+    assert schedule.is_over(state)
 
 
 def test_a_step_that_was_broken_off_begins_anew() -> None:
     plan = plan_of("lines: [ada: One., listen: {player: ada, from: guest}, ada: Two.]")
-    first = schedule.due(plan, schedule.initial_state(plan))
+    first = schedule.due(schedule.initial_state(plan))
     assert first
     state = schedule.ended(schedule.began(schedule.initial_state(plan), first), first)
-    start = schedule.due(plan, state)
+    start = schedule.due(state)
     assert start
     assert named(start) == "listen-1"
     state = schedule.began(state, start)
-    assert schedule.due(plan, state) is None
-    assert schedule.due(plan, schedule.interrupt(state, start)) == start
+    assert schedule.due(state) is None
+    assert schedule.due(schedule.interrupt(state, start)) == start
 
 
 def test_a_cue_may_be_known_to_have_started() -> None:
     plan = plan_of("on: [{said: {words: x}, do: [bob: X.]}, {silence: 3s, do: [bob: Well?]}]\nlines: [ada: One.]")
-    state = schedule.resumed(plan, schedule.initial_state(plan), "cue-2")
+    state = schedule.initial_state(plan)
+    for cue in ("cue-1", "cue-2", "cue-9"):  # what was said tells of the first, and nobody knows the last any more
+        state = schedule.apply(plan, state, record.CueStarted(cue=cue, source_line=1))
     assert dict(state.started) == {"cue-2": 1}
-    assert named(schedule.due(plan, state)) == "cue-2-bob-1"
-    with pytest.raises(KeyError):
-        schedule.resumed(plan, state, "cue-9")
+    assert named(schedule.due(state)) == "cue-2-bob-1"
+
+
+def line_spoken(said: str, problem: str = "") -> record.LineSpoken:
+    return record.LineSpoken.model_validate(
+        {
+            "line": "ada-1",
+            "number": 1,
+            "player": "ada",
+            "asked": "",
+            "direction": "",
+            "said": said,
+            "status": "completed",
+            "reason": None,
+            "file": None,
+            "sha256": "",
+            "samples": 0,
+            "rate": 24_000,
+            "offset_samples": 0,
+            "first_audio_s": None,
+            "took_s": 0.0,
+            "hearers": (),
+            "response": "",
+            "attempts": 1,
+            "usage": {},
+            "problem": problem,
+        }
+    )
+
+
+def tool_called(*, failed: bool) -> record.ToolCalled:
+    return record.ToolCalled(
+        player="ada", line="ada-1", tool="lamp", arguments="{}", output="", failed=failed, took_s=0.1
+    )
+
+
+@pytest.mark.parametrize(
+    ("fact", "started"),
+    [
+        (line_spoken("Boo!"), {"cue-1": 1}),
+        (line_spoken("Well."), {}),
+        (line_spoken(""), {}),
+        (line_spoken("", "it has no sound"), {"cue-2": 1}),
+        (record.LineLost(line="ada-1", player="ada", problem="gone"), {"cue-2": 1}),
+        (record.LineMissed(line="bob-1", hearer="ada", problem="gone", lost=True), {"cue-2": 1}),
+        (tool_called(failed=True), {"cue-2": 1}),
+        (tool_called(failed=False), {}),
+        (record.LineBegan(line="ada-1", player="ada"), {}),
+    ],
+)
+def test_records_start_the_cues_that_wait_for_what_they_tell(fact: record.Record, started: dict[str, int]) -> None:
+    plan = plan_of("on: [{said: boo, do: [bob: X.]}, {error: ada, do: [bob: Y.]}]\nlines: [ada: One.]")
+    state = schedule.apply(plan, schedule.initial_state(plan), fact)
+    assert dict(state.started) == started
+    assert state.last == (Turn("ada", fact.said) if isinstance(fact, record.LineSpoken) else None)
 
 
 @pytest.mark.slow
@@ -477,7 +536,7 @@ def test_a_search_without_end_is_told_with_its_line(steps: str) -> None:
     plan = plan_of(steps)
     line = plan.cues[0].source_line if plan.cues else plan.lines[0].source_line
     with pytest.raises(LimitReached, match=f"^line {line} of the scene: the regular expression"):
-        schedule.happened(plan, schedule.initial_state(plan), Trigger("said", "bob", words="a" * 80 + "b"))
+        schedule.react(plan, schedule.initial_state(plan), Trigger("said", "bob", words="a" * 80 + "b"))
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -16,7 +17,7 @@ from tau_stage.devices.playback import Playback
 from tau_stage.errors import SessionError, Stopped, unwrapped
 from tau_stage.protocol.responses import Response
 from tau_stage.protocol.usage import Usage
-from tau_stage.scene.plan import LinePlan, Plan, SoundPlan
+from tau_stage.scene.plan import CuePlan, LinePlan, Plan, SoundPlan
 from tau_stage.signals import Signal
 from tau_stage.stage import schedule
 from tau_stage.stage.budget import Budget
@@ -25,7 +26,7 @@ from tau_stage.stage.events import EventLog, HearingBegan
 from tau_stage.stage.fan_out import ClipSink, Heard, HeardClip, NotHeard
 from tau_stage.stage.line import LineResult, LineTake, trouble_in_words
 from tau_stage.stage.scene_tools import has_failed
-from tau_stage.stage.schedule import Trigger, Turn
+from tau_stage.stage.schedule import ScheduleState, Trigger
 from tau_stage.stage.timeline import Timeline
 from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
@@ -51,6 +52,7 @@ class Production:
     Attributes:
         fan_out: Lets players hear each other, while the scene is performed.
         state: How far the performance has come.
+        unheard: How many clips each player was sent and has not acknowledged.
         changed: Notified when something has changed.
         next_speaker: Who speaks after the step under way, as far as it is known.
         present: Players with a session.
@@ -82,7 +84,8 @@ class Production:
         self.budget = budget
         self.playback = playback or Playback()
         self.timeline = Timeline(plan, folder, again=again)
-        self.state = replace(schedule.initial_state(plan), unheard=dict.fromkeys((p.name for p in plan.models), 0))
+        self.state = schedule.initial_state(plan)
+        self.unheard: Counter[str] = Counter()
         self.changed = Signal()
         self.next_speaker: str | None = None
         self.present = frozenset(player.name for player in plan.models)
@@ -101,23 +104,28 @@ class Production:
         self._tools_cost: dict[str, Decimal] = {}
         self._beds: dict[str, list[SoundPlan]] = {}
 
-    def happened(self, news: Trigger) -> None:
-        """Note something that cues may wait for."""
-        before = self.state.started
-        self.state = schedule.happened(self.plan, self.state, news)
+    def apply(self, fact: record.Record) -> None:
+        """Let the schedule know of a record: cues may start."""
+        self._advance(schedule.apply(self.plan, self.state, fact))
+
+    def trigger(self, news: Trigger) -> None:
+        """Let the schedule know of something that no record tells of yet: cues may start."""
+        self._advance(schedule.react(self.plan, self.state, news))
+
+    def _advance(self, state: ScheduleState) -> None:
+        before, self.state = self.state.started, state
         self._write_cues(before)
         self.changed.notify()
 
     def pass_silence(self, now: float) -> None:
-        """Time has passed at an open microphone: cues may have waited long enough for a silence."""
-        before = self.state.started
-        self.state = schedule.quiet(self.plan, self.state, now)
-        self._write_cues(before)
+        """Start the cues that have waited long enough for a silence at an open microphone."""
+        for cue in schedule.cues_of_silence(self.plan, self.state, now):
+            self._advance(schedule.apply(self.plan, self.state, _cue_started(cue)))
 
     def _write_cues(self, before: Mapping[str, int]) -> None:
         for cue in self.plan.cues:
             if self.state.started.get(cue.id, 0) > before.get(cue.id, 0):
-                self.log.append(record.CueStarted(cue=cue.id, source_line=cue.source_line))
+                self.log.append(_cue_started(cue))
 
     # ---- lines
 
@@ -125,7 +133,7 @@ class Production:
         """Note that a player's connection was cut, or that it fell silent."""
         if player not in self.lost:
             self.lost[player] = why
-            self._count_unheard({player: -self.state.unheard[player]})
+            self.unheard[player] = 0
             self.log.append(record.PlayerLost(player=player, line=why.line, problem=str(why)))
 
     def mark_reconnected(self, player: str, heard: Mapping[str, float]) -> None:
@@ -136,7 +144,7 @@ class Production:
             heard: The lines and effects that it has heard anew, and how many seconds each took.
         """
         del self.lost[player]
-        self._count_unheard({player: -self.state.unheard[player]})
+        self.unheard[player] = 0
         self.record_heard(player, heard)
         self.changed.notify()
 
@@ -261,8 +269,9 @@ class Production:
         self.budget.release(line)
         if usage:
             self.charge(line, player, usage)
-        self.log.append(record.LineLost(line=line, player=player, problem=problem, usage=usage or Usage()))
-        self.happened(Trigger("error", player))
+        fact = record.LineLost(line=line, player=player, problem=problem, usage=usage or Usage())
+        self.log.append(fact)
+        self.apply(fact)
 
     def commit_line(
         self,
@@ -301,34 +310,22 @@ class Production:
         fact = spoken(line, audio, said, at, file, hearers)
         if delivery:
             fact = delivered(fact, delivery, took_s, take)
-        self.log.append(fact if paid is None else fact.model_copy(update={"usage": Usage()}))
-        failed = bool(delivery and delivery.problem)
-        self._said(line, audio, said, hearers, file, self._calls.pop(line.id, ()), failed=failed)
+        fact = fact if paid is None else fact.model_copy(update={"usage": Usage()})
+        self.log.append(fact)
+        self._said(fact, line, audio, hearers, self._calls.pop(line.id, ()))
 
     def _said(
-        self,
-        line: LinePlan,
-        audio: Pcm,
-        said: str,
-        hearers: tuple[str, ...],
-        file: str | None,
-        calls: Iterable[ToolExchange],
-        *,
-        failed: bool,
+        self, fact: LineSpoken, line: LinePlan, audio: Pcm, hearers: tuple[str, ...], calls: Iterable[ToolExchange]
     ) -> None:
-        """Write a line down: it is heard, beds end with it, and cues are told."""
-        path = None if file is None else self.folder.path / file
+        """Let a line be heard that is written down; beds end with it, and cues are told."""
+        path = None if fact.file is None else self.folder.path / fact.file
         listening = self.listening.get(line.player)
         told = frozenset((*hearers, listening) if listening else hearers)
-        self.history.append(LineItem(line, said, path, told, tuple(calls)))
-        self._send(HeardClip(line.id, str(line.number), line.player, audio, said), hearers)
+        self.history.append(LineItem(line, fact.said, path, told, tuple(calls)))
+        self._send(HeardClip(line.id, str(line.number), line.player, audio, fact.said), hearers)
         self._end_beds(line.id)
         self._done.add(line.id)
-        self.state = replace(self.state, last=Turn(line.player, said))
-        if said:
-            self.happened(Trigger("said", line.player, words=said))
-        if failed:
-            self.happened(Trigger("error", line.player))
+        self.apply(fact)
 
     def take_ended(self, line: LinePlan, take: int, delivery: LineResult, file: str | None, took_s: float) -> Decimal:
         """Note that one of several takes has ended: pay for it, write it down, and return what it has cost."""
@@ -346,18 +343,19 @@ class Production:
         """Take a line over from a former take: nobody is paid, and who was there then has heard it."""
         self.timeline.lay_line(line, audio, at)
         outdated = take.outdated(former, frozenset(self._done))
-        self.log.append(taken_over(line, audio, at, file, former, outdated))
+        fact = taken_over(line, audio, at, file, former, outdated)
+        self.log.append(fact)
         for call in former.calls:
-            self.happened(Trigger("call", line.player, tool=call.tool))
+            self.trigger(Trigger("call", line.player, tool=call.tool))
             if call.failed:
-                self.happened(Trigger("error", line.player))
+                self.trigger(Trigger("error", line.player))
         for hearing in former.hearers:
             if hearing.player not in self.present and hearing.took_s is not None:
                 sha256, took_s = hearing.sha256 or "", hearing.took_s
                 self.log.append(record.LineHeard(line=line.id, hearer=hearing.player, sha256=sha256, took_s=took_s))
         calls = (ToolExchange(call.tool, call.arguments, call.output) for call in former.calls)
         hearers = tuple(hearing.player for hearing in former.hearers)
-        self._said(line, audio, former.said, hearers, file, calls, failed=bool(former.problem))
+        self._said(fact, line, audio, hearers, calls)
 
     # ---- effects
 
@@ -386,20 +384,15 @@ class Production:
 
     def _send(self, clip: HeardClip, hearers: tuple[str, ...]) -> None:
         present = [name for name in hearers if name in self.present and name not in self.lost]
-        self._count_unheard(dict.fromkeys(present, 1))
+        self.unheard.update(present)
         for name in present:
             self.log.publish(HearingBegan(name, clip.line))
         self.fan_out.send_to(clip, present, self.next_speaker)
 
-    def _count_unheard(self, more: Mapping[str, int]) -> None:
-        """Count clips under way, by player."""
-        now = self.state.unheard
-        self.state = replace(self.state, unheard={**now, **{name: now[name] + n for name, n in more.items()}})
-
     def reported(self, news: Heard | NotHeard) -> None:
         """Note that a player has heard a clip, or has not."""
         clip = news.clip
-        self._count_unheard({news.hearer: -1})
+        self.unheard[news.hearer] -= 1
         if isinstance(news, Heard):
             heard = {"line": clip.line, "hearer": news.hearer, "sha256": clip.sha256, "took_s": round(news.took_s, 6)}
             self.log.append(record.LineHeard.model_validate(heard))
@@ -407,34 +400,33 @@ class Production:
             return
         if news.lost:
             self.lost[news.hearer] = news.why
-            self._count_unheard({news.hearer: -self.state.unheard[news.hearer]})
+            self.unheard[news.hearer] = 0
         problem = f"{news.why}; the line was not heard" + (", and the player is lost" if news.lost else "")
-        self.log.append(record.LineMissed(line=clip.line, hearer=news.hearer, problem=problem, lost=news.lost))
-        self.happened(Trigger("error", news.hearer))
+        fact = record.LineMissed(line=clip.line, hearer=news.hearer, problem=problem, lost=news.lost)
+        self.log.append(fact)
+        self.apply(fact)
 
     # ---- tools
 
     def tool_called(self, player: str, tool: str, arguments: str, output: str | None, took_s: float) -> str | None:
         """Note that a model calls a tool, or has its output. Return what came of the same call before a break."""
         if output is None:
-            self.happened(Trigger("call", player, tool=tool))
+            self.trigger(Trigger("call", player, tool=tool))
             before = self.known_answers.get((player, self._speaking.get(player, ""), tool, arguments))
             return before.pop(0) if before else None
         failed, line = has_failed(output), self._speaking.get(player, "")
         self._calls.setdefault(line, []).append(ToolExchange(tool, arguments, output))
-        self.log.append(
-            record.ToolCalled(
-                player=player,
-                line=line,
-                tool=tool,
-                arguments=arguments,
-                output=output,
-                failed=failed,
-                took_s=round(took_s, 6),
-            )
+        fact = record.ToolCalled(
+            player=player,
+            line=line,
+            tool=tool,
+            arguments=arguments,
+            output=output,
+            failed=failed,
+            took_s=round(took_s, 6),
         )
-        if failed:
-            self.happened(Trigger("error", player))
+        self.log.append(fact)
+        self.apply(fact)
         return None
 
 
@@ -603,3 +595,7 @@ async def cancel_on_stop(stop: anyio.Event) -> AsyncIterator[None]:
             group.cancel_scope.cancel()
     if not done:
         raise Stopped
+
+
+def _cue_started(cue: CuePlan) -> record.CueStarted:
+    return record.CueStarted(cue=cue.id, source_line=cue.source_line)

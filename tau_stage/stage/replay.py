@@ -38,7 +38,7 @@ from tau_stage.stage.events import ResumeSummary
 from tau_stage.stage.fan_out import HeardClip
 from tau_stage.stage.people import Person
 from tau_stage.stage.production import Production
-from tau_stage.stage.schedule import NextStep, Trigger, Turn
+from tau_stage.stage.schedule import NextStep, Turn
 from tau_stage.take import records as record
 from tau_stage.take.atomic import FULL_DISK, clear_drafts, guarded
 from tau_stage.take.fold import PAID, beginning, fold
@@ -149,7 +149,7 @@ class JournalReplay:
         for name in (*lines, *sorted(played - self._taken)):
             if name not in parts:
                 production.log.append(record.LineDropped(line=name, problem="the scene does not have it here any more"))
-        production.state = replace(production.state, unheard=dict.fromkeys(self._models, 0))
+        production.unheard.clear()
         return replace(self._former, lines=lines | heard, broken_off=listening)
 
     def _reconnector(self, fact: record.Record) -> None:
@@ -174,11 +174,11 @@ class JournalReplay:
                 if each := self._found(lambda step: isinstance(step, ListenPlan) and step.id == fact.step):
                     self._closed(each)
             case record.LineMissed():
-                production.happened(Trigger("error", fact.hearer))
+                production.apply(fact)
             case record.CueStarted():
                 if any(cue.id == fact.cue and isinstance(cue.event, SilenceEvent) for cue in self._plan.cues):
                     production.log.append(fact)
-                    production.state = schedule.resumed(self._plan, production.state, fact.cue)
+                    production.state = schedule.apply(self._plan, production.state, fact)
             case _:
                 pass
 
@@ -195,7 +195,7 @@ class JournalReplay:
         for each in self._open.values():
             if is_it(each.start.step):
                 return each
-        while start := schedule.due(self._plan, replace(production.state, unheard={})):
+        while start := schedule.due(production.state):
             if is_it(start.step):
                 return self._begin(start)
             if isinstance(start.step, PausePlan):

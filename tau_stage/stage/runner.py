@@ -85,7 +85,7 @@ class Runner:
                 async with open_fan_out(sessions, production.reported, self._participants.forms) as fan_out:
                     await self._perform_all(fan_out)
                 keeping.cancel_scope.cancel()
-        if not schedule.is_over(self._plan, production.state):
+        if not schedule.is_over(production.state):
             raise Stopped
 
     async def _perform_all(self, fan_out: FanOut) -> None:
@@ -94,8 +94,8 @@ class Runner:
         async with anyio.create_task_group() as watching:
             watching.start_soon(self._ring_at_the_stop)
             async with anyio.create_task_group() as group:
-                while not (production.stop.is_set() or schedule.is_over(self._plan, production.state)):
-                    if start := schedule.due(self._plan, production.state):
+                while not (production.stop.is_set() or schedule.is_over(production.state)):
+                    if start := schedule.due(production.state, production.unheard):
                         self._stop_without(production.lost)
                         self._begin(start, group)
                         continue

@@ -1,7 +1,18 @@
 """What may start now. Pure: it neither sleeps nor sends, so it is tested with plain data.
 
-A performance is a few strands of steps: the scene's own, and one for every cue that has started. One step is on stage
-at a time; beside an open microphone, though, the strands of cues go on.
+Theory of operation. A performance is a few branches of steps: the scene's own (``MAIN``), and one for every cue that
+has started. `due` names the step that may start; the runner performs it. One step is under way at a time; beside an
+open microphone, though, the branches of cues go on.
+
+`ScheduleState` never changes; three kinds of things lead from one to the next:
+
+- Steps: `began`, `ended`, and `interrupt` for one that a stop has cut and that begins anew.
+- Records of the journal: `apply` folds each into the state. What was said, what failed, and which cue a silence has
+  started are told by records, so a live performance and the replay of its journal come to the same state.
+- What no record tells in time: `react` to a tool that is called (its record follows when the tool has answered), and
+  `set_silence` while a microphone is open.
+
+Whether hearers have acknowledged what they were sent is no part of the state: `due` is given it.
 """
 
 from __future__ import annotations
@@ -25,10 +36,13 @@ from tau_stage.scene.plan import (
     TogetherPlan,
     lines_of,
 )
+from tau_stage.take.records import CueStarted, LineLost, LineMissed, LineSpoken, Record, ToolCalled
 from tau_stage.text import is_found
 
 MAIN = 0
-"""The strand of the scene's own steps."""
+"""The branch of the scene's own steps."""
+
+NOTHING_UNHEARD: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +96,6 @@ class ScheduleState:
 
     Attributes:
         branches: By number; ``MAIN`` is the scene's own.
-        unheard: How many clips each player was sent and has not acknowledged.
         last: What was said last.
         met: Conditions of steps that have come true.
         started: How often each cue has started.
@@ -91,7 +104,6 @@ class ScheduleState:
     """
 
     branches: Mapping[int, Branch]
-    unheard: Mapping[str, int] = field(default_factory=dict)
     last: Turn | None = None
     met: frozenset[Condition] = frozenset()
     started: Mapping[str, int] = field(default_factory=dict)
@@ -121,13 +133,16 @@ def initial_state(plan: Plan) -> ScheduleState:
     return ScheduleState({MAIN: Branch(plan.steps)})
 
 
-def due(plan: Plan, state: ScheduleState) -> NextStep | None:
+def due(state: ScheduleState, unheard: Mapping[str, int] = NOTHING_UNHEARD) -> NextStep | None:
     """Find the step that may start now; None while one must wait, or at the end.
 
     A step starts when the one before it is done; a line, moreover, when its player has heard everything said before.
     The other players may still be catching up. Cues go first.
+
+    Args:
+        state: How far the performance has come.
+        unheard: How many clips each player was sent and has not acknowledged.
     """
-    del plan  # the branches hold its steps; cues are told of it when something happens
     branches = state.branches
     if any(branch.running and not branch.listens for branch in branches.values()):
         return None
@@ -136,7 +151,7 @@ def due(plan: Plan, state: ScheduleState) -> NextStep | None:
         if number == MAIN and any(other.listens for other in branches.values()):
             continue  # a cue's microphone is open
         if not branch.running and (start := _next(number, branch, state)):
-            return start if _is_ready(start.step, state) else None
+            return start if _is_ready(start.step, state, unheard) else None
     return None
 
 
@@ -146,15 +161,14 @@ def cues_pending(state: ScheduleState) -> bool:
     return any(branch.running or branch.at < len(branch.steps) for branch in cued)
 
 
-def is_over(plan: Plan, state: ScheduleState) -> bool:
+def is_over(state: ScheduleState) -> bool:
     """Tell whether nothing is under way and nothing is left."""
-    del plan
     idle = not any(branch.running for branch in state.branches.values())
     return idle and not any(_next(number, branch, state) for number, branch in state.branches.items())
 
 
 def _next(number: int, branch: Branch, state: ScheduleState) -> NextStep | None:
-    """Return the next step of a strand that is not left out; None at its end."""
+    """Return the next step of a branch that is not left out; None at its end."""
     skipped: list[Step] = []
     play = branch.play
     for at in range(branch.at, len(branch.steps)):
@@ -209,15 +223,15 @@ def _holds(condition: Condition | None, state: ScheduleState) -> bool:
     return condition in state.met
 
 
-def _is_ready(step: Step, state: ScheduleState) -> bool:
+def _is_ready(step: Step, state: ScheduleState, unheard: Mapping[str, int]) -> bool:
     match step:
         case LinePlan():
-            return not state.unheard.get(step.player, 0)
+            return not unheard.get(step.player, 0)
         case TogetherPlan():
-            return all(_is_ready(part, state) for part in step.parts)
+            return all(_is_ready(part, state, unheard) for part in step.parts)
         case ListenPlan():
             busy = any(branch.listens for branch in state.branches.values())
-            return not busy and not state.unheard.get(step.player, 0)
+            return not busy and not unheard.get(step.player, 0)
         case _:
             return True
 
@@ -250,7 +264,32 @@ def _with(state: ScheduleState, number: int, branch: Branch) -> ScheduleState:
     return replace(state, branches=branches)
 
 
-def happened(plan: Plan, state: ScheduleState, news: Trigger) -> ScheduleState:
+def apply(plan: Plan, state: ScheduleState, fact: Record) -> ScheduleState:
+    """Fold a record of the journal into the state; most change nothing.
+
+    Raises:
+        LimitReached: Cues have started too often.
+    """
+    match fact:
+        case LineSpoken():
+            state = replace(state, last=Turn(fact.player, fact.said))
+            if fact.said:
+                state = react(plan, state, Trigger("said", fact.player, words=fact.said))
+            return react(plan, state, Trigger("error", fact.player)) if fact.problem else state
+        case LineLost() | ToolCalled(failed=True):
+            return react(plan, state, Trigger("error", fact.player))
+        case LineMissed():
+            return react(plan, state, Trigger("error", fact.hearer))
+        case CueStarted():  # by a silence: no other record tells of it
+            cue = next((cue for cue in plan.cues if cue.id == fact.cue), None)
+            if cue is None or not isinstance(cue.event, SilenceEvent):
+                return state
+            return replace(_started(plan, state, cue), hushed=state.hushed | {cue.id})
+        case _:
+            return state
+
+
+def react(plan: Plan, state: ScheduleState, news: Trigger) -> ScheduleState:
     """Note that something has happened: conditions come true, and cues that waited for it start.
 
     Raises:
@@ -262,18 +301,6 @@ def happened(plan: Plan, state: ScheduleState, news: Trigger) -> ScheduleState:
         if not isinstance(cue.event, SilenceEvent) and _matches(cue.event, news, cue.source_line):
             state = _started(plan, state, cue)
     return state
-
-
-def resumed(plan: Plan, state: ScheduleState, cue: str) -> ScheduleState:
-    """Note that a cue has started, as is known from elsewhere: a silence is over when it is told of.
-
-    Raises:
-        KeyError: There is no such cue.
-    """
-    for known in plan.cues:
-        if known.id == cue:
-            return _started(plan, state, known)
-    raise KeyError(cue)
 
 
 def interrupt(state: ScheduleState, start: NextStep) -> ScheduleState:
@@ -288,13 +315,9 @@ def is_awaited(plan: Plan, news: Trigger) -> bool:
     return any(_matches(cue.event, news, cue.source_line) for cue in cues)
 
 
-def quiet(plan: Plan, state: ScheduleState, now: float) -> ScheduleState:
-    """Start the cues that have waited long enough for a silence."""
-    for cue in plan.cues:
-        wake = _wakes(cue, state)
-        if wake is not None and wake <= now:
-            state = replace(_started(plan, state, cue), hushed=state.hushed | {cue.id})
-    return state
+def cues_of_silence(plan: Plan, state: ScheduleState, now: float) -> list[CuePlan]:
+    """Return the cues that have waited long enough for a silence."""
+    return [cue for cue in plan.cues if (wake := _wakes(cue, state)) is not None and wake <= now]
 
 
 def set_silence(state: ScheduleState, since: float | None) -> ScheduleState:
