@@ -11,6 +11,7 @@ from tau_stage.errors import SceneError
 from tau_stage.scene import units
 from tau_stage.scene.delivery_options import DEFAULT_NAMES, Deliver, LineFiles, Mix, filled
 from tau_stage.scene.load import load_scene, parse_scene
+from tau_stage.scene.model import Player
 from tau_stage.scene.names import LARGEST_PICTURE
 from tau_stage.scene.planner import make_plan
 from tau_stage.take import records as record
@@ -151,7 +152,9 @@ def test_a_wrong_rate(written: str, hint: str) -> None:
 
 
 def test_what_comes_from_python_is_in_our_units_already() -> None:
-    assert (units.loudness(-16), units.peak(-1), units.sample_rate(48_000)) == (-16, -1, 48_000)
+    deliver = Deliver(mix=Mix(loudness=-16, peak=-1), rate=48_000)
+    assert deliver.mix is not None
+    assert (deliver.mix.loudness, deliver.mix.peak, deliver.rate) == (-16, -1, 48_000)
 
 
 def test_names_are_filled_in() -> None:
@@ -316,4 +319,4 @@ def test_a_place_of_something_else_is_told_where_it_stands(text: str) -> None:
 
 
 def test_a_place_from_python_is_one_already() -> None:
-    assert (units.pan(-1), units.pan(".5")) == (-1, 0.5)
+    assert (Player(pan=-1).pan, units.pan(".5")) == (-1, 0.5)

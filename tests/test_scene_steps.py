@@ -8,7 +8,7 @@ import pytest
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.load import load_scene, parse_scene
-from tau_stage.scene.model import CallEvent, FailureEvent, Not, SilenceEvent, SpeechEvent
+from tau_stage.scene.model import CallEvent, FailureEvent, Line, Not, SilenceEvent, SpeechEvent
 from tau_stage.scene.plan import (
     Cut,
     ImprovisePlan,
@@ -23,7 +23,6 @@ from tau_stage.scene.plan import (
     lines_of,
 )
 from tau_stage.scene.planner import change_line, make_plan
-from tau_stage.scene.units import takes
 from tests.support.tone_voice import write_tone
 
 HEAD = "players: {ann: , ben: , cid: {hears: nobody}}\nlines:\n"
@@ -420,7 +419,7 @@ def test_a_line_may_be_performed_several_times() -> None:
 
 
 def test_takes_from_python_are_numbers() -> None:
-    assert takes(3) == 3
+    assert Line(speaker="ann", words="Hello", takes=3).takes == 3
 
 
 def test_one_line_is_redirected_wherever_it_stands() -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
 from pydantic_core import PydanticCustomError, from_json
@@ -117,22 +118,18 @@ def load_deliver(node: Node, errors: Diagnostics) -> Deliver:
     """Load what is made of the take."""
     path: Path = ("deliver",)
     entries = errors.mapping(node, path, "deliver", "write it like deliver: {mix: {loudness: -16 LUFS}}") or {}
-    known = _in_place(entries, Deliver, _BELOW, path, "deliver", errors)
-    values: dict[str, Any] = dict(errors.known(known, Deliver.options(), path, "deliver"))
-    for key, model in (("mix", Mix), ("lines", LineFiles)):
-        if key in values:
-            values[key] = _part(values[key], model, (*path, key), errors)
-    return errors.build(Deliver, values, path, "deliver")
+    known: Node = _in_place(entries, Deliver, _BELOW, path, "deliver", errors)
+    parts = {"mix": partial(_deliver_part, Mix), "lines": partial(_deliver_part, LineFiles)}
+    return errors.load(Deliver, known, path, "deliver", parts=parts) or Deliver()
 
 
-def _part(node: Node, model: type[SceneModel], path: Path, errors: Diagnostics) -> SceneModel | None:
+def _deliver_part(model: type[SceneModel], node: Node, path: Path, errors: Diagnostics) -> SceneModel | None:
     if node == "none":
         return None
     owner = f"'{path[-1]}' of deliver"
     entries = errors.mapping(node, path, owner, _HINTS[model]) or {}
     beside = dict.fromkeys(Deliver.options(), f"write it beside '{path[-1]}', below deliver")
-    known = _in_place(entries, model, beside, path, owner, errors)
-    return errors.build(model, dict(errors.known(known, model.options(), path, owner)), path, owner)
+    return errors.load(model, dict(_in_place(entries, model, beside, path, owner, errors)), path, owner)
 
 
 def _in_place(
@@ -162,33 +159,20 @@ def load_expect(node: Node, path: Path, errors: Diagnostics) -> Expect | None:
     if not entries:
         errors.add(path, "'expect' expects nothing", _HINT)
         return None
-    values: dict[str, Any] = dict(errors.known(entries, Expect.options(), path, "'expect'"))
-    loaders: dict[str, Callable[[Node, Path, Diagnostics], object]] = {
-        "says": _says,
-        "calls": _calls,
-        "tolerances": _tolerances,
-    }
-    for key, load in loaders.items():
-        if key in values:
-            values[key] = load(values[key], (*path, key), errors)
-    return errors.build(Expect, values, path, "'expect'")
+    return errors.load(
+        Expect, node, path, "'expect'", parts={"says": _says, "calls": _calls, "tolerances": _tolerances}
+    )
 
 
-def _says(node: Node, path: Path, errors: Diagnostics) -> SceneModel:
-    entries: Node = node if isinstance(node, dict) and node else {"contains": node}
-    return _expected(Says, entries, path, errors)
+def _says(node: Node, path: Path, errors: Diagnostics) -> SceneModel | None:
+    is_short = not (isinstance(node, dict) and node)
+    elsewhere = {"contains": path} if is_short else {}
+    return errors.load(Says, {"contains": node} if is_short else node, path, "'says' of expect", elsewhere=elsewhere)
 
 
 def _tolerances(node: Node, path: Path, errors: Diagnostics) -> SceneModel:
-    return _expected(Tolerances, node, path, errors)
-
-
-def _expected(model: type[SceneModel], node: Node, path: Path, errors: Diagnostics) -> SceneModel:
-    owner = f"'{path[-1]}' of expect"
-    entries = errors.mapping(node, path, owner, f"write it like {path[-1]}: {{length: 300ms 15%}}") or {}
-    values = dict(errors.known(entries, model.options(), path, owner))
-    at = {} if (*path, "contains") in errors.document.keys else {"contains": path}
-    return errors.build(model, values, path, owner, at)
+    hint = "write it like tolerances: {length: 300ms 15%}"
+    return errors.load(Tolerances, node, path, "'tolerances' of expect", hint) or Tolerances()
 
 
 def _calls(node: Node, path: Path, errors: Diagnostics) -> tuple[CallWanted, ...] | None:
@@ -206,13 +190,15 @@ def _calls(node: Node, path: Path, errors: Diagnostics) -> tuple[CallWanted, ...
 
 def _call(node: Node, path: Path, errors: Diagnostics) -> CallWanted | None:
     entries: Node = {"tool": node} if isinstance(node, str) and node else node
-    known = errors.mapping(entries, path, "a call", _CALLS)
-    values: dict[str, Any] = dict(errors.known(known or {}, CallWanted.options(), path, "a call"))
-    if known is not None and not values.get("tool"):
-        errors.add(path, "which tool is called?", _CALLS)
-        return None
-    arguments = errors.mapping(values.get("arguments", ""), (*path, "arguments"), "arguments", _CALLS)
-    return errors.build(CallWanted, {**values, "arguments": arguments or {}}, path, "a call") if known else None
+    call = errors.load(CallWanted, entries, path, "a call", _CALLS, parts={"arguments": _arguments})
+    if call is None or call.tool or errors.is_wrong((*path, "tool")):
+        return call
+    errors.add(path, "which tool is called?", _CALLS)
+    return None
+
+
+def _arguments(node: Node, path: Path, errors: Diagnostics) -> dict[str, Node]:
+    return errors.mapping(node, path, "arguments", _CALLS) or {}
 
 
 Entries = dict[str, Node]
@@ -362,7 +348,7 @@ class Steps:
     def build(
         self,
         model: type[Step],
-        values: dict[str, Any],
+        values: dict[str, object],
         path: Path,
         owner: str,
         at: Path,
@@ -378,14 +364,16 @@ class Steps:
             at: The key that names the step.
             elsewhere: Where values stand that are not under ``path``.
         """
-        elsewhere = elsewhere or {}
-        if "when" in values:
-            place = elsewhere.get("when", (*path, "when"))
-            values["when"] = load_when(values["when"], place, self.errors)
         values |= {"path": at[:-1], "source_line": self.errors.document.place(at, key=True).line}
         step = self.errors.build(model, values, path, owner, elsewhere)
         assert isinstance(step, AnyStep)  # noqa: S101 - every model given here is one
         return step
+
+    def options(self, entries: Entries, options: tuple[str, ...], path: Path, owner: str) -> dict[str, object]:
+        """Return the options of a step, of which ``when`` is loaded; keys that are none are noted."""
+        known = self.errors.known(entries, options, path, owner)
+        when = {"when": load_when(known["when"], (*path, "when"), self.errors)} if "when" in known else {}
+        return {**known, **when}
 
     # ---- lines
 
@@ -393,7 +381,7 @@ class Steps:
         """Load a player's line."""
         here, errors = (*path, speaker), self.errors
         rest = {key: value for key, value in entries.items() if key != speaker}
-        values: dict[str, Any] = dict(errors.known(rest, Line.options(), path, "the line"))
+        values = self.options(rest, Line.options(), path, "the line")
         text = errors.text(entries[speaker], here, "a line")
         if text is None:
             return None
@@ -410,7 +398,7 @@ class Steps:
             values["expect"] = load_expect(entries["expect"], (*path, "expect"), self.errors)
         return self.build(Line, values, path, "the line", here)
 
-    def speech(self, text: str, values: dict[str, Any], path: Path) -> bool:
+    def speech(self, text: str, values: dict[str, object], path: Path) -> bool:
         """Take a line's text apart; False if it cannot be, which is noted."""
         try:
             speech = parse_speech(text)
@@ -433,20 +421,18 @@ class Steps:
     def cut_in(self, node: Node, path: Path) -> CutIn:
         """Load ``{on: clerk, after: 900ms}``, or only whose line it cuts."""
         entries: Node = {"on": node} if isinstance(node, str) and node else node
-        hint = "write it like {on: clerk, after: 900ms}"
-        known = self.errors.mapping(entries, path, "cut_in", hint) or {}
-        return self.errors.build(CutIn, dict(self.errors.known(known, CutIn.options(), path, "cut_in")), path, "cut_in")
+        return self.errors.load(CutIn, entries, path, "cut_in", "write it like {on: clerk, after: 900ms}") or CutIn()
 
     # ---- what is no line
 
-    def own(self, word: str, entries: Entries, path: Path, options: tuple[str, ...], owner: str) -> dict[str, Any]:
+    def own(self, word: str, entries: Entries, path: Path, options: tuple[str, ...], owner: str) -> dict[str, object]:
         """Load the options beside a step's word; whoever speaks in the same step is noted."""
         speakers = [key for key in entries if key in self.players and key not in STEP_WORDS]
         for name in speakers:
             problem = f"{owner} and a line stand in one step"
             self.errors.add((*path, name), problem, "start every step with '- '", key=True)
         rest = {key: value for key, value in entries.items() if key not in (*speakers, word)}
-        return dict(self.errors.known(rest, options, path, owner))
+        return self.options(rest, options, path, owner)
 
     def told(self, word: str, entries: Entries, path: Path) -> AnyStep | None:
         """Load ``prompt``, ``user`` and ``assistant``."""
@@ -553,11 +539,8 @@ _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 def load_player(name: str, node: Node, errors: Diagnostics) -> Player:
     """Load one player."""
     path, owner = ("players", name), f"player '{name}'"
-    entries = errors.mapping(node, path, owner, f"write it like '{name}: {{voice: ash}}'")
-    values: dict[str, Any] = dict(errors.known(entries or {}, Player.options(), path, owner))
-    if "setup" in values:
-        values["setup"] = _setup(values["setup"], (*path, "setup"), errors)
-    return errors.build(Player, values, path, owner)
+    hint = f"write it like '{name}: {{voice: ash}}'"
+    return errors.load(Player, node, path, owner, hint, parts={"setup": _setup}) or Player()
 
 
 def _setup(node: Node, path: Path, errors: Diagnostics) -> tuple[tuple[str, str], ...]:
@@ -592,7 +575,8 @@ def load_tool(name: str, node: Node, errors: Diagnostics) -> ToolDefinition:
     path, owner = ("tools", name), f"tool '{name}'"
     entries = errors.mapping(node, path, owner, f"write it like '{name}: {{description: ..., returns: {{ok: true}}}}'")
     known = errors.known(entries or {}, ToolDefinition.options(), path, owner)
-    values: dict[str, Any] = {key: value for key, value in known.items() if key not in ("parameters", "returns")}
+    values: dict[str, object] = {key: value for key, value in known.items() if key not in ("parameters", "returns")}
+    run = known.get("run")
     if not _TOOL_NAME.fullmatch(name):
         errors.add(
             path, f"'{name[:64]}' cannot be a tool's name", "write letters, digits, '_' and '-', at most 64", key=True
@@ -604,12 +588,12 @@ def load_tool(name: str, node: Node, errors: Diagnostics) -> ToolDefinition:
         values |= {"returns": typed(known["returns"], (*path, "returns"), errors), "has_result": True}
     if "parameters" in known:
         values["parameters"] = _parameters(known["parameters"], (*path, "parameters"), errors)
-    if "command" in values:
-        values["command"] = _command(values["command"], (*path, "command"), errors)
+    if "command" in known:
+        values["command"] = _command(known["command"], (*path, "command"), errors)
     if "env" in values and not ("run" in known or "command" in known):
         errors.add((*path, "env"), f"{owner} runs nothing that could see 'env'", "remove it", key=True)
-    if isinstance(values.get("run"), str) and not re.fullmatch(r"[\w.]+:\w+", values["run"].strip()):
-        errors.add((*path, "run"), f"'{values['run']}' is no function", "write it like package.module:function")
+    if isinstance(run, str) and not re.fullmatch(r"[\w.]+:\w+", run.strip()):
+        errors.add((*path, "run"), f"'{run}' is no function", "write it like package.module:function")
     if path in errors.document.sources and ("run" in known or "command" in known):
         problem = "a tool that runs code stands in the scene itself, not in a file it includes"
         errors.add(path, problem, "move it there", key=True)
@@ -624,7 +608,7 @@ def _command(node: Node, path: Path, errors: Diagnostics) -> tuple[str, ...]:
     return ()
 
 
-def _parameters(node: Node, path: Path, errors: Diagnostics) -> dict[str, Any] | None:
+def _parameters(node: Node, path: Path, errors: Diagnostics) -> dict[str, object] | None:
     """Load a JSON schema; a short form names each argument and its type."""
     hint = "write it like {city: string, days: integer}, or a whole JSON schema"
     entries = errors.mapping(node, path, "parameters", hint)
@@ -634,7 +618,7 @@ def _parameters(node: Node, path: Path, errors: Diagnostics) -> dict[str, Any] |
         schema = typed(entries, path, errors)
         assert isinstance(schema, dict)  # noqa: S101 - a mapping stays one
         return schema
-    properties: dict[str, Any] = {}
+    properties: dict[str, object] = {}
     for name, kind in entries.items():
         schema = typed(kind, (*path, name), errors) if isinstance(kind, dict) else {"type": kind}
         what = schema.get("type")

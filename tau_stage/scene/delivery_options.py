@@ -4,12 +4,12 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from tau_stage.scene import units
 from tau_stage.scene.fields import Boolean, SceneModel, SoundFile, Title
 from tau_stage.scene.names import did_you_mean, is_device
-from tau_stage.scene.units import one_of, wrong
+from tau_stage.scene.units import FromText, OneOf, text_like, wrong
 from tau_stage.text import hidden, visible
 
 DEFAULT_NAMES = "{scene}_{player}_{number:03}_{line}"
@@ -27,11 +27,8 @@ _PLACE = re.compile(r"\{(\w*)(?::0?([1-9]))?\}", re.ASCII)
 
 
 def mix_file(value: str) -> str:
-    """Return a file's name, with an ending that says what it is.
-
-    Raises:
-        PydanticCustomError: It leaves the take's folder, or is another kind of file.
-    """
+    """Return a file's name, with an ending that says what it is."""
+    value = value.strip()
     if not _FILE.fullmatch(value):
         hint = "write a name like mix.wav, without a folder"
         raise wrong(f"'{value}' cannot be the mix's name, as it lies in the take's folder", hint)
@@ -43,22 +40,14 @@ def mix_file(value: str) -> str:
 
 
 def one_text(value: object) -> object:
-    """Return a text, and no list of them.
-
-    Raises:
-        PydanticCustomError: It is a list.
-    """
+    """Return a text, and no list of them."""
     if isinstance(value, list) and all(isinstance(text, str) for text in value):
         raise wrong("an MP3 has one text here, not a list", f'write it like "{", ".join(value)}"')
     return value
 
 
 def tag(value: str) -> str:
-    """Return a text that players of music show.
-
-    Raises:
-        PydanticCustomError: It is empty, or holds something that nobody sees.
-    """
+    """Return a text that players of music show."""
     if unseen := hidden(value):
         hint = f"write it anew: {visible(value)}" if visible(value) else "write it anew, or leave it out"
         raise wrong(f"this text holds {', '.join(unseen)}, which nobody sees", hint)
@@ -68,11 +57,8 @@ def tag(value: str) -> str:
 
 
 def names(value: str) -> str:
-    """Return a template for names of lines' files.
-
-    Raises:
-        PydanticCustomError: It has an unknown place, a folder, or nothing that differs from line to line.
-    """
+    """Return a template for names of lines' files."""
+    value = value.strip()
     for name, _ in _PLACE.findall(value):
         if name not in PLACES:
             hint = did_you_mean(name, PLACES, "it may hold {scene}, {player}, {number:03} and {line}")
@@ -100,41 +86,19 @@ def filled(template: str, values: Mapping[str, str | int]) -> str:
     return _PLACE.sub(lambda place: str(values[place[1]]).zfill(int(place[2] or 0)), template)
 
 
-Lufs = Annotated[
-    float,
-    BeforeValidator(units.loudness),
-    WithJsonSchema({"type": "string", "pattern": units.LUFS, "examples": ["-16 LUFS"]}),
-]
-TruePeak = Annotated[
-    float,
-    BeforeValidator(units.peak),
-    WithJsonSchema({"type": "string", "pattern": units.TRUE_PEAK, "examples": ["-1 dBTP"]}),
-]
+_MIX_FILE = r"\.([wW][aA][vV]|[fF][lL][aA][cC]|[oO][gG][gG]|[mM][pP]3)$"
+
+Lufs = Annotated[float, FromText(units.loudness, text_like(units.LUFS, "-16 LUFS"))]
+TruePeak = Annotated[float, FromText(units.peak, text_like(units.TRUE_PEAK, "-1 dBTP"))]
 SampleRate = Annotated[
-    Literal[24_000, 48_000],
-    BeforeValidator(units.sample_rate),
-    WithJsonSchema({"type": "string", "enum": ["24 kHz", "48 kHz"]}),
+    Literal[24_000, 48_000], FromText(units.sample_rate, {"type": "string", "enum": ["24 kHz", "48 kHz"]})
 ]
 BitRate = Annotated[
-    int,
-    BeforeValidator(units.bit_rate),
-    WithJsonSchema({"type": "string", "enum": [f"{rate} kbps" for rate in units.BIT_RATES]}),
+    int, FromText(units.bit_rate, {"type": "string", "enum": [f"{rate} kbps" for rate in units.BIT_RATES]})
 ]
-MixFile = Annotated[
-    str,
-    AfterValidator(str.strip),
-    AfterValidator(mix_file),
-    WithJsonSchema({"type": "string", "pattern": r"\.([wW][aA][vV]|[fF][lL][aA][cC]|[oO][gG][gG]|[mM][pP]3)$"}),
-]
-NameTemplate = Annotated[
-    str,
-    AfterValidator(str.strip),
-    AfterValidator(names),
-    WithJsonSchema({"type": "string", "pattern": r"\{(line|number)", "examples": [DEFAULT_NAMES]}),
-]
-Alignment = Annotated[Literal["aligned", "packed"], BeforeValidator(one_of("stems", "aligned", "packed"))]
-
-
+MixFile = Annotated[str, FromText(mix_file, text_like(_MIX_FILE))]
+NameTemplate = Annotated[str, FromText(names, text_like(r"\{(line|number)", DEFAULT_NAMES))]
+Alignment = Annotated[Literal["aligned", "packed"], OneOf("stems")]
 Tag = Annotated[Title, BeforeValidator(one_text), AfterValidator(tag)]
 
 

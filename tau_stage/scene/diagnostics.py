@@ -3,14 +3,15 @@
 What is wrong is left out and reading goes on, so that checks further on see the rest.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from tau_stage.errors import SceneError
+from tau_stage.scene.fields import SceneModel
 from tau_stage.scene.names import ELSEWHERE, did_you_mean, key_meant, listed, ranked
 from tau_stage.scene.source import Location, SceneWarning
 from tau_stage.scene.yaml_text import Document, Node, Path
@@ -19,7 +20,9 @@ from tau_stage.scene.yaml_traps import misread, quote_hint
 MOST_RANKED = 100
 """Errors of a scene whose hints have the likeliest words first: comparing them takes a while, and nobody reads more."""
 
-ModelT = TypeVar("ModelT", bound=BaseModel)
+ModelT = TypeVar("ModelT", bound=SceneModel)
+Loader = Callable[[Node, Path, "Diagnostics"], object]
+NO_PARTS: Mapping[str, Loader] = {}
 
 
 class Diagnostics:
@@ -94,10 +97,39 @@ class Diagnostics:
         self.meant.update(("players", "lines"))  # they may be missing because of this
         return True
 
+    def load(
+        self,
+        model: type[ModelT],
+        node: Node,
+        path: Path,
+        owner: str,
+        hint: str = "",
+        *,
+        parts: Mapping[str, Loader] = NO_PARTS,
+        elsewhere: Mapping[str, Path] | None = None,
+    ) -> ModelT | None:
+        """Load a mapping of the document as a model; None where it is something else, which is noted.
+
+        Args:
+            model: What to make.
+            node: As the document has it.
+            path: Where it stands.
+            owner: What an error calls it.
+            hint: How it is written.
+            parts: How values are loaded that are more than a field, by key.
+            elsewhere: Where values stand that are not under ``path``.
+        """
+        entries = self.mapping(node, path, owner, hint)
+        if entries is None:
+            return None
+        known = self.known(entries, model.options(), path, owner)
+        values = {key: parts[key](value, (*path, key), self) if key in parts else value for key, value in known.items()}
+        return self.build(model, values, path, owner, elsewhere)
+
     def build(
         self,
         model: type[ModelT],
-        values: dict[str, Any],
+        values: Mapping[str, object],
         path: Path,
         owner: str,
         elsewhere: Mapping[str, Path] | None = None,

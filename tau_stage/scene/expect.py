@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
-from pydantic.json_schema import SkipJsonSchema
+from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 from tau_stage.scene import units
@@ -60,13 +60,9 @@ class Unit:
     most: float
 
     def value(self, text: str) -> float:
-        """Return one end of a range.
-
-        Raises:
-            PydanticCustomError: It is none.
-        """
+        """Return one end of a range."""
         if self.unit == "s":  # one way to read durations for all of a scene
-            return float(str(units.span(text)))
+            return units.span(text)
         number, unit = self._parts(text)
         if unit != self.unit:
             fact = (
@@ -264,11 +260,7 @@ OFF = Tolerance(float("inf"), 0.0)
 
 
 def phrases(value: object) -> object:
-    """Read words to look for: one text, or a list of them.
-
-    Raises:
-        PydanticCustomError: It is something else, or holds no word.
-    """
+    """Read words to look for: one text, or a list of them."""
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
         raise wrong("words belong here, one text or a list", "write it like [umbrella, the last one]")
@@ -279,7 +271,7 @@ def phrases(value: object) -> object:
 
 def _range(unit: Unit, *words: str) -> WithJsonSchema:
     """Describe a range to an editor."""
-    end: dict[str, Any] = {"type": ["string", "number"]}
+    end: JsonSchemaValue = {"type": ["string", "number"]}
     whole = {
         **IGNORED,
         "type": "object",
@@ -290,7 +282,7 @@ def _range(unit: Unit, *words: str) -> WithJsonSchema:
         "additionalProperties": False,
         "minProperties": 1,
     }
-    short: dict[str, Any] = {"type": "string", "pattern": r"\.\.", "examples": [unit.example]}
+    short: JsonSchemaValue = {"type": "string", "pattern": r"\.\.", "examples": [unit.example]}
     return WithJsonSchema({"anyOf": [*([{"type": "string", "enum": list(words)}] if words else []), short, whole]})
 
 
@@ -332,11 +324,7 @@ class PassRate:
 
 
 def passes(value: object) -> object:
-    """Read ``4 of 5``.
-
-    Raises:
-        PydanticCustomError: It is something else.
-    """
+    """Read ``4 of 5``."""
     found = re.fullmatch(r"\s*(\d{1,4}) of (\d{1,4})\s*", value, re.ASCII) if isinstance(value, str) else None
     if not found or not 1 <= int(found[1]) <= int(found[2]):
         raise wrong("this says in how many of several performances all must be well", "write it like 4 of 5")
@@ -421,7 +409,7 @@ class Expect(SceneModel):
         return (*super().options(), "calls")
 
 
-CALLS_SCHEMA: dict[str, Any] = {
+CALLS_SCHEMA: JsonSchemaValue = {
     "description": "Tools that are called, each with some of its arguments: a name, a list, or none.",
     "anyOf": [
         {"type": "string"},

@@ -6,24 +6,20 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
-from pydantic.json_schema import GenerateJsonSchema, SkipJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 from tau_stage.scene import units
 from tau_stage.scene.names import CUSTOM_PREFIX, KINDS, OPENAI_VOICES, VOICES, did_you_mean, is_url, kind_of, listed
-from tau_stage.scene.units import one_of, wrong
+from tau_stage.scene.units import FromText, OneOf, choice, text_like, wrong
 from tau_stage.text import LONGEST_PATTERN, bears_key, composed, docstring, pattern_problem
 
 ValueT = TypeVar("ValueT")
 
 
 def turn_detection(value: object) -> object:
-    """Read a way to find turns: its name, or a mapping with ``type`` and what else it knows.
-
-    Raises:
-        PydanticCustomError: There is no such way, or it knows no such thing.
-    """
+    """Read a way to find turns: its name, or a mapping with ``type`` and what else it knows."""
     hint = "write server_vad, semantic_vad, or {type: server_vad, silence: 800ms}"
     given = {"type": value} if isinstance(value, str) else value
     if not isinstance(given, dict):
@@ -57,21 +53,21 @@ def _inside(key: str, read: Callable[[str], ValueT], value: object) -> ValueT:
         raise wrong(told["problem"], told["hint"], inside=key) from None
 
 
-def _milliseconds(value: object) -> int:
-    return round(float(str(units.duration(value))) * 1000)
+def _milliseconds(value: str) -> int:
+    return round(units.duration(value) * 1000)
 
 
-def _threshold(value: object) -> float:
-    if not re.fullmatch(r"0(\.\d{1,9})?|1(\.0)?", str(value), re.ASCII):
+def _threshold(value: str) -> float:
+    if not re.fullmatch(r"0(\.\d{1,9})?|1(\.0)?", value, re.ASCII):
         raise wrong(f"a threshold is from 0 to 1, not '{value}'", "0.5 is usual; a higher one needs a louder voice")
-    return float(str(value))
+    return float(value)
 
 
-def _eagerness(value: object) -> str:
-    return str(one_of("eagerness", "auto", "low", "medium", "high")(value))
+def _eagerness(value: str) -> str:
+    return choice(value, "eagerness", ("auto", "low", "medium", "high"))
 
 
-DETECTIONS: dict[str, dict[str, tuple[str, Callable[[object], str | int | float]]]] = {
+DETECTIONS: dict[str, dict[str, tuple[str, Callable[[str], str | int | float]]]] = {
     "server_vad": {
         "type": ("type", str),
         "silence": ("silence_duration_ms", _milliseconds),
@@ -83,8 +79,8 @@ DETECTIONS: dict[str, dict[str, tuple[str, Callable[[object], str | int | float]
 }
 """Ways to find turns: what each knows, by the author's word: the API's word, and how it is read."""
 
-_LASTS: dict[str, Any] = {"type": "string", "pattern": units.DURATION}
-DETECTION_SCHEMA: dict[str, Any] = {
+_LASTS: JsonSchemaValue = {"type": "string", "pattern": units.DURATION}
+DETECTION_SCHEMA: JsonSchemaValue = {
     "type": {
         "type": "string",
         "enum": list(DETECTIONS),
@@ -149,11 +145,7 @@ def default_transcription(endpoint: str | None) -> str | None:
 
 
 def transcription(value: object) -> object:
-    """Read ``off``, a model's name, or a mapping with ``model``, ``language`` and ``prompt``.
-
-    Raises:
-        PydanticCustomError: It is something else.
-    """
+    """Read ``off``, a model's name, or a mapping with ``model``, ``language`` and ``prompt``."""
     if isinstance(value, str):
         return OFF if value.casefold() == "off" else (("model", _model(value)),)
     if not isinstance(value, dict):
@@ -191,7 +183,7 @@ def _prompt(value: str) -> str:
 
 _FIELDS: dict[str, Callable[[str], str]] = {"model": _model, "language": _language, "prompt": _prompt}
 
-TRANSCRIPTION_SCHEMA: dict[str, Any] = {
+TRANSCRIPTION_SCHEMA: JsonSchemaValue = {
     "model": {
         "type": "string",
         "description": f"Who writes it down; on Azure, your deployment's name. Default: {DEFAULT_TRANSCRIPTION}.",
@@ -208,7 +200,7 @@ TRANSCRIPTION_SCHEMA: dict[str, Any] = {
 
 DEFAULT_TEMPLATE = 'Perform this line, {direction}: "{words}"'
 
-SCALAR: dict[str, Any] = {"type": ["string", "number", "boolean", "null"]}
+SCALAR: JsonSchemaValue = {"type": ["string", "number", "boolean", "null"]}
 """What an editor's YAML may make of text without quotes: ``scene: 1984``, ``clerk: Yes``."""
 
 MOST_METADATA = 13
@@ -218,11 +210,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 
 def line_id(value: str) -> str:
-    """Read an id that may stand in a file name.
-
-    Raises:
-        PydanticCustomError: It may not.
-    """
+    """Read an id that may stand in a file name."""
     if not _ID.fullmatch(value) or value.endswith("."):
         hint = "write letters, digits, '-', '_' and '.', at most 64, a letter or digit first"
         raise wrong(f"'{value}' cannot be an id, as ids name files", hint)
@@ -230,11 +218,7 @@ def line_id(value: str) -> str:
 
 
 def template(value: str) -> str:
-    """Read a template with ``{words}`` and, if it likes, ``{direction}`` in it.
-
-    Raises:
-        PydanticCustomError: The words have no place in it, or something unknown has.
-    """
+    """Read a template with ``{words}`` and, if it likes, ``{direction}`` in it."""
     for name in re.findall(r"\{(\w*)\}", value):
         if name not in ("words", "direction"):
             hint = did_you_mean(name, ("words", "direction"), "it may hold {words} and {direction}")
@@ -245,22 +229,14 @@ def template(value: str) -> str:
 
 
 def model_name(value: str) -> str:
-    """Read the name of a model.
-
-    Raises:
-        PydanticCustomError: It is empty or holds a space.
-    """
+    """Read the name of a model."""
     if not re.fullmatch(r"\S{1,200}", value):
         raise wrong(f"'{value}' is no name of a model", "the default is gpt-realtime-2.1-mini")
     return value
 
 
 def endpoint(value: str) -> str:
-    """Read an endpoint's name, or the address of one's own.
-
-    Raises:
-        PydanticCustomError: It is unknown, not a WebSocket's, or carries a key.
-    """
+    """Read an endpoint's name, or the address of one's own."""
     if is_url(value):
         return _address(value)
     if value.lower().startswith(("http://", "https://")):
@@ -293,11 +269,7 @@ def _address(value: str) -> str:
 
 
 def hearing(value: object) -> object:
-    """Read ``everyone``, ``nobody``, or names: one, or a list.
-
-    Raises:
-        PydanticCustomError: It is something else.
-    """
+    """Read ``everyone``, ``nobody``, or names: one, or a list."""
     if isinstance(value, str):
         return value if value in ("everyone", "nobody") else (composed(value),)
     if isinstance(value, dict):
@@ -312,30 +284,21 @@ def hearing(value: object) -> object:
     return value
 
 
-def regex(value: object) -> object:
-    """Read a regular expression, looked for in what is said, whatever its case.
-
-    Raises:
-        PydanticCustomError: It is none.
-    """
-    if isinstance(value, str):
-        if len(value) > LONGEST_PATTERN:
-            problem = f"a regular expression has at most {LONGEST_PATTERN:,} characters, and this one {len(value):,}"
-            raise wrong(problem, "look for a part of it, or for each of its choices where it is said")
-        if problem := pattern_problem(value):
-            hint = "write plain words, or a regular expression as Python's re module knows it"
-            raise wrong(f"'{value}' is no regular expression: {problem}", hint)
-        if not value:
-            raise wrong("an empty pattern is found everywhere", "write the words to listen for")
+def regex(value: str) -> str:
+    """Read a regular expression, looked for in what is said, whatever its case."""
+    if len(value) > LONGEST_PATTERN:
+        problem = f"a regular expression has at most {LONGEST_PATTERN:,} characters, and this one {len(value):,}"
+        raise wrong(problem, "look for a part of it, or for each of its choices where it is said")
+    if problem := pattern_problem(value):
+        hint = "write plain words, or a regular expression as Python's re module knows it"
+        raise wrong(f"'{value}' is no regular expression: {problem}", hint)
+    if not value:
+        raise wrong("an empty pattern is found everywhere", "write the words to listen for")
     return value
 
 
 def names(value: object) -> object:
-    """Read names: one, or a list of them.
-
-    Raises:
-        PydanticCustomError: It is something else.
-    """
+    """Read names: one, or a list of them."""
     if isinstance(value, str):
         return () if value in ("none", "") else (composed(value),)
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
@@ -344,11 +307,8 @@ def names(value: object) -> object:
 
 
 def human(value: str) -> str:
-    """Read ``mic``, ``tty``, or a sound file.
-
-    Raises:
-        PydanticCustomError: It is neither.
-    """
+    """Read ``mic``, ``tty``, or a sound file."""
+    value = value.strip()
     if value not in ("mic", "tty") and "." not in value:
         hint = did_you_mean(value, ("mic", "tty"), "write mic, tty, or a sound file like guest.wav")
         raise wrong(f"a human plays by mic, tty, or a sound file, not '{value}'", hint)
@@ -356,11 +316,7 @@ def human(value: str) -> str:
 
 
 def order(value: object) -> object:
-    """``round``, ``called``, or names in their order.
-
-    Raises:
-        PydanticCustomError: It is something else.
-    """
+    """``round``, ``called``, or names in their order."""
     if isinstance(value, str) and value not in ("round", "called"):
         hint = did_you_mean(value, ("round", "called"), "write round, called, or a list of names")
         raise wrong(f"an order is round, called, or a list of names, not '{value}'", hint)
@@ -370,11 +326,7 @@ def order(value: object) -> object:
 
 
 def metadata(value: object) -> object:
-    """Read a few short texts by name.
-
-    Raises:
-        PydanticCustomError: They are too many, too long, or no texts.
-    """
+    """Read a few short texts by name."""
     if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
         raise wrong("metadata is a mapping of names to texts", "write it like {shot: 12a}")
     if len(value) > MOST_METADATA or any(len(name) > 64 or len(text) > 512 for name, text in value.items()):
@@ -383,58 +335,24 @@ def metadata(value: object) -> object:
     return value
 
 
-Text = Annotated[str, AfterValidator(str.strip), WithJsonSchema(SCALAR)]
-Title = Annotated[str, AfterValidator(lambda title: " ".join(title.split())), WithJsonSchema(SCALAR)]
-Seconds = Annotated[
-    float,
-    BeforeValidator(units.duration),
-    WithJsonSchema({"type": "string", "pattern": units.DURATION, "examples": ["800ms", "1.5s", "2m"]}),
-]
-Span = Annotated[
-    float,
-    BeforeValidator(units.span),
-    WithJsonSchema({"type": "string", "pattern": units.DURATION, "examples": ["45s", "2m"]}),
-]
-Timeout = Annotated[
-    float,
-    BeforeValidator(units.timeout),
-    WithJsonSchema({"type": "string", "pattern": units.DURATION, "examples": ["15s", "1m"]}),
-]
-Dollars = Annotated[
-    Decimal,
-    BeforeValidator(units.money),
-    WithJsonSchema({"type": "string", "pattern": units.MONEY, "examples": ["$0.50"]}),
-]
-PerMinute = Annotated[
-    float,
-    BeforeValidator(units.rate),
-    WithJsonSchema({"type": "string", "pattern": units.RATE, "examples": ["6/min"]}),
-]
-Speed = Annotated[
-    float,
-    BeforeValidator(units.speed),
-    WithJsonSchema({"type": "number", "minimum": units.SPEEDS[0], "maximum": units.SPEEDS[1]}),
-]
-Pan = Annotated[
-    float,
-    BeforeValidator(units.pan),
-    WithJsonSchema({"type": "number", "minimum": units.PANS[0], "maximum": units.PANS[1]}),
-]
-Tokens = Annotated[
-    int,
-    BeforeValidator(units.tokens),
-    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": units.MOST_TOKENS}),
-]
-Gain = Annotated[
-    float,
-    BeforeValidator(units.gain),
-    WithJsonSchema({"type": "string", "pattern": units.GAIN, "examples": ["-18 dB"]}),
-]
-Count = Annotated[
-    int, BeforeValidator(units.count), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": units.MOST})
-]
-Boolean = Annotated[bool, BeforeValidator(units.boolean), WithJsonSchema({"type": "boolean"})]
-Regex = Annotated[str, BeforeValidator(regex), WithJsonSchema({"type": ["string", "number"], "format": "regex"})]
+def _whole(most: int) -> JsonSchemaValue:
+    return units.number_from(1, most, "integer")
+
+
+Text = Annotated[str, FromText(str.strip, SCALAR)]
+Title = Annotated[str, FromText(lambda title: " ".join(title.split()), SCALAR)]
+Seconds = Annotated[float, FromText(units.duration, text_like(units.DURATION, "800ms", "1.5s", "2m"))]
+Span = Annotated[float, FromText(units.span, text_like(units.DURATION, "45s", "2m"))]
+Timeout = Annotated[float, FromText(units.timeout, text_like(units.DURATION, "15s", "1m"))]
+Dollars = Annotated[Decimal, FromText(units.money, text_like(units.MONEY, "$0.50"))]
+PerMinute = Annotated[float, FromText(units.rate, text_like(units.RATE, "6/min"))]
+Speed = Annotated[float, FromText(units.speed, units.number_from(*units.SPEEDS))]
+Pan = Annotated[float, FromText(units.pan, units.number_from(*units.PANS))]
+Tokens = Annotated[int, FromText(units.tokens, _whole(units.MOST_TOKENS))]
+Gain = Annotated[float, FromText(units.gain, text_like(units.GAIN, "-18 dB"))]
+Count = Annotated[int, FromText(units.count, _whole(units.MOST))]
+Boolean = Annotated[bool, FromText(units.boolean, {"type": "boolean"})]
+Regex = Annotated[str, FromText(regex, {"type": ["string", "number"], "format": "regex"})]
 Names = Annotated[
     tuple[str, ...],
     BeforeValidator(names),
@@ -445,20 +363,10 @@ Metadata = Annotated[
     BeforeValidator(metadata),
     WithJsonSchema({"type": "object", "additionalProperties": SCALAR, "maxProperties": 14}),
 ]
-Name = Annotated[
-    str, AfterValidator(str.strip), AfterValidator(composed), WithJsonSchema({"type": ["string", "number"]})
-]
-SoundFile = Annotated[str, AfterValidator(str.strip), WithJsonSchema({"type": "string"})]
-Human = Annotated[
-    str,
-    AfterValidator(str.strip),
-    AfterValidator(human),
-    WithJsonSchema({"type": "string", "examples": ["mic", "tty"]}),
-]
-ToolChoice = Annotated[
-    str,
-    WithJsonSchema({"type": "string", "examples": ["auto", "none", "required"]}),
-]
+Name = Annotated[str, FromText(lambda name: composed(name.strip()), {"type": ["string", "number"]})]
+SoundFile = Annotated[str, FromText(str.strip, {"type": "string"})]
+Human = Annotated[str, FromText(human, {"type": "string", "examples": ["mic", "tty"]})]
+ToolChoice = Annotated[str, WithJsonSchema({"type": "string", "examples": ["auto", "none", "required"]})]
 Order = Annotated[
     Literal["round", "called"] | tuple[str, ...],
     BeforeValidator(order),
@@ -507,25 +415,15 @@ Transcription = Annotated[
         }
     ),
 ]
-Takes = Annotated[
-    int, BeforeValidator(units.takes), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": units.MOST_TAKES})
-]
-Pick = Annotated[
-    Literal["closest", "first", "shortest", "ask"],
-    BeforeValidator(one_of("pick", "closest", "first", "shortest", "ask")),
-]
-Output = Annotated[Literal["audio", "text"], BeforeValidator(one_of("output", "audio", "text"))]
-HearsAs = Annotated[Literal["audio", "text"], BeforeValidator(one_of("hears_as", "audio", "text"))]
-Commentary = Annotated[Literal["drop", "keep"], BeforeValidator(one_of("commentary", "drop", "keep"))]
-Pace = Annotated[Literal["fast", "realtime"], BeforeValidator(one_of("pace", "fast", "realtime"))]
-OnLostPlayer = Annotated[
-    Literal["reopen", "continue", "stop"], BeforeValidator(one_of("on_lost_player", "reopen", "continue", "stop"))
-]
-Conversation = Annotated[Literal["auto", "none"], BeforeValidator(one_of("conversation", "none", "auto"))]
-Effort = Annotated[
-    Literal["minimal", "low", "medium", "high", "xhigh"],
-    BeforeValidator(one_of("reasoning", "minimal", "low", "medium", "high", "xhigh")),
-]
+Takes = Annotated[int, FromText(units.takes, _whole(units.MOST_TAKES))]
+Pick = Annotated[Literal["closest", "first", "shortest", "ask"], OneOf("pick")]
+Output = Annotated[Literal["audio", "text"], OneOf("output")]
+HearsAs = Annotated[Literal["audio", "text"], OneOf("hears_as")]
+Commentary = Annotated[Literal["drop", "keep"], OneOf("commentary")]
+Pace = Annotated[Literal["fast", "realtime"], OneOf("pace")]
+OnLostPlayer = Annotated[Literal["reopen", "continue", "stop"], OneOf("on_lost_player")]
+Conversation = Annotated[Literal["none", "auto"], OneOf("conversation")]
+Effort = Annotated[Literal["minimal", "low", "medium", "high", "xhigh"], OneOf("reasoning")]
 Voice = Annotated[
     str,
     WithJsonSchema(
@@ -534,18 +432,11 @@ Voice = Annotated[
 ]
 Endpoint = Annotated[
     str,
-    AfterValidator(endpoint),
-    WithJsonSchema(
-        {"anyOf": [{"type": "string", "enum": list(VOICES)}, {"type": "string", "pattern": r"^([a-z-]+\+)?wss?://"}]}
-    ),
+    FromText(endpoint, {"anyOf": [{"type": "string", "enum": list(VOICES)}, text_like(r"^([a-z-]+\+)?wss?://")]}),
 ]
-Model = Annotated[str, AfterValidator(model_name), WithJsonSchema({"type": "string"})]
-Template = Annotated[str, AfterValidator(template), WithJsonSchema({"type": "string", "pattern": r"\{words\}"})]
-Id = Annotated[
-    str,
-    AfterValidator(line_id),
-    WithJsonSchema({"type": ["string", "number"], "pattern": f"^{_ID.pattern}$"}),
-]
+Model = Annotated[str, FromText(model_name, {"type": "string"})]
+Template = Annotated[str, FromText(template, text_like(r"\{words\}"))]
+Id = Annotated[str, FromText(line_id, {"type": ["string", "number"], "pattern": f"^{_ID.pattern}$"})]
 Hearing = Annotated[
     Literal["everyone", "nobody"] | tuple[str, ...],
     BeforeValidator(hearing),
@@ -561,17 +452,17 @@ Hearing = Annotated[
 ]
 
 
-IGNORED: dict[str, Any] = {"patternProperties": {"^x-": {"description": "Ignored: yours to use."}}}
+IGNORED: JsonSchemaValue = {"patternProperties": {"^x-": {"description": "Ignored: yours to use."}}}
 
 
 class DocumentedSchema(GenerateJsonSchema):
     """With what classes say of themselves, also where Python has not kept it."""
 
-    def model_schema(self, schema: Any) -> dict[str, Any]:
+    def model_schema(self, schema: Any) -> JsonSchemaValue:
         """Make the schema of a model, with its docstring as description."""
         return super().model_schema(_documented(schema))
 
-    def dataclass_schema(self, schema: Any) -> dict[str, Any]:
+    def dataclass_schema(self, schema: Any) -> JsonSchemaValue:
         """Make the schema of a dataclass, with its docstring as description."""
         told = super().dataclass_schema(_documented(schema))
         return {"additionalProperties": False, "description": schema["cls"].__doc__, **told}
@@ -590,7 +481,7 @@ class EditorSchema(DocumentedSchema):
         """Give no field a title."""
         return False
 
-    def nullable_schema(self, schema: Any) -> dict[str, Any]:
+    def nullable_schema(self, schema: Any) -> JsonSchemaValue:
         """Leave null out of the schema."""
         return self.generate_inner(schema["schema"])
 

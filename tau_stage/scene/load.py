@@ -3,12 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
-from typing import Any
 
 from tau_stage.scene.builders import Steps, load_cues, load_deliver, load_expect, load_player, load_tool
 from tau_stage.scene.compose import Variant, fill_in, include, script_into_lines, variables, variants
 from tau_stage.scene.diagnostics import Diagnostics
-from tau_stage.scene.model import AnyStep, Cascade, Limits, Scene, SoundStep, Together
+from tau_stage.scene.model import AnyStep, Cascade, Limits, Player, Scene, SoundStep, Together
 from tau_stage.scene.names import cue_id
 from tau_stage.scene.source import Key, Location, Locations, Source, read_source
 from tau_stage.scene.validate import check_names, check_scene, written_lines
@@ -139,7 +138,7 @@ def _variants(source: Source, given: Mapping[str, str], only: Sequence[str]) -> 
 
 def _scene(errors: Diagnostics, entries: dict[str, Node], named: Mapping[str, str], variant: Variant) -> Scene:
     filled = fill_in(entries, {**named, **variant.values}, errors)
-    values: dict[str, Any] = dict(errors.known(filled, Scene.options(), (), "the scene"))
+    values: dict[str, object] = dict(errors.known(filled, Scene.options(), (), "the scene"))
     values = {key: value for key, value in values.items() if key not in ("vars", "matrix", "include", "script")}
     players = _players(filled.get("players", ""), errors)
     tools = (
@@ -170,9 +169,7 @@ def _scene(errors: Diagnostics, entries: dict[str, Node], named: Mapping[str, st
 
 
 def _limits(node: Node, errors: Diagnostics) -> Limits:
-    entries = errors.mapping(node, ("limits",), "limits", "write it like limits: {budget: $0.50}") or {}
-    known = errors.known(entries, Limits.options(), ("limits",), "limits")
-    return errors.build(Limits, dict(known), ("limits",), "limits")
+    return errors.load(Limits, node, ("limits",), "limits", "write it like limits: {budget: $0.50}") or Limits()
 
 
 def _without_dash(first: Node, errors: Diagnostics) -> str:
@@ -201,7 +198,7 @@ def _refuse_more(entries: dict[str, Node], most: int, what: str, errors: Diagnos
         errors.raise_any()
 
 
-def _players(node: Node, errors: Diagnostics) -> dict[str, Any]:
+def _players(node: Node, errors: Diagnostics) -> dict[str, Player]:
     hint = _without_dash(node[0] if isinstance(node, list) and node else {}, errors)
     entries = errors.mapping(node, ("players",), "players", hint)
     if entries == {} and "players" not in errors.meant:
@@ -212,7 +209,7 @@ def _players(node: Node, errors: Diagnostics) -> dict[str, Any]:
     return players
 
 
-def _lines(node: Node, steps: Steps, errors: Diagnostics) -> tuple[Any, ...]:
+def _lines(node: Node, steps: Steps, errors: Diagnostics) -> tuple[AnyStep, ...]:
     if not node:
         if "lines" not in errors.meant:
             errors.add(("lines",), "the scene has no lines", "write them under 'lines:', each as '- player: words'")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, WithJsonSchema
-from pydantic.json_schema import SkipJsonSchema
+from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 
 from tau_stage.scene.delivery_options import Deliver
 from tau_stage.scene.expect import Expect
@@ -107,9 +107,9 @@ EXAMPLES: dict[str, str] = {"call": "lights_on", "said": "umbrella", "silence": 
 """Values as hints show them."""
 
 
-def _schemas(*words: str) -> dict[str, Any]:
+def _schemas(*words: str) -> JsonSchemaValue:
     """Return the schemas of some events: the word, and a mapping or its short form; only what is said must be named."""
-    schemas: dict[str, Any] = {}
+    schemas: JsonSchemaValue = {}
     for word in words:
         short = ["string", "number"] if word == "said" else ["string", "number", "null"]
         whole = EVENTS[word].model_json_schema(schema_generator=EditorSchema)
@@ -117,7 +117,7 @@ def _schemas(*words: str) -> dict[str, Any]:
     return schemas
 
 
-def _one(properties: dict[str, Any]) -> dict[str, Any]:
+def _one(properties: JsonSchemaValue) -> JsonSchemaValue:
     """Return a mapping with one of some keys."""
     return {
         **IGNORED,
@@ -128,10 +128,10 @@ def _one(properties: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-EVENT_SCHEMA: dict[str, Any] = _schemas(*EVENTS)
+EVENT_SCHEMA: JsonSchemaValue = _schemas(*EVENTS)
 _HAPPENED = _schemas("call", "said", "error")
 
-WHEN_SCHEMA: dict[str, Any] = {
+WHEN_SCHEMA: JsonSchemaValue = {
     "anyOf": [
         {"type": "string", "description": "Compares texts, like '${mood} == happy' or '${mood} != sad'."},
         {"type": "boolean"},
@@ -273,8 +273,8 @@ AnyStep = Line | ItemStep | Pause | SoundStep | Together | Improvise | Listen
 _WAV = {"type": "string", "description": "A sound file, relative to the scene: what the user says in it."}
 
 
-def _anything(role: str, *, with_sound: bool) -> dict[str, Any]:
-    words: dict[str, Any] = dict(SCALAR)
+def _anything(role: str, *, with_sound: bool) -> JsonSchemaValue:
+    words: JsonSchemaValue = dict(SCALAR)
     sound = {"type": "object", "properties": {"wav": _WAV}, "additionalProperties": False}
     return {
         "type": "object",

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import PurePath
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tau_stage.scene.fields import Transcription, default_transcription
 from tau_stage.scene.model import (
@@ -359,7 +359,7 @@ def _prompt(template: str, words: str, direction: str) -> str:
 StepT = TypeVar("StepT", bound=AnyStep)
 
 
-def change_line(scene: Scene, line_id: str, **changes: Any) -> Scene:
+def change_line(scene: Scene, line_id: str, **changes: object) -> Scene:
     r"""Change the options of one line of a scene.
 
     Args:

@@ -1,7 +1,8 @@
 """The JSON schema of scene files, generated from the models; editors complete, describe and check with it."""
 
 import json
-from typing import Any
+
+from pydantic.json_schema import JsonSchemaValue
 
 from tau_stage.scene.builders import KINDS, SETUP_ROLES
 from tau_stage.scene.expect import CALLS_SCHEMA
@@ -40,10 +41,10 @@ def scene_schema() -> str:
             description = part["properties"]["when"]["description"]
             part["properties"]["when"] = {"description": description, "$ref": "#/$defs/When"}
     schema.update(IGNORED)
-    return json.dumps({"$schema": ID, **_plain(schema)}, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps({"$schema": ID, **_without_nulls(schema)}, indent=2, ensure_ascii=False) + "\n"
 
 
-def _top(properties: dict[str, Any]) -> None:
+def _top(properties: JsonSchemaValue) -> None:
     players = properties["players"]
     players["additionalProperties"] = {"anyOf": [players["additionalProperties"], {"type": "null"}]}
     players["minProperties"] = 1
@@ -54,7 +55,7 @@ def _top(properties: dict[str, Any]) -> None:
         properties[named].update(IGNORED)
 
 
-def _player(properties: dict[str, Any]) -> None:
+def _player(properties: JsonSchemaValue) -> None:
     properties["setup"] = {
         "type": "array",
         "description": "What is in its conversation before the first line: items like {system: text}.",
@@ -67,7 +68,7 @@ def _player(properties: dict[str, Any]) -> None:
     }
 
 
-def _tool(properties: dict[str, Any]) -> None:
+def _tool(properties: JsonSchemaValue) -> None:
     kinds = {"anyOf": [{"type": "string", "enum": list(KINDS)}, {"type": "object"}]}
     whole = {"type": {"const": "object", "description": "object: then it is a whole JSON schema."}}
     properties["parameters"] = {
@@ -79,20 +80,20 @@ def _tool(properties: dict[str, Any]) -> None:
     properties["returns"] = {"description": "What it always answers: any text, list or mapping."}
 
 
-def _deliver(properties: dict[str, Any]) -> None:
+def _deliver(properties: JsonSchemaValue) -> None:
     for key in ("mix", "lines"):
         of_its_own = {"$ref": properties[key].pop("$ref")}
         properties[key]["anyOf"] = [of_its_own, {"type": ["string", "null"], "enum": ["none", None]}]
 
 
-def _expect(properties: dict[str, Any]) -> None:
+def _expect(properties: JsonSchemaValue) -> None:
     says = properties["says"]
-    words: dict[str, Any] = {"type": ["string", "number", "boolean", "null"]}
+    words: JsonSchemaValue = {"type": ["string", "number", "boolean", "null"]}
     says["anyOf"] = [words, {"type": "array", "items": words}, {"$ref": says.pop("$ref")}]
     properties["calls"] = CALLS_SCHEMA
 
 
-def _steps(parts: dict[str, Any]) -> None:
+def _steps(parts: JsonSchemaValue) -> None:
     """Describe the steps as they are written: each begins with a word of its own."""
     parts["Line"]["propertyNames"] = {"not": {"enum": sorted(RESERVED - set(Line.options()))}}
     cut = parts["Line"]["properties"]["cut_in"]
@@ -113,7 +114,12 @@ def _steps(parts: dict[str, Any]) -> None:
     parts["Together"]["properties"]["together"]["minItems"] = 2
 
 
-def _plain(node: Any) -> Any:
+def _without_nulls(schema: JsonSchemaValue) -> JsonSchemaValue:
+    """Leave out defaults of null, at any depth."""
+    return {key: _inner(value) for key, value in schema.items() if not (key == "default" and value is None)}
+
+
+def _inner(node: object) -> object:
     if isinstance(node, dict):
-        return {key: _plain(value) for key, value in node.items() if not (key == "default" and value is None)}
-    return [_plain(item) for item in node] if isinstance(node, list) else node
+        return _without_nulls(node)
+    return [_inner(item) for item in node] if isinstance(node, list) else node

@@ -1,14 +1,20 @@
-"""Fields that carry a unit: each takes the text its author wrote and says what it should have been.
+"""Fields that carry a unit: each reads the text its author wrote, or says what it should have been.
 
-A value that is no text comes from Python, is in our own units already, and passes through.
+Every reader raises the ``PydanticCustomError`` that ``wrong`` makes. ``FromText`` and ``OneOf`` make a field of one: a
+value that is no text comes from Python, is in our own units already, and passes.
 """
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
+from typing import get_args
 
-from pydantic_core import PydanticCustomError
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core.core_schema import no_info_before_validator_function
 
 from tau_stage.scene.names import did_you_mean
 
@@ -65,22 +71,17 @@ def wrong(
     return PydanticCustomError("scene", "{problem}", told)
 
 
-def span(value: object) -> object:
+def span(value: str) -> float:
     """Read seconds that something goes on, up to an hour."""
     return duration(value, LONGEST_SPAN_S, "span")
 
 
-def duration(value: object, longest_s: float = LONGEST_PAUSE_S, what: str = "pause") -> object:
+def duration(value: str, longest_s: float = LONGEST_PAUSE_S, what: str = "pause") -> float:
     """Read seconds from ``800ms``, ``1.5s`` or ``2m``.
-
-    Raises:
-        PydanticCustomError: There is no unit, an unknown one, or no number.
 
     >>> duration("800ms"), duration("1.5s"), duration("2m")
     (0.8, 1.5, 120.0)
     """
-    if not isinstance(value, str):
-        return value
     number, unit = _measure(value, "a duration", "write it like 800ms, 1.5s or 2m")
     if not unit:
         is_short = Decimal(number) >= 20 and longest_s <= LONGEST_PAUSE_S
@@ -96,32 +97,24 @@ def duration(value: object, longest_s: float = LONGEST_PAUSE_S, what: str = "pau
     return seconds
 
 
-def timeout(value: object) -> object:
+def timeout(value: str) -> float:
     """Read seconds that something may be waited for.
-
-    Raises:
-        PydanticCustomError: It is no duration, or so short that nothing could be in time.
 
     >>> timeout("15s")
     15.0
     """
     seconds = duration(value, what="wait")
-    if isinstance(seconds, float) and seconds < SHORTEST_PATIENCE_S:
+    if seconds < SHORTEST_PATIENCE_S:
         raise wrong(f"{value} is too short to wait for anything", "write at least 100ms, like 15s")
     return seconds
 
 
-def money(value: object) -> object:
+def money(value: str) -> Decimal:
     """Read dollars from ``$0.50``.
-
-    Raises:
-        PydanticCustomError: It has no dollar sign, is no number, or is nothing.
 
     >>> money("$0.50")
     Decimal('0.50')
     """
-    if not isinstance(value, str):
-        return value
     number = value.removeprefix("$").strip()
     meant = _amount_meant(value)
     if not _NUMBER.fullmatch(number):
@@ -144,17 +137,12 @@ def _amount_meant(value: str) -> str:
     return f"did you mean ${amount:.{max(2, len(found[2] or ''))}f}?" if amount else "write it like $0.50"
 
 
-def rate(value: object) -> object:
+def rate(value: str) -> float:
     """Read times per minute from ``6/min``, ``1/s`` or ``90/h``.
-
-    Raises:
-        PydanticCustomError: It is not a number per time, or slower than one in ten minutes.
 
     >>> rate("6/min"), rate("1/s"), rate("90/h")
     (6.0, 60.0, 1.5)
     """
-    if not isinstance(value, str):
-        return value
     number, unit = _measure(value, "a rate", "write it like 6/min")
     if not unit:
         raise wrong(f"a rate needs a unit, and '{number}' has none", f"did you mean {number}/min?")
@@ -167,14 +155,8 @@ def rate(value: object) -> object:
     return per_minute
 
 
-def speed(value: object) -> object:
-    """Read a rate of speech, 1 being the voice's own.
-
-    Raises:
-        PydanticCustomError: It is no number from 0.25 to 1.5.
-    """
-    if not isinstance(value, str):
-        return value
+def speed(value: str) -> float:
+    """Read a rate of speech, 1 being the voice's own."""
     low, high = SPEEDS
     if not _NUMBER.fullmatch(value) or not low <= float(value) <= high:
         hint = "1 is the voice's own speed"
@@ -186,17 +168,12 @@ def speed(value: object) -> object:
     return float(value)
 
 
-def pan(value: object) -> object:
+def pan(value: str) -> float:
     """Return a place between left, -1, and right, 1.
-
-    Raises:
-        PydanticCustomError: It is no number from -1 to 1.
 
     >>> pan("-0.5"), pan("+1")
     (-0.5, 1.0)
     """
-    if not isinstance(value, str):
-        return value
     low, high = PANS
     if re.fullmatch(r"[+-]?(\d{1,9}(\.\d{1,9})?|\.\d{1,9})", value, re.ASCII) and low <= float(value) <= high:
         return float(value)
@@ -221,11 +198,8 @@ def _pan_meant(value: str) -> str:
     return f"did you mean {amount:g}?"
 
 
-def gain(value: object) -> object:
+def gain(value: str) -> float:
     """Read decibels from ``-18 dB``.
-
-    Raises:
-        PydanticCustomError: It has no unit, another one, or would be silence or noise.
 
     >>> gain("-18 dB"), gain("+3dB")
     (-18.0, 3.0)
@@ -233,11 +207,8 @@ def gain(value: object) -> object:
     return _level(value, "gain", "dB", GAINS_DB, "-18 dB")
 
 
-def loudness(value: object) -> object:
+def loudness(value: str) -> float:
     """Read an integrated loudness from ``-16 LUFS``.
-
-    Raises:
-        PydanticCustomError: It has no unit, another one, or is noise or next to nothing.
 
     >>> loudness("-16 LUFS")
     -16.0
@@ -245,11 +216,8 @@ def loudness(value: object) -> object:
     return _level(value, "loudness", "LUFS", LOUDNESSES, "-16 LUFS")
 
 
-def peak(value: object) -> object:
+def peak(value: str) -> float:
     """Read a true peak from ``-1 dBTP``.
-
-    Raises:
-        PydanticCustomError: It has no unit, another one, or is above full scale.
 
     >>> peak("-1 dBTP")
     -1.0
@@ -257,9 +225,7 @@ def peak(value: object) -> object:
     return _level(value, "peak", "dBTP", PEAKS_DB, "-1 dBTP")
 
 
-def _level(value: object, what: str, unit: str, limits: tuple[float, float], example: str) -> object:
-    if not isinstance(value, str):
-        return value
+def _level(value: str, what: str, unit: str, limits: tuple[float, float], example: str) -> float:
     found = _LEVEL.fullmatch(value.strip())
     if not found:
         plain = _LEVEL.fullmatch(_DASHES.sub("-", value.strip()).replace(",", "."))
@@ -277,17 +243,12 @@ def _level(value: object, what: str, unit: str, limits: tuple[float, float], exa
     return float(number)
 
 
-def bit_rate(value: object) -> object:
+def bit_rate(value: str) -> int:
     """Read kilobits per second from ``128 kbps``.
-
-    Raises:
-        PydanticCustomError: It has no unit, or is no bit rate of an MP3.
 
     >>> bit_rate("128 kbps"), bit_rate("96 kbit/s")
     (128, 96)
     """
-    if not isinstance(value, str):
-        return value
     number, unit = _measure(value, "a bit rate", "write it like 128 kbps")
     nearest = min(BIT_RATES, key=lambda rate: abs(rate - float(number)))
     meant = f"did you mean {nearest} kbps?"
@@ -299,17 +260,12 @@ def bit_rate(value: object) -> object:
     return int(float(number))
 
 
-def sample_rate(value: object) -> object:
+def sample_rate(value: str) -> int:
     """Read samples per second from ``24 kHz`` or ``48 kHz``.
-
-    Raises:
-        PydanticCustomError: It has no unit, or is another rate.
 
     >>> sample_rate("48 kHz"), sample_rate("24000 Hz")
     (48000, 24000)
     """
-    if not isinstance(value, str):
-        return value
     number, unit = _measure(value, "a sample rate", "write 24 kHz or 48 kHz")
     hertz = float(number) * (1 if unit == "Hz" or (not unit and float(number) >= 1000) else 1000)
     nearest = min(SAMPLE_RATES, key=lambda rate: abs(rate - hertz))
@@ -323,27 +279,15 @@ def sample_rate(value: object) -> object:
     return int(hertz)
 
 
-def count(value: object) -> object:
-    """Read a whole number from 1.
-
-    Raises:
-        PydanticCustomError: It is none, or too large.
-    """
-    if not isinstance(value, str):
-        return value
+def count(value: str) -> int:
+    """Read a whole number from 1."""
     if not re.fullmatch(r"\d{1,6}", value, re.ASCII) or not 1 <= int(value) <= MOST:
         raise wrong(f"'{value}' is no whole number from 1 to {MOST:,}", "write it like 6")
     return int(value)
 
 
-def takes(value: object) -> object:
-    """Read how often a line is performed.
-
-    Raises:
-        PydanticCustomError: It is no whole number from 1 to 9.
-    """
-    if not isinstance(value, str):
-        return value
+def takes(value: str) -> int:
+    """Read how often a line is performed."""
     if not re.fullmatch(r"[1-9]", value, re.ASCII):
         raise wrong(
             f"takes is a whole number from 1 to {MOST_TAKES}, not '{value}'", "each take is paid for; write it like 3"
@@ -351,14 +295,8 @@ def takes(value: object) -> object:
     return int(value)
 
 
-def boolean(value: object) -> object:
-    """Read ``true`` or ``false``, or what YAML's older half calls so.
-
-    Raises:
-        PydanticCustomError: It is neither.
-    """
-    if not isinstance(value, str):
-        return value
+def boolean(value: str) -> bool:
+    """Read ``true`` or ``false``, or what YAML's older half calls so."""
     if value.lower() in ("true", "yes", "on"):
         return True
     if value.lower() in ("false", "no", "off"):
@@ -366,30 +304,20 @@ def boolean(value: object) -> object:
     raise wrong(f"'{value}' is neither true nor false", "write true or false")
 
 
-def tokens(value: object) -> object:
-    """Read a cap of output tokens.
-
-    Raises:
-        PydanticCustomError: It is no whole number from 1 to 4096.
-    """
-    if not isinstance(value, str):
-        return value
+def tokens(value: str) -> int:
+    """Read a cap of output tokens."""
     if not re.fullmatch(r"\d{1,6}", value, re.ASCII) or not 1 <= int(value) <= MOST_TOKENS:
         hint = "20 tokens are a second of speech; leave it out for the model's own limit"
         raise wrong(f"max_output_tokens is a whole number from 1 to {MOST_TOKENS}, not '{value}'", hint)
     return int(value)
 
 
-def one_of(what: str, *words: str) -> Callable[[object], object]:
-    """Make a validator for one of a few words."""
-
-    def check(value: object) -> object:
-        if isinstance(value, str) and value not in words:
-            known = ", ".join(words[:-1]) + f" or {words[-1]}"
-            raise wrong(f"{what} is {known}, not '{value}'", did_you_mean(value, words, f"write {words[0]}"))
-        return value
-
-    return check
+def choice(value: str, what: str, words: Sequence[str]) -> str:
+    """Read one of a few words."""
+    if value not in words:
+        known = ", ".join(words[:-1]) + f" or {words[-1]}"
+        raise wrong(f"{what} is {known}, not '{value}'", did_you_mean(value, words, f"write {words[0]}"))
+    return value
 
 
 def _measure(value: str, what: str, hint: str) -> tuple[str, str]:
@@ -399,3 +327,51 @@ def _measure(value: str, what: str, hint: str) -> tuple[str, str]:
     if not found:
         raise wrong(f"'{value}' is not {what}", hint)
     return found[1], found[2]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FromText:
+    """Annotates a field with how it is read from text, and with what an editor is told of it.
+
+    Attributes:
+        read: Returns the value, or raises what ``wrong`` makes.
+        schema: JSON schema of the text.
+    """
+
+    read: Callable[[str], object]
+    schema: JsonSchemaValue
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_before_validator_function(
+            lambda value: self.read(value) if isinstance(value, str) else value, handler(source)
+        )
+
+    def __get_pydantic_json_schema__(self, _: CoreSchema, __: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return dict(self.schema)
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """Annotates a ``Literal`` of texts, so that another one is answered with these.
+
+    Attributes:
+        what: What an error calls the field.
+    """
+
+    what: str
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_before_validator_function(
+            lambda value: choice(value, self.what, get_args(source)) if isinstance(value, str) else value,
+            handler(source),
+        )
+
+
+def text_like(pattern: str, *examples: str) -> JsonSchemaValue:
+    """Return the JSON schema of texts that match a pattern."""
+    return {"type": "string", "pattern": pattern, **({"examples": list(examples)} if examples else {})}
+
+
+def number_from(least: float, most: float, kind: str = "number") -> JsonSchemaValue:
+    """Return the JSON schema of numbers within bounds."""
+    return {"type": kind, "minimum": least, "maximum": most}

@@ -17,13 +17,17 @@ from tau_stage.scene.source import Position, Source
 from tau_stage.scene.yaml_traps import DEEPEST, ParserState, cut, explain, place_of, quote_hint, trap, unclosed_quote
 from tau_stage.text import composed
 
+_Event = Any
+"""One of PyYAML's events: its stubs know too little of them."""
+
 Node = dict[str, "Node"] | list["Node"] | str
 Path = tuple[str | int, ...]
 
 MOST_VALUES = 100_000
 MOST_EXPANDED = 10_000
 
-PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+Parser = type[yaml.SafeLoader | yaml.CSafeLoader]
+PARSER: Parser = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The C parser where PyYAML has it, else the same in Python."""
 
 TEXTS = frozenset(("scene", "direction", "persona", "accent", "note", "prompt_template"))
@@ -84,7 +88,7 @@ class Document:
         self.sources.update(dict.fromkeys(parts, other.source))
 
 
-def read_yaml(source: Source, parser: Any = PARSER) -> Document:
+def read_yaml(source: Source, parser: Parser = PARSER) -> Document:
     r"""Read the one mapping a scene file holds, as plain data with positions.
 
     Raises:
@@ -105,7 +109,7 @@ def _is_for_words(path: Path) -> bool:
     return (len(above) == 2 and key not in RESERVED) or above[2:] == ["prompt"]
 
 
-def _dashed(source: Source, event: Any) -> str:
+def _dashed(source: Source, event: _Event) -> str:
     """Return a hint that shows a line of a scene with the dash that it needs."""
     line = source.line(place_of(event.start_mark).line)
     return f"start every line with '- ':\n  {line[: event.start_mark.column]}- {line[event.start_mark.column :]}"
@@ -114,7 +118,7 @@ def _dashed(source: Source, event: Any) -> str:
 class _EventReader:
     """One pass over the parser's events."""
 
-    def __init__(self, source: Source, parser: Any) -> None:
+    def __init__(self, source: Source, parser: Parser) -> None:
         self.source = source
         self.events = iter(yaml.parse(source.text, Loader=parser))
         self.progress = ParserState()
@@ -142,13 +146,13 @@ class _EventReader:
             raise self.source.error(self.values[()], f"the scene file holds {fact} at its top", hint)
         return Document(self.source, data, self.keys, self.values, self.quoted)
 
-    def next(self) -> Any:
+    def next(self) -> _Event:
         try:
             return next(self.events)
         except yaml.MarkedYAMLError as error:
             raise explain(self.source, error, self.progress) from None
 
-    def node(self, event: Any, path: Path) -> Node:
+    def node(self, event: _Event, path: Path) -> Node:
         self.values[path] = place_of(event.start_mark)
         if isinstance(event, yaml.AliasEvent):
             return self.alias(event)
@@ -167,13 +171,13 @@ class _EventReader:
             self.anchors[event.anchor] = (node, self.count + self.expanded - first + 1)
         return node
 
-    def open_anchor(self, event: Any) -> None:
+    def open_anchor(self, event: _Event) -> None:
         if event.anchor in self.unused:
             raise self.unused[event.anchor]
         self.unused[event.anchor] = self.trapped(event)
         self.anchors[event.anchor] = None
 
-    def alias(self, event: Any) -> Node:
+    def alias(self, event: _Event) -> Node:
         if event.anchor not in self.anchors:
             raise self.trapped(event)
         if (known := self.anchors[event.anchor]) is None:
@@ -185,7 +189,7 @@ class _EventReader:
             raise self.error(event, f"aliases expand to more than {MOST_EXPANDED:,} values", "write them out")
         return node
 
-    def scalar(self, event: Any) -> str:
+    def scalar(self, event: _Event) -> str:
         start, end = place_of(event.start_mark), place_of(event.end_mark)
         self.progress.before = (start, end)
         text: str = event.value
@@ -204,7 +208,7 @@ class _EventReader:
                 hint = f"close it on its own line, or {quote_hint(self.source.line(start.line), start.column)}"
                 raise unclosed_quote(self.source, start) or self.source.error(start, problem, hint)
 
-    def collection(self, event: Any, path: Path) -> Node:
+    def collection(self, event: _Event, path: Path) -> Node:
         if len(path) >= DEEPEST:
             raise self.error(event, f"nested more than {DEEPEST} deep", "a scene needs four levels")
         read = self.mapping if isinstance(event, yaml.MappingStartEvent) else self.sequence
@@ -223,13 +227,13 @@ class _EventReader:
         self.progress.before = (start, place_of(last.end_mark))
         return node
 
-    def sequence(self, path: Path) -> tuple[Node, Any]:
+    def sequence(self, path: Path) -> tuple[Node, _Event]:
         items: list[Node] = []
         while not isinstance(event := self.next(), yaml.SequenceEndEvent):
             items.append(self.node(event, (*path, len(items))))
         return items, event
 
-    def mapping(self, path: Path) -> tuple[Node, Any]:
+    def mapping(self, path: Path) -> tuple[Node, _Event]:
         entries: dict[str, Node] = {}
         while not isinstance(event := self.next(), yaml.MappingEndEvent):
             key = self.key(event)
@@ -245,7 +249,7 @@ class _EventReader:
             entries[key] = self.node(self.next(), here)
         return entries, event
 
-    def key(self, event: Any) -> str:
+    def key(self, event: _Event) -> str:
         if not isinstance(event, yaml.ScalarEvent) or event.anchor:
             raise self.error(event, "a key must be plain text", "put it in quotes, if it is one")
         if event.tag is not None:
@@ -257,10 +261,10 @@ class _EventReader:
             raise self.error(event, "a key is missing before the colon", "a line is '- player: words'")
         return composed(self.scalar(event))
 
-    def trapped(self, event: Any) -> SceneError:
+    def trapped(self, event: _Event) -> SceneError:
         return trap(self.source, place_of(event.start_mark), self.progress)
 
-    def error(self, event: Any, problem: str, hint: str) -> SceneError:
+    def error(self, event: _Event, problem: str, hint: str) -> SceneError:
         if self.progress.words:
             return self.trapped(event)
         return self.source.error(place_of(event.start_mark), problem, hint)
@@ -291,16 +295,16 @@ class Spans:
         values: Of each value, by its path.
     """
 
-    def __init__(self, document: Document, parser: Any = PARSER) -> None:
+    def __init__(self, document: Document, parser: Parser = PARSER) -> None:
         self.keys: dict[Path, Span] = {}
         self.values: dict[Path, Span] = {}
         self._lines = document.source.lines
-        self._events: Iterator[Any] = iter(yaml.parse(document.source.text, Loader=parser))
+        self._events: Iterator[_Event] = iter(yaml.parse(document.source.text, Loader=parser))
         next(self._events)
         next(self._events)
         self._node(next(self._events), ())
 
-    def _node(self, event: Any, path: Path) -> Span:
+    def _node(self, event: _Event, path: Path) -> Span:
         start, anchored = place_of(event.start_mark), bool(event.anchor)
         if isinstance(event, yaml.AliasEvent):
             span = Span(start, place_of(event.end_mark), "*")
@@ -311,7 +315,7 @@ class Spans:
         self.values[path] = span
         return span
 
-    def _collection(self, opened: Any, path: Path, begun: Span) -> Span:
+    def _collection(self, opened: _Event, path: Path, begun: Span) -> Span:
         end, number = begun.end, 0
         while not isinstance(event := next(self._events), yaml.CollectionEndEvent):
             if isinstance(opened, yaml.MappingStartEvent):
@@ -325,7 +329,7 @@ class Spans:
             return Span(begun.start, place_of(event.end_mark), "flow", begun.anchored)
         return Span(begun.start, end, "block", begun.anchored)
 
-    def _end(self, event: Any) -> Position:
+    def _end(self, event: _Event) -> Position:
         """Tell where a text ends; a block's last line is its last one that is not blank, and no mark says which."""
         end = place_of(event.end_mark)
         if event.style not in ("|", ">"):
