@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import PurePath
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tau_stage.scene.fields import Transcription, default_transcription
 from tau_stage.scene.model import (
@@ -101,53 +102,54 @@ def make_plan(scene: Scene) -> Plan:
 
 
 def _player(scene: Scene, name: str, player: Player) -> PlayerPlan:
+    of = partial(_cascaded, player, scene)
     pan = (player.pan or 0.0) if scene.deliver.stereo else 0.0
     if player.human:
-        pace = player.pace or scene.pace or "fast"
+        pace = of("pace", "fast")
         return PlayerPlan(name, voice="", model="", human=player.human, stand_in=player.stand_in, pace=pace, pan=pan)
-    speed = scene.speed if player.speed is None else player.speed
-    label = scene.label_speakers if player.label_speakers is None else player.label_speakers
+    endpoint = of("endpoint")
     tools = tuple(scene.tools) if player.tools is None else player.tools
     return PlayerPlan(
         name=name,
-        voice=player.voice or scene.voice or default_voice(player.endpoint or scene.endpoint),
-        model=player.model or scene.model or DEFAULT_MODEL,
-        endpoint=player.endpoint or scene.endpoint,
-        instructions=_instructions(scene, player),
-        speed=speed,
-        output=player.output or scene.output or "audio",
-        max_output_tokens=player.max_output_tokens or scene.max_output_tokens,
-        reasoning=player.reasoning or scene.reasoning,
-        commentary=player.commentary or scene.commentary or "drop",
+        voice=of("voice", "") or default_voice(endpoint),
+        model=of("model", DEFAULT_MODEL),
+        endpoint=endpoint,
+        instructions=_instructions(of),
+        speed=of("speed"),
+        output=of("output", "audio"),
+        max_output_tokens=of("max_output_tokens"),
+        reasoning=of("reasoning"),
+        commentary=of("commentary", "drop"),
         tools=tools,
-        tool_choice=(player.tool_choice or scene.tool_choice) if tools else None,
-        turn_detection=player.turn_detection or scene.turn_detection or DEFAULT_DETECTION,
-        transcription=_transcription(scene, player),
-        hears_as=player.hears_as or scene.hears_as or "audio",
-        label_speakers=bool(label),
+        tool_choice=of("tool_choice") if tools else None,
+        turn_detection=of("turn_detection", DEFAULT_DETECTION),
+        transcription=_transcription(of("transcription"), endpoint),
+        hears_as=of("hears_as", "audio"),
+        label_speakers=of("label_speakers", default=False),
         setup=player.setup,
         pace=scene.pace or "fast",
         pan=pan,
     )
 
 
-def _transcription(scene: Scene, player: Player, own: Transcription | None = None) -> Transcription | None:
-    """Tell how a person's words are written down where a player listens; who does it, where no model is named."""
-    asked = next((given for given in (own, player.transcription, scene.transcription) if given is not None), None)
+def _cascaded(player: Player, scene: Scene, option: str, default: Any = None) -> Any:
+    """Return what a player says of an option, else the scene, else a default."""
+    said = (getattr(owner, option) for owner in (player, scene))
+    return next((value for value in said if value not in (None, "")), default)
+
+
+def _transcription(asked: Transcription | None, endpoint: str | None) -> Transcription | None:
+    """Return how a person's words are written down: as asked, by the model of an endpoint where none is named."""
     if asked == () or (asked and "model" in dict(asked)):
         return asked
-    model = default_transcription(player.endpoint or scene.endpoint)
+    model = default_transcription(endpoint)
     return (*((("model", model),) if model else ()), *(asked or ())) or None
 
 
-def _instructions(scene: Scene, player: Player) -> str:
-    accent = player.accent or scene.accent
-    told = (
-        player.direction or scene.direction,
-        player.persona or scene.persona,
-        f"Speak in {accent.rstrip('.')}." if accent else None,
-    )
-    return "\n".join(text.strip() for text in told if text)
+def _instructions(of: Callable[[str, str], str]) -> str:
+    accent = of("accent", "")
+    texts = (of("direction", ""), of("persona", ""), f"Speak in {accent.rstrip('.')}." if accent else "")
+    return "\n".join(text.strip() for text in texts if text)
 
 
 class _StepPlanner:
@@ -299,9 +301,13 @@ class _StepPlanner:
             turns=step.turns,
             until=step.until,
             key=step.key,
-            transcription=_transcription(self.scene, self.scene.players[listener], step.transcription),
+            transcription=self.transcription(step.transcription, self.scene.players[listener]),
             when=_condition(step),
         )
+
+    def transcription(self, own: Transcription | None, listener: Player) -> Transcription | None:
+        asked = _cascaded(listener, self.scene, "transcription") if own is None else own
+        return _transcription(asked, _cascaded(listener, self.scene, "endpoint"))
 
 
 def _with_cuts(steps: Sequence[Step], asked: Sequence[AnyStep]) -> list[Step]:
