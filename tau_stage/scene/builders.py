@@ -12,9 +12,11 @@ from tau_stage.scene.diagnostics import Diagnostics
 from tau_stage.scene.expect import CallWanted, Expect, Says, Tolerances
 from tau_stage.scene.fields import SceneModel
 from tau_stage.scene.model import (
+    ARGUMENT_TYPES,
     EVENTS,
     EXAMPLES,
     ROLES,
+    SETUP_ROLES,
     SHORT,
     AnyStep,
     CallEvent,
@@ -527,9 +529,6 @@ def _wav(node: Node) -> str | None:
     return None
 
 
-KINDS = ("string", "number", "integer", "boolean", "array", "object")
-SETUP_ROLES = ("system", "user", "assistant")
-
 _NUMBER = re.compile(r"-?(0|[1-9]\d{0,15})(\.\d{1,16})?([eE][+-]?\d{1,2})?", re.ASCII)
 """A number that every program can hold; a longer one stays the text it is."""
 
@@ -622,9 +621,9 @@ def _parameters(node: Node, path: Path, errors: Diagnostics) -> dict[str, object
     for name, kind in entries.items():
         schema = typed(kind, (*path, name), errors) if isinstance(kind, dict) else {"type": kind}
         what = schema.get("type")
-        if what not in KINDS:
+        if what not in ARGUMENT_TYPES:
             problem = f"'{what}' is no type of an argument" if isinstance(what, str) else f"'{name}' needs a type"
-            errors.add((*path, name), problem, did_you_mean(str(what), KINDS, hint))
+            errors.add((*path, name), problem, did_you_mean(str(what), ARGUMENT_TYPES, hint))
         properties[name] = schema
     return {"type": "object", "properties": properties, "required": list(properties)}
 

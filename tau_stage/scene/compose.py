@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from math import prod
 from pathlib import PurePath
 
 from tau_stage.errors import SceneError
@@ -203,49 +204,51 @@ def variants(entries: Entries, only: Sequence[str], errors: Diagnostics) -> list
         only: The names of those that are wanted; none is all.
         errors: Where errors are noted.
     """
-    node = errors.mapping(entries.get("matrix", ""), ("matrix",), "matrix", "write it like {mood: [calm, cross]}") or {}
-    axes: dict[str, list[str]] = {}
-    for name, values in node.items():
-        if isinstance(values, list) and values and all(isinstance(value, str) and value for value in values):
-            axes[name] = [str(value) for value in values]
-            _check_variable(("matrix", name), axes[name], errors)
-        else:
-            errors.add(("matrix", name), f"'{name}' needs a list of texts", f"write it like {name}: [calm, cross]")
-    count = 1
-    for axis in axes.values():
-        count *= len(axis)
+    axes = _axes(entries.get("matrix", ""), errors)
+    count = prod(map(len, axes.values()))
+    problem, hint = "", "use fewer values, or part the scene"
     if count > MOST_VARIANTS:
-        errors.add(
-            ("matrix",),
-            f"the matrix makes {count:,} variants, and {MOST_VARIANTS} is the limit",
-            "use fewer values",
-            key=True,
-        )
+        problem, hint = f"the matrix makes {count:,} variants, and {MOST_VARIANTS} is the limit", "use fewer values"
+    elif count * len(errors.document.values) > MOST_VARIED:
+        problem = f"all {count} variants together hold more than {MOST_VARIED:,} values"
+    if problem:
+        errors.add(("matrix",), problem, hint, key=True)
         return []
     made = [
         Variant(shortened("-".join(slug(value) for value in chosen)), dict(zip(axes, chosen, strict=True)))
         for chosen in product(*axes.values())
     ]
-    if len(made) * len(errors.document.values) > MOST_VARIED:
-        problem = f"all {len(made)} variants together hold more than {MOST_VARIED:,} values"
-        errors.add(("matrix",), problem, "use fewer values, or part the scene", key=True)
-        return []
     names = [variant.name for variant in made]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        errors.add(
-            ("matrix",),
-            f"two variants would be called '{twice}'",
-            "choose values that differ in letters or digits",
-            key=True,
-        )
+        hint = "choose values that differ in letters or digits"
+        errors.add(("matrix",), f"two variants would be called '{twice}'", hint, key=True)
+    wanted = _wanted(only, names if axes else [], errors)
+    return [variant for variant in made if not only or variant.name in wanted]
+
+
+def _axes(node: Node, errors: Diagnostics) -> dict[str, list[str]]:
+    """Return the values of each varied variable that are sound."""
+    axes: dict[str, list[str]] = {}
+    entries = errors.mapping(node, ("matrix",), "matrix", "write it like {mood: [calm, cross]}") or {}
+    for name, values in entries.items():
+        if isinstance(values, list) and values and all(isinstance(value, str) and value for value in values):
+            axes[name] = [str(value) for value in values]
+            _check_variable(("matrix", name), axes[name], errors)
+        else:
+            errors.add(("matrix", name), f"'{name}' needs a list of texts", f"write it like {name}: [calm, cross]")
+    return axes
+
+
+def _wanted(only: Sequence[str], names: Sequence[str], errors: Diagnostics) -> set[str]:
+    """Return the names of the variants that are asked for; one that there is not is noted."""
     wanted: set[str] = set()
     for name in dict.fromkeys(only):
-        if axes and (found_as := {name, slug(name)} & set(names)):
-            wanted |= found_as
+        if known := {name, slug(name)} & set(names):
+            wanted |= known
         else:
-            hint = did_you_mean(name, names, f"variants: {listed(names)}") if axes else "the scene has no matrix"
+            hint = did_you_mean(name, names, f"variants: {listed(names)}") if names else "the scene has no matrix"
             errors.add(("matrix",), f"there is no variant '{name}'", hint)
-    return [variant for variant in made if not only or variant.name in wanted]
+    return wanted
 
 
 SCREENPLAYS = (".fountain", ".spmd")

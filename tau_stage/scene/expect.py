@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
-from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticCustomError
 
 from tau_stage.scene import units
@@ -351,12 +351,9 @@ class CallWanted(SceneModel):
     """A call of a tool."""
 
     tool: Name = Field("", description="Which tool.")
-    arguments: SkipJsonSchema[Mapping[str, Any]] = Field(default_factory=dict, exclude=True)
-
-    @classmethod
-    def options(cls) -> tuple[str, ...]:
-        """List the keys an author may write."""
-        return (*super().options(), "arguments")
+    arguments: Mapping[str, Any] = Field(
+        default_factory=dict, exclude=True, description="Some of its arguments, by name."
+    )
 
 
 class Tolerances(SceneModel):
@@ -374,43 +371,7 @@ class Tolerances(SceneModel):
     cost: DollarsApart | None = Field(None, description="Default: $0.00002 25%.")
 
 
-class Expect(SceneModel):
-    """What is expected; each figure is measured, and kept with the take."""
-
-    says: Says | None = Field(None, description="Words: those that are said, or {contains, matches, exact, wer}.")
-    says_not: Phrases | None = Field(None, description="Words that are not said, one text or a list.")
-    calls: SkipJsonSchema[tuple[CallWanted, ...] | None] = Field(None, exclude=True)
-    length: Length | None = Field(None, description="How long it is, like 1s..4s.")
-    loudness: Loudness | None = Field(None, description="Integrated loudness, like -30..-18 LUFS.")
-    silence: Length | None = Field(None, description="The longest silence within a line, like {max: 1s}.")
-    clipping: Clipping | None = Field(
-        None, description="Samples at full scale, two or more in a row: none, or {max: 3}."
-    )
-    first_audio: Length | None = Field(None, description="From the request to the first sound, like {max: 800ms}.")
-    dead_air: Length | None = Field(None, description="Silence in the recording before a line, like {max: 1s}.")
-    rate: PerSecond | None = Field(None, description="Words per second, like 2..4/s.")
-    voice: Voice | None = Field(
-        None, description="Distance from the player's own voice: own, which is {max: 1}, or a range."
-    )
-    cost: Cost | None = Field(None, description="Estimated cost, like {max: $0.01}.")
-    heard_by: Hearing | None = Field(None, description="Who heard it, nobody else: everyone, nobody, or names.")
-    passes: Passes | None = Field(
-        None,
-        alias="pass",
-        description="In how many of several performances all must be well, like 4 of 5. Default: all.",
-    )
-    tolerances: Tolerances | None = Field(
-        None, description="How much figures may differ from the snapshot's, by figure."
-    )
-
-    @classmethod
-    def options(cls) -> tuple[str, ...]:
-        """List the keys an author may write."""
-        return (*super().options(), "calls")
-
-
-CALLS_SCHEMA: JsonSchemaValue = {
-    "description": "Tools that are called, each with some of its arguments: a name, a list, or none.",
+_CALLS: JsonSchemaValue = {
     "anyOf": [
         {"type": "string"},
         {
@@ -433,3 +394,37 @@ CALLS_SCHEMA: JsonSchemaValue = {
         },
     ],
 }
+
+
+class Expect(SceneModel):
+    """What is expected; each figure is measured, and kept with the take."""
+
+    says: Says | None = Field(None, description="Words: those that are said, or {contains, matches, exact, wer}.")
+    says_not: Phrases | None = Field(None, description="Words that are not said, one text or a list.")
+    length: Length | None = Field(None, description="How long it is, like 1s..4s.")
+    loudness: Loudness | None = Field(None, description="Integrated loudness, like -30..-18 LUFS.")
+    silence: Length | None = Field(None, description="The longest silence within a line, like {max: 1s}.")
+    clipping: Clipping | None = Field(
+        None, description="Samples at full scale, two or more in a row: none, or {max: 3}."
+    )
+    first_audio: Length | None = Field(None, description="From the request to the first sound, like {max: 800ms}.")
+    dead_air: Length | None = Field(None, description="Silence in the recording before a line, like {max: 1s}.")
+    rate: PerSecond | None = Field(None, description="Words per second, like 2..4/s.")
+    voice: Voice | None = Field(
+        None, description="Distance from the player's own voice: own, which is {max: 1}, or a range."
+    )
+    cost: Cost | None = Field(None, description="Estimated cost, like {max: $0.01}.")
+    heard_by: Hearing | None = Field(None, description="Who heard it, nobody else: everyone, nobody, or names.")
+    passes: Passes | None = Field(
+        None,
+        alias="pass",
+        description="In how many of several performances all must be well, like 4 of 5. Default: all.",
+    )
+    tolerances: Tolerances | None = Field(
+        None, description="How much figures may differ from the snapshot's, by figure."
+    )
+    calls: Annotated[tuple[CallWanted, ...], WithJsonSchema(_CALLS)] | None = Field(
+        None,
+        exclude=True,
+        description="Tools that are called, each with some of its arguments: a name, a list, or none.",
+    )

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
@@ -487,14 +488,18 @@ class EditorSchema(DocumentedSchema):
 
 
 class SceneModel(BaseModel):
-    """One mapping of a scene file. Fields that YAML cannot set are excluded from the language."""
+    """One mapping of a scene file. Fields that YAML cannot set are left out of its JSON schema."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, json_schema_extra=IGNORED)
 
     @classmethod
     def options(cls) -> tuple[str, ...]:
         """List the keys an author may write."""
-        return tuple(field.alias or name for name, field in cls.model_fields.items() if not field.exclude)
+        return tuple(field.alias or name for name, field in cls.model_fields.items() if not _is_internal(field))
+
+
+def _is_internal(field: FieldInfo) -> bool:
+    return any(isinstance(mark, SkipJsonSchema) for mark in field.metadata)  # type: ignore[misc]  # a class at run time
 
 
 class LocatedModel(SceneModel):

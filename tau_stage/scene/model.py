@@ -331,6 +331,18 @@ class Cascade(SceneModel):
     )
 
 
+SETUP_ROLES = ("system", "user", "assistant")
+_SETUP: JsonSchemaValue = {
+    "type": "array",
+    "items": {
+        **IGNORED,
+        "type": "object",
+        "properties": {role: {**SCALAR, "description": f"The words of the {role}."} for role in SETUP_ROLES},
+        "additionalProperties": False,
+    },
+}
+
+
 class Player(Cascade):
     """One role of the scene; everything left out comes from the top of the scene."""
 
@@ -338,7 +350,6 @@ class Player(Cascade):
     tools: Names | None = Field(
         None, description="Which of the scene's tools it may call. Default: all; none for none."
     )
-    setup: SkipJsonSchema[tuple[tuple[str, str], ...]] = Field((), exclude=True)
     human: Human | None = Field(None, description="A person plays: mic, tty (typing), or a sound file.")
     pan: Pan | None = Field(
         None, description="Where it stands in a stereo mix, from -1, left, to 1, right. Default: 0, the middle."
@@ -346,23 +357,35 @@ class Player(Cascade):
     stand_in: SoundFile | None = Field(
         None, description="A folder with recorded takes of a person's lines, played where nobody is there."
     )
-
-    @classmethod
-    def options(cls) -> tuple[str, ...]:
-        """List the keys an author may write."""
-        return (*super().options(), "setup")
+    setup: Annotated[tuple[tuple[str, str], ...], WithJsonSchema(_SETUP)] = Field(
+        default_factory=tuple,
+        exclude=True,
+        description="What is in its conversation before the first line: items like {system: text}.",
+    )
 
     def listens_to(self, speaker: str) -> bool:
         """Tell whether this player hears a speaker's lines, as far as this player decides it."""
         return self.hears == "everyone" or (self.hears != "nobody" and speaker in self.hears)
 
 
+ARGUMENT_TYPES = ("string", "number", "integer", "boolean", "array", "object")
+_PARAMETERS: JsonSchemaValue = {
+    "type": "object",
+    "if": {
+        "properties": {"type": {"const": "object", "description": "object: then it is a whole JSON schema."}},
+        "required": ["type"],
+    },
+    "else": {
+        **IGNORED,
+        "additionalProperties": {"anyOf": [{"type": "string", "enum": list(ARGUMENT_TYPES)}, {"type": "object"}]},
+    },
+}
+
+
 class ToolDefinition(LocatedModel):
     """Something a model may call."""
 
     description: Text = Field("", description="When to call it: the model reads this.")
-    parameters: SkipJsonSchema[Mapping[str, Any] | None] = Field(None, exclude=True)
-    returns: SkipJsonSchema[Any] = Field(None, exclude=True)
     has_result: SkipJsonSchema[bool] = Field(False, exclude=True)
     run: Text | None = Field(None, description="A Python function: module:function. Needs --allow-tools.")
     command: tuple[str, ...] | None = Field(
@@ -373,11 +396,12 @@ class ToolDefinition(LocatedModel):
         description="Variables of the environment that 'run' or 'command' may see though they look like keys.",
     )
     timeout: Seconds = Field(10.0, description="How long it may take. Default: 10s.")
-
-    @classmethod
-    def options(cls) -> tuple[str, ...]:
-        """List the keys an author may write."""
-        return (*super().options(), "parameters", "returns")
+    parameters: Annotated[Mapping[str, Any], WithJsonSchema(_PARAMETERS)] | None = Field(
+        None, exclude=True, description="Its arguments: {city: string, days: integer}, or a whole JSON schema."
+    )
+    returns: Annotated[Any, WithJsonSchema({})] = Field(
+        None, exclude=True, description="What it always answers: any text, list or mapping."
+    )
 
     @property
     def is_code(self) -> bool:

@@ -4,9 +4,7 @@ import json
 
 from pydantic.json_schema import JsonSchemaValue
 
-from tau_stage.scene.builders import KINDS, SETUP_ROLES
-from tau_stage.scene.expect import CALLS_SCHEMA
-from tau_stage.scene.fields import IGNORED, SCALAR, EditorSchema
+from tau_stage.scene.fields import IGNORED, EditorSchema
 from tau_stage.scene.model import EVENT_SCHEMA, TOLD_SCHEMAS, WHEN_SCHEMA, Line, Scene
 from tau_stage.scene.names import RESERVED
 
@@ -28,8 +26,6 @@ def scene_schema() -> str:
     schema["allOf"] = [
         {"anyOf": [{"required": [key]} for key in keys]} for keys in (("players", "include"), ("lines", "script"))
     ]
-    _player(parts["Player"]["properties"])
-    _tool(parts["ToolDefinition"]["properties"])
     parts["Cue"]["properties"] |= EVENT_SCHEMA
     parts["Cue"]["required"] = ["do"]
     _deliver(parts["Deliver"]["properties"])
@@ -55,31 +51,6 @@ def _top(properties: JsonSchemaValue) -> None:
         properties[named].update(IGNORED)
 
 
-def _player(properties: JsonSchemaValue) -> None:
-    properties["setup"] = {
-        "type": "array",
-        "description": "What is in its conversation before the first line: items like {system: text}.",
-        "items": {
-            **IGNORED,
-            "type": "object",
-            "properties": {role: {**SCALAR, "description": f"The words of the {role}."} for role in SETUP_ROLES},
-            "additionalProperties": False,
-        },
-    }
-
-
-def _tool(properties: JsonSchemaValue) -> None:
-    kinds = {"anyOf": [{"type": "string", "enum": list(KINDS)}, {"type": "object"}]}
-    whole = {"type": {"const": "object", "description": "object: then it is a whole JSON schema."}}
-    properties["parameters"] = {
-        "type": "object",
-        "description": "Its arguments: {city: string, days: integer}, or a whole JSON schema.",
-        "if": {"properties": whole, "required": ["type"]},
-        "else": {**IGNORED, "additionalProperties": kinds},
-    }
-    properties["returns"] = {"description": "What it always answers: any text, list or mapping."}
-
-
 def _deliver(properties: JsonSchemaValue) -> None:
     for key in ("mix", "lines"):
         of_its_own = {"$ref": properties[key].pop("$ref")}
@@ -90,7 +61,6 @@ def _expect(properties: JsonSchemaValue) -> None:
     says = properties["says"]
     words: JsonSchemaValue = {"type": ["string", "number", "boolean", "null"]}
     says["anyOf"] = [words, {"type": "array", "items": words}, {"$ref": says.pop("$ref")}]
-    properties["calls"] = CALLS_SCHEMA
 
 
 def _steps(parts: JsonSchemaValue) -> None:

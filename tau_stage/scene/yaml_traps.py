@@ -233,14 +233,22 @@ def explain(source: Source, error: MarkedYAMLError, progress: ParserState) -> Sc
     mark = error.problem_mark or error.context_mark
     at = place_of(mark) if mark else Position(1, 1)
     begun = place_of(error.context_mark) if error.context_mark else at
-    problem, context, line = error.problem or "", error.context or "", source.line(at.line)
-    before = progress.before
-    if "nesting depth" in problem:
+    if "nesting depth" in (error.problem or ""):
         return source.error(_deepest(source), f"nested more than {DEEPEST} deep", "a scene needs four levels")
     if progress.words:
         return trap(source, at, progress)
-    if odd := misread(source, at.line) or misread(source, begun.line):
-        return odd
+    return (
+        misread(source, at.line)
+        or misread(source, begun.line)
+        or _odd_sign(source, at, error.problem or "")
+        or _trapped_value(source, error, at, begun, progress)
+        or _broken(source, at, begun, error.context or "", error.problem or "")
+    )
+
+
+def _odd_sign(source: Source, at: Position, problem: str) -> SceneError | None:
+    """Make the error for a tab, a fence or a backslash, which mean something elsewhere; None where there is none."""
+    line = source.line(at.line)
     if "\t" in line[: len(line) - len(line.lstrip())] or _sign(source, at) == "\t":
         hint = _mended(line.replace("\t", "  "), "replace the tab with spaces")
         return source.error(at, "a tab stands where YAML wants spaces", hint)
@@ -249,20 +257,28 @@ def explain(source: Source, error: MarkedYAMLError, progress: ParserState) -> Sc
     if "escape" in problem or "hexdecimal" in problem:  # libyaml spells it so
         hint = "inside double quotes a backslash is written twice; inside single quotes it is an ordinary sign"
         return source.error(at, "this backslash means nothing to YAML", _mended(line.replace("\\", "\\\\"), hint))
-    if _SCANNED.match(context):
+    return None
+
+
+def _trapped_value(
+    source: Source, error: MarkedYAMLError, at: Position, begun: Position, progress: ParserState
+) -> SceneError | None:
+    """Make the error for a value whose signs YAML takes for its own; None where none is to blame."""
+    before = progress.before
+    if _SCANNED.match(error.context or ""):
         return trap(source, before[0] if _adjoins(before, source, begun) else begun, progress)
     if progress.brackets:
         return _in_brackets(source, at, progress.brackets[-1])
-    if "mapping values" in problem:
+    if "mapping values" in (error.problem or ""):
         return _second_colon(source, at, before)
-    if _sign(source, at) in MEANINGS and _BEFORE_VALUE.search(line[: at.column - 1]):
+    if _sign(source, at) in MEANINGS and _BEFORE_VALUE.search(source.line(at.line)[: at.column - 1]):
         return trap(source, at, progress)
-    if _adjoins(before, source, at):
-        if _sign(source, before[0]) in ("|", ">") and before[0].line < at.line:
-            hint = "give every line of a block of text the indentation of its first one, or more"
-            return source.error(at, "YAML takes this for the end of the block of text above", hint)
-        return trap(source, before[0], progress)
-    return _broken(source, at, begun, context, problem)
+    if not _adjoins(before, source, at):
+        return None
+    if _sign(source, before[0]) in ("|", ">") and before[0].line < at.line:
+        hint = "give every line of a block of text the indentation of its first one, or more"
+        return source.error(at, "YAML takes this for the end of the block of text above", hint)
+    return trap(source, before[0], progress)
 
 
 def _mended(line: str, hint: str) -> str:
