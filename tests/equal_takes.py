@@ -114,7 +114,7 @@ def differences(before: Any, after: Any, place: str = "") -> Iterator[str]:
     elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         for number, (one, other) in enumerate(zip(before, after, strict=True)):
             yield from differences(one, other, f"{place}[{number}]")
-    elif before != after and (before or after):
+    elif before != after and not (before is None and not after):
         yield f"{place}: {_text(before)[:200]} -> {_text(after)[:200]}"
 
 

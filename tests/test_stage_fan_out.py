@@ -11,7 +11,7 @@ from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import SessionError
 from tau_stage.session import Deadlines, Session
 from tau_stage.session.arguments import LONGEST_APPEND
-from tau_stage.stage.fan_out import QUEUED_CLIPS, Heard, HeardClip, HearingMode, NotHeard, open_fan_out
+from tau_stage.stage.fan_out import QUEUED_CLIPS, ClipForm, Heard, HeardClip, NotHeard, open_fan_out
 from tau_stage.transport import MemoryTransport
 from tests.support.openai_types import check_client_event
 from tests.support.tone_voice import tone
@@ -20,7 +20,7 @@ from tests.support.tone_voice import tone
 def test_a_clip_is_one_valid_event_with_the_very_samples() -> None:
     audio = tone("ash", 'A "line", said')
     clip = HeardClip("ann-1", "7", "ann", audio, 'A "line", said')
-    ((frame, request),) = clip.frames(HearingMode())
+    ((frame, request),) = clip.frames(ClipForm())
     check_client_event(frame)
     told = json.loads(frame)
     assert told["item"]["content"] == [
@@ -33,21 +33,21 @@ def test_a_clip_is_one_valid_event_with_the_very_samples() -> None:
 def test_a_clip_that_is_too_long_for_one_event_is_split_on_a_sample() -> None:
     audio = Pcm.silence(LONGEST_APPEND // 4 * 3 // 2 + 10)
     clip = HeardClip("ann-1", "7", "ann", audio, "")
-    sounds = [json.loads(frame)["item"]["content"][0]["audio"] for frame, _ in clip.frames(HearingMode())]
+    sounds = [json.loads(frame)["item"]["content"][0]["audio"] for frame, _ in clip.frames(ClipForm())]
     assert [len(sound) <= LONGEST_APPEND for sound in sounds] == [True, True]
-    assert len({request.item_id for _, request in clip.frames(HearingMode())}) == 2
+    assert len({request.item_id for _, request in clip.frames(ClipForm())}) == 2
     assert sum(len(sound) // 4 * 3 - sound.count("=") for sound in sounds) == len(audio.data)
 
 
 def test_a_line_without_sound_is_heard_as_its_words() -> None:
-    ((frame, _),) = HeardClip("ann-1", "7", "ann", Pcm(), "One.").frames(HearingMode())
+    ((frame, _),) = HeardClip("ann-1", "7", "ann", Pcm(), "One.").frames(ClipForm())
     check_client_event(frame)
     assert json.loads(frame)["item"]["content"] == [{"type": "input_text", "text": "One."}]
 
 
 def test_who_hears_as_text_is_sent_the_words_and_perhaps_who_says_them() -> None:
     clip = HeardClip("ann-1", "7", "ann", tone("ash", "One."), "One.")
-    for form, text in ((HearingMode(as_text=True), "One."), (HearingMode(as_text=True, labelled=True), "ann: One.")):
+    for form, text in ((ClipForm(as_text=True), "One."), (ClipForm(as_text=True, labelled=True), "ann: One.")):
         ((frame, _),) = clip.frames(form)
         check_client_event(frame)
         assert json.loads(frame)["item"]["content"] == [{"type": "input_text", "text": text}]
@@ -56,21 +56,21 @@ def test_who_hears_as_text_is_sent_the_words_and_perhaps_who_says_them() -> None
 def test_a_label_stands_before_the_sound_once_and_an_effect_has_none() -> None:
     audio = Pcm.silence(LONGEST_APPEND // 4 * 3 // 2 + 10)
     first, second = (
-        json.loads(frame) for frame, _ in HeardClip("a", "7", "ann", audio, "").frames(HearingMode(labelled=True))
+        json.loads(frame) for frame, _ in HeardClip("a", "7", "ann", audio, "").frames(ClipForm(labelled=True))
     )
     assert first["item"]["content"][0] == {"type": "input_text", "text": "ann says:"}
     assert [part["type"] for part in second["item"]["content"]] == ["input_audio"]
-    ((frame, _),) = HeardClip("sfx-1", "sfx-1", "", tone("ash", "One."), "").frames(HearingMode(labelled=True))
+    ((frame, _),) = HeardClip("sfx-1", "sfx-1", "", tone("ash", "One."), "").frames(ClipForm(labelled=True))
     check_client_event(frame)
     assert [part["type"] for part in json.loads(frame)["item"]["content"]] == ["input_audio"]
 
 
 def test_a_form_is_built_once_for_all_who_hear_so() -> None:
     clip = HeardClip("ann-1", "7", "ann", tone("ash", "One."), "One.")
-    assert clip.frames(HearingMode()) is clip.frames(HearingMode())
+    assert clip.frames(ClipForm()) is clip.frames(ClipForm())
 
 
-FORMS = dict.fromkeys(("bob", "cid", "dan"), HearingMode())
+FORMS = dict.fromkeys(("bob", "cid", "dan"), ClipForm())
 
 
 class Hearers:

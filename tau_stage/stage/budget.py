@@ -1,4 +1,4 @@
-"""The purse: what a performance may still cost. It is opened before each line and never within one."""
+"""Count what a performance has cost and may still cost: reserved before each line, and never within one."""
 
 from __future__ import annotations
 

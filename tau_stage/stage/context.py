@@ -1,4 +1,4 @@
-"""What a player has said and heard: told to a new conversation, or forgotten by an old one."""
+"""Tell a new conversation what its player has said and heard, or delete from it what was said."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tau_stage.protocol.items import FunctionCall
 from tau_stage.protocol.responses import Response
 from tau_stage.scene.plan import LinePlan, SoundPlan
 from tau_stage.session import Session
-from tau_stage.stage.fan_out import HeardClip, HearingMode, send_clip
+from tau_stage.stage.fan_out import ClipForm, HeardClip, send_clip
 
 Sounds = Mapping[tuple[str, float], Playable]
 """A scene's sound files, by the name it gives them and their gain in dB."""
@@ -72,7 +72,7 @@ HistoryItem = LineItem | PutItem | SoundItem
 
 
 async def restore_context(
-    session: Session, history: Sequence[HistoryItem], form: HearingMode, sounds: Sounds
+    session: Session, history: Sequence[HistoryItem], form: ClipForm, sounds: Sounds
 ) -> dict[str, float]:
     """Tell a new conversation everything that its player said, heard and was given, what comes on meanwhile too.
 
@@ -100,7 +100,7 @@ async def restore_context(
     return heard
 
 
-async def add_item(session: Session, history: HistoryItem, form: HearingMode, sounds: Sounds) -> str | None:
+async def add_item(session: Session, history: HistoryItem, form: ClipForm, sounds: Sounds) -> str | None:
     """Tell a new conversation of something: what was heard as sound, what its own player said as words.
 
     Args:

@@ -1,4 +1,4 @@
-"""The prompt book: what happens is written to the journal first, then shown to whoever watches."""
+"""Write what happens to the journal first, then show it to an observer."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class ResumeSummary:
 
 Event = Record | ResumeSummary | AudioProgress | HearingBegan | WordsProgress | PersonPrompted | PlayerState
 EventStream = MemoryObjectSendStream[Event]
-"""A bounded, one-way stream to an onlooker; news that finds it full is lost, and never in the way."""
+"""A bounded, one-way stream to an observer; news that finds it full is lost, and never in the way."""
 
 
 _SAME: dict[type[Record], tuple[str, ...]] = {
@@ -126,10 +126,10 @@ class EventLog:
 
     Args:
         journal: The truth.
-        watch: An onlooker, if there is one.
+        watch: An observer, if there is one.
 
     Attributes:
-        is_quiet: Whether the onlooker is told of nothing.
+        is_muted: Whether the observer is told of nothing.
     """
 
     def __init__(self, journal: Journal, watch: EventStream | None = None) -> None:
@@ -145,7 +145,7 @@ class EventLog:
 
     @property
     def now_s(self) -> float:
-        """Seconds since curtain up."""
+        """Seconds since the performance began."""
         return round(anyio.current_time() - self._began, 6)
 
     def append(self, record: Record) -> None:
@@ -182,7 +182,7 @@ class EventLog:
             self._told.pop(("line_began", fact.line), None)
 
     def publish(self, news: Event) -> None:
-        """Show something to the onlooker only."""
+        """Show something to the observer only."""
         if self._watch is None or self.is_muted:
             return
         try:

@@ -1,4 +1,14 @@
-"""Who hears what: a speaker's audio goes to the other players, each in order, the next speaker first."""
+"""Send what one player says to all who hear it: each in order, the next speaker first.
+
+Theory of operation. `FanOut` has one `Listener` for each session, and each listener one bounded queue of clips. The
+frames of a clip are built once for each form of hearing, so that every hearer is sent the same bytes. A listener sends
+one clip, waits until the server has acknowledged its items, reports `Heard` or `NotHeard`, and takes the next.
+
+The next speaker gets a head start: the others are sent a clip when its socket has taken it, or after ``HEAD_START_S``.
+A listener whose queue is full, whose server does not answer in time, or whose session is closed is lost: it ignores
+what follows until `FanOut.open_again` gives it another session, which was told everything so far; what had waited is
+dropped then. Nobody waits for a listener here; the schedule does, as long as the next speaker has clips unheard.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +36,7 @@ HEAD_START_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class HearingMode:
+class ClipForm:
     """How a player hears.
 
     Attributes:
@@ -57,24 +67,24 @@ class HeardClip:
     audio: Pcm
     words: str
     taken: anyio.Event = field(default_factory=anyio.Event, compare=False)
-    _frames: dict[HearingMode, tuple[tuple[bytes, Request], ...]] = field(default_factory=dict, compare=False)
+    _frames: dict[ClipForm, tuple[tuple[bytes, Request], ...]] = field(default_factory=dict, compare=False)
 
     @property
     def sha256(self) -> str:
         """Hash of the samples."""
         return self.audio.sha256
 
-    def frames(self, form: HearingMode) -> tuple[tuple[bytes, Request], ...]:
+    def frames(self, form: ClipForm) -> tuple[tuple[bytes, Request], ...]:
         """Make a frame per item, and the request of each; split on a sample boundary where one event is too small."""
         if form not in self._frames:
             self._frames[form] = tuple(self._built(form))
         return self._frames[form]
 
-    def label(self, form: HearingMode) -> str:
+    def label(self, form: ClipForm) -> str:
         """Tell who speaks, for those who are told; empty for the others, and where nobody speaks."""
         return self.speaker if form.labelled else ""
 
-    def _built(self, form: HearingMode) -> Iterator[tuple[bytes, Request]]:
+    def _built(self, form: ClipForm) -> Iterator[tuple[bytes, Request]]:
         label = self.label(form)
         if form.as_text or not self.audio:
             text = f"{label}: {self.words}" if label else self.words
@@ -120,7 +130,7 @@ class Listener:
     """One player's hearing: clips in order, each acknowledged before the next."""
 
     def __init__(
-        self, session: Session, report: Callable[[Heard | NotHeard], None], form: HearingMode = HearingMode()
+        self, session: Session, report: Callable[[Heard | NotHeard], None], form: ClipForm = ClipForm()
     ) -> None:
         self._session = session
         self._form = form
@@ -174,7 +184,7 @@ class Listener:
         )
 
 
-async def send_clip(session: Session, clip: HeardClip, form: HearingMode) -> None:
+async def send_clip(session: Session, clip: HeardClip, form: ClipForm) -> None:
     """Let a player hear a clip, and wait until its server has confirmed it.
 
     Raises:
@@ -190,7 +200,7 @@ async def send_clip(session: Session, clip: HeardClip, form: HearingMode) -> Non
         await session.wire.answer(receipt)
 
 
-async def _deliver_resampled(session: Session, clip: HeardClip, form: HearingMode) -> None:
+async def _deliver_resampled(session: Session, clip: HeardClip, form: ClipForm) -> None:
     """Deliver a resampled copy to a server that hears at a rate of its own."""
     async with session.wire.send_lock:
         if label := clip.label(form):
@@ -209,7 +219,7 @@ class ClipSink(Protocol):
 
 
 class FanOut:
-    """All ears of a performance."""
+    """Sends clips to all listeners of a performance."""
 
     def __init__(self, listeners: dict[str, Listener], group: anyio.abc.TaskGroup) -> None:
         self._listeners = listeners
@@ -240,9 +250,9 @@ class FanOut:
 
 @asynccontextmanager
 async def open_fan_out(
-    sessions: Mapping[str, Session], report: Callable[[Heard | NotHeard], None], forms: Mapping[str, HearingMode]
+    sessions: Mapping[str, Session], report: Callable[[Heard | NotHeard], None], forms: Mapping[str, ClipForm]
 ) -> AsyncIterator[FanOut]:
-    """Open ears for all players; when the block ends, whatever was said is still delivered.
+    """Open a listener for every player; when the block ends, whatever was said is still delivered.
 
     Args:
         sessions: By player.

@@ -1,4 +1,4 @@
-"""One line of a model's: the words go in, the sound comes out, and what may pass is tried again."""
+"""Speak one line of a model: send the words, take the sound, and try again what may pass."""
 
 from __future__ import annotations
 

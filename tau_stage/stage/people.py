@@ -1,4 +1,4 @@
-"""People on stage: whoever speaks into a microphone, types, or has left recordings."""
+"""People who play: at a microphone, at a keyboard, or by recordings they have left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The performance: sessions open, lines are spoken in order, everybody hears them, a take is left."""
+"""Perform a plan: open sessions, play every step, and leave a take, however it ends."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class PerformanceOptions:
         budget: Dollars this performance may cost; the plan's, if it is not given.
         allow_tools: Whether tools may run what the scene's author wrote.
         people: The people of the scene by player; as the plan says, if they are not given.
-        watch: An onlooker; it is never waited for.
+        watch: Gets every event; it is never waited for.
         loudspeaker: Plays all that sounds, but for people who are there; the scene goes on at its pace.
         former: A former take, from which lines are taken over.
         ask: Lets somebody choose among the takes of a line; where nobody is asked, the closest is picked.

@@ -1,4 +1,8 @@
-"""The crew: writes down what happens, lays it on the timeline, lets it be heard, counts money, and tells the cues."""
+"""What a performance owns, and how its parts work together for each thing that happens.
+
+`EventLog` writes, `Timeline` lays, `Budget` counts, `FanOut` sends, the schedule decides. `Production` calls them in
+one order: what has happened is laid and written down before it is sent to anybody or starts a cue.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +42,7 @@ BY_FORECAST = "player {player}: what it costs is not known; the budget counts wh
 
 
 class Production:
-    """Everything around the players.
+    """Coordinates what happens in one performance.
 
     Args:
         plan: The scene, resolved.

@@ -1,4 +1,4 @@
-"""Players that are lost: each is opened again and told what was said, or the scene goes on without it, or stops."""
+"""Reopen the session of a lost player and tell it what was said; or go on without it, or stop."""
 
 from __future__ import annotations
 

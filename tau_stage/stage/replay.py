@@ -1,6 +1,18 @@
-"""How far a take had come: its journal is gone through once more, as if it were performed, without anybody on stage.
+"""Go on with a take that was stopped: replay its journal, and find out what is finished and what was cut.
 
-The steps start as the cues say, and what they led to is taken from the journal: nothing about it is kept elsewhere.
+Theory of operation. Three passes over the journal come before the performance goes on:
+
+1. `restore_spending` counts what was paid, and learns from it what lines cost.
+2. `finished_lines` folds the journal to the lines that are whole, keeps what there is of a line that was cut under a
+   name of its own, and writes down that it is asked for once more.
+3. `JournalReplay` goes through the records in order. A record that tells of an outcome (a line, a sound, an item) names
+   a step: one that is under way, or one that the schedule says may start. The step is begun, its outcome is laid on the
+   timeline without anybody on stage, and the schedule moves on by the same functions as in a live performance.
+   Steps that leave no record (pauses) are passed on the way.
+
+The scene may have changed meanwhile, so no record says at which place of it a step stands: that is found anew, and a
+line for which there is no place is invalidated. A step that is under way at the end is interrupted, and begins anew;
+parts of it that are whole are reused there. Facts that the journal tells already are not told again (`EventLog`).
 """
 
 from __future__ import annotations
@@ -12,7 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 from tau_stage.audio.wav import read_wav
 from tau_stage.devices.playback import Playback
@@ -100,7 +112,7 @@ class JournalReplay:
         self._over: set[str] = set()
 
     def go_through(self, former: ReusedLines) -> ReusedLines:
-        """Recall it, in silence; afterwards the crew stands where the performance has to go on.
+        """Recall it, in silence; afterwards the production stands where the performance has to go on.
 
         Args:
             former: The lines that are finished, and where they lie.
@@ -375,7 +387,7 @@ def _facts(plan: str) -> list[str]:
     return json.dumps(_told(json.loads(plan)), indent=1, ensure_ascii=False).splitlines()
 
 
-def _told(part: Any) -> Any:
+def _told(part: object) -> object:
     if isinstance(part, dict):
         return {name: _told(value) for name, value in part.items() if name not in _NOT_TOLD}
     return [_told(value) for value in part] if isinstance(part, list) else part

@@ -1,4 +1,4 @@
-"""A performance under way: steps start as the cues say, and what is said is laid, written down and heard."""
+"""Run the steps of a plan: each starts as the schedule says, and is performed to its end."""
 
 from __future__ import annotations
 

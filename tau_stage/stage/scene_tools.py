@@ -15,7 +15,7 @@ from inspect import getmodulename
 from math import inf
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Protocol
 
 import anyio
 from anyio.abc import Process
@@ -112,20 +112,20 @@ def _tool(name: str, definition: ToolDefinition, folder: Path) -> Tool:
     return replace(tool, run=_answering(definition.returns))
 
 
-def _answering(result: Any) -> Callable[..., Any]:
-    async def answer(**_arguments: Any) -> Any:
+def _answering(result: object) -> Callable[..., object]:
+    async def answer(**_arguments: object) -> object:
         return result
 
     return answer
 
 
-def _program(command: tuple[str, ...], folder: Path, named: tuple[str, ...], timeout_s: float) -> Callable[..., Any]:
+def _program(command: tuple[str, ...], folder: Path, named: tuple[str, ...], timeout_s: float) -> Callable[..., object]:
     """Run a program: arguments as JSON on its input; what it prints is the result. No shell reads its words.
 
     It sees no key, but for the variables that the scene names.
     """
 
-    async def run(**arguments: Any) -> str:
+    async def run(**arguments: object) -> str:
         process = await _start(command, folder, named)
         try:
             with anyio.fail_after(timeout_s):
@@ -266,7 +266,7 @@ _modules: dict[Path, dict[str, ModuleType]] = {}
 
 
 @contextmanager
-def import_beside(folder: Path) -> Iterator[Callable[[str], Callable[..., Any]]]:
+def import_beside(folder: Path) -> Iterator[Callable[[str], Callable[..., object]]]:
     """Find the author's functions.
 
     While this is open, the modules beside the scene go before all others, as beside a script.
@@ -304,7 +304,7 @@ def _loaded(names: set[str]) -> list[str]:
     return [module for module in sys.modules if module.partition(".")[0] in names]
 
 
-def _found(name: str, folder: Path) -> Callable[..., Any]:
+def _found(name: str, folder: Path) -> Callable[..., object]:
     module, _, function = name.partition(":")
     try:
         found = getattr(importlib.import_module(module), function)

@@ -116,7 +116,7 @@ class NextStep:
     """A step that may start now.
 
     Attributes:
-        strand: Whose it is.
+        branch: Whose it is.
         at: Its place there.
         step: What to perform; a turn of free play is a line.
         skipped: Steps before it that are left out, as what they depend on has not come true.

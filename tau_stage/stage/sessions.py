@@ -1,4 +1,4 @@
-"""The company: every player's session, opened one after another, and the people."""
+"""Open every player's session, one after another; close them together."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tau_stage.session import Deadlines, Session, Tool, open_session
 from tau_stage.session.retrying import RULES, Rule, Tally, Trouble, opening_trouble
 from tau_stage.stage.context import Sounds
 from tau_stage.stage.events import EventLog
-from tau_stage.stage.fan_out import HearingMode
+from tau_stage.stage.fan_out import ClipForm
 from tau_stage.stage.people import Person
 from tau_stage.take import records as record
 from tau_stage.take.reuse import NO_REUSE, ReusedLines
@@ -271,7 +271,7 @@ class Participants:
 
     sessions: dict[str, Session]
     people: Mapping[str, Person]
-    forms: Mapping[str, HearingMode]
+    forms: Mapping[str, ClipForm]
     tools: Mapping[str, Mapping[str, Tool]]
     sounds: Sounds
     speaking_locks: Mapping[str, anyio.Lock]
@@ -322,7 +322,7 @@ async def open_participants(
     return Participants(
         sessions={player.name: sessions[player.name] for player in plan.models if player.name in sessions},
         people=people,
-        forms={player.name: HearingMode(player.hears_as == "text", player.label_speakers) for player in plan.models},
+        forms={player.name: ClipForm(player.hears_as == "text", player.label_speakers) for player in plan.models},
         tools={name: {tool.name: tool for tool in own} for name, own in tools.items()},
         sounds=sounds,
         speaking_locks={player.name: anyio.Lock() for player in plan.models},

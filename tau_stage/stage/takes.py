@@ -1,4 +1,4 @@
-"""A model's line until it can be had: its takes, and the attempts at each."""
+"""Get a model's line: its takes, the attempts at each, and the choice among them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The timeline: where each sound begins in the stems, counted in samples, never by a clock."""
+"""Lay each sound in the stems, counted in samples, never by a clock; bring a line's file to the disk."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class LineFile:
     Args:
         folder: The take's.
         line: From the plan.
-        log: Shows levels to the onlooker.
+        log: Shows levels to the observer.
         take: Which take of the line it is.
         aside: Where it lies, if that take had ended before the performance was stopped.
     """

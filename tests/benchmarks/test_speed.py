@@ -18,7 +18,7 @@ from tau_stage.protocol.responses import ResponseEnded
 from tau_stage.protocol.server_events import AudioDelta, AudioDone
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.planner import make_plan
-from tau_stage.stage.fan_out import HeardClip, HearingMode
+from tau_stage.stage.fan_out import ClipForm, HeardClip
 
 Benchmark = Callable[..., Any]
 DELTA = Pcm.silence(2400).base64.decode()
@@ -53,7 +53,7 @@ def test_building_what_hearers_are_sent(benchmark: Benchmark, hearers: int) -> N
 
     def build() -> list[bytes]:
         clip = HeardClip("ann-1", "1", "ann", audio, "words")
-        return [frame for _ in range(hearers) for frame, _ in clip.frames(HearingMode())]
+        return [frame for _ in range(hearers) for frame, _ in clip.frames(ClipForm())]
 
     assert len(benchmark(build)) == hearers
 
