@@ -12,6 +12,10 @@ from pathlib import Path
 import pytest
 from anyio.from_thread import start_blocking_portal
 
+from tau_stage.runs.run_scenes import why_the_understudy
+from tau_stage.scene.load import parse_scene
+from tau_stage.scene.planner import make_plan
+from tau_stage.stage.sessions import provider_for
 from tau_stage.take.take_model import Take
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.server import Understudy, open_understudy
@@ -255,3 +259,29 @@ def test_no_secret_is_anywhere(
     assert left
     assert not any(MARKER.encode() in data for data in left)
     assert MARKER not in said.out + said.err
+
+
+@pytest.mark.parametrize(
+    ("top", "environment", "told"),
+    [
+        ("", {}, "OPENAI_API_KEY is not set: the understudy plays, and nothing is spent."),
+        ("", {"TAU_STAGE_API_KEY": MARKER}, "OPENAI_API_KEY is not set: the understudy plays, and nothing is spent."),
+        (
+            "",
+            {"TAU_STAGE_ENDPOINT": "understudy", "OPENAI_API_KEY": MARKER},
+            "TAU_STAGE_ENDPOINT names the understudy: it plays, and nothing is spent.",
+        ),
+        ("", {"OPENAI_API_KEY": MARKER}, ""),
+        ("endpoint: understudy\n", {"OPENAI_API_KEY": MARKER}, ""),
+        (
+            "x: {voice: ash, endpoint: ws://127.0.0.1:9}",
+            {},
+            "OPENAI_API_KEY is not set: the understudy plays who has no endpoint.",
+        ),
+    ],
+)
+def test_why_the_understudy_plays_is_told_as_it_is(top: str, environment: dict[str, str], told: str) -> None:
+    another = f", {top}" if top.startswith("x:") else ""
+    scene = f"{'' if another else top}players: {{ann: {{voice: ash}}{another}}}\nlines: [ann: One.]\n"
+    plan = make_plan(parse_scene(scene))
+    assert why_the_understudy([plan], lambda player: provider_for(player, environment).endpoint, environment) == told

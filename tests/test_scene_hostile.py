@@ -3,12 +3,16 @@
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from tau_stage.cli.main import main
+from tau_stage.errors import SceneError
+from tau_stage.scene.load import load_variants
 from tests.support.tone_voice import write_tone
 
 HOSTILE = Path(__file__).parent / "hostile"
@@ -154,40 +158,50 @@ def test_a_whole_process_refuses_a_directory(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr.split("\n")[0]) == (2, f"{tmp_path}:1:1: the scene file is a folder")
 
 
-ONLY_IN_PART = (
-    "a list of speaker and text",
-    "closing quote, a later one",
-    "messages",
-    "players list",
-    "players list of maps",
-    "players list of one key",
-    "lines mapping",
-    "lines mapping dup",
-    "lines string list",
-    "missing space after dash",
-    "elevenlabs",
-    "expect range dash",
-)
-"""A hint is for one line, and these have more that are wrong."""
+NOT_BY_PASTING = ("openai messages", "lines string list", "many lines in a mapping")
+"""Once the hint is pasted, an author still has to name players, or the speaker of other words, or to mend the rest."""
 
 MISTAKES = [block for block in BLOCKS if block.rule.startswith("mistakes")]
 
 
-def mended(scene: str, said: str) -> str | None:
-    """A scene with the hint of its first error pasted in; None where the hint shows nothing to paste."""
-    number, column = map(int, re.findall(r"^scene\.yaml:(\d+):(\d+)", said)[0])
-    lines = scene.split("\n")
-    hint = said.split("hint: ", 1)[1].split("\n\n", 1)[0].split("\n")
-    if hint[0].endswith(":") and len(hint) > 1:
-        lines[number - 1] = hint[1].removeprefix("  ")
-    elif meant := re.match(r"did you mean '?(.+?)'?(\?|, or .*\?)$", hint[0]):
-        before, rest = lines[number - 1][: column - 1], lines[number - 1][column - 1 :]
-        old = re.match(r"[^\s:]+(?=:)|'[^']*'|\d+,\d+\w*|[^},]+", rest)
+def errors(scene: str) -> tuple[SceneError, ...]:
+    """What hinders a scene from being performed."""
+    Path("scene.yaml").write_text(scene)
+    try:
+        load_variants("scene.yaml")
+    except SceneError as error:
+        return error, *error.also
+    return ()
+
+
+def indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def pasted(scene: str, error: SceneError) -> Iterator[str]:
+    """Yield scenes with the hint of an error pasted in: in place of as many lines as it has, of fewer, or of
+    deeper ones too. None where it shows no text.
+    """
+    lines, at = scene.split("\n"), error.line - 1
+    first, *shown = error.hint.split("\n")
+    if first.endswith(":") and shown:
+        hint = [
+            line.removeprefix("  ") for line in takewhile(lambda line: not line.startswith(("  (", "  or, ")), shown)
+        ]
+        below = list(takewhile(lambda line: indent(line) >= indent(lines[at]), lines[at + 1 :]))
+        most = len(hint) + sum(indent(line) > indent(lines[at]) for line in below)
+        yield from ("\n".join([*lines[:at], *hint, *lines[at + many :]]) for many in range(1, most + 1))
+    elif meant := re.match(r"did you mean '?(.+?)'?(\?( |$)|, or .*\?$)", first):
+        before, rest = lines[at][: error.column - 1], lines[at][error.column - 1 :]
+        old = re.match(r"[^\s:]+(?=:)|'[^']*'|\d+,\d+\w*|[^},\]]+", rest)
         assert old
-        lines[number - 1] = before + meant[1] + rest[old.end() :]
-    else:
-        return None
-    return "\n".join(lines)
+        yield "\n".join([*lines[:at], before + meant[1] + rest[old.end() :], *lines[at + 1 :]])
+
+
+def is_mended(scene: str, most: int = 6) -> bool:
+    """Tell whether a scene is accepted once the hint of its first error is pasted in, then that of the next one."""
+    found = errors(scene)
+    return not found or (most > 0 and any(is_mended(each, most - 1) for each in pasted(scene, found[0])))
 
 
 def test_there_are_twice_sixty_mistakes() -> None:
@@ -195,14 +209,9 @@ def test_there_are_twice_sixty_mistakes() -> None:
 
 
 @pytest.mark.parametrize("block", MISTAKES, ids=lambda block: block.name.replace(" ", "-"))
-def test_a_hint_that_is_pasted_is_accepted(block: Block, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pasted = mended(block.scene, block.said)
-    if pasted is None or block.name in ONLY_IN_PART:
-        return
+def test_a_hint_that_is_pasted_is_accepted(block: Block, folder: Path) -> None:
     for name in block.beside:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         write_tone(folder / name)
-    (folder / "scene.yaml").write_text(pasted)
-    with pytest.raises(SystemExit) as left:
-        main(["validate", "scene.yaml"])
-    assert (left.value.code, capsys.readouterr().err) == (0, "")
+    shows_text = any(True for _ in pasted(block.scene, errors(block.scene)[0]))
+    assert is_mended(block.scene) == (shows_text and block.name not in NOT_BY_PASTING)

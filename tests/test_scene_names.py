@@ -1,10 +1,12 @@
 """Which voice is asked for, which names are taken for misspelt ones, and what is said of unknown ones."""
 
+import re
+
 import pytest
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.load import parse_scene
-from tau_stage.scene.names import VOICES, default_voice, is_known, misspelt, voice_warning
+from tau_stage.scene.names import ELSEWHERE, VOICES, default_voice, is_known, misspelt, voice_warning
 from tau_stage.scene.planner import make_plan
 
 
@@ -66,3 +68,14 @@ def test_an_address_is_like_a_server_that_is_known(endpoint: str, problem: str, 
     with pytest.raises(SceneError, match=problem) as error:
         voice_at(f"'{endpoint}'")
     assert error.value.hint.startswith(hint)
+
+
+@pytest.mark.parametrize("key", ELSEWHERE)
+def test_a_key_that_stands_elsewhere_is_shown_there(key: str) -> None:
+    shown = re.search(r"like (\w+: \{.*\})", ELSEWHERE[key])
+    assert shown
+    top, scene = shown[1], "players: {%s}\nlines: [ann: Hello.]\n"
+    parse_scene(scene % top if key == "pan" else f"{top}\n{scene % 'ann: '}")
+    with pytest.raises(SceneError, match=f"unknown key '{key}'") as error:
+        parse_scene(f"{key}: x\n{scene % 'ann: '}")
+    assert error.value.hint == ELSEWHERE[key]

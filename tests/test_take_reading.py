@@ -84,6 +84,8 @@ def test_where_there_is_no_take_the_message_says_where_to_look(tmp_path: Path) -
     assert refusal(tmp_path / "gone").startswith(f"{tmp_path / 'gone'}: there is no such folder\n  hint: ")
     (tmp_path / "file").touch()
     assert "is no folder" in refusal(tmp_path / "file")
+    (tmp_path / "my scene.yaml").touch()
+    assert refusal(tmp_path / "my scene.yaml").endswith(f"tau-stage run --resume '{tmp_path / 'my scene.yaml'}'")
     assert "neither take.json nor journal.jsonl" in refusal(tmp_path)
 
 

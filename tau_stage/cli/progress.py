@@ -252,9 +252,8 @@ def describe(plan: Plan, event: Event) -> str:
         case record.LineSpoken() if event.problem:
             return f"line {event.line}, player {event.player}, failed: {event.problem}"
         case record.LineSpoken():
-            seconds = event.samples / event.rate
             of = f"/{len(plan.lines)}" if is_written(plan) else ""
-            return f"{event.number}{of} {event.player}: {event.said} ({seconds:.1f} s)"
+            return f"{event.number}{of} {event.player}: {event.said} ({_took(event)})"
         case PersonPrompted():
             return prompt(event)
         case record.ToolCalled():
@@ -275,6 +274,11 @@ def describe(plan: Plan, event: Event) -> str:
             return event.text
         case _:
             return ""
+
+
+def _took(event: record.LineSpoken) -> str:
+    """Write the seconds of a line; of one that was not performed now, that it is from the take before."""
+    return "taken over" if event.former else f"{event.samples / event.rate:.1f} s"
 
 
 # ---- a live view: what is under way is drawn anew, and what is finished scrolls away above it
@@ -377,10 +381,8 @@ def _finished(plan: Plan, number: str, event: record.LineSpoken, width: int) -> 
     row.add_column(no_wrap=True, overflow="ellipsis", width=names)
     row.add_column(overflow="fold", ratio=1)
     row.add_column(no_wrap=True, justify="right", min_width=len("100.0 s"))
-    seconds = Text(f"{event.samples / event.rate:.1f} s", style="dim")
-    row.add_row(
-        Text(number, style="dim"), Text(one_line(event.player), style="bold"), Text(one_line(event.said)), seconds
-    )
+    words, took = Text(one_line(event.said), style="dim" if event.former else ""), Text(_took(event), style="dim")
+    row.add_row(Text(number, style="dim"), Text(one_line(event.player), style="bold"), words, took)
     return Constrain(row, SCROLLED)
 
 
@@ -486,7 +488,8 @@ def _event_data(event: Event) -> dict[str, object] | None:
             said = {"player": event.player, "line": event.line, "said": event.said}
             failed = {"problem": event.problem, "written": event.written} if event.problem else {}
             sound = {"offset_s": place, "seconds": seconds, "first_audio_s": event.first_audio_s}
-            return {"type": "line", **said, **sound, **failed}
+            former = {"former": True} if event.former else {}
+            return {"type": "line", **said, **sound, **failed, **former}
         case _:
             return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -21,12 +21,12 @@ from tau_stage.clock import STEADY, VIRTUAL, run_on_clock
 from tau_stage.cost.retirements import retirement_warnings
 from tau_stage.environment import environment
 from tau_stage.errors import CassetteError, UsageError, unwrapped
-from tau_stage.protocol.endpoints import UNDERSTUDY
+from tau_stage.protocol.endpoints import UNDERSTUDY, Endpoint
 from tau_stage.runs.deliver_takes import TAKE_SPOILED, DeliveredTake, deliver, finish, finish_cassette
 from tau_stage.runs.take_plans import OVER, Job, open_take, resume_job, retake_job
 from tau_stage.scene.load import load_scene
 from tau_stage.scene.model import Scene
-from tau_stage.scene.plan import Plan
+from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.scene.planner import make_plan
 from tau_stage.scene.units import money
 from tau_stage.stage.events import Event
@@ -440,17 +440,27 @@ def _cassette(
             warn(f"{plan.path}: no cassette was left, as the take did not come to its end")
 
 
+def why_the_understudy(
+    plans: Sequence[Plan], provider_of: Callable[[PlayerPlan], Endpoint], environment: Mapping[str, str]
+) -> str:
+    """Say why the understudy plays where the scenes do not name it; empty where it does not."""
+    models = [player for plan in plans for player in plan.models]
+    played = [player for player in models if provider_of(player).name == UNDERSTUDY]
+    if all(player.endpoint for player in played):
+        return ""
+    named = environment.get("TAU_STAGE_ENDPOINT")
+    why = "TAU_STAGE_ENDPOINT names the understudy: it" if named else "OPENAI_API_KEY is not set: the understudy"
+    return f"{why} plays, and nothing is spent." if played == models else f"{why} plays who has no endpoint."
+
+
 def _warnings(jobs: Sequence[Job], options: RunOptions, stage: Stage | None) -> Iterator[str]:
     """Say who plays where nobody was named, which models end, and what cannot be said."""
     plans = [job.plan for job in jobs]
     yield from (f"warning: {text}" for job in jobs for text in job.warnings)
     if stage is None:
         return
-    understudied = {
-        plan.path for plan in plans for player in plan.models if stage.provider_of(player).name == UNDERSTUDY
-    }
-    if options.endpoint is None and understudied:
-        yield "No key is set: the understudy plays, and nothing is spent."
+    if options.endpoint is None and (told := why_the_understudy(plans, stage.provider_of, environment())):
+        yield told
     for plan in plans:
         if unspoken := _unspoken(plan, stage):
             yield f"warning: {plan.path}: {unspoken}"

@@ -42,7 +42,7 @@ from tau_stage.scene.model import (
 from tau_stage.scene.names import LINE_OPTIONS, MEANT, SPEAKER_WORDS, STEP_WORDS, TEXT_WORDS, did_you_mean, listed
 from tau_stage.scene.script import parse_speech
 from tau_stage.scene.yaml_text import Node, Path
-from tau_stage.scene.yaml_traps import quoted, yaml_scalar
+from tau_stage.scene.yaml_traps import quoted, with_dashes, yaml_scalar
 from tau_stage.text import composed, folded
 
 _COMPARED = re.compile("==|!=")
@@ -274,9 +274,8 @@ class Steps:
             return
         hint = "write each as '- player: words'"
         place = self.errors.document.place(first, key=True)
-        line = self.errors.document.source_of(path).line(place.line)
-        if first != path and not line[: place.column - 1].strip():
-            hint += f":\n  {line[: place.column - 1]}- {line[place.column - 1 :]}"
+        if first != path:
+            hint = with_dashes(self.errors.document.source_of(path), place, hint)
         self.errors.add(path, f"{what} must be a list", hint)
 
     def no_mapping(self, node: Node, path: Path) -> None:
@@ -285,9 +284,12 @@ class Steps:
         if composed(speaker.strip()) in self.players and self.errors.misread(path):
             return
         hint = "a line is '- player: words'"
-        if isinstance(node, str) and speaker.strip() in self.players:
-            words = node.partition(":")[2].strip()
-            hint = self.rewritten(f"{yaml_scalar(speaker.strip())}: {yaml_scalar(words)}", path)
+        name = speaker.strip()
+        if isinstance(node, str) and node.strip() in self.players:
+            self.errors.add(path, "this line has no words", f"write what {name} says: '- {yaml_scalar(name)}: words'")
+            return
+        if isinstance(node, str) and name in self.players:
+            hint = self.rewritten(f"{yaml_scalar(name)}: {yaml_scalar(node.partition(':')[2].strip())}", path)
         self.errors.add(path, "this line has no speaker", hint)
 
     def rewritten(self, meant: str, path: Path, *, key: bool = False) -> str:
@@ -327,7 +329,7 @@ class Steps:
         if who is None or what is None:
             return False
         words = " ".join(str(entries[what]).split())
-        hint = f"write it like this:\n  - {yaml_scalar(str(entries[who]))}: {yaml_scalar(words)}"
+        hint = self.rewritten(f"{yaml_scalar(str(entries[who]))}: {yaml_scalar(words)}", path)
         self.errors.add((*path, who), "a line's key is its speaker, and its value what is said", hint, key=True)
         return True
 

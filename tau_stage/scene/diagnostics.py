@@ -79,7 +79,7 @@ class Diagnostics:
             self.meant.add(meant)
             hint = did_you_mean(key, (meant,), f"did you mean '{meant}'?") if meant else ""
             known = ranked(key, options) if len(self.noted) < MOST_RANKED and not hint else options
-            hint = hint or ELSEWHERE.get(key) or f"it knows: {listed(known)}"
+            hint = hint or ELSEWHERE.get(key.lower()) or f"it knows: {listed(known)}"
             self.add((*path, key), f"{owner} has unknown key '{key}'", hint, key=True)
         return {key: entries[key] for key in entries if key in options}
 

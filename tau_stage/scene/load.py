@@ -8,10 +8,11 @@ from tau_stage.scene.builders import Steps, load_cues, load_deliver, load_expect
 from tau_stage.scene.compose import Variant, fill_in, include, script_into_lines, variables, variants
 from tau_stage.scene.diagnostics import Diagnostics
 from tau_stage.scene.model import AnyStep, Cascade, Limits, Player, Scene, SoundStep, Together
-from tau_stage.scene.names import cue_id
+from tau_stage.scene.names import cue_id, key_meant
 from tau_stage.scene.source import Key, Location, Locations, Source, read_source
 from tau_stage.scene.validate import check_names, check_scene, written_lines
 from tau_stage.scene.yaml_text import Document, Node, Path, read_yaml
+from tau_stage.scene.yaml_traps import MOST_SHOWN, in_brackets, yaml_scalar
 
 
 def locations_of(scene: Scene, document: Document) -> Locations:
@@ -172,18 +173,38 @@ def _limits(node: Node, errors: Diagnostics) -> Limits:
     return errors.load(Limits, node, ("limits",), "limits", "write it like limits: {budget: $0.50}") or Limits()
 
 
-def _without_dash(first: Node, errors: Diagnostics) -> str:
-    """Return a hint that shows the first player of a list as an entry of a mapping."""
+def _without_dashes(node: Node, errors: Diagnostics) -> str:
+    """Return a hint that shows the players of a list as the entries of a mapping."""
+    entries = [_entry(player) for player in node] if isinstance(node, list) else [None]
+    shown = [entry for entry in entries if entry is not None]
+    if len(shown) < len(entries) or not 0 < len(shown) <= MOST_SHOWN:
+        return "write each player's name, then what is special: 'clerk: {voice: ash}'"
     place = errors.document.place(("players", 0))
-    line = errors.document.source_of(("players",)).line(place.line)
-    head = line[: place.column - 1]
-    indent = " " * (len(head) - len(head.lstrip()))
-    name = first.get("name") if isinstance(first, dict) else first
-    if isinstance(name, str):
-        return f"write them without dashes:\n  {indent}{name}:"
-    if isinstance(first, dict) and len(first) == 1 and isinstance(next(iter(first.values())), dict):
-        return f"write them without dashes:\n  {indent}{line[place.column - 1 :]}"
-    return "write each player's name, then what is special: 'clerk: {voice: ash}'"
+    head = errors.document.source_of(("players",)).line(place.line)[: place.column - 1]
+    if head.strip() != "-":
+        return f"write {{{', '.join(f'{entry} ' if entry.endswith(':') else entry for entry in shown)}}}"
+    between = f"\n  {head[: head.index('-')] or '  '}"
+    return f"write them without dashes:{between}{between.join(shown)}"
+
+
+def _entry(player: Node) -> str | None:
+    """Write a player of a list as an entry of a mapping; None where it has no name, or what cannot be shown."""
+    if isinstance(player, str):
+        return f"{yaml_scalar(player)}:"
+    name: Node = ""
+    options: Node = player
+    if isinstance(player, dict) and "name" in player:
+        name, options = player["name"], {key: value for key, value in player.items() if key != "name"}
+    elif isinstance(player, dict) and len(player) == 1:
+        name, options = next(iter(player.items()))
+    if not isinstance(name, str) or not name or not isinstance(options, dict):
+        return None
+    texts = {key: value for key, value in options.items() if isinstance(value, str)}
+    if len(texts) < len(options):
+        return None
+    meant = {key: key if key in Player.options() else key_meant(key, Player.options()) for key in texts}
+    inside = ", ".join(f"{meant[key] or key}: {in_brackets(value)}" for key, value in texts.items())
+    return f"{yaml_scalar(name)}: {{{inside}}}" if inside else f"{yaml_scalar(name)}:"
 
 
 def _refuse_more(entries: dict[str, Node], most: int, what: str, errors: Diagnostics) -> None:
@@ -199,8 +220,9 @@ def _refuse_more(entries: dict[str, Node], most: int, what: str, errors: Diagnos
 
 
 def _players(node: Node, errors: Diagnostics) -> dict[str, Player]:
-    hint = _without_dash(node[0] if isinstance(node, list) and node else {}, errors)
-    entries = errors.mapping(node, ("players",), "players", hint)
+    entries = errors.mapping(
+        node, ("players",), "players", "" if isinstance(node, dict) else _without_dashes(node, errors)
+    )
     if entries == {} and "players" not in errors.meant:
         errors.add(("players",), "the scene has no players", "name them under 'players:', like 'clerk: {voice: ash}'")
     _refuse_more(entries or {}, MOST_PLAYERS, "players", errors)

@@ -147,6 +147,7 @@ MEANT = {
     "direction": ("instructions", "instruction", "emotion", "style", "tone", "mood", "delivery"),
     "persona": ("system", "system_prompt", "description", "personality", "prompt"),
     "pause": ("wait", "delay", "silence", "sleep", "gap"),
+    "voice": ("voice_id", "voice_name"),
     "human": ("input", "microphone", "mic", "recording"),
     "length": ("seconds", "duration", "time", "long"),
     "says": ("contains", "said", "includes", "wer"),
@@ -159,8 +160,8 @@ MEANT = {
     "bed": ("music", "background", "ambience", "atmosphere", "loop"),
     "gain": ("volume", "level"),
     "note": ("comment", "notes", "remark"),
-    "to": ("target", "addressee", "listener"),
-    "hears": ("audience", "listeners"),
+    "to": ("target", "addressee", "listener", "hearing", "heard_by"),
+    "hears": ("audience", "listeners", "hearing", "listens_to"),
     "vars": ("variables",),
     "on": ("cues", "events", "triggers"),
     "expect": ("expects", "expectations", "checks", "assert", "tests"),
@@ -174,7 +175,13 @@ MEANT = {
 """Keys of scenes, and what others call them."""
 
 
-ELSEWHERE = {"pan": "it stands with a player, like ann: {pan: -0.5}"}
+ELSEWHERE = {
+    "pan": "it stands with a player, like ann: {pan: -0.5}",
+    "budget": "it stands in limits, like limits: {budget: $1}; --budget overrules it",
+    "start_rate": "it stands in limits, like limits: {start_rate: 6/min}",
+    "on_lost_player": "it stands in limits, like limits: {on_lost_player: continue}",
+    "format": "the name of the mix says it, like deliver: {mix: {file: mix.mp3}}",
+}
 """Keys of one place that are sought in others, and where they stand."""
 
 
@@ -237,12 +244,14 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
 def key_meant(key: str, options: Iterable[str]) -> str:
     """Find the option that an unknown key most likely meant: by the words others use, else by its letters; or nothing.
 
+    A key that stands elsewhere means no other one.
+
     >>> key_meant("title", ["voice", "scene"]), key_meant("voise", ["scene", "voice"]), key_meant("x", ["voice"])
     ('scene', 'voice', '')
     """
     known, word = tuple(options), folded(visible(key)).replace("-", "_").replace(" ", "_")
     called = (option for option, others in MEANT.items() if option in known and word in others)
-    return next(called, "") or nearest(key, known)
+    return next(called, "") or ("" if word in ELSEWHERE else nearest(key, known))
 
 
 def ranked(word: str, known: Iterable[str]) -> list[str]:

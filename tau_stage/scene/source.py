@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
+from shlex import quote
 from stat import S_ISDIR, S_ISREG
 from typing import NamedTuple
 
@@ -97,6 +98,11 @@ def read_source(path: str | Path, what: str = "the scene file") -> Source:
             fact = "is a folder" if S_ISDIR(status.st_mode) else "is not a file"
             within = sorted(file.glob("*.y*ml")) if S_ISDIR(status.st_mode) else []
             hint = f"name a file in it, like '{within[0]}'" if within else "name a scene file"
+            if (file / "journal.jsonl").exists():
+                fact, hint = (
+                    "is the folder of a take",
+                    f"go on with it, if it was stopped: tau-stage resume {quote(name)}",
+                )
             raise SceneError(name, 1, 1, f"{what} {fact}", hint)
         if status.st_size > LARGEST_BYTES:
             size, most = f"{status.st_size / 1e6:,.1f} MB", f"{LARGEST_BYTES / 1e6:.1f} MB"

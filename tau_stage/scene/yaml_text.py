@@ -14,7 +14,17 @@ import yaml
 from tau_stage.errors import SceneError
 from tau_stage.scene.names import RESERVED
 from tau_stage.scene.source import Position, Source
-from tau_stage.scene.yaml_traps import DEEPEST, ParserState, cut, explain, place_of, quote_hint, trap, unclosed_quote
+from tau_stage.scene.yaml_traps import (
+    DEEPEST,
+    ParserState,
+    cut,
+    explain,
+    place_of,
+    quote_hint,
+    trap,
+    unclosed_quote,
+    with_dashes,
+)
 from tau_stage.text import composed
 
 _Event = Any
@@ -107,12 +117,6 @@ def _is_for_words(path: Path) -> bool:
     if key in TEXTS or above[:1] != ["lines"] or key.startswith("x-"):
         return key in TEXTS
     return (len(above) == 2 and key not in RESERVED) or above[2:] == ["prompt"]
-
-
-def _dashed(source: Source, event: _Event) -> str:
-    """Return a hint that shows a line of a scene with the dash that it needs."""
-    line = source.line(place_of(event.start_mark).line)
-    return f"start every line with '- ':\n  {line[: event.start_mark.column]}- {line[event.start_mark.column :]}"
 
 
 class _EventReader:
@@ -239,9 +243,9 @@ class _EventReader:
             key = self.key(event)
             here = (*path, key)
             if key in entries and path == ("lines",):
-                raise self.error(
-                    event, "lines must be a list, and here a speaker comes again", _dashed(self.source, event)
-                )
+                first = self.keys[*path, next(iter(entries))]
+                hint = with_dashes(self.source, first, "write each as '- player: words'")
+                raise self.source.error(first, "lines must be a list", hint)
             if key in entries:
                 hint = f"the first is at line {self.keys[here].line}; keep one"
                 raise self.error(event, f"'{key}' stands here a second time", hint)

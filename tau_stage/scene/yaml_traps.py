@@ -12,7 +12,7 @@ from typing import Any, TypeGuard
 from yaml import MarkedYAMLError
 
 from tau_stage.errors import SceneError
-from tau_stage.scene.names import RESERVED
+from tau_stage.scene.names import LINE_OPTIONS, RESERVED
 from tau_stage.scene.source import Position, Source
 
 SPACES = "\u00a0\u2002\u2003\u2007\u2009\u202f\u3000"
@@ -25,11 +25,15 @@ _LINE = re.compile(
     rf"(?P<key>[^\s:{COLONS}\-\[\]{{}}\"'#][^:{COLONS}\n]{{0,80}}?)(?P<colon>[:{COLONS}])"
     rf"(?P<after>[ {SPACES}]*)(?P<rest>.*)"
 )
+_EMPHASIZED = re.compile(r"(?P<head> *- )[*_]+(?P<name>[^*:]+?)(?:[*_]+:|:[*_]+) +(?P<words>.*)")
 
 
 def misread(source: Source, number: int) -> SceneError | None:
     """Return the error for a line of a source in which a sign only looks like one of YAML's, or a space is missing."""
     line = source.line(number)
+    if name := _EMPHASIZED.fullmatch(line):
+        hint = f"write it like this:\n  {name['head']}{name['name']}: {name['words']}"
+        return source.error(Position(number, name.end("head") + 1), "a player's name has no stars around it", hint)
     parts = _LINE.fullmatch(line)
     if not parts or parts["rest"].startswith("//"):
         return None
@@ -154,6 +158,53 @@ def yaml_scalar(text: str) -> str:
     return text if _PLAIN.fullmatch(text) and text == text.strip() else quoted(text)
 
 
+def in_brackets(text: str) -> str:
+    """Write a text of one line as a value in a mapping in brackets.
+
+    >>> print(in_brackets("Irish, soft"), in_brackets("ash"))
+    "Irish, soft" ash
+    """
+    return quoted(text) if set(text) & set(",[]{}") else yaml_scalar(text)
+
+
+_LISTS = ("lines", "on")
+_MAPPINGS = ("players", "vars", "matrix", "tools", "limits", "deliver", "expect")
+_OPENS = re.compile(rf"(?P<indent> *)(?P<key>{'|'.join((*_LISTS, *_MAPPINGS))}): +")
+
+
+def _below(line: str, column: int) -> str | None:
+    """Make a hint that shows the value of a list or mapping, which starts at a column, under its key; else None."""
+    head = _OPENS.fullmatch(line[: column - 1])
+    if head is None:
+        return None
+    if len(line) > LONGEST_CORRECTION:
+        return "write it under its key"
+    value = line[column - 1 :]
+    dash = "- " if head["key"] in _LISTS and not value.startswith("- ") else ""
+    return f"write it under its key:\n  {head['indent']}{head['key']}:\n  {head['indent']}  {dash}{value}"
+
+
+MOST_SHOWN = 12
+"""Lines of a hint that shows several."""
+
+
+def with_dashes(source: Source, first: Position, hint: str) -> str:
+    """Show, behind a hint, the entries that begin at a place as the steps of a list; of very many, the first one."""
+    own = first.column - 1
+    if source.line(first.line)[:own].strip():
+        return hint
+    shown: list[str] = []
+    for line in source.lines[first.line - 1 :]:
+        indent = len(line) - len(line.lstrip(" "))
+        if line.strip() and indent < own:
+            break
+        key = line.partition(":")[0].strip()
+        is_step = indent == own and not key.startswith("#") and key not in LINE_OPTIONS
+        shown.append(f"{' ' * own}{'- ' if is_step else '  '}{line[own:]}".rstrip())
+    mended = "\n".join(shown).rstrip().split("\n")
+    return f"{hint}:\n  " + "\n  ".join(mended if len(mended) <= MOST_SHOWN else mended[:1])
+
+
 def quote_hint(line: str, column: int) -> str:
     """Make a hint that shows a line with its value, which starts at a column, in quotes."""
     head, value = line[: column - 1], line[column - 1 :]
@@ -200,8 +251,9 @@ def trap(source: Source, place: Position, progress: ParserState) -> SceneError:
     if properties := _PROPERTIES.search(source.line(place.line)[: place.column - 1]):
         place = Position(place.line, properties.start() + 1)
     alone = not progress.brackets or progress.brackets[0] == progress.words
-    hint = quote_hint(source.line(place.line), place.column) if alone else "put the text in quotes"
-    sign = _sign(source, place)
+    sign, line = _sign(source, place), source.line(place.line)
+    hint = quote_hint(line, place.column) if alone else "put the text in quotes"
+    hint = (_below(line, place.column) if sign == "-" else None) or hint
     meaning = MEANINGS.get(sign, "something other than text")
     return source.error(place, f"YAML takes a value that starts with {sign} for {meaning}", hint)
 
@@ -335,7 +387,8 @@ def _indent(source: Source, number: int, otherwise: str) -> str:
 
 def _second_colon(source: Source, at: Position, before: tuple[Position, Position] | None) -> SceneError:
     if before and before[0].line == at.line:
-        hint = quote_hint(source.line(at.line), before[0].column)
+        line = source.line(at.line)
+        hint = _below(line, before[0].column) or quote_hint(line, before[0].column)
         return source.error(at, "YAML takes the text before this ': ' for a key", hint)
     line = source.line(at.line)
     first = Position(at.line, len(line) - len(line.lstrip()) + 1)

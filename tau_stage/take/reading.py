@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from pydantic import ValidationError
@@ -42,9 +43,10 @@ def read_take(path: Path) -> tuple[TakeFolder, Take]:
     path = followed(path)
     folder = TakeFolder(path.parent if path.name in (MANIFEST, JOURNAL) and not path.is_dir() else path)
     if not folder.path.is_dir():
-        there = folder.path.exists()
-        problem = "is no folder" if there else "there is no such folder"
-        raise TakeError(str(folder.path), problem, "name the folder that tau-stage run printed")
+        there, hint = folder.path.exists(), "name the folder that tau-stage run printed"
+        if there and path.suffix in (".yaml", ".yml"):
+            hint += f"; the newest take of a scene goes on with: tau-stage run --resume {quote(str(path))}"
+        raise TakeError(str(folder.path), "is no folder" if there else "there is no such folder", hint)
     if folder.manifest.exists():
         return folder, _from_manifest(folder.manifest)
     if folder.journal.exists():
