@@ -6,6 +6,7 @@ name when it is first asked for, so that ``tau-stage --help`` loads no voice, no
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,8 @@ if TYPE_CHECKING:
     from tau_stage.take.take_model import Take as Take
     from tau_stage.understudy.server import Understudy as Understudy
     from tau_stage.understudy.server import open_understudy as open_understudy
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # silent, unless the program wants to hear
 
 _ERRORS = tuple(name for name, value in globals().items() if isinstance(value, type))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections import Counter
@@ -12,6 +13,7 @@ from typing import IO
 
 from tau_stage.protocol.addresses import proxy_secrets
 from tau_stage.protocol.endpoints import ENDPOINTS
+from tau_stage.protocol.secrets import Secrets
 from tau_stage.text import bears_key, keys_of
 
 KEYS = frozenset({name for place in ENDPOINTS.values() for name in place.key_env} | {"TAU_STAGE_API_KEY"})
@@ -64,6 +66,19 @@ def known_keys() -> frozenset[str]:
     keys = {whole[name].strip() for name in KEYS if name in whole}
     addresses = {whole[name] for name in ADDRESSES if name in whole}
     return frozenset(keys | proxy_secrets(whole) | {key for address in addresses for key in keys_of(address)})
+
+
+def log_event(room: str, level: int, text: str) -> None:
+    """Tell the standard logger ``tau_stage.<room>`` what happens, with every key of this process struck out.
+
+    Args:
+        room: Which part of tau-stage.
+        level: Of ``logging``.
+        text: One sentence.
+    """
+    logger = logging.getLogger(f"tau_stage.{room}")
+    if logger.isEnabledFor(level):
+        logger.log(level, "%s", Secrets(known_keys()).strike(text))
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
+from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 if TYPE_CHECKING:
@@ -36,11 +37,28 @@ def receive_signals(*numbers: signal.Signals) -> Iterator[AsyncIterator[signal.S
     before = {number: signal.getsignal(number) for number in numbers}
     heard = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
     try:
-        with anyio.open_signal_receiver(*heard) as signals:
+        with (anyio.open_signal_receiver if hasattr(signal, "SIGHUP") else receive_by_handlers)(*heard) as signals:
             yield signals
     finally:
         for number in heard:
             signal.signal(number, before[number])
+
+
+@contextmanager
+def receive_by_handlers(*numbers: signal.Signals) -> Iterator[AsyncIterator[signal.Signals]]:
+    """Receive signals as Python's own handlers are called: on Windows, a loop can receive none."""
+    import anyio
+
+    send, receive = anyio.create_memory_object_stream[signal.Signals](len(signal.Signals))
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        with suppress(anyio.WouldBlock):
+            send.send_nowait(signal.Signals(number))
+
+    with send, receive:
+        for number in numbers:
+            signal.signal(number, note)
+        yield receive
 
 
 def run_until_signal(

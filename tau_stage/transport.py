@@ -42,7 +42,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from tau_stage.environment import environment, known_keys
-from tau_stage.errors import ConnectFailed, SessionClosed, Timeout
+from tau_stage.errors import ConnectFailed, SessionClosed, Timeout, UsageError
 from tau_stage.protocol.addresses import UNPRINTABLE, Proxy, check_address, origin, proxy_for
 from tau_stage.protocol.secrets import NO_SECRETS, Secrets, Striker
 from tau_stage.signals import Signal
@@ -72,7 +72,22 @@ WEBSOCKETS_ONLY = (
     "This server speaks WebSocket only: connect with a Realtime client, to ws:// and not to http:// or wss://."
 )
 
+
+def require_asyncio() -> None:
+    """Refuse to open sockets where another loop than asyncio's runs.
+
+    Raises:
+        UsageError: The program runs on trio.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        hint = "run the program with anyio.run(main) or asyncio.run(main())"
+        raise UsageError("tau-stage opens its sockets with asyncio, and this program runs on trio", hint) from None
+
+
 SERVER_LOG = logging.getLogger("tau_stage.server")
+SERVER_LOG.setLevel(logging.WARNING)  # what is below shows frames and headers, and so keys
 SERVER_LOG.addFilter(lambda record: record.msg != "opening handshake failed")
 """Of servers; who knocks and is no client is answered, which is nobody's error."""
 
@@ -255,6 +270,7 @@ async def dial(
         ConnectFailed: The server refused the upgrade, has moved, or cannot be reached.
         Timeout: The upgrade took too long.
     """
+    require_asyncio()
     proxy = proxy_for(check_address(url), environment())
     secrets = Secrets.of(url, headers or {}, known_keys())
     connection = await _upgraded(url, headers, proxy, secrets, open_timeout_s, closing_s)
@@ -473,6 +489,7 @@ async def serve(
     Raises:
         OSError: The port is taken.
     """
+    require_asyncio()
     visits: set[anyio.CancelScope] = set()
 
     async def converse(connection: ServerConnection) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tau_stage.audio.chunks import chunk
 from tau_stage.audio.pcm import RATE
-from tau_stage.audio.wav import write_at
+from tau_stage.audio.random_access import BINARY, read_at, write_at
 
 LARGEST = 0xFFFFFFFF
 """Bytes that a RIFF file can hold after its first eight: 4 GiB."""
@@ -49,7 +49,7 @@ def read_chunks(path: Path) -> dict[bytes, bytes]:
         ValueError: It is another kind of file, or a damaged one.
         OSError: It cannot be read.
     """
-    file = os.open(path, os.O_RDONLY)
+    file = os.open(path, os.O_RDONLY | BINARY)
     try:
         return dict(reversed([(part.name, _payload(file, part)) for part in _chunks(file, path) if not _sound(part)]))
     finally:
@@ -93,9 +93,9 @@ def tells_its_size(path: Path) -> bool:
     Raises:
         OSError: It cannot be read.
     """
-    file = os.open(path, os.O_RDONLY)
+    file = os.open(path, os.O_RDONLY | BINARY)
     try:
-        head = os.pread(file, LONGEST_MP3_HEADER, 0)
+        head = read_at(file, LONGEST_MP3_HEADER, 0)
         if head[:1] == b"\xff":
             return _mp3_size(head) == os.fstat(file).st_size
         return len(head) >= 8 and _size(file) == os.fstat(file).st_size
@@ -127,7 +127,7 @@ def append_chunks(path: Path, chunks: Mapping[bytes, bytes]) -> None:
             file would be larger than 4 GiB. It is as it was.
         OSError: It cannot be written. Its sound is whole; chunks that were behind it may be gone.
     """
-    file = os.open(path, os.O_RDWR)
+    file = os.open(path, os.O_RDWR | BINARY)
     try:
         parts = list(_chunks(file, path))
         sound = next((number for number, part in enumerate(parts) if _sound(part)), None)
@@ -148,7 +148,7 @@ def _put(file: int, path: Path, sound: Chunk, tail: bytes) -> None:
             f"{path}: with {len(tail)} bytes of marks it would be larger than 4 GiB, which no WAV file can be"
         )
     size, there = _size(file), os.fstat(file).st_size
-    if size == begin + len(tail) == there and os.pread(file, len(tail), begin) == tail:
+    if size == begin + len(tail) == there and read_at(file, len(tail), begin) == tail:
         return
     if size > begin:
         _set_size(file, begin)
@@ -167,18 +167,18 @@ def _put(file: int, path: Path, sound: Chunk, tail: bytes) -> None:
 
 
 def _chunks(file: int, path: Path) -> Iterator[Chunk]:
-    begins = os.pread(file, 12, 0)
+    begins = read_at(file, 12, 0)
     if len(begins) < 12 or (begins[:4], begins[8:]) != (b"RIFF", b"WAVE"):
         raise ValueError(f"{path}: not a WAV file")
     at, end = 12, _size(file)
     if os.fstat(file).st_size < end:
         raise ValueError(f"{path}: cut off; it tells of {end} bytes")
     while at + 8 <= end:
-        name, size = struct.unpack("<4sI", os.pread(file, 8, at))
+        name, size = struct.unpack("<4sI", read_at(file, 8, at))
         part = Chunk(name, at + 8, at + 8 + size)
         if part.end > end:
             raise ValueError(f"{path}: chunk {name.decode('latin-1')!r} is longer than the file")
-        yield Chunk(name + os.pread(file, 4, at + 8), at + 12, part.end) if name == b"LIST" and size >= 4 else part
+        yield Chunk(name + read_at(file, 4, at + 8), at + 12, part.end) if name == b"LIST" and size >= 4 else part
         at = part.after
 
 
@@ -187,11 +187,11 @@ def _sound(part: Chunk) -> bool:
 
 
 def _payload(file: int, part: Chunk) -> bytes:
-    return os.pread(file, part.end - part.begin, part.begin)
+    return read_at(file, part.end - part.begin, part.begin)
 
 
 def _size(file: int) -> int:
-    return int(struct.unpack("<I", os.pread(file, 4, 4))[0]) + 8
+    return int(struct.unpack("<I", read_at(file, 4, 4))[0]) + 8
 
 
 def _set_size(file: int, size: int) -> None:

@@ -12,6 +12,7 @@ from typing import Self
 
 from tau_stage.audio.level import faded
 from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.audio.random_access import BINARY, read_at, write_at
 from tau_stage.audio.stereo import Stereo
 
 HEADER_BYTES = 44
@@ -35,23 +36,6 @@ def header(samples: int, rate: int, channels: int = 1) -> bytes:
     return struct.pack("<4sI4s", b"RIFF", 36 + size, b"WAVE") + fmt + struct.pack("<4sI", b"data", size)
 
 
-def write_at(file: int, data: bytes, at: int) -> None:
-    """Write all of some bytes at a place of a file, however few of them a system takes at once.
-
-    Args:
-        file: Its descriptor.
-        data: What is written.
-        at: The first byte's place.
-
-    Raises:
-        OSError: The disk is full, or the file cannot be written.
-    """
-    rest = memoryview(data)
-    while rest:
-        done = os.pwrite(file, rest, at)
-        rest, at = rest[done:], at + done
-
-
 class WavWriter:
     """Appends audio to a WAV file whose header is current after every append, so that a killed process leaves it whole.
 
@@ -70,7 +54,7 @@ class WavWriter:
         self.channels = channels
         self._width = 2 * channels
         self.samples = 0
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | NO_LINK, 0o644)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | NO_LINK | BINARY, 0o644)
         write_at(self._file, header(0, rate, channels), 0)
         os.lseek(self._file, 0, os.SEEK_END)
 
@@ -131,7 +115,7 @@ class WavWriter:
             raise ValueError(f"{self.path} has {self.channels} channels, the audio {audio.channels}")
         over = audio[: self.samples - at]
         if over:
-            there = np.frombuffer(os.pread(self._file, len(over.data), self._place(at)), dtype="<i2").astype(np.int32)
+            there = np.frombuffer(read_at(self._file, len(over.data), self._place(at)), dtype="<i2").astype(np.int32)
             both = np.clip(there + over.array.ravel(), -32768, 32767).astype("<i2")
             write_at(self._file, both.tobytes(), self._place(at))
         if rest := audio[len(over) :]:
@@ -146,7 +130,7 @@ class WavWriter:
         """
         samples = min(samples, self.samples)
         place = self._place(self.samples - samples)
-        data = os.pread(self._file, self._width * samples, place)
+        data = read_at(self._file, self._width * samples, place)
         last = faded(Pcm(data, self.rate), 1.0, 0.0) if self.channels == 1 else faded(Stereo(data, self.rate), 1.0, 0.0)
         write_at(self._file, last.data, place)
 

@@ -328,8 +328,10 @@ def _limits(out: Path) -> Iterator[Finding]:
 
 
 def _descriptors() -> Finding:
-    import resource
-
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return Finding("limits", "file descriptors", "any number", "ok")
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     soft, hard = (sys.maxsize if limit == resource.RLIM_INFINITY else limit for limit in limits)
     told = " of at most ".join(f"{limit:,}" if limit < sys.maxsize else "any number" for limit in (soft, hard))

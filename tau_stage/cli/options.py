@@ -6,7 +6,6 @@ These are in ``settings.toml`` in ``$XDG_CONFIG_HOME/tau-stage``, by default ``~
 from __future__ import annotations
 
 import os
-import pwd
 import re
 import tomllib
 from collections.abc import Mapping
@@ -70,7 +69,11 @@ def settings_file(environment: Mapping[str, str]) -> Path | None:
 
 def _home_of_the_account() -> Path:
     try:
+        import pwd
+
         return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except ImportError:  # Windows
+        return Path.home()
     except KeyError:  # a user without a name, as in a container
         return Path()
 

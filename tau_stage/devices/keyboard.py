@@ -98,11 +98,15 @@ async def _next_byte(fd: int) -> bytes:
 @contextmanager
 def _single_keys(fd: int) -> Iterator[None]:
     """Put a terminal into cbreak mode; leave alone what is none."""
+    try:
+        import termios
+        import tty
+    except ImportError:  # Windows: a line ends with the Enter key
+        yield
+        return
     if not os.isatty(fd):
         yield
         return
-    import termios
-    import tty
 
     before = termios.tcgetattr(fd)
     try:
@@ -115,7 +119,8 @@ def _single_keys(fd: int) -> Iterator[None]:
 
 def _drop_rest(fd: int) -> None:
     """Forget the rest of a key that sends several characters."""
-    if os.isatty(fd):
+    with suppress(ImportError):
         import termios
 
-        termios.tcflush(fd, termios.TCIFLUSH)
+        if os.isatty(fd):
+            termios.tcflush(fd, termios.TCIFLUSH)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,6 +12,7 @@ from pathlib import Path
 from tau_stage.checks.check import as_json, check
 from tau_stage.checks.snapshot import measure_folder, read_snapshot, snapshot_path
 from tau_stage.checks.verdict import summary
+from tau_stage.environment import log_event
 from tau_stage.errors import CassetteError, StageError, TakeError
 from tau_stage.report import deliver as exports
 from tau_stage.report.deliver import Note, rebuilt, unnoted
@@ -110,6 +112,7 @@ def deliver(plan: Plan, folder: TakeFolder, take: Take, *, note: Note = unnoted)
         done = judged.model_copy(update={"made": tuple(_make(folder, take, checks, note))})
         _write_down(folder, done)
         note("")
+        log_event("runs", logging.INFO, f"delivered {folder.path}: {take.ended}")
         return _delivered(folder, take, done)
 
 

@@ -41,6 +41,7 @@ from tau_stage.take.lock import clear_unbegun
 from tau_stage.take.reading import read_take
 from tau_stage.take.records import Warned
 from tau_stage.take.take_model import Take
+from tau_stage.transport import require_asyncio
 
 if TYPE_CHECKING:
     from tau_stage.devices.loudspeaker import SoundCard
@@ -299,6 +300,7 @@ async def _perform_job(
     def warn(text: str) -> None:
         show(job.plan, Warned(text=text))
 
+    require_asyncio()
     check_options([job.plan], options, resume=job.folder is not None)
     work = partial(run_jobs, [job], options, out=out, budget=dollars(budget), show=show, warn=warn)
     with unwrapped():

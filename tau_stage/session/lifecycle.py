@@ -19,6 +19,7 @@ The task lasts as long as its socket, and ``over`` is set when it ends, whatever
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ import anyio
 import pybase64
 from anyio.abc import TaskGroup, TaskStatus
 
+from tau_stage.environment import log_event
 from tau_stage.errors import SessionError, unwrapped
 from tau_stage.protocol.client_events import ConversationItemCreate, SessionConfig
 from tau_stage.protocol.entries import Entry
@@ -111,6 +113,7 @@ class Lifecycle:
                     wire = self._session.new_wire(transport)
                     group.start_soon(wire.listen)
                     await self._restore(wire)
+                    log_event("session", logging.INFO, f"{self._session.name}: the session is open")
                     task_status.started(over)
                     await wire.over.wait()
                     group.cancel_scope.cancel()
@@ -142,7 +145,8 @@ class Lifecycle:
         for attempt in range(self._policy.attempts):
             try:
                 over: anyio.Event = await group.start(self._socket)
-            except SessionError:
+            except SessionError as error:
+                log_event("session", logging.WARNING, f"{self._session.name}: it did not open again: {error}")
                 await anyio.sleep(self._policy.first_wait_s * 2**attempt)
             else:
                 self._session.warn(f"{why}; the session was opened again and told what was said before")

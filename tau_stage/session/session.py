@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
@@ -17,6 +18,7 @@ import pybase64
 from tau_stage.audio.formats import PCM16, Format
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.cost import Cost, price, prices
+from tau_stage.environment import log_event
 from tau_stage.errors import ModelRefused, SessionClosed, SessionError, Timeout, UsageError
 from tau_stage.protocol import client_events
 from tau_stage.protocol.client_events import (
@@ -414,6 +416,7 @@ class Session:
             wait_s = _wait_s(response, tally) if tally.attempts < max_tries else None
             yield ResponseEnded(response.id, response)
             if wait_s is not None:
+                log_event("session", logging.INFO, f"{self.name}: asked again in {wait_s:.1f} s: {response.message}")
                 await anyio.sleep(wait_s)
                 tally.attempts, before_s = tally.attempts + 1, response.compute_s or 0.0
             elif rounds < MOST_ROUNDS and await self.serve(response):
@@ -636,6 +639,7 @@ class Session:
         """Note once what whoever reads the take should know."""
         if problem not in self.warnings:
             self.warnings.append(problem)
+            log_event("session", logging.WARNING, f"{self.name}: {problem}")
             self._on_warning(problem)
 
     def _call_tools(self, change: ResponseChange | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
@@ -9,6 +10,7 @@ from decimal import Decimal
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 
+from tau_stage.environment import log_event
 from tau_stage.take import records
 from tau_stage.take.journal import Journal
 from tau_stage.take.records import Record
@@ -160,6 +162,7 @@ class EventLog:
         else:
             self._void(record)
             self.journal.append(record)
+            log_event("stage", *_logged(record))
         self.publish(record)
 
     def warn_once(self, text: str, player: str = "") -> None:
@@ -189,6 +192,14 @@ class EventLog:
             self._watch.send_nowait(news)
         except (anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
             return
+
+
+def _logged(record: Record) -> tuple[int, str]:
+    """Return the level and the sentence of a record in the log: who, which line, and what went wrong."""
+    problem = str(getattr(record, "problem", "") or getattr(record, "text", ""))
+    about = [f"{name} {value}" for name in ("player", "line", "hearer", "tool") if (value := getattr(record, name, ""))]
+    sentence = ", ".join([record.type.replace("_", " "), *about]) + (f": {problem}" if problem else "")
+    return logging.WARNING if problem else logging.INFO, sentence
 
 
 def _key(fact: Record) -> tuple[str, ...]:

@@ -213,7 +213,10 @@ async def _end(process: Process) -> None:
     """End a program and whatever it has started."""
     with anyio.CancelScope(shield=True):
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+            if hasattr(os, "killpg"):
+                os.killpg(process.pid, signal.SIGKILL)
+            else:  # Windows has no groups: what the program has started may outlive it
+                process.kill()
         await process.aclose()
 
 

@@ -34,7 +34,7 @@ NO_FOLDER_SYNC = (errno.EINVAL, errno.EPERM, errno.EACCES, errno.EBADF, errno.EN
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 """What a file system says that knows no locks."""
 
-SAFE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+SAFE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 """Flags for files of our own: no link is followed, where a system can tell, and no program inherits them."""
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
+from tau_stage.audio.random_access import BINARY, read_at
 from tau_stage.errors import TakeError
 from tau_stage.take.atomic import FULL_DISK, sync_folder
 from tau_stage.take.fold import as_picked, beginning
@@ -54,7 +55,9 @@ class Journal:
         self.path = path
         self.torn_bytes = self._size = 0
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_APPEND | (0 if goes_on else os.O_CREAT | os.O_EXCL), 0o644)
+            self._file = os.open(
+                path, os.O_RDWR | os.O_APPEND | BINARY | (0 if goes_on else os.O_CREAT | os.O_EXCL), 0o644
+            )
         except OSError as error:
             raise TakeError(str(path), error.strerror or str(error)) from error
         try:
@@ -109,7 +112,7 @@ class Journal:
         Raises:
             TakeError: One is broken.
         """
-        return _read_all(self.path, os.pread(self._file, self._size, 0).split(b"\n")[:-1])
+        return _read_all(self.path, read_at(self._file, self._size, 0).split(b"\n")[:-1])
 
     def close(self) -> None:
         """Close the file; closing twice is harmless."""

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from tau_stage.audio.level import rms_dbfs
 from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.audio.random_access import read_at, write_at
 
 BLOCK = 2**20
 """Bytes read at once."""
@@ -58,27 +59,20 @@ class BlobStore:
         """Read some bytes of what was kept."""
         if self._memory is not None:
             return bytes(self._memory[place : place + size])
-        return os.pread(self._file, size, place)
+        return read_at(self._file, size, place)
 
     def write(self, place: int, data: bytes) -> None:
         """Write some bytes of an entry."""
         if self._memory is None:
             try:
-                self._write(place, data)
+                write_at(self._file, data, place)
             except OSError:
-                kept = os.pread(self._file, self._end, 0)
+                kept = read_at(self._file, self._end, 0)
                 self._memory = bytearray(kept.ljust(self._end, b"\0"))
             else:
                 return
         self._memory.extend(bytes(max(0, place + len(data) - len(self._memory))))
         self._memory[place : place + len(data)] = data
-
-    def _write(self, place: int, data: bytes) -> None:
-        """Write all bytes: a system may take fewer at once."""
-        rest = memoryview(data)
-        while rest:
-            written = os.pwrite(self._file, rest, place)
-            place, rest = place + written, rest[written:]
 
     def settle(self, key: bytes, place: int, size: int) -> int:
         """Return where a sound stands that was written. If it was there already, free its place where that can be."""
