@@ -50,8 +50,8 @@ if TYPE_CHECKING:
     from tau_stage.session import Tool as Tool
     from tau_stage.session import create_session as create_session
     from tau_stage.stage.events import Event as Event
-    from tau_stage.stage.perform import PerformanceOptions as PerformanceOptions
-    from tau_stage.stage.perform import perform as perform
+    from tau_stage.stage.performance import PerformanceOptions as PerformanceOptions
+    from tau_stage.stage.performance import perform as perform
     from tau_stage.stage.sessions import Stage as Stage
     from tau_stage.stage.sessions import open_stage as open_stage
     from tau_stage.take.folder import TakeFolder as TakeFolder
@@ -75,7 +75,7 @@ _LAZY = {
     "Forecast": "tau_stage.cost.forecasting",
     "LineSpoken": "tau_stage.take.records",
     "Pcm": "tau_stage.audio.pcm",
-    "PerformanceOptions": "tau_stage.stage.perform",
+    "PerformanceOptions": "tau_stage.stage.performance",
     "Plan": "tau_stage.scene.plan",
     "PlayerOpened": "tau_stage.take.records",
     "Response": "tau_stage.protocol.responses",
@@ -97,7 +97,7 @@ _LAZY = {
     "make_plan": "tau_stage.scene.planner",
     "open_stage": "tau_stage.stage.sessions",
     "open_understudy": "tau_stage.understudy.server",
-    "perform": "tau_stage.stage.perform",
+    "perform": "tau_stage.stage.performance",
     "perform_scene": "tau_stage.runs.run_scenes",
     "read_take": "tau_stage.take.reading",
     "resume_take": "tau_stage.runs.run_scenes",

@@ -40,8 +40,8 @@ from tau_stage.cassette.recorder import UNFINISHED, is_whole
 from tau_stage.errors import CassetteError
 from tau_stage.protocol.usage import Usage
 from tau_stage.take import records as record
-from tau_stage.take.fold import PAID
 from tau_stage.take.folder import followed
+from tau_stage.take.folding import PAID
 from tau_stage.take.journal import read_journal
 from tau_stage.understudy.server import Understudy
 from tests.campaign import served

@@ -33,7 +33,7 @@ from tau_stage.protocol.decoding import decode
 from tau_stage.protocol.dialects import DIALECTS
 from tau_stage.protocol.requests import Request, Requests
 from tau_stage.protocol.server_events import ServerEvent
-from tau_stage.report.deliver import rebuild
+from tau_stage.report.delivering import rebuild
 from tau_stage.report.page_graphics import peaks
 from tau_stage.scene.load import load_variants
 from tau_stage.scene.planner import make_plan

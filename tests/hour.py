@@ -15,9 +15,9 @@ from tau_stage.audio.wav import WavWriter
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.delivery_options import Mix
 from tau_stage.take import records as record
-from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.mix import mix
+from tau_stage.take.folding import fold
+from tau_stage.take.mixing import mix
 from tests.test_take import BEGAN, spoken
 
 PLAYERS = [f"player-{number}" for number in range(12)]

@@ -33,7 +33,7 @@ from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planner import make_plan
 from tau_stage.stage.events import Event
-from tau_stage.stage.perform import PerformanceOptions, perform
+from tau_stage.stage.performance import PerformanceOptions, perform
 from tau_stage.stage.sessions import open_stage
 from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder

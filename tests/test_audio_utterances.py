@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tau_stage.audio.files import read_audio
 from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.audio.utterances import utterances
+from tau_stage.audio.utterance_cuts import utterances
 
 SCENES = Path(__file__).parent.parent / "scenes"
 FRAME = RATE // 50

@@ -19,7 +19,7 @@ import pytest
 from tau_stage.audio.wav import LONGEST_SAMPLES, WavWriter, read_wav
 from tau_stage.errors import TakeError
 from tau_stage.stage.events import Event
-from tau_stage.stage.perform import PerformanceOptions, perform
+from tau_stage.stage.performance import PerformanceOptions, perform
 from tau_stage.stage.sessions import Stage
 from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder

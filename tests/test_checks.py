@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.checks.check import as_json, check
+from tau_stage.checks.checking import as_json, check
 from tau_stage.checks.metrics import measure
 from tau_stage.checks.verdict import Verdict, summary
 from tau_stage.errors import TakeError

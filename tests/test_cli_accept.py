@@ -11,7 +11,7 @@ import pytest
 
 from tau_stage.cli.performing import print_take
 from tau_stage.errors import TakeError
-from tau_stage.report.deliver import deliver
+from tau_stage.report.delivering import deliver
 from tau_stage.runs.deliver_takes import deliver as deliver_take
 from tau_stage.scene.load import load_variants
 from tau_stage.scene.planner import make_plan

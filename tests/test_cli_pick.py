@@ -10,8 +10,8 @@ import pytest
 import soundfile
 
 from tau_stage.audio.wav import read_wav
-from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder
+from tau_stage.take.folding import fold
 from tau_stage.take.journal import Journal, read_journal
 from tau_stage.take.reading import read_take
 from tau_stage.take.records import TakePicked

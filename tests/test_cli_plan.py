@@ -13,7 +13,7 @@ import pytest
 
 from tau_stage.cli.validate_command import SHORT_STEPS
 from tau_stage.cost.forecasting import forecast
-from tau_stage.report.forecast_report import as_data, tabulate_forecast
+from tau_stage.report.forecast_report import forecast_data, tabulate_forecast
 from tau_stage.report.tables import plain_text
 from tau_stage.scene.load import load_scene
 from tau_stage.scene.planner import make_plan
@@ -31,7 +31,7 @@ def test_piped_it_is_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
 def test_as_json_it_is_the_same_forecast(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("plan", str(UMBRELLA), "--json") == 0
     told = json.loads(capsys.readouterr().out)
-    assert told == as_data(forecast(make_plan(load_scene(UMBRELLA))))
+    assert told == forecast_data(forecast(make_plan(load_scene(UMBRELLA))))
     assert Decimal(told["total"]["likely"]["total"]) > 0
 
 

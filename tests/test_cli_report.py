@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tau_stage.report.deliver import deliver
+from tau_stage.report.delivering import deliver
 from tau_stage.take import records as record
 from tau_stage.take.journal import read_beginning
 from tests.support.report_pages import tavern, written

@@ -15,9 +15,9 @@ from tau_stage.protocol.usage import Usage
 from tau_stage.scene.load import load_scene, parse_scene
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planner import make_plan
-from tau_stage.stage.perform import perform
-from tau_stage.take.fold import bills
+from tau_stage.stage.performance import perform
 from tau_stage.take.folder import TakeFolder
+from tau_stage.take.folding import bills
 from tau_stage.take.journal import read_journal
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine
 from tau_stage.understudy.delivery import plan_speech

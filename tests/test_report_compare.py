@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from tau_stage.report.compare import Comparison, as_data, compare_takes
+from tau_stage.report.compare import Comparison, compare_takes, comparison_data
 from tau_stage.report.compare_text import tabulate_comparison
 from tau_stage.report.tables import plain_text
 from tau_stage.take.take_model import Take
@@ -161,7 +161,7 @@ async def test_an_unknown_cost_is_never_zero(first: Take) -> None:
 
 
 async def test_as_json_it_holds_every_figure(first: Take, second: Take) -> None:
-    told = json.loads(json.dumps(as_data(compare_takes(first, second, ({"who": -20.0}, {})))))
+    told = json.loads(json.dumps(comparison_data(compare_takes(first, second, ({"who": -20.0}, {})))))
     assert (told["version"], told["worth_a_look"][2]) == (1, "who")
     lines = {line["id"]: line for line in told["lines"]}
     assert lines["who"]["a"]["loudness_dbfs"] == -20.0

@@ -11,11 +11,11 @@ from tau_stage.audio.wav import read_wav
 from tau_stage.cli.performing import deliver_performed, print_take
 from tau_stage.cli.progress import NoProgress
 from tau_stage.errors import TakeError
-from tau_stage.report.deliver import deliver
+from tau_stage.report.delivering import deliver
 from tau_stage.runs.run_scenes import PerformedTake
 from tau_stage.scene.delivery_options import Deliver
 from tau_stage.take import records as record
-from tau_stage.take.fold import fold
+from tau_stage.take.folding import fold
 from tau_stage.take.journal import read_beginning, read_journal
 from tests.support.in_memory_stage import Playhouse, plan_of
 

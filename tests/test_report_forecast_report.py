@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from tau_stage.cost.forecasting import Forecast
-from tau_stage.report.forecast_report import as_data, tabulate_forecast
+from tau_stage.report.forecast_report import forecast_data, tabulate_forecast
 from tau_stage.report.tables import plain_text
 from tests.test_cost_forecast import DUET, told
 
@@ -22,7 +22,7 @@ def plain(found: Forecast) -> str:
 
 
 def data_of(found: Forecast) -> Any:
-    return json.loads(json.dumps(as_data(found)))
+    return json.loads(json.dumps(forecast_data(found)))
 
 
 def test_piped_it_is_plain_text() -> None:
@@ -93,7 +93,7 @@ def test_on_a_terminal_it_fits_eighty_columns() -> None:
 def test_as_data_it_survives_json() -> None:
     found = told(DUET)
     data = data_of(found)
-    assert data == as_data(found)
+    assert data == forecast_data(found)
     assert Decimal(data["total"]["likely"]["total"]) == found.cost.likely.total
     assert data["players"]["ann"]["window"] == {"tokens": 128_000, "most_in": 128_000}
     assert data["lines"][0]["hearers"] == ["ben"]

@@ -17,8 +17,8 @@ from tau_stage.audio.wav import WavWriter, read_wav
 from tau_stage.protocol.usage import Usage
 from tau_stage.report.page import Check, render_page
 from tau_stage.take import records as record
-from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder
+from tau_stage.take.folding import fold
 from tau_stage.take.take_model import Take
 from tau_stage.text import one_line, printable
 from tests.support.report_pages import Element, long_take, read, tavern, written

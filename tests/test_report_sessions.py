@@ -23,12 +23,12 @@ from trio.testing import MockClock
 from tau_stage.audio.pcm import RATE
 from tau_stage.audio.wav import read_wav
 from tau_stage.protocol.usage import Usage
-from tau_stage.report.deliver import write_sessions
+from tau_stage.report.delivering import write_sessions
 from tau_stage.report.otio import render_otio
 from tau_stage.report.reaper import quoted, render_rpp
 from tau_stage.stage.people import people_of
 from tau_stage.take import records as record
-from tau_stage.take.fold import fold
+from tau_stage.take.folding import fold
 from tau_stage.take.take_model import Take
 from tau_stage.text import printable
 from tests.support.in_memory_stage import Playhouse
@@ -302,9 +302,9 @@ import sys
 sys.modules["opentimelineio"] = None
 from tests.test_take import journal_of
 from tau_stage.errors import UsageError
-from tau_stage.report.deliver import write_sessions
+from tau_stage.report.delivering import write_sessions
 from tau_stage.report.otio import render_otio
-from tau_stage.take.fold import fold
+from tau_stage.take.folding import fold
 
 print(*write_sessions(fold(journal_of())))
 try:

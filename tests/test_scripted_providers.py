@@ -16,7 +16,7 @@ from tau_stage.protocol.client_events import session_config
 from tau_stage.protocol.dialects import SPEAKS_BETA
 from tau_stage.protocol.responses import Response
 from tau_stage.session import Session, Tool, open_session
-from tau_stage.stage.perform import perform
+from tau_stage.stage.performance import perform
 from tau_stage.stage.sessions import Stage, open_stage
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.take_model import Take

@@ -19,11 +19,11 @@ from tau_stage.report.summary import tabulate_take
 from tau_stage.report.tables import plain_text
 from tau_stage.session import open_session
 from tau_stage.stage.budget import Budget
-from tau_stage.stage.perform import perform
+from tau_stage.stage.performance import perform
 from tau_stage.stage.replay import restore_spending
 from tau_stage.stage.sessions import Stage
-from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder
+from tau_stage.take.folding import fold
 from tau_stage.take.journal import read_journal
 from tau_stage.take.take_model import Take
 from tests.support.in_memory_stage import plan_of

@@ -24,11 +24,11 @@ from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.scene.planner import make_plan
 from tau_stage.session import Deadlines
 from tau_stage.stage.events import AudioProgress, Event, HearingBegan
-from tau_stage.stage.perform import PerformanceOptions, perform
+from tau_stage.stage.performance import PerformanceOptions, perform
 from tau_stage.stage.sessions import OpeningLimiter, Provider, Stage
 from tau_stage.take import records as record
-from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder
+from tau_stage.take.folding import fold
 from tau_stage.take.journal import read_journal
 from tau_stage.take.take_model import Take
 from tau_stage.transport import Handshake, Transport

@@ -21,8 +21,8 @@ from tau_stage.stage.budget import Budget
 from tau_stage.stage.people import Typist
 from tau_stage.stage.replay import restore_spending, scene_changes
 from tau_stage.take import records as record
-from tau_stage.take.fold import bills, fold
 from tau_stage.take.folder import TakeFolder
+from tau_stage.take.folding import bills, fold
 from tau_stage.take.journal import read_journal
 from tau_stage.take.lock import is_locked, locked
 from tau_stage.take.take_model import Take

@@ -12,7 +12,7 @@ import pytest
 
 from tau_stage.audio.riff import read_chunks
 from tau_stage.audio.wav import read_wav
-from tau_stage.report.deliver import rebuild
+from tau_stage.report.delivering import rebuild
 from tau_stage.scene.plan import LinePlan, Plan
 from tau_stage.stage.takes import TakeOption, pick_take
 from tau_stage.take.folder import TakeFolder

@@ -16,9 +16,9 @@ from tau_stage.audio.wav import WavWriter, read_wav
 from tau_stage.errors import TakeError
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.delivery_options import DEFAULT_NAMES, LineFiles
-from tau_stage.take.export import export, names, pack, trimmed
-from tau_stage.take.fold import fold
+from tau_stage.take.exporting import export, names, pack, trimmed
 from tau_stage.take.folder import TakeFolder
+from tau_stage.take.folding import fold
 from tau_stage.take.take_model import Performed, Take
 from tests.test_take import journal_of, spoken
 

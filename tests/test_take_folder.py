@@ -8,7 +8,7 @@ import pytest
 
 from tau_stage.audio.riff import read_chunks
 from tau_stage.errors import TakeError
-from tau_stage.report.deliver import rebuild
+from tau_stage.report.delivering import rebuild
 from tau_stage.report.page import render_page
 from tau_stage.take.folder import TakeFolder
 from tests.support.in_memory_stage import Playhouse

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tau_stage.errors import TakeError
-from tau_stage.stage.perform import perform
+from tau_stage.stage.performance import perform
 from tau_stage.stage.sessions import Stage
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.lock import LOCK, locked

@@ -23,9 +23,9 @@ from tau_stage.errors import TakeError
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.delivery_options import Mix
 from tau_stage.take import records as record
-from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.mix import SilentTake, mix
+from tau_stage.take.folding import fold
+from tau_stage.take.mixing import SilentTake, mix
 from tau_stage.take.reading import open_sound
 from tau_stage.take.take_model import Take
 from tests.test_audio_loudness import Samples, second_meter, second_peak_db, voice

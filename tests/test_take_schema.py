@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from tau_stage.protocol.usage import Usage
-from tau_stage.take.fold import fold
+from tau_stage.take.folding import fold
 from tests.test_cli_validate import run
 from tests.test_take import journal_of, spoken
 

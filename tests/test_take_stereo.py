@@ -26,7 +26,7 @@ from tau_stage.audio.wav import read_wav
 from tau_stage.checks.snapshot import take_snapshot
 from tau_stage.checks.snapshot_diff import compare_snapshot
 from tau_stage.errors import TakeError
-from tau_stage.report.deliver import deliver
+from tau_stage.report.delivering import deliver
 from tau_stage.report.page import render_page
 from tau_stage.scene.delivery_options import Deliver, Mix
 from tau_stage.scene.load import load_scene
@@ -35,7 +35,7 @@ from tau_stage.scene.planner import make_plan
 from tau_stage.take import records as record
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import Journal
-from tau_stage.take.mix import mix
+from tau_stage.take.mixing import mix
 from tau_stage.take.stems import follow_picks
 from tau_stage.take.take_model import Take
 from tests.support.in_memory_stage import Playhouse

@@ -126,9 +126,9 @@ def _print(comparison: Comparison, *, as_json: bool) -> None:
     if as_json:
         import json
 
-        from tau_stage.report.compare import as_data
+        from tau_stage.report.compare import comparison_data
 
-        say_json(json.dumps(as_data(comparison), indent=2, ensure_ascii=False))
+        say_json(json.dumps(comparison_data(comparison), indent=2, ensure_ascii=False))
     else:
         from tau_stage.report.compare_text import tabulate_comparison
 

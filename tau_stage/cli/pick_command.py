@@ -55,7 +55,7 @@ def _chosen(folder: TakeFolder, name: str, number: int) -> Performed:
         UsageError: There is no such line, or no such take of it, or that has no sound.
     """
     from tau_stage.errors import TakeError, UsageError
-    from tau_stage.take.fold import fold
+    from tau_stage.take.folding import fold
     from tau_stage.take.journal import read_journal
 
     if not folder.journal.is_file():
@@ -80,7 +80,7 @@ def _write_down(folder: TakeFolder, line: Performed, number: int) -> None:
         TakeError: A sound is missing or another, or something cannot be written.
         UsageError: The file of an effect or a bed cannot be read.
     """
-    from tau_stage.take.fold import delivery
+    from tau_stage.take.folding import delivery
     from tau_stage.take.journal import Journal, read_journal
     from tau_stage.take.records import TakePicked
     from tau_stage.take.stems import check_take, follow_picks, keep_take, read_played

@@ -20,14 +20,14 @@ def plan(
     """Estimate a scene's time and cost: who opens when, what is spoken, what listening costs, what would save."""
     from tau_stage.cli.loading import load_plans
     from tau_stage.cost.forecasting import forecast
-    from tau_stage.report.forecast_report import as_data, tabulate_forecast
+    from tau_stage.report.forecast_report import forecast_data, tabulate_forecast
 
     for number, found in enumerate(load_plans([scene], variables=var or (), only=only or ())):
         told = forecast(found, datetime.now(UTC).date())
         if as_json:
             import json
 
-            say_json(json.dumps(as_data(told), indent=2, ensure_ascii=False))
+            say_json(json.dumps(forecast_data(told), indent=2, ensure_ascii=False))
         else:
             say("\n" if number else "", end="")
             show_report(tabulate_forecast(told))

@@ -28,7 +28,7 @@ from tau_stage.cost import price
 from tau_stage.cost.forecasting import expected_usage
 from tau_stage.errors import UsageError
 from tau_stage.protocol.usage import Usage
-from tau_stage.report.deliver import Note, unnoted
+from tau_stage.report.delivering import Note, unnoted
 from tau_stage.scene.plan import ImprovisePlan, ListenPlan, Plan
 from tau_stage.stage.events import (
     AudioProgress,
@@ -40,7 +40,7 @@ from tau_stage.stage.events import (
     WordsProgress,
 )
 from tau_stage.take import records as record
-from tau_stage.take.fold import PAID
+from tau_stage.take.folding import PAID
 from tau_stage.text import one_line, printable_json
 
 MOST_SHOWN = 1_000

@@ -21,7 +21,7 @@ def report(
     path is printed last.
     """
     from tau_stage.cli.progress import open_status
-    from tau_stage.report.deliver import rebuild
+    from tau_stage.report.delivering import rebuild
     from tau_stage.take.folder import TakeFolder, followed
 
     folder = TakeFolder(followed(take))

@@ -39,7 +39,7 @@ def resume(
     from tau_stage.cli.performing import perform_jobs
     from tau_stage.runs.run_scenes import RunOptions
     from tau_stage.runs.take_plans import OVER, open_take, resume_job
-    from tau_stage.take.fold import fold
+    from tau_stage.take.folding import fold
 
     folder, journal = open_take(take)
     if fold(journal).ended in OVER:

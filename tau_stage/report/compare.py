@@ -318,7 +318,7 @@ def _first_audio(take: Take) -> float | None:
 # ---- as data
 
 
-def as_data(comparison: Comparison) -> dict[str, object]:
+def comparison_data(comparison: Comparison) -> dict[str, object]:
     """Make the comparison data for ``json.dumps``: dollars are texts, as in ``cost.json``, null where not known."""
     return {
         "version": 1,

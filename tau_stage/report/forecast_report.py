@@ -77,7 +77,7 @@ def _tokens(cost: Cost) -> int:
 # ---- as data
 
 
-def as_data(forecast: Forecast) -> dict[str, object]:
+def forecast_data(forecast: Forecast) -> dict[str, object]:
     """Make the forecast data for ``json.dumps``: dollars are texts, as in ``cost.json``, null where not known."""
     return {
         "version": 1,

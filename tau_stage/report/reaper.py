@@ -14,7 +14,7 @@ from hashlib import sha256
 
 from tau_stage.audio.pcm import RATE
 from tau_stage.report.tracks import Track, TrackClip, lines_in_order, other_takes, tracks
-from tau_stage.take.export import at_rate_name
+from tau_stage.take.exporting import at_rate_name
 from tau_stage.take.take_model import Take
 from tau_stage.text import printable
 

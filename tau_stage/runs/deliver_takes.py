@@ -9,18 +9,18 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tau_stage.checks.check import as_json, check
+from tau_stage.checks.checking import as_json, check
 from tau_stage.checks.snapshot import measure_folder, read_snapshot, snapshot_path
 from tau_stage.checks.verdict import summary
 from tau_stage.environment import log_event
 from tau_stage.errors import CassetteError, StageError, TakeError
-from tau_stage.report import deliver as exports
-from tau_stage.report.deliver import Note, rebuilt, unnoted
+from tau_stage.report import delivering as exports
+from tau_stage.report.delivering import Note, rebuilt, unnoted
 from tau_stage.runs.take_plans import resume_job
 from tau_stage.scene.plan import Plan, lines_of
-from tau_stage.take.export import heard
-from tau_stage.take.fold import delivery
+from tau_stage.take.exporting import heard
 from tau_stage.take.folder import CHECKS, COSTS, MANIFEST, REPORT, TakeFolder, is_latest, make_latest
+from tau_stage.take.folding import delivery
 from tau_stage.take.journal import Journal, read_beginning, read_journal
 from tau_stage.take.lock import locked
 from tau_stage.take.records import TakeDelivered

@@ -31,12 +31,12 @@ from tau_stage.scene.planner import make_plan
 from tau_stage.scene.units import money
 from tau_stage.stage.events import Event
 from tau_stage.stage.people import Person, Speaker, check_shared_devices, people_of
-from tau_stage.stage.perform import PerformanceOptions, perform
+from tau_stage.stage.performance import PerformanceOptions, perform
 from tau_stage.stage.scene_tools import check_tool_permission, find_tools
 from tau_stage.stage.sessions import Stage, open_stage, raise_descriptor_limit
 from tau_stage.stage.takes import ChooseTake
-from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder
+from tau_stage.take.folding import fold
 from tau_stage.take.lock import clear_unbegun
 from tau_stage.take.reading import read_take
 from tau_stage.take.records import Warned

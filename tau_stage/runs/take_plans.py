@@ -13,8 +13,8 @@ from tau_stage.scene.names import did_you_mean
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planner import change_line, make_plan
 from tau_stage.stage.replay import scene_changes
-from tau_stage.take.fold import beginning, fold
 from tau_stage.take.folder import TakeFolder, unlinked
+from tau_stage.take.folding import beginning, fold
 from tau_stage.take.journal import JOURNAL, read_beginning, read_journal
 from tau_stage.take.lock import is_locked
 from tau_stage.take.reading import read_take

@@ -13,7 +13,7 @@ import anyio
 
 from tau_stage.audio.files import read_audio
 from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.audio.utterances import utterances
+from tau_stage.audio.utterance_cuts import utterances
 from tau_stage.devices.keyboard import typed_line
 from tau_stage.errors import UsageError
 from tau_stage.scene.names import SOUNDS, resolve_path, sounds_in

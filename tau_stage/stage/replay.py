@@ -53,8 +53,8 @@ from tau_stage.stage.production import Production
 from tau_stage.stage.schedule import NextStep, Turn
 from tau_stage.take import records as record
 from tau_stage.take.atomic import FULL_DISK, clear_drafts, guarded
-from tau_stage.take.fold import PAID, beginning, fold
 from tau_stage.take.folder import TakeFolder
+from tau_stage.take.folding import PAID, beginning, fold
 from tau_stage.take.journal import Journal
 from tau_stage.take.reuse import NO_REUSE, ReusedLines
 from tau_stage.take.stems import settle_files

@@ -15,7 +15,7 @@ from pathlib import Path
 from shlex import quote
 
 from tau_stage.cassette.replayer import Replay
-from tau_stage.checks.check import as_json, check
+from tau_stage.checks.checking import as_json, check
 from tau_stage.checks.metrics import TakeMetrics
 from tau_stage.checks.recognition import recognise_lines
 from tau_stage.checks.snapshot import (
@@ -31,11 +31,11 @@ from tau_stage.checks.verdict import Verdict, VerdictSubject
 from tau_stage.clock import VIRTUAL
 from tau_stage.environment import environment
 from tau_stage.errors import CassetteDiffers, CassetteError, SceneError, StageError, TakeError, UsageError, lone
-from tau_stage.report.deliver import deliver
+from tau_stage.report.delivering import deliver
 from tau_stage.scene.plan import Plan, lines_of, plan_json
 from tau_stage.scene.source import locate
 from tau_stage.stage.people import people_of
-from tau_stage.stage.perform import PerformanceOptions, perform
+from tau_stage.stage.performance import PerformanceOptions, perform
 from tau_stage.stage.scene_tools import check_tool_permission, find_tools
 from tau_stage.stage.sessions import Stage, open_stage
 from tau_stage.suite.discovery import CASSETTES, PLACE, SNAPSHOTS, Case, scene_error

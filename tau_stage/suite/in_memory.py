@@ -14,7 +14,7 @@ import anyio
 import anyio.lowlevel
 
 from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.checks.check import check
+from tau_stage.checks.checking import check
 from tau_stage.checks.snapshot import Snapshot, measure_folder, sound_files
 from tau_stage.checks.verdict import Verdict, VerdictSubject
 from tau_stage.clock import VIRTUAL
@@ -22,7 +22,7 @@ from tau_stage.errors import CassetteDiffers, ConnectFailed, StageError, unwrapp
 from tau_stage.scene.plan import ImprovisePlan, ListenPlan, Plan, PlayerPlan, lines_of, plan_json
 from tau_stage.scene.source import locate
 from tau_stage.stage.people import known_words, people_of
-from tau_stage.stage.perform import PerformanceOptions, perform
+from tau_stage.stage.performance import PerformanceOptions, perform
 from tau_stage.stage.sessions import Stage
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.take_model import Take

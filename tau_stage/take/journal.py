@@ -17,7 +17,7 @@ from pydantic_core import PydanticSerializationError
 from tau_stage.audio.random_access import BINARY, read_at
 from tau_stage.errors import TakeError
 from tau_stage.take.atomic import FULL_DISK, sync_folder
-from tau_stage.take.fold import as_picked, beginning
+from tau_stage.take.folding import as_picked, beginning
 from tau_stage.take.records import (
     LineLost,
     LineSpoken,

@@ -13,7 +13,7 @@ from tau_stage.audio.pcm import RATE
 from tau_stage.audio.riff import Shape, append_chunks, read_shape
 from tau_stage.errors import TakeError
 from tau_stage.take.atomic import guarded
-from tau_stage.take.export import at_rate_name
+from tau_stage.take.exporting import at_rate_name
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.take_model import Alternative, Performed, PlayedSound, Playing, Take
 from tau_stage.text import one_line, printable

@@ -15,8 +15,8 @@ from tau_stage.audio.files import quiet_decoder
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.wav import HEADER_BYTES, read_wav
 from tau_stage.errors import TakeError
-from tau_stage.take.fold import fold
 from tau_stage.take.folder import MANIFEST, TakeFolder, followed
+from tau_stage.take.folding import fold
 from tau_stage.take.journal import JOURNAL, read_journal
 from tau_stage.take.take_model import Performed, Take
 

@@ -15,8 +15,8 @@ from tau_stage.audio.wav import WavWriter
 from tau_stage.errors import TakeError
 from tau_stage.scene.names import SOUND_STEMS, resolve_path, slug
 from tau_stage.take.atomic import FULL_DISK, clear_drafts, copy_whole, guarded, sync_folder
-from tau_stage.take.fold import beginning, fold, kept, picks
 from tau_stage.take.folder import TakeFolder
+from tau_stage.take.folding import beginning, fold, kept, picks
 from tau_stage.take.journal import read_journal
 from tau_stage.take.reading import audio_of, read_sound
 from tau_stage.take.records import BedEnded, LineSpoken, Record, SoundPlayed

@@ -15,7 +15,7 @@ from tau_stage.cassette.recorder import record_cassette
 from tau_stage.cassette.replayer import Replay
 from tau_stage.scene.plan import Plan
 from tau_stage.stage.people import Person, known_words, people_of
-from tau_stage.stage.perform import PerformanceOptions, perform
+from tau_stage.stage.performance import PerformanceOptions, perform
 from tau_stage.stage.sessions import Stage
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.take_model import Take

@@ -26,7 +26,7 @@ from tau_stage.scene.planner import make_plan
 from tau_stage.suite.output import as_junit
 from tau_stage.suite.result import Result, Row
 from tau_stage.take import records as record
-from tau_stage.take.fold import fold
+from tau_stage.take.folding import fold
 from tau_stage.take.journal import Journal, read_journal
 from tau_stage.take.take_model import Take, silences
 from tau_stage.text import (

@@ -21,7 +21,7 @@ from tau_stage.scene.planner import make_plan
 from tau_stage.session import Deadlines
 from tau_stage.stage.events import EventStream
 from tau_stage.stage.people import Person, known_words
-from tau_stage.stage.perform import PerformanceOptions, perform
+from tau_stage.stage.performance import PerformanceOptions, perform
 from tau_stage.stage.sessions import Stage
 from tau_stage.stage.takes import ChooseTake
 from tau_stage.take import records as record

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from tau_stage.audio.pcm import Pcm
-from tau_stage.checks.check import check
+from tau_stage.checks.checking import check
 from tau_stage.checks.metrics import TakeMetrics, measure
 from tau_stage.checks.snapshot import Snapshot, format_snapshot, parse_snapshot, take_snapshot
 from tau_stage.checks.verdict import Verdict

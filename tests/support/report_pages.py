@@ -17,8 +17,8 @@ from tau_stage.scene.load import load_scene
 from tau_stage.scene.planner import make_plan
 from tau_stage.stage.people import people_of
 from tau_stage.take import records as record
-from tau_stage.take.fold import fold
 from tau_stage.take.folder import TakeFolder
+from tau_stage.take.folding import fold
 from tau_stage.take.journal import Journal
 from tau_stage.take.take_model import Take
 from tests.support.in_memory_stage import SCENES, Playhouse

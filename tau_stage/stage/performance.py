@@ -40,8 +40,8 @@ from tau_stage.stage.scene_tools import check_tool_permission, hide_keys, make_t
 from tau_stage.stage.sessions import Participants, Stage, open_participants, open_player, read_sounds
 from tau_stage.stage.takes import ChooseTake
 from tau_stage.take import records as record
-from tau_stage.take.fold import beginning, cost_json, fold, kept
 from tau_stage.take.folder import COSTS, MANIFEST, TakeFolder, make_latest
+from tau_stage.take.folding import beginning, cost_json, fold, kept
 from tau_stage.take.journal import Journal
 from tau_stage.take.lock import locked
 from tau_stage.take.reuse import NO_REUSE, ReusedLines

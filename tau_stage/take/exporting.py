@@ -17,7 +17,7 @@ from tau_stage.scene.delivery_options import LineFiles, filled
 from tau_stage.scene.names import is_device
 from tau_stage.take.atomic import guarded, whole_file
 from tau_stage.take.folder import TakeFolder
-from tau_stage.take.mix import BLOCK, MIX_AGAIN, stems_of
+from tau_stage.take.mixing import BLOCK, MIX_AGAIN, stems_of
 from tau_stage.take.reading import open_sound, read_sound
 from tau_stage.take.take_model import STEMS, Performed, Take
 

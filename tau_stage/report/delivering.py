@@ -14,13 +14,13 @@ from tau_stage.report.reaper import render_rpp
 from tau_stage.report.transcript import write_words
 from tau_stage.scene.delivery_options import Deliver
 from tau_stage.take.atomic import FULL_DISK, guarded
-from tau_stage.take.export import EXPORT, PACKED, export, heard, pack, realign
-from tau_stage.take.fold import cost_json, delivery, fold
+from tau_stage.take.exporting import EXPORT, PACKED, export, heard, pack, realign
 from tau_stage.take.folder import CHECKS, COSTS, MANIFEST, REPORT, TakeFolder
+from tau_stage.take.folding import cost_json, delivery, fold
 from tau_stage.take.journal import read_beginning, read_journal
 from tau_stage.take.lock import locked
 from tau_stage.take.marks import write_marks
-from tau_stage.take.mix import SilentTake, mix
+from tau_stage.take.mixing import SilentTake, mix
 from tau_stage.take.reading import open_sound
 from tau_stage.take.stems import follow_picks
 from tau_stage.take.take_model import Take
