@@ -85,7 +85,7 @@ def test_as_few_lines_have_moved_as_tell_it() -> None:
 async def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
     performed = await rehearse(SCENE, tmp_path)
     kept = performed.snapshot()
-    assert parse_snapshot(format_snapshot(kept), "x") == kept
+    assert parse_snapshot(format_snapshot(kept), Path("x")) == kept
     assert list(kept.lines) == ["ann-1", "bob-1", "ann-2", "last"]
     assert list(kept.sounds) == ["sounds/door.wav", "sounds/door.wav 2"]
     assert [effect.after for effect in kept.sounds.values()] == ["bob-1", "ann-2"]

@@ -199,7 +199,7 @@ def damage_missing_manifest() -> None:
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (damage_newer, "is of format 2, and this tau-stage reads 1"),
+        (damage_newer, "is of version 2, and this tau-stage knows version 1"),
         (damage_truncated, "is cut short"),
         (damage_edited, "was changed after it was recorded"),
         (damage_clip, "the clip is damaged"),

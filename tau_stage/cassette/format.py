@@ -9,17 +9,19 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from tau_stage.cassette.clips import FOLDER, RECORD_AGAIN, Clips, Event, refs_in, refuse_lfs_pointer
 from tau_stage.errors import CassetteError
+from tau_stage.take.reading import parse_document
 from tau_stage.text import printable_json
 
 FORMAT = 1
 """The version of the format that this tau-stage writes and reads."""
 
 MANIFEST = "cassette.json"
+RECORD_IT = "record one: tau-stage run SCENE --record DIR"
 FILE = re.compile(r"[a-z0-9][a-z0-9-]*\.jsonl")
 
 Kind = Literal["dial", "opened", "refused", "told", "raw", "ask", "closed"]
@@ -46,35 +48,34 @@ class CassetteEvent:
     kind: Kind
     body: Event
 
-    def written(self, codec: DeltaCodec) -> bytes:
+    def encode(self, codec: DeltaCodec) -> bytes:
         """Write it as one line of the player's file.
 
-        >>> CassetteEvent(2, 31, "clerk", 1, "opened", {}).written(DeltaCodec())
+        >>> CassetteEvent(2, 31, "clerk", 1, "opened", {}).encode(DeltaCodec())
         b'{"n":2,"ms":31,"opened":{}}'
         """
         socket = {} if self.socket == 1 else {"socket": self.socket}
-        short = codec.short(self.socket, self.body) if self.kind == "told" else None
-        event: Event = short or {str(self.kind): self.body}
-        told = {"n": self.number, "ms": self.at_ms, **socket, **event}
-        return printable_json(to_json(told).decode()).encode()
+        short = codec.encode(self.socket, self.body) if self.kind == "told" else None
+        body: Event = short or {str(self.kind): self.body}
+        return printable_json(to_json({"n": self.number, "ms": self.at_ms, **socket, **body}).decode()).encode()
 
     @classmethod
-    def read(cls, player: str, told: Event, codec: DeltaCodec) -> CassetteEvent:
-        """Read what a line of a player's file tells.
+    def decode(cls, player: str, line: Event, codec: DeltaCodec) -> CassetteEvent:
+        """Read a line of a player's file.
 
         Raises:
             KeyError: Something is missing.
             ValueError: It is no event.
         """
-        number, at_ms, socket = int(told["n"]), int(told["ms"]), int(told.get("socket", 1))
-        if (body := codec.whole(socket, told)) is not None:
+        number, at_ms, socket = int(line["n"]), int(line["ms"]), int(line.get("socket", 1))
+        if (body := codec.decode(socket, line)) is not None:
             return cls(number, at_ms, player, socket, "told", body)
-        kind = next((kind for kind in KINDS if kind in told), None)
-        if kind is None or not isinstance(told[kind], dict):
+        kind = next((kind for kind in KINDS if kind in line), None)
+        if kind is None or not isinstance(line[kind], dict):
             raise ValueError("it says nothing")
         if kind == "told":
-            codec.learn(socket, told[kind])
-        return cls(number, at_ms, player, socket, kind, told[kind])
+            codec.learn(socket, line[kind])
+        return cls(number, at_ms, player, socket, kind, line[kind])
 
 
 class PlayerTrack(BaseModel, frozen=True, extra="forbid"):
@@ -138,7 +139,7 @@ def cassettes_in(folder: Path) -> list[Path]:
         return [folder]
     found = sorted(file.parent for file in folder.glob(f"*/{MANIFEST}")) if folder.is_dir() else []
     if not found:
-        raise CassetteError(str(folder), "there is no cassette", "record one: tau-stage run SCENE --record DIR")
+        raise CassetteError(str(folder), "there is no cassette", RECORD_IT)
     return found
 
 
@@ -161,27 +162,12 @@ def load_cassette(path: Path) -> Cassette:
 def _manifest(file: Path) -> Manifest:
     try:
         data = file.read_bytes()
-        refuse_lfs_pointer(file, data)
-        told = from_json(data)
     except FileNotFoundError:
-        raise CassetteError(
-            str(file.parent), "there is no cassette", "record one: tau-stage run SCENE --record DIR"
-        ) from None
-    except (OSError, ValueError) as error:
+        raise CassetteError(str(file.parent), "there is no cassette", RECORD_IT) from None
+    except OSError as error:
         raise CassetteError(str(file), f"cannot be read: {error}", RECORD_AGAIN) from None
-    made = told.get("cassette") if isinstance(told, dict) else None
-    if isinstance(made, int) and made > FORMAT:
-        raise CassetteError(
-            str(file),
-            f"the cassette is of format {made}, and this tau-stage reads {FORMAT}",
-            "upgrade tau-stage, or record the scene again with --record",
-        )
-    try:
-        return Manifest.model_validate(told)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "it"
-        raise CassetteError(str(file), f"is no cassette: {where}: {first['msg']}", RECORD_AGAIN) from None
+    refuse_lfs_pointer(file, data)
+    return parse_document(Manifest, data, file, "cassette", RECORD_AGAIN, CassetteError)
 
 
 def _entries(path: Path, player: str, track: PlayerTrack) -> Iterator[CassetteEvent]:
@@ -202,7 +188,7 @@ def _entries(path: Path, player: str, track: PlayerTrack) -> Iterator[CassetteEv
     codec = DeltaCodec()
     for number, line in enumerate(lines, 1):
         try:
-            yield CassetteEvent.read(player, from_json(line), codec)
+            yield CassetteEvent.decode(player, from_json(line), codec)
         except (ValueError, KeyError, TypeError) as error:
             raise CassetteError(f"{file}:{number}", f"is no event of a cassette: {error}", RECORD_AGAIN) from None
 
@@ -210,7 +196,7 @@ def _entries(path: Path, player: str, track: PlayerTrack) -> Iterator[CassetteEv
 def write_events(folder: Path, file: str, entries: Iterable[CassetteEvent]) -> tuple[int, str]:
     """Write one player's events; how many they are, and their hash."""
     codec = DeltaCodec()
-    lines = [entry.written(codec) + b"\n" for entry in entries]
+    lines = [entry.encode(codec) + b"\n" for entry in entries]
     data = b"".join(lines)
     (folder / file).write_bytes(data)
     return len(lines), sha256(data).hexdigest()
@@ -218,11 +204,11 @@ def write_events(folder: Path, file: str, entries: Iterable[CassetteEvent]) -> t
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write ``cassette.json``, which makes a folder a cassette."""
-    (folder / MANIFEST).write_text(written(manifest), "utf-8")
+    (folder / MANIFEST).write_text(format_manifest(manifest), "utf-8")
 
 
-def written(manifest: Manifest) -> str:
-    """Write it as one line of the player's file."""
+def format_manifest(manifest: Manifest) -> str:
+    """Return the text of ``cassette.json``."""
     return printable_json(manifest.model_dump_json(indent=2)) + "\n"
 
 
@@ -260,20 +246,22 @@ def refuse_linked_cassette(path: Path) -> None:
 
 @dataclass(slots=True)
 class DeltaCodec:
-    """Remembers, for each connection, the last piece of sound and the last piece of words.
+    """Writes a delta that goes on where the one before ended as a short line.
+
+    It remembers, for each connection, the last piece of sound and the last piece of words.
 
     >>> full = {"type": "response.output_text.delta", "item_id": "item_1", "delta": "How "}
     >>> writer, reader = DeltaCodec(), DeltaCodec()
-    >>> writer.short(1, full), writer.short(1, full | {"delta": "so?"})
+    >>> writer.encode(1, full), writer.encode(1, full | {"delta": "so?"})
     (None, {'words': 'so?'})
     >>> reader.learn(1, full)
-    >>> reader.whole(1, {"words": "so?"})
+    >>> reader.decode(1, {"words": "so?"})
     {'type': 'response.output_text.delta', 'item_id': 'item_1', 'delta': 'so?'}
     """
 
     _last: dict[tuple[int, str], Event] = field(default_factory=dict)
 
-    def short(self, socket: int, event: Event) -> Event | None:
+    def encode(self, socket: int, event: Event) -> Event | None:
         """Return what stands for an event; None where it must be written in full."""
         kind = _kind(event)
         if not kind:
@@ -293,17 +281,17 @@ class DeltaCodec:
         if kind := _kind(event):
             self._last[socket, kind] = event
 
-    def whole(self, socket: int, told: Event) -> Event | None:
+    def decode(self, socket: int, line: Event) -> Event | None:
         """Return the event that a short line stands for; None where it stands for none.
 
         Raises:
             KeyError: Nothing came before it.
         """
-        kind = next((kind for kind in ("sound", "words") if kind in told), None)
+        kind = next((kind for kind in ("sound", "words") if kind in line), None)
         if kind is None:
             return None
         before = self._last[socket, kind]
-        delta = told[kind] if kind == "words" else before["delta"] | {"from": before["delta"]["to"], "to": told[kind]}
+        delta = line[kind] if kind == "words" else before["delta"] | {"from": before["delta"]["to"], "to": line[kind]}
         event = self._last[socket, kind] = before | {"delta": delta}
         return event
 

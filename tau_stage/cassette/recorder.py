@@ -30,12 +30,12 @@ from tau_stage.cassette.format import (
     Kind,
     Manifest,
     PlayerTrack,
+    format_manifest,
     load_cassette,
     spare_files,
     verify_cassette,
     write_events,
     write_manifest,
-    written,
 )
 from tau_stage.cassette.redaction import Redactor
 from tau_stage.errors import CassetteError, ConnectFailed, SessionClosed, SessionError, TakeError, Timeout
@@ -435,10 +435,10 @@ def _bring(new: Path, final: Path) -> None:
     }
     for name, track in manifest.players.items():
         _copy(new / track.file, final / aside[name].file)
-    write_whole({final / MANIFEST: written(manifest.model_copy(update={"players": aside}))}, RECORD_AGAIN)
+    write_whole({final / MANIFEST: format_manifest(manifest.model_copy(update={"players": aside}))}, RECORD_AGAIN)
     for track in manifest.players.values():
         _copy(new / track.file, final / track.file)
-    write_whole({final / MANIFEST: written(manifest)}, RECORD_AGAIN)
+    write_whole({final / MANIFEST: format_manifest(manifest)}, RECORD_AGAIN)
 
 
 def _copy(file: Path, to: Path) -> None:

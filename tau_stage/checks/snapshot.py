@@ -12,7 +12,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from tau_stage.checks.expectations import hearers
 from tau_stage.checks.metrics import TakeMetrics, measure
@@ -24,10 +24,9 @@ from tau_stage.scene.names import SOUNDS, did_you_mean, identity, listed, resolv
 from tau_stage.take.atomic import guarded
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import read_beginning
-from tau_stage.take.reading import audio_of
+from tau_stage.take.reading import audio_of, parse_document
 from tau_stage.take.take_model import Performed, Take
 
-VERSION = 1
 MISSING = "missing"
 NO_FILES: Mapping[str, str] = {}
 DELIVERED: Mapping[str, Any] = Deliver().model_dump(mode="json") | {"pan": {}}
@@ -222,27 +221,13 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
-def parse_snapshot(text: str, path: str) -> Snapshot:
+def parse_snapshot(text: str, path: Path) -> Snapshot:
     """Read a snapshot from the text of its file.
 
     Raises:
         TakeError: It is none, or a newer tau-stage's.
     """
-    remedy = "restore it from version control, or accept a take again"
-    try:
-        facts = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise TakeError(path, f"is broken JSON ({error})", remedy) from None
-    version = facts.get("version") if isinstance(facts, dict) else None
-    if isinstance(version, int) and version > VERSION:
-        problem = f"is of version {version}, and this tau-stage knows version {VERSION}"
-        raise TakeError(path, problem, "install a newer tau-stage")
-    try:
-        return Snapshot.model_validate(facts)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole"
-        raise TakeError(path, f"is no snapshot: {where}: {first['msg']}", remedy) from None
+    return parse_document(Snapshot, text, path, "snapshot", "restore it from version control, or accept a take again")
 
 
 def _line_snapshot(
@@ -350,7 +335,7 @@ def read_snapshot(path: Path) -> Snapshot | None:
         data = path.read_bytes()
         if is_lfs_pointer(data):
             raise TakeError(str(path), LFS_PROBLEM, LFS_HINT)
-        return parse_snapshot(data.decode("utf-8"), str(path))
+        return parse_snapshot(data.decode("utf-8"), path)
     except FileNotFoundError:
         return None
     except OSError as error:

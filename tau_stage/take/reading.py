@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from tau_stage.audio.files import quiet_decoder
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.wav import HEADER_BYTES, read_wav
-from tau_stage.errors import TakeError
+from tau_stage.errors import StageError, TakeError
 from tau_stage.take.folder import MANIFEST, TakeFolder, followed
 from tau_stage.take.folding import fold
 from tau_stage.take.journal import JOURNAL, read_journal
@@ -22,6 +22,8 @@ from tau_stage.take.take_model import Performed, Take
 
 VERSION: int = Take.model_fields["version"].default
 """The version of takes that is read here."""
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 AGAIN = "run the scene again, or name another take"
 
@@ -65,18 +67,7 @@ def _inside(path: Path) -> str:
 
 
 def _from_manifest(path: Path) -> Take:
-    text = _read(path)
-    try:
-        told = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise TakeError(str(path), f"is broken JSON ({error})", _without(path)) from None
-    _check_version(path, told)
-    try:
-        return Take.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole"
-        raise TakeError(str(path), f"is no take: {where}: {first['msg']}", _without(path)) from None
+    return parse_document(Take, _read(path), path, "take", _without(path))
 
 
 def _without(manifest: Path) -> str:
@@ -103,11 +94,52 @@ def _read(path: Path) -> bytes:
         raise TakeError(str(path), problem, "look at its permissions") from None
 
 
-def _check_version(path: Path, told: Any) -> None:
-    version = told.get("version", VERSION) if isinstance(told, dict) else VERSION
-    if isinstance(version, int) and version > VERSION:
-        problem = f"is of version {version}, and this tau-stage knows version {VERSION}"
-        raise TakeError(str(path), problem, "install a newer tau-stage")
+def parse_document(
+    model: type[ModelT],
+    text: str | bytes,
+    path: Path,
+    what: str,
+    hint: str,
+    refuse: Callable[[str, str, str], StageError] = TakeError,
+) -> ModelT:
+    """Read a file of JSON that tau-stage wrote.
+
+    Args:
+        model: What it holds; the default of its first field is the version that is known.
+        text: The file's.
+        path: Which one, for errors.
+        what: It should be.
+        hint: What to do where it is damaged.
+        refuse: Makes the error.
+
+    Raises:
+        StageError: It is broken, something else, or a newer tau-stage's.
+    """
+    try:
+        facts = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise refuse(str(path), f"is broken JSON ({error})", hint) from None
+    name, field = next(iter(model.model_fields.items()))
+    _check_version(path, facts, name, field.default, refuse)
+    try:
+        return model.model_validate(facts)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the whole"
+        raise refuse(str(path), f"is no {what}: {where}: {first['msg']}", hint) from None
+
+
+def _check_version(
+    path: Path,
+    facts: object,
+    name: str = "version",
+    known: int = VERSION,
+    refuse: Callable[[str, str, str], StageError] = TakeError,
+) -> None:
+    version = facts.get(name, known) if isinstance(facts, dict) else known
+    if isinstance(version, int) and version > known:
+        problem = f"is of version {version}, and this tau-stage knows version {known}"
+        raise refuse(str(path), problem, "install a newer tau-stage")
 
 
 def audio_of(folder: TakeFolder, line: Performed) -> Pcm:

@@ -762,7 +762,7 @@ manifest("players", lambda n: to_json({"cassette": 1, "players": {f"k{k}": 1 for
 def snapshot(name: str, made: Callable[[int], str]) -> None:
     def shape(size: int, _folder: Path) -> Parse:
         given = made(size)
-        return lambda: parse_snapshot(given, "x.json")
+        return lambda: parse_snapshot(given, Path("x.json"))
 
     SHAPES[f"snapshot: {name}"] = shape
 
