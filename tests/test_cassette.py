@@ -198,10 +198,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "edited": (lambda path: _rewrite(path / "ann.jsonl", lambda text: text.replace("Never", "Always")), "was changed"),
     "newer": (
         lambda path: _rewrite(path / "cassette.json", lambda text: text.replace('"cassette": 1', '"cassette": 2')),
-        "format 2, and this tau-stage reads 1",
+        "version 2, and this tau-stage knows version 1",
     ),
     "no manifest": (lambda path: (path / "cassette.json").unlink(), "there is no cassette of this scene"),
-    "no JSON": (lambda path: (path / "cassette.json").write_text("{"), "cannot be read"),
+    "no JSON": (lambda path: (path / "cassette.json").write_text("{"), "is broken JSON"),
     "another JSON": (lambda path: (path / "cassette.json").write_text("[]"), "is no cassette"),
     "no events": (lambda path: (path / "bob.jsonl").unlink(), "the events of bob cannot be read"),
     "a clip lost": (lambda path: shutil.rmtree(path / "audio"), "the clip is missing"),

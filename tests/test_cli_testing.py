@@ -204,7 +204,7 @@ def damage_missing_manifest() -> None:
         (damage_edited, "was changed after it was recorded"),
         (damage_clip, "the clip is damaged"),
         (damage_missing_clip, "clip"),
-        (damage_manifest, "cannot be read"),
+        (damage_manifest, "is broken JSON"),
         (damage_missing_manifest, "there is no cassette"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",

@@ -61,13 +61,13 @@ class FoundScenes:
     Attributes:
         scenes: Files that are tested, in order.
         left_out: Why others are not, by path.
-        broken: Folders that cannot be read.
+        errors: Folders that cannot be read.
         places: Folders that were looked through, for what belongs to no scene.
     """
 
     scenes: list[str] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
-    broken: list[CaseError] = field(default_factory=list)
+    errors: list[CaseError] = field(default_factory=list)
     places: list[Path] = field(default_factory=list)
 
 
@@ -80,18 +80,28 @@ def inspect_file(file: Path) -> FileLook:
             text = opened.read(LARGEST).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return FileLook(is_scene=True)
-    head = re.match(r"(?:[ \t]*(?:#.*)?\r?\n)*", text)
-    said = "ours" if head and OURS.search(head[0]) else "another's" if head and SCHEMA.search(head[0]) else ""
+    said = _said(text)
     if said == "another's":
         return FileLook(is_scene=False, said=said, problem="its first line names the schema of another program")
     if not text.strip():
         return FileLook(is_scene=True, said=said)
     keys, included = _keys(text)
-    has = [any(get_close_matches(key, names, 1, ALIKE) for key in keys) for names in (CAST, WORDS)]
-    if all(has) or said:
+    missing = [f"no {names[0]}:" for names in (CAST, WORDS) if not _has_one_of(names, keys)]
+    if said or not missing:
         return FileLook(is_scene=True, said=said, included=included)
-    missing = " and ".join(f"no {names[0]}:" for names, there in zip((CAST, WORDS), has, strict=True) if not there)
-    return FileLook(is_scene=False, included=included, problem=f"it has {missing}")
+    return FileLook(is_scene=False, included=included, problem=f"it has {' and '.join(missing)}")
+
+
+def _said(text: str) -> str:
+    """Tell whose the comments at the head of a file say it is."""
+    head = re.match(r"(?:[ \t]*(?:#.*)?\r?\n)*", text)
+    if head and OURS.search(head[0]):
+        return "ours"
+    return "another's" if head and SCHEMA.search(head[0]) else ""
+
+
+def _has_one_of(names: Sequence[str], keys: Sequence[str]) -> bool:
+    return any(get_close_matches(key, names, 1, ALIKE) for key in keys)
 
 
 def _keys(text: str) -> tuple[list[str], tuple[str, ...]]:
@@ -120,21 +130,23 @@ def sort_files(place: Path, names: Iterable[str]) -> tuple[list[str], dict[str, 
         os.path.normpath(include): name for name, look in looks.items() if look.is_scene for include in look.included
     }
     among_scenes = any(look.is_scene for look in looks.values())
-    scenes = []
     for name, look in looks.items():
-        if look.said == "another's":
-            left[name] = look.problem
-        elif name in used and not look.said:
-            left[name] = f"{used[name]} includes it"
-        elif look.is_scene:
-            scenes.append(name)
-        elif among_scenes and (scene := _included_below(place, name)):
-            left[name] = f"{scene} includes it"
-        elif among_scenes:
-            scenes.append(name)
-        else:
-            left[name] = look.problem
-    return scenes, left
+        if reason := _why_no_scene(place / name, look, used, among_scenes=among_scenes):
+            left[name] = reason
+    return [name for name in looks if name not in left], left
+
+
+def _why_no_scene(file: Path, look: FileLook, used: Mapping[str, str], *, among_scenes: bool) -> str:
+    if look.said == "another's":
+        return look.problem
+    if file.name in used and not look.said:
+        return f"{used[file.name]} includes it"
+    if look.is_scene:
+        return ""
+    if not among_scenes:
+        return look.problem
+    scene = _included_below(file.parent, file.name)
+    return f"{scene} includes it" if scene else ""
 
 
 def _included_below(place: Path, name: str) -> str:
@@ -174,15 +186,16 @@ def find_scenes(paths: Sequence[str]) -> FoundScenes:
         UsageError: One is not there, or there is no scene.
     """
     found = FoundScenes()
-    for path in paths:
-        if Path(path).is_dir():
-            _walk(path, found)
-        elif Path(path).exists() or Path(path).is_symlink():
-            found.scenes.append(path)
+    for name in paths:
+        path = Path(name)
+        if path.is_dir():
+            _walk(name, found)
+        elif path.exists() or path.is_symlink():
+            found.scenes.append(name)
         else:
-            raise UsageError(f"{path}: there is neither a scene nor a folder", "name one: tau-stage test scenes/")
+            raise UsageError(f"{name}: there is neither a scene nor a folder", "name one: tau-stage test scenes/")
     found.scenes = list(dict.fromkeys(found.scenes))
-    if not found.scenes and not found.broken:
+    if not found.scenes and not found.errors:
         left = "".join(f"\n  left out: {path}: {reason}" for path, reason in found.left_out.items())
         hint = "a scene is a YAML file with players: and lines:; tau-stage init DIR makes a first one"
         raise UsageError(f"no scene was found in {', '.join(paths)}, so nothing was tested{left}", hint)
@@ -191,23 +204,26 @@ def find_scenes(paths: Sequence[str]) -> FoundScenes:
 
 def _walk(top: str, found: FoundScenes) -> None:
     def refused(error: OSError) -> None:
-        path = str(error.filename or top)
-        found.broken.append(
-            CaseError(f"the folder cannot be read: {(error.strerror or str(error)).lower()}", path, code=2)
-        )
+        problem = f"the folder cannot be read: {(error.strerror or str(error)).lower()}"
+        found.errors.append(CaseError(problem, str(error.filename or top), code=2))
 
     for name, folders, files in os.walk(top, onerror=refused):
         place = Path(name)
-        for folder in list(folders):
-            reason = "a folder of this name is not looked into" if folder in NOT_ENTERED else ""
-            reason = reason or ("a link to a folder; name it to test what is in it" * (place / folder).is_symlink())
-            if reason and folder not in (CASSETTES, SNAPSHOTS):
-                found.left_out[str(place / folder)] = reason
+        reasons = {str(place / folder): _why_not_entered(place / folder) for folder in folders}
+        found.left_out |= {path: reason for path, reason in reasons.items() if reason}
         folders[:] = sorted(each for each in folders if _is_entered(each))
         scenes, left = sort_files(place, files)
         found.scenes += [str(place / each) for each in scenes]
         found.left_out |= {str(place / each): reason for each, reason in left.items()}
         found.places.append(place)
+
+
+def _why_not_entered(folder: Path) -> str:
+    if folder.name in (CASSETTES, SNAPSHOTS):
+        return ""
+    if folder.name in NOT_ENTERED:
+        return "a folder of this name is not looked into"
+    return "a link to a folder; name it to test what is in it" if folder.is_symlink() else ""
 
 
 def _is_entered(folder: str) -> bool:
@@ -224,35 +240,35 @@ def is_strict() -> bool:
 
 def belongings(place: Path) -> Iterator[tuple[Path, str]]:
     """Yield cassettes and snapshots in a folder of scenes, with the names of those they belong to."""
-    for kind in (CASSETTES, SNAPSHOTS):
-        with suppress(OSError):
-            for path in sorted((place / kind).iterdir()):
-                if path.name.startswith("."):
-                    continue
-                if kind == CASSETTES and (path.is_dir() or path.is_symlink()):
-                    yield path, path.name
-                elif kind == SNAPSHOTS and path.suffix.lower() == ".json":
-                    yield path, path.name[: -len(".json")]
+    for path in _visible(place / CASSETTES):
+        if path.is_dir() or path.is_symlink():
+            yield path, path.name
+    for path in _visible(place / SNAPSHOTS):
+        if path.suffix.lower() == ".json":
+            yield path, path.name[: -len(".json")]
 
 
-def orphans(
-    place: Path, owners: Mapping[str, str], unread: Sequence[str], only: str | None = None
-) -> Iterator[CaseError]:
-    """Yield cassettes and snapshots in a folder that belong to none of its scenes.
+def _visible(folder: Path) -> list[Path]:
+    with suppress(OSError):
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    return []
+
+
+def orphans_in(place: Path, scenes: Sequence[str], only: str | None = None) -> Iterator[CaseError]:
+    """Yield cassettes and snapshots in a folder that belong to none of these scenes.
 
     Args:
         place: The folder.
-        owners: Titles of scenes and variants, by the names of what belongs to them.
-        unread: Scene files that cannot be read, so that their variants are not known.
+        scenes: Scene files; those in other folders do not count.
         only: Only what may be of this scene file.
     """
+    owners, unread = _owners(path for path in scenes if Path(path).parent == place)
     files = [file for file in place.iterdir() if file.suffix.lower() in SUFFIXES] if place.is_dir() else []
+    own = {identity(str(file)) for file in files}
     for path, name in belongings(place):
-        if name in owners or any(_may_be_of(file, name) for file in unread):
-            continue
-        if only is not None and (not _may_be_of(only, name) or any(identity(str(file)) == name for file in files)):
-            continue
-        yield _orphan(path, name, owners, files)
+        is_known = name in owners or any(_may_be_of(file, name) for file in unread)
+        if not is_known and (only is None or (_may_be_of(only, name) and name not in own)):
+            yield _orphan(path, name, owners, files)
 
 
 def orphans_on_tape(tapes: Path, scenes: Sequence[str]) -> Iterator[CaseError]:
@@ -378,28 +394,20 @@ def collect(paths: Sequence[str], given: Mapping[str, str] = NO_VARIABLES, tapes
     """
     found = find_scenes(paths)
     cases: list[Case] = []
-    broken = [Result(each.path, error=each) for each in (*found.broken, *twins(found.scenes))]
+    broken = [Result(each.path, error=each) for each in (*found.errors, *twins(found.scenes))]
     for path in found.scenes:
         try:
             cases += cases_of(path, given)
         except SceneError as error:
             broken.append(Result(path, error=scene_error(error)))
-    named = [path for path in found.scenes if Path(path).parent not in found.places]
-    for place in found.places:
-        broken += [Result(each.path, error=each) for each in orphans_in(place, found.scenes)]
-    for path in named:
-        broken += [Result(each.path, error=each) for each in orphans_in(Path(path).parent, [path], only=path)]
+    lost = [each for place in found.places for each in orphans_in(place, found.scenes)]
+    for path in found.scenes:
+        if Path(path).parent not in found.places:
+            lost += orphans_in(Path(path).parent, [path], only=path)
     if tapes and found.places:
-        known = {each.path for each in broken}
-        lost = (each for each in orphans_on_tape(tapes, found.scenes) if each.path not in known)
-        broken += [Result(each.path, error=each) for each in lost]
-    return Collected(cases, broken, found.left_out)
-
-
-def orphans_in(place: Path, scenes: Sequence[str], only: str | None = None) -> Iterator[CaseError]:
-    """Yield cassettes and snapshots in a folder that belong to none of these scenes."""
-    owners, lost = _owners(path for path in scenes if Path(path).parent == place)
-    yield from orphans(place, owners, lost, only)
+        known = {each.path for each in broken} | {each.path for each in lost}
+        lost += [each for each in orphans_on_tape(tapes, found.scenes) if each.path not in known]
+    return Collected(cases, [*broken, *(Result(each.path, error=each) for each in lost)], found.left_out)
 
 
 def scene_error(error: SceneError) -> CaseError:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import secrets
-import shlex
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from shlex import quote
 
@@ -38,7 +38,7 @@ from tau_stage.stage.people import people_of
 from tau_stage.stage.performance import PerformanceOptions, perform
 from tau_stage.stage.scene_tools import check_tool_permission, find_tools
 from tau_stage.stage.sessions import Stage, open_stage
-from tau_stage.suite.discovery import CASSETTES, PLACE, SNAPSHOTS, Case, scene_error
+from tau_stage.suite.discovery import CASSETTES, PLACE, Case, scene_error
 from tau_stage.suite.in_memory import explain_divergence, in_memory_stage
 from tau_stage.suite.result import OVER_BUDGET, CaseError, Result, Source, rows, unreached
 from tau_stage.take.folder import CHECKS, TakeFolder, leave_latest
@@ -106,7 +106,7 @@ def run_case(case: Case, options: SuiteOptions) -> Result:
     began = time.monotonic()
     result = Result(case.path, case.variant)
     try:
-        result = _run_case(case.plan(), options, result)
+        result = _CaseRun(case.plan(), options).result(result)
     except (StageError, BaseExceptionGroup) as error:
         failure = lone(error) if isinstance(error, BaseExceptionGroup) else error
         if not isinstance(failure, StageError):
@@ -117,9 +117,7 @@ def run_case(case: Case, options: SuiteOptions) -> Result:
 
 def killed_case(case: Case) -> Result:
     """Return what a scene comes to whose process was killed: it is not tested again, as that may cost money."""
-    alone = (
-        f"test it alone: tau-stage test {shlex.quote(case.path)}; where memory ran out, test fewer at once: --jobs 1"
-    )
+    alone = f"test it alone: tau-stage test {quote(case.path)}; where memory ran out, test fewer at once: --jobs 1"
     problem = f"the process that tested it was killed\n  hint: {alone}"
     return Result(case.path, case.variant, error=CaseError(problem, case.path))
 
@@ -131,205 +129,220 @@ def case_error(failure: StageError, path: str) -> CaseError:
     return CaseError(str(failure), path, code=2 if isinstance(failure, UsageError) else 3)
 
 
-def _run_case(plan: Plan, options: SuiteOptions, result: Result) -> Result:
-    source = source_of(plan, options)
-    result = replace(
-        result, title=plan.title, source=source, lacks=missing_parts(plan, options, source) if options.strict else ()
-    )
-    refuse_lost_cassette(plan, options, source)
-    if source == "nothing":
-        return result
-    check_tool_permission(plan, allowed=options.allow_tools)
-    find_tools(plan)
-    runs: list[Run] = []
-    try:
-        for _ in range(options.repeat):
-            runs.append(_run(plan, replace(options, budget=left(options, runs)), source))
-            if runs[-1].take and runs[-1].take.ended == "budget":
-                break
-    except BaseException:
-        _forget(run.folder for run in runs)
-        raise
-    last = runs[-1]
-    lengths = {line.id: line.duration_s for run in runs for line in (run.take.lines if run.take else ())}
-    if options.live and last.take and last.take.ended == "budget":
-        _forget(run.folder for run in runs)
-        return _stopped(plan, options, result, runs, lengths)
-    result = replace(
-        result,
-        lines=len(last.take.lines) if last.take else 0,
-        rows=rows(plan, [run.verdicts for run in runs], lengths),
-        checks=tuple(dict.fromkeys(verdict.source for run in runs for verdict in run.verdicts)),
-    )
-    if last.take is None:
-        result = replace(result, rows=(*result.rows, *unreached(plan, result.rows)))
-    if last.take and not any(line.said or line.samples for line in last.take.lines):
-        result = replace(result, error=CaseError(last.take.problem or NONE_LEFT, plan.path))
-    if options.update and last.take and not result.error:
-        result = replace(result, accepted=_accept(plan, last))
-    kept = [run for run in runs if options.keep or not all(verdict.passed for verdict in run.verdicts)]
-    _forget(run.folder for run in runs if run not in kept)
-    for run in kept:
-        if run.take and run.measures:
-            deliver(run.folder, run.take, plan.deliver, also={CHECKS: as_json(run.verdicts, run.measures)})
-    return replace(result, takes=tuple(str(run.folder.path) for run in kept if run.take))
+@dataclass(frozen=True)
+class _CaseRun:
+    """The test of one plan: who plays it, its performances, and what they come to.
 
-
-def _stopped(
-    plan: Plan, options: SuiteOptions, result: Result, runs: Sequence[Run], lengths: Mapping[str, float]
-) -> Result:
-    """Sum up a test that stopped at its budget: what whole performances came to, and lines none reached."""
-    known = rows(plan, [run.verdicts for run in runs[:-1]], lengths) if len(runs) > 1 else ()
-    missed = [row for row in unreached(plan, known) if row.name not in lengths]
-    budget = plan.budget if options.budget is None else options.budget
-    problem = f"stopped at the budget of ${budget} in performance {len(runs)} of {options.repeat}; raise --budget"
-    return replace(result, rows=(*known, *missed), error=CaseError(problem, plan.path, code=OVER_BUDGET))
-
-
-def left(options: SuiteOptions, runs: Sequence[Run]) -> Decimal | None:
-    """Return what may still be spent; what a performance has cost that is not known is taken to be all of it."""
-    if options.budget is None:
-        return None
-    spent = [run.take.cost.total if run.take else Decimal(0) for run in runs]
-    return options.budget - sum((options.budget if one is None else one for one in spent), Decimal(0))
-
-
-def _forget(folders: Iterable[TakeFolder]) -> None:
-    """Delete takes, and what is left of them: the link to the newest, and a folder that is empty."""
-    for folder in folders:
-        with suppress(TakeError):
-            leave_latest(folder)
-        shutil.rmtree(folder.path, ignore_errors=True)
-        with suppress(OSError):
-            folder.path.parent.rmdir()
-
-
-def source_of(plan: Plan, options: SuiteOptions) -> Source:
-    """Tell who plays a scene; nobody, where there is nothing to hold a performance against.
-
-    Raises:
-        CassetteError: It has a cassette that is broken.
+    Args:
+        plan: Of a scene, or of one variant.
+        options: Of the test.
     """
-    if options.live:
-        return "live"
-    if options.cassettes or (cassettes_of(plan) / plan.slug).exists():
-        return "cassette"
-    expects = plan.expect or any(line.expect for strand in plan.step_lists for line in lines_of(strand))
-    is_known = snapshot_path(plan.path, plan.variant).exists()
-    return "understudy" if expects or is_known or options.update or options.recognise else "nothing"
 
+    plan: Plan
+    options: SuiteOptions
 
-def missing_parts(plan: Plan, options: SuiteOptions, source: Source) -> tuple[str, ...]:
-    """Return what a scene must have to be green where a test is strict, and has not."""
-    place = Path(plan.path).parent
-    tapes = options.cassettes or cassettes_of(plan)
-    has_tape = (tapes / plan.slug).exists()
-    missing = []
-    scene = quote(plan.path)
-    if source == "nothing":
-        missing.append("nothing is expected of it: write expect:, accept a take (--update), or record it")
-    if not options.live and tapes.is_dir() and not has_tape:
-        missing.append(f"it has no cassette in {tapes}: record it: tau-stage run {scene} --record {quote(str(tapes))}")
-    has_snapshot = snapshot_path(plan.path, plan.variant).exists()
-    if not (options.update or has_snapshot) and (has_tape or (place / SNAPSHOTS).is_dir()):
-        missing.append(f"it has no snapshot in {place / SNAPSHOTS}: accept one: tau-stage test --update {scene}")
-    return tuple(missing)
+    @cached_property
+    def tapes(self) -> Path:
+        """The folder that the scene's cassette is looked for in: beside the scene."""
+        return self.options.cassettes or Path(self.plan.path).parent / CASSETTES
 
+    @cached_property
+    def snapshot(self) -> Path:
+        """The file of the snapshot."""
+        return snapshot_path(self.plan.path, self.plan.variant)
 
-def refuse_lost_cassette(plan: Plan, options: SuiteOptions, source: Source) -> None:
-    """Refuse to hold a snapshot that was accepted beside a cassette against the understudy in silence.
+    @cached_property
+    def source(self) -> Source:
+        """Who plays; nobody, where there is nothing to hold a performance against."""
+        if self.options.live:
+            return "live"
+        if self.options.cassettes or (self.tapes / self.plan.slug).exists():
+            return "cassette"
+        expects = self.plan.expect or any(line.expect for steps in self.plan.step_lists for line in lines_of(steps))
+        is_wanted = self.snapshot.exists() or self.options.update or self.options.recognise
+        return "understudy" if expects or is_wanted else "nothing"
 
-    Raises:
-        CassetteError: The cassette is gone.
-    """
-    path = snapshot_path(plan.path, plan.variant)
-    known = None if options.update or source in ("cassette", "live") else read_snapshot(path)
-    if known and known.cassette:
-        record = f"--record {quote(str(cassettes_of(plan)))}"
-        hint = f"bring it back, record it ({record}), or accept the scene without: --update"
-        raise CassetteError(str(cassettes_of(plan) / plan.slug), f"is gone, and {path} was accepted beside it", hint)
+    def result(self, result: Result) -> Result:
+        """Perform the scene as often as wanted, and say what it came to."""
+        lacks = tuple(self.lacks()) if self.options.strict else ()
+        result = replace(result, title=self.plan.title, source=self.source, lacks=lacks)
+        self.refuse_lost_cassette()
+        if self.source == "nothing":
+            return result
+        check_tool_permission(self.plan, allowed=self.options.allow_tools)
+        find_tools(self.plan)
+        runs = self.runs()
+        last = runs[-1].take
+        if self.options.live and last and last.ended == "budget":
+            _delete_takes(runs)
+            return self.stopped(result, runs)
+        result = self.summed_up(result, runs)
+        if last and not any(line.said or line.samples for line in last.lines):
+            result = replace(result, error=CaseError(last.problem or NONE_LEFT, self.plan.path))
+        if self.options.update and last and not result.error:
+            result = replace(result, accepted=self.accept(runs[-1].folder, last))
+        return replace(result, takes=self.keep(runs))
 
+    def lacks(self) -> Iterator[str]:
+        """Yield what a scene must have to be green where a test is strict, and has not."""
+        scene, snapshots = quote(self.plan.path), self.snapshot.parent
+        has_tape = (self.tapes / self.plan.slug).exists()
+        if self.source == "nothing":
+            yield "nothing is expected of it: write expect:, accept a take (--update), or record it"
+        if not self.options.live and self.tapes.is_dir() and not has_tape:
+            record = f"record it: tau-stage run {scene} --record {quote(str(self.tapes))}"
+            yield f"it has no cassette in {self.tapes}: {record}"
+        if not (self.options.update or self.snapshot.exists()) and (has_tape or snapshots.is_dir()):
+            yield f"it has no snapshot in {snapshots}: accept one: tau-stage test --update {scene}"
 
-def cassettes_of(plan: Plan) -> Path:
-    """Tell where a scene's cassette is looked for: beside the scene."""
-    return Path(plan.path).parent / CASSETTES
+    def refuse_lost_cassette(self) -> None:
+        """Refuse to hold a snapshot that was accepted beside a cassette against the understudy in silence.
 
+        Raises:
+            CassetteError: The cassette is gone.
+        """
+        is_compared = not self.options.update and self.source not in ("cassette", "live")
+        known = read_snapshot(self.snapshot) if is_compared else None
+        if known and known.cassette:
+            record = f"--record {quote(str(self.tapes))}"
+            hint = f"bring it back, record it ({record}), or accept the scene without: --update"
+            problem = f"is gone, and {self.snapshot} was accepted beside it"
+            raise CassetteError(str(self.tapes / self.plan.slug), problem, hint)
 
-# ---- performing
+    # ---- performing
 
-
-def _run(plan: Plan, options: SuiteOptions, source: Source) -> Run:
-    started = datetime.now(UTC)
-    folder = TakeFolder.create(options.out, plan.slug, started, secrets.token_hex(3))
-    try:
-        if source == "cassette":
-            return _replayed(plan, options, folder, started)
-        clock = {} if source == "live" else VIRTUAL
-        take = run_until_signal(_performed, plan, options, folder, started, clock=clock)
-        return _checked(plan, options, folder, take)
-    except BaseException:
-        _forget([folder])
-        raise
-
-
-def _replayed(plan: Plan, options: SuiteOptions, folder: TakeFolder, started: datetime) -> Run:
-    tape = Replay.of(plan, options.cassettes or cassettes_of(plan))
-    try:
-        take = run_until_signal(_perform, plan, tape.stage, options, folder, started, clock=VIRTUAL)
-        tape.finish(take)
-    except (CassetteDiffers, BaseExceptionGroup) as error:
-        failure = lone(error) if isinstance(error, BaseExceptionGroup) else error
-        if not isinstance(failure, CassetteDiffers):
+    def runs(self) -> list[Run]:
+        """Perform the scene as often as wanted, or until its budget is spent."""
+        runs: list[Run] = []
+        try:
+            while len(runs) < self.options.repeat:
+                runs.append(self.run(self.left(runs)))
+                if runs[-1].take and runs[-1].take.ended == "budget":
+                    break
+        except BaseException:
+            _delete_takes(runs)
             raise
-        _forget([folder])  # it is a piece of a take, and of the cassette at that
-        return Run(folder, explain_divergence(plan, failure, read_snapshot(snapshot_path(plan.path, plan.variant))))
-    run = _checked(plan, options, folder, take)
-    if take.ended != "complete":
-        return run
-    whole = VerdictSubject("scene", "", tuple(line.id for line in take.lines), "cassette")
-    as_it_was = whole.verdict(locate(plan.locations), "conversation", "as recorded", "as recorded", "passed")
-    return replace(run, verdicts=[*run.verdicts, as_it_was])
+        return runs
+
+    def left(self, runs: Sequence[Run]) -> Decimal | None:
+        """Return what may still be spent; what a performance has cost that is not known is taken to be all of it."""
+        budget = self.options.budget
+        if budget is None:
+            return None
+        spent = [run.take.cost.total if run.take else Decimal(0) for run in runs]
+        return budget - sum((budget if one is None else one for one in spent), Decimal(0))
+
+    def run(self, budget: Decimal | None) -> Run:
+        """Perform the scene once, and hold the take against everything that is expected."""
+        started = datetime.now(UTC)
+        folder = TakeFolder.create(self.options.out, self.plan.slug, started, secrets.token_hex(3))
+        try:
+            if self.source == "cassette":
+                return self.replayed(folder, started)
+            clock = {} if self.source == "live" else VIRTUAL
+            return self.checked(folder, run_until_signal(self.performed, folder, started, budget, clock=clock))
+        except BaseException:
+            _delete_takes([Run(folder, ())])
+            raise
+
+    def replayed(self, folder: TakeFolder, started: datetime) -> Run:
+        """Perform the scene from its cassette."""
+        tape = Replay.of(self.plan, self.tapes)
+        try:
+            take = run_until_signal(self.perform, tape.stage, folder, started, None, clock=VIRTUAL)
+            tape.finish(take)
+        except (CassetteDiffers, BaseExceptionGroup) as error:
+            failure = lone(error) if isinstance(error, BaseExceptionGroup) else error
+            if not isinstance(failure, CassetteDiffers):
+                raise
+            run = Run(folder, explain_divergence(self.plan, failure, read_snapshot(self.snapshot)))
+            _delete_takes([run])  # it is a piece of a take, and of the cassette at that
+            return run
+        run = self.checked(folder, take)
+        if take.ended != "complete":
+            return run
+        whole = VerdictSubject("scene", "", tuple(line.id for line in take.lines), "cassette")
+        as_it_was = whole.verdict(locate(self.plan.locations), "conversation", "as recorded", "as recorded", "passed")
+        return replace(run, verdicts=[*run.verdicts, as_it_was])
+
+    async def performed(self, folder: TakeFolder, started: datetime, budget: Decimal | None) -> Take:
+        """Perform the scene with its providers, or with the understudy."""
+        if not self.options.live:
+            return await self.perform(in_memory_stage(self.plan), folder, started, budget)
+        async with open_stage([self.plan], environment(), wished=self.options.endpoint, live=True) as stage:
+            return await self.perform(stage, folder, started, budget)
+
+    async def perform(self, stage: Stage, folder: TakeFolder, started: datetime, budget: Decimal | None) -> Take:
+        """Perform the scene on a stage."""
+        budgets = [each for each in (self.plan.budget, budget) if each is not None and self.options.live]
+        how = PerformanceOptions(
+            started=started,
+            allow_tools=self.options.allow_tools,
+            people=people_of(self.plan, stand_in=True),
+            budget=min(budgets, default=self.plan.budget),
+        )
+        return await perform(self.plan, stage, folder, how)
+
+    # ---- what came of it
+
+    def checked(self, folder: TakeFolder, take: Take) -> Run:
+        """Hold a take against what is expected.
+
+        Raises:
+            TakeError: It did not come to its end, and nothing is expected of it.
+        """
+        measures = measure_folder(folder, take)
+        heard = recognise_lines(take, lambda line: audio_of(folder, line)) if self.options.recognise else {}
+        files = sound_files(self.plan.path, plan_json(self.plan))
+        known = read_snapshot(self.snapshot)
+        compares = not self.options.update
+        verdicts = check(self.plan, take, measures, known, compares=compares, heard=heard, files=files)
+        if take.ended != "complete" and not verdicts:
+            raise TakeError(str(folder.path), f"the take ended {take.ended}: {take.problem}")
+        return Run(folder, verdicts, take, measures)
+
+    def summed_up(self, result: Result, runs: Sequence[Run]) -> Result:
+        """Sum up all performances, and the lines that the last one did not reach."""
+        last = runs[-1].take
+        found = rows(self.plan, [run.verdicts for run in runs], _lengths(runs))
+        checks = tuple(dict.fromkeys(verdict.source for run in runs for verdict in run.verdicts))
+        missed = () if last else unreached(self.plan, found)
+        return replace(result, lines=len(last.lines) if last else 0, rows=(*found, *missed), checks=checks)
+
+    def stopped(self, result: Result, runs: Sequence[Run]) -> Result:
+        """Sum up a test that stopped at its budget: what whole performances came to, and lines none reached."""
+        lengths = _lengths(runs)
+        known = rows(self.plan, [run.verdicts for run in runs[:-1]], lengths) if len(runs) > 1 else ()
+        missed = [row for row in unreached(self.plan, known) if row.name not in lengths]
+        budget = self.plan.budget if self.options.budget is None else self.options.budget
+        which = f"performance {len(runs)} of {self.options.repeat}"
+        problem = f"stopped at the budget of ${budget} in {which}; raise --budget"
+        return replace(result, rows=(*known, *missed), error=CaseError(problem, self.plan.path, code=OVER_BUDGET))
+
+    def accept(self, folder: TakeFolder, take: Take) -> str:
+        """Accept the snapshot, and say what has become of it."""
+        new = accept_snapshot(snapshot_of(folder, take), read_snapshot(self.snapshot))
+        return f"{'accepted' if write_snapshot(self.snapshot, new) else 'unchanged'} {self.snapshot}"
+
+    def keep(self, runs: Sequence[Run]) -> tuple[str, ...]:
+        """Keep the takes that are not well, or all, and make their pages; delete the others."""
+        kept = [run for run in runs if self.options.keep or not all(verdict.passed for verdict in run.verdicts)]
+        _delete_takes([run for run in runs if run not in kept])
+        for run in kept:
+            if run.take and run.measures:
+                deliver(run.folder, run.take, self.plan.deliver, also={CHECKS: as_json(run.verdicts, run.measures)})
+        return tuple(str(run.folder.path) for run in kept if run.take)
 
 
-async def _performed(plan: Plan, options: SuiteOptions, folder: TakeFolder, started: datetime) -> Take:
-    if not options.live:
-        return await _perform(plan, in_memory_stage(plan), options, folder, started)
-    async with open_stage([plan], environment(), wished=options.endpoint, live=True) as stage:
-        return await _perform(plan, stage, options, folder, started)
+def _lengths(runs: Sequence[Run]) -> dict[str, float]:
+    return {line.id: line.duration_s for run in runs if run.take for line in run.take.lines}
 
 
-async def _perform(plan: Plan, stage: Stage, options: SuiteOptions, folder: TakeFolder, started: datetime) -> Take:
-    people = people_of(plan, stand_in=True)
-    budgets = [each for each in (plan.budget, options.budget) if each is not None and options.live]
-    budget = min(budgets, default=plan.budget)
-    how = PerformanceOptions(started=started, allow_tools=options.allow_tools, people=people, budget=budget)
-    return await perform(plan, stage, folder, how)
-
-
-# ---- holding it against what is expected
-
-
-def _checked(plan: Plan, options: SuiteOptions, folder: TakeFolder, take: Take) -> Run:
-    measures = measure_folder(folder, take)
-    heard = recognise_lines(take, lambda line: audio_of(folder, line)) if options.recognise else {}
-    snapshot = read_snapshot(snapshot_path(plan.path, plan.variant))
-    verdicts = check(
-        plan,
-        take,
-        measures,
-        snapshot,
-        compares=not options.update,
-        heard=heard,
-        files=sound_files(plan.path, plan_json(plan)),
-    )
-    if take.ended != "complete" and not verdicts:
-        raise TakeError(str(folder.path), f"the take ended {take.ended}: {take.problem}")
-    return Run(folder, verdicts, take, measures)
-
-
-def _accept(plan: Plan, run: Run) -> str:
-    """Accept the snapshot, and say what has become of it."""
-    assert run.take  # noqa: S101 - only what was performed is accepted
-    path = snapshot_path(plan.path, plan.variant)
-    new = accept_snapshot(snapshot_of(run.folder, run.take), read_snapshot(path))
-    return f"{'accepted' if write_snapshot(path, new) else 'unchanged'} {path}"
+def _delete_takes(runs: Sequence[Run]) -> None:
+    """Delete takes, and what is left of them: the link to the newest, and a folder that is empty."""
+    for run in runs:
+        with suppress(TakeError):
+            leave_latest(run.folder)
+        shutil.rmtree(run.folder.path, ignore_errors=True)
+        with suppress(OSError):
+            run.folder.path.parent.rmdir()
