@@ -10,7 +10,7 @@ from xml.etree import ElementTree as Xml
 
 from tau_stage.checks.verdict import Verdict
 from tau_stage.report.annotations import Annotation, as_github
-from tau_stage.suite.result import OVER_BUDGET, SAID_OF, Result, Row, State, exit_code, total
+from tau_stage.suite.result import OVER_BUDGET, SAID_OF, CaseError, Result, Row, State, exit_code, total
 from tau_stage.text import diff_speech, has_changes, one_line, printable
 
 Style = Literal["good", "bad", "quiet", "plain", "strong"]
@@ -32,6 +32,7 @@ AROUND = 4
 """Words shown before and behind a difference."""
 
 WIDEST = 100
+UNMEASURED = "could not be measured: "
 
 
 def render_result(result: Result, sources: Mapping[str, Sequence[str]]) -> Iterator[StyledLine]:
@@ -47,7 +48,7 @@ def render_result(result: Result, sources: Mapping[str, Sequence[str]]) -> Itera
         yield (("plain", f"  {result.accepted}"),)
     if result.error:
         first, *more = result.error.problem.splitlines() or [""]
-        yield ("strong", f"  {result.error.path}:{result.error.line}:{result.error.column}: "), ("plain", first)
+        yield ("strong", f"  {result.error.place}: "), ("plain", first)
         yield from ((("plain", f"  {line}"),) for line in more)
     yield from ((("bad", "  strict: "), ("plain", missing)) for missing in result.lacks)
     yield from render_failures(result, sources)
@@ -57,42 +58,49 @@ def render_result(result: Result, sources: Mapping[str, Sequence[str]]) -> Itera
 def render_failures(result: Result, sources: Mapping[str, Sequence[str]]) -> Iterator[StyledLine]:
     """Write everything that is not as expected: where, what, and the line it is about."""
     for verdict in result.failures[:MOST_SHOWN]:
-        error: StyledLine = (("bad", "could not be measured: "),) if verdict.outcome == "error" else ()
-        place: Span = ("strong", f"  {verdict.path}:{verdict.line}:{verdict.column}: ")
-        pieces = _diff(verdict)
-        message = f"{verdict.of or 'the scene'}: {verdict.what.replace('_', ' ')}" if pieces else verdict.message
-        yield (place, *error, ("plain", message))
-        yield from _pointed(verdict, sources)
-        if pieces:
-            yield (("plain", f"    {'asked' if verdict.source == 'expect' else 'was'}: "), *pieces)
+        yield from _failure(verdict, sources)
     if len(result.failures) > MOST_SHOWN:
         yield (("plain", f"  ... and {len(result.failures) - MOST_SHOWN} more"),)
     for row in result.rows:
-        if row.runs > 1 and row.passed < row.runs:
+        if row.rate and row.passed < row.runs:
             style: Style = "quiet" if row.state == "passed" else "bad"
-            yield (("plain", f"  {row.name}: "), (style, f"well in {row.passed} of {row.runs}, needed {row.needed}"))
+            yield (("plain", f"  {row.name}: "), (style, row.rate))
+    if remedy := _remedy(result):
+        yield (("quiet", f"  {remedy}"),)
+
+
+def _failure(verdict: Verdict, sources: Mapping[str, Sequence[str]]) -> Iterator[StyledLine]:
+    error: StyledLine = (("bad", UNMEASURED),) if verdict.outcome == "error" else ()
+    pieces = _diff(verdict)
+    message = f"{verdict.of or 'the scene'}: {verdict.what.replace('_', ' ')}" if pieces else verdict.message
+    yield (("strong", f"  {verdict.path}:{verdict.line}:{verdict.column}: "), *error, ("plain", message))
+    yield from _pointed(verdict, sources)
+    if pieces:
+        yield (("plain", f"    {'asked' if verdict.source == 'expect' else 'was'}: "), *pieces)
+
+
+def _remedy(result: Result) -> str:
+    """Say what to do where what was recorded or accepted is out of date."""
     if result.source == "cassette" and not result.lines and result.failures:
-        remedy = f"tau-stage run {quote(result.path)} --record {quote(_tapes(result.path))}"
-        yield (("quiet", f"  if the scene is right, record it again: {remedy}"),)
-    elif result.takes and any(verdict.source == "snapshot" for verdict in result.failures):
-        yield (("quiet", f"  if the take is right, accept it: tau-stage accept {quote(result.takes[-1])}"),)
-
-
-def _tapes(path: str) -> str:
-    return f"{path.rpartition('/')[0]}/cassettes".removeprefix("/")
+        tapes = f"{result.path.rpartition('/')[0]}/cassettes".removeprefix("/")
+        record = f"tau-stage run {quote(result.path)} --record {quote(tapes)}"
+        return f"if the scene is right, record it again: {record}"
+    if result.takes and any(verdict.source == "snapshot" for verdict in result.failures):
+        return f"if the take is right, accept it: tau-stage accept {quote(result.takes[-1])}"
+    return ""
 
 
 def _facts(result: Result) -> str:
-    bad = len(result.failures)
-    facts = [
-        *([_counted(result.lines, "line")] if result.lines else []),
-        *([_counted(result.checked, "expectation")] if result.checked else []),
-        *([f"{bad} not met"] if bad else []),
-        *(["nothing is expected of it"] if result.state == "unchecked" else []),
-        SAID_OF[result.source] + (f" ({', '.join(CHECKED[each] for each in result.checks)})" if result.checks else ""),
-        *([f"{result.took_s:.1f} s"] if result.source != "nothing" else []),
-    ]
-    return ", ".join(facts)
+    checks = f" ({', '.join(CHECKED[each] for each in result.checks)})" if result.checks else ""
+    facts = {
+        _counted(result.lines, "line"): result.lines,
+        _counted(result.checked, "expectation"): result.checked,
+        f"{len(result.failures)} not met": result.failures,
+        "nothing is expected of it": result.state == "unchecked",
+        SAID_OF[result.source] + checks: True,
+        f"{result.took_s:.1f} s": result.source != "nothing",
+    }
+    return ", ".join(fact for fact, holds in facts.items() if holds)
 
 
 def _counted(number: int, what: str) -> str:
@@ -142,6 +150,9 @@ def plain_text(rows: Iterable[StyledLine]) -> str:
 
 
 MOST_FAILURES, MOST_SCENES, WIDEST_CELL = 20, 30, 160
+COUNTS = {"tests": "testcase", "failures": "failure", "errors": "error", "skipped": "skipped"}
+"""What JUnit counts, by the element that stands for it."""
+
 EMOJI = {"passed": "✅", "failed": "❌", "error": "⚠️", "unchecked": "➖"}
 
 
@@ -157,33 +168,35 @@ def _findings(result: Result) -> Iterator[Annotation]:
         yield Annotation(result.path, 1, 1, "error", missing)
     for verdict in result.failures:
         told = f"{verdict.message} ({result.variant})" if result.variant else verdict.message
-        told = f"could not be measured: {told}" if verdict.outcome == "error" else told
+        told = UNMEASURED + told if verdict.outcome == "error" else told
         yield Annotation(verdict.path, verdict.line, verdict.column, "error", told)
 
 
 def as_markdown(results: Sequence[Result]) -> str:
     """Write a page to read: what is not well first, then all scenes; never more than GitHub takes."""
-    parts = [f"### tau-stage test: {total(results)}", ""]
     found = [(result, finding) for result in results for finding in _findings(result)]
-    if found:
-        parts += ["| where | what |", "|---|---|"]
-        for result, finding in found[:MOST_FAILURES]:
-            sign = EMOJI["error" if result.state == "error" else "failed"]
-            parts.append(f"| {sign} `{_cell(finding.path)}:{finding.line}` | {_cell(finding.problem)} |")
-        parts += ["", f"... and {len(found) - MOST_FAILURES} more."] if len(found) > MOST_FAILURES else []
-        parts.append("")
     order = sorted(results, key=lambda result: ("error", "failed", "unchecked", "passed").index(result.state))
-    parts += ["| scene | lines | expectations | not met | played |", "|---|--:|--:|--:|---|"]
-    for result in order[:MOST_SCENES]:
-        bad = len(result.failures)
-        parts.append(
-            f"| {EMOJI[result.state]} {_cell(result.id)} | {result.lines} | {result.checked} | {bad} "
-            f"| {SAID_OF[result.source]}, {result.took_s:.1f} s |"
-        )
-    parts += ["", f"... and {len(order) - MOST_SCENES} more, all of them well or with nothing to check."] * (
-        len(order) > MOST_SCENES and all(result.state in ("passed", "unchecked") for result in order[MOST_SCENES:])
-    )
+    failures = [
+        f"| {EMOJI['error' if result.state == 'error' else 'failed']} `{_cell(each.path)}:{each.line}` "
+        f"| {_cell(each.problem)} |"
+        for result, each in found[:MOST_FAILURES]
+    ]
+    scenes = [
+        f"| {EMOJI[result.state]} {_cell(result.id)} | {result.lines} | {result.checked} | {len(result.failures)} "
+        f"| {SAID_OF[result.source]}, {result.took_s:.1f} s |"
+        for result in order[:MOST_SCENES]
+    ]
+    parts = [f"### tau-stage test: {total(results)}", ""]
+    if failures:
+        parts += ["| where | what |", "|---|---|", *failures, *_more(len(found) - MOST_FAILURES, "."), ""]
+    parts += ["| scene | lines | expectations | not met | played |", "|---|--:|--:|--:|---|", *scenes]
+    if all(result.state in ("passed", "unchecked") for result in order[MOST_SCENES:]):
+        parts += _more(len(order) - MOST_SCENES, ", all of them well or with nothing to check.")
     return "\n".join(parts) + "\n"
+
+
+def _more(left: int, told: str) -> list[str]:
+    return ["", f"... and {left} more{told}"] if left > 0 else []
 
 
 def _cell(text: str) -> str:
@@ -211,48 +224,47 @@ def as_junit(results: Sequence[Result]) -> str:
     for result in results:
         suite = Xml.SubElement(top, "testsuite", name=_text(result.id), file=_text(result.path))
         for row in result.rows:
-            _case(suite, result, row)
+            _row(_case(suite, result, row.name, row.length_s), result, row)
         for missing in result.lacks:
-            case = Xml.SubElement(suite, "testcase", classname=_text(result.id), name="the scene", time="0.000")
-            _told(case, "failure", "strict", missing, missing)
+            _told(_case(suite, result), "failure", "strict", missing, missing)
         if result.error:
-            case = Xml.SubElement(suite, "testcase", classname=_text(result.id), name="the scene", time="0.000")
-            broken = result.error
-            problem = f"{broken.path}:{broken.line}:{broken.column}: {broken.problem}"
+            case, problem = _case(suite, result), f"{result.error.place}: {result.error.problem}"
             _told(case, "error", "broken", problem, problem)
-            case.set("file", _text(broken.path))
-            case.set("line", str(broken.line))
+            _place(case, result.error)
         elif not result.rows and not result.lacks:
-            case = Xml.SubElement(suite, "testcase", classname=_text(result.id), name="the scene", time="0.000")
-            Xml.SubElement(case, "skipped", message="nothing is expected of it")
-        for kind, tag in (("tests", "testcase"), ("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+            Xml.SubElement(_case(suite, result), "skipped", message="nothing is expected of it")
+        for kind, tag in COUNTS.items():
             suite.set(kind, str(sum(1 for _ in suite.iter(tag))))
         suite.set("time", f"{result.took_s:.3f}")
-    for kind in ("tests", "failures", "errors", "skipped"):
+    for kind in COUNTS:
         top.set(kind, str(sum(int(suite.get(kind, "0")) for suite in top)))
     top.set("time", f"{sum(result.took_s for result in results):.3f}")
     Xml.indent(top)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + Xml.tostring(top, encoding="unicode") + "\n"
 
 
-def _case(suite: Xml.Element, result: Result, row: Row) -> None:
-    facts = {"classname": result.id, "name": row.name, "time": f"{row.length_s:.3f}"}
-    case = Xml.SubElement(suite, "testcase", {key: _text(value) for key, value in facts.items()})
-    if row.state == "passed":
-        return
+def _case(suite: Xml.Element, result: Result, name: str = "the scene", length_s: float = 0.0) -> Xml.Element:
+    facts = {"classname": _text(result.id), "name": _text(name), "time": f"{length_s:.3f}"}
+    return Xml.SubElement(suite, "testcase", facts)
+
+
+def _row(case: Xml.Element, result: Result, row: Row) -> None:
     if row.state == "unreached":
         is_over = result.error and result.error.code == OVER_BUDGET
         why = "the test has stopped at its budget" if is_over else "the scene has parted from its cassette"
         Xml.SubElement(case, "skipped", message=f"not reached: {why}")
-        return
-    first = row.failures[0]
-    case.set("file", _text(first.path))
-    case.set("line", str(first.line))
-    kind = "error" if row.state == "error" else "failure"
-    shown = [verdict for verdict in row.failures if kind == "failure" or verdict.outcome == "error"]
-    rate = [f"well in {row.passed} of {row.runs} performances, needed {row.needed}"] if row.runs > 1 else []
-    message = shown[0].message + (f" (and {len(shown) - 1} more)" if len(shown) > 1 else "")
-    _told(case, kind, shown[0].what, message, "\n".join([*rate, *map(str, row.failures)]))
+    elif row.state != "passed":
+        kind = "error" if row.state == "error" else "failure"
+        shown = [verdict for verdict in row.failures if kind == "failure" or verdict.outcome == "error"]
+        more = f" (and {len(shown) - 1} more)" if len(shown) > 1 else ""
+        rate = [row.rate] if row.rate else []
+        _place(case, row.failures[0])
+        _told(case, kind, shown[0].what, shown[0].message + more, "\n".join([*rate, *map(str, row.failures)]))
+
+
+def _place(case: Xml.Element, place: Verdict | CaseError) -> None:
+    case.set("file", _text(place.path))
+    case.set("line", str(place.line))
 
 
 def _told(case: Xml.Element, kind: str, what: str, message: str, text: str) -> None:

@@ -51,6 +51,11 @@ class Row:
     needed: int
 
     @property
+    def rate(self) -> str:
+        """How often all was well, where there were several performances; else empty."""
+        return f"well in {self.passed} of {self.runs}, needed {self.needed}" if self.runs > 1 else ""
+
+    @property
     def state(self) -> State:
         """What could not be measured is no failure, and nothing that a rate forgives."""
         if not self.runs:
@@ -78,6 +83,11 @@ class CaseError:
     line: int = 1
     column: int = 1
     code: int = 3
+
+    @property
+    def place(self) -> str:
+        """File, line and column."""
+        return f"{self.path}:{self.line}:{self.column}"
 
 
 @dataclass(frozen=True, slots=True)
