@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tau_stage.checks.metrics import COMPARED, FROM_SOUND, LIMITS, Metrics, TakeMetrics
-from tau_stage.checks.verdict import Verdict, VerdictSubject, outcome
+from tau_stage.checks.verdict import Verdict, VerdictSubject
 from tau_stage.checks.voice_print import VoicePrint, average_print, voice_distance
 from tau_stage.errors import LimitReached
 from tau_stage.scene.expect import CallWanted, Expect, Range
 from tau_stage.scene.plan import LinePlan, Plan, lines_of
-from tau_stage.scene.source import Key, locate
+from tau_stage.scene.source import Key, Location, locate
 from tau_stage.take.take_model import Called, Performed, Take
 from tau_stage.text import holds, is_found, same_words, word_error_rate
 
@@ -130,6 +130,9 @@ class _Expectations:
         self.expect = expect
         self.seen = seen
 
+    def at(self, what: str) -> Location:
+        return locate(self.plan.locations, *self.key, what)
+
     def verdicts(self) -> Iterator[Verdict]:
         """Yield a verdict for each."""
         yield from self.says()
@@ -148,17 +151,15 @@ class _Expectations:
 
     def words(self, what: str, expected: str, *, holds: bool) -> Verdict:
         said = f"“{self.seen.said}”" if self.seen.said else "nothing"
-        place = locate(self.plan.locations, *self.key, what)
-        return self.subject.verdict(
-            place, what, expected, said, outcome(holds=holds), f"said {said}, expected {expected}"
-        )
+        place = self.at(what)
+        return self.subject.compare(place, what, expected, said, holds=holds, told=f"said {said}, expected {expected}")
 
     def matches(self, pattern: str) -> Verdict:
         wanted = f"a match of “{pattern}”"
         try:
             return self.words("says", wanted, holds=is_found(pattern, self.seen.said))
         except LimitReached as error:
-            place = locate(self.plan.locations, *self.key, "says")
+            place = self.at("says")
             return self.subject.verdict(place, "says", wanted, "nothing", "error", str(error))
 
     def says(self) -> Iterator[Verdict]:
@@ -173,25 +174,27 @@ class _Expectations:
             yield self.words("says", f"exactly “{wanted.exact}”", holds=same_words(said, wanted.exact))
         if wanted.wer is not None:
             rate, unit = word_error_rate(self.seen.asked, said), LIMITS["words"].unit
-            told = _range(wanted.wer, "words")
+            expected = _range(wanted.wer, "words")
             shown = f"{unit.told(round(rate, 4))} of the words wrong: said “{said}”, asked “{self.seen.asked}”"
-            place = locate(self.plan.locations, *self.key, "says")
-            held = outcome(holds=rate in wanted.wer)
-            yield self.subject.verdict(place, "wer", told, unit.told(round(rate, 4)), held, f"{shown}; expected {told}")
+            place = self.at("says")
+            told = f"{shown}; expected {expected}"
+            yield self.subject.compare(
+                place, "wer", expected, unit.told(round(rate, 4)), holds=rate in wanted.wer, told=told
+            )
 
     def calls(self, wanted: Sequence[CallWanted]) -> Iterator[Verdict]:
-        place = locate(self.plan.locations, *self.key, "calls")
+        place = self.at("calls")
         calls = self.seen.calls
         made = ", ".join(f"{call.tool}({call.arguments})" for call in calls) or "no tool"
         if not wanted:
-            yield self.subject.verdict(place, "calls", "no tool", made, outcome(holds=not calls))
+            yield self.subject.compare(place, "calls", "no tool", made, holds=not calls)
         for call in wanted:
             told = call.tool + (f"({json.dumps(call.arguments, ensure_ascii=False)})" if call.arguments else "")
             found = any(_is_call(each, call) for each in calls)
-            yield self.subject.verdict(place, "calls", told, made, outcome(holds=found))
+            yield self.subject.compare(place, "calls", told, made, holds=found)
 
     def figure(self, name: str, wanted: Range, value: float | None) -> Verdict:
-        place = locate(self.plan.locations, *self.key, name)
+        place = self.at(name)
         expected = _range(wanted, name)
         problem = self.seen.figures.problem if name in (*FROM_SOUND, "voice") else ""
         if value is None or problem:
@@ -199,10 +202,10 @@ class _Expectations:
             told = f"{name.replace('_', ' ')} could not be measured ({why}), expected {expected}"
             return self.subject.verdict(place, name, expected, why, "error", told)
         measured = LIMITS[name].unit.told(value)
-        return self.subject.verdict(place, name, expected, measured, outcome(holds=value in wanted))
+        return self.subject.compare(place, name, expected, measured, holds=value in wanted)
 
     def heard_by(self, wanted: str | tuple[str, ...]) -> Verdict:
-        place = locate(self.plan.locations, *self.key, "heard_by")
+        place = self.at("heard_by")
         models = [player.name for player in self.plan.models]
         unlike: list[str] = []
         for line in self.seen.lines:
@@ -214,7 +217,7 @@ class _Expectations:
                     f"{line.id} by {names_or_nobody(heard)}" if len(self.seen.lines) > 1 else names_or_nobody(heard)
                 )
         told = wanted if isinstance(wanted, str) else names_or_nobody(wanted)
-        return self.subject.verdict(place, "heard_by", told, "; ".join(unlike) or told, outcome(holds=not unlike))
+        return self.subject.compare(place, "heard_by", told, "; ".join(unlike) or told, holds=not unlike)
 
 
 def hearers(line: Performed) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from tau_stage.checks.verdict import Verdict, VerdictSubject, outcome
+from tau_stage.checks.verdict import Verdict, VerdictSubject
 from tau_stage.errors import UsageError
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.source import locate
@@ -35,7 +35,7 @@ def check_recognition(plan: Plan, take: Take, heard: Mapping[str, str]) -> Itera
         other = "" if apart[name] <= apart[nearest] else f", which is nearer to {nearest}"
         told = f"a recogniser heard {what}{other}, expected “{words}”"
         place = locate(plan.locations, "line", name)
-        yield subject.verdict(place, "recognised", f"“{words}”", what, outcome(holds=is_own), told)
+        yield subject.compare(place, "recognised", f"“{words}”", what, holds=is_own, told=told)
 
 
 if TYPE_CHECKING:

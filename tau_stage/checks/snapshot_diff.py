@@ -20,9 +20,8 @@ from tau_stage.checks.snapshot import (
     of_cue,
     sound_ids,
 )
-from tau_stage.checks.verdict import Verdict, VerdictSubject, outcome
+from tau_stage.checks.verdict import Verdict, VerdictSubject
 from tau_stage.checks.voice_print import voice_distance
-from tau_stage.scene.expect import Tolerances
 from tau_stage.scene.names import automatic_id
 from tau_stage.scene.plan import LinePlan, Plan, lines_of
 from tau_stage.scene.source import Location, locate
@@ -55,7 +54,7 @@ def compare_snapshot(
         now: The take as a snapshot.
     """
     yield from _players(snapshot, plan, now)
-    yield from _Lines(snapshot, plan, measures, now).verdicts()
+    yield from _lines(snapshot, plan, measures, now)
     yield from _sounds(snapshot, plan, now, pair_lines(snapshot.lines, now.lines), sound_ids(take))
     yield from _cues(snapshot, plan, now)
     yield from _files(snapshot, plan, now)
@@ -70,9 +69,7 @@ def _files(snapshot: Snapshot, plan: Plan, now: Snapshot) -> Iterator[Verdict]:
         place = locate(plan.locations, "sound", ids[name]) if name in ids else locate(plan.locations)
         how = "is missing" if new in ("none", MISSING) else "is new" if old == "none" else "has changed"
         told = f"the sound file {name} {how} since the scene was accepted"
-        yield VerdictSubject("sound", name, (), "snapshot").verdict(
-            place, "file", old, new, outcome(holds=old == new), told
-        )
+        yield VerdictSubject("sound", name, (), "snapshot").compare(place, "file", old, new, told=told)
 
 
 def _delivered(snapshot: Snapshot, plan: Plan, now: Snapshot) -> Iterator[Verdict]:
@@ -81,7 +78,7 @@ def _delivered(snapshot: Snapshot, plan: Plan, now: Snapshot) -> Iterator[Verdic
         old, new = (json.dumps(value, ensure_ascii=False, sort_keys=True) for value in pair)
         told = f"deliver: {name} is {new}, was {old}"
         subject = VerdictSubject("scene", "", (), "snapshot")
-        yield subject.verdict(locate(plan.locations), "deliver", old, new, outcome(holds=old == new), told)
+        yield subject.compare(locate(plan.locations), "deliver", old, new, told=told)
 
 
 def changed_lines(old: Snapshot | None, new: Snapshot) -> list[str]:
@@ -101,18 +98,17 @@ def _is_alike(old: LineSnapshot | None, new: LineSnapshot | None) -> bool:
     measured = {*COMPARED, "voice"}
     if old.model_dump(exclude=measured) != new.model_dump(exclude=measured):
         return False
-    if (old.voice is None) != (new.voice is None):
-        return False
+    is_heard = (old.voice is None) == (new.voice is None)
     apart = voice_distance(old.voice, new.voice) if old.voice and new.voice else 0.0
-    return apart <= LIMITS["voice"].absolute and all(
-        _is_near(getattr(old, what), getattr(new, what), what) for what in COMPARED
-    )
+    figures = ((getattr(old, what), getattr(new, what), what) for what in COMPARED)
+    is_near = all(_is_near(*each, LIMITS[each[2]]) or (None in each and each[2] in PERFORMED) for each in figures)
+    return is_heard and is_near and apart <= LIMITS["voice"].absolute
 
 
-def _is_near(old: float | None, new: float | None, what: str) -> bool:
+def _is_near(old: float | None, new: float | None, what: str, limit: Limit) -> bool:
     if old is None or new is None:
-        return old == new or what in PERFORMED
-    return LIMITS[what].allows(old, new) or (what in SOONER and new < old)
+        return old == new
+    return limit.allows(old, new) or (what in SOONER and new < old)
 
 
 def _players(snapshot: Snapshot, plan: Plan, now: Snapshot) -> Iterator[Verdict]:
@@ -129,7 +125,7 @@ def _players(snapshot: Snapshot, plan: Plan, now: Snapshot) -> Iterator[Verdict]
             was, is_now = getattr(old, what), getattr(new, what)
             key = _telling(old, new) if what == "told" else what
             place = locate(plan.locations, "player", name, key)
-            yield subject.verdict(place, key, _told(key, was), _told(key, is_now), outcome(holds=was == is_now))
+            yield subject.compare(place, key, _told(key, was), _told(key, is_now), holds=was == is_now)
 
 
 def _telling(old: PlayerSnapshot, new: PlayerSnapshot) -> str:
@@ -145,115 +141,124 @@ def _presence(subject: VerdictSubject, place: Location, what: str, *, there: boo
     return subject.verdict(place, what, expected, measured, "failed", message)
 
 
-@dataclass(frozen=True)
-class _Lines:
-    """Compares the lines."""
+def _lines(snapshot: Snapshot, plan: Plan, measures: TakeMetrics, now: Snapshot) -> Iterator[Verdict]:
+    old, new = snapshot.lines, now.lines
+    pairs = pair_lines(old, new)
+    planned = {line.id: line for steps in plan.step_lists for line in lines_of(steps)}
+    yield from (_missing(name, snapshot, plan, pairs, planned) for name in old if name not in pairs)
+    for name, line in new.items():
+        if name not in pairs.values():
+            told = f": “{line.asked or line.said}”"
+            yield _presence(_subject(name), _line_at(plan, name), "line", there=True, told=told)
+    elsewhere, order = moved(pairs, new), [name for name in new if name in pairs.values()]
+    for was, name in pairs.items():
+        before, after = _after(list(pairs.values()), name), _after(order, name)
+        told, holds = f"it stands {after}, and stood {before}", name not in elsewhere
+        yield _subject(name).compare(_line_at(plan, name), "place", before, after, holds=holds, told=told)
+        problem = measures.lines[name].problem
+        yield from _LinePair(plan, name, old[was], new[name], planned.get(_written(name)), problem).verdicts()
 
-    snapshot: Snapshot
+
+def _subject(line: str) -> VerdictSubject:
+    return VerdictSubject("line", line, (line,), "snapshot")
+
+
+def _line_at(plan: Plan, name: str, *key: str) -> Location:
+    return locate(plan.locations, "line", _written(name), *key)
+
+
+def _missing(name: str, snapshot: Snapshot, plan: Plan, pairs: Pairs, planned: Mapping[str, LinePlan]) -> Verdict:
+    """Place a line that is gone where it was: after the last one before it that is still there."""
+    line = snapshot.lines[name]
+    names = list(snapshot.lines)
+    beside = [other for other in names[: names.index(name)] if of_cue(other) == of_cue(name)]
+    last = next((pairs[other] for other in reversed(beside) if other in pairs), None)
+    written = planned.get(_written(name))
+    is_written = written is not None and (written.player, written.words) == (line.player, line.asked)
+    place = _line_at(plan, name) if is_written else _line_at(plan, last) if last else locate(plan.locations)
+    why = "" if is_written or last is None else f"; it stood after {last}"
+    return _presence(_subject(name), place, "line", there=False, told=f": “{line.asked or line.said}”{why}")
+
+
+@dataclass(frozen=True)
+class _LinePair:
+    """Compares a line with itself as it was.
+
+    Attributes:
+        plan: The scene's.
+        name: Its id now.
+        old: As it was.
+        new: As it is.
+        wanted: As it is written now.
+        problem: Why its sound could not be measured, or empty.
+    """
+
     plan: Plan
-    measures: TakeMetrics
-    now: Snapshot
+    name: str
+    old: LineSnapshot
+    new: LineSnapshot
+    wanted: LinePlan | None
+    problem: str
 
     def verdicts(self) -> Iterator[Verdict]:
-        old, new = self.snapshot.lines, self.now.lines
-        pairs = pair_lines(old, new)
-        plans = {line.id: line for strand in self.plan.step_lists for line in lines_of(strand)}
-        elsewhere = moved(pairs, new)
-        for name, line in old.items():
-            if name not in pairs:
-                yield self.missing(name, line, pairs, plans)
-        for name, line in new.items():
-            if name not in pairs.values():
-                subject = VerdictSubject("line", name, (name,), "snapshot")
-                told = f": “{line.asked or line.said}”"
-                yield _presence(subject, self.at(name), "line", there=True, told=told)
-        for name, other in pairs.items():
-            subject = VerdictSubject("line", other, (other,), "snapshot")
-            yield self.order(subject, other, pairs, placed=other not in elsewhere)
-            yield from self.line(subject, old[name], new[other], other, plans.get(_written(other)))
-
-    def at(self, name: str, *key: str) -> Location:
-        return locate(self.plan.locations, "line", _written(name), *key)
-
-    def missing(self, name: str, line: LineSnapshot, pairs: Pairs, plans: Mapping[str, LinePlan]) -> Verdict:
-        """Place a line that is gone where it was: after the last one before it that is still there."""
-        before = list(self.snapshot.lines)[: list(self.snapshot.lines).index(name)]
-        beside = [other for other in before if of_cue(other) == of_cue(name)]
-        last = next((pairs[other] for other in reversed(beside) if other in pairs), None)
-        written = plans.get(_written(name))
-        is_written = written is not None and (written.player, written.words) == (line.player, line.asked)
-        place = self.at(name) if is_written else self.at(last) if last else locate(self.plan.locations)
-        why = "" if is_written or last is None else f"; it stood after {last}"
-        subject = VerdictSubject("line", name, (name,), "snapshot")
-        return _presence(subject, place, "line", there=False, told=f": “{line.asked or line.said}”{why}")
-
-    def order(self, subject: VerdictSubject, name: str, pairs: Pairs, *, placed: bool) -> Verdict:
-        before = _after(list(pairs.values()), name)
-        after = _after([other for other in self.now.lines if other in pairs.values()], name)
-        told = f"it stands {after}, and stood {before}"
-        return subject.verdict(self.at(name), "place", before, after, outcome(holds=placed), told)
-
-    def line(
-        self, subject: VerdictSubject, old: LineSnapshot, new: LineSnapshot, name: str, wanted: LinePlan | None
-    ) -> Iterator[Verdict]:
+        old, new = self.old, self.new
         for what in AS_IT_WAS:
-            was, is_now = (_told(what, getattr(line, what)) for line in (old, new))
-            place = self.at(name, *WHERE.get(what, ()))
-            yield subject.verdict(place, what, was, is_now, outcome(holds=was == is_now))
-        wide = self.plan.expect.tolerances if self.plan.expect else None
-        own = wanted.expect.tolerances if wanted and wanted.expect else None
-        yield self.words(subject, "asked", old.asked, new.asked, LIMITS["words"], name)
-        yield self.words(subject, "said", old.said, new.said, LIMITS["words"].changed(own, wide, "words"), name)
-        heard, hears = names_or_nobody(old.heard_by), names_or_nobody(new.heard_by)
-        yield subject.verdict(
-            self.at(name, "to"), "heard_by", heard, hears, outcome(holds=old.heard_by == new.heard_by)
-        )
-        called, calls = _calls(old.calls), _calls(new.calls)
-        yield subject.verdict(self.at(name), "calls", called, calls, outcome(holds=old.calls == new.calls))
+            yield self.compare(what, *(_told(what, getattr(line, what)) for line in (old, new)))
+        same_words = self.limit("words").allows(0.0, word_error_rate(old.said, new.said))
+        yield self.compare("asked", _quoted(old.asked), _quoted(new.asked), holds=old.asked == new.asked)
+        yield self.compare("said", _quoted(old.said), _quoted(new.said), holds=same_words)
+        yield self.compare("heard_by", names_or_nobody(old.heard_by), names_or_nobody(new.heard_by))
+        yield self.compare("calls", _calls(old.calls), _calls(new.calls), holds=old.calls == new.calls)
         for what in COMPARED:
-            limit = LIMITS[what].changed(own, wide, what)
-            yield from self.figure(subject, name, what, (getattr(old, what), getattr(new, what)), limit)
-        yield from self.voice(subject, name, (old, new), (own, wide))
+            yield from self.figure(what, getattr(old, what), getattr(new, what))
+        yield from self.voice()
 
-    def words(self, subject: VerdictSubject, what: str, old: str, new: str, limit: Limit, name: str) -> Verdict:
-        same = old == new if what == "asked" else limit.allows(0.0, word_error_rate(old, new))
-        expected, measured = (f"“{text}”" if text else "nothing" for text in (old, new))
-        return subject.verdict(self.at(name), what, expected, measured, outcome(holds=same))
+    def at(self, what: str) -> Location:
+        return _line_at(self.plan, self.name, *WHERE.get(what, ()))
 
-    def figure(
-        self, subject: VerdictSubject, name: str, what: str, values: tuple[float | None, float | None], limit: Limit
-    ) -> Iterator[Verdict]:
-        old, new = values
-        problem = self.measures.lines[name].problem if what in FROM_SOUND else ""
-        is_unknown = (old is None and (new is None or what in PERFORMED)) or (new is None and what in SOONER)
-        if limit.absolute == float("inf") or (is_unknown and not problem):
+    def compare(self, what: str, expected: str, measured: str, *, holds: bool | None = None) -> Verdict:
+        return _subject(self.name).compare(self.at(what), what, expected, measured, holds=holds)
+
+    def limit(self, what: str) -> Limit:
+        """Return how much a figure may differ, as the line and the scene have it."""
+        own, wide = (each.expect.tolerances if each and each.expect else None for each in (self.wanted, self.plan))
+        return LIMITS[what].changed(own, wide, what)
+
+    def figure(self, what: str, old: float | None, new: float | None) -> Iterator[Verdict]:
+        limit = self.limit(what)
+        problem = self.problem if what in FROM_SOUND else ""
+        if limit.absolute == float("inf") or (_is_untold(old, new, what) and not problem):
             return
-        expected, measured = ("none" if value is None else limit.unit.told(value) for value in values)
+        expected, measured = ("none" if value is None else limit.unit.told(value) for value in (old, new))
         if problem or (what == "cost" and new is None):
             why = problem or "its price is unknown"
             told = f"{what} could not be measured ({why}), was {expected}"
-            yield subject.verdict(self.at(name), what, expected, why, "error", told)
-            return
-        same = old is not None and new is not None and (limit.allows(old, new) or (what in SOONER and new < old))
-        yield subject.verdict(self.at(name), what, expected, measured, outcome(holds=same))
+            yield _subject(self.name).verdict(self.at(what), what, expected, why, "error", told)
+        else:
+            yield self.compare(what, expected, measured, holds=_is_near(old, new, what, limit))
 
-    def voice(
-        self,
-        subject: VerdictSubject,
-        name: str,
-        lines: tuple[LineSnapshot, LineSnapshot],
-        tolerances: tuple[Tolerances | None, Tolerances | None],
-    ) -> Iterator[Verdict]:
-        """Yield a verdict for each voice: the same words sound alike; other words of it are only not far from them."""
-        old, new = lines
-        limit = LIMITS["voice"].changed(*tolerances, "voice")
-        if not old.voice or not new.voice or limit.absolute == float("inf"):
+    def voice(self) -> Iterator[Verdict]:
+        """Yield a verdict for the voice: the same words sound alike; other words of it are only not far from them."""
+        old, new, most = self.old, self.new, self.limit("voice").absolute
+        if not old.voice or not new.voice or most == float("inf"):
             return
-        most = limit.absolute if old.said == new.said and old.direction == new.direction else max(1.0, limit.absolute)
+        if (old.said, old.direction) != (new.said, new.direction):
+            most = max(1.0, most)
         apart = voice_distance(old.voice, new.voice)
         told = f"voice is {apart:g} from what it was, at most {most:g} was allowed"
-        place = locate(self.plan.locations, "player", new.player, "voice") if apart > most else self.at(name)
-        yield subject.verdict(place, "voice", f"at most {most:g}", f"{apart:g}", outcome(holds=apart <= most), told)
+        is_far = apart > most
+        place = locate(self.plan.locations, "player", new.player, "voice") if is_far else self.at("voice")
+        subject, allowed = _subject(self.name), f"at most {most:g}"
+        yield subject.compare(place, "voice", allowed, f"{apart:g}", holds=not is_far, told=told)
+
+
+def _is_untold(old: float | None, new: float | None, what: str) -> bool:
+    """Tell whether there is nothing to compare; a retake, and the understudy, tell less than others."""
+    return (old is None and (new is None or what in PERFORMED)) or (new is None and what in SOONER)
+
+
+def _quoted(text: str) -> str:
+    return f"“{text}”" if text else "nothing"
 
 
 def _written(name: str) -> str:
@@ -298,7 +303,7 @@ def _sounds(snapshot: Snapshot, plan: Plan, now: Snapshot, pairs: Pairs, ids: Ma
             "heard_by": (names_or_nobody(old.heard_by), names_or_nobody(new.heard_by)),
         }
         for what, (was, is_now) in facts.items():
-            yield subject.verdict(place, what, was, is_now, outcome(holds=was == is_now))
+            yield subject.compare(place, what, was, is_now)
     for name, new in now.sounds.items():
         if name not in both.values():
             subject = VerdictSubject("sound", name, (new.after,) if new.after else (), "snapshot")
@@ -325,9 +330,7 @@ def _cues(snapshot: Snapshot, plan: Plan, now: Snapshot) -> Iterator[Verdict]:
         subject = VerdictSubject("cue", name, lines, "snapshot")
         was, is_now = (f"{times} time{'' if times == 1 else 's'}" for times in (old, new))
         told = f"it started {is_now}, and {was} before"
-        yield subject.verdict(
-            locate(plan.locations, "cue", name), "started", was, is_now, outcome(holds=old == new), told
-        )
+        yield subject.compare(locate(plan.locations, "cue", name), "started", was, is_now, holds=old == new, told=told)
 
 
 Pairs = dict[str, str]

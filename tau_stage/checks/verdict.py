@@ -93,10 +93,21 @@ class VerdictSubject:
         place = (spot.path, spot.line, spot.column)
         return Verdict(*place, self.kind, self.of, self.lines, what, self.source, expected, measured, outcome, message)
 
+    def compare(
+        self, location: Location, what: str, expected: str, measured: str, *, holds: bool | None = None, told: str = ""
+    ) -> Verdict:
+        """Make a verdict of what could be measured.
 
-def outcome(*, holds: bool) -> Outcome:
-    """Return what an expectation came to that could be measured."""
-    return "passed" if holds else "failed"
+        Args:
+            location: Where it stands.
+            what: Which figure.
+            expected: In words.
+            measured: In words.
+            holds: Whether it is well; if it is not given, where both are the same.
+            told: The sentence, where the usual one does not say it well.
+        """
+        is_well = expected == measured if holds is None else holds
+        return self.verdict(location, what, expected, measured, "passed" if is_well else "failed", told)
 
 
 def summary(verdicts: Iterable[Verdict]) -> str:
