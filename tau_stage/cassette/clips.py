@@ -88,11 +88,7 @@ class ClipBuilder:
 
 
 class ClipWriter:
-    """Where the sounds of a recording wait until it is whole.
-
-    Args:
-        folder: Exists.
-    """
+    """Where the sounds of a recording wait until it is whole."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -152,11 +148,7 @@ class ClipWriter:
 
 
 class Clips:
-    """The sounds of a cassette that is replayed.
-
-    Args:
-        folder: The cassette's.
-    """
+    """The sounds of a cassette that is replayed."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / FOLDER
@@ -238,10 +230,6 @@ class Clips:
 
 def refuse_lfs_pointer(file: Path, data: bytes) -> None:
     """Refuse what Git LFS has not fetched: it is no part of a cassette.
-
-    Args:
-        file: Which it is.
-        data: Its first bytes.
 
     Raises:
         CassetteError: It is a pointer.

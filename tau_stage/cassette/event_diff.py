@@ -174,12 +174,7 @@ def is_counterpart(recorded: Event, now: Event) -> bool:
 
 
 def line_of(event: Event, lines: Mapping[str, str]) -> str:
-    """Return the id of the line, or the name of the effect, that a client's event is about; empty where none is known.
-
-    Args:
-        event: A client's.
-        lines: Ids by number.
-    """
+    """Return the line's id, or the effect's name, that a client's event is about; empty where none is known."""
     about = _about(event)
     return lines.get(about, "" if about.isdigit() else about)
 

@@ -57,10 +57,6 @@ def secrets_in(environment: Mapping[str, str]) -> frozenset[str]:
 class Redactor:
     """Knows one player's ids: those that the client made stay, the provider's are numbered as they come.
 
-    Args:
-        owner: Makes the names the player's own.
-        secrets: Hidden wherever they stand.
-
     >>> redactor = Redactor("clerk", {"sk-secret"})
     >>> redactor.redact_received({"type": "x", "event_id": "event_9", "session": {"id": "sess_Xy", "expires_at": 9}})
     {'type': 'x', 'session': {'id': 'sess_clerk_1'}}

@@ -51,9 +51,6 @@ LATE_S = 0.005
 class Replay:
     """A cassette that plays the providers of one performance.
 
-    Args:
-        cassette: Whole.
-
     Attributes:
         stage: Connects players to the cassette.
         differs: How the scene parted from the cassette, once it has.
@@ -72,10 +69,6 @@ class Replay:
     @classmethod
     def of(cls, plan: Plan, folder: Path) -> Replay:
         """Replay a scene's cassette.
-
-        Args:
-            plan: The scene.
-            folder: Of cassettes.
 
         Raises:
             CassetteError: There is none for it, or it is damaged.
@@ -235,13 +228,7 @@ def _refusal(facts: Event) -> ConnectFailed | Timeout:
 
 
 class ReplayedTransport:
-    """One connection of a cassette.
-
-    Args:
-        replay: Knows whose turn it is.
-        player: Whose connection it is.
-        entries: What was said on it.
-    """
+    """One connection of a cassette."""
 
     def __init__(self, replay: Replay, player: str, entries: list[CassetteEvent]) -> None:
         self._replay = replay
@@ -264,12 +251,7 @@ class ReplayedTransport:
             raise self._closed.about()
 
     def was_hasty(self, missing: CassetteEvent, told: CassetteEvent) -> bool:
-        """Tell whether something was sent before its turn and waits for its answer: two clips that changed places.
-
-        Args:
-            missing: What should have been sent.
-            told: What may be the answer.
-        """
+        """Tell whether something was sent before its turn and waits for its answer: two clips that changed places."""
         return told.kind != "ask" and any(missing.number < sent < told.number for sent in self._hasty)
 
     async def send(self, frame: bytes) -> None:

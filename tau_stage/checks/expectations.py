@@ -113,15 +113,7 @@ def _voice(line: Performed, take: Take, measures: TakeMetrics, own: Mapping[str,
 
 
 class _Expectations:
-    """Holds what is expected against what was seen.
-
-    Args:
-        plan: The scene's.
-        subject: Whom it is about.
-        key: Where it stands.
-        expect: What is expected.
-        seen: What was performed.
-    """
+    """Holds what is expected against what was seen."""
 
     def __init__(self, plan: Plan, subject: VerdictSubject, key: Key, expect: Expect, seen: Context) -> None:
         self.plan = plan

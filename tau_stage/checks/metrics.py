@@ -176,13 +176,7 @@ class Limit:
     relative: float = 0.0
 
     def changed(self, own: Tolerances | None, wide: Tolerances | None, name: str) -> Limit:
-        """Return the limit as a line, or else the scene, changes it; a part that is not written stays.
-
-        Args:
-            own: Of the line.
-            wide: Of the scene.
-            name: The figure.
-        """
+        """Return the limit as a line, or else the scene, changes it; a part that is not written stays."""
         limit = self
         for told in (wide, own):
             if told and (wish := getattr(told, name)):

@@ -18,13 +18,7 @@ FURTHEST = 0.6
 
 
 def check_recognition(plan: Plan, take: Take, heard: Mapping[str, str]) -> Iterator[Verdict]:
-    """Yield a verdict for each line that was listened to: it is heard as itself, and not as another line of the scene.
-
-    Args:
-        plan: What was to be performed.
-        take: What was performed.
-        heard: Words by line.
-    """
+    """Yield a verdict for each line that was listened to: it is heard as itself, and as no other line of the scene."""
     asked = {line.id: line.asked for line in take.lines if line.id in heard}
     for name, words in asked.items():
         apart = {other: letters_apart(text, heard[name]) for other, text in asked.items()}

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from tau_stage.checks.expectations import hearers
-from tau_stage.checks.metrics import TakeMetrics, measure
+from tau_stage.checks.metrics import COMPARED, TakeMetrics, measure
 from tau_stage.checks.voice_print import VoicePrint, average_print
 from tau_stage.errors import LFS_HINT, LFS_PROBLEM, TakeError, UsageError, is_lfs_pointer
 from tau_stage.protocol.endpoints import UNDERSTUDY
@@ -25,6 +25,7 @@ from tau_stage.take.atomic import guarded
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import read_beginning
 from tau_stage.take.reading import audio_of, parse_document
+from tau_stage.take.records import Asked
 from tau_stage.take.take_model import Performed, Take
 
 MISSING = "missing"
@@ -53,12 +54,9 @@ class CallSnapshot(_Part):
     arguments: Any
 
 
-class LineSnapshot(_Part):
-    """A line; see ``Figures`` for what is measured."""
+class LineSnapshot(Asked):
+    """A line; see ``Metrics`` for what is measured."""
 
-    player: str
-    asked: str
-    direction: str
     said: str
     ended: str
     pause: float | None
@@ -233,27 +231,18 @@ def parse_snapshot(text: str, path: Path) -> Snapshot:
 def _line_snapshot(
     line: Performed, measures: TakeMetrics, planned: Mapping[str, Any], *, is_retake: bool, is_timed: bool
 ) -> LineSnapshot:
-    figures = measures.lines[line.id]
-    heard_by = hearers(line) or (tuple(planned.get("hearers", ())) if is_retake else ())
-    return LineSnapshot(
-        player=line.player,
-        asked=line.asked,
-        direction=line.direction,
-        said=line.said,
-        ended=ending(line),
-        pause=planned.get("pause_s"),
-        heard_by=heard_by,
-        calls=tuple(CallSnapshot(tool=call.tool, arguments=arguments(call.arguments)) for call in line.calls),
-        length=figures.length,
-        loudness=figures.loudness,
-        silence=figures.silence,
-        clipping=figures.clipping,
-        first_audio=figures.first_audio if is_timed else None,
-        dead_air=figures.dead_air,
-        rate=figures.rate,
-        cost=None if is_retake else figures.cost,
-        voice=figures.print,
-    )
+    metrics = measures.lines[line.id]
+    untold = {"first_audio": None} if not is_timed else {}
+    untold |= {"cost": None} if is_retake else {}
+    facts = {
+        "ended": ending(line),
+        "pause": planned.get("pause_s"),
+        "heard_by": hearers(line) or (tuple(planned.get("hearers", ())) if is_retake else ()),
+        "calls": [{"tool": call.tool, "arguments": arguments(call.arguments)} for call in line.calls],
+        "voice": metrics.print,
+    }
+    said = line.model_dump(include={"player", "asked", "direction", "said"})
+    return LineSnapshot.model_validate(said | facts | {name: getattr(metrics, name) for name in COMPARED} | untold)
 
 
 def ending(line: Performed) -> str:
@@ -314,10 +303,6 @@ def _lines(plan: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def snapshot_path(scene: str, variant: str = "") -> Path:
     """Return the file of a scene's snapshot, or of a variant's.
 
-    Args:
-        scene: The scene file.
-        variant: Of its matrix, or empty.
-
     >>> snapshot_path("scenes/umbrella.yaml", "calm").as_posix()
     'scenes/snapshots/umbrella.calm.json'
     """
@@ -360,12 +345,7 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> bool:
 
 
 def sound_files(scene: str, resolved: str) -> dict[str, str]:
-    """Hash all the sound files that a scene plays, by their names in it.
-
-    Args:
-        scene: The scene file.
-        resolved: Its plan, as JSON.
-    """
+    """Hash all the sound files that a scene plays, by their names in it."""
     return {name: _hash(resolve_path(scene, name)) for name in sorted(set(_named(scene, json.loads(resolved))))}
 
 
@@ -376,13 +356,15 @@ def _hash(file: Path) -> str:
         return MISSING
 
 
-def _named(scene: str, part: Any) -> Iterator[str]:
+def _named(scene: str, part: object) -> Iterator[str]:
     """Yield the sound files that a part of a plan names: effects, beds, items of users, people and recordings."""
-    if isinstance(part, list):
-        for each in part:
-            yield from _named(scene, each)
-    if not isinstance(part, dict):
-        return
+    if isinstance(part, dict):
+        yield from _own_files(scene, part)
+    for each in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from _named(scene, each)
+
+
+def _own_files(scene: str, part: Mapping[str, Any]) -> Iterator[str]:
     if part.get("kind") in ("sfx", "bed") and isinstance(part.get("file"), str):
         yield part["file"]
     if isinstance(part.get("sounds"), list):
@@ -393,8 +375,6 @@ def _named(scene: str, part: Any) -> Iterator[str]:
         with suppress(OSError):
             found = (each.name for each in resolve_path(scene, folder).iterdir() if each.suffix in (*SOUNDS, ".txt"))
             yield from (f"{folder.rstrip('/')}/{name}" for name in found)
-    for each in part.values():
-        yield from _named(scene, each)
 
 
 def measure_folder(folder: TakeFolder, take: Take) -> TakeMetrics:

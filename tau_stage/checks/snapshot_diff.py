@@ -44,15 +44,7 @@ AS_IT_WAS = ("player", "direction", "pause", "ended")
 def compare_snapshot(
     snapshot: Snapshot, plan: Plan, take: Take, measures: TakeMetrics, now: Snapshot
 ) -> Iterator[Verdict]:
-    """Yield a verdict for each fact of a snapshot, and for each line, sound and cue that it lacks.
-
-    Args:
-        snapshot: What the scene was like.
-        plan: What was to be performed.
-        take: What was performed.
-        measures: Of the take.
-        now: The take as a snapshot.
-    """
+    """Yield a verdict for each fact of a snapshot, and for each line, sound and cue that it lacks."""
     yield from _players(snapshot, plan, now)
     yield from _lines(snapshot, plan, measures, now)
     yield from _sounds(snapshot, plan, now, pair_lines(snapshot.lines, now.lines), sound_ids(take))
@@ -338,12 +330,7 @@ Pairs = dict[str, str]
 
 
 def pair_lines(old: Mapping[str, LineSnapshot], new: Mapping[str, LineSnapshot]) -> Pairs:
-    """Return the lines that both have.
-
-    Args:
-        old: The snapshot's.
-        new: The take's.
-    """
+    """Return the lines that both have."""
     both = {name: name for name in old if name in new and not (_is_made(name, old) and _is_made(name, new))}
     for player in dict.fromkeys(line.player for line in old.values()):
         mine = [

@@ -131,12 +131,7 @@ def case_error(failure: StageError, path: str) -> CaseError:
 
 @dataclass(frozen=True)
 class _CaseRun:
-    """The test of one plan: who plays it, its performances, and what they come to.
-
-    Args:
-        plan: Of a scene, or of one variant.
-        options: Of the test.
-    """
+    """The test of one plan: who plays it, its performances, and what they come to."""
 
     plan: Plan
     options: SuiteOptions

@@ -403,11 +403,7 @@ _SHARED = TakeFacts.model_fields.keys() - {"file", "usage"} | {"status"}
 
 
 def as_picked(journal: Sequence[Record]) -> list[Record]:
-    """Apply the picks to a journal; they stay in it.
-
-    Args:
-        journal: As it was written.
-    """
+    """Apply the picks to a journal; they stay in it."""
     if not any(isinstance(fact, TakePicked) for fact in journal):
         return list(journal)
     facts: list[Record] = []
