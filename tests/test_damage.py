@@ -35,8 +35,8 @@ def contents(folder: Path) -> dict[Path, bytes]:
         (LINE, cut, ("report", "TAKE"), "samples, and the take"),
         (STEM, Path.unlink, ("report", "TAKE"), "is not there"),
         (STEM, cut, ("report", "TAKE"), "samples, and the take"),
-        (LINE, Path.unlink, RETAKE, "the line cannot be taken over: no such file"),
-        (LINE, cut, RETAKE, "the line's sound is not the one that was performed"),
+        (LINE, Path.unlink, RETAKE, "is missing"),
+        (LINE, cut, RETAKE, "is cut short: "),
     ],
 )
 def test_a_sound_that_is_missing_or_cut_short_is_told(

@@ -294,7 +294,7 @@ async def test_a_line_whose_sound_is_gone_is_performed_again(house: Playhouse, t
     take = await house.perform(PLAIN, again=part)
     assert [line.said for line in take.lines] != []
     assert {line.id: line.said for line in take.lines} == {line.id: line.said for line in whole.lines}
-    assert any(warning.startswith("bob-1 was dropped: the line cannot be taken over") for warning in take.warnings)
+    assert any(warning.startswith("bob-1 was dropped: the sound of line bob-1 is missing") for warning in take.warnings)
 
 
 async def test_what_has_changed_in_a_scene_is_told_and_may_be_gone_on_with(house: Playhouse, tmp_path: Path) -> None:

@@ -82,13 +82,14 @@ def _write_down(folder: TakeFolder, line: Performed, number: int) -> None:
     """
     from tau_stage.take.folding import delivery
     from tau_stage.take.journal import Journal, read_journal
+    from tau_stage.take.reading import audio_of
     from tau_stage.take.records import TakePicked
-    from tau_stage.take.stems import check_take, follow_picks, keep_take, read_played
+    from tau_stage.take.stems import follow_picks, keep_take, read_played
 
     if not delivery(read_journal(folder.journal)):
         follow_picks(folder)
     other = next(take for take in line.takes if take.take == number)
-    check_take(folder, line.id, other)
+    audio_of(folder, other)  # it must be there, as it was performed
     with closing(Journal(folder.journal, goes_on=True)) as journal:
         records = journal.records
         read_played(records)

@@ -18,7 +18,7 @@ from tau_stage.errors import StageError, TakeError
 from tau_stage.take.folder import MANIFEST, TakeFolder, followed
 from tau_stage.take.folding import fold
 from tau_stage.take.journal import JOURNAL, read_journal
-from tau_stage.take.take_model import Performed, Take
+from tau_stage.take.take_model import Alternative, Performed, Take
 
 VERSION: int = Take.model_fields["version"].default
 """The version of takes that is read here."""
@@ -142,26 +142,26 @@ def _check_version(
         raise refuse(str(path), problem, "install a newer tau-stage")
 
 
-def audio_of(folder: TakeFolder, line: Performed) -> Pcm:
-    """Return the sound of a line, sample for sample what the take tells of.
+def audio_of(folder: TakeFolder, line: Performed | Alternative) -> Pcm:
+    """Return the sound of a line, or of another take of it, sample for sample what the take tells of.
 
     Raises:
         TakeError: It has none, or its file is missing, cut short, broken or another.
     """
     path = folder.sound(line)
+    what = f"line {line.id}" if isinstance(line, Performed) else f"take {line.take}"
     try:
         held = (path.stat().st_size - HEADER_BYTES) // 2
         if 0 <= held < line.samples:
-            problem = f"is cut short: {held} of the {line.samples} samples of line {line.id} are there"
-            raise TakeError(str(path), problem, AGAIN)
+            raise TakeError(str(path), f"is cut short: {held} of the {line.samples} samples of {what} are there", AGAIN)
         audio = read_wav(path)
     except FileNotFoundError:
-        raise TakeError(str(path), f"the sound of line {line.id} is missing", AGAIN) from None
+        raise TakeError(str(path), f"the sound of {what} is missing", AGAIN) from None
     except (OSError, ValueError) as error:
         problem = getattr(error, "strerror", None) or str(error).removeprefix(f"{path}: ")
-        raise TakeError(str(path), f"the sound of line {line.id} cannot be read: {problem}", AGAIN) from None
+        raise TakeError(str(path), f"the sound of {what} cannot be read: {problem}", AGAIN) from None
     if audio.sha256 != line.sha256:
-        raise TakeError(str(path), f"is not the sound of line {line.id}: its sha256 is another than the take's", AGAIN)
+        raise TakeError(str(path), f"is not the sound of {what}: its sha256 is another than the take's", AGAIN)
     return audio
 
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tau_stage.audio.pcm import Pcm
-from tau_stage.audio.wav import read_wav
-from tau_stage.errors import TakeError
 from tau_stage.scene.plan import LinePlan, Plan, TogetherPlan, plan_json
 from tau_stage.take.atomic import FULL_DISK, copy_whole
 from tau_stage.take.folder import TakeFolder
+from tau_stage.take.reading import audio_of
 from tau_stage.take.records import Retake
 from tau_stage.take.take_model import Alternative, Performed, Take
 
@@ -67,16 +66,7 @@ class ReusedLines:
         home = self.home(line.id)
         if line.file is None or home is None:
             return Pcm()
-        path = home.sound(line)
-        hint = "perform the scene again"
-        try:
-            audio = read_wav(path)
-        except (OSError, ValueError) as error:
-            problem = getattr(error, "strerror", None) or str(error)
-            raise TakeError(str(path), f"the line cannot be taken over: {problem.lower()}", hint) from None
-        if audio.sha256 != line.sha256:
-            raise TakeError(str(path), "the line's sound is not the one that was performed", hint)
-        return audio
+        return audio_of(home, line)
 
     def copy(self, line: Performed, plan: LinePlan, to: TakeFolder) -> str | None:
         """Copy a line's file, byte for byte; its name in the new take.

@@ -18,9 +18,8 @@ from tau_stage.take.atomic import FULL_DISK, clear_drafts, copy_whole, guarded, 
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.folding import beginning, fold, kept, picks
 from tau_stage.take.journal import read_journal
-from tau_stage.take.reading import audio_of, read_sound
+from tau_stage.take.reading import audio_of
 from tau_stage.take.records import BedEnded, LineSpoken, Record, SoundPlayed
-from tau_stage.take.take_model import Alternative
 
 FADE = RATE // 10
 """Samples over which a bed comes and goes."""
@@ -153,19 +152,6 @@ def read_played(journal: Sequence[Record]) -> dict[str, Playable]:
                 raise TakeError(fact.source, problem, "bring back the file as it was; the stems are laid anew from it")
             found[fact.sound] = audio
     return found
-
-
-def check_take(folder: TakeFolder, line: str, take: Alternative) -> None:
-    """Look whether a take of a line is there as it was performed.
-
-    Raises:
-        TakeError: Its file is missing, or another.
-    """
-    path = folder.sound(take)
-    audio = read_sound(path, take.samples)
-    if audio.sha256 != take.sha256:
-        problem = f"is not take {take.take} of line {line}: its sha256 is another"
-        raise TakeError(str(path), problem, "pick another take, or retake the line")
 
 
 def keep_take(folder: TakeFolder, file: str, take: int) -> None:
