@@ -203,7 +203,7 @@ async def _play(
         group.start_soon(leave_at_the_stop)
         async with AsyncExitStack() as opened:
             participants = await factory.open_all(opened, former)
-            production.present = frozenset(participants.sessions)
+            production.presence.present = frozenset(participants.sessions)
             if replay:
                 await _remind(participants, production)
             is_up = True
@@ -218,12 +218,12 @@ async def _remind(participants: Participants, production: Production) -> None:
 
     async def one(player: str, session: Session) -> None:
         try:
-            production.record_heard(
+            production.presence.record_heard(
                 player,
                 await restore_context(session, production.history, participants.forms[player], participants.sounds),
             )
         except (SessionClosed, Timeout) as error:
-            production.mark_lost(player, error.about(player=player))
+            production.presence.mark_lost(player, error.about(player=player))
 
     async with anyio.create_task_group() as group:
         for player, session in participants.sessions.items():

@@ -7,7 +7,7 @@ one order: what has happened is laid and written down before it is sent to anybo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
@@ -41,6 +41,99 @@ from tau_stage.take.take_model import Alternative, Performed
 BY_FORECAST = "player {player}: what it costs is not known; the budget counts what the forecast says"
 
 
+class Presence:
+    """Knows who is there, and sends them what they hear.
+
+    Args:
+        players: Who has a session.
+        log: Where everything is written down.
+        changed: Notified when something has changed.
+        apply: Lets the schedule know of a record.
+
+    Attributes:
+        fan_out: Lets players hear each other, while the scene is performed.
+        present: Players with a session.
+        lost: Players whose connection was cut, or who fell silent, and why.
+        unheard: How many clips each player was sent and has not acknowledged.
+        listening: Who listens at an open microphone, by the person it hears without being told.
+        next_speaker: Who speaks after the step under way, as far as it is known.
+    """
+
+    fan_out: ClipSink
+
+    def __init__(
+        self, players: Iterable[str], log: EventLog, changed: Signal, apply: Callable[[record.Record], None]
+    ) -> None:
+        self.present = frozenset(players)
+        self.lost: dict[str, SessionError] = {}
+        self.unheard: Counter[str] = Counter()
+        self.listening: dict[str, str] = {}
+        self.next_speaker: str | None = None
+        self._log = log
+        self._changed = changed
+        self._apply = apply
+
+    def send(self, clip: HeardClip, hearers: tuple[str, ...]) -> None:
+        """Send a clip to those of its hearers who are there, the next speaker first."""
+        present = [name for name in hearers if name in self.present and name not in self.lost]
+        self.unheard.update(present)
+        for name in present:
+            self._log.publish(HearingBegan(name, clip.line))
+        self.fan_out.send_to(clip, present, self.next_speaker)
+
+    def reported(self, news: Heard | NotHeard) -> None:
+        """Note that a player has heard a clip, or has not."""
+        clip = news.clip
+        self.unheard[news.hearer] -= 1
+        if isinstance(news, Heard):
+            heard = {"line": clip.line, "hearer": news.hearer, "sha256": clip.sha256, "took_s": round(news.took_s, 6)}
+            self._log.append(record.LineHeard.model_validate(heard))
+            self._changed.notify()
+            return
+        if news.lost:
+            self.lost[news.hearer] = news.why
+            self.unheard[news.hearer] = 0
+        problem = f"{news.why}; the line was not heard" + (", and the player is lost" if news.lost else "")
+        fact = record.LineMissed(line=clip.line, hearer=news.hearer, problem=problem, lost=news.lost)
+        self._log.append(fact)
+        self._apply(fact)
+
+    def mark_lost(self, player: str, why: SessionError) -> None:
+        """Note that a player's connection was cut, or that it fell silent."""
+        if player not in self.lost:
+            self.lost[player] = why
+            self.unheard[player] = 0
+            self._log.append(record.PlayerLost(player=player, line=why.line, problem=str(why)))
+
+    def mark_reconnected(self, player: str, heard: Mapping[str, float]) -> None:
+        """Note that a player that was lost is there again, and was told what it missed.
+
+        Args:
+            player: Who.
+            heard: The lines and effects that it has heard anew, and how many seconds each took.
+        """
+        del self.lost[player]
+        self.unheard[player] = 0
+        self.record_heard(player, heard)
+        self._changed.notify()
+
+    def record_heard(self, player: str, heard: Mapping[str, float]) -> None:
+        """Note that a player was told what it had not heard before.
+
+        Args:
+            player: Who.
+            heard: The lines and effects, and how many seconds each took.
+        """
+        journal = self._log.journal.records
+        known = {fact.line for fact in journal if isinstance(fact, record.LineHeard) and fact.hearer == player}
+        sha256 = {fact.line: fact.sha256 for fact in journal if isinstance(fact, record.LineSpoken)}
+        sha256 |= {fact.sound: fact.sha256 for fact in journal if isinstance(fact, record.SoundPlayed)}
+        for name, took_s in heard.items():
+            if name not in known:
+                fact = record.LineHeard(line=name, hearer=player, sha256=sha256[name], took_s=round(took_s, 6))
+                self._log.append(fact)
+
+
 class Production:
     """Coordinates what happens in one performance.
 
@@ -54,22 +147,15 @@ class Production:
         again: Whether a take goes on.
 
     Attributes:
-        fan_out: Lets players hear each other, while the scene is performed.
         state: How far the performance has come.
-        unheard: How many clips each player was sent and has not acknowledged.
         changed: Notified when something has changed.
-        next_speaker: Who speaks after the step under way, as far as it is known.
-        present: Players with a session.
+        presence: Knows who is there, and sends them what they hear.
         history: What was said, played and given, so that a player that is opened again can be told.
-        lost: Players whose connection was cut, or who fell silent, and why.
-        listening: Who listens at an open microphone, by the person it hears without being told.
         stop: Set when somebody wants the performance to stop after the line under way.
         known_answers: What tools have answered in lines that were broken off, by player, line, tool and arguments.
         ended_takes: Takes of lines that were broken off, by line, which had ended and are not performed again.
         paid: Dollars that were paid for takes of lines before the performance was stopped, by line and take.
     """
-
-    fan_out: ClipSink
 
     def __init__(
         self,
@@ -89,13 +175,9 @@ class Production:
         self.playback = playback or Playback()
         self.timeline = Timeline(plan, folder, again=again)
         self.state = schedule.initial_state(plan)
-        self.unheard: Counter[str] = Counter()
         self.changed = Signal()
-        self.next_speaker: str | None = None
-        self.present = frozenset(player.name for player in plan.models)
+        self.presence = Presence((player.name for player in plan.models), log, self.changed, self.apply)
         self.history: list[HistoryItem] = []
-        self.lost: dict[str, SessionError] = {}
-        self.listening: dict[str, str] = {}
         self.stop = stop or anyio.Event()
         self.known_answers: dict[tuple[str, str, str, str], list[str]] = {}
         self.ended_takes: dict[str, list[record.TakeKept]] = {}
@@ -132,41 +214,6 @@ class Production:
                 self.log.append(_cue_started(cue))
 
     # ---- lines
-
-    def mark_lost(self, player: str, why: SessionError) -> None:
-        """Note that a player's connection was cut, or that it fell silent."""
-        if player not in self.lost:
-            self.lost[player] = why
-            self.unheard[player] = 0
-            self.log.append(record.PlayerLost(player=player, line=why.line, problem=str(why)))
-
-    def mark_reconnected(self, player: str, heard: Mapping[str, float]) -> None:
-        """Note that a player that was lost is there again, and was told what it missed.
-
-        Args:
-            player: Who.
-            heard: The lines and effects that it has heard anew, and how many seconds each took.
-        """
-        del self.lost[player]
-        self.unheard[player] = 0
-        self.record_heard(player, heard)
-        self.changed.notify()
-
-    def record_heard(self, player: str, heard: Mapping[str, float]) -> None:
-        """Note that a player was told what it had not heard before.
-
-        Args:
-            player: Who.
-            heard: The lines and effects, and how many seconds each took.
-        """
-        journal = self.log.journal.records
-        known = {fact.line for fact in journal if isinstance(fact, record.LineHeard) and fact.hearer == player}
-        sha256 = {fact.line: fact.sha256 for fact in journal if isinstance(fact, record.LineSpoken)}
-        sha256 |= {fact.sound: fact.sha256 for fact in journal if isinstance(fact, record.SoundPlayed)}
-        for name, took_s in heard.items():
-            if name not in known:
-                fact = record.LineHeard(line=name, hearer=player, sha256=sha256[name], took_s=round(took_s, 6))
-                self.log.append(fact)
 
     def has_called(self, line: str) -> bool:
         """Tell whether a line that is being spoken has called tools."""
@@ -310,7 +357,7 @@ class Production:
             else:
                 self.budget.reconcile(line.id, line.player, cost)
         self.timeline.lay_line(line, audio, at)
-        hearers = tuple(name for name in line.hearers if name in self.present) if audio or said else ()
+        hearers = tuple(name for name in line.hearers if name in self.presence.present) if audio or said else ()
         fact = spoken(line, audio, said, at, file, hearers)
         if delivery:
             fact = delivered(fact, delivery, took_s, take)
@@ -323,10 +370,10 @@ class Production:
     ) -> None:
         """Let a line be heard that is written down; beds end with it, and cues are told."""
         path = None if fact.file is None else self.folder.path / fact.file
-        listening = self.listening.get(line.player)
+        listening = self.presence.listening.get(line.player)
         told = frozenset((*hearers, listening) if listening else hearers)
         self.history.append(LineItem(line, fact.said, path, told, tuple(calls)))
-        self._send(HeardClip(line.id, str(line.number), line.player, audio, fact.said), hearers)
+        self.presence.send(HeardClip(line.id, str(line.number), line.player, audio, fact.said), hearers)
         self._end_beds(line.id)
         self._done.add(line.id)
         self.apply(fact)
@@ -354,7 +401,7 @@ class Production:
             if call.failed:
                 self.trigger(Trigger("error", line.player))
         for hearing in former.hearers:
-            if hearing.player not in self.present and hearing.took_s is not None:
+            if hearing.player not in self.presence.present and hearing.took_s is not None:
                 sha256, took_s = hearing.sha256 or "", hearing.took_s
                 self.log.append(record.LineHeard(line=line.id, hearer=hearing.player, sha256=sha256, took_s=took_s))
         calls = (ToolExchange(call.tool, call.arguments, call.output) for call in former.calls)
@@ -382,33 +429,7 @@ class Production:
             self._beds.setdefault(sound.until, []).append(sound)
         self.log.append(played(sound, audio, at))
         self.history.append(SoundItem(sound))
-        self._send(HeardClip(sound.id, sound.id, "", audio.heard, ""), sound.hearers)
-
-    # ---- hearing
-
-    def _send(self, clip: HeardClip, hearers: tuple[str, ...]) -> None:
-        present = [name for name in hearers if name in self.present and name not in self.lost]
-        self.unheard.update(present)
-        for name in present:
-            self.log.publish(HearingBegan(name, clip.line))
-        self.fan_out.send_to(clip, present, self.next_speaker)
-
-    def reported(self, news: Heard | NotHeard) -> None:
-        """Note that a player has heard a clip, or has not."""
-        clip = news.clip
-        self.unheard[news.hearer] -= 1
-        if isinstance(news, Heard):
-            heard = {"line": clip.line, "hearer": news.hearer, "sha256": clip.sha256, "took_s": round(news.took_s, 6)}
-            self.log.append(record.LineHeard.model_validate(heard))
-            self.changed.notify()
-            return
-        if news.lost:
-            self.lost[news.hearer] = news.why
-            self.unheard[news.hearer] = 0
-        problem = f"{news.why}; the line was not heard" + (", and the player is lost" if news.lost else "")
-        fact = record.LineMissed(line=clip.line, hearer=news.hearer, problem=problem, lost=news.lost)
-        self.log.append(fact)
-        self.apply(fact)
+        self.presence.send(HeardClip(sound.id, sound.id, "", audio.heard, ""), sound.hearers)
 
     # ---- tools
 

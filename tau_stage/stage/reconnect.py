@@ -58,7 +58,7 @@ class Reconnector:
             TakeError: What was said is not on the disk any more.
         """
         session = self._participants.sessions[player]
-        why = self._production.lost.get(player) or session.wire.closed
+        why = self._production.presence.lost.get(player) or session.wire.closed
         if why is None:
             return session
         self.mark_lost(player, why)
@@ -68,7 +68,7 @@ class Reconnector:
 
     def mark_lost(self, player: str, why: SessionError) -> None:
         """Note that a player does not answer any more."""
-        self._production.mark_lost(player, why.about(player=player))
+        self._production.presence.mark_lost(player, why.about(player=player))
 
     async def retry(
         self, line: LinePlan, why: SessionError, tally: Tally, recording: LineFile, owed: UnrecordedUsage
@@ -131,7 +131,7 @@ class Reconnector:
         production, participants, player = self._production, self._participants, session.name
         heard = await restore_context(session, production.history, participants.forms[player], participants.sounds)
         participants.sessions[player] = session
-        production.fan_out.open_again(player, session)
+        production.presence.fan_out.open_again(player, session)
         text = f"player {player} was opened again, and told what it knew and missed"
         production.log.append(record.Warned(player=player, text=text))
-        production.mark_reconnected(player, heard)
+        production.presence.mark_reconnected(player, heard)

@@ -145,7 +145,7 @@ class JournalReplay:
 
     def _recall_all(self, journal: Sequence[record.Record]) -> ReusedLines:
         production = self._production
-        production.fan_out = _NoFanOut()
+        production.presence.fan_out = _NoFanOut()
         self._over = {fact.line for fact in journal if isinstance(fact, record.LineLost)} | set(self._former.lines)
         dropped = {fact.line for fact in journal if isinstance(fact, record.LineDropped)}
         played = {fact.sound for fact in journal if isinstance(fact, record.SoundPlayed)} - dropped
@@ -161,7 +161,7 @@ class JournalReplay:
         for name in (*lines, *sorted(played - self._taken)):
             if name not in parts:
                 production.log.append(record.LineDropped(line=name, problem="the scene does not have it here any more"))
-        production.unheard.clear()
+        production.presence.unheard.clear()
         return replace(self._former, lines=lines | heard, broken_off=listening)
 
     def _reconnector(self, fact: record.Record) -> None:
@@ -265,9 +265,9 @@ class JournalReplay:
         line = replace(step.line(fact.player), id=fact.line)
         if fact.player == step.person and fact.line in self._former.lines and self._people[step.person].is_live:
             self._people[step.person].skip(fact.line)
-        self._production.listening = {step.person: step.player}
+        self._production.presence.listening = {step.person: step.player}
         self._apply(line, fact, each.at)
-        self._production.listening = {}
+        self._production.presence.listening = {}
 
     def _closed(self, each: _Open) -> None:
         step = each.start.step

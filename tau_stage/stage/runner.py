@@ -82,7 +82,7 @@ class Runner:
             async with anyio.create_task_group() as keeping:
                 self._reconnector = Reconnector(self._plan, self._participants, production, self._open_again, keeping)
                 self._attempts = LineRunner(self._plan, self._participants, production, self._reconnector)
-                async with open_fan_out(sessions, production.reported, self._participants.forms) as fan_out:
+                async with open_fan_out(sessions, production.presence.reported, self._participants.forms) as fan_out:
                     await self._perform_all(fan_out)
                 keeping.cancel_scope.cancel()
         if not schedule.is_over(production.state):
@@ -90,13 +90,13 @@ class Runner:
 
     async def _perform_all(self, fan_out: FanOut) -> None:
         production = self._production
-        production.fan_out = fan_out
+        production.presence.fan_out = fan_out
         async with anyio.create_task_group() as watching:
             watching.start_soon(self._ring_at_the_stop)
             async with anyio.create_task_group() as group:
                 while not (production.stop.is_set() or schedule.is_over(production.state)):
-                    if start := schedule.due(production.state, production.unheard):
-                        self._stop_without(production.lost)
+                    if start := schedule.due(production.state, production.presence.unheard):
+                        self._stop_without(production.presence.lost)
                         self._begin(start, group)
                         continue
                     news, wake = production.changed, schedule.wakes_at(self._plan, production.state)
@@ -145,7 +145,7 @@ class Runner:
             SessionError: Neither is so, or it is the cue's own line.
         """
         player = error.player or getattr(start.step, "player", "")
-        if self._plan.on_lost_player == "continue" and player in self._production.lost:
+        if self._plan.on_lost_player == "continue" and player in self._production.presence.lost:
             self._production.skip_line(error.line or getattr(start.step, "id", ""), player, str(error))
             return Turn(player, "")
         branch = self._production.state.branches[start.branch]
@@ -156,7 +156,7 @@ class Runner:
 
     async def _perform(self, start: NextStep) -> Turn | None:
         step, production = start.step, self._production
-        production.next_speaker = schedule.next_speaker(production.state, start)
+        production.presence.next_speaker = schedule.next_speaker(production.state, start)
         match step:
             case LinePlan():
                 await self._whisper(start)
@@ -199,7 +199,7 @@ class Runner:
     async def _give(self, item: PutItem) -> None:
         """Put something into a player's conversation; one that is lost is told when it is opened again."""
         player = item.player
-        if player in self._production.lost:
+        if player in self._production.presence.lost:
             return
         try:
             await add_item(
@@ -246,7 +246,7 @@ class Runner:
             session = await self._reconnector.session(step.player, step.id)
         except SessionError as error:
             raise error.about(player=step.player, line=step.id) from None
-        production.listening = {step.person: step.player}
+        production.presence.listening = {step.person: step.player}
         await production.playback.wait_until(production.timeline.next)
         production.log.append(record.ListenBegan(step=step.id))
         mic = OpenMicrophone(step, session, production, self._participants, self._line, former)
@@ -259,7 +259,7 @@ class Runner:
         except SessionError as error:
             raise error.about(player=step.player, line=step.id) from None
         finally:
-            production.listening = {}
+            production.presence.listening = {}
         if production.stop.is_set():
             raise Stopped
         mic.warn_if_nobody_spoke()
