@@ -105,3 +105,22 @@ def test_the_schema_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str
     file = tmp_path / "scene.schema.json"
     assert shown(capsys, "schema", "--write", str(file)) == ""
     assert file.read_text(encoding="utf-8") == scene_schema()
+
+
+CUES = """\
+players: {ann: , ben: }
+lines: [ann: Hello., ben: Hello.]
+on:
+  - {said: river, do: [ann: Which one?]}
+  - {silence: 3s, do: [ann: Well?]}
+  - {error: ann, do: [ben: Again.]}
+"""
+
+
+def test_what_a_cue_waits_for_is_told_in_the_words_of_the_scene(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("cues.yaml").write_text(CUES)
+    said = [line for line in shown(capsys, "show", "cues.yaml").splitlines() if line.startswith("cue-")]
+    assert [line.split()[2] for line in said] == ["said", "silence", "error"]

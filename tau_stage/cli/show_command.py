@@ -168,11 +168,14 @@ def _plain(plan: Plan) -> Iterator[str]:
 
 def _strands(plan: Plan) -> Iterator[tuple[tuple[Step, ...], str]]:
     """Yield the scene's own steps, then those of each cue, with what it waits for."""
+    from tau_stage.scene.model import EVENTS
+
+    words = {model: word for word, model in EVENTS.items()}
     yield plan.steps, ""
     for cue in plan.cues:
         facts = ", ".join(f"{name} {value}" for name, value in cue.event.model_dump(exclude_none=True).items())
         times = f", {cue.times} times at most" if cue.times else ""
-        yield cue.steps, f"{cue.id}: on {type(cue.event).__name__.lower()} {facts or 'of any kind'}{times}"
+        yield cue.steps, f"{cue.id}: on {words[type(cue.event)]} {facts or 'of any kind'}{times}"
 
 
 def _facts(names: tuple[str, ...], values: tuple[str, ...]) -> Iterator[str]:
