@@ -163,10 +163,10 @@ def test_expect_is_a_mapping() -> None:
 def test_values_from_python_are_taken_as_they_are() -> None:
     line = Expect(length=Range(1.0, 2.0))
     assert line.length == Range(1.0, 2.0)
-    assert (SECONDS.told(1.5), LUFS.told(-20.0)) == ("1.5s", "-20 LUFS")
-    assert (DOLLARS.told(0.01), SHARE.told(0.05)) == ("$0.01", "5%")
-    assert Range(None, 2.0).told("", "2s") == "at most 2s"
-    assert Range(1.0).told("1s", "") == "at least 1s"
+    assert (SECONDS.format(1.5), LUFS.format(-20.0)) == ("1.5s", "-20 LUFS")
+    assert (DOLLARS.format(0.01), SHARE.format(0.05)) == ("$0.01", "5%")
+    assert Range(None, 2.0).format("", "2s") == "at most 2s"
+    assert Range(1.0).format("1s", "") == "at least 1s"
 
 
 def test_the_whole_scene_may_expect_too() -> None:

@@ -103,7 +103,7 @@ def test_x_keys_are_ignored_in_every_mapping() -> None:
     assert list(scene.players) == ["ann"]
     assert [type(step) for step in scene.lines] == [Line, ItemStep]
     assert isinstance(scene.lines[1], ItemStep)
-    assert dict(scene.lines[1].told) == {"ann": "be sad"}
+    assert dict(scene.lines[1].words) == {"ann": "be sad"}
 
 
 def test_every_option_of_the_language() -> None:

@@ -238,7 +238,7 @@ class Steps:
         self.players = players
         self.errors = errors
         self.loaders: dict[str, Callable[[str, Entries, Path], AnyStep | None]] = {
-            **dict.fromkeys(ROLES, self.told),
+            **dict.fromkeys(ROLES, self.items),
             **dict.fromkeys(("sfx", "bed"), self.sound),
             "together": self.together,
             "improvise": self.improvise,
@@ -294,8 +294,7 @@ class Steps:
 
     def rewritten(self, meant: str, path: Path, *, key: bool = False) -> str:
         """Return a hint that shows a line as it should be."""
-        place = self.errors.document.place(path, key=key)
-        head = self.errors.document.source_of(path).line(place.line)[: place.column - 1]
+        head, _ = self.errors.document.around(path, key=key)
         return f"write it like this:\n  {head}{meant}" if head.strip() == "-" else f"write {meant}"
 
     def speaker(self, entries: Entries, path: Path) -> str | None:
@@ -305,16 +304,15 @@ class Steps:
         if len(speakers) > 1:
             problem = "two players speak in one line"
             here = (*path, speakers[1])
-            place = self.errors.document.place(here, key=True)
-            line = self.errors.document.source_of(here).line(place.line)
+            head, line = self.errors.document.around(here, key=True)
             hint = "start every line with '- '"
-            if not line[: place.column - 1].strip():
-                hint += f":\n  {line[: place.column - 1].removesuffix('  ')}- {line[place.column - 1 :]}"
+            if not head.strip():
+                hint += f":\n  {head.removesuffix('  ')}- {line}"
             self.errors.add(here, problem, hint, key=True)
             return None
         if speakers:
             return speakers[0]
-        if self.told_apart(entries, path):
+        if self.names_speaker_and_text(entries, path):
             return None
         if not strangers:
             self.errors.add(path, "this line has no speaker", "a line is '- player: words'")
@@ -322,7 +320,7 @@ class Steps:
         self.stranger(strangers[0], path, entries[strangers[0]])
         return None
 
-    def told_apart(self, entries: Entries, path: Path) -> bool:
+    def names_speaker_and_text(self, entries: Entries, path: Path) -> bool:
         """Note a line that names speaker and words by keys, as other formats do; whether it is one."""
         who = next((key for key in SPEAKER_WORDS if isinstance(entries.get(key), str)), None)
         what = next((key for key in TEXT_WORDS if isinstance(entries.get(key), str)), None)
@@ -407,8 +405,8 @@ class Steps:
         try:
             speech = parse_speech(text)
         except PydanticCustomError as error:
-            told = error.context or {}
-            self.errors.add(path, told["problem"], told["hint"])
+            context = error.context or {}
+            self.errors.add(path, context["problem"], context["hint"])
             return False
         if speech.direction:
             also = values.get("direction")
@@ -438,7 +436,7 @@ class Steps:
         rest = {key: value for key, value in entries.items() if key not in (*speakers, word)}
         return self.options(rest, options, path, owner)
 
-    def told(self, word: str, entries: Entries, path: Path) -> AnyStep | None:
+    def items(self, word: str, entries: Entries, path: Path) -> AnyStep | None:
         """Load ``prompt``, ``user`` and ``assistant``."""
         owner = {"user": "a user item", "assistant": "an assistant item"}.get(word, "a prompt")
         values = self.own(word, entries, path, (*Step.options(), word), owner)
@@ -456,8 +454,8 @@ class Steps:
                 self.errors.add((*here, name), f"{owner} needs a text", hint)
         if not all(text and text.strip() for text in texts.values()):
             return None
-        told = {name: text.strip() for name, text in texts.items() if text}
-        return self.build(ItemStep, {**values, "role": ROLES[word], "told": told, "wav": wavs}, path, owner, here)
+        words = {name: text.strip() for name, text in texts.items() if text}
+        return self.build(ItemStep, {**values, "role": ROLES[word], "words": words, "wav": wavs}, path, owner, here)
 
     def item(self, word: str, node: Node, path: Path, owner: str) -> str | None:
         """Load the text of an item; where a sound seems to be meant, say how one is written."""

@@ -156,30 +156,28 @@ class Diagnostics:
         """Return a text; None where there is a list or a mapping instead, which is noted."""
         if isinstance(node, str):
             return node
-        place = self.document.place(path)
-        line = self.document.source_of(path).line(place.line)
-        flow = line[place.column - 1 : place.column] in ("[", "{")
+        head, rest = self.document.around(path)
+        flow = rest[:1] in ("[", "{")
         fact = "a list" if isinstance(node, list) else "a mapping"
         hint = "put the text in quotes" if flow else "write the text right after the colon"
         if flow and not self._in_brackets(path[:-1]):
-            hint = quote_hint(line, place.column)
+            hint = quote_hint(head + rest, len(head) + 1)
         self.add(path, f"{what} must be text, and YAML takes this for {fact}", hint)
         return None
 
     def _in_brackets(self, path: Path) -> bool:
         """Tell whether a part stands in brackets, so that a value in it may end before its line does."""
-        line, column = self.document.place(path)
-        sign = self.document.source_of(path).line(line)[column - 1 : column]
-        return sign in ("[", "{") or (bool(path) and self._in_brackets(path[:-1]))
+        _, rest = self.document.around(path)
+        return rest[:1] in ("[", "{") or (bool(path) and self._in_brackets(path[:-1]))
 
     def _invalid(self, detail: ErrorDetails, path: Path, owner: str, elsewhere: Mapping[str, Path]) -> None:
-        told = detail.get("ctx", {})
+        context = detail.get("ctx", {})
         field = detail["loc"][0]
         where = elsewhere.get(str(field), (*path, field))
         if detail["type"] == "scene":
-            place = (*where, told["inside"]) if told["inside"] else where
-            self.add(place, told["problem"], told["hint"], key=told["key"])
-            if told["secret"]:
+            place = (*where, context["inside"]) if context["inside"] else where
+            self.add(place, context["problem"], context["hint"], key=context["key"])
+            if context["secret"]:
                 self.noted[-1] = replace(self.noted[-1], source="")
         elif detail["type"] != "string_type" or field in ("voice", "model", "endpoint"):
             self.add(where, f"'{where[-1]}' of {owner} is one value, not a list or a mapping", "write the value alone")

@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"([+-]?\d{1,9}(?:\.\d{1,9})?)\s*(.*)", re.ASCII | re.DOTAL
 class Range:
     """Figures from one to another; an end that is None is open.
 
-    >>> 2.0 in Range(1.0, 4.0), 5.0 in Range(None, 4.0), Range(1.0, 4.0).told("1s", "4s")
+    >>> 2.0 in Range(1.0, 4.0), 5.0 in Range(None, 4.0), Range(1.0, 4.0).format("1s", "4s")
     (True, False, '1s..4s')
     """
 
@@ -34,7 +34,7 @@ class Range:
     def __contains__(self, figure: float) -> bool:
         return (self.min is None or figure >= self.min) and (self.max is None or figure <= self.max)
 
-    def told(self, least: str, most: str) -> str:
+    def format(self, least: str, most: str) -> str:
         """Write the range in words, from its ends in words."""
         if self.min is None:
             return f"at most {most}"
@@ -71,7 +71,7 @@ class Unit:
             meant = f"did you mean {self.with_unit(number)}?" if not unit else f"write it like {self.end}"
             raise wrong(fact, meant)
         if not self.least <= number <= self.most:
-            shown = f"{self.told(self.least)} to {self.told(self.most)}"
+            shown = f"{self.format(self.least)} to {self.format(self.most)}"
             raise wrong(f"{self.name} is from {shown}, not {text}", f"write it like {self.end}")
         return number / 100 if self.unit == "%" else number
 
@@ -82,10 +82,10 @@ class Unit:
 
     def with_unit(self, figure: float) -> str:
         """Write a figure that lacked its unit, with it."""
-        return self.told(figure / 100 if self.unit == "%" else figure)
+        return self.format(figure / 100 if self.unit == "%" else figure)
 
-    def told(self, figure: float) -> str:
-        """Write the range in words, from its ends in words."""
+    def format(self, figure: float) -> str:
+        """Write a figure with its unit."""
         if self.unit == "$":
             return f"${figure:g}"
         if self.unit == "%":
@@ -206,16 +206,16 @@ def _of_ends(value: dict[str, object], unit: Unit) -> Range:
         try:
             ends[key] = unit.value(text)
         except PydanticCustomError as error:
-            told = error.context or {}
-            raise wrong(told["problem"], told["hint"], inside=key) from None
+            context = error.context or {}
+            raise wrong(context["problem"], context["hint"], inside=key) from None
     if not ends:
         raise wrong("a range needs an end", f"write it like {unit.example}")
     return _ordered(ends.get("min"), ends.get("max"), "this range")
 
 
-def _ordered(least: float | None, most: float | None, told: str) -> Range:
+def _ordered(least: float | None, most: float | None, what: str) -> Range:
     if least is not None and most is not None and least > most:
-        raise wrong(f"{told} ends before it begins", "write the smaller one first")
+        raise wrong(f"{what} ends before it begins", "write the smaller one first")
     return Range(least, most)
 
 

@@ -50,8 +50,8 @@ def _inside(key: str, read: Callable[[str], ValueT], value: object) -> ValueT:
     try:
         return read(value)
     except PydanticCustomError as error:
-        told = error.context or {}
-        raise wrong(told["problem"], told["hint"], inside=key) from None
+        context = error.context or {}
+        raise wrong(context["problem"], context["hint"], inside=key) from None
 
 
 def _milliseconds(value: str) -> int:
@@ -465,8 +465,8 @@ class DocumentedSchema(GenerateJsonSchema):
 
     def dataclass_schema(self, schema: Any) -> JsonSchemaValue:
         """Make the schema of a dataclass, with its docstring as description."""
-        told = super().dataclass_schema(_documented(schema))
-        return {"additionalProperties": False, "description": schema["cls"].__doc__, **told}
+        made = super().dataclass_schema(_documented(schema))
+        return {"additionalProperties": False, "description": schema["cls"].__doc__, **made}
 
 
 def _documented(schema: Any) -> Any:

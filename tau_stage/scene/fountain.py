@@ -119,10 +119,10 @@ def _written(parts: list[str], spans: list[tuple[int, int, int]], mark: str) -> 
         outer[first] = (reach, max(strength, outer.get(first, (0, 1))[1]))
     begins = {begin + 1: mark * strength for begin, (_, strength) in outer.items()}
     ends = {end: mark * strength for end, strength in outer.values()}
-    told = []
+    pieces: list[str] = []
     for number in range(len(parts) + 1):
-        told += [ends.get(number, ""), begins.get(number, ""), *parts[number : number + 1]]
-    return "".join(told)
+        pieces += [ends.get(number, ""), begins.get(number, ""), *parts[number : number + 1]]
+    return "".join(pieces)
 
 
 _OPENED = re.compile(r"/\*|\[\[")
@@ -203,14 +203,14 @@ class _Dialogue:
 
     def aside(self) -> None:
         """Take what is in parentheses for a direction, or for a moment behind words."""
-        told = " ".join(map(plain, self.asides))[1:-1].strip()
+        aside = " ".join(map(plain, self.asides))[1:-1].strip()
         self.asides = []
-        if told in _CONTINUES:
+        if aside in _CONTINUES:
             return
-        if self.words and told:
-            self.words.append(f"[{told}]")
-        elif told:
-            self.directions.append(told)
+        if self.words and aside:
+            self.words.append(f"[{aside}]")
+        elif aside:
+            self.directions.append(aside)
 
     def flush(self) -> None:
         """Take lines for words that looked like a parenthetical."""

@@ -179,8 +179,7 @@ def _without_dashes(node: Node, errors: Diagnostics) -> str:
     shown = [entry for entry in entries if entry is not None]
     if len(shown) < len(entries) or not 0 < len(shown) <= MOST_SHOWN:
         return "write each player's name, then what is special: 'clerk: {voice: ash}'"
-    place = errors.document.place(("players", 0))
-    head = errors.document.source_of(("players",)).line(place.line)[: place.column - 1]
+    head, _ = errors.document.around(("players", 0))
     if head.strip() != "-":
         return f"write {{{', '.join(f'{entry} ' if entry.endswith(':') else entry for entry in shown)}}}"
     between = f"\n  {head[: head.index('-')] or '  '}"

@@ -206,7 +206,7 @@ class ItemStep(Step):
     """An item is put into players' conversations; they say nothing."""
 
     role: SkipJsonSchema[Literal["system", "user", "assistant"]] = Field(exclude=True)
-    told: SkipJsonSchema[Mapping[str, str]] = Field(exclude=True, description="Words by player.")
+    words: SkipJsonSchema[Mapping[str, str]] = Field(exclude=True, description="Words by player.")
     wav: SkipJsonSchema[Mapping[str, str]] = Field(exclude=True, description="Sound files by player.")
 
 

@@ -87,28 +87,10 @@ _COMPARED = 4
 """Known words that are compared with care, of those that share most letters in order."""
 
 LINE_OPTIONS = frozenset(
-    [
-        "id",
-        "direction",
-        "to",
-        "hears",
-        "takes",
-        "pick",
-        "pause",
-        "cut_in",
-        "expect",
-        "timeout",
-        "when",
-        "note",
-        "conversation",
-        "max_output_tokens",
-        "metadata",
-        "tools",
-        "tool_choice",
-        "output",
-        "reasoning",
-        "commentary",
-    ]
+    (
+        *("id", "direction", "to", "hears", "takes", "pick", "pause", "cut_in", "expect", "timeout", "when", "note"),
+        *("conversation", "max_output_tokens", "metadata", "tools", "tool_choice", "output", "reasoning", "commentary"),
+    )
 )
 """Words that stand beside a speaker (scene-language.md, rule 3), built already or not."""
 
@@ -131,17 +113,8 @@ MEANT = {
     "scene": ("title", "name", "heading"),
     "players": ("characters", "cast", "actors", "roles", "speakers", "voices", "agents", "participants"),
     "lines": (
-        "dialogue",
-        "dialog",
-        "conversation",
-        "messages",
-        "turns",
-        "steps",
-        "transcript",
-        "text",
-        "segments",
-        "utterances",
-        "script_lines",
+        *("dialogue", "dialog", "conversation", "messages", "turns", "steps", "transcript", "text", "segments"),
+        *("utterances", "script_lines"),
     ),
     "script": ("screenplay", "fountain"),
     "direction": ("instructions", "instruction", "emotion", "style", "tone", "mood", "delivery"),

@@ -181,7 +181,7 @@ class _StepPlanner:
             case ItemStep():
                 return ItemPlan(
                     role=step.role,
-                    words=tuple(step.told.items()),
+                    words=tuple(step.words.items()),
                     sounds=tuple(step.wav.items()),
                     source_line=step.source_line,
                     when=_condition(step),
@@ -267,7 +267,7 @@ class _StepPlanner:
             id=self.made("improvise"),
             players=players,
             order=step.order,
-            whispers=self.told(players, step.about),
+            whispers=self.whispers_for(players, step.about),
             hearers={name: self.heard(name, step.to) for name in players},
             pause_s=self.pause(step.pause),
             source_line=step.source_line,
@@ -279,7 +279,7 @@ class _StepPlanner:
             when=_condition(step),
         )
 
-    def told(self, players: tuple[str, ...], about: str | None) -> dict[str, str]:
+    def whispers_for(self, players: tuple[str, ...], about: str | None) -> dict[str, str]:
         if (players, about) not in self.whispers:
             self.whispers[players, about] = {name: _whisper(name, players, about) for name in players}
         return self.whispers[players, about]
@@ -343,10 +343,10 @@ def _condition(step: AnyStep) -> Condition | None:
 def _whisper(name: str, players: Sequence[str], about: str | None) -> str:
     """Return what a player is told before free play."""
     others = ", ".join(other for other in players if other != name)
-    told = [f"You are {name}. With you play: {others}.", "Answer what you hear, briefly and in character."]
+    sentences = [f"You are {name}. With you play: {others}.", "Answer what you hear, briefly and in character."]
     if about:
-        told.insert(1, f"It is about: {about.rstrip('.')}.")
-    return " ".join(told)
+        sentences.insert(1, f"It is about: {about.rstrip('.')}.")
+    return " ".join(sentences)
 
 
 def _is_heard_by(to: str | tuple[str, ...] | None, speaker: str, name: str, player: Player) -> bool:

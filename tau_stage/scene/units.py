@@ -67,8 +67,8 @@ def wrong(
         inside: Under which key of the value, if it is a mapping.
         key: Whether that key itself is wrong.
     """
-    told = {"problem": problem, "hint": hint, "secret": secret, "inside": inside, "key": key}
-    return PydanticCustomError("scene", "{problem}", told)
+    context = {"problem": problem, "hint": hint, "secret": secret, "inside": inside, "key": key}
+    return PydanticCustomError("scene", "{problem}", context)
 
 
 def span(value: str) -> float:

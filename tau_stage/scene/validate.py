@@ -159,8 +159,8 @@ class References:
                 self._readable(file, path)
 
     def _readable(self, file: FilePath, path: Path) -> None:
-        if told := self._problem(file):
-            self.errors.add(path, *told)
+        if problem := self._problem(file):
+            self.errors.add(path, *problem)
 
     def _is_there(self, name: str, path: Path, *, folder: bool = False) -> bool:
         file = resolve_path(self.scene.path, name)
@@ -240,7 +240,7 @@ class SceneChecks(References):
                 self.line(step)
             case ItemStep():
                 word = {"system": "prompt"}.get(step.role, step.role)
-                for name in (*step.told, *step.wav):
+                for name in (*step.words, *step.wav):
                     self.model(name, (*step.path, word, name), "knows its own mind", key=True)
                 for name, file in step.wav.items():
                     self.sound(file, (*step.path, word, name, "wav"))

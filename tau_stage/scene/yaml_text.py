@@ -75,6 +75,12 @@ class Document:
             places = self.values
         return places[path]
 
+    def around(self, path: Path, *, key: bool = False) -> tuple[str, str]:
+        """Return the source line of a value (or its key), up to it and from it on."""
+        place = self.place(path, key=key)
+        line = self.source_of(path).line(place.line)
+        return line[: place.column - 1], line[place.column - 1 :]
+
     def source_of(self, path: Path) -> Source:
         """Return the file that a part comes from."""
         while path and path not in self.sources:
