@@ -8,7 +8,7 @@ from typing import Any
 from pydantic_core import PydanticCustomError, from_json
 
 from tau_stage.scene.delivery_options import Deliver, LineFiles, Mix
-from tau_stage.scene.diagnostics import Diagnostics
+from tau_stage.scene.diagnostics import Diagnostics, Loader
 from tau_stage.scene.expect import CallWanted, Expect, Says, Tolerances
 from tau_stage.scene.fields import SceneModel
 from tau_stage.scene.model import (
@@ -574,30 +574,31 @@ def load_tool(name: str, node: Node, errors: Diagnostics) -> ToolDefinition:
     path, owner = ("tools", name), f"tool '{name}'"
     entries = errors.mapping(node, path, owner, f"write it like '{name}: {{description: ..., returns: {{ok: true}}}}'")
     known = errors.known(entries or {}, ToolDefinition.options(), path, owner)
-    values: dict[str, object] = {key: value for key, value in known.items() if key not in ("parameters", "returns")}
-    run = known.get("run")
+    _check_tool(name, known, path, errors)
+    parts: dict[str, Loader] = {"returns": typed, "parameters": _parameters, "command": _command}
+    values = {key: parts[key](value, (*path, key), errors) if key in parts else value for key, value in known.items()}
+    line = errors.document.place(path, key=True).line
+    values |= {"has_result": "returns" in known, "path": path, "source_line": line}
+    return errors.build(ToolDefinition, values, path, owner)
+
+
+def _check_tool(name: str, known: Entries, path: Path, errors: Diagnostics) -> None:
+    """Check that a tool's options fit each other and its name."""
     if not _TOOL_NAME.fullmatch(name):
-        errors.add(
-            path, f"'{name[:64]}' cannot be a tool's name", "write letters, digits, '_' and '-', at most 64", key=True
-        )
+        hint = "write letters, digits, '_' and '-', at most 64"
+        errors.add(path, f"'{name[:64]}' cannot be a tool's name", hint, key=True)
+    runs, run = "run" in known or "command" in known, known.get("run")
     results = [key for key in ("returns", "run", "command") if key in known]
     if len(results) > 1:
-        errors.add((*path, results[1]), f"{owner} has both '{results[0]}' and '{results[1]}'", "keep one", key=True)
-    if "returns" in known:
-        values |= {"returns": typed(known["returns"], (*path, "returns"), errors), "has_result": True}
-    if "parameters" in known:
-        values["parameters"] = _parameters(known["parameters"], (*path, "parameters"), errors)
-    if "command" in known:
-        values["command"] = _command(known["command"], (*path, "command"), errors)
-    if "env" in values and not ("run" in known or "command" in known):
-        errors.add((*path, "env"), f"{owner} runs nothing that could see 'env'", "remove it", key=True)
+        problem = f"tool '{name}' has both '{results[0]}' and '{results[1]}'"
+        errors.add((*path, results[1]), problem, "keep one", key=True)
+    if "env" in known and not runs:
+        errors.add((*path, "env"), f"tool '{name}' runs nothing that could see 'env'", "remove it", key=True)
     if isinstance(run, str) and not re.fullmatch(r"[\w.]+:\w+", run.strip()):
         errors.add((*path, "run"), f"'{run}' is no function", "write it like package.module:function")
-    if path in errors.document.sources and ("run" in known or "command" in known):
+    if path in errors.document.sources and runs:
         problem = "a tool that runs code stands in the scene itself, not in a file it includes"
         errors.add(path, problem, "move it there", key=True)
-    values |= {"path": path, "source_line": errors.document.place(path, key=True).line}
-    return errors.build(ToolDefinition, values, path, owner)
 
 
 def _command(node: Node, path: Path, errors: Diagnostics) -> tuple[str, ...]:
