@@ -460,8 +460,9 @@ class DocumentedSchema(GenerateJsonSchema):
     """With what classes say of themselves, also where Python has not kept it."""
 
     def model_schema(self, schema: Any) -> JsonSchemaValue:
-        """Make the schema of a model, with its docstring as description."""
-        return super().model_schema(_documented(schema))
+        """Make the schema of a model, with its docstring up to its example as description."""
+        made = super().model_schema(_documented(schema))
+        return {**made, "description": made.get("description", "").partition("\n\n>>>")[0]}
 
     def dataclass_schema(self, schema: Any) -> JsonSchemaValue:
         """Make the schema of a dataclass, with its docstring as description."""
