@@ -167,11 +167,11 @@ class _Expectations:
         if wanted.wer is not None:
             rate, unit = word_error_rate(self.seen.asked, said), LIMITS["words"].unit
             expected = _range(wanted.wer, "words")
-            shown = f"{unit.told(round(rate, 4))} of the words wrong: said “{said}”, asked “{self.seen.asked}”"
+            shown = f"{unit.format(round(rate, 4))} of the words wrong: said “{said}”, asked “{self.seen.asked}”"
             place = self.at("says")
             told = f"{shown}; expected {expected}"
             yield self.subject.compare(
-                place, "wer", expected, unit.told(round(rate, 4)), holds=rate in wanted.wer, told=told
+                place, "wer", expected, unit.format(round(rate, 4)), holds=rate in wanted.wer, told=told
             )
 
     def calls(self, wanted: Sequence[CallWanted]) -> Iterator[Verdict]:
@@ -193,7 +193,7 @@ class _Expectations:
             why = problem or UNMEASURED.get(name, "there is nothing to measure")
             told = f"{name.replace('_', ' ')} could not be measured ({why}), expected {expected}"
             return self.subject.verdict(place, name, expected, why, "error", told)
-        measured = LIMITS[name].unit.told(value)
+        measured = LIMITS[name].unit.format(value)
         return self.subject.compare(place, name, expected, measured, holds=value in wanted)
 
     def heard_by(self, wanted: str | tuple[str, ...]) -> Verdict:
@@ -224,7 +224,7 @@ def names_or_nobody(names: Sequence[str]) -> str:
 
 def _range(wanted: Range, name: str) -> str:
     unit = LIMITS[name].unit
-    return wanted.told(*("" if end is None else unit.told(end) for end in (wanted.min, wanted.max)))
+    return wanted.format(*("" if end is None else unit.format(end) for end in (wanted.min, wanted.max)))
 
 
 def _is_call(call: Called, wanted: CallWanted) -> bool:

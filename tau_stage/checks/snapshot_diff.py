@@ -221,7 +221,7 @@ class _LinePair:
         problem = self.problem if what in FROM_SOUND else ""
         if limit.absolute == float("inf") or (_is_untold(old, new, what) and not problem):
             return
-        expected, measured = ("none" if value is None else limit.unit.told(value) for value in (old, new))
+        expected, measured = ("none" if value is None else limit.unit.format(value) for value in (old, new))
         if problem or (what == "cost" and new is None):
             why = problem or "its price is unknown"
             told = f"{what} could not be measured ({why}), was {expected}"
