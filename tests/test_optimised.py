@@ -33,7 +33,7 @@ def lamp(on: bool) -> str:
     \'\'\'Switch the lamp.\'\'\'
     return "on" if on else "off"
 
-said = [str(Tool.of(lamp).told)]
+said = [str(Tool.of(lamp).definition)]
 for command in json.loads(sys.argv[1]):
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):

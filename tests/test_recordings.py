@@ -48,7 +48,7 @@ async def test_every_recorded_turn_completes_with_its_words_calls_and_usage(reco
     ours, theirs = MemoryTransport.pair()
     tools = recording.tools()
     detection = _turn_detection(recording.wanted)
-    wanted = session_config(turn_detection=detection, tools=tuple(tool.told for tool in tools))
+    wanted = session_config(turn_detection=detection, tools=tuple(tool.definition for tool in tools))
     options: dict[str, Any] = {
         "dialect": recording.dialect,
         "opening": ENDPOINTS[recording.provider].opening,

@@ -310,7 +310,7 @@ def test_a_function_is_a_tool_with_the_schema_of_its_signature() -> None:
         "additionalProperties": False,
     }
     assert Tool.of(tool) is tool
-    assert Tool("manual").told.parameters == {"type": "object", "properties": {}}
+    assert Tool("manual").definition.parameters == {"type": "object", "properties": {}}
 
 
 async def half() -> str:

@@ -230,7 +230,7 @@ async def converse(trouble: Trouble | None) -> Outcome:
     try:
         async with connected(Understudy(Tones()), judged=False) as socket:
             transport = Spoiling(socket.inner, trouble)
-            wanted = conducted(voice="ash", tools=(lights.told,))
+            wanted = conducted(voice="ash", tools=(lights.definition,))
             async with open_session(transport, wanted, deadlines=QUICK, tools=[lights]) as session:
                 await session.user('Perform this line: "Hello there, everybody."')
                 responses.append(await session.response())

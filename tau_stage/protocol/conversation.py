@@ -538,8 +538,7 @@ def _used(event: ResponseDone, made: Sequence[Commentary], *, has_calls: bool, f
         has_calls: Whether it called tools.
         failed: Whether it failed.
     """
-    sounds = any(part.audio for part in made)
-    is_spoken = sounds or any(part.transcript for part in made)
+    is_spoken = any(part.audio or part.transcript for part in made)
     is_written = not is_spoken and (has_calls or any(part.text for part in made))
     usage = Usage.from_wire(event.response.usage, written=is_written)
     if usage.untold:

@@ -25,8 +25,12 @@ NEW_NAMES = {
     "response.audio_transcript.done": "response.output_audio_transcript.done",
 }
 OLD_NAMES = {new: old for old, new in NEW_NAMES.items()}
-FORMATS = {"pcm16": "audio/pcm", "g711_ulaw": "audio/pcmu", "g711_alaw": "audio/pcma"}
-OLD_FORMATS = {new: old for old, new in FORMATS.items()}
+FORMATS: dict[object, JsonObject] = {
+    "pcm16": {"type": "audio/pcm", "rate": 24000},
+    "g711_ulaw": {"type": "audio/pcmu"},
+    "g711_alaw": {"type": "audio/pcma"},
+}
+OLD_FORMATS = {new["type"]: old for old, new in FORMATS.items()}
 OLD_PARTS = {"output_text": "text", "output_audio": "audio"}
 NEW_PARTS = {old: new for new, old in OLD_PARTS.items()}
 
@@ -138,10 +142,9 @@ def nested_session(flat: JsonObject) -> JsonObject:
         if old in flat:
             _bury(session, path, _plain(old, flat[old]))
     for side in ("input", "output"):
-        form = flat.get(f"{side}_audio_format")
-        if isinstance(form, str) and form in FORMATS:
-            kind = FORMATS[form]
-            _bury(session, ("audio", side, "format"), {"type": kind} | ({"rate": 24000} if kind == "audio/pcm" else {}))
+        name = flat.get(f"{side}_audio_format")
+        if isinstance(name, str) and name in FORMATS:
+            _bury(session, ("audio", side, "format"), dict(FORMATS[name]))
     if isinstance(tools := flat.get("tools"), list):
         session["tools"] = [_tool(told) for told in tools]
     return session

@@ -151,14 +151,14 @@ class Usage:
         made.settle("text" if written else "audio")
         cached = read.take_cached()
         return cls(
-            text_in=read.text - cached["text"],
-            audio_in=read.audio - cached["audio"],
-            image_in=read.image - cached["image"],
+            text_in=read.of_kind("text") - cached["text"],
+            audio_in=read.of_kind("audio") - cached["audio"],
+            image_in=read.of_kind("image") - cached["image"],
             cached_text_in=cached["text"],
             cached_audio_in=cached["audio"],
             cached_image_in=cached["image"],
-            text_out=made.text,
-            audio_out=made.audio,
+            text_out=made.of_kind("text"),
+            audio_out=made.of_kind("audio"),
             reasoning_out=made.reasoning,
             seconds=seconds,
             estimated=read.estimated or made.estimated or is_part or not (read.is_told and made.is_told),
@@ -223,20 +223,9 @@ class _Side:
         """Tokens it has at least."""
         return max(self.total or 0, sum(self.kinds.values()))
 
-    @property
-    def text(self) -> int:
-        """Tokens of text."""
-        return self.kinds.get("text", 0)
-
-    @property
-    def audio(self) -> int:
-        """Tokens of audio."""
-        return self.kinds.get("audio", 0)
-
-    @property
-    def image(self) -> int:
-        """Tokens of pictures."""
-        return self.kinds.get("image", 0)
+    def of_kind(self, kind: str) -> int:
+        """Return its tokens of one kind."""
+        return self.kinds.get(kind, 0)
 
     def settle(self, dearest: str) -> None:
         """Give every token a kind.
@@ -259,22 +248,22 @@ class _Side:
         self._settle_reasoning()
 
     def _settle_reasoning(self) -> None:
-        if self.reasoning > self.text:
+        if self.reasoning > self.of_kind("text"):
             self.estimated = True
             if self.total is None:
-                self._add("text", self.reasoning - self.text)
-        self.reasoning = min(self.reasoning, self.text)
+                self.kinds["text"] = self.reasoning
+        self.reasoning = min(self.reasoning, self.of_kind("text"))
 
     def _add(self, kind: str, tokens: int) -> None:
-        self.kinds[kind] = self.kinds.get(kind, 0) + tokens
+        self.kinds[kind] = self.of_kind(kind) + tokens
 
     def take_cached(self) -> dict[str, int]:
         """Move tokens to the cache by kind; never more than there are of the kind."""
         told = {kind: self.cached_kinds.get(kind, 0) for kind in KINDS}
-        cached = {kind: min(told[kind], self.kinds.get(kind, 0)) for kind in KINDS}
+        cached = {kind: min(told[kind], self.of_kind(kind)) for kind in KINDS}
         left = self.cached - sum(told.values())
         self.estimated |= cached != told or left < 0
-        room = {kind: self.kinds.get(kind, 0) - cached[kind] for kind in KINDS}
+        room = {kind: self.of_kind(kind) - cached[kind] for kind in KINDS}
         if left > 0:
             self.estimated |= sum(map(bool, room.values())) > 1 or left > sum(room.values())
             for kind in KINDS:

@@ -153,7 +153,7 @@ async def create_session(
     place, waits = place_of(endpoint, dialect), deadlines or Deadlines()
     url = place.address(model, _host_of(place, resource))
     equipment = [Tool.of(tool) for tool in tools]
-    given = {"tools": tuple(tool.told for tool in equipment)} if equipment else {}
+    given = {"tools": tuple(tool.definition for tool in equipment)} if equipment else {}
     wishes, doubt = _wishes_at(place, wishes)
     wanted = asked_session(**{"turn_detection": None, **place.named(model), **wishes, **given})
     age = place.cap_s - 60 if renew_after_s is None and recover else renew_after_s

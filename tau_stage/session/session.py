@@ -333,7 +333,7 @@ class Session:
         if "tools" in wishes:
             made = [Tool.of(tool) for tool in cast("Sequence[ToolLike]", wishes.pop("tools"))]
             self._tools = {tool.name: tool for tool in made}
-            wishes["tools"] = tuple(tool.told for tool in made)
+            wishes["tools"] = tuple(tool.definition for tool in made)
         wanted = asked_session(**wishes)
         await self.request(SessionUpdate(event_id=self.fresh("evt"), session=wanted))
         return self.session

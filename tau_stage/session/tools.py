@@ -89,7 +89,7 @@ class Tool:
         return cls(getattr(tool, "__name__", type(tool).__name__), docstring(tool), schema, tool)
 
     @property
-    def told(self) -> FunctionTool:
+    def definition(self) -> FunctionTool:
         """As the session is told of it; a tool without parameters has an empty object of them."""
         return FunctionTool(name=self.name, description=self.description, parameters=self.parameters or EMPTY)
 

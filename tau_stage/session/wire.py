@@ -537,12 +537,12 @@ class Greeting:
         awaited: list[str] = [] if self.has_come else [opening.greeting]
         if self.has_come or not opening.is_known:
             awaited.append("session.updated")
-        return Timeout(what=" and no ".join(awaited), waited_s=waited_s, instead=self.told(), player=player)
+        return Timeout(what=" and no ".join(awaited), waited_s=waited_s, instead=self.summary(), player=player)
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """Return what the server has sent, as a sentence.
 
-        >>> Greeting().told()
+        >>> Greeting().summary()
         'the server sent nothing'
         """
         names = [

@@ -419,7 +419,7 @@ def _further(player: PlayerPlan, tools: list[Tool]) -> dict[str, object]:
     """Return what only some sessions ask for."""
     wishes: dict[str, object] = {}
     if tools:
-        wishes["tools"] = tuple(tool.told for tool in tools)
+        wishes["tools"] = tuple(tool.definition for tool in tools)
     if player.reasoning:
         wishes["reasoning"] = {"effort": player.reasoning}
     if player.tool_choice in ("auto", "none", "required"):

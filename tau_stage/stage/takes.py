@@ -195,7 +195,7 @@ class LineRunner:
         )
 
     def _tools(self, line: LinePlan) -> tuple[FunctionTool, ...]:
-        return tuple(self._participants.tools[line.player][name].told for name in line.tools or ())
+        return tuple(self._participants.tools[line.player][name].definition for name in line.tools or ())
 
 
 def _problem(response: Response) -> str:
