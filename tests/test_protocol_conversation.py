@@ -734,3 +734,12 @@ def test_a_text_for_the_details_of_a_failure_is_its_message() -> None:
     event = decode(frame)
     assert isinstance(event, ResponseDone)
     assert end(Conversation(), event).message == "GPU on fire"
+
+
+def test_the_end_of_a_response_lists_what_came_of_it_under_the_same_ids() -> None:
+    conversation = Conversation()
+    begin(conversation)
+    conversation.apply(TextDelta(response_id="resp_1", item_id="item_1", delta="Hello."))
+    conversation.apply(ConversationItemAdded(item=Item(id="item_1", role="assistant")))
+    listed = {"id": "item_1", "type": "message", "role": "assistant"}
+    assert end(conversation, done(output=[listed])).item_ids == ("item_1",)

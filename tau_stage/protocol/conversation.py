@@ -276,7 +276,7 @@ class Conversation:
             case FunctionArgumentsDelta():
                 item.learn_call(ToolCall(event.call_id, "", ""))
                 item.arguments.append(event.delta)
-            case ContentPartDone() | AudioDone():
+            case _:
                 if isinstance(event, ContentPartDone):
                     item.end_part(event.content_index, event.part)
                 item.awaits_sound = False
