@@ -1,4 +1,4 @@
-"""Snapshots: what is kept, what a accepting changes, and how lines are found again."""
+"""Snapshots: what is kept, what accepting changes, and how lines are found again."""
 
 from __future__ import annotations
 

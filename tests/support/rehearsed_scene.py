@@ -35,7 +35,7 @@ class Rehearsal:
         return measure(self.take, lambda line: self.sounds[line.id])
 
     def snapshot(self) -> Snapshot:
-        """What a accepting would leave, read back from its file."""
+        """What accepting would leave, read back from its file."""
         return parse_snapshot(
             format_snapshot(take_snapshot(self.take, self.measures(), plan_json(self.plan))), Path("snapshot")
         )
