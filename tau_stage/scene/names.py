@@ -38,6 +38,10 @@ def slug(name: str) -> str:
     return f"{joined}-" if joined == "latest" or is_device(joined) else joined
 
 
+_FORBIDDEN = frozenset('<>:"|?*\\')
+"""Signs that no file's name may have on Windows."""
+
+
 def identity(path: str, variant: str = "") -> str:
     """Return the one name of all that belongs to a scene: its file's stem, and the variant after a dot.
 
@@ -45,9 +49,12 @@ def identity(path: str, variant: str = "") -> str:
 
     >>> identity("scenes/last_umbrella.yaml"), identity("scenes/moods.yaml", "calm"), identity("con.yaml")
     ('last_umbrella', 'moods.calm', 'con-')
+    >>> identity("scenes/act 1: dawn?.yaml")  # Windows forbids such signs
+    'act-1-dawn'
     """
     stem = PurePath(path).stem
-    plain = stem.isprintable() and not stem.startswith((".", "<")) and stem.rstrip(" .") == stem and stem != "latest"
+    plain = stem.isprintable() and not stem.startswith(".") and stem.rstrip(" .") == stem and stem != "latest"
+    plain = plain and not _FORBIDDEN.intersection(stem)
     if not plain or is_device(stem) or len(stem.encode()) > LONGEST_STEM:
         stem = slug(stem)
     return f"{stem}.{variant}" if variant else stem
