@@ -11,9 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from tau_stage.protocol.addresses import proxy_secrets
-from tau_stage.protocol.endpoints import ENDPOINTS
-from tau_stage.protocol.secrets import Secrets
+from tau_stage.protocol import ENDPOINTS, Secrets, proxy_secrets
 from tau_stage.text import bears_key, keys_of
 
 KEYS = frozenset({name for place in ENDPOINTS.values() for name in place.key_env} | {"TAU_STAGE_API_KEY"})

@@ -240,6 +240,7 @@ class BudgetExceeded(StageError):
         before_line: The line that was not begun.
         expected: What it was likely to cost, in dollars.
 
+    >>> from decimal import Decimal
     >>> print(BudgetExceeded(Decimal("0.50"), Decimal("0.48"), "clerk-7"))
     stopped before line clerk-7: $0.4800 of the budget of $0.5000 is used; raise limits.budget or --budget to go on
     """

@@ -43,8 +43,7 @@ from websockets.typing import Subprotocol
 
 from tau_stage.environment import environment, known_keys
 from tau_stage.errors import ConnectFailed, SessionClosed, Timeout, UsageError
-from tau_stage.protocol.addresses import UNPRINTABLE, Proxy, check_address, origin, proxy_for
-from tau_stage.protocol.secrets import NO_SECRETS, Secrets, Striker
+from tau_stage.protocol import NO_SECRETS, UNPRINTABLE, Proxy, Secrets, Striker, check_address, origin, proxy_for
 from tau_stage.signals import Signal
 from tau_stage.text import redact_url
 

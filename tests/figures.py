@@ -71,6 +71,11 @@ class Module:
     def imports(self) -> list[tuple[str, str]]:
         """The modules it names, and what it takes from each; lazy ones and those for type checkers too."""
         found: list[tuple[str, str]] = []
+        stub = self.path.with_suffix(".pyi")
+        if self.is_face and stub.exists():
+            for line in ast.parse(stub.read_text("utf-8")).body:
+                if isinstance(line, ast.ImportFrom):
+                    found += [(f"{self.name}.{line.module}", alias.name) for alias in line.names if line.module]
         for node in ast.walk(self.tree):
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE:
                 found += [(node.module or "", alias.name) for alias in node.names]
@@ -149,6 +154,28 @@ class House:
     def single_importers(self) -> list[str]:
         """Modules that one other module imports."""
         return [name for name, users in self.importers.items() if len(users) == 1 and not self.modules[name].is_face]
+
+    def imports_past_faces(self) -> list[str]:
+        """Imports of a module of another package: its face hands on what others use."""
+        packages = {module.name for module in self.modules.values() if module.is_face and module.name != PACKAGE}
+        return [
+            f"{module.name}: {target}"
+            for module in self.modules.values()
+            if module.name != PACKAGE
+            for target, _ in module.imports
+            for package in [".".join(target.split(".")[:2])]
+            if package in packages and target != package and not f"{module.name}.".startswith(f"{package}.")
+        ]
+
+    def faces_that_hide_modules(self) -> list[str]:
+        """Names that a face hands on and that are a module's of its own package: either could be what is imported."""
+        return [
+            f"{face.name}.{name}"
+            for face in self.modules.values()
+            if face.is_face and face.name != PACKAGE
+            for module, name in face.imports
+            if f"{face.name}.{name}" in self.modules and module != face.name
+        ]
 
     def class_names_used_twice(self) -> dict[str, list[str]]:
         """Classes of one name, with the modules they are in."""

@@ -222,9 +222,9 @@ NAMED_BY_THE_CLOCK = {
     "cli/plan_command.py",
     "cli/validate_command.py",
     "transport.py",
-    "cli/performing.py",
+    "runs/run_scenes.py",
     "suite/execution.py",
-    "stage/perform.py",
+    "stage/performance.py",
     "take/lock.py",
     "understudy/server.py",
 }

@@ -10,7 +10,7 @@ import pytest
 
 from tau_stage.cost.durations import speech_duration_s
 from tau_stage.cost.forecasting import Forecast, PlayerForecast, forecast
-from tau_stage.cost.price import price
+from tau_stage.cost.pricing import price
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import ImprovisePlan, ItemPlan, Plan, SoundPlan, TogetherPlan

@@ -10,8 +10,9 @@ import pytest
 from tau_stage.audio.formats import Format
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.errors import UsageError
+from tau_stage.protocol import AudioChunk, ResponseEnded, TextChunk
 from tau_stage.protocol.client_events import ConversationItemCreate
-from tau_stage.session import AudioChunk, ResponseEnded, Session, TextChunk, Tool, create_session
+from tau_stage.session import Session, Tool, create_session
 from tau_stage.session.arguments import LONGEST_APPEND, split_audio
 from tests.support.memory_server import in_session
 from tests.test_session import LINE, Script, scripted, speak

@@ -14,7 +14,7 @@ from pydantic_core import from_json, to_json
 
 from tau_stage.cassette.clips import FOLDER, RECORD_AGAIN, Clips, Event, refs_in, refuse_lfs_pointer
 from tau_stage.errors import CassetteError
-from tau_stage.take.reading import parse_document
+from tau_stage.take import parse_document
 from tau_stage.text import printable_json
 
 FORMAT = 1

@@ -13,7 +13,7 @@ import anyio
 import pybase64
 from pydantic_core import from_json
 
-from tau_stage.audio.pcm import RATE
+from tau_stage.audio import RATE
 from tau_stage.cassette.clips import (
     DELTAS,
     FOLDER,
@@ -39,11 +39,9 @@ from tau_stage.cassette.format import (
 )
 from tau_stage.cassette.redaction import Redactor
 from tau_stage.errors import CassetteError, ConnectFailed, SessionClosed, SessionError, TakeError, Timeout
-from tau_stage.scene.names import slug
-from tau_stage.scene.plan import Plan, PlayerPlan
-from tau_stage.stage.sessions import Stage
-from tau_stage.take.atomic import PREFIX, SUFFIX, clear_drafts, draft_beside, is_held, sync_folder, write_whole
-from tau_stage.take.take_model import Take
+from tau_stage.scene import Plan, PlayerPlan, slug
+from tau_stage.stage import Stage
+from tau_stage.take import PREFIX, SUFFIX, Take, clear_drafts, draft_beside, is_held, sync_folder, write_whole
 from tau_stage.transport import Transport
 from tau_stage.version import __version__
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from operator import neg
 
 from tau_stage.cassette.clips import ClipRef, Event
-from tau_stage.protocol.endpoints import ENDPOINTS
+from tau_stage.protocol import ENDPOINTS
 
 NAMED_BY_KEY = {
     "item_id": "item",

@@ -29,11 +29,11 @@ from tau_stage.cassette.event_diff import (
 )
 from tau_stage.cassette.format import Cassette, CassetteEvent, cassette_of, load_cassette
 from tau_stage.errors import CassetteDiffers, CassetteError, ConnectFailed, SessionClosed, Timeout
-from tau_stage.protocol.endpoints import Endpoint, endpoint
-from tau_stage.scene.plan import Plan, PlayerPlan
+from tau_stage.protocol import Endpoint, endpoint
+from tau_stage.scene import Plan, PlayerPlan
 from tau_stage.session import Deadlines
-from tau_stage.stage.sessions import OpeningLimiter, Stage
-from tau_stage.take.take_model import Take
+from tau_stage.stage import OpeningLimiter, Stage
+from tau_stage.take import Take
 from tau_stage.transport import Transport
 
 PATIENCE_S = 20.0

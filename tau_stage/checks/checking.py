@@ -12,9 +12,8 @@ from tau_stage.checks.recognition import check_recognition
 from tau_stage.checks.snapshot import Snapshot, take_snapshot
 from tau_stage.checks.snapshot_diff import compare_snapshot
 from tau_stage.checks.verdict import Verdict, VerdictSubject
-from tau_stage.scene.plan import Plan, plan_json
-from tau_stage.scene.source import locate
-from tau_stage.take.take_model import Take
+from tau_stage.scene import Plan, locate, plan_json
+from tau_stage.take import Take
 
 VERSION = 1
 NOTHING: Mapping[str, str] = {}

@@ -11,10 +11,8 @@ from tau_stage.checks.metrics import COMPARED, FROM_SOUND, LIMITS, Metrics, Take
 from tau_stage.checks.verdict import Verdict, VerdictSubject
 from tau_stage.checks.voice_print import VoicePrint, average_print, voice_distance
 from tau_stage.errors import LimitReached
-from tau_stage.scene.expect import CallWanted, Expect, Range
-from tau_stage.scene.plan import LinePlan, Plan, lines_of
-from tau_stage.scene.source import Key, Location, locate
-from tau_stage.take.take_model import Called, Performed, Take
+from tau_stage.scene import CallWanted, Expect, Key, LinePlan, Location, Plan, Range, lines_of, locate
+from tau_stage.take import Called, Performed, Take
 from tau_stage.text import holds, is_found, same_words, word_error_rate
 
 UNMEASURED = {

@@ -6,16 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tau_stage.audio.loudness import Meter
+from tau_stage.audio import Meter
 from tau_stage.checks.voice_print import VoicePrint, voice_print
 from tau_stage.errors import TakeError
-from tau_stage.scene import expect
-from tau_stage.scene.expect import Tolerances, Unit
-from tau_stage.take.take_model import Performed, Take, silences
+from tau_stage.scene import Tolerances, Unit, expect
+from tau_stage.take import Performed, Take, silences
 from tau_stage.text import spoken_words
 
 if TYPE_CHECKING:
-    from tau_stage.audio.pcm import Pcm
+    from tau_stage.audio import Pcm
 
 QUIET_DB = 40.0
 """Sound so far below a line's loudest moment is silence."""

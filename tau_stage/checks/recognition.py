@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from tau_stage.checks.verdict import Verdict, VerdictSubject
 from tau_stage.errors import UsageError
-from tau_stage.scene.plan import Plan
-from tau_stage.scene.source import locate
-from tau_stage.take.take_model import Performed, Take
+from tau_stage.scene import Plan, locate
+from tau_stage.take import Performed, Take
 from tau_stage.text import letters_apart
 
 FURTHEST = 0.6
@@ -33,7 +32,7 @@ def check_recognition(plan: Plan, take: Take, heard: Mapping[str, str]) -> Itera
 
 
 if TYPE_CHECKING:
-    from tau_stage.audio.pcm import Pcm
+    from tau_stage.audio import Pcm
 
 RATE = 16_000
 

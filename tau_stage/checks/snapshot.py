@@ -18,15 +18,9 @@ from tau_stage.checks.expectations import hearers
 from tau_stage.checks.metrics import COMPARED, TakeMetrics, measure
 from tau_stage.checks.voice_print import VoicePrint, average_print
 from tau_stage.errors import LFS_HINT, LFS_PROBLEM, TakeError, UsageError, is_lfs_pointer
-from tau_stage.protocol.endpoints import UNDERSTUDY
-from tau_stage.scene.delivery_options import Deliver
-from tau_stage.scene.names import SOUNDS, did_you_mean, identity, listed, resolve_path
-from tau_stage.take.atomic import guarded
-from tau_stage.take.folder import TakeFolder
-from tau_stage.take.journal import read_beginning
-from tau_stage.take.reading import audio_of, parse_document
-from tau_stage.take.records import Asked
-from tau_stage.take.take_model import Performed, Take
+from tau_stage.protocol import UNDERSTUDY
+from tau_stage.scene import SOUNDS, Deliver, did_you_mean, identity, listed, resolve_path
+from tau_stage.take import Asked, Performed, Take, TakeFolder, audio_of, guarded, parse_document, read_beginning
 
 MISSING = "missing"
 NO_FILES: Mapping[str, str] = {}

@@ -22,10 +22,8 @@ from tau_stage.checks.snapshot import (
 )
 from tau_stage.checks.verdict import Verdict, VerdictSubject
 from tau_stage.checks.voice_print import voice_distance
-from tau_stage.scene.names import automatic_id
-from tau_stage.scene.plan import LinePlan, Plan, lines_of
-from tau_stage.scene.source import Location, locate
-from tau_stage.take.take_model import Take
+from tau_stage.scene import LinePlan, Location, Plan, automatic_id, lines_of, locate
+from tau_stage.take import Take
 from tau_stage.text import word_error_rate
 
 WHERE = {"asked": (), "player": (), "direction": ("direction",), "pause": ("pause",), "heard_by": ("to",)}

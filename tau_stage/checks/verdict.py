@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from tau_stage.scene.source import Location
+from tau_stage.scene import Location
 
 Kind = Literal["line", "player", "sound", "cue", "scene"]
 Outcome = Literal["passed", "failed", "error"]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from tau_stage.audio.pcm import Pcm
+    from tau_stage.audio import Pcm
 
     Floats = NDArray[np.float64]
 

@@ -22,10 +22,16 @@ def accept(
     It is written to snapshots/SCENE.json, of a variant to snapshots/SCENE.VARIANT.json, and belongs under version
     control. Nothing else ever changes it.
     """
-    from tau_stage.checks.snapshot import accept_snapshot, read_snapshot, snapshot_of, snapshot_path, write_snapshot
-    from tau_stage.checks.snapshot_diff import changed_lines
+    from tau_stage.checks import (
+        accept_snapshot,
+        changed_lines,
+        read_snapshot,
+        snapshot_of,
+        snapshot_path,
+        write_snapshot,
+    )
     from tau_stage.errors import TakeError
-    from tau_stage.take.reading import read_take
+    from tau_stage.take import read_take
 
     folder, performed = read_take(take)
     scene = performed.scene

@@ -11,7 +11,7 @@ from tau_stage.cli.printing import say, warn
 from tau_stage.text import docstring
 
 if TYPE_CHECKING:
-    from tau_stage.cassette.format import Cassette
+    from tau_stage.cassette import Cassette
 
 cassette = typer.Typer(name="cassette", help="Look after recorded conversations.", no_args_is_help=True)
 
@@ -20,7 +20,7 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A cassette, or a fo
 
 def show(folder: Folder) -> None:
     """Tell what is on each cassette: players, events, lines, sounds."""
-    from tau_stage.cassette.format import cassettes_in, load_cassette
+    from tau_stage.cassette import cassettes_in, load_cassette
 
     for path in cassettes_in(folder):
         _tell(load_cassette(path))
@@ -28,7 +28,7 @@ def show(folder: Folder) -> None:
 
 def verify(folder: Folder) -> None:
     """Read all of each cassette, to the last sample; exit 2 if one is not whole."""
-    from tau_stage.cassette.format import cassettes_in, verify_cassette
+    from tau_stage.cassette import cassettes_in, verify_cassette
     from tau_stage.errors import CassetteError
 
     broken = 0
@@ -50,9 +50,15 @@ def prune(folder: Folder) -> None:
     """
     import shutil
 
-    from tau_stage.cassette.format import cassettes_in, load_cassette, refuse_linked_cassette, spare_files
-    from tau_stage.cassette.recorder import is_whole, unfinished_in
-    from tau_stage.take.atomic import clear_drafts
+    from tau_stage.cassette import (
+        cassettes_in,
+        is_whole,
+        load_cassette,
+        refuse_linked_cassette,
+        spare_files,
+        unfinished_in,
+    )
+    from tau_stage.take import clear_drafts
 
     unfinished = unfinished_in(folder)
     for path in cassettes_in(folder):

@@ -14,10 +14,9 @@ import typer
 from tau_stage.cli.printing import say, say_json, show_report, warn
 
 if TYPE_CHECKING:
-    from tau_stage.audio.pcm import Pcm
-    from tau_stage.report.compare import Comparison
-    from tau_stage.take.folder import TakeFolder
-    from tau_stage.take.take_model import Performed, Take
+    from tau_stage.audio import Pcm
+    from tau_stage.report import Comparison
+    from tau_stage.take import Performed, Take, TakeFolder
 
 Takes = Annotated[
     list[Path],
@@ -35,11 +34,9 @@ def compare(
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page to read and to hear.")] = None,
 ) -> None:
     """Put two takes side by side: words, length, loudness, cost, and what is worth a look first."""
-    from tau_stage.audio.level import rms_dbfs
-    from tau_stage.report.compare import compare_takes
-    from tau_stage.report.compare_html import LineSound, outline, render_comparison
-    from tau_stage.take.atomic import write_whole
-    from tau_stage.take.reading import read_take
+    from tau_stage.audio import rms_dbfs
+    from tau_stage.report import LineSound, compare_takes, outline, render_comparison
+    from tau_stage.take import read_take, write_whole
 
     loudness: tuple[dict[str, float], dict[str, float]] = ({}, {})
     sounds: tuple[dict[str, LineSound], dict[str, LineSound]] = ({}, {})
@@ -67,7 +64,7 @@ def _two(paths: Sequence[Path]) -> Sequence[Path]:
         UsageError: There is one, and none before it.
         TakeError: One of several is no take.
     """
-    from tau_stage.take.reading import read_take
+    from tau_stage.take import read_take
 
     if len(paths) == len(("A", "B")):
         return paths
@@ -88,9 +85,7 @@ def _two(paths: Sequence[Path]) -> Sequence[Path]:
 def _before(path: Path) -> Path:
     """Return the take that a retake was made of, or the one before it of the same scene."""
     from tau_stage.errors import UsageError
-    from tau_stage.take.folder import MANIFEST
-    from tau_stage.take.journal import read_beginning
-    from tau_stage.take.reading import read_take
+    from tau_stage.take import MANIFEST, read_beginning, read_take
 
     folder = read_take(path)[0]
     former = Path(read_beginning(folder.journal).former) if folder.journal.is_file() else Path()
@@ -107,7 +102,7 @@ def _before(path: Path) -> Path:
 def _sounds(folder: TakeFolder, take: Take, notes: list[str]) -> Iterator[tuple[Performed, Pcm]]:
     """Yield the lines that sound; what is wrong with the others is noted, and the rest is compared."""
     from tau_stage.errors import TakeError
-    from tau_stage.take.reading import audio_of
+    from tau_stage.take import audio_of
 
     for line in take.lines:
         if line.file is not None:
@@ -126,10 +121,10 @@ def _print(comparison: Comparison, *, as_json: bool) -> None:
     if as_json:
         import json
 
-        from tau_stage.report.compare import comparison_data
+        from tau_stage.report import comparison_data
 
         say_json(json.dumps(comparison_data(comparison), indent=2, ensure_ascii=False))
     else:
-        from tau_stage.report.compare_text import tabulate_comparison
+        from tau_stage.report import tabulate_comparison
 
         show_report(tabulate_comparison(comparison))

@@ -30,8 +30,8 @@ from tau_stage.version import __version__
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from tau_stage.devices.sound_cards import Side
-    from tau_stage.protocol.endpoints import Endpoint
+    from tau_stage.devices import Side
+    from tau_stage.protocol import Endpoint
 
 State = Literal["ok", "absent", "wrong"]
 """There; not there, and not needed; or in the way of every performance."""
@@ -137,7 +137,7 @@ def examine(environment: Mapping[str, str], out: Path) -> list[Finding]:
         environment: Holds keys and addresses.
         out: Where takes would go.
     """
-    from tau_stage.protocol.endpoints import ENDPOINTS
+    from tau_stage.protocol import ENDPOINTS
 
     return [
         *_versions(),
@@ -163,7 +163,7 @@ def _versions() -> Iterator[Finding]:
 
 def _place(place: Endpoint, environment: Mapping[str, str]) -> Finding:
     """Examine one endpoint: whether its key and its address are there, and where from."""
-    from tau_stage.protocol.endpoints import UNDERSTUDY
+    from tau_stage.protocol import UNDERSTUDY
 
     if place.name == UNDERSTUDY:
         return _understudy()
@@ -197,7 +197,7 @@ def _address_of(place: Endpoint, environment: Mapping[str, str]) -> tuple[list[s
 
 def _asked_in(place: Endpoint) -> list[str]:
     """Return what is told of the dialect at an address of the user's own."""
-    from tau_stage.protocol.endpoints import ENDPOINTS
+    from tau_stage.protocol import ENDPOINTS
 
     return [] if place.name in ENDPOINTS else [f"asked in the dialect {place.dialect.name}"]
 
@@ -208,14 +208,14 @@ def _way_to(place: Endpoint, environment: Mapping[str, str]) -> list[str]:
     Raises:
         UsageError: The endpoint's address cannot be dialled, or its proxy cannot be used.
     """
-    from tau_stage.protocol.addresses import proxy_for
+    from tau_stage.protocol import proxy_for
 
     proxy = proxy_for(place.address("model", environment.get(place.resource_env, "")), environment)
     return [f"through {proxy}"] if proxy else []
 
 
 def _understudy() -> Finding:
-    from tau_stage.protocol.endpoints import UNDERSTUDY
+    from tau_stage.protocol import UNDERSTUDY
 
     if _version(VOICE):
         return Finding("endpoints", UNDERSTUDY, "plays in this process, without a key")
@@ -224,7 +224,7 @@ def _understudy() -> Finding:
 
 def _ambient(environment: Mapping[str, str]) -> Finding:
     """Examine who plays a scene that names no endpoint."""
-    from tau_stage.protocol.endpoints import ENDPOINTS, UNDERSTUDY, endpoint
+    from tau_stage.protocol import ENDPOINTS, UNDERSTUDY, endpoint
 
     title, wished = "a scene that names none", environment.get("TAU_STAGE_ENDPOINT")
     name = wished or ("openai" if environment.get("OPENAI_API_KEY") else UNDERSTUDY)
@@ -252,9 +252,8 @@ def _ambient(environment: Mapping[str, str]) -> Finding:
 
 def _models(environment: Mapping[str, str], today: date) -> Iterator[Finding]:
     """Examine whether the models that play without being named last, and which others end."""
-    from tau_stage.cost.retirements import coming_retirements, retirement_of
-    from tau_stage.scene.fields import DEFAULT_TRANSCRIPTION
-    from tau_stage.scene.planner import DEFAULT_MODEL
+    from tau_stage.cost import coming_retirements, retirement_of
+    from tau_stage.scene import DEFAULT_MODEL, DEFAULT_TRANSCRIPTION
 
     for name, model in (("a scene that names no model", DEFAULT_MODEL), ("a person's words", DEFAULT_TRANSCRIPTION)):
         end = retirement_of(model)
@@ -271,14 +270,14 @@ def _models(environment: Mapping[str, str], today: date) -> Iterator[Finding]:
 
 
 def _devices() -> Iterator[Finding]:
-    from tau_stage.devices.sound_cards import LOUDSPEAKER, MICROPHONE
+    from tau_stage.devices import LOUDSPEAKER, MICROPHONE
 
     yield _device(MICROPHONE)
     yield _device(LOUDSPEAKER)
 
 
 def _device(side: Side) -> Finding:
-    from tau_stage.devices.sound_cards import find_device, portaudio
+    from tau_stage.devices import find_device, portaudio
 
     try:
         card = find_device(portaudio(side), None, side)

@@ -24,7 +24,7 @@ def fmt(
 ) -> None:
     """Write the lines of scene files as a list or as a script; comments and everything else stay."""
     from tau_stage.cli.rewriting import changes, rewrite
-    from tau_stage.scene.edit import as_lines, as_script
+    from tau_stage.scene import as_lines, as_script
 
     write = as_script if notation is Notation.script else as_lines
     changed = False

@@ -29,8 +29,8 @@ def init(
     In it, tau-stage test passes at once, without a key. A file that is there already is never changed.
     """
     from tau_stage.errors import UsageError
-    from tau_stage.scene.schema import scene_schema
-    from tau_stage.take.atomic import guarded
+    from tau_stage.scene import scene_schema
+    from tau_stage.take import guarded
 
     files = {folder / name: file.read_bytes() for name, file in _files().items()}
     files[folder / SCHEMA] = scene_schema().encode()

@@ -6,9 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from tau_stage.errors import SceneError, UsageError
-from tau_stage.scene.load import load_variants
-from tau_stage.scene.plan import Plan
-from tau_stage.scene.planner import make_plan
+from tau_stage.scene import Plan, load_variants, make_plan
 
 
 def load_plans(

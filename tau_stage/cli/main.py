@@ -39,7 +39,7 @@ from tau_stage.text import docstring, printable
 from tau_stage.version import __version__
 
 if TYPE_CHECKING:
-    from tau_stage.protocol.secrets import Secrets
+    from tau_stage.protocol import Secrets
 
 FINE, FAILED, SCENE_WRONG, PROVIDER_FAILED, OVER_BUDGET, OUR_BUG, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
 
@@ -174,7 +174,7 @@ def _logged(failure: BaseException) -> str:
 def _secrets() -> "Secrets":
     """Return every key of this process, also of the addresses on its command line."""
     from tau_stage.environment import known_keys
-    from tau_stage.protocol.secrets import Secrets
+    from tau_stage.protocol import Secrets
     from tau_stage.text import keys_of
 
     return Secrets([*known_keys(), *(key for argument in sys.argv for key in keys_of(argument))])

@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from tau_stage.errors import UsageError
-from tau_stage.scene.names import did_you_mean
+from tau_stage.scene import did_you_mean
 
 Live = Annotated[bool, typer.Option("--live", help="Never fall back to the understudy.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print each take as one line of JSON.")]
@@ -108,7 +108,7 @@ def dollars(budget: str | None) -> Decimal | None:
     Raises:
         UsageError: It is no sum of money.
     """
-    from tau_stage.runs.run_scenes import dollars as read_dollars
+    from tau_stage.runs import dollars as read_dollars
 
     try:
         return read_dollars(budget, "--budget")

@@ -17,13 +17,11 @@ import typer
 from tau_stage.cli.printing import is_plain, say, say_json, say_path, show_report, warn
 from tau_stage.cli.progress import EventStream, ProgressView, open_progress, open_stream
 from tau_stage.cli.stopping import stoppable
-from tau_stage.devices.keyboard import typed_line
+from tau_stage.devices import typed_line
 from tau_stage.errors import TakeError
-from tau_stage.runs.deliver_takes import EXIT_CODES, TAKE_SPOILED, DeliveredTake
-from tau_stage.runs.run_scenes import PerformedTake, RunOptions, run_jobs
-from tau_stage.runs.take_plans import Job
-from tau_stage.scene.plan import LinePlan
-from tau_stage.stage.takes import TakeOption, pick_take
+from tau_stage.runs import EXIT_CODES, TAKE_SPOILED, DeliveredTake, Job, PerformedTake, RunOptions, run_jobs
+from tau_stage.scene import LinePlan
+from tau_stage.stage import TakeOption, pick_take
 from tau_stage.text import one_line
 
 STREAM_LOST = 2
@@ -133,7 +131,7 @@ def _print_take(delivered: DeliveredTake, to: TextIO, *, quiet: bool, as_json: b
         if take.problem:
             warn(f"{take.scene.path}: {take.problem}")
     else:
-        from tau_stage.report.summary import tabulate_take
+        from tau_stage.report import tabulate_take
 
         say("" if is_plain(to) else "\n", end="", to=to)
         show_report(tabulate_take(take), to)

@@ -12,8 +12,7 @@ from tau_stage.cli.options import AsJson, Quiet
 from tau_stage.cli.printing import say
 
 if TYPE_CHECKING:
-    from tau_stage.take.folder import TakeFolder
-    from tau_stage.take.take_model import Performed
+    from tau_stage.take import Performed, TakeFolder
 
 
 def pick(
@@ -32,9 +31,7 @@ def pick(
     take is kept: it can be picked again.
     """
     from tau_stage.cli.resume_command import finish_take
-    from tau_stage.take.folder import TakeFolder
-    from tau_stage.take.lock import locked
-    from tau_stage.take.reading import read_take
+    from tau_stage.take import TakeFolder, locked, read_take
 
     folder = TakeFolder(read_take(take)[0].path.resolve())
     chosen = _chosen(folder, line, number)
@@ -55,8 +52,7 @@ def _chosen(folder: TakeFolder, name: str, number: int) -> Performed:
         UsageError: There is no such line, or no such take of it, or that has no sound.
     """
     from tau_stage.errors import TakeError, UsageError
-    from tau_stage.take.folding import fold
-    from tau_stage.take.journal import read_journal
+    from tau_stage.take import fold, read_journal
 
     if not folder.journal.is_file():
         raise TakeError(str(folder.path), f"has no {folder.journal.name}, which keeps its takes", "perform it again")
@@ -80,11 +76,16 @@ def _write_down(folder: TakeFolder, line: Performed, number: int) -> None:
         TakeError: A sound is missing or another, or something cannot be written.
         UsageError: The file of an effect or a bed cannot be read.
     """
-    from tau_stage.take.folding import delivery
-    from tau_stage.take.journal import Journal, read_journal
-    from tau_stage.take.reading import audio_of
-    from tau_stage.take.records import TakePicked
-    from tau_stage.take.stems import follow_picks, keep_take, read_played
+    from tau_stage.take import (
+        Journal,
+        TakePicked,
+        audio_of,
+        delivery,
+        follow_picks,
+        keep_take,
+        read_journal,
+        read_played,
+    )
 
     if not delivery(read_journal(folder.journal)):
         follow_picks(folder)

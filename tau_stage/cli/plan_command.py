@@ -19,8 +19,8 @@ def plan(
 ) -> None:
     """Estimate a scene's time and cost: who opens when, what is spoken, what listening costs, what would save."""
     from tau_stage.cli.loading import load_plans
-    from tau_stage.cost.forecasting import forecast
-    from tau_stage.report.forecast_report import forecast_data, tabulate_forecast
+    from tau_stage.cost import forecast
+    from tau_stage.report import forecast_data, tabulate_forecast
 
     for number, found in enumerate(load_plans([scene], variables=var or (), only=only or ())):
         told = forecast(found, datetime.now(UTC).date())

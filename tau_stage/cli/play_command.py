@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from tau_stage.audio.pcm import Pcm
-    from tau_stage.take.folder import TakeFolder
-    from tau_stage.take.take_model import Performed, Take
+    from tau_stage.audio import Pcm
+    from tau_stage.take import Performed, Take, TakeFolder
 
 
 def play(
@@ -28,7 +27,7 @@ def play(
     line: Annotated[str | None, typer.Argument(metavar="LINE", help="One line's id.", show_default=False)] = None,
 ) -> None:
     """Play a take: its mix, or its lines one after another, or one line."""
-    from tau_stage.take.reading import audio_of, read_take
+    from tau_stage.take import audio_of, read_take
 
     folder, told = read_take(take)
     if line is None and (mix := folder.mix):
@@ -72,7 +71,7 @@ def _read_mix(path: Path) -> tuple[NDArray[np.float32], int]:
     """
     import soundfile
 
-    from tau_stage.take.reading import quiet, sound_errors
+    from tau_stage.take import quiet, sound_errors
 
     with quiet(path), sound_errors(path, "make it again with tau-stage report, or name a line, and it is played alone"):
         frames, rate = soundfile.read(path, dtype="float32", always_2d=True)
@@ -92,7 +91,7 @@ def _play(frames: NDArray[np.float32], rate: int, file: Path) -> None:
     """
     from dataclasses import replace
 
-    from tau_stage.devices.sound_cards import LOUDSPEAKER, find_device, portaudio, translated_errors
+    from tau_stage.devices import LOUDSPEAKER, find_device, portaudio, translated_errors
 
     side = replace(LOUDSPEAKER, otherwise=f"listen to {file} elsewhere")
     sd = portaudio(side)

@@ -14,7 +14,7 @@ from tau_stage.text import printable, printable_json
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tau_stage.report.tables import TextReport
+    from tau_stage.report import TextReport
 
 
 def say(*parts: object, sep: str = " ", end: str = "\n", to: TextIO | None = None) -> None:
@@ -86,7 +86,7 @@ def show_report(report: TextReport, to: TextIO | None = None) -> None:
     """Print tables: in colours where a terminal shows them, else as plain text."""
     to = to or sys.stdout
     if is_plain(to):
-        from tau_stage.report.tables import plain_text
+        from tau_stage.report import plain_text
 
         say(fitting(plain_text(report), to), to=to)
     else:

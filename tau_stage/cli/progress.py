@@ -22,15 +22,14 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from tau_stage.audio.level import SILENCE_DBFS
+from tau_stage.audio import SILENCE_DBFS
 from tau_stage.cli.printing import console, is_plain, silence, warn
-from tau_stage.cost import price
-from tau_stage.cost.forecasting import expected_usage
+from tau_stage.cost import expected_usage, price
 from tau_stage.errors import UsageError
-from tau_stage.protocol.usage import Usage
-from tau_stage.report.delivering import Note, unnoted
-from tau_stage.scene.plan import ImprovisePlan, ListenPlan, Plan
-from tau_stage.stage.events import (
+from tau_stage.protocol import Usage
+from tau_stage.report import Note, unnoted
+from tau_stage.scene import ImprovisePlan, ListenPlan, Plan
+from tau_stage.stage import (
     AudioProgress,
     Event,
     HearingBegan,
@@ -39,8 +38,8 @@ from tau_stage.stage.events import (
     ResumeSummary,
     WordsProgress,
 )
+from tau_stage.take import PAID
 from tau_stage.take import records as record
-from tau_stage.take.folding import PAID
 from tau_stage.text import one_line, printable_json
 
 MOST_SHOWN = 1_000

@@ -21,8 +21,8 @@ def report(
     path is printed last.
     """
     from tau_stage.cli.progress import open_status
-    from tau_stage.report.delivering import rebuild
-    from tau_stage.take.folder import TakeFolder, followed
+    from tau_stage.report import rebuild
+    from tau_stage.take import TakeFolder, followed
 
     folder = TakeFolder(followed(take))
     with open_status(quiet=False) as note:

@@ -11,7 +11,7 @@ from tau_stage.cli.options import AllowTools, Aloud, AsJson, Live, Quiet, StandI
 from tau_stage.cli.printing import say, warn
 
 if TYPE_CHECKING:
-    from tau_stage.take.folder import TakeFolder
+    from tau_stage.take import TakeFolder
 
 
 def resume(
@@ -37,9 +37,8 @@ def resume(
     """
     from tau_stage.cli.options import dollars, read_settings
     from tau_stage.cli.performing import perform_jobs
-    from tau_stage.runs.run_scenes import RunOptions
-    from tau_stage.runs.take_plans import OVER, open_take, resume_job
-    from tau_stage.take.folding import fold
+    from tau_stage.runs import OVER, RunOptions, open_take, resume_job
+    from tau_stage.take import fold
 
     folder, journal = open_take(take)
     if fold(journal).ended in OVER:
@@ -71,9 +70,8 @@ def finish_take(folder: TakeFolder, *, anyway: bool = False, quiet: bool, as_jso
     from tau_stage.cli.performing import print_take
     from tau_stage.cli.progress import open_status
     from tau_stage.errors import StageError, TakeError
-    from tau_stage.runs.deliver_takes import TAKE_SPOILED, finish
-    from tau_stage.runs.take_plans import resume_job
-    from tau_stage.take.journal import read_journal
+    from tau_stage.runs import TAKE_SPOILED, finish, resume_job
+    from tau_stage.take import read_journal
 
     try:
         with open_status(quiet=quiet or as_json) as note:

@@ -34,8 +34,7 @@ def retake(
     All other lines are taken over as they are; those after it, which heard the old line, are marked.
     """
     from tau_stage.cli.performing import perform_jobs
-    from tau_stage.runs.run_scenes import RunOptions, former_home
-    from tau_stage.runs.take_plans import retake_job
+    from tau_stage.runs import RunOptions, former_home, retake_job
 
     job = retake_job(take, line, direction=direction, takes=takes, through=through, anyway=anyway)
     options = RunOptions(endpoint=endpoint, live=live, allow_tools=allow_tools or read_settings().allow_tools)

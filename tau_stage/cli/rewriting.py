@@ -8,11 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from tau_stage.errors import SceneError
-from tau_stage.scene.load import load_scene
-from tau_stage.scene.model import Scene
-from tau_stage.scene.source import read_source
-from tau_stage.scene.yaml_text import Document, read_yaml
-from tau_stage.take.atomic import clear_drafts, draft_beside, guarded
+from tau_stage.scene import Document, Scene, load_scene, read_source, read_yaml
+from tau_stage.take import clear_drafts, draft_beside, guarded
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 

@@ -47,8 +47,7 @@ def run(
     from tau_stage.cli.options import dollars, read_settings
     from tau_stage.cli.performing import perform_jobs
     from tau_stage.cli.resume_command import finish_take
-    from tau_stage.runs.run_scenes import RunOptions, check_options
-    from tau_stage.runs.take_plans import Job, find_takes
+    from tau_stage.runs import Job, RunOptions, check_options, find_takes
 
     plans = load_plans(scenes, variables=var or (), only=only or ())
     found = find_takes(out, plans, endpoint=endpoint, live=live) if resume else ([], [Job(plan) for plan in plans])

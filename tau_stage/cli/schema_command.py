@@ -29,13 +29,13 @@ def schema(
     if write is None:
         say_json(text, end="")
         return
-    from tau_stage.take.atomic import write_whole
+    from tau_stage.take import write_whole
 
     write_whole({write: text}, "choose another file")
 
 
 def _scene() -> str:
-    from tau_stage.scene.schema import scene_schema
+    from tau_stage.scene import scene_schema
 
     return scene_schema()
 
@@ -43,6 +43,6 @@ def _scene() -> str:
 def _take() -> str:
     import json
 
-    from tau_stage.take.take_model import take_schema
+    from tau_stage.take import take_schema
 
     return json.dumps(take_schema(), indent=2, ensure_ascii=False) + "\n"

@@ -13,8 +13,8 @@ from tau_stage.cli.printing import console, is_plain, say, say_json, show_report
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tau_stage.report.tables import TextReport
-    from tau_stage.scene.plan import ImprovisePlan, LinePlan, ListenPlan, Plan, PlayerPlan, Step
+    from tau_stage.report import TextReport
+    from tau_stage.scene import ImprovisePlan, LinePlan, ListenPlan, Plan, PlayerPlan, Step
 
 Row = tuple[str, ...]
 
@@ -33,7 +33,7 @@ def show(
 ) -> None:
     """Show what every line resolves to."""
     from tau_stage.cli.loading import load_plans
-    from tau_stage.scene.plan import plan_json
+    from tau_stage.scene import plan_json
 
     for plan in load_plans([scene], variables=var or (), only=only or ()):
         if as_json:
@@ -123,7 +123,7 @@ def _ends(step: ImprovisePlan | ListenPlan) -> str:
     ends = [f"{step.turns} turns"] if step.turns else []
     ends += [f"{step.for_s:g}s"] if step.for_s else []
     ends += [f"'{step.until}' is said"] if step.until else []
-    from tau_stage.scene.plan import ListenPlan
+    from tau_stage.scene import ListenPlan
 
     if isinstance(step, ListenPlan):
         ends += [f"key {step.key}"] if step.key else []
@@ -168,7 +168,7 @@ def _plain(plan: Plan) -> Iterator[str]:
 
 def _strands(plan: Plan) -> Iterator[tuple[tuple[Step, ...], str]]:
     """Yield the scene's own steps, then those of each cue, with what it waits for."""
-    from tau_stage.scene.model import EVENTS
+    from tau_stage.scene import EVENTS
 
     words = {model: word for word, model in EVENTS.items()}
     yield plan.steps, ""
@@ -185,7 +185,7 @@ def _facts(names: tuple[str, ...], values: tuple[str, ...]) -> Iterator[str]:
 
 
 def _tabulate(plan: Plan) -> TextReport:
-    from tau_stage.report.tables import TextReport, TextTable
+    from tau_stage.report import TextReport, TextTable
 
     tables = [TextTable(PLAYER_COLUMNS, [_player(player) for player in plan.players], range(len(PLAYER_COLUMNS)))]
     for steps, about in _strands(plan):

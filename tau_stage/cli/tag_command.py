@@ -9,8 +9,7 @@ import typer
 from tau_stage.cli.printing import say
 
 if TYPE_CHECKING:
-    from tau_stage.scene.model import Scene
-    from tau_stage.scene.yaml_text import Document
+    from tau_stage.scene import Document, Scene
 
 
 def tag(
@@ -34,8 +33,7 @@ def tag(
 
 def _tagged(document: Document, scene: Scene) -> tuple[str, int]:
     """Write the ids into a scene's text. Return it, and how many are new."""
-    from tau_stage.scene.edit import add_ids
-    from tau_stage.scene.validate import written_lines
+    from tau_stage.scene import add_ids, written_lines
 
     if "script" in document.data:
         place = document.place(("script",), key=True)

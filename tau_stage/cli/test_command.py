@@ -15,9 +15,7 @@ from tau_stage.cli.printing import console, is_plain, say, say_commands, say_jso
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from tau_stage.suite.discovery import Case
-    from tau_stage.suite.execution import SuiteOptions
-    from tau_stage.suite.result import Result
+    from tau_stage.suite import Case, Result, SuiteOptions
 
 STYLES = {"good": "green", "bad": "bold red", "quiet": "dim", "plain": "", "strong": "bold"}
 
@@ -104,8 +102,7 @@ def check_scenes(
     """
     from tau_stage.cli.loading import named_values
     from tau_stage.cli.options import dollars, read_settings
-    from tau_stage.suite.discovery import is_strict, remember
-    from tau_stage.suite.execution import TAKES, SuiteOptions
+    from tau_stage.suite import TAKES, SuiteOptions, is_strict, remember
 
     live = live or endpoint is not None
     _refuse(live=live, taped=bool(replay or update), repeat=repeat, budget=budget, check=check)
@@ -135,7 +132,7 @@ def check_scenes(
 
 def _leave(results: Sequence[Result], *, as_json: bool) -> None:
     from tau_stage.errors import UsageError
-    from tau_stage.suite.result import exit_code, total
+    from tau_stage.suite import exit_code, total
 
     if not as_json:
         say(total(results))
@@ -146,7 +143,7 @@ def _leave(results: Sequence[Result], *, as_json: bool) -> None:
 
 
 def _refuse(*, live: bool, taped: bool, repeat: int, budget: str | None, check: bool) -> None:
-    from tau_stage.checks.recognition import require_recogniser
+    from tau_stage.checks import require_recogniser
     from tau_stage.errors import UsageError
 
     if live and taped:
@@ -176,7 +173,7 @@ def _results(
     import os
     import shutil
 
-    from tau_stage.suite.execution import run_case
+    from tau_stage.suite import run_case
 
     broken, cases, left_out = _cases(paths, chosen, options.cassettes if options.strict else None)
     for path, reason in left_out.items():
@@ -191,8 +188,7 @@ def _results(
         return
     from functools import partial
 
-    from tau_stage.suite.execution import killed_case
-    from tau_stage.suite.workers import run_in_processes
+    from tau_stage.suite import killed_case, run_in_processes
 
     yield from run_in_processes(partial(run_case, options=options), cases, processes, killed_case)
 
@@ -206,8 +202,7 @@ def _cases(
 ) -> tuple[list[Result], list[Case], Mapping[str, str]]:
     """Sort what cannot be tested, what can, and what is left out."""
     from tau_stage.errors import UsageError
-    from tau_stage.suite.discovery import collect, failed_ids, remembered
-    from tau_stage.suite.result import case_id
+    from tau_stage.suite import case_id, collect, failed_ids, remembered
 
     wanted = failed_ids(remembered()) if chosen.failed else set()
     if chosen.failed and not wanted:
@@ -230,8 +225,7 @@ def _cases(
 
 
 def _show(result: Result) -> None:
-    from tau_stage.suite.discovery import texts_of
-    from tau_stage.suite.output import plain_text, render_result
+    from tau_stage.suite import plain_text, render_result, texts_of
 
     rows = render_result(result, texts_of(result))
     if is_plain(sys.stdout):
@@ -247,9 +241,9 @@ def _show(result: Result) -> None:
 def _write(
     results: Sequence[Result], junit: Path | None, summary: Path | None, form: SuiteFormat, *, as_json: bool
 ) -> None:
-    from tau_stage.suite.output import as_annotations, as_junit, as_markdown
-    from tau_stage.suite.output import as_json as told_as_json
-    from tau_stage.take.atomic import write_whole
+    from tau_stage.suite import as_annotations, as_junit, as_markdown
+    from tau_stage.suite import as_json as told_as_json
+    from tau_stage.take import write_whole
 
     if junit:
         write_whole({junit: as_junit(results)}, "choose another file")

@@ -9,7 +9,7 @@ import typer
 from tau_stage.cli.printing import say
 
 if TYPE_CHECKING:
-    from tau_stage.understudy.server import Understudy
+    from tau_stage.understudy import Understudy
 
 
 def understudy(
@@ -38,11 +38,7 @@ def understudy(
     """
     import anyio
 
-    from tau_stage.understudy.admission import parse_origin
-    from tau_stage.understudy.faults import parse_fault
-    from tau_stage.understudy.profiles import profile_named
-    from tau_stage.understudy.server import Understudy
-    from tau_stage.understudy.voices import Ensemble
+    from tau_stage.understudy import Ensemble, Understudy, parse_fault, parse_origin, profile_named
 
     orders = [parse_fault(order) for order in fault or ()]
     origins = {parse_origin(origin) for origin in allow_origin or ()}
@@ -62,7 +58,7 @@ def understudy(
 async def _serve(server: Understudy, host: str, port: int) -> None:
     import anyio
 
-    from tau_stage.understudy.server import open_understudy
+    from tau_stage.understudy import open_understudy
 
     async with open_understudy(server, host=host, port=port) as url:
         model = server.profile.model if server.profile else "gpt-realtime-2.1-mini"

@@ -14,8 +14,8 @@ from tau_stage.cli.printing import say, say_commands, say_json, warn
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tau_stage.report.annotations import Annotation
-    from tau_stage.scene.plan import Plan
+    from tau_stage.report import Annotation
+    from tau_stage.scene import Plan
 
 SHORT_STEPS = 50
 """A scene with fewer steps, all of them written down, cannot fill a model's window."""
@@ -43,7 +43,7 @@ def validate(
 
         load_plans(scenes, loaded=_praise, variables=var or (), only=only or ())
         return
-    from tau_stage.report.annotations import as_github, as_json
+    from tau_stage.report import as_github, as_json
 
     found = _found(scenes, var or (), only or ())
     if form is FindingFormat.json:
@@ -57,7 +57,7 @@ def _found(scenes: Sequence[str], variables: Sequence[str], only: Sequence[str])
     """Find everything that is wrong, or may be, in the order of the files."""
     from tau_stage.cli.loading import load_plans
     from tau_stage.errors import SceneError
-    from tau_stage.report.annotations import Annotation
+    from tau_stage.report import Annotation
 
     found: list[Annotation] = []
     for scene in scenes:
@@ -85,20 +85,20 @@ def _praise(plan: Plan) -> None:
 
 def _warnings(plan: Plan) -> tuple[str, ...]:
     """Warn the scene's author of models that end, and of windows, where the scene is long enough for it."""
-    from tau_stage.cost.retirements import retirement_warnings
-    from tau_stage.scene.plan import sound_warnings
+    from tau_stage.cost import retirement_warnings
+    from tau_stage.scene import sound_warnings
 
     told = (*_unknown_voices(plan), *sound_warnings(plan))
     today = datetime.now(UTC).date()
     if not _may_be_long(plan):
         return (*told, *retirement_warnings(plan, today))
-    from tau_stage.cost.forecasting import forecast
+    from tau_stage.cost import forecast
 
     return (*told, *forecast(plan, today).warnings)
 
 
 def _unknown_voices(plan: Plan) -> Iterator[str]:
-    from tau_stage.scene.names import voice_warning
+    from tau_stage.scene import voice_warning
 
     for player in plan.models:
         if warning := voice_warning(player.voice, player.endpoint):
@@ -106,7 +106,7 @@ def _unknown_voices(plan: Plan) -> Iterator[str]:
 
 
 def _may_be_long(plan: Plan) -> bool:
-    from tau_stage.scene.plan import ImprovisePlan, ListenPlan
+    from tau_stage.scene import ImprovisePlan, ListenPlan
 
     steps = [step for strand in plan.step_lists for step in strand]
     return len(steps) >= SHORT_STEPS or any(isinstance(step, ImprovisePlan | ListenPlan) for step in steps)

@@ -22,7 +22,7 @@ def voices(
     With --sample the understudy speaks in each of them.
     """
     from tau_stage.errors import UsageError
-    from tau_stage.scene.names import VOICES, did_you_mean, listed
+    from tau_stage.scene import VOICES, did_you_mean, listed
 
     if endpoint not in VOICES:
         raise UsageError(
@@ -38,11 +38,9 @@ def voices(
 
 
 def _sample(names: list[str], folder: Path, text: str) -> None:
-    from tau_stage.audio.wav import WavWriter
-    from tau_stage.take.atomic import guarded
-    from tau_stage.understudy.actor import SpeechRequest
-    from tau_stage.understudy.delivery import plan_speech
-    from tau_stage.understudy.voices import Voices
+    from tau_stage.audio import WavWriter
+    from tau_stage.take import guarded
+    from tau_stage.understudy import SpeechRequest, Voices, plan_speech
 
     speaker = Voices()
     with guarded(folder, "choose another folder"):

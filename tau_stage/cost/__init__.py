@@ -1,17 +1,5 @@
-"""What performances cost: usage times price (``price``), and what a scene is likely to cost (``forecast``)."""
+"""What performances cost: usage times price (``pricing``), and what a scene is likely to cost (``forecasting``)."""
 
-from tau_stage.cost.price import CACHED, KINDS, LISTENED, MILLION, SPOKEN, TOKENS, UNITS, Cost, PriceList, price, prices
+from lazy_loader import attach_stub
 
-__all__ = [
-    "CACHED",
-    "KINDS",
-    "LISTENED",
-    "MILLION",
-    "SPOKEN",
-    "TOKENS",
-    "UNITS",
-    "Cost",
-    "PriceList",
-    "price",
-    "prices",
-]
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tau_stage.cost.durations import text_tokens
-from tau_stage.protocol.usage import Usage
-from tau_stage.scene.model import ToolDefinition
+from tau_stage.protocol import Usage
+from tau_stage.scene import ToolDefinition
 
 USER_PER_S = 10
 ASSISTANT_PER_S = 20

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tau_stage.cost.price import price
-from tau_stage.protocol.usage import Usage
-from tau_stage.scene.plan import ImprovisePlan, ListenPlan, PlayerPlan
+from tau_stage.cost.pricing import price
+from tau_stage.protocol import Usage
+from tau_stage.scene import ImprovisePlan, ListenPlan, PlayerPlan
 
 LETTER_S = 0.055
 PHRASE_S = 0.33

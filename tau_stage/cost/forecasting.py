@@ -39,12 +39,11 @@ from tau_stage.cost.durations import (
     speech_duration_s,
     text_tokens,
 )
-from tau_stage.cost.price import Cost, price, prices
+from tau_stage.cost.pricing import Cost, price, prices
 from tau_stage.cost.retirements import retirement_warnings
-from tau_stage.protocol.endpoints import endpoint
-from tau_stage.protocol.usage import Usage
-from tau_stage.scene.fields import OFF
-from tau_stage.scene.plan import (
+from tau_stage.protocol import Usage, endpoint
+from tau_stage.scene import (
+    OFF,
     ImprovisePlan,
     ItemPlan,
     LinePlan,

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from urllib.parse import urlsplit
 
-from tau_stage.protocol.endpoints import UNDERSTUDY, Endpoint, endpoint
-from tau_stage.scene.fields import Transcription
-from tau_stage.scene.plan import ListenPlan, Plan, PlayerPlan
+from tau_stage.protocol import UNDERSTUDY, Endpoint, endpoint
+from tau_stage.scene import ListenPlan, Plan, PlayerPlan, Transcription
 
 DEPRECATIONS = "developers.openai.com/api/docs/deprecations"
 OPENAI = f"OpenAI, {DEPRECATIONS}, read 2026-11-26"

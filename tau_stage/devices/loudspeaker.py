@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import anyio
 import anyio.to_thread
 
-from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.audio import RATE, Pcm
 from tau_stage.devices import sound_cards
 
 if TYPE_CHECKING:

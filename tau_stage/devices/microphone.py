@@ -13,8 +13,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from tau_stage.audio.formats import Format
-from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.audio import RATE, Format, Pcm
 from tau_stage.devices import sound_cards
 
 KEPT_S, GONE_S, CLOSING_S = 5.0, 5.0, 2.0

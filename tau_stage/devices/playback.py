@@ -8,10 +8,9 @@ from contextlib import contextmanager
 
 import anyio
 
-from tau_stage.audio.level import faded
-from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.audio import RATE, Pcm, faded
 from tau_stage.devices.loudspeaker import Loudspeaker
-from tau_stage.take.stems import FADE, Bed
+from tau_stage.take import FADE, Bed
 
 SLACK = RATE
 """Samples kept of what was played, on top of what waits."""

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 import anyio
 import anyio.to_thread
 
-from tau_stage.audio.pcm import RATE
+from tau_stage.audio import RATE
 from tau_stage.errors import UsageError
 
 Opened = TypeVar("Opened")

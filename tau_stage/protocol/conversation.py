@@ -32,8 +32,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from tau_stage.audio.formats import PCM16, Format
-from tau_stage.audio.pcm import Pcm
+from tau_stage.audio import PCM16, Format, Pcm
 from tau_stage.errors import ProtocolError
 from tau_stage.protocol.entries import Entries, Entry, InputBuffer, ToolCall
 from tau_stage.protocol.items import Item

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import pybase64
 
-from tau_stage.audio.formats import Format
-from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.audio import RATE, Format, Pcm
 from tau_stage.protocol.items import Item
 from tau_stage.protocol.server_events import (
     ConversationItemDeleted,

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import pybase64
 
-from tau_stage.audio.formats import Decoder, Format
-from tau_stage.audio.pcm import Pcm
+from tau_stage.audio import Decoder, Format, Pcm
 from tau_stage.errors import ProtocolError
 from tau_stage.protocol.dialects import ignore
 from tau_stage.protocol.entries import Entry, ToolCall

@@ -9,7 +9,7 @@ from difflib import SequenceMatcher
 from statistics import median
 from typing import NamedTuple, TypeVar
 
-from tau_stage.take.take_model import Performed, Playing, Take
+from tau_stage.take import Performed, Playing, Take
 from tau_stage.text import DiffPart, closeness, diff_words
 
 SECONDS, DECIBEL, FIRST_AUDIO_S, SHARE_OF_COST, DOLLARS = 0.1, 1.0, 0.2, 0.1, Decimal("0.0001")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from tau_stage.audio.pcm import Pcm
+from tau_stage.audio import Pcm
 from tau_stage.report.compare import Comparison
 from tau_stage.report.compare_text import shorten, total_cells
 from tau_stage.report.page import make_printable

@@ -6,24 +6,40 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from tau_stage.audio.pcm import RATE
+from tau_stage.audio import RATE
 from tau_stage.errors import TakeError
 from tau_stage.report.otio import is_installed, render_otio
 from tau_stage.report.page import Check, read_checks, render_page
 from tau_stage.report.reaper import render_rpp
 from tau_stage.report.transcript import write_words
-from tau_stage.scene.delivery_options import Deliver
-from tau_stage.take.atomic import FULL_DISK, guarded
-from tau_stage.take.exporting import EXPORT, PACKED, export, heard, pack, realign
-from tau_stage.take.folder import CHECKS, COSTS, MANIFEST, REPORT, TakeFolder
-from tau_stage.take.folding import cost_json, delivery, fold
-from tau_stage.take.journal import read_beginning, read_journal
-from tau_stage.take.lock import locked
-from tau_stage.take.marks import write_marks
-from tau_stage.take.mixing import SilentTake, mix
-from tau_stage.take.reading import open_sound
-from tau_stage.take.stems import follow_picks
-from tau_stage.take.take_model import Take
+from tau_stage.scene import Deliver
+from tau_stage.take import (
+    CHECKS,
+    COSTS,
+    EXPORT,
+    FULL_DISK,
+    MANIFEST,
+    PACKED,
+    REPORT,
+    SilentTake,
+    Take,
+    TakeFolder,
+    cost_json,
+    delivery,
+    export,
+    fold,
+    follow_picks,
+    guarded,
+    heard,
+    locked,
+    mix,
+    open_sound,
+    pack,
+    read_beginning,
+    read_journal,
+    realign,
+    write_marks,
+)
 
 NOTHING: Mapping[str, str] = {}
 Note = Callable[[str], None]

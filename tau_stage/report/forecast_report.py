@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import TypeVar
 
-from tau_stage.cost import UNITS, Cost
-from tau_stage.cost.forecasting import Estimate, Forecast, LineForecast, PlayerForecast, Savings
-from tau_stage.protocol.usage import TOKENS
+from tau_stage.cost import UNITS, Cost, Estimate, Forecast, LineForecast, PlayerForecast, Savings
+from tau_stage.protocol import TOKENS
 from tau_stage.report.tables import UNKNOWN, TextReport, TextTable, dollars, note
 
 AMOUNTS = ("spoken", "listened", "cached", "total")

@@ -12,11 +12,10 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import quote
 
-from tau_stage.audio.pcm import RATE
+from tau_stage.audio import RATE
 from tau_stage.errors import UsageError
 from tau_stage.report.tracks import Track, TrackClip, lines_in_order, other_takes, tracks
-from tau_stage.take.exporting import at_rate_name
-from tau_stage.take.take_model import Alternative, Performed, Take
+from tau_stage.take import Alternative, Performed, Take, at_rate_name
 from tau_stage.text import one_line, printable, printable_json
 
 ROOM = "tau_stage"

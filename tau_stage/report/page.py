@@ -26,8 +26,7 @@ from tau_stage.report.page_graphics import (
     make_score,
 )
 from tau_stage.report.tables import dollars, money
-from tau_stage.take.folder import CHECKS, TakeFolder
-from tau_stage.take.take_model import Alternative, Performed, Take, silences
+from tau_stage.take import CHECKS, Alternative, Performed, Take, TakeFolder, silences
 from tau_stage.text import DiffPart, diff_speech, has_changes, has_moments, printable
 
 if TYPE_CHECKING:

@@ -11,11 +11,9 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import quote
 
-from tau_stage.audio.pcm import RATE
+from tau_stage.audio import RATE
 from tau_stage.errors import TakeError
-from tau_stage.take.folder import TakeFolder
-from tau_stage.take.reading import quiet
-from tau_stage.take.take_model import Costs, Performed, PlayedSound, Take
+from tau_stage.take import Costs, Performed, PlayedSound, Take, TakeFolder, quiet
 
 PER_SECOND = 24
 FEWEST, MOST = 8, 600

@@ -12,10 +12,9 @@ from colorsys import hsv_to_rgb
 from dataclasses import dataclass
 from hashlib import sha256
 
-from tau_stage.audio.pcm import RATE
+from tau_stage.audio import RATE
 from tau_stage.report.tracks import Track, TrackClip, lines_in_order, other_takes, tracks
-from tau_stage.take.exporting import at_rate_name
-from tau_stage.take.take_model import Take
+from tau_stage.take import Take, at_rate_name
 from tau_stage.text import printable
 
 _ATTEMPT = re.compile(r"(?P<line>.+)\.attempt-(?P<number>[0-9]+)\.wav")

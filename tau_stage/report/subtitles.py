@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from html import escape
 from itertools import accumulate
 
-from tau_stage.take.take_model import Performed, Take
+from tau_stage.take import Performed, Take
 from tau_stage.text import one_line, printable
 
 # ---- when each word is heard

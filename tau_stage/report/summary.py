@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from statistics import median
 
 from tau_stage.report.tables import TextReport, TextTable, dollars, money, note
-from tau_stage.take.take_model import Costs, Playing, Take
+from tau_stage.take import Costs, Playing, Take
 
 COLUMNS = ("player", "lines", "seconds", "spoke", "listened", "cached", "total", "latency")
 

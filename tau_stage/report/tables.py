@@ -17,7 +17,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from tau_stage.take.take_model import Costs
+from tau_stage.take import Costs
 from tau_stage.text import one_line
 
 Row = Sequence[str]

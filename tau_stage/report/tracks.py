@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
-from tau_stage.take.take_model import Alternative, Performed, PlayedSound, Take
+from tau_stage.take import Alternative, Performed, PlayedSound, Take
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from tau_stage.report.subtitles import render_srt, render_vtt
-from tau_stage.take.take_model import Alternative, Performed, PlayedSound, Playing, Take
+from tau_stage.take import Alternative, Performed, PlayedSound, Playing, Take
 from tau_stage.text import one_line, same_words
 
 COLUMNS = (

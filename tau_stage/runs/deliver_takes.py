@@ -9,23 +9,33 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tau_stage.checks.checking import as_json, check
-from tau_stage.checks.snapshot import measure_folder, read_snapshot, snapshot_path
-from tau_stage.checks.verdict import summary
+from tau_stage.checks import as_json, check, measure_folder, read_snapshot, snapshot_path, summary
 from tau_stage.environment import log_event
 from tau_stage.errors import CassetteError, StageError, TakeError
+from tau_stage.report import Note, rebuilt, unnoted
 from tau_stage.report import delivering as exports
-from tau_stage.report.delivering import Note, rebuilt, unnoted
 from tau_stage.runs.take_plans import resume_job
-from tau_stage.scene.plan import Plan, lines_of
-from tau_stage.take.exporting import heard
-from tau_stage.take.folder import CHECKS, COSTS, MANIFEST, REPORT, TakeFolder, is_latest, make_latest
-from tau_stage.take.folding import delivery
-from tau_stage.take.journal import Journal, read_beginning, read_journal
-from tau_stage.take.lock import locked
-from tau_stage.take.records import TakeDelivered
-from tau_stage.take.stems import follow_picks
-from tau_stage.take.take_model import Costs, Performed, Take
+from tau_stage.scene import Plan, lines_of
+from tau_stage.take import (
+    CHECKS,
+    COSTS,
+    MANIFEST,
+    REPORT,
+    Costs,
+    Journal,
+    Performed,
+    Take,
+    TakeDelivered,
+    TakeFolder,
+    delivery,
+    follow_picks,
+    heard,
+    is_latest,
+    locked,
+    make_latest,
+    read_beginning,
+    read_journal,
+)
 
 EXIT_CODES = {"complete": 0, "incomplete": 3, "failed": 3, "budget": 4, "limit": 2, "interrupted": 130}
 EXPECTATION_FAILED, TAKE_SPOILED, NOT_MEASURED = 1, 2, 3
@@ -155,7 +165,7 @@ def finish(folder: TakeFolder, *, anyway: bool = False, note: Note = unnoted) ->
 
 def finish_cassette(folder: TakeFolder) -> tuple[str, ...]:
     """Finish the cassette of a take that was cut while it was recorded; say so where that cannot be."""
-    from tau_stage.cassette.recorder import finish_recording
+    from tau_stage.cassette import finish_recording
 
     began = read_beginning(folder.journal)
     try:

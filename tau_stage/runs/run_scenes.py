@@ -16,35 +16,35 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from pydantic_core import PydanticCustomError
 
-from tau_stage.audio.pcm import RATE
+from tau_stage.audio import RATE
 from tau_stage.clock import STEADY, VIRTUAL, run_on_clock
-from tau_stage.cost.retirements import retirement_warnings
+from tau_stage.cost import retirement_warnings
 from tau_stage.environment import environment
 from tau_stage.errors import CassetteError, UsageError, unwrapped
-from tau_stage.protocol.endpoints import UNDERSTUDY, Endpoint
+from tau_stage.protocol import UNDERSTUDY, Endpoint
 from tau_stage.runs.deliver_takes import TAKE_SPOILED, DeliveredTake, deliver, finish, finish_cassette
 from tau_stage.runs.take_plans import OVER, Job, open_take, resume_job, retake_job
-from tau_stage.scene.load import load_scene
-from tau_stage.scene.model import Scene
-from tau_stage.scene.plan import Plan, PlayerPlan
-from tau_stage.scene.planner import make_plan
-from tau_stage.scene.units import money
-from tau_stage.stage.events import Event
-from tau_stage.stage.people import Person, Speaker, check_shared_devices, people_of
-from tau_stage.stage.performance import PerformanceOptions, perform
-from tau_stage.stage.scene_tools import check_tool_permission, find_tools
-from tau_stage.stage.sessions import Stage, open_stage, raise_descriptor_limit
-from tau_stage.stage.takes import ChooseTake
-from tau_stage.take.folder import TakeFolder
-from tau_stage.take.folding import fold
-from tau_stage.take.lock import clear_unbegun
-from tau_stage.take.reading import read_take
-from tau_stage.take.records import Warned
-from tau_stage.take.take_model import Take
+from tau_stage.scene import Plan, PlayerPlan, Scene, load_scene, make_plan, money
+from tau_stage.stage import (
+    ChooseTake,
+    Event,
+    PerformanceOptions,
+    Person,
+    Speaker,
+    Stage,
+    check_shared_devices,
+    check_tool_permission,
+    find_tools,
+    open_stage,
+    people_of,
+    perform,
+    raise_descriptor_limit,
+)
+from tau_stage.take import Take, TakeFolder, Warned, clear_unbegun, fold, read_take
 from tau_stage.transport import require_asyncio
 
 if TYPE_CHECKING:
-    from tau_stage.devices.loudspeaker import SoundCard
+    from tau_stage.devices import SoundCard
 
 WATCHED_EVENTS = 4096
 ABOUT_TO_BEGIN = timedelta(minutes=10)
@@ -424,7 +424,7 @@ def _cassette(
         CassetteError: The cassette cannot be read or written.
     """
     if options.replay:
-        from tau_stage.cassette.replayer import Replay
+        from tau_stage.cassette import Replay
 
         replay = Replay.of(plan, options.replay)
         yield replay.stage, replay.finish
@@ -433,8 +433,7 @@ def _cassette(
     if options.record is None:
         yield stage, lambda _take: None
         return
-    from tau_stage.cassette.recorder import record_cassette
-    from tau_stage.cassette.redaction import secrets_in
+    from tau_stage.cassette import record_cassette, secrets_in
 
     with record_cassette(plan, stage, options.record, secrets_in(environment())) as tape:
         yield tape.stage, tape.finish
@@ -472,7 +471,7 @@ def _warnings(jobs: Sequence[Job], options: RunOptions, stage: Stage | None) -> 
 
 def _unspoken(plan: Plan, stage: Stage) -> str | None:
     """Return what of a scene the understudy has no voice for, where it plays."""
-    from tau_stage.understudy.voices import unsupported_script
+    from tau_stage.understudy import unsupported_script
 
     played = {player.name for player in plan.models if stage.provider_of(player).name == UNDERSTUDY}
     lines = {
@@ -495,7 +494,7 @@ async def _loudspeaker(
     Raises:
         UsageError: It is wished, and there is none.
     """
-    from tau_stage.devices.loudspeaker import has_loudspeaker, open_loudspeaker
+    from tau_stage.devices import has_loudspeaker, open_loudspeaker
 
     speaks = any(isinstance(person, Speaker) for person in people)
     if aloud is False or not (aloud or (speaks and has_loudspeaker())):

@@ -7,20 +7,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tau_stage.errors import TakeError, UsageError
-from tau_stage.scene.load import load_variants
-from tau_stage.scene.model import Scene
-from tau_stage.scene.names import did_you_mean
-from tau_stage.scene.plan import Plan
-from tau_stage.scene.planner import change_line, make_plan
-from tau_stage.stage.replay import scene_changes
-from tau_stage.take.folder import TakeFolder, unlinked
-from tau_stage.take.folding import beginning, fold
-from tau_stage.take.journal import JOURNAL, read_beginning, read_journal
-from tau_stage.take.lock import is_locked
-from tau_stage.take.reading import read_take
-from tau_stage.take.records import Record, Retake
-from tau_stage.take.reuse import NO_REUSE, ReusedLines, plan_without, reuse_for_retake, scene_drift
-from tau_stage.take.take_model import Take
+from tau_stage.scene import Plan, Scene, change_line, did_you_mean, load_variants, make_plan
+from tau_stage.stage import scene_changes
+from tau_stage.take import (
+    JOURNAL,
+    NO_REUSE,
+    Record,
+    Retake,
+    ReusedLines,
+    Take,
+    TakeFolder,
+    beginning,
+    fold,
+    is_locked,
+    plan_without,
+    read_beginning,
+    read_journal,
+    read_take,
+    reuse_for_retake,
+    scene_drift,
+    unlinked,
+)
 
 OVER = ("complete", "incomplete")
 """How takes ended whose scene came to its end: there is nothing to go on with."""

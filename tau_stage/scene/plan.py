@@ -494,7 +494,7 @@ def sound_warnings(plan: Plan) -> Iterator[str]:
     """
     files = sounds_of(plan)
     if files:
-        from tau_stage.audio.files import survey
+        from tau_stage.audio import survey
 
         folder = Path(plan.path).parent
         for file in files:

@@ -54,7 +54,7 @@ EVENT_WORDS: dict[type, str] = {model: word for word, model in EVENTS.items()}
 
 def _problem_of(file: FilePath) -> tuple[str, str] | None:
     """Return what is wrong with a sound file, and what to do; it is read to its end."""
-    from tau_stage.audio.files import survey
+    from tau_stage.audio import survey
 
     try:
         survey(file)

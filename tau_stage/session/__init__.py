@@ -9,22 +9,6 @@ async with create_session(voice="marin", endpoint="wss://...", api_key=key) as s
 ```
 """
 
-from tau_stage.protocol.responses import AudioChunk, ResponseEnded, TextChunk
-from tau_stage.session.opening import create_session, key_for, open_session
-from tau_stage.session.session import Session
-from tau_stage.session.tools import Tool
-from tau_stage.session.waiting import Deadlines, Receipt, ResponseStream
+from lazy_loader import attach_stub
 
-__all__ = [
-    "AudioChunk",
-    "Deadlines",
-    "Receipt",
-    "ResponseEnded",
-    "ResponseStream",
-    "Session",
-    "TextChunk",
-    "Tool",
-    "create_session",
-    "key_for",
-    "open_session",
-]
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -8,11 +8,9 @@ from pathlib import Path
 import pybase64
 from pydantic import ValidationError
 
-from tau_stage.audio.formats import PCM16, Format
-from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.audio import PCM16, RATE, Format, Pcm
 from tau_stage.errors import UsageError
-from tau_stage.protocol.client_events import ResponseConfig, SessionConfig, session_config
-from tau_stage.protocol.items import InputText
+from tau_stage.protocol import InputText, ResponseConfig, SessionConfig, session_config
 from tau_stage.text import well_formed
 
 Sound = Pcm | bytes | str | Path
@@ -64,7 +62,7 @@ def to_pcm(audio: Sound) -> Pcm:
     if isinstance(audio, Pcm):
         return audio
     if isinstance(audio, Path):
-        from tau_stage.audio.wav import read_wav
+        from tau_stage.audio import read_wav
 
         return read_wav(audio)
     if not isinstance(audio, str):

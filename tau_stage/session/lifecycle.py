@@ -30,16 +30,17 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from tau_stage.environment import log_event
 from tau_stage.errors import SessionError, unwrapped
-from tau_stage.protocol.client_events import ConversationItemCreate, SessionConfig
-from tau_stage.protocol.entries import Entry
-from tau_stage.protocol.items import (
+from tau_stage.protocol import (
     AssistantMessage,
     ClientItem,
+    ConversationItemCreate,
+    Entry,
     FunctionCall,
     FunctionCallOutput,
     InputAudio,
     InputText,
     OutputText,
+    SessionConfig,
     SystemMessage,
     UserMessage,
 )

@@ -12,14 +12,11 @@ from typing import Any, NoReturn, ParamSpec
 import anyio
 from pydantic import SecretStr
 
-from tau_stage.audio.formats import PCM16, Format
-from tau_stage.audio.pcm import RATE
+from tau_stage.audio import PCM16, RATE, Format
 from tau_stage.environment import environment
 from tau_stage.errors import Timeout, UsageError, unwrapped
-from tau_stage.protocol import client_events, endpoints
-from tau_stage.protocol.secrets import check_key
-from tau_stage.scene.fields import default_transcription
-from tau_stage.scene.names import default_voice, misspelt, voice_warning, voices_of
+from tau_stage.protocol import check_key, client_events, endpoints
+from tau_stage.scene import default_transcription, default_voice, misspelt, voice_warning, voices_of
 from tau_stage.session.arguments import asked_session
 from tau_stage.session.lifecycle import Connect, Lifecycle, ReconnectPolicy
 from tau_stage.session.session import Comments, Session

@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from tau_stage.audio.level import is_audible
+from tau_stage.audio import is_audible
 from tau_stage.errors import ConnectFailed, SessionClosed, SessionError, Timeout
-from tau_stage.protocol.conversation import UNUSABLE
-from tau_stage.protocol.responses import Response
+from tau_stage.protocol import UNUSABLE, Response
 
 Trouble = Literal[
     "busy",

@@ -15,54 +15,56 @@ from typing import Literal, cast, get_args
 import anyio
 import pybase64
 
-from tau_stage.audio.formats import PCM16, Format
-from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.audio import PCM16, RATE, Format, Pcm
 from tau_stage.cost import Cost, price, prices
 from tau_stage.environment import log_event
 from tau_stage.errors import ModelRefused, SessionClosed, SessionError, Timeout, UsageError
-from tau_stage.protocol import client_events
-from tau_stage.protocol.client_events import (
+from tau_stage.protocol import (
     CLIENT_EVENTS,
+    EVENT_KEY,
+    GA,
+    MAX_ID,
+    USUAL_OPENING,
+    AssistantMessage,
+    AudioChunk,
     ClientEvent,
+    ClientItem,
+    Conversation,
     ConversationItemCreate,
     ConversationItemDelete,
     ConversationItemRetrieve,
+    ConversationItemRetrieved,
     ConversationItemTruncate,
+    Dialect,
+    Entry,
+    FunctionCallOutput,
+    InputAudio,
     InputAudioBufferAppend,
     InputAudioBufferClear,
     InputAudioBufferCommit,
-    ResponseCancel,
-    ResponseCreate,
-    SessionUpdate,
-)
-from tau_stage.protocol.conversation import Conversation
-from tau_stage.protocol.dialects import GA, Dialect, ignore
-from tau_stage.protocol.endpoints import USUAL_OPENING, Opening
-from tau_stage.protocol.entries import Entry
-from tau_stage.protocol.items import (
-    MAX_ID,
-    AssistantMessage,
-    ClientItem,
-    FunctionCallOutput,
-    InputAudio,
+    InputAudioBufferCommitted,
     Item,
     JsonObject,
+    Opening,
     OutputText,
-    SystemMessage,
-    UserMessage,
-)
-from tau_stage.protocol.requests import EVENT_KEY
-from tau_stage.protocol.responses import AudioChunk, Response, ResponseChange, ResponseEnded, TextChunk
-from tau_stage.protocol.server_events import (
-    ConversationItemRetrieved,
-    InputAudioBufferCommitted,
     PlacedItemEvent,
+    Response,
+    ResponseCancel,
+    ResponseChange,
+    ResponseCreate,
     ResponseCreated,
     ResponseDone,
+    ResponseEnded,
     ServerEvent,
     SessionCreated,
+    SessionUpdate,
     SessionUpdated,
     SpeechStarted,
+    SystemMessage,
+    TextChunk,
+    UserMessage,
+    client_events,
+    ignore,
 )
 from tau_stage.session.arguments import (
     Sound,
@@ -325,7 +327,7 @@ class Session:
         )
 
     async def update(self, **wishes: object) -> JsonObject:
-        """ResponseChange the session; takes what ``create_session`` takes. Only what is named changes.
+        """Change the session; takes what ``create_session`` takes. Only what is named changes.
 
         Returns:
             The session as it is now.
@@ -519,11 +521,11 @@ class Session:
     # ---- watching
 
     def events(self) -> AbstractAsyncContextManager[Subscription[ServerEvent]]:
-        """Subscription every server event from now on: ``async with session.events() as events``."""
+        """Watch every server event from now on: ``async with session.events() as events``."""
         return self.state.events.subscribe()
 
     def sent_events(self) -> AbstractAsyncContextManager[Subscription[ClientEvent]]:
-        """Subscription every event that is sent from now on, as ``events`` shows those that come; no key is in any."""
+        """Watch every event that is sent from now on, as ``events`` shows those that come; no key is in any."""
         return self.state.sent.subscribe()
 
     def has_sent(self, frame: bytes) -> None:
@@ -544,7 +546,7 @@ class Session:
                     return
 
     def responses(self) -> AbstractAsyncContextManager[Subscription[Response]]:
-        """Subscription every finished response from now on, turn-detected ones included."""
+        """Watch every finished response from now on, turn-detected ones included."""
         return self.state.responses.subscribe()
 
     async def wait_for(self, kind: str, timeout_s: float | None = None) -> ServerEvent:

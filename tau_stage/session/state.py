@@ -5,11 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tau_stage.audio.pcm import RATE
+from tau_stage.audio import RATE
 from tau_stage.errors import SessionError
-from tau_stage.protocol.client_events import ClientEvent
-from tau_stage.protocol.responses import AudioChunk, Response, ResponseChange, ResponseEnded
-from tau_stage.protocol.server_events import ServerEvent, SpeechStarted, SpeechStopped
+from tau_stage.protocol import (
+    AudioChunk,
+    ClientEvent,
+    Response,
+    ResponseChange,
+    ResponseEnded,
+    ServerEvent,
+    SpeechStarted,
+    SpeechStopped,
+)
 from tau_stage.session.waiting import Broadcast, EventWaiter
 
 

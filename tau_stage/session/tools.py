@@ -16,9 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ArgsKwargs, PydanticSerializationError, from_json, to_json
 
 from tau_stage.errors import StageError, UsageError
-from tau_stage.protocol.client_events import FunctionTool
-from tau_stage.protocol.entries import ToolCall
-from tau_stage.protocol.items import JsonObject
+from tau_stage.protocol import FunctionTool, JsonObject, ToolCall
 from tau_stage.session.background import run_in_thread
 from tau_stage.text import docstring, well_formed
 

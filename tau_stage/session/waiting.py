@@ -11,9 +11,17 @@ from typing import Generic, TypeVar
 import anyio
 
 from tau_stage.errors import ModelRefused, SessionClosed, SessionError, Timeout
-from tau_stage.protocol.requests import Request
-from tau_stage.protocol.responses import AudioChunk, Response, ResponseChange, ResponseEnded, TextChunk
-from tau_stage.protocol.server_events import ErrorEvent, ServerError, ServerEvent
+from tau_stage.protocol import (
+    AudioChunk,
+    ErrorEvent,
+    Request,
+    Response,
+    ResponseChange,
+    ResponseEnded,
+    ServerError,
+    ServerEvent,
+    TextChunk,
+)
 from tau_stage.signals import Signal
 from tau_stage.transport import ABNORMAL
 
@@ -226,7 +234,7 @@ class Broadcast(Generic[T]):
 
     @asynccontextmanager
     async def subscribe(self) -> AsyncIterator[Subscription[T]]:
-        """Subscription for as long as the block runs; what happens from now on is seen."""
+        """Watch for as long as the block runs; what happens from now on is seen."""
         subscription: Subscription[T] = Subscription()
         self._subscriptions.append(subscription)
         if self._over:

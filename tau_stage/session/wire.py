@@ -11,21 +11,33 @@ from typing import Protocol
 import anyio
 
 from tau_stage.errors import ConnectFailed, ModelRefused, SessionClosed, SessionError, Timeout
-from tau_stage.protocol.client_events import ClientEvent, ResponseCreate, SessionConfig, SessionUpdate, with_ids
-from tau_stage.protocol.conversation import Conversation
-from tau_stage.protocol.decoding import Repeats, decode, split_frame
-from tau_stage.protocol.dialects import GA, Dialect
-from tau_stage.protocol.endpoints import Opening
-from tau_stage.protocol.requests import Request, Requests, may_break_response, request_of
-from tau_stage.protocol.responses import ResponseBegan, ResponseChange, ResponseEnded
-from tau_stage.protocol.server_events import (
+from tau_stage.protocol import (
+    GA,
+    ClientEvent,
+    Conversation,
+    Dialect,
     ErrorEvent,
+    Opening,
     PlacedItemEvent,
+    Repeats,
+    Request,
+    Requests,
+    ResponseBegan,
+    ResponseChange,
+    ResponseCreate,
     ResponseDone,
+    ResponseEnded,
     ServerError,
     ServerEvent,
+    SessionConfig,
+    SessionUpdate,
     SessionUpdated,
     UnusableEvent,
+    decode,
+    may_break_response,
+    request_of,
+    split_frame,
+    with_ids,
 )
 from tau_stage.session.waiting import Deadlines, Receipt, ResponseStream, refusal
 from tau_stage.signals import Signal

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from tau_stage.cost import CACHED, LISTENED, MILLION, SPOKEN, Cost, PriceList, price, prices
 from tau_stage.errors import BudgetExceeded
-from tau_stage.protocol.usage import Usage
-from tau_stage.scene.units import MOST_TOKENS
+from tau_stage.protocol import Usage
+from tau_stage.scene import MOST_TOKENS
 
 NEARLY_ALL = Decimal("0.8")
 """The share of the budget that, once it is used, is worth a warning."""

@@ -9,13 +9,10 @@ from typing import Literal
 
 import anyio
 
-from tau_stage.audio.files import Playable
-from tau_stage.audio.pcm import Pcm
-from tau_stage.audio.wav import read_wav
+from tau_stage.audio import Pcm, Playable, read_wav
 from tau_stage.errors import ModelRefused, TakeError
-from tau_stage.protocol.items import FunctionCall
-from tau_stage.protocol.responses import Response
-from tau_stage.scene.plan import LinePlan, SoundPlan
+from tau_stage.protocol import FunctionCall, Response
+from tau_stage.scene import LinePlan, SoundPlan
 from tau_stage.session import Session
 from tau_stage.stage.fan_out import ClipForm, HeardClip, send_clip
 

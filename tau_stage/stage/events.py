@@ -11,9 +11,7 @@ import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 
 from tau_stage.environment import log_event
-from tau_stage.take import records
-from tau_stage.take.journal import Journal
-from tau_stage.take.records import Record
+from tau_stage.take import Journal, Record, records
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,14 +19,10 @@ from typing import Protocol
 
 import anyio
 
-from tau_stage.audio.formats import PCM16
-from tau_stage.audio.pcm import Pcm
+from tau_stage.audio import PCM16, Pcm
 from tau_stage.errors import SessionError, Timeout
-from tau_stage.protocol.client_events import ConversationItemCreate
-from tau_stage.protocol.items import InputAudio, InputText, UserMessage
-from tau_stage.protocol.requests import Request, request_of
-from tau_stage.session import Session
-from tau_stage.session.arguments import split_audio
+from tau_stage.protocol import ConversationItemCreate, InputAudio, InputText, Request, UserMessage, request_of
+from tau_stage.session import Session, split_audio
 
 QUEUED_CLIPS = 32
 """Clips that may wait for one player; one who falls further behind is lost."""

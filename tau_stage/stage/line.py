@@ -10,21 +10,38 @@ from typing import Any, cast
 
 import anyio
 
-from tau_stage.audio.level import SILENCE_DBFS, is_audible, peak_dbfs
-from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.audio import RATE, SILENCE_DBFS, Pcm, is_audible, peak_dbfs
 from tau_stage.errors import BudgetExceeded, ModelRefused, Timeout
-from tau_stage.protocol.client_events import ConversationItemCreate, FunctionTool
-from tau_stage.protocol.items import InputText, SystemMessage, UserMessage
-from tau_stage.protocol.responses import AudioChunk, Commentary, Response, TextChunk
-from tau_stage.protocol.server_events import Status
-from tau_stage.protocol.usage import Usage
-from tau_stage.scene.plan import LinePlan
-from tau_stage.session import Receipt, ResponseStream, Session
-from tau_stage.session.retrying import RULES, Tally, Trouble, silence_of, trouble_with, wished_wait_s
-from tau_stage.session.tools import MOST_ROUNDS, choice_after
+from tau_stage.protocol import (
+    AudioChunk,
+    Commentary,
+    ConversationItemCreate,
+    FunctionTool,
+    InputText,
+    Response,
+    Status,
+    SystemMessage,
+    TextChunk,
+    Usage,
+    UserMessage,
+)
+from tau_stage.scene import LinePlan
+from tau_stage.session import (
+    MOST_ROUNDS,
+    RULES,
+    Receipt,
+    ResponseStream,
+    Session,
+    Tally,
+    Trouble,
+    choice_after,
+    silence_of,
+    trouble_with,
+    wished_wait_s,
+)
 from tau_stage.stage.context import delete_response
 from tau_stage.stage.timeline import LineFile
-from tau_stage.take.records import TakeKept
+from tau_stage.take import TakeKept
 
 SILENT_FAILURE = "the response failed without a word"
 MOST_QUOTED = 160

@@ -29,21 +29,20 @@ import anyio
 import pybase64
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from tau_stage.audio.formats import Decoder
-from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.devices.keyboard import key_pressed
-from tau_stage.devices.playback import Playback, Voice
+from tau_stage.audio import RATE, Decoder, Pcm
+from tau_stage.devices import Playback, Voice, key_pressed
 from tau_stage.errors import SessionClosed
-from tau_stage.protocol import server_events
-from tau_stage.protocol.client_events import ResponseCreate
-from tau_stage.protocol.conversation import usage_of
-from tau_stage.protocol.responses import Response
-from tau_stage.protocol.server_events import TranscriptionCompleted, TranscriptionFailed
-from tau_stage.protocol.usage import Usage
-from tau_stage.scene.fields import OFF
-from tau_stage.scene.plan import LinePlan, ListenPlan
-from tau_stage.session import Session
-from tau_stage.session.waiting import Subscription
+from tau_stage.protocol import (
+    Response,
+    ResponseCreate,
+    TranscriptionCompleted,
+    TranscriptionFailed,
+    Usage,
+    server_events,
+    usage_of,
+)
+from tau_stage.scene import OFF, LinePlan, ListenPlan
+from tau_stage.session import Session, Subscription
 from tau_stage.signals import Signal
 from tau_stage.stage import schedule
 from tau_stage.stage.events import PlayerState, WordsProgress
@@ -52,8 +51,8 @@ from tau_stage.stage.production import Production, cancel_on_stop
 from tau_stage.stage.schedule import Turn
 from tau_stage.stage.sessions import Participants
 from tau_stage.stage.timeline import LineFile
+from tau_stage.take import Performed
 from tau_stage.take import records as record
-from tau_stage.take.take_model import Performed
 from tau_stage.text import is_found
 
 FED = RATE // 10

@@ -11,13 +11,20 @@ from typing import Protocol
 
 import anyio
 
-from tau_stage.audio.files import read_audio
-from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.audio.utterance_cuts import utterances
-from tau_stage.devices.keyboard import typed_line
+from tau_stage.audio import RATE, Pcm, read_audio, utterances
+from tau_stage.devices import typed_line
 from tau_stage.errors import UsageError
-from tau_stage.scene.names import SOUNDS, resolve_path, sounds_in
-from tau_stage.scene.plan import LinePlan, ListenPlan, Plan, PlayerPlan, TogetherPlan, lines_of
+from tau_stage.scene import (
+    SOUNDS,
+    LinePlan,
+    ListenPlan,
+    Plan,
+    PlayerPlan,
+    TogetherPlan,
+    lines_of,
+    resolve_path,
+    sounds_in,
+)
 from tau_stage.stage.events import PersonPrompted
 
 COUNT_DOWN = 3
@@ -323,8 +330,7 @@ def _person(plan: Plan, player: PlayerPlan, *, stand_in: bool) -> Person:
         return StandIn(player, recordings)
     if player.human == "tty":
         return Typist(player)
-    from tau_stage.devices import sound_cards
-    from tau_stage.devices.microphone import open_microphone
+    from tau_stage.devices import open_microphone, sound_cards
 
     try:
         sound_cards.find_device(sound_cards.portaudio(), None)
@@ -348,7 +354,7 @@ def _last_line(plan: Plan, name: str) -> str:
 def _is_there(human: str) -> bool:
     if human == "tty":
         return sys.stdin is not None and sys.stdin.isatty()
-    from tau_stage.devices.microphone import has_microphone
+    from tau_stage.devices import has_microphone
 
     return has_microphone()
 

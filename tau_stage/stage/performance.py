@@ -12,9 +12,8 @@ from functools import partial
 
 import anyio
 
-from tau_stage.cost.forecasting import expected_usage
-from tau_stage.devices.loudspeaker import Loudspeaker
-from tau_stage.devices.playback import Playback
+from tau_stage.cost import expected_usage
+from tau_stage.devices import Loudspeaker, Playback
 from tau_stage.errors import (
     BudgetExceeded,
     LimitReached,
@@ -26,8 +25,8 @@ from tau_stage.errors import (
     lone,
     unwrapped,
 )
-from tau_stage.protocol.endpoints import UNDERSTUDY
-from tau_stage.scene.plan import Plan, PlayerPlan, lines_of, plan_json, sound_warnings
+from tau_stage.protocol import UNDERSTUDY
+from tau_stage.scene import Plan, PlayerPlan, lines_of, plan_json, sound_warnings
 from tau_stage.session import Session, Tool
 from tau_stage.stage.budget import Budget
 from tau_stage.stage.context import Sounds, restore_context
@@ -39,13 +38,22 @@ from tau_stage.stage.runner import Runner
 from tau_stage.stage.scene_tools import check_tool_permission, hide_keys, make_tools
 from tau_stage.stage.sessions import Participants, Stage, open_participants, open_player, read_sounds
 from tau_stage.stage.takes import ChooseTake
+from tau_stage.take import (
+    COSTS,
+    MANIFEST,
+    NO_REUSE,
+    Journal,
+    ReusedLines,
+    Take,
+    TakeFolder,
+    beginning,
+    cost_json,
+    fold,
+    kept,
+    locked,
+    make_latest,
+)
 from tau_stage.take import records as record
-from tau_stage.take.folder import COSTS, MANIFEST, TakeFolder, make_latest
-from tau_stage.take.folding import beginning, cost_json, fold, kept
-from tau_stage.take.journal import Journal
-from tau_stage.take.lock import locked
-from tau_stage.take.reuse import NO_REUSE, ReusedLines
-from tau_stage.take.take_model import Take
 from tau_stage.version import __version__
 
 _STOPPED: tuple[record.Ending, str] = "interrupted", "stopped from outside"

@@ -14,14 +14,11 @@ from decimal import Decimal
 
 import anyio
 
-from tau_stage.audio.files import Playable
-from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.audio.stereo import Stereo
-from tau_stage.devices.playback import Playback
+from tau_stage.audio import RATE, Pcm, Playable, Stereo
+from tau_stage.devices import Playback
 from tau_stage.errors import SessionError, Stopped, unwrapped
-from tau_stage.protocol.responses import Response
-from tau_stage.protocol.usage import Usage
-from tau_stage.scene.plan import CuePlan, LinePlan, Plan, SoundPlan
+from tau_stage.protocol import Response, Usage
+from tau_stage.scene import CuePlan, LinePlan, Plan, SoundPlan
 from tau_stage.signals import Signal
 from tau_stage.stage import schedule
 from tau_stage.stage.budget import Budget
@@ -32,11 +29,8 @@ from tau_stage.stage.line import LineResult, LineTake, trouble_in_words
 from tau_stage.stage.scene_tools import has_failed
 from tau_stage.stage.schedule import ScheduleState, Trigger
 from tau_stage.stage.timeline import Timeline
+from tau_stage.take import Alternative, LineSpoken, Performed, ReusedLines, SoundPlayed, TakeFolder, TakeKept
 from tau_stage.take import records as record
-from tau_stage.take.folder import TakeFolder
-from tau_stage.take.records import LineSpoken, SoundPlayed, TakeKept
-from tau_stage.take.reuse import ReusedLines
-from tau_stage.take.take_model import Alternative, Performed
 
 BY_FORECAST = "player {player}: what it costs is not known; the budget counts what the forecast says"
 

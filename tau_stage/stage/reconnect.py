@@ -10,10 +10,9 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from tau_stage.errors import BudgetExceeded, SessionClosed, SessionError, Timeout
-from tau_stage.protocol.usage import Usage
-from tau_stage.scene.plan import LinePlan, Plan
-from tau_stage.session import Session
-from tau_stage.session.retrying import Tally, loss_trouble
+from tau_stage.protocol import Usage
+from tau_stage.scene import LinePlan, Plan
+from tau_stage.session import Session, Tally, loss_trouble
 from tau_stage.stage.context import restore_context
 from tau_stage.stage.line import UnrecordedUsage
 from tau_stage.stage.production import Production

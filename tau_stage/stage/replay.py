@@ -26,18 +26,18 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TypeGuard
 
-from tau_stage.audio.wav import read_wav
-from tau_stage.devices.playback import Playback
+from tau_stage.audio import read_wav
+from tau_stage.devices import Playback
 from tau_stage.errors import LimitReached, TakeError
-from tau_stage.protocol.usage import Usage
-from tau_stage.scene.model import SilenceEvent
-from tau_stage.scene.plan import (
+from tau_stage.protocol import Usage
+from tau_stage.scene import (
     ImprovisePlan,
     ItemPlan,
     LinePlan,
     ListenPlan,
     PausePlan,
     Plan,
+    SilenceEvent,
     SoundPlan,
     TogetherPlan,
     plan_json,
@@ -51,13 +51,20 @@ from tau_stage.stage.fan_out import HeardClip
 from tau_stage.stage.people import Person
 from tau_stage.stage.production import Production
 from tau_stage.stage.schedule import NextStep, Turn
+from tau_stage.take import (
+    FULL_DISK,
+    NO_REUSE,
+    PAID,
+    Journal,
+    ReusedLines,
+    TakeFolder,
+    beginning,
+    clear_drafts,
+    fold,
+    guarded,
+    settle_files,
+)
 from tau_stage.take import records as record
-from tau_stage.take.atomic import FULL_DISK, clear_drafts, guarded
-from tau_stage.take.folder import TakeFolder
-from tau_stage.take.folding import PAID, beginning, fold
-from tau_stage.take.journal import Journal
-from tau_stage.take.reuse import NO_REUSE, ReusedLines
-from tau_stage.take.stems import settle_files
 from tau_stage.version import __version__
 
 Outcome = record.LineSpoken | record.LineLost | record.SoundPlayed

@@ -9,10 +9,10 @@ from decimal import Decimal
 import anyio
 from anyio.abc import TaskGroup
 
-from tau_stage.audio.pcm import Pcm
+from tau_stage.audio import Pcm
 from tau_stage.errors import SessionClosed, SessionError, Stopped, Timeout, unwrapped
-from tau_stage.scene.model import FailureEvent
-from tau_stage.scene.plan import (
+from tau_stage.scene import (
+    FailureEvent,
     ImprovisePlan,
     ItemPlan,
     LinePlan,
@@ -34,9 +34,8 @@ from tau_stage.stage.schedule import NextStep, Trigger, Turn
 from tau_stage.stage.sessions import Participants
 from tau_stage.stage.takes import ChooseTake, LineRunner, TakeOption, pick_take, wait_until_idle
 from tau_stage.stage.timeline import LineFile
+from tau_stage.take import Performed, ReusedLines
 from tau_stage.take import records as record
-from tau_stage.take.reuse import ReusedLines
-from tau_stage.take.take_model import Performed
 
 
 class Runner:

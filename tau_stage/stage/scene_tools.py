@@ -23,9 +23,8 @@ from pydantic_core import from_json, to_json
 
 from tau_stage.environment import environment, erase_beginning, keys_withheld, visible
 from tau_stage.errors import UsageError
-from tau_stage.protocol.secrets import NO_SECRETS, Secrets
-from tau_stage.scene.model import ToolDefinition
-from tau_stage.scene.plan import Plan
+from tau_stage.protocol import NO_SECRETS, Secrets
+from tau_stage.scene import Plan, ToolDefinition
 from tau_stage.session import Tool
 
 LONGEST_OUTPUT = 64 * 1024

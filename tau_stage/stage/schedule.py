@@ -24,19 +24,25 @@ from decimal import Decimal
 from typing import Literal
 
 from tau_stage.errors import LimitReached
-from tau_stage.scene.model import CallEvent, Condition, Event, FailureEvent, Not, SilenceEvent, SpeechEvent
-from tau_stage.scene.plan import (
+from tau_stage.scene import (
+    CallEvent,
+    Condition,
     CuePlan,
+    Event,
+    FailureEvent,
     ImprovisePlan,
     LinePlan,
     ListenPlan,
+    Not,
     Plan,
+    SilenceEvent,
     SoundPlan,
+    SpeechEvent,
     Step,
     TogetherPlan,
     lines_of,
 )
-from tau_stage.take.records import CueStarted, LineLost, LineMissed, LineSpoken, Record, ToolCalled
+from tau_stage.take import CueStarted, LineLost, LineMissed, LineSpoken, Record, ToolCalled
 from tau_stage.text import is_found
 
 MAIN = 0

@@ -13,24 +13,18 @@ from typing import TypeVar
 import anyio
 from pydantic import SecretStr
 
-from tau_stage.audio.files import Playable, read_playable
-from tau_stage.audio.formats import Format
+from tau_stage.audio import Format, Playable, read_playable
 from tau_stage.environment import known_keys
 from tau_stage.errors import ConnectFailed, ModelRefused, SessionError, UsageError
-from tau_stage.protocol.addresses import proxy_for
-from tau_stage.protocol.client_events import conducted
-from tau_stage.protocol.endpoints import ENDPOINTS, UNDERSTUDY, Endpoint, endpoint
-from tau_stage.protocol.secrets import Secrets
-from tau_stage.scene.names import resolve_path
-from tau_stage.scene.plan import ItemPlan, Plan, PlayerPlan, TogetherPlan
-from tau_stage.session import Deadlines, Session, Tool, open_session
-from tau_stage.session.retrying import RULES, Rule, Tally, Trouble, opening_trouble
+from tau_stage.protocol import ENDPOINTS, UNDERSTUDY, Endpoint, Secrets, conducted, endpoint, proxy_for
+from tau_stage.scene import ItemPlan, Plan, PlayerPlan, TogetherPlan, resolve_path
+from tau_stage.session import RULES, Deadlines, Rule, Session, Tally, Tool, Trouble, open_session, opening_trouble
 from tau_stage.stage.context import Sounds
 from tau_stage.stage.events import EventLog
 from tau_stage.stage.fan_out import ClipForm
 from tau_stage.stage.people import Person
+from tau_stage.take import NO_REUSE, ReusedLines
 from tau_stage.take import records as record
-from tau_stage.take.reuse import NO_REUSE, ReusedLines
 from tau_stage.text import STRUCK, keys_of, redact_url
 from tau_stage.transport import Transport, dial
 
@@ -235,8 +229,7 @@ async def open_stage(
         yield Stage(lambda player: dialled(player, providers[player]), provider_of, OpeningLimiter(), waits)
         return
     from tau_stage.stage.people import known_words
-    from tau_stage.understudy.server import Understudy, open_understudy
-    from tau_stage.understudy.voices import Ensemble, require_voice
+    from tau_stage.understudy import Ensemble, Understudy, open_understudy, require_voice
 
     is_named = wished or environment.get("TAU_STAGE_ENDPOINT") or any(player.endpoint for player in providers)
     require_voice("" if is_named else ", or set a provider's key, like OPENAI_API_KEY")

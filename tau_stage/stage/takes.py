@@ -9,15 +9,12 @@ from typing import Literal
 
 import anyio
 
-from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.devices.playback import Voice
+from tau_stage.audio import RATE, Pcm
+from tau_stage.devices import Voice
 from tau_stage.errors import BudgetExceeded, ModelRefused, SessionClosed, SessionError, StageError, Timeout
-from tau_stage.protocol.client_events import FunctionTool
-from tau_stage.protocol.responses import Response
-from tau_stage.protocol.usage import Usage
-from tau_stage.scene.plan import LinePlan, Plan
-from tau_stage.session import Session
-from tau_stage.session.retrying import Tally
+from tau_stage.protocol import FunctionTool, Response, Usage
+from tau_stage.scene import LinePlan, Plan
+from tau_stage.session import Session, Tally
 from tau_stage.stage.context import delete_response
 from tau_stage.stage.events import WordsProgress
 from tau_stage.stage.line import LineCallbacks, LineResult, LineTake, UnrecordedUsage, restored_take, speak_line
@@ -25,8 +22,8 @@ from tau_stage.stage.production import Production
 from tau_stage.stage.reconnect import Reconnector
 from tau_stage.stage.sessions import Participants
 from tau_stage.stage.timeline import LineFile
+from tau_stage.take import read_sound
 from tau_stage.take import records as record
-from tau_stage.take.reading import read_sound
 from tau_stage.text import closeness
 
 

@@ -5,16 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tau_stage.audio.level import rms_dbfs
-from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.audio.stereo import Stereo
-from tau_stage.audio.wav import WavWriter
-from tau_stage.scene.names import slug
-from tau_stage.scene.plan import LinePlan, Plan
+from tau_stage.audio import RATE, Pcm, Stereo, WavWriter, rms_dbfs
+from tau_stage.scene import LinePlan, Plan, slug
 from tau_stage.stage.events import AudioProgress, EventLog
-from tau_stage.take.atomic import FULL_DISK, guarded, sync_folder
-from tau_stage.take.folder import TakeFolder
-from tau_stage.take.stems import Stems
+from tau_stage.take import FULL_DISK, Stems, TakeFolder, guarded, sync_folder
 
 
 class Timeline:

@@ -14,15 +14,12 @@ from pathlib import Path
 import yaml
 from pydantic_core import from_json
 
-from tau_stage.cassette.format import MANIFEST
+from tau_stage.cassette import MANIFEST
 from tau_stage.environment import environment
 from tau_stage.errors import SceneError, UsageError
-from tau_stage.scene.load import NO_VARIABLES, load_variants
-from tau_stage.scene.names import identity
-from tau_stage.scene.plan import Plan
-from tau_stage.scene.planner import make_plan
+from tau_stage.scene import NO_VARIABLES, Plan, identity, load_variants, make_plan
 from tau_stage.suite.result import CaseError, Result
-from tau_stage.take.atomic import write_whole
+from tau_stage.take import write_whole
 
 SUFFIXES = (".yaml", ".yml")
 NOT_ENTERED = {"node_modules", "__pycache__", "venv", "takes"}

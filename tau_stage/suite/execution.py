@@ -14,36 +14,32 @@ from functools import cached_property
 from pathlib import Path
 from shlex import quote
 
-from tau_stage.cassette.replayer import Replay
-from tau_stage.checks.checking import as_json, check
-from tau_stage.checks.metrics import TakeMetrics
-from tau_stage.checks.recognition import recognise_lines
-from tau_stage.checks.snapshot import (
+from tau_stage.cassette import Replay
+from tau_stage.checks import (
+    TakeMetrics,
+    Verdict,
+    VerdictSubject,
     accept_snapshot,
+    as_json,
+    check,
     measure_folder,
     read_snapshot,
+    recognise_lines,
     snapshot_of,
     snapshot_path,
     sound_files,
     write_snapshot,
 )
-from tau_stage.checks.verdict import Verdict, VerdictSubject
 from tau_stage.clock import VIRTUAL
 from tau_stage.environment import environment
 from tau_stage.errors import CassetteDiffers, CassetteError, SceneError, StageError, TakeError, UsageError, lone
-from tau_stage.report.delivering import deliver
-from tau_stage.scene.plan import Plan, lines_of, plan_json
-from tau_stage.scene.source import locate
-from tau_stage.stage.people import people_of
-from tau_stage.stage.performance import PerformanceOptions, perform
-from tau_stage.stage.scene_tools import check_tool_permission, find_tools
-from tau_stage.stage.sessions import Stage, open_stage
+from tau_stage.report import deliver
+from tau_stage.scene import Plan, lines_of, locate, plan_json
+from tau_stage.stage import PerformanceOptions, Stage, check_tool_permission, find_tools, open_stage, people_of, perform
 from tau_stage.suite.discovery import CASSETTES, PLACE, Case, scene_error
 from tau_stage.suite.in_memory import explain_divergence, in_memory_stage
 from tau_stage.suite.result import OVER_BUDGET, CaseError, Result, Source, rows, unreached
-from tau_stage.take.folder import CHECKS, TakeFolder, leave_latest
-from tau_stage.take.reading import audio_of
-from tau_stage.take.take_model import Take
+from tau_stage.take import CHECKS, Take, TakeFolder, audio_of, leave_latest
 from tau_stage.termination import run_until_signal
 
 TAKES = PLACE / "takes"

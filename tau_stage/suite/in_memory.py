@@ -13,24 +13,15 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 
-from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.checks.checking import check
-from tau_stage.checks.snapshot import Snapshot, measure_folder, sound_files
-from tau_stage.checks.verdict import Verdict, VerdictSubject
+from tau_stage.audio import RATE, Pcm
+from tau_stage.checks import Snapshot, Verdict, VerdictSubject, check, measure_folder, sound_files
 from tau_stage.clock import VIRTUAL
 from tau_stage.errors import CassetteDiffers, ConnectFailed, StageError, unwrapped
-from tau_stage.scene.plan import ImprovisePlan, ListenPlan, Plan, PlayerPlan, lines_of, plan_json
-from tau_stage.scene.source import locate
-from tau_stage.stage.people import known_words, people_of
-from tau_stage.stage.performance import PerformanceOptions, perform
-from tau_stage.stage.sessions import Stage
-from tau_stage.take.folder import TakeFolder
-from tau_stage.take.take_model import Take
+from tau_stage.scene import ImprovisePlan, ListenPlan, Plan, PlayerPlan, lines_of, locate, plan_json
+from tau_stage.stage import PerformanceOptions, Stage, known_words, people_of, perform
+from tau_stage.take import Take, TakeFolder
 from tau_stage.transport import Handshake, MemoryTransport, Transport
-from tau_stage.understudy.actor import SpeechRequest, SpokenLine
-from tau_stage.understudy.delivery import plan_speech
-from tau_stage.understudy.server import Understudy
-from tau_stage.understudy.voices import Voices
+from tau_stage.understudy import SpeechRequest, SpokenLine, Understudy, Voices, plan_speech
 
 
 class InstantActor:

@@ -8,8 +8,8 @@ from shlex import quote
 from typing import Literal
 from xml.etree import ElementTree as Xml
 
-from tau_stage.checks.verdict import Verdict
-from tau_stage.report.annotations import Annotation, as_github
+from tau_stage.checks import Verdict
+from tau_stage.report import Annotation, as_github
 from tau_stage.suite.result import OVER_BUDGET, SAID_OF, CaseError, Result, Row, State, exit_code, total
 from tau_stage.text import diff_speech, has_changes, one_line, printable
 

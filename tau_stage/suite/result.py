@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from tau_stage.checks.verdict import Verdict
-from tau_stage.scene.plan import Plan, lines_of
+from tau_stage.checks import Verdict
+from tau_stage.scene import Plan, lines_of
 
 Source = Literal["cassette", "understudy", "live", "nothing"]
 State = Literal["passed", "failed", "error", "unchecked", "unreached"]

@@ -8,13 +8,8 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from tau_stage.audio.formats import as_samples, at_rate, resampled
-from tau_stage.audio.level import faded
-from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.audio.stereo import Stereo
-from tau_stage.audio.wav import WavWriter
-from tau_stage.scene.delivery_options import LineFiles, filled
-from tau_stage.scene.names import is_device
+from tau_stage.audio import RATE, Pcm, Stereo, WavWriter, as_samples, at_rate, faded, resampled
+from tau_stage.scene import LineFiles, filled, is_device
 from tau_stage.take.atomic import guarded, whole_file
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.mixing import BLOCK, MIX_AGAIN, stems_of

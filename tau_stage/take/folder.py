@@ -11,8 +11,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from tau_stage.errors import TakeError
-from tau_stage.scene.delivery_options import Mix
-from tau_stage.scene.names import slug
+from tau_stage.scene import Mix, slug
 from tau_stage.take.atomic import FULL_DISK, guarded, sync_folder, write_whole
 from tau_stage.take.journal import JOURNAL, read_beginning
 from tau_stage.take.lock import is_locked
@@ -28,6 +27,7 @@ class TakeFolder:
     Args:
         path: Exists, with ``lines/`` and ``stems/`` in it.
 
+    >>> from pathlib import Path
     >>> TakeFolder(Path("takes/umbrella/latest")).report.as_posix()
     'takes/umbrella/latest/report.html'
     """

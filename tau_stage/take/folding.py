@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tau_stage.audio.pcm import RATE
+from tau_stage.audio import RATE
 from tau_stage.cost import KINDS, UNITS, Cost, PriceList, price, prices
 from tau_stage.errors import TakeError
-from tau_stage.scene.names import slug
+from tau_stage.scene import slug
 from tau_stage.take.records import (
     BedEnded,
     CueStarted,

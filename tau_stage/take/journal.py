@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from tau_stage.audio.random_access import BINARY, read_at
+from tau_stage.audio import BINARY, read_at
 from tau_stage.errors import TakeError
 from tau_stage.take.atomic import FULL_DISK, sync_folder
 from tau_stage.take.folding import as_picked, beginning

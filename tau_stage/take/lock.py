@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import lock_descriptor
 
-from tau_stage.audio.wav import HEADER_BYTES
+from tau_stage.audio import HEADER_BYTES
 from tau_stage.errors import TakeError
 from tau_stage.take.atomic import NO_LOCKS, SAFE, guarded, is_named
 from tau_stage.take.journal import JOURNAL

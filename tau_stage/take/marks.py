@@ -8,9 +8,21 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from tau_stage.audio.chunks import BEXT, IXML, Mark, Origin, Slate, bext_chunk, coding_history, cue_chunks, ixml_chunk
-from tau_stage.audio.pcm import RATE
-from tau_stage.audio.riff import Shape, append_chunks, read_shape
+from tau_stage.audio import (
+    BEXT,
+    IXML,
+    RATE,
+    Mark,
+    Origin,
+    Shape,
+    Slate,
+    append_chunks,
+    bext_chunk,
+    coding_history,
+    cue_chunks,
+    ixml_chunk,
+    read_shape,
+)
 from tau_stage.errors import TakeError
 from tau_stage.take.atomic import guarded
 from tau_stage.take.exporting import at_rate_name

@@ -16,16 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tau_stage.audio.formats import at_rate
-from tau_stage.audio.level import SILENCE_DBFS
-from tau_stage.audio.limiter import Limiter
-from tau_stage.audio.loudness import Loudness, Meter, gain_for
-from tau_stage.audio.pcm import RATE
-from tau_stage.audio.riff import tells_its_size
-from tau_stage.audio.stereo import pan_gains
+from tau_stage.audio import RATE, SILENCE_DBFS, Limiter, Loudness, Meter, at_rate, gain_for, pan_gains, tells_its_size
 from tau_stage.errors import TakeError, UsageError
-from tau_stage.scene.delivery_options import MOST_KBPS, Mix
-from tau_stage.scene.names import picture_type, resolve_path
+from tau_stage.scene import MOST_KBPS, Mix, picture_type, resolve_path
 from tau_stage.take.atomic import guarded, whole_file
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.reading import open_sound, sound_errors

@@ -11,9 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from tau_stage.audio.files import quiet_decoder
-from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.audio.wav import HEADER_BYTES, read_wav
+from tau_stage.audio import HEADER_BYTES, RATE, Pcm, quiet_decoder, read_wav
 from tau_stage.errors import StageError, TakeError
 from tau_stage.take.folder import MANIFEST, TakeFolder, followed
 from tau_stage.take.folding import fold

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tau_stage.protocol.usage import Usage
-from tau_stage.scene.delivery_options import Deliver
+from tau_stage.protocol import Usage
+from tau_stage.scene import Deliver
 
 Ending = Literal["complete", "incomplete", "failed", "budget", "limit", "interrupted"]
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tau_stage.audio.pcm import Pcm
-from tau_stage.scene.plan import LinePlan, Plan, TogetherPlan, plan_json
+from tau_stage.audio import Pcm
+from tau_stage.scene import LinePlan, Plan, TogetherPlan, plan_json
 from tau_stage.take.atomic import FULL_DISK, copy_whole
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.reading import audio_of

@@ -7,13 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic
 
-from tau_stage.audio.files import Playable, read_playable
-from tau_stage.audio.level import faded
-from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.audio.stereo import SoundT, Stereo
-from tau_stage.audio.wav import WavWriter
+from tau_stage.audio import RATE, Pcm, Playable, SoundT, Stereo, WavWriter, faded, read_playable
 from tau_stage.errors import TakeError
-from tau_stage.scene.names import SOUND_STEMS, resolve_path, slug
+from tau_stage.scene import SOUND_STEMS, resolve_path, slug
 from tau_stage.take.atomic import FULL_DISK, clear_drafts, copy_whole, guarded, sync_folder
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.folding import beginning, fold, kept, picks

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tau_stage.audio.pcm import RATE
-from tau_stage.protocol.usage import Usage
-from tau_stage.scene.fields import DocumentedSchema
+from tau_stage.audio import RATE
+from tau_stage.protocol import Usage
+from tau_stage.scene import DocumentedSchema
 from tau_stage.take.records import Ending, LineFacts
 
 STEMS = "stems"

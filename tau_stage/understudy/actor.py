@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from tau_stage.audio.pcm import Pcm
+from tau_stage.audio import Pcm
 from tau_stage.understudy.sound_store import BlobRef
 
 SHOWN = 60

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from tau_stage.errors import UsageError
-from tau_stage.protocol.server_events import ServerError
+from tau_stage.protocol import ServerError
 from tau_stage.transport import Handshake, Refusal
 from tau_stage.understudy.client_dialects import wants_beta
 from tau_stage.understudy.profiles import profile_of

@@ -12,10 +12,9 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tau_stage.audio.pcm import Pcm
-from tau_stage.cost.conversation_usage import ASSISTANT_PER_S, USER_PER_S, cacheable
-from tau_stage.cost.durations import text_tokens
-from tau_stage.protocol.usage import CachedDetails, InputDetails, OutputDetails, WireTranscriptionUsage, WireUsage
+from tau_stage.audio import Pcm
+from tau_stage.cost import ASSISTANT_PER_S, USER_PER_S, cacheable, text_tokens
+from tau_stage.protocol import CachedDetails, InputDetails, OutputDetails, WireTranscriptionUsage, WireUsage
 from tau_stage.understudy.sound_store import BlobRef
 
 LEAST_REASONING, MOST_REASONING = 15, 30

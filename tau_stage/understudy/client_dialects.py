@@ -17,20 +17,20 @@ from typing import Any, Protocol
 import pybase64
 from pydantic_core import from_json, to_json
 
-from tau_stage.audio.pcm import RATE
-from tau_stage.cost.durations import text_tokens
-from tau_stage.protocol import server_events
-from tau_stage.protocol.client_events import SessionConfig
-from tau_stage.protocol.dialects import (
+from tau_stage.audio import RATE
+from tau_stage.cost import text_tokens
+from tau_stage.protocol import (
     NEW_PARTS,
     OLD_NAMES,
     OLD_PARTS,
+    JsonObject,
+    ServerError,
+    SessionConfig,
     flat_session,
     nested_session,
     parts_renamed,
+    server_events,
 )
-from tau_stage.protocol.items import JsonObject
-from tau_stage.protocol.server_events import ServerError
 from tau_stage.transport import Handshake
 from tau_stage.understudy.profiles import Profile
 

@@ -10,11 +10,9 @@ from typing import Protocol, TypeVar
 import anyio
 from pydantic_core import from_json, to_json
 
-from tau_stage.audio.pcm import Pcm
+from tau_stage.audio import Pcm
 from tau_stage.errors import SessionClosed
-from tau_stage.protocol import server_events
-from tau_stage.protocol.server_events import ServerError, StatusDetails
-from tau_stage.protocol.usage import WireUsage
+from tau_stage.protocol import ServerError, StatusDetails, WireUsage, server_events
 from tau_stage.transport import Handshake, Transport
 from tau_stage.understudy import faults
 from tau_stage.understudy.actor import Actor, SpeechRequest, UnsupportedScript

@@ -14,21 +14,27 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
 
-from tau_stage.audio.formats import Decoder
-from tau_stage.audio.pcm import Pcm
-from tau_stage.cost.durations import text_tokens
-from tau_stage.protocol import client_events, server_events
-from tau_stage.protocol.client_events import (
+from tau_stage.audio import Decoder, Pcm
+from tau_stage.cost import text_tokens
+from tau_stage.protocol import (
     CLIENT_EVENTS,
+    MAX_ID,
     ClientEvent,
+    ClientItem,
+    ContentPart,
     ConversationItemCreate,
     CustomVoice,
+    InputBuffer,
+    InputText,
+    Item,
     ItemReference,
+    JsonObject,
     ResponseConfig,
+    ServerError,
+    SystemMessage,
+    client_events,
+    server_events,
 )
-from tau_stage.protocol.entries import InputBuffer
-from tau_stage.protocol.items import MAX_ID, ClientItem, ContentPart, InputText, Item, JsonObject, SystemMessage
-from tau_stage.protocol.server_events import ServerError
 from tau_stage.understudy.billing import Read, transcription_usage
 from tau_stage.understudy.profiles import CURRENT, Profile
 from tau_stage.understudy.run import ResponseRun

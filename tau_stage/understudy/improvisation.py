@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 
 from pydantic_core import from_json
 
-from tau_stage.scene.names import OPENAI_VOICES
+from tau_stage.scene import OPENAI_VOICES
 from tau_stage.understudy.actor import SpeechRequest, Utterance
 
 ABOUT = {

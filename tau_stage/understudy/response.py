@@ -10,14 +10,9 @@ from itertools import pairwise
 
 import pybase64
 
-from tau_stage.audio.formats import PCM16
-from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.cost.conversation_usage import ASSISTANT_PER_S
-from tau_stage.cost.durations import text_tokens
-from tau_stage.protocol import server_events
-from tau_stage.protocol.items import ContentPart, Item
-from tau_stage.protocol.server_events import RateLimit, StatusDetails
-from tau_stage.protocol.usage import WireUsage
+from tau_stage.audio import PCM16, RATE, Pcm
+from tau_stage.cost import ASSISTANT_PER_S, text_tokens
+from tau_stage.protocol import ContentPart, Item, RateLimit, StatusDetails, WireUsage, server_events
 from tau_stage.understudy.billing import assistant_tokens, reasoning_tokens, response_usage
 from tau_stage.understudy.dialogue import Dialogue
 from tau_stage.understudy.run import ResponseRun

@@ -7,11 +7,8 @@ from typing import Any
 
 import anyio
 
-from tau_stage.audio.formats import Format
-from tau_stage.protocol.client_events import ResponseConfig
-from tau_stage.protocol.items import Item, JsonObject
-from tau_stage.protocol.server_events import StatusDetails, WireResponse
-from tau_stage.protocol.usage import WireUsage
+from tau_stage.audio import Format
+from tau_stage.protocol import Item, JsonObject, ResponseConfig, StatusDetails, WireResponse, WireUsage
 from tau_stage.understudy.settings import Settings, format_of
 from tau_stage.understudy.stored_items import StoredItem
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 import anyio
 
 from tau_stage.errors import SessionClosed, UsageError
-from tau_stage.protocol.server_events import ServerError
+from tau_stage.protocol import ServerError
 from tau_stage.transport import Handshake, Refusal, Transport, serve
 from tau_stage.understudy.actor import Actor
 from tau_stage.understudy.admission import AZURE_PATHS, PATHS, Rejection, reject_origin, reject_reason

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from tau_stage.audio.formats import Format
-from tau_stage.protocol.client_events import SessionConfig
-from tau_stage.protocol.items import JsonObject
+from tau_stage.audio import Format
+from tau_stage.protocol import JsonObject, SessionConfig
 from tau_stage.understudy.profiles import CURRENT, Profile
 
 Settings = JsonObject

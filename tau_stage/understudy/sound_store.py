@@ -15,9 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from tau_stage.audio.level import rms_dbfs
-from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.audio.random_access import read_at, write_at
+from tau_stage.audio import RATE, Pcm, read_at, rms_dbfs, write_at
 
 BLOCK = 2**20
 """Bytes read at once."""

@@ -7,10 +7,9 @@ from functools import cached_property
 
 import pybase64
 
-from tau_stage.audio.formats import PCM16, Format
-from tau_stage.audio.pcm import Pcm
-from tau_stage.cost.durations import text_tokens
-from tau_stage.protocol.items import (
+from tau_stage.audio import PCM16, Format, Pcm
+from tau_stage.cost import text_tokens
+from tau_stage.protocol import (
     AssistantMessage,
     ClientItem,
     ContentPart,

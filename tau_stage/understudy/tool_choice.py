@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeGuard
 from urllib.parse import unquote
 
 from tau_stage.errors import LimitReached
-from tau_stage.protocol.items import JsonObject
+from tau_stage.protocol import JsonObject
 from tau_stage.text import is_found, pattern_problem
 
 Tool = JsonObject

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tau_stage.audio.level import rms_dbfs
-from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.protocol.items import JsonObject
+from tau_stage.audio import RATE, Pcm, rms_dbfs
+from tau_stage.protocol import JsonObject
 
 FRAME_MS = 20
 FRAME = RATE * FRAME_MS // 1000

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
-from tau_stage.audio.pcm import RATE, Pcm
+from tau_stage.audio import RATE, Pcm
 from tau_stage.errors import UsageError
 from tau_stage.understudy.actor import SpeechRequest, SpokenLine, UnsupportedScript
 from tau_stage.understudy.delivery import Moment, Phrase, SpeechPlan, SpeechStyle, plan_speech

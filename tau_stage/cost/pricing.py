@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from tau_stage.protocol.usage import TOKENS, Usage
+from tau_stage.protocol import TOKENS, Usage
 
 __all__ = [
     "CACHED", "KINDS", "LISTENED", "MILLION", "SPOKEN", "TOKENS", "UNITS", "Cost", "PriceList", "price", "prices",

@@ -1,0 +1,13 @@
+from .format import MANIFEST as MANIFEST
+from .format import Cassette as Cassette
+from .format import cassettes_in as cassettes_in
+from .format import load_cassette as load_cassette
+from .format import refuse_linked_cassette as refuse_linked_cassette
+from .format import spare_files as spare_files
+from .format import verify_cassette as verify_cassette
+from .recorder import finish_recording as finish_recording
+from .recorder import is_whole as is_whole
+from .recorder import record_cassette as record_cassette
+from .recorder import unfinished_in as unfinished_in
+from .redaction import secrets_in as secrets_in
+from .replayer import Replay as Replay

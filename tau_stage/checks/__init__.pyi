@@ -1,0 +1,17 @@
+from .checking import as_json as as_json
+from .checking import check as check
+from .metrics import TakeMetrics as TakeMetrics
+from .recognition import recognise_lines as recognise_lines
+from .recognition import require_recogniser as require_recogniser
+from .snapshot import Snapshot as Snapshot
+from .snapshot import accept_snapshot as accept_snapshot
+from .snapshot import measure_folder as measure_folder
+from .snapshot import read_snapshot as read_snapshot
+from .snapshot import snapshot_of as snapshot_of
+from .snapshot import snapshot_path as snapshot_path
+from .snapshot import sound_files as sound_files
+from .snapshot import write_snapshot as write_snapshot
+from .snapshot_diff import changed_lines as changed_lines
+from .verdict import Verdict as Verdict
+from .verdict import VerdictSubject as VerdictSubject
+from .verdict import summary as summary

@@ -1,0 +1,17 @@
+from . import sound_cards as sound_cards
+from .keyboard import key_pressed as key_pressed
+from .keyboard import typed_line as typed_line
+from .loudspeaker import Loudspeaker as Loudspeaker
+from .loudspeaker import SoundCard as SoundCard
+from .loudspeaker import has_loudspeaker as has_loudspeaker
+from .loudspeaker import open_loudspeaker as open_loudspeaker
+from .microphone import has_microphone as has_microphone
+from .microphone import open_microphone as open_microphone
+from .playback import Playback as Playback
+from .playback import Voice as Voice
+from .sound_cards import LOUDSPEAKER as LOUDSPEAKER
+from .sound_cards import MICROPHONE as MICROPHONE
+from .sound_cards import Side as Side
+from .sound_cards import find_device as find_device
+from .sound_cards import portaudio as portaudio
+from .sound_cards import translated_errors as translated_errors

@@ -1,0 +1,16 @@
+from .deliver_takes import EXIT_CODES as EXIT_CODES
+from .deliver_takes import TAKE_SPOILED as TAKE_SPOILED
+from .deliver_takes import DeliveredTake as DeliveredTake
+from .deliver_takes import finish as finish
+from .run_scenes import PerformedTake as PerformedTake
+from .run_scenes import RunOptions as RunOptions
+from .run_scenes import check_options as check_options
+from .run_scenes import dollars as dollars
+from .run_scenes import former_home as former_home
+from .run_scenes import run_jobs as run_jobs
+from .take_plans import OVER as OVER
+from .take_plans import Job as Job
+from .take_plans import find_takes as find_takes
+from .take_plans import open_take as open_take
+from .take_plans import resume_job as resume_job
+from .take_plans import retake_job as retake_job

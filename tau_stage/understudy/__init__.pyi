@@ -1,0 +1,12 @@
+from .actor import SpeechRequest as SpeechRequest
+from .actor import SpokenLine as SpokenLine
+from .admission import parse_origin as parse_origin
+from .delivery import plan_speech as plan_speech
+from .faults import parse_fault as parse_fault
+from .profiles import profile_named as profile_named
+from .server import Understudy as Understudy
+from .server import open_understudy as open_understudy
+from .voices import Ensemble as Ensemble
+from .voices import Voices as Voices
+from .voices import require_voice as require_voice
+from .voices import unsupported_script as unsupported_script
