@@ -26,6 +26,7 @@ def test_nothing_is_lost_on_many_bad_days(seed: int) -> None:
     assert judged(seed, Counter()) == []
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 def test_what_was_finished_when_it_was_killed_is_there_and_is_not_paid_again(tmp_path: Path) -> None:
     """Slow: kills processes."""

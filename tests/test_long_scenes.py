@@ -31,6 +31,7 @@ def resident() -> int:
     return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 @pytest.mark.skipif(not STATM.exists(), reason="memory is read from /proc, which only Linux has")
 @pytest.mark.timeout(180)

@@ -228,6 +228,7 @@ def test_a_folder_in_the_way_is_told(tmp_path: Path) -> None:
         mix(folder, take, Mix())
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_an_hour_of_twelve_stems_needs_little_memory(tmp_path: Path) -> None:
