@@ -17,7 +17,7 @@ from tau_stage.protocol.client_events import (
     SessionUpdate,
 )
 from tau_stage.protocol.items import FunctionCallOutput, InputText, Item, UserMessage
-from tau_stage.protocol.requests import EVENT_KEY, Request, Requests, may_break_response, request_of
+from tau_stage.protocol.requests import ANSWERS, EVENT_KEY, Request, Requests, may_break_response, request_of
 from tau_stage.protocol.server_events import (
     ConversationItemAdded,
     ConversationItemCreated,
@@ -32,6 +32,7 @@ from tau_stage.protocol.server_events import (
     ServerError,
     ServerEvent,
     SessionUpdated,
+    UnusableEvent,
     WireResponse,
 )
 
@@ -261,3 +262,10 @@ def test_an_error_is_about_what_is_open_before_what_was_taken_as_done() -> None:
     assert late
     assert late == done
     assert asked.answered_by(refused("evt_0")) is None
+
+
+@pytest.mark.parametrize("kind", [answer.model_fields["type"].default for answer in ANSWERS.values()])
+def test_an_event_that_cannot_be_used_answers_nothing(kind: str) -> None:
+    asked = Requests()
+    asked.add(Request("evt_1", kind, "item_1"))
+    assert asked.answered_by(UnusableEvent(type=kind, problem="it has no item")) is None

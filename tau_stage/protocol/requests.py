@@ -93,8 +93,6 @@ ANSWERS: dict[type[ClientMessage], type[ServerEvent]] = {
 NEVER_ASSUMED = (ConversationItemRetrieved, ResponseCreated)
 """Answers that hold what only the server knows."""
 
-_ANSWER_TYPES = frozenset(answer.model_fields["type"].default for answer in ANSWERS.values())
-
 
 def request_of(event: ClientEvent) -> Request | None:
     """Return the request in a client event; None where the protocol answers nothing.
@@ -189,7 +187,13 @@ class Requests:
                 return self.asks_for_response(event.response.metadata)
             case ConversationItemRetrieved():
                 return self.oldest(event.type, event.item.id) or self.oldest(event.type)
-            case _ if event.type in _ANSWER_TYPES:
+            case (
+                SessionUpdated()
+                | ConversationItemTruncated()
+                | ConversationItemDeleted()
+                | InputAudioBufferCommitted()
+                | InputAudioBufferCleared()
+            ):
                 return self.oldest(event.type, getattr(event, "item_id", None)) or self.oldest(event.type)
             case _:
                 return None
