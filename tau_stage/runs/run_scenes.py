@@ -164,7 +164,7 @@ def dollars(amount: Money | None, name: str = "budget") -> Decimal | None:
     (Decimal('0.50'), Decimal('2'))
     """
     try:
-        return None if amount is None else Decimal(str(money(amount if isinstance(amount, str) else f"${amount}")))
+        return None if amount is None else money(amount if isinstance(amount, str) else f"${amount}")
     except PydanticCustomError as error:
         told = error.context or {}
         raise UsageError(f"{name}: {told.get('problem', error)}", str(told.get("hint", ""))) from None

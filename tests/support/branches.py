@@ -11,6 +11,7 @@ from collections.abc import Generator
 from fnmatch import fnmatch
 from io import StringIO
 from pathlib import Path
+from shutil import rmtree
 from tempfile import mkdtemp
 from typing import Any
 
@@ -82,7 +83,9 @@ class BranchReport:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         total, table = _coverage(self.folder), StringIO()
         total.combine()
-        if total.report(file=table, show_missing=True, skip_covered=True) < 100:
+        percent = total.report(file=table, show_missing=True, skip_covered=True)
+        rmtree(self.folder)
+        if percent < 100:
             self._table = table.getvalue()
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
