@@ -1,7 +1,7 @@
 """A campaign: scenes on bad days, and runs that are killed. Whatever happens, nothing that was paid for is lost.
 
 ``python -m tests.campaign --seeds 500 --kills 100`` performs a scene per seed on an understudy whose faults are drawn
-from the seed, stops it at an instant drawn from the seed, and goes on with it until it is complete; and it kills
+from the seed, stops it at an instant drawn from the seed, and goes on with it until its scene is over; and it kills
 (SIGKILL) as many runs of a process, and resumes them. After each it looks at what was left. Figures are printed, and of
 whatever is wrong, the seed.
 """
@@ -33,6 +33,7 @@ from trio.testing import MockClock
 
 from tau_stage.errors import StageError, unwrapped
 from tau_stage.protocol.usage import Usage
+from tau_stage.runs.take_plans import OVER
 from tau_stage.scene.plan import Plan
 from tau_stage.session import Deadlines
 from tau_stage.stage.events import Event
@@ -50,7 +51,7 @@ HUNG_S = 60
 """Real seconds after which a performance counts as one that hangs."""
 
 MOST_RUNS = 6
-"""A scene that is not complete after so many runs, without faults and a stop in the end, never will be."""
+"""A scene that is not over after so many runs, without faults and a stop in the end, never will be."""
 
 IMPATIENT = Deadlines(opening_s=3, request_s=3, response_s=4, closing_s=1)
 SAYINGS = ["Good evening.", "Is it?", "It was.", "Now then, where were we?", "I had an umbrella, once.", "No."]
@@ -106,12 +107,14 @@ def drawn_faults(draw: random.Random) -> list[fault.Fault]:
 
 
 def violations(folder: TakeFolder, plan: Plan, take: Take, understudy: Understudy) -> Iterator[str]:
-    """What is wrong with a take that is complete."""
+    """What is wrong with a take whose scene came to its end."""
     journal = read_journal(folder.journal)
     ids = [line.id for line in take.lines]
     if repeated := [name for name, count in Counter(ids).items() if count > 1]:
         yield f"lines that are there more than once: {repeated}"
     lost = {fact.line for fact in journal if isinstance(fact, record.LineLost)}
+    if take.ended == "incomplete" and not (lost and not any(line.said for line in take.lines)):
+        yield f"ended incomplete, and not because every line was lost: {take.problem}"
     planned = [line.id for line in plan.lines]
     if missing := [name for name in planned if name not in ids and name not in lost]:
         yield f"lines that are not there: {missing}"
@@ -175,12 +178,13 @@ async def bad_day(seed: int, out: Path, done: Counter[str]) -> list[str]:
         stop_at = draw.choice([None, draw.randint(2, 40)]) if run < MOST_RUNS - 1 else None
         take = await one_run(house, plan, again, stop_at=stop_at, draw=draw)
         again = house.folder
-        if take and take.ended == "complete":
+        if take and take.ended in OVER:
+            done[f"takes that ended {take.ended}"] += 1
             done.update(told_of(house.journal))
             return list(violations(again, plan, take, house.understudy))
         done["runs stopped" if take is None or take.ended == "interrupted" else "runs failed"] += 1
         done["lines kept from them"] += len(lines_in(house.journal))
-    return [f"is not complete after {MOST_RUNS} runs: {take and (take.ended, take.problem)}"]
+    return [f"is not over after {MOST_RUNS} runs: {take and (take.ended, take.problem)}"]
 
 
 def lines_in(journal: Sequence[record.Record]) -> set[str]:
@@ -189,7 +193,7 @@ def lines_in(journal: Sequence[record.Record]) -> set[str]:
 
 
 def told_of(journal: Sequence[record.Record]) -> Iterator[str]:
-    """What happened in a take that is complete, each by its name."""
+    """What happened in a take whose scene came to its end, each by its name."""
     for fact in journal:
         match fact:
             case record.LineSpoken():
