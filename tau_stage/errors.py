@@ -416,6 +416,15 @@ LFS_LARGEST = 1024
 _LFS_SPECIFICATIONS = (b"version https://git-lfs.github.com/spec/", b"version https://hawser.github.com/spec/")
 
 
+def os_reason(error: OSError) -> str:
+    """Return why the operating system refused something, as a part of a sentence.
+
+    >>> os_reason(FileNotFoundError(2, "No such file or directory"))
+    'no such file or directory'
+    """
+    return (error.strerror or str(error)).lower()
+
+
 def is_lfs_pointer(data: bytes) -> bool:
     r"""Tell whether a file that begins so is a Git LFS pointer: a few lines that stand for a file nobody has fetched.
 

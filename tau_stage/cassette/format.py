@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from tau_stage.cassette.clips import FOLDER, RECORD_AGAIN, Clips, Event, refs_in, refuse_lfs_pointer
-from tau_stage.errors import CassetteError
+from tau_stage.errors import CassetteError, os_reason
 from tau_stage.take import parse_document
 from tau_stage.text import printable_json
 
@@ -177,7 +177,7 @@ def _entries(path: Path, player: str, track: PlayerTrack) -> Iterator[CassetteEv
     try:
         data = file.read_bytes().replace(b"\r\n", b"\n")
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = os_reason(error)
         raise CassetteError(str(file), f"the events of {player} cannot be read: {reason}", RECORD_AGAIN) from None
     refuse_lfs_pointer(file, data)
     lines = data.splitlines()

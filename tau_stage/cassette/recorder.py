@@ -38,7 +38,7 @@ from tau_stage.cassette.format import (
     write_manifest,
 )
 from tau_stage.cassette.redaction import Redactor
-from tau_stage.errors import CassetteError, ConnectFailed, SessionClosed, SessionError, TakeError, Timeout
+from tau_stage.errors import CassetteError, ConnectFailed, SessionClosed, SessionError, TakeError, Timeout, os_reason
 from tau_stage.scene import Plan, PlayerPlan, slug
 from tau_stage.stage import Stage
 from tau_stage.take import PREFIX, SUFFIX, Take, clear_drafts, draft_beside, is_held, sync_folder, write_whole
@@ -281,7 +281,7 @@ class CassetteRecording:
         try:
             self._recorder.write(take)
         except OSError as error:
-            problem = f"the cassette cannot be written: {(error.strerror or str(error)).lower()}"
+            problem = f"the cassette cannot be written: {os_reason(error)}"
             raise CassetteError(str(self._final), f"{problem}; the take itself is left", "record it again") from None
         self.is_whole = True
         _put_in_place(self._folder, self._final)
@@ -314,7 +314,7 @@ def record_cassette(plan: Plan, stage: Stage, folder: Path, secrets: Collection[
             scratch = folder / f".{plan.slug}{UNFINISHED}{lock.stem.removeprefix(PREFIX)}"
             scratch.mkdir()
         except OSError as error:
-            raise CassetteError(str(folder), f"cannot be written: {(error.strerror or str(error)).lower()}") from None
+            raise CassetteError(str(folder), f"cannot be written: {os_reason(error)}") from None
         tape = CassetteRecording(Recorder(plan, stage, scratch, secrets), final, scratch)
         try:
             yield tape
@@ -376,7 +376,7 @@ def _put_in_place(new: Path, final: Path) -> None:
     try:
         put_in_place(new, final)
     except OSError as error:
-        problem = f"the new cassette cannot take this place: {(error.strerror or str(error)).lower()}"
+        problem = f"the new cassette cannot take this place: {os_reason(error)}"
         raise CassetteError(str(final), problem, f"it is whole: move {new} to {final}") from None
 
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from tau_stage.checks.expectations import hearers
 from tau_stage.checks.metrics import COMPARED, TakeMetrics, measure
 from tau_stage.checks.voice_print import VoicePrint, average_print
-from tau_stage.errors import LFS_HINT, LFS_PROBLEM, TakeError, UsageError, is_lfs_pointer
+from tau_stage.errors import LFS_HINT, LFS_PROBLEM, TakeError, UsageError, is_lfs_pointer, os_reason
 from tau_stage.protocol import UNDERSTUDY
 from tau_stage.scene import SOUNDS, Deliver, did_you_mean, identity, listed, resolve_path
 from tau_stage.take import Asked, Performed, Take, TakeFolder, audio_of, guarded, parse_document, read_beginning
@@ -318,7 +318,7 @@ def read_snapshot(path: Path) -> Snapshot | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise TakeError(str(path), f"cannot be read: {(error.strerror or str(error)).lower()}") from None
+        raise TakeError(str(path), f"cannot be read: {os_reason(error)}") from None
     except UnicodeDecodeError:
         raise TakeError(str(path), "is no text", "restore it from version control") from None
 

@@ -24,7 +24,7 @@ from tau_stage.checks.verdict import Verdict, VerdictSubject
 from tau_stage.checks.voice_print import voice_distance
 from tau_stage.scene import LinePlan, Location, Plan, automatic_id, lines_of, locate
 from tau_stage.take import Take
-from tau_stage.text import word_error_rate
+from tau_stage.text import counted, word_error_rate
 
 WHERE = {"asked": (), "player": (), "direction": ("direction",), "pause": ("pause",), "heard_by": ("to",)}
 """Options of a line that a figure follows from."""
@@ -318,7 +318,7 @@ def _cues(snapshot: Snapshot, plan: Plan, now: Snapshot) -> Iterator[Verdict]:
         old, new = snapshot.cues.get(name, 0), now.cues.get(name, 0)
         lines = tuple(each for each in {**snapshot.lines, **now.lines} if each.startswith(f"{name}-"))
         subject = VerdictSubject("cue", name, lines, "snapshot")
-        was, is_now = (f"{times} time{'' if times == 1 else 's'}" for times in (old, new))
+        was, is_now = (counted(times, "time") for times in (old, new))
         told = f"it started {is_now}, and {was} before"
         yield subject.compare(locate(plan.locations, "cue", name), "started", was, is_now, holds=old == new, told=told)
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tau_stage.cli.printing import say
+from tau_stage.text import counted
 
 
 def accept(
@@ -43,5 +44,5 @@ def accept(
     new = accept_snapshot(snapshot_of(folder, performed), old, tuple(lines or ()))
     changed = write_snapshot(path, new)
     differing = changed_lines(old, new)
-    count = f"{len(differing)} of {len(new.lines)} line{'' if len(new.lines) == 1 else 's'}"
+    count = f"{len(differing)} of {counted(len(new.lines), 'line')}"
     say(f"accepted {path}: {count} changed" if changed else f"unchanged {path}")

@@ -23,7 +23,7 @@ import typer
 
 from tau_stage.cli.options import read_settings, settings_file
 from tau_stage.cli.printing import console, is_plain, say, say_json
-from tau_stage.errors import UsageError
+from tau_stage.errors import UsageError, os_reason
 from tau_stage.text import redact_url
 from tau_stage.version import __version__
 
@@ -347,7 +347,7 @@ def _writable(out: Path, near: Path) -> Finding:
         with tempfile.TemporaryFile(dir=near):
             told = "can be written" if near == out.absolute() else "will be made"
     except OSError as error:
-        problem = (error.strerror or str(error)).lower()
+        problem = os_reason(error)
         return Finding("limits", f"takes in {out}", f"{near}: {problem}", "wrong", "choose another folder with --out")
     return Finding("limits", f"takes in {out}", told)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from tau_stage.errors import UsageError
+from tau_stage.errors import UsageError, os_reason
 from tau_stage.text import printable, printable_json
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def _print(text: str, end: str, to: TextIO) -> None:
     except OSError as error:
         silence(to)
         if not isinstance(error, BrokenPipeError) and to is not sys.stderr:
-            reason = (error.strerror or str(error)).lower()
+            reason = os_reason(error)
             raise UsageError(f"the output cannot be written: {reason}", "send it somewhere else") from None
 
 

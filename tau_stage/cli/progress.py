@@ -25,7 +25,7 @@ from rich.text import Text
 from tau_stage.audio import SILENCE_DBFS
 from tau_stage.cli.printing import console, is_plain, silence, warn
 from tau_stage.cost import expected_usage, price
-from tau_stage.errors import UsageError
+from tau_stage.errors import UsageError, os_reason
 from tau_stage.protocol import Usage
 from tau_stage.report import Note, unnoted
 from tau_stage.scene import ImprovisePlan, ListenPlan, Plan
@@ -40,7 +40,7 @@ from tau_stage.stage import (
 )
 from tau_stage.take import PAID
 from tau_stage.take import records as record
-from tau_stage.text import one_line, printable_json
+from tau_stage.text import counted, one_line, printable_json
 
 MOST_SHOWN = 1_000
 """Characters of what is said now: more than any terminal is wide."""
@@ -243,7 +243,7 @@ def describe(plan: Plan, event: Event) -> str:
     """Write what happened as one line; empty, if it is not worth one."""
     match event:
         case ResumeSummary():
-            return f"goes on after {len(event.seconds)} line{'' if len(event.seconds) == 1 else 's'}"
+            return f"goes on after {counted(len(event.seconds), 'line')}"
         case record.PlayerOpened():
             return f"opened {event.player} in {event.took_s:.2f} s"
         case record.OpeningRefused():
@@ -466,7 +466,7 @@ class EventStream:
         self.ended, self.lost = True, not isinstance(error, BrokenPipeError)
         if self._out is sys.stdout:  # what it still holds would fail once more as Python ends
             silence(self._out)
-        reason = (error.strerror or str(error)).lower()
+        reason = os_reason(error)
         warn(f"--stream {self._name}: {reason}; the performance goes on without it")
 
 
@@ -545,7 +545,7 @@ def open_stream(wanted: str | None, view: ProgressView) -> Iterator[ProgressView
         try:
             file = open(wanted, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - a pipe or a device is as good as a file
         except OSError as error:
-            raise UsageError(f"--stream {wanted}: {(error.strerror or str(error)).lower()}") from None
+            raise UsageError(f"--stream {wanted}: {os_reason(error)}") from None
         stream = EventStream(file, view, wanted)
         try:
             yield stream

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tau_stage.cli.printing import say
+from tau_stage.text import counted
 
 if TYPE_CHECKING:
     from tau_stage.scene import Document, Scene
@@ -28,7 +29,7 @@ def tag(
     for (path, _, text), number in zip(changes(scenes, change), ids, strict=True):
         if number:
             rewrite(path, text)
-        say(f"tagged {path}: {number} id{'' if number == 1 else 's'}" if number else f"unchanged {path}")
+        say(f"tagged {path}: {counted(number, 'id')}" if number else f"unchanged {path}")
 
 
 def _tagged(document: Document, scene: Scene) -> tuple[str, int]:

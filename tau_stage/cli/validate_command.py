@@ -10,6 +10,7 @@ import typer
 
 from tau_stage.cli.options import Only
 from tau_stage.cli.printing import say, say_commands, say_json, warn
+from tau_stage.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -74,7 +75,7 @@ def _found(scenes: Sequence[str], variables: Sequence[str], only: Sequence[str])
 
 
 def _praise(plan: Plan) -> None:
-    players, lines = _counted(len(plan.players), "player"), _counted(len(plan.lines), "line")
+    players, lines = counted(len(plan.players), "player"), counted(len(plan.lines), "line")
     variant = f" ({plan.variant})" if plan.variant else ""
     say(f"ok {plan.path}: {plan.title}{variant}, {players}, {lines}")
     for remark in plan.warnings:
@@ -110,7 +111,3 @@ def _may_be_long(plan: Plan) -> bool:
 
     steps = [step for strand in plan.step_lists for step in strand]
     return len(steps) >= SHORT_STEPS or any(isinstance(step, ImprovisePlan | ListenPlan) for step in steps)
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

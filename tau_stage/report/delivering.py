@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tau_stage.audio import RATE
-from tau_stage.errors import TakeError
+from tau_stage.errors import TakeError, os_reason
 from tau_stage.report.otio import is_installed, render_otio
 from tau_stage.report.page import Check, read_checks, render_page
 from tau_stage.report.reaper import render_rpp
@@ -40,6 +40,7 @@ from tau_stage.take import (
     realign,
     write_marks,
 )
+from tau_stage.text import counted
 
 NOTHING: Mapping[str, str] = {}
 Note = Callable[[str], None]
@@ -129,9 +130,9 @@ def _sounding(folder: TakeFolder, take: Take, wanted: Deliver, note: Note) -> li
     again = realign(folder, take, rate, _spare(folder)) if rate != take.rate else ()
     told += _realigned(again)
     if wanted.stems == "packed":
-        told.append(f"{PACKED}/ {_counted(len(pack(folder, take, wanted.rate)), 'player')}")
+        told.append(f"{PACKED}/ {counted(len(pack(folder, take, wanted.rate)), 'player')}")
     if wanted.lines:
-        told.append(f"{EXPORT}/ {_counted(len(export(folder, take, wanted.lines, wanted.rate)), 'line')}")
+        told.append(f"{EXPORT}/ {counted(len(export(folder, take, wanted.lines, wanted.rate)), 'line')}")
     return told + write_marks(folder, take, again, rate)
 
 
@@ -144,7 +145,7 @@ def _realigned(files: Sequence[str]) -> list[str]:
     """Tell how many files are at another rate, by their folder."""
     folders = [name.partition("/")[0] for name in files]
     return [
-        f"{name}/ {_counted(folders.count(name), name.partition('-')[0].removesuffix('s'))}"
+        f"{name}/ {counted(folders.count(name), name.partition('-')[0].removesuffix('s'))}"
         for name in dict.fromkeys(folders)
     ]
 
@@ -167,10 +168,6 @@ def _spare(folder: TakeFolder) -> list[str]:
     """Return sound of attempts that failed; other takes stand in the take itself."""
     attempts = [path.relative_to(folder.path).as_posix() for path in sorted(folder.path.glob("lines/*-*.wav"))]
     return [name for name in attempts if ".attempt-" in name]
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" + ("s" if number != 1 else "")
 
 
 # ---- once more, from the journal
@@ -245,7 +242,7 @@ def _first(journal: Path) -> Mapping[str, object]:
         with journal.open("rb") as file:
             return _facts(file.readline())
     except OSError as error:
-        raise TakeError(str(journal), (error.strerror or str(error)).lower()) from error
+        raise TakeError(str(journal), os_reason(error)) from error
 
 
 def _manifest(folder: TakeFolder) -> Mapping[str, object]:

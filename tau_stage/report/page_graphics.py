@@ -12,7 +12,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from tau_stage.audio import RATE
-from tau_stage.errors import TakeError
+from tau_stage.errors import TakeError, os_reason
 from tau_stage.take import Costs, Performed, PlayedSound, Take, TakeFolder, quiet
 
 PER_SECOND = 24
@@ -101,7 +101,7 @@ def peaks(path: Path, samples: int, start: int = 0) -> Peaks:
 
 
 def _reason(error: OSError) -> str:
-    return f"cannot be read ({(error.strerror or str(error)).lower()})"
+    return f"cannot be read ({os_reason(error)})"
 
 
 # ---- its sounds

@@ -16,7 +16,7 @@ from pydantic_core import from_json
 
 from tau_stage.cassette import MANIFEST
 from tau_stage.environment import environment
-from tau_stage.errors import SceneError, UsageError
+from tau_stage.errors import SceneError, UsageError, os_reason
 from tau_stage.scene import NO_VARIABLES, Plan, identity, load_variants, make_plan
 from tau_stage.suite.result import CaseError, Result
 from tau_stage.take import write_whole
@@ -201,7 +201,7 @@ def find_scenes(paths: Sequence[str]) -> FoundScenes:
 
 def _walk(top: str, found: FoundScenes) -> None:
     def refused(error: OSError) -> None:
-        problem = f"the folder cannot be read: {(error.strerror or str(error)).lower()}"
+        problem = f"the folder cannot be read: {os_reason(error)}"
         found.errors.append(CaseError(problem, str(error.filename or top), code=2))
 
     for name, folders, files in os.walk(top, onerror=refused):
@@ -470,7 +470,7 @@ def own_place(place: Path = PLACE) -> Path:
         if not (place / ".gitignore").exists():
             (place / ".gitignore").write_text("*\n", encoding="utf-8")
     except OSError as error:
-        problem = f"{place}: cannot be made: {(error.strerror or str(error)).lower()}"
+        problem = f"{place}: cannot be made: {os_reason(error)}"
         raise UsageError(problem, "test in a folder that can be written to") from None
     return place
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as Xml
 from tau_stage.checks import Verdict
 from tau_stage.report import Annotation, as_github
 from tau_stage.suite.result import OVER_BUDGET, SAID_OF, CaseError, Result, Row, State, exit_code, total
-from tau_stage.text import diff_speech, has_changes, one_line, printable
+from tau_stage.text import counted, diff_speech, has_changes, one_line, printable
 
 Style = Literal["good", "bad", "quiet", "plain", "strong"]
 Span = tuple[Style, str]
@@ -93,18 +93,14 @@ def _remedy(result: Result) -> str:
 def _facts(result: Result) -> str:
     checks = f" ({', '.join(CHECKED[each] for each in result.checks)})" if result.checks else ""
     facts = {
-        _counted(result.lines, "line"): result.lines,
-        _counted(result.checked, "expectation"): result.checked,
+        counted(result.lines, "line"): result.lines,
+        counted(result.checked, "expectation"): result.checked,
         f"{len(result.failures)} not met": result.failures,
         "nothing is expected of it": result.state == "unchecked",
         SAID_OF[result.source] + checks: True,
         f"{result.took_s:.1f} s": result.source != "nothing",
     }
     return ", ".join(fact for fact, holds in facts.items() if holds)
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _pointed(verdict: Verdict, sources: Mapping[str, Sequence[str]]) -> Iterator[StyledLine]:

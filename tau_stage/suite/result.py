@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from tau_stage.checks import Verdict
 from tau_stage.scene import Plan, lines_of
+from tau_stage.text import counted
 
 Source = Literal["cassette", "understudy", "live", "nothing"]
 State = Literal["passed", "failed", "error", "unchecked", "unreached"]
@@ -231,4 +232,4 @@ def total(results: Sequence[Result]) -> str:
     words = {"failed": "failed", "error": "broken", "unchecked": "with nothing to check"}
     parts = [f"{count[state]} {words[state]}" for state in count if count[state]]
     passed = f"{sum(result.state == 'passed' for result in results)} passed"
-    return f"{len(results)} scene{'' if len(results) == 1 else 's'}: {', '.join([passed, *parts])}"
+    return f"{counted(len(results), 'scene')}: {', '.join([passed, *parts])}"

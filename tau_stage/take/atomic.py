@@ -15,7 +15,7 @@ from pathlib import Path
 
 from filelock import lock_descriptor
 
-from tau_stage.errors import TakeError
+from tau_stage.errors import TakeError, os_reason
 from tau_stage.text import printable_json
 
 PREFIX, SUFFIX = ".tau-stage-", ".part"
@@ -47,7 +47,7 @@ def guarded(path: Path, hint: str) -> Iterator[None]:
         if hint == FULL_DISK and error.errno is not None:
             hint = REMEDIES.get(error.errno, hint)
         name = error.filename2 or error.filename or str(path)
-        raise TakeError(name, (error.strerror or str(error)).lower(), hint) from error
+        raise TakeError(name, os_reason(error), hint) from error
 
 
 def sync_folder(path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from tau_stage.audio import HEADER_BYTES, RATE, Pcm, quiet_decoder, read_wav
-from tau_stage.errors import StageError, TakeError
+from tau_stage.errors import StageError, TakeError, os_reason
 from tau_stage.take.folder import MANIFEST, TakeFolder, followed
 from tau_stage.take.folding import fold
 from tau_stage.take.journal import JOURNAL, read_journal
@@ -88,7 +88,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        problem = f"cannot be read: {(error.strerror or str(error)).lower()}"
+        problem = f"cannot be read: {os_reason(error)}"
         raise TakeError(str(path), problem, "look at its permissions") from None
 
 
