@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
 
 from tau_stage.audio.formats import as_samples, at_rate, joined
 from tau_stage.audio.level import AUDIBLE_DBFS, dbfs
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.stereo import Stereo
 from tau_stage.errors import LFS_HINT, LFS_LARGEST, LFS_PROBLEM, UsageError, is_lfs_pointer
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 LONGEST_S = 3600
 """An hour at 24 kHz is 173 MB in memory."""
@@ -147,8 +147,6 @@ def survey(path: Path) -> Survey:
 
 @lru_cache(maxsize=1024)
 def _surveyed(path: Path, _changed: int, _size: int) -> Survey:
-    import numpy as np
-
     frames, peak, loudest, power, powers = 0, 0.0, 0.0, 0.0, 0.0
     with _opened(path) as file:
         for block in _blocks(path, file):
@@ -193,8 +191,6 @@ def _decoder(path: Path, raw: BinaryIO) -> Iterator[Any]:
 
     libsndfile would take the bit rate of the first frame for that of all, and stop where the sound would end then.
     """
-    import soundfile
-
     with soundfile.SoundFile(raw) as file:
         start = _without_length(path) if file.format == "MP3" else None
         if start is None:
@@ -241,8 +237,6 @@ def _mono(path: Path, file: Any) -> Iterator[NDArray[np.float32]]:
 
 def _blocks(path: Path, file: Any) -> Iterator[NDArray[np.float32]]:
     """Yield what can be read of a file, frame by channel; floats that are no numbers are silence."""
-    import numpy as np
-
     frames = 0
     buffer = np.empty((max(1, BLOCK_SAMPLES // file.channels), file.channels), np.float32)
     while len(block := file.read(out=buffer)):

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from tau_stage.audio import g711
 from tau_stage.audio.pcm import RATE, Pcm
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from tau_stage.audio.g711 import Law
-
 Kind = Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
-LAWS: dict[str, Law] = {"audio/pcmu": "ulaw", "audio/pcma": "alaw"}
+LAWS: dict[str, g711.Law] = {"audio/pcmu": "ulaw", "audio/pcma": "alaw"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +43,7 @@ class Format:
         audio = resampled(audio, self.rate)
         if self.kind == "audio/pcm":
             return audio.data
-        from tau_stage.audio.g711 import encode
-
-        return encode(audio.array, LAWS[self.kind])
+        return g711.encode(audio.array, LAWS[self.kind])
 
     def decoder(self) -> Decoder:
         """Make a reader of one stream in this format."""
@@ -79,16 +76,12 @@ class Decoder:
         self._half = b""
         self._stream: Any = None
         if form.rate != RATE:
-            import soxr
-
             self._stream = soxr.ResampleStream(form.rate, RATE, 1, dtype="float32")
 
     def feed(self, data: bytes) -> Pcm:
         """Decode some bytes, and return the sound that they complete."""
         if self.form.kind != "audio/pcm":
-            from tau_stage.audio.g711 import decode
-
-            return self._resampled(Pcm.from_array(decode(data, LAWS[self.form.kind]), self.form.rate))
+            return self._resampled(Pcm.from_array(g711.decode(data, LAWS[self.form.kind]), self.form.rate))
         data = self._half + data
         whole = len(data) // 2 * 2
         self._half = data[whole:]
@@ -112,8 +105,6 @@ def resampled(audio: Pcm, rate: int) -> Pcm:
     """
     if audio.rate == rate:
         return audio
-    import soxr
-
     return _whole(soxr.resample(_floats(audio), audio.rate, rate), rate)
 
 
@@ -145,9 +136,6 @@ def at_rate(
     if rate == wanted:
         yield from blocks
         return
-    import numpy as np
-    import soxr
-
     stream = soxr.ResampleStream(rate, wanted, channels, dtype="float32", quality="HQ")
     for block in blocks:
         yield stream.resample_chunk(block)

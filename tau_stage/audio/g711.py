@@ -6,11 +6,10 @@ Both directions are tables, built once from the standard's formulas.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
 
 Law = Literal["ulaw", "alaw"]
 
@@ -28,8 +27,6 @@ def encode(samples: NDArray[np.int16], law: Law) -> bytes:
     >>> encode(np.array([0, 1000, -1000], dtype=np.int16), "ulaw").hex()
     'ffce4e'
     """
-    import numpy as np
-
     return bytes(_encoder(law)[samples.astype(np.int32) + 32_768].tobytes())
 
 
@@ -39,16 +36,12 @@ def decode(data: bytes, law: Law) -> NDArray[np.int16]:
     >>> decode(bytes.fromhex("ffce4e"), "ulaw").tolist()
     [0, 988, -988]
     """
-    import numpy as np
-
     samples: NDArray[np.int16] = _decoder(law)[np.frombuffer(data, np.uint8)]
     return samples
 
 
 @cache
 def _decoder(law: Law) -> NDArray[np.int16]:
-    import numpy as np
-
     codes = np.arange(256)
     if law == "ulaw":
         flipped = ~codes & 0xFF
@@ -63,8 +56,6 @@ def _decoder(law: Law) -> NDArray[np.int16]:
 
 @cache
 def _encoder(law: Law) -> NDArray[np.uint8]:
-    import numpy as np
-
     samples = np.arange(-32_768, 32_768)
     if law == "ulaw":
         fine = samples >> 2  # the law is defined on 14 bits

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.stereo import SoundT
 
@@ -25,8 +27,6 @@ def rms_dbfs(audio: Pcm) -> float:
 
 def peak_dbfs(audio: Pcm) -> float:
     """Measure the highest sample in dB relative to full scale; nothing at all is -120."""
-    import numpy as np
-
     return dbfs(float(np.max(np.abs(audio.array.astype("int32"))))) if audio else SILENCE_DBFS
 
 
@@ -53,8 +53,6 @@ def faded(audio: SoundT, start: float, end: float) -> SoundT:
     >>> faded(Pcm.from_array(np.full(4, 1000, np.int16)), 1.0, 0.0).array.tolist()
     [1000, 750, 500, 250]
     """
-    import numpy as np
-
     ramp = np.clip(np.linspace(start, end, len(audio), endpoint=False), 0.0, 1.0)
     samples = np.round(audio.array.T * ramp).T
     return type(audio)(samples.astype("<i2").tobytes(), audio.rate)

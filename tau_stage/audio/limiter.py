@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
 
-    Samples = NDArray[np.float64]
+Samples = NDArray[np.float64]
 
 LOOK_AHEAD_S = 0.005
 RELEASE_S = 0.05
@@ -50,8 +48,6 @@ class Limiter:
     """
 
     def __init__(self, rate: int, ceiling_db: float, channels: int = 1) -> None:
-        import numpy as np
-
         self._ceiling = 10 ** (ceiling_db / 20)
         self._ahead = max(1, round(LOOK_AHEAD_S * rate))
         self._slope = 1 / (RELEASE_S * rate)
@@ -73,8 +69,6 @@ class Limiter:
         return ready[early:]
 
     def _feed(self, block: NDArray[np.floating]) -> Samples:
-        import numpy as np
-
         self._delayed = np.concatenate([self._delayed, block])
         wanted = self._wanted_db(np.asarray(block, dtype=np.float64))
         reduction = self._smoothed(self._released(self._held(wanted)))
@@ -84,15 +78,11 @@ class Limiter:
 
     def finish(self) -> Samples:
         """Return the rest."""
-        import numpy as np
-
         left = len(self._delayed) - self._early
         return self.feed(np.zeros((REACH + self._ahead + 1, *self._shape)))[:left]
 
     def _wanted_db(self, block: Samples) -> Samples:
         """Measure by how much each sample, and what is between it and the next, is too loud."""
-        import numpy as np
-
         near = np.concatenate([self._near, block.reshape(len(block), self._channels).T], axis=1)
         self._near = near[:, -2 * REACH :]
         if near.shape[1] <= 2 * REACH:
@@ -107,8 +97,6 @@ class Limiter:
 
     def _held(self, wanted: Samples) -> Samples:
         """Return the highest within the look-ahead, and one sample before: a peak between two is both's."""
-        import numpy as np
-
         width = self._ahead + 1
         high = np.concatenate([self._next, wanted])
         self._next = high[-width + 1 :] if len(high) >= width else high
@@ -123,8 +111,6 @@ class Limiter:
 
     def _released(self, held: Samples) -> Samples:
         """Hold at least what is given; let what was there before go away exponentially."""
-        import numpy as np
-
         if not len(held) or (not self._last_db and not held.any()):
             return held
         fall = np.arange(len(held)) * self._slope
@@ -138,8 +124,6 @@ class Limiter:
 
     def _smoothed(self, released: Samples) -> Samples:
         """Return the mean of the look-ahead's length: it has arrived where it is needed."""
-        import numpy as np
-
         recent = np.concatenate([self._before, released])
         self._before = recent[len(recent) - (self._ahead - 1) :]
         if not len(released) or not recent.any():
@@ -153,8 +137,6 @@ class Limiter:
 @cache
 def _between() -> tuple[Samples, ...]:
     """Make filters for the values at 1/4, 2/4 and 3/4 between two samples: a sinc under a Kaiser window."""
-    import numpy as np
-
     filters = []
     for part in range(1, OVERSAMPLING):
         at = np.arange(-REACH, REACH + 1) - part / OVERSAMPLING

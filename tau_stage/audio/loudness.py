@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
+from pyebur128 import MeasurementMode, R128State, get_loudness_global, get_true_peak
 
 GATING_BLOCK_S = 0.4
 """What BS.1770 measures at once; a shorter sound is measured with silence after it."""
@@ -58,8 +57,6 @@ class Meter:
     """
 
     def __init__(self, rate: int, gain_db: float = 0.0, channels: int = 1) -> None:
-        from pyebur128 import MeasurementMode, R128State
-
         self._channels = channels
         self._state = R128State(channels, rate, MeasurementMode.MODE_I | MeasurementMode.MODE_TRUE_PEAK)
         self._gain_db = gain_db
@@ -73,8 +70,6 @@ class Meter:
             block: One dimension in mono, samples by channels in stereo, full scale at 1; values beyond it are measured
                 as they are.
         """
-        import numpy as np
-
         self._samples += len(block)
         louder = block * 10 ** (self._gain_db / 20)
         for start in range(0, len(block), RUN):
@@ -83,9 +78,6 @@ class Meter:
 
     def result(self) -> Loudness:
         """Return what was measured; nothing can be fed any more."""
-        import numpy as np
-        from pyebur128 import get_loudness_global, get_true_peak
-
         missing = self._block - self._samples
         if missing > 0:
             self._state.add_frames(np.zeros(missing * self._channels), missing)

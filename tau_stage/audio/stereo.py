@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tau_stage.audio.pcm import RATE, Pcm
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +44,6 @@ class Stereo:
         >>> Stereo.of(Pcm(b"ab"), Pcm(b"cd")).data
         b'abcd'
         """
-        import numpy as np
-
         return cls(np.stack([left.array, right.array], axis=1).tobytes(), left.rate)
 
     def __len__(self) -> int:
@@ -65,8 +62,6 @@ class Stereo:
     @property
     def array(self) -> NDArray[np.int16]:
         """The samples by channel as a read-only array of int16."""
-        import numpy as np
-
         return np.frombuffer(self.data, dtype="<i2").reshape(-1, 2)
 
     @property

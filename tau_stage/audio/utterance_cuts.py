@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tau_stage.audio.level import SILENCE_DBFS
 from tau_stage.audio.pcm import Pcm
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Levels = NDArray[np.float64]
+Levels = NDArray[np.float64]
 
 FRAME_S = 0.02
 STARTING_FRAMES = 3
@@ -77,8 +75,6 @@ def utterances(audio: Pcm, silence_s: float = 0.6) -> list[tuple[int, int]]:
 
 def _levels(audio: Pcm, frame: int) -> Levels:
     """Return the level of each whole frame in dBFS, without DC and hum; in chunks, as a sound may last an hour."""
-    import numpy as np
-
     whole = len(audio) // frame * frame
     reach = max(1, round(audio.rate * HIGH_PASS_S / 2))
     powers = []
@@ -97,8 +93,6 @@ def _levels(audio: Pcm, frame: int) -> Levels:
 
 def _running_mean(samples: Levels, reach: int) -> Levels:
     """Average each sample and ``reach`` neighbours on either side; the outermost samples go on at the ends."""
-    import numpy as np
-
     sums = np.cumsum(np.pad(samples, (reach + 1, reach), mode="edge"))
     means: Levels = (sums[2 * reach + 1 :] - sums[: -2 * reach - 1]) / (2 * reach + 1)
     return means
@@ -106,8 +100,6 @@ def _running_mean(samples: Levels, reach: int) -> Levels:
 
 def _threshold(levels: Levels) -> float:
     """Return the level in dBFS above which a frame is speech; infinite where none is."""
-    import numpy as np
-
     sounding = np.flatnonzero(levels > DIGITAL_SILENCE_DBFS)
     if len(levels) < STARTING_FRAMES or not len(sounding):
         return math.inf
@@ -140,7 +132,5 @@ def _begins(levels: Levels, threshold: float) -> bool:
 
 def _runs(loud: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Return first frame and the one after the last of each row of loud frames."""
-    import numpy as np
-
     edges = np.flatnonzero(np.diff(loud, prepend=False, append=False)).reshape(-1, 2)
     return [(start, end) for start, end in edges.tolist()]

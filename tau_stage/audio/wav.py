@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+
 from tau_stage.audio.level import faded
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.audio.random_access import BINARY, read_at, write_at
@@ -107,8 +109,6 @@ class WavWriter:
             ValueError: It would begin after the end, or has another number of channels.
             OSError: The disk is full.
         """
-        import numpy as np
-
         if at > self.samples:
             raise ValueError(f"{self.path} has {self.samples} samples, none at {at}")
         if audio.channels != self.channels:

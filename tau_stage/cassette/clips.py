@@ -11,7 +11,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pybase64
+import soundfile
 
 from tau_stage.errors import LFS_HINT, LFS_LARGEST, LFS_PROBLEM, CassetteError, is_lfs_pointer
 
@@ -130,9 +132,6 @@ class ClipWriter:
         Raises:
             OSError: One cannot be written, or could not be kept while it was recorded.
         """
-        import numpy as np
-        import soundfile
-
         if self._problem:
             raise self._problem
         clips = Clips(folder.parent)
@@ -185,8 +184,6 @@ class Clips:
         return self._decoded[name]
 
     def _decode(self, name: str) -> bytes:
-        import soundfile
-
         file = self._checked(name)
         try:
             samples, _ = soundfile.read(file, dtype="int16")
@@ -203,8 +200,6 @@ class Clips:
         Raises:
             CassetteError: It is missing or damaged.
         """
-        import soundfile
-
         file = self._checked(name)
         try:
             return soundfile.info(file).duration, file.stat().st_size

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from tau_stage.audio import Meter
+import numpy as np
+
+from tau_stage.audio import Meter, Pcm
 from tau_stage.checks.voice_print import VoicePrint, voice_print
 from tau_stage.errors import TakeError
 from tau_stage.scene import Tolerances, Unit, expect
 from tau_stage.take import Performed, Take, silences
 from tau_stage.text import spoken_words
-
-if TYPE_CHECKING:
-    from tau_stage.audio import Pcm
 
 QUIET_DB = 40.0
 """Sound so far below a line's loudest moment is silence."""
@@ -139,8 +137,6 @@ def _loudness(sound: Pcm) -> float | None:
 
 def _silence(sound: Pcm) -> float:
     """Measure the longest silence; all of it, where nothing sounds."""
-    import numpy as np
-
     size = round(MOMENT_S * sound.rate)
     moments = len(sound) // size
     if not moments:
@@ -153,8 +149,6 @@ def _silence(sound: Pcm) -> float:
 
 def _clipping(sound: Pcm) -> int:
     """Count samples at full scale that have a neighbour there: one alone may be a peak that just fits."""
-    import numpy as np
-
     samples = sound.array.astype(np.int32)
     full = np.concatenate(([False], np.abs(samples) >= FULL_SCALE, [False]))
     return int((full[1:-1] & (full[:-2] | full[2:])).sum())

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
+import numpy as np
+import soxr
+
+from tau_stage.audio import Pcm
 from tau_stage.checks.verdict import Verdict, VerdictSubject
 from tau_stage.errors import UsageError
 from tau_stage.scene import Plan, locate
@@ -31,9 +34,6 @@ def check_recognition(plan: Plan, take: Take, heard: Mapping[str, str]) -> Itera
         yield subject.compare(place, "recognised", f"“{words}”", what, holds=is_own, told=told)
 
 
-if TYPE_CHECKING:
-    from tau_stage.audio import Pcm
-
 RATE = 16_000
 
 
@@ -52,9 +52,6 @@ class Recogniser:
 
     def words(self, sound: Pcm) -> str:
         """Recognise what is said; empty where nothing can be made out."""
-        import numpy as np
-        import soxr
-
         samples = soxr.resample(sound.array.astype(np.float32) / 32768, sound.rate, RATE)
         self._decoder.start_utt()
         self._decoder.process_raw((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes(), full_utt=True)

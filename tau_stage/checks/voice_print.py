@@ -16,15 +16,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
 
-    from tau_stage.audio import Pcm
+from tau_stage.audio import Pcm
 
-    Floats = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 VoicePrint = tuple[float, ...]
 """Median pitch in semitones above 55 Hz, then the mel-cepstra of ``ORDERS``."""
@@ -60,8 +58,6 @@ def voice_print(audio: Pcm) -> VoicePrint | None:
     >>> voice_print(Pcm.silence(24_000)) is None
     True
     """
-    import numpy as np
-
     frames = _frames(audio)
     power = (frames**2).mean(axis=1)
     loud = frames[power > max(1e-9, float(power.max(initial=0.0)) * 10 ** (-GATE_DB / 10))]
@@ -98,8 +94,6 @@ def average_print(prints: Sequence[VoicePrint]) -> VoicePrint | None:
 
 
 def _frames(audio: Pcm) -> Floats:
-    import numpy as np
-
     samples = audio.array.astype(np.float64) / 32768
     length, hop = round(FRAME_S * audio.rate), round(HOP_S * audio.rate)
     if len(samples) < length:
@@ -109,8 +103,6 @@ def _frames(audio: Pcm) -> Floats:
 
 def _pitch(frames: Floats, rate: int) -> float:
     """Measure the median pitch of the frames that have one, in semitones above the lowest; 0 where none has."""
-    import numpy as np
-
     longest, shortest = round(rate / PITCHES_HZ[0]), round(rate / PITCHES_HZ[1])
     size = 1 << (2 * frames.shape[1] - 1).bit_length()
     centred = frames - frames.mean(axis=1, keepdims=True)
@@ -128,8 +120,6 @@ def _pitch(frames: Floats, rate: int) -> float:
 @cache
 def _filters(rate: int, size: int) -> Floats:
     """Make triangles on the mel scale, bands by bins."""
-    import numpy as np
-
     low, high = (2595 * math.log10(1 + hertz / 700) for hertz in (LOWEST_HZ, HIGHEST_HZ))
     edges = 700 * (10 ** (np.linspace(low, high, BANDS + 2) / 2595) - 1)
     bins = np.fft.rfftfreq(size, 1 / rate)
@@ -141,8 +131,6 @@ def _filters(rate: int, size: int) -> Floats:
 @cache
 def _cosines() -> Floats:
     """Make the transform from the logarithms of bands to cepstra; the first, which is loudness, is not among them."""
-    import numpy as np
-
     orders, places = np.array(ORDERS)[:, None], np.arange(BANDS)[None]
     cosines: Floats = np.cos(np.pi * orders * (places + 0.5) / BANDS) / BANDS
     return cosines

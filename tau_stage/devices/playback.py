@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import anyio
+import numpy as np
 
 from tau_stage.audio import RATE, Pcm, faded
 from tau_stage.devices.loudspeaker import Loudspeaker
@@ -285,8 +286,6 @@ def mix(parts: Iterable[tuple[Pcm, int]]) -> Pcm:
     >>> mix([(Pcm.silence(2), 0), (Pcm.silence(2), 3)]) == Pcm.silence(5)
     True
     """
-    import numpy as np
-
     parts = list(parts)
     out = np.zeros(max((at + len(audio) for audio, at in parts), default=0), np.int32)
     for audio, at in parts:

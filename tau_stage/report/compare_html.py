@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from tau_stage.audio import Pcm
 from tau_stage.report.compare import Comparison
 from tau_stage.report.compare_text import shorten, total_cells
@@ -33,8 +35,6 @@ def outline(audio: Pcm, columns: int = COLUMNS) -> str:
     >>> outline(Pcm(b"\0\x40" * 4), 2)
     'M0 -0.50L1 -0.50L1 0.50L0 0.50Z'
     """
-    import numpy as np
-
     if not audio:
         return ""
     edges = np.linspace(0, len(audio), columns, endpoint=False).astype(int)

@@ -11,6 +11,10 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import quote
 
+import numpy as np
+import pybase64
+import soundfile
+
 from tau_stage.audio import RATE
 from tau_stage.errors import TakeError, os_reason
 from tau_stage.take import Costs, Performed, PlayedSound, Take, TakeFolder, quiet
@@ -68,8 +72,6 @@ def peaks(path: Path, samples: int, start: int = 0) -> Peaks:
         samples: How many the span should have.
         start: Where it begins.
     """
-    import numpy as np
-
     lows: list[int] = []
     highs: list[int] = []
     read = 0
@@ -180,9 +182,6 @@ class Sources:
             self.problems.append(told)
 
     def _embedded(self, path: Path, start: int, samples: int | None) -> str:
-        import pybase64
-        import soundfile
-
         frames = -1 if samples is None else samples
         try:  # the mix has 24 bit, all else 16
             with quiet(path):

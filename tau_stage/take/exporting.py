@@ -6,7 +6,9 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tau_stage.audio import RATE, Pcm, Stereo, WavWriter, as_samples, at_rate, faded, resampled
 from tau_stage.scene import LineFiles, filled, is_device
@@ -15,10 +17,6 @@ from tau_stage.take.folder import TakeFolder
 from tau_stage.take.mixing import BLOCK, MIX_AGAIN, stems_of
 from tau_stage.take.reading import open_sound, read_sound
 from tau_stage.take.take_model import STEMS, Performed, Take
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 PACKED = "stems-packed"
 EXPORT = "export"
@@ -180,8 +178,6 @@ def trimmed(audio: Pcm) -> Pcm:
     >>> len(trimmed(Pcm.join([Pcm.silence(24_000), sound, Pcm.silence(24_000)])))
     3360
     """
-    import numpy as np
-
     loud = np.flatnonzero(np.abs(audio.array.astype(np.int32)) >= 32_768 * 10 ** (QUIET_DBFS / 20))
     if not len(loud):
         return audio

@@ -14,7 +14,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
 
 from tau_stage.audio import RATE, SILENCE_DBFS, Limiter, Loudness, Meter, at_rate, gain_for, pan_gains, tells_its_size
 from tau_stage.errors import TakeError, UsageError
@@ -24,11 +28,7 @@ from tau_stage.take.folder import TakeFolder
 from tau_stage.take.reading import open_sound, sound_errors
 from tau_stage.take.take_model import Take
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Samples = NDArray[np.floating]
+Samples = NDArray[np.floating]
 
 KINDS = {".wav": ("WAV", "PCM_24"), ".flac": ("FLAC", "PCM_24"), ".ogg": ("OGG", "VORBIS"), ".mp3": ("MP3", None)}
 BLOCK = 1 << 16
@@ -248,8 +248,6 @@ def _sums(stems: tuple[StemFile, ...], samples: int, channels: int) -> Iterator[
         samples: How long each is at least.
         channels: Of the sum: one dimension in mono, samples by channels in stereo.
     """
-    import numpy as np
-
     with ExitStack() as opened:
         files = [opened.enter_context(open_sound(stem.path, samples, channels=stem.channels)) for stem in stems]
         gains = [np.array(stem.gains, np.float32) for stem in stems]
@@ -322,8 +320,6 @@ def _tag(draft: Path, take: Take, wanted: Mix) -> None:
 
 @contextmanager
 def _created(draft: Path, final: Path, rate: int, channels: int, kbps: int | None) -> Iterator[Any]:
-    import soundfile
-
     kind, subtype = KINDS[final.suffix.lower()]
     level, mode = (None, None) if kbps is None else (_compression_level(kbps, rate), "CONSTANT")
     with sound_errors(final, MIX_AGAIN):

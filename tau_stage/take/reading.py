@@ -9,6 +9,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, TypeVar
 
+import soundfile
 from pydantic import BaseModel, ValidationError
 
 from tau_stage.audio import HEADER_BYTES, RATE, Pcm, quiet_decoder, read_wav
@@ -209,8 +210,6 @@ def open_sound(path: Path, samples: int = 0, name: Path | None = None, channels:
 
 @contextmanager
 def _opened(path: Path, samples: int, shown: Path, channels: int) -> Iterator[Any]:
-    import soundfile
-
     with sound_errors(shown):
         if not path.is_file():
             raise TakeError(str(shown), "is not there", BROKEN)
