@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -16,6 +18,13 @@ settings.register_profile("same", PATIENT, derandomize=True)
 settings.register_profile("search", PATIENT, print_blob=True)
 settings.load_profile("same")
 os.environ.pop("CI", None)  # tests are strict where they say so
+
+if sys.dont_write_bytecode:
+    # as in many containers: each process of the suite, and there are hundreds, would compile every module again
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = str(Path(__file__).parent.parent / ".pytest_cache" / "bytecode")  # the tree stays clean
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
+    del os.environ["PYTHONDONTWRITEBYTECODE"]
 
 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
     if signal.getsignal(number) == signal.SIG_IGN:  # as nohup and background jobs have it; processes would inherit it
