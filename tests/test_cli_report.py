@@ -112,7 +112,7 @@ def test_a_broken_journal_is_one_message(
 def test_what_a_newer_version_left_is_not_touched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = written(tmp_path / "take", [BEGAN])
     (folder.path / "take.json").write_text('{"version": 2, "tau_stage": "9.0"}')
-    told = "is of version 2, by tau-stage 9.0; version 1 can be read\n  hint: install a newer tau-stage\n"
+    told = "is of version 2, and this tau-stage knows version 1\n  hint: install a newer tau-stage\n"
     assert refused(folder.path, capsys) == f"TAKE/take.json: {told}"
     (folder.path / "take.json").unlink()
     newer = (

@@ -26,8 +26,8 @@ from tau_stage.audio import SILENCE_DBFS
 from tau_stage.cli.printing import console, is_plain, silence, warn
 from tau_stage.cost import expected_usage, price
 from tau_stage.errors import UsageError, os_reason
-from tau_stage.protocol import Usage
-from tau_stage.report import Note, unnoted
+from tau_stage.protocol import Usage, ignore
+from tau_stage.report import Note
 from tau_stage.scene import ImprovisePlan, ListenPlan, Plan
 from tau_stage.stage import (
     AudioProgress,
@@ -524,7 +524,7 @@ def open_progress(plans: Sequence[Plan], *, quiet: bool, aside: bool = False) ->
 def open_status(*, quiet: bool) -> Iterator[Note]:
     """Open what says what is being made of a take: a line of a terminal, which goes away, or nothing."""
     if quiet or is_plain(sys.stderr):
-        yield unnoted
+        yield ignore
         return
     with Status("", console=console(sys.stderr)) as status:
         yield lambda what: status.update(Text(one_line(what)))

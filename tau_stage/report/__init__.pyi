@@ -13,7 +13,6 @@ from .delivering import Note as Note
 from .delivering import deliver as deliver
 from .delivering import rebuild as rebuild
 from .delivering import rebuilt as rebuilt
-from .delivering import unnoted as unnoted
 from .forecast_report import forecast_data as forecast_data
 from .forecast_report import tabulate_forecast as tabulate_forecast
 from .summary import tabulate_take as tabulate_take

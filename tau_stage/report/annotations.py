@@ -13,15 +13,9 @@ from tau_stage.text import printable
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """One thing that is wrong, or may be.
+    """One thing that is wrong, or may be, at a line and column that count from 1.
 
-    Attributes:
-        path: The file, as the user named it.
-        line: Line in the file, from 1.
-        column: Column in the line, from 1.
-        severity: Whether the scene can be performed nevertheless.
-        problem: What is wrong.
-        hint: What to do about it, or empty.
+    With a warning, the scene can be performed nevertheless.
     """
 
     path: str

@@ -22,12 +22,9 @@ Loudness = Mapping[str, float]
 
 
 class LineDifference(NamedTuple):
-    """One thing that differs between two performances of a line.
+    """One thing that differs between two performances of a line, told from the second take's side.
 
-    Attributes:
-        what: A word for it.
-        told: A few words on it, from the second take's side.
-        weight: How much it matters; a line that is missing is 100.
+    ``weight`` is how much it matters; a line that is missing is 100.
     """
 
     what: str
@@ -40,16 +37,7 @@ MOVED = LineDifference("place", "in another place", 15.0)
 
 @dataclass(frozen=True, slots=True)
 class LinePair:
-    """A line as both takes have it, or the one that has it.
-
-    Attributes:
-        id: The line's.
-        a: In the first take.
-        b: In the second take.
-        loudness_a: dBFS, where it is known.
-        loudness_b: dBFS, where it is known.
-        differences: What differs, most first.
-    """
+    """A line as both takes have it, or the one that has it; levels are in dBFS, and what differs most comes first."""
 
     id: str
     a: Performed | None
@@ -110,15 +98,7 @@ class Total(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two takes side by side.
-
-    Attributes:
-        a: The first.
-        b: The second.
-        pairs: All lines, in the order of the first take; those of the second alone stand where it has them.
-        changes: Of players and of the whole.
-        totals: Sums of each.
-    """
+    """Two takes side by side: lines stand as in the first take, and those of the second alone where it has them."""
 
     a: Take
     b: Take
@@ -138,13 +118,7 @@ class Comparison:
 
 
 def compare_takes(a: Take, b: Take, loudness: tuple[Loudness, Loudness] = ({}, {})) -> Comparison:
-    """Put two takes side by side; lines are paired by their ids.
-
-    Args:
-        a: The first, usually the older.
-        b: The second.
-        loudness: Of the lines of each.
-    """
+    """Put two takes side by side, usually the older first; lines are paired by their ids."""
     lines_a, lines_b = _by_id(a), _by_id(b)
     pairs = []
     for name, moved in _order(list(lines_a), list(lines_b)):
@@ -193,23 +167,33 @@ def _differences(
         return
     yield from _course(a, b)
     yield from _words(a, b)
-    yield from _sound(a, b, louder)
+    yield from _sound(a, b, louder or 0.0)
     if not (a.former or b.former):  # a line that was taken over, with another take picked: nothing was paid for it
         yield from _cost(a, b)
 
 
+def _facts(line: Performed) -> dict[str, tuple[str, str, float]]:
+    """Return what of a line either is as it was or not, how that is told, and how much it matters."""
+    why = line.problem or line.reason
+    heard = sorted({hearing.player for hearing in line.hearers if hearing.heard_at_s is not None})
+    return {
+        "ended": (line.ended + (f" ({why})" if why else ""), "{}", 80.0),
+        "player": (line.player, "spoken by {}", 60.0),
+        "hearers": (", ".join(heard) or "nobody", "heard by {}", 30.0),
+        "calls": (f"{len(line.calls)}", "{} tool calls", 20.0),
+        "direction": (line.direction or "none", "direction {}", 10.0),
+    }
+
+
 def _course(a: Performed, b: Performed) -> Iterator[LineDifference]:
-    if (a.ended, a.reason) != (b.ended, b.reason):
-        yield LineDifference("ended", f"{_end(b)}, was {_end(a)}", 80.0)
-    if a.player != b.player:
-        yield LineDifference("player", f"spoken by {b.player}, was {a.player}", 60.0)
-    if (hear_a := _hearers(a)) != (hear_b := _hearers(b)):
-        yield LineDifference("hearers", f"heard by {_names(hear_b)}, was {_names(hear_a)}", 30.0)
+    before, now = _facts(a), _facts(b)
+    for what, (is_now, told, weight) in now.items():
+        was = before[what][0]
+        if was != is_now:
+            yield LineDifference(what, f"{told.format(is_now)}, was {was}", weight)
     if a.attempts != b.attempts:
         weight = 10.0 * abs(b.attempts - a.attempts)
         yield LineDifference("attempts", f"{b.attempts} attempts, was {a.attempts}", weight)
-    if len(a.calls) != len(b.calls):
-        yield LineDifference("calls", f"{len(b.calls)} tool calls, was {len(a.calls)}", 20.0)
 
 
 def _words(a: Performed, b: Performed) -> Iterator[LineDifference]:
@@ -219,22 +203,20 @@ def _words(a: Performed, b: Performed) -> Iterator[LineDifference]:
         yield LineDifference("said", told, 1.0 + 50.0 * (1.0 - alike))
     if a.asked != b.asked:
         yield LineDifference("asked", "other words asked", 1.0 + 25.0 * (1.0 - closeness(a.asked, b.asked)))
-    if a.direction != b.direction:
-        yield LineDifference("direction", f"direction {b.direction or 'none'}, was {a.direction or 'none'}", 10.0)
 
 
-def _sound(a: Performed, b: Performed, louder: float | None) -> Iterator[LineDifference]:
+def _sound(a: Performed, b: Performed, louder: float) -> Iterator[LineDifference]:
     longer = b.duration_s - a.duration_s
-    if abs(longer) >= SECONDS:
-        weight = 20.0 * abs(longer) / max(a.duration_s, b.duration_s)
-        yield LineDifference("seconds", _way(longer, f"{abs(longer):.1f} s", "longer", "shorter"), weight)
-    if louder and abs(louder) >= DECIBEL:
-        told = _way(louder, f"{abs(louder):.1f} dB", "louder", "softer")
-        yield LineDifference("loudness", told, min(30.0, 3.0 * abs(louder)))
-    later = less(b.first_audio_s, a.first_audio_s)
-    if later and abs(later) >= FIRST_AUDIO_S:
-        told = _way(later, f"{1000 * abs(later):.0f} ms", "later", "sooner")
-        yield LineDifference("first audio", told, min(10.0, 5.0 * abs(later)))
+    longest = max(a.duration_s, b.duration_s, SECONDS)
+    later = less(b.first_audio_s, a.first_audio_s) or 0.0
+    changes = (
+        ("seconds", longer, SECONDS, f"{abs(longer):.1f} s", ("longer", "shorter"), 20.0 / longest, 20.0),
+        ("loudness", louder, DECIBEL, f"{abs(louder):.1f} dB", ("louder", "softer"), 3.0, 30.0),
+        ("first audio", later, FIRST_AUDIO_S, f"{1000 * abs(later):.0f} ms", ("later", "sooner"), 5.0, 10.0),
+    )
+    for what, change, least, size, ways, weight, most in changes:
+        if abs(change) >= least:
+            yield LineDifference(what, f"{size} {ways[change < 0]}", min(most, weight * abs(change)))
 
 
 def _cost(a: Performed, b: Performed) -> Iterator[LineDifference]:
@@ -245,25 +227,7 @@ def _cost(a: Performed, b: Performed) -> Iterator[LineDifference]:
     if dearer and abs(dearer) >= DOLLARS:
         share = float(abs(dearer) / max(paid_a or 0, paid_b or 0))
         if share >= SHARE_OF_COST:
-            told = _way(dearer, f"${abs(dearer):.4f}", "dearer", "cheaper")
-            yield LineDifference("cost", told, 10.0 * share)
-
-
-def _way(change: float | Decimal, size: str, more: str, fewer: str) -> str:
-    return f"{size} {more if change > 0 else fewer}"
-
-
-def _end(line: Performed) -> str:
-    why = line.problem or line.reason
-    return line.ended + (f" ({why})" if why else "")
-
-
-def _hearers(line: Performed) -> frozenset[str]:
-    return frozenset(hearing.player for hearing in line.hearers if hearing.heard_at_s is not None)
-
-
-def _names(hearers: frozenset[str]) -> str:
-    return ", ".join(sorted(hearers)) or "nobody"
+            yield LineDifference("cost", f"${abs(dearer):.4f} {('dearer', 'cheaper')[dearer < 0]}", 10.0 * share)
 
 
 # ---- what else differs

@@ -10,7 +10,7 @@ import numpy as np
 from tau_stage.audio import Pcm
 from tau_stage.report.compare import Comparison
 from tau_stage.report.compare_text import shorten, total_cells
-from tau_stage.report.page import make_printable
+from tau_stage.report.page import templates
 from tau_stage.report.tables import money
 
 COLUMNS = 160
@@ -18,12 +18,7 @@ COLUMNS = 160
 
 
 class LineSound(NamedTuple):
-    """A line's sound, for a page.
-
-    Attributes:
-        outline: From ``outline``; empty draws nothing.
-        href: Where it can be played from, quoted for a link.
-    """
+    """A line's sound, for a page: from ``outline``, or empty, and a quoted link."""
 
     outline: str
     href: str
@@ -51,18 +46,11 @@ def render_comparison(
     sounds: tuple[Mapping[str, LineSound], Mapping[str, LineSound]] = ({}, {}),
     notes: Sequence[str] = (),
 ) -> str:
-    """Write the page. Every text of the takes is escaped.
+    """Write the page, with the sounds of each take by line, and notes such as that a sound is missing.
 
-    Args:
-        comparison: From ``compare_takes``.
-        sounds: Of the lines of each take, by id.
-        notes: What else a reader should know, such as a sound that is missing.
+    Every text of the takes is escaped.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    loader = PackageLoader("tau_stage.report")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, finalize=make_printable)
     words = {"figures": total_cells, "short": shorten, "money": money, "columns": COLUMNS - 1}
     places = {pair.id: number for number, pair in enumerate(comparison.pairs, 1)}
-    template = environment.get_template("compare.html", globals=words)
+    template = templates().get_template("compare.html", globals=words)
     return template.render(comparison=comparison, sounds=sounds, notes=notes, places=places)

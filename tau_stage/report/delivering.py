@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 
 from tau_stage.audio import RATE
-from tau_stage.errors import TakeError, os_reason
+from tau_stage.errors import TakeError
+from tau_stage.protocol import ignore
 from tau_stage.report.otio import is_installed, render_otio
 from tau_stage.report.page import Check, read_checks, render_page
 from tau_stage.report.reaper import render_rpp
@@ -38,6 +37,7 @@ from tau_stage.take import (
     read_beginning,
     read_journal,
     realign,
+    refuse_newer,
     write_marks,
 )
 from tau_stage.text import counted
@@ -45,10 +45,6 @@ from tau_stage.text import counted
 NOTHING: Mapping[str, str] = {}
 Note = Callable[[str], None]
 """Is told what is being made."""
-
-
-def unnoted(_what: str) -> None:
-    """Note nothing."""
 
 
 def deliver(
@@ -59,24 +55,15 @@ def deliver(
     embed: bool = False,
     also: Mapping[str, str] = NOTHING,
     hint: str = FULL_DISK,
-    note: Note = unnoted,
+    note: Note = ignore,
 ) -> list[str]:
     """Make what a scene asks for of a take; of one in which nobody spoke aloud, its words and its page.
 
     The take's sound is not touched, and its journal keeps what was wanted: this can be done again at any time. Sounds
     are looked at and made first, each whole; then all texts are written, or none.
 
-    Args:
-        folder: The take's.
-        take: Complete, or not.
-        wanted: As the plan has it, or the journal's beginning.
-        embed: Whether the page holds the sounds.
-        also: Further texts by file name, written with the others.
-        hint: What to do where the texts cannot be written.
-        note: Is told what is being made.
-
-    Returns:
-        What was made, a line for each.
+    ``also`` are further texts by file name, and ``embed`` puts the sounds into the page. Returns what was made, a line
+    for each.
 
     Raises:
         TakeError: A file of the take is missing or broken, or one cannot be written.
@@ -97,13 +84,7 @@ def deliver(
 
 
 def write_sessions(take: Take, attempts: Iterable[str] = (), rate: int = RATE) -> dict[str, str]:
-    """Write the take for editors: ``session.rpp``, and ``session.otio`` where its package is installed.
-
-    Args:
-        take: From ``take.json``.
-        attempts: Sound of attempts that failed, relative to the take's folder.
-        rate: Samples per second of the sounds and of the sessions.
-    """
+    """Write the take for editors: ``session.rpp``, and ``session.otio`` where its package is installed."""
     texts = {"session.rpp": render_rpp(take, attempts, rate)}
     return texts | {"session.otio": render_otio(take, rate)} if is_installed() else texts
 
@@ -172,26 +153,17 @@ def _spare(folder: TakeFolder) -> list[str]:
 
 # ---- once more, from the journal
 
-NEWER = "install a newer tau-stage"
 NO_TAKE = "name the folder of a take, like takes/umbrella/latest"
 DAMAGED = "it is damaged, or a newer tau-stage wrote it; nothing was changed"
 CLOSED = "make room there, or let it be written to; nothing was changed"
-KNOWN = 1
-"""Version of journals and of ``take.json``."""
 
 
-def rebuild(folder: TakeFolder, *, embed: bool = False, note: Note = unnoted) -> tuple[Take, list[str]]:
+def rebuild(folder: TakeFolder, *, embed: bool = False, note: Note = ignore) -> tuple[Take, list[str]]:
     """Write ``take.json``, ``cost.json`` and all that is made of a take, from its journal and its sounds.
 
     Where something is missing or broken, nothing is written; the texts are written all, or none is.
 
-    Args:
-        folder: The take's.
-        embed: Put the sounds into the page.
-        note: Is told what is being made.
-
-    Returns:
-        The take, and what was made, a line for each.
+    Returns the take, and what was made, a line for each.
 
     Raises:
         TakeError: There is no journal, it is broken or a newer version's, a sound is missing or broken, or the folder
@@ -215,7 +187,7 @@ def rebuilt(folder: TakeFolder) -> tuple[Take, dict[str, str]]:
     Raises:
         TakeError: There is no journal, or it is broken or a newer version's.
     """
-    _refuse_newer(folder)
+    refuse_newer(folder)
     try:
         journal = read_journal(folder.journal)
         take = fold(journal)
@@ -226,35 +198,3 @@ def rebuilt(folder: TakeFolder) -> tuple[Take, dict[str, str]]:
         problem = f"the journal contradicts itself ({type(error).__name__}: {error})"
         raise TakeError(str(folder.journal), problem) from error
     return take, {COSTS: cost, MANIFEST: take.model_dump_json(indent=2) + "\n"}
-
-
-def _refuse_newer(folder: TakeFolder) -> None:
-    """Refuse to overwrite what a newer version wrote with what this one understands of it."""
-    for path, facts in ((folder.journal, _first(folder.journal)), (folder.manifest, _manifest(folder))):
-        version, by = facts.get("version", KNOWN), facts.get("tau_stage")
-        if isinstance(version, int) and version > KNOWN:
-            problem = f"is of version {version}" + (f", by tau-stage {by}" if isinstance(by, str) else "")
-            raise TakeError(str(path), f"{problem}; version {KNOWN} can be read", NEWER)
-
-
-def _first(journal: Path) -> Mapping[str, object]:
-    try:
-        with journal.open("rb") as file:
-            return _facts(file.readline())
-    except OSError as error:
-        raise TakeError(str(journal), os_reason(error)) from error
-
-
-def _manifest(folder: TakeFolder) -> Mapping[str, object]:
-    try:
-        return _facts(folder.manifest.read_bytes())
-    except OSError:  # it is about to be written
-        return {}
-
-
-def _facts(text: bytes) -> Mapping[str, object]:
-    try:
-        facts = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return facts if isinstance(facts, dict) else {}

@@ -31,37 +31,22 @@ def is_installed() -> bool:
 
 
 def render_otio(take: Take, rate: int = RATE) -> str:
-    """Write the timeline, to be saved in the take's folder: URLs are relative to it.
-
-    Args:
-        take: From ``take.json``.
-        rate: Samples per second of the timeline and of the sounds it names, which are beside it at that rate.
+    """Write the timeline, to be saved in the take's folder beside sounds of its rate: URLs are relative to it.
 
     Raises:
         UsageError: The package is not installed.
     """
-    written: str = _Writer(_package(), take.rate, rate).timeline(take).to_json_string(indent=2)
-    return printable_json(written) + "\n"
-
-
-def _package() -> ModuleType:
     try:
         import opentimelineio
     except ImportError:
         problem = "timelines need opentimelineio, which is not installed"
         raise UsageError(problem, "pip install 'tau-stage[timeline]'") from None
-    package: ModuleType = opentimelineio
-    return package
+    written: str = _Writer(opentimelineio, take.rate, rate).timeline(take).to_json_string(indent=2)
+    return printable_json(written) + "\n"
 
 
 class _Writer:
-    """Makes the objects of the package.
-
-    Args:
-        package: ``opentimelineio``.
-        own: Samples per second of the take.
-        rate: Samples per second of the timeline, a multiple of these.
-    """
+    """Makes the objects of the package, at a rate that is a multiple of the take's own."""
 
     def __init__(self, package: ModuleType, own: int, rate: int) -> None:
         self._schema = package.schema

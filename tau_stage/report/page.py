@@ -95,10 +95,7 @@ def render_page(
         resolved: The scene as it was resolved, to be folded away at the end.
         embed: Put the sounds into the page, so that it needs no other file.
         checks: What was expected, and what came of it.
-        most: Bytes that it may have.
-
-    Raises:
-        TakeError: It would be larger.
+        most: Bytes that it may have; where it would have more, that is a ``TakeError``.
     """
     sources = Sources(folder, embed=embed, most=most)
     score = make_score(take, sources)
@@ -106,10 +103,10 @@ def render_page(
     mix = sources.mix()
     places, style, script = score.places(), _part("style.css"), _part("script.js")
     hues = {lane.name: lane.hue for lane in score.lanes if lane.kind == "player"}
-    template = _environment().get_template("page.html")
+    template = templates().get_template("page.html")
     html = template.render(
         take=take,
-        policy=_policy((style, places), script),
+        policy=_policy(style, places, script),
         style=style,
         places=places,
         script=script,
@@ -217,27 +214,20 @@ def compared(line: Performed, said: str) -> tuple[DiffPart, ...]:
     return parts if said or not has_changes(parts) else ()
 
 
-def make_printable(value: object) -> object:
-    """Make a value fit for a page: words that others said are made printable, our own markup stays."""
-    return printable(value) if type(value) is str else value
-
-
 def _median_first(lines: tuple[Performed, ...]) -> float | None:
     firsts = [line.first_audio_s for line in lines if line.first_audio_s is not None and not line.human]
     return median(firsts) if firsts else None
 
 
-def _policy(styles: tuple[str, ...], script: str) -> str:
+def _policy(*parts: str) -> str:
     """Write a content security policy: these styles, this script, sounds from beside or within the page."""
-    allowed = " ".join(map(_hash, styles))
+    style, places, script = (
+        f"'sha256-{base64.b64encode(hashlib.sha256(part.encode()).digest()).decode()}'" for part in parts
+    )
     return (
-        f"default-src 'none'; style-src {allowed}; script-src {_hash(script)}; media-src 'self' file: data:; "
+        f"default-src 'none'; style-src {style} {places}; script-src {script}; media-src 'self' file: data:; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 @cache
@@ -246,7 +236,8 @@ def _part(name: str) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def templates() -> Environment:
+    """Return our templates: what others said is escaped and made printable in them."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -255,7 +246,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=make_printable,
+        finalize=lambda value: printable(value) if type(value) is str else value,  # our own markup stays
     )
     filters = (clock, span, day, dollars, money, ending, tally, file_name)
     functions = (bars, compared, has_changes, has_moments, link)

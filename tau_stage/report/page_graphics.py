@@ -29,13 +29,7 @@ _BLOCK = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Peaks:
-    """What of a sound is drawn.
-
-    Attributes:
-        lows: The lowest sample of each span.
-        highs: The highest.
-        problem: Why it is not drawn, or not to its end; or empty.
-    """
+    """What of a sound is drawn: lowest and highest sample of each span, and why it is not drawn to its end."""
 
     lows: tuple[int, ...] = ()
     highs: tuple[int, ...] = ()
@@ -65,13 +59,7 @@ class Peaks:
 
 
 def peaks(path: Path, samples: int, start: int = 0) -> Peaks:
-    """Measure the shape of a span of a mono 16-bit WAV file, which is read block by block; never an error.
-
-    Args:
-        path: The file.
-        samples: How many the span should have.
-        start: Where it begins.
-    """
+    """Measure the shape of a span of a 16-bit WAV file, which is read block by block; never an error."""
     lows: list[int] = []
     highs: list[int] = []
     read = 0
@@ -94,16 +82,14 @@ def peaks(path: Path, samples: int, start: int = 0) -> Peaks:
                 lows += np.minimum.reduceat(block.min(axis=1), edges).tolist()
                 highs += np.maximum.reduceat(block.max(axis=1), edges).tolist()
                 read += len(block)
+    except FileNotFoundError:
+        return Peaks(problem="is missing")
     except OSError as error:
-        return Peaks(problem="is missing" if isinstance(error, FileNotFoundError) else _reason(error))
+        return Peaks(problem=f"cannot be read ({os_reason(error)})")
     except (wave.Error, EOFError, RuntimeError):  # the last of a chunk that is longer than the file
         return Peaks(problem="is no WAV file")
     short = f"is cut short: {read / rate:.2f} s of {samples / rate:.2f} s are there" if read < samples else ""
     return Peaks(tuple(lows), tuple(highs), short)
-
-
-def _reason(error: OSError) -> str:
-    return f"cannot be read ({os_reason(error)})"
 
 
 # ---- its sounds
@@ -113,13 +99,7 @@ LARGEST_PAGE = 200 * 1024 * 1024
 
 
 class PageSound(NamedTuple):
-    """A sound of the page.
-
-    Attributes:
-        peaks: Its shape.
-        url: Where the browser finds it; empty where there is none.
-        skip_s: Where in it to begin, in seconds.
-    """
+    """A sound of the page: its shape, its URL if it has one, and where in that to begin."""
 
     peaks: Peaks = Peaks()
     url: str = ""
@@ -128,16 +108,7 @@ class PageSound(NamedTuple):
 
 @dataclass(slots=True)
 class Sources:
-    """The sounds of a take's folder.
-
-    Args:
-        folder: The take's.
-        embed: Whether they are put into the page, as FLAC.
-        most: Bytes that a page may have.
-
-    Attributes:
-        problems: What is missing or broken, one sentence each.
-    """
+    """The sounds of a take's folder, linked or put into the page as FLAC; problems are told, a sentence each."""
 
     folder: TakeFolder
     embed: bool = False
@@ -146,13 +117,7 @@ class Sources:
     _held: int = 0
 
     def sound(self, name: str | None, samples: int, start: int = 0) -> PageSound:
-        """Return a span of one of the take's files.
-
-        Args:
-            name: Relative to the folder.
-            samples: How long the span should be.
-            start: Where it begins.
-        """
+        """Return a span of one of the take's files."""
         if not name or not samples:
             return PageSound()
         try:
@@ -228,16 +193,11 @@ LONGEST_STEP = 600
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Something that sounds, as the score draws it.
+    """Something that sounds, as the score draws it, with words above and below its staff.
 
     Attributes:
         key: Names it within the page.
         number: Of the line; 0 for an effect or a bed.
-        who: The player, or the sound.
-        above: What stands above the staff.
-        below: What stands below it: the words.
-        sound: Its shape, and where it is played from.
-        path: Its shape, drawn.
         mark: How it ended, where not as it should.
         room_s: Seconds until the next begins on the same staff: so much room have the words.
     """
@@ -378,13 +338,7 @@ class Area(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """How the cost grows along the scene.
-
-    Attributes:
-        areas: One per kind.
-        top: Dollars at the upper edge.
-        unknown: How many lines are not in it, as their price is not known.
-    """
+    """How the cost grows along the scene up to ``top`` dollars; lines whose price is unknown are not in it."""
 
     areas: tuple[Area, ...]
     top: Decimal

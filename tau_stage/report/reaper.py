@@ -34,11 +34,8 @@ _STRAIGHT = "0 0 0 1 0 0 0"
 def render_rpp(take: Take, attempts: Iterable[str] = (), rate: int = RATE) -> str:
     """Write the project, to be saved in the take's folder. Two takes that sound the same give the same text.
 
-    Args:
-        take: From ``take.json``.
-        attempts: Sound of attempts that failed, relative to the take's folder: ``lines/007-ann-1.attempt-1.wav``.
-            Those whose line never came have no place, and are left out.
-        rate: Samples per second of the project and of the sounds it names, which are beside it at that rate.
+    Attempts that failed are named like ``lines/007-ann-1.attempt-1.wav``; those whose line never came are left out. The
+    sounds that the project names are beside it at its rate.
     """
     sheet = _Sheet(take, _space(take), _by_line(attempts), rate)
     body = (
@@ -75,14 +72,7 @@ def seconds(samples: int, rate: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Sheet:
-    """Writes the parts of one take's project.
-
-    Attributes:
-        take: Whose.
-        space: Of its ids.
-        attempts: Numbers and files of failed attempts, by the file of their line.
-        rate: Samples per second of the files it names.
-    """
+    """Writes the parts of one take's project; ``attempts`` are numbers and files by the file of their line."""
 
     take: Take
     space: uuid.UUID

@@ -28,13 +28,9 @@ _PAUSES = {"sentence": 7.0, "phrase": 3.5, "": 0.0}
 
 @dataclass(frozen=True, slots=True)
 class TimedWord:
-    """A word as it stands between blanks, with its punctuation.
+    """A word as it stands between blanks, with its punctuation; ``end_s`` is where the pause after it begins.
 
-    Attributes:
-        text: As it was transcribed.
-        start_s: Seconds from the beginning of the take.
-        end_s: Where the pause after it begins.
-        glued: Whether it belongs to the word before, without a blank: a long one was taken apart.
+    It is ``glued`` to the word before where a long one was taken apart.
     """
 
     text: str
@@ -134,14 +130,9 @@ _BORDERS = {"sentence": 0.0, "phrase": 2.0, "": 5.0}
 
 @dataclass(frozen=True, slots=True)
 class Subtitle:
-    """What stands on the screen at once.
+    """What stands on the screen at once: at most two lines of at most ``LONGEST`` columns.
 
-    Attributes:
-        id: The line's; from its second piece on with a number behind a stroke, which no line's id has.
-        player: Who says it.
-        lines: At most two, of at most ``LONGEST`` columns.
-        start_ms: Milliseconds from the beginning of the take.
-        end_ms: Later than ``start_ms``.
+    The id is the line's; from its second piece on with a number behind a stroke, which no line's id has.
     """
 
     id: str
@@ -155,9 +146,6 @@ def render_vtt(take: Take) -> str:
     """Write the take as WebVTT: voices are players, and the names of cues are those of the lines.
 
     Source: WebVTT, W3C Candidate Recommendation, 4 "Syntax": blocks, cue timings, voice spans, escapes.
-
-    Args:
-        take: Lines that overlap become cues that overlap.
     """
     blocks = ["WEBVTT\n"]
     for subtitle in make_subtitles(take):
@@ -187,11 +175,8 @@ def _clock(ms: int, point: str) -> str:
 def make_subtitles(take: Take, *, named: bool = False) -> list[Subtitle]:
     """Return what stands on the screen, in order of time.
 
-    All of it is within the take, except words without sound: they stand as long as they are read.
-
-    Args:
-        take: Lines in which nothing was said have no subtitle.
-        named: Whether the player's name stands before the words, and takes their place.
+    All of it is within the take, except words without sound: they stand as long as they are read. Where one is
+    ``named``, the player's name takes room from the words.
     """
     found = [subtitle for line in take.lines for subtitle in _subtitles_of(line, named=named)]
     found.sort(key=lambda subtitle: subtitle.start_ms)  # stable: lines and pieces that begin together stay in order

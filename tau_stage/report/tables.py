@@ -38,12 +38,10 @@ class TextTable:
     """A table whose figures are never cut. Where it is too wide, its columns go on in a second table below.
 
     Attributes:
-        columns: Their names.
-        rows: As long as ``columns`` each; the first cell says what a row is about.
+        rows: The first cell says what a row is about.
         left: Places of the columns that hold words.
         has_total: Whether the last row sums up the others.
         widths: How wide columns may be, from the first; those that are not named, as wide as they need.
-        title: What stands above it, or empty.
     """
 
     columns: Row
@@ -99,14 +97,7 @@ def _cell(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TextReport:
-    """Tables, and what stands around them.
-
-    Attributes:
-        heading: What it is about, a line each.
-        tables: In the order they are read.
-        notes: What stands below.
-        plain_width: Columns of plain text.
-    """
+    """Tables, with a heading and notes around them; plain text has ``plain_width`` columns."""
 
     heading: Sequence[str]
     tables: Sequence[TextTable]

@@ -12,17 +12,12 @@ from tau_stage.take import Alternative, Performed, PlayedSound, Take
 
 @dataclass(frozen=True, slots=True)
 class TrackClip:
-    """A stretch of a file, at its place in the take.
+    """A stretch of a file, at its place in the take: a line, or effects and beds.
 
     Attributes:
-        name: What it is called.
-        file: Relative to the take's folder.
         at: The sample of the take it begins at.
-        samples: How long it is.
         skipped: Samples of the file before it.
         available: Samples of the file.
-        line: The line it is, if it is one.
-        sounds: The effects or beds it is, if it is any.
     """
 
     name: str
@@ -42,14 +37,7 @@ class TrackClip:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """What stands side by side under one name; the clips are in the order in which they begin.
-
-    Attributes:
-        name: What it is called.
-        kind: Whose it is.
-        clips: What stands on it.
-        pan: Where it stands, from -1, left, to 1, right.
-    """
+    """What stands side by side under one name, in the order in which it begins; panned from -1, left, to 1."""
 
     name: str
     kind: Literal["player", "sound"]

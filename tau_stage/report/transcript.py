@@ -38,9 +38,6 @@ def render_transcript(take: Take) -> str:
     """Write the take as plain text: who plays, then what is said and heard, in order.
 
     A line that was cut ends with a dash; what was asked for stands below a line that says something else.
-
-    Args:
-        take: Lines that are not in it were skipped, and are left out.
     """
     players = [f"{one_line(player.name)}: {_voice(player)}" for player in take.players]
     told = [(line.offset_samples, _paragraph(line)) for line in take.lines if one_line(line.said + line.asked)]

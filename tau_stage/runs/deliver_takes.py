@@ -12,7 +12,8 @@ from pathlib import Path
 from tau_stage.checks import as_json, check, measure_folder, read_snapshot, snapshot_path, summary
 from tau_stage.environment import log_event
 from tau_stage.errors import CassetteError, StageError, TakeError
-from tau_stage.report import Note, rebuilt, unnoted
+from tau_stage.protocol import ignore
+from tau_stage.report import Note, rebuilt
 from tau_stage.report import delivering as exports
 from tau_stage.runs.take_plans import resume_job
 from tau_stage.scene import Plan, lines_of
@@ -93,7 +94,7 @@ class DeliveredTake:
         return self.take.cost
 
 
-def deliver(plan: Plan, folder: TakeFolder, take: Take, *, note: Note = unnoted) -> DeliveredTake:
+def deliver(plan: Plan, folder: TakeFolder, take: Take, *, note: Note = ignore) -> DeliveredTake:
     """Make what a scene asks for of its take (mix, page, subtitles, exports), and judge what it expects.
 
     Args:
@@ -126,7 +127,7 @@ def deliver(plan: Plan, folder: TakeFolder, take: Take, *, note: Note = unnoted)
         return _delivered(folder, take, done)
 
 
-def finish(folder: TakeFolder, *, anyway: bool = False, note: Note = unnoted) -> DeliveredTake:
+def finish(folder: TakeFolder, *, anyway: bool = False, note: Note = ignore) -> DeliveredTake:
     """Deliver a take whose scene came to its end, as far as that was not done; nothing is performed or done twice.
 
     Args:

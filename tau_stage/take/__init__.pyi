@@ -47,6 +47,7 @@ from .reading import parse_document as parse_document
 from .reading import quiet as quiet
 from .reading import read_sound as read_sound
 from .reading import read_take as read_take
+from .reading import refuse_newer as refuse_newer
 from .reading import sound_errors as sound_errors
 from .records import Asked as Asked
 from .records import CueStarted as CueStarted

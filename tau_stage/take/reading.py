@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from itertools import islice
 from pathlib import Path
 from shlex import quote
 from typing import Any, TypeVar
@@ -74,9 +75,7 @@ def _without(manifest: Path) -> str:
 
 
 def _from_journal(path: Path) -> Take:
-    first = _read(path).partition(b"\n")[0]
-    with suppress(ValueError, RecursionError):  # the reader of journals says what is wrong
-        _check_version(path, json.loads(first))
+    refuse_newer(TakeFolder(path.parent))
     try:
         return fold(read_journal(path))
     except TakeError as error:
@@ -139,6 +138,17 @@ def _check_version(
     if isinstance(version, int) and version > known:
         problem = f"is of version {version}, and this tau-stage knows version {known}"
         raise refuse(str(path), problem, "install a newer tau-stage")
+
+
+def refuse_newer(folder: TakeFolder) -> None:
+    """Refuse to overwrite what a newer tau-stage wrote with what this one understands of it.
+
+    Raises:
+        TakeError: The journal or ``take.json`` is of a newer version.
+    """
+    for path, size in ((folder.journal, 1), (folder.manifest, None)):
+        with suppress(OSError, ValueError, RecursionError), path.open("rb") as file:  # whoever reads it on says why
+            _check_version(path, json.loads(b"".join(islice(file, size))))
 
 
 def audio_of(folder: TakeFolder, line: Performed | Alternative) -> Pcm:
