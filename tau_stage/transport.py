@@ -523,6 +523,9 @@ async def serve(
         finally:
             for visit in visits:
                 visit.cancel()
+            server.close()
+            with anyio.CancelScope(shield=True):  # a handler may still be in a thread, and nobody waits for it after us
+                await server.wait_closed()
 
 
 def _answering(admit: AdmissionCheck) -> Callable[[ServerConnection, Request], Awaitable[Response | None]]:

@@ -336,7 +336,7 @@ class Kills:
 
     def _run(self, *words: str, grows: Path, kill_at: int | None) -> None:
         """Run tau-stage; kill it as soon as a journal below a folder has so many bytes."""
-        command = [sys.executable, "-m", "tau_stage.cli.main", *words, "--endpoint", self._url, "--quiet"]
+        command = [sys.executable, "-m", "tau_stage", *words, "--endpoint", self._url, "--quiet"]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
             while process.poll() is None and kill_at is not None:
                 if any(path.stat().st_size >= kill_at for path in grows.rglob("journal.jsonl")):

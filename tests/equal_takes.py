@@ -151,7 +151,7 @@ def prepare(top: Path) -> list[str]:
 
 def perform(tree: Path, top: Path, scenes: Sequence[str]) -> subprocess.Popen[bytes]:
     """Let one version perform the scenes in a folder."""
-    command = [sys.executable, "-m", "tau_stage.cli.main", "run", *scenes, "--out", "takes", "--stand-in"]
+    command = [sys.executable, "-m", "tau_stage", "run", *scenes, "--out", "takes", "--stand-in"]
     keys = {name for name in os.environ if name.endswith("_API_KEY") or name.startswith("TAU_STAGE")}
     environment = {name: value for name, value in os.environ.items() if name not in keys}
     environment["PYTHONPATH"] = str(tree.resolve())

@@ -25,7 +25,7 @@ TOP = Path(__file__).parent.parent
 def perform(scene: str, out: Path) -> tuple[Path, Take]:
     """Slow: two processes that load the voice and perform a scene."""
     keyless = {name: value for name, value in os.environ.items() if not name.endswith(("_API_KEY", "_ENDPOINT"))}
-    command = [sys.executable, "-m", "tau_stage.cli.main", "run", f"scenes/{scene}.yaml", "--out", str(out)]
+    command = [sys.executable, "-m", "tau_stage", "run", f"scenes/{scene}.yaml", "--out", str(out)]
     done = subprocess.run(command, cwd=TOP, env=keyless, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "nothing is spent" in done.stderr
@@ -91,7 +91,7 @@ def test_the_monologue_has_five_lines_and_two_whispers(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_a_clear_message_and_what_was_written_before_is_whole(tmp_path: Path) -> None:
     """Slow: a process whose files may not grow beyond 100 kB."""
-    program = f"ulimit -f 100; exec {sys.executable} -m tau_stage.cli.main run scenes/umbrella.yaml --out {tmp_path}"
+    program = f"ulimit -f 100; exec {sys.executable} -m tau_stage run scenes/umbrella.yaml --out {tmp_path}"
     done = subprocess.run(["bash", "-c", program], cwd=TOP, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
     assert "file too large" in done.stderr

@@ -44,7 +44,7 @@ Limit = Callable[[], None]
 def performed(scene: str, place: str, out: Path, limit: Limit | None = None) -> subprocess.CompletedProcess[str]:
     file = out.parent / "scene.yaml"
     file.write_text(scene)
-    command = [sys.executable, "-m", "tau_stage.cli.main", "run", str(file), "--endpoint", place, "--out", str(out)]
+    command = [sys.executable, "-m", "tau_stage", "run", str(file), "--endpoint", place, "--out", str(out)]
     return subprocess.run(
         command, preexec_fn=limit, cwd=TOP, env=os.environ, capture_output=True, text=True, check=False, timeout=40
     )
@@ -97,7 +97,7 @@ def test_a_full_disk_keeps_what_was_spoken(
         assert "ann-1" in is_sound(folder)
         subprocess.run(["mount", "-o", "remount,size=4m", str(disk)], check=True)
         again = subprocess.run(
-            [sys.executable, "-m", "tau_stage.cli.main", "report", str(folder)], capture_output=True, check=False
+            [sys.executable, "-m", "tau_stage", "report", str(folder)], capture_output=True, check=False
         )
         assert again.returncode == 0, again.stderr
         assert (folder / "report.html").stat().st_size > 1000

@@ -305,7 +305,7 @@ def test_with_real_voices_a_cassette_is_small_and_a_replay_loads_no_voice() -> N
         raw = sum(round(tape.clips.measure(name)[0] * 48_000) for name in tape.wanted_clips)
         stored = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
         assert stored <= 0.6 * raw, path
-    command = [sys.executable, "-m", "tau_stage.cli.main", "run", str(SCENES / "umbrella.yaml"), "--replay", "tapes"]
+    command = [sys.executable, "-m", "tau_stage", "run", str(SCENES / "umbrella.yaml"), "--replay", "tapes"]
     modules = subprocess.run(
         [command[0], "-X", "importtime", *command[1:]], check=True, capture_output=True, text=True, timeout=50
     ).stderr

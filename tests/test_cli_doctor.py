@@ -177,7 +177,7 @@ def test_a_terminal_shows_marks(tmp_path: Path) -> None:
 def test_too_few_descriptors_are_in_the_way(tmp_path: Path) -> None:
     """Slow: a process of its own, with a limit of its own."""
     done = subprocess.run(
-        [sys.executable, "-m", "tau_stage.cli.main", "doctor"],
+        [sys.executable, "-m", "tau_stage", "doctor"],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)),
         cwd=tmp_path,
         env=os.environ,

@@ -211,7 +211,7 @@ def test_at_a_real_terminal_that_is_made_wider_meanwhile(tmp_path: Path) -> None
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "CI", "COLUMNS")}
     environment |= {"TERM": "xterm-256color", "FORCE_HYPERLINK": "1"}
-    command = [sys.executable, "-m", "tau_stage.cli.main", "run", "duet.yaml", "--endpoint", "understudy"]
+    command = [sys.executable, "-m", "tau_stage", "run", "duet.yaml", "--endpoint", "understudy"]
     told = b""
     with subprocess.Popen(command, cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as run:
         os.close(theirs)

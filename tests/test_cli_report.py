@@ -147,7 +147,7 @@ def test_the_page_is_opened_where_it_is_wished(tmp_path: Path) -> None:
     browser = tmp_path / "browser"
     browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {tmp_path}/opened\n')
     browser.chmod(0o700)
-    command = [sys.executable, "-m", "tau_stage.cli.main", "report", str(folder.path), "--open"]
+    command = [sys.executable, "-m", "tau_stage", "report", str(folder.path), "--open"]
     subprocess.run(command, env=os.environ | {"BROWSER": f"{browser} %s"}, check=True, cwd=TOP)
     assert (tmp_path / "opened").read_text() == (folder.path / "report.html").as_uri()
 

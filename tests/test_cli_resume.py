@@ -170,7 +170,7 @@ def test_what_cannot_go_on_is_told(stopped: tuple[str, str], capsys: pytest.Capt
 def begin(*arguments: str, cwd: Path) -> subprocess.Popen[bytes]:
     """The program, in a process of its own."""
     left = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
-    command = [sys.executable, "-m", "tau_stage.cli.main", *arguments]
+    command = [sys.executable, "-m", "tau_stage", *arguments]
     return subprocess.Popen(command, cwd=cwd, env=left, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 

@@ -186,7 +186,7 @@ lines: [{listen: {player: ann, from: guest, key: q}}]
 """
     (tmp_path / "key.yaml").write_text(scene)
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "tau_stage.cli.main", "run", "key.yaml", "--json", "--endpoint", "understudy"]
+    command = [sys.executable, "-m", "tau_stage", "run", "key.yaml", "--json", "--endpoint", "understudy"]
     with subprocess.Popen(command, cwd=tmp_path, stdin=theirs, stdout=subprocess.PIPE) as run:
         while not any('"line_spoken"' in file.read_text() for file in tmp_path.glob("takes/key/*/journal.jsonl")):
             time.sleep(0.05)
@@ -248,7 +248,7 @@ def test_a_full_device_or_a_closed_pipe_does_not_stop_the_performance(
         "players: {ann: {}, bob: {}}\nlines: [ann: One., bob: Two., ann: Three.]\nlimits: {start_rate: 100/s}\n"
     )
     verb = f"run {scene} --out {tmp_path / 'takes'} --endpoint {serve(Understudy(Tones()))}"
-    line = f"{sys.executable} -m tau_stage.cli.main {verb} --quiet"
+    line = f"{sys.executable} -m tau_stage {verb} --quiet"
     shell = ["bash", "-o", "pipefail", "-c", f"{line} {command}"]
     done = subprocess.run(shell, cwd=TOP, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr

@@ -191,7 +191,7 @@ def run(folder: Path, alsa: Path, *options: str, scene: str = SCENE) -> subproce
     environment = {**os.environ, "JACK_NO_START_SERVER": "1", "ALSA_CONFIG_PATH": str(alsa)}
     environment.pop("OPENAI_API_KEY", None)
     scene_and_out = [str(folder / "scene.yaml"), "--out", str(folder / "out")]
-    command = [sys.executable, "-m", "tau_stage.cli.main", "run", *scene_and_out, "--json", *options]
+    command = [sys.executable, "-m", "tau_stage", "run", *scene_and_out, "--json", *options]
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=50, check=False)
 
 

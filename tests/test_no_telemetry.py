@@ -54,7 +54,7 @@ def strangers(log: Path) -> list[str]:
 
 
 def program(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "tau_stage.cli.main", *arguments]
+    return [sys.executable, "-m", "tau_stage", *arguments]
 
 
 def write_scenes(folder: Path, number: int) -> None:

@@ -82,6 +82,6 @@ def test_what_is_said_is_the_same(tmp_path: Path) -> None:
 def test_a_scene_is_performed_and_held_against_what_it_expects(tmp_path: Path) -> None:
     """Slow: performs a scene in a process of its own."""
     (tmp_path / "played.yaml").write_text(PLAYED)
-    done = python(tmp_path, "2", "-m", "tau_stage.cli.main", "run", "played.yaml")
+    done = python(tmp_path, "2", "-m", "tau_stage", "run", "played.yaml")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "1 expectation, 1 failed" in done.stdout

@@ -208,3 +208,23 @@ def test_a_search_that_takes_long_hears_signals(number: signal.Signals) -> None:
         process.send_signal(number)
         _, told = process.communicate()
     assert b"KeyboardInterrupt" in told
+
+
+@pytest.mark.parametrize("module", ["typer", "yaml"])
+def test_an_interruption_has_no_traceback_while_the_program_or_a_verb_loads(tmp_path: Path, module: str) -> None:
+    (tmp_path / "talk.yaml").write_text(SCENE)
+    (tmp_path / f"{module}.py").write_text("print('loading', flush=True); input()")
+    program = "import sys; sys.path.insert(0, '.'); from tau_stage.__main__ import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, "validate", "talk.yaml"],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate()
+    assert (process.returncode, told) == (130, "interrupted\n")

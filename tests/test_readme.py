@@ -156,7 +156,7 @@ def test_the_program_converses() -> None:
 @pytest.mark.slow
 def test_the_understudy_serves_as_printed() -> None:
     """Slow: a process of its own. Its port may be taken here, so a free one is asked for."""
-    served = [sys.executable, "-m", "tau_stage.cli.main", *shlex.split(SERVED)[1:-1], "0"]
+    served = [sys.executable, "-m", "tau_stage", *shlex.split(SERVED)[1:-1], "0"]
     with subprocess.Popen(served, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None

@@ -255,7 +255,7 @@ def test_the_tavern_is_performed_with_real_voices_and_twice_the_same(tmp_path: P
     """Slow: a whole process with neural voices, twice."""
     takes = []
     for name in ("a", "b"):
-        run = [sys.executable, "-m", "tau_stage.cli.main", "run", "scenes/tavern.yaml", "--stand-in", "--json"]
+        run = [sys.executable, "-m", "tau_stage", "run", "scenes/tavern.yaml", "--stand-in", "--json"]
         done = subprocess.run(
             [*run, "--out", str(tmp_path / name)], cwd=SCENES.parent, capture_output=True, text=True, check=True
         )
@@ -271,7 +271,7 @@ def test_the_tavern_is_performed_with_real_voices_and_twice_the_same(tmp_path: P
 @pytest.mark.timeout(120)
 def test_captions_stream_as_json_lines(tmp_path: Path) -> None:
     """Slow: a whole process."""
-    run = [sys.executable, "-m", "tau_stage.cli.main", "run", "scenes/live-translation.yaml", "--stream", "-"]
+    run = [sys.executable, "-m", "tau_stage", "run", "scenes/live-translation.yaml", "--stream", "-"]
     done = subprocess.run([*run, "--out", str(tmp_path)], cwd=SCENES.parent, capture_output=True, text=True, check=True)
     told = [json.loads(line) for line in done.stdout.splitlines()]
     words = "".join(event["words"] for event in told if event["type"] == "words" and event["player"] == "captions")

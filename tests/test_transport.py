@@ -1,5 +1,6 @@
 """Frames go through whole and in order, and an end is always told: over a real socket and in memory."""
 
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -49,6 +50,31 @@ both = pytest.mark.parametrize("connected", [by_socket, in_memory])
 def anyio_backend() -> str:
     """The real loop: websockets is asyncio."""
     return "asyncio"
+
+
+async def test_a_server_that_is_cancelled_ends_after_its_handlers() -> None:
+    begun, may_end, ended = anyio.Event(), threading.Event(), []
+
+    async def work(_transport: Transport, _handshake: Handshake) -> None:
+        begun.set()
+        try:
+            await anyio.to_thread.run_sync(may_end.wait)
+        finally:
+            ended.append("handler")
+
+    async def let_end_after_the_cancellation() -> None:
+        for _ in range(100):
+            await anyio.lowlevel.checkpoint()
+        may_end.set()
+
+    async with anyio.create_task_group() as group:
+        with anyio.CancelScope() as scope:
+            async with serve(work) as url, dial(url):
+                await begun.wait()
+                group.start_soon(let_end_after_the_cancellation)
+                scope.cancel()
+        ended.append("server")
+    assert ended == ["handler", "server"]
 
 
 @both

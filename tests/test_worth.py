@@ -51,7 +51,7 @@ def takes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Left]:
     out = tmp_path_factory.mktemp("takes")
 
     def performed(scene: str) -> Left:
-        run = [sys.executable, "-m", "tau_stage.cli.main", "run", f"scenes/{scene}.yaml", "--stand-in", "--json"]
+        run = [sys.executable, "-m", "tau_stage", "run", f"scenes/{scene}.yaml", "--stand-in", "--json"]
         command = [*run, "--out", str(out / scene)]
         done = subprocess.run(command, cwd=TOP, env=keyless, input=TYPED, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr

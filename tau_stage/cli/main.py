@@ -11,6 +11,7 @@ from io import StringIO, TextIOWrapper
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from tau_stage import errors
 from tau_stage.cli.accept_command import accept
@@ -48,8 +49,20 @@ MOST_ERRORS_SHOWN = 20
 MISUSED: type[typer.BadParameter] = typer.BadParameter.__bases__[0]
 """Everything that may be wrong with a command line; typer has no public name for it."""
 
+
+class _Verbs(TyperGroup):
+    """Lets an interruption out, so that it is said; typer itself leaves in silence."""
+
+    def invoke(self, ctx: object) -> object:
+        try:
+            return super().invoke(ctx)  # type: ignore[arg-type]  # typer has no public name for its type
+        except KeyboardInterrupt as interruption:
+            raise typer.Abort from interruption
+
+
 app = typer.Typer(
     name="tau-stage",
+    cls=_Verbs,
     help="Performs scenes with ensembles of realtime voice models.",
     no_args_is_help=True,
     add_completion=False,
@@ -178,7 +191,3 @@ def _secrets() -> "Secrets":
     from tau_stage.text import keys_of
 
     return Secrets([*known_keys(), *(key for argument in sys.argv for key in keys_of(argument))])
-
-
-if __name__ == "__main__":
-    main()

@@ -17,7 +17,7 @@ POLL_S = 0.02
 def begun(*arguments: str, cwd: Path, closing: str = "") -> Iterator[subprocess.Popen[str]]:
     """The program in a process of its own, which is the first of its group."""
     left = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
-    command = [sys.executable, "-m", "tau_stage.cli.main", *arguments]
+    command = [sys.executable, "-m", "tau_stage", *arguments]
     if closing:
         command = ["sh", "-c", f'exec "$@" {closing}', "sh", *command]
     with subprocess.Popen(
