@@ -243,3 +243,10 @@ def test_azures_own_voices_are_told_as_objects_and_come_back_as_names(voice: str
     flat = outward(VOICE_LIVE, type="session.update", session=session)["session"]
     assert flat == {"voice": told}
     assert inward(VOICE_LIVE, type="session.updated", session=flat)["session"]["audio"]["output"]["voice"] == voice
+
+
+def test_a_tool_is_chosen_in_any_spelling() -> None:
+    chosen = {"type": "function", "name": "look"}
+    for told in (chosen, {"type": "function", "function": "look"}, {"type": "function", "function": {"name": "look"}}):
+        assert nested_session({"tool_choice": told})["tool_choice"] == chosen
+    assert nested_session({"tool_choice": "auto"})["tool_choice"] == "auto"

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from functools import reduce
+from operator import getitem
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
@@ -20,6 +22,7 @@ from tau_stage.protocol.server_events import (
     ERROR_FIELDS,
     EVENT_TYPES,
     MESSAGE_FIELDS,
+    STATUSES,
     AudioDelta,
     ErrorEvent,
     ResponseDone,
@@ -47,20 +50,7 @@ FEWEST_IDS = 3
 MOST_IDS = 256
 """How many of them are remembered."""
 
-ENDS: dict[str, Status] = {
-    "response.completed": "completed",
-    "response.complete": "completed",
-    "response.finished": "completed",
-    "response.ended": "completed",
-    "response.end": "completed",
-    "response.cancelled": "cancelled",
-    "response.canceled": "cancelled",
-    "response.interrupted": "cancelled",
-    "response.aborted": "cancelled",
-    "response.incomplete": "incomplete",
-    "response.failed": "failed",
-    "response.error": "failed",
-}
+ENDS: dict[str, Status] = {f"response.{name}": status for name, status in STATUSES.items() if name != "done"}
 """Other names of ``response.done``, and the status that each tells."""
 
 BESIDE_ERROR = ("message", "reason", "description", "status_message", *(key for key in ERROR_FIELDS if key != "error"))
@@ -80,7 +70,17 @@ _HALF_PAIR = re.compile(
     rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 )
 """An escape of half a surrogate pair whose other half does not stand beside it."""
-_REMOVED = object()
+
+
+JSON_TYPES = {
+    type(None): "null",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    str: "a text",
+    list: "a list",
+    dict: "an object",
+}
 
 
 def _letters(name: object) -> str:
@@ -178,13 +178,17 @@ def _as_event(value: object, note: Note) -> JsonObject | None:
             return event
     error = _reported_error(value)
     if error is not None:
-        note(f"an error came as {kind_of(value)} without a type; taken as one")
+        note(f"an error came as {JSON_TYPES[type(value)]} without a type; taken as one")
     return error
 
 
 def _not_json(frame: bytes | str, note: Note) -> ServerEvent:
     """Return a frame that is no JSON: an error, where its words say so."""
-    words = _text_of(frame)
+    try:
+        words = frame.decode() if isinstance(frame, bytes) else frame
+    except UnicodeDecodeError:
+        words = ""
+    words = "" if "\0" in words else words
     if frame.lstrip()[:1] in (b"{", "{"):
         return UnusableEvent(type="", problem="a frame is not JSON", words=excerpt(words), breaks_response=True)
     if error := _reported_error(words):
@@ -192,15 +196,6 @@ def _not_json(frame: bytes | str, note: Note) -> ServerEvent:
         return ErrorEvent.model_validate(error)
     problem = "a frame is not JSON" if words else "a frame of bytes that are no text"
     return UnusableEvent(type="", problem=problem, words=excerpt(words))
-
-
-def _text_of(frame: bytes | str) -> str:
-    """Return a frame that is no JSON as text; empty where its bytes are none."""
-    try:
-        text = frame.decode() if isinstance(frame, bytes) else frame
-    except UnicodeDecodeError:
-        return ""
-    return "" if "\0" in text else text
 
 
 def excerpt(words: object) -> str:
@@ -252,26 +247,26 @@ def _with_delta(event: JsonObject, note: Note) -> JsonObject:
 
 def _validated(kind: type[ServerEvent], event: JsonObject, note: Note) -> ServerEvent:
     """Make an event of JSON; what is not as it should be is taken out, until the event is whole without it."""
-    first: Oddity | None = None
+    problem = ""
     while True:
         try:
             return kind.model_validate(event)
         except ValidationError as error:
-            odd = [Oddity.of(event, found["loc"], is_missing=found["type"] == "missing") for found in error.errors()]
-        first = first or odd[0]
-        if not all(oddity.path for oddity in odd):
-            return _unusable(event, first)
-        for oddity in odd:
+            odd = [odd_value(event, found["loc"], is_missing=found["type"] == "missing") for found in error.errors()]
+        problem = problem or odd[0][1]
+        if not all(path for path, _ in odd):
+            return _unusable(event, problem)
+        for _, oddity in odd:
             note(f"{event['type']}: {oddity}; taken as absent")
-        remove(event, [oddity.path for oddity in odd])
+        remove(event, (path for path, _ in odd))
 
 
-def _unusable(event: JsonObject, oddity: Oddity) -> UnusableEvent:
+def _unusable(event: JsonObject, problem: str) -> UnusableEvent:
     ids = {name: value for name in ("response_id", "item_id") if isinstance(value := event.get(name), str)}
     return UnusableEvent(
         type=event["type"],
         event_id=str(event.get("event_id", "")),
-        problem=str(oddity),
+        problem=problem,
         breaks_response=event["type"] == AudioDelta.model_fields["type"].default,
         **ids,
     )
@@ -354,97 +349,45 @@ def _reason(response: JsonObject) -> JsonObject:
 # ---- what is not as it should be in JSON: named, and taken out
 
 
-@dataclass(frozen=True, slots=True)
-class Oddity:
-    """One value that is not what it should be.
+def odd_value(event: JsonObject, loc: Path, *, is_missing: bool) -> tuple[Path, str]:
+    """Find the value that an error of pydantic is about.
 
-    Attributes:
-        path: Where it stands; empty where the whole cannot be used.
-        what: What is there, or what is not.
+    Args:
+        event: The JSON.
+        loc: Where pydantic sees the error: the branches of unions are steps of it.
+        is_missing: Whether the last step is a key that is not there. Its object is then what is odd.
+
+    Returns:
+        Where it stands, empty where the whole cannot be used, and what is odd of it.
+
+    >>> odd_value({"response": {"usage": "none"}}, ("response", "usage"), is_missing=False)
+    (('response', 'usage'), 'response.usage is a text')
+    >>> odd_value({"response": {"output": [{}]}}, ("response", "output", 0, "id"), is_missing=True)
+    (('response', 'output', 0), 'response.output has no id')
     """
-
-    path: Path
-    what: str
-
-    @classmethod
-    def of(cls, event: JsonObject, loc: Sequence[str | int], *, is_missing: bool) -> Oddity:
-        """Find the value that an error of pydantic is about.
-
-        Args:
-            event: The JSON.
-            loc: Where pydantic sees the error: the branches of unions are steps of it.
-            is_missing: Whether the last step is a key that is not there. Its object is then what is odd.
-
-        >>> str(Oddity.of({"response": {"usage": "none"}}, ("response", "usage"), is_missing=False))
-        'response.usage is a text'
-        >>> str(Oddity.of({"response": {"output": [{}]}}, ("response", "output", 0, "id"), is_missing=True))
-        'response.output has no id'
-        """
-        value: object = event
-        path: list[str | int] = []
-        for step in loc:
-            inner = _child(value, step)
-            if inner is _REMOVED:
-                break
-            value = inner
-            path.append(step)
-        return cls(tuple(path), f"has no {loc[-1]}" if is_missing else f"is {kind_of(value)}")
-
-    def __str__(self) -> str:
-        place = ".".join(step for step in self.path if isinstance(step, str))
-        return f"{place} {self.what}" if place else f"the event {self.what}"
-
-
-def kind_of(value: object) -> str:
-    """Name the kind of a JSON value.
-
-    >>> [kind_of(value) for value in (None, True, 1.5, "a", [], {})]
-    ['null', 'a boolean', 'a number', 'a text', 'a list', 'an object']
-    """
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "a boolean"
-        case int() | float():
-            return "a number"
-        case str():
-            return "a text"
-        case list():
-            return "a list"
-        case _:
-            return "an object"
+    value: Any = event
+    path: list[str | int] = []
+    for step in loc:
+        try:
+            value = value[step]
+        except (LookupError, TypeError):
+            break
+        path.append(step)
+    place = ".".join(step for step in path if isinstance(step, str)) or "the event"
+    return tuple(path), f"{place} has no {loc[-1]}" if is_missing else f"{place} is {JSON_TYPES[type(value)]}"
 
 
 def remove(event: JsonObject, paths: Iterable[Path]) -> None:
-    """Take values out of JSON, in place; the indexes of a list hold until all are out.
+    """Take values out of JSON, in place.
 
     >>> event = {"output": [1, 2, 3], "usage": 4}
     >>> remove(event, [("output", 0), ("output", 1), ("usage",)])
     >>> event
     {'output': [3]}
     """
-    lists: dict[int, list[object]] = {}
-    for path in paths:
-        at: object = event
-        for step in path[:-1]:
-            at = _child(at, step)
-        if isinstance(at, list):
-            at[int(path[-1])] = _REMOVED
-            lists[id(at)] = at
-        elif isinstance(at, dict):
-            at.pop(path[-1], None)
-    for whole in lists.values():
-        whole[:] = [value for value in whole if value is not _REMOVED]
-
-
-def _child(value: object, step: str | int) -> object:
-    """Return what is at a key or an index of a JSON value; ``_REMOVED`` where nothing is."""
-    if isinstance(value, dict):
-        return value.get(step, _REMOVED)
-    if isinstance(value, list) and isinstance(step, int) and step < len(value):
-        return value[step]
-    return _REMOVED
+    for *way, last in sorted(set(paths), reverse=True):  # from behind, so that indexes hold
+        place: Any = reduce(getitem, way, event)  # type: ignore[arg-type]
+        del place[last]
 
 
 class Repeats:

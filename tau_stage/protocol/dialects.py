@@ -8,9 +8,9 @@ What goes out is spelt as the endpoint wants it. Sources: openai-python 3.52.0 (
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
 from pydantic_core import from_json, to_json
 
@@ -34,19 +34,6 @@ OLD_FORMATS = {new["type"]: old for old, new in FORMATS.items()}
 OLD_PARTS = {"output_text": "text", "output_audio": "audio"}
 NEW_PARTS = {old: new for new, old in OLD_PARTS.items()}
 
-FLAT = (
-    ("voice", ("audio", "output", "voice")),
-    ("speed", ("audio", "output", "speed")),
-    ("input_audio_transcription", ("audio", "input", "transcription")),
-    ("input_audio_noise_reduction", ("audio", "input", "noise_reduction")),
-    ("turn_detection", ("audio", "input", "turn_detection")),
-    ("max_response_output_tokens", ("max_output_tokens",)),
-)
-"""Where the beta's flat fields stand in GA."""
-
-ONLY_FLAT = {old for old, _ in FLAT} | {"modalities", "temperature", "input_audio_format", "output_audio_format"}
-"""Fields that only a flat session has."""
-
 SPEAKS_BETA = "the server speaks the beta's dialect"
 """Told of a server that is asked in GA and answers in the beta's names."""
 
@@ -55,6 +42,10 @@ CUMULATIVE = "conversation.item.input_audio_transcription.updated"
 
 AZURE_VOICE = re.compile(r"[a-z]{2,3}-[\w:-]+")
 """How Azure names its own voices: ``en-US-AvaNeural``, ``en-US-Ava:DragonHDLatestNeural``."""
+
+
+NOTHING = object()
+"""What a field has to say that is left out."""
 
 
 def ignore(_oddity: str) -> None:
@@ -104,26 +95,85 @@ class Dialect:
         return parts_renamed(event, NEW_PARTS) if "item" in event or "response" in event else event
 
 
+# ---- a session, flat as the beta has it and nested as GA has it
+
+
+def _same(value: object) -> object:
+    return value
+
+
+def _flat_modalities(told: Sequence[str] | None) -> object:
+    return (["text", "audio"] if "audio" in told else ["text"]) if told else NOTHING
+
+
+def _nested_modalities(told: object) -> object:
+    return (["audio"] if "audio" in told else ["text"]) if isinstance(told, list | tuple) else NOTHING
+
+
+def _flat_format(form: object) -> object:
+    return OLD_FORMATS.get(form["type"], form["type"]) if isinstance(form, dict) and "type" in form else NOTHING
+
+
+def _nested_format(name: object) -> object:
+    return dict(FORMATS[name]) if isinstance(name, str) and name in FORMATS else NOTHING
+
+
+def _voice_name(told: object) -> object:
+    """Return a voice, also where Azure tells its own as an object."""
+    return told["name"] if isinstance(told, dict) and isinstance(told.get("name"), str) else told
+
+
+def _turns(told: object) -> object:
+    """Return how turns are detected; some servers have a type for not at all."""
+    return None if isinstance(told, dict) and told.get("type") in (None, "none") else told
+
+
+@dataclass(frozen=True, slots=True)
+class FlatField:
+    """A field of a flat session.
+
+    Attributes:
+        name: What it is called.
+        path: Where GA has it.
+        flatten: Makes its value of GA's, or ``NOTHING``.
+        nest: Makes GA's value of its own, or ``NOTHING``.
+    """
+
+    name: str
+    path: tuple[str, ...]
+    flatten: Callable[[Any], object] = _same
+    nest: Callable[[object], object] = _same
+
+
+FLAT_FIELDS = (
+    FlatField("modalities", ("output_modalities",), _flat_modalities, _nested_modalities),
+    FlatField("voice", ("audio", "output", "voice"), nest=_voice_name),
+    FlatField("speed", ("audio", "output", "speed")),
+    FlatField("input_audio_transcription", ("audio", "input", "transcription")),
+    FlatField("input_audio_noise_reduction", ("audio", "input", "noise_reduction")),
+    FlatField("turn_detection", ("audio", "input", "turn_detection"), nest=_turns),
+    FlatField("max_response_output_tokens", ("max_output_tokens",)),
+    FlatField("input_audio_format", ("audio", "input", "format"), _flat_format, _nested_format),
+    FlatField("output_audio_format", ("audio", "output", "format"), _flat_format, _nested_format),
+)
+ONLY_FLAT = {field.name for field in FLAT_FIELDS} | {"temperature"}
+"""Fields that only a flat session has."""
+
+ONLY_NESTED = {field.path[0] for field in FLAT_FIELDS} | {
+    "type", "truncation", "prompt", "include", "reasoning", "parallel_tool_calls",
+}  # fmt: skip
+"""Fields that a flat session has under another name, or not at all."""
+
+
 def flat_session(session: JsonObject) -> JsonObject:
     """Turn a GA session into the beta's flat one; what the beta lacks is left out.
 
     >>> flat_session({"type": "realtime", "output_modalities": ["audio"], "audio": {"output": {"voice": "ash"}}})
     {'modalities': ['text', 'audio'], 'voice': 'ash'}
     """
-    dropped = {"type", "audio", "output_modalities", "max_output_tokens", "truncation", "prompt", "include"}
-    dropped |= {"reasoning", "parallel_tool_calls"}
-    flat = {key: value for key, value in session.items() if key not in dropped}
-    if modalities := session.get("output_modalities"):
-        flat["modalities"] = ["text", "audio"] if "audio" in modalities else ["text"]
-    for old, path in FLAT:
-        found, value = _dig(session, path)
-        if found:
-            flat[old] = value
-    for side in ("input", "output"):
-        _, form = _dig(session, ("audio", side, "format"))
-        if isinstance(form, dict) and "type" in form:
-            flat[f"{side}_audio_format"] = OLD_FORMATS.get(form["type"], form["type"])
-    return flat
+    flat = {key: value for key, value in session.items() if key not in ONLY_NESTED}
+    found = {field.name: field.flatten(told) for field in FLAT_FIELDS for told in _dig(session, field.path)}
+    return flat | {name: value for name, value in found.items() if value is not NOTHING}
 
 
 def nested_session(flat: JsonObject) -> JsonObject:
@@ -135,46 +185,31 @@ def nested_session(flat: JsonObject) -> JsonObject:
     session: JsonObject = {"type": "realtime"} | {key: value for key, value in flat.items() if key not in ONLY_FLAT}
     if isinstance(audio := flat.get("audio"), dict):
         session["audio"] = {side: dict(told) if isinstance(told, dict) else told for side, told in audio.items()}
-    modalities = flat.get("modalities")
-    if isinstance(modalities, list | tuple) and "output_modalities" not in flat:
-        session["output_modalities"] = ["audio"] if "audio" in modalities else ["text"]
-    for old, path in FLAT:
-        if old in flat:
-            _bury(session, path, _plain(old, flat[old]))
-    for side in ("input", "output"):
-        name = flat.get(f"{side}_audio_format")
-        if isinstance(name, str) and name in FORMATS:
-            _bury(session, ("audio", side, "format"), dict(FORMATS[name]))
+    for field in FLAT_FIELDS:
+        if (value := field.nest(flat.get(field.name, NOTHING))) is not NOTHING:
+            _bury(session, field.path, value)
     if isinstance(tools := flat.get("tools"), list):
-        session["tools"] = [_tool(told) for told in tools]
+        session["tools"] = [_unwrapped(told) for told in tools]
+    if "tool_choice" in flat:
+        session["tool_choice"] = _unwrapped(flat["tool_choice"])
     return session
 
 
-def _plain(field: str, value: object) -> object:
-    """Take a flat field's value out of what only some servers wrap it in."""
-    if not isinstance(value, dict):
-        return value
-    if field == "voice" and isinstance(value.get("name"), str):
-        return value["name"]
-    if field == "turn_detection" and value.get("type") in (None, "none"):
-        return None
-    return value
+def _unwrapped(told: object) -> object:
+    """Turn a tool, or the choice of one, into GA: the chat API tells it under ``function``, the beta a name there."""
+    inner = told.get("function") if isinstance(told, dict) else None
+    inner = {"name": inner} if isinstance(inner, str) else inner
+    return {"type": "function"} | inner if isinstance(inner, dict) else told
 
 
-def _tool(told: object) -> object:
-    """Turn a tool into GA, also where a server tells it as the chat API does."""
-    if isinstance(told, dict) and isinstance(inner := told.get("function"), dict):
-        return {"type": "function"} | inner
-    return told
-
-
-def _dig(tree: JsonObject, path: tuple[str, ...]) -> tuple[bool, object]:
+def _dig(tree: JsonObject, path: tuple[str, ...]) -> Iterator[object]:
+    """Yield what stands deep in a session; nothing where the way to it ends."""
     at: object = tree
     for step in path:
         if not isinstance(at, dict) or step not in at:
-            return False, None
+            return
         at = at[step]
-    return True, at
+    yield at
 
 
 def _bury(tree: JsonObject, path: tuple[str, ...], value: object) -> None:
@@ -232,8 +267,18 @@ class Flat:
     has_azure_voices: bool = False
     wants_transcript: bool = False
 
-    def session(self, session: JsonObject) -> JsonObject:
-        """Translate a GA session into what the server wants."""
+    def outward(self, event: JsonObject) -> JsonObject:
+        """Translate a client's GA event into what the server wants."""
+        if isinstance(event.get("session"), dict):
+            event = event | {"session": self._session(event["session"])}
+        if isinstance(event.get("response"), dict):
+            event = event | {"response": self._response(event["response"])}
+        if self.wants_transcript and isinstance(item := event.get("item"), dict) and "content" in item:
+            parts = ({"transcript": None} | part if part["type"] == "input_audio" else part for part in item["content"])
+            event = event | {"item": item | {"content": list(parts)}}
+        return parts_renamed(event, OLD_PARTS)
+
+    def _session(self, session: JsonObject) -> JsonObject:
         flat = {
             key: value
             for key, value in flat_session(session).items()
@@ -247,10 +292,9 @@ class Flat:
             flat["voice"] = {"type": "azure-standard", "name": voice}
         return flat
 
-    def response(self, response: JsonObject) -> JsonObject:
-        """Translate what ``response.create`` carries into what the server wants."""
+    def _response(self, response: JsonObject) -> JsonObject:
         keep = {key: response[key] for key in ("metadata", "conversation", "input", "instructions") if key in response}
-        flat = self.session(response)
+        flat = self._session(response)
         if "max_response_output_tokens" in flat:
             flat["max_output_tokens"] = flat.pop("max_response_output_tokens")
         return flat | keep
@@ -262,30 +306,17 @@ def _chat_tool(told: JsonObject) -> JsonObject:
     return {"type": "function", "function": {key: value for key, value in told.items() if key != "type"}}
 
 
-def _flat_outward(event: JsonObject, shape: Flat) -> JsonObject:
-    if isinstance(event.get("session"), dict):
-        event = event | {"session": shape.session(event["session"])}
-    if isinstance(event.get("response"), dict):
-        event = event | {"response": shape.response(event["response"])}
-    if shape.wants_transcript and isinstance(item := event.get("item"), dict) and "content" in item:
-        content = [{"transcript": None} | part if part["type"] == "input_audio" else part for part in item["content"]]
-        event = event | {"item": item | {"content": content}}
-    return parts_renamed(event, OLD_PARTS)
-
-
 # ---- xAI
 
 
 def _xai_outward(event: JsonObject) -> JsonObject:
     """Move voice and turn detection to the session's top, nest formats and speed; write a beta ``response``."""
-    session = event.get("session")
-    if isinstance(session, dict):
+    if isinstance(session := event.get("session"), dict):
         event = event | {"session": _xai_session(session)}
     response = event.get("response")
     if isinstance(response, dict) and "output_modalities" in response:
-        named = {key: value for key, value in response.items() if key != "output_modalities"}
-        spoken = ["text", "audio"] if "audio" in response["output_modalities"] else ["text"]
-        event = event | {"response": named | {"modalities": spoken}}
+        spoken = {"modalities": _flat_modalities(response["output_modalities"])}
+        event = event | {"response": {key: response[key] for key in response if key != "output_modalities"} | spoken}
     return event
 
 
@@ -308,24 +339,13 @@ def _xai_session(session: JsonObject) -> JsonObject:
 
 
 GA = Dialect("ga")
-BETA = Dialect("beta", partial(_flat_outward, shape=Flat()))
+BETA = Dialect("beta", Flat().outward)
 XAI = Dialect("xai", _xai_outward)
-VOICE_LIVE = Dialect("azure-voice-live", partial(_flat_outward, shape=Flat(has_azure_voices=True)))
-STEPFUN = Dialect(
-    "stepfun", partial(_flat_outward, shape=Flat(has_chat_tools=True, lacks_null=frozenset({"turn_detection"})))
-)
-QWEN = Dialect("qwen", partial(_flat_outward, shape=Flat(has_chat_tools=True)))
-SPEACHES = Dialect(
-    "speaches",
-    partial(
-        _flat_outward,
-        shape=Flat(
-            lacks=frozenset({"input_audio_format", "output_audio_format", "speed", "input_audio_noise_reduction"}),
-            has_chat_choice=True,
-            wants_transcript=True,
-        ),
-    ),
-)
+VOICE_LIVE = Dialect("azure-voice-live", Flat(has_azure_voices=True).outward)
+STEPFUN = Dialect("stepfun", Flat(has_chat_tools=True, lacks_null=frozenset({"turn_detection"})).outward)
+QWEN = Dialect("qwen", Flat(has_chat_tools=True).outward)
+_SPEACHES_LACKS = frozenset({"input_audio_format", "output_audio_format", "speed", "input_audio_noise_reduction"})
+SPEACHES = Dialect("speaches", Flat(lacks=_SPEACHES_LACKS, has_chat_choice=True, wants_transcript=True).outward)
 
 DIALECTS = {dialect.name: dialect for dialect in (GA, BETA, XAI, VOICE_LIVE, STEPFUN, QWEN, SPEACHES)}
 """Every dialect an endpoint can have."""

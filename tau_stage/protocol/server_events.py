@@ -28,21 +28,13 @@ MESSAGE_FIELDS = ("details", "description", "reason", "text", "msg", "title", "s
 """Where servers put the words of an error that has no message."""
 
 Status = Literal["completed", "cancelled", "incomplete", "failed"]
-STATUSES: dict[str, Status] = {
-    "completed": "completed",
-    "cancelled": "cancelled",
+ENDINGS: dict[Status, str] = {
+    "completed": "completed complete done success finished ended end",
+    "cancelled": "cancelled canceled interrupted aborted",
     "incomplete": "incomplete",
-    "failed": "failed",
-    "complete": "completed",
-    "done": "completed",
-    "success": "completed",
-    "canceled": "cancelled",
-    "interrupted": "cancelled",
-    "aborted": "cancelled",
-    "failure": "failed",
-    "error": "failed",
-    "errored": "failed",
+    "failed": "failed failure error errored",
 }
+STATUSES = {name: status for status, names in ENDINGS.items() for name in names.split()}
 """How a response can end, by every name that servers have for it."""
 
 

@@ -98,7 +98,7 @@ class BetaCodec:
         for part in ("session", "response"):
             if isinstance(told := event.get(part), dict):
                 self._asked = told.get("temperature")
-                nested: JsonObject = nested_session(_without_none(told))
+                nested = nested_session(told)
                 if part == "response":
                     del nested["type"]
                 event = event | {part: nested}
@@ -143,31 +143,17 @@ def _named(item: JsonObject) -> JsonObject:
     return {"id": item["id"], "object": "realtime.item"} | {key: item[key] for key in item if key != "phase"}
 
 
-def _without_none(flat: JsonObject) -> JsonObject:
-    """Undo the beta's other spellings: turn detection of the type none, and a tool that is chosen as a function."""
-    turns, choice = flat.get("turn_detection"), flat.get("tool_choice")
-    if isinstance(turns, dict) and turns.get("type") == "none":
-        flat = flat | {"turn_detection": None}
-    if isinstance(choice, dict) and isinstance(choice.get("function"), str) and "name" not in choice:
-        flat = flat | {"tool_choice": {"type": "function", "name": choice["function"]}}
-    return flat
-
-
 def _problem(param: str, heat: Any) -> ServerError | None:
     if isinstance(heat, bool) or not isinstance(heat, int | float):
         message = f"Invalid type for '{param}': expected a decimal, but got {type(heat).__name__} instead."
         return ServerError(code="invalid_type", message=message, param=param)
-    if heat < COLDEST:
-        message = (
-            f"Invalid '{param}': decimal below minimum value. Expected a value >= {COLDEST}, but got {heat} instead."
-        )
-        return ServerError(code="decimal_below_min_value", message=message, param=param)
-    if heat > HOTTEST:
-        message = (
-            f"Invalid '{param}': decimal above maximum value. Expected a value <= {HOTTEST}, but got {heat} instead."
-        )
-        return ServerError(code="decimal_above_max_value", message=message, param=param)
-    return None
+    if COLDEST <= heat <= HOTTEST:
+        return None
+    code, where, limit = ("below_min", "below minimum", f">= {COLDEST}") if heat < COLDEST else (
+        "above_max", "above maximum", f"<= {HOTTEST}"
+    )  # fmt: skip
+    message = f"Invalid '{param}': decimal {where} value. Expected a value {limit}, but got {heat} instead."
+    return ServerError(code=f"decimal_{code}_value", message=message, param=param)
 
 
 OWN_ID = re.compile(r"(?:event|item|resp|sess|call)_\d{12,}")
@@ -229,12 +215,7 @@ class XaiCodec:
             return event
         self.session = self.session | asked
         known = SessionConfig.model_fields.keys() - {"reasoning"}
-        session = {"type": "realtime"} | {key: value for key, value in asked.items() if key in known}
-        audio = {side: dict(value) for side, value in (asked.get("audio") or {}).items() if isinstance(value, dict)}
-        for side, key in (("output", "voice"), ("output", "speed"), ("input", "turn_detection")):
-            if key in asked:
-                audio.setdefault(side, {})[key] = _turns(asked[key]) if key == "turn_detection" else asked[key]
-        return event | {"session": session | ({"audio": audio} if audio else {})}
+        return event | {"session": {key: value for key, value in nested_session(asked).items() if key in known}}
 
     def from_ga(self, event: JsonObject) -> list[JsonObject]:
         """Turn a GA event into those that xAI's client gets: none, one, or several."""
@@ -281,7 +262,7 @@ class XaiCodec:
     # ---- the session
 
     def _created(self, event: JsonObject) -> list[JsonObject]:
-        session = event["session"]
+        session, event_id = event["session"], event["event_id"]
         self._model = session["model"]
         told = {
             "id": uuid.uuid5(uuid.NAMESPACE_OID, session["id"]).hex,
@@ -294,20 +275,17 @@ class XaiCodec:
             "model": self._model,
         }
         conversation = {"id": _uuid(f"conversation of {session['id']}"), "object": "realtime.conversation"}
-        first = {"type": "session.created", "event_id": _uuid(event["event_id"]), "session": told}
-        second = {
-            "type": "conversation.created",
-            "event_id": _uuid(event["event_id"] + "/conversation"),
-            "conversation": conversation,
-            "previous_item_id": None,
+        further = {
+            "conversation.created": {"conversation": conversation},
+            "ping": {"timestamp": self._now_ms},
         }
-        ping = {
-            "type": "ping",
-            "event_id": _uuid(event["event_id"] + "/ping"),
-            "timestamp": self._now_ms,
-            "previous_item_id": None,
-        }
-        return [first, second, ping]
+        return [
+            {"type": "session.created", "event_id": _uuid(event_id), "session": told},
+            *(
+                {"type": kind, "event_id": _uuid(f"{event_id}/{kind.split('.')[0]}"), **facts, "previous_item_id": None}
+                for kind, facts in further.items()
+            ),
+        ]
 
     @property
     def _now_ms(self) -> int:
@@ -470,11 +448,6 @@ class XaiCodec:
 
 def _uuid(name: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_OID, name))
-
-
-def _turns(detection: Any) -> Any:
-    """Write turn detection as GA does: null turns it off, and a type of null does."""
-    return None if isinstance(detection, dict) and detection.get("type", "") is None else detection
 
 
 def _response(response: JsonObject) -> JsonObject:
