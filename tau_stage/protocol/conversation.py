@@ -89,11 +89,13 @@ class _Incoming:
     """A response that is still coming in.
 
     Attributes:
+        form: How its sound travels.
         items: What it is made of, by item id.
         problem: What of it could not be used, once something could not: it is then not whole.
         has_begun: Whether the server told that it began.
     """
 
+    form: Format
     items: dict[str, PartialItem] = field(default_factory=dict)
     problem: str = ""
     has_begun: bool = False
@@ -102,6 +104,15 @@ class _Incoming:
     def is_over(self) -> bool:
         """Whether all that was begun of it has come."""
         return bool(self.items) and all(item.is_over for item in self.items.values())
+
+    @property
+    def youngest(self) -> str:
+        """The id of the item that began last; empty where there is none, or where it has no id."""
+        return next(reversed(self.items), "")
+
+    def item(self, item_id: str) -> PartialItem:
+        """Return an item; a new one where it is not known."""
+        return self.items.setdefault(item_id, PartialItem(self.form.decoder()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,13 +247,14 @@ class Conversation:
         response_id = self._aliases.get(response_id, response_id)
         if response_id in self._incoming or response_id in self._finished:
             return response_id
+        known = set(filter(None, item_ids))
         for owner, incoming in self._incoming.items():
-            if any(item_id in incoming.items for item_id in item_ids if item_id):
+            if not known.isdisjoint(incoming.items):
                 return owner
-        youngest = next(reversed(self._incoming), None)
+        youngest = next(reversed(self._incoming), "")
         if not response_id:
             return youngest or self._make_name()
-        if youngest is not None and not self._incoming[youngest].items:
+        if youngest and not self._incoming[youngest].items:
             self._aliases[response_id] = youngest
             return youngest
         return response_id
@@ -258,8 +270,7 @@ class Conversation:
         if owner in self._finished:
             self.odd[f"{event.type}: it came after the end of its response; left out"] += 1
             return None
-        self._goes_on(owner)
-        item_id, item = self._item(owner, event.item_id)
+        item_id, item = self._item(self._growing(owner), event.item_id)
         item.is_over = isinstance(event, AudioDone | ContentPartDone | TextDone | FunctionArgumentsDone) or (
             item.is_over and isinstance(event, TranscriptDone | ContentPartAdded)
         )
@@ -275,30 +286,26 @@ class Conversation:
             case FunctionArgumentsDelta():
                 item.learn_call(ToolCall(event.call_id, "", ""))
                 item.arguments.append(event.delta)
+            case ContentPartDone():
+                item.end_part(event.content_index, event.part)
+                return self._end_with_sound(owner, item)
             case _:
-                if isinstance(event, ContentPartDone):
-                    item.end_part(event.content_index, event.part)
-                item.awaits_sound = False
-                return self._end_with_sound(owner)
+                return self._end_with_sound(owner, item)
         return None
 
-    def _item(self, response_id: str, item_id: str) -> tuple[str, PartialItem]:
+    def _item(self, incoming: _Incoming, item_id: str) -> tuple[str, PartialItem]:
         """Return an item of a response; one that is not known is the one announced last, else a new one."""
-        items = self._incoming.setdefault(response_id, _Incoming()).items
-        if item_id not in items:
-            announced = next((key for key in reversed(items) if items[key].entry), None)
-            item_id = announced or item_id or next(reversed(items), "")
-        if item_id not in items:
-            items[item_id] = PartialItem.in_format(self.form)
-        return item_id, items[item_id]
+        if item_id not in incoming.items:
+            announced = (key for key in reversed(incoming.items) if incoming.items[key].entry)
+            item_id = next(announced, item_id or incoming.youngest)
+        return item_id, incoming.item(item_id)
 
-    def _goes_on(self, response_id: str) -> None:
-        """Take back the end of a response that an error was taken for; note what comes after one that was told."""
-        ending = self._ending.get(response_id)
+    def _growing(self, response_id: str) -> _Incoming:
+        """Return a response of which something comes: an error was then not its end, and an end that was told early."""
+        ending = self._ending.pop(response_id, None)
         if ending is not None and ending.is_told:
             self._ending[response_id] = replace(ending, goes_on=True)
-        elif ending is not None:
-            del self._ending[response_id]
+        return self._incoming.setdefault(response_id, _Incoming(self.form))
 
     def _add_sound(self, owner: str, item_id: str, item: PartialItem, event: AudioDelta) -> ResponseChange | None:
         try:
@@ -334,13 +341,11 @@ class Conversation:
         owner = self._owner(event.response_id, item_id)
         if owner in self._finished:
             return None
-        self._goes_on(owner)
-        items = self._incoming.setdefault(owner, _Incoming()).items
-        item = items.setdefault(item_id or next(reversed(items), ""), PartialItem.in_format(self.form))
+        incoming = self._growing(owner)
+        item = incoming.item(item_id or incoming.youngest)
         item.learn(event.item)
         item.is_over = isinstance(event, OutputItemDone)
-        item.awaits_sound = item.awaits_sound and not item.is_over
-        return self._end_with_sound(owner)
+        return self._end_with_sound(owner, item) if item.is_over else None
 
     def _begin(self, response_id: str) -> ResponseChange | None:
         response_id = response_id or self._make_name()
@@ -351,7 +356,7 @@ class Conversation:
         self._finished.discard(response_id)  # some servers use one id for all their responses
         nameless = [key for key in self._incoming if key in self._nameless]
         formerly = nameless[0] if nameless and response_id not in self._incoming else ""
-        early = self._incoming.pop(formerly, None) or _Incoming()
+        early = self._incoming.pop(formerly, None) or _Incoming(self.form)
         self._ending.pop(formerly, None)
         self._incoming.setdefault(response_id, early).has_begun = True
         return ResponseBegan(response_id, formerly)
@@ -386,10 +391,9 @@ class Conversation:
         if response_id not in self._incoming and len(self._incoming) == 1:
             response_id = next(iter(self._incoming))
         event = self._with_earlier_error(event, self._ending.get(response_id))
-        if event.spelt and event.spelt not in self._final_spellings and not event.tells_usage:
-            self._ending[response_id] = _Ending(event, is_told=True)
-            return None
-        if self._awaits_sound(response_id) and event.response.outcome == "completed" and self._tells_ends_of_sound:
+        owes_done = event.spelt and event.spelt not in self._final_spellings and not event.tells_usage
+        owes_sound = self._owes_sound(response_id) and event.response.outcome == "completed"
+        if owes_done or (owes_sound and self._tells_ends_of_sound):
             self._ending[response_id] = _Ending(event, is_told=True)
             return None
         return self._end(response_id, event)
@@ -408,23 +412,25 @@ class Conversation:
             return event
         return event.model_copy(update={"response": event.response.model_copy(update={"error": error})})
 
-    def _awaits_sound(self, response_id: str) -> bool:
+    def _owes_sound(self, response_id: str) -> bool:
         incoming = self._incoming.get(response_id)
-        return incoming is not None and any(item.awaits_sound or item.lacks_sound for item in incoming.items.values())
+        return incoming is not None and any(item.owes_sound for item in incoming.items.values())
 
-    def _end_with_sound(self, response_id: str) -> ResponseChange | None:
+    def _end_with_sound(self, response_id: str, item: PartialItem) -> ResponseChange | None:
+        """End a response whose end waited for the sound of this item, which has ended."""
+        item.awaits_sound = False
         ending = self._ending.get(response_id)
-        if ending is None or not ending.is_final or self._awaits_sound(response_id):
+        if ending is None or not ending.is_final or self._owes_sound(response_id):
             return None
         return self._end(response_id, ending.event)
 
     def _end(self, response_id: str, event: ResponseDone) -> ResponseEnded:
         self._finished.add(response_id)
         self._ending.pop(response_id, None)
-        incoming = self._incoming.pop(response_id, None) or _Incoming()
+        incoming = self._incoming.pop(response_id, None) or _Incoming(self.form)
         if not incoming.has_begun:
             self._never_begun.add(response_id)
-        ids = self._learn_output(incoming.items, event.response.output) or list(filter(None, incoming.items))
+        ids = self._learn_output(incoming, event.response.output) or list(filter(None, incoming.items))
         said, comments = self._finish(incoming)
         status, reason, message = _outcome(event.response, incoming.problem)
         calls = tuple(call for item_id, item in incoming.items.items() if (call := item.tool_call(item_id)))
@@ -450,10 +456,10 @@ class Conversation:
         said: list[Commentary] = []
         comments: list[Commentary] = []
         for item_id, item in incoming.items.items():
-            audio = item.finish()
-            if audio:
-                self.entries.keep_audio(item_id, audio)
-            (comments if item.is_commentary else said).append(Commentary(item.transcript, item.text, audio))
+            told = item.finish()
+            if told.audio:
+                self.entries.keep_audio(item_id, told.audio)
+            (comments if item.is_commentary else said).append(told)
         return said, comments
 
     def _count(self, response_id: str, usage: Usage) -> Usage:
@@ -465,22 +471,18 @@ class Conversation:
             self._without_usage.add(response_id)
         return usage
 
-    def _learn_output(self, items: dict[str, PartialItem], told_items: Sequence[Item]) -> list[str]:
-        """Take in the items that the end of a response lists, perhaps under other ids, and give their ids.
-
-        Args:
-            items: What came of the response.
-            told_items: As the end lists them.
-        """
-        others = [item_id for item_id in items if item_id not in {item.id for item in told_items}]
+    def _learn_output(self, incoming: _Incoming, told: Sequence[Item]) -> list[str]:
+        """Take in the items that the end of a response lists, perhaps under other ids, and give their ids."""
+        others = dict.fromkeys(incoming.items)
+        for item in told:
+            others.pop(item.id, None)
         ids: list[str] = []
-        for item in told_items:
+        for item in told:
             item_id = item.id
-            if item_id not in items:
-                item_id = next((other for other in others if items[other].may_be(item)), item_id)
-            if item_id in others:
-                others.remove(item_id)
-            items.setdefault(item_id, PartialItem.in_format(self.form)).learn(item)
+            if item_id not in incoming.items:
+                item_id = next((other for other in others if incoming.items[other].may_be(item)), item_id)
+                others.pop(item_id, None)
+            incoming.item(item_id).learn(item)
             ids.append(item_id if item_id in self.items else item.id)
         return ids
 
@@ -504,12 +506,7 @@ class Conversation:
 
 
 def _outcome(response: WireResponse, problem: str) -> tuple[Status, str | None, str]:
-    """Tell how a response ended, why, and the server's words on it.
-
-    Args:
-        response: As the server told its end.
-        problem: What of it could not be used.
-    """
+    """Tell how a response ended, why, and the server's words on it; ``problem`` is what of it could not be used."""
     details, error = response.status_details, response.failure
     reason = (error.code or error.type) if error else details.reason if details else None
     message = error.message if error else ""
@@ -530,12 +527,6 @@ def _used(event: ResponseDone, made: Sequence[Commentary], *, has_calls: bool, f
 
     What nobody has heard of, and whose usage was not told, has used nothing. What was heard and is told to have used
     nothing has an unknown cost, but where it failed: then the provider forgoes it.
-
-    Args:
-        event: The end of the response.
-        made: What it said.
-        has_calls: Whether it called tools.
-        failed: Whether it failed.
     """
     is_spoken = any(part.audio or part.transcript for part in made)
     is_written = not is_spoken and (has_calls or any(part.text for part in made))

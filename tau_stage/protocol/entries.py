@@ -75,6 +75,7 @@ class Entry:
         ToolCall(call_id='c', name='light', arguments='{}')
         """
         parts = item.content or ()
+        is_call = item.type == "function_call"
         return cls(
             id=item.id,
             type=item.type,
@@ -82,7 +83,7 @@ class Entry:
             status=item.status,
             text="".join(part.text or "" for part in parts),
             transcript="".join(part.transcript or "" for part in parts),
-            call=call_of(item),
+            call=ToolCall(item.call_id or "", item.name or "", item.arguments or "") if is_call else None,
             output=item.output,
             answers=item.call_id if item.output is not None else None,
         )
@@ -109,13 +110,6 @@ class Entry:
         if audio is not None and audio_end_ms is not None:
             audio = audio[: audio_end_ms * audio.rate // 1000]
         return replace(self, audio=audio, transcript="")
-
-
-def call_of(item: Item) -> ToolCall | None:
-    """Return the tool call that an item is, if it is one."""
-    if item.type != "function_call":
-        return None
-    return ToolCall(item.call_id or "", item.name or "", item.arguments or "")
 
 
 @dataclass(slots=True)
@@ -164,18 +158,18 @@ class InputBuffer:
         return self._spoken.get(item_id)
 
     def committed(self, item_id: str) -> Pcm | None:
-        """Take the sound of the item that was made of the buffer; the buffer is empty then."""
+        """Take the sound of the item that was made of the buffer; what follows its end stays."""
         whole = Pcm.join(self._sounds)
-        span = self._spoken.pop(item_id, None)
-        if span:
-            start, end = (None if ms is None else ms * RATE // 1000 - self.begins for ms in span)
-            sound = whole[max(0, start or 0) : end if end is None else max(0, end)]
-            keep = whole[end or len(whole) :]
-        else:
-            sound, keep = whole, Pcm()
+        start_ms, end_ms = self._spoken.pop(item_id, (0, None))
+        start, end = max(0, self._place(start_ms)), len(whole) if end_ms is None else max(0, self._place(end_ms))
+        keep = whole[end:]
         self.begins += len(whole) - len(keep)
         self._sounds, self._samples = [keep] if keep else [], len(keep)
-        return sound or None
+        return whole[start:end] or None
+
+    def _place(self, ms: int) -> int:
+        """Return where in the buffer a moment of the input is, in samples."""
+        return ms * RATE // 1000 - self.begins
 
     def clear(self) -> None:
         """Clear the buffer."""
@@ -220,8 +214,10 @@ class Entries:
                 self.input.started(event.item_id, event.audio_start_ms)
             case SpeechStopped():
                 self.input.stopped(event.item_id, event.audio_end_ms)
+            case TranscriptionCompleted() if event.item_id in self.by_id:
+                self._change(event.item_id, lambda entry: replace(entry, transcript=event.transcript))
             case TranscriptionCompleted():
-                self._transcribe(event.item_id, event.transcript)
+                self._early_transcripts[event.item_id] = event.transcript
             case _:
                 pass
 
@@ -267,21 +263,14 @@ class Entries:
             return
         if entry.role in ("user", "system") and entry.text:
             self._text_messages += 1
-        if previous_item_id not in self.by_id or previous_item_id == next(reversed(self.by_id)):
-            self.by_id[entry.id] = entry
-        else:
-            before = list(self.by_id.items())
-            at = next(number for number, (key, _) in enumerate(before, 1) if key == previous_item_id)
-            self.by_id = dict([*before[:at], (entry.id, entry), *before[at:]])
+        behind: list[tuple[str, Entry]] = []
+        if previous_item_id in self.by_id:
+            while next(reversed(self.by_id)) != previous_item_id:
+                behind.append(self.by_id.popitem())
+        self.by_id |= {entry.id: entry, **dict(reversed(behind))}
 
     def _commit(self, item_id: str) -> None:
         heard_ms = self.input.heard_ms(item_id)
         audio = self.input.committed(item_id)
         kept = audio if self._keeps_audio else None
         self._place(Entry(item_id, "message", "user", "completed", audio=kept, heard_ms=heard_ms), None)
-
-    def _transcribe(self, item_id: str, transcript: str) -> None:
-        if item_id in self.by_id:
-            self._change(item_id, lambda entry: replace(entry, transcript=transcript))
-        elif item_id:
-            self._early_transcripts[item_id] = transcript

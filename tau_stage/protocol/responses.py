@@ -31,13 +31,7 @@ PCM, EXTENSIBLE = 1, 0xFFFE
 
 @dataclass(frozen=True, slots=True)
 class Commentary:
-    """What a model says about its work, beside its answer (items whose ``phase`` is ``commentary``).
-
-    Attributes:
-        transcript: The words spoken.
-        text: The words written.
-        audio: The sound.
-    """
+    """What a model says about its work, beside its answer (items whose ``phase`` is ``commentary``)."""
 
     transcript: str = ""
     text: str = ""
@@ -105,12 +99,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class ResponseBegan:
-    """A response began.
-
-    Attributes:
-        response_id: The server's id.
-        formerly: What it was called in changes that came before its id was told; empty where none came.
-    """
+    """A response began; ``formerly`` is what changes called it that came before its id was told, if any did."""
 
     response_id: str
     formerly: str = ""
@@ -118,17 +107,7 @@ class ResponseBegan:
 
 @dataclass(frozen=True, slots=True)
 class AudioChunk:
-    """A response grew by some sound: whole samples only.
-
-    Attributes:
-        response_id: Which response.
-        item_id: Which item of it.
-        audio: The sound.
-        commentary: Whether it is commentary, no part of the answer.
-
-    >>> AudioChunk("resp_1", "item_1", Pcm(bytes(4800))).audio.duration_s
-    0.1
-    """
+    """A response grew by some sound: whole samples only; ``commentary`` is no part of the answer."""
 
     response_id: str
     item_id: str
@@ -138,18 +117,7 @@ class AudioChunk:
 
 @dataclass(frozen=True, slots=True)
 class TextChunk:
-    """A response grew by some words: of what is spoken, or of written text.
-
-    Attributes:
-        response_id: Which response.
-        item_id: Which item of it.
-        words: The words.
-        spoken: Whether they are spoken.
-        commentary: Whether they are commentary, no part of the answer.
-
-    >>> TextChunk("resp_1", "item_1", "Good evening", spoken=True).words
-    'Good evening'
-    """
+    """A response grew by some words, spoken or written; ``commentary`` is no part of the answer."""
 
     response_id: str
     item_id: str
@@ -160,11 +128,7 @@ class TextChunk:
 
 @dataclass(frozen=True, slots=True)
 class ResponseEnded:
-    """A response ended.
-
-    >>> ResponseEnded("resp_1", Response("resp_1", "completed", transcript="Hello.")).response.transcript
-    'Hello.'
-    """
+    """A response ended."""
 
     response_id: str
     response: Response
@@ -217,9 +181,7 @@ class PartialItem:
 
     Attributes:
         decoder: How its sound travels.
-        sounds: Its sound so far.
-        spoken: The words spoken so far, by content part.
-        written: The words written so far, by content part.
+        spoken: The words spoken so far, by content part; ``written`` those written.
         entry: The item as the server last told it whole.
         call: The tool call that it is, as far as it is known.
         arguments: The arguments of the call, as deltas brought them.
@@ -241,20 +203,15 @@ class PartialItem:
     head: bytes = b""
     is_over: bool = False
 
-    @classmethod
-    def in_format(cls, form: Format) -> PartialItem:
-        """Begin with nothing."""
-        return cls(form.decoder())
-
     @property
     def is_commentary(self) -> bool:
         """Whether it is no part of the answer."""
         return (self.phase or "").casefold() == COMMENTARY
 
     @property
-    def lacks_sound(self) -> bool:
-        """Whether words are spoken, and no sound has come."""
-        return bool(self.transcript) and not self.sounds
+    def owes_sound(self) -> bool:
+        """Whether sound was announced and not ended, or words are spoken and no sound has come."""
+        return self.awaits_sound or (bool(self.transcript) and not self.sounds)
 
     @property
     def transcript(self) -> str:
@@ -292,13 +249,14 @@ class PartialItem:
         """Return the samples of a WAV file whose beginning came; none, until they begin."""
         form = self.decoder.form
         found = samples_of(data, form)
-        self.head = data if found is None else b""
         if found is None:
+            self.head = data
             return b""
-        note("a WAV header; taken off" if found.rate == form.rate else f"a WAV file of {found.rate} Hz; read as such")
-        if found.rate != form.rate:
-            self.decoder = replace(form, rate=found.rate).decoder()
-        return found.data
+        rate, self.head = found[0], b""
+        note("a WAV header; taken off" if rate == form.rate else f"a WAV file of {rate} Hz; read as such")
+        if rate != form.rate:
+            self.decoder = replace(form, rate=rate).decoder()
+        return found[1]
 
     def words(self, content_index: int, *, spoken: bool) -> PartialText:
         """Return the words of one part, to add to."""
@@ -310,10 +268,10 @@ class PartialItem:
             if whole and not str(words.get(content_index, "")):
                 words[content_index] = PartialText(whole=whole)
 
-    def finish(self) -> Pcm:
-        """Give all of its sound."""
+    def finish(self) -> Commentary:
+        """Give all of its words and sound."""
         self.sounds.append(self.decoder.finish())
-        return Pcm.join(self.sounds)
+        return Commentary(self.transcript, self.text, Pcm.join(self.sounds))
 
     def learn_call(self, call: ToolCall) -> None:
         """Note what is known of the tool call that it is; what is empty says nothing."""
@@ -354,21 +312,8 @@ def _decoded_loosely(delta: str) -> bytes:
         raise ProtocolError("theirs", f"an audio delta of {len(delta)} characters is not base64") from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Samples:
-    """What is in a WAV file, as far as it came.
-
-    Attributes:
-        rate: Samples per second.
-        data: The samples, mono and 16 bit.
-    """
-
-    rate: int
-    data: bytes
-
-
-def samples_of(data: bytes, form: Format) -> _Samples | None:
-    r"""Return the samples of a WAV file; None where they have not begun yet.
+def samples_of(data: bytes, form: Format) -> tuple[int, bytes] | None:
+    r"""Return the rate and the samples of a WAV file, as far as it came; None where they have not begun yet.
 
     Args:
         data: Its beginning, or all of it.
@@ -379,7 +324,7 @@ def samples_of(data: bytes, form: Format) -> _Samples | None:
 
     >>> head = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0" + struct.pack("<HHIIHH", 1, 1, 24_000, 48_000, 2, 16)
     >>> samples_of(head + b"data\xff\xff\xff\xff" + bytes(4), Format())
-    _Samples(rate=24000, data=b'\x00\x00\x00\x00')
+    (24000, b'\x00\x00\x00\x00')
     """
     if data[:4] != b"RIFF":
         raise ProtocolError("theirs", f"an audio delta is a file ({SOUND_FILES[data[:4]]}) where samples should be")
@@ -388,7 +333,7 @@ def samples_of(data: bytes, form: Format) -> _Samples | None:
         name, size = struct.unpack_from("<4sI", data, at)
         at += 8
         if name == b"data":
-            return _Samples(rate, data[at : at + size])
+            return rate, data[at : at + size]
         if name == b"fmt " and at + 16 <= len(data):
             code, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", data, at)
             if form.kind != "audio/pcm" or code not in (PCM, EXTENSIBLE) or (channels, bits) != (1, 16) or not rate:

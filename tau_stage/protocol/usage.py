@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import Field
 
@@ -172,6 +172,7 @@ TOKENS = (
 
 COUNTS = (*TOKENS, "reasoning_out", "text_messages", "untold")
 
+N = TypeVar("N", int, float)
 KINDS = ("text", "image", "audio")
 """Kinds of input, the cheapest first."""
 
@@ -181,16 +182,7 @@ MOST = 10**9
 
 @dataclass(slots=True)
 class _Side:
-    """What was read, or what was made, while it is put together.
-
-    Attributes:
-        total: Tokens of all kinds; None where they were not told.
-        kinds: Tokens by kind, where they were told.
-        cached: Tokens from the cache, of all kinds.
-        cached_kinds: The same by kind.
-        reasoning: Tokens of reasoning.
-        estimated: Whether something had to be guessed.
-    """
+    """What was read, or what was made, in tokens, while it is put together; None and no kind where it was not told."""
 
     total: int | None
     kinds: dict[str, int]
@@ -202,11 +194,10 @@ class _Side:
     @classmethod
     def of(cls, told: Mapping[str, object], *names: str) -> _Side:
         """Return one side of a usage, under the first of these names that tells something."""
-        sums = [_count(told.get(f"{name}_tokens")) for name in names]
         details = _object(told, *(f"{name}_{token}_details" for name in names for token in ("token", "tokens")))
         cached_kinds = _by_kind(_object(details, "cached_tokens_details", "cached_token_details"))
         return cls(
-            total=next((number for number in sums if number is not None), None),
+            total=_first(*(_count(told.get(f"{name}_tokens")) for name in names)),
             kinds=_by_kind(details),
             cached=_count(details.get("cached_tokens")) or sum(cached_kinds.values()),
             cached_kinds=cached_kinds,
@@ -228,34 +219,30 @@ class _Side:
         return self.kinds.get(kind, 0)
 
     def settle(self, dearest: str) -> None:
-        """Give every token a kind.
-
-        Args:
-            dearest: Where nothing else is known, it is of this kind.
-        """
+        """Give every token a kind: the dearest it can be, where nothing is known."""
         if not self.known and self.cached:  # no more is told than what came from the cache
             self.kinds, self.total, self.estimated = dict(self.cached_kinds), self.cached, True
         rest = (self.total or 0) - sum(self.kinds.values())
-        if rest == self.reasoning > 0 and "text" in self.kinds:  # reasoning beside the text, not in it
-            self._add("text", rest)
-        elif rest > 0:
-            open_kinds = [kind for kind in ("audio", "text") if kind not in self.kinds]
-            kind = open_kinds[0] if len(open_kinds) == 1 else dearest
-            self.estimated |= len(open_kinds) != 1 and (dearest != "text" or not open_kinds)
-            self._add(kind, rest)
-        elif rest < 0 and self.total:
-            self.estimated = True
-        self._settle_reasoning()
-
-    def _settle_reasoning(self) -> None:
+        if rest > 0:
+            kind = self._kind_of(rest, dearest)
+            self.kinds[kind] = self.of_kind(kind) + rest
+        elif self.total:
+            self.estimated |= rest < 0
         if self.reasoning > self.of_kind("text"):
             self.estimated = True
             if self.total is None:
                 self.kinds["text"] = self.reasoning
         self.reasoning = min(self.reasoning, self.of_kind("text"))
 
-    def _add(self, kind: str, tokens: int) -> None:
-        self.kinds[kind] = self.of_kind(kind) + tokens
+    def _kind_of(self, rest: int, dearest: str) -> str:
+        """Return the kind of tokens that are told in the total only."""
+        if rest == self.reasoning and "text" in self.kinds:  # reasoning beside the text, not in it
+            return "text"
+        open_kinds = {"audio", "text"} - self.kinds.keys()
+        if len(open_kinds) == 1:
+            return open_kinds.pop()
+        self.estimated |= dearest != "text" or not open_kinds
+        return dearest
 
     def take_cached(self) -> dict[str, int]:
         """Move tokens to the cache by kind; never more than there are of the kind."""
@@ -286,11 +273,10 @@ def _share_out(total: int | None, read: _Side, made: _Side) -> None:
 
 def _seconds(told: Mapping[str, object]) -> tuple[float | None, bool]:
     """Return seconds that are billed, and whether they are a part only: what was spoken, without what was heard."""
-    by_time = () if told.get("type") == "tokens" else ("seconds",)
-    for name in ("billable_audio_seconds", *by_time, "output_audio_seconds"):
-        if (number := _number(told.get(name))) is not None:
-            return float(number), name == "output_audio_seconds"
-    return None, False
+    by_time = None if told.get("type") == "tokens" else _number(told.get("seconds"))
+    told_s = _first(_number(told.get("billable_audio_seconds")), by_time)
+    spoken_s = _number(told.get("output_audio_seconds"))
+    return _first(told_s, spoken_s), told_s is None and spoken_s is not None
 
 
 def _by_kind(details: Mapping[str, object]) -> dict[str, int]:
@@ -302,6 +288,10 @@ def _object(told: Mapping[str, object], *names: str) -> Mapping[str, object]:
     """Return the first of these fields that holds an object."""
     found = (told.get(name) for name in names)
     return next((value for value in found if isinstance(value, Mapping) and value), {})
+
+
+def _first(*numbers: N | None) -> N | None:
+    return next((number for number in numbers if number is not None), None)
 
 
 def _count(value: object) -> int | None:
