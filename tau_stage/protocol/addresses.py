@@ -69,21 +69,29 @@ def _problem(url: str) -> str:
     if UNPRINTABLE.search(url):
         return "it holds a blank or a special character"
     try:
-        url.encode()
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        host.encode("idna")
+        parts = _split(url)
     except ValueError:
         return "its host is no host name"
-    if parts.scheme not in SCHEMES:
-        return "it is no WebSocket, whose address begins with ws:// or wss://"
-    if not host:
-        return "it has no host"
-    if not _has_sound_port(parts):
-        return "its port is no number from 1 to 65535"
-    if parts.username and parts.password is None:
-        return "it has a user and no password"
-    return "it has a fragment (#)" if parts.fragment else ""
+    checks = (
+        (parts.scheme not in SCHEMES, "it is no WebSocket, whose address begins with ws:// or wss://"),
+        (not parts.hostname, "it has no host"),
+        (not _has_sound_port(parts), "its port is no number from 1 to 65535"),
+        (parts.username and parts.password is None, "it has a user and no password"),
+        (parts.fragment, "it has a fragment (#)"),
+    )
+    return next((problem for is_so, problem in checks if is_so), "")
+
+
+def _split(url: str) -> SplitResult:
+    """Split an address whose host can be looked up.
+
+    Raises:
+        ValueError: It cannot be.
+    """
+    url.encode()
+    parts = urlsplit(url)
+    (parts.hostname or "").encode("idna")
+    return parts
 
 
 def _has_sound_port(parts: SplitResult) -> bool:
@@ -144,7 +152,9 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> Proxy | None:
             address = environment[variable].strip()
             if name == "socks_proxy":
                 address = re.sub(r"^http://", "socks5h://", address)
-            return _usable(Proxy(variable, address))
+            if problem := _proxy_problem(address):
+                raise UsageError(f"{variable} names no proxy that can be used: {problem[0]}", problem[1])
+            return Proxy(variable, address)
     return None
 
 
@@ -190,12 +200,6 @@ def _in_network(host: str, network: str) -> bool:
         return False
 
 
-def _usable(proxy: Proxy) -> Proxy:
-    if problem := _proxy_problem(proxy.url):
-        raise UsageError(f"{proxy.variable} names no proxy that can be used: {problem[0]}", problem[1])
-    return proxy
-
-
 def _proxy_problem(url: str) -> tuple[str, str] | None:
     """Say what is wrong with a proxy's address, and what to do; nothing of its password is told."""
     usual = "write it like http://user:password@host:3128, with special characters of the password as %40"
@@ -216,11 +220,11 @@ def _proxy_problem(url: str) -> tuple[str, str] | None:
 
 
 def _is_address(url: str) -> bool:
+    """Tell whether there is a host, and a port if any, and nothing behind it."""
     try:
-        parts = urlsplit(url)
+        parts = _split(url)
         unquote(parts.netloc, errors="strict")
-        host = parts.hostname or ""
-        alone = parts.path in ("", "/") and not parts.query and not parts.fragment and not UNPRINTABLE.search(url)
-        return alone and bool(host.encode("idna")) and parts.port != 0
     except ValueError:
         return False
+    is_alone = parts.path in ("", "/") and not (parts.query or parts.fragment or UNPRINTABLE.search(url))
+    return is_alone and bool(parts.hostname) and _has_sound_port(parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -91,32 +91,25 @@ class Endpoint:
         """
         named = quote(model, safe="", errors="replace")
         if "{model}" in self.url or self.names_model_in_session:
-            host = _host_of(resource) or self.resource
+            host = resource.rpartition("://")[2].partition("/")[0] or self.resource
             url = self.url.replace("{model}", named).replace("{resource}", host).replace("{session}", uuid4().hex)
             return check_address(url, self.resource_env if resource else "")
         parts = urlsplit(check_address(self.url))
-        query = parts.query
-        if not any(name == "model" for name, _ in parse_qsl(query)):
-            others = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name != "model"]
-            query = "&".join([*([urlencode(others)] if others else []), f"model={named}"])
-        return urlunsplit(parts._replace(query=query, path=parts.path.rstrip("/") or "/v1/realtime"))
+        query = parse_qsl(parts.query, keep_blank_values=True)
+        if not dict(query).get("model"):
+            others = urlencode([pair for pair in query if pair[0] != "model"])
+            parts = parts._replace(query=f"{others}{'&' if others else ''}model={named}")
+        return urlunsplit(parts._replace(path=parts.path.rstrip("/") or "/v1/realtime"))
 
     def named(self, model: str) -> dict[str, str]:
-        """Return the model as a wish for the session, where it is not named in the URL.
-
-        >>> ENDPOINTS["inworld"].named("openai/gpt-4.1-mini"), ENDPOINTS["openai"].named("gpt-realtime-2.1")
-        ({'model': 'openai/gpt-4.1-mini'}, {})
-        """
+        """Return the model as a wish for the session, where it is not named in the URL."""
         return {"model": model} if self.names_model_in_session else {}
 
     def key_in(self, environment: Mapping[str, str]) -> str | None:
-        r"""Return its key, where there is one.
+        """Return its key, where there is one.
 
         Raises:
             UsageError: What is there cannot be a key.
-
-        >>> ENDPOINTS["openai"].key_in({"OPENAI_API_KEY": "secret\n"})
-        'secret'
         """
         name = self.key_name(environment)
         return check_key(environment[name], name) if name else None
@@ -128,8 +121,6 @@ class Endpoint:
     def headers(self, key: str | None) -> dict[str, str]:
         """Return what the upgrade carries.
 
-        >>> ENDPOINTS["azure"].headers("secret")
-        {'api-key': 'secret'}
         >>> ENDPOINTS["inworld"].headers("secret")
         {'Authorization': 'Basic secret'}
         """
@@ -140,6 +131,20 @@ class Endpoint:
 
 
 UNDERSTUDY = "understudy"
+
+
+def _local(name: str, port: int, **facts: Any) -> Endpoint:
+    """Make the endpoint of a server that users run themselves, usually on their own machine."""
+    usual: dict[str, Any] = {
+        "url": "ws://{resource}/v1/realtime?model={model}",
+        "key_env": (f"{name.upper()}_API_KEY",),
+        "wants_key": False,
+        "resource_env": f"{name.upper()}_HOST",
+        "resource": f"127.0.0.1:{port}",
+        "price_provider": name,
+    }
+    return Endpoint(name, **(usual | facts))
+
 
 ENDPOINTS = {
     place.name: place
@@ -220,56 +225,34 @@ ENDPOINTS = {
             price_provider="inworld",
             source="docs.inworld.ai, realtime; pipecat, services/inworld/realtime",
         ),
-        Endpoint(
-            name="vllm",
-            url="ws://{resource}/v1/realtime?model={model}",
-            key_env=("VLLM_API_KEY",),
-            wants_key=False,
-            resource_env="VLLM_HOST",
-            resource="127.0.0.1:8000",
+        _local(
+            "vllm",
+            8000,
             opening=Opening(confirms=False),
-            price_provider="vllm",
             source="vLLM, entrypoints/openai/realtime/protocol.py; vLLM-Omni issue 5558, GA names since pull 7339",
         ),
-        Endpoint(
-            name="speaches",
-            url="ws://{resource}/v1/realtime?model={model}",
+        _local(
+            "speaches",
+            8000,
             dialect=SPEACHES,
-            key_env=("SPEACHES_API_KEY",),
-            wants_key=False,
-            resource_env="SPEACHES_HOST",
-            resource="127.0.0.1:8000",
             cap_s=1800.0,
-            price_provider="speaches",
             source="speaches, types/realtime.py and realtime/session_event_router.py",
         ),
-        Endpoint(
-            name="localai",
-            url="ws://{resource}/v1/realtime?model={model}",
-            key_env=("LOCALAI_API_KEY",),
-            wants_key=False,
-            resource_env="LOCALAI_HOST",
-            resource="127.0.0.1:8080",
-            price_provider="localai",
-            source="LocalAI, core/http/endpoints/openai/realtime.go",
-        ),
-        Endpoint(
-            name="litellm",
-            url="ws://{resource}/v1/realtime?model={model}",
-            key_env=("LITELLM_API_KEY",),
-            wants_key=False,
-            resource_env="LITELLM_HOST",
-            resource="127.0.0.1:4000",
+        _local("localai", 8080, source="LocalAI, core/http/endpoints/openai/realtime.go"),
+        _local(
+            "litellm",
+            4000,
             opening=UNKNOWN_OPENING,
+            price_provider="openai",
             source="LiteLLM proxy, /v1/realtime",
         ),
-        Endpoint(
-            name=UNDERSTUDY,
-            url="ws://{resource}/v1/realtime?model={model}",
+        _local(
+            UNDERSTUDY,
+            8765,
             auth="none",
-            wants_key=False,
+            key_env=(),
             resource_env="TAU_STAGE_UNDERSTUDY",
-            resource="127.0.0.1:8765",
+            price_provider="openai",
             source="tau_stage.understudy; `tau-stage understudy` listens there",
         ),
     )
@@ -295,7 +278,9 @@ def endpoint(name: str, dialect: str | None = None) -> Endpoint:
     """
     if "://" not in name:
         return ENDPOINTS[name]
-    kind, url = _parted(name)
+    kind, mark, url = name.partition("+")
+    if not mark or "://" in kind:
+        kind, url = "ga", name
     check_address(url)
     like = ENDPOINTS.get(kind) or Endpoint(kind, url, DIALECTS[kind], opening=UNKNOWN_OPENING)
     spelt = DIALECTS[dialect] if dialect else like.dialect
@@ -312,14 +297,3 @@ def endpoint(name: str, dialect: str | None = None) -> Endpoint:
         extra_headers=BETA_HEADER if spelt is BETA else like.extra_headers,
         source="the user's URL",
     )
-
-
-def _parted(name: str) -> tuple[str, str]:
-    """Return what the server of a URL is like, and the URL itself."""
-    kind, mark, url = name.partition("+")
-    return (kind, url) if mark and "://" not in kind else ("ga", name)
-
-
-def _host_of(resource: str) -> str:
-    """Return the host of a user's own resource, which may be given with a scheme and a path."""
-    return resource.partition("://")[2 if "://" in resource else 0].partition("/")[0]

@@ -7,32 +7,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
-from tau_stage.protocol.client_events import (
-    ClientEvent,
-    ClientMessage,
-    ConversationItemCreate,
-    ConversationItemDelete,
-    ConversationItemRetrieve,
-    ConversationItemTruncate,
-    InputAudioBufferClear,
-    InputAudioBufferCommit,
-    ResponseCreate,
-    SessionUpdate,
-)
+from tau_stage.protocol.client_events import ClientEvent, ConversationItemCreate
 from tau_stage.protocol.items import ClientItem, FunctionCall, FunctionCallOutput, Item
 from tau_stage.protocol.server_events import (
+    EVENT_TYPES,
     ConversationItemAdded,
-    ConversationItemDeleted,
     ConversationItemRetrieved,
-    ConversationItemTruncated,
     ErrorEvent,
-    InputAudioBufferCleared,
-    InputAudioBufferCommitted,
     PlacedItemEvent,
     ResponseCreated,
     ServerError,
     ServerEvent,
-    SessionUpdated,
+    UnusableEvent,
 )
 
 EVENT_KEY = "tau_event"
@@ -78,19 +64,19 @@ class Request:
     assumed: ServerEvent | None = field(default=None, compare=False, repr=False)
 
 
-ANSWERS: dict[type[ClientMessage], type[ServerEvent]] = {
-    SessionUpdate: SessionUpdated,
-    ConversationItemCreate: ConversationItemAdded,
-    ConversationItemRetrieve: ConversationItemRetrieved,
-    ConversationItemTruncate: ConversationItemTruncated,
-    ConversationItemDelete: ConversationItemDeleted,
-    InputAudioBufferCommit: InputAudioBufferCommitted,
-    InputAudioBufferClear: InputAudioBufferCleared,
-    ResponseCreate: ResponseCreated,
+ANSWERS = {
+    "session.update": "session.updated",
+    "conversation.item.create": "conversation.item.added",
+    "conversation.item.retrieve": "conversation.item.retrieved",
+    "conversation.item.truncate": "conversation.item.truncated",
+    "conversation.item.delete": "conversation.item.deleted",
+    "input_audio_buffer.commit": "input_audio_buffer.committed",
+    "input_audio_buffer.clear": "input_audio_buffer.cleared",
+    "response.create": "response.created",
 }
 """What answers a request; appended sound and a cancellation are not answered."""
 
-NEVER_ASSUMED = (ConversationItemRetrieved, ResponseCreated)
+NEVER_ASSUMED = ("conversation.item.retrieved", "response.created")
 """Answers that hold what only the server knows."""
 
 
@@ -102,16 +88,15 @@ def request_of(event: ClientEvent) -> Request | None:
     """
     if event.event_id is None:
         raise ValueError(f"{event.type} was made without an event_id")
-    answer = ANSWERS.get(type(event))
+    answer = ANSWERS.get(event.type)
     if answer is None:
         return None
-    kind: str = answer.model_fields["type"].default
     if isinstance(event, ConversationItemCreate):
         made = ConversationItemAdded(item=_as_told(event.item), previous_item_id=event.previous_item_id)
-        return Request(event.event_id, kind, event.item.id, shape_of(event.item), made)
+        return Request(event.event_id, answer, event.item.id, shape_of(event.item), made)
     facts = event.model_dump(include={"item_id", "audio_end_ms"})
-    assumed = None if answer in NEVER_ASSUMED else answer.model_validate(facts)
-    return Request(event.event_id, kind, facts.get("item_id"), assumed=assumed)
+    assumed = None if answer in NEVER_ASSUMED else EVENT_TYPES[answer].model_validate({"type": answer, **facts})
+    return Request(event.event_id, answer, facts.get("item_id"), assumed=assumed)
 
 
 def _as_told(item: ClientItem) -> Item:
@@ -126,11 +111,6 @@ class Requests:
     """The requests of one session that are still unanswered, oldest first.
 
     A request whose answer is not waited for any more may be *taken as done*; an answer that comes late is still its.
-
-    >>> asked = Requests()
-    >>> asked.add(Request("evt_1", "conversation.item.deleted", "item_1"))
-    >>> asked.answered_by(ConversationItemDeleted(item_id="item_1")).event_id, len(asked)
-    ('evt_1', 0)
     """
 
     def __init__(self) -> None:
@@ -160,10 +140,7 @@ class Requests:
     def answered_by(self, event: ServerEvent, *, is_new_item: bool = False) -> Request | None:
         """Return the request that an event answers, if any; it is then no longer open.
 
-        Args:
-            event: As it came.
-            is_new_item: Whether it tells of an item that was not known before: then it may be one that we made, under
-                an id of the server's own.
+        An item that was not known before (``is_new_item``) may be one that we made, under an id of the server's own.
         """
         request = self._match(event, is_new_item=is_new_item)
         if request:
@@ -185,28 +162,24 @@ class Requests:
                 return named or (self._of_shape(event.item) if is_new_item else None)
             case ResponseCreated():
                 return self.asks_for_response(event.response.metadata)
-            case ConversationItemRetrieved():
-                return self.oldest(event.type, event.item.id) or self.oldest(event.type)
-            case (
-                SessionUpdated()
-                | ConversationItemTruncated()
-                | ConversationItemDeleted()
-                | InputAudioBufferCommitted()
-                | InputAudioBufferCleared()
-            ):
-                return self.oldest(event.type, getattr(event, "item_id", None)) or self.oldest(event.type)
-            case _:
+            case ConversationItemRetrieved(item=Item(id=item_id)):
+                return self.oldest(event.type, item_id) or self.oldest(event.type)
+            case UnusableEvent():
                 return None
+            case _:
+                return self.oldest(event.type, getattr(event, "item_id", None)) or self.oldest(event.type)
 
     def oldest(self, answer: str, item_id: str | None = None) -> Request | None:
         """Return the oldest request of a kind; an answer that names no item answers it too. Open ones come first."""
-        every = chain(self._open.values(), self._taken_as_done.values())
-        return _first(asked for asked in every if asked.answer == answer and (not item_id or asked.item_id == item_id))
+        return _first(a for a in self._every() if a.answer == answer and (not item_id or a.item_id == item_id))
+
+    def _every(self) -> Iterable[Request]:
+        return chain(self._open.values(), self._taken_as_done.values())
 
     def _of_shape(self, item: Item) -> Request | None:
         """Return the oldest request for an item of that shape: a server that is late answers in order."""
-        shape = shape_of(item)
-        return _first(a for a in chain(self._taken_as_done.values(), self._open.values()) if a.shape == shape)
+        late_first = chain(self._taken_as_done.values(), self._open.values())
+        return _first(asked for asked in late_first if asked.shape == shape_of(item))
 
     def get(self, event_id: str) -> Request | None:
         """Return the open request of an event; None where it is not open any more."""
@@ -221,8 +194,8 @@ class Requests:
             return None
         if not topics:
             return _first(self._open.values())
-        about = [self.oldest(topic) for topic in topics]
-        return _first(asked for asked in about if asked and asked.event_id in self._open) or _first(filter(None, about))
+        about = [asked for topic in topics if (asked := self.oldest(topic))]
+        return _first(asked for asked in about if asked.event_id in self._open) or _first(about)
 
 
 def _first(requests: Iterable[Request]) -> Request | None:
