@@ -19,6 +19,7 @@ StageError
 ```
 """
 
+import copyreg
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -32,6 +33,10 @@ class StageError(Exception):
     >>> all(issubclass(kind, StageError) for kind in (SceneError, SessionError, UsageError, TakeError))
     True
     """
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Return how to make a copy: by its facts, which are given by name, not by its call."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 @dataclass(eq=False)

@@ -1,5 +1,8 @@
 """Errors say where, what and what to do."""
 
+import pickle
+from collections.abc import Callable
+from copy import copy
 from decimal import Decimal
 
 import pytest
@@ -72,3 +75,20 @@ def test_about_fills_in_only_what_is_not_known() -> None:
 def test_a_group_of_several_stays_a_group() -> None:
     several = ExceptionGroup("two", [ValueError("a"), ValueError("b")])
     assert lone(several) is several
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SceneError("duel.yaml", 6, 5, "unknown key 'voise'", "did you mean 'voice'?"),
+        ConnectFailed(reason="slow down", status=429, player="clerk"),
+        SessionClosed(code=1006, endpoint="openai"),
+        ModelRefused(code="x", message="No."),
+        Timeout(what="session.updated", waited_s=5.0, line="a-1"),
+        ProtocolError("theirs", "no type"),
+    ],
+)
+@pytest.mark.parametrize("copied", [lambda error: pickle.loads(pickle.dumps(error)), copy])  # noqa: S301 - our own
+def test_an_error_can_be_pickled_and_copied(error: StageError, copied: Callable[[StageError], StageError]) -> None:
+    again = copied(error)
+    assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))

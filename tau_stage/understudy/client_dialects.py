@@ -275,17 +275,10 @@ class XaiCodec:
             "model": self._model,
         }
         conversation = {"id": _uuid(f"conversation of {session['id']}"), "object": "realtime.conversation"}
-        further = {
-            "conversation.created": {"conversation": conversation},
-            "ping": {"timestamp": self._now_ms},
-        }
-        return [
-            {"type": "session.created", "event_id": _uuid(event_id), "session": told},
-            *(
-                {"type": kind, "event_id": _uuid(f"{event_id}/{kind.split('.')[0]}"), **facts, "previous_item_id": None}
-                for kind, facts in further.items()
-            ),
-        ]
+        first = {"type": "session.created", "event_id": _uuid(event_id), "session": told}
+        second = {"type": "conversation.created", "event_id": _uuid(f"{event_id}/c"), "conversation": conversation}
+        ping = {"type": "ping", "event_id": _uuid(f"{event_id}/ping"), "timestamp": self._now_ms}
+        return [first, *(each | {"previous_item_id": None} for each in (second, ping))]
 
     @property
     def _now_ms(self) -> int:

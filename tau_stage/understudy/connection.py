@@ -18,7 +18,7 @@ from tau_stage.understudy import faults
 from tau_stage.understudy.actor import Actor, SpeechRequest, UnsupportedScript
 from tau_stage.understudy.admission import Rejection
 from tau_stage.understudy.client_dialects import ClientCodec
-from tau_stage.understudy.dialogue import Dialogue, Reply
+from tau_stage.understudy.dialogue import Dialogue, Reply, error_event
 from tau_stage.understudy.line_request import wants_silence
 from tau_stage.understudy.listening import asked_with, comment_request, request_for, take_named, wanted_calls
 from tau_stage.understudy.response import MessageStream, call_tools, end_response, stay_silent
@@ -77,15 +77,7 @@ class Server(Protocol):
 
 
 class Connection:
-    """One connection of a server.
-
-    Args:
-        server: It.
-        transport: Open.
-        visit: What is remembered of it.
-        dialogue: Its conversation.
-        codec: How the client is spoken to.
-    """
+    """One connection of a server."""
 
     def __init__(
         self, server: Server, transport: Transport, visit: Visit, dialogue: Dialogue, codec: ClientCodec
@@ -102,7 +94,7 @@ class Connection:
 
     async def refuse(self, rejection: Rejection) -> None:
         """Send the error, then close."""
-        await self._send([self._dialogue.error(rejection.error)])
+        await self._tell(rejection.error)
         await self._transport.aclose(rejection.close_code, rejection.reason)
 
     async def serve(self) -> None:
@@ -110,7 +102,7 @@ class Connection:
         if late := self._server.ordered_fault(faults.SlowOpening):
             await anyio.sleep(late.seconds)
         await self._strike("opening")
-        await self._send([self._dialogue.opening()])
+        await self._send([server_events.SessionCreated(session=self._dialogue.session)])
         async with anyio.create_task_group() as performing:
             performing.start_soon(self._expire)
             try:
@@ -121,19 +113,18 @@ class Connection:
 
     async def _expire(self) -> None:
         await anyio.sleep(self._server.expires_s)
-        error = ServerError(code="session_expired", message=EXPIRED)
         try:
-            await self._send([self._dialogue.error(error)])
+            await self._tell(ServerError(code="session_expired", message=EXPIRED))
             await self._transport.aclose(1001, EXPIRED)
         except SessionClosed:
             return
 
     async def _answer(self, frame: bytes, performing: anyio.abc.TaskGroup) -> None:
-        heard = self._codec.decode(frame)
-        if isinstance(heard, ServerError):
-            await self._send([self._dialogue.error(heard)])
+        decoded = self._codec.decode(frame)
+        if isinstance(decoded, ServerError):
+            await self._tell(decoded)
             return
-        frame = heard
+        frame = decoded
         if await self._strike(_place(frame), frame):
             return
         known = set(self._dialogue.items) if self._server.keeps_visits else set()
@@ -250,7 +241,7 @@ class Connection:
                 self._transport.drop()
                 raise SessionClosed(code=1006)
             case "close":
-                await self._send([self._dialogue.error(ServerError(type="server_error", message="Sorry."))])
+                await self._tell(ServerError(type="server_error", message="Sorry."))
                 await self._transport.aclose(1011, "server_error")
                 raise SessionClosed(code=1011)
             case "stall":
@@ -259,13 +250,17 @@ class Connection:
                 self._is_damaged = True
                 await self._transport.send(b'{"type": "response.')
             case "stray":
-                await self._send([self._dialogue.error(ServerError(type="server_error", message="Hiccup."))])
+                await self._tell(ServerError(type="server_error", message="Hiccup."))
             case "refuse":
                 named = re.search(rb'"event_id":\s*"([^"]+)"', frame)
                 event_id = named[1].decode() if named else None
-                error = ServerError(type="server_error", code="server_error", message="No.", event_id=event_id)
-                await self._send([self._dialogue.error(error)])
+                await self._tell(
+                    ServerError(type="server_error", code="server_error", message="No.", event_id=event_id)
+                )
         return what in {"refuse", "silence"}
+
+    async def _tell(self, error: ServerError) -> None:
+        await self._send([error_event(error)])
 
     async def _send(self, events: Iterable[server_events.ServerEvent]) -> None:
         twice = self._server.ordered_fault(faults.RepeatedEvents) is not None
@@ -273,7 +268,7 @@ class Connection:
             for event in events:
                 if isinstance(event, server_events.ResponseDone) and event.response.usage:
                     self._visit.bill[event.response.id] = event.response.usage
-                for frame in self._frames(event):
+                for frame in self._frames(event.model_copy(update={"event_id": self._dialogue.fresh("event")})):
                     for _ in range(1 + twice):
                         await self._transport.send(frame)
 

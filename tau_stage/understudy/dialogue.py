@@ -166,6 +166,11 @@ class EventRefused(Exception):
         self.error = ServerError(code=code, message=message, param=param)
 
 
+def error_event(error: ServerError) -> server_events.ErrorEvent:
+    """Make an error an event, with every field there."""
+    return server_events.ErrorEvent(error=ServerError(**error.model_dump()))
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What an event led to: what to send, and perhaps a response to perform or to stop."""
@@ -218,33 +223,19 @@ class Dialogue:
         self._count += 1
         return f"{kind}_{self.number:04d}{self._count:08d}"
 
-    def opening(self) -> server_events.ServerEvent:
-        """Make the first event of a connection."""
-        return server_events.SessionCreated(event_id=self.fresh("event"), session=self.session)
-
     def take(self, frame: bytes) -> Reply:
         """Answer one frame; whatever is wrong with it, the session goes on."""
         event = parse(frame)
         if isinstance(event, ServerError):
-            return Reply((self.error(event),))
+            return Reply((error_event(event),))
         try:
             return self._answer(event)
         except EventRefused as refused:
-            event_id = event.event_id if refused.names_event else None
-            return Reply((self.error(refused.error.model_copy(update={"event_id": event_id})),))
+            error = refused.error.model_copy(update={"event_id": event.event_id if refused.names_event else None})
         except InvalidAudio as bad:
             message = f"Invalid '{bad}'. Expected base64-encoded audio bytes, but got invalid data."
             error = ServerError(code="invalid_value", message=message, param=str(bad), event_id=event.event_id)
-            return Reply((self.error(error),))
-
-    def error(self, error: ServerError) -> server_events.ErrorEvent:
-        """Make an error an event, with every field there."""
-        return server_events.ErrorEvent(
-            event_id=self.fresh("event"),
-            error=ServerError(
-                type=error.type, code=error.code, message=error.message, param=error.param, event_id=error.event_id
-            ),
-        )
+        return Reply((error_event(error),))
 
     def _answer(self, event: client_events.ClientEvent) -> Reply:
         match event:
@@ -255,31 +246,24 @@ class Dialogue:
             case client_events.ConversationItemRetrieve():
                 kept = self._known(event.item_id, "retrieve")
                 form = format_of(self.session, "output" if kept.item.role == "assistant" else "input")
-                return self._say(
-                    server_events.ConversationItemRetrieved(event_id=self.fresh("event"), item=kept.with_sound(form))
-                )
+                return Reply((server_events.ConversationItemRetrieved(item=kept.with_sound(form)),))
             case client_events.ConversationItemDelete():
                 self._known(event.item_id, "delete")
                 del self.items[event.item_id]
-                return self._say(
-                    server_events.ConversationItemDeleted(event_id=self.fresh("event"), item_id=event.item_id)
-                )
+                return Reply((server_events.ConversationItemDeleted(item_id=event.item_id),))
             case client_events.ConversationItemTruncate():
                 return self._truncate(event)
             case client_events.InputAudioBufferAppend():
                 return self._append(event.audio)
             case client_events.InputAudioBufferClear():
                 self.input.clear()
-                return self._say(server_events.InputAudioBufferCleared(event_id=self.fresh("event")))
+                return Reply((server_events.InputAudioBufferCleared(),))
             case client_events.InputAudioBufferCommit():
                 return self._commit()
             case client_events.ResponseCreate():
                 return self._begin(event.response or ResponseConfig())
             case client_events.ResponseCancel():
                 return self._cancel(event.response_id)
-
-    def _say(self, *events: server_events.ServerEvent) -> Reply:
-        return Reply(events)
 
     def _known(self, item_id: str, verb: str) -> StoredItem:
         if item_id not in self.items:
@@ -303,14 +287,14 @@ class Dialogue:
         if wanted["audio"]["input"]["format"] != self.session["audio"]["input"]["format"]:
             self._decoder = None
         self.session = wanted
-        return self._say(server_events.SessionUpdated(event_id=self.fresh("event"), session=self.session))
+        return Reply((server_events.SessionUpdated(session=self.session),))
 
     def _create(self, event: client_events.ConversationItemCreate) -> Reply:
         item_id = event.item.id or self.fresh("item")
         if item_id in self.items:
             raise EventRefused("invalid_value", f"An item with id '{item_id}' already exists.", "item.id")
         kept = store_item(item_id, event.item, format_of(self.session, "input"))
-        return self._say(*self.place(kept, event.previous_item_id), self.item_done(kept.item))
+        return Reply((*self.place(kept, event.previous_item_id), self.item_done(kept.item)))
 
     def place(self, kept: StoredItem, previous: str | None = None) -> list[server_events.ServerEvent]:
         """Put an item into the conversation, and tell of it.
@@ -330,11 +314,7 @@ class Dialogue:
         else:
             message = f"Error creating item: the previous item with id '{previous}' does not exist."
             raise EventRefused("item_not_found", message, "previous_item_id")
-        return [
-            server_events.ConversationItemAdded(
-                event_id=self.fresh("event"), previous_item_id=self.before(kept.item.id), item=kept.item
-            )
-        ]
+        return [server_events.ConversationItemAdded(previous_item_id=self.before(kept.item.id), item=kept.item)]
 
     def keep(self, kept: StoredItem) -> None:
         """Keep an item, in its old place if it is known; its sound goes to the store."""
@@ -344,15 +324,13 @@ class Dialogue:
 
     def item_done(self, item: Item) -> server_events.ServerEvent:
         """Tell that an item of the client's is whole."""
-        return server_events.ConversationItemDone(
-            event_id=self.fresh("event"), previous_item_id=self.before(item.id), item=item
-        )
+        return server_events.ConversationItemDone(previous_item_id=self.before(item.id), item=item)
 
     def output_done(self, item: Item) -> server_events.ServerEvent:
         """Tell that an item of the model's is whole. OpenAI leaves out the item before it where that is the first."""
         before = self.before(item.id)
         previous = before if before and self.before(before) else None
-        return server_events.ConversationItemDone(event_id=self.fresh("event"), previous_item_id=previous, item=item)
+        return server_events.ConversationItemDone(previous_item_id=previous, item=item)
 
     def before(self, item_id: str) -> str | None:
         """Find the id of the item before another."""
@@ -375,14 +353,8 @@ class Dialogue:
             message = f"Audio content of {length_ms}ms is already shorter than {event.audio_end_ms}ms"
             raise EventRefused("invalid_value", message, names_event=False)
         self.keep(kept.truncated(event.audio_end_ms * kept.audio.rate // 1000))
-        return self._say(
-            server_events.ConversationItemTruncated(
-                event_id=self.fresh("event"),
-                item_id=event.item_id,
-                content_index=event.content_index,
-                audio_end_ms=event.audio_end_ms,
-            )
-        )
+        told = event.model_dump(include={"item_id", "content_index", "audio_end_ms"})
+        return Reply((server_events.ConversationItemTruncated(**told),))
 
     def _append(self, base64: str) -> Reply:
         if len(base64) > LONGEST_APPEND:
@@ -397,10 +369,9 @@ class Dialogue:
             self.turn_detector = None
             return Reply()
         if self.turn_detector is None or self.turn_detector.settings != detection:
-            self.turn_detector = TurnDetector(
-                detection, heard_ms=self.turn_detector.heard_ms if self.turn_detector else 0
-            )
-        reply = Reply()
+            heard_ms = self.turn_detector.heard_ms if self.turn_detector else 0
+            self.turn_detector = TurnDetector(detection, heard_ms=heard_ms)
+        reply = Reply(why="turn_detected")
         for news in self.turn_detector.feed(audio):
             reply = self._turn(news, detection, reply)
         self.input.forget_silence()
@@ -408,42 +379,33 @@ class Dialogue:
 
     def _turn(self, news: TurnStarted | TurnEnded | TimedOut, detection: Settings, so_far: Reply) -> Reply:
         """Add what turn detection makes of the input to a reply."""
-        events, begin, cancel = list(so_far.events), so_far.begin, so_far.cancel
+        events = list(so_far.events)
         transcribed: list[server_events.ServerEvent] = []
         match news:
             case TurnStarted(at_ms):
                 self._speech = self.fresh("item")
                 self.input.started(self._speech, at_ms)
-                events.append(
-                    server_events.SpeechStarted(
-                        event_id=self.fresh("event"), item_id=self._speech, audio_start_ms=at_ms
-                    )
-                )
-                if detection["interrupt_response"]:
-                    cancel = self.active
+                started = server_events.SpeechStarted(item_id=self._speech, audio_start_ms=at_ms)
+                cancel = self.active if detection["interrupt_response"] else so_far.cancel
+                return replace(so_far, events=(*events, started), cancel=cancel)
             case TurnEnded(_, at_ms):
                 self.input.stopped(self._speech, at_ms)
-                events.append(
-                    server_events.SpeechStopped(event_id=self.fresh("event"), item_id=self._speech, audio_end_ms=at_ms)
-                )
+                events.append(server_events.SpeechStopped(item_id=self._speech, audio_end_ms=at_ms))
                 events += self._committed(self._speech)
                 transcribed = self._transcribed(self._speech)
             case TimedOut(from_ms, at_ms):
                 item_id = self.fresh("item")
                 self.input.started(item_id, from_ms)
                 self.input.stopped(item_id, at_ms)
-                events.append(
-                    server_events.TimeoutTriggered(
-                        event_id=self.fresh("event"), item_id=item_id, audio_start_ms=from_ms, audio_end_ms=at_ms
-                    )
-                )
+                span = {"audio_start_ms": from_ms, "audio_end_ms": at_ms}
+                events.append(server_events.TimeoutTriggered(item_id=item_id, **span))
                 reminder = store_item(self.fresh("item"), NOBODY_SPOKE)
                 events += [*self.place(reminder), self.item_done(reminder.item), *self._committed(item_id)]
                 transcribed = self._transcribed(item_id, is_silent=True)
-        if not isinstance(news, TurnStarted) and detection["create_response"] and not self.active:
-            started = self._begin(ResponseConfig(), detected=True)
-            events, begin = events + list(started.events), started.begin
-        return Reply((*events, *transcribed), begin, cancel, "turn_detected")
+        begun = Reply(begin=so_far.begin)
+        if detection["create_response"] and not self.active:
+            begun = self._begin(ResponseConfig(), detected=True)
+        return replace(so_far, events=(*events, *begun.events, *transcribed), begin=begun.begin)
 
     @property
     def active(self) -> ResponseRun | None:
@@ -459,7 +421,7 @@ class Dialogue:
             )
             raise EventRefused("input_audio_buffer_commit_empty", message)
         item_id = self.fresh("item")
-        return self._say(*self._committed(item_id), *self._transcribed(item_id))
+        return Reply((*self._committed(item_id), *self._transcribed(item_id)))
 
     def _committed(self, item_id: str) -> list[server_events.ServerEvent]:
         """Make the input buffer an item."""
@@ -467,9 +429,7 @@ class Dialogue:
         part = ContentPart(type="input_audio", transcript=None)
         item = Item(id=item_id, type="message", status="completed", role="user", content=(part,))
         added = self.place(StoredItem(item, audio))
-        committed = server_events.InputAudioBufferCommitted(
-            event_id=self.fresh("event"), previous_item_id=self.before(item_id), item_id=item_id
-        )
+        committed = server_events.InputAudioBufferCommitted(previous_item_id=self.before(item_id), item_id=item_id)
         return [committed, *added, self.item_done(item)]
 
     def _transcribed(self, item_id: str, *, is_silent: bool = False) -> list[server_events.ServerEvent]:
@@ -479,14 +439,12 @@ class Dialogue:
             return []
         audio = self.items[item_id].sound or Pcm()
         words = "" if is_silent else self.known_speech.words(audio)
-        place = {"item_id": item_id, "content_index": 0}
-        deltas = (
-            server_events.TranscriptionDelta.model_validate(place | {"event_id": self.fresh("event"), "delta": piece})
-            for piece in re.findall(r"\s*\S+", words)
-        )
+        pieces = re.findall(r"\s*\S+", words)
         spent = transcription_usage(audio, words, wanted.get("model") or "")
-        completed = place | {"event_id": self.fresh("event"), "transcript": words, "usage": spent}
-        return [*deltas, server_events.TranscriptionCompleted.model_validate(completed)]
+        return [
+            *(server_events.TranscriptionDelta(item_id=item_id, content_index=0, delta=piece) for piece in pieces),
+            server_events.TranscriptionCompleted(item_id=item_id, content_index=0, transcript=words, usage=spent),
+        ]
 
     def _begin(self, wanted: ResponseConfig, *, detected: bool = False) -> Reply:
         """Begin a response; one that a detected turn asks for waits for the end of the one it interrupted."""
@@ -514,7 +472,7 @@ class Dialogue:
             read=tuple(self._input(wanted.input)) if wanted.input is not None else tuple(self.items.values()),
         )
         self.running[run.id] = run
-        created = server_events.ResponseCreated(event_id=self.fresh("event"), response=run.as_event("in_progress"))
+        created = server_events.ResponseCreated(response=run.as_event("in_progress"))
         return Reply((created,), begin=run)
 
     def _input(self, wanted: Iterable[ClientItem | ItemReference]) -> Iterable[StoredItem]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import pybase64
 
@@ -27,8 +28,6 @@ class MessageStream:
     """Sends one response: iterate ``sounding`` as long as nobody cancels, then ``ending``.
 
     Attributes:
-        dialogue: Whose response it is.
-        run: The response.
         words: All the words.
         audio: All the sound; None where text was asked for.
         phase: Which part of an answer it is, for models that tell.
@@ -56,15 +55,13 @@ class MessageStream:
         if self.broken_off:
             self.words = self.words[: len(self.words) // 2]
             self.audio = self.audio and self.audio[: len(self.audio) // 2]
-        run, fresh = self.run, self.dialogue.fresh
         item = self._item("in_progress", ())
         self.has_item = True
-        yield server_events.OutputItemAdded(event_id=fresh("event"), response_id=run.id, output_index=0, item=item)
-        if run.conversational:
+        yield server_events.OutputItemAdded(response_id=self.run.id, output_index=0, item=item)
+        if self.run.conversational:
             yield from self.dialogue.place(StoredItem(item))
-        empty = ContentPart(type="text", text="") if self.audio is None else ContentPart(type="audio", transcript="")
         self.has_part = True
-        yield server_events.ContentPartAdded(**self._place(), part=empty)
+        yield server_events.ContentPartAdded(**self._place, part=self._part("", ""))
         if self.audio is None:
             yield from self._written()
         else:
@@ -84,19 +81,14 @@ class MessageStream:
             self.audio = self.audio[: max(left, 0) * RATE // ASSISTANT_PER_S]
             self.words = self.words[: len(self.words) * len(self.audio) // whole]
 
-    def _place(self) -> dict[str, object]:
-        return {
-            "event_id": self.dialogue.fresh("event"),
-            "response_id": self.run.id,
-            "item_id": self.run.item_id,
-            "output_index": 0,
-            "content_index": 0,
-        }
+    @property
+    def _place(self) -> dict[str, Any]:
+        return {"response_id": self.run.id, "item_id": self.run.item_id, "output_index": 0, "content_index": 0}
 
     def _written(self) -> Iterator[server_events.ServerEvent]:
         for piece in _pieces(self.words, max(1, len(self.words) // 12)):
             self.sent_words += piece
-            yield server_events.TextDelta.model_validate(self._place() | {"delta": piece})
+            yield server_events.TextDelta(**self._place, delta=piece)
 
     def _spoken(self, audio: Pcm | BlobRef) -> Iterator[server_events.ServerEvent]:
         self.dialogue.has_spoken = True
@@ -111,9 +103,9 @@ class MessageStream:
             sound = data[at : at + size] if data else read_bytes(audio, at, size)
             if piece:
                 self.sent_words += piece
-                yield server_events.TranscriptDelta.model_validate(self._place() | {"delta": piece})
+                yield server_events.TranscriptDelta(**self._place, delta=piece)
             self.sent_bytes += len(sound)
-            yield server_events.AudioDelta.model_validate(self._place() | {"delta": _base64(sound)})
+            yield server_events.AudioDelta(**self._place, delta=_base64(sound))
 
     def ending(self) -> Iterator[server_events.ServerEvent]:
         """Send everything after the last delta: close what was opened, and nothing else."""
@@ -131,25 +123,21 @@ class MessageStream:
             if item.id in self.dialogue.items:  # it may have been deleted meanwhile
                 self.dialogue.keep(StoredItem(item, self.sent))
                 yield self.dialogue.output_done(item)
-            event_id = self.dialogue.fresh("event")
-            yield server_events.OutputItemDone(event_id=event_id, response_id=self.run.id, output_index=0, item=item)
+            yield server_events.OutputItemDone(response_id=self.run.id, output_index=0, item=item)
 
     def _part_done(self) -> Iterator[server_events.ServerEvent]:
         if self.audio is None:
-            part = ContentPart(type="text", text=self.sent_words)
-            yield server_events.TextDone.model_validate(self._place() | {"text": self.sent_words})
+            yield server_events.TextDone(**self._place, text=self.sent_words)
         else:
-            part = ContentPart(type="audio", transcript=self.sent_words)
-            yield server_events.AudioDone.model_validate(self._place())
-            yield server_events.TranscriptDone.model_validate(self._place() | {"transcript": self.sent_words})
-        yield server_events.ContentPartDone.model_validate(self._place() | {"part": part})
+            yield server_events.AudioDone(**self._place)
+            yield server_events.TranscriptDone(**self._place, transcript=self.sent_words)
+        yield server_events.ContentPartDone(**self._place, part=self._part("", self.sent_words))
 
-    def _content(self) -> tuple[ContentPart, ...]:
-        if not self.has_part:
-            return ()
+    def _part(self, prefix: str, words: str) -> ContentPart:
+        """Make the message's one part; ``output_`` stands before its type in an item, and not in events of its own."""
         if self.audio is None:
-            return (ContentPart(type="output_text", text=self.sent_words),)
-        return (ContentPart(type="output_audio", transcript=self.sent_words),)
+            return ContentPart(type=f"{prefix}text", text=words)
+        return ContentPart(type=f"{prefix}audio", transcript=words)
 
     @property
     def sent(self) -> Pcm | BlobRef | None:
@@ -165,7 +153,8 @@ class MessageStream:
     def item(self) -> Item:
         """The message, as far as it was sent."""
         is_cut = self.run.stopped or self.cut or self.broken_off
-        return self._item("incomplete" if is_cut else "completed", self._content())
+        content = (self._part("output_", self.sent_words),) if self.has_part else ()
+        return self._item("incomplete" if is_cut else "completed", content)
 
     def _item(self, status: str, content: tuple[ContentPart, ...]) -> Item:
         phase = {"phase": self.phase} if self.dialogue.profile.phases else {}
@@ -191,13 +180,13 @@ def end_response(
     status = details.type if details and details.type else "completed"
     used = spent or response_usage((), (), "", Pcm())
     response = run.as_event(status, details=details, output=output, spent=used)
-    yield server_events.ResponseDone(event_id=dialogue.fresh("event"), response=response)
+    yield server_events.ResponseDone(response=response)
     dialogue.responses += 1
     every = dialogue.profile.limits_every
     if not every or (dialogue.responses - 1) % every:
         return
     limit = RateLimit(name="tokens", limit=200_000, remaining=200_000 - used.total_tokens, reset_seconds=0.06)
-    yield server_events.RateLimitsUpdated(event_id=dialogue.fresh("event"), rate_limits=(limit,))
+    yield server_events.RateLimitsUpdated(rate_limits=(limit,))
 
 
 @dataclass(slots=True)
@@ -205,8 +194,6 @@ class CallStream:
     """Sends one call of a tool: ``begin`` it, then ``finish``.
 
     Attributes:
-        dialogue: Whose response it is.
-        run: The response.
         index: Which output of the response it is.
         arguments: Of the call, as JSON.
         item: The call, as far as it was sent.
@@ -232,38 +219,28 @@ class CallStream:
         return cls(dialogue, run, index, arguments, item)
 
     def begin(self) -> Iterator[server_events.ServerEvent]:
-        """Yield announce the call, and send its arguments."""
+        """Send the call and its arguments."""
         dialogue, run = self.dialogue, self.run
-        yield server_events.OutputItemAdded(
-            event_id=dialogue.fresh("event"), response_id=run.id, output_index=self.index, item=self.item
-        )
+        yield server_events.OutputItemAdded(response_id=run.id, output_index=self.index, item=self.item)
         if run.conversational:
             yield from dialogue.place(StoredItem(self.item))
         for piece in re.findall(r"\w+|\W+", self.arguments):
-            yield server_events.FunctionArgumentsDelta.model_validate(self._place() | {"delta": piece})
+            yield server_events.FunctionArgumentsDelta(**self._place, delta=piece)
 
     def finish(self) -> Iterator[server_events.ServerEvent]:
         """End the call."""
         dialogue, run = self.dialogue, self.run
-        yield server_events.FunctionArgumentsDone.model_validate(
-            self._place() | {"arguments": self.arguments, "name": self.item.name}
-        )
+        yield server_events.FunctionArgumentsDone(**self._place, arguments=self.arguments, name=self.item.name or "")
         self.item = item = self.item.model_copy(update={"status": "completed", "arguments": self.arguments})
         if item.id in dialogue.items:
             dialogue.keep(StoredItem(item))
             yield dialogue.output_done(item)
-        yield server_events.OutputItemDone(
-            event_id=dialogue.fresh("event"), response_id=run.id, output_index=self.index, item=item
-        )
+        yield server_events.OutputItemDone(response_id=run.id, output_index=self.index, item=item)
 
-    def _place(self) -> dict[str, object]:
-        return {
-            "event_id": self.dialogue.fresh("event"),
-            "response_id": self.run.id,
-            "item_id": self.item.id,
-            "output_index": self.index,
-            "call_id": self.item.call_id,
-        }
+    @property
+    def _place(self) -> dict[str, Any]:
+        call_id = self.item.call_id
+        return {"response_id": self.run.id, "item_id": self.item.id, "output_index": self.index, "call_id": call_id}
 
 
 def call_tools(
@@ -277,22 +254,19 @@ def call_tools(
         calls: Names and arguments.
         comment: The message before them, as far as its last delta.
     """
-    first = 1 if comment else 0
-    interleaves = dialogue.profile.interleaves
-    made = [CallStream.of(dialogue, run, number, *call) for number, call in enumerate(calls, first)]
-    if comment and not interleaves:
-        yield from comment.finishing()
+    made = [CallStream.of(dialogue, run, number, *call) for number, call in enumerate(calls, 1 if comment else 0)]
+    rest = comment.finishing() if comment else iter(())
     for call in made:
+        if not dialogue.profile.interleaves:
+            yield from rest
         yield from call.begin()
-        if comment and interleaves and call is made[0]:
-            yield from comment.finishing()
+        yield from rest
         yield from call.finish()
-    message = (comment.item,) if comment else ()
-    output = (*message, *(call.item for call in made))
-    said = comment.sent_words if comment else ""
-    words = "".join(name + arguments for name, arguments in calls)
-    spent = _spent(dialogue, run, said + words, comment.sent if comment else None, output)
-    yield from end_response(dialogue, run, None, output=output, spent=spent)
+    output: tuple[Item, ...] = tuple(call.item for call in made)
+    words, sound = "".join(name + arguments for name, arguments in calls), None
+    if comment:
+        output, words, sound = (comment.item, *output), comment.sent_words + words, comment.sent
+    yield from end_response(dialogue, run, None, output=output, spent=_spent(dialogue, run, words, sound, output))
 
 
 def stay_silent(dialogue: Dialogue, run: ResponseRun) -> Iterator[server_events.ServerEvent]:
