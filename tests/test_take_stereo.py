@@ -310,7 +310,7 @@ async def test_a_snapshot_holds_channels_and_places(tmp_path: Path) -> None:
     from tau_stage.checks.snapshot import measure_folder
 
     plan, folder, take = await performed(tmp_path)
-    kept = take_snapshot(take, measure_folder(folder, take), plan_json(plan))
+    kept = take_snapshot(take, measure_folder(folder, take), plan_json(plan), {})
     assert kept.deliver["stereo"] is True
     assert kept.deliver["pan"] == {"ann": -0.5, "bob": 1.0}
     moved = make_plan(load_scene(tmp_path / "scene.yaml"))

@@ -15,7 +15,6 @@ from tau_stage.checks.verdict import Verdict, VerdictSubject
 from tau_stage.scene import Plan, locate, plan_json
 from tau_stage.take import Take
 
-VERSION = 1
 NOTHING: Mapping[str, str] = {}
 
 
@@ -37,16 +36,15 @@ def check(
         plan: What was to be performed.
         take: What was performed.
         measures: Of the take.
-        snapshot: What it was like when it was accepted, if it was.
+        snapshot: What it was like when it was accepted.
         compares: Whether the take is compared with it; else it only tells how the players' voices sound.
         heard: What a recogniser made of lines, by their ids.
         files: Hashes of the sound files that the scene plays, by their names in it.
     """
     verdicts = list(check_expectations(plan, take, measures, snapshot.voices() if snapshot else {}))
     if snapshot and compares:
-        verdicts += compare_snapshot(
-            snapshot, plan, take, measures, take_snapshot(take, measures, plan_json(plan), files)
-        )
+        now = take_snapshot(take, measures, plan_json(plan), files)
+        verdicts += compare_snapshot(snapshot, plan, take, measures, now)
     verdicts += check_recognition(plan, take, heard)
     if verdicts and take.ended != "complete":
         subject = VerdictSubject("scene", "", (), "expect")
@@ -58,7 +56,7 @@ def check(
 def as_json(verdicts: Sequence[Verdict], measures: TakeMetrics) -> str:
     """Write verdicts and everything that was measured, as the text of ``checks.json``."""
     facts = {
-        "version": VERSION,
+        "version": 1,
         "passed": sum(verdict.passed for verdict in verdicts),
         "failed": sum(verdict.outcome == "failed" for verdict in verdicts),
         "errors": sum(verdict.outcome == "error" for verdict in verdicts),

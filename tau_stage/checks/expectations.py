@@ -27,10 +27,7 @@ UNMEASURED = {
 class Context:
     """What expectations are held against: a line, or all of them.
 
-    Attributes:
-        lines: Performed.
-        figures: Measured.
-        voices: How far each line's voice is from its player's own; None where too little sounds to tell.
+    Voices tell how far each line's voice is from its player's own; None where too little sounds to tell.
     """
 
     lines: Sequence[Performed]
@@ -63,13 +60,8 @@ def check_expectations(
 ) -> Iterator[Verdict]:
     """Yield a verdict for each expectation of the scene.
 
-    Lines of cues, and those with a ``when``, may not be performed; nothing is expected of them then.
-
-    Args:
-        plan: What was to be performed.
-        take: What was performed.
-        measures: Of the take.
-        own: Each player's own voice, by name; else it is what the player's other lines have in common.
+    Lines of cues, and those with a ``when``, may not be performed; nothing is expected of them then. A player whose
+    ``own`` voice is not known has what the player's other lines have in common.
     """
     voices = {line.id: _voice(line, take, measures, own) for line in take.lines}
     for strand in plan.step_lists:
@@ -110,15 +102,15 @@ def _voice(line: Performed, take: Take, measures: TakeMetrics, own: Mapping[str,
     return voice_distance(mine, known) if mine and known else None
 
 
+@dataclass(frozen=True, slots=True)
 class _Expectations:
     """Holds what is expected against what was seen."""
 
-    def __init__(self, plan: Plan, subject: VerdictSubject, key: Key, expect: Expect, seen: Context) -> None:
-        self.plan = plan
-        self.subject = subject
-        self.key = key
-        self.expect = expect
-        self.seen = seen
+    plan: Plan
+    subject: VerdictSubject
+    key: Key
+    expect: Expect
+    seen: Context
 
     def at(self, what: str) -> Location:
         return locate(self.plan.locations, *self.key, what)
@@ -163,14 +155,10 @@ class _Expectations:
         if wanted.exact is not None:
             yield self.words("says", f"exactly “{wanted.exact}”", holds=same_words(said, wanted.exact))
         if wanted.wer is not None:
-            rate, unit = word_error_rate(self.seen.asked, said), LIMITS["words"].unit
-            expected = _range(wanted.wer, "words")
-            shown = f"{unit.format(round(rate, 4))} of the words wrong: said “{said}”, asked “{self.seen.asked}”"
-            place = self.at("says")
-            told = f"{shown}; expected {expected}"
-            yield self.subject.compare(
-                place, "wer", expected, unit.format(round(rate, 4)), holds=rate in wanted.wer, told=told
-            )
+            rate = word_error_rate(self.seen.asked, said)
+            expected, measured = _range(wanted.wer, "words"), LIMITS["words"].unit.format(round(rate, 4))
+            told = f"{measured} of the words wrong: said “{said}”, asked “{self.seen.asked}”; expected {expected}"
+            yield self.subject.compare(self.at("says"), "wer", expected, measured, holds=rate in wanted.wer, told=told)
 
     def calls(self, wanted: Sequence[CallWanted]) -> Iterator[Verdict]:
         place = self.at("calls")
@@ -195,19 +183,16 @@ class _Expectations:
         return self.subject.compare(place, name, expected, measured, holds=value in wanted)
 
     def heard_by(self, wanted: str | tuple[str, ...]) -> Verdict:
-        place = self.at("heard_by")
-        models = [player.name for player in self.plan.models]
+        everyone = tuple(player.name for player in self.plan.models)
+        asked = {"everyone": everyone, "nobody": ()}[wanted] if isinstance(wanted, str) else wanted
+        told = wanted if isinstance(wanted, str) else names_or_nobody(wanted)
         unlike: list[str] = []
         for line in self.seen.lines:
-            asked = () if wanted == "nobody" else models if wanted == "everyone" else wanted
-            others = sorted(name for name in asked if name != line.player)
             heard = hearers(line)
-            if list(heard) != others:
-                unlike.append(
-                    f"{line.id} by {names_or_nobody(heard)}" if len(self.seen.lines) > 1 else names_or_nobody(heard)
-                )
-        told = wanted if isinstance(wanted, str) else names_or_nobody(wanted)
-        return self.subject.compare(place, "heard_by", told, "; ".join(unlike) or told, holds=not unlike)
+            if set(heard) != {*asked} - {line.player}:
+                which = f"{line.id} by " if len(self.seen.lines) > 1 else ""
+                unlike.append(which + names_or_nobody(heard))
+        return self.subject.compare(self.at("heard_by"), "heard_by", told, "; ".join(unlike) or told, holds=not unlike)
 
 
 def hearers(line: Performed) -> tuple[str, ...]:
@@ -238,8 +223,7 @@ def _holds(there: object, wanted: object) -> bool:
     if isinstance(wanted, dict):
         return isinstance(there, dict) and all(key in there and _holds(there[key], wanted[key]) for key in wanted)
     if isinstance(wanted, list):
-        same = isinstance(there, list) and len(there) == len(wanted)
-        return same and isinstance(there, list) and all(map(_holds, there, wanted))
+        return isinstance(there, list) and len(there) == len(wanted) and all(map(_holds, there, wanted))
     if isinstance(there, str):
         return there == wanted
     try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
 import numpy as np
 
@@ -56,24 +57,14 @@ FROM_SOUND = ("loudness", "silence", "clipping", "print")
 
 @dataclass(frozen=True, slots=True)
 class TakeMetrics:
-    """All that was measured of a take.
-
-    Attributes:
-        lines: By id.
-        whole: Of the take as one.
-    """
+    """All that was measured of a take: its lines by id, and the take as one."""
 
     lines: Mapping[str, Metrics]
     whole: Metrics
 
 
 def measure(take: Take, sound_of: Callable[[Performed], Pcm]) -> TakeMetrics:
-    """Measure a take; one line's sound is in memory at a time.
-
-    Args:
-        take: What was performed.
-        sound_of: Gives the sound of a line that has a file; a ``TakeError`` of it is kept with the line.
-    """
+    """Measure a take; one line's sound is in memory at a time, and a ``TakeError`` of it is kept with the line."""
     whole = Meter(take.rate)
     lines: dict[str, Metrics] = {}
     for line, dead_air in zip(take.lines, silences(take.lines), strict=True):
@@ -85,48 +76,51 @@ def measure(take: Take, sound_of: Callable[[Performed], Pcm]) -> TakeMetrics:
         if sound:
             whole.feed(sound.array / 32768)
         lines[line.id] = _figures(line, dead_air, sound, "")
-    return TakeMetrics(lines, _whole(take, lines, _rounded(whole.result().lufs, 1)))
+    return TakeMetrics(lines, _whole(take, lines.values(), _rounded(whole.result().lufs, 1)))
 
 
 def _figures(line: Performed, dead_air: float | None, sound: Pcm | None, problem: str) -> Metrics:
-    spoken = len(spoken_words(line.said))
-    return Metrics(
-        length=round(line.duration_s, 3) if line.file is not None else None,
-        loudness=_loudness(sound) if sound else None,
-        silence=_silence(sound) if sound else None,
-        clipping=_clipping(sound) if sound else None,
+    heard = Metrics()
+    if sound:
+        loudness, silence, clipping = _loudness(sound), _silence(sound), _clipping(sound)
+        heard = Metrics(loudness=loudness, silence=silence, clipping=clipping, print=voice_print(sound))
+    return replace(
+        heard,
+        length=None if line.file is None else round(line.duration_s, 3),
         first_audio=_rounded(line.first_audio_s, 3),
         dead_air=_rounded(dead_air, 3),
-        rate=round(spoken / line.duration_s, 2) if spoken and line.duration_s else None,
-        cost=None if line.cost.total is None else round(float(line.cost.total), 6),
-        print=voice_print(sound) if sound else None,
+        rate=_rate([line]),
+        cost=_rounded(line.cost.total, 6),
         problem=problem,
     )
 
 
-def _whole(take: Take, lines: Mapping[str, Metrics], loudness: float | None) -> Metrics:
-    spoken = sum(len(spoken_words(line.said)) for line in take.lines)
-    seconds = sum(line.duration_s for line in take.lines)
+def _whole(take: Take, lines: Collection[Metrics], loudness: float | None) -> Metrics:
+    def known(name: str) -> list[float]:
+        return [value for each in lines if (value := getattr(each, name)) is not None]
 
-    def worst(name: str) -> float | None:
-        return max((value for each in lines.values() if (value := getattr(each, name)) is not None), default=None)
-
-    clipped = [figures.clipping for figures in lines.values() if figures.clipping is not None]
+    clipped = [each.clipping for each in lines if each.clipping is not None]
     return Metrics(
         length=round(take.duration_s, 3),
         loudness=loudness,
-        silence=worst("silence"),
+        silence=max(known("silence"), default=None),
         clipping=sum(clipped) if clipped else None,
-        first_audio=worst("first_audio"),
-        dead_air=worst("dead_air"),
-        rate=round(spoken / seconds, 2) if spoken and seconds else None,
-        cost=None if take.cost.total is None else round(float(take.cost.total), 6),
-        problem=next((figures.problem for figures in lines.values() if figures.problem), ""),
+        first_audio=max(known("first_audio"), default=None),
+        dead_air=max(known("dead_air"), default=None),
+        rate=_rate(take.lines),
+        cost=_rounded(take.cost.total, 6),
+        problem=next(filter(None, (each.problem for each in lines)), ""),
     )
 
 
-def _rounded(value: float | None, digits: int) -> float | None:
-    return None if value is None else round(value, digits)
+def _rate(lines: Sequence[Performed]) -> float | None:
+    """Measure words per second; None where nobody speaks."""
+    words, seconds = sum(len(spoken_words(line.said)) for line in lines), sum(line.duration_s for line in lines)
+    return round(words / seconds, 2) if words and seconds else None
+
+
+def _rounded(value: float | Decimal | None, digits: int) -> float | None:
+    return None if value is None else round(float(value), digits)
 
 
 def _loudness(sound: Pcm) -> float | None:
@@ -156,13 +150,7 @@ def _clipping(sound: Pcm) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How a figure is told, and how much it may differ: the larger of both.
-
-    Attributes:
-        unit: Its unit.
-        absolute: In its unit.
-        relative: As a share of the snapshot's figure.
-    """
+    """How a figure is told, and how much it may differ: the larger of so many units, and of a share of the old one."""
 
     unit: Unit
     absolute: float

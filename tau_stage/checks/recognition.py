@@ -38,11 +38,7 @@ RATE = 16_000
 
 
 class Recogniser:
-    """Hears English.
-
-    Raises:
-        UsageError: PocketSphinx is not installed.
-    """
+    """Hears English, by PocketSphinx."""
 
     def __init__(self) -> None:
         require_recogniser()
@@ -74,13 +70,8 @@ def require_recogniser() -> None:
 def recognise_lines(take: Take, sound_of: Callable[[Performed], Pcm]) -> dict[str, str]:
     """Let a recogniser hear each line whose words stood in the scene; return its words by the line's id.
 
-    Args:
-        take: What was performed.
-        sound_of: Gives the sound of a line that has a file.
-
     Raises:
         UsageError: There is no recogniser.
-        TakeError: A sound cannot be read.
     """
     recogniser = Recogniser()
     lines = (line for line in take.lines if line.scripted and line.asked and line.file)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from itertools import accumulate
@@ -15,7 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from tau_stage.checks.expectations import hearers
-from tau_stage.checks.metrics import COMPARED, TakeMetrics, measure
+from tau_stage.checks.metrics import COMPARED, Metrics, TakeMetrics, measure
 from tau_stage.checks.voice_print import VoicePrint, average_print
 from tau_stage.errors import LFS_HINT, LFS_PROBLEM, TakeError, UsageError, is_lfs_pointer, os_reason
 from tau_stage.protocol import UNDERSTUDY
@@ -23,7 +24,6 @@ from tau_stage.scene import SOUNDS, Deliver, did_you_mean, identity, listed, res
 from tau_stage.take import Asked, Performed, Take, TakeFolder, audio_of, guarded, parse_document, read_beginning
 
 MISSING = "missing"
-NO_FILES: Mapping[str, str] = {}
 DELIVERED: Mapping[str, Any] = Deliver().model_dump(mode="json") | {"pan": {}}
 """What is delivered of a take whose scene says nothing of it."""
 
@@ -99,7 +99,7 @@ class Snapshot(_Part):
         return {name: found for name in prints if (found := average_print(prints[name]))}
 
 
-def take_snapshot(take: Take, measures: TakeMetrics, resolved: str, files: Mapping[str, str] = NO_FILES) -> Snapshot:
+def take_snapshot(take: Take, measures: TakeMetrics, resolved: str, files: Mapping[str, str]) -> Snapshot:
     """Make a snapshot of a take.
 
     A retake tells neither who would hear its lines nor what they would cost, as only some were performed: who hears
@@ -114,15 +114,15 @@ def take_snapshot(take: Take, measures: TakeMetrics, resolved: str, files: Mappi
     """
     plan = json.loads(resolved)
     told = {player["name"]: player for player in plan["players"]}
-    lines = dict(_lines(plan))
+    pan = {name: player["pan"] for name, player in told.items() if player.get("pan")}
+    lines = {part["id"]: part for part in _mappings(plan) if "pause_s" in part and "player" in part}
     is_retake = any(line.former for line in take.lines)
-    timed = {player.name for player in take.players if player.endpoint != UNDERSTUDY and not is_retake}
-    cues = [cued.cue for cued in take.cues]
+    untimed = {player.name for player in take.players if player.endpoint == UNDERSTUDY or is_retake}
     return Snapshot(
         scene=take.scene.title,
         variant=take.scene.variant,
-        deliver={key: value for key, value in _delivered(plan).items() if value != DELIVERED[key]},
-        files=dict(files),
+        deliver={key: value for key, value in {**plan["deliver"], "pan": pan}.items() if value != DELIVERED[key]},
+        files=files,
         players={
             player.name: PlayerSnapshot(
                 voice=player.voice,
@@ -133,30 +133,24 @@ def take_snapshot(take: Take, measures: TakeMetrics, resolved: str, files: Mappi
             for player in take.players
             if not player.human
         },
-        cues={cue: cues.count(cue) for cue in dict.fromkeys(cues)},
+        cues=Counter(cued.cue for cued in take.cues),
         sounds=dict(_effects(take)),
         lines={
             line.id: _line_snapshot(
-                line, measures, lines.get(line.id, {}), is_retake=is_retake, is_timed=line.player in timed
+                line,
+                measures.lines[line.id],
+                lines.get(line.id, {}),
+                untold={*(("first_audio",) if line.player in untimed else ()), *(("cost",) if is_retake else ())},
             )
             for line in take.lines
         },
     )
 
 
-def _delivered(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is delivered, and where in the mix who stands."""
-    pan = {player["name"]: player["pan"] for player in plan["players"] if player.get("pan")}
-    return {**plan["deliver"], "pan": pan}
-
-
 def accept_snapshot(new: Snapshot, old: Snapshot | None, only: Sequence[str] = ()) -> Snapshot:
-    """Choose the snapshot that is to be kept: all of a new one, or the old one with some of its lines.
+    """Choose the snapshot that is to be kept: all of a new one, or the old one with some lines of the new one.
 
-    Args:
-        new: Of the take.
-        old: The one there is.
-        only: Ids of the lines that are taken over; those that the take lacks go. None is all.
+    Lines that are named, and that the new one lacks, go.
 
     Raises:
         UsageError: Neither has such a line.
@@ -167,8 +161,7 @@ def accept_snapshot(new: Snapshot, old: Snapshot | None, only: Sequence[str] = (
             raise UsageError(f"there is no line '{name}'", did_you_mean(name, known, f"lines: {listed(known)}"))
     if not only:
         return new
-    if old is None:
-        return new.model_copy(update={"lines": {name: new.lines[name] for name in new.lines if name in only}})
+    old = old or new.model_copy(update={"lines": {}})
     lines = {name: line for name, line in old.lines.items() if name not in only or name in new.lines}
     order = list(new.lines)
     for name in (name for name in order if name in only):
@@ -191,26 +184,16 @@ def _inserted(
 
 def format_snapshot(snapshot: Snapshot) -> str:
     """Write a snapshot as the text of its file: always the same for the same facts, and one fact a line."""
-    facts = snapshot.model_dump(mode="json")
-    parts = []
-    for name, value in facts.items():
-        if not isinstance(value, dict):
-            parts.append(f"  {_json(name)}: {_json(value)}")
-            continue
-        entries = ",\n".join(f"    {_json(key)}: {_entry(entry)}" for key, entry in value.items())
-        parts.append(f"  {_json(name)}: {{\n{entries}\n  }}" if entries else f"  {_json(name)}: {{}}")
-    return "{\n" + ",\n".join(parts) + "\n}\n"
+    return _json(snapshot.model_dump(mode="json"), levels=3) + "\n"
 
 
-def _entry(entry: object) -> str:
-    if not isinstance(entry, dict):
-        return _json(entry)
-    facts = ",\n".join(f"      {_json(key)}: {_json(value)}" for key, value in entry.items())
-    return f"{{\n{facts}\n    }}"
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+def _json(value: object, indent: str = "", *, levels: int) -> str:
+    """Write JSON whose outer objects have a line for each of their facts."""
+    if not (value and levels and isinstance(value, dict)):
+        return json.dumps(value, ensure_ascii=False, sort_keys=True)
+    facts = (f"{indent}  {json.dumps(key, ensure_ascii=False)}: " for key in value)
+    parts = (_json(part, f"{indent}  ", levels=levels - 1) for part in value.values())
+    return "{\n" + ",\n".join(map(str.__add__, facts, parts)) + f"\n{indent}}}"
 
 
 def parse_snapshot(text: str, path: Path) -> Snapshot:
@@ -223,28 +206,22 @@ def parse_snapshot(text: str, path: Path) -> Snapshot:
 
 
 def _line_snapshot(
-    line: Performed, measures: TakeMetrics, planned: Mapping[str, Any], *, is_retake: bool, is_timed: bool
+    line: Performed, metrics: Metrics, planned: Mapping[str, Any], *, untold: Collection[str]
 ) -> LineSnapshot:
-    metrics = measures.lines[line.id]
-    untold = {"first_audio": None} if not is_timed else {}
-    untold |= {"cost": None} if is_retake else {}
     facts = {
-        "ended": ending(line),
+        "ended": line.ended + (f" ({line.reason})" if line.reason else ""),
         "pause": planned.get("pause_s"),
-        "heard_by": hearers(line) or (tuple(planned.get("hearers", ())) if is_retake else ()),
-        "calls": [{"tool": call.tool, "arguments": arguments(call.arguments)} for call in line.calls],
+        # of a retake, few lines were performed: who would hear the others is the plan's
+        "heard_by": hearers(line) or (planned.get("hearers", ()) if "cost" in untold else ()),
+        "calls": [{"tool": call.tool, "arguments": _arguments(call.arguments)} for call in line.calls],
         "voice": metrics.print,
     }
     said = line.model_dump(include={"player", "asked", "direction", "said"})
-    return LineSnapshot.model_validate(said | facts | {name: getattr(metrics, name) for name in COMPARED} | untold)
+    figures = {name: None if name in untold else getattr(metrics, name) for name in COMPARED}
+    return LineSnapshot.model_validate(said | facts | figures)
 
 
-def ending(line: Performed) -> str:
-    """Say how a line ended."""
-    return line.ended + (f" ({line.reason})" if line.reason else "")
-
-
-def arguments(text: str) -> object:
+def _arguments(text: str) -> object:
     """Return a call's arguments as they are compared: as data, or as they stand where they are none."""
     try:
         return json.loads(text)
@@ -282,16 +259,14 @@ def sound_ids(take: Take) -> dict[str, str]:
     return dict(zip(dict(_effects(take)), (sound.id for sound in take.sounds), strict=True))
 
 
-def _lines(plan: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield all lines of a plan by their ids, wherever they stand."""
-    if isinstance(plan, dict):
-        if "pause_s" in plan and "player" in plan:
-            yield plan["id"], plan
-        for part in plan.values():
-            yield from _lines(part)
-    elif isinstance(plan, list):
-        for part in plan:
-            yield from _lines(part)
+def _mappings(part: object) -> Iterator[Mapping[str, Any]]:
+    """Yield all mappings of a plan, wherever they stand."""
+    if isinstance(part, dict):
+        yield part
+        part = [*part.values()]
+    if isinstance(part, list):
+        for each in part:
+            yield from _mappings(each)
 
 
 def snapshot_path(scene: str, variant: str = "") -> Path:
@@ -340,7 +315,8 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> bool:
 
 def sound_files(scene: str, resolved: str) -> dict[str, str]:
     """Hash all the sound files that a scene plays, by their names in it."""
-    return {name: _hash(resolve_path(scene, name)) for name in sorted(set(_named(scene, json.loads(resolved))))}
+    names = {name for part in _mappings(json.loads(resolved)) for name in _own_files(scene, part)}
+    return {name: _hash(resolve_path(scene, name)) for name in sorted(names)}
 
 
 def _hash(file: Path) -> str:
@@ -350,15 +326,8 @@ def _hash(file: Path) -> str:
         return MISSING
 
 
-def _named(scene: str, part: object) -> Iterator[str]:
-    """Yield the sound files that a part of a plan names: effects, beds, items of users, people and recordings."""
-    if isinstance(part, dict):
-        yield from _own_files(scene, part)
-    for each in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
-        yield from _named(scene, each)
-
-
 def _own_files(scene: str, part: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the sound files that a part of a plan names: effects, beds, items of users, people and recordings."""
     if part.get("kind") in ("sfx", "bed") and isinstance(part.get("file"), str):
         yield part["file"]
     if isinstance(part.get("sounds"), list):

@@ -15,19 +15,13 @@ Expecter = Literal["expect", "snapshot", "cassette"]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one expectation, or one figure of a snapshot, came to.
+    """What one expectation, or one figure of a snapshot, came to; where it stands counts lines and columns from 1.
 
     Attributes:
-        path: The scene file, or the file it includes, where it stands.
-        line: Line in the file, from 1.
-        column: Column in the line, from 1.
-        kind: What it is about.
-        of: Its id or name; empty for the scene as a whole.
+        of: The id or name of what it is about; empty for the scene as a whole.
         lines: Ids of the lines it is about: of a player, all that the player speaks.
         what: Which figure, as in ``expect:``, or what else of it.
         source: Who expects it: the scene, the snapshot, or the cassette.
-        expected: In words.
-        measured: In words.
         outcome: ``error``: it could not be measured.
         message: One sentence, without the place.
     """
@@ -60,14 +54,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class VerdictSubject:
-    """Whom verdicts are about, and where that stands.
-
-    Attributes:
-        kind: What it is.
-        of: Its id or name.
-        lines: Ids of its lines.
-        source: Who expects something of it.
-    """
+    """Whom verdicts are about, and who expects something of it."""
 
     kind: Kind
     of: str
@@ -77,16 +64,7 @@ class VerdictSubject:
     def verdict(
         self, spot: Location, what: str, expected: str, measured: str, outcome: Outcome, told: str = ""
     ) -> Verdict:
-        """Make a verdict.
-
-        Args:
-            spot: Where it stands.
-            what: Which figure.
-            expected: In words.
-            measured: In words.
-            outcome: What it came to.
-            told: The sentence, where the usual one does not say it well.
-        """
+        """Make a verdict, with a sentence of its own where the usual one does not say it well."""
         was = "expected" if self.source == "expect" else "was"
         told = told or f"{what.replace('_', ' ')} {measured}, {was} {expected}"
         message = f"{self.of or 'the scene'}: {told}"
@@ -96,16 +74,7 @@ class VerdictSubject:
     def compare(
         self, location: Location, what: str, expected: str, measured: str, *, holds: bool | None = None, told: str = ""
     ) -> Verdict:
-        """Make a verdict of what could be measured.
-
-        Args:
-            location: Where it stands.
-            what: Which figure.
-            expected: In words.
-            measured: In words.
-            holds: Whether it is well; if it is not given, where both are the same.
-            told: The sentence, where the usual one does not say it well.
-        """
+        """Make a verdict of what could be measured; if it is not said whether it ``holds``, both must be the same."""
         is_well = expected == measured if holds is None else holds
         return self.verdict(location, what, expected, measured, "passed" if is_well else "failed", told)
 

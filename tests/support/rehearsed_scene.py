@@ -37,7 +37,7 @@ class Rehearsal:
     def snapshot(self) -> Snapshot:
         """What accepting would leave, read back from its file."""
         return parse_snapshot(
-            format_snapshot(take_snapshot(self.take, self.measures(), plan_json(self.plan))), Path("snapshot")
+            format_snapshot(take_snapshot(self.take, self.measures(), plan_json(self.plan), {})), Path("snapshot")
         )
 
     def check(self, snapshot: Snapshot | None = None) -> list[Verdict]:
