@@ -16,7 +16,7 @@ from tau_stage.checks.snapshot import (
     read_snapshot,
     write_snapshot,
 )
-from tau_stage.checks.snapshot_diff import changed_lines, moved, pair_lines
+from tau_stage.checks.snapshot_diff import changed_lines, compare_snapshot, moved, pair_lines
 from tau_stage.checks.verdict import Verdict
 from tau_stage.errors import TakeError, UsageError
 from tests.support.rehearsed_scene import Rehearsal, rehearse
@@ -238,3 +238,57 @@ async def test_first_audio_may_come_sooner(tmp_path: Path) -> None:
     performed = (await rehearse(SCENE, tmp_path)).on("openai")
     kept = performed.told("ann-1", {"first_audio_s": 3.0}).snapshot()
     assert bad(performed, kept) == []
+
+
+async def test_files_and_what_is_delivered_are_as_they_were(tmp_path: Path) -> None:
+    performed = await rehearse(SCENE, tmp_path)
+    files = {"sounds/door.wav": "1", "gone.wav": "2"}
+    kept = performed.snapshot().model_copy(update={"deliver": {"rate": 48_000}, "files": files})
+    assert failures(performed, kept) == [
+        "gone.wav: the sound file gone.wav is missing since the scene was accepted",
+        "the scene: deliver: rate is 24000, was 48000",
+        "sounds/door.wav: the sound file sounds/door.wav is missing since the scene was accepted",
+    ]
+
+
+async def test_a_line_that_is_gone_stood_where_it_is_written_or_after_another(tmp_path: Path) -> None:
+    performed = await rehearse(SCENE, tmp_path)
+    old = performed.snapshot()
+    old = old.model_copy(update={"lines": {"cid-1": frozen("cid", "Hm."), **old.lines, "cid-2": frozen("cid", "So?")}})
+    now = performed.snapshot()
+    now = now.model_copy(update={"lines": {name: now.lines[name] for name in now.lines if name != "ann-2"}})
+    found = compare_snapshot(old, performed.plan, performed.take, performed.measures(), now)
+    told = {verdict.of: verdict for verdict in found if not verdict.passed}
+    assert [(name, told[name].line, told[name].message) for name in ("cid-1", "ann-2", "cid-2")] == [
+        ("cid-1", 2, "cid-1: line is missing: “Hm.”"),
+        ("ann-2", 6, "ann-2: line is missing: “Three.”"),
+        ("cid-2", 8, "cid-2: line is missing: “So?”; it stood after last"),
+    ]
+
+
+async def test_a_voice_that_says_something_else_may_be_further_away(tmp_path: Path) -> None:
+    performed = await rehearse(SCENE, tmp_path)
+    kept = performed.snapshot()
+
+    def sounding(pitch: float, said: str) -> Snapshot:
+        line = kept.lines["ann-1"].model_copy(update={"voice": (pitch, *[0.0] * 6), "said": said})
+        return kept.model_copy(update={"lines": {**kept.lines, "ann-1": line}})
+
+    def bad_of(now: Snapshot) -> list[str]:
+        found = compare_snapshot(sounding(12.0, "One."), performed.plan, performed.take, performed.measures(), now)
+        return [verdict.what for verdict in found if not verdict.passed]
+
+    assert bad_of(sounding(16.0, "One.")) == ["voice"]
+    assert bad_of(sounding(16.0, "Uno.")) == ["said"]
+    assert changed_lines(sounding(12.0, "One."), sounding(12.5, "One.")) == []
+    assert changed_lines(sounding(12.0, "One."), sounding(16.0, "One.")) == ["ann-1"]
+
+
+def test_a_figure_beyond_its_tolerance_is_a_change() -> None:
+    def long(seconds: float) -> Snapshot:
+        line = frozen("ann", "A").model_copy(update={"length": seconds})
+        return snapshot().model_copy(update={"lines": {"ann-1": line}})
+
+    assert changed_lines(long(4.0), long(4.3)) == []
+    assert changed_lines(long(4.0), long(5.2)) == ["ann-1"]
+    assert changed_lines(snapshot(ann_1="A"), snapshot(ann_1="B")) == ["ann-1"]

@@ -24,6 +24,10 @@ PURE = {
     "tau_stage.protocol": ["tests/test_protocol_*.py", "tau_stage/protocol/*"],
     "tau_stage.text": ["tests/test_text_*.py", "tau_stage/text/*"],
     "tau_stage.cost": ["tests/test_cost*.py", "tau_stage/cost/*"],
+    **{
+        f"tau_stage.checks.{name}": ["tests/test_checks*.py", f"tau_stage/checks/{name}.py"]
+        for name in ("checking", "expectations", "metrics", "snapshot_diff", "verdict", "voice_print")
+    },
     "tau_stage.stage.schedule": ["tests/test_stage_schedule.py"],
     "tau_stage.session.retrying": ["tests/test_session_retrying.py"],
 }
