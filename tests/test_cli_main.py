@@ -85,6 +85,12 @@ def test_a_wrong_command_line(arguments: list[str], capsys: pytest.CaptureFixtur
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize("option", ["--record", "--out", "--budget"])
+def test_an_option_is_no_value_of_another(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("run", "x.yaml", option, "--quiet") == 2
+    assert f"{option} needs a value, and --quiet is an option.\n" in capsys.readouterr().err
+
+
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--version") == 0
     assert capsys.readouterr().out == f"tau-stage {__version__}\n"
