@@ -28,7 +28,7 @@ from tau_stage.scene.names import slug
 from tau_stage.take import records as record
 from tau_stage.take.atomic import write_whole
 from tau_stage.take.folder import TakeFolder, followed, is_latest, leave_latest, make_latest
-from tau_stage.take.folding import cost_json, fold
+from tau_stage.take.folding import cost_json, current_facts, fold
 from tau_stage.take.journal import Journal, read_journal
 from tau_stage.take.lock import clear_unbegun, locked
 from tau_stage.take.stems import Stems
@@ -132,6 +132,35 @@ def test_who_heard_what_and_who_was_lost_is_told() -> None:
     assert second.hearers[0].heard_at_s is None
     assert [player.status for player in take.players] == ["played", "lost"]
     assert take.warnings == ("tourist did not hear",)
+
+
+def test_who_had_heard_another_take_of_a_line_is_told_and_nobody_else() -> None:
+    def began(line: str, player: str) -> record.LineBegan:
+        return record.LineBegan(line=line, player=player)
+
+    def kept(take: int) -> record.TakeKept:
+        told = spoken("a", "clerk", take, Usage(), take=take, sha256=str(take)).model_dump(
+            include=set(record.TakeFacts.model_fields)
+        )
+        return record.TakeKept(line="a", player="clerk", **told)
+
+    journal = journal_of(
+        *(kept(take) for take in (1, 2)),
+        *(began("a", "clerk"), began("together", "tourist")),
+        spoken("a", "clerk", 1, Usage(), sha256="1", hearers=("tourist", "deaf")),
+        spoken("together", "tourist", 9, Usage(), sha256="b"),
+        record.LineMissed(line="a", hearer="deaf", problem="no sound", lost=False),
+        spoken("before", "tourist", 9, Usage(), sha256="c", number=2),
+        spoken("deaf", "deaf", 9, Usage(), sha256="d", number=3),
+        spoken("person", "tourist", 9, Usage(), sha256="e", number=4, human=True),
+        record.TakePicked(line="a", take=2),
+        spoken("after", "tourist", 9, Usage(), sha256="f", number=5),
+    )
+    marked = {fact.line: fact.heard_as for fact in current_facts(journal) if isinstance(fact, record.LineSpoken)}
+    assert marked == {"a": {}, "together": {}, "before": {"a": "1"}, "deaf": {}, "person": {}, "after": {}}
+    again = current_facts([*journal, record.TakePicked(line="a", take=1)])
+    marked = {fact.line: fact.heard_as for fact in again if isinstance(fact, record.LineSpoken) and fact.heard_as}
+    assert marked == {"after": {"a": "2"}}
 
 
 def test_everything_an_author_should_know_is_a_warning() -> None:

@@ -19,7 +19,7 @@ from tau_stage.cli.progress import EventStream, ProgressView, open_progress, ope
 from tau_stage.cli.stopping import stoppable
 from tau_stage.devices import typed_line
 from tau_stage.errors import TakeError
-from tau_stage.runs import EXIT_CODES, TAKE_SPOILED, DeliveredTake, Job, PerformedTake, RunOptions, run_jobs
+from tau_stage.runs import EXIT_CODES, STOPPED, TAKE_SPOILED, DeliveredTake, Job, PerformedTake, RunOptions, run_jobs
 from tau_stage.scene import LinePlan
 from tau_stage.stage import TakeOption, pick_take
 from tau_stage.text import one_line
@@ -109,7 +109,7 @@ def print_take(delivered: DeliveredTake, *, quiet: bool, as_json: bool, to: Text
     take, folder = delivered.take, shlex.quote(str(delivered.folder.path))
     if any(line.problem for line in take.lines) and take.ended == "incomplete":
         warn(f"perform what failed again: tau-stage retake {folder}")
-    if take.ended in ("interrupted", "budget", "failed"):
+    if take.ended in STOPPED:
         more = " --budget '$...'" if take.ended == "budget" else ""
         warn(f"go on with: tau-stage resume {folder}{more}")
 

@@ -28,9 +28,11 @@ def pick(
     """Make another take of a line the line, in the take's own folder, and all that is made of it once more.
 
     Nothing is performed or paid. Later lines whose players had heard the other take are marked as outdated. The other
-    take is kept: it can be picked again.
+    take is kept: it can be picked again. The exit code tells of the pick and of what is expected, and not of how the
+    performance ended.
     """
-    from tau_stage.cli.resume_command import finish_take
+    from tau_stage.cli.resume_command import deliver_take
+    from tau_stage.runs import TAKE_SPOILED
     from tau_stage.take import TakeFolder, locked, read_take
 
     folder = TakeFolder(read_take(take)[0].path.resolve())
@@ -41,7 +43,8 @@ def pick(
     else:
         with locked(folder.path):
             _write_down(folder, chosen, number)
-    raise typer.Exit(finish_take(folder, anyway=anyway, quiet=quiet, as_json=as_json))
+    delivered = deliver_take(folder, anyway=anyway, quiet=quiet, as_json=as_json)
+    raise typer.Exit(TAKE_SPOILED if delivered is None else delivered.delivery_code)
 
 
 def _chosen(folder: TakeFolder, name: str, number: int) -> Performed:

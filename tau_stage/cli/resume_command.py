@@ -11,6 +11,7 @@ from tau_stage.cli.options import AllowTools, Aloud, AsJson, Live, Quiet, StandI
 from tau_stage.cli.printing import say, warn
 
 if TYPE_CHECKING:
+    from tau_stage.runs import DeliveredTake
     from tau_stage.take import TakeFolder
 
 
@@ -62,15 +63,23 @@ def resume(
 
 
 def finish_take(folder: TakeFolder, *, anyway: bool = False, quiet: bool, as_json: bool) -> int:
-    """Print a take whose scene came to its end; what was not made of it, or not judged, is made and judged now.
+    """Print a take whose scene came to its end, and make and judge what is missing; return the exit code of its run."""
+    from tau_stage.runs import TAKE_SPOILED
+
+    delivered = deliver_take(folder, anyway=anyway, quiet=quiet, as_json=as_json)
+    return TAKE_SPOILED if delivered is None else delivered.exit_code
+
+
+def deliver_take(folder: TakeFolder, *, anyway: bool, quiet: bool, as_json: bool) -> DeliveredTake | None:
+    """Print a take as it is; what was not made of it, or not judged, is made and judged now.
 
     Returns:
-        The exit code, as of the run.
+        It; None where something cannot be made, which is told.
     """
     from tau_stage.cli.performing import print_take
     from tau_stage.cli.progress import open_status
     from tau_stage.errors import StageError, TakeError
-    from tau_stage.runs import TAKE_SPOILED, finish, resume_job
+    from tau_stage.runs import finish, resume_job
     from tau_stage.take import read_journal
 
     try:
@@ -82,9 +91,9 @@ def finish_take(folder: TakeFolder, *, anyway: bool = False, quiet: bool, as_jso
             resume_job(folder, read_journal(folder.journal), anyway=False)
     except TakeError as error:
         warn(error)
-        return TAKE_SPOILED
+        return None
     except StageError as error:
         problem = str(error).partition("\n")[0]
         warn(f"{problem}; what is there is left as it is: perform it again with tau-stage run")
     print_take(delivered, quiet=quiet, as_json=as_json)
-    return delivered.exit_code
+    return delivered

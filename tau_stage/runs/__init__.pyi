@@ -9,6 +9,7 @@ from .run_scenes import dollars as dollars
 from .run_scenes import former_home as former_home
 from .run_scenes import run_jobs as run_jobs
 from .take_plans import OVER as OVER
+from .take_plans import STOPPED as STOPPED
 from .take_plans import Job as Job
 from .take_plans import find_takes as find_takes
 from .take_plans import open_take as open_take

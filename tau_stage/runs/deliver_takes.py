@@ -54,6 +54,7 @@ class DeliveredTake:
         problems: What is not as expected or could not be made, a line for each.
         exit_code: That of ``tau-stage run``: 0 fine, 1 an expectation failed, 2 something could not be made, 3 a
             provider failed, a line has no sound or was not measured, 4 stopped at the budget, 130 interrupted.
+        delivery_code: That of making and judging alone, however the performance ended: 0, 1, 2 or 3 of these.
 
     >>> import anyio
     >>> from pathlib import Path
@@ -72,6 +73,7 @@ class DeliveredTake:
     judged: str = ""
     problems: tuple[str, ...] = ()
     exit_code: int = 0
+    delivery_code: int = 0
 
     @property
     def lines(self) -> tuple[Performed, ...]:
@@ -219,4 +221,4 @@ def _write_down(folder: TakeFolder, done: TakeDelivered) -> None:
 
 def _delivered(folder: TakeFolder, take: Take, done: TakeDelivered) -> DeliveredTake:
     code = max(done.code, EXIT_CODES[take.ended])
-    return DeliveredTake(take, folder, done.made, done.judged, done.problems, code)
+    return DeliveredTake(take, folder, done.made, done.judged, done.problems, code, done.code)

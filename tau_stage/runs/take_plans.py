@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 
 from tau_stage.errors import TakeError, UsageError
 from tau_stage.scene import Plan, Scene, change_line, did_you_mean, load_variants, make_plan
@@ -31,6 +32,8 @@ from tau_stage.take import (
 
 OVER = ("complete", "incomplete")
 """How takes ended whose scene came to its end: there is nothing to go on with."""
+STOPPED = ("interrupted", "failed", "budget")
+"""How takes ended that can go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +110,13 @@ def retake_job(
     Raises:
         SceneError: The scene is wrong by now.
         TakeError: The take cannot be read.
-        UsageError: The scene has changed, the take has no such line, or none has failed.
+        UsageError: The scene has changed, the take was stopped, has no such line, or none has failed.
     """
     folder, former = read_take(take)
     folder = TakeFolder(unlinked(folder.path))  # a link may lead elsewhere later
+    if former.ended in STOPPED:
+        hint = f"go on with it first: tau-stage resume {quote(str(take))}"
+        raise UsageError(f"{take}: the take was stopped before its scene came to its end", hint)
     lines = [line] if line else [performed.id for performed in former.lines if performed.problem]
     if not lines:
         raise UsageError(f"{take}: no line of the take has failed", "name the line that is to be performed again")

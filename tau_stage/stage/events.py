@@ -111,7 +111,6 @@ _SAME: dict[type[Record], tuple[str, ...]] = {
     records.LineBegan: ("line",),
     records.LineSpoken: ("line",),
     records.LineLost: ("line",),
-    records.LineHeard: ("line", "hearer"),
     records.ListenBegan: ("step",),
     records.ListenEnded: ("step",),
     records.SoundPlayed: ("sound",),
@@ -139,6 +138,7 @@ class EventLog:
         before = journal.records
         self._began = anyio.current_time() - (before[-1].at_s if before else 0.0)
         self._told: Counter[tuple[str, ...]] = Counter()
+        self._heard: dict[tuple[str, str], str] = {}
         self._warned = {fact.text for fact in before if isinstance(fact, records.Warned)}
         for fact in before:
             self._remember(fact)
@@ -157,7 +157,7 @@ class EventLog:
         record = record.model_copy(update={"at_s": self.now_s})
         if self._told[_key(record)]:
             self._told[_key(record)] -= 1
-        else:
+        elif not self._is_heard(record):
             self._void(record)
             self.journal.append(record)
             log_event("stage", *_logged(record))
@@ -169,8 +169,17 @@ class EventLog:
             self._warned.add(text)
             self.append(records.Warned(player=player, text=text))
 
+    def _is_heard(self, fact: Record) -> bool:
+        """Remember what a player has heard of a line last; tell whether it had heard the same before."""
+        if not isinstance(fact, records.LineHeard):
+            return False
+        before = self._heard.get((fact.line, fact.hearer))
+        self._heard[fact.line, fact.hearer] = fact.sha256
+        return before == fact.sha256
+
     def _remember(self, fact: Record) -> None:
         self._void(fact)
+        self._is_heard(fact)
         if type(fact) in _SAME:
             self._told[_key(fact)] += 1
 

@@ -112,18 +112,20 @@ class Presence:
         self._changed.notify()
 
     def record_heard(self, player: str, heard: Mapping[str, float]) -> None:
-        """Note that a player was told what it had not heard before.
+        """Note that a player was told what it had not heard before, or had heard otherwise.
 
         Args:
             player: Who.
             heard: The lines and effects, and how many seconds each took.
         """
         journal = self._log.journal.records
-        known = {fact.line for fact in journal if isinstance(fact, record.LineHeard) and fact.hearer == player}
+        known = {
+            fact.line: fact.sha256 for fact in journal if isinstance(fact, record.LineHeard) and fact.hearer == player
+        }
         sha256 = {fact.line: fact.sha256 for fact in journal if isinstance(fact, record.LineSpoken)}
         sha256 |= {fact.sound: fact.sha256 for fact in journal if isinstance(fact, record.SoundPlayed)}
         for name, took_s in heard.items():
-            if name not in known:
+            if known.get(name) != sha256[name]:
                 fact = record.LineHeard(line=name, hearer=player, sha256=sha256[name], took_s=round(took_s, 6))
                 self._log.append(fact)
 
@@ -387,8 +389,8 @@ class Production:
     ) -> None:
         """Take a line over from a former take: nobody is paid, and who was there then has heard it."""
         self.timeline.lay_line(line, audio, at)
-        outdated = take.outdated(former, frozenset(self._done))
-        fact = taken_over(line, audio, at, file, former, outdated)
+        heard_as = take.heard_otherwise(former, frozenset(self._done))
+        fact = taken_over(line, audio, at, file, former, heard_as)
         self.log.append(fact)
         for call in former.calls:
             self.trigger(Trigger("call", line.player, tool=call.tool))
@@ -517,7 +519,7 @@ def delivered(fact: LineSpoken, delivery: LineResult, took_s: float, take: int) 
 
 
 def taken_over(
-    line: LinePlan, audio: Pcm, at: int, file: str | None, former: Performed, outdated: tuple[str, ...]
+    line: LinePlan, audio: Pcm, at: int, file: str | None, former: Performed, heard_as: Mapping[str, str]
 ) -> LineSpoken:
     """Record a line as it was in a former take: nobody is paid.
 
@@ -527,13 +529,12 @@ def taken_over(
         at: The sample of the timeline it begins at.
         file: Its file in this take.
         former: As it was.
-        outdated: Lines that were heard in it otherwise than they are now.
+        heard_as: What its player had heard of lines that are other ones now: their hashes, by id.
     """
     hearers = tuple(hearing.player for hearing in former.hearers)
     told = {"asked", "direction", "scripted", "human", "take", "reason", "first_audio_s", "first_words_s", "took_s",
             "response", "attempts", "problem", "written", "commentary", "commentary_s"}  # fmt: skip
-    outdated = tuple(dict.fromkeys((*former.outdated, *outdated)))
-    facts = {**former.model_dump(include=told), "status": former.ended, "former": True, "outdated": outdated}
+    facts = {**former.model_dump(include=told), "status": former.ended, "former": True, "heard_as": dict(heard_as)}
     return spoken(line, audio, former.said, at, file, hearers).model_copy(update=facts)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from tau_stage.take.records import (
     BedEnded,
     CueStarted,
     LineAgain,
+    LineBegan,
     LineDropped,
     LineFacts,
     LineFailed,
@@ -251,6 +252,7 @@ def _line(
     return Performed(
         **facts,
         id=fact.line,
+        outdated=tuple(fact.heard_as),
         offset_s=fact.offset_samples / fact.rate,
         duration_s=fact.samples / fact.rate,
         hearers=hearers,
@@ -402,10 +404,8 @@ _SHARED = TakeFacts.model_fields.keys() - {"file", "usage"} | {"status"}
 """What a line has of its take."""
 
 
-def as_picked(journal: Sequence[Record]) -> list[Record]:
-    """Apply the picks to a journal; they stay in it."""
-    if not any(isinstance(fact, TakePicked) for fact in journal):
-        return list(journal)
+def current_facts(journal: Sequence[Record]) -> list[Record]:
+    """Apply the picks to a journal, and mark the lines that heard others otherwise than they are now."""
     facts: list[Record] = []
     for fact in journal:
         if isinstance(fact, TakePicked):
@@ -415,8 +415,14 @@ def as_picked(journal: Sequence[Record]) -> list[Record]:
 
 
 def picks(journal: Sequence[Record]) -> dict[str, int]:
-    """Return the take that was picked last of each line that was picked."""
-    return {fact.line: fact.take for fact in journal if isinstance(fact, TakePicked)}
+    """Return the take that was picked last of each line that was picked, and not performed again since."""
+    found: dict[str, int] = {}
+    for fact in journal:
+        if isinstance(fact, TakePicked):
+            found[fact.line] = fact.take
+        elif isinstance(fact, LineDropped):
+            found.pop(fact.line, None)
+    return found
 
 
 def _apply(facts: list[Record], pick: TakePicked) -> list[Record]:
@@ -465,26 +471,79 @@ def _moved(fact: Record, end: int, by: int) -> Record:
 
 
 def _mark_outdated(facts: list[Record], journal: Sequence[Record]) -> list[Record]:
-    """Mark the lines whose players had heard, or said, another take of a line before than is the line now."""
-    performed: dict[str, LineSpoken] = {}
-    now: dict[str, int] = {}
-    last = {fact.line: fact.take for fact in facts if isinstance(fact, LineSpoken)}
+    """Mark the lines whose players had heard, or said, another line otherwise than it is now.
+
+    Args:
+        facts: With all picks applied.
+        journal: As it was written.
+    """
+    final = {fact.line: fact for fact in kept(facts) if isinstance(fact, LineSpoken)}
+    context = _Context(journal, {line: fact.sha256 for line, fact in final.items()})
     marked: list[Record] = []
     for fact, raw in zip(facts, journal, strict=True):
-        if isinstance(raw, TakePicked):
-            now[raw.line] = raw.take
-        if isinstance(fact, LineSpoken) and isinstance(raw, LineSpoken):
-            others = [
-                name
-                for name, other in performed.items()
-                if now[name] != last[name] and not fact.human and fact.player in (other.player, *other.hearers)
-            ]
-            performed[fact.line], now[fact.line] = raw, raw.take
-            outdated = tuple(dict.fromkeys((*fact.outdated, *(name for name in others if name != fact.line))))
-            marked.append(fact.model_copy(update={"outdated": outdated}))
+        context.apply(raw)
+        if isinstance(fact, LineSpoken):
+            told = fact.heard_as
+            heard = {} if fact.human else {**context.of(fact), **told}
+            others = {
+                name: sha256
+                for name, sha256 in heard.items()
+                if (now := final.get(name)) and (now.sha256 != sha256 or (name in told and not now.former))
+            }
+            marked.append(fact if others == told else fact.model_copy(update={"heard_as": others}))
         else:
             marked.append(fact)
     return marked
+
+
+class _Context:
+    """What players have heard, or said, of the lines that have not always been as they are now.
+
+    Args:
+        journal: As it was written.
+        final: The hash of each line's sound as it is now.
+    """
+
+    def __init__(self, journal: Iterable[Record], final: Mapping[str, str]) -> None:
+        self._changed = {fact.line for fact in journal if isinstance(fact, TakePicked)} | {
+            fact.line
+            for fact in journal
+            if isinstance(fact, LineSpoken) and final.get(fact.line, fact.sha256) != fact.sha256
+        }
+        self._takes: dict[tuple[str, int], str] = {}
+        self._now: dict[str, LineSpoken] = {}
+        self._at_the_beginning: dict[str, dict[str, LineSpoken]] = {}
+        self._missed: set[tuple[str, str]] = set()
+
+    def apply(self, fact: Record) -> None:
+        """Take in what happened next."""
+        match fact:
+            case LineBegan():
+                self._at_the_beginning[fact.line] = dict(self._now)
+            case TakeKept() if fact.line in self._changed:
+                self._takes[fact.line, fact.take] = fact.sha256
+            case LineSpoken() if fact.line in self._changed:
+                self._now[fact.line] = fact
+            case TakePicked() if fact.line in self._now and (fact.line, fact.take) in self._takes:
+                sha256 = self._takes[fact.line, fact.take]
+                self._now[fact.line] = self._now[fact.line].model_copy(update={"sha256": sha256})
+            case LineMissed():
+                self._missed.add((fact.line, fact.hearer))
+            case LineHeard():
+                self._missed.discard((fact.line, fact.hearer))
+            case _:
+                pass
+
+    def of(self, line: LineSpoken) -> dict[str, str]:
+        """Return the hash of each such line that a line's player knew when it began, by id."""
+        known = self._at_the_beginning.pop(line.line, self._now)
+        return {
+            name: other.sha256
+            for name, other in known.items()
+            if name != line.line
+            and line.player in (other.player, *other.hearers)
+            and (name, line.player) not in self._missed
+        }
 
 
 SPENT = "An estimate: the provider's usage times a price list. The provider's invoice counts."

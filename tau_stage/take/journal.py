@@ -17,7 +17,7 @@ from pydantic_core import PydanticSerializationError
 from tau_stage.audio import BINARY, read_at
 from tau_stage.errors import TakeError
 from tau_stage.take.atomic import FULL_DISK, sync_folder
-from tau_stage.take.folding import as_picked, beginning
+from tau_stage.take.folding import beginning, current_facts
 from tau_stage.take.records import (
     LineLost,
     LineSpoken,
@@ -155,7 +155,7 @@ def read_beginning(path: Path) -> TakeBegan:
 
 
 def _read_all(path: Path, lines: list[bytes]) -> list[Record]:
-    return as_picked([_read(path, number, line) for number, line in enumerate(lines, 1) if line])
+    return current_facts([_read(path, number, line) for number, line in enumerate(lines, 1) if line])
 
 
 def _read(path: Path, number: int, line: bytes) -> Record:

@@ -147,7 +147,6 @@ class LineFacts(TakeFacts, Asked):
     scripted: bool = Field(True, description="Whether its words stood in the scene.")
     human: bool = Field(False, description="Whether a person said it.")
     former: bool = Field(False, description="Whether it was taken over from a former take.")
-    outdated: tuple[str, ...] = Field((), description="Lines that it heard as they were before they were retaken.")
     offset_samples: int
 
 
@@ -361,7 +360,8 @@ class LineSpoken(LineFacts, Fact):
     """A line is spoken and its sound is on the disk; or, where its status is ``failed``, it was answered without one.
 
     ``problem`` says why it failed, ``written`` holds words that came without a sound. ``commentary`` is what the model
-    said about its work, which is no part of the line.
+    said about its work, which is no part of the line. ``heard_as`` holds, by id, the hash of what its player
+    had heard, or said, of each line that is another one now.
 
     >>> LineSpoken.model_fields["said"].description is not None
     True
@@ -372,6 +372,7 @@ class LineSpoken(LineFacts, Fact):
     status: str
     rate: int
     hearers: tuple[str, ...]
+    heard_as: dict[str, str] = {}
 
 
 class TakePicked(Fact):

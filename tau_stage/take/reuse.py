@@ -11,8 +11,9 @@ from tau_stage.audio import Pcm
 from tau_stage.scene import LinePlan, Plan, TogetherPlan, plan_json
 from tau_stage.take.atomic import FULL_DISK, copy_whole
 from tau_stage.take.folder import TakeFolder
+from tau_stage.take.journal import read_journal
 from tau_stage.take.reading import audio_of
-from tau_stage.take.records import Retake
+from tau_stage.take.records import LineSpoken, Retake
 from tau_stage.take.take_model import Alternative, Performed, Take
 
 
@@ -24,7 +25,8 @@ class ReusedLines:
         folder: Where it lies; None is nothing.
         lines: By id.
         players: Who performs something anew, and so must know what was said before.
-        retaken: Lines that are performed anew, though later ones are not.
+        retaken: Lines that are performed anew, though later ones are not, as they were, by id.
+        heard_as: What was heard, before a line, of others that are other ones now: their hashes by id, by line.
         broken_off: Steps without lines of their own that were under way, and go on after these lines.
         elsewhere: Folders of lines that lie in another one, by id.
         wish: What is performed again, where this is a retake.
@@ -33,7 +35,8 @@ class ReusedLines:
     folder: TakeFolder | None = None
     lines: Mapping[str, Performed] = field(default_factory=dict)
     players: frozenset[str] | None = None
-    retaken: tuple[str, ...] = ()
+    retaken: Mapping[str, Performed] = field(default_factory=dict)
+    heard_as: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     broken_off: frozenset[str] = frozenset()
     elsewhere: Mapping[str, TakeFolder] = field(default_factory=dict)
     wish: Retake | None = None
@@ -99,14 +102,19 @@ class ReusedLines:
         copy_whole(home.sound(line), final, FULL_DISK)
         return final.relative_to(to.path).as_posix()
 
-    def outdated(self, line: Performed, done: frozenset[str]) -> tuple[str, ...]:
-        """Tell which of the lines that are retaken this one had heard, or said itself, as they were.
+    def heard_otherwise(self, line: Performed, done: frozenset[str]) -> dict[str, str]:
+        """Tell what a line's player had heard, or said, of lines that are other ones now: their hashes, by id.
 
         Args:
             line: From the former take.
             done: Lines that were performed before it.
         """
-        return tuple(name for name in self.retaken if name in done and name != line.id)
+        retaken = {
+            name: other.sha256
+            for name, other in self.retaken.items()
+            if name in done and line.player in (other.player, *(hearing.player for hearing in other.hearers))
+        }
+        return {**retaken, **self.heard_as.get(line.id, {})}
 
 
 NO_REUSE = ReusedLines()
@@ -135,7 +143,10 @@ def reuse_for_retake(plan: Plan, folder: TakeFolder, take: Take, *lines: str, th
     players = frozenset(performed.player for performed in anew)
     if through and any(name not in {planned.id for planned in plan.lines} for name in ids[at:]):
         players = frozenset(player.name for player in plan.models)  # nobody knows who will speak
-    return ReusedLines(folder, kept, players, () if through else lines)
+    retaken = {} if through else {performed.id: performed for performed in anew}
+    journal = read_journal(folder.journal) if folder.journal.is_file() else ()
+    heard_as = {fact.line: fact.heard_as for fact in journal if isinstance(fact, LineSpoken)}
+    return ReusedLines(folder, kept, players, retaken, heard_as)
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,7 @@ class Performed(LineFacts):
 
     id: str
     alternatives: tuple[Alternative, ...] = Field((), description="The takes that were not picked.")
+    outdated: tuple[str, ...] = Field((), description="Lines that its player had heard as other takes than they are.")
     offset_s: float = Field(description="Where it begins in the stems, in seconds.")
     duration_s: float
     hearers: tuple[Hearing, ...]
