@@ -25,6 +25,7 @@ from tau_stage.understudy.server import Understudy
 from tests.support.in_memory_stage import Playhouse, plan_of
 from tests.support.memory_server import in_session
 from tests.support.tone_voice import Tones, tone
+from tests.test_faults import OTHERS, STRIKES
 
 LONG = "This line is long enough to be cut somewhere in its middle, I should think."
 TRIO = f"""
@@ -51,6 +52,42 @@ class Chatterbox(Tones):
     async def speak(self, request: SpeechRequest) -> SpokenLine:
         del request
         return SpokenLine("And so on.", tone("ash", "and so on, " * 200))
+
+
+@pytest.mark.parametrize(
+    ("order", "told"),
+    [
+        (fault.Strike("stray", "in_response"), "player ann: the server reported an error (server_error): Hiccup."),
+        (fault.Strike("close", "in_response"), "player ann: the server reported an error (server_error): Sorry."),
+        (
+            fault.Strike("refuse", "hearing"),
+            "line ann-1, player bob: the model refused (server_error): No; the line was not heard",
+        ),
+        (
+            fault.Strike("close", "opening"),
+            "player ann, at understudy: could not open the session (close 1011): Sorry; waited ",
+        ),
+        (
+            fault.FailResponses(code="server_error", message="No."),
+            "line ann-1, player ann: the response failed (server_error): No; asked again after ",
+        ),
+    ],
+)
+async def test_a_message_says_where_and_what_once(order: fault.Fault, told: str, tmp_path: Path) -> None:
+    take = await Playhouse(tmp_path, [order], judges=False).perform(TRIO)
+    assert any(text.startswith(told) for text in take.warnings), take.warnings
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", [*STRIKES, *OTHERS], ids=str)
+async def test_no_message_says_a_thing_twice(order: fault.Fault, tmp_path: Path) -> None:
+    """Slow: a scene on each fault."""
+    house = Playhouse(tmp_path, [order], judges=False)
+    take = await house.perform(TRIO)
+    for text in (*take.warnings, take.problem):
+        assert ".;" not in text
+        assert text.count("player ") - text.count("the player ") <= 1, text
+        assert not ("error" in text.partition(":")[0] and "refused" in text), text
 
 
 async def performed(house: Playhouse, scene: str = TRIO) -> Take:

@@ -122,7 +122,7 @@ async def test_an_answer_that_comes_late_names_the_item_and_a_late_refusal_is_a_
         await anyio.sleep(1)
         assert session.conversation.entries.id_of(one.id) == "theirs"
         assert session.id == "sess_1"
-        refused = "the server refused what was taken as done: the model refused (bad_item): No such thing."
+        refused = "the server refused what was taken as done (bad_item): No such thing."
         assert refused in session.warnings
 
 

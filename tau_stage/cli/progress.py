@@ -40,7 +40,7 @@ from tau_stage.stage import (
 )
 from tau_stage.take import PAID
 from tau_stage.take import records as record
-from tau_stage.text import counted, one_line, printable_json
+from tau_stage.text import counted, one_line, printable_json, with_clause
 
 MOST_SHOWN = 1_000
 """Characters of what is said now: more than any terminal is wide."""
@@ -247,7 +247,7 @@ def describe(plan: Plan, event: Event) -> str:
         case record.PlayerOpened():
             return f"opened {event.player} in {event.took_s:.2f} s"
         case record.OpeningRefused():
-            return f"{event.problem}; waiting {event.wait_s:.1f} s"
+            return with_clause(event.problem, f"waiting {event.wait_s:.1f} s")
         case record.LineSpoken() if event.problem:
             return f"line {event.line}, player {event.player}, failed: {event.problem}"
         case record.LineSpoken():
@@ -262,13 +262,13 @@ def describe(plan: Plan, event: Event) -> str:
         case record.LineDropped():
             return f"{event.line} is dropped: {event.problem}"
         case record.LineAgain() if event.interrupted:
-            return f"line {event.line}: {event.problem}; it is performed again"
+            return with_clause(f"line {event.line}: {event.problem}", "it is performed again")
         case record.LineAgain():
-            return f"line {event.line}: {event.problem}; asking again in {event.wait_s:.1f} s"
+            return with_clause(f"line {event.line}: {event.problem}", f"asking again in {event.wait_s:.1f} s")
         case record.LineLost() | record.LineMissed():
             return event.problem
         case record.PlayerLost():
-            return f"{event.problem}; the player is lost"
+            return with_clause(event.problem, "the player is lost")
         case record.Warned():
             return event.text
         case _:

@@ -44,7 +44,7 @@ class BackgroundTasks:
                 try:
                     await self._waiting.popleft()()
                 except (ModelRefused, Timeout) as error:
-                    warn(str(error))
+                    warn(error.what_happened())
                 except SessionError:
                     return
             await self._changed.wait()

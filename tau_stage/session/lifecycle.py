@@ -29,7 +29,7 @@ import pybase64
 from anyio.abc import TaskGroup, TaskStatus
 
 from tau_stage.environment import log_event
-from tau_stage.errors import SessionError, unwrapped
+from tau_stage.errors import SessionClosed, SessionError, unwrapped
 from tau_stage.protocol import (
     AssistantMessage,
     ClientItem,
@@ -47,7 +47,8 @@ from tau_stage.protocol import (
 from tau_stage.session.retrying import RULES
 from tau_stage.session.session import Session
 from tau_stage.session.wire import Wire
-from tau_stage.transport import Transport
+from tau_stage.text import with_clause
+from tau_stage.transport import ABNORMAL, Transport
 
 Connect = Callable[[], AbstractAsyncContextManager[Transport]]
 
@@ -142,15 +143,19 @@ class Lifecycle:
         return UserMessage(id=entry.id, content=(InputAudio(audio=sound, transcript=entry.transcript),))
 
     async def _reconnect(self, group: TaskGroup) -> anyio.Event | None:
-        why = self._session.wire.closed
+        why = self._session.wire.closed or SessionClosed(code=ABNORMAL)
         for attempt in range(self._policy.attempts):
             try:
                 over: anyio.Event = await group.start(self._socket)
             except SessionError as error:
-                log_event("session", logging.WARNING, f"{self._session.name}: it did not open again: {error}")
+                log_event(
+                    "session", logging.WARNING, f"{self._session.name}: it did not open again: {error.what_happened()}"
+                )
                 await anyio.sleep(self._policy.first_wait_s * 2**attempt)
             else:
-                self._session.warn(f"{why}; the session was opened again and told what was said before")
+                self._session.warn(
+                    with_clause(why.what_happened(), "it was opened again and told what was said before")
+                )
                 return over
             if self._session.is_closing:
                 break
@@ -163,7 +168,7 @@ class Lifecycle:
                 await self._session.wait_for("response.done", self._session.deadlines.response_s)
             over: anyio.Event = await group.start(self._socket)
         except SessionError as error:
-            self._session.warn(f"the session could not be renewed: {error}")
+            self._session.warn(f"the session could not be renewed: {error.what_happened()}")
             return old
         self._session.warn("the session was renewed before its time was up")
         return over

@@ -97,6 +97,11 @@ def refusal(error: ServerError) -> ModelRefused:
     )
 
 
+def told(error: ServerError) -> str:
+    """Return a server's error as it stands behind a sentence of ours: its code, and its own words."""
+    return f"({error.code or error.type}): {error.message}"
+
+
 class ResponseStream:
     """A response that was asked for: its sound and words while they come, then the whole.
 

@@ -39,7 +39,7 @@ from tau_stage.protocol import (
     split_frame,
     with_ids,
 )
-from tau_stage.session.waiting import Deadlines, Receipt, ResponseStream, refusal
+from tau_stage.session.waiting import Deadlines, Receipt, ResponseStream, refusal, told
 from tau_stage.signals import Signal
 from tau_stage.transport import Transport
 
@@ -419,7 +419,7 @@ class Wire:
             if stream := self._streams.pop(request.event_id, None):
                 stream.fail(refusal(event.error).about(player=self._name))
             elif receipt is None:
-                self._sink.warn(f"the server refused what was taken as done: {refusal(event.error)}")
+                self._sink.warn(f"the server refused what was taken as done {told(event.error)}")
             return
         self._sink.answers[request.answer] = True
         if isinstance(change, ResponseBegan):
@@ -459,7 +459,7 @@ class Wire:
             self._suspected.setdefault(request.event_id, (event, anyio.current_time() + SETTLE_S))
         elif self._greeting.has_come and may_break_response(event.error):
             self._conversation.blame(event.error)
-            self._sink.warn(f"the server reported an error: {refusal(event.error)}")
+            self._sink.warn(f"the server reported an error {told(event.error)}")
 
     def follows(self, response_id: str) -> bool:
         """Tell whether somebody asked for a response and is following it."""

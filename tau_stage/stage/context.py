@@ -170,7 +170,7 @@ async def delete_response(session: Session, response: Response) -> None:
         try:
             await session.delete_conversation_item(item_id)
         except ModelRefused as refused:  # one beside the conversation was never in it
-            session.warn(str(refused))
+            session.warn(refused.what_happened())
 
 
 async def replace_last_answer(session: Session, said: Response, words: str) -> None:

@@ -42,6 +42,7 @@ from tau_stage.session import (
 from tau_stage.stage.context import delete_response
 from tau_stage.stage.timeline import LineFile
 from tau_stage.take import TakeKept
+from tau_stage.text import with_clause
 
 SILENT_FAILURE = "the response failed without a word"
 MOST_QUOTED = 160
@@ -348,7 +349,7 @@ class _LineRequest:
             await stopping
         except Timeout as error:
             self._ignores_us = True
-            self._session.warn(f"{error.what_happened()}; it is opened again for its next line")
+            self._session.warn(with_clause(error.what_happened(), "it is opened again for its next line"))
             await self._session.close()
 
     def _take(self, audio: Pcm) -> bool:
@@ -414,7 +415,8 @@ def trouble_in_words(response: Response, reason: str, *, has_commentary: bool = 
     if response.message:
         return f"the model refused ({reason}): {response.message}"
     if response.status != "completed":
-        return f"the response is {response.status} ({reason}), and nothing came with it"
+        ended = "failed" if response.status == "failed" else f"is {response.status}"
+        return f"the response {ended} ({reason}), and nothing came with it"
     problem = "the response is empty" + (", but for words that nobody spoke" if words else "")
     return problem + (", but for commentary" if has_commentary and not words else "")
 

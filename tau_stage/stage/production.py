@@ -31,6 +31,7 @@ from tau_stage.stage.schedule import ScheduleState, Trigger
 from tau_stage.stage.timeline import Timeline
 from tau_stage.take import Alternative, LineSpoken, Performed, ReusedLines, SoundPlayed, TakeFolder, TakeKept
 from tau_stage.take import records as record
+from tau_stage.text import with_clause
 
 BY_FORECAST = "player {player}: what it costs is not known; the budget counts what the forecast says"
 
@@ -87,7 +88,8 @@ class Presence:
         if news.lost:
             self.lost[news.hearer] = news.why
             self.unheard[news.hearer] = 0
-        problem = f"{news.why}; the line was not heard" + (", and the player is lost" if news.lost else "")
+        clause = "the line was not heard" + (", and the player is lost" if news.lost else "")
+        problem = with_clause(str(news.why), clause)
         fact = record.LineMissed(line=clip.line, hearer=news.hearer, problem=problem, lost=news.lost)
         self._log.append(fact)
         self._apply(fact)
@@ -252,7 +254,8 @@ class Production:
         problem = trouble_in_words(response, trouble)
         if response.status != "completed":
             told = f": {response.message}" if response.message else ""
-            problem = f"the response is {response.status} ({response.reason or trouble}){told}"
+            ended = "failed" if response.status == "failed" else f"is {response.status}"
+            problem = f"the response {ended} ({response.reason or trouble}){told}"
         self._asked_again(line, trouble, problem, wait_s, file, response.usage)
 
     def retry_lost_line(

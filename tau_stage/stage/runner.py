@@ -36,6 +36,7 @@ from tau_stage.stage.takes import ChooseTake, LineRunner, TakeOption, pick_take,
 from tau_stage.stage.timeline import LineFile
 from tau_stage.take import Performed, ReusedLines
 from tau_stage.take import records as record
+from tau_stage.text import with_clause
 
 
 class Runner:
@@ -355,7 +356,7 @@ class Runner:
         """Note a line that was answered without a sound: nobody hears it, what came is kept, and the scene goes on."""
         production, delivery = self._production, chosen.delivery
         if kept := chosen.recording.again():
-            delivery = replace(delivery, problem=f"{delivery.problem}; it is kept in {kept}")
+            delivery = replace(delivery, problem=with_clause(delivery.problem, f"it is kept in {kept}"))
         start = production.timeline.start_of(line) if at is None else at
         production.commit_line(line, Pcm(), "", start, None, delivery=delivery, tried=chosen)
         return Turn(line.player, "")

@@ -57,6 +57,7 @@ from tau_stage.take.take_model import (
     Take,
     stem_name,
 )
+from tau_stage.text import with_clause
 
 PAID = (
     LineSpoken,
@@ -327,7 +328,7 @@ def _warnings(journal: Sequence[Record]) -> Iterable[str]:
             case LineMissed():
                 yield fact.problem
             case OpeningRefused():
-                yield f"{fact.problem}; waited {fact.wait_s:.1f} s"
+                yield with_clause(fact.problem, f"waited {fact.wait_s:.1f} s")
             case TakeResumed():
                 yield f"the take was stopped, and resumed at {fact.started}"
             case LineDropped():
@@ -336,11 +337,12 @@ def _warnings(journal: Sequence[Record]) -> Iterable[str]:
                 kept_in = f"; the first attempt is kept in {fact.file}" if fact.file else ""
                 yield f"line {fact.line}, player {fact.player}: {fact.problem}, and it was performed again{kept_in}"
             case LineAgain():
-                yield f"line {fact.line}, player {fact.player}: {fact.problem}; asked again after {fact.wait_s:.1f} s"
+                again = with_clause(fact.problem, f"asked again after {fact.wait_s:.1f} s")
+                yield f"line {fact.line}, player {fact.player}: {again}"
             case PlayerLost():
-                yield f"{fact.problem}; the player is lost"
+                yield with_clause(fact.problem, "the player is lost")
             case LineLost():
-                yield f"{fact.problem}; the scene went on without the line"
+                yield with_clause(fact.problem, "the scene went on without the line")
             case ToolCalled() if fact.failed:
                 yield f"line {fact.line}, player {fact.player}: tool {fact.tool} failed: {fact.output}"
             case LineSpoken() if fact.status not in ("completed", "failed") and fact.reason not in (

@@ -26,6 +26,7 @@ from .showing import printable as printable
 from .showing import printable_json as printable_json
 from .showing import visible as visible
 from .showing import well_formed as well_formed
+from .showing import with_clause as with_clause
 from .urls import STRUCK as STRUCK
 from .urls import bears_key as bears_key
 from .urls import keys_of as keys_of

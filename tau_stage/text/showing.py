@@ -70,6 +70,15 @@ def well_formed(text: str) -> str:
     return _LONE.sub("\ufffd", joined)
 
 
+def with_clause(sentence: str, clause: str) -> str:
+    """Append a clause to a sentence, which may be a server's own and end in a full stop.
+
+    >>> with_clause("Slow down.", "waited 1.0 s")
+    'Slow down; waited 1.0 s'
+    """
+    return f"{sentence.removesuffix('.')}; {clause}"
+
+
 def one_line(text: str) -> str:
     r"""Return a printable text on one line: white space of any kind is one blank, and none stands at the ends.
 

@@ -151,7 +151,7 @@ class Understudy:
         order = self.ordered_fault(RefuseInBand)
         if order is None:
             return None
-        message = order.message or f"Refused: {order.code}."
+        message = order.message or "The session is refused."
         return Rejection(ServerError(type=order.type, code=order.code, message=message, param=None), order.close_code)
 
 
