@@ -1,11 +1,13 @@
-"""Every block of the documents runs as it stands."""
+"""Every block of the documents runs as it stands, here or in a module for its page."""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +20,10 @@ from tau_stage.audio.wav import WavWriter
 from tau_stage.protocol.endpoints import ENDPOINTS
 from tau_stage.understudy.server import Understudy, open_understudy
 from tests.support.tone_voice import Tones, tone
+from tests.test_cli_run import no_key
+from tests.test_cli_validate import run
+
+__all__ = ["no_key"]
 
 DOCS = Path(__file__).parent.parent / "docs"
 BLOCKS = re.findall(
@@ -94,3 +100,59 @@ def test_the_table_of_endpoints_is_that_of_the_code() -> None:
         assert dialect == f"`{place.dialect.name}`"
         assert rate == f"{place.heard_rate // 1000} kHz"
         assert session == f"{place.cap_s / 60:.0f} min"
+
+
+TOP = DOCS.parent
+RUN_BY = {
+    "README.md": "test_readme.py",
+    "docs/cassettes.md": "test_docs_cassettes.py",
+    "docs/ci.md": "test_docs_ci.py",
+    "docs/scenes.md": "test_docs_scenes.py",
+    "docs/session.md": "test_docs.py",
+    "tau_stage/cli/template/README.md": "test_docs.py",
+}
+"""Pages with blocks, and the module here that runs each block of them."""
+
+NOT_RUN = {"CONTRIBUTING.md": "its block runs this suite and the tools of CI; below, that they are there"}
+"""Pages whose blocks are not run, and why."""
+
+
+def test_every_page_with_a_block_has_a_test_that_runs_it_or_a_reason() -> None:
+    pages = [*TOP.glob("*.md"), *DOCS.glob("*.md"), *(TOP / "tau_stage").rglob("*.md")]
+    found = {page.relative_to(TOP).as_posix() for page in pages if "```" in page.read_text(encoding="utf-8")}
+    assert found == RUN_BY.keys() | NOT_RUN.keys()
+    for module in RUN_BY.values():
+        assert "def test_every_block_" in (Path(__file__).parent / module).read_text(encoding="utf-8")
+
+
+def test_what_contributing_runs_is_there() -> None:
+    page = (TOP / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```sh\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    settings = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))
+    marks = {mark.partition(":")[0] for mark in settings["tool"]["pytest"]["ini_options"]["markers"]}
+    assert marks == set(re.findall(r"\b(slow|soak)\b", block.replace("#", " ")))
+    profiles = re.findall(r"--hypothesis-profile=(\w+)", block)
+    assert all(f'register_profile("{name}"' in (TOP / "tests" / "conftest.py").read_text("utf-8") for name in profiles)
+    needed = " ".join(settings["project"]["optional-dependencies"]["test"])
+    tools = set(re.findall(r"\.venv/bin/([\w-]+)", block))
+    assert tools == {"pytest", "ruff", "mypy", "lint-imports"}
+    assert all(name.replace("lint-imports", "import-linter") in needed for name in tools)
+
+
+@pytest.mark.slow
+def test_a_new_project_does_what_its_readme_types(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Slow: the embedded understudy, with its neural voices. The installation is left out: it wants a network."""
+    monkeypatch.chdir(tmp_path)
+    assert run("init", "mine") == 0
+    monkeypatch.chdir(tmp_path / "mine")
+    page = Path("README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    assert {kind for kind, _ in blocks} == {"sh"}
+    installed, *typed = (shlex.split(line, comments=True) for _, block in blocks for line in block.splitlines())
+    assert installed == ["pip", "install", "-r", "requirements.txt"]
+    assert Path("requirements.txt").is_file()
+    for program, *words in typed:
+        assert program == "tau-stage"
+        assert run(*words) == 0, capsys.readouterr().err

@@ -74,8 +74,8 @@ def test_an_address_is_like_a_server_that_is_known(endpoint: str, problem: str, 
 def test_a_key_that_stands_elsewhere_is_shown_there(key: str) -> None:
     shown = re.search(r"like (\w+: \{.*\})", ELSEWHERE[key])
     assert shown
-    top, scene = shown[1], "players: {%s}\nlines: [ann: Hello.]\n"
-    parse_scene(scene % top if key == "pan" else f"{top}\n{scene % 'ann: '}")
+    top, scene = shown[1], "players: {%s, bob: }\nlines: [ann: Hello.]\n"
+    parse_scene(scene % top if top.startswith("ann: ") else f"{top}\n{scene % 'ann: '}")
     with pytest.raises(SceneError, match=f"unknown key '{key}'") as error:
         parse_scene(f"{key}: x\n{scene % 'ann: '}")
     assert error.value.hint == ELSEWHERE[key]

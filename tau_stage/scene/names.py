@@ -157,6 +157,7 @@ MEANT = {
 
 ELSEWHERE = {
     "pan": "it stands with a player, like ann: {pan: -0.5}",
+    "hears": "it stands with a player, like ann: {hears: [bob]}; who hears a line is its to:, like to: [bob]",
     "budget": "it stands in limits, like limits: {budget: $1}; --budget overrules it",
     "start_rate": "it stands in limits, like limits: {start_rate: 6/min}",
     "on_lost_player": "it stands in limits, like limits: {on_lost_player: continue}",
