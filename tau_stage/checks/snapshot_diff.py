@@ -14,7 +14,7 @@ from tau_stage.checks.metrics import COMPARED, FROM_SOUND, LIMITS, Limit, TakeMe
 from tau_stage.checks.snapshot import DELIVERED, MISSING, LineSnapshot, PlayerSnapshot, Snapshot, of_cue, sound_ids
 from tau_stage.checks.verdict import Verdict, VerdictSubject
 from tau_stage.checks.voice_print import voice_distance
-from tau_stage.scene import LinePlan, Location, Plan, automatic_id, lines_of, locate
+from tau_stage.scene import LinePlan, Location, Plan, automatic_id, locate
 from tau_stage.take import Take
 from tau_stage.text import counted, word_error_rate
 
@@ -57,7 +57,7 @@ class _SnapshotPair:
 
     @cached_property
     def planned(self) -> Mapping[str, LinePlan]:
-        return {line.id: line for steps in self.plan.step_lists for line in lines_of(steps)}
+        return {line.id: line for line in self.plan.all_lines}
 
     def at(self, *key: str) -> Location:
         return locate(self.plan.locations, *key)

@@ -16,7 +16,7 @@ from tau_stage.protocol import ignore
 from tau_stage.report import Note, rebuilt
 from tau_stage.report import delivering as exports
 from tau_stage.runs.take_plans import resume_job
-from tau_stage.scene import Plan, lines_of
+from tau_stage.scene import Plan
 from tau_stage.take import (
     CHECKS,
     COSTS,
@@ -198,7 +198,7 @@ def _judge(plan: Plan, folder: TakeFolder, take: Take) -> tuple[TakeDelivered, s
     Raises:
         TakeError: The scene's snapshot is broken.
     """
-    if not (plan.expect or any(line.expect for strand in plan.step_lists for line in lines_of(strand))):
+    if not plan.has_expectations:
         return TakeDelivered(), ""
     snapshot = read_snapshot(snapshot_path(plan.path, plan.variant))
     measures = measure_folder(folder, take)

@@ -438,6 +438,16 @@ class Plan:
         return tuple(part for steps in self.step_lists for part in _parts(steps) if isinstance(part, SoundPlan))
 
     @property
+    def all_lines(self) -> tuple[LinePlan, ...]:
+        """Every line, those of cues too."""
+        return tuple(line for steps in self.step_lists for line in lines_of(steps))
+
+    @property
+    def has_expectations(self) -> bool:
+        """Whether anything is expected of it."""
+        return bool(self.expect) or any(line.expect for line in self.all_lines)
+
+    @property
     def runs_code(self) -> tuple[str, ...]:
         """Names of the tools that run something of the author's."""
         return tuple(name for name, tool in self.tools.items() if tool.is_code)

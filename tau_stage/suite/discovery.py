@@ -42,7 +42,6 @@ class FileLook:
         is_scene: Whether it has, or nearly has, players and lines; or it cannot be known.
         said: What its first comment says it is: tau-stage's, another program's, or nothing.
         included: Names of the files that it includes.
-        problem: Why it is no scene.
     """
 
     is_scene: bool
@@ -53,13 +52,9 @@ class FileLook:
 
 @dataclass(slots=True)
 class FoundScenes:
-    """What was found in files and folders.
+    """What was found in files and folders: scenes, why other files are left out, and folders that cannot be read.
 
-    Attributes:
-        scenes: Files that are tested, in order.
-        left_out: Why others are not, by path.
-        errors: Folders that cannot be read.
-        places: Folders that were looked through, for what belongs to no scene.
+    ``places`` are the folders that were looked through, for what belongs to no scene.
     """
 
     scenes: list[str] = field(default_factory=list)
@@ -83,7 +78,8 @@ def inspect_file(file: Path) -> FileLook:
     if not text.strip():
         return FileLook(is_scene=True, said=said)
     keys, included = _keys(text)
-    missing = [f"no {names[0]}:" for names in (CAST, WORDS) if not _has_one_of(names, keys)]
+    known = (names for names in (CAST, WORDS) if not any(get_close_matches(key, names, 1, ALIKE) for key in keys))
+    missing = [f"no {names[0]}:" for names in known]
     if said or not missing:
         return FileLook(is_scene=True, said=said, included=included)
     return FileLook(is_scene=False, included=included, problem=f"it has {' and '.join(missing)}")
@@ -97,10 +93,6 @@ def _said(text: str) -> str:
     return "another's" if head and SCHEMA.search(head[0]) else ""
 
 
-def _has_one_of(names: Sequence[str], keys: Sequence[str]) -> bool:
-    return any(get_close_matches(key, names, 1, ALIKE) for key in keys)
-
-
 def _keys(text: str) -> tuple[list[str], tuple[str, ...]]:
     """Return the keys at the top of a YAML file, and what it includes; without aliases and tags being followed."""
     try:
@@ -110,8 +102,8 @@ def _keys(text: str) -> tuple[list[str], tuple[str, ...]]:
     if not isinstance(node, yaml.MappingNode):
         return [], ()
     pairs = [(key.value, value) for key, value in node.value if isinstance(key, yaml.ScalarNode)]
-    named = [value for key, value in pairs if key == "include"]
-    nodes = [item for value in named for item in (value.value if isinstance(value, yaml.SequenceNode) else [value])]
+    nodes = [value for key, value in pairs if key == "include"]
+    nodes += [item for value in nodes if isinstance(value, yaml.SequenceNode) for item in value.value]
     return [key for key, _ in pairs], tuple(item.value for item in nodes if isinstance(item, yaml.ScalarNode))
 
 
@@ -134,15 +126,11 @@ def sort_files(place: Path, names: Iterable[str]) -> tuple[list[str], dict[str, 
 
 
 def _why_no_scene(file: Path, look: FileLook, used: Mapping[str, str], *, among_scenes: bool) -> str:
-    if look.said == "another's":
+    if look.said == "another's" or not (look.is_scene or among_scenes or file.name in used):
         return look.problem
-    if file.name in used and not look.said:
-        return f"{used[file.name]} includes it"
-    if look.is_scene:
-        return ""
-    if not among_scenes:
-        return look.problem
-    scene = _included_below(file.parent, file.name)
+    scene = used.get(file.name, "") if not look.said else ""
+    if not (scene or look.is_scene):
+        scene = _included_below(file.parent, file.name)
     return f"{scene} includes it" if scene else ""
 
 
@@ -160,9 +148,7 @@ def _included_below(place: Path, name: str) -> str:
 def is_scene_file(file: Path, top: Path) -> bool:
     """Tell whether a file that nobody named is a scene: its first line says so, or it lies in a folder ``scenes``.
 
-    Args:
-        file: A YAML file.
-        top: The folder that is looked through; what lies above it does not matter.
+    What lies above the folder that is looked through does not matter.
     """
     if file.suffix.lower() not in SUFFIXES:
         return False
@@ -174,10 +160,7 @@ def is_scene_file(file: Path, top: Path) -> bool:
 
 
 def find_scenes(paths: Sequence[str]) -> FoundScenes:
-    """Find the scene files that are named, and those in folders that are; each once, in order.
-
-    Args:
-        paths: Files and folders. A file is a scene, whatever it looks like.
+    """Find the scene files that are named, whatever they look like, and those in folders that are; each once, in order.
 
     Raises:
         UsageError: One is not there, or there is no scene.
@@ -252,13 +235,7 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def orphans_in(place: Path, scenes: Sequence[str], only: str | None = None) -> Iterator[CaseError]:
-    """Yield cassettes and snapshots in a folder that belong to none of these scenes.
-
-    Args:
-        place: The folder.
-        scenes: Scene files; those in other folders do not count.
-        only: Only what may be of this scene file.
-    """
+    """Yield cassettes and snapshots in a folder that belong to none of its scenes; or only what may be of one file."""
     owners, unread = _owners(path for path in scenes if Path(path).parent == place)
     files = [file for file in place.iterdir() if file.suffix.lower() in SUFFIXES] if place.is_dir() else []
     own = {identity(str(file)) for file in files}
@@ -365,13 +342,7 @@ def cases_of(path: str, given: Mapping[str, str] = NO_VARIABLES) -> list[Case]:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What files and folders come to.
-
-    Attributes:
-        cases: What can be tested.
-        broken: What cannot: scenes that cannot be read, and what belongs to no scene.
-        left_out: Files that are not tested, with the reason.
-    """
+    """What files and folders come to: cases, what cannot be tested or belongs to no scene, and what is left out."""
 
     cases: Sequence[Case]
     broken: Sequence[Result]
@@ -379,12 +350,9 @@ class Collected:
 
 
 def collect(paths: Sequence[str], given: Mapping[str, str] = NO_VARIABLES, tapes: Path | None = None) -> Collected:
-    """Return everything that is to be tested in files and folders.
+    """Return everything that is to be tested in files and folders, with values of variables.
 
-    Args:
-        paths: The files and folders.
-        given: Values of variables.
-        tapes: A folder in which, where a folder of scenes is named, every cassette must belong to one of them.
+    Where a folder of scenes is named, every cassette in ``tapes`` must belong to one of them.
 
     Raises:
         UsageError: One is not there, or there is no scene.
@@ -398,9 +366,8 @@ def collect(paths: Sequence[str], given: Mapping[str, str] = NO_VARIABLES, tapes
         except SceneError as error:
             broken.append(Result(path, error=scene_error(error)))
     lost = [each for place in found.places for each in orphans_in(place, found.scenes)]
-    for path in found.scenes:
-        if Path(path).parent not in found.places:
-            lost += orphans_in(Path(path).parent, [path], only=path)
+    for path in (path for path in found.scenes if Path(path).parent not in found.places):
+        lost += orphans_in(Path(path).parent, [path], only=path)
     if tapes and found.places:
         known = {each.path for each in broken} | {each.path for each in lost}
         lost += [each for each in orphans_on_tape(tapes, found.scenes) if each.path not in known]
@@ -438,14 +405,10 @@ def remembered(place: Path = PLACE) -> dict[str, str]:
 def remember(results: Sequence[Result], place: Path = PLACE, *, whole: bool = True) -> None:
     """Keep how each scene was, for ``--failed``; what was not tested now stays as it was.
 
-    Args:
-        results: Of this test.
-        place: The folder for what tests leave.
-        whole: Whether all variants of the scenes were tested: others are no more.
+    Where the ``whole`` of the scenes was tested, variants that were not are no more.
 
     Raises:
-        UsageError: It cannot be written.
-        TakeError: It cannot be written.
+        UsageError, TakeError: It cannot be written.
     """
     own_place(place)
     gone = {result.path for result in results}

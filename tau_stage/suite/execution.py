@@ -32,9 +32,9 @@ from tau_stage.checks import (
 )
 from tau_stage.clock import VIRTUAL
 from tau_stage.environment import environment
-from tau_stage.errors import CassetteDiffers, CassetteError, SceneError, StageError, TakeError, UsageError, lone
+from tau_stage.errors import CassetteDiffers, CassetteError, SceneError, StageError, TakeError, UsageError, unwrapped
 from tau_stage.report import deliver
-from tau_stage.scene import Plan, lines_of, locate, plan_json
+from tau_stage.scene import Plan, locate, plan_json
 from tau_stage.stage import PerformanceOptions, Stage, check_tool_permission, find_tools, open_stage, people_of, perform
 from tau_stage.suite.discovery import CASSETTES, PLACE, Case, scene_error
 from tau_stage.suite.in_memory import explain_divergence, in_memory_stage
@@ -51,15 +51,10 @@ class SuiteOptions:
     """How scenes are tested.
 
     Attributes:
-        out: Where takes go.
         cassettes: A folder of cassettes, of which each scene must have one; else they lie beside the scenes.
-        live: Whether the scenes' own endpoints play, cassette or not.
-        endpoint: Who plays instead of the scenes' own, if it is live.
+        live: Whether the scenes' own endpoints play, cassette or not, or the ``endpoint`` in their stead.
         budget: Dollars that each scene may cost, in all its performances together.
-        repeat: How often each scene is performed.
         update: Whether snapshots become what is performed now.
-        recognise: Whether a recogniser listens.
-        allow_tools: Whether the scene's tools may run programs.
         keep: Whether the takes of scenes that are well are kept.
         strict: Whether a scene must have what the others of its folder have.
     """
@@ -79,14 +74,7 @@ class SuiteOptions:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One performance of a scene.
-
-    Attributes:
-        folder: Of its take.
-        verdicts: All of them.
-        take: What was performed; None where the scene has parted from its cassette.
-        measures: Of the take.
-    """
+    """One performance of a scene; without a take where the scene has parted from its cassette."""
 
     folder: TakeFolder
     verdicts: Sequence[Verdict]
@@ -102,12 +90,14 @@ def run_case(case: Case, options: SuiteOptions) -> Result:
     began = time.monotonic()
     result = Result(case.path, case.variant)
     try:
-        result = _CaseRun(case.plan(), options).result(result)
-    except (StageError, BaseExceptionGroup) as error:
-        failure = lone(error) if isinstance(error, BaseExceptionGroup) else error
-        if not isinstance(failure, StageError):
-            raise
-        result = replace(result, error=case_error(failure, case.path))
+        with unwrapped():
+            result = _CaseRun(case.plan(), options).result(result)
+    except StageError as failure:
+        code = 2 if isinstance(failure, UsageError) else 3
+        error = (
+            scene_error(failure) if isinstance(failure, SceneError) else CaseError(str(failure), case.path, code=code)
+        )
+        result = replace(result, error=error)
     return replace(result, took_s=time.monotonic() - began)
 
 
@@ -116,13 +106,6 @@ def killed_case(case: Case) -> Result:
     alone = f"test it alone: tau-stage test {quote(case.path)}; where memory ran out, test fewer at once: --jobs 1"
     problem = f"the process that tested it was killed\n  hint: {alone}"
     return Result(case.path, case.variant, error=CaseError(problem, case.path))
-
-
-def case_error(failure: StageError, path: str) -> CaseError:
-    """Say what keeps a scene from being tested, at its place."""
-    if isinstance(failure, SceneError):
-        return scene_error(failure)
-    return CaseError(str(failure), path, code=2 if isinstance(failure, UsageError) else 3)
 
 
 @dataclass(frozen=True)
@@ -134,12 +117,10 @@ class _CaseRun:
 
     @cached_property
     def tapes(self) -> Path:
-        """The folder that the scene's cassette is looked for in: beside the scene."""
         return self.options.cassettes or Path(self.plan.path).parent / CASSETTES
 
     @cached_property
     def snapshot(self) -> Path:
-        """The file of the snapshot."""
         return snapshot_path(self.plan.path, self.plan.variant)
 
     @cached_property
@@ -149,9 +130,8 @@ class _CaseRun:
             return "live"
         if self.options.cassettes or (self.tapes / self.plan.slug).exists():
             return "cassette"
-        expects = self.plan.expect or any(line.expect for steps in self.plan.step_lists for line in lines_of(steps))
-        is_wanted = self.snapshot.exists() or self.options.update or self.options.recognise
-        return "understudy" if expects or is_wanted else "nothing"
+        wanted = (self.plan.has_expectations, self.snapshot.exists(), self.options.update, self.options.recognise)
+        return "understudy" if any(wanted) else "nothing"
 
     def result(self, result: Result) -> Result:
         """Perform the scene as often as wanted, and say what it came to."""
@@ -240,12 +220,10 @@ class _CaseRun:
         """Perform the scene from its cassette."""
         tape = Replay.of(self.plan, self.tapes)
         try:
-            take = run_until_signal(self.perform, tape.stage, folder, started, None, clock=VIRTUAL)
+            with unwrapped():
+                take = run_until_signal(self.perform, tape.stage, folder, started, None, clock=VIRTUAL)
             tape.finish(take)
-        except (CassetteDiffers, BaseExceptionGroup) as error:
-            failure = lone(error) if isinstance(error, BaseExceptionGroup) else error
-            if not isinstance(failure, CassetteDiffers):
-                raise
+        except CassetteDiffers as failure:
             run = Run(folder, explain_divergence(self.plan, failure, read_snapshot(self.snapshot)))
             _delete_takes([run])  # it is a piece of a take, and of the cassette at that
             return run

@@ -17,7 +17,7 @@ from tau_stage.audio import RATE, Pcm
 from tau_stage.checks import Snapshot, Verdict, VerdictSubject, check, measure_folder, sound_files
 from tau_stage.clock import VIRTUAL
 from tau_stage.errors import CassetteDiffers, ConnectFailed, StageError, unwrapped
-from tau_stage.scene import ImprovisePlan, ListenPlan, Plan, PlayerPlan, lines_of, locate, plan_json
+from tau_stage.scene import ImprovisePlan, ListenPlan, Plan, PlayerPlan, locate, plan_json
 from tau_stage.stage import PerformanceOptions, Stage, known_words, people_of, perform
 from tau_stage.take import Take, TakeFolder
 from tau_stage.transport import Handshake, MemoryTransport, Transport
@@ -49,11 +49,7 @@ def _voices() -> Voices:
 
 
 def in_memory_stage(plan: Plan, understudy: Understudy | None = None) -> Stage:
-    """Return a stage on which the understudy plays everybody, whatever endpoint the scene names, without a socket.
-
-    Args:
-        plan: The scene's.
-        understudy: One of its own, if it is not given.
+    """Return a stage on which an understudy plays everybody, whatever endpoint the scene names, without a socket.
 
     Raises:
         UsageError: The voices are not installed.
@@ -107,11 +103,6 @@ def explain_divergence(plan: Plan, differs: CassetteDiffers, snapshot: Snapshot 
     The first event that differs may be that of another line than the one that is new, gone, or elsewhere. So where
     there is a snapshot, an understudy that hums walks through the scene, and everything of its own is compared with
     that.
-
-    Args:
-        plan: The scene as it is now.
-        differs: The first event that differs.
-        snapshot: What the recorded take was like, if it was accepted.
     """
     found = _walked_through(plan, snapshot) if snapshot and _is_written(plan) else []
     return found or [_first(plan, differs)]
@@ -129,14 +120,9 @@ def _first(plan: Plan, differs: CassetteDiffers) -> Verdict:
 
 def _is_written(plan: Plan) -> bool:
     """Tell whether all its lines are, and no tool runs a program: else who performs it makes a difference."""
-    steps = [step for strand in plan.step_lists for step in strand]
-    talks = any(isinstance(step, ImprovisePlan | ListenPlan) for step in steps)
-    lines = [line for strand in plan.step_lists for line in lines_of(strand)]
-    return (
-        not talks
-        and not any(line.improvised for line in lines)
-        and not any(tool.is_code for tool in plan.tools.values())
-    )
+    talks = (isinstance(step, ImprovisePlan | ListenPlan) for strand in plan.step_lists for step in strand)
+    improvises = (line.improvised for line in plan.all_lines)
+    return not any((*talks, *improvises, *(tool.is_code for tool in plan.tools.values())))
 
 
 def _walked_through(plan: Plan, snapshot: Snapshot) -> list[Verdict]:
@@ -146,15 +132,12 @@ def _walked_through(plan: Plan, snapshot: Snapshot) -> list[Verdict]:
             take = anyio.run(_perform, plan, folder, backend_options=VIRTUAL)
         except (StageError, BaseExceptionGroup):
             return []
+        if take.ended != "complete":
+            return []
         files = sound_files(plan.path, plan_json(plan))
-        verdicts = (
-            check(plan, take, measure_folder(folder, take), snapshot, files=files) if take.ended == "complete" else []
-        )
-    return [each for each in verdicts if each.outcome == "failed" and each.source == "snapshot" and _is_own(each)]
-
-
-def _is_own(verdict: Verdict) -> bool:
-    return verdict.kind != "line" or verdict.what in OWN
+        verdicts = check(plan, take, measure_folder(folder, take), snapshot, files=files)
+    failed = [each for each in verdicts if each.outcome == "failed" and each.source == "snapshot"]
+    return [each for each in failed if each.kind != "line" or each.what in OWN]
 
 
 async def _perform(plan: Plan, folder: TakeFolder) -> Take:

@@ -36,12 +36,7 @@ UNMEASURED = "could not be measured: "
 
 
 def render_result(result: Result, sources: Mapping[str, Sequence[str]]) -> Iterator[StyledLine]:
-    """Write a scene, and what is not well with it.
-
-    Args:
-        result: Of the scene.
-        sources: Lines of text by file, as far as they can be read.
-    """
+    """Write a scene, and what is not well with it; sources are lines by file, as far as they can be read."""
     sign = SIGNS[result.state]
     yield sign, ("strong", f" {result.id}"), ("quiet", f"  {_facts(result)}")
     if result.accepted:
@@ -51,11 +46,11 @@ def render_result(result: Result, sources: Mapping[str, Sequence[str]]) -> Itera
         yield ("strong", f"  {result.error.place}: "), ("plain", first)
         yield from ((("plain", f"  {line}"),) for line in more)
     yield from ((("bad", "  strict: "), ("plain", missing)) for missing in result.lacks)
-    yield from render_failures(result, sources)
+    yield from _failures(result, sources)
     yield from ((("quiet", f"  take: {take}"),) for take in result.takes)
 
 
-def render_failures(result: Result, sources: Mapping[str, Sequence[str]]) -> Iterator[StyledLine]:
+def _failures(result: Result, sources: Mapping[str, Sequence[str]]) -> Iterator[StyledLine]:
     """Write everything that is not as expected: where, what, and the line it is about."""
     for verdict in result.failures[:MOST_SHOWN]:
         yield from _failure(verdict, sources)
@@ -125,19 +120,20 @@ def _diff(verdict: Verdict) -> StyledLine:
     spans: list[Span] = []
     for number, piece in enumerate(pieces):
         words = piece.words.strip()
-        if piece.kind in ("same", "moment"):
-            spans.append(("quiet", _short(words, first=number == 0, last=number == len(pieces) - 1) + " "))
-        else:
-            spans.append(("bad", f"[-{words}-] ") if piece.kind == "gone" else ("good", f"{{+{words}+}} "))
+        marked: dict[str, Span] = {"gone": ("bad", f"[-{words}-] "), "new": ("good", f"{{+{words}+}} ")}
+        is_last = number == len(pieces) - 1
+        spans.append(marked.get(piece.kind) or ("quiet", _short(words.split(), bool(number), not is_last) + " "))
     return tuple(spans)
 
 
-def _short(text: str, *, first: bool, last: bool) -> str:
-    words = text.split()
+def _short(words: list[str], *around: bool) -> str:
+    """Leave of some words what is next to a difference: before them, behind them, or both."""
     if len(words) <= 2 * AROUND:
-        return text
-    head, tail = " ".join(words[:AROUND]), " ".join(words[-AROUND:])
-    return f"… {tail}" if first else f"{head} …" if last else f"{head} … {tail}"
+        return " ".join(words)
+    parts = (words[:AROUND], words[-AROUND:])
+    return " … ".join(
+        " ".join(part) if is_beside else "" for part, is_beside in zip(parts, around, strict=True)
+    ).strip()
 
 
 def plain_text(rows: Iterable[StyledLine]) -> str:
@@ -173,8 +169,7 @@ def as_markdown(results: Sequence[Result]) -> str:
     found = [(result, finding) for result in results for finding in _findings(result)]
     order = sorted(results, key=lambda result: ("error", "failed", "unchecked", "passed").index(result.state))
     failures = [
-        f"| {EMOJI['error' if result.state == 'error' else 'failed']} `{_cell(each.path)}:{each.line}` "
-        f"| {_cell(each.problem)} |"
+        f"| {EMOJI.get(result.state, EMOJI['failed'])} `{_cell(each.path)}:{each.line}` | {_cell(each.problem)} |"
         for result, each in found[:MOST_FAILURES]
     ]
     scenes = [
@@ -218,7 +213,7 @@ def as_junit(results: Sequence[Result]) -> str:
     """
     top = Xml.Element("testsuites", name="tau-stage")
     for result in results:
-        suite = Xml.SubElement(top, "testsuite", name=_text(result.id), file=_text(result.path))
+        suite = Xml.SubElement(top, "testsuite", name=printable(result.id), file=printable(result.path))
         for row in result.rows:
             _row(_case(suite, result, row.name, row.length_s), result, row)
         for missing in result.lacks:
@@ -240,7 +235,7 @@ def as_junit(results: Sequence[Result]) -> str:
 
 
 def _case(suite: Xml.Element, result: Result, name: str = "the scene", length_s: float = 0.0) -> Xml.Element:
-    facts = {"classname": _text(result.id), "name": _text(name), "time": f"{length_s:.3f}"}
+    facts = {"classname": printable(result.id), "name": printable(name), "time": f"{length_s:.3f}"}
     return Xml.SubElement(suite, "testcase", facts)
 
 
@@ -259,15 +254,10 @@ def _row(case: Xml.Element, result: Result, row: Row) -> None:
 
 
 def _place(case: Xml.Element, place: Verdict | CaseError) -> None:
-    case.set("file", _text(place.path))
+    case.set("file", printable(place.path))
     case.set("line", str(place.line))
 
 
 def _told(case: Xml.Element, kind: str, what: str, message: str, text: str) -> None:
-    told = Xml.SubElement(case, kind, type=_text(what), message=_text(message))
-    told.text = _text(text)
-
-
-def _text(text: str) -> str:
-    """Return with marks for what XML cannot hold, and for what is not meant to be seen."""
-    return printable(text)
+    told = Xml.SubElement(case, kind, type=printable(what), message=printable(message))
+    told.text = printable(text)

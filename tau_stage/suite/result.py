@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from tau_stage.checks import Verdict
-from tau_stage.scene import Plan, lines_of
+from tau_stage.scene import Plan
 from tau_stage.text import counted
 
 Source = Literal["cassette", "understudy", "live", "nothing"]
@@ -31,12 +32,11 @@ SAID_OF = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a line came to, or a player, a sound, a cue, the scene itself.
+    """What a line came to, or a player, a sound, a cue, the scene itself, in all performances.
 
     Attributes:
-        name: In words.
         length_s: Of a line's sound.
-        checked: How many expectations were held against it, in all performances.
+        checked: How many expectations were held against it.
         failures: Verdicts that are not well, each once.
         passed: In how many performances all was well.
         runs: In how many it was looked at.
@@ -68,15 +68,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class CaseError:
-    """Why a scene could not be tested.
+    """Why a scene could not be tested, at a place of a file; line and column count from 1.
 
-    Attributes:
-        problem: With everything that is known.
-        path: The file it is told of.
-        line: From 1.
-        column: From 1.
-        code: What a test leaves with: 2 where a file is wrong or something is not set up, 4 where it stopped at its
-            budget, 3 where anything else is.
+    The code is what a test leaves with: 2 where a file is wrong or something is not set up, 4 where it stopped at its
+    budget, 3 where anything else is.
     """
 
     problem: str
@@ -96,15 +91,8 @@ class Result:
     """What a scene, or a variant of one, came to.
 
     Attributes:
-        path: The scene file, as the user named it.
-        variant: Of its matrix, or empty.
-        title: The scene's.
-        source: Who played.
-        lines: How many lines were performed, in the last performance.
-        rows: What was looked at.
-        error: Why it could not be tested, if it could not.
+        lines: How many were performed, in the last performance.
         takes: Folders of takes that are kept.
-        took_s: How long it took.
         accepted: What has become of its snapshot, if it was to be written.
         lacks: What it must have where a test is strict, and has not.
         checks: What it was held against: expectations, its snapshot, its cassette.
@@ -168,18 +156,11 @@ def case_id(path: str, variant: str) -> str:
 
 
 def rows(plan: Plan, runs: Sequence[Sequence[Verdict]], lengths: Mapping[str, float]) -> tuple[Row, ...]:
-    """Return what each line and whatever else was looked at came to.
-
-    Args:
-        plan: The scene's.
-        runs: Verdicts, by performance.
-        lengths: Seconds of sound, by line.
-    """
+    """Return what each line and whatever else was looked at came to, from the verdicts of each performance."""
     names = dict.fromkeys((v.kind, v.of) for verdicts in runs for v in verdicts)
     made = []
     for kind, of in names:
-        own = [[v for v in verdicts if (v.kind, v.of) == (kind, of)] for verdicts in runs]
-        own = [verdicts for verdicts in own if verdicts]
+        own = [found for run in runs if (found := [v for v in run if (v.kind, v.of) == (kind, of)])]
         told = {(v.what, v.message): v for verdicts in own for v in verdicts if not v.passed}
         passed = sum(all(verdict.passed for verdict in verdicts) for verdicts in own)
         name = of if kind == "line" else f"{kind} {of}" if of else "the scene"
@@ -192,18 +173,15 @@ def rows(plan: Plan, runs: Sequence[Sequence[Verdict]], lengths: Mapping[str, fl
 def unreached(plan: Plan, known: Sequence[Row]) -> Iterator[Row]:
     """Yield a row for each written line of a scene that nothing is known of, as its performance did not come so far."""
     names = {row.name for row in known}
-    for line in (step for strand in plan.step_lists for step in lines_of(strand) if step.id not in names):
-        yield Row(line.id, 0.0, 0, (), 0, 0, 0)
+    yield from (Row(line.id, 0.0, 0, (), 0, 0, 0) for line in plan.all_lines if line.id not in names)
 
 
 def needed(plan: Plan, line: str, runs: int) -> int:
     """Tell in how many of several performances all must be well with a line, or with the scene where none is named."""
-    rate = plan.expect.passes if plan.expect else None
-    written = re.sub(r"\.\d+$", "", line)
-    for wanted in (step for strand in plan.step_lists for step in lines_of(strand)):
-        if line and wanted.id in (line, written) and wanted.expect and wanted.expect.passes:
-            rate = wanted.expect.passes
-    return runs if rate is None else math.ceil(runs * rate.passed / rate.of)
+    names = {line, re.sub(r"\.\d+$", "", line)} - {""}
+    expected = [plan.expect, *(wanted.expect for wanted in plan.all_lines if wanted.id in names)]
+    rates = [each.passes for each in expected if each and each.passes]
+    return math.ceil(runs * rates[-1].passed / rates[-1].of) if rates else runs
 
 
 def exit_code(results: Iterable[Result]) -> int:
@@ -215,11 +193,9 @@ def exit_code(results: Iterable[Result]) -> int:
     results = list(results)
     states = {result.state for result in results}
     if "error" in states:
-        errors = (result for result in results if result.state == "error")
-        return max(each.error.code if each.error else BROKEN for each in errors)
-    if "failed" in states:
-        return FAILED
-    return PASSED if "passed" in states else NOTHING_CHECKED
+        return max(each.error.code if each.error else BROKEN for each in results if each.state == "error")
+    codes = {"failed": FAILED, "passed": PASSED}
+    return next((code for state, code in codes.items() if state in states), NOTHING_CHECKED)
 
 
 def total(results: Sequence[Result]) -> str:
@@ -228,8 +204,7 @@ def total(results: Sequence[Result]) -> str:
     >>> total([Result("a.yaml", error=CaseError("no", "a.yaml")), Result("b.yaml")])
     '2 scenes: 0 passed, 1 broken, 1 with nothing to check'
     """
-    count = {state: sum(result.state == state for result in results) for state in ("failed", "error", "unchecked")}
-    words = {"failed": "failed", "error": "broken", "unchecked": "with nothing to check"}
-    parts = [f"{count[state]} {words[state]}" for state in count if count[state]]
-    passed = f"{sum(result.state == 'passed' for result in results)} passed"
-    return f"{counted(len(results), 'scene')}: {', '.join([passed, *parts])}"
+    count = Counter(result.state for result in results)
+    words: dict[State, str] = {"failed": "failed", "error": "broken", "unchecked": "with nothing to check"}
+    parts = [f"{count['passed']} passed", *(f"{count[state]} {words[state]}" for state in words if count[state])]
+    return f"{counted(len(results), 'scene')}: {', '.join(parts)}"

@@ -35,16 +35,13 @@ _told_to_end = threading.Event()
 def run_in_processes(
     work: Callable[[Item], Outcome], items: Sequence[Item], processes: int, killed: Callable[[Item], Outcome]
 ) -> Iterator[Outcome]:
-    """Work on items in several processes.
+    """Work on items in so many processes at a time; yield what becomes of each, in order.
 
     Args:
         work: A function that another process can import.
         items: Each is worked on once, whatever becomes of its process.
-        processes: How many work at a time.
+        processes: How many.
         killed: What becomes of an item whose process was killed.
-
-    Yields:
-        What becomes of each, in order.
     """
     waiting = deque(enumerate(items))
     running: dict[Future[Outcome], tuple[int, ProcessPoolExecutor]] = {}
