@@ -24,6 +24,7 @@ from tau_stage.cassette.clips import ClipWriter
 from tau_stage.cassette.format import load_cassette, verify_cassette
 from tau_stage.cassette.recorder import put_in_place, unfinished_in
 from tau_stage.cassette.redaction import Redactor
+from tau_stage.errors import CassetteError
 from tau_stage.take.atomic import draft_beside
 from tau_stage.take.take_model import Take
 from tau_stage.understudy import faults as fault
@@ -184,7 +185,7 @@ def test_at_every_instant_one_cassette_stands_under_its_name(
         shutil.copytree(old, place / "trio")
         shutil.copytree(new, place / ".new")
         disk = Disk(dies)
-        with suppress(Killed, OSError), watched(disk):
+        with suppress(Killed, CassetteError), watched(disk):
             put_in_place(place / ".new", place / "trio")
         return disk.changes
 

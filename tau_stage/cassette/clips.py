@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pybase64
@@ -28,6 +28,12 @@ DECODED = 8
 Event = dict[str, Any]
 """An event, as the wire has it, or as a cassette has it: with references for its sounds."""
 
+Keys = tuple[str, ...]
+"""The keys that lead to a part of an event, from outside."""
+
+StringChange = Callable[[str, Keys], object]
+"""Makes what stands for a string, from it and the keys that lead to it."""
+
 AudioT = TypeVar("AudioT")
 
 
@@ -35,13 +41,22 @@ class ClipRef(Event):
     """Where a sound is: its ``clip``, and its bytes ``from`` and ``to``, where it is a part."""
 
 
+def map_strings(value: Any, change: StringChange, dropped: Collection[str] = (), keys: Keys = ()) -> Any:
+    """Put something else for the strings of an event, but for those of references, and leave out some fields."""
+    if isinstance(value, str):
+        return change(value, keys)
+    if isinstance(value, list):
+        return [map_strings(inner, change, dropped, keys) for inner in value]
+    if isinstance(value, dict) and not isinstance(value, ClipRef):  # it learns later what it stands for
+        items = value.items()
+        return {key: map_strings(inner, change, dropped, (*keys, key)) for key, inner in items if key not in dropped}
+    return value
+
+
 def replace_audio(event: Event, swap: Callable[[AudioT], object], wanted: type[AudioT]) -> Event:
     """Put something else for the sounds of an event: references for base64, or the other way round.
 
-    Args:
-        event: Stays as it is.
-        swap: What stands for a sound.
-        wanted: What a sound is before: ``str`` or ``dict``.
+    What is a sound before is ``wanted``: ``str`` or ``dict``. The event stays as it is.
 
     >>> replace_audio({"type": "input_audio_buffer.append", "audio": "AAA="}, len, str)
     {'type': 'input_audio_buffer.append', 'audio': 4}
@@ -53,17 +68,13 @@ def replace_audio(event: Event, swap: Callable[[AudioT], object], wanted: type[A
 
 
 def _swapped(value: object, key: str, swap: Callable[[AudioT], object], wanted: type[AudioT]) -> object:
-    if key == "audio" and isinstance(value, wanted) and _is_audio(value):
+    if key == "audio" and isinstance(value, wanted) and (isinstance(value, str) or "clip" in cast("Event", value)):
         return swap(value)
     if isinstance(value, dict):
         return {name: _swapped(inner, name, swap, wanted) for name, inner in value.items()}
     if isinstance(value, list):
         return [_swapped(inner, key, swap, wanted) for inner in value]
     return value
-
-
-def _is_audio(value: object) -> bool:
-    return "clip" in value if isinstance(value, dict) else True
 
 
 def refs_in(event: Event) -> list[Event]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from tau_stage.cassette.clips import Event
+from tau_stage.cassette.clips import Event, map_strings
 
 COUNTED = re.compile(r"tau_(evt|item)_\d+")
 """Ids that only count what a session has sent."""
@@ -53,13 +53,7 @@ class SentAudio:
 
 @dataclass(frozen=True, slots=True)
 class EventDifference:
-    """The first place where two events differ.
-
-    Attributes:
-        path: Keys and places, from the event inwards.
-        recorded: What the cassette has there.
-        now: What is sent there.
-    """
+    """The first place where two events differ: keys and places, from the event inwards."""
 
     path: Path
     recorded: object
@@ -111,14 +105,7 @@ def _brief(value: object) -> str:
 def first_difference(
     recorded: object, now: object, is_same_audio: IsSameAudio, path: Path = ()
 ) -> EventDifference | None:
-    """Tell where an event is not as it was recorded; what only counts does not matter.
-
-    Args:
-        recorded: From the cassette.
-        now: About to be sent, with ``SentAudio`` in it.
-        is_same_audio: Judges sounds.
-        path: Where this is.
-    """
+    """Tell where an event that is about to be sent is not as it was recorded; what only counts does not matter."""
     if isinstance(now, SentAudio):
         same = isinstance(recorded, dict) and "clip" in recorded and is_same_audio(recorded, now.data)
         return None if same else EventDifference(path, recorded, now)
@@ -139,9 +126,8 @@ def _pairs(recorded: object, now: object) -> Iterator[tuple[str | int, object, o
 
 
 def _counts_alike(recorded: object, now: object) -> bool:
-    kinds = [COUNTED.fullmatch(each) if isinstance(each, str) else None for each in (recorded, now)]
-    old, new = kinds
-    return old is not None and new is not None and old[1] == new[1]
+    old, new = (COUNTED.fullmatch(each) if isinstance(each, str) else None for each in (recorded, now))
+    return bool(old and new and old[1] == new[1])
 
 
 def changed_ids(recorded: object, now: object) -> Iterator[tuple[str, str]]:
@@ -155,15 +141,8 @@ def changed_ids(recorded: object, now: object) -> Iterator[tuple[str, str]]:
 
 def replace_ids(event: Event, names: Mapping[str, str]) -> Event:
     """Return a server's event with other ids."""
-    return {key: _replaced(value, names) for key, value in event.items()}
-
-
-def _replaced(value: object, names: Mapping[str, str]) -> object:
-    if isinstance(value, dict):
-        return replace_ids(value, names)
-    if isinstance(value, list):
-        return [_replaced(inner, names) for inner in value]
-    return names.get(value, value) if isinstance(value, str) else value
+    replaced: Event = map_strings(event, lambda text, _keys: names.get(text, text))
+    return replaced
 
 
 def is_counterpart(recorded: Event, now: Event) -> bool:

@@ -35,10 +35,8 @@ class CassetteEvent:
     Attributes:
         number: Its place among all that happened, from 1.
         at_ms: Milliseconds since the first opening began.
-        player: Whose conversation it is.
         socket: Which of the player's connections, from 1.
         kind: What happened: ``ask`` is a client's event, ``told`` a server's, ``raw`` a server's frame that is none.
-        body: The event, or the facts.
     """
 
     number: int
@@ -102,14 +100,7 @@ class Manifest(BaseModel, frozen=True, extra="forbid"):
 
 @dataclass(frozen=True, slots=True)
 class Cassette:
-    """A recorded performance of one scene.
-
-    Attributes:
-        path: Its folder.
-        manifest: What it is of.
-        entries: Everything that happened, in order.
-        clips: Its sounds.
-    """
+    """A recorded performance of one scene: everything that happened, in order, and its sounds."""
 
     path: Path
     manifest: Manifest

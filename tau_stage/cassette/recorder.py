@@ -19,7 +19,6 @@ from tau_stage.cassette.clips import (
     FOLDER,
     RECORD_AGAIN,
     ClipBuilder,
-    ClipRef,
     ClipWriter,
     Event,
     replace_audio,
@@ -51,29 +50,54 @@ UNFINISHED = ".recording-"
 
 
 class Recorder:
-    """Writes down what passes between players and providers.
+    """A recording under way: writes down what passes between players and providers.
 
     Args:
         plan: What is performed.
         inner: Connects to the real providers.
-        folder: Of this cassette, until it is whole.
+        final: The cassette's folder, once it is whole.
+        folder: Its folder until then.
         secrets: Hidden wherever they stand.
+
+    Attributes:
+        is_complete: Whether the take came to its end, so that there is something to keep.
+        is_whole: Whether the cassette is whole, wherever it is.
     """
 
-    def __init__(self, plan: Plan, inner: Stage, folder: Path, secrets: Collection[str]) -> None:
+    def __init__(self, plan: Plan, inner: Stage, final: Path, folder: Path, secrets: Collection[str]) -> None:
         self._plan = plan
         self._inner = inner
+        self._final = final
         self._folder = folder
         self._redactors = {player.name: Redactor(slug(player.name), secrets) for player in plan.models}
         self._entries: list[CassetteEvent] = []
         self._began: float | None = None
         self._sockets: dict[str, int] = {}
         self.scratch = ClipWriter(folder)
+        self.is_complete = self.is_whole = False
 
     @property
     def stage(self) -> Stage:
         """The same stage, listened to."""
         return replace(self._inner, connect=self._connect, recording=str(self._folder))
+
+    def finish(self, take: Take) -> Path | None:
+        """Leave the cassette under its name; None where the take did not come to its end, and nothing is left.
+
+        Raises:
+            CassetteError: It cannot be written. The former one stands; the new one is kept beside it if it is whole.
+        """
+        self.is_complete = take.ended == "complete"
+        if not self.is_complete:
+            return None
+        try:
+            self._write(take)
+        except OSError as error:
+            problem = f"the cassette cannot be written: {os_reason(error)}; the take itself is left"
+            raise CassetteError(str(self._final), problem, "record it again") from None
+        self.is_whole = True
+        put_in_place(self._folder, self._final)
+        return self._final
 
     @asynccontextmanager
     async def _connect(self, player: PlayerPlan) -> AsyncIterator[Transport]:
@@ -110,7 +134,7 @@ class Recorder:
                 return {"reason": self.redactor(player).text(error.what_happened())}
 
     def redactor(self, player: str) -> Redactor:
-        """Make a redactor that knows what a cassette must not hold of a player's conversation."""
+        """Return what knows what a cassette must not hold of a player's conversation."""
         return self._redactors[player]
 
     def note(self, player: str, socket: int, kind: Kind, body: Event) -> CassetteEvent:
@@ -125,8 +149,7 @@ class Recorder:
         """Forget it: it did not happen after all, as nothing was sent."""
         self._entries.remove(entry)
 
-    def write(self, take: Take) -> None:
-        """Write the cassette."""
+    def _write(self, take: Take) -> None:
         for number, entry in enumerate(self._entries, 1):
             entry.number = number
         (self._folder / FOLDER).mkdir()
@@ -134,34 +157,20 @@ class Recorder:
         tracks = {}
         for player in self._plan.models:
             place, file = self._inner.provider_of(player), f"{slug(player.name)}.jsonl"
-            events, hashed = write_events(
-                self._folder, file, (entry for entry in self._entries if entry.player == player.name)
-            )
-            tracks[player.name] = PlayerTrack(
-                file=file, endpoint=_public(place.name), dialect=place.dialect.name, events=events, sha256=hashed
-            )
+            own = (entry for entry in self._entries if entry.player == player.name)
+            events, hashed = write_events(self._folder, file, own)
+            facts = {"endpoint": _public(place.name), "dialect": place.dialect.name, "events": events}
+            tracks[player.name] = PlayerTrack.model_validate({"file": file, **facts, "sha256": hashed})
         lines = {str(line.number): line.id for line in take.lines}
+        title, name, recording = self._plan.title, self._plan.slug, _id_of(self._folder)
         manifest = Manifest(
-            tau_stage=__version__,
-            title=self._plan.title,
-            slug=self._plan.slug,
-            recording=_id_of(self._folder),
-            players=tracks,
-            lines=lines,
+            tau_stage=__version__, title=title, slug=name, recording=recording, players=tracks, lines=lines
         )
         write_manifest(self._folder, manifest)
 
 
 class RecordedTransport:
-    """A transport that is listened to.
-
-    Args:
-        inner: Open.
-        recorder: Told of every frame.
-        player: Whose it is.
-        socket: Which of the player's.
-        heard_rate: Samples per second of what it is sent.
-    """
+    """One connection of a player's that is listened to; it is sent sound at ``heard_rate``."""
 
     def __init__(self, inner: Transport, recorder: Recorder, player: str, socket: int, heard_rate: int) -> None:
         self._inner = inner
@@ -177,7 +186,7 @@ class RecordedTransport:
     async def send(self, frame: bytes) -> None:
         """Send one frame."""
         event: Event = from_json(frame)
-        entry = self._recorder.note(self._player, self._socket, "ask", self._redactor.redact_sent(self._asked(event)))
+        entry = self._recorder.note(self._player, self._socket, "ask", self._redactor.redact_sent(self._sent(event)))
         try:
             await self._inner.send(frame)
         except SessionClosed:
@@ -200,7 +209,8 @@ class RecordedTransport:
             event = None
         if isinstance(event, dict):
             event.pop("obfuscation", None)  # noise: it would keep every delta from being written short
-            self._recorder.note(self._player, self._socket, "told", self._redactor.redact_received(self._told(event)))
+            redacted = self._redactor.redact_received(self._received(event))
+            self._recorder.note(self._player, self._socket, "told", redacted)
         else:
             text = self._redactor.text(bytes(frame).decode(errors="replace"))
             self._recorder.note(self._player, self._socket, "raw", {"frame": text})
@@ -222,7 +232,7 @@ class RecordedTransport:
         for place in list(self._spoken):
             self._recorder.scratch.keep_clip(self._spoken.pop(place), RATE)
 
-    def _asked(self, event: Event) -> Event:
+    def _sent(self, event: Event) -> Event:
         if event.get("type") != "input_audio_buffer.append":
             self._end_fed()
             return replace_audio(event, lambda coded: self._recorder.scratch.keep_whole(coded, self._heard_rate), str)
@@ -235,61 +245,19 @@ class RecordedTransport:
             self._recorder.scratch.keep_clip(self._fed, self._heard_rate)
             self._fed = ClipBuilder()
 
-    def _told(self, event: Event) -> Event:
+    def _received(self, event: Event) -> Event:
         kind = str(event.get("type"))
         place = tuple(str(event.get(key, "")) for key in ("response_id", "item_id", "content_index"))
         if kind in DELTAS:
-            return replace_audio(event, lambda coded: self._piece(place, coded), str)
+            clip = self._spoken.setdefault(place, ClipBuilder())
+            return replace_audio(event, lambda coded: clip.add(pybase64.b64decode(coded)), str)
         if kind.endswith("audio.done") and place in self._spoken:
             self._recorder.scratch.keep_clip(self._spoken.pop(place), RATE)
         return replace_audio(event, lambda coded: self._recorder.scratch.keep_whole(coded, RATE), str)
 
-    def _piece(self, place: tuple[str, ...], coded: str) -> ClipRef:
-        return self._spoken.setdefault(place, ClipBuilder()).add(pybase64.b64decode(coded))
-
-
-class CassetteRecording:
-    """A recording under way.
-
-    Args:
-        recorder: Writes down.
-        final: The cassette's folder, once it is whole.
-        folder: Its folder until then.
-
-    Attributes:
-        stage: Connects to the providers, and listens.
-        is_complete: Whether the take came to its end, so that there is something to keep.
-        is_whole: Whether the cassette is whole, wherever it is.
-    """
-
-    def __init__(self, recorder: Recorder, final: Path, folder: Path) -> None:
-        self.stage = recorder.stage
-        self._recorder = recorder
-        self._final = final
-        self._folder = folder
-        self.is_complete = self.is_whole = False
-
-    def finish(self, take: Take) -> Path | None:
-        """Leave the cassette under its name; None where the take did not come to its end, and nothing is left.
-
-        Raises:
-            CassetteError: It cannot be written. The former one stands; the new one is kept beside it if it is whole.
-        """
-        self.is_complete = take.ended == "complete"
-        if not self.is_complete:
-            return None
-        try:
-            self._recorder.write(take)
-        except OSError as error:
-            problem = f"the cassette cannot be written: {os_reason(error)}"
-            raise CassetteError(str(self._final), f"{problem}; the take itself is left", "record it again") from None
-        self.is_whole = True
-        _put_in_place(self._folder, self._final)
-        return self._final
-
 
 @contextmanager
-def record_cassette(plan: Plan, stage: Stage, folder: Path, secrets: Collection[str]) -> Iterator[CassetteRecording]:
+def record_cassette(plan: Plan, stage: Stage, folder: Path, secrets: Collection[str]) -> Iterator[Recorder]:
     """Record a performance into ``folder/<slug>``, when it has come to its end.
 
     Args:
@@ -315,7 +283,7 @@ def record_cassette(plan: Plan, stage: Stage, folder: Path, secrets: Collection[
             scratch.mkdir()
         except OSError as error:
             raise CassetteError(str(folder), f"cannot be written: {os_reason(error)}") from None
-        tape = CassetteRecording(Recorder(plan, stage, scratch, secrets), final, scratch)
+        tape = Recorder(plan, stage, final, scratch, secrets)
         try:
             yield tape
         finally:
@@ -340,7 +308,7 @@ def finish_recording(folder: Path) -> bool:
         _refuse_other(final)
         if not _is_of(final, folder) and _written_at(final) > _written_at(folder):
             raise CassetteError(str(final), "was recorded anew since", f"the one of the take is whole: {folder}")
-        _put_in_place(folder, final)
+        put_in_place(folder, final)
         return True
     if not _is_of(final, folder):
         return False
@@ -361,23 +329,13 @@ def _is_of(cassette: Path, recording: Path) -> bool:
 
 
 def _written_at(cassette: Path) -> int:
-    try:
-        return (cassette / MANIFEST).stat().st_mtime_ns
-    except OSError:
-        return 0
+    manifest = cassette / MANIFEST
+    return manifest.stat().st_mtime_ns if manifest.exists() else 0
 
 
 def _refuse_other(final: Path) -> None:
     if final.is_symlink() or (final.exists() and not (final / MANIFEST).is_file()):
         raise CassetteError(str(final), "something else lies where the cassette would go", "choose another --record")
-
-
-def _put_in_place(new: Path, final: Path) -> None:
-    try:
-        put_in_place(new, final)
-    except OSError as error:
-        problem = f"the new cassette cannot take this place: {os_reason(error)}"
-        raise CassetteError(str(final), problem, f"it is whole: move {new} to {final}") from None
 
 
 def unfinished_in(folder: Path) -> list[Path]:
@@ -406,16 +364,18 @@ def put_in_place(new: Path, final: Path) -> None:
         final: Where it is to stand, in the same folder.
 
     Raises:
-        OSError: It cannot be written; the new one is left where it is.
+        CassetteError: It cannot be written; the new one is left where it is.
     """
-    if not final.exists():
-        new.rename(final)
-        sync_folder(final.parent)
-        return
     try:
+        if not final.exists():
+            new.rename(final)
+            sync_folder(final.parent)
+            return
         _bring(new, final)
-    except TakeError as error:
-        raise OSError(None, error.problem, error.path) from None
+    except (OSError, TakeError) as error:
+        reason = error.problem if isinstance(error, TakeError) else os_reason(error)
+        problem = f"the new cassette cannot take this place: {reason}"
+        raise CassetteError(str(final), problem, f"it is whole: move {new} to {final}") from None
     with suppress(OSError):  # the new one stands; what is left over does no harm
         for file in (*spare_files(load_cassette(final)), *final.glob(f"{PREFIX}*")):
             file.unlink()

@@ -7,7 +7,7 @@ from bisect import insort
 from collections.abc import Collection, Mapping
 from operator import neg
 
-from tau_stage.cassette.clips import ClipRef, Event
+from tau_stage.cassette.clips import Event, Keys, map_strings
 from tau_stage.protocol import ENDPOINTS
 
 NAMED_BY_KEY = {
@@ -78,11 +78,14 @@ class Redactor:
         item = event.get("item")
         made = [event.get("event_id"), item.get("id") if isinstance(item, dict) else None]
         self._ours.update(one for one in made if isinstance(one, str) and one not in self._names)
-        return {key: self._asked(value) for key, value in event.items()}
+        redacted: Event = map_strings(event, self._sent)
+        return redacted
 
     def redact_received(self, event: Event) -> Event:
         """Redact a server's event."""
-        return {key: self._told(value, key) for key, value in event.items() if key not in {"event_id", *DROPPED}}
+        redacted: Event = map_strings(event, self._received, DROPPED)
+        redacted.pop("event_id", None)
+        return redacted
 
     def text(self, text: str) -> str:
         """Redact a provider's own sentence: whatever looks private is hidden."""
@@ -105,38 +108,14 @@ class Redactor:
         whole = found[0].rstrip("-_*")
         return found[0] if whole in self._ours or whole in self._given else HIDDEN
 
-    def _asked(self, value: object) -> object:
-        match value:
-            case ClipRef():
-                return value  # it learns later what it stands for
-            case dict():
-                return {key: self._asked(inner) for key, inner in value.items()}
-            case list():
-                return [self._asked(inner) for inner in value]
-            case str():
-                return self._names.get(value) or self._without_secrets(value)
-            case _:
-                return value
+    def _sent(self, text: str, _keys: Keys) -> str:
+        return self._names.get(text) or self._without_secrets(text)
 
-    def _told(self, value: object, key: str, parent: str = "", *, plain: bool = False) -> object:
-        plain = plain or key in PLAIN
-        match value:
-            case ClipRef():
-                return value  # it learns later what it stands for
-            case dict():
-                return {
-                    name: self._told(inner, name, key, plain=plain)
-                    for name, inner in value.items()
-                    if name not in DROPPED
-                }
-            case list():
-                return [self._told(inner, key, parent, plain=plain) for inner in value]
-            case str() if kind := NAMED_BY_KEY.get(key) or (NAMED_BY_PARENT.get(parent, "id") if key == "id" else ""):
-                return self._name(value, kind)
-            case str():
-                return self._without_secrets(value) if plain else self.text(value)
-            case _:
-                return value
+    def _received(self, text: str, keys: Keys) -> str:
+        key, parent = keys[-1], keys[-2] if len(keys) > 1 else ""
+        if kind := NAMED_BY_PARENT.get(parent, "id") if key == "id" else NAMED_BY_KEY.get(key):
+            return self._name(text, kind)
+        return self.text(text) if PLAIN.isdisjoint(keys) else self._without_secrets(text)
 
     def _name(self, given: str, kind: str) -> str:
         if not given or given in self._ours:

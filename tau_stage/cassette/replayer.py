@@ -1,4 +1,15 @@
-"""Replaying: a stage on which the providers are a cassette. What was told is told again, in the order of the recording.
+"""Replaying: a stage on which the providers are a cassette, and say again what they said, in the same order.
+
+Theory of operation. The recording is one queue of everything that happened, whoever's it was. What is at its head is
+due: an event of a server happens at the moment it did then, counted from ``_base``; one of a client, or the opening of
+a connection, when the performance sends it. Everybody waits with ``wait_turn`` until all before has happened, and then
+says so with ``happened``, which takes it from the queue and wakes the others: two runs of a scene see the same order.
+
+A client may be late, as its tools are: then ``_base`` moves, and all that follows is as much later. It may send two
+events of one connection in the other order: an event that was recorded later is taken when it comes, and its answer
+waits for the missing one a moment only. What is sent must be what was sent (``event_diff``); else, or when what is due
+does not come within ``PATIENCE_S``, the scene has parted from the cassette: whoever notices first raises
+``CassetteDiffers``, and everybody else waits to be cancelled.
 
 Run it on a virtual clock (``tau_stage.clock.VIRTUAL``): nobody waits, and every latency is as it was, to a millisecond.
 """
@@ -32,6 +43,7 @@ from tau_stage.errors import CassetteDiffers, CassetteError, ConnectFailed, Sess
 from tau_stage.protocol import Endpoint, endpoint
 from tau_stage.scene import Plan, PlayerPlan
 from tau_stage.session import Deadlines
+from tau_stage.signals import Signal
 from tau_stage.stage import OpeningLimiter, Stage
 from tau_stage.take import Take
 from tau_stage.transport import Transport
@@ -49,12 +61,7 @@ LATE_S = 0.005
 
 
 class Replay:
-    """A cassette that plays the providers of one performance.
-
-    Attributes:
-        stage: Connects players to the cassette.
-        differs: How the scene parted from the cassette, once it has.
-    """
+    """A cassette that plays the providers of one performance, on ``stage``."""
 
     def __init__(self, cassette: Cassette) -> None:
         self.cassette = cassette
@@ -62,7 +69,7 @@ class Replay:
         self.stage = Stage(self._connect, self._provider_of, OpeningLimiter(), Deadlines())
         self._left = deque(cassette.entries)
         self._done: set[int] = set()
-        self._news = anyio.Event()
+        self._changed = Signal()
         self._base = -math.inf
         self._dials: dict[str, int] = {}
 
@@ -98,7 +105,7 @@ class Replay:
     def _provider_of(self, player: PlayerPlan) -> Endpoint:
         track = self.cassette.manifest.players.get(player.name)
         if track is None:
-            raise self._parted(player.name, "", "player", "nobody of that name", repr(player.name))
+            raise self._difference(player.name, "", "player", "nobody of that name", repr(player.name))
         try:
             place = endpoint(track.endpoint, track.dialect)
         except KeyError:
@@ -106,7 +113,7 @@ class Replay:
                 str(self.cassette.path), f"there is no endpoint {track.endpoint!r}", RECORD_AGAIN
             ) from None
         if player.endpoint and "://" not in player.endpoint and player.endpoint != track.endpoint:
-            raise self._parted(player.name, "", "endpoint", repr(track.endpoint), repr(player.endpoint))
+            raise self._difference(player.name, "", "endpoint", repr(track.endpoint), repr(player.endpoint))
         return place
 
     # ---- the order of things
@@ -115,15 +122,10 @@ class Replay:
         """Tell when something happens, on the clock of the loop."""
         return self._base + entry.at_ms / 1000
 
-    async def turn(self, entry: CassetteEvent, socket: ReplayedTransport | None = None) -> None:
-        """Wait until everything before it has happened.
-
-        Raises:
-            CassetteDiffers: Something before it does not happen any more.
-            SessionClosed: The player has hung up.
-        """
+    async def wait_turn(self, entry: CassetteEvent, socket: ReplayedTransport | None = None) -> None:
+        """Wait until everything before it has happened; a ``SessionClosed`` says that the player has hung up."""
         while self._left and self._left[0] is not entry and entry.number not in self._done:
-            first, news = self._left[0], self._news
+            first = self._left[0]
             if socket:
                 socket.check()
             patience = math.inf
@@ -132,10 +134,10 @@ class Replay:
                 if late > SLACK_S and socket and socket.was_hasty(first, entry):
                     return
                 if late > PATIENCE_S:
-                    await self.part(self._missing(first))
+                    await self.diverge(self._missing(first))
                 patience = (PATIENCE_S if late > SLACK_S else SLACK_S) - late + TICK_S
             with anyio.move_on_after(patience):
-                await news.wait()
+                await self._changed.wait()
 
     def happened(self, entry: CassetteEvent) -> None:
         """Note that something has happened; what comes late delays all that follows."""
@@ -149,16 +151,11 @@ class Replay:
         self._done.update(entry.number for entry in entries)
         while self._left and self._left[0].number in self._done:
             self._left.popleft()
-        self.ring()
-
-    def ring(self) -> None:
-        """Let those who wait go on."""
-        self._news.set()
-        self._news = anyio.Event()
+        self._changed.notify()
 
     # ---- differences
 
-    async def part(self, difference: CassetteDiffers) -> None:
+    async def diverge(self, difference: CassetteDiffers) -> None:
         """Note that the scene parted from the cassette: the first to notice tells, everybody else waits for the end.
 
         Raises:
@@ -172,22 +169,20 @@ class Replay:
     def differing(self, player: str, asked: list[CassetteEvent], now: Event) -> CassetteDiffers:
         """Tell how an event differs from what was recorded."""
         lines = self.cassette.manifest.lines
-        akin = next((entry for entry in asked if is_counterpart(entry.body, now)), None)
-        found = first_difference(akin.body, now, self.cassette.clips.is_same) if akin else None
+        akin = next((entry.body for entry in asked if is_counterpart(entry.body, now)), None)
+        found = first_difference(akin, now, self.cassette.clips.is_same) if akin else None
         if akin and found:
-            return self._parted(player, line_of(akin.body, lines), found.field, *found.shown())
+            return self._difference(player, line_of(akin, lines), found.field, *found.shown())
         first = asked[0].body if asked else None
         line = line_of(first, lines) if first else ""
-        return self._parted(player, line, "conversation", describe_event(first, lines), describe_event(now, {}))
+        return self._difference(player, line, "conversation", describe_event(first, lines), describe_event(now, {}))
 
     def _missing(self, entry: CassetteEvent) -> CassetteDiffers:
         lines = self.cassette.manifest.lines
-        line, told = line_of(entry.body, lines), describe_event(entry.body, lines)
-        return self._parted(
-            entry.player, line, "conversation", "that it opens" if entry.kind == "dial" else told, "nothing"
-        )
+        told = "that it opens" if entry.kind == "dial" else describe_event(entry.body, lines)
+        return self._difference(entry.player, line_of(entry.body, lines), "conversation", told, "nothing")
 
-    def _parted(self, player: str, line: str, field: str, recorded: str, now: str) -> CassetteDiffers:
+    def _difference(self, player: str, line: str, field: str, recorded: str, now: str) -> CassetteDiffers:
         return CassetteDiffers(str(self.cassette.path), player, line, field, recorded, now)
 
     # ---- connections
@@ -199,16 +194,16 @@ class Replay:
         number = self._dials[player.name] = self._dials.get(player.name, 0) + 1
         entries = [entry for entry in self.cassette.entries if (entry.player, entry.socket) == (player.name, number)]
         if not entries or entries[0].kind != "dial":
-            await self.part(self._parted(player.name, "", "opening", f"{number - 1}", f"{number}"))
+            await self.diverge(self._difference(player.name, "", "opening", f"{number - 1}", f"{number}"))
         dialled, *rest = entries
         if found := first_difference(dialled.body, {"model": player.model}, self.cassette.clips.is_same):
-            await self.part(self._parted(player.name, "", "model", *found.shown()))
-        await self.turn(dialled)
+            await self.diverge(self._difference(player.name, "", "model", *found.shown()))
+        await self.wait_turn(dialled)
         self.happened(dialled)
         if not rest or rest[0].kind not in ("opened", "refused"):
             raise CassetteError(str(self.cassette.path), f"the opening of {player.name} has no end", RECORD_AGAIN)
         outcome, *rest = rest
-        await self.turn(outcome)
+        await self.wait_turn(outcome)
         await anyio.sleep_until(self.due(outcome))
         self.happened(outcome)
         if outcome.kind == "refused":
@@ -234,8 +229,8 @@ class ReplayedTransport:
         self._replay = replay
         self._player = player
         self._clips = replay.cassette.clips
-        self._asked = [entry for entry in entries if entry.kind == "ask"]
-        self._told = deque(entry for entry in entries if entry.kind in ("told", "raw", "closed"))
+        self._to_send = [entry for entry in entries if entry.kind == "ask"]
+        self._to_receive = deque(entry for entry in entries if entry.kind in ("told", "raw", "closed"))
         self._hasty: set[int] = set()
         self._names: dict[str, str] = {}
         self._closed: SessionClosed | None = None
@@ -262,19 +257,19 @@ class ReplayedTransport:
         """
         self.check()
         now = replace_audio(from_json(frame), lambda coded: SentAudio(pybase64.b64decode(coded)), str)
-        same = (entry for entry in self._asked if first_difference(entry.body, now, self._clips.is_same) is None)
+        same = (entry for entry in self._to_send if first_difference(entry.body, now, self._clips.is_same) is None)
         entry = next(same, None)
         if entry is None:
-            await self._replay.part(self._replay.differing(self._player, self._asked, now))
+            await self._replay.diverge(self._replay.differing(self._player, self._to_send, now))
             return
-        is_next = entry is self._asked[0]
+        is_next = entry is self._to_send[0]
         if not is_next:
             self._hasty.add(entry.number)
-        self._asked.remove(entry)
+        self._to_send.remove(entry)
         self._names.update(changed_ids(entry.body, now))
         try:
             if is_next:
-                await self._replay.turn(entry, self)
+                await self._replay.wait_turn(entry, self)
         finally:
             self._replay.happened(entry)
         await anyio.lowlevel.checkpoint()
@@ -282,15 +277,15 @@ class ReplayedTransport:
     async def receive(self) -> bytes:
         """Return the next frame, when it came."""
         self.check()
-        if not self._told:
+        if not self._to_receive:
             await self._over.wait()
             self.check()
-        entry = self._told[0]
-        await self._replay.turn(entry, self)
+        entry = self._to_receive[0]
+        await self._replay.wait_turn(entry, self)
         with anyio.move_on_after(max(0.0, self._replay.due(entry) - anyio.current_time())):
             await self._over.wait()
         self.check()
-        self._told.popleft()
+        self._to_receive.popleft()
         self._replay.happened(entry)
         if entry.kind == "closed":
             self._closed = SessionClosed(code=int(entry.body.get("code", 1006)), reason=str(entry.body.get("reason")))
@@ -312,4 +307,4 @@ class ReplayedTransport:
     def _end(self, closed: SessionClosed) -> None:
         self._closed = self._closed or closed
         self._over.set()
-        self._replay.skip(self._told)
+        self._replay.skip(self._to_receive)
