@@ -42,7 +42,17 @@ def take_of(path: Path, *lines: tuple[str, str, Pcm]) -> tuple[TakeFolder, Take]
         with WavWriter(path / file) as written:
             written.append(audio)
         facts.append(
-            spoken(name, player, len(audio), Usage(), number=number, file=file, offset_samples=at, said="words")
+            spoken(
+                name,
+                player,
+                len(audio),
+                Usage(),
+                number=number,
+                file=file,
+                offset_samples=at,
+                said="words",
+                sha256=audio.sha256,
+            )
         )
         at += len(audio) + 2400
     return TakeFolder(path), fold(journal_of(*facts))
@@ -167,10 +177,10 @@ def test_a_line_that_is_gone_or_cut_short_is_told(tmp_path: Path) -> None:
     folder, take = take_of(tmp_path, ("one", "clerk", tone(4800)))
     with WavWriter(tmp_path / "lines" / "001.wav") as short:
         short.append(tone(100))
-    with pytest.raises(TakeError, match="has 100 samples, and the take 4800"):
+    with pytest.raises(TakeError, match="is cut short: 100 of the 4800 samples"):
         export(folder, take, LineFiles())
     (tmp_path / "lines" / "001.wav").unlink()
-    with pytest.raises(TakeError, match="is not there"):
+    with pytest.raises(TakeError, match="the sound of line one is missing"):
         pack(folder, take)
 
 

@@ -74,10 +74,7 @@ def sync_folder(path: Path) -> None:
 def write_whole(texts: Mapping[Path, str | bytes], hint: str) -> None:
     """Write whole files; where one has no room, none is changed.
 
-    Args:
-        texts: By file; those of JSON are written with escapes for what is not meant to be seen. Bytes are written as
-            they are.
-        hint: What to do where they cannot be written.
+    Texts of JSON are written with escapes for what is not meant to be seen; bytes are written as they are.
 
     Raises:
         TakeError: They cannot be written.
@@ -142,11 +139,7 @@ def _encoded(final: Path, text: str) -> bytes:
 def draft_beside(final: Path) -> Iterator[tuple[int, Path]]:
     """Open a new file beside another, locked while this process holds it; remove what is left of it in the end.
 
-    Args:
-        final: Whose place it is to take, in a folder that is there.
-
-    Yields:
-        Its descriptor, open for writing, and its path.
+    Yield its descriptor, open for writing, and its path; the folder must be there.
 
     Raises:
         OSError: It cannot be made.

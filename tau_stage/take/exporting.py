@@ -6,6 +6,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from itertools import chain, count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from tau_stage.scene import LineFiles, filled, is_device
 from tau_stage.take.atomic import guarded, whole_file
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.mixing import BLOCK, MIX_AGAIN, stems_of
-from tau_stage.take.reading import open_sound, read_sound
+from tau_stage.take.reading import audio_of, open_sound
 from tau_stage.take.take_model import STEMS, Performed, Take
 
 PACKED = "stems-packed"
@@ -29,18 +30,12 @@ LONGEST_NAME = 120
 
 
 def pack(folder: TakeFolder, take: Take, rate: int = RATE) -> tuple[str, ...]:
-    """Write each player's lines, in the order they are heard, without the silence between them.
+    """Write each player's lines to ``stems-packed/``, in the order they are heard, without the silence between them.
 
-    Args:
-        folder: The take's; the files go to ``stems-packed/``.
-        take: Names its lines.
-        rate: Samples per second of the files.
-
-    Returns:
-        The files, relative to the folder.
+    Return the files, relative to the folder.
 
     Raises:
-        TakeError: A line's file is missing, too short or no sound, or a file cannot be written.
+        TakeError: A line's sound is missing or another, or a file cannot be written.
     """
     written = []
     for player in take.players:
@@ -48,7 +43,7 @@ def pack(folder: TakeFolder, take: Take, rate: int = RATE) -> tuple[str, ...]:
         if not player.stem or not own:
             continue
         name = f"{PACKED}/{folder.inside(player.stem).name}"
-        _write(folder, name, (_sound(folder, line, rate) for line in own), rate)
+        _write(folder, name, (resampled(audio_of(folder, line), rate) for line in own), rate)
         written.append(name)
     return tuple(written)
 
@@ -66,14 +61,8 @@ def at_rate_name(name: str, rate: int) -> str:
 def realign(folder: TakeFolder, take: Take, rate: int, spare: Iterable[str] = ()) -> tuple[str, ...]:
     """Write the aligned stems and the lines at another rate; the take's own stay as they were performed.
 
-    Args:
-        folder: The take's; the files go to ``stems-48kHz/`` and ``lines-48kHz/``, as the rate is called.
-        take: Names its stems and lines.
-        rate: Samples per second of the files.
-        spare: Further files of lines, relative to the folder: sound of attempts that failed.
-
-    Returns:
-        The files, relative to the folder.
+    They go to ``stems-48kHz/`` and ``lines-48kHz/``, as the rate is called. ``spare`` are further files of lines: sound
+    of attempts that failed. Return the files, relative to the folder.
 
     Raises:
         TakeError: A file is missing, too short or no sound, or one cannot be written.
@@ -100,25 +89,15 @@ def _as_sound(block: NDArray[np.float32], rate: int) -> Pcm | Stereo:
 
 
 def export(folder: TakeFolder, take: Take, wanted: LineFiles, rate: int = RATE) -> tuple[str, ...]:
-    """Write a file for each line that is heard.
-
-    Args:
-        folder: The take's; the files go to ``export/``.
-        take: Names its lines.
-        wanted: Their names, and whether they are trimmed.
-        rate: Samples per second of the files.
-
-    Returns:
-        The files, relative to the folder, in the order of the lines.
+    """Write a file to ``export/`` for each line that is heard, and return them, relative to the folder.
 
     Raises:
-        TakeError: A line's file is missing, too short or no sound, or a file cannot be written.
+        TakeError: A line's sound is missing or another, or a file cannot be written.
     """
     lines = heard(take)
-    named = names(wanted.names, take.scene.slug, lines)
-    files = tuple(f"{EXPORT}/{name}.wav" for name in named)
+    files = tuple(f"{EXPORT}/{name}.wav" for name in names(wanted.names, take.scene.slug, lines))
     for line, file in zip(lines, files, strict=True):
-        audio = _sound(folder, line, RATE)
+        audio = audio_of(folder, line)
         _write(folder, file, [resampled(trimmed(audio) if wanted.trim else audio, rate)], rate)
     return files
 
@@ -132,21 +111,15 @@ def heard(take: Take) -> list[Performed]:
 def names(template: str, scene: str, lines: Iterable[Performed]) -> Iterator[str]:
     """Yield a file's name for each line, without ending: none leaves its folder, and no two are the same.
 
-    Names that differ in case only would be one file on many disks, so they are told apart too.
-
-    Args:
-        template: With ``{scene}``, ``{player}``, ``{number}`` and ``{line}``.
-        scene: The scene's slug.
-        lines: Whose names are wanted.
+    Names that differ in case only would be one file on many disks, so they are told apart too. The template has
+    ``{scene}``, ``{player}``, ``{number}`` and ``{line}``.
     """
     taken: set[str] = set()
     for line in lines:
         values: dict[str, str | int] = {"scene": scene, "player": line.player, "number": line.number, "line": line.id}
-        name = plain = safe(filled(template, {key: safe(str(value)) for key, value in values.items()}))
-        again = 1
-        while name.lower() in taken:
-            again += 1
-            name = f"{plain}-{again}"
+        plain = safe(filled(template, {key: safe(str(value)) for key, value in values.items()}))
+        names = chain([plain], (f"{plain}-{again}" for again in count(2)))
+        name = next(name for name in names if name.lower() not in taken)
         taken.add(name.lower())
         yield name
 
@@ -191,10 +164,6 @@ def trimmed(audio: Pcm) -> Pcm:
         faded(audio[end - tail : end], 1.0, 0.0),
     )
     return Pcm.join(parts, audio.rate)
-
-
-def _sound(folder: TakeFolder, line: Performed, rate: int) -> Pcm:
-    return resampled(read_sound(folder.sound(line), line.samples), rate)
 
 
 def _write(folder: TakeFolder, name: str, parts: Iterable[Pcm | Stereo], rate: int, channels: int = 1) -> None:

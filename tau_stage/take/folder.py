@@ -37,13 +37,7 @@ class TakeFolder:
 
     @classmethod
     def create(cls, out: Path, scene: str, started: datetime, short_id: str) -> TakeFolder:
-        """Make ``out/<scene>/<UTC time>-<short id>/``.
-
-        Args:
-            out: Made if it is not there.
-            scene: The scene's slug.
-            started: UTC.
-            short_id: Keeps two takes of one second apart.
+        """Make ``out/<scene>/<UTC time>-<short id>/``; the id keeps two takes of one second apart.
 
         Raises:
             TakeError: It cannot be made.
@@ -111,17 +105,12 @@ class TakeFolder:
     def inside(self, name: str) -> Path:
         """Return a file of the take, as the take names it.
 
-        Args:
-            name: Relative to the folder.
-
         Raises:
             TakeError: It would be outside the folder.
         """
         parts = PurePosixPath(name).parts
         path = self.path.joinpath(*parts)
-        is_plain = (
-            bool(parts) and not name.startswith("/") and ".." not in parts and "\\" not in name and ":" not in name
-        )
+        is_plain = bool(parts) and not {"/", ".."} & {*parts} and not re.search(r"[\\:]", name)
         try:
             place, folder = path.resolve(), self.path.resolve()
             loops = any(part.is_symlink() for part in (place, *place.parents))  # from Python 3.13 on, it is no error
@@ -186,10 +175,6 @@ class TakeFolder:
     def write_all(self, texts: Mapping[str, str], hint: str = FULL_DISK) -> None:
         """Write whole files: all under other names first, then renamed; where one has no room, none is changed.
 
-        Args:
-            texts: By file name.
-            hint: What to do where they cannot be written.
-
         Raises:
             TakeError: They cannot be written.
         """
@@ -203,10 +188,7 @@ REMEDY = "remove what is there"
 
 
 def make_latest(take: TakeFolder) -> None:
-    """Let ``latest``, beside a take's folder, name that folder.
-
-    Args:
-        take: Claimed by this process.
+    """Let ``latest``, beside a take's folder that this process has locked, name that folder.
 
     Raises:
         TakeError: It cannot be written, or something else has its name.

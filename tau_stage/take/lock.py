@@ -27,9 +27,6 @@ def locked(folder: Path) -> Iterator[None]:
     The operating system holds the lock, so that it ends with the process, however that ends. Where a file system knows
     no locks, nobody is kept out.
 
-    Args:
-        folder: Must exist.
-
     Raises:
         TakeError: Another process, or another part of this one, holds it; a link in it leads out of it; or it cannot be
             written.
@@ -62,12 +59,7 @@ def is_locked(folder: Path) -> bool:
 
 
 def clear_unbegun(home: Path, before: datetime) -> None:
-    """Remove folders of takes that never began, as killed processes leave them: nothing was performed in them.
-
-    Args:
-        home: Where the takes of a scene are.
-        before: What is younger may be about to begin.
-    """
+    """Remove folders of takes that never began, as killed processes leave them; younger ones may be about to begin."""
     for path in home.glob("*T*Z-*"):
         with suppress(OSError):
             is_old = path.stat().st_mtime < before.timestamp()

@@ -45,13 +45,10 @@ class FileDescription:
     """What is told of one file.
 
     Attributes:
-        description: What is heard in it.
-        made: How that came to be; begins with ``SYNTHETIC`` where a model spoke.
+        made: How what is heard came to be; begins with ``SYNTHETIC`` where a model spoke.
         track: Name of its only channel, or of both.
         sample: Where it begins in the stems.
-        marks: Its lines.
         own: What only we know.
-        shape: How it holds its sound.
     """
 
     description: str
@@ -87,7 +84,7 @@ def write_marks(folder: TakeFolder, take: Take, again: Sequence[str] = (), rate:
         rate: Which one.
 
     Returns:
-        What could not be marked, a sentence each; all other files are.
+        What could not be marked, a sentence each.
 
     Raises:
         TakeError: The disk is full or cannot be written, or the take tells no time at which it began.
@@ -127,14 +124,6 @@ def marks_of(
 
     Lines begin where they lie in the stems. Stems and mix begin at 0 and have a mark for each line or sound in them.
 
-    Args:
-        take: As ``take.json`` tells it.
-        name: The take's name.
-        mix: The mix, if there is one.
-        mixed: How it holds its sound.
-        again: Files that are there at another rate too, as they are called there.
-        rate: Which one.
-
     Raises:
         TakeError: The take tells no time at which it began.
     """
@@ -159,19 +148,11 @@ def _told(take: Take, mix: Path | None, mixed: Shape) -> Iterator[tuple[str, Fil
         for other in line.alternatives:
             if other.file:
                 yield other.file, _line(line, players.get(line.player), other)
-    for player in take.players:
-        if player.stem:
-            own = [line for line in take.lines if line.player == player.name]
-            yield (
-                player.stem,
-                FileDescription(
-                    f"Stem of {player.name}",
-                    _made(own, {player.name: player}),
-                    player.name,
-                    marks=_line_marks(own),
-                    own={"PLAYER": player.name, **_voice(player)},
-                ),
-            )
+    for player in (player for player in take.players if player.stem):
+        lines = [line for line in take.lines if line.player == player.name]
+        made, own = _made(lines, {player.name: player}), {"PLAYER": player.name, **_voice(player)}
+        title, marks = f"Stem of {player.name}", _line_marks(lines)
+        yield str(player.stem), FileDescription(title, made, player.name, marks=marks, own=own)
     for stem in dict.fromkeys(sound.stem for sound in take.sounds):
         yield stem, _sounds(stem, [sound for sound in take.sounds if sound.stem == stem], take.channels)
     if mix and mix.suffix.lower() == ".wav":
@@ -210,7 +191,7 @@ def _made(lines: Iterable[Performed], players: Mapping[str, Playing]) -> str:
     spoken = spoken or dict.fromkeys((player.name, bool(player.human)) for player in players.values())
     models = ", ".join(_who(name, players.get(name)) for name, human in spoken if not human)
     people = ", ".join(name for name, human in spoken if human)
-    return "; ".join([*([f"{SYNTHETIC}: {models}"] if models else []), *([f"people: {people}"] if people else [])])
+    return "; ".join(f"{who}: {names}" for who, names in ((SYNTHETIC, models), ("people", people)) if names)
 
 
 def _who(name: str, player: Playing | None) -> str:

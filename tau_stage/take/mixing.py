@@ -55,17 +55,12 @@ class SilentTake(TakeError):
 
 @dataclass(frozen=True, slots=True)
 class Mixed:
-    """A mix that was made.
+    """A mix that was made, as it is in its file.
 
     Attributes:
-        file: Relative to the take's folder.
-        lufs: Integrated loudness, as it is in the file; None where all of it is below the gate.
-        peak_dbtp: True peak, as it is in the file.
+        lufs: Integrated loudness; None where all of it is below the gate.
         gain_db: How much louder it is than the sum of the stems.
         limited: Whether peaks were kept down.
-        target_lufs: What it should be.
-        seconds: How long it is.
-        channels: How many it has.
     """
 
     file: str
@@ -88,13 +83,7 @@ class Mixed:
 
 @dataclass(frozen=True, slots=True)
 class StemFile:
-    """A stem of a take.
-
-    Attributes:
-        path: Its file.
-        channels: How many it has.
-        gains: How loud it is on each channel of the mix: that of its own channel, or of its only one.
-    """
+    """A stem of a take; ``gains`` are of its own channels, or of its only one, on each channel of the mix."""
 
     path: Path
     channels: int
@@ -103,14 +92,7 @@ class StemFile:
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
-    """How a sum is made a mix.
-
-    Attributes:
-        gain_db: How much louder it is made.
-        ceiling_db: What is kept below it, if it is limited.
-        limited: Whether it is.
-        before: Another gain, and the loudness that came of it.
-    """
+    """How a sum is made a mix; ``before`` is another gain, and the loudness that came of it."""
 
     gain_db: float
     ceiling_db: float
@@ -123,12 +105,6 @@ def mix(folder: TakeFolder, take: Take, wanted: Mix, rate: int = RATE) -> Mixed:
 
     The stems are read block by block: once to measure, once to write; again, where limiting or gating has changed what
     was measured. A file of that name is replaced when the new one is whole.
-
-    Args:
-        folder: The take's.
-        take: Names its stems.
-        wanted: How loud, and the file's name.
-        rate: Samples per second of the file.
 
     Raises:
         SilentTake: Its stems hold nothing but silence, or it has none.
@@ -197,11 +173,7 @@ def _peak(found: Loudness) -> float:
 def _better(setting: _Setting, found: Loudness, wanted: Mix, *, only_peaks: bool) -> _Setting | None:
     """Find a setting that comes nearer to what is wanted; None if this one is near enough.
 
-    Args:
-        setting: What was tried.
-        found: What came of it.
-        wanted: What should have.
-        only_peaks: Whether loudness is near enough by now: a lossy file's peaks are not where they were.
+    After some attempts ``only_peaks`` count: a lossy file's peaks are not where they were.
     """
     over = max(0.0, _peak(found) - wanted.peak)
     missing = 0.0 if found.lufs is None else gain_for(found, wanted.loudness)
@@ -241,13 +213,7 @@ def _mixed(stems: tuple[StemFile, ...], take: Take, setting: _Setting, rate: int
 
 
 def _sums(stems: tuple[StemFile, ...], samples: int, channels: int) -> Iterator[NDArray[np.float32]]:
-    """Yield the stems sample by sample, full scale at 1; as long as the longest of them.
-
-    Args:
-        stems: What is summed.
-        samples: How long each is at least.
-        channels: Of the sum: one dimension in mono, samples by channels in stereo.
-    """
+    """Yield the sum of the stems, full scale at 1, as long as the longest: in stereo, samples by channels."""
     with ExitStack() as opened:
         files = [opened.enter_context(open_sound(stem.path, samples, channels=stem.channels)) for stem in stems]
         gains = [np.array(stem.gains, np.float32) for stem in stems]
@@ -302,14 +268,14 @@ def _tag(draft: Path, take: Take, wanted: Mix) -> None:
         tags.add(TPE1(encoding=3, text=wanted.artist))
     if wanted.cover:
         file = resolve_path(take.scene.path, wanted.cover)
+        hint = "put the picture back beside the scene"
         try:
             data = file.read_bytes()
             mime = picture_type(data, str(file), len(data))
-        except (OSError, UsageError) as error:
-            problem = error.strerror or str(error) if isinstance(error, OSError) else "is no picture"
-            raise TakeError(
-                str(file), f"the mix has no cover: {problem}", "put the picture back beside the scene"
-            ) from None
+        except OSError as error:
+            raise TakeError(str(file), f"the mix has no cover: {error.strerror or error}", hint) from None
+        except UsageError:
+            raise TakeError(str(file), "the mix has no cover: is no picture", hint) from None
         tags.add(APIC(encoding=3, mime=mime, type=3, desc="", data=data))
     try:
         tags.save(draft, v2_version=3)

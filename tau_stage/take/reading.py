@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from itertools import islice
 from pathlib import Path
 from shlex import quote
@@ -67,11 +67,13 @@ def _inside(path: Path) -> str:
 
 
 def _from_manifest(path: Path) -> Take:
-    return parse_document(Take, _read(path), path, "take", _without(path))
-
-
-def _without(manifest: Path) -> str:
-    return f"remove it, and the take is read from {JOURNAL}" if (manifest.parent / JOURNAL).exists() else AGAIN
+    has_journal = (path.parent / JOURNAL).exists()
+    hint = f"remove it, and the take is read from {JOURNAL}" if has_journal else AGAIN
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise TakeError(str(path), f"cannot be read: {os_reason(error)}", "look at its permissions") from None
+    return parse_document(Take, text, path, "take", hint)
 
 
 def _from_journal(path: Path) -> Take:
@@ -84,14 +86,6 @@ def _from_journal(path: Path) -> Take:
         raise TakeError(str(path), f"tells of {error}, who is no player of it", AGAIN) from None
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        problem = f"cannot be read: {os_reason(error)}"
-        raise TakeError(str(path), problem, "look at its permissions") from None
-
-
 def parse_document(
     model: type[ModelT],
     text: str | bytes,
@@ -100,18 +94,10 @@ def parse_document(
     hint: str,
     refuse: Callable[[str, str, str], StageError] = TakeError,
 ) -> ModelT:
-    """Read a file of JSON that tau-stage wrote.
-
-    Args:
-        model: What it holds; the default of its first field is the version that is known.
-        text: The file's.
-        path: Which one, for errors.
-        what: It should be.
-        hint: What to do where it is damaged.
-        refuse: Makes the error.
+    """Read a file of JSON that tau-stage wrote; the default of the model's first field is the version that is known.
 
     Raises:
-        StageError: It is broken, something else, or a newer tau-stage's.
+        StageError: It is broken, something else, or a newer tau-stage's; ``refuse`` makes it.
     """
     try:
         facts = json.loads(text)
@@ -184,12 +170,7 @@ def quiet(path: Path) -> AbstractContextManager[None]:
 
 @contextmanager
 def sound_errors(path: Path, hint: str = BROKEN) -> Iterator[None]:
-    """Turn a failing disk, or a file that is no sound, into a ``TakeError``.
-
-    Args:
-        path: What the error calls the file.
-        hint: What to do.
-    """
+    """Turn a failing disk, or a file that is no sound, into a ``TakeError``."""
     try:
         yield
     except (OSError, RuntimeError, AssertionError) as error:  # libsndfile has its own, and asserts that all was written
@@ -202,29 +183,17 @@ def sound_errors(path: Path, hint: str = BROKEN) -> Iterator[None]:
 
 @contextmanager
 def open_sound(path: Path, samples: int = 0, name: Path | None = None, channels: int = 1) -> Iterator[Any]:
-    """Open a mono sound file for reading; its rate must be the take's, if a length is asked for.
-
-    Args:
-        path: The file.
-        samples: How many it has at least.
-        name: What an error calls it.
-        channels: How many it has.
+    """Open a sound file of so many samples at least; its rate must be the take's, if a length is asked for.
 
     Raises:
-        TakeError: It is missing, no such sound, or too short.
+        TakeError: It is missing, no such sound, or too short; the error may call it by another ``name``.
     """
     shown = name or path
-    with quiet(shown), _opened(path, samples, shown, channels) as file:
-        yield file
-
-
-@contextmanager
-def _opened(path: Path, samples: int, shown: Path, channels: int) -> Iterator[Any]:
-    with sound_errors(shown):
-        if not path.is_file():
-            raise TakeError(str(shown), "is not there", BROKEN)
-        file = soundfile.SoundFile(path)
-    with file:
+    with ExitStack() as opened, quiet(shown):
+        with sound_errors(shown):
+            if not path.is_file():
+                raise TakeError(str(shown), "is not there", BROKEN)
+            file = opened.enter_context(soundfile.SoundFile(path))
         if file.channels != channels or (samples and file.samplerate != RATE):
             told = f"{file.channels} channels at {file.samplerate} Hz, not {channels} at {RATE} Hz"
             raise TakeError(str(shown), f"has {told}", BROKEN)

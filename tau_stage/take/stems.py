@@ -23,12 +23,7 @@ FADE = RATE // 10
 
 @dataclass(slots=True)
 class Bed(Generic[SoundT]):
-    """A sound that is repeated until it ends.
-
-    Attributes:
-        audio: Once.
-        played: Samples so far.
-    """
+    """A sound that is repeated until it ends; ``played`` counts samples."""
 
     audio: SoundT
     played: int = 0
@@ -44,7 +39,7 @@ class Bed(Generic[SoundT]):
 
 
 class Stems:
-    """Writes all stems side by side, valid files at every moment.
+    """Writes all stems side by side, valid files at every moment. A ``TakeError`` says that the disk is full or gone.
 
     Args:
         folder: Where they go; must exist.
@@ -54,9 +49,6 @@ class Stems:
 
     Attributes:
         length: Samples that all stems have reached.
-
-    Raises:
-        TakeError: They cannot be written.
     """
 
     def __init__(self, folder: Path, players: Iterable[str], sounds: Iterable[str] = (), channels: int = 1) -> None:
@@ -68,21 +60,13 @@ class Stems:
             self._writers = {name: WavWriter(folder / f"{name}.wav", RATE, width) for name, width in names.items()}
 
     def put(self, name: str, audio: Pcm | Stereo, at: int) -> None:
-        """Put a sound on a stem from a sample on; what is there already is kept under it.
-
-        Raises:
-            TakeError: The disk is full or gone.
-        """
+        """Put a sound on a stem from a sample on; what is there already is kept under it."""
         with guarded(self._folder, FULL_DISK):
             self._fill(name, at)
             self._writers[name].overlay(at, audio)
 
     def reach(self, samples: int) -> None:
-        """Make all stems so long, at least: beds go on, the others are silent.
-
-        Raises:
-            TakeError: The disk is full or gone.
-        """
+        """Make all stems so long, at least: beds go on, the others are silent."""
         self.length = max(self.length, samples)
         with guarded(self._folder, FULL_DISK):
             for name in self._writers:
@@ -111,11 +95,7 @@ class Stems:
                 writer.close()
 
     def move(self, folder: Path) -> None:
-        """Go on in another folder, where these stems take the place of those that are there.
-
-        Raises:
-            TakeError: They cannot be moved.
-        """
+        """Go on in another folder, where these stems take the place of those that are there."""
         with guarded(folder, FULL_DISK):
             for writer in self._writers.values():
                 writer.path = writer.path.replace(folder / writer.path.name)
