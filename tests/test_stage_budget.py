@@ -85,7 +85,6 @@ def test_a_response_may_have_what_is_left_and_no_more() -> None:
     least = held.most_tokens("a1", "ann", "audio")
     assert least is not None
     assert 99 <= least <= 101
-    assert held.most_tokens("a1", "ann", "audio", besides=LINE + LINE) == 1
     assert budget(None).most_tokens("a1", "ann", "audio") is None
     assert budget(10_000).most_tokens("a1", "ann", "audio") is None
     spoken, written = budget(1).most_tokens("x", "ann", "audio"), budget(1).most_tokens("x", "ann", "text")

@@ -457,6 +457,87 @@ async def test_two_do_not_perform_into_one_folder(house: Playhouse) -> None:
     assert not is_locked(house.folder.path)
 
 
+BELL = """
+players: {ann: {voice: ash}, bob: {voice: sage, tools: [bell]}}
+tools:
+  bell: {description: Rings the bell at the door., returns: {rung: true}}
+on:
+  - call: bell
+    do: [{ann: I heard it.}]
+lines:
+  - bob:
+    improvise: Ring the bell at the door.
+    tool_choice: required
+  - bob: There.
+"""
+
+
+def names(house: Playhouse, kind: type[record.StepBegan | record.StepEnded]) -> list[str]:
+    return [fact.step for fact in house.facts(kind)]
+
+
+async def test_the_journal_says_which_steps_begin_and_end(house: Playhouse) -> None:
+    await house.perform(SOUNDS)
+    steps = ["bed-1", "ann-1", "system bob: You are cross.; system cid: You are tired.", "sfx-1"]
+    steps += ["bob-1+cid-1+sfx-2", "ann-2", "bob-2", "cid-2"]
+    assert names(house, record.StepBegan) == names(house, record.StepEnded) == steps
+    await house.perform(BELL)
+    assert [(fact.branch, fact.step) for fact in house.facts(record.StepBegan)] == [
+        ("", "bob-1"), ("cue-1", "cue-1-ann-1"), ("", "bob-2"),
+    ]  # fmt: skip
+
+
+async def test_nothing_is_left_out_of_a_journal_and_nothing_counts_twice(house: Playhouse, tmp_path: Path) -> None:
+    """What an attempt that was cut had called, and the cue that it started, stay in the journal and count no more."""
+    whole = await house.perform(BELL)
+    part = stopped_at(house.folder, place_of(house, record.ToolCalled) + 1, tmp_path / "part")
+    before = part.journal.read_bytes()
+    take = await house.perform(BELL, again=part)
+    assert part.journal.read_bytes().startswith(before)
+    assert [fact.line for fact in house.facts(record.CueStarted)] == ["bob-1", "bob-1"]
+    assert [cue.cue for cue in take.cues] == [cue.cue for cue in whole.cues] == ["cue-1"]
+    assert told(take) == told(whole)
+    assert len(house.facts(record.ToolBegan)) == len(house.facts(record.ToolCalled)) == 2
+
+
+async def test_a_step_that_was_whole_when_it_was_stopped_is_not_performed_again(
+    house: Playhouse, tmp_path: Path
+) -> None:
+    await house.perform(PLAIN)
+    part = stopped_at(house.folder, place_of(house, record.LineSpoken, line="bob-1") + 1, tmp_path / "part")
+    house.understudy.visits.clear()
+    await house.perform(PLAIN, again=part)
+    assert names(house, record.StepBegan) == ["ann-1", "bob-1", "bob-1", "pause", "cid-1", "ann-2", "bob-2"]
+    assert names(house, record.StepEnded) == ["ann-1", "bob-1", "pause", "cid-1", "ann-2", "bob-2"]
+    assert [fact.line for fact in house.facts(record.LineSpoken)] == ["ann-1", "bob-1", "cid-1", "ann-2", "bob-2"]
+    assert sum(len(visit.bill) for visit in house.understudy.visits) == 3
+
+
+async def test_a_cue_that_the_scene_has_in_addition_does_not_change_what_happened(
+    house: Playhouse, tmp_path: Path
+) -> None:
+    whole = await house.perform(PLAIN)
+    part = stopped_at(house.folder, place_of(house, record.LineBegan, line="ann-2"), tmp_path / "part")
+    take = await house.perform(PLAIN + "on: [{said: evening, do: [{cid: Evening?}]}]\n", again=part)
+    assert told(take) == told(whole)
+
+
+async def test_a_sound_that_is_dropped_and_a_line_that_is_taken_over_count_once(
+    house: Playhouse, tmp_path: Path
+) -> None:
+    plan = plan_of(BELL.replace("  - bob: There.\n", "  - bob: There.\n    takes: 2\n"))
+    await house.perform(plan)
+    part = stopped_at(house.folder, len(house.journal) - 1, tmp_path / "part")
+    gone = place_of(house, record.LineSpoken, line="bob-1")
+    (part.path / str(getattr(house.journal[gone], "file"))).unlink()  # noqa: B009 - a record is of many kinds
+    take = await house.perform(plan, again=part)
+    lines = {line.id: line for line in take.lines}
+    assert [(line.id, line.former) for line in take.lines] == [("bob-1", False), ("cue-1-ann-1", True), ("bob-2", True)]
+    assert (len(lines["bob-1"].calls), len(lines["bob-2"].alternatives)) == (1, 1)
+    assert len(take.cues) == 1
+    assert all(len(line.hearers) == 1 and line.hearers[0].sha256 == line.sha256 for line in take.lines)
+
+
 # ---- stopping
 
 

@@ -2,27 +2,36 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tau_stage.errors import LimitReached
+from tau_stage.protocol.usage import Usage
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import (
     ImprovisePlan,
     ItemPlan,
     LinePlan,
-    ListenPlan,
     PausePlan,
     Plan,
     SoundPlan,
-    Step,
-    TogetherPlan,
 )
 from tau_stage.scene.planner import make_plan
 from tau_stage.stage import schedule
-from tau_stage.stage.schedule import ImproviseState, NextStep, ScheduleState, Trigger, Turn, called, next_turn
+from tau_stage.stage.schedule import (
+    MAIN,
+    Branch,
+    ImproviseState,
+    NextStep,
+    ScheduleState,
+    Trigger,
+    Turn,
+    called,
+    next_turn,
+)
 from tau_stage.take import records as record
 
 HEAD = """
@@ -37,20 +46,70 @@ def plan_of(text: str, **head: str) -> Plan:
 
 def named(start: NextStep | None) -> str:
     """What starts, in a word."""
-    step: Step | None = start.step if start else None
-    match step:
-        case LinePlan() | SoundPlan() | ListenPlan():
-            return step.id
-        case TogetherPlan():
-            return "+".join(part.id for part in step.parts)
-        case None:
-            return ""
-        case _:
-            return type(step).__name__
+    if start is None or isinstance(start.step, ItemPlan):
+        return "item" if start else ""
+    return schedule.step_name(start.step)
+
+
+def line_spoken(
+    player: str, said: str, line: str = "ada-1", problem: str = "", seconds: float = 0.0
+) -> record.LineSpoken:
+    return record.LineSpoken(
+        line=line,
+        number=1,
+        player=player,
+        asked="",
+        direction="",
+        said=said,
+        status="completed",
+        file=None,
+        sha256="",
+        samples=round(seconds * 24_000),
+        rate=24_000,
+        offset_samples=0,
+        hearers=(),
+        response="",
+        usage=Usage(),
+        problem=problem,
+    )
+
+
+def began(plan: Plan, state: ScheduleState, start: NextStep | None) -> ScheduleState:
+    assert start
+    return schedule.apply(plan, state, start.began())
+
+
+def outcomes(start: NextStep, said: dict[str, str] | None = None) -> Iterator[record.Record]:
+    """What comes of a step; lines say what is given for their player, or their words, and sound for two seconds."""
+    for part in getattr(start.step, "parts", (start.step,)):
+        if isinstance(part, LinePlan):
+            words = part.words if said is None else said.get(part.player, part.words)
+            yield line_spoken(part.player, words, part.id, seconds=2.0)
+        elif isinstance(part, SoundPlan):
+            facts = {"sound": part.id, "kind": part.kind, "source": part.file, "stem": part.stem, "gain_db": 0.0}
+            yield record.SoundPlayed.model_validate(
+                {**facts, "offset_samples": 0, "samples": 0, "sha256": "", "hearers": ()}
+            )
+    yield start.ended(Decimal(1))
+
+
+def cues_started(plan: Plan, state: ScheduleState) -> ScheduleState:
+    while cue := schedule.next_cue(plan, state):
+        state = schedule.apply(plan, state, cue)
+    return state
+
+
+def done(plan: Plan, state: ScheduleState, start: NextStep | None, said: dict[str, str] | None = None) -> ScheduleState:
+    """A step begun and performed to its end; the cues that wait for what it led to have started."""
+    state = began(plan, state, start)
+    assert start
+    for fact in outcomes(start, said):
+        state = cues_started(plan, schedule.apply(plan, state, fact))
+    return state
 
 
 def performed(plan: Plan, said: dict[str, str] | None = None, most: int = 50) -> Iterator[str]:
-    """The steps in the order in which they start, each done at once; lines say what is given for their player."""
+    """The steps in the order in which they start, each done at once."""
     state = schedule.initial_state(plan)
     for _ in range(most):
         start = schedule.due(state)
@@ -58,34 +117,24 @@ def performed(plan: Plan, said: dict[str, str] | None = None, most: int = 50) ->
             assert schedule.is_over(state)
             return
         yield named(start)
-        state = schedule.began(state, start)
-        turn = None
-        if isinstance(start.step, LinePlan):
-            words = (said or {}).get(start.step.player, start.step.words)
-            turn = Turn(start.step.player, words, seconds=1.0)
-            state = schedule.react(plan, state, Trigger("said", start.step.player, words=words))
-        state = schedule.ended(state, start, turn)
+        state = done(plan, state, start, said)
 
 
 ORDER = plan_of("lines: [ada: One., {prompt: {bob: softly}}, bob: Two., {pause: 1s}, ada: Three.]")
 
 
 def test_the_steps_follow_each_other() -> None:
-    assert list(performed(ORDER)) == ["ada-1", "ItemPlan", "bob-1", "PausePlan", "ada-2"]
+    assert list(performed(ORDER)) == ["ada-1", "item", "bob-1", "pause", "ada-2"]
 
 
 def test_nothing_starts_while_a_step_is_under_way() -> None:
-    state = schedule.initial_state(ORDER)
-    start = schedule.due(state)
-    assert start
-    state = schedule.began(state, start)
+    state = began(ORDER, schedule.initial_state(ORDER), schedule.due(schedule.initial_state(ORDER)))
     assert schedule.due(state) is None
     assert not schedule.is_over(state)
 
 
 def at(plan: Plan, position: int) -> ScheduleState:
-    strand = schedule.Branch(plan.steps, at=position)
-    return ScheduleState({schedule.MAIN: strand})
+    return ScheduleState({MAIN: Branch(plan.steps, at=position)})
 
 
 def test_a_line_waits_until_its_player_has_heard_everything() -> None:
@@ -113,6 +162,16 @@ def test_when_the_last_step_is_done_it_is_over() -> None:
 # ---- when
 
 
+def under_way(plan: Plan) -> ScheduleState:
+    """The first step of a scene has begun."""
+    state = schedule.initial_state(plan)
+    return began(plan, state, schedule.due(state))
+
+
+def called_tool(tool: str, player: str = "ada", line: str = "ada-1") -> record.ToolBegan:
+    return record.ToolBegan(player=player, line=line, tool=tool, arguments="{}")
+
+
 def test_a_step_depends_on_what_was_said_called_or_failed() -> None:
     plan = plan_of("""
 lines:
@@ -129,9 +188,10 @@ lines:
   when: {said: heard it}
 """)
     assert list(performed(plan)) == ["ada-1", "bob-1", "ada-2+cid-1"]
-    state = schedule.react(plan, schedule.initial_state(plan), Trigger("call", "ada", tool="lamp"))
-    state = schedule.react(plan, state, Trigger("error", "ada"))
-    state = ScheduleState({0: schedule.Branch(plan.steps, at=3)}, met=state.met)
+    state = under_way(plan)
+    for fact in (called_tool("lamp"), record.LineMissed(line="bob-1", hearer="ada", problem="gone", lost=True)):
+        state = schedule.apply(plan, state, fact)
+    state = ScheduleState({MAIN: Branch(plan.steps, at=3)}, met=state.met)
     assert named(schedule.due(state)) == "bob-3"
 
 
@@ -158,7 +218,7 @@ def test_what_is_left_out_is_told() -> None:
     plan = plan_of("lines: [{ada: A., when: {said: never}}, bob: B.]")
     start = schedule.due(schedule.initial_state(plan))
     assert start
-    assert [named(NextStep(0, 0, step)) for step in start.skipped] == ["ada-1"]
+    assert [named(NextStep(MAIN, 0, step)) for step in start.skipped] == ["ada-1"]
 
 
 # ---- cues
@@ -193,7 +253,7 @@ on:
   - pause: 1s
 lines: [ada: again, ada: again]
 """)
-    assert list(performed(plan))[6:] == ["cue-1-bob-1.2+cue-1-cid-1.2", "sfx-1.2", "listen-1.2", "PausePlan"]
+    assert list(performed(plan))[6:] == ["cue-1-bob-1.2+cue-1-cid-1.2", "sfx-1.2", "listen-1.2", "pause"]
 
 
 def test_a_cycle_ends_with_the_limit_and_its_place() -> None:
@@ -212,15 +272,28 @@ on:
 lines: [ada: A.]
 """)
 
-    def started(news: Trigger) -> int:
-        assert schedule.is_awaited(plan, news) == bool(schedule.react(plan, schedule.initial_state(plan), news).started)
-        return len(schedule.react(plan, schedule.initial_state(plan), news).started)
+    def started(fact: record.Record) -> dict[str, int]:
+        return dict(cues_started(plan, schedule.apply(plan, under_way(plan), fact)).started)
 
-    assert started(Trigger("call", "ada", tool="lamp")) == 1
-    assert started(Trigger("call", "bob", tool="lamp")) == 0
-    assert started(Trigger("call", "ada", tool="other")) == 0
-    assert started(Trigger("error", "cid")) == 1
-    assert started(Trigger("said", "ada", words="lamp")) == 0
+    assert started(called_tool("lamp")) == {"cue-1": 1}
+    assert started(called_tool("lamp", "bob")) == {}
+    assert started(called_tool("other")) == {}
+    assert started(record.LineMissed(line="ada-1", hearer="cid", problem="gone", lost=True)) == {"cue-2": 1}
+    assert started(line_spoken("ada", "lamp")) == {}
+    assert schedule.is_awaited(plan, Trigger("error", "cid"))
+    assert not schedule.is_awaited(plan, Trigger("said", "ada", "lamp"))
+
+
+def test_a_cue_that_starts_names_the_line_that_led_to_it() -> None:
+    plan = plan_of("on: [{call: lamp, do: [bob: X.]}, {error: any, do: [cid: Y.]}]\nlines: [ada: One.]")
+    state = schedule.apply(plan, under_way(plan), called_tool("lamp"))
+    missed = record.LineMissed(line="ada-1", hearer="bob", problem="gone", lost=True)
+    state = schedule.apply(plan, state, missed)
+    assert [name for name, _ in state.pending] == ["cue-1", "cue-2"]
+    first = schedule.next_cue(plan, state)
+    assert first == record.CueStarted(cue="cue-1", source_line=4, line="ada-1")
+    state = schedule.apply(plan, state, first)
+    assert schedule.next_cue(plan, state) == record.CueStarted(cue="cue-2", source_line=4)
 
 
 # ---- silence, and the open microphone
@@ -230,14 +303,13 @@ def test_a_microphone_that_a_cue_has_opened_holds_up_the_scene_but_no_other_cue(
     plan = plan_of(
         "on: [{said: x, do: [{listen: {player: bob}}]}, {said: y, do: [cid: Hm.]}]\nlines: [ada: A., ada: B.]"
     )
-    state = schedule.react(plan, schedule.initial_state(plan), Trigger("said", "ada", words="x"))
-    start = schedule.due(state)
-    assert named(start) == "listen-1"
-    assert start
-    state = schedule.began(state, start)
+    state = schedule.initial_state(plan)
+    state = done(plan, state, schedule.due(state), {"ada": "x"})
+    assert named(schedule.due(state)) == "listen-1"
+    state = began(plan, state, schedule.due(state))
     assert schedule.due(state) is None
     assert not schedule.cues_pending(state)
-    state = schedule.react(plan, state, Trigger("said", "ada", words="y"))
+    state = cues_started(plan, schedule.apply(plan, state, line_spoken("bob", "y", "listen-1-1")))
     assert schedule.cues_pending(state)
     assert named(schedule.due(state)) == "cue-2-cid-1"
 
@@ -253,20 +325,14 @@ lines: [{listen: {player: ada, from: guest}}, ada: So.]
 """)
 
 
-def listening(plan: Plan) -> ScheduleState:
-    start = schedule.due(schedule.initial_state(plan))
-    assert start
-    return schedule.began(schedule.initial_state(plan), start)
-
-
 def after_silence(state: ScheduleState, now: float) -> ScheduleState:
     for cue in schedule.cues_of_silence(QUIET, state, now):
-        state = schedule.apply(QUIET, state, record.CueStarted(cue=cue.id, source_line=cue.source_line))
+        state = schedule.apply(QUIET, state, cue)
     return state
 
 
 def test_a_silence_starts_a_cue_beside_the_open_microphone_once_until_there_is_sound() -> None:
-    state = schedule.set_silence(listening(QUIET), 100.0)
+    state = schedule.set_silence(under_way(QUIET), 100.0)
     assert schedule.wakes_at(QUIET, state) == 105.0
     assert schedule.due(after_silence(state, 104.9)) is None
     state = after_silence(state, 105.0)
@@ -275,7 +341,7 @@ def test_a_silence_starts_a_cue_beside_the_open_microphone_once_until_there_is_s
     assert named(start) == "cue-1-bob-1"
     assert schedule.wakes_at(QUIET, state) == 108.0
     assert after_silence(state, 106.0) == state
-    state = schedule.ended(schedule.began(state, start), start)
+    state = done(QUIET, state, start)
     assert schedule.due(state) is None
     state = after_silence(state, 109.0)
     assert named(schedule.due(state)) == "cue-2-bob-1"
@@ -291,7 +357,8 @@ def test_without_a_microphone_there_is_no_silence() -> None:
 
 def test_two_microphones_are_not_open_at_once_and_a_listener_hears_first() -> None:
     plan = plan_of("on: [{said: x, do: [{listen: {player: bob}}]}]\nlines: [{listen: {player: ada}}]")
-    state = schedule.react(plan, listening(plan), Trigger("said", "ada", words="x"))
+    state = cues_started(plan, schedule.apply(plan, under_way(plan), line_spoken("ada", "x", "listen-1-1")))
+    assert list(state.branches) == [MAIN, "cue-1"]
     assert schedule.due(state) is None
     assert schedule.due(at(plan, 0), {"ada": 1}) is None
 
@@ -314,9 +381,7 @@ def speakers(plan: Plan, said: dict[str, str]) -> list[str]:
         if (start := schedule.due(state)) is None:
             break
         assert isinstance(start.step, LinePlan)
-        turn = Turn(start.step.player, said.get(start.step.player, ""), seconds=2.0)
-        state = schedule.ended(schedule.began(state, start), start, turn)
-        state = ScheduleState(state.branches, last=turn)
+        state = done(plan, state, start, {player: said.get(player, "") for player in ("ada", "bob", "cid")})
         if start.step.improvised:
             took.append(start.step.player)
     return took
@@ -399,21 +464,21 @@ def test_who_speaks_next_hears_first_as_far_as_it_is_known() -> None:
         " {listen: {player: bob}}]"
     )
     state = schedule.initial_state(plan)
-    first, line, play = (NextStep(0, at, plan.steps[at]) for at in (0, 2, 3))
+    first, line, play = (NextStep(MAIN, at, plan.steps[at]) for at in (0, 2, 3))
     assert schedule.next_speaker(state, first) == "bob"
     assert schedule.next_speaker(state, line) == "cid"
     turn = plan_of("lines: [cid: x]").lines[0]
-    assert schedule.next_speaker(state, NextStep(0, 3, turn)) == "ada"
+    assert schedule.next_speaker(state, NextStep(MAIN, 3, turn)) == "ada"
     assert schedule.next_speaker(state, play) == "cid"
-    assert schedule.next_speaker(state, NextStep(0, 4, plan.steps[4])) is None
-    assert schedule.next_speaker(state, NextStep(7, 0, plan.steps[0])) is None
+    assert schedule.next_speaker(state, NextStep(MAIN, 4, plan.steps[4])) is None
+    assert schedule.next_speaker(state, NextStep("cue-7", 0, plan.steps[0])) is None
     fixed = plan_of(
         "lines: [{improvise: {players: [cid, ada], order: [cid, cid, ada], turns: 2}}, {listen: {player: bob}}]"
     )
-    assert schedule.next_speaker(schedule.initial_state(fixed), NextStep(0, 0, turn)) == "ada"
-    assert schedule.next_speaker(schedule.initial_state(plan), NextStep(0, 1, plan.steps[1])) == "bob"
+    assert schedule.next_speaker(schedule.initial_state(fixed), NextStep(MAIN, 0, turn)) == "ada"
+    assert schedule.next_speaker(schedule.initial_state(plan), NextStep(MAIN, 1, plan.steps[1])) == "bob"
     listens = plan_of("lines: [ada: A., {listen: {player: bob}}]")
-    assert schedule.next_speaker(schedule.initial_state(listens), NextStep(0, 0, listens.steps[0])) == "bob"
+    assert schedule.next_speaker(schedule.initial_state(listens), NextStep(MAIN, 0, listens.steps[0])) == "bob"
 
 
 # ---- whatever the scene
@@ -440,60 +505,101 @@ def test_every_step_starts_once_in_order_or_is_left_out(steps: list[str]) -> Non
     state, seen = schedule.initial_state(plan), []
     while start := schedule.due(state):
         seen += [*start.skipped, start.step]
-        state = schedule.ended(schedule.began(state, start), start)
+        state = done(plan, state, start)
     rest = [step for step in plan.steps[len(seen) :] if step.when is None]
     assert rest == []
     assert seen == list(plan.steps[: len(seen)])
     assert schedule.is_over(state)
 
 
-def test_a_step_that_was_broken_off_begins_anew() -> None:
-    plan = plan_of("lines: [ada: One., listen: {player: ada, from: guest}, ada: Two.]")
-    first = schedule.due(schedule.initial_state(plan))
-    assert first
-    state = schedule.ended(schedule.began(schedule.initial_state(plan), first), first)
+# ---- broken off, and gone on with
+
+RESUMED = record.TakeResumed(tau_stage="1", started="", sha256="", spent=False, roles=())
+
+
+def test_a_step_that_was_broken_off_begins_anew_with_what_has_come_of_it() -> None:
+    plan = plan_of("lines: [ada: One., {together: [bob: Two., cid: Three.]}, ada: Four.]")
+    state = done(plan, schedule.initial_state(plan), schedule.due(schedule.initial_state(plan)))
+    start = schedule.due(state)
+    state = began(plan, state, start)
+    assert start
+    two, *_, end = outcomes(start)
+    state = schedule.apply(plan, state, two)
+    assert schedule.apply(plan, state, end) == state  # something is missing
+    assert schedule.due(state) is None
+    again = schedule.due(schedule.apply(plan, state, RESUMED))
+    assert again == replace(start, came={"bob-1": two})
+    assert named(schedule.due(done(plan, schedule.apply(plan, state, RESUMED), again))) == "ada-2"
+
+
+def test_a_record_that_belongs_to_nothing_under_way_changes_nothing() -> None:
+    plan = plan_of("on: [{said: x, do: [bob: X.]}, {silence: 3s, do: [bob: Well?]}]\nlines: [ada: One., bob: Two.]")
+    state = under_way(plan)
+    facts: list[record.Record] = [
+        record.StepBegan(branch=MAIN, step="bob-1"),
+        record.StepBegan(branch="cue-1", step="bob-9"),
+        record.StepEnded(branch=MAIN, step="bob-1"),
+        record.StepEnded(branch=MAIN, step="ada-1"),
+        record.ItemGiven(player="ada", role="system", words="x"),
+        record.LineLost(line="", player="ada", problem="gone"),
+        record.ListenEnded(step="listen-1"),
+        record.LineBegan(line="ada-1", player="ada"),
+        line_spoken("bob", "x", "bob-1"),
+        called_tool("lamp", line="bob-1"),
+        *(record.CueStarted(cue=cue, source_line=1) for cue in ("cue-1", "cue-2", "cue-9")),
+    ]
+    for fact in facts:
+        assert schedule.apply(plan, state, fact) == state
+
+
+def test_a_pause_that_the_scene_has_in_addition_is_passed_over_when_a_later_step_has_begun() -> None:
+    plan = plan_of("lines: [ada: One., {pause: 1s}, bob: Two.]")
+    state = done(plan, schedule.initial_state(plan), schedule.due(schedule.initial_state(plan)))
+    state = schedule.apply(plan, state, record.StepBegan(branch=MAIN, step="bob-1"))
+    assert state.branches[MAIN].step == plan.lines[1]
+    for place in (0, 1, 3):  # a line comes before it, another line is next, or nothing
+        assert schedule.apply(plan, at(plan, place), record.StepBegan(branch=MAIN, step="ada-2")) == at(plan, place)
+
+
+def test_a_line_that_is_to_be_cut_is_not_where_the_one_who_cuts_is_left_out() -> None:
+    plan = plan_of("lines: [ada: One., {bob: Two., cut_in: {after: 1s}, when: {said: never}}]")
+    start = schedule.due(schedule.initial_state(plan))
+    assert start
+    assert start.step == replace(plan.lines[0], cut=None) != plan.lines[0]
+
+
+def test_items_belong_to_the_step_that_gives_them_or_to_the_first_turn_of_free_play() -> None:
+    plan = plan_of("lines: [{prompt: {bob: softly}}, {improvise: {players: [ada, bob], about: rain, turns: 2}}]")
+    state = under_way(plan)
+    given = record.ItemGiven(player="bob", role="system", words="softly")
+    state = schedule.apply(plan, schedule.apply(plan, state, given), RESUMED)
     start = schedule.due(state)
     assert start
-    assert named(start) == "listen-1"
-    state = schedule.began(state, start)
-    assert schedule.due(state) is None
-    assert schedule.due(schedule.interrupt(state, start)) == start
+    assert dict(start.came) == {"system bob: softly": given}
+    state = done(plan, state, start)
+    state = began(plan, state, schedule.due(state))
+    sound = record.ItemGiven(player="ada", role="user", words="[x.wav]", sound="x.wav")
+    assert list(schedule.apply(plan, state, sound).branches[MAIN].came) == ["user ada: x.wav"]
 
 
-def test_a_cue_may_be_known_to_have_started() -> None:
-    plan = plan_of("on: [{said: {words: x}, do: [bob: X.]}, {silence: 3s, do: [bob: Well?]}]\nlines: [ada: One.]")
-    state = schedule.initial_state(plan)
-    for cue in ("cue-1", "cue-2", "cue-9"):  # what was said tells of the first, and nobody knows the last any more
-        state = schedule.apply(plan, state, record.CueStarted(cue=cue, source_line=1))
-    assert dict(state.started) == {"cue-2": 1}
-    assert named(schedule.due(state)) == "cue-2-bob-1"
+def test_a_turn_of_free_play_that_is_lost_is_passed() -> None:
+    plan = plan_of("lines: [{improvise: {players: [ada, bob], turns: 2}}]")
+    state = schedule.apply(plan, under_way(plan), record.LineLost(line="improvise-1-1", player="ada", problem="gone"))
+    state = schedule.apply(plan, state, record.StepEnded(branch=MAIN, step="improvise-1-1"))
+    play = state.branches[MAIN].play
+    assert play
+    assert (play.asked, play.turns, play.passes) == (1, 0, 1)
 
 
-def line_spoken(said: str, problem: str = "") -> record.LineSpoken:
-    return record.LineSpoken.model_validate(
-        {
-            "line": "ada-1",
-            "number": 1,
-            "player": "ada",
-            "asked": "",
-            "direction": "",
-            "said": said,
-            "status": "completed",
-            "reason": None,
-            "file": None,
-            "sha256": "",
-            "samples": 0,
-            "rate": 24_000,
-            "offset_samples": 0,
-            "first_audio_s": None,
-            "took_s": 0.0,
-            "hearers": (),
-            "response": "",
-            "attempts": 1,
-            "usage": {},
-            "problem": problem,
-        }
-    )
+def test_an_item_that_cannot_be_given_is_an_error_of_its_player() -> None:
+    plan = plan_of("on: [{error: ada, do: [bob: Y.]}]\nlines: [{prompt: {ada: softly}}]")
+    state = schedule.apply(plan, under_way(plan), record.LineLost(line="", player="ada", problem="refused"))
+    assert [name for name, _ in state.pending] == ["cue-1"]
+
+
+def test_a_microphone_that_is_closed_is_known_to_be() -> None:
+    state = schedule.apply(QUIET, under_way(QUIET), record.ListenEnded(step="listen-1"))
+    assert list(state.branches[MAIN].came) == ["listen-1"]
 
 
 def tool_called(*, failed: bool) -> record.ToolCalled:
@@ -505,10 +611,10 @@ def tool_called(*, failed: bool) -> record.ToolCalled:
 @pytest.mark.parametrize(
     ("fact", "started"),
     [
-        (line_spoken("Boo!"), {"cue-1": 1}),
-        (line_spoken("Well."), {}),
-        (line_spoken(""), {}),
-        (line_spoken("", "it has no sound"), {"cue-2": 1}),
+        (line_spoken("ada", "Boo!"), {"cue-1": 1}),
+        (line_spoken("ada", "Well."), {}),
+        (line_spoken("ada", ""), {}),
+        (line_spoken("ada", "", problem="it has no sound"), {"cue-2": 1}),
         (record.LineLost(line="ada-1", player="ada", problem="gone"), {"cue-2": 1}),
         (record.LineMissed(line="bob-1", hearer="ada", problem="gone", lost=True), {"cue-2": 1}),
         (tool_called(failed=True), {"cue-2": 1}),
@@ -518,7 +624,7 @@ def tool_called(*, failed: bool) -> record.ToolCalled:
 )
 def test_records_start_the_cues_that_wait_for_what_they_tell(fact: record.Record, started: dict[str, int]) -> None:
     plan = plan_of("on: [{said: boo, do: [bob: X.]}, {error: ada, do: [bob: Y.]}]\nlines: [ada: One.]")
-    state = schedule.apply(plan, schedule.initial_state(plan), fact)
+    state = cues_started(plan, schedule.apply(plan, under_way(plan), fact))
     assert dict(state.started) == started
     assert state.last == (Turn("ada", fact.said) if isinstance(fact, record.LineSpoken) else None)
 
@@ -535,8 +641,10 @@ def test_a_search_without_end_is_told_with_its_line(steps: str) -> None:
     """Slow: the search takes a second."""
     plan = plan_of(steps)
     line = plan.cues[0].source_line if plan.cues else plan.lines[0].source_line
+    start = under_way(plan).branches[MAIN].step
+    assert isinstance(start, LinePlan)
     with pytest.raises(LimitReached, match=f"^line {line} of the scene: the regular expression"):
-        schedule.react(plan, schedule.initial_state(plan), Trigger("said", "bob", words="a" * 80 + "b"))
+        schedule.apply(plan, under_way(plan), line_spoken(start.player, "a" * 80 + "b", start.id))
 
 
 @pytest.mark.slow

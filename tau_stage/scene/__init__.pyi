@@ -58,6 +58,7 @@ from .plan import Plan as Plan
 from .plan import PlayerPlan as PlayerPlan
 from .plan import SoundPlan as SoundPlan
 from .plan import Step as Step
+from .plan import Timeouts as Timeouts
 from .plan import TogetherPlan as TogetherPlan
 from .plan import lines_of as lines_of
 from .plan import plan_json as plan_json

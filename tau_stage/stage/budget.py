@@ -27,10 +27,6 @@ class Budget:
         limit: Dollars; None is none.
         tariffs: Model and price list, by player.
         foreseen: Tokens that each line is likely to use, by its id.
-
-    Attributes:
-        limit: As given.
-        spent: Dollars so far.
     """
 
     def __init__(
@@ -69,16 +65,9 @@ class Budget:
         return is_news
 
     def charge(self, line: str, player: str, usage: Usage, model: str | None = None) -> Decimal:
-        """Count a response; one whose cost is not known counts as much as it was likely to cost, but what is known.
+        """Count a response of a line, and return its dollars; ``model`` is whose price counts, if not the player's own.
 
-        Args:
-            line: Its line's id.
-            player: Who is billed.
-            usage: What was used.
-            model: Whose price counts, if not the player's own.
-
-        Returns:
-            Dollars.
+        One whose cost is not known counts as much as it was likely to cost, but what is known.
         """
         cost = self._price(player, usage, model)
         if cost.total is not None:
@@ -103,10 +92,7 @@ class Budget:
     def reconcile(self, line: str, player: str, cost: Decimal) -> None:
         """Settle a whole line: what it has cost corrects what the next ones are likely to.
 
-        Args:
-            line: Its id.
-            player: Who spoke it.
-            cost: Dollars, without attempts that failed and takes that were not picked.
+        ``cost`` is without attempts that failed and takes that were not picked.
         """
         self._promised.pop(line, None)
         self._last[player] = cost
@@ -152,10 +138,7 @@ class Budget:
         return (_read(cost) + spoken + cost.by_kind.get("seconds", ZERO)) * self._correction(player)
 
     def reserve(self, *lines: tuple[str, str]) -> None:
-        """Let lines begin, all or none: what they are likely to cost is kept for them.
-
-        Args:
-            lines: Their ids and players.
+        """Let lines begin, all or none, by id and player: what they are likely to cost is kept for them.
 
         Raises:
             BudgetExceeded: They would probably cost more than is left.
@@ -176,10 +159,10 @@ class Budget:
             raise BudgetExceeded(self.limit, self.spent, line, expected)
 
     def affords(self, line: str, player: str, besides: Usage | None = None, like: Usage | None = None) -> bool:
-        """Tell whether a line may be asked for once more.
+        """Tell whether a line that has begun may be asked for once more.
 
         Args:
-            line: Its id; it has begun.
+            line: Its id.
             player: Who speaks it.
             besides: What is to be paid first.
             like: What it has used before, when it went well.
@@ -188,24 +171,16 @@ class Budget:
         again = self._owed(line, player, like) if like else self.expected(line, player)
         return self._covers(owed + again - self._promised.get(line, ZERO))
 
-    def most_tokens(self, line: str, player: str, output: str, besides: Usage | None = None) -> int | None:
-        """Tell how many tokens the next response of a line may have, so that it stays within the budget.
+    def most_tokens(self, line: str, player: str, output: str) -> int | None:
+        """Tell how many tokens the next response of a line, ``audio`` or ``text``, may have to stay within the budget.
 
-        Args:
-            line: Its id.
-            player: Who speaks it.
-            output: What it is answered with, ``audio`` or ``text``.
-            besides: What is to be paid first.
-
-        Returns:
-            None where what is left is enough for the longest response.
+        None where what is left is enough for the longest response.
         """
         per_token = self._per_token(player, output)
         if self.limit is None or not per_token:
             return None
         others = sum((promise for name, promise in self._promised.items() if name != line), ZERO)
-        owed = self._owed(line, player, besides)
-        left = self.limit - self.spent - others - owed - self._input(line, player)
+        left = self.limit - self.spent - others - self._input(line, player)
         tokens = max(1, int(left / per_token))
         return tokens if tokens < MOST_TOKENS else None
 

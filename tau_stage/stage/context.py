@@ -31,15 +31,7 @@ class ToolExchange:
 
 @dataclass(frozen=True, slots=True)
 class LineItem:
-    """A line that was spoken; its sound lies on the disk.
-
-    Attributes:
-        line: As it was performed.
-        words: What was said.
-        file: Where its sound lies.
-        hearers: Who heard it, whoever listened at an open microphone too.
-        calls: What its player called in it.
-    """
+    """A line that was spoken; its sound lies on the disk. Hearers are those who listened at an open microphone, too."""
 
     line: LinePlan
     words: str
@@ -71,13 +63,7 @@ HistoryItem = LineItem | PutItem | SoundItem
 async def restore_context(
     session: Session, history: Sequence[HistoryItem], form: ClipForm, sounds: Sounds
 ) -> dict[str, float]:
-    """Tell a new conversation everything that its player said, heard and was given, what comes on meanwhile too.
-
-    Args:
-        session: The player's.
-        history: What happened, in order; it may grow.
-        form: How the player hears.
-        sounds: The scene's sound files, by name and gain.
+    """Tell a new conversation everything that its player said, heard and was given, in order; it may grow meanwhile.
 
     Returns:
         The lines and effects that were heard, and how many seconds each took.
@@ -100,18 +86,8 @@ async def restore_context(
 async def add_item(session: Session, history: HistoryItem, form: ClipForm, sounds: Sounds) -> str | None:
     """Tell a new conversation of something: what was heard as sound, what its own player said as words.
 
-    Args:
-        session: The player's.
-        history: What happened.
-        form: How the player hears.
-        sounds: The scene's sound files, by name and gain.
-
     Returns:
         The line or effect that was heard; empty, if it was something else; None, if it is none of the player's.
-
-    Raises:
-        SessionError: It cannot be told.
-        TakeError: A line's sound is not there any more.
     """
     me = session.name
     match history:

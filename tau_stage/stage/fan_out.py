@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import anyio
 
@@ -204,16 +203,6 @@ async def _deliver_resampled(session: Session, clip: HeardClip, form: ClipForm) 
         await session.create_audio(clip.audio, clip.words)
 
 
-class ClipSink(Protocol):
-    """Who lets players hear each other."""
-
-    def send_to(self, clip: HeardClip, hearers: Sequence[str], first: str | None) -> None:
-        """Let players hear a clip, the next speaker first."""
-
-    def open_again(self, player: str, session: Session) -> None:
-        """Let a player hear through another session."""
-
-
 class FanOut:
     """Sends clips to all listeners of a performance."""
 
@@ -250,10 +239,7 @@ async def open_fan_out(
 ) -> AsyncIterator[FanOut]:
     """Open a listener for every player; when the block ends, whatever was said is still delivered.
 
-    Args:
-        sessions: By player.
-        report: Told of every clip heard or missed.
-        forms: How each player hears.
+    ``report`` is told of every clip heard or missed; ``forms`` are how each player hears.
     """
     listeners = {name: Listener(session, report, forms[name]) for name, session in sessions.items()}
     async with anyio.create_task_group() as listening:

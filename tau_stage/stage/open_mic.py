@@ -19,7 +19,7 @@ its key or a stop says so; answers under way are still waited for.
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -48,10 +48,8 @@ from tau_stage.stage import schedule
 from tau_stage.stage.events import PlayerState, WordsProgress
 from tau_stage.stage.line import LineResult
 from tau_stage.stage.production import Production, cancel_on_stop
-from tau_stage.stage.schedule import Turn
 from tau_stage.stage.sessions import Participants
 from tau_stage.stage.timeline import LineFile
-from tau_stage.take import Performed
 from tau_stage.take import records as record
 from tau_stage.text import is_found
 
@@ -68,15 +66,7 @@ KEPT = 5 * RATE
 
 @dataclass(slots=True)
 class PersonSpeech:
-    """What the person is saying.
-
-    Attributes:
-        line: Its line.
-        start: The sample of the feed it begins at.
-        end: And ends at.
-        words: As they were written down.
-        is_written: Set when they were, or cannot be.
-    """
+    """What the person is saying, in samples of the feed; ``is_written`` is set when its words cannot change."""
 
     line: LinePlan
     start: int
@@ -90,7 +80,6 @@ class ModelAnswer:
     """What the model is answering.
 
     Attributes:
-        line: Its line.
         asked_at: When the person stopped speaking.
         at: The sample of the timeline its sound begins at.
         first_audio_s: Seconds from then to its first sound.
@@ -115,55 +104,8 @@ class ModelAnswer:
             self.first_words_s = max(0.0, anyio.current_time() - self.asked_at)
 
 
-@dataclass(slots=True)
-class MicrophoneState:
-    """What was said at an open microphone.
-
-    Attributes:
-        made: Lines that were made up on the spot.
-        said: The person's turns, in a performance that was stopped.
-        answers: The model's.
-        lost: Answers that could not be had.
-        spoken_s: Seconds of both.
-        passed_s: Seconds it was open in a performance that was stopped.
-        is_unanswered: Whether the person was not answered when it was stopped.
-    """
-
-    made: int = 0
-    said: int = 0
-    answers: int = 0
-    lost: int = 0
-    spoken_s: float = 0.0
-    passed_s: float = 0.0
-    is_unanswered: bool = False
-
-    @classmethod
-    def of(cls, step: ListenPlan, before: Sequence[Performed]) -> MicrophoneState:
-        """Return what was said before the performance was stopped."""
-        if not before:
-            return cls()
-        first, last = before[0], before[-1]
-        return cls(
-            made=max(int(line.id.removeprefix(f"{step.id}-")) for line in before),
-            said=sum(line.player == step.person for line in before),
-            answers=sum(line.player == step.player for line in before),
-            spoken_s=sum(line.duration_s for line in before),
-            passed_s=last.offset_s + last.duration_s - first.offset_s,
-            is_unanswered=last.player == step.person,
-        )
-
-    def line(self, step: ListenPlan, player: str) -> LinePlan:
-        """Make one more line that is made up on the spot."""
-        self.made += 1
-        return replace(step.line(player), id=f"{step.id}-{self.made}")
-
-
 class InputFeed:
-    """The sound that goes into a session's input, counted from the opening of the microphone.
-
-    Args:
-        session: Hears it.
-    """
+    """The sound that goes into a session's input, counted from the opening of the microphone."""
 
     def __init__(self, session: Session) -> None:
         heard = session.conversation.input
@@ -232,16 +174,7 @@ class _AnswerVoices:
 
 
 class OpenMicrophone:
-    """One open microphone, from its opening to its end.
-
-    Args:
-        step: From the plan.
-        session: Of the player who listens and answers.
-        production: Coordinates what is said.
-        participants: The sessions and the people.
-        speak: Lets a player speak a line.
-        before: What was said there before the performance was stopped.
-    """
+    """One open microphone, from its opening to its end; ``speak`` lets a player speak a line."""
 
     def __init__(
         self,
@@ -249,8 +182,7 @@ class OpenMicrophone:
         session: Session,
         production: Production,
         participants: Participants,
-        speak: Callable[[LinePlan], Awaitable[Turn]],
-        before: Sequence[Performed] = (),
+        speak: Callable[[LinePlan], Awaitable[object]],
     ) -> None:
         self._step = step
         self._session = session
@@ -266,7 +198,9 @@ class OpenMicrophone:
         self._has_cap = False
         self._has_spoken = False
         self._turns = 0
-        self._progress = MicrophoneState.of(step, before)
+        self._before = self._said
+        self._made = max((int(fact.line.removeprefix(f"{step.id}-")) for fact in self._before), default=0)
+        self._lost = 0
         self._open = 0
         self._carried: LinePlan | None = None
         self._heard: dict[str, PersonSpeech] = {}
@@ -275,8 +209,8 @@ class OpenMicrophone:
         self._stopped_at = 0.0
         self._over = anyio.Event()
         self._changed = Signal()
-        for line in before:
-            self._look_for_the_end(line.said, answered=line.player == player.name)
+        for fact in self._before:
+            self._look_for_the_end(fact.said, answered=fact.player == player.name)
 
     async def run(self) -> None:
         """Listen until the step's end.
@@ -351,7 +285,7 @@ class OpenMicrophone:
     async def _typing(self) -> None:
         """Hold a conversation in writing."""
         until = float("inf") if self._step.for_s is None else anyio.current_time() + self._step.for_s
-        if self._progress.is_unanswered and not self._over.is_set():
+        if self._is_unanswered and not self._over.is_set():
             await self._reply()
         while not self._over.is_set():
             typed = ""
@@ -364,24 +298,26 @@ class OpenMicrophone:
             await self._reply()
 
     async def _reply(self) -> None:
-        words = (await self._speak(self._line(self._player.name))).words
-        self._progress.answers += 1
-        self._look_for_the_end(words)
+        await self._speak(self._line(self._player.name))
+        self._look_for_the_end(self._said[-1].said)
 
     async def _answer_what_was_said(self) -> None:
         """Answer first what was said before the performance was stopped."""
-        if not self._progress.is_unanswered or self._over.is_set():
+        if not self._is_unanswered or self._over.is_set():
             return
-        answers, self._stopped_at = self._progress.answers, anyio.current_time()
+        answers, self._stopped_at = self._answers, anyio.current_time()
         await self._session.wire.send(ResponseCreate(event_id=self._session.fresh("evt")))
         with anyio.move_on_after(self._session.deadlines.response_s):
-            while self._is_busy or (self._progress.answers == answers and not self._progress.lost):
+            while self._is_busy or (self._answers == answers and not self._lost):
                 await self._changed.wait()
 
     async def _live(self) -> None:
         """Feed what is said while it is said; silence follows the end of a file."""
         for_s = self._step.for_s
-        left_s = None if for_s is None else max(0.0, for_s - self._progress.passed_s)
+        passed = 0
+        if self._before:
+            passed = self._before[-1].offset_samples + self._before[-1].samples - self._before[0].offset_samples
+        left_s = None if for_s is None else max(0.0, for_s - passed / RATE)
         with anyio.move_on_after(left_s):
             async with self._person.blocks() as blocks:
                 async for block in blocks:
@@ -395,20 +331,19 @@ class OpenMicrophone:
     async def _hurried(self) -> None:
         """Feed utterance by utterance, each when the one before was answered; nobody speaks into anything."""
         self._session.state.finish_playing()
-        if self._progress.said:
+        if said := sum(fact.player == self._person.name for fact in self._before):
             await self._feed_all(Pcm.silence(PAUSE))
-        for take in self._person.takes()[self._progress.said :]:
-            if self._over.is_set() or (self._step.for_s is not None and self._progress.spoken_s >= self._step.for_s):
+        for take in self._person.takes()[said:]:
+            spoken_s = sum(fact.samples for fact in self._said) / RATE
+            if self._over.is_set() or (self._step.for_s is not None and spoken_s >= self._step.for_s):
                 return
             await self._wait_for_cues()
-            turns, answers, self._progress.lost = self._turns, self._progress.answers, 0
+            turns, answers, self._lost = self._turns, self._answers, 0
             await self._play(take)
             await self._feed_all(Pcm.join([take, Pcm.silence(PAUSE)]))
             await self._session.update()  # its answer comes after everything the sound has led to
             with anyio.move_on_after(self._session.deadlines.response_s):
-                while self._is_busy or (
-                    self._turns > turns and self._progress.answers == answers and not self._progress.lost
-                ):
+                while self._is_busy or (self._turns > turns and self._answers == answers and not self._lost):
                     await self._changed.wait()
             self._leave_unsaid()
 
@@ -513,7 +448,6 @@ class OpenMicrophone:
         for heard in self._unsaid:
             end = self._feed.samples if heard.end is None else heard.end
             audio = self._feed.sound(heard.start, end)
-            self._progress.spoken_s += audio.duration_s
             at = self._origin + heard.start if self._person.is_live else None
             self._commit(heard.line, audio, heard.words, at)
             self._look_for_the_end(heard.words, answered=False)
@@ -522,7 +456,7 @@ class OpenMicrophone:
 
     async def _leave_answer(self, answer: ModelAnswer, response: Response) -> None:
         if response.status == "failed":
-            self._progress.lost += 1
+            self._lost += 1
             self._fail(answer.line, response)
             self._fall_silent()
             return
@@ -540,11 +474,9 @@ class OpenMicrophone:
         else:
             self._session.state.finish_playing()
         if not audio and (response.audio or response.status == "cancelled"):  # nobody has heard of it
-            self._progress.lost += 1
+            self._lost += 1
             self._production.tool_turn(self._numbered(answer.line), response)
             return
-        self._progress.answers += 1
-        self._progress.spoken_s += audio.duration_s
         took_s = max(0.0, anyio.current_time() - answer.asked_at)
         at = answer.at if self._person.is_live else None
         words = response.transcript or response.text
@@ -585,7 +517,7 @@ class OpenMicrophone:
 
     def _look_for_the_end(self, words: str, *, answered: bool = True) -> None:
         said = self._step.until and is_found(self._step.until, words, line=self._step.source_line)
-        if said or (answered and self._step.turns is not None and self._progress.answers >= self._step.turns):
+        if said or (answered and self._step.turns is not None and self._answers >= self._step.turns):
             self._over.set()
 
     async def _settle(self) -> None:
@@ -595,6 +527,20 @@ class OpenMicrophone:
                 await self._changed.wait()
         await self._words_of_the_person()
         self._unsaid += [heard for heard in self._heard.values() if heard.end is None]
+
+    @property
+    def _said(self) -> list[record.LineSpoken]:
+        """What was said here, before the performance was stopped too."""
+        return schedule.turns_at(self._production.state, self._step)
+
+    @property
+    def _answers(self) -> int:
+        return sum(fact.player == self._player.name for fact in self._said)
+
+    @property
+    def _is_unanswered(self) -> bool:
+        """Whether the person was not answered when the performance was stopped."""
+        return bool(self._before) and self._before[-1].player == self._person.name
 
     @property
     def _is_busy(self) -> bool:
@@ -620,7 +566,9 @@ class OpenMicrophone:
         self._production.log.publish(WordsProgress(line.player, line.id, words, spoken=True))
 
     def _line(self, player: str) -> LinePlan:
-        return self._progress.line(self._step, player)
+        """Make one more line that is made up on the spot."""
+        self._made += 1
+        return replace(self._step.line(player), id=f"{self._step.id}-{self._made}")
 
     def _numbered(self, line: LinePlan) -> LinePlan:
         """Return a line with its number; begin it when it is first heard of."""
@@ -664,7 +612,7 @@ class OpenMicrophone:
             BudgetExceeded: There is not enough left for one.
         """
         budget, name, own = self._production.budget, self._player.name, self._player.max_output_tokens
-        line = f"{self._step.id}-{self._progress.made + 2}"  # the person speaks before it
+        line = f"{self._step.id}-{self._made + 2}"  # the person speaks before it
         budget.check(line, name)
         most = budget.most_tokens(line, name, self._player.output)
         if most is not None:

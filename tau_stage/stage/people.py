@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import anyio
 
@@ -37,13 +36,7 @@ BLOCK = RATE // 25
 
 @dataclass(frozen=True, slots=True)
 class PersonTurn:
-    """What a person gave: sound or words; neither, where nothing came.
-
-    Attributes:
-        audio: The sound.
-        words: The words.
-        is_over: Whether nothing more will ever come.
-    """
+    """What a person gave: sound or words; neither, where nothing came. ``is_over``: nothing more will ever come."""
 
     audio: Pcm
     words: str
@@ -54,7 +47,7 @@ Show = Callable[[PersonPrompted], None]
 Blocks = AbstractAsyncContextManager[AsyncIterator[Pcm]]
 
 
-class Person(Protocol):
+class Person:
     """Somebody who is no model.
 
     Attributes:
@@ -64,45 +57,40 @@ class Person(Protocol):
         is_used_up: Whether there was nothing left to say when the person was last listened to.
     """
 
-    name: str
-    is_live: bool
-    types: bool
-    is_used_up: bool
+    is_live = False
+    types = False
+    is_used_up = False
+
+    def __init__(self, player: PlayerPlan) -> None:
+        self.name = player.name
 
     async def deliver(self, line: LinePlan, show: Show) -> PersonTurn:
         """Say one line of the scene."""
+        raise NotImplementedError
 
     def blocks(self) -> Blocks:
-        """Yield whatever the person says, in blocks, while it is said; for those who are live."""
+        """Yield whatever the person says, in blocks, while it is said; for those who are live and do not type."""
+        raise NotImplementedError
 
     def takes(self) -> list[Pcm]:
-        """Return what the person says, utterance by utterance; for those who are not."""
+        """Return what the person says, utterance by utterance; for those who are not live."""
+        return []
 
     def skip(self, line: str) -> None:
-        """Skip a line that was said before the performance was resumed."""
+        """Skip a line that was said before the performance was resumed; only recordings are used up."""
 
 
-class Recorded:
-    """A person's sound file: each line takes the next utterance, the last line all the rest.
-
-    Args:
-        player: From the plan.
-        audio: The file's sound.
-        last: Id of the line that takes the rest; empty: none does.
-        words: Of each utterance, as far as they are known.
-    """
-
-    types = False
+class Recorded(Person):
+    """A person's sound file, and its words as far as known: each line takes an utterance, the last one all the rest."""
 
     def __init__(self, player: PlayerPlan, audio: Pcm, last: str, words: Sequence[str] = ()) -> None:
-        self.name = player.name
+        super().__init__(player)
         self.is_live = player.pace == "realtime"
         self._audio = audio
         self._words = words
         self._spans = utterances(audio)
         self._last = last
         self._next = 0
-        self.is_used_up = False
 
     async def deliver(self, line: LinePlan, show: Show) -> PersonTurn:
         """Return the next utterance."""
@@ -145,20 +133,11 @@ class Recorded:
         self._next = len(self._spans) if line == self._last else min(self._next + 1, len(self._spans))
 
 
-class StandIn:
-    """Recorded takes for somebody who is not there: a file per line, named by the line's id.
-
-    Args:
-        player: From the plan.
-        folder: Where the recordings lie; a ``.txt`` beside one says its words.
-    """
-
-    types = False
-    is_live = False
-    is_used_up = False
+class StandIn(Person):
+    """Recorded takes for somebody who is not there: a file per line, named by its id, and its words in a ``.txt``."""
 
     def __init__(self, player: PlayerPlan, folder: Path) -> None:
-        self.name = player.name
+        super().__init__(player)
         self._folder = folder
 
     async def deliver(self, line: LinePlan, show: Show) -> PersonTurn:
@@ -169,34 +148,19 @@ class StandIn:
             return PersonTurn(Pcm(), "")
         return PersonTurn(read_audio(file), " ".join(written_words(file)) or line.words)
 
-    @asynccontextmanager
-    async def blocks(self) -> AsyncIterator[AsyncIterator[Pcm]]:
-        """Fail: recordings are not live."""
-        raise AssertionError("a stand-in is not live")
-        yield  # pragma: no cover
-
     def takes(self) -> list[Pcm]:
         """Return all recordings, by name: what the person says at an open microphone."""
         return [read_audio(file) for file in sounds_in(self._folder)]
 
-    def skip(self, line: str) -> None:
-        """Use nothing up: each line has a file of its own."""
 
-
-class Typist:
-    """A person at a keyboard, or a pipe.
-
-    Args:
-        player: From the plan.
-        fd: Where the words come from; standard input, if it is not given.
-    """
+class Typist(Person):
+    """A person at a keyboard, or a pipe: standard input, if no other is given."""
 
     types = True
     is_live = True
-    is_used_up = False
 
     def __init__(self, player: PlayerPlan, fd: int | None = None) -> None:
-        self.name = player.name
+        super().__init__(player)
         self._fd = fd
 
     async def deliver(self, line: LinePlan, show: Show) -> PersonTurn:
@@ -207,34 +171,14 @@ class Typist:
             return PersonTurn(Pcm(), "", is_over=line.timeout_s is None)
         return PersonTurn(Pcm(), typed.strip() or line.words)
 
-    @asynccontextmanager
-    async def blocks(self) -> AsyncIterator[AsyncIterator[Pcm]]:
-        """Fail: a typist makes no sound."""
-        raise AssertionError("a typist makes no sound")
-        yield  # pragma: no cover
 
-    def takes(self) -> list[Pcm]:
-        """Return none: a typist makes no sound."""
-        return []
+class Speaker(Person):
+    """A person at a microphone."""
 
-    def skip(self, line: str) -> None:
-        """Use nothing up: a typist types."""
-
-
-class Speaker:
-    """A person at a microphone.
-
-    Args:
-        player: From the plan.
-        microphone: Opens it.
-    """
-
-    types = False
     is_live = True
-    is_used_up = False
 
     def __init__(self, player: PlayerPlan, microphone: Callable[[], Blocks]) -> None:
-        self.name = player.name
+        super().__init__(player)
         self._microphone = microphone
 
     async def deliver(self, line: LinePlan, show: Show) -> PersonTurn:
@@ -257,13 +201,6 @@ class Speaker:
     def blocks(self) -> Blocks:
         """Yield what the microphone hears."""
         return self._microphone()
-
-    def takes(self) -> list[Pcm]:
-        """Return none: a microphone is live."""
-        return []
-
-    def skip(self, line: str) -> None:
-        """Use nothing up: a person speaks."""
 
 
 def _has_spoken(heard: list[Pcm]) -> bool:
@@ -305,11 +242,7 @@ def known_words(plan: Plan) -> Iterator[tuple[Pcm, str]]:
 
 
 def people_of(plan: Plan, *, stand_in: bool = False) -> dict[str, Person]:
-    """Return the people of a scene, by player.
-
-    Args:
-        plan: Who they are.
-        stand_in: Whether recordings play where there are some, though somebody may be there.
+    """Return the people of a scene, by player; with ``stand_in``, recordings play where there are some in any case.
 
     Raises:
         UsageError: There is no microphone, nothing would close it, two would share it, or a sound cannot be read.
@@ -364,12 +297,7 @@ MICROPHONE = "the microphone"
 
 
 def check_shared_devices(plans: Sequence[Plan], people: Sequence[Mapping[str, Person]], *, jobs: int) -> None:
-    """Refuse scenes that would share a keyboard or a microphone while they are performed at once.
-
-    Args:
-        plans: What is performed.
-        people: Of each of them.
-        jobs: How many are performed at once.
+    """Refuse scenes that would share a keyboard or a microphone while ``jobs`` of them are performed at once.
 
     Raises:
         UsageError: They would.
@@ -403,11 +331,6 @@ def check_together(plan: Plan, people: Mapping[str, Person]) -> None:
 
 def check_listen_ends(plan: Plan, people: Mapping[str, Person], *, is_terminal: bool) -> None:
     """Refuse a microphone that only a key closes where there is no terminal.
-
-    Args:
-        plan: What is performed.
-        people: Its people.
-        is_terminal: Whether the standard input is one.
 
     Raises:
         UsageError: There is none.

@@ -19,6 +19,7 @@ from tau_stage.errors import (
     LimitReached,
     SessionClosed,
     SessionError,
+    StageError,
     Stopped,
     TakeError,
     Timeout,
@@ -27,16 +28,16 @@ from tau_stage.errors import (
 )
 from tau_stage.protocol import UNDERSTUDY
 from tau_stage.scene import Plan, PlayerPlan, lines_of, plan_json, sound_warnings
-from tau_stage.session import Session, Tool
+from tau_stage.session import Session
 from tau_stage.stage.budget import Budget
-from tau_stage.stage.context import Sounds, restore_context
+from tau_stage.stage.context import restore_context
 from tau_stage.stage.events import EventLog, EventStream
 from tau_stage.stage.people import Person, people_of
 from tau_stage.stage.production import Production
 from tau_stage.stage.replay import JournalReplay, finished_lines, restore_spending, resume_record
 from tau_stage.stage.runner import Runner
 from tau_stage.stage.scene_tools import check_tool_permission, hide_keys, make_tools
-from tau_stage.stage.sessions import Participants, Stage, open_participants, open_player, read_sounds
+from tau_stage.stage.sessions import Participants, SessionFactory, Stage, read_sounds
 from tau_stage.stage.takes import ChooseTake
 from tau_stage.take import (
     COSTS,
@@ -125,57 +126,20 @@ async def perform(plan: Plan, stage: Stage, folder: TakeFolder, options: Perform
     'budget'
     """
     check_tool_permission(plan, allowed=options.allow_tools)
-    present = people_of(plan) if options.people is None else options.people
+    people = people_of(plan) if options.people is None else options.people
     sounds = read_sounds(plan)
     with locked(folder.path), hide_keys(plan):
         log = EventLog(Journal(folder.journal, goes_on=options.again), options.watch)
-        budget = _budget(plan, log.journal, options.budget)
-        started = options.started or datetime.now(UTC)
-        counted, playback = _budget_of(plan, stage, budget), Playback(options.loudspeaker)
-        production = Production(plan, folder, log, counted, playback, options.stop, again=options.again)
-        _tell_the_beginning(production, _began(plan, stage, started, budget, options.former))
+        budget = _budget(plan, stage, log.journal, options.budget)
+        playback = Playback(options.loudspeaker)
+        production = Production(plan, folder, log, budget, playback, options.stop, again=options.again)
+        _tell_the_beginning(production, _began(plan, stage, budget.limit, options))
         for warning in sound_warnings(plan):
             log.warn_once(warning)
-        factory = SessionFactory(plan, stage, log, present, _tools(plan, stage, production), sounds)
-        replay = JournalReplay(plan, production, present, sounds) if options.again else None
-        play = partial(_play, production, factory, options.former, options.ask, replay)
-        return await _to_the_end(play, folder, production)
-
-
-def _tools(plan: Plan, stage: Stage, production: Production) -> dict[str, list[Tool]]:
-    """Make the tools of all players."""
-    secrets, report = stage.secrets(plan), production.tool_called
-    return {each.name: make_tools(plan, each.tools, partial(report, each.name), secrets) for each in plan.models}
-
-
-@dataclass(frozen=True, slots=True)
-class SessionFactory:
-    """What it takes to open sessions, at the beginning and again."""
-
-    plan: Plan
-    stage: Stage
-    log: EventLog
-    people: Mapping[str, Person]
-    tools: Mapping[str, list[Tool]]
-    sounds: Sounds
-
-    async def open_all(self, opened: AsyncExitStack, former: ReusedLines) -> Participants:
-        """Open the sessions of everybody who has something to do."""
-        return await open_participants(
-            self.plan,
-            self.stage,
-            opened=opened,
-            log=self.log,
-            people=self.people,
-            tools=self.tools,
-            sounds=self.sounds,
-            former=former,
-        )
-
-    async def open_again(self, player: str, opened: AsyncExitStack) -> Session:
-        """Open one player's session once more."""
-        tools = self.tools[player]
-        return await open_player(self.plan, self.plan.player(player), self.stage, opened, self.log, tools)
+        secrets, report = stage.secrets(plan), production.tool_called
+        tools = {each.name: make_tools(plan, each.tools, partial(report, each.name), secrets) for each in plan.models}
+        factory = SessionFactory(plan, stage, log, people, tools, sounds)
+        return await _to_the_end(partial(_play, production, factory, options), production)
 
 
 def _tell_the_beginning(production: Production, began: record.TakeBegan) -> None:
@@ -189,18 +153,14 @@ def _tell_the_beginning(production: Production, began: record.TakeBegan) -> None
         production.log.append(record.Warned(text=text))
 
 
-async def _play(
-    production: Production,
-    factory: SessionFactory,
-    former: ReusedLines,
-    ask: ChooseTake | None,
-    replay: JournalReplay | None,
-) -> None:
-    """Recall a take that goes on, open all sessions, tell them what their players know, and perform the steps."""
+async def _play(production: Production, factory: SessionFactory, options: PerformanceOptions) -> None:
+    """Replay a take that goes on, open all sessions, tell them what their players know, and perform the steps."""
     is_up = False
-    if replay:
+    former = options.former
+    if options.again:
         production.folder.forget(MANIFEST, COSTS)
-        former = replay.go_through(finished_lines(production, former)).besides(former)
+        finished = finished_lines(production, former)
+        former = JournalReplay(production, factory.people, factory.sounds).go_through(finished).besides(former)
 
     async def leave_at_the_stop() -> None:
         await production.stop.wait()
@@ -212,16 +172,16 @@ async def _play(
         async with AsyncExitStack() as opened:
             participants = await factory.open_all(opened, former)
             production.presence.present = frozenset(participants.sessions)
-            if replay:
-                await _remind(participants, production)
+            if options.again:
+                await _restore_contexts(participants, production)
             is_up = True
-            await Runner(production.plan, participants, production, factory.open_again, former, ask).play()
+            await Runner(production.plan, participants, production, factory.open, former, options.ask).play()
         group.cancel_scope.cancel()
     if not is_up:
         raise Stopped
 
 
-async def _remind(participants: Participants, production: Production) -> None:
+async def _restore_contexts(participants: Participants, production: Production) -> None:
     """Tell the new sessions what their players had said and heard, all at once; who falls silent is lost."""
 
     async def one(player: str, session: Session) -> None:
@@ -238,25 +198,28 @@ async def _remind(participants: Participants, production: Production) -> None:
             group.start_soon(one, player, session)
 
 
-async def _to_the_end(playing: Callable[[], Awaitable[None]], folder: TakeFolder, production: Production) -> Take:
+_ENDINGS: Mapping[type[StageError], record.Ending] = {
+    BudgetExceeded: "budget",
+    LimitReached: "limit",
+    Stopped: "interrupted",
+    SessionError: "failed",
+    TakeError: "failed",
+}
+
+
+async def _to_the_end(playing: Callable[[], Awaitable[None]], production: Production) -> Take:
     """Play, and leave the take however it ends."""
-    log = production.log
+    folder, log = production.folder, production.log
     ended, problem = _STOPPED
     try:
         with unwrapped():
             await playing()
         ended, problem = ending(production.plan, log.journal.records)
-    except BudgetExceeded as error:
-        ended, problem = "budget", str(error)
-    except LimitReached as error:
-        ended, problem = "limit", str(error)
-    except SessionError as error:
-        ended, problem = "failed", str(error)
-    except Stopped as error:
-        ended, problem = "interrupted", str(error)
-    except TakeError as error:
-        ended, problem = "failed", str(error)
-        raise
+    except tuple(_ENDINGS) as error:
+        ended = next(name for kind, name in _ENDINGS.items() if isinstance(error, kind))
+        problem = str(error)
+        if isinstance(error, TakeError):
+            raise
     except BaseExceptionGroup as several:
         failed, others = several.split(SessionError)
         if others:  # stopped from outside while something failed
@@ -265,7 +228,7 @@ async def _to_the_end(playing: Callable[[], Awaitable[None]], folder: TakeFolder
     finally:
         try:
             production.timeline.close()
-        except TakeError as error:  # the stems are laid anew when the take is resume_record
+        except TakeError as error:  # the stems are laid anew when the take is resumed
             ended, problem = "failed", str(error)
             raise
         finally:
@@ -274,21 +237,17 @@ async def _to_the_end(playing: Callable[[], Awaitable[None]], folder: TakeFolder
     return take
 
 
-def _budget(plan: Plan, journal: Journal, wished: Decimal | None) -> Decimal | None:
+def _budget(plan: Plan, stage: Stage, journal: Journal, wished: Decimal | None) -> Budget:
     """Return what the take may cost: as wished, or as it was before it was stopped, or as the scene says."""
+    limit = plan.budget if wished is None else wished
     if wished is None and (before := journal.records):
-        return beginning(before).budget
-    return plan.budget if wished is None else wished
-
-
-def _budget_of(plan: Plan, stage: Stage, budget: Decimal | None) -> Budget:
+        limit = beginning(before).budget
     tariffs = {player.name: (player.model, stage.provider_of(player).price_provider) for player in plan.models}
-    return Budget(budget, tariffs, None if budget is None else expected_usage(plan))
+    return Budget(limit, tariffs, None if limit is None else expected_usage(plan))
 
 
-def _began(
-    plan: Plan, stage: Stage, started: datetime, budget: Decimal | None, former: ReusedLines
-) -> record.TakeBegan:
+def _began(plan: Plan, stage: Stage, budget: Decimal | None, options: PerformanceOptions) -> record.TakeBegan:
+    started, former = options.started or datetime.now(UTC), options.former
     return record.TakeBegan(
         tau_stage=__version__,
         started=started.isoformat(timespec="seconds"),
@@ -311,18 +270,11 @@ def _began(
 
 def _role(player: PlayerPlan, stage: Stage) -> record.Role:
     if player.human:
-        return record.Role(
-            name=player.name, voice="", model="", endpoint="", prices="", human=player.human, pan=player.pan
-        )
-    place = stage.provider_of(player)
-    return record.Role(
-        name=player.name,
-        voice=player.voice,
-        model=player.model,
-        endpoint=place.name,
-        prices=place.price_provider,
-        pan=player.pan,
-    )
+        facts = {"voice": "", "model": "", "endpoint": "", "prices": "", "human": player.human}
+    else:
+        place = stage.provider_of(player)
+        facts = {"voice": player.voice, "model": player.model, "endpoint": place.name, "prices": place.price_provider}
+    return record.Role.model_validate({"name": player.name, "pan": player.pan, **facts})
 
 
 def _leave(folder: TakeFolder, journal: Journal) -> Take:

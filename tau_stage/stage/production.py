@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import anyio
 
@@ -18,18 +19,17 @@ from tau_stage.audio import RATE, Pcm, Playable, Stereo
 from tau_stage.devices import Playback
 from tau_stage.errors import SessionError, Stopped, unwrapped
 from tau_stage.protocol import Response, Usage
-from tau_stage.scene import CuePlan, LinePlan, Plan, SoundPlan
+from tau_stage.scene import LinePlan, Plan, SoundPlan
 from tau_stage.signals import Signal
 from tau_stage.stage import schedule
 from tau_stage.stage.budget import Budget
-from tau_stage.stage.context import HistoryItem, LineItem, SoundItem, ToolExchange
+from tau_stage.stage.context import HistoryItem, LineItem, PutItem, SoundItem, ToolExchange
 from tau_stage.stage.events import EventLog, HearingBegan
-from tau_stage.stage.fan_out import ClipSink, Heard, HeardClip, NotHeard
+from tau_stage.stage.fan_out import FanOut, Heard, HeardClip, NotHeard
 from tau_stage.stage.line import LineResult, LineTake, trouble_in_words
 from tau_stage.stage.scene_tools import has_failed
-from tau_stage.stage.schedule import ScheduleState, Trigger
 from tau_stage.stage.timeline import Timeline
-from tau_stage.take import Alternative, LineSpoken, Performed, ReusedLines, SoundPlayed, TakeFolder, TakeKept
+from tau_stage.take import Alternative, LineSpoken, Performed, ReusedLines, SoundPlayed, TakeFolder, TakeKept, standing
 from tau_stage.take import records as record
 from tau_stage.text import with_clause
 
@@ -38,12 +38,6 @@ BY_FORECAST = "player {player}: what it costs is not known; the budget counts wh
 
 class Presence:
     """Knows who is there, and sends them what they hear.
-
-    Args:
-        players: Who has a session.
-        log: Where everything is written down.
-        changed: Notified when something has changed.
-        apply: Lets the schedule know of a record.
 
     Attributes:
         fan_out: Lets players hear each other, while the scene is performed.
@@ -54,10 +48,10 @@ class Presence:
         next_speaker: Who speaks after the step under way, as far as it is known.
     """
 
-    fan_out: ClipSink
+    fan_out: FanOut
 
     def __init__(
-        self, players: Iterable[str], log: EventLog, changed: Signal, apply: Callable[[record.Record], None]
+        self, players: Iterable[str], log: EventLog, changed: Signal, record_fact: Callable[[record.Record], None]
     ) -> None:
         self.present = frozenset(players)
         self.lost: dict[str, SessionError] = {}
@@ -66,7 +60,7 @@ class Presence:
         self.next_speaker: str | None = None
         self._log = log
         self._changed = changed
-        self._apply = apply
+        self._record_fact = record_fact
 
     def send(self, clip: HeardClip, hearers: tuple[str, ...]) -> None:
         """Send a clip to those of its hearers who are there, the next speaker first."""
@@ -90,9 +84,7 @@ class Presence:
             self.unheard[news.hearer] = 0
         clause = "the line was not heard" + (", and the player is lost" if news.lost else "")
         problem = with_clause(str(news.why), clause)
-        fact = record.LineMissed(line=clip.line, hearer=news.hearer, problem=problem, lost=news.lost)
-        self._log.append(fact)
-        self._apply(fact)
+        self._record_fact(record.LineMissed(line=clip.line, hearer=news.hearer, problem=problem, lost=news.lost))
 
     def mark_lost(self, player: str, why: SessionError) -> None:
         """Note that a player's connection was cut, or that it fell silent."""
@@ -102,28 +94,17 @@ class Presence:
             self._log.append(record.PlayerLost(player=player, line=why.line, problem=str(why)))
 
     def mark_reconnected(self, player: str, heard: Mapping[str, float]) -> None:
-        """Note that a player that was lost is there again, and was told what it missed.
-
-        Args:
-            player: Who.
-            heard: The lines and effects that it has heard anew, and how many seconds each took.
-        """
+        """Note that a player that was lost is there again, and what it has heard anew, in how many seconds each."""
         del self.lost[player]
         self.unheard[player] = 0
         self.record_heard(player, heard)
         self._changed.notify()
 
     def record_heard(self, player: str, heard: Mapping[str, float]) -> None:
-        """Note that a player was told what it had not heard before, or had heard otherwise.
-
-        Args:
-            player: Who.
-            heard: The lines and effects, and how many seconds each took.
-        """
-        journal = self._log.journal.records
-        known = {
-            fact.line: fact.sha256 for fact in journal if isinstance(fact, record.LineHeard) and fact.hearer == player
-        }
+        """Note what a player was told that it had not heard before, or otherwise, in how many seconds each."""
+        journal = standing(self._log.journal.records)
+        heard_before = (fact for fact in journal if isinstance(fact, record.LineHeard) and fact.hearer == player)
+        known = {fact.line: fact.sha256 for fact in heard_before}
         sha256 = {fact.line: fact.sha256 for fact in journal if isinstance(fact, record.LineSpoken)}
         sha256 |= {fact.sound: fact.sha256 for fact in journal if isinstance(fact, record.SoundPlayed)}
         for name, took_s in heard.items():
@@ -133,16 +114,7 @@ class Presence:
 
 
 class Production:
-    """Coordinates what happens in one performance.
-
-    Args:
-        plan: The scene, resolved.
-        folder: The take's.
-        log: Where everything is written down.
-        budget: Knows what may still be spent.
-        playback: Plays it on a loudspeaker, if there is one.
-        stop: Set when somebody wants the performance to stop after the line under way.
-        again: Whether a take goes on.
+    """Coordinates what happens in one performance, or in a take that goes on ``again``.
 
     Attributes:
         state: How far the performance has come.
@@ -153,6 +125,7 @@ class Production:
         known_answers: What tools have answered in lines that were broken off, by player, line, tool and arguments.
         ended_takes: Takes of lines that were broken off, by line, which had ended and are not performed again.
         paid: Dollars that were paid for takes of lines before the performance was stopped, by line and take.
+        beds: What lies beneath the scene now, by its id.
     """
 
     def __init__(
@@ -174,42 +147,50 @@ class Production:
         self.timeline = Timeline(plan, folder, again=again)
         self.state = schedule.initial_state(plan)
         self.changed = Signal()
-        self.presence = Presence((player.name for player in plan.models), log, self.changed, self.apply)
+        self.presence = Presence((player.name for player in plan.models), log, self.changed, self.record_fact)
         self.history: list[HistoryItem] = []
         self.stop = stop or anyio.Event()
         self.known_answers: dict[tuple[str, str, str, str], list[str]] = {}
         self.ended_takes: dict[str, list[record.TakeKept]] = {}
         self.paid: dict[tuple[str, int], Decimal] = {}
+        self.beds: dict[str, SoundPlan] = {}
         self._number = 0
         self._numbers: dict[str, int] = {}
         self._done: set[str] = set()
         self._speaking: dict[str, str] = {}
         self._calls: dict[str, list[ToolExchange]] = {}
         self._tools_cost: dict[str, Decimal] = {}
-        self._beds: dict[str, list[SoundPlan]] = {}
 
-    def apply(self, fact: record.Record) -> None:
-        """Let the schedule know of a record: cues may start."""
-        self._advance(schedule.apply(self.plan, self.state, fact))
+    def record_fact(self, fact: record.Record) -> None:
+        """Write a record down, and let the schedule know of it: cues may start.
 
-    def trigger(self, news: Trigger) -> None:
-        """Let the schedule know of something that no record tells of yet: cues may start."""
-        self._advance(schedule.react(self.plan, self.state, news))
+        Raises:
+            LimitReached: They have started too often.
+        """
+        self.log.append(fact)
+        self.follow(fact)
 
-    def _advance(self, state: ScheduleState) -> None:
-        before, self.state = self.state.started, state
-        self._write_cues(before)
+    def follow(self, fact: record.Record) -> None:
+        """Let the schedule know of a record that is written down: cues may start."""
+        self.state = schedule.apply(self.plan, self.state, fact)
+        self.start_cues()
+
+    def start_cues(self) -> None:
+        """Start the cues that wait for nothing more."""
+        while start := schedule.next_cue(self.plan, self.state):
+            self._start(start)
         self.changed.notify()
+
+    def _start(self, start: record.CueStarted) -> None:
+        state = schedule.apply(self.plan, self.state, start)  # a limit is met before anything is written down
+        self.log.append(start)
+        self.state = state
 
     def pass_silence(self, now: float) -> None:
         """Start the cues that have waited long enough for a silence at an open microphone."""
-        for cue in schedule.cues_of_silence(self.plan, self.state, now):
-            self._advance(schedule.apply(self.plan, self.state, _cue_started(cue)))
-
-    def _write_cues(self, before: Mapping[str, int]) -> None:
-        for cue in self.plan.cues:
-            if self.state.started.get(cue.id, 0) > before.get(cue.id, 0):
-                self.log.append(_cue_started(cue))
+        for start in schedule.cues_of_silence(self.plan, self.state, now):
+            self._start(start)
+            self.changed.notify()
 
     # ---- lines
 
@@ -217,17 +198,21 @@ class Production:
         """Tell whether a line that is being spoken has called tools."""
         return line in self._tools_cost
 
-    def begin_line(self, line: LinePlan, number: int = 0) -> LinePlan:
-        """Begin a line: it gets its number in the take, or has one."""
-        number = number or self._numbers.pop(line.id, 0) or self._number + 1
+    def begin_line(self, line: LinePlan) -> LinePlan:
+        """Begin a line: it gets its number in the take."""
+        number = self._numbers.pop(line.id, 0) or self._number + 1
         self._number = max(number, self._number)
         self._speaking[line.player] = line.id
         self.log.append(record.LineBegan(line=line.id, player=line.player))
         return replace(line, number=number)
 
-    def number_lines(self, lines: Sequence[LinePlan]) -> None:
-        """Number lines that begin at once in the order of the scene, not in that of chance."""
-        self._numbers = {line.id: self._number + ordinal for ordinal, line in enumerate(lines, 1)}
+    def number_lines(self, lines: Sequence[LinePlan], came: Mapping[str, record.Record]) -> None:
+        """Number lines that begin at once in the order of the scene, not by chance; some may be there already."""
+        first = self._number + 1
+        for ordinal, line in enumerate(lines):
+            if isinstance(fact := came.get(line.id), LineSpoken):
+                first = fact.number - ordinal
+        self._numbers = {line.id: first + ordinal for ordinal, line in enumerate(lines)}
 
     def charge(self, line: str, player: str, usage: Usage, model: str | None = None) -> Decimal:
         """Count what something has cost; a budget that goes by the forecast, or is nearly used, is told of once."""
@@ -256,14 +241,20 @@ class Production:
             told = f": {response.message}" if response.message else ""
             ended = "failed" if response.status == "failed" else f"is {response.status}"
             problem = f"the response {ended} ({response.reason or trouble}){told}"
-        self._asked_again(line, trouble, problem, wait_s, file, response.usage)
+        self._note_retry(line, trouble, problem, wait_s, file, response.usage)
 
     def retry_lost_line(
         self, line: LinePlan, trouble: str, why: SessionError, wait_s: float, file: str | None, usage: Usage
     ) -> None:
         """Note that a line is asked for once more as its player was lost in it; often nobody knows what that cost."""
         self._pay_broken(line, usage)
-        self._asked_again(line, trouble, why.what_happened(), wait_s, file, usage)
+        self._note_retry(line, trouble, why.what_happened(), wait_s, file, usage)
+
+    def _note_retry(
+        self, line: LinePlan, trouble: str, problem: str, wait_s: float, file: str | None, usage: Usage
+    ) -> None:
+        facts = {"problem": problem, "wait_s": wait_s, "file": file, "usage": usage, "reason": trouble}
+        self.log.append(record.LineAgain.model_validate({"line": line.id, "player": line.player, **facts}))
 
     def _pay_broken(self, line: LinePlan, usage: Usage) -> None:
         """Pay for what broke off; where nobody knows what it cost, as much as all of it was likely to."""
@@ -272,21 +263,6 @@ class Production:
             return
         self.budget.charge_estimate(line.id, line.player, usage)
         self._warn_of_budget(line.id)
-
-    def _asked_again(
-        self, line: LinePlan, trouble: str, problem: str, wait_s: float, file: str | None, usage: Usage
-    ) -> None:
-        self.log.append(
-            record.LineAgain(
-                line=line.id,
-                player=line.player,
-                problem=problem,
-                wait_s=wait_s,
-                file=file,
-                usage=usage,
-                reason=trouble,
-            )
-        )
 
     def fail_line(self, line: LinePlan, problem: str, file: str | None, usage: Usage) -> None:
         """Note that a line will not be had: pay what it has cost, keep what sounded."""
@@ -319,9 +295,7 @@ class Production:
         self.budget.release(line)
         if usage:
             self.charge(line, player, usage)
-        fact = record.LineLost(line=line, player=player, problem=problem, usage=usage or Usage())
-        self.log.append(fact)
-        self.apply(fact)
+        self.record_fact(record.LineLost(line=line, player=player, problem=problem, usage=usage or Usage()))
 
     def commit_line(
         self,
@@ -359,112 +333,131 @@ class Production:
         hearers = tuple(name for name in line.hearers if name in self.presence.present) if audio or said else ()
         fact = spoken(line, audio, said, at, file, hearers)
         if delivery:
-            fact = delivered(fact, delivery, took_s, take)
+            fact = fact.model_copy(update={**_delivered(delivery, took_s), "human": False, "take": take})
         fact = fact if paid is None else fact.model_copy(update={"usage": Usage()})
         self.log.append(fact)
-        self._said(fact, line, audio, hearers, self._calls.pop(line.id, ()))
+        self._said(fact, line, audio, self._calls.pop(line.id, ()))
 
-    def _said(
-        self, fact: LineSpoken, line: LinePlan, audio: Pcm, hearers: tuple[str, ...], calls: Iterable[ToolExchange]
-    ) -> None:
+    def _said(self, fact: LineSpoken, line: LinePlan, audio: Pcm, calls: Iterable[ToolExchange]) -> None:
         """Let a line be heard that is written down; beds end with it, and cues are told."""
+        self._keep(fact, line, calls)
+        clip = HeardClip(line.id, str(line.number), line.player, audio, fact.said)
+        self.presence.send(clip, fact.hearers)
+        self.end_beds()
+        self.follow(fact)
+
+    def _keep(self, fact: LineSpoken, line: LinePlan, calls: Iterable[ToolExchange]) -> None:
         path = None if fact.file is None else self.folder.path / fact.file
         listening = self.presence.listening.get(line.player)
-        told = frozenset((*hearers, listening) if listening else hearers)
+        told = frozenset((*fact.hearers, listening) if listening else fact.hearers)
         self.history.append(LineItem(line, fact.said, path, told, tuple(calls)))
-        self.presence.send(HeardClip(line.id, str(line.number), line.player, audio, fact.said), hearers)
-        self._end_beds(line.id)
         self._done.add(line.id)
-        self.apply(fact)
+
+    def restore_line(self, fact: LineSpoken, line: LinePlan, audio: Pcm, calls: Iterable[ToolExchange]) -> None:
+        """Lay a line as it is written down already; nobody hears it."""
+        self._number = max(self._number, fact.number)
+        self.timeline.lay_line(line, audio, fact.offset_samples)
+        self._keep(fact, replace(line, number=fact.number), calls)
 
     def take_ended(self, line: LinePlan, take: int, delivery: LineResult, file: str | None, took_s: float) -> Decimal:
         """Note that one of several takes has ended: pay for it, write it down, and return what it has cost."""
-        cost = self.charge(line.id, line.player, delivery.response.usage)
-        self.log.append(take_kept(line, take, delivery, file, took_s))
+        response = delivery.response
+        cost = self.charge(line.id, line.player, response.usage)
+        self.log.append(
+            TakeKept(
+                line=line.id,
+                player=line.player,
+                take=take,
+                said=response.transcript,
+                file=file,
+                sha256=response.audio.sha256,
+                samples=len(response.audio),
+                **_delivered(delivery, took_s),
+            )
+        )
         return cost
 
     def reuse_take(self, line: LinePlan, other: Alternative, file: str | None) -> None:
         """Note that a take comes along with its line from a former take: nobody is paid."""
-        self.log.append(former_take(line, other, file))
+        told = other.model_dump(include={"take", "said", "sha256", "samples", "problem"})
+        facts = {**told, "file": file, "response": "", "usage": Usage(), "status": other.ended}
+        self.log.append(TakeKept(line=line.id, player=line.player, **facts))
 
     def reuse_line(
         self, line: LinePlan, audio: Pcm, at: int, file: str | None, former: Performed, take: ReusedLines
     ) -> None:
         """Take a line over from a former take: nobody is paid, and who was there then has heard it."""
+        for call in former.calls:
+            facts = {"player": line.player, "line": line.id, "tool": call.tool, "arguments": call.arguments}
+            self.record_fact(record.ToolBegan(**facts))
+            self.record_fact(record.ToolCalled(**facts, output=call.output, failed=call.failed, took_s=call.took_s))
         self.timeline.lay_line(line, audio, at)
         heard_as = take.heard_otherwise(former, frozenset(self._done))
         fact = taken_over(line, audio, at, file, former, heard_as)
         self.log.append(fact)
-        for call in former.calls:
-            self.trigger(Trigger("call", line.player, tool=call.tool))
-            if call.failed:
-                self.trigger(Trigger("error", line.player))
         for hearing in former.hearers:
             if hearing.player not in self.presence.present and hearing.took_s is not None:
                 sha256, took_s = hearing.sha256 or "", hearing.took_s
                 self.log.append(record.LineHeard(line=line.id, hearer=hearing.player, sha256=sha256, took_s=took_s))
         calls = (ToolExchange(call.tool, call.arguments, call.output) for call in former.calls)
-        hearers = tuple(hearing.player for hearing in former.hearers)
-        self._said(fact, line, audio, hearers, calls)
+        self._said(fact, line, audio, calls)
 
-    # ---- effects
+    # ---- what is put into conversations, effects
 
-    def _end_beds(self, line: str) -> None:
-        """End the beds that lie until a line."""
-        for sound in self._beds.pop(line, ()):
-            at_samples = self.timeline.end_bed(sound.stem)
+    def give(self, item: PutItem) -> None:
+        """Note that something was put into a player's conversation."""
+        words = item.words or f"[{item.sound}]"
+        self.record_fact(record.ItemGiven(player=item.player, role=item.role, words=words, sound=item.sound))
+        self.history.append(item)
+
+    def end_beds(self) -> None:
+        """End the beds that lie until a line which is done."""
+        for sound in [sound for sound in self.beds.values() if sound.until in self._done]:
             self.playback.end_bed(sound.stem)
-            self.log.append(record.BedEnded(sound=sound.id, at_samples=at_samples))
+            self.log.append(record.BedEnded(sound=sound.id, at_samples=self.end_bed(sound.id)))
+
+    def end_bed(self, sound: str) -> int:
+        """Let a bed end with what was heard last; the sample it ends at."""
+        return self.timeline.end_bed(self.beds.pop(sound).stem)
 
     def play(self, sound: SoundPlan, audio: Playable, at: int) -> None:
         """Lay an effect or a bed, as loud as it is: a bed, where the next step begins."""
+        at = self.lay_sound(sound, audio, at)
         if sound.kind == "bed":
-            at = self.timeline.begin_bed(sound.stem, audio.laid)
             self.playback.begin_bed(sound.stem, audio.heard, at)
         else:
-            self.timeline.lay(sound.stem, audio.laid, at, sound.pause_s)
             self.playback.play(audio.heard, at)
-        if sound.kind == "bed" and sound.until:
-            self._beds.setdefault(sound.until, []).append(sound)
-        self.log.append(played(sound, audio, at))
-        self.history.append(SoundItem(sound))
+        self.record_fact(played(sound, audio, at))
         self.presence.send(HeardClip(sound.id, sound.id, "", audio.heard, ""), sound.hearers)
+
+    def lay_sound(self, sound: SoundPlan, audio: Playable, at: int) -> int:
+        """Lay an effect or a bed; nobody hears it. Return the sample it begins at."""
+        if sound.kind == "bed":
+            at = self.timeline.begin_bed(sound.stem, audio.laid)
+            self.beds[sound.id] = sound
+        else:
+            self.timeline.lay(sound.stem, audio.laid, at, sound.pause_s)
+        self.history.append(SoundItem(sound))
+        return at
 
     # ---- tools
 
     def tool_called(self, player: str, tool: str, arguments: str, output: str | None, took_s: float) -> str | None:
         """Note that a model calls a tool, or has its output. Return what came of the same call before a break."""
+        line = self._speaking.get(player, "")
+        facts = {"player": player, "line": line, "tool": tool, "arguments": arguments}
         if output is None:
-            self.trigger(Trigger("call", player, tool=tool))
-            before = self.known_answers.get((player, self._speaking.get(player, ""), tool, arguments))
+            self.record_fact(record.ToolBegan(**facts))
+            before = self.known_answers.get((player, line, tool, arguments))
             return before.pop(0) if before else None
-        failed, line = has_failed(output), self._speaking.get(player, "")
         self._calls.setdefault(line, []).append(ToolExchange(tool, arguments, output))
-        fact = record.ToolCalled(
-            player=player,
-            line=line,
-            tool=tool,
-            arguments=arguments,
-            output=output,
-            failed=failed,
-            took_s=round(took_s, 6),
-        )
-        self.log.append(fact)
-        self.apply(fact)
+        failed, took_s = has_failed(output), round(took_s, 6)
+        self.record_fact(record.ToolCalled(**facts, output=output, failed=failed, took_s=took_s))
         return None
 
 
 def spoken(line: LinePlan, audio: Pcm, said: str, at: int, file: str | None, hearers: tuple[str, ...]) -> LineSpoken:
-    """Record a line of a person.
-
-    Args:
-        line: As it was performed.
-        audio: What is heard of it.
-        said: Its words.
-        at: The sample of the timeline it begins at.
-        file: Its file in the take.
-        hearers: Who hears it.
-    """
+    """Record a line of a person; ``audio`` is what is heard of it, from the sample ``at`` of the timeline on."""
     return LineSpoken(
         line=line.id,
         number=line.number,
@@ -473,7 +466,6 @@ def spoken(line: LinePlan, audio: Pcm, said: str, at: int, file: str | None, hea
         direction=line.direction,
         said=said,
         status="completed",
-        reason=None,
         file=file,
         sha256=audio.sha256,
         samples=len(audio),
@@ -481,32 +473,18 @@ def spoken(line: LinePlan, audio: Pcm, said: str, at: int, file: str | None, hea
         offset_samples=at,
         scripted=not line.improvised,
         human=True,
-        take=1,
-        first_audio_s=None,
-        first_words_s=None,
-        took_s=0.0,
         hearers=hearers,
         response="",
-        attempts=1,
         usage=Usage(),
     )
 
 
-def delivered(fact: LineSpoken, delivery: LineResult, took_s: float, take: int) -> LineSpoken:
-    """Record the same of a model.
-
-    Args:
-        fact: Who spoke what.
-        delivery: How.
-        took_s: Seconds from the request to its end.
-        take: Which of its takes it is.
-    """
+def _delivered(delivery: LineResult, took_s: float) -> dict[str, Any]:
+    """Return what a record tells of a response, and of what it took to get it."""
     response = delivery.response
-    facts = {
+    return {
         "status": response.status,
         "reason": delivery.reason,
-        "human": False,
-        "take": take,
         "first_audio_s": response.first_audio_s,
         "first_words_s": delivery.first_words_s,
         "took_s": round(took_s, 6),
@@ -518,7 +496,6 @@ def delivered(fact: LineSpoken, delivery: LineResult, took_s: float, take: int) 
         "commentary": delivery.commentary,
         "commentary_s": delivery.commentary_s,
     }
-    return fact.model_copy(update=facts)
 
 
 def taken_over(
@@ -526,59 +503,13 @@ def taken_over(
 ) -> LineSpoken:
     """Record a line as it was in a former take: nobody is paid.
 
-    Args:
-        line: With its number now.
-        audio: Its sound.
-        at: The sample of the timeline it begins at.
-        file: Its file in this take.
-        former: As it was.
-        heard_as: What its player had heard of lines that are other ones now: their hashes, by id.
+    ``heard_as`` is what its player had heard of lines that are other ones now: their hashes, by id.
     """
     hearers = tuple(hearing.player for hearing in former.hearers)
     told = {"asked", "direction", "scripted", "human", "take", "reason", "first_audio_s", "first_words_s", "took_s",
             "response", "attempts", "problem", "written", "commentary", "commentary_s"}  # fmt: skip
     facts = {**former.model_dump(include=told), "status": former.ended, "former": True, "heard_as": dict(heard_as)}
     return spoken(line, audio, former.said, at, file, hearers).model_copy(update=facts)
-
-
-def take_kept(line: LinePlan, take: int, delivery: LineResult, file: str | None, took_s: float) -> TakeKept:
-    """Record one of several takes of a line, as it has ended."""
-    response = delivery.response
-    return TakeKept(
-        line=line.id,
-        player=line.player,
-        take=take,
-        said=response.transcript,
-        file=file,
-        sha256=response.audio.sha256,
-        samples=len(response.audio),
-        response=response.id,
-        usage=response.usage,
-        status=response.status,
-        reason=delivery.reason,
-        first_audio_s=response.first_audio_s,
-        first_words_s=delivery.first_words_s,
-        took_s=round(took_s, 6),
-        attempts=delivery.attempts,
-        problem=delivery.problem,
-        written=delivery.written,
-        commentary=delivery.commentary,
-        commentary_s=delivery.commentary_s,
-    )
-
-
-def former_take(line: LinePlan, other: Alternative, file: str | None) -> TakeKept:
-    """Record one of several takes of a line, as it was in a former take: nobody is paid."""
-    told = {"take", "said", "sha256", "samples", "problem"}
-    return TakeKept(
-        line=line.id,
-        player=line.player,
-        file=file,
-        response="",
-        usage=Usage(),
-        status=other.ended,
-        **other.model_dump(include=told),
-    )
 
 
 def played(sound: SoundPlan, audio: Playable, at: int) -> SoundPlayed:
@@ -618,7 +549,3 @@ async def cancel_on_stop(stop: anyio.Event) -> AsyncIterator[None]:
             group.cancel_scope.cancel()
     if not done:
         raise Stopped
-
-
-def _cue_started(cue: CuePlan) -> record.CueStarted:
-    return record.CueStarted(cue=cue.id, source_line=cue.source_line)

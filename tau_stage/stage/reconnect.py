@@ -9,15 +9,12 @@ from dataclasses import replace
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
-from tau_stage.errors import BudgetExceeded, SessionClosed, SessionError, Timeout
-from tau_stage.protocol import Usage
+from tau_stage.errors import SessionClosed, SessionError, Timeout
 from tau_stage.scene import LinePlan, Plan
-from tau_stage.session import Session, Tally, loss_trouble
+from tau_stage.session import Session, Tally, Trouble, loss_trouble
 from tau_stage.stage.context import restore_context
-from tau_stage.stage.line import UnrecordedUsage
 from tau_stage.stage.production import Production
 from tau_stage.stage.sessions import Participants
-from tau_stage.stage.timeline import LineFile
 from tau_stage.take import records as record
 
 Reopen = Callable[[str, AsyncExitStack], Awaitable[Session]]
@@ -27,12 +24,7 @@ Reopen = Callable[[str, AsyncExitStack], Awaitable[Session]]
 class Reconnector:
     """Knows who is there, and brings back who is not when it is needed: at its next line.
 
-    Args:
-        plan: The scene, resolved.
-        participants: Whose sessions are replaced.
-        production: Knows what was said.
-        open_again: Opens a player's session.
-        group: Sessions that are opened again live in it.
+    Sessions that are opened again live in ``group``.
     """
 
     def __init__(
@@ -47,10 +39,6 @@ class Reconnector:
 
     async def session(self, player: str, line: str) -> Session:
         """Return a player's session, open; open one again that was lost, if the scene has it so.
-
-        Args:
-            player: Who.
-            line: What it is wanted for.
 
         Raises:
             SessionError: The player is lost.
@@ -69,34 +57,19 @@ class Reconnector:
         """Note that a player does not answer any more."""
         self._production.presence.mark_lost(player, why.about(player=player))
 
-    async def retry(
-        self, line: LinePlan, why: SessionError, tally: Tally, recording: LineFile, owed: UnrecordedUsage
-    ) -> Session:
-        """Open a player's session again that was lost within its line, so that it can be asked once more.
-
-        Args:
-            line: Which.
-            why: How it was lost.
-            tally: What has gone wrong with the line so far.
-            recording: Keeps what sounded.
-            owed: Knows what was used.
+    def retry_after(self, line: LinePlan, why: SessionError, tally: Tally) -> tuple[Trouble, float]:
+        """Tell after how many seconds a line is asked for once more whose player was lost in it, and the trouble.
 
         Raises:
-            SessionError: It cannot; a line that has called tools is not begun anew, as they would be called twice.
-            BudgetExceeded: There is no money for it.
+            SessionError: It is not; a line that has called tools is not begun anew, as they would be called twice.
         """
-        production, trouble = self._production, loss_trouble(why)
+        trouble = loss_trouble(why)
         self.mark_lost(line.player, why)
-        may_reopen = self._plan.on_lost_player == "reopen" and not production.has_called(line.id)
+        may_reopen = self._plan.on_lost_player == "reopen" and not self._production.has_called(line.id)
         wait_s = tally.wait_s(trouble) if may_reopen and trouble else None
         if wait_s is None or trouble is None:
             raise why
-        production.retry_lost_line(line, trouble, why, wait_s, recording.again(), owed.take() or Usage())
-        if production.budget.limit is not None and not production.budget.affords(line.id, line.player):
-            raise BudgetExceeded(production.budget.limit, production.budget.spent, line.id)
-        tally.attempts += 1
-        await anyio.sleep(wait_s)
-        return await self.session(line.player, line.id)
+        return trouble, wait_s
 
     async def _bring_back(self, player: str, line: str, why: SessionError) -> Session:
         tally = self._tallies.setdefault(player, Tally())

@@ -5,14 +5,12 @@ Theory of operation. Three passes over the journal come before the performance g
 1. `restore_spending` counts what was paid, and learns from it what lines cost.
 2. `finished_lines` folds the journal to the lines that are whole, keeps what there is of a line that was cut under a
    name of its own, and writes down that it is asked for once more.
-3. `JournalReplay` goes through the records in order. A record that tells of an outcome (a line, a sound, an item) names
-   a step: one that is under way, or one that the schedule says may start. The step is begun, its outcome is laid on the
-   timeline without anybody on stage, and the schedule moves on by the same functions as in a live performance.
-   Steps that leave no record (pauses) are passed on the way.
+3. `JournalReplay` folds the records that still count into the schedule, by the reducer of a live performance, and lays
+   on the timeline what they tell of, without anybody on stage.
 
-The scene may have changed meanwhile, so no record says at which place of it a step stands: that is found anew, and a
-line for which there is no place is invalidated. A step that is under way at the end is interrupted, and begins anew;
-parts of it that are whole are reused there. Facts that the journal tells already are not told again (`EventLog`).
+A step that was under way begins anew, with what has come of it. A record to which the schedule knows no step any more
+is left out: the scene has changed since, or the sound of a line before it is gone. Such a line is dropped where it was,
+and taken over when its turn comes.
 """
 
 from __future__ import annotations
@@ -20,40 +18,23 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import TypeGuard
 
 from tau_stage.audio import read_wav
-from tau_stage.devices import Playback
-from tau_stage.errors import LimitReached, TakeError
+from tau_stage.errors import TakeError
 from tau_stage.protocol import Usage
-from tau_stage.scene import (
-    ImprovisePlan,
-    ItemPlan,
-    LinePlan,
-    ListenPlan,
-    PausePlan,
-    Plan,
-    SilenceEvent,
-    SoundPlan,
-    TogetherPlan,
-    plan_json,
-)
-from tau_stage.session import Session
+from tau_stage.scene import LinePlan, ListenPlan, PausePlan, Plan, SoundPlan, TogetherPlan, plan_json
 from tau_stage.stage import schedule
 from tau_stage.stage.budget import Budget
-from tau_stage.stage.context import PutItem, Sounds
+from tau_stage.stage.context import PutItem, Sounds, ToolExchange
 from tau_stage.stage.events import ResumeSummary
-from tau_stage.stage.fan_out import HeardClip
 from tau_stage.stage.people import Person
 from tau_stage.stage.production import Production
-from tau_stage.stage.schedule import NextStep, Turn
 from tau_stage.take import (
     FULL_DISK,
-    NO_REUSE,
     PAID,
     Journal,
     ReusedLines,
@@ -63,311 +44,81 @@ from tau_stage.take import (
     fold,
     guarded,
     settle_files,
+    standing,
 )
 from tau_stage.take import records as record
 from tau_stage.version import __version__
 
-Outcome = record.LineSpoken | record.LineLost | record.SoundPlayed
-
-
-@dataclass(slots=True)
-class _Open:
-    """A step that has begun and is not over.
-
-    Attributes:
-        start: It.
-        at: The sample of the timeline it begins at.
-        finished: What has come of its parts.
-        missing: Items that are still to be put.
-    """
-
-    start: NextStep
-    at: int
-    finished: list[Outcome] = field(default_factory=list)
-    missing: list[tuple[str, str]] = field(default_factory=list)
-
-
-class _NoFanOut:
-    """Who hears while a take is only recalled."""
-
-    def send_to(self, clip: HeardClip, hearers: Sequence[str], first: str | None) -> None:
-        """Let nobody hear."""
-
-    def open_again(self, player: str, session: Session) -> None:
-        """Do nothing: nobody is there."""
-
 
 class JournalReplay:
-    """One take, gone through once more.
+    """One take, gone through once more."""
 
-    Args:
-        plan: The scene.
-        production: Lays and tells as it did then.
-        people: By player.
-        sounds: The scene's sound files, by name and gain.
-    """
-
-    def __init__(self, plan: Plan, production: Production, people: Mapping[str, Person], sounds: Sounds) -> None:
-        self._plan = plan
+    def __init__(self, production: Production, people: Mapping[str, Person], sounds: Sounds) -> None:
         self._production = production
-        self._former = NO_REUSE
         self._people = people
         self._sounds = sounds
-        self._models = {player.name for player in plan.models}
-        self._open: dict[int, _Open] = {}
-        self._taken: set[str] = set()
-        self._over: set[str] = set()
+        self._found: set[str] = set()
 
-    def go_through(self, former: ReusedLines) -> ReusedLines:
-        """Recall it, in silence; afterwards the production stands where the performance has to go on.
-
-        Args:
-            former: The lines that are finished, and where they lie.
+    def go_through(self, finished: ReusedLines) -> ReusedLines:
+        """Lay what is finished; afterwards the production stands where the performance has to go on.
 
         Returns:
-            Those that are left for later, as their steps are not over.
+            The lines that have no place in the scene any more, or not yet.
 
         Raises:
             LimitReached: The scene was ended by a limit of its own.
             TakeError: A sound is gone, or the folder cannot be written.
         """
-        production, playback = self._production, self._production.playback
-        journal = list(production.log.journal.records)
-        self._former = former
-        production.playback, production.log.is_muted = Playback(), True
+        production = self._production
+        journal = standing(production.log.journal.records)
         try:
-            rest = self._recall_all(journal)
-        except LimitReached:
-            production.timeline.settle()
-            raise
+            for fact in journal:
+                self._restore(fact, finished)
+                production.state = schedule.apply(production.plan, production.state, fact)
         finally:
-            production.playback, production.log.is_muted = playback, False
-        production.timeline.settle()
-        playback.skip_to(production.timeline.end)
-        ended = {fact.sound for fact in journal if isinstance(fact, record.BedEnded)}
-        sounds = (fact for fact in journal if isinstance(fact, record.SoundPlayed) and fact.sound in self._taken)
-        for sound in (sound for sound in sounds if sound.kind == "bed" and sound.sound not in ended):
-            playback.begin_bed(sound.stem, self._sounds[sound.source, sound.gain_db].heard, production.timeline.end)
-        return rest
-
-    def _recall_all(self, journal: Sequence[record.Record]) -> ReusedLines:
-        production = self._production
-        production.presence.fan_out = _NoFanOut()
-        self._over = {fact.line for fact in journal if isinstance(fact, record.LineLost)} | set(self._former.lines)
-        dropped = {fact.line for fact in journal if isinstance(fact, record.LineDropped)}
-        played = {fact.sound for fact in journal if isinstance(fact, record.SoundPlayed)} - dropped
-        for fact in journal:
-            self._reconnector(fact)
-        for each in self._open.values():
-            production.state = schedule.interrupt(production.state, each.start)
-        steps = [each.start.step for each in self._open.values()]
-        lines = {name: line for name, line in self._former.lines.items() if name not in self._taken}
-        listening = frozenset(step.id for step in steps if isinstance(step, ListenPlan))
-        heard = {line.id: line for name in listening for line in self._former.of(name)}
-        parts = {part.id for step in steps if isinstance(step, TogetherPlan) for part in step.parts}
-        for name in (*lines, *sorted(played - self._taken)):
-            if name not in parts:
+            production.timeline.settle()
+            production.presence.listening = {}
+        effects = [fact.sound for fact in journal if isinstance(fact, record.SoundPlayed)]
+        for name in dict.fromkeys((*finished.lines, *effects)):
+            if name not in self._found:
                 production.log.append(record.LineDropped(line=name, problem="the scene does not have it here any more"))
-        production.presence.unheard.clear()
-        return replace(self._former, lines=lines | heard, broken_off=listening)
+        production.playback.skip_to(production.timeline.end)
+        for sound in production.beds.values():
+            heard = self._sounds[sound.file, sound.gain_db].heard
+            production.playback.begin_bed(sound.stem, heard, production.timeline.end)
+        production.end_beds()
+        production.start_cues()
+        return replace(finished, lines={name: line for name, line in finished.lines.items() if name not in self._found})
 
-    def _reconnector(self, fact: record.Record) -> None:
+    def _restore(self, fact: record.Record, finished: ReusedLines) -> None:
+        """Lay what a record tells of, if it has a place in the scene."""
         production = self._production
-        match fact:
-            case record.LineBegan() if fact.line in self._over:
-                self._found(lambda step: _has_line(step, fact.line))
-            case record.LineSpoken() if self._is_the_one(fact):
-                if each := self._found(lambda step: _has_line(step, fact.line)):
-                    self._finished(each, fact)
-            case record.LineLost():
-                if each := self._found(lambda step: _has_line(step, fact.line) or _fails_as(step, fact)):
-                    self._finished(each, fact)
-            case record.SoundPlayed() if fact.sound not in self._taken:
-                if each := self._found(lambda step: _has_sound(step, fact.sound)):
-                    self._finished(each, fact)
-            case record.ItemGiven():
-                self._given(fact)
-            case record.ListenBegan():
-                self._found(lambda step: isinstance(step, ListenPlan) and step.id == fact.step)
-            case record.ListenEnded():
-                if each := self._found(lambda step: isinstance(step, ListenPlan) and step.id == fact.step):
-                    self._closed(each)
-            case record.LineMissed():
-                production.apply(fact)
-            case record.CueStarted():
-                if any(cue.id == fact.cue and isinstance(cue.event, SilenceEvent) for cue in self._plan.cues):
-                    production.log.append(fact)
-                    production.state = schedule.apply(self._plan, production.state, fact)
-            case _:
-                pass
-
-    def _is_the_one(self, fact: record.LineSpoken) -> bool:
-        """Tell whether the line is part of the take as it was said then: it may have been said again since."""
-        line = self._former.lines.get(fact.line)
-        return line is not None and fact.line not in self._taken and line.sha256 == fact.sha256
-
-    # ---- which step it was
-
-    def _found(self, is_it: Callable[[object], bool]) -> _Open | None:
-        """Return the step that something belongs to: one that is open, or the one that starts now."""
-        production = self._production
-        for each in self._open.values():
-            if is_it(each.start.step):
-                return each
-        while start := schedule.due(production.state):
-            if is_it(start.step):
-                return self._begin(start)
-            if isinstance(start.step, PausePlan):
-                self._begin(start)
-                production.timeline.pause(start.step.seconds)
-            elif isinstance(start.step, ItemPlan) and not self._items(start.step):
-                self._begin(start)
-            else:
-                return None
-            self._end(start)
-        return None
-
-    def _begin(self, start: NextStep) -> _Open:
-        production = self._production
-        for step in start.skipped:
-            production.log.append(record.StepSkipped(source_line=step.source_line))
-        production.state = schedule.began(production.state, start)
-        missing = self._items(start.step) if isinstance(start.step, ItemPlan) else []
-        each = self._open[start.branch] = _Open(start, production.timeline.next, missing=missing)
-        return each
-
-    def _end(self, start: NextStep, turn: Turn | None = None) -> None:
-        del self._open[start.branch]
-        self._production.state = schedule.ended(self._production.state, start, turn)
-
-    # ---- what it led to
-
-    def _finished(self, each: _Open, fact: Outcome) -> None:
-        step = each.start.step
-        if isinstance(step, TogetherPlan):
-            each.finished.append(fact)
-            named = {_name(finished) for finished in each.finished}
-            if named >= {part.id for part in step.parts}:
-                self._together(each, step)
-        elif isinstance(step, ListenPlan):
-            self._talked(each, step, fact)
-        else:
-            self._whisper(each.start)
-            self._end(each.start, self._apply(step, fact, each.at))
-
-    def _together(self, each: _Open, step: TogetherPlan) -> None:
-        parts = {part.id: part for part in step.parts}
-        for finished in each.finished:
-            self._apply(parts[_name(finished)], finished, each.at)
-        self._production.timeline.go_on(step.pause_s)
-        self._end(each.start)
-
-    def _talked(self, each: _Open, step: ListenPlan, fact: Outcome) -> None:
-        """Recall a turn at an open microphone; or its failure."""
-        if isinstance(fact, record.LineLost) and fact.line == step.id:
-            self._lost(fact)
-            self._end(each.start)
+        if isinstance(fact, record.BedEnded) and fact.sound in production.beds:
+            production.end_bed(fact.sound)
+        if (found := schedule.part_under_way(production.state, fact)) is None:
             return
-        assert not isinstance(fact, record.SoundPlayed)  # noqa: S101 - a listen has none
-        line = replace(step.line(fact.player), id=fact.line)
-        if fact.player == step.person and fact.line in self._former.lines and self._people[step.person].is_live:
-            self._people[step.person].skip(fact.line)
-        self._production.presence.listening = {step.person: step.player}
-        self._apply(line, fact, each.at)
-        self._production.presence.listening = {}
-
-    def _closed(self, each: _Open) -> None:
-        step = each.start.step
-        assert isinstance(step, ListenPlan)  # noqa: S101 - only those are closed
-        if not self._people[step.person].is_live:
-            self._people[step.person].takes()
-        self._end(each.start)
-
-    def _apply(self, step: object, fact: Outcome, at: int) -> Turn | None:
-        production = self._production
-        if isinstance(fact, record.LineLost):
-            return self._lost(fact)
-        if isinstance(fact, record.SoundPlayed):
-            assert isinstance(step, SoundPlan)  # noqa: S101 - it is its
-            self._taken.add(fact.sound)
-            production.play(step, self._sounds[step.file, step.gain_db], at)
-            return None
-        assert isinstance(step, LinePlan)  # noqa: S101 - whatever is said is
-        said = self._former.lines[fact.line]
-        self._taken.add(fact.line)
-        line = production.begin_line(step, fact.number)
-        audio = self._former.sound(said)
-        if line.player in self._people and not line.improvised:
-            self._people[line.player].skip(line.id)
-        production.reuse_line(line, audio, fact.offset_samples, said.file, said, self._former)
-        return Turn(line.player, said.said, audio.duration_s, said.cost.total or Decimal(0))
-
-    def _lost(self, fact: record.LineLost) -> Turn:
-        self._production.skip_line(fact.line, fact.player, fact.problem)
-        return Turn(fact.player, "")
-
-    # ---- items
-
-    def _items(self, step: ItemPlan) -> list[tuple[str, str]]:
-        """Return what a step gives to whom."""
-        given = [*step.words, *((player, f"[{file}]") for player, file in step.sounds)]
-        return [(player, words) for player, words in given if player in self._models]
-
-    def _given(self, fact: record.ItemGiven) -> None:
-        item = (fact.player, fact.words)
-        each = next((each for each in self._open.values() if item in each.missing), None) or self._found(
-            lambda step: isinstance(step, ItemPlan) and step.role == fact.role and item in self._items(step)
-        )
-        if each is None or item not in each.missing:
-            return  # whispered before free play
-        each.missing.remove(item)
-        step = each.start.step
-        if each.missing or not isinstance(step, ItemPlan):
-            return
-        self._tell(step)
-        self._end(each.start)
-
-    def _tell(self, step: ItemPlan) -> None:
-        for player, words in step.words:
-            if player in self._models:
-                self._production.log.append(record.ItemGiven(player=player, role=step.role, words=words))
-                self._production.history.append(PutItem(player, step.role, words))
-        for player, file in step.sounds:
-            if player in self._models:
-                self._production.log.append(record.ItemGiven(player=player, role="user", words=f"[{file}]"))
-                self._production.history.append(PutItem(player, "user", sound=file))
-
-    def _whisper(self, start: NextStep) -> None:
-        branch = self._production.state.branches[start.branch]
-        step = branch.steps[start.at]
-        if isinstance(step, ImprovisePlan) and branch.play is not None and not branch.play.asked:
-            self._tell(ItemPlan("system", tuple(step.whispers.items()), step.source_line))
-
-
-def _name(fact: Outcome) -> str:
-    return fact.sound if isinstance(fact, record.SoundPlayed) else fact.line
-
-
-def _has_line(step: object, line: str) -> bool:
-    match step:
-        case LinePlan():
-            return step.id == line
-        case TogetherPlan():
-            return any(isinstance(part, LinePlan) and part.id == line for part in step.parts)
-        case ListenPlan():
-            return line == step.id or line.startswith(f"{step.id}-")
-        case _:
-            return False
-
-
-def _has_sound(step: object, sound: str) -> bool:
-    parts = step.parts if isinstance(step, TogetherPlan) else (step,)
-    return any(isinstance(part, SoundPlan) and part.id == sound for part in parts)
-
-
-def _fails_as(step: object, fact: record.LineLost) -> bool:
-    """Tell whether it is a step without a name that has failed."""
-    return not fact.line and isinstance(step, ItemPlan)
+        step = production.state.branches[found[0]].step
+        match fact, found[1]:
+            case record.LineSpoken(), LinePlan() as line:
+                self._found.add(fact.line)
+                said, person = finished.lines[fact.line], self._people.get(fact.player)
+                if person and (person.is_live or not isinstance(step, ListenPlan)):
+                    person.skip(fact.line)
+                production.presence.listening = {step.person: step.player} if isinstance(step, ListenPlan) else {}
+                calls = (ToolExchange(call.tool, call.arguments, call.output) for call in said.calls)
+                production.restore_line(fact, line, finished.sound(said), calls)
+            case record.SoundPlayed(), SoundPlan() as sound:
+                self._found.add(fact.sound)
+                production.lay_sound(sound, self._sounds[sound.file, sound.gain_db], fact.offset_samples)
+            case record.ItemGiven(), _:
+                words = "" if fact.sound else fact.words
+                production.history.append(PutItem(fact.player, fact.role, words, fact.sound))
+            case record.ListenEnded(), ListenPlan() as listen if not self._people[listen.person].is_live:
+                self._people[listen.person].takes()
+            case record.StepEnded(), PausePlan() as pause:
+                production.timeline.pause(pause.seconds)
+            case record.StepEnded(), TogetherPlan() as together:
+                production.timeline.go_on(together.pause_s)
 
 
 OF_THE_BUDGET = "of the budget"
@@ -401,13 +152,7 @@ def _told(part: object) -> object:
 
 
 def resume_record(plan: Plan, began: record.TakeBegan, journal: Journal) -> record.TakeResumed:
-    """Make the record that says so.
-
-    Args:
-        plan: The scene as it is now.
-        began: How the take would begin now.
-        journal: As far as it goes.
-    """
+    """Make the record that says so; ``began`` is how the take would begin now."""
     now = {name: getattr(began, name) for name in ("sha256", "spent", "deliver", "budget", "roles")}
     is_same = not scene_changes(journal.records, plan)
     return record.TakeResumed(
@@ -422,9 +167,7 @@ def resume_record(plan: Plan, began: record.TakeBegan, journal: Journal) -> reco
 def finished_lines(production: Production, former: ReusedLines) -> ReusedLines:
     """Return what is finished of a take; write down and keep what was cut, to be performed again.
 
-    Args:
-        production: The folder is its.
-        former: What is taken over from another take: such lines are not performed, and so none of them was cut.
+    Lines that are taken over from another take are not performed, and so none of them was cut.
 
     Raises:
         TakeError: The folder cannot be read or written.
@@ -509,20 +252,14 @@ def _cut(journal: Sequence[record.Record]) -> list[record.LineBegan]:
     """Return the lines that had begun and were not finished."""
     found: dict[str, record.LineBegan] = {}
     for fact in journal:
-        if isinstance(fact, record.LineBegan):
-            found[fact.line] = fact
-        elif _is_over(fact):
-            found.pop(fact.line, None)
+        match fact:
+            case record.LineBegan():
+                found[fact.line] = fact
+            case record.LineSpoken() | record.LineLost() | record.LineDropped() | record.LineAgain(interrupted=True):
+                found.pop(fact.line, None)
+            case _:
+                pass
     return list(found.values())
-
-
-def _is_over(
-    fact: record.Record,
-) -> TypeGuard[record.LineSpoken | record.LineLost | record.LineDropped | record.LineAgain]:
-    """Tell whether an attempt at a line is over, well or not."""
-    if isinstance(fact, record.LineAgain):
-        return fact.interrupted
-    return isinstance(fact, record.LineSpoken | record.LineLost | record.LineDropped)
 
 
 def _ended(production: Production, journal: Sequence[record.Record], line: str) -> list[record.TakeKept]:
@@ -531,12 +268,8 @@ def _ended(production: Production, journal: Sequence[record.Record], line: str) 
     Raises:
         TakeError: The folder cannot be read or written.
     """
-    found: dict[int, record.TakeKept] = {}
-    for fact in journal:
-        if isinstance(fact, record.TakeKept) and fact.line == line:
-            found[fact.take] = fact
-        elif isinstance(fact, record.LineDropped) and fact.line == line:
-            found.clear()
+    kept = (fact for fact in standing(journal) if isinstance(fact, record.TakeKept) and fact.line == line)
+    found = {fact.take: fact for fact in kept}
     ended = [found[take] for take in sorted(found)]
     for fact in ended:
         if fact.file and not _is_there(production.folder, fact, fact.file):
@@ -583,14 +316,7 @@ def _used(
 ) -> list[tuple[str | None, Usage]]:
     """Return what there is of a line that was cut, file by file, and what it has used that is written down nowhere.
 
-    The takes of it that had ended are no part of that.
-
-    Args:
-        folder: The take's.
-        journal: As far as it goes.
-        began: The beginning of the line.
-        takes: How many takes of it are wanted.
-        ended: Those that had ended.
+    The takes of it that had ended are no part of that; ``takes`` are wanted.
     """
     told = {fact.file for fact in journal if isinstance(fact, record.TakeKept) and fact.line == began.line}
     found: list[tuple[str | None, Usage]] = []

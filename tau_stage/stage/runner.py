@@ -30,26 +30,17 @@ from tau_stage.stage.line import LineResult, LineTake
 from tau_stage.stage.open_mic import OpenMicrophone
 from tau_stage.stage.production import Production, cancel_on_stop
 from tau_stage.stage.reconnect import Reconnector, Reopen
-from tau_stage.stage.schedule import NextStep, Trigger, Turn
+from tau_stage.stage.schedule import NextStep, Trigger
 from tau_stage.stage.sessions import Participants
 from tau_stage.stage.takes import ChooseTake, LineRunner, TakeOption, pick_take, wait_until_idle
 from tau_stage.stage.timeline import LineFile
-from tau_stage.take import Performed, ReusedLines
+from tau_stage.take import Performed, ReusedLines, fold
 from tau_stage.take import records as record
 from tau_stage.text import with_clause
 
 
 class Runner:
-    """The steps of one plan, from the first to the last.
-
-    Args:
-        plan: The scene, resolved.
-        participants: The sessions and the people.
-        production: Writes down, lays and tells.
-        open_again: Opens the session of a player that is lost.
-        former: What is taken over from a former take.
-        ask: Lets somebody choose among takes, if anybody is there.
-    """
+    """The steps of one plan, from the first to the last; ``ask`` lets somebody choose among takes."""
 
     def __init__(
         self,
@@ -96,7 +87,8 @@ class Runner:
             async with anyio.create_task_group() as group:
                 while not (production.stop.is_set() or schedule.is_over(production.state)):
                     if start := schedule.due(production.state, production.presence.unheard):
-                        self._stop_without(production.presence.lost)
+                        if self._plan.on_lost_player == "stop" and production.presence.lost:
+                            raise next(iter(production.presence.lost.values()))
                         self._begin(start, group)
                         continue
                     news, wake = production.changed, schedule.wakes_at(self._plan, production.state)
@@ -110,59 +102,49 @@ class Runner:
         await self._production.stop.wait()
         self._production.changed.notify()
 
-    def _stop_without(self, lost: Mapping[str, SessionError]) -> None:
-        """Go no further where the scene wants nobody missing.
-
-        Raises:
-            SessionError: Somebody is lost.
-        """
-        if self._plan.on_lost_player == "stop" and lost:
-            raise next(iter(lost.values()))
-
     def _begin(self, start: NextStep, group: TaskGroup) -> None:
         production = self._production
         for step in start.skipped:
             production.log.append(record.StepSkipped(source_line=step.source_line))
-        production.state = schedule.began(production.state, start)
+        production.record_fact(start.began())
         group.start_soon(self._run, start)
 
     async def _run(self, start: NextStep) -> None:
-        production = self._production
-        turn: Turn | None = None
+        dollars = Decimal(0)
         try:
-            turn = await self._perform(start)
+            dollars = await self._perform(start)
         except SessionError as error:
-            turn = self._gone_on(start, error)
+            self._go_on_without(start, error)
         except Stopped:  # it is not over, and begins anew when the take is resumed
             return
-        production.state = schedule.ended(production.state, start, turn)
-        production.changed.notify()
+        self._production.record_fact(start.ended(dollars))
 
-    def _gone_on(self, start: NextStep, error: SessionError) -> Turn:
+    def _go_on_without(self, start: NextStep, error: SessionError) -> None:
         """Go on without a line that cannot be had, if the scene may go on, or if a cue waits for such a thing.
 
         Raises:
             SessionError: Neither is so, or it is the cue's own line.
         """
         player = error.player or getattr(start.step, "player", "")
-        if self._plan.on_lost_player == "continue" and player in self._production.presence.lost:
-            self._production.skip_line(error.line or getattr(start.step, "id", ""), player, str(error))
-            return Turn(player, "")
+        is_lost = self._plan.on_lost_player == "continue" and player in self._production.presence.lost
         branch = self._production.state.branches[start.branch]
-        if isinstance(branch.event, FailureEvent) or not schedule.is_awaited(self._plan, Trigger("error", player)):
+        is_awaited = schedule.is_awaited(self._plan, Trigger("error", player))
+        if not is_lost and (isinstance(branch.event, FailureEvent) or not is_awaited):
             raise error
-        self._production.skip_line(error.line or getattr(start.step, "id", ""), player, str(error))
-        return Turn(player, "")
+        self._production.skip_line(getattr(start.step, "id", "") or error.line, player, str(error))
 
-    async def _perform(self, start: NextStep) -> Turn | None:
+    async def _perform(self, start: NextStep) -> Decimal:
+        """Perform a step, but for what has come of it before the performance was stopped. Return what it has cost."""
         step, production = start.step, self._production
         production.presence.next_speaker = schedule.next_speaker(production.state, start)
         match step:
+            case LinePlan() | SoundPlan() | ListenPlan() if step.id in start.came:
+                return self._cost_of(step.id)
             case LinePlan():
                 await self._whisper(start)
                 return await self._line(step)
             case ItemPlan():
-                await self._items(step)
+                await self._items(step, start.came)
             case PausePlan():
                 production.timeline.pause(step.seconds)
             case SoundPlan():
@@ -171,10 +153,15 @@ class Runner:
             case TogetherPlan():
                 await self._together(start, step)
             case ListenPlan():
-                await self._listen(step)
+                await self._listen(start, step)
             case ImprovisePlan():  # its turns are lines
                 raise AssertionError(step)
-        return None
+        return Decimal(0)
+
+    def _cost_of(self, line: str) -> Decimal:
+        """Return what a line has cost that was whole when the performance was stopped."""
+        lines = fold(self._production.log.journal.records).lines
+        return sum((each.cost.total or Decimal(0) for each in lines if each.id == line), Decimal(0))
 
     # ---- what is no line
 
@@ -183,18 +170,16 @@ class Runner:
         branch = self._production.state.branches[start.branch]
         step = branch.steps[start.at]
         if isinstance(step, ImprovisePlan) and branch.play is not None and not branch.play.asked:
-            await self._items(ItemPlan("system", tuple(step.whispers.items()), step.source_line))
+            await self._items(ItemPlan("system", tuple(step.whispers.items()), step.source_line), start.came)
 
-    async def _items(self, step: ItemPlan) -> None:
+    async def _items(self, step: ItemPlan, came: Mapping[str, record.Record]) -> None:
         given = [PutItem(player, step.role, words) for player, words in step.words]
         given += [PutItem(player, "user", sound=file) for player, file in step.sounds]
         for item in given:
-            if item.player not in self._participants.sessions:
-                continue
-            await self._give(item)
-            words = item.words or f"[{item.sound}]"
-            self._production.log.append(record.ItemGiven(player=item.player, role=item.role, words=words))
-            self._production.history.append(item)
+            name = schedule.item_name(item.role, item.player, item.sound or item.words)
+            if item.player in self._participants.sessions and name not in came:
+                await self._give(item)
+                self._production.give(item)
 
     async def _give(self, item: PutItem) -> None:
         """Put something into a player's conversation; one that is lost is told when it is opened again."""
@@ -210,14 +195,14 @@ class Runner:
 
     async def _together(self, start: NextStep, step: TogetherPlan) -> None:
         production = self._production
-        at = production.timeline.next
+        laid = (fact for fact in start.came.values() if isinstance(fact, record.LineSpoken | record.SoundPlayed))
+        at = next((fact.offset_samples for fact in laid), production.timeline.next)
         failed: list[SessionError] = []
-        lines = [
-            part for part in step.parts if isinstance(part, LinePlan) and part.player in self._participants.sessions
-        ]
+        parts = [part for part in step.parts if part.id not in start.came]
         known = self._former.lines.keys() | production.ended_takes.keys()
-        production.budget.reserve(*((line.id, line.player) for line in lines if line.id not in known))
-        production.number_lines(lines_of((step,)))
+        asked = [part for part in parts if isinstance(part, LinePlan) and part.player in self._participants.sessions]
+        production.budget.reserve(*((line.id, line.player) for line in asked if line.id not in known))
+        production.number_lines(lines_of((step,)), start.came)
 
         async def speak(part: LinePlan) -> None:
             try:
@@ -227,19 +212,19 @@ class Runner:
 
         with unwrapped(), production.playback.together():
             async with anyio.create_task_group() as group:
-                for part in step.parts:
+                for part in parts:
                     if isinstance(part, LinePlan):
                         group.start_soon(speak, part)
                     else:
                         production.play(part, self._participants.sounds[part.file, part.gain_db], at)
         production.timeline.go_on(step.pause_s)
         for error in failed:
-            self._gone_on(start, error)
+            self._go_on_without(start, error)
         await production.playback.wait_until_heard(production.timeline.next)
 
-    async def _listen(self, step: ListenPlan) -> None:
-        if (former := self._former.of(step.id)) and step.id not in self._former.broken_off:
-            await self._former_talk(step, former)
+    async def _listen(self, start: NextStep, step: ListenPlan) -> None:
+        if former := self._former.of(step.id):
+            await self._former_talk(start, step, former)
             return
         production = self._production
         try:
@@ -249,7 +234,7 @@ class Runner:
         production.presence.listening = {step.person: step.player}
         await production.playback.wait_until(production.timeline.next)
         production.log.append(record.ListenBegan(step=step.id))
-        mic = OpenMicrophone(step, session, production, self._participants, self._line, former)
+        mic = OpenMicrophone(step, session, production, self._participants, self._line)
         try:
             with unwrapped(), production.playback.in_real_time(lambda: production.timeline.end):
                 await mic.run()
@@ -263,23 +248,26 @@ class Runner:
         if production.stop.is_set():
             raise Stopped
         mic.warn_if_nobody_spoke()
-        production.log.append(record.ListenEnded(step=step.id))
+        production.record_fact(record.ListenEnded(step=step.id))
         await production.playback.wait_until_heard(production.timeline.next)
 
-    async def _former_talk(self, step: ListenPlan, lines: list[Performed]) -> None:
+    async def _former_talk(self, start: NextStep, step: ListenPlan, lines: list[Performed]) -> None:
         """Take over what was said at an open microphone, where it was said."""
         production, session = self._production, self._participants.sessions.get(step.player)
-        origin = production.timeline.next - lines[0].offset_samples
+        first = start.came.get(lines[0].id)
+        at = first.offset_samples if isinstance(first, record.LineSpoken) else production.timeline.next
         for former in lines:
+            if former.id in start.came:
+                continue
             line = replace(step.line(former.player), id=former.id)
             if session and former.player == step.person:
                 await session.create_audio(self._former.sound(former), former.said)
-            await self._former_line(line, origin + former.offset_samples)
+            await self._former_line(line, at - lines[0].offset_samples + former.offset_samples)
 
     # ---- lines
 
-    async def _line(self, line: LinePlan, at: int | None = None) -> Turn:
-        """Let a line be spoken, by whomever; what it came to."""
+    async def _line(self, line: LinePlan, at: int | None = None) -> Decimal:
+        """Let a line be spoken, by whomever; what it has cost."""
         try:
             if line.id in self._former.lines:
                 return await self._former_line(line, at)
@@ -290,7 +278,7 @@ class Runner:
         except SessionError as error:
             raise error.about(player=line.player, line=line.id) from None
 
-    async def _human_line(self, line: LinePlan, at: int | None) -> Turn:
+    async def _human_line(self, line: LinePlan, at: int | None) -> Decimal:
         production, alone = self._production, at is None
         line = production.begin_line(line)
         person = self._participants.people[line.player]
@@ -300,7 +288,7 @@ class Runner:
             given = await person.deliver(line, production.log.publish)
         if not (given.audio or given.words):
             production.skip_line(line.id, line.player, f"line {line.id}, player {line.player}: nobody spoke")
-            return Turn(line.player, "")
+            return Decimal(0)
         recording = LineFile(production.folder, line, production.log)
         if given.audio:
             recording.sounded(given.audio)
@@ -312,9 +300,9 @@ class Runner:
             production.playback.skip_to(production.timeline.end)
         if alone:
             await self._let_be_heard(line)
-        return Turn(line.player, given.words, given.audio.duration_s)
+        return Decimal(0)
 
-    async def _model_line(self, line: LinePlan, at: int | None) -> Turn:
+    async def _model_line(self, line: LinePlan, at: int | None) -> Decimal:
         production = self._production
         if line.id not in production.ended_takes:  # else those takes must do, where there is no money for more
             production.budget.reserve((line.id, line.player))
@@ -342,7 +330,7 @@ class Runner:
                 await self._let_be_heard(line)
         else:
             await self._let_sound(delivery, chosen.took_s)
-        return Turn(line.player, said, audio.duration_s, production.budget.spent - spent)
+        return production.budget.spent - spent
 
     async def _remember(self, line: LinePlan, last: LineTake, chosen: LineTake) -> None:
         """Make a player believe that it said the take that was chosen."""
@@ -352,14 +340,14 @@ class Runner:
         elif chosen is not last:
             await replace_last_answer(session, last.delivery.response, said)
 
-    def _failed_line(self, line: LinePlan, chosen: LineTake, at: int | None) -> Turn:
+    def _failed_line(self, line: LinePlan, chosen: LineTake, at: int | None) -> Decimal:
         """Note a line that was answered without a sound: nobody hears it, what came is kept, and the scene goes on."""
         production, delivery = self._production, chosen.delivery
         if kept := chosen.recording.again():
             delivery = replace(delivery, problem=with_clause(delivery.problem, f"it is kept in {kept}"))
         start = production.timeline.start_of(line) if at is None else at
         production.commit_line(line, Pcm(), "", start, None, delivery=delivery, tried=chosen)
-        return Turn(line.player, "")
+        return Decimal(0)
 
     async def _pick(self, line: LinePlan, tries: list[LineTake]) -> LineTake:
         tries = [each for each in tries if not each.delivery.problem] or tries[-1:]
@@ -370,7 +358,7 @@ class Runner:
             return tries[await self._ask(line, options)]
         return tries[pick_take(line.words, options, line.pick)]
 
-    async def _former_line(self, line: LinePlan, at: int | None) -> Turn:
+    async def _former_line(self, line: LinePlan, at: int | None) -> Decimal:
         """Take over a line from a former take: whoever performs anew is told of it."""
         production, former = self._production, self._former.lines[line.id]
         line = production.begin_line(line)
@@ -380,13 +368,12 @@ class Runner:
         start = production.timeline.start_of(line) if at is None else at
         production.playback.play(audio, start)
         file = self._former.copy(former, line, production.folder)
-        if self._former.is_elsewhere(line.id, production.folder):
-            for other in former.takes:
-                production.reuse_take(line, other, self._former.copy_other(other, line, production.folder))
+        for other in former.takes:
+            production.reuse_take(line, other, self._former.copy_other(other, line, production.folder))
         production.reuse_line(line, audio, start, file, former, self._former)
         if production.playback.is_on and at is None:
             await self._let_be_heard(line)
-        return Turn(line.player, former.said, audio.duration_s, former.cost.total or Decimal(0))
+        return former.cost.total or Decimal(0)
 
     async def _let_be_heard(self, line: LinePlan) -> None:
         """Wait until the line was heard; not where another cuts into it, which must be there in time."""

@@ -15,7 +15,6 @@ from inspect import getmodulename
 from math import inf
 from pathlib import Path
 from types import ModuleType
-from typing import Protocol
 
 import anyio
 from anyio.abc import Process
@@ -33,21 +32,12 @@ LONGEST_OUTPUT = 64 * 1024
 LONGEST_COMPLAINT = 500
 
 
-class ToolReport(Protocol):
-    """Told of each call: before it (``output`` is None) and after."""
-
-    def __call__(self, tool: str, arguments: str, output: str | None, took_s: float) -> str | None:
-        """Note that a tool is called, or has answered; where the answer is known already, it is not asked."""
+ToolReport = Callable[[str, str, str | None, float], str | None]
+"""Told of each call: tool, arguments, output (None before the call), seconds. An answer that it knows is taken."""
 
 
 def make_tools(plan: Plan, names: tuple[str, ...], report: ToolReport, secrets: Secrets = NO_SECRETS) -> list[Tool]:
-    """Make the tools of one player.
-
-    Args:
-        plan: Defines them.
-        names: Which of them the player has.
-        report: Told of each call.
-        secrets: Struck out of what they answer: it goes to a model, and is written down.
+    """Make the tools of one player; each call is reported, and secrets are struck out of what it answers.
 
     Raises:
         UsageError: A function cannot be found, or its module cannot be loaded.
@@ -269,15 +259,9 @@ _modules: dict[Path, dict[str, ModuleType]] = {}
 
 @contextmanager
 def import_beside(folder: Path) -> Iterator[Callable[[str], Callable[..., object]]]:
-    """Find the author's functions.
+    """Find the author's functions, by ``module:function``; a UsageError says why one cannot be found.
 
-    While this is open, the modules beside the scene go before all others, as beside a script.
-
-    Args:
-        folder: The scene's.
-
-    Yields:
-        Finds a function by ``module:function``; a UsageError says why it cannot.
+    While this is open, the modules beside the scene, in ``folder``, go before all others, as beside a script.
     """
     place = folder.resolve()
     names = _names(place)

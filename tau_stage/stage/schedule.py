@@ -4,15 +4,16 @@ Theory of operation. A performance is a few branches of steps: the scene's own (
 has started. `due` names the step that may start; the runner performs it. One step is under way at a time; beside an
 open microphone, though, the branches of cues go on.
 
-`ScheduleState` never changes; three kinds of things lead from one to the next:
+`ScheduleState` never changes. `apply` folds a record of the journal into the next one, and nothing else does, but for
+`set_silence` while a microphone is open. So a live performance and the replay of its journal come to the same state:
 
-- Steps: `began`, `ended`, and `interrupt` for one that a stop has cut and that begins anew.
-- Records of the journal: `apply` folds each into the state. What was said, what failed, and which cue a silence has
-  started are told by records, so a live performance and the replay of its journal come to the same state.
-- What no record tells in time: `react` to a tool that is called (its record follows when the tool has answered), and
-  `set_silence` while a microphone is open.
+- ``StepBegan`` begins the step that is due. Outcomes (a line, a sound, an item) belong to the step under way.
+  ``StepEnded`` ends it, once all of its lines and sounds are there.
+- What is said, called or fails makes cues wait in ``pending``. ``CueStarted`` starts one that waits.
+- ``TakeResumed`` breaks off what was under way. Such a step begins anew, with what has come of it.
 
-Whether hearers have acknowledged what they were sent is no part of the state: `due` is given it.
+A record that belongs to nothing under way leaves the state as it is: the scene has changed since, or a line before it
+is gone. Whether hearers have acknowledged what they were sent is no part of the state: `due` is given it.
 """
 
 from __future__ import annotations
@@ -31,9 +32,11 @@ from tau_stage.scene import (
     Event,
     FailureEvent,
     ImprovisePlan,
+    ItemPlan,
     LinePlan,
     ListenPlan,
     Not,
+    PausePlan,
     Plan,
     SilenceEvent,
     SoundPlan,
@@ -42,30 +45,36 @@ from tau_stage.scene import (
     TogetherPlan,
     lines_of,
 )
-from tau_stage.take import CueStarted, LineLost, LineMissed, LineSpoken, Record, ToolCalled
+from tau_stage.take import (
+    CueStarted,
+    ItemGiven,
+    LineLost,
+    LineMissed,
+    LineSpoken,
+    ListenEnded,
+    Record,
+    SoundPlayed,
+    StepBegan,
+    StepEnded,
+    TakeResumed,
+    ToolBegan,
+    ToolCalled,
+)
 from tau_stage.text import is_found
 
-MAIN = 0
-"""The branch of the scene's own steps."""
+MAIN = ""
+"""The branch of the scene's own steps; that of a cue has its id, and from its second start on which it is."""
 
 NOTHING_UNHEARD: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """Something that cues may wait for.
-
-    Attributes:
-        kind: A tool was called, something was said, or something failed.
-        player: Who.
-        tool: The tool's name.
-        words: What was said.
-    """
+    """Something that cues may wait for: a player has called a tool, said words, or failed."""
 
     kind: Literal["call", "said", "error"]
     player: str
-    tool: str = ""
-    words: str = ""
+    what: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,8 @@ class Branch:
         steps: In order.
         at: Which is next, or under way.
         running: Whether one is under way.
+        step: As it was performed, where it is under way or was broken off; a turn of free play is a line.
+        came: What has come of it, by the ids of its parts.
         suffix: Ends the ids of its lines: a cue may start more than once.
         play: How far free play has come, where it is under way.
         event: What has started it, where a cue has.
@@ -85,6 +96,8 @@ class Branch:
     steps: tuple[Step, ...]
     at: int = 0
     running: bool = False
+    step: Step | None = None
+    came: Mapping[str, Record] = field(default_factory=dict)
     suffix: str = ""
     play: ImproviseState | None = None
     event: Event | None = None
@@ -93,7 +106,7 @@ class Branch:
     @property
     def listens(self) -> bool:
         """Whether a microphone is open."""
-        return self.running and isinstance(self.steps[self.at], ListenPlan)
+        return self.running and isinstance(self.step, ListenPlan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +114,19 @@ class ScheduleState:
     """How far a performance has come.
 
     Attributes:
-        branches: By number; ``MAIN`` is the scene's own.
+        branches: By name, in the order of their start; ``MAIN`` is the scene's own.
         last: What was said last.
         met: Conditions of steps that have come true.
+        pending: Cues that wait to be started, and the line that led to it, if one has.
         started: How often each cue has started.
         quiet_since: When the last sound ended at an open microphone; None while there is sound, or no microphone.
         hushed: Cues that this silence has started.
     """
 
-    branches: Mapping[int, Branch]
+    branches: Mapping[str, Branch]
     last: Turn | None = None
     met: frozenset[Condition] = frozenset()
+    pending: tuple[tuple[str, str], ...] = ()
     started: Mapping[str, int] = field(default_factory=dict)
     quiet_since: float | None = None
     hushed: frozenset[str] = frozenset()
@@ -126,12 +141,44 @@ class NextStep:
         at: Its place there.
         step: What to perform; a turn of free play is a line.
         skipped: Steps before it that are left out, as what they depend on has not come true.
+        came: What has come of it already, where it was broken off, by the ids of its parts.
     """
 
-    branch: int
+    branch: str
     at: int
     step: Step
     skipped: tuple[Step, ...] = ()
+    came: Mapping[str, Record] = field(default_factory=dict)
+
+    def began(self) -> StepBegan:
+        """Say that it begins."""
+        return StepBegan(branch=self.branch, step=step_name(self.step))
+
+    def ended(self, dollars: Decimal = Decimal(0)) -> StepEnded:
+        """Say that it has ended, and what it has cost."""
+        return StepEnded(branch=self.branch, step=step_name(self.step), dollars=dollars)
+
+
+def step_name(step: Step) -> str:
+    """Name a step for the journal: by the ids of its parts, or by what it does.
+
+    >>> step_name(PausePlan(1.0, 1))
+    'pause'
+    """
+    match step:
+        case TogetherPlan():
+            return "+".join(part.id for part in step.parts)
+        case PausePlan():
+            return "pause"
+        case ItemPlan():
+            return "; ".join(item_name(step.role, *given) for given in (*step.words, *step.sounds))
+        case _:
+            return step.id
+
+
+def item_name(role: str, player: str, words: str) -> str:
+    """Name an item that is put into a player's conversation; a sound file, by its name."""
+    return f"{role} {player}: {words}"
 
 
 def initial_state(plan: Plan) -> ScheduleState:
@@ -140,41 +187,40 @@ def initial_state(plan: Plan) -> ScheduleState:
 
 
 def due(state: ScheduleState, unheard: Mapping[str, int] = NOTHING_UNHEARD) -> NextStep | None:
-    """Find the step that may start now; None while one must wait, or at the end.
+    """Find the step that may start; None while one must wait, or at the end.
 
-    A step starts when the one before it is done; a line, moreover, when its player has heard everything said before.
-    The other players may still be catching up. Cues go first.
-
-    Args:
-        state: How far the performance has come.
-        unheard: How many clips each player was sent and has not acknowledged.
+    A step starts when the one before it is done; a line, moreover, when its player has heard everything said before:
+    ``unheard`` counts the clips that each was sent and has not acknowledged. The others may still be catching up.
+    Cues go first.
     """
     branches = state.branches
     if any(branch.running and not branch.listens for branch in branches.values()):
         return None
-    for number in sorted(branches, key=lambda number: (not branches[number].is_cut, number == MAIN, number)):
-        branch = branches[number]
-        if number == MAIN and any(other.listens for other in branches.values()):
+    for name in sorted(branches, key=lambda name: (not branches[name].is_cut, name == MAIN)):
+        branch = branches[name]
+        if name == MAIN and any(other.listens for other in branches.values()):
             continue  # a cue's microphone is open
-        if not branch.running and (start := _next(number, branch, state)):
+        if not branch.running and (start := _next(name, branch, state)):
             return start if _is_ready(start.step, state, unheard) else None
     return None
 
 
 def cues_pending(state: ScheduleState) -> bool:
     """Tell whether something goes on, or is left to do, beside an open microphone."""
-    cued = [branch for number, branch in state.branches.items() if number != MAIN and not branch.listens]
+    cued = [branch for name, branch in state.branches.items() if name != MAIN and not branch.listens]
     return any(branch.running or branch.at < len(branch.steps) for branch in cued)
 
 
 def is_over(state: ScheduleState) -> bool:
     """Tell whether nothing is under way and nothing is left."""
     idle = not any(branch.running for branch in state.branches.values())
-    return idle and not any(_next(number, branch, state) for number, branch in state.branches.items())
+    return idle and not any(_next(name, branch, state) for name, branch in state.branches.items())
 
 
-def _next(number: int, branch: Branch, state: ScheduleState) -> NextStep | None:
-    """Return the next step of a branch that is not left out; None at its end."""
+def _next(name: str, branch: Branch, state: ScheduleState) -> NextStep | None:
+    """Return the next step of a branch that is not left out, or the one that was broken off; None at its end."""
+    if branch.step is not None:
+        return NextStep(name, branch.at, branch.step, came=branch.came)
     skipped: list[Step] = []
     play = branch.play
     for at in range(branch.at, len(branch.steps)):
@@ -185,11 +231,11 @@ def _next(number: int, branch: Branch, state: ScheduleState) -> NextStep | None:
             skipped.append(step)
             continue
         if not isinstance(step, ImprovisePlan):
-            return NextStep(number, at, _suffixed(_whole(step, branch, at, state), branch), tuple(skipped))
+            return NextStep(name, at, _suffixed(_whole(step, branch, at, state), branch), tuple(skipped))
         turn = next_turn(step, play or ImproviseState(), state.last)
         play = None
         if turn is not None:
-            return NextStep(number, at, _suffixed(turn, branch), tuple(skipped))
+            return NextStep(name, at, _suffixed(turn, branch), tuple(skipped))
     return None
 
 
@@ -245,74 +291,182 @@ def _is_ready(step: Step, state: ScheduleState, unheard: Mapping[str, int]) -> b
 # ---- what changes it
 
 
-def began(state: ScheduleState, start: NextStep) -> ScheduleState:
-    """Note that a step has begun."""
-    branch = state.branches[start.branch]
-    play = branch.play if branch.at == start.at else None
-    if isinstance(branch.steps[start.at], ImprovisePlan) and play is None:
-        play = ImproviseState()
-    return _with(state, start.branch, replace(branch, at=start.at, running=True, play=play))
-
-
-def ended(state: ScheduleState, start: NextStep, turn: Turn | None = None) -> ScheduleState:
-    """Note that a step has ended; a turn of free play, with what it came to."""
-    branch = state.branches[start.branch]
-    if branch.play is not None and turn is not None:
-        return _with(state, start.branch, replace(branch, running=False, play=branch.play.after(turn)))
-    is_cut = isinstance(start.step, LinePlan) and start.step.cut is not None
-    return _with(state, start.branch, replace(branch, at=start.at + 1, running=False, play=None, is_cut=is_cut))
-
-
-def _with(state: ScheduleState, number: int, branch: Branch) -> ScheduleState:
-    branches = {**state.branches, number: branch}
-    if number != MAIN and not branch.running and branch.at >= len(branch.steps):
-        del branches[number]
-    return replace(state, branches=branches)
-
-
 def apply(plan: Plan, state: ScheduleState, fact: Record) -> ScheduleState:
     """Fold a record of the journal into the state; most change nothing.
 
     Raises:
-        LimitReached: Cues have started too often.
+        LimitReached: Cues have started too often, or a search of the scene's has no end.
     """
     match fact:
-        case LineSpoken():
-            state = replace(state, last=Turn(fact.player, fact.said))
-            if fact.said:
-                state = react(plan, state, Trigger("said", fact.player, words=fact.said))
-            return react(plan, state, Trigger("error", fact.player)) if fact.problem else state
-        case LineLost() | ToolCalled(failed=True):
-            return react(plan, state, Trigger("error", fact.player))
+        case StepBegan():
+            return _begun(state, fact)
+        case CueStarted():
+            return _started(plan, state, fact)
         case LineMissed():
-            return react(plan, state, Trigger("error", fact.hearer))
-        case CueStarted():  # by a silence: no other record tells of it
-            cue = next((cue for cue in plan.cues if cue.id == fact.cue), None)
-            if cue is None or not isinstance(cue.event, SilenceEvent):
-                return state
-            return replace(_started(plan, state, cue), hushed=state.hushed | {cue.id})
+            return _react(plan, state, Trigger("error", fact.hearer))
+        case TakeResumed():
+            branches = {name: replace(branch, running=False) for name, branch in state.branches.items()}
+            return replace(state, branches=branches, quiet_since=None)
+        case _ if found := part_under_way(state, fact):
+            return _outcome(plan, state, found[0], fact)
         case _:
             return state
 
 
-def react(plan: Plan, state: ScheduleState, news: Trigger) -> ScheduleState:
-    """Note that something has happened: conditions come true, and cues that waited for it start.
-
-    Raises:
-        LimitReached: Cues have started too often.
-    """
-    met = {condition for condition, line in _conditions(plan).items() if _matches(condition, news, line)}
-    state = replace(state, met=state.met | met)
-    for cue in plan.cues:
-        if not isinstance(cue.event, SilenceEvent) and _matches(cue.event, news, cue.source_line):
-            state = _started(plan, state, cue)
+def _begun(state: ScheduleState, fact: StepBegan) -> ScheduleState:
+    """Begin the step that is due; pauses that the scene has in addition now are passed over, and cues did not start."""
+    passed = state
+    while start := due(passed):
+        begun = _with(passed, start.branch, _begin(passed.branches[start.branch], start))
+        if (start.branch, step_name(start.step)) == (fact.branch, fact.step):
+            return replace(begun, pending=())
+        if not isinstance(start.step, PausePlan):
+            break
+        passed = _ended(begun, start.ended())
     return state
 
 
-def interrupt(state: ScheduleState, start: NextStep) -> ScheduleState:
-    """Note that a step that has begun is not under way any more, and begins anew."""
-    branch = state.branches[start.branch]
-    return _with(state, start.branch, replace(branch, running=False))
+def _begin(branch: Branch, start: NextStep) -> Branch:
+    play = branch.play if branch.at == start.at else None
+    if isinstance(branch.steps[start.at], ImprovisePlan) and play is None:
+        play = ImproviseState()
+    return replace(branch, at=start.at, running=True, step=start.step, came=start.came, play=play)
+
+
+def _outcome(plan: Plan, state: ScheduleState, name: str, fact: Record) -> ScheduleState:
+    """Fold in what came of the step under way in a branch."""
+    branch = state.branches[name]
+    came = _with(state, name, replace(branch, came={**branch.came, _key(fact): fact}))
+    match fact:
+        case StepEnded():
+            return _ended(state, fact)
+        case ToolBegan():
+            return _react(plan, state, Trigger("call", fact.player, fact.tool), fact.line)
+        case ToolCalled():
+            return _react(plan, state, Trigger("error", fact.player), fact.line) if fact.failed else state
+        case LineLost():
+            return _react(plan, came, Trigger("error", fact.player), fact.line)
+        case LineSpoken():
+            state = replace(came, last=Turn(fact.player, fact.said))
+            if fact.said:
+                state = _react(plan, state, Trigger("said", fact.player, fact.said), fact.line)
+            return _react(plan, state, Trigger("error", fact.player), fact.line) if fact.problem else state
+        case _:
+            return came
+
+
+def _key(fact: Record) -> str:
+    """Return what a step's outcome is known by: the id of a part, or what was put into whose conversation."""
+    if isinstance(fact, ItemGiven):
+        return item_name(fact.role, fact.player, fact.sound or fact.words)
+    return next((str(getattr(fact, name)) for name in ("line", "sound", "step") if hasattr(fact, name)), "")
+
+
+def turns_at(state: ScheduleState, step: ListenPlan) -> list[LineSpoken]:
+    """Return what was said at an open microphone, by the person and the player."""
+    came = next((branch.came for branch in state.branches.values() if branch.step == step), {})
+    return [fact for fact in came.values() if isinstance(fact, LineSpoken)]
+
+
+def part_under_way(state: ScheduleState, fact: Record) -> tuple[str, Step] | None:
+    """Find the step under way, or the part of it, to which an outcome belongs; and its branch.
+
+    A turn at an open microphone is a line of its own. ``StepEnded`` belongs to no step of which something is missing.
+    """
+    for name, branch in state.branches.items():
+        if branch.running and branch.step is not None and (part := _part(name, branch, branch.step, fact)) is not None:
+            return name, part
+    return None
+
+
+def _part(name: str, branch: Branch, step: Step, fact: Record) -> Step | None:
+    parts = step.parts if isinstance(step, TogetherPlan) else (step,)
+    match fact:
+        case StepEnded():
+            is_whole = all(part.id in branch.came for part in parts if isinstance(part, LinePlan | SoundPlan))
+            return step if is_whole and (name, step_name(step)) == (fact.branch, fact.step) else None
+        case ItemGiven():
+            return step if isinstance(step, ItemPlan) or branch.play is not None else None
+        case LineLost(line=""):
+            return step if isinstance(step, ItemPlan) else None
+        case LineSpoken() | LineLost() | ToolBegan() | ToolCalled() if isinstance(step, ListenPlan):
+            if fact.line.startswith(f"{step.id}-") and fact.player in step.hearers:
+                return replace(step.line(fact.player), id=fact.line)
+        case LineSpoken() | LineLost() | SoundPlayed() | ListenEnded() | ToolBegan() | ToolCalled():
+            pass
+        case _:
+            return None
+    return next((part for part in parts if getattr(part, "id", None) == _key(fact)), None)
+
+
+def _ended(state: ScheduleState, fact: StepEnded) -> ScheduleState:
+    """End a step; where it was a turn of free play, with what it came to."""
+    branch = state.branches[fact.branch]
+    over = replace(branch, running=False, step=None, came={})
+    if branch.play is not None and isinstance(branch.step, LinePlan):
+        came = branch.came[branch.step.id]
+        turn = Turn(branch.step.player, "")
+        if isinstance(came, LineSpoken):
+            turn = Turn(came.player, came.said, came.samples / came.rate, fact.dollars)
+        return _with(state, fact.branch, replace(over, play=branch.play.after(turn)))
+    is_cut = isinstance(branch.step, LinePlan) and branch.step.cut is not None
+    return _with(state, fact.branch, replace(over, at=branch.at + 1, play=None, is_cut=is_cut))
+
+
+def _with(state: ScheduleState, name: str, branch: Branch) -> ScheduleState:
+    branches = {**state.branches, name: branch}
+    if name != MAIN and not branch.running and branch.at >= len(branch.steps):
+        del branches[name]
+    return replace(state, branches=branches)
+
+
+def _react(plan: Plan, state: ScheduleState, news: Trigger, line: str = "") -> ScheduleState:
+    """Note that something has happened, in a line or in none: conditions come true, and cues wait to be started."""
+    met = {condition for condition, place in _conditions(plan).items() if _matches(condition, news, place)}
+    pending = list(state.pending)
+    for cue in plan.cues:
+        if not isinstance(cue.event, SilenceEvent) and _matches(cue.event, news, cue.source_line):
+            waiting = sum(name == cue.id for name, _ in pending)
+            if cue.times is None or state.started.get(cue.id, 0) + waiting < cue.times:
+                pending.append((cue.id, line))
+    return replace(state, met=state.met | met, pending=tuple(pending))
+
+
+def next_cue(plan: Plan, state: ScheduleState) -> CueStarted | None:
+    """Return the start of the cue that has waited longest; None where none waits."""
+    if not state.pending:
+        return None
+    name, line = state.pending[0]
+    cue = next(cue for cue in plan.cues if cue.id == name)
+    return CueStarted(cue=name, source_line=cue.source_line, line=line)
+
+
+def _started(plan: Plan, state: ScheduleState, fact: CueStarted) -> ScheduleState:
+    """Start a cue that waits, or that a silence at an open microphone has started."""
+    cue = next((cue for cue in plan.cues if cue.id == fact.cue), None)
+    if cue is None:
+        return state
+    hushed, pending = state.hushed, list(state.pending)
+    if isinstance(cue.event, SilenceEvent):
+        if not any(branch.listens for branch in state.branches.values()):
+            return state
+        hushed |= {cue.id}
+    elif waiting := [each for each in pending if each[0] == cue.id]:
+        pending.remove(waiting[0])
+    else:
+        return state
+    if sum(state.started.values()) >= plan.most_cues:
+        what = f"{plan.path}:{cue.source_line}: the cue would start once more"
+        raise LimitReached(what, f"limits.cues is {plan.most_cues}")
+    times = state.started.get(cue.id, 0) + 1
+    suffix = f".{times}" if times > 1 else ""
+    return replace(
+        state,
+        branches={**state.branches, cue.id + suffix: Branch(cue.steps, suffix=suffix, event=cue.event)},
+        started={**state.started, cue.id: times},
+        pending=tuple(pending),
+        hushed=hushed,
+    )
 
 
 def is_awaited(plan: Plan, news: Trigger) -> bool:
@@ -321,9 +475,10 @@ def is_awaited(plan: Plan, news: Trigger) -> bool:
     return any(_matches(cue.event, news, cue.source_line) for cue in cues)
 
 
-def cues_of_silence(plan: Plan, state: ScheduleState, now: float) -> list[CuePlan]:
-    """Return the cues that have waited long enough for a silence."""
-    return [cue for cue in plan.cues if (wake := _wakes(cue, state)) is not None and wake <= now]
+def cues_of_silence(plan: Plan, state: ScheduleState, now: float) -> list[CueStarted]:
+    """Return the starts of the cues that have waited long enough for a silence."""
+    cues = (cue for cue in plan.cues if (wake := _wakes(cue, state)) is not None and wake <= now)
+    return [CueStarted(cue=cue.id, source_line=cue.source_line) for cue in cues]
 
 
 def set_silence(state: ScheduleState, since: float | None) -> ScheduleState:
@@ -344,26 +499,14 @@ def _wakes(cue: CuePlan, state: ScheduleState) -> float | None:
     return state.quiet_since + cue.event.for_s
 
 
-def _started(plan: Plan, state: ScheduleState, cue: CuePlan) -> ScheduleState:
-    times = state.started.get(cue.id, 0) + 1
-    if cue.times is not None and times > cue.times:
-        return state
-    if sum(state.started.values()) >= plan.most_cues:
-        what = f"{plan.path}:{cue.source_line}: the cue would start once more"
-        raise LimitReached(what, f"limits.cues is {plan.most_cues}")
-    branch = Branch(cue.steps, suffix=f".{times}" if times > 1 else "", event=cue.event)
-    number = max(state.branches) + 1
-    return replace(state, branches={**state.branches, number: branch}, started={**state.started, cue.id: times})
-
-
 def _matches(condition: Condition | SilenceEvent, news: Trigger, line: int) -> bool:
     """Tell whether a condition, which stands at a line of the scene, has come true."""
     if not isinstance(condition, CallEvent | SpeechEvent | FailureEvent) or condition.player not in (None, news.player):
         return False
     if isinstance(condition, CallEvent):
-        return news.kind == "call" and condition.tool in (None, news.tool)
+        return news.kind == "call" and condition.tool in (None, news.what)
     if isinstance(condition, SpeechEvent):
-        return news.kind == "said" and is_found(condition.words, news.words, line=line)
+        return news.kind == "said" and is_found(condition.words, news.what, line=line)
     return news.kind == "error"
 
 
@@ -457,13 +600,7 @@ class ImproviseState:
 
 
 def next_turn(step: ImprovisePlan, play: ImproviseState, said_before: Turn | None = None) -> LinePlan | None:
-    """Return the next turn of free play as a line; None when it is over.
-
-    Args:
-        step: The play.
-        play: How far it has come.
-        said_before: What was said last before it began.
-    """
+    """Return the next turn of free play as a line, by who was heard last before it; None when it is over."""
     if _is_over(step, play):
         return None
     player = _player(step, play, said_before)

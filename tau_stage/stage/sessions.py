@@ -17,13 +17,13 @@ from tau_stage.audio import Format, Playable, read_playable
 from tau_stage.environment import known_keys
 from tau_stage.errors import ConnectFailed, ModelRefused, SessionError, UsageError
 from tau_stage.protocol import ENDPOINTS, UNDERSTUDY, Endpoint, Secrets, conducted, endpoint, proxy_for
-from tau_stage.scene import ItemPlan, Plan, PlayerPlan, TogetherPlan, resolve_path
+from tau_stage.scene import ItemPlan, Plan, PlayerPlan, Timeouts, TogetherPlan, resolve_path
 from tau_stage.session import RULES, Deadlines, Rule, Session, Tally, Tool, Trouble, open_session, opening_trouble
 from tau_stage.stage.context import Sounds
 from tau_stage.stage.events import EventLog
 from tau_stage.stage.fan_out import ClipForm
 from tau_stage.stage.people import Person
-from tau_stage.take import NO_REUSE, ReusedLines
+from tau_stage.take import ReusedLines
 from tau_stage.take import records as record
 from tau_stage.text import STRUCK, keys_of, redact_url
 from tau_stage.transport import Transport, dial
@@ -36,12 +36,7 @@ Opened = TypeVar("Opened")
 
 
 class OpeningLimiter:
-    """Lets one opening through at a time. Share one among all scenes of a process.
-
-    Args:
-        rules: What is tried again.
-        dice: For the jitter of waits.
-    """
+    """Lets one opening through at a time. Share one among all scenes of a process."""
 
     def __init__(self, rules: Mapping[Trouble, Rule] = RULES, dice: random.Random | None = None) -> None:
         self._rules = rules
@@ -56,12 +51,7 @@ class OpeningLimiter:
         gap_s: float,
         refused: Callable[[SessionError, float], None] = lambda _error, _wait_s: None,
     ) -> Opened:
-        """Open one session when it is its turn; refusals that may pass are waited out, in the turn.
-
-        Args:
-            opening: Tried until it succeeds, fails for good, or patience ends.
-            gap_s: Pause after the opening before.
-            refused: Told of each refusal that is waited out, and for how long.
+        """Open one session when it is its turn, ``gap_s`` after the one before; waits out, in the turn, what may pass.
 
         Raises:
             SessionError: It will not open.
@@ -93,13 +83,7 @@ class OpeningLimiter:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """Who plays a player, with the key; the key shows in no ``repr``.
-
-    Attributes:
-        endpoint: Where it lives.
-        key: Its key, if it wants one.
-        resource: The user's own host there, if it has such.
-    """
+    """Who plays a player, its key, if it wants one, and the user's own host there; the key shows in no ``repr``."""
 
     endpoint: Endpoint
     key: SecretStr | None = None
@@ -123,14 +107,8 @@ class Stage:
         deadlines: How long a session waits for what.
         recording: The folder of the recording under way; empty: nothing is recorded.
 
-    >>> import anyio
-    >>> from tau_stage import load_scene, make_plan, open_stage
-    >>> plan = make_plan(load_scene("scenes/hello.yaml"))
-    >>> async def played_by() -> list[str]:
-    ...     async with open_stage([plan], environment={}) as stage:
-    ...         return [stage.provider_of(player).name for player in plan.models]
-    >>> anyio.run(played_by)
-    ['understudy', 'understudy']
+    >>> Stage(connect=lambda player: dial("ws://localhost", {})).recording
+    ''
     """
 
     connect: Connect
@@ -217,9 +195,9 @@ async def open_stage(
 
     def dialled(player: PlayerPlan, provider: Provider) -> AbstractAsyncContextManager[Transport]:
         """Dial for a player; wait as long as the most patient scene with this player."""
-        wished = [plan.waits for plan in plans if player in plan.models]
-        opening_s = max((one.opening_s or waits.opening_s for one in wished), default=waits.opening_s)
-        closing_s = max((one.closing_s or waits.closing_s for one in wished), default=waits.closing_s)
+        wished = [_deadlines(plan.waits, waits) for plan in plans if player in plan.models]
+        opening_s = max((one.opening_s for one in wished), default=waits.opening_s)
+        closing_s = max((one.closing_s for one in wished), default=waits.closing_s)
         return provider.connect(player.model, opening_s, closing_s)
 
     def provider_of(player: PlayerPlan) -> Endpoint:
@@ -284,44 +262,108 @@ def read_sounds(plan: Plan) -> dict[tuple[str, float], Playable]:
     }
 
 
-async def open_participants(
-    plan: Plan,
-    stage: Stage,
-    *,
-    opened: AsyncExitStack,
-    log: EventLog,
-    people: Mapping[str, Person],
-    tools: Mapping[str, list[Tool]],
-    sounds: Sounds,
-    former: ReusedLines = NO_REUSE,
-) -> Participants:
-    """Open the session of every model that performs something, one after another, in the order of their first lines.
+@dataclass(frozen=True, slots=True)
+class SessionFactory:
+    """Opens the sessions of one performance, at the beginning and again."""
 
-    Raises:
-        SessionError: One will not open.
-    """
-    sessions: dict[str, Session] = {}
-    try:
-        for player in plan.opening_order:
-            if not former.needs(player.name):
-                log.append(record.PlayerOpened(player=player.name, session="", attempts=0, took_s=0.0))
-                continue
-            sessions[player.name] = await open_player(plan, player, stage, opened, log, tools[player.name])
-    finally:
-        opened.push_async_callback(close_together, tuple(sessions.values()))
-    for player in plan.people:
-        log.append(record.PlayerOpened(player=player.name, session="", attempts=1, took_s=0.0))
-    return Participants(
-        sessions={player.name: sessions[player.name] for player in plan.models if player.name in sessions},
-        people=people,
-        forms={player.name: ClipForm(player.hears_as == "text", player.label_speakers) for player in plan.models},
-        tools={name: {tool.name: tool for tool in own} for name, own in tools.items()},
-        sounds=sounds,
-        speaking_locks={player.name: anyio.Lock() for player in plan.models},
-    )
+    plan: Plan
+    stage: Stage
+    log: EventLog
+    people: Mapping[str, Person]
+    tools: Mapping[str, list[Tool]]
+    sounds: Sounds
+
+    async def open_all(self, opened: AsyncExitStack, former: ReusedLines) -> Participants:
+        """Open the session of every model that performs something, in the order of their first lines.
+
+        ``opened`` closes them, all together; ``former`` is what is taken over from a former take, and by whom.
+
+        Raises:
+            SessionError: One will not open.
+        """
+        plan, sessions = self.plan, dict[str, Session]()
+        try:
+            for player in plan.opening_order:
+                if former.needs(player.name):
+                    sessions[player.name] = await self.open(player.name, opened)
+                else:
+                    self.log.append(record.PlayerOpened(player=player.name, session="", attempts=0, took_s=0.0))
+        finally:
+            opened.push_async_callback(_close_together, tuple(sessions.values()))
+        for player in plan.people:
+            self.log.append(record.PlayerOpened(player=player.name, session="", attempts=1, took_s=0.0))
+        return Participants(
+            sessions={player.name: sessions[player.name] for player in plan.models if player.name in sessions},
+            people=self.people,
+            forms={player.name: ClipForm(player.hears_as == "text", player.label_speakers) for player in plan.models},
+            tools={name: {tool.name: tool for tool in own} for name, own in self.tools.items()},
+            sounds=self.sounds,
+            speaking_locks={player.name: anyio.Lock() for player in plan.models},
+        )
+
+    async def open(self, name: str, opened: AsyncExitStack) -> Session:
+        """Open a player's session when it is its turn, and put into it what is there before the first line.
+
+        Raises:
+            SessionError: It will not open.
+        """
+        player, log, began = self.plan.player(name), self.log, self.log.now_s
+        refusals = 0
+
+        def refused(error: SessionError, wait_s: float) -> None:
+            nonlocal refusals
+            refusals += 1
+            log.append(record.OpeningRefused(player=name, problem=str(error.about(player=name)), wait_s=wait_s))
+
+        session = await self.stage.limiter.run(
+            partial(self._open, player, opened), gap_s=self.plan.opening_gap_s, refused=refused
+        )
+        took_s = round(log.now_s - began, 6)
+        log.append(record.PlayerOpened(player=name, session=session.id, attempts=refusals + 1, took_s=took_s))
+        put = {"system": session.system, "user": session.user, "assistant": session.assistant}
+        for role, words in player.setup:
+            await put[role](words)
+        return session
+
+    async def _open(self, player: PlayerPlan, opened: AsyncExitStack) -> Session:
+        log, place, tools = self.log, self.stage.provider_of(player), self.tools[player.name]
+        wanted = conducted(
+            voice=player.voice,
+            instructions=player.instructions,
+            speed=player.speed,
+            output=player.output,
+            max_output_tokens=player.max_output_tokens,
+            heard_rate=place.heard_rate,
+            **_further(player, tools),
+            **place.named(player.model),
+        )
+        opening = partial(
+            open_session,
+            name=player.name,
+            model=player.model,
+            deadlines=_deadlines(self.plan.waits, self.stage.deadlines),
+            dialect=place.dialect,
+            opening=place.opening,
+            heard_as=Format("audio/pcm", place.heard_rate),
+            tools=tools,
+            keeps_audio=False,
+            on_warning=lambda problem: log.warn_once(f"player {player.name}: {problem}", player.name),
+            on_oddity=lambda oddity: log.warn_once(f"{place.name}: {oddity}"),
+        )
+        async with AsyncExitStack() as own:
+            try:
+                transport = await own.enter_async_context(self.stage.connect(player))
+                session = await own.enter_async_context(opening(transport, wanted))
+            except ModelRefused as error:
+                refused = ConnectFailed(reason=error.message, code=error.code)
+                raise refused.about(player=player.name, endpoint=place.name) from None
+            except SessionError as error:
+                raise error.about(player=player.name, endpoint=place.name) from None
+            opened.push_async_exit(own.pop_all())
+            return session
 
 
-async def close_together(sessions: Sequence[Session]) -> None:
+async def _close_together(sessions: Sequence[Session]) -> None:
     """Close sessions at the same time, so that many that stall take as long as one."""
     with anyio.CancelScope(shield=True):
         async with anyio.create_task_group() as group:
@@ -329,83 +371,13 @@ async def close_together(sessions: Sequence[Session]) -> None:
                 group.start_soon(session.close)
 
 
-async def open_player(
-    plan: Plan, player: PlayerPlan, stage: Stage, opened: AsyncExitStack, log: EventLog, tools: list[Tool]
-) -> Session:
-    """Open one player's session when it is its turn, and put into it what is there before the first line.
-
-    Raises:
-        SessionError: It will not open.
-    """
-    began = log.now_s
-    refusals = 0
-
-    def refused(error: SessionError, wait_s: float) -> None:
-        nonlocal refusals
-        refusals += 1
-        problem = str(error.about(player=player.name))
-        log.append(record.OpeningRefused(player=player.name, problem=problem, wait_s=wait_s))
-
-    session = await stage.limiter.run(
-        partial(_open, plan, player, stage, opened, log, tools), gap_s=plan.opening_gap_s, refused=refused
-    )
-    took_s = round(log.now_s - began, 6)
-    log.append(record.PlayerOpened(player=player.name, session=session.id, attempts=refusals + 1, took_s=took_s))
-    put = {"system": session.system, "user": session.user, "assistant": session.assistant}
-    for role, words in player.setup:
-        await put[role](words)
-    return session
-
-
-def deadlines_for(plan: Plan, deadlines: Deadlines) -> Deadlines:
-    """Tell how long a scene's sessions wait for what: as the scene says, or else the stage."""
-    waits = plan.waits
+def _deadlines(waits: Timeouts, otherwise: Deadlines) -> Deadlines:
     return Deadlines(
-        opening_s=waits.opening_s or deadlines.opening_s,
-        request_s=waits.hearing_s or deadlines.request_s,
-        response_s=waits.silence_s or deadlines.response_s,
-        closing_s=waits.closing_s or deadlines.closing_s,
+        opening_s=waits.opening_s or otherwise.opening_s,
+        request_s=waits.hearing_s or otherwise.request_s,
+        response_s=waits.silence_s or otherwise.response_s,
+        closing_s=waits.closing_s or otherwise.closing_s,
     )
-
-
-async def _open(
-    plan: Plan, player: PlayerPlan, stage: Stage, opened: AsyncExitStack, log: EventLog, tools: list[Tool]
-) -> Session:
-    place = stage.provider_of(player)
-    wanted = conducted(
-        voice=player.voice,
-        instructions=player.instructions,
-        speed=player.speed,
-        output=player.output,
-        max_output_tokens=player.max_output_tokens,
-        heard_rate=place.heard_rate,
-        **_further(player, tools),
-        **place.named(player.model),
-    )
-    opening = partial(
-        open_session,
-        name=player.name,
-        model=player.model,
-        deadlines=deadlines_for(plan, stage.deadlines),
-        dialect=place.dialect,
-        opening=place.opening,
-        heard_as=Format("audio/pcm", place.heard_rate),
-        tools=tools,
-        keeps_audio=False,
-        on_warning=lambda problem: log.warn_once(f"player {player.name}: {problem}", player.name),
-        on_oddity=lambda oddity: log.warn_once(f"{place.name}: {oddity}"),
-    )
-    async with AsyncExitStack() as own:
-        try:
-            transport = await own.enter_async_context(stage.connect(player))
-            session = await own.enter_async_context(opening(transport, wanted))
-        except ModelRefused as error:
-            refused = ConnectFailed(reason=error.message, code=error.code)
-            raise refused.about(player=player.name, endpoint=place.name) from None
-        except SessionError as error:
-            raise error.about(player=player.name, endpoint=place.name) from None
-        opened.push_async_exit(own.pop_all())
-        return session
 
 
 def _further(player: PlayerPlan, tools: list[Tool]) -> dict[str, object]:
@@ -429,8 +401,7 @@ PER_MODEL = 2
 """A socket; and its other end, where the understudy plays in this process."""
 
 
-def descriptors_needed(plan: Plan) -> int:
-    """Tell how many descriptors a performance has open at once, at most."""
+def _descriptors(plan: Plan) -> int:
     stems = len(plan.players) + len({sound.stem for sound in plan.sounds})
     steps = (step for branch in plan.step_lists for step in branch)
     at_once = max((len(step.parts) for step in steps if isinstance(step, TogetherPlan)), default=1)
@@ -438,16 +409,12 @@ def descriptors_needed(plan: Plan) -> int:
 
 
 def raise_descriptor_limit(plans: Sequence[Plan], jobs: int) -> None:
-    """See to it that as many can be open as are needed; where the limit can be raised, it is.
-
-    Args:
-        plans: All that is performed.
-        jobs: How many of them at once.
+    """See to it that as many can be open as ``jobs`` performances need at once; where the limit can be raised, it is.
 
     Raises:
         UsageError: There are too few.
     """
-    wanted = SPARE + sum(nlargest(jobs, map(descriptors_needed, plans)))
+    wanted = SPARE + sum(nlargest(jobs, map(_descriptors, plans)))
     try:
         import resource
     except ImportError:  # Windows has no such limit

@@ -2,40 +2,60 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from math import inf
-from typing import Literal
+from typing import Any, Literal
 
 import anyio
 
-from tau_stage.audio import RATE, Pcm
+from tau_stage.audio import RATE, Pcm, is_audible
 from tau_stage.devices import Voice
 from tau_stage.errors import BudgetExceeded, ModelRefused, SessionClosed, SessionError, StageError, Timeout
-from tau_stage.protocol import FunctionTool, Response, Usage
+from tau_stage.protocol import (
+    AudioChunk,
+    Commentary,
+    ConversationItemCreate,
+    FunctionTool,
+    InputText,
+    Response,
+    SystemMessage,
+    TextChunk,
+    Usage,
+    UserMessage,
+)
 from tau_stage.scene import LinePlan, Plan
-from tau_stage.session import Session, Tally
+from tau_stage.session import (
+    MOST_ROUNDS,
+    RULES,
+    Receipt,
+    ResponseStream,
+    Session,
+    Tally,
+    Trouble,
+    choice_after,
+    silence_of,
+    trouble_with,
+    wished_wait_s,
+)
 from tau_stage.stage.context import delete_response
 from tau_stage.stage.events import WordsProgress
-from tau_stage.stage.line import LineCallbacks, LineResult, LineTake, UnrecordedUsage, restored_take, speak_line
+from tau_stage.stage.line import LineResult, LineTake, restored_take, trouble_in_words
 from tau_stage.stage.production import Production
 from tau_stage.stage.reconnect import Reconnector
 from tau_stage.stage.sessions import Participants
 from tau_stage.stage.timeline import LineFile
 from tau_stage.take import read_sound
 from tau_stage.take import records as record
-from tau_stage.text import closeness
+from tau_stage.text import closeness, with_clause
+
+SILENT_FAILURE = "the response failed without a word"
+STOPPING_S = 2.0
+"""How long a response may take to end when it was cancelled."""
 
 
 class LineRunner:
-    """Lets models speak.
-
-    Args:
-        plan: The scene, resolved.
-        participants: The sessions.
-        production: Writes down and counts money.
-        reconnector: Brings back who is lost.
-    """
+    """Lets models speak."""
 
     def __init__(
         self, plan: Plan, participants: Participants, production: Production, reconnector: Reconnector
@@ -48,9 +68,7 @@ class LineRunner:
     async def takes(self, line: LinePlan, at: int | None) -> list[LineTake]:
         """Perform all takes of a line, as many as the scene wants and the budget has room for.
 
-        Args:
-            line: With its number in the take.
-            at: The sample of the timeline it begins at, where that is known.
+        ``at`` is the sample of the timeline it begins at, where that is known.
 
         Raises:
             SessionError: The line cannot be had.
@@ -89,125 +107,422 @@ class LineRunner:
     async def _try(self, line: LinePlan, number: int, at: int | None, *, is_first: bool) -> LineTake:
         """Perform one take of a line; where several are wanted, pay it and write it down as soon as it has ended.
 
-        Args:
-            line: With its number in the take.
-            number: Which take it is.
-            at: The sample of the timeline it begins at, where that is known.
-            is_first: Whether the line is not yet in the conversation.
+        With the first, the line is put into the conversation.
         """
-        production, owed = self._production, UnrecordedUsage()
+        production = self._production
         began = anyio.current_time()
-        recording = LineFile(production.folder, line, production.log, number)
         aloud = at is None and line.takes == 1
         voice = production.playback.voice(lambda: production.timeline.start_of(line)) if aloud else None
+        tools = tuple(self._participants.tools[line.player][name].definition for name in line.tools or ())
+        attempts = _LineAttempts(
+            production, line, LineFile(production.folder, line, production.log, number), voice, tools
+        )
         try:
             asked = line if is_first or line.apart else replace(line, prompt="")
             if number > 1:
                 asked = replace(asked, metadata={**line.metadata, "take": str(number)})
-            delivery = await self._insist(line, asked, recording, voice, owed)
+            delivery = await self._insist(attempts, asked)
         except StageError as error:
-            file = recording.again()
-            if voice:
-                voice.restart()
+            file = attempts.start_over()
             if isinstance(error, SessionError) and not isinstance(error, ModelRefused):
-                production.fail_line(line, error.what_happened(), file, owed.take() or Usage())
+                production.fail_line(line, error.what_happened(), file, attempts.take_owed())
             raise
         finally:
             if voice:
                 voice.finish()
         took_s = anyio.current_time() - began
+        recording = attempts.recording
         paid = None if line.takes == 1 else production.take_ended(line, number, delivery, recording.aside(), took_s)
         return LineTake(number, delivery, recording, took_s, paid)
 
-    async def _insist(
-        self, line: LinePlan, asked: LinePlan, recording: LineFile, voice: Voice | None, owed: UnrecordedUsage
-    ) -> LineResult:
+    async def _insist(self, attempts: _LineAttempts, asked: LinePlan) -> LineResult:
         """Let a player speak, and once more where it is lost meanwhile; the line's time goes on."""
-        deadline = inf if line.timeout_s is None else anyio.current_time() + line.timeout_s
-        callbacks = self._callbacks(line, recording, voice, owed)
-        player = self._plan.player(line.player)
-        sounds = (line.output or player.output) == "audio"
-        keeps = (line.commentary or player.commentary) == "keep"
-        tally = Tally()
+        line = attempts.line
+        deadline = math.inf if line.timeout_s is None else anyio.current_time() + line.timeout_s
         session = await self._reconnector.session(line.player, line.id)
         while True:
             try:
-                return await speak_line(
-                    session, asked, callbacks, self._tools(line), tally, sounds=sounds, keeps_commentary=keeps
-                )
+                return await _LineRequest(session, asked, attempts).done()
             except (SessionClosed, Timeout) as error:
-                if voice:
-                    voice.restart()
-                session = await self._reconnector.retry(line, error, tally, recording, owed)
-            left_s = max(0.0, deadline - anyio.current_time())
-            timeout_s = None if line.timeout_s is None else left_s
+                trouble, wait_s = self._reconnector.retry_after(line, error, attempts.tally)
+                attempts.lost(trouble, error, wait_s)
+            await anyio.sleep(wait_s)
+            session = await self._reconnector.session(line.player, line.id)
+            timeout_s = None if line.timeout_s is None else max(0.0, deadline - anyio.current_time())
             asked = replace(line, metadata=asked.metadata, timeout_s=timeout_s)
 
-    def _callbacks(
-        self, line: LinePlan, recording: LineFile, voice: Voice | None, owed: UnrecordedUsage
-    ) -> LineCallbacks:
-        production, budget = self._production, self._production.budget
-        player = self._plan.player(line.player)
-        cap = line.max_output_tokens or player.max_output_tokens
 
-        def sounded(audio: Pcm) -> None:
-            recording.sounded(audio)
-            if voice:
-                voice.append(audio)
+class _LineAttempts:
+    """Writes down and pays what happens to one take of a line, and lets it be heard as it comes.
 
-        def again(response: Response, trouble: str, wait_s: float) -> None:
-            owed.take()
-            production.retry_line(line, response, trouble, wait_s, recording.again())
-            if voice:
-                voice.restart()
+    Attributes:
+        recording: Keeps its sound.
+        tools: The line's own, where it has some.
+        sounds: Whether it is to be spoken; else it is to be written.
+        keeps: Whether what the model says about its work is part of the line.
+        tally: What has gone wrong with it so far.
+    """
 
-        def called(response: Response) -> None:
-            owed.take()
-            production.tool_turn(line, response)
+    def __init__(
+        self,
+        production: Production,
+        line: LinePlan,
+        recording: LineFile,
+        voice: Voice | None,
+        tools: tuple[FunctionTool, ...],
+    ) -> None:
+        player = production.plan.player(line.player)
+        self.line = line
+        self.recording = recording
+        self.tools = tools
+        self.sounds = (line.output or player.output) == "audio"
+        self.keeps = (line.commentary or player.commentary) == "keep"
+        self.tally = Tally()
+        self._production = production
+        self._voice = voice
+        self._cap = line.max_output_tokens or player.max_output_tokens
+        self._owed: Usage | None = None
 
-        def ended(response: Response) -> None:
-            owed.ended(response)
-            production.answered_by(line.player, self._participants.sessions[line.player].answered_by)
+    def asked(self) -> None:
+        """Note that a response is asked for: until its usage is told, nobody knows what it costs."""
+        self._owed = Usage(untold=1)
 
-        def afford(response: Response) -> None:
-            if budget.limit is not None and not budget.affords(line.id, line.player, response.usage):
-                raise BudgetExceeded(budget.limit, budget.spent, line.id)
+    def sounded(self, audio: Pcm) -> None:
+        """Let a piece of sound be heard."""
+        self.recording.sounded(audio)
+        if self._voice:
+            self._voice.append(audio)
 
-        def most_tokens() -> int | None:
-            most = budget.most_tokens(line.id, line.player, line.output or player.output)
-            return most if most is None or cap is None else min(most, cap)
+    def worded(self, chunk: TextChunk) -> None:
+        """Show a few words."""
+        self._production.log.publish(WordsProgress(self.line.player, self.line.id, chunk.words, chunk.spoken))
 
-        return LineCallbacks(
-            sounded=sounded,
-            worded=lambda word: production.log.publish(WordsProgress(line.player, line.id, word.words, word.spoken)),
-            afford=afford,
-            again=again,
-            failed=lambda response: production.fail_line(
-                line, _problem(response), recording.again(), owed.take() or Usage()
-            ),
-            most_tokens=most_tokens,
-            called=called,
-            asked=owed.asked,
-            ended=ended,
+    def ended(self, response: Response, session: Session) -> None:
+        """Note that a response has ended, before anything else is done about it."""
+        self._owed = response.usage
+        self._production.answered_by(self.line.player, session.answered_by)
+
+    def called(self, response: Response) -> None:
+        """Note that a response has called tools."""
+        self._owed = None
+        self._production.tool_turn(self.line, response)
+
+    def again(self, response: Response, trouble: Trouble, wait_s: float) -> None:
+        """Note that the line is asked for once more."""
+        self._owed = None
+        self._production.retry_line(self.line, response, trouble, wait_s, self.start_over())
+
+    def lost(self, trouble: Trouble, why: SessionError, wait_s: float) -> None:
+        """Note that the line is asked for once more, as its player was lost in it.
+
+        Raises:
+            BudgetExceeded: There is no money for it.
+        """
+        self._production.retry_lost_line(self.line, trouble, why, wait_s, self.start_over(), self.take_owed())
+        self.afford()
+        self.tally.attempts += 1
+
+    def failed(self, response: Response) -> None:
+        """Note that the line is not asked for any more."""
+        problem = response.message or response.reason or "the response failed"
+        self._production.fail_line(self.line, problem, self.start_over(), self.take_owed())
+
+    def start_over(self) -> str | None:
+        """Keep what has sounded under a name of its own, and say which; nobody is to hear the rest of it."""
+        if self._voice:
+            self._voice.restart()
+        return self.recording.again()
+
+    def take_owed(self) -> Usage:
+        """Give what was used, and is written down nowhere yet, to whoever writes it down."""
+        owed, self._owed = self._owed, None
+        return owed or Usage()
+
+    def afford(self, besides: Usage | None = None) -> None:
+        """See to it that there is money for one more attempt, on top of what is to be paid.
+
+        Raises:
+            BudgetExceeded: There is not.
+        """
+        budget = self._production.budget
+        if budget.limit is not None and not budget.affords(self.line.id, self.line.player, besides):
+            raise BudgetExceeded(budget.limit, budget.spent, self.line.id)
+
+    def most_tokens(self) -> int | None:
+        """Tell how many tokens the next response may have; None is as many as it likes."""
+        output = "audio" if self.sounds else "text"
+        most = self._production.budget.most_tokens(self.line.id, self.line.player, output)
+        return most if most is None or self._cap is None else min(most, self._cap)
+
+
+class _LineRequest:
+    """One line on its way. The words and the request for a response leave together: one round trip."""
+
+    def __init__(self, session: Session, line: LinePlan, attempts: _LineAttempts) -> None:
+        self._session = session
+        self._line = line
+        self._attempts = attempts
+        self._commentary: list[Commentary] = []
+        self._is_put = not line.prompt or line.apart
+        self._options = _options(line, attempts.tools, str(session.session.get("instructions") or ""))
+        self._heard: list[Pcm] = []
+        self._words: list[str] = []
+        self._sent = 0
+        self._left: int | None = None
+        self._reason: str | None = None
+        self._deadline = math.inf
+        self._first_audio_s: float | None = None
+        self._first_words_s: float | None = None
+        self._ignores_us = False
+        self._start_over()
+
+    async def done(self) -> LineResult:
+        timeout_s = self._line.timeout_s
+        self._deadline = math.inf if timeout_s is None else anyio.current_time() + timeout_s
+        response = await self._attempt()
+        words: list[str] = []
+        texts: list[str] = []
+        turns = 0
+        while True:
+            if again := self._again(response):
+                trouble, wait_s = again
+                self._attempts.tally.attempts += 1
+                self._attempts.again(response, trouble, wait_s)
+                await delete_response(self._session, response)
+                self._start_over()
+                await anyio.sleep(wait_s)
+            else:
+                self._commentary += response.commentary
+                words.append(response.transcript or response.text)
+                texts.append(response.text)
+                if self._reason or turns == MOST_ROUNDS or not await self._session.serve(response, self._left_s):
+                    break
+                self._attempts.called(response)
+                turns += 1
+                if self._left_s <= 0:
+                    response = self._too_late()
+                    break
+                self._options = {**self._options, "tool_choice": choice_after(turns)}
+            response = await self._attempt()
+        return await self._delivered(response, _joined(words), _joined(texts))
+
+    async def _delivered(self, response: Response, spoken: str, text: str) -> LineResult:
+        """Return the line, after its last response: the words of all, and of those what the model wrote."""
+        audio = Pcm.join(self._heard)
+        whole = replace(response, audio=audio, transcript=spoken, text="", first_audio_s=self._first_audio_s)
+        if self._reason == "cut_in":
+            whole = replace(whole, status="cancelled", transcript=self._words_heard())
+        elif self._reason == "timeout" and whole.status == "failed":
+            whole = replace(whole, status="cancelled")
+        delivery = LineResult(
+            whole, self._attempts.tally.attempts, self._reason or response.reason, self._first_words_s
         )
+        if self._commentary:
+            told = _joined([comment.transcript or comment.text for comment in self._commentary])
+            seconds = sum(comment.audio.duration_s for comment in self._commentary)
+            delivery = replace(delivery, commentary=told, commentary_s=round(seconds, 6))
+        if not self._has_failed(whole):
+            return delivery
+        await delete_response(self._session, response)
+        return failed(delivery, text)
 
-    def _tools(self, line: LinePlan) -> tuple[FunctionTool, ...]:
-        return tuple(self._participants.tools[line.player][name].definition for name in line.tools or ())
+    def _has_failed(self, whole: Response) -> bool:
+        """Tell whether the line as a whole is none: nothing of it can be heard or, if it is to be written, read."""
+        if self._line.improvised or whole.calls or self._reason == "cut_in":
+            return False
+        return not (is_audible(whole.audio) if self._attempts.sounds else whole.transcript)
+
+    async def _attempt(self) -> Response:
+        """Ask once; what is refused is a response that has failed."""
+        refused: ModelRefused | None = None
+        response = Response(id="", status="failed")
+        try:
+            asked, speaking = await self._ask()
+            try:
+                response = await self._follow(speaking)
+                self._attempts.ended(response, self._session)
+            except ModelRefused as error:
+                refused = error
+            if asked:
+                await self._session.wire.answer(asked)
+            self._is_put = True
+        except ModelRefused as error:
+            refused = error
+        if refused:
+            response = replace(response, status="failed", reason=refused.code, message=refused.message)
+            self._attempts.ended(response, self._session)
+        return response
+
+    async def _ask(self) -> tuple[Receipt | None, ResponseStream]:
+        """Put the line into the conversation, if it is to stand there, and ask for it; nothing comes in between."""
+        wire, asked = self._session.wire, None
+        options = self._options
+        if (most := self._attempts.most_tokens()) is not None:
+            options = {**options, "max_output_tokens": min(most, options.get("max_output_tokens") or most)}
+        self._attempts.asked()
+        async with wire.send_lock:
+            if not self._is_put:
+                item = ConversationItemCreate(event_id=f"say_{self._line.number}", item=_item(self._line))
+                asked = await wire.send(item)
+            return asked, await self._session.speak(**options)
+
+    @property
+    def _left_s(self) -> float:
+        """Seconds that are left of the line's time: for all its responses, its tools, and what is tried again."""
+        return max(0.0, self._deadline - anyio.current_time())
+
+    def _again(self, response: Response) -> tuple[Trouble, float] | None:
+        """Find what is wrong with a response, and the seconds until the line is asked for again; None where it stands.
+
+        Raises:
+            ModelRefused: It failed, and for good.
+            BudgetExceeded: It failed, and there is no money for another attempt.
+        """
+        sounds = self._attempts.sounds and not is_audible(Pcm.join(self._heard))
+        trouble = None if self._reason else trouble_with(response, may_be_empty=self._line.improvised, sounds=sounds)
+        if trouble is None:
+            return None
+        wait_s = self._attempts.tally.wait_s(trouble, wished_wait_s(response.message))
+        if wait_s is not None and wait_s >= self._left_s:
+            self._reason = "timeout"
+            return None
+        try:
+            if wait_s is not None:
+                self._attempts.afford(response.usage)
+                return trouble, wait_s
+        except BudgetExceeded:
+            if not RULES[trouble].stands:
+                self._attempts.failed(response)
+                raise
+        if RULES[trouble].stands:
+            return None
+        self._attempts.failed(response)
+        raise ModelRefused(code=response.reason or "failed", message=response.message or SILENT_FAILURE)
+
+    def _too_late(self) -> Response:
+        self._reason = "timeout"
+        return Response(id="", status="cancelled", reason="timeout")
+
+    def _words_heard(self) -> str:
+        """Estimate the words that were heard of a line that was cut, by their share: the provider does not tell."""
+        parts = "".join(self._words).split()
+        share = sum(map(len, self._heard)) / max(1, self._sent)
+        return " ".join(parts[: max(1, round(len(parts) * share))]) + "-" if parts else ""
+
+    def _start_over(self) -> None:
+        self._heard.clear()
+        self._words.clear()
+        self._sent = 0
+        self._left = None if self._line.cut is None else round(self._line.cut.heard_s * RATE)
+
+    async def _follow(self, speaking: ResponseStream) -> Response:
+        began = anyio.current_time()
+        with anyio.move_on_after(self._left_s) as patience:
+            async for change in speaking:
+                if isinstance(change, AudioChunk | TextChunk) and change.commentary and not self._attempts.keeps:
+                    continue
+                if isinstance(change, AudioChunk) and self._take(change.audio):
+                    await self._cut()
+                    break
+                if isinstance(change, TextChunk):
+                    self._words.append(change.words)
+                    self._first_words_s = self._first_words_s or anyio.current_time() - began
+                    self._attempts.worded(change)
+        response = await (self._stopped(speaking) if patience.cancelled_caught else self._ended(speaking))
+        if self._first_audio_s is None:
+            self._first_audio_s = response.first_audio_s
+        return response.with_commentary() if self._attempts.keeps else response
+
+    async def _stopped(self, speaking: ResponseStream) -> Response:
+        """Stop a line that took too long: what there is of it is the line. A model that goes on said nothing."""
+        late = self._too_late()
+        await self._stop(self._session.cancel_response())
+        with anyio.move_on_after(STOPPING_S):
+            return await self._ended(speaking)
+        return replace(late, usage=Usage(untold=1))
+
+    async def _ended(self, speaking: ResponseStream) -> Response:
+        """Wait for the whole response; of one that did not stop, return what there is."""
+        if self._ignores_us:
+            words = "".join(self._words)
+            return Response(id="", status="cancelled", reason=self._reason, transcript=words, usage=Usage(untold=1))
+        return await speaking.finished()
+
+    async def _stop(self, stopping: Awaitable[Response | None]) -> None:
+        """Wait until the model stops. One that does not is opened again for its next line; what was heard stays."""
+        try:
+            await stopping
+        except Timeout as error:
+            self._ignores_us = True
+            self._session.warn(with_clause(error.what_happened(), "it is opened again for its next line"))
+            await self._session.close()
+
+    def _take(self, audio: Pcm) -> bool:
+        """Let a piece of sound be heard; whether it is the last that is."""
+        self._sent += len(audio)
+        if self._left is not None:
+            audio = audio[: self._left]
+            self._left -= len(audio)
+        if audio:
+            self._heard.append(audio)
+            self._attempts.sounded(audio)
+        return self._left == 0
+
+    async def _cut(self) -> None:
+        """Cut in with another line: the player stops, and knows how much of it was heard."""
+        self._reason = "cut_in"
+        await self._stop(self._session.interrupt(sum(map(len, self._heard))))
 
 
-def _problem(response: Response) -> str:
-    return response.message or response.reason or "the response failed"
+def _joined(words: list[str]) -> str:
+    return " ".join(word.strip() for word in words if word.strip())
+
+
+def failed(delivery: LineResult, text: str) -> LineResult:
+    """Make a line that was answered, but not with what was asked for: why, and its words for the record."""
+    response = replace(delivery.response, text=text)
+    words = text or response.transcript
+    reason = delivery.reason or silence_of(response) or "empty"
+    problem = trouble_in_words(response, reason, has_commentary=bool(delivery.commentary))
+    response = replace(response, status="failed", item_ids=(), text="")
+    return replace(delivery, response=response, reason=reason, problem=problem, written=words)
+
+
+def _item(line: LinePlan) -> SystemMessage | UserMessage:
+    content = (InputText(text=line.prompt),)
+    if line.improvised:
+        return SystemMessage(id=f"line_{line.number}", content=content)
+    return UserMessage(id=f"line_{line.number}", content=content)
+
+
+def _options(line: LinePlan, tools: tuple[FunctionTool, ...], instructions: str) -> dict[str, Any]:
+    """Return what the response is asked to be, other than the session.
+
+    A line that is not remembered is no item of the conversation: it stands in the response's own instructions, which
+    replace the session's.
+    """
+    options: dict[str, Any] = {"metadata": {**line.metadata, "line": line.id}}
+    if line.max_output_tokens is not None:
+        options["max_output_tokens"] = line.max_output_tokens
+    if line.output is not None:
+        options["output_modalities"] = (line.output,)
+    if line.reasoning is not None:
+        options["reasoning"] = {"effort": line.reasoning}
+    if line.tools is not None:
+        options["tools"] = tools
+    if line.tool_choice in ("auto", "none", "required"):
+        options["tool_choice"] = line.tool_choice
+    elif line.tool_choice is not None:
+        options["tool_choice"] = {"type": "function", "name": line.tool_choice}
+    if line.apart:
+        told = "\n".join(text for text in (instructions, line.prompt) if text)
+        options |= {"conversation": "none", "instructions": told, "tool_choice": "none"}
+    return options
 
 
 @dataclass(frozen=True, slots=True)
 class TakeOption:
-    """One take.
-
-    Attributes:
-        said: Its words.
-        seconds: Its length.
-        is_whole: Whether the response completed.
-    """
+    """One take, as somebody chooses it; a whole one has completed."""
 
     said: str
     seconds: float

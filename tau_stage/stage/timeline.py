@@ -14,10 +14,7 @@ from tau_stage.take import FULL_DISK, Stems, TakeFolder, guarded, sync_folder
 class Timeline:
     """Lays what is heard one after another, or over each other, and writes the stems as it goes.
 
-    Args:
-        plan: Knows whose stems there are.
-        folder: The take's.
-        again: Whether there are stems already, to be kept until those made anew are as long.
+    Where a take goes on ``again``, its stems are kept until those made anew are as long.
 
     Attributes:
         end: Samples until now; nothing reaches further but effects.
@@ -53,14 +50,7 @@ class Timeline:
         return start + heard
 
     def lay(self, name: str, audio: Pcm | Stereo, at: int, pause_s: float) -> None:
-        """Lay a sound on a stem, and go on after it.
-
-        Args:
-            name: The stem's.
-            audio: What is heard.
-            at: The sample it begins at.
-            pause_s: Silence after it.
-        """
+        """Lay a sound on a stem, from a sample on, and go on after it and a pause."""
         self._stems.put(name, audio, at)
         self._go_on(at + len(audio), pause_s)
 
@@ -99,12 +89,7 @@ class Timeline:
 class LineFile:
     """Takes a line's sound as it arrives. The file has its final name only when the line is whole.
 
-    Args:
-        folder: The take's.
-        line: From the plan.
-        log: Shows levels to the observer.
-        take: Which take of the line it is.
-        aside: Where it lies, if that take had ended before the performance was stopped.
+    ``aside`` is where it lies, if that take of the line had ended before the performance was stopped.
     """
 
     def __init__(

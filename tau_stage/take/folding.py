@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,7 @@ from tau_stage.take.records import (
     TakeKept,
     TakePicked,
     TakeResumed,
+    ToolBegan,
     ToolCalled,
     ToolTurn,
     Transcribed,
@@ -119,25 +121,49 @@ def fold(journal: Sequence[Record]) -> Take:
         players=tuple(_player(role, journal, lines, billed) for role in began.roles),
         lines=lines,
         sounds=sounds,
-        cues=tuple(Cued(cue=fact.cue, at_s=fact.at_s) for fact in journal if isinstance(fact, CueStarted)),
+        cues=tuple(Cued(cue=fact.cue, at_s=fact.at_s) for fact in standing(journal) if isinstance(fact, CueStarted)),
         usage=whole.tokens,
         cost=_costs(whole),
         warnings=(*_warnings(journal), *_outdated(lines)),
     )
 
 
+def standing(journal: Sequence[Record]) -> list[Record]:
+    """Return the records that still count; what was paid counts nevertheless.
+
+    What a line led to is left out where the line was dropped since; and what an attempt called, and which cues that
+    started, where the performance was stopped in it.
+    """
+    dropped: set[str] = set()
+    broken: set[str] = set()
+    found: list[Record] = []
+    for fact in reversed(journal):
+        match fact:
+            case LineDropped():
+                dropped.add(fact.line)
+            case LineAgain(interrupted=True):
+                broken.add(fact.line)
+            case LineBegan():
+                broken.discard(fact.line)
+            case SoundPlayed() | BedEnded() if fact.sound in dropped:
+                continue
+            case LineSpoken() | LineLost() | LineHeard() if fact.line in dropped:
+                continue
+            case ToolBegan() | ToolCalled() | CueStarted() if fact.line in dropped | broken:
+                continue
+            case TakeKept():
+                broken.discard(fact.line)
+                if fact.line in dropped:
+                    continue
+            case _:
+                pass
+        found.append(fact)
+    return found[::-1]
+
+
 def kept(journal: Sequence[Record]) -> list[LineSpoken | SoundPlayed]:
     """Return the lines and effects that are part of the take: none that was dropped since."""
-    dropped: set[str] = set()
-    found: list[LineSpoken | SoundPlayed] = []
-    for fact in reversed(journal):
-        if isinstance(fact, LineDropped):
-            dropped.add(fact.line)
-        elif isinstance(fact, LineSpoken):
-            found += [fact] * (fact.line not in dropped)
-        elif isinstance(fact, SoundPlayed):
-            found += [fact] * (fact.sound not in dropped)
-    return found[::-1]
+    return [fact for fact in standing(journal) if isinstance(fact, LineSpoken | SoundPlayed)]
 
 
 def bills(journal: Sequence[Record]) -> tuple[Bill, ...]:
@@ -160,30 +186,25 @@ def _billed(journal: Sequence[Record]) -> Iterable[tuple[Record, Bill]]:
 
 
 def _lines(journal: Sequence[Record], billed: Iterable[Bill]) -> tuple[Performed, ...]:
-    heard = _heard(journal)
+    counting = standing(journal)
+    heard = _heard(counting)
     called: dict[str, list[Called]] = {}
     others: dict[str, dict[int, Alternative]] = {}
-    settled: dict[str, int] = {}
-    broken: dict[str, int] = {}
-    for fact in journal:
+    spoken: list[LineSpoken] = []
+    for fact in counting:
         if isinstance(fact, ToolCalled):
             given = fact.model_dump(include={"tool", "arguments", "output", "failed", "at_s", "took_s"})
             called.setdefault(fact.line, []).append(Called(**given))
         elif isinstance(fact, TakeKept):
             facts = fact.model_dump(include=set(Alternative.model_fields))
             others.setdefault(fact.line, {})[fact.take] = Alternative(**facts, ended=fact.status)
-            settled[fact.line] = len(called.get(fact.line, ()))
-        elif isinstance(fact, LineAgain) and fact.interrupted:
-            broken[fact.line] = broken.get(fact.line, 0) + 1
-            del called.setdefault(fact.line, [])[settled.get(fact.line, 0) :]
-        elif isinstance(fact, LineDropped):
-            others.pop(fact.line, None)
-            settled.pop(fact.line, None)
+        elif isinstance(fact, LineSpoken):
+            spoken.append(fact)
+    broken = Counter(fact.line for fact in journal if isinstance(fact, LineAgain) and fact.interrupted)
     failed = _attempts(journal)
     costs: dict[str, list[Cost]] = {}
     for bill in billed:
         costs.setdefault(bill.line, []).append(bill.cost)
-    spoken = [fact for fact in kept(journal) if isinstance(fact, LineSpoken)]
     return tuple(
         _line(
             fact,
@@ -191,7 +212,7 @@ def _lines(journal: Sequence[Record], billed: Iterable[Bill]) -> tuple[Performed
             tuple(called.get(fact.line, ())),
             tuple(other for take, other in sorted(others.get(fact.line, {}).items()) if take != fact.take),
             tuple(failed.get(fact.line, ())),
-            broken.get(fact.line, 0),
+            broken[fact.line],
             _sum(costs.get(fact.line, ())),
         )
         for fact in sorted(spoken, key=lambda fact: fact.number)
@@ -220,8 +241,9 @@ def _heard(journal: Sequence[Record]) -> dict[tuple[str, str], LineHeard]:
 
 
 def _sounds(journal: Sequence[Record], end: int) -> tuple[PlayedSound, ...]:
-    heard = _heard(journal)
-    ends = {fact.sound: fact.at_samples for fact in journal if isinstance(fact, BedEnded)}
+    counting = standing(journal)
+    heard = _heard(counting)
+    ends = {fact.sound: fact.at_samples for fact in counting if isinstance(fact, BedEnded)}
     return tuple(
         PlayedSound(
             id=fact.sound,
@@ -235,7 +257,7 @@ def _sounds(journal: Sequence[Record], end: int) -> tuple[PlayedSound, ...]:
             sha256=fact.sha256,
             hearers=tuple(_hearing(name, heard.get((fact.sound, name))) for name in fact.hearers),
         )
-        for fact in kept(journal)
+        for fact in counting
         if isinstance(fact, SoundPlayed)
     )
 
@@ -274,7 +296,8 @@ def _hearing(name: str, fact: LineHeard | None) -> Hearing:
 
 
 def _player(role: Role, journal: Sequence[Record], lines: Sequence[Performed], billed: Iterable[Bill]) -> Playing:
-    openings = [fact for fact in journal if isinstance(fact, PlayerOpened) and fact.player == role.name]
+    told = [fact for fact in journal if isinstance(fact, PlayerOpened) and fact.player == role.name]
+    openings = [fact for n, fact in enumerate(told) if fact.session or n == 0]  # a person is there once
     lost = _is_lost(role.name, journal)
     own = [line for line in lines if line.player == role.name]
     cost = _sum(bill.cost for bill in billed if bill.player == role.name)

@@ -183,12 +183,16 @@ class ModelNamed(Fact):
 
 
 class ItemGiven(Fact):
-    """An item was put into a player's conversation: the prompter's whisper, or what somebody is taken to have said."""
+    """An item was put into a player's conversation: the prompter's whisper, or what somebody is taken to have said.
+
+    ``sound`` names the scene's sound file where it was no words.
+    """
 
     type: Literal["item_given"] = "item_given"
     player: str
     role: Literal["system", "user", "assistant"]
     words: str
+    sound: str = ""
 
 
 class StepSkipped(Fact):
@@ -198,12 +202,34 @@ class StepSkipped(Fact):
     source_line: int
 
 
+class StepBegan(Fact):
+    """A step has begun, or begins anew as the performance was stopped in it.
+
+    ``branch`` names the start of the cue whose step it is, like ``cue-1``, or ``cue-1.2`` for its second start; empty:
+    it is the scene's own. ``step`` names the step by the ids of its lines, or by what it does.
+    """
+
+    type: Literal["step_began"] = "step_began"
+    branch: str
+    step: str
+
+
+class StepEnded(Fact):
+    """A step has ended; ``dollars`` is what its line has cost, as far as that is known."""
+
+    type: Literal["step_ended"] = "step_ended"
+    branch: str
+    step: str
+    dollars: Decimal = Decimal(0)
+
+
 class CueStarted(Fact):
-    """Something happened that a cue waited for."""
+    """Something happened that a cue waited for: in ``line``, where it was said, called or failed in one."""
 
     type: Literal["cue_started"] = "cue_started"
     cue: str
     source_line: int
+    line: str = ""
 
 
 class LineBegan(Fact):
@@ -250,6 +276,16 @@ class PlayerLost(Fact):
     player: str
     line: str = ""
     problem: str
+
+
+class ToolBegan(Fact):
+    """A model calls a tool; what comes of it follows."""
+
+    type: Literal["tool_began"] = "tool_began"
+    player: str
+    line: str
+    tool: str
+    arguments: str
 
 
 class ToolCalled(Fact):
@@ -449,7 +485,10 @@ Record = Annotated[
     | ModelNamed
     | ItemGiven
     | StepSkipped
+    | StepBegan
+    | StepEnded
     | CueStarted
+    | ToolBegan
     | ToolCalled
     | ToolTurn
     | Transcribed

@@ -27,7 +27,6 @@ class ReusedLines:
         players: Who performs something anew, and so must know what was said before.
         retaken: Lines that are performed anew, though later ones are not, as they were, by id.
         heard_as: What was heard, before a line, of others that are other ones now: their hashes by id, by line.
-        broken_off: Steps without lines of their own that were under way, and go on after these lines.
         elsewhere: Folders of lines that lie in another one, by id.
         wish: What is performed again, where this is a retake.
     """
@@ -37,7 +36,6 @@ class ReusedLines:
     players: frozenset[str] | None = None
     retaken: Mapping[str, Performed] = field(default_factory=dict)
     heard_as: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    broken_off: frozenset[str] = frozenset()
     elsewhere: Mapping[str, TakeFolder] = field(default_factory=dict)
     wish: Retake | None = None
 
@@ -46,7 +44,7 @@ class ReusedLines:
         missing = {name: line for name, line in other.lines.items() if name not in self.lines}
         elsewhere = dict.fromkeys(missing, other.folder) if other.folder else {}
         lines = {**self.lines, **missing}
-        return replace(other, folder=self.folder, lines=lines, broken_off=self.broken_off, elsewhere=elsewhere)
+        return replace(other, folder=self.folder, lines=lines, elsewhere=elsewhere)
 
     def home(self, line: str) -> TakeFolder | None:
         """Return the folder that a line lies in."""
@@ -88,11 +86,6 @@ class ReusedLines:
         return self._copied(
             other, self.home(plan.id), to.other(to.line(plan.number, plan.player, plan.id), other.take), to
         )
-
-    def is_elsewhere(self, line: str, folder: TakeFolder) -> bool:
-        """Tell whether a line comes from another folder than the one it goes to."""
-        home = self.home(line)
-        return home is not None and home.path.resolve() != folder.path.resolve()
 
     def _copied(
         self, line: Performed | Alternative, home: TakeFolder | None, final: Path, to: TakeFolder
