@@ -129,8 +129,7 @@ class Lifecycle:
             await self._session.begin(self._wanted, wire)
             for entry in list(self._session.conversation.items.values()):
                 if item := self._item(entry):
-                    event = ConversationItemCreate(event_id=self._session.fresh("evt"), item=item)
-                    await wire.answer(await wire.send(event))
+                    await wire.answer(await wire.send(ConversationItemCreate(item=item)))
             failing.pop_all()
         if former := self._session.swap(wire):
             await former.close()

@@ -30,41 +30,24 @@ from tau_stage.protocol import (
     ClientEvent,
     ClientItem,
     Conversation,
-    ConversationItemCreate,
-    ConversationItemDelete,
-    ConversationItemRetrieve,
-    ConversationItemRetrieved,
-    ConversationItemTruncate,
     Dialect,
     Entry,
     FunctionCallOutput,
     InputAudio,
-    InputAudioBufferAppend,
-    InputAudioBufferClear,
-    InputAudioBufferCommit,
-    InputAudioBufferCommitted,
     Item,
     JsonObject,
     Opening,
     OutputText,
-    PlacedItemEvent,
     Response,
-    ResponseCancel,
     ResponseChange,
-    ResponseCreate,
-    ResponseCreated,
-    ResponseDone,
     ResponseEnded,
     ServerEvent,
-    SessionCreated,
-    SessionUpdate,
-    SessionUpdated,
-    SpeechStarted,
     SystemMessage,
     TextChunk,
     UserMessage,
     client_events,
     ignore,
+    server_events,
 )
 from tau_stage.session.arguments import (
     Sound,
@@ -90,21 +73,19 @@ DATED = re.compile(r"-\d{4}-?\d{2}-?\d{2}$")
 
 SessionStatus = Literal["idle", "listening", "thinking", "speaking", "closed"]
 
-
 Comments = Literal["drop", "keep"]
 """Whether what a model says about its work is part of its answer."""
 
 
-def commentary_of(value: object) -> Comments:
-    """Read a wish about commentary.
+def keeps_commentary(wish: object) -> bool:
+    """Tell whether commentary is part of an answer.
 
     Raises:
         UsageError: There is no such wish.
     """
-    for known in get_args(Comments):
-        if value == known:
-            return known  # type: ignore[no-any-return]
-    raise UsageError(f"commentary cannot be {value!r}", "write 'drop' or 'keep'")
+    if wish not in get_args(Comments):
+        raise UsageError(f"commentary cannot be {wish!r}", "write 'drop' or 'keep'")
+    return wish == "keep"
 
 
 class Session:
@@ -126,17 +107,14 @@ class Session:
         on_oddity: Told of each kind of thing that the server sends otherwise than the protocol has it, once.
 
     Attributes:
-        name: As given.
         conversation: What the server has told so far.
         session: The server's effective session.
         warnings: What the server understood otherwise than asked.
-        deadlines: How long it waits for what.
         state: Who speaks, who listens, and who watches.
         background: What it does unasked.
         opened: Told when it is opened: the first time, after a drop, or on a new socket.
         is_closing: Whether its end was asked for.
-        heard_as: How sound travels to the server.
-        commentary: As given.
+        keeps_commentary: Whether what the model says about its work is part of its answers.
         answered_by: The model that the server names, where it is another than was asked for; else empty.
         answers: Whether the server answers a kind of request, by the type of the answer, where that is known.
 
@@ -176,7 +154,7 @@ class Session:
         self.deadlines = deadlines or Deadlines()
         self.heard_as = heard_as
         self.answered_by = ""
-        self.commentary = commentary_of(commentary)
+        self.keeps_commentary = keeps_commentary(commentary)
         self._model = model
         self._prices = prices
         self._tools = {tool.name: tool for tool in tools}
@@ -298,33 +276,24 @@ class Session:
         elif len(item.id) > MAX_ID and not self.conversation.knows(item.id):
             raise ValueError(f"the item id {item.id!r} has {len(item.id)} characters; the API takes {MAX_ID}")
         where = {} if previous_item_id is None else {"previous_item_id": previous_item_id}
-        answer = await self.request(ConversationItemCreate(event_id=self.fresh("evt"), item=item, **where))
-        made = cast("PlacedItemEvent", answer).item
+        answer = await self.request(client_events.ConversationItemCreate(item=item, **where))
+        made = cast("server_events.PlacedItemEvent", answer).item
         return made if made.id else made.model_copy(update={"id": item.id})
 
     async def retrieve(self, item_id: str) -> Entry:
         """Fetch an item as the server has it, with its sound."""
-        answer = await self.request(ConversationItemRetrieve(event_id=self.fresh("evt"), item_id=item_id))
-        item = cast("ConversationItemRetrieved", answer).item
+        answer = await self.request(client_events.ConversationItemRetrieve(item_id=item_id))
+        item = cast("server_events.ConversationItemRetrieved", answer).item
         return Entry.with_sound(item, self.conversation.form if item.role == "assistant" else self.heard_as)
 
     async def delete_conversation_item(self, item_id: str) -> None:
         """Take an item out of the conversation."""
-        await self.request(ConversationItemDelete(event_id=self.fresh("evt"), item_id=item_id))
+        await self.request(client_events.ConversationItemDelete(item_id=item_id))
 
     async def truncate(self, item_id: str, audio_end_ms: int, content_index: int = 0) -> None:
-        """Cut what the model said where the listener stopped listening.
-
-        Args:
-            item_id: The model's message.
-            audio_end_ms: Milliseconds that were heard.
-            content_index: Which part of it.
-        """
-        await self.request(
-            ConversationItemTruncate(
-                event_id=self.fresh("evt"), item_id=item_id, content_index=content_index, audio_end_ms=audio_end_ms
-            )
-        )
+        """Cut what the model said where the listener stopped listening: after so many milliseconds of a part."""
+        place = {"content_index": content_index, "audio_end_ms": audio_end_ms}
+        await self.request(client_events.ConversationItemTruncate(item_id=item_id, **place))
 
     async def update(self, **wishes: object) -> JsonObject:
         """Change the session; takes what ``create_session`` takes. Only what is named changes.
@@ -337,7 +306,7 @@ class Session:
             self._tools = {tool.name: tool for tool in made}
             wishes["tools"] = tuple(tool.definition for tool in made)
         wanted = asked_session(**wishes)
-        await self.request(SessionUpdate(event_id=self.fresh("evt"), session=wanted))
+        await self.request(client_events.SessionUpdate(session=wanted))
         return self.session
 
     # ---- live input
@@ -345,27 +314,24 @@ class Session:
     async def append_input_audio_buffer(self, audio: Sound) -> None:
         """Send sound while it is being made. Nothing is answered; turn detection may start a turn."""
         for part in split_audio(to_pcm(audio), self.heard_as):
-            event = InputAudioBufferAppend(event_id=self.fresh("evt"), audio=self._coded(part))
+            event = client_events.InputAudioBufferAppend(event_id=self.fresh("evt"), audio=self._coded(part))
             await self.wire.write(event.encode())
             self.conversation.input.append(part)
             if self.turn_detection:
                 self.conversation.input.forget_silence()
 
     async def commit_input_audio_buffer(self) -> str:
-        """Make a user message of what was sent; push to talk ends with this.
-
-        Returns:
-            The message's id.
+        """Make a user message of what was sent, and return its id; push to talk ends with this.
 
         Raises:
             ModelRefused: There is less than 100 ms.
         """
-        answer = await self.request(InputAudioBufferCommit(event_id=self.fresh("evt")))
-        return answer.item_id if isinstance(answer, InputAudioBufferCommitted) else ""
+        answer = await self.request(client_events.InputAudioBufferCommit())
+        return answer.item_id if isinstance(answer, server_events.InputAudioBufferCommitted) else ""
 
     async def clear_input_audio_buffer(self) -> None:
         """Forget what was sent."""
-        await self.request(InputAudioBufferClear(event_id=self.fresh("evt")))
+        await self.request(client_events.InputAudioBufferClear())
 
     @property
     def turn_detection(self) -> str | None:
@@ -405,15 +371,15 @@ class Session:
         There is one ``ResponseEnded`` for each response: those that call tools, those that failed and are asked for
         again, and the answer, which is the last.
         """
-        keeps_commentary = commentary_of(self.commentary if commentary is None else commentary) == "keep"
+        keeps = self.keeps_commentary if commentary is None else keeps_commentary(commentary)
         rounds, tally, before_s = 0, Tally(), 0.0
         while True:
             stream = await self.speak(**options)
             async for change in stream:
-                if isinstance(change, AudioChunk | TextChunk) and (keeps_commentary or not change.commentary):
+                if isinstance(change, AudioChunk | TextChunk) and (keeps or not change.commentary):
                     yield change
             response = await stream.finished()
-            response = response.with_commentary() if keeps_commentary else response
+            response = response.with_commentary() if keeps else response
             response = replace(response, attempts=tally.attempts, compute_s=before_s + (response.compute_s or 0.0))
             wait_s = _wait_s(response, tally) if tally.attempts < max_tries else None
             yield ResponseEnded(response.id, response)
@@ -433,7 +399,7 @@ class Session:
         given = options.pop("metadata", None) or {}
         metadata = {**given, EVENT_KEY: event_id} if isinstance(given, Mapping) else given
         wanted = asked_response(**options, metadata=metadata)
-        return await self.wire.speak(ResponseCreate(event_id=event_id, response=wanted))
+        return await self.wire.speak(client_events.ResponseCreate(event_id=event_id, response=wanted))
 
     async def tool_output(self, call_id: str, output: str) -> Item:
         """Answer a tool call by hand; let the model speak when all calls of its turn are answered."""
@@ -449,19 +415,18 @@ class Session:
         Returns:
             Whether the model is to speak on; not, where a call is for a tool that the caller answers by hand.
         """
-        tools = self._tools
-        by_hand = any(call.name in tools and tools[call.name].run is None for call in response.calls)
-        if not response.calls or not tools or by_hand:
+        by_hand = {name for name, tool in self._tools.items() if tool.run is None}
+        if not self._tools or not response.calls or by_hand & {call.name for call in response.calls}:
             return False
-        for call, output in await run_calls(tools, response.calls, within_s):
+        for call, output in await run_calls(self._tools, response.calls, within_s):
             await self.tool_output(call.call_id, output)
         return True
 
     async def _follow_up(self, response: Response) -> None:
         """Run the tools that a response calls, and let the model speak on with their outputs; again, if need be."""
-        for rounds in range(1, MOST_ROUNDS + 1):
-            if not await self.serve(response):
-                return
+        rounds = 0
+        while rounds < MOST_ROUNDS and await self.serve(response):
+            rounds += 1
             response = await (await self.speak(tool_choice=choice_after(rounds))).finished()
 
     async def cancel_response(self, response_id: str | None = None) -> Response | None:
@@ -476,7 +441,7 @@ class Session:
             return None
         limit = self.deadlines.request_s
         async with self.responses() as ended:
-            await self.wire.send(ResponseCancel(event_id=self.fresh("evt"), response_id=target))
+            await self.wire.send(client_events.ResponseCancel(response_id=target))
             with anyio.move_on_after(limit):
                 async for response in ended:
                     if isinstance(response, Response) and response.id == target:
@@ -498,13 +463,12 @@ class Session:
         if playing and samples_heard is None:
             samples_heard = playing.heard_samples(anyio.current_time())
         response = await self.cancel_response()
-        if not playing or samples_heard is None:
-            return response
-        # words may have run ahead of the sound, though all of it was heard
-        broken_off = response is not None and response.status == "cancelled" and playing.item_id in response.item_ids
-        if samples_heard < playing.samples or (broken_off and samples_heard == playing.samples):
-            playing.stopped_at = samples_heard
-            await self._cut(playing)
+        if playing and samples_heard is not None:
+            # words may have run ahead of the sound, though all of it was heard
+            cancelled = response.item_ids if response and response.status == "cancelled" else ()
+            if samples_heard < playing.samples + (playing.item_id in cancelled):
+                playing.stopped_at = samples_heard
+                await self._cut(playing)
         return response
 
     async def _cut(self, playing: PlaybackEstimate) -> None:
@@ -589,9 +553,9 @@ class Session:
             ConnectFailed: The server refused in-band.
             SessionError: Anything else that can happen to a request.
         """
-        update = SessionUpdate(event_id=self.fresh("evt"), session=wanted)
+        update = client_events.SessionUpdate(session=wanted)
         answer = await wire.begin(update, self._opening, self.warn)
-        if isinstance(answer, SessionUpdated):
+        if isinstance(answer, server_events.SessionUpdated):
             asked = wanted.model_dump(mode="json", exclude_unset=True)
             for difference in differences(asked, answer.session):
                 self.warn(difference)
@@ -605,31 +569,28 @@ class Session:
     def take_in(self, event: ServerEvent) -> ResponseChange | None:
         """Take in one event of the server and say what changed for whoever listens to a response."""
         now = anyio.current_time()
-        if isinstance(event, SessionCreated | SessionUpdated):
+        if isinstance(event, server_events.SessionCreated | server_events.SessionUpdated):
             self.session = event.session
             self._named(event.session.get("model"))
-        elif isinstance(event, ResponseCreated | ResponseDone):
+        elif isinstance(event, server_events.ResponseCreated | server_events.ResponseDone):
             self._named(event.response.model)
-        elif isinstance(event, SpeechStarted) and (playing := self.state.stop_playing(now)):
+        elif isinstance(event, server_events.SpeechStarted) and (playing := self.state.stop_playing(now)):
             # on a websocket the server cancels, and leaves it to us to say how much was heard
             self.background.add(partial(self._cut, playing))
         change = self.conversation.apply(event)
-        self._call_tools(change)
         self.state.apply(event, change, now)
-        self._warn_of_oddities()
+        self._note(change)
         return change
 
     def take_end(self, change: ResponseEnded) -> None:
         """Take in the end of a response that no event told."""
-        self._call_tools(change)
-        self.state.apply_end(change)
-        self._warn_of_oddities()
+        self.state.apply_change(change, anyio.current_time())
+        self._note(change)
 
     def assume(self, event: ServerEvent, oddity: str) -> None:
         """Take in an answer that the server owes, and tell that it does."""
-        self.conversation.apply(event)
         self.conversation.odd[oddity] += 1
-        self._warn_of_oddities()
+        self._note(self.conversation.apply(event))
 
     def _named(self, model: object) -> None:
         """Note the model that the server says answers; its price counts from now on."""
@@ -644,17 +605,15 @@ class Session:
             log_event("session", logging.WARNING, f"{self.name}: {problem}")
             self._on_warning(problem)
 
-    def _call_tools(self, change: ResponseChange | None) -> None:
+    def _note(self, change: ResponseChange | None) -> None:
+        """Call the tools that a response wants which nobody follows, and tell of what is odd."""
         if isinstance(change, ResponseEnded) and change.response.calls and not self.wire.follows(change.response_id):
             self.background.add(partial(self._follow_up, change.response))
-
-    def _warn_of_oddities(self) -> None:
         odd = self.conversation.odd
-        if len(odd) > self._odd_told:
-            for oddity in list(odd)[self._odd_told :]:
-                self.warnings.append(oddity)
-                self._on_oddity(oddity)
-            self._odd_told = len(odd)
+        for oddity in list(odd)[self._odd_told :] if len(odd) > self._odd_told else ():
+            self.warnings.append(oddity)
+            self._on_oddity(oddity)
+        self._odd_told = len(odd)
 
     def over(self) -> None:
         """Tell whoever watches that nothing more will come."""

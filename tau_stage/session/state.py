@@ -38,16 +38,8 @@ class PlaybackEstimate:
     samples: int = 0
     stopped_at: int | None = None
 
-    def add(self, change: AudioChunk) -> None:
-        """Note that more of it came."""
-        self.samples += len(change.audio)
-
     def heard_samples(self, now: float) -> int:
-        """Tell how much a listener has heard who plays it as it comes.
-
-        >>> PlaybackEstimate("item", began_at=10.0, samples=24_000).heard_samples(10.25)
-        6000
-        """
+        """Tell how much a listener has heard who plays it as it comes."""
         if self.stopped_at is not None:
             return self.stopped_at
         return min(self.samples, max(0, round((now - self.began_at) * RATE)))
@@ -59,8 +51,9 @@ class PlaybackEstimate:
     def left_s(self, now: float) -> float:
         """Return seconds until a listener has heard what has come of it.
 
-        >>> PlaybackEstimate("item", began_at=10.0, samples=24_000).left_s(10.25)
-        0.75
+        >>> heard = PlaybackEstimate("item", began_at=10.0, samples=24_000)
+        >>> heard.heard_samples(10.25), heard.left_s(10.25)
+        (6000, 0.75)
         """
         return (self.samples - self.heard_samples(now)) / RATE if self.is_playing(now) else 0.0
 
@@ -86,29 +79,21 @@ class SessionState:
         self.is_listening = False
 
     def apply(self, event: ServerEvent, change: ResponseChange | None, now: float) -> None:
-        """Take in an event.
-
-        Args:
-            event: As it came.
-            change: What it changed in the conversation.
-            now: On the clock of the loop, in seconds.
-        """
-        if isinstance(event, SpeechStarted):
-            self.is_listening = True
-        elif isinstance(event, SpeechStopped):
-            self.is_listening = False
-        if isinstance(change, AudioChunk):
-            if self.playback is None or self.playback.item_id != change.item_id:
-                self.playback = PlaybackEstimate(change.item_id, began_at=now)
-            self.playback.add(change)
-        elif isinstance(change, ResponseEnded):
-            self.apply_end(change)
+        """Take in an event, and what it changed in the conversation; ``now`` is on the clock of the loop."""
+        if isinstance(event, SpeechStarted | SpeechStopped):
+            self.is_listening = isinstance(event, SpeechStarted)
+        self.apply_change(change, now)
         self.events.publish(event)
         self.waiter.publish(event)
 
-    def apply_end(self, change: ResponseEnded) -> None:
-        """Take in the end of a response."""
-        self.responses.publish(change.response)
+    def apply_change(self, change: ResponseChange | None, now: float) -> None:
+        """Take in a change of the conversation."""
+        if isinstance(change, AudioChunk):
+            if self.playback is None or self.playback.item_id != change.item_id:
+                self.playback = PlaybackEstimate(change.item_id, began_at=now)
+            self.playback.samples += len(change.audio)
+        elif isinstance(change, ResponseEnded):
+            self.responses.publish(change.response)
 
     def status(self, now: float) -> Literal["listening", "speaking"] | None:
         """Tell who is heard: the user, the model until a listener has heard it all, or nobody."""

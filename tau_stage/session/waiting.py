@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
@@ -54,13 +54,12 @@ class Deadlines:
     closing_s: float = 2.0
 
 
-class Receipt:
-    """A request that is on its way, and its answer when it comes.
+MILESTONES = {AudioChunk: "first_audio_s", TextChunk: "first_text_s", ResponseEnded: "compute_s"}
+"""What of a response tells how long that took: the first change of each kind, commentary aside."""
 
-    Args:
-        request: What was asked.
-        size: Bytes of it.
-    """
+
+class Receipt:
+    """A request that is on its way, ``size`` bytes of it, and its answer when it comes."""
 
     def __init__(self, request: Request, size: int = 0) -> None:
         self.request = request
@@ -70,10 +69,9 @@ class Receipt:
 
     def settle(self, outcome: ServerEvent | SessionError) -> None:
         """Give the answer, or the reason why there will be none; only the first counts."""
-        if self._settled.is_set():
-            return
-        self._outcome = outcome
-        self._settled.set()
+        if not self._settled.is_set():
+            self._outcome = outcome
+            self._settled.set()
 
     async def answer(self) -> ServerEvent:
         """Wait for the server's answer.
@@ -112,7 +110,6 @@ class ResponseStream:
         before: What was asked before it, and was not answered yet.
 
     Attributes:
-        before: As given.
         instead: What came in its place, as a sentence; empty where there is nothing to say.
     """
 
@@ -121,9 +118,7 @@ class ResponseStream:
         self.instead = ""
         self._idle_s = idle_s
         self._began_at = anyio.current_time()
-        self._first_audio_s: float | None = None
-        self._first_text_s: float | None = None
-        self._compute_s: float | None = None
+        self._came_after_s: dict[str, float] = {}
         self._changes: deque[ResponseChange] = deque()
         self._changed = Signal()
         self._failure: SessionError | None = None
@@ -131,13 +126,8 @@ class ResponseStream:
 
     def add(self, change: ResponseChange) -> None:
         """Take in what the reader found."""
-        elapsed_s = anyio.current_time() - self._began_at
-        if isinstance(change, AudioChunk) and not change.commentary and self._first_audio_s is None:
-            self._first_audio_s = elapsed_s
-        elif isinstance(change, TextChunk) and not change.commentary and self._first_text_s is None:
-            self._first_text_s = elapsed_s
-        elif isinstance(change, ResponseEnded):
-            self._compute_s = elapsed_s
+        if not getattr(change, "commentary", False) and (milestone := MILESTONES.get(type(change))):
+            self._came_after_s.setdefault(milestone, anyio.current_time() - self._began_at)
         self._changes.append(change)
         self._changed.notify()
 
@@ -154,21 +144,15 @@ class ResponseStream:
             raise StopAsyncIteration
         change = await self._next()
         if isinstance(change, ResponseEnded):
-            self._response = replace(
-                change.response,
-                first_audio_s=self._first_audio_s,
-                first_text_s=self._first_text_s,
-                compute_s=self._compute_s,
-            )
+            self._response = replace(change.response, **self._came_after_s)  # type: ignore[arg-type]
             raise StopAsyncIteration
         return change
 
     async def _next(self) -> ResponseChange:
         with anyio.move_on_after(self._idle_s):
-            while not self._changes:
-                if self._failure:
-                    raise self._failure.about()
-                await self._changed.wait()
+            await self._changed.until(lambda: bool(self._changes or self._failure))
+            if self._failure and not self._changes:
+                raise self._failure.about()
             return self._changes.popleft()
         raise Timeout(what="sign of the response", waited_s=self._idle_s, instead=self.instead)
 
@@ -220,12 +204,11 @@ class Subscription(Generic[T]):
         return self
 
     async def __anext__(self) -> T | Missed:
-        while not self._waiting and not self._missed:
-            if self._over:
-                raise StopAsyncIteration
-            await self._changed.wait()
+        await self._changed.until(lambda: bool(self._waiting or self._missed or self._over))
         if self._waiting:
             return self._waiting.popleft()
+        if not self._missed:
+            raise StopAsyncIteration
         missed, self._missed = self._missed, 0
         return Missed(missed)
 
@@ -287,24 +270,17 @@ class EventWaiter:
         self._closed = why
         self._changed.notify()
 
-    async def wait_for(
-        self, kind: str, timeout_s: float, which: Callable[[ServerEvent], bool] = lambda _event: True
-    ) -> ServerEvent:
-        """Wait for the next event of a kind that no earlier call has returned.
-
-        Args:
-            kind: The event's type.
-            timeout_s: Seconds until it is given up.
-            which: Further says which one.
+    async def wait_for(self, kind: str, timeout_s: float) -> ServerEvent:
+        """Wait for the next event of a type that no earlier call has returned.
 
         Raises:
-            Timeout: It did not come.
+            Timeout: It did not come in time.
             SessionError: The session closed first.
         """
         with anyio.move_on_after(timeout_s):
             while True:
                 for number, event in self._recent:
-                    if event.type == kind and number > self._seen.get(kind, 0) and which(event):
+                    if event.type == kind and number > self._seen.get(kind, 0):
                         self._seen[kind] = number
                         return event
                 if self._closed:

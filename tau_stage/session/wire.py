@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import count
 from math import inf
-from typing import Protocol
+from typing import Literal, Protocol
 
 import anyio
 
@@ -98,6 +98,9 @@ class EventSink(Protocol):
     def has_sent(self, frame: bytes) -> None:
         """Take note of an event that went out."""
 
+    def fresh(self, kind: Literal["evt", "item"]) -> str:
+        """Make an id for an event or an item of ours."""
+
     def warn(self, problem: str) -> None:
         """Note what whoever reads the take should know."""
 
@@ -150,8 +153,9 @@ class Wire:
     # ---- out
 
     async def send(self, event: ClientEvent) -> Receipt:
-        """Send an event without waiting for its answer; the socket keeps the order."""
+        """Send an event without waiting for its answer; the socket keeps the order. It gets an id where it has none."""
         event = with_ids(event, self._conversation.entries.id_of)
+        event = event if event.event_id else event.model_copy(update={"event_id": self._sink.fresh("evt")})
         request = request_of(event)
         if request is None:
             await self.write(event.encode())
