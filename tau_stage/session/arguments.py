@@ -22,17 +22,17 @@ LONGEST_APPEND = 15 * 1024 * 1024
 WIDEST = 4
 """Most bytes on the way for one sample of ours."""
 
+NEW_NAMES = {
+    "modalities": "output_modalities=('audio',) or ('text',)",
+    "max_response_output_tokens": "max_output_tokens",
+    "input_audio_transcription": "transcription",
+    "input_audio_noise_reduction": "noise_reduction",
+    "input_audio_format": "input_format={'type': 'audio/pcmu'}",
+    "output_audio_format": "output_format={'type': 'audio/pcmu'}",
+}
 RENAMED: Mapping[str, tuple[str, str]] = {
+    **{old: (f"{old} has another name since GA", f"write {new}") for old, new in NEW_NAMES.items()},
     "temperature": ("the Realtime API has no temperature since GA", "leave it out"),
-    "modalities": ("modalities has another name since GA", "write output_modalities=('audio',) or ('text',)"),
-    "max_response_output_tokens": ("max_response_output_tokens has another name since GA", "write max_output_tokens"),
-    "input_audio_transcription": ("input_audio_transcription has another name since GA", "write transcription"),
-    "input_audio_noise_reduction": ("input_audio_noise_reduction has another name since GA", "write noise_reduction"),
-    "input_audio_format": ("input_audio_format has another name since GA", "write input_format={'type': 'audio/pcmu'}"),
-    "output_audio_format": (
-        "output_audio_format has another name since GA",
-        "write output_format={'type': 'audio/pcmu'}",
-    ),
     "url": ("create_session has no option url", "write endpoint"),
     "max_time_to_respond": (
         "a response has no option max_time_to_respond",
@@ -74,12 +74,7 @@ def to_pcm(audio: Sound) -> Pcm:
 
 
 def split_audio(audio: Pcm, form: Format = PCM16, longest: int = LONGEST_APPEND) -> Iterator[Pcm]:
-    """Yield a sound in the fewest parts of which each fits into one event; split between samples.
-
-    Args:
-        audio: Of any length.
-        form: How it travels.
-        longest: Most base64 of one part, in bytes.
+    """Yield a sound in the fewest parts of which each fits into one event, ``longest`` bytes of base64.
 
     >>> [len(part) for part in split_audio(Pcm.silence(10), longest=12)]
     [4, 4, 2]
@@ -126,9 +121,8 @@ def asked_response(**options: object) -> ResponseConfig:
 
 
 def _check_names(wishes: Mapping[str, object]) -> None:
-    for name in wishes:
-        if name in RENAMED:
-            raise UsageError(*RENAMED[name])
+    for name in wishes.keys() & RENAMED.keys():
+        raise UsageError(*RENAMED[name])
 
 
 def _refused(verb: str, error: ValidationError) -> UsageError:

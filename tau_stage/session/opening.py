@@ -165,8 +165,13 @@ async def create_session(
 @asynccontextmanager
 async def _dialled(place: endpoints.Endpoint, url: str, key: Key, waits: Deadlines) -> AsyncIterator[Transport]:
     """Open a socket; the key is asked for each time."""
-    headers = await _headers_in_time(place, key, waits.opening_s)
-    async with dial(url, headers, open_timeout_s=waits.opening_s, closing_s=waits.closing_s) as transport:
+    limit_s = waits.opening_s
+    try:
+        with anyio.fail_after(limit_s):
+            headers = await headers_for(place, key)
+    except TimeoutError:
+        raise Timeout(what=f"key for {place.name}", waited_s=limit_s) from None
+    async with dial(url, headers, open_timeout_s=limit_s, closing_s=waits.closing_s) as transport:
         yield transport
 
 
@@ -179,20 +184,14 @@ def _host_of(place: endpoints.Endpoint, resource: str) -> str:
 
 
 def _wishes_at(place: endpoints.Endpoint, wishes: Mapping[str, object]) -> tuple[dict[str, object], str]:
-    """Return what is asked for at an endpoint, with the voice and the model that transcribes where none is named.
-
-    Returns:
-        The wishes, and a doubt about the voice, or an empty text.
+    """Complete what is asked for at an endpoint with a voice and a model that transcribes; return a doubt, too, or "".
 
     Raises:
         UsageError: The voice is misspelt.
     """
-    asked = dict(wishes)
-    if asked.get("voice") is None:
-        asked["voice"] = default_voice(place.name)
-    if not asked["voice"]:
-        del asked["voice"]
-    voice = asked.get("voice", "")
+    voice = wishes.get("voice")
+    voice = default_voice(place.name) if voice is None else voice
+    asked = {**wishes, "voice": voice} if voice else {key: wishes[key] for key in wishes if key != "voice"}
     name = voice if isinstance(voice, str) else ""
     if meant := name and misspelt(name, place.name):
         known = ", ".join(voices_of(place.name) or ())
@@ -220,14 +219,6 @@ def place_of(name: str, dialect: str | None = None) -> endpoints.Endpoint:
     except KeyError as error:
         known = ", ".join(endpoints.ENDPOINTS)
         raise UsageError(f"there is no endpoint or dialect {error.args[0]!r}", f"use {known}, or a ws:// URL") from None
-
-
-async def _headers_in_time(place: endpoints.Endpoint, key: Key, limit_s: float) -> dict[str, str]:
-    try:
-        with anyio.fail_after(limit_s):
-            return await headers_for(place, key)
-    except TimeoutError:
-        raise Timeout(what=f"key for {place.name}", waited_s=limit_s) from None
 
 
 async def headers_for(place: endpoints.Endpoint, key: Key = None) -> dict[str, str]:

@@ -86,39 +86,18 @@ RULES: Mapping[Trouble, Rule] = {
 """The policy. A truncated response has met the cap that the scene gave it, and would again. ``lost`` is how often one
 player's session is opened in a performance; what was dropped waits for that, and for nothing else."""
 
-CODES: Mapping[str, Trouble] = {
-    UNUSABLE: "damaged",
-    "unsupported_script": "no voice",  # the understudy's
-    "rate_limit": "rate limit",
-    "rate_limited": "rate limit",
-    "rate_limit_error": "rate limit",
-    "rate_limit_exceeded": "rate limit",
-    "rate_limit_reached": "rate limit",
-    "inference_rate_limit_exceeded": "rate limit",  # Azure OpenAI, in response.done
-    "call_rate_limit_exceeded": "rate limit",
-    "token_rate_limit_exceeded": "rate limit",
-    "too_many_requests": "rate limit",
-    "429": "rate limit",
-    "throttled": "rate limit",
-    "throttling": "rate limit",  # Alibaba Cloud, this one and the next three
-    "throttling_rate_quota": "rate limit",
-    "throttling_burst_rate": "rate limit",
-    "throttling_allocation_quota": "rate limit",
-    "throttling_error": "rate limit",
-    "slow_down": "rate limit",
-    "server_error": "server error",
-    "internal_server_error": "server error",
-    "internal_error": "server error",
-    "service_unavailable": "server error",
-    "server_overloaded": "server error",
-    "model_overloaded": "server error",
-    "overloaded_error": "server error",
-    "500": "server error",
-    "502": "server error",
-    "503": "server error",
-    "504": "server error",
-    "conversation_already_has_active_response": "still speaking",
+SPELLINGS: Mapping[Trouble, str] = {
+    "damaged": UNUSABLE,
+    "no voice": "unsupported_script",  # the understudy's
+    "rate limit": "rate_limit rate_limited rate_limit_error rate_limit_exceeded rate_limit_reached too_many_requests"
+    " 429 throttled slow_down"
+    " inference_rate_limit_exceeded call_rate_limit_exceeded token_rate_limit_exceeded"  # Azure OpenAI
+    " throttling throttling_rate_quota throttling_burst_rate throttling_allocation_quota throttling_error",  # Alibaba
+    "server error": "server_error internal_server_error internal_error service_unavailable server_overloaded"
+    " model_overloaded overloaded_error 500 502 503 504",
+    "still speaking": "conversation_already_has_active_response",
 }
+CODES = {code: trouble for trouble, codes in SPELLINGS.items() for code in codes.split()}
 """Error codes that may pass, in snake case; ``code_name`` brings other spellings to it."""
 
 PASSING_STATUS: Mapping[int, Trouble] = {429: "busy", 500: "unwell", 502: "unwell", 503: "unwell", 504: "unwell"}
@@ -266,8 +245,5 @@ def wished_wait_s(message: str) -> float | None:
     found = TRY_AGAIN.search(message)
     if found is None:
         return None
-    return sum(float(number) * _seconds(unit.lower()) for number, unit in re.findall(_PART, found[1], re.IGNORECASE))
-
-
-def _seconds(unit: str) -> float:
-    return 0.001 if unit.startswith(("ms", "milli")) else UNITS[unit[0]]
+    units = ((float(number), unit) for number, unit in re.findall(_PART, found[1].lower()))
+    return sum(n * (0.001 if unit.startswith(("ms", "milli")) else UNITS[unit[0]]) for n, unit in units)

@@ -98,12 +98,12 @@ class Tool:
             arguments: JSON, as the model wrote it.
             within_s: Seconds that its caller has left, where they are fewer than its own.
         """
-        patience_s = min(self.timeout_s, within_s)
+        limit_s = min(self.timeout_s, within_s)
         try:
-            with anyio.fail_after(patience_s):
+            with anyio.fail_after(limit_s):
                 return _written(await self._run(from_json(arguments or "{}")))
         except TimeoutError:
-            return _error(f"the tool took longer than {patience_s:.3g} s")
+            return _error(f"the tool took longer than {limit_s:.3g} s")
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             return _error(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
@@ -150,30 +150,25 @@ async def run_calls(
     Raises:
         StageError: Whoever watches a tool's calls ends it all; the first, where several do.
     """
-    given: dict[int, str] = {}
+    given = [_error(f"there is no tool {call.name!r}, only {', '.join(tools)}") for call in calls]
     ended: list[StageError] = []
 
-    async def run(number: int, call: ToolCall) -> None:
-        tool = tools.get(call.name)
-        unknown = _error(f"there is no tool {call.name!r}, only {', '.join(tools)}")
+    async def run(number: int, tool: Tool) -> None:
         try:
-            given[number] = await tool.call(call.arguments, within_s) if tool else unknown
+            given[number] = await tool.call(calls[number].arguments, within_s)
         except StageError as error:
             ended.append(error)
             running.cancel_scope.cancel()
 
     async with anyio.create_task_group() as running:
         for number, call in enumerate(calls):
-            running.start_soon(run, number, call)
+            if call.name in tools:
+                running.start_soon(run, number, tools[call.name])
     if ended:
         raise ended[0]
-    return [(call, given[number]) for number, call in enumerate(calls)]
+    return list(zip(calls, given, strict=True))
 
 
 def choice_after(turns: int) -> Literal["auto", "none"]:
-    """Choose what the response to outputs of tools may call: what it likes, never what it must, at the end nothing.
-
-    Args:
-        turns: Rounds of calls so far.
-    """
+    """Choose what the response after so many rounds of calls may call: what it likes, at the end nothing."""
     return "auto" if turns < MOST_ROUNDS else "none"

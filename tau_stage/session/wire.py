@@ -76,15 +76,11 @@ SLOWEST_UPLINK = 200_000
 
 
 class EventSink(Protocol):
-    """Whoever is told what comes in: the session.
-
-    Attributes:
-        conversation: What the server has told so far.
-        answers: Whether the server answers a kind of request, by the type of the answer, where that is known.
-    """
+    """Whoever is told what comes in: the session."""
 
     conversation: Conversation
     answers: dict[str, bool]
+    """Whether the server answers a kind of request, by the type of the answer, where that is known."""
 
     def take_in(self, event: ServerEvent) -> ResponseChange | None:
         """Take in an event and say what changed for whoever listens to a response."""
@@ -116,7 +112,6 @@ class Wire:
         dialect: How the server spells events.
 
     Attributes:
-        transport: As given.
         closed: Why it is closed, once it is.
         over: Set when it is.
         send_lock: Held by whoever sends events that nothing may come between.
@@ -210,15 +205,15 @@ class Wire:
                     return await self._outcome(receipt)
                 await self._probe()
             return await self._outcome(receipt)
-        if suspected := self._suspected.pop(request.event_id, None):
-            self._forget(receipt)
-            raise refusal(suspected[0].error).about(player=self._name)
         is_known_to_answer = any(map(self._sink.answers.get, (request.answer, "session.updated")))
-        if request.assumed and not is_known_to_answer and self._heard > heard:
+        is_alive, suspected = self._heard > heard, self._suspected.pop(request.event_id, None)
+        if request.assumed and is_alive and not (suspected or is_known_to_answer):
             self._take_as_done(request)
             return await self._outcome(receipt)
         self._forget(receipt)
-        instead = self._remark if self._heard > heard else ""
+        if suspected:
+            raise refusal(suspected[0].error).about(player=self._name)
+        instead = self._remark if is_alive else ""
         raise Timeout(what=request.answer, waited_s=limit, instead=instead, player=self._name)
 
     async def _outcome(self, receipt: Receipt) -> ServerEvent:
@@ -237,21 +232,16 @@ class Wire:
         self._probes[event.event_id or ""] = self._requests.that_can_be_assumed()
         await self.send(event)
 
-    def _is_alive(self, older: Sequence[Request]) -> None:
-        """Note that the server has answered what was asked later."""
-        for request in older:
-            self._take_as_done(request)
-
-    def _take_as_done(self, request: Request) -> None:
-        """Go on as if a request had been answered; a refusal that comes later is a warning."""
-        receipt = self._receipts.get(request.event_id)
-        if receipt is None or request.assumed is None or request.event_id in self._suspected:
-            return
-        del self._receipts[request.event_id]
-        self._requests.take_as_done(request)
-        self._sink.answers.setdefault(request.answer, False)
-        self._sink.assume(request.assumed, f"no {request.answer} came; what was asked is taken as done")
-        receipt.settle(request.assumed)
+    def _take_as_done(self, *requests: Request) -> None:
+        """Go on as if requests had been answered, where the server has answered a later one; refusals then warn."""
+        for request in requests:
+            receipt = self._receipts.get(request.event_id)
+            if receipt and request.assumed and request.event_id not in self._suspected:
+                del self._receipts[request.event_id]
+                self._requests.take_as_done(request)
+                self._sink.answers.setdefault(request.answer, False)
+                self._sink.assume(request.assumed, f"no {request.answer} came; what was asked is taken as done")
+                receipt.settle(request.assumed)
 
     def _forget(self, receipt: Receipt) -> None:
         """Wait for an answer no longer: what comes answers others."""
@@ -261,13 +251,8 @@ class Wire:
     async def begin(self, update: SessionUpdate, opening: Opening, warn: Callable[[str], None]) -> ServerEvent | None:
         """Wait until the server has greeted, and ask for the session that is wanted.
 
-        Args:
-            update: The session that is wanted.
-            opening: What the server sends when a session opens.
-            warn: Told of what did not come, where the session goes on without it.
-
         Returns:
-            The answer; None where the server need not confirm the session, or did not.
+            The answer; None where the server need not confirm the session, or did not: then ``warn`` is told.
 
         Raises:
             ConnectFailed: The server refused in-band.
@@ -288,12 +273,10 @@ class Wire:
                 raise missed from None
             self._forget(receipt)
             warn(f"{missed.what_happened()}; voice, instructions and turn detection may be others than asked for")
-        except Refused:
-            raise self._refused(self.closed) from None
         except ModelRefused as refused:
             raise refused.about(player=self._name) from None
-        except SessionClosed as closed:
-            raise self._refused(closed) from None
+        except (Refused, SessionClosed) as refused:
+            raise self._refused(refused if isinstance(refused, SessionClosed) else self.closed) from None
         return None
 
     def _refused(self, closed: SessionClosed | None) -> ConnectFailed:
@@ -367,7 +350,7 @@ class Wire:
 
     def _read(self, event: ServerEvent) -> None:
         if isinstance(event, SessionUpdated) and (older := self._probed()) is not None:
-            self._is_alive(older)
+            self._take_as_done(*older)
             return
         self._heard += 1
         is_new_item = isinstance(event, PlacedItemEvent) and not self._conversation.knows(event.item.id)
@@ -417,7 +400,7 @@ class Wire:
         if receipt:
             receipt.settle(event)
         if (older := self._probes.pop(request.event_id, None)) is not None:
-            self._is_alive(older)
+            self._take_as_done(*older)
             return
         if isinstance(event, ErrorEvent):
             if stream := self._streams.pop(request.event_id, None):
@@ -451,7 +434,7 @@ class Wire:
         if isinstance(change, ResponseEnded):
             self._streams.pop(response_id, None)
             self._unclaimed.pop(response_id, None)
-            self._is_alive(stream.before if stream else ())
+            self._take_as_done(*(stream.before if stream else ()))
 
     def _suspect(self, event: ErrorEvent) -> None:
         """Find what an error can be about that names no request: a request, a response, or nothing."""
@@ -561,10 +544,9 @@ class Greeting:
         >>> Greeting().summary()
         'the server sent nothing'
         """
-        names = [
-            f'{name} ("{self._error.message}")' if name == "error" and self._error and self._error.message else name
-            for name in (kind if " " in kind else kind[:SHOWN_CHARACTERS] for kind in self._types)
-        ]
+        words = self._error.message if self._error else ""
+        names = [kind if " " in kind else kind[:SHOWN_CHARACTERS] for kind in self._types]
+        names = [f'{name} ("{words}")' if words and name == "error" else name for name in names]
         if len(names) > SHOWN_TYPES:
             names = [*names[:SHOWN_TYPES], f"{len(names) - SHOWN_TYPES} more"]
         last = names.pop() if names else "nothing"
