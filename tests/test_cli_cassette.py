@@ -158,10 +158,27 @@ def test_show_verify_and_prune(recorded: Path, capsys: pytest.CaptureFixture[str
     assert run("cassette", "prune", "tapes") == 0
     assert sorted((recorded / "audio").iterdir()) == kept
     assert not left.exists()
+    capsys.readouterr()
+    assert run("cassette", "prune", "tapes") == 0
+    assert capsys.readouterr().out == "there is nothing to delete\n"
     kept[0].write_bytes(b"")
     assert run("cassette", "verify", "tapes") == 2
     assert "the clip is damaged" in capsys.readouterr().err
     assert run("cassette", "verify", "nowhere") == 2
+
+
+def test_a_folder_that_holds_no_cassette_names_the_one_that_does(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree("tapes", "play/cassettes")
+    capsys.readouterr()
+    for named, hint in (
+        (recorded / "cassette.json", f"name its folder: {recorded}"),
+        (Path("play"), "name the folder of the cassettes: play/cassettes"),
+        (Path("nowhere"), "record one: tau-stage run SCENE --record DIR"),
+    ):
+        assert run("cassette", "show", str(named)) == 2
+        assert capsys.readouterr().err == f"{named}: there is no cassette\n  hint: {hint}\n"
 
 
 def two_cassettes(recorded: Path, serve: Serve, trio: str) -> tuple[Path, Path]:

@@ -91,6 +91,21 @@ def test_an_option_is_no_value_of_another(option: str, capsys: pytest.CaptureFix
     assert f"{option} needs a value, and --quiet is an option.\n" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("verb", "usage"),
+    [
+        ("run", "tau-stage run [OPTIONS] SCENE..."),
+        ("pick", "tau-stage pick [OPTIONS] TAKE LINE N"),
+        ("play", "tau-stage play [OPTIONS] TAKE [LINE]"),
+        ("test", "tau-stage test [OPTIONS] [PATH...]"),
+        ("cassette show", "tau-stage cassette show [OPTIONS] DIR"),
+    ],
+)
+def test_the_usage_of_a_verb(verb: str, usage: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*verb.split(), "--help") == 0
+    assert capsys.readouterr().out.startswith(f"Usage: {usage}\n")
+
+
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--version") == 0
     assert capsys.readouterr().out == f"tau-stage {__version__}\n"

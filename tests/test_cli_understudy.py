@@ -23,12 +23,27 @@ def test_faults_are_ordered_by_a_word(order: str, meant: fault.Fault) -> None:
     assert fault.parse_fault(order) == meant
 
 
-@pytest.mark.parametrize("order", ["nonsense", "drop", "drop@nowhere", "fly@hearing", "drop@hearing#x"])
+@pytest.mark.parametrize("order", ["nonsense", "xxx@nowhere"])
 def test_an_unknown_fault_is_a_clear_error(order: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("understudy", "--fault", order) == 2
     said = capsys.readouterr().err
     assert f"there is no fault '{order}'" in said
     assert "like drop@in_response" in said
+
+
+@pytest.mark.parametrize(
+    ("order", "told"),
+    [
+        ("Drop@in_response", "there is no fault 'Drop@in_response'\n  hint: did you mean 'drop@in_response'?"),
+        ("bussy", "there is no fault 'bussy'\n  hint: did you mean 'busy'?"),
+        ("drop@hearing#0", "there is no connection '0'\n  hint: count them from 1: drop@hearing#1"),
+        ("drop@hearing#x", "there is no connection 'x'\n  hint: count them from 1: drop@hearing#1"),
+        ("drop@hearing#²", "there is no connection '²'\n  hint: count them from 1: drop@hearing#1"),
+    ],
+)
+def test_a_fault_that_is_nearly_one_has_a_hint(order: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("understudy", "--fault", order) == 2
+    assert told in capsys.readouterr().err
 
 
 def test_only_loopback_is_served(capsys: pytest.CaptureFixture[str]) -> None:

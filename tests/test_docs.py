@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+import typing
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +19,7 @@ from anyio.from_thread import start_blocking_portal
 from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.wav import WavWriter
 from tau_stage.protocol.endpoints import ENDPOINTS
+from tau_stage.understudy.faults import PLAIN, Strike, What, Where, parse_fault
 from tau_stage.understudy.server import Understudy, open_understudy
 from tests.support.tone_voice import Tones, tone
 from tests.test_cli_run import no_key
@@ -156,3 +158,12 @@ def test_a_new_project_does_what_its_readme_types(
     for program, *words in typed:
         assert program == "tau-stage"
         assert run(*words) == 0, capsys.readouterr().err
+
+
+def test_the_page_of_the_understudy_has_every_fault() -> None:
+    page = (DOCS / "understudy.md").read_text(encoding="utf-8").partition("## Bad days")[2]
+    tables = re.findall(r"^\| \w+ \| .*\n\|---\|---\|\n((?:\|.*\n)+)", page, re.MULTILINE)
+    told = [re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE) for table in tables]
+    assert told == [list(PLAIN), list(typing.get_args(What)), list(typing.get_args(Where))]
+    for order in re.findall(r"`(\w+@\w+(?:#\d)?)`", page):
+        assert isinstance(parse_fault(order), Strike)

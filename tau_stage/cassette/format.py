@@ -130,8 +130,17 @@ def cassettes_in(folder: Path) -> list[Path]:
         return [folder]
     found = sorted(file.parent for file in folder.glob(f"*/{MANIFEST}")) if folder.is_dir() else []
     if not found:
-        raise CassetteError(str(folder), "there is no cassette", RECORD_IT)
+        raise CassetteError(str(folder), "there is no cassette", _named(folder))
     return found
+
+
+def _named(folder: Path) -> str:
+    """Say which folder was probably meant, where a file of a cassette or a folder of scenes was named."""
+    if (folder.parent / MANIFEST).is_file():
+        return f"name its folder: {folder.parent}"
+    if folder.is_dir() and any(folder.glob(f"cassettes/*/{MANIFEST}")):
+        return f"name the folder of the cassettes: {folder / 'cassettes'}"
+    return RECORD_IT
 
 
 def load_cassette(path: Path) -> Cassette:

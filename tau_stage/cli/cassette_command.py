@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tau_stage.cli.options import Verb
 from tau_stage.cli.printing import say, warn
 from tau_stage.text import docstring
 
@@ -19,7 +20,7 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A cassette, or a fo
 
 
 def show(folder: Folder) -> None:
-    """Tell what is on each cassette: players, events, lines, sounds."""
+    """Show what is on each cassette: players, events, lines, sounds."""
     from tau_stage.cassette import cassettes_in, load_cassette
 
     for path in cassettes_in(folder):
@@ -27,7 +28,10 @@ def show(folder: Folder) -> None:
 
 
 def verify(folder: Folder) -> None:
-    """Read all of each cassette, to the last sample; exit 2 if one is not whole."""
+    """Read all of each cassette, to the last sample.
+
+    The exit code is 2 if one is not whole.
+    """
     from tau_stage.cassette import cassettes_in, verify_cassette
     from tau_stage.errors import CassetteError
 
@@ -44,9 +48,9 @@ def verify(folder: Folder) -> None:
 
 
 def prune(folder: Folder) -> None:
-    """Delete what no cassette speaks of, and what interrupted recordings have left.
+    """Delete clips and events that no cassette names.
 
-    A recording that is whole is never deleted.
+    What recordings have left that were killed goes, too. A recording that is whole is never deleted.
     """
     import shutil
 
@@ -60,13 +64,14 @@ def prune(folder: Folder) -> None:
     )
     from tau_stage.take import clear_drafts
 
-    unfinished = unfinished_in(folder)
+    unfinished, deleted = unfinished_in(folder), 0
     for path in cassettes_in(folder):
         if path in unfinished:
             continue
         refuse_linked_cassette(path)
         for file in spare_files(load_cassette(path)):
             file.unlink()
+            deleted += 1
             say(f"deleted {file}")
         for place in (path, path / "audio"):
             clear_drafts(place)
@@ -77,10 +82,12 @@ def prune(folder: Folder) -> None:
             shutil.rmtree(path)
             say(f"deleted {path}")
     clear_drafts(folder)
+    if not (deleted or unfinished):
+        say("there is nothing to delete")
 
 
 for verb in (show, verify, prune):
-    cassette.command(help=docstring(verb))(verb)
+    cassette.command(cls=Verb, help=docstring(verb))(verb)
 
 
 def _tell(tape: Cassette) -> None:

@@ -8,11 +8,10 @@ import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
 from io import StringIO, TextIOWrapper
-from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 
 from tau_stage import errors
 from tau_stage.cli.accept_command import accept
@@ -21,6 +20,7 @@ from tau_stage.cli.compare_command import compare
 from tau_stage.cli.doctor_command import doctor
 from tau_stage.cli.fmt_command import fmt
 from tau_stage.cli.init_command import init
+from tau_stage.cli.options import Verb
 from tau_stage.cli.pick_command import pick
 from tau_stage.cli.plan_command import plan
 from tau_stage.cli.play_command import play
@@ -61,17 +61,6 @@ class _Verbs(TyperGroup):
             raise typer.Abort from interruption
 
 
-class _Verb(TyperCommand):
-    """Takes no option for the value of another: ``--record --quiet`` names no folder."""
-
-    def parse_args(self, ctx: object, args: list[str]) -> list[str]:
-        options = {name: option for option in self.params for name in option.opts if name.startswith("-")}
-        for name, following in pairwise(args):
-            if name in options and following in options and not getattr(options[name], "is_flag", False):
-                raise typer.BadParameter(f"{name} needs a value, and {following} is an option.")
-        return super().parse_args(ctx, args)  # type: ignore[arg-type]
-
-
 app = typer.Typer(
     name="tau-stage",
     cls=_Verbs,
@@ -89,8 +78,8 @@ VERBS = (
 )  # fmt: skip
 
 for verb in VERBS:
-    app.command(cls=_Verb, help=docstring(verb))(verb)
-app.command("test", cls=_Verb, help=docstring(check_scenes))(check_scenes)
+    app.command(cls=Verb, help=docstring(verb))(verb)
+app.command("test", cls=Verb, help=docstring(check_scenes))(check_scenes)
 
 app.add_typer(cassette)
 

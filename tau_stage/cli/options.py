@@ -11,10 +11,12 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperCommand
 
 from tau_stage.errors import UsageError
 from tau_stage.scene import did_you_mean
@@ -39,6 +41,33 @@ StreamTo = Annotated[
 Only = Annotated[
     list[str] | None, typer.Option(help="One variant of the scene's matrix, by name; may be given several times.")
 ]
+
+
+class Verb(TyperCommand):
+    """Takes no option for the value of another (``--record --quiet`` names no folder), and shows its usage plainly."""
+
+    def parse_args(self, ctx: object, args: list[str]) -> list[str]:
+        """Parse the words after the verb.
+
+        Raises:
+            BadParameter: An option stands where the value of another is due.
+        """
+        options = {name: option for option in self.params for name in option.opts if name.startswith("-")}
+        for name, following in pairwise(args):
+            if name in options and following in options and not getattr(options[name], "is_flag", False):
+                raise typer.BadParameter(f"{name} needs a value, and {following} is an option.")
+        return super().parse_args(ctx, args)  # type: ignore[arg-type]
+
+    def collect_usage_pieces(self, ctx: object) -> list[str]:
+        """Return the words of the usage: ``SCENE...`` where typer has ``{SCENE...}...``."""
+        pieces = super().collect_usage_pieces(ctx)  # type: ignore[arg-type]
+        return [re.sub(r"^([{[]?)(.*?)(\.\.\.)?([}\]]?)(\.\.\.)?$", _usage, piece) for piece in pieces]
+
+
+def _usage(piece: re.Match[str]) -> str:
+    opened, name, inside, _, behind = (part or "" for part in piece.groups())
+    several = inside or behind
+    return f"[{name}{several}]" if opened == "[" else f"{name}{several}"
 
 
 @dataclass(frozen=True, slots=True)

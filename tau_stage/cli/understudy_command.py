@@ -18,7 +18,10 @@ def understudy(
     key: Annotated[
         str | None, typer.Option(help="The key clients must bring.", envvar="TAU_STAGE_UNDERSTUDY_KEY")
     ] = None,
-    fault: Annotated[list[str] | None, typer.Option(help="What goes wrong, like busy or drop@in_response#2.")] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(help="What goes wrong, like busy or drop@in_response#2; may be given several times."),
+    ] = None,
     expires: Annotated[float, typer.Option(min=1, help="Seconds a session lasts.")] = 3600,
     allow_origin: Annotated[
         list[str] | None, typer.Option(metavar="ORIGIN", help="A web page of another machine that may talk to it.")

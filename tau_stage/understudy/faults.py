@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
 from tau_stage.errors import UsageError
+from tau_stage.scene import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +177,11 @@ def parse_fault(order: str) -> Fault:
         return PLAIN[order]
     what, _, place = order.partition("@")
     where, _, visit = place.partition("#")
-    if what not in get_args(What) or where not in get_args(Where) or not (visit == "" or visit.isdigit()):
+    if what not in get_args(What) or where not in get_args(Where):
         known = f"{', '.join(PLAIN)}, or one of {', '.join(get_args(What))} @ one of {', '.join(get_args(Where))}"
-        raise UsageError(f"there is no fault {order!r}", f"write {known}, like drop@in_response or stall@hearing#2")
+        strikes = (f"{each}@{place}" for each in get_args(What) for place in get_args(Where))
+        hint = did_you_mean(order, [*PLAIN, *strikes], f"write {known}, like drop@in_response or stall@hearing#2")
+        raise UsageError(f"there is no fault {order!r}", hint)
+    if visit and not (visit.isdecimal() and visit.isascii() and int(visit)):
+        raise UsageError(f"--fault {order}: there is no connection {visit!r}", f"count them from 1: {what}@{where}#1")
     return Strike(cast("What", what), cast("Where", where), int(visit) if visit else None)
