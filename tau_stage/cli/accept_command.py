@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
+from tau_stage.cli.options import TakePath
 from tau_stage.cli.printing import say
 from tau_stage.text import counted
 
 
 def accept(
-    take: Annotated[Path, typer.Argument(metavar="TAKE", help="A take's folder, or a link to it.", show_default=False)],
+    take: TakePath,
     lines: Annotated[
         list[str] | None,
         typer.Argument(metavar="[LINE]...", help="Ids of lines; the others stay as they are.", show_default=False),

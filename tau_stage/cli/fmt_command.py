@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from tau_stage.cli.options import Scenes
 from tau_stage.cli.printing import say
 
 
@@ -16,7 +17,7 @@ class Notation(StrEnum):
 
 
 def fmt(
-    scenes: Annotated[list[str], typer.Argument(metavar="SCENE...", help="Scene files.", show_default=False)],
+    scenes: Scenes,
     notation: Annotated[
         Notation, typer.Option("--as", help="'lines:' in YAML, or 'script:' as plays are written.", show_default=False)
     ],

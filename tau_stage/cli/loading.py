@@ -4,9 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from tau_stage.errors import SceneError, UsageError
 from tau_stage.scene import Plan, load_variants, make_plan
+
+Made = TypeVar("Made")
+
+
+def each_scene(paths: Sequence[str], make: Callable[[str], Made]) -> list[Made]:
+    """Make something of each scene file.
+
+    Raises:
+        SceneError: At least one is not sound; the errors of all are in it.
+    """
+    made: list[Made] = []
+    errors: list[SceneError] = []
+    for path in paths:
+        try:
+            made.append(make(path))
+        except SceneError as error:
+            errors += [error, *error.also]
+    if errors:
+        raise replace(errors[0], also=tuple(errors[1:]))
+    return made
 
 
 def load_plans(
@@ -16,33 +37,23 @@ def load_plans(
     variables: Sequence[str] = (),
     only: Sequence[str] = (),
 ) -> list[Plan]:
-    """Load the plans of scene files: of one with a matrix, all its variants.
+    """Load the plans of scene files, with variables as ``name=value``: of one with a matrix, all its variants.
 
-    Args:
-        paths: As the user named them.
-        loaded: Told of each plan, before the next file is read.
-        variables: As ``name=value``.
-        only: The names of the variants that are wanted; none is all.
+    ``loaded`` is told of each plan, before the next file is read.
 
     Raises:
         SceneError: At least one cannot be performed; the errors of all are in it.
         UsageError: A variable has no name.
     """
     given = named_values(variables)
-    plans: list[Plan] = []
-    errors: list[SceneError] = []
-    for path in paths:
-        try:
-            made = [make_plan(scene) for scene in load_variants(path, given, only)]
-        except SceneError as error:
-            errors += [error, *error.also]
-        else:
-            for plan in made:
-                loaded(plan)
-            plans += made
-    if errors:
-        raise replace(errors[0], also=tuple(errors[1:]))
-    return plans
+
+    def load(path: str) -> list[Plan]:
+        plans = [make_plan(scene) for scene in load_variants(path, given, only)]
+        for plan in plans:
+            loaded(plan)
+        return plans
+
+    return [plan for plans in each_scene(paths, load) for plan in plans]
 
 
 def named_values(variables: Sequence[str]) -> dict[str, str]:

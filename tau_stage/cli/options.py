@@ -41,6 +41,14 @@ StreamTo = Annotated[
 Only = Annotated[
     list[str] | None, typer.Option(help="One variant of the scene's matrix, by name; may be given several times.")
 ]
+Var = Annotated[list[str] | None, typer.Option(help="A variable of the scene, like city=Oslo.")]
+Elsewhere = Annotated[
+    str | None, typer.Option("--endpoint", help="Play here, whatever the scene says: a name or a URL.")
+]
+Anyway = Annotated[bool, typer.Option("--anyway", help="Continue even if the scene file has changed.")]
+OneScene = Annotated[str, typer.Argument(metavar="SCENE", help="A scene file.", show_default=False)]
+Scenes = Annotated[list[str], typer.Argument(metavar="SCENE...", help="Scene files.", show_default=False)]
+TakePath = Annotated[Path, typer.Argument(metavar="TAKE", help="A take's folder, or a link to it.", show_default=False)]
 
 
 class Verb(TyperCommand):

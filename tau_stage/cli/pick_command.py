@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tau_stage.cli.options import AsJson, Quiet
+from tau_stage.cli.options import Anyway, AsJson, Quiet, TakePath
 from tau_stage.cli.printing import say
 
 if TYPE_CHECKING:
@@ -16,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def pick(
-    take: Annotated[Path, typer.Argument(metavar="TAKE", help="A take's folder.", show_default=False)],
+    take: TakePath,
     line: Annotated[str, typer.Argument(metavar="LINE", help="The line's id, like clerk-2.", show_default=False)],
     number: Annotated[
         int, typer.Argument(metavar="N", min=1, help="Which of its takes is to be the line.", show_default=False)
     ],
-    anyway: Annotated[bool, typer.Option("--anyway", help="Continue even if the scene file has changed.")] = False,
+    anyway: Anyway = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:

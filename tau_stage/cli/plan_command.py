@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from tau_stage.cli.options import Only
+from tau_stage.cli.options import OneScene, Only, Var
 from tau_stage.cli.printing import say, say_json, show_report
 
 
 def plan(
-    scene: Annotated[str, typer.Argument(metavar="SCENE", help="A scene file.", show_default=False)],
+    scene: OneScene,
     as_json: Annotated[bool, typer.Option("--json", help="Print the forecast as JSON.")] = False,
-    var: Annotated[list[str] | None, typer.Option(help="A variable, like city=Oslo.")] = None,
+    var: Var = None,
     only: Only = None,
 ) -> None:
     """Estimate a scene's time and cost: who opens when, what is spoken, what listening costs, what would save."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tau_stage.cli.options import TakePath
 from tau_stage.cli.printing import say
 from tau_stage.text import one_line
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def play(
-    take: Annotated[Path, typer.Argument(metavar="TAKE", help="A take's folder, or a link to it.", show_default=False)],
+    take: TakePath,
     line: Annotated[str | None, typer.Argument(metavar="LINE", help="One line's id.", show_default=False)] = None,
 ) -> None:
     """Play a take: its mix, or its lines one after another, or one line."""

@@ -48,13 +48,7 @@ MOST_SHOWN = 1_000
 
 @dataclass(slots=True)
 class PlayerRow:
-    """One player of a performance.
-
-    Attributes:
-        state: opening, idle, listening, thinking, speaking, lost, or what it waits for.
-        level_dbfs: Of what is heard now.
-        seconds: Spoken so far.
-    """
+    """One player of a performance: what it does or waits for, how loud it is now, and the seconds spoken so far."""
 
     state: str = "waiting"
     level_dbfs: float = SILENCE_DBFS
@@ -62,13 +56,25 @@ class PlayerRow:
     unheard: int = 0
 
 
+STATES: dict[type, str] = {
+    record.PlayerOpened: "idle",
+    record.OpeningRefused: "asked to wait {0.wait_s:.0f} s",
+    record.LineBegan: "thinking",
+    record.LineAgain: "thinking",
+    record.LineSpoken: "idle",
+    record.PlayerLost: "lost",
+    PlayerState: "{0.state}",
+    AudioProgress: "speaking",
+    HearingBegan: "listening",
+}
+"""What a player does after an event of its own."""
+
+
 @dataclass(slots=True)
 class TakeProgress:
     """One performance.
 
     Attributes:
-        plan: What is performed.
-        rows: By player.
         said: Who says what now, as far as it is known.
         prompt: What a person is asked to say, or empty.
         making: What is being made of the take after its last line, or empty.
@@ -77,7 +83,6 @@ class TakeProgress:
         done: Lines that are finished.
         dollars: So far, as far as it is known; an estimate.
         is_known: Whether that is all of it.
-        spent: Whether money is spent.
     """
 
     plan: Plan
@@ -103,6 +108,8 @@ class TakeProgress:
         """Take in one event."""
         if isinstance(event, PAID):
             self._pay(event.player, event.usage, event.model if isinstance(event, record.Transcribed) else None)
+        if state := STATES.get(type(event)):
+            self.rows[event.player].state = state.format(event)  # type: ignore[union-attr]  # each of them has one
         match event:
             case ResumeSummary():
                 self.done, self.dollars = len(event.seconds), event.dollars
@@ -115,36 +122,25 @@ class TakeProgress:
             case record.ModelNamed():
                 self._tariffs[event.player] = (event.model, self._tariffs[event.player][1])
             case record.PlayerOpened():
-                self.rows[event.player].state = "idle"
                 self._opening_next()
-            case record.OpeningRefused():
-                self.rows[event.player].state = f"asked to wait {event.wait_s:.0f} s"
             case record.LineBegan():
                 self.said, self.prompt = f"{event.player}: {self._words.get(event.line, '')}", ""
-                self.rows[event.player].state = "thinking"
-            case WordsProgress():
+            case WordsProgress() if event.line not in self._words:
                 self._worded(event)
             case PersonPrompted():
                 self.prompt = prompt(event)
-            case PlayerState():
-                self.rows[event.player].state = event.state
             case AudioProgress():
-                row = self.rows[event.player]
-                row.state, row.level_dbfs = "speaking", event.dbfs
-            case record.LineAgain():
-                self.rows[event.player].state = "thinking"
+                self.rows[event.player].level_dbfs = event.dbfs
             case record.PlayerLost():
-                row = self.rows[event.player]
-                row.state, row.unheard = "lost", 0
+                self.rows[event.player].unheard = 0
             case record.LineSpoken():
-                self._spoken(event)
-            case HearingBegan():
+                self.done += 1
                 row = self.rows[event.player]
-                row.unheard, row.state = row.unheard + 1, "listening"
-            case record.LineHeard():
-                self._has_heard(self.rows[event.hearer], lost=False)
-            case record.LineMissed():
-                self._has_heard(self.rows[event.hearer], lost=event.lost)
+                row.level_dbfs, row.seconds = SILENCE_DBFS, row.seconds + event.samples / event.rate
+            case HearingBegan():
+                self.rows[event.player].unheard += 1
+            case record.LineHeard() | record.LineMissed():
+                self._has_heard(self.rows[event.hearer], lost=isinstance(event, record.LineMissed) and event.lost)
             case record.TakeEnded():
                 self.said, self.prompt = "", ""
             case _:
@@ -152,21 +148,14 @@ class TakeProgress:
 
     def _worded(self, event: WordsProgress) -> None:
         """Show words of nobody's script as they arrive."""
-        if event.line not in self._words:
-            if event.line != self._heard:
-                self._heard, self.said = event.line, f"{event.player}: "
-            self.said += event.words[: MOST_SHOWN - len(self.said)] if len(self.said) < MOST_SHOWN else ""
+        if event.line != self._heard:
+            self._heard, self.said = event.line, f"{event.player}: "
+        self.said += event.words[: max(0, MOST_SHOWN - len(self.said))]
 
     def _opening_next(self) -> None:
         player = next((player for player in self.plan.opening_order if self.rows[player.name].state == "waiting"), None)
         if player:
             self.rows[player.name].state = "opening"
-
-    def _spoken(self, event: record.LineSpoken) -> None:
-        self.done += 1
-        row = self.rows[event.player]
-        row.state, row.level_dbfs = "idle", SILENCE_DBFS
-        row.seconds += event.samples / event.rate
 
     def _pay(self, player: str, usage: Usage, model: str | None) -> None:
         if tariff := self._tariffs.get(player):
@@ -244,35 +233,33 @@ def describe(plan: Plan, event: Event) -> str:
     match event:
         case ResumeSummary():
             return f"goes on after {counted(len(event.seconds), 'line')}"
-        case record.PlayerOpened():
-            return f"opened {event.player} in {event.took_s:.2f} s"
         case record.OpeningRefused():
             return with_clause(event.problem, f"waiting {event.wait_s:.1f} s")
-        case record.LineSpoken() if event.problem:
-            return f"line {event.line}, player {event.player}, failed: {event.problem}"
-        case record.LineSpoken():
+        case record.LineSpoken() if not event.problem:
             of = f"/{len(plan.lines)}" if is_written(plan) else ""
             return f"{event.number}{of} {event.player}: {event.said} ({_took(event)})"
         case PersonPrompted():
             return prompt(event)
-        case record.ToolCalled():
-            return f"{event.player} calls {event.tool}({event.arguments}): {event.output}"
-        case record.SoundPlayed():
-            return f"[{event.source}]"
-        case record.LineDropped():
-            return f"{event.line} is dropped: {event.problem}"
-        case record.LineAgain() if event.interrupted:
-            return with_clause(f"line {event.line}: {event.problem}", "it is performed again")
         case record.LineAgain():
-            return with_clause(f"line {event.line}: {event.problem}", f"asking again in {event.wait_s:.1f} s")
-        case record.LineLost() | record.LineMissed():
-            return event.problem
+            again = "it is performed again" if event.interrupted else f"asking again in {event.wait_s:.1f} s"
+            return with_clause(f"line {event.line}: {event.problem}", again)
         case record.PlayerLost():
             return with_clause(event.problem, "the player is lost")
-        case record.Warned():
-            return event.text
         case _:
-            return ""
+            return DESCRIBED.get(type(event), "").format(event)
+
+
+DESCRIBED: dict[type, str] = {
+    record.PlayerOpened: "opened {0.player} in {0.took_s:.2f} s",
+    record.LineSpoken: "line {0.line}, player {0.player}, failed: {0.problem}",
+    record.ToolCalled: "{0.player} calls {0.tool}({0.arguments}): {0.output}",
+    record.SoundPlayed: "[{0.source}]",
+    record.LineDropped: "{0.line} is dropped: {0.problem}",
+    record.LineLost: "{0.problem}",
+    record.LineMissed: "{0.problem}",
+    record.Warned: "{0.text}",
+}
+"""Lines of what is described by its facts alone."""
 
 
 def _took(event: record.LineSpoken) -> str:
@@ -297,11 +284,7 @@ NAMES = 16
 
 
 class LiveProgress:
-    """Draws the performances that are under way.
-
-    Args:
-        plans: All that are performed.
-        out: Where what is finished is printed, above the view.
+    """Draws the performances that are under way, and prints above them what is finished.
 
     Attributes:
         refresh: Draws the view at once, before the next turn of the clock.
@@ -432,11 +415,6 @@ class EventStream:
 
     Where it cannot be written any more, that is said once, and the performance goes on without it.
 
-    Args:
-        out: Where the lines go.
-        view: What a person sees.
-        name: What a message calls it.
-
     Attributes:
         ended: Whether nothing more is written, as it cannot be.
         lost: Whether somebody misses something: a reader who left does not.
@@ -471,26 +449,28 @@ class EventStream:
 
 
 def _event_data(event: Event) -> dict[str, object] | None:
-    match event:
-        case WordsProgress():
-            return {"type": "words", "player": event.player, "line": event.line, "words": event.words}
-        case ResumeSummary():
-            return {"type": "resumed", "lines": [line for line, _, _ in event.seconds]}
-        case PlayerState():
-            return {"type": "state", "player": event.player, "state": event.state}
-        case record.ToolCalled():
-            facts = event.model_dump(include={"player", "line", "tool", "arguments", "output", "failed", "took_s"})
-            return {"type": "call", **facts}
-        case record.LineSpoken():
-            seconds = round(event.samples / event.rate, 3)
-            place = round(event.offset_samples / event.rate, 3)
-            said = {"player": event.player, "line": event.line, "said": event.said}
-            failed = {"problem": event.problem, "written": event.written} if event.problem else {}
-            sound = {"offset_s": place, "seconds": seconds, "first_audio_s": event.first_audio_s}
-            former = {"former": True} if event.former else {}
-            return {"type": "line", **said, **sound, **failed, **former}
-        case _:
-            return None
+    if isinstance(event, ResumeSummary):
+        return {"type": "resumed", "lines": [line for line, _, _ in event.seconds]}
+    if type(event) not in STREAMED:
+        return None
+    kind, names = STREAMED[type(event)]
+    facts = {"type": kind, **{name: getattr(event, name) for name in names}}
+    if isinstance(event, record.LineSpoken):
+        places = {"offset_s": event.offset_samples, "seconds": event.samples}
+        facts |= {name: round(samples / event.rate, 3) for name, samples in places.items()}
+        facts |= {"first_audio_s": event.first_audio_s}
+        facts |= {"problem": event.problem, "written": event.written} if event.problem else {}
+        facts |= {"former": True} if event.former else {}
+    return facts
+
+
+STREAMED: dict[type, tuple[str, tuple[str, ...]]] = {
+    WordsProgress: ("words", ("player", "line", "words")),
+    PlayerState: ("state", ("player", "state")),
+    record.ToolCalled: ("call", ("player", "line", "tool", "arguments", "output", "failed", "took_s")),
+    record.LineSpoken: ("line", ("player", "line", "said")),
+}
+"""What a program is told of an event: its type, and which of its facts."""
 
 
 # ---- which view
@@ -498,12 +478,9 @@ def _event_data(event: Event) -> dict[str, object] | None:
 
 @contextmanager
 def open_progress(plans: Sequence[Plan], *, quiet: bool, aside: bool = False) -> Iterator[ProgressView]:
-    """Open the view that suits where the output goes; one that is drawn anew would be in a typist's way.
+    """Open the view that suits where the output goes: one that is drawn anew would be in a typist's way.
 
-    Args:
-        plans: What is performed.
-        quiet: Whether nothing is shown.
-        aside: Whether the terminal shows something else at the same time.
+    So it would be where the terminal shows something else ``aside``.
     """
     typed = any(person.human == "tty" for plan in plans for person in plan.people)
     asked = any(line.pick == "ask" for plan in plans for line in plan.lines)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tau_stage.cli.options import TakePath
 from tau_stage.cli.printing import say_path, warn
 
 
 def report(
-    take: Annotated[Path, typer.Argument(metavar="TAKE", help="The folder of a take.", show_default=False)],
+    take: TakePath,
     embed: Annotated[bool, typer.Option("--embed", help="Put the sounds into the page: one file to send.")] = False,
     show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tau_stage.cli.options import AllowTools, Aloud, AsJson, Live, Quiet, StandIn, StreamTo
+from tau_stage.cli.options import AllowTools, Aloud, Anyway, AsJson, Live, Quiet, StandIn, StreamTo, TakePath
 from tau_stage.cli.printing import say, warn
 
 if TYPE_CHECKING:
@@ -16,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def resume(
-    take: Annotated[Path, typer.Argument(metavar="TAKE", help="A take's folder.", show_default=False)],
-    anyway: Annotated[bool, typer.Option("--anyway", help="Continue even if the scene file has changed.")] = False,
+    take: TakePath,
+    anyway: Anyway = False,
     budget: Annotated[
         str | None, typer.Option(help="What the take may cost in all, like '$2'. Default: as before.")
     ] = None,

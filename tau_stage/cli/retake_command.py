@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from tau_stage.cli.options import AllowTools, AsJson, Live, Quiet, read_settings
+from tau_stage.cli.options import AllowTools, Anyway, AsJson, Elsewhere, Live, Quiet, TakePath, read_settings
 
 
 def retake(
-    take: Annotated[Path, typer.Argument(metavar="TAKE", help="A take's folder.", show_default=False)],
+    take: TakePath,
     line: Annotated[
         str | None,
         typer.Argument(
@@ -21,9 +21,9 @@ def retake(
     direction: Annotated[str | None, typer.Option(help="How to say it this time.")] = None,
     takes: Annotated[int, typer.Option(min=1, max=9, help="How often to say it; the closest is picked.")] = 1,
     through: Annotated[bool, typer.Option("--through", help="Perform the lines after it again, too.")] = False,
-    anyway: Annotated[bool, typer.Option("--anyway", help="Continue even if the scene file has changed.")] = False,
+    anyway: Anyway = False,
     out: Annotated[Path | None, typer.Option(help="Where the new take goes. Default: beside the old one.")] = None,
-    endpoint: Annotated[str | None, typer.Option(help="Play here, whatever the scene says: a name or a URL.")] = None,
+    endpoint: Elsewhere = None,
     live: Live = False,
     quiet: Quiet = False,
     as_json: AsJson = False,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from tau_stage.errors import SceneError
+from tau_stage.cli.loading import each_scene
 from tau_stage.scene import Document, Scene, load_scene, read_source, read_yaml
 from tau_stage.take import clear_drafts, draft_beside, guarded
 
@@ -18,27 +17,18 @@ Change = tuple[str, str, str]
 
 
 def changes(paths: Sequence[str], change: Callable[[Document, Scene], str]) -> list[Change]:
-    """Return what scene files are to hold; nothing is written yet.
-
-    Args:
-        paths: As the user named them.
-        change: Makes the new text of a scene from its document and the scene it is.
+    """Return what scene files are to hold, as ``change`` makes it of their documents; nothing is written yet.
 
     Raises:
         SceneError: At least one is no sound scene; the errors of all are in it.
     """
-    made: list[Change] = []
-    errors: list[SceneError] = []
-    for path in paths:
-        try:
-            scene = load_scene(path)
-            document = read_yaml(read_source(path))
-            made.append((path, document.source.text, change(document, scene)))
-        except SceneError as error:
-            errors += [error, *error.also]
-    if errors:
-        raise replace(errors[0], also=tuple(errors[1:]))
-    return made
+
+    def rewritten(path: str) -> Change:
+        scene = load_scene(path)
+        document = read_yaml(read_source(path))
+        return path, document.source.text, change(document, scene)
+
+    return each_scene(paths, rewritten)
 
 
 def rewrite(path: str, text: str) -> None:

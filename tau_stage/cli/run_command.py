@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from tau_stage.cli.options import AllowTools, Aloud, AsJson, Live, Only, Quiet, StandIn, StreamTo
+from tau_stage.cli.options import (
+    AllowTools,
+    Aloud,
+    AsJson,
+    Elsewhere,
+    Live,
+    Only,
+    Quiet,
+    Scenes,
+    StandIn,
+    StreamTo,
+    Var,
+)
 
 Record = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Record what players and providers say on a cassette in DIR.")
@@ -18,15 +30,15 @@ Replay = Annotated[
 
 
 def run(
-    scenes: Annotated[list[str], typer.Argument(metavar="SCENE...", help="Scene files.", show_default=False)],
+    scenes: Scenes,
     out: Annotated[Path, typer.Option(help="Where the takes go.")] = Path("takes"),
     jobs: Annotated[int, typer.Option(min=1, help="Scenes performed at once.")] = 1,
-    endpoint: Annotated[str | None, typer.Option(help="Play here, whatever the scene says: a name or a URL.")] = None,
+    endpoint: Elsewhere = None,
     live: Live = False,
     budget: Annotated[str | None, typer.Option(help="What each scene may cost, like '$0.50'.")] = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
-    var: Annotated[list[str] | None, typer.Option(help="A variable of the scene, like city=Oslo.")] = None,
+    var: Var = None,
     only: Only = None,
     allow_tools: AllowTools = False,
     stand_in: StandIn = False,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tau_stage.cli.options import Only
+from tau_stage.cli.options import OneScene, Only, Var
 from tau_stage.cli.printing import console, is_plain, say, say_json, show_report
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ WIDE = 100
 
 
 def show(
-    scene: Annotated[str, typer.Argument(metavar="SCENE", help="A scene file.", show_default=False)],
+    scene: OneScene,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole plan as JSON.")] = False,
-    var: Annotated[list[str] | None, typer.Option(help="A variable, like city=Oslo.")] = None,
+    var: Var = None,
     only: Only = None,
 ) -> None:
     """Show what every line resolves to."""
@@ -48,20 +48,25 @@ def _player(player: PlayerPlan) -> tuple[str, ...]:
     if player.human:
         told = f"recordings in {player.stand_in}, where nobody is there" if player.stand_in else ""
         return (player.name, "-", "-", f"human: {player.human}", "-", "-", _pan(player), told)
-    setup = [f"{role}: {words}" for role, words in player.setup]
-    tools = [f"may call {', '.join(player.tools)}"] if player.tools else []
-    hears = [f"hears {player.hears_as}{' with names' if player.label_speakers else ''}"]
-    heard = hears if player.label_speakers or player.hears_as == "text" else []
+    setup = (f"{role}: {words}" for role, words in player.setup)
+    names = " with names" if player.label_speakers else ""
+    heard = f"hears {player.hears_as}{names}" if names or player.hears_as == "text" else ""
+    further = _known(("may call {}", ", ".join(player.tools)), ("{}", heard))
     return (
         player.name,
         player.voice,
         player.model,
         player.endpoint or "any",
         "-" if player.speed is None else f"{player.speed:g}",
-        player.output + (f", {player.max_output_tokens} tokens" if player.max_output_tokens else ""),
+        ", ".join([player.output, *_known(("{} tokens", player.max_output_tokens))]),
         _pan(player),
-        "\n".join([*([player.instructions] if player.instructions else []), *setup, *tools, *heard]),
+        "\n".join([*_known(("{}", player.instructions)), *setup, *further]),
     )
+
+
+def _known(*facts: tuple[str, object]) -> list[str]:
+    """Write those of some facts that there are, each by its format."""
+    return [form.format(value) for form, value in facts if value]
 
 
 def _pan(player: PlayerPlan) -> str:
@@ -103,15 +108,17 @@ def _microphone(step: ListenPlan) -> str:
 
 
 def _line(step: LinePlan) -> Row:
-    at, further = str(step.source_line), [f"{step.pause_s:g}s"]
-    further += [f"{step.max_output_tokens} tokens"] if step.max_output_tokens else []
-    further += [f"cut after {step.cut.heard_s:g}s"] if step.cut else []
-    further += [f"cuts into {step.cuts}"] if step.cuts else []
-    further += [f"{step.timeout_s:g}s at most"] if step.timeout_s else []
-    further += ["not remembered"] if step.apart else []
-    further += ["if it is time for it"] if step.when else []
+    further = _known(
+        ("{} tokens", step.max_output_tokens),
+        ("cut after {0.heard_s:g}s", step.cut),
+        ("cuts into {}", step.cuts),
+        ("{:g}s at most", step.timeout_s),
+        ("not remembered", step.apart),
+        ("if it is time for it", step.when),
+    )
     words = f"(improvises) {step.prompt}".strip() if step.improvised else step.words
-    return (at, step.id, step.player, step.direction or "-", words, _names(step.hearers), ", ".join(further))
+    facts = (str(step.source_line), step.id, step.player, step.direction or "-", words, _names(step.hearers))
+    return (*facts, ", ".join([f"{step.pause_s:g}s", *further]))
 
 
 def _names(hearers: tuple[str, ...]) -> str:
@@ -120,16 +127,13 @@ def _names(hearers: tuple[str, ...]) -> str:
 
 def _ends(step: ImprovisePlan | ListenPlan) -> str:
     """Say what ends a step that has no fixed length."""
-    ends = [f"{step.turns} turns"] if step.turns else []
-    ends += [f"{step.for_s:g}s"] if step.for_s else []
-    ends += [f"'{step.until}' is said"] if step.until else []
-    from tau_stage.scene import ListenPlan
-
-    if isinstance(step, ListenPlan):
-        ends += [f"key {step.key}"] if step.key else []
-    else:
-        ends += [f"{step.words} words"] if step.words else []
-        ends += [f"${step.budget}"] if step.budget else []
+    own = {"key {}": "key", "{} words": "words", "${}": "budget"}
+    ends = _known(
+        ("{} turns", step.turns),
+        ("{:g}s", step.for_s),
+        ("'{}' is said", step.until),
+        *((form, getattr(step, name, None)) for form, name in own.items()),
+    )
     return "until " + " or ".join(ends) if ends else "until it ends"
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
+from tau_stage.cli.options import Scenes
 from tau_stage.cli.printing import say
 from tau_stage.text import counted
 
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def tag(
-    scenes: Annotated[list[str], typer.Argument(metavar="SCENE...", help="Scene files.", show_default=False)],
+    scenes: Scenes,
 ) -> None:
     """Write each line's id into scene files, so that it keeps it when others come and go; nothing else changes."""
     from tau_stage.cli.rewriting import changes, rewrite

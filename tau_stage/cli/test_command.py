@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tau_stage.cli.options import AllowTools, Var
 from tau_stage.cli.printing import console, is_plain, say, say_commands, say_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from tau_stage.suite import Case, Result, SuiteOptions
+    from tau_stage.suite import Case, Collected, Result, SuiteOptions
 
 STYLES = {"good": "green", "bad": "bold red", "quiet": "dim", "plain": "", "strong": "bold"}
 
@@ -59,7 +59,6 @@ EndpointOption = Annotated[
 Budget = Annotated[
     str | None, typer.Option(help="What each scene may cost live, in all its performances together, like '$0.50'.")
 ]
-Var = Annotated[list[str] | None, typer.Option(help="A variable of the scenes, like city=Oslo.")]
 Only = Annotated[list[str] | None, typer.Option(help="A variant to test, by name; may be given several times.")]
 Strict = Annotated[
     bool | None,
@@ -70,7 +69,6 @@ Strict = Annotated[
         show_default=False,
     ),
 ]
-AllowTools = Annotated[bool, typer.Option("--allow-tools", help="Let the scenes' tools run the programs they name.")]
 
 
 def check_scenes(
@@ -100,12 +98,15 @@ def check_scenes(
     needs a key, a network, or money. Exit code 0: all is well; 1: something is not as expected; 2: no scene was found,
     nothing is expected, or a file is wrong; 3: something broke, or could not be measured; 4: stopped at the budget.
     """
+    import shutil
+    from itertools import chain
+
     from tau_stage.cli.loading import named_values
     from tau_stage.cli.options import dollars, read_settings
-    from tau_stage.suite import TAKES, SuiteOptions, is_strict, remember
+    from tau_stage.errors import UsageError
+    from tau_stage.suite import TAKES, SuiteOptions, collect, exit_code, is_strict, remember, total
 
     live = live or endpoint is not None
-    _refuse(live=live, taped=bool(replay or update), repeat=repeat, budget=budget, check=check)
     options = SuiteOptions(
         endpoint=endpoint,
         budget=dollars(budget),
@@ -119,69 +120,50 @@ def check_scenes(
         keep=out is not None,
         out=out or TAKES,
     )
+    _refuse(options)
+    found = collect(paths or ["scenes"], named_values(var or ()), options.cassettes if options.strict else None)
+    broken, cases = _failed(found) if failed else (found.broken, found.cases)
+    cases = _variants(cases, only) if only else cases
+    show = (lambda _text: None) if as_json else say
+    for path, reason in found.left_out.items():
+        show(f"left out: {path}: {reason}")
+    if not options.keep and not failed:
+        shutil.rmtree(options.out, ignore_errors=True)  # takes of the last test
     results = []
-    chosen = Choice(named_values(var or ()), tuple(only or ()), failed=failed)
-    for result in _results(paths or ["scenes"], options, jobs, chosen, quiet=as_json):
+    for result in chain(broken, _results(cases, options, jobs)):
         results.append(result)
         if not as_json:
             _show(result)
     remember(results, whole=not (failed or var or only))
     _write(results, junit, summary, form, as_json=as_json)
-    _leave(results, as_json=as_json)
-
-
-def _leave(results: Sequence[Result], *, as_json: bool) -> None:
-    from tau_stage.errors import UsageError
-    from tau_stage.suite import exit_code, total
-
-    if not as_json:
-        say(total(results))
+    show(total(results))
     if all(result.state == "unchecked" for result in results):
         hint = "write expect: into it, accept a take of it (--update), or record it: docs/ci.md"
         raise UsageError("nothing is expected of any scene, so nothing was tested", hint)
     raise typer.Exit(exit_code(results))
 
 
-def _refuse(*, live: bool, taped: bool, repeat: int, budget: str | None, check: bool) -> None:
+def _refuse(options: SuiteOptions) -> None:
     from tau_stage.checks import require_recogniser
     from tau_stage.errors import UsageError
 
-    if live and taped:
+    if options.live and (options.cassettes or options.update):
         raise UsageError("--live goes neither with --replay nor with --update", "record a cassette, or accept a take")
-    if budget and not live:
+    if options.budget is not None and not options.live:
         raise UsageError("--budget is for what is played live", "add --live, or leave it out: nothing else costs money")
-    if live and repeat > 1 and budget is None:
-        hint = f"say what each scene may cost in all {repeat} performances together: --budget '$2'"
+    if options.live and options.repeat > 1 and options.budget is None:
+        hint = f"say what each scene may cost in all {options.repeat} performances together: --budget '$2'"
         raise UsageError("--live --repeat has no ceiling", hint)
-    if check:
+    if options.recognise:
         require_recogniser()
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What of the scenes is tested: with which variables, which variants, and whether only what failed."""
-
-    given: Mapping[str, str]
-    only: tuple[str, ...]
-    failed: bool
-
-
-def _results(
-    paths: Sequence[str], options: SuiteOptions, jobs: int | None, chosen: Choice, *, quiet: bool
-) -> Iterator[Result]:
+def _results(cases: Sequence[Case], options: SuiteOptions, jobs: int | None) -> Iterator[Result]:
     """Yield what each scene comes to, in order; several at a time, where there are several processors."""
     import os
-    import shutil
 
     from tau_stage.suite import run_case
 
-    broken, cases, left_out = _cases(paths, chosen, options.cassettes if options.strict else None)
-    for path, reason in left_out.items():
-        if not quiet:
-            say(f"left out: {path}: {reason}")
-    yield from broken
-    if not options.keep and not chosen.failed:
-        shutil.rmtree(options.out, ignore_errors=True)  # takes of the last test
     processes = min(len(cases), jobs or (1 if options.live else os.cpu_count() or 1))
     if processes <= 1 or (jobs is None and len(cases) <= FEW):
         yield from (run_case(case, options) for case in cases)
@@ -197,31 +179,39 @@ FEW = 3
 """So many scenes are tested sooner than a second process has started."""
 
 
-def _cases(
-    paths: Sequence[str], chosen: Choice, tapes: Path | None
-) -> tuple[list[Result], list[Case], Mapping[str, str]]:
-    """Sort what cannot be tested, what can, and what is left out."""
-    from tau_stage.errors import UsageError
-    from tau_stage.suite import case_id, collect, failed_ids, remembered
+def _failed(found: Collected) -> tuple[Sequence[Result], Sequence[Case]]:
+    """Choose what failed or broke last time.
 
-    wanted = failed_ids(remembered()) if chosen.failed else set()
-    if chosen.failed and not wanted:
+    Raises:
+        UsageError: Nothing did, or nothing of these scenes.
+    """
+    from tau_stage.errors import UsageError
+    from tau_stage.suite import case_id, failed_ids, remembered
+
+    wanted = failed_ids(remembered())
+    if not wanted:
         raise UsageError("nothing failed last time, or nobody knows", "leave out --failed")
-    found = collect(paths, chosen.given, tapes)
-    bad, cases = list(found.broken), list(found.cases)
-    if chosen.failed:
-        bad = [r for r in bad if any(name == r.path or name.startswith(f"{r.path}[") for name in wanted)]
-        cases = [c for c in cases if {c.path, case_id(c.path, c.variant)} & wanted]
-        if not (bad or cases):
-            raise UsageError("what failed last time is not among these scenes", "name it, or leave out --failed")
-    if chosen.only:
-        known = {case.variant for case in cases} - {""}
-        for name in chosen.only:
-            if name not in known:
-                hint = f"they have: {', '.join(sorted(known)) or 'none'}"
-                raise UsageError(f"no scene here has a variant '{name}'", hint)
-        cases = [case for case in cases if case.variant in chosen.only]
-    return bad, cases, found.left_out
+    broken = [each for each in found.broken if each.path in {name.rpartition("[")[0] for name in wanted} | wanted]
+    cases = [case for case in found.cases if {case.path, case_id(case.path, case.variant)} & wanted]
+    if not (broken or cases):
+        raise UsageError("what failed last time is not among these scenes", "name it, or leave out --failed")
+    return broken, cases
+
+
+def _variants(cases: Sequence[Case], names: Sequence[str]) -> Sequence[Case]:
+    """Choose variants by their names.
+
+    Raises:
+        UsageError: No scene has one of them.
+    """
+    from tau_stage.errors import UsageError
+
+    known = {case.variant for case in cases} - {""}
+    for name in names:
+        if name not in known:
+            hint = f"they have: {', '.join(sorted(known)) or 'none'}"
+            raise UsageError(f"no scene here has a variant '{name}'", hint)
+    return [case for case in cases if case.variant in names]
 
 
 def _show(result: Result) -> None:

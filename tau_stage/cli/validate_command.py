@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tau_stage.cli.options import Only
+from tau_stage.cli.options import Only, Scenes, Var
 from tau_stage.cli.printing import say, say_commands, say_json, warn
 from tau_stage.text import counted
 
@@ -31,11 +31,11 @@ class FindingFormat(StrEnum):
 
 
 def validate(
-    scenes: Annotated[list[str], typer.Argument(metavar="SCENE...", help="Scene files.", show_default=False)],
+    scenes: Scenes,
     form: Annotated[
         FindingFormat, typer.Option("--format", help="For people, programs, or GitHub's annotations.")
     ] = FindingFormat.text,
-    var: Annotated[list[str] | None, typer.Option(help="A variable of the scene, like city=Oslo.")] = None,
+    var: Var = None,
     only: Only = None,
 ) -> None:
     """Check scene files: every error, with a way out."""
@@ -65,12 +65,12 @@ def _found(scenes: Sequence[str], variables: Sequence[str], only: Sequence[str])
         try:
             plans = load_plans([scene], variables=variables, only=only)
         except SceneError as error:
-            found += [Annotation.of(each) for each in (error, *error.also)]
-        else:
-            remarks = dict.fromkeys(remark for plan in plans for remark in plan.warnings)
-            spots = ((remark.location, str(remark)) for remark in remarks)
-            found += [Annotation(spot.path, spot.line, spot.column, "warning", text) for spot, text in spots]
-            found += [Annotation(scene, 1, 1, "warning", text) for plan in plans for text in _warnings(plan)]
+            found += map(Annotation.of, (error, *error.also))
+            continue
+        for remark in dict.fromkeys(remark for plan in plans for remark in plan.warnings):
+            spot = remark.location
+            found.append(Annotation(spot.path, spot.line, spot.column, "warning", str(remark)))
+        found += [Annotation(scene, 1, 1, "warning", text) for plan in plans for text in _warnings(plan)]
     return found
 
 

@@ -1,4 +1,5 @@
 from .discovery import Case as Case
+from .discovery import Collected as Collected
 from .discovery import cases_of as cases_of
 from .discovery import collect as collect
 from .discovery import failed_ids as failed_ids
