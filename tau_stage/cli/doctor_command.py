@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
@@ -30,7 +31,6 @@ from tau_stage.version import __version__
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from tau_stage.devices import Side
     from tau_stage.protocol import Endpoint
 
 State = Literal["ok", "absent", "wrong"]
@@ -51,15 +51,7 @@ CANNOT = 2
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
-
-    Attributes:
-        section: What it belongs to.
-        name: What it is.
-        told: What was found.
-        state: Whether it is there.
-        remedy: What to do, where there is something to do.
-    """
+    """One thing that was looked at: what was found, whether it is there, and what to do about it, or nothing."""
 
     section: str
     name: str
@@ -131,12 +123,7 @@ def _sheet(found: Sequence[Finding]) -> RenderableType:
 
 
 def examine(environment: Mapping[str, str], out: Path) -> list[Finding]:
-    """Examine everything, in the order it is shown.
-
-    Args:
-        environment: Holds keys and addresses.
-        out: Where takes would go.
-    """
+    """Examine everything, in the order it is shown, for an environment and a folder that takes would go to."""
     from tau_stage.protocol import ENDPOINTS
 
     return [
@@ -166,24 +153,26 @@ def _place(place: Endpoint, environment: Mapping[str, str]) -> Finding:
     from tau_stage.protocol import UNDERSTUDY
 
     if place.name == UNDERSTUDY:
-        return _understudy()
+        if _version(VOICE):
+            return Finding("endpoints", UNDERSTUDY, "plays in this process, without a key")
+        return Finding("endpoints", UNDERSTUDY, "has no voice", "absent", f"pip install '{DISTRIBUTION}[understudy]'")
     told, missing = _address_of(place, environment)
-    name = place.key_name(environment)
     try:
         if not missing:
             told += _way_to(place, environment)
         place.key_in(environment)
     except UsageError as error:
         return Finding("endpoints", place.name, error.problem, "absent", error.hint)
-    if name:
+    if name := place.key_name(environment):
         told.append(f"{name} is set")
     elif place.wants_key:
         missing.append(place.key_env[0])
     else:
         told.append(f"{place.key_env[0]} is not set, and need not be")
-    if missing:
-        told.append(" and ".join(missing) + (" are not set" if len(missing) > 1 else " is not set"))
-    return Finding("endpoints", place.name, "; ".join(told), "absent" if missing else "ok")
+    if not missing:
+        return Finding("endpoints", place.name, "; ".join(told))
+    told.append(" and ".join(missing) + (" are not set" if len(missing) > 1 else " is not set"))
+    return Finding("endpoints", place.name, "; ".join(told), "absent")
 
 
 def _address_of(place: Endpoint, environment: Mapping[str, str]) -> tuple[list[str], list[str]]:
@@ -193,13 +182,6 @@ def _address_of(place: Endpoint, environment: Mapping[str, str]) -> tuple[list[s
     if host := environment.get(place.resource_env):
         return [f"at {redact_url(host)}, from {place.resource_env}"], []
     return ([f"at {place.resource}, by default"], []) if place.resource else ([], [place.resource_env])
-
-
-def _asked_in(place: Endpoint) -> list[str]:
-    """Return what is told of the dialect at an address of the user's own."""
-    from tau_stage.protocol import ENDPOINTS
-
-    return [] if place.name in ENDPOINTS else [f"asked in the dialect {place.dialect.name}"]
 
 
 def _way_to(place: Endpoint, environment: Mapping[str, str]) -> list[str]:
@@ -214,14 +196,6 @@ def _way_to(place: Endpoint, environment: Mapping[str, str]) -> list[str]:
     return [f"through {proxy}"] if proxy else []
 
 
-def _understudy() -> Finding:
-    from tau_stage.protocol import UNDERSTUDY
-
-    if _version(VOICE):
-        return Finding("endpoints", UNDERSTUDY, "plays in this process, without a key")
-    return Finding("endpoints", UNDERSTUDY, "has no voice", "absent", f"pip install '{DISTRIBUTION}[understudy]'")
-
-
 def _ambient(environment: Mapping[str, str]) -> Finding:
     """Examine who plays a scene that names no endpoint."""
     from tau_stage.protocol import ENDPOINTS, UNDERSTUDY, endpoint
@@ -234,15 +208,13 @@ def _ambient(environment: Mapping[str, str]) -> Finding:
     except UsageError as error:
         return Finding("endpoints", title, f"TAU_STAGE_ENDPOINT: {error.problem}", "wrong", error.hint)
     except KeyError:
-        problem, hint = (
-            f"TAU_STAGE_ENDPOINT names no endpoint: {redact_url(name)}",
-            f"use {', '.join(ENDPOINTS)}, or a URL",
-        )
-        return Finding("endpoints", title, problem, "wrong", hint)
+        problem = f"TAU_STAGE_ENDPOINT names no endpoint: {redact_url(name)}"
+        return Finding("endpoints", title, problem, "wrong", f"use {', '.join(ENDPOINTS)}, or a URL")
     found = _place(place, environment)
     if found.state == "ok":
-        way = "" if place.name == UNDERSTUDY else ", ".join(["", *_asked_in(place), *_way_to(place, environment)])
-        return Finding("endpoints", title, f"is played by {place.name}{way}: {why}")
+        asked = [] if place.name in ENDPOINTS else [f"asked in the dialect {place.dialect.name}"]
+        way = [] if place.name == UNDERSTUDY else [*asked, *_way_to(place, environment)]
+        return Finding("endpoints", title, f"is played by {', '.join([place.name, *way])}: {why}")
     remedy = found.remedy or f"set what it wants, or TAU_STAGE_ENDPOINT={UNDERSTUDY}"
     return Finding("endpoints", title, f"goes to {place.name} ({why}), where {found.told}", "wrong", remedy)
 
@@ -270,35 +242,27 @@ def _models(environment: Mapping[str, str], today: date) -> Iterator[Finding]:
 
 
 def _devices() -> Iterator[Finding]:
-    from tau_stage.devices import LOUDSPEAKER, MICROPHONE
+    from tau_stage.devices import LOUDSPEAKER, MICROPHONE, find_device, portaudio
 
-    yield _device(MICROPHONE)
-    yield _device(LOUDSPEAKER)
-
-
-def _device(side: Side) -> Finding:
-    from tau_stage.devices import find_device, portaudio
-
-    try:
-        card = find_device(portaudio(side), None, side)
-    except UsageError as error:
-        return Finding("devices", side.name, error.problem, "absent", error.hint)
-    return Finding("devices", side.name, str(card["name"]))
+    for side in (MICROPHONE, LOUDSPEAKER):
+        try:
+            card = find_device(portaudio(side), None, side)
+        except UsageError as error:
+            yield Finding("devices", side.name, error.problem, "absent", error.hint)
+        else:
+            yield Finding("devices", side.name, str(card["name"]))
 
 
 def _extras() -> Iterator[Finding]:
     """Yield what pyproject calls extras, and whether all of each is installed; those of developers are left out."""
-    wanted: dict[str, list[str]] = {}
-    for requirement in metadata.requires(DISTRIBUTION) or ():
-        if found := _REQUIREMENT.match(requirement):
-            wanted.setdefault(found[2], []).append(found[1])
-    for extra, names in wanted.items():
-        if extra.startswith("test"):
-            continue
-        told = ", ".join(f"{name} {_version(name) or 'is not installed'}" for name in names)
-        there = all(_version(name) for name in names)
-        remedy = "" if there else f"pip install '{DISTRIBUTION}[{extra}]'"
-        yield Finding("extras", f"[{extra}]", told, "ok" if there else "absent", remedy)
+    wanted: dict[str, dict[str, str]] = defaultdict(dict)
+    for found in map(_REQUIREMENT.match, metadata.requires(DISTRIBUTION) or ()):
+        if found and not found[2].startswith("test"):
+            wanted[found[2]][found[1]] = _version(found[1])
+    for extra, versions in wanted.items():
+        told = ", ".join(f"{name} {version or 'is not installed'}" for name, version in versions.items())
+        lacks: tuple[State, str] = ("absent", f"pip install '{DISTRIBUTION}[{extra}]'")
+        yield Finding("extras", f"[{extra}]", told, *(() if all(versions.values()) else lacks))
 
 
 def _version(name: str) -> str:
@@ -321,9 +285,8 @@ def _limits(out: Path) -> Iterator[Finding]:
     near = next(path for path in (there, *there.parents) if path.exists())
     yield _writable(out, near)
     free = shutil.disk_usage(near).free
-    scarce = free < LEAST_BYTES
-    remedy = "make room, or choose another disk with --out" if scarce else ""
-    yield Finding("limits", "room on the disk", f"{free / 1e9:,.1f} GB free", "wrong" if scarce else "ok", remedy)
+    lacks: tuple[State, str] = ("wrong", "make room, or choose another disk with --out")
+    yield Finding("limits", "room on the disk", f"{free / 1e9:,.1f} GB free", *(lacks if free < LEAST_BYTES else ()))
 
 
 def _descriptors() -> Finding:
@@ -334,9 +297,8 @@ def _descriptors() -> Finding:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     soft, hard = (sys.maxsize if limit == resource.RLIM_INFINITY else limit for limit in limits)
     told = " of at most ".join(f"{limit:,}" if limit < sys.maxsize else "any number" for limit in (soft, hard))
-    few = hard < FEWEST_DESCRIPTORS
-    remedy = "raise the limit: ulimit -n 1024" if few else ""
-    return Finding("limits", "file descriptors", told, "wrong" if few else "ok", remedy)
+    lacks: tuple[State, str] = ("wrong", "raise the limit: ulimit -n 1024")
+    return Finding("limits", "file descriptors", told, *(lacks if hard < FEWEST_DESCRIPTORS else ()))
 
 
 def _writable(out: Path, near: Path) -> Finding:
@@ -358,10 +320,7 @@ def _settings(environment: Mapping[str, str]) -> Finding:
     except UsageError as error:
         return Finding("settings", "settings.toml", error.problem, "wrong", error.hint)
     file = settings_file(environment)
-    if file is None:
-        told = "there is no home folder: all by default"
-    else:
-        told = (
-            f"{file}: allow_tools = {str(allowed).lower()}" if file.exists() else f"there is no {file}: all by default"
-        )
+    told = f"there is no {file or 'home folder'}: all by default"
+    if file and file.exists():
+        told = f"{file}: allow_tools = {str(allowed).lower()}"
     return Finding("settings", "settings.toml", told)

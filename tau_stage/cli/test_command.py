@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -13,7 +13,7 @@ from tau_stage.cli.options import AllowTools, Var
 from tau_stage.cli.printing import console, is_plain, say, say_commands, say_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tau_stage.suite import Case, Collected, Result, SuiteOptions
 
@@ -103,8 +103,7 @@ def check_scenes(
 
     from tau_stage.cli.loading import named_values
     from tau_stage.cli.options import dollars, read_settings
-    from tau_stage.errors import UsageError
-    from tau_stage.suite import TAKES, SuiteOptions, collect, exit_code, is_strict, remember, total
+    from tau_stage.suite import TAKES, SuiteOptions, collect, is_strict, remember, total
 
     live = live or endpoint is not None
     options = SuiteOptions(
@@ -124,19 +123,20 @@ def check_scenes(
     found = collect(paths or ["scenes"], named_values(var or ()), options.cassettes if options.strict else None)
     broken, cases = _failed(found) if failed else (found.broken, found.cases)
     cases = _variants(cases, only) if only else cases
-    show = (lambda _text: None) if as_json else say
-    for path, reason in found.left_out.items():
-        show(f"left out: {path}: {reason}")
     if not options.keep and not failed:
         shutil.rmtree(options.out, ignore_errors=True)  # takes of the last test
-    results = []
-    for result in chain(broken, _results(cases, options, jobs)):
-        results.append(result)
-        if not as_json:
-            _show(result)
+    results = list(_shown(found.left_out, chain(broken, _results(cases, options, jobs)), quiet=as_json))
     remember(results, whole=not (failed or var or only))
     _write(results, junit, summary, form, as_json=as_json)
-    show(total(results))
+    if not as_json:
+        say(total(results))
+    _leave(results)
+
+
+def _leave(results: Sequence[Result]) -> NoReturn:
+    from tau_stage.errors import UsageError
+    from tau_stage.suite import exit_code
+
     if all(result.state == "unchecked" for result in results):
         hint = "write expect: into it, accept a take of it (--update), or record it: docs/ci.md"
         raise UsageError("nothing is expected of any scene, so nothing was tested", hint)
@@ -212,6 +212,17 @@ def _variants(cases: Sequence[Case], names: Sequence[str]) -> Sequence[Case]:
             hint = f"they have: {', '.join(sorted(known)) or 'none'}"
             raise UsageError(f"no scene here has a variant '{name}'", hint)
     return [case for case in cases if case.variant in names]
+
+
+def _shown(left_out: Mapping[str, str], results: Iterable[Result], *, quiet: bool) -> Iterator[Result]:
+    """Yield results as they come, and print what was left out, and them."""
+    for path, reason in left_out.items():
+        if not quiet:
+            say(f"left out: {path}: {reason}")
+    for result in results:
+        if not quiet:
+            _show(result)
+        yield result
 
 
 def _show(result: Result) -> None:
