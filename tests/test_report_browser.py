@@ -253,6 +253,24 @@ def test_a_thousand_lines_are_laid_out_once_and_scroll(browser: Browser, tmp_pat
     assert browser.complaints == []
 
 
+@pytest.mark.parametrize("width", [1280, 1000, 800, 400])
+def test_the_details_of_players_can_be_read_without_scrolling(
+    browser: Browser, played: tuple[TakeFolder, Take], tmp_path: Path, width: int
+) -> None:
+    folder, take = played
+    endpoint = "wss://a-resource-of-a-long-name.openai.azure.com/openai/v1/realtime"
+    players = tuple(player.model_copy(update={"endpoint": endpoint}) for player in take.players)
+    path = tmp_path / "report.html"
+    path.write_text(render_page(take.model_copy(update={"players": players}), folder), encoding="utf-8")
+    browser.resize(width, 900)
+    browser.open(path)
+    assert browser.run("document.documentElement.scrollWidth <= innerWidth")
+    cells = "[...document.querySelectorAll('.details tbody :is(th, td)')]"
+    inside = f"{cells}.every(e => e.getBoundingClientRect().right <= innerWidth && e.scrollWidth <= e.clientWidth + 1)"
+    assert browser.run(inside)
+    assert browser.run(f"{cells}.length") > len(players)
+
+
 @pytest.mark.parametrize("width", [1280, 800, 400])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_what_was_expected_can_be_read_without_scrolling(

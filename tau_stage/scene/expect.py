@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -85,12 +86,15 @@ class Unit:
         return self.format(figure / 100 if self.unit == "%" else figure)
 
     def format(self, figure: float) -> str:
-        """Write a figure with its unit."""
+        """Write a figure with its unit, as a decimal fraction.
+
+        >>> DOLLARS.format(0.000001), DOLLARS.format(0.5)
+        ('$0.000001', '$0.5')
+        """
+        plain = format(Decimal(f"{figure * 100 if self.unit == '%' else figure:g}"), "f")
         if self.unit == "$":
-            return f"${figure:g}"
-        if self.unit == "%":
-            figure *= 100
-        return f"{figure:g}{' ' if self.unit in ('LUFS', 'LU') else ''}{self.unit}"
+            return f"${plain}"
+        return f"{plain}{' ' if self.unit in ('LUFS', 'LU') else ''}{self.unit}"
 
     def _parts(self, text: str) -> tuple[float, str]:
         found = _NUMBER.fullmatch(text.strip().removeprefix("$"))

@@ -179,8 +179,8 @@
     if (event.altKey || event.ctrlKey || event.metaKey || event.defaultPrevented) return;
     const near = event.target.closest("input, select, textarea, summary, a, button:not(.block)");
     if (event.key === " " && !near) toggle();
-    else if (event.key === "ArrowRight" && !event.target.closest("input, pre, .scroll")) step(1);
-    else if (event.key === "ArrowLeft" && !event.target.closest("input, pre, .scroll")) step(-1);
+    else if (event.key === "ArrowRight" && !event.target.closest("input, pre")) step(1);
+    else if (event.key === "ArrowLeft" && !event.target.closest("input, pre")) step(-1);
     else return;
     event.preventDefault();
   });
