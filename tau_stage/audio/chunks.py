@@ -32,16 +32,7 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A named stretch of a file.
-
-    Attributes:
-        sample: Where it begins.
-        samples: How long it is.
-        label: Its name.
-
-    Raises:
-        ValueError: A number does not fit into 32 bit.
-    """
+    """A named stretch of a file; a number that does not fit into 32 bit is a ``ValueError``."""
 
     sample: int
     samples: int
@@ -76,15 +67,9 @@ class Slate:
     """What a file belongs to.
 
     Attributes:
-        project: What is produced.
-        scene: Which scene of it.
-        take: Which take of the scene.
         tape: Which roll or day.
-        note: Anything else, in words.
-        rate: Samples per second.
         tracks: Names of its channels.
         own: What only we know, by element.
-        bits: Of each sample.
     """
 
     project: str

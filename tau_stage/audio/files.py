@@ -46,9 +46,6 @@ class Survey:
     """What a sound file holds, as far as it can be read.
 
     Attributes:
-        rate: Samples per second.
-        channels: How many.
-        frames: How many were read.
         peak_dbfs: Highest sample of its mono mix, over full scale too.
         level_dbfs: Root mean square of its mono mix.
         channels_dbfs: Root mean square of all its channels.
@@ -76,12 +73,7 @@ class Survey:
 
 @dataclass(frozen=True, slots=True)
 class Playable:
-    """A sound file as a scene plays it.
-
-    Attributes:
-        heard: As players hear it, in mono.
-        laid: As it is laid on its stem.
-    """
+    """A sound file as a scene plays it: as players hear it, in mono, and as it is laid on its stem."""
 
     heard: Pcm
     laid: Pcm | Stereo
@@ -90,10 +82,7 @@ class Playable:
 def read_playable(path: Path, gain_db: float = 0.0, *, stereo: bool = False) -> Playable:
     """Return a sound file as a scene plays it, at 24 kHz.
 
-    Args:
-        path: The file.
-        gain_db: How much louder.
-        stereo: Whether its stem has two channels. Then a file of two keeps them; any other is the same on both.
+    Where its stem has two channels, a file of two keeps them; any other is the same on both.
 
     Raises:
         UsageError: The file is missing, is no sound, holds none, or lasts longer than an hour.
@@ -118,10 +107,6 @@ def read_audio(path: Path, gain_db: float = 0.0) -> Pcm:
 
     A file that is that already comes back sample for sample. Only what can be read of it is its sound, whatever its
     header tells. What would be over full scale, gain included, makes the whole sound softer until it fits.
-
-    Args:
-        path: The file.
-        gain_db: How much louder.
 
     Raises:
         UsageError: The file is missing, is no sound, holds none, or lasts longer than an hour.

@@ -109,25 +109,14 @@ def resampled(audio: Pcm, rate: int) -> Pcm:
 
 
 def joined(blocks: Iterable[NDArray[np.float32]], rate: int) -> Pcm:
-    """Return sound at 24 kHz from blocks of mono floats, full scale at 32,768, that follow each other at some rate.
-
-    Args:
-        blocks: One dimension each; what is beyond full scale is clipped.
-        rate: Samples per second of the blocks.
-    """
+    """Return sound at 24 kHz from blocks of mono floats, full scale at 32,768, that follow each other at some rate."""
     return Pcm.join(_whole(block, RATE) for block in at_rate(blocks, rate, RATE))
 
 
 def at_rate(
     blocks: Iterable[NDArray[np.float32]], rate: int, wanted: int, channels: int = 1
 ) -> Iterator[NDArray[np.float32]]:
-    """Yield blocks of floats at another rate, as they come.
-
-    Args:
-        blocks: One dimension each in mono, samples by channels else, following each other.
-        rate: Samples per second of the blocks.
-        wanted: Samples per second of what comes out.
-        channels: How many.
+    """Yield blocks of floats at another rate, as they come: one dimension in mono, samples by channels else.
 
     >>> import numpy as np
     >>> sum(len(block) for block in at_rate([np.zeros(2400, np.float32)] * 3, 24_000, 48_000))

@@ -45,12 +45,7 @@ class Pcm:
 
     @classmethod
     def from_array(cls, samples: NDArray[np.floating] | NDArray[np.int16], rate: int = RATE) -> Pcm:
-        """Make audio of an array: int16 as it is, floats in [-1, 1] scaled by 32767 and clipped.
-
-        Args:
-            samples: One dimension.
-            rate: Samples per second.
-        """
+        """Make audio of an array of one dimension: int16 as it is, floats in [-1, 1] scaled by 32767 and clipped."""
         import numpy as np
 
         if samples.dtype != np.int16:

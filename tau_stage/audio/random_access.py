@@ -11,13 +11,7 @@ BINARY = getattr(os, "O_BINARY", 0)
 
 
 def read_at(file: int, size: int, at: int) -> bytes:
-    """Read bytes at a place of a file; fewer where it ends before.
-
-    Args:
-        file: Its descriptor.
-        size: How many.
-        at: The first byte's place.
-    """
+    """Read bytes at a place of a file, by its descriptor; fewer where it ends before."""
     if hasattr(os, "pread"):
         return os.pread(file, size, at)
     with _place_kept(file, at):
@@ -25,12 +19,7 @@ def read_at(file: int, size: int, at: int) -> bytes:
 
 
 def write_at(file: int, data: bytes | memoryview, at: int) -> None:
-    """Write all of some bytes at a place of a file, however few of them a system takes at once.
-
-    Args:
-        file: Its descriptor.
-        data: What is written.
-        at: The first byte's place.
+    """Write all of some bytes at a place of a file, by its descriptor, however few of them a system takes at once.
 
     Raises:
         OSError: The disk is full, or the file cannot be written.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +43,15 @@ class Chunk:
         return self.end + self.end % 2
 
 
+@contextmanager
+def _opened(path: Path, flags: int = os.O_RDONLY) -> Iterator[int]:
+    file = os.open(path, flags | BINARY)
+    try:
+        yield file
+    finally:
+        os.close(file)
+
+
 def read_chunks(path: Path) -> dict[bytes, bytes]:
     """Return the payloads of a WAV file's chunks, all but the sound's; of several with one name, the first.
 
@@ -49,22 +59,13 @@ def read_chunks(path: Path) -> dict[bytes, bytes]:
         ValueError: It is another kind of file, or a damaged one.
         OSError: It cannot be read.
     """
-    file = os.open(path, os.O_RDONLY | BINARY)
-    try:
+    with _opened(path) as file:
         return dict(reversed([(part.name, _payload(file, part)) for part in _chunks(file, path) if not _sound(part)]))
-    finally:
-        os.close(file)
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How a WAV file holds its sound.
-
-    Attributes:
-        rate: Samples per second.
-        channels: How many.
-        bits: Of each sample.
-    """
+    """How a WAV file holds its sound: samples per second, channels, and bits of each sample."""
 
     rate: int = RATE
     channels: int = 1
@@ -93,14 +94,11 @@ def tells_its_size(path: Path) -> bool:
     Raises:
         OSError: It cannot be read.
     """
-    file = os.open(path, os.O_RDONLY | BINARY)
-    try:
+    with _opened(path) as file:
         head = read_at(file, LONGEST_MP3_HEADER, 0)
         if head[:1] == b"\xff":
             return _mp3_size(head) == os.fstat(file).st_size
         return len(head) >= 8 and _size(file) == os.fstat(file).st_size
-    finally:
-        os.close(file)
 
 
 def _mp3_size(head: bytes) -> int | None:
@@ -118,17 +116,14 @@ def append_chunks(path: Path, chunks: Mapping[bytes, bytes]) -> None:
     until its size is told anew, which is one write of four bytes. As FFmpeg reads beyond that size, they pass for junk
     until all are there. What is there already is not written again.
 
-    Args:
-        path: Nobody may be writing it.
-        chunks: Payloads by name.
+    Nobody else may be writing the file.
 
     Raises:
         ValueError: It is another kind of file or a damaged one, a chunk of that name stands before the sound, or the
             file would be larger than 4 GiB. It is as it was.
         OSError: It cannot be written. Its sound is whole; chunks that were behind it may be gone.
     """
-    file = os.open(path, os.O_RDWR | BINARY)
-    try:
+    with _opened(path, os.O_RDWR) as file:
         parts = list(_chunks(file, path))
         sound = next((number for number, part in enumerate(parts) if _sound(part)), None)
         if sound is None:
@@ -137,8 +132,6 @@ def append_chunks(path: Path, chunks: Mapping[bytes, bytes]) -> None:
             raise ValueError(f"{path}: {b', '.join(sorted(fixed)).decode('latin-1')} stands before the sound")
         kept = [chunk(part.name, _payload(file, part)) for part in parts[sound + 1 :] if part.name not in chunks]
         _put(file, path, parts[sound], b"".join([*kept, *(chunk(*named) for named in chunks.items())]))
-    finally:
-        os.close(file)
 
 
 def _put(file: int, path: Path, sound: Chunk, tail: bytes) -> None:

@@ -7,24 +7,18 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
-from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-import anyio
-import anyio.to_thread
+import numpy as np
+from numpy.typing import NDArray
 
 from tau_stage.audio import RATE, Pcm
 from tau_stage.devices import sound_cards
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-KEPT_S, GONE_S, CLOSING_S = 600.0, 5.0, 2.0
-"""How much may wait; for how long a device may ask for nothing before it is gone, for not every sound system says so;
-and how long it may take to close, for one that is gone may never do."""
+KEPT_S, GONE_S = 600.0, 5.0
+"""How much may wait; and for how long a device may ask for nothing before it is gone, as not every one says so."""
 
 PIECE = RATE // 100
 """Samples that are played or thrown away together."""
@@ -65,8 +59,6 @@ class SoundCard:
         self._channels = channels
         self._out = b""
         self._stream: Any = None
-        if channels > 1:
-            import numpy  # noqa: F401 - now, for the device will not wait for it
         if rate != RATE:
             import soxr
 
@@ -126,8 +118,6 @@ class SoundCard:
             self._out += self._converted(self._next())
         data, self._out = self._out[: 2 * samples], self._out[2 * samples :]
         if self._channels > 1:
-            import numpy as np
-
             data = np.repeat(np.frombuffer(data, np.int16), self._channels).tobytes()
         out[:] = data
 
@@ -154,18 +144,18 @@ class SoundCard:
 async def open_loudspeaker(device: str | None = None) -> AsyncIterator[SoundCard]:
     """Play on a loudspeaker for as long as the context lasts; what still waits then is not heard.
 
-    Args:
-        device: A part of its name, or its number; without it, the machine's default.
+    It is named by a part of its name, or its number; without, it is the machine's default.
 
     Raises:
         UsageError: There is none, or it cannot be opened; the hint names what to do instead.
     """
-    loudspeaker, stream = await sound_cards.open_in_time(partial(_open, device), sound_cards.LOUDSPEAKER)
-    try:
+
+    def make(form: Mapping[str, Any], _undo: ExitStack) -> tuple[SoundCard, Mapping[str, Any]]:
+        loudspeaker = SoundCard(form["samplerate"], form["channels"])
+        return loudspeaker, {"callback": loudspeaker.feed, "finished_callback": loudspeaker.end}
+
+    async with sound_cards.running(sound_cards.LOUDSPEAKER, device, make, _stop) as loudspeaker:
         yield loudspeaker
-    finally:
-        with anyio.move_on_after(CLOSING_S, shield=True):
-            await anyio.to_thread.run_sync(_close, loudspeaker, stream, abandon_on_cancel=True)
 
 
 def has_loudspeaker() -> bool:
@@ -173,23 +163,7 @@ def has_loudspeaker() -> bool:
     return sound_cards.is_found(sound_cards.LOUDSPEAKER)
 
 
-def _open(device: str | None) -> tuple[SoundCard, Any]:
-    """Open the loudspeaker and PortAudio's running stream out of it."""
-    side = sound_cards.LOUDSPEAKER
-    sd = sound_cards.portaudio(side)
-    card = sound_cards.find_device(sd, device, side)
-    with ExitStack() as undo, sound_cards.translated_errors(sd, card["name"], side):
-        form = sound_cards.stream_format(sd, card, side)
-        loudspeaker = SoundCard(form["samplerate"], form["channels"])
-        plays = {"callback": loudspeaker.feed, "finished_callback": loudspeaker.end}
-        stream = sd.RawOutputStream(device=card["index"], **form, **plays)
-        undo.callback(stream.close)
-        stream.start()
-        undo.pop_all()
-    return loudspeaker, stream
-
-
-def _close(loudspeaker: SoundCard, stream: Any) -> None:
+def _stop(loudspeaker: SoundCard, stream: Any) -> None:
     """Close a stream when the device has played what it took; closing alone would cut that off."""
     loudspeaker.flush()
     stream.stop()

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import socket
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, suppress
-from functools import partial
 from typing import Any, Self
 
 import anyio
 import anyio.lowlevel
-import anyio.to_thread
 
 from tau_stage.audio import RATE, Format, Pcm
 from tau_stage.devices import sound_cards
 
-KEPT_S, GONE_S, CLOSING_S = 5.0, 5.0, 2.0
-"""How much is kept; without a block for how long a device is gone, for not every sound system says so; and how long it
-may take to close, for one that is gone may never do."""
+KEPT_S, GONE_S = 5.0, 5.0
+"""How much is kept; and without a block for how long a device is gone, for not every sound system says so."""
 
 
 class Microphone:
@@ -113,32 +110,21 @@ async def open_microphone(device: str | None = None, block_s: float = 0.04) -> A
     Raises:
         UsageError: There is none, or it cannot be opened; the hint names what to do instead.
     """
-    microphone, stream = await sound_cards.open_in_time(partial(_open, device, block_s), sound_cards.MICROPHONE)
-    try:
-        yield microphone
-    finally:
-        with anyio.move_on_after(CLOSING_S, shield=True):
-            await anyio.to_thread.run_sync(stream.close, abandon_on_cancel=True)
-        microphone.close()
+
+    def make(form: Mapping[str, Any], undo: ExitStack) -> tuple[Microphone, Mapping[str, Any]]:
+        microphone = Microphone(form["samplerate"])
+        undo.callback(microphone.close)
+        calls = {"callback": microphone.take, "finished_callback": microphone.end}
+        return microphone, {"blocksize": max(1, round(block_s * form["samplerate"])), **calls}
+
+    opened = sound_cards.running(sound_cards.MICROPHONE, device, make, lambda _microphone, stream: stream.close())
+    async with opened as microphone:
+        try:
+            yield microphone
+        finally:
+            microphone.close()
 
 
 def has_microphone() -> bool:
     """Tell whether this machine has a default microphone and what it takes to listen to it."""
     return sound_cards.is_found(sound_cards.MICROPHONE)
-
-
-def _open(device: str | None, block_s: float) -> tuple[Microphone, Any]:
-    """Open the microphone and PortAudio's running stream into it."""
-    sd = sound_cards.portaudio()
-    card = sound_cards.find_device(sd, device)
-    with ExitStack() as undo, sound_cards.translated_errors(sd, card["name"]):
-        form = sound_cards.stream_format(sd, card)
-        microphone = Microphone(form["samplerate"])
-        undo.callback(microphone.close)
-        form["blocksize"] = max(1, round(block_s * form["samplerate"]))
-        calls = {"callback": microphone.take, "finished_callback": microphone.end}
-        stream = sd.RawInputStream(device=card["index"], **form, **calls)
-        undo.callback(stream.close)
-        stream.start()
-        undo.pop_all()
-    return microphone, stream

@@ -23,9 +23,6 @@ class Playback:
     It follows the timeline while sound can be had in time. A sound that belongs over one that is still waiting is mixed
     into it; one that comes too late for its place is heard at once. While a microphone is open, time goes by itself:
     everything is heard in the order in which it comes.
-
-    Args:
-        loudspeaker: Where it is heard.
     """
 
     def __init__(self, loudspeaker: Loudspeaker | None = None) -> None:
@@ -45,12 +42,7 @@ class Playback:
     # ---- what is played
 
     def play(self, audio: Pcm, at: int | None = None) -> None:
-        """Play a sound.
-
-        Args:
-            audio: All of it, or a piece.
-            at: The sample of the timeline it begins at; None is after all that was played.
-        """
+        """Play a sound, or a piece of it, from a sample of the timeline on; None is after all that was played."""
         if self._loudspeaker is None or not audio:
             return
         if self._chorus is not None and at is not None:
@@ -68,11 +60,7 @@ class Playback:
             self._append(Pcm.silence(at - self._end))
 
     def voice(self, at: Callable[[], int] | None = None) -> Voice:
-        """Make a voice that is heard while it speaks.
-
-        Args:
-            at: Tells the sample of the timeline it begins at; None is after all that was played.
-        """
+        """Make a voice that is heard while it speaks; ``at`` tells the sample of the timeline it begins at."""
         voice = Voice(self, at)
         if self.is_on:
             self._voices.append(voice)
@@ -92,11 +80,7 @@ class Playback:
 
     @contextmanager
     def in_real_time(self, end: Callable[[], int]) -> Iterator[None]:
-        """Play everything in the block in the order in which it comes, whatever its place on the timeline.
-
-        Args:
-            end: Tells the sample of the timeline at which it goes on after the block.
-        """
+        """Play everything in the block in the order in which it comes, and go on at the sample that ``end`` tells."""
         self._is_free = True
         try:
             yield
@@ -139,11 +123,7 @@ class Playback:
     # ---- its pace
 
     async def wait_until_heard(self, next_at: int | None = None) -> None:
-        """Wait until everything so far was heard; the pause before the next sound begins meanwhile.
-
-        Args:
-            next_at: The sample of the timeline at which the next sound begins, as far as it is known.
-        """
+        """Wait until everything so far was heard; the pause before the next sound begins meanwhile."""
         if self._loudspeaker is None:
             return
         rest_s = self._loudspeaker.waiting_s
@@ -196,12 +176,7 @@ class Playback:
 
 
 class Voice:
-    """Somebody who is heard while speaking, when those before have finished.
-
-    Args:
-        playback: Plays it.
-        at: Tells the sample of the timeline it begins at; None is after all that was played.
-    """
+    """Somebody who is heard while speaking, when those before have finished."""
 
     def __init__(self, playback: Playback, at: Callable[[], int] | None = None) -> None:
         self._playback = playback

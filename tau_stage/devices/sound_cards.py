@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Literal, TypeVar
@@ -16,8 +16,8 @@ from tau_stage.errors import UsageError
 
 Opened = TypeVar("Opened")
 
-OPENING_S = 10.0
-"""How long a device may take to open: one that hangs, as wireless ones do, must not hold up the scene."""
+OPENING_S, CLOSING_S = 10.0, 2.0
+"""How long a device may take to open and to close: one that hangs, as wireless ones do, must not hold up the scene."""
 
 INVALID_RATE, UNAVAILABLE = -9997, -9985
 """PortAudio's numbers for a rate that a device does not do, and for a device in use."""
@@ -25,15 +25,7 @@ INVALID_RATE, UNAVAILABLE = -9997, -9985
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two things that sound cards do.
-
-    Attributes:
-        name: What does it.
-        direction: PortAudio's word for it.
-        use: What a program does that keeps it busy.
-        otherwise: What to do without.
-        most_channels: How many are used of those that there are.
-    """
+    """One of the two things that sound cards do; ``use`` says what a program does that keeps it busy."""
 
     name: str
     direction: Literal["input", "output"]
@@ -81,12 +73,7 @@ def portaudio(side: Side = MICROPHONE) -> ModuleType:
 
 
 def find_device(sd: ModuleType, device: str | None, side: Side = MICROPHONE) -> dict[str, Any]:
-    """Find a device, as PortAudio knows it.
-
-    Args:
-        sd: The module ``sounddevice``.
-        device: A part of its name, or its number; None is the default one.
-        side: Which of the two it is.
+    """Find a device, as PortAudio knows it, by a part of its name, or its number; None is the default one.
 
     Raises:
         UsageError: There is none such, or there are several.
@@ -145,6 +132,47 @@ def translated_errors(sd: ModuleType, name: str, side: Side = MICROPHONE) -> Ite
 
 def _unusable(side: Side, problem: str, remedy: str = "") -> UsageError:
     return UsageError(problem, "; or ".join([*([remedy] if remedy else []), side.otherwise]))
+
+
+@asynccontextmanager
+async def running(
+    side: Side,
+    device: str | None,
+    make: Callable[[Mapping[str, Any], ExitStack], tuple[Opened, Mapping[str, Any]]],
+    stop: Callable[[Opened, Any], None],
+) -> AsyncIterator[Opened]:
+    """Run a device for as long as the context lasts; it is opened and stopped in a thread of its own.
+
+    Args:
+        side: Which of the two.
+        device: A part of its name, or its number; None is the machine's default.
+        make: Makes the other end of the stream, from its format, and what else it is opened with; what is to be undone
+            where it does not open goes onto the stack.
+        stop: Stops the stream.
+
+    Raises:
+        UsageError: There is none, or it cannot be opened, or not in time; the hint names what to do instead.
+    """
+
+    def start() -> tuple[Opened, Any]:
+        sd = portaudio(side)
+        card = find_device(sd, device, side)
+        kind = sd.RawInputStream if side.direction == "input" else sd.RawOutputStream
+        with ExitStack() as undo, translated_errors(sd, card["name"], side):
+            form = stream_format(sd, card, side)
+            made, further = make(form, undo)
+            stream = kind(device=card["index"], **form, **further)
+            undo.callback(stream.close)
+            stream.start()
+            undo.pop_all()
+        return made, stream
+
+    made, stream = await open_in_time(start, side)
+    try:
+        yield made
+    finally:
+        with anyio.move_on_after(CLOSING_S, shield=True):
+            await anyio.to_thread.run_sync(stop, made, stream, abandon_on_cancel=True)
 
 
 async def open_in_time(opening: Callable[[], Opened], side: Side) -> Opened:
