@@ -35,7 +35,9 @@ def retake(
     """
     from tau_stage.cli.performing import perform_jobs
     from tau_stage.runs import RunOptions, former_home, retake_job
+    from tau_stage.take import Retake
 
-    job = retake_job(take, line, direction=direction, takes=takes, through=through, anyway=anyway)
+    wanted = Retake(lines=(line,) if line else (), direction=direction, takes=takes, through=through)
+    job = retake_job(take, wanted, anyway=anyway)
     options = RunOptions(endpoint=endpoint, live=live, allow_tools=allow_tools or read_settings().allow_tools)
     perform_jobs([job], options, out=out or former_home(job), quiet=quiet, as_json=as_json)

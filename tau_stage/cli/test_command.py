@@ -145,15 +145,20 @@ def _leave(results: Sequence[Result]) -> NoReturn:
 
 def _refuse(options: SuiteOptions) -> None:
     from tau_stage.checks import require_recogniser
-    from tau_stage.errors import UsageError
+    from tau_stage.runs import refuse_together
 
-    if options.live and (options.cassettes or options.update):
-        raise UsageError("--live goes neither with --replay nor with --update", "record a cassette, or accept a take")
-    if options.budget is not None and not options.live:
-        raise UsageError("--budget is for what is played live", "add --live, or leave it out: nothing else costs money")
-    if options.live and options.repeat > 1 and options.budget is None:
-        hint = f"say what each scene may cost in all {options.repeat} performances together: --budget '$2'"
-        raise UsageError("--live --repeat has no ceiling", hint)
+    recorded = ("--live goes neither with --replay nor with --update", "record a cassette, or accept a take")
+    ceiling = f"say what each scene may cost in all {options.repeat} performances together: --budget '$2'"
+    has_budget = options.budget is not None
+    remedy = "add --live, or leave it out: nothing else costs money"
+    refuse_together(
+        {"live": options.live, "replay": options.cassettes is not None, "update": options.update, "budget": has_budget}
+        | {"not live": not options.live, "repeat": options.repeat > 1, "no budget": not has_budget},
+        ({"live", "replay"}, *recorded),
+        ({"live", "update"}, *recorded),
+        ({"budget", "not live"}, "--budget is for what is played live", remedy),
+        ({"live", "repeat", "no budget"}, "--live --repeat has no ceiling", ceiling),
+    )
     if options.recognise:
         require_recogniser()
 

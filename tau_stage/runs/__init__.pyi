@@ -7,6 +7,7 @@ from .run_scenes import RunOptions as RunOptions
 from .run_scenes import check_options as check_options
 from .run_scenes import dollars as dollars
 from .run_scenes import former_home as former_home
+from .run_scenes import refuse_together as refuse_together
 from .run_scenes import run_jobs as run_jobs
 from .take_plans import OVER as OVER
 from .take_plans import STOPPED as STOPPED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -40,7 +40,7 @@ from tau_stage.stage import (
     perform,
     raise_descriptor_limit,
 )
-from tau_stage.take import Take, TakeFolder, Warned, clear_unbegun, fold, read_take
+from tau_stage.take import Retake, Take, TakeFolder, Warned, clear_unbegun, fold, read_take
 from tau_stage.transport import require_asyncio
 
 if TYPE_CHECKING:
@@ -93,15 +93,7 @@ DEFAULTS = RunOptions()
 
 @dataclass(frozen=True, slots=True)
 class PerformedTake:
-    """A take that is performed, and not yet delivered.
-
-    Attributes:
-        plan: Of its scene.
-        folder: Where it lies.
-        take: What was performed.
-        lost: Why its cassette was not left, where one was to be recorded.
-        is_resumed: Whether it was stopped before.
-    """
+    """A take that is performed, and not yet delivered; ``lost`` says why no cassette was left."""
 
     plan: Plan
     folder: TakeFolder
@@ -110,11 +102,7 @@ class PerformedTake:
     is_resumed: bool = False
 
     def deliver(self, note: Callable[[str], None]) -> DeliveredTake:
-        """Deliver it.
-
-        Raises:
-            TakeError: A file of the take is missing, or one cannot be written.
-        """
+        """Deliver it; a ``TakeError`` says that a file of the take is missing, or one cannot be written."""
         delivered = deliver(self.plan, self.folder, self.take, note=note)
         if self.is_resumed:
             return replace(delivered, problems=(*delivered.problems, *finish_cassette(self.folder)))
@@ -130,24 +118,53 @@ def check_options(plans: Sequence[Plan], options: RunOptions, *, at_once: int = 
     Raises:
         UsageError: It is asked for.
     """
-    record, replay, aloud = options.record, options.replay, options.aloud
-    if record and replay:
-        raise UsageError("--record and --replay cannot be together", "record first, then replay")
-    if resume and (record or replay):
-        raise UsageError("a cassette holds a whole performance: --resume cannot be together with --record or --replay")
-    if replay and (options.live or options.endpoint is not None):
-        raise UsageError("--replay needs no provider", "leave out --endpoint and --live")
-    if replay and aloud:
-        raise UsageError("--replay takes no time, so nobody could listen", "play the take: tau-stage play TAKE")
-    if aloud and len(plans) > 1:
-        remedy = "name one scene, and one variant of its matrix with --only"
-        raise UsageError(f"--aloud plays one scene, and there are {len(plans)}", remedy)
-    if aloud and at_once > 1:
-        raise UsageError(f"--aloud plays one scene at a time, and --jobs is {at_once}", "leave --jobs away")
-    for slug, times in Counter(plan.slug for plan in plans).items():
-        if record and times > 1:
-            remedy = "give each file a name of its own, or record into a folder for each"
-            raise UsageError(f"{times} scenes would be recorded on the cassette {slug}", remedy)
+    names = ("record", "replay", "live", "aloud")
+    given = {name: bool(getattr(options, name)) for name in names}
+    given |= {"resume": resume, "endpoint": options.endpoint is not None}
+    given |= {"several scenes": len(plans) > 1, "several jobs": at_once > 1}
+    slug, times = max(Counter(plan.slug for plan in plans).items(), key=lambda each: each[1], default=("", 0))
+    given["one cassette"] = times > 1
+    facts = {"plans": len(plans), "jobs": at_once, "slug": slug, "times": times}
+    refuse_together(given, *((names, problem.format_map(facts), remedy) for names, problem, remedy in _APART))
+
+
+_NO_PROVIDER = ("--replay needs no provider", "leave out --endpoint and --live")
+_WHOLE = ("a cassette holds a whole performance: --resume cannot be together with --record or --replay", "")
+_APART = (
+    ({"record", "replay"}, "--record and --replay cannot be together", "record first, then replay"),
+    ({"resume", "record"}, *_WHOLE),
+    ({"resume", "replay"}, *_WHOLE),
+    ({"replay", "live"}, *_NO_PROVIDER),
+    ({"replay", "endpoint"}, *_NO_PROVIDER),
+    ({"replay", "aloud"}, "--replay takes no time, so nobody could listen", "play the take: tau-stage play TAKE"),
+    (
+        {"aloud", "several scenes"},
+        "--aloud plays one scene, and there are {plans}",
+        "name one scene, and one variant of its matrix with --only",
+    ),
+    ({"aloud", "several jobs"}, "--aloud plays one scene at a time, and --jobs is {jobs}", "leave --jobs away"),
+    (
+        {"record", "one cassette"},
+        "{times} scenes would be recorded on the cassette {slug}",
+        "give each file a name of its own, or record into a folder for each",
+    ),
+)
+"""What cannot be together, why, and what to do."""
+
+
+def refuse_together(given: Mapping[str, bool], *apart: tuple[Collection[str], str, str]) -> None:
+    """Refuse options that cannot be together.
+
+    Args:
+        given: Which of them are.
+        apart: Names that exclude each other, why, and what to do.
+
+    Raises:
+        UsageError: All of some such names are given.
+    """
+    for names, problem, remedy in apart:
+        if all(given[name] for name in names):
+            raise UsageError(problem, remedy)
 
 
 def dollars(amount: Money | None, name: str = "budget") -> Decimal | None:
@@ -279,7 +296,8 @@ async def retake_line(
     tau_stage.TakeError: takes/none: there is no such folder
       hint: name the folder that tau-stage run printed
     """
-    job = retake_job(Path(take), line, direction=direction, takes=takes, through=through, anyway=anyway)
+    wanted = Retake(lines=(line,) if line else (), direction=direction, takes=takes, through=through)
+    job = retake_job(Path(take), wanted, anyway=anyway)
     home = Path(out) if out is not None else former_home(job)
     return await _perform_job(job, options, home, budget, on_event)
 
@@ -331,7 +349,7 @@ async def run_jobs(
         show: Called with each event of each performance.
         warn: Called with what a user should know besides.
         ask: Lets somebody choose among the takes of a line.
-        stopping: Gives an event: once it is set, lines under way come to their ends, and no performance begins.
+        stopping: Gives an event: once it is set, lines under way come to their ends, and nothing else begins.
     """
     people = _prepare(jobs, options, at_once)
     shared = PerformanceOptions(budget=budget, allow_tools=options.allow_tools, ask=ask)
@@ -497,19 +515,20 @@ async def _loudspeaker(
     from tau_stage.devices import has_loudspeaker, open_loudspeaker
 
     speaks = any(isinstance(person, Speaker) for person in people)
-    if aloud is False or not (aloud or (speaks and has_loudspeaker())):
-        yield None
-        return
+    wanted = speaks and has_loudspeaker() if aloud is None else aloud
     async with AsyncExitStack() as opened:
-        loudspeaker: SoundCard | None = None
         try:
-            loudspeaker = await opened.enter_async_context(open_loudspeaker())
+            loudspeaker = await opened.enter_async_context(open_loudspeaker()) if wanted else None
         except UsageError as error:
             if aloud:
                 raise
             warn(f"The scene is not heard: {error.problem}.")
-        if loudspeaker and speaks:
+            loudspeaker = None
+        if loudspeaker is None:
+            yield None
+            return
+        if speaks:
             warn("The scene is heard: wear headphones, or the microphone hears it too.")
         yield loudspeaker
-        if loudspeaker and (lost := loudspeaker.lost_samples):
+        if lost := loudspeaker.lost_samples:
             warn(f"The loudspeaker is gone: {lost / RATE:.1f} s were not heard.")

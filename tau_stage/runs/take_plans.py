@@ -38,14 +38,7 @@ STOPPED = ("interrupted", "failed", "budget")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One performance that is wanted.
-
-    Attributes:
-        plan: What is performed.
-        former: Lines that are taken over from a former take.
-        folder: The take that goes on; None: a new one is made.
-        warnings: What to say before, a sentence each.
-    """
+    """One performance that is wanted, with lines of a former take; where a folder is given, its take goes on."""
 
     plan: Plan
     former: ReusedLines = NO_REUSE
@@ -88,24 +81,8 @@ def resume_job(folder: TakeFolder, journal: Sequence[Record], *, anyway: bool) -
     return replace(job, plan=replace(job.plan, players=tuple(players)), folder=folder)
 
 
-def retake_job(
-    take: Path,
-    line: str | None = None,
-    *,
-    direction: str | None = None,
-    takes: int = 1,
-    through: bool = False,
-    anyway: bool = False,
-) -> Job:
-    """Say how lines of a take are performed again, into a take of their own.
-
-    Args:
-        take: The former take's folder.
-        line: The id of one line; None: all that failed.
-        direction: How to say it this time.
-        takes: How often to say it.
-        through: Whether the lines after it are performed again, too.
-        anyway: Whether the scene may have changed since.
+def retake_job(take: Path, wanted: Retake, *, anyway: bool = False) -> Job:
+    """Say how lines of a take are performed again, into a take of their own: those that are named, or all that failed.
 
     Raises:
         SceneError: The scene is wrong by now.
@@ -117,11 +94,10 @@ def retake_job(
     if former.ended in STOPPED:
         hint = f"go on with it first: tau-stage resume {quote(str(take))}"
         raise UsageError(f"{take}: the take was stopped before its scene came to its end", hint)
-    lines = [line] if line else [performed.id for performed in former.lines if performed.problem]
+    lines = wanted.lines or tuple(performed.id for performed in former.lines if performed.problem)
     if not lines:
         raise UsageError(f"{take}: no line of the take has failed", "name the line that is to be performed again")
-    wanted = Retake(lines=tuple(lines), direction=direction, takes=takes, through=through)
-    return _retake_job(folder, former, wanted, anyway=anyway, named=take)
+    return _retake_job(folder, former, wanted.model_copy(update={"lines": lines}), anyway=anyway, named=take)
 
 
 def _retake_job(folder: TakeFolder, former: Take, wanted: Retake, *, anyway: bool, named: Path | None = None) -> Job:
@@ -161,12 +137,6 @@ def find_takes(
     out: Path, plans: Sequence[Plan], *, endpoint: str | None, live: bool
 ) -> tuple[list[TakeFolder], list[Job]]:
     """Look for the newest take of each scene and variant: which are finished, and what is left to perform.
-
-    Args:
-        out: Where takes go.
-        plans: The scenes.
-        endpoint: Where they are to be played, if not as they say.
-        live: Whether they are to be played by real models.
 
     Raises:
         UsageError: A scene has changed since it was stopped.
