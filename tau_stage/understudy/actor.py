@@ -14,15 +14,12 @@ SHOWN = 60
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """Something that somebody said to the actor, by sound or in writing.
-
-    Attributes:
-        words: The words; empty for a sound whose words nobody knows.
-        who: Who said it, if a label told so.
-    """
+    """Something that somebody said to the actor, by sound or in writing."""
 
     words: str
+    """Empty for a sound whose words nobody knows."""
     who: str = ""
+    """Who said it, if a label told so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +64,7 @@ class SpokenLine:
 
 
 class UnsupportedScript(Exception):
-    """An actor has no voice for a line.
-
-    Args:
-        words: The line.
-        script: What it is written in.
-    """
+    """An actor has no voice for a line and the script it is written in."""
 
     def __init__(self, words: str, script: str) -> None:
         told = words if len(words) <= SHOWN else f"{words[:SHOWN]}..."

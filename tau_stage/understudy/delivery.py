@@ -19,24 +19,13 @@ Kind = Literal["breath", "sigh", "cough", "laugh", "pause"]
 
 PIECE = re.compile(r"\[(?P<moment>[^\[\]]*)\]|\*\*(?P<shout>[^*]+)\*\*|\*(?P<stress>[^*]+)\*|(?P<rest>\.{3,}|…)")
 
-MOMENTS: tuple[tuple[str, Kind], ...] = (
-    ("cough", "cough"),
-    ("throat", "cough"),
-    ("sneez", "cough"),
-    ("hiccup", "cough"),
-    ("laugh", "laugh"),
-    ("chuckl", "laugh"),
-    ("giggl", "laugh"),
-    ("snort", "laugh"),
-    ("sigh", "sigh"),
-    ("groan", "sigh"),
-    ("yawn", "sigh"),
-    ("exhal", "sigh"),
-    ("pause", "pause"),
-    ("beat", "pause"),
-    ("silen", "pause"),
-    ("long", "pause"),
-)
+SOUNDS_OF: dict[Kind, str] = {
+    "cough": "cough throat sneez hiccup",
+    "laugh": "laugh chuckl giggl snort",
+    "sigh": "sigh groan yawn exhal",
+    "pause": "pause beat silen long",
+}
+MOMENTS = [(part, kind) for kind, parts in SOUNDS_OF.items() for part in parts.split()]
 """What a moment in brackets becomes, by a part of its words; anything else is a breath."""
 
 COLOURS: tuple[tuple[str, float, float, float], ...] = (
@@ -96,13 +85,7 @@ WHISPER = ("whisper", "conspirator", "under his breath", "under her breath", "un
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """Words in one breath.
-
-    Attributes:
-        text: What is spoken.
-        gain_db: Loudness against the rest of the line.
-        rate: Rate against the rest of the line.
-    """
+    """Words in one breath; their loudness and their rate are against the rest of the line."""
 
     text: str
     gain_db: float = 0.0
@@ -137,13 +120,7 @@ class SpeechStyle:
 
 @dataclass(frozen=True, slots=True)
 class SpeechPlan:
-    """A line, ready to be spoken.
-
-    Attributes:
-        parts: In order.
-        transcript: The words, as a provider would transcribe them: no brackets, no stars.
-        style: How the whole is said.
-    """
+    """A line, ready to be spoken; ``transcript`` is its words as a provider would write them: no brackets, no stars."""
 
     parts: tuple[Phrase | Moment, ...]
     transcript: str
@@ -174,14 +151,16 @@ def _parts(words: str) -> list[Phrase | Moment]:
     for piece in PIECE.finditer(words):
         _add(parts, words[at : piece.start()])
         at = piece.end()
-        if piece["moment"] is not None:
-            parts.append(Moment(_moment(piece["moment"])))
-        elif piece["rest"]:
-            parts.append(Moment("pause"))
-        elif piece["shout"]:
-            _add(parts, piece["shout"], gain_db=4.0, rate=0.95)
-        else:
-            _add(parts, piece["stress"], gain_db=2.0, rate=0.88)
+        match piece.lastgroup:
+            case "moment":
+                told = piece["moment"].lower()
+                parts.append(Moment(next((kind for part, kind in MOMENTS if part in told), "breath")))
+            case "rest":
+                parts.append(Moment("pause"))
+            case "shout":
+                _add(parts, piece["shout"], gain_db=4.0, rate=0.95)
+            case _:
+                _add(parts, piece["stress"], gain_db=2.0, rate=0.88)
     _add(parts, words[at:])
     is_sign = any(unicodedata.category(sign).startswith("S") for sign in words)
     return parts or [Phrase(words) if is_sign else Moment("breath")]
@@ -196,10 +175,6 @@ def _add(parts: list[Phrase | Moment], text: str, gain_db: float = 0.0, rate: fl
         text = text[mark.end() :]
     if re.search(r"\w", text):
         parts.append(Phrase(" ".join(text.split()), gain_db, rate))
-
-
-def _moment(words: str) -> Kind:
-    return next((kind for part, kind in MOMENTS if part in words.lower()), "breath")
 
 
 def _transcript(words: str) -> str:
@@ -219,10 +194,4 @@ def _style(how: str, always: str, speed: float, take: int) -> SpeechStyle:
     if take > 1:
         faster, higher = TAKES[(take - 2) % len(TAKES)]
         rate, pitch = rate * faster, pitch * higher
-    return SpeechStyle(
-        rate=round(rate, 4),
-        pitch=round(pitch, 4),
-        gain_db=min(max(gain, -4.0), 2.0),
-        whispered=whispered,
-        take=take,
-    )
+    return SpeechStyle(round(rate, 4), round(pitch, 4), min(max(gain, -4.0), 2.0), whispered, take)

@@ -11,12 +11,7 @@ from tau_stage.scene import did_you_mean
 
 @dataclass(frozen=True, slots=True)
 class BusyDoor:
-    """The next openings are refused at the upgrade with HTTP 429.
-
-    Attributes:
-        times: How many.
-        retry_after_s: What ``Retry-After`` says; None leaves it out.
-    """
+    """The next openings are refused at the upgrade with HTTP 429; ``retry_after_s`` of None leaves the header out."""
 
     times: int = 1
     retry_after_s: float | None = 1.0
@@ -24,14 +19,7 @@ class BusyDoor:
 
 @dataclass(frozen=True, slots=True)
 class RefuseInBand:
-    """Openings are taken, told an error, and closed.
-
-    Attributes:
-        code: ``insufficient_quota``, ``session_expired``, ...
-        close_code: That follows.
-        type: The error's type.
-        message: The error's sentence.
-    """
+    """Openings are taken, told an error (``insufficient_quota``, ``session_expired``...), and closed."""
 
     code: str
     close_code: int
@@ -41,13 +29,7 @@ class RefuseInBand:
 
 @dataclass(frozen=True, slots=True)
 class FailResponses:
-    """The next responses end ``failed``, without a word.
-
-    Attributes:
-        times: How many, over all connections.
-        code: Why.
-        message: The error's sentence.
-    """
+    """The next responses, over all connections, end ``failed``, without a word."""
 
     times: int = 1
     code: str = "rate_limit_exceeded"
@@ -56,12 +38,7 @@ class FailResponses:
 
 @dataclass(frozen=True, slots=True)
 class BreakOff:
-    """The next responses end ``incomplete``, when half of their sound was sent.
-
-    Attributes:
-        times: How many, over all connections.
-        reason: Why: ``content_filter``, or whatever else a provider may think of.
-    """
+    """The next responses, over all connections, end ``incomplete`` when half of their sound was sent."""
 
     times: int = 1
     reason: str = "content_filter"
@@ -69,11 +46,7 @@ class BreakOff:
 
 @dataclass(frozen=True, slots=True)
 class EmptyResponses:
-    """The next responses are completed, and hold nothing.
-
-    Attributes:
-        times: How many, over all connections.
-    """
+    """The next responses, over all connections, are completed, and hold nothing."""
 
     times: int = 1
 
@@ -104,22 +77,14 @@ class Strike:
 
 @dataclass(frozen=True, slots=True)
 class SlowHandshake:
-    """The websocket upgrade is answered late.
-
-    Attributes:
-        seconds: How late.
-    """
+    """The websocket upgrade is answered late."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class SlowOpening:
-    """``session.created`` comes late.
-
-    Attributes:
-        seconds: How late.
-    """
+    """``session.created`` comes late."""
 
     seconds: float
 

@@ -27,12 +27,7 @@ SILENCE = re.compile(r"\bSay nothing\b(?!\s+(?:else|more|but|about|of|to|until|u
 
 @dataclass(frozen=True, slots=True)
 class RequestedLine:
-    """A line that is asked for.
-
-    Attributes:
-        words: What to say, as written.
-        how: The direction before it.
-    """
+    """A line that is asked for: what to say, as written, and the direction before it."""
 
     words: str
     how: str = ""
@@ -94,6 +89,5 @@ def wants_silence(request: SpeechRequest) -> bool:
     >>> wants_silence(SpeechRequest("", (), "", (), "ash", whisper="Not your turn. Say nothing."))
     True
     """
-    return (
-        request.output is None and bool(SILENCE.search(request.whisper)) and last_quoted_line(request.whisper) is None
-    )
+    is_wanted = request.output is None and SILENCE.search(request.whisper)
+    return bool(is_wanted) and last_quoted_line(request.whisper) is None

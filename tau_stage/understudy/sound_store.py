@@ -11,7 +11,7 @@ import tempfile
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,16 +42,11 @@ class BlobStore:
         return entry.finish()
 
     def entry(self, samples: int, rate: int = RATE) -> BlobWriter:
-        """Keep a sound that comes in parts.
-
-        Args:
-            samples: Length of all of it.
-            rate: Samples per second.
-        """
+        """Keep a sound that comes in parts, and has so many samples in all."""
         if self._file < 0:
             self._open()
         self._end += 2 * samples
-        return BlobWriter(self, self._end - 2 * samples, samples, rate)
+        return BlobWriter(BlobRef(self, self._end - 2 * samples, samples, rate))
 
     def read(self, place: int, size: int) -> bytes:
         """Read some bytes of what was kept."""
@@ -63,14 +58,12 @@ class BlobStore:
         """Write some bytes of an entry."""
         if self._memory is None:
             try:
-                write_at(self._file, data, place)
+                return write_at(self._file, data, place)
             except OSError:
-                kept = read_at(self._file, self._end, 0)
-                self._memory = bytearray(kept.ljust(self._end, b"\0"))
-            else:
-                return
+                self._memory = bytearray(read_at(self._file, self._end, 0).ljust(self._end, b"\0"))
         self._memory.extend(bytes(max(0, place + len(data) - len(self._memory))))
         self._memory[place : place + len(data)] = data
+        return None
 
     def settle(self, key: bytes, place: int, size: int) -> int:
         """Return where a sound stands that was written. If it was there already, free its place where that can be."""
@@ -86,45 +79,28 @@ class BlobStore:
 
 
 class BlobWriter:
-    """A place in a store that is being filled.
+    """A place in a store that is being filled."""
 
-    Args:
-        blobs: Where it is kept.
-        place: Where it begins, in bytes.
-        samples: Its length.
-        rate: Samples per second.
-    """
-
-    def __init__(self, blobs: BlobStore, place: int, samples: int, rate: int) -> None:
-        self._blobs = blobs
-        self._place = place
-        self._samples = samples
-        self._rate = rate
-        self._at = place
+    def __init__(self, place: BlobRef) -> None:
+        self._whole = place
+        self._at = place.place
         self._digest = hashlib.sha256()
 
     def append(self, audio: Pcm) -> None:
         """Write the next part."""
-        self._blobs.write(self._at, audio.data)
+        self._whole.blobs.write(self._at, audio.data)
         self._at += len(audio.data)
         self._digest.update(audio.data)
 
     def finish(self) -> BlobRef:
         """Return the sound, whole."""
-        place = self._blobs.settle(self._digest.digest(), self._place, 2 * self._samples)
-        return BlobRef(self._blobs, place, self._samples, self._rate)
+        whole = self._whole
+        return replace(whole, place=whole.blobs.settle(self._digest.digest(), whole.place, 2 * whole.samples))
 
 
 @dataclass(frozen=True, slots=True)
 class BlobRef:
-    """A sound in a store.
-
-    Attributes:
-        blobs: Where it is kept.
-        place: Where it begins, in bytes.
-        samples: Its length.
-        rate: Samples per second.
-    """
+    """A sound in a store; its ``place`` is the byte where it begins."""
 
     blobs: BlobStore
     place: int
@@ -132,11 +108,9 @@ class BlobRef:
     rate: int
 
     def __len__(self) -> int:
-        """Count the samples."""
         return self.samples
 
     def __getitem__(self, span: slice) -> BlobRef:
-        """Take a span of samples."""
         start, stop, _ = span.indices(self.samples)
         return BlobRef(self.blobs, self.place + 2 * start, max(0, stop - start), self.rate)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeGuard
 from urllib.parse import unquote
@@ -69,15 +69,13 @@ REFUSAL = re.compile(r"^\W*(?:please\W+)?(?:don't|do not|never|no need|stop talk
 
 
 class ToolMatch(NamedTuple):
-    """How much the words ask for a tool.
+    """How much the words ask for a tool, and which of them.
 
-    Attributes:
-        rank: 3 if its name was said, 2 if what it is for, 1 if what it looks up; 0 is not at all.
-        told: Words that say so.
+    Its rank is 3 if its name was said, 2 if what it is for, 1 if what it looks up; 0 is not at all.
     """
 
-    rank: int
-    told: frozenset[str]
+    rank: int = 0
+    told: frozenset[str] = frozenset()
 
 
 def choose_calls(tools: Sequence[Tool], choice: Any, words: str) -> list[tuple[str, str]]:
@@ -103,9 +101,7 @@ def choose_calls(tools: Sequence[Tool], choice: Any, words: str) -> list[tuple[s
         known = [tool for tool in known if tool["name"] == choice.get("name")]
         return [_call(tool, words) for tool in known[:1]]
     chosen = _chosen(known, words)
-    if not chosen and choice == "required":
-        chosen = known[:1]
-    return [_call(tool, words) for tool in chosen]
+    return [_call(tool, words) for tool in chosen or (known[:1] if choice == "required" else ())]
 
 
 def _chosen(known: Sequence[Tool], words: str) -> list[Tool]:
@@ -114,13 +110,13 @@ def _chosen(known: Sequence[Tool], words: str) -> list[Tool]:
     asked = [(tool, _match(tool, words, requests)) for tool in known]
     ranked = sorted(asked, key=lambda pair: (-pair[1].rank, -len(pair[1].told - WEAK)))
     taken: set[str] = set()
-    chosen = []
+    chosen = set()
     for tool, found in ranked:
         told = found.told - WEAK or found.told
         if found.rank and not told & taken:
-            chosen.append(tool)
+            chosen.add(id(tool))
             taken |= found.told
-    return [tool for tool in known if any(tool is one for one in chosen)]
+    return [tool for tool in known if id(tool) in chosen]
 
 
 def _is_request(sentence: str) -> bool:
@@ -145,9 +141,8 @@ def _match(tool: Tool, words: str, requests: str) -> ToolMatch:
     is_numbered = bool(NUMBERED.search(requests))
     if looks_up and meant and len(meant) * 2 >= len(subject) and (is_numbered or not _needs_number(tool)):
         return ToolMatch(1, frozenset(meant))
-    if len(described) >= 2 and len(described) * 2 >= len(about) and described - WEAK:
-        return ToolMatch(2, frozenset(described))
-    return ToolMatch(0, frozenset())
+    is_described = len(described) >= max(2, len(about) / 2) and described - WEAK
+    return ToolMatch(2, frozenset(described)) if is_described else ToolMatch()
 
 
 def _needs_number(tool: Tool) -> bool:
@@ -237,30 +232,15 @@ KEYWORDS = (
 """What a schema without a type is about, by its keywords."""
 
 
-@dataclass(slots=True)
 class SpokenValues:
-    """What can become a value: each thing that was said is used once.
+    """What of some words can become a value: each thing that was said is used once."""
 
-    Attributes:
-        words: All of them.
-        tokens: With a digit.
-        numbers: As written.
-        names: In quotes first, then what follows a preposition.
-        made: Values made so far.
-    """
-
-    words: str
-    tokens: list[str]
-    numbers: list[str]
-    names: list[str]
-    made: int = 0
-
-    @classmethod
-    def of(cls, words: str) -> SpokenValues:
-        """Find what some words hold."""
-        return cls(
-            words.strip(), NUMBERED.findall(words), NUMBER.findall(words), QUOTED.findall(words) + PLACED.findall(words)
-        )
+    def __init__(self, words: str) -> None:
+        self.words = words.strip()
+        self.tokens: list[str] = NUMBERED.findall(words)
+        self.numbers: list[str] = NUMBER.findall(words)
+        self.names: list[str] = QUOTED.findall(words) + PLACED.findall(words)
+        self.made = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,23 +279,20 @@ def make_arguments(schema: Any, words: str) -> JsonObject:
     >>> make_arguments(schema, "Oslo, 3 days")
     {'town': 'Oslo, 3 days', 'days': 3}
     """
-    made = _made(_table(schema) | {"type": "object"}, ValuePlace(schema, SpokenValues.of(words)))
+    made = _made(_table(schema) | {"type": "object"}, ValuePlace(schema, SpokenValues(words)))
     return made if isinstance(made, dict) else {}
 
 
 def wanted_properties(schema: Any) -> list[tuple[str, JsonObject]]:
     """List the properties that a call needs, by name, each with its schema: the required ones, else all."""
-    place = ValuePlace(schema, SpokenValues.of(""))
+    place = ValuePlace(schema, SpokenValues(""))
     told, _ = _resolved(_table(schema), place)
     return [(name, _resolved(part, place)[0]) for name, part in _needed(told, bare=False)]
 
 
 def allowed_types(schema: JsonObject) -> list[str]:
     """List the types that a schema allows, null left out where there is another."""
-    told = schema.get("type")
-    named = [told] if isinstance(told, str) else [one for one in _list(told) if isinstance(one, str)]
-    if not named:
-        named = [kind for kind, words in KEYWORDS if any(word in schema for word in words)][:1]
+    named = _types(schema) or [kind for kind, words in KEYWORDS if not schema.keys().isdisjoint(words)][:1]
     return [kind for kind in named if kind != "null"] or named
 
 
@@ -329,19 +306,7 @@ def _made(schema: Any, place: ValuePlace) -> Any:
     if options := _list(told.get("enum")):
         return _option(options, place.said)
     kind, *_ = allowed_types(told) or ["string"]
-    match kind:
-        case "object":
-            return _object(told, place)
-        case "array":
-            return _array(told, place)
-        case "integer" | "number":
-            return _number(told, place, whole=kind == "integer")
-        case "boolean":
-            return not REFUSING.search(place.said.words.lower())
-        case "null":
-            return None
-        case _:
-            return _text(told, place)
+    return MAKERS.get(kind, _text)(told, place)
 
 
 def _resolved(schema: Any, place: ValuePlace) -> tuple[JsonObject, ValuePlace]:
@@ -378,28 +343,39 @@ def _branch(options: list[Any], place: ValuePlace) -> JsonObject:
 def _merged(one: JsonObject, other: JsonObject) -> JsonObject:
     """Merge two schemas, as far as that is a schema."""
     both = other | one
-    for key in ("properties", "patternProperties"):
-        if key in one and key in other:
-            both[key] = _table(other[key]) | _table(one[key])
-    if "required" in one and "required" in other:
-        both["required"] = [*_list(one["required"]), *_list(other["required"])]
-    for key in ("anyOf", "oneOf"):
-        if key in one and key in other:
+    for key in filter(other.__contains__, one):
+        if key in MERGERS:
+            both[key] = MERGERS[key](one[key], other[key])
+        elif key in ("anyOf", "oneOf"):
             both[key] = other[key]
             both["allOf"] = [*_list(both.get("allOf")), {key: one[key]}]
-    for key, tighter in (("minimum", max), ("maximum", min), ("minLength", max), ("maxLength", min)):
-        limits = [limit for limit in (one.get(key), other.get(key)) if _is_number(limit)]
-        if limits:
-            both[key] = tighter(limits)
-    if "enum" in one and "enum" in other:
-        both["enum"] = [value for value in _list(one["enum"]) if value in _list(other["enum"])]
-    if "type" in one and "type" in other and (common := [k for k in _types(one) if k in _types(other)]):
-        both["type"] = common
     return both
 
 
+def _in_both(one: Any, other: Any) -> list[Any]:
+    return [value for value in _list(one) if value in _list(other)]
+
+
+def _tighter(choose: Callable[[list[Any]], Any]) -> Callable[[Any, Any], Any]:
+    return lambda *limits: choose([limit for limit in limits if _is_number(limit)] or [None])
+
+
+MERGERS: dict[str, Callable[[Any, Any], Any]] = {
+    "properties": lambda one, other: _table(other) | _table(one),
+    "patternProperties": lambda one, other: _table(other) | _table(one),
+    "required": lambda one, other: [*_list(one), *_list(other)],
+    "enum": _in_both,
+    "type": lambda one, other: _in_both(_types({"type": one}), _types({"type": other})) or one,
+    "minimum": _tighter(max),
+    "minLength": _tighter(max),
+    "maximum": _tighter(min),
+    "maxLength": _tighter(min),
+}
+"""How a keyword of two schemas is merged; of any other, the first counts."""
+
+
 def _types(schema: JsonObject) -> list[str]:
-    told = schema["type"]
+    told = schema.get("type")
     return [told] if isinstance(told, str) else [one for one in _list(told) if isinstance(one, str)]
 
 
@@ -507,36 +483,31 @@ def _option(options: Sequence[Any], said: SpokenValues) -> Any:
     return max(named, key=lambda one: len(str(one))) if named else (something or list(options))[0]
 
 
-def _number(told: JsonObject, place: ValuePlace, *, whole: bool) -> int | float:
-    text = place.said.numbers.pop(0) if place.said.numbers else "1"
-    value = float(text)
-    low, high = _limits(told, whole=whole)
+def _number(told: JsonObject, place: ValuePlace) -> float:
+    low = max(_limit(told, "minimum", -1e15), math.nextafter(_limit(told, "exclusiveMinimum", -2e15), math.inf))
+    high = min(_limit(told, "maximum", 1e15), math.nextafter(_limit(told, "exclusiveMaximum", 2e15), -math.inf))
+    return _stepped(told, place, low, high)
+
+
+def _integer(told: JsonObject, place: ValuePlace) -> int:
+    low = max(math.ceil(_limit(told, "minimum", -1e15)), math.floor(_limit(told, "exclusiveMinimum", -2e15)) + 1)
+    high = min(math.floor(_limit(told, "maximum", 1e15)), math.ceil(_limit(told, "exclusiveMaximum", 2e15)) - 1)
+    return round(_stepped(told, place, low, high))
+
+
+def _limit(told: JsonObject, key: str, otherwise: float) -> float:
+    limit = told.get(key)
+    return limit if _is_number(limit) and abs(limit) <= 1e15 else otherwise
+
+
+def _stepped(told: JsonObject, place: ValuePlace, low: float, high: float) -> float:
+    """Take the next number that was said, or 1, within limits and a multiple of what it must be."""
     step = told.get("multipleOf")
-    value = min(max(value, low), high)
+    value = min(max(float(place.said.numbers.pop(0) if place.said.numbers else "1"), low), high)
     if _is_number(step) and step > 0:
         value = math.ceil(min(value, 1e15) / step) * step
         value = value - step if value > high else value
-    return round(value) if whole else value
-
-
-def _limits(told: JsonObject, *, whole: bool) -> tuple[float, float]:
-    low, high = -1e15, 1e15
-    for key, is_low, is_open in (
-        ("minimum", True, False),
-        ("maximum", False, False),
-        ("exclusiveMinimum", True, True),
-        ("exclusiveMaximum", False, True),
-    ):
-        limit = told.get(key)
-        if not _is_number(limit) or abs(limit) > 1e15:
-            continue
-        if whole:
-            limit = (math.floor(limit) + 1 if is_open else math.ceil(limit)) if is_low else limit
-            limit = limit if is_low else (math.ceil(limit) - 1 if is_open else math.floor(limit))
-        elif is_open:
-            limit = math.nextafter(limit, math.inf if is_low else -math.inf)
-        low, high = (max(low, limit), high) if is_low else (low, min(high, limit))
-    return low, high
+    return value
 
 
 def _text(told: JsonObject, place: ValuePlace) -> str:
@@ -556,6 +527,17 @@ def _text(told: JsonObject, place: ValuePlace) -> str:
         found.remove(value)
         return value
     return _stretched(told, said.words)
+
+
+MAKERS: dict[str, Callable[[JsonObject, ValuePlace], Any]] = {
+    "object": _object,
+    "array": _array,
+    "integer": _integer,
+    "number": _number,
+    "boolean": lambda _, place: not REFUSING.search(place.said.words.lower()),
+    "null": lambda *_: None,
+}
+"""What makes a value of each type; of any other, it is a text."""
 
 
 def _fits(told: JsonObject, value: str) -> bool:

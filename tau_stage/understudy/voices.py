@@ -61,18 +61,9 @@ class Ensemble:
         with closing(self._voices.pieces(performance, request.voice, self._shelf)) as pieces:
             while audio is None:
                 async with self._queue.turn(turns, len(performance.transcript)):
-                    audio = await anyio.to_thread.run_sync(_advance, pieces)
+                    audio = await anyio.to_thread.run_sync(next, pieces)
                 turns += 1
         return SpokenLine(performance.transcript, audio)
-
-
-def _advance(pieces: Generator[None, None, BlobRef]) -> BlobRef | None:
-    """Make the next piece; the whole line after the last."""
-    try:
-        return next(pieces)
-    except StopIteration as end:
-        line: BlobRef = end.value
-        return line
 
 
 class FairQueue:
@@ -88,12 +79,7 @@ class FairQueue:
 
     @asynccontextmanager
     async def turn(self, had: int, length: int = 0) -> AsyncIterator[None]:
-        """Wait for a turn, and take it while the block runs.
-
-        Args:
-            had: Turns that this work had before.
-            length: Of the work, in any unit.
-        """
+        """Wait for a turn, and take it while the block runs: ``had`` turns before, for work of any ``length``."""
         if self._is_taken:
             await self._wait(had, length)
         self._is_taken = True
@@ -249,24 +235,13 @@ class Voices:
         Raises:
             UnsupportedScript: There is no voice for its script.
         """
-        pieces = self.pieces(performance, voice, BlobStore())
-        while True:
-            try:
-                next(pieces)
-            except StopIteration as end:
-                line: BlobRef = end.value
-                return line.pcm
+        return next(piece for piece in self.pieces(performance, voice, BlobStore()) if piece is not None).pcm
 
-    def pieces(self, performance: SpeechPlan, voice: str, blobs: BlobStore) -> Generator[None, None, BlobRef]:
+    def pieces(self, performance: SpeechPlan, voice: str, blobs: BlobStore) -> Generator[BlobRef | None, None, None]:
         """Make a line step by step: each makes a piece of bounded length, so memory is bounded too.
 
-        Args:
-            performance: The line.
-            voice: Who speaks.
-            blobs: Keeps the sound.
-
-        Returns:
-            The whole line.
+        Yields:
+            None after each step, and in the end the whole line, kept in ``blobs``.
 
         Raises:
             UnsupportedScript: There is no voice for its script.
@@ -284,7 +259,7 @@ class Voices:
                 is_voiced = is_voiced or any(letter.isalpha() for letter in "".join(phonemes))
                 for number, piece in enumerate(phonemes, 1):
                     if line.samples:
-                        yield
+                        yield None
                     with self._turn:
                         sound = self._piece(piece, part, performance.style, timbre(voice), dice)
                     line.append(trim_edges(sound, first=number == 1, last=number == len(phonemes)))
@@ -296,10 +271,9 @@ class Voices:
             entry = blobs.entry(line.samples, RATE)
             for block in line.blocks():
                 entry.append(Pcm.from_array(block, RATE))
-            is_long = line.samples > LONG_S * RATE
-        if is_long:
+        if line.samples > LONG_S * RATE:
             _trim_memory()
-        return entry.finish()
+        yield entry.finish()
 
     def _phonemes(self, phrase: Phrase) -> list[str]:
         """Find what a phrase is spoken as, in pieces that the engine can speak at once; silent ones are left out."""
@@ -312,16 +286,10 @@ class Voices:
         self, phonemes: str, phrase: Phrase, style: SpeechStyle, who: Timbre, dice: np.random.Generator
     ) -> Sound:
         import numpy as np
-
-        speed = min(max(style.rate * phrase.rate, 0.5), 2.0)
-        return self._sound(self._engine.ids(phonemes), speed, style, who, dice) * np.float32(
-            10 ** (phrase.gain_db / 20)
-        )
-
-    def _sound(self, ids: list[int], speed: float, style: SpeechStyle, who: Timbre, dice: np.random.Generator) -> Sound:
-        import numpy as np
         from hibari import dsp
 
+        speed = min(max(style.rate * phrase.rate, 0.5), 2.0)
+        ids = self._engine.ids(phonemes)
         given = {"ids": np.asarray([ids], np.int64), "speed": np.asarray([speed], np.float32)}
         voiced, turn, noise, free, phase, pitch = (part[0] for part in self._engine.sess.run(None, given))
         voiced, turn, noise, free = (_stretched(part, who.tract) for part in (voiced, turn, noise, free))
@@ -330,7 +298,7 @@ class Voices:
             pitch = np.zeros_like(pitch)
         pitch = pitch * np.float32(who.pitch * style.pitch)
         sound: Sound = dsp.synth(voiced, turn, noise, free, phase, pitch, dice)
-        return sound
+        return sound * np.float32(10 ** (phrase.gain_db / 20))
 
     def _load(self) -> Any:
         if self._engine is None:
@@ -344,10 +312,7 @@ class Voices:
 
 
 def require_voice(otherwise: str = "") -> None:
-    """Refuse to go on where the engine of the voice is not installed; nothing is loaded.
-
-    Args:
-        otherwise: What else may be done about it.
+    """Refuse to go on where the engine of the voice is not installed; ``otherwise`` is what else may be done.
 
     Raises:
         UsageError: It is not.
@@ -400,7 +365,7 @@ def _trim_memory() -> None:
 
 
 def _stretched(envelope: Sound, tract: float) -> Sound:
-    """Return stretch a spectral envelope, frequencies by frames, along frequency: a longer tract has lower formants."""
+    """Return a spectral envelope, stretched along frequency: a longer tract has lower formants."""
     import numpy as np
 
     bins = len(envelope)
