@@ -32,6 +32,7 @@ from .conversation import Conversation as Conversation
 from .conversation import usage_of as usage_of
 from .decoding import Repeats as Repeats
 from .decoding import decode as decode
+from .decoding import json_path as json_path
 from .decoding import split_frame as split_frame
 from .dialects import GA as GA
 from .dialects import NEW_PARTS as NEW_PARTS

@@ -352,29 +352,33 @@ def _reason(response: JsonObject) -> JsonObject:
 def odd_value(event: JsonObject, loc: Path, *, is_missing: bool) -> tuple[Path, str]:
     """Find the value that an error of pydantic is about.
 
-    Args:
-        event: The JSON.
-        loc: Where pydantic sees the error: the branches of unions are steps of it.
-        is_missing: Whether the last step is a key that is not there. Its object is then what is odd.
-
     Returns:
-        Where it stands, empty where the whole cannot be used, and what is odd of it.
+        Where it stands, empty where the whole cannot be used, and what is odd of it; of a missing one, its object's.
 
     >>> odd_value({"response": {"usage": "none"}}, ("response", "usage"), is_missing=False)
     (('response', 'usage'), 'response.usage is a text')
     >>> odd_value({"response": {"output": [{}]}}, ("response", "output", 0, "id"), is_missing=True)
     (('response', 'output', 0), 'response.output has no id')
     """
-    value: Any = event
+    path, value = json_path(event, loc)
+    place = ".".join(step for step in path if isinstance(step, str)) or "the event"
+    return path, f"{place} has no {loc[-1]}" if is_missing else f"{place} is {JSON_TYPES[type(value)]}"
+
+
+def json_path(value: Any, loc: Path) -> tuple[Path, Any]:
+    """Return the steps of pydantic's way to an error that are steps in the JSON, and what is there.
+
+    >>> json_path({"turns": {"type": "vad", "threshold": 7}}, ("turns", "vad", "threshold"))
+    (('turns', 'threshold'), 7)
+    """
     path: list[str | int] = []
     for step in loc:
         try:
             value = value[step]
         except (LookupError, TypeError):
-            break
+            continue
         path.append(step)
-    place = ".".join(step for step in path if isinstance(step, str)) or "the event"
-    return tuple(path), f"{place} has no {loc[-1]}" if is_missing else f"{place} is {JSON_TYPES[type(value)]}"
+    return tuple(path), value
 
 
 def remove(event: JsonObject, paths: Iterable[Path]) -> None:

@@ -23,7 +23,6 @@ from tau_stage.protocol import (
     ClientItem,
     ContentPart,
     ConversationItemCreate,
-    CustomVoice,
     InputBuffer,
     InputText,
     Item,
@@ -33,17 +32,23 @@ from tau_stage.protocol import (
     ServerError,
     SystemMessage,
     client_events,
+    json_path,
     server_events,
 )
 from tau_stage.understudy.billing import Read, transcription_usage
 from tau_stage.understudy.profiles import CURRENT, Profile
 from tau_stage.understudy.run import ResponseRun
-from tau_stage.understudy.settings import Settings, forbidden_null, format_of, update_session, voice_name
+from tau_stage.understudy.settings import (
+    Settings,
+    forbidden_null,
+    format_of,
+    merge_settings,
+    update_session,
+    voice_name,
+)
 from tau_stage.understudy.sound_store import BlobStore, KnownSpeech
 from tau_stage.understudy.stored_items import InvalidAudio, StoredItem, decode_base64, store_item
 from tau_stage.understudy.vad import TimedOut, TurnDetector, TurnEnded, TurnStarted
-
-Step = str | int
 
 EXPECTED = {
     "string_type": "a string",
@@ -87,14 +92,12 @@ def parse(frame: bytes) -> ClientEvent | ServerError:
 
 def _too_long(event: ClientEvent) -> ServerError | None:
     """Refuse an item whose ids are longer than the API takes."""
-    if not isinstance(event, ConversationItemCreate):
-        return None
+    item = event.item if isinstance(event, ConversationItemCreate) else None
     for name in ("id", "call_id"):
-        if len(getattr(event.item, name, None) or "") > MAX_ID:
+        if len(getattr(item, name, None) or "") > MAX_ID:
             message = f"Invalid 'item.{name}': string too long. Expected a string with maximum length {MAX_ID}."
-            return ServerError(
-                code="string_above_max_length", message=message, param=f"item.{name}", event_id=event.event_id
-            )
+            code = "string_above_max_length"
+            return ServerError(code=code, message=message, param=f"item.{name}", event_id=event.event_id)
     return None
 
 
@@ -106,40 +109,27 @@ def _worst(error: ValidationError) -> ErrorDetails:
 
 def _answer(error: ErrorDetails, told: JsonObject) -> ServerError:
     param = _param(error, told)
-    kind = error["type"]
+    kind, context = error["type"], error.get("ctx", {})
     if kind in {"union_tag_not_found", "union_tag_invalid"}:
-        tag = error["ctx"]["discriminator"].strip("'")
-        param = f"{param}.{tag}" if param else tag
+        param = f"{param}.{context['discriminator']}".replace("'", "").lstrip(".")
+    code, message = "invalid_value", f"Invalid value for '{param}': {error['msg']}."
     if kind == "union_tag_invalid":
-        message = f"Invalid value: '{error['ctx']['tag']}'. Supported values are: {error['ctx']['expected_tags']}."
-        return ServerError(code="invalid_value", message=message, param=param)
-    if kind in {"missing", "union_tag_not_found"}:
-        message = f"Missing required parameter: '{param}'."
-        return ServerError(code="missing_required_parameter", message=message, param=param)
-    if kind == "extra_forbidden":
-        return ServerError(code="unknown_parameter", message=f"Unknown parameter: '{param}'.", param=param)
-    if kind in EXPECTED:
+        message = f"Invalid value: '{context['tag']}'. Supported values are: {context['expected_tags']}."
+    elif kind in {"missing", "union_tag_not_found"}:
+        code, message = "missing_required_parameter", f"Missing required parameter: '{param}'."
+    elif kind == "extra_forbidden":
+        code, message = "unknown_parameter", f"Unknown parameter: '{param}'."
+    elif kind in EXPECTED:
         got = GOT.get(type(error["input"]), "null")
-        message = f"Invalid type for '{param}': expected {EXPECTED[kind]}, but got {got} instead."
-        return ServerError(code="invalid_type", message=message, param=param)
-    return ServerError(code="invalid_value", message=f"Invalid value for '{param}': {error['msg']}.", param=param)
+        code, message = "invalid_type", f"Invalid type for '{param}': expected {EXPECTED[kind]}, but got {got} instead."
+    return ServerError(code=code, message=message, param=param)
 
 
 def _param(error: ErrorDetails, told: Any) -> str:
     """Write the field's path as the API does; the names of union members in pydantic's path are not part of it."""
-    found: list[Step] = []
-    at = told
-    steps = error["loc"]
-    for number, step in enumerate(steps, 1):
-        is_last = number == len(steps)
-        if isinstance(at, dict) and step in at:
-            at = at[step]
-        elif isinstance(at, list) and isinstance(step, int):
-            at = at[int(step)]
-        elif not (is_last and error["type"] == "missing"):
-            continue
-        found.append(step)
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in found).lstrip(".")
+    path, _ = json_path(told, error["loc"])
+    steps = (*path, error["loc"][-1]) if error["type"] == "missing" else path
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
 
 
 SHORTEST_COMMIT_MS = 100
@@ -456,21 +446,20 @@ class Dialogue:
                 "Wait until the response is finished before creating a new one."
             )
             raise EventRefused("conversation_already_has_active_response", message)
-        own = voice_name(self.session["audio"]["output"]["voice"])
-        asked = wanted.audio and wanted.audio.output and wanted.audio.output.voice
-        voice = asked.id if isinstance(asked, CustomVoice) else asked or own
-        if self.has_spoken and voice != own:
-            message = "Cannot update a conversation's voice if assistant audio is present."
-            raise EventRefused("cannot_update_voice", message, "response.audio.output.voice")
+        own = wanted.model_dump(
+            mode="json", exclude_unset=True, exclude_none=True, exclude={"input", "metadata", "conversation"}
+        )
         run = ResponseRun(
             id=self.fresh("resp"),
             item_id=self.fresh("item"),
             wanted=wanted,
-            session=self.session,
-            voice=voice,
+            settings=merge_settings(self.session, own),
             conversational=conversational,
-            read=tuple(self._input(wanted.input)) if wanted.input is not None else tuple(self.items.values()),
+            read=tuple(self.items.values() if wanted.input is None else self._input(wanted.input)),
         )
+        if self.has_spoken and run.voice != voice_name(self.session["audio"]["output"]["voice"]):
+            message = "Cannot update a conversation's voice if assistant audio is present."
+            raise EventRefused("cannot_update_voice", message, "response.audio.output.voice")
         self.running[run.id] = run
         created = server_events.ResponseCreated(response=run.as_event("in_progress"))
         return Reply((created,), begin=run)
@@ -488,8 +477,7 @@ class Dialogue:
 
     def context(self, run: ResponseRun) -> tuple[Read, ...]:
         """List what a response reads: instructions and tools first, then the items."""
-        instructions = run.instructions
-        tools = str(run.tools or "")
+        instructions, tools = run.settings["instructions"], str(run.settings["tools"] or "")
         first = Read(f"instructions/{instructions}{tools}", text=text_tokens(instructions) + text_tokens(tools))
         return (first, *(kept.cost for kept in run.read))
 

@@ -35,13 +35,13 @@ def request_for(run: ResponseRun, known_speech: KnownSpeech) -> SpeechRequest:
     outputs = [kept.item.output for kept in read if kept.item.output]
     last = read[-1].item if read else None
     return SpeechRequest(
-        instructions=run.instructions,
+        instructions=run.settings["instructions"],
         system=tuple(kept.words for kept in read if kept.item.role == "system"),
         user=_written_last(read),
         heard=tuple(utterances(read[since:], known_speech)),
         voice=run.voice,
-        speed=float(run.session["audio"]["output"]["speed"]),
-        wants_audio=run.modalities == ("audio",),
+        speed=float(run.settings["audio"]["output"]["speed"]),
+        wants_audio=run.settings["output_modalities"] == ["audio"],
         output=outputs[-1] if last and last.type == "function_call_output" and outputs else None,
         own=run.wanted.instructions or "",
         whisper=read[-1].words if last and last.role == "system" else "",
@@ -73,11 +73,10 @@ def wanted_calls(run: ResponseRun, request: SpeechRequest) -> list[tuple[str, st
     that is required is made, then too.
     """
     is_answered = bool(run.read) and run.read[-1].item.type == "function_call_output"
-    if run.tool_choice == "auto" and (is_answered or requested_line(request)):
+    choice, words = run.settings["tool_choice"], (utterance.words for utterance in request.heard if utterance.words)
+    if choice == "auto" and (is_answered or requested_line(request)):
         return []
-    return choose_calls(
-        run.tools, run.tool_choice, " ".join(utterance.words for utterance in request.heard if utterance.words)
-    )
+    return choose_calls(run.settings["tools"], choice, " ".join(words))
 
 
 def utterances(read: Iterable[StoredItem], known_speech: KnownSpeech) -> Iterator[Utterance]:

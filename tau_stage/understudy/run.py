@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import anyio
 
 from tau_stage.audio import Format
-from tau_stage.protocol import Item, JsonObject, ResponseConfig, StatusDetails, WireResponse, WireUsage
-from tau_stage.understudy.settings import Settings, format_of
+from tau_stage.protocol import Item, ResponseConfig, StatusDetails, WireResponse, WireUsage
+from tau_stage.understudy.settings import Settings, format_of, voice_name
 from tau_stage.understudy.stored_items import StoredItem
 
 
@@ -21,8 +20,7 @@ class ResponseRun:
         id: Its id.
         item_id: Id of the message it makes.
         wanted: What was asked.
-        session: The session when it was asked.
-        voice: Who speaks.
+        settings: The session's when it was asked, with the response's own.
         conversational: Whether it is part of the conversation.
         read: What it reads.
         stopped: Why it must end early, once it must.
@@ -33,8 +31,7 @@ class ResponseRun:
     id: str
     item_id: str
     wanted: ResponseConfig
-    session: Settings
-    voice: str
+    settings: Settings
     conversational: bool
     read: tuple[StoredItem, ...]
     stopped: str | None = None
@@ -47,38 +44,20 @@ class ResponseRun:
         self.halted.set()
 
     @property
-    def instructions(self) -> str:
-        """The response's own, else the session's."""
-        own = self.wanted.instructions
-        return str(self.session["instructions"]) if own is None else own
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """The response's own, else the session's."""
-        return self.wanted.output_modalities or tuple(self.session["output_modalities"])
-
-    @property
     def max_tokens(self) -> int | str:
-        """The response's own cap, else the session's."""
-        return self.wanted.max_output_tokens or self.session["max_output_tokens"]
+        """Its cap, or ``inf``."""
+        cap: int | str = self.settings["max_output_tokens"]
+        return cap
 
     @property
     def form(self) -> Format:
-        """How its sound travels: the response's own format, else the session's."""
-        own = self.wanted.audio and self.wanted.audio.output and self.wanted.audio.output.format
-        return Format(own.type, getattr(own, "rate", 8_000)) if own else format_of(self.session, "output")
+        """How its sound travels."""
+        return format_of(self.settings, "output")
 
     @property
-    def tools(self) -> list[JsonObject]:
-        """The response's own, else the session's."""
-        own = self.wanted.tools
-        return self.session["tools"] if own is None else [tool.model_dump(exclude_unset=True) for tool in own]
-
-    @property
-    def tool_choice(self) -> Any:
-        """The response's own, else the session's."""
-        own = self.wanted.tool_choice
-        return self.session["tool_choice"] if own is None else own if isinstance(own, str) else own.model_dump()
+    def voice(self) -> str:
+        """Who speaks."""
+        return voice_name(self.settings["audio"]["output"]["voice"])
 
     def as_event(
         self,
@@ -96,7 +75,7 @@ class ResponseRun:
             status_details=details,
             output=output,
             conversation_id="conv_1" if self.conversational else None,
-            output_modalities=self.modalities,
+            output_modalities=tuple(self.settings["output_modalities"]),
             max_output_tokens=self.max_tokens,
             audio={"output": {"format": self.form.told, "voice": self.voice}},
             usage=spent,

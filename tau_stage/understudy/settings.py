@@ -82,7 +82,7 @@ def update_session(session: Settings, wanted: SessionConfig, profile: Profile = 
         heard["turn_detection"] = (server_vad if turns["type"] == "server_vad" else SEMANTIC_VAD) | turns
     if transcription := heard.get("transcription"):
         heard["transcription"] = TRANSCRIPTION | transcription
-    return _merge(session, told, within=WITHIN)
+    return merge_settings(session, told)
 
 
 def format_of(session: Settings, side: str) -> Format:
@@ -117,8 +117,9 @@ def forbidden_null(told: Settings, place: str = "session") -> str | None:
     return None
 
 
-def _merge(old: Settings, new: Settings, within: tuple[str, ...]) -> Settings:
-    return old | {
-        key: _merge(old[key], value, within) if key in within and isinstance(value, dict) else value
-        for key, value in new.items()
+def merge_settings(old: Settings, new: Settings) -> Settings:
+    """Return old settings with what is new; ``audio`` and its sides are merged."""
+    merged = {
+        key: merge_settings(old[key], new[key]) for key in WITHIN if key in old and isinstance(new.get(key), dict)
     }
+    return old | new | merged
