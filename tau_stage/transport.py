@@ -123,14 +123,7 @@ class Transport(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """What a client asked for when it connected.
-
-    Attributes:
-        path: Path of the URL.
-        query: Its parameters.
-        headers: Names in lower case.
-        subprotocols: As offered, in order.
-    """
+    """What a client asked for when it connected; names of headers are in lower case."""
 
     path: str = "/v1/realtime"
     query: Mapping[str, str] = field(default_factory=dict)
@@ -397,7 +390,6 @@ def _why(error: Exception, url: str, proxy: Proxy | None) -> str:
 
 def _plainly(error: Exception, url: str) -> str:
     """Return what an exception of a library says of a connection that could not be opened."""
-    scheme = urlsplit(url).scheme
     match error:
         case ssl.SSLCertVerificationError():
             return (
@@ -408,10 +400,9 @@ def _plainly(error: Exception, url: str) -> str:
             return "it does not speak TLS; write ws:// if that is meant"
         case ssl.SSLError():
             return f"TLS failed: {(error.reason or 'no reason is told').replace('_', ' ').lower()}"
-        case InvalidMessage() if scheme == "ws":
-            return "it does not answer in HTTP; write wss:// if it speaks TLS"
         case InvalidMessage():
-            return "it does not answer in HTTP"
+            hint = "; write wss:// if it speaks TLS" if urlsplit(url).scheme == "ws" else ""
+            return f"it does not answer in HTTP{hint}"
         case ProxyError() if str(error.__cause__ or ""):
             return f"{error}: {error.__cause__}"
         case ConnectionError() if not error.strerror:
@@ -435,14 +426,9 @@ def _moved(url: str, place: str, response: Response, secrets: Secrets) -> Connec
     with suppress(ValueError):  # it is no address, and shown as it is
         there = urljoin(url, there) if there else ""
     there = UNPRINTABLE.sub("", secrets.strike(redact_url(there)))[:300]
-    if there.lower().startswith("http"):
-        there = f"ws{there[4:]}"
-    told = (
-        f"it has moved to {there}; name it as the endpoint, if you trust it"
-        if there
-        else "it has moved, and does not say where"
-    )
-    return ConnectFailed(reason=told, status=response.status_code, endpoint=place)
+    there = re.sub(r"^http", "ws", there, flags=re.IGNORECASE)
+    told = f" to {there}; name it as the endpoint, if you trust it" if there else ", and does not say where"
+    return ConnectFailed(reason=f"it has moved{told}", status=response.status_code, endpoint=place)
 
 
 def _retry_after_s(headers: Headers) -> float | None:
@@ -480,7 +466,7 @@ async def serve(
         handle: Called for each connection; the connection closes when it returns.
         admit: Asked about each handshake first.
         host: Address to bind.
-        port: Port to bind; 0 takes a free one.
+        port: 0 takes a free one.
 
     Yields:
         The server's URL, ``ws://host:port``.
@@ -536,9 +522,10 @@ def _answering(admit: AdmissionCheck) -> Callable[[ServerConnection, Request], A
             asked = handshake_of(request)
         except ValueError as error:
             return connection.respond(400, f"{redact_url(request.path)} is no path: {error}.\n")
-        refusal = await admit(asked) or _needs_upgrade(request)
-        if refusal is None:
+        refusal = await admit(asked)
+        if refusal is None and "websocket" in ",".join(request.headers.get_all("Upgrade")).lower():
             return None
+        refusal = refusal or Refusal(426, f"{WEBSOCKETS_ONLY}\n", {"Upgrade": "websocket"})
         response = connection.respond(refusal.status, refusal.body)
         for name, value in refusal.headers.items():
             response.headers[name] = value
@@ -555,18 +542,14 @@ class _HttpAware(ServerConnection):
 
     def data_received(self, data: bytes) -> None:
         """Look at the first bytes; later ones are none of our business."""
-        if self.request is None and not self._is_answered and not _may_be_get(data, self._so_far):
+        expected = b"GET "[self._so_far :]
+        if self.request is None and not self._is_answered and data[: len(expected)] != expected[: len(data)]:
             self._is_answered = True
             self.transport.write(_not_understood(data))
             self.transport.close()
         elif not self._is_answered:
             self._so_far += len(data)
             super().data_received(data)
-
-
-def _may_be_get(data: bytes, so_far: int) -> bool:
-    expected = b"GET "[so_far:]
-    return data[: len(expected)] == expected[: len(data)]
 
 
 def _not_understood(data: bytes) -> bytes:
@@ -579,26 +562,16 @@ def _not_understood(data: bytes) -> bytes:
     return f"HTTP/1.1 {status}\r\n{allow}{length}\r\n{'' if data.startswith(b'HEAD ') else body}".encode()
 
 
-def _needs_upgrade(request: Request) -> Refusal | None:
-    if "websocket" in ",".join(request.headers.get_all("Upgrade")).lower():
-        return None
-    return Refusal(426, f"{WEBSOCKETS_ONLY}\n", {"Upgrade": "websocket"})
-
-
 def handshake_of(request: Request) -> Handshake:
     """Return what the client asked for."""
     parts = urlsplit(request.path)
+    offered = ",".join(request.headers.get_all("Sec-WebSocket-Protocol")).split(",")
     return Handshake(
         path=parts.path,
         query=dict(parse_qsl(parts.query, keep_blank_values=True)),
         headers={name.lower(): value for name, value in request.headers.raw_items()},
-        subprotocols=_offered(request.headers),
+        subprotocols=tuple(filter(None, map(str.strip, offered))),
     )
-
-
-def _offered(headers: Headers) -> tuple[str, ...]:
-    lists = headers.get_all("Sec-WebSocket-Protocol")
-    return tuple(name.strip() for offered in lists for name in offered.split(",") if name.strip())
 
 
 def _realtime(_connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
@@ -627,7 +600,7 @@ class MemoryTransport:
 
     def drop(self) -> None:
         """Cut the connection."""
-        self._shut(SessionClosed(code=ABNORMAL, reason="the connection was lost"))
+        self._shut(SessionClosed(code=ABNORMAL, reason=REASONS[ABNORMAL]))
 
     def _shut(self, closed: SessionClosed) -> None:
         self._outgoing.shut(closed)
@@ -649,8 +622,7 @@ class _Pipe:
         self._changed = Signal()
 
     async def put(self, frame: bytes) -> None:
-        while len(self._frames) >= QUEUED_FRAMES and not self._closed:
-            await self._changed.wait()
+        await self._changed.until(lambda: len(self._frames) < QUEUED_FRAMES or self._closed is not None)
         if self._closed:
             raise self._closed.about()
         self._frames.append(frame)
@@ -659,10 +631,9 @@ class _Pipe:
 
     async def get(self) -> bytes:
         await anyio.lowlevel.checkpoint()
-        while not self._frames:
-            if self._closed:
-                raise self._closed.about()
-            await self._changed.wait()
+        await self._changed.until(lambda: bool(self._frames or self._closed))
+        if self._closed and not self._frames:
+            raise self._closed.about()
         self._changed.notify()
         return self._frames.popleft()
 
