@@ -34,17 +34,10 @@ _NEEDS_NO_ESCAPE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWX
 
 
 def check_address(url: str, source: str = "") -> str:
-    """Check that an address can be dialled, and return it as it was given.
-
-    Args:
-        url: As it was given.
-        source: The variable that holds it, if it comes from one.
+    """Check that an address can be dialled, and return it; ``source`` is the variable that holds it, if one does.
 
     Raises:
         UsageError: It cannot be dialled; what it holds of a key is not told.
-
-    >>> check_address("ws://localhost:8000/v1/realtime")
-    'ws://localhost:8000/v1/realtime'
     """
     if problem := _problem(url):
         hint = "write it like wss://host/v1/realtime"
@@ -103,12 +96,7 @@ def _has_sound_port(parts: SplitResult) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy that the environment names.
-
-    Attributes:
-        variable: The variable that names it.
-        url: Its address, with its password; it shows in no ``repr``.
-    """
+    """A proxy that a variable of the environment names; its address may hold a password, and shows in no ``repr``."""
 
     variable: str
     url: str = field(repr=False)
@@ -133,9 +121,7 @@ class Proxy:
 def proxy_for(url: str, environment: Mapping[str, str]) -> Proxy | None:
     """Return the proxy that a connection goes through; None where it goes directly, as it does to this machine.
 
-    Args:
-        url: An address that can be dialled.
-        environment: Names proxies, and in ``no_proxy`` the hosts that are reached without.
+    The environment names proxies, and in ``no_proxy`` the hosts that are reached without.
 
     Raises:
         UsageError: The proxy that it would be cannot be used; its password is not told.

@@ -349,12 +349,7 @@ CLIENT_EVENTS: TypeAdapter[ClientEvent] = TypeAdapter(ClientEvent)
 
 
 def with_ids(event: ClientEvent, id_of: Callable[[str], str]) -> ClientEvent:
-    """Name items as the server does, where it has given them ids of its own.
-
-    Args:
-        event: As we would send it.
-        id_of: Gives the server's id for one of ours.
-    """
+    """Name items as the server does, where it has given them ids of its own."""
     match event:
         case ConversationItemRetrieve() | ConversationItemTruncate() | ConversationItemDelete():
             return event.model_copy(update={"item_id": id_of(event.item_id)})

@@ -53,13 +53,12 @@ from tau_stage.protocol.server_events import (
     ContentPartDone,
     FunctionArgumentsDelta,
     FunctionArgumentsDone,
-    FunctionArgumentsEvent,
     OutputItemDone,
     OutputItemEvent,
-    PartEvent,
     PlacedItemEvent,
     ResponseCreated,
     ResponseDone,
+    ResponsePieceEvent,
     ServerError,
     ServerEvent,
     Status,
@@ -86,14 +85,7 @@ SOUNDING_PARTS = frozenset({"audio", "output_audio"})
 
 @dataclass(slots=True)
 class _Incoming:
-    """A response that is still coming in.
-
-    Attributes:
-        form: How its sound travels.
-        items: What it is made of, by item id.
-        problem: What of it could not be used, once something could not: it is then not whole.
-        has_begun: Whether the server told that it began.
-    """
+    """A response that is still coming in, by items; not whole where a ``problem`` is what could not be used."""
 
     form: Format
     items: dict[str, PartialItem] = field(default_factory=dict)
@@ -117,12 +109,9 @@ class _Incoming:
 
 @dataclass(frozen=True, slots=True)
 class _Ending:
-    """How a response ends when nothing more of it comes.
+    """How a response ends when nothing more of it comes, and whether more came after its end.
 
-    Attributes:
-        event: Its end as the server told it, or as it follows from an error.
-        is_told: Whether the server told it; an error that names no response may be about something else.
-        goes_on: Whether more of the response came after its end.
+    An end that the server did not tell follows from an error that names no response, and may be about something else.
     """
 
     event: ResponseDone
@@ -196,7 +185,7 @@ class Conversation:
     def apply(self, event: ServerEvent) -> ResponseChange | None:
         """Take in one event and say what changed for a listener, if anything."""
         match event:
-            case PartEvent() | FunctionArgumentsEvent():
+            case ResponsePieceEvent():
                 return self._grow(event)
             case OutputItemEvent():
                 return self._learn(event)
@@ -264,7 +253,7 @@ class Conversation:
         self._nameless.add(name)
         return name
 
-    def _grow(self, event: PartEvent | FunctionArgumentsEvent) -> ResponseChange | None:
+    def _grow(self, event: ResponsePieceEvent) -> ResponseChange | None:
         """Take in an event about one item of a response that is not over."""
         owner = self._owner(event.response_id, event.item_id)
         if owner in self._finished:

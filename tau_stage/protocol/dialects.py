@@ -69,11 +69,7 @@ class Dialect:
         return frame if self.outward is None else to_json(self.outward(from_json(frame)))
 
     def read(self, event: JsonObject, note: Callable[[str], None] = ignore) -> JsonObject:
-        """Translate a server's event into GA.
-
-        Args:
-            event: Not changed.
-            note: Told of a server that answers in another dialect than it is asked in.
+        """Translate a server's event into GA, and note it where it answers in another dialect than it is asked in.
 
         >>> GA.read({"type": "response.audio.delta", "delta": "AAAA"}, print)["type"]
         the server speaks the beta's dialect
@@ -130,14 +126,7 @@ def _turns(told: object) -> object:
 
 @dataclass(frozen=True, slots=True)
 class FlatField:
-    """A field of a flat session.
-
-    Attributes:
-        name: What it is called.
-        path: Where GA has it.
-        flatten: Makes its value of GA's, or ``NOTHING``.
-        nest: Makes GA's value of its own, or ``NOTHING``.
-    """
+    """A field of a flat session, where GA has it, and how each value is made of the other; ``NOTHING`` is left out."""
 
     name: str
     path: tuple[str, ...]

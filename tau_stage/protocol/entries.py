@@ -116,8 +116,7 @@ class Entry:
 class InputBuffer:
     """Sound appended and not yet made an item. Its memory does not grow while turn detection hears nothing.
 
-    Attributes:
-        begins: Where it begins, in samples since the session began.
+    It ``begins`` so many samples after the session began.
     """
 
     begins: int = 0
@@ -179,15 +178,7 @@ class InputBuffer:
 
 
 class Entries:
-    """The items of a conversation, in its order.
-
-    Args:
-        keeps_audio: Whether items keep their sound.
-
-    Attributes:
-        by_id: The items.
-        input: What was appended and is no item yet.
-    """
+    """The items of a conversation by id, in its order, and the input that is no item yet."""
 
     def __init__(self, *, keeps_audio: bool) -> None:
         self.by_id: dict[str, Entry] = {}

@@ -63,58 +63,51 @@ class OutputText(Strict):
     text: str
 
 
-class UserMessage(Strict):
-    """What a player is told or hears."""
+class StrictItem(Strict):
+    """What the items of a client share."""
 
     id: str | None = None
     object: Literal["realtime.item"] | None = None
+    status: ItemStatus | None = None
+
+
+class UserMessage(StrictItem):
+    """What a player is told or hears."""
+
     type: Literal["message"] = "message"
     role: Literal["user"] = "user"
-    status: ItemStatus | None = None
     content: tuple[Annotated[InputText | InputAudio | InputImage, Field(discriminator="type")], ...]
 
 
-class SystemMessage(Strict):
+class SystemMessage(StrictItem):
     """What the prompter whispers."""
 
-    id: str | None = None
-    object: Literal["realtime.item"] | None = None
     type: Literal["message"] = "message"
     role: Literal["system"] = "system"
-    status: ItemStatus | None = None
     content: tuple[InputText, ...]
 
 
-class AssistantMessage(Strict):
+class AssistantMessage(StrictItem):
     """What a player is made to believe it said."""
 
-    id: str | None = None
-    object: Literal["realtime.item"] | None = None
     type: Literal["message"] = "message"
     role: Literal["assistant"] = "assistant"
-    status: ItemStatus | None = None
     content: tuple[OutputText, ...]
 
 
-class FunctionCall(Strict):
+class FunctionCall(StrictItem):
     """A tool call, replayed into a conversation."""
 
-    id: str | None = None
-    object: Literal["realtime.item"] | None = None
     type: Literal["function_call"] = "function_call"
-    status: ItemStatus | None = None
     name: str
     arguments: str
     call_id: str | None = None
 
 
-class FunctionCallOutput(Strict):
+class FunctionCallOutput(StrictItem):
     """A tool's result; send ``response.create`` after it."""
 
-    id: str | None = None
-    object: Literal["realtime.item"] | None = None
     type: Literal["function_call_output"] = "function_call_output"
-    status: ItemStatus | None = None
     call_id: str
     output: str
 

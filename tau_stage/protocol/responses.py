@@ -139,12 +139,7 @@ ResponseChange = ResponseBegan | AudioChunk | TextChunk | ResponseEnded
 
 @dataclass(slots=True)
 class PartialText:
-    """The words of one content part, while they come in and as their end tells them.
-
-    Attributes:
-        pieces: What deltas brought, in order.
-        whole: What the part's end told; empty until then.
-    """
+    """The words of one content part, as deltas brought them, and ``whole`` as their end tells them."""
 
     pieces: list[str] = field(default_factory=list)
     whole: str = ""
@@ -180,12 +175,9 @@ class PartialItem:
     """An item of a response that is still coming in. Sound is kept in pieces, so that it grows in linear time.
 
     Attributes:
-        decoder: How its sound travels.
         spoken: The words spoken so far, by content part; ``written`` those written.
         entry: The item as the server last told it whole.
-        call: The tool call that it is, as far as it is known.
-        arguments: The arguments of the call, as deltas brought them.
-        phase: ``commentary`` or ``final_answer``, where the server tells it.
+        call: The tool call that it is, as far as it is known; ``arguments`` are those that deltas brought.
         awaits_sound: Whether sound has begun and its end was not told.
         head: The beginning of a sound file, until its samples begin.
         is_over: Whether the server told that all of it has come.
@@ -224,11 +216,7 @@ class PartialItem:
         return "".join(map(str, self.written.values())) or (self.entry.text if self.entry else "")
 
     def grow(self, delta: str, note: Callable[[str], None] = ignore) -> Pcm:
-        """Add one delta, decoded on its own, and give back the whole samples it completes.
-
-        Args:
-            delta: Base64.
-            note: Told of a sound file where samples should be.
+        """Add one delta of base64, decoded on its own, and give back the whole samples it completes.
 
         Raises:
             ProtocolError: The delta is not base64, or no sound that can be read.
@@ -314,10 +302,6 @@ def _decoded_loosely(delta: str) -> bytes:
 
 def samples_of(data: bytes, form: Format) -> tuple[int, bytes] | None:
     r"""Return the rate and the samples of a WAV file, as far as it came; None where they have not begun yet.
-
-    Args:
-        data: Its beginning, or all of it.
-        form: How the sound was to travel.
 
     Raises:
         ProtocolError: It is another kind of file, or has other samples than mono, 16 bit.

@@ -43,9 +43,6 @@ _ENDS = (".done", ".completed", ".failed")
 class Secrets:
     r"""The keys of one connection, in every spelling a server may send them back in.
 
-    Args:
-        values: Plain.
-
     >>> Secrets(["sk-0123456789"]).strike("no such key: sk-\u0030123456789")
     'no such key: [key]'
     """
@@ -102,13 +99,7 @@ NO_SECRETS = Secrets(())
 
 @dataclass(frozen=True, slots=True)
 class _Unescaped:
-    """A text with its escapes taken for what they spell.
-
-    Attributes:
-        text: As it reads.
-        places: Where its pieces begin, in order.
-        origins: Where they begin in the text as it was.
-    """
+    """A text with its escapes taken for what they spell: where its pieces begin, and where they began before."""
 
     text: str
     places: list[int]
@@ -150,9 +141,6 @@ class Striker:
     """Strikes keys out of the frames of one connection, also where one comes in several deltas.
 
     Of a delta, what may be the beginning of a key waits for the next delta, or for the end of what it is a part of.
-
-    Args:
-        secrets: Of the connection.
     """
 
     def __init__(self, secrets: Secrets) -> None:
@@ -222,12 +210,8 @@ def _user_and_password(value: str) -> tuple[str, ...]:
 def check_key(key: str, name: str) -> str:
     """Return a key as it can travel in a header, without blanks around it.
 
-    Args:
-        key: As it was given.
-        name: Where it comes from.
-
     Raises:
-        UsageError: It holds what no key does; its value is not told.
+        UsageError: It holds what no key does; its value is not told, but ``name``, where it comes from.
     """
     key = key.strip()
     if not key:

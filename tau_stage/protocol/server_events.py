@@ -13,15 +13,8 @@ from pydantic import ConfigDict, Field, model_validator
 from tau_stage.protocol.items import ContentPart, Item, JsonObject, Lenient
 
 ERROR_FIELDS = (
-    "error",
-    "errors",
-    "error_message",
-    "errorMessage",
-    "error_msg",
-    "last_error",
-    "failure_reason",
-    "detail",
-)
+    "error", "errors", "error_message", "errorMessage", "error_msg", "last_error", "failure_reason", "detail",
+)  # fmt: skip
 """Fields that only an error has."""
 
 MESSAGE_FIELDS = ("details", "description", "reason", "text", "msg", "title", "status_message", *ERROR_FIELDS)
@@ -60,11 +53,7 @@ def text_in(value: object) -> str:
 
 
 class ServerError(Lenient):
-    """The body of an error.
-
-    Attributes:
-        event_id: Id of the client event that was refused, if the server knows it.
-    """
+    """The body of an error; ``event_id`` is that of the client event that was refused, if the server knows it."""
 
     type: str = "invalid_request_error"
     code: str | None = None
@@ -176,15 +165,12 @@ class UnknownEvent(ServerEvent):
 
 
 class UnusableEvent(ServerEvent):
-    """An event that lacks what it is for.
+    """An event that lacks what it is for; ``type`` is empty where the frame is no event at all.
 
     Attributes:
-        type: Empty where the frame is no event at all.
         problem: What it lacks, as a sentence.
-        response_id: The response it is about, where it says so.
-        item_id: The item it is about, where it says so.
-        breaks_response: Whether a response cannot be whole without it.
         words: What it says, safe to show; empty where it says nothing.
+        breaks_response: Whether a response cannot be whole without it.
     """
 
     type: str
@@ -198,7 +184,7 @@ class UnusableEvent(ServerEvent):
 class ErrorEvent(ServerEvent):
     """A request was refused, or the connection is about to close."""
 
-    type: Literal["error"] = "error"
+    type: str = "error"
     error: ServerError = Field(default_factory=ServerError)
 
     @model_validator(mode="before")
@@ -217,14 +203,14 @@ class ErrorEvent(ServerEvent):
 class SessionCreated(ServerEvent):
     """The first event of a connection: the session as the server made it."""
 
-    type: Literal["session.created"] = "session.created"
+    type: str = "session.created"
     session: JsonObject = Field(default_factory=dict)
 
 
 class SessionUpdated(ServerEvent):
     """The effective session after an update."""
 
-    type: Literal["session.updated"] = "session.updated"
+    type: str = "session.updated"
     session: JsonObject = Field(default_factory=dict)
 
 
@@ -238,32 +224,32 @@ class PlacedItemEvent(ServerEvent):
 class ConversationItemAdded(PlacedItemEvent):
     """An item joined the conversation; a model's own item is still empty."""
 
-    type: Literal["conversation.item.added"] = "conversation.item.added"
+    type: str = "conversation.item.added"
 
 
 class ConversationItemDone(PlacedItemEvent):
     """An item is whole, without its audio bytes."""
 
-    type: Literal["conversation.item.done"] = "conversation.item.done"
+    type: str = "conversation.item.done"
 
 
 class ConversationItemCreated(PlacedItemEvent):
     """The beta's ``added`` and ``done`` in one; some servers still send it."""
 
-    type: Literal["conversation.item.created"] = "conversation.item.created"
+    type: str = "conversation.item.created"
 
 
 class ConversationItemRetrieved(ServerEvent):
     """An item with its audio."""
 
-    type: Literal["conversation.item.retrieved"] = "conversation.item.retrieved"
+    type: str = "conversation.item.retrieved"
     item: Item
 
 
 class ConversationItemTruncated(ServerEvent):
     """Audio after ``audio_end_ms`` and the transcript are gone."""
 
-    type: Literal["conversation.item.truncated"] = "conversation.item.truncated"
+    type: str = "conversation.item.truncated"
     item_id: str = ""
     content_index: int = 0
     audio_end_ms: int | None = None
@@ -272,14 +258,14 @@ class ConversationItemTruncated(ServerEvent):
 class ConversationItemDeleted(ServerEvent):
     """An item left the conversation."""
 
-    type: Literal["conversation.item.deleted"] = "conversation.item.deleted"
+    type: str = "conversation.item.deleted"
     item_id: str = ""
 
 
 class InputAudioBufferCommitted(ServerEvent):
     """The input buffer became an item."""
 
-    type: Literal["input_audio_buffer.committed"] = "input_audio_buffer.committed"
+    type: str = "input_audio_buffer.committed"
     previous_item_id: str | None = None
     item_id: str = ""
 
@@ -287,13 +273,13 @@ class InputAudioBufferCommitted(ServerEvent):
 class InputAudioBufferCleared(ServerEvent):
     """The input buffer is empty."""
 
-    type: Literal["input_audio_buffer.cleared"] = "input_audio_buffer.cleared"
+    type: str = "input_audio_buffer.cleared"
 
 
 class SpeechStarted(ServerEvent):
     """Turn detection heard speech begin, ``audio_start_ms`` into the input."""
 
-    type: Literal["input_audio_buffer.speech_started"] = "input_audio_buffer.speech_started"
+    type: str = "input_audio_buffer.speech_started"
     item_id: str = ""
     audio_start_ms: int = 0
 
@@ -301,7 +287,7 @@ class SpeechStarted(ServerEvent):
 class SpeechStopped(ServerEvent):
     """Turn detection heard speech end, ``audio_end_ms`` into the input."""
 
-    type: Literal["input_audio_buffer.speech_stopped"] = "input_audio_buffer.speech_stopped"
+    type: str = "input_audio_buffer.speech_stopped"
     item_id: str = ""
     audio_end_ms: int = 0
 
@@ -309,7 +295,7 @@ class SpeechStopped(ServerEvent):
 class TimeoutTriggered(ServerEvent):
     """Nobody spoke for as long as ``idle_timeout_ms``; the model is asked to say something."""
 
-    type: Literal["input_audio_buffer.timeout_triggered"] = "input_audio_buffer.timeout_triggered"
+    type: str = "input_audio_buffer.timeout_triggered"
     item_id: str = ""
     audio_start_ms: int = 0
     audio_end_ms: int = 0
@@ -318,9 +304,7 @@ class TimeoutTriggered(ServerEvent):
 class TranscriptionDelta(ServerEvent):
     """A piece of what the user said."""
 
-    type: Literal["conversation.item.input_audio_transcription.delta"] = (
-        "conversation.item.input_audio_transcription.delta"
-    )
+    type: str = "conversation.item.input_audio_transcription.delta"
     item_id: str = ""
     content_index: int = 0
     delta: str = ""
@@ -329,9 +313,7 @@ class TranscriptionDelta(ServerEvent):
 class TranscriptionCompleted(ServerEvent):
     """All of what the user said."""
 
-    type: Literal["conversation.item.input_audio_transcription.completed"] = (
-        "conversation.item.input_audio_transcription.completed"
-    )
+    type: str = "conversation.item.input_audio_transcription.completed"
     item_id: str = ""
     content_index: int = 0
     transcript: str = ""
@@ -342,9 +324,7 @@ class TranscriptionCompleted(ServerEvent):
 class TranscriptionFailed(ServerEvent):
     """What the user said could not be made out."""
 
-    type: Literal["conversation.item.input_audio_transcription.failed"] = (
-        "conversation.item.input_audio_transcription.failed"
-    )
+    type: str = "conversation.item.input_audio_transcription.failed"
     item_id: str = ""
     content_index: int = 0
     error: ServerError = Field(default_factory=ServerError)
@@ -353,19 +333,14 @@ class TranscriptionFailed(ServerEvent):
 class ResponseCreated(ServerEvent):
     """The model begins."""
 
-    type: Literal["response.created"] = "response.created"
+    type: str = "response.created"
     response: WireResponse = Field(default_factory=WireResponse)
 
 
 class ResponseDone(ServerEvent):
-    """The model has ended, well or not.
+    """The model has ended, well or not; xAI tells ``usage`` here. ``spelt`` is what a server calls this event."""
 
-    Attributes:
-        usage: Where a server tells the usage beside the response (xAI).
-        spelt: What the server calls this event, where it calls it otherwise.
-    """
-
-    type: Literal["response.done"] = "response.done"
+    type: str = "response.done"
     response: WireResponse = Field(default_factory=WireResponse)
     response_id: str = ""
     usage: object = None
@@ -388,21 +363,26 @@ class OutputItemEvent(ServerEvent):
 class OutputItemAdded(OutputItemEvent):
     """The response gained an item."""
 
-    type: Literal["response.output_item.added"] = "response.output_item.added"
+    type: str = "response.output_item.added"
 
 
 class OutputItemDone(OutputItemEvent):
     """An item of the response is whole."""
 
-    type: Literal["response.output_item.done"] = "response.output_item.done"
+    type: str = "response.output_item.done"
 
 
-class PartEvent(ServerEvent):
-    """What all events about one content part share."""
+class ResponsePieceEvent(ServerEvent):
+    """What events about a piece of an item share."""
 
     response_id: str = ""
     item_id: str = ""
     output_index: int = 0
+
+
+class PartEvent(ResponsePieceEvent):
+    """What all events about one content part share."""
+
     content_index: int = 0
 
 
@@ -415,76 +395,73 @@ class ContentPartEvent(PartEvent):
 class ContentPartAdded(ContentPartEvent):
     """An item gained a part."""
 
-    type: Literal["response.content_part.added"] = "response.content_part.added"
+    type: str = "response.content_part.added"
 
 
 class ContentPartDone(ContentPartEvent):
     """A part is whole."""
 
-    type: Literal["response.content_part.done"] = "response.content_part.done"
+    type: str = "response.content_part.done"
 
 
 class AudioDelta(PartEvent):
     """A piece of sound: base64, padded on its own, perhaps of half samples."""
 
-    type: Literal["response.output_audio.delta"] = "response.output_audio.delta"
+    type: str = "response.output_audio.delta"
     delta: str
 
 
 class AudioDone(PartEvent):
     """The part's sound is whole."""
 
-    type: Literal["response.output_audio.done"] = "response.output_audio.done"
+    type: str = "response.output_audio.done"
 
 
 class TranscriptDelta(PartEvent):
     """A piece of the words spoken."""
 
-    type: Literal["response.output_audio_transcript.delta"] = "response.output_audio_transcript.delta"
+    type: str = "response.output_audio_transcript.delta"
     delta: str = ""
 
 
 class TranscriptDone(PartEvent):
     """All the words spoken."""
 
-    type: Literal["response.output_audio_transcript.done"] = "response.output_audio_transcript.done"
+    type: str = "response.output_audio_transcript.done"
     transcript: str = ""
 
 
 class TextDelta(PartEvent):
     """A piece of written text."""
 
-    type: Literal["response.output_text.delta"] = "response.output_text.delta"
+    type: str = "response.output_text.delta"
     delta: str = ""
 
 
 class TextDone(PartEvent):
     """All the text written."""
 
-    type: Literal["response.output_text.done"] = "response.output_text.done"
+    type: str = "response.output_text.done"
     text: str = ""
 
 
-class FunctionArgumentsEvent(ServerEvent):
+class FunctionArgumentsEvent(ResponsePieceEvent):
     """What all events about a tool call's arguments share."""
 
-    response_id: str = ""
-    item_id: str = ""
-    output_index: int = 0
     call_id: str = ""
 
 
 class FunctionArgumentsDelta(FunctionArgumentsEvent):
     """A piece of a tool call's arguments."""
 
-    type: Literal["response.function_call_arguments.delta"] = "response.function_call_arguments.delta"
+    type: str = "response.function_call_arguments.delta"
     delta: str = ""
 
 
 class FunctionArgumentsDone(FunctionArgumentsEvent):
     """A tool call is whole."""
 
-    type: Literal["response.function_call_arguments.done"] = "response.function_call_arguments.done"
+    type: str = "response.function_call_arguments.done"
     name: str = ""
     arguments: str = ""
 
@@ -492,5 +469,5 @@ class FunctionArgumentsDone(FunctionArgumentsEvent):
 class RateLimitsUpdated(ServerEvent):
     """What is left of the limits."""
 
-    type: Literal["rate_limits.updated"] = "rate_limits.updated"
+    type: str = "rate_limits.updated"
     rate_limits: tuple[RateLimit, ...] = ()

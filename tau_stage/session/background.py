@@ -34,11 +34,7 @@ class BackgroundTasks:
         self._changed.notify()
 
     async def run(self, warn: Callable[[str], None]) -> None:
-        """Do what is to be done until the session closes; what fails is told of and ends nothing else.
-
-        Args:
-            warn: Told of what the server refused, or did not answer in time.
-        """
+        """Do what is to be done until the session closes; ``warn`` is told of what fails and ends nothing else."""
         while True:
             while self._waiting:
                 try:
@@ -54,9 +50,6 @@ async def run_in_thread(call: Callable[[], T]) -> T:
     """Run a function in a thread of its own. Where it is cancelled, the thread is left alone and ends with the process.
 
     anyio's own workers are waited for when the interpreter ends; one that sleeps would hold the process.
-
-    Args:
-        call: Takes nothing.
 
     Raises:
         Exception: As the function does.

@@ -71,14 +71,7 @@ class ReconnectPolicy:
 
 
 class Lifecycle:
-    """One session over as many sockets as it needs, one at a time.
-
-    Args:
-        session: Not open yet.
-        connect: Opens a socket.
-        wanted: The session to ask for, each time.
-        policy: What to do when a socket ends.
-    """
+    """One session over as many sockets as it needs, one at a time; each is asked for the session that is wanted."""
 
     def __init__(self, session: Session, connect: Connect, wanted: SessionConfig, policy: ReconnectPolicy) -> None:
         self._session = session

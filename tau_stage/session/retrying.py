@@ -119,9 +119,6 @@ UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 class Tally:
     """Counts what went wrong with one thing: an opening, a line, or a player.
 
-    Args:
-        rules: The policy.
-
     Attributes:
         attempts: How often it was tried, the one under way included; whoever tries again counts.
 
@@ -136,12 +133,7 @@ class Tally:
         self.attempts = 1
 
     def wait_s(self, trouble: Trouble, wished_s: float | None = None) -> float | None:
-        """Return seconds until it is tried once more; None where it is not.
-
-        Args:
-            trouble: What went wrong now.
-            wished_s: How long the provider asks to wait.
-        """
+        """Return seconds until it is tried once more, at least those that a provider wishes; None where it is not."""
         rule = self._rules[trouble]
         self._seen[trouble] += 1
         if self._seen[trouble] >= rule.attempts or (wished_s or 0.0) > rule.longest_wait_s:

@@ -236,14 +236,9 @@ class Session:
         return await self.create(AssistantMessage(id=self.fresh("item"), content=(said,)))
 
     async def create_audio(self, audio: Sound, transcript: str | None = None) -> Item:
-        """Let the model hear something: a user message of sound; several, where one event cannot hold it.
+        """Let the model hear something of any length: a user message of sound; several, where one event cannot hold it.
 
-        Args:
-            audio: Not empty; of any length.
-            transcript: Kept with each item; the model does not read it.
-
-        Returns:
-            The last item.
+        The transcript is kept with each; the model does not read it. Returns the last item.
         """
         sound = to_pcm(audio)
         if not sound:
@@ -406,11 +401,7 @@ class Session:
         return await self.create(FunctionCallOutput(id=self.fresh("item"), call_id=call_id, output=output))
 
     async def serve(self, response: Response, within_s: float = inf) -> bool:
-        """Run the tools that a response calls, and tell the model what came of them.
-
-        Args:
-            response: Finished.
-            within_s: Seconds that the tools may take, where they are fewer than their own.
+        """Run the tools that a response calls, in ``within_s`` at most, and tell the model what came of them.
 
         Returns:
             Whether the model is to speak on; not, where a call is for a tool that the caller answers by hand.

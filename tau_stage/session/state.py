@@ -24,13 +24,8 @@ from tau_stage.session.waiting import Broadcast, EventWaiter
 class PlaybackEstimate:
     """How far a listener has heard one item, who plays it from the moment its first sound came.
 
-    Sound comes faster than it is played, and a status must not run ahead of the ear.
-
-    Attributes:
-        item_id: Which item.
-        began_at: When its first sound came, on the clock of the loop, in seconds.
-        samples: How much of it has come.
-        stopped_at: Sample at which it was cut short, once it was.
+    Sound comes faster than it is played, and a status must not run ahead of the ear. Once it is cut short,
+    ``stopped_at`` is the sample.
     """
 
     item_id: str
@@ -59,16 +54,7 @@ class PlaybackEstimate:
 
 
 class SessionState:
-    """Fed with every event and what it changed.
-
-    Attributes:
-        events: Whoever watches all events of the server.
-        sent: Whoever watches all events of ours.
-        responses: Whoever watches finished responses.
-        waiter: Whoever waits for one event.
-        playback: What is being heard, or was last.
-        is_listening: Whether the user is speaking, as turn detection tells it.
-    """
+    """Fed with every event and what it changed: who watches, what is being heard, and whether the user is speaking."""
 
     def __init__(self) -> None:
         self.events: Broadcast[ServerEvent] = Broadcast()

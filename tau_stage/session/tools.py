@@ -39,9 +39,6 @@ class Tool:
         parameters: JSON Schema of its arguments.
         run: The function; None leaves the answer to the caller of the session (manual mode).
         timeout_s: Seconds it may take.
-
-    >>> Tool("lights", "Turn the lights on or off.").timeout_s
-    30.0
     """
 
     name: str
@@ -92,12 +89,7 @@ class Tool:
         return FunctionTool(name=self.name, description=self.description, parameters=self.parameters or EMPTY)
 
     async def call(self, arguments: str, within_s: float = inf) -> str:
-        """Run it; whatever goes wrong is what the model is told, as ``{"error": ...}``.
-
-        Args:
-            arguments: JSON, as the model wrote it.
-            within_s: Seconds that its caller has left, where they are fewer than its own.
-        """
+        """Run it on JSON, within its seconds and its caller's; the model is told of errors: ``{"error": ...}``."""
         limit_s = min(self.timeout_s, within_s)
         try:
             with anyio.fail_after(limit_s):

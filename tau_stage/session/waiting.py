@@ -43,9 +43,6 @@ class Deadlines:
         request_s: For the answer to a request.
         response_s: For the next sign of a response that is under way.
         closing_s: For the close handshake.
-
-    >>> Deadlines(response_s=120).request_s
-    30.0
     """
 
     opening_s: float = 10.0
@@ -103,14 +100,8 @@ def told(error: ServerError) -> str:
 class ResponseStream:
     """A response that was asked for: its sound and words while they come, then the whole.
 
-    Iterate for ``AudioChunk`` and ``TextChunk`` changes; ``finished`` gives the ``Response``.
-
-    Args:
-        idle_s: How long the server may be silent.
-        before: What was asked before it, and was not answered yet.
-
-    Attributes:
-        instead: What came in its place, as a sentence; empty where there is nothing to say.
+    Iterate for ``AudioChunk`` and ``TextChunk`` changes; ``finished`` gives the ``Response``. What came in its place is
+    told by ``instead``; ``before`` was asked earlier, and was not answered yet.
     """
 
     def __init__(self, idle_s: float, before: Sequence[Request] = ()) -> None:

@@ -104,13 +104,6 @@ class EventSink(Protocol):
 class Wire:
     """One open connection.
 
-    Args:
-        transport: Open.
-        sink: Told of every event, in order.
-        name: For messages.
-        deadlines: How long to wait for what.
-        dialect: How the server spells events.
-
     Attributes:
         closed: Why it is closed, once it is.
         over: Set when it is.

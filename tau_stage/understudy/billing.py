@@ -23,13 +23,7 @@ LEAST_REASONING, MOST_REASONING = 15, 30
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One thing in the context and what reading it costs.
-
-    Attributes:
-        key: What it is; the same key is the same thing, unchanged.
-        text: Tokens of text.
-        audio: Tokens of audio.
-    """
+    """One thing in the context, and its tokens; the same ``key`` is the same thing, unchanged."""
 
     key: str
     text: int = 0

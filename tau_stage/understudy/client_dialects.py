@@ -52,11 +52,7 @@ def wants_beta(handshake: Handshake) -> bool:
 
 @dataclass(slots=True)
 class BetaCodec:
-    """OpenAI's spelling before GA: what the beta has and GA has not is kept here, for one client's connection.
-
-    Attributes:
-        temperature: Of the session.
-    """
+    """OpenAI's spelling before GA: what the beta has and GA has not is kept here, for one client's connection."""
 
     temperature: float = 0.8
     _asked: float | None = None
@@ -170,13 +166,7 @@ UNKNOWN = "unimplemented"
 
 @dataclass(slots=True)
 class XaiCodec:
-    """xAI's spelling: what must be remembered between the events of one client's connection.
-
-    Attributes:
-        profile: The model it gets.
-        clock: Unix time.
-        session: What the client has asked for.
-    """
+    """xAI's spelling: what must be remembered between the events of one client's connection."""
 
     profile: Profile
     clock: Callable[[], float]
@@ -488,11 +478,7 @@ class ClientCodec(Protocol):
 
 
 class GaCodec:
-    """OpenAI's own spelling.
-
-    Args:
-        is_azure: Whether Azure's copy of each part is told, too.
-    """
+    """OpenAI's own spelling; at Azure, a copy of each part is told, too."""
 
     def __init__(self, *, is_azure: bool = False) -> None:
         self._is_azure = is_azure
@@ -515,13 +501,7 @@ class GaCodec:
 
 
 def codec_for(handshake: Handshake, profile: Profile, clock: Callable[[], float]) -> ClientCodec:
-    """Choose the codec of a client.
-
-    Args:
-        handshake: What it asked for.
-        profile: The model it gets.
-        clock: Unix time.
-    """
+    """Choose the codec of a client, by what it asked for and the model it gets; ``clock`` is Unix time."""
     if profile.provider == "xai":
         return XaiCodec(profile, clock)
     if wants_beta(handshake):

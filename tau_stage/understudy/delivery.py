@@ -101,15 +101,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class SpeechStyle:
-    """How a whole line is said.
-
-    Attributes:
-        rate: Factor on the voice's rate.
-        pitch: Factor on the voice's pitch.
-        gain_db: Loudness against the usual, -4 to 2.
-        whispered: Without voice.
-        take: Which of several takes it is, from 1.
-    """
+    """How a whole line is said: factors on rate and pitch, -4 to 2 dB, whispered or not, and which take, from 1."""
 
     rate: float = 1.0
     pitch: float = 1.0

@@ -219,12 +219,7 @@ OWN = _own_words()
 
 
 class Topic(NamedTuple):
-    """What somebody talked about.
-
-    Attributes:
-        words: With its article, as in ``the umbrella``.
-        is_thing: Whether an article, a place word or a capital shows that it is one.
-    """
+    """What somebody talked about, with its article, and whether something shows that it is a thing."""
 
     words: str
     is_thing: bool
@@ -254,11 +249,7 @@ def _says_more(greeting: str) -> bool:
 
 
 def topic_of(words: str, names: Iterable[str] = ()) -> Topic | None:
-    """Find what was talked about last.
-
-    Args:
-        words: What was said.
-        names: Who plays; people are no topics.
+    """Find what was talked about last; ``names`` are who plays, and no topics.
 
     >>> topic_of("I'm afraid we're down to the last umbrella.")
     Topic(words='the last umbrella', is_thing=True)
@@ -325,13 +316,7 @@ INTERPRETER = re.compile(r"interpret|translat", re.IGNORECASE)
 
 
 class Briefing(NamedTuple):
-    """What a player was told of the play.
-
-    Attributes:
-        others: Who else plays.
-        subject: What it is about, or empty.
-        interprets: Whether the player only says what it hears.
-    """
+    """What a player was told: who else plays, what it is about, or empty, and whether it only says what it hears."""
 
     others: tuple[str, ...]
     subject: str

@@ -23,12 +23,7 @@ LABELLED = re.compile(rf"^\s*(?P<who>[^\s:\"]+(?: [^\s:\"]+){{0,3}}?)\s+{SAYS}:\
 
 
 def request_for(run: ResponseRun, known_speech: KnownSpeech) -> SpeechRequest:
-    """Collect what the actor is told before a response.
-
-    Args:
-        run: The response.
-        known_speech: Knows the words of some sounds that come without.
-    """
+    """Collect what the actor is told before a response; the words of some sounds are known."""
     read = run.read
     answers = [at for at, kept in enumerate(read) if _is_answer(kept)]
     since = answers[-1] + 1 if answers else 0
@@ -80,12 +75,7 @@ def wanted_calls(run: ResponseRun, request: SpeechRequest) -> list[tuple[str, st
 
 
 def utterances(read: Iterable[StoredItem], known_speech: KnownSpeech) -> Iterator[Utterance]:
-    """List what others said in a stretch of a conversation, in order.
-
-    Args:
-        read: The stretch.
-        known_speech: Knows the words of some sounds that come without.
-    """
+    """List what others said in a stretch of a conversation, in order."""
     who = ""
     for kept in read:
         if kept.item.role != "user" or quoted_line(_text(kept)):

@@ -191,13 +191,7 @@ def end_response(
 
 @dataclass(slots=True)
 class CallStream:
-    """Sends one call of a tool: ``begin`` it, then ``finish``.
-
-    Attributes:
-        index: Which output of the response it is.
-        arguments: Of the call, as JSON.
-        item: The call, as far as it was sent.
-    """
+    """Sends one call of a tool, one of the outputs of a response: ``begin`` it, then ``finish``."""
 
     dialogue: Dialogue
     run: ResponseRun
@@ -246,14 +240,7 @@ class CallStream:
 def call_tools(
     dialogue: Dialogue, run: ResponseRun, calls: Sequence[tuple[str, str]], comment: MessageStream | None = None
 ) -> Iterator[server_events.ServerEvent]:
-    """Call tools in a response.
-
-    Args:
-        dialogue: Whose response it is.
-        run: The response.
-        calls: Names and arguments.
-        comment: The message before them, as far as its last delta.
-    """
+    """Call tools, by names and arguments; ``comment`` is the message before them, as far as its last delta."""
     made = [CallStream.of(dialogue, run, number, *call) for number, call in enumerate(calls, 1 if comment else 0)]
     rest = comment.finishing() if comment else iter(())
     for call in made:

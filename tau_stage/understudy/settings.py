@@ -31,14 +31,7 @@ TRANSCRIPTION: Settings = {"language": None, "prompt": None}
 
 
 def new_session(session_id: str, model: str, expires_at: int, profile: Profile = CURRENT) -> Settings:
-    """Make a session as OpenAI does: turn detection is on, the voice is the model's.
-
-    Args:
-        session_id: Its id.
-        model: From the URL.
-        expires_at: Unix time.
-        profile: How the model behaves.
-    """
+    """Make a session as OpenAI does: turn detection is on, the voice is the model's. ``expires_at`` is Unix time."""
     detection = SERVER_VAD | {"silence_duration_ms": profile.silence_ms}
     return {
         "type": "realtime",

@@ -61,13 +61,7 @@ def make_moment(kind: Kind, dice: np.random.Generator) -> Sound:
 
 
 def trim_edges(sound: Sound, *, first: bool = True, last: bool = True) -> Sound:
-    """Cut the long silent edges off a piece, and fade it in and out so that no join clicks.
-
-    Args:
-        sound: A phrase, or a piece of one.
-        first: Whether the phrase begins with it.
-        last: Whether the phrase ends with it.
-    """
+    """Cut the long silent edges off a phrase, or a piece of one, and fade it in and out so that no join clicks."""
     return _fade(_cut_silence(sound, first=first, last=last), first=first, last=last)
 
 
@@ -105,11 +99,8 @@ class SampleFile:
 def bring_to_level(line: SampleFile, gain_db: float = 0.0) -> Iterator[None]:
     """Bring a line to its level: -23 dBFS RMS over all of it, and no sample above -1.5 dBFS; a long one in steps.
 
-    Louder peaks are bent, not cut: above half the ceiling a hyperbolic tangent brings them under it.
-
-    Args:
-        line: Samples, full scale being 1.
-        gain_db: What the direction adds to the level.
+    Louder peaks are bent, not cut: above half the ceiling a hyperbolic tangent brings them under it. The direction adds
+    ``gain_db`` to the level.
     """
     import numpy as np
 

@@ -28,13 +28,7 @@ from tau_stage.understudy.sound_store import BlobRef
 
 @dataclass(frozen=True)
 class StoredItem:
-    """One item of a conversation.
-
-    Attributes:
-        item: As the wire tells it, without sound.
-        audio: Its sound, if it has any.
-        version: Counts its changes: a truncated item is read anew.
-    """
+    """One item of a conversation, and its sound; ``version`` counts its changes: a truncated item is read anew."""
 
     item: Item
     audio: Pcm | BlobRef | None = None
@@ -90,13 +84,7 @@ class InvalidAudio(ValueError):
 
 
 def store_item(item_id: str, told: ClientItem, form: Format = PCM16, place: str = "item") -> StoredItem:
-    """Store a client's item.
-
-    Args:
-        item_id: Its id.
-        told: As the client sent it.
-        form: How the client's sound travels.
-        place: Where in the event the item stands.
+    """Store a client's item, whose sound travels in a format; ``place`` is where it stands in the event.
 
     Raises:
         InvalidAudio: Its sound cannot be read.

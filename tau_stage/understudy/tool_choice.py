@@ -269,11 +269,7 @@ class ValuePlace:
 
 
 def make_arguments(schema: Any, words: str) -> JsonObject:
-    """Make the arguments of a call of words.
-
-    Args:
-        schema: The tool's ``parameters``.
-        words: What was said.
+    """Make the arguments of a call of words, by the tool's ``parameters``.
 
     >>> schema = {"properties": {"town": {"type": ["string", "null"]}, "days": {"type": "integer"}}}
     >>> make_arguments(schema, "Oslo, 3 days")

@@ -45,12 +45,7 @@ class TimedOut:
 
 @dataclass(slots=True)
 class TurnDetector:
-    """Listens to the input in frames of 20 ms.
-
-    Attributes:
-        settings: The session's ``turn_detection``.
-        heard_ms: Input heard so far.
-    """
+    """Listens to the input in frames of 20 ms, as the session's ``turn_detection`` says."""
 
     settings: JsonObject
     heard_ms: int = 0

@@ -37,11 +37,7 @@ from tau_stage.understudy.sounds import SampleFile, bring_to_level, make_moment,
 
 
 class Ensemble:
-    """Decides what to say and says it, in a thread. Lines that are spoken at the same time take turns by pieces.
-
-    Args:
-        voices: The engine; loaded with the first word.
-    """
+    """Decides what to say and says it, in a thread. Lines that are spoken at the same time take turns by pieces."""
 
     def __init__(self, voices: Voices | None = None) -> None:
         self._voices = voices or Voices()
@@ -215,9 +211,6 @@ class Voices:
     """Speaks in any voice. The engine is loaded with the first word, once, and used by one thread at a time.
 
     The same performance, voice and seed give the same samples, in any process; further takes have seeds of their own.
-
-    Args:
-        seed: Of the engine's noise.
 
     Raises:
         UsageError: The engine is not installed.
