@@ -107,7 +107,11 @@ class ResponseBegan:
 
 @dataclass(frozen=True, slots=True)
 class AudioChunk:
-    """A response grew by some sound: whole samples only; ``commentary`` is no part of the answer."""
+    """A response grew by some sound: whole samples only; ``commentary`` is no part of the answer.
+
+    >>> AudioChunk("resp_1", "item_1", Pcm(bytes(4800))).audio.duration_s
+    0.1
+    """
 
     response_id: str
     item_id: str
@@ -117,7 +121,11 @@ class AudioChunk:
 
 @dataclass(frozen=True, slots=True)
 class TextChunk:
-    """A response grew by some words, spoken or written; ``commentary`` is no part of the answer."""
+    """A response grew by some words, spoken or written; ``commentary`` is no part of the answer.
+
+    >>> TextChunk("resp_1", "item_1", "Good evening", spoken=True).words
+    'Good evening'
+    """
 
     response_id: str
     item_id: str
@@ -128,7 +136,11 @@ class TextChunk:
 
 @dataclass(frozen=True, slots=True)
 class ResponseEnded:
-    """A response ended."""
+    """A response ended.
+
+    >>> ResponseEnded("resp_1", Response("resp_1", "completed", transcript="Hello.")).response.transcript
+    'Hello.'
+    """
 
     response_id: str
     response: Response

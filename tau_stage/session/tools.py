@@ -39,6 +39,9 @@ class Tool:
         parameters: JSON Schema of its arguments.
         run: The function; None leaves the answer to the caller of the session (manual mode).
         timeout_s: Seconds it may take.
+
+    >>> Tool("lights", "Turn the lights on or off.").timeout_s
+    30.0
     """
 
     name: str

@@ -43,6 +43,9 @@ class Deadlines:
         request_s: For the answer to a request.
         response_s: For the next sign of a response that is under way.
         closing_s: For the close handshake.
+
+    >>> Deadlines(response_s=120).request_s
+    30.0
     """
 
     opening_s: float = 10.0
