@@ -15,6 +15,7 @@ from tau_stage.scene.plan import (
     ImprovisePlan,
     ItemPlan,
     LinePlan,
+    ListenPlan,
     PausePlan,
     Plan,
     SoundPlan,
@@ -311,6 +312,10 @@ def test_a_microphone_that_a_cue_has_opened_holds_up_the_scene_but_no_other_cue(
     assert not schedule.cues_pending(state)
     state = cues_started(plan, schedule.apply(plan, state, line_spoken("bob", "y", "listen-1-1")))
     assert schedule.cues_pending(state)
+    listen = state.branches["cue-1"].step
+    assert isinstance(listen, ListenPlan)
+    assert [turn.said for turn in schedule.turns_at(state, listen)] == ["y"]
+    assert schedule.turns_at(schedule.initial_state(plan), listen) == []
     assert named(schedule.due(state)) == "cue-2-cid-1"
 
 

@@ -161,11 +161,7 @@ class Budget:
     def affords(self, line: str, player: str, besides: Usage | None = None, like: Usage | None = None) -> bool:
         """Tell whether a line that has begun may be asked for once more.
 
-        Args:
-            line: Its id.
-            player: Who speaks it.
-            besides: What is to be paid first.
-            like: What it has used before, when it went well.
+        ``besides`` is to be paid first; ``like`` is what the line has used before, when it went well.
         """
         owed = self._owed(line, player, besides)
         again = self._owed(line, player, like) if like else self.expected(line, player)

@@ -114,8 +114,12 @@ async def _give(session: Session, given: PutItem, sounds: Sounds) -> None:
     if given.sound:
         await session.create_audio(sounds[given.sound, 0.0].heard)
     else:
-        put = {"system": session.system, "user": session.user, "assistant": session.assistant}
-        await put[given.role](given.words)
+        await put_words(session, given.role, given.words)
+
+
+async def put_words(session: Session, role: str, words: str) -> None:
+    """Put words into a player's conversation, as if somebody had said them."""
+    await {"system": session.system, "user": session.user, "assistant": session.assistant}[role](words)
 
 
 def _read(file: Path | None) -> Pcm:

@@ -15,12 +15,7 @@ from tau_stage.take import Journal, Record, records
 
 @dataclass(frozen=True, slots=True)
 class AudioProgress:
-    """A player is being heard; only watchers learn of it.
-
-    Attributes:
-        dbfs: Level of this piece of sound, RMS.
-        seconds: Length of the line so far.
-    """
+    """A player is being heard: how loud this piece is (RMS), and how long the line so far; for watchers only."""
 
     player: str
     line: str
@@ -38,11 +33,7 @@ class HearingBegan:
 
 @dataclass(frozen=True, slots=True)
 class WordsProgress:
-    """Words arrive, a few at a time, while they are said, or as a person's words are written down; for watchers only.
-
-    Attributes:
-        spoken: Whether they are spoken; else they are written.
-    """
+    """Words arrive, a few at a time, as they are spoken or written, or as a person's are; for watchers only."""
 
     player: str
     line: str
@@ -78,12 +69,7 @@ class PlayerState:
 
 @dataclass(frozen=True, slots=True)
 class ResumeSummary:
-    """A take goes on that was stopped; only watchers learn of it.
-
-    Attributes:
-        seconds: Spoken so far, by line and player.
-        dollars: Spent so far.
-    """
+    """A take goes on that was stopped: what was spoken, by line and player, and spent so far; for watchers only."""
 
     seconds: tuple[tuple[str, str, float], ...]
     dollars: Decimal

@@ -32,12 +32,7 @@ HEAD_START_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class ClipForm:
-    """How a player hears.
-
-    Attributes:
-        as_text: The words instead of the sound.
-        labelled: Whether it is told who speaks.
-    """
+    """How a player hears: the words instead of the sound; and whether it is told who speaks."""
 
     as_text: bool = False
     labelled: bool = False
@@ -52,7 +47,6 @@ class HeardClip:
         name: Makes the ids of events and items: the line's number, or the effect's id.
         speaker: Who spoke; empty for an effect.
         audio: The sound; a line without sound is heard as its words.
-        words: What was said; a model does not read the words beside a sound.
         taken: Set when the first hearer's socket has taken it.
     """
 
@@ -186,21 +180,16 @@ async def send_clip(session: Session, clip: HeardClip, form: ClipForm) -> None:
         SessionError: It was refused, or not confirmed in time.
     """
     if clip.audio and not form.as_text and session.heard_as != PCM16:
-        await _deliver_resampled(session, clip, form)
+        async with session.wire.send_lock:  # a copy, resampled for a server that hears at a rate of its own
+            if label := clip.label(form):
+                await session.user(f"{label} says:")
+            await session.create_audio(clip.audio, clip.words)
         return
     async with session.wire.send_lock:
         receipts = [await session.wire.send_frame(*framed) for framed in clip.frames(form)]
     clip.taken.set()
     for receipt in receipts:
         await session.wire.answer(receipt)
-
-
-async def _deliver_resampled(session: Session, clip: HeardClip, form: ClipForm) -> None:
-    """Deliver a resampled copy to a server that hears at a rate of its own."""
-    async with session.wire.send_lock:
-        if label := clip.label(form):
-            await session.user(f"{label} says:")
-        await session.create_audio(clip.audio, clip.words)
 
 
 class FanOut:

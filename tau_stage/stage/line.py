@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import cast
 
-from tau_stage.audio import SILENCE_DBFS, Pcm, is_audible, peak_dbfs
-from tau_stage.protocol import Response, Status
+from tau_stage.audio import SILENCE_DBFS, is_audible, peak_dbfs
+from tau_stage.protocol import Response
 from tau_stage.session import silence_of
 from tau_stage.stage.timeline import LineFile
-from tau_stage.take import TakeKept
 
 MOST_QUOTED = 160
 """Characters of a written answer that a problem quotes."""
@@ -47,7 +45,6 @@ class LineTake:
 
     Attributes:
         number: From 1.
-        delivery: How it was delivered.
         recording: Its sound, on its way to the disk.
         took_s: Seconds from the request to its end.
         paid: Dollars that were paid for it, where several are wanted; None where it is not paid for yet.
@@ -60,22 +57,6 @@ class LineTake:
     took_s: float
     paid: Decimal | None = None
     is_former: bool = False
-
-
-def restored_take(fact: TakeKept, audio: Pcm, recording: LineFile, paid: Decimal) -> LineTake:
-    """Return a take of a line that had ended before the performance was stopped, and what was paid for it."""
-    response = Response(
-        id=fact.response,
-        status=cast("Status", fact.status),
-        transcript=fact.said,
-        audio=audio,
-        usage=fact.usage,
-        first_audio_s=fact.first_audio_s,
-    )
-    told = fact.model_dump(
-        include={"attempts", "reason", "first_words_s", "problem", "written", "commentary", "commentary_s"}
-    )
-    return LineTake(fact.take, LineResult(response, **told), recording, fact.took_s, paid, is_former=True)
 
 
 def trouble_in_words(response: Response, reason: str, *, has_commentary: bool = False) -> str:
@@ -100,7 +81,15 @@ def trouble_in_words(response: Response, reason: str, *, has_commentary: bool = 
     if response.message:
         return f"the model refused ({reason}): {response.message}"
     if response.status != "completed":
-        ended = "failed" if response.status == "failed" else f"is {response.status}"
-        return f"the response {ended} ({reason}), and nothing came with it"
+        return f"{ending_in_words(response, reason)}, and nothing came with it"
     problem = "the response is empty" + (", but for words that nobody spoke" if words else "")
     return problem + (", but for commentary" if has_commentary and not words else "")
+
+
+def ending_in_words(response: Response, reason: str) -> str:
+    """Say how a response ended that did not complete.
+
+    >>> ending_in_words(Response("r", "incomplete"), "content_filter")
+    'the response is incomplete (content_filter)'
+    """
+    return f"the response {'failed' if response.status == 'failed' else f'is {response.status}'} ({reason})"

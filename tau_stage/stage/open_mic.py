@@ -46,7 +46,7 @@ from tau_stage.session import Session, Subscription
 from tau_stage.signals import Signal
 from tau_stage.stage import schedule
 from tau_stage.stage.events import PlayerState, WordsProgress
-from tau_stage.stage.line import LineResult
+from tau_stage.stage.line import LineResult, LineTake
 from tau_stage.stage.production import Production, cancel_on_stop
 from tau_stage.stage.sessions import Participants
 from tau_stage.stage.timeline import LineFile
@@ -77,13 +77,9 @@ class PersonSpeech:
 
 @dataclass(slots=True)
 class ModelAnswer:
-    """What the model is answering.
+    """What the model is answering, since the person stopped speaking (``asked_at``).
 
-    Attributes:
-        asked_at: When the person stopped speaking.
-        at: The sample of the timeline its sound begins at.
-        first_audio_s: Seconds from then to its first sound.
-        first_words_s: And to its first words.
+    ``at`` is the sample of the timeline that its sound begins at; seconds are counted from ``asked_at``.
     """
 
     line: LinePlan
@@ -338,14 +334,18 @@ class OpenMicrophone:
             if self._over.is_set() or (self._step.for_s is not None and spoken_s >= self._step.for_s):
                 return
             await self._wait_for_cues()
-            turns, answers, self._lost = self._turns, self._answers, 0
-            await self._play(take)
-            await self._feed_all(Pcm.join([take, Pcm.silence(PAUSE)]))
-            await self._session.update()  # its answer comes after everything the sound has led to
-            with anyio.move_on_after(self._session.deadlines.response_s):
-                while self._is_busy or (self._turns > turns and self._answers == answers and not self._lost):
-                    await self._changed.wait()
-            self._leave_unsaid()
+            await self._hear(take)
+
+    async def _hear(self, take: Pcm) -> None:
+        """Feed an utterance, and wait until it was answered."""
+        turns, answers, self._lost = self._turns, self._answers, 0
+        await self._play(take)
+        await self._feed_all(Pcm.join([take, Pcm.silence(PAUSE)]))
+        await self._session.update()  # its answer comes after everything the sound has led to
+        with anyio.move_on_after(self._session.deadlines.response_s):
+            while self._is_busy or (self._turns > turns and self._answers == answers and not self._lost):
+                await self._changed.wait()
+        self._leave_unsaid()
 
     async def _feed_all(self, sound: Pcm) -> None:
         for at in range(0, len(sound), FED):
@@ -365,48 +365,58 @@ class OpenMicrophone:
         done: MemoryObjectSendStream[Response],
     ) -> None:
         async for event in events:
-            match event:
-                case server_events.SpeechStarted():
-                    if self._person.is_live:
-                        self._production.playback.mute()
-                    start = max(0, self._feed.sample(event.audio_start_ms))
-                    self._heard[event.item_id] = PersonSpeech(self._line(self._person.name), start)
-                    self._numbered(self._heard[event.item_id].line)
-                    self._set_silence(None)
-                    self._publish_state("listening")
-                case server_events.SpeechStopped() if event.item_id in self._heard:
-                    self._stopped_at = anyio.current_time()
-                    self._heard[event.item_id].end = self._feed.sample(event.audio_end_ms)
-                case server_events.InputAudioBufferCommitted() if event.item_id in self._heard:
-                    self._turns += 1
-                    self._unsaid.append(self._heard[event.item_id])
-                case server_events.TranscriptionDelta() if event.item_id in self._heard:
-                    self._publish_words(self._heard[event.item_id].line, event.delta)
-                case TranscriptionCompleted(status="in_progress"):
-                    continue  # the words so far; the end of them is yet to come
-                case TranscriptionCompleted() | TranscriptionFailed() if event.item_id in self._heard:
-                    self._written(self._heard.pop(event.item_id), event)
-                case server_events.ResponseCreated() if "line" not in (event.response.metadata or {}):
-                    self._begin_answer(event.response.id)
-                case server_events.AudioDelta() if event.response_id in self._answer:
-                    if self._answer[event.response_id].sounds(self._origin + self._feed.samples):
-                        self._publish_state("speaking")
-                    self._voices.append(self._answer[event.response_id].line, event.delta)
-                case server_events.TranscriptDelta() | server_events.TextDelta() if event.response_id in self._answer:
-                    self._answer[event.response_id].words_come()
-                    self._publish_words(self._answer[event.response_id].line, event.delta)
-                case server_events.ResponseDone():
-                    response = await anext(responses)
-                    if isinstance(response, Response) and "line" not in (response.metadata or {}):
-                        await done.send(response)
-                case _:
-                    continue
+            self._follow_person(event)
+            self._follow_answer(event)
+            if isinstance(event, server_events.ResponseDone):
+                response = await anext(responses)
+                if isinstance(response, Response) and "line" not in (response.metadata or {}):
+                    await done.send(response)
             self._changed.notify()
         why = (self._session.wire.closed or SessionClosed(code=1006)).about(player=self._player.name)
         for answer in self._answer.values():  # nobody knows what they have cost
             broken = Response(id="", status="failed", message=why.what_happened(), usage=Usage(untold=1))
             self._fail(answer.line, broken)
         raise why
+
+    def _follow_person(self, event: object) -> None:
+        if isinstance(event, server_events.SpeechStarted):
+            if self._person.is_live:
+                self._production.playback.mute()
+            start = max(0, self._feed.sample(event.audio_start_ms))
+            self._heard[event.item_id] = PersonSpeech(self._line(self._person.name), start)
+            self._numbered(self._heard[event.item_id].line)
+            self._set_silence(None)
+            self._publish_state("listening")
+            return
+        if (heard := self._heard.get(getattr(event, "item_id", ""))) is None:
+            return
+        match event:
+            case server_events.SpeechStopped():
+                self._stopped_at = anyio.current_time()
+                heard.end = self._feed.sample(event.audio_end_ms)
+            case server_events.InputAudioBufferCommitted():
+                self._turns += 1
+                self._unsaid.append(heard)
+            case server_events.TranscriptionDelta():
+                self._publish_words(heard.line, event.delta)
+            case TranscriptionCompleted(status="in_progress"):
+                pass  # the words so far; the end of them is yet to come
+            case TranscriptionCompleted() | TranscriptionFailed():
+                self._written(self._heard.pop(event.item_id), event)
+
+    def _follow_answer(self, event: object) -> None:
+        if isinstance(event, server_events.ResponseCreated) and "line" not in (event.response.metadata or {}):
+            self._begin_answer(event.response.id)
+        if (answer := self._answer.get(getattr(event, "response_id", ""))) is None:
+            return
+        match event:
+            case server_events.AudioDelta():
+                if answer.sounds(self._origin + self._feed.samples):
+                    self._publish_state("speaking")
+                self._voices.append(answer.line, event.delta)
+            case server_events.TranscriptDelta() | server_events.TextDelta():
+                answer.words_come()
+                self._publish_words(answer.line, event.delta)
 
     def _begin_answer(self, response_id: str) -> None:
         """Begin an answer; after a tool's result, it is still the same line."""
@@ -417,11 +427,18 @@ class OpenMicrophone:
         self._publish_state("thinking")
 
     def _written(self, heard: PersonSpeech, event: TranscriptionCompleted | TranscriptionFailed) -> None:
+        production, listener, line = self._production, self._player.name, heard.line.id
         if isinstance(event, TranscriptionCompleted):
-            heard.words = event.transcript.strip()
-            self._production.transcribed(heard.line, usage_of(event), self._player.name, self._writer)
+            heard.words, usage = event.transcript.strip(), usage_of(event)
+            if not (usage.untold and production.budget.bills_time(listener)):  # else time is all that is paid for
+                production.charge(line, listener, usage, self._writer)
+                fact = record.Transcribed(line=line, player=listener, model=self._writer, usage=usage)
+                production.log.append(fact)
         else:
-            self._production.untranscribed(heard.line, event.error.message or event.error.code or "")
+            why = event.error.message or event.error.code or ""
+            hint = "name a model with transcription:, on Azure your deployment's"
+            text = f"line {line}: its words were not written down: {why}; {hint}"
+            production.log.append(record.Warned(line=line, text=text))
         heard.is_written.set()
 
     # ---- what is left of it
@@ -463,24 +480,21 @@ class OpenMicrophone:
         if response.calls:
             self._production.tool_turn(self._numbered(answer.line), response)
             self._carried = None if response.audio or response.text else answer.line
-            if not (response.audio or response.text):
+            if self._carried:
                 return
             response = replace(response, usage=Usage())
-        audio, reason = response.audio, response.reason
-        if self._person.is_live:
-            heard = await self._heard_of(response)
-            if heard < len(audio):
-                audio, reason = audio[:heard], "turn_detected"
-        else:
-            self._session.state.finish_playing()
+        heard = await self._heard_of(response)
+        audio = response.audio[:heard]
         if not audio and (response.audio or response.status == "cancelled"):  # nobody has heard of it
             self._lost += 1
             self._production.tool_turn(self._numbered(answer.line), response)
             return
+        is_cut = heard < len(response.audio)
+        reason = "turn_detected" if is_cut else response.reason
+        status = "cancelled" if reason == "turn_detected" else response.status
         took_s = max(0.0, anyio.current_time() - answer.asked_at)
         at = answer.at if self._person.is_live else None
         words = response.transcript or response.text
-        status = "cancelled" if reason == "turn_detected" else response.status
         response = replace(response, status=status, first_audio_s=answer.first_audio_s)
         result = LineResult(response, 1, reason, answer.first_words_s)
         self._commit(answer.line, audio, words, at, result, took_s)
@@ -496,6 +510,9 @@ class OpenMicrophone:
 
     async def _heard_of(self, response: Response) -> int:
         """Return samples of an answer that were heard, when it was heard to its end or somebody spoke into it."""
+        if not self._person.is_live:
+            self._session.state.finish_playing()
+            return len(response.audio)
         playback = self._session.state.playback
         if playback is None or playback.item_id not in response.item_ids:
             return len(response.audio)
@@ -596,7 +613,8 @@ class OpenMicrophone:
         if audio:
             file.sounded(audio)
         at = production.timeline.next if at is None else at
-        production.commit_line(line, audio, words, at, file.finish(), delivery=result, took_s=took_s)
+        tried = LineTake(1, result, file, took_s) if result else None
+        production.commit_line(line, audio, words, at, file.finish(), tried)
 
     def _fail(self, line: LinePlan, response: Response) -> None:
         """Go on without an answer that could not be had."""

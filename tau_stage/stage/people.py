@@ -318,12 +318,10 @@ def check_together(plan: Plan, people: Mapping[str, Person]) -> None:
     Raises:
         UsageError: They would.
     """
-    for step in _steps(plan):
-        if not isinstance(step, TogetherPlan):
-            continue
-        speakers = [part.player for part in step.parts if isinstance(part, LinePlan)]
+    groups = [step for steps in plan.step_lists for step in steps if isinstance(step, TogetherPlan)]
+    for step in groups:
         for device in (KEYBOARD, MICROPHONE):
-            using = _users(plan, people, speakers, device)
+            using = _users(plan, people, [line.player for line in lines_of((step,))], device)
             if len(using) > 1:
                 problem = f"{plan.path}:{step.source_line}: {' and '.join(using)} would use {device} at once"
                 raise UsageError(problem, "give them lines of their own, or recordings with 'stand_in:' and --stand-in")
@@ -335,16 +333,12 @@ def check_listen_ends(plan: Plan, people: Mapping[str, Person], *, is_terminal: 
     Raises:
         UsageError: There is none.
     """
-    for step in _steps(plan):
-        if not isinstance(step, ListenPlan) or is_terminal or (step.for_s or step.turns or step.until):
-            continue
-        if _users(plan, people, [step.person], MICROPHONE):
+    listens = [step for steps in plan.step_lists for step in steps if isinstance(step, ListenPlan)]
+    for step in listens:
+        closes = is_terminal or step.for_s or step.turns or step.until
+        if not closes and _users(plan, people, [step.person], MICROPHONE):
             problem = f"{plan.path}:{step.source_line}: only a key closes this microphone, and there is no terminal"
             raise UsageError(problem, "give it for:, turns: or until: too")
-
-
-def _steps(plan: Plan) -> Iterable[object]:
-    return (step for steps in plan.step_lists for step in steps)
 
 
 def _users(plan: Plan, people: Mapping[str, Person], names: Iterable[str], device: str) -> list[str]:

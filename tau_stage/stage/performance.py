@@ -295,27 +295,25 @@ NO_SOUND = "no line has a sound"
 
 
 def ending(plan: Plan, journal: Sequence[record.Record]) -> tuple[record.Ending, str]:
-    """Tell how a take ends whose scene came to its end, and what is wrong with it.
-
-    Args:
-        plan: The scene, resolved.
-        journal: All that has happened.
-    """
+    """Tell how a take ends whose scene came to its end, and what is wrong with it."""
     lines = [fact for fact in kept(journal) if isinstance(fact, record.LineSpoken)]
-    failed = sorted((line for line in lines if line.problem), key=lambda line: line.number)
-    if failed:
-        told = [f"line {line.line}, player {line.player}: {line.problem}" for line in failed[:MOST_TOLD]]
-        more = [f"and {len(failed) - MOST_TOLD} more"] if len(failed) > MOST_TOLD else []
-        count = f"{len(failed)} of {len(lines)} {'line' if len(lines) == 1 else 'lines'} failed"
-        return "incomplete", f"{count}: {'; '.join([*told, *more])}"
+    if any(line.problem for line in lines):
+        return "incomplete", _failures(lines)
     calling = {fact.line for fact in journal if isinstance(fact, record.ToolCalled | record.ToolTurn)}
     if not any(line.said or line.samples or line.line in calling for line in lines):
         return "incomplete", NOBODY
     models = [line for line in lines if not line.human]
-    is_mute = not any(line.samples for line in lines)
-    if models and is_mute and not any(line.line in calling or _is_written(plan, line) for line in models):
-        return "incomplete", NO_SOUND
-    return "complete", ""
+    if any(line.samples for line in lines) or any(line.line in calling or _is_written(plan, line) for line in models):
+        return "complete", ""
+    return ("incomplete", NO_SOUND) if models else ("complete", "")
+
+
+def _failures(lines: Sequence[record.LineSpoken]) -> str:
+    failed = sorted((line for line in lines if line.problem), key=lambda line: line.number)
+    told = [f"line {line.line}, player {line.player}: {line.problem}" for line in failed[:MOST_TOLD]]
+    more = [f"and {len(failed) - MOST_TOLD} more"] if len(failed) > MOST_TOLD else []
+    count = f"{len(failed)} of {len(lines)} {'line' if len(lines) == 1 else 'lines'} failed"
+    return f"{count}: {'; '.join([*told, *more])}"
 
 
 def _is_written(plan: Plan, line: record.LineSpoken) -> bool:

@@ -26,7 +26,7 @@ from tau_stage.stage.budget import Budget
 from tau_stage.stage.context import HistoryItem, LineItem, PutItem, SoundItem, ToolExchange
 from tau_stage.stage.events import EventLog, HearingBegan
 from tau_stage.stage.fan_out import FanOut, Heard, HeardClip, NotHeard
-from tau_stage.stage.line import LineResult, LineTake, trouble_in_words
+from tau_stage.stage.line import LineResult, LineTake
 from tau_stage.stage.scene_tools import has_failed
 from tau_stage.stage.timeline import Timeline
 from tau_stage.take import Alternative, LineSpoken, Performed, ReusedLines, SoundPlayed, TakeFolder, TakeKept, standing
@@ -208,10 +208,8 @@ class Production:
 
     def number_lines(self, lines: Sequence[LinePlan], came: Mapping[str, record.Record]) -> None:
         """Number lines that begin at once in the order of the scene, not by chance; some may be there already."""
-        first = self._number + 1
-        for ordinal, line in enumerate(lines):
-            if isinstance(fact := came.get(line.id), LineSpoken):
-                first = fact.number - ordinal
+        known = (fact.number - n for n, line in enumerate(lines) if isinstance(fact := came.get(line.id), LineSpoken))
+        first = next(known, self._number + 1)
         self._numbers = {line.id: first + ordinal for ordinal, line in enumerate(lines)}
 
     def charge(self, line: str, player: str, usage: Usage, model: str | None = None) -> Decimal:
@@ -219,7 +217,7 @@ class Production:
         if model is None and self.budget.is_first_estimate(player, usage):
             self.log.append(record.Warned(player=player, line=line, text=BY_FORECAST.format(player=player)))
         cost = self.budget.charge(line, player, usage, model)
-        self._warn_of_budget(line)
+        self.warn_of_budget(line)
         return cost
 
     def answered_by(self, player: str, model: str) -> None:
@@ -227,68 +225,18 @@ class Production:
         if model and self.budget.price_as(player, model):
             self.log.append(record.ModelNamed(player=player, asked=self.plan.player(player).model, model=model))
 
-    def _warn_of_budget(self, line: str) -> None:
+    def warn_of_budget(self, line: str) -> None:
+        """Warn, once, where the budget is nearly used."""
         if self.budget.near_limit and self.budget.limit is not None:
             share = self.budget.spent / self.budget.limit
             text = f"line {line}: {share:.0%} of the budget of ${self.budget.limit} is used"
             self.log.append(record.Warned(line=line, text=text))
-
-    def retry_line(self, line: LinePlan, response: Response, trouble: str, wait_s: float, file: str | None) -> None:
-        """Note that a line is asked for once more."""
-        self.charge(line.id, line.player, response.usage)
-        problem = trouble_in_words(response, trouble)
-        if response.status != "completed":
-            told = f": {response.message}" if response.message else ""
-            ended = "failed" if response.status == "failed" else f"is {response.status}"
-            problem = f"the response {ended} ({response.reason or trouble}){told}"
-        self._note_retry(line, trouble, problem, wait_s, file, response.usage)
-
-    def retry_lost_line(
-        self, line: LinePlan, trouble: str, why: SessionError, wait_s: float, file: str | None, usage: Usage
-    ) -> None:
-        """Note that a line is asked for once more as its player was lost in it; often nobody knows what that cost."""
-        self._pay_broken(line, usage)
-        self._note_retry(line, trouble, why.what_happened(), wait_s, file, usage)
-
-    def _note_retry(
-        self, line: LinePlan, trouble: str, problem: str, wait_s: float, file: str | None, usage: Usage
-    ) -> None:
-        facts = {"problem": problem, "wait_s": wait_s, "file": file, "usage": usage, "reason": trouble}
-        self.log.append(record.LineAgain.model_validate({"line": line.id, "player": line.player, **facts}))
-
-    def _pay_broken(self, line: LinePlan, usage: Usage) -> None:
-        """Pay for what broke off; where nobody knows what it cost, as much as all of it was likely to."""
-        if not usage.untold:
-            self.charge(line.id, line.player, usage)
-            return
-        self.budget.charge_estimate(line.id, line.player, usage)
-        self._warn_of_budget(line.id)
-
-    def fail_line(self, line: LinePlan, problem: str, file: str | None, usage: Usage) -> None:
-        """Note that a line will not be had: pay what it has cost, keep what sounded."""
-        self.budget.release(line.id)
-        self._pay_broken(line, usage)
-        self.log.append(record.LineFailed(line=line.id, player=line.player, problem=problem, file=file, usage=usage))
 
     def tool_turn(self, line: LinePlan, response: Response) -> None:
         """Note that a response called tools: pay for it; the line goes on."""
         cost = self.charge(line.id, line.player, response.usage)
         self._tools_cost[line.id] = self._tools_cost.get(line.id, Decimal(0)) + cost
         self.log.append(record.ToolTurn(line=line.id, player=line.player, response=response.id, usage=response.usage))
-
-    def transcribed(self, line: LinePlan, usage: Usage, listener: str, model: str) -> None:
-        """Note that a person's words were written down; whoever listens is billed, unless time is what it pays for."""
-        if usage.untold and self.budget.bills_time(listener):
-            return
-        self.charge(line.id, listener, usage, model)
-        self.log.append(record.Transcribed(line=line.id, player=listener, model=model, usage=usage))
-
-    def untranscribed(self, line: LinePlan, why: str) -> None:
-        """Note that a person's words could not be written down."""
-        hint = "name a model with transcription:, on Azure your deployment's"
-        self.log.append(
-            record.Warned(line=line.id, text=f"line {line.id}: its words were not written down: {why}; {hint}")
-        )
 
     def skip_line(self, line: str, player: str, problem: str, usage: Usage | None = None) -> None:
         """Note that a line could not be had and the scene goes on; pay what it has cost."""
@@ -304,39 +252,35 @@ class Production:
         said: str,
         at: int,
         file: str | None,
-        *,
-        delivery: LineResult | None = None,
-        took_s: float = 0.0,
         tried: LineTake | None = None,
     ) -> None:
         """Commit a finished line: lay it, write it down, let it be heard, tell the cues.
 
-        Args:
-            line: As it was performed.
-            audio: What is heard of it.
-            said: Its words.
-            at: The sample of the timeline it begins at.
-            file: Its file in the take.
-            delivery: How a model delivered it; None for a person.
-            took_s: Seconds from the request to its end.
-            tried: Which of its takes it is, and whether that is paid for.
+        ``audio`` is what is heard of it, from the sample ``at`` of the timeline on; ``tried`` is which take of
+        a model it is, or None where a person has said it.
         """
-        take, took_s, paid = (tried.number, tried.took_s, tried.paid) if tried else (1, took_s, None)
-        if delivery:
-            cost = self.charge(line.id, line.player, delivery.response.usage) if paid is None else paid
-            cost += self._tools_cost.pop(line.id, Decimal(0))
-            if delivery.problem:
-                self.budget.release(line.id)
-            else:
-                self.budget.reconcile(line.id, line.player, cost)
+        delivered = self._settle(line, tried) if tried else {}
         self.timeline.lay_line(line, audio, at)
         hearers = tuple(name for name in line.hearers if name in self.presence.present) if audio or said else ()
-        fact = spoken(line, audio, said, at, file, hearers)
-        if delivery:
-            fact = fact.model_copy(update={**_delivered(delivery, took_s), "human": False, "take": take})
-        fact = fact if paid is None else fact.model_copy(update={"usage": Usage()})
+        fact = spoken(line, audio, said, at, file, hearers).model_copy(update=delivered)
         self.log.append(fact)
         self._said(fact, line, audio, self._calls.pop(line.id, ()))
+
+    def _settle(self, line: LinePlan, tried: LineTake) -> dict[str, Any]:
+        """Pay for a model's line, unless that was done when its take ended. Return how it was delivered."""
+        usage = tried.delivery.response.usage
+        cost = tried.paid
+        if cost is None:
+            cost = self.charge(line.id, line.player, usage)
+        else:
+            usage = Usage()
+        cost += self._tools_cost.pop(line.id, Decimal(0))
+        if tried.delivery.problem:
+            self.budget.release(line.id)
+        else:
+            self.budget.reconcile(line.id, line.player, cost)
+        told = _delivered(tried.delivery, tried.took_s)
+        return {**told, "human": False, "take": tried.number, "usage": usage}
 
     def _said(self, fact: LineSpoken, line: LinePlan, audio: Pcm, calls: Iterable[ToolExchange]) -> None:
         """Let a line be heard that is written down; beds end with it, and cues are told."""

@@ -22,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from tau_stage.audio import read_wav
 from tau_stage.errors import TakeError
@@ -78,10 +79,7 @@ class JournalReplay:
         finally:
             production.timeline.settle()
             production.presence.listening = {}
-        effects = [fact.sound for fact in journal if isinstance(fact, record.SoundPlayed)]
-        for name in dict.fromkeys((*finished.lines, *effects)):
-            if name not in self._found:
-                production.log.append(record.LineDropped(line=name, problem="the scene does not have it here any more"))
+        self._drop_the_rest(journal, finished)
         production.playback.skip_to(production.timeline.end)
         for sound in production.beds.values():
             heard = self._sounds[sound.file, sound.gain_db].heard
@@ -89,6 +87,13 @@ class JournalReplay:
         production.end_beds()
         production.start_cues()
         return replace(finished, lines={name: line for name, line in finished.lines.items() if name not in self._found})
+
+    def _drop_the_rest(self, journal: Sequence[record.Record], finished: ReusedLines) -> None:
+        effects = [fact.sound for fact in journal if isinstance(fact, record.SoundPlayed)]
+        for name in dict.fromkeys((*finished.lines, *effects)):
+            if name not in self._found:
+                fact = record.LineDropped(line=name, problem="the scene does not have it here any more")
+                self._production.log.append(fact)
 
     def _restore(self, fact: record.Record, finished: ReusedLines) -> None:
         """Lay what a record tells of, if it has a place in the scene."""
@@ -101,12 +106,7 @@ class JournalReplay:
         match fact, found[1]:
             case record.LineSpoken(), LinePlan() as line:
                 self._found.add(fact.line)
-                said, person = finished.lines[fact.line], self._people.get(fact.player)
-                if person and (person.is_live or not isinstance(step, ListenPlan)):
-                    person.skip(fact.line)
-                production.presence.listening = {step.person: step.player} if isinstance(step, ListenPlan) else {}
-                calls = (ToolExchange(call.tool, call.arguments, call.output) for call in said.calls)
-                production.restore_line(fact, line, finished.sound(said), calls)
+                self._restore_line(fact, line, step, finished)
             case record.SoundPlayed(), SoundPlan() as sound:
                 self._found.add(fact.sound)
                 production.lay_sound(sound, self._sounds[sound.file, sound.gain_db], fact.offset_samples)
@@ -119,6 +119,14 @@ class JournalReplay:
                 production.timeline.pause(pause.seconds)
             case record.StepEnded(), TogetherPlan() as together:
                 production.timeline.go_on(together.pause_s)
+
+    def _restore_line(self, fact: record.LineSpoken, line: LinePlan, step: object, finished: ReusedLines) -> None:
+        said, person = finished.lines[fact.line], self._people.get(fact.player)
+        if person and (person.is_live or not isinstance(step, ListenPlan)):
+            person.skip(fact.line)
+        self._production.presence.listening = {step.person: step.player} if isinstance(step, ListenPlan) else {}
+        calls = (ToolExchange(call.tool, call.arguments, call.output) for call in said.calls)
+        self._production.restore_line(fact, line, finished.sound(said), calls)
 
 
 OF_THE_BUDGET = "of the budget"
@@ -186,32 +194,27 @@ def finished_lines(production: Production, former: ReusedLines) -> ReusedLines:
     journal = log.journal.records
     clear_drafts(folder.path / "lines")
     for began in _cut(journal):
-        if began.line in former.lines:
-            continue
-        if ended := _ended(production, journal, began.line):
-            production.ended_takes[began.line] = ended
-        for call in _calls(journal, began.line):
-            key = (call.player, call.line, call.tool, call.arguments)
-            production.known_answers.setdefault(key, []).append(call.output)
-        takes = next((line.takes for line in production.plan.lines if line.id == began.line), 1)
-        for file, usage in _used(folder, journal, began, takes, ended):
-            if usage.untold and production.budget.bills(began.player):
-                production.budget.charge_estimate(began.line, began.player, usage)
-            log.append(
-                record.LineAgain(
-                    line=began.line,
-                    player=began.player,
-                    problem=CUT,
-                    wait_s=0.0,
-                    file=file,
-                    interrupted=True,
-                    usage=usage,
-                    reason="interrupted",
-                )
-            )
+        if began.line not in former.lines:
+            _break_off(production, journal, began)
     seconds = tuple((line.id, line.player, line.duration_s) for line in lines.values())
     log.publish(ResumeSummary(seconds, production.budget.spent))
     return found
+
+
+def _break_off(production: Production, journal: Sequence[record.Record], began: record.LineBegan) -> None:
+    """Write down that a line was cut; what it has led to is kept, and what can be used of it is known."""
+    if ended := _ended(production, journal, began.line):
+        production.ended_takes[began.line] = ended
+    for call in _calls(journal, began.line):
+        key = (call.player, call.line, call.tool, call.arguments)
+        production.known_answers.setdefault(key, []).append(call.output)
+    takes = next((line.takes for line in production.plan.lines if line.id == began.line), 1)
+    cut: dict[str, Any] = {"problem": CUT, "wait_s": 0.0, "interrupted": True, "reason": "interrupted"}
+    for file, usage in _used(production.folder, journal, began, takes, ended):
+        if usage.untold and production.budget.bills(began.player):
+            production.budget.charge_estimate(began.line, began.player, usage)
+        fact = record.LineAgain(line=began.line, player=began.player, file=file, usage=usage, **cut)
+        production.log.append(fact)
 
 
 def restore_spending(budget: Budget, journal: Sequence[record.Record]) -> dict[tuple[str, int], Decimal]:
@@ -227,25 +230,29 @@ def restore_spending(budget: Budget, journal: Sequence[record.Record]) -> dict[t
             budget.price_as(fact.player, fact.model)
         if not isinstance(fact, PAID) or not budget.bills(fact.player):
             continue
-        if isinstance(fact, record.LineAgain | record.LineFailed) and fact.usage.untold:
-            budget.charge_estimate(fact.line, fact.player, fact.usage)
-            continue
-        model = fact.model if isinstance(fact, record.Transcribed) else None
-        if model is None:
-            budget.is_first_estimate(fact.player, fact.usage)  # it was told of before
-        if isinstance(fact, record.LineSpoken) and fact.usage == Usage() and (fact.line, fact.take) in takes:
-            cost = takes[fact.line, fact.take]
-        else:
-            cost = budget.charge(fact.line, fact.player, fact.usage, model)
+        cost = _charge_again(budget, fact, takes)
         if isinstance(fact, record.TakeKept):
             takes[fact.line, fact.take] = cost
-        if isinstance(fact, record.ToolTurn):
+        elif isinstance(fact, record.ToolTurn):
             tools[fact.line] = tools.get(fact.line, Decimal(0)) + cost
         elif isinstance(fact, record.LineSpoken) and not fact.problem:
             budget.reconcile(fact.line, fact.player, cost + tools.pop(fact.line, Decimal(0)))
     if any(isinstance(fact, record.Warned) and OF_THE_BUDGET in fact.text for fact in journal):
         budget.mark_warned()
     return takes
+
+
+def _charge_again(budget: Budget, fact: PAID, takes: Mapping[tuple[str, int], Decimal]) -> Decimal:
+    """Count what a record tells of; a line whose take was paid for costs that, and nothing more."""
+    if isinstance(fact, record.LineAgain | record.LineFailed) and fact.usage.untold:
+        budget.charge_estimate(fact.line, fact.player, fact.usage)
+        return Decimal(0)
+    if isinstance(fact, record.Transcribed):
+        return budget.charge(fact.line, fact.player, fact.usage, fact.model)
+    budget.is_first_estimate(fact.player, fact.usage)  # it was told of before
+    if isinstance(fact, record.LineSpoken) and fact.usage == Usage() and (fact.line, fact.take) in takes:
+        return takes[fact.line, fact.take]
+    return budget.charge(fact.line, fact.player, fact.usage)
 
 
 def _cut(journal: Sequence[record.Record]) -> list[record.LineBegan]:
@@ -316,42 +323,36 @@ def _used(
 ) -> list[tuple[str | None, Usage]]:
     """Return what there is of a line that was cut, file by file, and what it has used that is written down nowhere.
 
-    The takes of it that had ended are no part of that; ``takes`` are wanted.
+    Whatever sounds is kept under a name of its own. The takes of it that had ended are no part of that; ``takes`` are
+    wanted.
     """
     told = {fact.file for fact in journal if isinstance(fact, record.TakeKept) and fact.line == began.line}
-    found: list[tuple[str | None, Usage]] = []
-    for before, now in _attempts(folder, journal, began, ended):
-        was_picked = bool(told) and not re.fullmatch(r".*\.(take-\d+|part)\.wav", before)  # it has the line's name
-        is_paid = before in told or was_picked
-        found.append((now, Usage() if is_paid else Usage(untold=1)))
-    if len(ended) < takes and not any(usage.untold for _, usage in found):
-        found.append((None, Usage(untold=1)))  # a request was under way, or is about to be
-    return found
-
-
-def _attempts(
-    folder: TakeFolder, journal: Sequence[record.Record], began: record.LineBegan, ended: Sequence[record.TakeKept]
-) -> list[tuple[str, str]]:
-    """Keep whatever sound there is of a line that was cut, under names of their own: those before and now."""
     known = {fact.file for fact in journal if isinstance(fact, record.LineAgain)} | {fact.file for fact in ended}
     name = re.escape(folder.line(0, began.player, began.line).stem.partition("-")[2])
-    shape = re.compile(rf"(\d+)-{name}(\.take-\d+)?(\.part)?\.wav")
-    found: list[tuple[str, str]] = []
+    found: list[tuple[str | None, Usage]] = []
     with guarded(folder.path / "lines", FULL_DISK):
         for path in sorted((folder.path / "lines").iterdir()):
-            match = shape.fullmatch(path.name)
-            if match is None or path.relative_to(folder.path).as_posix() in known:
+            match = re.fullmatch(rf"(\d+)-{name}(\.take-\d+)?(\.part)?\.wav", path.name)
+            file = path.relative_to(folder.path).as_posix()
+            if match is None or file in known:
                 continue
-            try:
-                is_heard = bool(read_wav(path))
-            except ValueError:
-                is_heard = False
-            if not is_heard:
+            if not _sounds(path):
                 path.unlink()
                 continue
             number = 1
             while (kept := folder.line(int(match[1]), began.player, began.line, number)).exists():
                 number += 1
             path.rename(kept)
-            found.append((path.relative_to(folder.path).as_posix(), kept.relative_to(folder.path).as_posix()))
+            was_picked = told and not (match[2] or match[3])  # it has the line's name
+            is_paid = file in told or was_picked
+            found.append((kept.relative_to(folder.path).as_posix(), Usage() if is_paid else Usage(untold=1)))
+    if len(ended) < takes and not any(usage.untold for _, usage in found):
+        found.append((None, Usage(untold=1)))  # a request was under way, or is about to be
     return found
+
+
+def _sounds(path: Path) -> bool:
+    try:
+        return bool(read_wav(path))
+    except ValueError:
+        return False

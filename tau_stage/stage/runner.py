@@ -62,11 +62,7 @@ class Runner:
         """Perform every step, then wait until everything said was heard.
 
         Raises:
-            SessionError: A line cannot be had.
-            BudgetExceeded: The next line would cost too much.
-            LimitReached: Cues went on and on.
-            Stopped: Somebody wanted to stop.
-            TakeError: The folder cannot be written.
+            StageError: It cannot go on, or somebody wanted to stop.
         """
         production, sessions = self._production, self._participants.sessions
         with unwrapped():
@@ -148,7 +144,7 @@ class Runner:
             case PausePlan():
                 production.timeline.pause(step.seconds)
             case SoundPlan():
-                production.play(step, self._participants.sounds[step.file, step.gain_db], production.timeline.next)
+                self._play(step, production.timeline.next)
                 await production.playback.wait_until_heard(production.timeline.next)
             case TogetherPlan():
                 await self._together(start, step)
@@ -216,11 +212,14 @@ class Runner:
                     if isinstance(part, LinePlan):
                         group.start_soon(speak, part)
                     else:
-                        production.play(part, self._participants.sounds[part.file, part.gain_db], at)
+                        self._play(part, at)
         production.timeline.go_on(step.pause_s)
         for error in failed:
             self._go_on_without(start, error)
         await production.playback.wait_until_heard(production.timeline.next)
+
+    def _play(self, sound: SoundPlan, at: int) -> None:
+        self._production.play(sound, self._participants.sounds[sound.file, sound.gain_db], at)
 
     async def _listen(self, start: NextStep, step: ListenPlan) -> None:
         if former := self._former.of(step.id):
@@ -229,19 +228,15 @@ class Runner:
         production = self._production
         try:
             session = await self._reconnector.session(step.player, step.id)
-        except SessionError as error:
-            raise error.about(player=step.player, line=step.id) from None
-        production.presence.listening = {step.person: step.player}
-        await production.playback.wait_until(production.timeline.next)
-        production.log.append(record.ListenBegan(step=step.id))
-        mic = OpenMicrophone(step, session, production, self._participants, self._line)
-        try:
+            production.presence.listening = {step.person: step.player}
+            await production.playback.wait_until(production.timeline.next)
+            production.log.append(record.ListenBegan(step=step.id))
+            mic = OpenMicrophone(step, session, production, self._participants, self._line)
             with unwrapped(), production.playback.in_real_time(lambda: production.timeline.end):
                 await mic.run()
-        except (SessionClosed, Timeout) as error:
-            self._reconnector.mark_lost(step.player, error)
-            raise error.about(player=step.player, line=step.id) from None
         except SessionError as error:
+            if isinstance(error, SessionClosed | Timeout):
+                self._reconnector.mark_lost(step.player, error)
             raise error.about(player=step.player, line=step.id) from None
         finally:
             production.presence.listening = {}
@@ -298,8 +293,7 @@ class Runner:
         production.commit_line(line, given.audio, given.words, at, recording.finish())
         if person.is_live:
             production.playback.skip_to(production.timeline.end)
-        if alone:
-            await self._let_be_heard(line)
+        await self._let_be_heard(line, alone=alone)
         return Decimal(0)
 
     async def _model_line(self, line: LinePlan, at: int | None) -> Decimal:
@@ -324,10 +318,9 @@ class Runner:
             production.playback.play(audio, start)
         said = delivery.response.transcript
         file = chosen.recording.finish()
-        production.commit_line(line, audio, said, start, file, delivery=delivery, tried=chosen)
+        production.commit_line(line, audio, said, start, file, chosen)
         if production.playback.is_on:
-            if at is None:
-                await self._let_be_heard(line)
+            await self._let_be_heard(line, alone=at is None)
         else:
             await self._let_sound(delivery, chosen.took_s)
         return production.budget.spent - spent
@@ -344,9 +337,10 @@ class Runner:
         """Note a line that was answered without a sound: nobody hears it, what came is kept, and the scene goes on."""
         production, delivery = self._production, chosen.delivery
         if kept := chosen.recording.again():
-            delivery = replace(delivery, problem=with_clause(delivery.problem, f"it is kept in {kept}"))
+            problem = with_clause(delivery.problem, f"it is kept in {kept}")
+            chosen = replace(chosen, delivery=replace(delivery, problem=problem))
         start = production.timeline.start_of(line) if at is None else at
-        production.commit_line(line, Pcm(), "", start, None, delivery=delivery, tried=chosen)
+        production.commit_line(line, Pcm(), "", start, None, chosen)
         return Decimal(0)
 
     async def _pick(self, line: LinePlan, tries: list[LineTake]) -> LineTake:
@@ -371,13 +365,12 @@ class Runner:
         for other in former.takes:
             production.reuse_take(line, other, self._former.copy_other(other, line, production.folder))
         production.reuse_line(line, audio, start, file, former, self._former)
-        if production.playback.is_on and at is None:
-            await self._let_be_heard(line)
+        await self._let_be_heard(line, alone=at is None)
         return former.cost.total or Decimal(0)
 
-    async def _let_be_heard(self, line: LinePlan) -> None:
+    async def _let_be_heard(self, line: LinePlan, *, alone: bool) -> None:
         """Wait until the line was heard; not where another cuts into it, which must be there in time."""
-        if not line.cut:
+        if alone and not line.cut:
             await self._production.playback.wait_until_heard(self._production.timeline.next)
 
     async def _let_sound(self, delivery: LineResult, took_s: float) -> None:

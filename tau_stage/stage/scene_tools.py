@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 import anyio
-from anyio.abc import Process
+from anyio.abc import ByteReceiveStream, Process
 from pydantic_core import from_json, to_json
 
 from tau_stage.environment import environment, erase_beginning, keys_withheld, visible
@@ -28,8 +28,6 @@ from tau_stage.session import Tool
 
 LONGEST_OUTPUT = 64 * 1024
 """Bytes that a tool may answer; more would fill the model's context."""
-
-LONGEST_COMPLAINT = 500
 
 
 ToolReport = Callable[[str, str, str | None, float], str | None]
@@ -153,40 +151,32 @@ class ToolFailed(Exception):
 
 
 async def _talk(process: Process, given: bytes) -> str:
-    printed: dict[str, bytes] = {}
-
-    async def read(name: str, limit: int) -> None:
-        printed[name] = await _read(process, name, limit)
-
+    printed, complaint = bytearray(), bytearray()
     async with anyio.create_task_group() as group:
-        group.start_soon(read, "stderr", LONGEST_COMPLAINT)
+        group.start_soon(_read, process.stderr, complaint)
         group.start_soon(_give, process, given)
-        await read("stdout", LONGEST_OUTPUT)
-        if len(printed["stdout"]) > LONGEST_OUTPUT:
+        await _read(process.stdout, printed, LONGEST_OUTPUT)
+        if len(printed) > LONGEST_OUTPUT:
             group.cancel_scope.cancel()
         else:
             code = await process.wait()
-    if len(printed["stdout"]) > LONGEST_OUTPUT:
+    if len(printed) > LONGEST_OUTPUT:
         raise ToolFailed(f"it printed more than {LONGEST_OUTPUT // 1024} KB, and was ended")
     if code:
-        complaint = printed.get("stderr", b"").decode(errors="replace").strip().split("\n")[-1]
-        raise ToolFailed(f"it ended with code {code}" + (f": {complaint}" if complaint else ""))
-    return printed["stdout"].decode(errors="replace").strip()
+        last = complaint.decode(errors="replace").strip().split("\n")[-1]
+        raise ToolFailed(f"it ended with code {code}" + (f": {last}" if last else ""))
+    return printed.decode(errors="replace").strip()
 
 
-async def _read(process: Process, name: str, limit: int) -> bytes:
-    """Read what a program prints, up to a limit and a little more; of its complaints, the end."""
-    stream = process.stdout if name == "stdout" else process.stderr
+async def _read(stream: ByteReceiveStream | None, found: bytearray, limit: float = inf) -> None:
+    """Read what a program prints, up to a limit and a little more; without one, the end of it."""
     assert stream is not None  # noqa: S101 - it was asked for
-    found = b""
-    while True:
-        try:
-            found += await stream.receive(16_384)
-        except (anyio.EndOfStream, anyio.ClosedResourceError):
-            return found
-        if len(found) > limit and name == "stdout":
-            return found
-        found = found[-max(limit, LONGEST_OUTPUT) :] if name == "stderr" else found
+    with suppress(anyio.ClosedResourceError):
+        async for chunk in stream:
+            found += chunk
+            if len(found) > limit:
+                return
+            del found[:-LONGEST_OUTPUT]
 
 
 async def _give(process: Process, given: bytes) -> None:

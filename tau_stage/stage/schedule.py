@@ -19,7 +19,7 @@ is gone. Whether hearers have acknowledged what they were sent is no part of the
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Literal
@@ -45,21 +45,7 @@ from tau_stage.scene import (
     TogetherPlan,
     lines_of,
 )
-from tau_stage.take import (
-    CueStarted,
-    ItemGiven,
-    LineLost,
-    LineMissed,
-    LineSpoken,
-    ListenEnded,
-    Record,
-    SoundPlayed,
-    StepBegan,
-    StepEnded,
-    TakeResumed,
-    ToolBegan,
-    ToolCalled,
-)
+from tau_stage.take import records as record
 from tau_stage.text import is_found
 
 MAIN = ""
@@ -97,7 +83,7 @@ class Branch:
     at: int = 0
     running: bool = False
     step: Step | None = None
-    came: Mapping[str, Record] = field(default_factory=dict)
+    came: Mapping[str, record.Record] = field(default_factory=dict)
     suffix: str = ""
     play: ImproviseState | None = None
     event: Event | None = None
@@ -148,15 +134,15 @@ class NextStep:
     at: int
     step: Step
     skipped: tuple[Step, ...] = ()
-    came: Mapping[str, Record] = field(default_factory=dict)
+    came: Mapping[str, record.Record] = field(default_factory=dict)
 
-    def began(self) -> StepBegan:
+    def began(self) -> record.StepBegan:
         """Say that it begins."""
-        return StepBegan(branch=self.branch, step=step_name(self.step))
+        return record.StepBegan(branch=self.branch, step=step_name(self.step))
 
-    def ended(self, dollars: Decimal = Decimal(0)) -> StepEnded:
+    def ended(self, dollars: Decimal = Decimal(0)) -> record.StepEnded:
         """Say that it has ended, and what it has cost."""
-        return StepEnded(branch=self.branch, step=step_name(self.step), dollars=dollars)
+        return record.StepEnded(branch=self.branch, step=step_name(self.step), dollars=dollars)
 
 
 def step_name(step: Step) -> str:
@@ -291,29 +277,28 @@ def _is_ready(step: Step, state: ScheduleState, unheard: Mapping[str, int]) -> b
 # ---- what changes it
 
 
-def apply(plan: Plan, state: ScheduleState, fact: Record) -> ScheduleState:
+def apply(plan: Plan, state: ScheduleState, fact: record.Record) -> ScheduleState:
     """Fold a record of the journal into the state; most change nothing.
 
     Raises:
         LimitReached: Cues have started too often, or a search of the scene's has no end.
     """
     match fact:
-        case StepBegan():
+        case record.StepBegan():
             return _begun(state, fact)
-        case CueStarted():
+        case record.CueStarted():
             return _started(plan, state, fact)
-        case LineMissed():
-            return _react(plan, state, Trigger("error", fact.hearer))
-        case TakeResumed():
+        case record.TakeResumed():
             branches = {name: replace(branch, running=False) for name, branch in state.branches.items()}
             return replace(state, branches=branches, quiet_since=None)
-        case _ if found := part_under_way(state, fact):
-            return _outcome(plan, state, found[0], fact)
+        case record.LineMissed():
+            return _react(plan, state, fact, Trigger("error", fact.hearer))
         case _:
-            return state
+            found = part_under_way(state, fact)
+            return state if found is None else _outcome(plan, state, found[0], fact)
 
 
-def _begun(state: ScheduleState, fact: StepBegan) -> ScheduleState:
+def _begun(state: ScheduleState, fact: record.StepBegan) -> ScheduleState:
     """Begin the step that is due; pauses that the scene has in addition now are passed over, and cues did not start."""
     passed = state
     while start := due(passed):
@@ -333,80 +318,88 @@ def _begin(branch: Branch, start: NextStep) -> Branch:
     return replace(branch, at=start.at, running=True, step=start.step, came=start.came, play=play)
 
 
-def _outcome(plan: Plan, state: ScheduleState, name: str, fact: Record) -> ScheduleState:
+def _outcome(plan: Plan, state: ScheduleState, name: str, fact: record.Record) -> ScheduleState:
     """Fold in what came of the step under way in a branch."""
     branch = state.branches[name]
-    came = _with(state, name, replace(branch, came={**branch.came, _key(fact): fact}))
+    if isinstance(fact, record.StepEnded):
+        return _ended(state, fact)
+    if not isinstance(fact, record.ToolBegan | record.ToolCalled):
+        state = _with(state, name, replace(branch, came={**branch.came, _key(fact): fact}))
+    if isinstance(fact, record.LineSpoken):
+        state = replace(state, last=Turn(fact.player, fact.said))
+    return _react(plan, state, fact, *_triggers(fact))
+
+
+def _triggers(fact: record.Record) -> Iterator[Trigger]:
+    """Yield what cues and conditions may wait for."""
     match fact:
-        case StepEnded():
-            return _ended(state, fact)
-        case ToolBegan():
-            return _react(plan, state, Trigger("call", fact.player, fact.tool), fact.line)
-        case ToolCalled():
-            return _react(plan, state, Trigger("error", fact.player), fact.line) if fact.failed else state
-        case LineLost():
-            return _react(plan, came, Trigger("error", fact.player), fact.line)
-        case LineSpoken():
-            state = replace(came, last=Turn(fact.player, fact.said))
-            if fact.said:
-                state = _react(plan, state, Trigger("said", fact.player, fact.said), fact.line)
-            return _react(plan, state, Trigger("error", fact.player), fact.line) if fact.problem else state
-        case _:
-            return came
+        case record.ToolBegan():
+            yield Trigger("call", fact.player, fact.tool)
+        case record.ToolCalled(failed=True) | record.LineLost():
+            yield Trigger("error", fact.player)
+        case record.LineSpoken():
+            yield from [Trigger("said", fact.player, fact.said)] if fact.said else ()
+            yield from [Trigger("error", fact.player)] if fact.problem else ()
 
 
-def _key(fact: Record) -> str:
+def _key(fact: record.Record) -> str:
     """Return what a step's outcome is known by: the id of a part, or what was put into whose conversation."""
-    if isinstance(fact, ItemGiven):
+    if isinstance(fact, record.ItemGiven):
         return item_name(fact.role, fact.player, fact.sound or fact.words)
-    return next((str(getattr(fact, name)) for name in ("line", "sound", "step") if hasattr(fact, name)), "")
+    return next(str(getattr(fact, name)) for name in ("line", "sound", "step") if hasattr(fact, name))
 
 
-def turns_at(state: ScheduleState, step: ListenPlan) -> list[LineSpoken]:
+def turns_at(state: ScheduleState, step: ListenPlan) -> list[record.LineSpoken]:
     """Return what was said at an open microphone, by the person and the player."""
     came = next((branch.came for branch in state.branches.values() if branch.step == step), {})
-    return [fact for fact in came.values() if isinstance(fact, LineSpoken)]
+    return [fact for fact in came.values() if isinstance(fact, record.LineSpoken)]
 
 
-def part_under_way(state: ScheduleState, fact: Record) -> tuple[str, Step] | None:
+OUTCOMES = (
+    record.LineSpoken
+    | record.LineLost
+    | record.SoundPlayed
+    | record.ItemGiven
+    | record.ToolBegan
+    | record.ToolCalled
+    | record.ListenEnded
+    | record.StepEnded
+)
+
+
+def part_under_way(state: ScheduleState, fact: record.Record) -> tuple[str, Step] | None:
     """Find the step under way, or the part of it, to which an outcome belongs; and its branch.
 
     A turn at an open microphone is a line of its own. ``StepEnded`` belongs to no step of which something is missing.
     """
-    for name, branch in state.branches.items():
-        if branch.running and branch.step is not None and (part := _part(name, branch, branch.step, fact)) is not None:
-            return name, part
-    return None
+    if not isinstance(fact, OUTCOMES):
+        return None
+    running = ((name, branch, branch.step) for name, branch in state.branches.items() if branch.running)
+    found = ((name, _part(name, branch, step, fact)) for name, branch, step in running if step is not None)
+    return next(((name, part) for name, part in found if part is not None), None)
 
 
-def _part(name: str, branch: Branch, step: Step, fact: Record) -> Step | None:
-    parts = step.parts if isinstance(step, TogetherPlan) else (step,)
-    match fact:
-        case StepEnded():
-            is_whole = all(part.id in branch.came for part in parts if isinstance(part, LinePlan | SoundPlan))
-            return step if is_whole and (name, step_name(step)) == (fact.branch, fact.step) else None
-        case ItemGiven():
-            return step if isinstance(step, ItemPlan) or branch.play is not None else None
-        case LineLost(line=""):
-            return step if isinstance(step, ItemPlan) else None
-        case LineSpoken() | LineLost() | ToolBegan() | ToolCalled() if isinstance(step, ListenPlan):
-            if fact.line.startswith(f"{step.id}-") and fact.player in step.hearers:
-                return replace(step.line(fact.player), id=fact.line)
-        case LineSpoken() | LineLost() | SoundPlayed() | ListenEnded() | ToolBegan() | ToolCalled():
-            pass
-        case _:
-            return None
-    return next((part for part in parts if getattr(part, "id", None) == _key(fact)), None)
+def _part(name: str, branch: Branch, step: Step, fact: record.Record) -> Step | None:
+    parts = {getattr(part, "id", ""): part for part in (step.parts if isinstance(step, TogetherPlan) else (step,))}
+    if isinstance(fact, record.StepEnded):
+        missing = {key for key, part in parts.items() if isinstance(part, LinePlan | SoundPlan)} - branch.came.keys()
+        return step if (name, step_name(step), set()) == (fact.branch, fact.step, missing) else None
+    if isinstance(fact, record.ItemGiven):
+        return step if isinstance(step, ItemPlan) or branch.play is not None else None
+    player = getattr(fact, "player", "")
+    if isinstance(step, ListenPlan) and player in step.hearers and _key(fact).startswith(f"{step.id}-"):
+        return replace(step.line(player), id=_key(fact))
+    return parts.get(_key(fact))
 
 
-def _ended(state: ScheduleState, fact: StepEnded) -> ScheduleState:
+def _ended(state: ScheduleState, fact: record.StepEnded) -> ScheduleState:
     """End a step; where it was a turn of free play, with what it came to."""
     branch = state.branches[fact.branch]
     over = replace(branch, running=False, step=None, came={})
     if branch.play is not None and isinstance(branch.step, LinePlan):
         came = branch.came[branch.step.id]
         turn = Turn(branch.step.player, "")
-        if isinstance(came, LineSpoken):
+        if isinstance(came, record.LineSpoken):
             turn = Turn(came.player, came.said, came.samples / came.rate, fact.dollars)
         return _with(state, fact.branch, replace(over, play=branch.play.after(turn)))
     is_cut = isinstance(branch.step, LinePlan) and branch.step.cut is not None
@@ -420,41 +413,43 @@ def _with(state: ScheduleState, name: str, branch: Branch) -> ScheduleState:
     return replace(state, branches=branches)
 
 
-def _react(plan: Plan, state: ScheduleState, news: Trigger, line: str = "") -> ScheduleState:
-    """Note that something has happened, in a line or in none: conditions come true, and cues wait to be started."""
-    met = {condition for condition, place in _conditions(plan).items() if _matches(condition, news, place)}
-    pending = list(state.pending)
-    for cue in plan.cues:
-        if not isinstance(cue.event, SilenceEvent) and _matches(cue.event, news, cue.source_line):
-            waiting = sum(name == cue.id for name, _ in pending)
-            if cue.times is None or state.started.get(cue.id, 0) + waiting < cue.times:
-                pending.append((cue.id, line))
-    return replace(state, met=state.met | met, pending=tuple(pending))
+def _react(plan: Plan, state: ScheduleState, fact: record.Record, *news: Trigger) -> ScheduleState:
+    """Note what has happened, in a line or in none: conditions come true, and cues wait to be started."""
+    line = "" if isinstance(fact, record.LineMissed) else str(getattr(fact, "line", ""))
+    for each in news:
+        met = {condition for condition, place in _conditions(plan).items() if _matches(condition, each, place)}
+        cues = [cue for cue in plan.cues if _matches(cue.event, each, cue.source_line) and _may_start(cue, state)]
+        pending = (*state.pending, *((cue.id, line) for cue in cues))
+        state = replace(state, met=state.met | met, pending=pending)
+    return state
 
 
-def next_cue(plan: Plan, state: ScheduleState) -> CueStarted | None:
+def _may_start(cue: CuePlan, state: ScheduleState) -> bool:
+    waiting = sum(name == cue.id for name, _ in state.pending)
+    return cue.times is None or state.started.get(cue.id, 0) + waiting < cue.times
+
+
+def next_cue(plan: Plan, state: ScheduleState) -> record.CueStarted | None:
     """Return the start of the cue that has waited longest; None where none waits."""
     if not state.pending:
         return None
     name, line = state.pending[0]
     cue = next(cue for cue in plan.cues if cue.id == name)
-    return CueStarted(cue=name, source_line=cue.source_line, line=line)
+    return record.CueStarted(cue=name, source_line=cue.source_line, line=line)
 
 
-def _started(plan: Plan, state: ScheduleState, fact: CueStarted) -> ScheduleState:
+def _started(plan: Plan, state: ScheduleState, fact: record.CueStarted) -> ScheduleState:
     """Start a cue that waits, or that a silence at an open microphone has started."""
     cue = next((cue for cue in plan.cues if cue.id == fact.cue), None)
     if cue is None:
         return state
-    hushed, pending = state.hushed, list(state.pending)
-    if isinstance(cue.event, SilenceEvent):
-        if not any(branch.listens for branch in state.branches.values()):
-            return state
-        hushed |= {cue.id}
-    elif waiting := [each for each in pending if each[0] == cue.id]:
-        pending.remove(waiting[0])
-    else:
+    waiting = next((each for each in state.pending if each[0] == cue.id), None)
+    is_quiet = isinstance(cue.event, SilenceEvent) and any(branch.listens for branch in state.branches.values())
+    if waiting is None and not is_quiet:
         return state
+    pending = list(state.pending)
+    if waiting:
+        pending.remove(waiting)
     if sum(state.started.values()) >= plan.most_cues:
         what = f"{plan.path}:{cue.source_line}: the cue would start once more"
         raise LimitReached(what, f"limits.cues is {plan.most_cues}")
@@ -465,20 +460,19 @@ def _started(plan: Plan, state: ScheduleState, fact: CueStarted) -> ScheduleStat
         branches={**state.branches, cue.id + suffix: Branch(cue.steps, suffix=suffix, event=cue.event)},
         started={**state.started, cue.id: times},
         pending=tuple(pending),
-        hushed=hushed,
+        hushed=state.hushed | {cue.id},
     )
 
 
 def is_awaited(plan: Plan, news: Trigger) -> bool:
     """Tell whether a cue waits for something like this."""
-    cues = (cue for cue in plan.cues if not isinstance(cue.event, SilenceEvent))
-    return any(_matches(cue.event, news, cue.source_line) for cue in cues)
+    return any(_matches(cue.event, news, cue.source_line) for cue in plan.cues)
 
 
-def cues_of_silence(plan: Plan, state: ScheduleState, now: float) -> list[CueStarted]:
+def cues_of_silence(plan: Plan, state: ScheduleState, now: float) -> list[record.CueStarted]:
     """Return the starts of the cues that have waited long enough for a silence."""
     cues = (cue for cue in plan.cues if (wake := _wakes(cue, state)) is not None and wake <= now)
-    return [CueStarted(cue=cue.id, source_line=cue.source_line) for cue in cues]
+    return [record.CueStarted(cue=cue.id, source_line=cue.source_line) for cue in cues]
 
 
 def set_silence(state: ScheduleState, since: float | None) -> ScheduleState:
@@ -547,14 +541,7 @@ NO_NAMES = frozenset(("and", "for", "from", "the", "with", "das", "der", "die", 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What somebody said.
-
-    Attributes:
-        player: Who.
-        words: What; empty: the player passed.
-        seconds: How long it sounded.
-        dollars: What it cost.
-    """
+    """What somebody said, in how many seconds and for how many dollars; without words, the player passed."""
 
     player: str
     words: str
@@ -569,9 +556,6 @@ class ImproviseState:
     Attributes:
         asked: Turns that were offered.
         turns: Turns that were taken.
-        words: Words spoken.
-        seconds: Spoken.
-        dollars: Spent.
         passes: Offers in a row that were passed.
         last: The last turn that was offered.
     """

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass, field
 from functools import partial
 from heapq import nlargest
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 from pydantic import SecretStr
@@ -16,13 +16,13 @@ from pydantic import SecretStr
 from tau_stage.audio import Format, Playable, read_playable
 from tau_stage.environment import known_keys
 from tau_stage.errors import ConnectFailed, ModelRefused, SessionError, UsageError
-from tau_stage.protocol import ENDPOINTS, UNDERSTUDY, Endpoint, Secrets, conducted, endpoint, proxy_for
+from tau_stage.protocol import ENDPOINTS, UNDERSTUDY, Endpoint, FunctionTool, Secrets, conducted, endpoint, proxy_for
 from tau_stage.scene import ItemPlan, Plan, PlayerPlan, Timeouts, TogetherPlan, resolve_path
 from tau_stage.session import RULES, Deadlines, Rule, Session, Tally, Tool, Trouble, open_session, opening_trouble
-from tau_stage.stage.context import Sounds
+from tau_stage.stage.context import Sounds, put_words
 from tau_stage.stage.events import EventLog
 from tau_stage.stage.fan_out import ClipForm
-from tau_stage.stage.people import Person
+from tau_stage.stage.people import Person, known_words
 from tau_stage.take import ReusedLines
 from tau_stage.take import records as record
 from tau_stage.text import STRUCK, keys_of, redact_url
@@ -126,43 +126,40 @@ class Stage:
 def provider_for(
     player: PlayerPlan, environment: Mapping[str, str], *, wished: str | None = None, live: bool = False
 ) -> Provider:
-    """Choose who plays a player: the wish, else the scene's endpoint, ``TAU_STAGE_ENDPOINT``, OpenAI if there is a key,
-    and else the understudy.
+    """Choose who plays a player; the understudy is refused where it has to be ``live``.
 
-    Args:
-        player: From the plan.
-        environment: Holds the keys.
-        wished: An endpoint's name or URL that overrules the scene.
-        live: Whether the understudy is refused.
+    It is the wish, else the scene's endpoint, ``TAU_STAGE_ENDPOINT``, OpenAI if there is a key, else the understudy.
 
     Raises:
         UsageError: The endpoint is unknown, cannot be dialled, or wants a key or a resource that is not there; its
-            proxy cannot be used; or ``live`` leaves nobody.
-    """  # noqa: D205 - the order is the summary
+            proxy cannot be used; or nobody is left.
+    """
     ambient = environment.get("TAU_STAGE_ENDPOINT") or ("openai" if environment.get("OPENAI_API_KEY") else UNDERSTUDY)
-    name = wished or player.endpoint or ambient
-    if STRUCK in name:
-        raise UsageError(
-            f"player {player.name} was played at {name}, and no take keeps a key", "name the address again: --endpoint"
-        )
-    try:
-        place = endpoint(name)
-    except KeyError:
-        raise UsageError(
-            f"there is no endpoint {redact_url(name)!r}", f"use {', '.join(ENDPOINTS)}, or a ws:// URL"
-        ) from None
+    place = _endpoint(player, wished or player.endpoint or ambient)
     if place.name == UNDERSTUDY:
         if live:
             raise UsageError("--live needs a provider, and only the understudy is there", "set OPENAI_API_KEY")
         return Provider(place)
     key = place.key_in(environment)
-    if key is None and place.wants_key:
-        raise UsageError(f"player {player.name} plays at {place.name}, and {place.key_env[0]} is not set")
     resource = environment.get(place.resource_env, "")
-    if "{resource}" in place.url and not (resource or place.resource):
-        raise UsageError(f"player {player.name} plays at {place.name}, and {place.resource_env} is not set")
+    needed = place.key_env[0] if key is None and place.wants_key else ""
+    if not needed and "{resource}" in place.url and not (resource or place.resource):
+        needed = place.resource_env
+    if needed:
+        raise UsageError(f"player {player.name} plays at {place.name}, and {needed} is not set")
     proxy_for(place.address(player.model, resource), environment)
     return Provider(place, SecretStr(key) if key else None, resource)
+
+
+def _endpoint(player: PlayerPlan, name: str) -> Endpoint:
+    if STRUCK in name:
+        problem = f"player {player.name} was played at {name}, and no take keeps a key"
+        raise UsageError(problem, "name the address again: --endpoint")
+    try:
+        return endpoint(name)
+    except KeyError:
+        problem = f"there is no endpoint {redact_url(name)!r}"
+        raise UsageError(problem, f"use {', '.join(ENDPOINTS)}, or a ws:// URL") from None
 
 
 @asynccontextmanager
@@ -193,37 +190,35 @@ async def open_stage(
         player: provider_for(player, environment, wished=wished, live=live) for plan in plans for player in plan.models
     }
 
-    def dialled(player: PlayerPlan, provider: Provider) -> AbstractAsyncContextManager[Transport]:
+    def connect(player: PlayerPlan) -> AbstractAsyncContextManager[Transport]:
         """Dial for a player; wait as long as the most patient scene with this player."""
-        wished = [_deadlines(plan.waits, waits) for plan in plans if player in plan.models]
-        opening_s = max((one.opening_s for one in wished), default=waits.opening_s)
-        closing_s = max((one.closing_s for one in wished), default=waits.closing_s)
-        return provider.connect(player.model, opening_s, closing_s)
+        wished = [_deadlines(plan.waits, waits) for plan in plans if player in plan.models] or [waits]
+        opening_s, closing_s = max(one.opening_s for one in wished), max(one.closing_s for one in wished)
+        return providers[player].connect(player.model, opening_s, closing_s)
 
-    def provider_of(player: PlayerPlan) -> Endpoint:
-        return providers[player].endpoint
-
-    if all(provider.endpoint.name != UNDERSTUDY for provider in providers.values()):
-        yield Stage(lambda player: dialled(player, providers[player]), provider_of, OpeningLimiter(), waits)
+    stage = Stage(connect, lambda player: providers[player].endpoint, OpeningLimiter(), waits)
+    local = [player for player, provider in providers.items() if provider.endpoint.name == UNDERSTUDY]
+    if not local:
+        yield stage
         return
-    from tau_stage.stage.people import known_words
+    is_named = wished or environment.get("TAU_STAGE_ENDPOINT") or any(player.endpoint for player in providers)
+    async with _understudy(plans, "" if is_named else ", or set a provider's key, like OPENAI_API_KEY") as url:
+        providers |= {player: Provider(providers[player].endpoint, resource=url) for player in local}
+        yield stage
+
+
+@asynccontextmanager
+async def _understudy(plans: list[Plan], remedy: str) -> AsyncIterator[str]:
+    """Open an understudy that knows what people say in these plans; its URL."""
     from tau_stage.understudy import Ensemble, Understudy, open_understudy, require_voice
 
-    is_named = wished or environment.get("TAU_STAGE_ENDPOINT") or any(player.endpoint for player in providers)
-    require_voice("" if is_named else ", or set a provider's key, like OPENAI_API_KEY")
+    require_voice(remedy)
     understudy = Understudy(Ensemble())
     for plan in plans:
         for audio, words in known_words(plan):
             understudy.known_speech.teach(audio, words)
     async with open_understudy(understudy) as url:
-
-        def connect(player: PlayerPlan) -> AbstractAsyncContextManager[Transport]:
-            provider = providers[player]
-            if provider.endpoint.name == UNDERSTUDY:
-                provider = Provider(provider.endpoint, resource=url)
-            return dialled(player, provider)
-
-        yield Stage(connect, provider_of, OpeningLimiter(), waits)
+        yield url
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +227,6 @@ class Participants:
 
     Attributes:
         sessions: Of the models, by player; one that is lost and opened again is replaced.
-        people: By player.
         forms: How each model hears.
         tools: What each model may call, by player and name.
         sounds: The scene's sound files, by the name it gives them and their gain in dB.
@@ -320,9 +314,8 @@ class SessionFactory:
         )
         took_s = round(log.now_s - began, 6)
         log.append(record.PlayerOpened(player=name, session=session.id, attempts=refusals + 1, took_s=took_s))
-        put = {"system": session.system, "user": session.user, "assistant": session.assistant}
         for role, words in player.setup:
-            await put[role](words)
+            await put_words(session, role, words)
         return session
 
     async def _open(self, player: PlayerPlan, opened: AsyncExitStack) -> Session:
@@ -334,7 +327,7 @@ class SessionFactory:
             output=player.output,
             max_output_tokens=player.max_output_tokens,
             heard_rate=place.heard_rate,
-            **_further(player, tools),
+            **wished_tools(player.reasoning, [tool.definition for tool in tools] or None, player.tool_choice),
             **place.named(player.model),
         )
         opening = partial(
@@ -380,18 +373,14 @@ def _deadlines(waits: Timeouts, otherwise: Deadlines) -> Deadlines:
     )
 
 
-def _further(player: PlayerPlan, tools: list[Tool]) -> dict[str, object]:
-    """Return what only some sessions ask for."""
-    wishes: dict[str, object] = {}
-    if tools:
-        wishes["tools"] = tuple(tool.definition for tool in tools)
-    if player.reasoning:
-        wishes["reasoning"] = {"effort": player.reasoning}
-    if player.tool_choice in ("auto", "none", "required"):
-        wishes["tool_choice"] = player.tool_choice
-    elif player.tool_choice:
-        wishes["tool_choice"] = {"type": "function", "name": player.tool_choice}
-    return wishes
+def wished_tools(reasoning: str | None, tools: Sequence[FunctionTool] | None, choice: str | None) -> dict[str, Any]:
+    """Return what only some sessions and responses ask for: how hard to think, and which tools there are."""
+    named = choice if choice in ("auto", "none", "required") else {"type": "function", "name": choice}
+    return {
+        **({} if reasoning is None else {"reasoning": {"effort": reasoning}}),
+        **({} if tools is None else {"tools": tuple(tools)}),
+        **({} if choice is None else {"tool_choice": named}),
+    }
 
 
 SPARE = 24

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, cast
 
 import anyio
 
 from tau_stage.audio import RATE, Pcm, is_audible
-from tau_stage.devices import Voice
+from tau_stage.devices import Playback, Voice
 from tau_stage.errors import BudgetExceeded, ModelRefused, SessionClosed, SessionError, StageError, Timeout
 from tau_stage.protocol import (
     AudioChunk,
@@ -19,6 +19,7 @@ from tau_stage.protocol import (
     FunctionTool,
     InputText,
     Response,
+    Status,
     SystemMessage,
     TextChunk,
     Usage,
@@ -40,10 +41,10 @@ from tau_stage.session import (
 )
 from tau_stage.stage.context import delete_response
 from tau_stage.stage.events import WordsProgress
-from tau_stage.stage.line import LineResult, LineTake, restored_take, trouble_in_words
+from tau_stage.stage.line import LineResult, LineTake, ending_in_words, trouble_in_words
 from tau_stage.stage.production import Production
 from tau_stage.stage.reconnect import Reconnector
-from tau_stage.stage.sessions import Participants
+from tau_stage.stage.sessions import Participants, wished_tools
 from tau_stage.stage.timeline import LineFile
 from tau_stage.take import read_sound
 from tau_stage.take import records as record
@@ -89,15 +90,23 @@ class LineRunner:
         path = production.folder.inside(fact.file) if fact.file else None
         recording = LineFile(production.folder, line, production.log, fact.take, path)
         audio = read_sound(path, fact.samples) if path else Pcm()
-        return restored_take(fact, audio, recording, production.paid[line.id, fact.take])
+        status = cast("Status", fact.status)
+        response = Response(
+            fact.response,
+            status,
+            transcript=fact.said,
+            audio=audio,
+            usage=fact.usage,
+            first_audio_s=fact.first_audio_s,
+        )
+        told = fact.model_dump(include={field.name for field in fields(LineResult)} - {"response"})
+        paid = production.paid[line.id, fact.take]
+        return LineTake(fact.take, LineResult(response, **told), recording, fact.took_s, paid, is_former=True)
 
     def _wants_another(self, line: LinePlan, tries: list[LineTake]) -> bool:
-        """Tell whether a line is to be said once more; not where it has called tools."""
-        enough = len(tries) >= line.takes or tries[-1].delivery.response.calls
-        return not enough and self._affords_another(line, tries)
-
-    def _affords_another(self, line: LinePlan, tries: list[LineTake]) -> bool:
-        """Tell whether there is money for one more take; where there is none, those that are there must do."""
+        """Tell whether a line is to be said once more; not where it has called tools, or there is no money for it."""
+        if len(tries) >= line.takes or tries[-1].delivery.response.calls:
+            return False
         if self._production.budget.affords(line.id, line.player, like=tries[-1].delivery.response.usage):
             return True
         text = f"line {line.id}: {len(tries)} of {line.takes} takes, as the budget has no room for more"
@@ -111,35 +120,38 @@ class LineRunner:
         """
         production = self._production
         began = anyio.current_time()
-        aloud = at is None and line.takes == 1
-        voice = production.playback.voice(lambda: production.timeline.start_of(line)) if aloud else None
-        tools = tuple(self._participants.tools[line.player][name].definition for name in line.tools or ())
-        attempts = _LineAttempts(
-            production, line, LineFile(production.folder, line, production.log, number), voice, tools
-        )
+        attempts = self._attempts(line, number, at)
         try:
             asked = line if is_first or line.apart else replace(line, prompt="")
             if number > 1:
                 asked = replace(asked, metadata={**line.metadata, "take": str(number)})
             delivery = await self._insist(attempts, asked)
         except StageError as error:
-            file = attempts.start_over()
             if isinstance(error, SessionError) and not isinstance(error, ModelRefused):
-                production.fail_line(line, error.what_happened(), file, attempts.take_owed())
+                attempts.failed(error.what_happened())
+            else:
+                attempts.start_over()
             raise
         finally:
-            if voice:
-                voice.finish()
+            attempts.voice.finish()
         took_s = anyio.current_time() - began
         recording = attempts.recording
         paid = None if line.takes == 1 else production.take_ended(line, number, delivery, recording.aside(), took_s)
         return LineTake(number, delivery, recording, took_s, paid)
 
+    def _attempts(self, line: LinePlan, number: int, at: int | None) -> _LineAttempts:
+        production = self._production
+        playback = production.playback if at is None and line.takes == 1 else Playback()  # else it is played at its end
+        voice = playback.voice(lambda: production.timeline.start_of(line))
+        tools = tuple(self._participants.tools[line.player][name].definition for name in line.tools or ())
+        recording = LineFile(production.folder, line, production.log, number)
+        return _LineAttempts(production, line, recording, voice, tools)
+
     async def _insist(self, attempts: _LineAttempts, asked: LinePlan) -> LineResult:
         """Let a player speak, and once more where it is lost meanwhile; the line's time goes on."""
         line = attempts.line
-        deadline = math.inf if line.timeout_s is None else anyio.current_time() + line.timeout_s
         session = await self._reconnector.session(line.player, line.id)
+        attempts.deadline = math.inf if line.timeout_s is None else anyio.current_time() + line.timeout_s
         while True:
             try:
                 return await _LineRequest(session, asked, attempts).done()
@@ -148,8 +160,7 @@ class LineRunner:
                 attempts.lost(trouble, error, wait_s)
             await anyio.sleep(wait_s)
             session = await self._reconnector.session(line.player, line.id)
-            timeout_s = None if line.timeout_s is None else max(0.0, deadline - anyio.current_time())
-            asked = replace(line, metadata=asked.metadata, timeout_s=timeout_s)
+            asked = replace(line, metadata=asked.metadata)
 
 
 class _LineAttempts:
@@ -157,10 +168,12 @@ class _LineAttempts:
 
     Attributes:
         recording: Keeps its sound.
+        voice: Lets it be heard as it comes.
         tools: The line's own, where it has some.
         sounds: Whether it is to be spoken; else it is to be written.
         keeps: Whether what the model says about its work is part of the line.
         tally: What has gone wrong with it so far.
+        deadline: When it takes too long, with all its responses, its tools, and what is tried again.
     """
 
     def __init__(
@@ -168,18 +181,19 @@ class _LineAttempts:
         production: Production,
         line: LinePlan,
         recording: LineFile,
-        voice: Voice | None,
+        voice: Voice,
         tools: tuple[FunctionTool, ...],
     ) -> None:
         player = production.plan.player(line.player)
         self.line = line
         self.recording = recording
+        self.voice = voice
         self.tools = tools
         self.sounds = (line.output or player.output) == "audio"
         self.keeps = (line.commentary or player.commentary) == "keep"
         self.tally = Tally()
+        self.deadline = math.inf
         self._production = production
-        self._voice = voice
         self._cap = line.max_output_tokens or player.max_output_tokens
         self._owed: Usage | None = None
 
@@ -190,8 +204,7 @@ class _LineAttempts:
     def sounded(self, audio: Pcm) -> None:
         """Let a piece of sound be heard."""
         self.recording.sounded(audio)
-        if self._voice:
-            self._voice.append(audio)
+        self.voice.append(audio)
 
     def worded(self, chunk: TextChunk) -> None:
         """Show a few words."""
@@ -210,7 +223,12 @@ class _LineAttempts:
     def again(self, response: Response, trouble: Trouble, wait_s: float) -> None:
         """Note that the line is asked for once more."""
         self._owed = None
-        self._production.retry_line(self.line, response, trouble, wait_s, self.start_over())
+        self._production.charge(self.line.id, self.line.player, response.usage)
+        problem = trouble_in_words(response, trouble)
+        if response.status != "completed":
+            told = f": {response.message}" if response.message else ""
+            problem = f"{ending_in_words(response, response.reason or trouble)}{told}"
+        self._note_retry(trouble, problem, wait_s, response.usage)
 
     def lost(self, trouble: Trouble, why: SessionError, wait_s: float) -> None:
         """Note that the line is asked for once more, as its player was lost in it.
@@ -218,25 +236,40 @@ class _LineAttempts:
         Raises:
             BudgetExceeded: There is no money for it.
         """
-        self._production.retry_lost_line(self.line, trouble, why, wait_s, self.start_over(), self.take_owed())
+        self._note_retry(trouble, why.what_happened(), wait_s, self._pay_owed())
         self.afford()
         self.tally.attempts += 1
 
-    def failed(self, response: Response) -> None:
-        """Note that the line is not asked for any more."""
-        problem = response.message or response.reason or "the response failed"
-        self._production.fail_line(self.line, problem, self.start_over(), self.take_owed())
+    def _note_retry(self, trouble: Trouble, problem: str, wait_s: float, usage: Usage) -> None:
+        facts: dict[str, Any] = {
+            "problem": problem,
+            "wait_s": wait_s,
+            "file": self.start_over(),
+            "usage": usage,
+            "reason": trouble,
+        }
+        self._production.log.append(record.LineAgain(line=self.line.id, player=self.line.player, **facts))
+
+    def failed(self, problem: str) -> None:
+        """Note that the line is not asked for any more: pay what it has cost, keep what sounded."""
+        self._production.budget.release(self.line.id)
+        facts: dict[str, Any] = {"problem": problem, "file": self.start_over(), "usage": self._pay_owed()}
+        self._production.log.append(record.LineFailed(line=self.line.id, player=self.line.player, **facts))
+
+    def _pay_owed(self) -> Usage:
+        """Pay what is written down nowhere yet; where nobody knows what that cost, as much as was likely."""
+        usage, self._owed = self._owed or Usage(), None
+        if usage.untold:
+            self._production.budget.charge_estimate(self.line.id, self.line.player, usage)
+            self._production.warn_of_budget(self.line.id)
+        else:
+            self._production.charge(self.line.id, self.line.player, usage)
+        return usage
 
     def start_over(self) -> str | None:
         """Keep what has sounded under a name of its own, and say which; nobody is to hear the rest of it."""
-        if self._voice:
-            self._voice.restart()
+        self.voice.restart()
         return self.recording.again()
-
-    def take_owed(self) -> Usage:
-        """Give what was used, and is written down nowhere yet, to whoever writes it down."""
-        owed, self._owed = self._owed, None
-        return owed or Usage()
 
     def afford(self, besides: Usage | None = None) -> None:
         """See to it that there is money for one more attempt, on top of what is to be paid.
@@ -270,15 +303,12 @@ class _LineRequest:
         self._sent = 0
         self._left: int | None = None
         self._reason: str | None = None
-        self._deadline = math.inf
         self._first_audio_s: float | None = None
         self._first_words_s: float | None = None
         self._ignores_us = False
         self._start_over()
 
     async def done(self) -> LineResult:
-        timeout_s = self._line.timeout_s
-        self._deadline = math.inf if timeout_s is None else anyio.current_time() + timeout_s
         response = await self._attempt()
         words: list[str] = []
         texts: list[str] = []
@@ -358,7 +388,7 @@ class _LineRequest:
         wire, asked = self._session.wire, None
         options = self._options
         if (most := self._attempts.most_tokens()) is not None:
-            options = {**options, "max_output_tokens": min(most, options.get("max_output_tokens") or most)}
+            options = {**options, "max_output_tokens": most}
         self._attempts.asked()
         async with wire.send_lock:
             if not self._is_put:
@@ -369,7 +399,7 @@ class _LineRequest:
     @property
     def _left_s(self) -> float:
         """Seconds that are left of the line's time: for all its responses, its tools, and what is tried again."""
-        return max(0.0, self._deadline - anyio.current_time())
+        return max(0.0, self._attempts.deadline - anyio.current_time())
 
     def _again(self, response: Response) -> tuple[Trouble, float] | None:
         """Find what is wrong with a response, and the seconds until the line is asked for again; None where it stands.
@@ -386,18 +416,18 @@ class _LineRequest:
         if wait_s is not None and wait_s >= self._left_s:
             self._reason = "timeout"
             return None
-        try:
-            if wait_s is not None:
+        refused: StageError = ModelRefused(code=response.reason or "failed", message=response.message or SILENT_FAILURE)
+        if wait_s is not None:
+            try:
                 self._attempts.afford(response.usage)
+            except BudgetExceeded as error:
+                refused = error
+            else:
                 return trouble, wait_s
-        except BudgetExceeded:
-            if not RULES[trouble].stands:
-                self._attempts.failed(response)
-                raise
         if RULES[trouble].stands:
             return None
-        self._attempts.failed(response)
-        raise ModelRefused(code=response.reason or "failed", message=response.message or SILENT_FAILURE)
+        self._attempts.failed(response.message or response.reason or "the response failed")
+        raise refused
 
     def _too_late(self) -> Response:
         self._reason = "timeout"
@@ -506,14 +536,7 @@ def _options(line: LinePlan, tools: tuple[FunctionTool, ...], instructions: str)
         options["max_output_tokens"] = line.max_output_tokens
     if line.output is not None:
         options["output_modalities"] = (line.output,)
-    if line.reasoning is not None:
-        options["reasoning"] = {"effort": line.reasoning}
-    if line.tools is not None:
-        options["tools"] = tools
-    if line.tool_choice in ("auto", "none", "required"):
-        options["tool_choice"] = line.tool_choice
-    elif line.tool_choice is not None:
-        options["tool_choice"] = {"type": "function", "name": line.tool_choice}
+    options |= wished_tools(line.reasoning, None if line.tools is None else tools, line.tool_choice)
     if line.apart:
         told = "\n".join(text for text in (instructions, line.prompt) if text)
         options |= {"conversation": "none", "instructions": told, "tool_choice": "none"}

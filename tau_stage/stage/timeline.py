@@ -100,8 +100,8 @@ class LineFile:
         self._log = log
         self._writer: WavWriter | None = None
         self._aside = aside
-        self._attempt = 1
         self._take = take
+        self._attempt = 1
 
     @property
     def path(self) -> Path:
@@ -123,13 +123,11 @@ class LineFile:
 
     def again(self) -> str | None:
         """Keep what a failed attempt gave under a name of its own, and say which."""
-        while (failed := self._failed()).exists():
+        line = self._line
+        while (failed := self._folder.line(line.number, line.player, line.id, self._attempt)).exists():
             self._attempt += 1
         self._attempt += 1
         return self._keep(failed)
-
-    def _failed(self) -> Path:
-        return self._folder.line(self._line.number, self._line.player, self._line.id, self._attempt)
 
     def aside(self) -> str | None:
         """Keep a take under a name of its own, and say which: others may follow."""

@@ -61,15 +61,7 @@ from tau_stage.take.take_model import (
 )
 from tau_stage.text import with_clause
 
-PAID = (
-    LineSpoken,
-    LineAgain,
-    LineFailed,
-    LineLost,
-    TakeKept,
-    ToolTurn,
-    Transcribed,
-)
+PAID = LineSpoken | LineAgain | LineFailed | LineLost | TakeKept | ToolTurn | Transcribed
 """Facts that carry a usage; each response stands in one of them only."""
 
 
