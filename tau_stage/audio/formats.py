@@ -65,11 +65,7 @@ ALAW = Format("audio/pcma", 8_000)
 
 
 class Decoder:
-    """Turns the bytes of one stream into sound at 24 kHz, piece by piece; half samples wait for their other half.
-
-    Attributes:
-        form: How it travels.
-    """
+    """Turns the bytes of one stream into sound at 24 kHz, piece by piece; half samples wait for their other half."""
 
     def __init__(self, form: Format) -> None:
         self.form = form

@@ -27,7 +27,6 @@ class Loudness:
     Attributes:
         lufs: Integrated loudness, gated; None where all is below the gate of -70 LUFS.
         peak_dbtp: True peak in dB relative to full scale; None for digital silence.
-        samples: How many were measured.
     """
 
     lufs: float | None

@@ -52,13 +52,6 @@ UNFINISHED = ".recording-"
 class Recorder:
     """A recording under way: writes down what passes between players and providers.
 
-    Args:
-        plan: What is performed.
-        inner: Connects to the real providers.
-        final: The cassette's folder, once it is whole.
-        folder: Its folder until then.
-        secrets: Hidden wherever they stand.
-
     Attributes:
         is_complete: Whether the take came to its end, so that there is something to keep.
         is_whole: Whether the cassette is whole, wherever it is.
@@ -260,12 +253,6 @@ class RecordedTransport:
 def record_cassette(plan: Plan, stage: Stage, folder: Path, secrets: Collection[str]) -> Iterator[Recorder]:
     """Record a performance into ``folder/<slug>``, when it has come to its end.
 
-    Args:
-        plan: What is performed.
-        stage: Connects to the real providers.
-        folder: Of cassettes.
-        secrets: What must not be in it; ids and what looks like a key are hidden anyway.
-
     Raises:
         CassetteError: The folder cannot be written, or something else lies there.
     """
@@ -294,11 +281,7 @@ def record_cassette(plan: Plan, stage: Stage, folder: Path, secrets: Collection[
 def finish_recording(folder: Path) -> bool:
     """Finish a recording that was cut when its take had come to its end: a whole cassette takes its place.
 
-    Args:
-        folder: Of the recording, until it was whole.
-
-    Returns:
-        Whether the cassette of that recording stands under its name.
+    Return whether the cassette of that recording stands under its name.
 
     Raises:
         CassetteError: It is whole, and cannot take its place, or another was recorded since.
@@ -354,14 +337,10 @@ def is_whole(path: Path) -> bool:
 
 
 def put_in_place(new: Path, final: Path) -> None:
-    """Let a new cassette take the place of an old one, so that one of them stands there at every instant.
+    """Let a new cassette take the place of an old one in its folder, so that one of them stands there at every instant.
 
     What it is made of is brought there beside what is there, the manifest is replaced at once, and what nobody speaks
     of any more is removed. The events get names of their own first, so that no file changes under a manifest.
-
-    Args:
-        new: A whole cassette; it is gone afterwards.
-        final: Where it is to stand, in the same folder.
 
     Raises:
         CassetteError: It cannot be written; the new one is left where it is.

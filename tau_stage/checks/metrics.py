@@ -33,10 +33,7 @@ class Metrics:
         clipping: Samples at full scale, two or more in a row.
         first_audio: Seconds from the request to the first sound; of the whole, the longest.
         dead_air: Seconds of silence in the recording before it; of the whole, the longest.
-        rate: Words per second.
-        cost: Dollars, as an estimate.
         print: What the voice is like.
-        problem: Why the sound could not be measured, or empty.
     """
 
     length: float | None = None

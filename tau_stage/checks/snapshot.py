@@ -105,12 +105,6 @@ def take_snapshot(take: Take, measures: TakeMetrics, resolved: str, files: Mappi
     A retake tells neither who would hear its lines nor what they would cost, as only some were performed: who hears
     them is the plan's, and figures of a performance are left out. How long the understudy took is left out as well:
     it tells how busy the machine was, and nothing of the scene.
-
-    Args:
-        take: What was performed.
-        measures: Of it.
-        resolved: The plan it was performed from, as JSON.
-        files: Hashes of the sound files it plays, by their names in the scene.
     """
     plan = json.loads(resolved)
     told = {player["name"]: player for player in plan["players"]}

@@ -337,11 +337,7 @@ def _is_made(name: str, lines: Mapping[str, LineSnapshot]) -> bool:
 
 
 def _matched(*likenesses: tuple[Mapping[str, Hashable], Mapping[str, Hashable]]) -> Pairs:
-    """Pair names that are alike, in their order, each once: what the first likeness does not pair, the next may.
-
-    Args:
-        likenesses: What must be equal, by the names of either side.
-    """
+    """Pair names of equal keys, in their order, each once: what the first keys do not pair, the next may."""
     pairs: Pairs = {}
     for mine, theirs in likenesses:
         waiting: dict[Hashable, deque[str]] = defaultdict(deque)

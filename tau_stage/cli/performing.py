@@ -42,17 +42,6 @@ def perform_jobs(
 ) -> NoReturn:
     """Perform scenes, print what came of them, and leave with the exit code.
 
-    Args:
-        jobs: What is performed.
-        options: Who plays, and how.
-        out: The folder of all takes.
-        budget: Dollars that each may cost.
-        at_once: How many are performed at the same time.
-        quiet: Whether little is printed.
-        as_json: Whether takes are printed as JSON.
-        stream: Where the events go, if anywhere.
-        before: Exit codes of what is done already.
-
     Raises:
         Exit: Always.
     """

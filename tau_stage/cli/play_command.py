@@ -82,11 +82,6 @@ def _read_mix(path: Path) -> tuple[NDArray[np.float32], int]:
 def _play(frames: NDArray[np.float32], rate: int, file: Path) -> None:
     """Play a sound to its end.
 
-    Args:
-        frames: Samples by channels, full scale at 1.
-        rate: Samples per second.
-        file: Where else it can be heard.
-
     Raises:
         UsageError: This machine cannot.
     """

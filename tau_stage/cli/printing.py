@@ -18,14 +18,7 @@ if TYPE_CHECKING:
 
 
 def say(*parts: object, sep: str = " ", end: str = "\n", to: TextIO | None = None) -> None:
-    """Print texts for a reader, at once.
-
-    Args:
-        parts: Printed as ``print`` does.
-        sep: Between them.
-        end: Behind them.
-        to: Where; the standard output, if nothing else is said.
-    """
+    """Print texts for a reader, at once, as ``print`` does."""
     _print(printable(sep.join(map(str, parts))), end, to or sys.stdout)
 
 
@@ -73,12 +66,7 @@ def say_json(text: str, *, end: str = "\n", to: TextIO | None = None) -> None:
 
 
 def say_commands(lines: str, *, to: TextIO | None = None) -> None:
-    """Print lines that a CI server shall obey.
-
-    Args:
-        lines: Nothing in them was said by others, or it is printable and escaped.
-        to: Where; the standard output, if nothing else is said.
-    """
+    """Print lines that a CI server shall obey: what others said in them is printable and escaped."""
     _print(lines, "\n", to or sys.stdout)
 
 
@@ -174,12 +162,7 @@ def _encoding(to: TextIO) -> str:
 
 
 def console(to: TextIO | None = None, *, soft_wrap: bool = False) -> Console:
-    """Open a terminal for tables and colours. Rich's own escapes reach it; those in the texts do not.
-
-    Args:
-        to: Where; the standard output, if nothing else is said.
-        soft_wrap: Whether long lines are left to the terminal.
-    """
+    """Open a terminal for tables and colours. Rich's own escapes reach it; those in the texts do not."""
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.segment import Segment
 

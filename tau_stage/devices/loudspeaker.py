@@ -43,11 +43,6 @@ class SoundCard:
 
     Ten minutes are kept; what comes on top of them is lost, and counted, as is all that a device does not take that is
     gone.
-
-    Args:
-        rate: Samples per second of the device.
-        channels: Of the device; all get the same.
-        clock: Seconds, from anywhere on.
     """
 
     def __init__(self, rate: int = RATE, channels: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
@@ -107,12 +102,7 @@ class SoundCard:
     # ---- for the device, in any thread
 
     def feed(self, out: Any, samples: int, _time: object = None, _flags: object = None) -> None:
-        """Fill a block of the device without ever waiting; where there is no sound, with silence.
-
-        Args:
-            out: A buffer of 16-bit samples.
-            samples: How many of each channel.
-        """
+        """Fill a block of the device without ever waiting; where there is no sound, with silence."""
         self._asked_at = self._clock()
         while len(self._out) < 2 * samples:
             self._out += self._converted(self._next())

@@ -22,9 +22,6 @@ class Microphone:
     """Blocks of sound at 24 kHz, by async iteration; it ends where the device goes away or is closed.
 
     Five seconds are kept for a reader who is late; what comes on top of them is lost, and counted.
-
-    Args:
-        rate: Samples per second of the device.
     """
 
     def __init__(self, rate: int = RATE) -> None:
@@ -43,13 +40,7 @@ class Microphone:
         return self._lost * RATE // self._rate
 
     def take(self, data: Any, samples: int, _time: object = None, flags: Any = None) -> None:
-        """Take a block from the device, in any thread, without ever waiting.
-
-        Args:
-            data: 16-bit samples, as bytes or a buffer of them.
-            samples: How many.
-            flags: PortAudio's flags.
-        """
+        """Take a block from the device, in any thread, without ever waiting."""
         if flags and flags.input_overflow:
             self._lost += samples
         if len(self._blocks) * samples >= KEPT_S * self._rate:

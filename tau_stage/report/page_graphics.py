@@ -41,10 +41,7 @@ class Peaks:
         return max((*self.highs, *(-low for low in self.lows)), default=0)
 
     def path(self, loudest: int = 0) -> str:
-        """Draw a closed path for SVG, ``WAVE_HEIGHT`` high and as wide as there are spans.
-
-        Args:
-            loudest: The sample that reaches the edge; 0 takes the sound's own.
+        """Draw a closed path for SVG; a sample as loud as ``loudest``, or as the sound's own, reaches its edge.
 
         >>> Peaks((-4, 0), (4, 2)).path()
         'M0 40L0 1 1 20 2 20 2 40 1 40 0 79Z'

@@ -132,11 +132,6 @@ def deliver(plan: Plan, folder: TakeFolder, take: Take, *, note: Note = ignore) 
 def finish(folder: TakeFolder, *, anyway: bool = False, note: Note = ignore) -> DeliveredTake:
     """Deliver a take whose scene came to its end, as far as that was not done; nothing is performed or done twice.
 
-    Args:
-        folder: The take's.
-        anyway: Whether it is held against its scene though that has changed since.
-        note: Is told what is being made.
-
     Raises:
         TakeError: The take is broken, or something cannot be written.
     """

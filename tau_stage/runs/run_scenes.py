@@ -153,11 +153,7 @@ _APART = (
 
 
 def refuse_together(given: Mapping[str, bool], *apart: tuple[Collection[str], str, str]) -> None:
-    """Refuse options that cannot be together.
-
-    Args:
-        given: Which of them are.
-        apart: Names that exclude each other, why, and what to do.
+    """Refuse options that cannot be together: names that exclude each other, each with why, and what to do.
 
     Raises:
         UsageError: All of some such names are given.

@@ -92,10 +92,8 @@ class Result:
 
     Attributes:
         lines: How many were performed, in the last performance.
-        takes: Folders of takes that are kept.
         accepted: What has become of its snapshot, if it was to be written.
         lacks: What it must have where a test is strict, and has not.
-        checks: What it was held against: expectations, its snapshot, its cassette.
     """
 
     path: str
