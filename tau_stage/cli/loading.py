@@ -34,8 +34,8 @@ def load_plans(
     paths: Sequence[str],
     loaded: Callable[[Plan], None] = lambda _plan: None,
     *,
-    variables: Sequence[str] = (),
-    only: Sequence[str] = (),
+    variables: Sequence[str] | None = None,
+    only: Sequence[str] | None = None,
 ) -> list[Plan]:
     """Load the plans of scene files, with variables as ``name=value``: of one with a matrix, all its variants.
 
@@ -48,7 +48,7 @@ def load_plans(
     given = named_values(variables)
 
     def load(path: str) -> list[Plan]:
-        plans = [make_plan(scene) for scene in load_variants(path, given, only)]
+        plans = [make_plan(scene) for scene in load_variants(path, given, only or ())]
         for plan in plans:
             loaded(plan)
         return plans
@@ -56,14 +56,14 @@ def load_plans(
     return [plan for plans in each_scene(paths, load) for plan in plans]
 
 
-def named_values(variables: Sequence[str]) -> dict[str, str]:
+def named_values(variables: Sequence[str] | None) -> dict[str, str]:
     """Read variables as the command line gives them.
 
     Raises:
         UsageError: One has no name.
     """
     given: dict[str, str] = {}
-    for text in variables:
+    for text in variables or ():
         name, equals, value = text.partition("=")
         if not (name and equals):
             raise UsageError(f"--var wants a name and a value, not '{text}'", "write it like --var city=Oslo")

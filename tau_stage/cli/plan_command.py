@@ -22,7 +22,7 @@ def plan(
     from tau_stage.cost import forecast
     from tau_stage.report import forecast_data, tabulate_forecast
 
-    for number, found in enumerate(load_plans([scene], variables=var or (), only=only or ())):
+    for number, found in enumerate(load_plans([scene], variables=var, only=only)):
         told = forecast(found, datetime.now(UTC).date())
         if as_json:
             import json

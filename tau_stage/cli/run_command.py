@@ -61,9 +61,8 @@ def run(
     from tau_stage.cli.resume_command import finish_take
     from tau_stage.runs import Job, RunOptions, check_options, find_takes
 
-    plans = load_plans(scenes, variables=var or (), only=only or ())
-    found = find_takes(out, plans, endpoint=endpoint, live=live) if resume else ([], [Job(plan) for plan in plans])
-    finished, wanted = found
+    plans = load_plans(scenes, variables=var, only=only)
+    finished, wanted = find_takes(out, plans, endpoint=endpoint, live=live) if resume else ([], list(map(Job, plans)))
     options = RunOptions(
         endpoint=endpoint,
         live=live,
@@ -71,7 +70,7 @@ def run(
         stand_in=stand_in or replay is not None,
         record=record,
         replay=replay,
-        aloud=False if aloud is None and (stand_in or replay or len(wanted) > 1 or jobs > 1) else aloud,
+        aloud=False if aloud is None and any((stand_in, replay, len(wanted) > 1, jobs > 1)) else aloud,
     )
     check_options([job.plan for job in wanted], options, at_once=jobs, resume=resume)
     before = [finish_take(folder, quiet=quiet, as_json=as_json) for folder in finished]

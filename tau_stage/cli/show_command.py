@@ -35,7 +35,7 @@ def show(
     from tau_stage.cli.loading import load_plans
     from tau_stage.scene import plan_json
 
-    for plan in load_plans([scene], variables=var or (), only=only or ()):
+    for plan in load_plans([scene], variables=var, only=only):
         if as_json:
             say_json(plan_json(plan))
         elif not is_plain(sys.stdout) and console().width >= WIDE:

@@ -120,7 +120,7 @@ def check_scenes(
         out=out or TAKES,
     )
     _refuse(options)
-    found = collect(paths or ["scenes"], named_values(var or ()), options.cassettes if options.strict else None)
+    found = collect(paths or ["scenes"], named_values(var), options.cassettes if options.strict else None)
     broken, cases = _failed(found) if failed else (found.broken, found.cases)
     cases = _variants(cases, only) if only else cases
     if not options.keep and not failed:
@@ -169,8 +169,9 @@ def _results(cases: Sequence[Case], options: SuiteOptions, jobs: int | None) -> 
 
     from tau_stage.suite import run_case
 
-    processes = min(len(cases), jobs or (1 if options.live else os.cpu_count() or 1))
-    if processes <= 1 or (jobs is None and len(cases) <= FEW):
+    at_once = 1 if options.live or len(cases) <= FEW else os.cpu_count() or 1
+    processes = min(len(cases), jobs or at_once)
+    if processes <= 1:
         yield from (run_case(case, options) for case in cases)
         return
     from functools import partial

@@ -42,11 +42,11 @@ def validate(
     if form is FindingFormat.text:
         from tau_stage.cli.loading import load_plans
 
-        load_plans(scenes, loaded=_praise, variables=var or (), only=only or ())
+        load_plans(scenes, loaded=_praise, variables=var, only=only)
         return
     from tau_stage.report import as_github, as_json
 
-    found = _found(scenes, var or (), only or ())
+    found = _found(scenes, var, only)
     if form is FindingFormat.json:
         say_json(as_json(found))
     elif found:
@@ -54,7 +54,7 @@ def validate(
     raise typer.Exit(2 if any(finding.severity == "error" for finding in found) else 0)
 
 
-def _found(scenes: Sequence[str], variables: Sequence[str], only: Sequence[str]) -> list[Annotation]:
+def _found(scenes: Sequence[str], variables: Sequence[str] | None, only: Sequence[str] | None) -> list[Annotation]:
     """Find everything that is wrong, or may be, in the order of the files."""
     from tau_stage.cli.loading import load_plans
     from tau_stage.errors import SceneError

@@ -236,22 +236,23 @@ def _visible(folder: Path) -> list[Path]:
 
 def orphans_in(place: Path, scenes: Sequence[str], only: str | None = None) -> Iterator[CaseError]:
     """Yield cassettes and snapshots in a folder that belong to none of its scenes; or only what may be of one file."""
-    owners, unread = _owners(path for path in scenes if Path(path).parent == place)
     files = [file for file in place.iterdir() if file.suffix.lower() in SUFFIXES] if place.is_dir() else []
     own = {identity(str(file)) for file in files}
-    for path, name in belongings(place):
-        is_known = name in owners or any(_may_be_of(file, name) for file in unread)
-        if not is_known and (only is None or (_may_be_of(only, name) and name not in own)):
-            yield _orphan(path, name, owners, files)
+    wanted = (each for each in belongings(place) if only is None or (_may_be_of(only, each[1]) and each[1] not in own))
+    yield from _orphans(wanted, [path for path in scenes if Path(path).parent == place], files)
 
 
 def orphans_on_tape(tapes: Path, scenes: Sequence[str]) -> Iterator[CaseError]:
     """Yield cassettes, in a folder of their own, that belong to none of these scenes."""
-    owners, lost = _owners(scenes)
-    for path in sorted(tapes.iterdir()) if tapes.is_dir() else ():
-        is_tape = (path / MANIFEST).is_file()
-        if is_tape and path.name not in owners and not any(_may_be_of(file, path.name) for file in lost):
-            yield _orphan(path, path.name, owners, [Path(scene) for scene in scenes])
+    found = sorted(file.parent for file in tapes.glob(f"*/{MANIFEST}"))
+    yield from _orphans(((path, path.name) for path in found), scenes, [Path(scene) for scene in scenes])
+
+
+def _orphans(found: Iterable[tuple[Path, str]], scenes: Sequence[str], files: Sequence[Path]) -> Iterator[CaseError]:
+    owners, unread = _owners(scenes)
+    for path, name in found:
+        if name not in owners and not any(_may_be_of(file, name) for file in unread):
+            yield _orphan(path, name, owners, files)
 
 
 def _orphan(path: Path, name: str, owners: Mapping[str, str], files: Iterable[Path]) -> CaseError:

@@ -168,18 +168,18 @@ def clear_drafts(folder: Path) -> None:
                 os.close(file)
 
 
-def is_held(draft: Path) -> bool:
-    """Tell whether a process holds a draft, or nobody can tell."""
+def is_held(path: Path, flags: int = os.O_RDWR, *, unknown: bool = True) -> bool:
+    """Tell whether a process holds a draft or a lock; what is so where nobody can tell, is given."""
     try:
-        file = os.open(draft, os.O_RDWR | SAFE)
+        file = os.open(path, flags | SAFE)
     except FileNotFoundError:
         return False
     except OSError:
-        return True
+        return unknown
     try:
         return not lock_descriptor(file, blocking=False)
     except OSError:
-        return True
+        return unknown
     finally:
         os.close(file)
 

@@ -68,11 +68,9 @@ def realign(folder: TakeFolder, take: Take, rate: int, spare: Iterable[str] = ()
         TakeError: A file is missing, too short or no sound, or one cannot be written.
     """
     lines = heard(take)
-    others = [other for line in lines for other in line.alternatives if other.file and other.samples]
+    sounds = [other for line in lines for other in line.files if other.samples]
     files = [(f"{STEMS}/{stem.path.name}", stem.channels, take.samples) for stem in stems_of(folder, take)]
-    files += [(str(line.file), 1, line.samples) for line in lines]
-    files += [(str(other.file), 1, other.samples) for other in others]
-    files += [(name, 1, 0) for name in spare]
+    files += [(str(sound.file), 1, sound.samples) for sound in sounds] + [(name, 1, 0) for name in spare]
     written = []
     for name, channels, samples in files:
         with open_sound(folder.inside(name), samples, channels=channels) as file:

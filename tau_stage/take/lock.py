@@ -13,7 +13,7 @@ from filelock import lock_descriptor
 
 from tau_stage.audio import HEADER_BYTES
 from tau_stage.errors import TakeError
-from tau_stage.take.atomic import NO_LOCKS, SAFE, guarded, is_named
+from tau_stage.take.atomic import NO_LOCKS, SAFE, guarded, is_held, is_named
 from tau_stage.take.journal import JOURNAL
 
 LOCK = ".lock"
@@ -45,17 +45,8 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def is_locked(folder: Path) -> bool:
-    """Tell whether somebody writes into a take's folder now."""
-    try:
-        lock = os.open(folder / LOCK, os.O_RDONLY | SAFE)
-    except OSError:  # nobody does
-        return False
-    try:
-        return not lock_descriptor(lock, blocking=False)
-    except OSError:  # a file system without locks
-        return False
-    finally:
-        os.close(lock)
+    """Tell whether somebody writes into a take's folder now; where there are no locks, nobody does."""
+    return is_held(folder / LOCK, os.O_RDONLY, unknown=False)
 
 
 def clear_unbegun(home: Path, before: datetime) -> None:

@@ -140,14 +140,9 @@ def marks_of(
 
 def _told(take: Take, mix: Path | None, mixed: Shape) -> Iterator[tuple[str, FileDescription]]:
     players = {player.name: player for player in take.players}
-    for line in take.lines:
-        if line.former:
-            continue  # it is the former take's file, byte for byte
-        if line.file:
-            yield line.file, _line(line, players.get(line.player))
-        for other in line.alternatives:
-            if other.file:
-                yield other.file, _line(line, players.get(line.player), other)
+    for line in (line for line in take.lines if not line.former):  # that is the former take's file, byte for byte
+        for other in line.files:
+            yield str(other.file), _line(line, players.get(line.player), other)
     for player in (player for player in take.players if player.stem):
         lines = [line for line in take.lines if line.player == player.name]
         made, own = _made(lines, {player.name: player}), {"PLAYER": player.name, **_voice(player)}
@@ -163,12 +158,12 @@ def _told(take: Take, mix: Path | None, mixed: Shape) -> Iterator[tuple[str, Fil
         yield mix.name, told.at(mixed.rate)
 
 
-def _line(line: Performed, player: Playing | None, other: Alternative | None = None) -> FileDescription:
+def _line(line: Performed, player: Playing | None, other: Performed | Alternative) -> FileDescription:
     """Return what is told of a line's file, or of that of another take of it."""
-    said, which = (other.said, f", take {other.take}, not picked") if other else (line.said, "")
-    own = {"PLAYER": line.player, "LINE": line.id, "WORDS": said, "DIRECTION": line.direction}
+    which = f", take {other.take}, not picked" if isinstance(other, Alternative) else ""
+    own = {"PLAYER": line.player, "LINE": line.id, "WORDS": other.said, "DIRECTION": line.direction}
     return FileDescription(
-        f"{line.number:03d} {line.id} ({line.player}{which}): {said}",
+        f"{line.number:03d} {line.id} ({line.player}{which}): {other.said}",
         _made([line], {player.name: player} if player else {}),
         line.player,
         line.offset_samples,

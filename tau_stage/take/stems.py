@@ -184,16 +184,16 @@ def _lay_stems(folder: TakeFolder, journal: Sequence[Record], sounds: Mapping[st
     channels = beginning(journal).deliver.channels
     stems = Stems(folder.drafts(folder.stems.name), (name for name in names if name not in laid), laid, channels)
     end = 0
-    for fact in journal:
+    for fact in (fact for fact in journal if id(fact) in is_kept or isinstance(fact, BedEnded)):
         match fact:
-            case LineSpoken() if id(fact) in is_kept:
+            case LineSpoken():
                 audio = audio_of(folder, lines[fact.line]) if fact.file else Pcm()
                 stems.put(slug(fact.player), audio, fact.offset_samples)
                 end = max(end, fact.offset_samples + len(audio))
                 stems.reach(end)
-            case SoundPlayed(kind="bed") if id(fact) in is_kept:
+            case SoundPlayed(kind="bed"):
                 stems.begin_bed(fact.stem, sounds[fact.sound].laid, fact.offset_samples)
-            case SoundPlayed() if id(fact) in is_kept:
+            case SoundPlayed():
                 stems.put(fact.stem, sounds[fact.sound].laid, fact.offset_samples)
                 end = max(end, fact.offset_samples + fact.samples)
                 stems.reach(end)

@@ -133,6 +133,12 @@ class Performed(LineFacts):
     ended: str = Field(description="completed, incomplete, cancelled, or failed: it has no sound.")
 
     @property
+    def files(self) -> tuple[Performed | Alternative, ...]:
+        """Itself, and its takes that were not picked, as far as they have a file."""
+        all_takes: tuple[Performed | Alternative, ...] = (self, *self.alternatives)
+        return tuple(each for each in all_takes if each.file)
+
+    @property
     def takes(self) -> tuple[Alternative, ...]:
         """All its takes, in their order, where there are several: the one that was picked, and the others."""
         if not self.alternatives:
