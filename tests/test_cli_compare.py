@@ -19,7 +19,7 @@ from trio.testing import MockClock
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.report.compare import compare_takes
-from tau_stage.report.compare_html import LineSound, outline, render_comparison
+from tau_stage.report.comparison_report import LineSound, outline, render_comparison
 from tau_stage.report.delivering import rebuild
 from tau_stage.take.reading import audio_of, read_take
 from tests.support.in_memory_stage import Playhouse

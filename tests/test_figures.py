@@ -31,8 +31,6 @@ def test_modules_over_700_lines_say_why() -> None:
 
 
 APART = {
-    "tau_stage.report.compare_html": "the words of a comparison are in another file; this one only lays them out",
-    "tau_stage.report.summary": "what `run` prints at its end, and what the page says in its head, are one concept",
     "tau_stage.audio.g711": "a standard of its own",
 }
 """Small modules with one importer, and why each is a file of its own. Verbs of the command line are one file each."""

@@ -7,8 +7,7 @@ import io
 from rich.console import Console
 
 from tau_stage.protocol.usage import Usage
-from tau_stage.report.summary import tabulate_take
-from tau_stage.report.tables import plain_text
+from tau_stage.report.tables import plain_text, tabulate_take
 from tau_stage.take import records as record
 from tau_stage.take.folding import fold
 from tau_stage.take.take_model import Take

@@ -15,8 +15,7 @@ from tau_stage.cost import price
 from tau_stage.protocol.client_events import session_config
 from tau_stage.protocol.endpoints import ENDPOINTS, Endpoint
 from tau_stage.protocol.usage import Usage
-from tau_stage.report.summary import tabulate_take
-from tau_stage.report.tables import plain_text
+from tau_stage.report.tables import plain_text, tabulate_take
 from tau_stage.session import open_session
 from tau_stage.stage.budget import Budget
 from tau_stage.stage.performance import perform

@@ -18,8 +18,7 @@ from tau_stage.protocol.decoding import decode
 from tau_stage.protocol.secrets import Secrets, Striker
 from tau_stage.protocol.usage import Usage
 from tau_stage.report.subtitles import render_srt, render_vtt
-from tau_stage.report.summary import tabulate_take
-from tau_stage.report.tables import plain_text
+from tau_stage.report.tables import plain_text, tabulate_take
 from tau_stage.report.transcript import render_labels, render_sheet, render_transcript
 from tau_stage.scene.load import load_variants, parse_scene
 from tau_stage.scene.planner import make_plan

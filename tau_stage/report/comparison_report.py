@@ -1,17 +1,21 @@
-"""A comparison as tables: totals, what else changed, each line, and the words that changed."""
+"""A comparison as tables, and as one page that needs nothing else, on which both lines face each other."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from textwrap import wrap
+from typing import NamedTuple
 
+import numpy as np
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
+from tau_stage.audio import Pcm
 from tau_stage.report.compare import Comparison, LinePair, Total, is_reused, less
-from tau_stage.report.tables import UNKNOWN, TextReport, TextTable, dollars
+from tau_stage.report.page import templates
+from tau_stage.report.tables import UNKNOWN, TextReport, TextTable, dollars, money
 from tau_stage.text import DiffPart, has_changes, one_line
 
 WIDTH = 100
@@ -128,3 +132,48 @@ def shorten(text: str) -> str:
     """
     is_hash = len(text) == 64 and all(digit in "0123456789abcdef" for digit in text)
     return text[:12] if is_hash else text or "-"
+
+
+# ---- the page
+
+STEPS = 160
+"""How many steps a waveform has."""
+
+
+class LineSound(NamedTuple):
+    """A line's sound, for a page: from ``outline``, or empty, and a quoted link."""
+
+    outline: str
+    href: str
+
+
+def outline(audio: Pcm, columns: int = STEPS) -> str:
+    r"""Draw a sound's shape as the path of an SVG, ``columns`` wide, from -1 (loudest) to 1.
+
+    >>> outline(Pcm(b"\0\x40" * 4), 2)
+    'M0 -0.50L1 -0.50L1 0.50L0 0.50Z'
+    """
+    if not audio:
+        return ""
+    edges = np.linspace(0, len(audio), columns, endpoint=False).astype(int)
+    samples = np.abs(audio.array.astype(np.int32))
+    peaks = np.maximum.reduceat(samples, np.minimum(edges, len(audio) - 1))
+    heights = [max(0.01, float(peak) / 32768) for peak in peaks]
+    upper = [f"{column} {-height:.2f}" for column, height in enumerate(heights)]
+    lower = [f"{column} {height:.2f}" for column, height in enumerate(heights)]
+    return "M" + "L".join([*upper, *reversed(lower)]) + "Z"
+
+
+def render_comparison(
+    comparison: Comparison,
+    sounds: tuple[Mapping[str, LineSound], Mapping[str, LineSound]] = ({}, {}),
+    notes: Sequence[str] = (),
+) -> str:
+    """Write the page, with the sounds of each take by line, and notes such as that a sound is missing.
+
+    Every text of the takes is escaped.
+    """
+    words = {"figures": total_cells, "short": shorten, "money": money, "columns": STEPS - 1}
+    places = {pair.id: number for number, pair in enumerate(comparison.pairs, 1)}
+    template = templates().get_template("compare.html", globals=words)
+    return template.render(comparison=comparison, sounds=sounds, notes=notes, places=places)
