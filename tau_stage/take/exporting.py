@@ -116,8 +116,8 @@ def names(template: str, scene: str, lines: Iterable[Performed]) -> Iterator[str
     for line in lines:
         values: dict[str, str | int] = {"scene": scene, "player": line.player, "number": line.number, "line": line.id}
         plain = safe(filled(template, {key: safe(str(value)) for key, value in values.items()}))
-        names = chain([plain], (f"{plain}-{again}" for again in count(2)))
-        name = next(name for name in names if name.lower() not in taken)
+        free = chain([plain], (f"{plain}-{again}" for again in count(2)))
+        name = next(name for name in free if name.lower() not in taken)
         taken.add(name.lower())
         yield name
 
