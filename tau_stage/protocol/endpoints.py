@@ -102,7 +102,11 @@ class Endpoint:
         return urlunsplit(parts._replace(path=parts.path.rstrip("/") or "/v1/realtime"))
 
     def named(self, model: str) -> dict[str, str]:
-        """Return the model as a wish for the session, where it is not named in the URL."""
+        """Return the model as a wish for the session, where it is not named in the URL.
+
+        >>> ENDPOINTS["inworld"].named("openai/gpt-4.1-mini"), ENDPOINTS["openai"].named("gpt-realtime-2.1")
+        ({'model': 'openai/gpt-4.1-mini'}, {})
+        """
         return {"model": model} if self.names_model_in_session else {}
 
     def key_in(self, environment: Mapping[str, str]) -> str | None:

@@ -156,7 +156,7 @@ OWN_ID = re.compile(r"(?:event|item|resp|sess|call)_\d{12,}")
 """An id that the understudy has made; a client's own id stays."""
 
 ID_FIELDS = ("item_id", "response_id", "call_id", "previous_item_id", "id")
-XAI_OMITS = frozenset({"conversation.item.done", "rate_limits.updated"})
+XAI_OMITS = frozenset({"conversation.item.done", "rate_limits.updated", "response.function_call_arguments.delta"})
 TOKENS_PER_S = 50
 """Tokens of a second of sound, heard or spoken."""
 
@@ -214,36 +214,9 @@ class XaiCodec:
             return []
         if kind == "session.created":
             return self._created(event)
-        found = self._translate(kind, event)
+        translate = XAI_SHAPES.get(kind)
+        found = translate(self, event) if translate else [event]
         return [self._named({"previous_item_id": None} | one, self._ids) for one in found]
-
-    def _translate(self, kind: str, event: JsonObject) -> list[JsonObject]:
-        match kind.removeprefix("response."):
-            case "session.updated":
-                return [event | {"session": self._echo()}]
-            case "input_audio_buffer.speech_started" | "input_audio_buffer.speech_stopped":
-                return self._turn(event)
-            case "input_audio_buffer.committed":
-                self._awaited = event["item_id"] if self._transcribes else ""
-                return [event | {"previous_item_id": None}]
-            case "conversation.item.added":
-                return self._added(event)
-            case "created":
-                created = event | {"response": _response(event["response"])}
-                if self._awaited:
-                    self._held.append(created)
-                return [] if self._awaited else [created]
-            case "output_item.added" | "output_item.done":
-                item = {key: value for key, value in _item(event["item"], "user").items() if key != "content"}
-                return [event | {"item": item, "output_index": 0}]
-            case "done":
-                return [self._done(event)]
-            case _ if kind.startswith(TRANSCRIPTION):
-                return self._transcribed(kind, event)
-            case _ if "function_call_arguments" in kind:
-                return self._arguments(kind, event)
-            case _:
-                return self._part(kind, event)
 
     @property
     def _transcribes(self) -> bool:
@@ -273,6 +246,9 @@ class XaiCodec:
     @property
     def _now_ms(self) -> int:
         return int(self.clock() * 1000)
+
+    def _updated(self, event: JsonObject) -> list[JsonObject]:
+        return [event | {"session": self._echo()}]
 
     def _echo(self) -> JsonObject:
         """Write what the client has asked for, and what xAI says of itself."""
@@ -323,6 +299,10 @@ class XaiCodec:
         }
         return [event, added]
 
+    def _committed(self, event: JsonObject) -> list[JsonObject]:
+        self._awaited = event["item_id"] if self._transcribes else ""
+        return [event | {"previous_item_id": None}]
+
     def _added(self, event: JsonObject) -> list[JsonObject]:
         item = event["item"]
         if item["id"] in self._heard:
@@ -333,9 +313,9 @@ class XaiCodec:
             self._text_in += sum(text_tokens(part.get("text") or "") for part in item["content"])
         return [event | {"item": _item(item, "user")}]
 
-    def _transcribed(self, kind: str, event: JsonObject) -> list[JsonObject]:
+    def _transcribed(self, event: JsonObject) -> list[JsonObject]:
         """Send the words whole each time, and as completed several times."""
-        words = self._words.setdefault(event["item_id"], [])
+        kind, words = event["type"], self._words.setdefault(event["item_id"], [])
         if kind.endswith("delta"):
             words.append(event["delta"])
             return []
@@ -355,24 +335,34 @@ class XaiCodec:
 
     # ---- what is said
 
-    def _part(self, kind: str, event: JsonObject) -> list[JsonObject]:
-        """Send parts of a message: words after the sound that they begin with."""
-        match kind.removeprefix("response."):
-            case "content_part.added":
-                return [event | {"previous_item_id": "0"}]
-            case "output_audio_transcript.delta":
-                self._held.append(event | {"start_time": round(self._audio_out_s, 2)})
-                return []
-            case "output_audio.delta":
-                return self._audio_delta(event)
-            case "output_audio.done":
-                held, self._held = self._held, [event]
-                return held
-            case "content_part.done":
-                held, self._held = self._held, []
-                return [{key: value for key, value in event.items() if key != "part"}, *held]
-            case _:
-                return [event]
+    def _response_created(self, event: JsonObject) -> list[JsonObject]:
+        """Tell that the model begins; where what it heard is written down, after those words."""
+        created = event | {"response": _response(event["response"])}
+        if not self._awaited:
+            return [created]
+        self._held.append(created)
+        return []
+
+    def _output_item(self, event: JsonObject) -> list[JsonObject]:
+        item = _item(event["item"], "user")
+        item.pop("content", None)
+        return [event | {"item": item, "output_index": 0}]
+
+    def _part_added(self, event: JsonObject) -> list[JsonObject]:
+        return [event | {"previous_item_id": "0"}]
+
+    def _spoken(self, event: JsonObject) -> list[JsonObject]:
+        """Keep words for the sound that they begin with: they come after it."""
+        self._held.append(event | {"start_time": round(self._audio_out_s, 2)})
+        return []
+
+    def _sound_done(self, event: JsonObject) -> list[JsonObject]:
+        held, self._held = self._held, [event]
+        return held
+
+    def _part_done(self, event: JsonObject) -> list[JsonObject]:
+        held, self._held = self._held, []
+        return [{key: value for key, value in event.items() if key != "part"}, *held]
 
     def _audio_delta(self, event: JsonObject) -> list[JsonObject]:
         seconds = len(pybase64.b64decode(event["delta"])) / 2 / RATE
@@ -383,16 +373,14 @@ class XaiCodec:
         told = event | {"rid": self._rid, "audio_duration_ms": round(seconds * 1000), "ts": self._now_ms} | first
         return [told, *(words | {"rid": words["event_id"]} for words in held)]
 
-    def _arguments(self, kind: str, event: JsonObject) -> list[JsonObject]:
+    def _arguments(self, event: JsonObject) -> list[JsonObject]:
         """Send arguments at once."""
-        if kind.endswith("delta"):
-            return []
         event = event | {"output_index": 0}
         delta = {key: event[key] for key in ("item_id", "response_id", "call_id")}
-        delta |= {"type": kind.removesuffix("done") + "delta", "event_id": f"{event['event_id']}/delta"}
+        delta |= {"type": "response.function_call_arguments.delta", "event_id": f"{event['event_id']}/delta"}
         return [delta | {"delta": event["arguments"]}, event]
 
-    def _done(self, event: JsonObject) -> JsonObject:
+    def _done(self, event: JsonObject) -> list[JsonObject]:
         response = event["response"]
         words = response["usage"]["output_token_details"]["text_tokens"]
         heard, spoken = round(self._audio_in_s * TOKENS_PER_S), round(self._audio_out_s * TOKENS_PER_S)
@@ -406,7 +394,7 @@ class XaiCodec:
             "billable_audio_seconds": math.ceil(self._audio_in_s + self._audio_out_s),
         }
         self._text_in, self._audio_in_s, self._audio_out_s, self._rid = 0, 0.0, 0.0, ""
-        return event | {"response": _response(response), "response_id": response["id"], "usage": usage}
+        return [event | {"response": _response(response), "response_id": response["id"], "usage": usage}]
 
     # ---- ids
 
@@ -427,6 +415,27 @@ class XaiCodec:
         if names is self._ids and told not in names and OWN_ID.match(told):
             names[told] = f"call-{_uuid(told)}-0" if told.startswith("call_") else _uuid(told)
         return names.get(told, told)
+
+
+XAI_SHAPES: dict[str, Callable[[XaiCodec, JsonObject], list[JsonObject]]] = {
+    "session.updated": XaiCodec._updated,
+    "input_audio_buffer.speech_started": XaiCodec._turn,
+    "input_audio_buffer.speech_stopped": XaiCodec._turn,
+    "input_audio_buffer.committed": XaiCodec._committed,
+    "conversation.item.added": XaiCodec._added,
+    **dict.fromkeys((f"{TRANSCRIPTION}{end}" for end in ("delta", "completed", "failed")), XaiCodec._transcribed),
+    "response.created": XaiCodec._response_created,
+    "response.output_item.added": XaiCodec._output_item,
+    "response.output_item.done": XaiCodec._output_item,
+    "response.content_part.added": XaiCodec._part_added,
+    "response.output_audio_transcript.delta": XaiCodec._spoken,
+    "response.output_audio.delta": XaiCodec._audio_delta,
+    "response.output_audio.done": XaiCodec._sound_done,
+    "response.content_part.done": XaiCodec._part_done,
+    "response.function_call_arguments.done": XaiCodec._arguments,
+    "response.done": XaiCodec._done,
+}
+"""What xAI's client gets for an event, where it is not the event itself."""
 
 
 def _uuid(name: str) -> str:
