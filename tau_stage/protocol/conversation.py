@@ -30,7 +30,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from tau_stage.audio import PCM16, Format, Pcm
 from tau_stage.errors import ProtocolError
@@ -298,14 +297,13 @@ class Conversation:
 
     def _add_sound(self, owner: str, item_id: str, item: PartialItem, event: AudioDelta) -> ResponseChange | None:
         try:
-            audio = item.grow(event.delta, partial(self._note_odd_sound, event.type))
+            audio, oddity = item.grow(event.delta)
         except ProtocolError as error:
             self._mark_broken(owner, f"{event.type}: {error.problem}")
             return None
+        if oddity:
+            self.odd[f"{event.type}: {oddity}"] += 1
         return AudioChunk(owner, item_id, audio, item.is_commentary) if audio else None
-
-    def _note_odd_sound(self, kind: str, oddity: str) -> None:
-        self.odd[f"{kind}: {oddity}"] += 1
 
     def _add_words(
         self,
@@ -420,7 +418,13 @@ class Conversation:
         if not incoming.has_begun:
             self._never_begun.add(response_id)
         ids = self._learn_output(incoming, event.response.output) or list(filter(None, incoming.items))
-        said, comments = self._finish(incoming)
+        said: list[Commentary] = []
+        comments: list[Commentary] = []
+        for item_id, item in incoming.items.items():
+            told = item.finish()
+            if told.audio:
+                self.entries.keep_audio(item_id, told.audio)
+            (comments if item.is_commentary else said).append(told)
         status, reason, message = _outcome(event.response, incoming.problem)
         calls = tuple(call for item_id, item in incoming.items.items() if (call := item.tool_call(item_id)))
         usage = _used(event, [*said, *comments], has_calls=bool(calls), failed=status == "failed")
@@ -439,17 +443,6 @@ class Conversation:
             commentary=tuple(comments),
         )
         return ResponseEnded(response_id, response)
-
-    def _finish(self, incoming: _Incoming) -> tuple[list[Commentary], list[Commentary]]:
-        """Give what a response says, and what it says about its work; its items keep their sound."""
-        said: list[Commentary] = []
-        comments: list[Commentary] = []
-        for item_id, item in incoming.items.items():
-            told = item.finish()
-            if told.audio:
-                self.entries.keep_audio(item_id, told.audio)
-            (comments if item.is_commentary else said).append(told)
-        return said, comments
 
     def _count(self, response_id: str, usage: Usage) -> Usage:
         """Count the usage of a response; where time is billed, with the text messages since the one before."""

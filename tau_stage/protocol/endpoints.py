@@ -267,11 +267,7 @@ ENDPOINTS = {
 def endpoint(name: str, dialect: str | None = None) -> Endpoint:
     """Return the endpoint of that name, or one made for a ``ws://`` or ``wss://`` URL.
 
-    A URL may say before a plus sign what its server is like: an endpoint, or a dialect.
-
-    Args:
-        name: A name or a URL.
-        dialect: How the URL's server spells events: a name of ``DIALECTS``.
+    A URL may say before a plus sign what its server is like: an endpoint, or a dialect; ``dialect`` names one, too.
 
     Raises:
         KeyError: There is no such endpoint or dialect.

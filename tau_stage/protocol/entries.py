@@ -11,18 +11,9 @@ from dataclasses import dataclass, field, replace
 import pybase64
 
 from tau_stage.audio import RATE, Format, Pcm
+from tau_stage.protocol import server_events
 from tau_stage.protocol.items import Item
-from tau_stage.protocol.server_events import (
-    ConversationItemDeleted,
-    ConversationItemTruncated,
-    InputAudioBufferCleared,
-    InputAudioBufferCommitted,
-    PlacedItemEvent,
-    ServerEvent,
-    SpeechStarted,
-    SpeechStopped,
-    TranscriptionCompleted,
-)
+from tau_stage.protocol.server_events import ServerEvent
 
 KEPT_S = 5.0
 """Sound kept while nobody speaks: more than any prefix that turn detection reaches back for."""
@@ -191,23 +182,23 @@ class Entries:
     def apply(self, event: ServerEvent) -> None:
         """Take in an event; one that is about no item changes nothing."""
         match event:
-            case PlacedItemEvent():
+            case server_events.PlacedItemEvent():
                 self._place(Entry.of(event.item), event.previous_item_id)
-            case ConversationItemTruncated():
+            case server_events.ConversationItemTruncated():
                 self._change(event.item_id, lambda entry: entry.cut(event.audio_end_ms))
-            case ConversationItemDeleted():
+            case server_events.ConversationItemDeleted():
                 self.by_id.pop(event.item_id, None)
-            case InputAudioBufferCommitted():
+            case server_events.InputAudioBufferCommitted():
                 self._commit(event.item_id)
-            case InputAudioBufferCleared():
+            case server_events.InputAudioBufferCleared():
                 self.input.clear()
-            case SpeechStarted():
+            case server_events.SpeechStarted():
                 self.input.started(event.item_id, event.audio_start_ms)
-            case SpeechStopped():
+            case server_events.SpeechStopped():
                 self.input.stopped(event.item_id, event.audio_end_ms)
-            case TranscriptionCompleted() if event.item_id in self.by_id:
+            case server_events.TranscriptionCompleted() if event.item_id in self.by_id:
                 self._change(event.item_id, lambda entry: replace(entry, transcript=event.transcript))
-            case TranscriptionCompleted():
+            case server_events.TranscriptionCompleted():
                 self._early_transcripts[event.item_id] = event.transcript
             case _:
                 pass

@@ -155,19 +155,19 @@ class Requests:
     def _match(self, event: ServerEvent, *, is_new_item: bool) -> Request | None:
         match event:
             case ErrorEvent():
-                asked = event.error.event_id or ""
-                return self._open.get(asked) or self._taken_as_done.get(asked)
+                return _first(asked for asked in self._every() if asked.event_id == event.error.event_id)
             case PlacedItemEvent():
                 named = self.oldest("conversation.item.added", event.item.id)
                 return named or (self._of_shape(event.item) if is_new_item else None)
             case ResponseCreated():
                 return self.asks_for_response(event.response.metadata)
-            case ConversationItemRetrieved(item=Item(id=item_id)):
-                return self.oldest(event.type, item_id) or self.oldest(event.type)
             case UnusableEvent():
                 return None
             case _:
-                return self.oldest(event.type, getattr(event, "item_id", None)) or self.oldest(event.type)
+                item_id = (
+                    event.item.id if isinstance(event, ConversationItemRetrieved) else getattr(event, "item_id", "")
+                )
+                return self.oldest(event.type, item_id) or self.oldest(event.type)
 
     def oldest(self, answer: str, item_id: str | None = None) -> Request | None:
         """Return the oldest request of a kind; an answer that names no item answers it too. Open ones come first."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import pybase64
 
 from tau_stage.audio import Decoder, Format, Pcm
 from tau_stage.errors import ProtocolError
-from tau_stage.protocol.dialects import ignore
 from tau_stage.protocol.entries import Entry, ToolCall
 from tau_stage.protocol.items import ContentPart, Item
 from tau_stage.protocol.server_events import Status
@@ -227,8 +226,8 @@ class PartialItem:
         """The words written, as completely as they were told."""
         return "".join(map(str, self.written.values())) or (self.entry.text if self.entry else "")
 
-    def grow(self, delta: str, note: Callable[[str], None] = ignore) -> Pcm:
-        """Add one delta of base64, decoded on its own, and give back the whole samples it completes.
+    def grow(self, delta: str) -> tuple[Pcm, str]:
+        """Add one delta of base64, decoded on its own; give back the whole samples it completes, and what is odd of it.
 
         Raises:
             ProtocolError: The delta is not base64, or no sound that can be read.
@@ -237,26 +236,26 @@ class PartialItem:
             data = pybase64.b64decode(delta, validate=True)
         except ValueError:
             data = _decoded_loosely(delta)
-        self.awaits_sound = True
+        self.awaits_sound, oddity = True, ""
         if self.head or data[:4] in SOUND_FILES:
-            data = self._samples_of(self.head + data, note)
+            data, oddity = self._samples_of(self.head + data)
         sound = self.decoder.feed(data)
         if sound:
             self.sounds.append(sound)
-        return sound
+        return sound, oddity
 
-    def _samples_of(self, data: bytes, note: Callable[[str], None]) -> bytes:
-        """Return the samples of a WAV file whose beginning came; none, until they begin."""
+    def _samples_of(self, data: bytes) -> tuple[bytes, str]:
+        """Return the samples of a WAV file whose beginning came, and what is odd of it; none, until they begin."""
         form = self.decoder.form
         found = samples_of(data, form)
+        self.head = b"" if found else data
         if found is None:
-            self.head = data
-            return b""
-        rate, self.head = found[0], b""
-        note("a WAV header; taken off" if rate == form.rate else f"a WAV file of {rate} Hz; read as such")
-        if rate != form.rate:
-            self.decoder = replace(form, rate=rate).decoder()
-        return found[1]
+            return b"", ""
+        rate, samples = found
+        if rate == form.rate:
+            return samples, "a WAV header; taken off"
+        self.decoder = replace(form, rate=rate).decoder()
+        return samples, f"a WAV file of {rate} Hz; read as such"
 
     def words(self, content_index: int, *, spoken: bool) -> PartialText:
         """Return the words of one part, to add to."""
