@@ -170,3 +170,9 @@ def test_the_words_of_an_error_are_found_wherever_they_stand(frame: str) -> None
     event = decode(frame)
     assert isinstance(event, ErrorEvent)
     assert event.error.message == "out of memory"
+
+
+def test_a_field_of_a_name_of_ours_is_as_good_as_any_other() -> None:
+    event = decode('{"type": "response.done", "spelt": [], "response": {"status": "completed"}}')
+    assert isinstance(event, ResponseDone)
+    assert event.response.outcome == "completed"

@@ -121,7 +121,7 @@ def decode(frame: bytes | str, dialect: Dialect = GA, note: Note = ignore) -> Se
     if kind is None:
         return UnknownEvent.model_validate({**event, "event_id": str(event.get("event_id", ""))})
     if kind is ResponseDone:
-        event = ended(event, event.get("spelt", ""))
+        event = ended(event)
     elif kind is AudioDelta and event.get("delta") is None:
         event = _with_delta(event, note)
     return _validated(kind, event, note)
@@ -268,19 +268,15 @@ def _unusable(event: JsonObject, problem: str) -> UnusableEvent:
 # ---- the end of a response, whatever a server calls it and wherever it puts the reason
 
 
-def ended(event: JsonObject, spelt: str = "") -> JsonObject:
-    """Turn the end of a response into ``response.done``: its status, and the error it failed of under ``error``.
+def ended(event: JsonObject) -> JsonObject:
+    """Turn the end of a response into that of ``response.done``: its status, and the error it failed of.
 
-    >>> ended({"type": "response.failed", "message": "no GPU"}, "response.failed")["response"]
+    >>> ended({"type": "response.done", "spelt": "response.failed", "message": "no GPU"})["response"]
     {'status': 'failed', 'error': {'message': 'no GPU'}}
     """
-    told = event.get("response")
-    response: JsonObject = dict(told) if isinstance(told, dict) else {}
-    if spelt:
-        event = event | {"type": "response.done", "spelt": spelt}
-        response = {
-            key: event[key] for key in ("status", "status_details", "output", "metadata") if key in event
-        } | response
+    spelt = str(event.get("spelt", ""))
+    beside = ("status", "status_details", "output", "metadata") if spelt else ()
+    response = {key: event[key] for key in beside if key in event} | _object(event.get("response"))
     status = ENDS.get(spelt) or status_of(response.get("status"))
     if status is None and any(_errors(response, event)):
         status = "failed"
@@ -294,10 +290,13 @@ def ended(event: JsonObject, spelt: str = "") -> JsonObject:
     return event | {"response": response}
 
 
+def _object(told: object) -> JsonObject:
+    return told if isinstance(told, dict) else {}
+
+
 def _errors(response: JsonObject, event: JsonObject) -> list[object]:
     """Tell where an error may stand, the likeliest first."""
-    details = response.get("status_details")
-    return [details.get("error") if isinstance(details, dict) else None, response.get("error"), event.get("error")]
+    return [_object(response.get("status_details")).get("error"), response.get("error"), event.get("error")]
 
 
 def _error(response: JsonObject, event: JsonObject) -> JsonObject:
@@ -307,7 +306,7 @@ def _error(response: JsonObject, event: JsonObject) -> JsonObject:
         _add(error, place, ("message", *MESSAGE_FIELDS), is_error=True)
     _add(error, details if isinstance(details, str | list) else {}, ())
     for place in (details, response, event):
-        _add(error, place if isinstance(place, dict) else {}, BESIDE_ERROR)
+        _add(error, _object(place), BESIDE_ERROR)
     return error
 
 
@@ -329,9 +328,8 @@ def _add(error: JsonObject, place: object, keys: Sequence[str], *, is_error: boo
 
 def _reason(response: JsonObject) -> JsonObject:
     """Tell why a response was not completed, where the server tells it otherwise."""
-    details, others = response.get("status_details"), response.get("incomplete_details")
-    told = details.get("reason") if isinstance(details, dict) else details
-    told = told or (others.get("reason") if isinstance(others, dict) else others)
+    places = (response.get("status_details"), response.get("incomplete_details"))
+    told = next(filter(None, (place.get("reason") if isinstance(place, dict) else place for place in places)), None)
     return {"status_details": {"reason": told}} if isinstance(told, str) else {}
 
 
