@@ -41,7 +41,7 @@ from tau_stage.scene.model import (
 )
 from tau_stage.scene.names import LINE_OPTIONS, MEANT, SPEAKER_WORDS, STEP_WORDS, TEXT_WORDS, did_you_mean, listed
 from tau_stage.scene.script import parse_speech
-from tau_stage.scene.yaml_text import Node, Path
+from tau_stage.scene.yaml_text import Node, Path, Quoted
 from tau_stage.scene.yaml_traps import quoted, with_dashes, yaml_scalar
 from tau_stage.text import composed, folded
 
@@ -575,7 +575,7 @@ def load_tool(name: str, node: Node, errors: Diagnostics) -> ToolDefinition:
     entries = errors.mapping(node, path, owner, f"write it like '{name}: {{description: ..., returns: {{ok: true}}}}'")
     known = errors.known(entries or {}, ToolDefinition.options(), path, owner)
     _check_tool(name, known, path, errors)
-    parts: dict[str, Loader] = {"returns": typed, "parameters": _parameters, "command": _command}
+    parts: dict[str, Loader] = {"returns": lambda node, *_: typed(node), "parameters": _parameters, "command": _command}
     values = {key: parts[key](value, (*path, key), errors) if key in parts else value for key, value in known.items()}
     line = errors.document.place(path, key=True).line
     values |= {"has_result": "returns" in known, "path": path, "source_line": line}
@@ -615,12 +615,12 @@ def _parameters(node: Node, path: Path, errors: Diagnostics) -> dict[str, object
     if entries is None:
         return None
     if entries.get("type") == "object":
-        schema = typed(entries, path, errors)
+        schema = typed(entries)
         assert isinstance(schema, dict)  # noqa: S101 - a mapping stays one
         return schema
     properties: dict[str, object] = {}
     for name, kind in entries.items():
-        schema = typed(kind, (*path, name), errors) if isinstance(kind, dict) else {"type": kind}
+        schema = typed(kind) if isinstance(kind, dict) else {"type": kind}
         what = schema.get("type")
         if what not in ARGUMENT_TYPES:
             problem = f"'{what}' is no type of an argument" if isinstance(what, str) else f"'{name}' needs a type"
@@ -629,16 +629,15 @@ def _parameters(node: Node, path: Path, errors: Diagnostics) -> dict[str, object
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def typed(node: Node, path: Path, errors: Diagnostics) -> Any:
+def typed(node: Node) -> Any:
     """Type data for a program: what reads as a number, ``true``, ``false`` or ``null`` is one, unless it is quoted."""
     if isinstance(node, dict):
-        return {key: typed(value, (*path, key), errors) for key, value in node.items()}
+        return {key: typed(value) for key, value in node.items()}
     if isinstance(node, list):
-        return [typed(value, (*path, number), errors) for number, value in enumerate(node)]
-    plain = path not in errors.document.quoted
-    if plain and (node in ("true", "false", "null") or _NUMBER.fullmatch(node)):
+        return [typed(value) for value in node]
+    if not isinstance(node, Quoted) and (node in ("true", "false", "null") or _NUMBER.fullmatch(node)):
         return from_json(node)
-    return node
+    return str(node)
 
 
 def load_cues(node: Node, steps: Steps, errors: Diagnostics) -> tuple[Cue, ...]:

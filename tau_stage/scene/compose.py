@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from math import prod
 from pathlib import PurePath
@@ -13,7 +13,7 @@ from tau_stage.scene.fountain import read_fountain
 from tau_stage.scene.names import BESIDE, did_you_mean, listed, resolve_path, shortened, slug
 from tau_stage.scene.script import ScriptItem, ScriptSpeech, depth, read_script
 from tau_stage.scene.source import Position, Source, read_source
-from tau_stage.scene.yaml_text import Document, Node, Path, Spans, read_yaml
+from tau_stage.scene.yaml_text import Document, Node, Path, read_items, read_yaml
 
 MERGED = ("players", "tools", "vars")
 """Mappings of which a scene and what it includes have each a part."""
@@ -159,7 +159,7 @@ class _Substitution:
         if path[-1] == "id" and len(path) > 1 and isinstance(path[-2], int):
             self._errors.add(path, "an id holds no variable, as ids name files", "write it out")
             return "x"
-        return "\n".join(self._line(line, path) for line in node.split("\n"))
+        return type(node)("\n".join(self._line(line, path) for line in node.split("\n")))
 
     def _line(self, line: str, path: Path) -> str:
         places = _closed(line)
@@ -309,12 +309,11 @@ def script_into_lines(entries: Entries, errors: Diagnostics) -> None:
 
 def _lines(script: str, players: tuple[str, ...], errors: Diagnostics) -> list[Node]:
     document = errors.document
-    span = Spans(document).values["script",]
+    span = document.values["script",]
     if span.style != "|":
         return _of_file(script.strip(), players, errors)
-    first, last = span.start.line + 1, span.end.line
-    parts = read_script(document.source, first, last, players)
-    return _of_parts(parts, document.source, document, header=document.keys["script",].line)
+    parts = read_script(document.source, span.start.line + 1, span.end.line, players)
+    return _of_parts(parts, document.source, document)
 
 
 def _of_file(name: str, players: tuple[str, ...], errors: Diagnostics) -> list[Node]:
@@ -330,106 +329,65 @@ def _of_file(name: str, players: tuple[str, ...], errors: Diagnostics) -> list[N
             raise
         errors.add(("script",), error.problem, error.hint or BESIDE)
         return []
-    return _of_parts(parts, source, errors.document, header=0)
+    return _of_parts(parts, source, errors.document)
 
 
-def _of_parts(parts: list[ScriptSpeech | ScriptItem], source: Source, document: Document, header: int) -> list[Node]:
-    """Return the speeches and the items of a script, as lines.
-
-    Args:
-        parts: In order.
-        source: Where they stand.
-        document: The scene's.
-        header: The line of ``script:`` above them; 0 where they stand in another file.
-    """
+def _of_parts(parts: list[ScriptSpeech | ScriptItem], source: Source, document: Document) -> list[Node]:
+    """Return the speeches and the items of a script, in order, as lines of a scene's document."""
     lines: list[Node] = []
-    numbers: list[int] = []
+    items: dict[int, ScriptItem] = {}
     for part in parts:
         if isinstance(part, ScriptItem):
-            numbers.append(len(lines))
+            items[len(lines)] = part
             lines.append("")
         elif part.dual and lines:
             _join(lines, part, document)
         else:
-            lines.append(_speech(part, len(lines), document))
-    if header == 0:
+            lines.append({part.speaker: part.text})
+            _put(("lines", len(lines) - 1), part, document)
+    if source is not document.source:
         document.sources.update({("lines", number): source for number in range(len(lines))})
-    wanted = [part for part in parts if isinstance(part, ScriptItem)]
-    for number, item in zip(numbers, _items(wanted, numbers, source, document, header), strict=True):
-        lines[number] = item
+    if items:
+        for number, node in zip(items, _items(items, source, document), strict=True):
+            lines[number] = node
     return lines
 
 
-def _speech(spoken: ScriptSpeech, number: int, document: Document) -> Node:
-    path = ("lines", number, spoken.speaker)
-    _place(document, path, spoken)
-    document.values["lines", number] = document.values[path]
-    return {spoken.speaker: spoken.text}
-
-
-def _place(document: Document, path: Path, spoken: ScriptSpeech) -> None:
-    place = type(document.values[()])(spoken.line, spoken.column)
-    document.keys[path] = document.values[path] = place
+def _put(path: Path, spoken: ScriptSpeech, document: Document) -> None:
+    for here in (path, (*path, spoken.speaker)):
+        document.put(here, Position(spoken.line, spoken.column))
 
 
 def _join(lines: list[Node], spoken: ScriptSpeech, document: Document) -> None:
     """Join a speech that is spoken together with the one before."""
-    at, before = len(lines) - 1, lines[-1]
+    before, path = lines[-1], ("lines", len(lines) - 1, "together")
     assert isinstance(before, dict)  # noqa: S101 - speeches and groups are mappings
-    group = before.get("together", [before])
-    assert isinstance(group, list)  # noqa: S101 - it was made here
-    if "together" not in before:
-        place = document.values["lines", at]
-        speaker = next(iter(before))
-        document.values["lines", at, "together"] = document.keys["lines", at, "together"] = place
-        for path in (("lines", at, "together", 0), ("lines", at, "together", 0, speaker)):
-            document.values[path] = document.keys[path] = place
-    path = ("lines", at, "together", len(group))
-    _place(document, (*path, spoken.speaker), spoken)
-    document.values[path] = document.values[*path, spoken.speaker]
-    together: list[Node] = [*group, {spoken.speaker: spoken.text}]
-    lines[at] = {"together": together}
+    group = before.get("together")
+    if not isinstance(group, list):
+        group = [before]
+        for here in (path, (*path, 0), (*path, 0, *before)):
+            document.put(here, document.place(path[:-1]))
+        lines[-1] = {"together": group}
+    _put((*path, len(group)), spoken, document)
+    group.append({spoken.speaker: spoken.text})
 
 
-def _items(wanted: list[ScriptItem], numbers: list[int], source: Source, document: Document, header: int) -> list[Node]:
-    """Return the items in YAML, read where they stand: everything else is blank."""
-    if not wanted:
-        return []
+def _items(wanted: Mapping[int, ScriptItem], source: Source, document: Document) -> list[Node]:
+    """Return the items in YAML, by their place among the lines, read where they stand: everything else is blank."""
     kept = [""] * len(source.lines)
-    for item in wanted:
-        if depth(source.line(item.first_line)) != depth(source.line(wanted[0].first_line)):
+    first, *_ = wanted.values()
+    for item in wanted.values():
+        if depth(source.line(item.first_line)) != depth(source.line(first.first_line)):
             raise _odd(source, item, "this item is indented otherwise than the first one", "align all items")
         kept[item.first_line - 1 : item.last_line] = source.lines[item.first_line - 1 : item.last_line]
-    if header:
-        kept[header - 1] = "lines:"
-        others = read_yaml(Source(source.path, "\n".join(kept), source.sha256, source.lines))
-    else:
-        others = _below_a_key(kept, source)
-    items = others.data["lines"]
+    items, keys, values = read_items(Source(source.path, "\n".join(kept), source.sha256, source.lines))
     if not isinstance(items, list) or len(items) != len(wanted):
-        raise _odd(source, wanted[0], "YAML does not see where these items end", "close every bracket and quote")
-    for mine, theirs in ((document.keys, others.keys), (document.values, others.values)):
-        mine.update({_moved(path, numbers): place for path, place in theirs.items() if len(path) > 1})
-    document.quoted.update(_moved(path, numbers) for path in others.quoted)
+        raise _odd(source, first, "YAML does not see where these items end", "close every bracket and quote")
+    numbers = list(wanted)
+    for mine, theirs in ((document.keys, keys), (document.values, values)):
+        mine.update({("lines", numbers[int(path[1])], *path[2:]): at for path, at in theirs.items() if len(path) > 1})
     return items
-
-
-def _below_a_key(kept: list[str], source: Source) -> Document:
-    """Return the items of a file as those of ``lines:``, which stands above the file's first line."""
-    text = "\n".join(["lines:", *kept])
-    try:
-        others = read_yaml(Source(source.path, text, source.sha256, ("lines:", *source.lines)))
-    except SceneError as error:
-        raise replace(error, line=error.line - 1) from None
-    for places in (others.keys, others.values):
-        places.update({path: place._replace(line=place.line - 1) for path, place in places.items()})
-    return others
 
 
 def _odd(source: Source, item: ScriptItem, problem: str, hint: str) -> SceneError:
     return source.error(Position(item.first_line, depth(source.line(item.first_line)) + 1), problem, hint)
-
-
-def _moved(path: Path, numbers: list[int]) -> Path:
-    """Tell where something stands among all lines that stands among the items."""
-    return ("lines", numbers[int(path[1])], *path[2:])

@@ -8,7 +8,7 @@ from tau_stage.errors import SceneError
 from tau_stage.scene.compose import is_script_file, read_script_file
 from tau_stage.scene.script import PlayerNames, ScriptItem, ScriptSpeech, depth, is_item, read_script
 from tau_stage.scene.source import Position, Source
-from tau_stage.scene.yaml_text import Document, LineIndex, Node, Path, Span, Spans, read_yaml
+from tau_stage.scene.yaml_text import Document, LineIndex, Node, Path, Span, read_yaml
 from tau_stage.scene.yaml_traps import yaml_scalar
 
 _BY_HAND = "write it as '- player: words'"
@@ -29,16 +29,16 @@ def add_ids(document: Document, lines: Sequence[tuple[Path, str]]) -> str:
     - ann: Hi # low
       id: ann-1
     """
-    spans, text = Spans(document), LineIndex(document.source)
+    text = LineIndex(document.source)
     wanted, inserts = deepcopy(document.data), []
     for path, name in lines:
         entries = _at(wanted, path)
         if "id" in _at(document.data, path):
             continue
         key = (*path, next(iter(entries)))
-        if key not in spans.keys or spans.values[path].anchored:
+        if key not in document.keys or document.values[path].anchored:
             raise _untaggable(document, path)
-        inserts += _inserts(document.source, text, spans, key, f"id: {yaml_scalar(name)}")
+        inserts += _inserts(document, text, key, f"id: {yaml_scalar(name)}")
         entries["id"] = name
     pieces, done = [], 0
     for offset, insert in sorted(inserts):
@@ -50,12 +50,12 @@ def add_ids(document: Document, lines: Sequence[tuple[Path, str]]) -> str:
     return result
 
 
-def _inserts(source: Source, text: LineIndex, spans: Spans, key: Path, entry: str) -> list[tuple[int, str]]:
+def _inserts(document: Document, text: LineIndex, key: Path, entry: str) -> list[tuple[int, str]]:
     """List what to insert where, so that an entry stands beside a mapping's first: under it if it has one line."""
-    mapping, first, value = spans.values[key[:-1]], spans.keys[key], spans.values[key]
+    mapping, first, value = document.values[key[:-1]], document.keys[key], document.values[key]
     before = text.offset(first.start)
     if mapping.style == "flow":
-        if source.text.startswith("{", text.offset(mapping.start)):
+        if document.source.text.startswith("{", text.offset(mapping.start)):
             return [(before, f"{entry}, ")]
         return [(before, f"{{{entry}, "), (text.offset(mapping.end), "}")]
     indent = " " * (first.start.column - 1)
@@ -132,10 +132,10 @@ def as_lines(document: Document, players: Sequence[str]) -> str:
 
 def _names_file(document: Document) -> bool:
     """Tell whether a scene's script stands in a file of its own."""
-    script, spans = document.data.get("script"), Spans(document)
-    if not isinstance(script, str) or spans.values[()].style == "flow":
+    script = document.data.get("script")
+    if not isinstance(script, str) or document.values[()].style == "flow":
         return False
-    return spans.values["script",].style != "|" and is_script_file(script.strip())
+    return document.values["script",].style != "|" and is_script_file(script.strip())
 
 
 class _Rewriter:
@@ -145,9 +145,8 @@ class _Rewriter:
         self.document = document
         self.source = document.source
         self.lines = LineIndex(self.source)
-        self.spans = Spans(document)
-        self.key = self.spans.keys[key,].start
-        self.value = self.spans.values[key,]
+        self.key = self.document.keys[key,].start
+        self.value = self.document.values[key,]
         self.new: list[str] = []
         self.endings: list[str] = []
 
@@ -185,7 +184,7 @@ class _AsScript(_Rewriter):
 
     def text(self) -> str:
         header = self.header()
-        if header is None or self.spans.values[()].style == "flow":
+        if header is None or self.document.values[()].style == "flow":
             raise self.error(self.key, "no script can stand here", "write 'lines:' at the beginning of a line")
         self.refuse_unfit()
         last = self.of_flow() if self.value.style == "flow" else self.of_block()
@@ -194,7 +193,7 @@ class _AsScript(_Rewriter):
     def refuse_unfit(self) -> None:
         if not self.items:
             raise self.error(self.value.start, "there is no list of lines here", "write each as '- player: words'")
-        for path, span in self.spans.values.items():
+        for path, span in self.document.values.items():
             if path[:1] == ("lines",) and (span.anchored or span.style == "*"):
                 problem = "a script knows neither anchors nor aliases"
                 raise self.error(span.start, problem, "write the text out, or keep 'lines:'")
@@ -214,7 +213,7 @@ class _AsScript(_Rewriter):
             while not is_item(self.source.line(number).strip()):
                 self.between(number)
                 number += 1
-            last = self.spans.values["lines", place].end.line
+            last = self.document.values["lines", place].end.line
             self.of_item(place, number, last)
             number = last + 1
         return number - 1
@@ -235,7 +234,7 @@ class _AsScript(_Rewriter):
 
     def add_speech(self, path: Path, speech: str, start: Position, end: Position) -> None:
         """Write a speech under the comments that stand around its words."""
-        key, value = self.spans.keys[path], self.spans.values[path]
+        key, value = self.document.keys[path], self.document.values[path]
         for first, last in ((start, key.start), (key.end, value.start), (value.end, end)):
             self.comments(first, last)
         self.add(self.indent + speech, self.lines.ending(end.line))
@@ -251,7 +250,7 @@ class _AsScript(_Rewriter):
         if self.value.start.line > self.key.line:
             done = Position(self.key.line, len(self.source.line(self.key.line)) + 1)
         for place in range(len(self.items)):
-            span = self.spans.values["lines", place]
+            span = self.document.values["lines", place]
             self.comments(done, span.start)
             self.of_flow_item(place, span)
             done = span.end
@@ -279,7 +278,7 @@ class _AsScript(_Rewriter):
         if name not in self.players or not isinstance(words, str) or not words.strip():
             return None
         path: Path = ("lines", place, name)
-        span = self.spans.values[path]
+        span = self.document.values[path]
         if span.style in ("|", ">") and "#" in self.source.line(span.start.line)[span.start.column :]:
             return None
         called = name.upper() if self.cast.find(name.upper()) == name else name
@@ -365,7 +364,7 @@ class _OfFile(_Rewriter):
         """Write the comments between two places, where nothing else is but signs."""
         end = self.value.end.line
         parts = (
-            (self.lines.offset(self.spans.keys["script",].end), self.lines.offset(self.value.start)),
+            (self.lines.offset(self.document.keys["script",].end), self.lines.offset(self.value.start)),
             (self.lines.offset(self.value.end), self.lines.end(end)),
         )
         return [

@@ -5,9 +5,9 @@ brackets would end the interpreter, and resolving would turn ``Yes``, ``1:30`` a
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -47,6 +47,28 @@ _LINE_OF_THE_SCENE = re.compile(r"\s*- +[^\s:]+:(\s|$)")
 _UNSPEAKABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
+class Quoted(str):
+    """A text that stands in quotes."""
+
+    __slots__ = ()
+
+
+class Span(NamedTuple):
+    """From where to where a value or a key reaches.
+
+    Attributes:
+        start: Its first character.
+        end: The place after its last one; what YAML skips after it is not in it.
+        style: ``block`` or ``flow`` of a collection, ``*`` of an alias, of a text its quote, ``|``, ``>`` or empty.
+        anchored: Whether it has an anchor.
+    """
+
+    start: Position
+    end: Position
+    style: str = ""
+    anchored: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """A YAML document as plain data, and where each part of it stands.
@@ -55,16 +77,14 @@ class Document:
         source: The file.
         data: Mappings, lists and texts; no other type.
         keys: Where each key stands, by its path.
-        values: Where each value starts, by its path.
-        quoted: Paths of texts that stand in quotes.
+        values: Where each value stands, by its path.
         sources: Other files, by the path of what comes from them.
     """
 
     source: Source
     data: dict[str, Node]
-    keys: dict[Path, Position]
-    values: dict[Path, Position]
-    quoted: set[Path] = field(default_factory=set)
+    keys: dict[Path, Span]
+    values: dict[Path, Span]
     sources: dict[Path, Source] = field(default_factory=dict)
 
     def place(self, path: Path, *, key: bool = False) -> Position:
@@ -73,7 +93,11 @@ class Document:
         while path not in places:
             path = path[:-1]
             places = self.values
-        return places[path]
+        return places[path].start
+
+    def put(self, path: Path, place: Position) -> None:
+        """Let a part that was made out of others stand at a place."""
+        self.keys[path] = self.values[path] = Span(place, place)
 
     def around(self, path: Path, *, key: bool = False) -> tuple[str, str]:
         """Return the source line of a value (or its key), up to it and from it on."""
@@ -100,7 +124,6 @@ class Document:
         """
         for mine, theirs in ((self.keys, other.keys), (self.values, other.values)):
             mine.update({path: place for path, place in theirs.items() if path[:1] in parts or path[:2] in parts})
-        self.quoted.update(path for path in other.quoted if path[:1] in parts or path[:2] in parts)
         self.sources.update(dict.fromkeys(parts, other.source))
 
 
@@ -115,6 +138,16 @@ def read_yaml(source: Source, parser: Parser = PARSER) -> Document:
     {'lines': [{'clerk': 'Yes'}]}
     """
     return _EventReader(source, parser).document()
+
+
+def read_items(source: Source) -> tuple[Node, dict[Path, Span], dict[Path, Span]]:
+    """Read a list that stands alone as the one below ``lines:``: its items, and where their keys and values stand.
+
+    Raises:
+        SceneError: As by ``read_yaml``.
+    """
+    reader = _EventReader(source, PARSER)
+    return reader.root(("lines",)), reader.keys, reader.values
 
 
 def _is_for_words(path: Path) -> bool:
@@ -132,29 +165,32 @@ class _EventReader:
         self.source = source
         self.events = iter(yaml.parse(source.text, Loader=parser))
         self.progress = ParserState()
-        self.keys: dict[Path, Position] = {}
-        self.values: dict[Path, Position] = {}
-        self.quoted: set[Path] = set()
+        self.keys: dict[Path, Span] = {}
+        self.values: dict[Path, Span] = {}
         self.anchors: dict[str, tuple[Node, int] | None] = {}
         self.unused: dict[str, SceneError] = {}
         self.count = 0
         self.expanded = 0
 
     def document(self) -> Document:
+        data = self.root(())
+        if not isinstance(data, dict):
+            fact = "a list" if isinstance(data, list) else "a text"
+            hint = "a scene is a mapping: 'players:' first, then 'lines:' with the list under it"
+            raise self.source.error(self.values[()].start, f"the scene file holds {fact} at its top", hint)
+        return Document(self.source, data, self.keys, self.values)
+
+    def root(self, path: Path) -> Node:
         self.next()
         if isinstance(self.next(), yaml.StreamEndEvent):
             raise self.source.error(Position(1, 1), "the scene file is empty", "a scene needs 'players:' and 'lines:'")
-        data = self.node(self.next(), ())
+        data = self.node(self.next(), path)
         self.next()
         if not isinstance(event := self.next(), yaml.StreamEndEvent):
             raise self.error(event, "a second document starts here", "one file holds one scene: remove the '---'")
         for error in self.unused.values():
             raise error
-        if not isinstance(data, dict):
-            fact = "a list" if isinstance(data, list) else "a text"
-            hint = "a scene is a mapping: 'players:' first, then 'lines:' with the list under it"
-            raise self.source.error(self.values[()], f"the scene file holds {fact} at its top", hint)
-        return Document(self.source, data, self.keys, self.values, self.quoted)
+        return data
 
     def next(self) -> _Event:
         try:
@@ -163,8 +199,8 @@ class _EventReader:
             raise explain(self.source, error, self.progress) from None
 
     def node(self, event: _Event, path: Path) -> Node:
-        self.values[path] = place_of(event.start_mark)
         if isinstance(event, yaml.AliasEvent):
+            self.values[path] = Span(place_of(event.start_mark), place_of(event.end_mark), "*")
             return self.alias(event)
         self.count += 1
         if self.count > MOST_VALUES:
@@ -174,9 +210,7 @@ class _EventReader:
         first = self.count + self.expanded
         if event.anchor:
             self.open_anchor(event)
-        if getattr(event, "style", None) in ("'", '"'):
-            self.quoted.add(path)
-        node = self.scalar(event) if isinstance(event, yaml.ScalarEvent) else self.collection(event, path)
+        node = self.text(event, path) if isinstance(event, yaml.ScalarEvent) else self.collection(event, path)
         if event.anchor:
             self.anchors[event.anchor] = (node, self.count + self.expanded - first + 1)
         return node
@@ -211,6 +245,24 @@ class _EventReader:
             raise self.error(event, f"the text holds U+{ord(bad[0]):04X}, which nobody can say", "remove the escape")
         return text
 
+    def text(self, event: _Event, path: Path) -> str:
+        self.values[path] = Span(place_of(event.start_mark), self.end(event), event.style or "", bool(event.anchor))
+        text = self.scalar(event)
+        return Quoted(text) if event.style in ("'", '"') else text
+
+    def end(self, event: _Event) -> Position:
+        """Tell where a text ends; a block's last line is its last one that is not blank, and no mark says which."""
+        end = place_of(event.end_mark)
+        if event.style not in ("|", ">"):
+            return end
+        lines = self.source.lines
+        first, number = event.start_mark.line + 1, end.line
+        if number > len(lines) or not lines[number - 1][: end.column - 1].strip(" \t"):
+            number -= 1
+        while number > first and not lines[number - 1].strip(" \t"):
+            number -= 1
+        return Position(number, len(lines[number - 1]) + 1)
+
     def refuse_swallowed(self, start: Position, end: Position) -> None:
         for number in range(start.line + 1, end.line + 1):
             if _LINE_OF_THE_SCENE.match(self.source.line(number)):
@@ -221,20 +273,22 @@ class _EventReader:
     def collection(self, event: _Event, path: Path) -> Node:
         if len(path) >= DEEPEST:
             raise self.error(event, f"nested more than {DEEPEST} deep", "a scene needs four levels")
+        start, anchored, outer = place_of(event.start_mark), bool(event.anchor), self.progress.words
+        if event.flow_style:
+            self.progress.brackets.append(start)
+            self.progress.words = outer or (start if _is_for_words(path) else None)
         read = self.mapping if isinstance(event, yaml.MappingStartEvent) else self.sequence
-        if not event.flow_style:
-            node, _ = read(path)
-            self.progress.before = None
-            return node
-        start = place_of(event.start_mark)
-        self.progress.brackets.append(start)
-        if self.progress.words is None and _is_for_words(path):
-            self.progress.words = start
         node, last = read(path)
+        if not event.flow_style:
+            inner = (*path, next(reversed(node)) if isinstance(node, dict) else len(node) - 1)
+            self.progress.before = None
+            self.values[path] = Span(start, self.values[inner].end, "block", anchored)
+            return node
+        end = place_of(last.end_mark)
         self.progress.brackets.pop()
-        if self.progress.words == start:
-            self.progress.words = None
-        self.progress.before = (start, place_of(last.end_mark))
+        self.progress.words = outer
+        self.progress.before = (start, end)
+        self.values[path] = Span(start, end, "flow", anchored)
         return node
 
     def sequence(self, path: Path) -> tuple[Node, _Event]:
@@ -249,13 +303,13 @@ class _EventReader:
             key = self.key(event)
             here = (*path, key)
             if key in entries and path == ("lines",):
-                first = self.keys[*path, next(iter(entries))]
+                first = self.keys[*path, next(iter(entries))].start
                 hint = with_dashes(self.source, first, "write each as '- player: words'")
                 raise self.source.error(first, "lines must be a list", hint)
             if key in entries:
-                hint = f"the first is at line {self.keys[here].line}; keep one"
+                hint = f"the first is at line {self.keys[here].start.line}; keep one"
                 raise self.error(event, f"'{key}' stands here a second time", hint)
-            self.keys[here] = place_of(event.start_mark)
+            self.keys[here] = Span(place_of(event.start_mark), self.end(event), event.style or "")
             entries[key] = self.node(self.next(), here)
         return entries, event
 
@@ -278,78 +332,6 @@ class _EventReader:
         if self.progress.words:
             return self.trapped(event)
         return self.source.error(place_of(event.start_mark), problem, hint)
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """From where to where a value or a key reaches.
-
-    Attributes:
-        start: Its first character.
-        end: The place after its last one; what YAML skips after it is not in it.
-        style: ``block`` or ``flow`` of a collection, ``*`` of an alias, of a text its quote, ``|``, ``>`` or empty.
-        anchored: Whether it has an anchor.
-    """
-
-    start: Position
-    end: Position
-    style: str
-    anchored: bool = False
-
-
-class Spans:
-    """The spans of a document that was read before, so that it is known to be sound.
-
-    Attributes:
-        keys: Of each key, by its path.
-        values: Of each value, by its path.
-    """
-
-    def __init__(self, document: Document, parser: Parser = PARSER) -> None:
-        self.keys: dict[Path, Span] = {}
-        self.values: dict[Path, Span] = {}
-        self._lines = document.source.lines
-        self._events: Iterator[_Event] = iter(yaml.parse(document.source.text, Loader=parser))
-        next(self._events)
-        next(self._events)
-        self._node(next(self._events), ())
-
-    def _node(self, event: _Event, path: Path) -> Span:
-        start, anchored = place_of(event.start_mark), bool(event.anchor)
-        if isinstance(event, yaml.AliasEvent):
-            span = Span(start, place_of(event.end_mark), "*")
-        elif isinstance(event, yaml.ScalarEvent):
-            span = Span(start, self._end(event), event.style or "", anchored)
-        else:
-            span = self._collection(event, path, Span(start, place_of(event.end_mark), "flow", anchored))
-        self.values[path] = span
-        return span
-
-    def _collection(self, opened: _Event, path: Path, begun: Span) -> Span:
-        end, number = begun.end, 0
-        while not isinstance(event := next(self._events), yaml.CollectionEndEvent):
-            if isinstance(opened, yaml.MappingStartEvent):
-                here = (*path, composed(event.value))
-                self.keys[here] = Span(place_of(event.start_mark), self._end(event), event.style or "")
-                end = self._node(next(self._events), here).end
-            else:
-                end = self._node(event, (*path, number)).end
-                number += 1
-        if opened.flow_style:
-            return Span(begun.start, place_of(event.end_mark), "flow", begun.anchored)
-        return Span(begun.start, end, "block", begun.anchored)
-
-    def _end(self, event: _Event) -> Position:
-        """Tell where a text ends; a block's last line is its last one that is not blank, and no mark says which."""
-        end = place_of(event.end_mark)
-        if event.style not in ("|", ">"):
-            return end
-        first, number = event.start_mark.line + 1, end.line
-        if number > len(self._lines) or not self._lines[number - 1][: end.column - 1].strip(" \t"):
-            number -= 1
-        while number > first and not self._lines[number - 1].strip(" \t"):
-            number -= 1
-        return Position(number, len(self._lines[number - 1]) + 1)
 
 
 class LineIndex:
