@@ -228,7 +228,7 @@ def test_a_cover_that_is_too_large_or_a_folder_is_told(tmp_path: Path) -> None:
         ("title: ' '", "this text is empty", "write it, or leave it out"),
         ("artist: [Ann, Ben]", "an MP3 has one text here, not a list", 'write it like "Ann, Ben"'),
         ("artist: [[Ann]]", "'artist' of 'mix' of deliver must be text", "put the text in quotes"),
-        ("stereo: true", "'mix' of deliver has no 'stereo'", "write it beside 'mix', below deliver"),
+        ("stereo: true", "'mix' of deliver has unknown key 'stereo'", "write it beside 'mix', below deliver"),
         ("channels: 2", "'mix' of deliver has unknown key 'channels'", "it knows: "),
     ],
 )
@@ -241,8 +241,8 @@ def test_what_no_tag_holds_is_told(text: str, problem: str, hint: str) -> None:
 @pytest.mark.parametrize(
     ("text", "problem", "hint"),
     [
-        ("deliver: {bitrate: 128 kbps}", "deliver has no 'bitrate'", "write it below 'mix'"),
-        ("deliver: {names: '{line}'}", "deliver has no 'names'", "write it below 'lines'"),
+        ("deliver: {bitrate: 128 kbps}", "deliver has unknown key 'bitrate'", "write it below 'mix'"),
+        ("deliver: {names: '{line}'}", "deliver has unknown key 'names'", "write it below 'lines'"),
         ("deliver: {channels: 2}", "deliver has unknown key 'channels'", "did you mean 'stereo'?"),
         ("deliver: {stereo: both}", "'both' is neither true nor false", "write true or false"),
     ],

@@ -360,7 +360,8 @@ def _put(path: Path, spoken: ScriptSpeech, document: Document) -> None:
 
 def _join(lines: list[Node], spoken: ScriptSpeech, document: Document) -> None:
     """Join a speech that is spoken together with the one before."""
-    before, path = lines[-1], ("lines", len(lines) - 1, "together")
+    before = lines[-1]
+    path: Path = ("lines", len(lines) - 1, "together")
     assert isinstance(before, dict)  # noqa: S101 - speeches and groups are mappings
     group = before.get("together")
     if not isinstance(group, list):

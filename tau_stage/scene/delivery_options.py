@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from tau_stage.scene import units
-from tau_stage.scene.fields import Boolean, SceneModel, SoundFile, Title
+from tau_stage.scene.fields import Boolean, Form, SceneModel, SoundFile, Title
 from tau_stage.scene.names import did_you_mean, is_device
 from tau_stage.scene.units import FromText, OneOf, text_like, wrong
 from tau_stage.text import hidden, visible
@@ -102,8 +102,18 @@ Alignment = Annotated[Literal["aligned", "packed"], OneOf("stems")]
 Tag = Annotated[Title, BeforeValidator(one_text), AfterValidator(tag)]
 
 
+_BESIDE = ("rate", "stereo", "stems")
+
+
 class Mix(SceneModel):
     """All stems in one file, brought to one loudness."""
+
+    FORM = Form(
+        "'mix' of deliver",
+        "write it like mix: {loudness: -16 LUFS, peak: -1 dBTP, file: mix.wav}, or mix: none",
+        without="none",
+        strays=dict.fromkeys((*_BESIDE, "lines"), "write it beside 'mix', below deliver"),
+    )
 
     loudness: Lufs = Field(
         -16.0,
@@ -132,6 +142,13 @@ class Mix(SceneModel):
 class LineFiles(SceneModel):
     """The lines as files for a game engine or an editor, in ``export/``."""
 
+    FORM = Form(
+        "'lines' of deliver",
+        'write it like lines: {trim: true, names: "{player}_{line}"}, or lines: none',
+        without="none",
+        strays=dict.fromkeys((*_BESIDE, "mix"), "write it beside 'lines', below deliver"),
+    )
+
     trim: Boolean = Field(True, description="Whether silence at the head and the tail goes. Default: true.")
     names: NameTemplate = Field(
         DEFAULT_NAMES, description="Names of the files: {scene}, {player}, {number}, {number:03}, {line}."
@@ -140,6 +157,13 @@ class LineFiles(SceneModel):
 
 class Deliver(SceneModel):
     """What is made of a take."""
+
+    FORM = Form(
+        "deliver",
+        "write it like deliver: {mix: {loudness: -16 LUFS}}",
+        strays=dict.fromkeys(Mix.options(), "write it below 'mix'")
+        | dict.fromkeys(LineFiles.options(), "write it below 'lines'"),
+    )
 
     mix: Mix | None = Field(default_factory=Mix, description="All stems in one file; none for none.")
     rate: SampleRate = Field(

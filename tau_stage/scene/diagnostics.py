@@ -3,7 +3,7 @@
 What is wrong is left out and reading goes on, so that checks further on see the rest.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from tau_stage.errors import SceneError
-from tau_stage.scene.fields import SceneModel
+from tau_stage.scene.fields import LocatedModel, SceneModel
 from tau_stage.scene.names import ELSEWHERE, did_you_mean, key_meant, listed, ranked
 from tau_stage.scene.source import Location, SceneWarning
 from tau_stage.scene.yaml_text import Document, Node, Path
@@ -21,8 +21,6 @@ MOST_RANKED = 100
 """Errors of a scene whose hints have the likeliest words first: comparing them takes a while, and nobody reads more."""
 
 ModelT = TypeVar("ModelT", bound=SceneModel)
-Loader = Callable[[Node, Path, "Diagnostics"], object]
-NO_PARTS: Mapping[str, Loader] = {}
 
 
 class Diagnostics:
@@ -70,17 +68,29 @@ class Diagnostics:
             return None
         return {key: value for key, value in node.items() if not key.startswith("x-")}
 
-    def known(self, entries: dict[str, Node], options: tuple[str, ...], path: Path, owner: str) -> dict[str, Node]:
-        """Return the entries whose keys are options; the others are noted."""
+    def known(
+        self, entries: dict[str, Node], model: type[SceneModel], path: Path, owner: str = "", without: str = ""
+    ) -> dict[str, Node]:
+        """Return the entries whose keys are options of a model; the others are noted.
+
+        Args:
+            entries: Of the document.
+            model: Whose options they are.
+            path: Where they stand.
+            owner: What errors call their mapping; empty: what the model's form says.
+            without: An option that is none here.
+        """
+        options = tuple(option for option in model.options() if option != without)
         for key in (key for key in entries if key not in options):
             if self.misread((*path, key), key=True):
                 continue
-            meant = key_meant(key, options)
+            stray = model.FORM.strays.get(key)
+            meant = "" if stray else key_meant(key, options)
             self.meant.add(meant)
             hint = did_you_mean(key, (meant,), f"did you mean '{meant}'?") if meant else ""
             known = ranked(key, options) if len(self.noted) < MOST_RANKED and not hint else options
-            hint = hint or ELSEWHERE.get(key.lower()) or f"it knows: {listed(known)}"
-            self.add((*path, key), f"{owner} has unknown key '{key}'", hint, key=True)
+            hint = stray or hint or ELSEWHERE.get(key.lower()) or f"it knows: {listed(known)}"
+            self.add((*path, key), f"{owner or _owner(model, path)} has unknown key '{key}'", hint, key=True)
         return {key: entries[key] for key in entries if key in options}
 
     def misread(self, path: Path, *, key: bool = False) -> bool:
@@ -97,60 +107,76 @@ class Diagnostics:
         self.meant.update(("players", "lines"))  # they may be missing because of this
         return True
 
-    def load(
-        self,
-        model: type[ModelT],
-        node: Node,
-        path: Path,
-        owner: str,
-        hint: str = "",
-        *,
-        parts: Mapping[str, Loader] = NO_PARTS,
-        elsewhere: Mapping[str, Path] | None = None,
-    ) -> ModelT | None:
-        """Load a mapping of the document as a model; None where it is something else, which is noted.
+    def load(self, model: type[ModelT], node: Node, path: Path) -> ModelT | None:
+        """Load a mapping of the document, or its short form, as a model; None where it is none, or wrong.
 
         Args:
             model: What to make.
             node: As the document has it.
             path: Where it stands.
-            owner: What an error calls it.
-            hint: How it is written.
-            parts: How values are loaded that are more than a field, by key.
-            elsewhere: Where values stand that are not under ``path``.
         """
-        entries = self.mapping(node, path, owner, hint)
-        if entries is None:
+        form = model.FORM
+        if node == form.without:
             return None
-        known = self.known(entries, model.options(), path, owner)
-        values = {key: parts[key](value, (*path, key), self) if key in parts else value for key, value in known.items()}
-        return self.build(model, values, path, owner, elsewhere)
+        if form.short and node and isinstance(node, (str, list) if form.lists else str):
+            node = {form.short: node}
+        entries = self.mapping(node, path, _owner(model, path), form.hint.replace("<name>", str(path[-1])))
+        if form.empty and entries == {}:
+            self.add(path, form.empty, form.hint)
+        elif entries is not None:
+            return self.build(model, self.options(model, entries, path), path)
+        return None
+
+    def options(
+        self, model: type[SceneModel], entries: dict[str, Node], path: Path, owner: str = "", without: str = ""
+    ) -> dict[str, object]:
+        """Return the entries that are options of a model, as ``known`` does, with the mappings among them loaded."""
+        parts, known = model.parts(), self.known(entries, model, path, owner, without)
+        return {
+            key: self._part(parts[key], node, (*path, key)) if key in parts else node for key, node in known.items()
+        }
+
+    def _part(self, model: type[SceneModel], node: Node, path: Path) -> object:
+        form = model.FORM
+        if not form.several:
+            return self.load(model, node, path)
+        if node == form.without:
+            return ()
+        if form.short and node and isinstance(node, str):
+            return tuple(filter(None, [self.load(model, node, path)]))
+        if not isinstance(node, list) or not node:
+            self.add(path, form.several, form.hint)
+            return ()
+        return tuple(filter(None, (self.load(model, item, (*path, number)) for number, item in enumerate(node))))
 
     def build(
-        self,
-        model: type[ModelT],
-        values: Mapping[str, object],
-        path: Path,
-        owner: str,
-        elsewhere: Mapping[str, Path] | None = None,
-    ) -> ModelT:
-        """Build a model from values of the document, without the wrong ones, which are noted.
+        self, model: type[ModelT], values: Mapping[str, object], path: Path, owner: str = "", at: Path = ()
+    ) -> ModelT | None:
+        """Build a model from values of the document without the wrong ones; None if it is wrong as a whole.
 
         Args:
             model: What to make.
             values: As the document has them.
             path: Where they stand.
-            owner: What an error calls them.
-            elsewhere: Where values stand that are not under ``path``.
+            owner: What an error calls them; empty: what the model's form says.
+            at: The key by which the part is known, where that stands within it.
         """
+        if issubclass(model, LocatedModel):
+            line = self.document.place(at or path, key=True).line
+            values = {**values, "path": path, "source_line": line}
         try:
             return model.model_validate(values)
         except ValidationError as error:
             details = error.errors(include_url=False)
-            for detail in details:
-                self._invalid(detail, path, owner, elsewhere or {})
-            wrong = {detail["loc"][0] for detail in details}
+        for detail in details:
+            if not detail["loc"] and self.is_wrong(path):
+                continue
+            self._invalid(detail, path, owner or _owner(model, path))
+        wrong = {detail["loc"][0] for detail in details if detail["loc"]}
+        try:
             return model.model_validate({key: value for key, value in values.items() if key not in wrong})
+        except ValidationError:
+            return None
 
     def text(self, node: Node, path: Path, what: str) -> str | None:
         """Return a text; None where there is a list or a mapping instead, which is noted."""
@@ -170,16 +196,19 @@ class Diagnostics:
         _, rest = self.document.around(path)
         return rest[:1] in ("[", "{") or (bool(path) and self._in_brackets(path[:-1]))
 
-    def _invalid(self, detail: ErrorDetails, path: Path, owner: str, elsewhere: Mapping[str, Path]) -> None:
+    def _invalid(self, detail: ErrorDetails, path: Path, owner: str) -> None:
         context = detail.get("ctx", {})
-        field = detail["loc"][0]
-        where = elsewhere.get(str(field), (*path, field))
+        where = (*path, *detail["loc"][:1])
         if detail["type"] == "scene":
-            place = (*where, context["inside"]) if context["inside"] else where
-            self.add(place, context["problem"], context["hint"], key=context["key"])
+            for error in (context, *context["also"]):
+                self.add((*where, *error["inside"]), error["problem"], error["hint"], key=error["key"])
             if context["secret"]:
                 self.noted[-1] = replace(self.noted[-1], source="")
-        elif detail["type"] != "string_type" or field in ("voice", "model", "endpoint"):
+        elif detail["type"] != "string_type" or where[-1] in ("voice", "model", "endpoint"):
             self.add(where, f"'{where[-1]}' of {owner} is one value, not a list or a mapping", "write the value alone")
         else:
             self.text(detail["input"], where, f"'{where[-1]}' of {owner}")
+
+
+def _owner(model: type[SceneModel], path: Path) -> str:
+    return model.FORM.owner.replace("<name>", "".join(map(str, path[-1:])))

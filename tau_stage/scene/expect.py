@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticCustomError
 
 from tau_stage.scene import units
-from tau_stage.scene.fields import IGNORED, SCALAR, Hearing, Name, Regex, SceneModel, Text
+from tau_stage.scene.fields import IGNORED, SCALAR, Form, Hearing, Name, Regex, SceneModel, Text, entries_of
 from tau_stage.scene.names import did_you_mean
 from tau_stage.scene.units import wrong
 
@@ -204,14 +204,14 @@ def _of_ends(value: dict[str, object], unit: Unit) -> Range:
             continue
         if key not in ("min", "max"):
             hint = did_you_mean(key, ("min", "max"), f"write it like {unit.example}")
-            raise wrong(f"a range has unknown key '{key}'", hint, inside=key, key=True)
+            raise wrong(f"a range has unknown key '{key}'", hint, inside=(key,), key=True)
         if not isinstance(text, str):
-            raise wrong(f"'{key}' is one value", f"write it like {unit.end}", inside=key)
+            raise wrong(f"'{key}' is one value", f"write it like {unit.end}", inside=(key,))
         try:
             ends[key] = unit.value(text)
         except PydanticCustomError as error:
             context = error.context or {}
-            raise wrong(context["problem"], context["hint"], inside=key) from None
+            raise wrong(context["problem"], context["hint"], inside=(key,)) from None
     if not ends:
         raise wrong("a range needs an end", f"write it like {unit.example}")
     return _ordered(ends.get("min"), ends.get("max"), "this range")
@@ -345,23 +345,51 @@ Passes = Annotated[
 class Says(SceneModel):
     """Which words are said. Case and punctuation make no difference, but for ``matches`` the latter."""
 
+    FORM = Form(
+        "'says' of expect",
+        short="contains",
+        lists=True,
+        empty="words to look for must hold a letter",
+        hint="write the words, or remove the key",
+    )
+
     contains: Phrases = Field((), description="Words that are said, one text or a list.")
     matches: Regex | None = Field(None, description="A regular expression that is found, whatever its case.")
     exact: Text | None = Field(None, description="All that is said.")
     wer: Share | None = Field(None, description="Share of the words asked for that are said otherwise, like {max: 5%}.")
 
 
+_CALLS = "write it like calls: [lights_on, {tool: lights_on, arguments: {room: kitchen}}], or calls: none"
+
+
+def arguments(value: object) -> object:
+    """Read arguments by name."""
+    return entries_of(value, "arguments", _CALLS)
+
+
+Arguments = Annotated[Mapping[str, Any], BeforeValidator(arguments)]
+
+
 class CallWanted(SceneModel):
     """A call of a tool."""
 
+    FORM = Form("a call", _CALLS, short="tool", without="none", several="'calls' names tools")
+
     tool: Name = Field("", description="Which tool.")
-    arguments: Mapping[str, Any] = Field(
-        default_factory=dict, exclude=True, description="Some of its arguments, by name."
-    )
+    arguments: Arguments = Field(default_factory=dict, exclude=True, description="Some of its arguments, by name.")
+
+    @model_validator(mode="after")
+    def named(self) -> "CallWanted":
+        """Refuse a call of nothing."""
+        if not self.tool:
+            raise wrong("which tool is called?", _CALLS)
+        return self
 
 
 class Tolerances(SceneModel):
     """How much figures may differ from the snapshot's: 300ms, 15%, both (the larger counts), or off."""
+
+    FORM = Form("'tolerances' of expect", "write it like tolerances: {length: 300ms 15%}")
 
     words: SharesApart | None = Field(None, description="Share of the words said otherwise. Default: 0%.")
     length: SecondsApart | None = Field(None, description="Default: 250ms 10%.")
@@ -375,33 +403,10 @@ class Tolerances(SceneModel):
     cost: DollarsApart | None = Field(None, description="Default: $0.00002 25%.")
 
 
-_CALLS: JsonSchemaValue = {
-    "anyOf": [
-        {"type": "string"},
-        {
-            "type": "array",
-            "minItems": 1,
-            "items": {
-                "anyOf": [
-                    {"type": "string"},
-                    {
-                        "type": "object",
-                        "properties": {
-                            "tool": {"type": "string", "description": "Which tool."},
-                            "arguments": {"type": "object", "description": "Some of its arguments, by name."},
-                        },
-                        "required": ["tool"],
-                        "additionalProperties": False,
-                    },
-                ]
-            },
-        },
-    ],
-}
-
-
 class Expect(SceneModel):
     """What is expected; each figure is measured, and kept with the take."""
+
+    FORM = Form("'expect'", "write it like expect: {says: umbrella, length: 1s..4s}", empty="'expect' expects nothing")
 
     says: Says | None = Field(None, description="Words: those that are said, or {contains, matches, exact, wer}.")
     says_not: Phrases | None = Field(None, description="Words that are not said, one text or a list.")
@@ -427,7 +432,7 @@ class Expect(SceneModel):
     tolerances: Tolerances | None = Field(
         None, description="How much figures may differ from the snapshot's, by figure."
     )
-    calls: Annotated[tuple[CallWanted, ...], WithJsonSchema(_CALLS)] | None = Field(
+    calls: tuple[CallWanted, ...] | None = Field(
         None,
         exclude=True,
         description="Tools that are called, each with some of its arguments: a name, a list, or none.",

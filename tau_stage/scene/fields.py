@@ -2,21 +2,26 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Annotated, Any, Literal, TypeVar
+from functools import cache
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, SkipJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, from_json
 
 from tau_stage.scene import units
 from tau_stage.scene.names import CUSTOM_PREFIX, KINDS, OPENAI_VOICES, VOICES, did_you_mean, is_url, kind_of, listed
+from tau_stage.scene.source import Quoted
 from tau_stage.scene.units import FromText, OneOf, choice, text_like, wrong
 from tau_stage.text import LONGEST_PATTERN, bears_key, composed, docstring, pattern_problem
 
 ValueT = TypeVar("ValueT")
+
+IGNORED: JsonSchemaValue = {"patternProperties": {"^x-": {"description": "Ignored: yours to use."}}}
 
 
 def turn_detection(value: object) -> object:
@@ -29,13 +34,13 @@ def turn_detection(value: object) -> object:
     if not isinstance(kind, str) or kind not in DETECTIONS:
         what = f"there is no turn_detection '{kind}'" if isinstance(kind, str) else "'type' is a name"
         near = did_you_mean(kind, DETECTIONS, hint) if isinstance(kind, str) else hint
-        raise wrong(what, near, inside="type" if isinstance(value, dict) else "")
+        raise wrong(what, near, inside=("type",) if isinstance(value, dict) else ())
     found: dict[str, str | int | float] = {"type": kind}
     known = DETECTIONS[kind]
     for key, text in given.items():
         if key not in known and not key.startswith("x-"):
             raise wrong(
-                f"{kind} has no '{key}'", did_you_mean(key, known, f"it has: {listed(known)}"), inside=key, key=True
+                f"{kind} has no '{key}'", did_you_mean(key, known, f"it has: {listed(known)}"), inside=(key,), key=True
             )
         if key != "type" and key in known:
             name, read = known[key]
@@ -46,12 +51,12 @@ def turn_detection(value: object) -> object:
 def _inside(key: str, read: Callable[[str], ValueT], value: object) -> ValueT:
     """Return what stands under a key; an error points there."""
     if not isinstance(value, str):
-        raise wrong(f"'{key}' is one value, not a list or a mapping", "write the value alone", inside=key)
+        raise wrong(f"'{key}' is one value, not a list or a mapping", "write the value alone", inside=(key,))
     try:
         return read(value)
     except PydanticCustomError as error:
         context = error.context or {}
-        raise wrong(context["problem"], context["hint"], inside=key) from None
+        raise wrong(context["problem"], context["hint"], inside=(key,)) from None
 
 
 def _milliseconds(value: str) -> int:
@@ -157,7 +162,7 @@ def transcription(value: object) -> object:
             continue
         if key not in _FIELDS:
             hint = did_you_mean(key, _FIELDS, f"it has: {listed(_FIELDS)}")
-            raise wrong(f"transcription has no '{key}'", hint, inside=key, key=True)
+            raise wrong(f"transcription has no '{key}'", hint, inside=(key,), key=True)
         found[key] = _inside(key, _FIELDS[key], text)
     if not found:
         raise wrong("this transcription says nothing", HINT)
@@ -336,6 +341,66 @@ def metadata(value: object) -> object:
     return value
 
 
+_NUMBER = re.compile(r"-?(0|[1-9]\d{0,15})(\.\d{1,16})?([eE][+-]?\d{1,2})?", re.ASCII)
+"""A number that every program can hold; a longer one stays the text it is."""
+
+
+def typed(value: Any) -> Any:
+    """Type data for a program: what reads as a number, ``true``, ``false`` or ``null`` is one, unless it is quoted."""
+    if isinstance(value, dict):
+        return {key: typed(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [typed(inner) for inner in value]
+    if not isinstance(value, str):
+        return value
+    is_data = not isinstance(value, Quoted) and (value in ("true", "false", "null") or _NUMBER.fullmatch(value))
+    return from_json(value) if is_data else str(value)
+
+
+def entries_of(value: object, what: str, hint: str) -> dict[str, Any]:
+    """Return the entries of a mapping without ``x-*``; nothing has none."""
+    if value == "":
+        return {}
+    if not isinstance(value, Mapping):
+        raise wrong(f"{what} must be a mapping of 'key: value'", hint)
+    return {key: inner for key, inner in value.items() if not key.startswith("x-")}
+
+
+def python_function(value: str) -> str:
+    """Read ``package.module:function``."""
+    value = value.strip()
+    if not re.fullmatch(r"[\w.]+:\w+", value):
+        raise wrong(f"'{value}' is no function", "write it like package.module:function")
+    return value
+
+
+def command(value: object) -> object:
+    """Read a program and its arguments."""
+    if isinstance(value, list | tuple) and value and all(isinstance(word, str) and word for word in value):
+        return tuple(value)
+    raise wrong("a command is a list of words, and no shell reads them", "write it like [./lights, on]")
+
+
+def parameters(value: object) -> object:
+    """Read a JSON schema; a short form names each argument and its type."""
+    hint = "write it like {city: string, days: integer}, or a whole JSON schema"
+    entries = entries_of(value, "parameters", hint)
+    if entries.get("type") == "object":
+        return typed(entries)
+    properties: dict[str, object] = {}
+    errors: list[PydanticCustomError] = []
+    for name, kind in entries.items():
+        schema = typed(kind) if isinstance(kind, dict) else {"type": kind}
+        what = schema.get("type")
+        if what not in ARGUMENT_TYPES:
+            problem = f"'{what}' is no type of an argument" if isinstance(what, str) else f"'{name}' needs a type"
+            errors.append(wrong(problem, did_you_mean(str(what), ARGUMENT_TYPES, hint), inside=(name,)))
+        properties[name] = schema
+    if errors:
+        raise wrong(**{**(errors[0].context or {}), "also": errors[1:]})
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
 def _whole(most: int) -> JsonSchemaValue:
     return units.number_from(1, most, "integer")
 
@@ -390,7 +455,7 @@ TurnDetection = Annotated[
                 {
                     "type": "object",
                     "properties": DETECTION_SCHEMA,
-                    "patternProperties": {"^x-": {"description": "Ignored: yours to use."}},
+                    **IGNORED,
                     "additionalProperties": False,
                 },
             ]
@@ -408,7 +473,7 @@ Transcription = Annotated[
                     "type": "object",
                     "properties": TRANSCRIPTION_SCHEMA,
                     "minProperties": 1,
-                    "patternProperties": {"^x-": {"description": "Ignored: yours to use."}},
+                    **IGNORED,
                     "additionalProperties": False,
                 },
                 {"const": False, "description": "off: nothing is written down."},
@@ -416,6 +481,22 @@ Transcription = Annotated[
         }
     ),
 ]
+ARGUMENT_TYPES = ("string", "number", "integer", "boolean", "array", "object")
+_PARAMETERS: JsonSchemaValue = {
+    "type": "object",
+    "if": {
+        "properties": {"type": {"const": "object", "description": "object: then it is a whole JSON schema."}},
+        "required": ["type"],
+    },
+    "else": {
+        **IGNORED,
+        "additionalProperties": {"anyOf": [{"type": "string", "enum": list(ARGUMENT_TYPES)}, {"type": "object"}]},
+    },
+}
+Parameters = Annotated[Mapping[str, Any], BeforeValidator(parameters), WithJsonSchema(_PARAMETERS)]
+Typed = Annotated[Any, BeforeValidator(typed), WithJsonSchema({})]
+PythonFunction = Annotated[str, FromText(python_function, SCALAR)]
+Command = Annotated[tuple[str, ...], BeforeValidator(command)]
 Takes = Annotated[int, FromText(units.takes, _whole(units.MOST_TAKES))]
 Pick = Annotated[Literal["closest", "first", "shortest", "ask"], OneOf("pick")]
 Output = Annotated[Literal["audio", "text"], OneOf("output")]
@@ -453,9 +534,6 @@ Hearing = Annotated[
 ]
 
 
-IGNORED: JsonSchemaValue = {"patternProperties": {"^x-": {"description": "Ignored: yours to use."}}}
-
-
 class DocumentedSchema(GenerateJsonSchema):
     """With what classes say of themselves, also where Python has not kept it."""
 
@@ -488,19 +566,63 @@ class EditorSchema(DocumentedSchema):
         return self.generate_inner(schema["schema"])
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a mapping of a scene file is written.
+
+    Attributes:
+        owner: What errors call it; ``<name>`` stands for the key it has.
+        hint: How to write it.
+        short: The option that is meant by a text in its place.
+        lists: Whether a list may be that option, too.
+        without: The word that stands for none of it.
+        empty: What is wrong where nothing stands in it; empty: nothing is.
+        several: What is wrong where it is neither a list of them nor a short form; empty: it is no list.
+        strays: Options that belong elsewhere, and where.
+    """
+
+    owner: str
+    hint: str = ""
+    short: str = ""
+    lists: bool = False
+    without: str | None = None
+    empty: str = ""
+    several: str = ""
+    strays: Mapping[str, str] = field(default_factory=dict)
+
+
 class SceneModel(BaseModel):
     """One mapping of a scene file. Fields that YAML cannot set are left out of its JSON schema."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, json_schema_extra=IGNORED)
+    FORM: ClassVar[Form]
 
     @classmethod
     def options(cls) -> tuple[str, ...]:
         """List the keys an author may write."""
         return tuple(field.alias or name for name, field in cls.model_fields.items() if not _is_internal(field))
 
+    @classmethod
+    @cache
+    def parts(cls) -> "Mapping[str, type[SceneModel]]":
+        """Return the options that are mappings themselves, or lists of such, by key."""
+        found = {field.alias or name: _model_in(field.annotation) for name, field in cls.model_fields.items()}
+        return {key: model for key, model in found.items() if model}
+
 
 def _is_internal(field: FieldInfo) -> bool:
     return any(isinstance(mark, SkipJsonSchema) for mark in field.metadata)  # type: ignore[misc]  # a class at run time
+
+
+def _model_in(annotation: object) -> type[SceneModel] | None:
+    """Return the model of a field that holds one, several of one, or none."""
+    kinds = [kind for kind in get_args(annotation) or (annotation,) if kind not in (type(None), ...)]
+    if len(kinds) != 1:
+        return None
+    (kind,) = kinds
+    return (
+        kind if isinstance(kind, type) and issubclass(kind, SceneModel) else _model_in(kind) if get_args(kind) else None
+    )
 
 
 class LocatedModel(SceneModel):

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
 
-from tau_stage.scene.builders import Steps, load_cues, load_deliver, load_expect, load_player, load_tool
+from tau_stage.scene.builders import Steps, load_cues
 from tau_stage.scene.compose import Variant, fill_in, include, script_into_lines, variables, variants
 from tau_stage.scene.diagnostics import Diagnostics
-from tau_stage.scene.model import AnyStep, Cascade, Limits, Player, Scene, SoundStep, Together
+from tau_stage.scene.model import AnyStep, Cascade, Player, Scene, SoundStep, Together, ToolDefinition
 from tau_stage.scene.names import cue_id, key_meant
 from tau_stage.scene.source import Key, Location, Locations, Source, read_source
 from tau_stage.scene.validate import check_names, check_scene, written_lines
@@ -79,6 +79,9 @@ MOST_TOOLS = 1000
 
 NO_VARIABLES: Mapping[str, str] = {}
 
+READ_APART = ("vars", "matrix", "include", "script", "players", "tools", "on", "lines")
+"""Options of a scene that are more than a value or a mapping of such."""
+
 
 def load_scene(path: str | FilePath, given: Mapping[str, str] = NO_VARIABLES) -> Scene:
     """Read and validate a scene file; of one with a matrix, the first variant.
@@ -139,29 +142,23 @@ def _variants(source: Source, given: Mapping[str, str], only: Sequence[str]) -> 
 
 def _scene(errors: Diagnostics, entries: dict[str, Node], named: Mapping[str, str], variant: Variant) -> Scene:
     filled = fill_in(entries, {**named, **variant.values}, errors)
-    values: dict[str, object] = dict(errors.known(filled, Scene.options(), (), "the scene"))
-    values = {key: value for key, value in values.items() if key not in ("vars", "matrix", "include", "script")}
+    options = errors.options(Scene, {key: node for key, node in filled.items() if key not in READ_APART}, ())
     players = _players(filled.get("players", ""), errors)
-    tools = (
-        errors.mapping(filled.get("tools", ""), ("tools",), "tools", "write each tool's name, then what it does") or {}
-    )
-    _refuse_more(tools, MOST_TOOLS, "tools", errors)
     steps = Steps(tuple(players), errors)
     source = errors.document.source
-    values |= {
+    values = {
+        "scene": FilePath(source.path).stem,
+        **{key: value for key, value in options.items() if value is not None},
         "players": players,
-        "tools": {name: load_tool(name, node, errors) for name, node in tools.items()},
+        "tools": _tools(filled.get("tools", ""), errors),
         "on": load_cues(filled.get("on", ""), steps, errors),
         "lines": _lines(filled.get("lines", ""), steps, errors),
-        "limits": _limits(filled.get("limits", ""), errors),
-        "deliver": load_deliver(filled.get("deliver", ""), errors),
-        "expect": load_expect(filled["expect"], ("expect",), errors) if "expect" in filled else None,
         "path": source.path,
         "sha256": source.sha256,
         "variant": variant.name,
-        "scene": values.get("scene") or FilePath(source.path).stem,
     }
-    scene = errors.build(Scene, values, (), "the scene")
+    scene = errors.build(Scene, values, ())
+    assert scene is not None  # noqa: S101 - without its wrong options it is one
     check_scene(scene, errors)
     errors.raise_any()
     return scene.model_copy(
@@ -169,8 +166,12 @@ def _scene(errors: Diagnostics, entries: dict[str, Node], named: Mapping[str, st
     )
 
 
-def _limits(node: Node, errors: Diagnostics) -> Limits:
-    return errors.load(Limits, node, ("limits",), "limits", "write it like limits: {budget: $0.50}") or Limits()
+def _tools(node: Node, errors: Diagnostics) -> dict[str, ToolDefinition]:
+    tools = errors.mapping(node, ("tools",), "tools", "write each tool's name, then what it does") or {}
+    _refuse_more(tools, MOST_TOOLS, "tools", errors)
+    return {
+        name: errors.load(ToolDefinition, node, ("tools", name)) or ToolDefinition() for name, node in tools.items()
+    }
 
 
 def _without_dashes(node: Node, errors: Diagnostics) -> str:
@@ -225,7 +226,9 @@ def _players(node: Node, errors: Diagnostics) -> dict[str, Player]:
     if entries == {} and "players" not in errors.meant:
         errors.add(("players",), "the scene has no players", "name them under 'players:', like 'clerk: {voice: ash}'")
     _refuse_more(entries or {}, MOST_PLAYERS, "players", errors)
-    players = {name: load_player(name, value, errors) for name, value in (entries or {}).items()}
+    players = {
+        name: errors.load(Player, value, ("players", name)) or Player() for name, value in (entries or {}).items()
+    }
     check_names(players, errors)
     return players
 

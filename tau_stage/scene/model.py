@@ -1,9 +1,9 @@
 """The scene language on one page, as pydantic models with the words an editor shows for each option."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, WithJsonSchema
+from pydantic import ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 
 from tau_stage.scene.delivery_options import Deliver
@@ -13,6 +13,7 @@ from tau_stage.scene.fields import (
     IGNORED,
     SCALAR,
     Boolean,
+    Command,
     Commentary,
     Conversation,
     Count,
@@ -20,6 +21,7 @@ from tau_stage.scene.fields import (
     EditorSchema,
     Effort,
     Endpoint,
+    Form,
     Gain,
     Hearing,
     HearsAs,
@@ -35,8 +37,10 @@ from tau_stage.scene.fields import (
     Output,
     Pace,
     Pan,
+    Parameters,
     PerMinute,
     Pick,
+    PythonFunction,
     Regex,
     SceneModel,
     Seconds,
@@ -52,13 +56,17 @@ from tau_stage.scene.fields import (
     ToolChoice,
     Transcription,
     TurnDetection,
+    Typed,
     Voice,
 )
 from tau_stage.scene.source import Locations, SceneWarning
+from tau_stage.scene.units import wrong
 
 
 class CallEvent(SceneModel):
     """A player calls a tool."""
+
+    FORM = Form("'call'", "write it like 'call: lights_on'", short="tool")
 
     player: Name | None = Field(None, description="Who calls. Default: anybody.")
     tool: Name | None = Field(None, description="Which tool. Default: any.")
@@ -67,18 +75,31 @@ class CallEvent(SceneModel):
 class SpeechEvent(SceneModel):
     """Somebody says something."""
 
+    FORM = Form("'said'", "write it like 'said: umbrella'", short="words")
+
     player: Name | None = Field(None, description="Who says it. Default: anybody.")
     words: Regex = Field("", description="What is said: words, or a regular expression; case does not matter.")
+
+    @model_validator(mode="after")
+    def heard(self) -> "SpeechEvent":
+        """Refuse to wait for nothing."""
+        if not self.words:
+            raise wrong("what is said?", "write it like 'said: umbrella', or {player: name, words: umbrella}")
+        return self
 
 
 class SilenceEvent(SceneModel):
     """Nobody says anything for a while, where players or people may speak when they like."""
+
+    FORM = Form("'silence'", "write it like 'silence: 8s'", short="for")
 
     for_s: Seconds = Field(5.0, alias="for", description="How long, like 8s. Default: 5s.")
 
 
 class FailureEvent(SceneModel):
     """Something fails: a line cannot be had, a tool fails, a player is lost. The scene goes on."""
+
+    FORM = Form("'error'", "write it like 'error: clerk'", short="player")
 
     player: Name | None = Field(None, description="Whose it is. Default: anybody's.")
 
@@ -99,12 +120,6 @@ EVENTS: dict[str, type[CallEvent | SpeechEvent | SilenceEvent | FailureEvent]] =
     "error": FailureEvent,
 }
 """The words of ``on:`` and ``when:``."""
-
-SHORT: dict[str, str] = {"call": "tool", "said": "words", "silence": "for", "error": "player"}
-"""What the value means where it is a text and no mapping: ``said: umbrella``."""
-
-EXAMPLES: dict[str, str] = {"call": "lights_on", "said": "umbrella", "silence": "8s", "error": "clerk"}
-"""Values as hints show them."""
 
 
 def _schemas(*words: str) -> JsonSchemaValue:
@@ -151,6 +166,8 @@ class Step(LocatedModel):
 class CutIn(SceneModel):
     """How a line cuts into another player's."""
 
+    FORM = Form("cut_in", "write it like {on: clerk, after: 900ms}", short="on")
+
     on: Name | None = Field(
         None, description="Whose line is cut: the player who speaks just before, or that line's id."
     )
@@ -160,6 +177,8 @@ class CutIn(SceneModel):
 
 class Line(Step):
     """One line: the speaker is the key, the words are the value, everything else is optional."""
+
+    FORM = Form("the line")
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -205,6 +224,8 @@ class Line(Step):
 class ItemStep(Step):
     """An item is put into players' conversations; they say nothing."""
 
+    FORM = Form("an item")
+
     role: SkipJsonSchema[Literal["system", "user", "assistant"]] = Field(exclude=True)
     words: SkipJsonSchema[Mapping[str, str]] = Field(exclude=True, description="Words by player.")
     wav: SkipJsonSchema[Mapping[str, str]] = Field(exclude=True, description="Sound files by player.")
@@ -213,11 +234,15 @@ class ItemStep(Step):
 class Pause(Step):
     """Silence on the timeline."""
 
+    FORM = Form("the pause")
+
     pause: Seconds = Field(1.0, description="Silence before the next step, added to the pause of the line before.")
 
 
 class SoundStep(Step):
     """A sound effect, or a bed that lies under everything until it ends; each on a stem of its own."""
+
+    FORM = Form("a sound")
 
     kind: SkipJsonSchema[Literal["sfx", "bed"]] = Field(exclude=True)
     file: SkipJsonSchema[str] = Field(exclude=True, description="The sound file, relative to the scene.")
@@ -232,12 +257,16 @@ class SoundStep(Step):
 class Together(Step):
     """Lines and effects that begin at once."""
 
+    FORM = Form("together")
+
     together: tuple[Line | SoundStep, ...] = Field((), description="Lines of different players, and effects.")
     pause: Seconds | None = Field(None, description="Silence after the last of them ends. Default: the scene's.")
 
 
-class Improvise(Step):
-    """Free play: players answer what they hear."""
+class FreePlay(SceneModel):
+    """Free play: players answer what they hear, until turns, for, words or a budget end it."""
+
+    FORM = Form("'improvise'", "write it like '- improvise: {turns: 6}'", short="about")
 
     players: Names = Field((), description="Who plays. Default: all players with a model.")
     about: Text | None = Field(None, description="What it is about; whispered to each of them.")
@@ -247,12 +276,22 @@ class Improvise(Step):
     words: Count | None = Field(None, description="Ends when so many words were spoken.")
     budget: Dollars | None = Field(None, description="Ends when it has cost so much, like $0.05.")
     until: Regex | None = Field(None, description="Ends when this is said: words, or a regular expression.")
-    pause: Seconds | None = Field(None, description="Silence after each turn. Default: the scene's.")
     to: Hearing | None = Field(None, description="Who hears it. Default: everyone.")
 
 
-class Listen(Step):
-    """Open microphone: a person speaks, turn detection drives the turns, and the player answers."""
+class Improvise(Step):
+    """Free play: players answer what they hear."""
+
+    FORM = Form("'improvise'")
+
+    improvise: FreePlay = Field(description="Who plays, and what ends it.")
+    pause: Seconds | None = Field(None, description="Silence after each turn. Default: the scene's.")
+
+
+class Listening(SceneModel):
+    """An open microphone: a person speaks, and the player answers."""
+
+    FORM = Form("'listen'", "write it like '- listen: {turns: 6}'", short="player")
 
     player: Name | None = Field(None, description="Who listens and answers. Default: the only player with a model.")
     from_: Name | None = Field(None, alias="from", description="Whose voice it is. Default: the only human player.")
@@ -260,11 +299,19 @@ class Listen(Step):
     turns: Count | None = Field(None, description="Ends after so many answers.")
     until: Regex | None = Field(None, description="Ends when this is said by either: words, or a regular expression.")
     key: Text | None = Field(None, description="Ends when this key is pressed, like q.")
-    pause: Seconds | None = Field(None, description="Silence after it. Default: the scene's.")
     to: Hearing | None = Field(None, description="Who else hears it. Default: everyone.")
     transcription: Transcription | None = Field(
         None, description="Who writes down what the person says: a model, or off. Default: the player's."
     )
+
+
+class Listen(Step):
+    """Open microphone: a person speaks, turn detection drives the turns, and the player answers."""
+
+    FORM = Form("'listen'")
+
+    listen: Listening = Field(description="Who listens to whom, and what ends it.")
+    pause: Seconds | None = Field(None, description="Silence after it. Default: the scene's.")
 
 
 AnyStep = Line | ItemStep | Pause | SoundStep | Together | Improvise | Listen
@@ -331,20 +378,42 @@ class Cascade(SceneModel):
     )
 
 
-SETUP_ROLES = ("system", "user", "assistant")
-_SETUP: JsonSchemaValue = {
-    "type": "array",
-    "items": {
-        **IGNORED,
-        "type": "object",
-        "properties": {role: {**SCALAR, "description": f"The words of the {role}."} for role in SETUP_ROLES},
-        "additionalProperties": False,
-    },
-}
+_SETUP = "write it like '- system: You have never seen the sea.'"
+
+
+class SetupItem(SceneModel):
+    """An item of a conversation before the first line: a role, and its words."""
+
+    FORM = Form("an item of setup", _SETUP, several="setup is a list of items", empty="an item of setup needs words")
+
+    system: Text | None = Field(None, description="The words of the system.")
+    user: Text | None = Field(None, description="The words of the user.")
+    assistant: Text | None = Field(None, description="The words of the assistant.")
+
+    @model_validator(mode="after")
+    def one(self) -> "SetupItem":
+        """Refuse more than one role, and one without words."""
+        if len(self.model_fields_set) != 1:
+            raise wrong("an item of setup has one role and its words", _SETUP)
+        if not self.words:
+            raise wrong("an item of setup needs words", _SETUP, inside=(self.role,))
+        return self
+
+    @property
+    def role(self) -> str:
+        """Who says it."""
+        return next(iter(self.model_fields_set))
+
+    @property
+    def words(self) -> str:
+        """What is said."""
+        return getattr(self, self.role) or ""
 
 
 class Player(Cascade):
     """One role of the scene; everything left out comes from the top of the scene."""
+
+    FORM = Form("player '<name>'", "write it like '<name>: {voice: ash}'")
 
     hears: Hearing = Field("everyone", description="Whose lines this player hears: everyone, nobody, or names.")
     tools: Names | None = Field(
@@ -357,8 +426,8 @@ class Player(Cascade):
     stand_in: SoundFile | None = Field(
         None, description="A folder with recorded takes of a person's lines, played where nobody is there."
     )
-    setup: Annotated[tuple[tuple[str, str], ...], WithJsonSchema(_SETUP)] = Field(
-        default_factory=tuple,
+    setup: tuple[SetupItem, ...] = Field(
+        (),
         exclude=True,
         description="What is in its conversation before the first line: items like {system: text}.",
     )
@@ -368,27 +437,14 @@ class Player(Cascade):
         return self.hears == "everyone" or (self.hears != "nobody" and speaker in self.hears)
 
 
-ARGUMENT_TYPES = ("string", "number", "integer", "boolean", "array", "object")
-_PARAMETERS: JsonSchemaValue = {
-    "type": "object",
-    "if": {
-        "properties": {"type": {"const": "object", "description": "object: then it is a whole JSON schema."}},
-        "required": ["type"],
-    },
-    "else": {
-        **IGNORED,
-        "additionalProperties": {"anyOf": [{"type": "string", "enum": list(ARGUMENT_TYPES)}, {"type": "object"}]},
-    },
-}
-
-
 class ToolDefinition(LocatedModel):
     """Something a model may call."""
 
+    FORM = Form("tool '<name>'", "write it like '<name>: {description: ..., returns: {ok: true}}'")
+
     description: Text = Field("", description="When to call it: the model reads this.")
-    has_result: SkipJsonSchema[bool] = Field(False, exclude=True)
-    run: Text | None = Field(None, description="A Python function: module:function. Needs --allow-tools.")
-    command: tuple[str, ...] | None = Field(
+    run: PythonFunction | None = Field(None, description="A Python function: module:function. Needs --allow-tools.")
+    command: Command | None = Field(
         None, description="A program and its arguments; what it prints is the result. Needs --allow-tools."
     )
     env: Names = Field(
@@ -396,12 +452,15 @@ class ToolDefinition(LocatedModel):
         description="Variables of the environment that 'run' or 'command' may see though they look like keys.",
     )
     timeout: Seconds = Field(10.0, description="How long it may take. Default: 10s.")
-    parameters: Annotated[Mapping[str, Any], WithJsonSchema(_PARAMETERS)] | None = Field(
+    parameters: Parameters | None = Field(
         None, exclude=True, description="Its arguments: {city: string, days: integer}, or a whole JSON schema."
     )
-    returns: Annotated[Any, WithJsonSchema({})] = Field(
-        None, exclude=True, description="What it always answers: any text, list or mapping."
-    )
+    returns: Typed = Field(None, exclude=True, description="What it always answers: any text, list or mapping.")
+
+    @property
+    def has_result(self) -> bool:
+        """Whether it always answers the same."""
+        return "returns" in self.model_fields_set
 
     @property
     def is_code(self) -> bool:
@@ -411,6 +470,8 @@ class ToolDefinition(LocatedModel):
 
 class Cue(LocatedModel):
     """Steps that are performed when something happens."""
+
+    FORM = Form("the cue", "write it like '- said: umbrella' with a 'do:' under it")
 
     event: SkipJsonSchema[Event] = Field(exclude=True)
     do: tuple[AnyStep, ...] = Field((), description="What is done then: steps, in order.")
@@ -424,6 +485,8 @@ class Cue(LocatedModel):
 
 class Limits(SceneModel):
     """What the scene may not exceed."""
+
+    FORM = Form("limits", "write it like limits: {budget: $0.50}")
 
     budget: Dollars | None = Field(None, description="What a performance may cost, like $0.50. Default: no limit.")
     start_rate: PerMinute | None = Field(None, description="How fast sessions open, like 6/min.")
@@ -450,6 +513,8 @@ class Scene(Cascade):
     >>> load_scene("scenes/hello.yaml").players["host"].voice
     'marin'
     """
+
+    FORM = Form("the scene")
 
     title: Title = Field("", alias="scene", description="The scene's title. Default: the file's name.")
     pause: Seconds | None = Field(None, description="Silence after every line, like 800ms. Default: 350ms.")

@@ -126,7 +126,7 @@ def _player(scene: Scene, name: str, player: Player) -> PlayerPlan:
         transcription=_transcription(of("transcription"), endpoint),
         hears_as=of("hears_as", "audio"),
         label_speakers=of("label_speakers", default=False),
-        setup=player.setup,
+        setup=tuple((item.role, item.words) for item in player.setup),
         pace=scene.pace or "fast",
         pan=pan,
     )
@@ -262,20 +262,21 @@ class _StepPlanner:
         )
 
     def improvise(self, step: Improvise) -> ImprovisePlan:
-        players = step.players or tuple(name for name, player in self.scene.players.items() if not player.human)
+        play = step.improvise
+        players = play.players or tuple(name for name, player in self.scene.players.items() if not player.human)
         return ImprovisePlan(
             id=self.made("improvise"),
             players=players,
-            order=step.order,
-            whispers=self.whispers_for(players, step.about),
-            hearers={name: self.heard(name, step.to) for name in players},
+            order=play.order,
+            whispers=self.whispers_for(players, play.about),
+            hearers={name: self.heard(name, play.to) for name in players},
             pause_s=self.pause(step.pause),
             source_line=step.source_line,
-            turns=step.turns,
-            for_s=step.for_s,
-            words=step.words,
-            budget=step.budget,
-            until=step.until,
+            turns=play.turns,
+            for_s=play.for_s,
+            words=play.words,
+            budget=play.budget,
+            until=play.until,
             when=_condition(step),
         )
 
@@ -285,10 +286,10 @@ class _StepPlanner:
         return self.whispers[players, about]
 
     def listen(self, step: Listen) -> ListenPlan:
-        players = self.scene.players.items()
-        listener = step.player or next(name for name, player in players if not player.human)
-        person = step.from_ or next(name for name, player in players if player.human)
-        hearers = {name: self.heard(name, step.to) for name in (listener, person)}
+        mic, players = step.listen, self.scene.players.items()
+        listener = mic.player or next(name for name, player in players if not player.human)
+        person = mic.from_ or next(name for name, player in players if player.human)
+        hearers = {name: self.heard(name, mic.to) for name in (listener, person)}
         hearers[person] = tuple(name for name in hearers[person] if name != listener)
         return ListenPlan(
             id=self.made("listen"),
@@ -297,11 +298,11 @@ class _StepPlanner:
             hearers=hearers,
             pause_s=self.pause(step.pause),
             source_line=step.source_line,
-            for_s=step.for_s,
-            turns=step.turns,
-            until=step.until,
-            key=step.key,
-            transcription=self.transcription(step.transcription, self.scene.players[listener]),
+            for_s=mic.for_s,
+            turns=mic.turns,
+            until=mic.until,
+            key=mic.key,
+            transcription=self.transcription(mic.transcription, self.scene.players[listener]),
             when=_condition(step),
         )
 

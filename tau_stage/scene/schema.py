@@ -4,17 +4,17 @@ import json
 
 from pydantic.json_schema import JsonSchemaValue
 
-from tau_stage.scene.fields import IGNORED, EditorSchema
-from tau_stage.scene.model import EVENT_SCHEMA, TOLD_SCHEMAS, WHEN_SCHEMA, Line, Scene
+from tau_stage.scene.delivery_options import LineFiles, Mix
+from tau_stage.scene.expect import CallWanted, Says
+from tau_stage.scene.fields import IGNORED, EditorSchema, SceneModel
+from tau_stage.scene.model import EVENT_SCHEMA, TOLD_SCHEMAS, WHEN_SCHEMA, CutIn, FreePlay, Line, Listening, Scene
 from tau_stage.scene.names import RESERVED
 
 ID = "https://json-schema.org/draft/2020-12/schema"
 
 _SOUND_FILE = {"type": "string", "description": "A sound file, relative to the scene."}
-_BODIES = {
-    "Improvise": "Free play: players answer what they hear, until turns, for, words or a budget end it.",
-    "Listen": "An open microphone: a person speaks, and the player answers.",
-}
+_SHORT = (Mix, LineFiles, Says, CutIn, FreePlay, Listening)
+"""Mappings for which a text may stand."""
 
 
 def scene_schema() -> str:
@@ -28,8 +28,9 @@ def scene_schema() -> str:
     ]
     parts["Cue"]["properties"] |= EVENT_SCHEMA
     parts["Cue"]["required"] = ["do"]
-    _deliver(parts["Deliver"]["properties"])
-    _expect(parts["Expect"]["properties"])
+    for model in _SHORT:
+        _allow_short(model, parts)
+    _allow_short_calls(parts)
     _steps(parts)
     parts["When"] = WHEN_SCHEMA
     for part in parts.values():
@@ -51,35 +52,40 @@ def _top(properties: JsonSchemaValue) -> None:
         properties[named].update(IGNORED)
 
 
-def _deliver(properties: JsonSchemaValue) -> None:
-    for key in ("mix", "lines"):
-        of_its_own = {"$ref": properties[key].pop("$ref")}
-        properties[key]["anyOf"] = [of_its_own, {"type": ["string", "null"], "enum": ["none", None]}]
+def _allow_short(model: type[SceneModel], parts: JsonSchemaValue) -> None:
+    """Let the short form of a mapping, or nothing, stand wherever the mapping may."""
+    ref = {"$ref": f"#/$defs/{model.__name__}"}
+    short = [_short_of(model, parts)] if model.FORM.short else []
+    nothing: JsonSchemaValue = {"type": ["string", "null"], "enum": [model.FORM.without, None]}
+    forms = [*short, nothing if model.FORM.without else {"type": "null"}, ref]
+    for described in [each for part in parts.values() for each in part.get("properties", {}).values()]:
+        if described.get("$ref") == ref["$ref"]:
+            del described["$ref"]
+            described["anyOf"] = forms
 
 
-def _expect(properties: JsonSchemaValue) -> None:
-    says = properties["says"]
-    words: JsonSchemaValue = {"type": ["string", "number", "boolean", "null"]}
-    says["anyOf"] = [words, {"type": "array", "items": words}, {"$ref": says.pop("$ref")}]
+def _short_of(model: type[SceneModel], parts: JsonSchemaValue) -> JsonSchemaValue:
+    described = parts[model.__name__]["properties"][model.FORM.short]
+    return {key: value for key, value in described.items() if key not in ("description", "default")}
+
+
+def _allow_short_calls(parts: JsonSchemaValue) -> None:
+    """Let a call be the name of a tool, and a list of one be that call."""
+    calls, call = parts["Expect"]["properties"]["calls"], _short_of(CallWanted, parts)
+    items = {"anyOf": [call, calls.pop("items")]}
+    calls["anyOf"] = [call, {"type": calls.pop("type"), "minItems": 1, "items": items}]
+    parts["CallWanted"]["required"] = ["tool"]
 
 
 def _steps(parts: JsonSchemaValue) -> None:
     """Describe the steps as they are written: each begins with a word of its own."""
     parts["Line"]["propertyNames"] = {"not": {"enum": sorted(RESERVED - set(Line.options()))}}
-    cut = parts["Line"]["properties"]["cut_in"]
-    cut["anyOf"] = [{"type": "string"}, {"$ref": cut.pop("$ref")}]
     parts["ItemStep"]["properties"] |= TOLD_SCHEMAS
     parts["SoundStep"]["properties"] |= {"sfx": _SOUND_FILE, "bed": _SOUND_FILE}
     for word, keys in {"ItemStep": tuple(TOLD_SCHEMAS), "SoundStep": ("sfx", "bed")}.items():
         parts[word]["anyOf"] = [{"required": [key]} for key in keys]
         parts[word]["required"] = []
-    for word, description in _BODIES.items():
-        properties = dict(parts[word]["properties"])
-        outer = {key: properties.pop(key) for key in ("when", "note", "pause")}
-        body = {**IGNORED, "type": "object", "properties": properties, "additionalProperties": False}
-        short = {"type": ["string", "null"]}
-        parts[word]["properties"] = {**outer, word.lower(): {"description": description, "anyOf": [body, short]}}
-    for word in ("Pause", "Together", *_BODIES):
+    for word in ("Pause", "Together"):
         parts[word]["required"] = [word.lower()]
     parts["Together"]["properties"]["together"]["minItems"] = 2
 

@@ -33,6 +33,12 @@ class Position(NamedTuple):
     column: int
 
 
+class Quoted(str):
+    """A text that stands in quotes."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """The text of a scene file.

@@ -56,7 +56,13 @@ _PER_MINUTE = {"s": 60.0, "min": 1.0, "h": 1 / 60}
 
 
 def wrong(
-    problem: str, hint: str = "", *, secret: bool = False, inside: str = "", key: bool = False
+    problem: str,
+    hint: str = "",
+    *,
+    secret: bool = False,
+    inside: tuple[str | int, ...] = (),
+    key: bool = False,
+    also: Sequence[PydanticCustomError] = (),
 ) -> PydanticCustomError:
     """Make an error of a field.
 
@@ -64,10 +70,12 @@ def wrong(
         problem: What is wrong with its value.
         hint: What to do.
         secret: Whether nobody may see the value.
-        inside: Under which key of the value, if it is a mapping.
+        inside: Where in the value it is, if that is a list or a mapping.
         key: Whether that key itself is wrong.
+        also: What else is wrong with the value.
     """
-    context = {"problem": problem, "hint": hint, "secret": secret, "inside": inside, "key": key}
+    others = [error.context for error in also]
+    context = {"problem": problem, "hint": hint, "secret": secret, "inside": inside, "key": key, "also": others}
     return PydanticCustomError("scene", "{problem}", context)
 
 

@@ -27,6 +27,7 @@ from tau_stage.scene.model import (
     SoundStep,
     SpeechEvent,
     Together,
+    ToolDefinition,
 )
 from tau_stage.scene.names import (
     OPENAI_VOICES,
@@ -314,53 +315,53 @@ class SceneChecks(References):
 
     def improvise(self, step: Improvise) -> None:
         """Check who plays, and what ends it."""
-        here = (*step.path, "improvise")
+        here, play = (*step.path, "improvise"), step.improvise
         named: set[str] = set()
-        for number, name in enumerate(step.players):
+        for number, name in enumerate(play.players):
             self.model(name, (*here, "players", number), "improvises on a line of its own")
             if name in named:
                 self.errors.add((*here, "players", number), f"'{name}' stands here twice", "name each player once")
             named.add(name)
-        playing = step.players or [name for name, player in self.scene.players.items() if not player.human]
-        if not isinstance(step.order, str):
-            for number, name in enumerate(step.order):
+        playing = play.players or [name for name, player in self.scene.players.items() if not player.human]
+        if not isinstance(play.order, str):
+            for number, name in enumerate(play.order):
                 if self.known(name, (*here, "order", number)) and name not in playing:
                     self.errors.add((*here, "order", number), f"'{name}' does not play here", "look at 'players:'")
-            if len(set(step.order)) < 2 and not self.errors.is_wrong((*here, "order")):
+            if len(set(play.order)) < 2 and not self.errors.is_wrong((*here, "order")):
                 hint = "nobody answers itself; name another, or write 'order: round'"
                 self.errors.add((*here, "order"), "an order names two different players or more", hint)
         if len(playing) < 2:
             self.errors.add(here, "free play needs two players or more", "for one, write '- player:' with 'improvise:'")
-        if not (step.turns or step.for_s or step.words or step.budget or self.errors.is_wrong(here)):
+        if not (play.turns or play.for_s or play.words or play.budget or self.errors.is_wrong(here)):
             self.errors.add(here, "this play never ends", "give it turns, for, words or a budget")
-        if step.to is not None:
-            self.hearing(step.to, (*here, "to"), "")
+        if play.to is not None:
+            self.hearing(play.to, (*here, "to"), "")
 
     def listen(self, step: Listen) -> None:
         """Check who listens to whom, and what ends it."""
-        here = (*step.path, "listen")
+        here, mic = (*step.path, "listen"), step.listen
         models = [name for name, player in self.scene.players.items() if not player.human]
         people = [name for name, player in self.scene.players.items() if player.human]
-        if step.player is not None:
-            self.model(step.player, (*here, "player"), "does not answer")
+        if mic.player is not None:
+            self.model(mic.player, (*here, "player"), "does not answer")
         elif len(models) != 1:
             self.errors.add(here, "who listens?", f"name the player: {listed(models) or 'none has a model'}")
-        if step.from_ is None and len(people) != 1:
+        if mic.from_ is None and len(people) != 1:
             hint = f"name the human with 'from': {listed(people)}" if people else f"add a player with {_HUMANS}"
             self.errors.add(here, "whom does it listen to?", hint)
-        elif step.from_ is not None and self.known(step.from_, (*here, "from")) and step.from_ not in people:
+        elif mic.from_ is not None and self.known(mic.from_, (*here, "from")) and mic.from_ not in people:
             hint = f"give the player {_HUMANS}"
-            self.errors.add((*here, "from"), f"'{step.from_}' is no human, and has no microphone", hint)
-        heard = [step.from_] if step.from_ in people else people
-        ends = step.for_s or step.turns or step.until or step.key
+            self.errors.add((*here, "from"), f"'{mic.from_}' is no human, and has no microphone", hint)
+        heard = [mic.from_] if mic.from_ in people else people
+        ends = mic.for_s or mic.turns or mic.until or mic.key
         if (
             not ends
             and not self.errors.is_wrong(here)
             and any(self.scene.players[name].human == "mic" for name in heard)
         ):
             self.errors.add(here, "this microphone stays open for ever", "end it with for, turns, until or key")
-        if step.to is not None:
-            self.hearing(step.to, (*here, "to"), "")
+        if mic.to is not None:
+            self.hearing(mic.to, (*here, "to"), "")
 
     # ---- cues
 
@@ -475,10 +476,8 @@ def check_scene(scene: Scene, errors: Diagnostics) -> None:
         checks.tools(player.tools, (*path, "tools"))
         checks.tool_choice(player.tool_choice, (*path, "tool_choice"), player.tools)
     checks.tool_choice(scene.tool_choice, ("tool_choice",), None)
-    for tool in scene.tools.values():
-        if not (tool.has_result or tool.is_code or errors.is_wrong(tool.path)):
-            hint = "write 'returns: {ok: true}', 'run: module:function', or 'command: [program]'"
-            errors.add(tool.path, f"tool '{tool.path[-1]}' gives no result", hint, key=True)
+    for name, tool in scene.tools.items():
+        _check_tool(name, tool, errors)
     if scene.expect:
         checks.expect(scene.expect, ("expect",), "")
     _check_mix(scene.deliver, checks)
@@ -486,6 +485,29 @@ def check_scene(scene: Scene, errors: Diagnostics) -> None:
     checks.steps()
     checks.cues()
     checks.ids()
+
+
+_TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+
+
+def _check_tool(name: str, tool: ToolDefinition, errors: Diagnostics) -> None:
+    """Check that a tool's options fit each other and its name."""
+    path: Path = ("tools", name)
+    results = [key for key in ("returns", "run", "command") if key in tool.model_fields_set]
+    if not _TOOL_NAME.fullmatch(name):
+        hint = "write letters, digits, '_' and '-', at most 64"
+        errors.add(path, f"'{name[:64]}' cannot be a tool's name", hint, key=True)
+    elif len(results) > 1:
+        problem = f"tool '{name}' has both '{results[0]}' and '{results[1]}'"
+        errors.add((*path, results[1]), problem, "keep one", key=True)
+    elif "env" in tool.model_fields_set and not tool.is_code and not errors.is_wrong(path):
+        errors.add((*path, "env"), f"tool '{name}' runs nothing that could see 'env'", "remove it", key=True)
+    elif path in errors.document.sources and tool.is_code:
+        problem = "a tool that runs code stands in the scene itself, not in a file it includes"
+        errors.add(path, problem, "move it there", key=True)
+    if not (results or errors.is_wrong(path)):
+        hint = "write 'returns: {ok: true}', 'run: module:function', or 'command: [program]'"
+        errors.add(path, f"tool '{name}' gives no result", hint, key=True)
 
 
 def _check_mix(deliver: Deliver, checks: SceneChecks) -> None:

@@ -13,7 +13,7 @@ import yaml
 
 from tau_stage.errors import SceneError
 from tau_stage.scene.names import RESERVED
-from tau_stage.scene.source import Position, Source
+from tau_stage.scene.source import Position, Quoted, Source
 from tau_stage.scene.yaml_traps import (
     DEEPEST,
     ParserState,
@@ -45,12 +45,6 @@ TEXTS = frozenset(("scene", "direction", "persona", "accent", "note", "prompt_te
 
 _LINE_OF_THE_SCENE = re.compile(r"\s*- +[^\s:]+:(\s|$)")
 _UNSPEAKABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-
-
-class Quoted(str):
-    """A text that stands in quotes."""
-
-    __slots__ = ()
 
 
 class Span(NamedTuple):
