@@ -1,11 +1,11 @@
 """The kinds of values a scene's fields hold: how each is read from text, and how an editor is told of it."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -16,102 +16,18 @@ from pydantic_core import PydanticCustomError, from_json
 from tau_stage.scene import units
 from tau_stage.scene.names import CUSTOM_PREFIX, KINDS, OPENAI_VOICES, VOICES, did_you_mean, is_url, kind_of, listed
 from tau_stage.scene.source import Quoted
-from tau_stage.scene.units import FromText, OneOf, choice, text_like, wrong
+from tau_stage.scene.units import FromText, OneOf, text_like, wrong
 from tau_stage.text import LONGEST_PATTERN, bears_key, composed, docstring, pattern_problem
-
-ValueT = TypeVar("ValueT")
 
 IGNORED: JsonSchemaValue = {"patternProperties": {"^x-": {"description": "Ignored: yours to use."}}}
 
 
-def turn_detection(value: object) -> object:
-    """Read a way to find turns: its name, or a mapping with ``type`` and what else it knows."""
-    hint = "write server_vad, semantic_vad, or {type: server_vad, silence: 800ms}"
-    given = {"type": value} if isinstance(value, str) else value
-    if not isinstance(given, dict):
-        raise wrong("turn_detection is a name or a mapping", hint)
-    kind = given.get("type", "server_vad")
-    if not isinstance(kind, str) or kind not in DETECTIONS:
-        what = f"there is no turn_detection '{kind}'" if isinstance(kind, str) else "'type' is a name"
-        near = did_you_mean(kind, DETECTIONS, hint) if isinstance(kind, str) else hint
-        raise wrong(what, near, inside=("type",) if isinstance(value, dict) else ())
-    found: dict[str, str | int | float] = {"type": kind}
-    known = DETECTIONS[kind]
-    for key, text in given.items():
-        if key not in known and not key.startswith("x-"):
-            raise wrong(
-                f"{kind} has no '{key}'", did_you_mean(key, known, f"it has: {listed(known)}"), inside=(key,), key=True
-            )
-        if key != "type" and key in known:
-            name, read = known[key]
-            found[name] = _inside(key, read, text)
-    return tuple(found.items())
+Detection = tuple[tuple[str, str | int | float], ...]
+Transcription = tuple[tuple[str, str], ...]
+"""The API's fields, and their values."""
 
-
-def _inside(key: str, read: Callable[[str], ValueT], value: object) -> ValueT:
-    """Return what stands under a key; an error points there."""
-    if not isinstance(value, str):
-        raise wrong(f"'{key}' is one value, not a list or a mapping", "write the value alone", inside=(key,))
-    try:
-        return read(value)
-    except PydanticCustomError as error:
-        context = error.context or {}
-        raise wrong(context["problem"], context["hint"], inside=(key,)) from None
-
-
-def _milliseconds(value: str) -> int:
-    return round(units.duration(value) * 1000)
-
-
-def _threshold(value: str) -> float:
-    if not re.fullmatch(r"0(\.\d{1,9})?|1(\.0)?", value, re.ASCII):
-        raise wrong(f"a threshold is from 0 to 1, not '{value}'", "0.5 is usual; a higher one needs a louder voice")
-    return float(value)
-
-
-def _eagerness(value: str) -> str:
-    return choice(value, "eagerness", ("auto", "low", "medium", "high"))
-
-
-DETECTIONS: dict[str, dict[str, tuple[str, Callable[[str], str | int | float]]]] = {
-    "server_vad": {
-        "type": ("type", str),
-        "silence": ("silence_duration_ms", _milliseconds),
-        "padding": ("prefix_padding_ms", _milliseconds),
-        "idle": ("idle_timeout_ms", _milliseconds),
-        "threshold": ("threshold", _threshold),
-    },
-    "semantic_vad": {"type": ("type", str), "eagerness": ("eagerness", _eagerness)},
-}
-"""Ways to find turns: what each knows, by the author's word: the API's word, and how it is read."""
-
-_LASTS: JsonSchemaValue = {"type": "string", "pattern": units.DURATION}
-DETECTION_SCHEMA: JsonSchemaValue = {
-    "type": {
-        "type": "string",
-        "enum": list(DETECTIONS),
-        "description": "server_vad: by silence; semantic_vad: by what is said. Default: server_vad.",
-    },
-    "silence": {**_LASTS, "description": "How long a silence ends a turn, like 800ms."},
-    "padding": {**_LASTS, "description": "How much is kept of what was heard just before a turn, like 300ms."},
-    "idle": {**_LASTS, "description": "After how long a silence the model speaks unasked, like 6s."},
-    "threshold": {
-        "type": "number",
-        "minimum": 0,
-        "maximum": 1,
-        "description": "How loud a voice must be, from 0 to 1; 0.5 is usual.",
-    },
-    "eagerness": {
-        "type": "string",
-        "enum": ["auto", "low", "medium", "high"],
-        "description": "How soon a turn is taken for ended.",
-    },
-}
-"""What an editor is told of each key."""
-
-
-OFF: tuple[tuple[str, str], ...] = ()
-"""A transcription, as the API's fields and their values, of nothing."""
+OFF: Transcription = ()
+"""A transcription of nothing."""
 
 DEFAULT_TRANSCRIPTION = "gpt-transcribe"
 """The model that writes down a person's words, where the endpoint is OpenAI's or unknown.
@@ -135,10 +51,10 @@ ELSEWHERE: dict[str, str | None] = {
 Sources: learn.microsoft.com, AudioInputTranscriptionOptions; docs.x.ai, voice.
 """
 
-HINT = "write a model's name, off, or {model: gpt-transcribe, language: en, prompt: Names and places}"
+TRANSCRIPTION_HINT = "write a model's name, off, or {model: gpt-transcribe, language: en, prompt: Names and places}"
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", re.ASCII)
-_SWITCHES = {"true", "yes", "on", "false", "no", "none", "null", "off", "~"}
+_SWITCHES = {"true", "yes", "on", "false", "no", "none", "null", "~"}
 
 
 def default_transcription(endpoint: str | None) -> str | None:
@@ -150,58 +66,34 @@ def default_transcription(endpoint: str | None) -> str | None:
     return ELSEWHERE.get(kind_of(endpoint or ""), DEFAULT_TRANSCRIPTION)
 
 
-def transcription(value: object) -> object:
-    """Read ``off``, a model's name, or a mapping with ``model``, ``language`` and ``prompt``."""
-    if isinstance(value, str):
-        return OFF if value.casefold() == "off" else (("model", _model(value)),)
-    if not isinstance(value, dict):
-        raise wrong("transcription is a model's name, off, or a mapping", HINT)
-    found: dict[str, str] = {}
-    for key, text in value.items():
-        if key.startswith("x-"):
-            continue
-        if key not in _FIELDS:
-            hint = did_you_mean(key, _FIELDS, f"it has: {listed(_FIELDS)}")
-            raise wrong(f"transcription has no '{key}'", hint, inside=(key,), key=True)
-        found[key] = _inside(key, _FIELDS[key], text)
-    if not found:
-        raise wrong("this transcription says nothing", HINT)
-    return tuple(found.items())
+def threshold(value: str) -> float:
+    """Read how loud a voice must be."""
+    if not re.fullmatch(r"0(\.\d{1,9})?|1(\.0)?", value, re.ASCII):
+        raise wrong(f"a threshold is from 0 to 1, not '{value}'", "0.5 is usual; a higher one needs a louder voice")
+    return float(value)
 
 
-def _model(value: str) -> str:
+def transcriber(value: str) -> str:
+    """Read the name of a model that transcribes, or ``off``."""
+    if value.casefold() == "off":
+        return "off"
     if value.casefold() in _SWITCHES or not re.fullmatch(r"\S{1,200}", value):
-        raise wrong(f"'{value}' is no name of a model that transcribes", HINT)
+        raise wrong(f"'{value}' is no name of a model that transcribes", TRANSCRIPTION_HINT)
     return value
 
 
-def _language(value: str) -> str:
+def language(value: str) -> str:
+    """Read the code of a language."""
     if not _LANGUAGE.fullmatch(value):
         raise wrong(f"'{value}' is no code of a language", "write it like en, de or pt-BR (ISO 639-1)")
     return value
 
 
-def _prompt(value: str) -> str:
+def some_text(value: str) -> str:
+    """Read a prompt that says something."""
     if not value.strip():
         raise wrong("this prompt is empty", "write names and words that will be said, or remove it")
     return value.strip()
-
-
-_FIELDS: dict[str, Callable[[str], str]] = {"model": _model, "language": _language, "prompt": _prompt}
-
-TRANSCRIPTION_SCHEMA: JsonSchemaValue = {
-    "model": {
-        "type": "string",
-        "description": f"Who writes it down; on Azure, your deployment's name. Default: {DEFAULT_TRANSCRIPTION}.",
-    },
-    "language": {
-        "type": "string",
-        "pattern": f"^{_LANGUAGE.pattern}$",
-        "description": "What is spoken, like en or de. Default: found out by the model.",
-    },
-    "prompt": {"type": "string", "description": "Names and words that are likely to be said."},
-}
-"""What an editor is told of each key."""
 
 
 DEFAULT_TEMPLATE = 'Perform this line, {direction}: "{words}"'
@@ -445,42 +337,15 @@ Order = Annotated[
         }
     ),
 ]
-TurnDetection = Annotated[
-    tuple[tuple[str, str | int | float], ...],
-    BeforeValidator(turn_detection),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "enum": list(DETECTIONS)},
-                {
-                    "type": "object",
-                    "properties": DETECTION_SCHEMA,
-                    **IGNORED,
-                    "additionalProperties": False,
-                },
-            ]
-        }
-    ),
+Threshold = Annotated[float, FromText(threshold, units.number_from(0, 1))]
+Eagerness = Annotated[Literal["auto", "low", "medium", "high"], OneOf("eagerness")]
+TurnDetection = Annotated[Literal["server_vad", "semantic_vad"], OneOf("turn_detection")]
+Transcriber = Annotated[
+    str,
+    FromText(transcriber, {"anyOf": [text_like(r"^\S+$", "gpt-transcribe", "off"), {"const": False}]}),
 ]
-Transcription = Annotated[
-    tuple[tuple[str, str], ...],
-    BeforeValidator(transcription),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": r"^\S+$", "examples": ["gpt-transcribe", "off"]},
-                {
-                    "type": "object",
-                    "properties": TRANSCRIPTION_SCHEMA,
-                    "minProperties": 1,
-                    **IGNORED,
-                    "additionalProperties": False,
-                },
-                {"const": False, "description": "off: nothing is written down."},
-            ]
-        }
-    ),
-]
+Language = Annotated[str, FromText(language, text_like(f"^{_LANGUAGE.pattern}$"))]
+Prompt = Annotated[str, FromText(some_text, {"type": "string"})]
 ARGUMENT_TYPES = ("string", "number", "integer", "boolean", "array", "object")
 _PARAMETERS: JsonSchemaValue = {
     "type": "object",

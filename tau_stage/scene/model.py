@@ -10,14 +10,19 @@ from tau_stage.scene.delivery_options import Deliver
 from tau_stage.scene.expect import Expect
 from tau_stage.scene.fields import (
     DEFAULT_TEMPLATE,
+    DEFAULT_TRANSCRIPTION,
     IGNORED,
+    OFF,
     SCALAR,
+    TRANSCRIPTION_HINT,
     Boolean,
     Command,
     Commentary,
     Conversation,
     Count,
+    Detection,
     Dollars,
+    Eagerness,
     EditorSchema,
     Effort,
     Endpoint,
@@ -27,6 +32,7 @@ from tau_stage.scene.fields import (
     HearsAs,
     Human,
     Id,
+    Language,
     LocatedModel,
     Metadata,
     Model,
@@ -40,6 +46,7 @@ from tau_stage.scene.fields import (
     Parameters,
     PerMinute,
     Pick,
+    Prompt,
     PythonFunction,
     Regex,
     SceneModel,
@@ -50,15 +57,18 @@ from tau_stage.scene.fields import (
     Takes,
     Template,
     Text,
+    Threshold,
     Timeout,
     Title,
     Tokens,
     ToolChoice,
+    Transcriber,
     Transcription,
     TurnDetection,
     Typed,
     Voice,
 )
+from tau_stage.scene.names import listed
 from tau_stage.scene.source import Locations, SceneWarning
 from tau_stage.scene.units import wrong
 
@@ -263,6 +273,73 @@ class Together(Step):
     pause: Seconds | None = Field(None, description="Silence after the last of them ends. Default: the scene's.")
 
 
+class DetectionOptions(SceneModel):
+    """How turns are found."""
+
+    FORM = Form(
+        "turn_detection",
+        "write server_vad, semantic_vad, or {type: server_vad, silence: 800ms}",
+        short="type",
+        empty="turn_detection is a name or a mapping",
+    )
+
+    type: TurnDetection = Field(
+        "server_vad", description="server_vad: by silence; semantic_vad: by what is said. Default: server_vad."
+    )
+    silence: Seconds | None = Field(None, description="How long a silence ends a turn, like 800ms.")
+    padding: Seconds | None = Field(None, description="How much is kept of what was heard before a turn, like 300ms.")
+    idle: Seconds | None = Field(None, description="After how long a silence the model speaks unasked, like 6s.")
+    threshold: Threshold | None = Field(None, description="How loud a voice must be, from 0 to 1; 0.5 is usual.")
+    eagerness: Eagerness | None = Field(None, description="How soon a turn is taken for ended.")
+
+    @model_validator(mode="after")
+    def fit(self) -> "DetectionOptions":
+        """Refuse an option of the other type."""
+        is_semantic = self.type == "semantic_vad"
+        known = [key for key in self.options() if key == "type" or (key == "eagerness") == is_semantic]
+        for key in sorted(self.model_fields_set.difference(known)):
+            raise wrong(f"{self.type} has no '{key}'", f"it has: {listed(known)}", inside=(key,), key=True)
+        return self
+
+    def for_api(self) -> Detection:
+        """Return the API's fields, and their values."""
+        given = self.model_dump(exclude_none=True, include={"type", "threshold", "eagerness"})
+        lengths = {
+            "silence_duration_ms": self.silence,
+            "prefix_padding_ms": self.padding,
+            "idle_timeout_ms": self.idle,
+        }
+        return (*given.items(), *((name, round(each * 1000)) for name, each in lengths.items() if each is not None))
+
+
+class TranscriptionOptions(SceneModel):
+    """How a person's words are written down."""
+
+    FORM = Form(
+        "transcription",
+        TRANSCRIPTION_HINT,
+        short="model",
+        empty="this transcription says nothing",
+    )
+
+    model: Transcriber | None = Field(
+        None,
+        description="Who writes it down; on Azure, your deployment's name; off: nobody. "
+        f"Default: {DEFAULT_TRANSCRIPTION}.",
+    )
+    language: Language | None = Field(
+        None, description="What is spoken, like en or de. Default: found out by the model."
+    )
+    prompt: Prompt | None = Field(None, description="Names and words that are likely to be said.")
+
+    def for_api(self, default: str | None) -> Transcription | None:
+        """Return the API's fields, and their values: of a model, where none is named; None leaves all to the server."""
+        if self.model == "off":
+            return OFF
+        facts = {"model": self.model or default, "language": self.language, "prompt": self.prompt}
+        return tuple((name, fact) for name, fact in facts.items() if fact) or None
+
+
 class FreePlay(SceneModel):
     """Free play: players answer what they hear, until turns, for, words or a budget end it."""
 
@@ -300,7 +377,7 @@ class Listening(SceneModel):
     until: Regex | None = Field(None, description="Ends when this is said by either: words, or a regular expression.")
     key: Text | None = Field(None, description="Ends when this key is pressed, like q.")
     to: Hearing | None = Field(None, description="Who else hears it. Default: everyone.")
-    transcription: Transcription | None = Field(
+    transcription: TranscriptionOptions | None = Field(
         None, description="Who writes down what the person says: a model, or off. Default: the player's."
     )
 
@@ -362,10 +439,10 @@ class Cascade(SceneModel):
     )
     max_output_tokens: Tokens | None = Field(None, description="Cap of output tokens for one line.")
     tool_choice: ToolChoice | None = Field(None, description="auto, none, required, or a tool's name.")
-    turn_detection: TurnDetection | None = Field(
+    turn_detection: DetectionOptions | None = Field(
         None, description="How turns are found where a microphone is open. Default: server_vad."
     )
-    transcription: Transcription | None = Field(
+    transcription: TranscriptionOptions | None = Field(
         None,
         description="Who writes down what a person says at an open microphone: a model, or off. "
         "Default: gpt-transcribe.",

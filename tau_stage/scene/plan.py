@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from tau_stage.scene.delivery_options import Deliver
 from tau_stage.scene.expect import Expect
-from tau_stage.scene.fields import DEFAULT_TRANSCRIPTION, Transcription
+from tau_stage.scene.fields import DEFAULT_TRANSCRIPTION, Detection, Transcription
 from tau_stage.scene.model import Condition, Event, ToolDefinition
 from tau_stage.scene.names import resolve_path, sounds_in
 from tau_stage.scene.source import Locations, SceneWarning
@@ -56,7 +56,6 @@ class Timeouts:
     closing_s: float | None = None
 
 
-Detection = tuple[tuple[str, str | int | float], ...]
 DEFAULT_DETECTION: Detection = (("type", "server_vad"), ("silence_duration_ms", 600))
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import PurePath
 from typing import Any, TypeVar
 
-from tau_stage.scene.fields import Transcription, default_transcription
+from tau_stage.scene.fields import default_transcription
 from tau_stage.scene.model import (
     AnyStep,
     Condition,
@@ -23,6 +23,7 @@ from tau_stage.scene.model import (
     Scene,
     SoundStep,
     Together,
+    TranscriptionOptions,
 )
 from tau_stage.scene.names import automatic_id, cue_id, default_voice, identity, slug
 from tau_stage.scene.plan import (
@@ -108,6 +109,7 @@ def _player(scene: Scene, name: str, player: Player) -> PlayerPlan:
         pace = of("pace", "fast")
         return PlayerPlan(name, voice="", model="", human=player.human, stand_in=player.stand_in, pace=pace, pan=pan)
     endpoint = of("endpoint")
+    detection = of("turn_detection")
     tools = tuple(scene.tools) if player.tools is None else player.tools
     return PlayerPlan(
         name=name,
@@ -122,8 +124,8 @@ def _player(scene: Scene, name: str, player: Player) -> PlayerPlan:
         commentary=of("commentary", "drop"),
         tools=tools,
         tool_choice=of("tool_choice") if tools else None,
-        turn_detection=of("turn_detection", DEFAULT_DETECTION),
-        transcription=_transcription(of("transcription"), endpoint),
+        turn_detection=detection.for_api() if detection else DEFAULT_DETECTION,
+        transcription=of("transcription", TranscriptionOptions()).for_api(default_transcription(endpoint)),
         hears_as=of("hears_as", "audio"),
         label_speakers=of("label_speakers", default=False),
         setup=tuple((item.role, item.words) for item in player.setup),
@@ -136,14 +138,6 @@ def _cascaded(player: Player, scene: Scene, option: str, default: Any = None) ->
     """Return what a player says of an option, else the scene, else a default."""
     said = (getattr(owner, option) for owner in (player, scene))
     return next((value for value in said if value not in (None, "")), default)
-
-
-def _transcription(asked: Transcription | None, endpoint: str | None) -> Transcription | None:
-    """Return how a person's words are written down: as asked, by the model of an endpoint where none is named."""
-    if asked == () or (asked and "model" in dict(asked)):
-        return asked
-    model = default_transcription(endpoint)
-    return (*((("model", model),) if model else ()), *(asked or ())) or None
 
 
 def _instructions(of: Callable[[str, str], str]) -> str:
@@ -289,6 +283,8 @@ class _StepPlanner:
         mic, players = step.listen, self.scene.players.items()
         listener = mic.player or next(name for name, player in players if not player.human)
         person = mic.from_ or next(name for name, player in players if player.human)
+        of = partial(_cascaded, self.scene.players[listener], self.scene)
+        asked = mic.transcription or of("transcription", TranscriptionOptions())
         hearers = {name: self.heard(name, mic.to) for name in (listener, person)}
         hearers[person] = tuple(name for name in hearers[person] if name != listener)
         return ListenPlan(
@@ -302,13 +298,9 @@ class _StepPlanner:
             turns=mic.turns,
             until=mic.until,
             key=mic.key,
-            transcription=self.transcription(mic.transcription, self.scene.players[listener]),
+            transcription=asked.for_api(default_transcription(of("endpoint"))),
             when=_condition(step),
         )
-
-    def transcription(self, own: Transcription | None, listener: Player) -> Transcription | None:
-        asked = _cascaded(listener, self.scene, "transcription") if own is None else own
-        return _transcription(asked, _cascaded(listener, self.scene, "endpoint"))
 
 
 def _with_cuts(steps: Sequence[Step], asked: Sequence[AnyStep]) -> list[Step]:

@@ -7,13 +7,24 @@ from pydantic.json_schema import JsonSchemaValue
 from tau_stage.scene.delivery_options import LineFiles, Mix
 from tau_stage.scene.expect import CallWanted, Says
 from tau_stage.scene.fields import IGNORED, EditorSchema, SceneModel
-from tau_stage.scene.model import EVENT_SCHEMA, TOLD_SCHEMAS, WHEN_SCHEMA, CutIn, FreePlay, Line, Listening, Scene
+from tau_stage.scene.model import (
+    EVENT_SCHEMA,
+    TOLD_SCHEMAS,
+    WHEN_SCHEMA,
+    CutIn,
+    DetectionOptions,
+    FreePlay,
+    Line,
+    Listening,
+    Scene,
+    TranscriptionOptions,
+)
 from tau_stage.scene.names import RESERVED
 
 ID = "https://json-schema.org/draft/2020-12/schema"
 
 _SOUND_FILE = {"type": "string", "description": "A sound file, relative to the scene."}
-_SHORT = (Mix, LineFiles, Says, CutIn, FreePlay, Listening)
+_SHORT = (Mix, LineFiles, Says, CutIn, FreePlay, Listening, DetectionOptions, TranscriptionOptions)
 """Mappings for which a text may stand."""
 
 
@@ -57,7 +68,8 @@ def _allow_short(model: type[SceneModel], parts: JsonSchemaValue) -> None:
     ref = {"$ref": f"#/$defs/{model.__name__}"}
     short = [_short_of(model, parts)] if model.FORM.short else []
     nothing: JsonSchemaValue = {"type": ["string", "null"], "enum": [model.FORM.without, None]}
-    forms = [*short, nothing if model.FORM.without else {"type": "null"}, ref]
+    none = [] if model.FORM.empty else [nothing if model.FORM.without else {"type": "null"}]
+    forms = [*short, *none, ref]
     for described in [each for part in parts.values() for each in part.get("properties", {}).values()]:
         if described.get("$ref") == ref["$ref"]:
             del described["$ref"]
