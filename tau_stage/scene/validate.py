@@ -1,9 +1,8 @@
 """What no single field can know: whether names, ids, voices, hearers, tools and files fit together."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
-from itertools import chain
 from os import SEEK_END
 from pathlib import Path as FilePath
 
@@ -15,17 +14,18 @@ from tau_stage.scene.model import (
     EVENTS,
     AnyStep,
     CallEvent,
-    FailureEvent,
+    Event,
+    FreePlay,
     Improvise,
     ItemStep,
     Line,
     Listen,
+    Listening,
     Not,
     Player,
     Scene,
     SilenceEvent,
     SoundStep,
-    SpeechEvent,
     Together,
     ToolDefinition,
 )
@@ -49,6 +49,10 @@ from tau_stage.scene.yaml_text import Path
 from tau_stage.text import folded, hidden, visible
 
 CHOICES = ("auto", "none", "required")
+MADE = re.compile(r"(improvise|listen)-\d+(-.*)?|cue-\d+(-.*\.\d+)?")
+"""Ids that the stage gives to what is not written down, and to cues that start again."""
+
+_HUMANS = "'human: mic', 'human: tty' or 'human: file.wav'"
 NOBODY = ("no", "none", "nothing", "false", "null", "noone", "no one")
 EVENT_WORDS: dict[type, str] = {model: word for word, model in EVENTS.items()}
 
@@ -64,46 +68,61 @@ def _problem_of(file: FilePath) -> tuple[str, str] | None:
     return None
 
 
-class References:
-    """Looks up what one scene names; what is not there is noted."""
+def _inside(name: str, file: FilePath, what: str) -> str:
+    """Return a hint for a folder that stands for a file, or a file for a folder."""
+    within = sounds_in(file) if file.is_dir() else []
+    return f"did you mean '{name.rstrip('/')}/{within[0].name}'?" if within else f"name a {what}"
+
+
+MADE = re.compile(r"(improvise|listen)-\d+(-.*)?|cue-\d+(-.*\.\d+)?")
+"""Ids that the stage gives to what is not written down, and to cues that start again."""
+
+_HUMANS = "'human: mic', 'human: tty' or 'human: file.wav'"
+
+
+class SceneChecks:
+    """Checks one scene; what is wrong is noted.
+
+    Args:
+        scene: As far as it is sound.
+        errors: Where errors are noted.
+    """
 
     def __init__(self, scene: Scene, errors: Diagnostics) -> None:
         self.scene = scene
         self.errors = errors
+        self.add = errors.add
+        self.people = [name for name, player in scene.players.items() if player.human]
+        self.models = [name for name, player in scene.players.items() if not player.human]
         self._problem = cache(_problem_of)
+
+    # ---- what is named
 
     def known(self, name: str, path: Path, *, key: bool = False) -> bool:
         """Check that there is a player of that name."""
-        if name not in self.scene.players:
-            hint = did_you_mean(name, self.scene.players, f"players: {listed(self.scene.players)}")
+        players = self.scene.players
+        if name not in players:
+            hint = did_you_mean(name, players, f"players: {listed(players)}")
             several = [part.strip() for part in re.split(r"[,;&]| and ", name)]
-            if len(several) > 1 and not key and all(part in self.scene.players for part in several):
+            if len(several) > 1 and not key and all(part in players for part in several):
                 hint = f"several names stand in a list: [{', '.join(several)}]"
             elif folded(name) in NOBODY and path[-2:-1] in (("to",), ("hears",)):
                 hint = "did you mean 'nobody'?"
-            self.errors.add(path, f"there is no player '{name}'", hint, key=key)
-        return name in self.scene.players
+            self.add(path, f"there is no player '{name}'", hint, key=key)
+        return name in players
 
-    def model(self, name: str, path: Path, what: str, *, key: bool = False) -> bool:
+    def model(self, name: str, path: Path, what: str, *, key: bool = False) -> None:
         """Check that a player is played by a model, as it must be for what it does."""
-        if not self.known(name, path, key=key):
-            return False
-        if self.scene.players[name].human:
-            self.errors.add(path, f"'{name}' is a human, and {what}", "name a player with a model", key=key)
-            return False
-        return True
+        if self.known(name, path, key=key) and name in self.people:
+            self.add(path, f"'{name}' is a human, and {what}", "name a player with a model", key=key)
 
-    def hearing(self, heard: str | tuple[str, ...], path: Path, owner: str) -> list[str]:
+    def hearing(self, heard: str | tuple[str, ...] | None, path: Path, owner: str = "") -> list[str]:
         """Return names of others that stand in ``hears`` or ``to``; the wrong ones are noted."""
-        names = () if isinstance(heard, str) else heard
-        good = []
+        names = heard if isinstance(heard, tuple) else ()
         for number, name in enumerate(names):
-            here = (*path, number)
             if name == owner:
-                self.errors.add(here, f"'{name}' always knows its own lines", "name the others only")
-            elif self.known(name, here):
-                good.append(name)
-        return good
+                self.add((*path, number), f"'{name}' always knows its own lines", "name the others only")
+        return [name for number, name in enumerate(names) if name != owner and self.known(name, (*path, number))]
 
     def tools(self, names: tuple[str, ...] | None, path: Path) -> None:
         """Check that all these tools are defined."""
@@ -112,30 +131,29 @@ class References:
 
     def tool(self, name: str, path: Path) -> bool:
         """Check that a tool is defined."""
-        if name not in self.scene.tools:
-            otherwise = f"define it under 'tools:'; there is {listed(self.scene.tools) or 'none'}"
-            hint = did_you_mean(name, self.scene.tools, otherwise)
-            self.errors.add(path, f"there is no tool '{name}'", hint)
-        return name in self.scene.tools
+        tools = self.scene.tools
+        if name not in tools:
+            otherwise = f"define it under 'tools:'; there is {listed(tools) or 'none'}"
+            self.add(path, f"there is no tool '{name}'", did_you_mean(name, tools, otherwise))
+        return name in tools
 
     def tool_choice(self, choice: str | None, path: Path, may: tuple[str, ...] | None) -> None:
         """Check that a choice of tools can be made by whom may call some of them; None is all."""
-        if choice is None or choice in CHOICES:
-            return
-        if choice not in self.scene.tools:
-            hint = did_you_mean(
-                choice, chain(CHOICES, self.scene.tools), "write auto, none, required, or a tool's name"
-            )
-            self.errors.add(path, f"tool_choice is auto, none, required, or a tool, not '{choice}'", hint)
-        elif may is not None and choice not in may:
-            self.errors.add(path, f"the player may not call '{choice}'", "look at its 'tools:', or the line's")
+        known = (*CHOICES, *self.scene.tools)
+        if choice is not None and choice not in known:
+            hint = did_you_mean(choice, known, "write auto, none, required, or a tool's name")
+            self.add(path, f"tool_choice is auto, none, required, or a tool, not '{choice}'", hint)
+        elif choice not in (None, *CHOICES, *(self.scene.tools if may is None else may)):
+            self.add(path, f"the player may not call '{choice}'", "look at its 'tools:', or the line's")
 
-    def expect(self, expect: Expect, path: Path, speaker: str) -> None:
+    def expect(self, expect: Expect | None, path: Path, speaker: str = "") -> None:
         """Check that the tools and the players that are expected are there."""
-        for number, call in enumerate(expect.calls or ()):
-            self.tool(call.tool, (*path, "calls", number, "tool"))
-        if expect.heard_by is not None:
+        if expect:
+            for number, call in enumerate(expect.calls or ()):
+                self.tool(call.tool, (*path, "calls", number, "tool"))
             self.hearing(expect.heard_by, (*path, "heard_by"), speaker)
+
+    # ---- files
 
     def sound(self, name: str, path: Path) -> None:
         """Check that a sound that the scene names is there, and can be read to its end."""
@@ -149,9 +167,9 @@ class References:
                 with resolve_path(self.scene.path, name).open("rb") as file:
                     picture_type(file.read(LFS_LARGEST), name, file.seek(0, SEEK_END))
             except UsageError as error:
-                self.errors.add(path, error.problem, error.hint)
+                self.add(path, error.problem, error.hint)
             except OSError as error:
-                self.errors.add(path, f"'{name}' cannot be read: {error.strerror}", "name a file that you may read")
+                self.add(path, f"'{name}' cannot be read: {error.strerror}", "name a file that you may read")
 
     def sounds(self, folder: str, path: Path) -> None:
         """Check that a folder that the scene names is there, and that every sound in it can be read to its end."""
@@ -161,30 +179,162 @@ class References:
 
     def _readable(self, file: FilePath, path: Path) -> None:
         if problem := self._problem(file):
-            self.errors.add(path, *problem)
+            self.add(path, *problem)
 
     def _is_there(self, name: str, path: Path, *, folder: bool = False) -> bool:
         file = resolve_path(self.scene.path, name)
-        what = "folder" if folder else "file"
+        what, other, is_one = ("folder", "file", FilePath.is_dir) if folder else ("file", "folder", FilePath.is_file)
         try:
-            there = file.is_dir() if folder else file.is_file()
-            is_other = not there and file.exists()
-            is_lost = file.is_symlink() and not file.exists()
-            kind = FilePath.is_dir if folder else FilePath.is_file
-            neighbours = [] if there else [other.name for other in sorted(file.parent.iterdir()) if kind(other)]
+            if is_one(file):
+                return True
+            is_other, is_lost = file.exists(), file.is_symlink()
+            neighbours = [near.name for near in sorted(file.parent.iterdir()) if is_one(near)]
         except (OSError, ValueError):
-            there, is_other, is_lost, neighbours = False, False, False, []
+            is_other, is_lost, neighbours = False, False, []
         if is_other:
-            other = "file" if folder else "folder"
-            self.errors.add(path, f"'{name}' is a {other}, and a {what} belongs here", _inside(name, file, what))
+            self.add(path, f"'{name}' is a {other}, and a {what} belongs here", _inside(name, file, what))
         elif is_lost:
-            self.errors.add(path, f"'{name}' is a link to a {what} that does not exist", "mend the link, or delete it")
-        elif not there:
+            self.add(path, f"'{name}' is a link to a {what} that does not exist", "mend the link, or delete it")
+        else:
             hint = did_you_mean(file.name, neighbours, f"it is looked for at {file.as_posix()}")
-            self.errors.add(path, f"there is no {what} '{name}'", hint)
-        return there
+            self.add(path, f"there is no {what} '{name}'", hint)
+        return False
 
-    def condition(self, condition: CallEvent | SpeechEvent | SilenceEvent | FailureEvent | Not, path: Path) -> None:
+    # ---- steps
+
+    def steps(self) -> None:
+        """Check every step, wherever it stands."""
+        for steps in (self.scene.lines, *(cue.do for cue in self.scene.on)):
+            sounding: AnyStep | None = None
+            for step in steps:
+                self.step(step)
+                if isinstance(step, Line) and step.cut_in:
+                    self.cut_in(step, step.cut_in.on, sounding)
+                sounding = sounding if isinstance(step, ItemStep) else step
+
+    def step(self, step: AnyStep) -> None:
+        """Check one step."""
+        if not isinstance(step.when, bool | None):
+            self.condition(step.when, (*step.path, "when"))
+        match step:
+            case Line():
+                self.line(step)
+            case ItemStep():
+                self.items(step)
+            case SoundStep():
+                self.sound(step.file, (*step.path, step.kind))
+                if step.until not in (None, "end", *self.line_ids):
+                    hint = did_you_mean(str(step.until), self.line_ids, "write 'end', or the id of a line")
+                    self.add((*step.path, "until"), f"there is no line '{step.until}'", hint)
+            case Together():
+                self.together(step)
+            case Improvise():
+                self.improvise(step.improvise, (*step.path, "improvise"))
+            case Listen():
+                self.listen(step.listen, (*step.path, "listen"))
+            case _:
+                pass
+
+    def line(self, line: Line) -> None:
+        """Check whom a line is said to, and what it may call."""
+        path, player = line.path, self.scene.players[line.speaker]
+        for name in self.hearing(line.to, (*path, "to"), line.speaker):
+            if not self.scene.players[name].listens_to(line.speaker):
+                here = (*path, "to", (line.to or ()).index(name))
+                self.add(here, f"'{name}' does not hear '{line.speaker}'", f"look at 'hears:' of player '{name}'")
+        if line.pick and line.takes == 1:
+            hint = "write 'takes: 3' beside it, or remove it"
+            self.add((*path, "pick"), "there is nothing to pick from", hint, key=True)
+        self.expect(line.expect, (*path, "expect"), line.speaker)
+        self.tools(line.tools, (*path, "tools"))
+        self.tool_choice(line.tool_choice, (*path, "tool_choice"), player.tools if line.tools is None else line.tools)
+
+    def items(self, step: ItemStep) -> None:
+        """Check into whose conversations items are put, and which sounds."""
+        path = (*step.path, {"system": "prompt"}.get(step.role, step.role))
+        for name in (*step.words, *step.wav):
+            self.model(name, (*path, name), "knows its own mind", key=True)
+        for name, file in step.wav.items():
+            self.sound(file, (*path, name, "wav"))
+
+    def together(self, step: Together) -> None:
+        """Check that lines at once are of different players."""
+        seen: set[str] = set()
+        for part in step.together:
+            self.step(part)
+            if isinstance(part, Line):
+                if part.speaker in seen:
+                    problem = f"'{part.speaker}' cannot speak twice at once"
+                    self.add((*part.path, part.speaker), problem, "give the line to another player", key=True)
+                if part.cut_in:
+                    hint = "'together' begins at once; a line that cuts in stands on its own"
+                    self.add((*part.path, "cut_in"), "a line of 'together' cuts into nothing", hint, key=True)
+                seen.add(part.speaker)
+
+    def cut_in(self, line: Line, wanted: str | None, before: AnyStep | None) -> None:
+        """Check that what a line cuts into is the line just before it, by another player with a model."""
+        path, known = (*line.path, "cut_in"), (*self.scene.players, *self.line_ids)
+        names = (before.speaker, self.ids_by_place[before.path]) if isinstance(before, Line) else ()
+        if wanted is not None and wanted not in known:
+            hint = did_you_mean(wanted, known, "name the player who speaks before it")
+            self.add((*path, "on"), f"there is no line of '{wanted}' to cut into", hint)
+        elif not isinstance(before, Line) or wanted not in (None, *names):
+            what = f"no line of '{wanted}'" if wanted else "no line"
+            hint = "it cuts into the line that stands just before it"
+            self.add(path, f"{what} sounds when this one cuts in", hint, key=True)
+        elif before.speaker == line.speaker:
+            self.add(path, f"'{line.speaker}' cannot cut into its own line", "cut into another player's line", key=True)
+        elif before.speaker in self.people:
+            hint = "only a model's line can be cut"
+            self.add(path, f"'{before.speaker}' is a human, and stops when it likes", hint, key=True)
+
+    def improvise(self, play: FreePlay, path: Path) -> None:
+        """Check who plays, and what ends it."""
+        for number, name in enumerate(play.players):
+            self.model(name, (*path, "players", number), "improvises on a line of its own")
+            if name in play.players[:number]:
+                self.add((*path, "players", number), f"'{name}' stands here twice", "name each player once")
+        playing = play.players or self.models
+        if not isinstance(play.order, str):
+            self.order(play.order, playing, (*path, "order"))
+        if len(playing) < 2:
+            self.add(path, "free play needs two players or more", "for one, write '- player:' with 'improvise:'")
+        if not (play.turns or play.for_s or play.words or play.budget or self.errors.is_wrong(path)):
+            self.add(path, "this play never ends", "give it turns, for, words or a budget")
+        self.hearing(play.to, (*path, "to"))
+
+    def order(self, order: tuple[str, ...], playing: Collection[str], path: Path) -> None:
+        """Check that players who play take turns."""
+        for number, name in enumerate(order):
+            if self.known(name, (*path, number)) and name not in playing:
+                self.add((*path, number), f"'{name}' does not play here", "look at 'players:'")
+        if len(set(order)) < 2 and not self.errors.is_wrong(path):
+            hint = "nobody answers itself; name another, or write 'order: round'"
+            self.add(path, "an order names two different players or more", hint)
+
+    def listen(self, mic: Listening, path: Path) -> None:
+        """Check who listens to whom, and what ends it."""
+        if mic.player is not None:
+            self.model(mic.player, (*path, "player"), "does not answer")
+        elif len(self.models) != 1:
+            self.add(path, "who listens?", f"name the player: {listed(self.models) or 'none has a model'}")
+        if mic.from_ is None and len(self.people) != 1:
+            hint = (
+                f"name the human with 'from': {listed(self.people)}" if self.people else f"add a player with {_HUMANS}"
+            )
+            self.add(path, "whom does it listen to?", hint)
+        elif mic.from_ not in (None, *self.people) and self.known(str(mic.from_), (*path, "from")):
+            hint = f"give the player {_HUMANS}"
+            self.add((*path, "from"), f"'{mic.from_}' is no human, and has no microphone", hint)
+        heard = [mic.from_] if mic.from_ in self.people else self.people
+        is_live = any(self.scene.players[name].human == "mic" for name in heard)
+        if is_live and not (mic.for_s or mic.turns or mic.until or mic.key or self.errors.is_wrong(path)):
+            self.add(path, "this microphone stays open for ever", "end it with for, turns, until or key")
+        self.hearing(mic.to, (*path, "to"))
+
+    # ---- conditions
+
+    def condition(self, condition: Event | Not, path: Path) -> None:
         """Check that what is waited for, below a path, can happen."""
         if isinstance(condition, Not):
             self.condition(condition.condition, (*path, "not"))
@@ -199,176 +349,9 @@ class References:
         """Check that the player that is to call a tool has it; no name is anybody."""
         player = self.scene.players.get(name)
         if player and player.human:
-            self.errors.add(path, f"'{name}' is a human, and calls no tool", "name a player with a model")
+            self.add(path, f"'{name}' is a human, and calls no tool", "name a player with a model")
         elif player and player.tools is not None and tool not in player.tools:
-            self.errors.add(path, f"'{name}' has no tool '{tool}'", f"look at 'tools:' of player '{name}'")
-
-
-def _inside(name: str, file: FilePath, what: str) -> str:
-    """Return a hint for a folder that stands for a file, or a file for a folder."""
-    within = sounds_in(file) if file.is_dir() else []
-    return f"did you mean '{name.rstrip('/')}/{within[0].name}'?" if within else f"name a {what}"
-
-
-MADE = re.compile(r"(improvise|listen)-\d+(-.*)?|cue-\d+(-.*\.\d+)?")
-"""Ids that the stage gives to what is not written down, and to cues that start again."""
-
-_HUMANS = "'human: mic', 'human: tty' or 'human: file.wav'"
-
-
-class SceneChecks(References):
-    """Checks the steps of one scene; what is wrong is noted."""
-
-    # ---- steps
-
-    def steps(self) -> None:
-        """Check every step, wherever it stands."""
-        for steps in (self.scene.lines, *(cue.do for cue in self.scene.on)):
-            sounding: AnyStep | None = None
-            for step in steps:
-                self.step(step)
-                if isinstance(step, Line) and step.cut_in:
-                    self.cut_in(step, step.cut_in.on, sounding)
-                if not isinstance(step, ItemStep):
-                    sounding = step
-
-    def step(self, step: AnyStep) -> None:
-        """Check one step."""
-        if not isinstance(step.when, bool | None):
-            self.condition(step.when, (*step.path, "when"))
-        match step:
-            case Line():
-                self.line(step)
-            case ItemStep():
-                word = {"system": "prompt"}.get(step.role, step.role)
-                for name in (*step.words, *step.wav):
-                    self.model(name, (*step.path, word, name), "knows its own mind", key=True)
-                for name, file in step.wav.items():
-                    self.sound(file, (*step.path, word, name, "wav"))
-            case SoundStep():
-                self.sound(step.file, (*step.path, step.kind))
-                if step.until not in (None, "end") and step.until not in self.line_ids:
-                    hint = did_you_mean(str(step.until), self.line_ids, "write 'end', or the id of a line")
-                    self.errors.add((*step.path, "until"), f"there is no line '{step.until}'", hint)
-            case Together():
-                self.together(step)
-            case Improvise():
-                self.improvise(step)
-            case Listen():
-                self.listen(step)
-            case _:
-                pass
-
-    def line(self, line: Line) -> None:
-        """Check a line's hearers and tools."""
-        player = self.scene.players[line.speaker]
-        if line.to is not None:
-            for name in self.hearing(line.to, (*line.path, "to"), line.speaker):
-                if not self.scene.players[name].listens_to(line.speaker):
-                    here = (*line.path, "to", line.to.index(name))
-                    self.errors.add(
-                        here, f"'{name}' does not hear '{line.speaker}'", f"look at 'hears:' of player '{name}'"
-                    )
-        if line.pick and line.takes == 1:
-            hint = "write 'takes: 3' beside it, or remove it"
-            self.errors.add((*line.path, "pick"), "there is nothing to pick from", hint, key=True)
-        if line.expect:
-            self.expect(line.expect, (*line.path, "expect"), line.speaker)
-        self.tools(line.tools, (*line.path, "tools"))
-        may = player.tools if line.tools is None else line.tools
-        self.tool_choice(line.tool_choice, (*line.path, "tool_choice"), may)
-
-    def together(self, step: Together) -> None:
-        """Check that lines at once are of different players."""
-        seen: set[str] = set()
-        for part in step.together:
-            self.step(part)
-            if isinstance(part, Line):
-                if part.speaker in seen:
-                    problem = f"'{part.speaker}' cannot speak twice at once"
-                    self.errors.add((*part.path, part.speaker), problem, "give the line to another player", key=True)
-                if part.cut_in:
-                    hint = "'together' begins at once; a line that cuts in stands on its own"
-                    self.errors.add((*part.path, "cut_in"), "a line of 'together' cuts into nothing", hint, key=True)
-                seen.add(part.speaker)
-
-    def cut_in(self, line: Line, wanted: str | None, before: AnyStep | None) -> None:
-        """Check that what a line cuts into is the line just before it, by another player with a model."""
-        path = (*line.path, "cut_in")
-        names = (before.speaker, self.ids_by_place[before.path]) if isinstance(before, Line) else ()
-        if wanted is not None and wanted not in self.scene.players and wanted not in self.line_ids:
-            hint = did_you_mean(
-                wanted, chain(self.scene.players, self.line_ids), "name the player who speaks before it"
-            )
-            self.errors.add((*path, "on"), f"there is no line of '{wanted}' to cut into", hint)
-        elif not isinstance(before, Line) or wanted not in (None, *names):
-            hint = "it cuts into the line that stands just before it"
-            what = f"no line of '{wanted}'" if wanted else "no line"
-            self.errors.add(path, f"{what} sounds when this one cuts in", hint, key=True)
-        elif before.speaker == line.speaker:
-            self.errors.add(
-                path, f"'{line.speaker}' cannot cut into its own line", "cut into another player's line", key=True
-            )
-        elif self.scene.players[before.speaker].human:
-            hint = "only a model's line can be cut"
-            self.errors.add(path, f"'{before.speaker}' is a human, and stops when it likes", hint, key=True)
-
-    def improvise(self, step: Improvise) -> None:
-        """Check who plays, and what ends it."""
-        here, play = (*step.path, "improvise"), step.improvise
-        named: set[str] = set()
-        for number, name in enumerate(play.players):
-            self.model(name, (*here, "players", number), "improvises on a line of its own")
-            if name in named:
-                self.errors.add((*here, "players", number), f"'{name}' stands here twice", "name each player once")
-            named.add(name)
-        playing = play.players or [name for name, player in self.scene.players.items() if not player.human]
-        if not isinstance(play.order, str):
-            for number, name in enumerate(play.order):
-                if self.known(name, (*here, "order", number)) and name not in playing:
-                    self.errors.add((*here, "order", number), f"'{name}' does not play here", "look at 'players:'")
-            if len(set(play.order)) < 2 and not self.errors.is_wrong((*here, "order")):
-                hint = "nobody answers itself; name another, or write 'order: round'"
-                self.errors.add((*here, "order"), "an order names two different players or more", hint)
-        if len(playing) < 2:
-            self.errors.add(here, "free play needs two players or more", "for one, write '- player:' with 'improvise:'")
-        if not (play.turns or play.for_s or play.words or play.budget or self.errors.is_wrong(here)):
-            self.errors.add(here, "this play never ends", "give it turns, for, words or a budget")
-        if play.to is not None:
-            self.hearing(play.to, (*here, "to"), "")
-
-    def listen(self, step: Listen) -> None:
-        """Check who listens to whom, and what ends it."""
-        here, mic = (*step.path, "listen"), step.listen
-        models = [name for name, player in self.scene.players.items() if not player.human]
-        people = [name for name, player in self.scene.players.items() if player.human]
-        if mic.player is not None:
-            self.model(mic.player, (*here, "player"), "does not answer")
-        elif len(models) != 1:
-            self.errors.add(here, "who listens?", f"name the player: {listed(models) or 'none has a model'}")
-        if mic.from_ is None and len(people) != 1:
-            hint = f"name the human with 'from': {listed(people)}" if people else f"add a player with {_HUMANS}"
-            self.errors.add(here, "whom does it listen to?", hint)
-        elif mic.from_ is not None and self.known(mic.from_, (*here, "from")) and mic.from_ not in people:
-            hint = f"give the player {_HUMANS}"
-            self.errors.add((*here, "from"), f"'{mic.from_}' is no human, and has no microphone", hint)
-        heard = [mic.from_] if mic.from_ in people else people
-        ends = mic.for_s or mic.turns or mic.until or mic.key
-        if (
-            not ends
-            and not self.errors.is_wrong(here)
-            and any(self.scene.players[name].human == "mic" for name in heard)
-        ):
-            self.errors.add(here, "this microphone stays open for ever", "end it with for, turns, until or key")
-        if mic.to is not None:
-            self.hearing(mic.to, (*here, "to"), "")
-
-    # ---- cues
-
-    def cues(self) -> None:
-        """Check what cues wait for."""
-        for cue in self.scene.on:
-            self.condition(cue.event, cue.path)
+            self.add(path, f"'{name}' has no tool '{tool}'", f"look at 'tools:' of player '{name}'")
 
     # ---- ids
 
@@ -386,19 +369,17 @@ class SceneChecks(References):
         """Check that no two lines have the same id."""
         automatic = {made: line for made, line in written_lines(self.scene) if line.id is None}
         written: dict[str, Line] = {}
-        for _, line in written_lines(self.scene):
-            if line.id is None:
-                continue
-            here, short = (*line.path, "id"), line.id.casefold()
+        for line in [line for _, line in written_lines(self.scene) if line.id is not None]:
+            here, short = (*line.path, "id"), str(line.id).casefold()
             if short in written:
                 first = written[short].source_line
-                self.errors.add(here, f"the id '{line.id}' is taken by line {first}", "choose another")
+                self.add(here, f"the id '{line.id}' is taken by line {first}", "choose another")
             elif short in automatic:
                 other = automatic[short].source_line
                 problem = f"the id '{line.id}' is what the line at {other} is called, as it has no id of its own"
-                self.errors.add(here, problem, "choose another, or give that line an id")
+                self.add(here, problem, "choose another, or give that line an id")
             elif MADE.fullmatch(short):
-                self.errors.add(here, f"the id '{line.id}' is one that the stage gives itself", "choose another")
+                self.add(here, f"the id '{line.id}' is one that the stage gives itself", "choose another")
             written.setdefault(short, line)
 
 
@@ -438,26 +419,28 @@ def check_names(names: Iterable[str], errors: Diagnostics) -> None:
     """Check that players' names can name files, and are no words of the language."""
     taken: dict[str, str] = {}
     for name in names:
-        path = ("players", name)
-        short = slug(name)
-        if name in RESERVED:
-            problem = f"'{name}' is a word of the scene language and cannot be a player"
-            errors.add(path, problem, "choose another name", key=True)
-        elif not re.search(r"[^\W_]", name) or len(name) > LONGEST_NAME or _UNFIT.search(name) or name != name.strip():
-            hint = f"write letters, digits, spaces, '-' and the like, at most {LONGEST_NAME}, without / \\ : ? *"
-            errors.add(path, f"'{name[:LONGEST_NAME]}' cannot be a player's name, as names name files", hint, key=True)
-        elif unseen := hidden(name):
-            problem = f"the name '{name}' holds {', '.join(unseen)}, which nobody sees"
-            errors.add(path, problem, f"write it anew: {visible(name)}", key=True)
-        elif short.startswith(SOUND_STEMS):
-            errors.add(path, f"'{name}' would share its stem's name with a sound", "choose another name", key=True)
-        elif MADE.fullmatch(short):
-            problem = f"'{name}' would share the ids of its lines with those that the stage gives"
-            errors.add(path, problem, "choose another name", key=True)
-        elif short in taken:
-            problem = f"players '{taken[short]}' and '{name}' would share the file name '{short}'"
-            errors.add(path, problem, "rename one of them", key=True)
-        taken.setdefault(short, name)
+        if wrong := _wrong_name(name, taken):
+            errors.add(("players", name), *wrong, key=True)
+        taken.setdefault(slug(name), name)
+
+
+def _wrong_name(name: str, taken: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return what is wrong with a player's name, and what to do; ``taken`` are the names before it, by file name."""
+    short = slug(name)
+    if name in RESERVED:
+        return f"'{name}' is a word of the scene language and cannot be a player", "choose another name"
+    if not re.search(r"[^\W_]", name) or len(name) > LONGEST_NAME or _UNFIT.search(name) or name != name.strip():
+        hint = f"write letters, digits, spaces, '-' and the like, at most {LONGEST_NAME}, without / \\ : ? *"
+        return f"'{name[:LONGEST_NAME]}' cannot be a player's name, as names name files", hint
+    if unseen := hidden(name):
+        return f"the name '{name}' holds {', '.join(unseen)}, which nobody sees", f"write it anew: {visible(name)}"
+    if short.startswith(SOUND_STEMS):
+        return f"'{name}' would share its stem's name with a sound", "choose another name"
+    if MADE.fullmatch(short):
+        return f"'{name}' would share the ids of its lines with those that the stage gives", "choose another name"
+    if short in taken:
+        return f"players '{taken[short]}' and '{name}' would share the file name '{short}'", "rename one of them"
+    return None
 
 
 def check_scene(scene: Scene, errors: Diagnostics) -> None:
@@ -478,12 +461,12 @@ def check_scene(scene: Scene, errors: Diagnostics) -> None:
     checks.tool_choice(scene.tool_choice, ("tool_choice",), None)
     for name, tool in scene.tools.items():
         _check_tool(name, tool, errors)
-    if scene.expect:
-        checks.expect(scene.expect, ("expect",), "")
+    checks.expect(scene.expect, ("expect",))
     _check_mix(scene.deliver, checks)
     _check_pan(scene, errors)
     checks.steps()
-    checks.cues()
+    for cue in scene.on:
+        checks.condition(cue.event, cue.path)
     checks.ids()
 
 
