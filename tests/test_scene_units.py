@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from pydantic_core import PydanticCustomError
 
 from tau_stage.scene import units
-from tau_stage.scene.fields import Count, Dollars, Gain, Pan, PerMinute, Seconds, Span, Speed, Timeout, Tokens
+from tau_stage.scene.model import Count, Dollars, Gain, Pan, PerMinute, Seconds, Span, Speed, Timeout, Tokens
 
 
 @pytest.mark.parametrize(

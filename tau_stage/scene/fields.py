@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, get_args
 from urllib.parse import urlsplit
@@ -14,9 +13,9 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, SkipJsonSc
 from pydantic_core import PydanticCustomError, from_json
 
 from tau_stage.scene import units
-from tau_stage.scene.names import CUSTOM_PREFIX, KINDS, OPENAI_VOICES, VOICES, did_you_mean, is_url, kind_of, listed
+from tau_stage.scene.names import KINDS, VOICES, did_you_mean, is_url, kind_of, listed
 from tau_stage.scene.source import Quoted
-from tau_stage.scene.units import FromText, OneOf, text_like, wrong
+from tau_stage.scene.units import FromText, wrong
 from tau_stage.text import LONGEST_PATTERN, bears_key, composed, docstring, pattern_problem
 
 IGNORED: JsonSchemaValue = {"patternProperties": {"^x-": {"description": "Ignored: yours to use."}}}
@@ -53,7 +52,7 @@ Sources: learn.microsoft.com, AudioInputTranscriptionOptions; docs.x.ai, voice.
 
 TRANSCRIPTION_HINT = "write a model's name, off, or {model: gpt-transcribe, language: en, prompt: Names and places}"
 
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", re.ASCII)
+LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", re.ASCII)
 _SWITCHES = {"true", "yes", "on", "false", "no", "none", "null", "~"}
 
 
@@ -84,7 +83,7 @@ def transcriber(value: str) -> str:
 
 def language(value: str) -> str:
     """Read the code of a language."""
-    if not _LANGUAGE.fullmatch(value):
+    if not LANGUAGE.fullmatch(value):
         raise wrong(f"'{value}' is no code of a language", "write it like en, de or pt-BR (ISO 639-1)")
     return value
 
@@ -104,12 +103,12 @@ SCALAR: JsonSchemaValue = {"type": ["string", "number", "boolean", "null"]}
 MOST_METADATA = 13
 """The API takes 16 pairs; two are the stage's own."""
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 
 def line_id(value: str) -> str:
     """Read an id that may stand in a file name."""
-    if not _ID.fullmatch(value) or value.endswith("."):
+    if not ID.fullmatch(value) or value.endswith("."):
         hint = "write letters, digits, '-', '_' and '.', at most 64, a letter or digit first"
         raise wrong(f"'{value}' cannot be an id, as ids name files", hint)
     return value
@@ -293,97 +292,13 @@ def parameters(value: object) -> object:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def _whole(most: int) -> JsonSchemaValue:
-    return units.number_from(1, most, "integer")
-
-
 Text = Annotated[str, FromText(str.strip, SCALAR)]
 Title = Annotated[str, FromText(lambda title: " ".join(title.split()), SCALAR)]
-Seconds = Annotated[float, FromText(units.duration, text_like(units.DURATION, "800ms", "1.5s", "2m"))]
-Span = Annotated[float, FromText(units.span, text_like(units.DURATION, "45s", "2m"))]
-Timeout = Annotated[float, FromText(units.timeout, text_like(units.DURATION, "15s", "1m"))]
-Dollars = Annotated[Decimal, FromText(units.money, text_like(units.MONEY, "$0.50"))]
-PerMinute = Annotated[float, FromText(units.rate, text_like(units.RATE, "6/min"))]
-Speed = Annotated[float, FromText(units.speed, units.number_from(*units.SPEEDS))]
-Pan = Annotated[float, FromText(units.pan, units.number_from(*units.PANS))]
-Tokens = Annotated[int, FromText(units.tokens, _whole(units.MOST_TOKENS))]
-Gain = Annotated[float, FromText(units.gain, text_like(units.GAIN, "-18 dB"))]
-Count = Annotated[int, FromText(units.count, _whole(units.MOST))]
 Boolean = Annotated[bool, FromText(units.boolean, {"type": "boolean"})]
 Regex = Annotated[str, FromText(regex, {"type": ["string", "number"], "format": "regex"})]
-Names = Annotated[
-    tuple[str, ...],
-    BeforeValidator(names),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
-]
-Metadata = Annotated[
-    Mapping[str, str],
-    BeforeValidator(metadata),
-    WithJsonSchema({"type": "object", "additionalProperties": SCALAR, "maxProperties": 14}),
-]
 Name = Annotated[str, FromText(lambda name: composed(name.strip()), {"type": ["string", "number"]})]
 SoundFile = Annotated[str, FromText(str.strip, {"type": "string"})]
-Human = Annotated[str, FromText(human, {"type": "string", "examples": ["mic", "tty"]})]
-ToolChoice = Annotated[str, WithJsonSchema({"type": "string", "examples": ["auto", "none", "required"]})]
-Order = Annotated[
-    Literal["round", "called"] | tuple[str, ...],
-    BeforeValidator(order),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "enum": ["round", "called"]},
-                {"type": "array", "items": {"type": "string"}},
-            ]
-        }
-    ),
-]
-Threshold = Annotated[float, FromText(threshold, units.number_from(0, 1))]
-Eagerness = Annotated[Literal["auto", "low", "medium", "high"], OneOf("eagerness")]
-TurnDetection = Annotated[Literal["server_vad", "semantic_vad"], OneOf("turn_detection")]
-Transcriber = Annotated[
-    str,
-    FromText(transcriber, {"anyOf": [text_like(r"^\S+$", "gpt-transcribe", "off"), {"const": False}]}),
-]
-Language = Annotated[str, FromText(language, text_like(f"^{_LANGUAGE.pattern}$"))]
-Prompt = Annotated[str, FromText(some_text, {"type": "string"})]
 ARGUMENT_TYPES = ("string", "number", "integer", "boolean", "array", "object")
-_PARAMETERS: JsonSchemaValue = {
-    "type": "object",
-    "if": {
-        "properties": {"type": {"const": "object", "description": "object: then it is a whole JSON schema."}},
-        "required": ["type"],
-    },
-    "else": {
-        **IGNORED,
-        "additionalProperties": {"anyOf": [{"type": "string", "enum": list(ARGUMENT_TYPES)}, {"type": "object"}]},
-    },
-}
-Parameters = Annotated[Mapping[str, Any], BeforeValidator(parameters), WithJsonSchema(_PARAMETERS)]
-Typed = Annotated[Any, BeforeValidator(typed), WithJsonSchema({})]
-PythonFunction = Annotated[str, FromText(python_function, SCALAR)]
-Command = Annotated[tuple[str, ...], BeforeValidator(command)]
-Takes = Annotated[int, FromText(units.takes, _whole(units.MOST_TAKES))]
-Pick = Annotated[Literal["closest", "first", "shortest", "ask"], OneOf("pick")]
-Output = Annotated[Literal["audio", "text"], OneOf("output")]
-HearsAs = Annotated[Literal["audio", "text"], OneOf("hears_as")]
-Commentary = Annotated[Literal["drop", "keep"], OneOf("commentary")]
-Pace = Annotated[Literal["fast", "realtime"], OneOf("pace")]
-OnLostPlayer = Annotated[Literal["reopen", "continue", "stop"], OneOf("on_lost_player")]
-Conversation = Annotated[Literal["none", "auto"], OneOf("conversation")]
-Effort = Annotated[Literal["minimal", "low", "medium", "high", "xhigh"], OneOf("reasoning")]
-Voice = Annotated[
-    str,
-    WithJsonSchema(
-        {"anyOf": [{"type": "string", "enum": list(OPENAI_VOICES)}, {"type": "string", "pattern": f"^{CUSTOM_PREFIX}"}]}
-    ),
-]
-Endpoint = Annotated[
-    str,
-    FromText(endpoint, {"anyOf": [{"type": "string", "enum": list(VOICES)}, text_like(r"^([a-z-]+\+)?wss?://")]}),
-]
-Model = Annotated[str, FromText(model_name, {"type": "string"})]
-Template = Annotated[str, FromText(template, text_like(r"\{words\}"))]
-Id = Annotated[str, FromText(line_id, {"type": ["string", "number"], "pattern": f"^{_ID.pattern}$"})]
 Hearing = Annotated[
     Literal["everyone", "nobody"] | tuple[str, ...],
     BeforeValidator(hearing),

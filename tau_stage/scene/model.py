@@ -1,11 +1,13 @@
 """The scene language on one page, as pydantic models with the words an editor shows for each option."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from decimal import Decimal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 
+from tau_stage.scene import fields, units
 from tau_stage.scene.delivery_options import Deliver
 from tau_stage.scene.expect import Expect
 from tau_stage.scene.fields import (
@@ -16,61 +18,112 @@ from tau_stage.scene.fields import (
     SCALAR,
     TRANSCRIPTION_HINT,
     Boolean,
-    Command,
-    Commentary,
-    Conversation,
-    Count,
     Detection,
-    Dollars,
-    Eagerness,
     EditorSchema,
-    Effort,
-    Endpoint,
     Form,
-    Gain,
     Hearing,
-    HearsAs,
-    Human,
-    Id,
-    Language,
     LocatedModel,
-    Metadata,
-    Model,
     Name,
-    Names,
-    OnLostPlayer,
-    Order,
-    Output,
-    Pace,
-    Pan,
-    Parameters,
-    PerMinute,
-    Pick,
-    Prompt,
-    PythonFunction,
     Regex,
     SceneModel,
-    Seconds,
     SoundFile,
-    Span,
-    Speed,
-    Takes,
-    Template,
     Text,
-    Threshold,
-    Timeout,
     Title,
-    Tokens,
-    ToolChoice,
-    Transcriber,
     Transcription,
-    TurnDetection,
-    Typed,
-    Voice,
 )
-from tau_stage.scene.names import listed
+from tau_stage.scene.names import CUSTOM_PREFIX, OPENAI_VOICES, VOICES, listed
 from tau_stage.scene.source import Locations, SceneWarning
-from tau_stage.scene.units import wrong
+from tau_stage.scene.units import FromText, OneOf, text_like, wrong
+
+
+def _whole(most: int) -> JsonSchemaValue:
+    return units.number_from(1, most, "integer")
+
+
+Seconds = Annotated[float, FromText(units.duration, text_like(units.DURATION, "800ms", "1.5s", "2m"))]
+Span = Annotated[float, FromText(units.span, text_like(units.DURATION, "45s", "2m"))]
+Timeout = Annotated[float, FromText(units.timeout, text_like(units.DURATION, "15s", "1m"))]
+Dollars = Annotated[Decimal, FromText(units.money, text_like(units.MONEY, "$0.50"))]
+PerMinute = Annotated[float, FromText(units.rate, text_like(units.RATE, "6/min"))]
+Speed = Annotated[float, FromText(units.speed, units.number_from(*units.SPEEDS))]
+Pan = Annotated[float, FromText(units.pan, units.number_from(*units.PANS))]
+Tokens = Annotated[int, FromText(units.tokens, _whole(units.MOST_TOKENS))]
+Gain = Annotated[float, FromText(units.gain, text_like(units.GAIN, "-18 dB"))]
+Count = Annotated[int, FromText(units.count, _whole(units.MOST))]
+Names = Annotated[
+    tuple[str, ...],
+    BeforeValidator(fields.names),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+Metadata = Annotated[
+    Mapping[str, str],
+    BeforeValidator(fields.metadata),
+    WithJsonSchema({"type": "object", "additionalProperties": SCALAR, "maxProperties": 14}),
+]
+Human = Annotated[str, FromText(fields.human, {"type": "string", "examples": ["mic", "tty"]})]
+ToolChoice = Annotated[str, WithJsonSchema({"type": "string", "examples": ["auto", "none", "required"]})]
+Order = Annotated[
+    Literal["round", "called"] | tuple[str, ...],
+    BeforeValidator(fields.order),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "enum": ["round", "called"]},
+                {"type": "array", "items": {"type": "string"}},
+            ]
+        }
+    ),
+]
+Threshold = Annotated[float, FromText(fields.threshold, units.number_from(0, 1))]
+Eagerness = Annotated[Literal["auto", "low", "medium", "high"], OneOf("eagerness")]
+TurnDetection = Annotated[Literal["server_vad", "semantic_vad"], OneOf("turn_detection")]
+Transcriber = Annotated[
+    str,
+    FromText(fields.transcriber, {"anyOf": [text_like(r"^\S+$", "gpt-transcribe", "off"), {"const": False}]}),
+]
+Language = Annotated[str, FromText(fields.language, text_like(f"^{fields.LANGUAGE.pattern}$"))]
+Prompt = Annotated[str, FromText(fields.some_text, {"type": "string"})]
+_PARAMETERS: JsonSchemaValue = {
+    "type": "object",
+    "if": {
+        "properties": {"type": {"const": "object", "description": "object: then it is a whole JSON schema."}},
+        "required": ["type"],
+    },
+    "else": {
+        **IGNORED,
+        "additionalProperties": {
+            "anyOf": [{"type": "string", "enum": list(fields.ARGUMENT_TYPES)}, {"type": "object"}]
+        },
+    },
+}
+Parameters = Annotated[Mapping[str, Any], BeforeValidator(fields.parameters), WithJsonSchema(_PARAMETERS)]
+Typed = Annotated[Any, BeforeValidator(fields.typed), WithJsonSchema({})]
+PythonFunction = Annotated[str, FromText(fields.python_function, SCALAR)]
+Command = Annotated[tuple[str, ...], BeforeValidator(fields.command)]
+Takes = Annotated[int, FromText(units.takes, _whole(units.MOST_TAKES))]
+Pick = Annotated[Literal["closest", "first", "shortest", "ask"], OneOf("pick")]
+Output = Annotated[Literal["audio", "text"], OneOf("output")]
+HearsAs = Annotated[Literal["audio", "text"], OneOf("hears_as")]
+Commentary = Annotated[Literal["drop", "keep"], OneOf("commentary")]
+Pace = Annotated[Literal["fast", "realtime"], OneOf("pace")]
+OnLostPlayer = Annotated[Literal["reopen", "continue", "stop"], OneOf("on_lost_player")]
+Conversation = Annotated[Literal["none", "auto"], OneOf("conversation")]
+Effort = Annotated[Literal["minimal", "low", "medium", "high", "xhigh"], OneOf("reasoning")]
+Voice = Annotated[
+    str,
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "enum": list(OPENAI_VOICES)}, {"type": "string", "pattern": f"^{CUSTOM_PREFIX}"}]}
+    ),
+]
+Endpoint = Annotated[
+    str,
+    FromText(
+        fields.endpoint, {"anyOf": [{"type": "string", "enum": list(VOICES)}, text_like(r"^([a-z-]+\+)?wss?://")]}
+    ),
+]
+Model = Annotated[str, FromText(fields.model_name, {"type": "string"})]
+Template = Annotated[str, FromText(fields.template, text_like(r"\{words\}"))]
+Id = Annotated[str, FromText(fields.line_id, {"type": ["string", "number"], "pattern": f"^{fields.ID.pattern}$"})]
 
 
 class CallEvent(SceneModel):

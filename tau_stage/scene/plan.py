@@ -1,4 +1,10 @@
-"""The plan: a scene with every default resolved, frozen. The stage performs plans, never scenes."""
+"""The plan: a scene with every default resolved, frozen. The stage performs plans, never scenes.
+
+What has the name of an option is described there, in ``scene.model``; None leaves it to the model, the player or the
+stage. All steps have ``source_line``, their line in the scene file, from 1, and ``when``: they are performed only then.
+``pause_s`` is the silence after a step, before the next one; ``hearers`` are who hears it, in the order of the scene's
+players: never the speaker, never a human.
+"""
 
 from __future__ import annotations
 
@@ -66,26 +72,14 @@ class PlayerPlan:
     Attributes:
         name: As the scene spells it.
         voice: Voice of the model; empty where the server chooses.
-        model: Model name (a deployment on Azure).
         endpoint: Name or URL the scene asks for; None leaves the choice to whoever runs it.
         instructions: Direction, persona and accent as the session's instructions, one per line.
-        speed: Rate of speech, 0.25 to 1.5; None is the model's own.
-        output: What the model answers with.
-        max_output_tokens: Cap per response; None is the model's own.
-        reasoning: How long the model thinks; None is its own.
-        commentary: Whether what the model says about its work is part of its lines.
-        tools: Names of the tools it may call.
         tool_choice: For whatever it says unscripted; None is the model's own, ``auto``.
         turn_detection: How turns are found where it listens to a person, as the API has it.
         transcription: How a person's words are written down where it listens, as the API has it; empty: they are not,
             None: as the server likes.
-        hears_as: How it hears the others.
-        label_speakers: Whether it is told who speaks.
         setup: What is in its conversation before the first line: role and words.
-        human: ``mic``, ``tty``, a sound file beside the scene, or None for a model.
-        stand_in: Folder with recorded takes of a human's lines, or None.
         pace: Whether a sound file is fed as fast as it is heard.
-        pan: Where it stands in the mix, from -1, left, to 1, right; in a mono mix all stand in the middle.
     """
 
     name: str
@@ -120,27 +114,11 @@ class LinePlan:
         id: Unique in the scene; the author's, or player and ordinal (``clerk-2``).
         player: Who speaks.
         words: What to say, without the direction, moments and stars as written; empty where it is improvised.
-        direction: How to say it, or empty.
         prompt: What the player is told: the scene's template filled in; empty: nothing, it answers what it hears.
-        hearers: Who hears it, in the order of the scene's players; never the speaker, never a human.
-        pause_s: Silence after the line, before the next one.
-        source_line: Line in the scene file, from 1.
         improvised: Whether the player finds its own words; ``prompt`` is whispered then.
-        max_output_tokens: Cap for this line; None is the player's.
         cut: Where another line cuts into it.
         cuts: Id of the line it cuts into.
-        timeout_s: How long it may take; None is the stage's own patience.
-        takes: How often it is performed.
-        pick: Which of its takes is the line.
         apart: Whether the player will not remember it (``conversation: none``).
-        output: What this line is answered with; None is the player's.
-        tools: Tools for this line; None is the player's.
-        tool_choice: For this line; None is the player's.
-        reasoning: For this line; None is the player's.
-        commentary: For this line; None is the player's.
-        metadata: Kept with the response.
-        when: Performed only then.
-        expect: What it is to be like.
     """
 
     number: int
@@ -178,8 +156,6 @@ class ItemPlan:
         role: Whose they are: the prompter's (``system``), the user's, or the player's own (``assistant``).
         words: Player's name and the words, in the order written.
         sounds: Player's name and a sound file, as the user's words.
-        source_line: Line in the scene file, from 1.
-        when: Performed only then.
     """
 
     role: Literal["system", "user", "assistant"]
@@ -204,15 +180,9 @@ class SoundPlan:
 
     Attributes:
         id: Unique in the scene (``sfx-1``).
-        kind: Which of the two.
         file: Beside the scene.
         stem: Name of its stem's file, without ending.
-        gain_db: How much louder.
-        hearers: Players who hear it.
         until: Id of the line a bed ends with; None is the end of the scene.
-        pause_s: Silence after an effect.
-        source_line: Line in the scene file, from 1.
-        when: Performed only then.
     """
 
     id: str
@@ -244,17 +214,7 @@ class ImprovisePlan:
     Attributes:
         id: Unique in the scene (``improvise-1``); begins the ids of its turns.
         players: Who plays, in order.
-        order: Round robin through ``players``, whoever is ``called``, or a list of names, again and again.
         whispers: What each player is told before it begins.
-        hearers: Who hears each player's turns.
-        pause_s: Silence after each turn.
-        source_line: Line in the scene file, from 1.
-        turns: Ends after so many.
-        for_s: Ends when so much was spoken.
-        words: Ends when so many words were spoken.
-        budget: Ends when it cost so many dollars.
-        until: Ends when this is said.
-        when: Performed only then.
     """
 
     id: str
@@ -281,14 +241,7 @@ class ListenPlan:
         player: Who listens and answers.
         person: Whose voice it is.
         hearers: Who else hears the person, and the player.
-        pause_s: Silence after it.
-        source_line: Line in the scene file, from 1.
-        for_s: Ends after so long.
-        turns: Ends after so many answers.
-        until: Ends when this is said by either.
-        key: Ends when this key is pressed.
         transcription: How the person's words are written down, as its player has it.
-        when: Performed only then.
     """
 
     id: str
@@ -306,18 +259,8 @@ class ListenPlan:
 
     def line(self, player: str) -> LinePlan:
         """Make a line that is made up on the spot."""
-        return LinePlan(
-            number=0,
-            id=self.id,
-            player=player,
-            words="",
-            direction="",
-            prompt="",
-            hearers=self.hearers[player],
-            pause_s=self.pause_s,
-            source_line=self.source_line,
-            improvised=True,
-        )
+        hearers = self.hearers[player]
+        return LinePlan(0, self.id, player, "", "", "", hearers, self.pause_s, self.source_line, improvised=True)
 
 
 Step = LinePlan | ItemPlan | PausePlan | SoundPlan | TogetherPlan | ImprovisePlan | ListenPlan
@@ -329,10 +272,7 @@ class CuePlan:
 
     Attributes:
         id: Unique in the scene (``cue-1``).
-        event: What it waits for.
         steps: What is done then.
-        times: How often at most; None is as often as it happens.
-        source_line: Line in the scene file, from 1.
     """
 
     id: str
@@ -347,26 +287,15 @@ class Plan:
     """A whole scene, ready to be performed.
 
     Attributes:
-        title: The scene's name.
         slug: The name of all that belongs to the scene, in takes/, cassettes/ and snapshots/: see ``names.identity``.
         path: The scene file, as the user named it; other files are looked for beside it.
-        sha256: Hash of the scene file's bytes.
-        players: In the order of the file.
-        steps: In the order of the file.
-        cues: In the order of the file.
-        tools: What models may call, by name.
-        budget: Dollars the scene may cost; None is no limit.
         opening_gap_s: Pause between two openings of sessions.
         most_cues: How often cues may start in all.
         waits: How long it waits for its players.
-        on_lost_player: What is done about a player whose connection is cut or stalls.
         pace: Whether the scene goes on only when what was said would have been heard.
         variant: Name of the variant of a matrix, or empty.
-        given: Variables that were given from outside.
-        deliver: What is made of the take.
-        expect: What the performance as a whole is to be like.
-        spots: Where its parts stand in the file; plans that differ in nothing else are equal.
-        remarks: What in the file may not be what its author meant.
+        locations: Where its parts stand in the file; plans that differ in nothing else are equal.
+        warnings: What in the file may not be what its author meant.
 
     >>> from tau_stage import load_scene, make_plan
     >>> [line.id for line in make_plan(load_scene("scenes/hello.yaml")).lines]
@@ -421,10 +350,7 @@ class Plan:
         Raises:
             KeyError: Nobody has it.
         """
-        for player in self.players:
-            if player.name == name:
-                return player
-        raise KeyError(name)
+        return {player.name: player for player in self.players}[name]
 
     @property
     def step_lists(self) -> tuple[tuple[Step, ...], ...]:

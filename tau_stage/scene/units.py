@@ -6,9 +6,10 @@ value that is no text comes from Python, is in our own units already, and passes
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import get_args
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -206,33 +207,6 @@ def _pan_meant(value: str) -> str:
     return f"did you mean {amount:g}?"
 
 
-def gain(value: str) -> float:
-    """Read decibels from ``-18 dB``.
-
-    >>> gain("-18 dB"), gain("+3dB")
-    (-18.0, 3.0)
-    """
-    return _level(value, "gain", "dB", GAINS_DB, "-18 dB")
-
-
-def loudness(value: str) -> float:
-    """Read an integrated loudness from ``-16 LUFS``.
-
-    >>> loudness("-16 LUFS")
-    -16.0
-    """
-    return _level(value, "loudness", "LUFS", LOUDNESSES, "-16 LUFS")
-
-
-def peak(value: str) -> float:
-    """Read a true peak from ``-1 dBTP``.
-
-    >>> peak("-1 dBTP")
-    -1.0
-    """
-    return _level(value, "peak", "dBTP", PEAKS_DB, "-1 dBTP")
-
-
 def _level(value: str, what: str, unit: str, limits: tuple[float, float], example: str) -> float:
     found = _LEVEL.fullmatch(value.strip())
     if not found:
@@ -251,56 +225,60 @@ def _level(value: str, what: str, unit: str, limits: tuple[float, float], exampl
     return float(number)
 
 
-def bit_rate(value: str) -> int:
-    """Read kilobits per second from ``128 kbps``.
-
-    >>> bit_rate("128 kbps"), bit_rate("96 kbit/s")
-    (128, 96)
-    """
-    number, unit = _measure(value, "a bit rate", "write it like 128 kbps")
-    nearest = min(BIT_RATES, key=lambda rate: abs(rate - float(number)))
-    meant = f"did you mean {nearest} kbps?"
-    if unit not in ("kbps", "kbit/s"):
-        fact = f"'{unit}' is no unit of a bit rate" if unit else f"a bit rate needs its unit, and '{number}' has none"
-        raise wrong(fact, meant)
-    if float(number) not in BIT_RATES:
-        raise wrong(f"an MP3 has {', '.join(map(str, BIT_RATES))} kbps, not {value}", meant)
-    return int(float(number))
+gain = partial(_level, what="gain", unit="dB", limits=GAINS_DB, example="-18 dB")
+loudness = partial(_level, what="loudness", unit="LUFS", limits=LOUDNESSES, example="-16 LUFS")
+peak = partial(_level, what="peak", unit="dBTP", limits=PEAKS_DB, example="-1 dBTP")
 
 
-def sample_rate(value: str) -> int:
-    """Read samples per second from ``24 kHz`` or ``48 kHz``.
-
-    >>> sample_rate("48 kHz"), sample_rate("24000 Hz")
-    (48000, 24000)
-    """
-    number, unit = _measure(value, "a sample rate", "write 24 kHz or 48 kHz")
-    hertz = float(number) * (1 if unit == "Hz" or (not unit and float(number) >= 1000) else 1000)
-    nearest = min(SAMPLE_RATES, key=lambda rate: abs(rate - hertz))
-    meant = f"did you mean {SAMPLE_RATES[nearest]}?"
-    if not unit:
-        raise wrong(f"a sample rate needs its unit, and '{number}' has none", meant)
-    if unit not in ("Hz", "kHz"):
-        raise wrong(f"'{unit}' is no unit of a sample rate", meant)
-    if hertz not in SAMPLE_RATES:
-        raise wrong(f"a take is delivered at 24 kHz or 48 kHz, not {value}", meant)
-    return int(hertz)
+def _one_rate(value: str, what: str, scales: Mapping[str, int], rates: Mapping[int, str], fact: str) -> int:
+    """Read one of a few rates, in one of its units."""
+    number, unit = _measure(value, f"a {what}", f"write it like {next(iter(rates.values()))}")
+    meant = [float(number) * scale for name, scale in scales.items() if unit == name or unit not in scales]
+    nearest = min(rates, key=lambda rate: min(abs(rate - each) for each in meant))
+    hint = f"did you mean {rates[nearest]}?"
+    if unit not in scales:
+        problem = f"'{unit}' is no unit of a {what}" if unit else f"a {what} needs its unit, and '{number}' has none"
+        raise wrong(problem, hint)
+    if meant[0] not in rates:
+        raise wrong(f"{fact}, not {value}", hint)
+    return int(meant[0])
 
 
-def count(value: str) -> int:
-    """Read a whole number from 1."""
-    if not re.fullmatch(r"\d{1,6}", value, re.ASCII) or not 1 <= int(value) <= MOST:
-        raise wrong(f"'{value}' is no whole number from 1 to {MOST:,}", "write it like 6")
+bit_rate = partial(
+    _one_rate,
+    what="bit rate",
+    scales={"kbps": 1, "kbit/s": 1},
+    rates={rate: f"{rate} kbps" for rate in BIT_RATES},
+    fact=f"an MP3 has {', '.join(map(str, BIT_RATES))} kbps",
+)
+sample_rate = partial(
+    _one_rate,
+    what="sample rate",
+    scales={"kHz": 1000, "Hz": 1},
+    rates=SAMPLE_RATES,
+    fact="a take is delivered at 24 kHz or 48 kHz",
+)
+
+
+def _whole(value: str, most: int, problem: str, hint: str) -> int:
+    if not re.fullmatch(r"\d{1,6}", value, re.ASCII) or not 1 <= int(value) <= most:
+        raise wrong(problem.format(value), hint)
     return int(value)
 
 
-def takes(value: str) -> int:
-    """Read how often a line is performed."""
-    if not re.fullmatch(r"[1-9]", value, re.ASCII):
-        raise wrong(
-            f"takes is a whole number from 1 to {MOST_TAKES}, not '{value}'", "each take is paid for; write it like 3"
-        )
-    return int(value)
+count = partial(_whole, most=MOST, problem=f"'{{}}' is no whole number from 1 to {MOST:,}", hint="write it like 6")
+takes = partial(
+    _whole,
+    most=MOST_TAKES,
+    problem=f"takes is a whole number from 1 to {MOST_TAKES}, not '{{}}'",
+    hint="each take is paid for; write it like 3",
+)
+tokens = partial(
+    _whole,
+    most=MOST_TOKENS,
+    problem=f"max_output_tokens is a whole number from 1 to {MOST_TOKENS}, not '{{}}'",
+    hint="20 tokens are a second of speech; leave it out for the model's own limit",
+)
 
 
 def boolean(value: str) -> bool:
@@ -310,14 +288,6 @@ def boolean(value: str) -> bool:
     if value.lower() in ("false", "no", "off"):
         return False
     raise wrong(f"'{value}' is neither true nor false", "write true or false")
-
-
-def tokens(value: str) -> int:
-    """Read a cap of output tokens."""
-    if not re.fullmatch(r"\d{1,6}", value, re.ASCII) or not 1 <= int(value) <= MOST_TOKENS:
-        hint = "20 tokens are a second of speech; leave it out for the model's own limit"
-        raise wrong(f"max_output_tokens is a whole number from 1 to {MOST_TOKENS}, not '{value}'", hint)
-    return int(value)
 
 
 def choice(value: str, what: str, words: Sequence[str]) -> str:
