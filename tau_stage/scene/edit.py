@@ -154,11 +154,25 @@ class _Rewriter:
         self.new.append(line)
         self.endings.append(ending or self.lines.newline)
 
-    def moved(self, first: int, last: int, begin: str, least: int, shift: int) -> None:
-        """Move lines that stand elsewhere: the first begins otherwise, others are shifted."""
-        self.add(begin, self.lines.ending(first))
+    def moved(self, source: Source, first: int, last: int, begin: str, indent: int) -> None:
+        """Write lines that stand elsewhere: the first begins otherwise, the others move with it to an indentation."""
+        shift = indent - depth(source.line(first))
+        self.add(begin, self.ending(source, first))
         for number in range(first + 1, last + 1):
-            self.add(_shifted(self.source.line(number), shift, least), self.lines.ending(number))
+            self.add(_shifted(source.line(number), shift, indent + 1), self.ending(source, number))
+
+    def ending(self, source: Source, number: int) -> str:
+        """Return what ends a line of this file; another file's lines end as new ones."""
+        return self.lines.ending(number) if source is self.source else ""
+
+    def comments(self, start: Position, end: Position) -> list[str]:
+        """Return the comments between two places, where nothing else is but signs."""
+        found = _COMMENT.findall(self.source.text, self.lines.offset(start), self.lines.offset(end))
+        return [comment.rstrip() for comment in found]
+
+    def line_end(self, number: int) -> Position:
+        """Return the place after a line's last character."""
+        return Position(number, len(self.source.line(number)) + 1)
 
     def replaced(self, header: str, last: int) -> str:
         """Write the whole text, with all from the key to the end of a line replaced."""
@@ -227,47 +241,42 @@ class _AsScript(_Rewriter):
         line = self.source.line(first)
         dash = depth(line)
         if (speech := self.speech(place)) is None:
-            begin = self.indent + line[dash:]
-            self.moved(first, last, begin, len(self.indent) + 1, len(self.indent) - dash)
-            return
-        self.add_speech(*speech, Position(first, dash + 2), Position(last, len(self.source.line(last)) + 1))
+            self.moved(self.source, first, last, self.indent + line[dash:], len(self.indent))
+        else:
+            self.add_speech(*speech, Position(first, dash + 2), self.line_end(last))
 
     def add_speech(self, path: Path, speech: str, start: Position, end: Position) -> None:
         """Write a speech under the comments that stand around its words."""
         key, value = self.document.keys[path], self.document.values[path]
         for first, last in ((start, key.start), (key.end, value.start), (value.end, end)):
-            self.comments(first, last)
+            self.add_comments(first, last)
         self.add(self.indent + speech, self.lines.ending(end.line))
 
-    def comments(self, start: Position, end: Position) -> None:
-        """Write the comments between two places, where nothing else is but signs."""
-        for comment in _COMMENT.findall(self.source.text, self.lines.offset(start), self.lines.offset(end)):
-            self.add(self.indent + comment.rstrip())
+    def add_comments(self, start: Position, end: Position) -> None:
+        for comment in self.comments(start, end):
+            self.add(self.indent + comment)
 
     def of_flow(self) -> int:
         """Write the items of a list in brackets; the last line that was read."""
-        done = Position(self.key.line, self.key.column)
-        if self.value.start.line > self.key.line:
-            done = Position(self.key.line, len(self.source.line(self.key.line)) + 1)
+        done = self.key if self.value.start.line == self.key.line else self.line_end(self.key.line)
         for place in range(len(self.items)):
             span = self.document.values["lines", place]
-            self.comments(done, span.start)
+            self.add_comments(done, span.start)
             self.of_flow_item(place, span)
             done = span.end
-        last = self.value.end.line
-        self.comments(done, Position(last, len(self.source.line(last)) + 1))
-        return last
+        self.add_comments(done, self.line_end(self.value.end.line))
+        return self.value.end.line
 
     def of_flow_item(self, place: int, span: Span) -> None:
         if speech := self.speech(place):
             self.add_speech(*speech, span.start, span.end)
             return
+        cut = self.source.line(span.end.line)[span.end.column - 1 :]
         first = self.source.line(span.start.line)[span.start.column - 1 :]
-        if span.start.line == span.end.line:
-            first = first[: span.end.column - span.start.column]
-        self.moved(span.start.line, span.end.line, f"{self.indent}- {first}", len(self.indent) + 1, 0)
-        if span.start.line < span.end.line:
-            self.new[-1] = self.new[-1].removesuffix(self.source.line(span.end.line)[span.end.column - 1 :])
+        self.add(f"{self.indent}- {first}", self.lines.ending(span.start.line))
+        for number in range(span.start.line + 1, span.end.line + 1):
+            self.add(_shifted(self.source.line(number), 0, len(self.indent) + 1), self.lines.ending(number))
+        self.new[-1] = self.new[-1].removesuffix(cut)
 
     def speech(self, place: int) -> tuple[Path, str] | None:
         """Tell where the words of an item stand, and the speech it is; None where a script would not say the same."""
@@ -277,17 +286,17 @@ class _AsScript(_Rewriter):
         ((name, words),) = item.items()
         if name not in self.players or not isinstance(words, str) or not words.strip():
             return None
-        path: Path = ("lines", place, name)
+        path, words = ("lines", place, name), words.strip()
         span = self.document.values[path]
         if span.style in ("|", ">") and "#" in self.source.line(span.start.line)[span.start.column :]:
             return None
         called = name.upper() if self.cast.find(name.upper()) == name else name
-        speech = f"{called}: {words.strip()}"
+        speech = f"{called}: {words}"
         try:
             read = read_script(Source.of(speech, self.source.path), 1, 1, self.players)
         except SceneError:
             return None
-        same = [(part.speaker, part.text) for part in read if isinstance(part, ScriptSpeech)] == [(name, words.strip())]
+        same = [(part.speaker, part.text) for part in read if isinstance(part, ScriptSpeech)] == [(name, words)]
         return (path, speech) if same else None
 
 
@@ -317,8 +326,7 @@ class _AsLines(_Rewriter):
         line, indent = self.source.line(number), " " * self.indent
         ending = self.lines.ending(number)
         if item:
-            shift = self.indent - depth(line)
-            self.moved(number, item.last_line, indent + line.lstrip(), self.indent + 1, shift)
+            self.moved(self.source, number, item.last_line, indent + line.lstrip(), self.indent)
             return item.last_line
         if speech:
             self.add(indent + _item(speech), ending)
@@ -338,38 +346,22 @@ class _OfFile(_Rewriter):
 
     def text(self, players: Sequence[str]) -> str:
         source, parts = read_script_file(self.source.path, self.name, players)
-        header, *others = ["  ".join(("lines:", *self.comments()[:1])), *self.comments()[1:]]
+        last = self.line_end(self.value.end.line)
+        comments = self.comments(self.document.keys["script",].end, self.value.start)
+        comments += self.comments(self.value.end, last)
         indent = " " * (self.key.column + 1)
-        for comment in others:
+        for comment in comments[1:]:
             self.add(indent + comment)
         for part, following in zip(parts, [*parts[1:], None], strict=True):
-            dual = isinstance(part, ScriptSpeech) and part.dual
             if isinstance(part, ScriptItem):
-                self.item(part, source, len(indent))
+                first = source.line(part.first_line).lstrip()
+                self.moved(source, part.first_line, part.last_line, indent + first, len(indent))
                 continue
             joined = isinstance(following, ScriptSpeech) and following.dual
-            if joined and not dual:
+            if joined and not part.dual:
                 self.add(f"{indent}- together:")
-            self.add(f"{indent}{'    ' if joined or dual else ''}{_item(part)}")
-        return self.replaced(header, self.value.end.line)
-
-    def item(self, item: ScriptItem, source: Source, indent: int) -> None:
-        """Write an item of the list notation, as it stands in the file."""
-        first = source.line(item.first_line)
-        self.add(" " * indent + first.lstrip())
-        for number in range(item.first_line + 1, item.last_line + 1):
-            self.add(_shifted(source.line(number), indent - depth(first), indent + 1))
-
-    def comments(self) -> list[str]:
-        """Write the comments between two places, where nothing else is but signs."""
-        end = self.value.end.line
-        parts = (
-            (self.lines.offset(self.document.keys["script",].end), self.lines.offset(self.value.start)),
-            (self.lines.offset(self.value.end), self.lines.end(end)),
-        )
-        return [
-            comment.rstrip() for first, last in parts for comment in _COMMENT.findall(self.source.text, first, last)
-        ]
+            self.add(f"{indent}{'    ' if joined or part.dual else ''}{_item(part)}")
+        return self.replaced("  ".join(("lines:", *comments[:1])), last.line)
 
 
 def _item(speech: ScriptSpeech) -> str:

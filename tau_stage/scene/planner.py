@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import PurePath
 from typing import Any, TypeVar
 
-from tau_stage.scene.fields import default_transcription
+from tau_stage.scene.fields import SceneModel, default_transcription
 from tau_stage.scene.model import (
     AnyStep,
-    Condition,
+    Cascade,
     Improvise,
     ItemStep,
     Line,
@@ -27,7 +27,6 @@ from tau_stage.scene.model import (
 )
 from tau_stage.scene.names import automatic_id, cue_id, default_voice, identity, slug
 from tau_stage.scene.plan import (
-    DEFAULT_DETECTION,
     CuePlan,
     Cut,
     ImprovisePlan,
@@ -48,6 +47,9 @@ DEFAULT_MODEL = "gpt-realtime-2.1-mini"
 DEFAULT_PAUSE_S = 0.35
 DEFAULT_OPENING_GAP_S = 0.2
 
+PlanT = TypeVar("PlanT", bound=Step | CuePlan | Plan)
+StepT = TypeVar("StepT", bound=AnyStep)
+
 _DIRECTION = re.compile(r",?\s*\{direction\}")
 _FILLED = re.compile(r"\{(?:words|direction)\}")
 
@@ -60,46 +62,32 @@ def make_plan(scene: Scene) -> Plan:
     >>> [(line.id, line.prompt, line.hearers) for line in plan.lines]
     [('ann-1', 'Perform this line, softly: "Hello."', ('ben',)), ('ben-1', 'Perform this line: "Hm?"', ('ann',))]
     """
-    rate = scene.limits.start_rate
-    numbers: Counter[str] = Counter()
-    steps = tuple(_StepPlanner(scene, numbers).steps(scene.lines))
+    limits, numbers = scene.limits, Counter[str]()
+    steps = _StepPlanner(scene, numbers).steps(scene.lines)
     cues = tuple(
-        CuePlan(
-            id=cue_id(number),
-            event=cue.event,
-            steps=tuple(_StepPlanner(scene, numbers, f"{cue_id(number)}-").steps(cue.do)),
-            times=cue.times,
-            source_line=cue.source_line,
-        )
-        for number, cue in enumerate(scene.on, 1)
+        _planned(CuePlan, cue, id=cue_id(n), steps=_StepPlanner(scene, numbers, f"{cue_id(n)}-").steps(cue.do))
+        for n, cue in enumerate(scene.on, 1)
     )
-    return Plan(
-        title=scene.title,
+    return _planned(
+        Plan,
+        limits,
+        scene,
         slug=identity(scene.path, scene.variant),
-        path=scene.path,
-        sha256=scene.sha256,
         players=tuple(_player(scene, name, player) for name, player in scene.players.items()),
         steps=steps,
         cues=cues,
-        tools=scene.tools,
-        budget=scene.limits.budget,
-        opening_gap_s=DEFAULT_OPENING_GAP_S if rate is None else 60 / rate,
-        most_cues=scene.limits.cues,
-        waits=Timeouts(
-            opening_s=scene.limits.opening,
-            silence_s=scene.limits.silence,
-            hearing_s=scene.limits.hearing,
-            closing_s=scene.limits.closing,
-        ),
-        on_lost_player=scene.limits.on_lost_player,
+        opening_gap_s=60 / limits.start_rate if limits.start_rate else DEFAULT_OPENING_GAP_S,
+        most_cues=limits.cues,
+        waits=Timeouts(limits.opening, limits.silence, limits.hearing, limits.closing),
         pace=scene.pace or "fast",
-        variant=scene.variant,
-        given=scene.given,
-        deliver=scene.deliver,
-        expect=scene.expect,
-        locations=scene.locations,
-        warnings=scene.warnings,
     )
+
+
+def _planned(kind: type[PlanT], *parts: SceneModel, **own: object) -> PlanT:
+    """Make a plan of the options that it takes over as they are written, and of values of its own."""
+    names = [field.name for field in fields(kind)]
+    written = {name: getattr(part, name) for part in parts for name in names if name in type(part).model_fields}
+    return kind(**{**written, **own})
 
 
 def _player(scene: Scene, name: str, player: Player) -> PlayerPlan:
@@ -108,30 +96,23 @@ def _player(scene: Scene, name: str, player: Player) -> PlayerPlan:
     if player.human:
         pace = of("pace", "fast")
         return PlayerPlan(name, voice="", model="", human=player.human, stand_in=player.stand_in, pace=pace, pan=pan)
-    endpoint = of("endpoint")
-    detection = of("turn_detection")
+    endpoint, detection = of("endpoint"), of("turn_detection")
     tools = tuple(scene.tools) if player.tools is None else player.tools
-    return PlayerPlan(
-        name=name,
-        voice=of("voice", "") or default_voice(endpoint),
-        model=of("model", DEFAULT_MODEL),
-        endpoint=endpoint,
-        instructions=_instructions(of),
-        speed=of("speed"),
-        output=of("output", "audio"),
-        max_output_tokens=of("max_output_tokens"),
-        reasoning=of("reasoning"),
-        commentary=of("commentary", "drop"),
-        tools=tools,
-        tool_choice=of("tool_choice") if tools else None,
-        turn_detection=detection.for_api() if detection else DEFAULT_DETECTION,
-        transcription=of("transcription", TranscriptionOptions()).for_api(default_transcription(endpoint)),
-        hears_as=of("hears_as", "audio"),
-        label_speakers=of("label_speakers", default=False),
-        setup=tuple((item.role, item.words) for item in player.setup),
-        pace=scene.pace or "fast",
-        pan=pan,
-    )
+    said = {option.name: of(option.name) for option in fields(PlayerPlan) if option.name in Cascade.model_fields}
+    own = {
+        "voice": of("voice", "") or default_voice(endpoint),
+        "model": of("model", DEFAULT_MODEL),
+        "instructions": _instructions(of),
+        "tools": tools,
+        "tool_choice": of("tool_choice") if tools else None,
+        "turn_detection": detection and detection.for_api(),
+        "setup": tuple((item.role, item.words) for item in player.setup),
+        "pace": scene.pace,
+        "pan": pan,
+    }
+    transcription = of("transcription", TranscriptionOptions()).for_api(default_transcription(endpoint))
+    given = {option: value for option, value in {**said, **own}.items() if value is not None}
+    return PlayerPlan(name, **{**given, "transcription": transcription})
 
 
 def _cascaded(player: Player, scene: Scene, option: str, default: Any = None) -> Any:
@@ -159,40 +140,40 @@ class _StepPlanner:
         self.scene = scene
         self.numbers = numbers
         self.prefix = prefix
+        self.models = tuple(name for name, player in scene.players.items() if not player.human)
         self.ordinals: Counter[str] = Counter()
         self.audiences: dict[tuple[str, str | tuple[str, ...] | None], tuple[str, ...]] = {}
         self.whispers: dict[tuple[tuple[str, ...], str | None], dict[str, str]] = {}
 
-    def steps(self, steps: Sequence[AnyStep]) -> Iterator[Step]:
+    def steps(self, steps: Sequence[AnyStep]) -> tuple[Step, ...]:
         planned = [(step, self.step(step)) for step in steps]
         kept = [(step, plan) for step, plan in planned if _is_performed(step, plan)]
-        return iter(_with_cuts([plan for _, plan in kept], [step for step, _ in kept]))
+        return _with_cuts([plan for _, plan in kept], [step for step, _ in kept])
 
     def step(self, step: AnyStep) -> Step:
         match step:
             case Line():
                 return self.line(step)
             case ItemStep():
-                return ItemPlan(
-                    role=step.role,
-                    words=tuple(step.words.items()),
-                    sounds=tuple(step.wav.items()),
-                    source_line=step.source_line,
-                    when=_condition(step),
-                )
+                words, sounds = tuple(step.words.items()), tuple(step.wav.items())
+                return self.planned(ItemPlan, step, words=words, sounds=sounds)
             case Pause():
-                return PausePlan(step.pause, step.source_line, _condition(step))
+                return self.planned(PausePlan, step, seconds=step.pause)
             case SoundStep():
                 return self.sound(step)
             case Together():
-                planned = [self.line(part) if isinstance(part, Line) else self.sound(part) for part in step.together]
-                pairs = zip(step.together, planned, strict=True)
-                parts = tuple(plan for part, plan in pairs if _is_performed(part, plan))
-                return TogetherPlan(parts, self.pause(step.pause), step.source_line, _condition(step))
+                planned = [(part, self.step(part)) for part in step.together]
+                parts = tuple(plan for part, plan in planned if _is_performed(part, plan))
+                return self.planned(TogetherPlan, step, parts=parts, pause_s=self.pause(step.pause))
             case Improvise():
                 return self.improvise(step)
             case _:
                 return self.listen(step)
+
+    def planned(self, kind: type[PlanT], step: AnyStep, *parts: SceneModel, **own: object) -> PlanT:
+        """Plan a step; a condition that holds already is none."""
+        when = None if isinstance(step.when, bool) else step.when
+        return _planned(kind, step, *parts, when=when, **own)
 
     def pause(self, own: float | None) -> float:
         pauses = (own, self.scene.pause, DEFAULT_PAUSE_S)
@@ -215,63 +196,48 @@ class _StepPlanner:
         prompt = line.improvise or "" if improvised else _prompt(self.scene.prompt_template, line.words, direction)
         if improvised and direction:
             prompt = f"{prompt} ({direction})".strip()
-        return LinePlan(
+        return self.planned(
+            LinePlan,
+            line,
             number=self.numbers["line"],
             id=line.id or self.prefix + automatic_id(line.speaker, self.ordinals[line.speaker]),
             player=line.speaker,
-            words=line.words,
             direction=direction,
             prompt=prompt,
             improvised=improvised,
             hearers=self.heard(line.speaker, line.to),
             pause_s=self.pause(line.pause),
-            source_line=line.source_line,
-            max_output_tokens=line.max_output_tokens,
             timeout_s=line.timeout,
-            takes=line.takes,
             pick=line.pick or "closest",
             apart=line.conversation == "none",
-            output=line.output,
-            tools=line.tools,
             tool_choice=line.tool_choice or (None if improvised or not self.scene.tools else "none"),
-            reasoning=line.reasoning,
-            commentary=line.commentary,
             metadata=dict(line.metadata or {}),
-            when=_condition(line),
-            expect=line.expect,
         )
 
     def sound(self, step: SoundStep) -> SoundPlan:
-        return SoundPlan(
+        return self.planned(
+            SoundPlan,
+            step,
             id=self.made(step.kind),
-            kind=step.kind,
-            file=step.file,
             stem=f"{step.kind}-{slug(PurePath(step.file).stem)}",
             gain_db=step.gain,
-            hearers=tuple(n for n, player in self.scene.players.items() if not player.human) if step.heard else (),
+            hearers=self.models if step.heard else (),
             until=None if step.until == "end" else step.until,
             pause_s=self.pause(step.pause),
-            source_line=step.source_line,
-            when=_condition(step),
         )
 
     def improvise(self, step: Improvise) -> ImprovisePlan:
         play = step.improvise
-        players = play.players or tuple(name for name, player in self.scene.players.items() if not player.human)
-        return ImprovisePlan(
+        players = play.players or self.models
+        return self.planned(
+            ImprovisePlan,
+            step,
+            play,
             id=self.made("improvise"),
             players=players,
-            order=play.order,
             whispers=self.whispers_for(players, play.about),
             hearers={name: self.heard(name, play.to) for name in players},
             pause_s=self.pause(step.pause),
-            source_line=step.source_line,
-            turns=play.turns,
-            for_s=play.for_s,
-            words=play.words,
-            budget=play.budget,
-            until=play.until,
-            when=_condition(step),
         )
 
     def whispers_for(self, players: tuple[str, ...], about: str | None) -> dict[str, str]:
@@ -280,42 +246,38 @@ class _StepPlanner:
         return self.whispers[players, about]
 
     def listen(self, step: Listen) -> ListenPlan:
-        mic, players = step.listen, self.scene.players.items()
-        listener = mic.player or next(name for name, player in players if not player.human)
-        person = mic.from_ or next(name for name, player in players if player.human)
-        of = partial(_cascaded, self.scene.players[listener], self.scene)
+        mic, players = step.listen, self.scene.players
+        listener = mic.player or self.models[0]
+        person = mic.from_ or next(name for name, player in players.items() if player.human)
+        of = partial(_cascaded, players[listener], self.scene)
         asked = mic.transcription or of("transcription", TranscriptionOptions())
         hearers = {name: self.heard(name, mic.to) for name in (listener, person)}
         hearers[person] = tuple(name for name in hearers[person] if name != listener)
-        return ListenPlan(
+        return self.planned(
+            ListenPlan,
+            step,
+            mic,
             id=self.made("listen"),
             player=listener,
             person=person,
             hearers=hearers,
             pause_s=self.pause(step.pause),
-            source_line=step.source_line,
-            for_s=mic.for_s,
-            turns=mic.turns,
-            until=mic.until,
-            key=mic.key,
             transcription=asked.for_api(default_transcription(of("endpoint"))),
-            when=_condition(step),
         )
 
 
-def _with_cuts(steps: Sequence[Step], asked: Sequence[AnyStep]) -> list[Step]:
+def _with_cuts(steps: Sequence[Step], asked: Sequence[AnyStep]) -> tuple[Step, ...]:
     """Return the steps, where every line that is cut knows it."""
     planned = list(steps)
-    for at, step in enumerate(asked):
-        line = planned[at]
-        if not (isinstance(step, Line) and step.cut_in and isinstance(line, LinePlan)):
-            continue
-        before = next((n for n in range(at - 1, -1, -1) if not isinstance(planned[n], ItemPlan)), None)
-        victim = None if before is None else planned[before]
-        if isinstance(victim, LinePlan) and before is not None and _cuts(line, step.cut_in.on, victim):
-            planned[before] = replace(victim, cut=Cut(line.id, step.cut_in.after, step.cut_in.overlap))
+    before = -1
+    for at, (step, line) in enumerate(zip(asked, steps, strict=True)):
+        victim = planned[before] if before >= 0 else None
+        cuts = step.cut_in if isinstance(step, Line) else None
+        if cuts and isinstance(victim, LinePlan) and isinstance(line, LinePlan) and _cuts(line, cuts.on, victim):
+            planned[before] = replace(victim, cut=Cut(line.id, cuts.after, cuts.overlap))
             planned[at] = replace(line, cuts=victim.id)
-    return planned
+        before = before if isinstance(step, ItemStep) else at
+    return tuple(planned)
 
 
 def _cuts(line: LinePlan, wanted: str | None, victim: LinePlan) -> bool:
@@ -326,11 +288,6 @@ def _cuts(line: LinePlan, wanted: str | None, victim: LinePlan) -> bool:
 def _is_performed(step: AnyStep, plan: Step) -> bool:
     """Tell whether a step is not left out for good, nor all of its parts."""
     return step.when is not False and not (isinstance(plan, TogetherPlan) and not plan.parts)
-
-
-def _condition(step: AnyStep) -> Condition | None:
-    """Return what a step waits for; one that holds already waits for nothing."""
-    return None if isinstance(step.when, bool) else step.when
 
 
 def _whisper(name: str, players: Sequence[str], about: str | None) -> str:
@@ -353,9 +310,6 @@ def _prompt(template: str, words: str, direction: str) -> str:
         template = _DIRECTION.sub("", template).lstrip(" ,:;")
     filling = {"{words}": words, "{direction}": direction}
     return _FILLED.sub(lambda place: filling[place[0]], template)
-
-
-StepT = TypeVar("StepT", bound=AnyStep)
 
 
 def change_line(scene: Scene, line_id: str, **changes: object) -> Scene:
