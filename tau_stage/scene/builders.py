@@ -109,12 +109,7 @@ def _line_meant(key: str, words: str, players: Collection[str]) -> str:
 
 
 class Steps:
-    """Reads lists of steps.
-
-    Args:
-        players: Their names.
-        errors: Where errors are noted.
-    """
+    """Reads lists of steps."""
 
     def __init__(self, players: tuple[str, ...], errors: Diagnostics) -> None:
         self.players = players

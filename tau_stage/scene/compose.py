@@ -135,12 +135,7 @@ def _closed(line: str) -> str:
 
 
 class _Substitution:
-    """Fills variables in, as long as they do not come to too much.
-
-    Args:
-        values: By name.
-        errors: Where errors are noted.
-    """
+    """Fills variables in, as long as they do not come to too much."""
 
     def __init__(self, values: Mapping[str, str], errors: Diagnostics) -> None:
         self._values = values
@@ -197,13 +192,7 @@ class Variant:
 
 
 def variants(entries: Entries, only: Sequence[str], errors: Diagnostics) -> list[Variant]:
-    """Return every combination of the matrix's values, in order; one nameless variant where there is no matrix.
-
-    Args:
-        entries: The scene's.
-        only: The names of those that are wanted; none is all.
-        errors: Where errors are noted.
-    """
+    """Return the wanted combinations (none: all) of the matrix's values, in order; without a matrix a nameless one."""
     axes = _axes(entries.get("matrix", ""), errors)
     count = prod(map(len, axes.values()))
     problem, hint = "", "use fewer values, or part the scene"
@@ -269,11 +258,6 @@ def is_script_file(script: str) -> bool:
 
 def read_script_file(scene: str, name: str, players: Sequence[str]) -> tuple[Source, list[ScriptSpeech | ScriptItem]]:
     """Read the file of a script.
-
-    Args:
-        scene: The scene file, as the user named it.
-        name: As the scene has it.
-        players: The scene's players.
 
     Raises:
         SceneError: The file cannot be read, or somebody speaks in it who is no player.

@@ -74,11 +74,7 @@ def names(value: str) -> str:
 
 
 def filled(template: str, values: Mapping[str, str | int]) -> str:
-    """Fill in the places of a template.
-
-    Args:
-        template: Valid.
-        values: By place.
+    """Fill in the places of a valid template.
 
     >>> filled("{line}-{number:03}", {"line": "door", "number": 7})
     'door-007'

@@ -108,13 +108,7 @@ class Diagnostics:
         return True
 
     def load(self, model: type[ModelT], node: Node, path: Path) -> ModelT | None:
-        """Load a mapping of the document, or its short form, as a model; None where it is none, or wrong.
-
-        Args:
-            model: What to make.
-            node: As the document has it.
-            path: Where it stands.
-        """
+        """Load a mapping of the document, or its short form, as a model; None where it is none, or wrong."""
         form = model.FORM
         if node == form.without:
             return None

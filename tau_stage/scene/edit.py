@@ -15,11 +15,7 @@ _BY_HAND = "write it as '- player: words'"
 
 
 def add_ids(document: Document, lines: Sequence[tuple[Path, str]]) -> str:
-    r"""Write ids beside lines; a line that has one keeps it, and no other byte changes.
-
-    Args:
-        document: The scene file.
-        lines: Path and id of each line.
+    r"""Write ids beside lines; a line that has one keeps it, and no other byte changes. Lines are given by their paths.
 
     Raises:
         SceneError: A line stands where no id can, such as an alias.
@@ -90,10 +86,6 @@ _SCRIPT_KEY = re.compile(r"""(?:script|"script"|'script')[ \t]*:[ \t]+[|>][0-9+-
 def as_script(document: Document, players: Sequence[str]) -> str:
     r"""Write ``lines:``, or a screenplay, as ``script:``; what a script cannot say is an item of YAML.
 
-    Args:
-        document: The scene file.
-        players: The scene's players.
-
     Raises:
         SceneError: The lines stand in a way that no script can follow, such as behind an alias.
 
@@ -111,10 +103,6 @@ def as_script(document: Document, players: Sequence[str]) -> str:
 
 def as_lines(document: Document, players: Sequence[str]) -> str:
     r"""Write ``script:`` as ``lines:``, also where it names a screenplay.
-
-    Args:
-        document: The scene file.
-        players: The scene's players.
 
     Raises:
         SceneError: The script cannot be read.

@@ -119,12 +119,7 @@ SHARE = Unit("a share", "{max: 5%}", "%", 0, 1000)
 
 
 def ranged(unit: Unit, **words: Range) -> Callable[[object], object]:
-    """Make a validator of ranges.
-
-    Args:
-        unit: What they are of.
-        words: Words that stand for a range.
-    """
+    """Make a validator of ranges, and of words that stand for one."""
 
     def check(value: object) -> object:
         if isinstance(value, str) and value in words:
@@ -224,11 +219,7 @@ def _ordered(least: float | None, most: float | None, what: str) -> Range:
 
 
 def tolerance(unit: Unit) -> Callable[[object], object]:
-    """Make a validator of tolerances: ``300ms``, ``15%``, ``300ms 15%``, or ``off``.
-
-    Args:
-        unit: Of the absolute part.
-    """
+    """Make a validator of tolerances: ``300ms``, ``15%``, ``300ms 15%``, or ``off``."""
 
     def check(value: object) -> object:
         if value == "off":
@@ -248,12 +239,7 @@ def tolerance(unit: Unit) -> Callable[[object], object]:
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """How much a figure may differ from a snapshot's: whichever of both is more; None is as usual.
-
-    Attributes:
-        absolute: In the figure's unit.
-        relative: As a share of the snapshot's figure.
-    """
+    """How much a figure may differ from a snapshot's: whichever is more, the figure or the share; None is as usual."""
 
     absolute: float | None = None
     relative: float | None = None

@@ -29,13 +29,7 @@ _SPOKEN = "()"
 
 @dataclass(slots=True)
 class _Opened:
-    """A run of signs that may begin emphasis.
-
-    Attributes:
-        sign: ``*`` or ``_``.
-        at: Which part of the text it is.
-        left: How many of its signs are left.
-    """
+    """A run of signs that may begin emphasis."""
 
     sign: str
     at: int
@@ -148,10 +142,6 @@ _ACTION = "an action in capitals begins with '!'"
 
 def read_fountain(source: Source, players: Sequence[str]) -> list[ScriptSpeech]:
     r"""Read the speeches of a Fountain screenplay; nothing else of it is performed.
-
-    Args:
-        source: The file.
-        players: The scene's players.
 
     Raises:
         SceneError: Somebody speaks who is no player; others are in its ``also``.

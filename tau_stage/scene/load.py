@@ -16,12 +16,7 @@ from tau_stage.scene.yaml_traps import MOST_SHOWN, in_brackets, yaml_scalar
 
 
 def locations_of(scene: Scene, document: Document) -> Locations:
-    """Tell where everything stands.
-
-    Args:
-        scene: Sound.
-        document: What it was read from.
-    """
+    """Tell where everything stands."""
     below = _below(document)
 
     def within(key: Key, path: Path) -> Iterator[tuple[Key, Path]]:

@@ -128,13 +128,7 @@ def _instructions(of: Callable[[str, str], str]) -> str:
 
 
 class _StepPlanner:
-    """Plans one list of steps: the scene's own, or a cue's.
-
-    Args:
-        scene: Whose steps they are.
-        numbers: Counts what is numbered through the whole scene.
-        prefix: Begins the ids of lines that have none of their own.
-    """
+    """Plans one list of steps: the scene's own, or a cue's."""
 
     def __init__(self, scene: Scene, numbers: Counter[str], prefix: str = "") -> None:
         self.scene = scene
@@ -314,11 +308,6 @@ def _prompt(template: str, words: str, direction: str) -> str:
 
 def change_line(scene: Scene, line_id: str, **changes: object) -> Scene:
     r"""Change the options of one line of a scene.
-
-    Args:
-        scene: As it was loaded.
-        line_id: The line's id, given or made.
-        **changes: Fields of ``Line``.
 
     Raises:
         KeyError: There is no such line.

@@ -80,10 +80,6 @@ def is_stamp(line: str) -> bool:
 def head_of(line: str, find: Find) -> Head | None:
     """Tell who speaks in a line, if it has the form of a speech, whether that is a player or not.
 
-    Args:
-        line: As it stands in the file.
-        find: The player whom a name means.
-
     >>> players = {"BEN": "ben"}
     >>> [head_of(line, players.get).words for line in ("BEN: Hi", "[00:12] **BEN:** Hi", "BEN (low)：Hi")]
     ['Hi', 'Hi', '(low) Hi']
@@ -104,10 +100,6 @@ def head_of(line: str, find: Find) -> Head | None:
 
 def marked_head(line: str, find: Find) -> Head | None:
     r"""Find the player whose name is marked at the beginning of a line by other signs than a colon.
-
-    Args:
-        line: As it stands in the file.
-        find: The player whom a name means.
 
     >>> players = {"BEN": "ben"}
     >>> [marked_head(line, players.get).words for line in ("[BEN] Hi", "<BEN> Hi", "BEN - Hi", "BEN\tHi")]
@@ -213,15 +205,7 @@ _NOBODY = "a speech is 'PLAYER: words', and a blank line ends it"
 
 @dataclass(frozen=True, slots=True)
 class ScriptSpeech:
-    """One speech.
-
-    Attributes:
-        speaker: The player, as the scene spells the name.
-        text: The words, with a leading ``(direction)`` if there is one.
-        line: Where the text starts: line in the file, from 1.
-        column: Column in that line, from 1.
-        dual: Whether it is spoken together with the speech before.
-    """
+    """One speech of a player, maybe with a leading ``(direction)``; ``dual``: together with the one before."""
 
     speaker: str
     text: str
@@ -232,25 +216,14 @@ class ScriptSpeech:
 
 @dataclass(frozen=True, slots=True)
 class ScriptItem:
-    """One item of the scene language between the speeches, in YAML.
-
-    Attributes:
-        first_line: The line of its ``- ``, from 1.
-        last_line: Its last line.
-    """
+    """One item of the scene language between the speeches, in YAML, with its first and its last line."""
 
     first_line: int
     last_line: int
 
 
 def read_script(source: Source, first: int, last: int, players: Sequence[str]) -> list[ScriptSpeech | ScriptItem]:
-    """Read some lines of a file as a script.
-
-    Args:
-        source: The file.
-        first: The first line of the script, from 1.
-        last: Its last line.
-        players: The scene's players.
+    """Read some lines of a file, from 1, as a script.
 
     Raises:
         SceneError: Somebody speaks who is no player, or words stand where nobody speaks; others are in its ``also``.
@@ -301,15 +274,7 @@ class PlayerNames:
 
 @dataclass(slots=True)
 class _OpenSpeech:
-    """A speech that is being read; without a speaker it is one whom nobody may speak.
-
-    Attributes:
-        speaker: The player.
-        place: Where the words begin.
-        indent: How deep the name stands.
-        is_under: Whether the name stands alone on its line, and the words under it.
-        words: Line by line.
-    """
+    """A speech that is being read; without a speaker it is one that nobody may speak."""
 
     speaker: str | None
     place: Position

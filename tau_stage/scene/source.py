@@ -163,13 +163,7 @@ def _width(text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A place in a file.
-
-    Attributes:
-        path: The file, as the user named it.
-        line: From 1.
-        column: From 1, in characters.
-    """
+    """A place in a file, as the user named it; line and column from 1, in characters."""
 
     path: str
     line: int
@@ -178,13 +172,7 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class SceneWarning:
-    """What can be performed, and may not be what its author meant.
-
-    Attributes:
-        location: Where it stands.
-        problem: What it is.
-        hint: What to write instead.
-    """
+    """What can be performed, and may not be what its author meant."""
 
     location: Location
     problem: str

@@ -309,12 +309,7 @@ def _measure(value: str, what: str, hint: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FromText:
-    """Annotates a field with how it is read from text, and with what an editor is told of it.
-
-    Attributes:
-        read: Returns the value, or raises what ``wrong`` makes.
-        schema: JSON schema of the text.
-    """
+    """Annotates a field with how it is read from text, and with what an editor is told of it."""
 
     read: Callable[[str], object]
     schema: JsonSchemaValue
@@ -330,11 +325,7 @@ class FromText:
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """Annotates a ``Literal`` of texts, so that another one is answered with these.
-
-    Attributes:
-        what: What an error calls the field.
-    """
+    """Annotates a ``Literal`` of texts, so that another one is answered with these."""
 
     what: str
 

@@ -81,12 +81,7 @@ _HUMANS = "'human: mic', 'human: tty' or 'human: file.wav'"
 
 
 class SceneChecks:
-    """Checks one scene; what is wrong is noted.
-
-    Args:
-        scene: As far as it is sound.
-        errors: Where errors are noted.
-    """
+    """Checks one scene; what is wrong is noted."""
 
     def __init__(self, scene: Scene, errors: Diagnostics) -> None:
         self.scene = scene
@@ -444,12 +439,7 @@ def _wrong_name(name: str, taken: Mapping[str, str]) -> tuple[str, str] | None:
 
 
 def check_scene(scene: Scene, errors: Diagnostics) -> None:
-    """Check everything that reaches from one part of a scene to another.
-
-    Args:
-        scene: The scene as far as it is sound.
-        errors: Where errors are noted.
-    """
+    """Check everything that reaches from one part of a scene to another."""
     checks = SceneChecks(scene, errors)
     _check_voices(scene, errors)
     for name, player in scene.players.items():

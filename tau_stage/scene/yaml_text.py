@@ -110,12 +110,7 @@ class Document:
         return self.source_of(path).error(self.place(path, key=key), problem, hint)
 
     def graft(self, parts: Collection[Path], other: "Document") -> None:
-        """Take over where things stand in some parts of another document; the data is the caller's.
-
-        Args:
-            parts: Paths of one key or two.
-            other: The document.
-        """
+        """Take over where things stand in some parts of another document; the data is the caller's."""
         for mine, theirs in ((self.keys, other.keys), (self.values, other.values)):
             mine.update({path: place for path, place in theirs.items() if path[:1] in parts or path[:2] in parts})
         self.sources.update(dict.fromkeys(parts, other.source))
@@ -329,11 +324,7 @@ class _EventReader:
 
 
 class LineIndex:
-    """The lines of a source with what ends each of them.
-
-    Attributes:
-        newline: What ends lines that are new.
-    """
+    """The lines of a source with what ends each of them."""
 
     def __init__(self, source: Source) -> None:
         self._text, self._lines = source.text, source.lines

@@ -275,13 +275,7 @@ def cut(source: Source, start: Position, end: Position) -> SceneError | None:
 
 
 def explain(source: Source, error: MarkedYAMLError, progress: ParserState) -> SceneError:
-    """Explain what an error of YAML's means to somebody who writes dialogue.
-
-    Args:
-        source: The file.
-        error: What the parser said.
-        progress: How far it had come.
-    """
+    """Explain what an error of YAML's means to somebody who writes dialogue."""
     mark = error.problem_mark or error.context_mark
     at = place_of(mark) if mark else Position(1, 1)
     begun = place_of(error.context_mark) if error.context_mark else at
