@@ -23,14 +23,13 @@ from tau_stage.scene.model import (
     Cascade,
     Cue,
     CutIn,
-    Improvise,
+    FreePlay,
     Limits,
     Line,
-    Listen,
+    Listening,
     Player,
     Scene,
     SoundStep,
-    Step,
     Together,
     ToolDefinition,
 )
@@ -336,17 +335,13 @@ def keys(heading: str) -> set[str]:
     return {key for row in table.splitlines() for key in re.findall(r"`([^`]+)`", row.split(" | ")[0])}
 
 
-BESIDE = {*Step.options(), "pause"}
-"""Keys that stand beside a step's word, not in its mapping."""
-
-
 @pytest.mark.parametrize(
     ("heading", "known"),
     [
         ("The line", {*Line.options()}),
         ("Players", {*Player.options()}),
-        ("Improvise", {*Improvise.options()} - BESIDE),
-        ("Listen", {*Listen.options()} - BESIDE),
+        ("Improvise", {*FreePlay.options()}),
+        ("Listen", {*Listening.options()}),
         ("Tools", {*ToolDefinition.options()}),
         ("Composition", {"include", "vars", "matrix"}),
         ("Delivery", {*Deliver.options(), *Mix.options(), *LineFiles.options()}),

@@ -19,12 +19,15 @@ from tau_stage.scene.model import (
     CallEvent,
     Cue,
     CutIn,
+    DetectionOptions,
     FailureEvent,
+    FreePlay,
     Improvise,
     ItemStep,
     Limits,
     Line,
     Listen,
+    Listening,
     Player,
     Scene,
     SilenceEvent,
@@ -32,6 +35,8 @@ from tau_stage.scene.model import (
     SpeechEvent,
     Together,
     ToolDefinition,
+    TranscriptionOptions,
+    When,
 )
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planner import make_plan
@@ -303,13 +308,18 @@ PARTS = (
     SilenceEvent,
     FailureEvent,
     CutIn,
+    FreePlay,
     Improvise,
     Listen,
+    Listening,
     SoundStep,
     Together,
     ToolDefinition,
     Cue,
     Player,
+    When,
+    DetectionOptions,
+    TranscriptionOptions,
 )
 STEP_KEYS = st.sampled_from(
     sorted(

@@ -6,7 +6,6 @@ Everything else is read by ``Diagnostics.load``, as its ``fields.Form`` says.
 import re
 from collections.abc import Callable, Collection
 from functools import partial
-from typing import Any
 
 from pydantic_core import PydanticCustomError
 
@@ -15,18 +14,13 @@ from tau_stage.scene.model import (
     EVENTS,
     ROLES,
     AnyStep,
-    CallEvent,
-    Condition,
     Cue,
-    FailureEvent,
     Improvise,
     ItemStep,
     Line,
     Listen,
-    Not,
     Pause,
     SoundStep,
-    SpeechEvent,
     Step,
     Together,
 )
@@ -37,53 +31,6 @@ from tau_stage.scene.yaml_traps import quoted, with_dashes, yaml_scalar
 from tau_stage.text import composed, folded
 
 Entries = dict[str, Node]
-
-_TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off", "")
-_HAPPENED = ("call", "said", "error", "not")
-_WHEN = "write it like {said: umbrella}, {call: lights_on}, or '${mood} == happy'"
-
-
-def load_when(node: Node, path: Path, errors: Diagnostics) -> Condition | bool | None:
-    """Load a condition: what has happened, what has not, or a comparison that is decided now; None if it is wrong."""
-    if isinstance(node, str):
-        return _compared(node, path, errors)
-    entries = errors.mapping(node, path, "'when'", _WHEN)
-    word, *others = entries or ("",)
-    if entries == {}:
-        errors.add(path, "'when' holds nothing", _WHEN)
-    elif stranger := next((key for key in entries or () if key not in _HAPPENED), ""):
-        hint = did_you_mean(stranger, _HAPPENED, _WHEN)
-        errors.add((*path, stranger), f"'when' knows no '{stranger}'", hint, key=True)
-    elif others:
-        errors.add((*path, others[0]), "'when' holds one condition", "remove the others", key=True)
-    elif entries:
-        return _condition(word, entries[word], (*path, word), errors)
-    return None
-
-
-def _condition(word: str, node: Node, path: Path, errors: Diagnostics) -> Condition | None:
-    event = load_when(node, path, errors) if word == "not" else _event(word, node, path, errors)
-    if not isinstance(event, CallEvent | SpeechEvent | FailureEvent):
-        if word == "not" and not errors.is_wrong(path):
-            errors.add(path, "'not' wants something that may happen", "write it like {not: {said: umbrella}}")
-        return None
-    return Not(condition=event) if word == "not" else event
-
-
-def _event(word: str, node: Node, path: Path, errors: Diagnostics) -> Any:
-    return errors.load(EVENTS[word], {} if node == "any" else node, path)
-
-
-def _compared(text: str, path: Path, errors: Diagnostics) -> bool | None:
-    """Decide a comparison of texts: ``happy == happy``, ``happy != sad``, ``yes``."""
-    if sign := re.search("==|!=", text):
-        is_same = text[: sign.start()].strip() == text[sign.end() :].strip()
-        return is_same == (sign[0] == "==")
-    if text.strip().lower() in (*_TRUE, *_FALSE):
-        return text.strip().lower() in _TRUE
-    errors.add(path, f"'{text}' is neither a comparison nor true or false", "write it like '${mood} == happy'")
-    return None
-
 
 WORDS = (*ROLES, "sfx", "bed", "together", "improvise", "listen", "pause")
 """The words that start a step which is no player's line; the first that is there decides."""
@@ -217,21 +164,12 @@ class Steps:
                 hint = f"did you mean '{step}'?"
             self.errors.add(here, f"there is no player '{key}'", hint, key=True)
 
-    def options(
-        self, model: type[Step], entries: Entries, path: Path, owner: str = "", without: str = ""
-    ) -> dict[str, object]:
-        """Return the options of a step; keys that are none are noted."""
-        values = self.errors.options(model, entries, path, owner, without)
-        return (
-            {**values, "when": load_when(entries["when"], (*path, "when"), self.errors)} if "when" in values else values
-        )
-
     # ---- lines
 
     def line(self, entries: Entries, speaker: str, path: Path) -> AnyStep | None:
         """Load a player's line."""
         here, errors = (*path, speaker), self.errors
-        values = self.options(Line, {key: value for key, value in entries.items() if key != speaker}, path)
+        values = errors.options(Line, {key: value for key, value in entries.items() if key != speaker}, path)
         text = errors.text(entries[speaker], here, "a line")
         if text is None:
             return None
@@ -275,7 +213,7 @@ class Steps:
             problem = f"{owner} and a line stand in one step"
             self.errors.add((*path, name), problem, "start every step with '- '", key=True)
         rest = {key: value for key, value in entries.items() if key not in (*speakers, word)}
-        return self.options(model, rest, path, owner, without)
+        return self.errors.options(model, rest, path, owner, without)
 
     def items(self, word: str, entries: Entries, path: Path) -> AnyStep | None:
         """Load ``prompt``, ``user`` and ``assistant``."""
@@ -364,19 +302,16 @@ def _cue(node: Node, path: Path, steps: Steps, errors: Diagnostics) -> Cue | Non
     entries = errors.mapping(node, path, "a cue", Cue.FORM.hint)
     if entries is None:
         return None
-    known = errors.known(entries, Cue, path)
-    word, *others = [word for word in EVENTS if word in known] or [""]
-    if others or not word:
-        hint = f"give it one of {', '.join(EVENTS)}"
-        if others:
-            errors.add((*path, others[0]), "a cue waits for one thing", hint, key=True)
-        elif not errors.is_wrong(path):
-            errors.add(path, "what does this cue wait for?", hint)
-        return None
-    event = _event(word, known.pop(word), (*path, word), errors)
-    do = known.get("do", "")
-    if not do:
+    word, *others = [word for word in EVENTS if word in entries] or [""]
+    values, do = errors.options(Cue, entries, path), entries.get("do", "")
+    hint = f"give it one of {', '.join(EVENTS)}"
+    if others:
+        errors.add((*path, others[0]), "a cue waits for one thing", hint, key=True)
+    elif not word and not errors.is_wrong(path):
+        errors.add(path, "what does this cue wait for?", hint)
+    elif word and not do:
         errors.add(path, "this cue does nothing", "write its steps under 'do:', each as '- player: words'")
-        return None
-    values = {**known, "event": event, "do": steps.load(do, (*path, "do"), "'do'")}
-    return errors.build(Cue, values, path, at=(*path, word)) if event else None
+    elif word:
+        values["do"] = steps.load(do, (*path, "do"), "'do'")
+    sound = do and not others and values.get(word) is not None
+    return errors.build(Cue, values, path, at=(*path, word)) if sound else None

@@ -112,6 +112,8 @@ class Diagnostics:
         form = model.FORM
         if node == form.without:
             return None
+        if form.anything and node == form.anything:
+            return self.build(model, {}, path)
         if form.short and node and isinstance(node, (str, list) if form.lists else str):
             node = {form.short: node}
         entries = self.mapping(node, path, _owner(model, path), form.hint.replace("<name>", str(path[-1])))
@@ -132,6 +134,8 @@ class Diagnostics:
 
     def _part(self, model: type[SceneModel], node: Node, path: Path) -> object:
         form = model.FORM
+        if form.texts and isinstance(node, str):
+            return node
         if not form.several:
             return self.load(model, node, path)
         if node == form.without:

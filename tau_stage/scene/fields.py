@@ -236,6 +236,9 @@ _NUMBER = re.compile(r"-?(0|[1-9]\d{0,15})(\.\d{1,16})?([eE][+-]?\d{1,2})?", re.
 """A number that every program can hold; a longer one stays the text it is."""
 
 
+_TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off", "")
+
+
 def typed(value: Any) -> Any:
     """Type data for a program: what reads as a number, ``true``, ``false`` or ``null`` is one, unless it is quoted."""
     if isinstance(value, dict):
@@ -255,6 +258,18 @@ def entries_of(value: object, what: str, hint: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise wrong(f"{what} must be a mapping of 'key: value'", hint)
     return {key: inner for key, inner in value.items() if not key.startswith("x-")}
+
+
+def compared(value: object) -> object:
+    """Decide a comparison of texts: ``happy == happy``, ``happy != sad``, ``yes``."""
+    if not isinstance(value, str):
+        return value
+    if sign := re.search("==|!=", value):
+        is_same = value[: sign.start()].strip() == value[sign.end() :].strip()
+        return is_same == (sign[0] == "==")
+    if value.strip().lower() not in (*_TRUE, *_FALSE):
+        raise wrong(f"'{value}' is neither a comparison nor true or false", "write it like '${mood} == happy'")
+    return value.strip().lower() in _TRUE
 
 
 def python_function(value: str) -> str:
@@ -356,6 +371,8 @@ class Form:
         short: The option that is meant by a text in its place.
         lists: Whether a list may be that option, too.
         without: The word that stands for none of it.
+        anything: The word that stands for it without options.
+        texts: Whether its field reads a text itself.
         empty: What is wrong where nothing stands in it; empty: nothing is.
         several: What is wrong where it is neither a list of them nor a short form; empty: it is no list.
         strays: Options that belong elsewhere, and where.
@@ -366,6 +383,8 @@ class Form:
     short: str = ""
     lists: bool = False
     without: str | None = None
+    anything: str = ""
+    texts: bool = False
     empty: str = ""
     several: str = ""
     strays: Mapping[str, str] = field(default_factory=dict)
@@ -386,23 +405,18 @@ class SceneModel(BaseModel):
     @cache
     def parts(cls) -> "Mapping[str, type[SceneModel]]":
         """Return the options that are mappings themselves, or lists of such, by key."""
-        found = {field.alias or name: _model_in(field.annotation) for name, field in cls.model_fields.items()}
-        return {key: model for key, model in found.items() if model}
+        found = {field.alias or name: _models_in(field.annotation) for name, field in cls.model_fields.items()}
+        return {key: models.pop() for key, models in found.items() if len(models) == 1}
 
 
 def _is_internal(field: FieldInfo) -> bool:
     return any(isinstance(mark, SkipJsonSchema) for mark in field.metadata)  # type: ignore[misc]  # a class at run time
 
 
-def _model_in(annotation: object) -> type[SceneModel] | None:
-    """Return the model of a field that holds one, several of one, or none."""
-    kinds = [kind for kind in get_args(annotation) or (annotation,) if kind not in (type(None), ...)]
-    if len(kinds) != 1:
-        return None
-    (kind,) = kinds
-    return (
-        kind if isinstance(kind, type) and issubclass(kind, SceneModel) else _model_in(kind) if get_args(kind) else None
-    )
+def _models_in(annotation: object) -> set[type[SceneModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, SceneModel):
+        return {annotation}
+    return {model for inner in get_args(annotation) for model in _models_in(inner)}
 
 
 class LocatedModel(SceneModel):

@@ -19,7 +19,6 @@ from tau_stage.scene.fields import (
     TRANSCRIPTION_HINT,
     Boolean,
     Detection,
-    EditorSchema,
     Form,
     Hearing,
     LocatedModel,
@@ -129,7 +128,7 @@ Id = Annotated[str, FromText(fields.line_id, {"type": ["string", "number"], "pat
 class CallEvent(SceneModel):
     """A player calls a tool."""
 
-    FORM = Form("'call'", "write it like 'call: lights_on'", short="tool")
+    FORM = Form("'call'", "write it like 'call: lights_on'", short="tool", anything="any")
 
     player: Name | None = Field(None, description="Who calls. Default: anybody.")
     tool: Name | None = Field(None, description="Which tool. Default: any.")
@@ -138,7 +137,13 @@ class CallEvent(SceneModel):
 class SpeechEvent(SceneModel):
     """Somebody says something."""
 
-    FORM = Form("'said'", "write it like 'said: umbrella'", short="words")
+    FORM = Form(
+        "'said'",
+        "write it like 'said: umbrella', or {player: name, words: umbrella}",
+        short="words",
+        anything="any",
+        empty="what is said?",
+    )
 
     player: Name | None = Field(None, description="Who says it. Default: anybody.")
     words: Regex = Field("", description="What is said: words, or a regular expression; case does not matter.")
@@ -147,14 +152,14 @@ class SpeechEvent(SceneModel):
     def heard(self) -> "SpeechEvent":
         """Refuse to wait for nothing."""
         if not self.words:
-            raise wrong("what is said?", "write it like 'said: umbrella', or {player: name, words: umbrella}")
+            raise wrong(self.FORM.empty, self.FORM.hint)
         return self
 
 
 class SilenceEvent(SceneModel):
     """Nobody says anything for a while, where players or people may speak when they like."""
 
-    FORM = Form("'silence'", "write it like 'silence: 8s'", short="for")
+    FORM = Form("'silence'", "write it like 'silence: 8s'", short="for", anything="any")
 
     for_s: Seconds = Field(5.0, alias="for", description="How long, like 8s. Default: 5s.")
 
@@ -162,7 +167,7 @@ class SilenceEvent(SceneModel):
 class FailureEvent(SceneModel):
     """Something fails: a line cannot be had, a tool fails, a player is lost. The scene goes on."""
 
-    FORM = Form("'error'", "write it like 'error: clerk'", short="player")
+    FORM = Form("'error'", "write it like 'error: clerk'", short="player", anything="any")
 
     player: Name | None = Field(None, description="Whose it is. Default: anybody's.")
 
@@ -185,45 +190,55 @@ EVENTS: dict[str, type[CallEvent | SpeechEvent | SilenceEvent | FailureEvent]] =
 """The words of ``on:`` and ``when:``."""
 
 
-def _schemas(*words: str) -> JsonSchemaValue:
-    """Return the schemas of some events: the word, and a mapping or its short form; only what is said must be named."""
-    schemas: JsonSchemaValue = {}
-    for word in words:
-        short = ["string", "number"] if word == "said" else ["string", "number", "null"]
-        whole = EVENTS[word].model_json_schema(schema_generator=EditorSchema)
-        schemas[word] = {"description": whole["description"], "anyOf": [{"type": short}, whole]}
-    return schemas
+class Happened(SceneModel):
+    """One thing that has happened."""
+
+    FORM = Form("'not'", "write it like {not: {said: umbrella}}", empty="'not' wants something that may happen")
+
+    call: CallEvent | None = Field(None, description="A player has called a tool.")
+    said: SpeechEvent | None = Field(None, description="Somebody has said something.")
+    error: FailureEvent | None = Field(None, description="Something has failed.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def hold_one(cls, values: object) -> object:
+        """Refuse more than one, and none."""
+        given = [key for key, event in values.items() if event is not None] if isinstance(values, dict) else [""]
+        if len(given) != 1:
+            problem = f"{cls.FORM.owner} holds one condition"
+            raise wrong(problem, "remove the others", inside=tuple(given[1:2]), key=True)
+        return values
+
+    @property
+    def event(self) -> CallEvent | SpeechEvent | FailureEvent:
+        """What it is."""
+        return next(event for event in (self.call, self.said, self.error) if event is not None)
 
 
-def _one(properties: JsonSchemaValue) -> JsonSchemaValue:
-    """Return a mapping with one of some keys."""
-    return {
-        **IGNORED,
-        "type": "object",
-        "properties": properties,
-        "oneOf": [{"required": [word]} for word in properties],
-        "additionalProperties": False,
-    }
+class When(Happened):
+    """One thing that has happened, or has not."""
 
+    FORM = Form(
+        "'when'",
+        "write it like {said: umbrella}, {call: lights_on}, or '${mood} == happy'",
+        empty="'when' holds nothing",
+        texts=True,
+    )
 
-EVENT_SCHEMA: JsonSchemaValue = _schemas(*EVENTS)
-_HAPPENED = _schemas("call", "said", "error")
+    not_: Happened | None = Field(None, alias="not", description="What has not happened.")
 
-WHEN_SCHEMA: JsonSchemaValue = {
-    "anyOf": [
-        {"type": "string", "description": "Compares texts, like '${mood} == happy' or '${mood} != sad'."},
-        {"type": "boolean"},
-        _one({**_HAPPENED, "not": {**_one(_HAPPENED), "description": "What has not happened."}}),
-    ]
-}
-When = Annotated[Condition | Literal[True, False] | None, WithJsonSchema(WHEN_SCHEMA)]
-"""When a step is performed: after something has happened, or where a comparison of variables holds."""
+    @property
+    def condition(self) -> Condition:
+        """What the plan waits for."""
+        return Not(condition=self.not_.event) if self.not_ else self.event
 
 
 class Step(LocatedModel):
     """What all steps share."""
 
-    when: When = Field(None, description="Performed only if this has happened or holds; else left out.")
+    when: Annotated[When | bool | None, BeforeValidator(fields.compared)] = Field(
+        None, description="Performed only if this has happened or holds; else left out."
+    )
 
 
 class CutIn(SceneModel):
@@ -603,14 +618,17 @@ class Cue(LocatedModel):
 
     FORM = Form("the cue", "write it like '- said: umbrella' with a 'do:' under it")
 
-    event: SkipJsonSchema[Event] = Field(exclude=True)
+    call: CallEvent | None = Field(None, description="When a player calls a tool.")
+    said: SpeechEvent | None = Field(None, description="When somebody says something.")
+    silence: SilenceEvent | None = Field(None, description="When nobody says anything for a while.")
+    error: FailureEvent | None = Field(None, description="When something fails.")
     do: tuple[AnyStep, ...] = Field((), description="What is done then: steps, in order.")
     times: Count | None = Field(None, description="How often at most. Default: as often as it happens.")
 
-    @classmethod
-    def options(cls) -> tuple[str, ...]:
-        """List the keys an author may write."""
-        return (*super().options(), *EVENT_SCHEMA)
+    @property
+    def event(self) -> Event:
+        """What it waits for."""
+        return next(event for event in (self.call, self.said, self.silence, self.error) if event is not None)
 
 
 class Limits(SceneModel):

@@ -24,6 +24,7 @@ from tau_stage.scene.model import (
     SoundStep,
     Together,
     TranscriptionOptions,
+    When,
 )
 from tau_stage.scene.names import automatic_id, cue_id, default_voice, identity, slug
 from tau_stage.scene.plan import (
@@ -65,7 +66,13 @@ def make_plan(scene: Scene) -> Plan:
     limits, numbers = scene.limits, Counter[str]()
     steps = _StepPlanner(scene, numbers).steps(scene.lines)
     cues = tuple(
-        _planned(CuePlan, cue, id=cue_id(n), steps=_StepPlanner(scene, numbers, f"{cue_id(n)}-").steps(cue.do))
+        _planned(
+            CuePlan,
+            cue,
+            event=cue.event,
+            id=cue_id(n),
+            steps=_StepPlanner(scene, numbers, f"{cue_id(n)}-").steps(cue.do),
+        )
         for n, cue in enumerate(scene.on, 1)
     )
     return _planned(
@@ -166,7 +173,7 @@ class _StepPlanner:
 
     def planned(self, kind: type[PlanT], step: AnyStep, *parts: SceneModel, **own: object) -> PlanT:
         """Plan a step; a condition that holds already is none."""
-        when = None if isinstance(step.when, bool) else step.when
+        when = step.when.condition if isinstance(step.when, When) else None
         return _planned(kind, step, *parts, when=when, **own)
 
     def pause(self, own: float | None) -> float:

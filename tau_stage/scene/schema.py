@@ -8,9 +8,8 @@ from tau_stage.scene.delivery_options import LineFiles, Mix
 from tau_stage.scene.expect import CallWanted, Says
 from tau_stage.scene.fields import IGNORED, EditorSchema, SceneModel
 from tau_stage.scene.model import (
-    EVENT_SCHEMA,
+    EVENTS,
     TOLD_SCHEMAS,
-    WHEN_SCHEMA,
     CutIn,
     DetectionOptions,
     FreePlay,
@@ -24,7 +23,8 @@ from tau_stage.scene.names import RESERVED
 ID = "https://json-schema.org/draft/2020-12/schema"
 
 _SOUND_FILE = {"type": "string", "description": "A sound file, relative to the scene."}
-_SHORT = (Mix, LineFiles, Says, CutIn, FreePlay, Listening, DetectionOptions, TranscriptionOptions)
+_COMPARISON = {"type": "string", "description": "Compares texts, like '${mood} == happy' or '${mood} != sad'."}
+_SHORT = (*EVENTS.values(), Mix, LineFiles, Says, CutIn, FreePlay, Listening, DetectionOptions, TranscriptionOptions)
 """Mappings for which a text may stand."""
 
 
@@ -37,17 +37,16 @@ def scene_schema() -> str:
     schema["allOf"] = [
         {"anyOf": [{"required": [key]} for key in keys]} for keys in (("players", "include"), ("lines", "script"))
     ]
-    parts["Cue"]["properties"] |= EVENT_SCHEMA
     parts["Cue"]["required"] = ["do"]
     for model in _SHORT:
-        _allow_short(model, parts)
+        _allow_short(model, schema)
     _allow_short_calls(parts)
     _steps(parts)
-    parts["When"] = WHEN_SCHEMA
     for part in parts.values():
         if "when" in part.get("properties", {}):
-            description = part["properties"]["when"]["description"]
-            part["properties"]["when"] = {"description": description, "$ref": "#/$defs/When"}
+            part["properties"]["when"]["anyOf"].append(_COMPARISON)
+    for name in ("Happened", "When"):
+        parts[name]["oneOf"] = [{"required": [key]} for key in parts[name]["properties"]]
     schema.update(IGNORED)
     return json.dumps({"$schema": ID, **_without_nulls(schema)}, indent=2, ensure_ascii=False) + "\n"
 
@@ -63,14 +62,16 @@ def _top(properties: JsonSchemaValue) -> None:
         properties[named].update(IGNORED)
 
 
-def _allow_short(model: type[SceneModel], parts: JsonSchemaValue) -> None:
+def _allow_short(model: type[SceneModel], schema: JsonSchemaValue) -> None:
     """Let the short form of a mapping, or nothing, stand wherever the mapping may."""
+    parts = schema["$defs"]
     ref = {"$ref": f"#/$defs/{model.__name__}"}
     short = [_short_of(model, parts)] if model.FORM.short else []
     nothing: JsonSchemaValue = {"type": ["string", "null"], "enum": [model.FORM.without, None]}
     none = [] if model.FORM.empty else [nothing if model.FORM.without else {"type": "null"}]
+    none += [{"const": model.FORM.anything}] if model.FORM.anything else []
     forms = [*short, *none, ref]
-    for described in [each for part in parts.values() for each in part.get("properties", {}).values()]:
+    for described in [each for part in (schema, *parts.values()) for each in part.get("properties", {}).values()]:
         if described.get("$ref") == ref["$ref"]:
             del described["$ref"]
             described["anyOf"] = forms

@@ -230,9 +230,11 @@ loudness = partial(_level, what="loudness", unit="LUFS", limits=LOUDNESSES, exam
 peak = partial(_level, what="peak", unit="dBTP", limits=PEAKS_DB, example="-1 dBTP")
 
 
-def _one_rate(value: str, what: str, scales: Mapping[str, int], rates: Mapping[int, str], fact: str) -> int:
+def _one_rate(
+    value: str, what: str, scales: Mapping[str, int], rates: Mapping[int, str], fact: str, example: str
+) -> int:
     """Read one of a few rates, in one of its units."""
-    number, unit = _measure(value, f"a {what}", f"write it like {next(iter(rates.values()))}")
+    number, unit = _measure(value, f"a {what}", f"write {example}")
     meant = [float(number) * scale for name, scale in scales.items() if unit == name or unit not in scales]
     nearest = min(rates, key=lambda rate: min(abs(rate - each) for each in meant))
     hint = f"did you mean {rates[nearest]}?"
@@ -250,6 +252,7 @@ bit_rate = partial(
     scales={"kbps": 1, "kbit/s": 1},
     rates={rate: f"{rate} kbps" for rate in BIT_RATES},
     fact=f"an MP3 has {', '.join(map(str, BIT_RATES))} kbps",
+    example="it like 128 kbps",
 )
 sample_rate = partial(
     _one_rate,
@@ -257,6 +260,7 @@ sample_rate = partial(
     scales={"kHz": 1000, "Hz": 1},
     rates=SAMPLE_RATES,
     fact="a take is delivered at 24 kHz or 48 kHz",
+    example="24 kHz or 48 kHz",
 )
 
 

@@ -28,6 +28,7 @@ from tau_stage.scene.model import (
     SoundStep,
     Together,
     ToolDefinition,
+    When,
 )
 from tau_stage.scene.names import (
     OPENAI_VOICES,
@@ -209,8 +210,8 @@ class SceneChecks:
 
     def step(self, step: AnyStep) -> None:
         """Check one step."""
-        if not isinstance(step.when, bool | None):
-            self.condition(step.when, (*step.path, "when"))
+        if isinstance(step.when, When):
+            self.condition(step.when.condition, (*step.path, "when"))
         match step:
             case Line():
                 self.line(step)
