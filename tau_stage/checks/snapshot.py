@@ -6,8 +6,9 @@ import json
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from hashlib import sha256
 from itertools import accumulate
 from pathlib import Path
@@ -111,7 +112,7 @@ def take_snapshot(take: Take, measures: TakeMetrics, resolved: str, files: Mappi
     pan = {name: player["pan"] for name, player in told.items() if player.get("pan")}
     lines = {part["id"]: part for part in _mappings(plan) if "pause_s" in part and "player" in part}
     is_retake = any(line.former for line in take.lines)
-    untimed = {player.name for player in take.players if player.endpoint == UNDERSTUDY or is_retake}
+    understudied = {player.name for player in take.players if player.endpoint == UNDERSTUDY}
     return Snapshot(
         scene=take.scene.title,
         variant=take.scene.variant,
@@ -134,7 +135,8 @@ def take_snapshot(take: Take, measures: TakeMetrics, resolved: str, files: Mappi
                 line,
                 measures.lines[line.id],
                 lines.get(line.id, {}),
-                untold={*(("first_audio",) if line.player in untimed else ()), *(("cost",) if is_retake else ())},
+                is_retake=is_retake,
+                is_understudied=line.player in understudied,
             )
             for line in take.lines
         },
@@ -185,9 +187,9 @@ def _json(value: object, indent: str = "", *, levels: int) -> str:
     """Write JSON whose outer objects have a line for each of their facts."""
     if not (value and levels and isinstance(value, dict)):
         return json.dumps(value, ensure_ascii=False, sort_keys=True)
-    facts = (f"{indent}  {json.dumps(key, ensure_ascii=False)}: " for key in value)
-    parts = (_json(part, f"{indent}  ", levels=levels - 1) for part in value.values())
-    return "{\n" + ",\n".join(map(str.__add__, facts, parts)) + f"\n{indent}}}"
+    inner = f"{indent}  "
+    facts = (f"{inner}{_json(key, levels=0)}: {_json(part, inner, levels=levels - 1)}" for key, part in value.items())
+    return "{\n" + ",\n".join(facts) + f"\n{indent}}}"
 
 
 def parse_snapshot(text: str, path: Path) -> Snapshot:
@@ -200,19 +202,22 @@ def parse_snapshot(text: str, path: Path) -> Snapshot:
 
 
 def _line_snapshot(
-    line: Performed, metrics: Metrics, planned: Mapping[str, Any], *, untold: Collection[str]
+    line: Performed, metrics: Metrics, planned: Mapping[str, Any], *, is_retake: bool, is_understudied: bool
 ) -> LineSnapshot:
+    heard_by: Sequence[str] = hearers(line)
+    if is_retake:
+        metrics, heard_by = replace(metrics, cost=None), heard_by or planned.get("hearers", ())
+    if is_retake or is_understudied:
+        metrics = replace(metrics, first_audio=None)
     facts = {
         "ended": line.ended + (f" ({line.reason})" if line.reason else ""),
         "pause": planned.get("pause_s"),
-        # of a retake, few lines were performed: who would hear the others is the plan's
-        "heard_by": hearers(line) or (planned.get("hearers", ()) if "cost" in untold else ()),
+        "heard_by": heard_by,
         "calls": [{"tool": call.tool, "arguments": _arguments(call.arguments)} for call in line.calls],
         "voice": metrics.print,
     }
     said = line.model_dump(include={"player", "asked", "direction", "said"})
-    figures = {name: None if name in untold else getattr(metrics, name) for name in COMPARED}
-    return LineSnapshot.model_validate(said | facts | figures)
+    return LineSnapshot.model_validate(said | facts | {name: getattr(metrics, name) for name in COMPARED})
 
 
 def _arguments(text: str) -> object:

@@ -118,38 +118,26 @@ def check_options(plans: Sequence[Plan], options: RunOptions, *, at_once: int = 
     Raises:
         UsageError: It is asked for.
     """
-    names = ("record", "replay", "live", "aloud")
-    given = {name: bool(getattr(options, name)) for name in names}
+    ((slug, times),) = Counter(plan.slug for plan in plans).most_common(1) or [("", 0)]
+    given = {name: bool(getattr(options, name)) for name in ("record", "replay", "live", "aloud")}
     given |= {"resume": resume, "endpoint": options.endpoint is not None}
-    given |= {"several scenes": len(plans) > 1, "several jobs": at_once > 1}
-    slug, times = max(Counter(plan.slug for plan in plans).items(), key=lambda each: each[1], default=("", 0))
-    given["one cassette"] = times > 1
-    facts = {"plans": len(plans), "jobs": at_once, "slug": slug, "times": times}
-    refuse_together(given, *((names, problem.format_map(facts), remedy) for names, problem, remedy in _APART))
-
-
-_NO_PROVIDER = ("--replay needs no provider", "leave out --endpoint and --live")
-_WHOLE = ("a cassette holds a whole performance: --resume cannot be together with --record or --replay", "")
-_APART = (
-    ({"record", "replay"}, "--record and --replay cannot be together", "record first, then replay"),
-    ({"resume", "record"}, *_WHOLE),
-    ({"resume", "replay"}, *_WHOLE),
-    ({"replay", "live"}, *_NO_PROVIDER),
-    ({"replay", "endpoint"}, *_NO_PROVIDER),
-    ({"replay", "aloud"}, "--replay takes no time, so nobody could listen", "play the take: tau-stage play TAKE"),
-    (
-        {"aloud", "several scenes"},
-        "--aloud plays one scene, and there are {plans}",
-        "name one scene, and one variant of its matrix with --only",
-    ),
-    ({"aloud", "several jobs"}, "--aloud plays one scene at a time, and --jobs is {jobs}", "leave --jobs away"),
-    (
-        {"record", "one cassette"},
-        "{times} scenes would be recorded on the cassette {slug}",
-        "give each file a name of its own, or record into a folder for each",
-    ),
-)
-"""What cannot be together, why, and what to do."""
+    given |= {"scenes": len(plans) > 1, "jobs": at_once > 1, "same slug": times > 1}
+    whole = "a cassette holds a whole performance: --resume cannot be together with --record or --replay"
+    no_provider = ("--replay needs no provider", "leave out --endpoint and --live")
+    one_scene = "name one scene, and one variant of its matrix with --only"
+    own_name = "give each file a name of its own, or record into a folder for each"
+    refuse_together(
+        given,
+        ({"record", "replay"}, "--record and --replay cannot be together", "record first, then replay"),
+        ({"resume", "record"}, whole, ""),
+        ({"resume", "replay"}, whole, ""),
+        ({"replay", "live"}, *no_provider),
+        ({"replay", "endpoint"}, *no_provider),
+        ({"replay", "aloud"}, "--replay takes no time, so nobody could listen", "play the take: tau-stage play TAKE"),
+        ({"aloud", "scenes"}, f"--aloud plays one scene, and there are {len(plans)}", one_scene),
+        ({"aloud", "jobs"}, f"--aloud plays one scene at a time, and --jobs is {at_once}", "leave --jobs away"),
+        ({"record", "same slug"}, f"{times} scenes would be recorded on the cassette {slug}", own_name),
+    )
 
 
 def refuse_together(given: Mapping[str, bool], *apart: tuple[Collection[str], str, str]) -> None:
