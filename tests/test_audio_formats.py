@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tau_stage.audio.formats import ALAW, PCM16, ULAW, Format, resampled
-from tau_stage.audio.g711 import Law, decode, encode
+from tau_stage.audio.formats import ALAW, PCM16, ULAW, Format, Law, decode_g711, encode_g711, resampled
 from tau_stage.audio.pcm import Pcm
 
 ALL = np.arange(-32768, 32768).astype(np.int16)
@@ -22,9 +21,9 @@ def test_every_sample_and_every_code_is_as_the_standard_library_has_it(law: Law)
         warnings.simplefilter("ignore", DeprecationWarning)
         audioop = pytest.importorskip("audioop", reason="the standard library's G.711 left it with Python 3.13")
     theirs = {"ulaw": (audioop.lin2ulaw, audioop.ulaw2lin), "alaw": (audioop.lin2alaw, audioop.alaw2lin)}[law]
-    assert encode(ALL, law) == theirs[0](ALL.tobytes(), 2)
+    assert encode_g711(ALL, law) == theirs[0](ALL.tobytes(), 2)
     codes = bytes(range(256))
-    assert decode(codes, law).astype("<i2").tobytes() == theirs[1](codes, 2)
+    assert decode_g711(codes, law).astype("<i2").tobytes() == theirs[1](codes, 2)
 
 
 def tone(rate: int = 24_000) -> Pcm:

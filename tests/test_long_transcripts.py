@@ -14,7 +14,7 @@ from tau_stage.audio.pcm import RATE
 from tau_stage.protocol.usage import Usage
 from tau_stage.report.compare import compare_takes
 from tau_stage.report.reaper import render_rpp
-from tau_stage.report.transcript import write_words
+from tau_stage.report.words import write_words
 from tau_stage.take.folding import fold
 from tau_stage.take.marks import marks_of
 from tau_stage.take.take_model import Take

@@ -18,18 +18,22 @@ from hypothesis import strategies as st
 
 from tau_stage.audio.pcm import RATE
 from tau_stage.protocol.usage import Usage
-from tau_stage.report.subtitles import (
+from tau_stage.report.words import (
+    COLUMNS,
     LONGEST,
     LONGEST_S,
     SHORTEST_S,
     columns,
     join_words,
     make_subtitles,
+    render_labels,
+    render_sheet,
     render_srt,
+    render_transcript,
     render_vtt,
     spread_words,
+    write_words,
 )
-from tau_stage.report.transcript import COLUMNS, render_labels, render_sheet, render_transcript, write_words
 from tau_stage.stage.people import people_of
 from tau_stage.take.take_model import Costs, Performed, PlayedSound, Playing, Staged, Take
 from tau_stage.text import one_line

@@ -14,7 +14,7 @@ from tau_stage.audio.level import AUDIBLE_S
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.report.page import render_page
 from tau_stage.report.tables import plain_text, tabulate_take
-from tau_stage.report.transcript import render_sheet, render_transcript
+from tau_stage.report.words import render_sheet, render_transcript
 from tau_stage.take import records as record
 from tau_stage.take.reuse import reuse_for_retake
 from tau_stage.understudy import faults as fault

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from tau_stage.audio import g711
 from tau_stage.audio.pcm import RATE, Pcm
 
 Kind = Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
-LAWS: dict[str, g711.Law] = {"audio/pcmu": "ulaw", "audio/pcma": "alaw"}
+Law = Literal["ulaw", "alaw"]
+LAWS: dict[str, Law] = {"audio/pcmu": "ulaw", "audio/pcma": "alaw"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Format:
         audio = resampled(audio, self.rate)
         if self.kind == "audio/pcm":
             return audio.data
-        return g711.encode(audio.array, LAWS[self.kind])
+        return encode_g711(audio.array, LAWS[self.kind])
 
     def decoder(self) -> Decoder:
         """Make a reader of one stream in this format."""
@@ -77,7 +78,7 @@ class Decoder:
     def feed(self, data: bytes) -> Pcm:
         """Decode some bytes, and return the sound that they complete."""
         if self.form.kind != "audio/pcm":
-            return self._resampled(Pcm.from_array(g711.decode(data, LAWS[self.form.kind]), self.form.rate))
+            return self._resampled(Pcm.from_array(decode_g711(data, LAWS[self.form.kind]), self.form.rate))
         data = self._half + data
         whole = len(data) // 2 * 2
         self._half = data[whole:]
@@ -139,3 +140,59 @@ def as_samples(samples: NDArray[np.float32]) -> NDArray[np.int16]:
 
 def _whole(samples: NDArray[np.float32], rate: int) -> Pcm:
     return Pcm.from_array(as_samples(samples), rate)
+
+
+# ---- G.711: telephone audio, 8 bits a sample (ITU-T Recommendation G.711, 1988), by tables from its formulas
+
+BIAS = 132
+CLIP = 32_635
+
+
+def encode_g711(samples: NDArray[np.int16], law: Law) -> bytes:
+    """Encode 16-bit samples as G.711, one byte each.
+
+    >>> import numpy as np
+    >>> encode_g711(np.array([0, 1000, -1000], dtype=np.int16), "ulaw").hex()
+    'ffce4e'
+    """
+    return bytes(_encoder(law)[samples.astype(np.int32) + 32_768].tobytes())
+
+
+def decode_g711(data: bytes, law: Law) -> NDArray[np.int16]:
+    """Decode G.711 bytes to 16-bit samples.
+
+    >>> decode_g711(bytes.fromhex("ffce4e"), "ulaw").tolist()
+    [0, 988, -988]
+    """
+    samples: NDArray[np.int16] = _decoder(law)[np.frombuffer(data, np.uint8)]
+    return samples
+
+
+@cache
+def _decoder(law: Law) -> NDArray[np.int16]:
+    codes = np.arange(256)
+    if law == "ulaw":
+        flipped = ~codes & 0xFF
+        sizes = (((flipped & 15) << 3) + BIAS << ((flipped >> 4) & 7)) - BIAS
+        return np.where(flipped & 0x80, -sizes, sizes).astype(np.int16)
+    flipped = codes ^ 0x55
+    exponent = (flipped >> 4) & 7
+    mantissa = ((flipped & 15) << 4) + 8
+    sizes = np.where(exponent == 0, mantissa, (mantissa + 256) << np.maximum(exponent - 1, 0))
+    return np.where(flipped & 0x80, sizes, -sizes).astype(np.int16)
+
+
+@cache
+def _encoder(law: Law) -> NDArray[np.uint8]:
+    samples = np.arange(-32_768, 32_768)
+    if law == "ulaw":
+        fine = samples >> 2  # the law is defined on 14 bits
+        sizes = np.minimum(np.abs(fine), CLIP >> 2) + (BIAS >> 2)
+        exponent = np.floor(np.log2(sizes)).astype(int) - 5
+        codes = ~((fine < 0) * 0x80 | exponent << 4 | (sizes >> exponent + 1) & 15)
+        return np.asarray(codes & 0xFF, np.uint8)
+    sizes = np.where(samples < 0, ~samples, samples) >> 3
+    exponent = np.where(sizes < 32, 0, np.floor(np.log2(np.maximum(sizes, 1))).astype(int) - 4)
+    mantissa = np.where(exponent == 0, sizes >> 1, sizes >> np.maximum(exponent, 1)) & 15
+    codes = ((samples >= 0) * 0x80 | exponent << 4 | mantissa) ^ 0x55
+    return np.asarray(codes & 0xFF, np.uint8)

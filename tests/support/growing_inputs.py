@@ -17,9 +17,8 @@ from tau_stage.protocol.conversation import Conversation
 from tau_stage.protocol.decoding import decode
 from tau_stage.protocol.secrets import Secrets, Striker
 from tau_stage.protocol.usage import Usage
-from tau_stage.report.subtitles import render_srt, render_vtt
 from tau_stage.report.tables import plain_text, tabulate_take
-from tau_stage.report.transcript import render_labels, render_sheet, render_transcript
+from tau_stage.report.words import render_labels, render_sheet, render_srt, render_transcript, render_vtt
 from tau_stage.scene.load import load_variants, parse_scene
 from tau_stage.scene.planner import make_plan
 from tau_stage.suite.output import as_junit
