@@ -7,7 +7,7 @@ the session, keeps the items, and decides which response may begin; ``response.p
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -219,7 +219,7 @@ class Dialogue:
         if isinstance(event, ServerError):
             return Reply((error_event(event),))
         try:
-            return self._answer(event)
+            return ANSWERS[event.type](self, event)
         except EventRefused as refused:
             error = refused.error.model_copy(update={"event_id": event.event_id if refused.names_event else None})
         except InvalidAudio as bad:
@@ -227,33 +227,19 @@ class Dialogue:
             error = ServerError(code="invalid_value", message=message, param=str(bad), event_id=event.event_id)
         return Reply((error_event(error),))
 
-    def _answer(self, event: client_events.ClientEvent) -> Reply:
-        match event:
-            case client_events.SessionUpdate():
-                return self._update(event)
-            case client_events.ConversationItemCreate():
-                return self._create(event)
-            case client_events.ConversationItemRetrieve():
-                kept = self._known(event.item_id, "retrieve")
-                form = format_of(self.session, "output" if kept.item.role == "assistant" else "input")
-                return Reply((server_events.ConversationItemRetrieved(item=kept.with_sound(form)),))
-            case client_events.ConversationItemDelete():
-                self._known(event.item_id, "delete")
-                del self.items[event.item_id]
-                return Reply((server_events.ConversationItemDeleted(item_id=event.item_id),))
-            case client_events.ConversationItemTruncate():
-                return self._truncate(event)
-            case client_events.InputAudioBufferAppend():
-                return self._append(event.audio)
-            case client_events.InputAudioBufferClear():
-                self.input.clear()
-                return Reply((server_events.InputAudioBufferCleared(),))
-            case client_events.InputAudioBufferCommit():
-                return self._commit()
-            case client_events.ResponseCreate():
-                return self._begin(event.response or ResponseConfig())
-            case client_events.ResponseCancel():
-                return self._cancel(event.response_id)
+    def _retrieve(self, event: client_events.ConversationItemRetrieve) -> Reply:
+        kept = self._known(event.item_id, "retrieve")
+        form = format_of(self.session, "output" if kept.item.role == "assistant" else "input")
+        return Reply((server_events.ConversationItemRetrieved(item=kept.with_sound(form)),))
+
+    def _delete(self, event: client_events.ConversationItemDelete) -> Reply:
+        self._known(event.item_id, "delete")
+        del self.items[event.item_id]
+        return Reply((server_events.ConversationItemDeleted(item_id=event.item_id),))
+
+    def _clear(self, _event: client_events.InputAudioBufferClear) -> Reply:
+        self.input.clear()
+        return Reply((server_events.InputAudioBufferCleared(),))
 
     def _known(self, item_id: str, verb: str) -> StoredItem:
         if item_id not in self.items:
@@ -346,7 +332,8 @@ class Dialogue:
         told = event.model_dump(include={"item_id", "content_index", "audio_end_ms"})
         return Reply((server_events.ConversationItemTruncated(**told),))
 
-    def _append(self, base64: str) -> Reply:
+    def _append(self, event: client_events.InputAudioBufferAppend) -> Reply:
+        base64 = event.audio
         if len(base64) > LONGEST_APPEND:
             message = f"Invalid 'audio': string too long. Expected a string with maximum length {LONGEST_APPEND}."
             raise EventRefused("string_above_max_length", message, "audio")
@@ -402,7 +389,7 @@ class Dialogue:
         """The response of the conversation that is under way, if one is."""
         return next((run for run in self.running.values() if run.conversational and not run.stopped), None)
 
-    def _commit(self) -> Reply:
+    def _commit(self, _event: client_events.InputAudioBufferCommit) -> Reply:
         length_ms = self.input.duration_s * 1000
         if length_ms < SHORTEST_COMMIT_MS:
             message = (
@@ -435,6 +422,9 @@ class Dialogue:
             *(server_events.TranscriptionDelta(item_id=item_id, content_index=0, delta=piece) for piece in pieces),
             server_events.TranscriptionCompleted(item_id=item_id, content_index=0, transcript=words, usage=spent),
         ]
+
+    def _respond(self, event: client_events.ResponseCreate) -> Reply:
+        return self._begin(event.response or ResponseConfig())
 
     def _begin(self, wanted: ResponseConfig, *, detected: bool = False) -> Reply:
         """Begin a response; one that a detected turn asks for waits for the end of the one it interrupted."""
@@ -481,8 +471,23 @@ class Dialogue:
         first = Read(f"instructions/{instructions}{tools}", text=text_tokens(instructions) + text_tokens(tools))
         return (first, *(kept.cost for kept in run.read))
 
-    def _cancel(self, response_id: str | None) -> Reply:
-        run = self.running.get(response_id) if response_id else self.active
+    def _cancel(self, event: client_events.ResponseCancel) -> Reply:
+        run = self.running.get(event.response_id) if event.response_id else self.active
         if run is None:
             raise EventRefused("response_cancel_not_active", "Cancellation failed: no active response found.")
         return Reply(cancel=run)
+
+
+ANSWERS: dict[str, Callable[[Dialogue, Any], Reply]] = {
+    "session.update": Dialogue._update,
+    "conversation.item.create": Dialogue._create,
+    "conversation.item.retrieve": Dialogue._retrieve,
+    "conversation.item.delete": Dialogue._delete,
+    "conversation.item.truncate": Dialogue._truncate,
+    "input_audio_buffer.append": Dialogue._append,
+    "input_audio_buffer.clear": Dialogue._clear,
+    "input_audio_buffer.commit": Dialogue._commit,
+    "response.create": Dialogue._respond,
+    "response.cancel": Dialogue._cancel,
+}
+"""How each event of a client is answered."""

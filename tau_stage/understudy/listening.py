@@ -6,12 +6,16 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from tau_stage.protocol import Item
 from tau_stage.understudy.actor import SpeechRequest, Utterance
 from tau_stage.understudy.line_request import quoted_line, requested_line
 from tau_stage.understudy.run import ResponseRun
 from tau_stage.understudy.sound_store import INAUDIBLE, KnownSpeech
 from tau_stage.understudy.stored_items import StoredItem
 from tau_stage.understudy.tool_choice import choose_calls
+
+NOTHING = StoredItem(Item())
+"""Stands for the last item of a conversation that has none."""
 
 COMMENT = "One moment, I will look into that."
 SAYS = r"(?:says|said|asks|asked|answers|replies|adds|shouts|whispers)"
@@ -24,24 +28,29 @@ LABELLED = re.compile(rf"^\s*(?P<who>[^\s:\"]+(?: [^\s:\"]+){{0,3}}?)\s+{SAYS}:\
 
 def request_for(run: ResponseRun, known_speech: KnownSpeech) -> SpeechRequest:
     """Collect what the actor is told before a response; the words of some sounds are known."""
-    read = run.read
-    answers = [at for at, kept in enumerate(read) if _is_answer(kept)]
-    since = answers[-1] + 1 if answers else 0
-    outputs = [kept.item.output for kept in read if kept.item.output]
-    last = read[-1].item if read else None
+    read, last = run.read, run.read[-1] if run.read else NOTHING
+    answers = [at for at, kept in enumerate(read, 1) if _is_answer(kept)]
     return SpeechRequest(
         instructions=run.settings["instructions"],
-        system=tuple(kept.words for kept in read if kept.item.role == "system"),
+        system=_words_of("system", read),
         user=_written_last(read),
-        heard=tuple(utterances(read[since:], known_speech)),
+        heard=tuple(utterances(read[max(answers, default=0) :], known_speech)),
         voice=run.voice,
         speed=float(run.settings["audio"]["output"]["speed"]),
         wants_audio=run.settings["output_modalities"] == ["audio"],
-        output=outputs[-1] if last and last.type == "function_call_output" and outputs else None,
+        output=_last_output(read) if last.item.type == "function_call_output" else None,
         own=run.wanted.instructions or "",
-        whisper=read[-1].words if last and last.role == "system" else "",
-        said=tuple(kept.words for kept in read if kept.item.role == "assistant" and kept.words),
+        whisper=last.words if last.item.role == "system" else "",
+        said=tuple(filter(None, _words_of("assistant", read))),
     )
+
+
+def _words_of(role: str, read: Iterable[StoredItem]) -> tuple[str, ...]:
+    return tuple(kept.words for kept in read if kept.item.role == role)
+
+
+def _last_output(read: tuple[StoredItem, ...]) -> str | None:
+    return next((kept.item.output for kept in reversed(read) if kept.item.output), None)
 
 
 def asked_with(run: ResponseRun, request: SpeechRequest) -> tuple[str, str]:
