@@ -396,10 +396,10 @@ def _plainly(error: Exception, url: str) -> str:
                 f"its certificate is not trusted: {error.verify_message.rstrip('.')}; "
                 "if you trust it, name a file with its authority's certificate in SSL_CERT_FILE"
             )
-        case ssl.SSLError() if error.reason in _NO_TLS:
+        case ssl.SSLError(reason=reason) if reason in _NO_TLS:
             return "it does not speak TLS; write ws:// if that is meant"
-        case ssl.SSLError():
-            return f"TLS failed: {(error.reason or 'no reason is told').replace('_', ' ').lower()}"
+        case ssl.SSLError(reason=reason):
+            return f"TLS failed: {(reason or 'no reason is told').replace('_', ' ').lower()}"
         case InvalidMessage():
             hint = "; write wss:// if it speaks TLS" if urlsplit(url).scheme == "ws" else ""
             return f"it does not answer in HTTP{hint}"

@@ -302,29 +302,31 @@ def _xai_outward(event: JsonObject) -> JsonObject:
     """Move voice and turn detection to the session's top, nest formats and speed; write a beta ``response``."""
     if isinstance(session := event.get("session"), dict):
         event = event | {"session": _xai_session(session)}
-    response = event.get("response")
-    if isinstance(response, dict) and "output_modalities" in response:
-        spoken = {"modalities": _flat_modalities(response["output_modalities"])}
-        event = event | {"response": {key: response[key] for key in response if key != "output_modalities"} | spoken}
+    if isinstance(response := event.get("response"), dict) and "output_modalities" in response:
+        response = dict(response)
+        response["modalities"] = _flat_modalities(response.pop("output_modalities"))
+        event = event | {"response": response}
     return event
 
 
 def _xai_session(session: JsonObject) -> JsonObject:
-    dropped = {"type", "audio", "output_modalities", "max_output_tokens"}
-    told: JsonObject = {key: value for key, value in session.items() if key not in dropped}
-    audio = {side: dict(value) for side, value in (session.get("audio") or {}).items() if value}
-    for side, key in (("output", "voice"), ("input", "turn_detection")):
-        if key in audio.get(side, {}):
-            told[key] = audio[side].pop(key)
-    if hints := audio.get("input", {}).get("transcription"):
-        names = {"language": "language_hint", "keywords": "keyterms"}
-        audio["input"]["transcription"] = {names.get(key, key): value for key, value in hints.items()}
-    if session.get("output_modalities") == ["text"]:
+    told = session | {"audio": {side: dict(facts) for side, facts in (session.get("audio") or {}).items() if facts}}
+    told.pop("type", None)
+    audio, heard = told["audio"], told["audio"].get("input", {})
+    if told.pop("output_modalities", None) == ["text"]:
         told["modalities"] = ["text"]
-    if "max_output_tokens" in session:
-        told["max_response_output_tokens"] = session["max_output_tokens"]
-    audio = {side: value for side, value in audio.items() if value}
-    return told | ({"audio": audio} if audio else {})
+    for name, place, key in (
+        ("voice", audio.get("output", {}), "voice"),
+        ("turn_detection", heard, "turn_detection"),
+        ("max_response_output_tokens", told, "max_output_tokens"),
+    ):
+        if key in place:
+            told[name] = place.pop(key)
+    if hints := heard.get("transcription"):
+        names = {"language": "language_hint", "keywords": "keyterms"}
+        heard["transcription"] = {names.get(key, key): value for key, value in hints.items()}
+    told["audio"] = {side: facts for side, facts in audio.items() if facts}
+    return {key: value for key, value in told.items() if key != "audio" or value}
 
 
 GA = Dialect("ga")

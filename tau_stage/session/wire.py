@@ -358,13 +358,17 @@ class Wire:
             self._settle(request, event, change)
         elif isinstance(event, ErrorEvent):
             self._suspect(event)
-        if isinstance(event, UnusableEvent) and event.words:
-            self._remark = f'the server sent what is no event: "{event.words}"'
-            for stream in self._streams.values():
-                stream.instead = self._remark
+        if isinstance(event, UnusableEvent):
+            self._remark_on(event.words)
         if change:
             self._deliver(change)
         self._await_end(is_news=change is not None or isinstance(event, ResponseDone | ErrorEvent))
+
+    def _remark_on(self, words: str) -> None:
+        """Tell whoever waits in vain what came instead, where it has words."""
+        self._remark = f'the server sent what is no event: "{words}"' if words else self._remark
+        for stream in self._streams.values():
+            stream.instead = self._remark
 
     def _await_end(self, *, is_news: bool) -> None:
         """Set the moment at which a response ends of which nothing more comes."""
