@@ -274,21 +274,30 @@ def _thing(pieces: list[str], known: set[str]) -> Topic | None:
     """Find the last word or words that an article, a place word or a capital marks as a thing."""
     start = len(pieces)
     for at in range(len(pieces) - 1, -1, -1):
-        if _is_stop(pieces[at], known):
-            continue
-        start = min(start, at)  # words in a row begin where the last of them does
-        while start and (not _is_stop(pieces[start - 1], known) or pieces[start - 1].lower() in ADJECTIVES):
-            start -= 1
-        before = pieces[start - 1].lower() if start else ""
-        if before in ARTICLES:
-            words = _noun(pieces[start : at + 1], pieces[: start - 1], pieces[at + 1 :])
-            article = [] if before in {"some", "any"} and words[0][0].isupper() else [TURNED.get(before, "the")]
-            return Topic(" ".join([*article, *words]), is_thing=True)
-        if at and pieces[at][0].isupper():
-            return Topic(" ".join(word for word in pieces[start : at + 1] if word[0].isupper()), is_thing=True)
-        if before in PLACES:
-            return Topic(" ".join(pieces[start : at + 1]), is_thing=True)
+        if not _is_stop(pieces[at], known):
+            start = _row_start(pieces, min(start, at), known)  # words in a row begin where the last of them does
+            if found := _marked(pieces, start, at):
+                return found
     return None
+
+
+def _row_start(pieces: list[str], start: int, known: set[str]) -> int:
+    """Find where words in a row begin, adjectives among them."""
+    while start and (not _is_stop(pieces[start - 1], known) or pieces[start - 1].lower() in ADJECTIVES):
+        start -= 1
+    return start
+
+
+def _marked(pieces: list[str], start: int, at: int) -> Topic | None:
+    """Return words in a row as a topic, where what stands before them or a capital marks a thing."""
+    before, row = pieces[start - 1].lower() if start else "", pieces[start : at + 1]
+    if before in ARTICLES:
+        words = _noun(row, pieces[: start - 1], pieces[at + 1 :])
+        article = [] if before in {"some", "any"} and words[0][0].isupper() else [TURNED.get(before, "the")]
+        return Topic(" ".join([*article, *words]), is_thing=True)
+    if at and pieces[at][0].isupper():
+        return Topic(" ".join(word for word in row if word[0].isupper()), is_thing=True)
+    return Topic(" ".join(row), is_thing=True) if before in PLACES else None
 
 
 def _noun(found: list[str], before: list[str], after: list[str]) -> list[str]:
@@ -358,21 +367,25 @@ def improvise(request: SpeechRequest) -> str:
     if request.output is not None:
         return say_result(request.output)
     told = read_briefing((request.instructions, *request.system))
-    heard = request.heard or ((Utterance(request.user.strip()),) if request.user.strip() else ())
+    written = request.user.strip()
+    heard = request.heard or ((Utterance(written),) if written else ())
     last = next((remark for remark in reversed(heard) if remark.words), None)
     if told.interprets and last:
         return last.words
     names = (*told.others, *_selves(request), *(remark.who for remark in heard))
     seed = Seed(f"{last.words if last else len(heard)}|{len(request.said)}", request.voice)
-    if last is None:
-        kind = "unheard" if heard else "opening"
-        topic = Topic(told.subject, is_thing=True) if told.subject and not heard else None
-    else:
-        kind, topic = str(kind_of(last.words)), topic_of(last.words, names)
+    kind, topic = (kind_of(last.words), topic_of(last.words, names)) if last else _without_words(told, heard)
     before = (*(remark.words for remark in heard), *request.said)
     sentence = _sentence(kind, topic, seed, before)
     call = _call(kind, told.others, seed, before)
     return f"{sentence} {call}".rstrip()
+
+
+def _without_words(told: Briefing, heard: Sequence[Utterance]) -> tuple[str, Topic | None]:
+    """Choose what is answered to a sound without words, or where nothing was said."""
+    if heard:
+        return "unheard", None
+    return "opening", Topic(told.subject, is_thing=True) if told.subject else None
 
 
 def read_briefing(texts: Sequence[str]) -> Briefing:

@@ -95,13 +95,13 @@ def choose_calls(tools: Sequence[Tool], choice: Any, words: str) -> list[tuple[s
     []
     """
     known = [tool for tool in tools if tool.get("type") == "function"]
-    if choice == "none" or not known:
+    if choice == "none":
         return []
     if isinstance(choice, dict):
-        known = [tool for tool in known if tool["name"] == choice.get("name")]
-        return [_call(tool, words) for tool in known[:1]]
-    chosen = _chosen(known, words)
-    return [_call(tool, words) for tool in chosen or (known[:1] if choice == "required" else ())]
+        chosen = [tool for tool in known if tool["name"] == choice.get("name")][:1]
+    else:
+        chosen = _chosen(known, words) or known[: choice == "required"]
+    return [_call(tool, words) for tool in chosen]
 
 
 def _chosen(known: Sequence[Tool], words: str) -> list[Tool]:
