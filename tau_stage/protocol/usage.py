@@ -65,10 +65,18 @@ class WireTranscriptionUsage(Lenient):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one or more responses used, in tokens. Fresh and cached input are apart: nothing is counted twice.
+    """What one or more responses used. Fresh and cached input are apart: nothing is counted twice.
 
     Attributes:
-        reasoning_out: The part of ``text_out`` that is reasoning.
+        text_in: Fresh text read, in tokens.
+        audio_in: Fresh audio read, in tokens.
+        image_in: Fresh pictures read, in tokens.
+        cached_text_in: Text read from the cache, in tokens.
+        cached_audio_in: Audio read from the cache, in tokens.
+        cached_image_in: Pictures read from the cache, in tokens.
+        text_out: Text written, in tokens.
+        audio_out: Audio spoken, in tokens.
+        reasoning_out: The part of ``text_out`` that is reasoning, in tokens.
         seconds: Seconds of audio that a provider bills by time; None where none were told.
         text_messages: Text messages read since the last response, where a provider bills by time.
         untold: Responses whose usage the server did not tell: what they cost is unknown.
