@@ -335,14 +335,14 @@ class Production:
             facts = {"player": line.player, "line": line.id, "tool": call.tool, "arguments": call.arguments}
             self.record_fact(record.ToolBegan(**facts))
             self.record_fact(record.ToolCalled(**facts, output=call.output, failed=call.failed, took_s=call.took_s))
-        self.timeline.lay_line(line, audio, at)
-        heard_as = take.heard_otherwise(former, frozenset(self._done))
-        fact = taken_over(line, audio, at, file, former, heard_as)
-        self.log.append(fact)
         for hearing in former.hearers:
             if hearing.player not in self.presence.present and hearing.took_s is not None:
                 sha256, took_s = hearing.sha256 or "", hearing.took_s
                 self.log.append(record.LineHeard(line=line.id, hearer=hearing.player, sha256=sha256, took_s=took_s))
+        self.timeline.lay_line(line, audio, at)
+        heard_as = take.heard_otherwise(former, frozenset(self._done))
+        fact = taken_over(line, audio, at, file, former, heard_as)
+        self.log.append(fact)
         calls = (ToolExchange(call.tool, call.arguments, call.output) for call in former.calls)
         self._said(fact, line, audio, calls)
 

@@ -94,6 +94,11 @@ class Branch:
         """Whether a microphone is open."""
         return self.running and isinstance(self.step, ListenPlan)
 
+    @property
+    def comes_first(self) -> bool:
+        """Whether it goes on before any other: its next line cuts into the last, or a step was broken off."""
+        return self.is_cut or not (self.step is None or isinstance(self.step, ListenPlan))
+
 
 @dataclass(frozen=True, slots=True)
 class ScheduleState:
@@ -177,12 +182,12 @@ def due(state: ScheduleState, unheard: Mapping[str, int] = NOTHING_UNHEARD) -> N
 
     A step starts when the one before it is done; a line, moreover, when its player has heard everything said before:
     ``unheard`` counts the clips that each was sent and has not acknowledged. The others may still be catching up.
-    Cues go first.
+    What was broken off goes first, then cues.
     """
     branches = state.branches
     if any(branch.running and not branch.listens for branch in branches.values()):
         return None
-    for name in sorted(branches, key=lambda name: (not branches[name].is_cut, name == MAIN)):
+    for name in sorted(branches, key=lambda name: (not branches[name].comes_first, name == MAIN)):
         branch = branches[name]
         if name == MAIN and any(other.listens for other in branches.values()):
             continue  # a cue's microphone is open

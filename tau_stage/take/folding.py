@@ -124,7 +124,7 @@ def standing(journal: Sequence[Record]) -> list[Record]:
     """Return the records that still count; what was paid counts nevertheless.
 
     What a line led to is left out where the line was dropped since; and what an attempt called, and which cues that
-    started, where the performance was stopped in it.
+    started, where the performance was stopped in it. The takes that had ended by then stay, with what they called.
     """
     dropped: set[str] = set()
     broken: set[str] = set()
@@ -133,10 +133,8 @@ def standing(journal: Sequence[Record]) -> list[Record]:
         match fact:
             case LineDropped():
                 dropped.add(fact.line)
-            case LineAgain(interrupted=True):
+            case LineBegan() | LineAgain(interrupted=True):  # what it led to before was another attempt
                 broken.add(fact.line)
-            case LineBegan():
-                broken.discard(fact.line)
             case SoundPlayed() | BedEnded() if fact.sound in dropped:
                 continue
             case LineSpoken() | LineLost() | LineHeard() if fact.line in dropped:
