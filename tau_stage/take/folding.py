@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from tau_stage.audio import RATE
@@ -124,31 +125,33 @@ def standing(journal: Sequence[Record]) -> list[Record]:
     """Return the records that still count; what was paid counts nevertheless.
 
     What a line led to is left out where the line was dropped since; and what an attempt called, and which cues that
-    started, where the performance was stopped in it. The takes that had ended by then stay, with what they called.
+    started, where the performance was stopped in it.
     """
-    dropped: set[str] = set()
-    broken: set[str] = set()
-    found: list[Record] = []
-    for fact in reversed(journal):
+    void: set[int] = set()
+    led_to: defaultdict[str, list[int]] = defaultdict(list)
+    under_way: dict[str, list[int]] = {}
+    for number, fact in enumerate(journal):
         match fact:
             case LineDropped():
-                dropped.add(fact.line)
-            case LineBegan() | LineAgain(interrupted=True):  # what it led to before was another attempt
-                broken.add(fact.line)
-            case SoundPlayed() | BedEnded() if fact.sound in dropped:
-                continue
-            case LineSpoken() | LineLost() | LineHeard() if fact.line in dropped:
-                continue
-            case ToolBegan() | ToolCalled() | CueStarted() if fact.line in dropped | broken:
-                continue
-            case TakeKept():
-                broken.discard(fact.line)
-                if fact.line in dropped:
-                    continue
+                void.update(led_to.pop(fact.line, ()))
+            case TakeResumed():
+                void.update(chain(*under_way.values()))
+                under_way.clear()
+            case LineBegan():
+                under_way[fact.line] = []
+            case SoundPlayed() | BedEnded():
+                led_to[fact.sound].append(number)
+            case ToolBegan() | ToolCalled() | CueStarted():
+                led_to[fact.line].append(number)
+                under_way.get(fact.line, []).append(number)
+            case LineSpoken() | LineLost() | TakeKept():
+                led_to[fact.line].append(number)
+                under_way.pop(fact.line, None)
+            case LineHeard():
+                led_to[fact.line].append(number)
             case _:
                 pass
-        found.append(fact)
-    return found[::-1]
+    return [fact for number, fact in enumerate(journal) if number not in void]
 
 
 def kept(journal: Sequence[Record]) -> list[LineSpoken | SoundPlayed]:
