@@ -25,6 +25,7 @@ from tau_stage.take.folder import TakeFolder
 from tau_stage.take.folding import bills, fold
 from tau_stage.take.journal import read_journal
 from tau_stage.take.lock import is_locked, locked
+from tau_stage.take.reuse import NO_REUSE, ReusedLines, reuse_for_retake
 from tau_stage.take.take_model import Take
 from tau_stage.understudy import faults as fault
 from tests.support.in_memory_stage import Playhouse, plan_of
@@ -97,6 +98,31 @@ lines:
 """
 
 
+PLAY = """
+players: {ann: {voice: ash}, bob: {voice: sage, tools: [bell]}, cid: {voice: coral}}
+tools:
+  bell: {description: Rings the bell at the door., returns: {rung: true}}
+on:
+  - said: bell
+    times: 1
+    do: [{bob: I hear it.}]
+  - call: bell
+    times: 1
+    do: [{cid: Who rings?}, {sfx: sounds/door.wav}]
+lines:
+  - user: {ann: Hello.}
+  - bed: sounds/rain.wav
+    until: last
+  - together: [{ann: The bell., takes: 2}, {cid: It was.}]
+  - bob:
+    improvise: Ring the bell at the door.
+    tool_choice: required
+  - improvise: {players: [ann, cid], about: the bell, turns: 5, budget: $0.0004}
+  - cid: Farewell.
+    id: last
+"""
+
+
 def told(take: Take) -> list[dict[str, Any]]:
     """What is the same however often a take was stopped."""
     same = {"id", "number", "player", "said", "take", "former", "offset_samples", "samples", "file", "sha256", "ended"}
@@ -130,19 +156,22 @@ def stopped_at(whole: TakeFolder, records: int, to: Path, *, torn: int = 0) -> T
     return folder
 
 
-async def every_stop(house: Playhouse, plan: Plan, tmp_path: Path, each: int = 1) -> None:
+async def every_stop(
+    house: Playhouse, plan: Plan, tmp_path: Path, each: int = 1, former: ReusedLines = NO_REUSE
+) -> None:
     """A scene performed, then stopped at each of its records or some of them, and resumed."""
-    whole = await house.perform(plan)
+    whole = await house.perform(plan, former=former)
     folder, records = house.folder, len(house.journal)
     stems = files(folder)
     for count in range(1, records, each):
         part = stopped_at(folder, count, tmp_path / f"part-{count}", torn=count % 3 * 20)
         spoken = {fact.line for fact in read_journal(part.journal) if isinstance(fact, record.LineSpoken)}
         house.understudy.visits.clear()
-        take = await house.perform(plan, again=part)
+        take = await house.perform(plan, again=part, former=former)
         where = f"stopped after {count}: {house.journal[count - 1].model_dump(exclude={'resolved'})}"
         assert take.ended == "complete", (where, take.problem)
         assert told(take) == told(whole), where
+        assert [cue.cue for cue in take.cues] == [cue.cue for cue in whole.cues], where
         assert files(part) == stems, where
         asked = {
             event["response"]["metadata"]["line"]
@@ -169,14 +198,22 @@ def place_of(house: Playhouse, kind: type[record.Fact], **facts: str | int) -> i
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("scene", "each"),
-    [(PLAIN, 1), (SOUNDS, 2), (CUES, 6), (TALK, 2)],
-    ids=["lines", "sounds, items, together and cuts", "cues", "listen"],
+    [(PLAIN, 1), (SOUNDS, 2), (CUES, 6), (TALK, 2), (PLAY, 4)],
+    ids=["lines", "sounds, items, together and cuts", "cues", "listen", "what cues wait for in the middle of a step"],
 )
 async def test_a_take_ends_the_same_wherever_it_was_stopped(
     house: Playhouse, tmp_path: Path, scene: str, each: int
 ) -> None:
     """Slow: resumes a scene after each of its records; a longer one, after each second or sixth."""
     await every_stop(house, plan_of(scene), tmp_path, each)
+
+
+@pytest.mark.slow
+async def test_a_retake_ends_the_same_wherever_it_was_stopped(house: Playhouse, tmp_path: Path) -> None:
+    """Slow: resumes a scene after each fifth of its records."""
+    plan = plan_of(PLAY)
+    whole = await house.perform(plan)
+    await every_stop(house, plan, tmp_path, 5, reuse_for_retake(plan, house.folder, whole, "cid-1"))
 
 
 async def test_a_line_that_was_cut_is_performed_again_and_the_first_attempt_is_kept(

@@ -323,8 +323,7 @@ def _used(
 ) -> list[tuple[str | None, Usage]]:
     """Return what there is of a line that was cut, file by file, and what it has used that is written down nowhere.
 
-    Whatever sounds is kept under a name of its own. The takes of it that had ended are no part of that; ``takes`` are
-    wanted.
+    Whatever sounds is kept under a name of its own, but for takes that had ended; ``takes`` of them are wanted.
     """
     told = {fact.file for fact in journal if isinstance(fact, record.TakeKept) and fact.line == began.line}
     known = {fact.file for fact in journal if isinstance(fact, record.LineAgain)} | {fact.file for fact in ended}

@@ -155,9 +155,10 @@ class Runner:
         return Decimal(0)
 
     def _cost_of(self, line: str) -> Decimal:
-        """Return what a line has cost that was whole when the performance was stopped."""
-        lines = fold(self._production.log.journal.records).lines
-        return sum((each.cost.total or Decimal(0) for each in lines if each.id == line), Decimal(0))
+        """Return what a line has cost that was whole when the performance was stopped, or in a former take."""
+        own = {each.id: each for each in fold(self._production.log.journal.records).lines}
+        performed = self._former.lines.get(line, own.get(line))
+        return (performed.cost.total if performed else None) or Decimal(0)
 
     # ---- what is no line
 

@@ -121,6 +121,10 @@ def fold(journal: Sequence[Record]) -> Take:
     )
 
 
+LED_TO = LineSpoken | LineLost | LineHeard | TakeKept | SoundPlayed | BedEnded | ToolBegan | ToolCalled | CueStarted
+"""What a line or an effect leads to, and is no part of the take where that was dropped."""
+
+
 def standing(journal: Sequence[Record]) -> list[Record]:
     """Return the records that still count; what was paid counts nevertheless.
 
@@ -131,24 +135,21 @@ def standing(journal: Sequence[Record]) -> list[Record]:
     led_to: defaultdict[str, list[int]] = defaultdict(list)
     under_way: dict[str, list[int]] = {}
     for number, fact in enumerate(journal):
+        name = str(getattr(fact, "sound", "") or getattr(fact, "line", ""))
+        if isinstance(fact, LED_TO):
+            led_to[name].append(number)
         match fact:
             case LineDropped():
-                void.update(led_to.pop(fact.line, ()))
+                void.update(led_to.pop(name, ()))
             case TakeResumed():
                 void.update(chain(*under_way.values()))
                 under_way.clear()
-            case LineBegan():
-                under_way[fact.line] = []
-            case SoundPlayed() | BedEnded():
-                led_to[fact.sound].append(number)
+            case LineBegan() | TakeKept():
+                under_way[name] = []
+            case LineSpoken() | LineLost():
+                under_way.pop(name, None)
             case ToolBegan() | ToolCalled() | CueStarted():
-                led_to[fact.line].append(number)
-                under_way.get(fact.line, []).append(number)
-            case LineSpoken() | LineLost() | TakeKept():
-                led_to[fact.line].append(number)
-                under_way.pop(fact.line, None)
-            case LineHeard():
-                led_to[fact.line].append(number)
+                under_way.get(name, []).append(number)
             case _:
                 pass
     return [fact for number, fact in enumerate(journal) if number not in void]
