@@ -6,9 +6,10 @@ A verb imports what it needs when it runs, so that ``--help`` and ``validate`` l
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from io import StringIO, TextIOWrapper
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -99,6 +100,12 @@ def _options(
     pass
 
 
+@cache
+def _parser() -> Callable[..., Any]:
+    """Build the parser once: it takes longer than most commands that a process gives to ``main``."""
+    return typer.main.get_command(app)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``tau-stage`` and leave with its exit code; no traceback ever reaches the user.
 
@@ -114,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         with interruptible():
-            sys.exit(app(args=arguments, prog_name="tau-stage", standalone_mode=False) or FINE)
+            sys.exit(_parser()(args=arguments, prog_name="tau-stage", standalone_mode=False) or FINE)
     except MISUSED as misuse:
         sys.exit(_misused(misuse))
     except (KeyboardInterrupt, Exception, BaseExceptionGroup) as failure:
