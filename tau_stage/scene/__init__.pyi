@@ -13,11 +13,9 @@ from .expect import Expect as Expect
 from .expect import Range as Range
 from .expect import Tolerances as Tolerances
 from .expect import Unit as Unit
-from .fields import DEFAULT_TRANSCRIPTION as DEFAULT_TRANSCRIPTION
 from .fields import OFF as OFF
 from .fields import DocumentedSchema as DocumentedSchema
 from .fields import Transcription as Transcription
-from .fields import default_transcription as default_transcription
 from .load import NO_VARIABLES as NO_VARIABLES
 from .load import load_scene as load_scene
 from .load import load_variants as load_variants
@@ -31,11 +29,13 @@ from .model import Scene as Scene
 from .model import SilenceEvent as SilenceEvent
 from .model import SpeechEvent as SpeechEvent
 from .model import ToolDefinition as ToolDefinition
+from .names import DEFAULT_TRANSCRIPTION as DEFAULT_TRANSCRIPTION
 from .names import OPENAI_VOICES as OPENAI_VOICES
 from .names import SOUND_STEMS as SOUND_STEMS
 from .names import SOUNDS as SOUNDS
 from .names import VOICES as VOICES
 from .names import automatic_id as automatic_id
+from .names import default_transcription as default_transcription
 from .names import default_voice as default_voice
 from .names import did_you_mean as did_you_mean
 from .names import identity as identity

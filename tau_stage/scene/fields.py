@@ -28,41 +28,10 @@ Transcription = tuple[tuple[str, str], ...]
 OFF: Transcription = ()
 """A transcription of nothing."""
 
-DEFAULT_TRANSCRIPTION = "gpt-transcribe"
-"""The model that writes down a person's words, where the endpoint is OpenAI's or unknown.
-
-It takes whole turns, which is all that is needed here, at $0.0045 a minute (genai-prices 0.2.3); gpt-live-transcribe
-writes while somebody speaks, at $0.017. Those before it (whisper-1, gpt-4o-transcribe and its mini) end 2027-02-26.
-"""
-
-ELSEWHERE: dict[str, str | None] = {
-    "azure-voice-live": "azure-speech",
-    "xai": "grok-transcribe",
-    "qwen": None,
-    "stepfun": None,
-    "inworld": None,
-    "vllm": None,
-    "speaches": None,
-    "localai": None,
-}
-"""Who writes down words at other endpoints; None leaves it to the server, whose models are not known here.
-
-Sources: learn.microsoft.com, AudioInputTranscriptionOptions; docs.x.ai, voice.
-"""
-
 TRANSCRIPTION_HINT = "write a model's name, off, or {model: gpt-transcribe, language: en, prompt: Names and places}"
 
 LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", re.ASCII)
 _SWITCHES = {"true", "yes", "on", "false", "no", "none", "null", "~"}
-
-
-def default_transcription(endpoint: str | None) -> str | None:
-    """Return the model that writes down words at an endpoint; None where the server is left to choose.
-
-    >>> default_transcription(None), default_transcription("xai"), default_transcription("speaches")
-    ('gpt-transcribe', 'grok-transcribe', None)
-    """
-    return ELSEWHERE.get(kind_of(endpoint or ""), DEFAULT_TRANSCRIPTION)
 
 
 def threshold(value: str) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path as FilePath
 from tau_stage.scene.builders import Steps, load_cues
 from tau_stage.scene.compose import Variant, fill_in, include, script_into_lines, variables, variants
 from tau_stage.scene.diagnostics import Diagnostics
-from tau_stage.scene.model import AnyStep, Cascade, Player, Scene, SoundStep, Together, ToolDefinition
+from tau_stage.scene.model import AnyStep, Cascade, Player, Scene, SoundStep, ToolDefinition, parts_of
 from tau_stage.scene.names import cue_id, key_meant
 from tau_stage.scene.source import Key, Location, Locations, Source, read_source
 from tau_stage.scene.validate import check_names, check_scene, written_lines
@@ -48,17 +48,10 @@ def _below(document: Document) -> dict[Path, list[Path]]:
 def _sounds(scene: Scene) -> Iterator[tuple[str, SoundStep]]:
     """Yield effects and beds with their ids, counted as the plan counts them."""
     numbers: Counter[str] = Counter()
-    for steps in (scene.lines, *(cue.do for cue in scene.on)):
-        for sound in _among(steps):
-            numbers[sound.kind] += 1
-            yield f"{sound.kind}-{numbers[sound.kind]}", sound
-
-
-def _among(steps: Sequence[AnyStep]) -> Iterator[SoundStep]:
-    for step in steps:
-        for part in step.together if isinstance(step, Together) else (step,):
-            if isinstance(part, SoundStep):
-                yield part
+    for part in parts_of(step for steps in (scene.lines, *(cue.do for cue in scene.on)) for step in steps):
+        if isinstance(part, SoundStep):
+            numbers[part.kind] += 1
+            yield f"{part.kind}-{numbers[part.kind]}", part
 
 
 def _spot(document: Document, path: Path) -> Location:

@@ -1,6 +1,6 @@
 """The scene language on one page, as pydantic models with the words an editor shows for each option."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -12,7 +12,6 @@ from tau_stage.scene.delivery_options import Deliver
 from tau_stage.scene.expect import Expect
 from tau_stage.scene.fields import (
     DEFAULT_TEMPLATE,
-    DEFAULT_TRANSCRIPTION,
     IGNORED,
     OFF,
     SCALAR,
@@ -30,7 +29,7 @@ from tau_stage.scene.fields import (
     Title,
     Transcription,
 )
-from tau_stage.scene.names import CUSTOM_PREFIX, OPENAI_VOICES, VOICES, listed
+from tau_stage.scene.names import CUSTOM_PREFIX, DEFAULT_TRANSCRIPTION, OPENAI_VOICES, VOICES, listed
 from tau_stage.scene.source import Locations, SceneWarning
 from tau_stage.scene.units import FromText, OneOf, text_like, wrong
 
@@ -460,6 +459,12 @@ class Listen(Step):
 
 
 AnyStep = Line | ItemStep | Pause | SoundStep | Together | Improvise | Listen
+
+
+def parts_of(steps: Iterable[AnyStep]) -> Iterator[AnyStep]:
+    """Yield steps in order, those of groups in place of the group."""
+    for step in steps:
+        yield from step.together if isinstance(step, Together) else (step,)
 
 
 _WAV = {"type": "string", "description": "A sound file, relative to the scene: what the user says in it."}

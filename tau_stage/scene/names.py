@@ -8,6 +8,7 @@ from difflib import SequenceMatcher, get_close_matches
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path, PurePath
+from typing import NamedTuple
 
 from tau_stage.errors import LFS_HINT, LFS_PROBLEM, UsageError, is_lfs_pointer
 from tau_stage.text import composed, folded, hidden, visible
@@ -232,7 +233,7 @@ def key_meant(key: str, options: Iterable[str]) -> str:
     """
     known, word = tuple(options), folded(visible(key)).replace("-", "_").replace(" ", "_")
     called = (option for option, others in MEANT.items() if option in known and word in others)
-    return next(called, "") or ("" if word in ELSEWHERE else nearest(key, known))
+    return next(called, "") or ("" if word in ELSEWHERE and word not in known else nearest(key, known))
 
 
 def ranked(word: str, known: Iterable[str]) -> list[str]:
@@ -271,37 +272,45 @@ CUSTOM_PREFIX = "voice_"
 DEFAULT_VOICE = "marin"
 """Of OpenAI's voices, one of the two that OpenAI recommends."""
 
-DEFAULTS = {
-    "xai": "ara",
-    "qwen": "",
-    "stepfun": "",
-    "inworld": "",
-    "vllm": "",
-    "speaches": "",
-    "localai": "",
-}
-"""Voices that are asked for elsewhere; empty leaves it to a server that has none of OpenAI's."""
-
 MISSPELT = 0.8
 """How alike a voice and a known one must be to be taken for it misspelt, where other voices are possible."""
 
-VOICES: dict[str, tuple[str, ...] | None] = {
-    "openai": OPENAI_VOICES,
-    "azure": OPENAI_VOICES,
-    "azure-preview": OPENAI_VOICES,
-    "azure-voice-live": None,
-    "xai": XAI_VOICES,
-    "qwen": None,
-    "stepfun": None,
-    "inworld": None,
-    "vllm": None,
-    "speaches": None,
-    "localai": None,
-    "litellm": None,
-    "understudy": OPENAI_VOICES,
-}
-"""Voices by endpoint; None where the list is not known, so that any name passes."""
+DEFAULT_TRANSCRIPTION = "gpt-transcribe"
+"""The model that writes down a person's words, where the endpoint is OpenAI's or unknown.
 
+It takes whole turns, which is all that is needed here, at $0.0045 a minute (genai-prices 0.2.3); gpt-live-transcribe
+writes while somebody speaks, at $0.017. Those before it (whisper-1, gpt-4o-transcribe and its mini) end 2027-02-26.
+"""
+
+
+class Server(NamedTuple):
+    """What is known of an endpoint.
+
+    Attributes:
+        voices: Its voices; None where the list is not known, so that any name passes.
+        voice: The one that is asked for; empty leaves it to a server that has none of OpenAI's.
+        transcriber: Who writes down words; None leaves it to the server, whose models are not known here.
+    """
+
+    voices: tuple[str, ...] | None = OPENAI_VOICES
+    voice: str = DEFAULT_VOICE
+    transcriber: str | None = DEFAULT_TRANSCRIPTION
+
+
+_ITS_OWN = Server(None, "", None)
+# Sources of transcribers: learn.microsoft.com, AudioInputTranscriptionOptions; docs.x.ai, voice.
+SERVERS = {
+    "openai": Server(),
+    "azure": Server(),
+    "azure-preview": Server(),
+    "azure-voice-live": Server(None, transcriber="azure-speech"),
+    "xai": Server(XAI_VOICES, "ara", "grok-transcribe"),
+    **dict.fromkeys(("qwen", "stepfun", "inworld", "vllm", "speaches", "localai"), _ITS_OWN),
+    "litellm": Server(None),
+    "understudy": Server(),
+}
+VOICES = {name: server.voices for name, server in SERVERS.items()}
+"""Voices by endpoint."""
 
 KINDS = (*VOICES, "ga", "beta")
 """What the server of an address may be said to be like."""
@@ -339,7 +348,16 @@ def default_voice(endpoint: str | None) -> str:
     >>> default_voice(None), default_voice("xai"), default_voice("speaches")
     ('marin', 'ara', '')
     """
-    return DEFAULTS.get(kind_of(endpoint or "openai"), DEFAULT_VOICE)
+    return SERVERS.get(kind_of(endpoint or "openai"), SERVERS["openai"]).voice
+
+
+def default_transcription(endpoint: str | None) -> str | None:
+    """Return the model that writes down words at an endpoint; None where the server is left to choose.
+
+    >>> default_transcription(None), default_transcription("xai"), default_transcription("speaches")
+    ('gpt-transcribe', 'grok-transcribe', None)
+    """
+    return SERVERS.get(kind_of(endpoint or "openai"), SERVERS["openai"]).transcriber
 
 
 def is_known(voice: str, endpoint: str | None) -> bool:

@@ -19,9 +19,9 @@ from pydantic import BaseModel
 
 from tau_stage.scene.delivery_options import Deliver
 from tau_stage.scene.expect import Expect
-from tau_stage.scene.fields import DEFAULT_TRANSCRIPTION, Detection, Transcription
+from tau_stage.scene.fields import Detection, Transcription
 from tau_stage.scene.model import Condition, Event, ToolDefinition
-from tau_stage.scene.names import resolve_path, sounds_in
+from tau_stage.scene.names import DEFAULT_TRANSCRIPTION, resolve_path, sounds_in
 from tau_stage.scene.source import Locations, SceneWarning
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import PurePath
 from typing import Any, TypeVar
 
-from tau_stage.scene.fields import SceneModel, default_transcription
+from tau_stage.scene.fields import SceneModel
 from tau_stage.scene.model import (
     AnyStep,
     Cascade,
@@ -26,7 +26,7 @@ from tau_stage.scene.model import (
     TranscriptionOptions,
     When,
 )
-from tau_stage.scene.names import automatic_id, cue_id, default_voice, identity, slug
+from tau_stage.scene.names import automatic_id, cue_id, default_transcription, default_voice, identity, slug
 from tau_stage.scene.plan import (
     CuePlan,
     Cut,

@@ -1,7 +1,7 @@
 """What no single field can know: whether names, ids, voices, hearers, tools and files fit together."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache, cached_property
 from os import SEEK_END
 from pathlib import Path as FilePath
@@ -29,6 +29,7 @@ from tau_stage.scene.model import (
     Together,
     ToolDefinition,
     When,
+    parts_of,
 )
 from tau_stage.scene.names import (
     OPENAI_VOICES,
@@ -383,19 +384,10 @@ def written_lines(scene: Scene) -> Iterator[tuple[str, Line]]:
     """Yield every line that is written down, with the id it has without one of its own."""
     for number, steps in enumerate((scene.lines, *(cue.do for cue in scene.on))):
         ordinals: dict[str, int] = {}
-        for line in lines_of(steps):
+        for line in (part for part in parts_of(steps) if isinstance(part, Line)):
             ordinals[line.speaker] = ordinals.get(line.speaker, 0) + 1
             made = automatic_id(line.speaker, ordinals[line.speaker])
             yield (f"{cue_id(number)}-{made}" if number else made), line
-
-
-def lines_of(steps: Sequence[AnyStep]) -> Iterator[Line]:
-    """Yield the lines among steps, in order, those of groups too."""
-    for step in steps:
-        if isinstance(step, Line):
-            yield step
-        elif isinstance(step, Together):
-            yield from (part for part in step.together if isinstance(part, Line))
 
 
 LONGEST_NAME = 64
