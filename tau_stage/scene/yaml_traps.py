@@ -25,6 +25,7 @@ _LINE = re.compile(
     rf"(?P<key>[^\s:{COLONS}\-\[\]{{}}\"'#][^:{COLONS}\n]{{0,80}}?)(?P<colon>[:{COLONS}])"
     rf"(?P<after>[ {SPACES}]*)(?P<rest>.*)"
 )
+_SPACES, _LOOKALIKES = re.compile(f"[{SPACES}]"), re.compile(f"[{SPACES}{BULLETS}{COLONS}]")
 _EMPHASIZED = re.compile(r"(?P<head> *- )[*_]+(?P<name>[^*:]+?)(?:[*_]+:|:[*_]+) +(?P<words>.*)")
 
 
@@ -37,21 +38,19 @@ def misread(source: Source, number: int) -> SceneError | None:
     parts = _LINE.fullmatch(line)
     if not parts or parts["rest"].startswith("//"):
         return None
-    found = re.search(f"[{SPACES}{BULLETS}{COLONS}]", line[: parts.start("rest")])
-    dash = "-" if parts["bullet"] else ""
-    gap = re.sub(f"[{SPACES}]", " ", parts["gap"] or "") or " "
-    head = " " * len(parts["indent"]) + (f"{dash}{gap}" if dash else "")
-    key = re.sub(f"[{SPACES}]", " ", parts["key"])
-    rest = parts["rest"]
-    mended = f"{head}{key}:{' ' if rest else ''}{rest}"
+    dash = f"-{parts['gap'] or ' '}" if parts["bullet"] else ""
+    head = _SPACES.sub(" ", f"{parts['indent']}{dash}{parts['key']}:")
+    mended = f"{head} {parts['rest']}".rstrip(" ")
     if re.sub(" +", " ", mended.strip(" ")) == re.sub(" +", " ", line.strip(" ")):
         return None
-    hint = f"write it like this:\n  {mended}"
-    if (parts["bullet"] or "-") not in f"-{BULLETS}":
+    hint, bullet = f"write it like this:\n  {mended}", parts["bullet"] or "-"
+    if bullet not in f"-{BULLETS}":
         place = Position(number, parts.start("bullet") + 1)
-        return source.error(place, f"a line starts with '- ', not with '{parts['bullet']}'", hint)
-    place = Position(number, (found.start() if found else _missing(parts)) + 1)
-    return source.error(place, _problem(found[0] if found else ""), hint)
+        return source.error(place, f"a line starts with '- ', not with '{bullet}'", hint)
+    if found := _LOOKALIKES.search(line, 0, parts.start("rest")):
+        return source.error(Position(number, found.start() + 1), _unlike(found[0], _meant(found[0])), hint)
+    missing = parts.end("bullet") if parts["bullet"] and not parts["gap"] else parts.end("colon")
+    return source.error(Position(number, missing + 1), "YAML wants a space here", hint)
 
 
 def lookalike_sign(source: Source, place: Position) -> SceneError | None:
@@ -62,20 +61,15 @@ def lookalike_sign(source: Source, place: Position) -> SceneError | None:
         return None
     mended = "".join(FULL_WIDTH.get(other, other) for other in line)
     mended = re.sub(r",(?=\S)", ", ", mended)
-    problem = f"YAML does not take {unicodedata.name(sign)} (U+{ord(sign):04X}) for '{FULL_WIDTH[sign]}'"
-    return source.error(place, problem, f"write it like this:\n  {mended}")
+    return source.error(place, _unlike(sign, f"'{FULL_WIDTH[sign]}'"), f"write it like this:\n  {mended}")
 
 
-def _missing(parts: re.Match[str]) -> int:
-    """Tell where a space is missing."""
-    return parts.end("bullet") if parts["bullet"] and not parts["gap"] else parts.end("colon")
-
-
-def _problem(sign: str) -> str:
-    if not sign:
-        return "YAML wants a space here"
-    own = "a space" if sign in SPACES else "':'" if sign in COLONS else "'-'"
+def _unlike(sign: str, own: str) -> str:
     return f"YAML does not take {unicodedata.name(sign)} (U+{ord(sign):04X}) for {own}"
+
+
+def _meant(sign: str) -> str:
+    return "a space" if sign in SPACES else "':'" if sign in COLONS else "'-'"
 
 
 MEANINGS = {
@@ -177,11 +171,10 @@ def _below(line: str, column: int) -> str | None:
     head = _OPENS.fullmatch(line[: column - 1])
     if head is None:
         return None
-    if len(line) > LONGEST_CORRECTION:
-        return "write it under its key"
     value = line[column - 1 :]
     dash = "- " if head["key"] in _LISTS and not value.startswith("- ") else ""
-    return f"write it under its key:\n  {head['indent']}{head['key']}:\n  {head['indent']}  {dash}{value}"
+    shown = f"{head['indent']}{head['key']}:\n  {head['indent']}  {dash}{value}"
+    return _mended(shown, "write it under its key") if len(line) <= LONGEST_CORRECTION else "write it under its key"
 
 
 MOST_SHOWN = 12
@@ -212,7 +205,7 @@ def quote_hint(line: str, column: int) -> str:
     end = comment.start() if comment else len(value)
     value, rest = value[:end].rstrip(), value[end:]
     fixed = f"{head}{quoted(value)}{rest}"
-    return f"put the text in quotes:\n  {fixed}" if len(fixed) <= LONGEST_CORRECTION else "put the text in quotes"
+    return _mended(fixed, "put the text in quotes")
 
 
 def close_quote(line: str, column: int) -> str | None:
@@ -352,31 +345,34 @@ def _adjoins(
     return not source.line(at.line)[before[1].column - 1 : at.column - 1].strip()
 
 
-def _indent(source: Source, number: int, otherwise: str) -> str:
-    """Make a hint that shows a line indented as the nearest of those above that it could stand beside."""
-    line = source.line(number)
-    body = line.lstrip(" ")
-    own, is_item = len(line) - len(body), body.startswith("- ")
+def _open_above(source: Source, number: int) -> list[tuple[int, bool]]:
+    """Return the columns at which something above a line is still open, and whether each is an item's."""
     open_at: list[tuple[int, bool]] = []
     for above in source.lines[: number - 1]:
         text = above.lstrip(" ")
         indent = len(above) - len(text)
-        if not text.strip() or text.startswith("#"):
-            continue
-        open_at = [(column, item) for column, item in open_at if column < indent or (column, item) == (indent, False)]
-        if text.startswith("- "):
-            open_at.append((indent, True))
-            indent = len(above) - len(text[2:].lstrip(" "))
-        open_at.append((indent, False))
+        if text.strip() and not text.startswith("#"):
+            open_at = [(at, item) for at, item in open_at if at < indent or (at, item) == (indent, False)]
+            if text.startswith("- "):
+                open_at.append((indent, True))
+                indent = len(above) - len(text[2:].lstrip(" "))
+            open_at.append((indent, False))
+    return open_at
+
+
+def _indent(source: Source, number: int, otherwise: str) -> str:
+    """Make a hint that shows a line indented as the nearest of those above that it could stand beside."""
+    line, open_at = source.line(number), _open_above(source, number)
+    body = line.lstrip(" ")
+    own, is_item = len(line) - len(body), body.startswith("- ")
     fits = [column for column, item in open_at if item == is_item and column != own]
     if not fits or ": " not in f"{body} " or len(line) > LONGEST_CORRECTION:
         return otherwise
     column = min(fits, key=lambda column: (abs(column - own), -column))
     dashes = [dash for dash, item in open_at if item and dash < column]
-    key = body.partition(":")[0]
-    if not is_item and dashes and (column, False) in open_at[-1:] and key not in RESERVED:
-        return f"{otherwise}:\n  {' ' * dashes[-1]}- {body}"
-    return f"{otherwise}:\n  {' ' * column}{body}"
+    is_step = not is_item and (column, False) == open_at[-1] and body.partition(":")[0] not in RESERVED
+    shown = f"{' ' * dashes[-1]}- {body}" if is_step and dashes else f"{' ' * column}{body}"
+    return f"{otherwise}:\n  {shown}"
 
 
 def _second_colon(source: Source, at: Position, before: tuple[Position, Position] | None) -> SceneError:
