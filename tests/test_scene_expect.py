@@ -127,6 +127,7 @@ def test_a_share_of_performances_is_written_as_it_is_said() -> None:
         ("cost: ..0.5", "an amount of dollars needs its unit", "did you mean ..$0.5?"),
         ("cost: $0.1", "'$0.1' is no range", "did you mean ..$0.1"),
         ("says:", "words to look for must hold a letter", "write the words"),
+        ("says: '?!'", "words to look for must hold a letter", "write the words"),
         ("says: {contian: x}", "'says' of expect has unknown key 'contian'", "did you mean 'contains'?"),
         ("says: {contains: [[x]]}", "words belong here", "[umbrella"),
         ("says: {wer: {max: 5}}", "a share needs its unit, and '5' has none", "did you mean 5%?"),

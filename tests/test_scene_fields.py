@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from tau_stage.protocol.endpoints import ENDPOINTS
-from tau_stage.scene.model import Line, Player, Scene, SpeechEvent
+from tau_stage.scene.model import Line, Player, Scene, SpeechEvent, ToolDefinition
 from tau_stage.scene.names import VOICES
 
 
@@ -52,6 +52,10 @@ def test_ids_that_may_not(value: str) -> None:
 
 def test_every_endpoint_we_can_reach_can_be_named() -> None:
     assert ENDPOINTS.keys() <= VOICES.keys()
+
+
+def test_what_a_tool_made_in_python_returns_stays_as_it_is() -> None:
+    assert ToolDefinition(returns={"n": 5, "s": None}).returns == {"n": 5, "s": None}
 
 
 @pytest.mark.parametrize("words", [7, "(", "(" * 5000 + ")" * 5000, ""])
