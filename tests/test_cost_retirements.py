@@ -10,7 +10,7 @@ from tau_stage.cost.forecasting import forecast
 from tau_stage.cost.retirements import RETIREMENTS, coming_retirements, retirement_of, retirement_warnings
 from tau_stage.protocol.endpoints import endpoint
 from tau_stage.scene.load import parse_scene
-from tau_stage.scene.names import SERVERS
+from tau_stage.scene.names import KNOWN_ENDPOINTS
 from tau_stage.scene.plan import Plan
 from tau_stage.scene.planner import DEFAULT_MODEL, make_plan
 
@@ -57,7 +57,7 @@ def test_what_does_not_end_is_not_told_of(model: str) -> None:
 
 def test_nothing_that_is_used_without_being_named_ends() -> None:
     for provider in RETIREMENTS:
-        for model in (DEFAULT_MODEL, *(server.transcriber for server in SERVERS.values())):
+        for model in (DEFAULT_MODEL, *(known.transcriber for known in KNOWN_ENDPOINTS.values())):
             found = retirement_of(model or "", provider)
             assert found is None or not found.is_worth_telling(TODAY)
     for place in ("openai", "azure", "xai", "understudy", "ws://127.0.0.1:8000"):

@@ -177,22 +177,31 @@ def _without_dashes(node: Node, errors: Diagnostics) -> str:
 
 def _entry(player: Node) -> str | None:
     """Write a player of a list as an entry of a mapping; None where it has no name, or what cannot be shown."""
-    if isinstance(player, str):
-        return f"{yaml_scalar(player)}:"
-    name: Node = ""
-    options: Node = player
-    if isinstance(player, dict) and "name" in player:
-        name, options = player["name"], {key: value for key, value in player.items() if key != "name"}
-    elif isinstance(player, dict) and len(player) == 1:
-        name, options = next(iter(player.items()))
-    if not isinstance(name, str) or not name or not isinstance(options, dict):
+    name: Node
+    options: Node = {}
+    match player:
+        case str():
+            name = player
+        case dict() if "name" in player:
+            name, options = player["name"], {key: value for key, value in player.items() if key != "name"}
+        case dict() if len(player) == 1:
+            ((name, options),) = player.items()
+        case _:
+            return None
+    if not (
+        name
+        and isinstance(name, str)
+        and isinstance(options, dict)
+        and all(isinstance(value, str) for value in options.values())
+    ):
         return None
-    texts = {key: value for key, value in options.items() if isinstance(value, str)}
-    if len(texts) < len(options):
-        return None
-    meant = {key: key if key in Player.options() else key_meant(key, Player.options()) for key in texts}
-    inside = ", ".join(f"{meant[key] or key}: {in_brackets(value)}" for key, value in texts.items())
+    inside = ", ".join(f"{_option(key)}: {in_brackets(str(value))}" for key, value in options.items())
     return f"{yaml_scalar(name)}: {{{inside}}}" if inside else f"{yaml_scalar(name)}:"
+
+
+def _option(key: str) -> str:
+    """Return the option of a player that a key most likely means, or the key."""
+    return key if key in Player.options() else key_meant(key, Player.options()) or key
 
 
 def _refuse_more(entries: dict[str, Node], most: int, what: str, errors: Diagnostics) -> None:

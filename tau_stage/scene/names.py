@@ -283,7 +283,7 @@ writes while somebody speaks, at $0.017. Those before it (whisper-1, gpt-4o-tran
 """
 
 
-class Server(NamedTuple):
+class KnownEndpoint(NamedTuple):
     """What is known of an endpoint.
 
     Attributes:
@@ -297,19 +297,19 @@ class Server(NamedTuple):
     transcriber: str | None = DEFAULT_TRANSCRIPTION
 
 
-_ITS_OWN = Server(None, "", None)
+_ITS_OWN = KnownEndpoint(None, "", None)
 # Sources of transcribers: learn.microsoft.com, AudioInputTranscriptionOptions; docs.x.ai, voice.
-SERVERS = {
-    "openai": Server(),
-    "azure": Server(),
-    "azure-preview": Server(),
-    "azure-voice-live": Server(None, transcriber="azure-speech"),
-    "xai": Server(XAI_VOICES, "ara", "grok-transcribe"),
+KNOWN_ENDPOINTS = {
+    "openai": KnownEndpoint(),
+    "azure": KnownEndpoint(),
+    "azure-preview": KnownEndpoint(),
+    "azure-voice-live": KnownEndpoint(None, transcriber="azure-speech"),
+    "xai": KnownEndpoint(XAI_VOICES, "ara", "grok-transcribe"),
     **dict.fromkeys(("qwen", "stepfun", "inworld", "vllm", "speaches", "localai"), _ITS_OWN),
-    "litellm": Server(None),
-    "understudy": Server(),
+    "litellm": KnownEndpoint(None),
+    "understudy": KnownEndpoint(),
 }
-VOICES = {name: server.voices for name, server in SERVERS.items()}
+VOICES = {name: known.voices for name, known in KNOWN_ENDPOINTS.items()}
 """Voices by endpoint."""
 
 KINDS = (*VOICES, "ga", "beta")
@@ -348,7 +348,7 @@ def default_voice(endpoint: str | None) -> str:
     >>> default_voice(None), default_voice("xai"), default_voice("speaches")
     ('marin', 'ara', '')
     """
-    return SERVERS.get(kind_of(endpoint or "openai"), SERVERS["openai"]).voice
+    return KNOWN_ENDPOINTS.get(kind_of(endpoint or "openai"), KNOWN_ENDPOINTS["openai"]).voice
 
 
 def default_transcription(endpoint: str | None) -> str | None:
@@ -357,7 +357,7 @@ def default_transcription(endpoint: str | None) -> str | None:
     >>> default_transcription(None), default_transcription("xai"), default_transcription("speaches")
     ('gpt-transcribe', 'grok-transcribe', None)
     """
-    return SERVERS.get(kind_of(endpoint or "openai"), SERVERS["openai"]).transcriber
+    return KNOWN_ENDPOINTS.get(kind_of(endpoint or "openai"), KNOWN_ENDPOINTS["openai"]).transcriber
 
 
 def is_known(voice: str, endpoint: str | None) -> bool:
@@ -378,6 +378,11 @@ def misspelt(voice: str, endpoint: str | None) -> str:
         return ""
     near = get_close_matches(voice.casefold(), voices_of(endpoint) or (), n=1, cutoff=MISSPELT)
     return near[0] if near else ""
+
+
+def is_wrong_voice(voice: str, endpoint: str | None) -> bool:
+    """Tell whether there is no such voice at an endpoint: elsewhere than at OpenAI's only if it is misspelt."""
+    return bool(misspelt(voice, endpoint)) or (voices_of(endpoint) == OPENAI_VOICES and not is_known(voice, endpoint))
 
 
 def voice_warning(voice: str, endpoint: str | None) -> str:

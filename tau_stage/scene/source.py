@@ -101,14 +101,7 @@ def read_source(path: str | Path, what: str = "the scene file") -> Source:
     try:
         status = file.stat()
         if not S_ISREG(status.st_mode):
-            fact = "is a folder" if S_ISDIR(status.st_mode) else "is not a file"
-            within = sorted(file.glob("*.y*ml")) if S_ISDIR(status.st_mode) else []
-            hint = f"name a file in it, like '{within[0]}'" if within else "name a scene file"
-            if (file / "journal.jsonl").exists():
-                fact, hint = (
-                    "is the folder of a take",
-                    f"go on with it, if it was stopped: tau-stage resume {quote(name)}",
-                )
+            fact, hint = _about_folder(file) if S_ISDIR(status.st_mode) else ("is not a file", "name a scene file")
             raise SceneError(name, 1, 1, f"{what} {fact}", hint)
         if status.st_size > LARGEST_BYTES:
             size, most = f"{status.st_size / 1e6:,.1f} MB", f"{LARGEST_BYTES / 1e6:.1f} MB"
@@ -116,17 +109,27 @@ def read_source(path: str | Path, what: str = "the scene file") -> Source:
             raise SceneError(name, 1, 1, problem, "is this the right file? Split a long play into scenes")
         data = file.read_bytes()
     except FileNotFoundError:
-        pattern = "*.y*ml" if file.suffix in ("", ".yaml", ".yml") else f"*{escape(file.suffix)}"
-        near = nearest(file.name, sorted(other.name for other in file.parent.glob(pattern) if other.exists()))
-        hint = f"did you mean '{file.with_name(near)}'?" if near else ""
-        fact = "does not exist"
-        if file.is_symlink():
-            fact, hint = "is a link to a file that does not exist", "mend the link, or delete it"
+        fact, hint = _about_missing(file)
         raise SceneError(name, 1, 1, f"{what} {fact}", hint) from None
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        reason = getattr(error, "strerror", None) or str(error)
         raise SceneError(name, 1, 1, f"{what} cannot be read: {reason}", "name a file that you may read") from None
     return _decode(data, name, what)
+
+
+def _about_folder(file: Path) -> tuple[str, str]:
+    if (file / "journal.jsonl").exists():
+        return "is the folder of a take", f"go on with it, if it was stopped: tau-stage resume {quote(str(file))}"
+    within = sorted(file.glob("*.y*ml"))
+    return "is a folder", f"name a file in it, like '{within[0]}'" if within else "name a scene file"
+
+
+def _about_missing(file: Path) -> tuple[str, str]:
+    if file.is_symlink():
+        return "is a link to a file that does not exist", "mend the link, or delete it"
+    pattern = "*.y*ml" if file.suffix in ("", ".yaml", ".yml") else f"*{escape(file.suffix)}"
+    near = nearest(file.name, sorted(other.name for other in file.parent.glob(pattern) if other.exists()))
+    return "does not exist", f"did you mean '{file.with_name(near)}'?" if near else ""
 
 
 def _decode(data: bytes, name: str, what: str) -> Source:

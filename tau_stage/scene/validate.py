@@ -32,15 +32,13 @@ from tau_stage.scene.model import (
     parts_of,
 )
 from tau_stage.scene.names import (
-    OPENAI_VOICES,
     RESERVED,
     SOUND_STEMS,
     automatic_id,
     cue_id,
     did_you_mean,
-    is_known,
+    is_wrong_voice,
     listed,
-    misspelt,
     picture_type,
     resolve_path,
     slug,
@@ -506,16 +504,12 @@ def _check_pan(scene: Scene, errors: Diagnostics) -> None:
 def _check_voices(scene: Scene, errors: Diagnostics) -> None:
     for name, player in scene.players.items():
         voice, endpoint = player.voice or scene.voice, player.endpoint or scene.endpoint
-        if player.human or voice is None or is_known(voice, endpoint):
-            continue
-        voices = voices_of(endpoint) or ()
-        if voices != OPENAI_VOICES and not misspelt(voice, endpoint):
-            continue
-        path: Path = ("players", name, "voice") if player.voice else ("voice",)
-        hint = f"{did_you_mean(voice, voices)} voices: {', '.join(voices)}, or your own: voice_..."
-        errors.add(path, f"there is no voice '{voice}' at {endpoint or 'openai'}", hint.strip())
-        if not player.voice:
-            return
+        if not player.human and voice and is_wrong_voice(voice, endpoint):
+            voices = voices_of(endpoint) or ()
+            hint = f"{did_you_mean(voice, voices)} voices: {', '.join(voices)}, or your own: voice_..."
+            path: Path = ("players", name, "voice") if player.voice else ("voice",)
+            if not errors.is_wrong(path):
+                errors.add(path, f"there is no voice '{voice}' at {endpoint or 'openai'}", hint.strip())
 
 
 def _check_person(name: str, player: Player, path: Path, checks: SceneChecks) -> None:
