@@ -140,12 +140,11 @@ class Diagnostics:
             return self.load(model, node, path)
         if node == form.without:
             return ()
-        if form.short and node and isinstance(node, str):
-            return tuple(filter(None, [self.load(model, node, path)]))
-        if not isinstance(node, list) or not node:
+        items = [node] if form.short and node and isinstance(node, str) else node
+        if not isinstance(items, list) or not items:
             self.add(path, form.several, form.hint)
             return ()
-        return tuple(filter(None, (self.load(model, item, (*path, number)) for number, item in enumerate(node))))
+        return tuple(filter(None, (self.load(model, item, (*path, number)) for number, item in enumerate(items))))
 
     def build(
         self, model: type[ModelT], values: Mapping[str, object], path: Path, owner: str = "", at: Path = ()
