@@ -15,8 +15,8 @@ from tau_stage.scene.fields import IGNORED, SCALAR, Form, Hearing, Name, Regex, 
 from tau_stage.scene.names import did_you_mean
 from tau_stage.scene.units import wrong
 
-_AT_MOST = re.compile(r"(?:<=?|≤|max|under|below|at most|up to)\s*(.+)", re.DOTALL)
-_AT_LEAST = re.compile(r"(?:>=?|≥|min|over|above|at least)\s*(.+)", re.DOTALL)
+_AT_MOST = re.compile(r"(?:<=?|≤|max|under|below|at most|up to|\.\.)\s*(.+)", re.DOTALL)
+_AT_LEAST = re.compile(r"(?:>=?|≥|min|over|above|at least)\s*(.+)|(.+)\.\.", re.DOTALL)
 _BETWEEN = re.compile(r"\.{2,}|…|-|–|—|\bto\b")
 _NUMBER = re.compile(r"([+-]?\d{1,9}(?:\.\d{1,9})?)\s*(.*)", re.ASCII | re.DOTALL)
 
@@ -151,11 +151,7 @@ def _range_meant(value: str, unit: Unit) -> str:
     if most := _AT_MOST.fullmatch(text):
         tried = [("", most[1])]
     elif least := _AT_LEAST.fullmatch(text):
-        tried = [(least[1], "")]
-    elif text.startswith(".."):
-        tried = [("", text[2:])]
-    elif text.endswith(".."):
-        tried = [(text[:-2], "")]
+        tried = [(least[1] or least[2], "")]
     elif both := _both(text):
         tried = [both, both[::-1]]
     else:
