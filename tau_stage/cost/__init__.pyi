@@ -1,6 +1,8 @@
 from .conversation_usage import ASSISTANT_PER_S as ASSISTANT_PER_S
 from .conversation_usage import USER_PER_S as USER_PER_S
 from .conversation_usage import cacheable as cacheable
+from .durations import MARK as MARK
+from .durations import plain_words as plain_words
 from .durations import text_tokens as text_tokens
 from .forecasting import Estimate as Estimate
 from .forecasting import Forecast as Forecast

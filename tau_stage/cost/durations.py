@@ -24,7 +24,9 @@ DIGIT_LETTERS = 4
 WIDE_LETTERS = 3
 """A character of Chinese, Japanese or Korean is about a syllable."""
 
-MARK = re.compile(r"\[[^\]]*\]|\*\*([^*]+)\*\*|\*([^*]+)\*|(\.{3,}|…)")
+MARK = re.compile(r"\[(?P<moment>[^\[\]]*)\]|\*\*(?P<shout>[^*]+)\*\*|\*(?P<stress>[^*]+)\*|(?P<rest>\.{3,}|…)")
+"""What marks a line that is performed: a moment in brackets, words in stars, a rest."""
+
 ENDS = " .!?,;:"
 """Around a phrase they take no time: between phrases there is a gap in any case."""
 
@@ -56,7 +58,7 @@ def plain_words(words: str) -> str:
     >>> plain_words("Well, not in *here*. [coughs] Give it... a minute.")
     'Well, not in here. Give it... a minute.'
     """
-    plain = MARK.sub(lambda mark: mark[1] or mark[2] or mark[3] or " ", words)
+    plain = MARK.sub(lambda mark: mark["shout"] or mark["stress"] or mark["rest"] or " ", words)
     return re.sub(r"\s+([,.;:!?])", r"\1", " ".join(plain.split()))
 
 
@@ -76,7 +78,7 @@ def speech_duration_s(words: str, direction: str = "", speed: float | None = Non
     marks = [mark[0] for mark in MARK.finditer(words)]
     rests = sum(mark.startswith((".", "…")) for mark in marks)
     moments = sum(mark.startswith("[") for mark in marks)
-    phrases = MARK.sub(lambda mark: f"{SPLIT}{mark[1] or mark[2] or ''}{SPLIT}", words).split(SPLIT)
+    phrases = MARK.sub(lambda mark: f"{SPLIT}{mark['shout'] or mark['stress'] or ''}{SPLIT}", words).split(SPLIT)
     worded = [phrase.strip(ENDS) for phrase in phrases if re.search(r"\w", phrase)]
     inner = " ".join(worded)
     seconds = LETTER_S * _letters(inner) + PHRASE_S * len(worded)

@@ -11,13 +11,12 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
+from tau_stage.cost import MARK, plain_words
 from tau_stage.understudy.actor import SpeechRequest
 from tau_stage.understudy.improvisation import improvise
 from tau_stage.understudy.line_request import direction_before_line, requested_line
 
 Kind = Literal["breath", "sigh", "cough", "laugh", "pause"]
-
-PIECE = re.compile(r"\[(?P<moment>[^\[\]]*)\]|\*\*(?P<shout>[^*]+)\*\*|\*(?P<stress>[^*]+)\*|(?P<rest>\.{3,}|…)")
 
 SOUNDS_OF: dict[Kind, str] = {
     "cough": "cough throat sneez hiccup",
@@ -134,13 +133,13 @@ def plan_speech(request: SpeechRequest) -> SpeechPlan:
     words = line.words if line else improvise(request)
     always = " ".join(map(direction_before_line, (request.instructions, *request.system)))
     style = _style(line.how if line else "", always, request.speed, request.take)
-    return SpeechPlan(tuple(_parts(words)), _transcript(words), style)
+    return SpeechPlan(tuple(_parts(words)), plain_words(words), style)
 
 
 def _parts(words: str) -> list[Phrase | Moment]:
     parts: list[Phrase | Moment] = []
     at = 0
-    for piece in PIECE.finditer(words):
+    for piece in MARK.finditer(words):
         _add(parts, words[at : piece.start()])
         at = piece.end()
         match piece.lastgroup:
@@ -167,11 +166,6 @@ def _add(parts: list[Phrase | Moment], text: str, gain_db: float = 0.0, rate: fl
         text = text[mark.end() :]
     if re.search(r"\w", text):
         parts.append(Phrase(" ".join(text.split()), gain_db, rate))
-
-
-def _transcript(words: str) -> str:
-    plain = PIECE.sub(lambda piece: piece["shout"] or piece["stress"] or piece["rest"] or " ", words)
-    return re.sub(r"\s+([,.;:!?])", r"\1", " ".join(plain.split()))
 
 
 def _style(how: str, always: str, speed: float, take: int) -> SpeechStyle:
