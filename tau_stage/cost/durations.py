@@ -125,7 +125,7 @@ class Scenario:
     Attributes:
         slowness: Factor on the seconds of written lines.
         answer_s: Seconds of an improvised answer.
-        thought: Tokens of reasoning before a line, of a model that is_reasoning_model.
+        thought: Tokens of reasoning before a line, of a model that reasons.
         caches: Whether the unchanged beginning of a conversation comes from the cache.
         endless: Turns of free play, and exchanges at an open microphone, where only words or a key end them.
         cues: How often a cue starts that may start as often as it likes.

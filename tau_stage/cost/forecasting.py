@@ -242,7 +242,7 @@ class Forecast:
 
 
 def forecast(plan: Plan, today: date | None = None) -> Forecast:
-    r"""Return forecast what a plan is likely to take.
+    r"""Forecast what a plan is likely to take.
 
     Args:
         plan: From a scene.
@@ -279,7 +279,7 @@ def forecast(plan: Plan, today: date | None = None) -> Forecast:
 
 
 def expected_usage(plan: Plan) -> dict[str, Usage]:
-    r"""Return forecast the tokens that each response of a plan uses, by the line's id.
+    r"""Forecast the tokens that each response of a plan uses, by the line's id.
 
     >>> from tau_stage.scene.load import parse_scene
     >>> from tau_stage.scene.planner import make_plan
@@ -521,7 +521,7 @@ class Simulation:
     # ---- the steps
 
     def _line(self, line: LinePlan, suffix: str = "", at_s: float | None = None) -> ClipTokens:
-        """Return a line is spoken; what others hear of it."""
+        """Let a line be spoken; what others hear of it."""
         if line.improvised:
             seconds, words = self.scenario.answer_s, answer_tokens(self.scenario.answer_s)
         else:

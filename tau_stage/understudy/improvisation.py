@@ -455,7 +455,7 @@ def _sentence(kind: str, topic: Topic | None, seed: Seed, before: Sequence[str])
 
 
 def _call(kind: str, others: Sequence[str], seed: Seed, before: Sequence[str]) -> str:
-    """Return address somebody else, in about half of the turns."""
+    """Address somebody else, in about half of the turns."""
     if not others or seed.number("call") % 2:
         return ""
     name = others[seed.number("whom") % len(others)]
