@@ -366,6 +366,7 @@ class SceneModel(BaseModel):
     FORM: ClassVar[Form]
 
     @classmethod
+    @cache
     def options(cls) -> tuple[str, ...]:
         """List the keys an author may write."""
         return tuple(field.alias or name for name, field in cls.model_fields.items() if not _is_internal(field))
