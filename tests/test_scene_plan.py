@@ -183,3 +183,11 @@ def test_how_long_a_scene_waits_and_what_it_does_without_a_player() -> None:
     assert plan.on_lost_player == "stop"
     with pytest.raises(SceneError, match="reopen, continue or stop"):
         parse_scene(scene + "limits: {on_lost_player: reopn}")
+
+
+def test_lines_of_cues_count_among_all_lines_and_their_expectations_too() -> None:
+    scene = "players: {ann: }\non: [{silence: 8s, do: [{ann: Hm, expect: {says: hm}}]}]\nlines: [ann: hi]\n"
+    plan = make_plan(parse_scene(scene))
+    assert [line.words for line in plan.all_lines] == ["hi", "Hm"]
+    assert plan.has_expectations
+    assert not make_plan(parse_scene("players: {ann: }\nlines: [ann: hi]\n")).has_expectations
