@@ -11,7 +11,7 @@ from tau_stage.understudy.server import Understudy
 from tests.campaign import Kills, judged, served
 from tests.support.tone_voice import Tones
 
-FEW, MANY = range(1, 4), (*range(4, 21), 27, 390)
+FEW, MANY = range(1, 4), (*range(4, 21), 27, 390, 452)
 
 
 @pytest.mark.parametrize("seed", FEW)

@@ -11,7 +11,7 @@ from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import SessionError
 from tau_stage.session import Deadlines, Session
 from tau_stage.session.arguments import LONGEST_APPEND
-from tau_stage.stage.fan_out import QUEUED_CLIPS, ClipForm, Heard, HeardClip, NotHeard, open_fan_out
+from tau_stage.stage.fan_out import QUEUED_CLIPS, ClipForm, Heard, HeardClip, Listener, NotHeard, open_fan_out
 from tau_stage.transport import MemoryTransport
 from tests.support.openai_types import check_client_event
 from tests.support.tone_voice import tone
@@ -192,3 +192,15 @@ async def test_a_failure_of_the_performance_still_closes_the_house() -> None:
         async with open_fan_out(hearers.sessions, hearers.news.append, FORMS):
             raise SessionError(player="ann")
     assert caught.group_contains(SessionError)
+
+
+async def test_who_has_left_is_sent_nothing_and_fails_nobody() -> None:
+    hearers = Hearers("bob")
+    listener = Listener(hearers.sessions["bob"], hearers.news.append)
+    async with anyio.create_task_group() as group:
+        group.start_soon(listener.run)
+        await anyio.wait_all_tasks_blocked()
+        group.cancel_scope.cancel()
+    listener.enqueue(CLIP)
+    listener.close()
+    assert hearers.news == []

@@ -13,7 +13,7 @@ dropped then. Nobody waits for a listener here; the schedule does, as long as th
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import anyio
@@ -128,11 +128,12 @@ class Listener:
         self._lost = False
 
     def enqueue(self, clip: HeardClip) -> None:
-        """Line a clip up for this player; never wait."""
+        """Line a clip up for this player; never wait. Nobody hears it once the performance is being left."""
         if self._lost:
             return
         try:
-            self._send.send_nowait(clip)
+            with suppress(anyio.BrokenResourceError):
+                self._send.send_nowait(clip)
         except anyio.WouldBlock:
             self._fail(clip, Timeout(what="room for another clip", waited_s=0, player=self._session.name))
 

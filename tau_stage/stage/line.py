@@ -44,7 +44,6 @@ class LineTake:
     """One take of a line.
 
     Attributes:
-        number: From 1.
         recording: Its sound, on its way to the disk.
         took_s: Seconds from the request to its end.
         paid: Dollars that were paid for it, where several are wanted; None where it is not paid for yet.
