@@ -1,4 +1,7 @@
-"""The scene language on one page, as pydantic models with the words an editor shows for each option."""
+"""The scene language on one page, as pydantic models with the words an editor shows for each option.
+
+It is one file because whoever learns the language reads it from its top to its end.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal

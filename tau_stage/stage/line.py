@@ -61,6 +61,7 @@ class LineTake:
 def trouble_in_words(response: Response, reason: str, *, has_commentary: bool = False) -> str:
     """Say what came in the place of what was asked for.
 
+    >>> from tau_stage.audio import Pcm
     >>> trouble_in_words(Response("r", "completed", audio=Pcm.silence(28_800)), "inaudible")
     'the model answered with 1.2 s of digital silence'
     >>> trouble_in_words(Response("r", "failed", "server_error", "No GPU."), "server_error")
