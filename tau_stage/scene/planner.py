@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
-from functools import partial
+from functools import partial, singledispatchmethod
 from pathlib import PurePath
 from typing import Any, TypeVar
 
@@ -151,25 +151,20 @@ class _StepPlanner:
         kept = [(step, plan) for step, plan in planned if _is_performed(step, plan)]
         return _with_cuts([plan for _, plan in kept], [step for step, _ in kept])
 
-    def step(self, step: AnyStep) -> Step:
-        match step:
-            case Line():
-                return self.line(step)
-            case ItemStep():
-                words, sounds = tuple(step.words.items()), tuple(step.wav.items())
-                return self.planned(ItemPlan, step, words=words, sounds=sounds)
-            case Pause():
-                return self.planned(PausePlan, step, seconds=step.pause)
-            case SoundStep():
-                return self.sound(step)
-            case Together():
-                planned = [(part, self.step(part)) for part in step.together]
-                parts = tuple(plan for part, plan in planned if _is_performed(part, plan))
-                return self.planned(TogetherPlan, step, parts=parts, pause_s=self.pause(step.pause))
-            case Improvise():
-                return self.improvise(step)
-            case _:
-                return self.listen(step)
+    @singledispatchmethod
+    def step(self, step: Pause) -> Step:
+        """Plan a step of any kind; a pause is planned here."""
+        return self.planned(PausePlan, step, seconds=step.pause)
+
+    @step.register
+    def items(self, step: ItemStep) -> Step:
+        return self.planned(ItemPlan, step, words=tuple(step.words.items()), sounds=tuple(step.wav.items()))
+
+    @step.register
+    def together(self, step: Together) -> Step:
+        planned = [(part, self.step(part)) for part in step.together]
+        parts = tuple(plan for part, plan in planned if _is_performed(part, plan))
+        return self.planned(TogetherPlan, step, parts=parts, pause_s=self.pause(step.pause))
 
     def planned(self, kind: type[PlanT], step: AnyStep, *parts: SceneModel, **own: object) -> PlanT:
         """Plan a step; a condition that holds already is none."""
@@ -190,7 +185,8 @@ class _StepPlanner:
             self.audiences[speaker, to] = tuple(n for n, player in players if _is_heard_by(to, speaker, n, player))
         return self.audiences[speaker, to]
 
-    def line(self, line: Line) -> LinePlan:
+    @step.register
+    def line(self, line: Line) -> Step:
         self.ordinals[line.speaker] += 1
         self.numbers["line"] += 1
         improvised, direction = line.improvise is not None, line.direction or ""
@@ -215,7 +211,8 @@ class _StepPlanner:
             metadata=dict(line.metadata or {}),
         )
 
-    def sound(self, step: SoundStep) -> SoundPlan:
+    @step.register
+    def sound(self, step: SoundStep) -> Step:
         return self.planned(
             SoundPlan,
             step,
@@ -227,7 +224,8 @@ class _StepPlanner:
             pause_s=self.pause(step.pause),
         )
 
-    def improvise(self, step: Improvise) -> ImprovisePlan:
+    @step.register
+    def improvise(self, step: Improvise) -> Step:
         play = step.improvise
         players = play.players or self.models
         return self.planned(
@@ -246,7 +244,8 @@ class _StepPlanner:
             self.whispers[players, about] = {name: _whisper(name, players, about) for name in players}
         return self.whispers[players, about]
 
-    def listen(self, step: Listen) -> ListenPlan:
+    @step.register
+    def listen(self, step: Listen) -> Step:
         mic, players = step.listen, self.scene.players
         listener = mic.player or self.models[0]
         person = mic.from_ or next(name for name, player in players.items() if player.human)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from functools import cache, cached_property
+from functools import cache, cached_property, singledispatchmethod
 from os import SEEK_END
 from pathlib import Path as FilePath
 
@@ -15,12 +15,10 @@ from tau_stage.scene.model import (
     AnyStep,
     CallEvent,
     Event,
-    FreePlay,
     Improvise,
     ItemStep,
     Line,
     Listen,
-    Listening,
     Not,
     Player,
     Scene,
@@ -72,12 +70,6 @@ def _inside(name: str, file: FilePath, what: str) -> str:
     """Return a hint for a folder that stands for a file, or a file for a folder."""
     within = sounds_in(file) if file.is_dir() else []
     return f"did you mean '{name.rstrip('/')}/{within[0].name}'?" if within else f"name a {what}"
-
-
-MADE = re.compile(r"(improvise|listen)-\d+(-.*)?|cue-\d+(-.*\.\d+)?")
-"""Ids that the stage gives to what is not written down, and to cues that start again."""
-
-_HUMANS = "'human: mic', 'human: tty' or 'human: file.wav'"
 
 
 class SceneChecks:
@@ -211,25 +203,13 @@ class SceneChecks:
         """Check one step."""
         if isinstance(step.when, When):
             self.condition(step.when.condition, (*step.path, "when"))
-        match step:
-            case Line():
-                self.line(step)
-            case ItemStep():
-                self.items(step)
-            case SoundStep():
-                self.sound(step.file, (*step.path, step.kind))
-                if step.until not in (None, "end", *self.line_ids):
-                    hint = did_you_mean(str(step.until), self.line_ids, "write 'end', or the id of a line")
-                    self.add((*step.path, "until"), f"there is no line '{step.until}'", hint)
-            case Together():
-                self.together(step)
-            case Improvise():
-                self.improvise(step.improvise, (*step.path, "improvise"))
-            case Listen():
-                self.listen(step.listen, (*step.path, "listen"))
-            case _:
-                pass
+        self.step_itself(step)
 
+    @singledispatchmethod
+    def step_itself(self, step: AnyStep) -> None:
+        """Check what only such a step has; of a pause it is nothing."""
+
+    @step_itself.register
     def line(self, line: Line) -> None:
         """Check whom a line is said to, and what it may call."""
         path, player = line.path, self.scene.players[line.speaker]
@@ -244,6 +224,7 @@ class SceneChecks:
         self.tools(line.tools, (*path, "tools"))
         self.tool_choice(line.tool_choice, (*path, "tool_choice"), player.tools if line.tools is None else line.tools)
 
+    @step_itself.register
     def items(self, step: ItemStep) -> None:
         """Check into whose conversations items are put, and which sounds."""
         path = (*step.path, {"system": "prompt"}.get(step.role, step.role))
@@ -252,6 +233,15 @@ class SceneChecks:
         for name, file in step.wav.items():
             self.sound(file, (*path, name, "wav"))
 
+    @step_itself.register
+    def sound_step(self, step: SoundStep) -> None:
+        """Check a sound's file, and what ends it."""
+        self.sound(step.file, (*step.path, step.kind))
+        if step.until not in (None, "end", *self.line_ids):
+            hint = did_you_mean(str(step.until), self.line_ids, "write 'end', or the id of a line")
+            self.add((*step.path, "until"), f"there is no line '{step.until}'", hint)
+
+    @step_itself.register
     def together(self, step: Together) -> None:
         """Check that lines at once are of different players."""
         seen: set[str] = set()
@@ -283,8 +273,10 @@ class SceneChecks:
             hint = "only a model's line can be cut"
             self.add(path, f"'{before.speaker}' is a human, and stops when it likes", hint, key=True)
 
-    def improvise(self, play: FreePlay, path: Path) -> None:
+    @step_itself.register
+    def improvise(self, step: Improvise) -> None:
         """Check who plays, and what ends it."""
+        play, path = step.improvise, (*step.path, "improvise")
         for number, name in enumerate(play.players):
             self.model(name, (*path, "players", number), "improvises on a line of its own")
             if name in play.players[:number]:
@@ -307,25 +299,28 @@ class SceneChecks:
             hint = "nobody answers itself; name another, or write 'order: round'"
             self.add(path, "an order names two different players or more", hint)
 
-    def listen(self, mic: Listening, path: Path) -> None:
+    @step_itself.register
+    def listen(self, step: Listen) -> None:
         """Check who listens to whom, and what ends it."""
+        mic, path = step.listen, (*step.path, "listen")
         if mic.player is not None:
             self.model(mic.player, (*path, "player"), "does not answer")
         elif len(self.models) != 1:
             self.add(path, "who listens?", f"name the player: {listed(self.models) or 'none has a model'}")
-        if mic.from_ is None and len(self.people) != 1:
-            hint = (
-                f"name the human with 'from': {listed(self.people)}" if self.people else f"add a player with {_HUMANS}"
-            )
-            self.add(path, "whom does it listen to?", hint)
-        elif mic.from_ not in (None, *self.people) and self.known(str(mic.from_), (*path, "from")):
-            hint = f"give the player {_HUMANS}"
-            self.add((*path, "from"), f"'{mic.from_}' is no human, and has no microphone", hint)
+        self.person(mic.from_, path)
         heard = [mic.from_] if mic.from_ in self.people else self.people
         is_live = any(self.scene.players[name].human == "mic" for name in heard)
         if is_live and not (mic.for_s or mic.turns or mic.until or mic.key or self.errors.is_wrong(path)):
             self.add(path, "this microphone stays open for ever", "end it with for, turns, until or key")
         self.hearing(mic.to, (*path, "to"))
+
+    def person(self, name: str | None, path: Path) -> None:
+        """Check that it is clear who speaks into a microphone."""
+        if name is None and len(self.people) != 1:
+            several = f"name the human with 'from': {listed(self.people)}"
+            self.add(path, "whom does it listen to?", several if self.people else f"add a player with {_HUMANS}")
+        elif name not in (None, *self.people) and self.known(str(name), (*path, "from")):
+            self.add((*path, "from"), f"'{name}' is no human, and has no microphone", f"give the player {_HUMANS}")
 
     # ---- conditions
 
