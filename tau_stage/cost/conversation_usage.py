@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tau_stage.cost.durations import text_tokens
 from tau_stage.protocol import Usage
@@ -18,21 +18,6 @@ CACHE_STEP = 64
 """Tokens of one kind come from the cache in steps of so many."""
 
 NO_PARAMETERS = {"type": "object", "properties": {}}
-
-
-@dataclass(frozen=True, slots=True)
-class HearingMode:
-    """How a player hears the others.
-
-    Attributes:
-        as_text: The words instead of the sound.
-        labelled: Whether it is told who speaks.
-        deaf: Whether it hears nobody.
-    """
-
-    as_text: bool = False
-    labelled: bool = False
-    deaf: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,29 +37,6 @@ class ClipTokens:
     label: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerTokens:
-    """One response, in tokens.
-
-    Attributes:
-        prompt: What the player is told for it.
-        text_out: The words it says or writes.
-        audio_out: The sound it makes.
-        kept_s: Seconds of that sound which stay in the conversation.
-        out_of_band: Whether it is not remembered: its prompt stands in instructions of its own, and nothing is cached.
-        tools: The tools it is given instead of the session's, or None.
-        thought: Tokens of reasoning before it, which are billed as text.
-    """
-
-    prompt: int
-    text_out: int
-    audio_out: int
-    kept_s: float
-    out_of_band: bool = False
-    tools: int | None = None
-    thought: int = 0
-
-
 @dataclass(slots=True)
 class ConversationUsage:
     """What one model's session holds and uses. Everything is a sum: a response costs the same however long it is.
@@ -82,7 +44,9 @@ class ConversationUsage:
     Args:
         instructions: Tokens of the instructions.
         tools: Tokens of the tools.
-        mode: How the player hears.
+        as_text: Whether the player hears the words of the others instead of their sound.
+        labelled: Whether it is told who speaks.
+        deaf: Whether it hears nobody.
         caches: Whether the unchanged beginning of what was read before comes from the cache.
         by_time: Whether the model is billed by the time of its audio.
 
@@ -90,16 +54,18 @@ class ConversationUsage:
         most: Most tokens it held when a response ended.
 
     >>> ann = ConversationUsage(instructions=10)
-    >>> ann.add_answer(AnswerTokens(prompt=5, text_out=4, audio_out=20, kept_s=1.0))
+    >>> ann.add_answer(prompt=5, text_out=4, audio_out=20, kept_s=1.0)
     >>> ann.add_heard(ClipTokens(audio=30))
-    >>> ann.add_answer(AnswerTokens(prompt=5, text_out=4, audio_out=20, kept_s=1.0))
+    >>> ann.add_answer(prompt=5, text_out=4, audio_out=20, kept_s=1.0)
     >>> ann.usage.text_in, ann.usage.audio_in, ann.usage.cached_text_in, ann.usage.audio_out, ann.most
     (35, 50, 0, 40, 90)
     """
 
     instructions: int
     tools: int = 0
-    mode: HearingMode = field(default_factory=HearingMode)
+    as_text: bool = False
+    labelled: bool = False
+    deaf: bool = False
     caches: bool = True
     by_time: bool = False
     most: int = 0
@@ -108,9 +74,7 @@ class ConversationUsage:
     _read_text: int = 0
     _read_audio: int = 0
     _read_tools: int | None = -1
-    _fresh: list[int] = field(default_factory=lambda: [0, 0])
-    _cached: list[int] = field(default_factory=lambda: [0, 0])
-    _out: list[int] = field(default_factory=lambda: [0, 0])
+    _tokens: Usage = field(default_factory=Usage, init=False)
     _seconds: float = 0.0
     _messages: int = 0
 
@@ -123,57 +87,66 @@ class ConversationUsage:
 
     def add_heard(self, clip: ClipTokens) -> None:
         """Let somebody else be heard, in this player's way."""
-        mode = self.mode
-        if mode.deaf:
+        if self.deaf:
             return
-        if mode.as_text or not clip.audio:
-            self.add_item(text=clip.labelled if mode.labelled else clip.words)
-            return
-        self.add_item(text=clip.label if mode.labelled else 0, audio=clip.audio)
-
-    def add_answer(self, answer: AnswerTokens) -> None:
-        """Add a response: it reads everything again, and what it says stays."""
-        if not answer.out_of_band:
-            self._text += answer.prompt
-        first = self.instructions + (self.tools if answer.tools is None else answer.tools)
-        cached_text, cached_audio = self._cached_beginning(answer, first)
-        text = first + self._text + (answer.prompt if answer.out_of_band else 0)
-        _count(self._fresh, text - cached_text, self._audio - cached_audio)
-        _count(self._cached, cached_text, cached_audio)
-        _count(self._out, answer.text_out + answer.thought, answer.audio_out)
-        self._seconds += answer.audio_out / ASSISTANT_PER_S
-        self._messages += bool(answer.prompt)
-        if answer.out_of_band:
-            self.most = max(self.most, text + self._audio + (answer.audio_out or answer.text_out))
-            return
-        self._read_text, self._read_audio, self._read_tools = self._text, self._audio, answer.tools
-        if answer.audio_out:
-            self._audio += (kept := math.ceil(answer.kept_s * ASSISTANT_PER_S))
-            self._read_audio += kept if kept == answer.audio_out else 0
+        if self.as_text or not clip.audio:
+            self.add_item(text=clip.labelled if self.labelled else clip.words)
         else:
-            self._text += answer.text_out
-            self._read_text += answer.text_out
-        self.most = max(self.most, first + self._text + self._audio)
+            self.add_item(text=clip.label if self.labelled else 0, audio=clip.audio)
 
-    def _cached_beginning(self, answer: AnswerTokens, first: int) -> tuple[int, int]:
-        """Count what the response before it has read or made and is unchanged, text and audio: a cut line is not."""
-        if not self.caches or answer.out_of_band or self._read_tools != answer.tools:
-            return 0, 0
-        return cacheable(first + self._read_text), cacheable(self._read_audio)
+    def add_answer(
+        self,
+        *,
+        prompt: int,
+        text_out: int,
+        audio_out: int,
+        kept_s: float,
+        out_of_band: bool = False,
+        tools: int | None = None,
+        thought: int = 0,
+    ) -> None:
+        """Add a response: it reads everything again, and what it says stays.
+
+        Args:
+            prompt: Tokens of what the player is told for it.
+            text_out: Tokens of the words it says or writes.
+            audio_out: Tokens of the sound it makes.
+            kept_s: Seconds of that sound which stay in the conversation.
+            out_of_band: Whether it is not remembered: its prompt stands in instructions of its own, nothing is cached.
+            tools: Tokens of the tools it is given instead of the session's, or None.
+            thought: Tokens of reasoning before it, which are billed as text.
+        """
+        first = self.instructions + (self.tools if tools is None else tools)
+        text, audio = first + self._text + prompt, self._audio
+        cached_text = cached_audio = 0
+        if self.caches and not out_of_band and self._read_tools == tools:  # what was read or made before
+            cached_text, cached_audio = cacheable(first + self._read_text), cacheable(self._read_audio)
+        self._tokens += Usage(
+            text_in=text - cached_text,
+            audio_in=audio - cached_audio,
+            cached_text_in=cached_text,
+            cached_audio_in=cached_audio,
+            text_out=text_out + thought,
+            audio_out=audio_out,
+        )
+        self._seconds += audio_out / ASSISTANT_PER_S
+        self._messages += bool(prompt)
+        if out_of_band:
+            self.most = max(self.most, text + audio + (audio_out or text_out))
+            return
+        kept_text, kept_audio = (0, math.ceil(kept_s * ASSISTANT_PER_S)) if audio_out else (text_out, 0)
+        self._text += prompt + kept_text
+        self._audio += kept_audio
+        self._read_text, self._read_tools = self._text, tools
+        self._read_audio = self._audio if kept_audio == audio_out else audio  # a line that is cut is not as it was made
+        self.most = max(self.most, first + self._text + self._audio)
 
     @property
     def usage(self) -> Usage:
         """All it used."""
-        return Usage(
-            text_in=self._fresh[0],
-            audio_in=self._fresh[1],
-            cached_text_in=self._cached[0],
-            cached_audio_in=self._cached[1],
-            text_out=self._out[0],
-            audio_out=self._out[1],
-            seconds=self._seconds if self.by_time else None,
-            text_messages=self._messages if self.by_time else 0,
-        )
+        if not self.by_time:
+            return self._tokens
+        return replace(self._tokens, seconds=self._seconds, text_messages=self._messages)
 
 
 def cacheable(tokens: int) -> int:
@@ -183,11 +156,6 @@ def cacheable(tokens: int) -> int:
     (0, 64, 128)
     """
     return tokens // CACHE_STEP * CACHE_STEP
-
-
-def _count(sums: list[int], text: int, audio: int) -> None:
-    sums[0] += text
-    sums[1] += audio
 
 
 def tools_tokens(known: Mapping[str, ToolDefinition], names: Sequence[str]) -> int:

@@ -7,21 +7,19 @@ when its window is full.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from itertools import cycle, islice
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from tau_stage.cost.conversation_usage import (
     ASSISTANT_PER_S,
     USER_PER_S,
-    AnswerTokens,
     ClipTokens,
     ConversationUsage,
-    HearingMode,
     tools_tokens,
 )
 from tau_stage.cost.durations import (
@@ -40,7 +38,7 @@ from tau_stage.cost.durations import (
     text_tokens,
 )
 from tau_stage.cost.pricing import Cost, price, prices
-from tau_stage.cost.retirements import retirement_warnings
+from tau_stage.cost.retirements import retirement_warnings, undated
 from tau_stage.protocol import Usage, endpoint
 from tau_stage.scene import (
     OFF,
@@ -73,46 +71,17 @@ class Window:
 SMALL = Window(32_768, 28_672)
 LARGE = Window(128_000, 128_000)
 
-WINDOWS = {
-    "gpt-realtime": SMALL,
-    "gpt-realtime-mini": SMALL,
-    "gpt-realtime-1.5": SMALL,
-    "gpt-4o-realtime-preview": SMALL,
-    "gpt-4o-mini-realtime-preview": SMALL,
-    "gpt-realtime-2": LARGE,
-    "gpt-realtime-2.1": LARGE,
-    "gpt-realtime-2.1-mini": LARGE,
-}
-
-DATE = re.compile(r"-\d{4}-\d{2}-\d{2}$")
-
-
-def window_of(model: str) -> Window | None:
-    """Find the window of a model, dated or not; None where nobody knows it.
-
-    >>> window_of("gpt-realtime").tokens, window_of("gpt-4o-realtime-preview-2025-06-03").tokens
-    (32768, 32768)
-    >>> window_of("my-own-model") is None
-    True
-    """
-    return WINDOWS.get(DATE.sub("", model))
-
-
-def window_warning(player: str, model: str, context: int) -> str | None:
-    """Warn of a player whose conversation is likely to hold so many tokens; None where they fit.
-
-    >>> window_warning("ann", "gpt-realtime-2.1", 5000) is None
-    True
-    """
-    window = window_of(model)
-    if window is None or context <= window.most_in:
-        return None
-    return (
-        f"player {player}: the conversation is likely to grow to {context:,} tokens, and {model} takes "
-        f"{window.most_in:,} in before it forgets the beginning (its window is {window.tokens:,}); "
-        "give the player hears_as: text, let fewer players hear each line, or split the scene"
-    )
-
+WINDOWS = dict.fromkeys(
+    (
+        "gpt-realtime",
+        "gpt-realtime-mini",
+        "gpt-realtime-1.5",
+        "gpt-4o-realtime-preview",
+        "gpt-4o-mini-realtime-preview",
+    ),
+    SMALL,
+) | dict.fromkeys(("gpt-realtime-2", "gpt-realtime-2.1", "gpt-realtime-2.1-mini"), LARGE)
+"""By model, without its date."""
 
 Figure = TypeVar("Figure")
 Other = TypeVar("Other")
@@ -258,7 +227,7 @@ def forecast(plan: Plan, today: date | None = None) -> Forecast:
     """
     outcomes = Estimate(LOW, LIKELY, HIGH).each(lambda scenario: _simulate(plan, scenario))
     players = tuple(_player(player, outcomes) for player in plan.players)
-    cost = outcomes.each(lambda outcome: sum((outcome.cost(player) for player in plan.players), Cost()))
+    cost = outcomes.each(lambda outcome: sum(map(outcome.cost, plan.players), Cost()))
     return Forecast(
         title=plan.title,
         path=plan.path,
@@ -268,7 +237,7 @@ def forecast(plan: Plan, today: date | None = None) -> Forecast:
         ),
         lines=tuple(_lines(outcomes)),
         players=players,
-        seconds=outcomes.each(lambda outcome: outcome.simulation.end_s),
+        seconds=outcomes.each(lambda outcome: outcome.end_s),
         cost=cost,
         savings=Savings(
             as_text=_sum(player.savings.as_text for player in players),
@@ -287,64 +256,28 @@ def expected_usage(plan: Plan) -> dict[str, Usage]:
     >>> list(told), told["ben-1"].audio_in > 0
     (['ann-1', 'ben-1'], True)
     """
-    return {line.id: line.usage for line in _simulate(plan, LIKELY).simulation.lines}
+    return {line.id: line.usage for line in _simulate(plan, LIKELY).lines}
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """A simulation that is over.
-
-    Attributes:
-        simulation: It.
-        seconds: How long each line is heard, by its id.
-        lines: How many lines each player speaks.
-        voiced: Seconds each player is heard.
-    """
-
-    simulation: Simulation
-    seconds: dict[str, float] = field(default_factory=dict)
-    lines: dict[str, int] = field(default_factory=dict)
-    voiced: dict[str, float] = field(default_factory=dict)
-
-    def cost(self, player: PlayerPlan, way: int = 0) -> Cost:
-        """Price what a player uses, as it hears or as it might hear."""
-        if player.human:
-            return Cost()
-        used = self.simulation.conversations[player.name][way].usage
-        provider = _price_list(player)
-        written = (
-            price(usage, model, provider)
-            for (listener, model), usage in self.simulation.written_down.items()
-            if listener == player.name
-        )
-        return sum(written, price(used, player.model, provider))
-
-    def context(self, player: PlayerPlan) -> int:
-        """Count the most tokens a player's conversation holds."""
-        return 0 if player.human else self.simulation.conversations[player.name][0].most
-
-
-def _simulate(plan: Plan, scenario: Scenario) -> _Outcome:
+def _simulate(plan: Plan, scenario: Scenario) -> Simulation:
     """Simulate a plan; in the likely scenario, also as if each player heard the words, or nobody."""
     conversations = {}
     for player in plan.models:
-        modes = [HearingMode(as_text=player.hears_as == "text", labelled=player.label_speakers)]
+        modes = [{"as_text": player.hears_as == "text"}]
         if scenario is LIKELY:
-            modes += [HearingMode(as_text=True, labelled=player.label_speakers), HearingMode(deaf=True)]
-        told = text_tokens(player.instructions)
-        tools = tools_tokens(plan.tools, player.tools)
-        by_time = prices(player.model, _price_list(player)).per_minute is not None
-        conversations[player.name] = tuple(
-            ConversationUsage(told, tools, mode, scenario.caches, by_time) for mode in modes
+            modes += [{"as_text": True}, {"deaf": True}]
+        new = partial(
+            ConversationUsage,
+            text_tokens(player.instructions),
+            tools_tokens(plan.tools, player.tools),
+            labelled=player.label_speakers,
+            caches=scenario.caches,
+            by_time=prices(player.model, _price_list(player)).per_minute is not None,
         )
+        conversations[player.name] = [new(**mode) for mode in modes]
     simulation = Simulation(plan, scenario, conversations)
     simulation.run()
-    outcome = _Outcome(simulation)
-    for line in simulation.lines:
-        outcome.seconds[line.id] = line.seconds
-        outcome.lines[line.player] = outcome.lines.get(line.player, 0) + 1
-        outcome.voiced[line.player] = outcome.voiced.get(line.player, 0.0) + line.seconds
-    return outcome
+    return simulation
 
 
 def _price_list(player: PlayerPlan) -> str:
@@ -355,7 +288,7 @@ def _price_list(player: PlayerPlan) -> str:
         return "openai"
 
 
-def _player(player: PlayerPlan, outcomes: Estimate[_Outcome]) -> PlayerForecast:
+def _player(player: PlayerPlan, outcomes: Estimate[Simulation]) -> PlayerForecast:
     likely = outcomes.likely
     savings = Savings(Decimal(0), Decimal(0))
     if not player.human:
@@ -364,26 +297,26 @@ def _player(player: PlayerPlan, outcomes: Estimate[_Outcome]) -> PlayerForecast:
     return PlayerForecast(
         name=player.name,
         model=player.model,
-        lines=likely.lines.get(player.name, 0),
-        seconds=outcomes.each(lambda outcome: outcome.voiced.get(player.name, 0.0)),
+        lines=sum(line.plan.player == player.name for line in likely.lines),
+        seconds=outcomes.each(lambda outcome: outcome.voiced_s(player)),
         cost=outcomes.each(lambda outcome: outcome.cost(player)),
         context=outcomes.each(lambda outcome: outcome.context(player)),
-        window=window_of(player.model),
+        window=WINDOWS.get(undated(player.model)),
         savings=savings,
     )
 
 
-def _lines(outcomes: Estimate[_Outcome]) -> Iterator[LineForecast]:
-    low, high = outcomes.low.seconds, outcomes.high.seconds
-    for number, line in enumerate(outcomes.likely.simulation.lines, 1):
+def _lines(outcomes: Estimate[Simulation]) -> Iterator[LineForecast]:
+    seconds = outcomes.each(lambda outcome: {line.id: line.seconds for line in outcome.lines})
+    for number, line in enumerate(outcomes.likely.lines, 1):
         yield LineForecast(
             number=number,
             id=line.id,
-            player=line.player,
-            words=line.words,
+            player=line.plan.player,
+            words=line.plan.words,
             at_s=line.at_s,
-            seconds=Estimate(low.get(line.id, 0.0), line.seconds, high.get(line.id, line.seconds)),
-            hearers=line.hearers,
+            seconds=Estimate(seconds.low.get(line.id, 0.0), line.seconds, seconds.high.get(line.id, line.seconds)),
+            hearers=line.plan.hearers,
         )
 
 
@@ -399,8 +332,13 @@ def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
 
 def _warnings(plan: Plan, players: Iterable[PlayerForecast], likely: Cost) -> Iterator[str]:
     for player in players:
-        if warning := window_warning(player.name, player.model, player.context.likely):
-            yield warning
+        context, window = player.context.likely, player.window
+        if window and context > window.most_in:
+            yield (
+                f"player {player.name}: the conversation is likely to grow to {context:,} tokens, and {player.model} "
+                f"takes {window.most_in:,} in before it forgets the beginning (its window is {window.tokens:,}); "
+                "give the player hears_as: text, let fewer players hear each line, or split the scene"
+            )
     if plan.budget is not None and likely.total is not None and likely.total > plan.budget:
         yield (
             f"the scene is likely to cost ${likely.total:.4f}, more than its budget of ${plan.budget}: raise "
@@ -408,27 +346,14 @@ def _warnings(plan: Plan, players: Iterable[PlayerForecast], likely: Cost) -> It
         )
 
 
-@dataclass(frozen=True, slots=True)
-class SimulatedLine:
-    """A line, as long as it is likely to be.
+class SimulatedLine(NamedTuple):
+    """A line, as long as it is likely to be heard, and the tokens of its response: none for a person."""
 
-    Attributes:
-        id: The line's.
-        player: Who speaks.
-        words: What is said; empty where it is improvised.
-        at_s: Where in the take it begins.
-        seconds: How long it is heard.
-        hearers: Who hears it.
-        usage: Tokens of its response; none for a person.
-    """
-
+    plan: LinePlan
     id: str
-    player: str
-    words: str
     at_s: float
     seconds: float
-    hearers: tuple[str, ...]
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage
 
 
 @dataclass(slots=True)
@@ -454,6 +379,7 @@ class Simulation:
     written_down: dict[tuple[str, str], Usage] = field(default_factory=dict)
     _gap_s: float = 0.0
     _cut_at_s: dict[str, float] = field(default_factory=dict)
+    _suffix: str = ""
 
     def run(self) -> None:
         """Walk through all steps, then through the cues."""
@@ -466,17 +392,38 @@ class Simulation:
             times = min(expected_starts(cue.times, self.scenario), left)
             left -= times
             for time in range(1, times + 1):
-                self._steps(cue.steps, f".{time}" if time > 1 else "")
+                self._suffix = f".{time}" if time > 1 else ""
+                self._steps(cue.steps)
 
-    def _steps(self, steps: Sequence[Step], suffix: str = "") -> None:
+    def cost(self, player: PlayerPlan, way: int = 0) -> Cost:
+        """Price what a player uses, as it hears or as it might hear."""
+        if player.human:
+            return Cost()
+        provider = _price_list(player)
+        written = (
+            price(usage, model, provider)
+            for (listener, model), usage in self.written_down.items()
+            if listener == player.name
+        )
+        return sum(written, price(self.conversations[player.name][way].usage, player.model, provider))
+
+    def context(self, player: PlayerPlan) -> int:
+        """Count the most tokens a player's conversation holds."""
+        return 0 if player.human else self.conversations[player.name][0].most
+
+    def voiced_s(self, player: PlayerPlan) -> float:
+        """Sum up the seconds that a player is heard."""
+        return sum((line.seconds for line in self.lines if line.plan.player == player.name), 0.0)
+
+    def _steps(self, steps: Sequence[Step]) -> None:
         for step in steps:
             if step.when is None or self.scenario.meets_conditions:
-                self._step(step, suffix)
+                self._step(step)
 
-    def _step(self, step: Step, suffix: str) -> None:
+    def _step(self, step: Step) -> None:
         match step:
             case LinePlan():
-                self._add_heard(self._line(step, suffix), step.hearers)
+                self._add_heard(self._line(step), step.hearers)
             case ItemPlan():
                 for name, words in step.words:
                     self._add_item(name, text_tokens(words))
@@ -487,11 +434,11 @@ class Simulation:
             case SoundPlan():
                 self._add_heard(self._sound(step, self._next_s), step.hearers)
             case TogetherPlan():
-                self._together(step, suffix)
+                self._together(step)
             case ImprovisePlan():
-                self._improvise(step, suffix)
+                self._improvise(step)
             case _:
-                self._listen(step, suffix)
+                self._listen(step)
 
     # ---- the timeline
 
@@ -520,50 +467,37 @@ class Simulation:
 
     # ---- the steps
 
-    def _line(self, line: LinePlan, suffix: str = "", at_s: float | None = None) -> ClipTokens:
+    def _line(self, line: LinePlan, at_s: float | None = None) -> ClipTokens:
         """Let a line be spoken; what others hear of it."""
         if line.improvised:
-            seconds, words = self.scenario.answer_s, answer_tokens(self.scenario.answer_s)
-        else:
-            speed = self.plan.player(line.player).speed
-            seconds = speech_duration_s(line.words, line.direction, speed) * self.scenario.slowness
-            words = text_tokens(plain_words(line.words))
-        return self._spoken(line, seconds, words, suffix, at_s)
+            return self._spoken(line, self.scenario.answer_s, answer_tokens(self.scenario.answer_s), at_s)
+        seconds = speech_duration_s(line.words, line.direction, self.plan.player(line.player).speed)
+        return self._spoken(line, seconds * self.scenario.slowness, text_tokens(plain_words(line.words)), at_s)
 
-    def _spoken(
-        self, line: LinePlan, seconds: float, words: int, suffix: str = "", at_s: float | None = None
-    ) -> ClipTokens:
+    def _spoken(self, line: LinePlan, seconds: float, words: int, at_s: float | None = None) -> ClipTokens:
         player = self.plan.player(line.player)
         is_mute = player.human == "tty" or (line.output or player.output) == "text"
+        thought = self.scenario.thought if is_reasoning_model(player.model) else 0
         cap = line.max_output_tokens or player.max_output_tokens
-        whole_s = 0.0 if is_mute else seconds
-        if cap is not None:
-            words = min(words, cap)
-            whole_s = min(whole_s, (cap - words) / ASSISTANT_PER_S)
-        spoken = math.ceil(whole_s * ASSISTANT_PER_S)
-        thought = self.scenario.thought if whole_s and is_reasoning_model(player.model) else 0
-        if cap is not None:
-            thought = min(thought, max(0, cap - words - spoken))
+        words, whole_s, thought = _within(cap, words, 0.0 if is_mute else seconds, thought)
         heard_s = min(whole_s, line.cut.heard_s) if line.cut else whole_s
         before = self._used(line.player)
         for conversation in self.conversations.get(line.player, ()):
             conversation.add_answer(
-                AnswerTokens(
-                    prompt=text_tokens(line.prompt),
-                    text_out=words,
-                    audio_out=spoken,
-                    kept_s=heard_s,
-                    out_of_band=line.apart,
-                    thought=thought,
-                    tools=None if line.tools is None else tools_tokens(self.plan.tools, line.tools),
-                )
+                prompt=text_tokens(line.prompt),
+                text_out=words,
+                audio_out=math.ceil(whole_s * ASSISTANT_PER_S),
+                kept_s=heard_s,
+                out_of_band=line.apart,
+                thought=thought,
+                tools=None if line.tools is None else tools_tokens(self.plan.tools, line.tools),
             )
         at_s = self._cut_at_s.get(line.cuts or "", self._next_s) if at_s is None else at_s
         if line.cut:
             self._cut_at_s[line.id] = at_s + min(line.cut.after_s, heard_s)
         self._advance(at_s, heard_s, line.pause_s)
         used = self._used(line.player) - before
-        self.lines.append(SimulatedLine(line.id + suffix, line.player, line.words, at_s, heard_s, line.hearers, used))
+        self.lines.append(SimulatedLine(line, line.id + self._suffix, at_s, heard_s, used))
         return _clip_tokens(line.player, heard_s, math.ceil(words * heard_s / whole_s) if heard_s < whole_s else words)
 
     def _sound(self, step: SoundPlan, at_s: float) -> ClipTokens:
@@ -571,30 +505,30 @@ class Simulation:
             self._advance(at_s, EFFECT_S, step.pause_s)
         return ClipTokens(math.ceil(EFFECT_S * USER_PER_S))
 
-    def _together(self, step: TogetherPlan, suffix: str) -> None:
+    def _together(self, step: TogetherPlan) -> None:
         at_s = self._next_s
         heard = [
-            self._line(part, suffix, at_s) if isinstance(part, LinePlan) else self._sound(part, at_s)
-            for part in step.parts
+            self._line(part, at_s) if isinstance(part, LinePlan) else self._sound(part, at_s) for part in step.parts
         ]
         for clip, part in zip(heard, step.parts, strict=True):
             self._add_heard(clip, part.hearers)
         self._gap_s = step.pause_s
 
-    def _improvise(self, step: ImprovisePlan, suffix: str) -> None:
+    def _improvise(self, step: ImprovisePlan) -> None:
         for name, words in step.whispers.items():
             self._add_item(name, text_tokens(words))
         turns, seconds = expected_turns(step, map(self.plan.player, step.players), self.scenario)
         order = step.players if isinstance(step.order, str) else step.order
         for number, name in enumerate(islice(cycle(order), turns), 1):
-            line = _unwritten_line(step, f"{step.id}-{number}", name, step.pause_s)
-            self._add_heard(self._spoken(line, seconds, answer_tokens(seconds), suffix), line.hearers)
+            line = _unwritten_line(step, number, name, step.pause_s)
+            self._add_heard(self._spoken(line, seconds, answer_tokens(seconds)), line.hearers)
 
-    def _listen(self, step: ListenPlan, suffix: str) -> None:
-        number, seconds = expected_exchanges(step, self.scenario)
-        for line in _exchange_lines(step, number):
+    def _listen(self, step: ListenPlan) -> None:
+        exchanges, seconds = expected_exchanges(step, self.scenario)
+        for number in range(1, 2 * exchanges + 1):
+            line = _unwritten_line(step, number, step.person if number % 2 else step.player)
             words = answer_tokens(seconds)
-            clip = self._spoken(line, seconds, words, suffix)
+            clip = self._spoken(line, seconds, words)
             self._add_heard(clip, line.hearers)
             if line.player == step.person:
                 self._add_item(step.player, 0 if clip.audio else words, clip.audio)
@@ -619,11 +553,20 @@ def _clip_tokens(speaker: str, seconds: float, words: int) -> ClipTokens:
     )
 
 
-def _unwritten_line(step: ImprovisePlan | ListenPlan, line_id: str, player: str, pause_s: float) -> LinePlan:
+def _within(cap: int | None, words: int, seconds: float, thought: int) -> tuple[int, float, int]:
+    """Cut words, sound and thought to so many tokens; who makes no sound does not think."""
+    if cap is not None:
+        words = min(words, cap)
+        seconds = min(seconds, (cap - words) / ASSISTANT_PER_S)
+        thought = min(thought, max(0, cap - words - math.ceil(seconds * ASSISTANT_PER_S)))
+    return words, seconds, thought if seconds else 0
+
+
+def _unwritten_line(step: ImprovisePlan | ListenPlan, number: int, player: str, pause_s: float = 0.0) -> LinePlan:
     """Make a turn that nobody wrote."""
     return LinePlan(
         number=0,
-        id=line_id,
+        id=f"{step.id}-{number}",
         player=player,
         words="",
         direction="",
@@ -633,10 +576,3 @@ def _unwritten_line(step: ImprovisePlan | ListenPlan, line_id: str, player: str,
         source_line=step.source_line,
         improvised=True,
     )
-
-
-def _exchange_lines(step: ListenPlan, number: int) -> Iterator[LinePlan]:
-    """Let the person and the player speak in turn."""
-    for turn in range(number):
-        yield _unwritten_line(step, f"{step.id}-{2 * turn + 1}", step.person, 0.0)
-        yield _unwritten_line(step, f"{step.id}-{2 * turn + 2}", step.player, 0.0)

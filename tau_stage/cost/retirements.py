@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from urllib.parse import urlsplit
 
 from tau_stage.protocol import UNDERSTUDY, Endpoint, endpoint
-from tau_stage.scene import ListenPlan, Plan, PlayerPlan, Transcription
+from tau_stage.scene import ListenPlan, Plan, PlayerPlan
 
 DEPRECATIONS = "developers.openai.com/api/docs/deprecations"
 OPENAI = f"OpenAI, {DEPRECATIONS}, read 2026-11-26"
@@ -111,7 +111,16 @@ def retirement_of(model: str, provider: str = "openai") -> Retirement | None:
     (datetime.date(2027, 1, 6), None, None)
     """
     known = RETIREMENTS.get(provider, {})
-    return known.get(model) or known.get(_DATED.sub("", model))
+    return known.get(model) or known.get(undated(model))
+
+
+def undated(model: str) -> str:
+    """Strip the date from the name of a model.
+
+    >>> undated("gpt-4o-realtime-preview-2025-06-03"), undated("tts-1-1106"), undated("gpt-realtime-2.1")
+    ('gpt-4o-realtime-preview', 'tts-1', 'gpt-realtime-2.1')
+    """
+    return _DATED.sub("", model)
 
 
 def retirement_warnings(
@@ -132,7 +141,7 @@ def retirement_warnings(
     """
     using: dict[str, list[str]] = {}
     for player, model in _used(plan):
-        place = provider_of(player) if provider_of else _named(player)
+        place = provider_of(player) if provider_of else endpoint(player.endpoint or "openai")
         found = retirement_of(model, _provider(place))
         if found and found.is_worth_telling(today):
             names = using.setdefault(f"{model} {found.describe(today)}", [])
@@ -144,19 +153,9 @@ def _used(plan: Plan) -> Iterator[tuple[PlayerPlan, str]]:
     """List each model that is played or listened with, and whose it is."""
     for player in plan.models:
         yield player, player.model
-        yield from ((player, model) for model in _writers(player.transcription))
-    for step in (step for strand in plan.step_lists for step in strand):
-        if isinstance(step, ListenPlan):
-            yield from ((plan.player(step.player), model) for model in _writers(step.transcription))
-
-
-def _writers(transcription: Transcription | None) -> list[str]:
-    """List the model that writes down words, where one is named."""
-    return [value for key, value in transcription or () if key == "model"]
-
-
-def _named(player: PlayerPlan) -> Endpoint:
-    return endpoint(player.endpoint or "openai")
+        yield from ((player, value) for key, value in player.transcription or () if key == "model")
+    for step in (step for strand in plan.step_lists for step in strand if isinstance(step, ListenPlan)):
+        yield from ((plan.player(step.player), value) for key, value in step.transcription or () if key == "model")
 
 
 def _provider(place: Endpoint) -> str:
@@ -176,7 +175,7 @@ def coming_retirements(today: date, provider: str = "openai") -> tuple[tuple[str
     """
     together: dict[tuple[date, str], list[str]] = {}
     for row in sorted(RETIREMENTS[provider].values(), key=lambda row: row.ends):
-        if row.ends > today and not _DATED.search(row.model):
+        if row.ends > today and undated(row.model) == row.model:
             together.setdefault((row.ends, row.describe(today)), []).append(row.model)
     return tuple((", ".join(models), told) for (_, told), models in together.items())
 
