@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tau_stage.audio.files import quiet_decoder, read_audio, read_playable, survey
-from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.audio.stereo import Stereo
+from tau_stage.audio.pcm import RATE, Pcm, Stereo
 from tau_stage.audio.wav import WavWriter, header
 from tau_stage.errors import UsageError
 

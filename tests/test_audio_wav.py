@@ -12,9 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tau_stage.audio.level import peak_dbfs, rms_dbfs
-from tau_stage.audio.pcm import Pcm
+from tau_stage.audio.pcm import Pcm, Stereo
 from tau_stage.audio.riff import append_chunks
-from tau_stage.audio.stereo import Stereo
 from tau_stage.audio.wav import WavWriter, read_wav
 
 KILLED = """
@@ -119,7 +118,7 @@ def test_mono_and_stereo_do_not_mix(tmp_path: Path) -> None:
             writer.append(Pcm(b"ab"))
         with pytest.raises(ValueError, match="has 2 channels, the audio 1"):
             writer.overlay(0, Pcm(b"ab"))
-    with pytest.raises(ValueError, match="four bytes for each moment, got 6"):
+    with pytest.raises(ValueError, match="4 bytes for each moment, got 6"):
         Stereo(bytes(6))
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.audio.stereo import Stereo
+from tau_stage.audio.pcm import RATE, Pcm, Stereo
 from tau_stage.audio.wav import WavWriter, header
 from tau_stage.report.page_graphics import FEWEST, MOST, PER_SECOND, Sources, peaks
 from tau_stage.take.folder import TakeFolder

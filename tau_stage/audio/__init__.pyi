@@ -29,6 +29,9 @@ from .loudness import Meter as Meter
 from .loudness import gain_for as gain_for
 from .pcm import RATE as RATE
 from .pcm import Pcm as Pcm
+from .pcm import SoundT as SoundT
+from .pcm import Stereo as Stereo
+from .pcm import pan_gains as pan_gains
 from .random_access import BINARY as BINARY
 from .random_access import read_at as read_at
 from .random_access import write_at as write_at
@@ -36,9 +39,6 @@ from .riff import Shape as Shape
 from .riff import append_chunks as append_chunks
 from .riff import read_shape as read_shape
 from .riff import tells_its_size as tells_its_size
-from .stereo import SoundT as SoundT
-from .stereo import Stereo as Stereo
-from .stereo import pan_gains as pan_gains
 from .utterance_cuts import utterances as utterances
 from .wav import HEADER_BYTES as HEADER_BYTES
 from .wav import WavWriter as WavWriter

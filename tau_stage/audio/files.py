@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 
 from tau_stage.audio.formats import as_samples, at_rate, joined
 from tau_stage.audio.level import AUDIBLE_DBFS, dbfs
-from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.audio.stereo import Stereo
+from tau_stage.audio.pcm import RATE, Pcm, Stereo
 from tau_stage.errors import LFS_HINT, LFS_LARGEST, LFS_PROBLEM, UsageError, is_lfs_pointer
 
 LONGEST_S = 3600
@@ -80,7 +79,7 @@ class Playable:
 
 
 def read_playable(path: Path, gain_db: float = 0.0, *, stereo: bool = False) -> Playable:
-    """Return a sound file as a scene plays it, at 24 kHz.
+    """Read a sound file as a scene plays it, at 24 kHz.
 
     Where its stem has two channels, a file of two keeps them; any other is the same on both.
 
@@ -94,16 +93,16 @@ def read_playable(path: Path, gain_db: float = 0.0, *, stereo: bool = False) -> 
 
 
 def _both(path: Path, gain_db: float) -> Stereo:
-    """Return left and right of a file; what would be over full scale on either makes both softer."""
-    factor = 10 ** ((gain_db - max(0.0, survey(path).loudest_dbfs + gain_db)) / 20)
+    """Read left and right of a file; what would be over full scale on either makes both softer."""
+    factor = _factor(gain_db, survey(path).loudest_dbfs)
     with _opened(path) as file:
-        blocks = (block * (factor * FULL_SCALE) for block in _blocks(path, file))
+        blocks = (block * factor for block in _blocks(path, file))
         at_24_khz = at_rate(blocks, file.samplerate, RATE, 2)
         return Stereo(b"".join(as_samples(block).astype("<i2").tobytes() for block in at_24_khz))
 
 
 def read_audio(path: Path, gain_db: float = 0.0) -> Pcm:
-    """Return the sound of a file as mono 16-bit audio at 24 kHz: channels averaged, resampled where it must be.
+    """Read the sound of a file as mono 16-bit audio at 24 kHz: channels averaged, resampled where it must be.
 
     A file that is that already comes back sample for sample. Only what can be read of it is its sound, whatever its
     header tells. What would be over full scale, gain included, makes the whole sound softer until it fits.
@@ -111,10 +110,14 @@ def read_audio(path: Path, gain_db: float = 0.0) -> Pcm:
     Raises:
         UsageError: The file is missing, is no sound, holds none, or lasts longer than an hour.
     """
-    peak_dbfs = survey(path).peak_dbfs + gain_db
-    factor = 10 ** ((gain_db - max(0.0, peak_dbfs)) / 20)
+    factor = _factor(gain_db, survey(path).peak_dbfs)
     with _opened(path) as file:
-        return joined((block * (factor * FULL_SCALE) for block in _mono(path, file)), file.samplerate)
+        return joined((block.mean(axis=1) * factor for block in _blocks(path, file)), file.samplerate)
+
+
+def _factor(gain_db: float, peak_dbfs: float) -> float:
+    """Compute the factor of samples with full scale at 1 for 16-bit sound, none of it over full scale."""
+    return FULL_SCALE * 10 ** (min(gain_db, -peak_dbfs) / 20)
 
 
 def survey(path: Path) -> Survey:
@@ -214,10 +217,6 @@ def _piped(path: Path, start: int) -> Iterator[int]:
     finally:
         os.close(reading)
         writer.join()
-
-
-def _mono(path: Path, file: Any) -> Iterator[NDArray[np.float32]]:
-    return (block.mean(axis=1) for block in _blocks(path, file))
 
 
 def _blocks(path: Path, file: Any) -> Iterator[NDArray[np.float32]]:

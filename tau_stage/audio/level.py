@@ -6,8 +6,7 @@ import math
 
 import numpy as np
 
-from tau_stage.audio.pcm import Pcm
-from tau_stage.audio.stereo import SoundT
+from tau_stage.audio.pcm import Pcm, SoundT
 
 SILENCE_DBFS = -120.0
 AUDIBLE_DBFS = -70.0

@@ -1,11 +1,12 @@
-"""Mono 16-bit audio with its rate: the shape that sound has inside tau-stage; stems of sounds may be stereo."""
+"""16-bit audio with its rate: the shape that sound has inside tau-stage. All is mono but stems of sounds and mixes."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
 
 import pybase64
 
@@ -18,30 +19,71 @@ RATE = 24_000
 
 
 @dataclass(frozen=True, slots=True)
-class Pcm:
-    """Mono signed 16-bit little-endian samples and their rate. Immutable and hashable.
+class Sound:
+    """Signed 16-bit little-endian samples of some channels, in turn, and their rate. Immutable and hashable.
 
     Attributes:
-        data: The samples, two bytes each, little-endian.
-        rate: Samples per second.
+        data: The samples.
+        rate: Samples of each channel per second.
 
     Raises:
-        ValueError: The bytes are not whole samples, or the rate is not positive.
-
-    >>> Pcm(bytes(48_000)).duration_s
-    1.0
+        ValueError: The bytes are not whole samples of all channels, or the rate is not positive.
     """
 
-    channels: ClassVar[int] = 1
+    channels: ClassVar[int]
 
     data: bytes = b""
     rate: int = RATE
 
     def __post_init__(self) -> None:
-        if len(self.data) % 2:
-            raise ValueError(f"16-bit audio needs an even number of bytes, got {len(self.data)}")
+        if len(self.data) % self._width:
+            raise ValueError(f"16-bit audio needs {self._width} bytes for each moment, got {len(self.data)}")
         if self.rate <= 0:
             raise ValueError(f"a rate must be positive, got {self.rate}")
+
+    def __len__(self) -> int:
+        """Count the samples of each channel."""
+        return len(self.data) // self._width
+
+    def __getitem__(self, span: slice) -> Self:
+        """Take a span of samples."""
+        start, stop, step = span.indices(len(self))
+        if step != 1:
+            raise ValueError("a span of audio has no step")
+        return type(self)(self.data[self._width * start : self._width * max(start, stop)], self.rate)
+
+    @property
+    def _width(self) -> int:
+        return 2 * self.channels
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds, from the sample count."""
+        return len(self) / self.rate
+
+    @property
+    def array(self) -> NDArray[np.int16]:
+        """The samples as a read-only array of int16: one dimension in mono, samples by channels else."""
+        import numpy as np
+
+        samples = np.frombuffer(self.data, dtype="<i2")
+        return samples if self.channels == 1 else samples.reshape(-1, self.channels)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the samples (not of any file header), in hexadecimal."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Pcm(Sound):
+    """Mono sound.
+
+    >>> Pcm(bytes(48_000)).duration_s, len(Pcm(bytes(20))[2:5])
+    (1.0, 3)
+    """
+
+    channels = 1
 
     @classmethod
     def from_array(cls, samples: NDArray[np.floating] | NDArray[np.int16], rate: int = RATE) -> Pcm:
@@ -76,38 +118,6 @@ class Pcm:
             raise ValueError(f"cannot join audio of {sorted({part.rate for part in parts})} Hz at {rate} Hz")
         return cls(b"".join(part.data for part in parts), rate)
 
-    def __len__(self) -> int:
-        """Count the samples."""
-        return len(self.data) // 2
-
-    def __getitem__(self, span: slice) -> Pcm:
-        """Take a span of samples.
-
-        >>> len(Pcm.silence(10)[2:5])
-        3
-        """
-        start, stop, step = span.indices(len(self))
-        if step != 1:
-            raise ValueError("a span of audio has no step")
-        return Pcm(self.data[2 * start : 2 * max(start, stop)], self.rate)
-
-    @property
-    def duration_s(self) -> float:
-        """Length in seconds, from the sample count."""
-        return len(self) / self.rate
-
-    @property
-    def array(self) -> NDArray[np.int16]:
-        """The samples as a read-only array of int16."""
-        import numpy as np
-
-        return np.frombuffer(self.data, dtype="<i2")
-
-    @property
-    def sha256(self) -> str:
-        """Hash of the samples (not of any file header), in hexadecimal."""
-        return hashlib.sha256(self.data).hexdigest()
-
     @property
     def base64(self) -> bytes:
         """The samples in base64, as the wire wants them.
@@ -116,3 +126,44 @@ class Pcm:
         b'AAA='
         """
         return pybase64.b64encode(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Stereo(Sound):
+    """Left and right in turn, four bytes for each moment.
+
+    >>> len(Stereo(bytes(96_000))), len(Stereo(bytes(40))[2:5])
+    (24000, 3)
+    """
+
+    channels = 2
+
+    @classmethod
+    def of(cls, left: Pcm, right: Pcm) -> Stereo:
+        """Make one of two sounds of one length.
+
+        >>> Stereo.of(Pcm(b"ab"), Pcm(b"cd")).data
+        b'abcd'
+        """
+        import numpy as np
+
+        return cls(np.stack([left.array, right.array], axis=1).tobytes(), left.rate)
+
+
+SoundT = TypeVar("SoundT", Pcm, Stereo)
+"""Either of the two."""
+
+
+def pan_gains(pan: float) -> tuple[float, float]:
+    """Compute the factors of left and right for a mono sound: at any place it has the same power in all.
+
+    In the middle both have -3 dB, so that left and right by √½, added, are the sound itself.
+
+    Args:
+        pan: From -1, the left, to 1, the right.
+
+    >>> [tuple(round(gain, 3) for gain in pan_gains(pan)) for pan in (-1, 0, 0.5)]
+    [(1.0, 0.0), (0.707, 0.707), (0.383, 0.924)]
+    """
+    angle = (pan + 1) * math.pi / 4
+    return max(0.0, math.cos(angle)), math.sin(angle)
