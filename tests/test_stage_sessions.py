@@ -1,15 +1,23 @@
 """The limiter opens sessions one at a time and knows what may pass and what never will."""
 
 import random
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
 import anyio
 import pytest
 
 from tau_stage.errors import ConnectFailed
+from tau_stage.protocol.endpoints import ENDPOINTS
 from tau_stage.session.retrying import RULES, Rule
-from tau_stage.stage.sessions import OpeningLimiter
+from tau_stage.stage.performance import perform
+from tau_stage.stage.sessions import OpeningLimiter, Stage
+from tau_stage.take.folder import TakeFolder
+from tests.support.in_memory_stage import plan_of
+from tests.support.scripted_providers import ScriptedProvider
 
 
 class Door:
@@ -85,3 +93,17 @@ async def test_who_failed_does_not_keep_the_others_out() -> None:
     with pytest.raises(ConnectFailed):
         await limiter.run(Door(busy(status=403)), gap_s=0)
     assert await limiter.run(Door(), gap_s=0) == "open"
+
+
+@pytest.mark.parametrize(("place", "voices"), [("xai", ["ara", "ash"]), ("azure", ["marin", "ash"])])
+async def test_a_voice_that_nobody_named_is_the_default_of_whoever_plays(
+    place: str, voices: list[str], tmp_path: Path
+) -> None:
+    provider = ScriptedProvider("inworld")
+    provider.place = replace(ENDPOINTS[place], dialect=provider.place.dialect, opening=provider.place.opening)
+    stage = Stage(lambda _player: provider.connected(), lambda _player: provider.place)
+    plan = plan_of("players: {ann: , bob: {voice: ash}}\nlines: [ann: Hello., bob: Hello.]")
+    take = await perform(plan, stage, TakeFolder.create(tmp_path, "scene", datetime(2026, 11, 21, tzinfo=UTC), "1"))
+    asked = [provider.sent("session.update", number)[0]["session"] for number in (0, 1)]
+    assert [session["audio"]["output"]["voice"] for session in asked] == voices
+    assert [player.voice for player in take.players] == voices

@@ -46,6 +46,7 @@ from .names import picture_type as picture_type
 from .names import resolve_path as resolve_path
 from .names import slug as slug
 from .names import sounds_in as sounds_in
+from .names import voice_at as voice_at
 from .names import voice_warning as voice_warning
 from .names import voices_of as voices_of
 from .plan import CuePlan as CuePlan

@@ -351,6 +351,16 @@ def default_voice(endpoint: str | None) -> str:
     return KNOWN_ENDPOINTS.get(kind_of(endpoint or "openai"), KNOWN_ENDPOINTS["openai"]).voice
 
 
+def voice_at(voice: str, planned: str | None, endpoint: str) -> str:
+    """Return the voice to ask for at an endpoint: the default of the one the scene was planned for means its own.
+
+    >>> voice_at("marin", None, "xai"), voice_at("marin", None, "azure"), voice_at("ash", None, "xai")
+    ('ara', 'marin', 'ash')
+    """
+    is_foreign = voice == default_voice(planned) and voice not in (voices_of(endpoint) or ())
+    return default_voice(endpoint) if is_foreign else voice
+
+
 def default_transcription(endpoint: str | None) -> str | None:
     """Return the model that writes down words at an endpoint; None where the server is left to choose.
 

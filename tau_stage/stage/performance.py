@@ -272,8 +272,8 @@ def _role(player: PlayerPlan, stage: Stage) -> record.Role:
     if player.human:
         facts = {"voice": "", "model": "", "endpoint": "", "prices": "", "human": player.human}
     else:
-        place = stage.provider_of(player)
-        facts = {"voice": player.voice, "model": player.model, "endpoint": place.name, "prices": place.price_provider}
+        place, voice = stage.provider_of(player), stage.voice_of(player)
+        facts = {"voice": voice, "model": player.model, "endpoint": place.name, "prices": place.price_provider}
     return record.Role.model_validate({"name": player.name, "pan": player.pan, **facts})
 
 

@@ -17,7 +17,7 @@ from tau_stage.audio import Format, Playable, read_playable
 from tau_stage.environment import known_keys
 from tau_stage.errors import ConnectFailed, ModelRefused, SessionError, UsageError
 from tau_stage.protocol import ENDPOINTS, UNDERSTUDY, Endpoint, FunctionTool, Secrets, conducted, endpoint, proxy_for
-from tau_stage.scene import ItemPlan, Plan, PlayerPlan, Timeouts, TogetherPlan, resolve_path
+from tau_stage.scene import ItemPlan, Plan, PlayerPlan, Timeouts, TogetherPlan, resolve_path, voice_at
 from tau_stage.session import RULES, Deadlines, Rule, Session, Tally, Tool, Trouble, open_session, opening_trouble
 from tau_stage.stage.context import Sounds, put_words
 from tau_stage.stage.events import EventLog
@@ -116,6 +116,10 @@ class Stage:
     limiter: OpeningLimiter = field(default_factory=OpeningLimiter)
     deadlines: Deadlines = field(default_factory=Deadlines)
     recording: str = ""
+
+    def voice_of(self, player: PlayerPlan) -> str:
+        """Return the voice to ask for; where the scene names none, it is the default of whoever plays."""
+        return voice_at(player.voice, player.endpoint, self.provider_of(player).name)
 
     def secrets(self, plan: Plan) -> Secrets:
         """Return what no tool may answer: the keys of this process, and those of the addresses that are dialled."""
@@ -321,7 +325,7 @@ class SessionFactory:
     async def _open(self, player: PlayerPlan, opened: AsyncExitStack) -> Session:
         log, place, tools = self.log, self.stage.provider_of(player), self.tools[player.name]
         wanted = conducted(
-            voice=player.voice,
+            voice=self.stage.voice_of(player),
             instructions=player.instructions,
             speed=player.speed,
             output=player.output,
