@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from tau_stage.scene.script import PlayerNames, ScriptSpeech
+from tau_stage.scene.script import PlayerNames, ScriptSpeech, closing
 from tau_stage.scene.source import Position, Source
 
 _PARTS = re.compile(r"\\(?P<sign>[!-/:-@\[-`{-~])|(?P<run>\*+|_+)|[^\\*_]+|\\")
@@ -120,7 +120,9 @@ def _written(parts: list[str], spans: list[tuple[int, int, int]], mark: str) -> 
 
 
 _OPENED = re.compile(r"/\*|\[\[")
-_BLANK = re.compile(r"\n[ \t]?\r?\n")
+_CLOSINGS = {"/*": re.compile(r"\*/"), "[[": re.compile(r"]]|\n[ \t]?\r?\n")}
+"""What ends a boneyard, and what a note: a blank line, too, and then it is none."""
+
 _UNSEEN = "\0"
 """Stands for each character of a note or a boneyard; no source holds it."""
 
@@ -129,7 +131,6 @@ _INSIDE = re.compile("(?P<end>\r\n|[\n\r\x85\u2028\u2029])|.")
 _TITLE = re.compile(r"[^\W_][\w ]*:")
 _HEADING = re.compile(r"(?:int|ext|est|int\.?/ext|i/e)[. ]|\.[^.]", re.IGNORECASE)
 _NO_CUE = ("!", ">", "#", "=", "~")
-_PARENTHESIS = re.compile(r"\\.|[()（）]")
 _CONTINUES = ("MORE", "CONT'D", "CONT’D", "CONTINUED")
 """What a printed page says where a dialogue goes on over its edge."""
 
@@ -177,19 +178,11 @@ class _Dialogue:
             self.words.append(stressed(line.removeprefix("~").strip()))
             return
         self.asides.append(line)
-        end = self.closing(bare)
+        end, self.depth = closing(bare, self.depth)
         if end == len(bare):
             self.aside()
         elif end is not None:
             self.flush()
-
-    def closing(self, bare: str) -> int | None:
-        """Tell where the parenthesis closes that was opened first; None, if not in this line."""
-        for sign in _PARENTHESIS.finditer(bare):
-            self.depth += 1 if sign[0] in "(（" else -1 if sign[0] in ")）" else 0
-            if not self.depth:
-                return sign.end()
-        return None
 
     def aside(self) -> None:
         """Take what is in parentheses for a direction, or for a moment behind words."""
@@ -307,24 +300,14 @@ def _is_cue(line: str, name: str, *, known: bool) -> bool:
 def _without_notes(source: Source) -> tuple[str, ...]:
     """Return the lines with everything hidden that is a note or struck out; all else stays in its column."""
     text, seen, kept = source.text, 0, []
-    closings = {"/*": _all("*/", text), "[[": _all("]]", text)}
-    blanks = [blank.start() for blank in _BLANK.finditer(text)]
+    closings = {sign: list(end.finditer(text)) for sign, end in _CLOSINGS.items()}
     for opened in _OPENED.finditer(text):
-        begin, end = opened.start(), _next(closings[opened[0]], opened.end())
-        if begin < seen or end is None or (opened[0] == "[[" and (_next(blanks, begin) or end) < end):
-            continue
-        kept += [text[seen:begin], _INSIDE.sub(_hide, text[begin : end + 2])]
-        seen = end + 2
+        after = bisect_left(closings[opened[0]], opened.end(), key=re.Match.start)
+        end = next(iter(closings[opened[0]][after : after + 1]), None)
+        if opened.start() >= seen and end and not end[0].isspace():
+            kept += [text[seen : opened.start()], _INSIDE.sub(_hide, text[opened.start() : end.end()])]
+            seen = end.end()
     return tuple(re.split("\r\n|[\n\r\x85\u2028\u2029]", "".join([*kept, text[seen:]])))
-
-
-def _all(sign: str, text: str) -> list[int]:
-    return [found.start() for found in re.finditer(re.escape(sign), text)]
-
-
-def _next(places: Sequence[int], place: int) -> int | None:
-    """Return the first of some ordered places that does not come before another."""
-    return next(iter(places[(index := bisect_left(places, place)) : index + 1]), None)
 
 
 def _hide(character: re.Match[str]) -> str:

@@ -66,14 +66,6 @@ ToolChoice = Annotated[str, WithJsonSchema({"type": "string", "examples": ["auto
 Order = Annotated[
     Literal["round", "called"] | tuple[str, ...],
     BeforeValidator(fields.order),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "enum": ["round", "called"]},
-                {"type": "array", "items": {"type": "string"}},
-            ]
-        }
-    ),
 ]
 Threshold = Annotated[float, FromText(fields.threshold, units.number_from(0, 1))]
 Eagerness = Annotated[Literal["auto", "low", "medium", "high"], OneOf("eagerness")]
@@ -470,24 +462,6 @@ def parts_of(steps: Iterable[AnyStep]) -> Iterator[AnyStep]:
         yield from step.together if isinstance(step, Together) else (step,)
 
 
-_WAV = {"type": "string", "description": "A sound file, relative to the scene: what the user says in it."}
-
-
-def _anything(role: str, *, with_sound: bool) -> JsonSchemaValue:
-    words: JsonSchemaValue = dict(SCALAR)
-    sound = {"type": "object", "properties": {"wav": _WAV}, "additionalProperties": False}
-    return {
-        "type": "object",
-        "description": f"Each player's name, and what is put into that player's conversation as {role}.",
-        "additionalProperties": {"anyOf": [words, sound]} if with_sound else words,
-    }
-
-
-TOLD_SCHEMAS = {
-    "prompt": _anything("a whisper of the prompter's", with_sound=False),
-    "user": _anything("something the user said", with_sound=True),
-    "assistant": _anything("something it said itself", with_sound=False),
-}
 ROLES: dict[str, Literal["system", "user", "assistant"]] = {
     "prompt": "system",
     "user": "user",

@@ -6,10 +6,9 @@ from pydantic.json_schema import JsonSchemaValue
 
 from tau_stage.scene.delivery_options import LineFiles, Mix
 from tau_stage.scene.expect import CallWanted, Says
-from tau_stage.scene.fields import IGNORED, EditorSchema, SceneModel
+from tau_stage.scene.fields import IGNORED, SCALAR, EditorSchema, SceneModel
 from tau_stage.scene.model import (
     EVENTS,
-    TOLD_SCHEMAS,
     CutIn,
     DetectionOptions,
     FreePlay,
@@ -23,6 +22,20 @@ from tau_stage.scene.names import RESERVED
 ID = "https://json-schema.org/draft/2020-12/schema"
 
 _SOUND_FILE = {"type": "string", "description": "A sound file, relative to the scene."}
+_WAV = {"type": "string", "description": "A sound file, relative to the scene: what the user says in it."}
+_WORDS_OR_SOUND = {
+    "anyOf": [
+        SCALAR,
+        {"type": "object", "properties": {"wav": _WAV}, "additionalProperties": False},
+    ]
+}
+_ITEMS = {
+    "prompt": ("a whisper of the prompter's", SCALAR),
+    "user": ("something the user said", _WORDS_OR_SOUND),
+    "assistant": ("something it said itself", SCALAR),
+}
+"""What the items of a step are put into a conversation as, and how each is written."""
+
 _COMPARISON = {"type": "string", "description": "Compares texts, like '${mood} == happy' or '${mood} != sad'."}
 _SHORT = (*EVENTS.values(), Mix, LineFiles, Says, CutIn, FreePlay, Listening, DetectionOptions, TranscriptionOptions)
 """Mappings for which a text may stand."""
@@ -93,9 +106,12 @@ def _allow_short_calls(parts: JsonSchemaValue) -> None:
 def _steps(parts: JsonSchemaValue) -> None:
     """Describe the steps as they are written: each begins with a word of its own."""
     parts["Line"]["propertyNames"] = {"not": {"enum": sorted(RESERVED - set(Line.options()))}}
-    parts["ItemStep"]["properties"] |= TOLD_SCHEMAS
+    for word, (role, form) in _ITEMS.items():
+        description = f"Each player's name, and what is put into that player's conversation as {role}."
+        item = {"type": "object", "description": description, "additionalProperties": form}
+        parts["ItemStep"]["properties"][word] = item
     parts["SoundStep"]["properties"] |= {"sfx": _SOUND_FILE, "bed": _SOUND_FILE}
-    for word, keys in {"ItemStep": tuple(TOLD_SCHEMAS), "SoundStep": ("sfx", "bed")}.items():
+    for word, keys in {"ItemStep": tuple(_ITEMS), "SoundStep": ("sfx", "bed")}.items():
         parts[word]["anyOf"] = [{"required": [key]} for key in keys]
         parts[word]["required"] = []
     for word in ("Pause", "Together"):

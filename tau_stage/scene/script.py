@@ -398,6 +398,7 @@ def _start(line: str) -> int:
 
 _ESCAPED = re.compile(r"\\([()（）])")
 _PARENTHESIS = re.compile(r"\\.|[()（）]", re.DOTALL)
+_DEPTHS = {"(": 1, "（": 1, ")": -1, "）": -1}
 _ASIDE = re.compile(r"\\.|[(（](?P<aside>[^()（）\\]*)[)）]", re.DOTALL)
 
 
@@ -432,15 +433,15 @@ def parse_speech(text: str) -> Speech:
         raise wrong("a line needs words", "a line is '- player: words'; leave the line out for silence")
     if not text.startswith(("(", "（")):
         return Speech("", _plain(text), _aside(text))
-    end = _closing(text)
+    end, _ = closing(text)
     if end is None:
         raise wrong("this parenthesis is never closed", r"close it after the direction, or write \( to have it spoken")
-    direction, words = text[1:end].strip(), text[end + 1 :].strip()
+    direction, words = text[1 : end - 1].strip(), text[end:].strip()
     if not words:
         hint = r"add words after it, or write \( to have it spoken"
         raise wrong("a line needs words, and here is a direction only", hint)
-    if words.startswith(("(", "（")) and (second := _closing(words)) is not None:
-        other = words[1:second].strip()
+    if words.startswith(("(", "（")) and (second := closing(words)[0]):
+        other = words[1 : second - 1].strip()
         hint = rf"write both in one: ({direction}, {other}), or write \({other}\) to have it spoken"
         raise wrong("a second direction stands here, and would be spoken", hint)
     return Speech(_plain(direction), _plain(words), _aside(words))
@@ -450,13 +451,17 @@ def _aside(words: str) -> str:
     return next((found["aside"].strip() for found in _ASIDE.finditer(words) if found["aside"]), "")
 
 
-def _closing(text: str) -> int | None:
-    depth = 0
+def closing(text: str, depth: int = 0) -> tuple[int | None, int]:
+    r"""Tell where the parenthesis closes that was opened first, and how many are open behind that, or at the end.
+
+    >>> closing(r"(very (low\)) now) so"), closing("(low"), closing("and low)", 1)
+    ((18, 0), (None, 1), (8, 0))
+    """
     for sign in _PARENTHESIS.finditer(text):
-        depth += {"(": 1, "（": 1, ")": -1, "）": -1}.get(sign[0], 0)
+        depth += _DEPTHS.get(sign[0], 0)
         if not depth:
-            return sign.start()
-    return None
+            return sign.end(), 0
+    return None, depth
 
 
 def _plain(text: str) -> str:
