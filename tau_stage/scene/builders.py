@@ -126,27 +126,31 @@ class Steps:
     def speaker(self, entries: Entries, path: Path) -> str | None:
         """Find the key of a step that says who speaks; what hinders is noted."""
         strangers = [key for key in entries if key not in Line.options()]
-        speaker, *others = [key for key in strangers if key in self.players] or [""]
-        who, what = (
-            next((key for key in words if isinstance(entries.get(key), str)), "")
-            for words in (SPEAKER_WORDS, TEXT_WORDS)
-        )
-        if speaker and not others:
-            return speaker
-        if others:
-            here = (*path, others[0])
+        speakers = [key for key in strangers if key in self.players]
+        if len(speakers) == 1:
+            return speakers[0]
+        if speakers:
+            here = (*path, speakers[1])
             head, line = self.errors.document.around(here, key=True)
             mended = "" if head.strip() else f":\n  {head.removesuffix('  ')}- {line}"
             self.errors.add(here, "two players speak in one line", f"start every line with '- '{mended}", key=True)
-        elif who and what:  # as other formats do
-            words = " ".join(str(entries[what]).split())
-            hint = self.rewritten(f"{yaml_scalar(str(entries[who]))}: {yaml_scalar(words)}", path)
-            self.errors.add((*path, who), "a line's key is its speaker, and its value what is said", hint, key=True)
-        elif strangers:
-            self.stranger(strangers[0], path, entries[strangers[0]])
-        else:
-            self.errors.add(path, "this line has no speaker", "a line is '- player: words'")
+        elif not self.is_foreign(entries, path):
+            if strangers:
+                self.stranger(strangers[0], path, entries[strangers[0]])
+            else:
+                self.errors.add(path, "this line has no speaker", "a line is '- player: words'")
         return None
+
+    def is_foreign(self, entries: Entries, path: Path) -> bool:
+        """Note a line whose speaker and words have keys of their own, as other formats do; whether it is one."""
+        known = [[key for key in words if isinstance(entries.get(key), str)] for words in (SPEAKER_WORDS, TEXT_WORDS)]
+        if not all(known):
+            return False
+        (who, *_), (what, *_) = known
+        words = " ".join(str(entries[what]).split())
+        hint = self.rewritten(f"{yaml_scalar(str(entries[who]))}: {yaml_scalar(words)}", path)
+        self.errors.add((*path, who), "a line's key is its speaker, and its value what is said", hint, key=True)
+        return True
 
     def stranger(self, key: str, path: Path, value: Node) -> None:
         """Note a key that is neither a player nor an option."""

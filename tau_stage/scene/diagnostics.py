@@ -3,7 +3,7 @@
 What is wrong is left out and reading goes on, so that checks further on see the rest.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -84,14 +84,17 @@ class Diagnostics:
         for key in (key for key in entries if key not in options):
             if self.misread((*path, key), key=True):
                 continue
-            stray = model.FORM.strays.get(key)
-            meant = "" if stray else key_meant(key, options)
-            self.meant.add(meant)
-            hint = did_you_mean(key, (meant,), f"did you mean '{meant}'?") if meant else ""
-            known = ranked(key, options) if len(self.noted) < MOST_RANKED and not hint else options
-            hint = stray or hint or ELSEWHERE.get(key.lower()) or f"it knows: {listed(known)}"
+            hint = model.FORM.strays.get(key) or self._option_meant(key, options)
             self.add((*path, key), f"{owner or _owner(model, path)} has unknown key '{key}'", hint, key=True)
         return {key: entries[key] for key in entries if key in options}
+
+    def _option_meant(self, key: str, options: Sequence[str]) -> str:
+        """Return a hint for a key that is none of the options."""
+        if meant := key_meant(key, options):
+            self.meant.add(meant)
+            return did_you_mean(key, (meant,), f"did you mean '{meant}'?")
+        known = ranked(key, options) if len(self.noted) < MOST_RANKED else options
+        return ELSEWHERE.get(key.lower()) or f"it knows: {listed(known)}"
 
     def misread(self, path: Path, *, key: bool = False) -> bool:
         """Note a line whose signs only look like YAML's; whether it is one."""

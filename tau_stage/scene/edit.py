@@ -280,12 +280,15 @@ class _AsScript(_Rewriter):
             return None
         called = name.upper() if self.cast.find(name.upper()) == name else name
         speech = f"{called}: {words}"
+        return (path, speech) if self.says(speech, name, words) else None
+
+    def says(self, speech: str, name: str, words: str) -> bool:
+        """Tell whether a script reads a speech as these words of a player's."""
         try:
             read = read_script(Source.of(speech, self.source.path), 1, 1, self.players)
         except SceneError:
-            return None
-        same = [(part.speaker, part.text) for part in read if isinstance(part, ScriptSpeech)] == [(name, words)]
-        return (path, speech) if same else None
+            return False
+        return [(part.speaker, part.text) for part in read if isinstance(part, ScriptSpeech)] == [(name, words)]
 
 
 class _AsLines(_Rewriter):

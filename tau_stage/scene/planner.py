@@ -189,18 +189,15 @@ class _StepPlanner:
     def line(self, line: Line) -> Step:
         self.ordinals[line.speaker] += 1
         self.numbers["line"] += 1
-        improvised, direction = line.improvise is not None, line.direction or ""
-        prompt = line.improvise or "" if improvised else _prompt(self.scene.prompt_template, line.words, direction)
-        if improvised and direction:
-            prompt = f"{prompt} ({direction})".strip()
+        improvised = line.improvise is not None
         return self.planned(
             LinePlan,
             line,
             number=self.numbers["line"],
             id=line.id or self.prefix + automatic_id(line.speaker, self.ordinals[line.speaker]),
             player=line.speaker,
-            direction=direction,
-            prompt=prompt,
+            direction=line.direction or "",
+            prompt=self.prompt(line),
             improvised=improvised,
             hearers=self.heard(line.speaker, line.to),
             pause_s=self.pause(line.pause),
@@ -210,6 +207,13 @@ class _StepPlanner:
             tool_choice=line.tool_choice or (None if improvised or not self.scene.tools else "none"),
             metadata=dict(line.metadata or {}),
         )
+
+    def prompt(self, line: Line) -> str:
+        """Return what a player is told: the template filled in, or what it improvises on."""
+        direction = line.direction or ""
+        if line.improvise is None:
+            return _prompt(self.scene.prompt_template, line.words, direction)
+        return f"{line.improvise} ({direction})".strip() if direction else line.improvise
 
     @step.register
     def sound(self, step: SoundStep) -> Step:

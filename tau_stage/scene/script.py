@@ -131,21 +131,19 @@ def _after_signs(rest: str) -> int:
 
 def _decorated(line: str, start: int, rest: str, at: int, find: Find) -> Head | None:
     """Return a name that may stand in emphasis, and may have a direction or a moment behind it."""
-    emphasis = _EMPHASIS.match(rest, at)
-    begin = emphasis.end() if emphasis else at
+    begin = _after(_EMPHASIS, rest, at)
     colon = _COLON.search(rest, begin)
     if colon is None:
         return None
-    name, end, opened = rest[begin : colon.start()], start + colon.end(), ""
-    if emphasis and line.startswith(emphasis[0], end):
-        end += len(emphasis[0])
-    elif emphasis and emphasis[0] not in name:
-        opened = emphasis[0]
+    name, end, opened = rest[begin : colon.start()], start + colon.end(), rest[at:begin]
+    if line.startswith(opened, end):
+        end, opened = end + len(opened), ""
+    elif opened in name:
+        opened = ""
     aside = None if find(name.strip()) else _BEHIND.fullmatch(name)
     name = (aside["name"] if aside else name).strip("*_ \t")
-    if find(name) is None and not (_is_name(name) and _begins_words(rest, colon)):
-        return None
-    if opened and not line.rstrip().endswith(opened):
+    is_head = find(name) is not None or (_is_name(name) and _begins_words(rest, colon))
+    if not is_head or not line.rstrip().endswith(opened):
         return None
     head = _head(line, name, start + begin, end)
     words = opened + head.words
@@ -340,10 +338,7 @@ class _ScriptReader:
 
     def words(self, number: int, line: str) -> None:
         outside = self.speech is None or depth(line) <= self.speech.indent
-        head = head_of(line, self.cast.find)
-        speaker = self.cast.find(head.name) if head else None
-        if speaker is None and outside and (marked := marked_head(line, self.cast.find)):
-            head, speaker = marked, self.cast.find(marked.name)
+        head, speaker = self.head(line, outside=outside)
         if head and speaker is not None:
             self.close()
             place = Position(number, head.words_column + 1)
@@ -356,6 +351,15 @@ class _ScriptReader:
             self.refuse(number, line, head)
         else:
             self.speech.add(number, _start(line), line.strip())
+
+    def head(self, line: str, *, outside: bool) -> tuple[Head | None, str | None]:
+        """Tell who speaks in a line, and which player that is; by other signs than a colon only outside of a speech."""
+        find = self.cast.find
+        head = head_of(line, find)
+        speaker = find(head.name) if head else None
+        if speaker is None and outside and (marked := marked_head(line, find)):
+            return marked, find(marked.name)
+        return head, speaker
 
     def refuse(self, number: int, line: str, head: Head | None) -> None:
         """Note that nobody, or somebody who is no player, speaks words."""
