@@ -27,6 +27,10 @@ from decimal import Decimal
 from typing import Literal, Self
 
 
+def _with_hint(text: str, hint: str) -> str:
+    return f"{text}\n  hint: {hint}" if hint else text
+
+
 class StageError(Exception):
     """The root: ``except StageError`` catches everything tau-stage raises on purpose.
 
@@ -35,7 +39,7 @@ class StageError(Exception):
     """
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Return how to make a copy: by its facts, which are given by name, not by its call."""
+        """Tell how a copy is made: by its facts, which are given by name, not by its call."""
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
@@ -69,13 +73,10 @@ class SceneError(StageError):
     caret: int = 0
 
     def __str__(self) -> str:
-        where = f"{self.path}:{self.line}:{self.column}: {self.problem}"
-        shown = [where]
+        shown = f"{self.path}:{self.line}:{self.column}: {self.problem}"
         if self.source:
-            shown += [f"  {self.source}", "  " + " " * ((self.caret or self.column) - 1) + "^"]
-        if self.hint:
-            shown.append(f"  hint: {self.hint}")
-        return "\n".join(shown)
+            shown += f"\n  {self.source}\n  " + " " * ((self.caret or self.column) - 1) + "^"
+        return _with_hint(shown, self.hint)
 
 
 @dataclass(eq=False)
@@ -107,7 +108,7 @@ class SessionError(StageError):
     line: str = ""
 
     def about(self, *, player: str = "", endpoint: str = "", line: str = "") -> Self:
-        """Return the same failure with what the caller knows about its place filled in.
+        """Copy the failure, with what the caller knows about its place filled in.
 
         >>> str(Timeout(what="session.updated", waited_s=5.0).about(player="clerk"))
         'player clerk: no session.updated within 5 s'
@@ -121,15 +122,12 @@ class SessionError(StageError):
         return known.with_traceback(self.__traceback__)
 
     def what_happened(self) -> str:
-        """Return the failure itself, without its place."""
+        """Tell the failure itself, without its place."""
         return "the session failed"
 
     def __str__(self) -> str:
-        place = [
-            *([f"line {self.line}"] if self.line else []),
-            *([f"player {self.player}"] if self.player else []),
-            *([f"at {self.endpoint}"] if self.endpoint else []),
-        ]
+        known = (("line", self.line), ("player", self.player), ("at", self.endpoint))
+        place = [f"{word} {name}" for word, name in known if name]
         return f"{', '.join(place)}: {self.what_happened()}" if place else self.what_happened()
 
 
@@ -155,18 +153,15 @@ class ConnectFailed(SessionError):
     retry_after_s: float | None = None
 
     def what_happened(self) -> str:
-        """Return the refusal, with every number the server gave."""
-        facts = [
-            *([f"HTTP {self.status}"] if self.status is not None else []),
-            *([self.code] if self.code else []),
-            *([f"close {self.close_code}"] if self.close_code is not None else []),
-            *([f"retry after {self.retry_after_s:g} s"] if self.retry_after_s is not None else []),
-        ]
-        return (
-            f"could not open the session ({', '.join(facts)}): {self.reason}"
-            if facts
-            else (f"could not open the session: {self.reason}")
+        """Tell the refusal, with every number the server gave."""
+        known = (
+            ("HTTP {}", self.status),
+            ("{}", self.code or None),
+            ("close {}", self.close_code),
+            ("retry after {:g} s", self.retry_after_s),
         )
+        facts = ", ".join(form.format(fact) for form, fact in known if fact is not None)
+        return f"could not open the session{f' ({facts})' if facts else ''}: {self.reason}"
 
 
 @dataclass(eq=False, kw_only=True)
@@ -185,7 +180,7 @@ class SessionClosed(SessionError):
     reason: str = ""
 
     def what_happened(self) -> str:
-        """Return the close code and the server's own words."""
+        """Tell the close code and the server's own words."""
         return f"the session was closed ({self.code}{': ' + self.reason if self.reason else ''})"
 
 
@@ -209,7 +204,7 @@ class ModelRefused(SessionError):
     event_id: str | None = None
 
     def what_happened(self) -> str:
-        """Return the server's own error."""
+        """Tell the server's own error."""
         return f"the model refused ({self.code}): {self.message}"
 
 
@@ -231,7 +226,7 @@ class Timeout(SessionError):
     instead: str = ""
 
     def what_happened(self) -> str:
-        """Return what was missed, how long it was waited for, and what came instead."""
+        """Tell what was missed, how long it was waited for, and what came instead."""
         return f"no {self.what} within {self.waited_s:g} s" + (f"; {self.instead}" if self.instead else "")
 
 
@@ -310,11 +305,20 @@ class UsageError(StageError):
     hint: str = ""
 
     def __str__(self) -> str:
-        return self.problem + (f"\n  hint: {self.hint}" if self.hint else "")
+        return _with_hint(self.problem, self.hint)
 
 
 @dataclass(eq=False)
-class TakeError(StageError):
+class _InFolder:
+    path: str
+    problem: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return _with_hint(f"{self.path}: {self.problem}", self.hint)
+
+
+class TakeError(_InFolder, StageError):
     """The take's folder cannot be written or read.
 
     Attributes:
@@ -326,33 +330,13 @@ class TakeError(StageError):
     takes/duel: is no folder
     """
 
-    path: str
-    problem: str
-    hint: str = ""
 
-    def __str__(self) -> str:
-        return f"{self.path}: {self.problem}" + (f"\n  hint: {self.hint}" if self.hint else "")
-
-
-@dataclass(eq=False)
-class CassetteError(StageError):
-    """A cassette is missing, damaged, or of another version.
-
-    Attributes:
-        path: The cassette's folder.
-        problem: What is wrong with it.
-        hint: What to do about it, or empty.
+class CassetteError(_InFolder, StageError):
+    """A cassette is missing, damaged, or of another version: ``path``, ``problem`` and ``hint`` are as of a take's.
 
     >>> print(CassetteError("tapes/duel", "there is no cassette of this scene"))
     tapes/duel: there is no cassette of this scene
     """
-
-    path: str
-    problem: str
-    hint: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.problem}" + (f"\n  hint: {self.hint}" if self.hint else "")
 
 
 @dataclass(eq=False)
@@ -383,7 +367,9 @@ class CassetteDiffers(StageError):
         place = (f"line {self.line}, " if self.line else "") + f"player {self.player}"
         verb = "differ" if self.field.endswith("s") else "differs"
         said = f"{self.field} {verb}: recorded {self.recorded}, now {self.now}"
-        return f"{place}: {said}\n  hint: if the scene is right, record the cassette {self.path} again with --record"
+        return _with_hint(
+            f"{place}: {said}", f"if the scene is right, record the cassette {self.path} again with --record"
+        )
 
 
 @contextmanager
@@ -402,7 +388,7 @@ def unwrapped() -> Iterator[None]:
 
 
 def lone(failures: BaseExceptionGroup) -> BaseException:
-    """Return the only failure of a group of one, however deep; a group of several stays a group.
+    """Find the only failure of a group of one, however deep; a group of several stays a group.
 
     >>> lone(ExceptionGroup("outer", [ExceptionGroup("inner", [ValueError("x")])]))
     ValueError('x')
@@ -422,7 +408,7 @@ _LFS_SPECIFICATIONS = (b"version https://git-lfs.github.com/spec/", b"version ht
 
 
 def os_reason(error: OSError) -> str:
-    """Return why the operating system refused something, as a part of a sentence.
+    """Tell why the operating system refused something, as a part of a sentence.
 
     >>> os_reason(FileNotFoundError(2, "No such file or directory"))
     'no such file or directory'
