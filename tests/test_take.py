@@ -169,6 +169,7 @@ def test_everything_an_author_should_know_is_a_warning() -> None:
             record.OpeningRefused(player="clerk", problem="clerk: slow down", wait_s=1.04),
             record.Warned(text="odd"),
             record.LineAgain(line="a", player="clerk", problem="it failed", wait_s=0.5, usage=Usage()),
+            record.LineAgain(line="a", player="clerk", problem="it failed", wait_s=0.04, usage=Usage()),
             spoken("a", "clerk", 10, Usage(), status="incomplete", reason="max_output_tokens"),
         )
     )
@@ -176,6 +177,7 @@ def test_everything_an_author_should_know_is_a_warning() -> None:
         "clerk: slow down; waited 1.0 s",
         "odd",
         "line a, player clerk: it failed; asked again after 0.5 s",
+        "line a, player clerk: it failed; asked again at once",
         "line a, player clerk: the response is incomplete (max_output_tokens)",
     )
 

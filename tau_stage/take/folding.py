@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from tau_stage.audio import RATE
 from tau_stage.cost import KINDS, UNITS, Cost, PriceList, price, prices
@@ -27,7 +27,6 @@ from tau_stage.take.records import (
     LineMissed,
     LineSpoken,
     ModelNamed,
-    OpeningRefused,
     PlayerLost,
     PlayerOpened,
     Record,
@@ -44,7 +43,8 @@ from tau_stage.take.records import (
     ToolCalled,
     ToolTurn,
     Transcribed,
-    Warned,
+    last_of,
+    of_type,
 )
 from tau_stage.take.take_model import (
     Alternative,
@@ -60,7 +60,6 @@ from tau_stage.take.take_model import (
     Take,
     stem_name,
 )
-from tau_stage.text import with_clause
 
 PAID = LineSpoken | LineAgain | LineFailed | LineLost | TakeKept | ToolTurn | Transcribed
 """Facts that carry a usage; each response stands in one of them only."""
@@ -75,6 +74,21 @@ class Bill:
     cost: Cost
 
 
+class _OfLine(Protocol):
+    @property
+    def line(self) -> str: ...
+
+
+OfLineT = TypeVar("OfLineT", bound=_OfLine)
+
+
+def _by_line(facts: Iterable[OfLineT]) -> defaultdict[str, list[OfLineT]]:
+    groups: defaultdict[str, list[OfLineT]] = defaultdict(list)
+    for fact in facts:
+        groups[fact.line].append(fact)
+    return groups
+
+
 def fold(journal: Sequence[Record]) -> Take:
     """Fold a journal into the take that it tells of; one that was cut short ended as ``interrupted``.
 
@@ -82,43 +96,177 @@ def fold(journal: Sequence[Record]) -> Take:
         TakeError: The journal has no beginning.
     """
     began = beginning(journal)
-    ends = (fact for fact in reversed(journal) if isinstance(fact, TakeEnded | TakeResumed))
-    end = fact if isinstance(fact := next(ends, None), TakeEnded) else None
-    billed = bills(journal)
-    lines = _lines(journal, billed)
-    effects = [fact for fact in kept(journal) if isinstance(fact, SoundPlayed) and fact.kind == "sfx"]
-    last = [*(line.offset_samples + line.samples for line in lines), *(s.offset_samples + s.samples for s in effects)]
-    sounds = _sounds(journal, max(last, default=0))
-    reach = [*(line.offset_samples + line.samples for line in lines), *(s.offset_samples + s.samples for s in sounds)]
-    samples = max(reach, default=0)
-    whole = _sum(bill.cost for bill in billed)
+    last = last_of(journal, TakeEnded, TakeResumed)
+    end = last if isinstance(last, TakeEnded) else NO_END
+    folding = _Folding(journal)
+    lines = tuple(map(folding.line, folding.spoken))
+    sounds = folding.sounds()
+    samples = _end(lines, sounds)
+    whole = _sum(folding.bills)
     return Take(
         tau_stage=began.tau_stage,
-        scene=Staged(
-            title=began.title,
-            slug=began.slug,
-            path=began.path,
-            sha256=began.sha256,
-            variant=began.variant,
-            given=began.given,
-        ),
+        scene=Staged.model_validate(began, from_attributes=True),
         started=began.started,
         provider=", ".join(dict.fromkeys(role.endpoint for role in began.roles if not role.human)),
         spent=began.spent,
-        ended=end.ended if end else "interrupted",
-        problem=end.problem if end else "the journal has no end",
+        ended=end.ended,
+        problem=end.problem,
         rate=RATE,
         channels=began.deliver.channels,
         duration_s=samples / RATE,
         samples=samples,
-        players=tuple(_player(role, journal, lines, billed) for role in began.roles),
+        players=tuple(folding.player(role, lines) for role in began.roles),
         lines=lines,
         sounds=sounds,
-        cues=tuple(Cued(cue=fact.cue, at_s=fact.at_s) for fact in standing(journal) if isinstance(fact, CueStarted)),
+        cues=tuple(Cued(cue=fact.cue, at_s=fact.at_s) for fact in of_type(folding.counting, CueStarted)),
         usage=whole.tokens,
         cost=_costs(whole),
-        warnings=(*_warnings(journal), *_outdated(lines)),
+        warnings=(*(text for fact in journal if (text := fact.warning)), *_outdated(lines)),
     )
+
+
+NO_END = TakeEnded(ended="interrupted", problem="the journal has no end")
+
+
+class _Folding:
+    """The records of a journal by their types, and by the lines and players that they are of."""
+
+    def __init__(self, journal: Sequence[Record]) -> None:
+        billed = list(_billed(journal))
+        self.journal = journal
+        self.counting = standing(journal)
+        self.spoken = sorted(of_type(self.counting, LineSpoken), key=lambda fact: fact.number)
+        self.bills = [bill for _, bill in billed]
+        self._bills = _by_line(self.bills)
+        self._failed = _by_line(fact for fact, _ in billed if isinstance(fact, LineAgain))
+        self._costs = {id(fact): bill.cost for fact, bill in billed}
+        self._calls = _by_line(of_type(self.counting, ToolCalled))
+        self._takes = _by_line(of_type(self.counting, TakeKept))
+        self._heard = {(fact.line, fact.hearer): fact for fact in of_type(self.counting, LineHeard)}
+        self._broken = Counter(fact.line for fact in of_type(journal, LineAgain) if fact.interrupted)
+        self._named = {fact.player: fact.model for fact in of_type(journal, ModelNamed)}
+        self._lost = _lost(journal)
+
+    def line(self, fact: LineSpoken) -> Performed:
+        """Say all that came of a line."""
+        cost = _sum(self._bills[fact.line])
+        facts = fact.model_dump(include=set(LineFacts.model_fields) - {"usage", "attempts"})
+        return Performed(
+            **facts,
+            id=fact.line,
+            outdated=tuple(fact.heard_as),
+            offset_s=fact.offset_samples / fact.rate,
+            duration_s=fact.samples / fact.rate,
+            hearers=self._hearings(fact.line, fact.hearers),
+            calls=tuple(Called.model_validate(call, from_attributes=True) for call in self._calls[fact.line]),
+            alternatives=self._others(fact),
+            usage=cost.tokens,
+            cost=_costs(cost),
+            attempts=fact.attempts + self._broken[fact.line],
+            failed_attempts=tuple(map(self._attempt, self._failed[fact.line])),
+            ended=fact.status,
+        )
+
+    def _hearings(self, name: str, hearers: Iterable[str]) -> tuple[Hearing, ...]:
+        return tuple(_hearing(hearer, self._heard.get((name, hearer))) for hearer in hearers)
+
+    def _others(self, line: LineSpoken) -> tuple[Alternative, ...]:
+        takes = {fact.take: fact for fact in self._takes[line.line] if fact.take != line.take}
+        fields = set(Alternative.model_fields)
+        return tuple(
+            Alternative(**take.model_dump(include=fields), ended=take.status) for _, take in sorted(takes.items())
+        )
+
+    def _attempt(self, fact: LineAgain) -> Attempt:
+        return Attempt(
+            reason=fact.reason,
+            problem=fact.problem,
+            waited_s=fact.wait_s,
+            file=fact.file,
+            usage=fact.usage,
+            cost=_costs(self._costs[id(fact)]),
+        )
+
+    def sounds(self) -> tuple[PlayedSound, ...]:
+        """Say what was laid; a bed that was not ended goes on to the end of all else."""
+        played = of_type(self.counting, SoundPlayed)
+        ends = {fact.sound: fact.at_samples for fact in of_type(self.counting, BedEnded)}
+        end = _end(self.spoken, (fact for fact in played if fact.kind == "sfx"))
+        return tuple(
+            PlayedSound(
+                id=fact.sound,
+                kind=fact.kind,
+                source=fact.source,
+                stem=stem_name(fact.stem),
+                gain_db=fact.gain_db,
+                offset_s=fact.offset_samples / RATE,
+                offset_samples=fact.offset_samples,
+                samples=max(0, ends.get(fact.sound, end) - fact.offset_samples) if fact.kind == "bed" else fact.samples,
+                sha256=fact.sha256,
+                hearers=self._hearings(fact.sound, fact.hearers),
+            )
+            for fact in played
+        )
+
+    def player(self, role: Role, lines: Sequence[Performed]) -> Playing:
+        """Say what a player did."""
+        told = [fact for fact in of_type(self.journal, PlayerOpened) if fact.player == role.name]
+        openings = told[:1] + [fact for fact in told[1:] if fact.session]  # a person is there once
+        own = [line for line in lines if line.player == role.name]
+        cost = _sum(bill for bill in self.bills if bill.player == role.name)
+        facts = role.model_dump(include=set(Playing.model_fields))
+        return Playing(
+            **facts,
+            answered_by=self._named.get(role.name, ""),
+            sessions=tuple(fact.session for fact in openings if fact.session),
+            opened_s=openings[0].took_s if openings else None,
+            opening_attempts=sum(fact.attempts for fact in openings),
+            status="lost" if role.name in self._lost else "played" if openings else "never opened",
+            stem=stem_name(slug(role.name)) if openings else None,
+            lines=len(own),
+            seconds=sum(line.samples for line in own) / RATE,
+            usage=cost.tokens,
+            cost=_costs(cost),
+        )
+
+
+def _hearing(name: str, fact: LineHeard | None) -> Hearing:
+    if fact is None:
+        return Hearing(player=name, heard_at_s=None, took_s=None, sha256=None)
+    return Hearing(player=name, heard_at_s=fact.at_s, took_s=fact.took_s, sha256=fact.sha256)
+
+
+def _end(*parts: Iterable[LineSpoken | SoundPlayed | Performed | PlayedSound]) -> int:
+    return max((part.offset_samples + part.samples for part in chain(*parts)), default=0)
+
+
+def _lost(journal: Iterable[Record]) -> set[str]:
+    """Return the players that were lost, and not opened again."""
+    lost: set[str] = set()
+    for fact in journal:
+        if isinstance(fact, PlayerOpened):
+            lost.discard(fact.player)
+        elif isinstance(fact, PlayerLost):
+            lost.add(fact.player)
+        elif isinstance(fact, LineMissed) and fact.lost:
+            lost.add(fact.hearer)
+    return lost
+
+
+def _outdated(lines: Sequence[Performed]) -> Iterable[str]:
+    """Tell which lines had heard others as they were before they were retaken."""
+    for names in dict.fromkeys(line.outdated for line in lines if line.outdated):
+        hearers = [line.id for line in lines if line.outdated == names]
+        count = f"line {hearers[0]}" if len(hearers) == 1 else f"{len(hearers)} lines ({', '.join(hearers)})"
+        yield f"{count} heard an older take of {', '.join(names)}; retake with --through performs them again, too"
+
+
+def _sum(billed: Iterable[Bill]) -> Cost:
+    return sum((bill.cost for bill in billed), Cost())
+
+
+def _costs(cost: Cost) -> Costs:
+    return Costs.model_validate(cost, from_attributes=True)
 
 
 LED_TO = LineSpoken | LineLost | LineHeard | TakeKept | SoundPlayed | BedEnded | ToolBegan | ToolCalled | CueStarted
@@ -138,20 +286,17 @@ def standing(journal: Sequence[Record]) -> list[Record]:
         name = str(getattr(fact, "sound", "") or getattr(fact, "line", ""))
         if isinstance(fact, LED_TO):
             led_to[name].append(number)
-        match fact:
-            case LineDropped():
-                void.update(led_to.pop(name, ()))
-            case TakeResumed():
-                void.update(chain(*under_way.values()))
-                under_way.clear()
-            case LineBegan() | TakeKept():
-                under_way[name] = []
-            case LineSpoken() | LineLost():
-                under_way.pop(name, None)
-            case ToolBegan() | ToolCalled() | CueStarted():
-                under_way.get(name, []).append(number)
-            case _:
-                pass
+        if isinstance(fact, LineDropped):
+            void.update(led_to.pop(name, ()))
+        elif isinstance(fact, TakeResumed):
+            void.update(chain(*under_way.values()))
+            under_way.clear()
+        elif isinstance(fact, LineBegan | TakeKept):
+            under_way[name] = []
+        elif isinstance(fact, LineSpoken | LineLost):
+            under_way.pop(name, None)
+        elif isinstance(fact, ToolBegan | ToolCalled | CueStarted):
+            under_way.get(name, []).append(number)
     return [fact for number, fact in enumerate(journal) if number not in void]
 
 
@@ -169,229 +314,13 @@ def _billed(journal: Sequence[Record]) -> Iterable[tuple[Record, Bill]]:
     """Yield each fact that carries a usage, and what it cost at the price of the model that answered."""
     roles: dict[str, Role] = {}
     for fact in journal:
-        match fact:
-            case TakeBegan() | TakeResumed():
-                roles |= {role.name: role for role in fact.roles}
-            case ModelNamed() if role := roles.get(fact.player):
-                roles[fact.player] = role.model_copy(update={"model": fact.model})
-            case _ if isinstance(fact, PAID) and (role := roles[fact.player]).human is None:
-                model = fact.model if isinstance(fact, Transcribed) else role.model
-                yield fact, Bill(fact.player, fact.line, price(fact.usage, model, role.prices))
-
-
-def _lines(journal: Sequence[Record], billed: Iterable[Bill]) -> tuple[Performed, ...]:
-    counting = standing(journal)
-    heard = _heard(counting)
-    called: dict[str, list[Called]] = {}
-    others: dict[str, dict[int, Alternative]] = {}
-    spoken: list[LineSpoken] = []
-    for fact in counting:
-        if isinstance(fact, ToolCalled):
-            given = fact.model_dump(include={"tool", "arguments", "output", "failed", "at_s", "took_s"})
-            called.setdefault(fact.line, []).append(Called(**given))
-        elif isinstance(fact, TakeKept):
-            facts = fact.model_dump(include=set(Alternative.model_fields))
-            others.setdefault(fact.line, {})[fact.take] = Alternative(**facts, ended=fact.status)
-        elif isinstance(fact, LineSpoken):
-            spoken.append(fact)
-    broken = Counter(fact.line for fact in journal if isinstance(fact, LineAgain) and fact.interrupted)
-    failed = _attempts(journal)
-    costs: dict[str, list[Cost]] = {}
-    for bill in billed:
-        costs.setdefault(bill.line, []).append(bill.cost)
-    return tuple(
-        _line(
-            fact,
-            tuple(_hearing(name, heard.get((fact.line, name))) for name in fact.hearers),
-            tuple(called.get(fact.line, ())),
-            tuple(other for take, other in sorted(others.get(fact.line, {}).items()) if take != fact.take),
-            tuple(failed.get(fact.line, ())),
-            broken[fact.line],
-            _sum(costs.get(fact.line, ())),
-        )
-        for fact in sorted(spoken, key=lambda fact: fact.number)
-    )
-
-
-def _attempts(journal: Sequence[Record]) -> dict[str, list[Attempt]]:
-    """Return attempts that failed, by line."""
-    failed: dict[str, list[Attempt]] = {}
-    for fact, bill in _billed(journal):
-        if isinstance(fact, LineAgain):
-            attempt = Attempt(
-                reason=fact.reason,
-                problem=fact.problem,
-                waited_s=fact.wait_s,
-                file=fact.file,
-                usage=fact.usage,
-                cost=_costs(bill.cost),
-            )
-            failed.setdefault(fact.line, []).append(attempt)
-    return failed
-
-
-def _heard(journal: Sequence[Record]) -> dict[tuple[str, str], LineHeard]:
-    return {(fact.line, fact.hearer): fact for fact in journal if isinstance(fact, LineHeard)}
-
-
-def _sounds(journal: Sequence[Record], end: int) -> tuple[PlayedSound, ...]:
-    counting = standing(journal)
-    heard = _heard(counting)
-    ends = {fact.sound: fact.at_samples for fact in counting if isinstance(fact, BedEnded)}
-    return tuple(
-        PlayedSound(
-            id=fact.sound,
-            kind=fact.kind,
-            source=fact.source,
-            stem=stem_name(fact.stem),
-            gain_db=fact.gain_db,
-            offset_s=fact.offset_samples / RATE,
-            offset_samples=fact.offset_samples,
-            samples=max(0, ends.get(fact.sound, end) - fact.offset_samples) if fact.kind == "bed" else fact.samples,
-            sha256=fact.sha256,
-            hearers=tuple(_hearing(name, heard.get((fact.sound, name))) for name in fact.hearers),
-        )
-        for fact in counting
-        if isinstance(fact, SoundPlayed)
-    )
-
-
-def _line(
-    fact: LineSpoken,
-    hearers: tuple[Hearing, ...],
-    calls: tuple[Called, ...],
-    others: tuple[Alternative, ...],
-    failed: tuple[Attempt, ...],
-    broken: int,
-    cost: Cost,
-) -> Performed:
-    facts = fact.model_dump(include=set(LineFacts.model_fields) - {"usage", "attempts"})
-    return Performed(
-        **facts,
-        id=fact.line,
-        outdated=tuple(fact.heard_as),
-        offset_s=fact.offset_samples / fact.rate,
-        duration_s=fact.samples / fact.rate,
-        hearers=hearers,
-        calls=calls,
-        alternatives=others,
-        usage=cost.tokens,
-        cost=_costs(cost),
-        attempts=fact.attempts + broken,
-        failed_attempts=failed,
-        ended=fact.status,
-    )
-
-
-def _hearing(name: str, fact: LineHeard | None) -> Hearing:
-    if fact is None:
-        return Hearing(player=name, heard_at_s=None, took_s=None, sha256=None)
-    return Hearing(player=name, heard_at_s=fact.at_s, took_s=fact.took_s, sha256=fact.sha256)
-
-
-def _player(role: Role, journal: Sequence[Record], lines: Sequence[Performed], billed: Iterable[Bill]) -> Playing:
-    told = [fact for fact in journal if isinstance(fact, PlayerOpened) and fact.player == role.name]
-    openings = [fact for n, fact in enumerate(told) if fact.session or n == 0]  # a person is there once
-    lost = _is_lost(role.name, journal)
-    own = [line for line in lines if line.player == role.name]
-    cost = _sum(bill.cost for bill in billed if bill.player == role.name)
-    return Playing(
-        name=role.name,
-        human=role.human,
-        voice=role.voice,
-        model=role.model,
-        answered_by=_named(role.name, journal),
-        endpoint=role.endpoint,
-        sessions=tuple(fact.session for fact in openings if fact.session),
-        opened_s=openings[0].took_s if openings else None,
-        opening_attempts=sum(fact.attempts for fact in openings),
-        status="lost" if lost else "played" if openings else "never opened",
-        stem=stem_name(slug(role.name)) if openings else None,
-        pan=role.pan,
-        lines=len(own),
-        seconds=sum(line.samples for line in own) / RATE,
-        usage=cost.tokens,
-        cost=_costs(cost),
-    )
-
-
-def _named(player: str, journal: Sequence[Record]) -> str:
-    """Return the model that a player's server says it is, where it is not the one asked for."""
-    named = [fact.model for fact in journal if isinstance(fact, ModelNamed) and fact.player == player]
-    return named[-1] if named else ""
-
-
-def _is_lost(player: str, journal: Sequence[Record]) -> bool:
-    """Tell whether a player was lost, and not opened again."""
-    lost = False
-    for fact in journal:
-        match fact:
-            case PlayerOpened() if fact.player == player:
-                lost = False
-            case PlayerLost() if fact.player == player:
-                lost = True
-            case LineMissed() if fact.hearer == player:
-                lost |= fact.lost
-            case _:
-                pass
-    return lost
-
-
-def _warnings(journal: Sequence[Record]) -> Iterable[str]:
-    for fact in journal:
-        match fact:
-            case Warned():
-                yield fact.text
-            case LineMissed():
-                yield fact.problem
-            case OpeningRefused():
-                yield with_clause(fact.problem, f"waited {fact.wait_s:.1f} s")
-            case TakeResumed():
-                yield f"the take was stopped, and resumed at {fact.started}"
-            case LineDropped():
-                yield f"{fact.line} was dropped: {fact.problem}"
-            case LineAgain() if fact.interrupted:
-                kept_in = f"; the first attempt is kept in {fact.file}" if fact.file else ""
-                yield f"line {fact.line}, player {fact.player}: {fact.problem}, and it was performed again{kept_in}"
-            case LineAgain():
-                again = with_clause(fact.problem, f"asked again after {fact.wait_s:.1f} s")
-                yield f"line {fact.line}, player {fact.player}: {again}"
-            case PlayerLost():
-                yield with_clause(fact.problem, "the player is lost")
-            case LineLost():
-                yield with_clause(fact.problem, "the scene went on without the line")
-            case ToolCalled() if fact.failed:
-                yield f"line {fact.line}, player {fact.player}: tool {fact.tool} failed: {fact.output}"
-            case LineSpoken() if fact.status not in ("completed", "failed") and fact.reason not in (
-                "cut_in",
-                "turn_detected",
-            ):
-                yield f"line {fact.line}, player {fact.player}: the response is {fact.status} ({fact.reason})"
-            case _:
-                pass
-
-
-def _outdated(lines: Sequence[Performed]) -> Iterable[str]:
-    """Tell which lines had heard others as they were before they were retaken."""
-    for names in dict.fromkeys(line.outdated for line in lines if line.outdated):
-        hearers = [line.id for line in lines if line.outdated == names]
-        count = f"line {hearers[0]}" if len(hearers) == 1 else f"{len(hearers)} lines ({', '.join(hearers)})"
-        yield f"{count} heard an older take of {', '.join(names)}; retake with --through performs them again, too"
-
-
-def _sum(costs: Iterable[Cost]) -> Cost:
-    return sum(costs, Cost())
-
-
-def _costs(cost: Cost) -> Costs:
-    return Costs(
-        spoken=cost.spoken,
-        listened=cost.listened,
-        cached=cost.cached,
-        total=cost.total,
-        known=cost.known,
-        estimated=cost.estimated,
-    )
+        if isinstance(fact, TakeBegan | TakeResumed):
+            roles |= {role.name: role for role in fact.roles}
+        elif isinstance(fact, ModelNamed) and (role := roles.get(fact.player)):
+            roles[fact.player] = role.model_copy(update={"model": fact.model})
+        elif isinstance(fact, PAID) and (role := roles[fact.player]).human is None:
+            model = fact.model if isinstance(fact, Transcribed) else role.model
+            yield fact, Bill(fact.player, fact.line, price(fact.usage, model, role.prices))
 
 
 def beginning(journal: Sequence[Record]) -> TakeBegan:
@@ -400,23 +329,20 @@ def beginning(journal: Sequence[Record]) -> TakeBegan:
     Raises:
         TakeError: The journal has no beginning.
     """
-    began = next((fact for fact in journal if isinstance(fact, TakeBegan)), None)
+    began = next(iter(of_type(journal, TakeBegan)), None)
     if began is None:
         raise TakeError("journal", "the journal has no beginning", "the take was stopped before it began")
-    for fact in journal:
-        if isinstance(fact, TakeResumed):
-            now = {name: getattr(fact, name) for name in ("sha256", "deliver", "budget", "roles")}
-            spent, plan = began.spent or fact.spent, fact.resolved or began.resolved
-            began = began.model_copy(update={**now, "spent": spent, "resolved": plan})
+    for fact in of_type(journal, TakeResumed):
+        now = {name: getattr(fact, name) for name in ("sha256", "deliver", "budget", "roles")}
+        spent, plan = began.spent or fact.spent, fact.resolved or began.resolved
+        began = began.model_copy(update={**now, "spent": spent, "resolved": plan})
     return began
 
 
 def delivery(journal: Sequence[Record]) -> TakeDelivered | None:
     """Tell how a take was delivered, as it ended or was picked last; None where that is still to be done."""
-    last = (
-        fact for fact in reversed(journal) if isinstance(fact, TakeDelivered | TakeEnded | TakeResumed | TakePicked)
-    )
-    return fact if isinstance(fact := next(last, None), TakeDelivered) else None
+    last = last_of(journal, TakeDelivered, TakeEnded, TakeResumed, TakePicked)
+    return last if isinstance(last, TakeDelivered) else None
 
 
 _SHARED = TakeFacts.model_fields.keys() - {"file", "usage"} | {"status"}
@@ -446,11 +372,10 @@ def picks(journal: Sequence[Record]) -> dict[str, int]:
 
 def _apply(facts: list[Record], pick: TakePicked) -> list[Record]:
     """Apply a pick to the facts before it."""
-    lines = [fact for fact in facts if isinstance(fact, LineSpoken) and fact.line == pick.line]
-    takes = [fact for fact in facts if isinstance(fact, TakeKept) and (fact.line, fact.take) == (pick.line, pick.take)]
-    if not lines or not takes or lines[-1].take == pick.take:
+    line = {fact.line: fact for fact in of_type(facts, LineSpoken)}.get(pick.line)
+    take = {(fact.line, fact.take): fact for fact in of_type(facts, TakeKept)}.get((pick.line, pick.take))
+    if line is None or take is None or line.take == pick.take:
         return facts
-    line, take = lines[-1], takes[-1]
     file = line.file or re.sub(r"\.take-\d+\.wav$", ".wav", take.file or "") or None
     picked = line.model_copy(update={**take.model_dump(include=set(_SHARED)), "file": file})
     end, moved_end = _ends(facts, line, picked)
@@ -459,7 +384,7 @@ def _apply(facts: list[Record], pick: TakePicked) -> list[Record]:
 
 def _ends(facts: Sequence[Record], line: LineSpoken, picked: LineSpoken) -> tuple[int, int]:
     """Tell where the line, and all that sounds together with it, ends: before the pick, and after it."""
-    dropped = {fact.line for fact in facts if isinstance(fact, LineDropped)}
+    dropped = {fact.line for fact in of_type(facts, LineDropped)}
     spans = [span for fact in facts for span in _span(fact, line, dropped)]
     end = line.offset_samples + line.samples
     moved_end = picked.offset_samples + picked.samples
@@ -496,23 +421,24 @@ def _mark_outdated(facts: list[Record], journal: Sequence[Record]) -> list[Recor
         facts: With all picks applied.
         journal: As it was written.
     """
-    final = {fact.line: fact for fact in kept(facts) if isinstance(fact, LineSpoken)}
+    final = {fact.line: fact for fact in of_type(kept(facts), LineSpoken)}
     context = _Context(journal, {line: fact.sha256 for line, fact in final.items()})
     marked: list[Record] = []
     for fact, raw in zip(facts, journal, strict=True):
         context.apply(raw)
-        if isinstance(fact, LineSpoken):
-            told = fact.heard_as
-            heard = {} if fact.human else {**context.of(fact), **told}
-            others = {
-                name: sha256
-                for name, sha256 in heard.items()
-                if (now := final.get(name)) and (now.sha256 != sha256 or (name in told and not now.former))
-            }
-            marked.append(fact if others == told else fact.model_copy(update={"heard_as": others}))
-        else:
-            marked.append(fact)
+        marked.append(_marked(fact, context, final) if isinstance(fact, LineSpoken) else fact)
     return marked
+
+
+def _marked(fact: LineSpoken, context: _Context, final: Mapping[str, LineSpoken]) -> LineSpoken:
+    told = fact.heard_as
+    heard = {} if fact.human else {**context.of(fact), **told}
+    others = {
+        name: sha256
+        for name, sha256 in heard.items()
+        if (now := final.get(name)) and (now.sha256 != sha256 or (name in told and not now.former))
+    }
+    return fact.model_copy(update={"heard_as": others})
 
 
 class _Context:
@@ -524,11 +450,8 @@ class _Context:
     """
 
     def __init__(self, journal: Iterable[Record], final: Mapping[str, str]) -> None:
-        self._changed = {fact.line for fact in journal if isinstance(fact, TakePicked)} | {
-            fact.line
-            for fact in journal
-            if isinstance(fact, LineSpoken) and final.get(fact.line, fact.sha256) != fact.sha256
-        }
+        self._changed = {fact.line for fact in of_type(journal, TakePicked)}
+        self._changed |= {f.line for f in of_type(journal, LineSpoken) if final.get(f.line, f.sha256) != f.sha256}
         self._takes: dict[tuple[str, int], str] = {}
         self._now: dict[str, LineSpoken] = {}
         self._at_the_beginning: dict[str, dict[str, LineSpoken]] = {}
@@ -536,22 +459,23 @@ class _Context:
 
     def apply(self, fact: Record) -> None:
         """Take in what happened next."""
-        match fact:
-            case LineBegan():
-                self._at_the_beginning[fact.line] = dict(self._now)
-            case TakeKept() if fact.line in self._changed:
-                self._takes[fact.line, fact.take] = fact.sha256
-            case LineSpoken() if fact.line in self._changed:
-                self._now[fact.line] = fact
-            case TakePicked() if fact.line in self._now and (fact.line, fact.take) in self._takes:
-                sha256 = self._takes[fact.line, fact.take]
-                self._now[fact.line] = self._now[fact.line].model_copy(update={"sha256": sha256})
-            case LineMissed():
-                self._missed.add((fact.line, fact.hearer))
-            case LineHeard():
-                self._missed.discard((fact.line, fact.hearer))
-            case _:
-                pass
+        if isinstance(fact, LineBegan):
+            self._at_the_beginning[fact.line] = dict(self._now)
+        elif isinstance(fact, LineMissed):
+            self._missed.add((fact.line, fact.hearer))
+        elif isinstance(fact, LineHeard):
+            self._missed.discard((fact.line, fact.hearer))
+        elif isinstance(fact, TakeKept | LineSpoken | TakePicked) and fact.line in self._changed:
+            self._become(fact)
+
+    def _become(self, fact: TakeKept | LineSpoken | TakePicked) -> None:
+        """Let a line that is not always the same be what it is from now on."""
+        if isinstance(fact, TakeKept):
+            self._takes[fact.line, fact.take] = fact.sha256
+        elif isinstance(fact, LineSpoken):
+            self._now[fact.line] = fact
+        elif fact.line in self._now and (sha256 := self._takes.get((fact.line, fact.take))) is not None:
+            self._now[fact.line] = self._now[fact.line].model_copy(update={"sha256": sha256})
 
     def of(self, line: LineSpoken) -> dict[str, str]:
         """Return the hash of each such line that a line's player knew when it began, by id."""

@@ -1,12 +1,14 @@
 """What can happen in a performance: one record per fact, as the journal keeps it. No audio, no secrets."""
 
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from tau_stage.protocol import Usage
 from tau_stage.scene import Deliver
+from tau_stage.text import with_clause
 
 Ending = Literal["complete", "incomplete", "failed", "budget", "limit", "interrupted"]
 
@@ -21,6 +23,14 @@ class Fact(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     at_s: float = 0.0
+
+    @property
+    def warning(self) -> str:
+        """What the take's reader should know of it, or empty."""
+        return self._warning()
+
+    def _warning(self) -> str:
+        return ""
 
 
 class Role(BaseModel):
@@ -104,6 +114,9 @@ class TakeResumed(Fact):
     torn_bytes: int = 0
     roles: tuple[Role, ...]
 
+    def _warning(self) -> str:
+        return f"the take was stopped, and resumed at {self.started}"
+
 
 class TakeFacts(BaseModel):
     """What came of a line once it was asked for: of each of its takes, where there are several."""
@@ -157,6 +170,9 @@ class OpeningRefused(Fact):
     player: str
     problem: str
     wait_s: float
+
+    def _warning(self) -> str:
+        return with_clause(self.problem, f"waited {self.wait_s:.1f} s")
 
 
 class PlayerOpened(Fact):
@@ -257,6 +273,15 @@ class LineAgain(Fact):
     usage: Usage
     reason: str = ""
 
+    def _warning(self) -> str:
+        place = f"line {self.line}, player {self.player}"
+        if self.interrupted:
+            kept_in = f"; the first attempt is kept in {self.file}" if self.file else ""
+            return f"{place}: {self.problem}, and it was performed again{kept_in}"
+        waited = f"{self.wait_s:.1f}"
+        when = "at once" if waited == "0.0" else f"after {waited} s"
+        return f"{place}: {with_clause(self.problem, f'asked again {when}')}"
+
 
 class LineFailed(Fact):
     """A line could not be had, and is not asked for any more; what it has cost, and what sounded, is kept."""
@@ -276,6 +301,9 @@ class PlayerLost(Fact):
     player: str
     line: str = ""
     problem: str
+
+    def _warning(self) -> str:
+        return with_clause(self.problem, "the player is lost")
 
 
 class ToolBegan(Fact):
@@ -299,6 +327,9 @@ class ToolCalled(Fact):
     output: str
     failed: bool
     took_s: float
+
+    def _warning(self) -> str:
+        return f"line {self.line}, player {self.player}: tool {self.tool} failed: {self.output}" if self.failed else ""
 
 
 class ToolTurn(Fact):
@@ -330,6 +361,9 @@ class LineLost(Fact):
     problem: str
     usage: Usage = Usage()
 
+    def _warning(self) -> str:
+        return with_clause(self.problem, "the scene went on without the line")
+
 
 class LineDropped(Fact):
     """A line or an effect of the take is no part of it any more: its sound is gone, or the scene has changed."""
@@ -337,6 +371,9 @@ class LineDropped(Fact):
     type: Literal["line_dropped"] = "line_dropped"
     line: str
     problem: str
+
+    def _warning(self) -> str:
+        return f"{self.line} was dropped: {self.problem}"
 
 
 class ListenBegan(Fact):
@@ -410,6 +447,11 @@ class LineSpoken(LineFacts, Fact):
     hearers: tuple[str, ...]
     heard_as: dict[str, str] = {}
 
+    def _warning(self) -> str:
+        if self.status in ("completed", "failed") or self.reason in ("cut_in", "turn_detected"):
+            return ""
+        return f"line {self.line}, player {self.player}: the response is {self.status} ({self.reason})"
+
 
 class TakePicked(Fact):
     """Another take of a line is the line from now on; whoever reads the journal finds it so."""
@@ -438,6 +480,9 @@ class LineMissed(Fact):
     problem: str
     lost: bool
 
+    def _warning(self) -> str:
+        return self.problem
+
 
 class Warned(Fact):
     """Something an author should know.
@@ -450,6 +495,9 @@ class Warned(Fact):
     player: str = ""
     line: str = ""
     text: str
+
+    def _warning(self) -> str:
+        return self.text
 
 
 class TakeEnded(Fact):
@@ -512,3 +560,15 @@ Record = Annotated[
     | TakeDelivered,
     Field(discriminator="type"),
 ]
+
+FactT = TypeVar("FactT", bound=Fact)
+
+
+def of_type(journal: Iterable[Record], kind: type[FactT]) -> list[FactT]:
+    """Return the records of one type."""
+    return [fact for fact in journal if isinstance(fact, kind)]
+
+
+def last_of(journal: Sequence[Record], *kinds: type[Fact]) -> Record | None:
+    """Return the last record of some types."""
+    return next((fact for fact in reversed(journal) if isinstance(fact, kinds)), None)
