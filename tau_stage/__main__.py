@@ -7,7 +7,7 @@ def main() -> None:
     """Run ``tau-stage`` by the command line of the process.
 
     Raises:
-        SystemExit: Always, with an exit code of architecture.md.
+        SystemExit: Always, with an exit code of the README.
     """
     try:
         from tau_stage.cli.main import main as run

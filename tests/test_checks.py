@@ -14,6 +14,7 @@ from tau_stage.checks.checking import as_json, check
 from tau_stage.checks.metrics import measure
 from tau_stage.checks.verdict import Verdict, summary
 from tau_stage.errors import TakeError
+from tau_stage.scene.expect import Expect
 from tau_stage.take.take_model import Called, Performed
 from tau_stage.text import holds, letters_apart, word_error_rate
 from tests.support.rehearsed_scene import Rehearsal, rehearse
@@ -64,6 +65,11 @@ FAILING = [
     ("heard_by: nobody", "heard_by", "heard by ann, expected nobody"),
     ("heard_by: everyone", "heard_by", "heard by ann, expected everyone"),
 ]
+
+
+def test_each_expectation_is_met_by_something() -> None:
+    of_all_performances = {"passes", "tolerances"}
+    assert {expect.partition(":")[0] for expect in PASSING} == set(Expect.options()) - of_all_performances
 
 
 @pytest.mark.parametrize("expect", PASSING)

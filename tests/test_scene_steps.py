@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from tau_stage.errors import SceneError
+from tau_stage.scene.builders import WORDS
 from tau_stage.scene.load import load_scene, parse_scene
 from tau_stage.scene.model import CallEvent, FailureEvent, Line, Not, SilenceEvent, SpeechEvent
+from tau_stage.scene.names import RESERVED
 from tau_stage.scene.plan import (
     Cut,
     ImprovisePlan,
@@ -441,3 +443,7 @@ def test_a_space_that_only_looks_like_one_is_told_of(line: str) -> None:
     scene = f"players: {{ann: }}\nlines:\n{line}\n"
     with pytest.raises(SceneError, match=r"4:\d+: YAML does not take NO-BREAK SPACE"):
         parse_scene(scene, "scene.yaml")
+
+
+def test_no_player_has_the_name_of_a_step() -> None:
+    assert set(WORDS) <= RESERVED

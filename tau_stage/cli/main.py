@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: The command line without the program's name; None takes the process's own.
 
     Raises:
-        SystemExit: Always, with an exit code of architecture.md.
+        SystemExit: Always, with an exit code of the README.
     """
     open_missing_streams()
     for stream in (sys.stdout, sys.stderr):

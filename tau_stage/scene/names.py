@@ -100,7 +100,7 @@ LINE_OPTIONS = frozenset(
         *("conversation", "max_output_tokens", "metadata", "tools", "tool_choice", "output", "reasoning", "commentary"),
     )
 )
-"""Words that stand beside a speaker (scene-language.md, rule 3), built already or not."""
+"""Words that stand beside a speaker."""
 
 STEP_WORDS = frozenset(
     ["prompt", "user", "assistant", "pause", "sfx", "bed", "gain", "until", "heard", "together", "improvise", "listen"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
+from typing import assert_never
 
 import anyio
 from anyio.abc import TaskGroup
@@ -152,6 +153,8 @@ class Runner:
                 await self._listen(start, step)
             case ImprovisePlan():  # its turns are lines
                 raise AssertionError(step)
+            case _:
+                assert_never(step)
         return Decimal(0)
 
     def _cost_of(self, line: str) -> Decimal:
