@@ -1,17 +1,16 @@
 """What to say when nobody gives a line: something short that fits what was heard, and always the same for the same.
 
-Pure. Words and voice decide together, so two players who hear the same thing do not answer the same.
-
-In the sentences, ``{the}`` is a topic with its article, ``{The}`` the same at the beginning of a sentence, ``{name}``
-somebody who plays. No word of these sentences becomes a topic itself, so that the subject of a play is not lost while
-its players talk.
+Words and voice decide together, so two players who hear the same thing do not answer the same. The sentences, and the
+words by which a topic is found, stand in ``improvisation.toml``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pydantic_core import from_json
@@ -19,132 +18,13 @@ from pydantic_core import from_json
 from tau_stage.scene import OPENAI_VOICES
 from tau_stage.understudy.actor import SpeechRequest, Utterance
 
-ABOUT = {
-    "question": (
-        "{The}? I would not know.",
-        "{The}? Ask me again tomorrow.",
-        "That depends on {the}, I should think.",
-        "I have asked myself the same thing about {the}.",
-        "If anybody understands {the}, it is not me.",
-        "{The}? I believe so, though I could not swear to it.",
-        "Nobody has ever asked me about {the} before.",
-        "A fair question. I would have to think about {the}.",
-        "{The}? Perhaps. It depends on whom you ask.",
-        "I would rather not say too much about {the}.",
-    ),
-    "statement": (
-        "You say so. And yet {the}...",
-        "{The}, you say. Do go on.",
-        "I did not expect to hear of {the} today.",
-        "Is that so? Tell me more about {the}.",
-        "I remember {the} differently.",
-        "{The}! Now you have my attention.",
-        "We always come back to {the}, you and I.",
-        "Well, {the} is one thing, and the truth is another.",
-        "I see. So it is all because of {the}.",
-        "I hear you. But who will believe us about {the}?",
-    ),
-    "echo": (
-        "{The}? How do you mean?",
-        '"{The}", you say. I wonder.',
-        "{The}? Is that the word you want?",
-        "{The}. I could not have said it better.",
-        "{The}? Since when?",
-        "{The}. That is a word for it.",
-        "Did you say {the}? I thought so.",
-        "{The}? You surprise me.",
-    ),
-    "opening": (
-        "So, {the}. Where shall we begin?",
-        "I have been thinking about {the} all day.",
-        "Let us speak about {the}, while there is time.",
-        "Has anybody else noticed {the}?",
-        "Nobody wants to say it, so I will: {the}.",
-        "It is always the same with {the}.",
-        "There is one thing nobody told me about {the}.",
-        "One more word about {the}, and then I am quiet.",
-    ),
-}
-"""What is said about a topic."""
-
-PLAIN = {
-    "question": (
-        "That is a fair question. I would have to think.",
-        "I wish I knew. Ask me later.",
-        "Perhaps. It depends on whom you ask.",
-        "I believe so, though I could not swear to it.",
-        "Who can tell?",
-        "I was about to ask you the same.",
-        "That is not for me to say.",
-        "Does it matter so much?",
-    ),
-    "statement": (
-        "I see. Do go on.",
-        "Is that so? Tell me more.",
-        "I hear you.",
-        "Well, there we are, then.",
-        "If you say so.",
-        "I thought as much.",
-        "I would not have guessed.",
-        "So it seems.",
-    ),
-    "greeting": (
-        "Hello. It is good to see you.",
-        "Good day to you. Come in.",
-        "Hello, hello. You are early.",
-        "Welcome. I was hoping you would come.",
-        "Ah, hello. There you are.",
-    ),
-    "thanks": (
-        "You are welcome.",
-        "It was nothing, really.",
-        "Not at all. I was glad to do it.",
-        "My pleasure.",
-        "Any time.",
-    ),
-    "goodbye": (
-        "Goodbye, then. Take care.",
-        "Farewell. It was good to talk.",
-        "Goodbye. Until we meet again.",
-        "So long. Mind how you go.",
-        "Bye, then. Come back soon.",
-    ),
-    "unheard": (
-        "I heard something, but no words.",
-        "I did not catch that.",
-        "Say that again, please.",
-        "I heard that. And then?",
-    ),
-    "opening": (
-        "I am here, and ready.",
-        "I am listening.",
-        "Whenever you like.",
-        "Somebody has to begin.",
-        "Where were we?",
-        "Shall we begin?",
-        "I am all ears.",
-        "There is no hurry.",
-    ),
-}
-"""What is said without a topic."""
-
-CALLS = {
-    "greeting": ("How are you, {name}?", "And you, {name}?"),
-    "thanks": ("Is it not so, {name}?", "You would do the same, {name}."),
-    "goodbye": ("Until tomorrow, {name}.", "Are you coming, {name}?"),
-    "": (
-        "What do you say, {name}?",
-        "Is it not so, {name}?",
-        "And you, {name}?",
-        "What do you think, {name}?",
-        "Tell us, {name}.",
-    ),
-}
-"""How somebody who plays is addressed, by the kind of what was heard."""
-
-TITLED_CALLS = ("And what does {name} say?", "I would like to hear {name} on that.", "Let us ask {name}.")
-"""The same for one who has no name: the stranger."""
-
+WORDS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+ABOUT: Mapping[str, Sequence[str]] = WORDS["about"]
+PLAIN: Mapping[str, Sequence[str]] = WORDS["plain"]
+CALLS: Mapping[str, Sequence[str]] = WORDS["calls"]
+TITLED_CALLS: Sequence[str] = WORDS["titled_calls"]
+ADJECTIVES = frozenset(WORDS["adjectives"].split())
+STOP = frozenset(WORDS["stop"].split())
 
 Kind = Literal["question", "statement", "greeting", "thanks", "goodbye"]
 
@@ -172,39 +52,6 @@ CLAUSES = {"and", "but", "or", "if", "when", "because", "so", "while", "that"}
 
 VERBS = {"is", "are", "was", "were", "has", "have", "had", "will", "would", "can", "could", "must", "should", "may"}
 """Verbs that can follow a thing; so the word before is no verb."""
-
-ADJECTIVES = frozenset(
-    re.findall(
-        r"\w+",
-        """last first next old new good great bad little big other same own fine nice small long short young poor dear
-        red blue green black white yellow dark cold warm hot wet dry strange beautiful whole only best worst late
-        early""",
-    )
-)
-"""Words that belong to the one that follows."""
-
-STOP = frozenset(
-    re.findall(
-        r"\S+",
-        """
-    i you he she it we they me him us them mine yours hers ours theirs myself yourself who whom whose what which where
-    when why how is are was were be been being am do does did done have has had having will would shall should can could
-    may might must ought need not and or but if so than then as because while though although until since unless yes
-    no oh ah well hm please just only very too also still again once here there now today tomorrow yesterday tonight
-    ever never always often on off up down out over under into onto through across back away around between
-    one ones two something anything nothing everything somebody anybody nobody everybody thing things way kind sort lot
-    come comes came go goes went gone going get gets got make makes made take takes took taken give gives gave given
-    say says said tell tells told speak ask asks asked know knows knew known think thinks thought want wants wanted
-    like likes liked see sees saw seen look looks looked hear hears heard put let mean means feel felt find found seem
-    seems wait keep keeps kept left leave leaves really quite rather indeed even much many more most less least few all
-    both each own other such same good great bad little big new old last first next don't doesn't didn't won't can't
-    couldn't wouldn't shouldn't isn't aren't wasn't weren't haven't hasn't hadn't i'm you're he's she's it's we're
-    they're i've you've we've they've i'll you'll he'll she'll we'll they'll i'd you'd that's there's what's who's let's
-    where's here's how's thank thanks minute moment hour sir madam
-    morning afternoon evening
-    """,
-    )
-)
 
 
 def _own_words() -> frozenset[str]:
@@ -459,7 +306,7 @@ def _call(kind: str, others: Sequence[str], seed: Seed, before: Sequence[str]) -
     if not others or seed.number("call") % 2:
         return ""
     name = others[seed.number("whom") % len(others)]
-    calls = TITLED_CALLS if name.lower().startswith(("the ", "a ", "an ")) else CALLS.get(kind, CALLS[""])
+    calls = TITLED_CALLS if name.lower().startswith(("the ", "a ", "an ")) else CALLS.get(kind, CALLS["other"])
     return _fresh(calls, seed, before).format(name=name)
 
 
