@@ -1,7 +1,7 @@
 """A scene made of parts: what it includes, its script, its variables, and the variants of its matrix."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -40,33 +40,37 @@ Entries = dict[str, Node]
 
 def include(entries: Entries, errors: Diagnostics) -> None:
     """Merge what a scene includes into its entries; what the scene says itself wins."""
-    wanted = entries.get("include", "")
+    own: set[Path] = {(key,) for key in entries}
+    own |= {(key, name) for key in MERGED for name in _mapping(entries.get(key))}
+    for path, name in _included(entries.get("include", ""), errors):
+        what = f"the file '{name}'"
+        try:
+            other = read_yaml(read_source(resolve_path(errors.document.source.path, name), what))
+        except SceneError as error:
+            if error.source:
+                errors.noted.append(error)
+            else:
+                errors.add(path, error.problem.replace("the scene file", what), error.hint or BESIDE)
+        else:
+            errors.document.graft(_merge(entries, other, own, errors), other)
+
+
+def _included(wanted: Node, errors: Diagnostics) -> Iterator[tuple[Path, str]]:
+    """Yield the names of the files that a scene includes, and where each stands."""
     names = [wanted] if isinstance(wanted, str) else wanted
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         errors.add(("include",), "include names files", "write it like [cast.yaml]")
-        return
-    if len(names) > MOST_INCLUDED:
+    elif len(names) > MOST_INCLUDED:
         problem = f"the scene includes {len(names):,} files, and {MOST_INCLUDED} is the limit"
         errors.add(("include",), problem, "put what belongs together into one file", key=True)
-        return
-    own: set[Path] = {(key,) for key in entries}
-    own |= {(key, name) for key in MERGED for name in _mapping(entries.get(key))}
-    for number, name in enumerate(names):
-        if name:
-            path = ("include", number) if isinstance(wanted, list) else ("include",)
-            _include(entries, str(name), path, own, errors)
+    else:
+        for number, name in enumerate(names):
+            if name:
+                yield ("include", number) if isinstance(wanted, list) else ("include",), str(name)
 
 
-def _include(entries: Entries, name: str, path: Path, own: set[Path], errors: Diagnostics) -> None:
-    try:
-        other = read_yaml(read_source(resolve_path(errors.document.source.path, name), f"the file '{name}'"))
-    except SceneError as error:
-        if error.source:
-            errors.noted.append(error)
-        else:
-            problem = error.problem.replace("the scene file", f"the file '{name}'")
-            errors.add(path, problem, error.hint or BESIDE)
-        return
+def _merge(entries: Entries, other: Document, own: set[Path], errors: Diagnostics) -> set[Path]:
+    """Merge what a file holds into a scene's entries, but for what the scene says itself; what was taken."""
     taken: set[Path] = set()
     for key, node in other.data.items():
         if key.startswith("x-"):
@@ -76,14 +80,14 @@ def _include(entries: Entries, name: str, path: Path, own: set[Path], errors: Di
             errors.noted.append(other.error((key,), problem, "move it into the scene", key=True))
         elif key in MERGED and isinstance(node, dict):
             mine = entries.setdefault(key, {})
-            for name, part in node.items():
-                if isinstance(mine, dict) and (key, name) not in own:
-                    mine[name] = part
-                    taken.add((key, name))
+            if isinstance(mine, dict):
+                new = {name: part for name, part in node.items() if (key, name) not in own}
+                mine.update(new)
+                taken.update((key, name) for name in new)
         elif (key,) not in own:
             entries[key] = node
             taken.add((key,))
-    errors.document.graft(taken, other)
+    return taken
 
 
 def _mapping(node: Node | None) -> Entries:
@@ -149,8 +153,9 @@ class _Substitution:
             }
         if isinstance(node, list):
             return [self.filled(value, (*path, number)) for number, value in enumerate(node)]
-        if "${" not in node:
-            return node
+        return self.text(node, path) if "${" in node else node
+
+    def text(self, node: str, path: Path) -> str:
         if path[-1] == "id" and len(path) > 1 and isinstance(path[-2], int):
             self._errors.add(path, "an id holds no variable, as ids name files", "write it out")
             return "x"
@@ -194,14 +199,8 @@ class Variant:
 def variants(entries: Entries, only: Sequence[str], errors: Diagnostics) -> list[Variant]:
     """Return the wanted combinations (none: all) of the matrix's values, in order; without a matrix a nameless one."""
     axes = _axes(entries.get("matrix", ""), errors)
-    count = prod(map(len, axes.values()))
-    problem, hint = "", "use fewer values, or part the scene"
-    if count > MOST_VARIANTS:
-        problem, hint = f"the matrix makes {count:,} variants, and {MOST_VARIANTS} is the limit", "use fewer values"
-    elif count * len(errors.document.values) > MOST_VARIED:
-        problem = f"all {count} variants together hold more than {MOST_VARIED:,} values"
-    if problem:
-        errors.add(("matrix",), problem, hint, key=True)
+    if problem := _too_many(prod(map(len, axes.values())), len(errors.document.values)):
+        errors.add(("matrix",), *problem, key=True)
         return []
     made = [
         Variant(shortened("-".join(slug(value) for value in chosen)), dict(zip(axes, chosen, strict=True)))
@@ -213,6 +212,18 @@ def variants(entries: Entries, only: Sequence[str], errors: Diagnostics) -> list
         errors.add(("matrix",), f"two variants would be called '{twice}'", hint, key=True)
     wanted = _wanted(only, names if axes else [], errors)
     return [variant for variant in made if not only or variant.name in wanted]
+
+
+def _too_many(count: int, values: int) -> tuple[str, str] | None:
+    """Return what is wrong with so many variants of so many values, and what to do; None where it is nothing."""
+    if count > MOST_VARIANTS:
+        return f"the matrix makes {count:,} variants, and {MOST_VARIANTS} is the limit", "use fewer values"
+    if count * values > MOST_VARIED:
+        return (
+            f"all {count} variants together hold more than {MOST_VARIED:,} values",
+            "use fewer values, or part the scene",
+        )
+    return None
 
 
 def _axes(node: Node, errors: Diagnostics) -> dict[str, list[str]]:
@@ -281,23 +292,19 @@ def script_into_lines(entries: Entries, errors: Diagnostics) -> None:
     if not isinstance(script, str) or not script.strip():
         errors.add(("script",), "a script is text, or the name of a file", "write 'script: |' and the script under it")
         return
-    named = entries.get("players")
-    players = tuple(name for name in named if not name.startswith("x-")) if isinstance(named, dict) else ()
+    players = tuple(name for name in _mapping(entries.get("players")) if not name.startswith("x-"))
+    document = errors.document
+    span = document.values["script",]
     try:
-        entries["lines"] = _lines(script, players, errors)
+        if span.style == "|":
+            parts = read_script(document.source, span.start.line + 1, span.end.line, players)
+            entries["lines"] = _of_parts(parts, document.source, document)
+        else:
+            entries["lines"] = _of_file(script.strip(), players, errors)
     except SceneError as error:
         errors.noted += [error, *error.also]
     if not entries["lines"] and not errors.noted:
         errors.add(("script",), "nobody speaks in this script", "a speech is 'PLAYER: words'")
-
-
-def _lines(script: str, players: tuple[str, ...], errors: Diagnostics) -> list[Node]:
-    document = errors.document
-    span = document.values["script",]
-    if span.style != "|":
-        return _of_file(script.strip(), players, errors)
-    parts = read_script(document.source, span.start.line + 1, span.end.line, players)
-    return _of_parts(parts, document.source, document)
 
 
 def _of_file(name: str, players: tuple[str, ...], errors: Diagnostics) -> list[Node]:

@@ -498,13 +498,12 @@ def _check_pan(scene: Scene, errors: Diagnostics) -> None:
 
 def _check_voices(scene: Scene, errors: Diagnostics) -> None:
     for name, player in scene.players.items():
+        path: Path = ("players", name, "voice") if player.voice else ("voice",)
         voice, endpoint = player.voice or scene.voice, player.endpoint or scene.endpoint
-        if not player.human and voice and is_wrong_voice(voice, endpoint):
+        if voice and not player.human and not errors.is_wrong(path) and is_wrong_voice(voice, endpoint):
             voices = voices_of(endpoint) or ()
             hint = f"{did_you_mean(voice, voices)} voices: {', '.join(voices)}, or your own: voice_..."
-            path: Path = ("players", name, "voice") if player.voice else ("voice",)
-            if not errors.is_wrong(path):
-                errors.add(path, f"there is no voice '{voice}' at {endpoint or 'openai'}", hint.strip())
+            errors.add(path, f"there is no voice '{voice}' at {endpoint or 'openai'}", hint.strip())
 
 
 def _check_person(name: str, player: Player, path: Path, checks: SceneChecks) -> None:

@@ -43,14 +43,19 @@ def misread(source: Source, number: int) -> SceneError | None:
     mended = f"{head} {parts['rest']}".rstrip(" ")
     if re.sub(" +", " ", mended.strip(" ")) == re.sub(" +", " ", line.strip(" ")):
         return None
-    hint, bullet = f"write it like this:\n  {mended}", parts["bullet"] or "-"
+    column, problem = _odd_entry(line, parts)
+    return source.error(Position(number, column + 1), problem, f"write it like this:\n  {mended}")
+
+
+def _odd_entry(line: str, parts: re.Match[str]) -> tuple[int, str]:
+    """Tell where in a line the first sign is that YAML takes for another, and what is wrong with it."""
+    bullet = parts["bullet"] or "-"
     if bullet not in f"-{BULLETS}":
-        place = Position(number, parts.start("bullet") + 1)
-        return source.error(place, f"a line starts with '- ', not with '{bullet}'", hint)
+        return parts.start("bullet"), f"a line starts with '- ', not with '{bullet}'"
     if found := _LOOKALIKES.search(line, 0, parts.start("rest")):
-        return source.error(Position(number, found.start() + 1), _unlike(found[0], _meant(found[0])), hint)
-    missing = parts.end("bullet") if parts["bullet"] and not parts["gap"] else parts.end("colon")
-    return source.error(Position(number, missing + 1), "YAML wants a space here", hint)
+        return found.start(), _unlike(found[0], _meant(found[0]))
+    missing = "bullet" if parts["bullet"] and not parts["gap"] else "colon"
+    return parts.end(missing), "YAML wants a space here"
 
 
 def lookalike_sign(source: Source, place: Position) -> SceneError | None:
