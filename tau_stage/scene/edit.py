@@ -89,15 +89,13 @@ def as_script(document: Document, players: Sequence[str]) -> str:
     Raises:
         SceneError: The lines stand in a way that no script can follow, such as behind an alias.
 
-    >>> from tau_stage.scene.yaml_text import read_yaml
     >>> print(as_script(read_yaml(Source.of("lines:\n- ann: '*Hi*'\n- pause: 1s", "x")), ["ann"]))
     script: |
       ANN: *Hi*
       - pause: 1s
     """
     if _names_file(document):
-        text = _OfFile(document).text(players)
-        document = read_yaml(Source.of(text, document.source.path))
+        document = read_yaml(Source.of(as_lines(document, players), document.source.path))
     return _AsScript(document, players).text() if "lines" in document.data else document.source.text
 
 
@@ -107,14 +105,11 @@ def as_lines(document: Document, players: Sequence[str]) -> str:
     Raises:
         SceneError: The script cannot be read.
 
-    >>> from tau_stage.scene.yaml_text import read_yaml
     >>> print(as_lines(read_yaml(Source.of("script: |\n  ANN: *Hi*\n  - pause: 1s", "x")), ["ann"]))
     lines:
       - ann: "*Hi*"
       - pause: 1s
     """
-    if _names_file(document):
-        return _OfFile(document).text(players)
     return _AsLines(document).text(players) if "script" in document.data else document.source.text
 
 
@@ -169,9 +164,6 @@ class _Rewriter:
         new = "".join(line + ending for line, ending in zip([header, *self.new], [*endings, ""], strict=True))
         return self.source.text[:begin] + new + self.source.text[end:]
 
-    def error(self, place: Position, problem: str, hint: str) -> SceneError:
-        return self.source.error(place, problem, hint)
-
 
 class _AsScript(_Rewriter):
     """From ``lines:`` to ``script:``."""
@@ -187,18 +179,20 @@ class _AsScript(_Rewriter):
     def text(self) -> str:
         header = self.header()
         if header is None or self.document.values[()].style == "flow":
-            raise self.error(self.key, "no script can stand here", "write 'lines:' at the beginning of a line")
+            raise self.source.error(self.key, "no script can stand here", "write 'lines:' at the beginning of a line")
         self.refuse_unfit()
         last = self.of_flow() if self.value.style == "flow" else self.of_block()
         return self.replaced(header, last)
 
     def refuse_unfit(self) -> None:
         if not self.items:
-            raise self.error(self.value.start, "there is no list of lines here", "write each as '- player: words'")
+            raise self.source.error(
+                self.value.start, "there is no list of lines here", "write each as '- player: words'"
+            )
         for path, span in self.document.values.items():
             if path[:1] == ("lines",) and (span.anchored or span.style == "*"):
                 problem = "a script knows neither anchors nor aliases"
-                raise self.error(span.start, problem, "write the text out, or keep 'lines:'")
+                raise self.source.error(span.start, problem, "write the text out, or keep 'lines:'")
 
     def header(self) -> str | None:
         """Write the script's first line; a comment stays if the lines begin further down. None without a plain key."""
@@ -298,10 +292,14 @@ class _AsLines(_Rewriter):
         super().__init__(document, "script")
 
     def text(self, players: Sequence[str]) -> str:
+        if _names_file(self.document):
+            return self.of_file(str(self.document.data["script"]).strip(), players)
         line = self.source.line(self.key.line)
         header = _SCRIPT_KEY.match(line, self.key.column - 1)
         if header is None:
-            raise self.error(self.value.start, "no script stands here", "write 'script: |', and the speeches under it")
+            raise self.source.error(
+                self.value.start, "no script stands here", "write 'script: |', and the speeches under it"
+            )
         first, last = self.key.line + 1, self.value.end.line
         found = read_script(self.source, first, last, players)
         words = (line for line in self.source.lines[first - 1 : last] if line.strip())
@@ -327,16 +325,9 @@ class _AsLines(_Rewriter):
             self.add(indent + line.strip(), ending)
         return number
 
-
-class _OfFile(_Rewriter):
-    """From ``script:`` that names a file to ``lines:``."""
-
-    def __init__(self, document: Document) -> None:
-        super().__init__(document, "script")
-        self.name = str(document.data["script"]).strip()
-
-    def text(self, players: Sequence[str]) -> str:
-        source, parts = read_script_file(self.source.path, self.name, players)
+    def of_file(self, name: str, players: Sequence[str]) -> str:
+        """Write what a script holds that is a file of its own."""
+        source, parts = read_script_file(self.source.path, name, players)
         last = self.line_end(self.value.end.line)
         comments = self.comments(self.document.keys["script",].end, self.value.start)
         comments += self.comments(self.value.end, last)

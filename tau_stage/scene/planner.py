@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
-from functools import partial, singledispatchmethod
+from functools import cache, partial, singledispatchmethod
 from pathlib import PurePath
 from typing import Any, TypeVar
 
@@ -143,8 +143,8 @@ class _StepPlanner:
         self.prefix = prefix
         self.models = tuple(name for name, player in scene.players.items() if not player.human)
         self.ordinals: Counter[str] = Counter()
-        self.audiences: dict[tuple[str, str | tuple[str, ...] | None], tuple[str, ...]] = {}
-        self.whispers: dict[tuple[tuple[str, ...], str | None], dict[str, str]] = {}
+        self.heard = cache(self._heard)
+        self.whispers = cache(_whispers)
 
     def steps(self, steps: Sequence[AnyStep]) -> tuple[Step, ...]:
         planned = [(step, self.step(step)) for step in steps]
@@ -179,11 +179,8 @@ class _StepPlanner:
         self.numbers[kind] += 1
         return f"{kind}-{self.numbers[kind]}"
 
-    def heard(self, speaker: str, to: str | tuple[str, ...] | None) -> tuple[str, ...]:
-        if (speaker, to) not in self.audiences:
-            players = self.scene.players.items()
-            self.audiences[speaker, to] = tuple(n for n, player in players if _is_heard_by(to, speaker, n, player))
-        return self.audiences[speaker, to]
+    def _heard(self, speaker: str, to: str | tuple[str, ...] | None) -> tuple[str, ...]:
+        return tuple(name for name, player in self.scene.players.items() if _is_heard_by(to, speaker, name, player))
 
     @step.register
     def line(self, line: Line) -> Step:
@@ -238,15 +235,10 @@ class _StepPlanner:
             play,
             id=self.made("improvise"),
             players=players,
-            whispers=self.whispers_for(players, play.about),
+            whispers=self.whispers(players, play.about),
             hearers={name: self.heard(name, play.to) for name in players},
             pause_s=self.pause(step.pause),
         )
-
-    def whispers_for(self, players: tuple[str, ...], about: str | None) -> dict[str, str]:
-        if (players, about) not in self.whispers:
-            self.whispers[players, about] = {name: _whisper(name, players, about) for name in players}
-        return self.whispers[players, about]
 
     @step.register
     def listen(self, step: Listen) -> Step:
@@ -294,13 +286,14 @@ def _is_performed(step: AnyStep, plan: Step) -> bool:
     return step.when is not False and not (isinstance(plan, TogetherPlan) and not plan.parts)
 
 
-def _whisper(name: str, players: Sequence[str], about: str | None) -> str:
-    """Return what a player is told before free play."""
-    others = ", ".join(other for other in players if other != name)
-    sentences = [f"You are {name}. With you play: {others}.", "Answer what you hear, briefly and in character."]
-    if about:
-        sentences.insert(1, f"It is about: {about.rstrip('.')}.")
-    return " ".join(sentences)
+def _whispers(players: tuple[str, ...], about: str | None) -> dict[str, str]:
+    """Return what each player is told before free play."""
+    task = f"It is about: {about.rstrip('.')}. " if about else ""
+    return {
+        name: f"You are {name}. With you play: {', '.join(other for other in players if other != name)}. "
+        f"{task}Answer what you hear, briefly and in character."
+        for name in players
+    }
 
 
 def _is_heard_by(to: str | tuple[str, ...] | None, speaker: str, name: str, player: Player) -> bool:

@@ -61,7 +61,7 @@ def scene_schema() -> str:
     for name in ("Happened", "When"):
         parts[name]["oneOf"] = [{"required": [key]} for key in parts[name]["properties"]]
     schema.update(IGNORED)
-    return json.dumps({"$schema": ID, **_without_nulls(schema)}, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(_without_nulls({"$schema": ID, **schema}), indent=2, ensure_ascii=False) + "\n"
 
 
 def _top(properties: JsonSchemaValue) -> None:
@@ -119,12 +119,8 @@ def _steps(parts: JsonSchemaValue) -> None:
     parts["Together"]["properties"]["together"]["minItems"] = 2
 
 
-def _without_nulls(schema: JsonSchemaValue) -> JsonSchemaValue:
+def _without_nulls(node: object) -> object:
     """Leave out defaults of null, at any depth."""
-    return {key: _inner(value) for key, value in schema.items() if not (key == "default" and value is None)}
-
-
-def _inner(node: object) -> object:
     if isinstance(node, dict):
-        return _without_nulls(node)
-    return [_inner(item) for item in node] if isinstance(node, list) else node
+        return {key: _without_nulls(value) for key, value in node.items() if key != "default" or value is not None}
+    return [_without_nulls(item) for item in node] if isinstance(node, list) else node
