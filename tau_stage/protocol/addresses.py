@@ -190,19 +190,18 @@ def _proxy_problem(url: str) -> tuple[str, str] | None:
     """Say what is wrong with a proxy's address, and what to do; nothing of its password is told."""
     usual = "write it like http://user:password@host:3128, with special characters of the password as %40"
     scheme, mark, rest = url.partition("://")
-    if not mark or not _SCHEME.fullmatch(scheme.lower()):
-        host = url.rpartition("@")[2]
-        known = host if _PLAIN_HOST.fullmatch(host) else "host:3128"
-        return "it has no scheme", f"write http://{known}"
-    if (scheme := scheme.lower()) not in PROXY_SCHEMES:
-        return f"{scheme}:// is no kind of proxy", f"use {', '.join(f'{one}://' for one in PROXY_SCHEMES)}"
-    if not _is_address(f"{scheme}://{rest}"):
-        return "it cannot be read as an address", usual
-    if "@" in rest and ":" not in rest.rpartition("@")[0]:
-        return "it has a user and no password", usual
-    if scheme.startswith("socks") and find_spec("python_socks") is None:
-        return "SOCKS wants the package python-socks, which is not installed", "pip install 'python-socks[asyncio]'"
-    return None
+    scheme, host = scheme.lower(), url.rpartition("@")[2]
+    kinds, known = ", ".join(f"{one}://" for one in PROXY_SCHEMES), host if _PLAIN_HOST.fullmatch(host) else "host:3128"
+    needs_package = scheme.startswith("socks") and find_spec("python_socks") is None
+    package, install = "the package python-socks, which is not installed", "pip install 'python-socks[asyncio]'"
+    checks = (
+        (not (mark and _SCHEME.fullmatch(scheme)), "it has no scheme", f"write http://{known}"),
+        (scheme not in PROXY_SCHEMES, f"{scheme}:// is no kind of proxy", f"use {kinds}"),
+        (not _is_address(f"{scheme}://{rest}"), "it cannot be read as an address", usual),
+        ("@" in rest and ":" not in rest.rpartition("@")[0], "it has a user and no password", usual),
+        (needs_package, f"SOCKS wants {package}", install),
+    )
+    return next(((problem, hint) for is_so, problem, hint in checks if is_so), None)
 
 
 def _is_address(url: str) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeVar
@@ -151,14 +152,14 @@ class Usage:
         made.settle("text" if written else "audio")
         cached = read.take_cached()
         return cls(
-            text_in=read.of_kind("text") - cached["text"],
-            audio_in=read.of_kind("audio") - cached["audio"],
-            image_in=read.of_kind("image") - cached["image"],
+            text_in=read.kinds["text"] - cached["text"],
+            audio_in=read.kinds["audio"] - cached["audio"],
+            image_in=read.kinds["image"] - cached["image"],
             cached_text_in=cached["text"],
             cached_audio_in=cached["audio"],
             cached_image_in=cached["image"],
-            text_out=made.of_kind("text"),
-            audio_out=made.of_kind("audio"),
+            text_out=made.kinds["text"],
+            audio_out=made.kinds["audio"],
             reasoning_out=made.reasoning,
             seconds=seconds,
             estimated=read.estimated or made.estimated or is_part or not (read.is_told and made.is_told),
@@ -185,9 +186,9 @@ class _Side:
     """What was read, or what was made, in tokens, while it is put together; None and no kind where it was not told."""
 
     total: int | None
-    kinds: dict[str, int]
+    kinds: Counter[str]
     cached: int
-    cached_kinds: dict[str, int]
+    cached_kinds: Counter[str]
     reasoning: int
     estimated: bool = False
 
@@ -199,7 +200,7 @@ class _Side:
         return cls(
             total=_first(*(_count(told.get(f"{name}_tokens")) for name in names)),
             kinds=_by_kind(details),
-            cached=_count(details.get("cached_tokens")) or sum(cached_kinds.values()),
+            cached=_count(details.get("cached_tokens")) or cached_kinds.total(),
             cached_kinds=cached_kinds,
             reasoning=_count(details.get("reasoning_tokens")) or 0,
         )
@@ -212,27 +213,22 @@ class _Side:
     @property
     def known(self) -> int:
         """Tokens it has at least."""
-        return max(self.total or 0, sum(self.kinds.values()))
-
-    def of_kind(self, kind: str) -> int:
-        """Return its tokens of one kind."""
-        return self.kinds.get(kind, 0)
+        return max(self.total or 0, self.kinds.total())
 
     def settle(self, dearest: str) -> None:
         """Give every token a kind: the dearest it can be, where nothing is known."""
         if not self.known and self.cached:  # no more is told than what came from the cache
-            self.kinds, self.total, self.estimated = dict(self.cached_kinds), self.cached, True
-        rest = (self.total or 0) - sum(self.kinds.values())
+            self.kinds, self.total, self.estimated = Counter(self.cached_kinds), self.cached, True
+        rest = (self.total or 0) - self.kinds.total()
         if rest > 0:
-            kind = self._kind_of(rest, dearest)
-            self.kinds[kind] = self.of_kind(kind) + rest
+            self.kinds[self._kind_of(rest, dearest)] += rest
         elif self.total:
             self.estimated |= rest < 0
-        if self.reasoning > self.of_kind("text"):
+        if self.reasoning > self.kinds["text"]:
             self.estimated = True
             if self.total is None:
                 self.kinds["text"] = self.reasoning
-        self.reasoning = min(self.reasoning, self.of_kind("text"))
+        self.reasoning = min(self.reasoning, self.kinds["text"])
 
     def _kind_of(self, rest: int, dearest: str) -> str:
         """Return the kind of tokens that are told in the total only."""
@@ -244,19 +240,15 @@ class _Side:
         self.estimated |= dearest != "text" or not open_kinds
         return dearest
 
-    def take_cached(self) -> dict[str, int]:
+    def take_cached(self) -> Counter[str]:
         """Move tokens to the cache by kind; never more than there are of the kind."""
-        told = {kind: self.cached_kinds.get(kind, 0) for kind in KINDS}
-        cached = {kind: min(told[kind], self.of_kind(kind)) for kind in KINDS}
-        left = self.cached - sum(told.values())
-        self.estimated |= cached != told or left < 0
-        room = {kind: self.of_kind(kind) - cached[kind] for kind in KINDS}
-        if left > 0:
-            self.estimated |= sum(map(bool, room.values())) > 1 or left > sum(room.values())
-            for kind in KINDS:
-                more = min(left, room[kind])
-                cached[kind] += more
-                left -= more
+        cached = self.cached_kinds & self.kinds
+        room, left = self.kinds - cached, self.cached - self.cached_kinds.total()
+        self.estimated |= cached != self.cached_kinds or left < 0 or left > room.total() or (left > 0 and len(room) > 1)
+        for kind in KINDS:
+            more = max(0, min(left, room[kind]))
+            cached[kind] += more
+            left -= more
         return cached
 
 
@@ -279,9 +271,9 @@ def _seconds(told: Mapping[str, object]) -> tuple[float | None, bool]:
     return _first(told_s, spoken_s), told_s is None and spoken_s is not None
 
 
-def _by_kind(details: Mapping[str, object]) -> dict[str, int]:
-    counts = {kind: _count(details.get(f"{kind}_tokens")) for kind in KINDS}
-    return {kind: count for kind, count in counts.items() if count is not None}
+def _by_kind(details: Mapping[str, object]) -> Counter[str]:
+    counts = ((kind, _count(details.get(f"{kind}_tokens"))) for kind in KINDS)
+    return Counter({kind: count for kind, count in counts if count is not None})
 
 
 def _object(told: Mapping[str, object], *names: str) -> Mapping[str, object]:
