@@ -40,9 +40,12 @@ def pytest_configure(config: pytest.Config) -> None:
         count_branches(config)
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Two a core: many slow tests wait for processes that they have started."""
-    return 2 * (os.cpu_count() or 1)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Share out tests as ``tests.support.scheduling`` says, unless the command line says how."""
+    from tests.support.scheduling import Scheduling
+
+    return Scheduling(config, log) if config.getoption("dist") == "load" else None
 
 
 @pytest.fixture
