@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 import soundfile
@@ -38,14 +39,25 @@ deliver: {mix: {file: whole.flac}}
 """
 
 
+@pytest.fixture(scope="module")
+def performed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with one take, with the understudy's voice, in which a line has three takes."""
+    project = tmp_path_factory.mktemp("performed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project)
+        soundfile.write("rain.wav", [0.01 * (number % 7 - 3) for number in range(12_000)], 24_000, subtype="PCM_16")
+        Path("chosen.yaml").write_text(SCENE)
+        assert run("run", "chosen.yaml", "--endpoint", "understudy", "--quiet") == 0
+    return project
+
+
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TakeFolder:
-    """A take with the understudy's voice, in which a line has three takes."""
-    monkeypatch.chdir(tmp_path)
-    soundfile.write("rain.wav", [0.01 * (number % 7 - 3) for number in range(12_000)], 24_000, subtype="PCM_16")
-    Path("chosen.yaml").write_text(SCENE)
-    assert run("run", "chosen.yaml", "--endpoint", "understudy", "--quiet") == 0
-    return TakeFolder(next(path.resolve() for path in Path("takes").glob("*/latest")))
+def folder(performed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TakeFolder:
+    """The take in a copy of its project, which is the working directory."""
+    monkeypatch.chdir(copytree(performed, tmp_path / "project", symlinks=True))
+    (take,) = (path.resolve() for path in Path("takes").glob("*/latest"))
+    assert take.is_relative_to(tmp_path)
+    return TakeFolder(take)
 
 
 def stems_hold_the_lines(folder: TakeFolder, take: Take) -> bool:
