@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pyloudnorm
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +17,8 @@ Samples = NDArray[np.float64]
 
 def second_meter(samples: Samples, rate: int = RATE) -> float:
     """The oracle: another program's meter, with filters that are right at any rate."""
+    import pyloudnorm  # loads scipy: which takes a second
+
     return float(pyloudnorm.Meter(rate, filter_class="DeMan").integrated_loudness(samples))
 
 

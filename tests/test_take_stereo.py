@@ -10,7 +10,6 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import numpy as np
-import pyloudnorm
 import pytest
 import rpp as reader
 import soundfile
@@ -88,6 +87,8 @@ def in_stereo(take: Take, **pans: float) -> Take:
 
 def second_meter(samples: Samples, rate: int = RATE) -> float:
     """The oracle: another program's meter, of both channels."""
+    import pyloudnorm  # loads scipy: which takes a second
+
     return float(pyloudnorm.Meter(rate, filter_class="DeMan").integrated_loudness(samples))
 
 
