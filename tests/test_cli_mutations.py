@@ -134,6 +134,7 @@ def test_twenty_kinds_are_tried() -> None:
     assert {name.partition(",")[0] for name in MUTATIONS} - kinds == {"a clipped line", "later first audio"}
 
 
-def test_unchanged_it_is_green_twenty_times(project: Path) -> None:
-    """Slow: twenty performances."""
-    assert run("test", "--repeat", "20") == 0
+@pytest.mark.parametrize("times", ["2", pytest.param("20", marks=pytest.mark.soak)])
+def test_unchanged_it_is_green_each_time(project: Path, times: str) -> None:
+    """Slow: each time is a performance."""
+    assert run("test", "--repeat", times) == 0
