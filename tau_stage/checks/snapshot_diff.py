@@ -11,7 +11,16 @@ from functools import cached_property
 
 from tau_stage.checks.expectations import names_or_nobody
 from tau_stage.checks.metrics import COMPARED, FROM_SOUND, LIMITS, Limit, TakeMetrics
-from tau_stage.checks.snapshot import DELIVERED, MISSING, LineSnapshot, PlayerSnapshot, Snapshot, of_cue, sound_ids
+from tau_stage.checks.snapshot import (
+    DELIVERED,
+    MISSING,
+    LineSnapshot,
+    PlayerSnapshot,
+    Snapshot,
+    SoundSnapshot,
+    of_cue,
+    sound_ids,
+)
 from tau_stage.checks.verdict import Verdict, VerdictSubject
 from tau_stage.checks.voice_print import voice_distance
 from tau_stage.scene import LinePlan, Location, Plan, automatic_id, locate
@@ -127,23 +136,26 @@ class _SnapshotPair:
         alike = {name: old[name].file for name in old}, {name: new[name].file for name in new}
         both = _matched(near, alike)
         for name, was in old.items():
-            after = afters[name]
-            subject = VerdictSubject("sound", name, (after,) if after else (), "snapshot")
-            if name not in both:
-                told = f"; it sounded after {after or 'nothing'}"
-                yield _presence(subject, self.at("line", _written(after)), there=False, told=told)
-                continue
-            now = new[both[name]]
-            facts = {
-                "gain": (f"{was.gain_db:g} dB", f"{now.gain_db:g} dB"),
-                "place": tuple(f"after {line}" if line else "first" for line in (after, now.after)),
-                "heard_by": (names_or_nobody(was.heard_by), names_or_nobody(now.heard_by)),
-            }
-            for what, pair in facts.items():
-                yield subject.compare(self.at("sound", self.sound_ids[both[name]]), what, *pair)
+            if name in both:
+                yield from self.sound(name, was, both[name], afters[name])
+            else:
+                told = f"; it sounded after {afters[name] or 'nothing'}"
+                place = self.at("line", _written(afters[name]))
+                yield _presence(_sound_subject(name, afters[name]), place, there=False, told=told)
         for name in (name for name in new if name not in both.values()):
-            subject = VerdictSubject("sound", name, (new[name].after,) if new[name].after else (), "snapshot")
-            yield _presence(subject, self.at("sound", self.sound_ids[name]), there=True)
+            place = self.at("sound", self.sound_ids[name])
+            yield _presence(_sound_subject(name, new[name].after), place, there=True)
+
+    def sound(self, name: str, was: SoundSnapshot, new_name: str, after: str) -> Iterator[Verdict]:
+        now = self.new.sounds[new_name]
+        facts = {
+            "gain": (f"{was.gain_db:g} dB", f"{now.gain_db:g} dB"),
+            "place": tuple(f"after {line}" if line else "first" for line in (after, now.after)),
+            "heard_by": (names_or_nobody(was.heard_by), names_or_nobody(now.heard_by)),
+        }
+        place = self.at("sound", self.sound_ids[new_name])
+        for what, pair in facts.items():
+            yield _sound_subject(name, after).compare(place, what, *pair)
 
     def cue(self, name: str) -> Verdict:
         lines = tuple(each for each in {**self.old.lines, **self.new.lines} if each.startswith(f"{name}-"))
@@ -257,6 +269,10 @@ def _subject(line: str) -> VerdictSubject:
     return VerdictSubject("line", line, (line,), "snapshot")
 
 
+def _sound_subject(name: str, after: str) -> VerdictSubject:
+    return VerdictSubject("sound", name, (after,) if after else (), "snapshot")
+
+
 def _written(name: str) -> str:
     """Return the id in the scene of a line that a cue performed again."""
     head, _, again = name.rpartition(".")
@@ -320,14 +336,19 @@ def pair_lines(old: Mapping[str, LineSnapshot], new: Mapping[str, LineSnapshot])
             {name: lines[name].asked for name in lines if name in own - both.keys() and lines[name].player == player}
             for lines, own in zip((old, new), made, strict=True)
         )
-        names, others = list(mine), list(theirs)
-        blocks: dict[str, tuple[dict[str, Hashable], dict[str, Hashable]]] = defaultdict(lambda: ({}, {}))
-        steps = SequenceMatcher(None, list(mine.values()), list(theirs.values()), autojunk=False).get_opcodes()
-        for kind, a, b, c, d in steps:
-            blocks[kind][0].update(dict.fromkeys(names[a:b], a))
-            blocks[kind][1].update(dict.fromkeys(others[c:d], a))
-        both |= _matched(blocks["equal"], (mine, theirs), blocks["replace"])
+        both |= _pair_words(mine, theirs)
     return {name: both[name] for name in old if name in both}
+
+
+def _pair_words(mine: Mapping[str, str], theirs: Mapping[str, str]) -> Pairs:
+    """Pair lines of one player, whose words are told by their ids."""
+    names, others = list(mine), list(theirs)
+    blocks: dict[str, tuple[dict[str, Hashable], dict[str, Hashable]]] = defaultdict(lambda: ({}, {}))
+    steps = SequenceMatcher(None, list(mine.values()), list(theirs.values()), autojunk=False).get_opcodes()
+    for kind, a, b, c, d in steps:
+        blocks[kind][0].update(dict.fromkeys(names[a:b], a))
+        blocks[kind][1].update(dict.fromkeys(others[c:d], a))
+    return _matched(blocks["equal"], (mine, theirs), blocks["replace"])
 
 
 def _is_made(name: str, lines: Mapping[str, LineSnapshot]) -> bool:

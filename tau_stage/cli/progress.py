@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import singledispatchmethod
 from typing import Protocol, TextIO
 
 from rich.cells import cell_len
@@ -54,6 +55,14 @@ class PlayerRow:
     level_dbfs: float = SILENCE_DBFS
     seconds: float = 0.0
     unheard: int = 0
+
+    def hear(self, *, lost: bool = False) -> None:
+        """Note that one hearing less is under way."""
+        self.unheard = max(0, self.unheard - 1)
+        if lost:
+            self.state = "lost"
+        elif self.state == "listening" and not self.unheard:
+            self.state = "idle"
 
 
 STATES: dict[type, str] = {
@@ -110,47 +119,72 @@ class TakeProgress:
             self._pay(event.player, event.usage, event.model if isinstance(event, record.Transcribed) else None)
         if state := STATES.get(type(event)):
             self.rows[event.player].state = state.format(event)  # type: ignore[union-attr]  # each of them has one
-        match event:
-            case ResumeSummary():
-                self.done, self.dollars = len(event.seconds), event.dollars
-                for _, player, seconds in event.seconds:
-                    self.rows[player].seconds += seconds
-            case record.TakeBegan() | record.TakeResumed():
-                self.spent, self.begun = event.spent, True
-                self._tariffs = {role.name: (role.model, role.prices) for role in event.roles if not role.human}
-                self._opening_next()
-            case record.ModelNamed():
-                self._tariffs[event.player] = (event.model, self._tariffs[event.player][1])
-            case record.PlayerOpened():
-                self._opening_next()
-            case record.LineBegan():
-                self.said, self.prompt = f"{event.player}: {self._words.get(event.line, '')}", ""
-            case WordsProgress() if event.line not in self._words:
-                self._worded(event)
-            case PersonPrompted():
-                self.prompt = prompt(event)
-            case AudioProgress():
-                self.rows[event.player].level_dbfs = event.dbfs
-            case record.PlayerLost():
-                self.rows[event.player].unheard = 0
-            case record.LineSpoken():
-                self.done += 1
-                row = self.rows[event.player]
-                row.level_dbfs, row.seconds = SILENCE_DBFS, row.seconds + event.samples / event.rate
-            case HearingBegan():
-                self.rows[event.player].unheard += 1
-            case record.LineHeard() | record.LineMissed():
-                self._has_heard(self.rows[event.hearer], lost=isinstance(event, record.LineMissed) and event.lost)
-            case record.TakeEnded():
-                self.said, self.prompt = "", ""
-            case _:
-                pass
+        self._follow(event)
+        if isinstance(event, record.TakeBegan | record.TakeResumed | record.PlayerOpened):
+            self._opening_next()
+        elif isinstance(event, record.TakeEnded):
+            self.said, self.prompt = "", ""
 
-    def _worded(self, event: WordsProgress) -> None:
-        """Show words of nobody's script as they arrive."""
+    @singledispatchmethod
+    def _follow(self, event: Event) -> None:
+        """Change what this kind of event changes; most change nothing."""
+
+    @_follow.register
+    def _(self, event: ResumeSummary) -> None:
+        self.done, self.dollars = len(event.seconds), event.dollars
+        for _, player, seconds in event.seconds:
+            self.rows[player].seconds += seconds
+
+    @_follow.register
+    def _(self, event: record.TakeBegan | record.TakeResumed) -> None:
+        self.spent, self.begun = event.spent, True
+        self._tariffs = {role.name: (role.model, role.prices) for role in event.roles if not role.human}
+
+    @_follow.register
+    def _(self, event: record.ModelNamed) -> None:
+        self._tariffs[event.player] = (event.model, self._tariffs[event.player][1])
+
+    @_follow.register
+    def _(self, event: record.LineBegan) -> None:
+        self.said, self.prompt = f"{event.player}: {self._words.get(event.line, '')}", ""
+
+    @_follow.register
+    def _(self, event: WordsProgress) -> None:
+        if event.line in self._words:
+            return
         if event.line != self._heard:
             self._heard, self.said = event.line, f"{event.player}: "
         self.said += event.words[: max(0, MOST_SHOWN - len(self.said))]
+
+    @_follow.register
+    def _(self, event: PersonPrompted) -> None:
+        self.prompt = prompt(event)
+
+    @_follow.register
+    def _(self, event: AudioProgress) -> None:
+        self.rows[event.player].level_dbfs = event.dbfs
+
+    @_follow.register
+    def _(self, event: record.PlayerLost) -> None:
+        self.rows[event.player].unheard = 0
+
+    @_follow.register
+    def _(self, event: record.LineSpoken) -> None:
+        self.done += 1
+        row = self.rows[event.player]
+        row.level_dbfs, row.seconds = SILENCE_DBFS, row.seconds + event.samples / event.rate
+
+    @_follow.register
+    def _(self, event: HearingBegan) -> None:
+        self.rows[event.player].unheard += 1
+
+    @_follow.register
+    def _(self, event: record.LineHeard) -> None:
+        self.rows[event.hearer].hear()
+
+    @_follow.register
+    def _(self, event: record.LineMissed) -> None:
+        self.rows[event.hearer].hear(lost=event.lost)
 
     def _opening_next(self) -> None:
         player = next((player for player in self.plan.opening_order if self.rows[player.name].state == "waiting"), None)
@@ -163,14 +197,6 @@ class TakeProgress:
             cost = price(usage, model or own, provider)
             self.dollars += cost.known
             self.is_known &= cost.total is not None
-
-    @staticmethod
-    def _has_heard(row: PlayerRow, *, lost: bool) -> None:
-        row.unheard = max(0, row.unheard - 1)
-        if lost:
-            row.state = "lost"
-        elif row.state == "listening" and not row.unheard:
-            row.state = "idle"
 
 
 def is_written(plan: Plan) -> bool:

@@ -105,12 +105,8 @@ def _retake_job(folder: TakeFolder, former: Take, wanted: Retake, *, anyway: boo
     if scene.sha256 != former.scene.sha256 and not anyway:
         hint = "perform the scene, or retake the line with --anyway"
         raise UsageError(f"{scene.path}: the scene has changed since the take was performed", hint)
-    changed = {"direction": wanted.direction} if wanted.direction is not None else {}
     try:
-        if changed or wanted.takes > 1:
-            for line in wanted.lines:
-                scene = change_line(scene, line, takes=wanted.takes, **changed)
-        plan = make_plan(scene)
+        plan = make_plan(_rewritten(scene, wanted))
         warnings: tuple[str, ...] = ()
         before = read_beginning(folder.journal).resolved if folder.journal.is_file() else ""
         if before and not wanted.through:  # nothing is performed but what was asked for
@@ -118,15 +114,30 @@ def _retake_job(folder: TakeFolder, former: Take, wanted: Retake, *, anyway: boo
             plan, warnings = plan_without(plan, found.new), tuple(found.told())
         kept = reuse_for_retake(plan, folder, former, *wanted.lines, through=wanted.through)
     except KeyError:
-        known = [performed.id for performed in former.lines]
-        hint = f"it has {', '.join(known[:12])}"
-        unknown = next((line for line in wanted.lines if line not in known), None)
-        if unknown is not None:
-            problem = f"{named or folder.path}: the take has no line '{unknown}'"
-            raise UsageError(problem, did_you_mean(unknown, known, hint)) from None
-        problem = f"{named or folder.path}: the take has no line '{', '.join(wanted.lines)}' that can be retaken so"
-        raise UsageError(problem, hint) from None
+        raise _no_such_line(named or folder.path, former, wanted.lines) from None
     return Job(plan, replace(kept, wish=wanted), warnings=warnings)
+
+
+def _rewritten(scene: Scene, wanted: Retake) -> Scene:
+    """Write the wishes of a retake into its lines.
+
+    Raises:
+        KeyError: The scene has no such line.
+    """
+    changed = {} if wanted.direction is None else {"direction": wanted.direction}
+    if changed or wanted.takes > 1:
+        for line in wanted.lines:
+            scene = change_line(scene, line, takes=wanted.takes, **changed)
+    return scene
+
+
+def _no_such_line(named: Path, former: Take, wanted: Sequence[str]) -> UsageError:
+    known = [performed.id for performed in former.lines]
+    hint = f"it has {', '.join(known[:12])}"
+    unknown = next((line for line in wanted if line not in known), None)
+    if unknown is not None:
+        return UsageError(f"{named}: the take has no line '{unknown}'", did_you_mean(unknown, known, hint))
+    return UsageError(f"{named}: the take has no line '{', '.join(wanted)}' that can be retaken so", hint)
 
 
 def _scene_again(path: str, given: Mapping[str, str], variant: str) -> Scene:

@@ -360,19 +360,30 @@ def collect(paths: Sequence[str], given: Mapping[str, str] = NO_VARIABLES, tapes
     """
     found = find_scenes(paths)
     cases: list[Case] = []
-    broken = [Result(each.path, error=each) for each in (*found.errors, *twins(found.scenes))]
+    broken = _results([*found.errors, *twins(found.scenes)])
     for path in found.scenes:
         try:
             cases += cases_of(path, given)
         except SceneError as error:
             broken.append(Result(path, error=scene_error(error)))
-    lost = [each for place in found.places for each in orphans_in(place, found.scenes)]
-    for path in (path for path in found.scenes if Path(path).parent not in found.places):
-        lost += orphans_in(Path(path).parent, [path], only=path)
+    broken += _results(_orphans_beside(found))
     if tapes and found.places:
-        known = {each.path for each in broken} | {each.path for each in lost}
-        lost += [each for each in orphans_on_tape(tapes, found.scenes) if each.path not in known]
-    return Collected(cases, [*broken, *(Result(each.path, error=each) for each in lost)], found.left_out)
+        known = {each.path for each in broken}
+        broken += _results(each for each in orphans_on_tape(tapes, found.scenes) if each.path not in known)
+    return Collected(cases, broken, found.left_out)
+
+
+def _results(errors: Iterable[CaseError]) -> list[Result]:
+    return [Result(each.path, error=each) for each in errors]
+
+
+def _orphans_beside(found: FoundScenes) -> Iterator[CaseError]:
+    """Yield what belongs to no scene in the folders that were looked through, and beside scenes that were named."""
+    for place in found.places:
+        yield from orphans_in(place, found.scenes)
+    for path in found.scenes:
+        if Path(path).parent not in found.places:
+            yield from orphans_in(Path(path).parent, [path], only=path)
 
 
 def scene_error(error: SceneError) -> CaseError:

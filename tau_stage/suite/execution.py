@@ -142,7 +142,10 @@ class _CaseRun:
             return result
         check_tool_permission(self.plan, allowed=self.options.allow_tools)
         find_tools(self.plan)
-        runs = self.runs()
+        return self.judged(result, self.runs())
+
+    def judged(self, result: Result, runs: Sequence[Run]) -> Result:
+        """Say what performances came to; accept the last one and keep takes, as the options say."""
         last = runs[-1].take
         if self.options.live and last and last.ended == "budget":
             _delete_takes(runs)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any, Literal
 
 from tau_stage.checks import Verdict
@@ -155,17 +156,29 @@ def case_id(path: str, variant: str) -> str:
 
 def rows(plan: Plan, runs: Sequence[Sequence[Verdict]], lengths: Mapping[str, float]) -> tuple[Row, ...]:
     """Return what each line and whatever else was looked at came to, from the verdicts of each performance."""
-    names = dict.fromkeys((v.kind, v.of) for verdicts in runs for v in verdicts)
-    made = []
-    for kind, of in names:
-        own = [found for run in runs if (found := [v for v in run if (v.kind, v.of) == (kind, of)])]
-        told = {(v.what, v.message): v for verdicts in own for v in verdicts if not v.passed}
-        passed = sum(all(verdict.passed for verdict in verdicts) for verdicts in own)
-        name = of if kind == "line" else f"{kind} {of}" if of else "the scene"
-        wanted = needed(plan, of if kind == "line" else "", len(own))
-        count = sum(map(len, own))
-        made.append(Row(name, lengths.get(of, 0.0), count, tuple(told.values()), passed, len(own), wanted))
-    return tuple(made)
+    runs_of: dict[tuple[str, str], list[list[Verdict]]] = {}
+    for run in runs:
+        found: defaultdict[tuple[str, str], list[Verdict]] = defaultdict(list)
+        for verdict in run:
+            found[verdict.kind, verdict.of].append(verdict)
+        for subject, verdicts in found.items():
+            runs_of.setdefault(subject, []).append(verdicts)
+    return tuple(_row(plan, own, lengths) for own in runs_of.values())
+
+
+def _row(plan: Plan, runs: Sequence[Sequence[Verdict]], lengths: Mapping[str, float]) -> Row:
+    """Return what one subject came to; each performance has verdicts of it."""
+    kind, of = runs[0][0].kind, runs[0][0].of
+    failures = {(v.what, v.message): v for v in chain(*runs) if not v.passed}
+    return Row(
+        name=of if kind == "line" else f"{kind} {of}" if of else "the scene",
+        length_s=lengths.get(of, 0.0),
+        checked=sum(map(len, runs)),
+        failures=tuple(failures.values()),
+        passed=sum(all(verdict.passed for verdict in verdicts) for verdicts in runs),
+        runs=len(runs),
+        needed=needed(plan, of if kind == "line" else "", len(runs)),
+    )
 
 
 def unreached(plan: Plan, known: Sequence[Row]) -> Iterator[Row]:

@@ -141,21 +141,23 @@ def marks_of(
 def _told(take: Take, mix: Path | None, mixed: Shape) -> Iterator[tuple[str, FileDescription]]:
     players = {player.name: player for player in take.players}
     for line in (line for line in take.lines if not line.former):  # that is the former take's file, byte for byte
-        for other in line.files:
-            yield str(other.file), _line(line, players.get(line.player), other)
-    for player in (player for player in take.players if player.stem):
-        lines = [line for line in take.lines if line.player == player.name]
-        made, own = _made(lines, {player.name: player}), {"PLAYER": player.name, **_voice(player)}
-        title, marks = f"Stem of {player.name}", _line_marks(lines)
-        yield str(player.stem), FileDescription(title, made, player.name, marks=marks, own=own)
+        yield from ((str(other.file), _line(line, players.get(line.player), other)) for other in line.files)
+    yield from ((player.stem, _player(take, player)) for player in take.players if player.stem)
     for stem in dict.fromkeys(sound.stem for sound in take.sounds):
         yield stem, _sounds(stem, [sound for sound in take.sounds if sound.stem == stem], take.channels)
     if mix and mix.suffix.lower() == ".wav":
         made, marks = _made(take.lines, players), _line_marks(take.lines)
-        told = FileDescription(
-            f"Mix of {take.scene.title}", made, "mix", marks=marks, shape=replace(mixed, rate=take.rate)
+        shape = replace(mixed, rate=take.rate)
+        yield (
+            mix.name,
+            FileDescription(f"Mix of {take.scene.title}", made, "mix", marks=marks, shape=shape).at(mixed.rate),
         )
-        yield mix.name, told.at(mixed.rate)
+
+
+def _player(take: Take, player: Playing) -> FileDescription:
+    lines = [line for line in take.lines if line.player == player.name]
+    made, own = _made(lines, {player.name: player}), {"PLAYER": player.name, **_voice(player)}
+    return FileDescription(f"Stem of {player.name}", made, player.name, marks=_line_marks(lines), own=own)
 
 
 def _line(line: Performed, player: Playing | None, other: Performed | Alternative) -> FileDescription:

@@ -13,7 +13,7 @@ from tau_stage.take.atomic import FULL_DISK, copy_whole
 from tau_stage.take.folder import TakeFolder
 from tau_stage.take.journal import read_journal
 from tau_stage.take.reading import audio_of
-from tau_stage.take.records import LineSpoken, Retake
+from tau_stage.take.records import LineSpoken, Retake, of_type
 from tau_stage.take.take_model import Alternative, Performed, Take
 
 
@@ -126,20 +126,19 @@ def reuse_for_retake(plan: Plan, folder: TakeFolder, take: Take, *lines: str, th
     Raises:
         KeyError: The take has no such line.
     """
-    ids = [performed.id for performed in take.lines]
-    for line in lines:
-        if line not in ids:
-            raise KeyError(line)
-    at = min(map(ids.index, lines))
-    anew = take.lines[at:] if through else tuple(performed for performed in take.lines if performed.id in lines)
-    kept = {performed.id: performed for performed in take.lines if performed not in anew}
-    players = frozenset(performed.player for performed in anew)
-    if through and any(name not in {planned.id for planned in plan.lines} for name in ids[at:]):
+    former = {performed.id: performed for performed in take.lines}
+    places = {name: place for place, name in enumerate(former)}
+    first = min(places[line] for line in lines)
+    names = set(list(former)[first:] if through else lines)
+    anew = {name: performed for name, performed in former.items() if name in names}
+    kept = {name: performed for name, performed in former.items() if name not in names}
+    if through and names - {planned.id for planned in plan.lines}:
         players = frozenset(player.name for player in plan.models)  # nobody knows who will speak
-    retaken = {} if through else {performed.id: performed for performed in anew}
+    else:
+        players = frozenset(performed.player for performed in anew.values())
     journal = read_journal(folder.journal) if folder.journal.is_file() else ()
-    heard_as = {fact.line: fact.heard_as for fact in journal if isinstance(fact, LineSpoken)}
-    return ReusedLines(folder, kept, players, retaken, heard_as)
+    heard_as = {fact.line: fact.heard_as for fact in of_type(journal, LineSpoken)}
+    return ReusedLines(folder, kept, players, {} if through else anew, heard_as)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from tau_stage.take.folder import TakeFolder
 from tau_stage.take.folding import beginning, fold, kept, picks
 from tau_stage.take.journal import read_journal
 from tau_stage.take.reading import audio_of
-from tau_stage.take.records import BedEnded, LineSpoken, Record, SoundPlayed
+from tau_stage.take.records import BedEnded, LineSpoken, Record, SoundPlayed, of_type
 
 FADE = RATE // 10
 """Samples over which a bed comes and goes."""
@@ -119,14 +119,13 @@ def read_played(journal: Sequence[Record]) -> dict[str, Playable]:
     """
     began = beginning(journal)
     found: dict[str, Playable] = {}
-    for fact in kept(journal):
-        if isinstance(fact, SoundPlayed):
-            audio = read_playable(resolve_path(began.path, fact.source), fact.gain_db, stereo=began.deliver.stereo)
-            both = fact.stereo_sha256 if isinstance(audio.laid, Stereo) else ""
-            if audio.heard.sha256 != fact.sha256 or (both and audio.laid.sha256 != both):
-                problem = f"has changed since it was played as {fact.sound}"
-                raise TakeError(fact.source, problem, "bring back the file as it was; the stems are laid anew from it")
-            found[fact.sound] = audio
+    for fact in of_type(kept(journal), SoundPlayed):
+        audio = read_playable(resolve_path(began.path, fact.source), fact.gain_db, stereo=began.deliver.stereo)
+        both = fact.stereo_sha256 if isinstance(audio.laid, Stereo) else ""
+        if audio.heard.sha256 != fact.sha256 or (both and audio.laid.sha256 != both):
+            problem = f"has changed since it was played as {fact.sound}"
+            raise TakeError(fact.source, problem, "bring back the file as it was; the stems are laid anew from it")
+        found[fact.sound] = audio
     return found
 
 
@@ -175,32 +174,33 @@ def follow_picks(folder: TakeFolder) -> None:
 
 def _lay_stems(folder: TakeFolder, journal: Sequence[Record], sounds: Mapping[str, Playable]) -> None:
     """Lay all stems anew, as the performance does, and put them in the place of those that are there."""
-    lines = {line.id: line for line in fold(journal).lines}
-    is_kept = {id(fact) for fact in kept(journal)}
-    beds = {fact.sound: fact.stem for fact in journal if isinstance(fact, SoundPlayed)}
     with guarded(folder.stems, FULL_DISK):
         names = [path.stem for path in sorted(folder.stems.glob("*.wav"))]
     laid = [name for name in names if name.startswith(SOUND_STEMS)]
     channels = beginning(journal).deliver.channels
     stems = Stems(folder.drafts(folder.stems.name), (name for name in names if name not in laid), laid, channels)
-    end = 0
-    for fact in (fact for fact in journal if id(fact) in is_kept or isinstance(fact, BedEnded)):
-        match fact:
-            case LineSpoken():
-                audio = audio_of(folder, lines[fact.line]) if fact.file else Pcm()
-                stems.put(slug(fact.player), audio, fact.offset_samples)
-                end = max(end, fact.offset_samples + len(audio))
-                stems.reach(end)
-            case SoundPlayed(kind="bed"):
-                stems.begin_bed(fact.stem, sounds[fact.sound].laid, fact.offset_samples)
-            case SoundPlayed():
-                stems.put(fact.stem, sounds[fact.sound].laid, fact.offset_samples)
-                end = max(end, fact.offset_samples + fact.samples)
-                stems.reach(end)
-            case BedEnded():
-                stems.reach(end)
-                stems.end_bed(beds[fact.sound])
-            case _:
-                pass
+    lines = {line.id: line for line in fold(journal).lines}
+    is_kept = {id(fact) for fact in kept(journal)}
+    beds = {fact.sound: fact.stem for fact in of_type(journal, SoundPlayed)}
+    for fact in journal:
+        if isinstance(fact, BedEnded):
+            stems.reach(stems.length)
+            stems.end_bed(beds[fact.sound])
+        elif id(fact) not in is_kept:
+            continue
+        elif isinstance(fact, LineSpoken):
+            audio = audio_of(folder, lines[fact.line]) if fact.file else Pcm()
+            stems.put(slug(fact.player), audio, fact.offset_samples)
+            stems.reach(fact.offset_samples + len(audio))
+        elif isinstance(fact, SoundPlayed):
+            _lay_sound(stems, fact, sounds[fact.sound].laid)
     stems.move(folder.stems)
     stems.close()
+
+
+def _lay_sound(stems: Stems, fact: SoundPlayed, audio: Pcm | Stereo) -> None:
+    if fact.kind == "bed":
+        stems.begin_bed(fact.stem, audio, fact.offset_samples)
+    else:
+        stems.put(fact.stem, audio, fact.offset_samples)
+        stems.reach(fact.offset_samples + fact.samples)
