@@ -418,13 +418,7 @@ class Conversation:
         if not incoming.has_begun:
             self._never_begun.add(response_id)
         ids = self._learn_output(incoming, event.response.output) or list(filter(None, incoming.items))
-        said: list[Commentary] = []
-        comments: list[Commentary] = []
-        for item_id, item in incoming.items.items():
-            told = item.finish()
-            if told.audio:
-                self.entries.keep_audio(item_id, told.audio)
-            (comments if item.is_commentary else said).append(told)
+        said, comments = self._finish_items(incoming)
         status, reason, message = _outcome(event.response, incoming.problem)
         calls = tuple(call for item_id, item in incoming.items.items() if (call := item.tool_call(item_id)))
         usage = _used(event, [*said, *comments], has_calls=bool(calls), failed=status == "failed")
@@ -443,6 +437,17 @@ class Conversation:
             commentary=tuple(comments),
         )
         return ResponseEnded(response_id, response)
+
+    def _finish_items(self, incoming: _Incoming) -> tuple[list[Commentary], list[Commentary]]:
+        """Take the words and the sound of all items: of the answer, and of the commentary."""
+        said: list[Commentary] = []
+        comments: list[Commentary] = []
+        for item_id, item in incoming.items.items():
+            told = item.finish()
+            if told.audio:
+                self.entries.keep_audio(item_id, told.audio)
+            (comments if item.is_commentary else said).append(told)
+        return said, comments
 
     def _count(self, response_id: str, usage: Usage) -> Usage:
         """Count the usage of a response; where time is billed, with the text messages since the one before."""

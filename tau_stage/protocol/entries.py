@@ -196,12 +196,10 @@ class Entries:
                 self.input.started(event.item_id, event.audio_start_ms)
             case server_events.SpeechStopped():
                 self.input.stopped(event.item_id, event.audio_end_ms)
-            case server_events.TranscriptionCompleted() if event.item_id in self.by_id:
-                self._change(event.item_id, lambda entry: replace(entry, transcript=event.transcript))
             case server_events.TranscriptionCompleted():
-                self._early_transcripts[event.item_id] = event.transcript
-            case _:
-                pass
+                if event.item_id not in self.by_id:
+                    self._early_transcripts[event.item_id] = event.transcript
+                self._change(event.item_id, lambda entry: replace(entry, transcript=event.transcript))
 
     def keep_audio(self, item_id: str, audio: Pcm) -> None:
         """Keep the sound of an item."""

@@ -100,6 +100,7 @@ SPELLINGS: Mapping[Trouble, str] = {
 CODES = {code: trouble for trouble, codes in SPELLINGS.items() for code in codes.split()}
 """Error codes that may pass, in snake case; ``code_name`` brings other spellings to it."""
 
+INCOMPLETE: Mapping[str, Trouble] = {"content_filter": "content filter", "max_output_tokens": "truncated"}
 PASSING_STATUS: Mapping[int, Trouble] = {429: "busy", 500: "unwell", 502: "unwell", 503: "unwell", 504: "unwell"}
 QUOTA_SPENT = 1013
 PASSING_CLOSE = frozenset({1001, 1006, 1011, 1012})
@@ -178,18 +179,16 @@ def trouble_with(response: Response, *, may_be_empty: bool = False, sounds: bool
     >>> trouble_with(Response("r", "completed", text="Hello."), sounds=True)
     'in writing'
     """
+    reason = response.reason or ""
     if response.status == "failed":
-        spent = SPENT_QUOTA.search(response.message)
-        return "refused" if spent else CODES.get(code_name(response.reason or ""), "refused")
+        return "refused" if SPENT_QUOTA.search(response.message) else CODES.get(code_name(reason), "refused")
     if response.status == "incomplete":
-        known: Mapping[str, Trouble] = {"content_filter": "content filter", "max_output_tokens": "truncated"}
-        return known.get(response.reason or "", "incomplete")
+        return INCOMPLETE.get(reason, "incomplete")
     if may_be_empty or response.calls:
         return None
     if sounds:
         return silence_of(response)
-    is_empty = response.status == "completed" and not (response.audio or response.text)
-    return "empty" if is_empty else None
+    return "empty" if response.status == "completed" and not (response.audio or response.text) else None
 
 
 def silence_of(response: Response) -> Trouble | None:

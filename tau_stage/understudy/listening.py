@@ -86,19 +86,22 @@ def wanted_calls(run: ResponseRun, request: SpeechRequest) -> list[tuple[str, st
 def utterances(read: Iterable[StoredItem], known_speech: KnownSpeech) -> Iterator[Utterance]:
     """List what others said in a stretch of a conversation, in order."""
     who = ""
-    for kept in read:
-        if kept.item.role != "user" or quoted_line(_text(kept)):
-            continue
-        for part in kept.item.content or ():
-            if part.type == "input_audio":
-                yield Utterance(part.transcript or _known(kept, known_speech), who)
-                who = ""
-            elif label := LABEL.match(part.text or ""):
-                who = label["who"].strip()
-            elif part.text:
-                told = LABELLED.match(part.text)
-                yield Utterance(told["words"], told["who"]) if told else Utterance(part.text, who)
-                who = ""
+    others = (kept for kept in read if kept.item.role == "user" and not quoted_line(_text(kept)))
+    for source, part in ((kept, part) for kept in others for part in kept.item.content or ()):
+        if part.type == "input_audio":
+            yield Utterance(part.transcript or _known(source, known_speech), who)
+            who = ""
+        elif label := LABEL.match(part.text or ""):
+            who = label["who"].strip()
+        elif part.text:
+            yield _written(part.text, who)
+            who = ""
+
+
+def _written(words: str, who: str) -> Utterance:
+    """Read who said something from the words themselves, where they tell."""
+    told = LABELLED.match(words)
+    return Utterance(told["words"], told["who"]) if told else Utterance(words, who)
 
 
 def _is_answer(kept: StoredItem) -> bool:

@@ -134,15 +134,20 @@ def _match(tool: Tool, words: str, requests: str) -> ToolMatch:
     name = word_stems(" ".join(named)) - ASIDES
     if name and name <= said:
         return ToolMatch(3, frozenset(name))
+    if looks_up and (meant := _meant(tool, name - LOOKING - LOOKED, requests)):
+        return ToolMatch(1, frozenset(meant))
     about = word_stems(tool.get("description") or "") - GENERIC
     described = about & (said if looks_up else word_stems(words))
-    subject = name - LOOKING - LOOKED
-    meant = {word for thing in subject for word in {thing, *MEANT.get(thing, ())} & said}
-    is_numbered = bool(NUMBERED.search(requests))
-    if looks_up and meant and len(meant) * 2 >= len(subject) and (is_numbered or not _needs_number(tool)):
-        return ToolMatch(1, frozenset(meant))
     is_described = len(described) >= max(2, len(about) / 2) and described - WEAK
     return ToolMatch(2, frozenset(described)) if is_described else ToolMatch()
+
+
+def _meant(tool: Tool, subject: set[str], requests: str) -> set[str]:
+    """Find the words that mean what a tool looks up; none where they are too few, or the number that it needs lacks."""
+    said = word_stems(requests)
+    meant = {word for thing in subject for word in {thing, *MEANT.get(thing, ())} & said}
+    is_enough = len(meant) * 2 >= len(subject) and (NUMBERED.search(requests) or not _needs_number(tool))
+    return meant if is_enough else set()
 
 
 def _needs_number(tool: Tool) -> bool:
@@ -372,7 +377,7 @@ MERGERS: dict[str, Callable[[Any, Any], Any]] = {
 
 def _types(schema: JsonObject) -> list[str]:
     told = schema.get("type")
-    return [told] if isinstance(told, str) else [one for one in _list(told) if isinstance(one, str)]
+    return [told] if isinstance(told, str) else _texts(told)
 
 
 def _found(root: Any, ref: str) -> Any:
@@ -393,12 +398,11 @@ def _found(root: Any, ref: str) -> Any:
 
 def _needed(told: JsonObject, *, bare: bool) -> list[tuple[str, Any]]:
     known = _table(told.get("properties"))
-    required = [name for name in _list(told.get("required")) if isinstance(name, str)]
+    required = _texts(told.get("required"))
     is_told = "required" in told or bare
     names = [name for name in known if known[name] is not False and (name in required or not is_told)]
-    for name in list(names):
-        dependent = _list(_table(told.get("dependentRequired")).get(name))
-        required += [other for other in dependent if isinstance(other, str)]
+    for name in names:
+        required += _texts(_table(told.get("dependentRequired")).get(name))
     others = [name for name in dict.fromkeys(required) if name not in names]
     return [(name, known[name]) for name in names] + [(name, _schema_of(told, name)) for name in others]
 
@@ -516,8 +520,8 @@ def _text(told: JsonObject, place: ValuePlace) -> str:
     default = told.get("default")
     if isinstance(default, str) and not said.names:
         candidates.insert(0, [default])
-    examples = [one for one in _list(told.get("examples")) if isinstance(one, str)]
-    fitting = [(found, one) for found in (*candidates, examples) for one in found if _fits(told, one)]
+    candidates.append(_texts(told.get("examples")))
+    fitting = [(found, one) for found in candidates for one in found if _fits(told, one)]
     if fitting:
         found, value = fitting[0]
         found.remove(value)
@@ -568,6 +572,10 @@ def _table(told: Any) -> JsonObject:
 
 def _list(told: Any) -> list[Any]:
     return told if isinstance(told, list) else []
+
+
+def _texts(told: Any) -> list[str]:
+    return [one for one in _list(told) if isinstance(one, str)]
 
 
 def _without(told: JsonObject, key: str) -> JsonObject:
