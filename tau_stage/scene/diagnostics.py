@@ -169,9 +169,8 @@ class Diagnostics:
         except ValidationError as error:
             details = error.errors(include_url=False)
         for detail in details:
-            if not detail["loc"] and self.is_wrong(path):
-                continue
-            self._invalid(detail, path, owner or _owner(model, path))
+            if detail["loc"] or not self.is_wrong(path):
+                self._invalid(detail, path, owner or _owner(model, path))
         wrong = {detail["loc"][0] for detail in details if detail["loc"]}
         try:
             return model.model_validate({key: value for key, value in values.items() if key not in wrong})

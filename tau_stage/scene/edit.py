@@ -297,9 +297,8 @@ class _AsLines(_Rewriter):
         line = self.source.line(self.key.line)
         header = _SCRIPT_KEY.match(line, self.key.column - 1)
         if header is None:
-            raise self.source.error(
-                self.value.start, "no script stands here", "write 'script: |', and the speeches under it"
-            )
+            hint = "write 'script: |', and the speeches under it"
+            raise self.source.error(self.value.start, "no script stands here", hint)
         first, last = self.key.line + 1, self.value.end.line
         found = read_script(self.source, first, last, players)
         words = (line for line in self.source.lines[first - 1 : last] if line.strip())

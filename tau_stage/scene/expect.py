@@ -148,16 +148,17 @@ def _of_text(value: str, unit: Unit) -> Range:
 def _range_meant(value: str, unit: Unit) -> str:
     """Return a hint for a range that is written otherwise: what it says is a range."""
     text = value.strip()
+    both = _both(text)
     if most := _AT_MOST.fullmatch(text):
         tried = [("", most[1])]
     elif least := _AT_LEAST.fullmatch(text):
         tried = [(least[1] or least[2], "")]
-    elif both := _both(text):
+    elif both:
         tried = [both, both[::-1]]
     else:
         tried = [("", text), (text, "")]
     meant = [shown for ends in tried if (shown := _shown(*ends, unit))]
-    if meant and _both(text):
+    if both:
         meant = meant[:1]
     return f"did you mean {', or '.join(meant)}?" if meant else f"write it like {unit.example}"
 

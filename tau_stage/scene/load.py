@@ -222,10 +222,9 @@ def _players(node: Node, errors: Diagnostics) -> dict[str, Player]:
     )
     if entries == {} and "players" not in errors.meant:
         errors.add(("players",), "the scene has no players", "name them under 'players:', like 'clerk: {voice: ash}'")
-    _refuse_more(entries or {}, MOST_PLAYERS, "players", errors)
-    players = {
-        name: errors.load(Player, value, ("players", name)) or Player() for name, value in (entries or {}).items()
-    }
+    entries = entries or {}
+    _refuse_more(entries, MOST_PLAYERS, "players", errors)
+    players = {name: errors.load(Player, value, ("players", name)) or Player() for name, value in entries.items()}
     check_names(players, errors)
     return players
 

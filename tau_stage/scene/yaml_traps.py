@@ -179,7 +179,7 @@ def _below(line: str, column: int) -> str | None:
     value = line[column - 1 :]
     dash = "- " if head["key"] in _LISTS and not value.startswith("- ") else ""
     shown = f"{head['indent']}{head['key']}:\n  {head['indent']}  {dash}{value}"
-    return _mended(shown, "write it under its key") if len(line) <= LONGEST_CORRECTION else "write it under its key"
+    return _mended(shown, "write it under its key")
 
 
 MOST_SHOWN = 12
