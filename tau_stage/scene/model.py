@@ -585,11 +585,6 @@ class ToolDefinition(LocatedModel):
     returns: Typed = Field(None, exclude=True, description="What it always answers: any text, list or mapping.")
 
     @property
-    def has_result(self) -> bool:
-        """Whether it always answers the same."""
-        return "returns" in self.model_fields_set
-
-    @property
     def is_code(self) -> bool:
         """Whether calling it runs something of the author's."""
         return self.run is not None or self.command is not None
