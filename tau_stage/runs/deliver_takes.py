@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from tau_stage.take import (
     Costs,
     Journal,
     Performed,
+    Record,
     Take,
     TakeDelivered,
     TakeFolder,
@@ -139,26 +140,32 @@ def finish(folder: TakeFolder, *, anyway: bool = False, note: Note = ignore) -> 
         journal = read_journal(folder.journal)
         take, texts = rebuilt(folder)
         done = delivery(journal)
+        if done and all((folder.path / name).exists() for name in _files(folder, take, done)):
+            return _delivered(folder, take, done)
         lost = () if done else finish_cassette(folder)
         if not done:
             follow_picks(folder)
-        if done and all((folder.path / name).exists() for name in _files(folder, take, done)):
-            return _delivered(folder, take, done)
         folder.write_all(texts)
         if take.ended == "complete" and not is_latest(folder):
             make_latest(folder)
-        try:
-            judged, checks = _judge(resume_job(folder, journal, anyway=anyway).plan, folder, take)
-        except TakeError:
-            raise
-        except StageError as error:  # the scene is no longer there to say what is expected
-            problems = (str(error), f"{folder.path}: the take is not held against what is expected of it")
-            judged, checks = TakeDelivered(problems=problems, code=TAKE_SPOILED), ""
+        judged, checks = _judge_again(folder, journal, take, anyway=anyway)
         again = judged.model_copy(update={"made": tuple(_make(folder, take, checks, note))})
         if not done and judged.code != TAKE_SPOILED:
             _write_down(folder, again)
         delivered = _delivered(folder, take, again)
         return replace(delivered, problems=(*delivered.problems, *lost))
+
+
+def _judge_again(
+    folder: TakeFolder, journal: Sequence[Record], take: Take, *, anyway: bool
+) -> tuple[TakeDelivered, str]:
+    try:
+        return _judge(resume_job(folder, journal, anyway=anyway).plan, folder, take)
+    except TakeError:
+        raise
+    except StageError as error:  # the scene is no longer there to say what is expected
+        problems = (str(error), f"{folder.path}: the take is not held against what is expected of it")
+        return TakeDelivered(problems=problems, code=TAKE_SPOILED), ""
 
 
 def finish_cassette(folder: TakeFolder) -> tuple[str, ...]:

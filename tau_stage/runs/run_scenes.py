@@ -367,11 +367,10 @@ async def run_jobs(
         for number, job in enumerate(jobs):
             group.start_soon(perform_one, number, job, stage)
     left = [(number, folder.path) for number, folder in sorted(begun.items()) if folder.journal.exists()]
-    return [_performed(jobs[number], path, lost.get(number)) for number, path in left]
-
-
-def _performed(job: Job, path: Path, lost: CassetteError | None) -> PerformedTake:
-    return PerformedTake(job.plan, *read_take(path), lost, is_resumed=job.folder is not None)
+    return [
+        PerformedTake(jobs[number].plan, *read_take(path), lost.get(number), jobs[number].folder is not None)
+        for number, path in left
+    ]
 
 
 def _prepare(jobs: Sequence[Job], options: RunOptions, at_once: int) -> list[dict[str, Person]]:
@@ -464,27 +463,25 @@ def _warnings(jobs: Sequence[Job], options: RunOptions, stage: Stage | None) -> 
         return
     if options.endpoint is None and (told := why_the_understudy(plans, stage.provider_of, environment())):
         yield told
+    today = datetime.now(UTC).date()
     for plan in plans:
-        if unspoken := _unspoken(plan, stage):
-            yield f"warning: {plan.path}: {unspoken}"
-        for warning in retirement_warnings(plan, datetime.now(UTC).date(), stage.provider_of):
-            yield f"warning: {plan.path}: {warning}"
+        found = (*_unspoken(plan, stage), *retirement_warnings(plan, today, stage.provider_of))
+        yield from (f"warning: {plan.path}: {text}" for text in found)
 
 
-def _unspoken(plan: Plan, stage: Stage) -> str | None:
-    """Return what of a scene the understudy has no voice for, where it plays."""
+def _unspoken(plan: Plan, stage: Stage) -> Iterator[str]:
+    """Say what of a scene the understudy has no voice for, where it plays."""
     from tau_stage.understudy import unsupported_script
 
     played = {player.name for player in plan.models if stage.provider_of(player).name == UNDERSTUDY}
     lines = {
         line.id: script for line in plan.lines if line.player in played and (script := unsupported_script(line.words))
     }
-    if not lines:
-        return None
-    shown = [*lines][:NAMED_LINES]
-    more = f" and {len(lines) - len(shown)} more" if len(lines) > len(shown) else ""
-    scripts = ", ".join(dict.fromkeys(lines.values()))
-    return f"the understudy has no voice for {scripts}: {', '.join(shown)}{more} will fail; a provider can say them"
+    if lines:
+        shown = ", ".join([*lines][:NAMED_LINES])
+        more = f" and {len(lines) - NAMED_LINES} more" if len(lines) > NAMED_LINES else ""
+        scripts = ", ".join(dict.fromkeys(lines.values()))
+        yield f"the understudy has no voice for {scripts}: {shown}{more} will fail; a provider can say them"
 
 
 @asynccontextmanager
@@ -500,19 +497,17 @@ async def _loudspeaker(
 
     speaks = any(isinstance(person, Speaker) for person in people)
     wanted = speaks and has_loudspeaker() if aloud is None else aloud
+    loudspeaker: SoundCard | None = None
     async with AsyncExitStack() as opened:
         try:
-            loudspeaker = await opened.enter_async_context(open_loudspeaker()) if wanted else None
+            if wanted:
+                loudspeaker = await opened.enter_async_context(open_loudspeaker())
         except UsageError as error:
             if aloud:
                 raise
             warn(f"The scene is not heard: {error.problem}.")
-            loudspeaker = None
-        if loudspeaker is None:
-            yield None
-            return
-        if speaks:
+        if loudspeaker and speaks:
             warn("The scene is heard: wear headphones, or the microphone hears it too.")
         yield loudspeaker
-        if lost := loudspeaker.lost_samples:
+        if loudspeaker and (lost := loudspeaker.lost_samples):
             warn(f"The loudspeaker is gone: {lost / RATE:.1f} s were not heard.")
