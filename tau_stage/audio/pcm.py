@@ -150,8 +150,7 @@ class Stereo(Sound):
         return cls(np.stack([left.array, right.array], axis=1).tobytes(), left.rate)
 
 
-SoundT = TypeVar("SoundT", Pcm, Stereo)
-"""Either of the two."""
+SoundT = TypeVar("SoundT", bound=Sound)
 
 
 def pan_gains(pan: float) -> tuple[float, float]:

@@ -26,7 +26,7 @@ NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
 def header(samples: int, rate: int, channels: int = 1) -> bytes:
-    """Return the canonical 44 bytes before ``samples`` of each channel of 16 bit (Microsoft RIFF specification, 1991).
+    """Make the canonical 44 bytes before ``samples`` of each channel of 16 bit (Microsoft RIFF specification, 1991).
 
     >>> len(header(0, 24_000))
     44
@@ -66,10 +66,7 @@ class WavWriter:
             ValueError: It has another rate, or another number of channels.
             OSError: The disk is full, or the file would be larger than 4 GiB; what was written before stays valid.
         """
-        if audio.rate != self.rate:
-            raise ValueError(f"{self.path} is at {self.rate} Hz, the audio at {audio.rate} Hz")
-        if audio.channels != self.channels:
-            raise ValueError(f"{self.path} has {self.channels} channels, the audio {audio.channels}")
+        self._refuse_what_differs(audio)
         self._refuse_more_than_fits(len(audio))
         rest = memoryview(audio.data)
         while rest:
@@ -95,6 +92,12 @@ class WavWriter:
     def _place(self, sample: int) -> int:
         return HEADER_BYTES + self._width * sample
 
+    def _refuse_what_differs(self, audio: Pcm | Stereo) -> None:
+        if audio.rate != self.rate:
+            raise ValueError(f"{self.path} is at {self.rate} Hz, the audio at {audio.rate} Hz")
+        if audio.channels != self.channels:
+            raise ValueError(f"{self.path} has {self.channels} channels, the audio {audio.channels}")
+
     def _refuse_more_than_fits(self, samples: int) -> None:
         if (self.samples + samples) * self.channels > LONGEST_SAMPLES:
             raise OSError(errno.EFBIG, "a WAV file holds at most 4 GiB, a day at 24 kHz in mono", str(self.path))
@@ -105,13 +108,12 @@ class WavWriter:
         Sums that do not fit into 16 bit are clipped.
 
         Raises:
-            ValueError: It would begin after the end, or has another number of channels.
+            ValueError: It would begin after the end, or has another rate, or another number of channels.
             OSError: The disk is full.
         """
         if at > self.samples:
             raise ValueError(f"{self.path} has {self.samples} samples, none at {at}")
-        if audio.channels != self.channels:
-            raise ValueError(f"{self.path} has {self.channels} channels, the audio {audio.channels}")
+        self._refuse_what_differs(audio)
         over = audio[: self.samples - at]
         if over:
             there = np.frombuffer(read_at(self._file, len(over.data), self._place(at)), dtype="<i2").astype(np.int32)
@@ -129,9 +131,8 @@ class WavWriter:
         """
         samples = min(samples, self.samples)
         place = self._place(self.samples - samples)
-        data = read_at(self._file, self._width * samples, place)
-        last = faded(Pcm(data, self.rate), 1.0, 0.0) if self.channels == 1 else faded(Stereo(data, self.rate), 1.0, 0.0)
-        write_at(self._file, last.data, place)
+        last = (Pcm if self.channels == 1 else Stereo)(read_at(self._file, self._width * samples, place), self.rate)
+        write_at(self._file, faded(last, 1.0, 0.0).data, place)
 
     def close(self) -> None:
         """Bring everything to the disk and close; closing twice is harmless."""
@@ -150,7 +151,7 @@ class WavWriter:
 
 
 def read_wav(path: Path) -> Pcm:
-    """Return the audio of a mono 16-bit WAV file.
+    """Read the audio of a mono 16-bit WAV file.
 
     Raises:
         ValueError: It is another kind of file.
@@ -159,9 +160,8 @@ def read_wav(path: Path) -> Pcm:
     try:
         with wave.open(str(path), "rb") as file:
             if (file.getnchannels(), file.getsampwidth()) != (1, 2):
-                raise ValueError(
-                    f"{path}: {file.getnchannels()} channels of {8 * file.getsampwidth()} bit, not mono 16 bit"
-                )
+                held = f"{file.getnchannels()} channels of {8 * file.getsampwidth()} bit"
+                raise ValueError(f"{path}: {held}, not mono 16 bit")
             data = file.readframes(file.getnframes())
             return Pcm(data[: len(data) // 2 * 2], file.getframerate())  # half a file may end in half a sample
     except (wave.Error, EOFError, RuntimeError) as error:  # of a chunk that is longer than the file, without words

@@ -131,7 +131,7 @@ def translated_errors(sd: ModuleType, name: str, side: Side = MICROPHONE) -> Ite
 
 
 def _unusable(side: Side, problem: str, remedy: str = "") -> UsageError:
-    return UsageError(problem, "; or ".join([*([remedy] if remedy else []), side.otherwise]))
+    return UsageError(problem, "; or ".join(filter(None, (remedy, side.otherwise))))
 
 
 @asynccontextmanager

@@ -366,11 +366,9 @@ async def run_jobs(
             warn(text)
         for number, job in enumerate(jobs):
             group.start_soon(perform_one, number, job, stage)
-    left = [(number, folder.path) for number, folder in sorted(begun.items()) if folder.journal.exists()]
-    return [
-        PerformedTake(jobs[number].plan, *read_take(path), lost.get(number), jobs[number].folder is not None)
-        for number, path in left
-    ]
+    left = [at for at, folder in sorted(begun.items()) if folder.journal.exists()]
+    takes = ((jobs[at], read_take(begun[at].path), lost.get(at)) for at in left)
+    return [PerformedTake(job.plan, *take, gone, is_resumed=job.folder is not None) for job, take, gone in takes]
 
 
 def _prepare(jobs: Sequence[Job], options: RunOptions, at_once: int) -> list[dict[str, Person]]:

@@ -52,7 +52,7 @@ _APOSTROPHES = str.maketrans(dict.fromkeys("'’‘‛ʼʻʽʾʿʹˈꞌꞋ`´′
 
 
 def composed(name: str) -> str:
-    r"""Return a name in the one form in which names are compared.
+    r"""Write a name in the one form in which names are compared.
 
     >>> composed("Zoe\u0308") == "Zoë"
     True
@@ -61,7 +61,7 @@ def composed(name: str) -> str:
 
 
 def folded(name: str) -> str:
-    r"""Return a name as it is compared where capitals, the width of letters and the number of blanks do not count.
+    r"""Write a name as it is compared where capitals, the width of letters and the number of blanks do not count.
 
     >>> folded("OLD\u00a0 MAN") == folded("Old Man"), folded("ＡＮＮ"), folded("ZOE\u0308") == folded("zoë")
     (True, 'ann', True)
@@ -70,7 +70,7 @@ def folded(name: str) -> str:
 
 
 def caseless(text: str) -> str:
-    """Return a text without capitals, in one form (Unicode NFKC).
+    """Write a text without capitals, in one form (Unicode NFKC).
 
     >>> caseless("STRASSE") == caseless("Straße"), caseless("IŞIK") == caseless("ışık"), caseless("ﬁne")
     (True, True, 'fine')
@@ -80,7 +80,7 @@ def caseless(text: str) -> str:
 
 
 def aligned(a: Sequence[str], b: Sequence[str]) -> list[Edit]:
-    """Return the changes that turn one list into the other, in order. What is too long to compare is one change.
+    """List the changes that turn one list into the other, in order. What is too long to compare is one change.
 
     >>> aligned(["a", "red", "door"], ["a", "blue", "door"])
     [('equal', 0, 1, 0, 1), ('replace', 1, 2, 1, 2), ('equal', 2, 3, 2, 3)]
@@ -136,7 +136,7 @@ class Word(NamedTuple):
 
 
 def words_of(text: str) -> list[Word]:
-    """Return the words and moments of a text, in order. All that is shown is the text, without white space at its ends.
+    """List the words and moments of a text, in order. All that is shown is the text, without white space at its ends.
 
     >>> [word.compared for word in words_of("[sighs] Well -- twenty-one, you don’t *say*!")]
     ['[sighs]', 'well', 'twenty', 'one', 'you', 'dont', 'say']
@@ -151,7 +151,7 @@ def words_of(text: str) -> list[Word]:
 
 
 def spoken_words(text: str) -> list[str]:
-    """Return the words of a text as they are compared; moments are none.
+    """List the words of a text as they are compared; moments are none.
 
     >>> spoken_words("[sighs] Well, *now* -- it’s 1,000!")
     ['well', 'now', 'its', '1000']
@@ -245,7 +245,7 @@ def _pieces(part: str) -> Iterator[str]:
 
 
 def _compared(piece: str) -> str:
-    """Return a word as it is compared; nothing where it has neither letters nor digits."""
+    """Write a word as it is compared; nothing where it has neither letters nor digits."""
     whole = caseless(piece.translate(_APOSTROPHES)).translate(_APOSTROPHES)
     signs = "".join(sign for sign in whole if _counts(sign))
     return signs if any(map(str.isalnum, signs)) else ""

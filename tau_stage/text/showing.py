@@ -46,7 +46,7 @@ _PICTURE_OF_DEL = 0x2421
 
 
 def printable(text: str) -> str:
-    r"""Return a text with marks for all that is not meant to be seen. Lines stay lines; a second pass changes nothing.
+    r"""Mark in a text all that is not meant to be seen. Lines stay lines; a second pass changes nothing.
 
     >>> printable("Hello \x1b[2Jthere, my friend\x00.")
     'Hello ␛[2Jthere, my friend␀.'
@@ -80,7 +80,7 @@ def with_clause(sentence: str, clause: str) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""Return a printable text on one line: white space of any kind is one blank, and none stands at the ends.
+    r"""Write a printable text on one line: white space of any kind is one blank, and none stands at the ends.
 
     >>> one_line(" Then\t\u2028 welcome!\x00\n")
     'Then welcome!␀'
@@ -89,7 +89,7 @@ def one_line(text: str) -> str:
 
 
 def hidden(text: str) -> tuple[str, ...]:
-    r"""Return the signs of a text that nobody sees, each once, by its code; those that shape others are seen.
+    r"""List the signs of a text that nobody sees, each once, by its code; those that shape others are seen.
 
     >>> hidden("ann\u200b"), hidden("ann"), hidden("❤️")
     (('U+200B',), (), ())
@@ -99,7 +99,7 @@ def hidden(text: str) -> tuple[str, ...]:
 
 
 def visible(text: str) -> str:
-    r"""Return a text without the signs that nobody sees.
+    r"""Strip from a text the signs that nobody sees.
 
     >>> visible("an\u00adn\u200b")
     'ann'
@@ -108,7 +108,7 @@ def visible(text: str) -> str:
 
 
 def printable_json(text: str) -> str:
-    r"""Return a JSON text that says the same, with escapes for all that ``printable`` marks.
+    r"""Write a JSON text that says the same, with escapes for all that ``printable`` marks.
 
     >>> printable_json('{"words": "\u202e##[error]"}')
     '{"words": "\\u202e\\u0023#[error]"}'

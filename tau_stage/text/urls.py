@@ -16,7 +16,7 @@ _SECRET = re.compile(
 
 
 def redact_url(url: str) -> str:
-    """Return an address as it may be shown and kept: without its user, and without what its keys are.
+    """Redact an address for showing and keeping: without its user, and without what its keys are.
 
     >>> redact_url("wss://me:pass@host/v1/realtime?tenant=x&api_key=0123")
     'wss://host/v1/realtime?tenant=x&api_key=[key]'
@@ -24,13 +24,13 @@ def redact_url(url: str) -> str:
     try:
         parts = urlsplit(url)
     except ValueError:  # no address; who reads on says so
-        scheme, mark, rest = url.partition("://")
-        place, *_ = re.split(r"[?#]", rest if mark else scheme)
-        return (scheme + mark if mark else "") + place.rpartition("@")[2]
-    pairs = parse_qsl(parts.query, keep_blank_values=True)
-    told = [(name, STRUCK if _SECRET.search(name) else value) for name, value in pairs]
-    changed = any(value == STRUCK for _, value in told)
-    query = urlencode(told, safe="[]") if changed else parts.query
+        place = _parted(url)[0].rpartition("@")[2]
+        scheme, mark, _ = url.partition("://")
+        return f"{scheme}{mark}{place}" if mark else place
+    query = parts.query
+    pairs = parse_qsl(query, keep_blank_values=True)
+    if any(_SECRET.search(name) or value == STRUCK for name, value in pairs):
+        query = urlencode([(name, STRUCK if _SECRET.search(name) else value) for name, value in pairs], safe="[]")
     fragment = STRUCK if _SECRET.search(unquote(parts.fragment)) else parts.fragment
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query, fragment=fragment))
 
@@ -45,7 +45,7 @@ def bears_key(url: str) -> bool:
 
 
 def keys_of(url: str) -> list[str]:
-    """Return what an address holds of keys, in every form in which it is sent: as it stands, decoded, and as a header.
+    """List what an address holds of keys, in every form in which it is sent: as it stands, decoded, and as a header.
 
     >>> keys_of("wss://me:p%40ss@host/v1?api_key=a+b")
     ['a+b', 'a b', 'me', 'p%40ss', 'p@ss', 'me:p@ss', 'bWU6cEBzcw==']
@@ -64,7 +64,7 @@ def keys_of(url: str) -> list[str]:
 
 
 def _parted(url: str) -> tuple[str, str, str]:
-    """Return host with user, query and fragment; also of what is no address."""
+    """Split off host with user, query and fragment; also of what is no address."""
     try:
         parts = urlsplit(url)
     except ValueError:
