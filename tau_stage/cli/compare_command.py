@@ -58,12 +58,7 @@ def compare(
 
 
 def _two(paths: Sequence[Path]) -> Sequence[Path]:
-    """Return the takes that are compared, and which they are, where that was not said.
-
-    Raises:
-        UsageError: There is one, and none before it.
-        TakeError: One of several is no take.
-    """
+    """Return the takes that are compared, and which they are, where that was not said."""
     from tau_stage.take import read_take
 
     if len(paths) == len(("A", "B")):

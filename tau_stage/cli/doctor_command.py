@@ -185,11 +185,7 @@ def _address_of(place: Endpoint, environment: Mapping[str, str]) -> tuple[list[s
 
 
 def _way_to(place: Endpoint, environment: Mapping[str, str]) -> list[str]:
-    """Return what is told of the proxy that a performance goes through.
-
-    Raises:
-        UsageError: The endpoint's address cannot be dialled, or its proxy cannot be used.
-    """
+    """Return what is told of the proxy that a performance goes through."""
     from tau_stage.protocol import proxy_for
 
     proxy = proxy_for(place.address("model", environment.get(place.resource_env, "")), environment)

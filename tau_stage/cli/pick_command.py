@@ -47,12 +47,7 @@ def pick(
 
 
 def _chosen(folder: TakeFolder, name: str, number: int) -> Performed:
-    """Return the line as the journal tells it, if it has such a take: the rest may not have followed the last pick.
-
-    Raises:
-        TakeError: There is no journal.
-        UsageError: There is no such line, or no such take of it, or that has no sound.
-    """
+    """Return the line as the journal tells it, if it has such a take: the rest may not have followed the last pick."""
     from tau_stage.errors import TakeError, UsageError
     from tau_stage.take import fold, read_journal
 
@@ -72,12 +67,7 @@ def _chosen(folder: TakeFolder, name: str, number: int) -> Performed:
 
 
 def _write_down(folder: TakeFolder, line: Performed, number: int) -> None:
-    """Write the pick down, once all has followed the last one, and it is sure that all can follow it.
-
-    Raises:
-        TakeError: A sound is missing or another, or something cannot be written.
-        UsageError: The file of an effect or a bed cannot be read.
-    """
+    """Write the pick down, once all has followed the last one, and it is sure that all can follow it."""
     from tau_stage.take import (
         Journal,
         TakePicked,

@@ -42,11 +42,7 @@ def play(
 
 
 def _chosen(folder: TakeFolder, told: Take, line: str | None) -> list[Performed]:
-    """Return the lines that are wanted; without a name, all that sound.
-
-    Raises:
-        UsageError: There is no such line, or none sounds.
-    """
+    """Return the lines that are wanted; without a name, all that sound."""
     from tau_stage.errors import UsageError
 
     if line is not None:
@@ -65,11 +61,7 @@ def _frames(audio: Pcm) -> NDArray[np.float32]:
 
 
 def _read_mix(path: Path) -> tuple[NDArray[np.float32], int]:
-    """Read the mix, whatever its format, width and number of channels, and its rate.
-
-    Raises:
-        TakeError: It cannot be read.
-    """
+    """Read the mix, whatever its format, width and number of channels, and its rate."""
     import soundfile
 
     from tau_stage.take import quiet, sound_errors
@@ -80,11 +72,7 @@ def _read_mix(path: Path) -> tuple[NDArray[np.float32], int]:
 
 
 def _play(frames: NDArray[np.float32], rate: int, file: Path) -> None:
-    """Play a sound to its end.
-
-    Raises:
-        UsageError: This machine cannot.
-    """
+    """Play a sound to its end."""
     from dataclasses import replace
 
     from tau_stage.devices import LOUDSPEAKER, find_device, portaudio, translated_errors

@@ -23,11 +23,7 @@ def say(*parts: object, sep: str = " ", end: str = "\n", to: TextIO | None = Non
 
 
 def _print(text: str, end: str, to: TextIO) -> None:
-    """Print a text. Where its reader has left, or the standard error cannot be written, nothing more is said there.
-
-    Raises:
-        UsageError: What was to be printed cannot be.
-    """
+    """Print a text. Where its reader has left, or the standard error cannot be written, nothing more is said there."""
     try:
         print(text, end=end, file=to, flush=True)
     except OSError as error:

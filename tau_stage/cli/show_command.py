@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tau_stage.report import TextReport
-    from tau_stage.scene import ImprovisePlan, LinePlan, ListenPlan, Plan, PlayerPlan, Step
+    from tau_stage.scene import ImprovisePlan, ItemPlan, LinePlan, ListenPlan, Plan, PlayerPlan, SoundPlan, Step
 
 Row = tuple[str, ...]
 
@@ -81,22 +81,30 @@ def _step(step: Step) -> Iterator[Row]:
         case plan.LinePlan():
             yield _line(step)
         case plan.ItemPlan():
-            for name, words in (*step.words, *((name, f"[{file}]") for name, file in step.sounds)):
-                yield (at, "prompt" if step.role == "system" else step.role, name, "-", words, "-", "-")
+            yield from _items(step)
         case plan.PausePlan():
             yield (at, "pause", "-", "-", "-", "-", f"{step.seconds:g}s")
         case plan.SoundPlan():
-            until = f"until {step.until or 'end'}" if step.kind == "bed" else f"{step.pause_s:g}s"
-            yield (at, step.id, "-", f"{step.gain_db:+g} dB", f"[{step.file}]", _names(step.hearers), until)
+            yield _sound(step)
         case plan.TogetherPlan():
-            for part in step.parts:
-                for row in _step(part):
-                    yield (*row[:-1], "together")
+            yield from ((*row[:-1], "together") for part in step.parts for row in _step(part))
         case plan.ImprovisePlan():
             order = step.order if isinstance(step.order, str) else ", ".join(step.order)
             yield (at, step.id, ", ".join(step.players), order, "free play", "everyone who hears them", _ends(step))
         case plan.ListenPlan():
             yield (at, step.id, step.player, "-", _microphone(step), "-", _ends(step))
+
+
+def _items(step: ItemPlan) -> Iterator[Row]:
+    kind = "prompt" if step.role == "system" else step.role
+    for name, words in (*step.words, *((name, f"[{file}]") for name, file in step.sounds)):
+        yield (str(step.source_line), kind, name, "-", words, "-", "-")
+
+
+def _sound(step: SoundPlan) -> Row:
+    until = f"until {step.until or 'end'}" if step.kind == "bed" else f"{step.pause_s:g}s"
+    facts = (step.id, "-", f"{step.gain_db:+g} dB", f"[{step.file}]", _names(step.hearers), until)
+    return (str(step.source_line), *facts)
 
 
 def _microphone(step: ListenPlan) -> str:

@@ -186,11 +186,7 @@ FEW = 3
 
 
 def _failed(found: Collected) -> tuple[Sequence[Result], Sequence[Case]]:
-    """Choose what failed or broke last time.
-
-    Raises:
-        UsageError: Nothing did, or nothing of these scenes.
-    """
+    """Choose what failed or broke last time."""
     from tau_stage.errors import UsageError
     from tau_stage.suite import case_id, failed_ids, remembered
 
@@ -205,11 +201,7 @@ def _failed(found: Collected) -> tuple[Sequence[Result], Sequence[Case]]:
 
 
 def _variants(cases: Sequence[Case], names: Sequence[str]) -> Sequence[Case]:
-    """Choose variants by their names.
-
-    Raises:
-        UsageError: No scene has one of them.
-    """
+    """Choose variants by their names."""
     from tau_stage.errors import UsageError
 
     known = {case.variant for case in cases} - {""}

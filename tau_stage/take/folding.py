@@ -210,8 +210,7 @@ class _Folding:
 
     def player(self, role: Role, lines: Sequence[Performed]) -> Playing:
         """Say what a player did."""
-        told = [fact for fact in of_type(self.journal, PlayerOpened) if fact.player == role.name]
-        openings = told[:1] + [fact for fact in told[1:] if fact.session]  # a person is there once
+        openings = self._openings(role.name)
         own = [line for line in lines if line.player == role.name]
         cost = _sum(bill for bill in self.bills if bill.player == role.name)
         facts = role.model_dump(include=set(Playing.model_fields))
@@ -228,6 +227,10 @@ class _Folding:
             usage=cost.tokens,
             cost=_costs(cost),
         )
+
+    def _openings(self, player: str) -> list[PlayerOpened]:
+        opened = [fact for fact in of_type(self.journal, PlayerOpened) if fact.player == player]
+        return opened[:1] + [fact for fact in opened[1:] if fact.session]  # a person is there once
 
 
 def _hearing(name: str, fact: LineHeard | None) -> Hearing:

@@ -253,12 +253,7 @@ def _compression_level(kbps: int, rate: int) -> float:
 
 
 def _tag(draft: Path, take: Take, wanted: Mix) -> None:
-    """Write title, artist and cover into an MP3.
-
-    Raises:
-        OSError: They cannot be written.
-        TakeError: The cover cannot be read.
-    """
+    """Write title, artist and cover into an MP3."""
     from mutagen import MutagenError
     from mutagen.id3 import APIC, ID3, TIT2, TPE1
 
@@ -267,21 +262,24 @@ def _tag(draft: Path, take: Take, wanted: Mix) -> None:
     if wanted.artist:
         tags.add(TPE1(encoding=3, text=wanted.artist))
     if wanted.cover:
-        file = resolve_path(take.scene.path, wanted.cover)
-        hint = "put the picture back beside the scene"
-        try:
-            data = file.read_bytes()
-            mime = picture_type(data, str(file), len(data))
-        except OSError as error:
-            raise TakeError(str(file), f"the mix has no cover: {error.strerror or error}", hint) from None
-        except UsageError:
-            raise TakeError(str(file), "the mix has no cover: is no picture", hint) from None
+        mime, data = _read_cover(resolve_path(take.scene.path, wanted.cover))
         tags.add(APIC(encoding=3, mime=mime, type=3, desc="", data=data))
     try:
         tags.save(draft, v2_version=3)
     except MutagenError as error:
         failure = error.args[0] if error.args else error
         raise failure if isinstance(failure, OSError) else OSError(None, str(failure)) from None
+
+
+def _read_cover(file: Path) -> tuple[str, bytes]:
+    hint = "put the picture back beside the scene"
+    try:
+        data = file.read_bytes()
+        return picture_type(data, str(file), len(data)), data
+    except OSError as error:
+        raise TakeError(str(file), f"the mix has no cover: {error.strerror or error}", hint) from None
+    except UsageError:
+        raise TakeError(str(file), "the mix has no cover: is no picture", hint) from None
 
 
 @contextmanager
