@@ -132,6 +132,17 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         read_wav(text)
 
 
+def test_sound_that_a_file_is_not_of_is_neither_appended_nor_laid_over_it(tmp_path: Path) -> None:
+    with WavWriter(tmp_path / "mono.wav") as file:
+        file.append(Pcm.silence(4))
+        for other, problem in ((Pcm.silence(2, 8_000), "at 8000 Hz"), (Stereo(bytes(8)), "the audio 2")):
+            with pytest.raises(ValueError, match=problem):
+                file.append(other)
+            with pytest.raises(ValueError, match=problem):
+                file.overlay(0, other)
+    assert read_wav(tmp_path / "mono.wav") == Pcm.silence(4)
+
+
 def test_levels_are_relative_to_full_scale() -> None:
     half = Pcm((16384).to_bytes(2, "little", signed=True) * 100)
     assert round(rms_dbfs(half), 2) == -6.02
