@@ -1,6 +1,7 @@
 """Whether each branch of the pure rooms is taken by their own tests: ``pytest --branches``.
 
-Branches are counted while the suite runs. The tests of other files run without a tracer, at full speed.
+Branches are counted while the suite runs. The tests of other files run without a tracer, at full speed, and so do
+tests of properties in files where the other tests take every branch.
 
 Source: https://coverage.readthedocs.io/en/latest/branch.html
 """
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 from coverage import Coverage
+from hypothesis import is_hypothesis_test
 
 TOP = Path(__file__).parent.parent.parent
 PURE = {
@@ -36,6 +38,10 @@ PURE = {
 TESTS = tuple(pattern for patterns in PURE.values() for pattern in patterns)
 
 
+BY_PROPERTIES = ("test_scene_*.py", "test_cost*.py", "test_protocol_secrets.py", "test_text_showing.py")
+"""Files in which tests of properties take branches that no other test takes."""
+
+
 class BranchCounter:
     """A plugin of pytest: count the branches that tests of the pure rooms take in this process.
 
@@ -53,7 +59,8 @@ class BranchCounter:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        counts = is_of_a_pure_room(item.path)
+        plain = not is_hypothesis_test(getattr(item, "obj", None))
+        counts = is_of_a_pure_room(item.path) and (plain or takes_branches_by_properties(item.path))
         if counts:
             self._coverage.start()
         try:
@@ -132,3 +139,12 @@ def is_of_a_pure_room(path: Path) -> bool:
     (True, False)
     """
     return path.is_relative_to(TOP) and any(fnmatch(path.relative_to(TOP).as_posix(), pattern) for pattern in TESTS)
+
+
+def takes_branches_by_properties(path: Path) -> bool:
+    """Say whether a file's tests of properties count, too.
+
+    >>> takes_branches_by_properties(Path("test_scene_load.py")), takes_branches_by_properties(Path("test_text.py"))
+    (True, False)
+    """
+    return any(fnmatch(path.name, pattern) for pattern in BY_PROPERTIES)
