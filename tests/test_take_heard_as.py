@@ -51,9 +51,10 @@ def whole(serve: Serve, capsys: pytest.CaptureFixture[str]) -> TakeFolder:
 
 
 def stopped_after(whole: TakeFolder, line: str) -> TakeFolder:
-    """The take as a killed process leaves it once a line was heard."""
+    """The take as a killed process leaves it once a line counts and was heard, in whichever order."""
     journal = read_journal(whole.journal)
-    at = max(n for n, fact in enumerate(journal) if isinstance(fact, record.LineHeard) and fact.line == line)
+    ends = record.LineHeard | record.LineSpoken
+    at = max(n for n, fact in enumerate(journal) if isinstance(fact, ends) and fact.line == line)
     return stopped_at(whole, at + 1, whole.path.with_name(f"20261121T000000Z-00{len(journal):04}"))
 
 
