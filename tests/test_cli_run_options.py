@@ -154,7 +154,7 @@ def test_a_stream_on_the_output_leaves_it_to_programs(
 def test_a_microphone_that_is_not_there_is_told_before_anybody_opens(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tau_stage.devices.microphone import has_microphone
+    from tau_stage.devices.sound_cards import has_microphone
 
     if has_microphone():
         pytest.skip("this machine has a microphone")

@@ -20,7 +20,7 @@ import soundfile
 
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.devices import sound_cards
-from tau_stage.devices.loudspeaker import SoundCard
+from tau_stage.devices.sound_cards import SoundCard
 from tau_stage.errors import UsageError
 from tests.test_devices_microphone import needs_portaudio
 
@@ -34,7 +34,7 @@ import sys, anyio
 import numpy as np
 from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import UsageError
-from tau_stage.devices.loudspeaker import has_loudspeaker, open_loudspeaker
+from tau_stage.devices.sound_cards import has_loudspeaker, open_loudspeaker
 
 async def main():
     slope = Pcm.from_array(np.arange(1, 12001).astype(np.int16))

@@ -20,7 +20,7 @@ import pytest
 from trio.testing import MockClock
 
 from tau_stage.audio.pcm import RATE, Pcm
-from tau_stage.devices.microphone import Microphone
+from tau_stage.devices.sound_cards import Microphone
 
 PORTAUDIO = sys.platform == "linux" and ctypes.util.find_library("portaudio") is not None
 needs_portaudio = pytest.mark.skipif(not PORTAUDIO, reason="needs Linux with PortAudio: apt-get install libportaudio2")
@@ -32,7 +32,7 @@ pcm.NAME { type file  slave.pcm { type null }  file "/dev/null"  infile "SOUND" 
 LISTEN = """
 import sys, anyio
 from tau_stage.errors import UsageError
-from tau_stage.devices.microphone import has_microphone, open_microphone
+from tau_stage.devices.sound_cards import has_microphone, open_microphone
 
 async def main():
     async with open_microphone(sys.argv[1] or None, block_s=0.02) as microphone:

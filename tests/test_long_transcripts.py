@@ -13,7 +13,7 @@ import pytest
 from tau_stage.audio.pcm import RATE
 from tau_stage.protocol.usage import Usage
 from tau_stage.report.compare import compare_takes
-from tau_stage.report.reaper import render_rpp
+from tau_stage.report.editor_sessions import render_rpp
 from tau_stage.report.words import write_words
 from tau_stage.take.folding import fold
 from tau_stage.take.marks import marks_of

@@ -24,8 +24,7 @@ from tau_stage.audio.pcm import RATE
 from tau_stage.audio.wav import read_wav
 from tau_stage.protocol.usage import Usage
 from tau_stage.report.delivering import write_sessions
-from tau_stage.report.otio import render_otio
-from tau_stage.report.reaper import quoted, render_rpp
+from tau_stage.report.editor_sessions import quoted, render_otio, render_rpp
 from tau_stage.stage.people import people_of
 from tau_stage.take import records as record
 from tau_stage.take.folding import fold
@@ -303,7 +302,7 @@ sys.modules["opentimelineio"] = None
 from tests.test_take import journal_of
 from tau_stage.errors import UsageError
 from tau_stage.report.delivering import write_sessions
-from tau_stage.report.otio import render_otio
+from tau_stage.report.editor_sessions import render_otio
 from tau_stage.take.folding import fold
 
 print(*write_sessions(fold(journal_of())))

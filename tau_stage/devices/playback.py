@@ -10,7 +10,7 @@ import anyio
 import numpy as np
 
 from tau_stage.audio import RATE, Pcm, faded
-from tau_stage.devices.loudspeaker import Loudspeaker
+from tau_stage.devices.sound_cards import Loudspeaker
 from tau_stage.take import FADE, Bed
 
 SLACK = RATE

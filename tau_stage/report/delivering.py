@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from tau_stage.audio import RATE
 from tau_stage.errors import TakeError
 from tau_stage.protocol import ignore
-from tau_stage.report.otio import is_installed, render_otio
+from tau_stage.report.editor_sessions import is_installed, render_otio, render_rpp
 from tau_stage.report.page import Check, read_checks, render_page
-from tau_stage.report.reaper import render_rpp
 from tau_stage.report.words import write_words
 from tau_stage.scene import Deliver
 from tau_stage.take import (

@@ -14,7 +14,7 @@ import anyio
 
 from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.wav import read_wav
-from tau_stage.devices.loudspeaker import Loudspeaker
+from tau_stage.devices.sound_cards import Loudspeaker
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.scene.planner import make_plan
