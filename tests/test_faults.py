@@ -153,7 +153,7 @@ def test_the_table_is_as_long_as_was_promised() -> None:
 @pytest.mark.parametrize("order", TELLING, ids=str)
 async def test_the_most_telling_ones_over_a_real_socket(order: fault.Fault) -> None:
     """Slow: some wait for a real deadline, long enough for a busy machine."""
-    quick = Deadlines(opening_s=0.6, request_s=0.6, response_s=0.6, closing_s=0.1)
+    quick = Deadlines(opening_s=0.6, request_s=2, response_s=2, closing_s=0.1)
     with anyio.fail_after(50):
         async with open_understudy(Understudy(Tones(), faults=[order])) as url:
             opened = create_session(endpoint=url, voice="ash", deadlines=quick)

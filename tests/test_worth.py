@@ -25,7 +25,7 @@ from tests.support.report_pages import read
 from tests.test_audio_loudness import second_meter, second_peak_db
 from tests.test_report_sessions import expected, in_reaper, in_timeline
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
 TOP = Path(__file__).parent.parent
 SCENES = sorted(path.stem for path in (TOP / "scenes").glob("*.yaml"))
