@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tau_stage.audio.level import rms_dbfs
+from tau_stage.audio.loudness import rms_dbfs
 from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.wav import read_wav
 from tau_stage.take.take_model import Take

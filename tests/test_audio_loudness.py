@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tau_stage.audio.limiter import Limiter
-from tau_stage.audio.loudness import Loudness, Meter, gain_for
+from tau_stage.audio.loudness import Limiter, Loudness, Meter, gain_for
 from tau_stage.audio.pcm import RATE
 
 Samples = NDArray[np.float64]

@@ -11,7 +11,7 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tau_stage.audio.level import peak_dbfs, rms_dbfs
+from tau_stage.audio.loudness import peak_dbfs, rms_dbfs
 from tau_stage.audio.pcm import Pcm, Stereo
 from tau_stage.audio.riff import append_chunks
 from tau_stage.audio.wav import WavWriter, read_wav

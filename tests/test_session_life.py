@@ -12,8 +12,7 @@ from tau_stage.errors import ConnectFailed, SessionClosed, Timeout, UsageError
 from tau_stage.protocol.client_events import session_config
 from tau_stage.protocol.endpoints import ENDPOINTS
 from tau_stage.session import Deadlines, Session, create_session
-from tau_stage.session.lifecycle import ReconnectPolicy
-from tau_stage.session.opening import _living, headers_for, place_of
+from tau_stage.session.opening import ReconnectPolicy, _living, headers_for, place_of
 from tau_stage.transport import Transport
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.server import Understudy, open_understudy

@@ -10,7 +10,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from tau_stage.audio.level import AUDIBLE_S
+from tau_stage.audio.loudness import AUDIBLE_S
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.report.page import render_page
 from tau_stage.report.tables import plain_text, tabulate_take

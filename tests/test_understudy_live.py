@@ -19,10 +19,10 @@ from tau_stage.protocol.responses import Response
 from tau_stage.session import Session, open_session
 from tau_stage.transport import Handshake
 from tau_stage.understudy import faults as fault
+from tau_stage.understudy.listening import TimedOut, TurnDetector, TurnEnded, TurnStarted
 from tau_stage.understudy.server import Understudy
 from tau_stage.understudy.sound_store import INAUDIBLE, KnownSpeech
 from tau_stage.understudy.tool_choice import choose_calls
-from tau_stage.understudy.vad import TimedOut, TurnDetector, TurnEnded, TurnStarted
 from tests.support.memory_server import MODEL, Client, bare_client, connected, in_session
 from tests.support.tone_voice import Tones, tone
 from tests.test_session import LINE, speak

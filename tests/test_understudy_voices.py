@@ -13,14 +13,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tau_stage.audio.level import peak_dbfs, rms_dbfs
+from tau_stage.audio.loudness import peak_dbfs, rms_dbfs
 from tau_stage.audio.pcm import RATE, Pcm
 from tau_stage.errors import UsageError
 from tau_stage.understudy.actor import SpeechRequest, UnsupportedScript
 from tau_stage.understudy.delivery import SpeechPlan, plan_speech
 from tau_stage.understudy.sound_store import BlobStore
-from tau_stage.understudy.sounds import MEMORY_BYTES
-from tau_stage.understudy.voices import LONGEST_PIECE, TIMBRES, Ensemble, Voices, pin_transform, split_phonemes
+from tau_stage.understudy.voices import (
+    LONGEST_PIECE,
+    MEMORY_BYTES,
+    TIMBRES,
+    Ensemble,
+    Voices,
+    pin_transform,
+    split_phonemes,
+)
 
 WORDS = "The last one today. There may be another by spring."
 

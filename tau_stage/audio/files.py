@@ -19,7 +19,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from tau_stage.audio.formats import as_samples, at_rate, joined
-from tau_stage.audio.level import AUDIBLE_DBFS, dbfs
+from tau_stage.audio.loudness import AUDIBLE_DBFS, dbfs
 from tau_stage.audio.pcm import RATE, Pcm, Stereo
 from tau_stage.errors import LFS_HINT, LFS_LARGEST, LFS_PROBLEM, UsageError, is_lfs_pointer
 

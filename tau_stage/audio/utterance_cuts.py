@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from tau_stage.audio.level import SILENCE_DBFS
+from tau_stage.audio.loudness import SILENCE_DBFS
 from tau_stage.audio.pcm import Pcm
 
 Levels = NDArray[np.float64]

@@ -12,7 +12,7 @@ from typing import Self
 
 import numpy as np
 
-from tau_stage.audio.level import faded
+from tau_stage.audio.loudness import faded
 from tau_stage.audio.pcm import RATE, Pcm, Stereo
 from tau_stage.audio.random_access import BINARY, read_at, write_at
 

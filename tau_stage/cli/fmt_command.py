@@ -24,7 +24,7 @@ def fmt(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit with 1 if something would.")] = False,
 ) -> None:
     """Write the lines of scene files as a list or as a script; comments and everything else stay."""
-    from tau_stage.cli.rewriting import changes, rewrite
+    from tau_stage.cli.scene_files import changes, rewrite
     from tau_stage.scene import as_lines, as_script
 
     write = as_script if notation is Notation.script else as_lines

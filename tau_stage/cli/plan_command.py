@@ -18,7 +18,7 @@ def plan(
     only: Only = None,
 ) -> None:
     """Estimate a scene's time and cost: who opens when, what is spoken, what listening costs, what would save."""
-    from tau_stage.cli.loading import load_plans
+    from tau_stage.cli.scene_files import load_plans
     from tau_stage.cost import forecast
     from tau_stage.report import forecast_data, tabulate_forecast
 

@@ -55,10 +55,10 @@ def run(
 
     A take is a folder with lines, stems, take.json, cost.json and a journal; its path is printed last.
     """
-    from tau_stage.cli.loading import load_plans
     from tau_stage.cli.options import dollars, read_settings
     from tau_stage.cli.performing import perform_jobs
     from tau_stage.cli.resume_command import finish_take
+    from tau_stage.cli.scene_files import load_plans
     from tau_stage.runs import Job, RunOptions, check_options, find_takes
 
     plans = load_plans(scenes, variables=var, only=only)

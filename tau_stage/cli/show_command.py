@@ -32,7 +32,7 @@ def show(
     only: Only = None,
 ) -> None:
     """Show what every line resolves to."""
-    from tau_stage.cli.loading import load_plans
+    from tau_stage.cli.scene_files import load_plans
     from tau_stage.scene import plan_json
 
     for plan in load_plans([scene], variables=var, only=only):

@@ -16,7 +16,7 @@ def tag(
     scenes: Scenes,
 ) -> None:
     """Write each line's id into scene files, so that it keeps it when others come and go; nothing else changes."""
-    from tau_stage.cli.rewriting import changes, rewrite
+    from tau_stage.cli.scene_files import changes, rewrite
 
     ids: list[int] = []
 

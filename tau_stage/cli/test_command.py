@@ -101,8 +101,8 @@ def check_scenes(
     import shutil
     from itertools import chain
 
-    from tau_stage.cli.loading import named_values
     from tau_stage.cli.options import dollars, read_settings
+    from tau_stage.cli.scene_files import named_values
     from tau_stage.suite import TAKES, SuiteOptions, collect, is_strict, remember, total
 
     live = live or endpoint is not None

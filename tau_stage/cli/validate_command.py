@@ -40,7 +40,7 @@ def validate(
 ) -> None:
     """Check scene files: every error, with a way out."""
     if form is FindingFormat.text:
-        from tau_stage.cli.loading import load_plans
+        from tau_stage.cli.scene_files import load_plans
 
         load_plans(scenes, loaded=_praise, variables=var, only=only)
         return
@@ -56,7 +56,7 @@ def validate(
 
 def _found(scenes: Sequence[str], variables: Sequence[str] | None, only: Sequence[str] | None) -> list[Annotation]:
     """Find everything that is wrong, or may be, in the order of the files."""
-    from tau_stage.cli.loading import load_plans
+    from tau_stage.cli.scene_files import load_plans
     from tau_stage.errors import SceneError
     from tau_stage.report import Annotation
 

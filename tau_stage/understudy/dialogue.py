@@ -36,6 +36,7 @@ from tau_stage.protocol import (
     server_events,
 )
 from tau_stage.understudy.billing import Read, transcription_usage
+from tau_stage.understudy.listening import TimedOut, TurnDetector, TurnEnded, TurnStarted
 from tau_stage.understudy.profiles import CURRENT, Profile
 from tau_stage.understudy.run import ResponseRun
 from tau_stage.understudy.settings import (
@@ -48,7 +49,6 @@ from tau_stage.understudy.settings import (
 )
 from tau_stage.understudy.sound_store import BlobStore, KnownSpeech
 from tau_stage.understudy.stored_items import InvalidAudio, StoredItem, decode_base64, store_item
-from tau_stage.understudy.vad import TimedOut, TurnDetector, TurnEnded, TurnStarted
 
 EXPECTED = {
     "string_type": "a string",
