@@ -519,7 +519,7 @@ class VerbCrashes:
 
     def _unlike_whole(self, home: Path) -> Iterator[str]:
         for place in ("takes/crash", ".tau-stage/takes/crash"):
-            ours, wanted = (sorted((folder / place).glob("2*")) for folder in (home, self._whole))
+            ours, wanted = (self._in_order(folder / place) for folder in (home, self._whole))
             if len(ours) != len(wanted):
                 yield f"{len(ours)} takes in {place}, not {len(wanted)}"
                 continue
@@ -528,6 +528,11 @@ class VerbCrashes:
             latest = [followed(folder / place / "latest") for folder in (home, self._whole)]
             if wanted and latest[1].exists() and ours.index(latest[0].resolve()) != wanted.index(latest[1].resolve()):
                 yield f"latest in {place} is another take"
+
+    def _in_order(self, takes: Path) -> list[Path]:
+        """Takes in the order in which they were made; those of one second have no order by name."""
+        before = {take.name for take in takes_in(self._before)}
+        return sorted(takes.glob("2*"), key=lambda take: (take.name not in before, take.name))
 
     def _differences(self, wanted: Path, there: Path) -> Iterator[str]:
         was_cut = any(isinstance(fact, record.TakeResumed) for fact in facts_of(there))

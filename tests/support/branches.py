@@ -8,6 +8,8 @@ Source: https://coverage.readthedocs.io/en/latest/branch.html
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Generator
 from fnmatch import fnmatch
 from io import StringIO
@@ -38,7 +40,13 @@ PURE = {
 TESTS = tuple(pattern for patterns in PURE.values() for pattern in patterns)
 
 
-BY_PROPERTIES = ("test_scene_*.py", "test_cost*.py", "test_protocol_secrets.py", "test_text_showing.py")
+BY_PROPERTIES = (
+    "test_checks*.py",
+    "test_scene_*.py",
+    "test_cost*.py",
+    "test_protocol_secrets.py",
+    "test_text_showing.py",
+)
 """Files in which tests of properties take branches that no other test takes."""
 
 
@@ -52,6 +60,7 @@ class BranchCounter:
     def __init__(self, folder: Path) -> None:
         self._coverage = _coverage(folder, data_suffix=True)
         self._coverage.start()  # what is executed by an import is counted too
+        self._counted_last = True
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self) -> None:
@@ -61,6 +70,9 @@ class BranchCounter:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         plain = not is_hypothesis_test(getattr(item, "obj", None))
         counts = is_of_a_pure_room(item.path) and (plain or takes_branches_by_properties(item.path))
+        if counts and not self._counted_last:
+            forget_what_is_cached()
+        self._counted_last = counts
         if counts:
             self._coverage.start()
         try:
@@ -73,6 +85,17 @@ class BranchCounter:
     def pytest_sessionfinish(self) -> None:
         self._coverage.stop()
         self._coverage.save()
+
+
+def forget_what_is_cached() -> None:
+    """Let pure rooms compute anew what tests that do not count have made them cache."""
+    modules = [vars(module) for name, module in sys.modules.items() if name.startswith(tuple(PURE))]
+    classes = [vars(owner) for names in modules for owner in names.values() if isinstance(owner, type)]
+    for names in (*modules, *classes):
+        for value in list(names.values()):
+            function = getattr(value, "__func__", value)
+            if isinstance(function, functools._lru_cache_wrapper):
+                function.cache_clear()
 
 
 class BranchReport:
