@@ -20,7 +20,6 @@ from typing import Any
 
 import pytest
 from coverage import Coverage
-from hypothesis import is_hypothesis_test
 
 TOP = Path(__file__).parent.parent.parent
 PURE = {
@@ -68,8 +67,8 @@ class BranchCounter:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        plain = not is_hypothesis_test(getattr(item, "obj", None))
-        counts = is_of_a_pure_room(item.path) and (plain or takes_branches_by_properties(item.path))
+        is_property = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)  # Hypothesis marks its tests so
+        counts = is_of_a_pure_room(item.path) and (not is_property or takes_branches_by_properties(item.path))
         if counts and not self._counted_last:
             forget_what_is_cached()
         self._counted_last = counts
