@@ -39,8 +39,7 @@ def understudy(
 
     The understudy speaks with real voices, answers as strictly as a provider, and costs nothing.
     """
-    import anyio
-
+    from tau_stage.termination import run_until_signal
     from tau_stage.understudy import Ensemble, Understudy, parse_fault, parse_origin, profile_named
 
     orders = [parse_fault(order) for order in fault or ()]
@@ -55,7 +54,7 @@ def understudy(
         origins=origins,
         pace=pace,
     )
-    anyio.run(_serve, server, host, port)
+    run_until_signal(_serve, server, host, port, clock={})  # a handler alone does not wake a loop that waits
 
 
 async def _serve(server: Understudy, host: str, port: int) -> None:
