@@ -296,7 +296,7 @@ NO_SOUND = "no line has a sound"
 
 def ending(plan: Plan, journal: Sequence[record.Record]) -> tuple[record.Ending, str]:
     """Tell how a take ends whose scene came to its end, and what is wrong with it."""
-    lines = [fact for fact in kept(journal) if isinstance(fact, record.LineSpoken)]
+    lines = record.of_type(kept(journal), record.LineSpoken)
     if any(line.problem for line in lines):
         return "incomplete", _failures(lines)
     calling = {fact.line for fact in journal if isinstance(fact, record.ToolCalled | record.ToolTurn)}

@@ -103,10 +103,10 @@ class Presence:
     def record_heard(self, player: str, heard: Mapping[str, float]) -> None:
         """Note what a player was told that it had not heard before, or otherwise, in how many seconds each."""
         journal = standing(self._log.journal.records)
-        heard_before = (fact for fact in journal if isinstance(fact, record.LineHeard) and fact.hearer == player)
-        known = {fact.line: fact.sha256 for fact in heard_before}
-        sha256 = {fact.line: fact.sha256 for fact in journal if isinstance(fact, record.LineSpoken)}
-        sha256 |= {fact.sound: fact.sha256 for fact in journal if isinstance(fact, record.SoundPlayed)}
+        heard_before = record.of_type(journal, record.LineHeard)
+        known = {fact.line: fact.sha256 for fact in heard_before if fact.hearer == player}
+        sha256 = {fact.line: fact.sha256 for fact in record.of_type(journal, record.LineSpoken)}
+        sha256 |= {fact.sound: fact.sha256 for fact in record.of_type(journal, record.SoundPlayed)}
         for name, took_s in heard.items():
             if known.get(name) != sha256[name]:
                 fact = record.LineHeard(line=name, hearer=player, sha256=sha256[name], took_s=round(took_s, 6))

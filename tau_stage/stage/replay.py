@@ -89,7 +89,7 @@ class JournalReplay:
         return replace(finished, lines={name: line for name, line in finished.lines.items() if name not in self._found})
 
     def _drop_the_rest(self, journal: Sequence[record.Record], finished: ReusedLines) -> None:
-        effects = [fact.sound for fact in journal if isinstance(fact, record.SoundPlayed)]
+        effects = [fact.sound for fact in record.of_type(journal, record.SoundPlayed)]
         for name in dict.fromkeys((*finished.lines, *effects)):
             if name not in self._found:
                 fact = record.LineDropped(line=name, problem="the scene does not have it here any more")
@@ -275,8 +275,8 @@ def _ended(production: Production, journal: Sequence[record.Record], line: str) 
     Raises:
         TakeError: The folder cannot be read or written.
     """
-    kept = (fact for fact in standing(journal) if isinstance(fact, record.TakeKept) and fact.line == line)
-    found = {fact.take: fact for fact in kept}
+    kept = record.of_type(standing(journal), record.TakeKept)
+    found = {fact.take: fact for fact in kept if fact.line == line}
     ended = [found[take] for take in sorted(found)]
     for fact in ended:
         if fact.file and not _is_there(production.folder, fact, fact.file):
@@ -325,8 +325,8 @@ def _used(
 
     Whatever sounds is kept under a name of its own, but for takes that had ended; ``takes`` of them are wanted.
     """
-    told = {fact.file for fact in journal if isinstance(fact, record.TakeKept) and fact.line == began.line}
-    known = {fact.file for fact in journal if isinstance(fact, record.LineAgain)} | {fact.file for fact in ended}
+    told = {fact.file for fact in record.of_type(journal, record.TakeKept) if fact.line == began.line}
+    known = {fact.file for fact in record.of_type(journal, record.LineAgain)} | {fact.file for fact in ended}
     name = re.escape(folder.line(0, began.player, began.line).stem.partition("-")[2])
     found: list[tuple[str | None, Usage]] = []
     with guarded(folder.path / "lines", FULL_DISK):

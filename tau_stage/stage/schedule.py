@@ -357,7 +357,7 @@ def _key(fact: record.Record) -> str:
 def turns_at(state: ScheduleState, step: ListenPlan) -> list[record.LineSpoken]:
     """Return what was said at an open microphone, by the person and the player."""
     came = next((branch.came for branch in state.branches.values() if branch.step == step), {})
-    return [fact for fact in came.values() if isinstance(fact, record.LineSpoken)]
+    return record.of_type(came.values(), record.LineSpoken)
 
 
 OUTCOMES = (

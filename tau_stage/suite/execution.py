@@ -1,4 +1,8 @@
-"""One scene, tested: performed as the options say, and held against everything that is expected of it."""
+"""One scene, tested: performed as the options say, and held against everything that is expected of it.
+
+Without a provider or a cassette, it is performed by an understudy in memory whose speech takes no time, so that two
+performances are alike.
+"""
 
 from __future__ import annotations
 

@@ -543,7 +543,7 @@ def _by_time(listed: PriceList) -> dict[str, str | None]:
 
 
 def _told(billed: Iterable[Bill]) -> dict[str, Any]:
-    cost = sum((bill.cost for bill in billed), Cost())
+    cost = _sum(billed)
     sums = {"spoken": cost.spoken, "listened": cost.listened, "cached": cost.cached, "total": cost.total}
     return {
         **{name: None if dollars is None else str(dollars) for name, dollars in sums.items()},
