@@ -182,6 +182,26 @@ def test_an_understudy_ends_with_sigterm(tmp_path: Path) -> None:
         assert process.returncode == 130
 
 
+DEAF = """
+import signal, threading
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+from tau_stage.__main__ import main
+main()
+"""
+"""The program, where the system gives a signal to another thread than the one whose loop waits."""
+
+
+def test_an_understudy_ends_with_a_signal_that_another_thread_has_met(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", DEAF, "understudy", "--port", "0"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+    assert process.returncode == 130
+
+
 SEARCHES = """
 import sys
 from tau_stage.cli.stopping import interruptible
