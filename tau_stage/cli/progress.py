@@ -120,10 +120,6 @@ class TakeProgress:
         if state := STATES.get(type(event)):
             self.rows[event.player].state = state.format(event)  # type: ignore[union-attr]  # each of them has one
         self._follow(event)
-        if isinstance(event, record.TakeBegan | record.TakeResumed | record.PlayerOpened):
-            self._opening_next()
-        elif isinstance(event, record.TakeEnded):
-            self.said, self.prompt = "", ""
 
     @singledispatchmethod
     def _follow(self, event: Event) -> None:
@@ -139,6 +135,15 @@ class TakeProgress:
     def _(self, event: record.TakeBegan | record.TakeResumed) -> None:
         self.spent, self.begun = event.spent, True
         self._tariffs = {role.name: (role.model, role.prices) for role in event.roles if not role.human}
+        self._opening_next()
+
+    @_follow.register
+    def _(self, _event: record.PlayerOpened) -> None:
+        self._opening_next()
+
+    @_follow.register
+    def _(self, _event: record.TakeEnded) -> None:
+        self.said, self.prompt = "", ""
 
     @_follow.register
     def _(self, event: record.ModelNamed) -> None:

@@ -348,7 +348,7 @@ def default_voice(endpoint: str | None) -> str:
     >>> default_voice(None), default_voice("xai"), default_voice("speaches")
     ('marin', 'ara', '')
     """
-    return KNOWN_ENDPOINTS.get(kind_of(endpoint or "openai"), KNOWN_ENDPOINTS["openai"]).voice
+    return _like(endpoint).voice
 
 
 def voice_at(voice: str, planned: str | None, endpoint: str) -> str:
@@ -367,7 +367,12 @@ def default_transcription(endpoint: str | None) -> str | None:
     >>> default_transcription(None), default_transcription("xai"), default_transcription("speaches")
     ('gpt-transcribe', 'grok-transcribe', None)
     """
-    return KNOWN_ENDPOINTS.get(kind_of(endpoint or "openai"), KNOWN_ENDPOINTS["openai"]).transcriber
+    return _like(endpoint).transcriber
+
+
+def _like(endpoint: str | None) -> KnownEndpoint:
+    """Return what is known of an endpoint, or of the kind that its address names; else of OpenAI."""
+    return KNOWN_ENDPOINTS.get(kind_of(endpoint or "openai"), KNOWN_ENDPOINTS["openai"])
 
 
 def is_known(voice: str, endpoint: str | None) -> bool:
