@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -54,17 +52,6 @@ def test_a_wrong_scene_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[
     (tmp_path / "a.yaml").write_text("players: {ann: }\nlines: [bob: Hm]\n")
     assert run("plan", str(tmp_path / "a.yaml")) == 2
     assert "bob" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_it_loads_no_numpy_no_sockets_and_no_voice() -> None:
-    """Slow: a process of its own."""
-    code = (
-        "import sys; from tau_stage.cli.main import app; app(['plan', sys.argv[1]], standalone_mode=False); "
-        "print({'numpy', 'websockets', 'anyio', 'hibari'} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code, str(UMBRELLA)], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "set()"
 
 
 @pytest.mark.parametrize(

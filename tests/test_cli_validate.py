@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -98,23 +96,6 @@ def test_a_variable_may_be_given(form: str, moods: str, capsys: pytest.CaptureFi
     assert run("validate", moods, "--format", form, "--var", "town=Bergen") == 2
     said = capsys.readouterr()
     assert "town" in said.out + said.err
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "arguments", [["--help"], ["validate", str(SCENES / "umbrella.yaml")]], ids=["help", "validate"]
-)
-def test_nothing_heavy_is_loaded(arguments: list[str]) -> None:
-    """Slow: starts an interpreter."""
-    heavy = "numpy websockets onnxruntime rich anyio asyncio soundfile tau_stage.audio"
-    code = f"""
-import atexit, sys
-from tau_stage.cli.main import main
-atexit.register(lambda: print(sorted(sys.modules.keys() & {heavy.split()!r}), file=sys.stderr))
-main()
-"""
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
-    assert done.stderr == "[]\n"
 
 
 def test_a_model_that_ends_is_a_warning_with_its_day_and_successor(

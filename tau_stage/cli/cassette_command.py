@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tau_stage.cli.options import Verb
+from tau_stage.cli.options import PLAIN, Verb
 from tau_stage.cli.printing import say, warn
 from tau_stage.text import docstring
 
 if TYPE_CHECKING:
     from tau_stage.cassette import Cassette
 
-cassette = typer.Typer(name="cassette", help="Look after recorded conversations.", no_args_is_help=True)
+cassette = typer.Typer(name="cassette", help="Look after recorded conversations.", no_args_is_help=True, **PLAIN)
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A cassette, or a folder of them.", show_default=False)]
 

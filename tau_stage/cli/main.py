@@ -1,13 +1,13 @@
 """The command line's way in: the parser, the exit codes, the one place that turns any exception into a message.
 
-A verb imports what it needs when it runs, so that ``--help`` and ``validate`` load no voice, no socket and no numpy.
+The module of a verb is loaded when the verb is called. It imports what it needs when it runs, so that ``--help`` and
+``validate`` load no voice, no socket and no numpy.
 """
 
 import sys
-import tempfile
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from importlib import import_module
 from io import StringIO, TextIOWrapper
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,29 +15,9 @@ import typer
 from typer.core import TyperGroup
 
 from tau_stage import errors
-from tau_stage.cli.accept_command import accept
-from tau_stage.cli.cassette_command import cassette
-from tau_stage.cli.compare_command import compare
-from tau_stage.cli.doctor_command import doctor
-from tau_stage.cli.fmt_command import fmt
-from tau_stage.cli.init_command import init
-from tau_stage.cli.options import Verb
-from tau_stage.cli.pick_command import pick
-from tau_stage.cli.plan_command import plan
-from tau_stage.cli.play_command import play
+from tau_stage.cli.options import PLAIN, Verb
 from tau_stage.cli.printing import open_missing_streams, say, warn
-from tau_stage.cli.report_command import report
-from tau_stage.cli.resume_command import resume
-from tau_stage.cli.retake_command import retake
-from tau_stage.cli.run_command import run
-from tau_stage.cli.schema_command import schema
-from tau_stage.cli.show_command import show
 from tau_stage.cli.stopping import interruptible
-from tau_stage.cli.tag_command import tag
-from tau_stage.cli.test_command import check_scenes
-from tau_stage.cli.understudy_command import understudy
-from tau_stage.cli.validate_command import validate
-from tau_stage.cli.voices_command import voices
 from tau_stage.text import docstring, printable
 from tau_stage.version import __version__
 
@@ -52,10 +32,62 @@ MISUSED: type[typer.BadParameter] = typer.BadParameter.__bases__[0]
 """Everything that may be wrong with a command line; typer has no public name for it."""
 
 
+VERBS = {
+    "run": "Perform scenes; each leaves a take.",
+    "resume": "Go on with a take that was stopped.",
+    "retake": "Perform one line of a take again, or all that have failed.",
+    "pick": "Make another take of a line the line.",
+    "validate": "Check scene files: every error, with a way out.",
+    "plan": "Estimate a scene's time and cost.",
+    "show": "Show what every line resolves to.",
+    "fmt": "Write the lines of scene files as a list or as a script.",
+    "tag": "Write each line's id into scene files.",
+    "schema": "Print the JSON schema of scenes or takes.",
+    "voices": "List the voices of an endpoint.",
+    "understudy": "Serve a Realtime API without a key.",
+    "compare": "Put two takes side by side.",
+    "play": "Play a take.",
+    "report": "Write all that is made of a take once more.",
+    "doctor": "Look at keys, endpoints, devices, extras and limits.",
+    "accept": "Keep a take's words and figures beside its scene.",
+    "init": "Make a project.",
+    "test": "Perform scenes, and hold them against their expectations.",
+    "cassette": "Look after recorded conversations.",
+}
+"""Each verb, with what its own help says first; its function is in ``tau_stage.cli``, in a module of its own."""
+
+_FUNCTIONS = {"test": "check_scenes"}
+"""Verbs whose function has another name: pytest would take that of ``test`` for a test."""
+
+
+@cache
+def _command(name: str) -> Any:
+    """Load the module of a verb, and make a command of its function, or of its functions."""
+    verb = getattr(import_module(f"tau_stage.cli.{name}_command"), _FUNCTIONS.get(name, name))
+    if isinstance(verb, typer.Typer):
+        return typer.main.get_command(verb)
+    alone = typer.Typer(**PLAIN)
+    alone.command(name, cls=Verb, help=docstring(verb))(verb)
+    return typer.main.get_command(alone)
+
+
 class _Verbs(TyperGroup):
-    """Lets an interruption out, so that it is said; typer itself leaves in silence."""
+    """Loads a verb when it is called, and lets an interruption out, so that it is said; typer leaves in silence."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**{**attributes, "commands": dict.fromkeys(VERBS)})
+
+    def get_command(self, ctx: object, cmd_name: str) -> Any:  # noqa: ARG002 - its name is typer's
+        """Return the command of a verb; None where there is none."""
+        return _command(cmd_name) if cmd_name in VERBS else None
+
+    def format_commands(self, ctx: object, formatter: Any) -> None:  # noqa: ARG002 - its name is typer's
+        """Write the verbs into the help; none of them is loaded."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
 
     def invoke(self, ctx: object) -> object:
+        """Perform the verb."""
         try:
             return super().invoke(ctx)  # type: ignore[arg-type]  # typer has no public name for its type
         except KeyboardInterrupt as interruption:
@@ -67,22 +99,9 @@ app = typer.Typer(
     cls=_Verbs,
     help="Performs scenes with ensembles of realtime voice models.",
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
     context_settings={"help_option_names": ["--help", "-h"]},
+    **PLAIN,
 )
-
-VERBS = (
-    run, resume, retake, pick, validate, plan, show, fmt, tag, schema, voices, understudy, compare, play, report,
-    doctor, accept, init,
-)  # fmt: skip
-
-for verb in VERBS:
-    app.command(cls=Verb, help=docstring(verb))(verb)
-app.command("test", cls=Verb, help=docstring(check_scenes))(check_scenes)
-
-app.add_typer(cassette)
 
 
 def _print_version(wanted: bool) -> None:
@@ -181,6 +200,9 @@ def _leaves(failure: BaseException) -> Iterator[BaseException]:
 
 def _logged(failure: BaseException) -> str:
     """Write the traceback where a bug report can take it from, and say where that is."""
+    import tempfile
+    import traceback
+
     try:
         with tempfile.NamedTemporaryFile(
             "w", prefix="tau-stage-", suffix=".log", delete=False, encoding="utf-8", errors="replace"

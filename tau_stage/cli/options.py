@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 from tau_stage.errors import UsageError
-from tau_stage.scene import did_you_mean
 
 Live = Annotated[bool, typer.Option("--live", help="Never fall back to the understudy.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print each take as one line of JSON.")]
@@ -49,6 +47,9 @@ Anyway = Annotated[bool, typer.Option("--anyway", help="Continue even if the sce
 OneScene = Annotated[str, typer.Argument(metavar="SCENE", help="A scene file.", show_default=False)]
 Scenes = Annotated[list[str], typer.Argument(metavar="SCENE...", help="Scene files.", show_default=False)]
 TakePath = Annotated[Path, typer.Argument(metavar="TAKE", help="A take's folder, or a link to it.", show_default=False)]
+
+PLAIN: dict[str, Any] = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": None}
+"""How each parser prints: as text, whose errors ``tau_stage.cli.main`` says."""
 
 
 class Verb(TyperCommand):
@@ -121,6 +122,10 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     Raises:
         UsageError: The file holds something else.
     """
+    import tomllib
+
+    from tau_stage.scene import did_you_mean
+
     file = settings_file(os.environ if environment is None else environment)
     if file is None:
         return Settings()
