@@ -1,15 +1,20 @@
-"""Where realtime models live: each endpoint is data. Keys never enter here, only the names of their variables."""
+"""Where realtime models live: each endpoint is a table in ``endpoints.toml``.
+
+Keys never enter here, only the names of their variables.
+"""
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 from uuid import uuid4
 
 from tau_stage.protocol.addresses import check_address
-from tau_stage.protocol.dialects import BETA, DIALECTS, GA, QWEN, SPEACHES, STEPFUN, VOICE_LIVE, XAI, Dialect
+from tau_stage.protocol.dialects import BETA, DIALECTS, GA, Dialect
 from tau_stage.protocol.secrets import check_key
 from tau_stage.text import redact_url
 
@@ -137,130 +142,14 @@ class Endpoint:
 UNDERSTUDY = "understudy"
 
 
-def _local(name: str, port: int, **facts: Any) -> Endpoint:
-    """Make the endpoint of a server that users run themselves, usually on their own machine."""
-    usual: dict[str, Any] = {
-        "url": "ws://{resource}/v1/realtime?model={model}",
-        "key_env": (f"{name.upper()}_API_KEY",),
-        "wants_key": False,
-        "resource_env": f"{name.upper()}_HOST",
-        "resource": f"127.0.0.1:{port}",
-        "price_provider": name,
-    }
-    return Endpoint(name, **(usual | facts))
+def _read(name: str, facts: dict[str, Any]) -> Endpoint:
+    """Make an endpoint of its table in ``endpoints.toml``."""
+    made = {"dialect": DIALECTS[facts.get("dialect", GA.name)], "opening": Opening(**facts.get("opening", {}))}
+    return Endpoint(name, **facts | made | {"key_env": tuple(facts.get("key_env", ()))})
 
 
-ENDPOINTS = {
-    place.name: place
-    for place in (
-        Endpoint(
-            name="openai",
-            url="wss://api.openai.com/v1/realtime?model={model}",
-            key_env=("OPENAI_API_KEY",),
-            source="openai-python 3.52.0, resources/realtime",
-        ),
-        Endpoint(
-            name="azure",
-            url="wss://{resource}/openai/v1/realtime?model={model}",
-            auth="api-key",
-            key_env=("AZURE_OPENAI_API_KEY",),
-            resource_env="AZURE_OPENAI_ENDPOINT",
-            cap_s=1800.0,
-            price_provider="azure",
-            source="Azure OpenAI GA: no api-version; the deployment's name as model; cap as Microsoft Q&A 2026-01",
-        ),
-        Endpoint(
-            name="azure-preview",
-            url="wss://{resource}/openai/realtime?api-version=2025-04-01-preview&deployment={model}",
-            dialect=BETA,
-            auth="api-key",
-            key_env=("AZURE_OPENAI_API_KEY",),
-            resource_env="AZURE_OPENAI_ENDPOINT",
-            cap_s=1800.0,
-            price_provider="azure",
-            source="Azure OpenAI preview 2025-04-01; deprecated since 2026-04-30",
-        ),
-        Endpoint(
-            name="azure-voice-live",
-            url="wss://{resource}/voice-live/realtime?api-version=2026-04-10&model={model}",
-            dialect=VOICE_LIVE,
-            auth="api-key",
-            key_env=("AZURE_VOICELIVE_API_KEY", "AZURE_OPENAI_API_KEY"),
-            resource_env="AZURE_VOICELIVE_ENDPOINT",
-            price_provider="azure-voice-live",
-            source="azure-ai-voicelive 1.3.1; sessions recorded by pydantic-ai, 2026-08",
-        ),
-        Endpoint(
-            name="xai",
-            url="wss://api.x.ai/v1/realtime?model={model}",
-            dialect=XAI,
-            key_env=("XAI_API_KEY",),
-            cap_s=1800.0,
-            opening=Opening(greeting="conversation.created"),
-            price_provider="x-ai",
-            source="docs.x.ai, voice; pipecat, services/xai/realtime; sessions recorded by pydantic-ai, 2026-08",
-        ),
-        Endpoint(
-            name="qwen",
-            url="wss://dashscope-intl.aliyuncs.com/api-ws/v1/realtime?model={model}",
-            dialect=QWEN,
-            key_env=("DASHSCOPE_API_KEY",),
-            heard_rate=16_000,
-            cap_s=7200.0,
-            price_provider="alibaba",
-            source="Alibaba Cloud Model Studio, Qwen-Omni-Realtime: 16 kHz in, 24 kHz out",
-        ),
-        Endpoint(
-            name="stepfun",
-            url="wss://{resource}/v1/realtime?model={model}",
-            dialect=STEPFUN,
-            key_env=("STEPFUN_API_KEY", "STEP_API_KEY"),
-            resource_env="STEPFUN_HOST",
-            resource="api.stepfun.com",
-            price_provider="stepfun",
-            source="StepFun open platform, realtime API; outside China its host is api.stepfun.ai",
-        ),
-        Endpoint(
-            name="inworld",
-            url="wss://api.inworld.ai/api/v1/realtime/session?key={session}&protocol=realtime",
-            auth="basic",
-            key_env=("INWORLD_API_KEY",),
-            names_model_in_session=True,
-            price_provider="inworld",
-            source="docs.inworld.ai, realtime; pipecat, services/inworld/realtime",
-        ),
-        _local(
-            "vllm",
-            8000,
-            opening=Opening(confirms=False),
-            source="vLLM, entrypoints/openai/realtime/protocol.py; vLLM-Omni issue 5558, GA names since pull 7339",
-        ),
-        _local(
-            "speaches",
-            8000,
-            dialect=SPEACHES,
-            cap_s=1800.0,
-            source="speaches, types/realtime.py and realtime/session_event_router.py",
-        ),
-        _local("localai", 8080, source="LocalAI, core/http/endpoints/openai/realtime.go"),
-        _local(
-            "litellm",
-            4000,
-            opening=UNKNOWN_OPENING,
-            price_provider="openai",
-            source="LiteLLM proxy, /v1/realtime",
-        ),
-        _local(
-            UNDERSTUDY,
-            8765,
-            auth="none",
-            key_env=(),
-            resource_env="TAU_STAGE_UNDERSTUDY",
-            price_provider="openai",
-            source="tau_stage.understudy; `tau-stage understudy` listens there",
-        ),
-    )
-}
+_TABLES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+ENDPOINTS = {name: _read(name, facts) for name, facts in _TABLES.items()}
 """Every endpoint a scene can name."""
 
 
