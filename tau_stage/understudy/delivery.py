@@ -1,14 +1,16 @@
 """How a line is performed: its sounds, its stress, its colour.
 
 A line that is asked for is performed as written; else the actor improvises.
-Pure: a request in, a plan out. How it sounds is the voices' business.
+Pure: a request in, a plan out. How it sounds is the voices' business; what colours it stands in ``delivery.toml``.
 """
 
 from __future__ import annotations
 
 import re
+import tomllib
 import unicodedata
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from tau_stage.cost import MARK, plain_words
@@ -18,67 +20,10 @@ from tau_stage.understudy.line_request import direction_before_line, requested_l
 
 Kind = Literal["breath", "sigh", "cough", "laugh", "pause"]
 
-SOUNDS_OF: dict[Kind, str] = {
-    "cough": "cough throat sneez hiccup",
-    "laugh": "laugh chuckl giggl snort",
-    "sigh": "sigh groan yawn exhal",
-    "pause": "pause beat silen long",
-}
-MOMENTS = [(part, kind) for kind, parts in SOUNDS_OF.items() for part in parts.split()]
-"""What a moment in brackets becomes, by a part of its words; anything else is a breath."""
-
-COLOURS: tuple[tuple[str, float, float, float], ...] = (
-    ("nervous", 1.10, 1.05, 0.0),
-    ("anxious", 1.10, 1.05, 0.0),
-    ("stalling", 0.95, 1.0, 0.0),
-    ("quick", 1.18, 1.02, 0.0),
-    ("fast", 1.18, 1.02, 0.0),
-    ("hurr", 1.18, 1.02, 0.0),
-    ("slow", 0.82, 0.98, 0.0),
-    ("tips", 0.88, 0.97, 0.0),
-    ("drunk", 0.85, 0.96, 0.0),
-    ("sleep", 0.85, 0.95, -3.0),
-    ("tired", 0.88, 0.96, -2.0),
-    ("sad", 0.90, 0.95, -2.0),
-    ("solemn", 0.90, 0.95, 0.0),
-    ("giddy", 1.12, 1.10, 0.5),
-    ("giddi", 1.12, 1.10, 0.5),
-    ("delight", 1.08, 1.08, 0.5),
-    ("excited", 1.12, 1.08, 1.0),
-    ("hopeful", 1.0, 1.05, 0.0),
-    ("disbeliev", 1.0, 1.08, 0.5),
-    ("cheerful", 1.05, 1.05, 0.0),
-    ("happy", 1.05, 1.06, 0.0),
-    ("angr", 1.08, 1.02, 2.0),
-    ("shout", 1.05, 1.10, 3.0),
-    ("loud", 1.0, 1.04, 3.0),
-    ("quiet", 0.96, 0.98, -4.0),
-    ("soft", 0.95, 0.98, -3.0),
-    ("gentl", 0.95, 0.99, -2.0),
-    ("grave", 0.92, 0.93, 0.0),
-    ("deep", 0.97, 0.90, 0.0),
-    ("maniac", 1.08, 1.08, 0.0),
-    ("scot", 0.97, 1.02, 0.0),
-    ("liverpool", 1.04, 1.05, 0.0),
-    ("cockney", 1.05, 1.02, 0.0),
-    ("texas", 0.90, 0.97, 0.0),
-    ("southern", 0.92, 0.98, 0.0),
-    ("shakespear", 0.92, 0.97, 0.0),
-)
-"""What a word of direction or accent does: to the rate, the pitch (both factors) and the loudness (dB)."""
-
-TAKES: tuple[tuple[float, float], ...] = (
-    (0.88, 0.97),
-    (1.14, 1.04),
-    (0.94, 1.08),
-    (1.07, 0.93),
-    (0.82, 1.02),
-    (1.20, 0.99),
-    (0.90, 0.92),
-    (1.10, 1.10),
-)
-"""What every further take of a line does to the rate and the pitch: two takes sound alike to nobody."""
-
+WORDS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+MOMENTS: list[tuple[str, Kind]] = [(part, kind) for kind, parts in WORDS["moments"].items() for part in parts.split()]
+COLOURS: dict[str, tuple[float, float, float]] = WORDS["colours"]
+TAKES: list[tuple[float, float]] = WORDS["takes"]["factors"]
 WHISPER = ("whisper", "conspirator", "under his breath", "under her breath", "under their breath")
 
 
@@ -172,7 +117,7 @@ def _style(how: str, always: str, speed: float, take: int) -> SpeechStyle:
     """Combine directions: the line's own counts whole, what is always so half; every further take is said otherwise."""
     rate, pitch, gain = speed, 1.0, 0.0
     for text, weight in ((how.lower(), 1.0), (always.lower(), 0.5)):
-        for part, faster, higher, louder in COLOURS:
+        for part, (faster, higher, louder) in COLOURS.items():
             if part in text:
                 rate, pitch, gain = rate * faster**weight, pitch * higher**weight, gain + louder * weight
     whispered = any(word in how.lower() or word in always.lower() for word in WHISPER)

@@ -1,12 +1,17 @@
-"""Tools: which one the words ask for, and with what arguments. Always the same for the same words."""
+"""Tools: which one the words ask for, and with what arguments. Always the same for the same words.
+
+The words by which a tool is found stand in ``tool_choice.toml``.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 import re
+import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 from urllib.parse import unquote
 
@@ -16,39 +21,13 @@ from tau_stage.text import is_found, pattern_problem
 
 Tool = JsonObject
 
-LOOKING = {"get", "look", "lookup", "find", "fetch", "show", "check", "read", "track", "query", "search", "retrieve"}
-"""What the names of tools begin with that only look something up: what is looked up need not be said in full."""
-
-LOOKED = {"status", "info", "information", "detail", "data", "forecast", "report", "tracking", "tracker"}
-"""What the names of such tools end with."""
-
-ASIDES = {"get", "the", "a", "an", "my", "is", "where", "what", "current", "currently", "latest", "by", "for", "of"}
-"""Words of a tool's name that nobody needs to say."""
-
-GENERIC = frozenset(
-    re.findall(
-        r"\w+",
-        """a an the thi it its of for to in by with from and or if when whenever as is are be was has have that
-        listener user caller customer player someone somebody person people want need wish ask say tell call use
-        look get find tool function""",
-    )
+WORDS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+LOOKING, LOOKED, ASIDES, GENERIC, WEAK = (
+    frozenset(WORDS[kind].split()) for kind in ("looking", "looked", "asides", "generic", "weak")
 )
-"""Words of a description, as ``word_stems`` leaves them, that tell nothing of what the tool is for."""
-
-WEAK = set(
-    re.findall(
-        r"\w+",
-        """on off up down out about at not you your i me my we they do can is are was in of the a an to for please
-        and or it""",
-    )
-)
-"""Words that count, but never alone."""
-
-MEANT = {
-    "weather": {"forecast", "temperature", "rain", "raining", "snow", "snowing", "sunny", "cloudy", "windy", "degree"},
-    "order": {"package", "parcel", "delivery", "shipment"},
-}
-"""Words that ask for a thing without its name."""
+MEANT = {thing: frozenset(words.split()) for thing, words in WORDS["meant"].items()}
+FORMATS: dict[str, str] = WORDS["formats"]
+KEYWORDS = {kind: frozenset(words.split()) for kind, words in WORDS["keywords"].items()}
 
 SENTENCE = re.compile(r"[^.!?…;\n]+[.!?…;\n]*(?:\s|$)?")
 REQUEST = re.compile(
@@ -210,32 +189,6 @@ QUOTED = re.compile(r"[\"“']([^\"”']+)[\"”']")
 PLACED = re.compile(r"\b(?:in|for|of|to|at|called|named)\s+([A-Z]\w*(?:\s+[A-Z]\w*)*)")
 REFUSING = re.compile(r"\b(no|not|off|never|stop)\b")
 
-FORMATS = {
-    "date": "2026-01-01",
-    "date-time": "2026-01-01T12:00:00Z",
-    "time": "12:00:00Z",
-    "duration": "PT1H",
-    "email": "someone@example.com",
-    "idn-email": "someone@example.com",
-    "hostname": "example.com",
-    "ipv4": "192.0.2.1",
-    "ipv6": "2001:db8::1",
-    "uri": "https://example.com/",
-    "uri-reference": "https://example.com/",
-    "iri": "https://example.com/",
-    "uuid": "00000000-0000-4000-8000-000000000000",
-    "json-pointer": "/0",
-    "regex": ".*",
-}
-"""What stands for a format that the words have nothing for."""
-
-KEYWORDS = (
-    ("object", ("properties", "required", "additionalProperties", "patternProperties", "minProperties")),
-    ("array", ("items", "prefixItems", "minItems", "maxItems", "contains")),
-    ("number", ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")),
-)
-"""What a schema without a type is about, by its keywords."""
-
 
 class SpokenValues:
     """What of some words can become a value: each thing that was said is used once."""
@@ -293,7 +246,7 @@ def wanted_properties(schema: Any) -> list[tuple[str, JsonObject]]:
 
 def allowed_types(schema: JsonObject) -> list[str]:
     """List the types that a schema allows, null left out where there is another."""
-    named = _types(schema) or [kind for kind, words in KEYWORDS if not schema.keys().isdisjoint(words)][:1]
+    named = _types(schema) or [kind for kind, words in KEYWORDS.items() if not schema.keys().isdisjoint(words)][:1]
     return [kind for kind in named if kind != "null"] or named
 
 
