@@ -33,6 +33,7 @@ from tau_stage.protocol import (
 )
 from tau_stage.transport import Handshake
 from tau_stage.understudy.profiles import Profile
+from tau_stage.understudy.settings import DEFAULTS
 
 BETA_OMITS = {"conversation.item.done", "conversation.item.input_audio_transcription.delta"}
 """The beta tells an item once, when it is created, and a transcript when it is whole."""
@@ -227,16 +228,8 @@ class XaiCodec:
     def _created(self, event: JsonObject) -> list[JsonObject]:
         session, event_id = event["session"], event["event_id"]
         self._model = session["model"]
-        told = {
-            "id": uuid.uuid5(uuid.NAMESPACE_OID, session["id"]).hex,
-            "object": "realtime.session",
-            "instructions": "",
-            "voice": self.profile.voice,
-            "modalities": ["audio"],
-            "turn_detection": {"type": None},
-            "tools": [],
-            "model": self._model,
-        }
+        own = {"id": uuid.uuid5(uuid.NAMESPACE_OID, session["id"]).hex, "voice": self.profile.voice}
+        told = DEFAULTS["xai_created"] | own | {"model": self._model}
         conversation = {"id": _uuid(f"conversation of {session['id']}"), "object": "realtime.conversation"}
         first = {"type": "session.created", "event_id": _uuid(event_id), "session": told}
         second = {"type": "conversation.created", "event_id": _uuid(f"{event_id}/c"), "conversation": conversation}
@@ -264,23 +257,7 @@ class XaiCodec:
             for side, value in (self.session.get("audio") or {}).items()
         }
         written = {"input_audio_transcription": audio["input"]["transcription"]} if self._transcribes else {}
-        return {
-            "instructions": "",
-            "turn_detection": {"type": None},
-            "enable_noise_suppression": True,
-            "model": self._model,
-            "keep_context": False,
-            "enable_phonetic_spelling": False,
-            "modalities": ["audio"],
-            "input_audio_format": "not specified",
-            "output_audio_format": "not specified",
-            "tool_choice": "auto",
-            "temperature": -1.0,
-            "max_response_output_tokens": "inf",
-            **written,
-            **asked,
-            "audio": audio,
-        }
+        return DEFAULTS["xai_updated"] | {"model": self._model} | written | asked | {"audio": audio}
 
     # ---- what is heard
 

@@ -1,6 +1,11 @@
-"""The effective session: what a new one is, and how an update changes it."""
+"""The effective session: what a new one is, and how an update changes it. Its defaults stand in ``settings.json``."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic_core import from_json
 
 from tau_stage.audio import Format
 from tau_stage.protocol import JsonObject, SessionConfig
@@ -11,53 +16,22 @@ Settings = JsonObject
 WITHIN = ("audio", "input", "output")
 """Parts of a session that are merged, not replaced."""
 
-PCM = {"type": "audio/pcm", "rate": 24000}
-SERVER_VAD: Settings = {
-    "type": "server_vad",
-    "threshold": 0.5,
-    "prefix_padding_ms": 300,
-    "silence_duration_ms": 500,
-    "idle_timeout_ms": None,
-    "create_response": True,
-    "interrupt_response": True,
-}
-SEMANTIC_VAD: Settings = {
-    "type": "semantic_vad",
-    "eagerness": "auto",
-    "create_response": True,
-    "interrupt_response": True,
-}
-TRANSCRIPTION: Settings = {"language": None, "prompt": None}
+DEFAULTS: Mapping[str, Settings] = from_json(Path(__file__).with_suffix(".json").read_bytes())
+"""What a session is where nothing is asked for, and what stands beside a setting that is asked for in part."""
 
 
 def new_session(session_id: str, model: str, expires_at: int, profile: Profile = CURRENT) -> Settings:
     """Make a session as OpenAI does: turn detection is on, the voice is the model's. ``expires_at`` is Unix time."""
-    detection = SERVER_VAD | {"silence_duration_ms": profile.silence_ms}
-    return {
-        "type": "realtime",
-        "object": "realtime.session",
-        "id": session_id,
-        "model": model,
-        "output_modalities": ["audio"],
-        "instructions": "",
-        "tools": [],
-        "tool_choice": "auto",
-        "max_output_tokens": "inf",
-        "tracing": None,
-        "prompt": None,
-        "truncation": "auto",
-        "expires_at": expires_at,
-        "include": None,
-        "audio": {
-            "input": {
-                "format": PCM,
-                "transcription": None,
-                "noise_reduction": None,
-                "turn_detection": detection if profile.detects_turns else None,
-            },
-            "output": {"format": PCM, "voice": profile.voice, "speed": 1.0},
-        },
+    audio = {
+        "input": {"turn_detection": _server_vad(profile) if profile.detects_turns else None},
+        "output": {"voice": profile.voice},
     }
+    own = {"id": session_id, "model": model, "expires_at": expires_at, "audio": audio}
+    return merge_settings(DEFAULTS["new_session"], own)
+
+
+def _server_vad(profile: Profile) -> Settings:
+    return DEFAULTS["server_vad"] | {"silence_duration_ms": profile.silence_ms}
 
 
 def update_session(session: Settings, wanted: SessionConfig, profile: Profile = CURRENT) -> Settings:
@@ -71,10 +45,10 @@ def update_session(session: Settings, wanted: SessionConfig, profile: Profile = 
     told = wanted.model_dump(mode="json", exclude_unset=True)
     heard = told.get("audio", {}).get("input", {})
     if turns := heard.get("turn_detection"):
-        server_vad = SERVER_VAD | {"silence_duration_ms": profile.silence_ms}
-        heard["turn_detection"] = (server_vad if turns["type"] == "server_vad" else SEMANTIC_VAD) | turns
+        usual = _server_vad(profile) if turns["type"] == "server_vad" else DEFAULTS["semantic_vad"]
+        heard["turn_detection"] = usual | turns
     if transcription := heard.get("transcription"):
-        heard["transcription"] = TRANSCRIPTION | transcription
+        heard["transcription"] = DEFAULTS["transcription"] | transcription
     return merge_settings(session, told)
 
 
