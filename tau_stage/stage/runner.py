@@ -367,7 +367,7 @@ class Runner:
         production.playback.play(audio, start)
         file = self._former.copy(former, line, production.folder)
         for other in former.takes:
-            production.reuse_take(line, other, self._former.copy_other(other, line, production.folder))
+            production.reuse_take(line, other, self._former.copy(other, line, production.folder))
         production.reuse_line(line, audio, start, file, former, self._former)
         await self._let_be_heard(line, alone=at is None)
         return former.cost.total or Decimal(0)

@@ -27,6 +27,14 @@ class TakeFolder:
     Args:
         path: Exists, with ``lines/`` and ``stems/`` in it.
 
+    Attributes:
+        path: As given.
+        journal: The journal's file.
+        manifest: The file that tells of the take, ``take.json``.
+        checks: The file that tells what was expected of the take and what came of it.
+        report: The take's page.
+        stems: The folder of the stems.
+
     >>> from pathlib import Path
     >>> TakeFolder(Path("takes/umbrella/latest")).report.as_posix()
     'takes/umbrella/latest/report.html'
@@ -34,6 +42,9 @@ class TakeFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.journal, self.manifest = path / JOURNAL, path / MANIFEST
+        self.checks, self.report = path / CHECKS, path / REPORT
+        self.stems = path / STEMS
 
     @classmethod
     def create(cls, out: Path, scene: str, started: datetime, short_id: str) -> TakeFolder:
@@ -49,26 +60,6 @@ class TakeFolder:
         return cls(path)
 
     @property
-    def journal(self) -> Path:
-        """The journal's file."""
-        return self.path / JOURNAL
-
-    @property
-    def manifest(self) -> Path:
-        """The file that tells of the take, ``take.json``."""
-        return self.path / MANIFEST
-
-    @property
-    def checks(self) -> Path:
-        """The file that tells what was expected of the take and what came of it."""
-        return self.path / CHECKS
-
-    @property
-    def report(self) -> Path:
-        """The take's page."""
-        return self.path / REPORT
-
-    @property
     def mix(self) -> Path | None:
         """The mix, under the name that the scene gave it; None where there is none."""
         try:
@@ -77,11 +68,6 @@ class TakeFolder:
         except TakeError:  # a take.json alone, as somebody handed it on
             name = MIX
         return path if name and (path := self.path / name).is_file() else None
-
-    @property
-    def stems(self) -> Path:
-        """The folder of the stems."""
-        return self.path / STEMS
 
     def stem(self, player: str) -> Path:
         """Return the stem of a player.

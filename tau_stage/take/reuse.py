@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from tau_stage.audio import Pcm
 from tau_stage.scene import LinePlan, Plan, TogetherPlan, plan_json
@@ -69,29 +68,17 @@ class ReusedLines:
             return Pcm()
         return audio_of(home, line)
 
-    def copy(self, line: Performed, plan: LinePlan, to: TakeFolder) -> str | None:
-        """Copy a line's file, byte for byte; its name in the new take.
+    def copy(self, line: Performed | Alternative, plan: LinePlan, to: TakeFolder) -> str | None:
+        """Copy the file of a line, or of a take of it that was not picked, byte for byte; its name in the new take.
 
         Raises:
             TakeError: It cannot be copied.
         """
-        return self._copied(line, self.home(plan.id), to.line(plan.number, plan.player, plan.id), to)
-
-    def copy_other(self, other: Alternative, plan: LinePlan, to: TakeFolder) -> str | None:
-        """Copy the file of a take that was not picked; its name in the new take.
-
-        Raises:
-            TakeError: It cannot be copied.
-        """
-        return self._copied(
-            other, self.home(plan.id), to.other(to.line(plan.number, plan.player, plan.id), other.take), to
-        )
-
-    def _copied(
-        self, line: Performed | Alternative, home: TakeFolder | None, final: Path, to: TakeFolder
-    ) -> str | None:
+        home, final = self.home(plan.id), to.line(plan.number, plan.player, plan.id)
         if line.file is None or home is None:
             return None
+        if isinstance(line, Alternative):
+            final = to.other(final, line.take)
         copy_whole(home.sound(line), final, FULL_DISK)
         return final.relative_to(to.path).as_posix()
 
