@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -162,7 +163,7 @@ class Clips:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / FOLDER
-        self._decoded: dict[str, bytes] = {}
+        self._whole = lru_cache(DECODED)(self._decode)
 
     def bytes_of(self, ref: Event) -> bytes:
         """Read a sound's bytes.
@@ -186,13 +187,6 @@ class Clips:
     def file(self, name: str) -> Path:
         """Tell where a clip lies."""
         return self._folder / f"{name}.flac"
-
-    def _whole(self, name: str) -> bytes:
-        if name not in self._decoded:
-            self._decoded[name] = self._decode(name)
-            while len(self._decoded) > DECODED:
-                del self._decoded[next(iter(self._decoded))]
-        return self._decoded[name]
 
     def _decode(self, name: str) -> bytes:
         file = self._checked(name)

@@ -21,6 +21,9 @@ FORMAT = 1
 """The version of the format that this tau-stage writes and reads."""
 
 MANIFEST = "cassette.json"
+REFUSAL = ("reason", "status", "code", "close_code", "retry_after_s")
+"""What is kept of a ``ConnectFailed``."""
+
 RECORD_IT = "record one: tau-stage run SCENE --record DIR"
 FILE = re.compile(r"[a-z0-9][a-z0-9-]*\.jsonl")
 

@@ -25,6 +25,7 @@ from tau_stage.cassette.clips import (
 )
 from tau_stage.cassette.format import (
     MANIFEST,
+    REFUSAL,
     CassetteEvent,
     Kind,
     Manifest,
@@ -113,14 +114,8 @@ class Recorder:
     def _refusal(self, player: str, error: SessionError) -> Event:
         match error:
             case ConnectFailed():
-                facts = {
-                    "reason": self.redactor(player).text(error.reason),
-                    "status": error.status,
-                    "code": error.code,
-                    "close_code": error.close_code,
-                    "retry_after_s": error.retry_after_s,
-                }
-                return {key: value for key, value in facts.items() if value is not None}
+                facts = {name: getattr(error, name) for name in REFUSAL if getattr(error, name) is not None}
+                return facts | {"reason": self.redactor(player).text(error.reason)}
             case Timeout():
                 return {"what": error.what, "waited_s": error.waited_s}
             case _:

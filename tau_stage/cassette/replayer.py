@@ -38,7 +38,7 @@ from tau_stage.cassette.event_diff import (
     line_of,
     replace_ids,
 )
-from tau_stage.cassette.format import Cassette, CassetteEvent, cassette_of, load_cassette
+from tau_stage.cassette.format import REFUSAL, Cassette, CassetteEvent, cassette_of, load_cassette
 from tau_stage.errors import CassetteDiffers, CassetteError, ConnectFailed, SessionClosed, Timeout
 from tau_stage.protocol import Endpoint, endpoint
 from tau_stage.scene import Plan, PlayerPlan
@@ -216,10 +216,9 @@ class Replay:
 
 
 def _refusal(facts: Event) -> ConnectFailed | Timeout:
-    known = {"reason", "status", "code", "close_code", "retry_after_s"}
     if "waited_s" in facts:
         return Timeout(what=str(facts.get("what")), waited_s=float(facts["waited_s"]))
-    return ConnectFailed(**{"reason": ""} | {key: facts[key] for key in known & facts.keys()})
+    return ConnectFailed(**{"reason": ""} | {key: facts[key] for key in REFUSAL if key in facts})
 
 
 class ReplayedTransport:
