@@ -12,12 +12,9 @@ from tau_stage.cost import text_tokens
 from tau_stage.protocol import (
     AssistantMessage,
     ClientItem,
-    ContentPart,
     FunctionCall,
     FunctionCallOutput,
     InputAudio,
-    InputImage,
-    InputText,
     Item,
     SystemMessage,
     UserMessage,
@@ -103,21 +100,9 @@ def store_item(item_id: str, told: ClientItem, form: Format = PCM16, place: str 
                 for number, part in enumerate(told.content)
                 if isinstance(part, InputAudio)
             ]
-            content = tuple(_part(part) for part in told.content)
+            content = [part.model_dump(exclude={"audio", "detail"}) for part in told.content]
             item = Item.model_validate(facts | {"role": told.role, "content": content})
             return StoredItem(item, Pcm.join(sounds) if sounds else None)
-
-
-def _part(part: object) -> ContentPart:
-    match part:
-        case InputText():
-            return ContentPart(type="input_text", text=part.text)
-        case InputAudio():
-            return ContentPart(type="input_audio", transcript=part.transcript)
-        case InputImage():
-            return ContentPart(type="input_image", image_url=part.image_url)
-        case _:
-            return ContentPart(type="output_text", text=getattr(part, "text", ""))
 
 
 def decode_sound(base64: str, param: str, form: Format = PCM16) -> Pcm:
