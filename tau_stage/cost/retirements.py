@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from tau_stage.protocol import UNDERSTUDY, Endpoint, endpoint
 from tau_stage.scene import ListenPlan, Plan, PlayerPlan
-
-DEPRECATIONS = "developers.openai.com/api/docs/deprecations"
-OPENAI = f"OpenAI, {DEPRECATIONS}, read 2026-11-26"
-OPENAI_APRIL = f"OpenAI, {DEPRECATIONS}, announced 2026-04-22"
-OPENAI_2025 = f"OpenAI, {DEPRECATIONS}, announced 2025-06-10"
-AZURE = "Azure, as litellm 1.109.1 has it, read 2026-11-21"
-
-SPOKEN = "gpt-realtime-2.1-mini, through the Realtime API only"
 
 NOTICE = timedelta(days=90)
 """A model without a successor is told of so long before its end: until then there is nothing to be done."""
@@ -33,13 +27,11 @@ class Retirement:
         model: Its name; dated forms without an end of their own share it.
         ends: The day it is shut down.
         successor: What to use instead; empty where nothing is named.
-        source: Who says so, and when.
     """
 
     model: str
     ends: date
     successor: str
-    source: str
 
     def is_worth_telling(self, today: date) -> bool:
         """Tell whether somebody who uses the model can do something about it."""
@@ -58,46 +50,11 @@ class Retirement:
         return f"{verb} on {self.ends}; {then}"
 
 
-def _table(*rows: tuple[str, date, str, str]) -> dict[str, Retirement]:
-    """Build the table of one provider's models; a row may hold several names, as they end together."""
-    return {
-        model: Retirement(model, ends, successor, source)
-        for models, ends, successor, source in rows
-        for model in models.split()
-    }
-
-
 RETIREMENTS = {
-    "openai": _table(
-        ("gpt-realtime gpt-realtime-2025-08-28", date(2027, 1, 20), "gpt-realtime-2.1", OPENAI),
-        ("gpt-realtime-mini gpt-realtime-mini-2025-12-15", date(2027, 1, 20), "gpt-realtime-2.1-mini", OPENAI),
-        ("gpt-realtime-mini-2025-10-06", date(2026, 7, 23), "gpt-realtime-2.1-mini", OPENAI_APRIL),
-        ("gpt-4o-realtime-preview", date(2026, 5, 7), "gpt-realtime-2.1", OPENAI),
-        ("gpt-4o-realtime-preview-2024-12-17", date(2026, 5, 7), "gpt-realtime-2.1", OPENAI),
-        ("gpt-4o-realtime-preview-2025-06-03", date(2026, 5, 7), "gpt-realtime-2.1", OPENAI),
-        ("gpt-4o-realtime-preview-2024-10-01", date(2025, 10, 10), "gpt-realtime-2.1", OPENAI_2025),
-        ("gpt-4o-mini-realtime-preview", date(2026, 5, 7), "gpt-realtime-2.1-mini", OPENAI),
-        ("gpt-4o-mini-realtime-preview-2024-12-17", date(2026, 7, 23), "gpt-realtime-2.1-mini", OPENAI_APRIL),
-        ("whisper-1", date(2027, 2, 26), "gpt-transcribe", OPENAI),
-        ("gpt-4o-transcribe gpt-4o-transcribe-diarize", date(2027, 2, 26), "gpt-transcribe", OPENAI),
-        ("gpt-4o-mini-transcribe gpt-4o-mini-transcribe-2025-12-15", date(2027, 2, 26), "gpt-transcribe", OPENAI),
-        ("tts-1 tts-1-hd", date(2027, 1, 6), SPOKEN, OPENAI),
-        ("gpt-4o-mini-tts gpt-4o-mini-tts-2025-12-15", date(2027, 1, 6), SPOKEN, OPENAI),
-        ("gpt-4o-mini-tts-2025-03-20", date(2026, 7, 23), SPOKEN, OPENAI_APRIL),
-    ),
-    "azure": _table(
-        ("gpt-realtime", date(2027, 3, 2), "gpt-realtime-2.1", AZURE),
-        ("gpt-realtime-mini", date(2027, 6, 15), "gpt-realtime-2.1-mini", AZURE),
-        ("gpt-realtime-mini-2025-10-06", date(2027, 4, 6), "gpt-realtime-2.1-mini", AZURE),
-        ("gpt-realtime-1.5", date(2027, 8, 24), "gpt-realtime-2.1", AZURE),
-        ("gpt-realtime-2", date(2027, 1, 20), "gpt-realtime-2.1", AZURE),
-        ("gpt-realtime-2.1 gpt-realtime-2.1-mini", date(2027, 6, 25), "", AZURE),
-        ("gpt-realtime-whisper", date(2027, 5, 6), "", AZURE),
-        ("gpt-realtime-translate", date(2027, 11, 9), "", AZURE),
-        ("gpt-live-1", date(2027, 9, 10), "", AZURE),
-    ),
+    provider: {model: Retirement(model, *end) for models, end in rows.items() for model in models.split()}
+    for provider, rows in tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8")).items()
 }
-"""Models by provider (as price lists name it), and by name."""
+"""Models by provider (as price lists name it), and by name; ``retirements.toml`` says who announced what."""
 
 
 def retirement_of(model: str, provider: str = "openai") -> Retirement | None:

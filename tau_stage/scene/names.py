@@ -2,8 +2,9 @@
 
 import hashlib
 import re
+import tomllib
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import SequenceMatcher, get_close_matches
 from functools import lru_cache
 from itertools import islice
@@ -112,58 +113,15 @@ HEARING_WORDS = frozenset(("everyone", "nobody"))
 RESERVED = LINE_OPTIONS | STEP_WORDS | HEARING_WORDS
 """Words that cannot be players' names."""
 
+_SYNONYMS = tomllib.loads(Path(__file__).with_name("synonyms.toml").read_text("utf-8"))
 
-SPEAKER_WORDS = ("speaker", "player", "role", "character", "actor", "name", "who")
-TEXT_WORDS = ("text", "line", "words", "content", "says", "say", "dialogue", "message", "speech")
+SPEAKER_WORDS, TEXT_WORDS = (tuple(_SYNONYMS[key].split()) for key in ("speaker", "text"))
 """What other formats call the one who speaks, and what is said."""
 
-MEANT = {
-    "scene": ("title", "name", "heading"),
-    "players": ("characters", "cast", "actors", "roles", "speakers", "voices", "agents", "participants"),
-    "lines": (
-        *("dialogue", "dialog", "conversation", "messages", "turns", "steps", "transcript", "text", "segments"),
-        *("utterances", "script_lines"),
-    ),
-    "script": ("screenplay", "fountain"),
-    "direction": ("instructions", "instruction", "emotion", "style", "tone", "mood", "delivery"),
-    "persona": ("system", "system_prompt", "description", "personality", "prompt"),
-    "pause": ("wait", "delay", "silence", "sleep", "gap"),
-    "voice": ("voice_id", "voice_name"),
-    "human": ("input", "microphone", "mic", "recording"),
-    "length": ("seconds", "duration", "time", "long"),
-    "says": ("contains", "said", "includes", "wer"),
-    "first_audio": ("latency", "ttfb", "delay"),
-    "budget": ("cost", "max_cost", "money", "dollars"),
-    "speed": ("rate", "pace", "tempo"),
-    "endpoint": ("provider", "url", "server", "base_url"),
-    "max_output_tokens": ("max_tokens", "max_response_output_tokens"),
-    "sfx": ("sound", "audio", "effect", "sound_effect", "fx", "noise"),
-    "bed": ("music", "background", "ambience", "atmosphere", "loop"),
-    "gain": ("volume", "level"),
-    "note": ("comment", "notes", "remark"),
-    "to": ("target", "addressee", "listener", "hearing", "heard_by"),
-    "hears": ("audience", "listeners", "hearing", "listens_to"),
-    "vars": ("variables",),
-    "on": ("cues", "events", "triggers"),
-    "expect": ("expects", "expectations", "checks", "assert", "tests"),
-    "deliver": ("output", "outputs", "export", "delivery"),
-    "stereo": ("channels", "mono"),
-    "pan": ("panning", "balance", "position"),
-    "bitrate": ("kbps", "quality"),
-    "artist": ("author", "creator", "performer"),
-    "cover": ("image", "picture", "artwork"),
-}
+MEANT: Mapping[str, tuple[str, ...]] = {key: tuple(others.split()) for key, others in _SYNONYMS["meant"].items()}
 """Keys of scenes, and what others call them."""
 
-
-ELSEWHERE = {
-    "pan": "it stands with a player, like ann: {pan: -0.5}",
-    "hears": "it stands with a player, like ann: {hears: [bob]}; who hears a line is its to:, like to: [bob]",
-    "budget": "it stands in limits, like limits: {budget: $1}; --budget overrules it",
-    "start_rate": "it stands in limits, like limits: {start_rate: 6/min}",
-    "on_lost_player": "it stands in limits, like limits: {on_lost_player: continue}",
-    "format": "the name of the mix says it, like deliver: {mix: {file: mix.mp3}}",
-}
+ELSEWHERE: Mapping[str, str] = _SYNONYMS["elsewhere"]
 """Keys of one place that are sought in others, and where they stand."""
 
 
