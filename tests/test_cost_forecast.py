@@ -99,10 +99,10 @@ def test_hearing_text_is_cheaper_and_saves_what_was_told() -> None:
     sound = told(DUET)
     text = told(DUET.replace("ben: {", "ben: {hears_as: text, "))
     assert read(text, "ben") == Usage(text_in=7 + 2, text_out=2 + THOUGHT, audio_out=13)
-    assert dear(sound) - dear(text) == player(sound, "ben").savings.as_text
-    assert player(text, "ben").savings.as_text == 0
+    assert dear(sound) - dear(text) == player(sound, "ben").savings.hears_as_text
+    assert player(text, "ben").savings.hears_as_text == 0
     nobody = told(DUET.replace("ben: {", "ben: {hears: nobody, "))
-    assert dear(sound) - dear(nobody) == player(sound, "ben").savings.hearing_nobody
+    assert dear(sound) - dear(nobody) == player(sound, "ben").savings.hears_nobody
 
 
 def test_who_is_told_who_speaks_reads_the_name() -> None:
@@ -298,8 +298,8 @@ def test_what_waits_for_a_condition_is_not_in_low() -> None:
 def test_an_unknown_model_has_no_price_and_no_window() -> None:
     found = told(DUET.replace("ann: {model: gpt-realtime-2.1}", "ann: {model: own, endpoint: 'ws://x/'}"))
     ann = player(found, "ann")
-    assert (ann.window, ann.cost.likely.total, ann.savings.as_text) == (None, None, None)
-    assert (found.cost.likely.total, found.savings.hearing_nobody, found.warnings) == (None, None, ())
+    assert (ann.window, ann.cost.likely.total, ann.savings.hears_as_text) == (None, None, None)
+    assert (found.cost.likely.total, found.savings.hears_nobody, found.warnings) == (None, None, ())
     assert player(found, "ben").cost.likely.total
 
 

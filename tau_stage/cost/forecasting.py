@@ -138,12 +138,12 @@ class Savings:
     """What a player's share would be less, in likely dollars; None where a price is not known.
 
     Attributes:
-        as_text: If it heard the others as text.
-        hearing_nobody: If it heard nobody.
+        hears_as_text: If it heard the others as text.
+        hears_nobody: If it heard nobody.
     """
 
-    as_text: Decimal | None
-    hearing_nobody: Decimal | None
+    hears_as_text: Decimal | None
+    hears_nobody: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,8 +240,8 @@ def forecast(plan: Plan, today: date | None = None) -> Forecast:
         seconds=outcomes.each(lambda outcome: outcome.end_s),
         cost=cost,
         savings=Savings(
-            as_text=_sum(player.savings.as_text for player in players),
-            hearing_nobody=_sum(player.savings.hearing_nobody for player in players),
+            hears_as_text=_sum(player.savings.hears_as_text for player in players),
+            hears_nobody=_sum(player.savings.hears_nobody for player in players),
         ),
         warnings=(*(retirement_warnings(plan, today) if today else ()), *_warnings(plan, players, cost.likely)),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any
 
 from tau_stage.cost import UNITS, Cost, Estimate, Forecast, LineForecast, PlayerForecast, Savings
 from tau_stage.protocol import TOKENS
@@ -12,7 +12,6 @@ from tau_stage.report.tables import UNKNOWN, TextReport, TextTable, dollars, not
 
 AMOUNTS = ("spoken", "listened", "cached", "total")
 FIGURES = "The dollars are an estimate, without calls of tools. low..high: brisk and cached, to slow and uncached."
-T = TypeVar("T")
 Row = tuple[str, ...]
 
 
@@ -44,7 +43,7 @@ def _tables(forecast: Forecast) -> Iterator[TextTable]:
     columns = ("player", "spoke", "listened", "cached", "total", "low..high")
     yield TextTable(columns, [(name, *_cost_cells(cost)) for name, cost in costs], has_total=True, title="dollars")
     savings = [(player.name, player.savings) for player in models] + [("estimate", forecast.savings)]
-    saved = [(name, dollars(each.as_text), dollars(each.hearing_nobody)) for name, each in savings]
+    saved = [(name, dollars(each.hears_as_text), dollars(each.hears_nobody)) for name, each in savings]
     columns = ("player", "hears_as: text", "hears: nobody")
     yield TextTable(columns, saved, has_total=True, title="what would be saved")
 
@@ -76,66 +75,26 @@ def _tokens(cost: Cost) -> int:
 # ---- as data
 
 
-def forecast_data(forecast: Forecast) -> dict[str, object]:
+def forecast_data(forecast: Forecast) -> dict[str, Any]:
     """Make the forecast data for ``json.dumps``: dollars are texts, as in ``cost.json``, null where not known."""
-    return {
-        "version": 1,
-        "estimate": True,
-        "currency": "USD",
-        "title": forecast.title,
-        "path": forecast.path,
-        "openings": [{"player": opening.player, "at_s": opening.at_s} for opening in forecast.openings],
-        "lines": [_line_data(line) for line in forecast.lines],
-        "players": {player.name: _player_data(player) for player in forecast.players},
-        "seconds": _three(forecast.seconds.each(_rounded)),
-        "total": _three(forecast.cost.each(_cost_data)),
-        "savings": _savings_data(forecast.savings),
-        "warnings": list(forecast.warnings),
-    }
+    facts = _data(forecast)
+    facts["players"] = {each.pop("name"): each | {"model": each["model"] or None} for each in facts["players"]}
+    named = {"total" if name == "cost" else name: fact for name, fact in facts.items()}
+    return {"version": 1, "estimate": True, "currency": "USD", **named}
 
 
-def _three(figure: Estimate[T]) -> dict[str, T]:
-    return {"low": figure.low, "likely": figure.likely, "high": figure.high}
-
-
-def _rounded(seconds: float) -> float:
-    return round(seconds, 3)
-
-
-def _exact(amount: Decimal | None) -> str | None:
-    return None if amount is None else str(amount)
-
-
-def _line_data(line: LineForecast) -> dict[str, object]:
-    return {
-        "number": line.number,
-        "id": line.id,
-        "player": line.player,
-        "words": line.words,
-        "at_s": _rounded(line.at_s),
-        "seconds": _three(line.seconds.each(_rounded)),
-        "hearers": list(line.hearers),
-    }
-
-
-def _player_data(player: PlayerForecast) -> dict[str, object]:
-    window = player.window
-    return {
-        "model": player.model or None,
-        "lines": player.lines,
-        "seconds": _three(player.seconds.each(_rounded)),
-        "cost": _three(player.cost.each(_cost_data)),
-        "context": _three(player.context),
-        "window": {"tokens": window.tokens, "most_in": window.most_in} if window else None,
-        "savings": _savings_data(player.savings),
-    }
-
-
-def _cost_data(cost: Cost) -> dict[str, object]:
-    counted = {kind: count for kind in TOKENS if (count := getattr(cost.tokens, kind))}
-    timed = {kind: count for kind in UNITS if (count := getattr(cost.tokens, kind))}
-    return {**{kind: _exact(getattr(cost, kind)) for kind in AMOUNTS}, "tokens": counted, **timed}
-
-
-def _savings_data(savings: Savings) -> dict[str, str | None]:
-    return {"hears_as_text": _exact(savings.as_text), "hears_nobody": _exact(savings.hearing_nobody)}
+def _data(value: object) -> Any:
+    """Make a part of a forecast data: seconds with three digits, costs by kind, other parts by their own names."""
+    match value:
+        case Cost():
+            used = {kind: count for kind in (*TOKENS, *UNITS) if (count := getattr(value.tokens, kind))}
+            timed = {kind: used.pop(kind) for kind in UNITS if kind in used}
+            return {**{kind: _data(getattr(value, kind)) for kind in AMOUNTS}, "tokens": used, **timed}
+        case tuple():
+            return [*map(_data, value)]
+        case float():
+            return round(value, 3)
+        case Decimal():
+            return str(value)
+    names = getattr(value, "__dataclass_fields__", ())
+    return {name: _data(getattr(value, name)) for name in names} if names else value
