@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from tau_stage.scene import units
-from tau_stage.scene.fields import Boolean, Form, SceneModel, SoundFile, Title
+from tau_stage.scene.fields import Boolean, Form, SceneModel, SoundFile, Title, option
 from tau_stage.scene.names import did_you_mean, is_device
 from tau_stage.scene.units import FromText, OneOf, text_like, wrong
 from tau_stage.text import hidden, visible
@@ -121,13 +121,13 @@ class Mix(SceneModel):
         description="True peak that is not exceeded, like -1 dBTP. Default: -1 dBTP.",
         json_schema_extra={"default": "-1 dBTP"},
     )
-    file: MixFile = Field("mix.wav", description="Its name: .wav, .flac, .ogg or .mp3. Default: mix.wav.")
-    bitrate: BitRate | None = Field(
-        None, description="Of an MP3, like 128 kbps; above 160 kbps at 48 kHz only. Default: about half the most."
+    file: MixFile = option("Its name: .wav, .flac, .ogg or .mp3. Default: mix.wav.", "mix.wav")
+    bitrate: BitRate | None = option(
+        "Of an MP3, like 128 kbps; above 160 kbps at 48 kHz only. Default: about half the most."
     )
-    title: Tag | None = Field(None, description="Of an MP3: its title. Default: the scene's.")
-    artist: Tag | None = Field(None, description="Of an MP3: who made it.")
-    cover: SoundFile | None = Field(None, description="Of an MP3: its picture, a JPEG or PNG file beside the scene.")
+    title: Tag | None = option("Of an MP3: its title. Default: the scene's.")
+    artist: Tag | None = option("Of an MP3: who made it.")
+    cover: SoundFile | None = option("Of an MP3: its picture, a JPEG or PNG file beside the scene.")
 
     @property
     def is_mp3(self) -> bool:
@@ -145,10 +145,8 @@ class LineFiles(SceneModel):
         strays=dict.fromkeys((*_BESIDE, "mix"), "write it beside 'lines', below deliver"),
     )
 
-    trim: Boolean = Field(True, description="Whether silence at the head and the tail goes. Default: true.")
-    names: NameTemplate = Field(
-        DEFAULT_NAMES, description="Names of the files: {scene}, {player}, {number}, {number:03}, {line}."
-    )
+    trim: Boolean = option("Whether silence at the head and the tail goes. Default: true.", True)
+    names: NameTemplate = option("Names of the files: {scene}, {player}, {number}, {number:03}, {line}.", DEFAULT_NAMES)
 
 
 class Deliver(SceneModel):
@@ -167,17 +165,15 @@ class Deliver(SceneModel):
         description="Rate of the mix, packed stems and exported lines: 24 kHz or 48 kHz. Default: 24 kHz.",
         json_schema_extra={"default": "24 kHz"},
     )
-    stereo: Boolean = Field(
-        False,
-        description="Two channels for the mix and for the stems of effects and beds: their files keep left and right, "
+    stereo: Boolean = option(
+        "Two channels for the mix and for the stems of effects and beds: their files keep left and right, "
         "and players stand where 'pan' says. Default: false.",
+        False,
     )
-    stems: Alignment = Field(
-        "aligned", description="packed: also each player's lines without the silence between, in stems-packed/."
+    stems: Alignment = option(
+        "packed: also each player's lines without the silence between, in stems-packed/.", "aligned"
     )
-    lines: LineFiles | None = Field(
-        None, description="Also a file for each line, in export/, named and trimmed. Default: none."
-    )
+    lines: LineFiles | None = option("Also a file for each line, in export/, named and trimmed. Default: none.")
 
     @property
     def channels(self) -> int:

@@ -11,7 +11,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticCustomError
 
 from tau_stage.scene import units
-from tau_stage.scene.fields import IGNORED, SCALAR, Form, Hearing, Name, Regex, SceneModel, Text, entries_of
+from tau_stage.scene.fields import IGNORED, SCALAR, Form, Hearing, Name, Regex, SceneModel, Text, entries_of, option
 from tau_stage.scene.names import did_you_mean
 from tau_stage.scene.units import wrong
 
@@ -336,10 +336,10 @@ class Says(SceneModel):
         hint="write the words, or remove the key",
     )
 
-    contains: Phrases = Field((), description="Words that are said, one text or a list.")
-    matches: Regex | None = Field(None, description="A regular expression that is found, whatever its case.")
-    exact: Text | None = Field(None, description="All that is said.")
-    wer: Share | None = Field(None, description="Share of the words asked for that are said otherwise, like {max: 5%}.")
+    contains: Phrases = option("Words that are said, one text or a list.", ())
+    matches: Regex | None = option("A regular expression that is found, whatever its case.")
+    exact: Text | None = option("All that is said.")
+    wer: Share | None = option("Share of the words asked for that are said otherwise, like {max: 5%}.")
 
 
 _CALLS = "write it like calls: [lights_on, {tool: lights_on, arguments: {room: kitchen}}], or calls: none"
@@ -358,7 +358,7 @@ class CallWanted(SceneModel):
 
     FORM = Form("a call", _CALLS, short="tool", without="none", several="'calls' names tools")
 
-    tool: Name = Field("", description="Which tool.")
+    tool: Name = option("Which tool.", "")
     arguments: Arguments = Field(default_factory=dict, exclude=True, description="Some of its arguments, by name.")
 
     @model_validator(mode="after")
@@ -374,16 +374,16 @@ class Tolerances(SceneModel):
 
     FORM = Form("'tolerances' of expect", "write it like tolerances: {length: 300ms 15%}")
 
-    words: SharesApart | None = Field(None, description="Share of the words said otherwise. Default: 0%.")
-    length: SecondsApart | None = Field(None, description="Default: 250ms 10%.")
-    loudness: LoudnessApart | None = Field(None, description="Default: 1.5 LU.")
-    silence: SecondsApart | None = Field(None, description="Default: 300ms 20%.")
-    clipping: SamplesApart | None = Field(None, description="Default: 0.")
-    first_audio: SecondsApart | None = Field(None, description="Default: 300ms 50%.")
-    dead_air: SecondsApart | None = Field(None, description="Default: 50ms 5%.")
-    rate: RatesApart | None = Field(None, description="Default: 0.3/s 10%.")
-    voice: VoicesApart | None = Field(None, description="Default: 0.25.")
-    cost: DollarsApart | None = Field(None, description="Default: $0.00002 25%.")
+    words: SharesApart | None = option("Share of the words said otherwise. Default: 0%.")
+    length: SecondsApart | None = option("Default: 250ms 10%.")
+    loudness: LoudnessApart | None = option("Default: 1.5 LU.")
+    silence: SecondsApart | None = option("Default: 300ms 20%.")
+    clipping: SamplesApart | None = option("Default: 0.")
+    first_audio: SecondsApart | None = option("Default: 300ms 50%.")
+    dead_air: SecondsApart | None = option("Default: 50ms 5%.")
+    rate: RatesApart | None = option("Default: 0.3/s 10%.")
+    voice: VoicesApart | None = option("Default: 0.25.")
+    cost: DollarsApart | None = option("Default: $0.00002 25%.")
 
 
 class Expect(SceneModel):
@@ -391,32 +391,22 @@ class Expect(SceneModel):
 
     FORM = Form("'expect'", "write it like expect: {says: umbrella, length: 1s..4s}", empty="'expect' expects nothing")
 
-    says: Says | None = Field(None, description="Words: those that are said, or {contains, matches, exact, wer}.")
-    says_not: Phrases | None = Field(None, description="Words that are not said, one text or a list.")
-    length: Length | None = Field(None, description="How long it is, like 1s..4s.")
-    loudness: Loudness | None = Field(None, description="Integrated loudness, like -30..-18 LUFS.")
-    silence: Length | None = Field(None, description="The longest silence within a line, like {max: 1s}.")
-    clipping: Clipping | None = Field(
-        None, description="Samples at full scale, two or more in a row: none, or {max: 3}."
+    says: Says | None = option("Words: those that are said, or {contains, matches, exact, wer}.")
+    says_not: Phrases | None = option("Words that are not said, one text or a list.")
+    length: Length | None = option("How long it is, like 1s..4s.")
+    loudness: Loudness | None = option("Integrated loudness, like -30..-18 LUFS.")
+    silence: Length | None = option("The longest silence within a line, like {max: 1s}.")
+    clipping: Clipping | None = option("Samples at full scale, two or more in a row: none, or {max: 3}.")
+    first_audio: Length | None = option("From the request to the first sound, like {max: 800ms}.")
+    dead_air: Length | None = option("Silence in the recording before a line, like {max: 1s}.")
+    rate: PerSecond | None = option("Words per second, like 2..4/s.")
+    voice: Voice | None = option("Distance from the player's own voice: own, which is {max: 1}, or a range.")
+    cost: Cost | None = option("Estimated cost, like {max: $0.01}.")
+    heard_by: Hearing | None = option("Who heard it, nobody else: everyone, nobody, or names.")
+    passes: Passes | None = option(
+        "In how many of several performances all must be well, like 4 of 5. Default: all.", alias="pass"
     )
-    first_audio: Length | None = Field(None, description="From the request to the first sound, like {max: 800ms}.")
-    dead_air: Length | None = Field(None, description="Silence in the recording before a line, like {max: 1s}.")
-    rate: PerSecond | None = Field(None, description="Words per second, like 2..4/s.")
-    voice: Voice | None = Field(
-        None, description="Distance from the player's own voice: own, which is {max: 1}, or a range."
-    )
-    cost: Cost | None = Field(None, description="Estimated cost, like {max: $0.01}.")
-    heard_by: Hearing | None = Field(None, description="Who heard it, nobody else: everyone, nobody, or names.")
-    passes: Passes | None = Field(
-        None,
-        alias="pass",
-        description="In how many of several performances all must be well, like 4 of 5. Default: all.",
-    )
-    tolerances: Tolerances | None = Field(
-        None, description="How much figures may differ from the snapshot's, by figure."
-    )
-    calls: tuple[CallWanted, ...] | None = Field(
-        None,
-        exclude=True,
-        description="Tools that are called, each with some of its arguments: a name, a list, or none.",
+    tolerances: Tolerances | None = option("How much figures may differ from the snapshot's, by figure.")
+    calls: tuple[CallWanted, ...] | None = option(
+        "Tools that are called, each with some of its arguments: a name, a list, or none.", exclude=True
     )

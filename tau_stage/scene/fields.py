@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -330,6 +330,21 @@ class EditorSchema(DocumentedSchema):
         return self.generate_inner(schema["schema"])
 
 
+Default = TypeVar("Default")
+
+
+def option(
+    description: str,
+    default: Default = None,  # type: ignore[assignment]  # of an option that need not be given
+    *,
+    alias: str | None = None,
+    exclude: bool | None = None,
+) -> Default:
+    """Make a field of the scene language that has a default: an editor shows its description."""
+    made: Default = Field(default, description=description, alias=alias, exclude=exclude)
+    return made
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
     """How a mapping of a scene file is written.
@@ -392,6 +407,6 @@ def _models_in(annotation: object) -> set[type[SceneModel]]:
 class LocatedModel(SceneModel):
     """A part that knows where it stands."""
 
-    note: Text | None = Field(None, description="For whoever reads the scene; nobody hears it.")
-    path: SkipJsonSchema[tuple[str | int, ...]] = Field((), exclude=True, description="Where it stands in the scene.")
-    source_line: SkipJsonSchema[int] = Field(0, exclude=True, description="Line in the scene file, from 1.")
+    note: Text | None = option("For whoever reads the scene; nobody hears it.")
+    path: SkipJsonSchema[tuple[str | int, ...]] = option("Where it stands in the scene.", (), exclude=True)
+    source_line: SkipJsonSchema[int] = option("Line in the scene file, from 1.", 0, exclude=True)

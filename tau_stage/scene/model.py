@@ -31,6 +31,7 @@ from tau_stage.scene.fields import (
     Text,
     Title,
     Transcription,
+    option,
 )
 from tau_stage.scene.names import CUSTOM_PREFIX, DEFAULT_TRANSCRIPTION, OPENAI_VOICES, VOICES, listed
 from tau_stage.scene.source import Locations, SceneWarning
@@ -124,8 +125,8 @@ class CallEvent(SceneModel):
 
     FORM = Form("'call'", "write it like 'call: lights_on'", short="tool", anything="any")
 
-    player: Name | None = Field(None, description="Who calls. Default: anybody.")
-    tool: Name | None = Field(None, description="Which tool. Default: any.")
+    player: Name | None = option("Who calls. Default: anybody.")
+    tool: Name | None = option("Which tool. Default: any.")
 
 
 class SpeechEvent(SceneModel):
@@ -139,8 +140,8 @@ class SpeechEvent(SceneModel):
         empty="what is said?",
     )
 
-    player: Name | None = Field(None, description="Who says it. Default: anybody.")
-    words: Regex = Field("", description="What is said: words, or a regular expression; case does not matter.")
+    player: Name | None = option("Who says it. Default: anybody.")
+    words: Regex = option("What is said: words, or a regular expression; case does not matter.", "")
 
     @model_validator(mode="after")
     def heard(self) -> "SpeechEvent":
@@ -155,7 +156,7 @@ class SilenceEvent(SceneModel):
 
     FORM = Form("'silence'", "write it like 'silence: 8s'", short="for", anything="any")
 
-    for_s: Seconds = Field(5.0, alias="for", description="How long, like 8s. Default: 5s.")
+    for_s: Seconds = option("How long, like 8s. Default: 5s.", 5.0, alias="for")
 
 
 class FailureEvent(SceneModel):
@@ -163,7 +164,7 @@ class FailureEvent(SceneModel):
 
     FORM = Form("'error'", "write it like 'error: clerk'", short="player", anything="any")
 
-    player: Name | None = Field(None, description="Whose it is. Default: anybody's.")
+    player: Name | None = option("Whose it is. Default: anybody's.")
 
 
 class Not(SceneModel):
@@ -189,9 +190,9 @@ class Happened(SceneModel):
 
     FORM = Form("'not'", "write it like {not: {said: umbrella}}", empty="'not' wants something that may happen")
 
-    call: CallEvent | None = Field(None, description="A player has called a tool.")
-    said: SpeechEvent | None = Field(None, description="Somebody has said something.")
-    error: FailureEvent | None = Field(None, description="Something has failed.")
+    call: CallEvent | None = option("A player has called a tool.")
+    said: SpeechEvent | None = option("Somebody has said something.")
+    error: FailureEvent | None = option("Something has failed.")
 
     @model_validator(mode="before")
     @classmethod
@@ -219,7 +220,7 @@ class When(Happened):
         texts=True,
     )
 
-    not_: Happened | None = Field(None, alias="not", description="What has not happened.")
+    not_: Happened | None = option("What has not happened.", alias="not")
 
     @property
     def condition(self) -> Condition:
@@ -230,8 +231,8 @@ class When(Happened):
 class Step(LocatedModel):
     """What all steps share."""
 
-    when: Annotated[When | bool | None, BeforeValidator(fields.compared)] = Field(
-        None, description="Performed only if this has happened or holds; else left out."
+    when: Annotated[When | bool | None, BeforeValidator(fields.compared)] = option(
+        "Performed only if this has happened or holds; else left out."
     )
 
 
@@ -240,11 +241,9 @@ class CutIn(SceneModel):
 
     FORM = Form("cut_in", "write it like {on: clerk, after: 900ms}", short="on")
 
-    on: Name | None = Field(
-        None, description="Whose line is cut: the player who speaks just before, or that line's id."
-    )
-    after: Seconds = Field(1.0, description="How much of it is heard before this line begins, like 900ms. Default: 1s.")
-    overlap: Seconds = Field(0.2, description="How long both are heard, until the other stops. Default: 200ms.")
+    on: Name | None = option("Whose line is cut: the player who speaks just before, or that line's id.")
+    after: Seconds = option("How much of it is heard before this line begins, like 900ms. Default: 1s.", 1.0)
+    overlap: Seconds = option("How long both are heard, until the other stops. Default: 200ms.", 0.2)
 
 
 class Line(Step):
@@ -265,32 +264,32 @@ class Line(Step):
 
     speaker: SkipJsonSchema[str] = Field(exclude=True, description="Who speaks: the key.")
     words: SkipJsonSchema[str] = Field(exclude=True, description="What to say: the value, without its direction.")
-    improvise: Text | None = Field(None, description="Instead of words: what to answer to, in character; may be empty.")
-    direction: Text | None = Field(None, description="How to say the whole line; never spoken.")
-    id: Id | None = Field(None, description="A name for this line, used in files. Default: player and ordinal.")
-    to: Hearing | None = Field(None, description="Who hears this line: everyone, nobody, or names.")
-    pause: Seconds | None = Field(None, description="Silence after this line, like 800ms. Default: the scene's.")
-    cut_in: CutIn | None = Field(None, description="Starts over the line before, which is cut: {on: clerk, after: 1s}.")
-    takes: Takes = Field(1, description="How often the line is performed; one of them is picked. Default: 1.")
-    pick: Pick | None = Field(
-        None, description="closest (to the words, the default), first, shortest, or ask. The others are kept beside it."
+    improvise: Text | None = option("Instead of words: what to answer to, in character; may be empty.")
+    direction: Text | None = option("How to say the whole line; never spoken.")
+    id: Id | None = option("A name for this line, used in files. Default: player and ordinal.")
+    to: Hearing | None = option("Who hears this line: everyone, nobody, or names.")
+    pause: Seconds | None = option("Silence after this line, like 800ms. Default: the scene's.")
+    cut_in: CutIn | None = option("Starts over the line before, which is cut: {on: clerk, after: 1s}.")
+    takes: Takes = option("How often the line is performed; one of them is picked. Default: 1.", 1)
+    pick: Pick | None = option(
+        "closest (to the words, the default), first, shortest, or ask. The others are kept beside it."
     )
-    timeout: Seconds | None = Field(None, description="How long the line may take; then it is cut off, and we go on.")
-    conversation: Conversation | None = Field(
-        None, description="none: the player looks back at what was said, but will not remember this line."
+    timeout: Seconds | None = option("How long the line may take; then it is cut off, and we go on.")
+    conversation: Conversation | None = option(
+        "none: the player looks back at what was said, but will not remember this line."
     )
-    output: Output | None = Field(None, description="What this line is answered with. Default: the player's.")
-    tools: Names | None = Field(None, description="Tools for this line. Default: the player's.")
-    tool_choice: ToolChoice | None = Field(
-        None, description="auto, none, required, or a tool's name. Default: none for words, auto for improvise."
+    output: Output | None = option("What this line is answered with. Default: the player's.")
+    tools: Names | None = option("Tools for this line. Default: the player's.")
+    tool_choice: ToolChoice | None = option(
+        "auto, none, required, or a tool's name. Default: none for words, auto for improvise."
     )
-    reasoning: Effort | None = Field(None, description="How long the model thinks about this line.")
-    commentary: Commentary | None = Field(
-        None, description="Whether what the model says about its work is part of this line. Default: the player's."
+    reasoning: Effort | None = option("How long the model thinks about this line.")
+    commentary: Commentary | None = option(
+        "Whether what the model says about its work is part of this line. Default: the player's."
     )
-    max_output_tokens: Tokens | None = Field(None, description="Cap of output tokens for this line.")
-    expect: Expect | None = Field(None, description="What it is to be like: words, length, loudness, cost...")
-    metadata: Metadata | None = Field(None, description="Kept with the response at the provider: names and texts.")
+    max_output_tokens: Tokens | None = option("Cap of output tokens for this line.")
+    expect: Expect | None = option("What it is to be like: words, length, loudness, cost...")
+    metadata: Metadata | None = option("Kept with the response at the provider: names and texts.")
 
 
 class ItemStep(Step):
@@ -308,7 +307,7 @@ class Pause(Step):
 
     FORM = Form("the pause")
 
-    pause: Seconds = Field(1.0, description="Silence before the next step, added to the pause of the line before.")
+    pause: Seconds = option("Silence before the next step, added to the pause of the line before.", 1.0)
 
 
 class SoundStep(Step):
@@ -318,12 +317,10 @@ class SoundStep(Step):
 
     kind: SkipJsonSchema[Literal["sfx", "bed"]] = Field(exclude=True)
     file: SkipJsonSchema[str] = Field(exclude=True, description="The sound file, relative to the scene.")
-    gain: Gain = Field(0.0, description="How much louder or softer, like -18 dB. Default: 0 dB.")
-    heard: Boolean = Field(False, description="Whether the players hear it too. Default: false.")
-    until: Text | None = Field(
-        None, description="A bed's end: 'end', or the id of the line it ends with. Default: end."
-    )
-    pause: Seconds | None = Field(None, description="Silence after an effect. Default: the scene's.")
+    gain: Gain = option("How much louder or softer, like -18 dB. Default: 0 dB.", 0.0)
+    heard: Boolean = option("Whether the players hear it too. Default: false.", False)
+    until: Text | None = option("A bed's end: 'end', or the id of the line it ends with. Default: end.")
+    pause: Seconds | None = option("Silence after an effect. Default: the scene's.")
 
 
 class Together(Step):
@@ -331,8 +328,8 @@ class Together(Step):
 
     FORM = Form("together")
 
-    together: tuple[Line | SoundStep, ...] = Field((), description="Lines of different players, and effects.")
-    pause: Seconds | None = Field(None, description="Silence after the last of them ends. Default: the scene's.")
+    together: tuple[Line | SoundStep, ...] = option("Lines of different players, and effects.", ())
+    pause: Seconds | None = option("Silence after the last of them ends. Default: the scene's.")
 
 
 class DetectionOptions(SceneModel):
@@ -345,14 +342,14 @@ class DetectionOptions(SceneModel):
         empty="turn_detection is a name or a mapping",
     )
 
-    type: TurnDetection = Field(
-        "server_vad", description="server_vad: by silence; semantic_vad: by what is said. Default: server_vad."
+    type: TurnDetection = option(
+        "server_vad: by silence; semantic_vad: by what is said. Default: server_vad.", "server_vad"
     )
-    silence: Seconds | None = Field(None, description="How long a silence ends a turn, like 800ms.")
-    padding: Seconds | None = Field(None, description="How much is kept of what was heard before a turn, like 300ms.")
-    idle: Seconds | None = Field(None, description="After how long a silence the model speaks unasked, like 6s.")
-    threshold: Threshold | None = Field(None, description="How loud a voice must be, from 0 to 1; 0.5 is usual.")
-    eagerness: Eagerness | None = Field(None, description="How soon a turn is taken for ended.")
+    silence: Seconds | None = option("How long a silence ends a turn, like 800ms.")
+    padding: Seconds | None = option("How much is kept of what was heard before a turn, like 300ms.")
+    idle: Seconds | None = option("After how long a silence the model speaks unasked, like 6s.")
+    threshold: Threshold | None = option("How loud a voice must be, from 0 to 1; 0.5 is usual.")
+    eagerness: Eagerness | None = option("How soon a turn is taken for ended.")
 
     @model_validator(mode="after")
     def fit(self) -> "DetectionOptions":
@@ -384,15 +381,11 @@ class TranscriptionOptions(SceneModel):
         empty="this transcription says nothing",
     )
 
-    model: Transcriber | None = Field(
-        None,
-        description="Who writes it down; on Azure, your deployment's name; off: nobody. "
-        f"Default: {DEFAULT_TRANSCRIPTION}.",
+    model: Transcriber | None = option(
+        f"Who writes it down; on Azure, your deployment's name; off: nobody. Default: {DEFAULT_TRANSCRIPTION}."
     )
-    language: Language | None = Field(
-        None, description="What is spoken, like en or de. Default: found out by the model."
-    )
-    prompt: Prompt | None = Field(None, description="Names and words that are likely to be said.")
+    language: Language | None = option("What is spoken, like en or de. Default: found out by the model.")
+    prompt: Prompt | None = option("Names and words that are likely to be said.")
 
     def for_api(self, default: str | None) -> Transcription | None:
         """Return the API's fields, and their values: of a model, where none is named; None leaves all to the server."""
@@ -407,15 +400,15 @@ class FreePlay(SceneModel):
 
     FORM = Form("'improvise'", "write it like '- improvise: {turns: 6}'", short="about")
 
-    players: Names = Field((), description="Who plays. Default: all players with a model.")
-    about: Text | None = Field(None, description="What it is about; whispered to each of them.")
-    order: Order = Field("round", description="round, called (whoever is addressed answers), or a list of names.")
-    turns: Count | None = Field(None, description="Ends after so many turns.")
-    for_s: Span | None = Field(None, alias="for", description="Ends when so much was spoken, like 45s.")
-    words: Count | None = Field(None, description="Ends when so many words were spoken.")
-    budget: Dollars | None = Field(None, description="Ends when it has cost so much, like $0.05.")
-    until: Regex | None = Field(None, description="Ends when this is said: words, or a regular expression.")
-    to: Hearing | None = Field(None, description="Who hears it. Default: everyone.")
+    players: Names = option("Who plays. Default: all players with a model.", ())
+    about: Text | None = option("What it is about; whispered to each of them.")
+    order: Order = option("round, called (whoever is addressed answers), or a list of names.", "round")
+    turns: Count | None = option("Ends after so many turns.")
+    for_s: Span | None = option("Ends when so much was spoken, like 45s.", alias="for")
+    words: Count | None = option("Ends when so many words were spoken.")
+    budget: Dollars | None = option("Ends when it has cost so much, like $0.05.")
+    until: Regex | None = option("Ends when this is said: words, or a regular expression.")
+    to: Hearing | None = option("Who hears it. Default: everyone.")
 
 
 class Improvise(Step):
@@ -424,7 +417,7 @@ class Improvise(Step):
     FORM = Form("'improvise'")
 
     improvise: FreePlay = Field(description="Who plays, and what ends it.")
-    pause: Seconds | None = Field(None, description="Silence after each turn. Default: the scene's.")
+    pause: Seconds | None = option("Silence after each turn. Default: the scene's.")
 
 
 class Listening(SceneModel):
@@ -432,15 +425,15 @@ class Listening(SceneModel):
 
     FORM = Form("'listen'", "write it like '- listen: {turns: 6}'", short="player")
 
-    player: Name | None = Field(None, description="Who listens and answers. Default: the only player with a model.")
-    from_: Name | None = Field(None, alias="from", description="Whose voice it is. Default: the only human player.")
-    for_s: Span | None = Field(None, alias="for", description="Ends after so long, like 2m.")
-    turns: Count | None = Field(None, description="Ends after so many answers.")
-    until: Regex | None = Field(None, description="Ends when this is said by either: words, or a regular expression.")
-    key: Text | None = Field(None, description="Ends when this key is pressed, like q.")
-    to: Hearing | None = Field(None, description="Who else hears it. Default: everyone.")
-    transcription: TranscriptionOptions | None = Field(
-        None, description="Who writes down what the person says: a model, or off. Default: the player's."
+    player: Name | None = option("Who listens and answers. Default: the only player with a model.")
+    from_: Name | None = option("Whose voice it is. Default: the only human player.", alias="from")
+    for_s: Span | None = option("Ends after so long, like 2m.", alias="for")
+    turns: Count | None = option("Ends after so many answers.")
+    until: Regex | None = option("Ends when this is said by either: words, or a regular expression.")
+    key: Text | None = option("Ends when this key is pressed, like q.")
+    to: Hearing | None = option("Who else hears it. Default: everyone.")
+    transcription: TranscriptionOptions | None = option(
+        "Who writes down what the person says: a model, or off. Default: the player's."
     )
 
 
@@ -450,7 +443,7 @@ class Listen(Step):
     FORM = Form("'listen'")
 
     listen: Listening = Field(description="Who listens to whom, and what ends it.")
-    pause: Seconds | None = Field(None, description="Silence after it. Default: the scene's.")
+    pause: Seconds | None = option("Silence after it. Default: the scene's.")
 
 
 AnyStep = Line | ItemStep | Pause | SoundStep | Together | Improvise | Listen
@@ -473,35 +466,30 @@ ROLES: dict[str, Literal["system", "user", "assistant"]] = {
 class Cascade(SceneModel):
     """What may stand on a player, or once for all players at the top of the scene."""
 
-    direction: Text | None = Field(None, description="How to act, told to the model before the first line.")
-    persona: Text | None = Field(None, description="Who the player is, told to the model before the first line.")
-    accent: Text | None = Field(None, description="The accent spoken in: 'Speak in <accent>.'")
-    voice: Voice | None = Field(None, description="The model's voice. Default: marin.")
-    model: Model | None = Field(None, description="The realtime model. Default: gpt-realtime-2.1-mini.")
-    endpoint: Endpoint | None = Field(
-        None, description="Where the model lives: a provider's name or a ws(s):// address."
+    direction: Text | None = option("How to act, told to the model before the first line.")
+    persona: Text | None = option("Who the player is, told to the model before the first line.")
+    accent: Text | None = option("The accent spoken in: 'Speak in <accent>.'")
+    voice: Voice | None = option("The model's voice. Default: marin.")
+    model: Model | None = option("The realtime model. Default: gpt-realtime-2.1-mini.")
+    endpoint: Endpoint | None = option("Where the model lives: a provider's name or a ws(s):// address.")
+    speed: Speed | None = option("Rate of speech; 1 is the voice's own.")
+    reasoning: Effort | None = option("How long the model thinks. Default: the model's own.")
+    output: Output | None = option("What the model answers with. Default: audio.")
+    commentary: Commentary | None = option(
+        "What a model says about its work: drop keeps it out of its lines. Default: drop."
     )
-    speed: Speed | None = Field(None, description="Rate of speech; 1 is the voice's own.")
-    reasoning: Effort | None = Field(None, description="How long the model thinks. Default: the model's own.")
-    output: Output | None = Field(None, description="What the model answers with. Default: audio.")
-    commentary: Commentary | None = Field(
-        None, description="What a model says about its work: drop keeps it out of its lines. Default: drop."
+    max_output_tokens: Tokens | None = option("Cap of output tokens for one line.")
+    tool_choice: ToolChoice | None = option("auto, none, required, or a tool's name.")
+    turn_detection: DetectionOptions | None = option(
+        "How turns are found where a microphone is open. Default: server_vad."
     )
-    max_output_tokens: Tokens | None = Field(None, description="Cap of output tokens for one line.")
-    tool_choice: ToolChoice | None = Field(None, description="auto, none, required, or a tool's name.")
-    turn_detection: DetectionOptions | None = Field(
-        None, description="How turns are found where a microphone is open. Default: server_vad."
+    transcription: TranscriptionOptions | None = option(
+        "Who writes down what a person says at an open microphone: a model, or off. Default: gpt-transcribe."
     )
-    transcription: TranscriptionOptions | None = Field(
-        None,
-        description="Who writes down what a person says at an open microphone: a model, or off. "
-        "Default: gpt-transcribe.",
-    )
-    hears_as: HearsAs | None = Field(None, description="Hears the others as audio, or as text. Default: audio.")
-    label_speakers: Boolean | None = Field(None, description="Whether it is told who speaks. Default: false.")
-    pace: Pace | None = Field(
-        None,
-        description="realtime: a sound file is fed, and the scene goes on, as fast as it is heard. Default: fast.",
+    hears_as: HearsAs | None = option("Hears the others as audio, or as text. Default: audio.")
+    label_speakers: Boolean | None = option("Whether it is told who speaks. Default: false.")
+    pace: Pace | None = option(
+        "realtime: a sound file is fed, and the scene goes on, as fast as it is heard. Default: fast."
     )
 
 
@@ -513,9 +501,9 @@ class SetupItem(SceneModel):
 
     FORM = Form("an item of setup", _SETUP, several="setup is a list of items", empty="an item of setup needs words")
 
-    system: Text | None = Field(None, description="The words of the system.")
-    user: Text | None = Field(None, description="The words of the user.")
-    assistant: Text | None = Field(None, description="The words of the assistant.")
+    system: Text | None = option("The words of the system.")
+    user: Text | None = option("The words of the user.")
+    assistant: Text | None = option("The words of the assistant.")
 
     @model_validator(mode="after")
     def one(self) -> "SetupItem":
@@ -542,21 +530,15 @@ class Player(Cascade):
 
     FORM = Form("player '<name>'", "write it like '<name>: {voice: ash}'")
 
-    hears: Hearing = Field("everyone", description="Whose lines this player hears: everyone, nobody, or names.")
-    tools: Names | None = Field(
-        None, description="Which of the scene's tools it may call. Default: all; none for none."
+    hears: Hearing = option("Whose lines this player hears: everyone, nobody, or names.", "everyone")
+    tools: Names | None = option("Which of the scene's tools it may call. Default: all; none for none.")
+    human: Human | None = option("A person plays: mic, tty (typing), or a sound file.")
+    pan: Pan | None = option("Where it stands in a stereo mix, from -1, left, to 1, right. Default: 0, the middle.")
+    stand_in: SoundFile | None = option(
+        "A folder with recorded takes of a person's lines, played where nobody is there."
     )
-    human: Human | None = Field(None, description="A person plays: mic, tty (typing), or a sound file.")
-    pan: Pan | None = Field(
-        None, description="Where it stands in a stereo mix, from -1, left, to 1, right. Default: 0, the middle."
-    )
-    stand_in: SoundFile | None = Field(
-        None, description="A folder with recorded takes of a person's lines, played where nobody is there."
-    )
-    setup: tuple[SetupItem, ...] = Field(
-        (),
-        exclude=True,
-        description="What is in its conversation before the first line: items like {system: text}.",
+    setup: tuple[SetupItem, ...] = option(
+        "What is in its conversation before the first line: items like {system: text}.", (), exclude=True
     )
 
     def listens_to(self, speaker: str) -> bool:
@@ -569,20 +551,15 @@ class ToolDefinition(LocatedModel):
 
     FORM = Form("tool '<name>'", "write it like '<name>: {description: ..., returns: {ok: true}}'")
 
-    description: Text = Field("", description="When to call it: the model reads this.")
-    run: PythonFunction | None = Field(None, description="A Python function: module:function. Needs --allow-tools.")
-    command: Command | None = Field(
-        None, description="A program and its arguments; what it prints is the result. Needs --allow-tools."
+    description: Text = option("When to call it: the model reads this.", "")
+    run: PythonFunction | None = option("A Python function: module:function. Needs --allow-tools.")
+    command: Command | None = option("A program and its arguments; what it prints is the result. Needs --allow-tools.")
+    env: Names = option("Variables of the environment that 'run' or 'command' may see though they look like keys.", ())
+    timeout: Seconds = option("How long it may take. Default: 10s.", 10.0)
+    parameters: Parameters | None = option(
+        "Its arguments: {city: string, days: integer}, or a whole JSON schema.", exclude=True
     )
-    env: Names = Field(
-        (),
-        description="Variables of the environment that 'run' or 'command' may see though they look like keys.",
-    )
-    timeout: Seconds = Field(10.0, description="How long it may take. Default: 10s.")
-    parameters: Parameters | None = Field(
-        None, exclude=True, description="Its arguments: {city: string, days: integer}, or a whole JSON schema."
-    )
-    returns: Typed = Field(None, exclude=True, description="What it always answers: any text, list or mapping.")
+    returns: Typed = option("What it always answers: any text, list or mapping.", exclude=True)
 
     @property
     def is_code(self) -> bool:
@@ -595,12 +572,12 @@ class Cue(LocatedModel):
 
     FORM = Form("the cue", "write it like '- said: umbrella' with a 'do:' under it")
 
-    call: CallEvent | None = Field(None, description="When a player calls a tool.")
-    said: SpeechEvent | None = Field(None, description="When somebody says something.")
-    silence: SilenceEvent | None = Field(None, description="When nobody says anything for a while.")
-    error: FailureEvent | None = Field(None, description="When something fails.")
-    do: tuple[AnyStep, ...] = Field((), description="What is done then: steps, in order.")
-    times: Count | None = Field(None, description="How often at most. Default: as often as it happens.")
+    call: CallEvent | None = option("When a player calls a tool.")
+    said: SpeechEvent | None = option("When somebody says something.")
+    silence: SilenceEvent | None = option("When nobody says anything for a while.")
+    error: FailureEvent | None = option("When something fails.")
+    do: tuple[AnyStep, ...] = option("What is done then: steps, in order.", ())
+    times: Count | None = option("How often at most. Default: as often as it happens.")
 
     @property
     def event(self) -> Event:
@@ -613,21 +590,17 @@ class Limits(SceneModel):
 
     FORM = Form("limits", "write it like limits: {budget: $0.50}")
 
-    budget: Dollars | None = Field(None, description="What a performance may cost, like $0.50. Default: no limit.")
-    start_rate: PerMinute | None = Field(None, description="How fast sessions open, like 6/min.")
-    cues: Count = Field(100, description="How often cues may start in all. Default: 100.")
-    opening: Timeout | None = Field(None, description="How long a session may take to open. Default: 10s.")
-    silence: Timeout | None = Field(
-        None, description="How long a model may give no sign while it is to answer. Default: 60s."
-    )
-    hearing: Timeout | None = Field(
-        None, description="How long a player may take to confirm what it hears or is told. Default: 30s."
-    )
-    closing: Timeout | None = Field(None, description="How long a session may take to close. Default: 2s.")
-    on_lost_player: OnLostPlayer = Field(
-        "reopen",
-        description="When a player's connection is cut or stalls: reopen it and tell it what was said, "
+    budget: Dollars | None = option("What a performance may cost, like $0.50. Default: no limit.")
+    start_rate: PerMinute | None = option("How fast sessions open, like 6/min.")
+    cues: Count = option("How often cues may start in all. Default: 100.", 100)
+    opening: Timeout | None = option("How long a session may take to open. Default: 10s.")
+    silence: Timeout | None = option("How long a model may give no sign while it is to answer. Default: 60s.")
+    hearing: Timeout | None = option("How long a player may take to confirm what it hears or is told. Default: 30s.")
+    closing: Timeout | None = option("How long a session may take to close. Default: 2s.")
+    on_lost_player: OnLostPlayer = option(
+        "When a player's connection is cut or stalls: reopen it and tell it what was said, "
         "continue without it, or stop. Default: reopen.",
+        "reopen",
     )
 
 
@@ -641,39 +614,35 @@ class Scene(Cascade):
 
     FORM = Form("the scene")
 
-    title: Title = Field("", alias="scene", description="The scene's title. Default: the file's name.")
-    pause: Seconds | None = Field(None, description="Silence after every line, like 800ms. Default: 350ms.")
-    prompt_template: Template = Field(
-        DEFAULT_TEMPLATE, description="How a line is put to the model; {words}, {direction}."
-    )
+    title: Title = option("The scene's title. Default: the file's name.", "", alias="scene")
+    pause: Seconds | None = option("Silence after every line, like 800ms. Default: 350ms.")
+    prompt_template: Template = option("How a line is put to the model; {words}, {direction}.", DEFAULT_TEMPLATE)
     vars: Mapping[str, Text] = Field(default_factory=dict, description="Texts by name; ${name} stands for them.")
     matrix: Mapping[str, tuple[str, ...]] = Field(
         default_factory=dict, description="Variables with several values each: every combination is a variant."
     )
-    include: Names = Field((), description="Files that hold players, tools or defaults; what stands here wins.")
+    include: Names = option("Files that hold players, tools or defaults; what stands here wins.", ())
     players: Mapping[str, Player] = Field(description="Every player's name, and who that is.")
     tools: Mapping[str, ToolDefinition] = Field(default_factory=dict, description="What models may call, by name.")
-    on: tuple[Cue, ...] = Field((), description="What is done when something happens.")
+    on: tuple[Cue, ...] = option("What is done when something happens.", ())
     lines: tuple[AnyStep, ...] = Field(description="What happens, in order.")
-    script: Text | None = Field(
-        None, description="Instead of lines: 'NAME: words' a line, or a file: .fountain or .txt."
-    )
+    script: Text | None = option("Instead of lines: 'NAME: words' a line, or a file: .fountain or .txt.")
     limits: Limits = Field(
         default_factory=Limits, description="What a performance may cost, and how fast it may start."
     )
     deliver: Deliver = Field(
         default_factory=Deliver, description="What is made of the take: a mix, its loudness, names."
     )
-    expect: Expect | None = Field(None, description="What the performance as a whole is to be like.")
-    path: SkipJsonSchema[str] = Field("", exclude=True, description="The file, as the user named it.")
-    sha256: SkipJsonSchema[str] = Field("", exclude=True, description="Hash of the file's bytes.")
+    expect: Expect | None = option("What the performance as a whole is to be like.")
+    path: SkipJsonSchema[str] = option("The file, as the user named it.", "", exclude=True)
+    sha256: SkipJsonSchema[str] = option("Hash of the file's bytes.", "", exclude=True)
     given: SkipJsonSchema[Mapping[str, str]] = Field(
         default_factory=dict, exclude=True, description="Variables that were given from outside."
     )
-    variant: SkipJsonSchema[str] = Field("", exclude=True, description="Which variant of a matrix it is.")
+    variant: SkipJsonSchema[str] = option("Which variant of a matrix it is.", "", exclude=True)
     locations: SkipJsonSchema[Locations] = Field(
         default_factory=dict, exclude=True, description="Where its parts stand in the file."
     )
-    warnings: SkipJsonSchema[tuple[SceneWarning, ...]] = Field(
-        (), exclude=True, description="What may not be what its author meant."
+    warnings: SkipJsonSchema[tuple[SceneWarning, ...]] = option(
+        "What may not be what its author meant.", (), exclude=True
     )
