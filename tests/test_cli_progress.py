@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tau_stage.cli.printing import is_plain
-from tau_stage.cli.progress import LiveProgress, NoProgress, ProgressLines, TakeProgress, open_progress
+from tau_stage.cli.progress import LiveProgress, ProgressLines, ProgressView, TakeProgress, open_progress
 from tau_stage.protocol.usage import Usage
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.planner import make_plan
@@ -104,7 +104,7 @@ def test_in_a_pipe_each_thing_worth_it_is_a_line(capsys: pytest.CaptureFixture[s
     ]
     for item in news:
         ProgressLines([PLAN]).show(PLAN, item)
-        NoProgress().show(PLAN, item)
+        ProgressView().show(PLAN, item)
     assert capsys.readouterr().err.splitlines() == [
         "opened ann in 0.50 s",
         "bob: slow down; waiting 1.0 s",
@@ -121,7 +121,7 @@ def test_in_a_pipe_each_thing_worth_it_is_a_line(capsys: pytest.CaptureFixture[s
 
 def test_the_view_suits_where_the_output_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     with open_progress([PLAN], quiet=True) as screen:
-        assert isinstance(screen, NoProgress)
+        assert type(screen) is ProgressView
     with open_progress([PLAN], quiet=False) as screen:
         assert isinstance(screen, ProgressLines)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)

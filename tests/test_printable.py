@@ -19,7 +19,7 @@ from tau_stage.checks.verdict import Verdict
 from tau_stage.cli.main import told
 from tau_stage.cli.performing import print_take
 from tau_stage.cli.printing import console
-from tau_stage.cli.progress import EventStream, LiveProgress, NoProgress, ProgressLines
+from tau_stage.cli.progress import EventStream, LiveProgress, ProgressLines, ProgressView
 from tau_stage.protocol.usage import Usage
 from tau_stage.runs.deliver_takes import DeliveredTake
 from tau_stage.scene.load import parse_scene
@@ -158,7 +158,7 @@ NEWS: list[Event] = [
 def test_no_screen_shows_it_while_a_scene_is_performed(capsys: pytest.CaptureFixture[str]) -> None:
     stream, drawn = io.StringIO(), io.StringIO()
     out = console(drawn)
-    live, streaming = LiveProgress([HOSTILE], out), EventStream(stream, NoProgress(), "-")
+    live, streaming = LiveProgress([HOSTILE], out), EventStream(stream, ProgressView(), "-")
     live.show(HOSTILE, BEGAN)
     for news in NEWS:
         ProgressLines([HOSTILE, HOSTILE]).show(HOSTILE, news)

@@ -23,7 +23,6 @@ from tau_stage.report.words import (
     LONGEST,
     LONGEST_S,
     SHORTEST_S,
-    columns,
     join_words,
     make_subtitles,
     render_labels,
@@ -36,7 +35,7 @@ from tau_stage.report.words import (
 )
 from tau_stage.stage.people import people_of
 from tau_stage.take.take_model import Costs, Performed, PlayedSound, Playing, Staged, Take
-from tau_stage.text import one_line
+from tau_stage.text import columns, one_line
 from tests.support.in_memory_stage import Playhouse
 from tests.test_scenes import plan_of
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import singledispatchmethod
-from typing import Protocol, TextIO
+from typing import TextIO
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -223,8 +223,8 @@ def prompt(event: PersonPrompted) -> str:
 # ---- plain lines, or nothing
 
 
-class ProgressView(Protocol):
-    """Shows events."""
+class ProgressView:
+    """Shows events; this one shows nothing."""
 
     def show(self, plan: Plan, event: Event) -> None:
         """Show one event of a performance."""
@@ -233,18 +233,8 @@ class ProgressView(Protocol):
         """Show what is being made of a take after its last line; empty: all is made."""
 
 
-class NoProgress:
-    """Shows nothing."""
-
-    def show(self, plan: Plan, event: Event) -> None:
-        """Show nothing."""
-
-    def making(self, plan: Plan, what: str) -> None:
-        """Show nothing."""
-
-
-class ProgressLines:
-    """Prints one line per thing that happened."""
+class ProgressLines(ProgressView):
+    """Prints one line per thing that happened; what was made of a take is printed with it."""
 
     def __init__(self, plans: Sequence[Plan]) -> None:
         self._many = len(plans) > 1
@@ -254,9 +244,6 @@ class ProgressLines:
         text = describe(plan, event)
         if text:
             warn(one_line(f"{plan.slug}: {text}" if self._many else text))
-
-    def making(self, plan: Plan, what: str) -> None:
-        """Print nothing: what was made is printed with the take."""
 
 
 def describe(plan: Plan, event: Event) -> str:
@@ -314,7 +301,7 @@ NAMES = 16
 """Columns that a player's name may have."""
 
 
-class LiveProgress:
+class LiveProgress(ProgressView):
     """Draws the performances that are under way, and prints above them what is finished.
 
     Attributes:
@@ -441,7 +428,7 @@ def meter(row: PlayerRow) -> str:
 # ---- JSON lines: words while they arrive, for captions, pipes and other programs
 
 
-class EventStream:
+class EventStream(ProgressView):
     """Writes a JSON object a line, as soon as there is something to tell, and shows everything in another view too.
 
     Where it cannot be written any more, that is said once, and the performance goes on without it.
@@ -516,7 +503,7 @@ def open_progress(plans: Sequence[Plan], *, quiet: bool, aside: bool = False) ->
     typed = any(person.human == "tty" for plan in plans for person in plan.people)
     asked = any(line.pick == "ask" for plan in plans for line in plan.lines)
     if quiet:
-        yield NoProgress()
+        yield ProgressView()
     elif typed or asked or aside or is_plain(sys.stderr):
         yield ProgressLines(plans)
     else:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-from tau_stage.cost import UNITS, Cost, Estimate, Forecast, LineForecast, PlayerForecast, Savings
+from tau_stage.cost import UNITS, Cost, Estimate, Forecast, LineForecast, PlayerForecast
 from tau_stage.protocol import TOKENS
 from tau_stage.report.tables import UNKNOWN, TextReport, TextTable, dollars, note
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from itertools import accumulate
 from pathlib import PurePosixPath
 
 from tau_stage.take import Alternative, Performed, PlayedSound, Playing, Take
-from tau_stage.text import one_line, printable, same_words
+from tau_stage.text import columns, one_line, printable, same_words
 
 
 def write_words(take: Take) -> dict[str, str]:
@@ -54,25 +53,6 @@ class TimedWord:
     glued: bool = False
 
 
-def columns(text: str) -> int:
-    r"""Count how wide a text is: Chinese, Japanese and Korean signs take two columns, accents that combine take none.
-
-    Source: Unicode Standard Annex #11, East Asian Width.
-
-    >>> columns("umbrella"), columns("傘"), columns("e\N{COMBINING ACUTE ACCENT}")
-    (8, 2, 1)
-    """
-    if text.isascii():
-        return len(text)
-    return sum(_width(sign) for sign in text)
-
-
-def _width(sign: str) -> int:
-    if unicodedata.category(sign)[0] == "M":
-        return 0
-    return 2 if unicodedata.east_asian_width(sign) in "WF" else 1
-
-
 def border(word: str) -> str:
     """Return what ends with a word: a ``sentence``, a ``phrase`` or nothing.
 
@@ -99,7 +79,7 @@ def _chopped(word: str) -> Iterator[str]:
         return
     piece, width = "", 0
     for sign in word:
-        own = _width(sign)
+        own = columns(sign)
         is_full = width + own > LONGEST or len(piece) >= _MOST_SIGNS
         if piece and (is_full or (own == 2 and border(piece) and not border(sign))):
             yield piece

@@ -113,15 +113,16 @@ HEARING_WORDS = frozenset(("everyone", "nobody"))
 RESERVED = LINE_OPTIONS | STEP_WORDS | HEARING_WORDS
 """Words that cannot be players' names."""
 
-_SYNONYMS = tomllib.loads(Path(__file__).with_name("synonyms.toml").read_text("utf-8"))
+HINTS = tomllib.loads(Path(__file__).with_name("hints.toml").read_text("utf-8"))
+"""What errors make their hints of."""
 
-SPEAKER_WORDS, TEXT_WORDS = (tuple(_SYNONYMS[key].split()) for key in ("speaker", "text"))
+SPEAKER_WORDS, TEXT_WORDS = (tuple(HINTS[key].split()) for key in ("speaker", "text"))
 """What other formats call the one who speaks, and what is said."""
 
-MEANT: Mapping[str, tuple[str, ...]] = {key: tuple(others.split()) for key, others in _SYNONYMS["meant"].items()}
+MEANT: Mapping[str, tuple[str, ...]] = {key: tuple(others.split()) for key, others in HINTS["meant"].items()}
 """Keys of scenes, and what others call them."""
 
-ELSEWHERE: Mapping[str, str] = _SYNONYMS["elsewhere"]
+ELSEWHERE: Mapping[str, str] = HINTS["elsewhere"]
 """Keys of one place that are sought in others, and where they stand."""
 
 

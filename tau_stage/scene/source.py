@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from glob import escape
@@ -13,6 +12,7 @@ from typing import NamedTuple
 
 from tau_stage.errors import LFS_HINT, LFS_PROBLEM, SceneError, is_lfs_pointer
 from tau_stage.scene.names import nearest
+from tau_stage.text import columns
 
 LARGEST_BYTES = 2 * 1024 * 1024
 """A scene of a thousand pages; whatever is larger is no scene."""
@@ -155,13 +155,7 @@ def _excerpt(line: str, column: int) -> tuple[str, int]:
     if start + WIDEST < len(line):
         shown = shown[:-1] + "…"
     shown = _FORBIDDEN.sub("\ufffd", shown).replace("\t", " ")
-    return shown, _width(shown[: column - 1 - start]) + 1
-
-
-def _width(text: str) -> int:
-    """Count the cells of a terminal that a text takes."""
-    marks = sum(unicodedata.combining(character) > 0 for character in text)
-    return len(text) - marks + sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    return shown, columns(shown[: column - 1 - start]) + 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,14 @@ spaces, full-width colons) are sought only where a line made no sense, as YAML t
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 from yaml import MarkedYAMLError
 
 from tau_stage.errors import SceneError
-from tau_stage.scene.names import LINE_OPTIONS, RESERVED
+from tau_stage.scene.names import HINTS, LINE_OPTIONS, RESERVED
 from tau_stage.scene.source import Position, Source
 
 SPACES = "\u00a0\u2002\u2003\u2007\u2009\u202f\u3000"
@@ -77,25 +78,7 @@ def _meant(sign: str) -> str:
     return "a space" if sign in SPACES else "':'" if sign in COLONS else "'-'"
 
 
-MEANINGS = {
-    "*": "an alias",
-    "&": "an anchor",
-    "!": "a tag",
-    "[": "a list",
-    "{": "a mapping",
-    '"': "a quoted text, which ends at the next quote",
-    "'": "a quoted text, which ends at the next apostrophe",
-    "@": "a reserved sign",
-    "`": "a reserved sign",
-    "%": "a directive",
-    "|": "a block of text",
-    ">": "a folded block of text",
-    "-": "a list item",
-    "?": "a key of several lines",
-    ",": "a comma of a list",
-    "]": "the end of a list",
-    "}": "the end of a mapping",
-}
+MEANINGS: Mapping[str, str] = HINTS["signs"]
 """What YAML takes a value for that starts with a sign."""
 
 LONGEST_CORRECTION = 400

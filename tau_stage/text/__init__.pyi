@@ -19,6 +19,7 @@ from .docstrings import docstring as docstring
 from .searching import LONGEST_PATTERN as LONGEST_PATTERN
 from .searching import is_found as is_found
 from .searching import pattern_problem as pattern_problem
+from .showing import columns as columns
 from .showing import counted as counted
 from .showing import hidden as hidden
 from .showing import one_line as one_line

@@ -18,6 +18,7 @@ service messages; GitLab's sections, which need an ESC and a CR.
 from __future__ import annotations
 
 import re
+import unicodedata
 
 _SYMBOLS = "\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff"
 _JOINING = "\u0600-\u061b\u061d-\u08ff\u0900-\u109f\u1780-\u17b3\u17b6-\u17ff\u1820-\u18af"
@@ -139,6 +140,20 @@ def _escaped(found: re.Match[str]) -> str:
         return sign
     units = sign.encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+
+def columns(text: str) -> int:
+    r"""Count how wide a text is: Chinese, Japanese and Korean signs take two columns, accents that combine take none.
+
+    Source: Unicode Standard Annex #11, East Asian Width.
+
+    >>> columns("umbrella"), columns("傘"), columns("e\N{COMBINING ACUTE ACCENT}")
+    (8, 2, 1)
+    """
+    if text.isascii():
+        return len(text)
+    shown = (sign for sign in text if unicodedata.category(sign)[0] != "M")
+    return sum(1 + (unicodedata.east_asian_width(sign) in "WF") for sign in shown)
 
 
 def counted(number: int, what: str) -> str:
