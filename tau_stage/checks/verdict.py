@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from tau_stage.scene import Location
 
@@ -46,10 +46,6 @@ class Verdict:
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}:{self.column}: {self.message}"
-
-    def as_data(self) -> dict[str, Any]:
-        """Make data for ``json.dumps``."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from colorsys import hsv_to_rgb
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import PurePosixPath
@@ -21,6 +22,7 @@ from urllib.parse import quote
 
 from tau_stage.audio import RATE
 from tau_stage.errors import UsageError
+from tau_stage.report.page import templates
 from tau_stage.take import Alternative, Performed, PlayedSound, Take, at_rate_name
 from tau_stage.text import one_line, printable, printable_json
 
@@ -108,15 +110,7 @@ def _clusters(sounds: Iterable[PlayedSound]) -> list[list[PlayedSound]]:
 _ATTEMPT = re.compile(r"(?P<line>.+)\.attempt-(?P<number>[0-9]+)\.wav")
 _GOLDEN = 0.618033988749895
 _CUSTOM = 0x1000000
-_GREY = _CUSTOM | 0x909090
-_CENTRE = "0.70794578438414"
-"""A pan law: how loud both sides are in the middle, -3 dB as Reaper writes it."""
-
-_CONSTANT_POWER = ("PANMODE 3", "PANLAWFLAGS 0")
-"""Mono is panned and stereo balanced, each on a sine."""
-
-_STRAIGHT = "0 0 0 1 0 0 0"
-"""A fade of no length."""
+_GREY = 0x909090
 
 
 def render_rpp(take: Take, attempts: Iterable[str] = (), rate: int = RATE) -> str:
@@ -125,15 +119,29 @@ def render_rpp(take: Take, attempts: Iterable[str] = (), rate: int = RATE) -> st
     Attempts that failed are named like ``lines/007-ann-1.attempt-1.wav``; those whose line never came are left out. The
     sounds that the project names are beside it at its rate.
     """
-    sheet = _Sheet(take, _space(take), _by_line(attempts), rate)
-    body = (
-        f"TITLE {quoted(take.scene.title)}",
-        f"SAMPLERATE {rate} 1 0",
-        "TEMPO 120 4 4",
-        *sheet.markers(),
-        *(line for track in tracks(take) for line in sheet.track(track)),
-    )
-    return "\n".join(_block('REAPER_PROJECT 0.1 "6.0" 0', body)) + "\n"
+    failed, space, names = _by_line(attempts), _space(take), [player.name for player in take.players]
+
+    def guid(*what: object) -> str:
+        """Make an id that is the same in every project of the same take."""
+        return f"{{{uuid.uuid5(space, chr(10).join(map(str, what)))}}}".upper()
+
+    def color(player: str | None) -> int:
+        """Choose a player's colour: neighbours lie far apart."""
+        if not player:
+            return _CUSTOM | _GREY
+        red, green, blue = (round(255 * part) for part in hsv_to_rgb(names.index(player) * _GOLDEN % 1, 0.55, 0.85))
+        return _CUSTOM | red | green << 8 | blue << 16
+
+    def sources(clip: TrackClip) -> Iterator[tuple[str, str, int]]:
+        """Yield the takes of an item, of which the first one plays: name, file, and the samples before it."""
+        yield clip.name, clip.file, clip.skipped
+        yield from ((f"{clip.name}, take {other.take}", str(other.file), 0) for other in other_takes(clip.line))
+        yield from ((f"{clip.name}, failed attempt {number}", file, 0) for number, file in failed.get(clip.file, ()))
+
+    words = {"guid": guid, "color": color, "sources": sources, "quoted": quoted, "at_rate_name": at_rate_name}
+    template = templates().get_template("session.rpp", globals=words | {"printable": printable})
+    lines, at = lines_in_order(take), partial(seconds, rate=take.rate)
+    return template.render(take=take, rate=rate, lines=lines, tracks=tracks(take), at=at) + "\n"
 
 
 def quoted(text: str) -> str:
@@ -158,82 +166,6 @@ def seconds(samples: int, rate: int) -> str:
     return f"{samples / rate:.14f}".rstrip("0").rstrip(".")
 
 
-@dataclass(frozen=True, slots=True)
-class _Sheet:
-    """Writes the parts of one take's project; ``attempts`` are numbers and files by the file of their line."""
-
-    take: Take
-    space: uuid.UUID
-    attempts: Mapping[str, Sequence[tuple[int, str]]]
-    rate: int
-
-    def guid(self, *what: object) -> str:
-        """Make an id that is the same in every project of the same take."""
-        return f"{{{uuid.uuid5(self.space, chr(10).join(map(str, what)))}}}".upper()
-
-    def color(self, player: str) -> int:
-        """Choose a player's colour: neighbours lie far apart."""
-        names = [player.name for player in self.take.players]
-        red, green, blue = (round(255 * part) for part in hsv_to_rgb(names.index(player) * _GOLDEN % 1, 0.55, 0.85))
-        return _CUSTOM | red | green << 8 | blue << 16
-
-    def markers(self) -> Iterator[str]:
-        """Yield one marker per line, also where it has no sound."""
-        for number, line in enumerate(lines_in_order(self.take), 1):
-            at = seconds(line.offset_samples, self.take.rate)
-            guid = self.guid("marker", line.number, line.id)
-            yield f"MARKER {number} {at} {quoted(line.id)} 0 {self.color(line.player)} 1 R {guid} 0"
-
-    def track(self, track: Track) -> Iterator[str]:
-        """Write a track with all its items."""
-        guid = self.guid("track", track.kind, track.name)
-        head = (
-            f"NAME {quoted(track.name)}",
-            f"PEAKCOL {self.color(track.name) if track.kind == 'player' else _GREY}",
-            *((*_CONSTANT_POWER, f"VOLPAN 1 {track.pan:g} {_CENTRE} -1 1") if self.take.channels == 2 else ()),
-            f"TRACKID {guid}",
-        )
-        items = (line for clip in track.clips for line in _block("ITEM", self.item(clip)))
-        return _block(f"TRACK {guid}", (*head, *items))
-
-    def item(self, clip: TrackClip) -> Iterator[str]:
-        """Yield what an item says: its place, what is said in it, and its takes, of which the first one plays."""
-        rate = self.take.rate
-        yield from (
-            f"POSITION {seconds(clip.at, rate)}",
-            "SNAPOFFS 0",
-            f"LENGTH {seconds(clip.samples, rate)}",
-            "LOOP 0",
-            "ALLTAKES 0",
-            f"FADEIN {_STRAIGHT}",
-            f"FADEOUT {_STRAIGHT}",
-            "MUTE 0 0",
-            "SEL 0",
-            f"IGUID {self.guid('item', clip.file, clip.at)}",
-            "VOLPAN 1 0 1 -1",
-        )
-        if clip.line and clip.line.said:
-            yield from _block("NOTES", [f"|{text}" for text in printable(clip.line.said).splitlines()])
-        yield from self.source(clip.name, clip.file, clip.skipped)
-        for other in other_takes(clip.line):
-            yield "TAKE"
-            yield from self.source(f"{clip.name}, take {other.take}", str(other.file), 0)
-        for number, file in self.attempts.get(clip.file, ()):
-            yield "TAKE"
-            yield from self.source(f"{clip.name}, failed attempt {number}", file, 0)
-
-    def source(self, name: str, file: str, skipped: int) -> Iterator[str]:
-        """Yield one take of an item."""
-        yield from (
-            f"NAME {quoted(name)}",
-            f"SOFFS {seconds(skipped, self.take.rate)}",
-            "PLAYRATE 1 1 0 -1 0 0.0025",
-            "CHANMODE 0",
-            f"GUID {self.guid('take', file, skipped)}",
-            *_block("SOURCE WAVE", [f"FILE {quoted(at_rate_name(file, self.rate))}"]),
-        )
-
-
 def _space(take: Take) -> uuid.UUID:
     """Return what a take is known by: its scene, and what was heard."""
     heard = [*(line.sha256 for line in take.lines), *(sound.sha256 for sound in take.sounds)]
@@ -248,12 +180,6 @@ def _by_line(attempts: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
         if match := _ATTEMPT.fullmatch(file):
             by_line.setdefault(f"{match['line']}.wav", []).append((int(match["number"]), file))
     return {line: sorted(files) for line, files in by_line.items()}
-
-
-def _block(head: str, body: Iterable[str]) -> Iterator[str]:
-    yield f"<{head}"
-    yield from (f"  {line}" for line in body)
-    yield ">"
 
 
 ROOM = "tau_stage"
@@ -391,16 +317,8 @@ def lanes(clips: Iterable[TrackClip]) -> list[list[TrackClip]]:
 
 def _line_facts(line: Performed) -> dict[str, object]:
     """Return what a timeline keeps of a line."""
-    return {
-        "line": line.id,
-        "number": line.number,
-        "player": line.player,
-        "asked": line.asked,
-        "said": line.said,
-        "direction": line.direction,
-        "synthetic": not line.human,
-        "sha256": line.sha256,
-    }
+    kept = {"number", "player", "asked", "said", "direction", "sha256"}
+    return {"line": line.id, "synthetic": not line.human, **line.model_dump(include=kept)}
 
 
 def _sound_facts(clip: TrackClip) -> dict[str, object]:

@@ -237,12 +237,12 @@ def _part(name: str) -> str:
 
 @cache
 def templates() -> Environment:
-    """Return our templates: what others said is escaped and made printable in them."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    """Return our templates: what others said is made printable in them, and escaped in pages."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
     environment = Environment(
         loader=PackageLoader("tau_stage.report"),
-        autoescape=True,
+        autoescape=select_autoescape(),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -11,7 +11,7 @@ import shutil
 import struct
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -70,7 +70,7 @@ from tau_stage.suite.result import OVER_BUDGET, CaseError, Result, Source, rows,
 from tau_stage.take import CHECKS, Take, TakeFolder, audio_of, leave_latest
 from tau_stage.termination import run_until_signal
 from tau_stage.transport import Handshake, MemoryTransport, Transport
-from tau_stage.understudy import SpeechRequest, SpokenLine, Understudy, Voices, plan_speech
+from tau_stage.understudy import SpeechPlan, SpeechRequest, SpokenLine, Understudy, Voices, plan_speech
 
 TAKES = PLACE / "takes"
 NONE_LEFT = "nobody spoke, so nothing can be said of it"
@@ -350,27 +350,30 @@ def _delete_takes(runs: Sequence[Run]) -> None:
             run.folder.path.parent.rmdir()
 
 
+@dataclass(frozen=True)
 class InstantActor:
-    """Speaks with the understudy's voices, on the event loop: a virtual clock stands still meanwhile.
+    """Speaks on the event loop: a virtual clock stands still meanwhile.
 
-    Raises:
-        UsageError: The voices are not installed.
+    Attributes:
+        sound: Makes the sound of a line in a voice.
     """
 
-    def __init__(self) -> None:
-        self._voices = _voices()
+    sound: Callable[[SpeechPlan, str], Pcm]
 
     async def speak(self, request: SpeechRequest) -> SpokenLine:
         """Say something; the words alone where no sound is wanted."""
         await anyio.lowlevel.checkpoint()
-        performance = plan_speech(request)
-        audio = self._voices.speak(performance, request.voice) if request.wants_audio else None
-        return SpokenLine(performance.transcript, audio)
+        speech = plan_speech(request)
+        return SpokenLine(speech.transcript, self.sound(speech, request.voice) if request.wants_audio else None)
 
 
 @cache
 def _voices() -> Voices:
-    """Return one engine for all scenes of the process: loading it takes longer than many a line."""
+    """Return one engine for all scenes of the process: loading it takes longer than many a line.
+
+    Raises:
+        UsageError: The voices are not installed.
+    """
     return Voices()
 
 
@@ -380,7 +383,7 @@ def in_memory_stage(plan: Plan, understudy: Understudy | None = None) -> Stage:
     Raises:
         UsageError: The voices are not installed.
     """
-    playing = understudy or Understudy(InstantActor())
+    playing = understudy or Understudy(InstantActor(_voices().speak))
     for audio, words in known_words(plan):
         playing.known_speech.teach(audio, words)
 
@@ -409,17 +412,9 @@ OWN = frozenset({"asked", "direction", "player", "place", "line", "pause", "hear
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-class HummingActor:
-    """Says what the understudy would say as a hum, at twelve signs a second: nothing needs to be installed."""
-
-    async def speak(self, request: SpeechRequest) -> SpokenLine:
-        """Say something; the words alone where no sound is wanted."""
-        await anyio.lowlevel.checkpoint()
-        words = plan_speech(request).transcript
-        return SpokenLine(words, _hum(max(1, len(words)) * RATE // 12) if request.wants_audio else None)
-
-
-def _hum(samples: int) -> Pcm:
+def hum(speech: SpeechPlan, _voice: str) -> Pcm:
+    """Hum a line at twelve signs a second: nothing needs to be installed."""
+    samples = max(1, len(speech.transcript)) * RATE // 12
     return Pcm(struct.pack("<2h", 1000, -1000) * (samples // 2))
 
 
@@ -467,5 +462,5 @@ def _walked_through(plan: Plan, snapshot: Snapshot) -> list[Verdict]:
 
 
 async def _perform(plan: Plan, folder: TakeFolder) -> Take:
-    stage = in_memory_stage(plan, Understudy(HummingActor()))
+    stage = in_memory_stage(plan, Understudy(InstantActor(hum)))
     return await perform(plan, stage, folder, PerformanceOptions(people=people_of(plan, stand_in=True)))

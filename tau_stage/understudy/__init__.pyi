@@ -1,6 +1,7 @@
 from .actor import SpeechRequest as SpeechRequest
 from .actor import SpokenLine as SpokenLine
 from .admission import parse_origin as parse_origin
+from .delivery import SpeechPlan as SpeechPlan
 from .delivery import plan_speech as plan_speech
 from .faults import parse_fault as parse_fault
 from .profiles import profile_named as profile_named
