@@ -40,21 +40,26 @@ def header(samples: int, rate: int, channels: int = 1) -> bytes:
 class WavWriter:
     """Appends audio to a WAV file whose header is current after every append, so that a killed process leaves it whole.
 
+    With ``header_lag`` the header may be that many samples behind the sound: what a killed process leaves is whole up
+    to there.
+
     Args:
         path: Created, or emptied.
         rate: Samples per second; audio of another rate is refused.
         channels: 1 or 2; audio of another number of channels is refused.
+        header_lag: How many samples an append may leave out of the header; others bring it up to date.
 
     Raises:
         OSError: The file cannot be written.
     """
 
-    def __init__(self, path: Path, rate: int = RATE, channels: int = 1) -> None:
+    def __init__(self, path: Path, rate: int = RATE, channels: int = 1, *, header_lag: int = 0) -> None:
         self.path = path
         self.rate = rate
         self.channels = channels
         self._width = 2 * channels
-        self.samples = 0
+        self.samples = self._told = 0
+        self._header_lag = header_lag
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | NO_LINK | BINARY, 0o644)
         write_at(self._file, header(0, rate, channels), 0)
         os.lseek(self._file, 0, os.SEEK_END)
@@ -72,7 +77,8 @@ class WavWriter:
         while rest:
             rest = rest[os.write(self._file, rest) :]
         self.samples += len(audio)
-        self._tell_size()
+        if self.samples - self._told > self._header_lag:
+            self._tell_size()
 
     def silence(self, samples: int) -> None:
         """Add silence at the end; it costs no writing.
@@ -87,6 +93,7 @@ class WavWriter:
         self._tell_size()
 
     def _tell_size(self) -> None:
+        self._told = self.samples
         write_at(self._file, header(self.samples, self.rate, self.channels), 0)
 
     def _place(self, sample: int) -> int:
@@ -137,6 +144,8 @@ class WavWriter:
     def close(self) -> None:
         """Bring everything to the disk and close; closing twice is harmless."""
         if self._file >= 0:
+            if self._told < self.samples:
+                self._tell_size()
             os.fsync(self._file)
             os.close(self._file)
             self._file = -1

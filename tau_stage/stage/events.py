@@ -96,6 +96,11 @@ class EventLog:
         self._warned = {fact.text for fact in before if isinstance(fact, records.Warned)}
 
     @property
+    def is_watched(self) -> bool:
+        """Whether there is an observer."""
+        return self._watch is not None
+
+    @property
     def now_s(self) -> float:
         """Seconds since the performance began."""
         return round(anyio.current_time() - self._began, 6)

@@ -8,7 +8,10 @@ from pathlib import Path
 from tau_stage.audio import RATE, Pcm, Stereo, WavWriter, rms_dbfs
 from tau_stage.scene import LinePlan, Plan, slug
 from tau_stage.stage.events import AudioProgress, EventLog
-from tau_stage.take import FULL_DISK, Stems, TakeFolder, guarded, sync_folder
+from tau_stage.take import FULL_DISK, Stems, TakeFolder, disk_failure, guarded, sync_folder
+
+HEADER_LAG = RATE
+"""Samples of a line under way that the header of its file need not tell yet: it is heard when it is whole."""
 
 
 class Timeline:
@@ -90,11 +93,15 @@ class LineFile:
     """Takes a line's sound as it arrives. The file has its final name only when the line is whole.
 
     ``aside`` is where it lies, if that take of the line had ended before the performance was stopped.
+
+    Attributes:
+        path: The file's final name.
     """
 
     def __init__(
         self, folder: TakeFolder, line: LinePlan, log: EventLog, take: int = 1, aside: Path | None = None
     ) -> None:
+        self.path = folder.line(line.number, line.player, line.id)
         self._folder = folder
         self._line = line
         self._log = log
@@ -103,23 +110,21 @@ class LineFile:
         self._take = take
         self._attempt = 1
 
-    @property
-    def path(self) -> Path:
-        """The file's final name."""
-        return self._folder.line(self._line.number, self._line.player, self._line.id)
-
     def sounded(self, audio: Pcm) -> None:
         """Write a piece of sound.
 
         Raises:
             TakeError: The disk is full or gone.
         """
-        with guarded(self.path, FULL_DISK):
+        try:
             if self._writer is None:
-                self._writer = WavWriter(self.path.with_suffix(f".take-{self._take}.part.wav"))
+                self._writer = WavWriter(self.path.with_suffix(f".take-{self._take}.part.wav"), header_lag=HEADER_LAG)
             self._writer.append(audio)
-        seconds = self._writer.samples / self._writer.rate
-        self._log.publish(AudioProgress(self._line.player, self._line.id, rms_dbfs(audio), seconds))
+        except OSError as error:
+            raise disk_failure(error, self.path, FULL_DISK) from error
+        if self._log.is_watched:
+            seconds = self._writer.samples / self._writer.rate
+            self._log.publish(AudioProgress(self._line.player, self._line.id, rms_dbfs(audio), seconds))
 
     def again(self) -> str | None:
         """Keep what a failed attempt gave under a name of its own, and say which."""

@@ -44,10 +44,14 @@ def guarded(path: Path, hint: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if hint == FULL_DISK and error.errno is not None:
-            hint = REMEDIES.get(error.errno, hint)
-        name = error.filename2 or error.filename or str(path)
-        raise TakeError(name, os_reason(error), hint) from error
+        raise disk_failure(error, path, hint) from error
+
+
+def disk_failure(error: OSError, path: Path, hint: str) -> TakeError:
+    """Say what a failing disk has done to a file, and what to do about it."""
+    if hint == FULL_DISK and error.errno is not None:
+        hint = REMEDIES.get(error.errno, hint)
+    return TakeError(error.filename2 or error.filename or str(path), os_reason(error), hint)
 
 
 def sync_folder(path: Path) -> None:
