@@ -13,8 +13,8 @@ import ssl
 import time
 from base64 import b64encode
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -172,15 +172,20 @@ class WebSocketTransport:
 
     async def send(self, frame: bytes) -> None:
         """Send one text frame."""
-        with self._open():
+        try:
             await self._connection.send(frame, text=True)
+        except (WebSocketException, OSError, EOFError) as error:
+            raise self._ended(error) from None
 
     async def receive(self) -> bytes:
         """Return the next frame, undecoded."""
-        with self._open():
-            if not self._waiting:
-                self._waiting.extend(self._striker.strike(await self._connection.recv(decode=False)))
-            return self._waiting.popleft()
+        if not self._waiting:
+            try:
+                frame = await self._connection.recv(decode=False)
+            except (WebSocketException, OSError, EOFError) as error:
+                raise self._ended(error) from None
+            self._waiting.extend(self._striker.strike(frame))
+        return self._waiting.popleft()
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         """Close with a close frame; its reason is cut to the 123 bytes that fit (RFC 6455, section 5.5).
@@ -198,20 +203,12 @@ class WebSocketTransport:
         """Cut the TCP connection."""
         self._connection.transport.abort()
 
-    @contextmanager
-    def _open(self) -> Iterator[None]:
-        """Tell whatever ends a connection as its end."""
-        try:
-            yield
-        except ConnectionClosed as error:
-            raise self._closed(error) from None
-        except ConcurrencyError:  # two readers: ours to mend
-            raise
-        except (WebSocketException, OSError, EOFError) as error:
-            reason = self._secrets.strike(str(error)) or REASONS[ABNORMAL]
-            raise SessionClosed(code=ABNORMAL, reason=reason) from None
-
-    def _closed(self, error: ConnectionClosed) -> SessionClosed:
+    def _ended(self, error: Exception) -> Exception:
+        """Tell whatever ends a connection as its end; two readers are ours to mend."""
+        if isinstance(error, ConcurrencyError):
+            return error
+        if not isinstance(error, ConnectionClosed):
+            return SessionClosed(code=ABNORMAL, reason=self._secrets.strike(str(error)) or REASONS[ABNORMAL])
         if error.rcvd is None:
             code = error.sent.code if error.sent and not error.rcvd_then_sent else ABNORMAL
             return SessionClosed(code=code, reason=REASONS.get(code, ""))

@@ -125,7 +125,7 @@ def rms_dbfs(audio: Pcm) -> float:
 
 def peak_dbfs(audio: Pcm) -> float:
     """Measure the highest sample in dB relative to full scale; nothing at all is -120."""
-    return dbfs(float(np.max(np.abs(audio.array.astype("int32"))))) if audio else SILENCE_DBFS
+    return dbfs(max(-float(audio.array.min()), float(audio.array.max()))) if audio else SILENCE_DBFS
 
 
 def is_audible(audio: Pcm) -> bool:
@@ -136,7 +136,8 @@ def is_audible(audio: Pcm) -> bool:
     >>> is_audible(loud), is_audible(loud[:48]), is_audible(Pcm.silence(24_000)), is_audible(Pcm())
     (True, False, False, False)
     """
-    return audio.duration_s >= AUDIBLE_S and peak_dbfs(audio) >= AUDIBLE_DBFS
+    seconds = (audio[at : at + audio.rate] for at in range(0, len(audio), audio.rate))
+    return audio.duration_s >= AUDIBLE_S and any(peak_dbfs(second) >= AUDIBLE_DBFS for second in seconds)
 
 
 def dbfs(amplitude: float) -> float:

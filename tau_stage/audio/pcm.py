@@ -31,30 +31,28 @@ class Sound:
     """
 
     channels: ClassVar[int]
+    width: ClassVar[int]
+    """Bytes of one moment: two for each channel."""
 
     data: bytes = b""
     rate: int = RATE
 
     def __post_init__(self) -> None:
-        if len(self.data) % self._width:
-            raise ValueError(f"16-bit audio needs {self._width} bytes for each moment, got {len(self.data)}")
+        if len(self.data) % self.width:
+            raise ValueError(f"16-bit audio needs {self.width} bytes for each moment, got {len(self.data)}")
         if self.rate <= 0:
             raise ValueError(f"a rate must be positive, got {self.rate}")
 
     def __len__(self) -> int:
         """Count the samples of each channel."""
-        return len(self.data) // self._width
+        return len(self.data) // self.width
 
     def __getitem__(self, span: slice) -> Self:
         """Take a span of samples."""
         start, stop, step = span.indices(len(self))
         if step != 1:
             raise ValueError("a span of audio has no step")
-        return type(self)(self.data[self._width * start : self._width * max(start, stop)], self.rate)
-
-    @property
-    def _width(self) -> int:
-        return 2 * self.channels
+        return type(self)(self.data[self.width * start : self.width * max(start, stop)], self.rate)
 
     @property
     def duration_s(self) -> float:
@@ -84,6 +82,7 @@ class Pcm(Sound):
     """
 
     channels = 1
+    width = 2
 
     @classmethod
     def from_array(cls, samples: NDArray[np.floating] | NDArray[np.int16], rate: int = RATE) -> Pcm:
@@ -105,7 +104,7 @@ class Pcm(Sound):
 
     @classmethod
     def join(cls, parts: Iterable[Pcm], rate: int = RATE) -> Pcm:
-        """Join the parts end to end; nothing at all is no samples at ``rate``.
+        """Join the parts end to end; nothing at all is no samples at ``rate``, and one part is itself.
 
         Raises:
             ValueError: A part has another rate.
@@ -116,7 +115,8 @@ class Pcm(Sound):
         parts = list(parts)
         if any(part.rate != rate for part in parts):
             raise ValueError(f"cannot join audio of {sorted({part.rate for part in parts})} Hz at {rate} Hz")
-        return cls(b"".join(part.data for part in parts), rate)
+        sounding = [part for part in parts if part]
+        return sounding[0] if len(sounding) == 1 else cls(b"".join(part.data for part in sounding), rate)
 
     @property
     def base64(self) -> bytes:
@@ -137,6 +137,7 @@ class Stereo(Sound):
     """
 
     channels = 2
+    width = 4
 
     @classmethod
     def of(cls, left: Pcm, right: Pcm) -> Stereo:

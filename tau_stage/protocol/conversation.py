@@ -78,6 +78,12 @@ UNUSABLE = "unusable_event"
 MOST_WORDINGS = 3
 """How many of a server's sentences are told of one kind of frame that is no event."""
 
+PieceEnd = AudioDone | ContentPartDone | TextDone | FunctionArgumentsDone
+"""With these a piece of an item is whole."""
+
+MayFollowEnd = TranscriptDone | ContentPartAdded
+"""These leave a whole item whole."""
+
 SOUNDING_PARTS = frozenset({"audio", "output_audio"})
 """Types of content parts that sound."""
 
@@ -103,7 +109,10 @@ class _Incoming:
 
     def item(self, item_id: str) -> PartialItem:
         """Return an item; a new one where it is not known."""
-        return self.items.setdefault(item_id, PartialItem(self.form.decoder()))
+        item = self.items.get(item_id)
+        if item is None:
+            item = self.items[item_id] = PartialItem(self.form.decoder())
+        return item
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,9 +268,7 @@ class Conversation:
             self.odd[f"{event.type}: it came after the end of its response; left out"] += 1
             return None
         item_id, item = self._item(self._growing(owner), event.item_id)
-        item.is_over = isinstance(event, AudioDone | ContentPartDone | TextDone | FunctionArgumentsDone) or (
-            item.is_over and isinstance(event, TranscriptDone | ContentPartAdded)
-        )
+        item.is_over = isinstance(event, PieceEnd) or (item.is_over and isinstance(event, MayFollowEnd))
         match event:
             case AudioDelta():
                 return self._add_sound(owner, item_id, item, event)
@@ -293,7 +300,10 @@ class Conversation:
         ending = self._ending.pop(response_id, None)
         if ending is not None and ending.is_told:
             self._ending[response_id] = replace(ending, goes_on=True)
-        return self._incoming.setdefault(response_id, _Incoming(self.form))
+        incoming = self._incoming.get(response_id)
+        if incoming is None:
+            incoming = self._incoming[response_id] = _Incoming(self.form)
+        return incoming
 
     def _add_sound(self, owner: str, item_id: str, item: PartialItem, event: AudioDelta) -> ResponseChange | None:
         try:

@@ -142,7 +142,7 @@ class Requests:
 
         An item that was not known before (``is_new_item``) may be one that we made, under an id of the server's own.
         """
-        request = self._match(event, is_new_item=is_new_item)
+        request = self._match(event, is_new_item=is_new_item) if self._open or self._taken_as_done else None
         if request:
             self.forget(request)
         return request

@@ -209,7 +209,7 @@ class PartialItem:
     @property
     def is_commentary(self) -> bool:
         """Whether it is no part of the answer."""
-        return (self.phase or "").casefold() == COMMENTARY
+        return self.phase is not None and self.phase.casefold() == COMMENTARY
 
     @property
     def owes_sound(self) -> bool:

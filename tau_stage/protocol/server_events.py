@@ -149,11 +149,8 @@ class ServerEvent(Lenient):
 
     def encode(self) -> bytes:
         """Write the event as one text frame: what was set, and every discriminator."""
-        return self.__pydantic_serializer__.to_json(self, exclude_unset=True)
-
-    def model_post_init(self, _context: object, /) -> None:
-        """Count the event's type as set, so that ``encode`` sends it."""
         self.__pydantic_fields_set__.add("type")
+        return self.__pydantic_serializer__.to_json(self, exclude_unset=True)
 
 
 class UnknownEvent(ServerEvent):

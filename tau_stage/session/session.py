@@ -560,14 +560,15 @@ class Session:
     def take_in(self, event: ServerEvent) -> ResponseChange | None:
         """Take in one event of the server and say what changed for whoever listens to a response."""
         now = anyio.current_time()
-        if isinstance(event, server_events.SessionCreated | server_events.SessionUpdated):
-            self.session = event.session
-            self._named(event.session.get("model"))
-        elif isinstance(event, server_events.ResponseCreated | server_events.ResponseDone):
-            self._named(event.response.model)
-        elif isinstance(event, server_events.SpeechStarted) and (playing := self.state.stop_playing(now)):
-            # on a websocket the server cancels, and leaves it to us to say how much was heard
-            self.background.add(partial(self._cut, playing))
+        match event:
+            case server_events.SessionCreated() | server_events.SessionUpdated():
+                self.session = event.session
+                self._named(event.session.get("model"))
+            case server_events.ResponseCreated() | server_events.ResponseDone():
+                self._named(event.response.model)
+            case server_events.SpeechStarted() if playing := self.state.stop_playing(now):
+                # on a websocket the server cancels, and leaves it to us to say how much was heard
+                self.background.add(partial(self._cut, playing))
         change = self.conversation.apply(event)
         self.state.apply(event, change, now)
         self._note(change)

@@ -120,8 +120,9 @@ class ResponseStream:
 
     def add(self, change: ResponseChange) -> None:
         """Take in what the reader found."""
-        if not getattr(change, "commentary", False) and (milestone := MILESTONES.get(type(change))):
-            self._came_after_s.setdefault(milestone, anyio.current_time() - self._began_at)
+        milestone = MILESTONES.get(type(change))
+        if milestone and milestone not in self._came_after_s and not getattr(change, "commentary", False):
+            self._came_after_s[milestone] = anyio.current_time() - self._began_at
         self._changes.append(change)
         self._changed.notify()
 
@@ -143,6 +144,8 @@ class ResponseStream:
         return change
 
     async def _next(self) -> ResponseChange:
+        if self._changes:
+            return self._changes.popleft()
         with anyio.move_on_after(self._idle_s):
             await self._changed.until(lambda: bool(self._changes or self._failure))
             if self._failure and not self._changes:

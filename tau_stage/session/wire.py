@@ -311,7 +311,10 @@ class Wire:
 
     async def _next_frame(self) -> bytes | None:
         """Wait for the next frame; None where the moment has come to settle what is open."""
-        with anyio.CancelScope(deadline=min([self._ends_at, *(due for _, due in self._suspected.values())])):
+        moment = min([self._ends_at, *(due for _, due in self._suspected.values())])
+        if moment == inf:
+            return await self.transport.receive()
+        with anyio.CancelScope(deadline=moment):
             return await self.transport.receive()
         return None
 
@@ -378,7 +381,9 @@ class Wire:
         elif conversation.is_over:
             owes_ends = self._sink.answers.get(END) is False
             wait_s = UNANSWERED_S if owes_ends else self._deadlines.response_s / 2
-        if is_news or inf in (wait_s, self._ends_at):
+        if wait_s == inf:
+            self._ends_at = inf
+        elif is_news or self._ends_at == inf:
             self._ends_at = anyio.current_time() + wait_s
 
     def _probed(self) -> Sequence[Request] | None:

@@ -3,8 +3,8 @@ from .atomic import FULL_DISK as FULL_DISK
 from .atomic import PREFIX as PREFIX
 from .atomic import SUFFIX as SUFFIX
 from .atomic import clear_drafts as clear_drafts
-from .atomic import draft_beside as draft_beside
 from .atomic import disk_failure as disk_failure
+from .atomic import draft_beside as draft_beside
 from .atomic import guarded as guarded
 from .atomic import is_held as is_held
 from .atomic import sync_folder as sync_folder
