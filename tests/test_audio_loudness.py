@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from pyebur128 import MeasurementMode, R128State, get_true_peak
 
 from tau_stage.audio.loudness import Limiter, Loudness, Meter, gain_for
 from tau_stage.audio.pcm import RATE
@@ -72,6 +73,28 @@ def test_blocks_of_any_length_measure_the_same(cuts: list[int]) -> None:
     for block in np.split(sound, sorted(cuts)):
         meter.feed(block)
     assert meter.result() == measured(sound)
+
+
+@given(
+    channels=st.sampled_from([1, 2]),
+    loud=st.lists(st.tuples(st.integers(0, 11_990), st.floats(0.01, 2.0)), max_size=6),
+    cuts=st.lists(st.integers(0, 12_000), max_size=3),
+)
+@settings(max_examples=25)
+def test_the_highest_peak_is_found_wherever_it_is(
+    channels: int, loud: list[tuple[int, float]], cuts: list[int]
+) -> None:
+    """The oracle looks between all samples; ours only where a peak can be."""
+    sound = np.stack([voice(0.5, seed) for seed in range(channels)], axis=1)
+    for at, level in loud:
+        sound[at : at + 10, at % channels] += level * np.sign(np.sinc(np.arange(-5, 5) + 0.5))
+    whole = R128State(channels, RATE, MeasurementMode.MODE_TRUE_PEAK)
+    whole.add_frames(sound.ravel(), len(sound))
+    highest = max(get_true_peak(whole, channel) for channel in range(channels))
+    meter = Meter(RATE, channels=channels)
+    for block in np.split(sound if channels > 1 else sound[:, 0], sorted(cuts)):
+        meter.feed(block)
+    assert meter.result().peak_dbtp == pytest.approx(20 * np.log10(highest), abs=1e-9)
 
 
 def test_less_than_a_gating_block_is_measured_with_silence_after_it() -> None:

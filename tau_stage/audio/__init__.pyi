@@ -27,6 +27,7 @@ from .loudness import gain_for as gain_for
 from .loudness import is_audible as is_audible
 from .loudness import peak_dbfs as peak_dbfs
 from .loudness import rms_dbfs as rms_dbfs
+from .pcm import FULL_SCALE as FULL_SCALE
 from .pcm import RATE as RATE
 from .pcm import Pcm as Pcm
 from .pcm import SoundT as SoundT

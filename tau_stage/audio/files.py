@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from tau_stage.audio.formats import as_samples, at_rate, joined
 from tau_stage.audio.loudness import AUDIBLE_DBFS, dbfs
-from tau_stage.audio.pcm import RATE, Pcm, Stereo
+from tau_stage.audio.pcm import FULL_SCALE, RATE, Pcm, Stereo
 from tau_stage.errors import LFS_HINT, LFS_LARGEST, LFS_PROBLEM, UsageError, is_lfs_pointer
 
 LONGEST_S = 3600
@@ -29,7 +29,6 @@ LONGEST_S = 3600
 SLOWEST_HZ = 1000
 READABLE = "sound files may be WAV, FLAC, OGG or MP3, of any sample rate, width and number of channels"
 BLOCK_SAMPLES = 1 << 20
-FULL_SCALE = 32_768
 CANCELLED_DB = 20.0
 """A mix of channels that is so much softer than they are is not what they sound like."""
 

@@ -8,20 +8,27 @@ and the same for any blocks.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from pyebur128 import MeasurementMode, R128State, get_loudness_global, get_true_peak
+from pyebur128 import MeasurementMode, R128State, get_loudness_global, get_previous_true_peak
 
 from tau_stage.audio.pcm import Pcm, SoundT
 
 GATING_BLOCK_S = 0.4
 """What BS.1770 measures at once; a shorter sound is measured with silence after it."""
 
-RUN = 1 << 16
-"""Samples measured in one go: the meter keeps a copy at four times the rate."""
+CELL = 1 << 11
+"""Samples of which the highest says whether the values between them are looked at."""
+
+BEFORE = 64
+"""Samples before a cell that the meter's filter is filled with; it reaches over 25 at most."""
+
+OVERSHOOT = 2.0
+"""No value between samples that the meter makes is higher than so many times the highest sample near it: 1.86."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +68,14 @@ class Meter:
 
     def __init__(self, rate: int, gain_db: float = 0.0, channels: int = 1) -> None:
         self._channels = channels
-        self._state = R128State(channels, rate, MeasurementMode.MODE_I | MeasurementMode.MODE_TRUE_PEAK)
+        self._power = R128State(channels, rate, MeasurementMode.MODE_I)
+        self._between = R128State(channels, rate, MeasurementMode.MODE_TRUE_PEAK)
         self._gain_db = gain_db
+        self._factor = 10 ** (gain_db / 20)
         self._block = math.ceil(GATING_BLOCK_S * rate)
         self._samples = 0
+        self._peak = 0.0
+        self._last: Samples = np.zeros((BEFORE, channels))
 
     def feed(self, block: NDArray[np.floating]) -> None:
         """Measure what comes next.
@@ -73,22 +84,37 @@ class Meter:
             block: One dimension in mono, samples by channels in stereo, full scale at 1; values beyond it are measured
                 as they are.
         """
+        if not len(block):
+            return
         self._samples += len(block)
-        louder = block * 10 ** (self._gain_db / 20)
-        for start in range(0, len(block), RUN):
-            run = np.ascontiguousarray(louder[start : start + RUN], dtype=np.float64)
-            self._state.add_frames(run.ravel(), len(run))
+        louder = np.ascontiguousarray(block.reshape(len(block), self._channels), np.float64) * self._factor
+        self._power.add_frames(louder.ravel(), len(louder))
+        near = np.concatenate([self._last, louder])
+        self._last = near[-BEFORE:]
+        starts = np.arange(BEFORE, len(near), CELL)
+        highest = np.maximum.reduceat(np.abs(near).max(axis=1), starts - BEFORE)
+        highest[:-1] = np.maximum(highest[:-1], highest[1:])
+        for cell in np.argsort(-highest):
+            if highest[cell] * OVERSHOOT <= self._peak:
+                break
+            start = starts[cell]
+            self._look_between(near[start - BEFORE : start], near[start : start + CELL])
+
+    def _look_between(self, before: Samples, cell: Samples) -> None:
+        self._between.add_frames(before.ravel(), BEFORE)
+        self._between.add_frames(cell.ravel(), len(cell))
+        peaks = [get_previous_true_peak(self._between, channel) for channel in range(self._channels)]
+        self._peak = max(self._peak, *peaks)
 
     def result(self) -> Loudness:
         """Return what was measured; nothing can be fed any more."""
         missing = self._block - self._samples
         if missing > 0:
-            self._state.add_frames(np.zeros(missing * self._channels), missing)
-        lufs = get_loudness_global(self._state)
-        peak = max(get_true_peak(self._state, channel) for channel in range(self._channels))
+            self._power.add_frames(np.zeros(missing * self._channels), missing)
+        lufs = get_loudness_global(self._power)
         return Loudness(
             lufs - self._gain_db if math.isfinite(lufs) else None,
-            20 * math.log10(peak) - self._gain_db if peak > 0 else None,
+            20 * math.log10(self._peak) - self._gain_db if self._peak > 0 else None,
             self._samples,
         )
 
@@ -167,8 +193,8 @@ OVERSAMPLING = 4
 REACH = 24
 """Samples on either side from which a value between two samples is made."""
 
-REACH_GAIN = 4.0
-"""No value between samples is higher than so many times the highest sample near it."""
+REACH_GAIN = 2.9
+"""No value between samples is higher than so many times the highest sample near it: the sum of a filter's taps."""
 
 KAISER_BETA = 5.0
 
@@ -236,11 +262,15 @@ class Limiter:
         self._near = near[:, -2 * REACH :]
         if near.shape[1] <= 2 * REACH:
             return np.zeros(0)
-        peaks: Samples = np.abs(near[:, REACH:-REACH]).max(axis=0)
-        for channel in near:
-            if np.abs(channel).max() * REACH_GAIN > self._ceiling:
+        levels = np.abs(near).max(axis=0)
+        peaks: Samples = levels[REACH:-REACH]
+        for start, end in _spans(levels * REACH_GAIN > self._ceiling):
+            for channel in near[:, start : end + 2 * REACH]:
                 for taps in _between():
-                    peaks = np.maximum(peaks, np.abs(np.convolve(channel, taps, mode="valid")))
+                    between = np.abs(np.convolve(channel, taps, mode="valid"))
+                    np.maximum(peaks[start:end], between, out=peaks[start:end])
+        if not (peaks > self._ceiling).any():
+            return np.zeros(len(peaks))
         wanted: Samples = 20 * np.log10(np.maximum(peaks / self._ceiling, 1.0))
         return wanted
 
@@ -249,8 +279,8 @@ class Limiter:
         width = self._ahead + 1
         high = np.concatenate([self._next, wanted])
         self._next = high[-width + 1 :] if len(high) >= width else high
-        if len(high) < width:
-            return np.zeros(0)
+        if len(high) < width or not high.any():
+            return np.zeros(max(0, len(high) - width + 1))
         done = 1
         while done < width:
             step = min(done, width - done)
@@ -281,6 +311,19 @@ class Limiter:
         means: Samples = (sums[self._ahead :] - sums[: -self._ahead]) / self._ahead
         means[means < LEAST_DB / self._ahead] = 0.0
         return means
+
+
+def _spans(loud: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """Yield the stretches of a block, without what reaches over its ends, in which a value between samples may be loud.
+
+    Args:
+        loud: For each sample, and ``REACH`` more on either side, whether it is.
+    """
+    cells = np.add.reduceat(loud, np.arange(0, len(loud), REACH), dtype=np.intp) > 0
+    whole = np.concatenate([[False], cells[:-2] | cells[1:-1] | cells[2:], [False]])
+    edges = np.flatnonzero(np.diff(whole.astype(np.int8))) * REACH
+    last = len(loud) - 2 * REACH
+    yield from ((start, min(end, last)) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < last)
 
 
 @cache

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 RATE = 24_000
 """Samples per second of every stem, line and mix, and of the Realtime API's ``audio/pcm``."""
 
+FULL_SCALE = 32_768
+"""One more than the highest 16-bit sample."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sound:

@@ -11,7 +11,7 @@ from itertools import chain, count
 import numpy as np
 from numpy.typing import NDArray
 
-from tau_stage.audio import RATE, Pcm, Stereo, WavWriter, as_samples, at_rate, faded, resampled
+from tau_stage.audio import FULL_SCALE, RATE, Pcm, Stereo, WavWriter, as_samples, at_rate, faded, resampled
 from tau_stage.scene import LineFiles, filled, is_device
 from tau_stage.take.atomic import guarded, whole_file
 from tau_stage.take.folder import TakeFolder
@@ -21,7 +21,6 @@ from tau_stage.take.take_model import STEMS, Performed, Take
 
 PACKED = "stems-packed"
 EXPORT = "export"
-FULL_SCALE = 32_768
 
 QUIET_DBFS = -60.0
 KEPT_S = 0.02
@@ -149,7 +148,7 @@ def trimmed(audio: Pcm) -> Pcm:
     >>> len(trimmed(Pcm.join([Pcm.silence(24_000), sound, Pcm.silence(24_000)])))
     3360
     """
-    loud = np.flatnonzero(np.abs(audio.array.astype(np.int32)) >= 32_768 * 10 ** (QUIET_DBFS / 20))
+    loud = np.flatnonzero(np.abs(audio.array.astype(np.int32)) >= FULL_SCALE * 10 ** (QUIET_DBFS / 20))
     if not len(loud):
         return audio
     kept, fade = round(KEPT_S * audio.rate), round(FADE_S * audio.rate)

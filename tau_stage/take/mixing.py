@@ -1,6 +1,6 @@
 """The mix: all stems of a take in one file, at one loudness, never louder than its ceiling.
 
-What is told of a mix is measured in the file itself. WAV and FLAC are 24 bit: a take's sounds have 16, and a sum of
+What is told of a mix is measured in what is in its file. WAV and FLAC are 24 bit: a take's sounds have 16, and a sum of
 them at another gain would need dither to keep that; at 24 bit it needs none, silence stays silence, and two mixes of
 one take are the same file.
 
@@ -20,7 +20,18 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from tau_stage.audio import RATE, SILENCE_DBFS, Limiter, Loudness, Meter, at_rate, gain_for, pan_gains, tells_its_size
+from tau_stage.audio import (
+    FULL_SCALE,
+    RATE,
+    SILENCE_DBFS,
+    Limiter,
+    Loudness,
+    Meter,
+    at_rate,
+    gain_for,
+    pan_gains,
+    tells_its_size,
+)
 from tau_stage.errors import TakeError, UsageError
 from tau_stage.scene import MOST_KBPS, Mix, picture_type, resolve_path
 from tau_stage.take.atomic import guarded, whole_file
@@ -31,6 +42,7 @@ from tau_stage.take.take_model import Take
 Samples = NDArray[np.floating]
 
 KINDS = {".wav": ("WAV", "PCM_24"), ".flac": ("FLAC", "PCM_24"), ".ogg": ("OGG", "VORBIS"), ".mp3": ("MP3", None)}
+LOSSLESS = (".wav", ".flac")
 BLOCK = 1 << 16
 CLOSE_ENOUGH_LU = 0.1
 MARGIN_DB = 0.4
@@ -118,8 +130,7 @@ def mix(folder: TakeFolder, take: Take, wanted: Mix, rate: int = RATE) -> Mixed:
     with guarded(final, MIX_AGAIN), whole_file(final) as draft:
         for attempt in range(1, ATTEMPTS + 1):
             blocks = _mixed(stems, take, setting, rate)
-            length = _write(draft, final, blocks, rate, take.channels, wanted.bitrate)
-            found = _measured(draft, final, length, take.channels, wanted.bitrate)
+            found = _write(draft, final, blocks, rate, take.channels, wanted.bitrate)
             better = _better(setting, found, wanted, only_peaks=attempt >= LOUDNESS_ATTEMPTS)
             if better is None or attempt == ATTEMPTS:
                 break
@@ -133,7 +144,7 @@ def mix(folder: TakeFolder, take: Take, wanted: Mix, rate: int = RATE) -> Mixed:
         gain_db=setting.gain_db,
         limited=setting.limited,
         target_lufs=wanted.loudness,
-        seconds=length / rate,
+        seconds=found.samples / rate,
         channels=take.channels,
     )
 
@@ -216,14 +227,15 @@ def _sums(stems: tuple[StemFile, ...], samples: int, channels: int) -> Iterator[
     """Yield the sum of the stems, full scale at 1, as long as the longest: in stereo, samples by channels."""
     with ExitStack() as opened:
         files = [opened.enter_context(open_sound(stem.path, samples, channels=stem.channels)) for stem in stems]
-        gains = [np.array(stem.gains, np.float32) for stem in stems]
+        gains = [np.array(stem.gains, np.float32) / np.float32(FULL_SCALE) for stem in stems]
         for start in range(0, max(file.frames for file in files), BLOCK):
             total = np.zeros((BLOCK, channels), np.float32)
             longest = 0
             for stem, file, gain in zip(stems, files, gains, strict=True):
                 with sound_errors(stem.path):
-                    block = file.read(min(BLOCK, max(0, file.frames - start)), dtype="float32", always_2d=True)
-                total[: len(block)] += block * gain
+                    block = file.read(min(BLOCK, max(0, file.frames - start)), dtype="int16", always_2d=True)
+                if block.any():
+                    total[: len(block)] += block * gain
                 longest = max(longest, len(block))
             yield total[:longest] if channels > 1 else total[:longest, 0]
 
@@ -235,15 +247,29 @@ def _metered(blocks: Iterator[Samples], rate: int, channels: int, gain_db: float
     return meter.result()
 
 
-def _write(draft: Path, final: Path, blocks: Iterator[Samples], rate: int, channels: int, kbps: int | None) -> int:
-    """Write all blocks; how many samples they are."""
+def _write(draft: Path, final: Path, blocks: Iterator[Samples], rate: int, channels: int, kbps: int | None) -> Loudness:
+    """Write all blocks, and measure what is in the file then: what is kept as it is, while it is written."""
+    is_lossless = final.suffix.lower() in LOSSLESS
+    meter = Meter(rate, channels=channels)
     length = 0
     with _created(draft, final, rate, channels, kbps) as file:
         for block in blocks:
             with sound_errors(final, MIX_AGAIN):
                 file.write(block)
             length += len(block)
-    return length
+            if is_lossless:
+                meter.feed(block)
+    with sound_errors(final, MIX_AGAIN), open_sound(draft, name=final, channels=channels) as file:
+        if file.frames < length or (is_lossless and file.frames > length):
+            raise TakeError(str(final), f"has {file.frames} samples, and should have {length}", MIX_AGAIN)
+        if _has_size(final, kbps) and not tells_its_size(draft):
+            raise TakeError(str(final), "its end or its header could not be written", MIX_AGAIN)
+        return meter.result() if is_lossless else _metered(file.blocks(BLOCK, dtype="float32"), rate, channels)
+
+
+def _has_size(final: Path, kbps: int | None) -> bool:
+    kind = final.suffix.lower()
+    return kind == ".wav" or (kind == ".mp3" and (kbps is None or kbps >= LEAST_KBPS_WITH_SIZE))
 
 
 def _compression_level(kbps: int, rate: int) -> float:
@@ -292,16 +318,3 @@ def _created(draft: Path, final: Path, rate: int, channels: int, kbps: int | Non
         )
     with file:
         yield file
-
-
-def _measured(draft: Path, final: Path, length: int, channels: int, kbps: int | None) -> Loudness:
-    """Measure what is in a file that was just written."""
-    with sound_errors(final, MIX_AGAIN), open_sound(draft, name=final, channels=channels) as file:
-        kind = final.suffix.lower()
-        is_lossless = kind in (".wav", ".flac")
-        has_size = kind == ".wav" or (kind == ".mp3" and (kbps is None or kbps >= LEAST_KBPS_WITH_SIZE))
-        if file.frames < length or (is_lossless and file.frames > length):
-            raise TakeError(str(final), f"has {file.frames} samples, and should have {length}", MIX_AGAIN)
-        if has_size and not tells_its_size(draft):
-            raise TakeError(str(final), "its end or its header could not be written", MIX_AGAIN)
-        return _metered(file.blocks(BLOCK, dtype="float32"), file.samplerate, channels)
