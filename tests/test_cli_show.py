@@ -43,7 +43,7 @@ def test_piped_it_is_plain_text(scene: str, capsys: pytest.CaptureFixture[str]) 
     assert (
         shown(capsys, "show", scene)
         == """\
-Duet (duet.yaml): budget $1, sessions open 0.2s apart
+Duet (duet.yaml): budget $1, sessions open one after another
 delivers mix.wav at -16 LUFS, -1 dBTP at most; 24 kHz, mono
 
 player ann

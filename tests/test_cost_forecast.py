@@ -95,6 +95,12 @@ def test_sessions_open_in_the_order_of_their_first_lines() -> None:
     assert [(opening.player, opening.at_s) for opening in found.openings] == [("cid", 0), ("ann", 10), ("ben", 20)]
 
 
+def test_the_understudy_opens_without_a_gap_unless_the_scene_orders_one() -> None:
+    scene = "endpoint: understudy\nplayers: {ann: , ben: , cid: {endpoint: xai}}\nlines: [ann: Ah., ben: Hm., cid: Oh.]"
+    assert [opening.at_s for opening in told(scene).openings] == [0, 0, 0.2]
+    assert [opening.at_s for opening in told(scene + "\nlimits: {start_rate: 1/s}").openings] == [0, 1, 2]
+
+
 def test_hearing_text_is_cheaper_and_saves_what_was_told() -> None:
     sound = told(DUET)
     text = told(DUET.replace("ben: {", "ben: {hears_as: text, "))

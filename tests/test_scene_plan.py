@@ -20,7 +20,7 @@ def plan_of(text: str) -> Plan:
 def test_defaults() -> None:
     plan = plan_of("scene: A Duel!\nplayers: {ann: , ben: }\nlines:\n- ann: Hello\n")
     assert (plan.title, plan.slug, plan.path, plan.budget, plan.opening_gap_s) == (
-        "A Duel!", "scene", "scene.yaml", None, 0.2,
+        "A Duel!", "scene", "scene.yaml", None, None,
     )  # fmt: skip
     assert plan.players[0] == PlayerPlan(name="ann", voice="marin", model="gpt-realtime-2.1-mini")
     assert plan.lines == (

@@ -192,6 +192,16 @@ async def test_sessions_open_one_at_a_time_in_the_order_of_their_first_lines(
     assert [round(later - earlier) for earlier, later in pairwise(opened)] == [10, 10]
 
 
+async def test_sessions_open_in_the_gap_that_their_endpoint_wants(house: Understudy, folder: TakeFolder) -> None:
+    provider = replace(stage_for(house), provider_of=lambda _player: endpoint("openai"))
+    for number, (stage, wanted) in enumerate([(stage_for(house), [0, 0]), (provider, [0.2, 0.2])]):
+        house.visits.clear()
+        own = TakeFolder.create(folder.path.parent.parent, "scene", datetime.now(UTC), f"gap{number}")
+        assert (await perform(plan_of(TRIO), stage, own)).ended == "complete"
+        opened = [visit.opened_at for visit in house.visits]
+        assert [round(later - earlier, 3) for earlier, later in pairwise(opened)] == wanted
+
+
 async def test_a_busy_provider_is_waited_for_one_session_at_a_time(folder: TakeFolder) -> None:
     house = Understudy(Tones(), faults=[fault.BusyDoor(times=2, retry_after_s=5)], keeps_visits=True)
     take = await perform(plan_of(TRIO), stage_for(house), folder)

@@ -147,7 +147,8 @@ def _ends(step: ImprovisePlan | ListenPlan) -> str:
 
 def _summary(plan: Plan) -> str:
     budget = "no budget" if plan.budget is None else f"budget ${plan.budget}"
-    return f"{plan.title} ({plan.path}): {budget}, sessions open {plan.opening_gap_s:g}s apart"
+    apart = "one after another" if plan.opening_gap_s is None else f"{plan.opening_gap_s:g}s apart"
+    return f"{plan.title} ({plan.path}): {budget}, sessions open {apart}"
 
 
 def _delivered(plan: Plan) -> str:

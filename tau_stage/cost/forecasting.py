@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from functools import partial
-from itertools import cycle, islice
+from itertools import accumulate, cycle, islice
 from typing import Generic, NamedTuple, TypeVar
 
 from tau_stage.cost.conversation_usage import (
@@ -39,7 +39,7 @@ from tau_stage.cost.durations import (
 )
 from tau_stage.cost.pricing import Cost, price, prices
 from tau_stage.cost.retirements import retirement_warnings, undated
-from tau_stage.protocol import Usage, endpoint
+from tau_stage.protocol import Endpoint, Usage, endpoint
 from tau_stage.scene import (
     OFF,
     ImprovisePlan,
@@ -231,10 +231,7 @@ def forecast(plan: Plan, today: date | None = None) -> Forecast:
     return Forecast(
         title=plan.title,
         path=plan.path,
-        openings=tuple(
-            PlannedOpening(player.name, round(place * plan.opening_gap_s, 3))
-            for place, player in enumerate(plan.opening_order)
-        ),
+        openings=tuple(_openings(plan)),
         lines=tuple(_lines(outcomes)),
         players=players,
         seconds=outcomes.each(lambda outcome: outcome.end_s),
@@ -272,7 +269,7 @@ def _simulate(plan: Plan, scenario: Scenario) -> Simulation:
             tools_tokens(plan.tools, player.tools),
             labelled=player.label_speakers,
             caches=scenario.caches,
-            by_time=prices(player.model, _price_list(player)).per_minute is not None,
+            by_time=prices(player.model, _endpoint(player).price_provider).per_minute is not None,
         )
         conversations[player.name] = [new(**mode) for mode in modes]
     simulation = Simulation(plan, scenario, conversations)
@@ -280,12 +277,19 @@ def _simulate(plan: Plan, scenario: Scenario) -> Simulation:
     return simulation
 
 
-def _price_list(player: PlayerPlan) -> str:
-    """Tell whose prices apply: OpenAI's where the scene leaves the endpoint open."""
+def _endpoint(player: PlayerPlan) -> Endpoint:
+    """Return whose prices and gaps apply: OpenAI's where the scene leaves the endpoint open."""
     try:
-        return endpoint(player.endpoint or "openai").price_provider
+        return endpoint(player.endpoint or "openai")
     except KeyError:
-        return "openai"
+        return endpoint("openai")
+
+
+def _openings(plan: Plan) -> Iterator[PlannedOpening]:
+    order, ordered = plan.opening_order, plan.opening_gap_s
+    gaps = [_endpoint(player).opening_gap_s if ordered is None else ordered for player in order[1:]]
+    for player, at_s in zip(order, accumulate(gaps, initial=0.0), strict=bool(order)):
+        yield PlannedOpening(player.name, round(at_s, 3))
 
 
 def _player(player: PlayerPlan, outcomes: Estimate[Simulation]) -> PlayerForecast:
@@ -399,7 +403,7 @@ class Simulation:
         """Price what a player uses, as it hears or as it might hear."""
         if player.human:
             return Cost()
-        provider = _price_list(player)
+        provider = _endpoint(player).price_provider
         written = (
             price(usage, model, provider)
             for (listener, model), usage in self.written_down.items()

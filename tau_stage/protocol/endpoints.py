@@ -60,6 +60,7 @@ class Endpoint:
         resource: The host where that is not set; empty where there is none to guess.
         heard_rate: Samples per second it hears at; what we say is resampled to it.
         cap_s: Seconds a session lasts.
+        opening_gap_s: Seconds between two openings, so that it refuses none; a scene may order others.
         opening: What it sends when a session opens.
         names_model_in_session: Whether the model is named in ``session.update``, not in the URL.
         extra_headers: Sent with every upgrade.
@@ -77,6 +78,7 @@ class Endpoint:
     resource: str = ""
     heard_rate: int = 24_000
     cap_s: float = 3600.0
+    opening_gap_s: float = 0.2
     opening: Opening = USUAL_OPENING
     names_model_in_session: bool = False
     extra_headers: dict[str, str] = field(default_factory=dict, hash=False)

@@ -289,7 +289,7 @@ class Plan:
     Attributes:
         slug: The name of all that belongs to the scene, in takes/, cassettes/ and snapshots/: see ``names.identity``.
         path: The scene file, as the user named it; other files are looked for beside it.
-        opening_gap_s: Pause between two openings of sessions.
+        opening_gap_s: Pause between two openings of sessions; None: as each endpoint wants it.
         most_cues: How often cues may start in all.
         waits: How long it waits for its players.
         pace: Whether the scene goes on only when what was said would have been heard.
@@ -311,7 +311,7 @@ class Plan:
     cues: tuple[CuePlan, ...] = ()
     tools: Mapping[str, ToolDefinition] = field(default_factory=dict)
     budget: Decimal | None = None
-    opening_gap_s: float = 0.2
+    opening_gap_s: float | None = None
     most_cues: int = 100
     waits: Timeouts = field(default_factory=Timeouts)
     on_lost_player: Literal["reopen", "continue", "stop"] = "reopen"

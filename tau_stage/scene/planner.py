@@ -46,7 +46,6 @@ from tau_stage.scene.validate import written_lines
 
 DEFAULT_MODEL = "gpt-realtime-2.1-mini"
 DEFAULT_PAUSE_S = 0.35
-DEFAULT_OPENING_GAP_S = 0.2
 
 PlanT = TypeVar("PlanT", bound=Step | CuePlan | Plan)
 StepT = TypeVar("StepT", bound=AnyStep)
@@ -83,7 +82,7 @@ def make_plan(scene: Scene) -> Plan:
         players=tuple(_player(scene, name, player) for name, player in scene.players.items()),
         steps=steps,
         cues=cues,
-        opening_gap_s=60 / limits.start_rate if limits.start_rate else DEFAULT_OPENING_GAP_S,
+        opening_gap_s=60 / limits.start_rate if limits.start_rate else None,
         most_cues=limits.cues,
         waits=Timeouts(limits.opening, limits.silence, limits.hearing, limits.closing),
         pace=scene.pace or "fast",

@@ -313,8 +313,9 @@ class SessionFactory:
             refusals += 1
             log.append(record.OpeningRefused(player=name, problem=str(error.about(player=name)), wait_s=wait_s))
 
+        wanted, ordered = self.stage.provider_of(player).opening_gap_s, self.plan.opening_gap_s
         session = await self.stage.limiter.run(
-            partial(self._open, player, opened), gap_s=self.plan.opening_gap_s, refused=refused
+            partial(self._open, player, opened), gap_s=wanted if ordered is None else ordered, refused=refused
         )
         took_s = round(log.now_s - began, 6)
         log.append(record.PlayerOpened(player=name, session=session.id, attempts=refusals + 1, took_s=took_s))
