@@ -11,7 +11,18 @@ from tau_stage.audio.pcm import Pcm
 from tau_stage.errors import SessionError
 from tau_stage.session import Deadlines, Session
 from tau_stage.session.arguments import LONGEST_APPEND
-from tau_stage.stage.fan_out import QUEUED_CLIPS, ClipForm, Heard, HeardClip, Listener, NotHeard, open_fan_out
+from tau_stage.stage.fan_out import (
+    QUEUED_CLIPS,
+    ClipForm,
+    HeadStart,
+    Heard,
+    HeardClip,
+    HearingNews,
+    Listener,
+    NotHeard,
+    Sent,
+    open_fan_out,
+)
 from tau_stage.transport import MemoryTransport
 from tests.support.openai_types import check_client_event
 from tests.support.tone_voice import tone
@@ -80,11 +91,16 @@ class Hearers:
         self.order: list[str] = []
         self.servers: dict[str, MemoryTransport] = {}
         self.sessions: dict[str, Session] = {}
-        self.news: list[Heard | NotHeard] = []
+        self.news: list[HearingNews] = []
         for name in names:
             ours, self.servers[name] = MemoryTransport.pair()
             session = self.sessions[name] = Session(name=name, deadlines=Deadlines(request_s=5))
             session.swap(session.new_wire(ours))
+
+    @property
+    def outcomes(self) -> list[HearingNews]:
+        """What was heard or missed, without what was sent."""
+        return [news for news in self.news if not isinstance(news, Sent)]
 
     async def attend(self, name: str) -> None:
         """Take and acknowledge everything."""
@@ -94,7 +110,7 @@ class Hearers:
             item = {"id": told["item"]["id"], "type": "message"}
             await self.servers[name].send(json.dumps({"type": "conversation.item.added", "item": item}).encode())
 
-    async def hear(self, clips: list[HeardClip], *, first: str | None, deaf: frozenset[str] = frozenset()) -> None:
+    async def hear(self, clips: list[HeardClip], *, first: str = "", deaf: frozenset[str] = frozenset()) -> None:
         async with anyio.create_task_group() as group:
             for name, session in self.sessions.items():
                 group.start_soon(session.wire.listen)
@@ -102,7 +118,7 @@ class Hearers:
                     group.start_soon(self.attend, name)
             async with open_fan_out(self.sessions, self.news.append, FORMS) as fan_out:
                 for clip in clips:
-                    fan_out.send_to(clip, list(self.sessions), first)
+                    fan_out.send_to(clip, list(self.sessions), [first])
                     await anyio.wait_all_tasks_blocked()
             group.cancel_scope.cancel()
 
@@ -115,13 +131,13 @@ async def test_who_speaks_next_hears_first_and_then_all_others() -> None:
     await hearers.hear([CLIP], first="dan")
     assert hearers.order[0] == "dan"
     assert sorted(hearers.order) == ["bob", "cid", "dan"]
-    assert all(isinstance(news, Heard) for news in hearers.news)
+    assert all(isinstance(news, Heard) for news in hearers.outcomes)
 
 
 async def test_without_a_next_speaker_all_hear_at_once() -> None:
     hearers = Hearers("bob", "cid")
-    await hearers.hear([CLIP], first=None)
-    assert len(hearers.news) == 2
+    await hearers.hear([CLIP])
+    assert [type(news) for news in hearers.news] == [Sent, Sent, Heard, Heard]
 
 
 async def test_a_next_speaker_that_is_stuck_holds_the_others_up_for_two_seconds_only() -> None:
@@ -129,33 +145,88 @@ async def test_a_next_speaker_that_is_stuck_holds_the_others_up_for_two_seconds_
     for _ in range(16):
         await hearers.sessions["bob"].raw.send(b"stuck")
     began = anyio.current_time()
-    times: list[float] = []
-    hearers.news = Noted(times)
-    clip = HeardClip("ann-1", "1", "ann", tone("ash", "One."), "One.")
-    await hearers.hear([clip], first="bob", deaf=frozenset({"bob"}))
-    heard, deaf = sorted(zip(times, hearers.news, strict=True), key=lambda pair: pair[0])
-    assert isinstance(heard[1], Heard)
-    assert round(heard[0] - began) == 2
-    assert isinstance(deaf[1], NotHeard)
-    assert deaf[1].lost
+    hearers.news = news = Noted()
+    await hearers.hear([CLIP], first="bob", deaf=frozenset({"bob"}))
+    (sent, heard, deaf), (after_s, _, _) = news, news.times
+    assert isinstance(sent, Sent)
+    assert isinstance(heard, Heard)
+    assert round(after_s - began) == 2
+    assert isinstance(deaf, NotHeard)
+    assert deaf.lost
 
 
-class Noted(list[Heard | NotHeard]):
+async def test_the_others_are_sent_a_clip_when_the_next_speaker_has_acknowledged_it() -> None:
+    hearers = Hearers("bob", "cid", "dan")
+    hearers.news = news = Noted()
+
+    async def answer_late() -> None:
+        await anyio.sleep(0.3)
+        await hearers.attend("bob")
+
+    async with anyio.create_task_group() as group:
+        for session in hearers.sessions.values():
+            group.start_soon(session.wire.listen)
+        group.start_soon(answer_late)
+        group.start_soon(hearers.attend, "cid")
+        group.start_soon(hearers.attend, "dan")
+        began = anyio.current_time()
+        async with open_fan_out(hearers.sessions, news.append, FORMS) as fan_out:
+            fan_out.send_to(CLIP, list(hearers.sessions), ["bob"])
+        group.cancel_scope.cancel()
+    told = [(type(each), each.hearer, round(at - began, 3)) for each, at in zip(news, news.times, strict=True)]
+    assert told[:2] == [(Sent, "bob", 0.0), (Heard, "bob", 0.3)]
+    assert sorted(told[2:], key=str) == sorted(
+        [(kind, name, 0.3) for kind in (Sent, Heard) for name in ("cid", "dan")], key=str
+    )
+
+
+async def test_who_is_to_speak_after_all_is_held_back_no_longer() -> None:
+    hearers = Hearers("bob", "cid", "dan")
+    async with anyio.create_task_group() as group:
+        group.start_soon(hearers.sessions["cid"].wire.listen)
+        group.start_soon(hearers.attend, "cid")
+        async with open_fan_out(hearers.sessions, hearers.news.append, FORMS) as fan_out:
+            fan_out.send_to(CLIP, list(hearers.sessions), ["bob"])
+            await anyio.wait_all_tasks_blocked()
+            assert [(type(news), news.hearer) for news in hearers.news] == [(Sent, "bob")]
+            fan_out.hurry(["cid"])
+            await fan_out.wait_until_confirmed("cid")
+            await anyio.wait_all_tasks_blocked()
+            assert [(type(news), news.hearer) for news in hearers.news[1:]] == [(Sent, "cid"), (Heard, "cid")]
+            group.cancel_scope.cancel()
+
+
+async def test_clips_are_sent_one_behind_the_other_without_waiting_for_an_answer() -> None:
+    hearers = Hearers("bob")
+    clips = [HeardClip("ann-1", str(number), "ann", tone("ash", "One."), "One.") for number in range(3)]
+    async with anyio.create_task_group() as group:
+        async with open_fan_out(hearers.sessions, hearers.news.append, FORMS) as fan_out:
+            for clip in clips:
+                fan_out.send_to(clip, ["bob"])
+            await anyio.wait_all_tasks_blocked()
+            assert [news.clip for news in hearers.news if isinstance(news, Sent)] == clips
+            group.start_soon(hearers.sessions["bob"].wire.listen)
+            group.start_soon(hearers.attend, "bob")
+        group.cancel_scope.cancel()
+    assert [news.clip for news in hearers.outcomes if isinstance(news, Heard)] == clips
+
+
+class Noted(list[HearingNews]):
     """A list that notes when it grew."""
 
-    def __init__(self, times: list[float]) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._times = times
+        self.times: list[float] = []
 
-    def append(self, news: Heard | NotHeard) -> None:
-        self._times.append(anyio.current_time())
+    def append(self, news: HearingNews) -> None:
+        self.times.append(anyio.current_time())
         super().append(news)
 
 
 async def test_who_falls_too_far_behind_is_lost_and_told_once() -> None:
     hearers = Hearers("bob")
     clips = [HeardClip("ann-1", str(number), "ann", tone("ash", "One."), "One.") for number in range(QUEUED_CLIPS + 5)]
-    await hearers.hear(clips, first=None, deaf=frozenset({"bob"}))
+    await hearers.hear(clips, deaf=frozenset({"bob"}))
     lost = [news for news in hearers.news if isinstance(news, NotHeard)]
     assert lost
     assert all(news.lost for news in lost)
@@ -176,10 +247,10 @@ async def test_a_clip_that_is_refused_is_missed_and_the_player_goes_on() -> None
         group.start_soon(hearers.sessions["bob"].wire.listen)
         group.start_soon(refuse)
         async with open_fan_out(hearers.sessions, news.append, FORMS) as fan_out:
-            fan_out.send_to(CLIP, ["bob"], None)
-            fan_out.send_to(HeardClip("ann-2", "2", "ann", tone("ash", "Two."), "Two."), ["bob"], None)
+            fan_out.send_to(CLIP, ["bob"])
+            fan_out.send_to(HeardClip("ann-2", "2", "ann", tone("ash", "Two."), "Two."), ["bob"])
         group.cancel_scope.cancel()
-    missed, heard = news
+    missed, heard = hearers.outcomes
     assert isinstance(missed, NotHeard)
     assert not missed.lost
     assert "line ann-1, player bob: the model refused" in str(missed.why)
@@ -201,6 +272,6 @@ async def test_who_has_left_is_sent_nothing_and_fails_nobody() -> None:
         group.start_soon(listener.run)
         await anyio.wait_all_tasks_blocked()
         group.cancel_scope.cancel()
-    listener.enqueue(CLIP)
+    listener.enqueue(CLIP, HeadStart())
     listener.close()
     assert hearers.news == []

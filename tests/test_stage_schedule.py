@@ -16,7 +16,6 @@ from tau_stage.scene.plan import (
     ItemPlan,
     LinePlan,
     ListenPlan,
-    PausePlan,
     Plan,
     SoundPlan,
 )
@@ -138,20 +137,11 @@ def at(plan: Plan, position: int) -> ScheduleState:
     return ScheduleState({MAIN: Branch(plan.steps, at=position)})
 
 
-def test_a_line_waits_until_its_player_has_heard_everything() -> None:
-    assert schedule.due(at(ORDER, 2), {"bob": 1}) is None
-    assert named(schedule.due(at(ORDER, 2), {"bob": 0, "ada": 3})) == "bob-1"
-
-
-def test_what_is_no_line_waits_for_no_hearing() -> None:
-    assert isinstance(schedule.due(at(ORDER, 1), {"bob": 1}).step, ItemPlan)  # type: ignore[union-attr]
-    assert isinstance(schedule.due(at(ORDER, 3), {"ada": 1}).step, PausePlan)  # type: ignore[union-attr]
-
-
-def test_a_group_waits_until_all_of_it_can_begin() -> None:
-    plan = plan_of("lines: [{together: [ada: A., bob: B.]}, ada: C.]")
-    assert schedule.due(at(plan, 0), {"bob": 1}) is None
-    assert list(performed(plan)) == ["ada-1+bob-1", "ada-2"]
+def test_who_speaks_in_a_step_or_listens_must_have_been_sent_everything() -> None:
+    plan = plan_of("lines: [{together: [ada: A., bob: B.]}, {listen: {player: cid}}]")
+    assert [schedule.speakers_of(step) for step in plan.steps] == [("ada", "bob"), ("cid",)]
+    assert [schedule.speakers_of(step) for step in ORDER.steps] == [("ada",), (), ("bob",), (), ("ada",)]
+    assert list(performed(ORDER)) == ["ada-1", "item", "bob-1", "pause", "ada-2"]
 
 
 def test_when_the_last_step_is_done_it_is_over() -> None:
@@ -360,12 +350,11 @@ def test_without_a_microphone_there_is_no_silence() -> None:
     assert after_silence(schedule.initial_state(QUIET), 1e9) == schedule.initial_state(QUIET)
 
 
-def test_two_microphones_are_not_open_at_once_and_a_listener_hears_first() -> None:
+def test_two_microphones_are_not_open_at_once() -> None:
     plan = plan_of("on: [{said: x, do: [{listen: {player: bob}}]}]\nlines: [{listen: {player: ada}}]")
     state = cues_started(plan, schedule.apply(plan, under_way(plan), line_spoken("ada", "x", "listen-1-1")))
     assert list(state.branches) == [MAIN, "cue-1"]
     assert schedule.due(state) is None
-    assert schedule.due(at(plan, 0), {"ada": 1}) is None
 
 
 # ---- free play
@@ -470,20 +459,38 @@ def test_who_speaks_next_hears_first_as_far_as_it_is_known() -> None:
     )
     state = schedule.initial_state(plan)
     first, line, play = (NextStep(MAIN, at, plan.steps[at]) for at in (0, 2, 3))
-    assert schedule.next_speaker(state, first) == "bob"
-    assert schedule.next_speaker(state, line) == "cid"
+    assert schedule.next_speakers(state, first) == ("bob",)
+    assert schedule.next_speakers(state, line) == ("cid",)
     turn = plan_of("lines: [cid: x]").lines[0]
-    assert schedule.next_speaker(state, NextStep(MAIN, 3, turn)) == "ada"
-    assert schedule.next_speaker(state, play) == "cid"
-    assert schedule.next_speaker(state, NextStep(MAIN, 4, plan.steps[4])) is None
-    assert schedule.next_speaker(state, NextStep("cue-7", 0, plan.steps[0])) is None
+    assert schedule.next_speakers(state, NextStep(MAIN, 3, turn)) == ("ada",)
+    assert schedule.next_speakers(state, play) == ("cid",)
+    assert schedule.next_speakers(state, NextStep(MAIN, 4, plan.steps[4])) == ()
+    assert schedule.next_speakers(state, NextStep("cue-7", 0, plan.steps[0])) == ()
     fixed = plan_of(
         "lines: [{improvise: {players: [cid, ada], order: [cid, cid, ada], turns: 2}}, {listen: {player: bob}}]"
     )
-    assert schedule.next_speaker(schedule.initial_state(fixed), NextStep(MAIN, 0, turn)) == "ada"
-    assert schedule.next_speaker(schedule.initial_state(plan), NextStep(MAIN, 1, plan.steps[1])) == "bob"
+    assert schedule.next_speakers(schedule.initial_state(fixed), NextStep(MAIN, 0, turn)) == ("ada",)
+    assert schedule.next_speakers(schedule.initial_state(plan), NextStep(MAIN, 1, plan.steps[1])) == ("bob",)
     listens = plan_of("lines: [ada: A., {listen: {player: bob}}]")
-    assert schedule.next_speaker(schedule.initial_state(listens), NextStep(MAIN, 0, listens.steps[0])) == "bob"
+    assert schedule.next_speakers(schedule.initial_state(listens), NextStep(MAIN, 0, listens.steps[0])) == ("bob",)
+    both = plan_of("lines: [ada: A., {pause: 1s}, {together: [bob: B., cid: C.]}]")
+    assert schedule.next_speakers(schedule.initial_state(both), NextStep(MAIN, 0, both.steps[0])) == ("bob", "cid")
+    alone = plan_of("lines: [{improvise: {players: [ada, bob], turns: 1}}]")
+    assert schedule.next_speakers(schedule.initial_state(alone), NextStep(MAIN, 0, alone.steps[0])) == ("ada",)
+
+
+@pytest.mark.parametrize(
+    ("scene", "players"),
+    [
+        ("lines: [ada: A., {bob: B., when: {said: x}}]", []),
+        ("on: [{call: lamp, do: [ada: A.]}, {error: bob, do: [ada: B.]}]\nlines: [ada: A.]", ["bob"]),
+        ("on: [{error: any, do: [ada: B.]}]\nlines: [ada: A.]", ["ada", "bob", "cid"]),
+        ("lines: [ada: A., {bob: B., when: {not: {error: ada}}}]", ["ada"]),
+    ],
+)
+def test_a_scene_tells_whose_failure_it_waits_for(scene: str, players: list[str]) -> None:
+    plan = plan_of(scene)
+    assert [name for name in ("ada", "bob", "cid") if schedule.awaits_failure(plan, name)] == players
 
 
 # ---- whatever the scene

@@ -14,7 +14,7 @@ from tau_stage.errors import ModelRefused, TakeError
 from tau_stage.protocol import FunctionCall, Response
 from tau_stage.scene import LinePlan, SoundPlan
 from tau_stage.session import Session
-from tau_stage.stage.fan_out import ClipForm, HeardClip, send_clip
+from tau_stage.stage.fan_out import ClipForm, HeardClip, confirm, send_clip
 
 Sounds = Mapping[tuple[str, float], Playable]
 """A scene's sound files, by the name it gives them and their gain in dB."""
@@ -97,13 +97,12 @@ async def add_item(session: Session, history: HistoryItem, form: ClipForm, sound
             await add_line(session, history.line, history.words, history.calls)
         case LineItem() if me in history.hearers:
             line = history.line
-            await send_clip(
-                session, HeardClip(line.id, str(line.number), line.player, _read(history.file), history.words), form
-            )
+            clip = HeardClip(line.id, str(line.number), line.player, _read(history.file), history.words)
+            await confirm(session, await send_clip(session, clip, form))
             return line.id
         case SoundItem(step=step) if me in step.hearers:
             audio = sounds[step.file, step.gain_db].heard
-            await send_clip(session, HeardClip(step.id, step.id, "", audio, ""), form)
+            await confirm(session, await send_clip(session, HeardClip(step.id, step.id, "", audio, ""), form))
             return step.id
         case _:
             return None

@@ -6,7 +6,6 @@ one order: what has happened is laid and written down before it is sent to anybo
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -25,7 +24,7 @@ from tau_stage.stage import schedule
 from tau_stage.stage.budget import Budget
 from tau_stage.stage.context import HistoryItem, LineItem, PutItem, SoundItem, ToolExchange
 from tau_stage.stage.events import EventLog, HearingBegan
-from tau_stage.stage.fan_out import FanOut, Heard, HeardClip, NotHeard
+from tau_stage.stage.fan_out import FanOut, Heard, HeardClip, HearingNews, Sent
 from tau_stage.stage.line import LineResult, LineTake
 from tau_stage.stage.scene_tools import has_failed
 from tau_stage.stage.timeline import Timeline
@@ -43,21 +42,21 @@ class Presence:
         fan_out: Lets players hear each other, while the scene is performed.
         present: Players with a session.
         lost: Players whose connection was cut, or who fell silent, and why.
-        unheard: How many clips each player was sent and has not acknowledged.
         listening: Who listens at an open microphone, by the person it hears without being told.
-        next_speaker: Who speaks after the step under way, as far as it is known.
+        next_speakers: Who speaks after the step under way, as far as it is known.
     """
 
     fan_out: FanOut
 
     def __init__(
-        self, players: Iterable[str], log: EventLog, changed: Signal, record_fact: Callable[[record.Record], None]
+        self, plan: Plan, log: EventLog, changed: Signal, record_fact: Callable[[record.Record], None]
     ) -> None:
-        self.present = frozenset(players)
+        self.present = frozenset(player.name for player in plan.models)
         self.lost: dict[str, SessionError] = {}
-        self.unheard: Counter[str] = Counter()
         self.listening: dict[str, str] = {}
-        self.next_speaker: str | None = None
+        self.next_speakers: tuple[str, ...] = ()
+        self._behind: dict[str, set[str]] = {name: set() for name in self.present}
+        self._awaits_failure = frozenset(name for name in self.present if schedule.awaits_failure(plan, name))
         self._log = log
         self._changed = changed
         self._record_fact = record_fact
@@ -65,15 +64,24 @@ class Presence:
     def send(self, clip: HeardClip, hearers: tuple[str, ...]) -> None:
         """Send a clip to those of its hearers who are there, the next speaker first."""
         present = [name for name in hearers if name in self.present and name not in self.lost]
-        self.unheard.update(present)
         for name in present:
+            self._behind[name].add(clip.line)
             self._log.publish(HearingBegan(name, clip.line))
-        self.fan_out.send_to(clip, present, self.next_speaker)
+        self.fan_out.send_to(clip, present, self.next_speakers)
 
-    def reported(self, news: Heard | NotHeard) -> None:
-        """Note that a player has heard a clip, or has not."""
+    def behind(self, players: Iterable[str]) -> list[str]:
+        """Return who was not sent everything yet; or has not acknowledged it, where the scene waits for failures."""
+        return [name for name in players if self._behind.get(name)]
+
+    def reported(self, news: HearingNews) -> None:
+        """Note that a player was sent a clip, has heard it, or has not."""
         clip = news.clip
-        self.unheard[news.hearer] -= 1
+        if isinstance(news, Sent):
+            if news.hearer not in self._awaits_failure:
+                self._behind[news.hearer].discard(clip.line)
+                self._changed.notify()
+            return
+        self._behind[news.hearer].discard(clip.line)
         if isinstance(news, Heard):
             heard = {"line": clip.line, "hearer": news.hearer, "sha256": clip.sha256, "took_s": round(news.took_s, 6)}
             self._log.append(record.LineHeard.model_validate(heard))
@@ -81,7 +89,7 @@ class Presence:
             return
         if news.lost:
             self.lost[news.hearer] = news.why
-            self.unheard[news.hearer] = 0
+            self._behind[news.hearer].clear()
         clause = "the line was not heard" + (", and the player is lost" if news.lost else "")
         problem = with_clause(str(news.why), clause)
         self._record_fact(record.LineMissed(line=clip.line, hearer=news.hearer, problem=problem, lost=news.lost))
@@ -90,13 +98,13 @@ class Presence:
         """Note that a player's connection was cut, or that it fell silent."""
         if player not in self.lost:
             self.lost[player] = why
-            self.unheard[player] = 0
+            self._behind[player].clear()
             self._log.append(record.PlayerLost(player=player, line=why.line, problem=str(why)))
 
     def mark_reconnected(self, player: str, heard: Mapping[str, float]) -> None:
         """Note that a player that was lost is there again, and what it has heard anew, in how many seconds each."""
         del self.lost[player]
-        self.unheard[player] = 0
+        self._behind[player].clear()
         self.record_heard(player, heard)
         self._changed.notify()
 
@@ -147,7 +155,7 @@ class Production:
         self.timeline = Timeline(plan, folder, again=again)
         self.state = schedule.initial_state(plan)
         self.changed = Signal()
-        self.presence = Presence((player.name for player in plan.models), log, self.changed, self.record_fact)
+        self.presence = Presence(plan, log, self.changed, self.record_fact)
         self.history: list[HistoryItem] = []
         self.stop = stop or anyio.Event()
         self.known_answers: dict[tuple[str, str, str, str], list[str]] = {}

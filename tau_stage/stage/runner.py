@@ -83,11 +83,13 @@ class Runner:
             watching.start_soon(self._ring_at_the_stop)
             async with anyio.create_task_group() as group:
                 while not (production.stop.is_set() or schedule.is_over(production.state)):
-                    if start := schedule.due(production.state, production.presence.unheard):
-                        if self._plan.on_lost_player == "stop" and production.presence.lost:
-                            raise next(iter(production.presence.lost.values()))
-                        self._begin(start, group)
-                        continue
+                    if start := schedule.due(production.state):
+                        if not (behind := production.presence.behind(schedule.speakers_of(start.step))):
+                            if self._plan.on_lost_player == "stop" and production.presence.lost:
+                                raise next(iter(production.presence.lost.values()))
+                            self._begin(start, group)
+                            continue
+                        fan_out.hurry(behind)
                     news, wake = production.changed, schedule.wakes_at(self._plan, production.state)
                     with anyio.move_on_after(None if wake is None else max(0.0, wake - anyio.current_time())):
                         await news.wait()
@@ -133,7 +135,7 @@ class Runner:
     async def _perform(self, start: NextStep) -> Decimal:
         """Perform a step, but for what has come of it before the performance was stopped. Return what it has cost."""
         step, production = start.step, self._production
-        production.presence.next_speaker = schedule.next_speaker(production.state, start)
+        production.presence.next_speakers = schedule.next_speakers(production.state, start)
         match step:
             case LinePlan() | SoundPlan() | ListenPlan() if step.id in start.came:
                 return self._cost_of(step.id)
@@ -312,6 +314,7 @@ class Runner:
         spent = production.budget.spent
         tries = await self._attempts.takes(line, at)
         chosen = await self._pick(line, tries)
+        await production.presence.fan_out.wait_until_confirmed(line.player)
         if chosen.delivery.problem:
             return self._failed_line(line, chosen, at)
         if not line.apart:

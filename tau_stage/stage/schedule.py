@@ -13,7 +13,7 @@ open microphone, though, the branches of cues go on.
 - ``TakeResumed`` breaks off what was under way. Such a step begins anew, with what has come of it.
 
 A record that belongs to nothing under way leaves the state as it is: the scene has changed since, or a line before it
-is gone. Whether hearers have acknowledged what they were sent is no part of the state: `due` is given it.
+is gone. Whether hearers were sent what was said is no part of the state: the runner waits for the `speakers_of` a step.
 """
 
 from __future__ import annotations
@@ -50,8 +50,6 @@ from tau_stage.text import is_found
 
 MAIN = ""
 """The branch of the scene's own steps; that of a cue has its id, and from its second start on which it is."""
-
-NOTHING_UNHEARD: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +175,10 @@ def initial_state(plan: Plan) -> ScheduleState:
     return ScheduleState({MAIN: Branch(plan.steps)})
 
 
-def due(state: ScheduleState, unheard: Mapping[str, int] = NOTHING_UNHEARD) -> NextStep | None:
+def due(state: ScheduleState) -> NextStep | None:
     """Find the step that may start; None while one must wait, or at the end.
 
-    A step starts when the one before it is done; a line, moreover, when its player has heard everything said before:
-    ``unheard`` counts the clips that each was sent and has not acknowledged. The others may still be catching up.
-    What was broken off goes first, then cues.
+    A step starts when the one before it is done. What was broken off goes first, then cues.
     """
     branches = state.branches
     if any(branch.running and not branch.listens for branch in branches.values()):
@@ -192,7 +188,8 @@ def due(state: ScheduleState, unheard: Mapping[str, int] = NOTHING_UNHEARD) -> N
         if name == MAIN and any(other.listens for other in branches.values()):
             continue  # a cue's microphone is open
         if not branch.running and (start := _next(name, branch, state)):
-            return start if _is_ready(start.step, state, unheard) else None
+            is_busy = isinstance(start.step, ListenPlan) and any(other.listens for other in branches.values())
+            return None if is_busy else start
     return None
 
 
@@ -266,17 +263,11 @@ def _holds(condition: Condition | None, state: ScheduleState) -> bool:
     return condition in state.met
 
 
-def _is_ready(step: Step, state: ScheduleState, unheard: Mapping[str, int]) -> bool:
-    match step:
-        case LinePlan():
-            return not unheard.get(step.player, 0)
-        case TogetherPlan():
-            return all(_is_ready(part, state, unheard) for part in step.parts)
-        case ListenPlan():
-            busy = any(branch.listens for branch in state.branches.values())
-            return not busy and not unheard.get(step.player, 0)
-        case _:
-            return True
+def speakers_of(step: Step) -> tuple[str, ...]:
+    """Return who speaks in a step, or listens: they must be sent everything said before it. Others may catch up."""
+    if isinstance(step, TogetherPlan):
+        return tuple(part.player for part in step.parts if isinstance(part, LinePlan))
+    return (step.player,) if isinstance(step, LinePlan | ListenPlan) else ()
 
 
 # ---- what changes it
@@ -521,23 +512,27 @@ def _conditions(plan: Plan) -> dict[Condition, int]:
     return found
 
 
-def next_speaker(state: ScheduleState, start: NextStep) -> str | None:
-    """Tell who speaks after a step, as far as that is known: the one who must hear it first."""
+def next_speakers(state: ScheduleState, start: NextStep) -> tuple[str, ...]:
+    """Return who speaks after a step, as far as that is known: those who must hear it first."""
     branch = state.branches.get(start.branch)
     if branch is None:
-        return None
+        return ()
     here = branch.steps[start.at]
     if isinstance(here, ImprovisePlan):
         order = here.players if isinstance(here.order, str) else here.order
         speaker = start.step.player if isinstance(start.step, LinePlan) else ""
         after = order[order.index(speaker) + 1 :] + order if speaker in order else order
-        return next((name for name in after if name != speaker), None)
+        return next(((name,) for name in after if name != speaker), ())
     for step in branch.steps[start.at + 1 :]:
-        if isinstance(step, LinePlan | ListenPlan):
-            return step.player
-        if isinstance(step, ImprovisePlan):
-            return step.players[0]
-    return None
+        if speakers := step.players[:1] if isinstance(step, ImprovisePlan) else speakers_of(step):
+            return speakers
+    return ()
+
+
+def awaits_failure(plan: Plan, player: str) -> bool:
+    """Tell whether a cue or a condition waits for something to go wrong with a player."""
+    conditions = (*_conditions(plan), *(cue.event for cue in plan.cues))
+    return any(isinstance(each, FailureEvent) and each.player in (None, player) for each in conditions)
 
 
 NO_NAMES = frozenset(("and", "for", "from", "the", "with", "das", "der", "die", "und", "von", "les"))

@@ -15,6 +15,7 @@ import anyio
 from tau_stage.audio.pcm import Pcm
 from tau_stage.audio.wav import read_wav
 from tau_stage.devices.sound_cards import Loudspeaker
+from tau_stage.errors import unwrapped
 from tau_stage.scene.load import parse_scene
 from tau_stage.scene.plan import Plan, PlayerPlan
 from tau_stage.scene.planner import make_plan
@@ -32,6 +33,7 @@ from tau_stage.take.take_model import Performed, Take
 from tau_stage.transport import Handshake, Transport
 from tau_stage.understudy import faults as fault
 from tau_stage.understudy.server import Understudy
+from tests.support.far_servers import Passed, Uplink, far_away
 from tests.support.memory_server import Judged, connected
 from tests.support.tone_voice import Tones
 
@@ -46,19 +48,29 @@ class Playhouse:
         faults: What goes wrong.
         keeps: Whether what was sent is kept.
         judges: Whether it is judged, too.
+        uplink: How far away the understudy is; none: it is here.
 
     Attributes:
+        passed: What went over the uplink, and came back.
         sockets: By player, as they were opened last.
         folder: The last take's.
     """
 
     def __init__(
-        self, tmp_path: Path, faults: Sequence[fault.Fault] = (), *, keeps: bool = True, judges: bool = True
+        self,
+        tmp_path: Path,
+        faults: Sequence[fault.Fault] = (),
+        *,
+        keeps: bool = True,
+        judges: bool = True,
+        uplink: Uplink | None = None,
     ) -> None:
         self.understudy = Understudy(Tones(), faults=faults, keeps_visits=keeps)
         self.sockets: dict[str, Judged] = {}
         self._out = tmp_path
         self._judges = judges
+        self._uplink = uplink
+        self.passed: list[Passed] = []
         self._takes = 0
         self.folder = TakeFolder(tmp_path)
 
@@ -96,16 +108,27 @@ class Playhouse:
             stop=stop,
             budget=budget,
         )
-        return await perform(plan, stage, self.folder, options)
+        if self._uplink is None:
+            return await perform(plan, stage, self.folder, options)
+        with unwrapped():
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._uplink.run)
+                take = await perform(plan, stage, self.folder, options)
+                group.cancel_scope.cancel()
+        return take
 
     @asynccontextmanager
     async def _connect(self, player: PlayerPlan) -> AsyncIterator[Transport]:
         async with connected(self.understudy, Handshake(query={"model": player.model})) as socket:
-            if self.understudy.keeps_visits and self._judges:
+            judged = self.understudy.keeps_visits and self._judges
+            if judged:
                 self.sockets[player.name] = socket
-                yield socket
-            else:
-                yield socket.inner
+            near = socket if judged else socket.inner
+            if self._uplink is None:
+                yield near
+                return
+            async with far_away(near, self._uplink, player.name, self.passed) as far:
+                yield far
 
     # ---- what was sent, and what is left
 

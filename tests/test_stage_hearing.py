@@ -1,0 +1,60 @@
+"""How long a line takes until the next one begins, counted in round trips and on an uplink that all players share."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.support.far_servers import Passed, Uplink
+from tests.support.in_memory_stage import Playhouse
+
+VOICES = ("ash", "sage", "coral", "verse", "marin", "cedar", "echo", "alloy", "ballad", "shimmer")
+LONG = "word " * 99 + "said."
+"""Ten seconds of the tone that stands for a voice."""
+
+
+def ensemble(players: int, lines: int, words: str, head: str = "") -> str:
+    names = [f"p{number}" for number in range(players)]
+    cast = ", ".join(f"{name}: {{voice: {voice}}}" for name, voice in zip(names, VOICES, strict=False))
+    spoken = "".join(f"  - {names[number % players]}: {words}\n" for number in range(lines))
+    return f"players: {{{cast}}}\n{head}limits: {{start_rate: 100/s}}\nlines:\n{spoken}"
+
+
+def requests(passed: list[Passed]) -> list[float]:
+    return [each.at for each in passed if (each.way, each.kind) == ("out", "response.create")]
+
+
+def silences(passed: list[Passed]) -> list[tuple[float, float]]:
+    """Seconds from the last sound of each line to the request for the next, and to its first sound."""
+    found, last, asked = [], 0.0, 0.0
+    for each in passed:
+        if each.kind == "response.create":
+            asked = each.at
+        elif each.kind == "response.output_audio.delta":
+            if asked and last:
+                found.append((asked - last, each.at - last))
+            last, asked = each.at, 0.0
+    return found
+
+
+async def test_a_line_takes_one_round_trip(tmp_path: Path) -> None:
+    house = Playhouse(tmp_path, uplink=Uplink(rtt_s=0.1), judges=False)
+    await house.perform(ensemble(10, 12, "Yes."))
+    asked = requests(house.passed)
+    round_trips = [(later - earlier) / 0.1 for earlier, later in pairwise(asked)]
+    assert len(round_trips) == 11
+    assert max(round_trips) < 1.15
+
+
+async def test_the_next_speaker_has_the_uplink_to_itself(tmp_path: Path) -> None:
+    house = Playhouse(tmp_path, uplink=Uplink(rtt_s=0.04, bytes_per_s=20e6 / 8), judges=False)
+    house.understudy.pace = 1.0
+    take = await house.perform(ensemble(8, 3, LONG))
+    assert [len(line.hearers) for line in take.lines] == [7, 7, 7]
+    assert [line.duration_s for line in take.lines] == pytest.approx([10.0] * 3)
+    found = silences(house.passed)
+    assert len(found) == 2
+    assert max(asked for asked, _ in found) <= 0.4
+    assert max(sounds for _, sounds in found) <= 0.46
