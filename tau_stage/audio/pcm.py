@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
 
 import pybase64
@@ -39,6 +39,7 @@ class Sound:
 
     data: bytes = b""
     rate: int = RATE
+    _sha256: str = field(default="", init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.data) % self.width:
@@ -72,8 +73,10 @@ class Sound:
 
     @property
     def sha256(self) -> str:
-        """Hash of the samples (not of any file header), in hexadecimal."""
-        return hashlib.sha256(self.data).hexdigest()
+        """Hash of the samples (not of any file header), in hexadecimal; made once."""
+        if not self._sha256:
+            object.__setattr__(self, "_sha256", hashlib.sha256(self.data).hexdigest())
+        return self._sha256
 
 
 @dataclass(frozen=True, slots=True)
