@@ -13,14 +13,18 @@ from tau_stage.text import with_clause
 Ending = Literal["complete", "incomplete", "failed", "budget", "limit", "interrupted"]
 
 
-class Fact(BaseModel):
+class TakePart(BaseModel):
+    """What all parts of a take share: they never change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Fact(TakePart):
     """What all records share.
 
     Attributes:
         at_s: Seconds since curtain up.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     at_s: float = 0.0
 
@@ -33,10 +37,8 @@ class Fact(BaseModel):
         return ""
 
 
-class Role(BaseModel):
+class Role(TakePart):
     """One player and what plays it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     voice: str
@@ -47,7 +49,7 @@ class Role(BaseModel):
     pan: float = 0.0
 
 
-class Retake(BaseModel):
+class Retake(TakePart):
     """What a retake performs again, and how.
 
     Attributes:
@@ -56,8 +58,6 @@ class Retake(BaseModel):
         takes: How often each is said.
         through: Whether the lines after the first of them are performed again, too.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     lines: tuple[str, ...]
     direction: str | None = None
@@ -118,10 +118,8 @@ class TakeResumed(Fact):
         return f"the take was stopped, and resumed at {self.started}"
 
 
-class TakeFacts(BaseModel):
+class TakeFacts(TakePart):
     """What came of a line once it was asked for: of each of its takes, where there are several."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     take: int = Field(1, description="Which of its takes was picked, from 1.")
     said: str = Field(description="The words that were spoken, as the provider transcribes them.")
@@ -143,10 +141,8 @@ class TakeFacts(BaseModel):
     commentary_s: float = Field(0.0, description="Seconds that the commentary sounds.")
 
 
-class Asked(BaseModel):
+class Asked(TakePart):
     """What a line is, whoever speaks it and whatever comes of it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     player: str
     asked: str = Field(description="The words of the scene.")

@@ -7,12 +7,12 @@ from decimal import Decimal
 from itertools import accumulate
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from tau_stage.audio import RATE
 from tau_stage.protocol import Usage
 from tau_stage.scene import DocumentedSchema
-from tau_stage.take.records import Ending, LineFacts
+from tau_stage.take.records import Ending, LineFacts, TakePart
 
 STEMS = "stems"
 
@@ -28,12 +28,6 @@ class Written(DocumentedSchema):
     def decimal_schema(self, schema: Any) -> dict[str, Any]:  # noqa: ARG002 - pydantic's signature
         """Write an amount's schema: a text, of which only some versions tell the form."""
         return {"type": "string"}
-
-
-class TakePart(BaseModel):
-    """What all parts of a take share: they never change."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Costs(TakePart):
