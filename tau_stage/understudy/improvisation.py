@@ -43,15 +43,8 @@ GREETING = re.compile(
 TURNED = {"my": "your", "our": "your", "your": "my", "his": "his", "her": "her", "their": "their"}
 """Whose a thing is, as the one who answers says it."""
 
-ARTICLES = {*TURNED, "the", "a", "an", "this", "that", "these", "those", "some", "any", "no", "another", "every"}
-PLACES = {"about", "of", "in", "at", "from", "to", "for", "with", "without", "by", "near", "after", "before"}
-
-
-CLAUSES = {"and", "but", "or", "if", "when", "because", "so", "while", "that"}
-"""Words that a clause begins with."""
-
-VERBS = {"is", "are", "was", "were", "has", "have", "had", "will", "would", "can", "could", "must", "should", "may"}
-"""Verbs that can follow a thing; so the word before is no verb."""
+ARTICLES = {*TURNED, *WORDS["articles"].split()}
+PLACES, CLAUSES, VERBS = (frozenset(WORDS[kind].split()) for kind in ("places", "clauses", "verbs"))
 
 
 def _own_words() -> frozenset[str]:

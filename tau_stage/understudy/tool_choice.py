@@ -11,6 +11,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 from urllib.parse import unquote
@@ -436,31 +437,23 @@ def _option(options: Sequence[Any], said: SpokenValues) -> Any:
     return max(named, key=lambda one: len(str(one))) if named else (something or list(options))[0]
 
 
-def _number(told: JsonObject, place: ValuePlace) -> float:
+def _number(told: JsonObject, place: ValuePlace, *, is_whole: bool = False) -> float:
+    """Take the next number that was said, or 1, within limits and a multiple of what it must be."""
     low = max(_limit(told, "minimum", -1e15), math.nextafter(_limit(told, "exclusiveMinimum", -2e15), math.inf))
     high = min(_limit(told, "maximum", 1e15), math.nextafter(_limit(told, "exclusiveMaximum", 2e15), -math.inf))
-    return _stepped(told, place, low, high)
-
-
-def _integer(told: JsonObject, place: ValuePlace) -> int:
-    low = max(math.ceil(_limit(told, "minimum", -1e15)), math.floor(_limit(told, "exclusiveMinimum", -2e15)) + 1)
-    high = min(math.floor(_limit(told, "maximum", 1e15)), math.ceil(_limit(told, "exclusiveMaximum", 2e15)) - 1)
-    return round(_stepped(told, place, low, high))
-
-
-def _limit(told: JsonObject, key: str, otherwise: float) -> float:
-    limit = told.get(key)
-    return limit if _is_number(limit) and abs(limit) <= 1e15 else otherwise
-
-
-def _stepped(told: JsonObject, place: ValuePlace, low: float, high: float) -> float:
-    """Take the next number that was said, or 1, within limits and a multiple of what it must be."""
+    if is_whole:
+        low, high = math.ceil(low), math.floor(high)
     step = told.get("multipleOf")
     value = min(max(float(place.said.numbers.pop(0) if place.said.numbers else "1"), low), high)
     if _is_number(step) and step > 0:
         value = math.ceil(min(value, 1e15) / step) * step
         value = value - step if value > high else value
-    return value
+    return round(value) if is_whole else value
+
+
+def _limit(told: JsonObject, key: str, otherwise: float) -> float:
+    limit = told.get(key)
+    return limit if _is_number(limit) and abs(limit) <= 1e15 else otherwise
 
 
 def _text(told: JsonObject, place: ValuePlace) -> str:
@@ -485,7 +478,7 @@ def _text(told: JsonObject, place: ValuePlace) -> str:
 MAKERS: dict[str, Callable[[JsonObject, ValuePlace], Any]] = {
     "object": _object,
     "array": _array,
-    "integer": _integer,
+    "integer": partial(_number, is_whole=True),
     "number": _number,
     "boolean": lambda _, place: not REFUSING.search(place.said.words.lower()),
     "null": lambda *_: None,
