@@ -1,19 +1,24 @@
-"""What is tried again, how often, after how long, and at what cost: one table. Pure: it neither waits nor asks.
+"""What is tried again, how often, after how long, and at what cost: one table, in ``retrying.toml``.
 
+Pure: it neither waits nor asks.
 A line's further attempts must fit into what is left of its budget, whatever stands here.
 """
 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
+
+from pydantic import TypeAdapter
 
 from tau_stage.audio import is_audible
 from tau_stage.errors import ConnectFailed, SessionClosed, SessionError, Timeout
-from tau_stage.protocol import UNUSABLE, Response
+from tau_stage.protocol import Response
 
 Trouble = Literal[
     "busy",
@@ -62,42 +67,9 @@ class Rule:
     stands: bool = False
 
 
-RULES: Mapping[Trouble, Rule] = {
-    "busy": Rule(6),
-    "unwell": Rule(6),
-    "cut short": Rule(3),
-    "unanswered": Rule(2),
-    "rate limit": Rule(6, costs="as told"),
-    "server error": Rule(3, costs="as told"),
-    "still speaking": Rule(3),
-    "damaged": Rule(3, first_wait_s=0.0, costs="as told"),
-    "no voice": Rule(1, first_wait_s=0.0, costs="as told", stands=True),
-    "content filter": Rule(2, first_wait_s=0.0, costs="as told", stands=True),
-    "incomplete": Rule(2, first_wait_s=0.0, costs="as told", stands=True),
-    "truncated": Rule(1, costs="as told", stands=True),
-    "empty": Rule(2, first_wait_s=0.0, costs="as told", stands=True),
-    "in writing": Rule(2, first_wait_s=0.0, costs="as told", stands=True),
-    "inaudible": Rule(2, first_wait_s=0.0, costs="as told", stands=True),
-    "dropped": Rule(3, first_wait_s=0.0, costs="as foreseen"),
-    "silent": Rule(2, first_wait_s=0.0, costs="as foreseen"),
-    "lost": Rule(4),
-    "refused": Rule(1, costs="as told"),
-}
-"""The policy. A truncated response has met the cap that the scene gave it, and would again. ``lost`` is how often one
-player's session is opened in a performance; what was dropped waits for that, and for nothing else."""
-
-SPELLINGS: Mapping[Trouble, str] = {
-    "damaged": UNUSABLE,
-    "no voice": "unsupported_script",  # the understudy's
-    "rate limit": "rate_limit rate_limited rate_limit_error rate_limit_exceeded rate_limit_reached too_many_requests"
-    " 429 throttled slow_down"
-    " inference_rate_limit_exceeded call_rate_limit_exceeded token_rate_limit_exceeded"  # Azure OpenAI
-    " throttling throttling_rate_quota throttling_burst_rate throttling_allocation_quota throttling_error",  # Alibaba
-    "server error": "server_error internal_server_error internal_error service_unavailable server_overloaded"
-    " model_overloaded overloaded_error 500 502 503 504",
-    "still speaking": "conversation_already_has_active_response",
-}
-CODES = {code: trouble for trouble, codes in SPELLINGS.items() for code in codes.split()}
+_TABLES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+RULES = TypeAdapter(dict[Trouble, Rule]).validate_python(_TABLES["rules"])
+CODES: dict[str, Trouble] = {code: trouble for trouble, codes in _TABLES["codes"].items() for code in codes.split()}
 """Error codes that may pass, in snake case; ``code_name`` brings other spellings to it."""
 
 INCOMPLETE: Mapping[str, Trouble] = {"content_filter": "content filter", "max_output_tokens": "truncated"}
