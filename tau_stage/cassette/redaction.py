@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from bisect import insort
 from collections.abc import Collection, Mapping
 from operator import neg
+from pathlib import Path
 
 from tau_stage.cassette.clips import Event, Keys, map_strings
 from tau_stage.protocol import ENDPOINTS
 
-NAMED_BY_KEY = {
-    "item_id": "item",
-    "previous_item_id": "item",
-    "response_id": "resp",
-    "call_id": "call",
-    "conversation_id": "conv",
-    "session_id": "sess",
-}
-NAMED_BY_PARENT = {
-    "session": "sess",
-    "response": "resp",
-    "conversation": "conv",
-    "item": "item",
-    "output": "item",
-    "input": "item",
-}
-DROPPED = frozenset({"expires_at", "created_at", "client_secret"})
-"""Fields that nobody performs by: they are new each time, or secret."""
-
-PLAIN = frozenset(
-    {"type", "object", "status", "code", "param", "model", "voice", "role", "name", "metadata", "event_id"}
-    | {"transcript", "delta", "text", "arguments", "output", "instructions", "description", "tools", "words"}
-)
-"""Fields whose strings are words, or of a fixed set: what looks like an id in them is none."""
+FIELDS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+NAMED_BY_KEY: Mapping[str, str] = FIELDS["named_by_key"]
+NAMED_BY_PARENT: Mapping[str, str] = FIELDS["named_by_parent"]
+DROPPED, PLAIN = (frozenset(FIELDS[kind].split()) for kind in ("dropped", "plain"))
 
 LOOKS_PRIVATE = re.compile(
     r"(?<![\w-])(?:sk|rk|pk|ek|org|proj|project|req|sess|session|resp|item|event|call|conv|user|acct|key)[-_][\w*-]{4,}"
