@@ -1,5 +1,6 @@
 from . import client_events as client_events
 from . import endpoints as endpoints
+from . import items as items
 from . import server_events as server_events
 from .addresses import UNPRINTABLE as UNPRINTABLE
 from .addresses import Proxy as Proxy

@@ -39,21 +39,14 @@ from tau_stage.audio import PCM16, RATE, Format
 from tau_stage.environment import environment, log_event
 from tau_stage.errors import SessionClosed, SessionError, Timeout, UsageError, unwrapped
 from tau_stage.protocol import (
-    AssistantMessage,
     ClientItem,
     ConversationItemCreate,
     Entry,
-    FunctionCall,
-    FunctionCallOutput,
-    InputAudio,
-    InputText,
-    OutputText,
     SessionConfig,
-    SystemMessage,
-    UserMessage,
     check_key,
     client_events,
     endpoints,
+    items,
 )
 from tau_stage.scene import default_transcription, default_voice, misspelt, voice_warning, voices_of
 from tau_stage.session.arguments import asked_session
@@ -385,7 +378,7 @@ class Lifecycle:
         if entry.role != "user" or entry.audio is None:
             return _in_words(entry)
         sound = pybase64.b64encode(self._session.heard_as.encode(entry.audio)).decode("ascii")
-        return UserMessage(id=entry.id, content=(InputAudio(audio=sound, transcript=entry.transcript),))
+        return items.UserMessage(id=entry.id, content=(items.InputAudio(audio=sound, transcript=entry.transcript),))
 
     async def _reconnect(self, group: TaskGroup) -> anyio.Event | None:
         why = self._session.wire.closed or SessionClosed(code=ABNORMAL)
@@ -423,15 +416,15 @@ def _in_words(entry: Entry) -> ClientItem | None:
     words = entry.text or entry.transcript
     if entry.call:
         call = entry.call
-        return FunctionCall(id=entry.id, name=call.name, arguments=call.arguments, call_id=call.call_id)
+        return items.FunctionCall(id=entry.id, name=call.name, arguments=call.arguments, call_id=call.call_id)
     if entry.output is not None:
-        return FunctionCallOutput(id=entry.id, call_id=entry.answers or "", output=entry.output)
+        return items.FunctionCallOutput(id=entry.id, call_id=entry.answers or "", output=entry.output)
     if not words:
         return None
     match entry.role:
         case "system":
-            return SystemMessage(id=entry.id, content=(InputText(text=words),))
+            return items.SystemMessage(id=entry.id, content=(items.InputText(text=words),))
         case "assistant":
-            return AssistantMessage(id=entry.id, content=(OutputText(text=words),))
+            return items.AssistantMessage(id=entry.id, content=(items.OutputText(text=words),))
         case _:
-            return UserMessage(id=entry.id, content=(InputText(text=words),))
+            return items.UserMessage(id=entry.id, content=(items.InputText(text=words),))

@@ -25,28 +25,23 @@ from tau_stage.protocol import (
     GA,
     MAX_ID,
     USUAL_OPENING,
-    AssistantMessage,
     AudioChunk,
     ClientEvent,
     ClientItem,
     Conversation,
     Dialect,
     Entry,
-    FunctionCallOutput,
-    InputAudio,
     Item,
     JsonObject,
     Opening,
-    OutputText,
     Response,
     ResponseChange,
     ResponseEnded,
     ServerEvent,
-    SystemMessage,
     TextChunk,
-    UserMessage,
     client_events,
     ignore,
+    items,
     server_events,
 )
 from tau_stage.session.arguments import (
@@ -224,16 +219,16 @@ class Session:
             ValueError: The text is empty.
             SessionError: Refused, closed or not answered in time.
         """
-        return await self.create(SystemMessage(id=self.fresh("item"), content=(text_content(text),)))
+        return await self.create(items.SystemMessage(id=self.fresh("item"), content=(text_content(text),)))
 
     async def user(self, text: str) -> Item:
         """Say something to the model: a user message of words."""
-        return await self.create(UserMessage(id=self.fresh("item"), content=(text_content(text),)))
+        return await self.create(items.UserMessage(id=self.fresh("item"), content=(text_content(text),)))
 
     async def assistant(self, text: str) -> Item:
         """Make the model believe that it said something."""
-        said = OutputText(text=text_content(text).text)
-        return await self.create(AssistantMessage(id=self.fresh("item"), content=(said,)))
+        said = items.OutputText(text=text_content(text).text)
+        return await self.create(items.AssistantMessage(id=self.fresh("item"), content=(said,)))
 
     async def create_audio(self, audio: Sound, transcript: str | None = None) -> Item:
         """Let the model hear something of any length: a user message of sound; several, where one event cannot hold it.
@@ -244,8 +239,8 @@ class Session:
         if not sound:
             raise ValueError("there is no audio to hear")
         for part in split_audio(sound, self.heard_as):
-            heard = InputAudio(audio=self._coded(part), **({"transcript": transcript} if transcript else {}))
-            item = await self.create(UserMessage(id=self.fresh("item"), content=(heard,)))
+            heard = items.InputAudio(audio=self._coded(part), **({"transcript": transcript} if transcript else {}))
+            item = await self.create(items.UserMessage(id=self.fresh("item"), content=(heard,)))
             self.conversation.entries.keep_audio(item.id, part)
         return item
 
@@ -398,7 +393,7 @@ class Session:
 
     async def tool_output(self, call_id: str, output: str) -> Item:
         """Answer a tool call by hand; let the model speak when all calls of its turn are answered."""
-        return await self.create(FunctionCallOutput(id=self.fresh("item"), call_id=call_id, output=output))
+        return await self.create(items.FunctionCallOutput(id=self.fresh("item"), call_id=call_id, output=output))
 
     async def serve(self, response: Response, within_s: float = inf) -> bool:
         """Run the tools that a response calls, in ``within_s`` at most, and tell the model what came of them.

@@ -9,16 +9,7 @@ import pybase64
 
 from tau_stage.audio import PCM16, Format, Pcm
 from tau_stage.cost import text_tokens
-from tau_stage.protocol import (
-    AssistantMessage,
-    ClientItem,
-    FunctionCall,
-    FunctionCallOutput,
-    InputAudio,
-    Item,
-    SystemMessage,
-    UserMessage,
-)
+from tau_stage.protocol import ClientItem, Item, items
 from tau_stage.understudy.billing import Read, assistant_tokens, user_tokens
 from tau_stage.understudy.sound_store import BlobRef
 
@@ -88,17 +79,17 @@ def store_item(item_id: str, told: ClientItem, form: Format = PCM16, place: str 
     """
     facts = {"id": item_id, "type": told.type, "status": "completed"}
     match told:
-        case FunctionCall():
+        case items.FunctionCall():
             call = {"name": told.name, "arguments": told.arguments, "call_id": told.call_id or f"call_{item_id}"[:32]}
             return StoredItem(Item.model_validate(facts | call))
-        case FunctionCallOutput():
+        case items.FunctionCallOutput():
             del facts["status"]
             return StoredItem(Item.model_validate(facts | {"call_id": told.call_id, "output": told.output}))
-        case UserMessage() | SystemMessage() | AssistantMessage():
+        case items.UserMessage() | items.SystemMessage() | items.AssistantMessage():
             sounds = [
                 decode_sound(part.audio, f"{place}.content[{number}].audio", form)
                 for number, part in enumerate(told.content)
-                if isinstance(part, InputAudio)
+                if isinstance(part, items.InputAudio)
             ]
             content = [part.model_dump(exclude={"audio", "detail"}) for part in told.content]
             item = Item.model_validate(facts | {"role": told.role, "content": content})
