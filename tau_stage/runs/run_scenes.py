@@ -151,8 +151,12 @@ def refuse_together(given: Mapping[str, bool], *apart: tuple[Collection[str], st
             raise UsageError(problem, remedy)
 
 
-def dollars(amount: Money | None) -> Decimal | None:
-    """Read a budget: ``"$0.50"``, a number, or None.
+def dollars(amount: Money | None, name: str = "budget") -> Decimal | None:
+    """Read a sum of money.
+
+    Args:
+        amount: ``"$0.50"``, a number, or None.
+        name: What an error calls it.
 
     Raises:
         UsageError: It is no sum of money.
@@ -164,7 +168,7 @@ def dollars(amount: Money | None) -> Decimal | None:
         return None if amount is None else money(amount if isinstance(amount, str) else f"${amount}")
     except PydanticCustomError as error:
         told = error.context or {}
-        raise UsageError(f"budget: {told.get('problem', error)}", str(told.get("hint", ""))) from None
+        raise UsageError(f"{name}: {told.get('problem', error)}", str(told.get("hint", ""))) from None
 
 
 async def perform_scene(

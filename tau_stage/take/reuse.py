@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import dropwhile
 
 from tau_stage.audio import Pcm
 from tau_stage.scene import LinePlan, Plan, TogetherPlan, plan_json
@@ -114,12 +115,11 @@ def reuse_for_retake(plan: Plan, folder: TakeFolder, take: Take, *lines: str, th
         KeyError: The take has no such line.
     """
     former = {performed.id: performed for performed in take.lines}
-    places = {name: place for place, name in enumerate(former)}
-    first = min(places[line] for line in lines)
-    names = set(list(former)[first:] if through else lines)
-    anew = {name: performed for name, performed in former.items() if name in names}
-    kept = {name: performed for name, performed in former.items() if name not in names}
-    if through and names - {planned.id for planned in plan.lines}:
+    anew = {line: former[line] for line in lines}
+    if through:
+        anew = dict(dropwhile(lambda pair: pair[0] not in lines, former.items()))
+    kept = {name: performed for name, performed in former.items() if name not in anew}
+    if through and anew.keys() - {planned.id for planned in plan.lines}:
         players = frozenset(player.name for player in plan.models)  # nobody knows who will speak
     else:
         players = frozenset(performed.player for performed in anew.values())
