@@ -25,6 +25,7 @@ from tau_stage.understudy.voices import (
     TIMBRES,
     Ensemble,
     Voices,
+    load_engine,
     pin_transform,
     split_phonemes,
 )
@@ -146,6 +147,19 @@ async def test_the_ensemble_speaks_off_the_loop_or_writes() -> None:
     assert (written.words, written.audio) == ("Hello.", None)
 
 
+def test_all_voices_of_a_process_share_one_engine(voices: Voices, monkeypatch: pytest.MonkeyPatch) -> None:
+    said, opened = voices.speak(line(), "ash"), list[str]()
+    open_network = sys.modules["onnxruntime"].InferenceSession
+
+    def opening(model: str, *options: Any, **more: Any) -> Any:
+        opened.append(model)
+        return open_network(model, *options, **more)
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", opening)
+    assert Voices().speak(line(), "ash") == said
+    assert opened == []
+
+
 def test_without_the_engine_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "hibari", None)
     with pytest.raises(UsageError, match=r"pip install 'tau-stage\[understudy\]'"):
@@ -168,10 +182,11 @@ class Counting:
 
 
 @pytest.mark.parametrize("words", ["word " * 120, "one, " * 120, "Yes. " * 60])
-def test_the_voice_is_never_given_more_than_a_piece(words: str) -> None:
+def test_the_voice_is_never_given_more_than_a_piece(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     voices = Voices()
     usual = voices.speak(line("Hello."), "ash")
-    voices._engine.sess = counting = Counting(voices._engine.sess)
+    counting = Counting(load_engine().sess)
+    monkeypatch.setattr(load_engine(), "sess", counting)
     assert len(voices.speak(line(words), "ash")) > 5 * len(usual)
     assert max(counting.given) <= LONGEST_PIECE + 2
     assert sum(counting.given) >= len(words) // 2

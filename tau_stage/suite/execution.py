@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from shlex import quote
 
@@ -367,23 +367,13 @@ class InstantActor:
         return SpokenLine(speech.transcript, self.sound(speech, request.voice) if request.wants_audio else None)
 
 
-@cache
-def _voices() -> Voices:
-    """Return one engine for all scenes of the process: loading it takes longer than many a line.
-
-    Raises:
-        UsageError: The voices are not installed.
-    """
-    return Voices()
-
-
 def in_memory_stage(plan: Plan, understudy: Understudy | None = None) -> Stage:
     """Return a stage on which an understudy plays everybody, whatever endpoint the scene names, without a socket.
 
     Raises:
         UsageError: The voices are not installed.
     """
-    playing = understudy or Understudy(InstantActor(_voices().speak))
+    playing = understudy or Understudy(InstantActor(Voices().speak))
     for audio, words in known_words(plan):
         playing.known_speech.teach(audio, words)
 

@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -208,7 +209,7 @@ def unsupported_script(words: str) -> str | None:
 
 
 class Voices:
-    """Speaks in any voice. The engine is loaded with the first word, once, and used by one thread at a time.
+    """Speaks in any voice. The engine is loaded with a process's first word, and used by one thread at a time.
 
     The same performance, voice and seed give the same samples, in any process; further takes have seeds of their own.
 
@@ -219,8 +220,6 @@ class Voices:
     def __init__(self, seed: int = 0) -> None:
         require_voice()
         self._seed = seed
-        self._engine: Any = None
-        self._turn = threading.Lock()
 
     def speak(self, performance: SpeechPlan, voice: str) -> Pcm:
         """Make the sound of a line, at 24 kHz: -23 dBFS RMS, a little more or less by direction, peaks below -1 dBFS.
@@ -253,7 +252,7 @@ class Voices:
                 for number, piece in enumerate(phonemes, 1):
                     if line.samples:
                         yield None
-                    with self._turn:
+                    with ENGINE_TURN:
                         sound = self._piece(piece, part, performance.style, timbre(voice), dice)
                     line.append(trim_edges(sound, first=number == 1, last=number == len(phonemes)))
                     if line.samples > LONG_S * RATE:
@@ -270,8 +269,8 @@ class Voices:
 
     def _phonemes(self, phrase: Phrase) -> list[str]:
         """Find what a phrase is spoken as, in pieces that the engine can speak at once; silent ones are left out."""
-        with self._turn:
-            engine = self._load()
+        with ENGINE_TURN:
+            engine = load_engine()
             told = [piece for sentence in engine.phonemize(phrase.text) for piece in split_phonemes(sentence)]
             return [piece for piece in told if len(engine.ids(piece)) > 2]
 
@@ -282,9 +281,10 @@ class Voices:
         from hibari import dsp
 
         speed = min(max(style.rate * phrase.rate, 0.5), 2.0)
-        ids = self._engine.ids(phonemes)
+        engine = load_engine()
+        ids = engine.ids(phonemes)
         given = {"ids": np.asarray([ids], np.int64), "speed": np.asarray([speed], np.float32)}
-        voiced, turn, noise, free, phase, pitch = (part[0] for part in self._engine.sess.run(None, given))
+        voiced, turn, noise, free, phase, pitch = (part[0] for part in engine.sess.run(None, given))
         voiced, turn, noise, free = (_stretched(part, who.tract) for part in (voiced, turn, noise, free))
         if style.whispered:
             noise = np.logaddexp(noise, voiced - 1.0).astype(np.float32)
@@ -293,15 +293,21 @@ class Voices:
         sound: Sound = dsp.synth(voiced, turn, noise, free, phase, pitch, dice)
         return sound * np.float32(10 ** (phrase.gain_db / 20))
 
-    def _load(self) -> Any:
-        if self._engine is None:
-            from hibari import Hibari
 
-            silence_telemetry()
-            pin_transform()
-            self._engine = Hibari()
-            self._engine.sess = _without_arena(self._engine.model_path)
-        return self._engine
+ENGINE_TURN = threading.Lock()
+"""Whoever uses the engine holds it."""
+
+
+@cache
+def load_engine() -> Any:
+    """Load the engine, once in a process: loading it takes longer than many a line."""
+    from hibari import Hibari
+
+    silence_telemetry()
+    pin_transform()
+    engine = Hibari()
+    engine.sess = _without_arena(engine.model_path)
+    return engine
 
 
 def require_voice(otherwise: str = "") -> None:
