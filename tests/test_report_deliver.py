@@ -9,7 +9,6 @@ import pytest
 from tau_stage.audio.formats import resampled
 from tau_stage.audio.wav import read_wav
 from tau_stage.cli.performing import deliver_performed, print_take
-from tau_stage.cli.progress import ProgressView
 from tau_stage.errors import TakeError
 from tau_stage.report.delivering import deliver
 from tau_stage.runs.run_scenes import PerformedTake
@@ -88,7 +87,7 @@ async def test_a_run_tells_what_cannot_be_made_and_goes_on(tmp_path: Path, capsy
     house = Playhouse(tmp_path)
     take = await house.perform(SCENE)
     (house.folder.stems / "ann.wav").unlink()
-    delivered = deliver_performed(PerformedTake(plan_of(SCENE), house.folder, take), ProgressView())
+    delivered = deliver_performed(PerformedTake(plan_of(SCENE), house.folder, take))
     assert (delivered.made, delivered.exit_code) == ((), 2)
     print_take(delivered, quiet=True, as_json=False)
     assert "ann.wav: is not there\n  hint:" in capsys.readouterr().err

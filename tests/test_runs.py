@@ -5,6 +5,7 @@ Slow, all of it: sockets, and everything that a take leaves.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,6 +26,12 @@ from tau_stage import (
     resume_take,
     retake_line,
 )
+from tau_stage.runs import DeliveredTake, Job, PerformedTake, RunObserver, run_jobs
+from tau_stage.scene.load import parse_scene
+from tau_stage.scene.plan import Plan
+from tau_stage.scene.planner import make_plan
+from tau_stage.stage.events import Event
+from tau_stage.take.records import LineBegan
 from tests.support.tone_voice import Tones
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -171,3 +178,26 @@ async def test_a_performance_is_recorded_and_replayed_beside_the_programs_own_lo
     put(SCENE.replace("out", "on"))
     with pytest.raises(CassetteDiffers):
         await perform_scene("lamp.yaml", options=replay)
+
+
+async def test_a_take_is_delivered_while_the_next_scene_is_performed(tmp_path: Path) -> None:
+    """A scene that is over waits for no other: the second one's last line waits here for the first one's page."""
+    plans = [make_plan(parse_scene(SCENE, str(tmp_path / name))) for name in ("one.yaml", "two.yaml")]
+    is_delivered = threading.Event()
+    pages: list[bool] = []
+
+    def deliver(performed: PerformedTake, _note: object) -> DeliveredTake:
+        delivered = performed.deliver(lambda _what: None)
+        is_delivered.set()
+        return delivered
+
+    class Waiting(RunObserver):
+        def show(self, plan: Plan, event: Event) -> None:
+            if plan is plans[1] and isinstance(event, LineBegan) and event.line == "bob-1":
+                pages.append(is_delivered.wait(timeout=30))
+
+    async with understudy() as options:
+        jobs = [Job(plan) for plan in plans]
+        takes = await run_jobs(jobs, options, out=Path("takes"), observer=Waiting(), deliver=deliver)
+    assert pages == [True]
+    assert [take.folder.report.exists() for take in takes] == [True, True]

@@ -19,6 +19,8 @@ from tau_stage.cli.progress import EventStream, ProgressView, open_progress, ope
 from tau_stage.cli.stopping import stoppable
 from tau_stage.devices import typed_line
 from tau_stage.errors import TakeError
+from tau_stage.protocol import ignore
+from tau_stage.report import Note
 from tau_stage.runs import EXIT_CODES, STOPPED, TAKE_SPOILED, DeliveredTake, Job, PerformedTake, RunOptions, run_jobs
 from tau_stage.scene import LinePlan
 from tau_stage.stage import TakeOption, pick_take
@@ -48,16 +50,15 @@ def perform_jobs(
     plans = [job.plan for job in jobs]
     aside = stream == "-" and sys.stdout.isatty()
 
-    async def perform(view: ProgressView) -> list[PerformedTake]:
+    async def perform(view: ProgressView) -> list[DeliveredTake]:
         ask = ask_which if sys.stdin is not None and sys.stdin.isatty() else None
-        run = partial(run_jobs, jobs, options, out=out, budget=budget, at_once=at_once)
-        return await run(show=view.show, warn=warn, ask=ask, stopping=stoppable())
+        run = partial(run_jobs, jobs, options, out=out, budget=budget, at_once=at_once, deliver=deliver_performed)
+        return await run(observer=view, ask=ask, stopping=stoppable())
 
     with open_progress(plans, quiet=quiet or as_json, aside=aside) as shown, open_stream(stream, shown) as view:
-        performed = anyio.run(perform, view, backend_options=options.clock)
-        delivered = [deliver_performed(each, view) for each in performed]
+        delivered = anyio.run(perform, view, backend_options=options.clock)
     codes = [*before, *(each.exit_code for each in delivered)]
-    if len(performed) < len(plans):  # somebody has stopped them
+    if len(delivered) < len(plans):  # somebody has stopped them
         codes.append(EXIT_CODES["interrupted"])
     if isinstance(view, EventStream) and view.lost:
         codes.append(STREAM_LOST)
@@ -66,10 +67,10 @@ def perform_jobs(
     raise typer.Exit(max(codes))
 
 
-def deliver_performed(performed: PerformedTake, view: ProgressView) -> DeliveredTake:
+def deliver_performed(performed: PerformedTake, note: Note = ignore) -> DeliveredTake:
     """Deliver a take; what cannot be made is one of its problems, and the next take goes on."""
     try:
-        return performed.deliver(partial(view.making, performed.plan))
+        return performed.deliver(note)
     except TakeError as error:
         code = max(EXIT_CODES[performed.take.ended], TAKE_SPOILED)
         return DeliveredTake(performed.take, performed.folder, problems=(str(error),), exit_code=code)

@@ -29,6 +29,7 @@ from tau_stage.cost import expected_usage, price
 from tau_stage.errors import UsageError, os_reason
 from tau_stage.protocol import Usage, ignore
 from tau_stage.report import Note
+from tau_stage.runs import RunObserver
 from tau_stage.scene import ImprovisePlan, ListenPlan, Plan
 from tau_stage.stage import (
     AudioProgress,
@@ -223,14 +224,12 @@ def prompt(event: PersonPrompted) -> str:
 # ---- plain lines, or nothing
 
 
-class ProgressView:
-    """Shows events; this one shows nothing."""
+class ProgressView(RunObserver):
+    """Shows events; this one shows warnings only."""
 
-    def show(self, plan: Plan, event: Event) -> None:
-        """Show one event of a performance."""
-
-    def making(self, plan: Plan, what: str) -> None:
-        """Show what is being made of a take after its last line; empty: all is made."""
+    def warn(self, text: str) -> None:
+        """Print it."""
+        warn(text)
 
 
 class ProgressLines(ProgressView):

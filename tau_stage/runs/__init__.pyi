@@ -3,6 +3,7 @@ from .deliver_takes import TAKE_SPOILED as TAKE_SPOILED
 from .deliver_takes import DeliveredTake as DeliveredTake
 from .deliver_takes import finish as finish
 from .run_scenes import PerformedTake as PerformedTake
+from .run_scenes import RunObserver as RunObserver
 from .run_scenes import RunOptions as RunOptions
 from .run_scenes import check_options as check_options
 from .run_scenes import dollars as dollars

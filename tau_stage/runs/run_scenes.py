@@ -6,7 +6,7 @@ import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.from_thread
+import anyio.to_thread
 from pydantic_core import PydanticCustomError
 
 from tau_stage.audio import RATE
@@ -22,6 +24,7 @@ from tau_stage.cost import retirement_warnings
 from tau_stage.environment import environment
 from tau_stage.errors import CassetteError, UsageError, unwrapped
 from tau_stage.protocol import UNDERSTUDY, Endpoint
+from tau_stage.report import Note
 from tau_stage.runs.deliver_takes import TAKE_SPOILED, DeliveredTake, deliver, finish, finish_cassette
 from tau_stage.runs.take_plans import OVER, Job, open_take, resume_job, retake_job
 from tau_stage.scene import Plan, PlayerPlan, Scene, load_scene, make_plan, money
@@ -91,6 +94,33 @@ class RunOptions:
 DEFAULTS = RunOptions()
 
 
+class RunObserver:
+    """Is shown what happens in a run; this one shows it to nobody."""
+
+    def show(self, plan: Plan, event: Event) -> None:
+        """Show an event of a performance."""
+
+    def making(self, plan: Plan, what: str) -> None:
+        """Show what is being made of a take after its last line; empty: all is made."""
+
+    def warn(self, text: str) -> None:
+        """Show what a user should know besides."""
+
+
+@dataclass(frozen=True, slots=True)
+class _EventCallback(RunObserver):
+    """Calls a program's function with each event, and with each warning as one."""
+
+    plan: Plan
+    call: Callable[[Event], object]
+
+    def show(self, plan: Plan, event: Event) -> None:  # noqa: ARG002 - there is one plan
+        self.call(event)
+
+    def warn(self, text: str) -> None:
+        self.call(Warned(text=text))
+
+
 @dataclass(frozen=True, slots=True)
 class PerformedTake:
     """A take that is performed, and not yet delivered; ``lost`` says why no cassette was left."""
@@ -101,7 +131,7 @@ class PerformedTake:
     lost: CassetteError | None = None
     is_resumed: bool = False
 
-    def deliver(self, note: Callable[[str], None]) -> DeliveredTake:
+    def deliver(self, note: Note) -> DeliveredTake:
         """Deliver it; a ``TakeError`` says that a file of the take is missing, or one cannot be written."""
         delivered = deliver(self.plan, self.folder, self.take, note=note)
         if self.is_resumed:
@@ -110,6 +140,27 @@ class PerformedTake:
             return delivered
         code = max(delivered.exit_code, TAKE_SPOILED)
         return replace(delivered, problems=(*delivered.problems, str(self.lost)), exit_code=code)
+
+
+@dataclass(frozen=True, slots=True)
+class _Deliveries:
+    """Delivers takes, one at a time: in a thread beside what is performed, or at once where time jumps anyway."""
+
+    deliver: Callable[[PerformedTake, Note], DeliveredTake]
+    observer: RunObserver
+    beside: bool
+    _place: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
+
+    async def run(self, job: Job, folder: TakeFolder, take: Take, lost: CassetteError | None) -> DeliveredTake:
+        performed = PerformedTake(job.plan, folder, take, lost, is_resumed=job.folder is not None)
+        making = partial(self.observer.making, job.plan)
+        if not self.beside:
+            return self.deliver(performed, making)
+
+        def note(what: str) -> None:
+            anyio.from_thread.run_sync(making, what)
+
+        return await anyio.to_thread.run_sync(self.deliver, performed, note, limiter=self._place)
 
 
 def check_options(plans: Sequence[Plan], options: RunOptions, *, at_once: int = 1, resume: bool = False) -> None:
@@ -295,19 +346,13 @@ def former_home(job: Job) -> Path:
 async def _perform_job(
     job: Job, options: RunOptions, out: Path, budget: Money | None, on_event: Callable[[Event], object] | None
 ) -> DeliveredTake:
-    def show(_plan: Plan, event: Event) -> None:
-        if on_event:
-            on_event(event)
-
-    def warn(text: str) -> None:
-        show(job.plan, Warned(text=text))
-
     require_asyncio()
     check_options([job.plan], options, resume=job.folder is not None)
-    work = partial(run_jobs, [job], options, out=out, budget=dollars(budget), show=show, warn=warn)
+    observer = _EventCallback(job.plan, on_event) if on_event else RunObserver()
+    work = partial(run_jobs, [job], options, out=out, budget=dollars(budget), observer=observer)
     with unwrapped():
-        (performed,) = await (run_on_clock(work, options.clock) if options.clock else work())
-    return await anyio.to_thread.run_sync(performed.deliver, lambda _what: None)
+        (delivered,) = await (run_on_clock(work, options.clock) if options.clock else work())
+    return delivered
 
 
 async def run_jobs(
@@ -317,12 +362,12 @@ async def run_jobs(
     out: Path,
     budget: Decimal | None = None,
     at_once: int = 1,
-    show: Callable[[Plan, Event], None],
-    warn: Callable[[str], None],
+    observer: RunObserver,
+    deliver: Callable[[PerformedTake, Note], DeliveredTake] = PerformedTake.deliver,
     ask: ChooseTake | None = None,
     stopping: AbstractAsyncContextManager[anyio.Event] | None = None,
-) -> list[PerformedTake]:
-    """Perform scenes; return the takes of those that began, in order.
+) -> list[DeliveredTake]:
+    """Perform scenes, and deliver each while others are performed; return the takes of those that began, in order.
 
     Args:
         jobs: What is performed.
@@ -330,45 +375,46 @@ async def run_jobs(
         out: The folder of all takes.
         budget: Dollars that each may cost.
         at_once: How many are performed at the same time.
-        show: Called with each event of each performance.
-        warn: Called with what a user should know besides.
+        observer: Is shown each event of each performance, and what is made of its take.
+        deliver: Delivers a take, in another thread.
         ask: Lets somebody choose among the takes of a line.
         stopping: Gives an event: once it is set, lines under way come to their ends, and nothing else begins.
     """
     people = _prepare(jobs, options, at_once)
     shared = PerformanceOptions(budget=budget, allow_tools=options.allow_tools, ask=ask)
     begun: dict[int, TakeFolder] = {}
-    lost: dict[int, CassetteError] = {}
+    lost: dict[int, CassetteError | None] = {}
+    delivered: dict[int, DeliveredTake] = {}
     places = anyio.CapacityLimiter(at_once)
+    deliveries = _Deliveries(deliver, observer, beside=not options.replay)
 
     async def perform_one(number: int, job: Job, stage: Stage | None) -> None:
         async with places:
             if stop.is_set():
                 return
             started = datetime.now(UTC)
-            with _cassette(job.plan, stage, options, warn) as (connected, finish_cassette):
+            with _cassette(job.plan, stage, options, observer.warn) as (connected, finish_cassette):
                 begun[number] = folder = job.folder or _fresh_folder(out, job.plan.slug, started)
                 own = replace(shared, started=started, people=people[number], former=job.former)
                 own = replace(own, again=job.folder is not None, loudspeaker=loudspeaker, stop=stop)
-                take = await _perform_watched(job.plan, connected, folder, own, partial(show, job.plan))
-                try:
-                    finish_cassette(take)
-                except CassetteError as error:  # the take is there, and is delivered
-                    lost[number] = error
+                take = await _perform_watched(job.plan, connected, folder, own, partial(observer.show, job.plan))
+                lost[number] = finish_cassette(take)
+        delivered[number] = await deliveries.run(job, folder, take, lost.get(number))
 
     async with (
         stopping or nullcontext(anyio.Event()) as stop,
-        _loudspeaker(people[0].values(), options.aloud, warn) as loudspeaker,
+        _loudspeaker(people[0].values(), options.aloud, observer.warn) as loudspeaker,
         _stage([job.plan for job in jobs], options) as stage,
         anyio.create_task_group() as group,
     ):
         for text in _warnings(jobs, options, stage):
-            warn(text)
+            observer.warn(text)
         for number, job in enumerate(jobs):
             group.start_soon(perform_one, number, job, stage)
-    left = [at for at, folder in sorted(begun.items()) if folder.journal.exists()]
-    takes = ((jobs[at], read_take(begun[at].path), lost.get(at)) for at in left)
-    return [PerformedTake(job.plan, *take, gone, is_resumed=job.folder is not None) for job, take, gone in takes]
+    for number, folder in begun.items():  # somebody stopped them at once
+        if number not in delivered and folder.journal.exists():
+            delivered[number] = await deliveries.run(jobs[number], *read_take(folder.path), lost.get(number))
+    return [delivered[number] for number in sorted(delivered)]
 
 
 def _prepare(jobs: Sequence[Job], options: RunOptions, at_once: int) -> list[dict[str, Person]]:
@@ -416,8 +462,8 @@ def _stage(plans: Sequence[Plan], options: RunOptions) -> AbstractAsyncContextMa
 @contextmanager
 def _cassette(
     plan: Plan, stage: Stage | None, options: RunOptions, warn: Callable[[str], None]
-) -> Iterator[tuple[Stage, Callable[[Take], object]]]:
-    """Yield what connects the players of a scene, and what must be called with its take.
+) -> Iterator[tuple[Stage, Callable[[Take], CassetteError | None]]]:
+    """Yield what connects the players of a scene, and what must be called with its take: why no cassette was left.
 
     Raises:
         CassetteError: The cassette cannot be read or written.
@@ -435,7 +481,15 @@ def _cassette(
     from tau_stage.cassette import record_cassette, secrets_in
 
     with record_cassette(plan, stage, options.record, secrets_in(environment())) as tape:
-        yield tape.stage, tape.finish
+
+        def finish(take: Take) -> CassetteError | None:  # the take is there, and is delivered
+            try:
+                tape.finish(take)
+            except CassetteError as error:
+                return error
+            return None
+
+        yield tape.stage, finish
         if not tape.is_complete:
             warn(f"{plan.path}: no cassette was left, as the take did not come to its end")
 
