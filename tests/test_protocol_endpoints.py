@@ -5,7 +5,6 @@ import re
 import pytest
 
 from tau_stage.errors import UsageError
-from tau_stage.protocol.client_events import VOICES as API_VOICES
 from tau_stage.protocol.dialects import BETA, DIALECTS
 from tau_stage.protocol.endpoints import BETA_HEADER, ENDPOINTS, Opening, endpoint
 from tau_stage.scene.names import KINDS, OPENAI_VOICES, VOICES
@@ -42,7 +41,7 @@ def test_every_endpoint_says_where_its_facts_come_from() -> None:
 
 def test_every_endpoint_that_a_scene_can_name_can_be_dialled_and_its_voices_are_told() -> None:
     assert VOICES.keys() == ENDPOINTS.keys()
-    assert set(OPENAI_VOICES) == set(API_VOICES) == set(TIMBRES)
+    assert set(OPENAI_VOICES) == set(TIMBRES)
 
 
 def test_inworld_is_dialled_with_an_id_of_our_own_and_its_key_is_no_bearers() -> None:

@@ -37,6 +37,7 @@ PASSWORD = "HUSH-HUSH-0123"
         ("ws://127.8.8.8:8000", {"all_proxy": "nonsense"}, None),
         ("ws://[::1]:8000", {"all_proxy": "nonsense"}, None),
         ("wss://localhost", {"all_proxy": "nonsense"}, None),
+        ("wss://models.localhost", {"all_proxy": "nonsense"}, None),
     ],
 )
 def test_the_first_variable_that_is_set_counts(url: str, environment: dict[str, str], variable: str | None) -> None:

@@ -5,6 +5,7 @@ from . import server_events as server_events
 from .addresses import UNPRINTABLE as UNPRINTABLE
 from .addresses import Proxy as Proxy
 from .addresses import check_address as check_address
+from .addresses import is_loopback as is_loopback
 from .addresses import origin as origin
 from .addresses import proxy_for as proxy_for
 from .addresses import proxy_secrets as proxy_secrets

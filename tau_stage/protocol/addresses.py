@@ -131,7 +131,7 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> Proxy | None:
     """
     parts = urlsplit(url)
     exempt = _variable("no_proxy", environment)
-    if _is_loopback(parts.hostname or "") or (exempt and _is_listed(parts, environment[exempt])):
+    if is_loopback(url) or (exempt and _is_listed(parts, environment[exempt])):
         return None
     for name in PROXY_VARIABLES[parts.scheme]:
         if variable := _variable(name, environment):
@@ -163,8 +163,17 @@ def _variable(name: str, environment: Mapping[str, str]) -> str:
     return variable if environment.get(variable, "").strip() else ""
 
 
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or _in_network(host, "127.0.0.0/8") or _in_network(host, "::1/128")
+def is_loopback(place: str) -> bool:
+    """Tell whether an address, an origin, or a name with or without a port, is this machine's own.
+
+    >>> [is_loopback(place) for place in ("[::1]:8765", "http://localhost", "127.0.0.1.example.com", "null")]
+    [True, True, False, False]
+    """
+    try:
+        name = urlsplit(place if "://" in place else f"//{place}").hostname or ""
+        return name == "localhost" or name.endswith(".localhost") or ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _is_listed(parts: SplitResult, listed: str) -> bool:

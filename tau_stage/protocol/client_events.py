@@ -13,9 +13,6 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 
 from tau_stage.protocol.items import ClientItem, JsonObject, Strict
 
-VOICES = ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar")
-"""The ten built-in voices of OpenAI's realtime models."""
-
 
 class PcmFormat(Strict):
     """Signed 16-bit little-endian mono; 24 kHz is the only rate OpenAI takes."""

@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from tau_stage.errors import UsageError
-from tau_stage.protocol import ServerError
+from tau_stage.protocol import ServerError, is_loopback
 from tau_stage.transport import Handshake, Refusal
 from tau_stage.understudy.client_dialects import wants_beta
 from tau_stage.understudy.profiles import profile_of
@@ -100,24 +98,6 @@ def parse_origin(origin: str) -> str:
     if told in {ANY_ORIGIN, "null"} or ORIGIN.fullmatch(told):
         return told
     raise UsageError(f"{origin!r} is no origin", "write scheme, name and port as in https://example.com:8443")
-
-
-def is_loopback(place: str) -> bool:
-    """Tell whether an origin, or a name with or without a port, is this machine's own.
-
-    >>> [is_loopback(place) for place in ("[::1]:8765", "http://localhost", "127.0.0.1.example.com", "null")]
-    [True, True, False, False]
-    """
-    try:
-        name = urlsplit(place if "://" in place else f"//{place}").hostname or ""
-    except ValueError:
-        return False
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def _shown(text: str) -> str:
